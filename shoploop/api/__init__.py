@@ -1,0 +1,1 @@
+"""The custom resources that users write, and what is derived from them."""

@@ -1,0 +1,94 @@
+"""Every error that shoploop raises on purpose.
+
+::
+
+    ShoploopError                what happened to which thing, and what to do
+    ├── UserError                somebody has to change a file, a flag or a spec; exit code 2
+    │   ├── SpecInvalid          the recommender.yaml breaks a rule
+    │   ├── DataUnreadable       a table is missing, unreadable or of no known format
+    │   ├── SchemaMismatch       a column is missing, misspelt or of another type
+    │   ├── TableEmpty           a table, or a column it needs, holds nothing
+    │   ├── TooFewEvents         not enough history to split, train and evaluate on
+    │   ├── ValidationFailed     the data breaks an expectation whose failure stops the run
+    │   ├── NotFound             no such recommender, run, version or step
+    │   └── PortInUse            something else listens on the port
+    ├── ArtifactError            a stored model must not be used
+    │   ├── ArtifactCorrupt      bytes, names, shapes or values differ from its manifest
+    │   ├── ArtifactForeign      it is no shoploop artifact, or one of another format
+    │   └── ContractMismatch     it was trained on other features than those at hand
+    └── StoreError
+        ├── StoreUnavailable     it cannot be read or written
+        └── AlreadyExists        a put-if-absent lost: another writer was first
+
+Other rooms hang their own errors below these; none derives from Exception directly.
+"""
+
+
+class ShoploopError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = 1
+
+
+class UserError(ShoploopError):
+    exit_code = 2
+
+
+class SpecInvalid(UserError):
+    pass
+
+
+class DataUnreadable(UserError):
+    pass
+
+
+class SchemaMismatch(UserError):
+    pass
+
+
+class TableEmpty(UserError):
+    pass
+
+
+class TooFewEvents(UserError):
+    pass
+
+
+class ValidationFailed(UserError):
+    pass
+
+
+class NotFound(UserError):
+    pass
+
+
+class PortInUse(UserError):
+    pass
+
+
+class ArtifactError(ShoploopError):
+    exit_code = 2
+
+
+class ArtifactCorrupt(ArtifactError):
+    pass
+
+
+class ArtifactForeign(ArtifactError):
+    pass
+
+
+class ContractMismatch(ArtifactError):
+    pass
+
+
+class StoreError(ShoploopError):
+    exit_code = 2
+
+
+class StoreUnavailable(StoreError):
+    pass
+
+
+class AlreadyExists(StoreError):
+    pass

@@ -1,0 +1,70 @@
+"""The canonical tables, as Arrow schemas: what every other room may rely on.
+
+Ids are strings, times are UTC microseconds. A table may carry further columns: in ``users``, ``items`` and ``shops`` every
+further string column is a categorical attribute that features may use by its name.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+TIME = pa.timestamp("us", tz="UTC")
+
+POSITIVE_KINDS = ("purchase",)
+"""Kinds of interaction that a recommender is trained to bring about; the others are context."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One canonical table: its columns, and which of them must be there and filled."""
+
+    name: str
+    schema: pa.Schema
+    required: tuple[str, ...]
+    key: tuple[str, ...] = ()
+    """Columns that together name a row; empty where rows may repeat."""
+
+
+INTERACTIONS = Table(
+    name="interactions",
+    schema=pa.schema(
+        [
+            ("user", pa.string()),
+            ("item", pa.string()),
+            ("time", TIME),
+            ("kind", pa.string()),  # purchase where the source names none
+            ("quantity", pa.float64()),  # pieces; 1 where the source names none
+            ("price", pa.float64()),  # money paid for the row, all pieces together; null where unknown
+            ("shop", pa.string()),  # null where unknown
+            ("basket", pa.string()),  # one visit or order; null where unknown
+        ]
+    ),
+    required=("user", "item", "time"),
+)
+
+ITEMS = Table(
+    name="items",
+    schema=pa.schema(
+        [
+            ("item", pa.string()),
+            ("title", pa.string()),
+            ("category", pa.list_(pa.string())),  # path, widest first; empty where unknown
+            ("brand", pa.string()),
+            ("price", pa.float64()),
+            ("image", pa.string()),  # URL
+        ]
+    ),
+    required=("item",),
+    key=("item",),
+)
+
+USERS = Table(name="users", schema=pa.schema([("user", pa.string())]), required=("user",), key=("user",))
+
+SHOPS = Table(
+    name="shops",
+    schema=pa.schema([("shop", pa.string()), ("title", pa.string())]),
+    required=("shop",),
+    key=("shop",),
+)
+
+TABLES = {table.name: table for table in (INTERACTIONS, ITEMS, USERS, SHOPS)}
