@@ -15,6 +15,7 @@
     ├── ArtifactError            a stored model must not be used
     │   ├── ArtifactCorrupt      bytes, names, shapes or values differ from its manifest
     │   ├── ArtifactForeign      it is no shoploop artifact, or one of another format
+    │   ├── SignatureInvalid     it is not signed with the key that is asked for
     │   └── ContractMismatch     it was trained on other features than those at hand
     └── StoreError
         ├── StoreUnavailable     it cannot be read or written
@@ -75,6 +76,10 @@ class ArtifactCorrupt(ArtifactError):
 
 
 class ArtifactForeign(ArtifactError):
+    pass
+
+
+class SignatureInvalid(ArtifactError):
     pass
 
 
