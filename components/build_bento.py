@@ -1,0 +1,42 @@
+from kfp import dsl
+
+from components import PIPELINE_IMAGE
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def build_bento(
+    data: dsl.Input[dsl.Dataset],
+    features: dsl.Input[dsl.Artifact],
+    model: dsl.Input[dsl.Model],
+    verdict: dsl.Input[dsl.Artifact],
+    bento: dsl.Output[dsl.Artifact],
+    item_fields: list = ["title"],
+    deadline_milliseconds: int = 100,
+):
+    """Package the version as a Bento: what it writes is what serves.
+
+    Args:
+        data: The canonical tables.
+        features: What materialize_features wrote.
+        model: What train_fused wrote.
+        verdict: What gate wrote.
+        bento: The Bento and its digest.
+        item_fields: Columns of the items table that answers carry.
+        deadline_milliseconds: After this long the predictor answers with what it has.
+    """
+    from pathlib import Path
+
+    from shoploop.steps import run_step
+
+    report = run_step(
+        "build_bento",
+        settings={"serving": {"itemFields": item_fields, "deadlineMilliseconds": int(deadline_milliseconds)}},
+        inputs={
+            "data": Path(data.path),
+            "features": Path(features.path),
+            "model": Path(model.path),
+            "gate": Path(verdict.path),
+        },
+        out=Path(bento.path),
+    )
+    bento.metadata["sha256"] = report["sha256"]

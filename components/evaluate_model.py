@@ -1,0 +1,47 @@
+from kfp import dsl
+
+from components import PIPELINE_IMAGE
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def evaluate_model(
+    data: dsl.Input[dsl.Dataset],
+    features: dsl.Input[dsl.Artifact],
+    samples: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    incumbent: str = "",
+    metric: str = "ndcg@10",
+    confidence: float = 0.95,
+):
+    """Measure a version against the baselines, and against the one that serves, on days it has not seen.
+
+    Args:
+        data: The canonical tables.
+        features: What materialize_features wrote.
+        samples: What build_samples wrote.
+        model: What train_fused wrote.
+        evaluation: Metrics with intervals, by method and by slice.
+        metrics: The fused model's, for Kubeflow's page.
+        incumbent: Folder of the version that serves; empty where none does.
+        metric: What the gate compares.
+        confidence: Of the intervals.
+    """
+    from pathlib import Path
+
+    from shoploop.steps import run_step
+
+    inputs = {"data": data, "features": features, "samples": samples, "model": model}
+    paths = {name: Path(artifact.path) for name, artifact in inputs.items()}
+    if incumbent:
+        paths["incumbent"] = Path(incumbent)
+    report = run_step(
+        "evaluate_model",
+        settings={"gate": {"metric": metric, "confidence": confidence}},
+        inputs=paths,
+        out=Path(evaluation.path),
+    )
+    for name, value in report["methods"]["fused"].items():
+        if isinstance(value, float):
+            metrics.log_metric(name, value)

@@ -1,0 +1,44 @@
+from kfp import dsl
+
+from components import PIPELINE_IMAGE
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def materialize_features(
+    data: dsl.Input[dsl.Dataset],
+    features: dsl.Output[dsl.Artifact],
+    store: dict = {},
+    surfaces: list = ["Items"],
+    seed: int = 0,
+    evaluation_days: int = 14,
+    training_days: int = 42,
+):
+    """Compute features as of each day and load the online store.
+
+    Args:
+        data: The canonical tables.
+        features: Feature tables, their contract, Feast's registry and online store.
+        store: The spec's section ``features``.
+        surfaces: What is recommended.
+        seed: Of every random draw.
+        evaluation_days: Last days of the data, held out.
+        training_days: Days before them, whose requests are learned from.
+    """
+    from pathlib import Path
+
+    from shoploop.steps import run_step
+
+    run_step(
+        "materialize_features",
+        settings={
+            "features": store,
+            "training": {
+                "surfaces": surfaces,
+                "seed": int(seed),
+                "evaluationDays": int(evaluation_days),
+                "trainingDays": int(training_days),
+            },
+        },
+        inputs={"data": Path(data.path)},
+        out=Path(features.path),
+    )

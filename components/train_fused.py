@@ -1,0 +1,51 @@
+from kfp import dsl
+
+from components import PIPELINE_IMAGE
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def train_fused(
+    data: dsl.Input[dsl.Dataset],
+    features: dsl.Input[dsl.Artifact],
+    samples: dsl.Input[dsl.Dataset],
+    model: dsl.Output[dsl.Model],
+    surfaces: list = ["Items"],
+    seed: int = 0,
+    evaluation_days: int = 14,
+    training_days: int = 42,
+    epochs: int = 4,
+    learning_rate: float = 1e-3,
+):
+    """Train the DNN, the Transformer and the α that fuses them.
+
+    Args:
+        data: The canonical tables.
+        features: What materialize_features wrote.
+        samples: What build_samples wrote.
+        model: A version folder: weights, items, contract and manifest.
+        surfaces: What is recommended.
+        seed: Of every random draw.
+        evaluation_days: Last days of the data, held out.
+        training_days: Days before them, whose requests are learned from.
+        epochs: Passes over the training samples.
+        learning_rate: Step size of the optimiser.
+    """
+    from pathlib import Path
+
+    from shoploop.steps import run_step
+
+    run_step(
+        "train_fused",
+        settings={
+            "training": {
+                "surfaces": surfaces,
+                "seed": int(seed),
+                "evaluationDays": int(evaluation_days),
+                "trainingDays": int(training_days),
+                "epochs": int(epochs),
+                "learningRate": learning_rate,
+            },
+        },
+        inputs={"data": Path(data.path), "features": Path(features.path), "samples": Path(samples.path)},
+        out=Path(model.path),
+    )

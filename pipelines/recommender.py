@@ -1,0 +1,138 @@
+"""From raw tables to a packaged version, as one Kubeflow pipeline.
+
+python -m pipelines.recommender out.yaml            compiles it for Kubeflow
+python -m pipelines.recommender --local plan.json   runs it here, a process a step (``shoploop run`` calls this)
+"""
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from kfp import compiler, dsl, local
+
+from components.build_bento import build_bento
+from components.build_samples import build_samples
+from components.evaluate_model import evaluate_model
+from components.gate import gate
+from components.load_data import load_data
+from components.materialize_features import materialize_features
+from components.train_fused import train_fused
+from components.validate_data import validate_data
+
+
+def recommender_pipeline(cache_keys: Mapping[str, str] | None = None):
+    """The pipeline; with ``cache_keys`` (step to key) each step is reused by our own digest instead of KFP's."""
+
+    def cached(name: str, task: dsl.PipelineTask) -> dsl.PipelineTask:
+        if cache_keys:
+            task.set_caching_options(True, cache_key=cache_keys[name])
+        return task
+
+    @dsl.pipeline(name="recommender", description="From raw shop events to a packaged recommender.")
+    def recommender(
+        source: dict = {"dataset": "completejourney"},
+        expectations: dict = {},
+        store: dict = {},
+        surfaces: list = ["Items"],
+        seed: int = 0,
+        evaluation_days: int = 14,
+        training_days: int = 42,
+        epochs: int = 4,
+        learning_rate: float = 1e-3,
+        incumbent: str = "",
+        metric: str = "ndcg@10",
+        confidence: float = 0.95,
+        rules: dict = {},
+        item_fields: list = ["title"],
+        deadline_milliseconds: int = 100,
+    ):
+        sampling = {
+            "surfaces": surfaces,
+            "seed": seed,
+            "evaluation_days": evaluation_days,
+            "training_days": training_days,
+        }
+        loaded = cached("load_data", load_data(source=source))
+        data = loaded.outputs["data"]
+        validated = cached("validate_data", validate_data(data=data, expectations=expectations))
+        materialized = cached("materialize_features", materialize_features(data=data, store=store, **sampling))
+        materialized.after(validated)
+        features = materialized.outputs["features"]
+        sampled = cached("build_samples", build_samples(data=data, features=features, **sampling))
+        samples = sampled.outputs["samples"]
+        trained = cached(
+            "train_fused",
+            train_fused(
+                data=data,
+                features=features,
+                samples=samples,
+                epochs=epochs,
+                learning_rate=learning_rate,
+                **sampling,
+            ),
+        )
+        model = trained.outputs["model"]
+        evaluated = cached(
+            "evaluate_model",
+            evaluate_model(
+                data=data,
+                features=features,
+                samples=samples,
+                model=model,
+                incumbent=incumbent,
+                metric=metric,
+                confidence=confidence,
+            ),
+        )
+        judged = cached("gate", gate(evaluation=evaluated.outputs["evaluation"], rules=rules))
+        cached(
+            "build_bento",
+            build_bento(
+                data=data,
+                features=features,
+                model=model,
+                verdict=judged.outputs["verdict"],
+                item_fields=item_fields,
+                deadline_milliseconds=deadline_milliseconds,
+            ),
+        )
+
+    return recommender
+
+
+def run_locally(plan: Path) -> None:
+    """Runs the pipeline of a plan: {"root": folder, "cache": folder, "cache_keys": {...}, "arguments": {...}}."""
+    wanted = json.loads(plan.read_bytes())
+    warnings.filterwarnings("ignore", message="You may be attemping to run a task that uses custom")
+    logging.getLogger().setLevel(logging.INFO)
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=wanted["root"],
+        enable_caching=True,
+        cache_root=wanted["cache"],
+    )
+    recommender_pipeline(wanted["cache_keys"])(**wanted["arguments"])
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["--local", plan]:
+            try:
+                run_locally(Path(plan))
+            except RuntimeError as error:  # a failed step: it said itself what happened
+                print(error, file=sys.stderr)
+                return 1
+        case [target] if not target.startswith("-"):
+            compiler.Compiler().compile(recommender_pipeline(), target)
+            print(f"wrote {target}")
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,29 @@
+"""What a long step tells whoever watches: one JSON line an event, appended to the file that SHOPLOOP_EVENTS names.
+
+A step must not know who watches; without the variable nothing is written.
+"""
+
+import json
+import os
+import time
+from typing import Any
+
+VARIABLE = "SHOPLOOP_EVENTS"
+
+
+def emit(kind: str, **fields: Any) -> None:
+    """Appends one event; short single writes to a file opened for appending do not interleave."""
+    path = os.environ.get(VARIABLE)
+    if not path:
+        return
+    line = json.dumps({"time": time.time(), "kind": kind, **fields}) + "\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def report(done: float, total: float, what: str) -> None:
+    """Says that ``done`` of ``total`` ``what`` (e.g. "epochs") of the running step are finished."""
+    emit("progress", done=done, total=total, what=what)

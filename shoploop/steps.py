@@ -1,0 +1,340 @@
+"""The steps of a run: what each reads, writes and depends on, and how one is carried out.
+
+The same table drives the laptop (kfp.local), Kubeflow Pipelines (``components/``) and plain Kubernetes Jobs
+(``python -m shoploop.steps``). A step reads and writes folders with files of a declared schema, so any of them runs alone.
+It must not know which of the three started it.
+"""
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shoploop import progress
+from shoploop.api.v1alpha1 import (
+    DataSpec,
+    FeaturesSpec,
+    GateSpec,
+    RecommenderSpec,
+    Spec,
+    TrainingSpec,
+    ValidationSpec,
+)
+from shoploop.code_digest import code_digest
+from shoploop.errors import ShoploopError
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
+
+INDEX_VARIABLE = "SHOPLOOP_STEP_INDEX"
+"""Names a JSON file {"index": folder, "run": id, "keys": {step: key}}; a step that ends well records itself there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What one execution of a step is given."""
+
+    settings: Mapping[str, Any]
+    """Sections of the spec, in YAML's own words, cut down to what the step depends on."""
+
+    inputs: Mapping[str, Path]
+    """Output folders of earlier steps by their names."""
+
+    out: Path
+
+    def section(self, name: str, kind: type[AnySpec]) -> AnySpec:
+        return kind.model_validate(self.settings.get(name, {}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    name: str
+    output: str
+    """Name of its folder in a run."""
+
+    module: str
+    """Where its work is done; the code digest begins there."""
+
+    function: Callable[[Call], dict[str, Any]]
+    inputs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    """Steps that must have ended well, though nothing of theirs is read."""
+
+    settings: tuple[str, ...] = ()
+    """Fields of the spec it depends on, as dotted YAML paths; a change of another field does not run it again."""
+
+    gpu: bool = False
+    """Whether ``training.resources`` are for this step; a CPU step never holds a GPU."""
+
+    says: str = ""
+    """What it does, for people."""
+
+
+def _load_data(call: Call) -> dict[str, Any]:
+    from shoploop.data import load_data
+
+    return load_data(call.section("data", DataSpec), call.out)
+
+
+def _validate_data(call: Call) -> dict[str, Any]:
+    from shoploop.validation import validate_data
+
+    return validate_data(call.inputs["data"], call.section("validation", ValidationSpec), call.out)
+
+
+def _materialize_features(call: Call) -> dict[str, Any]:
+    from shoploop.features.materialize import materialize_features
+
+    return materialize_features(
+        call.inputs["data"],
+        call.out,
+        call.section("training", TrainingSpec),
+        call.section("features", FeaturesSpec).online_store,
+    )
+
+
+def _build_samples(call: Call) -> dict[str, Any]:
+    from shoploop.samples import build_samples
+
+    return build_samples(call.inputs["data"], call.inputs["features"], call.out, call.section("training", TrainingSpec))
+
+
+def _train_fused(call: Call) -> dict[str, Any]:
+    from shoploop.training import train_fused
+
+    return train_fused(
+        call.inputs["samples"],
+        call.inputs["features"],
+        call.inputs["data"],
+        call.out,
+        call.section("training", TrainingSpec),
+    )
+
+
+def _evaluate_model(call: Call) -> dict[str, Any]:
+    from shoploop.evaluation import evaluate_model
+
+    return evaluate_model(
+        call.inputs["samples"],
+        call.inputs["features"],
+        call.inputs["data"],
+        call.inputs["model"],
+        call.out,
+        call.section("gate", GateSpec),
+        call.inputs.get("incumbent"),
+    )
+
+
+def _gate(call: Call) -> dict[str, Any]:
+    from shoploop.evaluation.gate import gate
+
+    return gate(call.inputs["evaluation"], call.out, call.section("gate", GateSpec))
+
+
+def _build_bento(call: Call) -> dict[str, Any]:
+    from shoploop.ranking.bento import build_bento
+
+    return build_bento(
+        call.inputs["model"], call.inputs["features"], call.inputs["data"], call.inputs["gate"], call.out
+    )
+
+
+_SAMPLING = ("training.seed", "training.evaluationDays", "training.trainingDays", "training.surfaces")
+
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        Step(
+            name="load_data",
+            output="data",
+            module="shoploop.data",
+            function=_load_data,
+            settings=("data",),
+            says="Read the raw tables into the canonical ones",
+        ),
+        Step(
+            name="validate_data",
+            output="validation",
+            module="shoploop.validation",
+            function=_validate_data,
+            inputs=("data",),
+            settings=("validation",),
+            says="Hold the tables against their expectations",
+        ),
+        Step(
+            name="materialize_features",
+            output="features",
+            module="shoploop.features.materialize",
+            function=_materialize_features,
+            inputs=("data",),
+            after=("validate_data",),
+            settings=("features", *_SAMPLING),
+            says="Compute features as of each day and load the online store",
+        ),
+        Step(
+            name="build_samples",
+            output="samples",
+            module="shoploop.samples",
+            function=_build_samples,
+            inputs=("data", "features"),
+            settings=_SAMPLING,
+            says="Gather requests, candidates and labels, point in time",
+        ),
+        Step(
+            name="train_fused",
+            output="model",
+            module="shoploop.training",
+            function=_train_fused,
+            inputs=("data", "features", "samples"),
+            settings=(*_SAMPLING, "training.epochs", "training.learningRate"),
+            gpu=True,
+            says="Train the DNN, the Transformer and the α that fuses them",
+        ),
+        Step(
+            name="evaluate_model",
+            output="evaluation",
+            module="shoploop.evaluation",
+            function=_evaluate_model,
+            inputs=("data", "features", "samples", "model"),
+            settings=("gate.metric", "gate.confidence"),
+            says="Measure it against the baselines on days it has not seen",
+        ),
+        Step(
+            name="gate",
+            output="gate",
+            module="shoploop.evaluation.gate",
+            function=_gate,
+            inputs=("evaluation",),
+            settings=("gate",),
+            says="Decide whether it may serve",
+        ),
+        Step(
+            name="build_bento",
+            output="bento",
+            module="shoploop.ranking.bento",
+            function=_build_bento,
+            inputs=("model", "features", "data", "gate"),
+            settings=("serving.itemFields", "serving.deadlineMilliseconds"),
+            says="Package the version as a Bento",
+        ),
+    )
+}
+
+PRODUCER = {step.output: step.name for step in STEPS.values()}
+"""Which step writes a folder."""
+
+
+def settings_of(spec: RecommenderSpec, step: Step) -> dict[str, Any]:
+    """The part of ``spec`` that ``step`` depends on, as nested YAML fields."""
+    whole = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    picked: dict[str, Any] = {}
+    for path in step.settings:
+        section, _, name = path.partition(".")
+        if not name:
+            picked[section] = whole[section]
+        elif name in whole[section]:
+            picked.setdefault(section, {})[name] = whole[section][name]
+    return picked
+
+
+def step_keys(spec: RecommenderSpec, *, source: str, incumbent: str | None) -> dict[str, str]:
+    """Each step's cache key: what it would do, hashed with the keys of what it reads.
+
+    A key does not need the inputs themselves: seeds are settings and steps are deterministic, so equal keys mean equal
+    outputs.
+
+    Args:
+        spec: The recommender's spec.
+        source: Digest of the raw tables.
+        incumbent: Id of the version that the new one is compared with.
+    """
+    outside = {"load_data": source, "evaluate_model": incumbent}
+    keys: dict[str, str] = {}
+    for step in STEPS.values():
+        content = [
+            step.name,
+            code_digest(step.module),
+            settings_of(spec, step),
+            {name: keys[PRODUCER[name]] for name in step.inputs},
+            outside.get(step.name),
+        ]
+        keys[step.name] = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return keys
+
+
+def run_step(name: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> dict[str, Any]:
+    """Carries out one step and tells the watcher about it.
+
+    Returns:
+        The step's report, which also lies in its folder.
+
+    Raises:
+        ShoploopError: the step's own named errors.
+    """
+    step = STEPS[name]
+    out.mkdir(parents=True, exist_ok=True)
+    progress.emit("started", step=name)
+    began = time.monotonic()
+    try:
+        report = step.function(Call(settings=settings, inputs=inputs, out=out))
+    except ShoploopError as error:
+        progress.emit("failed", step=name, error=type(error).__name__, message=str(error), exit_code=error.exit_code)
+        raise
+    except Exception as error:
+        progress.emit(
+            "failed", step=name, error=type(error).__name__, message=str(error), exit_code=1,
+            traceback=traceback.format_exc(),
+        )  # fmt: skip
+        raise
+    seconds = time.monotonic() - began
+    _record(name, out, seconds)
+    progress.emit("finished", step=name, seconds=seconds)
+    return report
+
+
+def _record(name: str, out: Path, seconds: float) -> None:
+    plan_path = os.environ.get(INDEX_VARIABLE)
+    if not plan_path:
+        return
+    plan = json.loads(Path(plan_path).read_bytes())
+    entry = Entry(
+        key=plan["keys"][name],
+        run=plan["run"],
+        out=str(out),
+        seconds=seconds,
+        files={str(p.relative_to(out)): p.stat().st_size for p in sorted(out.rglob("*")) if p.is_file()},
+    )
+    entry.write(Path(plan["index"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A step that was carried out: where its output lies."""
+
+    key: str
+    run: str
+    out: str
+    seconds: float
+    files: dict[str, int] = field(default_factory=dict)
+    """Size in bytes of every file, to notice an output that somebody has touched."""
+
+    def write(self, index: Path) -> None:
+        index.mkdir(parents=True, exist_ok=True)
+        aside = index / f".{self.key}.{os.getpid()}"
+        aside.write_text(json.dumps(self.__dict__, sort_keys=True))
+        aside.replace(index / f"{self.key}.json")
+
+    @classmethod
+    def find(cls, index: Path, key: str) -> "Entry | None":
+        """The entry of ``key``, unless its output is gone or no longer whole."""
+        try:
+            entry = cls(**json.loads((index / f"{key}.json").read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+        out = Path(entry.out)
+        whole = all((out / name).is_file() and (out / name).stat().st_size == n for name, n in entry.files.items())
+        return entry if entry.files and whole else None
