@@ -1,0 +1,141 @@
+"""The last stretch of loading: complete the canonical tables, put them in order, write them and say what was done.
+
+Every dataset and every table of one's own passes here, so the rules of this file hold for all data.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from shoploop import schemas
+from shoploop.data.rules import Loaded
+from shoploop.data.sources import file_digest
+from shoploop.errors import TableEmpty
+
+LISTED = "listed"
+"""Column of items, users and shops: false for an id that only interactions name, where the source has such a table."""
+
+PLAUSIBLE_QUANTITY = 1000
+"""Pieces in one row above which a quantity is more likely a weight, a volume or a slip of the keyboard."""
+
+_COLUMNS = {name: dict(pl.DataFrame(table.schema.empty_table()).schema) for name, table in schemas.TABLES.items()}
+"""Table to canonical column to polars type."""
+
+
+def write(loaded: Loaded, *, dataset: str | None, digest: str, out: Path) -> dict[str, Any]:
+    """Completes ``loaded`` and writes the folder that :func:`shoploop.data.load_data` describes.
+
+    Raises:
+        TableEmpty: no interaction is left.
+    """
+    tables = complete(loaded)
+    out.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {"dataset": dataset, "source_sha256": digest, "tables": {}, "rules": loaded.report()}
+    for name, table in tables.items():
+        path = out / f"{name}.parquet"
+        table.write_parquet(path, compression="zstd", statistics=True, row_group_size=262_144)
+        report["tables"][name] = {"rows": table.height, "columns": table.columns, "sha256": file_digest(path)}
+    (out / "load.json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def complete(loaded: Loaded) -> dict[str, pl.DataFrame]:
+    """All four tables with every canonical column, in canonical order; rules are noted on ``loaded``."""
+    events = _interactions(loaded)
+    return {
+        "interactions": events,
+        "items": _entities(loaded, loaded.items, "items", events),
+        "users": _entities(loaded, loaded.users, "users", events),
+        "shops": _entities(loaded, loaded.shops, "shops", events),
+    }
+
+
+def _interactions(loaded: Loaded) -> pl.DataFrame:
+    events = _with_schema(loaded.interactions, "interactions", further=False)
+    whole = pl.all_horizontal(pl.col(*schemas.INTERACTIONS.required).is_not_null())
+    kept = events.filter(whole)
+    loaded.note(
+        "incomplete_rows",
+        "interactions",
+        events.height - kept.height,
+        "dropped",
+        "A row without user, item or time says nothing about anybody.",
+    )
+    if kept.height == 0:
+        raise TableEmpty(
+            "interactions: no row has a user, an item and a time. Check the file and spec.data.tables.interactions."
+        )
+    kept = kept.with_columns(pl.col("kind").fill_null("purchase"), pl.col("quantity").fill_null(1.0))
+    loaded.note(
+        "quantity_zero",
+        "interactions",
+        kept.filter(pl.col("quantity") == 0).height,
+        "kept",
+        "Quantity 0, most often a gift or a voucher. The item went over the counter, so the row stays in history and "
+        "counts as bought.",
+    )
+    loaded.note(
+        "quantity_implausible",
+        "interactions",
+        kept.filter(pl.col("quantity") > PLAUSIBLE_QUANTITY).height,
+        "warned",
+        f"Quantity above {PLAUSIBLE_QUANTITY:,} pieces in one row, more likely a weight or a volume. Kept as it is.",
+    )
+    return kept.sort("time", "user", "item", maintain_order=True)
+
+
+def _entities(loaded: Loaded, table: pl.DataFrame | None, name: str, events: pl.DataFrame) -> pl.DataFrame:
+    """The table's rows, once each, and a row for every id that only interactions know."""
+    (key,) = schemas.TABLES[name].key
+    seen = events.select(pl.col(key)).drop_nulls().unique()
+    if table is None:
+        return _finished(loaded, seen.with_columns(pl.lit(True).alias(LISTED)), name, key)
+    given = table.filter(pl.col(key).is_not_null())
+    once = given.unique(key, keep="last", maintain_order=True)
+    loaded.note(
+        "rows_without_key", name, table.height - given.height, "dropped", f"A row without {key} belongs to nothing."
+    )
+    loaded.note(
+        "repeated_key", name, given.height - once.height, "dropped", f"The same {key} again; its last row was kept."
+    )
+    strangers = seen.join(once, on=key, how="anti")
+    rows = events.join(strangers, on=key, how="semi").height
+    loaded.note(
+        "unlisted",
+        name,
+        strangers.height,
+        "kept",
+        f"{rows:,} interactions name one of these, which the source's table of {name} lacks. The interactions are kept; "
+        f"each {key} got a row without attributes, marked as not listed.",
+    )
+    both = [once.with_columns(pl.lit(True).alias(LISTED)), strangers.with_columns(pl.lit(False).alias(LISTED))]
+    return _finished(loaded, pl.concat(both, how="diagonal"), name, key)
+
+
+def _finished(loaded: Loaded, table: pl.DataFrame, name: str, key: str) -> pl.DataFrame:
+    table = _with_schema(table, name)
+    if "title" in table.columns:
+        loaded.note(
+            "untitled",
+            name,
+            table.filter(pl.col("title").is_null() & pl.col(LISTED)).height,
+            "changed",
+            f"The source gives no title; the {key}'s id became one, so that people have something to read.",
+        )
+        word = pl.when(LISTED).then(pl.lit(f"{key.capitalize()} ")).otherwise(pl.lit(f"Unlisted {key} "))
+        table = table.with_columns(title=pl.coalesce("title", word + pl.col(key)))
+    if "category" in table.columns:
+        table = table.with_columns(pl.col("category").fill_null([]))
+    return table.sort(key)
+
+
+def _with_schema(table: pl.DataFrame, name: str, *, further: bool = True) -> pl.DataFrame:
+    """Canonical columns first, in their order and type, null where the source has none; then the further ones."""
+    columns = _COLUMNS[name]
+    table = table.with_columns(
+        pl.lit(None, dtype=dtype).alias(c) for c, dtype in columns.items() if c not in table.columns
+    )
+    own = [c for c in table.columns if c not in columns] if further else []
+    return table.select(*(pl.col(c).cast(dtype) for c, dtype in columns.items()), *own)
