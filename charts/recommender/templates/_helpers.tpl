@@ -1,0 +1,93 @@
+{{- define "recommender.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- default $full .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "recommender.name" -}}
+{{ default .Release.Name .Values.recommender.name }}
+{{- end -}}
+
+{{/* Immutable after install: never put a version in here. */}}
+{{- define "recommender.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "recommender.labels" -}}
+{{ include "recommender.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: shoploop
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+shoploop.io/recommender: {{ include "recommender.name" . }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What every object has below its name. Called with a list: the root, the component, and the object's own annotations. */}}
+{{- define "recommender.metadata" -}}
+{{- $root := index . 0 -}}
+{{- $annotations := merge (dict) (index . 2) $root.Values.commonAnnotations -}}
+namespace: {{ $root.Release.Namespace }}
+labels:
+  {{- include "recommender.labels" $root | nindent 2 }}
+  app.kubernetes.io/component: {{ index . 1 }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.recommender.uid }}
+ownerReferences:
+  - apiVersion: shoploop.io/v1alpha1
+    kind: Recommender
+    name: {{ include "recommender.name" $root }}
+    uid: {{ . }}
+    controller: true
+{{- end }}
+{{- end -}}
+
+{{- define "recommender.image" -}}
+{{- $image := .Values.image -}}
+{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}
+{{- end -}}
+
+{{- define "recommender.serviceAccountName" -}}
+{{ default (include "recommender.predictor.name" .) .Values.serviceAccount.name }}
+{{- end -}}
+
+{{/* What cannot be said in values.schema.json: combinations, and what is not built yet. */}}
+{{- define "recommender.checks" -}}
+{{- $v := .Values -}}
+{{- if $v.online.enabled -}}
+{{- fail "online.enabled: online learning is not built yet (no updater sidecar, no learner). Set it to false." -}}
+{{- end -}}
+{{- if $v.candidate -}}
+{{- fail "candidate: serving a candidate beside the stable version is not built yet. Leave it empty." -}}
+{{- end -}}
+{{- range $key := list "id" "bento" "digest" -}}
+{{- if not (get $v.version $key) -}}
+{{- fail (printf "version.%s is required: name the model version, the URL of its Bento and the Bento's SHA-256 (shoploop versions NAME lists them)." $key) -}}
+{{- end -}}
+{{- end -}}
+{{- $local := hasPrefix "file://" $v.version.bento -}}
+{{- if and $local (not $v.store.claimName) -}}
+{{- fail "store.claimName is required for a file:// store: name the ReadWriteMany claim that holds it." -}}
+{{- end -}}
+{{- if and $local (not (hasPrefix (printf "%s/" (trimSuffix "/" $v.store.uri)) $v.version.bento)) -}}
+{{- fail (printf "version.bento %s does not lie in store.uri %s, the path at which the claim %s is mounted." $v.version.bento $v.store.uri $v.store.claimName) -}}
+{{- end -}}
+{{- if and $v.autoscaling.enabled (not (kindIs "invalid" $v.replicas)) -}}
+{{- fail "replicas and autoscaling exclude each other: set replicas to null, or autoscaling.enabled to false." -}}
+{{- end -}}
+{{- if gt (int $v.autoscaling.min) (int $v.autoscaling.max) -}}
+{{- fail (printf "autoscaling.min %d must not exceed autoscaling.max %d." (int $v.autoscaling.min) (int $v.autoscaling.max)) -}}
+{{- end -}}
+{{- if and $v.ingress.enabled (not $v.ingress.hosts) -}}
+{{- fail "ingress.hosts is empty: name at least one host, or set ingress.enabled to false." -}}
+{{- end -}}
+{{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
+{{- fail "httpRoute.parentRefs is empty: name the Gateway, or set httpRoute.enabled to false." -}}
+{{- end -}}
+{{- end -}}
