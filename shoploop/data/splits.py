@@ -1,4 +1,4 @@
-"""Which days are learned from and which are evaluated on. Splits are by time: what is evaluated lies after what was learned."""
+"""Which days are learned from and which are evaluated on: what is evaluated lies after what was learned."""
 
 from dataclasses import dataclass
 

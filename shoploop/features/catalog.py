@@ -1,0 +1,226 @@
+"""What is known of items apart from the day: kinds, neighbours, factors, and how soon each kind is bought again.
+
+Fitted on purchases before a day, stored in a model version, the same object in training and in the predictor.
+
+Legend: I items, M neighbours, D factors, C kinds, B buckets of elapsed days, G wider groups.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from shoploop.features.history import history_of
+from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary
+
+ELAPSED_EDGES = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 21, 28, 35, 49, 70, 100, 150, 250])
+"""Days; bucket b covers elapsed days from edge b up to the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """The vocabulary's items as features and models see them."""
+
+    kind_I: Int32
+    """Code of the narrowest category; the last code stands for items without one."""
+
+    group_I: Int32
+    """Code of the category one level up, same rule."""
+
+    neighbours_IM: Int32
+    """Items whose purchase speaks most for (or against) this one, strongest first; padded with 0 at weight 0."""
+
+    neighbour_weights_IM: Float32
+    """EASE weights; 0 pads."""
+
+    factors_ID: Float32
+    """Unit rows; 0 where an item was never bought with another."""
+
+    log_odds_CB: Float32
+    """Log odds that, of a kind bought so many days ago, the same item is bought again at a visit."""
+
+    def __len__(self) -> int:
+        return len(self.kind_I)
+
+    @property
+    def kinds(self) -> int:
+        return len(self.log_odds_CB)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogConfig:
+    """How a catalog is fitted."""
+
+    factors: int = 64
+    neighbours: int = 100
+    ease_items: int = 4000
+    """Only the most purchased items have neighbours: the fit takes time with the cube of their number."""
+
+    ease_penalty: float = 300.0
+    """L2 penalty; larger trusts rare pairs less."""
+
+    hazard_requests: int = 6000
+    """Visits that the chance of buying again is counted on."""
+
+    hazard_shrinkage: float = 100.0
+    """Observations of all kinds together that each kind starts with."""
+
+    seed: int = 0
+
+
+def fit_catalog(log: PurchaseLog, items: pl.DataFrame, *, before: int, config: CatalogConfig | None = None) -> Catalog:
+    """Fits the catalog on the purchases of the days before ``before``.
+
+    Args:
+        log: All purchases.
+        items: Columns ``item`` and ``category`` (path, widest first); further rows and missing items are fine.
+        before: Day from which on nothing may be known.
+        config: Defaults suit a shop of 10,000 items.
+    """
+    config = config or CatalogConfig()
+    kind_I, group_I = _kinds(items, log.vocabulary)
+    neighbours_IM, weights_IM = _ease(log, before, config)
+    return Catalog(
+        kind_I=kind_I,
+        group_I=group_I,
+        neighbours_IM=neighbours_IM,
+        neighbour_weights_IM=weights_IM,
+        factors_ID=_factors(log, before, config),
+        log_odds_CB=_log_odds(log, kind_I, before, config),
+    )
+
+
+def _kinds(items: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Int32, Int32]:
+    paths = (
+        vocabulary.frame()
+        .join(items.select("item", "category").unique("item", keep="first", maintain_order=True), on="item", how="left")
+        .sort("code")
+        .with_columns(depth=pl.col("category").list.len().fill_null(0))
+        .with_columns(
+            kind=pl.col("category").list.join("\x1f"),
+            group=pl.when(pl.col("depth") > 1)
+            .then(pl.col("category").list.head(pl.col("depth").cast(pl.Int64) - 1).list.join("\x1f"))
+            .otherwise(pl.col("category").list.join("\x1f")),
+        )
+    )
+
+    def codes(name: str) -> Int32:
+        filled = paths[name].replace("", None)
+        levels = sorted(filled.drop_nulls().unique().to_list())
+        table = pl.DataFrame(
+            {name: levels, "level": np.arange(len(levels), dtype=np.int32)}, schema={name: pl.String, "level": pl.Int32}
+        )
+        joined = filled.to_frame().join(table, on=name, how="left", maintain_order="left")["level"]
+        return joined.fill_null(len(levels)).to_numpy().astype(np.int32)
+
+    return codes("kind"), codes("group")
+
+
+def _user_item_days(log: PurchaseLog, before: int) -> tuple[Int32, Int32]:
+    keep = log.day_R < before
+    return log.user_R[keep], log.item_R[keep]
+
+
+def _ease(log: PurchaseLog, before: int, config: CatalogConfig) -> tuple[Int32, Float32]:
+    """EASE (Steck 2019, "Embarrassingly shallow autoencoders", eq. 8) on users' log counts, the largest weights."""
+    import scipy.linalg
+    import scipy.sparse
+
+    size = len(log.vocabulary)
+    user, item = _user_item_days(log, before)
+    counts_I = np.bincount(item, minlength=size)
+    kept = np.sort(np.lexsort((np.arange(size), -counts_I))[: min(config.ease_items, size)])
+    place_I = np.full(size, -1, np.int64)
+    place_I[kept] = np.arange(len(kept))
+    inside = place_I[item] >= 0
+    shape = (len(log.users), len(kept))
+    bought = scipy.sparse.csr_matrix(
+        (np.ones(int(inside.sum()), np.float32), (user[inside], place_I[item[inside]])), shape=shape
+    )
+    bought.data = np.log1p(bought.data)
+    gram = (bought.T @ bought).toarray().astype(np.float32)
+    gram[np.diag_indices_from(gram)] += config.ease_penalty
+    factor, lower = scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+    inverse = scipy.linalg.cho_solve((factor, lower), np.eye(len(kept), dtype=np.float32), overwrite_b=True)
+    # B[j, i] = -P[j, i] / P[i, i]; row i of the table lists the j that predict i
+    weights = -(inverse / np.diag(inverse)).T
+    np.fill_diagonal(weights, 0.0)
+    width = min(config.neighbours, max(len(kept) - 1, 1))
+    nearest = np.argpartition(-np.abs(weights), width - 1, axis=1)[:, :width]
+    order = np.argsort(-np.take_along_axis(weights, nearest, axis=1), axis=1, kind="stable")
+    nearest = np.take_along_axis(nearest, order, axis=1)
+    neighbours_IM = np.zeros((size, width), np.int32)
+    weights_IM = np.zeros((size, width), np.float32)
+    neighbours_IM[kept] = kept[nearest]
+    weights_IM[kept] = np.take_along_axis(weights, nearest, axis=1)
+    return neighbours_IM, weights_IM
+
+
+def _factors(log: PurchaseLog, before: int, config: CatalogConfig) -> Float32:
+    """Singular vectors of the positive pointwise mutual information of items in one basket (Levy, Goldberg 2014)."""
+    import scipy.sparse
+    import scipy.sparse.linalg
+
+    size = len(log.vocabulary)
+    keep = log.day_R < before
+    basket = log.user_R[keep].astype(np.int64) * (2**20) + (log.day_R[keep] - log.day_R.min())
+    _, basket = np.unique(basket, return_inverse=True)
+    item = log.item_R[keep]
+    rank = min(config.factors, size - 1, len(log.users))
+    factors_ID = np.zeros((size, config.factors), np.float32)
+    if rank < 1 or len(item) == 0:
+        return factors_ID
+    sizes = np.bincount(basket)
+    # a large basket says less about each of its pairs
+    held = scipy.sparse.csr_matrix((1 / np.sqrt(sizes[basket]), (basket, item)), shape=(len(sizes), size))
+    together = (held.T @ held).tocoo()
+    total = together.sum()
+    margin = np.asarray(together.sum(axis=0)).ravel()
+    information = np.log(together.data * total / (margin[together.row] * margin[together.col]))
+    off = (together.row != together.col) & (information > 0)
+    matrix = scipy.sparse.csr_matrix((information[off], (together.row[off], together.col[off])), shape=(size, size))
+    if matrix.nnz == 0:
+        return factors_ID
+    start = np.random.default_rng(config.seed).standard_normal(size)
+    left, values, _ = scipy.sparse.linalg.svds(matrix, k=rank, v0=start, random_state=config.seed)
+    order = np.argsort(-values)
+    rows = left[:, order] * np.sqrt(values[order])
+    # the sign of a singular vector is arbitrary: fix it by the largest entry
+    rows *= np.sign(rows[np.abs(rows).argmax(axis=0), np.arange(rank)])
+    norm = np.linalg.norm(rows, axis=1, keepdims=True)
+    factors_ID[:, :rank] = np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 1e-9)
+    return factors_ID
+
+
+def _log_odds(log: PurchaseLog, kind_I: Int32, before: int, config: CatalogConfig) -> Float32:
+    kinds, buckets = int(kind_I.max(initial=0)) + 1, len(ELAPSED_EDGES)
+    seen_CB, again_CB = np.zeros((kinds, buckets)), np.zeros((kinds, buckets))
+    keep = log.day_R < before
+    visits = np.unique(np.stack([log.user_R[keep], log.day_R[keep]]), axis=1).T
+    # the latest visits have the longest histories behind them
+    latest = visits[np.argsort(-visits[:, 1], kind="stable")[: 4 * config.hazard_requests]]
+    rng = np.random.default_rng(config.seed)
+    chosen = rng.permutation(len(latest))[: config.hazard_requests]
+    for user, day in latest[chosen]:
+        history = history_of(log, int(user), before=int(day))
+        if not len(history):
+            continue
+        items, back = np.unique(history.items_H[::-1], return_index=True)
+        elapsed = elapsed_bucket(day - history.days_H[::-1][back])
+        low, high = log.offsets_U1[user], log.offsets_U1[user + 1]
+        today = log.item_R[low:high][log.day_R[low:high] == day]
+        cells = kind_I[items].astype(np.int64) * buckets + elapsed
+        seen_CB += np.bincount(cells, minlength=kinds * buckets).reshape(kinds, buckets)
+        again = cells[np.isin(items, today)]
+        again_CB += np.bincount(again, minlength=kinds * buckets).reshape(kinds, buckets)
+    overall_B = (again_CB.sum(axis=0) + 1) / (seen_CB.sum(axis=0) + 20)
+    chance_CB = (again_CB + config.hazard_shrinkage * overall_B) / (seen_CB + config.hazard_shrinkage)
+    log_odds_CB: Float32 = np.log(chance_CB / (1 - chance_CB)).astype(np.float32)
+    return log_odds_CB
+
+
+def elapsed_bucket(days: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
+    """The bucket of each number of elapsed days (at least 1)."""
+    bucket: npt.NDArray[np.intp] = np.searchsorted(ELAPSED_EDGES, np.maximum(days, 1), side="right") - 1
+    return bucket

@@ -1,0 +1,243 @@
+"""The names, types and order of every feature: the one place where they are written down.
+
+A contract is resolved per dataset (a shop without prices has no price features), written beside the features and into
+every model version; its hash decides whether a model may run on the features at hand.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from shoploop.errors import SchemaMismatch
+
+Needs = Literal["category", "price", "shop"]
+
+FORMAT = 1
+"""Raised whenever a feature's meaning changes under an unchanged name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One number or id of a statistics table, or of a pair."""
+
+    name: str
+    dtype: Literal["float32", "int32", "string"] = "float32"
+    needs: Needs | None = None
+    """What the data must have for the feature to exist."""
+
+    about: str
+
+
+def _feature(
+    name: str, about: str, *, dtype: Literal["float32", "int32", "string"] = "float32", needs: Needs | None = None
+) -> Feature:
+    return Feature(name=name, dtype=dtype, needs=needs, about=about)
+
+
+USER_STATS = (
+    _feature("days_active", "days with a purchase"),
+    _feature("purchases", "purchases, an item counting once a day"),
+    _feature("distinct_items", "different items bought"),
+    _feature("mean_basket_size", "different items per day with a purchase"),
+    _feature("mean_gap_days", "days between two days with a purchase; 0 where there is only one"),
+    _feature("repeat_share", "share of purchases of items bought before"),
+    _feature("mean_price", "money per piece, mean over purchases of known price; 0 where unknown"),
+    _feature("first_day", "first day with a purchase, days since 1970-01-01", dtype="int32"),
+    _feature("last_day", "last day with a purchase, days since 1970-01-01", dtype="int32"),
+    _feature("usual_shop", "shop visited on the most days; empty where unknown", dtype="string"),
+)
+"""Per user and day; a row stamped t covers the days before t."""
+
+ITEM_STATS = (
+    _feature("rate_7", "share of the last 7 days' baskets (user and day) that hold the item"),
+    _feature("rate_28", "the same of 28 days"),
+    _feature("rate_91", "the same of 91 days"),
+    _feature("purchases_28", "baskets of the last 28 days that hold the item"),
+    _feature("buyers_28", "different users who bought it in the last 28 days"),
+    _feature("purchases_total", "baskets so far that hold the item"),
+    _feature("buyers_total", "different users so far"),
+    _feature("mean_gap_days", "days between two purchases by one user, mean so far; 0 where nobody bought it twice"),
+    _feature("mean_price", "money per piece, mean of the last 91 days; 0 where unknown"),
+    _feature("price_change", "log of the mean price of the last 7 days over that of 91; 0 where unknown"),
+    _feature("days_since_sold", "days since its last purchase by anyone; 999 where never"),
+    _feature("days_known", "days since its first purchase by anyone; 0 where never"),
+)
+"""Per item and day, same rule."""
+
+SHOP_STATS = (
+    _feature("visits_7", "baskets of the last 7 days"),
+    _feature("visits_28", "baskets of the last 28 days"),
+    _feature("visitors_28", "different users of the last 28 days"),
+    _feature("items_28", "different items sold in the last 28 days"),
+    _feature("mean_basket_size_28", "different items per basket of the last 28 days"),
+)
+"""Per shop and day, same rule."""
+
+PAIR_FEATURES = (
+    # the user's own purchases of the item
+    _feature("own_days", "log(1 + days on which the user bought the item)"),
+    _feature("own_share", "share of the user's baskets that hold it"),
+    _feature("own_recent_share", "share of the baskets since its first purchase that hold it"),
+    _feature("own_since_days", "log(1 + days since the last purchase); of 400 days where never bought"),
+    _feature("own_since_baskets", "log(1 + baskets since the last purchase); of 200 where never bought"),
+    _feature("own_first_days", "log(1 + days since the first purchase); 0 where never bought"),
+    _feature("own_decay_days_30", "sum over purchases of exp(-age / 30 days)"),
+    _feature("own_decay_days_90", "the same with 90 days"),
+    _feature("own_decay_days_180", "the same with 180 days"),
+    _feature("own_decay_baskets_80", "sum over purchases of 0.8 to the number of baskets since"),
+    _feature("own_decay_baskets_90", "the same with 0.9"),
+    _feature("own_decay_baskets_95", "the same with 0.95"),
+    _feature("own_decay_rate_90", "own_decay_days_90 over the same sum of all baskets"),
+    _feature("own_decay_rate_baskets_90", "own_decay_baskets_90 over the same sum of all baskets"),
+    _feature("own_focus", "sum over purchases of 1 / basket size"),
+    _feature("own_focus_decay", "sum over purchases of 0.95 to the number of baskets since / basket size"),
+    _feature("own_in_last", "1 where the last basket holds it"),
+    _feature("own_in_last_5", "share of the last 5 baskets that hold it"),
+    _feature("own_in_last_10", "share of the last 10 baskets that hold it"),
+    _feature("own_gap_days", "log(1 + mean days between its purchases); 0 where bought less than twice"),
+    _feature("own_gap_spread", "standard deviation of these gaps over their mean; 0 where bought less than 3 times"),
+    _feature("own_due", "days since the last purchase over the mean gap, at most 10; 0 where bought less than twice"),
+    _feature("own_due_item", "days since the last purchase over the item's mean gap among all users, at most 10"),
+    _feature("own_hazard", "log odds that a bought item of its kind is bought again after this many days"),
+    _feature("own_hazard_share", "that chance times own_share"),
+    _feature("own_weekday_share", "share of its purchases on the request's weekday"),
+    _feature("own_quantity", "log(1 + mean pieces per purchase)"),
+    # the user's purchases of the same kind of item
+    _feature("kind_days", "log(1 + days on which the user bought the item's kind)", needs="category"),
+    _feature("kind_since_days", "log(1 + days since then)", needs="category"),
+    _feature("kind_decay_days_90", "sum over those days of exp(-age / 90 days)", needs="category"),
+    _feature("kind_decay_baskets_90", "sum over those days of 0.9 to the number of baskets since", needs="category"),
+    _feature("kind_due", "days since then over the mean gap, at most 10", needs="category"),
+    _feature("kind_loyalty", "share of the user's purchases of that kind that were this item", needs="category"),
+    _feature("kind_items", "log(1 + different items of that kind that the user bought)", needs="category"),
+    _feature("group_days", "log(1 + days on which the user bought the wider group)", needs="category"),
+    _feature("group_decay_baskets_90", "as for the kind, for the wider group", needs="category"),
+    _feature("group_since_days", "as for the kind, for the wider group", needs="category"),
+    # what goes with what
+    _feature("taste_all", "EASE score of the item given all the user's purchases (Steck 2019)"),
+    _feature("taste_recent", "the same, purchases weighted by 0.8 to the number of baskets since"),
+    _feature("factor_recent", "cosine of the item's factors and those of the last 5 baskets"),
+    _feature("factor_all", "cosine of the item's factors and those of the whole history"),
+    # the item
+    _feature("item_rate_7", "log of the item's share of baskets, 7 days"),
+    _feature("item_rate_28", "log of the same, 28 days"),
+    _feature("item_rate_91", "log of the same, 91 days"),
+    _feature("item_trend", "item_rate_7 - item_rate_91"),
+    _feature("item_repeat", "share of its purchases by users who had bought it before"),
+    _feature("item_gap_days", "log(1 + mean days between one user's purchases)"),
+    _feature("item_buyers_28", "log(1 + different users, 28 days)"),
+    _feature("item_since_days", "log(1 + days since anyone bought it)"),
+    _feature("item_known_days", "log(1 + days since anyone first bought it)"),
+    _feature("item_price", "log(1 + mean price)", needs="price"),
+    _feature("item_price_change", "log of this week's price over the usual one", needs="price"),
+    _feature("item_price_ratio", "log of the price over the mean of what the user buys", needs="price"),
+    _feature("kind_rank", "the item's share of its kind's purchases, 28 days", needs="category"),
+    # the user and the day
+    _feature("user_days", "log(1 + days with a purchase)"),
+    _feature("user_basket_size", "log(1 + mean basket size)"),
+    _feature("user_gap_days", "log(1 + mean days between baskets)"),
+    _feature("user_since_days", "log(1 + days since the last basket)"),
+    _feature("user_since_ratio", "days since the last basket over the mean gap, at most 10"),
+    _feature("user_repeat_share", "share of purchases that repeat"),
+    _feature("user_variety", "different items over purchases"),
+    _feature("weekend", "1 on Saturday and Sunday (UTC)"),
+    _feature("shop_visits", "log(1 + baskets of 28 days in the user's usual shop)", needs="shop"),
+    _feature("shop_basket_size", "log(1 + mean basket size of 28 days there)", needs="shop"),
+)
+"""Per request and candidate, in the order of the model's input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """A categorical attribute of users, from a string column of the users table."""
+
+    name: str
+    levels: tuple[str, ...]
+    """Known values, sorted; any other value and null read as none of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """The features of one dataset."""
+
+    user_stats: tuple[str, ...] = tuple(f.name for f in USER_STATS)
+    item_stats: tuple[str, ...] = tuple(f.name for f in ITEM_STATS)
+    shop_stats: tuple[str, ...] = tuple(f.name for f in SHOP_STATS)
+    pair_features: tuple[str, ...] = tuple(f.name for f in PAIR_FEATURES)
+    user_attributes: tuple[Attribute, ...] = ()
+    format: int = FORMAT
+    columns_K: npt.NDArray[np.intp] = field(init=False, repr=False, compare=False)
+    """Where each of the contract's pair features stands in ``PAIR_FEATURES``."""
+
+    def __post_init__(self) -> None:
+        position = {f.name: i for i, f in enumerate(PAIR_FEATURES)}
+        unknown = [name for name in self.pair_features if name not in position]
+        if unknown:
+            raise SchemaMismatch(
+                f"The feature contract names {', '.join(unknown)}, which this version of shoploop does not compute. "
+                "Train again, or use the version that wrote it."
+            )
+        object.__setattr__(self, "columns_K", np.array([position[name] for name in self.pair_features], np.intp))
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the canonical JSON, 64 hex digits."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Without the hash, which a reader recomputes."""
+        return {
+            "format": self.format,
+            "user_stats": list(self.user_stats),
+            "item_stats": list(self.item_stats),
+            "shop_stats": list(self.shop_stats),
+            "pair_features": list(self.pair_features),
+            "user_attributes": [asdict(a) | {"levels": list(a.levels)} for a in self.user_attributes],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        return cls(
+            format=data["format"],
+            user_stats=tuple(data["user_stats"]),
+            item_stats=tuple(data["item_stats"]),
+            shop_stats=tuple(data["shop_stats"]),
+            pair_features=tuple(data["pair_features"]),
+            user_attributes=tuple(
+                Attribute(name=a["name"], levels=tuple(a["levels"])) for a in data["user_attributes"]
+            ),
+        )
+
+
+def resolve(*, interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> Contract:
+    """The contract of these canonical tables: features whose source they lack are left out."""
+    has: dict[Needs, bool] = {
+        "category": bool((items["category"].list.len() > 0).any()),
+        "price": bool((interactions["price"] > 0).any()),
+        "shop": interactions["shop"].null_count() < len(interactions),
+    }
+    return Contract(
+        pair_features=tuple(f.name for f in PAIR_FEATURES if f.needs is None or has[f.needs]),
+        user_attributes=tuple(_attributes(users)),
+    )
+
+
+MAX_LEVELS = 50
+"""A string column with more values than this is an identifier or free text, not a category."""
+
+
+def _attributes(users: pl.DataFrame) -> Sequence[Attribute]:
+    found = []
+    for name in sorted(users.columns):
+        if name == "user" or users.schema[name] != pl.String:
+            continue
+        levels = tuple(sorted(users[name].drop_nulls().unique().to_list()))
+        if 1 < len(levels) <= MAX_LEVELS:
+            found.append(Attribute(name=name, levels=levels))
+    return found

@@ -1,0 +1,197 @@
+"""The purchases as sorted arrays: one row per user, day and item. Everything that features count is counted here.
+
+Positions in the vocabulary stand for items, days since 1970-01-01 (UTC) for times. A request on day D may see only rows
+with a day before D; nothing here knows about requests.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from shoploop.errors import TooFewEvents
+from shoploop.schemas import POSITIVE_KINDS
+
+Int32 = npt.NDArray[np.int32]
+Float32 = npt.NDArray[np.float32]
+
+MAX_VOCABULARY = 12_000
+"""Items with a place of their own. Rarer ones stay in the data and are recommended by no model."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The items that features and models know; an item's code is its position."""
+
+    items: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_codes", {item: code for code, item in enumerate(self.items)})
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __contains__(self, item: str) -> bool:
+        return item in self._codes  # type: ignore[attr-defined]
+
+    def code(self, item: str) -> int:
+        """The item's code; -1 where it has none."""
+        return int(self._codes.get(item, -1))  # type: ignore[attr-defined]
+
+    def encode(self, items: list[str]) -> Int32:
+        """Codes of the items, (len(items),); -1 where an item has none."""
+        get = self._codes.get  # type: ignore[attr-defined]
+        return np.fromiter((get(item, -1) for item in items), np.int32, len(items))
+
+    def frame(self) -> pl.DataFrame:
+        """Columns ``item`` and ``code``, for joins."""
+        return pl.DataFrame(
+            {"item": list(self.items), "code": np.arange(len(self), dtype=np.int32)},
+            schema={"item": pl.String, "code": pl.Int32},
+        )
+
+
+def purchases(interactions: pl.DataFrame) -> pl.DataFrame:
+    """The interactions that a recommender is trained to bring about, with their ``day`` (int32).
+
+    Raises:
+        TooFewEvents: no interaction is of such a kind.
+    """
+    kept = interactions.filter(pl.col("kind").is_in(POSITIVE_KINDS)).with_columns(day=day_of("time"))
+    if kept.is_empty():
+        kinds = sorted(interactions["kind"].unique().to_list())
+        raise TooFewEvents(
+            f"interactions has no event of kind {' or '.join(POSITIVE_KINDS)}, "
+            f"only {', '.join(map(str, kinds)) or 'none'}. "
+            "Map the kind that you want more of to it, or leave the kind column out."
+        )
+    return kept
+
+
+def day_of(time: str) -> pl.Expr:
+    """Days since 1970-01-01 (UTC) of a time column."""
+    return pl.col(time).dt.epoch("d").cast(pl.Int32)
+
+
+def choose_vocabulary(bought: pl.DataFrame, *, before: int, limit: int = MAX_VOCABULARY) -> Vocabulary:
+    """The items bought before the day ``before``, at most ``limit``: those bought on the most user-days, ties by id.
+
+    Args:
+        bought: Rows of :func:`purchases`.
+        before: Day from which on nothing may be known, usually the first day of evaluation.
+        limit: Longest vocabulary.
+    """
+    counts = (
+        bought.lazy()
+        .filter(pl.col("day") < before)
+        .select("user", "item", "day")
+        .unique()
+        .group_by("item")
+        .len("user_days")
+        .sort(["user_days", "item"], descending=[True, False])
+        .head(limit)
+        .collect()
+    )
+    return Vocabulary(tuple(sorted(counts["item"].to_list())))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurchaseLog:
+    """Every purchase of a vocabulary item, R rows sorted by user, day and item; a user's rows are one slice.
+
+    Legend: R rows, U users.
+    """
+
+    users: tuple[str, ...]
+    """Sorted; a user's position is its code."""
+
+    vocabulary: Vocabulary
+    user_R: Int32
+    day_R: Int32
+    item_R: Int32
+    quantity_R: Float32
+    """Pieces."""
+
+    price_R: Float32
+    """Money per piece; NaN where unknown or nothing was paid."""
+
+    shop_R: Int32
+    """Position in ``shops``; -1 where unknown."""
+
+    shops: tuple[str, ...]
+    offsets_U1: npt.NDArray[np.int64]
+    """Rows of user u are ``offsets_U1[u]`` to ``offsets_U1[u + 1]``."""
+
+    def __len__(self) -> int:
+        return len(self.user_R)
+
+    @property
+    def first_day(self) -> int:
+        return int(self.day_R.min())
+
+    @property
+    def last_day(self) -> int:
+        return int(self.day_R.max())
+
+    @classmethod
+    def of(cls, bought: pl.DataFrame, vocabulary: Vocabulary) -> "PurchaseLog":
+        """Builds the log from rows of :func:`purchases`; rows of items outside the vocabulary are left out."""
+        rows = (
+            bought.lazy()
+            .select("user", "item", "day", "quantity", "price", "shop")
+            .join(vocabulary.frame().lazy(), on="item")
+            .group_by("user", "day", "code")
+            # max, not first: a group's row order is not part of the data, so it must not reach the features
+            .agg(pl.col("quantity").sum(), pl.col("price").sum(), pl.col("shop").max())
+            .sort("user", "day", "code")
+            .collect()
+        )
+        users = sorted(rows["user"].unique().to_list())
+        shops = sorted(rows["shop"].drop_nulls().unique().to_list())
+        user_R = codes_of(rows["user"], users)
+        quantity_R = rows["quantity"].fill_null(1.0).to_numpy().astype(np.float32)
+        paid_R = rows["price"].fill_null(0.0).to_numpy().astype(np.float32)
+        known_R = (quantity_R > 0) & (paid_R > 0)
+        price_R = np.full(len(rows), np.nan, np.float32)
+        np.divide(paid_R, quantity_R, out=price_R, where=known_R)
+        return cls(
+            users=tuple(users),
+            vocabulary=vocabulary,
+            user_R=user_R,
+            day_R=rows["day"].to_numpy().astype(np.int32),
+            item_R=rows["code"].to_numpy().astype(np.int32),
+            quantity_R=quantity_R,
+            price_R=price_R,
+            shop_R=codes_of(rows["shop"], shops),
+            shops=tuple(shops),
+            offsets_U1=np.searchsorted(user_R, np.arange(len(users) + 1)).astype(np.int64),
+        )
+
+    def by_day(self) -> "DayIndex":
+        """The rows in the order of their days, for counts over windows of days."""
+        order_R = np.argsort(self.day_R, kind="stable")
+        return DayIndex(order_R=order_R, day_R=self.day_R[order_R])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayIndex:
+    """Finds the rows of a window of days."""
+
+    order_R: npt.NDArray[np.int64]
+    day_R: Int32
+
+    def window(self, first: int, before: int) -> npt.NDArray[np.int64]:
+        """Row numbers of the days from ``first`` up to, not including, ``before``."""
+        low, high = np.searchsorted(self.day_R, [first, before])
+        return self.order_R[low:high]
+
+
+def codes_of(column: pl.Series, names: list[str]) -> Int32:
+    """Position of each value in the sorted ``names``; -1 where null."""
+    table = pl.DataFrame(
+        {"name": names, "position": np.arange(len(names), dtype=np.int32)},
+        schema={"name": pl.String, "position": pl.Int32},
+    )
+    joined = column.alias("name").to_frame().join(table, on="name", how="left", maintain_order="left")
+    return joined["position"].fill_null(-1).to_numpy().astype(np.int32)

@@ -1,0 +1,1 @@
+"""Ranking one request: candidates, scores, reasons."""

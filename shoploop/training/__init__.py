@@ -1,0 +1,1 @@
+"""Training: samples and features in, a model version out."""
