@@ -1,0 +1,128 @@
+"""What was run: the YAML, the code, the version that came of it, and what every step cost."""
+
+import yaml
+from markupsafe import Markup
+
+from shoploop.report import charts, frame, words
+from shoploop.report.run_folder import Json, RunFolder
+
+
+def steps(run: RunFolder) -> frame.Section:
+    """Time and memory, one row a step."""
+    found = run.steps
+    if not found:
+        return frame.missing("steps", "Time and memory", run.missing.get("run", "run.json names no steps."))
+    bars, clock = [], 0.0
+    for step in found:
+        state = str(step.get("state"))
+        took = float(step["seconds"]) if state in ("done", "failed") and words.is_number(step.get("seconds")) else 0.0
+        text = words.seconds(took) if state == "done" else state
+        bars.append(charts.Bar(label=_title(step), start=clock, end=clock + took, text=text, kind=state))
+        clock += took
+    columns = [
+        frame.Column(title="Step"),
+        frame.Column(title="State"),
+        frame.Column(title="Time", numeric=True, hint="in the step itself"),
+        frame.Column(title="Peak memory", numeric=True, hint="all processes"),
+    ]
+    rows = [frame.Row(cells=_cells(step)) for step in found]
+    wall = run.run.get("wall_seconds")
+    rest = f" {words.seconds(max(wall - clock, 0))} went to starting the steps." if words.is_number(wall) else ""
+    return frame.Section(
+        id="steps",
+        title="Time and memory",
+        lead=f"{words.seconds(wall)} in all, {words.size(run.run.get('peak_rss_bytes'))} at the peak.{rest}",
+        body=frame.join(
+            charts.figure(
+                charts.bars(bars, axis="seconds since the first step began", axis_format="~g", labels=130, texts=84),
+                wide=True,
+                label="Steps after each other: " + "; ".join(f"{bar.label} {bar.text}" for bar in bars) + ".",
+            ),
+            frame.table("Steps", columns, rows),
+        ),
+    )
+
+
+def provenance(run: RunFolder) -> frame.Section:
+    """Enough to do it again: spec, software, lineage, the files of the version."""
+    manifest = run.documents.get("manifest", {})
+    facts = {
+        "Run": run.run.get("run"),
+        "Started": words.moment(run.run.get("started")) if run.run.get("started") else None,
+        "Version trained": run.version,
+        "Compared with": run.run.get("incumbent"),
+        "Contract of features": str(manifest.get("contract_hash") or "")[:12],
+        **_flat(manifest.get("lineage") or {}),
+        **_flat(run.documents.get("bento", {})),
+    }
+    rows = [frame.Row(cells=[name, frame.render("code.html", text=str(v))]) for name, v in facts.items() if v]
+    parts = [frame.table("What was run", [frame.Column(title="What"), frame.Column(title="Value")], rows)]
+    if spec := run.run.get("spec"):
+        parts.append(frame.fold("The recommender as YAML, with every default", frame.render("yaml.html", text=_yaml(spec))))
+    if software := _software(run.run):
+        parts.append(frame.fold("Software", software))
+    if files := manifest.get("files"):
+        parts.append(frame.fold("Files of the version", _files(files)))
+    return frame.Section(
+        id="provenance",
+        title="What was run",
+        lead="The same YAML, data and code give the same version.",
+        body=frame.join(*parts),
+    )
+
+
+def _title(step: Json) -> str:
+    return words.STEPS.get(str(step.get("name")), words.plain(str(step.get("name"))))
+
+
+def _cells(step: Json) -> list[object]:
+    state = str(step.get("state"))
+    tone = {"done": "good", "failed": "bad"}.get(state, "")
+    took = words.seconds(step.get("seconds")) if state in ("done", "failed", "reused") else words.NONE
+    return [
+        frame.render("named.html", title=_title(step), meaning=str(step.get("error") or "")),
+        frame.render("tag.html", text=state, tone=tone),
+        f"{took} when it ran" if state == "reused" else took,
+        words.size(step.get("peak_rss_bytes")) if step.get("peak_rss_bytes") else words.NONE,
+    ]
+
+
+def _yaml(spec: object) -> str:
+    return spec if isinstance(spec, str) else yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _software(run: Json) -> Markup | None:
+    versions = {key: run[key] for key in ("shoploop", "python") if key in run} | (run.get("versions") or {})
+    if not versions:
+        return None
+    rows = [frame.Row(cells=[name, str(version)]) for name, version in versions.items()]
+    return frame.table("Software", [frame.Column(title="Package"), frame.Column(title="Version")], rows)
+
+
+def _flat(document: Json, prefix: str = "") -> dict[str, str]:
+    """Nested JSON as dotted rows; lists are joined."""
+    rows: dict[str, str] = {}
+    for key, value in document.items():
+        name = f"{prefix}{words.plain(str(key)) if not prefix else key}"
+        if isinstance(value, dict):
+            rows |= _flat(value, f"{name}.")
+        elif isinstance(value, list):
+            rows[name] = ", ".join(map(str, value))
+        elif value is not None:
+            rows[name] = str(value)
+    return rows
+
+
+def _files(files: dict[str, Json]) -> Markup:
+    columns = [
+        frame.Column(title="File"),
+        frame.Column(title="Size", numeric=True),
+        frame.Column(title="Digest", hint="sha256"),
+    ]
+    rows = [
+        frame.Row(
+            cells=[name, words.size(file.get("bytes")), frame.render("code.html", text=str(file.get("sha256") or ""))]
+        )
+        for name, file in files.items()
+    ]
+    return frame.table("Files of the version", columns, rows)

@@ -1,0 +1,225 @@
+"""How good the version is: against every alternative, for whom, and whether its promises hold."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from shoploop.report import charts, frame, words
+from shoploop.report.run_folder import Json, RunFolder
+from shoploop.report.verdict import simple_best
+
+MAIN = ("ndcg@10", "recall@10", "hit@10")
+ALL = ("ndcg@10", "recall@10", "precision@10", "f1@10", "hit@10", "auc")
+
+
+def alternatives(run: RunFolder) -> frame.Section:
+    """Every method with its interval, the differences that count, and the whole table."""
+    evaluation = run.part("evaluation")
+    methods: dict[str, Json] = evaluation["methods"]
+    parts = [_legend(methods), frame.render("grid.html", items=[_forest(methods, m) for m in MAIN if _has(methods, m)])]
+    if comparisons := evaluation.get("comparisons"):
+        parts += [frame.render("heading.html", text="Differences, shopper by shopper"), _comparisons(comparisons)]
+    parts += [frame.render("heading.html", text="All metrics"), _methods_table(methods, evaluation)]
+    parts.append(frame.fold("What the metrics mean", _glossary([m for m in ALL if _has(methods, m)], evaluation)))
+    return frame.Section(
+        id="results",
+        title="Against the alternatives",
+        lead="Each method recommended ten products for the same visits. A dot is the mean, its line the interval in which "
+        "the mean would fall with other shoppers of the same kind (bootstrap).",
+        body=frame.join(*parts),
+    )
+
+
+def slices(run: RunFolder) -> frame.Section:
+    """For whom and for what it works: this version beside the best simple method."""
+    evaluation = run.part("evaluation")
+    found: dict[str, Json] = evaluation.get("slices") or {}
+    if not found:
+        return frame.missing("slices", "For whom it works", "The evaluation has no slices.")
+    metric = _slice_metric(found)
+    rival = simple_best(evaluation, metric) or "popular"
+    pair = [name for name in ("fused", rival) if any(name in s.get("methods", {}) for s in found.values())]
+    panels = [_slice_panel(name, part, pair, metric) for name, part in found.items()]
+    return frame.Section(
+        id="slices",
+        title="For whom it works",
+        lead=f"{words.metric(metric).title} by kind of shopper and product, beside {words.method(rival).title}, the best "
+        "of the simple methods. Small groups have long lines: read them with care.",
+        body=frame.join(
+            _legend({name: {} for name in pair}),
+            frame.render("grid.html", items=[panel for panel in panels if panel]),
+            frame.fold("Every method in every group", _slice_table(found, metric)),
+        ),
+    )
+
+
+def calibration(run: RunFolder) -> frame.Section:
+    """Whether products that it calls likely are bought as often as it says."""
+    bins = run.part("evaluation").get("calibration") or []
+    points = [(b["predicted"], b["observed"], b["count"]) for b in bins if b.get("count")]
+    if not points:
+        return frame.missing("calibration", "Do its promises hold", "The evaluation has no calibration.")
+    rows = [
+        frame.Row(cells=[words.percent(p, 2), words.percent(o, 2), words.signed((o - p) * 100, 2), words.count(n)])
+        for p, o, n in points
+    ]
+    columns = [
+        frame.Column(title="Predicted", numeric=True, hint="mean chance"),
+        frame.Column(title="Observed", numeric=True, hint="share bought"),
+        frame.Column(title="Difference", numeric=True, hint="points, 0 is best"),
+        frame.Column(title="Candidates", numeric=True, hint="count"),
+    ]
+    return frame.Section(
+        id="calibration",
+        title="Do its promises hold",
+        lead="Candidates grouped by the chance the model gave them. On the dashed line a promise is kept; below it the model "
+        "promises too much. The larger the dot, the more candidates.",
+        body=frame.render(
+            "columns.html",
+            items=[
+                charts.figure(charts.calibration(points), label="Predicted against observed share, by group."),
+                frame.table("Calibration by group", columns, rows),
+            ],
+        ),
+    )
+
+
+def _forest(methods: dict[str, Json], metric: str) -> Markup:
+    scored = [(name, m) for name, m in methods.items() if words.is_number(m.get(metric))]
+    scored.sort(key=lambda pair: -pair[1][metric])
+    rows = [_dot(words.method(name).title, name, values, metric) for name, values in scored]
+    ours = methods.get("fused", {}).get(metric)
+    known = words.metric(metric)
+    said = "; ".join(f"{row.label} {row.text}" for row in rows)
+    return charts.figure(
+        charts.dots(rows, axis="higher is better", labels=136, lines=[ours] if words.is_number(ours) else []),
+        title=known.title,
+        caption=known.meaning,
+        label=f"{known.title} by method, best first: {said}.",
+    )
+
+
+def _dot(label: str, name: str, values: Json, metric: str) -> charts.Dot:
+    low, high = _bounds(values, metric)
+    return charts.Dot(
+        label=label,
+        value=values[metric],
+        low=low,
+        high=high,
+        kind=words.method(name).kind,
+        text=words.decimal(values[metric]),
+    )
+
+
+def _bounds(values: Json, metric: str) -> tuple[float | None, float | None]:
+    found = (values.get("interval") or {}).get(metric)
+    if not isinstance(found, list) or len(found) != 2 or not all(map(words.is_number, found)):
+        return None, None
+    return found[0], found[1]
+
+
+def _comparisons(comparisons: Sequence[Json]) -> Markup:
+    rows = []
+    for found in comparisons:
+        low, high = found["interval"]
+        sure = "better" if low > 0 else "worse" if high < 0 else "undecided"
+        tag = {"better": "good", "worse": "bad", "undecided": ""}[sure]
+        rows.append(
+            frame.Row(
+                cells=[
+                    f"{words.method(found['better']).title} less {words.method(found['than']).title}",
+                    words.metric(found["metric"]).title,
+                    words.signed(found["difference"]),
+                    f"{words.signed(low)} to {words.signed(high)}",
+                    frame.render("tag.html", text=sure, tone=tag),
+                ]
+            )
+        )
+    columns = [
+        frame.Column(title="Compared"),
+        frame.Column(title="Metric"),
+        frame.Column(title="Difference", numeric=True, hint="above 0 is better"),
+        frame.Column(title="Interval", numeric=True, hint="paired bootstrap"),
+        frame.Column(title="Verdict"),
+    ]
+    return frame.table("Differences between methods on the same visits", columns, rows)
+
+
+def _methods_table(methods: dict[str, Json], evaluation: Json) -> Markup:
+    metrics = [m for m in ALL if _has(methods, m)]
+    coverage: Json = evaluation.get("coverage@10") or {}
+    columns = [frame.Column(title="Method")]
+    columns += [frame.Column(title=words.metric(m).title, numeric=True, hint="higher is better") for m in metrics]
+    if coverage:
+        columns.append(frame.Column(title="Coverage@10", numeric=True, hint="share of products"))
+    rows = []
+    for name in sorted(methods, key=lambda name: -float(methods[name].get("ndcg@10") or 0)):
+        known = words.method(name)
+        cells: list[object] = [frame.render("named.html", title=known.title, meaning=known.meaning)]
+        cells += [_with_interval(methods[name], metric) for metric in metrics]
+        if coverage:
+            cells.append(words.percent(coverage.get(name)))
+        rows.append(frame.Row(cells=cells, emphasis=known.kind == "ours"))
+    return frame.table("All metrics by method", columns, rows)
+
+
+def _with_interval(values: Json, metric: str) -> object:
+    low, high = _bounds(values, metric)
+    if low is None:
+        return words.decimal(values.get(metric))
+    return frame.render(
+        "named.html",
+        title=words.decimal(values.get(metric)),
+        meaning=f"{words.decimal(low, 3)}{words.DASH}{words.decimal(high, 3)}",
+    )
+
+
+def _glossary(metrics: Sequence[str], evaluation: Json) -> Markup:
+    names = [*metrics, *(["coverage@10"] if evaluation.get("coverage@10") else [])]
+    known = [words.metric(name) for name in names]
+    rows = [frame.Row(cells=[m.title, m.meaning, m.direction]) for m in known]
+    return frame.table("Metrics", [frame.Column(title=t) for t in ("Metric", "Meaning", "Direction")], rows)
+
+
+def _slice_panel(name: str, part: Json, pair: Sequence[str], metric: str) -> Markup | None:
+    methods = part.get("methods") or {}
+    rows = [
+        _dot(words.method(method).title, method, methods[method], metric)
+        for method in pair
+        if words.is_number(methods.get(method, {}).get(metric))
+    ]
+    if not rows:
+        return None
+    users = words.count(part.get("users"))
+    said = "; ".join(f"{row.label} {row.text}" for row in rows)
+    return charts.figure(
+        charts.dots(rows, axis=f"{words.metric(metric).title}, higher is better", labels=136),
+        title=words.plain(name),
+        caption=f"{users} shoppers",
+        label=f"{words.plain(name)}, {users} shoppers: {said}.",
+    )
+
+
+def _slice_table(found: dict[str, Json], metric: str) -> Markup:
+    names = list(dict.fromkeys(method for part in found.values() for method in part.get("methods") or {}))
+    columns = [frame.Column(title="Group"), frame.Column(title="Shoppers", numeric=True, hint="count")]
+    columns += [frame.Column(title=words.method(name).title, numeric=True) for name in names]
+    rows = []
+    for name, part in found.items():
+        scores = [words.decimal((part.get("methods") or {}).get(method, {}).get(metric)) for method in names]
+        rows.append(frame.Row(cells=[words.plain(name), words.count(part.get("users")), *scores]))
+    return frame.table(f"{words.metric(metric).title} by group, higher is better", columns, rows, show_caption=True)
+
+
+def _slice_metric(found: dict[str, Json]) -> str:
+    present = {metric for part in found.values() for values in (part.get("methods") or {}).values() for metric in values}
+    return next((metric for metric in ALL if metric in present), "ndcg@10")
+
+
+def _legend(methods: dict[str, Json]) -> Markup:
+    kinds = {words.method(name).kind for name in methods}
+    return frame.render("legend.html", kinds=[kind for kind in reversed(charts.KINDS) if kind in kinds])
+
+
+def _has(methods: dict[str, Json], metric: str) -> bool:
+    return any(words.is_number(values.get(metric)) for values in methods.values())

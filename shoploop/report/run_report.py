@@ -1,0 +1,102 @@
+"""From a run folder to ``report.html`` and ``report.json``: the order of the sections, and what happens to a bad one."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from shoploop.report import examples, frame, learning, process, quality, results, verdict, words
+from shoploop.report.run_folder import OPTIONAL, Json, PartMissing, RunFolder, read_run
+
+SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], frame.Section]], ...] = (
+    ("gate", "The gate", verdict.gate),
+    ("results", "Against the alternatives", results.alternatives),
+    ("slices", "For whom it works", results.slices),
+    ("examples", "What shoppers are shown", examples.examples),
+    ("candidates", "What it can choose from", learning.candidates),
+    ("fusion", "How the two networks are mixed", learning.fusion),
+    ("feature-importance", "What it looks at", learning.features),
+    ("calibration", "Do its promises hold", results.calibration),
+    ("training", "How it was trained", learning.training),
+    ("quality", "Is the data as expected", quality.quality),
+    ("data", "The data", quality.data),
+    ("steps", "Time and memory", process.steps),
+    ("provenance", "What was run", process.provenance),
+)
+"""Anchor, title and maker of every section, in the order of the page."""
+
+
+def build(run: Path) -> Path:
+    """Write ``report.html`` and ``report.json`` into a run folder, from whatever the run has left there.
+
+    A run that failed half-way gets a page too: sections that cannot be filled say why.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        NotFound: there is no such folder.
+    """
+    folder = read_run(run)
+    _write(run / "report.json", json.dumps(numbers(folder), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    _write(run / "report.html", render_page(folder))
+    return run / "report.html"
+
+
+def numbers(run: RunFolder) -> Json:
+    """Everything the page is made of: ``run.json`` at the top, each step's document below its name."""
+    shown = verdict.verdict(run)
+    report = dict(run.run)
+    report["verdict"] = {"state": shown.state, "headline": shown.headline, "sentence": shown.sentence}
+    report |= run.documents
+    report["missing"] = run.missing
+    cleaned = _finite(report)
+    assert isinstance(cleaned, dict)
+    return cleaned
+
+
+def render_page(run: RunFolder) -> str:
+    """The page as text."""
+    wanted = list(SECTIONS)
+    for name in sorted(OPTIONAL & (run.documents.keys() | run.missing.keys())):
+        wanted.insert(-4, (name, words.plain(name), partial(_further, name=name)))
+    return frame.page(
+        title=f"{run.name} {run.run.get('run') or ''}".strip() + " · shoploop",
+        masthead=verdict.masthead(run),
+        sections=[_section(run, id, title, make) for id, title, make in wanted],
+        footer="Written by shoploop. The numbers of this page lie beside it in report.json.",
+    )
+
+
+def _section(run: RunFolder, id: str, title: str, make: Callable[[RunFolder], frame.Section]) -> frame.Section:
+    """A section, or in its place the reason why there is none: a report must not cost a run its result."""
+    try:
+        return make(run)
+    except PartMissing as part:
+        return frame.missing(id, title, str(part))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        why = f"Its numbers are not in the form that this page knows ({type(error).__name__}: {error}). See report.json."
+        return frame.missing(id, title, why)
+
+
+def _further(run: RunFolder, name: str) -> frame.Section:
+    return frame.Section(id=name, title=words.plain(name), body=learning.further(run, name))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null stands for them."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write(path: Path, text: str) -> None:
+    """As a whole: a reader never meets half a page."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)

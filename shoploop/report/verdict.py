@@ -1,0 +1,226 @@
+"""What the page says first: may this version serve, in words that need no glossary, and the gate's numbers behind it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from shoploop.report import charts, frame, words
+from shoploop.report.run_folder import Json, RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How a run ended."""
+
+    state: str
+    headline: str
+    sentence: str
+    tone: str
+    """good | warn | bad; never told by colour alone: ``sign`` and ``state`` say it too."""
+
+    @property
+    def sign(self) -> str:
+        return {"good": "✓", "warn": "!", "bad": "✕"}[self.tone]
+
+
+def verdict(run: RunFolder) -> Verdict:
+    """Read the run's end from its steps, its gate and its validation."""
+    gate, failed = run.documents.get("gate"), run.failed_step
+    validation = run.documents.get("validation", {})
+    if failed is not None:
+        return _failed(run, failed, validation)
+    if gate is None:
+        return Verdict(
+            state="Incomplete",
+            tone="warn",
+            headline="This run has not come to a verdict",
+            sentence=f"{run.missing.get('gate', '')} Start it again: the steps that are done are reused.".strip(),
+        )
+    gain = _in_shop_words(run.documents.get("evaluation", {}), str(gate.get("against") or ""))
+    if gate.get("passed") is True:
+        return Verdict(
+            state="Passed the gate",
+            tone="good",
+            headline=gain or "Good enough to serve",
+            sentence=_basis(run) or str(gate.get("reason") or ""),
+        )
+    return Verdict(
+        state="Refused by the gate",
+        tone="warn",
+        headline="Not shown to be good enough to serve",
+        sentence=f"{gate.get('reason') or ''} The version is kept, and what served before goes on serving.".strip(),
+    )
+
+
+def masthead(run: RunFolder) -> Markup:
+    facts = [*_quality_facts(run), *_cost_facts(run)]
+    return frame.render(
+        "masthead.html",
+        verdict=verdict(run),
+        name=run.name,
+        run=str(run.run.get("run") or ""),
+        started=words.moment(run.run.get("started")) if run.run.get("started") else "",
+        facts=frame.facts(facts) if facts else Markup(""),
+    )
+
+
+def gate(run: RunFolder) -> frame.Section:
+    """The gate's rule, its numbers and its reason."""
+    document = run.part("gate")
+    metric, against = str(document.get("metric") or ""), words.method(str(document.get("against") or ""))
+    parts = [frame.note(str(document.get("reason") or ""), "good" if document.get("passed") else "warn")]
+    bounds, difference = document.get("interval"), document.get("difference")
+    if words.is_number(difference) and isinstance(bounds, list) and len(bounds) == 2:
+        margin = document.get("margin")
+        needed = -margin if words.is_number(margin) and document.get("rule") == "NotWorse" else 0.0
+        parts.append(
+            charts.figure(
+                charts.dots(
+                    [
+                        charts.Dot(
+                            label=f"against {against.title}",
+                            value=difference,
+                            low=bounds[0],
+                            high=bounds[1],
+                            text=words.signed(difference),
+                        )
+                    ],
+                    axis=f"difference in {words.metric(metric).title}, right of the dashed line is needed",
+                    labels=170,
+                    texts=64,
+                    lines=[needed],
+                ),
+                wide=True,
+                label=f"Difference {words.signed(difference)} in {metric}, interval {words.interval(bounds)}.",
+            )
+        )
+    parts.append(frame.facts(_gate_facts(document)))
+    return frame.Section(
+        id="gate",
+        title="The gate",
+        lead="A new version serves only if the shoppers it was measured on make its advantage more than luck.",
+        body=frame.join(*parts),
+    )
+
+
+def simple_best(evaluation: Json, metric: str) -> str | None:
+    """Name of the simple baseline that does best on ``metric``."""
+    methods = evaluation.get("methods") or {}
+    simple = [n for n in methods if words.method(n).kind == "simple" and words.is_number(methods[n].get(metric))]
+    return max(simple, key=lambda name: float(methods[name][metric]), default=None)
+
+
+def _gate_facts(document: Json) -> list[frame.Fact]:
+    confidence = document.get("confidence")
+    return [
+        frame.Fact(
+            title="Rule",
+            value={"NotWorse": "Not worse", "Better": "Better"}.get(
+                str(document.get("rule")), str(document.get("rule"))
+            ),
+            note=f"than {words.method(str(document.get('against'))).title}" if document.get("against") else "",
+        ),
+        frame.Fact(
+            title=f"Difference in {words.metric(str(document.get('metric'))).title}",
+            value=words.signed(document.get("difference")),
+            note=f"{words.interval(document.get('interval'))}; higher is better",
+        ),
+        frame.Fact(
+            title="Confidence asked for",
+            value=words.percent(confidence, 0) if words.is_number(confidence) else words.NONE,
+            note="of the bootstrap over shoppers",
+        ),
+    ]
+
+
+def _failed(run: RunFolder, step: Json, validation: Json) -> Verdict:
+    name = str(step.get("name"))
+    broken = [e for e in validation.get("expectations") or [] if not e.get("passed") and _stops(e)]
+    if name == "validate_data" and broken:
+        return Verdict(
+            state="Stopped by the data",
+            tone="bad",
+            headline="The data broke what is expected of it, so nothing was trained",
+            sentence=f"{len(broken)} of {len(validation['expectations'])} expectations stopped the run; "
+            "the failing rows are shown below. What serves now goes on serving.",
+        )
+    error = str(step.get("error") or "").strip()
+    return Verdict(
+        state="Failed",
+        tone="bad",
+        headline=f"The run failed at the step “{words.STEPS.get(name, words.plain(name))}”",
+        sentence=f"{error} Start it again when that is put right: the steps that are done are reused.".strip(),
+    )
+
+
+def _stops(expectation: Json) -> bool:
+    return str(expectation.get("severity", "")).lower() == "stop"
+
+
+def _in_shop_words(evaluation: Json, against: str) -> str:
+    """How many of ten shown products are bought, and what the compared method reaches; empty where not measured."""
+    methods = evaluation.get("methods") or {}
+    ours = methods.get("fused", {}).get("precision@10")
+    if not words.is_number(ours):
+        return ""
+    other_name = against if against in methods else simple_best(evaluation, "precision@10")
+    other = methods.get(other_name, {}).get("precision@10") if other_name else None
+    begin = f"Of every 10 products it shows, shoppers buy {words.decimal(ours * 10, 1)}"
+    if other_name is None or not words.is_number(other):
+        return begin
+    return f"{begin}, against {words.decimal(other * 10, 1)} with {_as_words(other_name)}"
+
+
+def _as_words(name: str) -> str:
+    return {
+        "incumbent": "the version that serves now",
+        "popular": "the best sellers",
+        "personal": "what each has bought most",
+        "decay": "what each has bought most lately",
+    }.get(name, words.method(name).title)
+
+
+def _basis(run: RunFolder) -> str:
+    evaluation = run.documents.get("evaluation", {})
+    visits, users, days = evaluation.get("requests"), evaluation.get("users"), evaluation.get("days")
+    if not (words.is_number(visits) and words.is_number(users)):
+        return ""
+    when = f", {words.day(days[0])} to {words.day(days[1])}" if isinstance(days, list) and len(days) == 2 else ""
+    return (
+        f"Measured on {words.count(visits)} visits of {words.count(users)} shoppers{when}: "
+        "days that the model had not seen."
+    )
+
+
+def _quality_facts(run: RunFolder) -> list[frame.Fact]:
+    evaluation: dict[str, Any] = run.documents.get("evaluation", {})
+    methods = evaluation.get("methods") or {}
+    ours = methods.get("fused", {})
+    facts = []
+    for name in ("hit@10", "ndcg@10", "recall@10"):
+        if not words.is_number(ours.get(name)):
+            continue
+        best = simple_best(evaluation, name)
+        note = f"{words.method(best).title} {_value(name, methods[best][name])}; higher is better" if best else ""
+        title = "Visits with something bought of the ten" if name == "hit@10" else words.metric(name).title
+        facts.append(frame.Fact(title=title, value=_value(name, ours[name]), note=note))
+    return facts
+
+
+def _value(metric: str, value: float) -> str:
+    return words.percent(value) if metric == "hit@10" else words.decimal(value)
+
+
+def _cost_facts(run: RunFolder) -> list[frame.Fact]:
+    if "wall_seconds" not in run.run:
+        return []
+    reused = sum(step.get("state") == "reused" for step in run.steps)
+    return [
+        frame.Fact(
+            title="Time",
+            value=words.seconds(run.run["wall_seconds"]),
+            note=f"{reused} of {len(run.steps)} steps reused" if reused else "from the raw tables to this page",
+        ),
+        frame.Fact(title="Peak memory", value=words.size(run.run.get("peak_rss_bytes")), note="all processes together"),
+    ]
