@@ -1,0 +1,51 @@
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := pipeline,serving,operator,dev
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check generate verify bench lock clean
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+install: $(STAMP)  ## Make .venv and install everything, pinned
+
+# pip, not another installer: it is what finds a CPU build of torch where an index or a find-links folder offers one.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+run: $(STAMP)  ## The main job: a year of real purchases to a served recommender, then ask it
+	$(BIN)/shoploop run -f examples/grocery/recommender.yaml
+	$(BIN)/shoploop try grocery
+
+test: $(STAMP)  ## The tests that need no cluster
+	$(BIN)/python -m pytest -m 'not cluster and not cluster_full'
+
+check: $(STAMP)  ## Style, types, and which room may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+generate: $(STAMP)  ## Write what is derived from the API types: CRDs, RBAC, reference
+	$(BIN)/python -m shoploop.api.generate
+
+verify: $(STAMP)  ## Fail where generated files differ from what generate would write
+	$(BIN)/python -m shoploop.api.generate --check
+
+bench: $(STAMP)  ## The benchmarks of the main job, as JSON
+	$(BIN)/shoploop bench next-basket --dataset completejourney --json -
+	$(BIN)/shoploop bench serving --json -
+	$(BIN)/shoploop bench cli --json -
+
+lock: $(STAMP)  ## Pin the whole tree anew, from what is installed
+	$(BIN)/python -m pip list --format=freeze --exclude-editable | grep -v -E '^(shoploop|setuptools|nvidia|triton)' \
+		| sed 's/+cpu$$//' > constraints.txt
+
+clean:  ## Remove what make has made, but no store
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""``python -m shoploop`` is the command ``shoploop``."""
+
+from shoploop.cli.main import main
+
+main()

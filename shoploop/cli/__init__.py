@@ -1,0 +1,1 @@
+"""The command line: parse, call, print. Importing it must stay cheap: every command imports what it needs itself."""

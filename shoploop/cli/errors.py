@@ -1,0 +1,28 @@
+"""What a person sees of an error: one message, and a traceback only when asked for."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from shoploop.errors import ShoploopError
+
+DEBUG = False
+
+
+def guarded(command: Callable[..., Any]) -> int:
+    """Calls ``command`` and turns how it ended into an exit code: 0, an error's own, 130 for Ctrl-C."""
+    try:
+        command(standalone_mode=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except ShoploopError as error:
+        if DEBUG:
+            raise
+        print(f"shoploop: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nshoploop: interrupted. What is done is kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+    return 0

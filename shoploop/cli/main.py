@@ -1,0 +1,204 @@
+"""``shoploop``: one command a job, grouped by who needs it."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shoploop.cli import errors
+
+app = typer.Typer(
+    name="shoploop",
+    help="The learning loop of a shop: from raw events to a served recommender that keeps learning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+bench_app = typer.Typer(help="Benchmarks; they print JSON with --json -.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench", rich_help_panel="Measure")
+
+RUN, VERSIONS, LOOK = "Run", "Versions", "Look"
+
+File = Annotated[Path, typer.Option("-f", "--file", help="The recommender.yaml.", metavar="FILE")]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="Folder or URL of the store; else SHOPLOOP_STORE, else the spec's.")
+]
+Name = Annotated[str, typer.Argument(help="Name of the recommender.", metavar="NAME")]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    errors.DEBUG = debug
+
+
+@app.command(rich_help_panel=RUN)
+def run(file: File, store: StoreOption = None) -> None:
+    """Run the loop once: raw tables to a packaged version. Steps that are done already are reused."""
+    from shoploop.cli.run import run_recommender
+
+    run_recommender(file, store)
+
+
+@app.command("try", rich_help_panel=RUN)
+def try_(
+    name: Name,
+    user: Annotated[str | None, typer.Option(help="Whom to recommend for; else somebody with a history.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many items.")] = 8,
+    store: StoreOption = None,
+) -> None:
+    """Start the service, ask it for one user's recommendations, and print them for a person."""
+    from shoploop.cli.ask import try_recommender
+
+    try_recommender(_store(store), name, user=user, k=k)
+
+
+@app.command(rich_help_panel=RUN)
+def serve(
+    name: Name,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    version: Annotated[str | None, typer.Option(help="A version other than the one that is promoted.")] = None,
+    store: StoreOption = None,
+) -> None:
+    """Serve the promoted version over HTTP, until Ctrl-C."""
+    from shoploop.ranking.serve import serve as serve_
+
+    raise typer.Exit(serve_(_store(store), name, port=port, version=version))
+
+
+@app.command(rich_help_panel=LOOK)
+def runs(name: Name, store: StoreOption = None) -> None:
+    """List the runs of a recommender, newest first."""
+    from shoploop.cli import tables
+
+    tables.print_runs(_store(store), name)
+
+
+@app.command(rich_help_panel=VERSIONS)
+def versions(name: Name, store: StoreOption = None) -> None:
+    """List the versions of a recommender and which of them serves."""
+    from shoploop.cli import tables
+
+    tables.print_versions(_store(store), name)
+
+
+@app.command(rich_help_panel=LOOK)
+def report(
+    name: Name,
+    run: Annotated[str | None, typer.Option(help="A run other than the last one.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Say where the report of a run lies; --open shows it."""
+    from shoploop.cli import tables
+
+    tables.print_report(_store(store), name, run=run, show=open_)
+
+
+@app.command(rich_help_panel=VERSIONS)
+def promote(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="Version that is to serve.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the promotions log.")] = "promoted by hand",
+    store: StoreOption = None,
+) -> None:
+    """Let a version serve, whatever the gate said."""
+    from shoploop import promotions
+
+    promotions.promote(_store(store), name, version, reason=reason, by=_person())
+    typer.echo(f"{version} serves {name} from now on. Running predictors are restarted by whoever runs them.")
+
+
+@app.command(rich_help_panel=VERSIONS)
+def rollback(name: Name, store: StoreOption = None) -> None:
+    """Let the version serve that served before."""
+    from shoploop import promotions
+
+    version = promotions.rollback(_store(store), name, by=_person())
+    typer.echo(f"{version} serves {name} from now on. Running predictors are restarted by whoever runs them.")
+
+
+@app.command(rich_help_panel=LOOK)
+def explain(
+    path: Annotated[str, typer.Argument(help="e.g. recommender.spec.training", metavar="PATH")] = "recommender",
+) -> None:
+    """Explain a field of the resource, as kubectl explain does, without a cluster."""
+    from shoploop.api import explain as explain_
+
+    typer.echo(explain_(path))
+
+
+@app.command(rich_help_panel=LOOK)
+def validate(file: File) -> None:
+    """Check a recommender.yaml without running it."""
+    from shoploop.api import load
+
+    recommender = load(file)
+    typer.echo(f"{file} is a valid Recommender named {recommender.metadata.name!r}.")
+
+
+JsonOption = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - is stdout, and only JSON.")
+]
+Seed = Annotated[int, typer.Option(help="Of every random draw.")]
+
+
+@bench_app.command("next-basket")
+def bench_next_basket(
+    dataset: Annotated[str, typer.Option(help="A known dataset.")] = "completejourney",
+    seed: Seed = 0,
+    json_: JsonOption = None,
+) -> None:
+    """Predict each household's last basket, by every method, with intervals."""
+    from shoploop.bench import next_basket
+    from shoploop.cli.bench import measure
+
+    measure(lambda progress: next_basket.run(dataset=dataset, seed=seed, progress=progress), json_)
+
+
+@bench_app.command("serving")
+def bench_serving(
+    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
+    requests: Annotated[int, typer.Option(min=100)] = 10_000,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Time the real service with one client, and compare its answers with offline scores."""
+    from shoploop.bench import serving
+    from shoploop.cli.bench import measure
+
+    opened = _store(store)
+    measure(lambda progress: serving.run(opened.uri, name, seed=seed, requests=requests), json_)
+
+
+@bench_app.command("cli")
+def bench_cli(json_: JsonOption = None) -> None:
+    """Time the command line's own start."""
+    from shoploop.bench import cli
+    from shoploop.cli.bench import measure
+
+    measure(lambda progress: cli.run(), json_)
+
+
+def _store(override: str | None) -> Any:
+    from shoploop.store import Store
+
+    return Store(override or os.environ.get("SHOPLOOP_STORE") or ".shoploop")
+
+
+def _person() -> str:
+    return os.environ.get("USER") or "a person"
+
+
+def main() -> None:
+    """Entry point; named errors become one line and their exit code."""
+    sys.exit(errors.guarded(app))
+
+
+if __name__ == "__main__":
+    main()

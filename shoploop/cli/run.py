@@ -1,0 +1,97 @@
+"""``shoploop run``: what a person sees of a run while it goes on."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from shoploop.steps import STEPS
+
+WIDTH = max(map(len, STEPS))
+
+
+def run_recommender(file: Path, store_override: str | None) -> None:
+    """Runs the loop of one recommender.yaml and prints what became of it."""
+    from shoploop import runs
+    from shoploop.api import load
+
+    console = Console(highlight=False)
+    recommender = load(file)
+    store = runs.open_store(recommender, store_override)
+    runs.check_space(store)
+    run = runs.plan(recommender, store)
+    console.print(f"[bold]{recommender.metadata.name}[/]  run {run.id}  [dim]store {store.uri}[/]")
+    with _Watcher(console) as watch:
+        runs.execute(run, watch)
+    runs.finish(run)
+    _summarize(console, run)
+
+
+class _Watcher:
+    """Prints a line a step; on a terminal the running step shows its progress below."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.live = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[what]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not sys.stdout.isatty(),
+        )
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> "_Watcher":
+        self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        step = event.get("step", "")
+        match event["kind"]:
+            case "started":
+                self.task = self.live.add_task(f"{step:{WIDTH}}  {STEPS[step].says}", total=None, what="")
+                if self.live.disable:
+                    self.console.print(f"… {step:{WIDTH}}  {STEPS[step].says}", style="dim")
+            case "progress" if self.task is not None:
+                what = f"{event['done']:g} of {event['total']:g} {event['what']}"
+                self.live.update(self.task, completed=event["done"], total=event["total"], what=what)
+                if self.live.disable:
+                    self.console.print(f"  {'':{WIDTH}}  {what}", style="dim")
+            case "finished":
+                self._done(f"[green]✓[/] {step:{WIDTH}}  {event['seconds']:6.1f} s  {_gib(event['peak_rss_bytes'])}")
+            case "reused":
+                self._done(f"[blue]↺[/] {step:{WIDTH}}  unchanged, reused ({event['seconds']:.1f} s when it ran)")
+            case "failed":
+                self._done(f"[red]✗[/] {step:{WIDTH}}  {event['error']}")
+
+    def _done(self, line: str) -> None:
+        if self.task is not None:
+            self.live.remove_task(self.task)
+            self.task = None
+        self.console.print(line)
+
+
+def _gib(amount: int) -> str:
+    return f"{amount / 2**30:.2f} GiB"
+
+
+def _summarize(console: Console, run: Any) -> None:
+    import json
+
+    verdict = json.loads((run.folder / "gate" / "gate.json").read_bytes())
+    name = run.recommender.metadata.name
+    mark = "[green]✓ passed[/]" if run.passed else "[yellow]✗ refused[/]"
+    console.print()
+    console.print(f"Gate      {mark}: {verdict['reason']}")
+    console.print(f"Version   {run.version} {'serves' if run.passed else 'is kept, but does not serve'}")
+    console.print(f"Time      {run.wall_seconds:.0f} s, peak memory {_gib(run.peak_rss_bytes)}")
+    console.print(f"Report    {run.folder / 'report.html'}", soft_wrap=True)
+    console.print("Next      " + (f"shoploop serve {name}" if run.passed else f"shoploop report {name} --open"))

@@ -1,0 +1,61 @@
+"""Runs, versions and reports as tables for a terminal."""
+
+import webbrowser
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from shoploop.errors import NotFound
+from shoploop.store import Store
+
+
+def print_runs(store: Store, name: str) -> None:
+    from shoploop.runs import list_runs
+
+    table = Table("run", "started", "steps done / reused", "wall", "peak memory", "version", "gate", box=None)
+    for record in list_runs(store, name):
+        states = [step["state"] for step in record["steps"]]
+        table.add_row(
+            record["run"],
+            record["started"],
+            f"{states.count('done')} / {states.count('reused')}",
+            f"{record['wall_seconds']:.0f} s",
+            f"{record['peak_rss_bytes'] / 2**30:.2f} GiB",
+            record["version"] or "-",
+            {True: "passed", False: "refused", None: "not reached"}[record["passed"]],
+        )
+    Console(highlight=False).print(table)
+
+
+def print_versions(store: Store, name: str) -> None:
+    from shoploop import promotions
+
+    serving = promotions.serving_version(store, name)
+    table = Table("version", "serves", "created", "parent", "gate", "metrics", box=None)
+    for version in promotions.versions(store, name):
+        metrics = ", ".join(f"{key} {value:.4f}" for key, value in version["metrics"].items())
+        table.add_row(
+            version["version"],
+            "yes" if version["version"] == serving else "",
+            version["created"],
+            version["parent"] or "-",
+            "passed" if version["passed"] else "refused",
+            metrics,
+        )
+    Console(highlight=False).print(table)
+
+
+def print_report(store: Store, name: str, *, run: str | None, show: bool) -> None:
+    from shoploop.runs import list_runs
+
+    records: list[dict[str, Any]] = [record for record in list_runs(store, name) if run in (None, record["run"])]
+    if not records:
+        raise NotFound(f"Recommender {name!r} has no run {run!r}. `shoploop runs {name}` lists them.")
+    key = f"recommenders/{name}/runs/{records[0]['run']}/report.html"
+    if not store.exists(key):
+        raise NotFound(f"Run {records[0]['run']} has no report: it did not reach its end. Run it again.")
+    path = store.path(key)
+    print(path or store.url(key))
+    if show:
+        webbrowser.open(store.url(key))
