@@ -58,7 +58,7 @@ class Store:
                 self._store = from_url(self.uri, **(options or {}))
             except Exception as error:
                 raise StoreUnavailable(
-                    f"Store {uri} cannot be opened: {error}. Known schemes: file, s3, gs, az."
+                    f"Store {uri} cannot be opened: {_first_line(error)}. Known schemes: file, s3, gs, az."
                 ) from error
 
     def __repr__(self) -> str:
@@ -224,4 +224,9 @@ class _named_errors:
         if isinstance(error, exceptions.NotFoundError | FileNotFoundError):
             raise NotFound(f"{self.url} does not exist.") from error
         if isinstance(error, exceptions.BaseError | OSError):
-            raise StoreUnavailable(f"{self.url}: {str(error).strip()}") from error
+            raise StoreUnavailable(f"{self.url}: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    """obstore appends pages of its own debug output to a message."""
+    return str(error).strip().partition("\n")[0]

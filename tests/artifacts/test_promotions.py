@@ -1,0 +1,177 @@
+"""Which version serves is one append-only log, and of two writers one wins."""
+
+import threading
+
+import pyarrow as pa
+import pytest
+import torch
+
+from shoploop import promotions
+from shoploop.artifacts import load_version, write_version
+from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound
+from shoploop.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def publish(store, tmp_path):
+    """Publishes the version whose alpha is the given number; returns its id."""
+
+    def make(alpha: float) -> str:
+        folder = tmp_path / f"model-{alpha}"
+        write_version(
+            folder,
+            tensors={"alpha": torch.tensor(alpha)},
+            config={},
+            contract={"hash": "c0ffee"},
+            items=pa.table({"item": ["a"]}),
+            lineage={"code": "1"},
+            metrics={"ndcg@10": alpha},
+        )
+        return promotions.publish_version(store, "grocery", folder)
+
+    return make
+
+
+def promote(store, version, **overrides):
+    return promotions.promote(store, "grocery", version, **{"reason": "better", "by": "gate"} | overrides)
+
+
+def test_nothing_serves_before_the_first_promotion(store, publish):
+    publish(0.1)
+
+    assert promotions.serving_version(store, "grocery") is None
+
+
+def test_a_published_version_is_whole_and_loads(store, publish, tmp_path):
+    version = publish(0.1)
+
+    store.get_folder(promotions.version_key("grocery", version), tmp_path / "again")
+
+    assert load_version(tmp_path / "again", expected=version).manifest["metrics"] == {"ndcg@10": 0.1}
+
+
+def test_publishing_again_changes_nothing(store, publish):
+    version = publish(0.1)
+    before = list(store.list())
+
+    assert publish(0.1) == version
+    assert list(store.list()) == before
+
+
+def test_a_damaged_version_is_not_published(store, publish, tmp_path):
+    publish(0.1)
+    weights = tmp_path / "model-0.1" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
+
+    with pytest.raises(ArtifactCorrupt):
+        promotions.publish_version(store, "other", tmp_path / "model-0.1")
+    assert promotions.recommenders(store) == ["grocery"]
+
+
+def test_the_last_promoted_version_serves(store, publish):
+    first, second = publish(0.1), publish(0.2)
+    promote(store, first)
+    promote(store, second, reason="ndcg@10 rose by .1")
+
+    assert promotions.serving_version(store, "grocery") == second
+    assert [(entry.number, entry.version) for entry in promotions.promotions(store, "grocery")] == [
+        (1, first),
+        (2, second),
+    ]
+
+
+def test_promoting_what_serves_already_writes_nothing(store, publish):
+    version = publish(0.1)
+
+    assert promote(store, version) == promote(store, version, by="somebody else")
+    assert len(promotions.promotions(store, "grocery")) == 1
+
+
+def test_an_unknown_version_cannot_be_promoted(store, publish):
+    known = publish(0.1)
+
+    with pytest.raises(NotFound, match=f"'grocery' has no version v0. Known: {known}"):
+        promote(store, "v0")
+
+
+def test_rolling_back_twice_goes_back_two_versions(store, publish):
+    a, b, c = publish(0.1), publish(0.2), publish(0.3)
+    for version in (a, b, c):
+        promote(store, version)
+
+    assert promotions.rollback(store, "grocery", by="me").version == b
+    assert promotions.rollback(store, "grocery", by="me").version == a
+    with pytest.raises(NotFound, match="no earlier version to go back to"):
+        promotions.rollback(store, "grocery", by="me")
+    assert promotions.serving_version(store, "grocery") == a
+
+
+def test_what_is_promoted_after_a_rollback_goes_back_to_where_the_rollback_led(store, publish):
+    a, b, c = publish(0.1), publish(0.2), publish(0.3)
+    promote(store, a)
+    promote(store, b)
+    promotions.rollback(store, "grocery", by="me")
+    promote(store, c)
+
+    assert promotions.rollback(store, "grocery", by="me").version == a
+
+
+def test_the_list_tells_which_serves_why_and_how_good_each_is(store, publish):
+    promoted, refused = publish(0.2), publish(0.1)
+    promote(store, promoted, reason="better than popular")
+
+    listed = {info.id: info for info in promotions.versions(store, "grocery")}
+
+    assert listed[promoted].serving and listed[promoted].reason == "better than popular"
+    assert not listed[refused].serving and listed[refused].promoted is None
+    assert listed[refused].metrics == {"ndcg@10": pytest.approx(0.1)}
+
+
+def test_an_unknown_recommender_is_answered_with_the_known_ones(store, publish):
+    publish(0.1)
+
+    with pytest.raises(NotFound, match=r"No recommender 'grocry' in .*Known: grocery"):
+        promotions.versions(store, "grocry")
+
+
+def test_a_manifest_changed_in_the_store_is_found(store, publish):
+    key = f"{promotions.version_key('grocery', publish(0.1))}/manifest.json"
+    store.put(key, store.get(key) + b" ")
+
+    with pytest.raises(ArtifactCorrupt, match="was changed after it was written"):
+        promotions.versions(store, "grocery")
+
+
+def test_promotions_at_the_same_time_are_all_kept_in_one_order(store, publish):
+    ids = [publish(number / 10) for number in range(6)]
+    start = threading.Barrier(len(ids))
+
+    def work(version: str) -> None:
+        start.wait(60)
+        promote(store, version)
+
+    threads = [threading.Thread(target=work, args=(version,)) for version in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    entries = promotions.promotions(store, "grocery")
+    assert sorted(entry.version for entry in entries) == sorted(ids)
+    assert [entry.number for entry in entries] == list(range(1, len(ids) + 1))
+
+
+def test_a_writer_who_always_loses_says_so(store, publish, monkeypatch):
+    version = publish(0.1)
+
+    def lose(log, entry, *, after):
+        raise AlreadyExists("taken")
+
+    monkeypatch.setattr("shoploop.store.Log.append", lose)
+    with pytest.raises(AlreadyExists, match="other writers were first 20 times"):
+        promote(store, version)

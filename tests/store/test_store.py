@@ -1,0 +1,193 @@
+"""What every backend promises, on a folder and on a real S3."""
+
+import os
+import threading
+
+import pytest
+
+from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable
+from shoploop.store import Log, Store
+
+
+def test_what_was_put_is_read_again(make_store):
+    make_store().put("a/b.json", b'{"x": 1}')
+
+    assert make_store().get("a/b.json") == b'{"x": 1}'
+    assert make_store().get_json("a/b.json") == {"x": 1}
+
+
+def test_put_replaces(make_store):
+    store = make_store()
+    store.put("key", b"old")
+    store.put("key", b"new")
+
+    assert store.get("key") == b"new"
+
+
+def test_put_if_absent_keeps_the_first(make_store):
+    store = make_store()
+    store.put_if_absent("key", b"first")
+
+    with pytest.raises(AlreadyExists, match="another writer was first"):
+        store.put_if_absent("key", b"second")
+    assert store.get("key") == b"first"
+
+
+def test_of_many_writers_exactly_one_wins(make_store):
+    writers, keys = 8, 2
+    won: dict[str, list[int]] = {f"race/{n}": [] for n in range(keys)}
+    start = threading.Barrier(writers)
+
+    def write(writer: int) -> None:
+        store = make_store()
+        for key in won:
+            start.wait(60)
+            try:
+                store.put_if_absent(key, b"writer %d" % writer)
+            except AlreadyExists:
+                continue
+            won[key].append(writer)
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    for key, winners in won.items():
+        assert len(winners) == 1, f"{key} was won by {winners}"
+        assert make_store().get(key) == b"writer %d" % winners[0]
+
+
+def test_a_missing_object_is_named(make_store):
+    store = make_store()
+
+    with pytest.raises(NotFound, match="no-such-key does not exist"):
+        store.get("no-such-key")
+    assert not store.exists("no-such-key")
+    store.delete("no-such-key")
+
+
+def test_keys_are_listed_in_order_and_by_folder(make_store):
+    store = make_store()
+    for key in ("runs/2/a", "runs/1/b", "runs/1/a", "other"):
+        store.put(key, b"")
+
+    assert list(store.list("runs/")) == ["runs/1/a", "runs/1/b", "runs/2/a"]
+    assert list(store.list("nothing/")) == []
+
+
+def test_a_deleted_object_is_gone(make_store):
+    store = make_store()
+    store.put("key", b"")
+    store.delete("key")
+
+    assert not store.exists("key")
+
+
+def test_a_folder_travels_there_and_back(make_store, tmp_path):
+    (tmp_path / "from" / "sub").mkdir(parents=True)
+    (tmp_path / "from" / "one").write_bytes(b"1")
+    (tmp_path / "from" / "sub" / "two").write_bytes(b"2" * 100_000)
+    store = make_store()
+
+    store.put_folder("copy", tmp_path / "from")
+    store.get_folder("copy", tmp_path / "to")
+
+    assert (tmp_path / "to" / "one").read_bytes() == b"1"
+    assert (tmp_path / "to" / "sub" / "two").read_bytes() == b"2" * 100_000
+    with pytest.raises(NotFound, match="Nothing lies below"):
+        store.get_folder("nothing", tmp_path / "to")
+
+
+def test_a_file_larger_than_one_upload_chunk_arrives_whole(make_store, tmp_path):
+    (tmp_path / "big").write_bytes(b"0123456789abcdef" * 2**20)
+    store = make_store()
+
+    store.put_file("big", tmp_path / "big")
+    store.get_file("big", tmp_path / "again")
+
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "big").read_bytes()
+
+
+def test_a_log_counts_from_one_and_refuses_a_taken_number(make_store):
+    log = Log(make_store(), "promotions")
+
+    assert log.entries() == []
+    assert log.append({"version": "a"}, after=0) == 1
+    assert log.append({"version": "b"}, after=1) == 2
+    with pytest.raises(AlreadyExists):
+        log.append({"version": "late"}, after=1)
+    assert log.entries() == [{"number": 1, "version": "a"}, {"number": 2, "version": "b"}]
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """Paths that were fsynced, in order."""
+    paths, fsync = [], os.fsync
+    monkeypatch.setattr("os.fsync", lambda fd: (paths.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd)))
+    return paths
+
+
+@pytest.mark.parametrize("write", [Store.put, Store.put_if_absent])
+def test_a_local_write_syncs_the_file_and_every_folder_up_to_the_stores(tmp_path, synced, write):
+    store = Store(str(tmp_path / "store"))
+
+    write(store, "a/b/key", b"durable")
+
+    root = tmp_path / "store"
+    assert synced == [str(path) for path in (root / "a/b/key", root / "a/b", root / "a", root)]
+
+
+def test_an_uploaded_file_is_synced_too(tmp_path, synced):
+    (tmp_path / "source").write_bytes(b"durable")
+
+    Store(str(tmp_path / "store")).put_file("key", tmp_path / "source")
+
+    assert synced == [str(tmp_path / "store" / "key"), str(tmp_path / "store")]
+
+
+def test_a_lost_put_if_absent_syncs_nothing(tmp_path, synced):
+    store = Store(str(tmp_path / "store"))
+    store.put_if_absent("key", b"first")
+    synced.clear()
+
+    with pytest.raises(AlreadyExists):
+        store.put_if_absent("key", b"second")
+
+    assert synced == []
+
+
+def test_a_failed_download_leaves_nothing_behind(tmp_path):
+    with pytest.raises(NotFound):
+        Store(str(tmp_path / "store")).get_file("nothing", tmp_path / "to" / "file")
+
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(StoreUnavailable, match=r"file/store cannot be written.*--store"):
+        Store(str(tmp_path / "file" / "store"))
+
+
+def test_an_unknown_scheme_is_named_with_the_known_ones():
+    with pytest.raises(StoreUnavailable, match=r"ftp://shop/data cannot be opened.*Known schemes: file, s3, gs, az"):
+        Store("ftp://shop/data")
+
+
+def test_a_store_that_does_not_answer_is_named():
+    store = Store(
+        "s3://shop/data",
+        options={
+            "endpoint": "http://127.0.0.1:9",
+            "region": "us-east-1",
+            "skip_signature": True,
+            "client_options": {"allow_http": True},
+            "retry_config": {"max_retries": 0},
+        },
+    )
+
+    with pytest.raises(StoreUnavailable, match="s3://shop/data/key"):
+        store.get("key")
