@@ -1,52 +1,57 @@
 """Custom resources of shoploop.io/v1alpha1, as users write them in YAML.
 
 The docstrings become the CRD's descriptions: they are written for the person who edits YAML. Every default works on a
-laptop. Nothing here reads a file or a cluster.
+laptop. Nothing here reads a file or a cluster. What the operator writes back is in status.py.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 
-GROUP, VERSION = "shoploop.io", "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
+from shoploop.api.fields import (
+    API_VERSION,
+    GROUP,
+    NAME_LENGTH,
+    NAME_PATTERN,
+    VERSION,
+    Fraction,
+    Metadata,
+    Name,
+    Rule,
+    Spec,
+    Text,
+    Url,
+    rules,
+)
+from shoploop.api.kubernetes import PlacementSpec, ResourcesSpec, SecretReference
 
-Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Spec(BaseModel):
-    """snake_case in Python, camelCase in YAML; a misspelt field is an error."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        protected_namespaces=(),
-    )
+__all__ = ["API_VERSION", "GROUP", "VERSION", "Metadata", "Name", "Recommender", "RecommenderSpec", "Spec"]
 
 
-class SecretReference(Spec):
-    """A Secret of the recommender's own namespace."""
-
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+STORE_STAYS = Rule(
+    cel="self.uri == oldSelf.uri",
+    message="store.uri cannot be changed: versions and promotions lie there; make another Recommender instead",
+)
 
 
 class StoreSpec(Spec):
     """Where runs, versions and promotions are kept."""
 
-    uri: Annotated[str, Field(min_length=1)] = ".shoploop"
-    """A folder, or file://, s3://, gs:// or az:// with a bucket and a prefix. On a cluster a file:// store is a
-    ReadWriteMany claim."""
+    model_config = rules(STORE_STAYS)
 
-    endpoint: str | None = None
+    uri: Url = ".shoploop"
+    """A folder, or file://, s3://, gs:// or az:// with a bucket and a prefix. On a cluster a folder lies on a
+    ReadWriteMany claim. It cannot be changed later."""
+
+    claim: Text | None = None
+    """An existing PersistentVolumeClaim for a folder's files, on a cluster. Unset: one is made, 10 GiB of the default
+    storage class."""
+
+    endpoint: Url | None = None
     """Address of an S3 that is not Amazon's, e.g. http://seaweedfs:8333."""
 
-    region: str | None = None
+    region: Text | None = None
+    """Region of the bucket, e.g. eu-central-1."""
 
     secret_ref: SecretReference | None = None
     """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. On a laptop the environment's own variables are used."""
@@ -55,17 +60,17 @@ class StoreSpec(Spec):
 class TableSource(Spec):
     """One table of your own."""
 
-    uri: Annotated[str, Field(min_length=1)]
+    uri: Url
     """A CSV or Parquet file, or a pattern of several, e.g. s3://lake/events/*.parquet."""
 
     columns: dict[str, str | list[str]] = {}
-    """Canonical column to the name it has in your file, e.g. {user: customer_id}. A list builds the category path, widest
-    first. A canonical column that is not named here is looked for under its own name."""
+    """Canonical column to the name it has in your file, e.g. {user: customer_id}. A list builds the category path,
+    widest first. A canonical column that is not named here is looked for under its own name."""
 
-    time_zone: str = "UTC"
+    time_zone: Text = "UTC"
     """Zone of times that carry none, e.g. Europe/Berlin."""
 
-    time_format: str | None = None
+    time_format: Text | None = None
     """strptime pattern of times that are not ISO 8601, or one of unix-seconds, unix-milliseconds."""
 
 
@@ -85,13 +90,19 @@ class TablesSpec(Spec):
     """shop, title, and any further columns as attributes."""
 
 
+ONE_SOURCE = Rule(cel="has(self.dataset) != has(self.tables)", message="name exactly one of dataset and tables")
+
+
 class DataSpec(Spec):
     """The events to learn from: a known dataset or your own tables."""
 
-    dataset: str | None = None
+    model_config = rules(ONE_SOURCE)
+
+    dataset: Text | None = None
     """Name of a dataset that shoploop knows, e.g. completejourney."""
 
     tables: TablesSpec | None = None
+    """Your own tables, where you name no dataset."""
 
     feedback: bool = True
     """Also learn from what this recommender's own event log collected."""
@@ -99,7 +110,7 @@ class DataSpec(Spec):
     @model_validator(mode="after")
     def _one_source(self) -> "DataSpec":
         if (self.dataset is None) == (self.tables is None):
-            raise ValueError("name exactly one of dataset and tables")
+            raise ValueError(ONE_SOURCE.message)
         return self
 
 
@@ -124,15 +135,20 @@ class ValidationSpec(Spec):
 
 
 class OnlineStoreSpec(Spec):
+    """Where a predictor reads a user's features."""
+
     type: Literal["Sqlite", "Redis"] = "Sqlite"
     """Sqlite is a file for one pod; Redis serves many."""
 
-    connection: str | None = None
+    connection: Text | None = None
     """host:port of Redis."""
 
 
 class FeaturesSpec(Spec):
+    """What is known about users, items and shops at any time."""
+
     online_store: OnlineStoreSpec = OnlineStoreSpec()
+    """Where a predictor reads a user's features."""
 
 
 class AugmentationSpec(Spec):
@@ -149,37 +165,21 @@ class ImportanceSpec(Spec):
     """None counts every sample alike."""
 
 
-class ResourcesSpec(Spec):
-    """What a training step may use, as Kubernetes quantities."""
-
-    cpu: str = "2"
-    memory: str = "6Gi"
-    gpu: Annotated[int, Field(ge=0, le=64)] = 0
-    """nvidia.com/gpu for the augmentation, importance and training steps; the other steps never hold one."""
-
-
-class PlacementSpec(Spec):
-    """Where on the cluster the pods of a run go."""
-
-    queue: str | None = None
-    """Kueue LocalQueue."""
-
-    node_selector: dict[str, str] = {}
-    tolerations: list[dict[str, Any]] = []
-    priority_class_name: str | None = None
-
-
 class TrainingSpec(Spec):
     """How a version is trained."""
 
-    surfaces: list[Literal["Items", "Shops", "Search"]] = ["Items"]
+    surfaces: Annotated[list[Literal["Items", "Shops", "Search"]], Field(min_length=1, max_length=3)] = ["Items"]
     """What is recommended. Shops and Search are not built yet."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """Same seed, same data, same version."""
+
     epochs: Annotated[int, Field(ge=1, le=1000)] = 4
     """Passes over the training samples."""
 
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """Step size of the optimiser."""
+
     evaluation_days: Annotated[int, Field(ge=1, le=365)] = 14
     """The last days of the data, held out to evaluate on."""
 
@@ -190,17 +190,22 @@ class TrainingSpec(Spec):
     """More than 1 makes a Kubeflow TrainJob."""
 
     resources: ResourcesSpec = ResourcesSpec()
+    """What the pods of a run ask for."""
+
     placement: PlacementSpec = PlacementSpec()
+    """Where the pods of a run go."""
 
 
 class GateSpec(Spec):
     """What a version has to show before it serves."""
 
     rule: Literal["NotWorse", "Better", "Always"] = "NotWorse"
-    """Compared with the version that serves. The first version must always be better than the best simple baseline, unless
-    the rule is Always."""
+    """Compared with the version that serves. The first version must always be better than the best simple baseline,
+    unless the rule is Always."""
 
     metric: Literal["ndcg@10", "recall@10", "hit@10"] = "ndcg@10"
+    """What is compared."""
+
     margin: Annotated[float, Field(ge=0, le=1)] = 0.002
     """How much worse than the incumbent still counts as not worse."""
 
@@ -208,24 +213,41 @@ class GateSpec(Spec):
     """Of the one-sided bootstrap bound over users."""
 
     counterfactual: bool = False
+    """Also compare on logged impressions, by their propensities."""
+
     max_age_days: Annotated[int, Field(ge=1, le=3650)] = 7
     """A serving version older than this raises a condition."""
 
 
+ORDERED = Rule(cel="self.min <= self.max", message="min must not exceed max")
+
+
 class AutoscalingSpec(Spec):
-    min: Annotated[int, Field(ge=0, le=1000)] = 2
+    """Pods by load, with KEDA."""
+
+    model_config = rules(ORDERED)
+
+    min: Annotated[int, Field(ge=1, le=1000)] = 2
+    """Fewest pods."""
+
     max: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Most pods."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "AutoscalingSpec":
         if self.min > self.max:
-            raise ValueError("min must not exceed max")
+            raise ValueError(ORDERED.message)
         return self
 
 
 class CandidateStep(Spec):
+    """One step of a candidate's way to all users."""
+
     percent: Annotated[int, Field(ge=1, le=99)]
+    """Share of users."""
+
     minutes: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """How long the step lasts."""
 
 
 class CandidateSpec(Spec):
@@ -237,108 +259,197 @@ class CandidateSpec(Spec):
     shadow: bool = False
     """Score with the candidate too, and show only the stable version's answer."""
 
-    steps: list[CandidateStep] = []
+    steps: Annotated[list[CandidateStep], Field(max_length=20)] = []
+    """Shares of users, one after another."""
+
+
+REPLICAS_OR_AUTOSCALING = Rule(
+    cel="!(has(self.replicas) && has(self.autoscaling))", message="replicas and autoscaling exclude each other"
+)
 
 
 class ServingSpec(Spec):
     """The predictor."""
 
+    model_config = rules(REPLICAS_OR_AUTOSCALING)
+
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
     """Pods. Unset means 2, or what autoscaling says; not both."""
 
     autoscaling: AutoscalingSpec | None = None
+    """Pods by load. Needs KEDA."""
+
     deadline_milliseconds: Annotated[int, Field(ge=1, le=60_000)] = 100
     """After this long the predictor answers with what it has."""
 
     candidate: CandidateSpec | None = None
-    pinned_version: str | None = None
+    """How a new version meets its first shoppers. Unset: it replaces the old one at once."""
+
+    pinned_version: Text | None = None
     """Serve this version whatever is trained later."""
 
-    item_fields: list[str] = ["title"]
+    item_fields: Annotated[list[Text], Field(max_length=50)] = ["title"]
     """Columns of the items table that answers carry."""
 
     @model_validator(mode="after")
     def _replicas_or_autoscaling(self) -> "ServingSpec":
         if self.replicas is not None and self.autoscaling is not None:
-            raise ValueError("replicas and autoscaling exclude each other")
+            raise ValueError(REPLICAS_OR_AUTOSCALING.message)
         return self
 
 
 class EventLogSpec(Spec):
+    """Where impressions and feedback are kept until they are learned from."""
+
     type: Literal["Sqlite", "Redis", "Kafka"] = "Sqlite"
     """Sqlite is for one pod; Redis and Kafka serve many."""
 
-    connection: str | None = None
+    connection: Text | None = None
+    """host:port of Redis, or Kafka's bootstrap servers."""
 
 
 class OnlineSpec(Spec):
     """Learning from what shoppers do, between two runs."""
 
     enabled: bool = False
+    """Learn from feedback as it comes."""
+
     log: EventLogSpec = EventLogSpec()
+    """Where impressions and feedback are kept."""
+
     publish_period_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 1
     """How often updated weights are offered to the predictors."""
 
 
 class RunnerSpec(Spec):
-    type: Literal["Job", "KubeflowPipelines"] = "Job"
     """What runs the steps on a cluster. A laptop needs none."""
 
-    endpoint: str | None = None
+    type: Literal["Job", "KubeflowPipelines"] = "Job"
+    """Job runs the steps as Kubernetes Jobs; KubeflowPipelines hands them to Kubeflow."""
+
+    endpoint: Url | None = None
     """Address of the Kubeflow Pipelines API."""
 
 
 class ScheduleSpec(Spec):
-    cron: Annotated[str, Field(min_length=9)]
+    """When to run again, whatever changed."""
+
+    cron: Annotated[str, Field(min_length=9, max_length=100, pattern=r"^\S+( +\S+){4}$")]
     """Five fields, as in crontab."""
 
-    time_zone: str = "UTC"
+    time_zone: Text = "UTC"
+    """Zone of the fields, e.g. Europe/Berlin."""
 
 
 class ImagesSpec(Spec):
-    registry: str | None = None
-    pull_secrets: list[str] = []
+    """Where the images of runs and predictors come from."""
+
+    registry: Text | None = None
+    """Replaces the registry of the images that the operator was installed with."""
+
+    pull_secrets: Annotated[list[Text], Field(max_length=16)] = []
+    """Names of Secrets that the registry asks for."""
 
 
 class RetentionSpec(Spec):
-    runs: Annotated[int, Field(ge=1)] = 20
-    versions: Annotated[int, Field(ge=1)] = 10
-    online_days: Annotated[int, Field(ge=1)] = 14
+    """How much of the past is kept."""
+
+    runs: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Runs, newest first."""
+
+    versions: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Versions, newest first; the one that serves and the pinned one are always kept."""
+
+    online_days: Annotated[int, Field(ge=1, le=3650)] = 14
+    """Days of online updates."""
+
+
+ONE_POD_LOG = Rule(
+    cel="!(self.online.enabled && self.online.log.type == 'Sqlite' && "
+    "(has(self.serving.autoscaling) || (has(self.serving.replicas) && self.serving.replicas > 1)))",
+    message="an online log of type Sqlite serves one pod: set serving.replicas to 1 without autoscaling, "
+    "or use a log of type Redis or Kafka",
+)
 
 
 class RecommenderSpec(Spec):
     """From raw shop events to a served recommender that keeps learning."""
 
+    model_config = rules(ONE_POD_LOG)
+
     store: StoreSpec = StoreSpec()
+    """Where runs, versions and promotions are kept."""
+
     data: DataSpec
+    """The events to learn from."""
+
     validation: ValidationSpec = ValidationSpec()
+    """What to do about data that breaks an expectation."""
+
     features: FeaturesSpec = FeaturesSpec()
+    """What is known about users, items and shops at any time."""
+
     augmentation: AugmentationSpec = AugmentationSpec()
+    """Virtual behaviour for sparse users and items."""
+
     importance: ImportanceSpec = ImportanceSpec()
+    """How much each training sample counts."""
+
     training: TrainingSpec = TrainingSpec()
+    """How a version is trained."""
+
     gate: GateSpec = GateSpec()
+    """What a version has to show before it serves."""
+
     serving: ServingSpec = ServingSpec()
+    """The predictor."""
+
     online: OnlineSpec = OnlineSpec()
+    """Learning from what shoppers do, between two runs."""
+
     runner: RunnerSpec = RunnerSpec()
+    """What runs the steps on a cluster."""
+
     schedule: ScheduleSpec | None = None
+    """When to run again, whatever changed. Unset: only when the spec changes or somebody asks."""
+
     images: ImagesSpec = ImagesSpec()
+    """Where the images of runs and predictors come from."""
+
     retention: RetentionSpec = RetentionSpec()
+    """How much of the past is kept."""
+
     deletion_policy: Literal["Orphan", "Delete"] = "Orphan"
     """What becomes of the store when the object is deleted."""
 
     suspend: bool = False
+    """Start no new run and promote no new version. What serves goes on serving."""
+
+    @model_validator(mode="after")
+    def _one_pod_log(self) -> "RecommenderSpec":
+        many = self.serving.autoscaling is not None or (self.serving.replicas or 0) > 1
+        if self.online.enabled and self.online.log.type == "Sqlite" and many:
+            raise ValueError(ONE_POD_LOG.message)
+        return self
 
 
-class Metadata(BaseModel):
-    """Of Kubernetes' own fields only the name matters here."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    name: Name = "recommender"
+SHORT_NAME = Rule(
+    cel=f"size(self.metadata.name) <= {NAME_LENGTH} && self.metadata.name.matches('{NAME_PATTERN}')",
+    message=f"metadata.name must be 1 to {NAME_LENGTH} lower-case letters, digits and dashes, begin with a letter and "
+    "not end with a dash: names of Jobs and Services are made from it",
+)
 
 
 class Recommender(Spec):
+    """A shop's learning loop: from raw events to a served recommender."""
+
+    model_config = rules(SHORT_NAME)
+
     api_version: Literal["shoploop.io/v1alpha1"] = API_VERSION
     kind: Literal["Recommender"] = "Recommender"
     metadata: Metadata = Metadata()
     spec: RecommenderSpec
+    """What you want."""
+
+    status: dict[str, Any] | None = None
+    """What a cluster wrote back; a laptop ignores it."""

@@ -1,0 +1,65 @@
+"""What the fields of every custom resource are made of: the base model, bounded types, and rules with their messages.
+
+A rule that spans fields stands once, with its message, and holds on the laptop and in the API server alike.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+GROUP, VERSION = "shoploop.io", "v1alpha1"
+API_VERSION: Literal["shoploop.io/v1alpha1"] = "shoploop.io/v1alpha1"
+
+NAME_LENGTH = 40
+NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+
+Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH, pattern=NAME_PATTERN)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, Field(min_length=1, max_length=253)]
+Url = Annotated[str, Field(min_length=1, max_length=1024)]
+Quantity = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    Field(pattern=QUANTITY_PATTERN),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN}),
+]
+"""A Kubernetes quantity, written as a string or a whole number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A rule that spans fields: as the API server checks it (CEL), and what it says."""
+
+    cel: str
+    message: str
+
+
+def rules(*held: Rule) -> ConfigDict:
+    """The model's configuration that puts ``held`` into the CRD."""
+    written: list[JsonValue] = [{"rule": rule.cel, "message": rule.message} for rule in held]
+    return ConfigDict(json_schema_extra={"x-kubernetes-validations": written})
+
+
+class Spec(BaseModel):
+    """snake_case in Python, camelCase in YAML; a misspelt field is an error."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+
+class Metadata(BaseModel):
+    """Of Kubernetes' own fields only the name matters here."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Name = "recommender"

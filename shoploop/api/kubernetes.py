@@ -1,0 +1,62 @@
+"""What a spec borrows from Kubernetes: references, resources and placement of pods."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shoploop.api.fields import Quantity, Spec, Text
+
+
+class SecretReference(Spec):
+    """A Secret of the recommender's own namespace."""
+
+    name: Text
+    """Its name."""
+
+
+class ResourcesSpec(Spec):
+    """What a training step may use, as Kubernetes quantities."""
+
+    cpu: Quantity = "2"
+    """Cores, e.g. 2 or 500m."""
+
+    memory: Quantity = "6Gi"
+    """Memory, e.g. 6Gi; a step that needs more is killed."""
+
+    gpu: Annotated[int, Field(ge=0, le=64)] = 0
+    """nvidia.com/gpu for the augmentation, importance and training steps; the other steps never hold one."""
+
+
+class Toleration(Spec):
+    """A taint of a node that the pods of a run accept."""
+
+    key: Text | None = None
+    """The taint's key; unset with operator Exists accepts every taint."""
+
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """Equal compares the value too."""
+
+    value: Annotated[str, Field(max_length=253)] | None = None
+    """The taint's value, with Equal."""
+
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect; unset accepts every effect."""
+
+    toleration_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Seconds that a pod may stay after a NoExecute taint appeared."""
+
+
+class PlacementSpec(Spec):
+    """Where on the cluster the pods of a run go."""
+
+    queue: Text | None = None
+    """Kueue LocalQueue."""
+
+    node_selector: dict[str, str] = {}
+    """Labels that a node must have."""
+
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] = []
+    """Taints that the pods accept."""
+
+    priority_class_name: Text | None = None
+    """PriorityClass of the pods."""
