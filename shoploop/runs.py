@@ -1,7 +1,7 @@
 """A run on this machine: which steps are due, carrying them out, and what is kept of it.
 
-Below ``<home>/recommenders/<name>/`` lie ``work/`` (outputs of steps, found again by their keys) and ``runs/<run>/`` (what a
-person looks at). A remote store gets the reports and the version; the work stays here.
+Below ``<home>/recommenders/<name>/`` lie ``work/`` (outputs of steps, found again by their keys) and ``runs/<run>/``
+(what a person looks at). A remote store gets the reports and the version; the work stays here.
 """
 
 import fcntl
@@ -121,32 +121,50 @@ def plan(recommender: Recommender, store: Store) -> Run:
         DataUnreadable, SpecInvalid: the raw tables cannot be found.
     """
     from shoploop import promotions
-    from shoploop.data import source_digest
 
     name = recommender.metadata.name
     home = home_of(store)
     index = home / "recommenders" / name / "work" / "steps"
-    serving = promotions.serving_version(store, name)
-    source = source_digest(recommender.spec.data)
-    keys = step_keys(recommender.spec, source=source, incumbent=serving)
-    trained = Entry.find(index, keys["train_fused"])
-    if serving and trained and _version_of(Path(trained.out)) == serving:
-        # Nothing new would be trained: the version that serves is compared with what served before it, as it was.
-        serving = _manifest(Path(trained.out))["lineage"].get("parent")
-        keys = step_keys(recommender.spec, source=source, incumbent=serving)
+    keys, incumbent = keys_and_incumbent(
+        recommender,
+        serving=promotions.serving_version(store, name),
+        trained=lambda key: Path(entry.out) if (entry := Entry.find(index, key)) else None,
+    )
     run = Run(
         id=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
         recommender=recommender,
         store=store,
         home=home,
         keys=keys,
-        incumbent=serving,
+        incumbent=incumbent,
         steps={name: StepRun(name=name) for name in STEPS},
     )
     for name, step in run.steps.items():
         if entry := Entry.find(index, keys[name]):
             step.state, step.seconds, step.out = "reused", entry.seconds, entry.out
     return run
+
+
+def keys_and_incumbent(
+    recommender: Recommender, *, serving: str | None, trained: Callable[[str], Path | None]
+) -> tuple[dict[str, str], str | None]:
+    """The steps' cache keys, and the version that a new one is compared with.
+
+    Args:
+        recommender: Whose run it is.
+        serving: The version that serves now.
+        trained: Finds the version folder that the training step of a key wrote, if it was carried out before.
+    """
+    from shoploop.data import source_digest
+
+    source = source_digest(recommender.spec.data)
+    keys = step_keys(recommender.spec, source=source, incumbent=serving)
+    model = trained(keys["train_fused"])
+    if serving and model and _version_of(model) == serving:
+        # Nothing new would be trained: the version that serves is compared with what it was compared with at first.
+        serving = _manifest(model)["lineage"].get("parent")
+        keys = step_keys(recommender.spec, source=source, incumbent=serving)
+    return keys, serving
 
 
 def execute(run: Run, watch: Callable[[Event], None] = lambda event: None) -> None:
@@ -394,31 +412,51 @@ def write_record(run: Run) -> None:
 
 
 def finish(run: Run) -> None:
-    """Collects the outputs in the run's folder, publishes the version, promotes it if the gate let it, and reports.
-
-    A refused version is published too, so that it can be looked at and promoted by hand; it does not serve.
-    """
-    from shoploop import promotions, report
+    """Collects the outputs in the run's folder, publishes the version, promotes it if the gate let it, and reports."""
+    from shoploop import promotions
 
     name = run.recommender.metadata.name
     for step in STEPS.values():
         out = run.steps[step.name].out
         if out is not None:
-            _link_tree(Path(out), run.folder / step.output)
-    verdict = json.loads((run.folder / "gate" / "gate.json").read_bytes())
-    run.passed = bool(verdict["passed"])
-    run.version = promotions.publish_version(
-        run.store, name, run.folder / "model", bento=run.folder / "bento", verdict=verdict, run=run.id
-    )
-    if run.passed and promotions.serving_version(run.store, name) != run.version:
-        promotions.promote(run.store, name, run.version, reason=verdict["reason"], by=f"run {run.id}")
+            link_tree(Path(out), run.folder / step.output)
+    verdict = publish(run.store, name, run.folder)
+    run.passed, run.version = verdict["passed"], verdict["version"]
+    if verdict["passed"] and promotions.serving_version(run.store, name) != run.version:
+        promotions.promote(run.store, name, verdict["version"], reason=verdict["reason"], by=f"run {run.id}")
     write_record(run)
-    report.build(run.folder)
-    if run.store.folder is None:
-        for path in sorted(run.folder.rglob("*")):
-            if path.suffix in {".json", ".html", ".txt"} and path.is_file():
-                run.store.put_file(f"{run.key}/{path.relative_to(run.folder).as_posix()}", path)
+    write_report(run.store, run.key, run.folder)
     prune(run)
+
+
+def publish(store: Store, name: str, folder: Path) -> dict[str, Any]:
+    """Puts the version, its Bento and its verdict of the run in ``folder`` into the store, the verdict last.
+
+    A refused version is published too, so that it can be looked at and promoted by hand; it does not serve.
+
+    Returns:
+        The gate's verdict with ``version`` and ``bento`` (sha256).
+    """
+    from shoploop import promotions
+    from shoploop.ranking.bento import publish_bento
+
+    version = promotions.publish_version(store, name, folder / "model")
+    digest = publish_bento(store, name, version, folder / "bento")
+    verdict: dict[str, Any] = json.loads((folder / "gate" / "gate.json").read_bytes())
+    verdict |= {"version": version, "bento": digest}
+    store.put(f"recommenders/{name}/verdicts/{version}.json", json.dumps(verdict, indent=1).encode())
+    return verdict
+
+
+def write_report(store: Store, key: str, folder: Path) -> None:
+    """Writes the report of the run in ``folder``, and brings what people look at into a remote store."""
+    from shoploop import report
+
+    report.build(folder)
+    if store.folder is None:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in {".json", ".html", ".txt"} and path.is_file():
+                store.put_file(f"{key}/{path.relative_to(folder).as_posix()}", path)
 
 
 def prune(run: Run) -> None:
@@ -434,8 +472,8 @@ def prune(run: Run) -> None:
             shutil.rmtree(folder)
 
 
-def _link_tree(source: Path, target: Path) -> None:
-    """Hard links where the file system has them: a run keeps its files though the work is pruned, and costs no space."""
+def link_tree(source: Path, target: Path) -> None:
+    """Hard links where the file system has them: a run keeps its files when the work is pruned, at no cost in space."""
     for path in sorted(source.rglob("*")):
         if not path.is_file():
             continue

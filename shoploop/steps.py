@@ -338,3 +338,11 @@ class Entry:
         out = Path(entry.out)
         whole = all((out / name).is_file() and (out / name).stat().st_size == n for name, n in entry.files.items())
         return entry if entry.files and whole else None
+
+
+if __name__ == "__main__":
+    import sys
+
+    from shoploop.job import main
+
+    sys.exit(main())

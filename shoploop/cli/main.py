@@ -118,8 +118,8 @@ def rollback(name: Name, store: StoreOption = None) -> None:
     """Let the version serve that served before."""
     from shoploop import promotions
 
-    version = promotions.rollback(_store(store), name, by=_person())
-    typer.echo(f"{version} serves {name} from now on. Running predictors are restarted by whoever runs them.")
+    entry = promotions.rollback(_store(store), name, by=_person())
+    typer.echo(f"{entry.version} serves {name} from now on. Running predictors are restarted by whoever runs them.")
 
 
 @app.command(rich_help_panel=LOOK)

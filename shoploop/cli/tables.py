@@ -31,17 +31,18 @@ def print_runs(store: Store, name: str) -> None:
 def print_versions(store: Store, name: str) -> None:
     from shoploop import promotions
 
-    serving = promotions.serving_version(store, name)
-    table = Table("version", "serves", "created", "parent", "gate", "metrics", box=None)
+    table = Table("version", "serves", "since", "parent", "gate", "metrics", box=None)
     for version in promotions.versions(store, name):
-        metrics = ", ".join(f"{key} {value:.4f}" for key, value in version["metrics"].items())
+        verdict_key = f"recommenders/{name}/verdicts/{version.id}.json"
+        passed = store.get_json(verdict_key)["passed"] if store.exists(verdict_key) else None
+        numbers = {key: value for key, value in version.metrics.items() if isinstance(value, float)}
         table.add_row(
-            version["version"],
-            "yes" if version["version"] == serving else "",
-            version["created"],
-            version["parent"] or "-",
-            "passed" if version["passed"] else "refused",
-            metrics,
+            version.id,
+            "yes" if version.serving else "",
+            version.promoted or "-",
+            version.lineage.get("parent") or "-",
+            {True: "passed", False: "refused", None: "-"}[passed],
+            ", ".join(f"{key} {value:.4f}" for key, value in numbers.items()),
         )
     Console(highlight=False).print(table)
 
