@@ -23,7 +23,7 @@ LIBRARIES = (
 
 
 def code_digest(module: str) -> str:
-    """sha256 over the sources of ``module`` and of every shoploop module that it reaches, and the libraries' versions."""
+    """sha256 over the sources of ``module`` and all shoploop modules that it reaches, and the libraries' versions."""
     digest = hashlib.sha256()
     for name, path in sorted(_reachable(module).items()):
         digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")

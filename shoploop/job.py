@@ -1,8 +1,8 @@
 """Steps inside a pod: ``python -m shoploop.steps run --steps load_data,... --spec FILE --run ID --store URI``.
 
 Folders pass from pod to pod through the store; where that is a mounted folder, steps write into it directly. A step
-whose key is in the store's index is not carried out again, whichever run did it, and a pod that was killed begins at the
-step it was at. What came of it all is the container's termination message, which the operator reads.
+whose key is in the store's index is not carried out again, whichever run did it, and a pod that was killed begins at
+the step it was at. What came of it all is the container's termination message, which the operator reads.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The canonical tables, as Arrow schemas: what every other room may rely on.
 
-Ids are strings, times are UTC microseconds. A table may carry further columns: in ``users``, ``items`` and ``shops`` every
-further string column is a categorical attribute that features may use by its name.
+Ids are strings, times are UTC microseconds. A table may carry further columns: in ``users``, ``items`` and ``shops``
+every further string column is a categorical attribute that features may use by its name.
 """
 
 from dataclasses import dataclass

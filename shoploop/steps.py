@@ -1,8 +1,8 @@
 """The steps of a run: what each reads, writes and depends on, and how one is carried out.
 
 The same table drives the laptop (kfp.local), Kubeflow Pipelines (``components/``) and plain Kubernetes Jobs
-(``python -m shoploop.steps``). A step reads and writes folders with files of a declared schema, so any of them runs alone.
-It must not know which of the three started it.
+(``python -m shoploop.steps``). A step reads and writes folders with files of a declared schema, so any of them runs
+alone. It must not know which of the three started it.
 """
 
 import json

@@ -3,8 +3,8 @@
 The one place that knows how bytes become durable. It must not know what the bytes mean.
 
 obstore renames a finished file into place on a local file system but never calls fsync; :meth:`Store.put` and
-:meth:`Store.put_if_absent` do, on the file and its folder, so an answer means that the bytes outlive a power cut. On S3 the
-store's own answer means that.
+:meth:`Store.put_if_absent` do, on the file and its folder, so an answer means that the bytes outlive a power cut.
+On S3 the store's own answer means that.
 """
 
 import json
