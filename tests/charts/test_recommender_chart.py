@@ -1,0 +1,110 @@
+"""What charts/recommender makes of its values."""
+
+import pytest
+from test_charts import named
+
+DEPLOYMENT = "predictor"
+
+
+def predictor(objects):
+    return named(objects, "Deployment", DEPLOYMENT)["spec"]
+
+
+def pod(objects):
+    return predictor(objects)["template"]["spec"]
+
+
+def test_the_server_runs_only_what_the_init_container_verified(render):
+    (fetch,), (server,) = (pod(render("recommender", scenario="own-store"))[k] for k in ("initContainers", "containers"))
+    assert fetch["args"][:4] == ["python", "-m", "shoploop.ranking.serve", "fetch"]
+    assert "--digest=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" in fetch["args"]
+    assert server["args"][:3] == ["bentoml", "serve", "/bento"]
+    mounts = {m["mountPath"]: m.get("readOnly", False) for m in server["volumeMounts"]}
+    assert mounts == {"/bento": True, "/tmp": False}
+
+
+def test_the_claim_of_a_file_store_is_mounted_read_only_where_the_url_says(render):
+    (fetch,) = pod(render("recommender", scenario="own-store"))["initContainers"]
+    assert {"name": "store", "mountPath": "/store", "readOnly": True} in fetch["volumeMounts"]
+
+
+def test_only_the_init_container_holds_the_keys_of_the_store(render):
+    spec = pod(render("recommender", scenario="object-store"))
+    keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert keys <= {e["name"] for e in spec["initContainers"][0]["env"]}
+    assert not keys & {e["name"] for e in spec["containers"][0]["env"]}
+
+
+def test_a_server_leaves_the_service_before_it_ends(render):
+    spec = pod(render("recommender", {"drainSeconds": 7, "shutdownSeconds": 11}, scenario="own-store"))
+    (server,) = spec["containers"]
+    assert server["lifecycle"] == {"preStop": {"sleep": {"seconds": 7}}}
+    assert spec["terminationGracePeriodSeconds"] >= 7 + 11
+
+
+def test_two_pods_prefer_two_nodes_and_an_upgrade_adds_before_it_removes(render):
+    objects = render("recommender", scenario="own-store")
+    (preferred,) = pod(objects)["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    term = preferred["podAffinityTerm"]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    assert term["labelSelector"]["matchLabels"].items() <= predictor(objects)["template"]["metadata"]["labels"].items()
+    assert predictor(objects)["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_two_pods_on_two_nodes_at_most_can_still_be_upgraded(render):
+    """With one pod a node at most, a surplus pod on two full nodes would wait for ever."""
+    objects = render("recommender", scenario="two-nodes")
+    (term,) = pod(objects)["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["labelSelector"]["matchLabels"] == predictor(objects)["selector"]["matchLabels"]
+    assert predictor(objects)["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert predictor(objects)["replicas"] == 2
+
+
+def test_replicas_are_left_to_the_autoscaler_when_there_is_one(render):
+    objects = render("recommender", scenario="object-store")
+    assert "replicas" not in predictor(objects)
+    scaled = named(objects, "ScaledObject")["spec"]
+    assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (2, 20)
+    assert scaled["scaleTargetRef"]["name"] == named(objects, "Deployment")["metadata"]["name"]
+
+
+def test_zero_replicas_stay_zero(render):
+    assert predictor(render("recommender", {"replicas": 0}, scenario="own-store"))["replicas"] == 0
+
+
+def test_every_object_is_owned_by_its_recommender(render):
+    for found in render("recommender", scenario="own-store"):
+        (owner,) = found["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"]) == ("Recommender", "grocery")
+        assert found["metadata"]["labels"]["shoploop.io/recommender"] == "grocery"
+
+
+def test_a_mirror_and_its_secret_reach_every_pod(render):
+    objects = render("recommender", scenario="object-store")
+    (tester,) = (o["spec"] for o in objects if o["kind"] == "Pod")
+    for spec in (pod(objects), tester):
+        assert spec["imagePullSecrets"] == [{"name": "regcred"}]
+        assert {c["image"] for c in spec.get("initContainers", []) + spec["containers"]} == {
+            "mirror.example.com/shop/serving:1.2.3"
+        }
+
+
+def test_the_cluster_itself_is_never_asked_through_the_proxy(render):
+    (server,) = pod(render("recommender", scenario="object-store"))["containers"]
+    env = {e["name"]: e.get("value") for e in server["env"]}
+    assert env["HTTPS_PROXY"] == "http://proxy:3128"
+    assert {".svc", ".cluster.local", "example.com"} <= set(env["NO_PROXY"].split(","))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("Ingress", {"ingress": {"enabled": True, "hosts": [{"host": "shop.example.com"}]}}),
+        ("HTTPRoute", {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}),
+        ("ServiceMonitor", {"serviceMonitor": {"enabled": True}}),
+        ("ScaledObject", {"autoscaling": {"enabled": True}, "replicas": None}),
+    ],
+)
+def test_what_needs_more_than_kubernetes_comes_only_when_asked_for(render, kind, values):
+    assert kind not in {o["kind"] for o in render("recommender", scenario="own-store")}
+    assert kind in {o["kind"] for o in render("recommender", values, scenario="own-store")}

@@ -1,0 +1,64 @@
+"""Values that cannot work are refused before anything is installed, by a message that names the value."""
+
+import pytest
+from conftest import RenderingRefused
+
+HEX = "0123456789abcdef" * 4
+RECOMMENDER = {
+    "unknown-value": ({"replica": 2}, "additional properties 'replica' not allowed"),
+    "unknown-inner-value": ({"image": {"name": "x"}}, "'/image': additional properties 'name' not allowed"),
+    "negative-replicas": ({"replicas": -1}, "'/replicas': minimum: got -1, want 0"),
+    "replicas-in-words": ({"replicas": "two"}, "'/replicas': got string, want"),
+    "half-a-replica": ({"replicas": 1.5}, "'/replicas': got number, want"),
+    "unknown-pull-policy": ({"image": {"pullPolicy": "Sometimes"}}, "one of 'Always', 'IfNotPresent', 'Never'"),
+    "short-digest": ({"version": {"digest": "abc"}}, "'/version/digest': 'abc' does not match pattern"),
+    "unknown-scheme": ({"version": {"bento": "ftp://x/y"}}, "'/version/bento': 'ftp://x/y' does not match pattern"),
+    "no-version": ({"version": {"id": ""}}, "version.id is required"),
+    "no-digest": ({"version": {"digest": ""}}, "version.digest is required"),
+    "file-store-without-claim": ({"store": {"claimName": ""}}, "store.claimName is required for a file:// store"),
+    "bento-outside-its-store": ({"store": {"uri": "file:///other"}}, "does not lie in store.uri file:///other"),
+    "replicas-and-autoscaling": ({"autoscaling": {"enabled": True}}, "replicas and autoscaling exclude each other"),
+    "autoscaling-upside-down": ({"autoscaling": {"min": 5, "max": 2}}, "autoscaling.min 5 must not exceed"),
+    "no-target-load": ({"autoscaling": {"targetInFlight": 0}}, "'/autoscaling/targetInFlight': exclusiveMinimum"),
+    "online-learning": ({"online": {"enabled": True}}, "online learning is not built yet"),
+    "candidate": ({"candidate": {"percent": 10}}, "serving a candidate beside the stable version is not built yet"),
+    "unknown-log": ({"online": {"log": {"type": "Mysql"}}}, "'/online/log/type': value must be one of 'Sqlite'"),
+    "memory-without-unit": ({"resources": {"limits": {"memory": "lots"}}}, "'/resources/limits/memory': 'lots'"),
+    "root": ({"user": 0}, "'/user': minimum: got 0, want 1"),
+    "pull-secrets-as-words": ({"imagePullSecrets": ["regcred"]}, "'/imagePullSecrets/0': got string, want object"),
+    "no-deadline": ({"deadlineMilliseconds": 0}, "'/deadlineMilliseconds': minimum: got 0, want 1"),
+    "port-out-of-range": ({"service": {"port": 70000}}, "'/service/port': maximum: got 70,000, want 65,535"),
+    "ingress-without-host": ({"ingress": {"enabled": True}}, "ingress.hosts is empty"),
+    "route-without-gateway": ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs is empty"),
+    "name-too-long": ({"recommender": {"name": "n" * 41}}, "'/recommender/name': maxLength: got 41, want 40"),
+    "name-in-capitals": ({"fullnameOverride": "Grocery"}, "'/fullnameOverride': 'Grocery' does not match pattern"),
+    "unknown-spread": ({"topologySpread": {"whenUnsatisfiable": "Never"}}, "'ScheduleAnyway', 'DoNotSchedule'"),
+    "unknown-anti-affinity": ({"antiAffinity": "Soft"}, "one of 'Preferred', 'Required', 'None'"),
+    "label-of-a-number": ({"podLabels": {"tier": 1}}, "'/podLabels/tier': got number, want string"),
+}
+SHOPLOOP = {
+    "unknown-value": ({"replicas": 2}, "additional properties 'replicas' not allowed"),
+    "namespaces-in-a-string": ({"watch": {"namespaces": "shop"}}, "'/watch/namespaces': got string, want array"),
+    "namespace-twice": ({"watch": {"namespaces": ["shop", "shop"]}}, "items at 0 and 1 are equal"),
+    "namespace-in-capitals": ({"watch": {"namespaces": ["Shop"]}}, "'/watch/namespaces/0': 'Shop' does not match"),
+    "unknown-log-level": ({"logLevel": "loud"}, "one of 'debug', 'info', 'warning', 'error'"),
+    "low-port": ({"metrics": {"port": 80}}, "'/metrics/port': minimum: got 80, want 1,024"),
+    "crds-in-words": ({"crds": {"install": "yes please"}}, "'/crds/install': got string, want boolean"),
+    "interval-without-unit": ({"metrics": {"serviceMonitor": {"interval": "30"}}}, "'30' does not match pattern"),
+    "root": ({"user": 0}, "'/user': minimum: got 0, want 1"),
+    "empty-repository": ({"servingImage": {"repository": ""}}, "'/servingImage/repository': minLength: got 0, want 1"),
+}
+
+
+@pytest.mark.parametrize(("values", "message"), RECOMMENDER.values(), ids=RECOMMENDER)
+def test_a_recommender_with_wrong_values_is_refused(render, values, message):
+    with pytest.raises(RenderingRefused) as refused:
+        render("recommender", values, scenario="own-store")
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(("values", "message"), SHOPLOOP.values(), ids=SHOPLOOP)
+def test_a_platform_with_wrong_values_is_refused(render, values, message):
+    with pytest.raises(RenderingRefused) as refused:
+        render("shoploop", values)
+    assert message in str(refused.value)
