@@ -15,7 +15,9 @@ def pod(objects):
 
 
 def test_the_server_runs_only_what_the_init_container_verified(render):
-    (fetch,), (server,) = (pod(render("recommender", scenario="own-store"))[k] for k in ("initContainers", "containers"))
+    (fetch,), (server,) = (
+        pod(render("recommender", scenario="own-store"))[k] for k in ("initContainers", "containers")
+    )
     assert fetch["args"][:4] == ["python", "-m", "shoploop.ranking.serve", "fetch"]
     assert "--digest=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" in fetch["args"]
     assert server["args"][:3] == ["bentoml", "serve", "/bento"]
