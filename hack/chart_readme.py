@@ -1,6 +1,6 @@
 """Writes the table of values in each chart's README from values.yaml; with --check, says only whether it is up to date.
 
-A comment that begins with "# --" describes the value below it. A value without one is a row too, a mapping of values is not.
+A comment that begins with "# --" describes the value below it. A value without one is a row too, a mapping is not.
 """
 
 import json

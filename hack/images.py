@@ -3,8 +3,8 @@
     python hack/images.py                 operator, pipeline and serving
     python hack/images.py everything      one image for all roles, as the cluster tests use it
 
-The wheels are fetched by this interpreter's pip, pinned by constraints.txt, so that the build itself needs no network. They
-lie in .cache/images and are fetched anew only when constraints.txt or pyproject.toml change.
+The wheels are fetched by this interpreter's pip, pinned by constraints.txt, so that the build itself needs no network.
+They lie in .cache/images and are fetched anew only when constraints.txt or pyproject.toml change.
 """
 
 import argparse

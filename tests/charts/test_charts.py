@@ -108,7 +108,7 @@ def test_names_stay_within_63_letters_and_are_unique(render, chart, release):
 
 @pytest.mark.parametrize("chart", ["recommender", "shoploop"])
 def test_every_value_has_a_default_and_a_rule(chart):
-    """values.yaml and values.schema.json name the same fields, so that a misspelt value is refused and none is a secret."""
+    """values.yaml and values.schema.json name the same fields, so that a misspelt value is refused."""
     values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
     schema = json.loads((CHARTS / chart / "values.schema.json").read_text())
 
