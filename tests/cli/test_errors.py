@@ -1,0 +1,76 @@
+"""What a person sees: one line and an exit code, no traceback."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def shoploop(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "shoploop", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["run", "-f", "missing.yaml"], "missing.yaml"),
+        (["runs", "nobody"], "has no runs"),
+        (["versions", "nobody"], "No recommender 'nobody'"),
+        (["report", "nobody"], "has no runs"),
+        (["promote", "nobody", "v1"], "has no version v1"),
+        (["rollback", "nobody"], "no earlier version"),
+        (["serve", "nobody"], "nobody"),
+        (["explain", "recommender.spec.trainin"], "training"),
+    ],
+    ids=lambda value: " ".join(value[:1]) if isinstance(value, list) else "",
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, says):
+    done = shoploop(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("- a list\n", "mapping"),
+        ("spec: {data: {dataset: completejourney}, traning: {}}\n", "training"),
+        ("spec: {data: {dataset: completjourney}}\n", "completejourney"),
+        ("spec: {data: {dataset: completejourney}, training: {epochs: 0}}\n", "spec.training.epochs"),
+        ("spec: {data: {tables: {interactions: {uri: no.csv}}}}\n", "no.csv"),
+        ("spec: [unclosed\n", "YAML"),
+    ],
+    ids=["no mapping", "misspelt section", "misspelt dataset", "out of bounds", "missing file", "broken YAML"],
+)
+def test_a_wrong_recommender_is_refused_before_anything_is_written(tmp_path, text, says):
+    (tmp_path / "recommender.yaml").write_text(text)
+    done = shoploop("run", "-f", "recommender.yaml", "--store", str(tmp_path / "store"), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("store/recommenders/*"))
+
+
+def test_a_store_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "recommender.yaml").write_text("spec: {data: {dataset: completejourney}}\n")
+    (tmp_path / "file").touch()
+    done = shoploop("run", "-f", "recommender.yaml", "--store", str(tmp_path / "file" / "store"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+
+
+def test_a_traceback_is_shown_when_asked_for(tmp_path):
+    done = shoploop("--debug", "runs", "nobody", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_help_starts_no_heavy_library(tmp_path):
+    heavy = ("torch", "feast", "kfp", "polars", "pydantic")
+    code = f"import sys, shoploop.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,59 @@
+"""Every component compiles, calls the step of its name and offers its settings with the spec's own defaults."""
+
+import importlib
+import inspect
+
+import pytest
+import yaml
+from kfp import compiler
+
+from pipelines.recommender import recommender_pipeline
+from shoploop.api.v1alpha1 import GateSpec, ServingSpec, TrainingSpec
+from shoploop.steps import STEPS
+
+
+def component(name):
+    return getattr(importlib.import_module(f"components.{name}"), name)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    target = tmp_path_factory.mktemp("compiled") / "recommender.yaml"
+    compiler.Compiler().compile(recommender_pipeline(), str(target))
+    return next(yaml.safe_load_all(target.read_text()))
+
+
+def test_the_pipeline_has_every_step_and_no_other(compiled):
+    assert {name.replace("-", "_") for name in compiled["root"]["dag"]["tasks"]} == set(STEPS)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_tasks_depend_on_each_other_as_the_steps_do(compiled, name):
+    task = compiled["root"]["dag"]["tasks"][name.replace("_", "-")]
+    needed = {step.replace("-", "_") for step in task.get("dependentTasks", [])}
+    producers = {other.name for other in STEPS.values() if other.output in STEPS[name].inputs}
+    assert needed == producers | set(STEPS[name].after)
+
+
+def test_no_step_installs_a_package_when_it_starts(compiled):
+    for executor in compiled["deploymentSpec"]["executors"].values():
+        assert "pip install" not in " ".join(executor["container"]["command"])
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_component_says_what_its_parameters_are(name):
+    function = component(name).python_func
+    for parameter in inspect.signature(function).parameters:
+        assert f"        {parameter}: " in function.__doc__, parameter
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_component_offers_every_setting_of_its_step_with_the_default_of_the_spec(name):
+    parameters = inspect.signature(component(name).python_func).parameters
+    sections = {"training": TrainingSpec(), "gate": GateSpec(), "serving": ServingSpec()}
+    for path in STEPS[name].settings:
+        section, _, field = path.partition(".")
+        if not field:
+            continue
+        snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in field)
+        assert parameters[snake].default == getattr(sections[section], snake), path

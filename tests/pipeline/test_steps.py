@@ -1,0 +1,129 @@
+"""The table of steps: what a change makes run again, and what it leaves alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shoploop.api.v1alpha1 import Recommender
+from shoploop.code_digest import code_digest
+from shoploop.steps import PRODUCER, STEPS, Entry, settings_of, step_keys
+
+
+@pytest.fixture
+def make_spec():
+    """A valid spec; a test names only the fields it is about."""
+
+    def make(**sections):
+        return Recommender.model_validate({"spec": {"data": {"dataset": "completejourney"}} | sections}).spec
+
+    return make
+
+
+def changed(before, after, **outside):
+    old = step_keys(before, **({"source": "s", "incumbent": None}))
+    new = step_keys(after, **({"source": "s", "incumbent": None} | outside))
+    return [name for name in STEPS if old[name] != new[name]]
+
+
+def test_every_input_is_written_by_an_earlier_step():
+    names = list(STEPS)
+    for step in STEPS.values():
+        for needed in (*(PRODUCER[output] for output in step.inputs), *step.after):
+            assert names.index(needed) < names.index(step.name)
+
+
+def test_nothing_changed_means_the_same_keys(make_spec):
+    assert changed(make_spec(), make_spec()) == []
+
+
+def test_more_epochs_train_again_but_do_not_sample_again(make_spec):
+    due = changed(make_spec(), make_spec(training={"epochs": 9}))
+    assert due == ["train_fused", "evaluate_model", "gate", "build_bento"]
+
+
+def test_a_wider_gate_is_judged_again_without_training(make_spec):
+    assert changed(make_spec(), make_spec(gate={"margin": 0.01})) == ["gate", "build_bento"]
+
+
+def test_other_raw_tables_make_everything_run_again(make_spec):
+    assert changed(make_spec(), make_spec(), source="other") == list(STEPS)
+
+
+def test_another_incumbent_is_compared_without_training(make_spec):
+    due = changed(make_spec(), make_spec(), incumbent="v0123456789ab")
+    assert due == ["evaluate_model", "gate", "build_bento"]
+
+
+def test_fields_that_no_step_needs_change_no_key(make_spec):
+    assert changed(make_spec(), make_spec(retention={"runs": 3}, serving={"replicas": 5})) == []
+
+
+def test_a_step_sees_only_the_fields_it_names(make_spec):
+    seen = settings_of(make_spec(), STEPS["train_fused"])
+    assert set(seen) == {"training"}
+    assert {f"training.{name}" for name in seen["training"]} == set(STEPS["train_fused"].settings)
+
+
+def test_only_training_asks_for_a_gpu():
+    assert [step.name for step in STEPS.values() if step.gpu] == ["train_fused"]
+
+
+def test_the_code_digest_follows_imports_inside_functions(tmp_path, monkeypatch):
+    package = tmp_path / "shoploop"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "top.py").write_text("def work():\n    from shoploop.deep import answer\n    return answer\n")
+    (package / "deep.py").write_text("answer = 1\n")
+    (package / "other.py").write_text("answer = 1\n")
+    monkeypatch.setattr("shoploop.code_digest.__file__", str(package / "code_digest.py"))
+    clear_caches()
+    before = code_digest("shoploop.top")
+    (package / "other.py").write_text("answer = 2\n")
+    clear_caches()
+    assert code_digest("shoploop.top") == before
+    (package / "deep.py").write_text("answer = 2\n")
+    clear_caches()
+    assert code_digest("shoploop.top") != before
+    monkeypatch.undo()
+    clear_caches()
+
+
+def clear_caches():
+    from shoploop import code_digest
+
+    code_digest._source.cache_clear()
+    code_digest._imports.cache_clear()
+
+
+@pytest.fixture
+def finished_step(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "rows.parquet").write_bytes(b"12345")
+    index = tmp_path / "index"
+    Entry(key="k", run="r", out=str(out), seconds=1.0, files={"rows.parquet": 5}).write(index)
+    return index, out
+
+
+def test_a_finished_step_is_found_by_its_key(finished_step):
+    index, out = finished_step
+    assert Entry.find(index, "k").out == str(out)
+    assert Entry.find(index, "another") is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda file: file.unlink(), lambda file: file.write_bytes(b"1")],
+    ids=["removed", "truncated"],
+)
+def test_a_step_whose_output_was_touched_is_not_reused(finished_step, damage):
+    index, out = finished_step
+    damage(out / "rows.parquet")
+    assert Entry.find(index, "k") is None
+
+
+def test_a_half_written_index_entry_is_no_entry(finished_step):
+    index, _ = finished_step
+    Path(index / "k.json").write_text(json.dumps({"key": "k"})[:5])
+    assert Entry.find(index, "k") is None
