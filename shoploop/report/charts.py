@@ -1,23 +1,13 @@
-"""Charts as inline SVG: Vega-Lite draws them here, once, so that the page needs no script.
+"""The kinds of chart that the report knows, each as a function of its rows to a drawing for any width.
 
-Colours are the page's CSS variables, which Vega passes through; one drawing serves light, dark and paper. A chart that is
-hard to read small is drawn twice, for wide and for narrow screens. Titles and marks that come from data are escaped by Vega.
-Source of the form: Vega-Lite, a grammar of interactive graphics (Satyanarayan et al., 2017).
+Dots with intervals rather than bars where a number is an estimate: a bar says that 0 matters and hides the doubt.
 """
 
-import re
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from markupsafe import Markup, escape
-
-from shoploop.report.frame import render
-
-Spec = dict[str, Any]
-
-NARROW, WIDE = 340, 860
-"""Widths in CSS pixels that charts are drawn for."""
+from shoploop.report.drawing import Draw, Spec
 
 KINDS = ("simple", "learned", "part", "incumbent", "ours")
 _INK = {"simple": "var(--simple)", "learned": "var(--learned)", "part": "var(--ours)", "incumbent": "var(--incumbent)"}
@@ -25,27 +15,6 @@ _INK["ours"] = "var(--ours)"
 _FILL = _INK | {"simple": "var(--paper)", "part": "var(--paper)"}
 _SHAPE = dict.fromkeys(KINDS, "circle") | {"incumbent": "diamond"}
 _STATE_INK = {"done": "var(--ours)", "reused": "var(--simple)", "failed": "var(--bad)"}
-
-_CONFIG: Spec = {
-    "aria": False,  # the figure carries one label; hundreds of marks that are read out help nobody
-    "background": None,
-    "font": "Helvetica, Arial, sans-serif",  # for measuring only: the page's style sheet sets its own
-    "view": {"stroke": None},
-    "axis": {
-        "domain": False,
-        "ticks": False,
-        "grid": False,
-        "labelColor": "var(--muted)",
-        "labelFontSize": 12,
-        "labelPadding": 6,
-        "titleColor": "var(--muted)",
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-        "titlePadding": 8,
-        "gridColor": "var(--faint)",
-    },
-    "text": {"color": "var(--ink)", "fontSize": 12, "baseline": "middle"},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,30 +44,6 @@ class Bar:
     """One of ``KINDS``, or done, reused, failed."""
 
 
-def figure(
-    draw: Callable[[int], Spec], *, label: str, title: str = "", caption: str = "", wide: bool = False
-) -> Markup:
-    """A ``<figure>`` around what ``draw(width)`` describes.
-
-    Args:
-        draw: width in CSS pixels -> a Vega-Lite specification of that width.
-        label: what a person who cannot see the chart is told: what it shows and what to conclude.
-        wide: it takes the page's whole width, and is drawn again for narrow screens.
-    """
-    widths = {"on-wide": WIDE, "on-narrow": NARROW} if wide else {"on-all": NARROW}
-    drawings = [{"when": when, "svg": svg(draw(width), label)} for when, width in widths.items()]
-    return render("figure.html", drawings=drawings, title=title, caption=caption, wide=wide)
-
-
-def svg(spec: Spec, label: str) -> Markup:
-    """Draw a Vega-Lite specification. Nothing is fetched: its data must be inline."""
-    import vl_convert
-
-    drawn = vl_convert.vegalite_to_svg({"config": _CONFIG} | spec, allowed_base_urls=[])
-    # Inline in HTML an SVG needs no namespaces, and addresses in the page would look like something that is fetched.
-    return Markup(re.sub(r"^<svg [^>]*?width=", f'<svg role="img" aria-label="{escape(label)}" width=', drawn, count=1))
-
-
 def dots(
     rows: Sequence[Dot],
     *,
@@ -107,8 +52,8 @@ def dots(
     labels: int = 116,
     texts: int = 52,
     lines: Sequence[float] = (),
-) -> Callable[[int], Spec]:
-    """Dots with their intervals, one a row, the number written at the right.
+) -> Draw:
+    """Dots with their intervals, one a row, the number written at the right. Rows of one label stand together.
 
     Args:
         axis: what the numbers are, with unit or direction.
@@ -117,40 +62,89 @@ def dots(
         texts: room for the rows' numbers, in pixels.
         lines: where dashed reference lines stand.
     """
-    values = [
-        {"label": r.label, "value": r.value, "low": r.low, "high": r.high, "kind": r.kind, "text": r.text} for r in rows
-    ]
+
+    def draw(width: int) -> Spec:
+        left = _left(width, labels)
+        return _margins(left, texts) | _dots(rows, axis, digits, left, width - left - texts, lines)
+
+    return draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One of several dot charts with the same names in the same order."""
+
+    title: str
+    rows: Sequence[Dot]
+    axis: str
+    line: float | None = None
+    """Where a dashed reference line stands."""
+
+
+def panels(charts: Sequence[Panel], *, digits: int = 3, labels: int = 128, texts: int = 52) -> Draw:
+    """Dot charts side by side that share their names; below each other where the width does not allow it."""
+
+    def draw(width: int) -> Spec:
+        gap = 20
+        across = width >= 200 * len(charts) + labels
+        room = (width - labels) // len(charts) - texts - gap if across else width - labels - texts
+        drawn = []
+        for index, panel in enumerate(charts):
+            named = index == 0 or not across
+            spec = _dots(
+                panel.rows, panel.axis, digits, labels, room, [] if panel.line is None else [panel.line], named
+            )
+            title = {"text": panel.title, "anchor": "start", "frame": "group", "offset": 12}
+            drawn.append(spec | {"title": title | ({} if across else {"dx": -labels + 6})})
+        return {
+            "autosize": {"type": "pad"},
+            "padding": 0,
+            "bounds": "full" if not across else "flush",
+            "spacing": texts + gap if across else 28,
+            "hconcat" if across else "vconcat": drawn,
+        }
+
+    return draw
+
+
+def _dots(
+    rows: Sequence[Dot], axis: str, digits: int, labels: int, room: int, lines: Sequence[float], named: bool = True
+) -> Spec:
+    order: dict[str, int] = {}
+    values = []
+    for r in rows:
+        order[r.label] = order.get(r.label, -1) + 1
+        values.append(
+            {"label": r.label, "value": r.value, "low": r.low, "high": r.high, "kind": r.kind, "text": r.text}
+            | {"order": order[r.label]}
+        )
     seen = [v for r in rows for v in (r.value, r.low, r.high) if v is not None] + list(lines)
     x = {"type": "quantitative", "scale": {"domain": _padded(seen), "nice": False, "zero": False}}
     ink = {"field": "kind", "type": "nominal", "scale": _scale(_INK), "legend": None}
-
-    def draw(width: int) -> Spec:
-        return _rows(
-            width,
-            len(rows),
-            labels,
-            texts,
-            values=values,
-            layer=[
-                *_references(lines),
-                {
-                    "mark": {"type": "rule", "strokeWidth": 2, "strokeCap": "round", "opacity": 0.75},
-                    "encoding": {"x": {"field": "low"} | x, "x2": {"field": "high"}, "color": ink},
-                },
-                {
-                    "mark": {"type": "point", "size": 64, "strokeWidth": 2, "opacity": 1},
-                    "encoding": {
-                        "x": {"field": "value", "axis": _number_axis(axis, digits, width - labels - texts)} | x,
-                        "fill": {"field": "kind", "type": "nominal", "scale": _scale(_FILL), "legend": None},
-                        "stroke": ink,
-                        "shape": {"field": "kind", "type": "nominal", "scale": _scale(_SHAPE), "legend": None},
-                    },
-                },
-                _texts_at_right(width - labels - texts),
-            ],
-        )
-
-    return draw
+    layer: list[Spec] = [
+        *_references(lines),
+        {
+            "mark": {"type": "rule", "strokeWidth": 2, "strokeCap": "round", "opacity": 0.75},
+            "encoding": {"x": {"field": "low"} | x, "x2": {"field": "high"}, "color": ink},
+        },
+        {
+            "mark": {"type": "point", "size": 64, "strokeWidth": 2, "opacity": 1},
+            "encoding": {
+                "x": {"field": "value", "axis": _number_axis(axis, digits, room)} | x,
+                "fill": {"field": "kind", "type": "nominal", "scale": _scale(_FILL), "legend": None},
+                "stroke": ink,
+                "shape": {"field": "kind", "type": "nominal", "scale": _scale(_SHAPE), "legend": None},
+            },
+        },
+        _texts_at_right(room),
+    ]
+    each = max(order.values(), default=0) + 1
+    spec = _rows(room, len(order), labels, values=values, layer=layer, step=27 if each == 1 else 12 + 20 * each)
+    if each > 1:
+        spec["encoding"]["yOffset"] = {"field": "order", "type": "ordinal"}
+    if not named:
+        spec["encoding"]["y"]["axis"] = None
+    return spec
 
 
 def bars(
@@ -161,8 +155,7 @@ def bars(
     labels: int = 116,
     texts: int = 52,
     top: float | None = None,
-    lines: Sequence[float] = (),
-) -> Callable[[int], Spec]:
+) -> Draw:
     """Horizontal bars from start to end, one a row: shares, drops, and steps over time.
 
     Args:
@@ -170,50 +163,42 @@ def bars(
         top: end of the axis; unset: a little beyond the longest bar.
     """
     values = [{"label": r.label, "start": r.start, "end": r.end, "kind": r.kind, "text": r.text} for r in rows]
-    low = min([0.0, *(r.end for r in rows), *lines])
-    high = top if top is not None else (max([0.0, *(r.end for r in rows), *lines]) or 1.0) * 1.02
+    low = min([0.0, *(r.end for r in rows)])
+    high = top if top is not None else (max([0.0, *(r.end for r in rows)]) or 1.0) * 1.02
     x = {"type": "quantitative", "scale": {"domain": [low, high], "nice": False}}
 
     def draw(width: int) -> Spec:
-        room = width - labels - texts
-        return _rows(
-            width,
-            len(rows),
-            labels,
-            texts,
-            values=values,
-            layer=[
-                {
-                    "mark": {"type": "bar", "height": 11, "cornerRadiusEnd": 2, "minBandSize": 1},
-                    "encoding": {
-                        "x": {"field": "start", "axis": _number_axis(axis, axis_format, room)} | x,
-                        "x2": {"field": "end"},
-                        "color": {
-                            "field": "kind",
-                            "type": "nominal",
-                            "scale": _scale(_INK | _STATE_INK),
-                            "legend": None,
-                        },
-                    },
+        left = _left(width, labels)
+        room = width - left - texts
+        color = {"field": "kind", "type": "nominal", "scale": _scale(_INK | _STATE_INK), "legend": None}
+        layer: list[Spec] = [
+            {
+                "mark": {"type": "bar", "height": 11, "cornerRadiusEnd": 2},
+                "encoding": {
+                    "x": {"field": "start", "axis": _number_axis(axis, axis_format, room)} | x,
+                    "x2": {"field": "end"},
+                    "color": color,
                 },
-                *_references(lines),
-                _texts_at_right(room),
-            ],
-        )
+            },
+            _texts_at_right(room),
+        ]
+        return _margins(left, texts) | _rows(room, len(rows), left, values=values, layer=layer)
 
     return draw
 
 
-def lines(points: Sequence[tuple[float, float]], *, x: str, y: str, digits: int = 3) -> Callable[[int], Spec]:
+def lines(points: Sequence[tuple[float, float]], *, x: str) -> Draw:
     """One curve of (x, y) points, the last value written at its end."""
     values = [{"x": a, "y": b} for a, b in points]
     ends = [min(a for a, _ in points), max(a for a, _ in points)]
+    digits = _digits([b for _, b in points])
     encoding = {
         "x": {
             "field": "x",
             "type": "quantitative",
             "scale": {"domain": ends, "nice": False},
-            "axis": {"title": x, "format": "d", "values": _ticks(ends), "domain": True, "domainColor": "var(--line)"},
+            "axis": {"title": x, "format": "d", "values": _ticks(ends), "domain": True, "domainColor": "var(--line)"}
+            | {"labelFlush": False},
         },
         "y": {
             "field": "y",
@@ -224,8 +209,7 @@ def lines(points: Sequence[tuple[float, float]], *, x: str, y: str, digits: int 
     }
 
     def draw(width: int) -> Spec:
-        return _plain(width, 150, left=52, right=52) | {
-            "description": y,
+        return _plain(width, 150, left=52, right=56) | {
             "data": {"values": values},
             "encoding": encoding,
             "layer": [
@@ -234,7 +218,7 @@ def lines(points: Sequence[tuple[float, float]], *, x: str, y: str, digits: int 
                 {
                     "data": {"values": values[-1:]},
                     "mark": {"type": "text", "align": "left", "dx": 9},
-                    "encoding": {"text": {"field": "y", "format": f".{digits}f"}},
+                    "encoding": {"text": {"field": "y", "format": f".{digits + 1}f"}},
                 },
             ],
         }
@@ -242,10 +226,10 @@ def lines(points: Sequence[tuple[float, float]], *, x: str, y: str, digits: int 
     return draw
 
 
-def calibration(bins: Sequence[tuple[float, float, float]]) -> Callable[[int], Spec]:
+def calibration(bins: Sequence[tuple[float, float, float]]) -> Draw:
     """(predicted, observed, count) per bin against the line on which a promise is kept. Shares of 0 to 1."""
     top = max([max(p, o) for p, o, _ in bins] or [1.0]) * 1.08 or 1.0
-    axis = {"format": ".0%" if top > 0.06 else ".1%", "tickCount": 5, "grid": True}
+    axis = {"format": ".0%" if top > 0.06 else ".1%", "tickCount": 5, "grid": True, "labelFlush": False}
     scale = {"domain": [0, top], "nice": False}
 
     def draw(width: int) -> Spec:
@@ -279,13 +263,10 @@ def calibration(bins: Sequence[tuple[float, float, float]]) -> Callable[[int], S
     return draw
 
 
-def _rows(width: int, count: int, labels: int, texts: int, *, values: list[Spec], layer: list[Spec]) -> Spec:
-    """The frame of a chart with one named row per value: fixed margins, so that charts side by side align."""
-    step = 27
+def _rows(room: int, count: int, labels: int, *, values: list[Spec], layer: list[Spec], step: int = 27) -> Spec:
+    """A chart with one named row per label, on ``room`` pixels beside the names."""
     return {
-        "autosize": {"type": "none"},
-        "padding": {"left": labels, "right": texts, "top": 4, "bottom": 44},
-        "width": width - labels - texts,
+        "width": room,
         "height": step * max(count, 1),
         "data": {"values": values},
         "encoding": {
@@ -294,7 +275,12 @@ def _rows(width: int, count: int, labels: int, texts: int, *, values: list[Spec]
                 "type": "nominal",
                 "sort": None,
                 "scale": {"paddingInner": 0.2, "paddingOuter": 0.1},
-                "axis": {"title": None, "labelLimit": labels - 10, "labelColor": "var(--ink)"},
+                "axis": {
+                    "title": None,
+                    "labelLimit": labels - 10,
+                    "minExtent": labels - 10,
+                    "labelColor": "var(--ink)",
+                },
             }
         },
         "layer": layer,
@@ -302,12 +288,17 @@ def _rows(width: int, count: int, labels: int, texts: int, *, values: list[Spec]
 
 
 def _plain(width: int, height: int, *, left: int, right: int) -> Spec:
-    return {
-        "autosize": {"type": "none"},
-        "padding": {"left": left, "right": right, "top": 8, "bottom": 44},
-        "width": width - left - right,
-        "height": height,
-    }
+    return _margins(left, right) | {"width": width - left - right, "height": height}
+
+
+def _margins(left: int, right: int) -> Spec:
+    """Fixed, not fitted to the texts: charts below each other align, whatever they say."""
+    return {"autosize": {"type": "none"}, "padding": {"left": left, "right": right, "top": 6, "bottom": 44}}
+
+
+def _left(width: int, labels: int) -> int:
+    """Room for names: as asked for, unless that leaves a narrow chart too little for its marks."""
+    return min(labels, round(width * 0.4))
 
 
 def _texts_at_right(room: int) -> Spec:
@@ -335,7 +326,7 @@ def _number_axis(title: str, form: int | str, room: int) -> Spec:
         "format": f".{form}f" if isinstance(form, int) else form,
         "grid": True,
         "tickCount": max(2, room // 62),
-        "labelFlush": True,
+        "labelFlush": False,
     }
 
 
@@ -348,6 +339,12 @@ def _padded(values: Sequence[float]) -> list[float]:
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     air = (high - low) * 0.06 or abs(high) * 0.1 or 0.1
     return [low - air, high + air]
+
+
+def _digits(values: Sequence[float]) -> int:
+    """Decimals that tell the ticks of an axis over these values apart."""
+    span = max(values) - min(values) or abs(values[0]) or 1.0
+    return min(max(0, 1 - math.floor(math.log10(span))), 5)
 
 
 def _ticks(ends: Sequence[float]) -> list[int]:

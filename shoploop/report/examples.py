@@ -47,4 +47,4 @@ def _texts(values: object) -> list[str]:
 def _some(titles: list[str]) -> str:
     """The first few, and how many more there are."""
     more = len(titles) - RECENT
-    return ", ".join(titles[:RECENT]) + (f" and {more} more" if more > 0 else "")
+    return " · ".join(titles[:RECENT]) + (f" and {more} more" if more > 0 else "")

@@ -1,7 +1,7 @@
 """The page and its reusable pieces: sections, tables, facts. Every page of shoploop is made of these.
 
-Whatever comes from data is untrusted (a product's title may be ``<script>``): the templates escape it, and the page forbids
-scripts and every address outside itself by its own policy. Only ``Markup`` goes through as it is.
+Whatever comes from data is untrusted (a product's title may be ``<script>``): the templates escape it, and the page
+forbids scripts and every address outside itself by its own policy. Only ``Markup`` goes through as it is.
 """
 
 from collections.abc import Sequence

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from markupsafe import Markup
 
 from shoploop.report import charts, frame, words
+from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
 
 TOP_FEATURES = 15
@@ -18,7 +19,9 @@ def candidates(run: RunFolder) -> frame.Section:
     overall, by_source = found.get("recall"), found.get("by_source") or {}
     ranked = sorted(by_source.items(), key=lambda pair: -pair[1])
     rows = [
-        charts.Bar(label=words.SOURCES.get(name, words.plain(name)), end=recall, text=words.percent(recall), kind="part")
+        charts.Bar(
+            label=words.SOURCES.get(name, words.plain(name)), end=recall, text=words.percent(recall), kind="simple"
+        )
         for name, recall in ranked
     ]
     if words.is_number(overall):
@@ -30,8 +33,10 @@ def candidates(run: RunFolder) -> frame.Section:
         title="What it can choose from",
         lead="Products are fetched from several sources first and ranked then; what was not fetched cannot be shown. "
         + (f"A visit has {words.count(mean)} candidates on average." if words.is_number(mean) else ""),
-        body=charts.figure(
-            charts.bars(rows, axis="share of the products bought that were fetched", axis_format=".0%", labels=170, top=1.0),
+        body=figure(
+            charts.bars(
+                rows, axis="share of the products bought that were fetched", axis_format=".0%", labels=170, top=1.0
+            ),
             wide=True,
             title="Recall of candidates by source",
             caption="share of the products bought, higher is better; a product may come from several sources",
@@ -71,22 +76,20 @@ def training(run: RunFolder) -> frame.Section:
     if not curves:
         return frame.missing("training", "How it was trained", "The training report has no curves.")
     panels = [
-        charts.figure(
-            charts.lines(points, x="epoch", y=name),
+        figure(
+            charts.lines(points, x="epoch"),
             title=_curve_title(name),
             caption=_curve_hint(name),
             label=f"{_curve_title(name)} from {words.decimal(points[0][1])} to {words.decimal(points[-1][1])}.",
         )
         for name, points in curves.items()
-        if len(points) > 1
+        if len(points) > 1 and not name.endswith("seconds")
     ]
     columns = [frame.Column(title="Epoch", numeric=True)]
     columns += [frame.Column(title=_curve_title(name), numeric=True, hint=_curve_hint(name)) for name in curves]
     epochs = sorted({x for points in curves.values() for x, _ in points})
     values = {name: dict(points) for name, points in curves.items()}
-    rows = [
-        frame.Row(cells=[f"{x:g}", *(words.decimal(values[name].get(x)) for name in curves)]) for x in epochs
-    ]
+    rows = [frame.Row(cells=[f"{x:g}", *(words.decimal(values[name].get(x)) for name in curves)]) for x in epochs]
     return frame.Section(
         id="training",
         title="How it was trained",
@@ -110,14 +113,17 @@ def features(run: RunFolder) -> frame.Section:
         for row in top
     ]
     rows = [frame.Row(cells=[str(row["feature"]), words.signed(-row["ndcg@10_drop"])]) for row in ranked]
-    columns = [frame.Column(title="Feature"), frame.Column(title="Change of NDCG@10", numeric=True, hint="when shuffled")]
+    columns = [
+        frame.Column(title="Feature"),
+        frame.Column(title="Change of NDCG@10", numeric=True, hint="when shuffled"),
+    ]
     return frame.Section(
         id="feature-importance",
         title="What it looks at",
-        lead="How much worse the ranking gets when one feature is shuffled among the candidates: the longer the bar, the "
-        "more the version leans on it. Features that say the same share their importance.",
+        lead="How much worse the ranking gets when one feature is shuffled among the candidates: the longer the bar, "
+        "the more the version leans on it. Features that say the same share their importance.",
         body=frame.join(
-            charts.figure(
+            figure(
                 charts.bars(bars, axis="loss of NDCG@10 when shuffled", axis_format=".3f", labels=190, texts=64),
                 wide=True,
                 label="Loss of NDCG@10 by feature: " + "; ".join(f"{bar.label} {bar.text}" for bar in bars) + ".",
@@ -129,7 +135,9 @@ def features(run: RunFolder) -> frame.Section:
 
 def _curves(document: Json) -> dict[str, list[tuple[float, float]]]:
     """Every number that training reports once an epoch, by its name."""
-    epochs = next((document[key] for key in ("epochs", "curves", "history") if isinstance(document.get(key), list)), [])
+    epochs: list[Json] = next(
+        (document[key] for key in ("epochs", "curves", "history") if isinstance(document.get(key), list)), []
+    )
     curves: dict[str, list[tuple[float, float]]] = {}
     for index, row in enumerate(epochs, start=1):
         for name, value in _numbers(row):

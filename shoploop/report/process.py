@@ -4,6 +4,7 @@ import yaml
 from markupsafe import Markup
 
 from shoploop.report import charts, frame, words
+from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
 
 
@@ -16,7 +17,8 @@ def steps(run: RunFolder) -> frame.Section:
     for step in found:
         state = str(step.get("state"))
         took = float(step["seconds"]) if state in ("done", "failed") and words.is_number(step.get("seconds")) else 0.0
-        text = words.seconds(took) if state == "done" else state
+        memory = f" · {words.size(step['peak_rss_bytes'])}" if step.get("peak_rss_bytes") else ""
+        text = words.seconds(took) + memory if state == "done" else state
         bars.append(charts.Bar(label=_title(step), start=clock, end=clock + took, text=text, kind=state))
         clock += took
     columns = [
@@ -33,12 +35,12 @@ def steps(run: RunFolder) -> frame.Section:
         title="Time and memory",
         lead=f"{words.seconds(wall)} in all, {words.size(run.run.get('peak_rss_bytes'))} at the peak.{rest}",
         body=frame.join(
-            charts.figure(
-                charts.bars(bars, axis="seconds since the first step began", axis_format="~g", labels=130, texts=84),
+            figure(
+                charts.bars(bars, axis="seconds since the first step began", axis_format=".2~f", labels=130, texts=132),
                 wide=True,
                 label="Steps after each other: " + "; ".join(f"{bar.label} {bar.text}" for bar in bars) + ".",
             ),
-            frame.table("Steps", columns, rows),
+            frame.fold("The steps as a table", frame.table("Steps", columns, rows)),
         ),
     )
 
@@ -58,7 +60,9 @@ def provenance(run: RunFolder) -> frame.Section:
     rows = [frame.Row(cells=[name, frame.render("code.html", text=str(v))]) for name, v in facts.items() if v]
     parts = [frame.table("What was run", [frame.Column(title="What"), frame.Column(title="Value")], rows)]
     if spec := run.run.get("spec"):
-        parts.append(frame.fold("The recommender as YAML, with every default", frame.render("yaml.html", text=_yaml(spec))))
+        parts.append(
+            frame.fold("The recommender as YAML, with every default", frame.render("yaml.html", text=_yaml(spec)))
+        )
     if software := _software(run.run):
         parts.append(frame.fold("Software", software))
     if files := manifest.get("files"):

@@ -1,4 +1,4 @@
-"""What went in, and how good it is: tables with digests, what was done to rows, and the expectations that they met or broke."""
+"""What went in, and how good it is: tables with digests, what was done to rows, and expectations met and broken."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from markupsafe import Markup
 from shoploop.report import frame, words
 from shoploop.report.run_folder import Json, RunFolder
 
-_ACTIONS = {"kept": "", "warned": "warn", "changed": "warn", "dropped": "bad"}
+_ACTIONS = {"warned": "warn", "dropped": "warn"}
 
 
 def quality(run: RunFolder) -> frame.Section:
@@ -25,8 +25,8 @@ def quality(run: RunFolder) -> frame.Section:
     return frame.Section(
         id="quality",
         title="Is the data as expected",
-        lead="What the tables must satisfy, checked before anything is learned from them. A tolerance is the share of rows "
-        "that may differ; name and limits can be changed under validation.expectations in the YAML.",
+        lead="What the tables must satisfy, checked before anything is learned from them. A tolerance is the share of "
+        "rows that may differ; severity and tolerance can be set under validation.expectations in the YAML.",
         body=frame.join(*parts),
     )
 
@@ -139,7 +139,9 @@ def _outcome(expectation: Json) -> tuple[str, str]:
     if expectation["passed"]:
         return ("met, within tolerance", "good") if expectation.get("unexpected") else ("met", "good")
     severity = _severity(expectation)
-    return {"stop": ("broken, stops", "bad"), "ignore": ("broken, ignored", "")}.get(severity, ("broken, warns", "warn"))
+    return {"stop": ("broken, stops", "bad"), "ignore": ("broken, ignored", "")}.get(
+        severity, ("broken, warns", "warn")
+    )
 
 
 def _severity(expectation: Json) -> str:

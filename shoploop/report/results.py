@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from shoploop.report import charts, frame, words
+from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
 from shoploop.report.verdict import simple_best
 
@@ -16,7 +17,7 @@ def alternatives(run: RunFolder) -> frame.Section:
     """Every method with its interval, the differences that count, and the whole table."""
     evaluation = run.part("evaluation")
     methods: dict[str, Json] = evaluation["methods"]
-    parts = [_legend(methods), frame.render("grid.html", items=[_forest(methods, m) for m in MAIN if _has(methods, m)])]
+    parts = [_legend(methods), _forest(methods, [m for m in MAIN if _has(methods, m)])]
     if comparisons := evaluation.get("comparisons"):
         parts += [frame.render("heading.html", text="Differences, shopper by shopper"), _comparisons(comparisons)]
     parts += [frame.render("heading.html", text="All metrics"), _methods_table(methods, evaluation)]
@@ -24,8 +25,8 @@ def alternatives(run: RunFolder) -> frame.Section:
     return frame.Section(
         id="results",
         title="Against the alternatives",
-        lead="Each method recommended ten products for the same visits. A dot is the mean, its line the interval in which "
-        "the mean would fall with other shoppers of the same kind (bootstrap).",
+        lead="Each method recommended ten products for the same visits. A dot is the mean, its line the interval in "
+        "which the mean would fall with other shoppers of the same kind (bootstrap).",
         body=frame.join(*parts),
     )
 
@@ -39,15 +40,28 @@ def slices(run: RunFolder) -> frame.Section:
     metric = _slice_metric(found)
     rival = simple_best(evaluation, metric) or "popular"
     pair = [name for name in ("fused", rival) if any(name in s.get("methods", {}) for s in found.values())]
-    panels = [_slice_panel(name, part, pair, metric) for name, part in found.items()]
+    rows, said = [], []
+    for name, part in found.items():
+        group = f"{words.plain(name)} ({words.count(part.get('users'))})"
+        scored = [(method, (part.get("methods") or {}).get(method, {})) for method in pair]
+        these = [
+            _dot(group, method, values, metric) for method, values in scored if words.is_number(values.get(metric))
+        ]
+        rows += these
+        said.append(f"{group}: " + " against ".join(dot.text for dot in these))
+    title = words.metric(metric).title
     return frame.Section(
         id="slices",
         title="For whom it works",
-        lead=f"{words.metric(metric).title} by kind of shopper and product, beside {words.method(rival).title}, the best "
-        "of the simple methods. Small groups have long lines: read them with care.",
+        lead=f"{title} by kind of shopper and product, beside {words.method(rival).title.lower()}, the best of the "
+        "simple methods. In brackets the number of shoppers; small groups have long lines, read them with care.",
         body=frame.join(
             _legend({name: {} for name in pair}),
-            frame.render("grid.html", items=[panel for panel in panels if panel]),
+            figure(
+                charts.dots(rows, axis=f"{title}, higher is better", labels=150),
+                wide=True,
+                label=f"{title} of this version against {words.method(rival).title}. {'; '.join(said)}.",
+            ),
             frame.fold("Every method in every group", _slice_table(found, metric)),
         ),
     )
@@ -72,31 +86,29 @@ def calibration(run: RunFolder) -> frame.Section:
     return frame.Section(
         id="calibration",
         title="Do its promises hold",
-        lead="Candidates grouped by the chance the model gave them. On the dashed line a promise is kept; below it the model "
-        "promises too much. The larger the dot, the more candidates.",
+        lead="Candidates grouped by the chance the model gave them. On the dashed line a promise is kept; below it the "
+        "model promises too much. The larger the dot, the more candidates.",
         body=frame.render(
             "columns.html",
             items=[
-                charts.figure(charts.calibration(points), label="Predicted against observed share, by group."),
+                figure(charts.calibration(points), label="Predicted against observed share, by group."),
                 frame.table("Calibration by group", columns, rows),
             ],
         ),
     )
 
 
-def _forest(methods: dict[str, Json], metric: str) -> Markup:
-    scored = [(name, m) for name, m in methods.items() if words.is_number(m.get(metric))]
-    scored.sort(key=lambda pair: -pair[1][metric])
-    rows = [_dot(words.method(name).title, name, values, metric) for name, values in scored]
-    ours = methods.get("fused", {}).get(metric)
-    known = words.metric(metric)
-    said = "; ".join(f"{row.label} {row.text}" for row in rows)
-    return charts.figure(
-        charts.dots(rows, axis="higher is better", labels=136, lines=[ours] if words.is_number(ours) else []),
-        title=known.title,
-        caption=known.meaning,
-        label=f"{known.title} by method, best first: {said}.",
-    )
+def _forest(methods: dict[str, Json], metrics: Sequence[str]) -> Markup:
+    best_first = sorted(methods, key=lambda name: -float(methods[name].get(metrics[0]) or 0))
+    panels, said = [], []
+    for metric in metrics:
+        scored = [(name, methods[name]) for name in best_first if words.is_number(methods[name].get(metric))]
+        rows = [_dot(words.method(name).title, name, values, metric) for name, values in scored]
+        title = words.metric(metric).title
+        ours = methods.get("fused", {}).get(metric)
+        panels.append(charts.Panel(title=title, rows=rows, axis="0 to 1, higher is better", line=ours))
+        said.append(f"{title}: " + "; ".join(f"{row.label} {row.text}" for row in rows))
+    return figure(charts.panels(panels), wide=True, label=". ".join(said) + ".")
 
 
 def _dot(label: str, name: str, values: Json, metric: str) -> charts.Dot:
@@ -119,9 +131,20 @@ def _bounds(values: Json, metric: str) -> tuple[float | None, float | None]:
 
 
 def _comparisons(comparisons: Sequence[Json]) -> Markup:
-    rows = []
+    """A dot-and-interval chart around 0, and the numbers."""
+    rows, dots = [], []
     for found in comparisons:
         low, high = found["interval"]
+        dots.append(
+            charts.Dot(
+                label=f"{words.metric(found['metric']).title} over {words.method(found['than']).title}",
+                value=found["difference"],
+                low=low,
+                high=high,
+                kind=words.method(found["better"]).kind,
+                text=words.signed(found["difference"]),
+            )
+        )
         sure = "better" if low > 0 else "worse" if high < 0 else "undecided"
         tag = {"better": "good", "worse": "bad", "undecided": ""}[sure]
         rows.append(
@@ -142,7 +165,12 @@ def _comparisons(comparisons: Sequence[Json]) -> Markup:
         frame.Column(title="Interval", numeric=True, hint="paired bootstrap"),
         frame.Column(title="Verdict"),
     ]
-    return frame.table("Differences between methods on the same visits", columns, rows)
+    drawn = figure(
+        charts.dots(dots, axis="difference, above 0 is better", labels=200, texts=64, lines=[0.0]),
+        wide=True,
+        label="; ".join(f"{dot.label} {dot.text}" for dot in dots) + ".",
+    )
+    return frame.join(drawn, frame.table("Differences between methods on the same visits", columns, rows))
 
 
 def _methods_table(methods: dict[str, Json], evaluation: Json) -> Markup:
@@ -181,25 +209,6 @@ def _glossary(metrics: Sequence[str], evaluation: Json) -> Markup:
     return frame.table("Metrics", [frame.Column(title=t) for t in ("Metric", "Meaning", "Direction")], rows)
 
 
-def _slice_panel(name: str, part: Json, pair: Sequence[str], metric: str) -> Markup | None:
-    methods = part.get("methods") or {}
-    rows = [
-        _dot(words.method(method).title, method, methods[method], metric)
-        for method in pair
-        if words.is_number(methods.get(method, {}).get(metric))
-    ]
-    if not rows:
-        return None
-    users = words.count(part.get("users"))
-    said = "; ".join(f"{row.label} {row.text}" for row in rows)
-    return charts.figure(
-        charts.dots(rows, axis=f"{words.metric(metric).title}, higher is better", labels=136),
-        title=words.plain(name),
-        caption=f"{users} shoppers",
-        label=f"{words.plain(name)}, {users} shoppers: {said}.",
-    )
-
-
 def _slice_table(found: dict[str, Json], metric: str) -> Markup:
     names = list(dict.fromkeys(method for part in found.values() for method in part.get("methods") or {}))
     columns = [frame.Column(title="Group"), frame.Column(title="Shoppers", numeric=True, hint="count")]
@@ -212,7 +221,9 @@ def _slice_table(found: dict[str, Json], metric: str) -> Markup:
 
 
 def _slice_metric(found: dict[str, Json]) -> str:
-    present = {metric for part in found.values() for values in (part.get("methods") or {}).values() for metric in values}
+    present = {
+        metric for part in found.values() for values in (part.get("methods") or {}).values() for metric in values
+    }
     return next((metric for metric in ALL if metric in present), "ndcg@10")
 
 

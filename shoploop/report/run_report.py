@@ -1,4 +1,4 @@
-"""From a run folder to ``report.html`` and ``report.json``: the order of the sections, and what happens to a bad one."""
+"""From a run folder to ``report.html`` and ``report.json``: the order of the sections, and what if one is bad."""
 
 import json
 import math
@@ -78,7 +78,9 @@ def _section(run: RunFolder, id: str, title: str, make: Callable[[RunFolder], fr
     except PartMissing as part:
         return frame.missing(id, title, str(part))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        why = f"Its numbers are not in the form that this page knows ({type(error).__name__}: {error}). See report.json."
+        why = (
+            f"Its numbers are not in the form that this page knows ({type(error).__name__}: {error}). See report.json."
+        )
         return frame.missing(id, title, why)
 
 

@@ -1,4 +1,4 @@
-"""What the page says first: may this version serve, in words that need no glossary, and the gate's numbers behind it."""
+"""What the page says first: may this version serve, in words that need no glossary, and the gate's numbers for it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from shoploop.report import charts, frame, words
+from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
 
 
@@ -75,7 +76,7 @@ def gate(run: RunFolder) -> frame.Section:
         margin = document.get("margin")
         needed = -margin if words.is_number(margin) and document.get("rule") == "NotWorse" else 0.0
         parts.append(
-            charts.figure(
+            figure(
                 charts.dots(
                     [
                         charts.Dot(
@@ -86,12 +87,14 @@ def gate(run: RunFolder) -> frame.Section:
                             text=words.signed(difference),
                         )
                     ],
-                    axis=f"difference in {words.metric(metric).title}, right of the dashed line is needed",
+                    axis=f"difference in {words.metric(metric).title}",
                     labels=170,
                     texts=64,
                     lines=[needed],
                 ),
                 wide=True,
+                title="This version less the other, and what is needed",
+                caption="the whole line must lie to the right of the dashed one",
                 label=f"Difference {words.signed(difference)} in {metric}, interval {words.interval(bounds)}.",
             )
         )

@@ -49,7 +49,7 @@ METHODS = {
     "dnn": Method(title="DNN alone", kind="part", meaning="the part that reads behaviour and product features"),
     "transformer": Method(title="Transformer alone", kind="part", meaning="the part that reads the order of visits"),
     "lambdamart": Method(title="LambdaMART", kind="learned", meaning="boosted trees on the same features"),
-    "decay": Method(title="Own habits, fading", kind="simple", meaning="what the shopper bought, recent visits first"),
+    "decay": Method(title="Recent habits", kind="simple", meaning="what the shopper bought, recent visits first"),
     "personal": Method(title="Own habits", kind="simple", meaning="what the shopper bought most often"),
     "popular": Method(title="Best sellers", kind="simple", meaning="the same best sellers for everybody"),
 }
