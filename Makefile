@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 EXTRAS := pipeline,serving,operator,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check generate verify bench lock clean
+.PHONY: help install run test test-wheel check generate verify bench lock clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -24,7 +24,10 @@ run: $(STAMP)  ## The main job: a year of real purchases to a served recommender
 	$(BIN)/shoploop try grocery
 
 test: $(STAMP)  ## The tests that need no cluster
-	$(BIN)/python -m pytest -m 'not cluster and not cluster_full'
+	$(BIN)/python -m pytest -m 'not cluster and not cluster_full and not wheel'
+
+test-wheel: $(STAMP)  ## The wheel in an empty environment: run an example, serve it
+	$(BIN)/python -m pytest -m wheel tests/wheel
 
 check: $(STAMP)  ## Style, types, and which room may import which
 	$(BIN)/ruff check .
