@@ -107,8 +107,8 @@ def _entities(loaded: Loaded, table: pl.DataFrame | None, name: str, events: pl.
         name,
         strangers.height,
         "kept",
-        f"{rows:,} interactions name one of these, which the source's table of {name} lacks. The interactions are kept; "
-        f"each {key} got a row without attributes, marked as not listed.",
+        f"{rows:,} interactions name one of these, which the source's table of {name} lacks. The interactions are "
+        f"kept; each {key} got a row without attributes, marked as not listed.",
     )
     both = [once.with_columns(pl.lit(True).alias(LISTED)), strangers.with_columns(pl.lit(False).alias(LISTED))]
     return _finished(loaded, pl.concat(both, how="diagonal"), name, key)

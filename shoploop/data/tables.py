@@ -1,7 +1,7 @@
 """Your own tables: columns found by their mapping, read as the canonical types, with every odd value counted.
 
-Interactions alone are enough. Where there is no items table, columns ``title``, ``category``, ``brand`` and ``image`` of
-the interactions describe the items.
+Interactions alone are enough. Where there is no items table, columns ``title``, ``category``, ``brand`` and ``image``
+of the interactions describe the items.
 """
 
 import difflib

@@ -1,0 +1,159 @@
+"""Feast on one features folder: its repository applied, its point-in-time joins, its online store.
+
+Importing this module is cheap; Feast itself, which takes about ten seconds, is imported by the first call that needs
+it.
+
+A features folder holds the Parquet files of the views, ``contract.json`` and ``feast/``: a copy of ``feature_repo/``
+with the registry and, for SQLite, the online store. All paths in there are relative, so the folder may be copied and
+moved.
+"""
+
+import contextlib
+import importlib.util
+import io
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from shoploop.api.v1alpha1 import OnlineStoreSpec
+from shoploop.errors import NotFound, SpecInvalid
+from shoploop.features.contract import ITEM_STATS, SHOP_STATS, USER_STATS
+from shoploop.shells import shells_folder
+
+REPOSITORY = "feast"
+"""Folder of the repository's copy inside a features folder."""
+
+ROW_ID = "row_id"
+"""Carried through a join, whose row order is not the entity table's."""
+
+COLUMNS = {
+    "user_stats": tuple(feature.name for feature in USER_STATS),
+    "item_stats": tuple(feature.name for feature in ITEM_STATS),
+    "shop_stats": tuple(feature.name for feature in SHOP_STATS),
+}
+
+
+def write_repository(folder: Path, *, project: str, online_store: OnlineStoreSpec) -> None:
+    """Copies ``feature_repo/`` into the features folder, with the spec's online store.
+
+    Raises:
+        SpecInvalid: Redis is wanted without a connection.
+    """
+    source, target = shells_folder() / "feature_repo", folder / REPOSITORY
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / "definitions.py", target / "definitions.py")
+    config = yaml.safe_load((source / "feature_store.yaml").read_text())
+    config["project"] = project
+    if online_store.type == "Redis":
+        if not online_store.connection:
+            raise SpecInvalid(
+                "spec.features.onlineStore: type Redis needs connection, e.g. {type: Redis, connection: redis:6379}."
+            )
+        config["online_store"] = {"type": "redis", "connection_string": online_store.connection}
+    (target / "feature_store.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def apply(folder: Path) -> Any:
+    """``feast apply``: registers the folder's definitions and makes the online tables; returns Feast's FeatureStore."""
+    store = open_store(folder, must_exist=False)
+    definitions = _definitions(folder)
+    objects = [definitions.user, definitions.item, definitions.shop, *definitions.views, definitions.request]
+    with _offline(folder):
+        store.apply(objects)
+    return store
+
+
+def open_store(folder: Path, *, must_exist: bool = True) -> Any:
+    """Feast's FeatureStore of a features folder.
+
+    Raises:
+        NotFound: no repository was applied there.
+    """
+    repository = folder.absolute() / REPOSITORY
+    if must_exist and not (repository / "registry.db").is_file():
+        raise NotFound(f"{folder} holds no applied Feast repository. Run materialize_features into it first.")
+    with _quiet():
+        from feast import FeatureStore
+
+        return FeatureStore(repo_path=str(repository))
+
+
+def write_online(folder: Path, store: Any, *, view: str, start: datetime, end: datetime) -> None:
+    """Feast's materialization of one view: each entity's latest row in the range goes into the online store."""
+    with _offline(folder):
+        store.materialize(start_date=start, end_date=end, feature_views=[view])
+
+
+def historical_features(folder: Path, view: str, requests: pl.DataFrame, *, store: Any = None) -> pl.DataFrame:
+    """The point-in-time join: for each request the latest row of its entity that is stamped at or before its time.
+
+    Args:
+        folder: A features folder.
+        view: ``user_stats``, ``item_stats`` or ``shop_stats``.
+        requests: The entity's column (``user``, ``item`` or ``shop``) and ``event_timestamp`` (datetime[us, UTC]).
+        store: From :func:`open_store`; opened here where it is not given.
+
+    Returns:
+        ``requests`` in their order with the view's columns, null where the entity had no row then.
+
+    Raises:
+        NotFound: no repository was applied in ``folder``.
+    """
+    store = store or open_store(folder)
+    numbered = requests.with_row_index(ROW_ID)
+    entities = numbered.with_columns(pl.col("event_timestamp").cast(pl.Datetime("us", "UTC")))
+    features = [f"{view}:{name}" for name in COLUMNS[view]]
+    with _offline(folder):
+        joined = store.get_historical_features(entity_df=entities.to_pandas(), features=features).to_arrow()
+    found = pl.DataFrame(joined).sort(ROW_ID).select(ROW_ID, *COLUMNS[view])
+    return numbered.join(found, on=ROW_ID, how="left", maintain_order="left").drop(ROW_ID)
+
+
+def _definitions(folder: Path) -> Any:
+    """The copy's definitions as a module of its own: two folders in one process must not share one."""
+    path = folder / REPOSITORY / "definitions.py"
+    spec = importlib.util.spec_from_file_location(f"shoploop_feast_definitions_{abs(hash(path.absolute()))}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = before
+    return module
+
+
+@contextlib.contextmanager
+def _offline(folder: Path) -> Iterator[None]:
+    """Runs Feast in the folder, which the sources' paths are relative to, and closes DuckDB afterwards.
+
+    A connection that outlives the interpreter makes DuckDB print pages of leaked objects.
+    """
+    with contextlib.chdir(folder), _quiet():
+        try:
+            yield
+        finally:
+            import ibis  # type: ignore[import-untyped]
+
+            if ibis.options.default_backend is not None:
+                ibis.options.default_backend.disconnect()
+                ibis.options.default_backend = None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Feast prints progress bars and warns about its own internals; a step's output is the report's."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield

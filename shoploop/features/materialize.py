@@ -1,0 +1,141 @@
+"""The step that computes the statistics and puts them where training and serving find them: Parquet and Feast.
+
+What a statistic means is decided by the pure functions of this room; here they are only run, written and registered.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from shoploop import progress
+from shoploop.api.v1alpha1 import OnlineStoreSpec, TrainingSpec
+from shoploop.data.splits import TimeSplit
+from shoploop.errors import TooFewEvents
+from shoploop.features import feast_store
+from shoploop.features.contract import Contract, resolve
+from shoploop.features.history import midnight
+from shoploop.features.item import item_stats
+from shoploop.features.log import PurchaseLog, choose_vocabulary, purchases
+from shoploop.features.packing import pack
+from shoploop.features.shop import shop_stats
+from shoploop.features.user import user_stats
+
+
+def materialize_features(
+    data: Path, out: Path, training: TrainingSpec, online_store: OnlineStoreSpec | None = None
+) -> dict[str, Any]:
+    """Computes every statistic, registers them with Feast and fills the online store for the day after the data's last.
+
+    Args:
+        data: Folder of :func:`shoploop.data.load_data`.
+        out: Folder to write: ``contract.json``, ``vocabulary.parquet`` (item, code), ``user_stats.parquet``,
+            ``item_stats.parquet`` and ``shop_stats.parquet`` (each with ``event_timestamp``), ``user_history.parquet``,
+            ``user_profile.parquet`` where users have attributes, ``feast/`` and ``features.json``.
+        training: Its days decide for which days items and shops have rows.
+        online_store: SQLite inside ``out`` unless it says Redis.
+
+    Returns:
+        ``features.json``: contract hash, rows per table, first, evaluation and serving day (days since 1970-01-01),
+        seconds per part.
+
+    Raises:
+        TooFewEvents: no purchase, or none before the days of evaluation.
+        SpecInvalid: the online store is incomplete.
+    """
+    seconds = _Stopwatch()
+    interactions = pl.read_parquet(data / "interactions.parquet")
+    users = pl.read_parquet(data / "users.parquet")
+    items = pl.read_parquet(data / "items.parquet", columns=["item", "category"])
+    contract = resolve(interactions=interactions, items=items, users=users)
+    bought = purchases(interactions)
+    split = TimeSplit.of(int(bought["day"].max()), training)  # type: ignore[arg-type]
+    vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
+    if not len(vocabulary):
+        days = split.last - int(bought["day"].min()) + 1  # type: ignore[arg-type]
+        raise TooFewEvents(
+            f"The data spans {days} days, and the last {training.evaluation_days} of them are for evaluation: nothing "
+            "is left to learn from. Bring more days, or lower spec.training.evaluationDays."
+        )
+    log = PurchaseLog.of(bought, vocabulary)
+    del interactions, bought
+    seconds.lap("read")
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "contract.json").write_text(json.dumps(contract.to_json(), indent=1) + "\n")
+    vocabulary.frame().write_parquet(out / "vocabulary.parquet")
+    tables: list[tuple[str, Callable[[], pl.DataFrame]]] = [
+        ("user_stats", lambda: user_stats(log)),
+        ("item_stats", lambda: item_stats(log, split.request_days)),
+        ("shop_stats", lambda: shop_stats(log, split.request_days)),
+        ("user_history", lambda: _histories(log, before=split.serving)),
+    ]
+    if contract.user_attributes:
+        tables.append(("user_profile", lambda: _profiles(users, contract, log.first_day)))
+    rows = {}
+    for name, compute in tables:
+        table = compute()
+        table.write_parquet(out / f"{name}.parquet", compression="zstd")
+        rows[name] = table.height
+        progress.report(len(rows), len(tables), "tables")
+    seconds.lap("compute")
+
+    feast_store.write_repository(
+        out, project=f"shoploop_{contract.hash[:12]}", online_store=online_store or OnlineStoreSpec()
+    )
+    store = feast_store.apply(out)
+    seconds.lap("apply")
+    serving = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=split.serving)
+    begin = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=log.first_day)
+    for name, _ in tables:
+        if rows[name]:
+            # of items and shops only the serving day's own rows may answer online
+            start = serving - timedelta(hours=1) if name in ("item_stats", "shop_stats") else begin
+            feast_store.write_online(out, store, view=name, start=start, end=serving + timedelta(seconds=1))
+    seconds.lap("online")
+
+    report = {
+        "contract": contract.hash,
+        "features": len(contract.pair_features),
+        "rows": rows,
+        "items": len(vocabulary),
+        "users": len(log.users),
+        "first_day": log.first_day,
+        "evaluation_day": split.evaluation_first,
+        "serving_day": split.serving,
+        "online_store": (online_store or OnlineStoreSpec()).type,
+        "seconds": seconds.laps,
+    }
+    (out / "features.json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _histories(log: PurchaseLog, *, before: int) -> pl.DataFrame:
+    """Every user's purchases before a day as one packed value, stamped at that day's midnight."""
+    packed = []
+    for low, high in zip(log.offsets_U1, log.offsets_U1[1:], strict=False):
+        end = low + int((log.day_R[low:high] < before).sum())
+        packed.append(pack(log.item_R[low:end], log.day_R[low:end], log.quantity_R[low:end]))
+    return pl.DataFrame(
+        {"user": list(log.users), "packed": packed}, schema={"user": pl.String, "packed": pl.Binary}
+    ).with_columns(event_timestamp=midnight(before))
+
+
+def _profiles(users: pl.DataFrame, contract: Contract, first_day: int) -> pl.DataFrame:
+    """Attributes do not change in the canonical tables, so they hold from the first day on."""
+    return users.select("user", *(a.name for a in contract.user_attributes), event_timestamp=midnight(first_day))
+
+
+class _Stopwatch:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.laps[name] = round(now - self._last, 2)
+        self._last = now

@@ -1,0 +1,117 @@
+"""What the predictor reads at a request: one user's statistics, attributes and history from Feast's online store.
+
+Candidates' features are not read per request: the items' statistics of the serving day are packed once, at start, into
+the matrix that ranking works on.
+"""
+
+import json
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shoploop.features import feast_store
+from shoploop.features.contract import Contract
+from shoploop.features.history import History
+from shoploop.features.item import ItemMatrix
+from shoploop.features.log import Float32, Int32, Vocabulary
+from shoploop.features.packing import unpack
+from shoploop.features.shop import ShopRow
+from shoploop.features.user import UserRow
+
+ENTITIES_PER_READ = 500
+"""Feast builds one SQL statement per read; SQLite refuses more than a few ten thousand parameters in one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineUser:
+    """One user as the online store knows them."""
+
+    stats: UserRow
+    attributes: dict[str, str | None] = field(default_factory=dict)
+    """By the contract's attribute names; None where unknown."""
+
+    history: History
+    """In codes of the vocabulary that the reader was opened with."""
+
+
+class OnlineFeatures:
+    """Reads a features folder's online store. One instance serves all threads of a process."""
+
+    def __init__(self, folder: Path, *, vocabulary: Vocabulary | None = None):
+        """Opens the store; imports Feast, which takes seconds.
+
+        Args:
+            folder: A features folder, also a copied one.
+            vocabulary: The model's, whose codes histories and matrices shall have; the folder's own where not given.
+
+        Raises:
+            NotFound: the folder holds no applied repository.
+        """
+        self._store = feast_store.open_store(folder)
+        report = json.loads((folder / "features.json").read_text())
+        self.contract = Contract.from_json(json.loads((folder / "contract.json").read_text()))
+        self.serving_day: int = report["serving_day"]
+        """The day after the data's last, days since 1970-01-01 (UTC): what the online store's rows are as of."""
+
+        own = Vocabulary(tuple(pl.read_parquet(folder / "vocabulary.parquet").sort("code")["item"]))
+        self.vocabulary = vocabulary or own
+        self._recode: Int32 | None = None
+        if self.vocabulary.items != own.items:
+            self._recode = self.vocabulary.encode(list(own.items))
+        self._shops = pl.read_parquet(folder / "shop_stats.parquet", columns=["shop"])["shop"].unique().sort().to_list()
+        self._attributes = tuple(a.name for a in self.contract.user_attributes)
+        self._features = [f"user_stats:{name}" for name in self.contract.user_stats] + ["user_history:packed"]
+        self._features += [f"user_profile:{name}" for name in self._attributes]
+        self._lock = threading.Lock()
+
+    def user(self, user: str) -> OnlineUser | None:
+        """The user's row; None where the store has never seen them buy."""
+        found = self._read(self._features, "user", [user])
+        packed = found["packed"][0]
+        if packed is None:
+            return None
+        return OnlineUser(
+            stats=UserRow.of({name: found[name][0] for name in self.contract.user_stats}),
+            attributes={name: found[name][0] for name in self._attributes},
+            history=self._history(*unpack(packed)),
+        )
+
+    def items(self) -> ItemMatrix:
+        """Every vocabulary item's statistics as of :attr:`serving_day`, read in chunks: once, at start."""
+        names = self.contract.item_stats
+        rows = self._table("item_stats", names, "item", list(self.vocabulary.items))
+        return ItemMatrix.from_frame(rows, self.vocabulary, self.serving_day)
+
+    def shops(self) -> dict[str, ShopRow]:
+        """Every shop's statistics as of :attr:`serving_day`: once, at start."""
+        rows = self._table("shop_stats", self.contract.shop_stats, "shop", self._shops)
+        return {
+            row["shop"]: ShopRow(visits_28=row["visits_28"], mean_basket_size_28=row["mean_basket_size_28"])
+            for row in rows.iter_rows(named=True)
+        }
+
+    def _history(self, items_H: Int32, days_H: Int32, quantities_H: Float32) -> History:
+        if self._recode is None:
+            return History.sorted(items_H, days_H, quantities_H)
+        return History.of(self._recode[items_H], np.asarray(days_H), np.asarray(quantities_H))
+
+    def _table(self, view: str, names: tuple[str, ...], key: str, ids: list[str]) -> pl.DataFrame:
+        """Rows of the ids that the store knows."""
+        schema = {key: pl.String} | dict.fromkeys(names, pl.Float32)
+        frames = [pl.DataFrame(schema=schema)]
+        for start in range(0, len(ids), ENTITIES_PER_READ):
+            chunk = ids[start : start + ENTITIES_PER_READ]
+            found = self._read([f"{view}:{name}" for name in names], key, chunk)
+            frames.append(pl.DataFrame({key: chunk} | {name: found[name] for name in names}, schema=schema))
+        table = pl.concat(frames)
+        return table.filter(pl.col(names[0]).is_not_null())
+
+    def _read(self, features: list[str], key: str, ids: list[str]) -> dict[str, list[Any]]:
+        with self._lock:  # Feast shares one SQLite connection
+            answer = self._store.get_online_features(features=features, entity_rows=[{key: one} for one in ids])
+        values: dict[str, list[Any]] = answer.to_dict()
+        return values
