@@ -340,13 +340,8 @@ def _arguments(run: Run) -> dict[str, Any]:
     def section(step: str, name: str) -> Any:
         return settings_of(spec, STEPS[step]).get(name, {})
 
-    source = section("load_data", "data")
-    if spec.data.tables:  # the pipeline works elsewhere: relative paths are the user's
-        for table in source["tables"].values():
-            if "://" not in table["uri"]:
-                table["uri"] = str(Path(table["uri"]).absolute())
     return {
-        "source": source,
+        "source": section("load_data", "data"),
         "expectations": section("validate_data", "validation"),
         "store": section("materialize_features", "features"),
         "surfaces": list(spec.training.surfaces),

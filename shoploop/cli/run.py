@@ -16,9 +16,12 @@ def run_recommender(file: Path, store_override: str | None) -> None:
     """Runs the loop of one recommender.yaml and prints what became of it."""
     from shoploop import runs
     from shoploop.api import load
+    from shoploop.data import resolve_uris
 
     console = Console(highlight=False)
     recommender = load(file)
+    data = resolve_uris(recommender.spec.data, file.absolute().parent)
+    recommender = recommender.model_copy(update={"spec": recommender.spec.model_copy(update={"data": data})})
     store = runs.open_store(recommender, store_override)
     runs.check_space(store)
     run = runs.plan(recommender, store)
