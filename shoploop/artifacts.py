@@ -85,7 +85,7 @@ def write_version(
         folder: Where the version shall lie. An empty folder, or another version there, is replaced.
         tensors: By name; any shape and dtype, finite.
         config: What is needed to build the model again, as JSON.
-        contract: The feature contract as JSON, with its ``hash``.
+        contract: The feature contract as JSON.
         items: The catalogue, in the order of the item embeddings.
         lineage: Digests of the input tables, code version and parent, as JSON.
         metrics: What is known of its quality at writing, as JSON.
@@ -118,7 +118,7 @@ def write_version(
                 for name, data in sorted(files.items())
             },
             "tensors": {name: _tensor_facts(tensor) for name, tensor in sorted(tensors.items())},
-            "contract_hash": contract["hash"],
+            "contract_hash": contract_hash(contract),
             "config": config,
             "lineage": lineage,
             "metrics": metrics,
@@ -164,7 +164,7 @@ def load_version(folder: Path, *, expected: str | None = None) -> Version:
     except (SafetensorError, pa.ArrowInvalid, ValueError) as error:
         raise ArtifactCorrupt(f"Version {found} in {folder} cannot be read: {error}. {_REMEDY}") from error
     _check_tensors(manifest["tensors"], tensors, f"Version {found} in {folder}")
-    if contract.get("hash") != manifest["contract_hash"]:
+    if contract_hash(contract) != manifest["contract_hash"]:
         raise ArtifactCorrupt(f"Version {found} in {folder}: {CONTRACT} is not the one its manifest names. {_REMEDY}")
     return Version(
         id=found,
@@ -177,17 +177,22 @@ def load_version(folder: Path, *, expected: str | None = None) -> Version:
     )
 
 
-def check_contract(version: Version, contract_hash: str) -> None:
-    """Holds a version against the features at hand.
+def contract_hash(contract: dict[str, Any]) -> str:
+    """sha256 of a contract's canonical JSON, as :attr:`shoploop.features.contract.Contract.hash` has it."""
+    return hashlib.sha256(json.dumps(contract, sort_keys=True).encode()).hexdigest()
+
+
+def check_contract(version: Version, at_hand: str) -> None:
+    """Holds a version against the features at hand, whose contract has the hash ``at_hand``.
 
     Raises:
         ContractMismatch: it was trained on features of another contract.
     """
     trained = version.manifest["contract_hash"]
-    if trained != contract_hash:
+    if trained != at_hand:
         raise ContractMismatch(
             f"Version {version.id} was trained on the features of contract {trained[:12]}, but those at hand are of "
-            f"contract {contract_hash[:12]}. Train a version on these features, or serve it with its own."
+            f"contract {at_hand[:12]}. Train a version on these features, or serve it with its own."
         )
 
 

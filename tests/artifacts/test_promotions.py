@@ -27,7 +27,7 @@ def publish(store, tmp_path):
             folder,
             tensors={"alpha": torch.tensor(alpha)},
             config={},
-            contract={"hash": "c0ffee"},
+            contract={},
             items=pa.table({"item": ["a"]}),
             lineage={"code": "1"},
             metrics={"ndcg@10": alpha},

@@ -30,7 +30,7 @@ def write(folder):
         folder,
         tensors={"alpha": torch.tensor(0.5)},
         config={},
-        contract={"hash": "c0ffee"},
+        contract={},
         items=pa.table({"item": ["a"]}),
         lineage={},
         metrics={},

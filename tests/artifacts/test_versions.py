@@ -14,6 +14,10 @@ from safetensors.torch import save
 
 from shoploop.artifacts import check_contract, load_version, version_files, write_version
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, ContractMismatch
+from shoploop.features.contract import Contract
+
+
+CONTRACT = Contract().to_json()
 
 
 def write(folder: Path, **overrides):
@@ -22,7 +26,7 @@ def write(folder: Path, **overrides):
     defaults = {
         "tensors": tensors,
         "config": {"dim": 2},
-        "contract": {"hash": "c0ffee", "features": ["count"]},
+        "contract": CONTRACT,
         "items": pa.table({"item": ["a", "b", "c"]}),
         "lineage": {"interactions": "abc", "code": "1", "parent": None},
         "metrics": {"ndcg@10": 0.25},
@@ -52,7 +56,7 @@ def test_what_was_written_is_what_is_loaded(tmp_path):
     assert torch.equal(loaded.tensors["item.weight"], torch.tensor([[0.0, 1], [2, 3], [4, 5]]))
     assert loaded.items.to_pydict() == {"item": ["a", "b", "c"]}
     assert loaded.config == {"dim": 2} and loaded.lineage["interactions"] == "abc"
-    assert loaded.contract["features"] == ["count"] and loaded.extra_files == {"model.txt": b"tree"}
+    assert loaded.contract == CONTRACT and loaded.extra_files == {"model.txt": b"tree"}
 
 
 def test_the_same_content_has_the_same_id_and_bytes(tmp_path):
@@ -254,8 +258,10 @@ def test_another_version_than_the_expected_one_is_refused(tmp_path):
 def test_a_model_refuses_other_features_than_its_own(tmp_path):
     version = write(tmp_path / "model")
 
-    check_contract(version, "c0ffee")
-    with pytest.raises(ContractMismatch, match="contract c0ffee, but those at hand are of contract bad"):
+    check_contract(version, Contract().hash)
+    with pytest.raises(
+        ContractMismatch, match=f"contract {Contract().hash[:12]}, but those at hand are of contract bad"
+    ):
         check_contract(version, "bad")
 
 
