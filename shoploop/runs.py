@@ -193,7 +193,13 @@ def _execute(run: Run, watch: Callable[[Event], None], began: float) -> None:
             step.out = entry.out
     write_record(run)
     if failure is not None:
-        raise StepFailed(failure["message"], failure["exit_code"])
+        raise StepFailed(_told(failure, run.folder / "log.txt"), failure["exit_code"])
+
+
+def _told(failure: Event, log: Path) -> str:
+    if "traceback" not in failure:
+        return str(failure["message"])
+    return f"Step {failure['step']} broke off with {failure['error']}: {failure['message']}. This is a bug; see {log}"
 
 
 @contextmanager
