@@ -16,7 +16,6 @@ from shoploop.artifacts import check_contract, load_version, version_files, writ
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, ContractMismatch
 from shoploop.features.contract import Contract
 
-
 CONTRACT = Contract().to_json()
 
 
