@@ -1,7 +1,7 @@
 """The chart's pre-delete hook, ``python -m shoploop.controller.uninstall``: refuses while Recommenders exist.
 
-Without an operator a Recommender can be neither served nor deleted: nobody removes its finalizer. It must not know anything
-but the API server's address and the pod's own token, so that it works when all else is broken.
+Without an operator a Recommender can be neither served nor deleted: nobody removes its finalizer. It must not know
+anything but the API server's address and the pod's own token, so that it works when all else is broken.
 """
 
 import json
@@ -20,7 +20,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def main() -> int:
-    namespaces = [name for name in os.environ.get("SHOPLOOP_NAMESPACES", "").split(",") if name]
+    namespaces: list[str | None] = [name for name in os.environ.get("SHOPLOOP_NAMESPACES", "").split(",") if name]
     remaining = [name for namespace in namespaces or [None] for name in recommenders(namespace)]
     if not remaining:
         return 0
@@ -33,9 +33,9 @@ def main() -> int:
 def refusal(names: Iterable[str], release: str, namespace: str) -> str:
     """What a person is told."""
     return (
-        f"Refused: Recommenders still exist: {', '.join(sorted(names))}. Delete them first (kubectl delete recommenders "
-        f"-A --all), or force it with `helm uninstall {release} -n {namespace} --no-hooks`: then their predictors go on "
-        "without anybody to train, repair or delete them."
+        f"Refused: Recommenders still exist: {', '.join(sorted(names))}. Delete them first, "
+        f"or force it with `helm uninstall {release} -n {namespace} --no-hooks`: then their predictors go on without "
+        "anybody to train, repair or delete them."
     )
 
 
