@@ -20,7 +20,7 @@ def explain(path: str) -> str:
     names, schema = _kind(head)
     walked = names["singular"]
     for field in fields:
-        known = _properties(schema)
+        known = properties_of(schema)
         found = next((name for name in known if name.lower() == field.lower()), None)
         if found is None:
             raise NotFound(f"{walked} has no field {field!r}{_choices(field, known)}")
@@ -45,22 +45,22 @@ def _kind(word: str) -> tuple[Schema, Schema]:
 def _page(kind: str, walked: str, fields: list[str], schema: Schema) -> list[str]:
     lines = ["GROUP:      shoploop.io", f"KIND:       {kind}", "VERSION:    v1alpha1", ""]
     if fields:
-        lines += [f"FIELD: {walked.rsplit('.', 1)[-1]} <{_type(schema)}>", *_limits(schema), ""]
+        lines += [f"FIELD: {walked.rsplit('.', 1)[-1]} <{type_name(schema)}>", *limits(schema), ""]
     lines += ["DESCRIPTION:", *_wrapped(schema.get("description", "Kubernetes' own fields."), 4), ""]
     for rule in schema.get("x-kubernetes-validations", []):
         lines += [*_wrapped(f"Rule: {rule['message']}.", 4), ""]
-    known = _properties(schema)
+    known = properties_of(schema)
     if known:
         required: list[str] = schema.get("required") or _items(schema).get("required") or []
         lines.append("FIELDS:")
         for name, inner in known.items():
             mark = " -required-" if name in required else ""
-            lines += [f"  {name}\t<{_type(inner)}>{mark}", *_limits(inner)]
+            lines += [f"  {name}\t<{type_name(inner)}>{mark}", *limits(inner)]
             lines += [*_wrapped(inner.get("description", "Kubernetes' own."), 4), ""]
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def _properties(schema: Schema) -> Schema:
+def properties_of(schema: Schema) -> Schema:
     found: Schema = schema.get("properties") or _items(schema).get("properties", {})
     return found
 
@@ -70,14 +70,14 @@ def _items(schema: Schema) -> Schema:
     return inner
 
 
-def _type(schema: Schema) -> str:
+def type_name(schema: Schema) -> str:
     if schema.get("x-kubernetes-int-or-string"):
         return "quantity"
     match schema.get("type"):
         case "array":
-            return f"[]{_type(schema['items'])}"
+            return f"[]{type_name(schema['items'])}"
         case "object" if "additionalProperties" in schema:
-            return f"map[string]{_type(schema['additionalProperties'])}"
+            return f"map[string]{type_name(schema['additionalProperties'])}"
         case "object":
             return "Object"
         case None:
@@ -85,7 +85,7 @@ def _type(schema: Schema) -> str:
     return str(schema["type"])
 
 
-def _limits(schema: Schema) -> list[str]:
+def limits(schema: Schema) -> list[str]:
     """Choices, default and bounds, each where there is one."""
     inner = schema.get("items", schema)
     parts = []

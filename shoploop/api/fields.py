@@ -37,10 +37,14 @@ class Rule:
     message: str
 
 
+def validations(*held: Rule) -> dict[str, JsonValue]:
+    """``held`` as a schema writes them."""
+    return {"x-kubernetes-validations": [{"rule": rule.cel, "message": rule.message} for rule in held]}
+
+
 def rules(*held: Rule) -> ConfigDict:
     """The model's configuration that puts ``held`` into the CRD."""
-    written: list[JsonValue] = [{"rule": rule.cel, "message": rule.message} for rule in held]
-    return ConfigDict(json_schema_extra={"x-kubernetes-validations": written})
+    return ConfigDict(json_schema_extra=validations(*held))
 
 
 class Spec(BaseModel):

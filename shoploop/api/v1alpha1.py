@@ -22,6 +22,7 @@ from shoploop.api.fields import (
     Text,
     Url,
     rules,
+    validations,
 )
 from shoploop.api.kubernetes import PlacementSpec, ResourcesSpec, SecretReference
 
@@ -29,7 +30,7 @@ __all__ = ["API_VERSION", "GROUP", "VERSION", "Metadata", "Name", "Recommender",
 
 
 STORE_STAYS = Rule(
-    cel="self.uri == oldSelf.uri",
+    cel="self == oldSelf",
     message="store.uri cannot be changed: versions and promotions lie there; make another Recommender instead",
 )
 
@@ -37,9 +38,7 @@ STORE_STAYS = Rule(
 class StoreSpec(Spec):
     """Where runs, versions and promotions are kept."""
 
-    model_config = rules(STORE_STAYS)
-
-    uri: Url = ".shoploop"
+    uri: Annotated[Url, Field(json_schema_extra=validations(STORE_STAYS))] = ".shoploop"
     """A folder, or file://, s3://, gs:// or az:// with a bucket and a prefix. On a cluster a folder lies on a
     ReadWriteMany claim. It cannot be changed later."""
 
