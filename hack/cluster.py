@@ -1,4 +1,4 @@
-"""A Kubernetes on this machine for trying and testing: kubebox, which SHOPLOOP_KUBEBOX names, with shoploop's image in it.
+"""A Kubernetes on this machine: kubebox, which SHOPLOOP_KUBEBOX names, with shoploop's image in it.
 
     python hack/cluster.py images     build the one image that plays all roles, on kubebox's Debian
     python hack/cluster.py up         start afresh, and load that image
