@@ -54,6 +54,9 @@ class CatalogConfig:
 
     factors: int = 64
     neighbours: int = 100
+    least_together: int = 3
+    """Baskets that two items must share before their factors hear of it."""
+
     ease_items: int = 4000
     """Only the most purchased items have neighbours: the fit takes time with the cube of their number."""
 
@@ -69,25 +72,24 @@ class CatalogConfig:
     seed: int = 0
 
 
-def fit_catalog(log: PurchaseLog, items: pl.DataFrame, *, before: int, config: CatalogConfig | None = None) -> Catalog:
-    """Fits the catalog on the purchases of the days before ``before``.
+def fit_catalog(log: PurchaseLog, items: pl.DataFrame, config: CatalogConfig | None = None) -> Catalog:
+    """Fits the catalog.
 
     Args:
-        log: All purchases.
+        log: The purchases to learn from: none that a later sample has as its label.
         items: Columns ``item`` and ``category`` (path, widest first); further rows and missing items are fine.
-        before: Day from which on nothing may be known.
         config: Defaults suit a shop of 10,000 items.
     """
     config = config or CatalogConfig()
     kind_I, group_I = _kinds(items, log.vocabulary)
-    neighbours_IM, weights_IM = _ease(log, before, config)
+    neighbours_IM, weights_IM = _ease(log, config)
     return Catalog(
         kind_I=kind_I,
         group_I=group_I,
         neighbours_IM=neighbours_IM,
         neighbour_weights_IM=weights_IM,
-        factors_ID=_factors(log, before, config),
-        log_odds_CB=_log_odds(log, kind_I, before, config),
+        factors_ID=_factors(log, config),
+        log_odds_CB=_log_odds(log, kind_I, config),
     )
 
 
@@ -117,18 +119,13 @@ def _kinds(items: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Int32, Int32]:
     return codes("kind"), codes("group")
 
 
-def _user_item_days(log: PurchaseLog, before: int) -> tuple[Int32, Int32]:
-    keep = log.day_R < before
-    return log.user_R[keep], log.item_R[keep]
-
-
-def _ease(log: PurchaseLog, before: int, config: CatalogConfig) -> tuple[Int32, Float32]:
+def _ease(log: PurchaseLog, config: CatalogConfig) -> tuple[Int32, Float32]:
     """EASE (Steck 2019, "Embarrassingly shallow autoencoders", eq. 8) on users' log counts, the largest weights."""
     import scipy.linalg
     import scipy.sparse
 
     size = len(log.vocabulary)
-    user, item = _user_item_days(log, before)
+    user, item = log.user_R, log.item_R
     counts_I = np.bincount(item, minlength=size)
     kept = np.sort(np.lexsort((np.arange(size), -counts_I))[: min(config.ease_items, size)])
     place_I = np.full(size, -1, np.int64)
@@ -141,8 +138,9 @@ def _ease(log: PurchaseLog, before: int, config: CatalogConfig) -> tuple[Int32, 
     bought.data = np.log1p(bought.data)
     gram = (bought.T @ bought).toarray().astype(np.float32)
     gram[np.diag_indices_from(gram)] += config.ease_penalty
-    factor, lower = scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
-    inverse = scipy.linalg.cho_solve((factor, lower), np.eye(len(kept), dtype=np.float32), overwrite_b=True)
+    factor, _ = scipy.linalg.lapack.spotrf(gram, lower=1, overwrite_a=1)
+    inverse, _ = scipy.linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
     # B[j, i] = -P[j, i] / P[i, i]; row i of the table lists the j that predict i
     weights = -(inverse / np.diag(inverse)).T
     np.fill_diagonal(weights, 0.0)
@@ -157,33 +155,34 @@ def _ease(log: PurchaseLog, before: int, config: CatalogConfig) -> tuple[Int32, 
     return neighbours_IM, weights_IM
 
 
-def _factors(log: PurchaseLog, before: int, config: CatalogConfig) -> Float32:
+def _factors(log: PurchaseLog, config: CatalogConfig) -> Float32:
     """Singular vectors of the positive pointwise mutual information of items in one basket (Levy, Goldberg 2014)."""
     import scipy.sparse
     import scipy.sparse.linalg
 
     size = len(log.vocabulary)
-    keep = log.day_R < before
-    basket = log.user_R[keep].astype(np.int64) * (2**20) + (log.day_R[keep] - log.day_R.min())
-    _, basket = np.unique(basket, return_inverse=True)
-    item = log.item_R[keep]
     rank = min(config.factors, size - 1, len(log.users))
     factors_ID = np.zeros((size, config.factors), np.float32)
-    if rank < 1 or len(item) == 0:
+    if rank < 1:
         return factors_ID
-    sizes = np.bincount(basket)
-    # a large basket says less about each of its pairs
-    held = scipy.sparse.csr_matrix((1 / np.sqrt(sizes[basket]), (basket, item)), shape=(len(sizes), size))
-    together = (held.T @ held).tocoo()
-    total = together.sum()
-    margin = np.asarray(together.sum(axis=0)).ravel()
+    basket, _ = log.baskets()
+    held = scipy.sparse.csr_matrix(
+        (np.ones(len(log), np.float32), (basket, log.item_R)), shape=(int(basket[-1]) + 1, size)
+    )
+    together = (held.T @ held).tocsr()
+    # most pairs meet once, by chance, and would make the matrix too dense to decompose in seconds
+    together.data[together.data < min(config.least_together, together.data.max(initial=0))] = 0
+    together.eliminate_zeros()
+    together = together.tocoo()
+    total = together.data.sum(dtype=np.float64)
+    margin = np.asarray(together.sum(axis=0), np.float64).ravel()
     information = np.log(together.data * total / (margin[together.row] * margin[together.col]))
-    off = (together.row != together.col) & (information > 0)
-    matrix = scipy.sparse.csr_matrix((information[off], (together.row[off], together.col[off])), shape=(size, size))
+    kept = (together.row != together.col) & (information > 0)
+    matrix = scipy.sparse.csr_matrix((information[kept], (together.row[kept], together.col[kept])), shape=(size, size))
     if matrix.nnz == 0:
         return factors_ID
     start = np.random.default_rng(config.seed).standard_normal(size)
-    left, values, _ = scipy.sparse.linalg.svds(matrix, k=rank, v0=start, random_state=config.seed)
+    left, values, _ = scipy.sparse.linalg.svds(matrix, k=rank, v0=start)
     order = np.argsort(-values)
     rows = left[:, order] * np.sqrt(values[order])
     # the sign of a singular vector is arbitrary: fix it by the largest entry
@@ -193,11 +192,11 @@ def _factors(log: PurchaseLog, before: int, config: CatalogConfig) -> Float32:
     return factors_ID
 
 
-def _log_odds(log: PurchaseLog, kind_I: Int32, before: int, config: CatalogConfig) -> Float32:
+def _log_odds(log: PurchaseLog, kind_I: Int32, config: CatalogConfig) -> Float32:
     kinds, buckets = int(kind_I.max(initial=0)) + 1, len(ELAPSED_EDGES)
     seen_CB, again_CB = np.zeros((kinds, buckets)), np.zeros((kinds, buckets))
-    keep = log.day_R < before
-    visits = np.unique(np.stack([log.user_R[keep], log.day_R[keep]]), axis=1).T
+    _, first_row = log.baskets()
+    visits = np.stack([log.user_R[first_row], log.day_R[first_row]], axis=1)
     # the latest visits have the longest histories behind them
     latest = visits[np.argsort(-visits[:, 1], kind="stable")[: 4 * config.hazard_requests]]
     rng = np.random.default_rng(config.seed)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from shoploop.features.contract import ITEM_STATS
@@ -16,6 +17,8 @@ from shoploop.features.log import DayIndex, Float32, Int32, PurchaseLog, Vocabul
 
 NAMES = tuple(f.name for f in ITEM_STATS)
 NEVER_DAYS = 999
+
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,22 +52,21 @@ class ItemMatrix:
 
 
 class ItemStatistics:
-    """Counts the log's items over the windows that end before a day."""
+    """Counts the log's items over the windows that end before a day. Days asked for in rising order cost least."""
 
     def __init__(self, log: PurchaseLog):
         self._log = log
         self._index: DayIndex = log.by_day()
-        self._items = len(log.vocabulary)
         self._first_R, self._gap_R = _first_and_gap(log)
-        baskets = np.unique(np.stack([log.day_R, log.user_R]), axis=1)[0] if len(log) else np.empty(0, np.int32)
-        self._basket_days = baskets
+        _, first_row = log.baskets()
+        self._basket_days = np.sort(log.day_R[first_row])
+        self._totals = _Totals(log)
 
     def on(self, day: int) -> ItemMatrix:
         """The statistics as a request on ``day`` sees them."""
-        log, items = self._log, self._items
-        past = self._index.window(-NEVER_DAYS * 1000, day)
-        columns: dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]] = {}
-        price_sums = {}
+        log, items = self._log, len(self._log.vocabulary)
+        columns: dict[str, Array] = {}
+        price = {}
         for window in (7, 28, 91):
             rows = self._index.window(day - window, day)
             codes = log.item_R[rows]
@@ -77,26 +79,22 @@ class ItemStatistics:
             else:
                 priced = rows[~np.isnan(log.price_R[rows])]
                 sums = np.bincount(log.item_R[priced], weights=log.price_R[priced], minlength=items)
-                counts = np.bincount(log.item_R[priced], minlength=items)
-                price_sums[window] = sums / np.maximum(counts, 1)
-        codes = log.item_R[past]
-        columns["purchases_total"] = np.bincount(codes, minlength=items).astype(np.float64)
-        columns["buyers_total"] = np.bincount(codes[self._first_R[past]], minlength=items).astype(np.float64)
-        repeats = columns["purchases_total"] - columns["buyers_total"]
-        gaps = np.bincount(codes, weights=self._gap_R[past], minlength=items)
-        columns["mean_gap_days"] = gaps / np.maximum(repeats, 1)
-        columns["mean_price"] = price_sums[91]
-        change = np.zeros(items)
-        both = (price_sums[7] > 0) & (price_sums[91] > 0)
-        change[both] = np.log(price_sums[7][both] / price_sums[91][both])
-        columns["price_change"] = change
-        last = np.full(items, day - NEVER_DAYS, np.int64)
-        first = np.full(items, day, np.int64)
-        # rows come in the order of their days: the last write is the latest; reversed, the earliest
-        last[codes] = log.day_R[past]
-        first[codes[::-1]] = log.day_R[past[::-1]]
-        columns["days_since_sold"] = np.minimum(day - last, NEVER_DAYS).astype(np.float64)
-        columns["days_known"] = (day - first).astype(np.float64)
+                price[window] = sums / np.maximum(np.bincount(log.item_R[priced], minlength=items), 1)
+        totals = self._totals
+        if day < totals.day:
+            totals = self._totals = _Totals(log)
+        totals.add(day, self._index.window(totals.day, day), self._first_R, self._gap_R)
+        repeats = totals.purchases - totals.buyers
+        both = (price[7] > 0) & (price[91] > 0)
+        columns |= {
+            "purchases_total": totals.purchases,
+            "buyers_total": totals.buyers,
+            "mean_gap_days": totals.gaps / np.maximum(repeats, 1),
+            "mean_price": price[91],
+            "price_change": np.log(np.divide(price[7], price[91], out=np.ones(items), where=both)),
+            "days_since_sold": np.minimum(day - totals.last, NEVER_DAYS).astype(np.float64),
+            "days_known": np.maximum(day - totals.first, 0).astype(np.float64),
+        }
         return ItemMatrix(day=day, values_IS=np.stack([columns[n] for n in NAMES], axis=1).astype(np.float32))
 
     def _baskets(self, first: int, before: int) -> int:
@@ -104,9 +102,31 @@ class ItemStatistics:
         return int(high - low)
 
 
-def _first_and_gap(
-    log: PurchaseLog,
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+class _Totals:
+    """What grows with every day, so that the next day adds its own rows only."""
+
+    def __init__(self, log: PurchaseLog):
+        items = len(log.vocabulary)
+        self._log = log
+        self.day = log.first_day if len(log) else 0
+        self.purchases = np.zeros(items)
+        self.buyers = np.zeros(items)
+        self.gaps = np.zeros(items)
+        self.last = np.full(items, self.day - 100 * NEVER_DAYS, np.int64)
+        self.first = np.full(items, np.iinfo(np.int32).max, np.int64)
+
+    def add(self, day: int, rows: npt.NDArray[np.int64], first_R: npt.NDArray[np.bool_], gap_R: Array) -> None:
+        items = len(self.purchases)
+        codes, days = self._log.item_R[rows], self._log.day_R[rows]
+        self.purchases = self.purchases + np.bincount(codes, minlength=items)
+        self.buyers = self.buyers + np.bincount(codes[first_R[rows]], minlength=items)
+        self.gaps = self.gaps + np.bincount(codes, weights=gap_R[rows], minlength=items)
+        np.maximum.at(self.last, codes, days)
+        np.minimum.at(self.first, codes, days)
+        self.day = max(day, self.day)
+
+
+def _first_and_gap(log: PurchaseLog) -> tuple[npt.NDArray[np.bool_], Array]:
     """Per row: is it the user's first purchase of the item, and how many days after the one before (0 where first)."""
     order = np.lexsort((log.day_R, log.item_R, log.user_R))
     user, item, day = log.user_R[order], log.item_R[order], log.day_R[order]

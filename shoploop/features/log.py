@@ -4,7 +4,7 @@ Positions in the vocabulary stand for items, days since 1970-01-01 (UTC) for tim
 with a day before D; nothing here knows about requests.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -167,6 +167,26 @@ class PurchaseLog:
             shops=tuple(shops),
             offsets_U1=np.searchsorted(user_R, np.arange(len(users) + 1)).astype(np.int64),
         )
+
+    def where(self, keep_R: npt.NDArray[np.bool_]) -> "PurchaseLog":
+        """The log of these rows alone, with the same users, vocabulary and shops."""
+        user_R = self.user_R[keep_R]
+        return replace(
+            self,
+            user_R=user_R,
+            day_R=self.day_R[keep_R],
+            item_R=self.item_R[keep_R],
+            quantity_R=self.quantity_R[keep_R],
+            price_R=self.price_R[keep_R],
+            shop_R=self.shop_R[keep_R],
+            offsets_U1=np.searchsorted(user_R, np.arange(len(self.users) + 1)).astype(np.int64),
+        )
+
+    def baskets(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Each row's basket (user and day) by its number, (R,), and each basket's first row."""
+        starts_R = np.ones(len(self), bool)
+        starts_R[1:] = (self.user_R[1:] != self.user_R[:-1]) | (self.day_R[1:] != self.day_R[:-1])
+        return np.cumsum(starts_R) - 1, np.flatnonzero(starts_R)
 
     def by_day(self) -> "DayIndex":
         """The rows in the order of their days, for counts over windows of days."""

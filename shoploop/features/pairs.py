@@ -5,6 +5,8 @@ It sees a history that is cut at the request's day and the statistics of that da
 Legend: N candidates, K features of the contract, H history rows, V baskets (days with a purchase), I items.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -159,7 +161,7 @@ class _History:
         at_N = np.minimum(np.searchsorted(codes, wanted), max(size - 1, 0))
         known_N = codes[at_N] == wanted if size else np.zeros(len(wanted), bool)
 
-        def spread(values: npt.NDArray[np.floating], missing: float = 0.0) -> Array:
+        def spread(values: npt.NDArray[Any], missing: float = 0.0) -> Array:
             return np.where(known_N, values[at_N], missing) if size else np.full(len(wanted), missing)
 
         different = np.unique(self.items_H)

@@ -1,4 +1,4 @@
-"""Which items are scored for a request. A ranker cannot rank what was not fetched, so every source is counted on its own.
+"""Which items are scored for a request. A ranker cannot rank what was not fetched: every source is counted on its own.
 
 Legend: N candidates.
 """

@@ -1,0 +1,125 @@
+"""Simple ways to score a request's candidates, behind the interface that the models share.
+
+Legend: N candidates, R rows.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.features.contract import Contract
+from shoploop.features.log import Float32
+from shoploop.models.baskets import NO_AGE
+from shoploop.sample_set import SampleSet
+
+Array = npt.NDArray[np.float64]
+
+
+class Scorer(Protocol):
+    """Anything that ranks: a baseline, a tree ensemble, a part of the fused model."""
+
+    def scores(self, samples: SampleSet) -> Array:
+        """A score for every row of the set, (R,); larger is better, comparable within a request."""
+        ...
+
+
+class _ByFeatures:
+    def __init__(self, contract: Contract):
+        self._names = contract.pair_features
+
+    def column(self, samples: SampleSet, name: str) -> Array:
+        return samples.features_RK[:, self._names.index(name)].astype(np.float64)
+
+    def popularity(self, samples: SampleSet) -> Array:
+        """The share of the last 28 days' baskets as a number below 1, to break ties with."""
+        return np.clip((self.column(samples, "item_rate_28") + 14.0) / 14.0, 0.0, 0.999)
+
+
+class Popular(_ByFeatures):
+    """What everybody bought most in the last 28 days."""
+
+    def scores(self, samples: SampleSet) -> Array:
+        return self.popularity(samples)
+
+
+class Personal(_ByFeatures):
+    """What the user bought on the most days; then what is popular."""
+
+    def scores(self, samples: SampleSet) -> Array:
+        days = np.rint(np.expm1(self.column(samples, "own_days")))
+        return days + self.popularity(samples)
+
+
+class Decay(_ByFeatures):
+    """The same with each purchase counting exp(-age / 90 days)."""
+
+    def scores(self, samples: SampleSet) -> Array:
+        return self.column(samples, "own_decay_days_90") + 1e-6 * self.popularity(samples)
+
+
+class Shuffle:
+    """Any order: what a model must beat to have learned anything at all."""
+
+    def __init__(self, seed: int = 0):
+        self._seed = seed
+
+    def scores(self, samples: SampleSet) -> Array:
+        return np.random.default_rng(self._seed).random(len(samples.items_R))
+
+
+def last_purchase_days(samples: SampleSet) -> Array:
+    """Days since each request's user last bought anything, (Q,); NaN where they never did."""
+    latest_Q = samples.ages_QL[:, 0].astype(np.float64)
+    return np.where(latest_Q == NO_AGE, np.nan, latest_Q)
+
+
+class LambdaMart:
+    """Gradient-boosted trees on the same features and candidates (Burges 2010), by LightGBM."""
+
+    def __init__(self, *, rounds: int = 200, leaves: int = 31, seed: int = 0, threads: int = 2):
+        self._rounds = rounds
+        self._parameters = {
+            "objective": "lambdarank",
+            "metric": "None",
+            "num_leaves": leaves,
+            "learning_rate": 0.06,
+            "min_data_in_leaf": 200,
+            "feature_fraction": 0.6,
+            "lambdarank_truncation_level": 30,
+            "max_bin": 127,
+            "num_threads": threads,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbosity": -1,
+        }
+        self._booster: object | None = None
+
+    def fit(self, samples: SampleSet) -> "LambdaMart":
+        import lightgbm
+
+        data = lightgbm.Dataset(
+            samples.features_RK,
+            label=samples.labels_R.astype(np.float32),
+            group=np.diff(samples.offsets_Q1),
+            weight=samples.weights_R,
+            params=self._parameters,
+        )
+        self._booster = lightgbm.train(self._parameters, data, num_boost_round=self._rounds)
+        return self
+
+    def scores(self, samples: SampleSet) -> Array:
+        if self._booster is None:
+            raise RuntimeError("LambdaMart.fit comes before scores")
+        return np.asarray(self._booster.predict(samples.features_RK), np.float64)  # type: ignore[attr-defined]
+
+
+def softmax_within_requests(scores_R: Array, samples: SampleSet) -> Float32:
+    """Scores as chances that add up to 1 over each request's candidates."""
+    out_R = np.empty(len(scores_R), np.float32)
+    for request in range(len(samples)):
+        rows = samples.rows(request)
+        shifted = np.exp(scores_R[rows] - scores_R[rows].max(initial=0.0))
+        out_R[rows] = shifted / max(shifted.sum(), 1e-12)
+    return out_R

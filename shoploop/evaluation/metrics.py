@@ -1,0 +1,51 @@
+"""Metrics of one ranked list: the first ten places against what was bought. Means over requests are taken by callers.
+
+Legend: N ranked items.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+K = 10
+NAMES = ("recall@10", "precision@10", "f1@10", "ndcg@10", "hit@10")
+
+
+def top(items_N: npt.NDArray[np.integer], scores_N: npt.NDArray[np.floating], k: int = K) -> npt.NDArray[np.integer]:
+    """The k best items, best first; equal scores in the order of their codes."""
+    return items_N[np.lexsort((items_N, -scores_N))[:k]]
+
+
+def list_metrics(ranked: npt.NDArray[np.integer], truth: npt.NDArray[np.integer], k: int = K) -> dict[str, float]:
+    """Metrics at k of one list.
+
+    Args:
+        ranked: Items, best first; at least k where there were enough.
+        truth: What was bought; at least one item.
+        k: Places that count.
+
+    Returns:
+        Recall over all of truth; precision over k places; their harmonic mean; NDCG with gain 1 and min(k, |truth|) items
+        in the ideal list; hit 1 where any place is right.
+    """
+    right = np.isin(ranked[:k], truth).astype(np.float64)
+    found = right.sum()
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    recall, precision = found / len(truth), found / k
+    return {
+        "recall@10": recall,
+        "precision@10": precision,
+        "f1@10": 2 * recall * precision / (recall + precision) if found else 0.0,
+        "ndcg@10": float((right * discount[: len(right)]).sum() / discount[: min(k, len(truth))].sum()),
+        "hit@10": float(found > 0),
+    }
+
+
+def auc(scores_N: npt.NDArray[np.floating], labels_N: npt.NDArray[np.bool_]) -> float | None:
+    """Chance that a bought candidate scores above another, ties counting half; None where one kind is missing."""
+    positives = int(labels_N.sum())
+    negatives = len(labels_N) - positives
+    if positives == 0 or negatives == 0:
+        return None
+    _, inverse, counts = np.unique(scores_N, return_inverse=True, return_counts=True)
+    middle_rank = np.cumsum(counts) - (counts - 1) / 2
+    return float((middle_rank[inverse][labels_N].sum() - positives * (positives + 1) / 2) / (positives * negatives))

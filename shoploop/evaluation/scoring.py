@@ -1,0 +1,80 @@
+"""Scores of whole sample sets, and their metrics per request.
+
+Legend: Q requests, R rows, N candidates.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from shoploop.evaluation.intervals import Bootstrap, mean
+from shoploop.evaluation.metrics import NAMES, auc, list_metrics, top
+from shoploop.models.fusion import PARTS, FusedModel
+from shoploop.models.inputs import collate
+from shoploop.sample_set import SampleSet
+from shoploop.training.loop import model_input
+
+Array = npt.NDArray[np.float64]
+
+BATCH_REQUESTS = 32
+
+
+def model_scores(model: FusedModel, samples: SampleSet) -> dict[str, Array]:
+    """Every part's logits, (R,) each, by the names of ``models.fusion.PARTS``."""
+    model.prepare()
+    out = {part: np.empty(len(samples.items_R)) for part in PARTS}
+    # requests of like length share a batch, or padding would double the work
+    order = np.argsort(np.diff(samples.offsets_Q1), kind="stable")
+    with torch.inference_mode():
+        for start in range(0, len(order), BATCH_REQUESTS):
+            chosen = [int(q) for q in order[start : start + BATCH_REQUESTS]]
+            scores = model(collate([model_input(samples, q) for q in chosen]))
+            for part in PARTS:
+                values_BN = scores.part(part).numpy()
+                for b, q in enumerate(chosen):
+                    rows = samples.rows(q)
+                    out[part][rows] = values_BN[b, : rows.stop - rows.start]
+    return out
+
+
+def request_metrics(samples: SampleSet, scores_R: Array) -> dict[str, Array]:
+    """Each request's metrics at 10 and AUC over its candidates, (Q,) each; NaN without truth or where AUC is undefined."""
+    out = {name: np.full(len(samples), np.nan) for name in (*NAMES, "auc")}
+    for q in range(len(samples)):
+        truth, rows = samples.truth(q), samples.rows(q)
+        if len(truth) == 0:
+            continue
+        ranked = top(samples.items_R[rows], scores_R[rows])
+        for name, value in list_metrics(ranked, truth).items():
+            out[name][q] = value
+        area = auc(scores_R[rows], samples.labels_R[rows])
+        out["auc"][q] = np.nan if area is None else area
+    return out
+
+
+def summary(
+    metrics: Mapping[str, Array], bootstrap: Bootstrap, names: tuple[str, ...] = (*NAMES, "auc")
+) -> dict[str, Any]:
+    """Means with their 95% intervals, as the reports hold them."""
+    row: dict[str, Any] = {name: mean(metrics[name]) for name in names}
+    intervals = {name: bootstrap.interval(metrics[name]) for name in names}
+    row["interval"] = {name: list(interval) for name, interval in intervals.items() if interval is not None}
+    return row
+
+
+def comparison(
+    better: str, than: str, metric: str, metrics: Mapping[str, Mapping[str, Array]], bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """How much ``better`` is above ``than``, with the paired 95% interval."""
+    difference_Q = metrics[better][metric] - metrics[than][metric]
+    interval = bootstrap.interval(difference_Q)
+    return {
+        "better": better,
+        "than": than,
+        "metric": metric,
+        "difference": mean(difference_Q),
+        "interval": list(interval) if interval else None,
+    }

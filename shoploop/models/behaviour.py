@@ -1,0 +1,49 @@
+"""The behaviour module: a DNN over the dense features of a user and a candidate gives r_dnn.
+
+Legend: B requests, N candidates, K dense features.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+class Behaviour(nn.Module):
+    """Scores each candidate on its own features, standardised by the training samples' mean and deviation."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        features: int
+        """K, the number of pair features of the contract."""
+
+        hidden: tuple[int, ...] = (128, 64)
+        dropout: float = 0.1
+
+    mean_K: Tensor
+    scale_K: Tensor
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        self.register_buffer("mean_K", torch.zeros(config.features))
+        self.register_buffer("scale_K", torch.ones(config.features))
+        layers: list[nn.Module] = []
+        width = config.features
+        for hidden in config.hidden:
+            layers += [nn.Linear(width, hidden), nn.SiLU(), nn.Dropout(config.dropout)]
+            width = hidden
+        self.layers = nn.Sequential(*layers, nn.Linear(width, 1))
+
+    def standardise(self, mean_K: Tensor, deviation_K: Tensor) -> None:
+        """Sets the features' mean and deviation; a constant feature is switched off."""
+        self.mean_K.copy_(mean_K)
+        constant_K = deviation_K < 1e-6
+        self.scale_K.copy_(torch.where(constant_K, torch.zeros_like(deviation_K), 1 / deviation_K.clamp_min(1e-6)))
+
+    def forward(self, features_BNK: Tensor) -> Tensor:
+        """r_dnn, (B, N)."""
+        # far outliers of a new day must not throw a score off the scale
+        standard_BNK = ((features_BNK - self.mean_K) * self.scale_K).clamp(-5.0, 5.0)
+        scores_BN1: Tensor = self.layers(standard_BNK)
+        return scores_BN1.squeeze(-1)

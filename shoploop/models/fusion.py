@@ -1,0 +1,112 @@
+"""The fused model: r = α·r_dnn + (1 − α)·r_transformer, α learned by gradient, one per surface.
+
+Legend: B requests, N candidates, K dense features, I items, D width.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shoploop.features.log import Float32
+from shoploop.models.behaviour import Behaviour
+from shoploop.models.inputs import Batch, ModelInput, collate
+from shoploop.models.sequence import SequenceModel
+
+Part = Literal["fused", "fixed_alpha", "dnn", "transformer"]
+PARTS: tuple[Part, ...] = ("fused", "fixed_alpha", "dnn", "transformer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Logits of one batch, (B, N) each."""
+
+    dnn_BN: Tensor
+    transformer_BN: Tensor
+    fused_BN: Tensor
+
+    def part(self, part: Part) -> Tensor:
+        """The logits of one part, (B, N)."""
+        if part == "fused":
+            return self.fused_BN
+        if part == "dnn":
+            return self.dnn_BN
+        if part == "transformer":
+            return self.transformer_BN
+        return 0.5 * self.dnn_BN + 0.5 * self.transformer_BN
+
+
+class FusedModel(nn.Module):
+    """Two modules that share no weight, and the α that mixes their scores."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        behaviour: Behaviour.Config
+        sequence: SequenceModel.Config
+        surfaces: tuple[str, ...] = ("items",)
+        """Each has an α of its own."""
+
+        def to_json(self) -> dict[str, Any]:
+            return asdict(self)
+
+        @classmethod
+        def from_json(cls, data: dict[str, Any]) -> "FusedModel.Config":
+            behaviour = data["behaviour"]
+            return cls(
+                behaviour=Behaviour.Config(**behaviour | {"hidden": tuple(behaviour["hidden"])}),
+                sequence=SequenceModel.Config(**data["sequence"]),
+                surfaces=tuple(data["surfaces"]),
+            )
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        self.behaviour = Behaviour(config.behaviour)
+        self.sequence = SequenceModel(config.sequence)
+        self.alpha_logits = nn.Parameter(torch.zeros(len(config.surfaces)))
+        self._vectors_ID: Tensor | None = None
+
+    @property
+    def alpha(self) -> dict[str, float]:
+        """The DNN's share per surface."""
+        values = torch.sigmoid(self.alpha_logits).tolist()
+        return dict(zip(self.config.surfaces, values, strict=True))
+
+    def forward(self, batch: Batch, surface: str = "items") -> Scores:
+        dnn_BN = self.behaviour(batch.features_BNK)
+        transformer_BN = self.sequence(batch, self._vectors_ID)
+        alpha = torch.sigmoid(self.alpha_logits[self.config.surfaces.index(surface)])
+        return Scores(
+            dnn_BN=dnn_BN,
+            transformer_BN=transformer_BN,
+            fused_BN=alpha * dnn_BN + (1 - alpha) * transformer_BN,
+        )
+
+    def prepare(self) -> "FusedModel":
+        """Readies the model for :meth:`score`: no dropout, item vectors computed once. Undone by :meth:`train`."""
+        self.eval()
+        with torch.inference_mode():
+            self._vectors_ID = self.sequence.item_vectors()
+        return self
+
+    def train(self, mode: bool = True) -> "FusedModel":
+        self._vectors_ID = None
+        super().train(mode)
+        return self
+
+    def score(self, request: ModelInput, *, part: Part = "fused", surface: str = "items") -> Float32:
+        """Logits of one request's candidates, (N,), without gradients.
+
+        Args:
+            request: Candidates, features and history.
+            part: ``dnn`` alone is the path of a predictor that is short of time; it never touches the Transformer.
+            surface: Whose α.
+        """
+        with torch.inference_mode():
+            if part == "dnn":
+                scores_N: Float32 = self.behaviour(torch.from_numpy(request.features_NK)).numpy()
+                return scores_N
+            scores = self(collate([request]), surface)
+            return scores.part(part)[0].numpy().astype(np.float32, copy=False)

@@ -1,0 +1,93 @@
+"""What the models read: one request as arrays, and many of them padded to a batch.
+
+Legend: B requests, N candidates, K dense features, L last baskets, E purchases in them, I items.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from shoploop.features.log import Float32, Int32
+from shoploop.models.baskets import BASKETS, BasketSequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInput:
+    """One request."""
+
+    items_N: Int32
+    """Candidates, sorted by code, each once."""
+
+    features_NK: Float32
+    """From ``features.pairs.pair_features``."""
+
+    sequence: BasketSequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Requests padded to the longest."""
+
+    items_BN: Tensor
+    """int64 item codes; 0 pads."""
+
+    mask_BN: Tensor
+    """True where there is a candidate."""
+
+    features_BNK: Tensor
+    ages_BL: Tensor
+    """int64 days; ``NO_AGE`` pads."""
+
+    events_BE: Tensor
+    """int64 item codes; 0 pads."""
+
+    baskets_BE: Tensor
+    """int64 place of the event's basket; L pads."""
+
+    places_BE: Tensor
+    """int64 place of the event's item among the candidates; N where it is none of them."""
+
+
+def collate(inputs: Sequence[ModelInput]) -> Batch:
+    """Pads requests to one batch."""
+    size = len(inputs)
+    longest = max((len(x.items_N) for x in inputs), default=0)
+    events = max((len(x.sequence.items_E) for x in inputs), default=0)
+    width = inputs[0].features_NK.shape[1]
+    items_BN = np.zeros((size, longest), np.int64)
+    mask_BN = np.zeros((size, longest), bool)
+    features_BNK = np.zeros((size, longest, width), np.float32)
+    ages_BL = np.empty((size, BASKETS), np.int64)
+    events_BE = np.zeros((size, events), np.int64)
+    baskets_BE = np.full((size, events), BASKETS, np.int64)
+    places_BE = np.full((size, events), longest, np.int64)
+    for b, x in enumerate(inputs):
+        n, e = len(x.items_N), len(x.sequence.items_E)
+        items_BN[b, :n] = x.items_N
+        mask_BN[b, :n] = True
+        features_BNK[b, :n] = x.features_NK
+        ages_BL[b] = x.sequence.ages_L
+        events_BE[b, :e] = x.sequence.items_E
+        baskets_BE[b, :e] = x.sequence.baskets_E
+        places_BE[b, :e] = places(x.items_N, x.sequence.items_E, missing=longest)
+    return Batch(
+        items_BN=torch.from_numpy(items_BN),
+        mask_BN=torch.from_numpy(mask_BN),
+        features_BNK=torch.from_numpy(features_BNK),
+        ages_BL=torch.from_numpy(ages_BL),
+        events_BE=torch.from_numpy(events_BE),
+        baskets_BE=torch.from_numpy(baskets_BE),
+        places_BE=torch.from_numpy(places_BE),
+    )
+
+
+def places(items_N: Int32, wanted_E: Int32, *, missing: int) -> npt.NDArray[np.int64]:
+    """Where each wanted item stands in the sorted ``items_N``; ``missing`` where it does not."""
+    if len(items_N) == 0:
+        return np.full(len(wanted_E), missing, np.int64)
+    at_E = np.minimum(np.searchsorted(items_N, wanted_E), len(items_N) - 1)
+    return np.where(items_N[at_E] == wanted_E, at_E, missing)

@@ -1,0 +1,128 @@
+"""The sequence module: a Transformer over the last baskets gives h_u and r_transformer = w_i·h_u + a repeat term.
+
+A basket is one token: the mean of its items' factors, its size and its age. The repeat term learns from each basket's
+output how much its items are wanted again, as copying heads do (Gu et al. 2016, CopyNet; Ren et al. 2019, RepeatNet).
+
+Legend: B requests, N candidates, L baskets, E purchases in them, I items, F factors, D width, H repeat heads, A ages.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from shoploop.models.baskets import BASKETS
+from shoploop.models.inputs import Batch
+
+AGE_EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 18, 21, 25, 29, 36, 43, 57, 71, 91, 121, 181, 271)
+"""Days; age bucket a covers edge a up to the next, bucket 0 is a place without a basket."""
+
+
+class SequenceModel(nn.Module):
+    """Scores candidates by the user's state and by what was bought before."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        items: int
+        """I, the length of the vocabulary."""
+
+        factors: int
+        """F, the width of the catalog's frozen item factors."""
+
+        width: int = 64
+        heads: int = 4
+        layers: int = 2
+        repeat_heads: int = 8
+        dropout: float = 0.1
+
+        def __post_init__(self) -> None:
+            if self.width % self.heads:
+                raise ValueError(f"width is {self.width} but heads is {self.heads}; the heads share the width evenly")
+
+    factors_IF: Tensor
+    age_edges_A: Tensor
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        width = config.width
+        # frozen: free item embeddings overfit on the purchases of a few thousand users
+        self.register_buffer("factors_IF", torch.zeros(config.items, config.factors))
+        self.register_buffer("age_edges_A", torch.tensor(AGE_EDGES), persistent=False)
+        self.item_in = nn.Linear(config.factors, width)
+        self.item_out = nn.Linear(config.factors, width, bias=False)
+        self.item_bias_I = nn.Parameter(torch.zeros(config.items))
+        self.age = nn.Embedding(len(AGE_EDGES) + 1, width)
+        self.place = nn.Embedding(BASKETS, width)
+        self.size = nn.Linear(1, width)
+        self.user = nn.Parameter(torch.zeros(1, 1, width))
+        layer = nn.TransformerEncoderLayer(
+            width, config.heads, 2 * width, config.dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+        self.repeat_strength = nn.Linear(width, config.repeat_heads)
+        self.repeat_mix = nn.Linear(width, config.repeat_heads)
+        self.repeat_first = nn.Linear(width, 1)
+        for embedding in (self.age, self.place):
+            nn.init.normal_(embedding.weight, std=0.02)
+        nn.init.constant_(self.repeat_mix.bias, 0.5)
+
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The user's state h_u, (B, D), and the baskets' outputs, (B, L, D)."""
+        width = self.config.width
+        requests = len(batch.ages_BL)
+        factors_BEF = self.factors_IF[batch.events_BE]
+        sums_BLF = torch.zeros(requests, BASKETS + 1, self.config.factors).index_put(
+            (torch.arange(requests)[:, None].expand_as(batch.baskets_BE), batch.baskets_BE),
+            factors_BEF,
+            accumulate=True,
+        )[:, :BASKETS]
+        sizes_BL = torch.zeros(requests, BASKETS + 1).scatter_add(
+            1, batch.baskets_BE, torch.ones_like(batch.baskets_BE, dtype=torch.float32)
+        )[:, :BASKETS]
+        baskets_BLD = self.item_in(sums_BLF / sizes_BL.clamp_min(1).unsqueeze(-1).sqrt())
+        ages_BL = torch.bucketize(batch.ages_BL, self.age_edges_A, right=True)
+        tokens_BLD = (
+            baskets_BLD
+            + self.age(ages_BL)
+            + self.place(torch.arange(BASKETS))
+            + self.size(torch.log1p(sizes_BL).unsqueeze(-1))
+        )
+        tokens_BLD = torch.cat([self.user.expand(requests, 1, width), tokens_BLD], dim=1)
+        absent_BL = torch.cat([torch.zeros(requests, 1, dtype=torch.bool), batch.ages_BL < 0], dim=1)
+        out_BLD = self.norm(self.encoder(tokens_BLD, src_key_padding_mask=absent_BL))
+        return out_BLD[:, 0], out_BLD[:, 1:]
+
+    def item_vectors(self) -> Tensor:
+        """w_i of every item, (I, D)."""
+        vectors_ID: Tensor = self.item_out(self.factors_IF)
+        return vectors_ID
+
+    def forward(self, batch: Batch, vectors_ID: Tensor | None = None) -> Tensor:
+        """r_transformer, (B, N).
+
+        Args:
+            batch: The requests.
+            vectors_ID: :meth:`item_vectors`, where the caller keeps them between requests.
+        """
+        user_BD, baskets_BLD = self.encode(batch)
+        if vectors_ID is None:
+            wanted_BND = self.item_out(self.factors_IF[batch.items_BN])
+        else:
+            wanted_BND = vectors_ID[batch.items_BN]
+        scores_BN = torch.einsum("bd,bnd->bn", user_BD, wanted_BND) + self.item_bias_I[batch.items_BN]
+        return scores_BN + self._repeat(batch, user_BD, baskets_BLD)
+
+    def _repeat(self, batch: Batch, user_BD: Tensor, baskets_BLD: Tensor) -> Tensor:
+        requests, candidates = batch.items_BN.shape
+        heads = self.config.repeat_heads
+        strength_BLH = torch.nn.functional.softplus(self.repeat_strength(baskets_BLD))
+        padded_BLH = torch.cat([strength_BLH, torch.zeros(requests, 1, heads)], dim=1)
+        index_BEH = batch.baskets_BE.unsqueeze(-1).expand(-1, -1, heads)
+        of_event_BEH = padded_BLH.gather(1, index_BEH)
+        place_BEH = batch.places_BE.unsqueeze(-1).expand(-1, -1, heads)
+        sums_BNH = torch.zeros(requests, candidates + 1, heads).scatter_add(1, place_BEH, of_event_BEH)[:, :candidates]
+        bought_BN = (sums_BNH.sum(dim=-1) > 0).float()
+        mixed_BN = torch.einsum("bnh,bh->bn", torch.log1p(sums_BNH), self.repeat_mix(user_BD))
+        return mixed_BN + bought_BN * self.repeat_first(user_BD)

@@ -1,0 +1,69 @@
+"""Why an item is recommended, in a sentence that the shopper would recognise as true. Pure; reads no model.
+
+Legend: N candidates, H history rows.
+"""
+
+import numpy as np
+
+from shoploop.features.catalog import Catalog
+from shoploop.features.history import History
+from shoploop.features.item import ItemMatrix
+
+OFTEN = 2
+"""Purchases from which on a rhythm is claimed."""
+
+
+def reason(
+    item: int,
+    *,
+    history: History,
+    day: int,
+    items: ItemMatrix,
+    catalog: Catalog,
+    titles: "list[str | None] | tuple[str | None, ...]",
+) -> str:
+    """The reason for one recommended item.
+
+    Args:
+        item: Vocabulary code.
+        history: The user's purchases; rows from ``day`` on are ignored.
+        day: Day of the request, days since 1970-01-01 (UTC).
+        items: Statistics as of ``day``.
+        catalog: Neighbours.
+        titles: By vocabulary code; None where an item has none.
+    """
+    history = history.before(day)
+    days = history.days_H[history.items_H == item]
+    if len(days) > OFTEN:
+        every = max(round((int(days[-1]) - int(days[0])) / (len(days) - 1)), 1)
+        return f"you buy this about every {_days(every)}, last {_ago(day - int(days[-1]))}"
+    if len(days):
+        times = "once" if len(days) == 1 else "twice"
+        return f"you bought this {times}, last {_ago(day - int(days[-1]))}"
+    companion = _companion(item, history, catalog)
+    if companion is not None and titles[companion]:
+        return f"often bought with {titles[companion]}"
+    if items["rate_7"][item] > 1.3 * items["rate_28"][item]:
+        return "popular this week"
+    if items["purchases_28"][item] > 0:
+        return "popular this month"
+    return "new to you"
+
+
+def _companion(item: int, history: History, catalog: Catalog) -> int | None:
+    """The item of the last five baskets that speaks most for this one."""
+    if len(history) == 0:
+        return None
+    last = np.unique(history.days_H)[-5:]
+    recent = history.items_H[history.days_H >= last[0]]
+    speaks = catalog.neighbour_weights_IM[item] * np.isin(catalog.neighbours_IM[item], recent)
+    best = int(speaks.argmax())
+    return int(catalog.neighbours_IM[item, best]) if speaks[best] > 0 else None
+
+
+def _days(count: int) -> str:
+    return "day" if count == 1 else f"{count} days"
+
+
+def _ago(days: int) -> str:
+    return "yesterday" if days == 1 else f"{days} days ago"

@@ -1,0 +1,198 @@
+"""The training loop: list-wise loss, early stopping, the same bytes under the same seed.
+
+First each module learns alone, so that either can serve alone; then α and both modules learn together.
+
+Legend: B requests, N candidates.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shoploop.models.fusion import FusedModel, Scores
+from shoploop.models.inputs import Batch, ModelInput, collate
+from shoploop.sample_set import SampleSet
+
+Progress = Callable[[float, float, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    epochs: int = 4
+    """Passes in which each module learns alone."""
+
+    joint_epochs: int = 1
+    """Passes after that in which α and both modules learn together."""
+
+    learning_rate: float = 1e-3
+    joint_learning_rate: float = 3e-4
+    alpha_learning_rate: float = 3e-2
+    weight_decay: float = 1e-2
+    batch_requests: int = 32
+    own_loss_share: float = 0.5
+    """Weight of each module's own loss while they learn together; at 0 the modules would no longer serve alone."""
+
+    seed: int = 0
+
+
+@dataclass
+class Curves:
+    """What a training went through, per epoch."""
+
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def listwise_loss(scores_BN: Tensor, labels_BN: Tensor, mask_BN: Tensor, weights_BN: Tensor) -> Tensor:
+    """Cross-entropy between the softmax over a request's candidates and its bought items, each counting alike.
+
+    Args:
+        scores_BN: Logits.
+        labels_BN: 1 where bought.
+        mask_BN: False pads.
+        weights_BN: What each sample counts, 1 by default; a request's positives are weighted against each other and a
+            negative by its share in the softmax's sum.
+
+    Returns:
+        The mean over requests with a positive. Listwise softmax as in Cao et al. 2007 (ListNet), top one.
+    """
+    # a weight w on a candidate is the same as having it w times in the list
+    logits_BN = scores_BN + torch.log(weights_BN.clamp_min(1e-6))
+    logits_BN = logits_BN.masked_fill(~mask_BN, -torch.inf)
+    log_chance_BN = scores_BN - torch.logsumexp(logits_BN, dim=1, keepdim=True)
+    wanted_BN = labels_BN * weights_BN * mask_BN
+    totals_B = wanted_BN.sum(dim=1)
+    some_B = totals_B > 0
+    loss_B = -(wanted_BN * log_chance_BN.masked_fill(~mask_BN, 0.0)).sum(dim=1) / totals_B.clamp_min(1e-6)
+    # long baskets say more about their user, though less than in proportion
+    count_B = torch.sqrt((labels_BN * mask_BN).sum(dim=1)) * some_B
+    return (loss_B * count_B).sum() / count_B.sum().clamp_min(1e-6)
+
+
+def model_input(samples: SampleSet, request: int) -> ModelInput:
+    """One request of a set as the models read it."""
+    rows = samples.rows(request)
+    return ModelInput(
+        items_N=samples.items_R[rows], features_NK=samples.features_RK[rows], sequence=samples.sequence(request)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledBatch:
+    batch: Batch
+    labels_BN: Tensor
+    weights_BN: Tensor
+
+
+def batches(samples: SampleSet, order: "np.ndarray[Any, np.dtype[np.int64]]", size: int) -> Iterator[LabelledBatch]:
+    """The requests in this order, ``size`` at a time."""
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        batch = collate([model_input(samples, int(q)) for q in chosen])
+        labels_BN = torch.zeros(batch.mask_BN.shape)
+        weights_BN = torch.ones(batch.mask_BN.shape)
+        for b, q in enumerate(chosen):
+            low, high = samples.offsets_Q1[q], samples.offsets_Q1[q + 1]
+            labels_BN[b, : high - low] = torch.from_numpy(samples.labels_R[low:high].astype(np.float32))
+            if samples.weights_R is not None:
+                weights_BN[b, : high - low] = torch.from_numpy(samples.weights_R[low:high])
+        yield LabelledBatch(batch=batch, labels_BN=labels_BN, weights_BN=weights_BN)
+
+
+def _losses(scores: Scores, labelled: LabelledBatch) -> tuple[Tensor, Tensor, Tensor]:
+    rest = (labelled.labels_BN, labelled.batch.mask_BN, labelled.weights_BN)
+    return (
+        listwise_loss(scores.dnn_BN, *rest),
+        listwise_loss(scores.transformer_BN, *rest),
+        listwise_loss(scores.fused_BN, *rest),
+    )
+
+
+def fit(
+    model: FusedModel,
+    train: SampleSet,
+    validation: SampleSet,
+    config: TrainConfig,
+    *,
+    progress: Progress = lambda done, total, what: None,
+    after_alone: Callable[[FusedModel], None] = lambda model: None,
+) -> Curves:
+    """Trains the model in place and leaves it at its best epoch by the validation loss of the fused score.
+
+    Args:
+        model: Fresh, with factors and standardisation set.
+        train: Samples to learn from; at least one request with a positive.
+        validation: Samples that decide which epoch is kept; may be empty, then it is the last.
+        config: Epochs and step sizes.
+        progress: Told (epochs done, epochs in all, "epochs").
+        after_alone: Called once between the two phases with the model as it then is.
+    """
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng(config.seed)
+    curves = Curves()
+    total = config.epochs + config.joint_epochs
+    best: tuple[float, dict[str, Tensor]] | None = None
+    for epoch in range(total):
+        started = time.perf_counter()
+        joint = epoch >= config.epochs
+        if epoch in (0, config.epochs):
+            optimiser, schedule = _optimiser(model, config, joint, len(train))
+        if joint and epoch == config.epochs:
+            after_alone(model)
+        model.train()
+        sums = np.zeros(3)
+        for labelled in batches(train, rng.permutation(len(train)), config.batch_requests):
+            dnn, transformer, fused = _losses(model(labelled.batch), labelled)
+            loss = fused + config.own_loss_share * (dnn + transformer) if joint else dnn + transformer
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            sums += [dnn.item(), transformer.item(), fused.item()]
+        steps = max(-(-len(train) // config.batch_requests), 1)
+        row = {"epoch": epoch + 1, "phase": "together" if joint else "alone", "alpha": model.alpha}
+        row["train_loss"] = dict(zip(("dnn", "transformer", "fused"), (sums / steps).tolist(), strict=True))
+        if len(validation):
+            row["validation_loss"] = validation_loss(model, validation)
+            if joint and (best is None or row["validation_loss"]["fused"] < best[0]):
+                best = row["validation_loss"]["fused"], copy.deepcopy(model.state_dict())
+        row["seconds"] = time.perf_counter() - started
+        curves.epochs.append(row)
+        progress(epoch + 1, total, "epochs")
+    if best is not None:
+        model.load_state_dict(best[1])
+    return curves
+
+
+def _optimiser(
+    model: FusedModel, config: TrainConfig, joint: bool, requests: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    rate = config.joint_learning_rate if joint else config.learning_rate
+    others = [p for name, p in model.named_parameters() if name != "alpha_logits"]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": others, "lr": rate, "weight_decay": config.weight_decay},
+            {"params": [model.alpha_logits], "lr": config.alpha_learning_rate, "weight_decay": 0.0},
+        ]
+    )
+    epochs = config.joint_epochs if joint else config.epochs
+    steps = max(epochs * -(-requests // config.batch_requests), 1)
+    return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=rate * 0.05)
+
+
+def validation_loss(model: FusedModel, samples: SampleSet, batch_requests: int = 64) -> dict[str, float]:
+    """The three losses on these samples, without dropout."""
+    model.eval()
+    sums, seen = np.zeros(3), 0
+    with torch.inference_mode():
+        for labelled in batches(samples, np.arange(len(samples)), batch_requests):
+            size = len(labelled.labels_BN)
+            sums += [size * loss.item() for loss in _losses(model(labelled.batch), labelled)]
+            seen += size
+    return dict(zip(("dnn", "transformer", "fused"), (sums / max(seen, 1)).tolist(), strict=True))
