@@ -4,7 +4,7 @@ Dots with intervals rather than bars where a number is an estimate: a bar says t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shoploop.report.drawing import Draw, Spec
@@ -187,11 +187,28 @@ def bars(
     return draw
 
 
-def lines(points: Sequence[tuple[float, float]], *, x: str) -> Draw:
-    """One curve of (x, y) points, the last value written at its end."""
-    values = [{"x": a, "y": b} for a, b in points]
-    ends = [min(a for a, _ in points), max(a for a, _ in points)]
-    digits = _digits([b for _, b in points])
+def lines(curves: Mapping[str, Sequence[tuple[float, float]]], *, x: str) -> Draw:
+    """Curves of (x, y) points by name; each ends in its name and last value. At most four, the first stands out."""
+    everything = [point for points in curves.values() for point in points]
+    ends = [min(a for a, _ in everything), max(a for a, _ in everything)]
+    low, high = _padded([b for _, b in everything])
+    digits = _digits([b for _, b in everything])
+    height = 150
+    inks = {"domain": list(curves), "range": ["var(--ours)", "var(--simple)", "var(--incumbent)", "var(--learned)"]}
+    layer: list[Spec] = [
+        {"mark": {"type": "line", "strokeWidth": 2, "strokeJoin": "round"}},
+        {"mark": {"type": "point", "filled": True, "size": 34, "opacity": 1}},
+    ]
+    marks = _spread([(high - points[-1][1]) / (high - low) * height for points in curves.values()])
+    for (name, points), at in zip(curves.items(), marks, strict=True):
+        layer.append(
+            {
+                "data": {"values": [{"text": f"{name} {points[-1][1]:.{digits + 1}f}".strip(), "x": points[-1][0]}]},
+                "mark": {"type": "text", "align": "left", "dx": 9, "y": at},
+                "encoding": {"text": {"field": "text", "type": "nominal"}, "y": None, "color": None},
+            }
+        )
+    values = [{"x": a, "y": b, "curve": name} for name, points in curves.items() for a, b in points]
     encoding = {
         "x": {
             "field": "x",
@@ -203,24 +220,17 @@ def lines(points: Sequence[tuple[float, float]], *, x: str) -> Draw:
         "y": {
             "field": "y",
             "type": "quantitative",
-            "scale": {"domain": _padded([b for _, b in points]), "nice": False, "zero": False},
+            "scale": {"domain": [low, high], "nice": False, "zero": False},
             "axis": {"title": None, "format": f".{digits}f", "tickCount": 4, "grid": True},
         },
+        "color": {"field": "curve", "type": "nominal", "scale": inks, "legend": None},
     }
 
     def draw(width: int) -> Spec:
-        return _plain(width, 150, left=52, right=56) | {
+        return _plain(width, height, left=46, right=56 if len(curves) == 1 else 112) | {
             "data": {"values": values},
             "encoding": encoding,
-            "layer": [
-                {"mark": {"type": "line", "color": "var(--ours)", "strokeWidth": 2, "strokeJoin": "round"}},
-                {"mark": {"type": "point", "filled": True, "color": "var(--ours)", "size": 34, "opacity": 1}},
-                {
-                    "data": {"values": values[-1:]},
-                    "mark": {"type": "text", "align": "left", "dx": 9},
-                    "encoding": {"text": {"field": "y", "format": f".{digits + 1}f"}},
-                },
-            ],
+            "layer": layer,
         }
 
     return draw
@@ -339,6 +349,15 @@ def _padded(values: Sequence[float]) -> list[float]:
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     air = (high - low) * 0.06 or abs(high) * 0.1 or 0.1
     return [low - air, high + air]
+
+
+def _spread(places: Sequence[float], apart: float = 15) -> list[float]:
+    """The same places in pixels, moved down as far as texts there need to stand clear of each other."""
+    moved = list(places)
+    last = -math.inf
+    for index in sorted(range(len(places)), key=lambda i: places[i]):
+        moved[index] = last = max(places[index], last + apart)
+    return moved
 
 
 def _digits(values: Sequence[float]) -> int:

@@ -1,7 +1,5 @@
 """How the version came to know what it knows: candidates, training, the mix of its two networks, and its features."""
 
-from collections.abc import Iterable
-
 from markupsafe import Markup
 
 from shoploop.report import charts, frame, words
@@ -9,6 +7,8 @@ from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
 
 TOP_FEATURES = 15
+_NETWORKS = {"dnn": "DNN", "transformer": "Transformer", "fused": "both fused"}
+_CURVES = {"train": "training"}
 
 
 def candidates(run: RunFolder) -> frame.Section:
@@ -71,31 +71,32 @@ def fusion(run: RunFolder) -> frame.Section:
 
 def training(run: RunFolder) -> frame.Section:
     """Curves over the epochs."""
-    document = run.part("training")
-    curves = _curves(document)
-    if not curves:
+    panels = _panels(run.part("training"))
+    if not panels:
         return frame.missing("training", "How it was trained", "The training report has no curves.")
-    panels = [
+    drawn = [
         figure(
-            charts.lines(points, x="epoch"),
-            title=_curve_title(name),
-            caption=_curve_hint(name),
-            label=f"{_curve_title(name)} from {words.decimal(points[0][1])} to {words.decimal(points[-1][1])}.",
+            charts.lines(curves, x="epoch"),
+            title=title,
+            caption=_hint(title),
+            label=f"{title}: " + "; ".join(f"{name} ends at {words.decimal(c[-1][1])}" for name, c in curves.items()),
         )
-        for name, points in curves.items()
-        if len(points) > 1 and not name.endswith("seconds")
+        for title, curves in panels.items()
+        if title != "Seconds" and max(map(len, curves.values())) > 1
     ]
-    columns = [frame.Column(title="Epoch", numeric=True)]
-    columns += [frame.Column(title=_curve_title(name), numeric=True, hint=_curve_hint(name)) for name in curves]
-    epochs = sorted({x for points in curves.values() for x, _ in points})
-    values = {name: dict(points) for name, points in curves.items()}
-    rows = [frame.Row(cells=[f"{x:g}", *(words.decimal(values[name].get(x)) for name in curves)]) for x in epochs]
+    columns, cells = [frame.Column(title="Epoch", numeric=True)], []
+    for title, curves in panels.items():
+        for name, points in curves.items():
+            columns.append(frame.Column(title=f"{title} {name}".strip(), numeric=True, hint=_hint(title)))
+            cells.append(dict(points))
+    epochs = sorted({x for values in cells for x in values})
+    rows = [frame.Row(cells=[f"{x:g}", *(words.decimal(values.get(x)) for values in cells)]) for x in epochs]
     return frame.Section(
         id="training",
         title="How it was trained",
-        lead="One point for each pass over the samples.",
+        lead="One point for each pass over the samples. Validation that rises while training falls: learnt by heart.",
         body=frame.join(
-            *([frame.render("grid.html", items=panels)] if panels else []),
+            *([frame.render("grid.html", items=drawn)] if drawn else []),
             frame.fold("The curves as numbers", frame.table("Training by epoch", columns, rows)),
         ),
     )
@@ -133,37 +134,37 @@ def features(run: RunFolder) -> frame.Section:
     )
 
 
-def _curves(document: Json) -> dict[str, list[tuple[float, float]]]:
-    """Every number that training reports once an epoch, by its name."""
-    epochs: list[Json] = next(
-        (document[key] for key in ("epochs", "curves", "history") if isinstance(document.get(key), list)), []
-    )
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for index, row in enumerate(epochs, start=1):
-        for name, value in _numbers(row):
-            curves.setdefault(name, []).append((float(row.get("epoch", index)), value))
-    return curves
+def _panels(document: Json) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Chart title -> curve name -> points, from every number that training reports once an epoch.
+
+    A network's losses in training and validation belong together; other groups stay as they are reported.
+    """
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for index, row in enumerate(document.get("epochs") or [], start=1):
+        for key, value in row.items():
+            for inner, number in value.items() if isinstance(value, dict) else [("", value)]:
+                if key in ("epoch", "phase") or not words.is_number(number):
+                    continue
+                if inner and key.endswith("_loss"):
+                    title, curve = f"Loss, {_NETWORKS.get(inner, words.plain(inner))}", key.removesuffix("_loss")
+                else:
+                    title, curve = "α" if key == "alpha" else words.plain(key).replace("ndcg", "NDCG"), inner
+                panels.setdefault(title, {}).setdefault(_CURVES.get(curve, curve), []).append(
+                    (float(row.get("epoch", index)), float(number))
+                )
+    losses_first = sorted(panels, key=lambda title: not title.startswith("Loss"))
+    return {title: dict(sorted(panels[title].items(), reverse=True)) for title in losses_first}
 
 
-def _numbers(row: Json) -> Iterable[tuple[str, float]]:
-    for name, value in row.items():
-        if name not in ("epoch", "step") and words.is_number(value):
-            yield name, float(value)
-
-
-def _curve_title(name: str) -> str:
-    return words.plain(name).replace("Ndcg", "NDCG").replace("ndcg", "NDCG")
-
-
-def _curve_hint(name: str) -> str:
-    lowered = name.lower()
+def _hint(title: str) -> str:
+    lowered = title.lower()
     if "loss" in lowered:
-        return "lower is better"
-    if "seconds" in lowered:
+        return "nats a visit, lower is better"
+    if lowered == "seconds":
         return "s, lower is better"
-    if any(metric.split("@")[0] in lowered for metric in words.METRICS):
-        return "0 to 1, higher is better"
-    return "share of the DNN, 0 to 1" if "alpha" in lowered else ""
+    if title == "α":
+        return "share of the DNN, 0 to 1"
+    return "higher is better" if any(name.split("@")[0] in lowered for name in words.METRICS) else ""
 
 
 def further(run: RunFolder, name: str) -> Markup:

@@ -13,7 +13,9 @@ _ACTIONS = {"warned": "warn", "dropped": "warn"}
 def quality(run: RunFolder) -> frame.Section:
     """Expectations: the broken ones with examples, then all of them."""
     document = run.part("validation")
-    found: list[Json] = document["expectations"]
+    found = run.expectations
+    if not found:
+        return frame.missing("quality", "Is the data as expected", "The validation names no expectations.")
     broken = [e for e in found if not e["passed"]]
     stops = [e for e in broken if _severity(e) == "stop"]
     tone = "bad" if stops else "warn" if broken else "good"

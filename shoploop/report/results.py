@@ -16,7 +16,9 @@ ALL = ("ndcg@10", "recall@10", "precision@10", "f1@10", "hit@10", "auc")
 def alternatives(run: RunFolder) -> frame.Section:
     """Every method with its interval, the differences that count, and the whole table."""
     evaluation = run.part("evaluation")
-    methods: dict[str, Json] = evaluation["methods"]
+    methods = run.methods
+    if not methods:
+        return frame.missing("results", "Against the alternatives", "The evaluation names no methods.")
     parts = [_legend(methods), _forest(methods, [m for m in MAIN if _has(methods, m)])]
     if comparisons := evaluation.get("comparisons"):
         parts += [frame.render("heading.html", text="Differences, shopper by shopper"), _comparisons(comparisons)]
@@ -38,7 +40,7 @@ def slices(run: RunFolder) -> frame.Section:
     if not found:
         return frame.missing("slices", "For whom it works", "The evaluation has no slices.")
     metric = _slice_metric(found)
-    rival = simple_best(evaluation, metric) or "popular"
+    rival = simple_best(run.methods, metric) or "popular"
     pair = [name for name in ("fused", rival) if any(name in s.get("methods", {}) for s in found.values())]
     rows, said = [], []
     for name, part in found.items():

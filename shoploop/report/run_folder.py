@@ -63,6 +63,18 @@ class RunFolder:
         return next((step for step in self.steps if step.get("state") == "failed"), None)
 
     @property
+    def methods(self) -> dict[str, Json]:
+        """The evaluated methods' scores; empty where there is no evaluation."""
+        found = self.documents.get("evaluation", {}).get("methods")
+        return {k: v for k, v in found.items() if isinstance(v, dict)} if isinstance(found, dict) else {}
+
+    @property
+    def expectations(self) -> list[Json]:
+        """The validated expectations; empty where there is no validation."""
+        found = self.documents.get("validation", {}).get("expectations")
+        return [e for e in found if isinstance(e, dict)] if isinstance(found, list) else []
+
+    @property
     def version(self) -> str | None:
         """Id of the trained version."""
         if "manifest" not in self.documents:

@@ -1,7 +1,6 @@
 """What the page says first: may this version serve, in words that need no glossary, and the gate's numbers for it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
@@ -28,9 +27,8 @@ class Verdict:
 def verdict(run: RunFolder) -> Verdict:
     """Read the run's end from its steps, its gate and its validation."""
     gate, failed = run.documents.get("gate"), run.failed_step
-    validation = run.documents.get("validation", {})
     if failed is not None:
-        return _failed(run, failed, validation)
+        return _failed(run, failed)
     if gate is None:
         return Verdict(
             state="Incomplete",
@@ -38,7 +36,7 @@ def verdict(run: RunFolder) -> Verdict:
             headline="This run has not come to a verdict",
             sentence=f"{run.missing.get('gate', '')} Start it again: the steps that are done are reused.".strip(),
         )
-    gain = _in_shop_words(run.documents.get("evaluation", {}), str(gate.get("against") or ""))
+    gain = _in_shop_words(run.methods, str(gate.get("against") or ""))
     if gate.get("passed") is True:
         return Verdict(
             state="Passed the gate",
@@ -107,9 +105,8 @@ def gate(run: RunFolder) -> frame.Section:
     )
 
 
-def simple_best(evaluation: Json, metric: str) -> str | None:
+def simple_best(methods: dict[str, Json], metric: str) -> str | None:
     """Name of the simple baseline that does best on ``metric``."""
-    methods = evaluation.get("methods") or {}
     simple = [n for n in methods if words.method(n).kind == "simple" and words.is_number(methods[n].get(metric))]
     return max(simple, key=lambda name: float(methods[name][metric]), default=None)
 
@@ -137,15 +134,15 @@ def _gate_facts(document: Json) -> list[frame.Fact]:
     ]
 
 
-def _failed(run: RunFolder, step: Json, validation: Json) -> Verdict:
+def _failed(run: RunFolder, step: Json) -> Verdict:
     name = str(step.get("name"))
-    broken = [e for e in validation.get("expectations") or [] if not e.get("passed") and _stops(e)]
+    broken = [e for e in run.expectations if not e.get("passed") and _stops(e)]
     if name == "validate_data" and broken:
         return Verdict(
             state="Stopped by the data",
             tone="bad",
             headline="The data broke what is expected of it, so nothing was trained",
-            sentence=f"{len(broken)} of {len(validation['expectations'])} expectations stopped the run; "
+            sentence=f"{len(broken)} of {len(run.expectations)} expectations stopped the run; "
             "the failing rows are shown below. What serves now goes on serving.",
         )
     error = str(step.get("error") or "").strip()
@@ -161,13 +158,12 @@ def _stops(expectation: Json) -> bool:
     return str(expectation.get("severity", "")).lower() == "stop"
 
 
-def _in_shop_words(evaluation: Json, against: str) -> str:
+def _in_shop_words(methods: dict[str, Json], against: str) -> str:
     """How many of ten shown products are bought, and what the compared method reaches; empty where not measured."""
-    methods = evaluation.get("methods") or {}
     ours = methods.get("fused", {}).get("precision@10")
     if not words.is_number(ours):
         return ""
-    other_name = against if against in methods else simple_best(evaluation, "precision@10")
+    other_name = against if against in methods else simple_best(methods, "precision@10")
     other = methods.get(other_name, {}).get("precision@10") if other_name else None
     begin = f"Of every 10 products it shows, shoppers buy {words.decimal(ours * 10, 1)}"
     if other_name is None or not words.is_number(other):
@@ -197,14 +193,13 @@ def _basis(run: RunFolder) -> str:
 
 
 def _quality_facts(run: RunFolder) -> list[frame.Fact]:
-    evaluation: dict[str, Any] = run.documents.get("evaluation", {})
-    methods = evaluation.get("methods") or {}
+    methods = run.methods
     ours = methods.get("fused", {})
     facts = []
     for name in ("hit@10", "ndcg@10", "recall@10"):
         if not words.is_number(ours.get(name)):
             continue
-        best = simple_best(evaluation, name)
+        best = simple_best(methods, name)
         note = f"{words.method(best).title} {_value(name, methods[best][name])}; higher is better" if best else ""
         title = "Visits with something bought of the ten" if name == "hit@10" else words.metric(name).title
         facts.append(frame.Fact(title=title, value=_value(name, ours[name]), note=note))

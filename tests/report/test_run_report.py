@@ -1,0 +1,266 @@
+"""The page of a run: complete, partial, failed, hostile."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from markupsafe import Markup
+from report_runs import complete_run, evaluation, example, expectation, run_record, steps, write
+
+from shoploop.errors import NotFound
+from shoploop.report import build, drawing
+from shoploop.report.run_folder import DOCUMENTS
+from shoploop.report.run_report import SECTIONS
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: its tags, ids and text."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "br", "img", "input"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+    def attributes(self, name: str) -> list[str]:
+        return [attributes[name] or "" for _, attributes in self.tags if name in attributes]
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory) -> Path:
+    return complete_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def page(complete) -> Page:
+    return Page(build(complete))
+
+
+def test_a_complete_run_fills_every_section(page):
+    sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert sections == [id for id, _, _ in SECTIONS]
+    assert "warn" not in [a.get("class") for t, a in page.tags if t == "p"]
+    assert "not in the form" not in page.text
+
+
+def test_the_verdict_comes_first_and_in_shop_words(page):
+    (headline,) = [i for i, (tag, _) in enumerate(page.tags) if tag == "h1"]
+    assert headline < min(i for i, (tag, _) in enumerate(page.tags) if tag == "section")
+    assert (
+        "Of every 10 products it shows, shoppers buy 1.9, against 1.6 with what each has bought most lately"
+        in page.text
+    )
+    assert "Passed the gate" in page.text
+
+
+def test_the_page_names_no_address_and_runs_no_script(complete, page):
+    html = (complete / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|//[a-z]|url\(|@import", html)
+    assert {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object", "use", "image"} == set()
+    assert [a for _, attributes in page.tags for a in attributes if a.startswith("on")] == []
+    assert all(href.startswith("#") for href in page.attributes("href"))
+    policy = [a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+
+
+def test_every_link_of_the_contents_has_its_section_and_no_id_stands_twice(page):
+    ids = page.attributes("id")
+    assert len(ids) == len(set(ids))
+    assert {href[1:] for href in page.attributes("href")} <= set(ids)
+
+
+def test_every_chart_says_what_it_shows_to_who_cannot_see_it(page):
+    charts = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert len(charts) > 10
+    assert all(chart["role"] == "img" and len(chart["aria-label"] or "") > 10 for chart in charts)
+
+
+def test_every_table_has_a_caption_and_headers_with_scope(page):
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("caption") == tags.count("table") > 5
+    assert all(attributes.get("scope") in ("row", "col") for tag, attributes in page.tags if tag == "th")
+
+
+def test_report_json_holds_the_numbers_as_the_steps_wrote_them(complete, page):
+    report = json.loads((complete / "report.json").read_bytes())
+    for name, (_, file) in DOCUMENTS.items():
+        if (complete / file).exists():
+            assert report[name] == json.loads((complete / file).read_bytes()), name
+    run = json.loads((complete / "run.json").read_bytes())
+    assert {key: report[key] for key in run} == run
+    assert report["missing"] == {}
+
+
+@pytest.mark.parametrize("shown", ["0.2362", "0.228–0.244", "63.7%", "+0.0317", "1,469,307", "5 min 53 s", "α = 0.617"])
+def test_the_page_shows_the_number(page, shown):
+    assert shown in page.text
+
+
+def test_the_same_run_gives_the_same_bytes(complete):
+    first = build(complete).read_bytes()
+    assert build(complete).read_bytes() == first
+
+
+HOSTILE = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}</svg>"
+
+
+def test_hostile_texts_stay_texts_wherever_they_come_from(tmp_path):
+    run = complete_run(tmp_path)
+    found = evaluation() | {"examples": [example(HOSTILE, 0, recent=[HOSTILE], truth=[HOSTILE])]}
+    found["examples"][0]["recommended"] = [
+        {"item": "1", "title": HOSTILE, "score": 1.0, "reason": HOSTILE, "bought": True}
+    ]
+    found["feature_importance"] = [{"feature": HOSTILE, "ndcg@10_drop": 0.1}]
+    found["slices"] = {HOSTILE: next(iter(found["slices"].values()))}
+    found["candidates"]["by_source"] = {HOSTILE: 0.5}
+    found["methods"][HOSTILE] = found["methods"]["dnn"]
+    write(run, "evaluation/evaluation.json", found)
+    broken = expectation("items.title", HOSTILE, 20_000, examples=[{HOSTILE: HOSTILE}])
+    write(run, "validation/validation.json", {"verdict": "warned", "expectations": [broken]})
+    write(run, "run.json", run_record(name=HOSTILE, spec=HOSTILE, versions={HOSTILE: HOSTILE}))
+
+    page = Page(build(run))
+
+    assert {tag for tag, _ in page.tags} & {"script", "img"} == set()
+    assert page.attributes("onerror") == []
+    assert page.text.count("<script>alert('x')</script>") > 8
+    assert "{{ 7 * 7 }}" in page.text
+
+
+def test_without_its_documents_a_section_says_so_and_the_rest_is_there(tmp_path, undrawn):
+    run = complete_run(tmp_path)
+    (run / "model/training.json").unlink()
+
+    page = Page(build(run))
+
+    assert "The step train_fused ended well, but: There is no model/training.json." in page.text
+    assert "Of every 10 products it shows" in page.text
+    assert json.loads((run / "report.json").read_bytes())["missing"].keys() == {"training"}
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leaves the charts' marks out, which is where the time goes."""
+    monkeypatch.setattr(drawing, "svg", lambda spec, label: Markup("<svg></svg>"))
+
+
+@pytest.mark.parametrize("file", [file for _, file in DOCUMENTS.values()])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"methods": 3, "tables": [], "expectations": {"a": 1}}'])
+def test_a_document_of_another_form_costs_its_sections_only(tmp_path, undrawn, file, content):
+    run = complete_run(tmp_path)
+    (run / file).parent.mkdir(exist_ok=True)
+    (run / file).write_text(content)
+
+    page = Page(build(run))
+
+    assert "Time and memory" in page.text
+    assert "5 min 53 s in all" in page.text
+
+
+def failed_at(name: str, error: str) -> list[dict]:
+    names = [step["name"] for step in steps()]
+    states = ["done"] * names.index(name) + ["failed"] + ["waiting"] * len(names)
+    found = [step | {"state": state} for step, state in zip(steps(), states, strict=False)]
+    found[names.index(name)]["error"] = error
+    return found
+
+
+def test_a_run_that_the_data_stopped_shows_the_rows_that_did_it(tmp_path):
+    write(tmp_path, "run.json", run_record(steps=failed_at("validate_data", "users are missing")))
+    rows = [{"user": None, "item": "anvil", "quantity": 1}]
+    broken = expectation(
+        "interactions.user_filled", "every row names a user", 7, severity="Stop", passed=False, examples=rows
+    )
+    write(tmp_path, "validation/validation.json", {"verdict": "failed", "expectations": [broken]})
+
+    page = Page(build(tmp_path))
+
+    assert "The data broke what is expected of it, so nothing was trained" in page.text
+    assert "anvil" in page.text
+    assert "The step train_fused was not reached, because validate_data failed: users are missing" in page.text
+
+
+def test_a_run_that_failed_names_the_step_and_its_error(tmp_path):
+    write(tmp_path, "run.json", run_record(steps=failed_at("train_fused", "The loss is not finite.")))
+
+    page = Page(build(tmp_path))
+
+    assert "The run failed at the step “Train”" in page.text
+    assert "The loss is not finite." in page.text
+
+
+def test_a_refused_version_is_no_success(tmp_path, undrawn):
+    run = complete_run(tmp_path)
+    gate = json.loads((run / "gate/gate.json").read_bytes())
+    write(run, "gate/gate.json", gate | {"passed": False, "reason": "It is worse than decay."})
+
+    page = Page(build(run))
+
+    assert "Refused by the gate" in page.text
+    assert "It is worse than decay. The version is kept, and what served before goes on serving." in page.text
+
+
+def test_steps_that_were_reused_are_called_so(tmp_path, undrawn):
+    run = complete_run(tmp_path)
+    write(run, "run.json", run_record(steps=[step | {"state": "reused", "peak_rss_bytes": 0} for step in steps()]))
+
+    page = Page(build(run))
+
+    assert "8 of 8 steps reused" in page.text
+    assert "2 min 23 s when it ran" in page.text
+
+
+def test_an_empty_folder_gets_a_page_too(tmp_path):
+    page = Page(build(tmp_path))
+    assert "This run has not come to a verdict" in page.text
+    assert "There is no run.json." in page.text
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(NotFound, match=r"There is no run folder .*nowhere"):
+        build(tmp_path / "nowhere")
+
+
+def test_numbers_that_json_does_not_know_become_null(tmp_path, undrawn):
+    run = complete_run(tmp_path)
+    text = (run / "evaluation/evaluation.json").read_text()
+    (run / "evaluation/evaluation.json").write_text(text.replace("0.6172", "NaN"))
+
+    build(run)
+
+    assert (
+        json.loads((run / "report.json").read_text(), parse_constant=pytest.fail)["evaluation"]["alpha"]["items"]
+        is None
+    )
+
+
+def test_optional_steps_appear_when_they_were_run(tmp_path, undrawn):
+    run = complete_run(tmp_path)
+    write(run, "augmentation/augmentation.json", {"virtual_rows": 1200, "decision": "use"})
+
+    page = Page(build(run))
+
+    assert "augmentation" in page.attributes("id")
+    assert "1200" in page.text
