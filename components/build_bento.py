@@ -12,6 +12,7 @@ def build_bento(
     bento: dsl.Output[dsl.Artifact],
     item_fields: list = ["title"],
     deadline_milliseconds: int = 100,
+    max_age_days: int = 7,
 ):
     """Package the version as a Bento: what it writes is what serves.
 
@@ -23,6 +24,7 @@ def build_bento(
         bento: The Bento and its digest.
         item_fields: Columns of the items table that answers carry.
         deadline_milliseconds: After this long the predictor answers with what it has.
+        max_age_days: Data older than this makes the predictor answer as of the day after the data's last.
     """
     from pathlib import Path
 
@@ -30,7 +32,10 @@ def build_bento(
 
     report = run_step(
         "build_bento",
-        settings={"serving": {"itemFields": item_fields, "deadlineMilliseconds": int(deadline_milliseconds)}},
+        settings={
+            "serving": {"itemFields": item_fields, "deadlineMilliseconds": int(deadline_milliseconds)},
+            "gate": {"maxAgeDays": int(max_age_days)},
+        },
         inputs={
             "data": Path(data.path),
             "features": Path(features.path),

@@ -48,6 +48,7 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None):
         rules: dict = {},
         item_fields: list = ["title"],
         deadline_milliseconds: int = 100,
+        max_age_days: int = 7,
     ):
         sampling = {
             "surfaces": surfaces,
@@ -97,6 +98,7 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None):
                 verdict=judged.outputs["verdict"],
                 item_fields=item_fields,
                 deadline_milliseconds=deadline_milliseconds,
+                max_age_days=max_age_days,
             ),
         )
 

@@ -362,6 +362,7 @@ def _arguments(run: Run) -> dict[str, Any]:
         "rules": section("gate", "gate"),
         "item_fields": list(spec.serving.item_fields),
         "deadline_milliseconds": spec.serving.deadline_milliseconds,
+        "max_age_days": spec.gate.max_age_days,
     }
 
 

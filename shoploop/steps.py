@@ -21,6 +21,7 @@ from shoploop.api.v1alpha1 import (
     FeaturesSpec,
     GateSpec,
     RecommenderSpec,
+    ServingSpec,
     Spec,
     TrainingSpec,
     ValidationSpec,
@@ -139,7 +140,13 @@ def _build_bento(call: Call) -> dict[str, Any]:
     from shoploop.ranking.bento import build_bento
 
     return build_bento(
-        call.inputs["model"], call.inputs["features"], call.inputs["data"], call.inputs["gate"], call.out
+        call.inputs["model"],
+        call.inputs["features"],
+        call.inputs["data"],
+        call.inputs["gate"],
+        call.out,
+        serving=call.section("serving", ServingSpec),
+        max_age_days=call.section("gate", GateSpec).max_age_days,
     )
 
 
@@ -218,7 +225,7 @@ STEPS: dict[str, Step] = {
             module="shoploop.ranking.bento",
             function=_build_bento,
             inputs=("model", "features", "data", "gate"),
-            settings=("serving.itemFields", "serving.deadlineMilliseconds"),
+            settings=("serving.itemFields", "serving.deadlineMilliseconds", "gate.maxAgeDays"),
             says="Package the version as a Bento",
         ),
     )
