@@ -82,7 +82,7 @@ def load() -> Loaded:
         transactions.height,
         "kept",
         "The source's times carry no zone. They are read as UTC, as they are: sales are rarest from 7 to 10 o'clock, "
-        "as UTC times of American shops would be. A day is a UTC day, so a late evening's visit counts to the next one.",
+        "as UTC times of American shops would be. A day is a UTC day, so a late evening's visit counts to the next.",
     )
     loaded.note(
         "users_without_survey",
