@@ -25,7 +25,7 @@ LIBRARIES = (
 def code_digest(module: str) -> str:
     """sha256 over the sources of ``module`` and all shoploop modules that it reaches, and the libraries' versions."""
     digest = hashlib.sha256()
-    for name, path in sorted(_reachable(module).items()):
+    for name, path in sorted(reachable(module).items()):
         digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
     for library in LIBRARIES:
         digest.update(f"{library}=={_version(library)}\0".encode())
@@ -39,7 +39,7 @@ def _version(library: str) -> str | None:
         return None
 
 
-def _reachable(module: str) -> dict[str, Path]:
+def reachable(module: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:

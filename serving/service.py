@@ -1,0 +1,35 @@
+"""HTTP surface of a recommender: `bentoml serve` in an unpacked Bento, whose folder ranker/ it is loaded from."""
+
+import os
+from pathlib import Path
+
+import bentoml
+from shoploop.ranking.ranker import Ranker
+
+from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
+from shoploop.ranking.http import OnlyJson
+
+FOLDER = "SHOPLOOP_RANKER"
+"""Environment variable: serve the ranker in another folder than the Bento's own."""
+
+
+@bentoml.service(name="recommender", workers=1, threads=2, traffic={"timeout": 10})
+class Recommender:
+    """Recommendations of one shop, with a reason for each."""
+
+    def __init__(self) -> None:
+        self.ranker = Ranker.load(Path(os.environ.get(FOLDER) or Path(__file__).parents[1] / "ranker"))
+        self.ranker.warm_up()
+
+    @bentoml.api(input_spec=RecommendRequest)
+    def recommend(self, **request: object) -> Answer:
+        """The k items that the user is most likely to want, best first."""
+        return self.ranker.recommend(RecommendRequest.model_validate(request))
+
+    @bentoml.api(input_spec=RankRequest)
+    def rank(self, **request: object) -> Answer:
+        """The given items in the order in which the user is likely to want them."""
+        return self.ranker.rank(RankRequest.model_validate(request))
+
+
+Recommender.add_asgi_middleware(OnlyJson)

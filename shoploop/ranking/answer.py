@@ -1,0 +1,77 @@
+"""What is asked of a predictor and what it answers, as JSON over HTTP.
+
+The descriptions become the service's OpenAPI: they are written for who builds a shop's front end.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_ITEMS = 500
+Id = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class RecommendRequest(_Message):
+    """Who wants recommendations."""
+
+    user: Id
+    """Id as in your data. One that is not in it gets what is popular."""
+
+    k: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 10
+    """How many items."""
+
+    surface: Literal["items"] = "items"
+    """What is recommended."""
+
+    shop: Id | None = None
+    """The shop that the user is in; decides what is popular for a user of whom nothing is known."""
+
+    exclude: Annotated[list[Id], Field(max_length=MAX_ITEMS)] = []
+    """Items that must not be recommended, such as those in the basket already."""
+
+
+class RankRequest(_Message):
+    """Whose order a list of items shall have."""
+
+    user: Id
+    """Id as in your data. For one that is not in it, what is popular comes first."""
+
+    items: Annotated[list[Id], Field(min_length=1, max_length=MAX_ITEMS)]
+    """Items to order; one that is named twice is answered once."""
+
+
+class RankedItem(_Message):
+    item: str
+    score: float | None
+    """Larger is better; comparable within one answer. Null for an item that the model does not know."""
+
+    known: bool
+    """False for an item that the model does not know; such items come last, in the order in which they were asked."""
+
+    reason: str | None
+    """Why, in words for the shopper."""
+
+    fields: dict[str, Any]
+    """The item's columns that spec.serving.itemFields names; null where unknown."""
+
+
+class Answer(_Message):
+    request_id: str
+    """Names this answer in feedback and logs."""
+
+    version: str
+    """The model version that answered."""
+
+    as_of: str
+    """The day (ISO 8601, UTC) that features were computed for."""
+
+    method: Literal["fused", "dnn", "frequency", "popularity"]
+    """fused is the whole model. dnn and frequency are its short answers past the deadline; popularity answers for a
+    user of whom nothing is known."""
+
+    items: list[RankedItem]
+    """Best first."""

@@ -1,0 +1,71 @@
+"""What sells, in one shop and everywhere: the answer for a shopper of whom nothing is known.
+
+Counted when a version is packaged, from the same canonical tables that it was trained on.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from shoploop.features.log import purchases
+
+FILE = "popular.parquet"
+WINDOW_DAYS = 28
+KEPT_PER_SHOP = 100
+KEPT_EVERYWHERE = 1000
+"""An answer of the longest kind is full even where a request excludes as many items again."""
+
+EVERYWHERE = ""
+"""Stands for all shops together; no shop has an empty id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Popular:
+    """The best sellers of one shop, best first."""
+
+    items: tuple[str, ...]
+    rates: tuple[float, ...]
+    """Share of the shop's baskets (user and day) of the last 28 days that hold the item."""
+
+
+def write_popularity(interactions: pl.DataFrame, out: Path) -> None:
+    """Counts the last 28 days of the data and writes ``popular.parquet``: shop, item, rate, best sellers first.
+
+    Args:
+        interactions: The canonical table.
+        out: An existing folder.
+    """
+    bought = purchases(interactions).select("user", "item", "day", "shop").unique()
+    last = int(bought["day"].max())  # type: ignore[arg-type]
+    recent = bought.filter(pl.col("day") > last - WINDOW_DAYS)
+    in_shops = recent.filter(pl.col("shop").is_not_null() & (pl.col("shop") != EVERYWHERE))
+    best = [
+        _best(recent.with_columns(shop=pl.lit(EVERYWHERE)), KEPT_EVERYWHERE),
+        _best(in_shops, KEPT_PER_SHOP),
+    ]
+    pl.concat(best).write_parquet(out / FILE, compression="zstd")
+
+
+def _best(rows: pl.DataFrame, kept: int) -> pl.DataFrame:
+    baskets = rows.select("shop", "user", "day").unique().group_by("shop").len("baskets")
+    return (
+        rows.select("shop", "user", "day", "item")
+        .unique()
+        .group_by("shop", "item")
+        .len("count")
+        .join(baskets, on="shop")
+        .select("shop", "item", rate=pl.col("count") / pl.col("baskets"))
+        .sort(["shop", "rate", "item"], descending=[False, True, False])
+        .group_by("shop", maintain_order=True)
+        .head(kept)
+    )
+
+
+def read_popularity(folder: Path) -> dict[str, Popular]:
+    """The best sellers by shop; :data:`EVERYWHERE` is always among them."""
+    table = pl.read_parquet(folder / FILE)
+    return {
+        str(shop): Popular(items=tuple(rows["item"].to_list()), rates=tuple(rows["rate"].to_list()))
+        for (shop,), rows in table.group_by("shop", maintain_order=True)
+    }

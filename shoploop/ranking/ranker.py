@@ -1,0 +1,296 @@
+"""Answers one request: a user's features, candidates, the model, and a reason for each item.
+
+It must not know of HTTP. Features come from where training took them, through the same functions, so that an answer has
+the scores that an offline run computes.
+
+Legend: N candidates.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import polars as pl
+
+from shoploop.artifacts import check_contract, load_version
+from shoploop.features.history import History
+from shoploop.features.log import Float32, Int32
+from shoploop.features.online import OnlineFeatures, OnlineUser
+from shoploop.features.pairs import pair_features
+from shoploop.models.baskets import BasketSequence
+from shoploop.models.fusion import Part
+from shoploop.models.inputs import ModelInput
+from shoploop.models.trained import TrainedModel
+from shoploop.ranking.answer import Answer, RankedItem, RankRequest, RecommendRequest
+from shoploop.ranking.candidates import fetch_candidates
+from shoploop.ranking.popularity import EVERYWHERE, Popular, read_popularity
+from shoploop.ranking.reasons import reason
+from shoploop.ranking.settings import RankerSettings
+
+EPOCH = date(1970, 1, 1)
+Method = Literal["fused", "dnn", "frequency", "popularity"]
+Scored = list[tuple[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Seconds that the parts of an answer took at warm-up: what has to be left of the deadline to begin one."""
+
+    features: float = 0.0
+    """Candidates and pair features."""
+
+    dnn: float = 0.0
+    transformer: float = 0.0
+
+
+class Ranker:
+    """One version, with the online store's features."""
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        trained: TrainedModel,
+        features: OnlineFeatures,
+        popular: dict[str, Popular],
+        items: pl.DataFrame,
+        settings: RankerSettings,
+        clock: Callable[[], float] = time.perf_counter,
+    ):
+        """Takes what :meth:`load` reads.
+
+        Args:
+            version: The version's id.
+            trained: Its model.
+            features: Opened with the model's vocabulary.
+            popular: Best sellers by shop.
+            items: ``item``, ``title`` and the item fields.
+            settings: The packaged part of the spec.
+            clock: Seconds; the deadline is measured with it.
+        """
+        self.version = version
+        self.settings = settings
+        self.costs = Costs()
+        self._trained = trained
+        self._features = features
+        self._popular = popular
+        self._clock = clock
+        self._matrix = features.items()
+        self._shops = features.shops()
+        vocabulary = trained.vocabulary
+        titles = dict(zip(items["item"], items["title"], strict=True))
+        self._titles = tuple(titles.get(item) for item in vocabulary.items)
+        columns = {name: items[name].to_list() for name in settings.item_fields}
+        self._fields: dict[str, dict[str, Any]] = {
+            item: {name: column[row] for name, column in columns.items()} for row, item in enumerate(items["item"])
+        }
+
+    @classmethod
+    def load(cls, folder: Path) -> "Ranker":
+        """Loads what ``build_bento`` packaged.
+
+        Raises:
+            ArtifactCorrupt, ArtifactForeign, SignatureInvalid: the version must not be used.
+            ContractMismatch: the packaged features are of another contract than the model's.
+        """
+        settings = RankerSettings.read(folder)
+        version = load_version(folder / "model", expected=settings.version)
+        trained = TrainedModel.of_version(version)
+        features = OnlineFeatures(folder / "features", vocabulary=trained.vocabulary)
+        check_contract(version, features.contract.hash)
+        return cls(
+            version=version.id,
+            trained=trained,
+            features=features,
+            popular=read_popularity(folder),
+            items=pl.read_parquet(folder / "items.parquet"),
+            settings=settings,
+        )
+
+    def recommend(self, request: RecommendRequest, *, now: datetime | None = None) -> Answer:
+        """The k best items for the user; for one of whom nothing is known, what sells.
+
+        Args:
+            request: Who asks.
+            now: The time of the request, UTC; the wall clock's where not given.
+        """
+        began, day = self._clock(), self.day(now)
+        excluded = set(request.exclude)
+        user = self._features.user(request.user)
+        if user is not None:
+            method, scored = self._best(user, excluded, request.k, day, began)
+            if scored:
+                return self._answer(method, scored, user.history, day)
+        scored = self._best_sellers(request.shop, excluded, request.k)
+        return self._answer("popularity", scored, History.empty(), day)
+
+    def rank(self, request: RankRequest, *, now: datetime | None = None) -> Answer:
+        """The given items, best first; those that the model does not know come last, as they were given."""
+        began, day = self._clock(), self.day(now)
+        asked = list(dict.fromkeys(request.items))
+        vocabulary = self._trained.vocabulary
+        known, unknown = [i for i in asked if i in vocabulary], [i for i in asked if i not in vocabulary]
+        codes_N = np.sort(vocabulary.encode(known)).astype(np.int32)
+        user = self._features.user(request.user)
+        if user is None:
+            method: Method = "popularity"
+            scores_N = self._matrix["rate_28"][codes_N]
+        else:
+            method, scores_N = self._scores(user, codes_N, day, began)
+        history = user.history if user else History.empty()
+        answer = self._answer(method, self._in_order(codes_N, scores_N, len(codes_N)), history, day)
+        last = [
+            RankedItem(item=item, score=None, known=False, reason=None, fields=self._fields_of(item))
+            for item in unknown
+        ]
+        return answer.model_copy(update={"items": answer.items + last})
+
+    def day(self, now: datetime | None = None) -> int:
+        """The day that is answered for, days since 1970-01-01 (UTC).
+
+        Today; but where the data ended long ago, or lies in the future, the day after its last: else everything in it
+        would look equally old.
+        """
+        today = ((now or datetime.now(UTC)).date() - EPOCH).days
+        serving = self._features.serving_day
+        return today if serving <= today <= serving + self.settings.max_age_days else serving
+
+    def warm_up(self) -> None:
+        """Answers for the packaged users, so that no shopper has to wait, and measures what each part costs."""
+        day = self.day()
+        measured = []
+        for user in self.settings.warm_up_users:
+            found = self._features.user(user)
+            if found is not None:
+                self.recommend(RecommendRequest(user=user))
+                measured.append(self._measure(found, day))
+        if measured:
+            self.costs = Costs(
+                features=float(np.median([costs.features for costs in measured])),
+                dnn=float(np.median([costs.dnn for costs in measured])),
+                transformer=float(np.median([costs.transformer for costs in measured])),
+            )
+
+    def score(self, user: OnlineUser, codes_N: Int32, day: int, *, part: Part = "fused") -> Float32:
+        """The model's scores of these items, (N,); ``codes_N`` sorted, each once."""
+        return self._trained.model.score(self._input(user, codes_N, day), part=part)
+
+    def _best(self, user: OnlineUser, excluded: set[str], k: int, day: int, began: float) -> tuple[Method, Scored]:
+        """The k best candidates of a known user."""
+        trained = self._trained
+        candidates = fetch_candidates(
+            user.history, day=day, items=self._matrix, catalog=trained.catalog, config=trained.candidates
+        )
+        codes_N = candidates.items_N
+        if excluded:
+            codes_N = codes_N[~np.isin(codes_N, trained.vocabulary.encode(sorted(excluded)))]
+        method, scores_N = self._scores(user, codes_N, day, began)
+        return method, self._in_order(codes_N, scores_N, k)
+
+    def _scores(self, user: OnlineUser, codes_N: Int32, day: int, began: float) -> tuple[Method, Float32]:
+        """Scores of the best method that the rest of the deadline allows."""
+        if not self._in_time(began, self.costs.features + self.costs.dnn):
+            return "frequency", self._frequencies(user.history, codes_N)
+        request = self._input(user, codes_N, day)
+        if not self._in_time(began, self.costs.dnn):
+            return "frequency", self._frequencies(user.history, codes_N)
+        part: Literal["fused", "dnn"] = (
+            "fused" if self._in_time(began, self.costs.dnn + self.costs.transformer) else "dnn"
+        )
+        return part, self._trained.model.score(request, part=part)
+
+    def _in_time(self, began: float, cost: float) -> bool:
+        return self._clock() - began + cost <= self.settings.deadline_milliseconds / 1000
+
+    def _input(self, user: OnlineUser, codes_N: Int32, day: int) -> ModelInput:
+        trained = self._trained
+        features_NK = pair_features(
+            trained.contract,
+            history=user.history,
+            candidates_N=codes_N,
+            day=day,
+            items=self._matrix,
+            catalog=trained.catalog,
+            user=user.stats,
+            shop=self._shops.get(user.stats.usual_shop),
+        )
+        sequence = BasketSequence.of(user.history, day=day)
+        return ModelInput(items_N=codes_N, features_NK=features_NK, sequence=sequence)
+
+    def _frequencies(self, history: History, codes_N: Int32) -> Float32:
+        """On how many days the user bought each item; what sells more breaks ties."""
+        counts_I = np.bincount(history.items_H, minlength=len(self._trained.vocabulary))
+        frequencies: Float32 = (counts_I[codes_N] + self._matrix["rate_28"][codes_N]).astype(np.float32)
+        return frequencies
+
+    def _in_order(self, codes_N: Int32, scores_N: Float32, k: int) -> Scored:
+        order = np.lexsort((codes_N, -scores_N))[:k]
+        names = self._trained.vocabulary.items
+        return [(names[code], float(score)) for code, score in zip(codes_N[order], scores_N[order], strict=True)]
+
+    def _best_sellers(self, shop: str | None, excluded: Iterable[str], k: int) -> Scored:
+        """The shop's best sellers, then those of all shops, whose scores count on below the shop's last."""
+        left_out = set(excluded)
+        found: Scored = []
+        ceiling = 1.0
+        for popular in (self._popular.get(shop or EVERYWHERE), self._popular[EVERYWHERE]):
+            if popular is None:
+                continue
+            for item, rate in zip(popular.items, popular.rates, strict=True):
+                if item not in left_out and len(found) < k:
+                    left_out.add(item)
+                    found.append((item, min(rate, ceiling)))
+            ceiling = found[-1][1] if found else ceiling
+        return found
+
+    def _answer(self, method: Method, scored: Scored, history: History, day: int) -> Answer:
+        vocabulary = self._trained.vocabulary
+        items = []
+        for item, score in scored:
+            code = vocabulary.code(item)
+            items.append(
+                RankedItem(
+                    item=item,
+                    score=score,
+                    known=code >= 0,
+                    reason=self._reason(code, history, day) if code >= 0 else "popular this month",
+                    fields=self._fields_of(item),
+                )
+            )
+        return Answer(
+            request_id=uuid.uuid4().hex,
+            version=self.version,
+            as_of=(EPOCH + timedelta(days=day)).isoformat(),
+            method=method,
+            items=items,
+        )
+
+    def _reason(self, code: int, history: History, day: int) -> str:
+        return reason(
+            code,
+            history=history,
+            day=day,
+            items=self._matrix,
+            catalog=self._trained.catalog,
+            titles=self._titles,
+        )
+
+    def _fields_of(self, item: str) -> dict[str, Any]:
+        return self._fields.get(item) or dict.fromkeys(self.settings.item_fields)
+
+    def _measure(self, user: OnlineUser, day: int) -> Costs:
+        codes_N = self._matrix.by_popularity[: self._trained.candidates.popular]
+        codes_N = np.union1d(codes_N, user.history.items_H).astype(np.int32)
+        times = [self._clock()]
+        request = self._input(user, codes_N, day)
+        times.append(self._clock())
+        for part in cast(tuple[Part, ...], ("dnn", "fused")):
+            self._trained.model.score(request, part=part)
+            times.append(self._clock())
+        features, dnn, fused = np.diff(times)
+        return Costs(features=float(features), dnn=float(dnn), transformer=max(float(fused - dnn), 0.0))

@@ -1,0 +1,35 @@
+"""What a predictor is told beside its model: the part of the spec that travels inside the Bento."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankerSettings:
+    """Of one packaged version."""
+
+    version: str
+    """The id that the packaged model must have."""
+
+    item_fields: tuple[str, ...] = ("title",)
+    """Columns of the items table that answers carry."""
+
+    deadline_milliseconds: int = 100
+    """After this long a request is answered with what there is."""
+
+    max_age_days: int = 7
+    """Data older than this is served as of the day after its last, not as of today."""
+
+    warm_up_users: tuple[str, ...] = ()
+    """Asked for before the first request is answered."""
+
+    def write(self, folder: Path) -> None:
+        (folder / SETTINGS).write_text(json.dumps(asdict(self), sort_keys=True, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "RankerSettings":
+        values = json.loads((folder / SETTINGS).read_text())
+        return cls(**values | {name: tuple(values[name]) for name in ("item_fields", "warm_up_users")})
