@@ -194,6 +194,7 @@ def lines(curves: Mapping[str, Sequence[tuple[float, float]]], *, x: str) -> Dra
     low, high = _padded([b for _, b in everything])
     digits = _digits([b for _, b in everything])
     height = 150
+    longest = max(len(name) for name in curves) + digits + 4
     inks = {"domain": list(curves), "range": ["var(--ours)", "var(--simple)", "var(--incumbent)", "var(--learned)"]}
     layer: list[Spec] = [
         {"mark": {"type": "line", "strokeWidth": 2, "strokeJoin": "round"}},
@@ -227,7 +228,7 @@ def lines(curves: Mapping[str, Sequence[tuple[float, float]]], *, x: str) -> Dra
     }
 
     def draw(width: int) -> Spec:
-        return _plain(width, height, left=46, right=56 if len(curves) == 1 else 112) | {
+        return _plain(width, height, left=46, right=20 + 7 * longest) | {
             "data": {"values": values},
             "encoding": encoding,
             "layer": layer,

@@ -34,9 +34,7 @@ def candidates(run: RunFolder) -> frame.Section:
         lead="Products are fetched from several sources first and ranked then; what was not fetched cannot be shown. "
         + (f"A visit has {words.count(mean)} candidates on average." if words.is_number(mean) else ""),
         body=figure(
-            charts.bars(
-                rows, axis="share of the products bought that were fetched", axis_format=".0%", labels=170, top=1.0
-            ),
+            charts.bars(rows, axis="share of products bought", axis_format=".0%", labels=170, top=1.0),
             wide=True,
             title="Recall of candidates by source",
             caption="share of the products bought, higher is better; a product may come from several sources",

@@ -52,6 +52,7 @@ def provenance(run: RunFolder) -> frame.Section:
         "Run": run.run.get("run"),
         "Started": words.moment(run.run.get("started")) if run.run.get("started") else None,
         "Version trained": run.version,
+        "Raw tables": run.documents.get("load", {}).get("source_sha256"),
         "Compared with": run.run.get("incumbent"),
         "Contract of features": str(manifest.get("contract_hash") or "")[:12],
         **_flat(manifest.get("lineage") or {}),

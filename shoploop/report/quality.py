@@ -17,13 +17,14 @@ def quality(run: RunFolder) -> frame.Section:
     if not found:
         return frame.missing("quality", "Is the data as expected", "The validation names no expectations.")
     broken = [e for e in found if not e["passed"]]
-    stops = [e for e in broken if _severity(e) == "stop"]
+    stopped = document.get("verdict") == "failed"
+    stops = [e for e in broken if stopped and _severity(e) == "stop"]
     tone = "bad" if stops else "warn" if broken else "good"
     parts = [frame.note(_sentence(document, found, broken, stops), tone)]
     if broken:
-        parts.append(frame.render("failures.html", failures=[_failure(e) for e in broken]))
+        parts.append(frame.render("failures.html", failures=[_failure(e, stopped) for e in broken]))
     met = f"All {len(found)} expectations" if broken else f"The {len(found)} expectations"
-    parts.append(frame.fold(met, _expectations(found)))
+    parts.append(frame.fold(met, _expectations(found, stopped)))
     return frame.Section(
         id="quality",
         title="Is the data as expected",
@@ -89,7 +90,7 @@ def _rules(rules: Sequence[Json]) -> Markup:
     return frame.table("What was done to rows", columns, rows)
 
 
-def _expectations(found: Sequence[Json]) -> Markup:
+def _expectations(found: Sequence[Json], stopped: bool) -> Markup:
     columns = [
         frame.Column(title="Expectation"),
         frame.Column(title="Rows", numeric=True, hint="checked"),
@@ -100,7 +101,7 @@ def _expectations(found: Sequence[Json]) -> Markup:
     ]
     rows = []
     for e in found:
-        text, tone = _outcome(e)
+        text, tone = _outcome(e, stopped)
         rows.append(
             frame.Row(
                 cells=[
@@ -116,8 +117,8 @@ def _expectations(found: Sequence[Json]) -> Markup:
     return frame.table("Expectations", columns, rows)
 
 
-def _failure(expectation: Json) -> Json:
-    text, tone = _outcome(expectation)
+def _failure(expectation: Json, stopped: bool) -> Json:
+    text, tone = _outcome(expectation, stopped)
     examples = [row for row in expectation.get("examples") or [] if isinstance(row, dict)]
     names = list(dict.fromkeys(key for row in examples for key in row))
     rows = [frame.Row(cells=[_cell(row.get(name)) for name in names]) for row in examples]
@@ -127,23 +128,32 @@ def _failure(expectation: Json) -> Json:
         "rule": str(expectation.get("rule") or expectation["name"]),
         "tag": text,
         "tone": tone,
-        "counts": f"{words.count(expectation.get('unexpected'))} of {words.count(expectation.get('rows'))} rows differ "
-        f"({words.percent(expectation.get('share'), 2)}; tolerated {words.percent(expectation.get('tolerance'), 2)}).",
+        "counts": _counts(expectation),
         "examples": shown if rows else Markup(""),
     }
+
+
+def _counts(expectation: Json) -> str:
+    observed = expectation.get("observed")
+    if isinstance(observed, (int, float, str)):
+        return f"Observed: {words.count(observed) if isinstance(observed, int) else observed}."
+    return (
+        f"{words.count(expectation.get('unexpected'))} of {words.count(expectation.get('rows'))} rows differ "
+        f"({words.percent(expectation.get('share'), 2)}; tolerated {words.percent(expectation.get('tolerance'), 2)})."
+    )
 
 
 def _cell(value: object) -> str:
     return words.NONE if value is None else str(value)
 
 
-def _outcome(expectation: Json) -> tuple[str, str]:
+def _outcome(expectation: Json, stopped: bool) -> tuple[str, str]:
     if expectation["passed"]:
         return ("met, within tolerance", "good") if expectation.get("unexpected") else ("met", "good")
     severity = _severity(expectation)
-    return {"stop": ("broken, stops", "bad"), "ignore": ("broken, ignored", "")}.get(
-        severity, ("broken, warns", "warn")
-    )
+    if severity == "ignore":
+        return "broken, ignored", ""
+    return ("broken, stops", "bad") if severity == "stop" and stopped else ("broken, warns", "warn")
 
 
 def _severity(expectation: Json) -> str:
@@ -154,5 +164,5 @@ def _sentence(document: Json, found: Sequence[Json], broken: Sequence[Json], sto
     took = f" Checked in {words.seconds(document['seconds'])}." if words.is_number(document.get("seconds")) else ""
     if not broken:
         return f"All {len(found)} expectations are met.{took}"
-    end = f"{len(stops)} of them stop a run." if stops else "None of them stops a run."
+    end = f"{len(stops)} of them stopped the run." if stops else "None of them stopped the run."
     return f"{len(broken)} of {len(found)} expectations are broken. {end}{took}"
