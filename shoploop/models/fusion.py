@@ -109,4 +109,5 @@ class FusedModel(nn.Module):
                 scores_N: Float32 = self.behaviour(torch.from_numpy(request.features_NK)).numpy()
                 return scores_N
             scores = self(collate([request]), surface)
-            return scores.part(part)[0].numpy().astype(np.float32, copy=False)
+            chosen_N: Float32 = scores.part(part)[0].numpy().astype(np.float32, copy=False)
+            return chosen_N

@@ -125,4 +125,5 @@ class SequenceModel(nn.Module):
         sums_BNH = torch.zeros(requests, candidates + 1, heads).scatter_add(1, place_BEH, of_event_BEH)[:, :candidates]
         bought_BN = (sums_BNH.sum(dim=-1) > 0).float()
         mixed_BN = torch.einsum("bnh,bh->bn", torch.log1p(sums_BNH), self.repeat_mix(user_BD))
-        return mixed_BN + bought_BN * self.repeat_first(user_BD)
+        repeat_BN: Tensor = mixed_BN + bought_BN * self.repeat_first(user_BD)
+        return repeat_BN

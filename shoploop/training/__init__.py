@@ -1,1 +1,33 @@
 """Training: samples and features in, a model version out."""
+
+from pathlib import Path
+from typing import Any
+
+from shoploop.api.v1alpha1 import TrainingSpec
+
+__all__ = ["train_fused"]
+
+
+def train_fused(
+    samples: Path, features: Path, data: Path, out: Path, training: TrainingSpec, weights: Path | None = None
+) -> dict[str, Any]:
+    """Trains the DNN, the Transformer and the α that fuses them, and writes a model version.
+
+    Args:
+        samples: Folder of ``build_samples``.
+        features: Folder of ``materialize_features``.
+        data: Folder of ``load_data``; only its digests are read, for the lineage.
+        out: The version's folder; ``training.json`` with the curves is written beside its files.
+        training: Epochs, learning rate and seed.
+        weights: Parquet with ``request``, ``item`` and ``weight``: what each sample counts in the loss.
+
+    Returns:
+        ``training.json``: per epoch losses, α and seconds; parameters, samples and the version's id.
+
+    Raises:
+        TooFewEvents: no training request has a candidate that was bought.
+        ArtifactCorrupt: a weight is negative or not finite.
+    """
+    from shoploop.training.step import train
+
+    return train(samples, features, data, out, training, weights)

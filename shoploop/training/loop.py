@@ -150,13 +150,13 @@ def fit(
             dnn, transformer, fused = _losses(model(labelled.batch), labelled)
             loss = fused + config.own_loss_share * (dnn + transformer) if joint else dnn + transformer
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
             sums += [dnn.item(), transformer.item(), fused.item()]
         steps = max(-(-len(train) // config.batch_requests), 1)
-        row = {"epoch": epoch + 1, "phase": "together" if joint else "alone", "alpha": model.alpha}
+        row: dict[str, Any] = {"epoch": epoch + 1, "phase": "together" if joint else "alone", "alpha": model.alpha}
         row["train_loss"] = dict(zip(("dnn", "transformer", "fused"), (sums / steps).tolist(), strict=True))
         if len(validation):
             row["validation_loss"] = validation_loss(model, validation)
