@@ -140,13 +140,12 @@ def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
     source = raw.source
     parsed, moved = times.parse(values, time_format=source.time_format, zone=source.time_zone, where=source.uri)
     bad = _text(values).is_not_null() & parsed.is_null()
-    _refuse_other_type(
-        raw,
-        values,
-        bad,
-        "times",
-        f"Give its pattern in spec.data.tables.{raw.name}.timeFormat (strptime, unix-seconds or unix-milliseconds).",
-    )
+    field = f"spec.data.tables.{raw.name}.timeFormat"
+    if source.time_format:
+        advice = f"They do not fit {field} {source.time_format!r}: mend the pattern."
+    else:
+        advice = f"Give their pattern in {field} (strptime, unix-seconds or unix-milliseconds)."
+    _refuse_other_type(raw, values, bad, "times", advice)
     loaded.note("time_unreadable", raw.name, int(bad.sum()), "changed", "No time could be read; it became null.")
     loaded.note(
         "time_skipped_by_the_clock",
