@@ -13,9 +13,9 @@ _CURVES = {"train": "training"}
 
 def candidates(run: RunFolder) -> frame.Section:
     """How much of what shoppers bought was fetched at all."""
-    found: Json = run.part("evaluation").get("candidates") or {}
+    found: Json = run.documents.get("evaluation", {}).get("candidates") or _of_samples(run.part("samples"))
     if not found:
-        return frame.missing("candidates", "What it can choose from", "The evaluation has no recall of candidates.")
+        return frame.missing("candidates", "What it can choose from", "No step has measured the recall of candidates.")
     overall, by_source = found.get("recall"), found.get("by_source") or {}
     ranked = sorted(by_source.items(), key=lambda pair: -pair[1])
     rows = [
@@ -45,7 +45,7 @@ def candidates(run: RunFolder) -> frame.Section:
 
 def fusion(run: RunFolder) -> frame.Section:
     """The learned α per surface."""
-    alpha: Json = run.part("evaluation").get("alpha") or {}
+    alpha: Json = run.part("evaluation").get("alpha") or run.part("training").get("alpha") or {}
     rows = [
         {
             "surface": words.plain(surface),
@@ -69,7 +69,8 @@ def fusion(run: RunFolder) -> frame.Section:
 
 def training(run: RunFolder) -> frame.Section:
     """Curves over the epochs."""
-    panels = _panels(run.part("training"))
+    document = run.part("training")
+    panels = _panels(document)
     if not panels:
         return frame.missing("training", "How it was trained", "The training report has no curves.")
     drawn = [
@@ -92,7 +93,8 @@ def training(run: RunFolder) -> frame.Section:
     return frame.Section(
         id="training",
         title="How it was trained",
-        lead="One point for each pass over the samples. Validation that rises while training falls: learnt by heart.",
+        lead=_learned_from(document)
+        + "One point for each pass over the samples. Validation that rises while training falls: learnt by heart.",
         body=frame.join(
             *([frame.render("grid.html", items=drawn)] if drawn else []),
             frame.fold("The curves as numbers", frame.table("Training by epoch", columns, rows)),
@@ -130,6 +132,28 @@ def features(run: RunFolder) -> frame.Section:
             frame.fold(f"All {len(ranked)} features", frame.table("Importance of features", columns, rows)),
         ),
     )
+
+
+def _learned_from(document: Json) -> str:
+    visits, parameters = document.get("requests") or {}, document.get("parameters")
+    if not words.is_number(visits.get("train")):
+        return ""
+    held = f", {words.count(visits['validation'])} to validate on" if words.is_number(visits.get("validation")) else ""
+    weights = f", {words.count(parameters)} weights" if words.is_number(parameters) else ""
+    return f"{words.count(visits['train'])} visits to learn from{held}{weights}. "
+
+
+def _of_samples(samples: Json) -> Json:
+    """The candidates of the visits that are measured on, as the samples were built: for a run without evaluation."""
+    split = (samples.get("splits") or {}).get("evaluation") or {}
+    if not split:
+        return {}
+    visits = split.get("requests") or 1
+    return {
+        "recall": split.get("candidate_recall"),
+        "by_source": split.get("candidate_recall_by_source"),
+        "mean_count": split.get("rows", 0) / visits,
+    }
 
 
 def _panels(document: Json) -> dict[str, dict[str, list[tuple[float, float]]]]:

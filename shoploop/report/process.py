@@ -7,6 +7,14 @@ from shoploop.report import charts, frame, words
 from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
 
+_DAYS = frozenset({"last_training_day", "last_day"})
+_LINEAGE = {
+    "code": "Code, version of shoploop",
+    "last_training_day": "Last day learned from",
+    "last_day": "Last day of the data",
+    "parent": "Learned on from",
+}
+
 
 def steps(run: RunFolder) -> frame.Section:
     """Time and memory, one row a step."""
@@ -47,16 +55,21 @@ def steps(run: RunFolder) -> frame.Section:
 
 def provenance(run: RunFolder) -> frame.Section:
     """Enough to do it again: spec, software, lineage, the files of the version."""
-    manifest = run.documents.get("manifest", {})
+    manifest, load = run.documents.get("manifest", {}), run.documents.get("load", {})
+    bento = run.documents.get("bento", {})
+    lineage = _flat(manifest.get("lineage") or {})
     facts = {
         "Run": run.run.get("run"),
         "Started": words.moment(run.run.get("started")) if run.run.get("started") else None,
         "Version trained": run.version,
-        "Raw tables": run.documents.get("load", {}).get("source_sha256"),
         "Compared with": run.run.get("incumbent"),
-        "Contract of features": str(manifest.get("contract_hash") or "")[:12],
-        **_flat(manifest.get("lineage") or {}),
-        **_flat(run.documents.get("bento", {})),
+        "Raw tables": load.get("source_sha256"),
+        **{_LINEAGE.get(name, words.plain(name.replace(".", ", "))): value for name, value in lineage.items()},
+        "Contract of features": manifest.get("contract_hash"),
+        "Bento": bento.get("tag"),
+        "Bento's archive": bento.get("archive"),
+        "Bento's digest": bento.get("sha256"),
+        "Bento's size": words.size(bento["bytes"]) if bento.get("bytes") else None,
     }
     rows = [frame.Row(cells=[name, frame.render("code.html", text=str(v))]) for name, v in facts.items() if v]
     parts = [frame.table("What was run", [frame.Column(title="What"), frame.Column(title="Value")], rows)]
@@ -105,14 +118,16 @@ def _software(run: Json) -> Markup | None:
 
 
 def _flat(document: Json, prefix: str = "") -> dict[str, str]:
-    """Nested JSON as dotted rows; lists are joined."""
+    """Nested JSON as dotted rows; lists are joined, numbers of days become dates."""
     rows: dict[str, str] = {}
     for key, value in document.items():
-        name = f"{prefix}{words.plain(str(key)) if not prefix else key}"
+        name = f"{prefix}{key}"
         if isinstance(value, dict):
             rows |= _flat(value, f"{name}.")
         elif isinstance(value, list):
             rows[name] = ", ".join(map(str, value))
+        elif key in _DAYS and words.is_number(value):
+            rows[name] = words.day_number(value)
         elif value is not None:
             rows[name] = str(value)
     return rows

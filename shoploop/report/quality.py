@@ -144,6 +144,8 @@ def _counts(expectation: Json) -> str:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return words.NONE if value is None else str(value)
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TypeGuard
 
 MINUS, DASH, NONE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{EN DASH}"
@@ -156,6 +156,11 @@ def day(value: object) -> str:
     except ValueError:
         return NONE if value is None else str(value)
     return f"{parsed.day} {parsed:%b %Y}"
+
+
+def day_number(value: float) -> str:
+    """Days since 1970-01-01 as 3 Dec 2017."""
+    return day((date(1970, 1, 1) + timedelta(days=round(value))).isoformat())
 
 
 def moment(value: object) -> str:

@@ -200,7 +200,9 @@ def complete_run(run: Path) -> Path:
         },
     )
     write(run, "features/features.json", {"contract": "77aa", "features": 58, "seconds": 44.0})
-    write(run, "samples/samples.json", {"requests": 41_207, "candidates": 19_084_411})
+    found = {"history": 0.484, "popular": 0.201}
+    split = {"requests": 2226, "rows": 1_030_638, "candidate_recall": 0.598, "candidate_recall_by_source": found}
+    write(run, "samples/samples.json", {"splits": {"evaluation": split}, "features": 58})
     networks = {"dnn": 3.0, "transformer": 3.4, "fused": 2.9}
     epochs = [
         {
@@ -213,7 +215,11 @@ def complete_run(run: Path) -> Path:
         }
         for e in range(1, 6)
     ]
-    write(run, "model/training.json", {"epochs": epochs, "seed": 0})
+    write(
+        run,
+        "model/training.json",
+        {"epochs": epochs, "parameters": 1_204_112, "requests": {"train": 38_735, "validation": 2_472}},
+    )
     write(
         run,
         "model/manifest.json",
@@ -221,7 +227,7 @@ def complete_run(run: Path) -> Path:
             "format": "shoploop.version",
             "contract_hash": digest,
             "files": {"weights.safetensors": {"sha256": digest, "bytes": 8_112_004}},
-            "lineage": {"code": "1f0c2d", "parent": None, "tables": {"interactions": digest}},
+            "lineage": {"code": "0.1.0", "parent": None, "last_day": 17531, "tables": {"interactions": digest}},
         },
     )
     write(run, "evaluation/evaluation.json", evaluation())
@@ -240,7 +246,7 @@ def complete_run(run: Path) -> Path:
             "+0.0262 with 95% confidence.",
         },
     )
-    write(run, "bento/bento.json", {"tag": "grocery:v3fa2c1", "bytes": 12_400_112, "seconds": 5.9})
+    write(run, "bento/bento.json", {"tag": "shoploop:v3fa2c1", "bytes": 12_400_112})
     return run
 
 

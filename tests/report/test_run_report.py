@@ -160,6 +160,16 @@ def test_without_its_documents_a_section_says_so_and_the_rest_is_there(tmp_path,
     assert json.loads((run / "report.json").read_bytes())["missing"].keys() == {"training"}
 
 
+def test_the_recall_of_candidates_is_known_before_anything_is_evaluated(tmp_path):
+    run = complete_run(tmp_path)
+    (run / "evaluation/evaluation.json").unlink()
+
+    page = Page(build(run))
+
+    assert "A visit has 463 candidates on average." in page.text
+    assert "59.8%" in page.text
+
+
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leaves the charts' marks out, which is where the time goes."""
