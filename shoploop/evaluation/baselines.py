@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.features.contract import Contract
-from shoploop.features.log import Float32
-from shoploop.models.baskets import NO_AGE
 from shoploop.sample_set import SampleSet
 
 Array = npt.NDArray[np.float64]
@@ -68,12 +66,6 @@ class Shuffle:
         return np.random.default_rng(self._seed).random(len(samples.items_R))
 
 
-def last_purchase_days(samples: SampleSet) -> Array:
-    """Days since each request's user last bought anything, (Q,); NaN where they never did."""
-    latest_Q = samples.ages_QL[:, 0].astype(np.float64)
-    return np.where(latest_Q == NO_AGE, np.nan, latest_Q)
-
-
 class LambdaMart:
     """Gradient-boosted trees on the same features and candidates (Burges 2010), by LightGBM."""
 
@@ -113,13 +105,3 @@ class LambdaMart:
         if self._booster is None:
             raise RuntimeError("LambdaMart.fit comes before scores")
         return np.asarray(self._booster.predict(samples.features_RK), np.float64)  # type: ignore[attr-defined]
-
-
-def softmax_within_requests(scores_R: Array, samples: SampleSet) -> Float32:
-    """Scores as chances that add up to 1 over each request's candidates."""
-    out_R = np.empty(len(scores_R), np.float32)
-    for request in range(len(samples)):
-        rows = samples.rows(request)
-        shifted = np.exp(scores_R[rows] - scores_R[rows].max(initial=0.0))
-        out_R[rows] = shifted / max(shifted.sum(), 1e-12)
-    return out_R

@@ -28,7 +28,8 @@ class Bootstrap:
         counts_SU = self._counts_SU[:, known_U]
         totals_S = counts_SU.sum(axis=1)
         sums_S = counts_SU @ values_U[known_U]
-        return np.divide(sums_S, totals_S, out=np.full(len(sums_S), np.nan), where=totals_S > 0)
+        means_S: Array = np.divide(sums_S, totals_S, out=np.full(len(sums_S), np.nan), where=totals_S > 0)
+        return means_S
 
     def interval(self, values_U: Array, confidence: float = 0.95) -> tuple[float, float] | None:
         """Percentile interval of the mean; None where no user has a value."""

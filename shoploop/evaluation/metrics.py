@@ -24,8 +24,8 @@ def list_metrics(ranked: npt.NDArray[np.integer], truth: npt.NDArray[np.integer]
         k: Places that count.
 
     Returns:
-        Recall over all of truth; precision over k places; their harmonic mean; NDCG with gain 1 and min(k, |truth|) items
-        in the ideal list; hit 1 where any place is right.
+        Recall over all of truth; precision over k places; their harmonic mean; NDCG with gain 1 and min(k, |truth|)
+        items in the ideal list; hit 1 where any place is right.
     """
     right = np.isin(ranked[:k], truth).astype(np.float64)
     found = right.sum()

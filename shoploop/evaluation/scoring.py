@@ -25,7 +25,7 @@ BATCH_REQUESTS = 32
 def model_scores(model: FusedModel, samples: SampleSet) -> dict[str, Array]:
     """Every part's logits, (R,) each, by the names of ``models.fusion.PARTS``."""
     model.prepare()
-    out = {part: np.empty(len(samples.items_R)) for part in PARTS}
+    out: dict[str, Array] = {part: np.empty(len(samples.items_R)) for part in PARTS}
     # requests of like length share a batch, or padding would double the work
     order = np.argsort(np.diff(samples.offsets_Q1), kind="stable")
     with torch.inference_mode():
@@ -41,7 +41,7 @@ def model_scores(model: FusedModel, samples: SampleSet) -> dict[str, Array]:
 
 
 def request_metrics(samples: SampleSet, scores_R: Array) -> dict[str, Array]:
-    """Each request's metrics at 10 and AUC over its candidates, (Q,) each; NaN without truth or where AUC is undefined."""
+    """Each request's metrics at 10 and AUC over its candidates, (Q,) each; NaN where there is none."""
     out = {name: np.full(len(samples), np.nan) for name in (*NAMES, "auc")}
     for q in range(len(samples)):
         truth, rows = samples.truth(q), samples.rows(q)

@@ -1,0 +1,170 @@
+"""The evaluation step: every method on the same visits, and what people ask next. Writes ``evaluation.json``.
+
+Legend: Q requests (one per user), R rows, I items.
+"""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shoploop import progress
+from shoploop.api.v1alpha1 import GateSpec
+from shoploop.artifacts import load_version
+from shoploop.errors import SchemaMismatch
+from shoploop.evaluation import diagnostics
+from shoploop.evaluation.baselines import Decay, LambdaMart, Personal, Popular
+from shoploop.evaluation.examples import choose_examples, example
+from shoploop.evaluation.incumbent import incumbent_metrics
+from shoploop.evaluation.intervals import Bootstrap, mean
+from shoploop.evaluation.scoring import comparison, model_scores, request_metrics, summary
+from shoploop.evaluation.slices import item_slices, user_slices
+from shoploop.features.joins import Joins
+from shoploop.features.log import PurchaseLog
+from shoploop.models.trained import TrainedModel
+from shoploop.sample_files import read_samples
+from shoploop.sample_set import SampleSet
+from shoploop.samples import read_log
+
+SIMPLE = ("popular", "personal", "decay")
+"""Methods that need no training: the first version must beat the best of them."""
+
+METRICS = ("ndcg@10", "recall@10", "hit@10")
+LAMBDAMART_REQUESTS = 6_000
+"""Training visits that the trees learn from; more gains them nothing within the interval."""
+
+Metrics = dict[str, "np.ndarray[Any, np.dtype[np.float64]]"]
+
+
+def evaluate(
+    samples: Path, features: Path, data: Path, model: Path, out: Path, gate: GateSpec, incumbent: Path | None
+) -> dict[str, Any]:
+    """See :func:`shoploop.evaluation.evaluate_model`."""
+    started = time.perf_counter()
+    trained = TrainedModel.of_version(load_version(model))
+    seed = int(load_version(model).lineage["seed"])
+    contract = trained.contract
+    held_out = read_samples(samples, contract, "evaluation")
+    log = read_log(data, trained.vocabulary)
+    joins = Joins(features)
+
+    scores: dict[str, Any] = {
+        "popular": Popular(contract).scores(held_out),
+        "personal": Personal(contract).scores(held_out),
+        "decay": Decay(contract).scores(held_out),
+    }
+    progress.report(1, 5, "parts")
+    scores["lambdamart"] = _lambdamart(samples, contract, seed).scores(held_out)
+    progress.report(2, 5, "parts")
+    scores |= model_scores(trained.model, held_out)
+    metrics: dict[str, Metrics] = {name: request_metrics(held_out, values) for name, values in scores.items()}
+    progress.report(3, 5, "parts")
+    not_comparable = None
+    if incumbent is not None:
+        try:
+            metrics["incumbent"] = incumbent_metrics(incumbent, held_out, log, joins)
+        except SchemaMismatch as error:
+            not_comparable = str(error)
+    progress.report(4, 5, "parts")
+
+    bootstrap = Bootstrap(len(held_out), seed=seed)
+    rivals = [name for name in metrics if name != "fused"]
+    days = sorted({int(day) for day in held_out.days_Q})
+    report: dict[str, Any] = {
+        "users": len(held_out),
+        "requests": len(held_out),
+        "days": [_date(days[0]), _date(days[-1])],
+        "methods": {name: summary(values, bootstrap) for name, values in metrics.items()},
+        "comparisons": [comparison("fused", than, m, metrics, bootstrap) for than in rivals for m in METRICS],
+        "slices": user_slices(held_out, _stat(trained, held_out, "user_days"), metrics, seed)
+        | item_slices(held_out, scores, _purchases(log, days[0]), seed),
+        "alpha": trained.model.alpha,
+        "candidates": diagnostics.candidate_recall(held_out),
+        "calibration": diagnostics.calibration(held_out, scores["fused"], _stat(trained, held_out, "user_basket_size")),
+        "coverage@10": {
+            name: diagnostics.coverage(held_out, values, len(trained.vocabulary)) for name, values in scores.items()
+        },
+        "feature_importance": diagnostics.feature_importance(
+            trained.model, contract, held_out, scores["transformer"], seed=seed
+        ),
+        "examples": _examples(trained, held_out, scores["fused"], log, joins, data, seed),
+        "gate": _bounds(metrics, bootstrap, gate),
+        "incumbent_not_comparable": not_comparable,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
+    progress.report(5, 5, "parts")
+    return report
+
+
+def _lambdamart(samples: Path, contract: Any, seed: int) -> LambdaMart:
+    learn = read_samples(samples, contract, "train")
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(learn))[:LAMBDAMART_REQUESTS])
+    return LambdaMart(seed=seed).fit(learn.select(chosen))
+
+
+def _stat(trained: TrainedModel, samples: SampleSet, name: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """A feature that is one number per user, log(1 + x), back as x, (Q,)."""
+    column = samples.features_RK[:, trained.contract.pair_features.index(name)]
+    first = np.minimum(samples.offsets_Q1[:-1], max(len(column) - 1, 0))
+    values_Q: np.ndarray[Any, np.dtype[np.float64]] = np.rint(np.expm1(column[first].astype(np.float64)) * 100) / 100
+    return values_Q
+
+
+def _purchases(log: PurchaseLog, before: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    return np.bincount(log.item_R[log.day_R < before], minlength=len(log.vocabulary))
+
+
+def _bounds(metrics: dict[str, Metrics], bootstrap: Bootstrap, gate: GateSpec) -> dict[str, Any]:
+    """What the gate decides on: the metric's difference and its one-sided bound, against each rival that matters."""
+    metric = gate.metric
+    best_simple = max(SIMPLE, key=lambda name: (mean(metrics[name][metric]), name))
+    rivals = {"baseline": best_simple} | ({"incumbent": "incumbent"} if "incumbent" in metrics else {})
+    found: dict[str, Any] = {"metric": metric, "confidence": gate.confidence}
+    for role, rival in rivals.items():
+        difference = metrics["fused"][metric] - metrics[rival][metric]
+        # the lower end of a two-sided interval at 2c - 1 is the one-sided bound at c
+        interval = bootstrap.interval(difference, 2 * gate.confidence - 1)
+        found[role] = {
+            "than": rival,
+            "difference": mean(difference),
+            "interval": list(interval) if interval else None,
+        }
+    return found
+
+
+def _examples(
+    trained: TrainedModel,
+    samples: SampleSet,
+    scores_R: Any,
+    log: PurchaseLog,
+    joins: Joins,
+    data: Path,
+    seed: int,
+) -> list[dict[str, Any]]:
+    chosen = choose_examples(samples, seed=seed)
+    named = pl.read_parquet(data / "items.parquet", columns=["item", "title"])
+    title_of = dict(named.iter_rows())
+    titles = [title_of.get(item) for item in trained.vocabulary.items]
+    matrices = joins.items(trained.vocabulary, sorted({int(samples.days_Q[q]) for q in chosen}))
+    return [
+        example(
+            q,
+            samples,
+            scores_R,
+            log=log,
+            items=matrices[int(samples.days_Q[q])],
+            catalog=trained.catalog,
+            titles=titles,
+        )
+        for q in chosen
+    ]
+
+
+def _date(day: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date().isoformat()
