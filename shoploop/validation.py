@@ -6,6 +6,7 @@ Expectations' own Data Docs pages load scripts from the web, so the report rende
 
 import json
 import time
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -131,6 +132,14 @@ def _contents(
 
 def _run(expectations: Sequence[Expectation], frame: pl.DataFrame) -> list[dict[str, Any]]:
     """Validates one frame with one suite."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own deprecated imports
+        found = _validate(expectations, frame)
+    return [_result(expectation, found[expectation.name], frame) for expectation in expectations]
+
+
+def _validate(expectations: Sequence[Expectation], frame: pl.DataFrame) -> dict[str, Any]:
+    """Great Expectations' answer to each expectation, by name."""
     import great_expectations as gx
     from great_expectations import expectations as checks
     from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -152,8 +161,7 @@ def _run(expectations: Sequence[Expectation], frame: pl.DataFrame) -> list[dict[
             arguments["mostly"] = 1 - expectation.tolerance
         suite.add_expectation(getattr(checks, expectation.check)(**arguments, meta={"name": expectation.name}))
     answer = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": EXAMPLES})
-    found = {result.expectation_config["meta"]["name"]: result for result in answer.results}  # type: ignore[index]
-    return [_result(expectation, found[expectation.name], frame) for expectation in expectations]
+    return {result.expectation_config["meta"]["name"]: result for result in answer.results}  # type: ignore[index]
 
 
 def _bound(value: Any) -> Any:
@@ -198,6 +206,8 @@ def _examples(column: str, values: Sequence[Any], frame: pl.DataFrame) -> list[d
     else:
         broken = pl.col(column).is_in(pl.Series(values, dtype=frame.schema[column]).implode())
     rows = frame.filter(broken).head(EXAMPLES).drop(DERIVED, strict=False)
+    if not rows.columns:
+        return []
     return [{name: _plain(value) for name, value in row.items()} for row in rows.iter_rows(named=True)]
 
 

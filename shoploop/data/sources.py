@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -21,6 +22,9 @@ from shoploop.errors import DataUnreadable, TableEmpty
 PARQUET = (".parquet", ".pq")
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 SEPARATORS = ",;\t|"
+RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
+"""A wrong endpoint is told within half a minute; obstore alone would try for three."""
+
 _WILDCARD = re.compile(r"[*?\[]")
 
 
@@ -155,7 +159,7 @@ def _open(uri: str) -> tuple[Any, str]:
     parts = urlsplit(uri)
     root = f"{parts.scheme}://{parts.netloc}"
     try:
-        return from_url(root), unquote(parts.path).lstrip("/")
+        return from_url(root, retry_config=RETRIES), unquote(parts.path).lstrip("/")
     except Exception as error:
         raise DataUnreadable(
             f"{uri} cannot be opened: {_first_line(error)}. Known schemes: file, s3, gs, az, http, https; "
