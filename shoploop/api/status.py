@@ -55,6 +55,9 @@ class RunStatus(Spec):
     spec_hash: Text
     """Hash of the sections of the spec that decide what is trained."""
 
+    request: Text | None = None
+    """Value of the annotation shoploop.io/run when it started: each value asks once."""
+
     phase: Literal["Running", "Succeeded", "Failed"]
     """How far it is."""
 

@@ -145,3 +145,10 @@ PERMISSIONS = (
     _helm_may("monitoring.coreos.com", "servicemonitors"),
 )
 """Everything that the operator may do, in each namespace that it serves; it needs nothing without a namespace."""
+
+
+def selector(kind: Kind) -> str:
+    """Which objects of a kind are watched, as a label selector: those of a Recommender, and Helm's notes about them."""
+    if kind in (RECOMMENDER, MODEL_VERSION):
+        return ""
+    return f"owner=helm,{GROUP}/recommender" if kind is SECRET else f"{GROUP}/recommender"

@@ -1,0 +1,80 @@
+"""Labels, annotations and names of everything that the operator makes."""
+
+import json
+from hashlib import sha256
+from typing import Any
+
+from shoploop.api.fields import API_VERSION, GROUP
+
+RECOMMENDER_LABEL = f"{GROUP}/recommender"
+RUN_LABEL = f"{GROUP}/run"
+PART_LABEL = f"{GROUP}/part"
+
+RUN_ANNOTATION = f"{GROUP}/run"
+"""Somebody asks for a run: each new value starts one."""
+
+RESUME_ANNOTATION = f"{GROUP}/resume"
+"""Somebody lets go of a held release: the revision that was held."""
+
+FINALIZER = f"{GROUP}/release"
+FIELD_MANAGER = "shoploop"
+
+Object = dict[str, Any]
+
+
+def short_hash(*content: Any, digits: int = 8) -> str:
+    return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:digits]
+
+
+def owner(recommender: Object) -> Object:
+    """The owner reference that makes a child go when its Recommender goes."""
+    meta = recommender["metadata"]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Recommender",
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "controller": True,
+    }
+
+
+def child_metadata(
+    recommender: Object, name: str, labels: dict[str, str] | None = None, *, owned: bool = True
+) -> Object:
+    """metadata of a child object; ``labels`` are added to the operator's own."""
+    meta = recommender["metadata"]
+    made: Object = {
+        "name": name,
+        "namespace": meta["namespace"],
+        "labels": {
+            "app.kubernetes.io/managed-by": "shoploop",
+            "app.kubernetes.io/part-of": "shoploop",
+            RECOMMENDER_LABEL: meta["name"],
+        }
+        | (labels or {}),
+    }
+    return made | ({"ownerReferences": [owner(recommender)]} if owned else {})
+
+
+def is_ours(live: Object, recommender: Object) -> bool:
+    """Whether an object was made for this Recommender, by its owner or, where it must outlive it, by its labels."""
+    meta = live["metadata"]
+    if any(found.get("uid") == recommender["metadata"]["uid"] for found in meta.get("ownerReferences", [])):
+        return True
+    labels = meta.get("labels", {})
+    return (
+        not meta.get("ownerReferences")
+        and labels.get(RECOMMENDER_LABEL) == recommender["metadata"]["name"]
+        and labels.get("app.kubernetes.io/managed-by") == "shoploop"
+    )
+
+
+def run_object_name(recommender: Object, run: str, part: int | None = None) -> str:
+    """Name of a run's ConfigMap, or of the Job of one of its parts; at most 57 letters."""
+    name, uid = recommender["metadata"]["name"], recommender["metadata"]["uid"]
+    base = f"{name}-run-{short_hash(uid, run)}"
+    return base if part is None else f"{base}-{part}"
+
+
+def store_claim_name(recommender: Object) -> str:
+    return f"{recommender['metadata']['name']}-store"

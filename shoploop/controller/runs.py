@@ -1,0 +1,364 @@
+"""Training runs as Kubernetes Jobs: which parts, which pods, and how a run ended; pure.
+
+Consecutive steps with equal resources share a Job. What a step writes reaches the next Job through the store.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.controller.names import (
+    PART_LABEL,
+    RUN_LABEL,
+    Object,
+    child_metadata,
+    run_object_name,
+    short_hash,
+    store_claim_name,
+)
+from shoploop.controller.settings import Settings
+from shoploop.steps import STEPS
+
+SPEC_MOUNT = "/etc/shoploop"
+OWN_STORE = "file:///var/lib/shoploop"
+"""Where a store that the spec names by a relative folder lies in a pod."""
+
+TRAINING_SECTIONS = ("data", "validation", "features", "augmentation", "importance", "training", "gate")
+NOT_TRAINED_BY = {"training": ("resources", "placement", "nodes")}
+"""Fields of those sections that change where a run happens, but not what it makes."""
+
+USER = 65532
+BACKOFF_LIMIT = 3
+DEADLINE_SECONDS = 24 * 3600
+USER_ERROR_EXIT_CODE = 2
+"""shoploop's exit code for what only a person can mend: trying again is of no use."""
+
+STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+def spec_hash(spec: RecommenderSpec) -> str:
+    """Hash of the sections of the spec that decide what is trained; another hash is a reason for a run."""
+    whole = spec.model_dump(mode="json", by_alias=True, include=set(TRAINING_SECTIONS))
+    for section, fields in NOT_TRAINED_BY.items():
+        for name in fields:
+            whole[section].pop(name, None)
+    return short_hash(whole, digits=12)
+
+
+def store_uri(spec: RecommenderSpec) -> str:
+    """The store as pods reach it: a relative folder lies on the recommender's own claim."""
+    return spec.store.uri.rstrip("/") if "://" in spec.store.uri else OWN_STORE
+
+
+def needs_claim(spec: RecommenderSpec) -> bool:
+    return urlsplit(store_uri(spec)).scheme == "file"
+
+
+def claim_name(recommender: Object, spec: RecommenderSpec) -> str | None:
+    if not needs_claim(spec):
+        return None
+    return spec.store.claim or store_claim_name(recommender)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Consecutive steps that share a Job."""
+
+    steps: tuple[str, ...]
+    gpu: int
+    """nvidia.com/gpu that its pod holds."""
+
+
+def parts(spec: RecommenderSpec) -> list[Part]:
+    """The run's steps, cut where the resources change."""
+    cut: list[Part] = []
+    for step in STEPS.values():
+        gpu = spec.training.resources.gpu if step.gpu else 0
+        if cut and cut[-1].gpu == gpu:
+            cut[-1] = Part(steps=(*cut[-1].steps, step.name), gpu=gpu)
+        else:
+            cut.append(Part(steps=(step.name,), gpu=gpu))
+    return cut
+
+
+def config_map(recommender: Object, run: str) -> Object:
+    """The spec as the run reads it; it stays the same for the run's whole life."""
+    document = {
+        "apiVersion": recommender["apiVersion"],
+        "kind": recommender["kind"],
+        "metadata": {"name": recommender["metadata"]["name"]},
+        "spec": recommender["spec"],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": child_metadata(recommender, run_object_name(recommender, run), {RUN_LABEL: run}),
+        "data": {"recommender.json": json.dumps(document, sort_keys=True, indent=1)},
+    }
+
+
+def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settings: Settings) -> Object:
+    """The Job of the run's part ``index``."""
+    part = parts(spec)[index]
+    arguments = ["run", "--steps", ",".join(part.steps), "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
+    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.steps", *arguments, "--store", store_uri(spec)])
+    container = pod["containers"][0]
+    container["volumeMounts"].append({"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True})
+    pod["volumes"].append({"name": "spec", "configMap": {"name": run_object_name(recommender, run)}})
+    asked = {"cpu": spec.training.resources.cpu, "memory": spec.training.resources.memory}
+    container["resources"] = {"requests": dict(asked), "limits": {"memory": asked["memory"]}}
+    if part.gpu:
+        container["resources"]["limits"]["nvidia.com/gpu"] = part.gpu
+        pod["tolerations"].append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
+    name = run_object_name(recommender, run, index)
+    return job_around(recommender, spec, name, pod, {RUN_LABEL: run, PART_LABEL: str(index)})
+
+
+def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) -> Object:
+    """The Job that removes the recommender's part of the store."""
+    name = recommender["metadata"]["name"]
+    arguments = ["-m", "shoploop.controller.cleanup", "--store", store_uri(spec), "--recommender", name]
+    pod = pod_spec(recommender, spec, settings, arguments)
+    pod["containers"][0]["resources"] = {
+        "requests": {"cpu": "100m", "memory": "128Mi"},
+        "limits": {"memory": "512Mi"},
+    }
+    made = job_around(recommender, spec, cleanup_job_name(recommender), pod)
+    made["spec"]["activeDeadlineSeconds"] = int(settings.deletion_seconds)
+    return made
+
+
+def cleanup_job_name(recommender: Object) -> str:
+    return f"{recommender['metadata']['name']}-delete-{short_hash(recommender['metadata']['uid'])}"
+
+
+def job_around(
+    recommender: Object, spec: RecommenderSpec, name: str, pod: Object, labels: dict[str, str] | None = None
+) -> Object:
+    """A Job for ``pod``, tried again unless a person has to mend something first."""
+    metadata = child_metadata(recommender, name, labels)
+    pod_labels = dict(metadata["labels"])
+    if spec.training.placement.queue:
+        metadata["labels"]["kueue.x-k8s.io/queue-name"] = spec.training.placement.queue
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            "backoffLimit": BACKOFF_LIMIT,
+            "activeDeadlineSeconds": DEADLINE_SECONDS,
+            "podFailurePolicy": {
+                "rules": [
+                    # a node that goes away is nobody's fault, and a person's mistake does not mend itself
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": "steps",
+                            "operator": "In",
+                            "values": [USER_ERROR_EXIT_CODE],
+                        },
+                    },
+                ]
+            },
+            "template": {"metadata": {"labels": pod_labels}, "spec": pod},
+        },
+    }
+
+
+def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arguments: Sequence[str]) -> Object:
+    """A pod of the pipeline image under restricted Pod Security, with the store at hand."""
+    placement = spec.training.placement
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}]
+    volumes: list[Object] = [{"name": "tmp", "emptyDir": {}}]
+    claim = claim_name(recommender, spec)
+    if claim:
+        mounts.append({"name": "store", "mountPath": urlsplit(store_uri(spec)).path})
+        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": claim}})
+    secrets = (*settings.pull_secrets, *spec.images.pull_secrets)
+    pod: Object = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "nodeSelector": dict(placement.node_selector),
+        "tolerations": [entry.model_dump(by_alias=True, exclude_none=True) for entry in placement.tolerations],
+        "imagePullSecrets": [{"name": name} for name in secrets],
+        "containers": [
+            {
+                "name": "steps",
+                "image": image(settings.pipeline_image, spec),
+                "imagePullPolicy": settings.pull_policy,
+                "args": ["python", *arguments],
+                "env": [{"name": "HOME", "value": "/tmp"}, *store_env(spec)],
+                "terminationMessagePath": "/dev/termination-log",
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": mounts,
+            }
+        ],
+        "volumes": volumes,
+    }
+    if placement.priority_class_name:
+        pod["priorityClassName"] = placement.priority_class_name
+    return pod
+
+
+def store_env(spec: RecommenderSpec) -> list[Object]:
+    env: list[Object] = []
+    if spec.store.endpoint:
+        env.append({"name": "AWS_ENDPOINT_URL", "value": spec.store.endpoint})
+        if spec.store.endpoint.startswith("http://"):
+            env.append({"name": "AWS_ALLOW_HTTP", "value": "true"})
+    if spec.store.region:
+        env.append({"name": "AWS_REGION", "value": spec.store.region})
+    if spec.store.secret_ref:
+        for key in STORE_KEYS:
+            reference = {"name": spec.store.secret_ref.name, "key": key}
+            env.append({"name": key, "valueFrom": {"secretKeyRef": reference}})
+    return env
+
+
+def image(reference: str, spec: RecommenderSpec) -> str:
+    """``reference``, from the registry that the spec names, if it names one."""
+    if not spec.images.registry:
+        return reference
+    return f"{spec.images.registry.rstrip('/')}/{split_registry(reference)[1]}"
+
+
+def split_registry(reference: str) -> tuple[str, str]:
+    """Registry and the rest of an image reference; a first part without dot, colon or localhost is no registry."""
+    head, slash, rest = reference.partition("/")
+    if slash and ("." in head or ":" in head or head == "localhost"):
+        return head, rest
+    return "", reference
+
+
+def claim(recommender: Object, spec: RecommenderSpec) -> Object:
+    """The claim that keeps a folder's files. It has no owner: spec.deletionPolicy says what becomes of it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": child_metadata(recommender, store_claim_name(recommender), owned=False),
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "10Gi"}}},
+    }
+
+
+def state(live: Object) -> Literal["Active", "Complete", "Failed"]:
+    """How far a Job is."""
+    for condition in live.get("status", {}).get("conditions", []):
+        if condition["status"] == "True" and condition["type"] in ("Complete", "Failed"):
+            return "Complete" if condition["type"] == "Complete" else "Failed"
+    return "Active"
+
+
+def failure_message(live: Object, pods: Sequence[Object]) -> str:
+    """Why a Job failed: the last words of its newest pod, else the Job's own condition."""
+    for pod in reversed(pods_of(live, pods)):
+        ended = _terminated(pod)
+        if ended and ended.get("exitCode") != 0:
+            words = (
+                " ".join(str(ended.get("message", "")).split()) or f"{ended.get('reason', 'it ended')} with exit code"
+            )
+            if not ended.get("message"):
+                words += f" {ended.get('exitCode')}."
+            return words[-700:]
+    for condition in live.get("status", {}).get("conditions", []):
+        if condition["type"] == "Failed" and condition["status"] == "True":
+            return f"{condition.get('reason', 'Failed')}: {condition.get('message', '')}"
+    return "its Job failed."
+
+
+def result(live: Object, pods: Sequence[Object]) -> dict[str, Any] | str | None:
+    """What the run's last pod said: its JSON, what is wrong with its words, or None where there is no such pod."""
+    for pod in reversed(pods_of(live, pods)):
+        ended = _terminated(pod)
+        if ended and ended.get("exitCode") == 0:
+            try:
+                said = json.loads(ended.get("message", ""))
+            except ValueError:
+                return f"{ended.get('message', '')[:200]!r} is no JSON."
+            missing = [key for key in ("version", "passed", "digest") if not isinstance(said, dict) or key not in said]
+            return f"it lacks {', '.join(missing)}." if missing else said
+    return None
+
+
+def pods_of(live: Object, pods: Sequence[Object]) -> list[Object]:
+    """A Job's pods, oldest first."""
+    uid = live["metadata"]["uid"]
+    own = [p for p in pods if any(o.get("uid") == uid for o in p["metadata"].get("ownerReferences", []))]
+    return sorted(own, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+
+
+def trouble(pods: Sequence[Object]) -> str | None:
+    """Why pods do not get going, in words, where waiting alone will not help."""
+    for pod in pods:
+        status = pod.get("status", {})
+        for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
+            waiting = container.get("state", {}).get("waiting", {})
+            if waiting.get("reason") in WAITS_FOR_A_PERSON:
+                return (
+                    f"{WAITS_FOR_A_PERSON[waiting['reason']]} ({waiting['reason']}: {waiting.get('message', '')[:300]})"
+                )
+        for condition in status.get("conditions", []):
+            if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+                return f"no node fits its pod: {condition.get('message', '')[:300]}"
+    return None
+
+
+WAITS_FOR_A_PERSON = {
+    "ErrImagePull": "its image cannot be pulled",
+    "ImagePullBackOff": "its image cannot be pulled",
+    "InvalidImageName": "its image has no valid name",
+    "ErrImageNeverPull": "its image is not on the node",
+    "CreateContainerConfigError": "its container lacks something",
+    "CrashLoopBackOff": "its container ends again and again",
+}
+
+
+def _terminated(pod: Object) -> Object | None:
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        if container.get("name") == "steps" and "terminated" in container.get("state", {}):
+            ended: Object = container["state"]["terminated"]
+            return ended
+    return None
+
+
+def model_version(
+    recommender: Object, run: dict[str, Any], said: dict[str, Any], *, store: str, parent: str | None
+) -> Object:
+    """The record of what a run made."""
+    name, version = recommender["metadata"]["name"], str(said["version"])
+    spec: Object = {
+        "recommender": name,
+        "version": version,
+        "digest": str(said["digest"]),
+        "bento": said.get("bento") or f"{store}/recommenders/{name}/bentos/{version}",
+        "passed": bool(said["passed"]),
+        "run": run["id"],
+        "specHash": run["specHash"],
+        "metrics": {key: float(value) for key, value in dict(said.get("metrics") or {}).items()},
+        "lineage": {key: str(value) for key, value in dict(said.get("lineage") or {}).items()},
+    }
+    if parent:
+        spec["parent"] = parent
+    return {
+        "apiVersion": recommender["apiVersion"],
+        "kind": "ModelVersion",
+        "metadata": child_metadata(recommender, f"{name}-{version}", {RUN_LABEL: run["id"]}),
+        "spec": spec,
+    }  # fmt: skip

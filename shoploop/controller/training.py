@@ -1,0 +1,255 @@
+"""Whether a run is due, and how far the one under way is; pure."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.controller import runs
+from shoploop.controller.conditions import Found, say, timestamp
+from shoploop.controller.names import RUN_ANNOTATION, RUN_LABEL, Object, run_object_name, short_hash
+from shoploop.controller.observed import ChildKey, Event, Observed
+from shoploop.controller.schedule import last_slot, next_slot
+from shoploop.controller.settings import Settings
+from shoploop.errors import SpecInvalid
+
+POLL_SECONDS = 10
+"""How often pods of a run under way are looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """The part of a plan that is about runs."""
+
+    run: dict[str, Any] | None
+    """``status.run``."""
+
+    state: Found
+    under_way: bool = False
+    stalled: bool = False
+    apply: tuple[Object, ...] = ()
+    delete: tuple[ChildKey, ...] = ()
+    events: tuple[Event, ...] = ()
+    requeue_seconds: float | None = None
+    version: Object | None = None
+    """The ModelVersion that the run just made."""
+
+    schedule_problem: Found | None = None
+
+
+def versions_of(recommender: Object, observed: Observed) -> list[Object]:
+    """Its ModelVersions, oldest first."""
+    name = recommender["metadata"]["name"]
+    own = [
+        c for (kind, _), c in observed.children.items() if kind == "ModelVersion" and c["spec"]["recommender"] == name
+    ]
+    return sorted(own, key=lambda v: (v["metadata"].get("creationTimestamp", ""), v["metadata"]["name"]))
+
+
+def advance(recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings) -> Training:
+    """Continues the run under way, or starts one that is due."""
+    wanted_hash = runs.spec_hash(spec)
+    before = recommender.get("status", {}).get("run")
+    if before and before["phase"] == "Running":
+        if before["specHash"] == wanted_hash or spec.suspend:
+            going = _continued(recommender, spec, observed, settings, before)
+            return replace(going, requeue_seconds=_sooner(going.requeue_seconds, _next_look(spec, observed.now)))
+        return _superseded(recommender, spec, observed, settings, before)
+    return _started_if_due(recommender, spec, observed, settings, before, wanted_hash)
+
+
+def _started_if_due(
+    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings,
+    before: dict[str, Any] | None, wanted_hash: str,
+) -> Training:  # fmt: skip
+    problem: Found | None = None
+    try:
+        slot = last_slot(spec.schedule, observed.now) if spec.schedule else None
+    except SpecInvalid as error:
+        slot = None
+        cron = spec.schedule.cron if spec.schedule else ""
+        problem = say("ScheduleNeverFires", cron=cron, why=str(error))
+    idle = Training(
+        run=before,
+        state=_rested(recommender, before, observed, wanted_hash),
+        requeue_seconds=None if problem else _next_look(spec, observed.now),
+        schedule_problem=problem,
+    )
+    if spec.suspend:
+        return replace(idle, state=idle.state if before else say("Suspended"))
+    cause = _due(recommender, before, observed, wanted_hash, slot)
+    if cause is None:
+        return idle
+    trigger, value = cause
+    uid = recommender["metadata"]["uid"]
+    run_id = f"{observed.now:%Y%m%d-%H%M%S}-{short_hash(uid, trigger, value, digits=6)}"
+    run = {
+        "id": run_id,
+        "trigger": trigger,
+        "cause": value,
+        "specHash": wanted_hash,
+        "phase": "Running",
+        "startedAt": timestamp(observed.now),
+    } | _request(recommender)
+    why = {"Spec": "the spec", "Schedule": "the schedule", "Request": "a request"}[trigger]
+    started = _continued(recommender, spec, observed, settings, run)
+    event = Event(type="Normal", reason="RunStarted", message=say("RunStarted", run=run_id, why=why).message)
+    return replace(started, events=(event, *started.events), schedule_problem=problem)
+
+
+def _request(recommender: Object) -> dict[str, str]:
+    """What was asked for when a run started, so that it is asked for once."""
+    asked = recommender["metadata"].get("annotations", {}).get(RUN_ANNOTATION)
+    return {"request": asked} if asked else {}
+
+
+def _due(
+    recommender: Object, before: dict[str, Any] | None, observed: Observed, wanted_hash: str, slot: datetime | None
+) -> tuple[str, str] | None:
+    """What asks for a run now, and the value that tells it from another asking."""
+    asked = recommender["metadata"].get("annotations", {}).get(RUN_ANNOTATION)
+    if asked and asked != (before or {}).get("request"):
+        return "Request", asked
+    known = {version["spec"].get("specHash") for version in versions_of(recommender, observed)}
+    if wanted_hash not in known and wanted_hash != (before or {}).get("specHash"):
+        return "Spec", wanted_hash
+    if slot is not None:
+        since = recommender["metadata"]["creationTimestamp"]
+        if before:
+            since = max(since, before["startedAt"], before.get("finishedAt", ""))
+        if timestamp(slot) > since:
+            return "Schedule", timestamp(slot)
+    return None
+
+
+def _rested(recommender: Object, before: dict[str, Any] | None, observed: Observed, wanted_hash: str) -> Found:
+    """What there is to say about the last run, while none is under way."""
+    name = recommender["metadata"]["name"]
+    if before is None:
+        known = {version["spec"].get("specHash") for version in versions_of(recommender, observed)}
+        return say("NoRunNeeded") if wanted_hash in known else say("NoRunYet")
+    if before["phase"] == "Failed":
+        return say("RunFailed", run=before["id"], detail=before.get("message", ""), name=name)
+    refused = any(
+        version["spec"]["version"] == before.get("version") and not version["spec"]["passed"]
+        for version in versions_of(recommender, observed)
+    )
+    return say("GateRefused" if refused else "RunSucceeded", run=before["id"], version=before.get("version", ""))
+
+
+def _continued(
+    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any]
+) -> Training:
+    parts = runs.parts(spec)
+    for index, part in enumerate(parts):
+        live = observed.children.get(("Job", run_object_name(recommender, run["id"], index)))
+        if live is None:
+            return _waiting_for_job(recommender, spec, observed, settings, run, index)
+        match runs.state(live):
+            case "Failed":
+                return _failed(recommender, observed, run, runs.failure_message(live, observed.pods))
+            case "Active":
+                return _active(live, observed, run, index, len(parts), part)
+    last = observed.children[("Job", run_object_name(recommender, run["id"], len(parts) - 1))]
+    said = runs.result(last, observed.pods)
+    if said is None:
+        return _failed(recommender, observed, run, say("ResultLost").message)
+    if isinstance(said, str):
+        return _failed(recommender, observed, run, say("ResultUnreadable", detail=said).message)
+    return _succeeded(recommender, spec, observed, run, said)
+
+
+def _waiting_for_job(
+    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any], index: int
+) -> Training:
+    """Makes the Job of part ``index``, and what it needs where that is missing."""
+    made: list[Object] = []
+    if runs.needs_claim(spec) and not spec.store.claim:
+        wanted = runs.claim(recommender, spec)
+        if ("PersistentVolumeClaim", wanted["metadata"]["name"]) not in observed.children:
+            made.append(wanted)
+    if ("ConfigMap", run_object_name(recommender, run["id"])) not in observed.children:
+        made.append(runs.config_map(recommender, run["id"]))
+    made.append(runs.job(recommender, spec, run["id"], index, settings))
+    return Training(
+        run=run, state=say("RunPending", run=run["id"]), under_way=True, apply=tuple(made), requeue_seconds=POLL_SECONDS
+    )
+
+
+def _active(live: Object, observed: Observed, run: dict[str, Any], index: int, count: int, part: runs.Part) -> Training:
+    detail = runs.trouble(runs.pods_of(live, observed.pods)) or observed.warnings.get(live["metadata"]["name"])
+    steps = ", ".join(part.steps)
+    state = (
+        say("RunStalled", run=run["id"], detail=detail)
+        if detail
+        else say("Running", run=run["id"], part=index + 1, parts=count, steps=steps)
+    )
+    return Training(run=run, state=state, under_way=True, stalled=bool(detail), requeue_seconds=POLL_SECONDS)
+
+
+def _failed(recommender: Object, observed: Observed, run: dict[str, Any], detail: str) -> Training:
+    ended = run | {"phase": "Failed", "finishedAt": timestamp(observed.now), "message": detail[:1000]}
+    state = say("RunFailed", run=run["id"], detail=detail, name=recommender["metadata"]["name"])
+    event = Event(type="Warning", reason="RunFailed", message=state.message)
+    return Training(run=ended, state=state, events=(event,))
+
+
+def _succeeded(
+    recommender: Object, spec: RecommenderSpec, observed: Observed, run: dict[str, Any], said: dict[str, Any]
+) -> Training:
+    parent = recommender.get("status", {}).get("version")
+    version = runs.model_version(recommender, run, said, store=runs.store_uri(spec), parent=parent)
+    ended = run | {"phase": "Succeeded", "finishedAt": timestamp(observed.now), "version": str(said["version"])}
+    passed = bool(said["passed"])
+    state = say("RunSucceeded" if passed else "GateRefused", run=run["id"], version=said["version"])
+    verdict = "passed" if passed else "refused"
+    event = Event(
+        type="Normal" if passed else "Warning",
+        reason="VersionRecorded" if passed else "GateRefused",
+        message=say("VersionRecorded", version=said["version"], verdict=verdict).message if passed else state.message,
+    )
+    return Training(run=ended, state=state, apply=(version,), version=version, events=(event,), requeue_seconds=1)
+
+
+def _superseded(
+    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any]
+) -> Training:
+    """The spec asks for something else than the run under way makes: give it up and start anew."""
+    stale: tuple[ChildKey, ...] = tuple(
+        (kind, name)
+        for (kind, name), live in observed.children.items()
+        if kind in ("Job", "ConfigMap") and live["metadata"].get("labels", {}).get(RUN_LABEL) == run["id"]
+    )
+    detail = say("Superseded").message
+    given_up = run | {"phase": "Failed", "finishedAt": timestamp(observed.now), "message": detail}
+    fresh = _started_if_due(recommender, spec, observed, settings, given_up, runs.spec_hash(spec))
+    event = Event(
+        type="Warning", reason="RunDiscarded", message=say("RunDiscarded", run=run["id"], detail=detail).message
+    )
+    return replace(fresh, delete=(*stale, *fresh.delete), events=(event, *fresh.events))
+
+
+def pruned_runs(recommender: Object, spec: RecommenderSpec, observed: Observed) -> tuple[ChildKey, ...]:
+    """Jobs and ConfigMaps of runs beyond spec.retention.runs; the last run is always kept."""
+    current = (recommender.get("status", {}).get("run") or {}).get("id", "")
+    by_run: dict[str, list[ChildKey]] = {}
+    for (kind, name), live in observed.children.items():
+        run = live["metadata"].get("labels", {}).get(RUN_LABEL)
+        if kind in ("Job", "ConfigMap") and run:
+            by_run.setdefault(run, []).append((kind, name))
+    kept = sorted({*by_run, current} - {""}, reverse=True)[: spec.retention.runs]
+    return tuple(key for run, keys in sorted(by_run.items()) if run not in (*kept, current) for key in keys)
+
+
+def _next_look(spec: RecommenderSpec, now: datetime) -> float | None:
+    if spec.schedule is None or spec.suspend:
+        return None
+    try:
+        slot = next_slot(spec.schedule, now)
+    except SpecInvalid:
+        return None
+    return max((slot - now + timedelta(seconds=1)).total_seconds(), 1) if slot else None
+
+
+def _sooner(left: float | None, right: float | None) -> float | None:
+    return min((seconds for seconds in (left, right) if seconds is not None), default=None)

@@ -1,0 +1,323 @@
+"""Looks at Recommenders, one at a time each: observe, decide (reconcile.py), carry out.
+
+Nothing that matters is kept here: an operator that starts anew comes to the same decisions from what the cluster says.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from shoploop.controller import metrics, reconcile, runs
+from shoploop.controller.cache import Cache, Key
+from shoploop.controller.cluster import Cluster, ClusterError, Stale, kind_of
+from shoploop.controller.conditions import Found, say, timestamp
+from shoploop.controller.helm import Helm, HelmFailed, secret_name
+from shoploop.controller.kinds import MODEL_VERSION, OWN, RECOMMENDER, RELEASED, SECRET
+from shoploop.controller.names import FINALIZER, RECOMMENDER_LABEL, Object, is_ours
+from shoploop.controller.observed import Failure, Install, Observed, Plan, Recover, Repair, Uninstall
+from shoploop.controller.pending import Pending
+from shoploop.controller.reconcile import RELEASE, desired
+from shoploop.controller.settings import Settings, chart_digest
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_SECONDS = 5
+LONGEST_RETRY_SECONDS = 300
+STALE_SECONDS = 0.2
+KINDS_BY_KIND = {kind.kind: kind for kind in (*OWN, *RELEASED)}
+
+
+class Worker:
+    def __init__(self, settings: Settings, cluster: Cluster, helm: Helm, cache: Cache):
+        self.settings = settings
+        self.cluster = cluster
+        self.helm = helm
+        self.cache = cache
+        self.pending = Pending()
+        self.chart_digest = chart_digest(settings.chart)
+        self.busy_since: dict[int, float] = {}
+        """Worker number to when its look began, on the monotonic clock."""
+
+        self._failures: dict[Key, dict[str, Failure]] = {}
+        self._paths: dict[tuple[str, int], str | None] = {}
+        self._threads: list[Thread] = []
+
+    def start(self) -> None:
+        for number in range(self.settings.workers):
+            thread = Thread(target=self._work, args=(number,), name=f"worker-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, seconds: float = 20) -> None:
+        """Takes nothing new, and waits for what is being done."""
+        self.pending.close()
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0, deadline - time.monotonic()))
+
+    def _work(self, number: int) -> None:
+        while (key := self.pending.take()) is not None:
+            self.busy_since[number] = began = time.monotonic()
+            result, again = "error", float(FIRST_RETRY_SECONDS)
+            try:
+                again = self.look(key)
+                result = "ok"
+            except Stale:
+                result, again = "stale", STALE_SECONDS
+            except ClusterError as error:
+                log.warning("%s/%s: %s", *key, error)
+            except Exception:
+                log.exception("%s/%s: a look failed", *key)
+            finally:
+                self.busy_since.pop(number, None)
+                self.pending.done(key)
+                if self.cache.recommender(key) is not None:
+                    self.pending.add(key, again)
+                metrics.RECONCILES.labels(result).inc()
+                metrics.RECONCILE_SECONDS.observe(time.monotonic() - began)
+                metrics.QUEUE.set(len(self.pending))
+
+    def look(self, key: Key) -> float:
+        """One look at one Recommender; returns after how many seconds the next is due."""
+        recommender = self.cache.recommender(key)
+        if recommender is None:
+            self._failures.pop(key, None)
+            return 0
+        plan = desired(recommender, self._observe(key, recommender), self.settings, chart_digest=self.chart_digest)
+        return self._carry_out(key, recommender, plan)
+
+    # what there is
+
+    def _observe(self, key: Key, recommender: Object) -> Observed:
+        children = self.cache.children(key)
+        releases = self.cache.releases(key)
+        store = recommender["spec"].get("store", {})
+        reference = store.get("secretRef")
+        pods, warnings = self._pods(key, recommender, children)
+        return Observed(
+            now=datetime.now(UTC),
+            children=children,
+            releases=releases,
+            pods=pods,
+            warnings=warnings,
+            secret_keys=self.cluster.secret_keys(key[0], reference["name"]) if reference else None,
+            rival=self._rival(recommender),
+            failures=self._failures.get(key, {}),
+        )
+
+    def _pods(
+        self, key: Key, recommender: Object, children: dict[tuple[str, str], Object]
+    ) -> tuple[tuple[Object, ...], dict[str, str]]:
+        """Pods, and why Jobs made none; only while something is under way, so that an idle cluster is left alone."""
+        status = recommender.get("status", {})
+        running = (status.get("run") or {}).get("phase") == "Running"
+        unready = any(kind == "Deployment" and not _is_ready(live) for (kind, _), live in children.items())
+        deleting = "deletionTimestamp" in recommender["metadata"]
+        if not (running or unready or deleting):
+            return (), {}
+        pods = tuple(self.cluster.pods(key[0], f"{RECOMMENDER_LABEL}={key[1]}"))
+        warnings = {}
+        for (kind, name), live in children.items():
+            if kind == "Job" and runs.state(live) == "Active" and not runs.pods_of(live, pods):
+                message = self.cluster.pod_failures(key[0], live)
+                if message:
+                    warnings[name] = message
+        return pods, warnings
+
+    def _rival(self, recommender: Object) -> str | None:
+        """An older Recommender whose versions lie at the same place."""
+        path = self._store_path(recommender)
+        if path is None:
+            return None
+        rank = _rank(recommender)
+        for other in self.cache.recommenders():
+            if _rank(other) < rank and self._store_path(other) == path:
+                return f"{other['metadata']['namespace']}/{other['metadata']['name']}"
+        return None
+
+    def _store_path(self, recommender: Object) -> str | None:
+        meta = recommender["metadata"]
+        known = (meta["uid"], meta["generation"])
+        if known not in self._paths:
+            try:
+                self._paths[known] = reconcile.store_path(recommender, reconcile.parse(recommender))
+            except ValidationError:
+                self._paths[known] = None
+        return self._paths[known]
+
+    # what is done
+
+    def _carry_out(self, key: Key, recommender: Object, plan: Plan) -> float:
+        has = FINALIZER in recommender["metadata"].get("finalizers", [])
+        if plan.finalizer and not has:
+            self.cache.put(RECOMMENDER, self.cluster.set_finalizer(recommender, True))
+            return 0
+        if plan.status != recommender.get("status", {}) and plan.finalizer:
+            # first, so that an operator that is killed now finds the run it has begun
+            recommender = self.cluster.set_status(recommender, plan.status)
+            self.cache.put(RECOMMENDER, recommender)
+        for event in plan.events:
+            self._tell(recommender, event.type, event.reason, event.message)
+        if not plan.finalizer:
+            if has:
+                self.cluster.set_finalizer(recommender, False)
+            return self.settings.resync_seconds
+        before = self._failures.get(key, {})
+        after = self._do(recommender, plan, before)
+        self._failures[key] = after
+        if {name: f.found for name, f in after.items()} != {name: f.found for name, f in before.items()}:
+            return 0
+        waits = [max((failure.retry_at - datetime.now(UTC)).total_seconds(), 0.1) for failure in after.values()]
+        if plan.requeue_seconds is not None:
+            waits.append(plan.requeue_seconds)
+        return min(waits, default=self.settings.resync_seconds * random.uniform(0.9, 1.1))
+
+    def _do(self, recommender: Object, plan: Plan, before: dict[str, Failure]) -> dict[str, Failure]:
+        """Carries out what a plan asks for; returns what did not work."""
+        namespace = recommender["metadata"]["namespace"]
+        after: dict[str, Failure] = {}
+
+        def attempt(what: str, action: Callable[[], None]) -> bool:
+            failure = self._attempt(recommender, what, action, before.get(what))
+            if failure is not None:
+                after[what] = failure
+            return failure is None
+
+        for wanted in plan.apply:
+            what = f"apply:{wanted['kind']}/{wanted['metadata']['name']}"
+            if not attempt(what, lambda wanted=wanted: self._apply_own(recommender, wanted)):  # type: ignore[misc]
+                break  # what comes next needs it
+        if plan.release is not None:
+            attempt(RELEASE, lambda: self._release(namespace, plan))
+        for name, serving in plan.version_status.items():
+            attempt(f"status:{name}", lambda name=name, serving=serving: self._mark(recommender, name, serving))  # type: ignore[misc]
+        for kind, name in plan.delete:
+            attempt(
+                f"delete:{kind}/{name}",
+                lambda kind=kind, name=name: self.cluster.delete(KINDS_BY_KIND[kind], namespace, name),  # type: ignore[misc]
+            )
+        return after
+
+    def _attempt(
+        self, recommender: Object, what: str, action: Callable[[], None], before: Failure | None
+    ) -> Failure | None:
+        generation = recommender["metadata"]["generation"]
+        now = datetime.now(UTC)
+        if before and before.generation == generation and now < before.retry_at:
+            return before
+        try:
+            action()
+            return None
+        except Stale:
+            raise
+        except (ClusterError, HelmFailed, _ForeignObject) as error:
+            attempts = before.attempts + 1 if before and before.generation == generation else 1
+            wait = min(FIRST_RETRY_SECONDS * 2 ** (attempts - 1), LONGEST_RETRY_SECONDS)
+            log.warning("%s/%s: %s: %s", *_key(recommender), what, error)
+            return Failure(
+                what=what, found=error.found, attempts=attempts, retry_at=now + timedelta(seconds=wait),
+                generation=generation,
+            )  # fmt: skip
+
+    def _apply_own(self, recommender: Object, wanted: Object) -> None:
+        """Writes an object of the operator's own, unless somebody else's has its name."""
+        kind, meta = kind_of(wanted), wanted["metadata"]
+        live = self.cluster.get(kind, meta["namespace"], meta["name"])
+        if live is not None and not is_ours(live, recommender):
+            raise _ForeignObject(f"{kind.kind} {meta['name']}", f"kubectl delete {kind.plural} {meta['name']}")
+        if live is None or kind is not MODEL_VERSION:  # a record is written once
+            live = self.cluster.apply(wanted)
+        self.cache.put(kind, live)
+
+    def _release(self, namespace: str, plan: Plan) -> None:
+        match plan.release:
+            case Install() as install:
+                self._helm("install", lambda: self._install(namespace, install))
+            case Uninstall(name=name):
+                self._helm("uninstall", lambda: self.helm.uninstall(namespace, name))
+                self._see_releases(namespace, name)
+            case Recover(name=name, revision=revision):
+                self.cluster.delete(SECRET, namespace, secret_name(name, revision))
+                self._see_releases(namespace, name)
+            case Repair(objects=objects):
+                for wanted in objects:
+                    placed = {**wanted, "metadata": {"namespace": namespace, **wanted["metadata"]}}
+                    self.cache.put(kind_of(placed), self.cluster.apply(placed))
+                    metrics.REPAIRS.inc()
+
+    def _install(self, namespace: str, action: Install) -> None:
+        """Never over a release that somebody else made: those do not carry our label, so no watch told of them."""
+        if not self.cache.releases((namespace, action.name)):
+            found = self.cluster.find(SECRET, namespace, labels=f"owner=helm,name={action.name},!{RECOMMENDER_LABEL}")
+            if found:
+                raise _ForeignObject(f"Helm release {action.name}", f"helm uninstall {action.name} -n {namespace}")
+        try:
+            self.helm.install(namespace, action)
+        finally:
+            self._see_releases(namespace, action.name)
+
+    def _see_releases(self, namespace: str, name: str) -> None:
+        """Reads what Helm just wrote: the next decision must not wait for a watch."""
+        found = self.cluster.find(SECRET, namespace, labels=f"owner=helm,{RECOMMENDER_LABEL}={name}")
+        there = {secret["metadata"]["name"] for secret in found}
+        for secret in found:
+            self.cache.put(SECRET, secret)
+        for release in self.cache.releases((namespace, name)):
+            if secret_name(name, release.revision) not in there:
+                self.cache.remove(SECRET, namespace, secret_name(name, release.revision))
+
+    def _helm(self, action: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except HelmFailed:
+            metrics.HELM.labels(action, "failed").inc()
+            raise
+        metrics.HELM.labels(action, "ok").inc()
+
+    def _mark(self, recommender: Object, name: str, serving: bool) -> None:
+        live = self.cache.children(_key(recommender)).get(("ModelVersion", name))
+        if live is not None:
+            self.cache.put(MODEL_VERSION, self.cluster.set_status(live, {"serving": serving}))
+
+    def _tell(self, recommender: Object, type_: str, reason: str, message: str) -> None:
+        """An event that cannot be written must not keep anything from being done."""
+        log.info("%s/%s: %s: %s", *_key(recommender), reason, message)
+        name = f"{recommender['metadata']['name']}.{uuid4().hex[:16]}"
+        try:
+            self.cluster.tell(
+                recommender, type_=type_, reason=reason, message=message, name=name, now=timestamp(datetime.now(UTC))
+            )
+        except ClusterError as error:
+            log.info("%s/%s: no event %s: %s", *_key(recommender), reason, error)
+
+
+class _ForeignObject(Exception):
+    """Something of that name is there, and somebody else made it."""
+
+    def __init__(self, what: str, remedy: str):
+        super().__init__(f"{what} is somebody else's")
+        self.found: Found = say("ForeignObject", object=what, detail=remedy)
+
+
+def _key(recommender: Object) -> Key:
+    return recommender["metadata"]["namespace"], recommender["metadata"]["name"]
+
+
+def _rank(recommender: Object) -> tuple[str, str]:
+    meta: dict[str, Any] = recommender["metadata"]
+    return meta["creationTimestamp"], meta["uid"]
+
+
+def _is_ready(deployment: Object) -> bool:
+    wanted, status = deployment["spec"].get("replicas", 1), deployment.get("status", {})
+    return bool(
+        status.get("readyReplicas", 0) >= wanted
+        and status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    )
