@@ -19,9 +19,13 @@ def alternatives(run: RunFolder) -> frame.Section:
     methods = run.methods
     if not methods:
         return frame.missing("results", "Against the alternatives", "The evaluation names no methods.")
-    parts = [_legend(methods), _forest(methods, [m for m in MAIN if _has(methods, m)])]
+    parts = [frame.note(str(why), "warn")] if (why := evaluation.get("incumbent_not_comparable")) else []
+    parts += [_legend(methods), _forest(methods, [m for m in MAIN if _has(methods, m)])]
     if comparisons := evaluation.get("comparisons"):
-        parts += [frame.render("heading.html", text="Differences, shopper by shopper"), _comparisons(comparisons)]
+        parts += [
+            frame.render("heading.html", text="This version less each other, shopper by shopper"),
+            _comparisons(comparisons),
+        ]
     parts += [frame.render("heading.html", text="All metrics"), _methods_table(methods, evaluation)]
     parts.append(frame.fold("What the metrics mean", _glossary([m for m in ALL if _has(methods, m)], evaluation)))
     return frame.Section(
@@ -126,40 +130,28 @@ def _dot(label: str, name: str, values: Json, metric: str) -> charts.Dot:
 
 
 def _bounds(values: Json, metric: str) -> tuple[float | None, float | None]:
-    found = (values.get("interval") or {}).get(metric)
+    return _ends((values.get("interval") or {}).get(metric))
+
+
+def _ends(found: object) -> tuple[float | None, float | None]:
+    """The two ends of an interval, or two Nones where there is none."""
     if not isinstance(found, list) or len(found) != 2 or not all(map(words.is_number, found)):
         return None, None
     return found[0], found[1]
 
 
 def _comparisons(comparisons: Sequence[Json]) -> Markup:
-    """A dot-and-interval chart around 0, and the numbers."""
-    rows, dots = [], []
-    for found in comparisons:
-        low, high = found["interval"]
-        dots.append(
-            charts.Dot(
-                label=f"{words.metric(found['metric']).title} over {words.method(found['than']).title}",
-                value=found["difference"],
-                low=low,
-                high=high,
-                kind=words.method(found["better"]).kind,
-                text=words.signed(found["difference"]),
-            )
-        )
-        sure = "better" if low > 0 else "worse" if high < 0 else "undecided"
-        tag = {"better": "good", "worse": "bad", "undecided": ""}[sure]
-        rows.append(
-            frame.Row(
-                cells=[
-                    f"{words.method(found['better']).title} less {words.method(found['than']).title}",
-                    words.metric(found["metric"]).title,
-                    words.signed(found["difference"]),
-                    f"{words.signed(low)} to {words.signed(high)}",
-                    frame.render("tag.html", text=sure, tone=tag),
-                ]
-            )
-        )
+    """Dots with intervals around 0, a panel a metric; and the numbers."""
+    metrics = list(dict.fromkeys(str(found["metric"]) for found in comparisons))
+    beyond = _far_behind(comparisons)
+    panels, rows, said = [], [], []
+    for metric in metrics:
+        title = words.metric(metric).title
+        these = [found for found in comparisons if found["metric"] == metric and words.is_number(found["difference"])]
+        dots = [_difference(found) for found in these if found["than"] not in beyond]
+        panels.append(charts.Panel(title=title, rows=dots, axis="difference, above 0 is better", line=0.0))
+        rows += [_difference_row(found, title) for found in these]
+        said.append(f"{title}: " + "; ".join(f"over {dot.label} {dot.text}" for dot in dots))
     columns = [
         frame.Column(title="Compared"),
         frame.Column(title="Metric"),
@@ -167,12 +159,59 @@ def _comparisons(comparisons: Sequence[Json]) -> Markup:
         frame.Column(title="Interval", numeric=True, hint="paired bootstrap"),
         frame.Column(title="Verdict"),
     ]
-    drawn = figure(
-        charts.dots(dots, axis="difference, above 0 is better", labels=200, texts=64, lines=[0.0]),
-        wide=True,
-        label="; ".join(f"{dot.label} {dot.text}" for dot in dots) + ".",
+    return frame.join(
+        figure(
+            charts.panels(panels, texts=60),
+            wide=True,
+            caption=f"{words.listing([words.method(n).title for n in beyond])}: too far behind for this scale, see the "
+            "table."
+            if beyond
+            else "paired bootstrap; right of the dashed line this version is better",
+            label=". ".join(said) + ".",
+        ),
+        frame.fold("The differences as a table", frame.table("Differences on the same visits", columns, rows)),
     )
-    return frame.join(drawn, frame.table("Differences between methods on the same visits", columns, rows))
+
+
+def _far_behind(comparisons: Sequence[Json]) -> list[str]:
+    """The method that is so far behind that the others' differences would shrink to one point beside it."""
+    furthest: dict[str, float] = {}
+    for found in comparisons:
+        if words.is_number(found["difference"]):
+            furthest[found["than"]] = max(furthest.get(found["than"], 0.0), abs(found["difference"]))
+    ranked = sorted(furthest, key=lambda name: -furthest[name])
+    return ranked[:1] if len(ranked) > 2 and furthest[ranked[0]] > 3 * furthest[ranked[1]] else []
+
+
+def _difference(found: Json) -> charts.Dot:
+    low, high = _ends(found.get("interval"))
+    return charts.Dot(
+        label=words.method(found["than"]).title,
+        value=found["difference"],
+        low=low,
+        high=high,
+        kind=words.method(found["better"]).kind,
+        text=words.signed(found["difference"]),
+    )
+
+
+def _difference_row(found: Json, metric: str) -> frame.Row:
+    low, high = _ends(found.get("interval"))
+    if low is None or high is None:
+        sure, tone = "unknown", ""
+    elif low > 0:
+        sure, tone = "better", "good"
+    else:
+        sure, tone = ("worse", "bad") if high < 0 else ("undecided", "")
+    return frame.Row(
+        cells=[
+            f"{words.method(found['better']).title} less {words.method(found['than']).title}",
+            metric,
+            words.signed(found["difference"]),
+            words.NONE if low is None else f"{words.signed(low)} to {words.signed(high)}",
+            frame.render("tag.html", text=sure, tone=tone),
+        ]
+    )
 
 
 def _methods_table(methods: dict[str, Json], evaluation: Json) -> Markup:

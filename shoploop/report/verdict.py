@@ -71,8 +71,6 @@ def gate(run: RunFolder) -> frame.Section:
     parts = [frame.note(str(document.get("reason") or ""), "good" if document.get("passed") else "warn")]
     bounds, difference = document.get("interval"), document.get("difference")
     if words.is_number(difference) and isinstance(bounds, list) and len(bounds) == 2:
-        margin = document.get("margin")
-        needed = -margin if words.is_number(margin) and document.get("rule") == "NotWorse" else 0.0
         parts.append(
             figure(
                 charts.dots(
@@ -88,7 +86,7 @@ def gate(run: RunFolder) -> frame.Section:
                     axis=f"difference in {words.metric(metric).title}",
                     labels=170,
                     texts=64,
-                    lines=[needed],
+                    lines=[_needed(document)],
                 ),
                 wide=True,
                 title="This version less the other, and what is needed",
@@ -111,25 +109,33 @@ def simple_best(methods: dict[str, Json], metric: str) -> str | None:
     return max(simple, key=lambda name: float(methods[name][metric]), default=None)
 
 
+def _needed(document: Json) -> float:
+    """What the interval's lower end must exceed."""
+    margin = document.get("margin")
+    return -margin + 0.0 if words.is_number(margin) else 0.0
+
+
 def _gate_facts(document: Json) -> list[frame.Fact]:
-    confidence = document.get("confidence")
+    bounds, confidence = document.get("interval"), document.get("confidence")
+    low = bounds[0] if isinstance(bounds, list) and bounds else None
+    always = document.get("rule") == "Always"
     return [
-        frame.Fact(
-            title="Rule",
-            value={"NotWorse": "Not worse", "Better": "Better"}.get(
-                str(document.get("rule")), str(document.get("rule"))
-            ),
-            note=f"than {words.method(str(document.get('against'))).title}" if document.get("against") else "",
-        ),
         frame.Fact(
             title=f"Difference in {words.metric(str(document.get('metric'))).title}",
             value=words.signed(document.get("difference")),
-            note=f"{words.interval(document.get('interval'))}; higher is better",
+            note=f"against {words.method(str(document.get('against'))).title}; higher is better",
         ),
         frame.Fact(
-            title="Confidence asked for",
-            value=words.percent(confidence, 0) if words.is_number(confidence) else words.NONE,
-            note="of the bootstrap over shoppers",
+            title=f"At least, with {words.percent(confidence, 0)} confidence",
+            value=words.signed(low),
+            note="bootstrap over shoppers",
+        ),
+        frame.Fact(
+            title="Needed",
+            value="anything"
+            if always
+            else f"more than {words.decimal(_needed(document), 3 if _needed(document) else 0)}",
+            note=f"rule {document.get('rule')}" if document.get("rule") else "",
         ),
     ]
 
@@ -186,10 +192,10 @@ def _basis(run: RunFolder) -> str:
     if not (words.is_number(visits) and words.is_number(users)):
         return ""
     when = f", {words.day(days[0])} to {words.day(days[1])}" if isinstance(days, list) and len(days) == 2 else ""
-    return (
-        f"Measured on {words.count(visits)} visits of {words.count(users)} shoppers{when}: "
-        "days that the model had not seen."
-    )
+    seen = f"one visit of each of {words.count(users)} shoppers"
+    if visits != users:
+        seen = f"{words.count(visits)} visits of {words.count(users)} shoppers"
+    return f"Measured on {seen}{when}: days that the model had not seen."
 
 
 def _quality_facts(run: RunFolder) -> list[frame.Fact]:

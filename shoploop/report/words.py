@@ -56,11 +56,7 @@ METHODS = {
 
 SOURCES = {
     "history": "Own history",
-    "own_history": "Own history",
     "popular": "Best sellers lately",
-    "popularity": "Best sellers lately",
-    "copurchase": "Bought together",
-    "co_purchase": "Bought together",
     "neighbours": "Bought together",
     "transformer": "Transformer's own",
 }
