@@ -4,6 +4,7 @@ The rules are in :mod:`shoploop.expectations`; this module runs them and says wh
 Expectations' own Data Docs pages load scripts from the web, so the report renders ``validation.json`` itself.
 """
 
+import functools
 import json
 import time
 import warnings
@@ -138,20 +139,29 @@ def _run(expectations: Sequence[Expectation], frame: pl.DataFrame) -> list[dict[
     return [_result(expectation, found[expectation.name], frame) for expectation in expectations]
 
 
-def _validate(expectations: Sequence[Expectation], frame: pl.DataFrame) -> dict[str, Any]:
-    """Great Expectations' answer to each expectation, by name."""
+@functools.cache
+def _whole_frame() -> Any:
+    """Great Expectations' way to a data frame in memory; making a context takes longer than most checks."""
     import great_expectations as gx
-    from great_expectations import expectations as checks
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("tables").add_dataframe_asset("table")
-    columns = sorted({e.column for e in expectations if e.column})
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(
-        {"dataframe": frame.select(columns).to_pandas()}
+    return (
+        context.data_sources.add_pandas("tables")
+        .add_dataframe_asset("table")
+        .add_batch_definition_whole_dataframe("all")
     )
+
+
+def _validate(expectations: Sequence[Expectation], frame: pl.DataFrame) -> dict[str, Any]:
+    """Great Expectations' answer to each expectation, by name."""
+    import great_expectations as gx
+    from great_expectations import expectations as checks
+
+    columns = sorted({e.column for e in expectations if e.column})
+    batch = _whole_frame().get_batch({"dataframe": frame.select(columns).to_pandas()})
     suite = gx.ExpectationSuite(name="shoploop")
     for expectation in expectations:
         arguments = {name: _bound(value) for name, value in expectation.arguments.items()}
