@@ -1,0 +1,166 @@
+"""The classifier two-sample test: can a booster tell virtual records from real ones (Lopez-Paz & Oquab 2017)?
+
+The classifier sees what a data scientist would tabulate of a record, and none of the generator's own embeddings.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.augmentation.behaviour import Behaviour, Floats, Vocabulary
+
+_FOLDS = 5
+_WIDEST = 60
+"""Categories with a column of their own; the rest are one."""
+
+_SMOOTH = 2e-5
+"""Added to an item's share: else a record's own purchases would show in the rarity of its items."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoSample:
+    auc: float
+    """.5: nobody can tell them apart; 1: every record is recognised."""
+
+    records: int
+    """Of each side."""
+
+    telling: tuple[tuple[str, float], ...]
+    """The features that gave most away, with their share of the gain."""
+
+
+def compare(made: Behaviour, real: Behaviour, vocabulary: Vocabulary, popularity: Floats, *, seed: int) -> TwoSample:
+    """Cross-validated AUC of a gradient booster on equally many virtual and real records.
+
+    Folds keep the records of one shopper together.
+
+    Args:
+        popularity: (V,) share of rows of each item in the generator's own data.
+    """
+    import lightgbm
+    from sklearn.metrics import roc_auc_score
+
+    random = np.random.default_rng(seed)
+    count = min(made.records, real.records)
+    sides = [
+        side.take(np.sort(random.choice(side.records, count, replace=False))) for side in (made, real)
+    ]
+    names, columns = _columns(vocabulary)
+    table = np.concatenate([describe(side, vocabulary, popularity, columns) for side in sides])
+    label = np.repeat([1, 0], count)
+    fold = np.concatenate([_folds(side.user, random) for side in sides])
+    score = np.zeros(len(label))
+    gain = np.zeros(table.shape[1])
+    settings = {
+        "objective": "binary",
+        "learning_rate": 0.05,
+        "num_leaves": 15,
+        "min_data_in_leaf": 20,
+        "feature_fraction": 0.5,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "verbose": -1,
+        "seed": seed,
+        "deterministic": True,
+        "num_threads": 1,
+    }
+    for held in range(_FOLDS):
+        learn = fold != held
+        booster = lightgbm.train(settings, lightgbm.Dataset(table[learn], label[learn]), num_boost_round=120)
+        score[~learn] = np.asarray(booster.predict(table[~learn]))
+        gain += booster.feature_importance("gain")
+    top = np.argsort(-gain)[:8]
+    share = gain / max(gain.sum(), 1e-12)
+    return TwoSample(
+        auc=float(roc_auc_score(label, score)),
+        records=count,
+        telling=tuple((names[i], round(float(share[i]), 4)) for i in top),
+    )
+
+
+def describe(
+    behaviour: Behaviour, vocabulary: Vocabulary, popularity: Floats, columns: npt.NDArray[np.int64] | None = None
+) -> Floats:
+    """(N, features) of each record: sizes, gaps, repeats, popularity, categories within and between baskets, times."""
+    if columns is None:
+        _, columns = _columns(vocabulary)
+    records, row_record = behaviour.records, behaviour.row_record
+    sizes, gaps, position = behaviour.sizes, behaviour.gaps, behaviour.position
+    baskets = np.bincount(behaviour.record, minlength=records)
+    later = position > 0
+
+    def spread(values: npt.NDArray[np.float64], groups: npt.NDArray[np.int64]) -> list[npt.NDArray[np.float64]]:
+        count = np.maximum(np.bincount(groups, minlength=records), 1)
+        mean = np.bincount(groups, values, records) / count
+        square = np.bincount(groups, values**2, records) / count
+        return [mean, np.sqrt(np.maximum(square - mean**2, 0))]
+
+    rows = np.bincount(row_record, minlength=records)
+    distinct = rows - np.bincount(row_record, behaviour.repeated, records)
+    rarity = np.log(popularity[behaviour.item] + _SMOOTH)
+    mix = np.zeros((records, int(columns.max()) + 1), np.float64)
+    group = columns[vocabulary.category[behaviour.item]]
+    np.add.at(mix, (row_record, group), 1)
+    share = mix / rows[:, None]
+    entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(1)
+    by_basket = np.zeros((len(sizes), mix.shape[1]))
+    np.add.at(by_basket, (behaviour.basket, group), 1)
+    norm = by_basket / np.linalg.norm(by_basket, axis=1, keepdims=True)
+    focus = ((by_basket**2).sum(1) - sizes) / np.maximum(sizes * (sizes - 1), 1)
+    next_alike = (norm[1:] * norm[:-1]).sum(1)[later[1:]]
+    item_twins = _shared_with_last(behaviour)
+    minute = behaviour.minute.astype(float)
+    weekend = ((behaviour.day + 3) % 7 >= 5).astype(float)
+    features = [
+        baskets.astype(float),
+        rows.astype(float),
+        distinct.astype(float),
+        1 - distinct / rows,
+        *spread(np.log(sizes), behaviour.record),
+        *spread(np.log(np.maximum(gaps[later], 1)), behaviour.record[later]),
+        *spread(((gaps[later] % 7) == 0).astype(float), behaviour.record[later])[:1],
+        *spread(rarity, row_record),
+        *spread(focus, behaviour.record),
+        *spread(next_alike, behaviour.record[later]),
+        *spread(item_twins[later], behaviour.record[later]),
+        *spread(minute, behaviour.record),
+        *spread(weekend, behaviour.record)[:1],
+        *spread((behaviour.kind > 0).astype(float), row_record)[:1],
+        entropy,
+        (mix > 0).sum(1).astype(float),
+        *share.T,
+    ]
+    return np.stack(features, 1).astype(np.float32)
+
+
+_NAMES = (
+    "baskets", "rows", "distinct items", "repeat share", "log size", "log size, spread", "log gap", "log gap, spread",
+    "gaps of whole weeks", "rarity", "rarity, spread", "basket focus", "basket focus, spread", "next basket alike",
+    "next basket alike, spread", "items of last basket", "items of last basket, spread", "minute", "minute, spread",
+    "weekend", "further kinds", "category entropy", "categories",
+)  # fmt: skip
+
+
+def _columns(vocabulary: Vocabulary) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Feature names, and the column of each category: the widest have their own."""
+    count = np.bincount(vocabulary.category, minlength=len(vocabulary.categories))
+    top = np.argsort(-count, kind="stable")[:_WIDEST]
+    columns = np.full(len(count), len(top))
+    columns[top] = np.arange(len(top))
+    names = [*_NAMES, *(f"share of {vocabulary.categories[i]}" for i in top)]
+    return ([*names, "share of other categories"] if len(count) > len(top) else names), columns
+
+
+def _shared_with_last(behaviour: Behaviour) -> npt.NDArray[np.float64]:
+    """(B,) share of each basket's items that the basket before held too."""
+    items = int(behaviour.item.max(initial=0)) + 1
+    key = behaviour.basket * items + behaviour.item
+    same_record = np.concatenate([[False], behaviour.record[1:] == behaviour.record[:-1]])
+    twin = np.isin((behaviour.basket - 1) * items + behaviour.item, key) & same_record[behaviour.basket]
+    return np.bincount(behaviour.basket, twin, len(behaviour.record)) / behaviour.sizes
+
+
+def _folds(user: npt.NDArray[np.int64], random: np.random.Generator) -> npt.NDArray[np.int64]:
+    users, index = np.unique(user, return_inverse=True)
+    return random.permutation(len(users))[index] % _FOLDS
