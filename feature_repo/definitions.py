@@ -1,7 +1,7 @@
 """Feast's objects, built from the feature contract of one features folder.
 
-That folder is named by the environment variable SHOPLOOP_FEATURES; in the copy of this repository that shoploop puts
-into a features folder, it is the folder above. Nothing is decided here: names, types and order are
+In the copy of this repository that shoploop puts into a features folder, it is the folder above; elsewhere the
+environment variable SHOPLOOP_FEATURES names it. Nothing is decided here: names, types and order are
 ``shoploop.features.contract``'s.
 """
 
@@ -28,8 +28,8 @@ def features_folder() -> Path:
     Raises:
         NotFound: neither SHOPLOOP_FEATURES nor this file's place tells.
     """
-    named = os.environ.get("SHOPLOOP_FEATURES")
-    folder = Path(named) if named else Path(__file__).resolve().parents[1]
+    above = Path(__file__).resolve().parents[1]
+    folder = above if (above / "contract.json").is_file() else Path(os.environ.get("SHOPLOOP_FEATURES", above))
     if not (folder / "contract.json").is_file():
         raise NotFound(
             f"{folder} holds no contract.json, so Feast's objects cannot be built. Set SHOPLOOP_FEATURES to the "

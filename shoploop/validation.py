@@ -171,7 +171,7 @@ def _validate(expectations: Sequence[Expectation], frame: pl.DataFrame) -> dict[
             arguments["mostly"] = 1 - expectation.tolerance
         suite.add_expectation(getattr(checks, expectation.check)(**arguments, meta={"name": expectation.name}))
     answer = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": EXAMPLES})
-    return {result.expectation_config["meta"]["name"]: result for result in answer.results}  # type: ignore[index]
+    return {result.expectation_config["meta"]["name"]: result for result in answer.results}
 
 
 def _bound(value: Any) -> Any:

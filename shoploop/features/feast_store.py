@@ -124,7 +124,8 @@ def _definitions(folder: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        spec.loader.exec_module(module)
+        with _quiet():
+            spec.loader.exec_module(module)
     finally:
         sys.dont_write_bytecode = before
     return module

@@ -20,7 +20,7 @@ from shoploop.features import feast_store
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.history import midnight
 from shoploop.features.item import item_stats
-from shoploop.features.log import PurchaseLog, choose_vocabulary, purchases
+from shoploop.features.log import PurchaseLog, choose_vocabulary, day_of, purchases
 from shoploop.features.packing import pack
 from shoploop.features.shop import shop_stats
 from shoploop.features.user import user_stats
@@ -53,7 +53,8 @@ def materialize_features(
     items = pl.read_parquet(data / "items.parquet", columns=["item", "category"])
     contract = resolve(interactions=interactions, items=items, users=users)
     bought = purchases(interactions)
-    split = TimeSplit.of(int(bought["day"].max()), training)  # type: ignore[arg-type]
+    last_day = int(interactions.select(day_of("time").max()).item())
+    split = TimeSplit.of(last_day, training)
     vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
     if not len(vocabulary):
         days = split.last - int(bought["day"].min()) + 1  # type: ignore[arg-type]
