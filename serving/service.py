@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import bentoml
-from shoploop.ranking.ranker import Ranker
 
 from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
-from shoploop.ranking.http import OnlyJson
+from shoploop.ranking.http import CheckedJson
+from shoploop.ranking.ranker import Ranker
 
 FOLDER = "SHOPLOOP_RANKER"
 """Environment variable: serve the ranker in another folder than the Bento's own."""
@@ -32,4 +32,4 @@ class Recommender:
         return self.ranker.rank(RankRequest.model_validate(request))
 
 
-Recommender.add_asgi_middleware(OnlyJson)
+Recommender.add_asgi_middleware(CheckedJson, requests={"/recommend": RecommendRequest, "/rank": RankRequest})

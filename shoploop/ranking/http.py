@@ -1,11 +1,14 @@
-"""What every HTTP request meets before the service: only JSON of a sensible size gets in.
+"""What every HTTP request meets before the service: only valid JSON of a sensible size gets in.
 
-BentoML itself also takes forms, and downloads files that they name; a shop's predictor has no use for either.
+BentoML itself also takes forms, and downloads files that they name; a shop's predictor has no use for either. And it
+logs a traceback for every request that it cannot read.
 """
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -16,11 +19,18 @@ MAX_BODY_BYTES = 256 * 1024
 """500 ids of 200 characters fit twice."""
 
 
-class OnlyJson:
-    """ASGI middleware: 415 for a body that is not JSON, 413 for one that is too large."""
+class CheckedJson:
+    """ASGI middleware: 415 for a body that is not JSON, 413 for one that is too large, 400 for one that is invalid."""
 
-    def __init__(self, app: App):
+    def __init__(self, app: App, *, requests: Mapping[str, type[BaseModel]]):
+        """Guards ``app``.
+
+        Args:
+            app: What answers.
+            requests: By path, what a body must be.
+        """
         self.app = app
+        self.requests = requests
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
@@ -43,6 +53,12 @@ class OnlyJson:
                 await _refuse(send, 413, f"A request may have {MAX_BODY_BYTES} bytes.")
                 return
 
+        if model := self.requests.get(scope["path"]):
+            try:
+                model.model_validate_json(body or b"{}")
+            except ValidationError as error:
+                await _refuse(send, 400, "; ".join(_problems(error)))
+                return
         sent = False
 
         async def replay() -> Message:
@@ -53,6 +69,15 @@ class OnlyJson:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self.app(scope, replay, send)
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """One line a problem, beginning with the field, e.g. ``k: Input should be less than or equal to 500``."""
+    problems = []
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        problems.append(f"{where}: {problem['msg']}" if where else problem["msg"])
+    return problems
 
 
 async def _refuse(send: Send, status: int, message: str) -> None:

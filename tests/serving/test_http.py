@@ -1,0 +1,192 @@
+"""The BentoML service over HTTP, in this process: what it answers, and that bad input never becomes a 5xx."""
+
+import json
+import os
+import threading
+import time
+import warnings
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_shop import make_ranker
+
+from shoploop.ranking.ranker import Ranker
+
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'")  # BentoML does, at every request
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    os.environ["BENTOML_HOME"] = str(tmp_path_factory.mktemp("bentoml"))
+    ranker = make_ranker(tmp_path_factory.mktemp("ranker"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ranker, "load", lambda folder: ranker)
+        with warnings.catch_warnings(action="ignore"):  # BentoML's own imports use what others have deprecated
+            from serving.service import Recommender
+
+        with listening(Recommender.to_asgi()) as url, httpx.Client(base_url=url, timeout=60) as client:
+            yield client
+
+
+@contextmanager
+def listening(app):
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_recommend_answers_with_items_scores_reasons_and_fields(client):
+    answer = client.post("/recommend", json={"user": "ann", "k": 1})
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body.pop("request_id")
+    assert body.pop("as_of")
+    [item] = body.pop("items")
+    assert body == {"version": "v123", "method": "fused"}
+    assert item.pop("score") > 0
+    assert item.pop("reason").startswith("you buy this about every 7 days")
+    assert item == {"item": "milk", "known": True, "fields": {"title": "Milk"}}
+
+
+def test_an_error_names_every_wrong_field(client):
+    answer = client.post("/recommend", json={"user": "", "k": 501})
+
+    assert answer.json() == {
+        "error": "user: String should have at least 1 character; k: Input should be less than or equal to 500"
+    }
+
+
+def test_rank_answers_in_order(client):
+    answer = client.post("/rank", json={"user": "ann", "items": ["soap", "milk"]})
+
+    assert [item["item"] for item in answer.json()["items"]] == ["milk", "soap"]
+
+
+@pytest.mark.parametrize(
+    "route, body, where",
+    [
+        ("/recommend", {"user": "ann", "k": 0}, "k"),
+        ("/recommend", {"user": "ann", "k": 501}, "k"),
+        ("/recommend", {"user": "ann", "k": "many"}, "k"),
+        ("/recommend", {"user": ""}, "user"),
+        ("/recommend", {"user": 7}, "user"),
+        ("/recommend", {}, "user"),
+        ("/recommend", {"user": "ann", "surface": "shops"}, "surface"),
+        ("/recommend", {"user": "ann", "exclude": "milk"}, "exclude"),
+        ("/recommend", {"user": "ann", "kk": 3}, "kk"),
+        ("/rank", {"user": "ann"}, "items"),
+        ("/rank", {"user": "ann", "items": []}, "items"),
+        ("/rank", {"user": "ann", "items": ["milk"] * 501}, "items"),
+        ("/rank", {"user": "ann", "items": ["milk", None]}, "items"),
+    ],
+    ids=lambda value: json.dumps(value)[:40],
+)
+def test_a_wrong_field_is_a_400_that_names_it(client, route, body, where):
+    answer = client.post(route, json=body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].split(": ")[0].split(".")[0] == where
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b"[]", b'"ann"', b"\xff\xfe", b'{"user": "\\ud800"}', b'{"user": NaN}', b"[" * 100_000],
+    ids=["empty", "cut off", "null", "list", "string", "no UTF-8", "half a surrogate", "NaN", "deep"],
+)
+@pytest.mark.parametrize("route", ["/recommend", "/rank"])
+def test_malformed_json_is_a_400_with_a_message(client, route, body):
+    answer = client.post(route, content=body, headers=JSON)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "application/vnd.bentoml+pickle",
+    ],
+)
+def test_only_json_gets_in(client, kind):
+    answer = client.post("/recommend", content=b'{"user": "ann"}', headers={"content-type": kind})
+
+    assert answer.status_code == 415
+    assert "application/json" in answer.json()["error"]
+
+
+def test_json_with_a_character_set_gets_in(client):
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+
+    assert client.post("/recommend", content=b'{"user": "ann"}', headers=headers).status_code == 200
+
+
+def test_a_huge_body_is_refused(client):
+    answer = client.post("/recommend", content=b" " * 300_000, headers=JSON)
+
+    assert answer.status_code == 413
+
+
+def test_the_probes_answer(client):
+    assert {client.get(path).status_code for path in ("/livez", "/readyz", "/healthz")} == {200}
+
+
+def test_the_openapi_description_has_the_routes_that_are_there(client):
+    paths = client.get("/docs.json").json()["paths"]
+    assert {"/recommend", "/rank"} <= paths.keys()
+    assert not {"/search", "/shops", "/explain", "/events"} & paths.keys()
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+USERS = st.sampled_from(["ann", "bob", "nobody", "", "\x00", "'; drop table", "a" * 201]) | st.text(max_size=30)
+NEARLY_RIGHT = st.fixed_dictionaries(
+    {},
+    optional={
+        "user": USERS | JSON_VALUES,
+        "k": st.integers(-5, 505) | JSON_VALUES,
+        "shop": st.sampled_from(["north", "moon", None]) | JSON_VALUES,
+        "surface": st.just("items") | JSON_VALUES,
+        "exclude": st.lists(USERS, max_size=5) | JSON_VALUES,
+        "items": st.lists(st.sampled_from(["milk", "tea"]) | USERS, max_size=5) | JSON_VALUES,
+    },
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(route=st.sampled_from(["/recommend", "/rank"]), body=NEARLY_RIGHT | JSON_VALUES)
+def test_whatever_json_comes_the_answer_is_a_list_or_a_4xx_with_a_message(client, route, body):
+    answer = client.post(route, content=json.dumps(body), headers=JSON)
+
+    assert answer.status_code in (200, 400), answer.text
+    if answer.status_code == 200:
+        assert answer.json()["items"]
+    else:
+        assert answer.json()["error"]
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(route=st.sampled_from(["/recommend", "/rank"]), body=st.binary(max_size=200))
+def test_whatever_bytes_come_the_answer_is_no_5xx(client, route, body):
+    assert client.post(route, content=body, headers=JSON).status_code in (200, 400)

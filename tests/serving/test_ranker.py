@@ -1,0 +1,179 @@
+"""What a shopper is answered."""
+
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+from small_shop import SERVING_DAY, make_ranker
+
+from shoploop.ranking.answer import RankRequest, RecommendRequest
+
+NOON = datetime.combine(SERVING_DAY, time(12), UTC)
+
+
+@pytest.fixture(scope="module")
+def ranker(tmp_path_factory):
+    return make_ranker(tmp_path_factory.mktemp("ranker"))
+
+
+def recommend(ranker, user, *, now=NOON, **request):
+    return ranker.recommend(RecommendRequest(user=user, **request), now=now)
+
+
+def rank(ranker, user, items, *, now=NOON):
+    return ranker.rank(RankRequest(user=user, items=items), now=now)
+
+
+def names(answer):
+    return [ranked.item for ranked in answer.items]
+
+
+def test_what_the_user_buys_most_comes_first(ranker):
+    assert names(recommend(ranker, "ann", k=2)) == ["milk", "bread"]
+    assert names(recommend(ranker, "bob", k=2)) == ["tea", "milk"]
+
+
+def test_items_come_with_score_reason_and_the_fields_that_the_spec_names(tmp_path):
+    ranker = make_ranker(tmp_path, item_fields=("title", "price"))
+
+    first, second = recommend(ranker, "ann", k=2).items
+
+    assert first.score > second.score
+    assert first.fields == {"title": "Milk", "price": 2.5}
+    assert first.reason == "you buy this about every 7 days, last 7 days ago"
+    assert first.known
+
+
+def test_an_answer_says_who_answered_how_and_for_which_day(ranker):
+    answer, another = recommend(ranker, "ann"), recommend(ranker, "ann")
+
+    assert (answer.version, answer.method, answer.as_of) == ("v123", "fused", SERVING_DAY.isoformat())
+    assert answer.request_id != another.request_id
+
+
+def test_excluded_items_are_not_recommended(ranker):
+    assert names(recommend(ranker, "ann", k=1, exclude=["milk", "nonsense"])) == ["bread"]
+
+
+def test_no_item_is_recommended_twice_and_never_more_than_k(ranker):
+    for k in (1, 3, 500):
+        items = names(recommend(ranker, "ann", k=k))
+        assert len(items) == len(set(items)) <= k
+
+
+def test_an_unknown_user_gets_what_sells(ranker):
+    answer = recommend(ranker, "nobody", k=1)
+
+    assert (answer.method, names(answer)) == ("popularity", ["apples"])
+
+
+def test_an_unknown_user_in_a_known_shop_gets_what_sells_there(ranker):
+    north = names(recommend(ranker, "nobody", shop="north"))
+
+    assert set(north[:2]) == {"apples", "soap"}
+    assert "soap" not in names(recommend(ranker, "nobody", shop="south", k=3))
+
+
+def test_after_a_shops_best_sellers_come_those_of_all_shops_with_lower_scores(ranker):
+    answer = recommend(ranker, "nobody", shop="south", k=500)
+
+    assert set(names(answer)) == {"milk", "bread", "tea", "apples", "soap", "rice", "salt"}
+    scores = [ranked.score for ranked in answer.items]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_an_unknown_shop_is_no_obstacle(ranker):
+    assert names(recommend(ranker, "nobody", shop="moon", k=1)) == ["apples"]
+
+
+def test_a_user_who_excludes_all_candidates_is_answered_with_nothing_excluded(ranker):
+    everything = ["milk", "bread", "tea", "apples", "soap", "rice"]
+
+    assert names(recommend(ranker, "ann", exclude=everything)) == ["salt"]
+
+
+def test_given_items_are_put_in_the_users_order(ranker):
+    assert names(rank(ranker, "ann", ["soap", "bread", "milk"])) == ["milk", "bread", "soap"]
+
+
+def test_items_that_the_model_does_not_know_come_last_and_say_so(ranker):
+    answer = rank(ranker, "ann", ["nonsense", "soap", "also nonsense", "milk"])
+
+    assert names(answer) == ["milk", "soap", "nonsense", "also nonsense"]
+    assert [ranked.known for ranked in answer.items] == [True, True, False, False]
+    assert answer.items[-1].score is None and answer.items[-1].fields == {"title": None}
+
+
+def test_only_unknown_items_are_an_answer_too(ranker):
+    assert names(rank(ranker, "ann", ["x", "y"])) == names(rank(ranker, "nobody", ["x", "y"])) == ["x", "y"]
+
+
+def test_an_item_that_is_given_twice_is_answered_once(ranker):
+    assert names(rank(ranker, "ann", ["milk", "milk", "x", "x"])) == ["milk", "x"]
+
+
+def test_an_unknown_user_has_items_ordered_by_what_sells(ranker):
+    answer = rank(ranker, "nobody", ["bread", "apples"])
+
+    assert (answer.method, names(answer)) == ("popularity", ["apples", "bread"])
+
+
+def test_ranking_and_recommending_give_an_item_the_same_score(ranker):
+    recommended = {ranked.item: ranked.score for ranked in recommend(ranker, "ann").items}
+
+    for ranked in rank(ranker, "ann", list(recommended)).items:
+        assert ranked.score == pytest.approx(recommended[ranked.item], abs=1e-5)
+
+
+def test_today_counts_while_the_data_is_fresh(ranker):
+    assert recommend(ranker, "ann", now=NOON + timedelta(days=3)).as_of == str(SERVING_DAY + timedelta(days=3))
+
+
+@pytest.mark.parametrize("days", [8, 3000, -1], ids=["a week and a day", "years", "before the data's end"])
+def test_where_the_data_ended_long_ago_the_day_after_its_last_counts(ranker, days):
+    assert recommend(ranker, "ann", now=NOON + timedelta(days=days)).as_of == str(SERVING_DAY)
+
+
+class Clock:
+    """Seconds; what was announced passes at the next looks at it."""
+
+    def __init__(self, *passes):
+        self.now, self.passes = 0.0, list(passes)
+
+    def __call__(self):
+        now = self.now
+        self.now += self.passes.pop(0) if self.passes else 0.0
+        return now
+
+
+@pytest.mark.parametrize(
+    "passes, method",
+    [
+        ((0.01, 0.01, 0.01), "fused"),
+        ((0.2,), "frequency"),
+        ((0.0, 0.2), "frequency"),
+        ((0.0, 0.0, 0.2), "dnn"),
+    ],
+    ids=["in time", "late at once", "late after the features", "late after the DNN"],
+)
+def test_past_its_deadline_it_answers_with_less(tmp_path, passes, method):
+    ranker = make_ranker(tmp_path, deadline_milliseconds=100, clock=Clock(*passes))
+
+    answer = recommend(ranker, "ann", k=2)
+
+    assert answer.method == method
+    assert names(answer) == ["milk", "bread"]
+
+
+def test_what_takes_longer_than_is_left_is_not_begun(tmp_path):
+    ranker = make_ranker(tmp_path, deadline_milliseconds=100, clock=Clock())
+    ranker.costs = type(ranker.costs)(features=0.01, dnn=0.01, transformer=0.2)
+
+    assert recommend(ranker, "ann").method == "dnn"
+
+
+def test_warming_up_measures_what_each_part_costs(tmp_path):
+    ranker = make_ranker(tmp_path)
+
+    ranker.warm_up()
+
+    assert ranker.costs.features > 0 and ranker.costs.dnn > 0
