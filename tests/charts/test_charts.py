@@ -12,7 +12,8 @@ WORKLOADS = {"Deployment", "Job", "StatefulSet", "DaemonSet"}
 
 
 def named(objects, kind, ending=""):
-    (found,) = (o for o in objects if o["kind"] == kind and o["metadata"]["name"].endswith(ending))
+    found, *others = (o for o in objects if o["kind"] == kind and o["metadata"]["name"].endswith(ending))
+    assert not others
     return found
 
 

@@ -18,9 +18,9 @@ def test_the_server_runs_only_what_the_init_container_verified(render):
     (fetch,), (server,) = (
         pod(render("recommender", scenario="own-store"))[k] for k in ("initContainers", "containers")
     )
-    assert fetch["args"][:4] == ["python", "-m", "shoploop.ranking.serve", "fetch"]
+    assert fetch["args"][:3] == ["python", "-m", "shoploop.ranking.fetch"]
     assert "--digest=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" in fetch["args"]
-    assert server["args"][:3] == ["bentoml", "serve", "/bento"]
+    assert server["args"][:3] == ["bentoml", "serve", "/bento/content"]
     mounts = {m["mountPath"]: m.get("readOnly", False) for m in server["volumeMounts"]}
     assert mounts == {"/bento": True, "/tmp": False}
 

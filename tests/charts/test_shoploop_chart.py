@@ -1,0 +1,110 @@
+"""What charts/shoploop makes of its values."""
+
+import json
+import re
+
+import yaml
+from conftest import CHARTS
+from prometheus_client import REGISTRY
+from test_charts import named
+
+from shoploop.controller import metrics
+from shoploop.controller.settings import Settings
+
+METRIC = re.compile(r"shoploop_operator_\w+")
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+
+
+def operator(objects):
+    return named(objects, "Deployment", "operator")["spec"]
+
+
+def env_of(objects):
+    (container,) = operator(objects)["template"]["spec"]["containers"]
+    return {e["name"]: e.get("value", "") for e in container["env"]}
+
+
+def exported():
+    """Names of the samples that the operator exports, whatever it was asked to do."""
+    families = [f for f in REGISTRY.collect() if f.name.startswith("shoploop_operator_")]
+    endings = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
+    assert metrics.QUEUE and families
+    return {f"{family.name}{ending}" for family in families for ending in endings[family.type]}
+
+
+def test_one_operator_at_a_time(render):
+    assert operator(render("shoploop"))["replicas"] == 1
+    assert operator(render("shoploop"))["strategy"] == {"type": "Recreate"}
+
+
+def test_the_operator_understands_what_the_chart_tells_it(render):
+    env = env_of(render("shoploop", {"watch": {"namespaces": ["shop", "lab"]}, "logLevel": "debug"}))
+    settings = Settings.from_env({"SHOPLOOP_CHART": "/opt/shoploop/charts/recommender"} | env)
+    assert settings.namespaces == ("shop", "lab")
+    assert settings.serving_image == "shoploop/serving:0.1.0"
+    assert settings.log_level == "debug"
+    assert (settings.health_port, settings.metrics_port) == (8080, 9090)
+
+
+def test_every_setting_that_the_chart_makes_is_read(render):
+    read = re.findall(r"SHOPLOOP_\w+", (CHARTS.parent / "shoploop" / "controller" / "settings.py").read_text())
+    told = {name for name in env_of(render("shoploop", scenario="company")) if name.startswith("SHOPLOOP_")}
+    assert told <= set(read)
+
+
+def test_a_mirror_holds_for_all_three_images(render):
+    objects = render("shoploop", scenario="company")
+    env = env_of(objects)
+    assert env["SHOPLOOP_PIPELINE_IMAGE"] == "mirror.example.com/shoploop/pipeline:1.2.3"
+    assert env["SHOPLOOP_SERVING_IMAGE"] == "mirror.example.com/shoploop/serving:1.2.3"
+    assert env["SHOPLOOP_IMAGE_PULL_SECRETS"] == "regcred"
+
+
+def test_definitions_stay_when_the_chart_goes(render):
+    found = [o for o in render("shoploop") if o["kind"] == "CustomResourceDefinition"]
+    assert {o["metadata"]["name"] for o in found} == {"recommenders.shoploop.io", "modelversions.shoploop.io"}
+    assert {o["metadata"]["annotations"]["helm.sh/resource-policy"] for o in found} == {"keep"}
+
+
+def test_a_platform_for_some_namespaces_asks_for_nothing_of_the_whole_cluster(render):
+    objects = render("shoploop", scenario="namespaced")
+    assert not CLUSTER_WIDE & {o["kind"] for o in objects}
+    roles = {o["metadata"]["namespace"] for o in objects if o["kind"] == "Role"}
+    assert roles == {o["metadata"]["namespace"] for o in objects if o["kind"] == "RoleBinding"} == {"shop", "search"}
+
+
+def test_roles_name_what_they_grant_and_never_everything(render):
+    rules = [rule for o in render("shoploop") if o["kind"] in {"ClusterRole", "Role"} for rule in o["rules"]]
+    assert rules
+    for rule in rules:
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_uninstalling_asks_first_unless_the_guard_is_off(render):
+    job = named(render("shoploop"), "Job")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    off = render("shoploop", {"uninstallGuard": {"enabled": False}})
+    assert "Job" not in {o["kind"] for o in off}
+
+
+def test_alerts_ask_for_metrics_that_the_operator_exports(render):
+    (group,) = named(render("shoploop", scenario="company"), "PrometheusRule")["spec"]["groups"]
+    assert len(group["rules"]) >= 5
+    for rule in group["rules"]:
+        assert set(METRIC.findall(rule["expr"])) <= exported(), rule["alert"]
+        assert rule["labels"]["severity"] in {"warning", "critical"}
+        assert rule["annotations"]["description"]
+
+
+def test_alerts_keep_prometheus_own_templates(render):
+    (group,) = named(render("shoploop", scenario="company"), "PrometheusRule")["spec"]["groups"]
+    assert group["rules"] == yaml.safe_load((CHARTS / "shoploop" / "alerts.yaml").read_text())
+    assert any("{{ $labels.resource }}" in rule["annotations"]["summary"] for rule in group["rules"])
+
+
+def test_the_dashboard_shows_metrics_that_the_operator_exports(render):
+    config = named(render("shoploop", scenario="company"), "ConfigMap", "dashboard")
+    dashboard = json.loads(config["data"]["shoploop.json"])
+    asked = {name for panel in dashboard["panels"] for t in panel["targets"] for name in METRIC.findall(t["expr"])}
+    assert asked <= exported()
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
