@@ -3,6 +3,7 @@
 What a statistic means is decided by the pure functions of this room; here they are only run, written and registered.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -86,7 +87,7 @@ def materialize_features(
     seconds.lap("compute")
 
     feast_store.write_repository(
-        out, project=f"shoploop_{contract.hash[:12]}", online_store=online_store or OnlineStoreSpec()
+        out, project=_project(data / "interactions.parquet", contract), online_store=online_store or OnlineStoreSpec()
     )
     store = feast_store.apply(out)
     seconds.lap("apply")
@@ -113,6 +114,12 @@ def materialize_features(
     }
     (out / "features.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _project(interactions: Path, contract: Contract) -> str:
+    """Feast's name for this data under this contract: in a shared Redis, no shop or run reads another's rows."""
+    digest = hashlib.sha256(contract.hash.encode() + interactions.read_bytes()).hexdigest()
+    return f"shoploop_{digest[:12]}"
 
 
 def _histories(log: PurchaseLog, *, before: int) -> pl.DataFrame:
