@@ -1,0 +1,74 @@
+"""Runs inside the cluster: asks a recommender again and again until /tmp/stop exists, then prints what came back.
+
+Standard library only. Half of the clients keep their connection, half make a new one for each request. A kept connection
+that the server closed between two requests is opened again, as every HTTP client does; all else counts as a failure.
+"""
+
+import http.client
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+HOST, CLIENTS, PAUSE_SECONDS = sys.argv[1], 4, 0.1
+BODY = json.dumps({"user": "1", "k": 3})
+STOP = Path("/tmp/stop")
+
+
+class Client(threading.Thread):
+    def __init__(self, keeps: bool):
+        super().__init__()
+        self.keeps = keeps
+        self.answered = 0
+        self.failures: list[str] = []
+        self.connection: http.client.HTTPConnection | None = None
+
+    def run(self) -> None:
+        while not STOP.exists():
+            began = time.time()
+            try:
+                self.ask()
+                self.answered += 1
+            except Exception as error:
+                self.failures.append(f"{began:.1f} {type(error).__name__}: {error}")
+                self.close()
+            time.sleep(PAUSE_SECONDS)
+
+    def ask(self) -> None:
+        fresh = self.connection is None
+        if fresh:
+            self.connection = http.client.HTTPConnection(HOST, timeout=15)
+        try:
+            self.connection.request("POST", "/recommend", BODY, {"content-type": "application/json"})
+            answer = self.connection.getresponse()
+            body = answer.read()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            self.close()
+            if fresh:
+                raise
+            return self.ask()
+        if answer.status != 200 or not json.loads(body)["items"]:
+            raise RuntimeError(f"{answer.status} {body[:200]!r}")
+        if not self.keeps or answer.getheader("connection") == "close":
+            self.close()
+
+    def close(self) -> None:
+        if self.connection:
+            self.connection.close()
+        self.connection = None
+
+
+def main() -> None:
+    clients = [Client(keeps=number % 2 == 0) for number in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    print("started", flush=True)
+    for client in clients:
+        client.join()
+    failures = [failure for client in clients for failure in client.failures]
+    print(json.dumps({"answered": sum(client.answered for client in clients), "failures": failures}))
+
+
+if __name__ == "__main__":
+    main()

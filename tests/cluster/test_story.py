@@ -1,0 +1,136 @@
+"""The whole story on a real cluster: install, apply, wait, ask, change, delete. It is told in this file's order."""
+
+import json
+
+import pytest
+from conftest import PLATFORM, Cluster, Failed, Shop, condition
+
+pytestmark = pytest.mark.cluster
+
+READY_BAR_SECONDS = 300
+GONE = "jobs,deployments,services,configmaps,secrets,poddisruptionbudgets,networkpolicies,modelversions,pods"
+
+ASK = """
+import json, sys, urllib.request
+ask = urllib.request.Request(sys.argv[1] + "/recommend", sys.argv[2].encode(), {"content-type": "application/json"})
+print(urllib.request.urlopen(ask, timeout=20).read().decode())
+"""
+
+
+def recommend(shop: Shop, user: str, k: int) -> dict:
+    """What the service answers to a pod of the same namespace."""
+    body = json.dumps({"user": user, "k": k})
+    pod = shop.cluster.pod(shop.namespace, "ask", "python", "-c", ASK, f"http://{shop.name}-predictor", body)
+    answer = json.loads(shop.cluster.run_pod(pod))
+    shop.cluster.kubectl("wait", "--for=delete", "pod/ask", "-n", shop.namespace, "--timeout=60s")
+    return answer
+
+
+def test_a_recommender_becomes_ready_within_its_bar(shop: Shop, record_property):
+    record_property("seconds_to_ready", round(shop.seconds_to_ready))
+    print(f"\nfrom apply to Ready: {shop.seconds_to_ready:.0f} s (bar: {READY_BAR_SECONDS} s)")
+    found = shop.recommender()
+    assert found["status"]["version"].startswith("v")
+    assert found["status"]["replicas"] == 2
+
+
+def test_kubectl_get_tells_the_story(shop: Shop):
+    header, line = shop.cluster.kubectl("get", "recommenders", "-n", shop.namespace).splitlines()
+    assert header.split()[:2] == ["NAME", "READY"]
+    assert line.split()[:2] == ["grocery", "True"]
+    assert shop.recommender()["status"]["version"] in line
+
+
+def test_a_model_version_records_what_was_trained(shop: Shop):
+    (record,) = shop.cluster.items("modelversions", "-n", shop.namespace)
+    assert record["spec"]["recommender"] == "grocery"
+    assert record["spec"]["version"] == shop.recommender()["status"]["version"]
+    assert record["spec"]["passed"] is True
+
+
+def test_the_release_is_a_real_helm_release(shop: Shop):
+    (release,) = json.loads(shop.cluster.helm("list", "-n", shop.namespace, "-o", "json"))
+    assert (release["name"], release["status"]) == ("grocery", "deployed")
+
+
+def test_the_service_recommends_items_of_the_shop(shop: Shop):
+    answer = recommend(shop, "1", 5)
+    assert len(answer["items"]) == 5
+    assert answer["version"] == shop.recommender()["status"]["version"]
+
+
+def test_a_user_whom_nobody_knows_gets_an_answer_too(shop: Shop):
+    assert len(recommend(shop, "nobody-has-ever-seen-me", 3)["items"]) == 3
+
+
+def test_helm_test_passes(shop: Shop):
+    assert "Succeeded" in shop.cluster.helm("test", "grocery", "-n", shop.namespace)
+    assert "Succeeded" in shop.cluster.helm("test", "shoploop", "-n", PLATFORM)
+
+
+def test_the_doctor_finds_nothing_missing(shop: Shop, monkeypatch, capsys):
+    from shoploop.cli import cluster as looking
+
+    for name in ("PATH", "KUBECONFIG"):
+        monkeypatch.setenv(name, shop.cluster.env[name])
+    assert looking.doctor(namespace=shop.namespace) == 0, capsys.readouterr().out
+    assert looking.status(shop.name, namespace=shop.namespace) == 0
+    assert shop.recommender()["status"]["version"] in capsys.readouterr().out
+
+
+def test_more_replicas_are_more_pods_and_nothing_else(shop: Shop):
+    deployment = lambda: shop.cluster.get("deployment", "grocery-predictor", "-n", shop.namespace)  # noqa: E731
+    before = {pod["metadata"]["uid"] for pod in shop.pods()}
+    runs = len(shop.cluster.items("jobs", "-n", shop.namespace))
+    shop.patch(serving={"replicas": 3})
+    shop.wait_until_ready()
+    shop.wait("three pods", lambda: deployment()["status"].get("readyReplicas") == 3)
+    assert before <= {pod["metadata"]["uid"] for pod in shop.pods()}
+    assert len(shop.cluster.items("jobs", "-n", shop.namespace)) == runs
+
+
+def test_a_suspended_recommender_keeps_serving_and_starts_no_run(shop: Shop):
+    shop.patch(suspend=True, training={"seed": 7})
+    found = shop.wait("the new generation", lambda: seen(shop))
+    assert len(recommend(shop, "1", 2)["items"]) == 2
+    assert condition(found, "Progressing")["status"] != "True"
+    shop.patch(suspend=False, training={"seed": 0})
+    shop.wait_until_ready()
+
+
+def seen(shop: Shop) -> dict | None:
+    found = shop.recommender()
+    return found if found["status"]["observedGeneration"] == found["metadata"]["generation"] else None
+
+
+def test_uninstalling_the_platform_is_refused_while_recommenders_exist(shop: Shop):
+    with pytest.raises(Failed) as refused:
+        shop.cluster.helm("uninstall", "shoploop", "-n", PLATFORM)
+    logs = shop.cluster.kubectl("logs", "-n", PLATFORM, "job/shoploop-uninstall")
+    assert "Refused: Recommenders still exist: shop/grocery" in logs + str(refused.value)
+    assert "--no-hooks" in logs
+    assert shop.cluster.get("deployment", "shoploop-operator", "-n", PLATFORM)["status"]["availableReplicas"] == 1
+
+
+def test_deleting_a_recommender_leaves_nothing_but_its_store(shop: Shop):
+    cluster, where = shop.cluster, ("-n", shop.namespace)
+    cluster.kubectl("delete", "recommender", "grocery", *where, "--timeout=120s", timeout=130)
+
+    def left() -> list[str]:
+        found = cluster.items(GONE, *where, "-l", "shoploop.io/recommender=grocery")
+        found += cluster.items("secrets", *where, "-l", "owner=helm")
+        return [f"{one['kind']}/{one['metadata']['name']}" for one in found]
+
+    shop.wait("everything is gone", lambda: not left(), seconds=90)
+    assert json.loads(cluster.helm("list", *where, "-o", "json")) == []
+    assert cluster.find("pvc", "store", *where)
+
+
+def test_uninstalling_leaves_only_the_definitions(shop: Shop, cluster: Cluster):
+    cluster.helm("uninstall", "shoploop", "-n", PLATFORM)
+    selector = "app.kubernetes.io/instance=shoploop,app.kubernetes.io/part-of=shoploop"
+    kinds = "deployments,services,serviceaccounts,networkpolicies,roles,rolebindings"
+    cluster.wait("all is gone", lambda: not cluster.items(kinds, "-n", PLATFORM, "-l", selector), seconds=60)
+    assert not cluster.items("clusterroles,clusterrolebindings", "-l", selector)
+    assert cluster.find("customresourcedefinition", "recommenders.shoploop.io")
+    assert cluster.find("customresourcedefinition", "modelversions.shoploop.io")
