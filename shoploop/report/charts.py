@@ -14,7 +14,7 @@ _INK = {"simple": "var(--simple)", "learned": "var(--learned)", "part": "var(--o
 _INK["ours"] = "var(--ours)"
 _FILL = _INK | {"simple": "var(--paper)", "part": "var(--paper)"}
 _SHAPE = dict.fromkeys(KINDS, "circle") | {"incumbent": "diamond"}
-_STATE_INK = {"done": "var(--ours)", "reused": "var(--simple)", "failed": "var(--bad)"}
+_STATE_INK = {"done": "var(--ours)", "reused": "var(--simple)", "failed": "var(--bad)", "broken off": "var(--bad)"}
 
 
 @dataclass(frozen=True, kw_only=True)

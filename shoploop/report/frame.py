@@ -27,6 +27,9 @@ class Section:
     lead: str = ""
     """One or two sentences that say what to see."""
 
+    absent: str = ""
+    """Why there is nothing to show; such sections are gathered at a page's end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
@@ -96,8 +99,19 @@ def join(*parts: Markup) -> Markup:
 
 
 def missing(id: str, title: str, why: str) -> Section:
-    """A section that cannot be filled, and the reason in its place."""
-    return Section(id=id, title=title, body=note(why, "warn"))
+    """A section that cannot be filled, and the reason."""
+    return Section(id=id, title=title, body=Markup(""), absent=why)
+
+
+def gathered(sections: Sequence[Section]) -> list[Section]:
+    """The sections that have something to show, and where some have not, a last one that says why."""
+    there, absent = [s for s in sections if not s.absent], [s for s in sections if s.absent]
+    if not absent:
+        return there
+    columns = [Column(title="Section"), Column(title="Why it is not here")]
+    rows = [Row(cells=[section.title, section.absent]) for section in absent]
+    body = table("Sections that this run does not have", columns, rows)
+    return [*there, Section(id="absent", title="Not in this run", body=body)]
 
 
 def page(*, title: str, masthead: Markup, sections: Sequence[Section], footer: str = "") -> str:

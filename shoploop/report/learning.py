@@ -1,7 +1,5 @@
 """How the version came to know what it knows: candidates, training, the mix of its two networks, and its features."""
 
-from markupsafe import Markup
-
 from shoploop.report import charts, frame, words
 from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
@@ -189,11 +187,12 @@ def _hint(title: str) -> str:
     return "higher is better" if any(name.split("@")[0] in lowered for name in words.METRICS) else ""
 
 
-def further(run: RunFolder, name: str) -> Markup:
+def further(run: RunFolder, name: str, title: str) -> frame.Section:
     """The plain numbers at the top of an optional step's document."""
     rows = [
         frame.Row(cells=[words.plain(key), f"{value:g}" if words.is_number(value) else str(value)])
         for key, value in run.part(name).items()
         if isinstance(value, (int, float, str))
     ]
-    return frame.table(words.plain(name), [frame.Column(title="What"), frame.Column(title="Value", numeric=True)], rows)
+    columns = [frame.Column(title="What"), frame.Column(title="Value", numeric=True)]
+    return frame.Section(id=name, title=title, body=frame.table(title, columns, rows))

@@ -23,7 +23,7 @@ def steps(run: RunFolder) -> frame.Section:
         return frame.missing("steps", "Time and memory", run.missing.get("run", "run.json names no steps."))
     bars, clock = [], 0.0
     for step in found:
-        state = str(step.get("state"))
+        state = _state(step)
         took = float(step["seconds"]) if state in ("done", "failed") and words.is_number(step.get("seconds")) else 0.0
         memory = f" · {words.size(step['peak_rss_bytes'])}" if step.get("peak_rss_bytes") else ""
         text = words.seconds(took) + memory if state == "done" else state
@@ -93,8 +93,13 @@ def _title(step: Json) -> str:
     return words.STEPS.get(str(step.get("name")), words.plain(str(step.get("name"))))
 
 
+def _state(step: Json) -> str:
+    """As a person calls it once the run is over."""
+    return {"waiting": "not reached", "running": "broken off"}.get(str(step.get("state")), str(step.get("state")))
+
+
 def _cells(step: Json) -> list[object]:
-    state = str(step.get("state"))
+    state = _state(step)
     tone = {"done": "good", "failed": "bad"}.get(state, "")
     took = words.seconds(step.get("seconds")) if state in ("done", "failed", "reused") else words.NONE
     return [

@@ -139,7 +139,7 @@ def _why(step: str, run: Json, problem: str) -> str:
         return f"The run ended in the middle of the step {step}."
     for name, other in steps.items():
         if other.get("state") == "failed":
-            return f"The step {step} was not reached, because {name} failed{_reason(other)}"
+            return f"The step {step} was not reached, because {name} failed."
     return f"The run ended before the step {step}." if steps else problem
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shoploop.report import examples, frame, learning, process, quality, results, verdict, words
+from shoploop.report import examples, frame, learning, process, quality, results, verdict
 from shoploop.report.run_folder import OPTIONAL, Json, PartMissing, RunFolder, read_run
 
 SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], frame.Section]], ...] = (
@@ -21,6 +21,12 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], frame.Section]], ...] = (
     ("feature-importance", "What it looks at", learning.features),
     ("calibration", "Do its promises hold", results.calibration),
     ("training", "How it was trained", learning.training),
+    ("augmentation", "Virtual behaviour", partial(learning.further, name="augmentation", title="Virtual behaviour")),
+    (
+        "importance",
+        "How much each sample counts",
+        partial(learning.further, name="importance", title="How much each sample counts"),
+    ),
     ("quality", "Is the data as expected", quality.quality),
     ("data", "The data", quality.data),
     ("steps", "Time and memory", process.steps),
@@ -60,13 +66,12 @@ def numbers(run: RunFolder) -> Json:
 
 def render_page(run: RunFolder) -> str:
     """The page as text."""
-    wanted = list(SECTIONS)
-    for name in sorted(OPTIONAL & (run.documents.keys() | run.missing.keys())):
-        wanted.insert(-4, (name, words.plain(name), partial(_further, name=name)))
+    asked = run.documents.keys() | run.missing.keys()
+    wanted = [section for section in SECTIONS if section[0] not in OPTIONAL or section[0] in asked]
     return frame.page(
         title=f"{run.name} {run.run.get('run') or ''}".strip() + " · shoploop",
         masthead=verdict.masthead(run),
-        sections=[_section(run, id, title, make) for id, title, make in wanted],
+        sections=frame.gathered([_section(run, id, title, make) for id, title, make in wanted]),
         footer="Written by shoploop. The numbers of this page lie beside it in report.json.",
     )
 
@@ -82,10 +87,6 @@ def _section(run: RunFolder, id: str, title: str, make: Callable[[RunFolder], fr
             f"Its numbers are not in the form that this page knows ({type(error).__name__}: {error}). See report.json."
         )
         return frame.missing(id, title, why)
-
-
-def _further(run: RunFolder, name: str) -> frame.Section:
-    return frame.Section(id=name, title=words.plain(name), body=learning.further(run, name))
 
 
 def _finite(value: Any) -> Any:
