@@ -207,7 +207,7 @@ def _quality_facts(run: RunFolder) -> list[frame.Fact]:
             continue
         best = simple_best(methods, name)
         note = f"{words.method(best).title} {_value(name, methods[best][name])}; higher is better" if best else ""
-        title = "Visits with something bought of the ten" if name == "hit@10" else words.metric(name).title
+        title = "Visits that bought from the ten" if name == "hit@10" else words.metric(name).title
         facts.append(frame.Fact(title=title, value=_value(name, ours[name]), note=note))
     return facts
 
