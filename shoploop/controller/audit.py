@@ -39,9 +39,11 @@ class Audit:
         while not self._stop.wait(self._settings.audit_seconds):
             try:
                 self.once()
+                self._count()
             except ClusterError as error:
                 log.info("audit: %s", error)
-            self._count()
+            except Exception:
+                log.exception("audit failed, and is tried again")
 
     def once(self) -> None:
         """One comparison of everything that is watched."""

@@ -77,7 +77,7 @@ class Cluster:
     def find(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Object]:
         query = [("labelSelector", labels)] * bool(labels) + [("fieldSelector", fields)] * bool(fields)
         found = self._call("GET", kind.path(namespace), f"the {kind.plural}", query=query)
-        items: list[Object] = found["items"]
+        items: list[Object] = found["items"] or []
         for item in items:  # a list leaves out what it says once
             item.setdefault("apiVersion", kind.api_version)
             item.setdefault("kind", kind.kind)
@@ -88,15 +88,15 @@ class Cluster:
         accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         query = [("labelSelector", labels)] * bool(labels)
         found = self._call("GET", kind.path(namespace), f"the {kind.plural}", query=query, accept=accept)
-        metas = [item["metadata"] for item in found["items"]]
+        metas = [item["metadata"] for item in found["items"] or []]
         return {(meta["namespace"], meta["name"]): meta["resourceVersion"] for meta in metas}
 
-    def apply(self, wanted: Object) -> Object:
+    def apply(self, wanted: Object, kind: Kind | None = None) -> Object:
         """Server-side apply: fields that are named become ours, fields that we no longer name are let go."""
-        kind, meta = kind_of(wanted), wanted["metadata"]
+        kind, meta = kind or kind_of(wanted), wanted["metadata"]
         return self._call(
             "PATCH",
-            kind.path(meta["namespace"], meta["name"]),
+            kind.path(meta.get("namespace"), meta["name"]),
             f"{kind.kind} {meta['name']}",
             query=[("fieldManager", FIELD_MANAGER), ("force", "true")],
             body=wanted,
@@ -139,7 +139,7 @@ class Cluster:
                 raise Stale(what, error.status, error.detail) from error
             raise
 
-    def delete(self, kind: Kind, namespace: str, name: str) -> None:
+    def delete(self, kind: Kind, namespace: str | None, name: str) -> None:
         """Deletes one object, its dependents after it; one that is not there is no error."""
         try:
             self._call(
@@ -189,7 +189,15 @@ class Cluster:
         }
         self._call("POST", EVENT.path(meta["namespace"]), "an event", body=event)
 
-    def _call(
+    def text(self, path: str) -> str:
+        """What the API server answers to a plain GET, e.g. of its own /metrics."""
+        return self._bytes("GET", path, path, accept="text/plain").decode()
+
+    def _call(self, method: str, path: str, what: str, **rest: Any) -> Object:
+        answer: Object = json.loads(self._bytes(method, path, what, **rest))
+        return answer
+
+    def _bytes(
         self,
         method: str,
         path: str,
@@ -199,21 +207,20 @@ class Cluster:
         body: Any = None,
         content: str = "application/json",
         accept: str = "application/json",
-    ) -> Object:
+    ) -> bytes:
         try:
             response = self._api.call_api(
                 path,
                 method,
                 query_params=query or [],
                 header_params={"Accept": accept, "Content-Type": content},
-                body=json.dumps(body) if content == "application/apply-patch+yaml" else body,
+                body=body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _return_http_data_only=True,
                 _request_timeout=TIMEOUT_SECONDS,
             )
-            answer: Object = json.loads(response.data)
-            return answer
+            return bytes(response.data)
         except kubernetes.client.ApiException as error:
             raise ClusterError(what, int(error.status or 0), _message(error)) from error
         except Exception as error:  # urllib3's many ways to say that nobody answered

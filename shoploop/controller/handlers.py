@@ -26,6 +26,7 @@ def registry(cache: Cache, worker: Worker, audit: Audit, pulse: Pulse) -> kopf.O
         kopf.index(*place, id=f"seen_{kind.plural}", registry=handlers)(_remember(kind, cache))
         kopf.on.event(*place, id=f"told_{kind.plural}", registry=handlers)(_tell(kind, cache, worker))
 
+    kopf.on.login(registry=handlers)(kopf.login_via_client)
     beats: list[asyncio.Task[None]] = []
 
     @kopf.on.startup(registry=handlers)

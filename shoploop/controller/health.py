@@ -21,7 +21,7 @@ class Pulse:
     def __init__(self, *, busy: Callable[[], list[float]], deaf: Callable[[], str | None]):
         self._busy = busy
         self._deaf = deaf
-        self._beat = time.monotonic()
+        self._beat: float | None = None
 
     def beat(self) -> None:
         self._beat = time.monotonic()
@@ -29,6 +29,8 @@ class Pulse:
     def trouble(self) -> str | None:
         """What is wrong; None while nothing is."""
         now = time.monotonic()
+        if self._beat is None:
+            return "it is starting"
         if now - self._beat > SILENT_SECONDS:
             return f"the event loop has been silent for {now - self._beat:.0f} s"
         if any(now - since > STUCK_SECONDS for since in self._busy()):

@@ -22,6 +22,9 @@ from shoploop.controller.settings import Settings
 from shoploop.controller.training import POLL_SECONDS, Training, advance, pruned_runs, versions_of
 
 SCHEMES = ("file", "s3", "gs", "az")
+TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
+"""Reasons without an event: the run tells them itself, or Kubernetes does."""
+
 RELEASE = "release"
 """Key of a failure of the Helm release."""
 
@@ -200,13 +203,14 @@ def _rolled_out(
     """The release is as wanted; the pods may still be on their way."""
     latest = observed.releases[-1]
     released = (True, say("Released", release=name, revision=latest.revision, version=version))
+    failure = observed.failures.get(RELEASE)
     if isinstance(plan.release, Repair):
         objects = ", ".join(f"{o['kind']} {o['metadata']['name']}" for o in plan.release.objects)
         message = say("Repaired", objects=objects, revision=latest.revision).message
-        plan = replace(plan, events=(Event(type="Normal", reason="Repaired", message=message),), requeue_seconds=5)
+        told = Event(type="Normal", reason="Repaired", message=message)
+        plan = replace(plan, events=() if failure else (told,), requeue_seconds=5)
     live = observed.children.get(("Deployment", f"{name}-predictor"))
     wanted, ready, done = _pods(live)
-    failure = observed.failures.get(RELEASE)
     pods = [p for p in observed.pods if p["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == name]
     detail = runs.trouble(pods) or _replica_failure(live)
     if failure:
@@ -375,7 +379,7 @@ def _transitions(before: dict[str, Any], after: dict[str, Any]) -> tuple[Event, 
         reason = condition["reason"]
         if old.get(condition["type"], {}).get("reason") == reason or reason in ("AllWell", "NotHeld"):
             continue
-        if reason in ("Running", "RunPending", "RunFailed", "GateRefused"):  # told by the run itself
+        if reason in TOLD_ELSEWHERE:
             continue
         warns = reason in WARNINGS
         event = Event(type="Warning" if warns else "Normal", reason=reason, message=condition["message"])
