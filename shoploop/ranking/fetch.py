@@ -72,11 +72,14 @@ def change_settings(ranker: Path, *, deadline_milliseconds: int | None, item_fie
     Raises:
         SpecInvalid: the Bento was packed without an item field; it can only be left out, not added.
     """
+    from pyarrow import parquet
+
     packed = RankerSettings.read(ranker)
-    if item_fields is not None and (unknown := set(item_fields) - set(packed.item_fields)):
+    columns = parquet.read_schema(ranker / "items.parquet").names
+    if item_fields is not None and (unknown := set(item_fields) - set(columns)):
         raise SpecInvalid(
             f"spec.serving.itemFields names {', '.join(sorted(unknown))}, which version {packed.version} was packed "
-            f"without. It has {', '.join(packed.item_fields)}. Train again, or leave it out."
+            f"without. It has {', '.join(columns)}. Train again, or leave it out."
         )
     replace(
         packed,

@@ -1,7 +1,7 @@
 """Runs inside the cluster: asks a recommender again and again until /tmp/stop exists, then prints what came back.
 
-Standard library only. Half of the clients keep their connection, half make a new one for each request. A kept connection
-that the server closed between two requests is opened again, as every HTTP client does; all else counts as a failure.
+Standard library only. Half of the clients keep their connection, half make a new one for each request. A kept one that
+the server closed between two requests is opened again, as every HTTP client does; all else counts as a failure.
 """
 
 import http.client
