@@ -112,18 +112,18 @@ class Adversary:
         """Steps of a sequence that a vector lays side by side, each of the same columns."""
 
         hidden: int = 192
-        steps: int = 1500
+        steps: int = 2500
         """Of the generator."""
 
-        discriminator_steps: int = 3
+        discriminator_steps: int = 2
         """Per step of the generator."""
 
         batch: int = 128
         penalty: float = 10.0
         """Weight of the squared distance of the gradient's norm from 1."""
 
-        learning_rate: float = 1e-4
-        average: float = 0.998
+        learning_rate: float = 5e-4
+        average: float = 0.99
         """Decay of the generator's running average, which is what samples (Yazici et al. 2019)."""
 
     def __init__(self, width: int, condition: int, config: Config, *, seed: int):

@@ -17,7 +17,7 @@ WITHIN_FLOORS = 3.0
 
 _DRAWS = 5
 _PAIR_CATEGORIES = 80  # the widest; the rest count as one
-_PAIR_BASKET = 40  # items of a basket that make pairs: a basket of 160 would outvote a hundred others
+_PAIR_BASKET = 20  # items of a basket that make pairs: a basket of 160 would outvote a hundred others
 
 Distance = Callable[[Behaviour, Behaviour], float]
 
@@ -86,10 +86,12 @@ def coverage_and_novelty(made: Behaviour, real: Behaviour, held: Behaviour, voca
 
     Returns:
         ``coverage``: distinct items of ``made`` over those of as many real rows. ``novelty``: share of its pairs of items in
-        a basket that no real basket holds; ``novelty_real``: the same of the hold-out's baskets.
+        a basket that no basket of one record per real shopper holds; ``novelty_real``: the same of the hold-out's baskets.
     """
+    random = np.random.default_rng(0)
+    known = pair_keys(real.one_per_user(random), len(vocabulary))
+    held = held.one_per_user(random)
     rows = min(len(made.item), len(held.item))
-    known = pair_keys(real, len(vocabulary))
     new = [float(1 - np.isin(pair_keys(side, len(vocabulary)), known).mean()) for side in (made, held)]
     return {
         "coverage": len(np.unique(made.item[:rows])) / len(np.unique(held.item[:rows])),
@@ -108,7 +110,7 @@ def pair_keys(behaviour: Behaviour, items: int) -> npt.NDArray[np.int64]:
 
 
 def pair_rows(behaviour: Behaviour) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows of all pairs within a basket, of its first 40 rows."""
+    """Rows of all pairs within a basket, of its first 20 rows."""
     size = behaviour.sizes
     start = np.cumsum(size) - size
     first, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]

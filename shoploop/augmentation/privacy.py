@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.augmentation.behaviour import Behaviour, Vocabulary
+from shoploop.augmentation.fidelity import pair_keys, pair_rows
 
 MEMBERSHIP_AUC = 0.55
 MEMBERSHIP_AUC_UPPER = 0.60
@@ -125,7 +126,7 @@ def attack(
             by_user = [_best_by_user(side.user, s) for side, s in zip((members, others), found, strict=True)]
             attacks[name] = _auc_interval(by_user[0], by_user[1], random)
     worst = max(attacks.values())
-    baskets = [_basket_hashes(side, random) for side in (made, held, real)]
+    baskets = [_basket_hashes(side, len(vocabulary)) for side in (made, held, real)]
     buyers = _buyers(real, len(vocabulary))
     ratios = _neighbours(made, members, others, weight)
     pairs = [_unique_pairs(side, real, len(vocabulary)) for side in (made, held)]
@@ -236,17 +237,15 @@ def _buyers(behaviour: Behaviour, items: int) -> npt.NDArray[np.int64]:
     return np.bincount(pairs[0], minlength=items)
 
 
-def _basket_hashes(behaviour: Behaviour, random: np.random.Generator) -> npt.NDArray[np.uint64]:
+def _basket_hashes(behaviour: Behaviour, items: int) -> npt.NDArray[np.uint64]:
     """One number per basket of three items or more: the sum of its items' random 64-bit numbers (Zobrist 1970)."""
-    names = np.random.default_rng(0).integers(0, 2**63, int(behaviour.item.max(initial=0)) + 1, np.uint64)
+    names = np.random.default_rng(0).integers(0, 2**63, items, np.uint64)
     start = np.searchsorted(behaviour.basket, np.arange(len(behaviour.record)))
     hashes = np.add.reduceat(names[behaviour.item], start)
     return np.asarray(hashes[behaviour.sizes >= _COPY_ITEMS])
 
 
 def _unique_pairs(side: Behaviour, real: Behaviour, items: int) -> float:
-    from shoploop.augmentation.fidelity import pair_keys, pair_rows
-
     first, second = pair_rows(real)
     low = np.minimum(real.item[first], real.item[second])
     high = np.maximum(real.item[first], real.item[second])

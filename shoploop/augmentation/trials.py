@@ -1,0 +1,190 @@
+"""Does a variant of augmentation pay? The same model, trained with and without it, on the same visits.
+
+The cold slice is every shopper's last visit with the history before it cut to five baskets: the few shoppers who really
+have so few show nothing. Overall is the same visits with whole histories. Everything lies before the days of evaluation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from shoploop.augmentation.episodes import PREFIX, Labelled
+from shoploop.errors import TooFewEvents
+from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog
+from shoploop.features.contract import Contract
+from shoploop.features.item import ItemStatistics
+from shoploop.features.log import PurchaseLog, Vocabulary
+from shoploop.features.shop import ShopStatistics
+from shoploop.features.user import user_rows, user_stats
+from shoploop.ranking.candidates import CandidateConfig
+from shoploop.sample_set import Request, SampleSet, Sources, assemble
+
+COLD_BASKETS = 5
+LABEL_VISITS = (1, 2, 3)
+"""Visits before the last, counted from it, whose items are training labels."""
+
+_CANDIDATES = CandidateConfig(popular=300, neighbours=0)
+_NEGATIVES = 100
+_FEWEST_VISITS = 3
+_FEWEST_SHOPPERS = 50
+
+Metric = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """One shop, split once: real visits to learn from, and the two slices that every variant is measured on."""
+
+    bought: pl.DataFrame
+    """Purchases that training may see, users' last visits not among them."""
+
+    labels: pl.DataFrame
+    """``user`` and ``day`` of the visits to learn from."""
+
+    vocabulary: Vocabulary
+    past: PurchaseLog
+    """What statistics count."""
+
+    contract: Contract
+    catalog: Catalog
+    train: SampleSet
+    cold: SampleSet
+    overall: SampleSet
+    seed: int
+
+    def samples(self, extra: Labelled) -> SampleSet:
+        """Training samples of other rows than the real ones; statistics stay those of real purchases.
+
+        Raises:
+            ValueError: a row bears the name of a real user.
+        """
+        if not extra.rows["user"].str.starts_with(PREFIX).all():
+            raise ValueError(f"virtual rows must be of users whose names begin with {PREFIX!r}")
+        log = PurchaseLog.of(extra.rows, self.vocabulary)
+        return _assemble(log, self.past, extra.labels, self.contract, self.catalog, _NEGATIVES, self.seed)
+
+
+def prepare_trials(
+    bought: pl.DataFrame,
+    items: pl.DataFrame,
+    vocabulary: Vocabulary,
+    contract: Contract,
+    *,
+    cut_training: bool,
+    most_labels: int,
+    most_judged: int,
+    seed: int,
+    progress: Callable[[str], None] = lambda what: None,
+) -> Trials:
+    """Splits purchases into what is learned and what is judged.
+
+    Args:
+        bought: Rows of ``features.log.purchases``, none of the days of evaluation.
+        cut_training: Whether training, too, sees five baskets per shopper and no more.
+        most_labels: Visits to learn from, at most; a random draw.
+        most_judged: Shoppers to judge on, at most.
+
+    Raises:
+        TooFewEvents: fewer than 50 shoppers have three visits.
+    """
+    random = np.random.default_rng(seed)
+    known = bought.join(vocabulary.frame().select("item"), on="item")
+    visits = known.select("user", "day").unique()
+    visits = visits.with_columns(back=pl.col("day").rank("dense", descending=True).over("user").cast(pl.Int32) - 1)
+    enough = visits.group_by("user").len().filter(pl.col("len") >= _FEWEST_VISITS).sort("user")["user"]
+    if len(enough) < _FEWEST_SHOPPERS:
+        raise TooFewEvents(
+            f"Only {len(enough)} users have {_FEWEST_VISITS} visits or more before the days of evaluation; whether "
+            f"augmentation pays cannot be shown on fewer than {_FEWEST_SHOPPERS}."
+        )
+    judged = enough if len(enough) <= most_judged else enough.gather(np.sort(random.permutation(len(enough))[:most_judged]))
+    rows = known.join(visits, on=["user", "day"])
+    targets = visits.filter((pl.col("back") == 0) & pl.col("user").is_in(judged.implode())).select("user", "day")
+    learned = rows.filter(pl.col("back") > 0)
+    cut = rows.filter(pl.col("back") <= COLD_BASKETS)
+    training_rows = cut.filter(pl.col("back") > 0) if cut_training else learned
+    depth = pl.col("back").max().over("user")
+    labels = (
+        training_rows.select("user", "day", "back")
+        .unique()
+        .filter(pl.col("back").is_in(LABEL_VISITS) & (pl.col("back") < depth))
+        .select("user", "day")
+        .sort("user", "day")
+    )
+    if labels.height > most_labels:
+        labels = labels[np.sort(random.permutation(labels.height)[:most_labels])]
+    past = PurchaseLog.of(training_rows, vocabulary)
+    catalog = fit_catalog(past, items, CatalogConfig(seed=seed))
+
+    def make(source: pl.DataFrame, wanted: pl.DataFrame, negatives: int | None) -> SampleSet:
+        return _assemble(PurchaseLog.of(source, vocabulary), past, wanted, contract, catalog, negatives, seed)
+
+    progress("samples of the visits to learn from")
+    train = make(training_rows, labels, _NEGATIVES)
+    progress("samples of the slices to judge on")
+    return Trials(
+        bought=training_rows,
+        labels=labels,
+        vocabulary=vocabulary,
+        past=past,
+        contract=contract,
+        catalog=catalog,
+        train=train,
+        cold=make(cut, targets, None),
+        overall=make(rows, targets, None),
+        seed=seed,
+    )
+
+
+def train_and_judge(
+    trials: Trials,
+    train: SampleSet,
+    *,
+    first: SampleSet | None = None,
+    epochs: int,
+    adversarial_radius: float = 0.0,
+) -> dict[str, Metric]:
+    """NDCG@10 per shopper of ``cold`` and ``overall``.
+
+    Args:
+        train: What the model ends on.
+        first: What it is trained on before, with as many epochs: pre-training, and ``train`` is the fine-tuning.
+        adversarial_radius: Of the fast gradient's step on embeddings; 0 is none.
+    """
+    from shoploop.evaluation.scoring import model_scores, request_metrics
+    from shoploop.training.building import build_model
+    from shoploop.training.loop import TrainConfig, fit
+
+    model = build_model(trials.contract, trials.catalog, train, seed=trials.seed)
+    none = train.select([])
+    config = TrainConfig(epochs=epochs, seed=trials.seed, adversarial_radius=adversarial_radius)
+    if first is not None:
+        fit(model, first, none, config)
+    fit(model, train, none, config)
+    return {
+        name: request_metrics(part, model_scores(model, part)["fused"])["ndcg@10"]
+        for name, part in (("cold", trials.cold), ("overall", trials.overall))
+    }
+
+
+def _assemble(
+    log: PurchaseLog,
+    past: PurchaseLog,
+    labels: pl.DataFrame,
+    contract: Contract,
+    catalog: Catalog,
+    negatives: int | None,
+    seed: int,
+) -> SampleSet:
+    statistics, shops = ItemStatistics(past), ShopStatistics(past)
+    sources = Sources(log=log, contract=contract, catalog=catalog, items=statistics.on, shops=shops.rows_on)
+    code = {user: at for at, user in enumerate(log.users)}
+    wanted = [(user, day) for user, day in labels.select("user", "day").iter_rows() if user in code]
+    rows = user_rows(user_stats(log), [user for user, _ in wanted], [day for _, day in wanted])
+    requests = [Request(user=code[user], day=day) for user, day in wanted]
+    return SampleSet.concat(
+        list(assemble(requests, rows, sources, candidates=_CANDIDATES, negatives=negatives, seed=seed))
+    )
