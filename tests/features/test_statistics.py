@@ -1,0 +1,102 @@
+import numpy as np
+import polars as pl
+import pytest
+from small_shop import FIRST, catalog_of, events, items, log_of
+
+from shoploop.errors import SchemaMismatch, TooFewEvents
+from shoploop.features.contract import Contract, resolve
+from shoploop.features.item import ItemMatrix, ItemStatistics, item_stats
+from shoploop.features.log import choose_vocabulary, purchases
+from shoploop.features.shop import shop_stats
+from shoploop.features.user import user_rows, user_stats
+
+WEEK = [("anna", "milk", 0), ("anna", "bread", 0), ("anna", "milk", 10), ("bob", "milk", 10), ("bob", "tea", 11)]
+
+
+def test_a_user_row_holds_what_happened_before_its_day():
+    stats = user_stats(log_of(WEEK))
+    before, first, both = user_rows(stats, ["anna"] * 3, [FIRST, FIRST + 1, FIRST + 11])
+    assert before.days_active == 0 and before.last_day is None
+    assert (first.days_active, first.purchases, first.mean_basket_size, first.last_day) == (1, 2, 2, FIRST)
+    assert (both.days_active, both.purchases, both.distinct_items, both.mean_gap_days) == (2, 3, 2, 10)
+    assert both.repeat_share == pytest.approx(1 / 3)
+    assert both.usual_shop == "s1" and both.mean_price == 2
+
+
+def test_item_counts_end_before_their_day():
+    log = log_of(WEEK)
+    milk = log.vocabulary.code("milk")
+    early, late = ItemStatistics(log).on(FIRST + 10), ItemStatistics(log).on(FIRST + 12)
+    assert early["purchases_28"][milk] == 1 and late["purchases_28"][milk] == 3
+    assert early["rate_28"][milk] == 1 and late["rate_28"][milk] == pytest.approx(3 / 4)
+    assert late["rate_7"][milk] == pytest.approx(2 / 3)
+    assert late["buyers_total"][milk] == 2 and late["mean_gap_days"][milk] == 10
+    assert late["days_since_sold"][milk] == 2 and late["days_known"][milk] == 12
+
+
+def test_days_asked_for_in_any_order_get_the_same_counts():
+    log = log_of(WEEK)
+    rising, falling = ItemStatistics(log), ItemStatistics(log)
+    days = [FIRST + d for d in (0, 3, 11, 12, 200)]
+    one = {day: rising.on(day).values_IS for day in days}
+    for day in reversed(days):
+        np.testing.assert_array_equal(falling.on(day).values_IS, one[day])
+
+
+def test_a_matrix_made_of_table_rows_is_the_computed_one():
+    log = log_of(WEEK)
+    table = item_stats(log, [FIRST + 11, FIRST + 12]).filter(
+        pl.col("event_timestamp").dt.epoch("d") == FIRST + 12
+    )
+    read = ItemMatrix.from_frame(table.reverse(), log.vocabulary, FIRST + 12)
+    np.testing.assert_array_equal(read.values_IS, ItemStatistics(log).on(FIRST + 12).values_IS)
+    assert [log.vocabulary.items[code] for code in read.by_popularity] == ["milk", "bread", "tea"]
+
+
+def test_shops_count_baskets_not_rows():
+    (row,) = shop_stats(log_of(WEEK), [FIRST + 12]).iter_rows(named=True)
+    assert (row["visits_28"], row["visits_7"], row["visitors_28"], row["items_28"]) == (4, 3, 2, 3)
+    assert row["mean_basket_size_28"] == pytest.approx(5 / 4)
+
+
+def test_the_vocabulary_is_what_sold_before_the_cut():
+    bought = purchases(events([*WEEK, ("bob", "cake", 20)]))
+    assert choose_vocabulary(bought, before=FIRST + 20).items == ("bread", "milk", "tea")
+    assert choose_vocabulary(bought, before=FIRST + 20, limit=1).items == ("milk",)
+
+
+def test_views_alone_are_too_little_and_the_error_names_them():
+    views = events(WEEK).with_columns(kind=pl.lit("view"))
+    with pytest.raises(TooFewEvents, match="no event of kind purchase, only view"):
+        purchases(views)
+
+
+def test_a_shop_without_prices_has_no_price_features():
+    poor = resolve(
+        interactions=events(WEEK, price=None, shop=None),
+        items=items(["milk"]).with_columns(category=pl.lit([], pl.List(pl.String))),
+        users=pl.DataFrame({"user": ["anna"]}),
+    )
+    assert not [name for name in poor.pair_features if name.startswith(("item_price", "shop_", "kind_", "group_"))]
+    rich = resolve(
+        interactions=events(WEEK),
+        items=items(["milk", "tea"]),
+        users=pl.DataFrame({"user": ["anna", "bob"], "age": ["old", "young"]}),
+    )
+    assert rich.hash != poor.hash
+    assert [a.name for a in rich.user_attributes] == ["age"]
+    assert Contract.from_json(rich.to_json()).hash == rich.hash
+
+
+def test_a_contract_of_unknown_features_is_refused():
+    with pytest.raises(SchemaMismatch, match="names moon_phase"):
+        Contract(pair_features=("moon_phase",))
+
+
+def test_items_of_one_basket_become_neighbours():
+    rows = [(f"u{u}", item, day) for u in range(8) for day in (0, 5) for item in (("a", "b") if u % 2 else ("c", "d"))]
+    log = log_of(rows)
+    catalog = catalog_of(log)
+    a, b, c = (log.vocabulary.code(item) for item in "abc")
+    assert catalog.neighbours_IM[a, 0] == b and catalog.neighbour_weights_IM[a, 0] > 0
+    assert catalog.factors_ID[a] @ catalog.factors_ID[b] > catalog.factors_ID[a] @ catalog.factors_ID[c]
