@@ -25,6 +25,9 @@ from shoploop.steps import STEPS, run_step, settings_of
 from shoploop.store import Store
 
 TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
+SERVING_ANNOTATION = "shoploop.io/serving"
+"""On the Recommender that the operator hands to a run: the version that serves."""
+
 TERMINATION_BYTES = 4096
 """What Kubernetes keeps of a termination message."""
 
@@ -41,7 +44,9 @@ class Job:
         self.run = run
         self.folders: dict[str, Path] = {}
         self.keys, self.incumbent = keys_and_incumbent(
-            recommender, serving=promotions.serving_version(store, self.name), trained=self._trained
+            recommender,
+            serving=told_serving(recommender) or promotions.serving_version(store, self.name),
+            trained=self._trained,
         )
 
     def carry_out(self, names: list[str]) -> dict[str, Any]:
@@ -146,6 +151,12 @@ class Job:
             "wall_seconds": sum(step["seconds"] for step in steps if step["state"] == "done"),
         }
         (folder / "run.json").write_text(json.dumps(record, indent=1))
+
+
+def told_serving(recommender: Recommender) -> str | None:
+    """The version that serves, where the operator says so: on a cluster it promotes, and does not reach the store."""
+    annotations = (recommender.metadata.model_extra or {}).get("annotations") or {}
+    return annotations.get(SERVING_ANNOTATION)
 
 
 def _say(message: dict[str, Any]) -> None:

@@ -16,6 +16,9 @@ RUN_ANNOTATION = f"{GROUP}/run"
 RESUME_ANNOTATION = f"{GROUP}/resume"
 """Somebody lets go of a held release: the revision that was held."""
 
+SERVING_ANNOTATION = f"{GROUP}/serving"
+"""On the Recommender that a run is handed: the version that serves, with which it compares its own."""
+
 FINALIZER = f"{GROUP}/release"
 FIELD_MANAGER = "shoploop"
 

@@ -13,6 +13,7 @@ from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.names import (
     PART_LABEL,
     RUN_LABEL,
+    SERVING_ANNOTATION,
     Object,
     child_metadata,
     run_object_name,
@@ -27,6 +28,9 @@ OWN_STORE = "file:///var/lib/shoploop"
 """Where a store that the spec names by a relative folder lies in a pod."""
 
 TRAINING_SECTIONS = ("data", "validation", "features", "augmentation", "importance", "training", "gate")
+PACKED_BY = ("item_fields",)
+"""Fields of spec.serving that are packed into a Bento."""
+
 NOT_TRAINED_BY = {"training": ("resources", "placement", "nodes")}
 """Fields of those sections that change where a run happens, but not what it makes."""
 
@@ -45,6 +49,7 @@ def spec_hash(spec: RecommenderSpec) -> str:
     for section, fields in NOT_TRAINED_BY.items():
         for name in fields:
             whole[section].pop(name, None)
+    whole["serving"] = spec.serving.model_dump(mode="json", by_alias=True, include=set(PACKED_BY))
     return short_hash(whole, digits=12)
 
 
@@ -86,10 +91,14 @@ def parts(spec: RecommenderSpec) -> list[Part]:
 
 def config_map(recommender: Object, run: str) -> Object:
     """The spec as the run reads it; it stays the same for the run's whole life."""
+    serving = recommender.get("status", {}).get("version")
+    metadata: Object = {"name": recommender["metadata"]["name"]}
+    if serving:
+        metadata["annotations"] = {SERVING_ANNOTATION: serving}
     document = {
         "apiVersion": recommender["apiVersion"],
         "kind": recommender["kind"],
-        "metadata": {"name": recommender["metadata"]["name"]},
+        "metadata": metadata,
         "spec": recommender["spec"],
     }
     return {
@@ -283,6 +292,17 @@ def failure_message(live: Object, pods: Sequence[Object]) -> str:
     return "its Job failed."
 
 
+def _last_words(ended: Object) -> str:
+    """What a container left: a step's error as JSON, the end of its log, or nothing but an exit code."""
+    message = str(ended.get("message", ""))
+    try:
+        said = json.loads(message)
+        return f"{said['error']}: {said['message']}"
+    except (ValueError, KeyError, TypeError):
+        words = " ".join(message.split())
+    return words or f"{ended.get('reason', 'it ended')} with exit code {ended.get('exitCode')}."
+
+
 def result(live: Object, pods: Sequence[Object]) -> dict[str, Any] | str | None:
     """What the run's last pod said: its JSON, what is wrong with its words, or None where there is no such pod."""
     for pod in reversed(pods_of(live, pods)):
@@ -339,26 +359,38 @@ def _terminated(pod: Object) -> Object | None:
 
 
 def model_version(
-    recommender: Object, run: dict[str, Any], said: dict[str, Any], *, store: str, parent: str | None
+    recommender: Object,
+    run: dict[str, Any],
+    said: dict[str, Any],
+    *,
+    store: str,
+    parent: str | None,
+    known: list[Object],
 ) -> Object:
-    """The record of what a run made."""
-    name, version = recommender["metadata"]["name"], str(said["version"])
+    """The record of what a run made; ``known`` are the records that there are.
+
+    The same model packed anew has the same version and another digest: it gets a record of its own beside the first.
+    """
+    name, version, digest = recommender["metadata"]["name"], str(said["version"]), str(said["digest"])
+    same = [record for record in known if record["spec"]["version"] == version]
+    repacked = bool(same) and all(record["spec"]["digest"] != digest for record in same)
     spec: Object = {
         "recommender": name,
         "version": version,
-        "digest": str(said["digest"]),
-        "bento": said.get("bento") or f"{store}/recommenders/{name}/bentos/{version}",
+        "digest": digest,
+        "bento": said.get("bento") or f"{store}/recommenders/{name}/versions/{version}/bento/{digest[:16]}.bento",
         "passed": bool(said["passed"]),
         "run": run["id"],
         "specHash": run["specHash"],
         "metrics": {key: float(value) for key, value in dict(said.get("metrics") or {}).items()},
         "lineage": {key: str(value) for key, value in dict(said.get("lineage") or {}).items()},
     }
-    if parent:
+    if parent and parent != version:
         spec["parent"] = parent
+    record_name = f"{name}-{version}-{digest[:6]}" if repacked else f"{name}-{version}"
     return {
         "apiVersion": recommender["apiVersion"],
         "kind": "ModelVersion",
-        "metadata": child_metadata(recommender, f"{name}-{version}", {RUN_LABEL: run["id"]}),
+        "metadata": child_metadata(recommender, record_name, {RUN_LABEL: run["id"]}),
         "spec": spec,
-    }  # fmt: skip
+    }

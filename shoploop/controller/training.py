@@ -198,7 +198,9 @@ def _succeeded(
     recommender: Object, spec: RecommenderSpec, observed: Observed, run: dict[str, Any], said: dict[str, Any]
 ) -> Training:
     parent = recommender.get("status", {}).get("version")
-    version = runs.model_version(recommender, run, said, store=runs.store_uri(spec), parent=parent)
+    version = runs.model_version(
+        recommender, run, said, store=runs.store_uri(spec), parent=parent, known=versions_of(recommender, observed)
+    )
     ended = run | {"phase": "Succeeded", "finishedAt": timestamp(observed.now), "version": str(said["version"])}
     passed = bool(said["passed"])
     state = say("RunSucceeded" if passed else "GateRefused", run=run["id"], version=said["version"])
