@@ -159,7 +159,8 @@ def _open(uri: str) -> tuple[Any, str]:
     parts = urlsplit(uri)
     root = f"{parts.scheme}://{parts.netloc}"
     try:
-        return from_url(root, retry_config=RETRIES), unquote(parts.path).lstrip("/")
+        plain: Any = {"client_options": {"allow_http": True}} if parts.scheme == "http" else {}
+        return from_url(root, retry_config=RETRIES, **plain), unquote(parts.path).lstrip("/")
     except Exception as error:
         raise DataUnreadable(
             f"{uri} cannot be opened: {_first_line(error)}. Known schemes: file, s3, gs, az, http, https; "

@@ -107,6 +107,10 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
     columns = {}
     for column, (name, *rest) in raw.found.items():
         values = raw.table[name]
+        if values.dtype.is_nested() and column != "category":
+            raise SchemaMismatch(
+                f"{raw.source.uri}: column {name!r} holds {values.dtype} where single values are expected. Unnest it first."
+            )
         _refuse_empty(raw, column, values)
         if column == "time":
             columns[column] = _time(raw, values, loaded)

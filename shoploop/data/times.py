@@ -44,6 +44,14 @@ def parse(values: pl.Series, *, time_format: str | None, zone: str, where: str) 
         SchemaMismatch: the column is of a type that holds no time.
         SpecInvalid: ``time_format`` is no valid pattern.
     """
+    parsed, moved = _parse(values, time_format, zone, where)
+    possible = parsed.dt.year().is_between(
+        1, 9998
+    )  # Python's own times end with 9999, before other zones are asked for
+    return parsed.zip_with(possible.fill_null(False), pl.Series([None], dtype=_TIME)), moved
+
+
+def _parse(values: pl.Series, time_format: str | None, zone: str, where: str) -> tuple[pl.Series, int]:
     dtype = values.dtype
     if isinstance(dtype, pl.Datetime):
         micro = values.dt.cast_time_unit("us")

@@ -98,6 +98,17 @@ def test_numbers_in_the_time_column_need_a_unit(tables, refused):
     assert "unix-seconds" in refused(SchemaMismatch, tables.folder / "events.parquet")
 
 
+def test_a_nested_column_is_named(tables, refused):
+    frame = pl.DataFrame({"user": ["ann"], "item": [["tea", "milk"]], "time": ["2024-05-01"]})
+    frame.write_parquet(tables.folder / "events.parquet")
+    assert "'item' holds List(String)" in refused(SchemaMismatch, tables.folder / "events.parquet")
+
+
+def test_a_time_beyond_the_calendar_is_none(tables, refused):
+    uri = tables.csv("events.csv", "user,item,time\nann,tea,9999-12-31T23:59:59-12:00")
+    assert "where times are expected" in refused(SchemaMismatch, uri)
+
+
 @pytest.mark.parametrize("column", ["user", "item", "time"])
 def test_a_column_without_any_value_is_named(tables, refused, column):
     values = {"user": "ann", "item": "tea", "time": "2024-05-01"} | {column: ""}
