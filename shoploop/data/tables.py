@@ -107,10 +107,7 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
     columns = {}
     for column, (name, *rest) in raw.found.items():
         values = raw.table[name]
-        if values.dtype.is_nested() and column != "category":
-            raise SchemaMismatch(
-                f"{raw.source.uri}: column {name!r} holds {values.dtype} where single values are expected. Unnest it first."
-            )
+        _refuse_nested(raw, column, [name, *rest])
         _refuse_empty(raw, column, values)
         if column == "time":
             columns[column] = _time(raw, values, loaded)
@@ -130,6 +127,17 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
         word = pl.col("kind").str.strip_chars().str.to_lowercase()
         table = table.with_columns(kind=word.replace(_KINDS))
     return table
+
+
+def _refuse_nested(raw: _Raw, column: str, names: list[str]) -> None:
+    """Only a category may come as a list, and then of single values."""
+    for name in names:
+        dtype = raw.table[name].dtype
+        is_path = column == "category" and isinstance(dtype, pl.List) and len(names) == 1
+        if dtype.is_nested() and not (is_path and not dtype.inner.is_nested()):  # type: ignore[attr-defined]
+            raise SchemaMismatch(
+                f"{raw.source.uri}: column {name!r} holds {dtype} where single values are expected. Unnest it first."
+            )
 
 
 def _refuse_empty(raw: _Raw, column: str, values: pl.Series) -> None:
