@@ -280,12 +280,7 @@ def failure_message(live: Object, pods: Sequence[Object]) -> str:
     for pod in reversed(pods_of(live, pods)):
         ended = _terminated(pod)
         if ended and ended.get("exitCode") != 0:
-            words = (
-                " ".join(str(ended.get("message", "")).split()) or f"{ended.get('reason', 'it ended')} with exit code"
-            )
-            if not ended.get("message"):
-                words += f" {ended.get('exitCode')}."
-            return words[-700:]
+            return _last_words(ended)[-700:]
     for condition in live.get("status", {}).get("conditions", []):
         if condition["type"] == "Failed" and condition["status"] == "True":
             return f"{condition.get('reason', 'Failed')}: {condition.get('message', '')}"
