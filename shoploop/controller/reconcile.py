@@ -168,7 +168,8 @@ def _serving(
             ready=(False, why), released=(True, why), held=(True, why), version=before.get("version"), plan=plan,
             replicas=_ready_replicas(observed, name),
         )  # fmt: skip
-    if isinstance(decision.action, Install | Recover) or (decision.requeue_seconds and not observed.releases):
+    under_way = bool(observed.releases) and observed.releases[-1].status != "deployed"
+    if isinstance(decision.action, Install | Recover) or under_way:
         why = failure.found if failure else say("Releasing", release=name, version=version)
         events = _release_events(recommender, observed, decision, version)
         return Serving(
