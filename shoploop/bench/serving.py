@@ -51,7 +51,8 @@ def run(store_uri: str, name: str, seed: int = 0, requests: int = 10_000) -> dic
         requests: How many.
 
     Returns:
-        ``milliseconds`` (p50, p95, p99, mean, max), ``failures``, ``methods`` (how many answers each gave), ``offline``
+        ``milliseconds`` (p50, p95, p99, mean, max), ``cpu_milliseconds_per_request`` of the service, ``failures``,
+        ``methods`` (how many answers each gave), ``offline``
         (how many of 100 users' answers equal offline scores, the largest difference), ``rss_bytes`` of the service's
         processes together, ``start_seconds``.
 
@@ -65,8 +66,10 @@ def run(store_uri: str, name: str, seed: int = 0, requests: int = 10_000) -> dic
     began = time.perf_counter()
     with tempfile.TemporaryFile() as log, running(store, name, port=free_port(), version=version, log=log) as service:
         started = time.perf_counter() - began
+        before = _cpu_seconds(service)
         measured = _ask(service.url, users, requests)
-        rss = _rss(service)
+        cpu_seconds = _cpu_seconds(service) - before
+        rss = sum(process.memory_info().rss for process in _processes(service))
     milliseconds = np.array(measured.seconds) * 1000
     return {
         "recommender": name,
@@ -82,6 +85,7 @@ def run(store_uri: str, name: str, seed: int = 0, requests: int = 10_000) -> dic
             "max": round(float(milliseconds.max()), 3),
         },
         "requests_per_second": round(requests / measured.wall_seconds, 1),
+        "cpu_milliseconds_per_request": round(cpu_seconds / (requests + WARM_UP) * 1000, 3),
         "failures": len(measured.failures),
         "first_failures": measured.failures[:5],
         "methods": dict(Counter(answer["method"] for answer in measured.answers.values())),
@@ -196,6 +200,10 @@ def _users(folder: Path, seed: int) -> list[str]:
     return [str(known[int(position)]) for position in order]
 
 
-def _rss(service: RunningService) -> int:
+def _processes(service: RunningService) -> list[psutil.Process]:
     parent = psutil.Process(service.process.pid)
-    return sum(process.memory_info().rss for process in (parent, *parent.children(recursive=True)))
+    return [parent, *parent.children(recursive=True)]
+
+
+def _cpu_seconds(service: RunningService) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in _processes(service))
