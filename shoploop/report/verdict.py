@@ -171,10 +171,15 @@ def _in_shop_words(methods: dict[str, Json], against: str) -> str:
         return ""
     other_name = against if against in methods else simple_best(methods, "precision@10")
     other = methods.get(other_name, {}).get("precision@10") if other_name else None
-    begin = f"Of every 10 products it shows, shoppers buy {words.decimal(ours * 10, 1)}"
+    shown = words.decimal(ours * 10, 1)
     if other_name is None or not words.is_number(other):
-        return begin
-    return f"{begin}, against {words.decimal(other * 10, 1)} with {_as_words(other_name)}"
+        return f"Of every 10 products it shows, shoppers buy {shown}"
+    if shown != words.decimal(other * 10, 1):
+        begin = f"Of every 10 products it shows, shoppers buy {shown}"
+        return f"{begin}, against {words.decimal(other * 10, 1)} with {_as_words(other_name)}"
+    if methods["fused"].get("ndcg@10", 0) > methods[other_name].get("ndcg@10", 0):
+        return f"What shoppers buy stands nearer the top than with {_as_words(other_name)}"
+    return ""
 
 
 def _as_words(name: str) -> str:

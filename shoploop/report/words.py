@@ -104,7 +104,10 @@ def decimal(value: object, digits: int = 4) -> str:
 
 
 def signed(value: object, digits: int = 4) -> str:
-    return f"{value:+.{digits}f}".replace("-", MINUS) if is_number(value) else NONE
+    """With its sign, which a number that rounds to 0 does not have."""
+    if not is_number(value):
+        return NONE
+    return f"{value:+.{digits}f}".replace("-", MINUS) if round(value, digits) else f"{0:.{digits}f}"
 
 
 def percent(value: object, digits: int = 1) -> str:

@@ -237,6 +237,17 @@ def test_a_refused_version_is_no_success(tmp_path, undrawn):
     assert "It is worse than decay. The version is kept, and what served before goes on serving." in page.text
 
 
+def test_a_gain_in_order_alone_is_called_so(tmp_path, undrawn):
+    run = complete_run(tmp_path)
+    found = evaluation()
+    found["methods"]["decay"]["precision@10"] = found["methods"]["fused"]["precision@10"]
+    write(run, "evaluation/evaluation.json", found)
+
+    page = Page(build(run))
+
+    assert "What shoppers buy stands nearer the top than with what each has bought most lately" in page.text
+
+
 def test_steps_that_were_reused_are_called_so(tmp_path, undrawn):
     run = complete_run(tmp_path)
     write(run, "run.json", run_record(steps=[step | {"state": "reused", "peak_rss_bytes": 0} for step in steps()]))

@@ -20,6 +20,7 @@ from shoploop.report import words
         (words.percent(0.00001), "<0.1%"),
         (words.percent(0), "0.0%"),
         (words.signed(-0.0004), "−0.0004"),
+        (words.signed(-0.00001), "0.0000"),
         (words.count(1469307), "1,469,307"),
         (words.day("2017-12-03"), "3 Dec 2017"),
         (words.moment("2026-11-23T10:15:00+01:00"), "23 Nov 2026, 09:15 UTC"),
