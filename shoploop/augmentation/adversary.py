@@ -44,15 +44,15 @@ class Generator(nn.Module):
             nn.LeakyReLU(0.2),
             nn.Linear(config.hidden, config.hidden),
             nn.LeakyReLU(0.2),
-            nn.Linear(config.hidden, width + width // config.places),
         )
-        nn.init.zeros_(self.body[-1].weight)
-        nn.init.zeros_(self.body[-1].bias)
+        self.correction = nn.Linear(config.hidden, width + width // config.places)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
 
     def forward(self, noise_BX: Tensor, condition_BC: Tensor) -> Tensor:
-        linear_BTF = self.linear(noise_BX).unflatten(1, (self.places, -1))
+        linear_BTF = self.linear(noise_BX).reshape(len(noise_BX), self.places, -1)
         mean_B1F = linear_BTF.mean(1, keepdim=True)
-        correction = self.body(torch.cat([noise_BX, condition_BC], 1))
+        correction = self.correction(self.body(torch.cat([noise_BX, condition_BC], 1)))
         added_BX, widened_BF = correction.split([noise_BX.shape[1], linear_BTF.shape[2]], 1)
         # One place has no spread about its own mean; several are widened together.
         spread_BTF = (linear_BTF - mean_B1F) * widened_BF.clamp(-2, 2).exp()[:, None]
@@ -95,7 +95,7 @@ class Discriminator(nn.Module):
     def forward(self, vector_BX: Tensor, condition_BC: Tensor) -> Tensor:
         seen = [vector_BX, condition_BC]
         if self.places > 1:
-            vector_BTF = vector_BX.unflatten(1, (self.places, -1))
+            vector_BTF = vector_BX.reshape(len(vector_BX), self.places, -1)
             # The small constant keeps the root's gradient finite where all places are equal.
             seen += [vector_BTF.mean(1), (vector_BTF.var(1, correction=0) + 0.01).sqrt()]
             seen += [(vector_BTF[:, 1:] * vector_BTF[:, :-1]).mean(1)]
@@ -211,7 +211,7 @@ class Adversary:
         penalty = ((gradient_BX.norm(2, dim=1) - 1) ** 2).mean()
         distance = self.discriminator(made_BX, condition_BC).mean() - self.discriminator(real_BX, condition_BC).mean()
         self.discriminator_steps.zero_grad()
-        (distance + self.config.penalty * penalty).backward()
+        torch.autograd.backward(distance + self.config.penalty * penalty)
         self.discriminator_steps.step()
         return float(distance.detach())
 
@@ -219,7 +219,7 @@ class Adversary:
         made_BX = self.generator(self._noise(len(condition_BC)), condition_BC) * mask_BX
         loss = -self.discriminator(made_BX, condition_BC).mean()
         self.generator_steps.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.generator_steps.step()
         with torch.no_grad():
             for kept, new in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
@@ -265,9 +265,11 @@ class Adversary:
         try:
             with safe_open(path, framework="pt") as file:
                 notes = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (SafetensorError, OSError) as error:
-            raise ArtifactForeign(f"{path} is no checkpoint of a generator: {error}. Delete it to train anew.") from error
+            raise ArtifactForeign(
+                f"{path} is no checkpoint of a generator: {error}. Delete it to train anew."
+            ) from error
         found = json.loads(notes.get("schema", "{}"))
         if found != self.schema():
             differ = sorted(key for key in self.schema() | found if found.get(key) != self.schema().get(key))

@@ -216,7 +216,11 @@ def read_behaviour(interactions: pl.DataFrame, vocabulary: Vocabulary, *, basket
     codes = pl.DataFrame({"item": vocabulary.items, "item_code": np.arange(len(vocabulary))})
     kinds = pl.DataFrame({"kind": vocabulary.kinds, "kind_code": np.arange(len(vocabulary.kinds))})
     # By first appearance: pseudonyms sort at random, and what is made must not depend on their key.
-    users = interactions.select(pl.col("user").unique(maintain_order=True)).with_row_index("user_code").cast({"user_code": pl.Int64})
+    users = (
+        interactions.select(pl.col("user").unique(maintain_order=True))
+        .with_row_index("user_code")
+        .cast({"user_code": pl.Int64})
+    )
     time = pl.col("time").dt.convert_time_zone("UTC")
     rows = (
         interactions.select("user", "item", "time", "kind")
@@ -256,9 +260,7 @@ def read_behaviour(interactions: pl.DataFrame, vocabulary: Vocabulary, *, basket
     )
 
 
-def split_users(
-    behaviour: Behaviour, *, share: float, random: np.random.Generator
-) -> tuple[Behaviour, Behaviour]:
+def split_users(behaviour: Behaviour, *, share: float, random: np.random.Generator) -> tuple[Behaviour, Behaviour]:
     """Divides the shoppers: records to learn from, and a hold-out of ``share`` of the shoppers that no generator sees."""
     users = random.permutation(np.unique(behaviour.user))
     held = np.isin(behaviour.user, users[: max(1, round(share * len(users)))])

@@ -51,7 +51,7 @@ class Memoriser:
             log_share_BV = torch.log_softmax(self.items(self.codes(at)), 1)
             loss = -log_share_BV[place[basket[rows]], item[rows]].mean()
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
 
     @torch.no_grad()

@@ -65,7 +65,8 @@ class Decoder:
         def chunk(at: int) -> Ints:
             part = slice(at, at + _CHUNK)
             random = np.random.default_rng((seed, at))
-            return _Basketeer(self, encoding, vectors[part], mask[part] > 0, random).fill() + np.array([at, 0, 0, 0])
+            filled = _Basketeer(self, encoding, vectors[part], mask[part] > 0, random).fill()
+            return np.asarray(filled + np.array([at, 0, 0, 0]), np.int64)
 
         # numpy lets go of the interpreter's lock in what takes the time here; each chunk has its own random numbers.
         with ThreadPoolExecutor(_THREADS) as pool:

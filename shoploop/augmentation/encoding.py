@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
 
 from shoploop.augmentation.behaviour import RECORD_BASKETS, Behaviour, Floats, Vocabulary
 

@@ -94,7 +94,8 @@ def virtual(interactions: pl.DataFrame) -> Labelled:
     last = pl.col("day").max().over("user")
     rows = rows.filter(pl.col("day").n_unique().over("user") > 1)
     return Labelled(
-        rows=rows.select(_COLUMNS), labels=rows.filter(pl.col("day") == last).select("user", "day").unique().sort("user")
+        rows=rows.select(_COLUMNS),
+        labels=rows.filter(pl.col("day") == last).select("user", "day").unique().sort("user"),
     )
 
 

@@ -127,7 +127,7 @@ def _pairs_within(behaviour: Behaviour, group: npt.NDArray[np.int64], wide: int)
     a, b = group[behaviour.item[first]], group[behaviour.item[second]]
     # A basket counts as its size, however many pairs it has.
     weight = 1 / np.maximum(behaviour.sizes[behaviour.basket[first]] - 1, 1)
-    return np.bincount(np.minimum(a, b) * wide + np.maximum(a, b), weight, wide * wide)
+    return np.bincount(np.minimum(a, b) * wide + np.maximum(a, b), weight, wide * wide).astype(np.float64)
 
 
 def _pairs_between(behaviour: Behaviour, group: npt.NDArray[np.int64], wide: int) -> npt.NDArray[np.float64]:
@@ -140,7 +140,7 @@ def _pairs_between(behaviour: Behaviour, group: npt.NDArray[np.int64], wide: int
 
 
 def _normal(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return counts / max(counts.sum(), 1e-12)
+    return np.asarray(counts / max(counts.sum(), 1e-12), np.float64)
 
 
 def _ks(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:

@@ -81,9 +81,7 @@ class BehaviourGenerator:
         )
         return _before(made, self.last_day)
 
-    def sample_rows(
-        self, rows: int, *, seed: int, conditions: list[str] | None = None, batch: int = 1024
-    ) -> Behaviour:
+    def sample_rows(self, rows: int, *, seed: int, conditions: list[str] | None = None, batch: int = 1024) -> Behaviour:
         """At least ``rows`` rows, as whole records."""
         parts: list[Behaviour] = []
         while sum(len(part.item) for part in parts) < rows:

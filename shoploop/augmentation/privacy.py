@@ -20,7 +20,7 @@ CLOSEST_RECORD_SHARE = 0.55
 _BOOTSTRAPS = 1000
 _COPY_ITEMS = 3  # baskets of one or two items are alike by chance
 
-Score = Callable[[Behaviour], npt.NDArray[np.float64]]
+Score = Callable[[Behaviour], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,9 @@ def attack(
     random = np.random.default_rng(seed)
     users = [np.unique(side.user) for side in (real, held)]
     count = min(len(u) for u in users)
-    chosen = [np.isin(side.user, random.choice(u, count, replace=False)) for side, u in zip((real, held), users, strict=True)]
+    chosen = [
+        np.isin(side.user, random.choice(u, count, replace=False)) for side, u in zip((real, held), users, strict=True)
+    ]
     members, others = (side.take(np.flatnonzero(c)) for side, c in zip((real, held), chosen, strict=True))
     weight = _rarity(held, len(vocabulary))
     attacks = {}
@@ -157,16 +159,14 @@ def auc(positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64]) ->
 def _auc_interval(
     members: npt.NDArray[np.float64], others: npt.NDArray[np.float64], random: np.random.Generator
 ) -> tuple[float, float, float]:
-    draws = [
-        auc(random.choice(members, len(members)), random.choice(others, len(others))) for _ in range(_BOOTSTRAPS)
-    ]
+    draws = [auc(random.choice(members, len(members)), random.choice(others, len(others))) for _ in range(_BOOTSTRAPS)]
     low, high = np.quantile(draws, [0.025, 0.975])
     return auc(members, others), float(low), float(high)
 
 
 def _bags(behaviour: Behaviour, weight: npt.NDArray[np.float64], *, baskets: bool) -> Any:
     """Sparse rows of length 1, one per record or basket."""
-    from scipy import sparse
+    from scipy import sparse  # type: ignore[import-untyped]
 
     row = behaviour.basket if baskets else behaviour.row_record
     rows = len(behaviour.record) if baskets else behaviour.records

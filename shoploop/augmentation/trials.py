@@ -55,8 +55,13 @@ class Trials:
     overall: SampleSet
     seed: int
 
-    def samples(self, extra: Labelled) -> SampleSet:
+    def samples(
+        self, extra: Labelled, *, candidates: CandidateConfig | None = None, negatives: int | None = None
+    ) -> SampleSet:
         """Training samples of other rows than the real ones; statistics stay those of real purchases.
+
+        Args:
+            candidates, negatives: As the real samples beside them have them; unset, as those of the trials.
 
         Raises:
             ValueError: a row bears the name of a real user.
@@ -64,7 +69,16 @@ class Trials:
         if not extra.rows["user"].str.starts_with(PREFIX).all():
             raise ValueError(f"virtual rows must be of users whose names begin with {PREFIX!r}")
         log = PurchaseLog.of(extra.rows, self.vocabulary)
-        return _assemble(log, self.past, extra.labels, self.contract, self.catalog, _NEGATIVES, self.seed)
+        return _assemble(
+            log,
+            self.past,
+            extra.labels,
+            self.contract,
+            self.catalog,
+            negatives or _NEGATIVES,
+            self.seed,
+            candidates or _CANDIDATES,
+        )
 
 
 def prepare_trials(
@@ -100,7 +114,9 @@ def prepare_trials(
             f"Only {len(enough)} users have {_FEWEST_VISITS} visits or more before the days of evaluation; whether "
             f"augmentation pays cannot be shown on fewer than {_FEWEST_SHOPPERS}."
         )
-    judged = enough if len(enough) <= most_judged else enough.gather(np.sort(random.permutation(len(enough))[:most_judged]))
+    judged = (
+        enough if len(enough) <= most_judged else enough.gather(np.sort(random.permutation(len(enough))[:most_judged]))
+    )
     rows = known.join(visits, on=["user", "day"])
     targets = visits.filter((pl.col("back") == 0) & pl.col("user").is_in(judged.implode())).select("user", "day")
     learned = rows.filter(pl.col("back") > 0)
@@ -178,6 +194,7 @@ def _assemble(
     catalog: Catalog,
     negatives: int | None,
     seed: int,
+    candidates: CandidateConfig = _CANDIDATES,
 ) -> SampleSet:
     statistics, shops = ItemStatistics(past), ShopStatistics(past)
     sources = Sources(log=log, contract=contract, catalog=catalog, items=statistics.on, shops=shops.rows_on)
@@ -186,5 +203,5 @@ def _assemble(
     rows = user_rows(user_stats(log), [user for user, _ in wanted], [day for _, day in wanted])
     requests = [Request(user=code[user], day=day) for user, day in wanted]
     return SampleSet.concat(
-        list(assemble(requests, rows, sources, candidates=_CANDIDATES, negatives=negatives, seed=seed))
+        list(assemble(requests, rows, sources, candidates=candidates, negatives=negatives, seed=seed))
     )

@@ -4,6 +4,7 @@ The classifier sees what a data scientist would tabulate of a record, and none o
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,9 @@ class TwoSample:
     """The features that gave most away, with their share of the gain."""
 
 
-def compare(made: Behaviour, real: Behaviour, vocabulary: Vocabulary, popularity: Floats, *, seed: int) -> TwoSample:
+def compare(
+    made: Behaviour, real: Behaviour, vocabulary: Vocabulary, popularity: npt.NDArray[Any], *, seed: int
+) -> TwoSample:
     """Cross-validated AUC of a gradient booster on equally many virtual and real records.
 
     Folds keep the records of one shopper together.
@@ -43,9 +46,7 @@ def compare(made: Behaviour, real: Behaviour, vocabulary: Vocabulary, popularity
 
     random = np.random.default_rng(seed)
     count = min(made.records, real.records)
-    sides = [
-        side.take(np.sort(random.choice(side.records, count, replace=False))) for side in (made, real)
-    ]
+    sides = [side.take(np.sort(random.choice(side.records, count, replace=False))) for side in (made, real)]
     names, columns = _columns(vocabulary)
     table = np.concatenate([describe(side, vocabulary, popularity, columns) for side in sides])
     label = np.repeat([1, 0], count)
@@ -80,7 +81,10 @@ def compare(made: Behaviour, real: Behaviour, vocabulary: Vocabulary, popularity
 
 
 def describe(
-    behaviour: Behaviour, vocabulary: Vocabulary, popularity: Floats, columns: npt.NDArray[np.int64] | None = None
+    behaviour: Behaviour,
+    vocabulary: Vocabulary,
+    popularity: npt.NDArray[Any],
+    columns: npt.NDArray[np.int64] | None = None,
 ) -> Floats:
     """(N, features) of each record: sizes, gaps, repeats, popularity, categories within and between baskets, times."""
     if columns is None:

@@ -1,0 +1,53 @@
+"""How much is spent on finding out whether augmentation pays; every report states it."""
+
+from dataclasses import dataclass
+
+from shoploop.augmentation.adversary import Adversary
+from shoploop.augmentation.behaviour import RECORD_BASKETS
+from shoploop.augmentation.generator import BehaviourGenerator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    shoppers: int | None
+    """Users that the generator and its hold-out are drawn from; None takes all."""
+
+    generator: BehaviourGenerator.Config
+    labels: int
+    """Real visits that a trial learns from, at most."""
+
+    judged: int
+    """Shoppers that a trial is judged on, at most."""
+
+    epochs: int
+    rows: int
+    """Virtual rows that fidelity and privacy are measured on."""
+
+    variants: tuple[str, ...]
+    seeds: int = 1
+
+
+RUN = Effort(
+    shoppers=1200,
+    generator=BehaviourGenerator.Config(
+        adversary=Adversary.Config(places=RECORD_BASKETS, steps=1200), calibrations=6, calibration_records=256
+    ),
+    labels=2000,
+    judged=1000,
+    epochs=2,
+    rows=40_000,
+    variants=("crop", "substitute", "gan"),
+)
+"""Within a run: a sample, so that the main job keeps its ten minutes."""
+
+FULL = Effort(
+    shoppers=None,
+    generator=BehaviourGenerator.Config(),
+    labels=6000,
+    judged=10_000,
+    epochs=3,
+    rows=100_000,
+    variants=("longer", "crop", "mask", "reorder", "substitute", "reverse", "adversarial", "gan", "gan then real"),
+    seeds=3,
+)
+"""For ``shoploop bench augmentation``."""

@@ -1,0 +1,179 @@
+"""A generator learned from one shop's shoppers, with the sheet that says how like them and how discreet it is."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from shoploop.api.v1alpha1 import DifferentialPrivacySpec
+from shoploop.augmentation import fidelity, privacy, two_sample
+from shoploop.augmentation.behaviour import Behaviour, Vocabulary, build_vocabulary, read_behaviour, split_users
+from shoploop.augmentation.conditions import fit_conditions
+from shoploop.augmentation.controls import sample_popularity
+from shoploop.augmentation.generator import BehaviourGenerator, fit_generator
+from shoploop.augmentation.pseudonyms import pseudonym_key, pseudonymise
+from shoploop.augmentation.rows import generator_digest, item_prices, shop_shares, write_rows
+
+MIN_BUYERS = 5
+"""k: an item, and a shop, of fewer users is never spoken of."""
+
+HELD_OUT = 0.3
+"""Share of the shoppers that the generator never sees: the other side of every attack."""
+
+SEGMENTS = 8
+TWO_SAMPLE_AUC = 0.80
+CONTROL_AUC = 0.90
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What was learned, and from whom."""
+
+    vocabulary: Vocabulary
+    real: Behaviour
+    held: Behaviour
+    generator: BehaviourGenerator
+    interactions: pl.DataFrame
+    """Pseudonymous; for prices and shops, which are aggregates."""
+
+    seed: int
+    shoppers: int
+    """Those looked at, in and out of the generator's data."""
+
+    digest: str
+    dp: dict[str, float] | None
+
+    def table(self, made: Behaviour, *, seed: int) -> pa.Table:
+        """The rows in the canonical schema, marked as virtual."""
+        return write_rows(
+            made,
+            self.vocabulary,
+            item_prices(self.interactions, self.vocabulary),
+            shop_shares(self.interactions, min_users=MIN_BUYERS),
+            digest=self.digest,
+            seed=seed,
+            score=self.generator.score(made, seed=seed),
+        )
+
+
+def learn(
+    interactions: pl.DataFrame,
+    items: pl.DataFrame,
+    *,
+    config: BehaviourGenerator.Config | None = None,
+    most_shoppers: int | None = None,
+    differential_privacy: DifferentialPrivacySpec | None = None,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: Progress = lambda what: None,
+) -> Study:
+    """Learns a generator from canonical interactions; users' names are replaced before anything else is done.
+
+    Args:
+        most_shoppers: A random sample of users, where the data has more.
+        checkpoint: Where the training goes on from, and what it leaves.
+
+    Raises:
+        TooFewEvents: fewer than 50 histories, or a single item.
+        GeneratorDiverged, ArtifactForeign: see :func:`fit_generator`.
+    """
+    config = config or BehaviourGenerator.Config()
+    # What is made must not depend on the key: the draw is over users in the order of the data.
+    users = interactions.select(pl.col("user").unique(maintain_order=True))
+    if most_shoppers is not None and users.height > most_shoppers:
+        drawn = np.sort(np.random.default_rng(seed).permutation(users.height)[:most_shoppers])
+        interactions = interactions.join(users[drawn], on="user", how="semi", maintain_order="left")
+    known = pseudonymise(interactions, pseudonym_key())
+    vocabulary = build_vocabulary(known, items, min_buyers=MIN_BUYERS)
+    conditions, behaviour = fit_conditions(read_behaviour(known, vocabulary), vocabulary, segments=SEGMENTS, seed=seed)
+    real, held = split_users(behaviour, share=HELD_OUT, random=np.random.default_rng(seed))
+    progress(f"a generator learns from {len(np.unique(real.user))} shoppers")
+    dp = None
+    if differential_privacy is not None:
+        from shoploop.augmentation.private import fit_private
+
+        generator, dp = fit_private(real, vocabulary, conditions, config, differential_privacy, seed=seed)
+    else:
+        generator = fit_generator(
+            real, vocabulary, conditions, config, seed=seed, checkpoint=checkpoint, progress=progress
+        )
+    return Study(
+        vocabulary=vocabulary,
+        real=real,
+        held=held,
+        generator=generator,
+        interactions=known,
+        seed=seed,
+        shoppers=len(np.unique(behaviour.user)),
+        digest=generator_digest(generator),
+        dp=dp,
+    )
+
+
+def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: None) -> dict[str, Any]:
+    """Fidelity and privacy of records, as they stand in reports beside what was made.
+
+    Returns:
+        ``fidelity`` (``two_sample_auc``, ``control_auc`` of a popularity sampler in the same run, ``real_auc``: the same test
+        between real shoppers, ``telling``, ``marginals`` with distance, floor, passed, ``coverage``, ``novelty``,
+        ``passed``), ``privacy`` (see :class:`Privacy`, with ``reasons`` and ``passed``).
+    """
+    real, held, vocabulary = study.real, study.held, study.vocabulary
+    popularity = np.bincount(real.item, minlength=len(vocabulary)).astype(np.float32) / len(real.item)
+    random = np.random.default_rng(study.seed)
+    judge_by = held.one_per_user(random)
+    other = real.one_per_user(random, judge_by.records)
+    control = sample_popularity(other, judge_by.records, vocabulary, seed=study.seed)
+    progress("can a classifier tell it from real behaviour")
+    tests = {
+        name: two_sample.compare(side, judge_by, vocabulary, popularity, seed=study.seed)
+        for name, side in (("made", made), ("control", control), ("real", other))
+    }
+    progress("statistics against the hold-out")
+    marginals = fidelity.measure(made, real, held, vocabulary, seed=study.seed)
+    progress("attacks on privacy")
+    attacked = privacy.attack(made, real, held, vocabulary, seed=study.seed, score=study.generator.score, dp=study.dp)
+    reasons = attacked.reasons(k=MIN_BUYERS)
+    auc = tests["made"].auc
+    return {
+        "fidelity": {
+            "two_sample_auc": auc,
+            "control_auc": tests["control"].auc,
+            "real_auc": tests["real"].auc,
+            "telling": [list(pair) for pair in tests["made"].telling],
+            "marginals": {name: asdict(m) | {"passed": m.passed} for name, m in marginals.items()},
+            **fidelity.coverage_and_novelty(made, real, held, vocabulary),
+            "passed": auc <= TWO_SAMPLE_AUC
+            and tests["control"].auc >= CONTROL_AUC
+            and all(m.passed for m in marginals.values()),
+        },
+        "privacy": attacked.to_json() | {"k_asked": MIN_BUYERS, "reasons": reasons, "passed": not reasons},
+    }
+
+
+def profiles(made: Behaviour, users: pl.DataFrame, study: Study, names: list[str], *, seed: int) -> pl.DataFrame:
+    """A users table for virtual shoppers: each attribute drawn on its own from values that at least k users have.
+
+    Drawn alone, no combination of attributes can be a real user's except by chance.
+    """
+    random = np.random.default_rng(seed)
+    columns: dict[str, Any] = {"user": names}
+    for name in users.columns:
+        if name == "user" or users.schema[name] != pl.String:
+            continue
+        counts = users[name].drop_nulls().value_counts().filter(pl.col("count") >= MIN_BUYERS).sort(name)
+        if counts.height:
+            share = counts["count"].to_numpy() / counts["count"].sum()
+            columns[name] = random.choice(counts[name].to_numpy(), len(names), p=share)
+    return pl.DataFrame(columns).with_columns(is_synthetic=True, generator=pl.lit(study.digest), seed=seed)
+
+
+def renumbered(made: Behaviour, first: int) -> Behaviour:
+    """The same with shoppers counted from ``first``."""
+    return replace(made, user=made.user + first)

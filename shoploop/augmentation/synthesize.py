@@ -1,0 +1,134 @@
+"""A private synthetic data set for sharing and load tests, with its fidelity and privacy sheet beside it."""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.augmentation.behaviour import Behaviour
+from shoploop.augmentation.effort import FULL, Effort
+from shoploop.augmentation.study import Study, learn, profiles, sheet
+from shoploop.errors import DataUnreadable, ShoploopError, SpecInvalid
+
+MOST_ROWS = 50_000_000
+_BATCH_ROWS = 500_000
+
+
+class NotPrivate(ShoploopError):
+    """An attack on what the generator made succeeds; nothing was written."""
+
+    exit_code = 2
+
+
+def synthesize(
+    spec: RecommenderSpec,
+    rows: int,
+    out: Path,
+    *,
+    conditions: list[str] | None = None,
+    effort: Effort = FULL,
+    progress: Callable[[str], None] = lambda what: None,
+) -> dict[str, Any]:
+    """Learns a generator from the spec's data and writes virtual interactions.
+
+    Args:
+        rows: At least so many; the last shopper is told to the end.
+        out: Parquet of canonical interactions with ``is_synthetic``, ``generator``, ``seed`` and ``score``. Beside it
+            ``<name>.users.parquet``, the profiles that go with them, and ``<name>.json``, the sheet.
+        conditions: Only shoppers of these; see ``conditions`` of the sheet for the names.
+
+    Returns:
+        The sheet: rows, shoppers, ``fidelity``, ``privacy``, generator, ``seconds``.
+
+    Raises:
+        SpecInvalid: rows is not between 1 and 50 million.
+        TooFewEvents: there is too little to learn from, or nobody has a condition.
+        NotPrivate: an attack succeeds.
+    """
+    from shoploop.data import load_data
+
+    if not 1 <= rows <= MOST_ROWS:
+        raise SpecInvalid(f"--rows is {rows}; it must be between 1 and {MOST_ROWS}.")
+    if not out.parent.is_dir():
+        raise DataUnreadable(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
+    started = time.perf_counter()
+    seed = spec.training.seed
+    with tempfile.TemporaryDirectory() as folder:
+        progress("loading the data")
+        load_data(spec.data, Path(folder))
+        interactions = pl.read_parquet(Path(folder) / "interactions.parquet")
+        items = pl.read_parquet(Path(folder) / "items.parquet")
+        users = pl.read_parquet(Path(folder) / "users.parquet")
+    study = learn(
+        interactions,
+        items,
+        config=effort.generator,
+        most_shoppers=effort.shoppers,
+        differential_privacy=spec.augmentation.differential_privacy,
+        seed=seed,
+        progress=progress,
+    )
+    made = study.generator.sample_rows(min(rows, effort.rows), seed=seed, conditions=conditions)
+    report = sheet(
+        study, study.generator.sample_rows(effort.rows, seed=seed) if conditions else made, progress=progress
+    )
+    if not report["privacy"]["passed"]:
+        raise NotPrivate(
+            f"Nothing was written to {out}: {'; '.join(report['privacy']['reasons'])}. Bring more users, or set "
+            "spec.augmentation.differentialPrivacy."
+        )
+    progress(f"writing {rows} rows")
+    written, names = _write(study, made, rows, out, conditions, seed)
+    profiles(made, users, study, names, seed=seed).write_parquet(out.with_suffix(".users.parquet"))
+    report = {
+        "rows": written,
+        "shoppers": len(names),
+        "conditions": list(conditions or study.generator.conditions.names),
+        "generator": {
+            "digest": study.digest,
+            "seed": seed,
+            "steps": study.generator.adversary.step,
+            "shoppers": study.shoppers,
+            "differential_privacy": study.dp,
+        },
+        **report,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _write(
+    study: Study, first: Behaviour, rows: int, out: Path, conditions: list[str] | None, seed: int
+) -> tuple[int, list[str]]:
+    """Writes in pieces, to a file beside ``out`` that takes its name when it is whole."""
+    aside = out.with_name(f".{out.name}.part")
+    names: set[str] = set()
+    written, shoppers, piece = 0, 0, 0
+    try:
+        table = study.table(first, seed=seed)
+        with pq.ParquetWriter(aside, table.schema, compression="zstd") as writer:
+            while True:
+                writer.write_table(table)
+                written += len(table)
+                shoppers += first.records
+                names.update(table["user"].unique().to_pylist())
+                if written >= rows:
+                    break
+                piece += 1
+                more = study.generator.sample_rows(
+                    min(rows - written, _BATCH_ROWS), seed=seed + 15_485_863 * piece, conditions=conditions
+                )
+                first = replace(more, user=more.user + shoppers)
+                table = study.table(first, seed=seed)
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
+    return written, sorted(names)

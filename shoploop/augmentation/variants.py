@@ -1,0 +1,85 @@
+"""The rivals: what each adds to training, and what training with it gives."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from shoploop.augmentation import episodes
+from shoploop.augmentation.episodes import Labelled
+from shoploop.augmentation.trials import COLD_BASKETS, Metric, Trials, train_and_judge
+from shoploop.sample_set import SampleSet
+
+ADVERSARIAL_RADIUS = 0.1
+GENERATED = ("gan", "gan then real")
+"""Those that use what a generator made, and stand and fall with its privacy."""
+
+ADDED = ("crop", "mask", "reorder", "substitute", "gan")
+"""Those that a run can admit: they are more rows of training, and nothing else of the run changes."""
+
+SAYS = {
+    "longer": "as many more passes over the real visits: what more work alone gives",
+    "crop": "histories that begin later",
+    "mask": "histories with a quarter of the rows missing",
+    "reorder": "histories whose baskets change places",
+    "substitute": "histories with a quarter of the items replaced by what is bought with them",
+    "reverse": "pre-training on histories told backwards, then the real visits",
+    "adversarial": "real visits, and the worst small change of the items' embeddings",
+    "gan": "virtual shoppers beside the real ones",
+    "gan then real": "pre-training on virtual and real shoppers, fine-tuning on the real",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extra:
+    """What every variant draws from: real episodes, and what a generator made."""
+
+    ratio: float
+    """Virtual samples per real one."""
+
+    virtual: Labelled | None
+    seed: int
+
+    def rows(self, variant: str, trials: Trials) -> Labelled:
+        """The rows that a variant adds, no more samples than ``ratio`` allows."""
+        random = np.random.default_rng(self.seed)
+        if variant in GENERATED:
+            assert self.virtual is not None, "a generator's variant needs what it made"
+            made = self.virtual
+        else:
+            known = episodes.episodes_of(trials.bought, trials.labels, baskets=COLD_BASKETS)
+            if variant == "substitute":
+                made = episodes.substitute(known, random, _alike(trials))
+            elif variant == "reverse":
+                made = episodes.reverse(known, random)
+            else:
+                made = episodes.SIMPLE[variant](known, random)
+        most = int(self.ratio * trials.labels.height)
+        if made.labels.height <= most:
+            return made
+        kept = made.labels[np.sort(random.permutation(made.labels.height)[:most])]
+        return Labelled(rows=made.rows.join(kept.select("user").unique(), on="user", how="semi"), labels=kept)
+
+
+def try_variant(variant: str, trials: Trials, extra: Extra, *, epochs: int) -> tuple[dict[str, Metric], int]:
+    """Metrics per shopper and slice of a model trained with the variant, and the samples that it added."""
+    if variant == "longer":
+        return train_and_judge(trials, trials.train, epochs=2 * epochs), 0
+    if variant == "adversarial":
+        return train_and_judge(trials, trials.train, epochs=epochs, adversarial_radius=ADVERSARIAL_RADIUS), 0
+    added = trials.samples(extra.rows(variant, trials))
+    both = SampleSet.concat([trials.train, added])
+    if variant == "reverse":
+        metrics = train_and_judge(trials, trials.train, first=added, epochs=epochs)
+    elif variant == "gan then real":
+        metrics = train_and_judge(trials, trials.train, first=both, epochs=epochs)
+    else:
+        metrics = train_and_judge(trials, both, epochs=epochs)
+    return metrics, len(added)
+
+
+def _alike(trials: Trials) -> dict[str, str]:
+    """Each item's closest neighbour of the catalog; an item without any stays."""
+    nearest = trials.catalog.neighbours_IM[:, 0] if trials.catalog.neighbours_IM.shape[1] else np.zeros(0, np.int32)
+    names = pl.Series(trials.vocabulary.items)
+    return {names[item]: names[int(other)] for item, other in enumerate(nearest) if other >= 0}
