@@ -63,6 +63,9 @@ class StepRun:
     peak_rss_bytes: int = 0
     """Largest sum over all live processes while it ran; 0 where it was reused."""
 
+    error: str | None = None
+    """What it failed of."""
+
     out: str | None = None
 
 
@@ -193,7 +196,11 @@ def _execute(run: Run, watch: Callable[[Event], None], began: float) -> None:
             step.out = entry.out
     write_record(run)
     if failure is not None:
-        raise StepFailed(_told(failure, run.folder / "log.txt"), failure["exit_code"])
+        try:
+            _collect(run)
+            write_report(run.store, run.key, run.folder)
+        finally:  # a page that cannot be written must not hide why the run failed
+            raise StepFailed(_told(failure, run.folder / "log.txt"), failure["exit_code"])
 
 
 def _told(failure: Event, log: Path) -> str:
@@ -281,7 +288,7 @@ def _follow(run: Run, process: subprocess.Popen[bytes], events: Path, watch: Cal
                         step.state, step.seconds = "done", event["seconds"]
                         event["peak_rss_bytes"] = step.peak_rss_bytes
                     elif step and event["kind"] == "failed":
-                        step.state, failure = "failed", event
+                        step.state, step.error, step.out, failure = "failed", event["message"], event.get("out"), event
                     watch(event)
                 if not alive:
                     return failure
@@ -418,10 +425,7 @@ def finish(run: Run) -> None:
     from shoploop import promotions
 
     name = run.recommender.metadata.name
-    for step in STEPS.values():
-        out = run.steps[step.name].out
-        if out is not None:
-            link_tree(Path(out), run.folder / step.output)
+    _collect(run)
     verdict = publish(run.store, name, run.folder)
     run.passed, run.version = verdict["passed"], verdict["version"]
     if verdict["passed"] and promotions.serving_version(run.store, name) != run.version:
@@ -429,6 +433,14 @@ def finish(run: Run) -> None:
     write_record(run)
     write_report(run.store, run.key, run.folder)
     prune(run)
+
+
+def _collect(run: Run) -> None:
+    """Brings into the run's folder what its steps have written; of a failed step what it left, such as failing rows."""
+    for step in STEPS.values():
+        out = run.steps[step.name].out
+        if out is not None:
+            link_tree(Path(out), run.folder / step.output)
 
 
 def publish(store: Store, name: str, folder: Path) -> dict[str, Any]:

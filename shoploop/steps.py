@@ -289,12 +289,14 @@ def run_step(name: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Pat
     try:
         report = step.function(Call(settings=settings, inputs=inputs, out=out))
     except ShoploopError as error:
-        progress.emit("failed", step=name, error=type(error).__name__, message=str(error), exit_code=error.exit_code)
+        progress.emit(
+            "failed", step=name, error=type(error).__name__, message=str(error), exit_code=error.exit_code, out=str(out)
+        )
         raise
     except Exception as error:
         progress.emit(
             "failed", step=name, error=type(error).__name__, message=str(error), exit_code=1,
-            traceback=traceback.format_exc(),
+            out=str(out), traceback=traceback.format_exc(),
         )  # fmt: skip
         raise
     seconds = time.monotonic() - began

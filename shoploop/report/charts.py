@@ -336,7 +336,7 @@ def _number_axis(title: str, form: int | str, room: int) -> Spec:
         "title": title,
         "format": f".{form}f" if isinstance(form, int) else form,
         "grid": True,
-        "tickCount": max(2, room // 48),
+        "tickCount": min(8, max(2, room // 48)),
         "labelFlush": False,
     }
 

@@ -92,7 +92,7 @@ def training(run: RunFolder) -> frame.Section:
         id="training",
         title="How it was trained",
         lead=_learned_from(document)
-        + "One point for each pass over the samples. Validation that rises while training falls: learnt by heart.",
+        + "One point for each pass over the samples. Validation that rises while training falls is overfitting.",
         body=frame.join(
             *([frame.render("grid.html", items=drawn)] if drawn else []),
             frame.fold("The curves as numbers", frame.table("Training by epoch", columns, rows)),

@@ -115,6 +115,15 @@ def _needed(document: Json) -> float:
     return -margin + 0.0 if words.is_number(margin) else 0.0
 
 
+def _rule(document: Json) -> str:
+    rule = str(document.get("rule") or "")
+    if rule == "NotWorse" and document.get("against") != "incumbent":
+        return "a first version must be better"
+    return {"NotWorse": "it must not be worse", "Better": "it must be better", "Always": "every version may serve"}.get(
+        rule, rule
+    )
+
+
 def _gate_facts(document: Json) -> list[frame.Fact]:
     bounds, confidence = document.get("interval"), document.get("confidence")
     low = bounds[0] if isinstance(bounds, list) and bounds else None
@@ -135,7 +144,7 @@ def _gate_facts(document: Json) -> list[frame.Fact]:
             value="anything"
             if always
             else f"more than {words.decimal(_needed(document), 3 if _needed(document) else 0)}",
-            note=f"rule {document.get('rule')}" if document.get("rule") else "",
+            note=_rule(document),
         ),
     ]
 
