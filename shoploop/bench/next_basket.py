@@ -1,9 +1,9 @@
 """The next-basket benchmark: a household's last visit, predicted from the visits before it.
 
-The protocol: a basket is a household and a day, items count once a day. Households with at least 3 days; items bought at
-least 17 times on days before each household's last; the last day is the target, reduced to kept items; households whose
-target is empty, or with fewer than 3 days of kept items before it, are dropped. The date of the visit is known, the shop
-is not.
+The protocol: a basket is a household and a day, items count once a day. Households with at least 3 days; items bought
+at least 17 times on days before each household's last; the last day is the target, reduced to kept items; households
+whose target is empty, or with fewer than 3 days of kept items before it, are dropped. The date of the visit is known,
+the shop is not.
 
 Everything is fitted on what lies before: the catalog before the label days, the statistics causal by day and without
 any target, the models on the visits 2 to 6 from the end.

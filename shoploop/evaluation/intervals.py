@@ -41,10 +41,6 @@ class Bootstrap:
         low, high = np.quantile(means_S, [tail, 1 - tail])
         return float(low), float(high)
 
-    def lower_bound(self, values_U: Array, confidence: float) -> float:
-        """One-sided bound: the mean lies above it with this confidence."""
-        return float(np.nanquantile(self.means(values_U), 1 - confidence))
-
 
 def mean(values: Iterable[float]) -> float:
     """The mean without NaN; 0 of nothing."""

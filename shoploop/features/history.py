@@ -94,31 +94,6 @@ def history_of(log: PurchaseLog, user: int, *, before: int) -> History:
     return History.sorted(log.item_R[low:high], log.day_R[low:high], log.quantity_R[low:high])
 
 
-def history_table(log: PurchaseLog, *, before: int) -> pl.DataFrame:
-    """Every user's history as one row, for the online store.
-
-    Returns:
-        Columns ``user``, ``event_timestamp`` (midnight of ``before``), ``history_items`` (ids), ``history_days``
-        (int32) and ``history_quantities`` (float32), the lists in the order of :class:`History`.
-    """
-    keep_R = log.day_R < before
-    names = np.asarray(log.vocabulary.items, dtype=object)
-    rows = (
-        pl.DataFrame(
-            {
-                "user": log.user_R[keep_R],
-                "history_items": pl.Series(names[log.item_R[keep_R]].tolist(), dtype=pl.String),
-                "history_days": log.day_R[keep_R],
-                "history_quantities": log.quantity_R[keep_R],
-            }
-        )
-        .group_by("user", maintain_order=True)
-        .all()
-    )
-    users = pl.Series("user", list(log.users), pl.String).gather(rows["user"])
-    return rows.with_columns(users, event_timestamp=midnight(before))
-
-
 def midnight(day: int) -> pl.Expr:
     """The moment from which on a statistic of all days before ``day`` may be used."""
     return pl.lit(day, pl.Int32).cast(pl.Date).cast(pl.Datetime("us", "UTC"))

@@ -39,11 +39,6 @@ class Candidates:
     sources_N: npt.NDArray[np.uint8]
     """Bit i is set where ``SOURCES[i]`` named the item."""
 
-    def from_source(self, source: str) -> npt.NDArray[np.bool_]:
-        """Which of the candidates this source named, (N,)."""
-        found: npt.NDArray[np.bool_] = (self.sources_N >> SOURCES.index(source)) & 1 == 1
-        return found
-
 
 def fetch_candidates(
     history: History, *, day: int, items: ItemMatrix, catalog: Catalog, config: CandidateConfig | None = None

@@ -1,4 +1,4 @@
-"""Adversarial training: learn from the worst small change of the items' embeddings too (Miyato et al. 2017, section 3)."""
+"""Adversarial training: learn from the worst small change of item embeddings too (Miyato et al. 2017, section 3)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

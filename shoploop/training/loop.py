@@ -40,8 +40,8 @@ class TrainConfig:
     """Weight of each module's own loss while they learn together; at 0 the modules would no longer serve alone."""
 
     adversarial_radius: float = 0.0
-    """Step of the fast gradient on the items' embeddings, as a share of their length; 0 trains without, more takes twice
-    the time."""
+    """Step of the fast gradient on the items' embeddings, as a share of their length; 0 trains without, more takes
+    twice the time."""
 
     seed: int = 0
 
