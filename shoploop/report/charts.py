@@ -48,7 +48,6 @@ def dots(
     rows: Sequence[Dot],
     *,
     axis: str,
-    digits: int = 3,
     labels: int = 116,
     texts: int = 52,
     lines: Sequence[float] = (),
@@ -57,7 +56,6 @@ def dots(
 
     Args:
         axis: what the numbers are, with unit or direction.
-        digits: decimals on the axis.
         labels: room for the rows' names, in pixels.
         texts: room for the rows' numbers, in pixels.
         lines: where dashed reference lines stand.
@@ -65,7 +63,7 @@ def dots(
 
     def draw(width: int) -> Spec:
         left = _left(width, labels)
-        return _margins(left, texts) | _dots(rows, axis, digits, left, width - left - texts, lines)
+        return _margins(left, texts) | _dots(rows, axis, left, width - left - texts, lines)
 
     return draw
 
@@ -81,7 +79,7 @@ class Panel:
     """Where a dashed reference line stands."""
 
 
-def panels(charts: Sequence[Panel], *, digits: int = 3, labels: int = 128, texts: int = 52) -> Draw:
+def panels(charts: Sequence[Panel], *, labels: int = 128, texts: int = 52) -> Draw:
     """Dot charts side by side that share their names; below each other where the width does not allow it."""
 
     def draw(width: int) -> Spec:
@@ -91,9 +89,7 @@ def panels(charts: Sequence[Panel], *, digits: int = 3, labels: int = 128, texts
         drawn = []
         for index, panel in enumerate(charts):
             named = index == 0 or not across
-            spec = _dots(
-                panel.rows, panel.axis, digits, labels, room, [] if panel.line is None else [panel.line], named
-            )
+            spec = _dots(panel.rows, panel.axis, labels, room, [] if panel.line is None else [panel.line], named)
             title = {"text": panel.title, "anchor": "start", "frame": "group", "offset": 12}
             drawn.append(spec | {"title": title | ({} if across else {"dx": -labels + 6})})
         return {
@@ -107,9 +103,7 @@ def panels(charts: Sequence[Panel], *, digits: int = 3, labels: int = 128, texts
     return draw
 
 
-def _dots(
-    rows: Sequence[Dot], axis: str, digits: int, labels: int, room: int, lines: Sequence[float], named: bool = True
-) -> Spec:
+def _dots(rows: Sequence[Dot], axis: str, labels: int, room: int, lines: Sequence[float], named: bool = True) -> Spec:
     order: dict[str, int] = {}
     values = []
     for r in rows:
@@ -119,7 +113,8 @@ def _dots(
             | {"order": order[r.label]}
         )
     seen = [v for r in rows for v in (r.value, r.low, r.high) if v is not None] + list(lines)
-    x = {"type": "quantitative", "scale": {"domain": _padded(seen), "nice": False, "zero": False}}
+    domain = _padded(seen)
+    x = {"type": "quantitative", "scale": {"domain": domain, "nice": False, "zero": False}}
     ink = {"field": "kind", "type": "nominal", "scale": _scale(_INK), "legend": None}
     layer: list[Spec] = [
         *_references(lines),
@@ -130,7 +125,7 @@ def _dots(
         {
             "mark": {"type": "point", "size": 64, "strokeWidth": 2, "opacity": 1},
             "encoding": {
-                "x": {"field": "value", "axis": _number_axis(axis, digits, room)} | x,
+                "x": {"field": "value", "axis": _number_axis(axis, f".{_digits(domain)}f", room)} | x,
                 "fill": {"field": "kind", "type": "nominal", "scale": _scale(_FILL), "legend": None},
                 "stroke": ink,
                 "shape": {"field": "kind", "type": "nominal", "scale": _scale(_SHAPE), "legend": None},
@@ -151,7 +146,7 @@ def bars(
     rows: Sequence[Bar],
     *,
     axis: str,
-    axis_format: str = "~g",
+    axis_format: str | None = None,
     labels: int = 116,
     texts: int = 52,
     top: float | None = None,
@@ -159,7 +154,7 @@ def bars(
     """Horizontal bars from start to end, one a row: shares, drops, and steps over time.
 
     Args:
-        axis_format: d3 format of the axis' numbers.
+        axis_format: d3 format of the axis' numbers; unset: as many decimals as tell them apart.
         top: end of the axis; unset: a little beyond the longest bar.
     """
     values = [{"label": r.label, "start": r.start, "end": r.end, "kind": r.kind, "text": r.text} for r in rows]
@@ -175,7 +170,11 @@ def bars(
             {
                 "mark": {"type": "bar", "height": 11, "cornerRadiusEnd": 2},
                 "encoding": {
-                    "x": {"field": "start", "axis": _number_axis(axis, axis_format, room)} | x,
+                    "x": {
+                        "field": "start",
+                        "axis": _number_axis(axis, axis_format or f".{_digits([low, high])}f", room),
+                    }
+                    | x,
                     "x2": {"field": "end"},
                     "color": color,
                 },
@@ -331,10 +330,10 @@ def _references(lines: Sequence[float]) -> list[Spec]:
     ]
 
 
-def _number_axis(title: str, form: int | str, room: int) -> Spec:
+def _number_axis(title: str, form: str, room: int) -> Spec:
     return {
         "title": title,
-        "format": f".{form}f" if isinstance(form, int) else form,
+        "format": form,
         "grid": True,
         "tickCount": min(8, max(2, room // 48)),
         "labelFlush": False,

@@ -120,10 +120,11 @@ def features(run: RunFolder) -> frame.Section:
         id="feature-importance",
         title="What it looks at",
         lead="How much worse the ranking gets when one feature is shuffled among the candidates: the longer the bar, "
-        "the more the version leans on it. Features that say the same share their importance.",
+        "the more the version leans on it. Features that say the same share their importance; measured on a sample of the "
+        "visits, so the shortest bars may be chance.",
         body=frame.join(
             figure(
-                charts.bars(bars, axis="loss of NDCG@10 when shuffled", axis_format=".3f", labels=190, texts=64),
+                charts.bars(bars, axis="loss of NDCG@10 when shuffled", labels=190, texts=64),
                 wide=True,
                 label="Loss of NDCG@10 by feature: " + "; ".join(f"{bar.label} {bar.text}" for bar in bars) + ".",
             ),
