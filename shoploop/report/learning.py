@@ -120,8 +120,8 @@ def features(run: RunFolder) -> frame.Section:
         id="feature-importance",
         title="What it looks at",
         lead="How much worse the ranking gets when one feature is shuffled among the candidates: the longer the bar, "
-        "the more the version leans on it. Features that say the same share their importance; measured on a sample of the "
-        "visits, so the shortest bars may be chance.",
+        "the more the version leans on it. Features that say the same share their importance; measured on a sample of "
+        "the visits, so the shortest bars may be chance.",
         body=frame.join(
             figure(
                 charts.bars(bars, axis="loss of NDCG@10 when shuffled", labels=190, texts=64),
