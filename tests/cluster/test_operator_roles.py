@@ -1,0 +1,68 @@
+"""What the operator did, by the API server's audit log, is what its role allows, and no less.
+
+Told after the other tests of the operator: it looks at what they made it do.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from conftest import PLATFORM, Cluster
+
+from shoploop.controller.kinds import PERMISSIONS
+
+pytestmark = pytest.mark.cluster
+
+ACCOUNT = f"system:serviceaccount:{PLATFORM}:shoploop-operator"
+OPTIONAL = {"keda.sh", "gateway.networking.k8s.io", "monitoring.coreos.com"}
+"""Groups that this cluster lacks."""
+
+WITHOUT_A_REQUEST = {
+    ("shoploop.io", "recommenders/finalizers", "update"),  # asked for by admission, never by a request
+}
+ONLY_WHERE_THE_CHART_RENDERS_THEM = {"ingresses"}
+SELDOM = {
+    ("", "secrets", "get"),
+    ("", "configmaps", "get"),
+    ("batch", "jobs", "delete"),
+    ("", "configmaps", "delete"),
+    ("shoploop.io", "modelversions", "delete"),
+    ("shoploop.io", "modelversions", "get"),
+    ("shoploop.io", "modelversions", "create"),
+    ("shoploop.io", "modelversions", "patch"),
+}
+"""Used by a run that succeeds, by retention, or by a Secret: whether that happened depends on the chosen tests."""
+
+
+def used() -> set[tuple[str, str, str]]:
+    log = Path(os.environ.get("KUBEBOX_HOME", "/var/lib/kubebox")) / "log" / "audit.log"
+    if not log.exists():
+        pytest.skip("no audit log: this cluster is not kubebox")
+    done = set()
+    for line in log.read_text().splitlines():
+        entry = json.loads(line)
+        thing = entry.get("objectRef")
+        if entry["user"]["username"] != ACCOUNT or not thing or "resource" not in thing:
+            continue
+        resource = thing["resource"] + (f"/{thing['subresource']}" if thing.get("subresource") else "")
+        done.add((thing.get("apiGroup", ""), resource, entry["verb"]))
+    return done
+
+
+def granted() -> set[tuple[str, str, str]]:
+    return {(p.group, resource, verb) for p in PERMISSIONS for resource in p.resources for verb in p.verbs}
+
+
+def test_nothing_was_asked_for_that_is_not_granted(cluster: Cluster, platform: str):
+    over = {use for use in used() if use[0] not in OPTIONAL} - granted()
+    assert over == set()
+
+
+def test_everything_that_is_granted_is_used(cluster: Cluster, platform: str):
+    idle = {
+        grant
+        for grant in granted() - used() - WITHOUT_A_REQUEST - SELDOM
+        if grant[0] not in OPTIONAL and grant[1] not in ONLY_WHERE_THE_CHART_RENDERS_THEM
+    }
+    assert idle == set()
