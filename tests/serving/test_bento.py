@@ -1,0 +1,155 @@
+"""What ``build_bento`` wrote is what serves: packaged, published, fetched, verified, started, and asked."""
+
+import json
+import socket
+import tarfile
+from pathlib import Path
+
+import httpx
+import pytest
+from small_shop import MemoryFeatures, trained_model, write_data, write_gate, write_model
+
+from shoploop import promotions
+from shoploop.api.v1alpha1 import ServingSpec, TrainingSpec
+from shoploop.bench.serving import compare_offline
+from shoploop.errors import ArtifactCorrupt, NotFound, PortInUse, SpecInvalid
+from shoploop.features.materialize import materialize_features
+from shoploop.ranking import bento, serve
+from shoploop.store import Store
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folders: data, features, model, gate and the Bento."""
+    folder = tmp_path_factory.mktemp("run")
+    write_data(folder / "data")
+    training = TrainingSpec(evaluation_days=7, training_days=14)
+    materialize_features(folder / "data", folder / "features", training)
+    features = MemoryFeatures()
+    write_model(folder / "model", trained_model(features.contract, features.vocabulary, features.log))
+    write_gate(folder / "gate")
+    serving = ServingSpec(item_fields=["title", "price"], deadline_milliseconds=60_000)
+    build(run=folder, out=folder / "bento", serving=serving)
+    return folder
+
+
+def build(*, run: Path, out: Path, **options):
+    return bento.build_bento(run / "model", run / "features", run / "data", run / "gate", out, **options)
+
+
+@pytest.fixture(scope="module")
+def store(run, tmp_path_factory):
+    """A store in which the run's version is published, not promoted."""
+    store = Store(str(tmp_path_factory.mktemp("store")))
+    version = promotions.publish_version(store, "small", run / "model")
+    bento.publish_bento(store, "small", version, run / "bento")
+    return store
+
+
+def version_of(run: Path) -> str:
+    return json.loads((run / "bento" / "bento.json").read_text())["version"]
+
+
+def test_the_built_bento_answers_like_an_offline_run(run, store):
+    version = version_of(run)
+    with serve.running(store, "small", port=serve.free_port(), version=version) as service:
+        with httpx.Client(base_url=service.url, timeout=60) as client:
+            answers = {u: client.post("/recommend", json={"user": u, "k": 3}).json() for u in ("ann", "bob", "nobody")}
+            bad = client.post("/recommend", json={"user": "ann", "k": 0})
+            metrics = client.get("/metrics").text
+            with pytest.raises(PortInUse, match="cannot be listened on"):
+                serve.check_port(int(service.url.rsplit(":", 1)[1]))
+        process = service.process
+
+    assert process.poll() is not None, "the service outlived its block"
+    assert [item["item"] for item in answers["ann"]["items"]][:2] == ["milk", "bread"]
+    assert answers["ann"]["version"] == version
+    assert answers["ann"]["items"][0]["fields"] == {"title": "Milk", "price": 2.5}
+    assert answers["nobody"]["method"] == "popularity" and answers["nobody"]["items"]
+    assert bad.status_code == 400 and bad.json()["error"].startswith("k: ")
+    assert 'endpoint="/recommend",http_response_code="200"' in metrics
+    offline = compare_offline(run, answers)
+    assert offline["compared"] == offline["equal"] == 2
+
+
+def test_a_bento_holds_code_model_features_and_settings(run):
+    with tarfile.open(run / "bento" / f"{version_of(run)}.bento") as archive:
+        names = set(archive.getnames())
+
+    assert {"bento.yaml", "src/serving/service.py", "src/shoploop/ranking/ranker.py"} <= names
+    assert {
+        "src/ranker/model/manifest.json",
+        "src/ranker/features/feast/online.db",
+        "src/ranker/settings.json",
+    } <= names
+    assert not any("shoploop/training" in name or "shoploop/controller" in name for name in names)
+
+
+def test_an_item_field_that_the_items_lack_is_named_with_those_that_they_have(run, tmp_path):
+    with pytest.raises(SpecInvalid, match=r"itemFields names colour, which the items table lacks. It has item, title"):
+        build(run=run, out=tmp_path, serving=ServingSpec(item_fields=["title", "colour"]))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_served_before_a_promotion(run, store):
+    with pytest.raises(NotFound, match=f"No version of 'small' was promoted yet; {version_of(run)} is kept"):
+        serve.serve(store, "small", port=serve.free_port())
+
+
+def test_an_unknown_recommender_is_answered_with_the_known_ones(store):
+    with pytest.raises(NotFound, match="Known: small"):
+        serve.serve(store, "smal", port=serve.free_port())
+
+
+def test_a_version_without_a_bento_says_how_to_get_one(store):
+    with pytest.raises(NotFound, match="has no Bento"):
+        serve.serve(store, "small", port=serve.free_port(), version="v0")
+
+
+def test_a_port_in_use_is_named_before_anything_is_unpacked(run, store):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(PortInUse, match=f"Port {port} on 127.0.0.1 .* --port"):
+            serve.serve(store, "small", port=port, version=version_of(run))
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    """A store of its own, to be damaged."""
+    store = Store(str(tmp_path / "store"))
+    version = promotions.publish_version(store, "small", run / "model")
+    digest = bento.publish_bento(store, "small", version, run / "bento")
+    return store, version, f"{promotions.version_key('small', version)}/bento/{digest[:16]}.bento"
+
+
+def test_a_damaged_bento_is_not_unpacked(copied, tmp_path):
+    store, version, key = copied
+    store.put(key, store.get(key)[:-1] + b"\x00")
+
+    with pytest.raises(ArtifactCorrupt, match="has sha256"):
+        bento.fetch_bento(store, "small", version, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_bento_is_unpacked_once(copied, tmp_path):
+    store, version, key = copied
+    first = bento.fetch_bento(store, "small", version, tmp_path / "cache")
+    store.delete(key)
+
+    assert bento.fetch_bento(store, "small", version, tmp_path / "cache") == first
+
+
+def test_another_versions_bento_is_not_published(run, tmp_path):
+    with pytest.raises(ArtifactCorrupt, match="not of v0"):
+        bento.publish_bento(Store(str(tmp_path)), "small", "v0", run / "bento")
+
+
+def test_the_same_inputs_make_the_same_bytes(run, tmp_path):
+    serving = ServingSpec(item_fields=["title", "price"], deadline_milliseconds=60_000)
+
+    again = build(run=run, out=tmp_path, serving=serving)
+
+    assert again == json.loads((run / "bento" / "bento.json").read_text())
