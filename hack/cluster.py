@@ -7,12 +7,9 @@
 `up` ends with a line for the shell: eval "$(... env)" puts kubectl and helm on the PATH and sets KUBECONFIG.
 """
 
-import io
-import json
 import os
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
@@ -93,49 +90,14 @@ def load() -> None:
     begun = time.monotonic()
     if named(IMAGE) in kubebox("images").split():
         return
-    layout = images.CONTEXT / "layout"
-    subprocess.run(["buildah", "push", "-q", "--disable-compression", IMAGE, f"oci:{layout}:{IMAGE}"], check=True)
     archive = images.CONTEXT / "image.tar"
+    archive.unlink(missing_ok=True)
     try:
-        write_archive(layout, archive, without=held_blobs())
+        subprocess.run(["buildah", "push", "-q", IMAGE, f"docker-archive:{archive}:{IMAGE}"], check=True)
         kubebox("load", str(archive))
     finally:
         archive.unlink(missing_ok=True)
     print(f"{IMAGE}: loaded in {time.monotonic() - begun:.0f} s")
-
-
-def write_archive(layout: Path, archive: Path, *, without: set[str]) -> None:
-    """An OCI archive of the image in a layout, less the layers that the cluster holds: they are gigabytes."""
-    (described,) = (
-        one
-        for one in json.loads((layout / "index.json").read_text())["manifests"]
-        if one["annotations"]["org.opencontainers.image.ref.name"] == IMAGE
-    )
-    index = {"schemaVersion": 2, "manifests": [described | {"annotations": {"io.containerd.image.name": IMAGE}}]}
-    manifest = json.loads(blob(layout, described["digest"]).read_text())
-    blobs = {described["digest"], *(one["digest"] for one in (manifest["config"], *manifest["layers"]))}
-    for kept in layout.glob("blobs/sha256/*"):
-        if f"sha256:{kept.name}" not in blobs:
-            kept.unlink()
-    with tarfile.open(archive, "w") as tar:
-        for name, body in (("oci-layout", {"imageLayoutVersion": "1.0.0"}), ("index.json", index)):
-            content = json.dumps(body).encode()
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-        for digest in sorted(blobs - without):
-            tar.add(blob(layout, digest), f"blobs/sha256/{digest.removeprefix('sha256:')}")
-
-
-def blob(layout: Path, digest: str) -> Path:
-    return layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
-
-
-def held_blobs() -> set[str]:
-    """Digests of what the cluster's container runtime holds."""
-    socket = Path(environment()["KUBECONFIG"]).parent / "run" / "containerd.sock"
-    command = ["ctr", f"--address={socket}", "--namespace=k8s.io", "content", "ls", "--quiet"]
-    return set(subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout.split())
 
 
 def named(image: str) -> str:
