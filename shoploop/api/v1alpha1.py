@@ -150,16 +150,6 @@ class FeaturesSpec(Spec):
     """Where a predictor reads a user's features."""
 
 
-class DifferentialPrivacySpec(Spec):
-    """A bound on what virtual behaviour can say of any one user."""
-
-    epsilon: Annotated[float, Field(gt=0, le=100)]
-    """Privacy budget of the whole generator; smaller is more private and less like the real thing. 1 to 10 is usual."""
-
-    delta: Annotated[float, Field(gt=0, lt=0.1)] = 1e-5
-    """Probability that the bound fails; keep it well below one over the number of users."""
-
-
 class AugmentationSpec(Spec):
     """Virtual behaviour for sparse users and items."""
 
@@ -169,9 +159,6 @@ class AugmentationSpec(Spec):
 
     ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Virtual training samples per real one."""
-
-    differential_privacy: DifferentialPrivacySpec | None = None
-    """Unset: the generator is only attacked, and refused if an attack succeeds."""
 
 
 class ImportanceSpec(Spec):

@@ -87,8 +87,10 @@ class Discriminator(nn.Module):
         self.body = nn.Sequential(
             nn.Linear(width + summaries + condition, config.hidden),
             nn.LeakyReLU(0.2),
+            nn.Dropout(config.dropout),
             nn.Linear(config.hidden, config.hidden),
             nn.LeakyReLU(0.2),
+            nn.Dropout(config.dropout),
             nn.Linear(config.hidden, 1),
         )
 
@@ -112,7 +114,7 @@ class Adversary:
         """Steps of a sequence that a vector lays side by side, each of the same columns."""
 
         hidden: int = 192
-        steps: int = 2500
+        steps: int = 1500
         """Of the generator."""
 
         discriminator_steps: int = 2
@@ -123,6 +125,13 @@ class Adversary:
         """Weight of the squared distance of the gradient's norm from 1."""
 
         learning_rate: float = 5e-4
+        noise: float = 0.5
+        """Deviation of the noise on all that the discriminator is shown (Sønderby et al. 2017): it cannot learn by heart what
+        it never sees twice."""
+
+        dropout: float = 0.3
+        """Of the discriminator's hidden units, for the same end."""
+
         average: float = 0.99
         """Decay of the generator's running average, which is what samples (Yazici et al. 2019)."""
 
@@ -162,6 +171,19 @@ class Adversary:
         if self.step == 0:
             for generator in (self.generator, self.averaged):
                 generator.start_from(real_NX, condition_NC, mask_NX)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed * 1_000_003 + self.step)  # of the dropout
+            self._train(real_NX, condition_NC, mask_NX, checkpoint, every, progress)
+
+    def _train(
+        self,
+        real_NX: Tensor,
+        condition_NC: Tensor,
+        mask_NX: Tensor,
+        checkpoint: Path | None,
+        every: int,
+        progress: Callable[[str], None] | None,
+    ) -> None:
         while self.step < self.config.steps:
             for _ in range(self.config.discriminator_steps):
                 at = self._draw(len(real_NX))
@@ -191,8 +213,10 @@ class Adversary:
 
     def score(self, vector_NX: Tensor, condition_NC: Tensor) -> Tensor:
         """(N,) what the discriminator says; higher is more like the real ones."""
+        self.discriminator.eval()
         with torch.no_grad():
             out: Tensor = self.discriminator(vector_NX, condition_NC)
+        self.discriminator.train()
         return out
 
     def _draw(self, records: int) -> Tensor:
@@ -201,9 +225,13 @@ class Adversary:
     def _noise(self, batch: int) -> Tensor:
         return torch.randn(batch, self.width, generator=self.random)
 
+    def _blurred(self, vector_BX: Tensor, mask_BX: Tensor) -> Tensor:
+        return vector_BX + self.config.noise * self._noise(len(vector_BX)) * mask_BX
+
     def _discriminator_step(self, real_BX: Tensor, condition_BC: Tensor, mask_BX: Tensor) -> float:
         with torch.no_grad():
             made_BX = self.generator(self._noise(len(real_BX)), condition_BC) * mask_BX
+            made_BX, real_BX = self._blurred(made_BX, mask_BX), self._blurred(real_BX, mask_BX)
         between_B1 = torch.rand(len(real_BX), 1, generator=self.random)
         mixed_BX = (between_B1 * real_BX + (1 - between_B1) * made_BX).requires_grad_()
         score_B = self.discriminator(mixed_BX, condition_BC)
@@ -217,7 +245,7 @@ class Adversary:
 
     def _generator_step(self, condition_BC: Tensor, mask_BX: Tensor) -> float:
         made_BX = self.generator(self._noise(len(condition_BC)), condition_BC) * mask_BX
-        loss = -self.discriminator(made_BX, condition_BC).mean()
+        loss = -self.discriminator(self._blurred(made_BX, mask_BX), condition_BC).mean()
         self.generator_steps.zero_grad()
         torch.autograd.backward(loss)
         self.generator_steps.step()

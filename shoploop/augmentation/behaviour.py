@@ -209,9 +209,6 @@ def read_behaviour(interactions: pl.DataFrame, vocabulary: Vocabulary, *, basket
     Args:
         interactions: Canonical interactions with pseudonymous users; nothing later than what training may see.
         baskets: Of a full record.
-
-    Raises:
-        TooFewEvents: fewer than 50 histories are left.
     """
     codes = pl.DataFrame({"item": vocabulary.items, "item_code": np.arange(len(vocabulary))})
     kinds = pl.DataFrame({"kind": vocabulary.kinds, "kind_code": np.arange(len(vocabulary.kinds))})
@@ -239,11 +236,6 @@ def read_behaviour(interactions: pl.DataFrame, vocabulary: Vocabulary, *, basket
         .filter(pl.col("back").n_unique().over("user_code", "cut") > 1)
         .sort(["user_code", "cut", "day", "item_code", "kind_code"], descending=[False, True, False, False, False])
     )
-    if rows["user_code"].n_unique() < MIN_HISTORIES:
-        raise TooFewEvents(
-            f"Only {rows['user_code'].n_unique()} users have a history of two baskets or more, and a generator needs "
-            f"{MIN_HISTORIES}. Bring more data, or set spec.augmentation.mode to Never."
-        )
     columns = {name: rows[name].to_numpy() for name in ("user_code", "cut", "day", "minute", "item_code", "kind_code")}
     new_record = _changes(columns["user_code"], columns["cut"])
     new_basket = new_record | _changes(columns["day"])
@@ -260,11 +252,29 @@ def read_behaviour(interactions: pl.DataFrame, vocabulary: Vocabulary, *, basket
     )
 
 
-def split_users(behaviour: Behaviour, *, share: float, random: np.random.Generator) -> tuple[Behaviour, Behaviour]:
-    """Divides the shoppers: records to learn from, and a hold-out of ``share`` of the shoppers that no generator sees."""
-    users = random.permutation(np.unique(behaviour.user))
-    held = np.isin(behaviour.user, users[: max(1, round(share * len(users)))])
-    return behaviour.take(np.flatnonzero(~held)), behaviour.take(np.flatnonzero(held))
+def split_users(
+    interactions: pl.DataFrame, *, share: float, random: np.random.Generator
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Divides the shoppers: whom to learn from, and a hold-out of ``share`` of them that no generator sees.
+
+    By order of first appearance, so that the split does not depend on the key of the pseudonyms.
+
+    Raises:
+        TooFewEvents: fewer than 50 users have two baskets or more.
+    """
+    baskets = interactions.group_by("user", maintain_order=True).agg(
+        days=pl.col("time").dt.convert_time_zone("UTC").dt.date().n_unique()
+    )
+    users = baskets.filter(pl.col("days") > 1).select("user")
+    if users.height < MIN_HISTORIES:
+        raise TooFewEvents(
+            f"Only {users.height} users have a history of two baskets or more, and a generator needs {MIN_HISTORIES}. "
+            "Bring more data, or set spec.augmentation.mode to Never."
+        )
+    held = users[np.sort(random.permutation(users.height)[: max(1, round(share * users.height))])]
+    seen = users.join(held, on="user", how="anti", maintain_order="left")
+    learn, hide = (interactions.join(side, on="user", how="semi", maintain_order="left") for side in (seen, held))
+    return learn, hide
 
 
 def _changes(*keys: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

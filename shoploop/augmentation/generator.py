@@ -1,7 +1,7 @@
 """The generator of shopping behaviour: encoder, adversary and decoder as one thing that learns, samples and scores."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,8 @@ class BehaviourGenerator:
         dims: int = 24
         """Of the frozen item embeddings."""
 
-        adversary: Adversary.Config = Adversary.Config(places=RECORD_BASKETS)
-        calibrations: int = 8
+        adversary: Adversary.Config = field(default_factory=lambda: Adversary.Config(places=RECORD_BASKETS))
+        calibrations: int = 20
         """Times that the decoder is corrected by what it makes."""
 
         calibration_records: int = 384
@@ -56,13 +56,16 @@ class BehaviourGenerator:
     def sample(
         self, records: int, *, seed: int, conditions: list[str] | None = None, calibrating: Decoder | None = None
     ) -> Behaviour:
-        """Makes records, by the conditions that the data has, or evenly over the named.
+        """Makes records, of the conditions that shoppers have, each shopper counting alike, or evenly over the named.
 
         Raises:
             TooFewEvents: no real shopper has a named condition.
         """
         random = np.random.default_rng(seed)
-        condition = self.conditions.choose(conditions, records, random)
+        if conditions is None:
+            condition = random.choice(self.shapes[0], records)
+        else:
+            condition = self.conditions.choose(conditions, records, random)
         baskets = np.empty(records, np.int64)
         for value in np.unique(condition):
             known = self.shapes[1][self.shapes[0] == value]
@@ -151,7 +154,7 @@ def fit_generator(
     )
     for turn in range(config.calibrations):
         made = generator.sample(config.calibration_records, seed=seed + 104729 + turn)
-        strength = 0.9 if turn < config.calibrations // 2 else 0.6
+        strength = 0.9 if turn < config.calibrations // 2 else 0.5
         generator.decoder = calibrate(generator.decoder, made, behaviour, vocabulary, strength=strength)
     return generator
 

@@ -104,7 +104,7 @@ def train_on_synthetic(table: Table, label: npt.NDArray[np.int64], *, seed: int,
     asked_label = random.permutation(learn_label)
     asked = F.one_hot(torch.from_numpy(asked_label), 2).float()
 
-    config = Adversary.Config(hidden=128, steps=steps, batch=64)
+    config = Adversary.Config(hidden=128, steps=steps, batch=64, noise=0.0, dropout=0.0)
     adversary = Adversary(vectors.shape[1], 2, config, seed=seed)
     adversary.train(vectors, condition, torch.ones_like(vectors))
     made = {"adversary": adversary.sample(asked, torch.ones(len(asked), vectors.shape[1]), seed=seed)}

@@ -5,7 +5,7 @@ shared milk. An attack asks of a shopper: was this one among those that the gene
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -63,9 +63,6 @@ class Privacy:
     shoppers: int
     """In and out of training, each, that the attack was tried on."""
 
-    dp: dict[str, float] | None = field(default=None)
-    """(ε, δ) of training, where it was differentially private."""
-
     def reasons(self, *, k: int) -> list[str]:
         """Why it must not be used; empty when it may."""
         low, high = self.membership_auc_interval
@@ -100,7 +97,6 @@ def attack(
     *,
     seed: int,
     score: Score | None = None,
-    dp: dict[str, float] | None = None,
 ) -> Privacy:
     """Tries every attack.
 
@@ -129,7 +125,7 @@ def attack(
             attacks[name] = _auc_interval(by_user[0], by_user[1], random)
     worst = max(attacks.values())
     baskets = [_basket_hashes(side, len(vocabulary)) for side in (made, held, real)]
-    buyers = _buyers(real, len(vocabulary))
+    buyers = buyers_of(real, len(vocabulary))
     ratios = _neighbours(made, members, others, weight)
     pairs = [_unique_pairs(side, real, len(vocabulary)) for side in (made, held)]
     return Privacy(
@@ -145,7 +141,6 @@ def attack(
         unique_pairs=pairs[0],
         unique_pairs_real=pairs[1],
         shoppers=count,
-        dp=dp,
     )
 
 
@@ -227,11 +222,11 @@ def _neighbours(
 
 def _rarity(reference: Behaviour, items: int) -> npt.NDArray[np.float64]:
     """Weights from the hold-out alone: from the generator's own data they would favour its members."""
-    out: npt.NDArray[np.float64] = np.log((1 + reference.records) / (1 + _buyers(reference, items)))
+    out: npt.NDArray[np.float64] = np.log((1 + reference.records) / (1 + buyers_of(reference, items)))
     return np.maximum(out, 1e-3)
 
 
-def _buyers(behaviour: Behaviour, items: int) -> npt.NDArray[np.int64]:
+def buyers_of(behaviour: Behaviour, items: int) -> npt.NDArray[np.int64]:
     """(V,) distinct shoppers of each item."""
     pairs = np.unique(np.stack([behaviour.item, behaviour.user[behaviour.row_record]]), axis=1)
     return np.bincount(pairs[0], minlength=items)

@@ -59,7 +59,7 @@ def augment_samples(
 
     Returns:
         ``augmentation.json``: ``mode``, ``variant`` that entered training or null, ``reason``, ``variants``, ``fidelity``,
-        ``privacy``, ``generator`` (digest, steps, shoppers, (ε, δ)), ``samples_added``, ``effort``, ``seconds``.
+        ``privacy``, ``generator`` (digest, steps, shoppers), ``samples_added``, ``effort``, ``seconds``.
     """
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,6 @@ def _learn(
             "digest": study.digest,
             "steps": study.generator.adversary.step,
             "shoppers": study.shoppers,
-            "differential_privacy": study.dp,
             "curve": study.generator.adversary.curve,
         }
         return {"generator": about} | studies.sheet(study, made), table
@@ -151,7 +150,6 @@ def _study(
         items,
         config=effort.generator,
         most_shoppers=effort.shoppers,
-        differential_privacy=augmentation.differential_privacy,
         seed=seed,
         checkpoint=checkpoint,
     )

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from shoploop.api.v1alpha1 import DifferentialPrivacySpec
 from shoploop.augmentation import fidelity, privacy, two_sample
 from shoploop.augmentation.behaviour import Behaviour, Vocabulary, build_vocabulary, read_behaviour, split_users
 from shoploop.augmentation.conditions import fit_conditions
@@ -40,14 +39,13 @@ class Study:
     held: Behaviour
     generator: BehaviourGenerator
     interactions: pl.DataFrame
-    """Pseudonymous; for prices and shops, which are aggregates."""
+    """Pseudonymous, of those learned from; for prices and shops, which are aggregates."""
 
     seed: int
     shoppers: int
     """Those looked at, in and out of the generator's data."""
 
     digest: str
-    dp: dict[str, float] | None
 
     def table(self, made: Behaviour, *, seed: int) -> pa.Table:
         """The rows in the canonical schema, marked as virtual."""
@@ -68,7 +66,6 @@ def learn(
     *,
     config: BehaviourGenerator.Config | None = None,
     most_shoppers: int | None = None,
-    differential_privacy: DifferentialPrivacySpec | None = None,
     seed: int,
     checkpoint: Path | None = None,
     progress: Progress = lambda what: None,
@@ -90,30 +87,37 @@ def learn(
         drawn = np.sort(np.random.default_rng(seed).permutation(users.height)[:most_shoppers])
         interactions = interactions.join(users[drawn], on="user", how="semi", maintain_order="left")
     known = pseudonymise(interactions, pseudonym_key())
-    vocabulary = build_vocabulary(known, items, min_buyers=MIN_BUYERS)
-    conditions, behaviour = fit_conditions(read_behaviour(known, vocabulary), vocabulary, segments=SEGMENTS, seed=seed)
-    real, held = split_users(behaviour, share=HELD_OUT, random=np.random.default_rng(seed))
+    seen, hidden = split_users(known, share=HELD_OUT, random=np.random.default_rng(seed))
+    vocabulary, behaviour = _anonymous(seen, items)
+    conditions, real = fit_conditions(behaviour, vocabulary, segments=SEGMENTS, seed=seed)
+    held = conditions.assign(read_behaviour(hidden, vocabulary), vocabulary)
     progress(f"a generator learns from {len(np.unique(real.user))} shoppers")
-    dp = None
-    if differential_privacy is not None:
-        from shoploop.augmentation.private import fit_private
-
-        generator, dp = fit_private(real, vocabulary, conditions, config, differential_privacy, seed=seed)
-    else:
-        generator = fit_generator(
-            real, vocabulary, conditions, config, seed=seed, checkpoint=checkpoint, progress=progress
-        )
+    generator = fit_generator(real, vocabulary, conditions, config, seed=seed, checkpoint=checkpoint, progress=progress)
     return Study(
         vocabulary=vocabulary,
         real=real,
         held=held,
         generator=generator,
-        interactions=known,
+        interactions=seen,
         seed=seed,
-        shoppers=len(np.unique(behaviour.user)),
+        shoppers=known["user"].n_unique(),
         digest=generator_digest(generator),
-        dp=dp,
     )
+
+
+def _anonymous(seen: pl.DataFrame, items: pl.DataFrame) -> tuple[Vocabulary, Behaviour]:
+    """A vocabulary of which every item was bought by k shoppers of the records themselves, and the records.
+
+    A history's first, single basket belongs to no record; without it an item may fall below k, and without that item
+    another basket may be gone: hence in turns.
+    """
+    while True:
+        vocabulary = build_vocabulary(seen, items, min_buyers=MIN_BUYERS)
+        behaviour = read_behaviour(seen, vocabulary)
+        rare = np.flatnonzero(privacy.buyers_of(behaviour, len(vocabulary)) < MIN_BUYERS)
+        if not len(rare):
+            return vocabulary, behaviour
+        seen = seen.filter(~pl.col("item").is_in([vocabulary.items[i] for i in rare]))
 
 
 def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: None) -> dict[str, Any]:
@@ -138,7 +142,7 @@ def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: No
     progress("statistics against the hold-out")
     marginals = fidelity.measure(made, real, held, vocabulary, seed=study.seed)
     progress("attacks on privacy")
-    attacked = privacy.attack(made, real, held, vocabulary, seed=study.seed, score=study.generator.score, dp=study.dp)
+    attacked = privacy.attack(made, real, held, vocabulary, seed=study.seed, score=study.generator.score)
     reasons = attacked.reasons(k=MIN_BUYERS)
     auc = tests["made"].auc
     return {

@@ -71,7 +71,6 @@ def synthesize(
         items,
         config=effort.generator,
         most_shoppers=effort.shoppers,
-        differential_privacy=spec.augmentation.differential_privacy,
         seed=seed,
         progress=progress,
     )
@@ -80,10 +79,7 @@ def synthesize(
         study, study.generator.sample_rows(effort.rows, seed=seed) if conditions else made, progress=progress
     )
     if not report["privacy"]["passed"]:
-        raise NotPrivate(
-            f"Nothing was written to {out}: {'; '.join(report['privacy']['reasons'])}. Bring more users, or set "
-            "spec.augmentation.differentialPrivacy."
-        )
+        raise NotPrivate(f"Nothing was written to {out}: {'; '.join(report['privacy']['reasons'])}. Bring more users.")
     progress(f"writing {rows} rows")
     written, names = _write(study, made, rows, out, conditions, seed)
     profiles(made, users, study, names, seed=seed).write_parquet(out.with_suffix(".users.parquet"))
@@ -96,7 +92,6 @@ def synthesize(
             "seed": seed,
             "steps": study.generator.adversary.step,
             "shoppers": study.shoppers,
-            "differential_privacy": study.dp,
         },
         **report,
         "seconds": round(time.perf_counter() - started, 2),
