@@ -1,4 +1,4 @@
-"""How the operator bears many Recommenders: the time until all are as wanted, and what it writes when nothing happens.
+"""How the operator bears many Recommenders: seconds until all are as wanted, and what it writes when nothing happens.
 
 Needs a cluster of its own (``KUBECONFIG``) with the rights of an administrator, and helm; no node has to run pods. Every
 Recommender has a version that passed and a release of no pods, so nothing is trained.
