@@ -6,6 +6,7 @@ the scores that an offline run computes.
 Legend: N candidates.
 """
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -160,8 +161,20 @@ class Ranker:
         serving = self._features.serving_day
         return today if serving <= today <= serving + self.settings.max_age_days else serving
 
+    def staleness(self, now: datetime | None = None) -> str | None:
+        """What to say where the data ended too long ago to answer for today; None where it is fresh."""
+        today, day = ((now or datetime.now(UTC)).date() - EPOCH).days, self.day(now)
+        if day == today:
+            return None
+        return (
+            f"Version {self.version}: the data ends {_iso(day - 1)}, {today - day + 1} days ago, and "
+            f"{self.settings.max_age_days} are allowed (spec.gate.maxAgeDays). Answers are as of {_iso(day)}."
+        )
+
     def warm_up(self) -> None:
         """Answers for the packaged users, so that no shopper has to wait, and measures what each part costs."""
+        if stale := self.staleness():
+            logging.getLogger(__name__).warning(stale)
         day = self.day()
         measured = []
         for user in self.settings.warm_up_users:
@@ -265,7 +278,7 @@ class Ranker:
         return Answer(
             request_id=uuid.uuid4().hex,
             version=self.version,
-            as_of=(EPOCH + timedelta(days=day)).isoformat(),
+            as_of=_iso(day),
             method=method,
             items=items,
         )
@@ -294,3 +307,7 @@ class Ranker:
             times.append(self._clock())
         features, dnn, fused = np.diff(times)
         return Costs(features=float(features), dnn=float(dnn), transformer=max(float(fused - dnn), 0.0))
+
+
+def _iso(day: int) -> str:
+    return (EPOCH + timedelta(days=day)).isoformat()

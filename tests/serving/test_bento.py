@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from small_shop import MemoryFeatures, trained_model, write_data, write_gate, write_model
+from serving_shop import MemoryFeatures, trained_model, write_data, write_gate, write_model
 
 from shoploop import promotions
 from shoploop.api.v1alpha1 import ServingSpec, TrainingSpec

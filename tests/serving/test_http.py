@@ -11,7 +11,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_shop import make_ranker
+from serving_shop import make_ranker
 
 from shoploop.ranking.ranker import Ranker
 

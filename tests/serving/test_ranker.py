@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from small_shop import SERVING_DAY, make_ranker
+from serving_shop import SERVING_DAY, make_ranker
 
 from shoploop.ranking.answer import RankRequest, RecommendRequest
 
@@ -131,6 +131,11 @@ def test_today_counts_while_the_data_is_fresh(ranker):
 @pytest.mark.parametrize("days", [8, 3000, -1], ids=["a week and a day", "years", "before the data's end"])
 def test_where_the_data_ended_long_ago_the_day_after_its_last_counts(ranker, days):
     assert recommend(ranker, "ann", now=NOON + timedelta(days=days)).as_of == str(SERVING_DAY)
+
+
+def test_data_that_is_too_old_is_said_to_be(ranker):
+    assert ranker.staleness(NOON) is None
+    assert "3001 days ago, and 7 are allowed" in ranker.staleness(NOON + timedelta(days=3000))
 
 
 class Clock:
