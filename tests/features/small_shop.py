@@ -65,7 +65,9 @@ def catalog_of(log: PurchaseLog) -> Catalog:
     return fit_catalog(log, items(log.vocabulary.items), CatalogConfig(factors=4, neighbours=3))
 
 
-def features_at(log: PurchaseLog, catalog: Catalog, user: str, day: int, contract: Contract | None = None) -> np.ndarray:
+def features_at(
+    log: PurchaseLog, catalog: Catalog, user: str, day: int, contract: Contract | None = None
+) -> np.ndarray:
     """What a request of this user on FIRST + day would be scored on, for every item of the vocabulary."""
     code = log.users.index(user)
     (row,) = user_rows(user_stats(log), [user], [FIRST + day])

@@ -45,9 +45,7 @@ def test_days_asked_for_in_any_order_get_the_same_counts():
 
 def test_a_matrix_made_of_table_rows_is_the_computed_one():
     log = log_of(WEEK)
-    table = item_stats(log, [FIRST + 11, FIRST + 12]).filter(
-        pl.col("event_timestamp").dt.epoch("d") == FIRST + 12
-    )
+    table = item_stats(log, [FIRST + 11, FIRST + 12]).filter(pl.col("event_timestamp").dt.epoch("d") == FIRST + 12)
     read = ItemMatrix.from_frame(table.reverse(), log.vocabulary, FIRST + 12)
     np.testing.assert_array_equal(read.values_IS, ItemStatistics(log).on(FIRST + 12).values_IS)
     assert [log.vocabulary.items[code] for code in read.by_popularity] == ["milk", "bread", "tea"]

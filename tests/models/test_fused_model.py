@@ -52,7 +52,9 @@ def test_one_request_scores_as_it_does_in_a_batch(model):
 def test_an_empty_history_gets_finite_scores(model):
     nothing = BasketSequence.of(History.empty(), day=20_000)
     request = model_input(draw(1), 0)
-    scores = model.prepare().score(type(request)(items_N=request.items_N, features_NK=request.features_NK, sequence=nothing))
+    scores = model.prepare().score(
+        type(request)(items_N=request.items_N, features_NK=request.features_NK, sequence=nothing)
+    )
     assert np.isfinite(scores).all()
 
 

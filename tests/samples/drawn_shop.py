@@ -57,9 +57,7 @@ def shop() -> tuple[PurchaseLog, Catalog]:
 
 def samples_of(log: PurchaseLog, catalog: Catalog, requests: list[Request], negatives: int | None = None) -> SampleSet:
     statistics, shops = ItemStatistics(log), ShopStatistics(log)
-    sources = Sources(
-        log=log, contract=Contract(), catalog=catalog, items=statistics.on, shops=shops.rows_on
-    )
+    sources = Sources(log=log, contract=Contract(), catalog=catalog, items=statistics.on, shops=shops.rows_on)
     rows = user_rows(user_stats(log), [log.users[r.user] for r in requests], [r.day for r in requests])
     parts = assemble(requests, rows, sources, candidates=CandidateConfig(), negatives=negatives)
     return SampleSet.concat(list(parts))

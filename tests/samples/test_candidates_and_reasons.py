@@ -1,0 +1,83 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from drawn_shop import FIRST, ITEMS, shop
+
+from shoploop.features.history import History
+from shoploop.features.item import ItemMatrix, ItemStatistics
+from shoploop.ranking.candidates import CandidateConfig, fetch_candidates
+from shoploop.ranking.reasons import reason
+
+DAY = FIRST + 50
+TITLES = [f"Item {n}" for n in range(ITEMS)]
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Statistics in which nothing was sold, and a catalog in which item 0 speaks for item 1."""
+    log, catalog = shop()
+    items = ItemStatistics(log).on(DAY)
+    nothing = ItemMatrix(day=DAY, values_IS=np.zeros_like(items.values_IS))
+    neighbours, weights = np.zeros_like(catalog.neighbours_IM), np.zeros_like(catalog.neighbour_weights_IM)
+    neighbours[0, 0], weights[0, 0] = 1, 0.5
+    neighbours[1, 0], weights[1, 0] = 0, 0.5
+    return items, nothing, replace(catalog, neighbours_IM=neighbours, neighbour_weights_IM=weights)
+
+
+def bought(*rows):
+    """A history of (item, days before DAY)."""
+    items, ages = np.array([i for i, _ in rows], np.int32), np.array([a for _, a in rows], np.int32)
+    return History.of(items, DAY - ages, np.ones(len(rows), np.float32))
+
+
+def named(candidates):
+    return {int(item): int(bits) for item, bits in zip(candidates.items_N, candidates.sources_N, strict=True)}
+
+
+def test_each_candidate_says_which_sources_named_it(known):
+    items, nothing, catalog = known
+    found = fetch_candidates(bought((0, 3), (7, 9)), day=DAY, items=nothing, catalog=catalog)
+    assert named(found) == {0: 0b001, 1: 0b100, 7: 0b001}
+    popular = fetch_candidates(bought((0, 3)), day=DAY, items=items, catalog=catalog, config=CandidateConfig(popular=2))
+    assert sum(bits & 0b010 > 0 for bits in named(popular).values()) == 2
+
+
+def test_purchases_of_the_request_day_bring_no_candidate(known):
+    _, nothing, catalog = known
+    assert named(fetch_candidates(bought((7, 0)), day=DAY, items=nothing, catalog=catalog)) == {}
+
+
+def test_a_stranger_gets_what_is_popular(known):
+    items, _, catalog = known
+    found = fetch_candidates(History.empty(), day=DAY, items=items, catalog=catalog, config=CandidateConfig(popular=3))
+    assert sorted(named(found)) == sorted(items.by_popularity[:3].tolist())
+
+
+@pytest.mark.parametrize(
+    "item, history, sentence",
+    [
+        (4, ((4, 28), (4, 19), (4, 10)), "you buy this about every 9 days, last 10 days ago"),
+        (4, ((4, 3), (4, 2), (4, 1)), "you buy this about every day, last yesterday"),
+        (4, ((4, 8),), "you bought this once, last 8 days ago"),
+        (4, ((4, 8), (4, 2)), "you bought this twice, last 2 days ago"),
+        (1, ((0, 2),), "often bought with Item 0"),
+        (4, ((4, 0), (0, 2)), "new to you"),
+    ],
+)
+def test_a_reason_is_true_and_plain(known, item, history, sentence):
+    _, nothing, catalog = known
+    assert reason(item, history=bought(*history), day=DAY, items=nothing, catalog=catalog, titles=TITLES) == sentence
+
+
+def test_what_sells_more_this_week_than_this_month_is_popular_this_week(known):
+    _, nothing, catalog = known
+    values = nothing.values_IS.copy()
+    values[4, 0], values[4, 1], values[4, 3] = 0.4, 0.1, 5
+    values[5, 0], values[5, 1], values[5, 3] = 0.1, 0.1, 5
+    items = ItemMatrix(day=DAY, values_IS=values)
+
+    def said(item):
+        return reason(item, history=History.empty(), day=DAY, items=items, catalog=catalog, titles=TITLES)
+
+    assert said(4) == "popular this week" and said(5) == "popular this month"
