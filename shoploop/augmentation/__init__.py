@@ -1,4 +1,5 @@
-"""Sample augmentation that must pay: virtual behaviour, and the proofs that it is like the real, discreet, and of use."""
+"""Sample augmentation that must pay: virtual behaviour, and the proofs that it is like the real, discreet, and of
+use."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

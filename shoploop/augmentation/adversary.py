@@ -30,7 +30,8 @@ class Generator(nn.Module):
 
     The linear map starts as the covariance of the real vectors and their mean by condition (:meth:`start_from`); the
     correction starts as nothing. The discriminator's gradient is then about what a Gaussian misses, which a shop's few
-    thousand histories can teach; from a random start they did not even teach the covariance. A part of the correction is
+    thousand histories can teach; from a random start they did not even teach the covariance. A part of the correction
+    is
     how widely a record spreads about its own mean: some shoppers come at any hour, others at one.
     """
 
@@ -61,7 +62,8 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def start_from(self, real_NX: Tensor, condition_NC: Tensor, mask_NX: Tensor) -> None:
-        """Sets the linear part to ridge-regressed means by condition and to the shrunk covariance of what they leave."""
+        """Sets the linear part to ridge-regressed means by condition and to the shrunk covariance of what they
+        leave."""
         gram_CC = condition_NC.T @ condition_NC + torch.eye(condition_NC.shape[1])
         shift_CX = torch.linalg.solve(gram_CC, condition_NC.T @ real_NX)
         left_NX = (real_NX - condition_NC @ shift_CX) * mask_NX
@@ -126,7 +128,8 @@ class Adversary:
 
         learning_rate: float = 5e-4
         noise: float = 0.5
-        """Deviation of the noise on all that the discriminator is shown (Sønderby et al. 2017): it cannot learn by heart what
+        """Deviation of the noise on all that the discriminator is shown (Sønderby et al. 2017): it cannot learn by
+        heart what
         it never sees twice."""
 
         dropout: float = 0.3

@@ -41,7 +41,8 @@ class Conditions:
         return random.choice([self.names.index(name) for name in names], records)
 
     def assign(self, behaviour: Behaviour, vocabulary: Vocabulary) -> Behaviour:
-        """The behaviour with each record's condition, of shoppers seen or unseen: nearest centre, and number of baskets."""
+        """The behaviour with each record's condition, of shoppers seen or unseen: nearest centre, and number of
+        baskets."""
         users, user = np.unique(behaviour.user, return_inverse=True)
         mix = _mix(behaviour, user, len(users), vocabulary)
         segment = ((mix[:, None, :] - self.centres) ** 2).sum(2).argmin(1)
@@ -72,4 +73,4 @@ def _mix(behaviour: Behaviour, user: Ints, users: int, vocabulary: Vocabulary) -
     """(users, categories) square roots of the shares of rows."""
     mix = np.zeros((users, len(vocabulary.categories)), np.float32)
     np.add.at(mix, (user[behaviour.row_record], vocabulary.category[behaviour.item]), 1)
-    return np.sqrt(mix / mix.sum(1, keepdims=True))
+    return np.asarray(np.sqrt(mix / mix.sum(1, keepdims=True)), np.float32)

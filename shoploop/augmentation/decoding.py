@@ -1,6 +1,7 @@
 """From vectors to items: herding with a softmax, the sampled form of nearest-item decoding.
 
-A vector asks for a basket's size, how much of it is bought again, and the mean of its items' embeddings. Items are drawn
+A vector asks for a basket's size, how much of it is bought again, and the mean of its items' embeddings. Items are
+drawn
 one after the other, each near to what is still missing from that mean (Welling 2009, Herding), so that a basket of ten
 items is ten different items and not ten times the nearest. A draw takes two looks: at groups of alike items of one
 category, then at the items of the group.
@@ -235,7 +236,8 @@ def calibrate(
 
 
 def _company(behaviour: Behaviour, category: Ints, categories: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Per category, over its rows: other rows of it in the same basket, and rows of it in the record's basket before."""
+    """Per category, over its rows: other rows of it in the same basket, and rows of it in the record's basket
+    before."""
     key, count = np.unique(behaviour.basket * categories + category[behaviour.item], return_counts=True)
     basket, group = np.divmod(key, categories)
     rows = np.bincount(group, count, categories) + 1

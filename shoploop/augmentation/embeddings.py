@@ -17,7 +17,7 @@ def embed_items(behaviour: Behaviour, vocabulary: Vocabulary, *, dims: int, seed
     Returns:
         (V, dims) float32, rows of length 1; an item that was never seen beside another lies where its category does.
     """
-    from scipy import sparse  # type: ignore[import-untyped]
+    from scipy import sparse
     from sklearn.utils.extmath import randomized_svd
 
     items = len(vocabulary)

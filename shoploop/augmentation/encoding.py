@@ -2,7 +2,8 @@
 
 Per basket: the mean of its items' embeddings, and numbers: size, days since the last visit, share of items that this
 shopper had bought before, minute of the day, share of each further kind. The mean of few items spreads wider than that
-of many, so it is divided by the spread at its size; every column is then quantile-normalised. A GAN learns Gaussian-like
+of many, so it is divided by the spread at its size; every column is then quantile-normalised. A GAN learns
+Gaussian-like
 columns best, and the way back through the same quantiles keeps every marginal.
 
 Shapes: N records, T baskets of a record, D embedding, F = D + numbers of a basket.
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
+from scipy.special import ndtr, ndtri
 
 from shoploop.augmentation.behaviour import RECORD_BASKETS, Behaviour, Floats, Vocabulary
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
+from scipy.special import ndtr, ndtri
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +29,8 @@ class Normaliser:
         rows = len(self.sorted)
         out = np.empty_like(table)
         for i, knots in enumerate(self.sorted.T):
-            low, high = (np.searchsorted(knots, table[:, i], side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+            low, high = (np.searchsorted(knots, table[:, i], side=side) for side in ("left", "right"))  # type:
+            ignore[call - overload]
             out[:, i] = ndtri(
                 np.clip((low + (high - low) * random.random(len(table))) / rows, 0.5 / rows, 1 - 0.5 / rows)
             )
@@ -75,7 +76,8 @@ class AutoEncoder(nn.Module):
     def sample(self, condition_BC: Tensor, random: torch.Generator) -> Tensor:
         code_BZ = torch.randn(len(condition_BC), self.code, generator=random)
         made_BX: Tensor = self.decoder(torch.cat([code_BZ, condition_BC], 1))
-        return made_BX + torch.randn(made_BX.shape, generator=random) * self.log_scale.exp()
+        noisy_BX: Tensor = made_BX + torch.randn(made_BX.shape, generator=random) * self.log_scale.exp()
+        return noisy_BX
 
 
 def train_on_synthetic(table: Table, label: npt.NDArray[np.int64], *, seed: int, steps: int = 600) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def _auc_interval(
 
 def _bags(behaviour: Behaviour, weight: npt.NDArray[np.float64], *, baskets: bool) -> Any:
     """Sparse rows of length 1, one per record or basket."""
-    from scipy import sparse  # type: ignore[import-untyped]
+    from scipy import sparse
 
     row = behaviour.basket if baskets else behaviour.row_record
     rows = len(behaviour.record) if baskets else behaviour.records

@@ -53,12 +53,14 @@ def augment_samples(
         data: Folder of ``load_data``.
         samples: Folder of ``build_samples``.
         features: Folder of ``materialize_features``.
-        out: Folder to write: ``samples/``, the same as ``samples`` with virtual samples in the split ``train`` or without;
+        out: Folder to write: ``samples/``, the same as ``samples`` with virtual samples in the split ``train`` or
+        without;
             ``synthetic.parquet``, the rows that a generator made, empty where it made none; ``augmentation.json``; and
             ``generator.safetensors``, the checkpoint that a killed step goes on from.
 
     Returns:
-        ``augmentation.json``: ``mode``, ``variant`` that entered training or null, ``reason``, ``variants``, ``fidelity``,
+        ``augmentation.json``: ``mode``, ``variant`` that entered training or null, ``reason``, ``variants``,
+        ``fidelity``,
         ``privacy``, ``generator`` (digest, steps, shoppers), ``samples_added``, ``effort``, ``seconds``.
     """
     started = time.perf_counter()

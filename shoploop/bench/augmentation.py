@@ -1,6 +1,8 @@
-"""Does augmentation pay, is it like the real thing, and does it leak: every bar's number, and its control in the same run.
+"""Does augmentation pay, is it like the real thing, and does it leak: every bar's number, and its control in the same
+run.
 
-On ``completejourney`` the use is measured in a cold world: every household's history, in training and in test, is cut to
+On ``completejourney`` the use is measured in a cold world: every household's history, in training and in test, is cut
+to
 its last five baskets. On ``breast_cancer`` the adversary alone is measured: train on synthetic, test on real.
 """
 
@@ -43,8 +45,10 @@ def run(
     """Runs the benchmark.
 
     Returns:
-        ``fidelity``, ``privacy`` (of the first seed, with ``by_seed``), ``use`` (``slice``, ``variants`` with ``ndcg@10_gain``
-        as a fraction, ``interval``, ``admitted``, ``reason``), ``memoriser``, ``speed``, ``seconds``, ``peak_rss_bytes``. Of a
+        ``fidelity``, ``privacy`` (of the first seed, with ``by_seed``), ``use`` (``slice``, ``variants`` with
+        ``ndcg@10_gain``
+        as a fraction, ``interval``, ``admitted``, ``reason``), ``memoriser``, ``speed``, ``seconds``,
+        ``peak_rss_bytes``. Of a
         plain table: ``tables`` by seed and the mean ``auc``.
 
     Raises:
@@ -144,7 +148,8 @@ def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effo
 
 
 def _cold_world(interactions: pl.DataFrame, bought: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Purchases of the households and items of the next-basket protocol, and the interactions of the cold world: the five
+    """Purchases of the households and items of the next-basket protocol, and the interactions of the cold world: the
+    five
     baskets before each household's last, and nothing else."""
     from shoploop.bench.next_basket import split_visits
 
