@@ -171,6 +171,8 @@ class Adversary:
         Raises:
             GeneratorDiverged: a loss is not finite.
         """
+        if not torch.isfinite(real_NX).all():
+            raise GeneratorDiverged("What the generator should learn from holds values that are no numbers.")
         if self.step == 0:
             for generator in (self.generator, self.averaged):
                 generator.start_from(real_NX, condition_NC, mask_NX)

@@ -29,8 +29,7 @@ class Normaliser:
         rows = len(self.sorted)
         out = np.empty_like(table)
         for i, knots in enumerate(self.sorted.T):
-            low, high = (np.searchsorted(knots, table[:, i], side=side) for side in ("left", "right"))  # type:
-            ignore[call - overload]
+            low, high = (np.searchsorted(knots, table[:, i], side=side) for side in ("left", "right"))
             out[:, i] = ndtri(
                 np.clip((low + (high - low) * random.random(len(table))) / rows, 0.5 / rows, 1 - 0.5 / rows)
             )

@@ -108,7 +108,7 @@ def test_a_checkpoint_of_another_schema_is_refused_and_the_same_goes_on(tmp_path
 
 def test_a_loss_that_is_no_number_ends_by_name():
     real = torch.full((16, 4), float("nan"))
-    with pytest.raises((GeneratorDiverged, torch.linalg.LinAlgError)):
+    with pytest.raises(GeneratorDiverged):
         Adversary(4, 1, Adversary.Config(steps=2, hidden=8, batch=8), seed=0).train(
             real, torch.ones(16, 1), torch.ones_like(real)
         )
