@@ -178,8 +178,8 @@ def build_vocabulary(interactions: pl.DataFrame, items: pl.DataFrame, *, min_buy
     kept = buyers.filter(pl.col("users") >= min_buyers).sort("item")
     if kept.height < 2:
         raise TooFewEvents(
-            f"Only {kept.height} of {buyers.height} items were bought by {min_buyers} users or more, and a generator of "
-            "behaviour needs two. Bring more data, or set spec.augmentation.mode to Never."
+            f"Only {kept.height} of {buyers.height} items were bought by {min_buyers} users or more, and a generator "
+            "of behaviour needs two. Bring more data, or set spec.augmentation.mode to Never."
         )
     path = (
         items.select("item", category=pl.col("category").list.head(2).list.join(" / "))
