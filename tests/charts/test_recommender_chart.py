@@ -1,7 +1,7 @@
 """What charts/recommender makes of its values."""
 
 import pytest
-from test_charts import named
+from test_helm_charts import named
 
 DEPLOYMENT = "predictor"
 

@@ -6,7 +6,7 @@ import re
 import yaml
 from conftest import CHARTS
 from prometheus_client import REGISTRY
-from test_charts import named
+from test_helm_charts import named
 
 from shoploop.controller import metrics
 from shoploop.controller.settings import Settings
