@@ -53,7 +53,11 @@ def advance(recommender: Object, spec: RecommenderSpec, observed: Observed, sett
     if before and before["phase"] == "Running":
         if before["specHash"] == wanted_hash or spec.suspend:
             going = _continued(recommender, spec, observed, settings, before)
-            return replace(going, requeue_seconds=_sooner(going.requeue_seconds, _next_look(spec, observed.now)))
+            return replace(
+                going,
+                requeue_seconds=_sooner(going.requeue_seconds, _next_look(spec, observed.now)),
+                schedule_problem=_schedule(spec, observed.now)[1],
+            )
         return _superseded(recommender, spec, observed, settings, before)
     return _started_if_due(recommender, spec, observed, settings, before, wanted_hash)
 
@@ -62,13 +66,7 @@ def _started_if_due(
     recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings,
     before: dict[str, Any] | None, wanted_hash: str,
 ) -> Training:  # fmt: skip
-    problem: Found | None = None
-    try:
-        slot = last_slot(spec.schedule, observed.now) if spec.schedule else None
-    except SpecInvalid as error:
-        slot = None
-        cron = spec.schedule.cron if spec.schedule else ""
-        problem = say("ScheduleNeverFires", cron=cron, why=str(error))
+    slot, problem = _schedule(spec, observed.now)
     idle = Training(
         run=before,
         state=_rested(recommender, before, observed, wanted_hash),
@@ -95,6 +93,16 @@ def _started_if_due(
     started = _continued(recommender, spec, observed, settings, run)
     event = Event(type="Normal", reason="RunStarted", message=say("RunStarted", run=run_id, why=why).message)
     return replace(started, events=(event, *started.events), schedule_problem=problem)
+
+
+def _schedule(spec: RecommenderSpec, now: datetime) -> tuple[datetime | None, Found | None]:
+    """The last time at which the schedule fired, or why it never does."""
+    if spec.schedule is None:
+        return None, None
+    try:
+        return last_slot(spec.schedule, now), None
+    except SpecInvalid as error:
+        return None, say("ScheduleNeverFires", cron=spec.schedule.cron, why=str(error))
 
 
 def _request(recommender: Object) -> dict[str, str]:

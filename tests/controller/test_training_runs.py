@@ -245,6 +245,12 @@ def test_a_schedule_that_never_fires_is_told_and_stops_nothing(make_recommender,
     assert kinds(made.apply) == ["ConfigMap", "Job"]
 
 
+def test_a_schedule_that_never_fires_stays_told_during_a_run(make_recommender, make_job, plan, settings):
+    recommender = running(make_recommender(schedule={"cron": "0 3 31 2 *"}))
+    job, _ = make_job(recommender, RUN, settings)
+    assert condition(plan(recommender, job), "Degraded") == ("True", "ScheduleNeverFires")
+
+
 def test_a_suspended_recommender_starts_nothing(make_recommender, plan):
     made = plan(make_recommender(suspend=True))
     assert not made.apply
