@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 EXTRAS := pipeline,serving,operator,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-wheel check generate verify bench lock clean
+.PHONY: help install run test test-wheel test-cluster test-cluster-full images cluster-up cluster-down check generate verify bench lock clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -28,6 +28,21 @@ test: $(STAMP)  ## The tests that need no cluster
 
 test-wheel: $(STAMP)  ## The wheel in an empty environment: run an example, serve it
 	$(BIN)/python -m pytest -m wheel tests/wheel
+
+test-cluster: $(STAMP)  ## The operator and the charts on a real Kubernetes (SHOPLOOP_KUBEBOX or KUBECONFIG)
+	$(BIN)/python -m pytest -m 'cluster and not cluster_full' tests/cluster
+
+test-cluster-full: $(STAMP)  ## The same with every fault
+	$(BIN)/python -m pytest -m 'cluster or cluster_full' tests/cluster
+
+images: $(STAMP)  ## Build the images: operator, pipeline, serving
+	$(BIN)/python hack/images.py
+
+cluster-up: $(STAMP)  ## Start the cluster that SHOPLOOP_KUBEBOX names, with the image in it
+	$(BIN)/python hack/cluster.py up
+
+cluster-down: $(STAMP)  ## Stop it and free what it held
+	$(BIN)/python hack/cluster.py down
 
 check: $(STAMP)  ## Style, types, and which room may import which
 	$(BIN)/ruff check .
