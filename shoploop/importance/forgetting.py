@@ -34,5 +34,9 @@ class Forgetting:
         events_N = events_EN.mean(0)
         return Scores(
             importance_N=1 / (1 + events_N),
-            diagnostics={"mean_events": float(events_N.mean()), "never_right": float((~ever_EN).mean()), "epochs": epochs},
+            diagnostics={
+                "mean_events": float(events_N.mean()),
+                "never_right": float((~ever_EN).mean()),
+                "epochs": epochs,
+            },
         )

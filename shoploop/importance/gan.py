@@ -24,10 +24,8 @@ SLOPE = 0.2
 @dataclass(frozen=True, kw_only=True)
 class GanConfig:
     folds: int = 5
-    """Of a table of up to ``small`` samples; a larger one has 2."""
-
     repeats: int = 3
-    """Independent divisions into folds, averaged; a larger table has 1."""
+    """Independent divisions into folds, averaged, of a table of up to ``small`` samples; a larger one has 1."""
 
     small: int = 20_000
     hidden: int = 32
@@ -37,10 +35,15 @@ class GanConfig:
     """At least; more where a pass over the samples takes more."""
 
     learning_rate: float = 0.01
-    decay: float = 0.75
-    """Each step shrinks the networks' weights by decay / √samples: few samples can carry only simple networks."""
+    decay: float = 0.3
+    """Each step shrinks the networks' weights by this share: with doubtful labels only simple networks are to be trusted."""
 
-    most_decay: float = 0.1
+    averaged_from: float = 0.5
+    """The discriminator is the mean of its states after this share of the steps (Polyak averaging)."""
+
+    last_rate: float = 0.1
+    """The learning rate falls to this share along a cosine."""
+
     jitter: float = 0.3
     """Deviation of the noise on the discriminator's real inputs, in the features' own deviations."""
 
@@ -51,12 +54,9 @@ class GanConfig:
     nearness: float = 1.0
     """How strongly the generator is held near its anchor."""
 
-    def shrinkage(self, samples: int) -> float:
-        return min(self.decay / samples**0.5, self.most_decay)
-
     def division(self, table: Table, *, seed: int) -> Folds:
         if len(table) > self.small:
-            return Folds.draw(table.y_N, folds=2, repeats=1, seed=seed)
+            return Folds.draw(table.y_N, folds=self.folds, repeats=1, seed=seed)
         return Folds.draw(table.y_N, folds=min(self.folds, len(table)), repeats=self.repeats, seed=seed)
 
     def passes(self, samples: int) -> int:
@@ -112,22 +112,25 @@ class TrainedGan:
 
 def train_gan(table: Table, config: GanConfig, *, seed: int) -> TrainedGan:
     """Trains discriminator and generator against each other, non-saturating loss (Goodfellow et al. 2014)."""
-    draws = torch.Generator().manual_seed(seed)
     folds = config.division(table, seed=seed)
+    draws = torch.Generator().manual_seed(seed)
     classes, features = len(table.classes), table.x_NK.shape[1]
     judge = Discriminator(folds.nets, features, classes, config.hidden, draws)
     forger = Generator(folds.nets, features, classes, config.noise, config.hidden, draws)
-    weight_decay = config.shrinkage(len(table)) / config.learning_rate
+    weight_decay = config.decay / config.learning_rate
     of_judge, of_forger = (
         torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=weight_decay, betas=(0.5, 0.9))
         for net in (judge, forger)
     )
     x_NK = torch.from_numpy(table.x_NK)
     steps = config.passes(len(table))
+    schedules = [
+        torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.learning_rate * config.last_rate)
+        for optimiser in (of_judge, of_forger)
+    ]
+    averaged = torch.optim.swa_utils.AveragedModel(judge)
     history = []
-    for step, (rows_EB, weights_EB) in enumerate(
-        Batches(folds, table.y_N, size=config.batch, seed=seed).draw(steps)
-    ):
+    for step, (rows_EB, weights_EB) in enumerate(Batches(folds, table.y_N, size=config.batch, seed=seed).draw(steps)):
         x_EBK = x_NK[torch.from_numpy(rows_EB)]
         real_EBC = F.one_hot(torch.from_numpy(table.y_N[rows_EB]), classes).float()
         wanted_EBC = F.one_hot(torch.randint(classes, rows_EB.shape, generator=draws), classes).float()
@@ -148,6 +151,10 @@ def train_gan(table: Table, config: GanConfig, *, seed: int) -> TrainedGan:
         of_forger.zero_grad()
         forger_loss.sum().backward()
         of_forger.step()
+        for schedule in schedules:
+            schedule.step()
+        if step >= config.averaged_from * steps:
+            averaged.update_parameters(judge)
         if step % max(steps // 10, 1) == 0 or step == steps - 1:
             history.append(
                 {
@@ -159,7 +166,7 @@ def train_gan(table: Table, config: GanConfig, *, seed: int) -> TrainedGan:
                     "moved": moved_EB.mean().sqrt().item(),
                 }
             )
-    return TrainedGan(folds=folds, discriminator=judge, generator=forger, history=history)
+    return TrainedGan(folds=folds, discriminator=averaged.module, generator=forger, history=history)
 
 
 def judged(table: Table, gan: TrainedGan, *, chunk: int = 65_536) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

@@ -42,7 +42,11 @@ class LossRanking:
         )
 
     def _judge(
-        self, table: Table, seen: "np.ndarray", held: "np.ndarray", seed: int  # type: ignore[type-arg]
+        self,
+        table: Table,
+        seen: "np.ndarray",
+        held: "np.ndarray",
+        seed: int,  # type: ignore[type-arg]
     ) -> tuple[Float64, float]:
         from sklearn.linear_model import LogisticRegression
 

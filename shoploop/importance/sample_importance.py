@@ -22,7 +22,7 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         method: One of gan_attention, loss, el2n, forgetting, tracin, knn_shapley, density_ratio, uniform.
         lowest: No weight lies below it; from 0 to below 1.
         highest: No weight lies above it; above 1.
-        sharpness: Power of the importance before it is scaled.
+        sharpness: Deviation of the log weights within a label before clipping.
         random_state: Seed, generator or None.
 
     Attributes:
@@ -41,7 +41,7 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         *,
         lowest: float = 0.05,
         highest: float = 5.0,
-        sharpness: float = 1.0,
+        sharpness: float = 0.7,
         random_state: int | np.random.RandomState | None = 0,
     ):
         self.method = method
@@ -50,7 +50,7 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         self.sharpness = sharpness
         self.random_state = random_state
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:  # noqa: N803
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Weighs the rows.
 
         Args:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shoploop.importance.table import Int64
+from shoploop.importance.table import Float64, Int64
 
 
 class StackedLinear(nn.Module):
@@ -63,44 +63,49 @@ class Folds:
 class Batches:
     """Rows for each network to learn from, labels evenly present.
 
-    Where a network's rows fit into one batch it gets all of them, weighted by label; else a balanced draw.
+    Where a network's rows fit into one batch it gets all of them, weighted; else a balanced draw.
     """
 
     def __init__(self, folds: Folds, y_N: Int64, *, size: int, seed: int):
+        """Makes ready to draw.
+
+        Args:
+            folds: Who sees what.
+            y_N: Labels.
+            size: Rows of a batch.
+            seed: Of the draws.
+        """
         self._rng = np.random.default_rng(seed)
-        self._classes = int(y_N.max()) + 1
-        self._size = size
         seen = [folds.seen(net) for net in range(folds.nets)]
         fewest = min(len(rows) for rows in seen)
-        self._whole = fewest <= size
-        self._seen = [self._rng.permutation(rows)[:fewest] for rows in seen] if self._whole else []
-        self._by_label = (
-            [] if self._whole else [[rows[y_N[rows] == c] for c in range(self._classes)] for rows in seen]
-        )
-        self._y_N = y_N
+        self._whole: tuple[Int64, Tensor] | None = None
+        self._labels: list[list[Int64]] = []
+        self._size = size
+        if fewest <= size:
+            rows_EB = np.stack([self._rng.permutation(rows)[:fewest] for rows in seen])
+            weights_EB = np.stack([_balanced(y_N[rows]) for rows in rows_EB])
+            self._whole = rows_EB, torch.from_numpy(weights_EB.astype(np.float32))
+            return
+        for rows in seen:
+            self._labels.append([rows[y_N[rows] == label] for label in np.unique(y_N[rows])])
 
     def draw(self, steps: int) -> Iterator[tuple[Int64, Tensor]]:
         """Yields ``steps`` times rows (E, B) and their weights (E, B), which sum to 1 a network."""
-        if self._whole:
-            rows_EB = np.stack(self._seen)
-            y_EB = self._y_N[rows_EB]
-            weights_EB = np.zeros(rows_EB.shape, np.float32)
-            for e, y_B in enumerate(y_EB):
-                counts = np.bincount(y_B, minlength=self._classes)
-                weights_EB[e] = 1 / (np.maximum(counts, 1)[y_B] * (counts > 0).sum())
-            for _ in range(steps):
-                yield rows_EB, torch.from_numpy(weights_EB)
-            return
         for _ in range(steps):
-            drawn = []
-            for by_label in self._by_label:
-                present = [rows for rows in by_label if len(rows)]
-                counts = np.full(len(present), self._size // len(present))
-                counts[: self._size - counts.sum()] += 1
-                drawn.append(
-                    np.concatenate(
-                        [rows[self._rng.integers(len(rows), size=n)] for rows, n in zip(present, counts, strict=True)]
-                    )
-                )
-            rows_EB = np.stack(drawn)
+            if self._whole is not None:
+                yield self._whole
+                continue
+            rows_EB = np.stack([self._draw(labels) for labels in self._labels])
             yield rows_EB, torch.full(rows_EB.shape, 1 / rows_EB.shape[1])
+
+    def _draw(self, labels: list[Int64]) -> Int64:
+        shares = np.diff(np.linspace(0, self._size, len(labels) + 1).round().astype(int))
+        return np.concatenate(
+            [rows[self._rng.integers(len(rows), size=share)] for rows, share in zip(labels, shares, strict=True)]
+        )
+
+
+def _balanced(y_B: Int64) -> Float64:
+    counts_C = np.bincount(y_B)
+    weights_B: Float64 = 1 / (counts_C[y_B] * (counts_C > 0).sum())
+    return weights_B

@@ -20,8 +20,9 @@ class WeightConfig:
     highest: float = 5.0
     """A sample never counts more, so none rules a batch."""
 
-    sharpness: float = 1.0
-    """Power of the importance; above 1 doubtful samples lose faster."""
+    sharpness: float = 0.7
+    """Deviation of the log weights within a label before clipping; estimators differ in how far their importance spreads,
+    weights do not."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.lowest < 1 < self.highest and self.sharpness > 0):
@@ -59,14 +60,25 @@ def to_weights(importance_N: Float64, y_N: Int64, config: WeightConfig | None = 
     weights_N = np.empty(len(y_N), np.float32)
     for label in np.unique(y_N):
         rows = y_N == label
-        values = importance_N[rows] ** config.sharpness
+        values = _spread(importance_N[rows], config.sharpness)
         if not values.any():
             raise WeightsAllZero(
-                f"All {rows.sum()} samples of label {label} have importance 0, so after clipping nothing is left to learn "
-                "from. Use another estimator, or look at its diagnostics."
+                f"All {rows.sum()} samples of label {label} have importance 0, so after clipping nothing is left "
+                "to learn from. Use another estimator, or look at its diagnostics."
             )
         weights_N[rows] = _scaled(values, config)
     return weights_N
+
+
+def _spread(importance: Float64, sharpness: float) -> Float64:
+    """The power of the importance whose logs have this deviation; 0 stays 0."""
+    positive = importance > 0
+    logs = np.log(importance[positive])
+    values = np.zeros(len(importance))
+    if positive.any():
+        deviation = logs.std()
+        values[positive] = np.exp(sharpness * (logs - logs.mean()) / deviation) if deviation > 1e-9 else 1.0
+    return values
 
 
 def _scaled(values: Float64, config: WeightConfig) -> Float64:
@@ -81,4 +93,5 @@ def _scaled(values: Float64, config: WeightConfig) -> Float64:
             low = middle
         else:
             high = middle
-    return np.clip(high * values, config.lowest, config.highest)
+    weights: Float64 = np.clip(high * values, config.lowest, config.highest)
+    return weights

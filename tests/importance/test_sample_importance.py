@@ -1,0 +1,149 @@
+"""What the estimators promise, on two clouds of points whose labels are plain to the eye."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shoploop.errors import ShoploopError, SpecInvalid
+from shoploop.importance import SampleImportance
+from shoploop.importance.detection import flip_labels, within_label_auc
+from shoploop.importance.errors import (
+    FeaturesNotFinite,
+    OneClassOnly,
+    SamplesEqual,
+    TooManyPrototypes,
+    WeightsAllZero,
+)
+from shoploop.importance.gan_attention import GanAttention, GanAttentionConfig
+from shoploop.importance.interface import ESTIMATORS, make_estimator
+from shoploop.importance.knn_shapley import shapley_values
+from shoploop.importance.table import Table
+from shoploop.importance.weights import WeightConfig, to_weights
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "importance"
+
+
+@pytest.fixture(scope="module")
+def clouds():
+    """200 points around (-2, -2) and (2, 2), a fifth of the labels flipped."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 100)
+    x = rng.normal(size=(200, 2)) + np.where(y[:, None] == 0, -2, 2)
+    observed, flipped = flip_labels(y, 0.2, rng=rng)
+    return x, observed, flipped
+
+
+@pytest.mark.parametrize("method", [name for name in ESTIMATORS if name != "uniform"])
+def test_flipped_labels_between_two_clouds_are_found(method, clouds):
+    x, observed, flipped = clouds
+    scores = make_estimator(method).score(Table.of(x, observed), seed=0)
+    # self-influence grows with the distance from the middle too, so TracIn mixes the two
+    assert within_label_auc(scores.importance_N, observed, flipped) > (0.8 if method == "tracin" else 0.9)
+
+
+@pytest.mark.parametrize("method", ESTIMATORS)
+def test_the_same_seed_gives_the_same_bytes(method, clouds):
+    x, observed, _ = clouds
+    first, second = (SampleImportance(method=method, random_state=3).fit(x, observed).weights_ for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+@pytest.mark.parametrize("method", ESTIMATORS)
+def test_weights_are_within_bounds_and_mean_1_within_each_label(method, clouds):
+    x, observed, _ = clouds
+    weights = SampleImportance(method=method).fit(x, observed).weights_
+    assert weights.dtype == np.float32
+    assert weights.min() >= 0.05 - 1e-6 and weights.max() <= 5 + 1e-6
+    for label in (0, 1):
+        assert weights[observed == label].mean() == pytest.approx(1, abs=1e-4)
+
+
+def test_permuted_attention_finds_nothing(clouds):
+    x, observed, flipped = clouds
+    parts = GanAttention().score(Table.of(x, observed), seed=0).parts
+    assert within_label_auc(parts.importance(), observed, flipped) > 0.9
+    spoilt = [parts.importance(permute=np.random.default_rng(seed)) for seed in range(5)]
+    assert 0.35 < np.mean([within_label_auc(s, observed, flipped) for s in spoilt]) < 0.65
+
+
+def test_the_importance_is_the_sum_of_attention_times_score(clouds):
+    x, observed, _ = clouds
+    scores = GanAttention().score(Table.of(x, observed), seed=0)
+    repeats = len(scores.parts.gan.folds.fold_RN)
+    total = 0
+    for repeat in range(repeats):
+        w, g = scores.parts.weights(np.arange(len(observed)), repeat)
+        assert np.allclose(w.sum(1), 1)
+        total = total + (w * g).sum(1)
+    assert np.allclose(total / repeats, scores.importance_N, atol=1e-6)
+
+
+def test_a_detector_that_sees_the_label_alone_gets_a_half():
+    y = np.array([0] * 98 + [1] * 2)
+    observed, flipped = flip_labels(y, 0.2, rng=np.random.default_rng(0))
+    assert within_label_auc(-observed.astype(float), observed, flipped) == 0.5
+
+
+def test_shapley_values_of_a_target_add_up_to_its_classifier():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 2)).astype(np.float32), np.array([0, 1] * 6)
+    nearest = np.argsort(np.square(x - x[0]).sum(1))[1:4]
+    values = shapley_values(x, y, np.array([0]), neighbours=3)
+    assert values.sum() == pytest.approx((y[nearest] == y[0]).mean())
+
+
+def test_bad_tables_are_named_errors():
+    x, y = np.random.default_rng(0).normal(size=(20, 2)), np.array([0, 1] * 10)
+    with pytest.raises(SamplesEqual, match="the same features"):
+        SampleImportance().fit(np.ones((20, 2)), y)
+    with pytest.raises(OneClassOnly, match="label 1"):
+        SampleImportance().fit(x, np.ones(20, int))
+    x[3, 1] = np.nan
+    with pytest.raises(FeaturesNotFinite, match=r"x1 \(1 of 20\)"):
+        Table.of(x, y)
+    with pytest.raises(ValueError, match="NaN"):
+        SampleImportance().fit(x, y)
+    with pytest.raises(SpecInvalid, match="gan_attention"):
+        make_estimator("magic")
+
+
+def test_more_prototypes_than_samples_are_refused(clouds):
+    x, observed, _ = clouds
+    with pytest.raises(TooManyPrototypes, match=r"201 prototypes.*200 samples") as caught:
+        GanAttention(config=GanAttentionConfig(prototypes=201)).score(Table.of(x, observed), seed=0)
+    assert isinstance(caught.value, ShoploopError)
+
+
+def test_weights_that_are_all_zero_are_refused():
+    with pytest.raises(WeightsAllZero, match="label 1"):
+        to_weights(np.array([1.0, 1.0, 0.0, 0.0]), np.array([0, 0, 1, 1]), WeightConfig(lowest=0))
+
+
+def test_duplicates_and_outliers_are_said_beside_the_weights():
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    x[1], x[2, 0] = x[0], 1e6
+    found = SampleImportance(method="uniform").fit(x, np.array([0, 1] * 20))
+    assert found.quality_["duplicates"] == 1
+    assert found.quality_["duplicates_of_other_label"] == 1
+    assert found.quality_["outliers"] == {"x0": 1}
+    assert (found.weights_ == 1).all()
+
+
+@pytest.mark.parametrize("method", ["uniform", "gan_attention"])
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learn_accepts_the_estimator(method):
+    from sklearn.utils.estimator_checks import check_estimator
+
+    results = check_estimator(SampleImportance(method=method), on_skip=None, on_fail=None)
+    assert [r["check_name"] for r in results if r["status"] == "failed"] == []
+
+
+@pytest.mark.parametrize("name", ["medical", "risk"])
+def test_the_examples_run(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    result = module.main()
+    assert next(iter(result.values())) > 0.6
