@@ -15,6 +15,7 @@ def train_fused(
     training_days: int = 42,
     epochs: int = 4,
     learning_rate: float = 1e-3,
+    parent: str = "",
 ):
     """Train the DNN, the Transformer and the α that fuses them.
 
@@ -29,6 +30,7 @@ def train_fused(
         training_days: Days before them, whose requests are learned from.
         epochs: Passes over the training samples.
         learning_rate: Step size of the optimiser.
+        parent: Id of the version that serves now; empty where none does.
     """
     from pathlib import Path
 
@@ -45,6 +47,7 @@ def train_fused(
                 "epochs": int(epochs),
                 "learningRate": learning_rate,
             },
+            "parent": parent or None,
         },
         inputs={"data": Path(data.path), "features": Path(features.path), "samples": Path(samples.path)},
         out=Path(model.path),

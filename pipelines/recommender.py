@@ -42,6 +42,7 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None):
         training_days: int = 42,
         epochs: int = 4,
         learning_rate: float = 1e-3,
+        parent: str = "",
         incumbent: str = "",
         metric: str = "ndcg@10",
         confidence: float = 0.95,
@@ -72,6 +73,7 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None):
                 samples=samples,
                 epochs=epochs,
                 learning_rate=learning_rate,
+                parent=parent,
                 **sampling,
             ),
         )

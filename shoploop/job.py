@@ -23,6 +23,7 @@ from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.runs import keys_and_incumbent, link_tree, open_store, publish, write_report
 from shoploop.steps import STEPS, run_step, settings_of
 from shoploop.store import Store
+from shoploop.unbuilt import refuse_unbuilt
 
 TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
 SERVING_ANNOTATION = "shoploop.io/serving"
@@ -85,9 +86,12 @@ class Job:
         key = f"{self.run_key}/{step.output}"
         out = self.store.path(key) or self.work / key
         shutil.rmtree(out, ignore_errors=True)  # what a killed pod left half written
+        settings = settings_of(self.recommender.spec, step) | (
+            {"parent": self.incumbent} if name == "train_fused" else {}
+        )
         began = time.monotonic()
         print(f"{name}: {step.says}", flush=True)
-        run_step(name, settings=settings_of(self.recommender.spec, step), inputs=inputs, out=out)
+        run_step(name, settings=settings, inputs=inputs, out=out)
         if self.store.folder is None:
             self.store.put_folder(key, out)
         entry = {"folder": key, "seconds": time.monotonic() - began}
@@ -184,6 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
         if unknown := [name for name in names if name not in STEPS]:
             raise SpecInvalid(f"Unknown steps: {', '.join(unknown)}. There are {', '.join(STEPS)}.")
         recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
+        refuse_unbuilt(recommender.spec)
         wanted.work.mkdir(parents=True, exist_ok=True)
         store = open_store(recommender, wanted.store)
         try:

@@ -28,6 +28,7 @@ from shoploop.errors import NotFound, ShoploopError, StoreUnavailable, UserError
 from shoploop.shells import shells_folder
 from shoploop.steps import INDEX_VARIABLE, STEPS, Entry, settings_of, step_keys
 from shoploop.store import Store
+from shoploop.unbuilt import refuse_unbuilt
 
 SAMPLE_SECONDS = 0.2
 
@@ -125,6 +126,7 @@ def plan(recommender: Recommender, store: Store) -> Run:
     """
     from shoploop import promotions
 
+    refuse_unbuilt(recommender.spec)
     name = recommender.metadata.name
     home = home_of(store)
     index = home / "recommenders" / name / "work" / "steps"
@@ -363,6 +365,7 @@ def _arguments(run: Run) -> dict[str, Any]:
         "training_days": spec.training.training_days,
         "epochs": spec.training.epochs,
         "learning_rate": spec.training.learning_rate,
+        "parent": run.incumbent or "",
         "incumbent": str(_incumbent_folder(run)) if run.incumbent else "",
         "metric": spec.gate.metric,
         "confidence": spec.gate.confidence,

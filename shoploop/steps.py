@@ -113,6 +113,7 @@ def _train_fused(call: Call) -> dict[str, Any]:
         call.inputs["data"],
         call.out,
         call.section("training", TrainingSpec),
+        parent=call.settings.get("parent"),
     )
 
 

@@ -9,7 +9,14 @@ __all__ = ["train_fused"]
 
 
 def train_fused(
-    samples: Path, features: Path, data: Path, out: Path, training: TrainingSpec, weights: Path | None = None
+    samples: Path,
+    features: Path,
+    data: Path,
+    out: Path,
+    training: TrainingSpec,
+    weights: Path | None = None,
+    *,
+    parent: str | None = None,
 ) -> dict[str, Any]:
     """Trains the DNN, the Transformer and the α that fuses them, and writes a model version.
 
@@ -19,6 +26,7 @@ def train_fused(
         data: Folder of ``load_data``; only its digests are read, for the lineage.
         out: The version's folder; ``training.json`` with the curves is written beside its files.
         training: Epochs, learning rate and seed.
+        parent: Id of the version that serves now, for the lineage.
         weights: Parquet with ``request``, ``item`` and ``weight``: what each sample counts in the loss.
 
     Returns:
@@ -30,4 +38,4 @@ def train_fused(
     """
     from shoploop.training.step import train
 
-    return train(samples, features, data, out, training, weights)
+    return train(samples, features, data, out, training, weights, parent)

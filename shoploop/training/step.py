@@ -21,7 +21,13 @@ from shoploop.training.loop import TrainConfig, fit
 
 
 def train(
-    samples: Path, features: Path, data: Path, out: Path, training: TrainingSpec, weights: Path | None
+    samples: Path,
+    features: Path,
+    data: Path,
+    out: Path,
+    training: TrainingSpec,
+    weights: Path | None,
+    parent: str | None,
 ) -> dict[str, Any]:
     """See :func:`shoploop.training.train_fused`."""
     started = time.perf_counter()
@@ -50,7 +56,7 @@ def train(
         config=trained.config(),
         contract=contract.to_json(),
         items=items,
-        lineage=_lineage(data, features, samples, training, weights),
+        lineage=_lineage(data, features, samples, training, weights) | {"parent": parent},
         metrics={"alpha": model.alpha} | _losses(curves.epochs),
     )
     report = {
@@ -84,5 +90,4 @@ def _lineage(data: Path, features: Path, samples: Path, training: TrainingSpec, 
         # days since 1970-01-01: a later run compares itself on days after both cuts
         "last_training_day": described["evaluation_first"] - 1,
         "last_day": described["last_day"],
-        "parent": None,
     }

@@ -42,9 +42,18 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, says):
         ("spec: {data: {dataset: completjourney}}\n", "completejourney"),
         ("spec: {data: {dataset: completejourney}, training: {epochs: 0}}\n", "spec.training.epochs"),
         ("spec: {data: {tables: {interactions: {uri: no.csv}}}}\n", "no.csv"),
+        ("spec: {data: {dataset: completejourney}, online: {enabled: true}}\n", "spec.online.enabled"),
         ("spec: [unclosed\n", "YAML"),
     ],
-    ids=["no mapping", "misspelt section", "misspelt dataset", "out of bounds", "missing file", "broken YAML"],
+    ids=[
+        "no mapping",
+        "misspelt section",
+        "misspelt dataset",
+        "out of bounds",
+        "missing file",
+        "not built yet",
+        "broken YAML",
+    ],
 )
 def test_a_wrong_recommender_is_refused_before_anything_is_written(tmp_path, text, says):
     (tmp_path / "recommender.yaml").write_text(text)
