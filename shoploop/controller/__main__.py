@@ -2,18 +2,43 @@
 
 import asyncio
 import logging
+import time
 from threading import BoundedSemaphore
 
 import kopf
 
 from shoploop.controller.audit import Audit
 from shoploop.controller.cache import Cache
-from shoploop.controller.cluster import Cluster, login
+from shoploop.controller.cluster import Cluster, ClusterError, login
 from shoploop.controller.handlers import configured, registry
 from shoploop.controller.health import Pulse, health_answer, metrics_answer, serve
 from shoploop.controller.helm import Helm
+from shoploop.controller.kinds import MODEL_VERSION, RECOMMENDER
 from shoploop.controller.settings import Settings
 from shoploop.controller.worker import Worker
+
+
+log = logging.getLogger("shoploop.controller")
+
+TYPES_POLL_SECONDS = 0.5
+
+
+def wait_for_types(cluster: Cluster, settings: Settings) -> None:
+    """Returns once the API server serves the custom resources: kopf looks for them once, when it starts.
+
+    A chart installs definitions and operator together, and a new definition takes a moment.
+    """
+    told = False
+    for kind in (RECOMMENDER, MODEL_VERSION):
+        while True:
+            try:
+                cluster.versions(kind, settings.namespaces[0] if settings.namespaces else None)
+                break
+            except ClusterError as error:
+                if not told:
+                    log.warning("waiting for the definition of %s: %s", kind.kind, error)
+                    told = True
+                time.sleep(TYPES_POLL_SECONDS)
 
 
 def main() -> None:
@@ -31,6 +56,7 @@ def main() -> None:
     pulse = Pulse(busy=lambda: list(worker.busy_since.values()), deaf=lambda: audit.deaf)
     serve(settings.health_port, health_answer(pulse))
     serve(settings.metrics_port, metrics_answer)
+    wait_for_types(cluster, settings)
     asyncio.run(
         kopf.operator(
             registry=registry(cache, worker, audit, pulse),
