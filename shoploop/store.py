@@ -22,12 +22,13 @@ UPLOAD_CHUNK_BYTES = 8 * 2**20
 class Store:
     """A prefix of an object store; keys are relative to it and use ``/``."""
 
-    def __init__(self, uri: str, *, options: dict[str, Any] | None = None):
+    def __init__(self, uri: str, *, options: dict[str, Any] | None = None, read_only: bool = False):
         """Opens ``uri`` (``file:///folder``, ``s3://bucket/prefix``, ``gs://bucket/prefix`` or a plain folder).
 
         Args:
             uri: Where the objects lie. A local folder is made when it is missing.
             options: Further settings of obstore's store, such as ``endpoint`` and ``region``.
+            read_only: Nothing will be written: a folder that is there need not be writable.
 
         Raises:
             StoreUnavailable: the folder cannot be made or written, or the URL's scheme is unknown.
@@ -39,13 +40,14 @@ class Store:
         if parts.scheme in ("", "file"):
             self.folder = Path(unquote(parts.path) if parts.scheme else uri).absolute()
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
+                if not (read_only and self.folder.is_dir()):
+                    self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreUnavailable(
                     f"Store {uri} cannot be written: {error.strerror}. Name a folder that you may write, "
                     "in spec.store.uri or with --store."
                 ) from error
-            if not os.access(self.folder, os.W_OK | os.X_OK):
+            if not os.access(self.folder, (os.R_OK if read_only else os.W_OK) | os.X_OK):
                 raise StoreUnavailable(
                     f"Store {uri} cannot be written: permission denied. Name a folder that you may write, "
                     "in spec.store.uri or with --store."

@@ -48,7 +48,7 @@ def fetch(bento: str, digest: str, folder: Path) -> None:
         StoreUnavailable: the store did not answer, or refused.
     """
     prefix, _, name = bento.rpartition("/")
-    store = Store(prefix)
+    store = Store(prefix, read_only=True)
     archive = folder.with_name(f"{folder.name}.fetched")
     try:
         store.get_file(name, archive)

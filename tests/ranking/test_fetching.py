@@ -1,6 +1,7 @@
 """What a predictor's pod does before its server starts."""
 
 import json
+import os
 
 import pyarrow
 import pytest
@@ -59,3 +60,10 @@ def test_a_field_that_was_not_packed_cannot_be_added(bento, tmp_path, capsys):
     told = ["--item-fields", "title,image"]
     assert main(["--bento", bento[0], "--digest", bento[1], "--into", str(tmp_path / "content"), *told]) == 2
     assert "names image, which version v1 was packed without" in capsys.readouterr().err
+
+
+def test_a_store_that_is_mounted_read_only_is_enough(bento, tmp_path, monkeypatch):
+    """root may write everywhere, so the question itself is answered as an unprivileged pod's would be."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    fetch(*bento, tmp_path / "content")
+    assert (tmp_path / "content" / RANKER).is_dir()
