@@ -17,7 +17,6 @@ from shoploop.controller.kinds import MODEL_VERSION, RECOMMENDER
 from shoploop.controller.settings import Settings
 from shoploop.controller.worker import Worker
 
-
 log = logging.getLogger("shoploop.controller")
 
 TYPES_POLL_SECONDS = 0.5

@@ -21,6 +21,7 @@ def recommender(name: str, namespace: str, **spec: Any) -> Object:
         "data": {"dataset": "completejourney"},
         "store": {"uri": f"s3://{namespace}/{name}"},
         "serving": {"replicas": 0},
+        "training": {"resources": {"cpu": "50m", "memory": "1Gi"}},
     }
     return {
         "apiVersion": "shoploop.io/v1alpha1",
@@ -103,7 +104,7 @@ def prepared(cluster: Cluster, namespace: str, **spec: Any) -> Iterator[Prepared
     """A namespace with a Recommender that is ready; both are gone afterwards."""
     with cluster.namespace(namespace):
         made = recommender("grocery", namespace, **spec)
-        cluster.apply(made, version(made))
+        cluster.apply(version(made), made)
         found = Prepared(cluster=cluster, namespace=namespace)
         found.wait_for("Ready", "ScaledToZero")
         yield found

@@ -23,7 +23,7 @@ def empty(cluster: Cluster, platform: str, request: pytest.FixtureRequest) -> It
 def test_a_secret_that_is_created_later_is_found(empty: Prepared):
     store = {"uri": "s3://shop/late", "secretRef": {"name": "keys"}}
     made = recommender("grocery", empty.namespace, store=store)
-    empty.cluster.apply(made, version(made))
+    empty.cluster.apply(version(made), made)
     assert "Create it" in empty.wait_for("Ready", "SecretMissing")["message"]
     secret = {
         "apiVersion": "v1",
@@ -55,7 +55,7 @@ def test_what_is_not_built_is_refused_with_a_reason(empty: Prepared, spec: dict,
 
 def test_a_schedule_that_never_fires_is_told(empty: Prepared):
     made = recommender("grocery", empty.namespace, schedule={"cron": "0 3 31 2 *"})
-    empty.cluster.apply(made, version(made))
+    empty.cluster.apply(version(made), made)
     assert "never fires" in empty.wait_for("Degraded", "ScheduleNeverFires")["message"]
     empty.wait_for("Ready", "ScaledToZero")
 
@@ -69,7 +69,7 @@ def test_a_foreign_object_in_the_way_is_not_adopted(empty: Prepared):
     }
     made = recommender("grocery", empty.namespace)
     empty.cluster.apply(service)
-    empty.cluster.apply(made, version(made))
+    empty.cluster.apply(version(made), made)
     assert "grocery-predictor" in empty.wait_for("Ready", "ForeignObject")["message"]
     kept = empty.cluster.get("service", "grocery-predictor", *empty.where)
     assert kept["spec"]["ports"][0]["port"] == 1234
@@ -80,7 +80,7 @@ def test_a_foreign_object_in_the_way_is_not_adopted(empty: Prepared):
 def test_two_recommenders_on_one_store_path_are_refused(cluster: Cluster, empty: Prepared):
     store = {"uri": "s3://shared/loop"}
     first = recommender("grocery", empty.namespace, store=store)
-    cluster.apply(first, version(first))
+    cluster.apply(version(first), first)
     empty.wait_for("Ready", "ScaledToZero")
     with cluster.namespace("bad-rival"):
         rival = Prepared(cluster=cluster, namespace="bad-rival")
@@ -141,7 +141,7 @@ def test_the_operator_tells_prometheus_about_itself(cluster: Cluster, platform: 
 
 def test_a_suspended_recommender_promotes_nothing(empty: Prepared):
     made = recommender("grocery", empty.namespace)
-    empty.cluster.apply(made, version(made))
+    empty.cluster.apply(version(made), made)
     empty.wait_for("Ready", "ScaledToZero")
     empty.patch(suspend=True)
     empty.wait("it is seen", lambda: empty.live()["status"]["observedGeneration"] == 2)

@@ -152,7 +152,7 @@ def test_an_operator_killed_at_any_moment_goes_on(cluster: Cluster, platform: st
     cluster.wait("the operator runs", lambda: operator_runs(cluster), seconds=90)
     with cluster.namespace(namespace):
         made = recommender("grocery", namespace)
-        cluster.apply(made, version(made))
+        cluster.apply(version(made), made)
         time.sleep(after_seconds)
         kill_operator(cluster)
         shop = Prepared(cluster=cluster, namespace=namespace)
