@@ -20,7 +20,7 @@ app = typer.Typer(
 bench_app = typer.Typer(help="Benchmarks; they print JSON with --json -.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench", rich_help_panel="Measure")
 
-RUN, VERSIONS, LOOK = "Run", "Versions", "Look"
+RUN, VERSIONS, LOOK, CLUSTER = "Run", "Versions", "Look", "Cluster"
 
 File = Annotated[Path, typer.Option("-f", "--file", help="The recommender.yaml.", metavar="FILE")]
 StoreOption = Annotated[
@@ -147,6 +147,56 @@ JsonOption = Annotated[
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]
 
 
+Context = Annotated[str | None, typer.Option(help="Of your kubeconfig; else its current one.")]
+Namespace = Annotated[str | None, typer.Option("-n", "--namespace", help="Where the Recommender lies; else any.")]
+
+
+@app.command(rich_help_panel=CLUSTER)
+def doctor(
+    context: Context = None,
+    namespace: Namespace = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check a cluster, and print what is missing and the command that mends it."""
+    from shoploop.cli import cluster
+
+    raise typer.Exit(cluster.doctor(context=context, namespace=namespace, as_json=as_json))
+
+
+@app.command(rich_help_panel=CLUSTER)
+def status(name: Name, context: Context = None, namespace: Namespace = None) -> None:
+    """Say how far a Recommender on the cluster is, and what happened to it."""
+    from shoploop.cli import cluster
+
+    raise typer.Exit(cluster.status(name, context=context, namespace=namespace))
+
+
+@app.command(rich_help_panel=CLUSTER)
+def logs(
+    name: Name,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> None:
+    """Show the log of a Recommender's predictor."""
+    from shoploop.cli import cluster
+
+    raise typer.Exit(cluster.logs(name, follow=follow, context=context, namespace=namespace))
+
+
+@app.command("open", rich_help_panel=CLUSTER)
+def open_(
+    name: Name,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> None:
+    """Make a Recommender's service on the cluster reachable on this machine, until Ctrl-C."""
+    from shoploop.cli import cluster
+
+    raise typer.Exit(cluster.open_recommender(name, port=port, context=context, namespace=namespace))
+
+
 @bench_app.command("next-basket")
 def bench_next_basket(
     dataset: Annotated[str, typer.Option(help="A known dataset.")] = "completejourney",
@@ -183,6 +233,31 @@ def bench_cli(json_: JsonOption = None) -> None:
     from shoploop.cli.bench import measure
 
     measure(lambda progress: cli.run(), json_)
+
+
+@bench_app.command("operator")
+def bench_operator(
+    objects: Annotated[int, typer.Option(min=1)] = 500,
+    json_: JsonOption = None,
+) -> None:
+    """Many Recommenders on the cluster of KUBECONFIG, control plane only: how soon all are Ready, and what idling costs."""
+    from shoploop.bench import operator
+    from shoploop.cli.bench import measure
+
+    measure(lambda progress: operator.run(objects=objects, say=progress), json_)
+
+
+@bench_app.command("importance")
+def bench_importance(
+    dataset: Annotated[str, typer.Option(help="breast_cancer is the one there is yet.")] = "breast_cancer",
+    seeds: Annotated[int, typer.Option(min=1)] = 20,
+    json_: JsonOption = None,
+) -> None:
+    """Flip labels, and see which estimator of sample importance finds them."""
+    from shoploop.bench import importance
+    from shoploop.cli.bench import measure
+
+    measure(lambda progress: importance.run(dataset=dataset, seeds=seeds, progress=progress), json_)
 
 
 def _store(override: str | None) -> Any:
