@@ -332,7 +332,7 @@ def shop(cluster: Cluster, platform: str) -> Iterator[Shop]:
         begun = time.monotonic()
         cluster.apply(own_data("grocery", SHOP))
         made = Shop(cluster=cluster, namespace=SHOP, name="grocery", seconds_to_ready=0)
-        made.wait_until_ready(seconds=600)
+        made.wait_until_ready(seconds=420)
         yield Shop(cluster=cluster, namespace=SHOP, name="grocery", seconds_to_ready=time.monotonic() - begun)
         cluster.kubectl("delete", "recommenders", "--all", "-n", SHOP, "--timeout=120s", timeout=130)
 
