@@ -41,9 +41,14 @@ class Behaviour(nn.Module):
         constant_K = deviation_K < 1e-6
         self.scale_K.copy_(torch.where(constant_K, torch.zeros_like(deviation_K), 1 / deviation_K.clamp_min(1e-6)))
 
-    def forward(self, features_BNK: Tensor) -> Tensor:
-        """r_dnn, (B, N)."""
+    def embed(self, features_BNK: Tensor) -> Tensor:
+        """The last hidden units, (B, N, H): what the score is a linear function of."""
         # far outliers of a new day must not throw a score off the scale
         standard_BNK = ((features_BNK - self.mean_K) * self.scale_K).clamp(-5.0, 5.0)
-        scores_BN1: Tensor = self.layers(standard_BNK)
+        hidden_BNH: Tensor = self.layers[:-1](standard_BNK)
+        return hidden_BNH
+
+    def forward(self, features_BNK: Tensor) -> Tensor:
+        """r_dnn, (B, N)."""
+        scores_BN1: Tensor = self.layers[-1](self.embed(features_BNK))
         return scores_BN1.squeeze(-1)
