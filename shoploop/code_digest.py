@@ -9,6 +9,8 @@ import importlib.metadata
 from functools import cache
 from pathlib import Path
 
+from shoploop.shells import shells_folder
+
 LIBRARIES = (
     "torch",
     "numpy",
@@ -22,10 +24,18 @@ LIBRARIES = (
 )
 
 
-def code_digest(module: str) -> str:
-    """sha256 over the sources of ``module`` and all shoploop modules that it reaches, and the libraries' versions."""
+def code_digest(module: str, *, shell: str | None = None) -> str:
+    """sha256 over the sources of ``module`` and all shoploop modules that it reaches, and the libraries' versions.
+
+    Args:
+        module: Dotted name.
+        shell: A shell whose own sources count too, because the step packs them.
+    """
     digest = hashlib.sha256()
-    for name, path in sorted(reachable(module).items()):
+    sources = reachable(module)
+    if shell is not None:
+        sources |= {f"{shell}/{path.name}": path for path in (shells_folder() / shell).glob("*.py")}
+    for name, path in sorted(sources.items()):
         digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
     for library in LIBRARIES:
         digest.update(f"{library}=={_version(library)}\0".encode())

@@ -6,6 +6,7 @@ Below ``<home>/recommenders/<name>/`` lie ``work/`` (outputs of steps, found aga
 
 import fcntl
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -190,19 +191,30 @@ def _execute(run: Run, watch: Callable[[Event], None], began: float) -> None:
         if step.state == "reused":
             watch({"kind": "reused", "step": name, "seconds": step.seconds})
     failure: Event | None = None
-    if any(step.state != "reused" for step in run.steps.values()):
-        failure = _run_pipeline(run, watch)
-    run.wall_seconds = time.monotonic() - began
-    for name, step in run.steps.items():
-        if step.out is None and (entry := Entry.find(run.work / "steps", run.keys[name])):
-            step.out = entry.out
-    write_record(run)
+    try:
+        if any(step.state != "reused" for step in run.steps.values()):
+            failure = _run_pipeline(run, watch)
+    finally:  # also of a run that a person interrupts there is a record and a page
+        run.wall_seconds = time.monotonic() - began
+        for name, step in run.steps.items():
+            if step.out is None and (entry := Entry.find(run.work / "steps", run.keys[name])):
+                step.out = entry.out
+        write_record(run)
+        if any(step.state not in ("done", "reused") for step in run.steps.values()):
+            with _quietly():
+                _collect(run)
+                write_report(run.store, run.key, run.folder)
     if failure is not None:
-        try:
-            _collect(run)
-            write_report(run.store, run.key, run.folder)
-        finally:  # a page that cannot be written must not hide why the run failed
-            raise StepFailed(_told(failure, run.folder / "log.txt"), failure["exit_code"])
+        raise StepFailed(_told(failure, run.folder / "log.txt"), failure["exit_code"])
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A page that cannot be written must not hide why the run ended."""
+    try:
+        yield
+    except Exception:
+        logging.getLogger(__name__).warning("The report of a run that broke off cannot be written.", exc_info=True)
 
 
 def _told(failure: Event, log: Path) -> str:

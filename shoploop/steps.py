@@ -68,6 +68,9 @@ class Step:
     settings: tuple[str, ...] = ()
     """Fields of the spec it depends on, as dotted YAML paths; a change of another field does not run it again."""
 
+    shell: str | None = None
+    """A shell whose sources it packs: a change there runs it again."""
+
     gpu: bool = False
     """Whether ``training.resources`` are for this step; a CPU step never holds a GPU."""
 
@@ -180,6 +183,7 @@ STEPS: dict[str, Step] = {
             function=_materialize_features,
             inputs=("data",),
             after=("validate_data",),
+            shell="feature_repo",
             settings=("features", *_SAMPLING),
             says="Compute features as of each day and load the online store",
         ),
@@ -226,6 +230,7 @@ STEPS: dict[str, Step] = {
             module="shoploop.ranking.bento",
             function=_build_bento,
             inputs=("model", "features", "data", "gate"),
+            shell="serving",
             settings=("serving.itemFields", "serving.deadlineMilliseconds", "gate.maxAgeDays"),
             says="Package the version as a Bento",
         ),
@@ -265,7 +270,7 @@ def step_keys(spec: RecommenderSpec, *, source: str, incumbent: str | None) -> d
     for step in STEPS.values():
         content = [
             step.name,
-            code_digest(step.module),
+            code_digest(step.module, shell=step.shell),
             settings_of(spec, step),
             {name: keys[PRODUCER[name]] for name in step.inputs},
             outside.get(step.name),

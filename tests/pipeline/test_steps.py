@@ -89,6 +89,17 @@ def test_the_code_digest_follows_imports_inside_functions(tmp_path, monkeypatch)
     clear_caches()
 
 
+def test_a_change_of_the_service_is_packaged_again_and_nothing_else_is(make_spec, tmp_path, monkeypatch):
+    (tmp_path / "serving").mkdir()
+    service = tmp_path / "serving" / "service.py"
+    monkeypatch.setattr("shoploop.code_digest.shells_folder", lambda: tmp_path)
+    service.write_text("answer = 1\n")
+    before = step_keys(make_spec(), source="s", incumbent=None)
+    service.write_text("answer = 2\n")
+    after = step_keys(make_spec(), source="s", incumbent=None)
+    assert [name for name in STEPS if before[name] != after[name]] == ["build_bento"]
+
+
 def clear_caches():
     from shoploop import code_digest
 
