@@ -7,7 +7,7 @@ from components import PIPELINE_IMAGE
 def train_fused(
     data: dsl.Input[dsl.Dataset],
     features: dsl.Input[dsl.Artifact],
-    samples: dsl.Input[dsl.Dataset],
+    augmentation: dsl.Input[dsl.Dataset],
     model: dsl.Output[dsl.Model],
     surfaces: list = ["Items"],
     seed: int = 0,
@@ -22,7 +22,7 @@ def train_fused(
     Args:
         data: The canonical tables.
         features: What materialize_features wrote.
-        samples: What build_samples wrote.
+        augmentation: What augment_samples wrote: the samples to learn from.
         model: A version folder: weights, items, contract and manifest.
         surfaces: What is recommended.
         seed: Of every random draw.
@@ -49,6 +49,6 @@ def train_fused(
             },
             "parent": parent or None,
         },
-        inputs={"data": Path(data.path), "features": Path(features.path), "samples": Path(samples.path)},
+        inputs={"data": Path(data.path), "features": Path(features.path), "augmentation": Path(augmentation.path)},
         out=Path(model.path),
     )

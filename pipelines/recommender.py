@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kfp import compiler, dsl, local
 
+from components.augment_samples import augment_samples
 from components.build_bento import build_bento
 from components.build_samples import build_samples
 from components.evaluate_model import evaluate_model
@@ -40,6 +41,8 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None):
         seed: int = 0,
         evaluation_days: int = 14,
         training_days: int = 42,
+        augmentation_mode: str = "Auto",
+        augmentation_ratio: float = 0.5,
         epochs: int = 4,
         learning_rate: float = 1e-3,
         parent: str = "",
@@ -65,12 +68,23 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None):
         features = materialized.outputs["features"]
         sampled = cached("build_samples", build_samples(data=data, features=features, **sampling))
         samples = sampled.outputs["samples"]
+        augmented = cached(
+            "augment_samples",
+            augment_samples(
+                data=data,
+                features=features,
+                samples=samples,
+                mode=augmentation_mode,
+                ratio=augmentation_ratio,
+                seed=seed,
+            ),
+        )
         trained = cached(
             "train_fused",
             train_fused(
                 data=data,
                 features=features,
-                samples=samples,
+                augmentation=augmented.outputs["augmentation"],
                 epochs=epochs,
                 learning_rate=learning_rate,
                 parent=parent,

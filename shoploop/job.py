@@ -19,9 +19,9 @@ from shoploop import __version__
 from shoploop.api import parse
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.cli.errors import guarded
-from shoploop.errors import ShoploopError, SpecInvalid
+from shoploop.errors import NotFound, ShoploopError, SpecInvalid
 from shoploop.runs import keys_and_incumbent, link_tree, open_store, publish, write_report
-from shoploop.steps import STEPS, run_step, settings_of
+from shoploop.steps import STEPS, Step, run_step, settings_of
 from shoploop.store import Store
 from shoploop.unbuilt import refuse_unbuilt
 
@@ -91,12 +91,38 @@ class Job:
         )
         began = time.monotonic()
         print(f"{name}: {step.says}", flush=True)
-        run_step(name, settings=settings, inputs=inputs, out=out)
+        run_step(name, settings=settings, inputs=inputs, out=out, cache=self._cache(step))
         if self.store.folder is None:
             self.store.put_folder(key, out)
+            if step.caches:
+                self._keep_cache()
         entry = {"folder": key, "seconds": time.monotonic() - began}
         self.store.put(self._index(self.keys[name]), json.dumps(entry).encode())
         print(f"{name}: done in {entry['seconds']:.1f} s", flush=True)
+
+    @property
+    def _cache_key(self) -> str:
+        return f"recommenders/{self.name}/work/steps-cache"
+
+    def _cache(self, step: Step) -> Path | None:
+        """Where the step keeps work: in the store, or for a remote one in the pod, brought there and back."""
+        if not step.caches:
+            return None
+        if (mounted := self.store.path(self._cache_key)) is not None:
+            return mounted
+        local = self.work / self._cache_key
+        if not local.exists():
+            local.mkdir(parents=True)
+            with contextlib.suppress(NotFound):  # nobody has kept anything yet
+                self.store.get_folder(self._cache_key, local)
+        return local
+
+    def _keep_cache(self) -> None:
+        local = self.work / self._cache_key
+        self.store.put_folder(self._cache_key, local)
+        for key in self.store.list(f"{self._cache_key}/"):
+            if not (self.work / key).exists():
+                self.store.delete(key)
 
     def _folder(self, output: str) -> Path:
         entry = self._find(self.keys[next(step.name for step in STEPS.values() if step.output == output)])

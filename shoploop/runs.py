@@ -375,6 +375,8 @@ def _arguments(run: Run) -> dict[str, Any]:
         "seed": spec.training.seed,
         "evaluation_days": spec.training.evaluation_days,
         "training_days": spec.training.training_days,
+        "augmentation_mode": spec.augmentation.mode,
+        "augmentation_ratio": spec.augmentation.ratio,
         "epochs": spec.training.epochs,
         "learning_rate": spec.training.learning_rate,
         "parent": run.incumbent or "",

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import (
+    AugmentationSpec,
     DataSpec,
     FeaturesSpec,
     GateSpec,
@@ -46,6 +47,8 @@ class Call:
     """Output folders of earlier steps by their names."""
 
     out: Path
+    cache: Path | None = None
+    """Folder that outlives a killed execution: a step goes on from what it left there under a name of its inputs."""
 
     def section(self, name: str, kind: type[AnySpec]) -> AnySpec:
         return kind.model_validate(self.settings.get(name, {}))
@@ -70,6 +73,9 @@ class Step:
 
     shell: str | None = None
     """A shell whose sources it packs: a change there runs it again."""
+
+    caches: bool = False
+    """Whether it keeps work that a later execution goes on from."""
 
     gpu: bool = False
     """Whether ``training.resources`` are for this step; a CPU step never holds a GPU."""
@@ -107,16 +113,31 @@ def _build_samples(call: Call) -> dict[str, Any]:
     return build_samples(call.inputs["data"], call.inputs["features"], call.out, call.section("training", TrainingSpec))
 
 
+def _augment_samples(call: Call) -> dict[str, Any]:
+    from shoploop.augmentation import augment_samples
+
+    return augment_samples(
+        call.inputs["data"],
+        call.inputs["samples"],
+        call.inputs["features"],
+        call.out,
+        call.section("augmentation", AugmentationSpec),
+        seed=call.section("training", TrainingSpec).seed,
+        cache=call.cache,
+    )
+
+
 def _train_fused(call: Call) -> dict[str, Any]:
     from shoploop.training import train_fused
 
     return train_fused(
-        call.inputs["samples"],
+        call.inputs["augmentation"] / "samples",
         call.inputs["features"],
         call.inputs["data"],
         call.out,
         call.section("training", TrainingSpec),
         parent=call.settings.get("parent"),
+        augmentation=call.inputs["augmentation"],
     )
 
 
@@ -197,11 +218,22 @@ STEPS: dict[str, Step] = {
             says="Gather requests, candidates and labels, point in time",
         ),
         Step(
+            name="augment_samples",
+            output="augmentation",
+            module="shoploop.augmentation.step",
+            function=_augment_samples,
+            inputs=("data", "features", "samples"),
+            settings=("augmentation.mode", "augmentation.ratio", "training.seed"),
+            caches=True,
+            gpu=True,
+            says="Try virtual behaviour, and add to the samples what pays and leaks nobody",
+        ),
+        Step(
             name="train_fused",
             output="model",
             module="shoploop.training",
             function=_train_fused,
-            inputs=("data", "features", "samples"),
+            inputs=("data", "features", "augmentation"),
             settings=(*_SAMPLING, "training.epochs", "training.learningRate"),
             gpu=True,
             says="Train the DNN, the Transformer and the α that fuses them",
@@ -279,8 +311,18 @@ def step_keys(spec: RecommenderSpec, *, source: str, incumbent: str | None) -> d
     return keys
 
 
-def run_step(name: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Path], out: Path) -> dict[str, Any]:
+def run_step(
+    name: str,
+    *,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Path],
+    out: Path,
+    cache: Path | None = None,
+) -> dict[str, Any]:
     """Carries out one step and tells the watcher about it.
+
+    Args:
+        cache: See :class:`Call`; unset, it lies beside the index of steps, if there is one.
 
     Returns:
         The step's report, which also lies in its folder.
@@ -293,7 +335,7 @@ def run_step(name: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Pat
     progress.emit("started", step=name)
     began = time.monotonic()
     try:
-        report = step.function(Call(settings=settings, inputs=inputs, out=out))
+        report = step.function(Call(settings=settings, inputs=inputs, out=out, cache=cache or _cache_beside_index()))
     except ShoploopError as error:
         progress.emit(
             "failed", step=name, error=type(error).__name__, message=str(error), exit_code=error.exit_code, out=str(out)
@@ -309,6 +351,11 @@ def run_step(name: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Pat
     _record(name, out, seconds)
     progress.emit("finished", step=name, seconds=seconds)
     return report
+
+
+def _cache_beside_index() -> Path | None:
+    plan_path = os.environ.get(INDEX_VARIABLE)
+    return Path(json.loads(Path(plan_path).read_bytes())["index"]).parent / "steps-cache" if plan_path else None
 
 
 def _record(name: str, out: Path, seconds: float) -> None:

@@ -153,7 +153,7 @@ class FeaturesSpec(Spec):
 class AugmentationSpec(Spec):
     """Virtual behaviour for sparse users and items."""
 
-    mode: Literal["Auto", "Never", "Always"] = "Never"
+    mode: Literal["Auto", "Never", "Always"] = "Auto"
     """Auto lets only those rows into training that pass privacy and are shown to pay. Always skips the second proof, never
     the first."""
 

@@ -26,6 +26,16 @@ class Effort:
     variants: tuple[str, ...]
     seeds: int = 1
 
+    def stated(self) -> dict[str, int | None]:
+        """As it stands in reports."""
+        return {
+            "shoppers": self.shoppers,
+            "generator_steps": self.generator.adversary.steps,
+            "labels": self.labels,
+            "judged": self.judged,
+            "epochs": self.epochs,
+        }
+
 
 RUN = Effort(
     shoppers=1200,

@@ -1,37 +1,54 @@
 """The step of a run: makes virtual behaviour, proves or refutes it, and adds it to the training samples or not."""
 
 import json
-import os
-import shutil
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import torch
 
 from shoploop import progress
-from shoploop.api.v1alpha1 import AugmentationSpec, TrainingSpec
+from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import study as studies
+from shoploop.augmentation.adding import add_samples, link, same_samples
 from shoploop.augmentation.decision import Verdict, choose, judge
 from shoploop.augmentation.effort import RUN, Effort
-from shoploop.augmentation.episodes import Labelled, virtual
+from shoploop.augmentation.episodes import virtual
+from shoploop.augmentation.kept import kept_generator
 from shoploop.augmentation.rows import SYNTHETIC
+from shoploop.augmentation.study import Study
 from shoploop.augmentation.trials import Trials, prepare_trials, train_and_judge
 from shoploop.augmentation.variants import ADDED, GENERATED, Extra, try_variant
-from shoploop.errors import ArtifactForeign, ShoploopError
+from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
-from shoploop.features.log import PurchaseLog, Vocabulary, purchases
-from shoploop.ranking.candidates import CandidateConfig
-from shoploop.sample_files import CANDIDATES, HISTORIES, REQUESTS, SampleWriter, read_catalog
-from shoploop.samples import TRAINING_NEGATIVES
+from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
+from shoploop.sample_files import REQUESTS, read_catalog
 
-SYNTHETIC_FILE = "synthetic.parquet"
-VIRTUAL_USER_CODES = 2**30
-"""Codes of virtual users begin here, far from those of a log."""
+SYNTHETIC_FILE, REPORT_FILE, CHECKPOINT_FILE = "synthetic.parquet", "augmentation.json", "generator.safetensors"
+
+FEWEST_JUDGED = 500
+"""Shoppers to judge on that Auto asks for: with fewer, not even a gain of 5 % could be told from chance."""
+
+MORE_RECORDS = 1.2
+"""Virtual shoppers made per sample wanted: some have a single basket, and nothing to learn before it."""
+
+_NUMERIC = (ArithmeticError, np.linalg.LinAlgError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
+
+
+@dataclass(kw_only=True)
+class _Tried:
+    """What trying has found; with it the report is written whether all of it, some or none went well."""
+
+    report: dict[str, Any] = field(default_factory=dict)
+    trials: Trials | None = None
+    extra: Extra | None = None
+    study: Study | None = None
+    table: pa.Table = field(default_factory=SYNTHETIC.empty_table)
 
 
 def augment_samples(
@@ -40,9 +57,9 @@ def augment_samples(
     features: Path,
     out: Path,
     augmentation: AugmentationSpec,
-    training: TrainingSpec,
-    seed: int,
     *,
+    seed: int,
+    cache: Path | None = None,
     effort: Effort = RUN,
 ) -> dict[str, Any]:
     """Tries variants of augmentation on what lies before the days of evaluation and adds the one that pays to training.
@@ -54,123 +71,153 @@ def augment_samples(
         samples: Folder of ``build_samples``.
         features: Folder of ``materialize_features``.
         out: Folder to write: ``samples/``, the same as ``samples`` with virtual samples in the split ``train`` or
-        without;
-            ``synthetic.parquet``, the rows that a generator made, empty where it made none; ``augmentation.json``; and
-            ``generator.safetensors``, the checkpoint that a killed step goes on from.
+            without; ``synthetic.parquet``, rows that the generator made, empty where it made none;
+            ``generator.safetensors``, where there is a generator; and ``augmentation.json``.
+        cache: Where generators are kept, so that a killed step goes on and the same one is not learned twice.
 
     Returns:
         ``augmentation.json``: ``mode``, ``variant`` that entered training or null, ``reason``, ``variants``,
-        ``fidelity``,
-        ``privacy``, ``generator`` (digest, steps, shoppers), ``samples_added``, ``effort``, ``seconds``.
+        ``fidelity``, ``privacy``, ``generator`` (digest, steps, shoppers), ``samples_added``, ``effort``, ``seconds``,
+        and ``verdict``, the part of it that a version's lineage carries.
     """
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    (out / "samples").mkdir(exist_ok=True)
-    described = json.loads((samples / "samples.json").read_text())
-    report: dict[str, Any] = {"mode": augmentation.mode, "ratio": augmentation.ratio, "seed": seed, "variant": None}
-    table, added = SYNTHETIC.empty_table(), 0
+    tried = _Tried()
+    report: dict[str, Any] = {
+        "mode": augmentation.mode, "ratio": augmentation.ratio, "seed": seed, "variant": None, "samples_added": 0
+    }  # fmt: skip
     if augmentation.mode == "Never":
         report["reason"] = choose([], "Never", [])[1]
     else:
-        first_hidden = int(described["evaluation_first"])
-        interactions = _before(pl.read_parquet(data / "interactions.parquet"), first_hidden)
-        items = pl.read_parquet(data / "items.parquet")
-        learned, table = _learn(interactions, items, augmentation, out, effort, seed)
-        report |= learned
         try:
-            trials = _trials(interactions, items, features, effort, seed)
-            extra = Extra(
-                ratio=augmentation.ratio, virtual=virtual(pl.DataFrame(table)) if len(table) else None, seed=seed
-            )
-            leaks = report["privacy"]["reasons"] if "privacy" in report else [report["generator"]["refused"]]
-            verdicts, report["variants"] = _try(trials, extra, leaks, effort, seed)
-            leaking = [name for name in GENERATED if leaks]
-            report["variant"], report["reason"] = choose(verdicts, augmentation.mode, leaking)
+            first_hidden = int(json.loads((samples / "samples.json").read_text())["evaluation_first"])
+            bought = _try(tried, data, features, first_hidden, augmentation, out, cache or out, effort, seed)
+            report["variant"], report["reason"] = tried.report.pop("choice")
             if report["variant"] is not None:
-                rows = extra.rows(report["variant"], trials)
-                added = _add(samples, out, rows, _as_in_run(trials, purchases(interactions), samples), first_hidden)
-        except ShoploopError as error:
-            report["reason"] = f"Nothing could be shown to pay: {error}"
+                report["samples_added"] = _enter(tried, report["variant"], bought, samples, out, first_hidden, seed)
+        except (ShoploopError, *_NUMERIC) as error:
+            report |= {"variant": None, "reason": f"Nothing could be shown to pay: {error}"}
     if report["variant"] is None:
-        _same(samples, out / "samples")
-    pq.write_table(table, out / SYNTHETIC_FILE, compression="zstd")
-    report |= {
-        "samples_added": added,
-        "synthetic_rows": len(table),
-        "effort": {
-            "shoppers": effort.shoppers,
-            "labels": effort.labels,
-            "judged": effort.judged,
-            "epochs": effort.epochs,
-        },
-        "seconds": round(time.perf_counter() - started, 2),
-    }
-    (out / "augmentation.json").write_text(json.dumps(report, indent=1) + "\n")
+        same_samples(samples, out / "samples")
+    pq.write_table(tried.table, out / SYNTHETIC_FILE, compression="zstd")
+    report |= tried.report | {"synthetic_rows": len(tried.table), "effort": effort.stated()}
+    report["verdict"] = verdict_of(report)
+    report["seconds"] = round(time.perf_counter() - started, 2)
+    (out / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n")
     return report
 
 
-def _learn(
-    interactions: pl.DataFrame,
-    items: pl.DataFrame,
+def verdict_of(report: dict[str, Any]) -> dict[str, Any]:
+    """What a version's lineage says of augmentation: what was tried, what it gave, what entered."""
+    verdict = {key: report.get(key) for key in ("mode", "ratio", "variant", "reason", "samples_added")}
+    verdict["variants"] = {
+        name: {key: _short(tried[key]) for key in ("ndcg@10_gain", "interval", "admitted")}
+        for name, tried in report.get("variants", {}).items()
+    }
+    wanted = {
+        "fidelity": ("two_sample_auc", "control_auc", "passed"),
+        "privacy": ("membership_auc", "membership_auc_interval", "closest_record_share", "copies", "k", "passed"),
+        "generator": ("digest", "refused"),
+    }
+    for name, keys in wanted.items():
+        if name in report:
+            verdict[name] = {key: _short(report[name][key]) for key in keys if key in report[name]}
+    return verdict
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_short(inner) for inner in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _try(
+    tried: _Tried,
+    data: Path,
+    features: Path,
+    first_hidden: int,
     augmentation: AugmentationSpec,
     out: Path,
+    cache: Path,
     effort: Effort,
     seed: int,
-) -> tuple[dict[str, Any], pa.Table]:
-    """The generator's part of the report and its rows, or why there are none."""
-    checkpoint = out / "generator.safetensors"
-    try:
-        try:
-            study = _study(interactions, items, augmentation, checkpoint, effort, seed)
-        except ArtifactForeign:
-            # Left by an earlier version or other settings; a step must end all the same.
-            checkpoint.unlink()
-            study = _study(interactions, items, augmentation, checkpoint, effort, seed)
-        made = study.generator.sample_rows(effort.rows, seed=seed)
-        table = study.table(made, seed=seed)
-        about = {
-            "digest": study.digest,
-            "steps": study.generator.adversary.step,
-            "shoppers": study.shoppers,
-            "curve": study.generator.adversary.curve,
-        }
-        return {"generator": about} | studies.sheet(study, made), table
-    except ShoploopError as error:
-        return {"generator": {"refused": str(error)}}, SYNTHETIC.empty_table()
-
-
-def _study(
-    interactions: pl.DataFrame,
-    items: pl.DataFrame,
-    augmentation: AugmentationSpec,
-    checkpoint: Path,
-    effort: Effort,
-    seed: int,
-) -> studies.Study:
-    return studies.learn(
-        interactions,
-        items,
-        config=effort.generator,
-        most_shoppers=effort.shoppers,
-        seed=seed,
-        checkpoint=checkpoint,
-    )
-
-
-def _trials(interactions: pl.DataFrame, items: pl.DataFrame, features: Path, effort: Effort, seed: int) -> Trials:
-    return prepare_trials(
-        purchases(interactions),
+) -> pl.DataFrame:
+    """Fills ``tried`` and returns the purchases of the days before evaluation."""
+    interactions = pl.read_parquet(data / "interactions.parquet").filter(day_of("time") < first_hidden)
+    items = pl.read_parquet(data / "items.parquet")
+    bought = purchases(interactions)
+    trials = tried.trials = prepare_trials(
+        bought,
         items,
         Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"])),
         Contract.from_json(json.loads((features / "contract.json").read_text())),
         cut_training=False,
         most_labels=effort.labels,
         most_judged=effort.judged,
+        fewest_judged=FEWEST_JUDGED if augmentation.mode == "Auto" else None,
         seed=seed,
     )
+    most = int(augmentation.ratio * trials.labels.height)
+    made = _learn(tried, _unjudged(interactions, trials), items, out, cache, most, effort, seed)
+    tried.extra = Extra(
+        ratio=augmentation.ratio, virtual=virtual(pl.DataFrame(made)) if made is not None else None, seed=seed
+    )
+    if "privacy" in tried.report:
+        leaks = tried.report["privacy"]["reasons"]
+    else:
+        leaks = [tried.report["generator"]["refused"]]
+    verdicts, tried.report["variants"] = _judge_all(trials, tried.extra, leaks, effort, seed)
+    tried.report["choice"] = choose(verdicts, augmentation.mode, list(GENERATED) if leaks else [])
+    return bought
 
 
-def _try(
+def _unjudged(interactions: pl.DataFrame, trials: Trials) -> pl.DataFrame:
+    """Without the visits that variants are judged on: a generator that saw them would be praised for its memory."""
+    judged = trials.judged.rename({"day": "judged_day"})
+    kept = interactions.join(judged, on="user", how="left", maintain_order="left").filter(
+        pl.col("judged_day").is_null() | (day_of("time") < pl.col("judged_day"))
+    )
+    return kept.drop("judged_day")
+
+
+def _learn(
+    tried: _Tried,
+    interactions: pl.DataFrame,
+    items: pl.DataFrame,
+    out: Path,
+    cache: Path,
+    samples: int,
+    effort: Effort,
+    seed: int,
+) -> pa.Table | None:
+    """The generator with its sheet, and rows for as many samples; or in the report why there are none."""
+    settings: dict[str, Any] = {"config": effort.generator, "most_shoppers": effort.shoppers, "seed": seed}
+    try:
+        checkpoint = kept_generator(cache / "generators", interactions, items, **settings)
+        try:
+            study = studies.learn(interactions, items, checkpoint=checkpoint, **settings)
+        except ArtifactForeign:  # written by half; a step must end all the same
+            checkpoint.unlink()
+            study = studies.learn(interactions, items, checkpoint=checkpoint, **settings)
+        link(checkpoint, out / CHECKPOINT_FILE)
+        shown = study.generator.sample_rows(effort.rows, seed=seed)
+        about = {
+            "digest": study.digest,
+            "steps": study.generator.adversary.step,
+            "shoppers": study.shoppers,
+            "curve": study.generator.adversary.curve,
+        }
+        tried.report |= {"generator": about} | studies.sheet(study, shown)
+        tried.study, tried.table = study, study.table(shown, seed=seed)
+        made = study.generator.sample(int(MORE_RECORDS * samples), seed=seed)
+        table: pa.Table = study.table(made, seed=seed)
+        return table
+    except (ShoploopError, *_NUMERIC) as error:
+        tried.report["generator"] = {"refused": str(error)}
+        return None
+
+
+def _judge_all(
     trials: Trials, extra: Extra, leaks: list[str], effort: Effort, seed: int
 ) -> tuple[list[Verdict], dict[str, Any]]:
     wanted = [v for v in effort.variants if v in ADDED and (extra.virtual is not None or v not in GENERATED)]
@@ -193,62 +240,26 @@ def _try(
     return verdicts, numbers
 
 
-def _as_in_run(trials: Trials, bought: pl.DataFrame, samples: Path) -> Trials:
-    """Virtual samples that enter training are made with the run's own catalog and all that it counts."""
-    return replace(trials, past=PurchaseLog.of(bought, trials.vocabulary), catalog=read_catalog(samples)[0])
-
-
-def _add(samples: Path, out: Path, rows: Labelled, trials: Trials, first_hidden: int) -> int:
-    """Writes ``out/samples``: the real samples as they are, then the virtual ones as one more piece of ``train``."""
-    latest = rows.rows["day"].max()
-    assert isinstance(latest, int) and latest < first_hidden, "virtual rows may not reach into the days of evaluation"
-    extra = trials.samples(rows, candidates=CandidateConfig(), negatives=TRAINING_NEGATIVES)
-    users = tuple(sorted(rows.rows["user"].unique()))
-    aside = out / "virtual"
-    aside.mkdir(exist_ok=True)
-    log = replace(trials.past, users=users)
-    with SampleWriter(aside, trials.contract, log) as writer:
-        writer.write(extra, "train")
-    first = int(pc.max(pq.read_table(samples / REQUESTS, columns=["request"])["request"]).as_py()) + 1
-    for name in (REQUESTS, CANDIDATES, HISTORIES):
-        _append(samples / name, aside / name, out / "samples" / name, first)
-    shutil.rmtree(aside)
-    for path in samples.iterdir():
-        if path.name not in (REQUESTS, CANDIDATES, HISTORIES):
-            _link(path, out / "samples" / path.name)
-    return len(extra)
-
-
-def _append(real: Path, made: Path, target: Path, first: int) -> None:
-    """The row groups of ``real``, then those of ``made`` with requests and users numbered on."""
-    with pq.ParquetFile(real) as source, pq.ParquetFile(made) as more:
-        schema = source.schema_arrow
-        with pq.ParquetWriter(target, schema, compression="lz4") as writer:
-            for group in range(source.num_row_groups):
-                table = source.read_row_group(group)
-                writer.write_table(table, row_group_size=max(len(table), 1))
-            for group in range(more.num_row_groups):
-                table = more.read_row_group(group)
-                for column, by in (("request", first), ("user_code", VIRTUAL_USER_CODES)):
-                    if column in table.column_names:
-                        numbers = pc.cast(pc.add(table[column], by), schema.field(column).type)
-                        table = table.set_column(table.column_names.index(column), schema.field(column), numbers)
-                writer.write_table(table.cast(schema), row_group_size=max(len(table), 1))
-
-
-def _before(interactions: pl.DataFrame, day: int) -> pl.DataFrame:
-    return interactions.filter(pl.col("time").dt.epoch("d") < day)
-
-
-def _same(source: Path, target: Path) -> None:
-    for path in source.iterdir():
-        _link(path, target / path.name)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name of the same bytes, or a copy where the file system knows no such thing."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+def _enter(
+    tried: _Tried, variant: str, bought: pl.DataFrame, samples: Path, out: Path, first_hidden: int, seed: int
+) -> int:
+    """Adds the variant to the run's own samples, as many to each real one as in the trial."""
+    assert tried.trials is not None and tried.extra is not None, "only what was tried may enter"
+    train = pl.read_parquet(samples / REQUESTS, columns=["user", "day", "split"]).filter(pl.col("split") == "train")
+    trials = replace(
+        tried.trials,
+        bought=bought,
+        labels=train.select("user", "day").sort("user", "day"),
+        past=PurchaseLog.of(bought, tried.trials.vocabulary),
+        catalog=read_catalog(samples)[0],
+    )
+    extra = tried.extra
+    if variant in GENERATED:
+        assert tried.study is not None, "a generator's variant needs its generator"
+        made = tried.study.generator.sample(int(MORE_RECORDS * extra.ratio * train.height), seed=seed)
+        tried.table = tried.study.table(made, seed=seed)
+        extra = replace(extra, virtual=virtual(pl.DataFrame(tried.table)))
+    rows = extra.rows(variant, trials)
+    if not rows.labels.height:
+        raise TooFewEvents(f"{variant} makes no sample of the {train.height} visits to learn from.")
+    return add_samples(samples, out / "samples", rows, trials, first_hidden=first_hidden)

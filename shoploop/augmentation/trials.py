@@ -51,6 +51,9 @@ class Trials:
 
     contract: Contract
     catalog: Catalog
+    judged: pl.DataFrame
+    """``user`` and ``day`` of the visits that variants are measured on."""
+
     train: SampleSet
     cold: SampleSet
     overall: SampleSet
@@ -91,6 +94,7 @@ def prepare_trials(
     cut_training: bool,
     most_labels: int,
     most_judged: int,
+    fewest_judged: int | None = None,
     seed: int,
     progress: Callable[[str], None] = lambda what: None,
 ) -> Trials:
@@ -101,19 +105,21 @@ def prepare_trials(
         cut_training: Whether training, too, sees five baskets per shopper and no more.
         most_labels: Visits to learn from, at most; a random draw.
         most_judged: Shoppers to judge on, at most.
+        fewest_judged: Shoppers to judge on, at least; 50 and no fewer.
 
     Raises:
-        TooFewEvents: fewer than 50 shoppers have three visits.
+        TooFewEvents: fewer shoppers have three visits.
     """
     random = np.random.default_rng(seed)
     known = bought.join(vocabulary.frame().select("item"), on="item")
     visits = known.select("user", "day").unique()
     visits = visits.with_columns(back=pl.col("day").rank("dense", descending=True).over("user").cast(pl.Int32) - 1)
     enough = visits.group_by("user").len().filter(pl.col("len") >= _FEWEST_VISITS).sort("user")["user"]
-    if len(enough) < _FEWEST_SHOPPERS:
+    fewest = max(fewest_judged or 0, _FEWEST_SHOPPERS)
+    if len(enough) < fewest:
         raise TooFewEvents(
-            f"Only {len(enough)} users have {_FEWEST_VISITS} visits or more before the days of evaluation; whether "
-            f"augmentation pays cannot be shown on fewer than {_FEWEST_SHOPPERS}."
+            f"only {len(enough)} users have {_FEWEST_VISITS} visits or more before the days of evaluation; whether "
+            f"augmentation pays cannot be told from chance on fewer than {fewest}."
         )
     judged = (
         enough if len(enough) <= most_judged else enough.gather(np.sort(random.permutation(len(enough))[:most_judged]))
@@ -149,6 +155,7 @@ def prepare_trials(
         past=past,
         contract=contract,
         catalog=catalog,
+        judged=targets.sort("user"),
         train=train,
         cold=make(cut, targets, None),
         overall=make(rows, targets, None),

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from shoploop.augmentation import episodes
 from shoploop.augmentation.episodes import Labelled
@@ -80,6 +79,8 @@ def try_variant(variant: str, trials: Trials, extra: Extra, *, epochs: int) -> t
 
 def _alike(trials: Trials) -> dict[str, str]:
     """Each item's closest neighbour of the catalog; an item without any stays."""
-    nearest = trials.catalog.neighbours_IM[:, 0] if trials.catalog.neighbours_IM.shape[1] else np.zeros(0, np.int32)
-    names = pl.Series(trials.vocabulary.items)
-    return {names[item]: names[int(other)] for item, other in enumerate(nearest) if other >= 0}
+    names, catalog = trials.vocabulary.items, trials.catalog
+    if not catalog.neighbours_IM.shape[1]:
+        return {}
+    speaks_for = np.flatnonzero(catalog.neighbour_weights_IM[:, 0] > 0)  # 0 pads, and less speaks against
+    return {names[int(item)]: names[int(catalog.neighbours_IM[item, 0])] for item in speaks_for}

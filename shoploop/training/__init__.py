@@ -17,16 +17,18 @@ def train_fused(
     weights: Path | None = None,
     *,
     parent: str | None = None,
+    augmentation: Path | None = None,
 ) -> dict[str, Any]:
     """Trains the DNN, the Transformer and the α that fuses them, and writes a model version.
 
     Args:
-        samples: Folder of ``build_samples``.
+        samples: Folder of ``build_samples``, or the one of ``augment_samples``.
         features: Folder of ``materialize_features``.
         data: Folder of ``load_data``; only its digests are read, for the lineage.
         out: The version's folder; ``training.json`` with the curves is written beside its files.
         training: Epochs, learning rate and seed.
         parent: Id of the version that serves now, for the lineage.
+        augmentation: Folder of ``augment_samples``, whose verdict becomes part of the lineage.
         weights: Parquet with ``request``, ``item`` and ``weight``: what each sample counts in the loss.
 
     Returns:
@@ -38,4 +40,4 @@ def train_fused(
     """
     from shoploop.training.step import train
 
-    return train(samples, features, data, out, training, weights, parent)
+    return train(samples, features, data, out, training, weights, parent, augmentation)

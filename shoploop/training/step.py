@@ -28,6 +28,7 @@ def train(
     training: TrainingSpec,
     weights: Path | None,
     parent: str | None,
+    augmentation: Path | None,
 ) -> dict[str, Any]:
     """See :func:`shoploop.training.train_fused`."""
     started = time.perf_counter()
@@ -56,7 +57,7 @@ def train(
         config=trained.config(),
         contract=contract.to_json(),
         items=items,
-        lineage=_lineage(data, features, samples, training, weights) | {"parent": parent},
+        lineage=_lineage(data, samples, training, weights) | {"parent": parent} | _verdict(augmentation),
         metrics={"alpha": model.alpha} | _losses(curves.epochs),
     )
     report = {
@@ -78,7 +79,13 @@ def _losses(epochs: list[dict[str, Any]]) -> dict[str, Any]:
     return {"loss": last.get("validation_loss", last["train_loss"])["fused"]}
 
 
-def _lineage(data: Path, features: Path, samples: Path, training: TrainingSpec, weights: Path | None) -> dict[str, Any]:
+def _verdict(augmentation: Path | None) -> dict[str, Any]:
+    if augmentation is None:
+        return {}
+    return {"augmentation": json.loads((augmentation / "augmentation.json").read_text())["verdict"]}
+
+
+def _lineage(data: Path, samples: Path, training: TrainingSpec, weights: Path | None) -> dict[str, Any]:
     loaded = json.loads((data / "load.json").read_text())
     described = json.loads((samples / "samples.json").read_text())
     return {

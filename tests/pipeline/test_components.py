@@ -8,7 +8,7 @@ import yaml
 from kfp import compiler
 
 from pipelines.recommender import recommender_pipeline
-from shoploop.api.v1alpha1 import GateSpec, ServingSpec, TrainingSpec
+from shoploop.api.v1alpha1 import AugmentationSpec, GateSpec, ServingSpec, TrainingSpec
 from shoploop.steps import STEPS
 
 
@@ -50,7 +50,12 @@ def test_a_component_says_what_its_parameters_are(name):
 @pytest.mark.parametrize("name", STEPS)
 def test_a_component_offers_every_setting_of_its_step_with_the_default_of_the_spec(name):
     parameters = inspect.signature(component(name).python_func).parameters
-    sections = {"training": TrainingSpec(), "gate": GateSpec(), "serving": ServingSpec()}
+    sections = {
+        "augmentation": AugmentationSpec(),
+        "training": TrainingSpec(),
+        "gate": GateSpec(),
+        "serving": ServingSpec(),
+    }
     for path in STEPS[name].settings:
         section, _, field = path.partition(".")
         if not field:

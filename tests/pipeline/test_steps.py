@@ -65,8 +65,18 @@ def test_a_step_sees_only_the_fields_it_names(make_spec):
     assert {f"training.{name}" for name in seen["training"]} == set(STEPS["train_fused"].settings)
 
 
-def test_only_training_asks_for_a_gpu():
-    assert [step.name for step in STEPS.values() if step.gpu] == ["train_fused"]
+def test_another_ratio_augments_again_but_does_not_sample_again(make_spec):
+    due = changed(make_spec(), make_spec(augmentation={"ratio": 0.25}))
+    assert due == ["augment_samples", "train_fused", "evaluate_model", "gate", "build_bento"]
+
+
+def test_evaluation_reads_real_samples_only():
+    assert "samples" in STEPS["evaluate_model"].inputs
+    assert "augmentation" not in STEPS["evaluate_model"].inputs
+
+
+def test_only_steps_that_learn_ask_for_a_gpu():
+    assert [step.name for step in STEPS.values() if step.gpu] == ["augment_samples", "train_fused"]
 
 
 def test_the_code_digest_follows_imports_inside_functions(tmp_path, monkeypatch):

@@ -1,0 +1,93 @@
+"""The sample folder that training reads: the real samples as they are, and after them the virtual ones that may enter.
+
+Virtual samples are written with the split ``train`` and no other, in a folder that evaluation never opens: that is how
+they cannot reach validation or test.
+"""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from shoploop.augmentation.episodes import Labelled
+from shoploop.augmentation.trials import Trials
+from shoploop.ranking.candidates import CandidateConfig
+from shoploop.sample_files import CANDIDATES, HISTORIES, REQUESTS, SampleWriter
+from shoploop.samples import TRAINING_NEGATIVES
+
+VIRTUAL_USER_CODES = 2**30
+"""Codes of virtual users begin here, far from those of a log."""
+
+SPLIT = "train"
+_PIECES = (REQUESTS, CANDIDATES, HISTORIES)
+
+
+def add_samples(samples: Path, out: Path, rows: Labelled, trials: Trials, *, first_hidden: int) -> int:
+    """Writes ``out`` as ``samples`` with one more piece of ``train``, made of virtual rows.
+
+    Args:
+        trials: With the run's own catalog, and all that it counts.
+        first_hidden: First day of evaluation.
+
+    Returns:
+        How many samples were added.
+
+    Raises:
+        ValueError: a row is of a day of evaluation.
+    """
+    latest = rows.rows["day"].max()
+    if isinstance(latest, int) and latest >= first_hidden:
+        raise ValueError(f"a virtual row is of day {latest}; evaluation begins on day {first_hidden}")
+    extra = trials.samples(rows, candidates=CandidateConfig(), negatives=TRAINING_NEGATIVES)
+    aside = out.with_name(f".{out.name}.virtual")
+    aside.mkdir(parents=True, exist_ok=True)
+    with SampleWriter(
+        aside, trials.contract, replace(trials.past, users=tuple(sorted(rows.rows["user"].unique())))
+    ) as w:
+        w.write(extra, SPLIT)
+    out.mkdir(parents=True, exist_ok=True)
+    first = int(pc.max(pq.read_table(samples / REQUESTS, columns=["request"])["request"]).as_py()) + 1
+    for name in _PIECES:
+        _append(samples / name, aside / name, out / name, first)
+    shutil.rmtree(aside)
+    for path in samples.iterdir():
+        if path.name not in _PIECES:
+            link(path, out / path.name)
+    return len(extra)
+
+
+def same_samples(samples: Path, out: Path) -> None:
+    """Writes ``out`` as ``samples``, at no cost in space where the file system has hard links."""
+    out.mkdir(parents=True, exist_ok=True)
+    for path in samples.iterdir():
+        link(path, out / path.name)
+
+
+def link(source: Path, target: Path) -> None:
+    """A second name of the same bytes, or a copy where the file system knows no such thing."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _append(real: Path, made: Path, target: Path, first: int) -> None:
+    """The row groups of ``real``, then those of ``made`` with requests and users numbered on."""
+    target.unlink(missing_ok=True)  # it may be a second name of the real file
+    with pq.ParquetFile(real) as source, pq.ParquetFile(made) as more:
+        schema = source.schema_arrow
+        with pq.ParquetWriter(target, schema, compression="lz4") as writer:
+            for group in range(source.num_row_groups):
+                table = source.read_row_group(group)
+                writer.write_table(table, row_group_size=max(len(table), 1))
+            for group in range(more.num_row_groups):
+                table = more.read_row_group(group)
+                for column, by in (("request", first), ("user_code", VIRTUAL_USER_CODES)):
+                    if column in table.column_names:
+                        numbers = pc.cast(pc.add(table[column], by), schema.field(column).type)
+                        table = table.set_column(table.column_names.index(column), schema.field(column), numbers)
+                writer.write_table(table.cast(schema), row_group_size=max(len(table), 1))
