@@ -1,6 +1,7 @@
 """The step of a run: makes virtual behaviour, proves or refutes it, and adds it to the training samples or not."""
 
 import json
+import shutil
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +34,9 @@ SYNTHETIC_FILE, REPORT_FILE, CHECKPOINT_FILE = "synthetic.parquet", "augmentatio
 
 FEWEST_JUDGED = 500
 """Shoppers to judge on that Auto asks for: with fewer, not even a gain of 5 % could be told from chance."""
+
+_ASIDE = ".generators"
+"""Where a generator is kept while it learns, if no cache is given."""
 
 MORE_RECORDS = 1.2
 """Virtual shoppers made per sample wanted: some have a single basket, and nothing to learn before it."""
@@ -91,7 +95,7 @@ def augment_samples(
     else:
         try:
             first_hidden = int(json.loads((samples / "samples.json").read_text())["evaluation_first"])
-            bought = _try(tried, data, features, first_hidden, augmentation, out, cache or out, effort, seed)
+            bought = _try(tried, data, features, first_hidden, augmentation, out, cache, effort, seed)
             report["variant"], report["reason"] = tried.report.pop("choice")
             if report["variant"] is not None:
                 report["samples_added"] = _enter(tried, report["variant"], bought, samples, out, first_hidden, seed)
@@ -138,7 +142,7 @@ def _try(
     first_hidden: int,
     augmentation: AugmentationSpec,
     out: Path,
-    cache: Path,
+    cache: Path | None,
     effort: Effort,
     seed: int,
 ) -> pl.DataFrame:
@@ -185,7 +189,7 @@ def _learn(
     interactions: pl.DataFrame,
     items: pl.DataFrame,
     out: Path,
-    cache: Path,
+    cache: Path | None,
     samples: int,
     effort: Effort,
     seed: int,
@@ -193,13 +197,15 @@ def _learn(
     """The generator with its sheet, and rows for as many samples; or in the report why there are none."""
     settings: dict[str, Any] = {"config": effort.generator, "most_shoppers": effort.shoppers, "seed": seed}
     try:
-        checkpoint = kept_generator(cache / "generators", interactions, items, **settings)
+        folder = cache / "generators" if cache else out / _ASIDE
+        checkpoint = kept_generator(folder, interactions, items, **settings)
         try:
             study = studies.learn(interactions, items, checkpoint=checkpoint, **settings)
         except ArtifactForeign:  # written by half; a step must end all the same
             checkpoint.unlink()
             study = studies.learn(interactions, items, checkpoint=checkpoint, **settings)
         link(checkpoint, out / CHECKPOINT_FILE)
+        shutil.rmtree(out / _ASIDE, ignore_errors=True)
         shown = study.generator.sample_rows(effort.rows, seed=seed)
         about = {
             "digest": study.digest,
