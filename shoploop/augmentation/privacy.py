@@ -17,6 +17,11 @@ from shoploop.augmentation.fidelity import pair_keys, pair_rows
 MEMBERSHIP_AUC = 0.55
 MEMBERSHIP_AUC_UPPER = 0.60
 CLOSEST_RECORD_SHARE = 0.55
+ALLOWED = {
+    "membership_auc": MEMBERSHIP_AUC,
+    "membership_auc_upper": MEMBERSHIP_AUC_UPPER,
+    "closest_record_share": CLOSEST_RECORD_SHARE,
+}
 _BOOTSTRAPS = 1000
 _COPY_ITEMS = 3  # baskets of one or two items are alike by chance
 

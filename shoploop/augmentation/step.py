@@ -24,7 +24,7 @@ from shoploop.augmentation.kept import kept_generator
 from shoploop.augmentation.rows import SYNTHETIC
 from shoploop.augmentation.study import Study
 from shoploop.augmentation.trials import Trials, prepare_trials, train_and_judge
-from shoploop.augmentation.variants import ADDED, GENERATED, Extra, try_variant
+from shoploop.augmentation.variants import ADDED, GENERATED, SAYS, Extra, try_variant
 from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
@@ -241,7 +241,7 @@ def _judge_all(
             seed=seed,
         )
         verdicts.append(verdict)
-        numbers[variant] = verdict.to_json() | {"samples": samples}
+        numbers[variant] = verdict.to_json() | {"samples": samples, "what": SAYS[variant]}
         progress.report(done + 2, len(wanted) + 1, "variants")
     return verdicts, numbers
 

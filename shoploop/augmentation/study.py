@@ -158,7 +158,8 @@ def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: No
             and tests["control"].auc >= CONTROL_AUC
             and all(m.passed for m in marginals.values()),
         },
-        "privacy": attacked.to_json() | {"k_asked": MIN_BUYERS, "reasons": reasons, "passed": not reasons},
+        "privacy": attacked.to_json()
+        | {"k_asked": MIN_BUYERS, "allowed": privacy.ALLOWED, "reasons": reasons, "passed": not reasons},
     }
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shoploop.report import examples, frame, learning, process, quality, results, verdict
+from shoploop.report import augmentation, examples, frame, learning, process, quality, results, verdict
 from shoploop.report.run_folder import OPTIONAL, Json, PartMissing, RunFolder, read_run
 
 SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], frame.Section]], ...] = (
@@ -21,7 +21,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], frame.Section]], ...] = (
     ("feature-importance", "What it looks at", learning.features),
     ("calibration", "Do its promises hold", results.calibration),
     ("training", "How it was trained", learning.training),
-    ("augmentation", "Virtual behaviour", partial(learning.further, name="augmentation", title="Virtual behaviour")),
+    ("augmentation", augmentation.TITLE, augmentation.section),
     (
         "importance",
         "How much each sample counts",

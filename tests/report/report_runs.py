@@ -262,3 +262,70 @@ if __name__ == "__main__":
     from shoploop.report import build
 
     print(build(complete_run(Path(sys.argv[1]))))
+
+
+def augmentation() -> dict[str, Any]:
+    """A run in which one variant of three pays, and the generator's leaks."""
+
+    def tried(gain: float, overall: float, admitted: bool, reason: str) -> dict[str, Any]:
+        return {
+            "ndcg@10_gain": gain,
+            "interval": [gain - 0.02, gain + 0.02],
+            "overall": {"gain": overall, "interval": [overall - 0.004, overall + 0.004]},
+            "admitted": admitted,
+            "reason": reason,
+            "samples": 1000,
+            "what": "histories that begin later",
+        }
+
+    return {
+        "mode": "Auto",
+        "variant": "crop",
+        "reason": "crop enters training: it gains +4.1% on the cold slice.",
+        "samples_added": 5200,
+        "variants": {
+            "crop": tried(0.041, 0.001, True, "it gains +4.1% on the cold slice"),
+            "substitute": tried(-0.003, 0.0, False, "no gain is shown"),
+            "gan": tried(0.012, 0.002, False, "refused for privacy: membership can be inferred"),
+        },
+        "generator": {
+            "digest": "a1b2c3" * 10,
+            "steps": 200,
+            "shoppers": 1200,
+            "curve": [
+                {"step": 100, "distance": 0.9, "generator": 0.1},
+                {"step": 200, "distance": 0.4, "generator": 0.1},
+            ],
+        },
+        "fidelity": {
+            "two_sample_auc": 0.861,
+            "control_auc": 0.984,
+            "real_auc": 0.507,
+            "telling": [["basket_size", 0.31]],
+            "marginals": {
+                "popularity": {"distance": 0.12, "floor": 0.05, "passed": True},
+                "hour": {"distance": 0.2, "floor": 0.05, "passed": False},
+            },
+            "coverage": 0.87,
+            "novelty": 0.93,
+            "passed": False,
+        },
+        "privacy": {
+            "membership_auc": 0.612,
+            "membership_auc_interval": [0.58, 0.644],
+            "attacks": {"closest record": [0.612, 0.58, 0.644], "discriminator": [0.52, 0.49, 0.55]},
+            "closest_record_share": 0.505,
+            "neighbour_ratio": 0.95,
+            "neighbour_ratio_real": 0.95,
+            "copies": 0.0,
+            "copies_real": 0.0004,
+            "k": 5,
+            "k_asked": 5,
+            "unique_pairs": 0.02,
+            "unique_pairs_real": 0.03,
+            "allowed": {"membership_auc": 0.55, "membership_auc_upper": 0.6, "closest_record_share": 0.55},
+            "reasons": ["membership can be inferred: AUC 0.612 [0.580, 0.644]"],
+            "passed": False,
+        },
+        "effort": {"shoppers": 1200, "generator_steps": 1200, "labels": 2000, "judged": 1000, "epochs": 2},
+    }

@@ -284,9 +284,9 @@ def test_numbers_that_json_does_not_know_become_null(tmp_path, undrawn):
 
 def test_optional_steps_appear_when_they_were_run(tmp_path, undrawn):
     run = complete_run(tmp_path)
-    write(run, "augmentation/augmentation.json", {"virtual_rows": 1200, "decision": "use"})
+    write(run, "importance/importance.json", {"samples": 1200, "decision": "use"})
 
     page = Page(build(run))
 
-    assert "augmentation" in page.attributes("id")
+    assert "importance" in page.attributes("id")
     assert "1200" in page.text
