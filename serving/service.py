@@ -5,6 +5,7 @@ from pathlib import Path
 
 import bentoml
 
+from shoploop.ranking import metrics
 from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
 from shoploop.ranking.http import CheckedJson
 from shoploop.ranking.ranker import Ranker
@@ -20,16 +21,19 @@ class Recommender:
     def __init__(self) -> None:
         self.ranker = Ranker.load(Path(os.environ.get(FOLDER) or Path(__file__).parents[1] / "ranker"))
         self.ranker.warm_up()
+        metrics.DATA_AGE_DAYS.set(self.ranker.data_age_days())
 
     @bentoml.api(input_spec=RecommendRequest)
     def recommend(self, **request: object) -> Answer:
         """The k items that the user is most likely to want, best first."""
-        return self.ranker.recommend(RecommendRequest.model_validate(request))
+        answer = self.ranker.recommend(RecommendRequest.model_validate(request))
+        return metrics.count("/recommend", self.ranker, answer)
 
     @bentoml.api(input_spec=RankRequest)
     def rank(self, **request: object) -> Answer:
         """The given items in the order in which the user is likely to want them."""
-        return self.ranker.rank(RankRequest.model_validate(request))
+        answer = self.ranker.rank(RankRequest.model_validate(request))
+        return metrics.count("/rank", self.ranker, answer)
 
 
 Recommender.add_asgi_middleware(CheckedJson, requests={"/recommend": RecommendRequest, "/rank": RankRequest})

@@ -157,19 +157,23 @@ class Ranker:
         Today; but where the data ended long ago, or lies in the future, the day after its last: else everything in it
         would look equally old.
         """
-        today = ((now or datetime.now(UTC)).date() - EPOCH).days
+        today = _today(now)
         serving = self._features.serving_day
         return today if serving <= today <= serving + self.settings.max_age_days else serving
 
     def staleness(self, now: datetime | None = None) -> str | None:
         """What to say where the data ended too long ago to answer for today; None where it is fresh."""
-        today, day = ((now or datetime.now(UTC)).date() - EPOCH).days, self.day(now)
-        if day == today:
+        day, age = self.day(now), self.data_age_days(now)
+        if day == _today(now):
             return None
         return (
-            f"Version {self.version}: the data ends {_iso(day - 1)}, {today - day + 1} days ago, and "
+            f"Version {self.version}: the data ends {_iso(day - 1)}, {age} days ago, and "
             f"{self.settings.max_age_days} are allowed (spec.gate.maxAgeDays). Answers are as of {_iso(day)}."
         )
+
+    def data_age_days(self, now: datetime | None = None) -> int:
+        """Days from the last day of the data to today."""
+        return _today(now) - self._features.serving_day + 1
 
     def warm_up(self) -> None:
         """Answers for the packaged users, so that no shopper has to wait, and measures what each part costs."""
@@ -307,6 +311,10 @@ class Ranker:
             times.append(self._clock())
         features, dnn, fused = np.diff(times)
         return Costs(features=float(features), dnn=float(dnn), transformer=max(float(fused - dnn), 0.0))
+
+
+def _today(now: datetime | None) -> int:
+    return ((now or datetime.now(UTC)).date() - EPOCH).days
 
 
 def _iso(day: int) -> str:
