@@ -529,15 +529,38 @@ def list_runs(store: Store, name: str) -> list[dict[str, Any]]:
     return [store.get_json(key) for key in reversed(keys)]
 
 
-def check_space(store: Store, needed_bytes: int = 2 * 2**30) -> None:
-    """Refuses to begin where the disk is as good as full.
+def folder_of(store: Store, name: str, version: str) -> Path:
+    """The folder of the newest run on this machine that made ``version``, with the tables it was made from.
 
     Raises:
-        StoreUnavailable: fewer than ``needed_bytes`` are free.
+        NotFound: there is none; the version itself may still be served.
     """
-    free = shutil.disk_usage(home_of(store)).free
+    runs = home_of(store) / "recommenders" / name / "runs"
+    for record in sorted(runs.glob("*/run.json"), reverse=True):
+        if json.loads(record.read_bytes()).get("version") == version and (record.parent / "data").is_dir():
+            return record.parent
+    raise NotFound(
+        f"The run that made {version} of {name!r} is not below {runs}: ask where the recommender was run. "
+        f"`shoploop serve {name}` works all the same."
+    )
+
+
+def check_space(store: Store, needed_bytes: int = 2 * 2**30) -> None:
+    """Refuses to begin where the work cannot be written, or the disk is as good as full.
+
+    Raises:
+        StoreUnavailable: the folder cannot be made, or fewer than ``needed_bytes`` are free.
+    """
+    home = home_of(store)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(home).free
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{home}, where a run keeps its work, cannot be made: {error.strerror}. Start it where you may write."
+        ) from error
     if free < needed_bytes:
         raise StoreUnavailable(
-            f"{home_of(store)} has {free / 2**30:.1f} GiB free; a run needs {needed_bytes / 2**30:.0f}. "
+            f"{home} has {free / 2**30:.1f} GiB free; a run needs {needed_bytes / 2**30:.0f}. "
             "Free some, or name another store."
         )

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable
+from shoploop.errors import NotFound, StoreUnavailable
+from shoploop.store_errors import first_line, named_errors
 
 UPLOAD_CHUNK_BYTES = 8 * 2**20
 
@@ -60,7 +61,7 @@ class Store:
                 self._store = from_url(self.uri, **(options or {}))
             except Exception as error:
                 raise StoreUnavailable(
-                    f"Store {uri} cannot be opened: {_first_line(error)}. Known schemes: file, s3, gs, az."
+                    f"Store {uri} cannot be opened: {first_line(error)}. Known schemes: file, s3, gs, az."
                 ) from error
 
     def __repr__(self) -> str:
@@ -81,7 +82,7 @@ class Store:
             NotFound: there is no such object.
             StoreUnavailable: the store did not answer.
         """
-        with _named_errors(self, key):
+        with named_errors(self.url(key)):
             return bytes(self._store.get(key).bytes())
 
     def get_json(self, key: str) -> Any:
@@ -89,7 +90,7 @@ class Store:
 
     def put(self, key: str, data: bytes) -> None:
         """Writes the object, replacing one that is there; durable on return."""
-        with _named_errors(self, key):
+        with named_errors(self.url(key)):
             self._store.put(key, data)
         self._sync(key)
 
@@ -99,13 +100,13 @@ class Store:
         Raises:
             AlreadyExists: somebody else was first; nothing was changed.
         """
-        with _named_errors(self, key):
+        with named_errors(self.url(key)):
             self._store.put(key, data, mode="create")
         self._sync(key)
 
     def put_file(self, key: str, source: Path) -> None:
         """Uploads a file, streamed; durable on return."""
-        with _named_errors(self, key):
+        with named_errors(self.url(key)):
             self._store.put(key, source, chunk_size=UPLOAD_CHUNK_BYTES)
         self._sync(key)
 
@@ -114,7 +115,7 @@ class Store:
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            with _named_errors(self, key), aside.open("wb") as file:
+            with named_errors(self.url(key)), aside.open("wb") as file:
                 for chunk in self._store.get(key):
                     file.write(chunk)
                 file.flush()
@@ -143,7 +144,7 @@ class Store:
 
     def exists(self, key: str) -> bool:
         try:
-            with _named_errors(self, key):
+            with named_errors(self.url(key)):
                 self._store.head(key)
         except NotFound:
             return False
@@ -151,14 +152,14 @@ class Store:
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the folder ``prefix``, sorted."""
-        with _named_errors(self, prefix):
+        with named_errors(self.url(prefix)):
             found = [meta["path"] for chunk in self._store.list(prefix or None) for meta in chunk]
         yield from sorted(found)
 
     def delete(self, key: str) -> None:
         """Removes one object; one that is not there is no error."""
         try:
-            with _named_errors(self, key):
+            with named_errors(self.url(key)):
                 self._store.delete(key)
         except NotFound:
             pass
@@ -207,28 +208,3 @@ class Log:
         body = json.dumps(entry, sort_keys=True, indent=1).encode()
         self.store.put_if_absent(f"{self.key}/{number:012}.json", body)
         return number
-
-
-class _named_errors:
-    """Turns obstore's errors into ours, with the object's URL."""
-
-    def __init__(self, store: Store, key: str):
-        self.url = store.url(key)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        from obstore import exceptions
-
-        if isinstance(error, exceptions.AlreadyExistsError):
-            raise AlreadyExists(f"{self.url} is there already: another writer was first.") from error
-        if isinstance(error, exceptions.NotFoundError | FileNotFoundError):
-            raise NotFound(f"{self.url} does not exist.") from error
-        if isinstance(error, exceptions.BaseError | OSError):
-            raise StoreUnavailable(f"{self.url}: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    """obstore appends pages of its own debug output to a message."""
-    return str(error).strip().partition("\n")[0]

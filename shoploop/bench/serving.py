@@ -14,9 +14,8 @@ import httpx
 import numpy as np
 import psutil
 
-from shoploop.errors import NotFound
 from shoploop.ranking.serve import RunningService, free_port, running, serving_version
-from shoploop.runs import home_of
+from shoploop.runs import folder_of
 from shoploop.store import Store
 
 USERS = 1000
@@ -61,7 +60,7 @@ def run(store_uri: str, name: str, seed: int = 0, requests: int = 10_000) -> dic
     """
     store = Store(store_uri)
     version = serving_version(store, name)
-    made_by = _run_folder(store, name, version)
+    made_by = folder_of(store, name, version)
     users = _users(made_by, seed)
     began = time.perf_counter()
     with tempfile.TemporaryFile() as log, running(store, name, port=free_port(), version=version, log=log) as service:
@@ -178,18 +177,6 @@ def compare_offline(folder: Path, answers: dict[str, dict[str, Any]]) -> dict[st
 
 def _day(as_of: str) -> int:
     return (date.fromisoformat(as_of) - date(1970, 1, 1)).days
-
-
-def _run_folder(store: Store, name: str, version: str) -> Path:
-    """The newest run on this machine that made the version."""
-    runs = home_of(store) / "recommenders" / name / "runs"
-    for record in sorted(runs.glob("*/run.json"), reverse=True):
-        if json.loads(record.read_bytes()).get("version") == version and (record.parent / "data").is_dir():
-            return record.parent
-    raise NotFound(
-        f"The run that made {version} of {name!r} is not below {runs}, so there is nothing to compare answers with. "
-        "Run the benchmark where the recommender was run."
-    )
 
 
 def _users(folder: Path, seed: int) -> list[str]:

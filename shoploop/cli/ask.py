@@ -9,7 +9,6 @@ from urllib.request import Request, urlopen
 from rich.console import Console
 from rich.table import Table
 
-from shoploop.errors import NotFound
 from shoploop.store import Store
 
 RECENT = 8
@@ -19,13 +18,14 @@ def try_recommender(store: Store, name: str, *, user: str | None, k: int) -> Non
     """Starts the service of the promoted version, asks it once, and prints what the user bought lately beside it.
 
     Raises:
-        NotFound: no such recommender, or nothing is promoted.
+        NotFound: no such recommender, nothing is promoted, or it was run on another machine.
     """
     from shoploop.ranking.serve import free_port, running, serving_version
+    from shoploop.runs import folder_of
 
     console = Console(highlight=False)
     version = serving_version(store, name)
-    folder, run = _run_of(store, name, version)
+    folder = folder_of(store, name, version)
     user = user or _somebody(folder)
     recent = _bought_lately(folder, user)
     with (
@@ -35,23 +35,12 @@ def try_recommender(store: Store, name: str, *, user: str | None, k: int) -> Non
     ):
         answer = _ask(f"{service.url}/recommend", {"user": user, "k": k})
     _print(console, name, user, recent, answer)
-    console.print(f"\nReport    {store.path(f'recommenders/{name}/runs/{run}/report.html')}", soft_wrap=True)
+    console.print(f"\nReport    {folder / 'report.html'}", soft_wrap=True)
     console.print(f"Serve     shoploop serve {name}")
     body = json.dumps({"user": user, "k": 5})
     console.print(
         f"Ask       curl -s localhost:3000/recommend -H 'content-type: application/json' -d '{body}'", soft_wrap=True
     )
-
-
-def _run_of(store: Store, name: str, version: str) -> tuple[Path, str]:
-    """The folder and id of the newest run on this machine that made ``version``."""
-    from shoploop.runs import list_runs
-
-    for record in list_runs(store, name):
-        folder = store.path(f"recommenders/{name}/runs/{record['run']}")
-        if record["version"] == version and folder and (folder / "data" / "interactions.parquet").exists():
-            return folder, record["run"]
-    raise NotFound(f"No run on this machine made {version} of {name!r}. `shoploop serve {name}` works all the same.")
 
 
 def _somebody(folder: Path) -> str:

@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from shoploop.errors import StoreUnavailable
+from shoploop.runs import check_space
+
 
 def shoploop(*arguments, cwd):
     return subprocess.run(
@@ -70,6 +73,19 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path):
     done = shoploop("run", "-f", "recommender.yaml", "--store", str(tmp_path / "file" / "store"), cwd=tmp_path)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
+
+
+def test_the_work_of_a_remote_store_needs_a_folder_that_may_be_written(tmp_path, monkeypatch):
+    class Remote:
+        folder = None
+
+    monkeypatch.chdir(tmp_path)
+    check_space(Remote())
+    assert (tmp_path / ".shoploop").is_dir()
+    (tmp_path / ".shoploop").rmdir()
+    (tmp_path / ".shoploop").touch()
+    with pytest.raises(StoreUnavailable, match="Start it where you may write"):
+        check_space(Remote())
 
 
 def test_a_traceback_is_shown_when_asked_for(tmp_path):

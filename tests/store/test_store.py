@@ -1,6 +1,7 @@
 """What every backend promises, on a folder and on a real S3."""
 
 import os
+import re
 import threading
 
 import pytest
@@ -191,3 +192,18 @@ def test_a_store_that_does_not_answer_is_named():
 
     with pytest.raises(StoreUnavailable, match="s3://shop/data/key"):
         store.get("key")
+
+
+@pytest.mark.parametrize(
+    "bucket, options, says",
+    [
+        ("nobodys", {}, "s3://nobodys/shoploop/x/: the bucket does not exist. Create it"),
+        ("shop", {"access_key_id": "zz"}, "does not know the access key. Check AWS_ACCESS_KEY_ID"),
+        ("shop", {"secret_access_key": "zz"}, "the secret key is not the access key's. Check AWS_ACCESS_KEY_ID"),
+    ],
+    ids=["no-bucket", "unknown-key", "wrong-secret"],
+)
+def test_what_an_s3_refuses_is_told_with_what_to_do(s3_options, bucket, options, says):
+    store = Store(f"s3://{bucket}/shoploop", options=s3_options | options)
+    with pytest.raises(StoreUnavailable, match=re.escape(says)):
+        list(store.list("x/"))
