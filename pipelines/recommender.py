@@ -24,8 +24,12 @@ from components.train_fused import train_fused
 from components.validate_data import validate_data
 
 
-def recommender_pipeline(cache_keys: Mapping[str, str] | None = None):
-    """The pipeline; with ``cache_keys`` (step to key) each step is reused by our own digest instead of KFP's."""
+def recommender_pipeline(cache_keys: Mapping[str, str] | None = None, until: str | None = None):
+    """The pipeline; with ``cache_keys`` (step to key) each step is reused by our own digest instead of KFP's.
+
+    Args:
+        until: The step that it ends with: ``augment_samples``, or None for all of them.
+    """
 
     def cached(name: str, task: dsl.PipelineTask) -> dsl.PipelineTask:
         if cache_keys:
@@ -79,6 +83,8 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None):
                 seed=seed,
             ),
         )
+        if until == "augment_samples":
+            return
         trained = cached(
             "train_fused",
             train_fused(
@@ -122,7 +128,8 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None):
 
 
 def run_locally(plan: Path) -> None:
-    """Runs the pipeline of a plan: {"root": folder, "cache": folder, "cache_keys": {...}, "arguments": {...}}."""
+    """Runs the pipeline of a plan: {"root": folder, "cache": folder, "cache_keys": {...}, "until": step or null,
+    "arguments": {...}}."""
     wanted = json.loads(plan.read_bytes())
     warnings.filterwarnings("ignore", message="You may be attemping to run a task that uses custom")
     logging.getLogger().setLevel(logging.INFO)
@@ -132,7 +139,7 @@ def run_locally(plan: Path) -> None:
         enable_caching=True,
         cache_root=wanted["cache"],
     )
-    recommender_pipeline(wanted["cache_keys"])(**wanted["arguments"])
+    recommender_pipeline(wanted["cache_keys"], wanted.get("until"))(**wanted["arguments"])
 
 
 def main(arguments: list[str]) -> int:

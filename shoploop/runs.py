@@ -27,7 +27,7 @@ from shoploop import __version__, progress
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import NotFound, ShoploopError, StoreUnavailable, UserError
 from shoploop.shells import shells_folder
-from shoploop.steps import INDEX_VARIABLE, STEPS, Entry, settings_of, step_keys
+from shoploop.steps import INDEX_VARIABLE, STEPS, Entry, needed_by, settings_of, step_keys
 from shoploop.store import Store
 from shoploop.unbuilt import refuse_unbuilt
 
@@ -82,6 +82,10 @@ class Run:
     keys: dict[str, str]
     incumbent: str | None
     steps: dict[str, StepRun]
+    until: str | None = None
+    """The step it ends with, where that is not the last of all; such a run makes no version and is in no list, and its
+    folder is that of the last one."""
+
     wall_seconds: float = 0.0
     peak_rss_bytes: int = 0
     version: str | None = None
@@ -90,7 +94,8 @@ class Run:
 
     @property
     def key(self) -> str:
-        return f"recommenders/{self.recommender.metadata.name}/runs/{self.id}"
+        place = f"runs/{self.id}" if self.until is None else f"only/{self.until}"
+        return f"recommenders/{self.recommender.metadata.name}/{place}"
 
     @property
     def folder(self) -> Path:
@@ -119,8 +124,11 @@ def open_store(recommender: Recommender, override: str | None = None) -> Store:
     return Store(override or os.environ.get("SHOPLOOP_STORE") or spec.uri, options=options)
 
 
-def plan(recommender: Recommender, store: Store) -> Run:
+def plan(recommender: Recommender, store: Store, *, until: str | None = None) -> Run:
     """Finds out which steps are due. Nothing is written yet.
+
+    Args:
+        until: A step that is wanted alone, with those it needs.
 
     Raises:
         DataUnreadable, SpecInvalid: the raw tables cannot be found.
@@ -143,7 +151,8 @@ def plan(recommender: Recommender, store: Store) -> Run:
         home=home,
         keys=keys,
         incumbent=incumbent,
-        steps={name: StepRun(name=name) for name in STEPS},
+        steps={name: StepRun(name=name) for name in (needed_by(until) if until else STEPS)},
+        until=until,
     )
     for name, step in run.steps.items():
         if entry := Entry.find(index, keys[name]):
@@ -181,6 +190,8 @@ def execute(run: Run, watch: Callable[[Event], None] = lambda event: None) -> No
         KeyboardInterrupt: the processes have ended.
     """
     began = time.monotonic()
+    if run.until is not None:
+        shutil.rmtree(run.folder, ignore_errors=True)
     run.folder.mkdir(parents=True, exist_ok=True)
     with _alone(run):
         _execute(run, watch, began)
@@ -254,6 +265,7 @@ def _run_pipeline(run: Run, watch: Callable[[Event], None]) -> Event | None:
                 "root": str(run.work / "outputs"),
                 "cache": str(run.work / "cache"),
                 "cache_keys": cache_keys,
+                "until": run.until,
                 "arguments": _arguments(run),
             }
         )

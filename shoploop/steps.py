@@ -226,7 +226,7 @@ STEPS: dict[str, Step] = {
             settings=("augmentation.mode", "augmentation.ratio", "training.seed"),
             caches=True,
             gpu=True,
-            says="Try virtual behaviour, and add to the samples what pays and leaks nobody",
+            says="Try virtual behaviour, and add what pays",
         ),
         Step(
             name="train_fused",
@@ -271,6 +271,16 @@ STEPS: dict[str, Step] = {
 
 PRODUCER = {step.output: step.name for step in STEPS.values()}
 """Which step writes a folder."""
+
+
+def needed_by(name: str) -> list[str]:
+    """The steps that ``name`` cannot be carried out without, and itself, in their order."""
+    wanted, waiting = set(), [name]
+    while waiting:
+        step = STEPS[waiting.pop()]
+        wanted.add(step.name)
+        waiting += [*(PRODUCER[output] for output in step.inputs), *step.after]
+    return [step for step in STEPS if step in wanted]
 
 
 def settings_of(spec: RecommenderSpec, step: Step) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from shoploop.augmentation.episodes import virtual
 from shoploop.augmentation.kept import kept_generator
 from shoploop.augmentation.rows import SYNTHETIC
 from shoploop.augmentation.study import Study
-from shoploop.augmentation.trials import Trials, prepare_trials, train_and_judge
+from shoploop.augmentation.trials import Statistics, Trials, prepare_trials, train_and_judge
 from shoploop.augmentation.variants import ADDED, GENERATED, SAYS, Extra, try_variant
 from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
@@ -227,7 +227,7 @@ def _judge_all(
     trials: Trials, extra: Extra, leaks: list[str], effort: Effort, seed: int
 ) -> tuple[list[Verdict], dict[str, Any]]:
     wanted = [v for v in effort.variants if v in ADDED and (extra.virtual is not None or v not in GENERATED)]
-    without = train_and_judge(trials, trials.train, epochs=effort.epochs)
+    without = train_and_judge(trials, trials.unaugmented(extra.ratio), epochs=effort.epochs)
     progress.report(1, len(wanted) + 1, "variants")
     verdicts, numbers = [], {}
     for done, variant in enumerate(wanted):
@@ -252,11 +252,13 @@ def _enter(
     """Adds the variant to the run's own samples, as many to each real one as in the trial."""
     assert tried.trials is not None and tried.extra is not None, "only what was tried may enter"
     train = pl.read_parquet(samples / REQUESTS, columns=["user", "day", "split"]).filter(pl.col("split") == "train")
+    past = PurchaseLog.of(bought, tried.trials.vocabulary)
     trials = replace(
         tried.trials,
         bought=bought,
         labels=train.select("user", "day").sort("user", "day"),
-        past=PurchaseLog.of(bought, tried.trials.vocabulary),
+        past=past,
+        statistics=Statistics(past),
         catalog=read_catalog(samples)[0],
     )
     extra = tried.extra

@@ -16,9 +16,9 @@ from shoploop.augmentation.episodes import PREFIX, Labelled
 from shoploop.errors import TooFewEvents
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog
 from shoploop.features.contract import Contract
-from shoploop.features.item import ItemStatistics
+from shoploop.features.item import ItemMatrix, ItemStatistics
 from shoploop.features.log import PurchaseLog, Vocabulary
-from shoploop.features.shop import ShopStatistics
+from shoploop.features.shop import ShopRow, ShopStatistics
 from shoploop.features.user import user_rows, user_stats
 from shoploop.ranking.candidates import CandidateConfig
 from shoploop.sample_set import Request, SampleSet, Sources, assemble
@@ -35,6 +35,25 @@ _FEWEST_SHOPPERS = 50
 Metric = npt.NDArray[np.float64]
 
 
+class Statistics:
+    """Items' and shops' statistics by day, counted once: every variant's samples ask for the same days."""
+
+    def __init__(self, past: PurchaseLog):
+        self._items, self._shops = ItemStatistics(past), ShopStatistics(past)
+        self._items_on: dict[int, ItemMatrix] = {}
+        self._shops_on: dict[int, dict[str, ShopRow]] = {}
+
+    def items(self, day: int) -> ItemMatrix:
+        if day not in self._items_on:
+            self._items_on[day] = self._items.on(day)
+        return self._items_on[day]
+
+    def shops(self, day: int) -> dict[str, ShopRow]:
+        if day not in self._shops_on:
+            self._shops_on[day] = self._shops.rows_on(day)
+        return self._shops_on[day]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trials:
     """One shop, split once: real visits to learn from, and the two slices that every variant is measured on."""
@@ -49,6 +68,7 @@ class Trials:
     past: PurchaseLog
     """What statistics count."""
 
+    statistics: Statistics
     contract: Contract
     catalog: Catalog
     judged: pl.DataFrame
@@ -58,6 +78,14 @@ class Trials:
     cold: SampleSet
     overall: SampleSet
     seed: int
+
+    def unaugmented(self, ratio: float) -> SampleSet:
+        """What variants are compared with: the real samples, as many of them seen twice as a variant adds.
+
+        Else a variant would be praised for the steps of training that more samples bring.
+        """
+        again = np.random.default_rng(self.seed).permutation(len(self.train))[: int(ratio * len(self.train))]
+        return SampleSet.concat([self.train, self.train.select(np.sort(again))])
 
     def samples(
         self, extra: Labelled, *, candidates: CandidateConfig | None = None, negatives: int | None = None
@@ -75,7 +103,7 @@ class Trials:
         log = PurchaseLog.of(extra.rows, self.vocabulary)
         return _assemble(
             log,
-            self.past,
+            self.statistics,
             extra.labels,
             self.contract,
             self.catalog,
@@ -140,10 +168,11 @@ def prepare_trials(
     if labels.height > most_labels:
         labels = labels[np.sort(random.permutation(labels.height)[:most_labels])]
     past = PurchaseLog.of(training_rows, vocabulary)
+    statistics = Statistics(past)
     catalog = fit_catalog(past, items, CatalogConfig(seed=seed))
 
     def make(source: pl.DataFrame, wanted: pl.DataFrame, negatives: int | None) -> SampleSet:
-        return _assemble(PurchaseLog.of(source, vocabulary), past, wanted, contract, catalog, negatives, seed)
+        return _assemble(PurchaseLog.of(source, vocabulary), statistics, wanted, contract, catalog, negatives, seed)
 
     progress("samples of the visits to learn from")
     train = make(training_rows, labels, _NEGATIVES)
@@ -153,6 +182,7 @@ def prepare_trials(
         labels=labels,
         vocabulary=vocabulary,
         past=past,
+        statistics=statistics,
         contract=contract,
         catalog=catalog,
         judged=targets.sort("user"),
@@ -196,7 +226,7 @@ def train_and_judge(
 
 def _assemble(
     log: PurchaseLog,
-    past: PurchaseLog,
+    statistics: Statistics,
     labels: pl.DataFrame,
     contract: Contract,
     catalog: Catalog,
@@ -204,8 +234,7 @@ def _assemble(
     seed: int,
     candidates: CandidateConfig = _CANDIDATES,
 ) -> SampleSet:
-    statistics, shops = ItemStatistics(past), ShopStatistics(past)
-    sources = Sources(log=log, contract=contract, catalog=catalog, items=statistics.on, shops=shops.rows_on)
+    sources = Sources(log=log, contract=contract, catalog=catalog, items=statistics.items, shops=statistics.shops)
     code = {user: at for at, user in enumerate(log.users)}
     wanted = [(user, day) for user, day in labels.select("user", "day").iter_rows() if user in code]
     rows = user_rows(user_stats(log), [user for user, _ in wanted], [day for _, day in wanted])

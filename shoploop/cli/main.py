@@ -70,6 +70,42 @@ def serve(
     raise typer.Exit(serve_(_store(store), name, port=port, version=version))
 
 
+@app.command(rich_help_panel=RUN)
+def augment(
+    file: File,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the page is written; else into the store.", metavar="FILE.html")
+    ] = None,
+    json_: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - is stdout, and only JSON."),
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Find out whether virtual behaviour pays, and write a page with real and virtual shoppers side by side."""
+    from shoploop.cli.augment import augment_recommender
+
+    augment_recommender(file, store, out, json_)
+
+
+@app.command(rich_help_panel=RUN)
+def synthesize(
+    file: File,
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.", metavar="FILE.parquet")],
+    rows: Annotated[int, typer.Option(help="How many rows, at least.")] = 100_000,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="Only shoppers of this segment and sparsity; may be given again.")
+    ] = None,
+    json_: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the sheet as JSON; - is stdout, and only JSON.")
+    ] = None,
+) -> None:
+    """Write a private synthetic data set, with its fidelity and privacy sheet beside it."""
+    from shoploop.cli.augment import synthesize_events
+
+    synthesize_events(file, rows, out, condition, json_)
+
+
 @app.command(rich_help_panel=LOOK)
 def runs(name: Name, store: StoreOption = None) -> None:
     """List the runs of a recommender, newest first."""
@@ -245,6 +281,19 @@ def bench_operator(
     from shoploop.cli.bench import measure
 
     measure(lambda progress: operator.run(objects=objects, say=progress), json_)
+
+
+@bench_app.command("augmentation")
+def bench_augmentation(
+    dataset: Annotated[str, typer.Option(help="completejourney or breast_cancer.")] = "completejourney",
+    seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, ...")] = 3,
+    json_: JsonOption = None,
+) -> None:
+    """Is virtual behaviour like the real, does it leak, and does it pay: every bar's number, with controls."""
+    from shoploop.bench import augmentation
+    from shoploop.cli.bench import measure
+
+    measure(lambda progress: augmentation.run(dataset, tuple(range(seeds)), progress), json_)
 
 
 @bench_app.command("importance")

@@ -15,21 +15,34 @@ WIDTH = max(map(len, STEPS))
 def run_recommender(file: Path, store_override: str | None) -> None:
     """Runs the loop of one recommender.yaml and prints what became of it."""
     from shoploop import runs
+
+    console = Console(highlight=False)
+    run = carry_out(load_with_data(file), store_override, console)
+    runs.finish(run)
+    _summarize(console, run)
+
+
+def load_with_data(file: Path) -> Any:
+    """The recommender of a file, with its tables' relative paths made those beside the file."""
     from shoploop.api import load
     from shoploop.data import resolve_uris
 
-    console = Console(highlight=False)
     recommender = load(file)
     data = resolve_uris(recommender.spec.data, file.absolute().parent)
-    recommender = recommender.model_copy(update={"spec": recommender.spec.model_copy(update={"data": data})})
+    return recommender.model_copy(update={"spec": recommender.spec.model_copy(update={"data": data})})
+
+
+def carry_out(recommender: Any, store_override: str | None, console: Console, *, until: str | None = None) -> Any:
+    """Carries out what is due of a run, or of one step and what it needs, and says so on ``console``."""
+    from shoploop import runs
+
     store = runs.open_store(recommender, store_override)
     runs.check_space(store)
-    run = runs.plan(recommender, store)
+    run = runs.plan(recommender, store, until=until)
     console.print(f"[bold]{recommender.metadata.name}[/]  run {run.id}  [dim]store {store.uri}[/]")
     with _Watcher(console) as watch:
         runs.execute(run, watch)
-    runs.finish(run)
-    _summarize(console, run)
+    return run
 
 
 class _Watcher:

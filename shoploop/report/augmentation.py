@@ -79,17 +79,17 @@ def gains(variants: Json) -> Markup:
         found = [(name, *pick(tried), tried) for name, tried in ranked]
         dots = [
             charts.Dot(
-                label=words.plain(name),
-                value=gain,
-                low=low,
-                high=high,
+                label=title_of(name),
+                value=gain * 100,
+                low=None if low is None else low * 100,
+                high=None if high is None else high * 100,
                 kind="ours" if tried.get("admitted") else "simple",
                 text=_signed_percent(gain),
             )
             for name, gain, low, high, tried in found
             if gain is not None
         ]
-        panels.append(charts.Panel(title=title, rows=dots, axis="gain as a fraction, right is better", line=0.0))
+        panels.append(charts.Panel(title=title, rows=dots, axis="gain in %, right is better", line=0.0))
         said.append(f"{title}: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots))
     columns = [
         frame.Column(title="Variant"),
@@ -101,9 +101,7 @@ def gains(variants: Json) -> Markup:
     ]
     rows = []
     for name, tried in ranked:
-        cells: list[object] = [
-            frame.render("named.html", title=words.plain(name), meaning=str(tried.get("what") or ""))
-        ]
+        cells: list[object] = [frame.render("named.html", title=title_of(name), meaning=str(tried.get("what") or ""))]
         for gain, low, high in (_cold(tried), _overall(tried)):
             cells += [_signed_percent(gain), _range(low, high)]
         admitted = bool(tried.get("admitted"))
@@ -112,7 +110,7 @@ def gains(variants: Json) -> Markup:
     reasons = frame.table(
         "Why",
         [frame.Column(title="Variant"), frame.Column(title="Reason")],
-        [frame.Row(cells=[words.plain(name), str(tried.get("reason") or "")]) for name, tried in ranked],
+        [frame.Row(cells=[title_of(name), str(tried.get("reason") or "")]) for name, tried in ranked],
     )
     return frame.join(
         figure(
@@ -142,7 +140,7 @@ def fidelity(found: Json) -> Markup:
         distance, floor = marginal.get("distance"), marginal.get("floor")
         if not (words.is_number(distance) and words.is_number(floor)):
             continue
-        times = distance / floor if floor else float("inf")
+        times = f"{distance / floor:.1f}" if floor else words.NONE
         label = _STATISTICS.get(name, words.plain(name))
         rows.append(
             frame.Row(
@@ -150,13 +148,13 @@ def fidelity(found: Json) -> Markup:
                     label,
                     words.decimal(distance),
                     words.decimal(floor),
-                    f"{times:.1f}",
+                    times,
                     _tag(marginal.get("passed")),
                 ]
             )
         )
         if floor:
-            dots.append(charts.Dot(label=label, value=times, kind="ours", text=f"{times:.1f}"))
+            dots.append(charts.Dot(label=label, value=distance / floor, kind="ours", text=times))
     columns = [
         frame.Column(title="Statistic"),
         frame.Column(title="Distance", numeric=True, hint="0 is alike"),
@@ -283,6 +281,11 @@ def privacy(found: Json) -> Markup:
     if reasons:
         parts.insert(0, frame.note("Refused: " + "; ".join(map(str, reasons)) + ".", "bad"))
     return frame.join(*parts)
+
+
+def title_of(variant: str) -> str:
+    """A variant's name as people read it."""
+    return words.plain(variant).replace("Gan", "GAN")
 
 
 def _cold(tried: Json) -> tuple[float | None, float | None, float | None]:

@@ -1,0 +1,102 @@
+"""``shoploop augment`` and ``shoploop synthesize``: virtual behaviour on its own, for people who want to look at it."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+
+def augment_recommender(file: Path, store_override: str | None, out: Path | None, json_: str | None) -> None:
+    """Carries out the step and what it needs, writes the page, and prints the verdict."""
+    from shoploop.cli.run import carry_out, load_with_data
+
+    console = Console(highlight=False, stderr=json_ == "-")
+    recommender = load_with_data(file)
+    run = carry_out(recommender, store_override, console, until="augment_samples")
+    report, page = _page(run, out)
+    _write_json(report, json_)
+    console.print()
+    console.print(f"Verdict   {report['reason']}")
+    for name, tried in report.get("variants", {}).items():
+        low, high = tried["interval"]
+        mark = "[green]may enter[/]" if tried["admitted"] else "[yellow]refused[/]"
+        console.print(f"          {name:12} {tried['ndcg@10_gain']:+.1%} [{low:+.1%}, {high:+.1%}]  {mark}")
+    for gate in ("fidelity", "privacy"):
+        if gate in report:
+            said = (
+                "[green]✓ passed[/]" if report[gate]["passed"] else f"[yellow]✗ refused[/]: {_why(gate, report[gate])}"
+            )
+            console.print(f"{gate.capitalize():9} {said}")
+    console.print(f"Page      {page}", soft_wrap=True)
+
+
+def _page(run: Any, out: Path | None) -> tuple[dict[str, Any], Path]:
+    import polars as pl
+
+    from shoploop.augmentation.side_by_side import compare
+    from shoploop.augmentation.step import REPORT_FILE, SYNTHETIC_FILE
+    from shoploop.features.log import day_of
+    from shoploop.report import augmentation_page
+
+    made, data, samples = (Path(run.steps[name].out) for name in ("augment_samples", "load_data", "build_samples"))
+    report: dict[str, Any] = json.loads((made / REPORT_FILE).read_bytes())
+    virtual = pl.read_parquet(made / SYNTHETIC_FILE)
+    comparison = None
+    if virtual.height:
+        before = json.loads((samples / "samples.json").read_bytes())["evaluation_first"]
+        real = pl.read_parquet(data / "interactions.parquet").filter(day_of("time") < before)
+        comparison = compare(real, virtual, pl.read_parquet(data / "items.parquet"), seed=report["seed"])
+    page = out or run.folder / "augmentation.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    augmentation_page.write(page, run.recommender.metadata.name, report, comparison)
+    if out is None:
+        shutil.copyfile(made / REPORT_FILE, run.folder / "augmentation.json")
+    return report, page
+
+
+def _why(gate: str, found: dict[str, Any]) -> str:
+    if gate == "privacy":
+        return "; ".join(found["reasons"])
+    missed = [name for name, marginal in found["marginals"].items() if not marginal["passed"]]
+    said = [f"a classifier tells it from the real at AUC {found['two_sample_auc']:.3f}"]
+    return "; ".join(said + ([f"far from the real in {', '.join(missed)}"] if missed else []))
+
+
+def synthesize_events(file: Path, rows: int, out: Path, conditions: list[str] | None, json_: str | None) -> None:
+    """Writes the data set and says what its sheet says."""
+    from shoploop.augmentation.synthesize import synthesize
+    from shoploop.cli.run import load_with_data
+
+    console = Console(highlight=False, stderr=json_ == "-")
+    recommender = load_with_data(file)
+    sheet = synthesize(
+        recommender.spec,
+        rows,
+        out,
+        conditions=conditions or None,
+        progress=lambda what: console.print(what, style="dim"),
+    )
+    _write_json(sheet, json_)
+    fidelity, privacy = sheet["fidelity"], sheet["privacy"]
+    console.print()
+    console.print(f"Rows      {sheet['rows']:,} of {sheet['shoppers']:,} virtual shoppers, in {sheet['seconds']:.0f} s")
+    console.print(
+        f"Fidelity  a classifier tells them from real ones at AUC {fidelity['two_sample_auc']:.3f}"
+        + ("" if fidelity["passed"] else f" [yellow]({_why('fidelity', fidelity)})[/]")
+    )
+    low, high = privacy["membership_auc_interval"]
+    console.print(
+        f"Privacy   passed: membership AUC {privacy['membership_auc']:.3f} [{low:.3f}, {high:.3f}]", markup=False
+    )
+    console.print(f"Written   {out}, with {out.with_suffix('.users.parquet').name} and {out.with_suffix('.json').name}")
+
+
+def _write_json(numbers: dict[str, Any], target: str | None) -> None:
+    if target == "-":
+        json.dump(numbers, sys.stdout, indent=1)
+        print()
+    elif target is not None:
+        Path(target).write_text(json.dumps(numbers, indent=1) + "\n")
