@@ -9,7 +9,7 @@ from kfp import compiler
 
 from pipelines.recommender import recommender_pipeline
 from shoploop.api.v1alpha1 import AugmentationSpec, GateSpec, ServingSpec, TrainingSpec
-from shoploop.steps import STEPS
+from shoploop.steps import STEPS, needed_by
 
 
 def component(name):
@@ -25,6 +25,12 @@ def compiled(tmp_path_factory):
 
 def test_the_pipeline_has_every_step_and_no_other(compiled):
     assert {name.replace("-", "_") for name in compiled["root"]["dag"]["tasks"]} == set(STEPS)
+
+
+def test_a_pipeline_until_a_step_has_what_it_needs_and_no_more(tmp_path):
+    compiler.Compiler().compile(recommender_pipeline(until="augment_samples"), str(tmp_path / "part.yaml"))
+    part = next(yaml.safe_load_all((tmp_path / "part.yaml").read_text()))
+    assert {name.replace("-", "_") for name in part["root"]["dag"]["tasks"]} == set(needed_by("augment_samples"))
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -1,0 +1,78 @@
+"""A step that is killed with SIGKILL goes on from the generator's last checkpoint when it is run again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from two_tastes import TINY, write_folders
+
+from shoploop.api.v1alpha1 import AugmentationSpec
+from shoploop.augmentation import augment_samples
+from shoploop.augmentation.adversary import Adversary
+
+STEPS = 1000
+SLOW = replace(
+    TINY,
+    generator=replace(TINY.generator, adversary=replace(TINY.generator.adversary, steps=STEPS)),
+    variants=("crop",),
+    rows=1000,
+)
+HERE = Path(__file__).parent
+
+
+def work(root: Path) -> dict:
+    asked = AugmentationSpec(mode="Always")
+    return augment_samples(
+        root / "data",
+        root / "samples",
+        root / "features",
+        root / "out",
+        asked,
+        seed=0,
+        cache=root / "cache",
+        effort=SLOW,
+    )
+
+
+def test_a_killed_step_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
+    write_folders(tmp_path, 60)
+    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import torch; torch.set_num_threads(1); " + (
+        f"from pathlib import Path; import test_killed_step; test_killed_step.work(Path({str(tmp_path)!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], start_new_session=True)
+    try:
+        until = time.monotonic() + 120
+        while not list((tmp_path / "cache").glob("generators/*.safetensors")):
+            assert process.poll() is None, "the step ended before it could be killed"
+            assert time.monotonic() < until, "no checkpoint was written"
+            time.sleep(0.01)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (tmp_path / "out" / "augmentation.json").exists()
+
+    steps = []
+    learned = Adversary._generator_step
+    monkeypatch.setattr(
+        Adversary, "_generator_step", lambda self, *given: steps.append(self.step) or learned(self, *given)
+    )
+    report = work(tmp_path)
+    assert steps[0] >= 500
+    assert steps[-1] == STEPS - 1
+    assert report["generator"]["steps"] == STEPS
+    assert report["variant"] == "crop"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

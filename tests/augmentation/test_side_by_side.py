@@ -1,0 +1,73 @@
+"""What the page shows of real and virtual shoppers, on tables whose numbers can be counted by eye; and the page itself."""
+
+import json
+import re
+
+import polars as pl
+import pytest
+from markupsafe import Markup
+from two_tastes import FIRST, TINY, interactions, items, write_folders
+
+from shoploop.api.v1alpha1 import AugmentationSpec
+from shoploop.augmentation import augment_samples
+from shoploop.augmentation.side_by_side import compare
+from shoploop.report import augmentation_page, drawing
+
+
+def table(*rows):
+    """Rows of (user, day, item)."""
+    frame = pl.DataFrame(rows, schema={"user": pl.String, "day": pl.Int32, "item": pl.String}, orient="row")
+    return frame.select("user", "item", time=(pl.col("day") + FIRST).cast(pl.Date).cast(pl.Datetime("us", "UTC")))
+
+
+def test_baskets_pauses_and_repeats_are_counted():
+    real = table(("a", 0, "i00"), ("a", 0, "i01"), ("a", 3, "i00"), ("b", 0, "i05"), ("b", 1, "i06"))
+    found = compare(real, real, items(), seed=0)
+    assert dict(found["curves"]["basket_size"]["real"])[1.0] == pytest.approx(3 / 4)
+    assert dict(found["curves"]["basket_size"]["real"])[2.0] == pytest.approx(1 / 4)
+    assert dict(found["curves"]["gap"]["virtual"])[3.0] == pytest.approx(1 / 2)
+    assert found["numbers"]["products in a basket"]["real"] == pytest.approx(5 / 4)
+    assert found["numbers"]["share bought before"]["real"] == pytest.approx(1 / 2)
+    assert found["counted"]["real"] == {"shoppers": 2, "rows": 5}
+
+
+def test_of_a_long_history_the_last_eight_visits_count():
+    real = table(*[("a", day, "i00") for day in range(20)], ("b", 0, "i01"), ("b", 2, "i01"))
+    assert compare(real, real, items(), seed=0)["counted"]["real"]["rows"] == 8 + 2
+
+
+def test_shoppers_are_shown_by_the_titles_of_what_they_bought_and_unnamed():
+    real = table(("ann", 0, "i00"), ("ann", 3, "i01"))
+    found = compare(real, real, items(), seed=0)
+    assert found["shoppers"]["real"] == [[{"day": 0, "titles": ["Item 0"]}, {"day": 3, "titles": ["Item 1"]}]]
+    assert "ann" not in json.dumps(found)
+
+
+def test_items_without_titles_or_categories_are_shown_by_their_ids():
+    real = table(("a", 0, "i00"), ("a", 3, "i01"))
+    found = compare(real, real, items().select("item"), seed=0)
+    assert found["shoppers"]["virtual"][0][0]["titles"] == ["i00"]
+    assert found["categories"] == []
+
+
+def test_the_page_is_self_contained_and_shows_both_sides(tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "svg", lambda spec, label: Markup("<svg></svg>"))
+    write_folders(tmp_path, 60)
+    report = augment_samples(
+        tmp_path / "data", tmp_path / "samples", tmp_path / "features", tmp_path / "out",
+        AugmentationSpec(mode="Always"), seed=0, effort=TINY,
+    )  # fmt: skip
+    comparison = compare(interactions(60), pl.read_parquet(tmp_path / "out" / "synthetic.parquet"), items(), seed=0)
+    augmentation_page.write(tmp_path / "page.html", "<b>shop</b>", report, comparison)
+    page = (tmp_path / "page.html").read_text()
+    assert "A virtual shopper" in page
+    assert "Item 1" in page
+    assert "Fidelity and privacy" in page
+    assert "<b>shop</b>" not in page
+    assert not re.findall(r"(?:src|href)=\"(?:http|//)", page)
+    assert "<script" not in page
+
+
+def test_a_refusal_makes_a_page_too(tmp_path):
+    augmentation_page.write(tmp_path / "page.html", "shop", {"variant": None, "reason": "only 9 users"}, None)
+    assert "only 9 users" in (tmp_path / "page.html").read_text()
