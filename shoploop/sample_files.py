@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shoploop.errors import ArtifactCorrupt
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary
@@ -95,17 +94,15 @@ def _lists(offsets: npt.NDArray[np.integer], values: npt.NDArray[Any]) -> pa.Lis
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values))
 
 
-def read_samples(folder: Path, contract: Contract, split: Split, weights: Path | None = None) -> SampleSet:
+def read_samples(folder: Path, contract: Contract, split: Split, weights: pa.Table | None = None) -> SampleSet:
     """The samples of one split.
 
     Args:
         folder: Folder of ``build_samples``.
         contract: Names the feature columns wanted, in their order.
         split: Which requests.
-        weights: Parquet with ``request``, ``item`` (id) and ``weight``; rows without one count 1.
-
-    Raises:
-        ArtifactCorrupt: a weight is negative or not finite.
+        weights: ``request``, ``item`` (id) and ``weight`` of an artifact that belongs to this folder; rows without a
+            weight count 1.
     """
     parts = list(iterate_samples(folder, contract, split))
     if not parts:
@@ -113,8 +110,7 @@ def read_samples(folder: Path, contract: Contract, split: Split, weights: Path |
     samples = SampleSet.concat([part for part, _ in parts])
     if weights is None:
         return samples
-    table = pa.concat_tables([keys for _, keys in parts])
-    return _weighted(samples, table, weights)
+    return _weighted(samples, pa.concat_tables([keys for _, keys in parts]), weights)
 
 
 def iterate_samples(folder: Path, contract: Contract, split: Split) -> Iterator[tuple[SampleSet, pa.Table]]:
@@ -164,17 +160,15 @@ def _flat(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], Int32]:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.asarray(array.flatten(), np.int32)
 
 
-def _weighted(samples: SampleSet, keys: pa.Table, weights: Path) -> SampleSet:
+def _weighted(samples: SampleSet, keys: pa.Table, weights: pa.Table) -> SampleSet:
     wanted = pl.DataFrame(keys)
-    given = pl.read_parquet(weights, columns=["request", "item", "weight"]).cast(
+    given = pl.DataFrame(weights.select(["request", "item", "weight"])).cast(
         {"request": wanted.schema["request"], "item": pl.String, "weight": pl.Float32}
     )
     joined = wanted.with_columns(pl.col("item").cast(pl.String)).join(
         given, on=["request", "item"], how="left", maintain_order="left"
     )
     weights_R: Float32 = joined["weight"].fill_null(1.0).to_numpy().astype(np.float32)
-    if not np.isfinite(weights_R).all() or (weights_R < 0).any():
-        raise ArtifactCorrupt(f"{weights}: a sample weight is negative or not finite. Compute the weights again.")
     return replace(samples, weights_R=weights_R)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from shoploop.features.contract import Contract
 from shoploop.importance.shop_proxy import ProxyView
@@ -22,15 +23,21 @@ COLUMNS: tuple[Columns, ...] = ("pairs", "proxy")
 
 
 def shop_columns(
-    samples: SampleSet, view: ProxyView, contract: Contract, columns: Sequence[Columns] = COLUMNS
+    samples: SampleSet,
+    view: ProxyView,
+    contract: Contract,
+    columns: Sequence[Columns] = COLUMNS,
+    *,
+    only: Sequence[str] | None = None,
 ) -> tuple[Float32, tuple[str, ...]]:
-    """What estimators see of each row, (R, K), and the columns' names. Columns that do not vary are left out.
+    """What estimators see of each row, (R, K), and the columns' names.
 
     Args:
         samples: Whose rows; their features in the order of the contract.
         view: The proxy's look at the same samples.
         contract: Names the pair features.
         columns: Which kinds of columns, in this order.
+        only: Names of columns to keep; None keeps those that vary.
     """
     parts: list[Float32] = []
     names: list[str] = []
@@ -44,16 +51,24 @@ def shop_columns(
         else:
             parts.append(view.hidden_RH)
             names += [f"proxy_hidden_{h}" for h in range(view.hidden_RH.shape[1])]
-    varies = np.concatenate([(part != part[:1]).any(axis=0) for part in parts])
-    if not varies.any():
-        varies[:] = True  # the table says by name that all samples are equal
-    out = np.empty((len(samples.items_R), int(varies.sum())), np.float32)
+    if only is None:
+        kept = np.concatenate([_varying(part) for part in parts])
+        if not kept.any():
+            kept[:] = True  # the table says by name that all samples are equal
+    else:
+        kept = np.isin(names, list(only))
+    out = np.empty((len(samples.items_R), int(kept.sum())), np.float32)
     at = start = 0
     for part in parts:
-        kept = np.flatnonzero(varies[start : start + part.shape[1]])
-        out[:, at : at + len(kept)] = part[:, kept]
-        at, start = at + len(kept), start + part.shape[1]
-    return out, tuple(name for name, kept in zip(names, varies, strict=True) if kept)
+        for k in np.flatnonzero(kept[start : start + part.shape[1]]):
+            out[:, at] = part[:, k]
+            at += 1
+        start += part.shape[1]
+    return out, tuple(name for name, wanted in zip(names, kept, strict=True) if wanted)
+
+
+def _varying(part_RK: Float32) -> npt.NDArray[np.bool_]:
+    return np.array([len(column) > 0 and (column != column[0]).any() for column in part_RK.T], bool)
 
 
 def shop_table(

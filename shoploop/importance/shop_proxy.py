@@ -46,18 +46,23 @@ def train_shop_proxy(samples: SampleSet, catalog: Catalog, contract: Contract, *
 
 
 def look(
-    model: FusedModel, samples: SampleSet, *, progress: Callable[[int, int], None] = lambda done, total: None
+    model: FusedModel,
+    samples: SampleSet,
+    *,
+    hidden: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ProxyView:
     """All rows of the samples in the model's eyes, some requests at a time.
 
     Args:
         model: The proxy; its features must be those of the samples.
         samples: What is looked at.
+        hidden: Whether the embeddings are kept, which take most of the memory; else they have no column.
         progress: Told requests done and in all.
     """
     model.prepare()
     rows = len(samples.items_R)
-    hidden_RH = np.empty((rows, model.config.behaviour.hidden[-1]), np.float32)
+    hidden_RH = np.empty((rows, model.config.behaviour.hidden[-1] if hidden else 0), np.float32)
     dnn_R, transformer_R, chance_R = (np.empty(rows, np.float32) for _ in range(3))
     # requests of like length share a batch, or padding would double the work
     order = np.argsort(np.diff(samples.offsets_Q1), kind="stable")
@@ -66,12 +71,13 @@ def look(
             chosen = [int(q) for q in order[start : start + BATCH_REQUESTS]]
             batch = collate([model_input(samples, q) for q in chosen])
             scores = model(batch)
-            hidden_BNH = model.behaviour.embed(batch.features_BNK).numpy()
+            embedded_BNH = model.behaviour.embed(batch.features_BNK).numpy() if hidden else None
             chance_BN = scores.fused_BN.masked_fill(~batch.mask_BN, -torch.inf).log_softmax(dim=1).numpy()
             for b, q in enumerate(chosen):
                 own = samples.rows(q)
                 count = own.stop - own.start
-                hidden_RH[own] = hidden_BNH[b, :count]
+                if embedded_BNH is not None:
+                    hidden_RH[own] = embedded_BNH[b, :count]
                 dnn_R[own] = scores.dnn_BN[b, :count].numpy()
                 transformer_R[own] = scores.transformer_BN[b, :count].numpy()
                 chance_R[own] = chance_BN[b, :count]

@@ -29,14 +29,15 @@ def train_fused(
         training: Epochs, learning rate and seed.
         parent: Id of the version that serves now, for the lineage.
         augmentation: Folder of ``augment_samples``, whose verdict becomes part of the lineage.
-        weights: Parquet with ``request``, ``item`` and ``weight``: what each sample counts in the loss.
+        weights: Weights artifact of ``samples``: what each training sample counts in the loss.
 
     Returns:
         ``training.json``: per epoch losses, α and seconds; parameters, samples and the version's id.
 
     Raises:
         TooFewEvents: no training request has a candidate that was bought.
-        ArtifactCorrupt: a weight is negative or not finite.
+        WeightsForeign: the weights belong to other samples.
+        ArtifactForeign, ArtifactCorrupt: they are no weights artifact, or a weight is negative or not finite.
     """
     from shoploop.training.step import train
 

@@ -60,22 +60,24 @@ def listwise_loss(scores_BN: Tensor, labels_BN: Tensor, mask_BN: Tensor, weights
         scores_BN: Logits.
         labels_BN: 1 where bought.
         mask_BN: False pads.
-        weights_BN: What each sample counts, 1 by default; a request's positives are weighted against each other and a
-            negative by its share in the softmax's sum.
+        weights_BN: What each sample counts, 1 by default: a positive in its request's loss and in what the request
+            counts, a negative by its share in the softmax's sum. A sample of weight 0 is as if it were not there.
 
     Returns:
         The mean over requests with a positive. Listwise softmax as in Cao et al. 2007 (ListNet), top one.
     """
+    mask_BN = mask_BN & (weights_BN > 0)
     # a weight w on a candidate is the same as having it w times in the list
-    logits_BN = scores_BN + torch.log(weights_BN.clamp_min(1e-6))
-    logits_BN = logits_BN.masked_fill(~mask_BN, -torch.inf)
+    logits_BN = scores_BN + torch.log(weights_BN.masked_fill(~mask_BN, 1.0))
+    some_B = (labels_BN * mask_BN).sum(dim=1) > 0
+    # a list of nothing has no softmax: its sum would make the gradient of all others NaN
+    logits_BN = logits_BN.masked_fill(~mask_BN & some_B[:, None], -torch.inf)
     log_chance_BN = scores_BN - torch.logsumexp(logits_BN, dim=1, keepdim=True)
     wanted_BN = labels_BN * weights_BN * mask_BN
     totals_B = wanted_BN.sum(dim=1)
-    some_B = totals_B > 0
     loss_B = -(wanted_BN * log_chance_BN.masked_fill(~mask_BN, 0.0)).sum(dim=1) / totals_B.clamp_min(1e-6)
     # long baskets say more about their user, though less than in proportion
-    count_B = torch.sqrt((labels_BN * mask_BN).sum(dim=1)) * some_B
+    count_B = torch.sqrt(totals_B) * some_B
     return (loss_B * count_B).sum() / count_B.sum().clamp_min(1e-6)
 
 

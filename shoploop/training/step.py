@@ -13,6 +13,7 @@ from shoploop.artifacts import write_version
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
+from shoploop.importance.artifact import read_weights
 from shoploop.models.trained import TrainedModel
 from shoploop.ranking.candidates import CandidateConfig
 from shoploop.sample_files import read_catalog, read_samples
@@ -34,8 +35,9 @@ def train(
     started = time.perf_counter()
     contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
     catalog, items = read_catalog(samples)
-    learn = read_samples(samples, contract, "train", weights)
-    validation = read_samples(samples, contract, "validation", weights)
+    given = None if weights is None else read_weights(weights, samples)
+    learn = read_samples(samples, contract, "train", given.table if given else None)
+    validation = read_samples(samples, contract, "validation")
     if not learn.labels_R.any():
         raise TooFewEvents(
             f"None of the {len(learn)} training requests has a candidate that was bought: shoppers of this data "

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -8,10 +9,12 @@ from drawn_shop import FIRST, NAMES, TRAINING, arrays, interactions, samples_of,
 
 from shoploop.artifacts import load_version
 from shoploop.data.splits import TimeSplit
-from shoploop.errors import ArtifactCorrupt, TooFewEvents
+from shoploop.errors import ArtifactCorrupt, ArtifactForeign, TooFewEvents
 from shoploop.evaluation.incumbent import on_vocabulary
 from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
+from shoploop.importance.artifact import read_weights, samples_digest, write_weights
+from shoploop.importance.errors import WeightsForeign
 from shoploop.models.trained import TrainedModel
 from shoploop.sample_files import read_catalog, read_samples
 from shoploop.sample_set import Request
@@ -106,26 +109,46 @@ def test_the_same_samples_and_seed_train_the_same_version(folders, tmp_path):
     assert json.loads((tmp_path / "one" / "training.json").read_text())["epochs"][0]["epoch"] == 1
 
 
+def write_weights_of(folder, path, rows, weight):
+    table = rows.select("request", "item", "label", importance=weight.cast(pl.Float32), weight=weight.cast(pl.Float32))
+    write_weights(path, table.to_arrow(), method="by hand", samples=samples_digest(folder))
+
+
 def test_sample_weights_reach_the_loss_by_request_and_item(folders, tmp_path):
-    rows = pl.read_parquet(folders / "samples" / "candidates.parquet", columns=["request", "item", "label"])
-    weights = tmp_path / "weights.parquet"
-    rows.select(
-        "request", "item", weight=pl.when("label").then(1.0).otherwise(9.0).cast(pl.Float32)
-    ).reverse().write_parquet(weights)
-    read = read_samples(folders / "samples", Contract(), "train", weights)
+    samples, weights = folders / "samples", tmp_path / "weights.parquet"
+    rows = pl.read_parquet(samples / "candidates.parquet", columns=["request", "item", "label"])
+    write_weights_of(samples, weights, rows.reverse(), pl.when("label").then(1.0).otherwise(9.0))
+    read = read_samples(samples, Contract(), "train", read_weights(weights, samples).table)
     assert set(read.weights_R[read.labels_R]) == {1.0} and set(read.weights_R[~read.labels_R]) == {9.0}
     plain, weighted = train(folders, tmp_path / "plain"), train(folders, tmp_path / "weighted", weights=weights)
     assert weighted["weighted"] and weighted["version"] != plain["version"]
 
-    rows.head(1).select("request", "item", weight=pl.lit(0.5, pl.Float32)).write_parquet(weights)
-    assert read_samples(folders / "samples", Contract(), "train", weights).weights_R[:2].tolist() == [0.5, 1.0]
+    write_weights_of(samples, weights, rows.head(1), pl.lit(0.5))
+    few = read_weights(weights, samples).table
+    assert read_samples(samples, Contract(), "train", few).weights_R[:2].tolist() == [0.5, 1.0]
 
 
 def test_weights_below_zero_are_refused(folders, tmp_path):
-    rows = pl.read_parquet(folders / "samples" / "candidates.parquet", columns=["request", "item"]).head(1)
-    rows.with_columns(weight=pl.lit(-1.0, pl.Float32)).write_parquet(tmp_path / "weights.parquet")
+    samples, weights = folders / "samples", tmp_path / "weights.parquet"
+    rows = pl.read_parquet(samples / "candidates.parquet", columns=["request", "item", "label"]).head(1)
+    write_weights_of(samples, weights, rows, pl.lit(-1.0))
     with pytest.raises(ArtifactCorrupt, match="negative or not finite"):
-        read_samples(folders / "samples", Contract(), "train", tmp_path / "weights.parquet")
+        read_weights(weights, samples)
+
+
+def test_weights_of_other_samples_are_refused(folders, tmp_path):
+    samples, weights = folders / "samples", tmp_path / "weights.parquet"
+    rows = pl.read_parquet(samples / "candidates.parquet", columns=["request", "item", "label"])
+    write_weights_of(samples, weights, rows, pl.lit(1.0))
+    others = tmp_path / "others"
+    shutil.copytree(samples, others)
+    more = pl.read_parquet(samples / "requests.parquet").with_columns(pl.col("day") + 1)
+    more.write_parquet(others / "requests.parquet")
+    with pytest.raises(WeightsForeign, match="Estimate the importance again"):
+        train_fused(others, folders / "features", folders / "data", tmp_path / "model", TRAINING, weights)
+    rows.write_parquet(weights)
+    with pytest.raises(ArtifactForeign, match="no weights artifact"):
+        train(folders, tmp_path / "model", weights=weights)
 
 
 def test_a_version_scores_alike_under_another_vocabulary(folders, tmp_path):

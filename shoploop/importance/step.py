@@ -1,0 +1,245 @@
+"""The step of a run: weighs the training samples, checks that the weights mean something, and keeps them or not.
+
+Legend: R rows (a request and a candidate), Q requests.
+"""
+
+import json
+import resource
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from shoploop import progress
+from shoploop.api.v1alpha1 import ImportanceSpec, TrainingSpec
+from shoploop.errors import ShoploopError
+from shoploop.features.contract import Contract
+from shoploop.importance.artifact import SCHEMA, WEIGHTS, samples_digest, write_weights
+from shoploop.importance.description import Names, describe, inside
+from shoploop.importance.flips import Shop, check_flips
+from shoploop.importance.interface import make_estimator
+from shoploop.importance.quality import describe_quality
+from shoploop.importance.shop_proxy import ProxyView, look, train_shop_proxy
+from shoploop.importance.stages import Stages
+from shoploop.importance.trial import Verdict, judge, try_weights
+from shoploop.importance.weighing import METHODS, WeighingConfig, weigh
+from shoploop.importance.weights import to_weights
+from shoploop.sample_files import REQUESTS, iterate_samples, read_catalog
+from shoploop.sample_set import SampleSet
+
+REPORT = "importance.json"
+DESCRIBED_ROWS = 200_000
+"""Rows whose missing values, outliers and duplicates are counted, at most."""
+
+PARTS = 5
+"""That progress is told of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckConfig:
+    """How much the self-check looks at; in full it is ``shoploop bench importance``."""
+
+    judged_share: float = 0.25
+    """Of the days with training requests, the last ones, on which is judged."""
+
+    flipped: int = 300
+    """Requests whose labels are flipped for a while, and as many to judge removal on."""
+
+    learned: int = 1200
+    judged: int = 1500
+    fewest: int = 40
+    """Requests on either side below which nothing can be shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Inputs:
+    samples: SampleSet
+    keys: pa.Table
+    shop: Shop
+    names: Names
+    digest: str
+
+
+def estimate_importance(
+    data: Path,
+    features: Path,
+    samples: Path,
+    out: Path,
+    importance: ImportanceSpec,
+    training: TrainingSpec,
+    *,
+    scratch: Path | None = None,
+    check: CheckConfig | None = None,
+) -> dict[str, Any]:
+    """Weighs the rows of the split ``train``; those of validation and evaluation have no weight.
+
+    What goes wrong with an estimator is a refusal with its reason: the run goes on with all samples alike.
+
+    Args:
+        data: Folder of ``load_data``; titles are read.
+        features: Folder of ``materialize_features``; the contract is read.
+        samples: The samples that training reads.
+        out: Folder to write: ``importance.parquet`` (see ``artifact.SCHEMA``) and ``importance.json``.
+        importance: Which estimator; None weighs nothing.
+        training: Seed.
+        scratch: Where a killed step left what was done; else below ``out``.
+        check: How much the self-check looks at.
+
+    Returns:
+        ``importance.json``: ``used`` and ``reason``, the weights' distribution, ends, slices and days, one sample from
+        inside, ``quality``, ``self_check``, ``samples_per_second``, ``seconds`` and ``reused`` stages.
+    """
+    started = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    config = WeighingConfig(method=METHODS.get(importance.estimator, "uniform"))
+    report: dict[str, Any] = {"estimator": importance.estimator, "seed": training.seed}
+    digest = samples_digest(samples)
+    if importance.estimator == "None":
+        report |= Verdict(used=False, reason="Nothing was weighed: spec.importance.estimator is None.").to_json()
+        write_weights(out / WEIGHTS, SCHEMA.empty_table(), method="none", samples=digest)
+    else:
+        key = {"samples": digest, "method": config.method, "seed": training.seed, "check": repr(check)}
+        stages = Stages(scratch or out / ".partial", key)
+        try:
+            report |= _estimate(_read(data, features, samples, digest), config, training.seed, out, stages, check)
+        except ShoploopError as error:
+            report |= Verdict(used=False, reason=f"The samples could not be weighed: {error}").to_json()
+            write_weights(out / WEIGHTS, SCHEMA.empty_table(), method=config.method, samples=digest)
+        report["reused"] = stages.reused
+        stages.clear()
+    report |= {
+        "seconds": round(time.perf_counter() - started, 2),
+        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    (out / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _read(data: Path, features: Path, samples: Path, digest: str) -> _Inputs:
+    contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
+    parts = list(iterate_samples(samples, contract, "train"))
+    catalog, items = read_catalog(samples)
+    known = dict(pl.read_parquet(data / "items.parquet", columns=["item", "title"]).iter_rows())
+    codes = items["item"].to_pylist()
+    requests = pl.read_parquet(samples / REQUESTS, columns=["user", "split"]).filter(pl.col("split") == "train")
+    return _Inputs(
+        samples=SampleSet.concat([part for part, _ in parts]),
+        keys=pa.concat_tables([keys for _, keys in parts]),
+        shop=Shop(catalog=catalog, contract=contract, columns=tuple(WeighingConfig().columns)),
+        names=Names(users=requests["user"].to_list(), items=codes, titles=[known.get(i) or i for i in codes]),
+        digest=digest,
+    )
+
+
+def _estimate(
+    inputs: _Inputs, config: WeighingConfig, seed: int, out: Path, stages: Stages, check: CheckConfig | None
+) -> dict[str, Any]:
+    samples, shop = inputs.samples, inputs.shop
+    began = time.perf_counter()
+
+    def proxy() -> tuple[dict[str, Any], dict[str, Any]]:
+        model = train_shop_proxy(samples, shop.catalog, shop.contract, seed=seed)
+        view = look(model, samples, hidden="hidden" in config.columns)
+        return vars(view), {"seconds": time.perf_counter() - began}
+
+    view_arrays, proxied = stages("proxy", proxy)
+    progress.report(1, PARTS, "parts")
+    view = ProxyView(**view_arrays)
+    weighing = time.perf_counter()
+
+    def estimator() -> tuple[dict[str, Any], dict[str, Any]]:
+        weighed = weigh(samples, view, shop.contract, config, seed=seed)
+        said = {"diagnostics": weighed.diagnostics, "inside": inside(samples, weighed, inputs.names)}
+        return {"importance": weighed.importance_R}, said | {"seconds": time.perf_counter() - weighing}
+
+    arrays, said = stages("estimator", estimator)
+    progress.report(2, PARTS, "parts")
+    importance_R = arrays["importance"]
+    weights_R = to_weights(importance_R, samples.labels_R.astype(np.int64), config.weights)
+    table = pa.table(
+        {
+            "request": inputs.keys["request"].cast(pa.int32()),
+            "item": inputs.keys["item"].cast(pa.string()),
+            "label": samples.labels_R,
+            "importance": importance_R.astype(np.float32),
+            "weight": weights_R,
+        }
+    )
+    write_weights(out / WEIGHTS, table, method=config.method, samples=inputs.digest)
+    weighed_seconds = proxied["seconds"] + said["seconds"]
+    report: dict[str, Any] = {
+        "method": config.method,
+        "paper": make_estimator(config.method).paper,
+        "proxy": "one epoch on the same samples",
+        "weighed": {
+            "split": "train",
+            "requests": len(samples),
+            "rows": len(weights_R),
+            "bought": int(samples.labels_R.sum()),
+            "digest": inputs.digest,
+        },
+        "bounds": {
+            "lowest": config.weights.lowest,
+            "highest": config.weights.highest,
+            "sharpness": config.weights.sharpness,
+        },
+        "samples_per_second": round(len(weights_R) / max(weighed_seconds, 1e-9)),
+        "stage_seconds": {"proxy": round(proxied["seconds"], 2), "estimator": round(said["seconds"], 2)},
+        "inside": said["inside"],
+        "diagnostics": said["diagnostics"],
+        "quality": _quality(inputs, seed),
+    }
+    report |= describe(samples, weights_R, inputs.names, shop, config.weights)
+    progress.report(3, PARTS, "parts")
+    checking = time.perf_counter()
+    verdict, report["self_check"] = _check(inputs, config, seed, stages, check or CheckConfig())
+    report["stage_seconds"]["self_check"] = round(time.perf_counter() - checking, 2)
+    progress.report(PARTS, PARTS, "parts")
+    return report | verdict.to_json()
+
+
+def _check(
+    inputs: _Inputs, config: WeighingConfig, seed: int, stages: Stages, check: CheckConfig
+) -> tuple[Verdict, dict[str, Any]]:
+    learned, judged = _divided(inputs.samples, check, seed)
+    sizes = {"learned": len(learned), "judged": len(judged), "flipped": min(check.flipped, len(learned))}
+    if min(len(learned), len(judged)) < check.fewest:
+        few = (
+            f"Whether the weights lose cannot be shown: of the {len(inputs.samples)} training visits, {len(learned)} are "
+            f"there to learn from and {len(judged)} later ones to judge on; {check.fewest} of each are needed."
+        )
+        return Verdict(used=False, reason=few), {"sample": sizes}
+    shop = replace(inputs.shop, columns=tuple(config.columns))
+    few_learned, few_judged = (s.select(np.arange(min(check.flipped, len(s)))) for s in (learned, judged))
+    _, flips = stages("flips", lambda: ({}, check_flips(few_learned, few_judged, shop, config.method, seed=seed)))
+    progress.report(4, PARTS, "parts")
+    _, trial = stages("trial", lambda: ({}, try_weights(learned, judged, shop, config, seed=seed)))
+    return judge(trial), {"sample": sizes} | flips | {"training": trial}
+
+
+def _divided(samples: SampleSet, check: CheckConfig, seed: int) -> tuple[SampleSet, SampleSet]:
+    """Earlier and later requests of the split ``train`` with something bought, in random order."""
+    rng = np.random.default_rng(seed)
+    bought_Q = np.add.reduceat(np.append(samples.labels_R, False).astype(np.int64), samples.offsets_Q1[:-1]) > 0
+    bought_Q &= np.diff(samples.offsets_Q1) > 0
+    days = np.unique(samples.days_Q[bought_Q])
+    cut = days[-max(1, round(len(days) * check.judged_share))] if len(days) else 0
+    earlier, later = (
+        rng.permutation(np.flatnonzero(bought_Q & chosen_Q))
+        for chosen_Q in (samples.days_Q < cut, samples.days_Q >= cut)
+    )
+    return samples.select(earlier[: check.learned]), samples.select(later[: check.judged])
+
+
+def _quality(inputs: _Inputs, seed: int) -> dict[str, Any]:
+    samples = inputs.samples
+    rows = np.arange(len(samples.items_R))
+    if len(rows) > DESCRIBED_ROWS:
+        rows = np.sort(np.random.default_rng(seed).choice(len(rows), DESCRIBED_ROWS, replace=False))
+    return describe_quality(
+        samples.features_RK[rows], samples.labels_R[rows], names=list(inputs.shop.contract.pair_features)
+    )
