@@ -8,6 +8,7 @@ def train_fused(
     data: dsl.Input[dsl.Dataset],
     features: dsl.Input[dsl.Artifact],
     augmentation: dsl.Input[dsl.Dataset],
+    importance: dsl.Input[dsl.Dataset],
     model: dsl.Output[dsl.Model],
     surfaces: list = ["Items"],
     seed: int = 0,
@@ -23,6 +24,7 @@ def train_fused(
         data: The canonical tables.
         features: What materialize_features wrote.
         augmentation: What augment_samples wrote: the samples to learn from.
+        importance: What estimate_importance wrote: weights of these samples, and whether they are used.
         model: A version folder: weights, items, contract and manifest.
         surfaces: What is recommended.
         seed: Of every random draw.
@@ -49,6 +51,11 @@ def train_fused(
             },
             "parent": parent or None,
         },
-        inputs={"data": Path(data.path), "features": Path(features.path), "augmentation": Path(augmentation.path)},
+        inputs={
+            "data": Path(data.path),
+            "features": Path(features.path),
+            "augmentation": Path(augmentation.path),
+            "importance": Path(importance.path),
+        },
         out=Path(model.path),
     )

@@ -16,6 +16,7 @@ from kfp import compiler, dsl, local
 from components.augment_samples import augment_samples
 from components.build_bento import build_bento
 from components.build_samples import build_samples
+from components.estimate_importance import estimate_importance
 from components.evaluate_model import evaluate_model
 from components.gate import gate
 from components.load_data import load_data
@@ -28,7 +29,7 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None, until: str
     """The pipeline; with ``cache_keys`` (step to key) each step is reused by our own digest instead of KFP's.
 
     Args:
-        until: The step that it ends with: ``augment_samples``, or None for all of them.
+        until: The step that it ends with: ``augment_samples``, ``estimate_importance``, or None for all of them.
     """
 
     def cached(name: str, task: dsl.PipelineTask) -> dsl.PipelineTask:
@@ -47,6 +48,7 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None, until: str
         training_days: int = 42,
         augmentation_mode: str = "Auto",
         augmentation_ratio: float = 0.5,
+        importance_estimator: str = "GanAttention",
         epochs: int = 4,
         learning_rate: float = 1e-3,
         parent: str = "",
@@ -85,12 +87,25 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None, until: str
         )
         if until == "augment_samples":
             return
+        weighed = cached(
+            "estimate_importance",
+            estimate_importance(
+                data=data,
+                features=features,
+                augmentation=augmented.outputs["augmentation"],
+                estimator=importance_estimator,
+                seed=seed,
+            ),
+        )
+        if until == "estimate_importance":
+            return
         trained = cached(
             "train_fused",
             train_fused(
                 data=data,
                 features=features,
                 augmentation=augmented.outputs["augmentation"],
+                importance=weighed.outputs["importance"],
                 epochs=epochs,
                 learning_rate=learning_rate,
                 parent=parent,

@@ -389,6 +389,7 @@ def _arguments(run: Run) -> dict[str, Any]:
         "training_days": spec.training.training_days,
         "augmentation_mode": spec.augmentation.mode,
         "augmentation_ratio": spec.augmentation.ratio,
+        "importance_estimator": spec.importance.estimator,
         "epochs": spec.training.epochs,
         "learning_rate": spec.training.learning_rate,
         "parent": run.incumbent or "",
@@ -466,10 +467,9 @@ def finish(run: Run) -> None:
 
 def _collect(run: Run) -> None:
     """Brings into the run's folder what its steps have written; of a failed step what it left, such as failing rows."""
-    for step in STEPS.values():
-        out = run.steps[step.name].out
-        if out is not None:
-            link_tree(Path(out), run.folder / step.output)
+    for name, step in run.steps.items():
+        if step.out is not None:
+            link_tree(Path(step.out), run.folder / STEPS[name].output)
 
 
 def publish(store: Store, name: str, folder: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from shoploop.api.v1alpha1 import (
     DataSpec,
     FeaturesSpec,
     GateSpec,
+    ImportanceSpec,
     RecommenderSpec,
     ServingSpec,
     Spec,
@@ -127,6 +128,20 @@ def _augment_samples(call: Call) -> dict[str, Any]:
     )
 
 
+def _estimate_importance(call: Call) -> dict[str, Any]:
+    from shoploop.importance.step import estimate_importance
+
+    return estimate_importance(
+        call.inputs["data"],
+        call.inputs["features"],
+        call.inputs["augmentation"] / "samples",
+        call.out,
+        call.section("importance", ImportanceSpec),
+        seed=call.section("training", TrainingSpec).seed,
+        cache=call.cache,
+    )
+
+
 def _train_fused(call: Call) -> dict[str, Any]:
     from shoploop.training import train_fused
 
@@ -138,6 +153,7 @@ def _train_fused(call: Call) -> dict[str, Any]:
         call.section("training", TrainingSpec),
         parent=call.settings.get("parent"),
         augmentation=call.inputs["augmentation"],
+        importance=call.inputs["importance"],
     )
 
 
@@ -229,11 +245,22 @@ STEPS: dict[str, Step] = {
             says="Try virtual behaviour, and add what pays",
         ),
         Step(
+            name="estimate_importance",
+            output="importance",
+            module="shoploop.importance.step",
+            function=_estimate_importance,
+            inputs=("data", "features", "augmentation"),
+            settings=("importance.estimator", "training.seed"),
+            caches=True,
+            gpu=True,
+            says="Weigh the training samples, and keep the weights where they do not lose",
+        ),
+        Step(
             name="train_fused",
             output="model",
             module="shoploop.training",
             function=_train_fused,
-            inputs=("data", "features", "augmentation"),
+            inputs=("data", "features", "augmentation", "importance"),
             settings=(*_SAMPLING, "training.epochs", "training.learningRate"),
             gpu=True,
             says="Train the DNN, the Transformer and the α that fuses them",

@@ -12,7 +12,6 @@ def refuse_unbuilt(spec: RecommenderSpec) -> None:
     """
     training = spec.training
     asked = {
-        "spec.importance.estimator: leave it out or say None": spec.importance.estimator != "None",
         "spec.training.surfaces: say [Items]": list(training.surfaces) != ["Items"],
         "spec.training.nodes: say 1": training.nodes != 1,
         "spec.gate.counterfactual: say false": spec.gate.counterfactual,

@@ -162,10 +162,12 @@ class AugmentationSpec(Spec):
 
 
 class ImportanceSpec(Spec):
-    """How much each training sample counts."""
+    """How much each training sample counts. Weights are used only where a check shows that they do not lose."""
 
-    estimator: Literal["None", "GanAttention"] = "None"
-    """None counts every sample alike."""
+    estimator: Literal[
+        "GanAttention", "LossRanking", "El2n", "Forgetting", "TracIn", "KnnShapley", "DensityRatio", "None"
+    ] = "GanAttention"
+    """What tells doubtful samples from credible ones. None counts every sample alike."""
 
 
 class TrainingSpec(Spec):

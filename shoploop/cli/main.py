@@ -28,6 +28,10 @@ StoreOption = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help="Name of the recommender.", metavar="NAME")]
 
+JsonOption = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - is stdout, and only JSON.")
+]
+
 
 @app.callback()
 def _options(
@@ -106,6 +110,24 @@ def synthesize(
     synthesize_events(file, rows, out, condition, json_)
 
 
+@app.command(rich_help_panel=RUN)
+def weigh(
+    file: File,
+    estimator: Annotated[
+        str | None,
+        typer.Option(help="Other than the spec's: `shoploop explain recommender.spec.importance` lists them."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the page; else below the store.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Weigh the training samples, check the weights, and write a page about them. Nothing is trained."""
+    from shoploop.cli.weigh import weigh_samples
+
+    weigh_samples(file, store, estimator=estimator, show=open_, out=out, json_=json_)
+
+
 @app.command(rich_help_panel=LOOK)
 def runs(name: Name, store: StoreOption = None) -> None:
     """List the runs of a recommender, newest first."""
@@ -177,9 +199,6 @@ def validate(file: File) -> None:
     typer.echo(f"{file} is a valid Recommender named {recommender.metadata.name!r}.")
 
 
-JsonOption = Annotated[
-    str | None, typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - is stdout, and only JSON.")
-]
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]
 
 

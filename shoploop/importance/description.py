@@ -25,7 +25,7 @@ LABELS = {True: "bought", False: "not bought"}
 SHOWN = 8
 """Samples at each end, for each label."""
 
-BINS = 24
+BINS = 12
 PROTOTYPES, FEATURES = 6, 8
 """Of the one sample that is shown from inside."""
 

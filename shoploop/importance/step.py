@@ -15,7 +15,9 @@ import polars as pl
 import pyarrow as pa
 
 from shoploop import progress
-from shoploop.api.v1alpha1 import ImportanceSpec, TrainingSpec
+from shoploop.api.v1alpha1 import ImportanceSpec
+from shoploop.augmentation.adding import VIRTUAL_USER_CODES
+from shoploop.code_digest import code_digest
 from shoploop.errors import ShoploopError
 from shoploop.features.contract import Contract
 from shoploop.importance.artifact import SCHEMA, WEIGHTS, samples_digest, write_weights
@@ -70,9 +72,9 @@ def estimate_importance(
     samples: Path,
     out: Path,
     importance: ImportanceSpec,
-    training: TrainingSpec,
     *,
-    scratch: Path | None = None,
+    seed: int,
+    cache: Path | None = None,
     check: CheckConfig | None = None,
 ) -> dict[str, Any]:
     """Weighs the rows of the split ``train``; those of validation and evaluation have no weight.
@@ -85,33 +87,35 @@ def estimate_importance(
         samples: The samples that training reads.
         out: Folder to write: ``importance.parquet`` (see ``artifact.SCHEMA``) and ``importance.json``.
         importance: Which estimator; None weighs nothing.
-        training: Seed.
-        scratch: Where a killed step left what was done; else below ``out``.
+        seed: Of proxy, estimator and checks.
+        cache: Where a killed step left what was done; unset, nothing outlives it.
         check: How much the self-check looks at.
 
     Returns:
-        ``importance.json``: ``used`` and ``reason``, the weights' distribution, ends, slices and days, one sample from
-        inside, ``quality``, ``self_check``, ``samples_per_second``, ``seconds`` and ``reused`` stages.
+        ``importance.json``: ``verdict`` (used, reason, estimator), the weights' distribution, ends, slices and days, one
+        sample from inside, ``quality``, ``self_check``, ``samples_per_second``, ``seconds`` and ``reused`` stages.
     """
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     config = WeighingConfig(method=METHODS.get(importance.estimator, "uniform"))
-    report: dict[str, Any] = {"estimator": importance.estimator, "seed": training.seed}
+    report: dict[str, Any] = {"estimator": importance.estimator, "seed": seed}
     digest = samples_digest(samples)
     if importance.estimator == "None":
-        report |= Verdict(used=False, reason="Nothing was weighed: spec.importance.estimator is None.").to_json()
+        verdict = Verdict(used=False, reason="Nothing was weighed: spec.importance.estimator is None.")
         write_weights(out / WEIGHTS, SCHEMA.empty_table(), method="none", samples=digest)
     else:
-        key = {"samples": digest, "method": config.method, "seed": training.seed, "check": repr(check)}
-        stages = Stages(scratch or out / ".partial", key)
+        key = {"samples": digest, "code": code_digest(__name__), "seed": seed, "config": repr((config, check))}
+        stages = Stages(cache / "importance" if cache else out / ".partial", key)
         try:
-            report |= _estimate(_read(data, features, samples, digest), config, training.seed, out, stages, check)
+            verdict, found = _estimate(_read(data, features, samples, digest), config, seed, out, stages, check)
+            report |= found
         except ShoploopError as error:
-            report |= Verdict(used=False, reason=f"The samples could not be weighed: {error}").to_json()
+            verdict = Verdict(used=False, reason=f"The samples could not be weighed: {error}")
             write_weights(out / WEIGHTS, SCHEMA.empty_table(), method=config.method, samples=digest)
         report["reused"] = stages.reused
         stages.clear()
     report |= {
+        "verdict": verdict.to_json() | {"estimator": importance.estimator},
         "seconds": round(time.perf_counter() - started, 2),
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
@@ -137,7 +141,7 @@ def _read(data: Path, features: Path, samples: Path, digest: str) -> _Inputs:
 
 def _estimate(
     inputs: _Inputs, config: WeighingConfig, seed: int, out: Path, stages: Stages, check: CheckConfig | None
-) -> dict[str, Any]:
+) -> tuple[Verdict, dict[str, Any]]:
     samples, shop = inputs.samples, inputs.shop
     began = time.perf_counter()
 
@@ -199,7 +203,7 @@ def _estimate(
     verdict, report["self_check"] = _check(inputs, config, seed, stages, check or CheckConfig())
     report["stage_seconds"]["self_check"] = round(time.perf_counter() - checking, 2)
     progress.report(PARTS, PARTS, "parts")
-    return report | verdict.to_json()
+    return verdict, report
 
 
 def _check(
@@ -222,15 +226,16 @@ def _check(
 
 
 def _divided(samples: SampleSet, check: CheckConfig, seed: int) -> tuple[SampleSet, SampleSet]:
-    """Earlier and later requests of the split ``train`` with something bought, in random order."""
+    """Earlier and later requests of the split ``train`` with something bought, in random order; virtual ones judge nobody."""
     rng = np.random.default_rng(seed)
     bought_Q = np.add.reduceat(np.append(samples.labels_R, False).astype(np.int64), samples.offsets_Q1[:-1]) > 0
     bought_Q &= np.diff(samples.offsets_Q1) > 0
     days = np.unique(samples.days_Q[bought_Q])
     cut = days[-max(1, round(len(days) * check.judged_share))] if len(days) else 0
+    real_Q = samples.users_Q < VIRTUAL_USER_CODES
     earlier, later = (
         rng.permutation(np.flatnonzero(bought_Q & chosen_Q))
-        for chosen_Q in (samples.days_Q < cut, samples.days_Q >= cut)
+        for chosen_Q in (samples.days_Q < cut, real_Q & (samples.days_Q >= cut))
     )
     return samples.select(earlier[: check.learned]), samples.select(later[: check.judged])
 

@@ -186,14 +186,3 @@ def _hint(title: str) -> str:
     if title == "α":
         return "share of the DNN, 0 to 1"
     return "higher is better" if any(name.split("@")[0] in lowered for name in words.METRICS) else ""
-
-
-def further(run: RunFolder, name: str, title: str) -> frame.Section:
-    """The plain numbers at the top of an optional step's document."""
-    rows = [
-        frame.Row(cells=[words.plain(key), f"{value:g}" if words.is_number(value) else str(value)])
-        for key, value in run.part(name).items()
-        if isinstance(value, (int, float, str))
-    ]
-    columns = [frame.Column(title="What"), frame.Column(title="Value", numeric=True)]
-    return frame.Section(id=name, title=title, body=frame.table(title, columns, rows))

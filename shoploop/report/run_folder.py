@@ -19,7 +19,7 @@ DOCUMENTS = {
     "features": ("materialize_features", "features/features.json"),
     "samples": ("build_samples", "samples/samples.json"),
     "augmentation": ("augment_samples", "augmentation/augmentation.json"),
-    "importance": ("weigh_samples", "importance/importance.json"),
+    "importance": ("estimate_importance", "importance/importance.json"),
     "training": ("train_fused", "model/training.json"),
     "manifest": ("train_fused", "model/manifest.json"),
     "evaluation": ("evaluate_model", "evaluation/evaluation.json"),

@@ -4,11 +4,10 @@ import json
 import math
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shoploop.report import augmentation, examples, frame, learning, process, quality, results, verdict
+from shoploop.report import augmentation, examples, frame, importance, learning, process, quality, results, verdict
 from shoploop.report.run_folder import OPTIONAL, Json, PartMissing, RunFolder, read_run
 
 SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], frame.Section]], ...] = (
@@ -22,11 +21,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], frame.Section]], ...] = (
     ("calibration", "Do its promises hold", results.calibration),
     ("training", "How it was trained", learning.training),
     ("augmentation", augmentation.TITLE, augmentation.section),
-    (
-        "importance",
-        "How much each sample counts",
-        partial(learning.further, name="importance", title="How much each sample counts"),
-    ),
+    ("importance", importance.TITLE, importance.section),
     ("quality", "Is the data as expected", quality.quality),
     ("data", "The data", quality.data),
     ("steps", "Time and memory", process.steps),

@@ -67,7 +67,7 @@ STEPS = {
     "materialize_features": "Make features",
     "build_samples": "Build samples",
     "augment_samples": "Augment samples",
-    "weigh_samples": "Weigh samples",
+    "estimate_importance": "Weigh samples",
     "train_fused": "Train",
     "evaluate_model": "Evaluate",
     "gate": "Gate",

@@ -18,6 +18,7 @@ def train_fused(
     *,
     parent: str | None = None,
     augmentation: Path | None = None,
+    importance: Path | None = None,
 ) -> dict[str, Any]:
     """Trains the DNN, the Transformer and the α that fuses them, and writes a model version.
 
@@ -29,6 +30,8 @@ def train_fused(
         training: Epochs, learning rate and seed.
         parent: Id of the version that serves now, for the lineage.
         augmentation: Folder of ``augment_samples``, whose verdict becomes part of the lineage.
+        importance: Folder of ``estimate_importance``: its verdict becomes part of the lineage, and its weights are used
+            where the verdict says so.
         weights: Weights artifact of ``samples``: what each training sample counts in the loss.
 
     Returns:
@@ -41,4 +44,4 @@ def train_fused(
     """
     from shoploop.training.step import train
 
-    return train(samples, features, data, out, training, weights, parent, augmentation)
+    return train(samples, features, data, out, training, weights, parent, augmentation, importance)

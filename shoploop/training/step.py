@@ -13,7 +13,7 @@ from shoploop.artifacts import write_version
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
-from shoploop.importance.artifact import read_weights
+from shoploop.importance.artifact import WEIGHTS, read_weights
 from shoploop.models.trained import TrainedModel
 from shoploop.ranking.candidates import CandidateConfig
 from shoploop.sample_files import read_catalog, read_samples
@@ -30,11 +30,15 @@ def train(
     weights: Path | None,
     parent: str | None,
     augmentation: Path | None,
+    importance: Path | None,
 ) -> dict[str, Any]:
     """See :func:`shoploop.training.train_fused`."""
     started = time.perf_counter()
     contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
     catalog, items = read_catalog(samples)
+    verdicts = _verdicts(augmentation, importance)
+    if importance is not None and verdicts["importance"]["used"]:
+        weights = importance / WEIGHTS
     given = None if weights is None else read_weights(weights, samples)
     learn = read_samples(samples, contract, "train", given.table if given else None)
     validation = read_samples(samples, contract, "validation")
@@ -59,7 +63,7 @@ def train(
         config=trained.config(),
         contract=contract.to_json(),
         items=items,
-        lineage=_lineage(data, samples, training, weights) | {"parent": parent} | _verdict(augmentation),
+        lineage=_lineage(data, samples, training, weights) | {"parent": parent} | verdicts,
         metrics={"alpha": model.alpha} | _losses(curves.epochs),
     )
     report = {
@@ -81,10 +85,14 @@ def _losses(epochs: list[dict[str, Any]]) -> dict[str, Any]:
     return {"loss": last.get("validation_loss", last["train_loss"])["fused"]}
 
 
-def _verdict(augmentation: Path | None) -> dict[str, Any]:
-    if augmentation is None:
-        return {}
-    return {"augmentation": json.loads((augmentation / "augmentation.json").read_text())["verdict"]}
+def _verdicts(augmentation: Path | None, importance: Path | None) -> dict[str, Any]:
+    """What the steps before have decided, by their names."""
+    reports = {"augmentation": augmentation, "importance": importance}
+    return {
+        name: json.loads((folder / f"{name}.json").read_text())["verdict"]
+        for name, folder in reports.items()
+        if folder is not None
+    }
 
 
 def _lineage(data: Path, samples: Path, training: TrainingSpec, weights: Path | None) -> dict[str, Any]:

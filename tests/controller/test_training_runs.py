@@ -73,7 +73,7 @@ def test_a_gpu_is_held_by_training_steps_only(make_recommender, settings):
     spec = RecommenderSpec.model_validate(recommender["spec"])
     cut = runs.parts(spec)
     assert [part.gpu for part in cut] == [0, 1, 0]
-    assert cut[1].steps == ("augment_samples", "train_fused")
+    assert cut[1].steps == ("augment_samples", "estimate_importance", "train_fused")
     limits = [
         runs.job(recommender, spec, RUN, index, settings)["spec"]["template"]["spec"]["containers"][0]["resources"][
             "limits"

@@ -8,7 +8,7 @@ import yaml
 from kfp import compiler
 
 from pipelines.recommender import recommender_pipeline
-from shoploop.api.v1alpha1 import AugmentationSpec, GateSpec, ServingSpec, TrainingSpec
+from shoploop.api.v1alpha1 import AugmentationSpec, GateSpec, ImportanceSpec, ServingSpec, TrainingSpec
 from shoploop.steps import STEPS, needed_by
 
 
@@ -27,10 +27,11 @@ def test_the_pipeline_has_every_step_and_no_other(compiled):
     assert {name.replace("-", "_") for name in compiled["root"]["dag"]["tasks"]} == set(STEPS)
 
 
-def test_a_pipeline_until_a_step_has_what_it_needs_and_no_more(tmp_path):
-    compiler.Compiler().compile(recommender_pipeline(until="augment_samples"), str(tmp_path / "part.yaml"))
+@pytest.mark.parametrize("step", ["augment_samples", "estimate_importance"])
+def test_a_pipeline_until_a_step_has_what_it_needs_and_no_more(tmp_path, step):
+    compiler.Compiler().compile(recommender_pipeline(until=step), str(tmp_path / "part.yaml"))
     part = next(yaml.safe_load_all((tmp_path / "part.yaml").read_text()))
-    assert {name.replace("-", "_") for name in part["root"]["dag"]["tasks"]} == set(needed_by("augment_samples"))
+    assert {name.replace("-", "_") for name in part["root"]["dag"]["tasks"]} == set(needed_by(step))
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -58,6 +59,7 @@ def test_a_component_offers_every_setting_of_its_step_with_the_default_of_the_sp
     parameters = inspect.signature(component(name).python_func).parameters
     sections = {
         "augmentation": AugmentationSpec(),
+        "importance": ImportanceSpec(),
         "training": TrainingSpec(),
         "gate": GateSpec(),
         "serving": ServingSpec(),

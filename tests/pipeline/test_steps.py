@@ -67,7 +67,12 @@ def test_a_step_sees_only_the_fields_it_names(make_spec):
 
 def test_another_ratio_augments_again_but_does_not_sample_again(make_spec):
     due = changed(make_spec(), make_spec(augmentation={"ratio": 0.25}))
-    assert due == ["augment_samples", "train_fused", "evaluate_model", "gate", "build_bento"]
+    assert due == ["augment_samples", "estimate_importance", "train_fused", "evaluate_model", "gate", "build_bento"]
+
+
+def test_another_estimator_weighs_again_but_does_not_augment_again(make_spec):
+    due = changed(make_spec(), make_spec(importance={"estimator": "LossRanking"}))
+    assert due == ["estimate_importance", "train_fused", "evaluate_model", "gate", "build_bento"]
 
 
 def test_evaluation_reads_real_samples_only():
@@ -76,7 +81,11 @@ def test_evaluation_reads_real_samples_only():
 
 
 def test_only_steps_that_learn_ask_for_a_gpu():
-    assert [step.name for step in STEPS.values() if step.gpu] == ["augment_samples", "train_fused"]
+    assert [step.name for step in STEPS.values() if step.gpu] == [
+        "augment_samples",
+        "estimate_importance",
+        "train_fused",
+    ]
 
 
 def test_the_code_digest_follows_imports_inside_functions(tmp_path, monkeypatch):
