@@ -1,14 +1,23 @@
 """Requests drawn at random: of six candidates the one whose first feature is 1 was bought, the others have 0."""
 
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
 import numpy as np
+import polars as pl
 
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
+from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.models.baskets import BASKETS
+from shoploop.sample_files import SampleWriter, write_catalog
 from shoploop.sample_set import SampleSet
 
 ITEMS, FACTORS, CANDIDATES = 12, 4, 6
 CONTRACT = Contract(pair_features=("own_days", "item_rate_28"))
+NAMES = tuple(f"i{n:02}" for n in range(ITEMS))
+TITLES = ["<script>Milk</script>", *(f"Item {n}" for n in range(1, ITEMS))]
 
 
 def draw(requests: int, *, seed: int = 0, noise: float = 0.2) -> SampleSet:
@@ -47,3 +56,32 @@ def catalog(seed: int = 0) -> Catalog:
         factors_ID=rng.standard_normal((ITEMS, FACTORS)).astype(np.float32),
         log_odds_CB=np.zeros((1, 20), np.float32),
     )
+
+
+def write_folders(root: Path, *, train: SampleSet, others: int = 12) -> None:
+    """``data``, ``features`` and ``samples`` as far as weighing and training read them."""
+    for name in ("data", "features", "samples"):
+        (root / name).mkdir(parents=True)
+    items = pl.DataFrame({"item": NAMES, "title": TITLES})
+    items.write_parquet(root / "data" / "items.parquet")
+    (root / "data" / "load.json").write_text(json.dumps({"dataset": None, "tables": {"items": {"sha256": "0" * 64}}}))
+    (root / "features" / "contract.json").write_text(json.dumps(CONTRACT.to_json()))
+    bought = pl.DataFrame(
+        {
+            "user": [f"u{n}" for n in range(5)],
+            "item": ["i00"] * 5,
+            "time": [datetime(2020, 1, 1, tzinfo=UTC)] * 5,
+            "kind": ["purchase"] * 5,
+            "quantity": [1.0] * 5,
+            "price": [1.0] * 5,
+            "shop": ["s"] * 5,
+        }
+    )
+    log = PurchaseLog.of(purchases(bought), Vocabulary(NAMES))
+    write_catalog(root / "samples", catalog(), log.vocabulary, items)
+    with SampleWriter(root / "samples", CONTRACT, log) as writer:
+        writer.write(train, "train")
+        writer.write(draw(others, seed=98), "validation")
+        writer.write(draw(others, seed=99), "evaluation")
+    described = {"evaluation_first": 20_100, "last_day": 20_110}
+    (root / "samples" / "samples.json").write_text(json.dumps(described))

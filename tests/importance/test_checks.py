@@ -1,0 +1,129 @@
+"""What the checks conclude, on numbers and samples whose answer is plain."""
+
+import numpy as np
+import pytest
+import torch
+from drawn_requests import CANDIDATES, CONTRACT, catalog, draw
+
+from shoploop.importance.flips import Shop, removal
+from shoploop.importance.interface import ESTIMATORS, make_estimator
+from shoploop.importance.stages import Stages
+from shoploop.importance.table import Table
+from shoploop.importance.trial import TrialConfig, history_slices, judge, try_weights
+from shoploop.importance.weighing import METHODS, WeighingConfig
+from shoploop.training.loop import listwise_loss
+
+SHOP = Shop(catalog=catalog(), contract=CONTRACT, columns=("pairs", "proxy"))
+
+
+def compared(difference, low, high, **more):
+    return {"difference": difference, "interval": [low, high], "with": 0.5, "without": 0.5, "requests": 9} | more
+
+
+def trial(overall, **slices):
+    return {"margin": 0.004, "judged": 100, "overall": overall, "slices": slices}
+
+
+@pytest.mark.parametrize(
+    "found, used, said",
+    [
+        (trial(compared(0.01, 0.002, 0.018, bound=0.003)), True, "gain"),
+        (trial(compared(0.0, -0.003, 0.003, bound=-0.002)), True, "lose nothing"),
+        (trial(compared(0.0, -0.009, 0.009, bound=-0.007)), False, "not ruled out"),
+        (trial(compared(-0.02, -0.03, -0.01, bound=-0.028)), False, "not ruled out"),
+        (
+            trial(compared(0.01, 0.002, 0.018, bound=0.003), **{"cold users": compared(-0.1, -0.2, -0.01)}),
+            False,
+            "Cold users lose",
+        ),
+    ],
+    ids=["a-gain", "no-loss", "too-unsure", "a-loss", "a-slice-loses"],
+)
+def test_weights_are_kept_only_where_they_do_not_lose(found, used, said):
+    verdict = judge(found)
+    assert verdict.used is used and said in verdict.reason
+
+
+def test_uniform_weights_train_the_same_model_to_the_digit():
+    found = try_weights(
+        draw(40), draw(30, seed=7), SHOP, WeighingConfig(method="uniform"), seed=0, trial=TrialConfig(epochs=1)
+    )
+    assert found["overall"]["difference"] == 0 and judge(found).used
+
+
+def test_users_are_told_apart_by_the_length_of_their_history():
+    found = history_slices(draw(6), SHOP)  # a contract without the feature knows no history: all are long ones
+    assert found["long histories"].all() and not found["cold users"].any()
+
+
+def test_removing_what_was_flipped_helps_and_removing_the_rest_does_not():
+    sample, judged = draw(100, noise=1.0), draw(200, seed=5, noise=1.0)
+    rng = np.random.default_rng(0)
+    flipped = rng.random(len(sample.labels_R)) < 0.2
+    observed = (sample.labels_R ^ flipped).astype(np.int64)
+    known = np.where(flipped, 0.0, 1.0) + 1e-6 * np.arange(len(observed))
+    # among many columns that say nothing, wrong labels lead astray
+    x_RK, x_SK = (
+        np.hstack([s.features_RK, rng.standard_normal((len(s.labels_R), 60))]).astype(np.float32)
+        for s in (sample, judged)
+    )
+    found = removal(x_RK, observed, known, x_SK, judged, seed=0)
+    assert found["lowest"]["0.2"]["interval"][0] > 0
+    assert found["highest"]["0.3"]["interval"][1] < 0
+    assert set(found["random"]) == {"0.1", "0.2", "0.3"}
+
+
+def test_a_sample_of_weight_0_teaches_nothing():
+    scores = torch.tensor([[2.0, 1.0, -1.0, 0.5]], requires_grad=True)
+    labels = torch.tensor([[1.0, 0.0, 0.0, 1.0]])
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    without = listwise_loss(scores[:, :2], labels[:, :2], mask[:, :2], torch.ones(1, 2))
+    zeroed = listwise_loss(scores, labels, mask, torch.tensor([[1.0, 1.0, 0.0, 0.0]]))
+    assert zeroed.item() == pytest.approx(without.item(), rel=1e-6)
+    zeroed.backward()
+    assert scores.grad[0, 2:].tolist() == [0.0, 0.0] and scores.grad[0, :2].abs().sum() > 0
+
+
+def test_a_request_whose_samples_all_weigh_0_leaves_the_others_as_they_are():
+    scores = torch.tensor([[2.0, 1.0], [3.0, -1.0]], requires_grad=True)
+    labels, mask = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.ones(2, 2, dtype=torch.bool)
+    alone = listwise_loss(scores[:1], labels[:1], mask[:1], torch.ones(1, 2))
+    both = listwise_loss(scores, labels, mask, torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    assert both.item() == pytest.approx(alone.item(), rel=1e-6)
+    both.backward()
+    assert scores.grad[1].tolist() == [0.0, 0.0] and scores.grad.isfinite().all()
+
+
+def test_a_weight_of_2_is_as_good_as_the_sample_twice():
+    scores, labels = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    twice = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+    heavy = listwise_loss(scores, labels, torch.ones(1, 2, dtype=torch.bool), torch.tensor([[1.0, 2.0]]))
+    assert heavy.item() == pytest.approx(
+        listwise_loss(*twice, torch.ones(1, 3, dtype=torch.bool), torch.ones(1, 3)).item(), rel=1e-6
+    )
+
+
+def test_every_estimator_of_the_spec_is_there_and_no_other_but_uniform():
+    assert set(METHODS.values()) == set(ESTIMATORS) - {"uniform"}
+
+
+@pytest.mark.parametrize("method", [m for m in ESTIMATORS if m != "uniform"])
+def test_the_order_of_the_rows_decides_nothing_that_matters(method):
+    """Folds and batches are drawn by place, so ranks agree closely instead of exactly."""
+    from scipy.stats import spearmanr
+
+    sample = draw(60, noise=0.6)
+    order = np.random.default_rng(1).permutation(60 * CANDIDATES)
+    tables = [Table.of(sample.features_RK[rows], sample.labels_R[rows]) for rows in (np.arange(len(order)), order)]
+    one, other = (make_estimator(method).score(table, seed=0).importance_N for table in tables)
+    assert spearmanr(one[order], other).statistic > 0.6
+
+
+def test_a_stage_that_was_cut_off_is_done_again(tmp_path):
+    stages = Stages(tmp_path / "s", {"of": 1})
+    made = stages("one", lambda: ({"x": np.arange(3)}, {"said": 1}))
+    again = Stages(tmp_path / "s", {"of": 1})
+    assert again("one", lambda: pytest.fail("done already"))[1] == made[1] and again.reused == ["one"]
+    (tmp_path / "s" / "one.safetensors").write_bytes(b"half")
+    assert Stages(tmp_path / "s", {"of": 1})("one", lambda: ({}, {"said": 2}))[1] == {"said": 2}
+    assert Stages(tmp_path / "s", {"of": 2})("one", lambda: ({}, {"said": 3}))[1] == {"said": 3}

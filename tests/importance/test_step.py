@@ -1,0 +1,187 @@
+"""The step in a run: which rows are weighed, that a killed step goes on, and what training makes of it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from drawn_requests import draw, write_folders
+from markupsafe import Markup
+
+from shoploop.api.v1alpha1 import ImportanceSpec, TrainingSpec
+from shoploop.artifacts import load_version
+from shoploop.importance import step as steps
+from shoploop.importance.step import CheckConfig, estimate_importance
+from shoploop.report import build_weights, drawing
+from shoploop.training import train_fused
+
+CHECK = CheckConfig(flipped=80, learned=80, judged=40, fewest=10)
+UNCHECKED = CheckConfig(fewest=1_000)
+REQUESTS = 160
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    root = tmp_path_factory.mktemp("shop")
+    write_folders(root, train=draw(REQUESTS))
+    return root
+
+
+def weigh(shop, out, estimator="GanAttention", **settings):
+    asked = ImportanceSpec(estimator=estimator)
+    settings = {"seed": 0, "check": CHECK} | settings
+    return estimate_importance(shop / "data", shop / "features", shop / "samples", out, asked, **settings)
+
+
+@pytest.fixture(scope="module")
+def weighed(shop, tmp_path_factory):
+    out = tmp_path_factory.mktemp("weighed")
+    return out, weigh(shop, out)
+
+
+def timeless(report):
+    return {key: value for key, value in report.items() if key not in TIMES}
+
+
+TIMES = ("seconds", "stage_seconds", "samples_per_second", "peak_rss_bytes", "reused")
+
+
+def test_every_training_row_is_weighed_and_no_other(shop, weighed):
+    out, report = weighed
+    weights = pl.read_parquet(out / "importance.parquet")
+    requests = pl.read_parquet(shop / "samples" / "requests.parquet")
+    rows = pl.read_parquet(shop / "samples" / "candidates.parquet", columns=["request", "item", "label"])
+    training = rows.filter(pl.col("request").is_in(requests.filter(split="train")["request"].implode()))
+    assert weights.select("request", "item", "label").equals(training)
+    assert report["weighed"]["split"] == "train" and report["weighed"]["rows"] == len(training) == 6 * REQUESTS
+    for label in (True, False):
+        assert weights.filter(label=label)["weight"].mean() == pytest.approx(1, abs=1e-4)
+    assert weights["weight"].is_between(0.05 - 1e-6, 5 + 1e-6).all()
+
+
+def test_labels_of_validation_and_evaluation_change_nothing(weighed, tmp_path):
+    out, _ = weighed
+    write_folders(tmp_path / "other", train=draw(REQUESTS), others=30)
+    weigh(tmp_path / "other", tmp_path / "out", check=UNCHECKED)
+    one, other = (pl.read_parquet(folder / "importance.parquet") for folder in (out, tmp_path / "out"))
+    assert one.equals(other)
+
+
+def test_the_self_check_finds_flipped_labels_and_tells_everything(weighed):
+    _, report = weighed
+    check = report["self_check"]
+    assert check["detection"]["gan_attention"]["auc"] > 0.7 > 0.6 > check["detection"]["random"]["auc"]
+    assert set(check["detection"]) == {"gan_attention", "loss", "knn_shapley", "random"}
+    assert check["removal"]["highest"]["0.3"]["difference"] < 0
+    assert -1 <= check["agreement"]["between seeds"] <= 1
+    assert check["sample"] == {"learned": 80, "judged": 40, "flipped": 80}
+    assert check["training"]["overall"]["requests"] == 40
+    assert set(report["verdict"]) == {"used", "reason", "estimator"}
+
+
+def test_missing_values_outliers_and_duplicates_stand_beside_the_weights(tmp_path, weighed):
+    samples = draw(REQUESTS)
+    odd = samples.features_RK.copy()
+    odd[5, 1] = 1e6
+    write_folders(tmp_path, train=replace(samples, features_RK=odd))
+    assert weigh(tmp_path, tmp_path / "out", "LossRanking", check=UNCHECKED)["quality"]["outliers"]["item_rate_28"] >= 1
+    assert "weights" not in weighed[1]["quality"]
+
+
+def test_a_killed_step_goes_on_where_it_was_to_the_same_bytes(shop, weighed, tmp_path, monkeypatch):
+    out, report = weighed
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "try_weights", killed)
+    with pytest.raises(KeyboardInterrupt):
+        weigh(shop, tmp_path / "killed", cache=tmp_path / "cache")
+    monkeypatch.undo()
+    for stage in ("train_shop_proxy", "weigh", "check_flips"):
+        monkeypatch.setattr(steps, stage, killed)  # they would be done again
+    again = weigh(shop, tmp_path / "out", cache=tmp_path / "cache")
+    assert again["reused"] == ["proxy", "estimator", "flips"]
+    assert timeless(again) == timeless(report)
+    assert (tmp_path / "out" / "importance.parquet").read_bytes() == (out / "importance.parquet").read_bytes()
+    assert not (tmp_path / "cache" / "importance").exists()
+
+
+def test_what_was_left_of_other_samples_is_not_gone_on_from(shop, tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    settings = {"estimator": "LossRanking", "check": UNCHECKED, "cache": tmp_path / "cache"}
+    monkeypatch.setattr(steps, "describe", killed)
+    with pytest.raises(KeyboardInterrupt):
+        weigh(shop, tmp_path / "killed", **settings)
+    monkeypatch.undo()
+    write_folders(tmp_path / "other", train=draw(REQUESTS, seed=1))
+    assert weigh(tmp_path / "other", tmp_path / "out", **settings)["reused"] == []
+
+
+def test_none_weighs_nothing_and_says_so(shop, tmp_path):
+    report = weigh(shop, tmp_path, estimator="None")
+    assert report["verdict"]["used"] is False and "None" in report["verdict"]["reason"]
+    assert len(pl.read_parquet(tmp_path / "importance.parquet")) == 0
+
+
+def test_a_small_shop_is_weighed_but_its_weights_are_not_used(tmp_path):
+    write_folders(tmp_path, train=draw(25))
+    report = weigh(tmp_path, tmp_path / "out", check=None)
+    assert report["verdict"]["used"] is False
+    assert "of the 25 training visits" in report["verdict"]["reason"]
+    assert len(pl.read_parquet(tmp_path / "out" / "importance.parquet")) == 150
+
+
+def test_samples_that_cannot_be_weighed_do_not_stop_the_run(tmp_path):
+    samples = draw(20)
+    write_folders(tmp_path, train=replace(samples, labels_R=np.zeros_like(samples.labels_R)))
+    report = weigh(tmp_path, tmp_path / "out")
+    assert report["verdict"]["used"] is False and "label False" in report["verdict"]["reason"]
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_training_uses_the_weights_where_the_verdict_says_so(shop, weighed, tmp_path, used):
+    out, report = weighed
+    importance = tmp_path / "importance"
+    importance.mkdir()
+    (importance / "importance.parquet").write_bytes((out / "importance.parquet").read_bytes())
+    document = report | {"verdict": report["verdict"] | {"used": used}}
+    (importance / "importance.json").write_text(json.dumps(document))
+    folders = shop / "samples", shop / "features", shop / "data"
+    training = TrainingSpec(epochs=1)
+    trained = train_fused(*folders, tmp_path / "model", training, importance=importance)
+    plain = train_fused(*folders, tmp_path / "plain", training)
+    assert trained["weighted"] is used
+    lineage = load_version(tmp_path / "model").lineage
+    assert lineage["importance"]["used"] is used and lineage["importance"]["estimator"] == "GanAttention"
+    same = (tmp_path / "model" / "weights.safetensors").read_bytes() == (
+        tmp_path / "plain" / "weights.safetensors"
+    ).read_bytes()
+    assert same is not used and plain["weighted"] is False
+
+
+def test_the_page_names_products_and_lets_no_title_through_as_markup(weighed, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "svg", lambda spec, label: Markup("<svg></svg>"))
+    (tmp_path / "importance.json").write_text(json.dumps(weighed[1]))
+    html = build_weights(tmp_path, name="corner").read_text()
+    assert "&lt;script&gt;Milk" in html and "<script>" not in html
+    for told in ("Item 3", "Purchases that count least", "Prototype 1", "GAN attention", "The data beside the weights"):
+        assert told in html, told
+
+
+def test_the_page_of_a_refusal_says_why(tmp_path):
+    write_folders(tmp_path, train=draw(20))
+    weigh(tmp_path, tmp_path / "out", estimator="None")
+    assert "spec.importance.estimator is None" in build_weights(tmp_path / "out", name="corner").read_text()
