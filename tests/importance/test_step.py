@@ -14,7 +14,7 @@ from shoploop.api.v1alpha1 import ImportanceSpec, TrainingSpec
 from shoploop.artifacts import load_version
 from shoploop.importance import step as steps
 from shoploop.importance.step import CheckConfig, estimate_importance
-from shoploop.report import build_weights, drawing
+from shoploop.report import drawing, importance_page
 from shoploop.training import train_fused
 
 CHECK = CheckConfig(flipped=80, learned=80, judged=40, fewest=10)
@@ -174,8 +174,8 @@ def test_training_uses_the_weights_where_the_verdict_says_so(shop, weighed, tmp_
 
 def test_the_page_names_products_and_lets_no_title_through_as_markup(weighed, tmp_path, monkeypatch):
     monkeypatch.setattr(drawing, "svg", lambda spec, label: Markup("<svg></svg>"))
-    (tmp_path / "importance.json").write_text(json.dumps(weighed[1]))
-    html = build_weights(tmp_path, name="corner").read_text()
+    importance_page.write(tmp_path / "page.html", "corner", weighed[1])
+    html = (tmp_path / "page.html").read_text()
     assert "&lt;script&gt;Milk" in html and "<script>" not in html
     for told in ("Item 3", "Purchases that count least", "Prototype 1", "GAN attention", "The data beside the weights"):
         assert told in html, told
@@ -183,5 +183,6 @@ def test_the_page_names_products_and_lets_no_title_through_as_markup(weighed, tm
 
 def test_the_page_of_a_refusal_says_why(tmp_path):
     write_folders(tmp_path, train=draw(20))
-    weigh(tmp_path, tmp_path / "out", estimator="None")
-    assert "spec.importance.estimator is None" in build_weights(tmp_path / "out", name="corner").read_text()
+    report = weigh(tmp_path, tmp_path / "out", estimator="None")
+    importance_page.write(tmp_path / "page.html", "corner", report)
+    assert "spec.importance.estimator is None" in (tmp_path / "page.html").read_text()

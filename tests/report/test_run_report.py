@@ -284,9 +284,10 @@ def test_numbers_that_json_does_not_know_become_null(tmp_path, undrawn):
 
 def test_optional_steps_appear_when_they_were_run(tmp_path, undrawn):
     run = complete_run(tmp_path)
-    write(run, "importance/importance.json", {"samples": 1200, "decision": "use"})
+    refused = {"verdict": {"used": False, "reason": "A loss of 0.0123 is not ruled out."}}
+    write(run, "importance/importance.json", refused)
 
     page = Page(build(run))
 
     assert "importance" in page.attributes("id")
-    assert "1200" in page.text
+    assert "All samples count alike in training. A loss of 0.0123 is not ruled out." in page.text
