@@ -77,6 +77,9 @@ class Trials:
     train: SampleSet
     cold: SampleSet
     overall: SampleSet
+    shoppers: tuple[str, ...]
+    """Whom the codes of users in ``cold`` and ``overall`` stand for; in ``train`` they are those of ``past``."""
+
     seed: int
 
     def unaugmented(self, ratio: float) -> SampleSet:
@@ -189,6 +192,7 @@ def prepare_trials(
         train=train,
         cold=make(cut, targets, None),
         overall=make(rows, targets, None),
+        shoppers=PurchaseLog.of(rows, vocabulary).users,
         seed=seed,
     )
 

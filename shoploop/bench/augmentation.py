@@ -1,8 +1,6 @@
-"""Does augmentation pay, is it like the real thing, and does it leak: every bar's number, and its control in the same
-run.
+"""Does augmentation pay, is it like the real, does it leak: every bar's number, and its control in the same run.
 
-On ``completejourney`` the use is measured in a cold world: every household's history, in training and in test, is cut
-to
+On ``completejourney`` the use is measured in a cold world: every household's history, in training and in test, is cut to
 its last five baskets. On ``breast_cancer`` the adversary alone is measured: train on synthetic, test on real.
 """
 
@@ -10,7 +8,8 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,22 @@ from shoploop.augmentation.controls import Memoriser, sample_noise
 from shoploop.augmentation.decision import judge
 from shoploop.augmentation.effort import FULL, Effort
 from shoploop.augmentation.episodes import virtual
-from shoploop.augmentation.study import MIN_BUYERS, Study, learn, sheet
+from shoploop.augmentation.fidelity import WITHIN_FLOORS
+from shoploop.augmentation.kept import kept_generator
+from shoploop.augmentation.step import MORE_RECORDS
+from shoploop.augmentation.study import CONTROL_AUC, MIN_BUYERS, TWO_SAMPLE_AUC, Study, learn, sheet
+from shoploop.augmentation.transfer import Domains, category_domains, gain_of, shop_domains, transferred
 from shoploop.augmentation.trials import Metric, Trials, prepare_trials, train_and_judge
 from shoploop.augmentation.variants import GENERATED, SAYS, Extra, try_variant
+from shoploop.bench.pieces import Pieces
+from shoploop.data import load_data
 from shoploop.errors import NotFound
+from shoploop.features.contract import Contract, resolve
+from shoploop.features.log import Vocabulary, purchases
 
 TABLES = ("breast_cancer",)
 RATIO = 0.5
+TRANSFERS = ("shop", "category")
 _MEMORISED_SHOPPERS = 150
 
 Progress = Callable[[str], None]
@@ -41,21 +49,27 @@ def run(
     progress: Progress = lambda what: None,
     *,
     effort: Effort = FULL,
+    work: Path | None = None,
 ) -> dict[str, Any]:
     """Runs the benchmark.
 
+    Args:
+        work: Folder that keeps what is measured, so that a benchmark that was broken off goes on where it was.
+
     Returns:
-        ``fidelity``, ``privacy`` (of the first seed, with ``by_seed``), ``use`` (``slice``, ``variants`` with
-        ``ndcg@10_gain``
-        as a fraction, ``interval``, ``admitted``, ``reason``), ``memoriser``, ``speed``, ``seconds``,
-        ``peak_rss_bytes``. Of a
-        plain table: ``tables`` by seed and the mean ``auc``.
+        ``fidelity`` (means over seeds, with ``by_seed``), ``privacy`` (of the seed with the greatest membership AUC,
+        with ``by_seed``), ``use`` (``slice``, ``variants`` with ``ndcg@10_gain`` as a fraction, ``interval``,
+        ``admitted``, ``reason``), ``transfer``, ``memoriser``, ``speed``, ``seconds``, ``peak_rss_bytes``. Of a plain
+        table: ``tables`` by seed and the mean ``auc``.
 
     Raises:
         NotFound: no such dataset.
     """
     started = time.perf_counter()
-    report = _table(dataset, seeds, progress) if dataset in TABLES else _shop(dataset, seeds, progress, effort)
+    if dataset in TABLES:
+        report = _table(dataset, seeds, progress)
+    else:
+        report = _shop(dataset, seeds, progress, effort, Pieces(work, "shoploop.bench.augmentation"))
     return report | {
         "dataset": dataset,
         "seeds": list(seeds),
@@ -80,77 +94,201 @@ def _table(dataset: str, seeds: tuple[int, ...], progress: Progress) -> dict[str
     return {"auc": mean, "tables": found}
 
 
-def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effort) -> dict[str, Any]:
-    from shoploop.data import load_data
-    from shoploop.features.contract import resolve
-    from shoploop.features.log import purchases
-
-    progress("loading the data")
-    with tempfile.TemporaryDirectory() as folder:
-        load_data(DataSpec(dataset=dataset), Path(folder))
-        tables = {
-            name: pl.read_parquet(Path(folder) / f"{name}.parquet") for name in ("interactions", "items", "users")
-        }
-    contract = resolve(**tables)
-    items, interactions = tables["items"], tables["interactions"]
-    bought, world = _cold_world(interactions, purchases(interactions))
-    sheets, speed = [], {}
-    gains: dict[str, list[dict[str, Metric]]] = {}
-    leaks: list[str] = []
-    for seed in seeds:
-        said = _prefixed(progress, f"seed {seed}: ")
-        began = time.perf_counter()
-        study = learn(interactions, items, config=effort.generator, seed=seed, progress=said)
-        made = study.generator.sample_rows(effort.rows, seed=seed)
-        speed[str(seed)] = {"rows": len(made.item), "seconds": round(time.perf_counter() - began, 1)}
-        sheets.append(sheet(study, made, progress=said))
-        leaks += sheets[-1]["privacy"]["reasons"]
-        if seed == seeds[0]:
-            memoriser = _memoriser(study, seed, said)
-        trials = prepare_trials(
-            bought,
-            items,
-            _vocabulary(bought),
-            contract,
-            cut_training=True,
-            most_labels=effort.labels,
-            most_judged=effort.judged,
-            seed=seed,
-            progress=said,
-        )
-        for name, metrics in _use(world, items, trials, effort, seed, said).items():
-            gains.setdefault(name, []).append(metrics)
-    without = {part: [g[part] for g in gains["unaugmented"]] for part in ("cold", "overall")}
+def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effort, pieces: Pieces) -> dict[str, Any]:
+    world = _World.load(dataset, effort, pieces, progress)
+    every = [_Seed(world, seed) for seed in seeds]
+    sheets = [seed.sheet() for seed in every]
+    memoriser = pieces.numbers("memoriser", every[0].memoriser)
+    names = ("unaugmented", *effort.variants, "noise")
+    gains = {name: [seed.tried(name) for seed in every] for name in names}
+    without = {part: [found[part] for found in gains["unaugmented"]] for part in ("cold", "overall")}
+    leaks = [reason for sheet in sheets for reason in sheet["privacy"]["reasons"]]
     variants = {}
-    for name in (*effort.variants, "noise"):
+    for name in names[1:]:
         verdict = judge(
             name,
-            {part: [g[part] for g in gains[name]] for part in ("cold", "overall")},
+            {part: [found[part] for found in gains[name]] for part in ("cold", "overall")},
             without,
             leaks=leaks if name in GENERATED else [],
             variants=len(effort.variants),
             seed=seeds[0],
         )
         variants[name] = verdict.to_json() | {"what": SAYS.get(name, "uniform items: must be refused")}
+    worst = max(sheets, key=lambda sheet: float(sheet["privacy"]["membership_auc"]))
     return {
-        "fidelity": sheets[0]["fidelity"] | {"by_seed": [s["fidelity"]["two_sample_auc"] for s in sheets]},
-        "privacy": sheets[0]["privacy"]
+        "fidelity": _mean_fidelity([sheet["fidelity"] for sheet in sheets]),
+        "privacy": worst["privacy"]
         | {"by_seed": [[s["privacy"]["membership_auc"], *s["privacy"]["membership_auc_interval"]] for s in sheets]},
         "memoriser": memoriser,
         "use": {
             "slice": "cold",
-            "households": len(gains["unaugmented"][0]["cold"]),
+            "households": len(without["cold"][0]),
             "ndcg@10": {part: float(np.nanmean(values)) for part, values in without.items()},
             "variants": variants,
         },
-        "speed": speed,
+        "transfer": {
+            name: gain_of([seed.transferred(name)[0] for seed in every], every[0].transferred(name)[1], seed=seeds[0])
+            for name in TRANSFERS
+        },
+        "speed": {str(sheet["seed"]): sheet["speed"] for sheet in sheets},
     }
 
 
+def _mean_fidelity(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the seeds; each seed's own AUC beside."""
+    marginals = {}
+    for name in found[0]["marginals"]:
+        distance, floor = (float(np.mean([f["marginals"][name][key] for f in found])) for key in ("distance", "floor"))
+        marginals[name] = {"distance": distance, "floor": floor, "passed": distance <= WITHIN_FLOORS * floor}
+    mean = {
+        key: float(np.mean([f[key] for f in found]))
+        for key in ("two_sample_auc", "control_auc", "real_auc", "coverage", "novelty")
+    }
+    return mean | {
+        "marginals": marginals,
+        "by_seed": [f["two_sample_auc"] for f in found],
+        "telling": found[0]["telling"],
+        "passed": mean["two_sample_auc"] <= TWO_SAMPLE_AUC
+        and mean["control_auc"] >= CONTROL_AUC
+        and all(marginal["passed"] for marginal in marginals.values()),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _World:
+    """One dataset, whole and cut to the cold slice."""
+
+    interactions: pl.DataFrame
+    items: pl.DataFrame
+    bought: pl.DataFrame
+    cold: pl.DataFrame
+    contract: Contract
+    effort: Effort
+    pieces: Pieces
+    progress: Progress
+
+    @classmethod
+    def load(cls, dataset: str, effort: Effort, pieces: Pieces, progress: Progress) -> "_World":
+        progress("loading the data")
+        with tempfile.TemporaryDirectory() as folder:
+            load_data(DataSpec(dataset=dataset), Path(folder))
+            names = ("interactions", "items", "users")
+            tables = {name: pl.read_parquet(Path(folder) / f"{name}.parquet") for name in names}
+        bought, cold = _cold_world(tables["interactions"], purchases(tables["interactions"]))
+        return cls(
+            interactions=tables["interactions"],
+            items=tables["items"],
+            bought=bought,
+            cold=cold,
+            contract=resolve(**tables),
+            effort=effort,
+            pieces=pieces,
+            progress=progress,
+        )
+
+
+class _Seed:
+    """What is measured under one seed; every piece is made when it is asked for, and once."""
+
+    def __init__(self, world: _World, seed: int):
+        self.world, self.seed = world, seed
+
+    def _say(self, what: str) -> None:
+        self.world.progress(f"seed {self.seed}: {what}")
+
+    def sheet(self) -> dict[str, Any]:
+        return self.world.pieces.numbers(f"seed {self.seed} sheet", self._sheet)
+
+    def _sheet(self) -> dict[str, Any]:
+        began = time.perf_counter()
+        made = self.whole.generator.sample_rows(self.world.effort.rows, seed=self.seed)
+        speed = {"rows": len(made.item), "seconds": round(self._learned_seconds + time.perf_counter() - began, 1)}
+        return sheet(self.whole, made, progress=self._say) | {"speed": speed, "seed": self.seed}
+
+    @cached_property
+    def whole(self) -> Study:
+        """The generator that fidelity, privacy and speed are about: of all households and their whole histories."""
+        began, world = time.perf_counter(), self.world
+        study = learn(
+            world.interactions, world.items, config=world.effort.generator, seed=self.seed, progress=self._say
+        )
+        self._learned_seconds = time.perf_counter() - began
+        return study
+
+    @cached_property
+    def trials(self) -> Trials:
+        world = self.world
+        return prepare_trials(
+            world.bought,
+            world.items,
+            Vocabulary(tuple(world.bought["item"].unique().sort())),
+            world.contract,
+            cut_training=True,
+            most_labels=world.effort.labels,
+            most_judged=world.effort.judged,
+            seed=self.seed,
+            progress=self._say,
+        )
+
+    @cached_property
+    def of_cold_world(self) -> Study:
+        """The generator that variants use has seen nothing but the cold world."""
+        world, settings = self.world, {"config": self.world.effort.generator, "seed": self.seed}
+        kept = None
+        if world.pieces.folder:
+            folder = world.pieces.folder / "generators"
+            kept = kept_generator(folder, world.cold, world.items, most_shoppers=None, **settings)  # type: ignore[arg-type]
+        return learn(world.cold, world.items, checkpoint=kept, progress=self._say, **settings)  # type: ignore[arg-type]
+
+    def tried(self, name: str) -> dict[str, Metric]:
+        """NDCG@10 per household of ``cold`` and ``overall``."""
+        return self.world.pieces.arrays(f"seed {self.seed} {name}", lambda: self._tried(name))
+
+    def _tried(self, name: str) -> dict[str, Metric]:
+        self._say(name)
+        trials, epochs = self.trials, self.world.effort.epochs
+        if name == "unaugmented":
+            return train_and_judge(trials, trials.unaugmented(RATIO), epochs=epochs)
+        if name not in (*GENERATED, "noise"):
+            return try_variant(name, trials, Extra(ratio=RATIO, virtual=None, seed=self.seed), epochs=epochs)[0]
+        study, samples = self.of_cold_world, int(RATIO * trials.labels.height * MORE_RECORDS)
+        if name == "noise":
+            made = sample_noise(study.real, samples, study.vocabulary, seed=self.seed)
+        else:
+            made = study.generator.sample(samples, seed=self.seed)
+        rows = virtual(pl.DataFrame(study.table(made, seed=self.seed)))
+        extra = Extra(ratio=RATIO, virtual=rows, seed=self.seed)
+        return try_variant("gan" if name == "noise" else name, trials, extra, epochs=epochs)[0]
+
+    def transferred(self, name: str) -> tuple[dict[str, Metric], Domains]:
+        domains = self._domains[name]
+        found = self.world.pieces.arrays(
+            f"seed {self.seed} transfer {name}",
+            lambda: transferred(self.trials, domains, epochs=self.world.effort.epochs),
+        )
+        return found, domains
+
+    @cached_property
+    def _domains(self) -> dict[str, Domains]:
+        return {"shop": shop_domains(self.trials), "category": category_domains(self.trials, self.world.items)}
+
+    def memoriser(self) -> dict[str, Any]:
+        """The same attacks on a generator that was trained until it knew its shoppers by heart."""
+        self._say("a generator that memorises")
+        study, random = self.whole, np.random.default_rng(self.seed)
+        users = random.permutation(np.unique(study.real.user))[:_MEMORISED_SHOPPERS]
+        real = study.real.take(np.flatnonzero(np.isin(study.real.user, users)))
+        made = Memoriser(real, study.vocabulary, seed=self.seed).sample(real.records, seed=self.seed)
+        found = privacy.attack(made, real, study.held, study.vocabulary, seed=self.seed)
+        reasons = found.reasons(k=MIN_BUYERS)
+        return found.to_json() | {"reasons": reasons, "refused": bool(reasons)}
+
+
 def _cold_world(interactions: pl.DataFrame, bought: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Purchases of the households and items of the next-basket protocol, and the interactions of the cold world: the
-    five
-    baskets before each household's last, and nothing else."""
+    """Purchases of the households and items of the next-basket protocol, and the interactions of the cold world.
+
+    The latter are the five baskets before each household's last, and nothing else.
+    """
     from shoploop.bench.next_basket import split_visits
 
     split = split_visits(interactions)
@@ -159,45 +297,3 @@ def _cold_world(interactions: pl.DataFrame, bought: pl.DataFrame) -> tuple[pl.Da
     kept = kept.join(split.log.vocabulary.frame().select("item"), on="item", how="semi", maintain_order="left")
     back = pl.col("day").rank("dense", descending=True).over("user") - 1
     return kept, kept.filter(back.is_between(1, 5)).select(interactions.columns)
-
-
-def _vocabulary(bought: pl.DataFrame) -> Any:
-    from shoploop.features.log import Vocabulary
-
-    return Vocabulary(tuple(bought["item"].unique().sort()))
-
-
-def _use(
-    world: pl.DataFrame, items: pl.DataFrame, trials: Trials, effort: Effort, seed: int, progress: Progress
-) -> dict[str, dict[str, Metric]]:
-    """Metrics of every variant; the generator of the cold world has seen nothing but the cold world."""
-    study = learn(world, items, config=effort.generator, seed=seed, progress=progress)
-    samples = int(RATIO * trials.labels.height)
-    made = study.generator.sample(int(samples * 1.2), seed=seed)
-    extra = Extra(ratio=RATIO, virtual=virtual(pl.DataFrame(study.table(made, seed=seed))), seed=seed)
-    noise = sample_noise(study.real, int(samples * 1.2), study.vocabulary, seed=seed)
-    noisy = replace(extra, virtual=virtual(pl.DataFrame(study.table(noise, seed=seed))))
-    progress("unaugmented")
-    found = {"unaugmented": train_and_judge(trials, trials.train, epochs=effort.epochs)}
-    for name in effort.variants:
-        progress(name)
-        found[name] = try_variant(name, trials, extra, epochs=effort.epochs)[0]
-    progress("noise")
-    found["noise"] = try_variant("gan", trials, noisy, epochs=effort.epochs)[0]
-    return found
-
-
-def _memoriser(study: Study, seed: int, progress: Progress) -> dict[str, Any]:
-    """The same attacks on a generator that was trained until it knew its shoppers by heart."""
-    progress("a generator that memorises")
-    random = np.random.default_rng(seed)
-    users = random.permutation(np.unique(study.real.user))[:_MEMORISED_SHOPPERS]
-    real = study.real.take(np.flatnonzero(np.isin(study.real.user, users)))
-    made = Memoriser(real, study.vocabulary, seed=seed).sample(real.records, seed=seed)
-    found = privacy.attack(made, real, study.held, study.vocabulary, seed=seed)
-    reasons = found.reasons(k=MIN_BUYERS)
-    return found.to_json() | {"reasons": reasons, "refused": bool(reasons)}
-
-
-def _prefixed(progress: Progress, prefix: str) -> Progress:
-    return lambda what: progress(prefix + what)

@@ -306,13 +306,16 @@ def bench_operator(
 def bench_augmentation(
     dataset: Annotated[str, typer.Option(help="completejourney or breast_cancer.")] = "completejourney",
     seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, ...")] = 3,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder that keeps what is measured; a benchmark broken off goes on there.")
+    ] = None,
     json_: JsonOption = None,
 ) -> None:
     """Is virtual behaviour like the real, does it leak, and does it pay: every bar's number, with controls."""
     from shoploop.bench import augmentation
     from shoploop.cli.bench import measure
 
-    measure(lambda progress: augmentation.run(dataset, tuple(range(seeds)), progress), json_)
+    measure(lambda progress: augmentation.run(dataset, tuple(range(seeds)), progress, work=work), json_)
 
 
 @bench_app.command("importance")
