@@ -9,8 +9,7 @@ def augment_samples(
     features: dsl.Input[dsl.Artifact],
     samples: dsl.Input[dsl.Dataset],
     augmentation: dsl.Output[dsl.Dataset],
-    mode: str = "Auto",
-    ratio: float = 0.5,
+    options: dict = {},
     seed: int = 0,
 ):
     """Make virtual behaviour, and let what is shown to pay and to leak nobody into the training samples.
@@ -20,8 +19,7 @@ def augment_samples(
         features: What materialize_features wrote.
         samples: What build_samples wrote.
         augmentation: The samples that training reads, the virtual rows and the verdict.
-        mode: Auto, Never or Always.
-        ratio: Virtual training samples per real one.
+        options: The spec's section ``augmentation``.
         seed: Of every random draw.
     """
     from pathlib import Path
@@ -30,7 +28,7 @@ def augment_samples(
 
     report = run_step(
         "augment_samples",
-        settings={"augmentation": {"mode": mode, "ratio": ratio}, "training": {"seed": int(seed)}},
+        settings={"augmentation": options, "training": {"seed": int(seed)}},
         inputs={"data": Path(data.path), "features": Path(features.path), "samples": Path(samples.path)},
         out=Path(augmentation.path),
     )

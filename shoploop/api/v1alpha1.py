@@ -150,6 +150,16 @@ class FeaturesSpec(Spec):
     """Where a predictor reads a user's features."""
 
 
+class DifferentialPrivacySpec(Spec):
+    """How much the generator's training may say of any one user."""
+
+    epsilon: Annotated[float, Field(gt=0, le=100)]
+    """Less is more private and less like the real; 8 is common, 1 is strict."""
+
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    """Chance that the promise does not hold; keep it below one over the number of users."""
+
+
 class AugmentationSpec(Spec):
     """Virtual behaviour for sparse users and items."""
 
@@ -159,6 +169,10 @@ class AugmentationSpec(Spec):
 
     ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Virtual training samples per real one."""
+
+    differential_privacy: DifferentialPrivacySpec | None = None
+    """Trains the generator with noise on every gradient, so that what it learned of any one user is bounded. Set the
+    environment variable SHOPLOOP_PSEUDONYM_KEY to get the same noise again."""
 
 
 class ImportanceSpec(Spec):

@@ -115,8 +115,12 @@ def fit_generator(
     seed: int,
     checkpoint: Path | None = None,
     progress: Callable[[str], None] | None = None,
+    privately: Callable[[Adversary, Tensor, Tensor, Tensor, Ints], None] | None = None,
 ) -> BehaviourGenerator:
     """Learns from records that carry their conditions; goes on from ``checkpoint`` where there is one.
+
+    Args:
+        privately: Trains the adversary in the place of its own method: vectors, conditions, masks and whose each record is.
 
     Raises:
         GeneratorDiverged: a loss is no number.
@@ -145,13 +149,13 @@ def fit_generator(
         np.sort(behaviour.day[behaviour.position == 0]),
     )
     generator.last_day = last_day
-    adversary.train(
-        torch.from_numpy(vectors.reshape(len(vectors), -1)),
-        given,
-        generator._wide(mask),
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+    learned = (torch.from_numpy(vectors.reshape(len(vectors), -1)), given, generator._wide(mask))
+    if privately is not None:
+        privately(adversary, *learned, behaviour.user)
+        if checkpoint is not None:
+            adversary.save(checkpoint)
+    else:
+        adversary.train(*learned, checkpoint=checkpoint, progress=progress)
     for turn in range(config.calibrations):
         made = generator.sample(config.calibration_records, seed=seed + 104729 + turn)
         strength = 0.9 if turn < config.calibrations // 2 else 0.5

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from shoploop.augmentation.generator import BehaviourGenerator
+from shoploop.augmentation.private import Budget
 from shoploop.code_digest import code_digest
 
 KEPT = 4
@@ -22,12 +23,13 @@ def kept_generator(
     config: BehaviourGenerator.Config,
     most_shoppers: int | None,
     seed: int,
+    budget: Budget | None = None,
 ) -> Path:
     """The checkpoint in ``folder`` of a generator that learns from exactly this; what is long unused is removed."""
     digest = sha256(code_digest("shoploop.augmentation.study").encode())
     for frame in (interactions, items):
         digest.update(frame.hash_rows(seed=0).to_numpy().tobytes())
-    digest.update(json.dumps([asdict(config), most_shoppers, seed]).encode())
+    digest.update(json.dumps([asdict(config), most_shoppers, seed, asdict(budget) if budget else None]).encode())
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{digest.hexdigest()[:32]}.safetensors"
     if path.exists():

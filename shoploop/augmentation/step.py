@@ -21,6 +21,7 @@ from shoploop.augmentation.decision import Verdict, choose, judge
 from shoploop.augmentation.effort import RUN, Effort
 from shoploop.augmentation.episodes import virtual
 from shoploop.augmentation.kept import kept_generator
+from shoploop.augmentation.private import Budget
 from shoploop.augmentation.rows import SYNTHETIC
 from shoploop.augmentation.study import Study
 from shoploop.augmentation.trials import Statistics, Trials, prepare_trials, train_and_judge
@@ -120,7 +121,15 @@ def verdict_of(report: dict[str, Any]) -> dict[str, Any]:
     }
     wanted = {
         "fidelity": ("two_sample_auc", "control_auc", "passed"),
-        "privacy": ("membership_auc", "membership_auc_interval", "closest_record_share", "copies", "k", "passed"),
+        "privacy": (
+            "membership_auc",
+            "membership_auc_interval",
+            "closest_record_share",
+            "copies",
+            "k",
+            "passed",
+            "differential_privacy",
+        ),
         "generator": ("digest", "refused"),
     }
     for name, keys in wanted.items():
@@ -162,7 +171,9 @@ def _try(
         seed=seed,
     )
     most = int(augmentation.ratio * trials.labels.height)
-    made = _learn(tried, _unjudged(interactions, trials), items, out, cache, most, effort, seed)
+    asked = augmentation.differential_privacy
+    budget = Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None
+    made = _learn(tried, _unjudged(interactions, trials), items, out, cache, most, effort, seed, budget)
     tried.extra = Extra(
         ratio=augmentation.ratio, virtual=virtual(pl.DataFrame(made)) if made is not None else None, seed=seed
     )
@@ -193,9 +204,15 @@ def _learn(
     samples: int,
     effort: Effort,
     seed: int,
+    budget: Budget | None,
 ) -> pa.Table | None:
     """The generator with its sheet, and rows for as many samples; or in the report why there are none."""
-    settings: dict[str, Any] = {"config": effort.generator, "most_shoppers": effort.shoppers, "seed": seed}
+    settings: dict[str, Any] = {
+        "config": effort.generator,
+        "most_shoppers": effort.shoppers,
+        "seed": seed,
+        "budget": budget,
+    }
     try:
         folder = cache / "generators" if cache else out / _ASIDE
         checkpoint = kept_generator(folder, interactions, items, **settings)

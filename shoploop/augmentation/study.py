@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from torch import Tensor
 
 from shoploop.augmentation import fidelity, privacy, two_sample
-from shoploop.augmentation.behaviour import Behaviour, Vocabulary, build_vocabulary, read_behaviour, split_users
+from shoploop.augmentation.adversary import Adversary
+from shoploop.augmentation.behaviour import Behaviour, Ints, Vocabulary, build_vocabulary, read_behaviour, split_users
 from shoploop.augmentation.conditions import fit_conditions
 from shoploop.augmentation.controls import sample_popularity
 from shoploop.augmentation.generator import BehaviourGenerator, fit_generator
+from shoploop.augmentation.private import Budget, Spent, shortened, train_privately
 from shoploop.augmentation.pseudonyms import pseudonym_key, pseudonymise
 from shoploop.augmentation.rows import generator_digest, item_prices, shop_shares, write_rows
 
@@ -46,6 +49,8 @@ class Study:
     """Those looked at, in and out of the generator's data."""
 
     digest: str
+    spent: Spent | None = None
+    """What it cost of the shoppers' privacy, where that was asked to be bounded."""
 
     def table(self, made: Behaviour, *, seed: int) -> pa.Table:
         """The rows in the canonical schema, marked as virtual."""
@@ -68,6 +73,7 @@ def learn(
     most_shoppers: int | None = None,
     seed: int,
     checkpoint: Path | None = None,
+    budget: Budget | None = None,
     progress: Progress = lambda what: None,
 ) -> Study:
     """Learns a generator from canonical interactions; users' names are replaced before anything else is done.
@@ -75,24 +81,45 @@ def learn(
     Args:
         most_shoppers: A random sample of users, where the data has more.
         checkpoint: Where the training goes on from, and what it leaves.
+        budget: Trains with differential privacy.
 
     Raises:
         TooFewEvents: fewer than 50 histories, or a single item.
         GeneratorDiverged, ArtifactForeign: see :func:`fit_generator`.
+        SpecInvalid: no noise keeps the training within its budget.
     """
     config = config or BehaviourGenerator.Config()
+    if budget is not None:
+        config = replace(config, adversary=shortened(config.adversary))
     # What is made must not depend on the key: the draw is over users in the order of the data.
     users = interactions.select(pl.col("user").unique(maintain_order=True))
     if most_shoppers is not None and users.height > most_shoppers:
         drawn = np.sort(np.random.default_rng(seed).permutation(users.height)[:most_shoppers])
         interactions = interactions.join(users[drawn], on="user", how="semi", maintain_order="left")
-    known = pseudonymise(interactions, pseudonym_key())
+    key = pseudonym_key()
+    known = pseudonymise(interactions, key)
     seen, hidden = split_users(known, share=HELD_OUT, random=np.random.default_rng(seed))
     vocabulary, behaviour = _anonymous(seen, items)
     conditions, real = fit_conditions(behaviour, vocabulary, segments=SEGMENTS, seed=seed)
     held = conditions.assign(read_behaviour(hidden, vocabulary), vocabulary)
     progress(f"a generator learns from {len(np.unique(real.user))} shoppers")
-    generator = fit_generator(real, vocabulary, conditions, config, seed=seed, checkpoint=checkpoint, progress=progress)
+    spent: list[Spent] = []
+
+    def privately(adversary: Adversary, vectors: Tensor, conditions: Tensor, masks: Tensor, users: Ints) -> None:
+        assert budget is not None, "only a training with a budget is private"
+        told = train_privately(adversary, vectors, conditions, masks, users, budget, key=key, progress=progress)
+        spent.append(told)
+
+    generator = fit_generator(
+        real,
+        vocabulary,
+        conditions,
+        config,
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=progress,
+        privately=privately if budget else None,
+    )
     return Study(
         vocabulary=vocabulary,
         real=real,
@@ -102,6 +129,7 @@ def learn(
         seed=seed,
         shoppers=known["user"].n_unique(),
         digest=generator_digest(generator),
+        spent=spent[0] if spent else None,
     )
 
 
@@ -159,7 +187,8 @@ def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: No
             and all(m.passed for m in marginals.values()),
         },
         "privacy": attacked.to_json()
-        | {"k_asked": MIN_BUYERS, "allowed": privacy.ALLOWED, "reasons": reasons, "passed": not reasons},
+        | {"k_asked": MIN_BUYERS, "allowed": privacy.ALLOWED, "reasons": reasons, "passed": not reasons}
+        | {"differential_privacy": study.spent.to_json() if study.spent else None},
     }
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation.behaviour import Behaviour
 from shoploop.augmentation.effort import FULL, Effort
+from shoploop.augmentation.private import Budget
 from shoploop.augmentation.study import Study, learn, profiles, sheet
 from shoploop.errors import DataUnreadable, ShoploopError, SpecInvalid
 
@@ -66,12 +67,14 @@ def synthesize(
         interactions = pl.read_parquet(Path(folder) / "interactions.parquet")
         items = pl.read_parquet(Path(folder) / "items.parquet")
         users = pl.read_parquet(Path(folder) / "users.parquet")
+    asked = spec.augmentation.differential_privacy
     study = learn(
         interactions,
         items,
         config=effort.generator,
         most_shoppers=effort.shoppers,
         seed=seed,
+        budget=Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None,
         progress=progress,
     )
     made = study.generator.sample_rows(min(rows, effort.rows), seed=seed, conditions=conditions)

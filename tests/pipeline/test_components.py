@@ -8,7 +8,7 @@ import yaml
 from kfp import compiler
 
 from pipelines.recommender import recommender_pipeline
-from shoploop.api.v1alpha1 import AugmentationSpec, GateSpec, ImportanceSpec, ServingSpec, TrainingSpec
+from shoploop.api.v1alpha1 import GateSpec, ImportanceSpec, ServingSpec, TrainingSpec
 from shoploop.steps import STEPS, needed_by
 
 
@@ -58,7 +58,6 @@ def test_a_component_says_what_its_parameters_are(name):
 def test_a_component_offers_every_setting_of_its_step_with_the_default_of_the_spec(name):
     parameters = inspect.signature(component(name).python_func).parameters
     sections = {
-        "augmentation": AugmentationSpec(),
         "importance": ImportanceSpec(),
         "training": TrainingSpec(),
         "gate": GateSpec(),

@@ -1,0 +1,116 @@
+"""Differentially private training: what it costs, what it refuses, and that what it says stands in the reports."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from two_tastes import TINY, interactions, items, write_folders
+
+from shoploop.api.v1alpha1 import AugmentationSpec
+from shoploop.augmentation import augment_samples, study
+from shoploop.augmentation.adversary import Adversary, GeneratorDiverged
+from shoploop.augmentation.private import Budget, _Records, plan, train_privately
+from shoploop.errors import SpecInvalid
+
+CONFIG = Adversary.Config(steps=20, hidden=8, batch=32, discriminator_steps=1)
+KEY = b"a key that is kept outside of the data"
+
+
+def learned(budget, *, key=KEY, real=None, users=None):
+    random = torch.Generator().manual_seed(0)
+    real = torch.randn(200, 4, generator=random) if real is None else real
+    adversary = Adversary(4, 2, CONFIG, seed=0)
+    condition = torch.tensor([[1.0, 0.0]]).repeat(len(real), 1)
+    users = np.arange(len(real)) if users is None else users
+    return adversary, train_privately(adversary, real, condition, torch.ones_like(real), users, budget, key=key)
+
+
+@pytest.mark.parametrize("epsilon", [0, -1, float("nan"), float("inf")])
+def test_an_epsilon_that_promises_nothing_is_an_error(epsilon):
+    with pytest.raises(SpecInvalid, match="ε is"):
+        Budget(epsilon=epsilon)
+    with pytest.raises(ValidationError, match="epsilon"):
+        AugmentationSpec.model_validate({"differentialPrivacy": {"epsilon": epsilon}})
+
+
+@pytest.mark.parametrize("delta", [0, 1, -0.1])
+def test_a_delta_outside_of_0_and_1_is_an_error(delta):
+    with pytest.raises(SpecInvalid, match="δ is"):
+        Budget(epsilon=1, delta=delta)
+    with pytest.raises(ValidationError, match="delta"):
+        AugmentationSpec.model_validate({"differentialPrivacy": {"epsilon": 1, "delta": delta}})
+
+
+def test_less_epsilon_means_more_noise_and_no_more_is_spent_than_was_allowed():
+    strict, loose = (plan(1000, CONFIG, Budget(epsilon=epsilon)) for epsilon in (0.5, 8))
+    assert strict.noise_multiplier > loose.noise_multiplier
+    assert 0.4 < strict.epsilon <= 0.5
+    assert 7 < loose.epsilon <= 8
+
+
+def test_a_promise_that_no_noise_can_keep_is_refused_by_name():
+    with pytest.raises(SpecInvalid, match="No noise keeps 20 steps on 400 shoppers within ε 0.01"):
+        plan(400, CONFIG, Budget(epsilon=0.01))
+
+
+def test_more_shoppers_need_less_noise_for_the_same_promise():
+    few, many = (plan(users, CONFIG, Budget(epsilon=2)) for users in (100, 10_000))
+    assert many.noise_multiplier < few.noise_multiplier
+
+
+def test_the_generator_learns_nothing_where_the_noise_drowns_everything_and_something_where_it_does_not():
+    shifted = torch.full((400, 4), 3.0)
+    means = []
+    for epsilon in (0.3, 100):
+        adversary, _ = learned(Budget(epsilon=epsilon), real=shifted)
+        made = adversary.sample(torch.tensor([[1.0, 0.0]]).repeat(500, 1), torch.ones(500, 4), seed=1)
+        means.append(float(made.mean()))
+    assert abs(means[0]) < means[1]
+
+
+def test_the_same_key_gives_the_same_weights_and_another_key_other_noise():
+    first, again, other = (learned(Budget(epsilon=4), key=key)[0] for key in (KEY, KEY, b"another key of some length"))
+    weights = [adversary.discriminator.state_dict()["body.0.weight"] for adversary in (first, again, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_shopper_of_many_records_is_drawn_no_oftener_than_one_of_a_single():
+    index = np.array([0] * 50 + [1])
+    records = _Records(index, 2)
+    random = torch.Generator().manual_seed(0)
+    drawn = torch.cat([records.draw(0.5, random) for _ in range(1000)]).numpy()
+    assert abs((index[drawn] == 0).sum() - 500) < 60
+    assert abs((index[drawn] == 1).sum() - 500) < 60
+    assert len(np.unique(drawn)) > 45
+
+
+def test_the_discriminator_is_itself_again_after_training():
+    adversary, _ = learned(Budget(epsilon=4))
+    assert set(adversary.state()) >= {"discriminator.body.0.weight"}
+    assert not any("_module" in name for name in adversary.discriminator.state_dict())
+    assert np.isfinite(adversary.score(torch.zeros(3, 4), torch.zeros(3, 2)).numpy()).all()
+
+
+def test_values_that_are_no_numbers_end_by_name():
+    with pytest.raises(GeneratorDiverged):
+        learned(Budget(epsilon=4), real=torch.full((100, 4), float("nan")))
+
+
+def test_a_generator_of_behaviour_trains_privately_and_its_sheet_says_what_that_cost():
+    found = study.learn(interactions(90), items(), config=TINY.generator, seed=0, budget=Budget(epsilon=6, delta=1e-4))
+    made = found.generator.sample_rows(2000, seed=0)
+    told = study.sheet(found, made)["privacy"]["differential_privacy"]
+    assert 5 < told["epsilon"] <= 6
+    assert told["delta"] == 1e-4
+    assert "not the item embeddings" in told["covers"]
+
+
+def test_epsilon_and_delta_stand_in_the_verdict_that_the_manifest_carries(tmp_path):
+    write_folders(tmp_path, 60)
+    asked = AugmentationSpec.model_validate({"mode": "Always", "differentialPrivacy": {"epsilon": 5}})
+    report = augment_samples(
+        tmp_path / "data", tmp_path / "samples", tmp_path / "features", tmp_path / "out", asked, seed=0, effort=TINY
+    )
+    assert report["verdict"]["privacy"]["differential_privacy"]["epsilon"] <= 5
+    assert report["verdict"]["privacy"]["differential_privacy"]["delta"] == 1e-5
