@@ -49,7 +49,7 @@ def test_less_epsilon_means_more_noise_and_no_more_is_spent_than_was_allowed():
 
 
 def test_a_promise_that_no_noise_can_keep_is_refused_by_name():
-    with pytest.raises(SpecInvalid, match="No noise keeps 20 steps on 400 shoppers within ε 0.01"):
+    with pytest.raises(SpecInvalid, match="No noise keeps 20 steps on 400 shoppers within ε"):
         plan(400, CONFIG, Budget(epsilon=0.01))
 
 
