@@ -16,6 +16,7 @@ def train_fused(
     training_days: int = 42,
     epochs: int = 4,
     learning_rate: float = 1e-3,
+    adversarial_radius: float = 0.0,
     parent: str = "",
 ):
     """Train the DNN, the Transformer and the α that fuses them.
@@ -32,6 +33,7 @@ def train_fused(
         training_days: Days before them, whose requests are learned from.
         epochs: Passes over the training samples.
         learning_rate: Step size of the optimiser.
+        adversarial_radius: Share of the embeddings' length that training perturbs them by; 0 is none.
         parent: Id of the version that serves now; empty where none does.
     """
     from pathlib import Path
@@ -48,6 +50,7 @@ def train_fused(
                 "trainingDays": int(training_days),
                 "epochs": int(epochs),
                 "learningRate": learning_rate,
+                "adversarialRadius": adversarial_radius,
             },
             "parent": parent or None,
         },

@@ -261,7 +261,7 @@ STEPS: dict[str, Step] = {
             module="shoploop.training",
             function=_train_fused,
             inputs=("data", "features", "augmentation", "importance"),
-            settings=(*_SAMPLING, "training.epochs", "training.learningRate"),
+            settings=(*_SAMPLING, "training.epochs", "training.learningRate", "training.adversarialRadius"),
             gpu=True,
             says="Train the DNN, the Transformer and the α that fuses them",
         ),

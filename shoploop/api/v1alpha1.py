@@ -199,6 +199,10 @@ class TrainingSpec(Spec):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     """Step size of the optimiser."""
 
+    adversarial_radius: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Trains against the worst small change of the items' embeddings, of this share of their length (fast gradient); 0 is
+    none, more takes twice the time."""
+
     evaluation_days: Annotated[int, Field(ge=1, le=365)] = 14
     """The last days of the data, held out to evaluate on."""
 

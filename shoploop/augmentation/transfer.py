@@ -51,9 +51,9 @@ def shop_domains(trials: Trials) -> Domains:
     shops = usual.group_by("shop").len().sort(["len", "shop"], descending=[True, False])
     if shops.height < 2:
         raise TooFewEvents(f"The data names {shops.height} shops; transfer from one to another needs two.")
-    reached = shops.with_columns(share=pl.col("len").cum_sum() / shops["len"].sum())
-    rich = reached.filter((pl.col("share") - pl.col("len") / shops["len"].sum()) < RICH_SHARE)["shop"]
-    sparse = reached.filter(pl.col("share") > 1 - SPARSE_SHARE)["shop"]
+    greater = shops.with_columns(share=(pl.col("len").cum_sum() - pl.col("len")) / shops["len"].sum())
+    rich = greater.filter(pl.col("share") < RICH_SHARE)["shop"]
+    sparse = greater.filter(pl.col("share") >= 1 - SPARSE_SHARE)["shop"]
     users = {
         name: usual.filter(pl.col("shop").is_in(group.implode()))["user"]
         for name, group in (("rich", rich), ("sparse", sparse))

@@ -152,9 +152,11 @@ def prepare_trials(
             f"only {len(enough)} users have {_FEWEST_VISITS} visits or more before the days of evaluation; whether "
             f"augmentation pays cannot be told from chance on fewer than {fewest}."
         )
-    judged = (
-        enough if len(enough) <= most_judged else enough.gather(np.sort(random.permutation(len(enough))[:most_judged]))
-    )
+    judged = enough
+    if (
+        len(enough) > most_judged
+    ):  # the same shoppers whatever the seed, so that seeds can be averaged shopper by shopper
+        judged = enough.gather(np.sort(np.random.default_rng(0).permutation(len(enough))[:most_judged]))
     rows = known.join(visits, on=["user", "day"])
     targets = visits.filter((pl.col("back") == 0) & pl.col("user").is_in(judged.implode())).select("user", "day")
     learned = rows.filter(pl.col("back") > 0)

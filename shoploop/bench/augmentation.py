@@ -31,7 +31,7 @@ from shoploop.augmentation.trials import Metric, Trials, prepare_trials, train_a
 from shoploop.augmentation.variants import GENERATED, SAYS, Extra, try_variant
 from shoploop.bench.pieces import Pieces
 from shoploop.data import load_data
-from shoploop.errors import NotFound
+from shoploop.errors import NotFound, TooFewEvents
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.log import Vocabulary, purchases
 
@@ -126,12 +126,17 @@ def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effo
             "ndcg@10": {part: float(np.nanmean(values)) for part, values in without.items()},
             "variants": variants,
         },
-        "transfer": {
-            name: gain_of([seed.transferred(name)[0] for seed in every], every[0].transferred(name)[1], seed=seeds[0])
-            for name in TRANSFERS
-        },
+        "transfer": {name: _transfer(every, name) for name in TRANSFERS},
         "speed": {str(sheet["seed"]): sheet["speed"] for sheet in sheets},
     }
+
+
+def _transfer(every: list["_Seed"], name: str) -> dict[str, Any]:
+    try:
+        found = [seed.transferred(name) for seed in every]
+    except TooFewEvents as error:
+        return {"refused": str(error)}
+    return gain_of([metrics for metrics, _ in found], found[0][1], seed=every[0].seed)
 
 
 def _mean_fidelity(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -261,16 +266,15 @@ class _Seed:
         return try_variant("gan" if name == "noise" else name, trials, extra, epochs=epochs)[0]
 
     def transferred(self, name: str) -> tuple[dict[str, Metric], Domains]:
-        domains = self._domains[name]
+        domains = self._domains(name)
         found = self.world.pieces.arrays(
             f"seed {self.seed} transfer {name}",
             lambda: transferred(self.trials, domains, epochs=self.world.effort.epochs),
         )
         return found, domains
 
-    @cached_property
-    def _domains(self) -> dict[str, Domains]:
-        return {"shop": shop_domains(self.trials), "category": category_domains(self.trials, self.world.items)}
+    def _domains(self, name: str) -> Domains:
+        return shop_domains(self.trials) if name == "shop" else category_domains(self.trials, self.world.items)
 
     def memoriser(self) -> dict[str, Any]:
         """The same attacks on a generator that was trained until it knew its shoppers by heart."""

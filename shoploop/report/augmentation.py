@@ -165,14 +165,14 @@ def fidelity(found: Json) -> Markup:
     telling = "; ".join(
         f"{words.plain(str(name))} ({words.percent(share)})" for name, share in found.get("telling") or []
     )
-    more = [
-        f"{words.percent(found[key])} {said}"
-        for key, said in (
-            ("coverage", "of what the hold-out buys is in it"),
-            ("novelty", "of its baskets are nobody's"),
+    more = []
+    if words.is_number(found.get("coverage")):
+        more.append(f"It names {words.percent(found['coverage'])} as many different products as the hold-out does.")
+    if words.is_number(found.get("novelty")):
+        real = f", of real shoppers' {words.percent(found['novelty_real'])}" if "novelty_real" in found else ""
+        more.append(
+            f"Of its pairs of products in a basket {words.percent(found['novelty'])} are new to training{real}."
         )
-        if words.is_number(found.get(key))
-    ]
     parts = [
         figure(
             charts.bars(tests, axis="AUC: 0.5 cannot be told apart, 1 always", axis_format=".1f", labels=170, top=1.0),
@@ -194,7 +194,7 @@ def fidelity(found: Json) -> Markup:
         )
     parts.append(frame.table("Statistics", columns, rows))
     if telling or more:
-        said = [f"What gave most away: {telling}." if telling else "", f"{'; '.join(more)}." if more else ""]
+        said = [f"What gave most away: {telling}." if telling else "", *more]
         parts.append(frame.note(" ".join(filter(None, said))))
     return frame.join(*parts)
 

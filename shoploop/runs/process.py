@@ -167,6 +167,7 @@ def _arguments(run: Run) -> dict[str, Any]:
         "importance_estimator": spec.importance.estimator,
         "epochs": spec.training.epochs,
         "learning_rate": spec.training.learning_rate,
+        "adversarial_radius": spec.training.adversarial_radius,
         "parent": run.incumbent or "",
         "incumbent": str(_incumbent_folder(run)) if run.incumbent else "",
         "metric": spec.gate.metric,

@@ -48,7 +48,12 @@ def train(
             "neither repeat nor buy what sells. Bring more days or users."
         )
     model = build_model(contract, catalog, learn, seed=training.seed)
-    config = TrainConfig(epochs=training.epochs, learning_rate=training.learning_rate, seed=training.seed)
+    config = TrainConfig(
+        epochs=training.epochs,
+        learning_rate=training.learning_rate,
+        adversarial_radius=training.adversarial_radius,
+        seed=training.seed,
+    )
     curves = fit(model, learn, validation, config, progress=progress.report)
     trained = TrainedModel(
         model=model,

@@ -1,0 +1,178 @@
+"""The benchmark's keys and controls, and a synthetic data set with its sheet, on a shop that a laptop learns in seconds."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from two_tastes import TINY, interactions, items
+
+import shoploop.data
+from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.augmentation import synthesize as synthesis
+from shoploop.augmentation import transfer
+from shoploop.augmentation.decision import choose
+from shoploop.bench import augmentation as bench
+from shoploop.bench.pieces import Pieces
+from shoploop.errors import DataUnreadable, NotFound, SpecInvalid, TooFewEvents
+
+SPEC = RecommenderSpec.model_validate({"data": {"dataset": "completejourney"}})
+SHOPPERS = 120
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def load(spec, out):
+    """The shop of two tastes, with two shops in it, in the place of a dataset."""
+    number = pl.col("user").str.slice(1).cast(pl.Int32)
+    shop = pl.when(number % 6 == 0).then(pl.lit("small")).otherwise(pl.lit("great"))
+    interactions(SHOPPERS).with_columns(shop=shop).write_parquet(out / "interactions.parquet")
+    items().write_parquet(out / "items.parquet")
+    users = pl.DataFrame({"user": [f"u{n:03}" for n in range(SHOPPERS)], "age": ["20", "30"] * (SHOPPERS // 2)})
+    users.write_parquet(out / "users.parquet")
+    return {}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "load_data", load)
+        patch.setattr(transfer, "FEWEST_JUDGED", 5)
+        effort = replace(TINY, variants=("crop", "gan"))
+        yield bench.run("completejourney", (0, 1), effort=effort, work=tmp_path_factory.mktemp("work"))
+
+
+def test_the_benchmark_prints_the_keys_that_its_readers_know(measured):
+    assert {"two_sample_auc", "marginals"} <= set(measured["fidelity"])
+    assert all({"distance", "floor"} <= set(marginal) for marginal in measured["fidelity"]["marginals"].values())
+    assert {"membership_auc", "membership_auc_interval", "closest_record_share", "copies"} <= set(measured["privacy"])
+    assert measured["use"]["slice"] == "cold"
+    for tried in measured["use"]["variants"].values():
+        assert {"ndcg@10_gain", "interval", "admitted"} <= set(tried)
+    assert measured["seconds"] > 0
+    json.dumps(measured, allow_nan=False)
+
+
+def test_every_seed_is_told_beside_the_whole(measured):
+    assert len(measured["fidelity"]["by_seed"]) == len(measured["privacy"]["by_seed"]) == 2
+    assert measured["fidelity"]["two_sample_auc"] == pytest.approx(np.mean(measured["fidelity"]["by_seed"]))
+    assert measured["privacy"]["membership_auc"] == max(auc for auc, _, _ in measured["privacy"]["by_seed"])
+
+
+def test_a_generator_of_noise_is_refused(measured):
+    noise = measured["use"]["variants"]["noise"]
+    assert noise["admitted"] is False
+    assert noise["ndcg@10_gain"] < 0
+
+
+def test_a_generator_that_memorises_is_found_out_and_refused(measured):
+    assert measured["memoriser"]["membership_auc"] >= 0.8
+    assert measured["memoriser"]["refused"]
+
+
+def test_transfer_is_told_with_its_interval(measured):
+    assert measured["transfer"]["shop"]["from"] == "the 1 greatest shops"
+    assert len(measured["transfer"]["shop"]["interval"]) == 2
+
+
+def test_what_cannot_be_transferred_is_told_with_its_reason(measured):
+    assert "No second category" in measured["transfer"]["category"]["refused"]
+
+
+def test_a_dataset_that_there_is_not_is_named():
+    with pytest.raises(NotFound, match="iris"):
+        bench._table("iris", (0,), print)
+
+
+def test_a_piece_is_made_once_and_anew_for_other_code(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return {"a": np.array([1.0, np.nan])}
+
+    for _ in range(2):
+        found = Pieces(tmp_path, "shoploop.bench.pieces").arrays("one", make)
+        assert np.array_equal(found["a"], [1.0, np.nan], equal_nan=True)
+    assert len(made) == 1
+    Pieces(tmp_path, "shoploop.bench.cli").arrays("one", make)
+    Pieces(None, "shoploop.bench.pieces").arrays("one", make)
+    assert len(made) == 3
+
+
+def test_a_table_learned_from_virtual_rows_serves_real_ones():
+    found = bench.run("breast_cancer", (0,))
+    assert found["auc"]["real"] > 0.95
+    assert found["auc"]["real"] - found["auc"]["adversary"] < 0.05
+    assert found["tables"][0]["parameters"]["adversary"] > 0
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    monkeypatch.setattr(shoploop.data, "load_data", load)
+
+
+def synthesize(out, rows=2000, **settings):
+    return synthesis.synthesize(SPEC, rows, out, effort=TINY, **settings)
+
+
+@pytest.fixture
+def discreet(monkeypatch):
+    """A hundred shoppers are too few for an attack's interval to be narrow; what is written is looked at here."""
+    monkeypatch.setattr("shoploop.augmentation.privacy.Privacy.reasons", lambda self, *, k: [])
+
+
+def test_a_synthetic_data_set_has_its_rows_its_profiles_and_its_sheet(loaded, discreet, tmp_path):
+    out = tmp_path / "events.parquet"
+    sheet = synthesize(out)
+    rows, users = pl.read_parquet(out), pl.read_parquet(tmp_path / "events.users.parquet")
+    assert rows.height == sheet["rows"] >= 2000
+    assert rows["is_synthetic"].all()
+    assert set(rows["user"]) == set(users["user"])
+    assert set(users["age"]) <= {"20", "30"}
+    assert not set(rows["user"]) & {f"u{n:03}" for n in range(SHOPPERS)}
+    assert json.loads((tmp_path / "events.json").read_text()) == json.loads(json.dumps(sheet))
+    assert {"fidelity", "privacy", "generator"} <= set(sheet)
+
+
+def test_the_same_seed_writes_the_same_bytes(loaded, discreet, tmp_path):
+    for name in ("one", "two"):
+        synthesize(tmp_path / f"{name}.parquet", rows=500)
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+
+
+def test_what_an_attack_finds_out_is_not_written(loaded, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "shoploop.augmentation.privacy.Privacy.reasons", lambda self, *, k: ["membership can be inferred"]
+    )
+    with pytest.raises(synthesis.NotPrivate, match="Nothing was written"):
+        synthesize(tmp_path / "events.parquet", rows=500)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rows", [0, -5, 10**9])
+def test_a_number_of_rows_that_makes_no_sense_is_refused(tmp_path, rows):
+    with pytest.raises(SpecInvalid, match="--rows"):
+        synthesize(tmp_path / "events.parquet", rows=rows)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataUnreadable, match="nowhere"):
+        synthesize(tmp_path / "nowhere" / "events.parquet")
+
+
+def test_a_condition_that_nobody_has_is_refused_and_those_there_are_are_named(loaded, discreet, tmp_path):
+    with pytest.raises(TooFewEvents, match=r"No shopper has the condition 'billionaires'.*Conditions of the data: 1 "):
+        synthesize(tmp_path / "events.parquet", rows=500, conditions=["billionaires"])
+
+
+def test_where_nothing_is_safe_no_mode_lets_it_in():
+    assert choose([], "Always", [])[0] is None
