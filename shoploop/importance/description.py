@@ -26,7 +26,7 @@ SHOWN = 8
 """Samples at each end, for each label."""
 
 BINS = 12
-PROTOTYPES, FEATURES = 6, 8
+PROTOTYPES, FEATURES = 4, 8
 """Of the one sample that is shown from inside."""
 
 

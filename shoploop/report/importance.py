@@ -169,7 +169,7 @@ def inside(document: Json) -> Markup | None:
         for at, p in enumerate(prototypes, start=1)
     ]
     rows = [
-        frame.Row(cells=[name, f"{found['own'][k]:.3g}", *(f"{p['values'][k]:.3g}" for p in prototypes)])
+        frame.Row(cells=[name, _short(found["own"][k]), *(_short(p["values"][k]) for p in prototypes)])
         for k, name in enumerate(found["features"])
     ]
     told = (
@@ -187,7 +187,7 @@ def self_check(document: Json) -> Markup | None:
     found: Json = document.get("self_check") or {}
     parts: list[Markup] = []
     if detection := found.get("detection"):
-        parts.append(_detection(detection, found))
+        parts.append(_detection(detection, found, str(document.get("method"))))
     if removal := found.get("removal"):
         parts.append(_removal(removal))
     if training := found.get("training"):
@@ -245,7 +245,7 @@ PIECES = (
 """Title and maker of every piece, in the order of the page; a maker returns None where it has nothing to show."""
 
 
-def _detection(detection: Json, found: Json) -> Markup:
+def _detection(detection: Json, found: Json, method: str) -> Markup:
     ranked = sorted(detection.items(), key=lambda pair: -pair[1]["auc"])
     rows = [
         charts.Dot(
@@ -253,10 +253,10 @@ def _detection(detection: Json, found: Json) -> Markup:
             value=one["auc"],
             low=one["interval"][0],
             high=one["interval"][1],
-            kind="simple" if name == "random" else "learned" if at else "ours",
+            kind="ours" if name == method else "simple" if name == "random" else "learned",
             text=words.decimal(one["auc"], 3),
         )
-        for at, (name, one) in enumerate(ranked)
+        for name, one in ranked
     ]
     columns = [
         frame.Column(title="Method"),
@@ -289,11 +289,24 @@ def _detection(detection: Json, found: Json) -> Markup:
 
 
 def _removal(removal: Json) -> Markup:
-    start = removal["none"]["auc"]
-    curves = {
-        title: [(0.0, start), *((100 * float(share), one["auc"]) for share, one in removal[name].items())]
-        for title, name in (("lowest", "lowest"), ("random", "random"), ("highest", "highest"))
-    }
+    panels = [
+        charts.Panel(
+            title=f"Without the {name}",
+            rows=[
+                charts.Dot(
+                    label=f"{words.percent(float(share), 0)} removed",
+                    value=one["difference"],
+                    low=(one["interval"] or [None, None])[0],
+                    high=(one["interval"] or [None, None])[1],
+                    text=words.signed(one["difference"], 3),
+                )
+                for share, one in removal[name].items()
+            ],
+            axis="difference in AUC, right is better",
+            line=0.0,
+        )
+        for name in ("lowest", "highest")
+    ]
     columns = [
         frame.Column(title="Removed"),
         frame.Column(title="Lowest", numeric=True, hint="against random"),
@@ -310,13 +323,14 @@ def _removal(removal: Json) -> Markup:
         rows.append(frame.Row(cells=cells))
     return frame.join(
         figure(
-            charts.lines(curves, x="% of the flipped sample's rows removed"),
+            charts.panels(panels, texts=60),
             wide=True,
-            title="What a simple model is worth that learns without some rows",
-            caption="AUC on later visits, higher is better: without the lowest it should gain, without the highest lose",
-            label="; ".join(
-                f"without the {name} it ends at {words.decimal(c[-1][1], 3)}" for name, c in curves.items()
-            ),
+            title="What a simple model is worth that learns without some rows, against rows removed at random",
+            caption="AUC on later visits: without the lowest it should gain, without the highest lose",
+            label=". ".join(
+                f"{panel.title}: " + "; ".join(f"{dot.label} {dot.text}" for dot in panel.rows) for panel in panels
+            )
+            + ".",
         ),
         frame.fold("Removal as numbers", frame.table("Removal of rows", columns, rows)),
     )
@@ -379,3 +393,8 @@ def rows_of(document: Json) -> int:
 
 def _named(name: str) -> str:
     return name if not name.startswith("with ") else f"with {METHODS.get(name[5:], name[5:])}"
+
+
+def _short(value: float) -> str:
+    """Three digits; what is as good as 0 is 0."""
+    return "0" if abs(value) < 1e-6 else f"{value:.3g}".replace("-", words.MINUS)
