@@ -44,9 +44,9 @@ def describe_quality(
         "duplicates": int(len(x_NK) - len(sizes)),
     }
     if y_N is not None:
-        _, code_N = np.unique(y_N, return_inverse=True)
-        pairs = np.unique(np.stack([group_N.reshape(-1), code_N.reshape(-1)]), axis=1)
-        report["duplicates_of_other_label"] = int((np.bincount(pairs[0]) > 1).sum())
+        labels, code_N = np.unique(y_N, return_inverse=True)
+        pairs = np.unique(group_N.reshape(-1) * len(labels) + code_N.reshape(-1))
+        report["duplicates_of_other_label"] = int((np.bincount(pairs // len(labels)) > 1).sum())
     return report
 
 
