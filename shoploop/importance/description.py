@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 from shoploop.importance.flips import Shop
 from shoploop.importance.gan_attention import GanAttentionParts
-from shoploop.importance.table import Float32
+from shoploop.importance.table import Float32, Float64
 from shoploop.importance.trial import history_slices
 from shoploop.importance.weighing import Weighed
 from shoploop.importance.weights import WeightConfig
@@ -42,24 +43,37 @@ class Names:
     """Of each item code."""
 
 
-def describe(samples: SampleSet, weights_R: Float32, names: Names, shop: Shop, config: WeightConfig) -> dict[str, Any]:
-    """JSON: ``distribution``, ``slices``, ``days``, ``most`` and ``least``, each by label."""
+def describe(
+    samples: SampleSet, weights_R: Float32, importance_R: Float64, names: Names, shop: Shop, config: WeightConfig
+) -> dict[str, Any]:
+    """JSON: ``distribution``, ``slices``, ``days``, ``most`` and ``least``, each by label.
+
+    Slices and days tell mean weights and mean ranks of importance: 0 is the most doubtful of its label, 1 the most credible.
+    """
+    rank_R = np.empty(len(weights_R))
+    for label in LABELS:
+        chosen_R = samples.labels_R == label
+        if chosen_R.any():
+            rank_R[chosen_R] = (rankdata(importance_R[chosen_R]) - 0.5) / chosen_R.sum()
     return {
         "distribution": _distribution(samples, weights_R, config),
-        "slices": _slices(samples, weights_R, shop),
-        "days": _days(samples, weights_R),
+        "slices": _slices(samples, weights_R, rank_R, shop),
+        "days": _days(samples, weights_R, rank_R),
     } | {
-        end: {name: _extremes(samples, weights_R, names, label, end) for label, name in LABELS.items()}
+        end: {
+            name: _extremes(samples, weights_R, rank_R, names, label, least=end == "least")
+            for label, name in LABELS.items()
+        }
         for end in ("most", "least")
     }
 
 
 def _distribution(samples: SampleSet, weights_R: Float32, config: WeightConfig) -> dict[str, Any]:
-    edges = np.geomspace(max(config.lowest, 0.01), config.highest, BINS + 1)
     out: dict[str, Any] = {}
     for label, name in LABELS.items():
         chosen = weights_R[samples.labels_R == label].astype(np.float64)
-        counts, _ = np.histogram(np.clip(chosen, edges[0], edges[-1]), edges)
+        edges = np.linspace(chosen.min(), max(float(chosen.max()), chosen.min() + 1e-3), BINS + 1)
+        counts, _ = np.histogram(chosen, edges)
         out[name] = {
             "rows": len(chosen),
             "mean": float(chosen.mean()),
@@ -74,17 +88,19 @@ def _distribution(samples: SampleSet, weights_R: Float32, config: WeightConfig) 
     return out
 
 
-def _slices(samples: SampleSet, weights_R: Float32, shop: Shop) -> list[dict[str, Any]]:
+def _slices(samples: SampleSet, weights_R: Float32, rank_R: Float64, shop: Shop) -> list[dict[str, Any]]:
     counts_Q = np.diff(samples.offsets_Q1)
     history_R = samples.sources_R & 1 == 1
     parts = {name: np.repeat(chosen_Q, counts_Q) for name, chosen_Q in history_slices(samples, shop).items()}
     parts |= {"bought before": history_R, "never bought before": ~history_R}
     return [
-        {"slice": name} | _means(samples, weights_R, chosen_R) for name, chosen_R in parts.items() if chosen_R.any()
+        {"slice": name} | _means(samples, weights_R, rank_R, chosen_R)
+        for name, chosen_R in parts.items()
+        if chosen_R.any()
     ]
 
 
-def _days(samples: SampleSet, weights_R: Float32) -> list[dict[str, Any]]:
+def _days(samples: SampleSet, weights_R: Float32, rank_R: Float64) -> list[dict[str, Any]]:
     day_R = np.repeat(samples.days_Q, np.diff(samples.offsets_Q1))
     first, last = int(day_R.min()), int(day_R.max())
     step = max(1, -(-(last - first + 1) // 60))
@@ -92,24 +108,32 @@ def _days(samples: SampleSet, weights_R: Float32) -> list[dict[str, Any]]:
     for day in range(first, last + 1, step):
         chosen_R = (day_R >= day) & (day_R < day + step)
         if chosen_R.any():
-            out.append({"day": _date(day)} | _means(samples, weights_R, chosen_R))
+            out.append({"day": _date(day)} | _means(samples, weights_R, rank_R, chosen_R))
     return out
 
 
-def _means(samples: SampleSet, weights_R: Float32, chosen_R: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def _means(samples: SampleSet, weights_R: Float32, rank_R: Float64, chosen_R: npt.NDArray[np.bool_]) -> dict[str, Any]:
     row: dict[str, Any] = {"rows": int(chosen_R.sum())}
     for label, name in LABELS.items():
-        weights = weights_R[chosen_R & (samples.labels_R == label)]
-        row[name] = float(weights.mean(dtype=np.float64)) if len(weights) else None
+        of_label_R = chosen_R & (samples.labels_R == label)
+        if of_label_R.any():
+            row[name] = {
+                "rows": int(of_label_R.sum()),
+                "weight": float(weights_R[of_label_R].mean(dtype=np.float64)),
+                "rank": float(rank_R[of_label_R].mean()),
+            }
     return row
 
 
-def _extremes(samples: SampleSet, weights_R: Float32, names: Names, label: bool, end: str) -> list[dict[str, Any]]:
+def _extremes(
+    samples: SampleSet, weights_R: Float32, rank_R: Float64, names: Names, label: bool, *, least: bool
+) -> list[dict[str, Any]]:
     """The rows at one end, no product twice: a list of one product says nothing about the others."""
     rows = np.flatnonzero(samples.labels_R == label)
-    order = rows[np.argsort(weights_R[rows] if end == "least" else -weights_R[rows], kind="stable")]
+    order = rows[np.argsort(rank_R[rows] if least else -rank_R[rows], kind="stable")]
     _, first = np.unique(samples.items_R[order[:20_000]], return_index=True)
-    return [_row(samples, weights_R, names, int(row)) for row in order[np.sort(first)[:SHOWN]]]
+    chosen = order[np.sort(first)[:SHOWN]]
+    return [_row(samples, weights_R, names, int(row)) | {"rank": float(rank_R[row])} for row in chosen]
 
 
 def _row(samples: SampleSet, weights_R: Float32, names: Names, row: int) -> dict[str, Any]:
@@ -134,7 +158,7 @@ def inside(samples: SampleSet, weighed: Weighed, names: Names) -> dict[str, Any]
     bought = np.flatnonzero(samples.labels_R)
     if not isinstance(parts, GanAttentionParts) or not len(bought):
         return None
-    row = int(bought[np.argmin(weighed.weights_R[bought])])
+    row = int(bought[np.argmin(weighed.importance_R[bought])])
     features_MK, attention_M, scores_M = parts.prototypes(row)
     own_K = parts.table.scale.backward(parts.table.x_NK[row : row + 1])[0]
     drawn_K = attention_M @ parts.table.scale.forward(features_MK) - parts.table.x_NK[row]

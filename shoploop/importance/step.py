@@ -29,13 +29,15 @@ from shoploop.importance.shop_proxy import ProxyView, look, train_shop_proxy
 from shoploop.importance.stages import Stages
 from shoploop.importance.trial import Verdict, judge, try_weights
 from shoploop.importance.weighing import METHODS, WeighingConfig, weigh
-from shoploop.importance.weights import to_weights
 from shoploop.sample_files import REQUESTS, iterate_samples, read_catalog
 from shoploop.sample_set import SampleSet
 
 REPORT = "importance.json"
 DESCRIBED_ROWS = 200_000
 """Rows whose missing values, outliers and duplicates are counted, at most."""
+
+PROXY_REQUESTS = 5_000
+"""That the proxy learns from, at most, drawn from all; it looks at every one."""
 
 PARTS = 5
 """That progress is told of."""
@@ -146,7 +148,8 @@ def _estimate(
     began = time.perf_counter()
 
     def proxy() -> tuple[dict[str, Any], dict[str, Any]]:
-        model = train_shop_proxy(samples, shop.catalog, shop.contract, seed=seed)
+        drawn = np.random.default_rng(seed).permutation(len(samples))[:PROXY_REQUESTS]
+        model = train_shop_proxy(samples.select(np.sort(drawn)), shop.catalog, shop.contract, seed=seed)
         view = look(model, samples, hidden="hidden" in config.columns)
         return vars(view), {"seconds": time.perf_counter() - began}
 
@@ -163,7 +166,7 @@ def _estimate(
     arrays, said = stages("estimator", estimator)
     progress.report(2, PARTS, "parts")
     importance_R = arrays["importance"]
-    weights_R = to_weights(importance_R, samples.labels_R.astype(np.int64), config.weights)
+    weights_R = config.weights_of(importance_R, samples.labels_R)
     table = pa.table(
         {
             "request": inputs.keys["request"].cast(pa.int32()),
@@ -178,7 +181,7 @@ def _estimate(
     report: dict[str, Any] = {
         "method": config.method,
         "paper": make_estimator(config.method).paper,
-        "proxy": "one epoch on the same samples",
+        "proxy": f"one epoch on {min(PROXY_REQUESTS, len(samples)):,} of these visits",
         "weighed": {
             "split": "train",
             "requests": len(samples),
@@ -190,6 +193,7 @@ def _estimate(
             "lowest": config.weights.lowest,
             "highest": config.weights.highest,
             "sharpness": config.weights.sharpness,
+            "bought_only": config.bought_only,
         },
         "samples_per_second": round(len(weights_R) / max(weighed_seconds, 1e-9)),
         "stage_seconds": {"proxy": round(proxied["seconds"], 2), "estimator": round(said["seconds"], 2)},
@@ -197,7 +201,7 @@ def _estimate(
         "diagnostics": said["diagnostics"],
         "quality": _quality(inputs, seed),
     }
-    report |= describe(samples, weights_R, inputs.names, shop, config.weights)
+    report |= describe(samples, weights_R, importance_R, inputs.names, shop, config.weights)
     progress.report(3, PARTS, "parts")
     checking = time.perf_counter()
     verdict, report["self_check"] = _check(inputs, config, seed, stages, check or CheckConfig())

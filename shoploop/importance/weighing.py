@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from shoploop.features.contract import Contract
 from shoploop.importance.interface import make_estimator
 from shoploop.importance.shop import COLUMNS, Columns, shop_table
@@ -34,11 +37,26 @@ class WeighingConfig:
     method: str = "gan_attention"
     """As in ``interface.ESTIMATORS``."""
 
-    weights: WeightConfig = field(default_factory=WeightConfig)
-    """The bounds."""
+    weights: WeightConfig = field(default_factory=lambda: WeightConfig(sharpness=0.3))
+    """The bounds, and how far weights spread."""
+
+    bought_only: bool = True
+    """Rows that were not bought all count 1. To spare what looks as if it might have been bought takes the hard negatives
+    out of the ranking, which loses on clean labels and on noisy ones (docs/decisions/0050)."""
 
     columns: Sequence[Columns] = COLUMNS
     """What the estimator sees of a row."""
+
+    def weights_of(self, importance_R: Float64, labels_R: npt.NDArray[np.bool_]) -> Float32:
+        """What rows of this importance count, mean 1 among the bought and among the others, between the bounds.
+
+        Raises:
+            WeightsAllZero: nothing of a label is left.
+        """
+        weights_R = to_weights(importance_R, labels_R.astype(np.int64), self.weights)
+        if self.bought_only:
+            weights_R[~labels_R] = 1.0
+        return weights_R
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +64,7 @@ class Weighed:
     """What an estimator makes of samples."""
 
     weights_R: Float32
-    """Mean 1 among the bought rows and among the others, between the bounds."""
+    """Mean 1 among the bought rows and among the others; see :meth:`WeighingConfig.weights_of`."""
 
     importance_R: Float64
     """On the method's own scale."""
@@ -76,7 +94,7 @@ def weigh(samples: SampleSet, view: ProxyView, contract: Contract, config: Weigh
     table = shop_table(samples, view, contract, columns=config.columns, seed=seed)
     scores = make_estimator(config.method).score(table, seed=seed)
     return Weighed(
-        weights_R=to_weights(scores.importance_N, table.y_N, config.weights),
+        weights_R=config.weights_of(scores.importance_N, samples.labels_R),
         importance_R=scores.importance_N,
         method=config.method,
         diagnostics=scores.diagnostics,

@@ -22,8 +22,8 @@ METHODS = {
     "random": "Chance",
 }
 LEAD = (
-    "A sample is a visit and a product, bought or not. One that fits what is usual counts more when the model learns, one "
-    "that looks like a mistake counts less; among the bought and among the others the mean is 1."
+    "A sample is a visit and a product, bought or not. Bought products that fit what is usual count more when the model "
+    "learns, those that look like a mistake count less; the mean is 1."
 )
 
 
@@ -48,10 +48,15 @@ def verdict(document: Json) -> Markup:
 
 
 def distribution(document: Json) -> Markup | None:
-    """How the weights spread, for both labels."""
+    """How the weights spread, for the labels whose weights do."""
     found: Json = document.get("distribution") or {}
-    drawn = []
+    drawn, alike = [], []
     for label, spread in found.items():
+        if spread["quantiles"]["0.99"] - spread["quantiles"]["0.01"] < 1e-3:
+            alike.append(
+                f"All {words.count(spread['rows'])} samples that were {label} count {words.decimal(spread['mean'], 2)}."
+            )
+            continue
         rows = [
             charts.Bar(
                 label=f"{words.decimal(b['low'], 2)} to {words.decimal(b['high'], 2)}",
@@ -69,16 +74,20 @@ def distribution(document: Json) -> Markup | None:
                 label=f"{label}: median weight {words.decimal(spread['quantiles']['0.5'], 2)}.",
             )
         )
-    return frame.render("grid.html", items=drawn) if drawn else None
+    parts = [
+        *([frame.render("grid.html", items=drawn)] if drawn else []),
+        *([frame.note(" ".join(alike))] if alike else []),
+    ]
+    return frame.join(*parts) if parts else None
 
 
 def ends(document: Json) -> Markup | None:
     """The samples that count least and most, in product names."""
     tables = {
-        "Purchases that count least": ("least", "bought"),
-        "Purchases that count most": ("most", "bought"),
-        "Products left on the shelf that count least": ("least", "not bought"),
-        "Products left on the shelf that count most": ("most", "not bought"),
+        "Purchases it doubts most": ("least", "bought"),
+        "Purchases it trusts most": ("most", "bought"),
+        "Products left on the shelf that it doubts most": ("least", "not bought"),
+        "Products left on the shelf that it trusts most": ("most", "not bought"),
     }
     drawn = []
     for title, (end, label) in tables.items():
@@ -89,6 +98,7 @@ def ends(document: Json) -> Markup | None:
             frame.Column(title="Shopper"),
             frame.Column(title="Visit"),
             frame.Column(title="Label"),
+            frame.Column(title="Rank", numeric=True, hint="0 doubtful, 1 credible"),
             frame.Column(title="Weight", numeric=True),
         ]
         rows = [
@@ -98,6 +108,7 @@ def ends(document: Json) -> Markup | None:
                     str(row["user"]),
                     words.day(row["day"]),
                     "bought" if row["bought"] else "not bought",
+                    words.decimal(row["rank"], 3),
                     words.decimal(row["weight"], 2),
                 ]
             )
@@ -108,33 +119,55 @@ def ends(document: Json) -> Markup | None:
 
 
 def slices(document: Json) -> Markup | None:
-    """Mean weights by slice and over the days."""
+    """How credible the samples of slices and days are."""
     found: list[Json] = document.get("slices") or []
     if not found:
         return None
-    shown = {
-        label: [
-            charts.Dot(label=words.plain(row["slice"]), value=row[label], text=words.decimal(row[label], 2))
-            for row in found
-            if words.is_number(row.get(label))
-        ]
-        for label in ("bought", "not bought")
-    }
     panels = [
-        charts.Panel(title=label.capitalize(), rows=rows, axis="mean weight", line=1.0) for label, rows in shown.items()
+        charts.Panel(
+            title=label.capitalize(),
+            rows=[
+                charts.Dot(
+                    label=words.plain(row["slice"]), value=row[label]["rank"], text=words.decimal(row[label]["rank"], 2)
+                )
+                for row in found
+                if row.get(label)
+            ],
+            axis="mean rank of importance",
+            line=0.5,
+        )
+        for label in ("bought", "not bought")
     ]
+    columns = [
+        frame.Column(title="Slice"),
+        frame.Column(title="Bought", numeric=True, hint="samples"),
+        frame.Column(title="Mean weight", numeric=True),
+        frame.Column(title="Not bought", numeric=True, hint="samples"),
+        frame.Column(title="Mean weight", numeric=True),
+    ]
+    rows = []
+    for row in found:
+        cells: list[object] = [words.plain(row["slice"])]
+        for label in ("bought", "not bought"):
+            one = row.get(label) or {}
+            cells += [words.count(one.get("rows")), words.decimal(one.get("weight"), 2)]
+        rows.append(frame.Row(cells=cells))
     parts = [
         figure(
             charts.panels(panels, labels=140),
             wide=True,
             title="By shopper and by product",
-            caption="mean weight; at the dashed line a slice counts as much as it has samples",
-            label="; ".join(f"{label}: {dot.label} {dot.text}" for label, rows in shown.items() for dot in rows) + ".",
-        )
+            caption="0 is the most doubtful sample of its label, 1 the most credible; the dashed line is the middle",
+            label=". ".join(
+                f"{panel.title}: " + "; ".join(f"{dot.label} {dot.text}" for dot in panel.rows) for panel in panels
+            )
+            + ".",
+        ),
+        frame.fold("Slices as numbers", frame.table("Weights by slice", columns, rows)),
     ]
     days: list[Json] = document.get("days") or []
     curves = {
-        label: [(float(at), row[label]) for at, row in enumerate(days) if words.is_number(row.get(label))]
+        label: [(float(at), row[label]["rank"]) for at, row in enumerate(days) if row.get(label)]
         for label in ("bought", "not bought")
     }
     curves = {label: points for label, points in curves.items() if len(points) > 1}
@@ -144,8 +177,8 @@ def slices(document: Json) -> Markup | None:
                 charts.lines(curves, x=f"day of training, from {words.day(days[0]['day'])}"),
                 wide=True,
                 title="Over time",
-                caption="mean weight of each day's samples",
-                label="Mean weight by day, "
+                caption="mean rank of each day's samples",
+                label="Mean rank by day, "
                 + "; ".join(f"{label} ends at {words.decimal(c[-1][1], 2)}" for label, c in curves.items())
                 + ".",
             )

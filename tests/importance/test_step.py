@@ -67,6 +67,7 @@ def test_every_training_row_is_weighed_and_no_other(shop, weighed):
     for label in (True, False):
         assert weights.filter(label=label)["weight"].mean() == pytest.approx(1, abs=1e-4)
     assert weights["weight"].is_between(0.05 - 1e-6, 5 + 1e-6).all()
+    assert weights.filter(label=True)["weight"].std() > 0.1 and (weights.filter(label=False)["weight"] == 1).all()
 
 
 def test_labels_of_validation_and_evaluation_change_nothing(weighed, tmp_path):
@@ -177,7 +178,7 @@ def test_the_page_names_products_and_lets_no_title_through_as_markup(weighed, tm
     importance_page.write(tmp_path / "page.html", "corner", weighed[1])
     html = (tmp_path / "page.html").read_text()
     assert "&lt;script&gt;Milk" in html and "<script>" not in html
-    for told in ("Item 3", "Purchases that count least", "Prototype 1", "GAN attention", "The data beside the weights"):
+    for told in ("Item 3", "Purchases it doubts most", "Prototype 1", "GAN attention", "The data beside the weights"):
         assert told in html, told
 
 
