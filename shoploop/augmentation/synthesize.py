@@ -49,7 +49,8 @@ def synthesize(
         The sheet: rows, shoppers, ``fidelity``, ``privacy``, generator, ``seconds``.
 
     Raises:
-        SpecInvalid: rows is not between 1 and 50 million.
+        SpecInvalid: rows is not between 1 and 50 million, or ``out`` is no Parquet file.
+        DataUnreadable: there is no folder to write into.
         TooFewEvents: there is too little to learn from, or nobody has a condition.
         NotPrivate: an attack succeeds.
     """
@@ -57,6 +58,10 @@ def synthesize(
 
     if not 1 <= rows <= MOST_ROWS:
         raise SpecInvalid(f"--rows is {rows}; it must be between 1 and {MOST_ROWS}.")
+    if out.suffix != ".parquet":
+        raise SpecInvalid(
+            f"--out is {out}; name a file that ends in .parquet, its sheet is written beside it as .json."
+        )
     if not out.parent.is_dir():
         raise DataUnreadable(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
     started = time.perf_counter()
@@ -77,10 +82,11 @@ def synthesize(
         budget=Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None,
         progress=progress,
     )
-    made = study.generator.sample_rows(min(rows, effort.rows), seed=seed, conditions=conditions)
-    report = sheet(
-        study, study.generator.sample_rows(effort.rows, seed=seed) if conditions else made, progress=progress
-    )
+    judged = study.generator.sample_rows(effort.rows, seed=seed)
+    made = judged
+    if rows < effort.rows or conditions:
+        made = study.generator.sample_rows(min(rows, effort.rows), seed=seed, conditions=conditions)
+    report = sheet(study, judged, progress=progress)
     if not report["privacy"]["passed"]:
         raise NotPrivate(f"Nothing was written to {out}: {'; '.join(report['privacy']['reasons'])}. Bring more users.")
     progress(f"writing {rows} rows")

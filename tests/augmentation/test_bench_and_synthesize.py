@@ -164,6 +164,11 @@ def test_a_number_of_rows_that_makes_no_sense_is_refused(tmp_path, rows):
         synthesize(tmp_path / "events.parquet", rows=rows)
 
 
+def test_a_file_that_its_own_sheet_would_overwrite_is_refused(tmp_path):
+    with pytest.raises(SpecInvalid, match=r"ends in \.parquet"):
+        synthesize(tmp_path / "events.json")
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataUnreadable, match="nowhere"):
         synthesize(tmp_path / "nowhere" / "events.parquet")
