@@ -1,0 +1,49 @@
+"""What a step keeps for later executions outlives the pod that it ran in."""
+
+import pytest
+
+from shoploop.api.v1alpha1 import Recommender
+from shoploop.job import Job
+from shoploop.steps import STEPS
+from shoploop.store import Store
+
+AUGMENT = STEPS["augment_samples"]
+
+
+@pytest.fixture
+def job_in(tmp_path):
+    """A pod's share of a run; another folder for its work is another pod."""
+    (tmp_path / "events.csv").write_text("user,item,time\nu,i,2026-01-01T00:00:00Z\n")
+    spec = {"data": {"tables": {"interactions": {"uri": str(tmp_path / "events.csv")}}}}
+    recommender = Recommender.model_validate({"metadata": {"name": "shop"}, "spec": spec})
+
+    def make(store, pod):
+        (tmp_path / pod).mkdir(exist_ok=True)
+        return Job(recommender, store, "run", tmp_path / pod)
+
+    return make
+
+
+def test_in_a_mounted_store_a_step_keeps_its_work_there_at_once(job_in, tmp_path):
+    job = job_in(Store(str(tmp_path / "store")), "pod")
+    assert job._cache(AUGMENT) == tmp_path / "store/recommenders/shop/work/steps-cache"
+
+
+def test_from_a_remote_store_the_next_pod_gets_what_the_last_one_kept(job_in):
+    store = Store("memory:///")
+    first = job_in(store, "first")
+    kept = first._cache(AUGMENT)
+    assert list(kept.iterdir()) == []
+    (kept / "generators").mkdir()
+    (kept / "generators" / "old.safetensors").write_bytes(b"old")
+    (kept / "generators" / "new.safetensors").write_bytes(b"new")
+    first._keep_cache()
+    (kept / "generators" / "old.safetensors").unlink()
+    first._keep_cache()
+    assert [path.name for path in (job_in(store, "second")._cache(AUGMENT) / "generators").iterdir()] == [
+        "new.safetensors"
+    ]
+
+
+def test_a_step_that_keeps_nothing_gets_no_cache(job_in, tmp_path):
+    assert job_in(Store(str(tmp_path / "store")), "pod")._cache(STEPS["gate"]) is None
