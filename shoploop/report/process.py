@@ -57,7 +57,7 @@ def provenance(run: RunFolder) -> frame.Section:
     """Enough to do it again: spec, software, lineage, the files of the version."""
     manifest, load = run.documents.get("manifest", {}), run.documents.get("load", {})
     bento = run.documents.get("bento", {})
-    lineage = _flat(manifest.get("lineage") or {})
+    lineage = _flat(_without_numbers(manifest.get("lineage") or {}))
     facts = {
         "Run": run.run.get("run"),
         "Started": words.moment(run.run.get("started")) if run.run.get("started") else None,
@@ -120,6 +120,14 @@ def _software(run: Json) -> Markup | None:
         return None
     rows = [frame.Row(cells=[name, str(version)]) for name, version in versions.items()]
     return frame.table("Software", [frame.Column(title="Package"), frame.Column(title="Version")], rows)
+
+
+def _without_numbers(lineage: Json) -> Json:
+    """Verdicts by their reason alone: their numbers have sections of their own."""
+    return {
+        name: value["reason"] if isinstance(value, dict) and "reason" in value else value
+        for name, value in lineage.items()
+    }
 
 
 def _flat(document: Json, prefix: str = "") -> dict[str, str]:
