@@ -1,8 +1,7 @@
 """Shopping behaviour as records: a shopper's few consecutive baskets, real or virtual, in one form.
 
-A record is what a generator learns and what it makes; fidelity and privacy compare records with records. Everything
-here
-is codes and numbers: names of users never come this far (see :mod:`shoploop.augmentation.pseudonyms`).
+A record is what a generator learns and what it makes; fidelity and privacy compare records with records. Everything here is
+codes and numbers: names of users never come this far (see :mod:`shoploop.augmentation.pseudonyms`).
 
 Lengths: R rows (item in basket), B baskets, N records, V items of the vocabulary.
 """

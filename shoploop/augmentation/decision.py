@@ -1,7 +1,6 @@
 """Which variants of augmentation may enter training: those that leak nobody and are shown to pay.
 
-A variant is admitted when privacy passes (for what a generator made), its paired bootstrap on the cold slice lies
-above 0,
+A variant is admitted when privacy passes (for what a generator made), its paired bootstrap on the cold slice lies above 0,
 and overall it loses nothing. The decision is about numbers only; it must not know how they came about.
 """
 
@@ -15,8 +14,7 @@ Metric = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 LOSS_MARGIN = 0.005
-"""Overall, a fraction of the unaugmented: a loss whose interval lies above minus this is none. Seeds differ by as
-much."""
+"""Overall, a fraction of the unaugmented: a loss whose interval lies above minus this is none. Seeds differ by as much."""
 
 _DRAWS = 2000
 

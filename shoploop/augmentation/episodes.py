@@ -3,9 +3,8 @@
 An episode becomes a training sample by way of rows under a name of its own (``~crop-17``), so that virtual behaviour
 reaches a model through the same features as real behaviour. Names of real users sort before the tilde.
 
-Columns of episodes: ``user``, ``day`` (int32), ``item``, ``quantity``, ``price``, ``shop``, and ``back``: baskets
-counted from
-the label, which is 0.
+Columns of episodes: ``user``, ``day`` (int32), ``item``, ``quantity``, ``price``, ``shop``, and ``back``: baskets counted
+from the label, which is 0.
 """
 
 from collections.abc import Callable

@@ -85,10 +85,8 @@ def coverage_and_novelty(made: Behaviour, real: Behaviour, held: Behaviour, voca
     """What copying would show in.
 
     Returns:
-        ``coverage``: distinct items of ``made`` over those of as many real rows. ``novelty``: share of its pairs of
-        items in
-        a basket that no basket of one record per real shopper holds; ``novelty_real``: the same of the hold-out's
-        baskets.
+        ``coverage``: distinct items of ``made`` over those of as many real rows. ``novelty``: share of its pairs of items
+        in a basket that no basket of one record per real shopper holds; ``novelty_real``: the same of the hold-out's.
     """
     random = np.random.default_rng(0)
     known = pair_keys(real.one_per_user(random), len(vocabulary))

@@ -152,9 +152,8 @@ def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: No
     """Fidelity and privacy of records, as they stand in reports beside what was made.
 
     Returns:
-        ``fidelity`` (``two_sample_auc``, ``control_auc`` of a popularity sampler in the same run, ``real_auc``: the
-        same test
-        between real shoppers, ``telling``, ``marginals`` with distance, floor, passed, ``coverage``, ``novelty``,
+        ``fidelity`` (``two_sample_auc``, ``control_auc`` of a popularity sampler in the same run, ``real_auc``: the same
+        test between real shoppers, ``telling``, ``marginals`` with distance, floor, passed, ``coverage``, ``novelty``,
         ``passed``), ``privacy`` (see :class:`Privacy`, with ``reasons`` and ``passed``).
     """
     real, held, vocabulary = study.real, study.held, study.vocabulary

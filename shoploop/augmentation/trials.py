@@ -1,8 +1,7 @@
 """Does a variant of augmentation pay? The same model, trained with and without it, on the same visits.
 
 The cold slice is every shopper's last visit with the history before it cut to five baskets: the few shoppers who really
-have so few show nothing. Overall is the same visits with whole histories. Everything lies before the days of
-evaluation.
+have so few show nothing. Overall is the same visits with whole histories. Everything lies before the days of evaluation.
 """
 
 from collections.abc import Callable
