@@ -141,6 +141,9 @@ class Adversary:
     def __init__(self, width: int, condition: int, config: Config, *, seed: int):
         self.width, self.condition, self.config, self.seed = width, condition, config, seed
         self.random = torch.Generator().manual_seed(seed)
+        self.dropout: Tensor | None = None
+        """State of the draws of dropout at a checkpoint: gone on from there, the bytes are those of an unbroken training."""
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.generator = Generator(width, condition, config)
@@ -177,7 +180,10 @@ class Adversary:
             for generator in (self.generator, self.averaged):
                 generator.start_from(real_NX, condition_NC, mask_NX)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed * 1_000_003 + self.step)  # of the dropout
+            if self.dropout is None:
+                torch.manual_seed(self.seed * 1_000_003 + self.step)
+            else:
+                torch.set_rng_state(self.dropout)
             self._train(real_NX, condition_NC, mask_NX, checkpoint, every, progress)
 
     def _train(
@@ -270,7 +276,7 @@ class Adversary:
 
     def state(self) -> dict[str, Tensor]:
         """Every tensor that going on needs, by name."""
-        out = {"random": self.random.get_state()}
+        out = {"random": self.random.get_state(), "dropout": torch.get_rng_state()}
         for name, part in self._parts().items():
             out |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
         for name, optimiser in self._optimisers().items():
@@ -319,6 +325,7 @@ class Adversary:
                     slots.setdefault(int(index), {})[slot] = value
             optimiser.load_state_dict(optimiser.state_dict() | {"state": slots})
         self.random.set_state(tensors["random"])
+        self.dropout = tensors.get("dropout")
         self.step = int(notes["step"])
         self.curve = json.loads(notes["curve"])
 

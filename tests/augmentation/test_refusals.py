@@ -106,6 +106,30 @@ def test_a_checkpoint_of_another_schema_is_refused_and_the_same_goes_on(tmp_path
         Adversary(5, 1, config, seed=0).load(tmp_path / "c.safetensors")
 
 
+def test_a_training_that_was_broken_off_ends_with_the_bytes_of_an_unbroken_one(tmp_path, monkeypatch):
+    config = Adversary.Config(steps=8, hidden=8, batch=8, dropout=0.5)
+    given = (torch.randn(32, 4, generator=torch.Generator().manual_seed(0)), torch.ones(32, 1), torch.ones(32, 4))
+    whole = Adversary(4, 1, config, seed=0)
+    whole.train(*given)
+    broken, step = Adversary(4, 1, config, seed=0), Adversary._generator_step
+
+    def breaks_off(self, *tensors):
+        if self.step == 6:
+            raise KeyboardInterrupt
+        return step(self, *tensors)
+
+    monkeypatch.setattr(Adversary, "_generator_step", breaks_off)
+    with pytest.raises(KeyboardInterrupt):
+        broken.train(*given, checkpoint=tmp_path / "c.safetensors", every=4)
+    monkeypatch.undo()
+    resumed = Adversary(4, 1, config, seed=0)
+    resumed.load(tmp_path / "c.safetensors")
+    assert resumed.step == 4
+    resumed.train(*given)
+    for name, tensor in whole.state().items():
+        assert name == "dropout" or torch.equal(tensor, resumed.state()[name]), name
+
+
 def test_a_loss_that_is_no_number_ends_by_name():
     real = torch.full((16, 4), float("nan"))
     with pytest.raises(GeneratorDiverged):
