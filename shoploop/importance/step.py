@@ -4,6 +4,7 @@ Legend: R rows (a request and a candidate), Q requests.
 """
 
 import json
+import math
 import resource
 import time
 from dataclasses import dataclass, replace
@@ -121,8 +122,18 @@ def estimate_importance(
         "seconds": round(time.perf_counter() - started, 2),
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
-    (out / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    report = _finite(report)
+    (out / REPORT).write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     return report
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: null stands for what a small sample leaves open."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _read(data: Path, features: Path, samples: Path, digest: str) -> _Inputs:

@@ -279,7 +279,8 @@ PIECES = (
 
 
 def _detection(detection: Json, found: Json, method: str) -> Markup:
-    ranked = sorted(detection.items(), key=lambda pair: -pair[1]["auc"])
+    known = {name: one for name, one in detection.items() if words.is_number(one.get("auc"))}
+    ranked = sorted(known.items(), key=lambda pair: -pair[1]["auc"])
     rows = [
         charts.Dot(
             label=METHODS.get(name, words.plain(name)),
