@@ -1,6 +1,9 @@
 """The step in a run: which rows are weighed, that a killed step goes on, and what training makes of it."""
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +50,22 @@ def weigh(shop, out, estimator="GanAttention", **settings):
 def weighed(shop, tmp_path_factory):
     out = tmp_path_factory.mktemp("weighed")
     return out, weigh(shop, out)
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+import torch
+from shoploop.api.v1alpha1 import ImportanceSpec
+from shoploop.importance import step
+torch.set_num_threads(1)
+shop, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
+out, cache = Path(settings.pop("out")), Path(settings.pop("cache"))
+step.try_weights = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+folders = (shop / name for name in ("data", "features", "samples"))
+check = step.CheckConfig(**settings)
+step.estimate_importance(*folders, out, ImportanceSpec(), seed=0, cache=cache, check=check)
+"""
 
 
 def timeless(report):
@@ -101,16 +120,11 @@ def test_missing_values_outliers_and_duplicates_stand_beside_the_weights(tmp_pat
 
 def test_a_killed_step_goes_on_where_it_was_to_the_same_bytes(shop, weighed, tmp_path, monkeypatch):
     out, report = weighed
-
-    def killed(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(steps, "try_weights", killed)
-    with pytest.raises(KeyboardInterrupt):
-        weigh(shop, tmp_path / "killed", cache=tmp_path / "cache")
-    monkeypatch.undo()
+    settings = {"out": tmp_path / "killed", "cache": tmp_path / "cache"} | vars(CHECK)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(shop), json.dumps(settings, default=str)], check=False)
+    assert killed.returncode == -signal.SIGKILL
     for stage in ("train_shop_proxy", "weigh", "check_flips"):
-        monkeypatch.setattr(steps, stage, killed)  # they would be done again
+        monkeypatch.setattr(steps, stage, lambda *_, **__: pytest.fail("done already"))
     again = weigh(shop, tmp_path / "out", cache=tmp_path / "cache")
     assert again["reused"] == ["proxy", "estimator", "flips"]
     assert timeless(again) == timeless(report)
