@@ -95,12 +95,18 @@ def try_weights(
 
 
 def judge(trial: Mapping[str, Any]) -> Verdict:
-    """What follows from a trial: the weights are kept where a loss is ruled out overall and no slice clearly loses."""
+    """What follows from a trial.
+
+    The weights are kept where a loss of the margin is ruled out overall, what is measured is none, and no slice clearly
+    loses: weights that are worth nothing are not worth their cost.
+    """
     overall, margin = trial["overall"], trial["margin"]
     said = f"NDCG@10 {_signed(overall)} on {trial['judged']} later visits"
     losing = [n for n, s in trial["slices"].items() if s["interval"] and s["interval"][1] < 0]
     if overall["bound"] is None or not overall["bound"] > -margin:
         return Verdict(used=False, reason=f"A loss is not ruled out: {said}, and no more than {margin} may be lost.")
+    if overall["difference"] < 0:
+        return Verdict(used=False, reason=f"The weights gain nothing, they rather lose: {said}.")
     if losing:
         worst = losing[0]
         return Verdict(

@@ -31,13 +31,14 @@ def trial(overall, **slices):
         (trial(compared(0.0, -0.002, 0.002, bound=-0.001)), True, "lose nothing"),
         (trial(compared(0.0, -0.009, 0.009, bound=-0.007)), False, "not ruled out"),
         (trial(compared(-0.02, -0.03, -0.01, bound=-0.028)), False, "not ruled out"),
+        (trial(compared(-0.0005, -0.002, 0.001, bound=-0.0018)), False, "rather lose"),
         (
             trial(compared(0.01, 0.002, 0.018, bound=0.003), **{"cold users": compared(-0.1, -0.2, -0.01)}),
             False,
             "Cold users lose",
         ),
     ],
-    ids=["a-gain", "no-loss", "too-unsure", "a-loss", "a-slice-loses"],
+    ids=["a-gain", "no-loss", "too-unsure", "a-loss", "rather-a-loss", "a-slice-loses"],
 )
 def test_weights_are_kept_only_where_they_do_not_lose(found, used, said):
     verdict = judge(found)
