@@ -61,7 +61,7 @@ def describe(
         "days": _days(samples, weights_R, rank_R),
     } | {
         end: {
-            name: _extremes(samples, weights_R, rank_R, names, label, least=end == "least")
+            name: _extremes(samples, weights_R, importance_R, names, label, least=end == "least")
             for label, name in LABELS.items()
         }
         for end in ("most", "least")
@@ -126,17 +126,17 @@ def _means(samples: SampleSet, weights_R: Float32, rank_R: Float64, chosen_R: np
 
 
 def _extremes(
-    samples: SampleSet, weights_R: Float32, rank_R: Float64, names: Names, label: bool, *, least: bool
+    samples: SampleSet, weights_R: Float32, importance_R: Float64, names: Names, label: bool, *, least: bool
 ) -> list[dict[str, Any]]:
     """The rows at one end, no product twice: a list of one product says nothing about the others."""
     rows = np.flatnonzero(samples.labels_R == label)
-    order = rows[np.argsort(rank_R[rows] if least else -rank_R[rows], kind="stable")]
+    order = rows[np.argsort(importance_R[rows] if least else -importance_R[rows], kind="stable")]
     _, first = np.unique(samples.items_R[order[:20_000]], return_index=True)
     chosen = order[np.sort(first)[:SHOWN]]
-    return [_row(samples, weights_R, names, int(row)) | {"rank": float(rank_R[row])} for row in chosen]
+    return [_row(samples, weights_R, importance_R, names, int(row)) for row in chosen]
 
 
-def _row(samples: SampleSet, weights_R: Float32, names: Names, row: int) -> dict[str, Any]:
+def _row(samples: SampleSet, weights_R: Float32, importance_R: Float64, names: Names, row: int) -> dict[str, Any]:
     request = int(np.searchsorted(samples.offsets_Q1, row, side="right") - 1)
     code = int(samples.items_R[row])
     return {
@@ -146,6 +146,7 @@ def _row(samples: SampleSet, weights_R: Float32, names: Names, row: int) -> dict
         "title": names.titles[code],
         "bought": bool(samples.labels_R[row]),
         "weight": float(weights_R[row]),
+        "importance": float(importance_R[row]),
     }
 
 
@@ -164,8 +165,7 @@ def inside(samples: SampleSet, weighed: Weighed, names: Names) -> dict[str, Any]
     drawn_K = attention_M @ parts.table.scale.forward(features_MK) - parts.table.x_NK[row]
     order_M = np.argsort(-attention_M, kind="stable")[:PROTOTYPES]
     order_K = np.argsort(-np.abs(drawn_K), kind="stable")[:FEATURES]
-    return _row(samples, weighed.weights_R, names, row) | {
-        "importance": float(weighed.importance_R[row]),
+    return _row(samples, weighed.weights_R, weighed.importance_R, names, row) | {
         "attended": float(np.exp(-(attention_M * np.log(np.maximum(attention_M, 1e-12))).sum())),
         "prototypes_in_all": len(attention_M),
         "mean_score": float(scores_M.mean()),

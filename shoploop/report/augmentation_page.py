@@ -56,7 +56,8 @@ def _masthead(name: str, document: Json) -> Markup:
         )
     ]
     return frame.render(
-        "augmentation_masthead.html",
+        "command_masthead.html",
+        command="shoploop augment",
         name=name,
         tone="good" if entered else "warn",
         sign="✓" if entered else "!",

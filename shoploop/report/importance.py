@@ -98,7 +98,7 @@ def ends(document: Json) -> Markup | None:
             frame.Column(title="Shopper"),
             frame.Column(title="Visit"),
             frame.Column(title="Label"),
-            frame.Column(title="Rank", numeric=True, hint="0 doubtful, 1 credible"),
+            frame.Column(title="Importance", numeric=True),
             frame.Column(title="Weight", numeric=True),
         ]
         rows = [
@@ -108,7 +108,7 @@ def ends(document: Json) -> Markup | None:
                     str(row["user"]),
                     words.day(row["day"]),
                     "bought" if row["bought"] else "not bought",
-                    words.decimal(row["rank"], 3),
+                    words.decimal(row["importance"], 3),
                     words.decimal(row["weight"], 2),
                 ]
             )

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from shoploop.report import frame, importance, words
 from shoploop.report.run_folder import Json
-from shoploop.report.verdict import Verdict
 
 
 def write(target: Path, name: str, document: Json) -> None:
@@ -17,12 +16,6 @@ def write(target: Path, name: str, document: Json) -> None:
     """
     found: Json = document.get("verdict") or {}
     used, rows = bool(found.get("used")), importance.rows_of(document)
-    shown = Verdict(
-        state="Used in training" if used else "Not used in training",
-        tone="good" if used else "warn",
-        headline=f"What each of {words.count(rows)} training samples counts" if rows else importance.TITLE,
-        sentence=str(found.get("reason") or "No reason was given."),
-    )
     facts = frame.facts(importance.facts(document))
     sections = [
         frame.Section(id=f"part-{at}", title=title, lead=importance.LEAD if at == 0 else "", body=body)
@@ -31,7 +24,17 @@ def write(target: Path, name: str, document: Json) -> None:
     ]
     page = frame.page(
         title=f"{name} · weights · shoploop",
-        masthead=frame.render("masthead.html", verdict=shown, name=name, run="", started="", facts=facts),
+        masthead=frame.render(
+            "command_masthead.html",
+            command="shoploop weigh",
+            name=name,
+            tone="good" if used else "warn",
+            sign="✓" if used else "!",
+            state="Used in training" if used else "Not used in training",
+            headline=f"What each of {words.count(rows)} training samples counts" if rows else importance.TITLE,
+            sentence=str(found.get("reason") or "No reason was given."),
+            facts=facts,
+        ),
         sections=sections,
         footer="Written by shoploop weigh. The numbers of this page lie beside it in importance.json.",
     )
