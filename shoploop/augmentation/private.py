@@ -15,6 +15,7 @@ import hmac
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -75,6 +76,7 @@ def shortened(config: Adversary.Config) -> Adversary.Config:
     return replace(config, steps=min(config.steps, MOST_STEPS))
 
 
+@cache
 def plan(users: int, config: Adversary.Config, budget: Budget) -> Spent:
     """The noise that keeps a training within its budget, and what it then spends.
 
