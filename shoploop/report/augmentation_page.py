@@ -4,7 +4,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from shoploop.report import augmentation, charts, frame, words
+from shoploop.report import augmentation, augmentation_gates, charts, frame, words
 from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json
 
@@ -30,7 +30,7 @@ def write(target: Path, name: str, document: Json, comparison: Json | None) -> N
     sections = [_verdict(document)]
     if comparison is not None:
         sections += [_statistics(comparison), _shoppers(comparison)]
-    if body := augmentation.gates(document):
+    if body := augmentation_gates.gates(document):
         sections.append(frame.Section(id="gates", title="Fidelity and privacy", body=frame.join(*body)))
     page = frame.page(
         title=f"{name} · virtual behaviour · shoploop",
