@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -229,14 +229,17 @@ def status(name: Name, context: Context = None, namespace: Namespace = None) -> 
 @app.command(rich_help_panel=CLUSTER)
 def logs(
     name: Name,
+    part: Annotated[
+        Literal["predictor", "run", "operator"], typer.Option(help="Whose log: run is the steps of its training runs.")
+    ] = "predictor",
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
     context: Context = None,
     namespace: Namespace = None,
 ) -> None:
-    """Show the log of a Recommender's predictor."""
+    """Show the log of a Recommender's predictor, of its training runs, or of the operator."""
     from shoploop.cli import cluster
 
-    raise typer.Exit(cluster.logs(name, follow=follow, context=context, namespace=namespace))
+    raise typer.Exit(cluster.logs(name, part=part, follow=follow, context=context, namespace=namespace))
 
 
 @app.command("open", rich_help_panel=CLUSTER)

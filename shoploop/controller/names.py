@@ -9,6 +9,9 @@ from shoploop.api.fields import API_VERSION, GROUP
 RECOMMENDER_LABEL = f"{GROUP}/recommender"
 RUN_LABEL = f"{GROUP}/run"
 PART_LABEL = f"{GROUP}/part"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+RUN_COMPONENT = "run"
+"""What pods of a run are; `shoploop logs --part run` looks for it."""
 
 RUN_ANNOTATION = f"{GROUP}/run"
 """Somebody asks for a run: each new value starts one."""

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.names import (
+    COMPONENT_LABEL,
     PART_LABEL,
+    RUN_COMPONENT,
     RUN_LABEL,
     SERVING_ANNOTATION,
     Object,
@@ -123,7 +125,8 @@ def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settin
         container["resources"]["limits"]["nvidia.com/gpu"] = part.gpu
         pod["tolerations"].append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
     name = run_object_name(recommender, run, index)
-    return job_around(recommender, spec, name, pod, {RUN_LABEL: run, PART_LABEL: str(index)})
+    labels = {COMPONENT_LABEL: RUN_COMPONENT, RUN_LABEL: run, PART_LABEL: str(index)}
+    return job_around(recommender, spec, name, pod, labels)
 
 
 def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) -> Object:

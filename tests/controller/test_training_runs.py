@@ -7,6 +7,7 @@ import pytest
 from worlds import NOW, condition, message
 
 from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.cli.cluster import PARTS
 from shoploop.controller import runs
 
 RUN = "20260302-115000-abcdef"
@@ -291,6 +292,13 @@ def test_runs_beyond_retention_are_removed_with_their_jobs(make_recommender, mak
     names = {name for _, name in made.delete}
     assert jobs[0]["metadata"]["name"] in names
     assert jobs[2]["metadata"]["name"] not in names
+
+
+def test_shoploop_logs_finds_the_pods_of_a_run(make_recommender, settings):
+    made = make_recommender()
+    job = runs.job(made, RecommenderSpec.model_validate(made["spec"]), "r1", 0, settings)
+    asked = dict(pair.split("=") for pair in PARTS["run"].format(name="grocery").split(","))
+    assert asked.items() <= job["spec"]["template"]["metadata"]["labels"].items()
 
 
 def test_pods_are_restricted_and_hold_no_token(make_recommender, settings):
