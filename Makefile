@@ -35,8 +35,12 @@ test-cluster: $(STAMP)  ## The operator and the charts on a real Kubernetes (SHO
 test-cluster-full: $(STAMP)  ## The same with every fault
 	$(BIN)/python -m pytest -m 'cluster or cluster_full' tests/cluster
 
-images: $(STAMP)  ## Build the images: operator, pipeline, serving
+images: $(STAMP)  ## Build the images: operator, pipeline, serving; with SHOPLOOP_KUBEBOX one that plays all roles
+ifdef SHOPLOOP_KUBEBOX
+	$(BIN)/python hack/cluster.py images
+else
 	$(BIN)/python hack/images.py
+endif
 
 cluster-up: $(STAMP)  ## Start the cluster that SHOPLOOP_KUBEBOX names, with the image in it
 	$(BIN)/python hack/cluster.py up

@@ -1,5 +1,6 @@
 """A Kubernetes on this machine: kubebox, which SHOPLOOP_KUBEBOX names, with shoploop's image in it.
 
+    python hack/cluster.py check      say what keeps this machine from having one; exit code 1 if anything does
     python hack/cluster.py images     build the one image that plays all roles, on kubebox's Debian
     python hack/cluster.py up         start afresh, and load that image
     python hack/cluster.py down       stop and free everything; images are kept for the next time
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import images
 
@@ -21,17 +23,17 @@ VOLUMES = 8
 
 
 def main() -> None:
-    verbs = {"images": build, "up": up, "down": down}
+    verbs = {"check": check, "images": build, "up": up, "down": down}
     if len(sys.argv) != 2 or sys.argv[1] not in verbs:
         sys.exit(__doc__)
     verbs[sys.argv[1]]()
 
 
-def kubebox(*args: str) -> str:
+def kubebox(*args: str, stdin: IO[bytes] | None = None) -> str:
     program = os.environ.get("SHOPLOOP_KUBEBOX")
     if not program:
         sys.exit("SHOPLOOP_KUBEBOX is not set: it names the kubebox script that brings a cluster up and down.")
-    return subprocess.run([program, *args], check=True, text=True, stdout=subprocess.PIPE).stdout
+    return subprocess.run([program, *args], check=True, text=True, stdin=stdin, stdout=subprocess.PIPE).stdout
 
 
 def environment() -> dict[str, str]:
@@ -41,8 +43,33 @@ def environment() -> dict[str, str]:
     return found | {"PATH": found["PATH"].replace("$PATH", os.environ["PATH"])}
 
 
+def check() -> None:
+    if why := obstacle():
+        sys.exit(f"No cluster on this machine: {why}")
+
+
+def obstacle() -> str | None:
+    """What this machine lacks that nobody can install; None where kubebox can run."""
+    if not os.environ.get("SHOPLOOP_KUBEBOX"):
+        return "SHOPLOOP_KUBEBOX is not set; it names the kubebox script that brings a cluster up and down."
+    if os.geteuid() != 0:
+        return "kubebox needs root."
+    if not Path("/sys/fs/cgroup/memory").is_dir():
+        return "kubebox needs cgroup v1."
+    if subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True).returncode:
+        return "kubebox needs to make network and mount namespaces, which is forbidden here."
+    return None
+
+
 def build() -> None:
-    """Builds the image, with kubebox's own helm and Debian; what is there already is kept."""
+    """Builds the image, with kubebox's own helm and Debian; what is there already is kept.
+
+    A running cluster gets it at once. Where there can be no cluster, nothing is built, and that is no error: the tests
+    on a cluster skip by themselves.
+    """
+    if why := obstacle():
+        print(f"No image is built, because no cluster can run on this machine: {why}")
+        return
     kubebox("install")
     home = Path(environment()["KUBECONFIG"]).parent
     if not (home / "bin" / "helm").exists():
@@ -54,6 +81,8 @@ def build() -> None:
     begun = time.monotonic()
     images.build("everything", IMAGE, base=BASE, tool="buildah")
     print(f"{IMAGE}: built in {time.monotonic() - begun:.0f} s")
+    if running():
+        load()
 
 
 def up_and_down() -> None:
@@ -67,14 +96,19 @@ def up() -> None:
     kubebox("down")
     kubebox("up")
     make_volumes_writable(Path(environment()["KUBECONFIG"]).parent / "volumes")
-    if not named(IMAGE):
+    if named(IMAGE):
+        load()
+    else:
         build()
-    load()
     print(f'eval "$({os.environ["SHOPLOOP_KUBEBOX"]} env)"')
 
 
 def down() -> None:
     kubebox("down")
+
+
+def running() -> bool:
+    return any(line.startswith("containerd") and "running" in line for line in kubebox("status").splitlines())
 
 
 def make_volumes_writable(folder: Path) -> None:
@@ -86,17 +120,24 @@ def make_volumes_writable(folder: Path) -> None:
 
 
 def load() -> None:
-    """Hands the built image to the cluster's container runtime, unless it has the very same already."""
+    """Hands the built image to the cluster's container runtime, unless it has the very same already.
+
+    There it also has the names of the product's images, so that charts/shoploop can be installed as it comes.
+
+    Through a pipe: two gigabytes that are written and read at once never reach the disk.
+    """
     begun = time.monotonic()
     if named(IMAGE) in kubebox("images").split():
         return
-    archive = images.CONTEXT / "image.tar"
-    archive.unlink(missing_ok=True)
-    try:
-        subprocess.run(["buildah", "push", "-q", IMAGE, f"docker-archive:{archive}:{IMAGE}"], check=True)
-        kubebox("load", str(archive))
-    finally:
-        archive.unlink(missing_ok=True)
+    push = ["buildah", "push", "-q", IMAGE, f"docker-archive:/dev/stdout:{IMAGE}"]
+    with subprocess.Popen(push, stdout=subprocess.PIPE) as pushing:
+        kubebox("load", "/dev/stdin", stdin=pushing.stdout)
+    if pushing.returncode:
+        sys.exit(f"buildah could not hand over {IMAGE}.")
+    socket = Path(environment()["KUBECONFIG"]).parent / "run" / "containerd.sock"
+    names = [f"docker.io/shoploop/{role}:{images.project()['version']}" for role in images.PRODUCT]
+    command = ["ctr", f"--address={socket}", "--namespace=k8s.io", "images", "tag", "--force", IMAGE, *names]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     print(f"{IMAGE}: loaded in {time.monotonic() - begun:.0f} s")
 
 

@@ -19,7 +19,7 @@ from shoploop.controller.conditions import WARNINGS, Found, merged, say
 from shoploop.controller.names import FINALIZER, Object
 from shoploop.controller.observed import ChildKey, Event, Install, Observed, Plan, Recover, Repair
 from shoploop.controller.settings import Settings
-from shoploop.controller.training import POLL_SECONDS, Training, advance, pruned_runs, versions_of
+from shoploop.controller.training import POLL_SECONDS, Training, advance, pruned_runs, sooner, versions_of
 
 SCHEMES = ("file", "s3", "gs", "az")
 TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
@@ -219,7 +219,7 @@ def _rolled_out(
     elif live is None or not done:
         values = {"ready": ready, "wanted": wanted, "version": version}
         state = (False, say("PodsStalled", detail=detail, **values) if detail else say("PodsNotReady", **values))
-        plan = replace(plan, requeue_seconds=POLL_SECONDS)
+        plan = replace(plan, requeue_seconds=sooner(plan.requeue_seconds, POLL_SECONDS))
     elif wanted == 0:
         state = (True, say("ScaledToZero", version=version))
     else:
@@ -293,9 +293,7 @@ def _assembled(
         release=serving.plan.release,
         version_status=_version_status(recommender, observed, serving.version),
         events=events,
-        requeue_seconds=min(
-            (s for s in (training.requeue_seconds, serving.plan.requeue_seconds) if s is not None), default=None
-        ),
+        requeue_seconds=sooner(training.requeue_seconds, serving.plan.requeue_seconds),
     )
 
 

@@ -55,7 +55,7 @@ def advance(recommender: Object, spec: RecommenderSpec, observed: Observed, sett
             going = _continued(recommender, spec, observed, settings, before)
             return replace(
                 going,
-                requeue_seconds=_sooner(going.requeue_seconds, _next_look(spec, observed.now)),
+                requeue_seconds=sooner(going.requeue_seconds, _next_look(spec, observed.now)),
                 schedule_problem=_schedule(spec, observed.now)[1],
             )
         return _superseded(recommender, spec, observed, settings, before)
@@ -261,5 +261,6 @@ def _next_look(spec: RecommenderSpec, now: datetime) -> float | None:
     return max((slot - now + timedelta(seconds=1)).total_seconds(), 1) if slot else None
 
 
-def _sooner(left: float | None, right: float | None) -> float | None:
+def sooner(left: float | None, right: float | None) -> float | None:
+    """The earlier of two waits, of which none may be asked for."""
     return min((seconds for seconds in (left, right) if seconds is not None), default=None)

@@ -184,6 +184,8 @@ def cluster() -> Iterator[Cluster]:
 def kubebox_cluster(kubebox: str) -> Iterator[Cluster]:
     """kubebox, started afresh with the image that `make images` built; `make images` is done where it was not."""
     script = [sys.executable, str(ROOT / "hack" / "cluster.py")]
+    if why := subprocess.run([*script, "check"], capture_output=True, text=True).stderr.strip():
+        pytest.skip(why)
     subprocess.run([*script, "up"], check=True)
     try:
         lines = subprocess.run([kubebox, "env"], check=True, capture_output=True, text=True).stdout.splitlines()
@@ -313,9 +315,11 @@ class Shop:
 
         return self.wait(f"Recommender {self.name} is ready", ready, seconds=seconds)
 
-    def pods(self) -> list[Object]:
+    def pods(self, *, ending: bool = False) -> list[Object]:
+        """The predictor's pods; those on their way out only where they are asked for."""
         selector = f"app.kubernetes.io/component=predictor,shoploop.io/recommender={self.name}"
-        return self.cluster.items("pods", "-n", self.namespace, "-l", selector)
+        found = self.cluster.items("pods", "-n", self.namespace, "-l", selector)
+        return [pod for pod in found if ending or "deletionTimestamp" not in pod["metadata"]]
 
     def rolled_out(self, *, seconds: float = 300) -> None:
         self.cluster.kubectl(
@@ -338,5 +342,6 @@ def shop(cluster: Cluster, platform: str) -> Iterator[Shop]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The story is told last: its end deletes what the other tests look at."""
-    items.sort(key=lambda item: item.path.name == "test_story.py")
+    """The story is told last: its end deletes what the other tests look at. Then the roles: all that was done is known."""
+    last = ["test_story.py", "test_operator_roles.py"]
+    items.sort(key=lambda item: last.index(item.path.name) + 1 if item.path.name in last else 0)

@@ -40,14 +40,15 @@ SELDOM = {
 
 
 def used() -> set[tuple[str, str, str]]:
-    log = Path(os.environ.get("KUBEBOX_HOME", "/var/lib/kubebox")) / "log" / "audit.log"
-    if not log.exists():
+    logs = Path(os.environ.get("KUBEBOX_HOME", "/var/lib/kubebox")) / "log"
+    files = sorted(logs.glob("audit*.log"))
+    if not files:
         pytest.skip("no audit log: this cluster is not kubebox")
     done = set()
-    for line in log.read_text().splitlines():
+    for line in (line for file in files for line in file.read_text().splitlines()):
         entry = json.loads(line)
         thing = entry.get("objectRef")
-        if entry["user"]["username"] != ACCOUNT or not thing or "resource" not in thing:
+        if entry["user"].get("username") != ACCOUNT or not thing or "resource" not in thing:
             continue
         resource = thing["resource"] + (f"/{thing['subresource']}" if thing.get("subresource") else "")
         done.add((thing.get("apiGroup", ""), resource, entry["verb"]))

@@ -44,8 +44,8 @@ def no_request_failed(result: dict) -> None:
     assert result["answered"] >= ENOUGH
 
 
-def uids(shop: Shop) -> set[str]:
-    return {pod["metadata"]["uid"] for pod in shop.pods()}
+def uids(shop: Shop, *, ending: bool = False) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in shop.pods(ending=ending)}
 
 
 def test_no_request_fails_while_a_changed_spec_rolls_out(shop: Shop):
@@ -54,7 +54,7 @@ def test_no_request_fails_while_a_changed_spec_rolls_out(shop: Shop):
         shop.patch(serving={"replicas": 2, "deadlineMilliseconds": 900})
         shop.wait("new pods", lambda: uids(shop) - before)
         shop.rolled_out()
-        shop.wait("the old pods' end", lambda: not before & uids(shop))
+        shop.wait("the old pods' end", lambda: not before & uids(shop, ending=True))
     no_request_failed(result)
     shop.wait_until_ready()
 
@@ -75,7 +75,7 @@ def test_no_request_fails_while_a_person_rolls_back_and_the_release_is_held(shop
         shop.cluster.helm("rollback", shop.name, "-n", shop.namespace)
         shop.wait("new pods", lambda: uids(shop) - before)
         shop.rolled_out()
-        shop.wait("the old pods' end", lambda: not before & uids(shop))
+        shop.wait("the old pods' end", lambda: not before & uids(shop, ending=True))
     no_request_failed(result)
     held = shop.wait("the held release", lambda: condition(shop.recommender(), "ReleaseHeld")["status"] == "True")
     assert held

@@ -124,7 +124,7 @@ def test_a_new_revision_is_given_time_to_be_seen(served, plan):
     recommender, version, release = served(release={"age_seconds": 1})
     made = plan(recommender, version, releases=(release,))
     assert made.release is None
-    assert made.requeue_seconds <= 10
+    assert made.requeue_seconds <= releases.SETTLE_SECONDS, "a Deployment that is gone waits no longer to be repaired"
 
 
 def test_a_changed_spec_makes_a_revision(served, plan, make_recommender):
