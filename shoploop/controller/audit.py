@@ -2,10 +2,14 @@
 
 A watch can go deaf: its connection stands and nothing comes. And a deletion that happens between two watches is never
 told. Both show only by asking. A difference counts once it has outlived a whole period, because the watches are always
-a little behind.
+a little behind. A kind that a cluster may lack and that was not there at the start has no watch at all: where it has
+come meanwhile, the operator ends, and is started again with one.
 """
 
 import logging
+import os
+import signal
+from collections.abc import Callable
 from threading import Event, Thread
 
 from shoploop.controller import metrics
@@ -18,13 +22,24 @@ from shoploop.controller.settings import Settings
 log = logging.getLogger(__name__)
 
 
+def end() -> None:
+    """Ends this process in good order."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 class Audit:
-    def __init__(self, settings: Settings, cluster: Cluster, cache: Cache, pending: Pending):
+    def __init__(
+        self, settings: Settings, cluster: Cluster, cache: Cache, pending: Pending, *, end: Callable[[], None] = end
+    ):
         self._settings = settings
         self._cluster = cluster
         self._cache = cache
         self._pending = pending
+        self._end = end
         self._suspects: dict[tuple[Kind, Key], str | None] = {}
+        self._absent: frozenset[Kind] | None = None
+        """Kinds that the cluster lacked at the start; None before it was asked."""
+
         self._stop = Event()
         self.deaf: str | None = None
         """The resource whose watch told nothing of a change for a whole period."""
@@ -36,7 +51,8 @@ class Audit:
         self._stop.set()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._settings.audit_seconds):
+        wait = 0.0
+        while not self._stop.wait(wait):
             try:
                 self.once()
                 self._count()
@@ -44,14 +60,22 @@ class Audit:
                 log.info("audit: %s", error)
             except Exception:
                 log.exception("audit failed, and is tried again")
+            wait = self._settings.audit_seconds
 
     def once(self) -> None:
-        """One comparison of everything that is watched."""
+        """One comparison of everything that is watched; the first only looks which kinds there are."""
+        if self._absent is None:
+            self._absent = frozenset(kind for kind in WATCHED if kind.optional and self._there(kind) is None)
+            return
         suspects: dict[tuple[Kind, Key], str | None] = {}
         for kind in WATCHED:
             there = self._there(kind)
             if there is None:
                 continue
+            if kind in self._absent:
+                log.warning("audit: the cluster serves %s now; the operator starts again to watch them", kind.plural)
+                self._end()
+                return
             known = self._cache.known(kind)
             for where in known.keys() | there.keys():
                 if known.get(where) == there.get(where):

@@ -85,7 +85,7 @@ PERMISSIONS = (
     Permission(
         group=GROUP,
         resources=("recommenders",),
-        verbs=("get", "list", "watch", "patch"),
+        verbs=("list", "watch", "patch"),
         why="Read what is wanted; hold the object until its children are gone (finalizer).",
     ),
     Permission(

@@ -7,7 +7,7 @@ from typing import Any
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller import runs
 from shoploop.controller.conditions import Found, say, timestamp
-from shoploop.controller.names import RUN_ANNOTATION, RUN_LABEL, Object, run_object_name, short_hash
+from shoploop.controller.names import PART_LABEL, RUN_ANNOTATION, RUN_LABEL, Object, run_object_name, short_hash
 from shoploop.controller.observed import ChildKey, Event, Observed
 from shoploop.controller.schedule import last_slot, next_slot
 from shoploop.controller.settings import Settings
@@ -67,9 +67,13 @@ def _started_if_due(
     before: dict[str, Any] | None, wanted_hash: str,
 ) -> Training:  # fmt: skip
     slot, problem = _schedule(spec, observed.now)
+    lost = _lost_record(recommender, spec, observed, before)
     idle = Training(
         run=before,
         state=_rested(recommender, before, observed, wanted_hash),
+        apply=(lost,) if lost else (),
+        version=lost,
+        events=(_recorded(lost),) if lost else (),
         requeue_seconds=None if problem else _next_look(spec, observed.now),
         schedule_problem=problem,
     )
@@ -157,7 +161,8 @@ def _continued(
             case "Failed":
                 return _failed(recommender, observed, run, runs.failure_message(live, observed.pods))
             case "Active":
-                return _active(live, observed, run, index, len(parts), part)
+                going = _active(live, observed, run, index, len(parts), part)
+                return replace(going, apply=_spec_of_run(recommender, observed, run["id"]))
     last = observed.children[("Job", run_object_name(recommender, run["id"], len(parts) - 1))]
     said = runs.result(last, observed.pods)
     if said is None:
@@ -176,12 +181,17 @@ def _waiting_for_job(
         wanted = runs.claim(recommender, spec)
         if ("PersistentVolumeClaim", wanted["metadata"]["name"]) not in observed.children:
             made.append(wanted)
-    if ("ConfigMap", run_object_name(recommender, run["id"])) not in observed.children:
-        made.append(runs.config_map(recommender, run["id"]))
+    made.extend(_spec_of_run(recommender, observed, run["id"]))
     made.append(runs.job(recommender, spec, run["id"], index, settings))
     return Training(
         run=run, state=say("RunPending", run=run["id"]), under_way=True, apply=tuple(made), requeue_seconds=POLL_SECONDS
     )
+
+
+def _spec_of_run(recommender: Object, observed: Observed, run: str) -> tuple[Object, ...]:
+    """The ConfigMap with the run's spec, where it is missing: a pod that is made again needs it."""
+    missing = ("ConfigMap", run_object_name(recommender, run)) not in observed.children
+    return (runs.config_map(recommender, run),) if missing else ()
 
 
 def _active(live: Object, observed: Observed, run: dict[str, Any], index: int, count: int, part: runs.Part) -> Training:
@@ -212,13 +222,37 @@ def _succeeded(
     ended = run | {"phase": "Succeeded", "finishedAt": timestamp(observed.now), "version": str(said["version"])}
     passed = bool(said["passed"])
     state = say("RunSucceeded" if passed else "GateRefused", run=run["id"], version=said["version"])
-    verdict = "passed" if passed else "refused"
-    event = Event(
-        type="Normal" if passed else "Warning",
-        reason="VersionRecorded" if passed else "GateRefused",
-        message=say("VersionRecorded", version=said["version"], verdict=verdict).message if passed else state.message,
-    )
+    event = _recorded(version) if passed else Event(type="Warning", reason="GateRefused", message=state.message)
     return Training(run=ended, state=state, apply=(version,), version=version, events=(event,), requeue_seconds=1)
+
+
+def _recorded(version: Object) -> Event:
+    verdict = "passed" if version["spec"]["passed"] else "refused"
+    message = say("VersionRecorded", version=version["spec"]["version"], verdict=verdict).message
+    return Event(type="Normal", reason="VersionRecorded", message=message)
+
+
+def _lost_record(
+    recommender: Object, spec: RecommenderSpec, observed: Observed, run: dict[str, Any] | None
+) -> Object | None:
+    """The record of what the last run made, once more, where somebody deleted it: its last pod still says it."""
+    if not run or run["phase"] != "Succeeded":
+        return None
+    known = versions_of(recommender, observed)
+    if any(version["spec"]["version"] == run.get("version") for version in known):
+        return None
+    jobs = [
+        live
+        for (kind, _), live in observed.children.items()
+        if kind == "Job" and live["metadata"].get("labels", {}).get(RUN_LABEL) == run["id"]
+    ]
+    if not jobs:
+        return None
+    last = max(jobs, key=lambda live: int(live["metadata"]["labels"].get(PART_LABEL, 0)))
+    said = runs.result(last, observed.pods)
+    if not isinstance(said, dict):
+        return None
+    return runs.model_version(recommender, run, said, store=runs.store_uri(spec), parent=None, known=known)
 
 
 def _superseded(

@@ -116,11 +116,13 @@ class Worker:
         self, key: Key, recommender: Object, children: dict[tuple[str, str], Object]
     ) -> tuple[tuple[Object, ...], dict[str, str]]:
         """Pods, and why Jobs made none; only while something is under way, so that an idle cluster is left alone."""
-        status = recommender.get("status", {})
-        running = (status.get("run") or {}).get("phase") == "Running"
+        run = recommender.get("status", {}).get("run") or {}
+        running = run.get("phase") == "Running"
+        recorded = {live["spec"]["version"] for (kind, _), live in children.items() if kind == "ModelVersion"}
+        lost = run.get("phase") == "Succeeded" and run.get("version") not in recorded
         unready = any(kind == "Deployment" and not _is_ready(live) for (kind, _), live in children.items())
         deleting = "deletionTimestamp" in recommender["metadata"]
-        if not (running or unready or deleting):
+        if not (running or unready or deleting or lost):
             return (), {}
         pods = tuple(self.cluster.pods(key[0], f"{RECOMMENDER_LABEL}={key[1]}"))
         warnings = {}

@@ -1,5 +1,7 @@
 """Runs inside the cluster: asks a recommender again and again until /tmp/stop exists, then prints what came back.
 
+    python load.py HOST [CLIENTS [PAUSE_SECONDS]]
+
 Standard library only. Half of the clients keep their connection, half make a new one for each request. A kept one that
 the server closed between two requests is opened again, as every HTTP client does; all else counts as a failure.
 """
@@ -11,7 +13,9 @@ import threading
 import time
 from pathlib import Path
 
-HOST, CLIENTS, PAUSE_SECONDS = sys.argv[1], 4, 0.1
+HOST = sys.argv[1]
+CLIENTS = int(sys.argv[2]) if len(sys.argv) > 2 else 4
+PAUSE_SECONDS = float(sys.argv[3]) if len(sys.argv) > 3 else 0.1
 BODY = json.dumps({"user": "1", "k": 3})
 STOP = Path("/tmp/stop")
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import PLATFORM, Cluster, condition
+from conftest import PLATFORM, ROOT, Cluster, Failed, condition
 from prepared import Prepared, recommender, version
 
 pytestmark = pytest.mark.cluster
@@ -121,6 +121,27 @@ def test_an_image_that_cannot_be_pulled_is_told(empty: Prepared):
     empty.cluster.apply(recommender("grocery", empty.namespace, images=images))
     told = empty.wait_for("Ready", "RunStalled", seconds=120)
     assert "its image cannot be pulled" in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"store": {"uri": "file:///store", "claim": "nowhere"}}, 'persistentvolumeclaim "nowhere" not found'),
+        ({"training": {"placement": {"priorityClassName": "nobody"}}}, "no PriorityClass with name nobody was found"),
+        ({"training": {"resources": {"memory": "9000Gi"}}}, "Insufficient memory"),
+    ],
+    ids=["claim", "priority-class", "memory"],
+)
+def test_what_a_run_needs_and_nobody_has_is_told(empty: Prepared, spec: dict, said: str):
+    empty.cluster.apply(recommender("grocery", empty.namespace, **spec))
+    assert said in empty.wait_for("Progressing", "RunStalled", seconds=90)["message"]
+
+
+def test_a_chart_value_of_the_wrong_type_is_refused_with_its_name(empty: Prepared):
+    chart = ROOT / "charts" / "recommender"
+    with pytest.raises(Failed, match="'/replicas': got string, want"):
+        empty.cluster.helm("install", "grocery", chart, *empty.where, "--set-string=replicas=two")
+    assert json.loads(empty.cluster.helm("list", *empty.where, "-o", "json")) == []
 
 
 def test_a_deletion_empties_a_store_only_where_it_was_asked_to(empty: Prepared):

@@ -1,14 +1,15 @@
 """What shoppers notice of upgrades, rollbacks and lost pods: nothing."""
 
 import json
-import threading
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Cluster, Shop, condition
+from conftest import PLATFORM, ROOT, Cluster, Shop, condition
 
 pytestmark = pytest.mark.cluster
 
@@ -18,15 +19,15 @@ ENOUGH = 50
 
 
 @contextmanager
-def load(shop: Shop, name: str) -> Iterator[dict]:
-    """Shoppers who ask all the time within the block; afterwards what they got."""
+def load(shop: Shop, name: str, *how: str) -> Iterator[dict]:
+    """Shoppers who ask all the time within the block; afterwards what they got. ``how`` is for load.py."""
     cluster, result = shop.cluster, {}
     config = {
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "load", "namespace": shop.namespace},
         "data": {"load.py": LOAD.read_text()},
     }  # fmt: skip
     volumes = {"/load": {"configMap": {"name": "load"}}}
-    pod = cluster.pod(shop.namespace, name, "python", "/load/load.py", f"{shop.name}-predictor", volumes=volumes)
+    pod = cluster.pod(shop.namespace, name, "python", "/load/load.py", f"{shop.name}-predictor", *how, volumes=volumes)
     cluster.apply(config, pod)
     where = ("-n", shop.namespace)
     shop.wait("the load", lambda: "started" in cluster.log(name, shop.namespace), seconds=60)
@@ -87,15 +88,33 @@ def test_no_request_fails_while_a_person_rolls_back_and_the_release_is_held(shop
     shop.wait_until_ready()
 
 
-def test_no_request_fails_while_the_operator_is_upgraded(shop: Shop):
-    before = uids(shop)
-    with load(shop, "load-operator") as result:
-        shop.cluster.kubectl("rollout", "restart", "deployment/shoploop-operator", "-n", "shoploop-system")
-        shop.cluster.kubectl(
-            "rollout", "status", "deployment/shoploop-operator", "-n", "shoploop-system", "--timeout=120s", timeout=130
-        )
+def test_no_request_fails_while_the_platform_is_upgraded_and_back(shop: Shop, tmp_path: Path):
+    before, cluster = uids(shop), shop.cluster
+    other = shutil.copytree(ROOT / "charts" / "shoploop", tmp_path / "shoploop")
+    (other / "Chart.yaml").write_text((other / "Chart.yaml").read_text().replace("\nversion: ", "\nversion: 9"))
+    with load(shop, "load-platform") as result:
+        where = ("-n", PLATFORM, "--wait", "--timeout=120s")
+        cluster.helm("upgrade", "shoploop", other, *where, "--reuse-values", "--set=podLabels.upgraded=yes")
+        (now,) = json.loads(cluster.helm("list", "-n", PLATFORM, "-o", "json"))
+        assert now["chart"].startswith("shoploop-9")
+        cluster.helm("rollback", "shoploop", *where)
     no_request_failed(result)
     assert uids(shop) == before
+    shop.wait_until_ready()
+
+
+@pytest.mark.cluster_full
+@pytest.mark.parametrize("component", ["apiserver", "etcd", "kubelet"])
+def test_no_request_fails_while_a_part_of_the_cluster_is_killed(shop: Shop, component: str):
+    if "KUBEBOX" not in shop.cluster.env:
+        pytest.skip("only kubebox lets a test kill parts of the cluster")
+    before = uids(shop)
+    with load(shop, f"load-{component}") as result:
+        subprocess.run([shop.cluster.env["KUBEBOX"], "restart", component], check=True)
+        time.sleep(10)
+    no_request_failed(result)
+    assert uids(shop) == before
+    shop.wait_until_ready()
 
 
 def test_a_version_with_other_bytes_is_never_served(shop: Shop, cluster: Cluster):
@@ -129,33 +148,34 @@ def ready_pod(pod: dict) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
 
 
-@pytest.mark.cluster_full
-def test_predictors_are_scaled_by_real_load(shop: Shop, cluster: Cluster):
-    if not cluster.find("customresourcedefinition", "scaledobjects.keda.sh"):
+@pytest.fixture
+def keda(shop: Shop) -> None:
+    """KEDA, which came to the cluster after shoploop: the operator has to notice it."""
+    if shop.cluster.find("customresourcedefinition", "scaledobjects.keda.sh"):
+        return
+    if "KUBEBOX" not in shop.cluster.env:
         pytest.skip("KEDA is not installed in this cluster")
+    subprocess.run([shop.cluster.env["KUBEBOX"], "addon", "keda"], check=True)
+
+
+@pytest.mark.cluster_full
+def test_predictors_are_scaled_by_real_load(shop: Shop, keda: None):
     shop.patch(serving={"replicas": None, "autoscaling": {"min": 1, "max": 3}})
     shop.wait_until_ready()
-    shop.wait("one pod", lambda: len([p for p in shop.pods() if ready_pod(p)]) == 1, seconds=300)
-    with many_loads(shop, 3):
-        shop.wait("a second pod", lambda: len(shop.pods()) >= 2, seconds=180)
+    ready = lambda: len([p for p in shop.pods() if ready_pod(p)])  # noqa: E731
+    with load(shop, "load-first") as result:  # a pod that was never asked has no such gauge
+        shop.wait("one pod", lambda: ready() == 1, seconds=300)
+    no_request_failed(result)
+    began = time.monotonic()
+    with load(shop, "load-many", "24", "0") as result:
+        shop.wait("more pods that answer", lambda: ready() >= 2, seconds=240)
+        print(f"\nscaled to {ready()} ready pods {time.monotonic() - began:.0f} s after the load began")
+    no_request_failed(result)
+    where = ("-n", shop.namespace)
+    shop.cluster.kubectl("delete", "scaledobject", "grocery-predictor", *where)
+    found = lambda: shop.cluster.find("scaledobject", "grocery-predictor", *where)  # noqa: E731
+    shop.wait("the ScaledObject is back", found, seconds=10)
     shop.patch(serving={"autoscaling": None, "replicas": 2})
     shop.wait_until_ready()
-
-
-@contextmanager
-def many_loads(shop: Shop, number: int) -> Iterator[None]:
-    done = threading.Event()
-    threads = [threading.Thread(target=keep_asking, args=(shop, f"load-{n}", done)) for n in range(number)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-
-
-def keep_asking(shop: Shop, name: str, done: threading.Event) -> None:
-    with load(shop, name):
-        done.wait(300)
+    shop.wait("no ScaledObject", lambda: not found())
+    shop.wait("two pods", lambda: ready() == 2, seconds=180)

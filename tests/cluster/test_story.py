@@ -10,21 +10,6 @@ pytestmark = pytest.mark.cluster
 READY_BAR_SECONDS = 300
 GONE = "jobs,deployments,services,configmaps,secrets,poddisruptionbudgets,networkpolicies,modelversions,pods"
 
-ASK = """
-import json, sys, urllib.request
-ask = urllib.request.Request(sys.argv[1] + "/recommend", sys.argv[2].encode(), {"content-type": "application/json"})
-print(urllib.request.urlopen(ask, timeout=20).read().decode())
-"""
-
-
-def recommend(shop: Shop, user: str, k: int) -> dict:
-    """What the service answers to a pod of the same namespace."""
-    body = json.dumps({"user": user, "k": k})
-    pod = shop.cluster.pod(shop.namespace, "ask", "python", "-c", ASK, f"http://{shop.name}-predictor", body)
-    answer = json.loads(shop.cluster.run_pod(pod))
-    shop.cluster.kubectl("wait", "--for=delete", "pod/ask", "-n", shop.namespace, "--timeout=60s")
-    return answer
-
 
 def test_a_recommender_becomes_ready_within_its_bar(shop: Shop, record_property):
     record_property("seconds_to_ready", round(shop.seconds_to_ready))
@@ -54,13 +39,13 @@ def test_the_release_is_a_real_helm_release(shop: Shop):
 
 
 def test_the_service_recommends_items_of_the_shop(shop: Shop):
-    answer = recommend(shop, "1", 5)
+    answer = shop.recommend("1", 5)
     assert len(answer["items"]) == 5
     assert answer["version"] == shop.recommender()["status"]["version"]
 
 
 def test_a_user_whom_nobody_knows_gets_an_answer_too(shop: Shop):
-    assert len(recommend(shop, "nobody-has-ever-seen-me", 3)["items"]) == 3
+    assert len(shop.recommend("nobody-has-ever-seen-me", 3)["items"]) == 3
 
 
 def test_helm_test_passes(shop: Shop):
@@ -92,7 +77,7 @@ def test_more_replicas_are_more_pods_and_nothing_else(shop: Shop):
 def test_a_suspended_recommender_keeps_serving_and_starts_no_run(shop: Shop):
     shop.patch(suspend=True, training={"seed": 7})
     found = shop.wait("the new generation", lambda: seen(shop))
-    assert len(recommend(shop, "1", 2)["items"]) == 2
+    assert len(shop.recommend("1", 2)["items"]) == 2
     assert condition(found, "Progressing")["status"] != "True"
     shop.patch(suspend=False, training={"seed": 0})
     shop.wait_until_ready()

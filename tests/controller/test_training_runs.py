@@ -102,6 +102,23 @@ def test_a_deleted_job_of_a_run_under_way_is_made_again(make_recommender, plan):
     assert kinds(made.apply) == ["Job"]
 
 
+def test_the_spec_of_a_run_under_way_is_made_again_when_somebody_deletes_it(make_recommender, make_job, plan, settings):
+    recommender = running(make_recommender())
+    job, pods = make_job(recommender, RUN, settings)
+    assert kinds(plan(recommender, job, pods=tuple(pods)).apply) == ["ConfigMap"]
+    assert plan(recommender, job, runs.config_map(recommender, RUN), pods=tuple(pods)).apply == ()
+
+
+def test_the_record_of_what_serves_is_made_again_as_it_was(make_recommender, make_job, plan, settings):
+    """Deleted by somebody, or never written by an operator that was killed at that moment."""
+    recommender = running(make_recommender())
+    job, pods = make_job(recommender, RUN, settings, state="Complete", said=SAID)
+    first = plan(recommender, job, pods=tuple(pods))
+    later = plan(recommender | {"status": first.status}, job, pods=tuple(pods))
+    assert later.apply == first.apply
+    assert later.release.values == first.release.values
+
+
 def test_a_run_that_passed_becomes_a_version_that_is_released(make_recommender, make_job, plan, settings):
     recommender = running(make_recommender())
     job, pods = make_job(recommender, RUN, settings, state="Complete", said=SAID)

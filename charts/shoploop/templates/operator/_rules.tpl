@@ -2,7 +2,7 @@
 {{- define "shoploop.operator.rules" -}}
 - apiGroups: [shoploop.io]
   resources: [recommenders]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [shoploop.io]
   resources: [recommenders/status, modelversions/status]
   verbs: [patch]
