@@ -210,7 +210,7 @@ class TrainingSpec(Spec):
     """The days before them, whose requests are learned from. History reaches back further."""
 
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """More than 1 makes a Kubeflow TrainJob."""
+    """More than 1 is to make a Kubeflow TrainJob, which is not built yet: leave it 1."""
 
     resources: ResourcesSpec = ResourcesSpec()
     """What the pods of a run ask for."""
@@ -306,7 +306,7 @@ class ServingSpec(Spec):
     """After this long the predictor answers with what it has."""
 
     candidate: CandidateSpec | None = None
-    """How a new version meets its first shoppers. Unset: it replaces the old one at once."""
+    """How a new version meets its first shoppers; not built yet. Unset: it replaces the old one at once."""
 
     pinned_version: Text | None = None
     """Serve this version whatever is trained later."""
@@ -335,7 +335,7 @@ class OnlineSpec(Spec):
     """Learning from what shoppers do, between two runs."""
 
     enabled: bool = False
-    """Learn from feedback as it comes."""
+    """Learn from feedback as it comes. Not built yet."""
 
     log: EventLogSpec = EventLogSpec()
     """Where impressions and feedback are kept."""
@@ -348,7 +348,7 @@ class RunnerSpec(Spec):
     """What runs the steps on a cluster. A laptop needs none."""
 
     type: Literal["Job", "KubeflowPipelines"] = "Job"
-    """Job runs the steps as Kubernetes Jobs; KubeflowPipelines hands them to Kubeflow."""
+    """Job runs the steps as Kubernetes Jobs. KubeflowPipelines is to hand them to Kubeflow and is not built yet."""
 
     endpoint: Url | None = None
     """Address of the Kubeflow Pipelines API."""

@@ -96,12 +96,6 @@ PERMISSIONS = (
     ),
     Permission(
         group=GROUP,
-        resources=("recommenders/finalizers",),
-        verbs=("update",),
-        why="Own children where the cluster checks who may block an owner's deletion.",
-    ),
-    Permission(
-        group=GROUP,
         resources=("modelversions",),
         verbs=("get", "list", "watch", "create", "patch", "delete"),
         why="Record trained versions and remove those beyond spec.retention.",

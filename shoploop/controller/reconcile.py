@@ -25,6 +25,9 @@ SCHEMES = ("file", "s3", "gs", "az")
 TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
 """Reasons without an event: the run tells them itself, or Kubernetes does."""
 
+BLOCKED_SECONDS = 15
+"""How soon it is seen that somebody mended what blocks a Recommender: a Secret is not watched."""
+
 RELEASE = "release"
 """Key of a failure of the Helm release."""
 
@@ -110,7 +113,7 @@ def _blocked(recommender: Object, observed: Observed, why: Found) -> Plan:
         "Degraded": (True, why),
     }
     status = _status(recommender, observed, found, keep=before)
-    return Plan(status=status, events=_transitions(before, status), requeue_seconds=60)
+    return Plan(status=status, events=_transitions(before, status), requeue_seconds=BLOCKED_SECONDS)
 
 
 def _target(

@@ -33,7 +33,7 @@ def test_a_store_that_may_not_be_written_fails_the_run_and_says_so(cluster: Clus
         cluster.apply(secret(namespace, READER), grocery(namespace, s3.store("forbidden")))
         shop = Prepared(cluster=cluster, namespace=namespace)
         told = shop.wait_for("Ready", "RunFailed", seconds=180)["message"]
-        assert "s3://shop/forbidden" in told and "denied" in told, told
+        assert "s3://shop/forbidden" in told and "refuses these credentials" in told, told
         cluster.kubectl("delete", "recommender", "grocery", "-n", namespace, "--timeout=60s")
 
 
