@@ -1,5 +1,6 @@
 """A store on a real S3: what a missing Secret, wrong keys and right ones make of a Recommender."""
 
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,13 +39,26 @@ def test_a_store_that_may_not_be_written_fails_the_run_and_says_so(cluster: Clus
 
 
 @pytest.mark.cluster_full
-def test_a_shop_on_s3_waits_for_its_secret_then_trains_and_serves(cluster: Cluster, platform: str, s3: S3):
+def test_a_shop_on_s3_waits_for_its_secret_then_trains_in_three_jobs_and_serves(
+    cluster: Cluster, platform: str, s3: S3
+):
+    """One of them holds a GPU; what a Job's steps wrote reaches the next one through the store."""
+    subprocess.run([s3.kubebox, "gpus", "1"], check=True)
+    resources = {"cpu": "500m", "memory": "3Gi", "gpu": 1}
     with cluster.namespace("on-s3") as namespace:
-        cluster.apply(grocery(namespace, s3.store("loop"), serving={"replicas": 1}))
+        training = {"resources": resources, "epochs": 1}
+        cluster.apply(grocery(namespace, s3.store("loop"), serving={"replicas": 1}, training=training))
         Prepared(cluster=cluster, namespace=namespace).wait_for("Ready", "SecretMissing")
         assert cluster.items("jobs", "-n", namespace) == []
         cluster.apply(secret(namespace, OWNER))
         shop = Shop(cluster=cluster, namespace=namespace, name="grocery", seconds_to_ready=0)
         shop.wait_until_ready(seconds=420)
+        jobs = sorted(cluster.items("jobs", "-n", namespace), key=lambda job: job["metadata"]["name"])
+        assert [gpus(job) for job in jobs] == [0, 1, 0]
         assert len(shop.recommend("1", 3)["items"]) == 3
         cluster.kubectl("delete", "recommender", "grocery", "-n", namespace, "--timeout=120s", timeout=130)
+
+
+def gpus(job: Object) -> int:
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    return int(container["resources"].get("limits", {}).get("nvidia.com/gpu", 0))
