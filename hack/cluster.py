@@ -2,7 +2,7 @@
 
     python hack/cluster.py check      say what keeps this machine from having one; exit code 1 if anything does
     python hack/cluster.py images     build the one image that plays all roles, on kubebox's Debian
-    python hack/cluster.py up         start afresh, and load that image
+    python hack/cluster.py up         start afresh, with that image of the code as it now is
     python hack/cluster.py down       stop and free everything; images are kept for the next time
 
 `up` ends with a line for the shell: eval "$(... env)" puts kubectl and helm on the PATH and sets KUBECONFIG.
@@ -92,14 +92,13 @@ def up_and_down() -> None:
 
 
 def up() -> None:
-    """Starts kubebox afresh and loads the image into it."""
+    """Starts kubebox afresh, with an image of the code as it now is."""
+    check()
+    kubebox("install")
     kubebox("down")
     kubebox("up")
     make_volumes_writable(Path(environment()["KUBECONFIG"]).parent / "volumes")
-    if named(IMAGE):
-        load()
-    else:
-        build()
+    build()
     print(f'eval "$({os.environ["SHOPLOOP_KUBEBOX"]} env)"')
 
 
