@@ -131,7 +131,7 @@ def test_duplicates_and_outliers_are_said_beside_the_weights():
     assert (found.weights_ == 1).all()
 
 
-@pytest.mark.parametrize("method", ["uniform", "gan_attention"])
+@pytest.mark.parametrize("method", ESTIMATORS)
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learn_accepts_the_estimator(method):
     from sklearn.utils.estimator_checks import check_estimator
