@@ -323,11 +323,11 @@ def bench_augmentation(
 
 @bench_app.command("importance")
 def bench_importance(
-    dataset: Annotated[str, typer.Option(help="breast_cancer is the one there is yet.")] = "breast_cancer",
-    seeds: Annotated[int, typer.Option(min=1)] = 20,
+    dataset: Annotated[str, typer.Option(help="breast_cancer or completejourney.")] = "breast_cancer",
+    seeds: Annotated[int | None, typer.Option(min=1, help="20 of breast_cancer, 3 of completejourney.")] = None,
     json_: JsonOption = None,
 ) -> None:
-    """Flip labels, and see which estimator of sample importance finds them."""
+    """Sample importance: who finds flipped labels, what removal and weights do to a model, and how long it takes."""
     from shoploop.bench import importance
     from shoploop.cli.bench import measure
 

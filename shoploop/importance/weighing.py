@@ -6,13 +6,14 @@ Legend: R rows (a request and a candidate).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from shoploop.features.contract import Contract
+from shoploop.importance.doubt import wrong_share
 from shoploop.importance.interface import make_estimator
 from shoploop.importance.shop import COLUMNS, Columns, shop_table
 from shoploop.importance.shop_proxy import ProxyView
@@ -32,13 +33,20 @@ METHODS = {
 """As a spec names an estimator, and as ``interface.ESTIMATORS`` does."""
 
 
+LEAST_DOUBT = 1e-6
+"""A spread is above 0."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WeighingConfig:
     method: str = "gan_attention"
     """As in ``interface.ESTIMATORS``."""
 
-    weights: WeightConfig = field(default_factory=lambda: WeightConfig(sharpness=0.3))
-    """The bounds, and how far weights spread."""
+    weights: WeightConfig = field(default_factory=lambda: WeightConfig(sharpness=0.4))
+    """The bounds, and how far weights spread where every label is in doubt."""
+
+    by_doubt: bool = True
+    """Weights spread as far as labels are in doubt: labels that can be trusted count alike (docs/decisions/0051)."""
 
     bought_only: bool = True
     """Rows that were not bought all count 1. To spare what looks as if it might have been bought takes the hard negatives
@@ -53,7 +61,11 @@ class WeighingConfig:
         Raises:
             WeightsAllZero: nothing of a label is left.
         """
-        weights_R = to_weights(importance_R, labels_R.astype(np.int64), self.weights)
+        config = self.weights
+        if self.by_doubt:
+            doubt = max(wrong_share(importance_R, labels_R), LEAST_DOUBT)
+            config = replace(config, sharpness=config.sharpness * doubt)
+        weights_R = to_weights(importance_R, labels_R.astype(np.int64), config)
         if self.bought_only:
             weights_R[~labels_R] = 1.0
         return weights_R
