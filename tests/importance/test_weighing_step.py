@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from shoploop.api.v1alpha1 import ImportanceSpec, TrainingSpec
 from shoploop.artifacts import load_version
+from shoploop.bench.importance_shop import with_noise
 from shoploop.importance import step as steps
 from shoploop.importance.step import CheckConfig, estimate_importance
 from shoploop.report import drawing, importance_page
@@ -86,7 +87,16 @@ def test_every_training_row_is_weighed_and_no_other(shop, weighed):
     for label in (True, False):
         assert weights.filter(label=label)["weight"].mean() == pytest.approx(1, abs=1e-4)
     assert weights["weight"].is_between(0.05 - 1e-6, 5 + 1e-6).all()
-    assert weights.filter(label=True)["weight"].std() > 0.1 and (weights.filter(label=False)["weight"] == 1).all()
+    assert (weights.filter(label=False)["weight"] == 1).all()
+
+
+def test_only_labels_in_doubt_get_weights_that_differ(weighed, tmp_path):
+    out, _ = weighed
+    trusted = pl.read_parquet(out / "importance.parquet").filter("label")
+    assert trusted["weight"].std() < 0.01 < trusted["importance"].std()
+    write_folders(tmp_path / "noisy", train=with_noise(draw(REQUESTS), 0.2, seed=0))
+    weigh(tmp_path / "noisy", tmp_path / "out", check=UNCHECKED)
+    assert pl.read_parquet(tmp_path / "out" / "importance.parquet").filter("label")["weight"].std() > 0.1
 
 
 def test_labels_of_validation_and_evaluation_change_nothing(weighed, tmp_path):
