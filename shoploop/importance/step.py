@@ -23,6 +23,7 @@ from shoploop.errors import ShoploopError
 from shoploop.features.contract import Contract
 from shoploop.importance.artifact import SCHEMA, WEIGHTS, samples_digest, write_weights
 from shoploop.importance.description import Names, describe, inside
+from shoploop.importance.errors import TooFewSamples
 from shoploop.importance.flips import Shop, check_flips
 from shoploop.importance.interface import make_estimator
 from shoploop.importance.quality import describe_quality
@@ -139,6 +140,10 @@ def _finite(value: Any) -> Any:
 def _read(data: Path, features: Path, samples: Path, digest: str) -> _Inputs:
     contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
     parts = list(iterate_samples(samples, contract, "train"))
+    if not sum(len(keys) for _, keys in parts):
+        raise TooFewSamples(
+            "No training visit has a candidate, so there is nothing to weigh. Bring more days or users."
+        )
     catalog, items = read_catalog(samples)
     known = dict(pl.read_parquet(data / "items.parquet", columns=["item", "title"]).iter_rows())
     codes = items["item"].to_pylist()

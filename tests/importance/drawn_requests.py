@@ -80,7 +80,8 @@ def write_folders(root: Path, *, train: SampleSet, others: int = 12) -> None:
     log = PurchaseLog.of(purchases(bought), Vocabulary(NAMES))
     write_catalog(root / "samples", catalog(), log.vocabulary, items)
     with SampleWriter(root / "samples", CONTRACT, log) as writer:
-        writer.write(train, "train")
+        if len(train):
+            writer.write(train, "train")
         writer.write(draw(others, seed=98), "validation")
         writer.write(draw(others, seed=99), "evaluation")
     described = {"evaluation_first": 20_100, "last_day": 20_110}

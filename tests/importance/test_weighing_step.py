@@ -176,6 +176,12 @@ def test_samples_that_cannot_be_weighed_do_not_stop_the_run(tmp_path):
     assert report["verdict"]["used"] is False and "label False" in report["verdict"]["reason"]
 
 
+def test_no_training_visit_at_all_does_not_break_the_step(tmp_path):
+    write_folders(tmp_path, train=draw(1).select([]))
+    report = weigh(tmp_path, tmp_path / "out")
+    assert report["verdict"]["used"] is False and "nothing to weigh" in report["verdict"]["reason"]
+
+
 @pytest.mark.parametrize("used", [True, False])
 def test_training_uses_the_weights_where_the_verdict_says_so(shop, weighed, tmp_path, used):
     out, report = weighed
