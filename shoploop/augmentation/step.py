@@ -269,7 +269,7 @@ def _enter(
     """Adds the variant to the run's own samples, as many to each real one as in the trial."""
     assert tried.trials is not None and tried.extra is not None, "only what was tried may enter"
     train = pl.read_parquet(samples / REQUESTS, columns=["user", "day", "split"]).filter(pl.col("split") == "train")
-    past = PurchaseLog.of(bought, tried.trials.vocabulary)
+    past, none = PurchaseLog.of(bought, tried.trials.vocabulary), tried.trials.train.select([])
     trials = replace(
         tried.trials,
         bought=bought,
@@ -277,7 +277,11 @@ def _enter(
         past=past,
         statistics=Statistics(past),
         catalog=read_catalog(samples)[0],
+        train=none,
+        cold=none,
+        overall=none,
     )
+    tried.trials = None  # and with it statistics by the gigabyte
     extra = tried.extra
     if variant in GENERATED:
         assert tried.study is not None, "a generator's variant needs its generator"

@@ -57,6 +57,10 @@ def test_virtual_samples_come_after_the_real_ones_and_only_in_training(shop, alw
     assert report["variant"] == "crop" or report["variant"] == "gan"
     real, both = requests(shop / "samples"), requests(out / "samples")
     assert both[: real.height].equals(real)
+    for name in ("candidates.parquet", "histories.parquet"):
+        before, after = (pl.read_parquet(folder / name) for folder in (shop / "samples", out / "samples"))
+        assert after[: before.height].equals(before)
+        assert after.height > before.height
     added = both[real.height :]
     assert added.height == report["samples_added"] > 0
     assert added["split"].unique().to_list() == ["train"]
