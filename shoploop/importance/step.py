@@ -23,6 +23,7 @@ from shoploop.errors import ShoploopError
 from shoploop.features.contract import Contract
 from shoploop.importance.artifact import SCHEMA, WEIGHTS, samples_digest, write_weights
 from shoploop.importance.description import Names, describe, inside
+from shoploop.importance.doubt import wrong_share
 from shoploop.importance.errors import TooFewSamples
 from shoploop.importance.flips import Shop, check_flips
 from shoploop.importance.interface import make_estimator
@@ -211,6 +212,7 @@ def _estimate(
             "sharpness": config.weights.sharpness,
             "bought_only": config.bought_only,
         },
+        "doubt": wrong_share(importance_R, samples.labels_R) if config.by_doubt else None,
         "samples_per_second": round(len(weights_R) / max(weighed_seconds, 1e-9)),
         "stage_seconds": {"proxy": round(proxied["seconds"], 2), "estimator": round(said["seconds"], 2)},
         "inside": said["inside"],

@@ -414,6 +414,11 @@ def facts(document: Json) -> list[frame.Fact]:
             note="no sample counts less or more",
         ),
         frame.Fact(
+            title="Purchases in doubt",
+            value=words.percent(document.get("doubt")),
+            note="weights spread as far; 0 counts all alike",
+        ),
+        frame.Fact(
             title="Speed",
             value=f"{words.count(document.get('samples_per_second'))} a second",
             note="with the proxy's training",
