@@ -8,6 +8,7 @@ import bentoml
 from shoploop.ranking import metrics
 from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
 from shoploop.ranking.http import CheckedJson
+from shoploop.ranking.load import Load
 from shoploop.ranking.ranker import Ranker
 
 FOLDER = "SHOPLOOP_RANKER"
@@ -36,4 +37,7 @@ class Recommender:
         return metrics.count("/rank", self.ranker, answer)
 
 
-Recommender.add_asgi_middleware(CheckedJson, requests={"/recommend": RecommendRequest, "/rank": RankRequest})
+REQUESTS = {"/recommend": RecommendRequest, "/rank": RankRequest}
+
+Recommender.add_asgi_middleware(Load, routes=REQUESTS.keys())
+Recommender.add_asgi_middleware(CheckedJson, requests=REQUESTS)

@@ -31,11 +31,12 @@ WARM_UP_USERS = 16
 
 def stage_code(context: Path) -> None:
     """The service, and those modules of the library that it can reach."""
-    from shoploop.ranking import http, metrics
+    from shoploop.ranking import http, load, metrics
 
     shutil.copytree(shells_folder() / "serving", context / "serving", ignore=shutil.ignore_patterns("__pycache__"))
     package = Path(__file__).parents[1]
-    for path in {**reachable(metrics.__name__), **reachable(http.__name__)}.values():
+    modules = [reachable(module.__name__) for module in (metrics, http, load)]
+    for path in {name: path for found in modules for name, path in found.items()}.values():
         target = context / package.name / path.relative_to(package)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)

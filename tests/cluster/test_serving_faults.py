@@ -163,7 +163,7 @@ def test_predictors_are_scaled_by_real_load(shop: Shop, keda: None):
     shop.patch(serving={"replicas": None, "autoscaling": {"min": 1, "max": 3}})
     shop.wait_until_ready()
     ready = lambda: len([p for p in shop.pods() if ready_pod(p)])  # noqa: E731
-    with load(shop, "load-first") as result:  # a pod that was never asked has no such gauge
+    with load(shop, "load-first") as result:
         shop.wait("one pod", lambda: ready() == 1, seconds=300)
     no_request_failed(result)
     began = time.monotonic()

@@ -159,6 +159,21 @@ def test_the_probes_answer(client):
     assert {client.get(path).status_code for path in ("/livez", "/readyz", "/healthz")} == {200}
 
 
+def test_load_is_what_is_being_answered_just_now(client, monkeypatch):
+    """It asks itself while it answers: then one request is in flight, and before and after it none."""
+    answer, seen = Ranker.recommend, []
+
+    def recommend(self, request):
+        seen.append(httpx.get(f"{client.base_url}/load").json())
+        return answer(self, request)
+
+    monkeypatch.setattr(Ranker, "recommend", recommend)
+    assert client.get("/load").json() == {"inFlight": 0}
+    assert client.post("/recommend", json={"user": "ann", "k": 1}).status_code == 200
+    assert seen == [{"inFlight": 1}]
+    assert client.get("/load").json() == {"inFlight": 0}
+
+
 def test_the_openapi_description_has_the_routes_that_are_there(client):
     paths = client.get("/docs.json").json()["paths"]
     assert {"/recommend", "/rank"} <= paths.keys()
