@@ -1,27 +1,28 @@
 """From vectors to items: herding with a softmax, the sampled form of nearest-item decoding.
 
-A vector asks for a basket's size, how much of it is bought again, and the mean of its items' embeddings. Items are
-drawn
-one after the other, each near to what is still missing from that mean (Welling 2009, Herding), so that a basket of ten
-items is ten different items and not ten times the nearest. A draw takes two looks: at groups of alike items of one
-category, then at the items of the group.
+A vector asks for a basket's size, how much of it is bought again, how much is of one category, and the mean of its items'
+embeddings. Items are drawn one after the other, each near to what is still missing from that mean (Welling 2009,
+Herding), so that a basket of ten items is ten different items and not ten times the nearest. A draw takes two looks: at
+groups of alike items of one category, then at the items of the group.
 
 Shapes: N records, T baskets, V items, G groups, S most items of a group, D embedding.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from shoploop.augmentation.behaviour import Behaviour, Floats, Ints, Vocabulary
-from shoploop.augmentation.encoding import Encoding
+from shoploop.augmentation.encoding import SIZE_CLASSES, Encoding, size_class, weekend
 
 _CHUNK = 256  # records at a time
 _THREADS = 2
 _GROUP = 64  # most items of a group
+_FOCUS = np.array([0.02, 0.07, 0.15, 0.3, 0.6])
+"""Least focus of each further class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +36,21 @@ class Decoder:
     """(G,) the one category of the group's items."""
 
     log_popularity: Floats
-    """(V,) log share of rows, corrected by :func:`calibrate`."""
+    """(V,) log share of rows, corrected by :func:`~shoploop.augmentation.calibration.calibrate`."""
 
     clump: Floats
     """(categories,) pull of a category's items already in the basket: yogurts come in sixes. Corrected likewise."""
 
     cling: Floats
     """(categories,) pull of a category's items in the record's earlier baskets: nappies come every week."""
+
+    pull: Floats
+    """(classes of size, classes of focus) of the items of any category already in the basket, by the focus that is asked
+    for: one basket is of a dozen categories, the next of cat food. Corrected likewise."""
+
+    tilt: Floats
+    """(classes of size,) further pull to popular items: what is fetched alone is rarer than what fills a trolley, and the
+    mean of few embeddings is too vague to say so. Corrected likewise."""
 
     sharpness: float = 24.0
     """Inverse temperature of the choice; infinity is the nearest item, 0 is popularity."""
@@ -54,13 +63,16 @@ class Decoder:
 
     def decode(
         self, encoding: Encoding, vectors: Floats, mask: Floats, condition: Ints, first_day: Ints, seed: int
-    ) -> Behaviour:
+    ) -> tuple[Behaviour, Floats]:
         """Draws the rows that the vectors ask for; a basket without any is left out.
 
         Args:
             vectors: (N, T, F).
             mask: (N, T); 1 where the record has a basket.
-            first_day: (N,) day of each record's first basket.
+            first_day: (N,) day of each record's first basket; moved by up to six days to the weekday that suits it.
+
+        Returns:
+            The records, and (B,) the focus that was asked of each basket.
         """
 
         def chunk(at: int) -> Ints:
@@ -77,9 +89,9 @@ class Decoder:
         record, position = np.divmod(baskets, mask.shape[1])
         gaps = np.maximum(encoding.number(vectors, "gap"), 1).astype(np.int64)
         gaps[:, 0] = 0
-        day = first_day[:, None] + np.cumsum(gaps, 1)
+        day = _on_weekdays(first_day[:, None] + np.cumsum(gaps, 1), encoding.number(vectors, "weekend") > 0.5, mask)
         order = np.lexsort((rows[:, 2], flat))
-        return Behaviour(
+        made = Behaviour(
             item=rows[order, 2],
             kind=rows[order, 3],
             basket=np.searchsorted(baskets, flat[order]),
@@ -89,6 +101,19 @@ class Decoder:
             user=np.arange(len(vectors)),
             condition=condition,
         )
+        return made, encoding.number(vectors, "focus")[record, position]
+
+
+def _on_weekdays(day: Ints, wanted: npt.NDArray[np.bool_], mask: Floats) -> Ints:
+    """(N, T) days of records that are moved as a whole, so that as many of their baskets fall on weekends as wanted, and
+    most of them those that are wanted to."""
+    shifts = np.arange(-3, 4)
+    fallen = weekend(day[:, None] + shifts[:, None]) & (mask[:, None] > 0)
+    wanted = wanted & (mask > 0)
+    off = np.abs(fallen.sum(2) - wanted.sum(1)[:, None]) * 10 + (fallen != wanted[:, None]).sum(2)
+    # Of equally good shifts the first that comes after a record's own number: as good as random, and no weekday gains.
+    best = (off * 8 + (shifts + np.arange(len(day))[:, None]) % 7).argmin(1)
+    return np.asarray(day + shifts[best][:, None], np.int64)
 
 
 class _Basketeer:
@@ -109,6 +134,8 @@ class _Basketeer:
         self.repeat = encoding.number(vectors, "repeat")
         self.repeat[:, 0] = 0
         self.kinds = encoding.kind_shares(vectors)
+        self.tilt = decoder.tilt[size_class(self.sizes)]
+        self.pull = decoder.pull[pull_classes(self.sizes, encoding.number(vectors, "focus"))]
         filled = decoder.groups >= 0
         self.centroids = (self.embeddings[decoder.groups] * filled[..., None]).sum(1) / filled.sum(1)[:, None]
         popularity = np.where(filled, np.exp(decoder.log_popularity[decoder.groups]), 0)
@@ -132,6 +159,7 @@ class _Basketeer:
         self.left = sizes.copy()
         self.here = np.zeros(self.bought.shape, bool)
         self.held = np.zeros_like(self.before)
+        self.together, self.popular = self.pull[:, t], self.tilt[:, t]
         rows = [self._draw(self._past, again), self._draw(self._new, sizes - again)]
         self.bought += self.here
         self.before += self.held
@@ -149,6 +177,7 @@ class _Basketeer:
             active = np.flatnonzero(due)
             draws = np.minimum(at_once, due)[active]
             pull = self.missing[active] * (self.decoder.sharpness / np.maximum(self.left[active, None], 1))
+            pull[:, -1] += self.popular[active]
             row, item = choose(active, pull.astype(np.float32), draws)
             pairs = np.unique(active[row] * len(self.category) + item)  # drawn twice at a look counts once
             record, item = np.divmod(pairs, len(self.category))
@@ -166,6 +195,8 @@ class _Basketeer:
         record, item = np.nonzero((self.bought[active] > 0) & ~self.here[active])
         count = self.bought[active][record, item]
         logits = (pull[record] * self.embeddings[item]).sum(1) + self.decoder.loyalty * np.log(count)
+        at = active[record]
+        logits += self.together[at] * np.log1p(self.held[at, self.category[item]])
         # The `draws` best by Gumbel noise are a draw without replacement from the softmax (Vieira 2014).
         noisy = logits + self.random.gumbel(size=len(logits))
         order = np.lexsort((-noisy, record))
@@ -175,7 +206,8 @@ class _Basketeer:
 
     def _new(self, active: Ints, pull: Floats, draws: Ints) -> tuple[Ints, Ints]:
         decoder = self.decoder
-        urn = decoder.clump * np.log1p(self.held[active]) + decoder.cling * np.log1p(self.before[active])
+        urn = (decoder.clump + self.together[active, None]) * np.log1p(self.held[active])
+        urn += decoder.cling * np.log1p(self.before[active])
         logits = pull @ self.centroids.T + self.group_popularity + urn[:, decoder.group_category]
         row = np.repeat(np.arange(len(active)), draws)
         group = _softmax_draw(logits.astype(np.float32), row, self.random)
@@ -187,6 +219,11 @@ class _Basketeer:
         best = noisy.argmax(1)
         some = np.isfinite(noisy[np.arange(len(row)), best])
         return row[some], items[np.arange(len(row)), best][some]
+
+
+def pull_classes(sizes: npt.NDArray[Any], asked: npt.NDArray[Any]) -> tuple[Ints, Ints]:
+    """Class of size and of focus of each basket: where in ``Decoder.pull`` it finds its own."""
+    return size_class(sizes), np.searchsorted(_FOCUS, asked, side="right")
 
 
 def initial_decoder(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Floats) -> Decoder:
@@ -209,44 +246,9 @@ def initial_decoder(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Fl
         log_popularity=np.log((count + 0.5) / count.sum()).astype(np.float32),
         clump=none,
         cling=none,
+        pull=np.zeros((SIZE_CLASSES, len(_FOCUS) + 1), np.float32),
+        tilt=np.zeros(SIZE_CLASSES, np.float32),
     )
-
-
-def calibrate(
-    decoder: Decoder, made: Behaviour, real: Behaviour, vocabulary: Vocabulary, *, strength: float = 0.5
-) -> Decoder:
-    """Corrects the decoder by what it made: aggregates over all shoppers, of items and categories, never a record.
-
-    An item drawn too often by some factor loses the factor's ``strength`` power; likewise the pulls, by the mean number
-    of a category's items beside each other in a basket, and in the basket before.
-    """
-    items = len(decoder.log_popularity)
-    share = [np.bincount(b.item, minlength=items) / len(b.item) for b in (made, real)]
-    smooth = 5 / len(made.item)  # five rows: below that a ratio is noise
-    company = [_company(b, vocabulary.category, len(decoder.clump)) for b in (made, real)]
-    clump, cling = (strength * np.log((company[1][i] + 0.02) / (company[0][i] + 0.02)) for i in (0, 1))
-    return replace(
-        decoder,
-        log_popularity=np.asarray(
-            decoder.log_popularity + strength * np.log((share[1] + smooth) / (share[0] + smooth)), np.float32
-        ),
-        clump=np.clip(decoder.clump + clump, -3, 3).astype(np.float32),
-        cling=np.clip(decoder.cling + cling, -3, 3).astype(np.float32),
-    )
-
-
-def _company(behaviour: Behaviour, category: Ints, categories: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Per category, over its rows: other rows of it in the same basket, and rows of it in the record's basket
-    before."""
-    key, count = np.unique(behaviour.basket * categories + category[behaviour.item], return_counts=True)
-    basket, group = np.divmod(key, categories)
-    rows = np.bincount(group, count, categories) + 1
-    beside = np.bincount(group, count * (count - 1.0), categories)
-    same = (basket > 0) & (behaviour.record[basket] == behaviour.record[basket - 1])
-    at = np.minimum(np.searchsorted(key, key - categories), len(key) - 1)
-    matched = same & (key[at] == key - categories)
-    before = np.bincount(group, count * np.where(matched, count[at], 0), categories)
-    return beside / rows, before / rows
 
 
 def _softmax_draw(logits: Floats, row: Ints, random: np.random.Generator) -> Ints:

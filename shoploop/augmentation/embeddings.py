@@ -1,4 +1,5 @@
-"""Frozen item embeddings: a singular value decomposition of what is bought together, by whom, and of which category.
+"""Frozen item embeddings: a singular value decomposition of what is bought together, by whom, and of which category;
+and how popular an item is, since some shoppers buy what all buy and others do not.
 
 Free embeddings overfit on a shop's data; these hold no parameter that a generator could hide a shopper in.
 """
@@ -6,6 +7,8 @@ Free embeddings overfit on a shop's data; these hold no parameter that a generat
 import numpy as np
 
 from shoploop.augmentation.behaviour import Behaviour, Floats, Vocabulary
+
+POPULARITY = 0.3
 
 
 def embed_items(behaviour: Behaviour, vocabulary: Vocabulary, *, dims: int, seed: int) -> Floats:
@@ -15,7 +18,8 @@ def embed_items(behaviour: Behaviour, vocabulary: Vocabulary, *, dims: int, seed
     (Greenacre 1984), so that neither long baskets nor popular items rule; the first, trivial direction is dropped.
 
     Returns:
-        (V, dims) float32, rows of length 1; an item that was never seen beside another lies where its category does.
+        (V, dims + 1) float32: rows of length 1, where an item that was never seen beside another lies where its category
+        does; then the standardised logarithm of how often it was bought, at ``POPULARITY`` of its length.
     """
     from scipy import sparse
     from sklearn.utils.extmath import randomized_svd
@@ -35,7 +39,10 @@ def embed_items(behaviour: Behaviour, vocabulary: Vocabulary, *, dims: int, seed
     _, values, vectors = randomized_svd(scaled, wanted + 1, n_iter=4, random_state=seed)
     out = (vectors[1:] * values[1:, None]).T / np.sqrt(np.maximum(columns, 1))[:, None]
     out = np.pad(out, ((0, 0), (0, dims - wanted)))
-    return np.asarray(out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12), np.float32)
+    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+    bought = np.log(np.bincount(behaviour.item, minlength=items) + 0.5)
+    popular = POPULARITY * (bought - bought.mean()) / max(float(bought.std()), 1e-6)
+    return np.asarray(np.column_stack([out, popular]), np.float32)
 
 
 def _incidence(row, column, rows: int, columns: int):  # type: ignore[no-untyped-def]  # scipy.sparse has no types

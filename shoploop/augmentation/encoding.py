@@ -1,10 +1,10 @@
 """Records as vectors and back: the part of a record that a generator makes, and what it leaves to the decoder.
 
 Per basket: the mean of its items' embeddings, and numbers: size, days since the last visit, share of items that this
-shopper had bought before, minute of the day, share of each further kind. The mean of few items spreads wider than that
-of many, so it is divided by the spread at its size; every column is then quantile-normalised. A GAN learns
-Gaussian-like
-columns best, and the way back through the same quantiles keeps every marginal.
+shopper had bought before, minute of the day, how much of it is of one category, whether it is a weekend's, share of each
+further kind. The mean of few items spreads wider than that of many, so it is divided by the spread at its size; every
+column is then quantile-normalised. A GAN learns Gaussian-like columns best, and the way back through the same quantiles
+keeps every marginal.
 
 Shapes: N records, T baskets of a record, D embedding, F = D + numbers of a basket.
 """
@@ -16,10 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from shoploop.augmentation.behaviour import RECORD_BASKETS, Behaviour, Floats, Vocabulary
+from shoploop.augmentation.behaviour import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary
 
-NUMBERS = ("size", "gap", "repeat", "minute")
+NUMBERS = ("size", "gap", "repeat", "minute", "focus", "weekend")
+SHARES = ("repeat", "focus")
 _KNOTS = 1001
+_SIZES = np.array([2, 3, 5, 9, 17])
+SIZE_CLASSES = len(_SIZES) + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,10 @@ class Encoding:
     """Fitted on the records a generator learns from; `state` and `Encoding(**state)` are its way through a file."""
 
     embeddings: Floats
-    """(V, D) unit vectors."""
+    """(V, D) of :func:`~shoploop.augmentation.embeddings.embed_items`."""
+
+    category: Ints
+    """(V,) code of each item's category."""
 
     mean: Floats
     """(D,) of baskets' mean embeddings."""
@@ -37,6 +43,10 @@ class Encoding:
 
     quantiles: Floats
     """(F, 1001) of each column, from least to greatest: D of scaled means, then the numbers."""
+
+    shares: Floats
+    """(2, classes of size, 1001) of the two ``SHARES`` in baskets of about a size: two of three rows alike are common,
+    twenty of thirty are not. Their columns tell which quantile of its like a basket is."""
 
     @property
     def dims(self) -> int:
@@ -51,9 +61,18 @@ class Encoding:
         """Vectors (N, T, F) and mask (N, T); ties of a number are spread evenly over the quantiles they hold."""
         vectors = np.zeros((behaviour.records, RECORD_BASKETS, self.width), np.float32)
         mask = np.zeros((behaviour.records, RECORD_BASKETS), np.float32)
-        columns = _columns(behaviour, self.embeddings, self.mean, self.spread, self.width - self.dims - len(NUMBERS))
+        further = self.width - self.dims - len(NUMBERS)
+        columns = _columns(behaviour, self.embeddings, self.category, self.mean, self.spread, further)
         place = (behaviour.record, behaviour.position)
-        vectors[place] = np.stack([self._to_normal(i, column, random) for i, column in enumerate(columns.T)], 1)
+        vectors[place] = np.stack(
+            [_to_normal(knots, column, random) for knots, column in zip(self.quantiles, columns.T, strict=True)], 1
+        )
+        of_size = size_class(behaviour.sizes)
+        for name, by_size in zip(SHARES, self.shares, strict=True):
+            at = self._of(name)
+            for size, knots in enumerate(by_size):
+                of = np.flatnonzero(of_size == size)
+                vectors[place[0][of], place[1][of], at] = _to_normal(knots, columns[of, at], random)
         vectors[:, 0, self._of("gap")] = 0  # the first basket has neither
         vectors[:, 0, self._of("repeat")] = 0
         mask[place] = 1
@@ -66,6 +85,11 @@ class Encoding:
 
     def number(self, vectors: Floats, name: str) -> Floats:
         """(N, T) values of one number in its own unit: items, days, share, minutes."""
+        if name in SHARES:
+            level = (ndtr(vectors[..., self._of(name)]) * _KNOTS).astype(int)
+            of_size = size_class(self.number(vectors, "size"))
+            knots = self.shares[SHARES.index(name)]
+            return np.asarray(knots[of_size, np.clip(level, 0, _KNOTS - 1)], np.float32)
         return self._from_normal(self._of(name), vectors[..., self._of(name)])
 
     def kind_shares(self, vectors: Floats) -> Floats:
@@ -77,16 +101,16 @@ class Encoding:
     def _of(self, number: str) -> int:
         return self.dims + NUMBERS.index(number)
 
-    def _to_normal(self, column: int, values: npt.NDArray[np.float64], random: np.random.Generator) -> Floats:
-        knots = self.quantiles[column]
-        low = np.searchsorted(knots, values.astype(np.float32), side="left") / _KNOTS
-        high = np.searchsorted(knots, values.astype(np.float32), side="right") / _KNOTS
-        level = low + (high - low) * random.random(len(values))
-        return np.asarray(ndtri(np.clip(level, 1e-3, 1 - 1e-3)), np.float32)
-
     def _from_normal(self, column: int, values: Floats) -> Floats:
         knots = self.quantiles[column]
         return np.asarray(knots[np.clip((ndtr(values) * _KNOTS).astype(int), 0, _KNOTS - 1)], np.float32)
+
+
+def _to_normal(knots: Floats, values: npt.NDArray[np.float64], random: np.random.Generator) -> Floats:
+    low = np.searchsorted(knots, values.astype(np.float32), side="left") / _KNOTS
+    high = np.searchsorted(knots, values.astype(np.float32), side="right") / _KNOTS
+    level = low + (high - low) * random.random(len(values))
+    return np.asarray(ndtri(np.clip(level, 1e-3, 1 - 1e-3)), np.float32)
 
 
 def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Floats) -> Encoding:
@@ -97,7 +121,7 @@ def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Float
     design = np.stack([np.ones(len(centres)), 1 / behaviour.sizes], 1)
     spread = np.maximum(np.linalg.lstsq(design, (centres - mean) ** 2, rcond=None)[0], 1e-6)
     further = len(vocabulary.kinds) - 1
-    columns = _columns(behaviour, embeddings, mean, spread, further)
+    columns = _columns(behaviour, embeddings, vocabulary.category, mean, spread, further)
     later = behaviour.position > 0
     levels = (np.arange(_KNOTS) + 0.5) / _KNOTS
     names = (*[""] * embeddings.shape[1], *NUMBERS, *vocabulary.kinds[1:])
@@ -105,11 +129,20 @@ def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Float
         np.quantile(column[later] if name in ("gap", "repeat") else column, levels, method="inverted_cdf")
         for name, column in zip(names, columns.T, strict=True)
     ]
+    of_size = size_class(behaviour.sizes)
+    by_size = np.zeros((len(SHARES), SIZE_CLASSES, _KNOTS))
+    for name, table in zip(SHARES, by_size, strict=True):
+        counts = later if name == "repeat" else np.ones(len(later), bool)
+        for size in np.unique(of_size[counts]):
+            values = columns[counts & (of_size == size), embeddings.shape[1] + NUMBERS.index(name)]
+            table[size] = np.quantile(values, levels, method="inverted_cdf")
     return Encoding(
         embeddings=embeddings,
+        category=vocabulary.category,
         mean=mean,
         spread=spread.astype(np.float32),
         quantiles=np.asarray(quantiles, np.float32),
+        shares=np.asarray(by_size, np.float32),
     )
 
 
@@ -120,11 +153,11 @@ def _scale(spread: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArray[Any
 
 
 def _columns(
-    behaviour: Behaviour, embeddings: Floats, mean: Floats, spread: npt.NDArray[Any], further_kinds: int
+    behaviour: Behaviour, embeddings: Floats, category: Ints, mean: Floats, spread: npt.NDArray[Any], further_kinds: int
 ) -> npt.NDArray[np.float64]:
     """(B, F) before normalising."""
     centres = (basket_means(behaviour, embeddings) - mean) / _scale(spread, behaviour.sizes)
-    return np.concatenate([centres, _numbers(behaviour, further_kinds)], 1)
+    return np.concatenate([centres, _numbers(behaviour, category, further_kinds)], 1)
 
 
 def basket_means(behaviour: Behaviour, embeddings: Floats) -> Floats:
@@ -134,11 +167,33 @@ def basket_means(behaviour: Behaviour, embeddings: Floats) -> Floats:
     return np.asarray(sums / behaviour.sizes[:, None], np.float32)
 
 
-def _numbers(behaviour: Behaviour, further_kinds: int) -> npt.NDArray[np.float64]:
+def size_class(sizes: npt.NDArray[Any]) -> Ints:
+    """Baskets of 1, 2, 3 to 4, 5 to 8, 9 to 16 rows, and of more."""
+    return np.searchsorted(_SIZES, sizes, side="right")
+
+
+def focus(behaviour: Behaviour, category: Ints) -> npt.NDArray[np.float64]:
+    """(B,) share of a basket's pairs of rows that are of one category; 0 of a single row."""
+    wide = int(category.max()) + 1
+    key, count = np.unique(behaviour.basket * wide + category[behaviour.item], return_counts=True)
+    sizes = behaviour.sizes
+    pairs = np.bincount(key // wide, count * (count - 1.0), len(sizes))
+    out: npt.NDArray[np.float64] = pairs / np.maximum(sizes * (sizes - 1), 1)
+    return out
+
+
+def weekend(day: Ints) -> npt.NDArray[np.bool_]:
+    """Whether days since 1970-01-01, a Thursday, are a Saturday or a Sunday."""
+    out: npt.NDArray[np.bool_] = (day + 3) % 7 >= 5
+    return out
+
+
+def _numbers(behaviour: Behaviour, category: Ints, further_kinds: int) -> npt.NDArray[np.float64]:
     sizes = behaviour.sizes
     repeats = np.bincount(behaviour.basket, weights=behaviour.repeated, minlength=len(sizes)) / sizes
     kinds = [
         np.bincount(behaviour.basket, weights=behaviour.kind == kind, minlength=len(sizes)) / sizes
         for kind in range(1, further_kinds + 1)
     ]
-    return np.stack([sizes, behaviour.gaps, repeats, behaviour.minute, *kinds], 1).astype(np.float64)
+    habits = [focus(behaviour, category), weekend(behaviour.day)]
+    return np.stack([sizes, behaviour.gaps, repeats, behaviour.minute, *habits, *kinds], 1).astype(np.float64)

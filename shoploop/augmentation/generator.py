@@ -10,12 +10,17 @@ from torch import Tensor
 
 from shoploop.augmentation.adversary import Adversary
 from shoploop.augmentation.behaviour import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary, concatenate
+from shoploop.augmentation.calibration import Aim, calibrate
 from shoploop.augmentation.conditions import Conditions
-from shoploop.augmentation.decoding import Decoder, calibrate, initial_decoder
+from shoploop.augmentation.decoding import Decoder, initial_decoder
 from shoploop.augmentation.embeddings import embed_items
 from shoploop.augmentation.encoding import Encoding, fit_encoding
+from shoploop.augmentation.marginals import Marginals
+from shoploop.augmentation.selection import Selection, fit_selection
 
 _DRAWS_PER_USER = 4
+_MOST_PROPOSED = 4096
+_MOST_KEPT = 4096  # at a time: what bounds the memory
 
 
 class BehaviourGenerator:
@@ -33,6 +38,15 @@ class BehaviourGenerator:
         calibration_records: int = 384
         """Records made for each of them."""
 
+        proposals: int = 5
+        """Records made for one that is kept; 1 keeps all."""
+
+        selection_records: int = 4096
+        """Made records that the selection learns from."""
+
+        selection_rounds: int = 600
+        """Trees of the selection."""
+
     def __init__(
         self,
         vocabulary: Vocabulary,
@@ -45,6 +59,9 @@ class BehaviourGenerator:
     ):
         self.vocabulary, self.conditions, self.encoding = vocabulary, conditions, encoding
         self.decoder, self.adversary = decoder, adversary
+        self.marginals: Marginals | None = None
+        self.selection: Selection | None = None
+        self.proposals = 1
         self.shapes = shapes
         """Condition and baskets of the records learned from: what a new record is asked to be is drawn from them."""
 
@@ -53,14 +70,25 @@ class BehaviourGenerator:
 
         self.last_day = int(days.max())
 
-    def sample(
-        self, records: int, *, seed: int, conditions: list[str] | None = None, calibrating: Decoder | None = None
-    ) -> Behaviour:
+    def sample(self, records: int, *, seed: int, conditions: list[str] | None = None) -> Behaviour:
         """Makes records, of the conditions that shoppers have, each shopper counting alike, or evenly over the named.
 
         Raises:
             TooFewEvents: no real shopper has a named condition.
         """
+        if self.selection is None:
+            return self.propose(records, seed=seed, conditions=conditions)[0]
+        parts: list[Behaviour] = []
+        while (missing := records - sum(part.records for part in parts)) > 0:
+            turn = _turn(seed, len(parts))
+            proposed, _ = self.propose(
+                min(_MOST_PROPOSED, 32 + int(1.1 * missing * self.proposals)), seed=turn, conditions=conditions
+            )
+            parts.append(proposed.take(self.selection.keep(proposed, np.random.default_rng(turn))[:missing]))
+        return replace(concatenate(parts), user=np.arange(records))
+
+    def propose(self, records: int, *, seed: int, conditions: list[str] | None = None) -> tuple[Behaviour, Floats]:
+        """Records before any selection, and the focus that was asked of each basket."""
         random = np.random.default_rng(seed)
         if conditions is None:
             condition = random.choice(self.shapes[0], records)
@@ -71,26 +99,34 @@ class BehaviourGenerator:
             known = self.shapes[1][self.shapes[0] == value]
             baskets[condition == value] = random.choice(known, int((condition == value).sum()))
         mask = (np.arange(RECORD_BASKETS) < baskets[:, None]).astype(np.float32)
-        vectors = self.adversary.sample(
-            condition_vectors(condition, mask, len(self.conditions.counts)), self._wide(mask), seed=seed
-        )
-        made = (calibrating or self.decoder).decode(
+        made, asked = self.decoder.decode(
             self.encoding,
-            vectors.numpy().reshape(records, RECORD_BASKETS, -1),
+            self._vectors(condition, mask, seed),
             mask,
             condition,
             random.choice(self.days, records),
             seed,
         )
-        return _before(made, self.last_day)
+        return _before(made, self.last_day), asked
 
-    def sample_rows(self, rows: int, *, seed: int, conditions: list[str] | None = None, batch: int = 1024) -> Behaviour:
+    def _vectors(self, condition: Ints, mask: Floats, seed: int) -> Floats:
+        """(N, T, F)"""
+        given = condition_vectors(condition, mask, len(self.conditions.counts))
+        vectors = self.adversary.sample(given, self._wide(mask), seed=seed).numpy().reshape(*mask.shape, -1)
+        return self.marginals.apply(vectors) if self.marginals else vectors
+
+    def sample_rows(self, rows: int, *, seed: int, conditions: list[str] | None = None) -> Behaviour:
         """At least ``rows`` rows, as whole records."""
         parts: list[Behaviour] = []
-        while sum(len(part.item) for part in parts) < rows:
-            part = self.sample(batch, seed=seed + 7919 * len(parts), conditions=conditions)
-            parts.append(replace(part, user=part.user + batch * len(parts)))
+        wanted = 128
+        while (missing := rows - sum(len(part.item) for part in parts)) > 0:
+            if parts:
+                wanted = 16 + int(1.05 * missing * sum(p.records for p in parts) / sum(len(p.item) for p in parts))
+            parts.append(
+                self.sample(min(wanted, _MOST_KEPT), seed=_turn(seed, 10_000 + len(parts)), conditions=conditions)
+            )
         whole = concatenate(parts)
+        whole = replace(whole, user=np.arange(whole.records))
         needed = int(np.searchsorted(np.cumsum(np.bincount(whole.row_record)), rows)) + 1
         return whole.take(np.arange(min(needed, whole.records)))
 
@@ -156,11 +192,37 @@ def fit_generator(
             adversary.save(checkpoint)
     else:
         adversary.train(*learned, checkpoint=checkpoint, progress=progress)
+        # A map of quantiles and a second discriminator learn from shoppers; no budget bounds what these would tell.
+        made_vectors = generator._vectors(behaviour.condition, mask, _turn(seed, 1))
+        generator.marginals = Marginals.fit(made_vectors, mask, vectors, mask)
+    aim = Aim.of(behaviour, vocabulary, embeddings[:, -1])
     for turn in range(config.calibrations):
-        made = generator.sample(config.calibration_records, seed=seed + 104729 + turn)
+        made, asked = generator.propose(config.calibration_records, seed=_turn(seed, 2 + turn))
         strength = 0.9 if turn < config.calibrations // 2 else 0.5
-        generator.decoder = calibrate(generator.decoder, made, behaviour, vocabulary, strength=strength)
+        generator.decoder = calibrate(generator.decoder, made, asked, aim, strength=strength)
+    if config.proposals > 1 and privately is None:
+        generator.proposals = config.proposals
+        proposed, fresh = (
+            generator.propose(records, seed=_turn(seed, 1000 + i))[0]
+            for i, records in enumerate((config.selection_records, config.selection_records // 4))
+        )
+        popularity = (np.bincount(behaviour.item, minlength=len(vocabulary)) / len(behaviour.item)).astype(np.float32)
+        generator.selection = fit_selection(
+            behaviour,
+            proposed,
+            fresh,
+            vocabulary,
+            popularity,
+            rounds=config.selection_rounds,
+            proposals=config.proposals,
+            seed=seed,
+        )
     return generator
+
+
+def _turn(seed: int, turn: int) -> int:
+    """Another seed for each turn."""
+    return int(np.random.SeedSequence((seed, turn)).generate_state(1)[0])
 
 
 def condition_vectors(condition: Ints, mask: Floats, conditions: int) -> Tensor:
@@ -171,6 +233,7 @@ def condition_vectors(condition: Ints, mask: Floats, conditions: int) -> Tensor:
 
 
 def _before(made: Behaviour, last_day: int) -> Behaviour:
-    """Moves records that would end after the last day that the generator may speak of back by what they exceed it."""
+    """Moves records that would end after the last day that the generator may speak of back by whole weeks."""
     last = np.maximum.reduceat(made.day, np.searchsorted(made.record, np.arange(made.records)))
-    return replace(made, day=made.day - np.maximum(last - last_day, 0)[made.record])
+    weeks = -(-np.maximum(last - last_day, 0) // 7)
+    return replace(made, day=made.day - 7 * weeks[made.record])

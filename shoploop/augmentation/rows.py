@@ -33,12 +33,18 @@ def generator_digest(generator: BehaviourGenerator) -> str:
         encoding.mean,
         encoding.spread,
         encoding.quantiles,
+        encoding.shares,
         decoder.groups,
         decoder.log_popularity,
         decoder.clump,
         decoder.cling,
+        decoder.pull,
+        decoder.tilt,
+        *((generator.marginals.made, generator.marginals.real) if generator.marginals else ()),
     ):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if generator.selection:
+        digest.update(f"{generator.selection.model}\0{generator.selection.ceiling}".encode())
     digest.update("\0".join(generator.vocabulary.items).encode())
     return digest.hexdigest()
 
