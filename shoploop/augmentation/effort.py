@@ -40,7 +40,12 @@ class Effort:
 RUN = Effort(
     shoppers=1200,
     generator=BehaviourGenerator.Config(
-        adversary=Adversary.Config(places=RECORD_BASKETS, steps=1200), calibrations=6, calibration_records=256
+        adversary=Adversary.Config(places=RECORD_BASKETS, steps=500),
+        calibrations=14,
+        calibration_records=256,
+        proposals=3,
+        selection_records=1536,
+        selection_rounds=300,
     ),
     labels=2000,
     judged=1000,

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -31,7 +33,7 @@ class BehaviourGenerator:
         dims: int = 24
         """Of the frozen item embeddings."""
 
-        adversary: Adversary.Config = field(default_factory=lambda: Adversary.Config(places=RECORD_BASKETS))
+        adversary: Adversary.Config = field(default_factory=lambda: Adversary.Config(places=RECORD_BASKETS, steps=900))
         calibrations: int = 20
         """Times that the decoder is corrected by what it makes."""
 
@@ -137,6 +139,11 @@ class BehaviourGenerator:
         given = condition_vectors(known, mask, len(self.conditions.counts))
         flat = torch.from_numpy(vectors.reshape(len(vectors), -1))
         return np.asarray(self.adversary.score(flat, given).numpy(), np.float32)
+
+    def losses(self) -> dict[str, Callable[[Behaviour], npt.NDArray[Any]]]:
+        """By name, how like the real ones records look to each discriminator that was trained on real ones."""
+        selection = {"selection": self.selection.log_ratio} if self.selection else {}
+        return {"discriminator": self.score, **selection}
 
     def _wide(self, mask: Floats) -> Tensor:
         return torch.from_numpy(np.repeat(mask, self.encoding.width, axis=1))

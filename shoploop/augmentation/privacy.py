@@ -4,7 +4,7 @@ Shoppers are alike as bags of items, weighted by rarity (inverse document freque
 shared milk. An attack asks of a shopper: was this one among those that the generator learned from?
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -101,7 +101,7 @@ def attack(
     vocabulary: Vocabulary,
     *,
     seed: int,
-    score: Score | None = None,
+    losses: Mapping[str, Score] | None = None,
 ) -> Privacy:
     """Tries every attack.
 
@@ -109,7 +109,7 @@ def attack(
         made: Virtual records.
         real: What the generator learned from.
         held: Shoppers it never saw.
-        score: The discriminator's score of records: the loss attack of one who holds the checkpoint.
+        losses: By name, how real records look to what was trained on some: the loss attacks of one who holds the generator.
     """
     random = np.random.default_rng(seed)
     users = [np.unique(side.user) for side in (real, held)]
@@ -123,11 +123,10 @@ def attack(
     for name, found in {
         "closest record": [_closest(side, made, weight, baskets=False) for side in (members, others)],
         "closest basket": [_closest(side, made, weight, baskets=True) for side in (members, others)],
-        "discriminator": [score(side) for side in (members, others)] if score else [],
+        **{name: [score(side) for side in (members, others)] for name, score in (losses or {}).items()},
     }.items():
-        if found:
-            by_user = [_best_by_user(side.user, s) for side, s in zip((members, others), found, strict=True)]
-            attacks[name] = _auc_interval(by_user[0], by_user[1], random)
+        by_user = [_best_by_user(side.user, s) for side, s in zip((members, others), found, strict=True)]
+        attacks[name] = _auc_interval(by_user[0], by_user[1], random)
     worst = max(attacks.values())
     baskets = [_basket_hashes(side, len(vocabulary)) for side in (made, held, real)]
     buyers = buyers_of(real, len(vocabulary))

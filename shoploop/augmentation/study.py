@@ -170,7 +170,7 @@ def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: No
     progress("statistics against the hold-out")
     marginals = fidelity.measure(made, real, held, vocabulary, seed=study.seed)
     progress("attacks on privacy")
-    attacked = privacy.attack(made, real, held, vocabulary, seed=study.seed, score=study.generator.score)
+    attacked = privacy.attack(made, real, held, vocabulary, seed=study.seed, losses=study.generator.losses())
     reasons = attacked.reasons(k=MIN_BUYERS)
     auc = tests["made"].auc
     return {

@@ -1,0 +1,158 @@
+"""The parts of the generator that bring what it makes near the real: each on data whose answer is plain."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from two_tastes import TINY, interactions
+
+from shoploop.augmentation.behaviour import Behaviour, build_vocabulary, concatenate, read_behaviour
+from shoploop.augmentation.calibration import Aim, calibrate
+from shoploop.augmentation.conditions import fit_conditions
+from shoploop.augmentation.decoding import initial_decoder
+from shoploop.augmentation.embeddings import POPULARITY, embed_items
+from shoploop.augmentation.encoding import fit_encoding, focus, weekend
+from shoploop.augmentation.generator import fit_generator
+from shoploop.augmentation.marginals import Marginals
+from shoploop.augmentation.selection import ceiling, fit_selection
+
+CATEGORIES = pl.DataFrame(
+    {
+        "item": [f"i{n:02}" for n in range(40)],
+        "category": [["taste", "one" if n < 20 else "other"] for n in range(40)],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """Behaviour of a hundred shoppers of two tastes, each taste a category, and the vocabulary."""
+    rows = interactions(100)
+    vocabulary = build_vocabulary(rows, CATEGORIES, min_buyers=2)
+    return read_behaviour(rows, vocabulary), vocabulary
+
+
+def test_focus_is_one_in_a_basket_of_one_category_and_none_in_a_basket_of_two_or_of_one_row(shop):
+    category = np.array([0, 0, 1])
+    made = baskets([[0, 1], [0, 2], [0], [0, 1, 2]])
+    assert focus(made, category).tolist() == [1, 0, 0, pytest.approx(1 / 3)]
+
+
+def test_the_first_days_of_1970_fell_on_a_weekend_from_the_third():
+    assert weekend(np.arange(7)).tolist() == [False, False, True, True, False, False, False]
+
+
+def test_a_popular_item_says_so_in_its_embedding(shop):
+    behaviour, vocabulary = shop
+    popular = behaviour.item.copy()
+    popular[::2] = 7
+    vectors = embed_items(replace(behaviour, item=popular), vocabulary, dims=4, seed=0)
+    assert vectors[:, -1].argmax() == 7
+    assert vectors[:, -1].std() == pytest.approx(POPULARITY, rel=1e-3)
+    assert np.linalg.norm(vectors[:, :-1], axis=1) == pytest.approx(1, rel=1e-3)
+
+
+def test_numbers_of_a_basket_survive_the_way_to_vectors_and_back(shop):
+    behaviour, vocabulary = shop
+    encoding = fit_encoding(behaviour, vocabulary, embed_items(behaviour, vocabulary, dims=4, seed=0))
+    vectors, mask = encoding.encode(behaviour, np.random.default_rng(0))
+    place = (behaviour.record, behaviour.position)
+    assert mask[place].all()
+    assert encoding.number(vectors, "size")[place].tolist() == behaviour.sizes.tolist()
+    assert encoding.number(vectors, "focus")[place] == pytest.approx(focus(behaviour, vocabulary.category))
+    assert (encoding.number(vectors, "weekend")[place] > 0.5).tolist() == weekend(behaviour.day).tolist()
+
+
+def test_marginals_bring_a_shifted_and_narrowed_column_back():
+    random = np.random.default_rng(0)
+    real = random.normal(size=(2000, 1, 1)).astype(np.float32)
+    made = (3 + 0.5 * random.normal(size=(2000, 1, 1))).astype(np.float32)
+    mask = np.ones((2000, 1), np.float32)
+    back = Marginals.fit(made, mask, real, mask).apply(made)
+    assert back.mean() == pytest.approx(0, abs=0.05)
+    assert back.std() == pytest.approx(1, abs=0.05)
+
+
+def test_calibrating_makes_an_item_that_is_made_too_seldom_likelier(shop):
+    behaviour, vocabulary = shop
+    popular = embed_items(behaviour, vocabulary, dims=4, seed=0)
+    decoder = initial_decoder(behaviour, vocabulary, popular)
+    never = replace(behaviour, item=np.where(behaviour.item == 3, 4, behaviour.item))
+    asked = focus(never, vocabulary.category).astype(np.float32)
+    moved = calibrate(decoder, never, asked, Aim.of(behaviour, vocabulary, popular[:, -1]), strength=0.5)
+    change = moved.log_popularity - decoder.log_popularity
+    assert change.argmax() == 3
+    assert change.argmin() == 4
+
+
+def test_calibrating_pulls_together_what_was_asked_to_be_of_one_category_and_was_not(shop):
+    behaviour, vocabulary = shop
+    popular = embed_items(behaviour, vocabulary, dims=4, seed=0)
+    decoder = initial_decoder(behaviour, vocabulary, popular)
+    mixed = replace(behaviour, item=np.tile([0, 39], len(behaviour.item))[: len(behaviour.item)])
+    asked = np.ones(len(mixed.record), np.float32)
+    moved = calibrate(decoder, mixed, asked, Aim.of(behaviour, vocabulary, popular[:, -1]), strength=0.5)
+    assert moved.pull.max() > 0
+    assert moved.pull.min() == 0
+
+
+def test_an_item_of_few_buyers_is_aimed_at_less_than_it_was_bought(shop):
+    behaviour, vocabulary = shop
+    count = np.bincount(behaviour.item, minlength=len(vocabulary))
+    aim = Aim.of(behaviour, vocabulary, np.zeros(len(vocabulary), np.float32))
+    assert (aim.count < count).all()
+    assert (aim.count > 0.9 * count).all()  # all have dozens of buyers
+
+
+def test_selection_keeps_what_is_like_the_real_and_drops_what_is_not(shop):
+    behaviour, vocabulary = shop
+    popularity = (np.bincount(behaviour.item, minlength=len(vocabulary)) / len(behaviour.item)).astype(np.float32)
+    random = np.random.default_rng(0)
+    noise = replace(behaviour, item=random.integers(len(vocabulary), size=len(behaviour.item)))
+    users = np.arange(behaviour.records)
+    proposed = joined(behaviour, noise)
+    selection = fit_selection(behaviour, proposed, proposed, vocabulary, popularity, rounds=100, proposals=4, seed=0)
+    kept = selection.keep(proposed, np.random.default_rng(1))
+    assert (kept < len(users)).mean() > 0.9
+    assert 0.1 < len(kept) / proposed.records < 0.4
+    again = fit_selection(behaviour, proposed, proposed, vocabulary, popularity, rounds=100, proposals=4, seed=0)
+    assert again.model == selection.model
+
+
+def test_the_ceiling_keeps_the_share_that_is_asked_for():
+    ratio = np.random.default_rng(0).normal(size=1000)
+    for share in (0.1, 0.5, 0.9):
+        assert np.exp(np.minimum(ratio - ceiling(ratio, share), 0)).mean() == pytest.approx(share, rel=1e-3)
+
+
+def test_the_same_seed_makes_the_same_records_and_as_many_as_are_asked_for(shop):
+    behaviour, vocabulary = shop
+    conditions, behaviour = fit_conditions(behaviour, vocabulary, segments=2, seed=0)
+    one, other = (fit_generator(behaviour, vocabulary, conditions, TINY.generator, seed=0) for _ in range(2))
+    assert one.selection is not None
+    made, again = one.sample(40, seed=1), other.sample(40, seed=1)
+    assert made.records == 40
+    assert made.item.tolist() == again.item.tolist()
+    assert made.day.max() <= behaviour.day.max()
+    assert len(one.sample_rows(500, seed=2).item) >= 500
+
+
+def baskets(rows: list[list[int]]) -> Behaviour:
+    """One record of these baskets."""
+    none = np.zeros(len(rows), np.int64)
+    item = np.concatenate(rows)
+    return Behaviour(
+        item=item,
+        kind=0 * item,
+        basket=np.repeat(np.arange(len(rows)), [len(r) for r in rows]),
+        record=none,
+        day=np.arange(len(rows)),
+        minute=none,
+        user=np.zeros(1, np.int64),
+        condition=np.zeros(1, np.int64),
+    )
+
+
+def joined(first: Behaviour, second: Behaviour) -> Behaviour:
+    return concatenate([first, replace(second, user=second.user + first.records)])
