@@ -17,7 +17,7 @@ from shoploop.augmentation.encoding import SIZE_CLASSES, focus, size_class
 _FEW = 5
 """Rows, below which a ratio of counts is noise."""
 
-_LUCKY = 1
+_LUCKY = 3
 """An item of so many buyers is made half as often as it was bought: that it was bought at all by those who were learned
 from is partly luck, shoppers never seen buy it less, and naming it says most about its buyers."""
 
