@@ -56,8 +56,8 @@ class CheckConfig:
     flipped: int = 300
     """Requests whose labels are flipped for a while, and as many to judge removal on."""
 
-    learned: int = 1200
-    judged: int = 1500
+    learned: int = 800
+    judged: int = 1200
     fewest: int = 40
     """Requests on either side below which nothing can be shown."""
 
