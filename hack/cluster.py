@@ -130,7 +130,11 @@ def load() -> None:
         return
     push = ["buildah", "push", "-q", IMAGE, f"docker-archive:/dev/stdout:{IMAGE}"]
     with subprocess.Popen(push, stdout=subprocess.PIPE) as pushing:
-        kubebox("load", "/dev/stdin", stdin=pushing.stdout)
+        try:
+            kubebox("load", "/dev/stdin", stdin=pushing.stdout)
+        except BaseException:
+            pushing.kill()  # it holds the pipe's other end open too, so it would wait for ever
+            raise
     if pushing.returncode:
         sys.exit(f"buildah could not hand over {IMAGE}.")
     socket = Path(environment()["KUBECONFIG"]).parent / "run" / "containerd.sock"
