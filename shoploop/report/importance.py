@@ -57,9 +57,11 @@ def distribution(document: Json) -> Markup | None:
                 f"All {words.count(spread['rows'])} samples that were {label} count {words.decimal(spread['mean'], 2)}."
             )
             continue
+        # narrow bins must not share a name, or their bars would lie on one row
+        digits = 2 if spread["bins"][0]["high"] - spread["bins"][0]["low"] > 0.01 else 4
         rows = [
             charts.Bar(
-                label=f"{words.decimal(b['low'], 2)} to {words.decimal(b['high'], 2)}",
+                label=f"{words.decimal(b['low'], digits)} to {words.decimal(b['high'], digits)}",
                 end=b["share"],
                 text=words.percent(b["share"]),
             )
@@ -67,7 +69,7 @@ def distribution(document: Json) -> Markup | None:
         ]
         drawn.append(
             figure(
-                charts.bars(rows, axis="share of samples", axis_format=".0%", labels=104),
+                charts.bars(rows, axis="share of samples", axis_format=".0%", labels=128),
                 title=f"{label.capitalize()}: {words.count(spread['rows'])} samples",
                 caption=f"weight; {words.percent(spread['at_lowest'])} stand at the lowest, "
                 f"{words.percent(spread['at_highest'])} at the highest there is",
