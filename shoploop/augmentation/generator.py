@@ -33,7 +33,7 @@ class BehaviourGenerator:
         dims: int = 24
         """Of the frozen item embeddings."""
 
-        adversary: Adversary.Config = field(default_factory=lambda: Adversary.Config(places=RECORD_BASKETS, steps=600))
+        adversary: Adversary.Config = field(default_factory=lambda: Adversary.Config(places=RECORD_BASKETS, steps=400))
         calibrations: int = 20
         """Times that the decoder is corrected by what it makes."""
 
