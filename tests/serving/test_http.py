@@ -64,16 +64,6 @@ def test_recommend_answers_with_items_scores_reasons_and_fields(client):
     assert item == {"item": "milk", "known": True, "fields": {"title": "Milk"}}
 
 
-def test_metrics_tell_which_method_answered_and_how_old_the_data_is(client):
-    client.post("/recommend", json={"user": "ann"})
-    client.post("/recommend", json={"user": "a stranger"})
-    told = client.get("/metrics").text
-
-    assert 'shoploop_answers_total{method="fused",route="/recommend"}' in told
-    assert 'shoploop_answers_total{method="popularity",route="/recommend"}' in told
-    assert "shoploop_data_age_days " in told
-
-
 def test_an_error_names_every_wrong_field(client):
     answer = client.post("/recommend", json={"user": "", "k": 501})
 
