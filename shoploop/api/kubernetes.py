@@ -17,8 +17,8 @@ class SecretReference(Spec):
 class ResourcesSpec(Spec):
     """What a training step may use, as Kubernetes quantities."""
 
-    cpu: Quantity = "2"
-    """Cores, e.g. 2 or 500m."""
+    cpu: Quantity = "1"
+    """Cores that a pod asks for, e.g. 2 or 500m; it may use more where the node has some to spare."""
 
     memory: Quantity = "6Gi"
     """Memory, e.g. 6Gi; a step that needs more is killed."""

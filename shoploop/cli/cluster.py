@@ -47,7 +47,7 @@ def print_findings(findings: list[Finding]) -> None:
     console.print(table)
     remedies = [finding for finding in findings if finding.state == "missing" and finding.remedy]
     for finding in remedies:
-        console.print(f"\n{finding.about}: {finding.detail}. To mend it:")
+        console.print(f"\n{finding.about}: {finding.detail.rstrip('.')}. To mend it:")
         print(f"    {finding.remedy}")
     if not remedies:
         console.print("\nNothing is missing.")
