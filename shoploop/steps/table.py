@@ -1,40 +1,23 @@
-"""The steps of a run: what each reads, writes and depends on, and how one is carried out.
+"""The table of steps: what each reads, writes and depends on, and which function does its work."""
 
-The same table drives the laptop (kfp.local), Kubeflow Pipelines (``components/``) and plain Kubernetes Jobs
-(``python -m shoploop.steps``). A step reads and writes folders with files of a declared schema, so any of them runs
-alone. It must not know which of the three started it.
-"""
-
-import json
-import os
-import time
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shoploop import progress
 from shoploop.api.v1alpha1 import (
     AugmentationSpec,
     DataSpec,
     FeaturesSpec,
     GateSpec,
     ImportanceSpec,
-    RecommenderSpec,
     ServingSpec,
     Spec,
     TrainingSpec,
     ValidationSpec,
 )
-from shoploop.code_digest import code_digest
-from shoploop.errors import ShoploopError
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
-
-INDEX_VARIABLE = "SHOPLOOP_STEP_INDEX"
-"""Names a JSON file {"index": folder, "run": id, "keys": {step: key}}; a step that ends well records itself there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,140 +291,3 @@ def needed_by(name: str) -> list[str]:
         wanted.add(step.name)
         waiting += [*(PRODUCER[output] for output in step.inputs), *step.after]
     return [step for step in STEPS if step in wanted]
-
-
-def settings_of(spec: RecommenderSpec, step: Step) -> dict[str, Any]:
-    """The part of ``spec`` that ``step`` depends on, as nested YAML fields."""
-    whole = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    picked: dict[str, Any] = {}
-    for path in step.settings:
-        section, _, name = path.partition(".")
-        if not name:
-            picked[section] = whole[section]
-        elif name in whole[section]:
-            picked.setdefault(section, {})[name] = whole[section][name]
-    return picked
-
-
-def step_keys(spec: RecommenderSpec, *, source: str, incumbent: str | None) -> dict[str, str]:
-    """Each step's cache key: what it would do, hashed with the keys of what it reads.
-
-    A key does not need the inputs themselves: seeds are settings and steps are deterministic, so equal keys mean equal
-    outputs.
-
-    Args:
-        spec: The recommender's spec.
-        source: Digest of the raw tables.
-        incumbent: Id of the version that the new one is compared with.
-    """
-    outside = {"load_data": source, "evaluate_model": incumbent}
-    keys: dict[str, str] = {}
-    for step in STEPS.values():
-        content = [
-            step.name,
-            code_digest(step.module, shell=step.shell),
-            settings_of(spec, step),
-            {name: keys[PRODUCER[name]] for name in step.inputs},
-            outside.get(step.name),
-        ]
-        keys[step.name] = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return keys
-
-
-def run_step(
-    name: str,
-    *,
-    settings: Mapping[str, Any],
-    inputs: Mapping[str, Path],
-    out: Path,
-    cache: Path | None = None,
-) -> dict[str, Any]:
-    """Carries out one step and tells the watcher about it.
-
-    Args:
-        cache: See :class:`Call`; unset, it lies beside the index of steps, if there is one.
-
-    Returns:
-        The step's report, which also lies in its folder.
-
-    Raises:
-        ShoploopError: the step's own named errors.
-    """
-    step = STEPS[name]
-    out.mkdir(parents=True, exist_ok=True)
-    progress.emit("started", step=name)
-    began = time.monotonic()
-    try:
-        report = step.function(Call(settings=settings, inputs=inputs, out=out, cache=cache or _cache_beside_index()))
-    except ShoploopError as error:
-        progress.emit(
-            "failed", step=name, error=type(error).__name__, message=str(error), exit_code=error.exit_code, out=str(out)
-        )
-        raise
-    except Exception as error:
-        progress.emit(
-            "failed", step=name, error=type(error).__name__, message=str(error), exit_code=1,
-            out=str(out), traceback=traceback.format_exc(),
-        )  # fmt: skip
-        raise
-    seconds = time.monotonic() - began
-    _record(name, out, seconds)
-    progress.emit("finished", step=name, seconds=seconds)
-    return report
-
-
-def _cache_beside_index() -> Path | None:
-    plan_path = os.environ.get(INDEX_VARIABLE)
-    return Path(json.loads(Path(plan_path).read_bytes())["index"]).parent / "steps-cache" if plan_path else None
-
-
-def _record(name: str, out: Path, seconds: float) -> None:
-    plan_path = os.environ.get(INDEX_VARIABLE)
-    if not plan_path:
-        return
-    plan = json.loads(Path(plan_path).read_bytes())
-    entry = Entry(
-        key=plan["keys"][name],
-        run=plan["run"],
-        out=str(out),
-        seconds=seconds,
-        files={str(p.relative_to(out)): p.stat().st_size for p in sorted(out.rglob("*")) if p.is_file()},
-    )
-    entry.write(Path(plan["index"]))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A step that was carried out: where its output lies."""
-
-    key: str
-    run: str
-    out: str
-    seconds: float
-    files: dict[str, int] = field(default_factory=dict)
-    """Size in bytes of every file, to notice an output that somebody has touched."""
-
-    def write(self, index: Path) -> None:
-        index.mkdir(parents=True, exist_ok=True)
-        aside = index / f".{self.key}.{os.getpid()}"
-        aside.write_text(json.dumps(self.__dict__, sort_keys=True))
-        aside.replace(index / f"{self.key}.json")
-
-    @classmethod
-    def find(cls, index: Path, key: str) -> "Entry | None":
-        """The entry of ``key``, unless its output is gone or no longer whole."""
-        try:
-            entry = cls(**json.loads((index / f"{key}.json").read_bytes()))
-        except (OSError, ValueError, TypeError):
-            return None
-        out = Path(entry.out)
-        whole = all((out / name).is_file() and (out / name).stat().st_size == n for name, n in entry.files.items())
-        return entry if entry.files and whole else None
-
-
-if __name__ == "__main__":
-    import sys
-
-    from shoploop.job import main
-
-    sys.exit(main())
