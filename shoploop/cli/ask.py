@@ -9,6 +9,7 @@ from urllib.request import Request, urlopen
 from rich.console import Console
 from rich.table import Table
 
+from shoploop.hints import command
 from shoploop.store import Store
 
 RECENT = 8
@@ -36,7 +37,7 @@ def try_recommender(store: Store, name: str, *, user: str | None, k: int) -> Non
         answer = _ask(f"{service.url}/recommend", {"user": user, "k": k})
     _print(console, name, user, recent, answer)
     console.print(f"\nReport    {folder / 'report.html'}", soft_wrap=True)
-    console.print(f"Serve     shoploop serve {name}")
+    console.print("Serve     " + command(store, f"serve {name}"), soft_wrap=True)
     body = json.dumps({"user": user, "k": 5})
     console.print(
         f"Ask       curl -s localhost:3000/recommend -H 'content-type: application/json' -d '{body}'", soft_wrap=True

@@ -2,11 +2,12 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from shoploop.cli.output import write_json
 
 
 def augment_recommender(file: Path, store_override: str | None, out: Path | None, json_: str | None) -> None:
@@ -17,7 +18,7 @@ def augment_recommender(file: Path, store_override: str | None, out: Path | None
     recommender = load_with_data(file)
     run = carry_out(recommender, store_override, console, until="augment_samples")
     report, page = _page(run, out)
-    _write_json(report, json_)
+    write_json(report, json_)
     console.print()
     console.print(f"Verdict   {report['reason']}")
     for name, tried in report.get("variants", {}).items():
@@ -79,7 +80,7 @@ def synthesize_events(file: Path, rows: int, out: Path, conditions: list[str] | 
         conditions=conditions or None,
         progress=lambda what: console.print(what, style="dim"),
     )
-    _write_json(sheet, json_)
+    write_json(sheet, json_)
     fidelity, privacy = sheet["fidelity"], sheet["privacy"]
     said = "[green]✓ passed[/]" if fidelity["passed"] else f"[yellow]✗ not quite[/]: {_why('fidelity', fidelity)}"
     console.print()
@@ -90,11 +91,3 @@ def synthesize_events(file: Path, rows: int, out: Path, conditions: list[str] | 
         f"Privacy   passed: membership AUC {privacy['membership_auc']:.3f} [{low:.3f}, {high:.3f}]", markup=False
     )
     console.print(f"Written   {out}, with {out.with_suffix('.users.parquet').name} and {out.with_suffix('.json').name}")
-
-
-def _write_json(numbers: dict[str, Any], target: str | None) -> None:
-    if target == "-":
-        json.dump(numbers, sys.stdout, indent=1)
-        print()
-    elif target is not None:
-        Path(target).write_text(json.dumps(numbers, indent=1) + "\n")

@@ -1,11 +1,11 @@
 """Printing what a benchmark measured."""
 
-import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from shoploop.cli.output import write_json
 
 Progress = Callable[[str], None]
 
@@ -18,8 +18,4 @@ def measure(benchmark: Callable[[Progress], dict[str, Any]], target: str | None)
         print(f"{time.monotonic() - began:7.1f} s  {what}", file=sys.stderr, flush=True)
 
     numbers = benchmark(say)
-    text = json.dumps(numbers, indent=1)
-    if target in (None, "-"):
-        print(text)
-    else:
-        Path(str(target)).write_text(text + "\n")
+    write_json(numbers, target or "-")

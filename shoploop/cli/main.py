@@ -335,9 +335,10 @@ def bench_importance(
 
 
 def _store(override: str | None) -> Any:
+    from shoploop.hints import default_store
     from shoploop.store import Store
 
-    return Store(override or os.environ.get("SHOPLOOP_STORE") or ".shoploop")
+    return Store(override or default_store())
 
 
 def _person() -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from shoploop.hints import command
 from shoploop.steps import STEPS
 
 WIDTH = max(map(len, STEPS))
@@ -110,4 +111,6 @@ def _summarize(console: Console, run: Any) -> None:
     console.print(f"Version   {run.version} {'serves' if run.passed else 'is kept, but does not serve'}")
     console.print(f"Time      {run.wall_seconds:.0f} s, peak memory {_gib(run.peak_rss_bytes)}")
     console.print(f"Report    {run.folder / 'report.html'}", soft_wrap=True)
-    console.print("Next      " + (f"shoploop serve {name}" if run.passed else f"shoploop report {name} --open"))
+    console.print(
+        "Next      " + command(run.store, f"serve {name}" if run.passed else f"report {name} --open"), soft_wrap=True
+    )

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import sys
 import webbrowser
 from pathlib import Path
 from typing import Any, get_args
 
 from rich.console import Console
 
+from shoploop.cli.output import write_json
 from shoploop.errors import SpecInvalid
 
 
@@ -31,11 +31,7 @@ def weigh_samples(
     if out is None:
         for name in ("importance.json", WEIGHTS):
             shutil.copyfile(made / name, run.folder / name)
-    if json_ == "-":
-        json.dump(document, sys.stdout, indent=1)
-        print()
-    elif json_ is not None:
-        Path(json_).write_text(json.dumps(document, indent=1) + "\n")
+    write_json(document, json_)
     _summarize(console, document, page)
     if show:
         webbrowser.open(page.absolute().as_uri())

@@ -20,6 +20,7 @@ from typing import IO
 
 from shoploop import promotions
 from shoploop.errors import NotFound, PortInUse, ShoploopError
+from shoploop.hints import command
 from shoploop.ranking.bento import fetch_bento, serve_command
 from shoploop.store import Store
 
@@ -119,8 +120,8 @@ def serving_version(store: Store, name: str) -> str:
     if version is None:
         kept = promotions.versions(store, name)  # names the known recommenders where there is no such one
         raise NotFound(
-            f"No version of {name!r} was promoted yet; {kept[-1].id} is kept. `shoploop report {name}` says why; "
-            f"`shoploop promote {name} {kept[-1].id}` lets it serve all the same."
+            f"No version of {name!r} was promoted yet; {kept[-1].id} is kept. `{command(store, f'report {name}')}` says why; "
+            f"`{command(store, f'promote {name} {kept[-1].id}')}` lets it serve all the same."
         )
     return version
 

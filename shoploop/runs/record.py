@@ -14,6 +14,7 @@ from typing import Any
 from shoploop import __version__
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import NotFound
+from shoploop.hints import command
 from shoploop.store import Store
 
 
@@ -127,5 +128,5 @@ def folder_of(store: Store, name: str, version: str) -> Path:
             return record.parent
     raise NotFound(
         f"The run that made {version} of {name!r} is not below {runs}: ask where the recommender was run. "
-        f"`shoploop serve {name}` works all the same."
+        f"`{command(store, f'serve {name}')}` works all the same."
     )
