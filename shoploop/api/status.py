@@ -55,6 +55,9 @@ class RunStatus(Spec):
     spec_hash: Text
     """Hash of the sections of the spec that decide what is trained."""
 
+    pod_hash: Text | None = None
+    """Hash of the fields of the spec that decide what its pods look like."""
+
     request: Text | None = None
     """Value of the annotation shoploop.io/run when it started: each value asks once."""
 

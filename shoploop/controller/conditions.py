@@ -58,6 +58,7 @@ REASONS = _reasons(
     ApplyFailed="{object} could not be written and is tried again: {detail}",
     # runs
     RunPending="Run {run} is about to start.",
+    RunWaits="Run {run} goes on once its former pod {pod} has ended.",
     Running="Run {run} is at part {part} of {parts}: {steps}.",
     RunStalled="Run {run} cannot go on: {detail}",
     RunFailed="Run {run} failed: {detail} Change the spec, or ask for a run: "
@@ -91,6 +92,7 @@ REASONS = _reasons(
     # events only
     RunStarted="Run {run} starts, because of {why}.",
     RunDiscarded="Run {run} is given up: {detail}",
+    RunMoved="Run {run} goes on in other pods, as the spec now asks; steps that are done are kept.",
     VersionRecorded="Version {version} is recorded; the gate {verdict} it.",
     Promoted="Version {version} is promoted.",
     Repaired="Put back as revision {revision} has it: {objects}.",

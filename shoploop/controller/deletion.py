@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from shoploop.api.v1alpha1 import Recommender
-from shoploop.controller import runs
+from shoploop.controller import outcome, runs
 from shoploop.controller.conditions import Found, merged, say
 from shoploop.controller.names import FINALIZER, Object, is_ours, store_claim_name
 from shoploop.controller.observed import ChildKey, Event, Observed, Plan, Uninstall
@@ -65,11 +65,11 @@ def _store(recommender: Object, observed: Observed, settings: Settings) -> Plan 
     if runs.needs_claim(spec) and not spec.store.claim:
         return _claim(recommender, observed)
     live = observed.children.get(("Job", runs.cleanup_job_name(recommender)))
-    if live is not None and runs.state(live) == "Complete":
+    if live is not None and outcome.state(live) == "Complete":
         return None
     why = "what lies in its store is being removed"
-    if live is not None and runs.state(live) == "Failed":
-        why = f"what lies in its store could not be removed: {runs.failure_message(live, observed.pods)}"
+    if live is not None and outcome.state(live) == "Failed":
+        why = f"what lies in its store could not be removed: {outcome.failure_message(live, observed.pods)}"
     if "apply" in {key.split(":")[0] for key in observed.failures}:
         why = "; ".join(failure.found.message for failure in observed.failures.values())
     made = () if live is not None else (runs.cleanup_job(recommender, spec, settings),)

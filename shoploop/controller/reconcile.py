@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from shoploop.api.loading import problems_of
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
-from shoploop.controller import deletion, releases, runs
+from shoploop.controller import deletion, outcome, releases, runs
 from shoploop.controller.conditions import WARNINGS, Found, merged, say
 from shoploop.controller.names import FINALIZER, Object
 from shoploop.controller.observed import ChildKey, Event, Install, Observed, Plan, Recover, Repair
@@ -216,7 +216,7 @@ def _rolled_out(
     live = observed.children.get(("Deployment", f"{name}-predictor"))
     wanted, ready, done = _pods(live)
     pods = [p for p in observed.pods if p["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == name]
-    detail = runs.trouble(pods) or _replica_failure(live)
+    detail = outcome.trouble(pods) or _replica_failure(live)
     if failure:
         state = (False, failure.found)
     elif live is None or not done:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller import runs
+from shoploop.controller import outcome, runs
 from shoploop.controller.conditions import Found, say, timestamp
 from shoploop.controller.names import PART_LABEL, RUN_ANNOTATION, RUN_LABEL, Object, run_object_name, short_hash
 from shoploop.controller.observed import ChildKey, Event, Observed
@@ -79,7 +79,7 @@ def _started_if_due(
     )
     if spec.suspend:
         return replace(idle, state=idle.state if before else say("Suspended"))
-    cause = _due(recommender, before, observed, wanted_hash, slot)
+    cause = _due(recommender, spec, before, observed, wanted_hash, slot)
     if cause is None:
         return idle
     trigger, value = cause
@@ -90,6 +90,7 @@ def _started_if_due(
         "trigger": trigger,
         "cause": value,
         "specHash": wanted_hash,
+        "podHash": runs.pod_hash(spec),
         "phase": "Running",
         "startedAt": timestamp(observed.now),
     } | _request(recommender)
@@ -116,14 +117,16 @@ def _request(recommender: Object) -> dict[str, str]:
 
 
 def _due(
-    recommender: Object, before: dict[str, Any] | None, observed: Observed, wanted_hash: str, slot: datetime | None
-) -> tuple[str, str] | None:
+    recommender: Object, spec: RecommenderSpec, before: dict[str, Any] | None, observed: Observed, wanted_hash: str,
+    slot: datetime | None,
+) -> tuple[str, str] | None:  # fmt: skip
     """What asks for a run now, and the value that tells it from another asking."""
     asked = recommender["metadata"].get("annotations", {}).get(RUN_ANNOTATION)
     if asked and asked != (before or {}).get("request"):
         return "Request", asked
     known = {version["spec"].get("specHash") for version in versions_of(recommender, observed)}
-    if wanted_hash not in known and wanted_hash != (before or {}).get("specHash"):
+    failed_elsewhere = before is not None and before["phase"] == "Failed" and _other_pods(spec, before)
+    if wanted_hash not in known and (wanted_hash != (before or {}).get("specHash") or failed_elsewhere):
         return "Spec", wanted_hash
     if slot is not None:
         since = recommender["metadata"]["creationTimestamp"]
@@ -132,6 +135,12 @@ def _due(
         if timestamp(slot) > since:
             return "Schedule", timestamp(slot)
     return None
+
+
+def _other_pods(spec: RecommenderSpec, run: dict[str, Any]) -> bool:
+    """Whether the spec asks for other pods than those that a run was given."""
+    wanted = runs.pod_hash(spec)
+    return bool(run.get("podHash", wanted) != wanted)
 
 
 def _rested(recommender: Object, before: dict[str, Any] | None, observed: Observed, wanted_hash: str) -> Found:
@@ -152,19 +161,23 @@ def _rested(recommender: Object, before: dict[str, Any] | None, observed: Observ
 def _continued(
     recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any]
 ) -> Training:
+    if _other_pods(spec, run):
+        return _moved(recommender, spec, observed, settings, run)
     parts = runs.parts(spec)
     for index, part in enumerate(parts):
         live = observed.children.get(("Job", run_object_name(recommender, run["id"], index)))
         if live is None:
             return _waiting_for_job(recommender, spec, observed, settings, run, index)
-        match runs.state(live):
+        match outcome.state(live):
             case "Failed":
-                return _failed(recommender, observed, run, runs.failure_message(live, observed.pods))
+                return _failed(recommender, observed, run, outcome.failure_message(live, observed.pods))
             case "Active":
                 going = _active(live, observed, run, index, len(parts), part)
+                if going.stalled and _image(live) != _image(runs.job(recommender, spec, run["id"], index, settings)):
+                    return replace(going, delete=(("Job", live["metadata"]["name"]),), requeue_seconds=1)
                 return replace(going, apply=_spec_of_run(recommender, observed, run["id"]))
     last = observed.children[("Job", run_object_name(recommender, run["id"], len(parts) - 1))]
-    said = runs.result(last, observed.pods)
+    said = outcome.result(last, observed.pods)
     if said is None:
         return _failed(recommender, observed, run, say("ResultLost").message)
     if isinstance(said, str):
@@ -172,10 +185,59 @@ def _continued(
     return _succeeded(recommender, spec, observed, run, said)
 
 
+def _image(job: Object) -> str:
+    return str(job["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def _moved(
+    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any]
+) -> Training:
+    """What is unfinished goes on in the pods that the spec asks for now: the old Jobs go, and then come the new ones.
+
+    The steps may be cut into other parts now, so no Job is kept; steps that are done are found in the store.
+    """
+    jobs = _jobs_of(observed, run)
+    for live in jobs:
+        said = outcome.result(live, observed.pods) if outcome.state(live) == "Complete" else None
+        if isinstance(said, dict):
+            return _succeeded(recommender, spec, observed, run, said)
+    if jobs:
+        return Training(
+            run=run, state=say("RunPending", run=run["id"]), under_way=True, requeue_seconds=1,
+            delete=tuple(("Job", live["metadata"]["name"]) for live in jobs),
+        )  # fmt: skip
+    placed = run | {"podHash": runs.pod_hash(spec)}
+    event = Event(type="Normal", reason="RunMoved", message=say("RunMoved", run=run["id"]).message)
+    return replace(_waiting_for_job(recommender, spec, observed, settings, placed, 0), events=(event,))
+
+
+def _jobs_of(observed: Observed, run: dict[str, Any]) -> list[Object]:
+    return [
+        live
+        for (kind, _), live in observed.children.items()
+        if kind == "Job" and live["metadata"].get("labels", {}).get(RUN_LABEL) == run["id"]
+    ]
+
+
+def _former_pod(observed: Observed, run: dict[str, Any]) -> str | None:
+    """A pod that still works for the run, though its Job is gone: two must never write at once."""
+    jobs = {live["metadata"].get("uid") for live in _jobs_of(observed, run)}
+    for pod in observed.pods:
+        meta = pod["metadata"]
+        owned = any(owner["uid"] in jobs for owner in meta.get("ownerReferences", []))
+        ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+        if meta.get("labels", {}).get(RUN_LABEL) == run["id"] and not owned and not ended:
+            return str(meta["name"])
+    return None
+
+
 def _waiting_for_job(
     recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any], index: int
 ) -> Training:
     """Makes the Job of part ``index``, and what it needs where that is missing."""
+    if former := _former_pod(observed, run):
+        state = say("RunWaits", run=run["id"], pod=former)
+        return Training(run=run, state=state, under_way=True, requeue_seconds=1)
     made: list[Object] = []
     if runs.needs_claim(spec) and not spec.store.claim:
         wanted = runs.claim(recommender, spec)
@@ -195,7 +257,7 @@ def _spec_of_run(recommender: Object, observed: Observed, run: str) -> tuple[Obj
 
 
 def _active(live: Object, observed: Observed, run: dict[str, Any], index: int, count: int, part: runs.Part) -> Training:
-    detail = runs.trouble(runs.pods_of(live, observed.pods)) or observed.warnings.get(live["metadata"]["name"])
+    detail = outcome.trouble(outcome.pods_of(live, observed.pods)) or observed.warnings.get(live["metadata"]["name"])
     steps = ", ".join(part.steps)
     state = (
         say("RunStalled", run=run["id"], detail=detail)
@@ -241,15 +303,11 @@ def _lost_record(
     known = versions_of(recommender, observed)
     if any(version["spec"]["version"] == run.get("version") for version in known):
         return None
-    jobs = [
-        live
-        for (kind, _), live in observed.children.items()
-        if kind == "Job" and live["metadata"].get("labels", {}).get(RUN_LABEL) == run["id"]
-    ]
+    jobs = _jobs_of(observed, run)
     if not jobs:
         return None
     last = max(jobs, key=lambda live: int(live["metadata"]["labels"].get(PART_LABEL, 0)))
-    said = runs.result(last, observed.pods)
+    said = outcome.result(last, observed.pods)
     if not isinstance(said, dict):
         return None
     return runs.model_version(recommender, run, said, store=runs.store_uri(spec), parent=None, known=known)

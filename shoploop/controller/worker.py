@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from shoploop.controller import metrics, reconcile, runs
+from shoploop.controller import metrics, outcome, reconcile
 from shoploop.controller.cache import Cache, Key
 from shoploop.controller.cluster import Cluster, ClusterError, Stale, kind_of
 from shoploop.controller.conditions import Found, say, timestamp
@@ -127,7 +127,7 @@ class Worker:
         pods = tuple(self.cluster.pods(key[0], f"{RECOMMENDER_LABEL}={key[1]}"))
         warnings = {}
         for (kind, name), live in children.items():
-            if kind == "Job" and runs.state(live) == "Active" and not runs.pods_of(live, pods):
+            if kind == "Job" and outcome.state(live) == "Active" and not outcome.pods_of(live, pods):
                 message = self.cluster.pod_failures(key[0], live)
                 if message:
                     warnings[name] = message

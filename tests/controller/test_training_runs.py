@@ -18,8 +18,8 @@ def running(recommender, **more):
     """A status with a run under way."""
     spec = RecommenderSpec.model_validate(recommender["spec"])
     run = {
-        "id": RUN, "trigger": "Spec", "cause": "x", "specHash": runs.spec_hash(spec), "phase": "Running",
-        "startedAt": "2026-03-02T11:50:00Z",
+        "id": RUN, "trigger": "Spec", "cause": "x", "specHash": runs.spec_hash(spec), "podHash": runs.pod_hash(spec),
+        "phase": "Running", "startedAt": "2026-03-02T11:50:00Z",
     }  # fmt: skip
     return recommender | {"status": {"run": run | more}}
 
