@@ -123,10 +123,14 @@ def load() -> None:
 
     There it also has the names of the product's images, so that charts/shoploop can be installed as it comes.
 
-    Through a pipe: two gigabytes that are written and read at once never reach the disk.
+    Through a pipe: two gigabytes that are written and read at once never reach the disk. The runtime gives the image
+    another id than the one it was built with, so a name tells which one it is.
     """
     begun = time.monotonic()
-    if named(IMAGE) in kubebox("images").split():
+    repository = IMAGE.partition(":")[0]
+    mark = f"{repository}:{named(IMAGE).removeprefix('sha256:')[:16]}"
+    there = kubebox("images").split()
+    if mark in there:
         return
     push = ["buildah", "push", "-q", IMAGE, f"docker-archive:/dev/stdout:{IMAGE}"]
     with subprocess.Popen(push, stdout=subprocess.PIPE) as pushing:
@@ -137,11 +141,18 @@ def load() -> None:
             raise
     if pushing.returncode:
         sys.exit(f"buildah could not hand over {IMAGE}.")
-    socket = Path(environment()["KUBECONFIG"]).parent / "run" / "containerd.sock"
     names = [f"docker.io/shoploop/{role}:{images.project()['version']}" for role in images.PRODUCT]
-    command = ["ctr", f"--address={socket}", "--namespace=k8s.io", "images", "tag", "--force", IMAGE, *names]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    runtime("tag", "--force", IMAGE, *names, mark)
+    if former := [name for name in there if name.startswith(f"{repository}:") and name != IMAGE]:
+        runtime("rm", *former)
     print(f"{IMAGE}: loaded in {time.monotonic() - begun:.0f} s")
+
+
+def runtime(verb: str, *names: str) -> None:
+    """Has the cluster's container runtime do something about its images."""
+    socket = Path(environment()["KUBECONFIG"]).parent / "run" / "containerd.sock"
+    command = ["ctr", f"--address={socket}", "--namespace=k8s.io", "images", verb, *names]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def named(image: str) -> str:

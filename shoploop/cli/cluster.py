@@ -39,7 +39,7 @@ def doctor(*, context: str | None = None, namespace: str | None = None, as_json:
 
 def print_findings(findings: list[Finding]) -> None:
     console = Console(highlight=False)
-    signs = {"ok": ("✓", "green"), "missing": ("✗", "red"), "unused": ("·", "dim")}
+    signs = {"ok": ("✓", "green"), "missing": ("✗", "red"), "unused": ("·", "dim"), "waiting": ("…", "yellow")}
     table = Table(box=None, show_header=False)
     for finding in findings:
         sign, colour = signs[finding.state]
@@ -72,15 +72,10 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
     facts.add_row("last run", " ".join(str(run[key]) for key in ("id", "phase", "message") if key in run) or "none yet")
     facts.add_row("release", f"{release['name']}, revision {release['revision']}" if release else "none yet")
     console.print(facts)
-    conditions = Table("", "condition", "reason", "message", "since", box=None)
+    conditions = Table("condition", "", "since", "why", box=None)
     for condition in state.get("conditions", []):
-        conditions.add_row(
-            condition["status"],
-            condition["type"],
-            condition["reason"],
-            condition["message"],
-            condition["lastTransitionTime"],
-        )
+        said = f"{condition['reason']}: {condition['message']}"
+        conditions.add_row(condition["type"], condition["status"], condition["lastTransitionTime"][:16], said)
     console.print(conditions)
     events = where.items("events", f"--field-selector=involvedObject.kind=Recommender,involvedObject.name={name}")
     for event in sorted(events, key=event_time)[-EVENTS_SHOWN:]:

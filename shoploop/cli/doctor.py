@@ -14,7 +14,7 @@ from typing import Any, Literal
 from shoploop.cli.kubectl import Kubectl
 from shoploop.errors import NotFound
 
-State = Literal["ok", "missing", "unused"]
+State = Literal["ok", "missing", "unused", "waiting"]
 OLDEST_KUBERNETES = (1, 30)
 INSTALL = "helm install shoploop charts/shoploop -n shoploop-system --create-namespace"
 UPGRADE = "helm upgrade shoploop charts/shoploop -n shoploop-system"
@@ -28,7 +28,8 @@ class Finding:
 
     about: str
     state: State
-    """missing: something that is needed is not there. unused: it is not there, and nobody needs it."""
+    """missing: something that is needed is not there. unused: it is not there, and nobody needs it. waiting: it is on
+    its way, and nobody has to do anything."""
 
     detail: str
     remedy: str | None = None
@@ -186,7 +187,7 @@ def check_storage(cluster: Cluster) -> Iterator[Finding]:
     mark = "storageclass.kubernetes.io/is-default-class"
     classes = cluster.kubectl.items("storageclasses")
     default = [one["metadata"]["name"] for one in classes if one["metadata"].get("annotations", {}).get(mark) == "true"]
-    local = [name for name, uri in cluster.wanting("store", "uri") if str(uri).startswith("file://")]
+    local = [name for name, uri in cluster.wanting("store", "uri") if "://" not in uri or uri.startswith("file://")]
     if default:
         yield Finding(about="storage", state="ok", detail=f"default storage class {', '.join(default)}")
         return
@@ -194,7 +195,7 @@ def check_storage(cluster: Cluster) -> Iterator[Finding]:
     yield Finding(
         about="storage",
         state="missing" if local else "unused",
-        detail=f"no default storage class (known: {names}); a file:// store needs a ReadWriteMany claim",
+        detail=f"no default storage class (known: {names}); a folder as a store needs a ReadWriteMany claim",
         remedy=f"kubectl annotate storageclass NAME {mark}=true   # or use an s3:// store",
     )
 
@@ -322,6 +323,10 @@ def check_service(cluster: Cluster, namespace: str, about: str, host: str) -> It
         )  # fmt: skip
 
 
+def holds(conditions: dict[str, dict[str, Any]], type_: str) -> bool:
+    return bool(conditions.get(type_, {}).get("status") == "True")
+
+
 def check_recommenders(cluster: Cluster) -> Iterator[Finding]:
     """What the Recommenders say about themselves."""
     for one in cluster.recommenders:
@@ -330,6 +335,8 @@ def check_recommenders(cluster: Cluster) -> Iterator[Finding]:
         name, namespace = one["metadata"]["name"], one["metadata"]["namespace"]
         if ready and ready["status"] == "True":
             yield Finding(about=f"recommender {full_name(one)}", state="ok", detail=ready["message"])
+        elif ready and holds(conditions, "Progressing") and not holds(conditions, "Degraded"):
+            yield Finding(about=f"recommender {full_name(one)}", state="waiting", detail=ready["message"])
         else:
             said = f"{ready['reason']}: {ready['message']}" if ready else "the operator has not looked at it"
             remedy = f"shoploop status {name} -n {namespace}"

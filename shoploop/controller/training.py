@@ -258,7 +258,7 @@ def _spec_of_run(recommender: Object, observed: Observed, run: str) -> tuple[Obj
 
 def _active(live: Object, observed: Observed, run: dict[str, Any], index: int, count: int, part: runs.Part) -> Training:
     detail = outcome.trouble(outcome.pods_of(live, observed.pods)) or observed.warnings.get(live["metadata"]["name"])
-    steps = ", ".join(part.steps)
+    steps = part.steps[0] if len(part.steps) == 1 else f"{part.steps[0]} to {part.steps[-1]}"
     state = (
         say("RunStalled", run=run["id"], detail=detail)
         if detail

@@ -175,8 +175,19 @@ def test_a_recommender_that_is_not_ready_says_why(make_cluster):
     assert (found.state, found.detail) == ("missing", "GateRefused: no better")
 
 
-def test_a_file_store_needs_a_storage_class(make_cluster):
-    asks = recommender(store={"uri": "file:///store"})
+def test_a_recommender_on_its_way_is_nothing_to_mend(make_cluster):
+    running = recommender()
+    running["status"]["conditions"][0] |= {"status": "False", "reason": "Running", "message": "at part 1 of 1"}
+    running["status"]["conditions"].append({"type": "Progressing", "status": "True"})
+    found = state_of(make_cluster(running), "recommender shop/grocery")
+    assert (found.state, found.remedy) == ("waiting", None)
+    running["status"]["conditions"].append({"type": "Degraded", "status": "True"})
+    assert state_of(make_cluster(running), "recommender shop/grocery").state == "missing"
+
+
+@pytest.mark.parametrize("uri", ["file:///store", ".shoploop"])
+def test_a_folder_as_a_store_needs_a_storage_class(make_cluster, uri):
+    asks = recommender(store={"uri": uri})
     assert state_of(make_cluster(asks, storageclasses=[]), "storage").state == "missing"
     assert state_of(make_cluster(storageclasses=[]), "storage").state == "unused"
 
