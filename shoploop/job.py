@@ -23,6 +23,8 @@ from shoploop.errors import NotFound, ShoploopError, SpecInvalid
 from shoploop.runs import keys_and_incumbent, link_tree, open_store, publish, write_report
 from shoploop.steps import STEPS, Step, run_step, settings_of
 from shoploop.store import Store
+from shoploop.training.device import VARIABLE as DEVICE_VARIABLE
+from shoploop.training.device import asks_for
 from shoploop.unbuilt import refuse_unbuilt
 
 TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
@@ -91,6 +93,7 @@ class Job:
         )
         began = time.monotonic()
         print(f"{name}: {step.says}", flush=True)
+        os.environ[DEVICE_VARIABLE] = asks_for(self.recommender.spec.training.resources.gpu if step.gpu else 0)
         run_step(name, settings=settings, inputs=inputs, out=out, cache=self._cache(step))
         if self.store.folder is None:
             self.store.put_folder(key, out)

@@ -25,7 +25,9 @@ def augment_samples(
     """See :func:`shoploop.augmentation.step.augment_samples`; torch is loaded only when this is called."""
     from shoploop.augmentation import step
     from shoploop.augmentation.effort import RUN
+    from shoploop.training.parallel import writing
 
-    return step.augment_samples(
-        data, samples, features, out, augmentation, seed=seed, cache=cache, effort=effort or RUN
-    )
+    with writing(out) as mine:
+        return step.augment_samples(
+            data, samples, features, mine, augmentation, seed=seed, cache=cache, effort=effort or RUN
+        )

@@ -1,6 +1,8 @@
 """A Wasserstein GAN with gradient penalty on fixed-size vectors (Gulrajani et al. 2017, Improved Training of WGANs).
 
-It knows nothing of shops: records of behaviour and rows of a plain table are learned by the same code.
+It knows nothing of shops: records of behaviour and rows of a plain table are learned by the same code. It computes on the
+device it is given, and together with the other processes of :func:`shoploop.training.parallel.joined`, if there are any.
+Noise is drawn on the CPU, so that a seed draws the same everywhere.
 
 Shape suffixes: B batch, N all, X width of a vector, T places, F columns of a place, C width of the condition.
 """
@@ -15,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shoploop.errors import ArtifactForeign, ShoploopError
+from shoploop.errors import ArtifactForeign, ShoploopError, SpecInvalid
+from shoploop.training.parallel import group
 
 CHECKPOINT_FORMAT = "shoploop.gan/1"
 
@@ -30,8 +33,7 @@ class Generator(nn.Module):
 
     The linear map starts as the covariance of the real vectors and their mean by condition (:meth:`start_from`); the
     correction starts as nothing. The discriminator's gradient is then about what a Gaussian misses, which a shop's few
-    thousand histories can teach; from a random start they did not even teach the covariance. A part of the correction
-    is
+    thousand histories can teach; from a random start they did not even teach the covariance. A part of the correction is
     how widely a record spreads about its own mean: some shoppers come at any hour, others at one.
     """
 
@@ -62,8 +64,7 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def start_from(self, real_NX: Tensor, condition_NC: Tensor, mask_NX: Tensor) -> None:
-        """Sets the linear part to ridge-regressed means by condition and to the shrunk covariance of what they
-        leave."""
+        """Sets the linear part to ridge-regressed means by condition and the shrunk covariance of what they leave."""
         gram_CC = condition_NC.T @ condition_NC + torch.eye(condition_NC.shape[1])
         shift_CX = torch.linalg.solve(gram_CC, condition_NC.T @ real_NX)
         left_NX = (real_NX - condition_NC @ shift_CX) * mask_NX
@@ -123,14 +124,15 @@ class Adversary:
         """Per step of the generator."""
 
         batch: int = 128
+        """Records of a step, of all processes together."""
+
         penalty: float = 10.0
         """Weight of the squared distance of the gradient's norm from 1."""
 
         learning_rate: float = 5e-4
         noise: float = 0.5
-        """Deviation of the noise on all that the discriminator is shown (Sønderby et al. 2017): it cannot learn by
-        heart what
-        it never sees twice."""
+        """Deviation of the noise on all that the discriminator is shown (Sønderby et al. 2017): it cannot learn by heart
+        what it never sees twice."""
 
         dropout: float = 0.3
         """Of the discriminator's hidden units, for the same end."""
@@ -138,16 +140,26 @@ class Adversary:
         average: float = 0.99
         """Decay of the generator's running average, which is what samples (Yazici et al. 2019)."""
 
-    def __init__(self, width: int, condition: int, config: Config, *, seed: int):
+    def __init__(self, width: int, condition: int, config: Config, *, seed: int, device: torch.device | str = "cpu"):
+        self.device = torch.device(device)
         self.width, self.condition, self.config, self.seed = width, condition, config, seed
         self.random = torch.Generator().manual_seed(seed)
         self.dropout: Tensor | None = None
         """State of the draws of dropout at a checkpoint: gone on from there, the bytes are those of an unbroken training."""
 
+        self.group = group()
+        if config.batch % self.group.size:
+            raise SpecInvalid(
+                f"{self.group.size} processes cannot share the generator's batches of {config.batch} evenly. Start a number "
+                f"that divides {config.batch}."
+            )
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.generator = Generator(width, condition, config)
             self.discriminator = Discriminator(width, condition, config)
+        self.generator.to(self.device)
+        self.discriminator.to(self.device)
         self.averaged = copy.deepcopy(self.generator)
         rates = {"lr": config.learning_rate, "betas": (0.5, 0.9)}
         self.generator_steps = torch.optim.Adam(self.generator.parameters(), **rates)  # type: ignore[arg-type]
@@ -173,15 +185,24 @@ class Adversary:
 
         Raises:
             GeneratorDiverged: a loss is not finite.
+            ArtifactForeign: the processes of a group have gone on from different checkpoints.
         """
+        if not self.group.agree(self.step):
+            raise ArtifactForeign(
+                f"Process {self.group.rank} of {self.group.size} would go on after {self.step} steps, others after another "
+                "number. Give all of them the same cache, or delete their checkpoints."
+            )
         if not torch.isfinite(real_NX).all():
             raise GeneratorDiverged("What the generator should learn from holds values that are no numbers.")
         if self.step == 0:
             for generator in (self.generator, self.averaged):
                 generator.start_from(real_NX, condition_NC, mask_NX)
-        with torch.random.fork_rng(devices=[]):
-            if self.dropout is None:
-                torch.manual_seed(self.seed * 1_000_003 + self.step)
+        real_NX, condition_NC, mask_NX = (tensor.to(self.device) for tensor in (real_NX, condition_NC, mask_NX))
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            if self.dropout is None or self.group.rank:
+                torch.manual_seed(self.seed * 1_000_003 + self.step + 7919 * self.group.rank)
+            elif self.device.type == "cuda":
+                torch.cuda.set_rng_state(self.dropout, self.device)
             else:
                 torch.set_rng_state(self.dropout)
             self._train(real_NX, condition_NC, mask_NX, checkpoint, every, progress)
@@ -203,14 +224,17 @@ class Adversary:
             judged = self._generator_step(condition_NC[at], mask_NX[at])
             self.step += 1
             if self.step % 100 == 0 or self.step == self.config.steps:
+                told = self.group.sum(torch.tensor([critic, judged], dtype=torch.float64, device=self.device))
+                critic, judged = (told / self.group.size).tolist()
                 self.curve.append({"step": self.step, "distance": -critic, "generator": judged})
-                if not (torch.isfinite(torch.tensor([critic, judged])).all()):
+                if not torch.isfinite(told).all():
                     raise GeneratorDiverged(
                         f"The generator's loss is no number after {self.step} steps. Lower its learning rate "
                         f"({self.config.learning_rate}), or set spec.augmentation.mode to Never."
                     )
             if checkpoint is not None and (self.step % every == 0 or self.step == self.config.steps):
-                self.save(checkpoint)
+                if self.group.rank == 0:
+                    self.save(checkpoint)
                 if progress:
                     progress(f"generator {self.step} of {self.config.steps} steps")
 
@@ -219,22 +243,26 @@ class Adversary:
         random = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             noise = torch.randn(len(condition_NC), self.width, generator=random)
-            out: Tensor = self.averaged(noise, condition_NC) * mask_NX
+            made_NX = self.averaged(noise.to(self.device), condition_NC.to(self.device)).cpu()
+            out: Tensor = made_NX * mask_NX
         return out
 
     def score(self, vector_NX: Tensor, condition_NC: Tensor) -> Tensor:
         """(N,) what the discriminator says; higher is more like the real ones."""
         self.discriminator.eval()
         with torch.no_grad():
-            out: Tensor = self.discriminator(vector_NX, condition_NC)
+            out: Tensor = self.discriminator(vector_NX.to(self.device), condition_NC.to(self.device)).cpu()
         self.discriminator.train()
         return out
 
     def _draw(self, records: int) -> Tensor:
-        return torch.randint(records, (self.config.batch,), generator=self.random)
+        """This process's share of a batch."""
+        return self.group.share(torch.randint(records, (self.config.batch,), generator=self.random)).to(self.device)
 
     def _noise(self, batch: int) -> Tensor:
-        return torch.randn(batch, self.width, generator=self.random)
+        """Drawn for the batches of all processes, so that together they see what one would."""
+        drawn = torch.randn(batch * self.group.size, self.width, generator=self.random)
+        return self.group.share(drawn).to(self.device)
 
     def _blurred(self, vector_BX: Tensor, mask_BX: Tensor) -> Tensor:
         return vector_BX + self.config.noise * self._noise(len(vector_BX)) * mask_BX
@@ -243,14 +271,16 @@ class Adversary:
         with torch.no_grad():
             made_BX = self.generator(self._noise(len(real_BX)), condition_BC) * mask_BX
             made_BX, real_BX = self._blurred(made_BX, mask_BX), self._blurred(real_BX, mask_BX)
-        between_B1 = torch.rand(len(real_BX), 1, generator=self.random)
+        drawn = torch.rand(len(real_BX) * self.group.size, 1, generator=self.random)
+        between_B1 = self.group.share(drawn).to(self.device)
         mixed_BX = (between_B1 * real_BX + (1 - between_B1) * made_BX).requires_grad_()
         score_B = self.discriminator(mixed_BX, condition_BC)
         (gradient_BX,) = torch.autograd.grad(score_B.sum(), mixed_BX, create_graph=True)
         penalty = ((gradient_BX.norm(2, dim=1) - 1) ** 2).mean()
         distance = self.discriminator(made_BX, condition_BC).mean() - self.discriminator(real_BX, condition_BC).mean()
         self.discriminator_steps.zero_grad()
-        torch.autograd.backward(distance + self.config.penalty * penalty)
+        torch.autograd.backward((distance + self.config.penalty * penalty) / self.group.size)
+        self.group.sum_gradients(self.discriminator.parameters())
         self.discriminator_steps.step()
         return float(distance.detach())
 
@@ -258,7 +288,8 @@ class Adversary:
         made_BX = self.generator(self._noise(len(condition_BC)), condition_BC) * mask_BX
         loss = -self.discriminator(self._blurred(made_BX, mask_BX), condition_BC).mean()
         self.generator_steps.zero_grad()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss / self.group.size)
+        self.group.sum_gradients(self.generator.parameters())
         self.generator_steps.step()
         with torch.no_grad():
             for kept, new in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
@@ -276,13 +307,15 @@ class Adversary:
 
     def state(self) -> dict[str, Tensor]:
         """Every tensor that going on needs, by name."""
-        out = {"random": self.random.get_state(), "dropout": torch.get_rng_state()}
+        on_gpu = self.device.type == "cuda"
+        dropout = torch.cuda.get_rng_state(self.device) if on_gpu else torch.get_rng_state()
+        out = {"random": self.random.get_state(), f"dropout_{self.device.type}": dropout}
         for name, part in self._parts().items():
             out |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
         for name, optimiser in self._optimisers().items():
             for index, slots in optimiser.state_dict()["state"].items():
                 out |= {f"{name}.{index}.{slot}": value for slot, value in slots.items()}
-        return {name: value.contiguous() for name, value in out.items()}
+        return {name: value.cpu().contiguous() for name, value in out.items()}
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint beside ``path`` and renames it into place."""
@@ -325,7 +358,7 @@ class Adversary:
                     slots.setdefault(int(index), {})[slot] = value
             optimiser.load_state_dict(optimiser.state_dict() | {"state": slots})
         self.random.set_state(tensors["random"])
-        self.dropout = tensors.get("dropout")
+        self.dropout = tensors.get(f"dropout_{self.device.type}")  # a GPU's says nothing to a CPU
         self.step = int(notes["step"])
         self.curve = json.loads(notes["curve"])
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from shoploop.augmentation.behaviour import Behaviour, Floats, Ints, Vocabulary
 from shoploop.augmentation.encoding import SIZE_CLASSES, Encoding, size_class, weekend
+from shoploop.distinct import distinct
 
 _CHUNK = 256  # records at a time
 _THREADS = 2
@@ -85,7 +86,7 @@ class Decoder:
         with ThreadPoolExecutor(_THREADS) as pool:
             rows = np.concatenate(list(pool.map(chunk, range(0, len(vectors), _CHUNK))))
         flat = rows[:, 0] * mask.shape[1] + rows[:, 1]
-        baskets = np.unique(flat)
+        baskets = distinct(flat)
         record, position = np.divmod(baskets, mask.shape[1])
         gaps = np.maximum(encoding.number(vectors, "gap"), 1).astype(np.int64)
         gaps[:, 0] = 0
@@ -179,7 +180,7 @@ class _Basketeer:
             pull = self.missing[active] * (self.decoder.sharpness / np.maximum(self.left[active, None], 1))
             pull[:, -1] += self.popular[active]
             row, item = choose(active, pull.astype(np.float32), draws)
-            pairs = np.unique(active[row] * len(self.category) + item)  # drawn twice at a look counts once
+            pairs = distinct(active[row] * len(self.category) + item)  # drawn twice at a look counts once
             record, item = np.divmod(pairs, len(self.category))
             self.here[record, item] = True
             np.add.at(self.held, (record, self.category[item]), 1)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.augmentation.behaviour import Behaviour, Vocabulary
+from shoploop.distinct import distinct, is_among
 
 WITHIN_FLOORS = 3.0
 """A statistic passes below this many floors."""
@@ -92,7 +93,7 @@ def coverage_and_novelty(made: Behaviour, real: Behaviour, held: Behaviour, voca
     known = pair_keys(real.one_per_user(random), len(vocabulary))
     held = held.one_per_user(random)
     rows = min(len(made.item), len(held.item))
-    new = [float(1 - np.isin(pair_keys(side, len(vocabulary)), known).mean()) for side in (made, held)]
+    new = [float(1 - is_among(pair_keys(side, len(vocabulary)), known).mean()) for side in (made, held)]
     return {
         "coverage": len(np.unique(made.item[:rows])) / len(np.unique(held.item[:rows])),
         "novelty": new[0],
@@ -105,8 +106,7 @@ def pair_keys(behaviour: Behaviour, items: int) -> npt.NDArray[np.int64]:
     first, second = pair_rows(behaviour)
     low = np.minimum(behaviour.item[first], behaviour.item[second])
     high = np.maximum(behaviour.item[first], behaviour.item[second])
-    out: npt.NDArray[np.int64] = np.unique(low * items + high)
-    return out
+    return distinct(low * items + high)
 
 
 def pair_rows(behaviour: Behaviour) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -19,6 +19,9 @@ from shoploop.augmentation.embeddings import embed_items
 from shoploop.augmentation.encoding import Encoding, fit_encoding
 from shoploop.augmentation.marginals import Marginals
 from shoploop.augmentation.selection import Selection, fit_selection
+from shoploop.errors import SpecInvalid
+from shoploop.training.device import training_device
+from shoploop.training.parallel import group
 
 _DRAWS_PER_USER = 4
 _MOST_PROPOSED = 4096
@@ -168,6 +171,7 @@ def fit_generator(
     Raises:
         GeneratorDiverged: a loss is no number.
         ArtifactForeign: the checkpoint is of another schema.
+        SpecInvalid: several processes would share what only one can do.
     """
     random = np.random.default_rng(seed)
     embeddings = embed_items(behaviour, vocabulary, dims=config.dims, seed=seed)
@@ -177,7 +181,13 @@ def fit_generator(
     encoding = fit_encoding(behaviour, vocabulary, embeddings)
     vectors, mask = encoding.encode(behaviour, random)
     given = condition_vectors(behaviour.condition, mask, len(conditions.counts))
-    adversary = Adversary(vectors[0].size, given.shape[1], config.adversary, seed=seed)
+    if privately is not None and group().size > 1:
+        raise SpecInvalid(
+            "A generator with differential privacy learns in one process: its noise is drawn by one alone."
+        )
+    # Opacus draws its noise by a generator of the CPU, and where that lies the gradients must lie
+    device = training_device() if privately is None else "cpu"
+    adversary = Adversary(vectors[0].size, given.shape[1], config.adversary, seed=seed, device=device)
     if checkpoint is not None and checkpoint.exists():
         adversary.load(checkpoint)
         if progress:

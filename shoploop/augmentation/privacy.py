@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from shoploop.augmentation.behaviour import Behaviour, Vocabulary
 from shoploop.augmentation.fidelity import pair_keys, pair_rows
+from shoploop.distinct import distinct, is_among
 
 MEMBERSHIP_AUC = 0.55
 MEMBERSHIP_AUC_UPPER = 0.60
@@ -141,7 +142,7 @@ def attack(
         neighbour_ratio_real=ratios[2],
         copies=float(np.isin(baskets[0], baskets[2]).mean()) if len(baskets[0]) else 0.0,
         copies_real=float(np.isin(baskets[1], baskets[2]).mean()) if len(baskets[1]) else 0.0,
-        k=int(buyers[np.unique(made.item)].min()),
+        k=int(buyers[distinct(made.item)].min()),
         unique_pairs=pairs[0],
         unique_pairs_real=pairs[1],
         shoppers=count,
@@ -232,8 +233,10 @@ def _rarity(reference: Behaviour, items: int) -> npt.NDArray[np.float64]:
 
 def buyers_of(behaviour: Behaviour, items: int) -> npt.NDArray[np.int64]:
     """(V,) distinct shoppers of each item."""
-    pairs = np.unique(np.stack([behaviour.item, behaviour.user[behaviour.row_record]]), axis=1)
-    return np.bincount(pairs[0], minlength=items)
+    users = int(behaviour.user.max(initial=0)) + 1
+    return np.bincount(
+        distinct(behaviour.item * users + behaviour.user[behaviour.row_record]) // users, minlength=items
+    )
 
 
 def _basket_hashes(behaviour: Behaviour, items: int) -> npt.NDArray[np.uint64]:
@@ -248,11 +251,9 @@ def _unique_pairs(side: Behaviour, real: Behaviour, items: int) -> float:
     first, second = pair_rows(real)
     low = np.minimum(real.item[first], real.item[second])
     high = np.maximum(real.item[first], real.item[second])
-    user = real.user[real.row_record[first]]
-    order = np.lexsort((user, low * items + high))
-    key, user = (low * items + high)[order], user[order]
-    change = np.ones(len(key), bool)
-    change[1:] = (key[1:] != key[:-1]) | (user[1:] != user[:-1])
-    known, shoppers = np.unique(key[change], return_counts=True)
+    users = int(real.user.max(initial=0)) + 1
+    key = distinct((low * items + high) * users + real.user[real.row_record[first]]) // users
+    start = np.flatnonzero(np.diff(key, prepend=-1))
+    known, shoppers = key[start], np.diff(start, append=len(key))
     mine = pair_keys(side, items)
-    return float(np.isin(mine, known[shoppers == 1]).mean()) if len(mine) else 0.0
+    return float(is_among(mine, known[shoppers == 1]).mean()) if len(mine) else 0.0

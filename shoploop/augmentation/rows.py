@@ -26,7 +26,7 @@ def generator_digest(generator: BehaviourGenerator) -> str:
     """SHA-256 over every tensor and table that makes rows."""
     digest = sha256()
     for name, tensor in sorted(generator.adversary.averaged.state_dict().items()):
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     decoder, encoding = generator.decoder, generator.encoding
     for array in (
         encoding.embeddings,

@@ -221,7 +221,8 @@ def _learn(
         except ArtifactForeign:  # written by half; a step must end all the same
             checkpoint.unlink()
             study = studies.learn(interactions, items, checkpoint=checkpoint, **settings)
-        link(checkpoint, out / CHECKPOINT_FILE)
+        if checkpoint.exists():  # of several processes only the first writes one
+            link(checkpoint, out / CHECKPOINT_FILE)
         shutil.rmtree(out / _ASIDE, ignore_errors=True)
         shown = study.generator.sample_rows(effort.rows, seed=seed)
         about = {

@@ -11,6 +11,7 @@ import numpy as np
 
 from shoploop.augmentation.behaviour import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary
 from shoploop.augmentation.two_sample import describe
+from shoploop.distinct import distinct
 
 _ITEMS = 100
 
@@ -52,7 +53,7 @@ def _baskets(behaviour: Behaviour, category: Ints) -> Floats:
     sizes, position = behaviour.sizes, behaviour.position
     again = np.bincount(behaviour.basket, behaviour.repeated, len(sizes)) / sizes
     wide = int(category.max()) + 1
-    different = np.bincount(np.unique(behaviour.basket * wide + category[behaviour.item]) // wide, minlength=len(sizes))
+    different = np.bincount(distinct(behaviour.basket * wide + category[behaviour.item]) // wide, minlength=len(sizes))
     gaps = np.where(position > 0, behaviour.gaps, np.nan)
     columns = [np.log(sizes), gaps, behaviour.minute, (behaviour.day + 3) % 7, again, different / sizes]
     out = np.full((behaviour.records, RECORD_BASKETS, len(columns)), np.nan, np.float32)

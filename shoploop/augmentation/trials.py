@@ -152,9 +152,8 @@ def prepare_trials(
             f"augmentation pays cannot be told from chance on fewer than {fewest}."
         )
     judged = enough
-    if (
-        len(enough) > most_judged
-    ):  # the same shoppers whatever the seed, so that seeds can be averaged shopper by shopper
+    if len(enough) > most_judged:
+        # the same shoppers whatever the seed, so that seeds can be averaged shopper by shopper
         judged = enough.gather(np.sort(np.random.default_rng(0).permutation(len(enough))[:most_judged]))
     rows = known.join(visits, on=["user", "day"])
     targets = visits.filter((pl.col("back") == 0) & pl.col("user").is_in(judged.implode())).select("user", "day")
@@ -215,9 +214,10 @@ def train_and_judge(
     """
     from shoploop.evaluation.scoring import model_scores, request_metrics
     from shoploop.training.building import build_model
+    from shoploop.training.device import training_device
     from shoploop.training.loop import TrainConfig, fit
 
-    model = build_model(trials.contract, trials.catalog, train, seed=trials.seed)
+    model = build_model(trials.contract, trials.catalog, train, seed=trials.seed).to(training_device())
     none = train.select([])
     config = TrainConfig(epochs=epochs, seed=trials.seed, adversarial_radius=adversarial_radius)
     if first is not None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.augmentation.behaviour import Behaviour, Floats, Vocabulary
+from shoploop.distinct import is_among
 
 _FOLDS = 5
 _WIDEST = 60
@@ -161,7 +162,7 @@ def _shared_with_last(behaviour: Behaviour) -> npt.NDArray[np.float64]:
     items = int(behaviour.item.max(initial=0)) + 1
     key = behaviour.basket * items + behaviour.item
     same_record = np.concatenate([[False], behaviour.record[1:] == behaviour.record[:-1]])
-    twin = np.isin((behaviour.basket - 1) * items + behaviour.item, key) & same_record[behaviour.basket]
+    twin = is_among((behaviour.basket - 1) * items + behaviour.item, np.sort(key)) & same_record[behaviour.basket]
     return np.bincount(behaviour.basket, twin, len(behaviour.record)) / behaviour.sizes
 
 

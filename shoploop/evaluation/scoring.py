@@ -23,7 +23,7 @@ BATCH_REQUESTS = 32
 
 
 def model_scores(model: FusedModel, samples: SampleSet) -> dict[str, Array]:
-    """Every part's logits, (R,) each, by the names of ``models.fusion.PARTS``."""
+    """Every part's logits, (R,) each, by the names of ``models.fusion.PARTS``; computed where the model lies."""
     model.prepare()
     out: dict[str, Array] = {part: np.empty(len(samples.items_R)) for part in PARTS}
     # requests of like length share a batch, or padding would double the work
@@ -31,9 +31,9 @@ def model_scores(model: FusedModel, samples: SampleSet) -> dict[str, Array]:
     with torch.inference_mode():
         for start in range(0, len(order), BATCH_REQUESTS):
             chosen = [int(q) for q in order[start : start + BATCH_REQUESTS]]
-            scores = model(collate([model_input(samples, q) for q in chosen]))
+            scores = model(collate([model_input(samples, q) for q in chosen]).to(model.device))
             for part in PARTS:
-                values_BN = scores.part(part).numpy()
+                values_BN = scores.part(part).cpu().numpy()
                 for b, q in enumerate(chosen):
                     rows = samples.rows(q)
                     out[part][rows] = values_BN[b, : rows.stop - rows.start]

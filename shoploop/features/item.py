@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from shoploop.distinct import distinct
 from shoploop.features.contract import ITEM_STATS
 from shoploop.features.history import midnight
 from shoploop.features.log import DayIndex, Float32, Int32, PurchaseLog, Vocabulary
@@ -74,7 +75,7 @@ class ItemStatistics:
             columns[f"rate_{window}"] = bought / max(self._baskets(day - window, day), 1)
             if window == 28:
                 columns["purchases_28"] = bought
-                pairs = np.unique(codes.astype(np.int64) * len(log.users) + log.user_R[rows])
+                pairs = distinct(codes.astype(np.int64) * len(log.users) + log.user_R[rows])
                 columns["buyers_28"] = np.bincount(pairs // max(len(log.users), 1), minlength=items).astype(np.float64)
             else:
                 priced = rows[~np.isnan(log.price_R[rows])]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.distinct import distinct
 from shoploop.features.catalog import Catalog, elapsed_bucket
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.history import History
@@ -164,7 +165,7 @@ class _History:
         def spread(values: npt.NDArray[Any], missing: float = 0.0) -> Array:
             return np.where(known_N, values[at_N], missing) if size else np.full(len(wanted), missing)
 
-        different = np.unique(self.items_H)
+        different = distinct(self.items_H)
         variety = np.bincount(np.searchsorted(codes, code_I[different]), minlength=size).astype(np.float64)
         return {
             f"{name}_days": np.log1p(spread(days)),

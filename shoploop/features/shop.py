@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from shoploop.distinct import distinct
 from shoploop.features.contract import SHOP_STATS
 from shoploop.features.history import midnight
 from shoploop.features.log import Float32, PurchaseLog
@@ -38,13 +39,13 @@ class ShopStatistics:
         rows = rows[log.shop_R[rows] >= 0]
         shop, user, age = log.shop_R[rows].astype(np.int64), log.user_R[rows].astype(np.int64), day - log.day_R[rows]
         users = max(len(log.users), 1)
-        baskets = np.unique((shop * users + user) * 32 + age)
+        baskets = distinct((shop * users + user) * 32 + age)
         basket_shop = baskets // 32 // users
         visits_28 = np.bincount(basket_shop, minlength=shops)
         columns = {
             "visits_7": np.bincount(basket_shop[baskets % 32 <= 7], minlength=shops),
             "visits_28": visits_28,
-            "visitors_28": np.bincount(np.unique(shop * users + user) // users, minlength=shops),
+            "visitors_28": np.bincount(distinct(shop * users + user) // users, minlength=shops),
             "items_28": _distinct(shop, log.item_R[rows], len(log.vocabulary), shops),
             "mean_basket_size_28": np.bincount(shop, minlength=shops) / np.maximum(visits_28, 1),
         }
@@ -61,7 +62,7 @@ def _distinct(
     items: int,
     shops: int,
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.bincount(np.unique(shop * max(items, 1) + item) // max(items, 1), minlength=shops)
+    return np.bincount(distinct(shop * max(items, 1) + item) // max(items, 1), minlength=shops)
 
 
 def shop_rows(shops: Iterable[str], values_PS: Float32) -> dict[str, ShopRow]:

@@ -74,6 +74,11 @@ class FusedModel(nn.Module):
         values = torch.sigmoid(self.alpha_logits).tolist()
         return dict(zip(self.config.surfaces, values, strict=True))
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes, and where its batches must lie."""
+        return self.alpha_logits.device
+
     def forward(self, batch: Batch, surface: str = "items") -> Scores:
         dnn_BN = self.behaviour(batch.features_BNK)
         transformer_BN = self.sequence(batch, self._vectors_ID)

@@ -4,7 +4,7 @@ Legend: B requests, N candidates, K dense features, L last baskets, E purchases 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,9 @@ class Batch:
 
     places_BE: Tensor
     """int64 place of the event's item among the candidates; N where it is none of them."""
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 def collate(inputs: Sequence[ModelInput]) -> Batch:

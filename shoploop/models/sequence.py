@@ -72,15 +72,15 @@ class SequenceModel(nn.Module):
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The user's state h_u, (B, D), and the baskets' outputs, (B, L, D)."""
-        width = self.config.width
+        width, device = self.config.width, batch.ages_BL.device
         requests = len(batch.ages_BL)
         factors_BEF = self.factors_IF[batch.events_BE]
-        sums_BLF = torch.zeros(requests, BASKETS + 1, self.config.factors).index_put(
-            (torch.arange(requests)[:, None].expand_as(batch.baskets_BE), batch.baskets_BE),
+        sums_BLF = torch.zeros(requests, BASKETS + 1, self.config.factors, device=device).index_put(
+            (torch.arange(requests, device=device)[:, None].expand_as(batch.baskets_BE), batch.baskets_BE),
             factors_BEF,
             accumulate=True,
         )[:, :BASKETS]
-        sizes_BL = torch.zeros(requests, BASKETS + 1).scatter_add(
+        sizes_BL = torch.zeros(requests, BASKETS + 1, device=device).scatter_add(
             1, batch.baskets_BE, torch.ones_like(batch.baskets_BE, dtype=torch.float32)
         )[:, :BASKETS]
         baskets_BLD = self.item_in(sums_BLF / sizes_BL.clamp_min(1).unsqueeze(-1).sqrt())
@@ -88,11 +88,11 @@ class SequenceModel(nn.Module):
         tokens_BLD = (
             baskets_BLD
             + self.age(ages_BL)
-            + self.place(torch.arange(BASKETS))
+            + self.place(torch.arange(BASKETS, device=device))
             + self.size(torch.log1p(sizes_BL).unsqueeze(-1))
         )
         tokens_BLD = torch.cat([self.user.expand(requests, 1, width), tokens_BLD], dim=1)
-        absent_BL = torch.cat([torch.zeros(requests, 1, dtype=torch.bool), batch.ages_BL < 0], dim=1)
+        absent_BL = torch.cat([torch.zeros(requests, 1, dtype=torch.bool, device=device), batch.ages_BL < 0], dim=1)
         out_BLD = self.norm(self.encoder(tokens_BLD, src_key_padding_mask=absent_BL))
         return out_BLD[:, 0], out_BLD[:, 1:]
 
@@ -118,13 +118,15 @@ class SequenceModel(nn.Module):
 
     def _repeat(self, batch: Batch, user_BD: Tensor, baskets_BLD: Tensor) -> Tensor:
         requests, candidates = batch.items_BN.shape
-        heads = self.config.repeat_heads
+        heads, device = self.config.repeat_heads, batch.items_BN.device
         strength_BLH = torch.nn.functional.softplus(self.repeat_strength(baskets_BLD))
-        padded_BLH = torch.cat([strength_BLH, torch.zeros(requests, 1, heads)], dim=1)
+        padded_BLH = torch.cat([strength_BLH, torch.zeros(requests, 1, heads, device=device)], dim=1)
         index_BEH = batch.baskets_BE.unsqueeze(-1).expand(-1, -1, heads)
         of_event_BEH = padded_BLH.gather(1, index_BEH)
         place_BEH = batch.places_BE.unsqueeze(-1).expand(-1, -1, heads)
-        sums_BNH = torch.zeros(requests, candidates + 1, heads).scatter_add(1, place_BEH, of_event_BEH)[:, :candidates]
+        sums_BNH = torch.zeros(requests, candidates + 1, heads, device=device).scatter_add(1, place_BEH, of_event_BEH)[
+            :, :candidates
+        ]
         bought_BN = (sums_BNH.sum(dim=-1) > 0).float()
         mixed_BN = torch.einsum("bnh,bh->bn", torch.log1p(sums_BNH), self.repeat_mix(user_BD))
         repeat_BN: Tensor = mixed_BN + bought_BN * self.repeat_first(user_BD)

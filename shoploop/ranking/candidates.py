@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.distinct import distinct
 from shoploop.features.catalog import Catalog
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
@@ -55,11 +56,11 @@ def fetch_candidates(
     config = config or CandidateConfig()
     history = history.before(day)
     named = {
-        "history": np.unique(history.items_H),
+        "history": distinct(history.items_H),
         "popular": items.by_popularity[: config.popular],
         "neighbours": _neighbours(history, catalog, config),
     }
-    items_N = np.unique(np.concatenate([named[source] for source in SOURCES])).astype(np.int32)
+    items_N = distinct(np.concatenate([named[source] for source in SOURCES])).astype(np.int32)
     sources_N = np.zeros(len(items_N), np.uint8)
     for bit, source in enumerate(SOURCES):
         sources_N[np.searchsorted(items_N, named[source])] |= np.uint8(1 << bit)
@@ -69,8 +70,8 @@ def fetch_candidates(
 def _neighbours(history: History, catalog: Catalog, config: CandidateConfig) -> Int32:
     if config.neighbours == 0 or len(history) == 0:
         return np.empty(0, np.int32)
-    days = np.unique(history.days_H)[-config.neighbour_baskets :]
-    recent = np.unique(history.items_H[history.days_H >= days[0]])
+    days = distinct(history.days_H)[-config.neighbour_baskets :]
+    recent = distinct(history.items_H[history.days_H >= days[0]])
     weights = np.maximum(catalog.neighbour_weights_IM[recent], 0.0).ravel()
     near, place = np.unique(catalog.neighbours_IM[recent].ravel(), return_inverse=True)
     score = np.bincount(place, weights=weights)

@@ -19,6 +19,8 @@ from shoploop import progress
 from shoploop.runs.record import Run
 from shoploop.shells import shells_folder
 from shoploop.steps import INDEX_VARIABLE, STEPS, Entry, settings_of
+from shoploop.training.device import VARIABLE as DEVICE_VARIABLE
+from shoploop.training.device import asks_for
 
 SAMPLE_SECONDS = 0.2
 
@@ -51,6 +53,7 @@ def run_pipeline(run: Run, watch: Callable[[Event], None]) -> Event | None:
     environment = os.environ | {
         progress.VARIABLE: str(events),
         INDEX_VARIABLE: str(index_file),
+        DEVICE_VARIABLE: asks_for(run.recommender.spec.training.resources.gpu),
         "PYTHONWARNINGS": "ignore",
         "PYTHONUNBUFFERED": "1",
     }

@@ -42,6 +42,8 @@ def train_fused(
         WeightsForeign: the weights belong to other samples.
         ArtifactForeign, ArtifactCorrupt: they are no weights artifact, or a weight is negative or not finite.
     """
+    from shoploop.training.parallel import writing
     from shoploop.training.step import train
 
-    return train(samples, features, data, out, training, weights, parent, augmentation, importance)
+    with writing(out) as mine:
+        return train(samples, features, data, mine, training, weights, parent, augmentation, importance)

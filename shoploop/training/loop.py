@@ -1,6 +1,7 @@
 """The training loop: list-wise loss, early stopping, the same bytes under the same seed.
 
-First each module learns alone, so that either can serve alone; then α and both modules learn together.
+First each module learns alone, so that either can serve alone; then α and both modules learn together. It computes where
+the model lies, and together with the other processes of :func:`shoploop.training.parallel.joined`, if there are any.
 
 Legend: B requests, N candidates.
 """
@@ -19,6 +20,7 @@ from shoploop.models.fusion import FusedModel, Scores
 from shoploop.models.inputs import Batch, ModelInput, collate
 from shoploop.sample_set import SampleSet
 from shoploop.training.adversarial import perturbed
+from shoploop.training.parallel import Group, group
 
 Progress = Callable[[float, float, str], None]
 
@@ -76,9 +78,13 @@ def listwise_loss(scores_BN: Tensor, labels_BN: Tensor, mask_BN: Tensor, weights
     wanted_BN = labels_BN * weights_BN * mask_BN
     totals_B = wanted_BN.sum(dim=1)
     loss_B = -(wanted_BN * log_chance_BN.masked_fill(~mask_BN, 0.0)).sum(dim=1) / totals_B.clamp_min(1e-6)
-    # long baskets say more about their user, though less than in proportion
-    count_B = torch.sqrt(totals_B) * some_B
+    count_B = _counts(totals_B, some_B)
     return (loss_B * count_B).sum() / count_B.sum().clamp_min(1e-6)
+
+
+def _counts(totals_B: Tensor, some_B: Tensor) -> Tensor:
+    """What each request counts: long baskets say more about their user, though less than in proportion."""
+    return torch.sqrt(totals_B) * some_B
 
 
 def model_input(samples: SampleSet, request: int) -> ModelInput:
@@ -95,11 +101,27 @@ class LabelledBatch:
     labels_BN: Tensor
     weights_BN: Tensor
 
+    def to(self, device: torch.device) -> "LabelledBatch":
+        return LabelledBatch(
+            batch=self.batch.to(device), labels_BN=self.labels_BN.to(device), weights_BN=self.weights_BN.to(device)
+        )
 
-def batches(samples: SampleSet, order: "np.ndarray[Any, np.dtype[np.int64]]", size: int) -> Iterator[LabelledBatch]:
-    """The requests in this order, ``size`` at a time."""
+    def counts(self) -> Tensor:
+        """What all its requests count together in the loss."""
+        wanted_BN = self.labels_BN * self.weights_BN * self.batch.mask_BN
+        return _counts(wanted_BN.sum(dim=1), wanted_BN.sum(dim=1) > 0).sum()
+
+
+def batches(
+    samples: SampleSet, order: "np.ndarray[Any, np.dtype[np.int64]]", size: int, group: Group | None = None
+) -> Iterator[LabelledBatch]:
+    """The requests in this order, ``size`` at a time; of each batch a group's process gets its share."""
+    group = group or Group()
     for start in range(0, len(order), size):
-        chosen = order[start : start + size]
+        chosen = group.share(order[start : start + size])
+        idle = not len(chosen)
+        if idle:  # it must take part in every sum all the same
+            chosen = order[start : start + 1]
         batch = collate([model_input(samples, int(q)) for q in chosen])
         labels_BN = torch.zeros(batch.mask_BN.shape)
         weights_BN = torch.ones(batch.mask_BN.shape)
@@ -108,6 +130,8 @@ def batches(samples: SampleSet, order: "np.ndarray[Any, np.dtype[np.int64]]", si
             labels_BN[b, : high - low] = torch.from_numpy(samples.labels_R[low:high].astype(np.float32))
             if samples.weights_R is not None:
                 weights_BN[b, : high - low] = torch.from_numpy(samples.weights_R[low:high])
+        if idle:
+            weights_BN.zero_()
         yield LabelledBatch(batch=batch, labels_BN=labels_BN, weights_BN=weights_BN)
 
 
@@ -144,11 +168,12 @@ def fit(
         model: Fresh, with factors and standardisation set.
         train: Samples to learn from; at least one request with a positive.
         validation: Samples that decide which epoch is kept; may be empty, then it is the last.
-        config: Epochs and step sizes.
+        config: Epochs and step sizes. ``batch_requests`` are those of all processes together.
         progress: Told (epochs done, epochs in all, "epochs").
         after_alone: Called once between the two phases with the model as it then is.
     """
-    torch.manual_seed(config.seed)
+    together = group()
+    torch.manual_seed(config.seed + 1_000_003 * together.rank)  # of dropout, which is each process's own
     rng = np.random.default_rng(config.seed)
     curves = Curves()
     total = config.epochs + config.joint_epochs
@@ -163,19 +188,24 @@ def fit(
         model.train()
         factors_IF = model.sequence.factors_IF
         sums = np.zeros(3)
-        for labelled in batches(train, rng.permutation(len(train)), config.batch_requests):
+        for labelled in batches(train, rng.permutation(len(train)), config.batch_requests, together):
+            labelled = labelled.to(model.device)
+            part = _part(labelled, together)
             optimiser.zero_grad()
             factors_IF.requires_grad_(config.adversarial_radius > 0)
             loss, dnn, transformer, fused = _objective(model, labelled, config, joint)
-            torch.autograd.backward(loss)
+            torch.autograd.backward(part * loss)
             if config.adversarial_radius > 0:
+                together.sum_gradients([factors_IF])
                 with perturbed(factors_IF, config.adversarial_radius):
-                    torch.autograd.backward(_objective(model, labelled, config, joint)[0])
+                    torch.autograd.backward(part * _objective(model, labelled, config, joint)[0])
             factors_IF.requires_grad_(False)
+            together.sum_gradients(model.parameters())
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-            sums += [dnn.item(), transformer.item(), fused.item()]
+            sums += [part * dnn.item(), part * transformer.item(), part * fused.item()]
+        sums = together.sum(torch.from_numpy(sums).to(model.device)).cpu().numpy()
         steps = max(-(-len(train) // config.batch_requests), 1)
         row: dict[str, Any] = {"epoch": epoch + 1, "phase": "together" if joint else "alone", "alpha": model.alpha}
         row["train_loss"] = dict(zip(("dnn", "transformer", "fused"), (sums / steps).tolist(), strict=True))
@@ -189,6 +219,14 @@ def fit(
     if best is not None:
         model.load_state_dict(best[1])
     return curves
+
+
+def _part(labelled: LabelledBatch, together: Group) -> float:
+    """How much of the whole batch's loss is this process's."""
+    if together.size == 1:
+        return 1.0
+    counts = labelled.counts()
+    return float(counts / together.sum(counts).clamp_min(1e-6))
 
 
 def _optimiser(
@@ -214,6 +252,7 @@ def validation_loss(model: FusedModel, samples: SampleSet, batch_requests: int =
     with torch.inference_mode():
         for labelled in batches(samples, np.arange(len(samples)), batch_requests):
             size = len(labelled.labels_BN)
+            labelled = labelled.to(model.device)
             sums += [size * loss.item() for loss in _losses(model(labelled.batch), labelled)]
             seen += size
     return dict(zip(("dnn", "transformer", "fused"), (sums / max(seen, 1)).tolist(), strict=True))

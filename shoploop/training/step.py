@@ -18,6 +18,7 @@ from shoploop.models.trained import TrainedModel
 from shoploop.ranking.candidates import CandidateConfig
 from shoploop.sample_files import read_catalog, read_samples
 from shoploop.training.building import build_model
+from shoploop.training.device import training_device
 from shoploop.training.loop import TrainConfig, fit
 
 
@@ -47,7 +48,7 @@ def train(
             f"None of the {len(learn)} training requests has a candidate that was bought: shoppers of this data "
             "neither repeat nor buy what sells. Bring more days or users."
         )
-    model = build_model(contract, catalog, learn, seed=training.seed)
+    model = build_model(contract, catalog, learn, seed=training.seed).to(training_device())
     config = TrainConfig(
         epochs=training.epochs,
         learning_rate=training.learning_rate,
@@ -56,7 +57,7 @@ def train(
     )
     curves = fit(model, learn, validation, config, progress=progress.report)
     trained = TrainedModel(
-        model=model,
+        model=model.cpu(),
         catalog=catalog,
         contract=contract,
         vocabulary=Vocabulary(tuple(items["item"].to_pylist())),

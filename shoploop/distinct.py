@@ -1,0 +1,26 @@
+"""Distinct numbers by sorting. ``numpy.unique`` and ``numpy.isin`` hash integers, which takes many times as long on arrays
+as large as a shop's; what they return is the same.
+"""
+
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
+
+
+def distinct(values: Numbers) -> Numbers:
+    """The different values, ascending."""
+    ordered = np.sort(values, axis=None)
+    first = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]  # type: ignore[return-value]
+
+
+def is_among(values: npt.NDArray[Any], ascending: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which values are in ``ascending``, a sorted array."""
+    if not len(ascending):
+        return np.zeros(values.shape, bool)
+    at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return np.asarray(ascending[at] == values)

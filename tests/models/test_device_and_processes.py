@@ -1,0 +1,120 @@
+"""Where a training computes, and that several processes learn together what one would."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from drawn_samples import CONTRACT, catalog, draw
+from two_processes import learn
+
+from shoploop.augmentation.adversary import Adversary
+from shoploop.errors import ArtifactForeign, SpecInvalid
+from shoploop.training.building import build_model
+from shoploop.training.device import VARIABLE, asks_for, training_device
+from shoploop.training.loop import batches
+from shoploop.training.parallel import Group
+
+HERE = Path(__file__).parent
+
+
+def torchrun(script: Path, *arguments: str) -> None:
+    """Two processes over Gloo that find each other as torchrun's processes do."""
+    started = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*started, str(script), *arguments], check=True, timeout=120, cwd=HERE)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("learned")
+    learn(folder / "alone")
+    torchrun(HERE / "two_processes.py", str(folder / "together"))
+    names = ("alone.0", "together.0", "together.1")
+    return folder, {name: dict(np.load(folder / f"{name}.npz")) for name in names}
+
+
+def test_two_processes_learn_what_one_learns_from_the_same_batches(learned):
+    _, found = learned
+    alone, together = found["alone.0"], found["together.0"]
+    assert set(alone) == set(together)
+    for name, values in alone.items():
+        also = together[name]
+        if name.endswith("in_proj_bias"):
+            # a softmax is unmoved by its keys' bias: the gradient is rounding alone, which Adam makes steps of
+            values, also = (np.delete(v, np.arange(64, 128)) for v in (values, also))
+        np.testing.assert_allclose(also, values, rtol=2e-3, atol=1e-5, err_msg=name)
+    fresh = build_model(CONTRACT, catalog(), draw(10), seed=0).state_dict()["sequence.item_in.weight"].numpy()
+    assert np.abs(alone["plain sequence.item_in.weight"] - fresh).max() > 1e-3
+
+
+def test_processes_that_learn_together_end_with_the_same_numbers(learned):
+    _, found = learned
+    for name, values in found["together.0"].items():
+        assert np.array_equal(found["together.1"][name], values), name
+
+
+def test_the_first_process_alone_writes_a_checkpoint(learned):
+    folder, _ = learned
+    assert (folder / "together.0.safetensors").exists()
+    assert not (folder / "together.1.safetensors").exists()
+
+
+def test_a_process_without_a_share_of_the_last_batch_takes_part_with_nothing():
+    (whole,) = batches(draw(1), np.arange(1), 8)
+    (share,) = batches(draw(1), np.arange(1), 8, Group(rank=1, size=2))
+    assert whole.counts() == 1
+    assert share.counts() == 0
+
+
+def test_batches_that_cannot_be_shared_evenly_are_refused(monkeypatch):
+    monkeypatch.setattr("shoploop.augmentation.adversary.group", lambda: Group(rank=0, size=3))
+    with pytest.raises(SpecInvalid, match="3 processes cannot share"):
+        Adversary(4, 1, Adversary.Config(batch=8), seed=0)
+
+
+def test_processes_that_would_go_on_from_different_checkpoints_are_refused(monkeypatch):
+    adversary = Adversary(4, 1, Adversary.Config(batch=8), seed=0)
+    monkeypatch.setattr(Group, "agree", lambda self, step: False)
+    with pytest.raises(ArtifactForeign, match="Give all of them the same cache"):
+        adversary.train(torch.ones(8, 4), torch.ones(8, 1), torch.ones(8, 4))
+
+
+def test_nobody_who_asks_for_no_gpu_gets_one(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert training_device().type == asks_for(0) == "cpu"
+
+
+def test_a_gpu_that_is_asked_for_is_taken_and_torchrun_says_which(monkeypatch):
+    monkeypatch.setenv(VARIABLE, asks_for(1))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: None)
+    assert training_device() == torch.device("cuda", 1)
+
+
+def test_without_a_gpu_the_cpu_computes_and_says_why(monkeypatch, caplog):
+    monkeypatch.setenv(VARIABLE, asks_for(1))
+    with caplog.at_level(logging.WARNING):
+        assert training_device().type == "cpu"
+    assert "A GPU was asked for, but torch finds none" in caplog.text
+
+
+def test_a_device_that_there_is_not_is_named(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "tpu")
+    with pytest.raises(SpecInvalid, match="'tpu'"):
+        training_device()
+
+
+def test_nothing_of_a_training_step_is_left_behind_on_the_cpu():
+    """On ``meta``, a device of shapes alone, most operations refuse tensors of the CPU, as a GPU's do."""
+    samples = draw(4)
+    model = build_model(CONTRACT, catalog(), samples, seed=0).to("meta")
+    (labelled,) = batches(samples, np.arange(4), 4)
+    scores = model(labelled.to(model.device).batch)
+    assert {scores.part(part).device.type for part in ("dnn", "transformer", "fused")} == {"meta"}
+    assert scores.fused_BN.shape == labelled.labels_BN.shape
