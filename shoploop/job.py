@@ -1,5 +1,7 @@
 """Steps inside a pod: ``python -m shoploop.steps run --steps load_data,... --spec FILE --run ID --store URI``.
 
+And, as ``python -m shoploop.steps source --data JSON``, whether there is anything new to run for.
+
 Folders pass from pod to pod through the store; where that is a mounted folder, steps write into it directly. A step
 whose key is in the store's index is not carried out again, whichever run did it, and a pod that was killed begins at
 the step it was at. What came of it all is the container's termination message, which the operator reads.
@@ -17,7 +19,7 @@ from typing import Any
 
 from shoploop import __version__
 from shoploop.api import parse
-from shoploop.api.v1alpha1 import Recommender
+from shoploop.api.v1alpha1 import DataSpec, Recommender
 from shoploop.cli.errors import guarded
 from shoploop.errors import NotFound, ShoploopError, SpecInvalid
 from shoploop.runs import keys_and_incumbent, link_tree, open_store, publish, write_report
@@ -40,14 +42,17 @@ class Job:
 
     def __init__(self, recommender: Recommender, store: Store, run: str, work: Path):
         from shoploop import promotions
+        from shoploop.data import source_digest
 
         self.recommender, self.store, self.work = recommender, store, work
         self.name = recommender.metadata.name
         self.run_key = f"recommenders/{self.name}/runs/{run}"
         self.run = run
         self.folders: dict[str, Path] = {}
+        self.source = source_digest(recommender.spec.data)
         self.keys, self.incumbent = keys_and_incumbent(
             recommender,
+            source=self.source,
             serving=told_serving(recommender) or promotions.serving_version(store, self.name),
             trained=self._trained,
         )
@@ -75,6 +80,8 @@ class Job:
             "reason": verdict["reason"],
             "digest": verdict["bento"],
             "metrics": metrics,
+            "source": self.source,
+            "lineage": {"data": self.source},
         }
 
     def _step(self, name: str) -> None:
@@ -210,6 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--run", required=True, help="id of the run")
     run.add_argument("--store", help="URL that comes before the spec's store")
     run.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
+    source = verbs.add_parser("source", help="tell the digest of the data as they now are")
+    source.add_argument("--data", required=True, help="the section data of the spec, as JSON")
     wanted = parser.parse_args(arguments)
 
     def carry_out(**_: object) -> None:
@@ -220,10 +229,25 @@ def main(arguments: list[str] | None = None) -> int:
         refuse_unbuilt(recommender.spec)
         wanted.work.mkdir(parents=True, exist_ok=True)
         store = open_store(recommender, wanted.store)
+        job: Job | None = None
         try:
-            _say(Job(recommender, store, wanted.run, wanted.work).carry_out(names))
+            job = Job(recommender, store, wanted.run, wanted.work)
+            _say(job.carry_out(names))
         except ShoploopError as error:
-            _say({"error": type(error).__name__, "message": str(error)})
+            _say(_told(error) | ({"source": job.source} if job else {}))
             raise
 
-    return guarded(carry_out)
+    def tell_source(**_: object) -> None:
+        from shoploop.data import source_digest
+
+        try:
+            _say({"source": source_digest(DataSpec.model_validate_json(wanted.data))})
+        except ShoploopError as error:
+            _say(_told(error))
+            raise
+
+    return guarded(carry_out if wanted.verb == "run" else tell_source)
+
+
+def _told(error: ShoploopError) -> dict[str, Any]:
+    return {"error": type(error).__name__, "message": str(error)}

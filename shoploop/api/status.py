@@ -46,17 +46,21 @@ class RunStatus(Spec):
     id: Text
     """Its folder under runs/ in the store."""
 
-    trigger: Literal["Spec", "Schedule", "Request"]
-    """What started it: a changed spec, the schedule, or the annotation shoploop.io/run."""
+    trigger: Literal["Spec", "Schedule", "Data", "Request"]
+    """What started it: a changed spec, the schedule, changed data, or the annotation shoploop.io/run."""
 
     cause: Annotated[str, Field(max_length=253)]
-    """The hash of the spec, the time of the schedule or the value of the annotation that started it."""
+    """The hash of the spec, the time of the schedule, the digest of the data or the value of the annotation that started
+    it."""
 
     spec_hash: Text
     """Hash of the sections of the spec that decide what is trained."""
 
     pod_hash: Text | None = None
     """Hash of the fields of the spec that decide what its pods look like."""
+
+    source: Text | None = None
+    """Digest of the data that it read, or that it was started for: spec.dataCheck compares with it."""
 
     request: Text | None = None
     """Value of the annotation shoploop.io/run when it started: each value asks once."""

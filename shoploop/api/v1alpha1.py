@@ -364,6 +364,13 @@ class ScheduleSpec(Spec):
     """Zone of the fields, e.g. Europe/Berlin."""
 
 
+class DataCheckSpec(Spec):
+    """Looking now and then whether the data changed. A small pod does it: the operator never reads your data."""
+
+    every_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
+    """How often it looks. Of files it compares the bytes, of objects in a bucket ETag, size and time."""
+
+
 class ImagesSpec(Spec):
     """Where the images of runs and predictors come from."""
 
@@ -434,7 +441,10 @@ class RecommenderSpec(Spec):
     """What runs the steps on a cluster."""
 
     schedule: ScheduleSpec | None = None
-    """When to run again, whatever changed. Unset: only when the spec changes or somebody asks."""
+    """When to run again, whatever changed. Unset: only when the spec or the data change, or somebody asks."""
+
+    data_check: DataCheckSpec | None = None
+    """How often to look, on a cluster, whether the data changed: where they did, it runs again. Unset: nobody looks."""
 
     images: ImagesSpec = ImagesSpec()
     """Where the images of runs and predictors come from."""

@@ -72,6 +72,7 @@ REASONS = _reasons(
     Suspended="spec.suspend is true: nothing is started or promoted until it is false.",
     Superseded="the spec changed meanwhile.",
     NoVersion="There is no version that passed the gate.",
+    DataCheckFailed="Nobody can tell whether the data changed: {detail}",
     # releases
     Released="Helm release {release} is at revision {revision} with version {version}.",
     Releasing="Helm release {release} is being brought to version {version}.",
@@ -108,7 +109,7 @@ WARNINGS = frozenset(
         "SpecInvalid", "NotBuilt", "RunnerNotBuilt", "StoreTaken", "StoreNotReachable", "VersionNotFound",
         "ScheduleNeverFires", "SecretMissing", "SecretKeyMissing", "ForeignObject", "QuotaExceeded", "Forbidden",
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
-        "PodsStalled", "VersionTooOld", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
+        "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
     }
 )  # fmt: skip
 """Reasons whose events are warnings."""

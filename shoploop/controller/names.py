@@ -13,6 +13,12 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 RUN_COMPONENT = "run"
 """What pods of a run are; `shoploop logs --part run` looks for it."""
 
+CHECK_COMPONENT = "data-check"
+"""What pods are that look whether the data changed."""
+
+DATA_LABEL = f"{GROUP}/data"
+"""On the Job of such a pod: a hash of the spec of the data that it looks at."""
+
 RUN_ANNOTATION = f"{GROUP}/run"
 """Somebody asks for a run: each new value starts one."""
 

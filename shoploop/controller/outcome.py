@@ -61,6 +61,18 @@ def result(live: Object, pods: Sequence[Object]) -> dict[str, Any] | str | None:
     return None
 
 
+def left(live: Object, pods: Sequence[Object]) -> dict[str, Any]:
+    """What a Job's newest pod that ended said, whether it ended well or not; empty where it said nothing as JSON."""
+    for pod in reversed(pods_of(live, pods)):
+        if ended := _terminated(pod):
+            try:
+                said = json.loads(ended.get("message", ""))
+            except ValueError:
+                return {}
+            return said if isinstance(said, dict) else {}
+    return {}
+
+
 def pods_of(live: Object, pods: Sequence[Object]) -> list[Object]:
     """A Job's pods, oldest first."""
     uid = live["metadata"]["uid"]

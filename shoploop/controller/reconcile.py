@@ -16,10 +16,11 @@ from shoploop.api.loading import problems_of
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.controller import deletion, outcome, releases, runs
 from shoploop.controller.conditions import WARNINGS, Found, merged, say
+from shoploop.controller.due import versions_of
 from shoploop.controller.names import FINALIZER, Object
 from shoploop.controller.observed import ChildKey, Event, Install, Observed, Plan, Recover, Repair
 from shoploop.controller.settings import Settings
-from shoploop.controller.training import POLL_SECONDS, Training, advance, pruned_runs, sooner, versions_of
+from shoploop.controller.training import POLL_SECONDS, Training, advance, pruned_runs, sooner
 
 SCHEMES = ("file", "s3", "gs", "az")
 TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
@@ -307,7 +308,7 @@ def _degraded(
     """The first thing that is amiss though something may serve."""
     if failures:
         return failures[0]
-    for why in (training.schedule_problem, serving.ready[1], training.state):
+    for why in (*training.problems, serving.ready[1], training.state):
         if why is not None and why.reason in WARNINGS:
             return why
     return _too_old(recommender, spec, observed, serving.version)

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.names import (
+    CHECK_COMPONENT,
     COMPONENT_LABEL,
+    DATA_LABEL,
     PART_LABEL,
     RUN_COMPONENT,
     RUN_LABEL,
@@ -51,6 +53,9 @@ BACKOFF_LIMIT = 3
 DEADLINE_SECONDS = 24 * 3600
 USER_ERROR_EXIT_CODE = 2
 """shoploop's exit code for what only a person can mend: trying again is of no use."""
+
+SMALL = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+"""What a pod asks for that computes nothing."""
 
 STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
@@ -150,13 +155,25 @@ def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) 
     name = recommender["metadata"]["name"]
     arguments = ["-m", "shoploop.controller.cleanup", "--store", store_uri(spec), "--recommender", name]
     pod = pod_spec(recommender, spec, settings, arguments)
-    pod["containers"][0]["resources"] = {
-        "requests": {"cpu": "100m", "memory": "128Mi"},
-        "limits": {"memory": "512Mi"},
-    }
+    pod["containers"][0]["resources"] = SMALL
     made = job_around(recommender, spec, cleanup_job_name(recommender), pod)
     made["spec"]["activeDeadlineSeconds"] = int(settings.deletion_seconds)
     return made
+
+
+def check_job(recommender: Object, spec: RecommenderSpec, settings: Settings, name: str) -> Object:
+    """The Job that tells what the data now are, by their digest. It has the eyes of a run: its store and its Secret."""
+    data = spec.data.model_dump_json(by_alias=True, exclude_none=True)
+    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.steps", "source", "--data", data])
+    pod["containers"][0]["resources"] = SMALL
+    labels = {COMPONENT_LABEL: CHECK_COMPONENT, DATA_LABEL: data_hash(spec)}
+    made = job_around(recommender, spec, name, pod, labels)
+    made["spec"]["backoffLimit"] = 0  # the next look is its repetition
+    return made
+
+
+def data_hash(spec: RecommenderSpec) -> str:
+    return short_hash(spec.data.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 def cleanup_job_name(recommender: Object) -> str:

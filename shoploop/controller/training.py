@@ -1,17 +1,24 @@
-"""Whether a run is due, and how far the one under way is; pure."""
+"""How runs begin, how far the one under way is, and what came of it; pure. What asks for a run is in due.py."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller import outcome, runs
+from shoploop.controller.checks import Checked, check
 from shoploop.controller.conditions import Found, say, timestamp
-from shoploop.controller.names import PART_LABEL, RUN_ANNOTATION, RUN_LABEL, Object, run_object_name, short_hash
+from shoploop.controller.due import (
+    REASONS,
+    next_look,
+    other_pods,
+    request_of,
+    run_due,
+    schedule_of,
+    versions_of,
+)
+from shoploop.controller.names import PART_LABEL, RUN_LABEL, Object, run_object_name, short_hash
 from shoploop.controller.observed import ChildKey, Event, Observed
-from shoploop.controller.schedule import last_slot, next_slot
 from shoploop.controller.settings import Settings
-from shoploop.errors import SpecInvalid
 
 POLL_SECONDS = 10
 """How often pods of a run under way are looked at."""
@@ -34,16 +41,8 @@ class Training:
     version: Object | None = None
     """The ModelVersion that the run just made."""
 
-    schedule_problem: Found | None = None
-
-
-def versions_of(recommender: Object, observed: Observed) -> list[Object]:
-    """Its ModelVersions, oldest first."""
-    name = recommender["metadata"]["name"]
-    own = [
-        c for (kind, _), c in observed.children.items() if kind == "ModelVersion" and c["spec"]["recommender"] == name
-    ]
-    return sorted(own, key=lambda v: (v["metadata"].get("creationTimestamp", ""), v["metadata"]["name"]))
+    problems: tuple[Found, ...] = ()
+    """What is amiss about the schedule or the data, whatever becomes of runs."""
 
 
 def advance(recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings) -> Training:
@@ -55,8 +54,8 @@ def advance(recommender: Object, spec: RecommenderSpec, observed: Observed, sett
             going = _continued(recommender, spec, observed, settings, before)
             return replace(
                 going,
-                requeue_seconds=sooner(going.requeue_seconds, _next_look(spec, observed.now)),
-                schedule_problem=_schedule(spec, observed.now)[1],
+                requeue_seconds=sooner(going.requeue_seconds, next_look(spec, observed.now)),
+                problems=_told(schedule_of(spec, observed.now)[1]),
             )
         return _superseded(recommender, spec, observed, settings, before)
     return _started_if_due(recommender, spec, observed, settings, before, wanted_hash)
@@ -66,20 +65,26 @@ def _started_if_due(
     recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings,
     before: dict[str, Any] | None, wanted_hash: str,
 ) -> Training:  # fmt: skip
-    slot, problem = _schedule(spec, observed.now)
+    slot, problem = schedule_of(spec, observed.now)
+    known = bool(before or versions_of(recommender, observed))
+    checked = check(recommender, spec, observed, settings) if known and not spec.suspend else Checked()
+    problems = _told(problem, checked.problem)
+    if checked.source and before and before["phase"] == "Succeeded" and "source" not in before:
+        before = before | {"source": checked.source}  # it was made by an operator that did not note it
     lost = _lost_record(recommender, spec, observed, before)
     idle = Training(
         run=before,
         state=_rested(recommender, before, observed, wanted_hash),
-        apply=(lost,) if lost else (),
+        apply=(*((lost,) if lost else ()), *checked.apply),
+        delete=checked.delete,
         version=lost,
         events=(_recorded(lost),) if lost else (),
-        requeue_seconds=None if problem else _next_look(spec, observed.now),
-        schedule_problem=problem,
+        requeue_seconds=sooner(None if problem else next_look(spec, observed.now), checked.requeue_seconds),
+        problems=problems,
     )
     if spec.suspend:
         return replace(idle, state=idle.state if before else say("Suspended"))
-    cause = _due(recommender, spec, before, observed, wanted_hash, slot)
+    cause = run_due(recommender, spec, before, observed, slot=slot, source=checked.source)
     if cause is None:
         return idle
     trigger, value = cause
@@ -93,54 +98,18 @@ def _started_if_due(
         "podHash": runs.pod_hash(spec),
         "phase": "Running",
         "startedAt": timestamp(observed.now),
-    } | _request(recommender)
-    why = {"Spec": "the spec", "Schedule": "the schedule", "Request": "a request"}[trigger]
+    } | request_of(recommender)
+    if trigger == "Data":
+        run["source"] = value
     started = _continued(recommender, spec, observed, settings, run)
-    event = Event(type="Normal", reason="RunStarted", message=say("RunStarted", run=run_id, why=why).message)
-    return replace(started, events=(event, *started.events), schedule_problem=problem)
+    event = Event(
+        type="Normal", reason="RunStarted", message=say("RunStarted", run=run_id, why=REASONS[trigger]).message
+    )
+    return replace(started, events=(event, *started.events), problems=problems)
 
 
-def _schedule(spec: RecommenderSpec, now: datetime) -> tuple[datetime | None, Found | None]:
-    """The last time at which the schedule fired, or why it never does."""
-    if spec.schedule is None:
-        return None, None
-    try:
-        return last_slot(spec.schedule, now), None
-    except SpecInvalid as error:
-        return None, say("ScheduleNeverFires", cron=spec.schedule.cron, why=str(error))
-
-
-def _request(recommender: Object) -> dict[str, str]:
-    """What was asked for when a run started, so that it is asked for once."""
-    asked = recommender["metadata"].get("annotations", {}).get(RUN_ANNOTATION)
-    return {"request": asked} if asked else {}
-
-
-def _due(
-    recommender: Object, spec: RecommenderSpec, before: dict[str, Any] | None, observed: Observed, wanted_hash: str,
-    slot: datetime | None,
-) -> tuple[str, str] | None:  # fmt: skip
-    """What asks for a run now, and the value that tells it from another asking."""
-    asked = recommender["metadata"].get("annotations", {}).get(RUN_ANNOTATION)
-    if asked and asked != (before or {}).get("request"):
-        return "Request", asked
-    known = {version["spec"].get("specHash") for version in versions_of(recommender, observed)}
-    failed_elsewhere = before is not None and before["phase"] == "Failed" and _other_pods(spec, before)
-    if wanted_hash not in known and (wanted_hash != (before or {}).get("specHash") or failed_elsewhere):
-        return "Spec", wanted_hash
-    if slot is not None:
-        since = recommender["metadata"]["creationTimestamp"]
-        if before:
-            since = max(since, before["startedAt"], before.get("finishedAt", ""))
-        if timestamp(slot) > since:
-            return "Schedule", timestamp(slot)
-    return None
-
-
-def _other_pods(spec: RecommenderSpec, run: dict[str, Any]) -> bool:
-    """Whether the spec asks for other pods than those that a run was given."""
-    wanted = runs.pod_hash(spec)
-    return bool(run.get("podHash", wanted) != wanted)
+def _told(*found: Found | None) -> tuple[Found, ...]:
+    return tuple(one for one in found if one is not None)
 
 
 def _rested(recommender: Object, before: dict[str, Any] | None, observed: Observed, wanted_hash: str) -> Found:
@@ -161,7 +130,7 @@ def _rested(recommender: Object, before: dict[str, Any] | None, observed: Observ
 def _continued(
     recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any]
 ) -> Training:
-    if _other_pods(spec, run):
+    if other_pods(spec, run):
         return _moved(recommender, spec, observed, settings, run)
     parts = runs.parts(spec)
     for index, part in enumerate(parts):
@@ -170,6 +139,7 @@ def _continued(
             return _waiting_for_job(recommender, spec, observed, settings, run, index)
         match outcome.state(live):
             case "Failed":
+                run = run | _source(outcome.left(live, observed.pods))
                 return _failed(recommender, observed, run, outcome.failure_message(live, observed.pods))
             case "Active":
                 going = _active(live, observed, run, index, len(parts), part)
@@ -267,6 +237,11 @@ def _active(live: Object, observed: Observed, run: dict[str, Any], index: int, c
     return Training(run=run, state=state, under_way=True, stalled=bool(detail), requeue_seconds=POLL_SECONDS)
 
 
+def _source(said: dict[str, Any]) -> dict[str, str]:
+    """The digest of the data that a run read, if it says it."""
+    return {"source": str(said["source"])} if said.get("source") else {}
+
+
 def _failed(recommender: Object, observed: Observed, run: dict[str, Any], detail: str) -> Training:
     ended = run | {"phase": "Failed", "finishedAt": timestamp(observed.now), "message": detail[:1000]}
     state = say("RunFailed", run=run["id"], detail=detail, name=recommender["metadata"]["name"])
@@ -282,6 +257,7 @@ def _succeeded(
         recommender, run, said, store=runs.store_uri(spec), parent=parent, known=versions_of(recommender, observed)
     )
     ended = run | {"phase": "Succeeded", "finishedAt": timestamp(observed.now), "version": str(said["version"])}
+    ended |= _source(said)
     passed = bool(said["passed"])
     state = say("RunSucceeded" if passed else "GateRefused", run=run["id"], version=said["version"])
     event = _recorded(version) if passed else Event(type="Warning", reason="GateRefused", message=state.message)
@@ -341,16 +317,6 @@ def pruned_runs(recommender: Object, spec: RecommenderSpec, observed: Observed) 
             by_run.setdefault(run, []).append((kind, name))
     kept = sorted({*by_run, current} - {""}, reverse=True)[: spec.retention.runs]
     return tuple(key for run, keys in sorted(by_run.items()) if run not in (*kept, current) for key in keys)
-
-
-def _next_look(spec: RecommenderSpec, now: datetime) -> float | None:
-    if spec.schedule is None or spec.suspend:
-        return None
-    try:
-        slot = next_slot(spec.schedule, now)
-    except SpecInvalid:
-        return None
-    return max((slot - now + timedelta(seconds=1)).total_seconds(), 1) if slot else None
 
 
 def sooner(left: float | None, right: float | None) -> float | None:

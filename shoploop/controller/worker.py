@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from shoploop.controller import metrics, outcome, reconcile
+from shoploop.controller import checks, metrics, outcome, reconcile
 from shoploop.controller.cache import Cache, Key
 from shoploop.controller.cluster import Cluster, ClusterError, Stale, kind_of
 from shoploop.controller.conditions import Found, say, timestamp
@@ -122,7 +122,8 @@ class Worker:
         lost = run.get("phase") == "Succeeded" and run.get("version") not in recorded
         unready = any(kind == "Deployment" and not _is_ready(live) for (kind, _), live in children.items())
         deleting = "deletionTimestamp" in recommender["metadata"]
-        if not (running or unready or deleting or lost):
+        checking = bool(checks.jobs(children))
+        if not (running or unready or deleting or lost or checking):
             return (), {}
         pods = tuple(self.cluster.pods(key[0], f"{RECOMMENDER_LABEL}={key[1]}"))
         warnings = {}

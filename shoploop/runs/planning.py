@@ -61,6 +61,7 @@ def plan(recommender: Recommender, store: Store, *, until: str | None = None) ->
         DataUnreadable, SpecInvalid: the raw tables cannot be found.
     """
     from shoploop import promotions
+    from shoploop.data import source_digest
 
     refuse_unbuilt(recommender.spec)
     name = recommender.metadata.name
@@ -68,6 +69,7 @@ def plan(recommender: Recommender, store: Store, *, until: str | None = None) ->
     index = home / "recommenders" / name / "work" / "steps"
     keys, incumbent = keys_and_incumbent(
         recommender,
+        source=source_digest(recommender.spec.data),
         serving=promotions.serving_version(store, name),
         trained=lambda key: Path(entry.out) if (entry := Entry.find(index, key)) else None,
     )
@@ -88,18 +90,16 @@ def plan(recommender: Recommender, store: Store, *, until: str | None = None) ->
 
 
 def keys_and_incumbent(
-    recommender: Recommender, *, serving: str | None, trained: Callable[[str], Path | None]
+    recommender: Recommender, *, source: str, serving: str | None, trained: Callable[[str], Path | None]
 ) -> tuple[dict[str, str], str | None]:
     """The steps' cache keys, and the version that a new one is compared with.
 
     Args:
         recommender: Whose run it is.
+        source: Digest of the raw tables.
         serving: The version that serves now.
         trained: Finds the version folder that the training step of a key wrote, if it was carried out before.
     """
-    from shoploop.data import source_digest
-
-    source = source_digest(recommender.spec.data)
     keys = step_keys(recommender.spec, source=source, incumbent=serving)
     model = trained(keys["train_fused"])
     if serving and model and _version_of(model) == serving:

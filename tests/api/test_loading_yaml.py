@@ -18,6 +18,7 @@ SAYS = {
     "candidate-percent-101": "spec.serving.candidate.percent: should be less than or equal to 99, not 101",
     "confidence-half": "spec.gate.confidence: should be greater than 0.5, not 0.5",
     "cron-three-fields": "spec.schedule.cron: should match pattern",
+    "data-check-always": "spec.dataCheck.everyMinutes: should be greater than or equal to 1",
     "empty-surfaces": "spec.training.surfaces: List should have at least 1 item",
     "memory-no-quantity": "spec.training.resources.memory: should match pattern",
     "name-too-long": "metadata.name: should have at most 40 characters",

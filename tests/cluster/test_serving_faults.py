@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import PLATFORM, ROOT, Cluster, Shop, condition
+from conftest import PLATFORM, ROOT, Cluster, Shop, condition, platform_values
 
 pytestmark = pytest.mark.cluster
 
@@ -88,19 +88,45 @@ def test_no_request_fails_while_a_person_rolls_back_and_the_release_is_held(shop
     shop.wait_until_ready()
 
 
-def test_no_request_fails_while_the_platform_is_upgraded_and_back(shop: Shop, tmp_path: Path):
+@pytest.fixture
+def previous_chart(tmp_path: Path) -> Path:
+    """charts/shoploop as it was before its last change, out of the repository's own history."""
+
+    def git(*args: str) -> bytes:
+        return subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, check=True).stdout
+
+    try:
+        commits = git("log", "--format=%H", "-n", "2", "--", "charts/shoploop").split()
+    except (OSError, subprocess.CalledProcessError):
+        commits = []
+    if len(commits) < 2:
+        pytest.skip("there is no history here that holds the chart as it was before its last change")
+    archive = tmp_path / "previous.tar"
+    archive.write_bytes(git("archive", commits[1].decode(), "charts/shoploop"))
+    shutil.unpack_archive(archive, tmp_path)
+    return tmp_path / "charts" / "shoploop"
+
+
+def test_no_request_fails_while_the_platform_goes_to_the_previous_chart_and_is_upgraded_from_it(
+    shop: Shop, previous_chart: Path
+):
+    """The image stays the same: there is no other on the cluster. Charts, definitions and roles are those of then."""
     before, cluster = uids(shop), shop.cluster
-    other = shutil.copytree(ROOT / "charts" / "shoploop", tmp_path / "shoploop")
-    (other / "Chart.yaml").write_text((other / "Chart.yaml").read_text().replace("\nversion: ", "\nversion: 9"))
+    release = shop.recommender()["status"]["release"]
+    chosen = platform_values(cluster.image)
     with load(shop, "load-platform") as result:
         where = ("-n", PLATFORM, "--wait", "--timeout=120s")
-        cluster.helm("upgrade", "shoploop", other, *where, "--reuse-values", "--set=podLabels.upgraded=yes")
-        (now,) = json.loads(cluster.helm("list", "-n", PLATFORM, "-o", "json"))
-        assert now["chart"].startswith("shoploop-9")
+        cluster.helm("upgrade", "shoploop", previous_chart, *where, *chosen, "--set=podLabels.chart=previous")
+        (operator,) = cluster.items("pods", "-n", PLATFORM, "-l", "chart=previous")
+        assert ready_pod(operator)
+        cluster.helm("upgrade", "shoploop", ROOT / "charts" / "shoploop", *where, *chosen)
+        cluster.helm("rollback", "shoploop", *where)
         cluster.helm("rollback", "shoploop", *where)
     no_request_failed(result)
     assert uids(shop) == before
     shop.wait_until_ready()
+    assert shop.recommender()["status"]["release"] == release
+    assert cluster.items("pods", "-n", PLATFORM, "-l", "chart=previous") == []
 
 
 @pytest.mark.cluster_full

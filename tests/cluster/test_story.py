@@ -74,6 +74,31 @@ def test_more_replicas_are_more_pods_and_nothing_else(shop: Shop):
     assert len(shop.cluster.items("jobs", "-n", shop.namespace)) == runs
 
 
+@pytest.mark.cluster_full
+def test_changed_data_are_learned_from_and_the_new_version_serves(shop: Shop):
+    before, cluster = shop.recommender()["status"], shop.cluster
+    shop.patch(dataCheck={"everyMinutes": 1})
+
+    def looked() -> bool:
+        jobs = cluster.items("jobs", "-n", shop.namespace, "-l", "app.kubernetes.io/component=data-check")
+        return any(job.get("status", {}).get("succeeded") for job in jobs)
+
+    shop.wait("a look at the data", looked)
+    shop.wait_until_ready()
+    assert shop.recommender()["status"]["run"] == before["run"]
+    again = "f = '/store/data/events.csv'; last = open(f).readlines()[-1]; open(f, 'a').write(last)"
+    volumes = {"/store": {"persistentVolumeClaim": {"claimName": "store"}}}
+    cluster.run_pod(cluster.pod(shop.namespace, "more-data", "python", "-c", again, volumes=volumes))
+    run = lambda: shop.recommender()["status"]["run"]  # noqa: E731
+    shop.wait("a run", lambda: run()["trigger"] == "Data", seconds=120)
+    shop.patch(dataCheck=None)
+    shop.wait("its end", lambda: run()["phase"] == "Succeeded", seconds=300)
+    assert run()["version"] != before["version"]
+    new = lambda: shop.recommender()["status"]["version"] == run()["version"]  # noqa: E731
+    shop.wait("the new version serves", new)
+    shop.wait_until_ready()
+
+
 def test_a_suspended_recommender_keeps_serving_and_starts_no_run(shop: Shop):
     shop.patch(suspend=True, training={"seed": 7})
     found = shop.wait("the new generation", lambda: seen(shop))

@@ -1,9 +1,11 @@
 """What a step keeps for later executions outlives the pod that it ran in."""
 
+import json
+
 import pytest
 
 from shoploop.api.v1alpha1 import Recommender
-from shoploop.job import Job
+from shoploop.job import Job, main
 from shoploop.steps import STEPS
 from shoploop.store import Store
 
@@ -47,3 +49,20 @@ def test_from_a_remote_store_the_next_pod_gets_what_the_last_one_kept(job_in):
 
 def test_a_step_that_keeps_nothing_gets_no_cache(job_in, tmp_path):
     assert job_in(Store(str(tmp_path / "store")), "pod")._cache(STEPS["gate"]) is None
+
+
+def test_what_a_look_at_the_data_tells_is_what_a_run_of_the_same_data_notes(job_in, tmp_path, monkeypatch):
+    told = tmp_path / "termination-log"
+    monkeypatch.setattr("shoploop.job.TERMINATION_LOG", told)
+    job = job_in(Store("memory:///"), "pod")
+    data = job.recommender.spec.data.model_dump_json(by_alias=True, exclude_none=True)
+
+    def look() -> dict:
+        main(["source", "--data", data])
+        return json.loads(told.read_text())
+
+    assert look() == {"source": job.source}
+    (tmp_path / "events.csv").write_text("user,item,time\nu,i,2026-01-02T00:00:00Z\n")
+    assert look() != {"source": job.source}
+    (tmp_path / "events.csv").unlink()
+    assert look()["error"] == "DataUnreadable"
