@@ -24,6 +24,9 @@ class Effort:
     """Virtual rows that fidelity and privacy are measured on."""
 
     variants: tuple[str, ...]
+    processes: int | None = None
+    """That train variants beside the step's own; 0: none. Unset, one for each further core. The numbers are the same."""
+
     seeds: int = 1
 
     def stated(self) -> dict[str, int | None]:

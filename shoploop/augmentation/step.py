@@ -13,19 +13,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from shoploop import progress
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import study as studies
 from shoploop.augmentation.adding import add_samples, link, same_samples
-from shoploop.augmentation.decision import Verdict, choose, judge
+from shoploop.augmentation.contest import Contest
+from shoploop.augmentation.decision import choose
 from shoploop.augmentation.effort import RUN, Effort
 from shoploop.augmentation.episodes import virtual
 from shoploop.augmentation.kept import kept_generator
 from shoploop.augmentation.private import Budget
 from shoploop.augmentation.rows import SYNTHETIC
 from shoploop.augmentation.study import Study
-from shoploop.augmentation.trials import Statistics, Trials, prepare_trials, train_and_judge
-from shoploop.augmentation.variants import ADDED, GENERATED, SAYS, Extra, try_variant
+from shoploop.augmentation.trainings import Trainings
+from shoploop.augmentation.trials import Statistics, Trials, prepare_trials
+from shoploop.augmentation.variants import ADDED, GENERATED, UNAUGMENTED, Extra
 from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
@@ -38,6 +39,8 @@ FEWEST_JUDGED = 500
 
 _ASIDE = ".generators"
 """Where a generator is kept while it learns, if no cache is given."""
+
+_TRAININGS = ".trainings"
 
 MORE_RECORDS = 1.2
 """Virtual shoppers made per sample wanted: some have a single basket, and nothing to learn before it."""
@@ -173,15 +176,22 @@ def _try(
     most = int(augmentation.ratio * trials.labels.height)
     asked = augmentation.differential_privacy
     budget = Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None
-    made = _learn(tried, _unjudged(interactions, trials), items, out, cache, most, effort, seed, budget)
-    tried.extra = Extra(
-        ratio=augmentation.ratio, virtual=virtual(pl.DataFrame(made)) if made is not None else None, seed=seed
-    )
-    if "privacy" in tried.report:
-        leaks = tried.report["privacy"]["reasons"]
-    else:
-        leaks = [tried.report["generator"]["refused"]]
-    verdicts, tried.report["variants"] = _judge_all(trials, tried.extra, leaks, effort, seed)
+    tried.extra = Extra(ratio=augmentation.ratio, virtual=None, seed=seed)
+    with Trainings(trials, out / _TRAININGS, processes=effort.processes) as trainings:
+        contest = Contest(trainings, trials, effort)
+        for variant in (UNAUGMENTED, *(v for v in effort.variants if v in ADDED and v not in GENERATED)):
+            contest.begin(variant, tried.extra)
+        # trainings go on in their processes while the generator learns, and the last one while it is attacked
+        made = _learn(tried, _unjudged(interactions, trials), items, out, cache, most, effort, seed, budget)
+        if made is not None:
+            tried.extra = replace(tried.extra, virtual=virtual(pl.DataFrame(made)))
+            for variant in (v for v in effort.variants if v in ADDED and v in GENERATED):
+                contest.begin(variant, tried.extra)
+            _look_at(tried, effort, seed)
+        leaks = (
+            tried.report["privacy"]["reasons"] if "privacy" in tried.report else [tried.report["generator"]["refused"]]
+        )
+        verdicts, tried.report["variants"] = contest.judged(leaks, seed)
     tried.report["choice"] = choose(verdicts, augmentation.mode, list(GENERATED) if leaks else [])
     return bought
 
@@ -206,7 +216,7 @@ def _learn(
     seed: int,
     budget: Budget | None,
 ) -> pa.Table | None:
-    """The generator with its sheet, and rows for as many samples; or in the report why there are none."""
+    """The generator, and its rows for as many samples; or in the report why there are none."""
     settings: dict[str, Any] = {
         "config": effort.generator,
         "most_shoppers": effort.shoppers,
@@ -224,15 +234,7 @@ def _learn(
         if checkpoint.exists():  # of several processes only the first writes one
             link(checkpoint, out / CHECKPOINT_FILE)
         shutil.rmtree(out / _ASIDE, ignore_errors=True)
-        shown = study.generator.sample_rows(effort.rows, seed=seed)
-        about = {
-            "digest": study.digest,
-            "steps": study.generator.adversary.step,
-            "shoppers": study.shoppers,
-            "curve": study.generator.adversary.curve,
-        }
-        tried.report |= {"generator": about} | studies.sheet(study, shown)
-        tried.study, tried.table = study, study.table(shown, seed=seed)
+        tried.study = study
         made = study.generator.sample(int(MORE_RECORDS * samples), seed=seed)
         table: pa.Table = study.table(made, seed=seed)
         return table
@@ -241,27 +243,22 @@ def _learn(
         return None
 
 
-def _judge_all(
-    trials: Trials, extra: Extra, leaks: list[str], effort: Effort, seed: int
-) -> tuple[list[Verdict], dict[str, Any]]:
-    wanted = [v for v in effort.variants if v in ADDED and (extra.virtual is not None or v not in GENERATED)]
-    without = train_and_judge(trials, trials.unaugmented(extra.ratio), epochs=effort.epochs)
-    progress.report(1, len(wanted) + 1, "variants")
-    verdicts, numbers = [], {}
-    for done, variant in enumerate(wanted):
-        metrics, samples = try_variant(variant, trials, extra, epochs=effort.epochs)
-        verdict = judge(
-            variant,
-            {name: [values] for name, values in metrics.items()},
-            {name: [values] for name, values in without.items()},
-            leaks=leaks if variant in GENERATED else [],
-            variants=len(wanted),
-            seed=seed,
-        )
-        verdicts.append(verdict)
-        numbers[variant] = verdict.to_json() | {"samples": samples, "what": SAYS[variant]}
-        progress.report(done + 2, len(wanted) + 1, "variants")
-    return verdicts, numbers
+def _look_at(tried: _Tried, effort: Effort, seed: int) -> None:
+    """The generator's sheet, and the rows that it is about; or in the report why nothing of it may be used."""
+    study = tried.study
+    assert study is not None, "what has made rows is a generator"
+    try:
+        shown = study.generator.sample_rows(effort.rows, seed=seed)
+        about = {
+            "digest": study.digest,
+            "steps": study.generator.adversary.step,
+            "shoppers": study.shoppers,
+            "curve": study.generator.adversary.curve,
+        }
+        tried.report |= {"generator": about} | studies.sheet(study, shown)
+        tried.table = study.table(shown, seed=seed)
+    except (ShoploopError, *_NUMERIC) as error:
+        tried.report["generator"] = {"refused": str(error)}
 
 
 def _enter(

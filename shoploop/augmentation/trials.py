@@ -6,6 +6,7 @@ have so few show nothing. Overall is the same visits with whole histories. Every
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,25 @@ _FEWEST_VISITS = 3
 _FEWEST_SHOPPERS = 50
 
 Metric = npt.NDArray[np.float64]
+
+
+class Judging(Protocol):
+    """Of a trial what a training needs: the model's sizes, and what it is measured on."""
+
+    @property
+    def contract(self) -> Contract: ...
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def cold(self) -> SampleSet: ...
+
+    @property
+    def overall(self) -> SampleSet: ...
+
+    @property
+    def seed(self) -> int: ...
 
 
 class Statistics:
@@ -198,7 +218,7 @@ def prepare_trials(
 
 
 def train_and_judge(
-    trials: Trials,
+    trials: Judging,
     train: SampleSet,
     *,
     first: SampleSet | None = None,

@@ -1,12 +1,13 @@
-"""The rivals: what each adds to training, and what training with it gives."""
+"""The rivals: what each adds to training, and how a model is trained with it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from shoploop.augmentation import episodes
 from shoploop.augmentation.episodes import Labelled
-from shoploop.augmentation.trials import COLD_BASKETS, Metric, Trials, train_and_judge
+from shoploop.augmentation.trials import COLD_BASKETS, Trials
 from shoploop.sample_set import SampleSet
 
 ADVERSARIAL_RADIUS = 0.1
@@ -60,21 +61,35 @@ class Extra:
         return Labelled(rows=made.rows.join(kept.select("user").unique(), on="user", how="semi"), labels=kept)
 
 
-def try_variant(variant: str, trials: Trials, extra: Extra, *, epochs: int) -> tuple[dict[str, Metric], int]:
-    """Metrics per shopper and slice of a model trained with the variant, and the samples that it added."""
+UNAUGMENTED = "unaugmented"
+"""What variants are compared with: see :meth:`~shoploop.augmentation.trials.Trials.unaugmented`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a model is trained with a variant: what :func:`~shoploop.augmentation.trials.train_and_judge` is given."""
+
+    train: SampleSet
+    settings: dict[str, Any]
+    added: int = 0
+    """Samples that the variant brings."""
+
+
+def course_of(variant: str, trials: Trials, extra: Extra, *, epochs: int) -> Course:
+    settings = {"epochs": epochs}
+    if variant == UNAUGMENTED:
+        return Course(train=trials.unaugmented(extra.ratio), settings=settings)
     if variant == "longer":
-        return train_and_judge(trials, trials.train, epochs=2 * epochs), 0
+        return Course(train=trials.train, settings={"epochs": 2 * epochs})
     if variant == "adversarial":
-        return train_and_judge(trials, trials.train, epochs=epochs, adversarial_radius=ADVERSARIAL_RADIUS), 0
+        return Course(train=trials.train, settings=settings | {"adversarial_radius": ADVERSARIAL_RADIUS})
     added = trials.samples(extra.rows(variant, trials))
     both = SampleSet.concat([trials.train, added])
     if variant == "reverse":
-        metrics = train_and_judge(trials, trials.train, first=added, epochs=epochs)
-    elif variant == "gan then real":
-        metrics = train_and_judge(trials, trials.train, first=both, epochs=epochs)
-    else:
-        metrics = train_and_judge(trials, both, epochs=epochs)
-    return metrics, len(added)
+        return Course(train=trials.train, settings=settings | {"first": added}, added=len(added))
+    if variant == "gan then real":
+        return Course(train=trials.train, settings=settings | {"first": both}, added=len(added))
+    return Course(train=both, settings=settings, added=len(added))
 
 
 def _alike(trials: Trials) -> dict[str, str]:

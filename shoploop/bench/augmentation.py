@@ -5,42 +5,23 @@ its last five baskets. On ``breast_cancer`` the adversary alone is measured: tra
 """
 
 import resource
-import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from shoploop.api.v1alpha1 import DataSpec
-from shoploop.augmentation import privacy
-from shoploop.augmentation.controls import Memoriser, sample_noise
-from shoploop.augmentation.decision import judge
+from shoploop.augmentation.decision import judge, relative_gain
 from shoploop.augmentation.effort import FULL, Effort
-from shoploop.augmentation.episodes import virtual
 from shoploop.augmentation.fidelity import WITHIN_FLOORS
-from shoploop.augmentation.kept import kept_generator
-from shoploop.augmentation.step import MORE_RECORDS
-from shoploop.augmentation.study import CONTROL_AUC, MIN_BUYERS, TWO_SAMPLE_AUC, Study, learn, sheet
-from shoploop.augmentation.transfer import Domains, category_domains, gain_of, shop_domains, transferred
-from shoploop.augmentation.trials import Metric, Trials, prepare_trials, train_and_judge
-from shoploop.augmentation.variants import GENERATED, SAYS, Extra, try_variant
+from shoploop.augmentation.study import CONTROL_AUC, TWO_SAMPLE_AUC
+from shoploop.augmentation.transfer import gain_of
+from shoploop.augmentation.variants import GENERATED, SAYS, UNAUGMENTED
+from shoploop.bench.augmentation_shop import TRANSFERS, Progress, Seed, Transferred, World
 from shoploop.bench.pieces import Pieces
-from shoploop.data import load_data
-from shoploop.errors import NotFound, TooFewEvents
-from shoploop.features.contract import Contract, resolve
-from shoploop.features.log import Vocabulary, purchases
+from shoploop.errors import NotFound
 
 TABLES = ("breast_cancer",)
-RATIO = 0.5
-TRANSFERS = ("shop", "category")
-_MEMORISED_SHOPPERS = 150
-
-Progress = Callable[[str], None]
 
 
 def run(
@@ -59,8 +40,8 @@ def run(
     Returns:
         ``fidelity`` (means over seeds, with ``by_seed``), ``privacy`` (of the seed with the greatest membership AUC,
         with ``by_seed``), ``use`` (``slice``, ``variants`` with ``ndcg@10_gain`` as a fraction, ``interval``,
-        ``admitted``, ``reason``), ``transfer``, ``memoriser``, ``speed``, ``seconds``, ``peak_rss_bytes``. Of a plain
-        table: ``tables`` by seed and the mean ``auc``.
+        ``admitted``, ``reason``, ``by_seed``), ``transfer``, ``memoriser``, ``speed``, ``seconds``, ``peak_rss_bytes``.
+        Of a plain table: ``tables`` by seed and the mean ``auc``.
 
     Raises:
         NotFound: no such dataset.
@@ -95,48 +76,52 @@ def _table(dataset: str, seeds: tuple[int, ...], progress: Progress) -> dict[str
 
 
 def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effort, pieces: Pieces) -> dict[str, Any]:
-    world = _World.load(dataset, effort, pieces, progress)
-    every = [_Seed(world, seed) for seed in seeds]
-    sheets = [seed.sheet() for seed in every]
-    memoriser = pieces.numbers("memoriser", every[0].memoriser)
-    names = ("unaugmented", *effort.variants, "noise")
-    gains = {name: [seed.tried(name) for seed in every] for name in names}
-    without = {part: [found[part] for found in gains["unaugmented"]] for part in ("cold", "overall")}
+    world = World.load(dataset, effort, pieces, progress)
+    # one seed after the other: the samples of one take a gigabyte
+    every = [Seed(world, seed).measured(memoriser=seed == seeds[0]) for seed in seeds]
+    sheets = [found.sheet for found in every]
+    names = [name for name in every[0].metrics if name != UNAUGMENTED]
+    without = {part: [found.metrics[UNAUGMENTED][part] for found in every] for part in ("cold", "overall")}
     leaks = [reason for sheet in sheets for reason in sheet["privacy"]["reasons"]]
     variants = {}
-    for name in names[1:]:
+    for name in names:
         verdict = judge(
             name,
-            {part: [found[part] for found in gains[name]] for part in ("cold", "overall")},
+            {part: [found.metrics[name][part] for found in every] for part in ("cold", "overall")},
             without,
             leaks=leaks if name in GENERATED else [],
             variants=len(effort.variants),
             seed=seeds[0],
         )
-        variants[name] = verdict.to_json() | {"what": SAYS.get(name, "uniform items: must be refused")}
+        of_seeds = zip((found.metrics[name]["cold"] for found in every), without["cold"], strict=True)
+        variants[name] = verdict.to_json() | {
+            "by_seed": [relative_gain([new], [old], seed=seeds[0]).gain for new, old in of_seeds],
+            "what": SAYS.get(name, "uniform items: must be refused"),
+        }
     worst = max(sheets, key=lambda sheet: float(sheet["privacy"]["membership_auc"]))
     return {
         "fidelity": _mean_fidelity([sheet["fidelity"] for sheet in sheets]),
         "privacy": worst["privacy"]
         | {"by_seed": [[s["privacy"]["membership_auc"], *s["privacy"]["membership_auc_interval"]] for s in sheets]},
-        "memoriser": memoriser,
+        "memoriser": every[0].memoriser,
         "use": {
             "slice": "cold",
             "households": len(without["cold"][0]),
             "ndcg@10": {part: float(np.nanmean(values)) for part, values in without.items()},
             "variants": variants,
         },
-        "transfer": {name: _transfer(every, name) for name in TRANSFERS},
+        "transfer": {name: _transfer([found.transfers[name] for found in every], seeds[0]) for name in TRANSFERS},
         "speed": {str(sheet["seed"]): sheet["speed"] for sheet in sheets},
     }
 
 
-def _transfer(every: list["_Seed"], name: str) -> dict[str, Any]:
-    try:
-        found = [seed.transferred(name) for seed in every]
-    except TooFewEvents as error:
-        return {"refused": str(error)}
-    return gain_of([metrics for metrics, _ in found], found[0][1], seed=every[0].seed)
+def _transfer(every: list["Transferred | str"], seed: int) -> dict[str, Any]:
+    found = []
+    for one in every:
+        if isinstance(one, str):
+            return {"refused": one}
+        found.append(one)
+    return gain_of([metrics for metrics, _ in found], found[0][1], seed=seed)
 
 
 def _mean_fidelity(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -157,147 +142,3 @@ def _mean_fidelity(found: list[dict[str, Any]]) -> dict[str, Any]:
         and mean["control_auc"] >= CONTROL_AUC
         and all(marginal["passed"] for marginal in marginals.values()),
     }
-
-
-@dataclass(frozen=True, kw_only=True)
-class _World:
-    """One dataset, whole and cut to the cold slice."""
-
-    interactions: pl.DataFrame
-    items: pl.DataFrame
-    bought: pl.DataFrame
-    cold: pl.DataFrame
-    contract: Contract
-    effort: Effort
-    pieces: Pieces
-    progress: Progress
-
-    @classmethod
-    def load(cls, dataset: str, effort: Effort, pieces: Pieces, progress: Progress) -> "_World":
-        progress("loading the data")
-        with tempfile.TemporaryDirectory() as folder:
-            load_data(DataSpec(dataset=dataset), Path(folder))
-            names = ("interactions", "items", "users")
-            tables = {name: pl.read_parquet(Path(folder) / f"{name}.parquet") for name in names}
-        bought, cold = _cold_world(tables["interactions"], purchases(tables["interactions"]))
-        return cls(
-            interactions=tables["interactions"],
-            items=tables["items"],
-            bought=bought,
-            cold=cold,
-            contract=resolve(**tables),
-            effort=effort,
-            pieces=pieces,
-            progress=progress,
-        )
-
-
-class _Seed:
-    """What is measured under one seed; every piece is made when it is asked for, and once."""
-
-    def __init__(self, world: _World, seed: int):
-        self.world, self.seed = world, seed
-
-    def _say(self, what: str) -> None:
-        self.world.progress(f"seed {self.seed}: {what}")
-
-    def sheet(self) -> dict[str, Any]:
-        return self.world.pieces.numbers(f"seed {self.seed} sheet", self._sheet)
-
-    def _sheet(self) -> dict[str, Any]:
-        began = time.perf_counter()
-        made = self.whole.generator.sample_rows(self.world.effort.rows, seed=self.seed)
-        speed = {"rows": len(made.item), "seconds": round(self._learned_seconds + time.perf_counter() - began, 1)}
-        return sheet(self.whole, made, progress=self._say) | {"speed": speed, "seed": self.seed}
-
-    @cached_property
-    def whole(self) -> Study:
-        """The generator that fidelity, privacy and speed are about: of all households and their whole histories."""
-        began, world = time.perf_counter(), self.world
-        study = learn(
-            world.interactions, world.items, config=world.effort.generator, seed=self.seed, progress=self._say
-        )
-        self._learned_seconds = time.perf_counter() - began
-        return study
-
-    @cached_property
-    def trials(self) -> Trials:
-        world = self.world
-        return prepare_trials(
-            world.bought,
-            world.items,
-            Vocabulary(tuple(world.bought["item"].unique().sort())),
-            world.contract,
-            cut_training=True,
-            most_labels=world.effort.labels,
-            most_judged=world.effort.judged,
-            seed=self.seed,
-            progress=self._say,
-        )
-
-    @cached_property
-    def of_cold_world(self) -> Study:
-        """The generator that variants use has seen nothing but the cold world."""
-        world, settings = self.world, {"config": self.world.effort.generator, "seed": self.seed}
-        kept = None
-        if world.pieces.folder:
-            folder = world.pieces.folder / "generators"
-            kept = kept_generator(folder, world.cold, world.items, most_shoppers=None, **settings)  # type: ignore[arg-type]
-        return learn(world.cold, world.items, checkpoint=kept, progress=self._say, **settings)  # type: ignore[arg-type]
-
-    def tried(self, name: str) -> dict[str, Metric]:
-        """NDCG@10 per household of ``cold`` and ``overall``."""
-        return self.world.pieces.arrays(f"seed {self.seed} {name}", lambda: self._tried(name))
-
-    def _tried(self, name: str) -> dict[str, Metric]:
-        self._say(name)
-        trials, epochs = self.trials, self.world.effort.epochs
-        if name == "unaugmented":
-            return train_and_judge(trials, trials.unaugmented(RATIO), epochs=epochs)
-        if name not in (*GENERATED, "noise"):
-            return try_variant(name, trials, Extra(ratio=RATIO, virtual=None, seed=self.seed), epochs=epochs)[0]
-        study, samples = self.of_cold_world, int(RATIO * trials.labels.height * MORE_RECORDS)
-        if name == "noise":
-            made = sample_noise(study.real, samples, study.vocabulary, seed=self.seed)
-        else:
-            made = study.generator.sample(samples, seed=self.seed)
-        rows = virtual(pl.DataFrame(study.table(made, seed=self.seed)))
-        extra = Extra(ratio=RATIO, virtual=rows, seed=self.seed)
-        return try_variant("gan" if name == "noise" else name, trials, extra, epochs=epochs)[0]
-
-    def transferred(self, name: str) -> tuple[dict[str, Metric], Domains]:
-        domains = self._domains(name)
-        found = self.world.pieces.arrays(
-            f"seed {self.seed} transfer {name}",
-            lambda: transferred(self.trials, domains, epochs=self.world.effort.epochs),
-        )
-        return found, domains
-
-    def _domains(self, name: str) -> Domains:
-        return shop_domains(self.trials) if name == "shop" else category_domains(self.trials, self.world.items)
-
-    def memoriser(self) -> dict[str, Any]:
-        """The same attacks on a generator that was trained until it knew its shoppers by heart."""
-        self._say("a generator that memorises")
-        study, random = self.whole, np.random.default_rng(self.seed)
-        users = random.permutation(np.unique(study.real.user))[:_MEMORISED_SHOPPERS]
-        real = study.real.take(np.flatnonzero(np.isin(study.real.user, users)))
-        made = Memoriser(real, study.vocabulary, seed=self.seed).sample(real.records, seed=self.seed)
-        found = privacy.attack(made, real, study.held, study.vocabulary, seed=self.seed)
-        reasons = found.reasons(k=MIN_BUYERS)
-        return found.to_json() | {"reasons": reasons, "refused": bool(reasons)}
-
-
-def _cold_world(interactions: pl.DataFrame, bought: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Purchases of the households and items of the next-basket protocol, and the interactions of the cold world.
-
-    The latter are the five baskets before each household's last, and nothing else.
-    """
-    from shoploop.bench.next_basket import split_visits
-
-    split = split_visits(interactions)
-    users = pl.DataFrame({"user": [split.log.users[request.user] for request in split.targets]})
-    kept = bought.join(users, on="user", how="semi", maintain_order="left")
-    kept = kept.join(split.log.vocabulary.frame().select("item"), on="item", how="semi", maintain_order="left")
-    back = pl.col("day").rank("dense", descending=True).over("user") - 1
-    return kept, kept.filter(back.is_between(1, 5)).select(interactions.columns)

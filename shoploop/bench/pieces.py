@@ -27,6 +27,11 @@ class Pieces:
         if self.folder:
             self.folder.mkdir(parents=True, exist_ok=True)
 
+    def has(self, name: str) -> bool:
+        """Whether such a piece is kept."""
+        paths = [self._path(f"{name}.{kind}") for kind in ("json", "npz")]
+        return any(path is not None and path.exists() for path in paths)
+
     def numbers(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """A piece of JSON."""
         path = self._path(f"{name}.json")

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from two_tastes import TINY, interactions, items
 
 import shoploop.data
@@ -15,19 +14,14 @@ from shoploop.augmentation import synthesize as synthesis
 from shoploop.augmentation import transfer
 from shoploop.augmentation.decision import choose
 from shoploop.bench import augmentation as bench
+from shoploop.bench import augmentation_shop
 from shoploop.bench.pieces import Pieces
 from shoploop.errors import DataUnreadable, NotFound, SpecInvalid, TooFewEvents
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SPEC = RecommenderSpec.model_validate({"data": {"dataset": "completejourney"}})
 SHOPPERS = 120
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def load(spec, out):
@@ -44,7 +38,7 @@ def load(spec, out):
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "load_data", load)
+        patch.setattr(augmentation_shop, "load_data", load)
         patch.setattr(transfer, "FEWEST_JUDGED", 5)
         effort = replace(TINY, variants=("crop", "gan"))
         yield bench.run("completejourney", (0, 1), effort=effort, work=tmp_path_factory.mktemp("work"))

@@ -15,6 +15,8 @@ from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import augment_samples
 from shoploop.augmentation.adversary import Adversary
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STEPS = 1000
 SLOW = replace(
     TINY,
@@ -66,13 +68,3 @@ def test_a_killed_step_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
     assert steps[-1] == STEPS - 1
     assert report["generator"]["steps"] == STEPS
     assert report["variant"] == "crop"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-import torch
 from two_tastes import EVALUATION_FIRST, TINY, TRAINING, days, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
@@ -13,15 +12,9 @@ from shoploop.artifacts import load_version
 from shoploop.augmentation import augment_samples
 from shoploop.training import train_fused
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SHOPPERS = 90
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

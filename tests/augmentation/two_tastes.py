@@ -44,6 +44,7 @@ TINY = Effort(
     epochs=1,
     rows=3000,
     variants=("crop", "gan"),
+    processes=0,
 )
 
 

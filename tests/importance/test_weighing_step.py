@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from drawn_requests import draw, write_folders
 from markupsafe import Markup
 
@@ -21,17 +20,11 @@ from shoploop.importance.step import CheckConfig, estimate_importance
 from shoploop.report import drawing, importance_page
 from shoploop.training import train_fused
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CHECK = CheckConfig(flipped=80, learned=80, judged=40, fewest=10)
 UNCHECKED = CheckConfig(fewest=1_000)
 REQUESTS = 160
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from drawn_shop import FIRST, NAMES, TRAINING, arrays, interactions, samples_of, shop, write_folders
 
 from shoploop.artifacts import load_version
@@ -22,17 +21,14 @@ from shoploop.samples import choose_requests
 from shoploop.training import train_fused
 from shoploop.training.loop import model_input
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
     write_folders(root)
     return root
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 def train(root, out, **kwargs):

@@ -1,0 +1,88 @@
+"""Trainings in processes of their own: the same numbers, nothing left behind, and a broken one told by name."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+from two_tastes import NAMES, interactions, items
+
+from shoploop.augmentation.trainings import TrainingBroke, Trainings
+from shoploop.augmentation.trials import prepare_trials, train_and_judge
+from shoploop.features.contract import Contract
+from shoploop.features.log import Vocabulary, purchases
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def trials():
+    bought = purchases(interactions(60))
+    return prepare_trials(
+        bought,
+        items(),
+        Vocabulary(tuple(NAMES)),
+        Contract(),
+        cut_training=False,
+        most_labels=40,
+        most_judged=60,
+        seed=0,
+    )
+
+
+def test_a_training_in_a_process_gives_the_numbers_of_one_here(trials, tmp_path):
+    course = {"first": trials.unaugmented(0.5), "epochs": 1, "adversarial_radius": 0.1}
+    with Trainings(trials, tmp_path / "trainings") as trainings:
+        begun = [
+            trainings.start("first then real", trials.train, **course),
+            trainings.start("b", trials.train, epochs=1),
+        ]
+        found = [future.result(timeout=120) for future in begun]
+    here = train_and_judge(trials, trials.train, **course)
+    assert set(found[0]) == set(here) == {"cold", "overall"}
+    for name, values in here.items():
+        assert np.array_equal(found[0][name], values, equal_nan=True)
+    assert not np.array_equal(found[1]["cold"], here["cold"], equal_nan=True)
+    assert not (tmp_path / "trainings").exists()
+
+
+def test_a_training_that_breaks_is_named_with_what_it_said_last(trials, tmp_path):
+    with Trainings(trials, tmp_path / "trainings") as trainings:
+        (tmp_path / "trainings" / "cold.npz").write_bytes(b"half a file")
+        with pytest.raises(TrainingBroke, match=r"training of crop ended with exit 1: .*pickle"):
+            trainings.start("crop", trials.train, epochs=1).result(timeout=120)
+
+
+def test_after_a_broken_training_the_next_one_goes_on(trials, tmp_path):
+    with Trainings(trials, tmp_path / "trainings", processes=1) as trainings:
+        broken = trainings.start("broken", trials.train, epochs=None)
+        assert np.isfinite(trainings.start("whole", trials.train, epochs=1).result(timeout=120)["cold"]).any()
+        assert isinstance(broken.exception(), TrainingBroke)
+
+
+def test_leaving_ends_what_is_not_done(trials, tmp_path):
+    with Trainings(trials, tmp_path / "trainings", processes=1) as trainings:
+        futures = [trainings.start(name, trials.train, epochs=10_000) for name in ("a", "b")]
+        while not trainings._workers:
+            time.sleep(0.01)
+        (worker,) = trainings._workers
+    assert not worker.alive()
+    assert all(future.cancelled() or future.exception() is not None for future in futures)
+
+
+def test_a_training_ends_when_the_process_that_asked_for_it_is_killed(trials, tmp_path):
+    with Trainings(trials, tmp_path / "trainings", processes=1) as trainings:
+        trainings._carry_out = lambda name: {}
+        trainings.start("long", trials.train, epochs=10_000).result()
+        command = [sys.executable, "-m", "shoploop.augmentation.trainings", str(tmp_path / "trainings")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+            process.stdin.write(b"long\n")
+            process.stdin.close()  # as the end of its parent would
+            assert process.wait(timeout=120) == 0
+
+
+def test_no_training_learns_from_a_row_of_those_it_is_judged_on(trials):
+    judged = trials.judged.rename({"day": "judged_day"})
+    assert trials.bought.join(judged, on="user").filter(pl.col("day") >= pl.col("judged_day")).is_empty()
