@@ -21,7 +21,8 @@ from shoploop import __version__
 from shoploop.api import parse
 from shoploop.api.v1alpha1 import DataSpec, Recommender
 from shoploop.cli.errors import guarded
-from shoploop.errors import NotFound, ShoploopError, SpecInvalid
+from shoploop.errors import ShoploopError, SpecInvalid
+from shoploop.kept_work import KeptWork
 from shoploop.runs import keys_and_incumbent, link_tree, open_store, publish, write_report
 from shoploop.steps import STEPS, Step, run_step, settings_of
 from shoploop.store import Store
@@ -48,7 +49,7 @@ class Job:
         self.name = recommender.metadata.name
         self.run_key = f"recommenders/{self.name}/runs/{run}"
         self.run = run
-        self.folders: dict[str, Path] = {}
+        self._kept: KeptWork | None = None
         self.source = source_digest(recommender.spec.data)
         self.keys, self.incumbent = keys_and_incumbent(
             recommender,
@@ -101,38 +102,26 @@ class Job:
         began = time.monotonic()
         print(f"{name}: {step.says}", flush=True)
         os.environ[DEVICE_VARIABLE] = asks_for(self.recommender.spec.training.resources.gpu if step.gpu else 0)
-        run_step(name, settings=settings, inputs=inputs, out=out, cache=self._cache(step))
+        cache, kept = self._cache(step)
+        with kept.followed() if kept else contextlib.nullcontext():
+            run_step(name, settings=settings, inputs=inputs, out=out, cache=cache)
         if self.store.folder is None:
             self.store.put_folder(key, out)
-            if step.caches:
-                self._keep_cache()
         entry = {"folder": key, "seconds": time.monotonic() - began}
         self.store.put(self._index(self.keys[name]), json.dumps(entry).encode())
         print(f"{name}: done in {entry['seconds']:.1f} s", flush=True)
 
-    @property
-    def _cache_key(self) -> str:
-        return f"recommenders/{self.name}/work/steps-cache"
-
-    def _cache(self, step: Step) -> Path | None:
+    def _cache(self, step: Step) -> tuple[Path | None, KeptWork | None]:
         """Where the step keeps work: in the store, or for a remote one in the pod, brought there and back."""
         if not step.caches:
-            return None
-        if (mounted := self.store.path(self._cache_key)) is not None:
-            return mounted
-        local = self.work / self._cache_key
-        if not local.exists():
-            local.mkdir(parents=True)
-            with contextlib.suppress(NotFound):  # nobody has kept anything yet
-                self.store.get_folder(self._cache_key, local)
-        return local
-
-    def _keep_cache(self) -> None:
-        local = self.work / self._cache_key
-        self.store.put_folder(self._cache_key, local)
-        for key in self.store.list(f"{self._cache_key}/"):
-            if not (self.work / key).exists():
-                self.store.delete(key)
+            return None, None
+        key = f"recommenders/{self.name}/work/steps-cache"
+        if (mounted := self.store.path(key)) is not None:
+            return mounted, None
+        if self._kept is None:
+            self._kept = KeptWork(self.store, key, self.work / key)
+            self._kept.fetch()
+        return self._kept.local, self._kept
 
     def _folder(self, output: str) -> Path:
         entry = self._find(self.keys[next(step.name for step in STEPS.values() if step.output == output)])

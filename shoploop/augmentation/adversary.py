@@ -174,7 +174,7 @@ class Adversary:
         mask_NX: Tensor,
         *,
         checkpoint: Path | None = None,
-        every: int = 500,
+        every: int = 100,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         """Trains up to ``config.steps``, going on from where :meth:`load` left off.

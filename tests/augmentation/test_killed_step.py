@@ -64,7 +64,7 @@ def test_a_killed_step_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
         Adversary, "_generator_step", lambda self, *given: steps.append(self.step) or learned(self, *given)
     )
     report = work(tmp_path)
-    assert steps[0] >= 500
+    assert steps[0] >= 100 and steps[0] % 100 == 0
     assert steps[-1] == STEPS - 1
     assert report["generator"]["steps"] == STEPS
     assert report["variant"] == "crop"

@@ -28,27 +28,25 @@ def job_in(tmp_path):
 
 def test_in_a_mounted_store_a_step_keeps_its_work_there_at_once(job_in, tmp_path):
     job = job_in(Store(str(tmp_path / "store")), "pod")
-    assert job._cache(AUGMENT) == tmp_path / "store/recommenders/shop/work/steps-cache"
+    assert job._cache(AUGMENT) == (tmp_path / "store/recommenders/shop/work/steps-cache", None)
 
 
 def test_from_a_remote_store_the_next_pod_gets_what_the_last_one_kept(job_in):
     store = Store("memory:///")
-    first = job_in(store, "first")
-    kept = first._cache(AUGMENT)
+    kept, work = job_in(store, "first")._cache(AUGMENT)
     assert list(kept.iterdir()) == []
     (kept / "generators").mkdir()
     (kept / "generators" / "old.safetensors").write_bytes(b"old")
     (kept / "generators" / "new.safetensors").write_bytes(b"new")
-    first._keep_cache()
+    work.push()
     (kept / "generators" / "old.safetensors").unlink()
-    first._keep_cache()
-    assert [path.name for path in (job_in(store, "second")._cache(AUGMENT) / "generators").iterdir()] == [
-        "new.safetensors"
-    ]
+    work.push()
+    again, _ = job_in(store, "second")._cache(AUGMENT)
+    assert {path.name: path.read_bytes() for path in (again / "generators").iterdir()} == {"new.safetensors": b"new"}
 
 
 def test_a_step_that_keeps_nothing_gets_no_cache(job_in, tmp_path):
-    assert job_in(Store(str(tmp_path / "store")), "pod")._cache(STEPS["gate"]) is None
+    assert job_in(Store(str(tmp_path / "store")), "pod")._cache(STEPS["gate"]) == (None, None)
 
 
 def test_what_a_look_at_the_data_tells_is_what_a_run_of_the_same_data_notes(job_in, tmp_path, monkeypatch):

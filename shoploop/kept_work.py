@@ -1,0 +1,121 @@
+"""Work that a step keeps for a later execution, in a store that is no folder: there and back, also while the step works.
+
+A pod that is killed takes its disk along. What the step has renamed into place is therefore brought to the store every few
+seconds: first the file under its digest, then the list of all files, which is replaced whole. Whoever fetches believes the
+list, and a file only if its bytes have the digest that the list says. It must not know what the files mean.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from shoploop.errors import NotFound, ShoploopError
+from shoploop.store import Store
+
+LIST, FILES = "list.json", "files"
+SECONDS_BETWEEN = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class KeptWork:
+    """One folder of this machine and its like in the store."""
+
+    def __init__(self, store: Store, key: str, local: Path):
+        self.store, self.key, self.local = store, key, local
+        self._seen: dict[str, tuple[int, int, int]] = {}
+        self._digests: dict[str, str] = {}
+        """Of the files that the store's list names, by their path in the folder."""
+
+    def fetch(self) -> None:
+        """Brings what is kept; what is not whole is left out, and so is done again."""
+        self.local.mkdir(parents=True, exist_ok=True)
+        try:
+            listed: dict[str, str] = self.store.get_json(f"{self.key}/{LIST}")
+        except (NotFound, ValueError):  # nobody has kept anything yet
+            return
+        for name, digest in listed.items():
+            target = self.local / name
+            if target.exists():  # a container of the same pod was here before, and got at least as far
+                continue
+            try:
+                self.store.get_file(f"{self.key}/{FILES}/{digest}", target)
+            except NotFound:
+                continue
+            if _digest(target) != digest:
+                target.unlink()
+                log.warning(
+                    "%s was kept by half: it is not used, and made again.", self.store.url(f"{self.key}/{name}")
+                )
+                continue
+            self._digests[name], self._seen[name] = digest, _mark(target)
+
+    def push(self) -> None:
+        """Brings to the store what has changed, and then removes what no list names any more."""
+        found = {str(path.relative_to(self.local)): path for path in sorted(self.local.rglob("*")) if _is_whole(path)}
+        digests, seen = {}, {}
+        for name, path in found.items():
+            with suppress(FileNotFoundError):  # the step has removed it since
+                seen[name] = _mark(path)
+                digests[name] = self._digests[name] if self._seen.get(name) == seen[name] else self._upload(path)
+        if digests == self._digests:
+            return
+        self.store.put(f"{self.key}/{LIST}", json.dumps(digests, sort_keys=True).encode())
+        for digest in set(self._digests.values()) - set(digests.values()):
+            self.store.delete(f"{self.key}/{FILES}/{digest}")
+        self._digests, self._seen = digests, seen
+
+    @contextmanager
+    def followed(self, every: float = SECONDS_BETWEEN) -> Iterator[None]:
+        """Pushes every so many seconds, and once more on leaving. A store that does not answer for once stops no step."""
+        done = threading.Event()
+
+        def follow() -> None:
+            while not done.wait(every):
+                try:
+                    self.push()
+                except ShoploopError as error:
+                    log.warning("What the step keeps could not be brought to the store: %s", error)
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+        self.push()
+
+    def _upload(self, path: Path) -> str:
+        with tempfile.TemporaryDirectory(dir=self.local.parent) as folder:
+            # a second name of the same bytes: the step may put other ones into the file's place meanwhile
+            copy = Path(folder) / path.name
+            try:
+                os.link(path, copy)
+            except OSError:  # a file system without second names
+                shutil.copyfile(path, copy)
+            digest = _digest(copy)
+            self.store.put_file(f"{self.key}/{FILES}/{digest}", copy)
+        return digest
+
+
+def _is_whole(path: Path) -> bool:
+    """Steps write beside the file, under a name that begins with a point, and rename."""
+    return path.is_file() and not path.name.startswith(".")
+
+
+def _mark(path: Path) -> tuple[int, int, int]:
+    state = path.stat()
+    return state.st_ino, state.st_size, state.st_mtime_ns
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
