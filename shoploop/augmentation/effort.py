@@ -66,7 +66,18 @@ FULL = Effort(
     judged=10_000,
     epochs=3,
     rows=100_000,
-    variants=("longer", "crop", "mask", "reorder", "substitute", "reverse", "adversarial", "gan", "gan then real"),
+    variants=(
+        "longer",
+        "crop",
+        "mask",
+        "reorder",
+        "substitute",
+        "reverse",
+        "adversarial",
+        "gan",
+        "gan and substitute",
+        "gan then real",
+    ),
     seeds=3,
 )
 """For ``shoploop bench augmentation``."""

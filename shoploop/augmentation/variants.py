@@ -1,9 +1,10 @@
 """The rivals: what each adds to training, and how a model is trained with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from shoploop.augmentation import episodes
 from shoploop.augmentation.episodes import Labelled
@@ -11,10 +12,10 @@ from shoploop.augmentation.trials import COLD_BASKETS, Trials
 from shoploop.sample_set import SampleSet
 
 ADVERSARIAL_RADIUS = 0.1
-GENERATED = ("gan", "gan then real")
+GENERATED = ("gan", "gan then real", "gan and substitute")
 """Those that use what a generator made, and stand and fall with its privacy."""
 
-ADDED = ("crop", "mask", "reorder", "substitute", "gan")
+ADDED = ("crop", "mask", "reorder", "substitute", "gan", "gan and substitute")
 """Those that a run can admit: they are more rows of training, and nothing else of the run changes."""
 
 SAYS = {
@@ -26,6 +27,7 @@ SAYS = {
     "reverse": "pre-training on histories told backwards, then the real visits",
     "adversarial": "real visits, and the worst small change of the items' embeddings",
     "gan": "virtual shoppers beside the real ones",
+    "gan and substitute": "half of the one, half of the other",
     "gan then real": "pre-training on virtual and real shoppers, fine-tuning on the real",
 }
 
@@ -42,6 +44,12 @@ class Extra:
 
     def rows(self, variant: str, trials: Trials) -> Labelled:
         """The rows that a variant adds, no more samples than ``ratio`` allows."""
+        if variant == "gan and substitute":
+            half = replace(self, ratio=self.ratio / 2)
+            parts = [half.rows(name, trials) for name in ("gan", "substitute")]
+            return Labelled(
+                rows=pl.concat([part.rows for part in parts]), labels=pl.concat([part.labels for part in parts])
+            )
         random = np.random.default_rng(self.seed)
         if variant in GENERATED:
             assert self.virtual is not None, "a generator's variant needs what it made"
