@@ -9,8 +9,10 @@ import polars as pl
 import pytest
 from two_tastes import NAMES, interactions, items
 
+from shoploop.augmentation.episodes import virtual
 from shoploop.augmentation.trainings import TrainingBroke, Trainings
 from shoploop.augmentation.trials import prepare_trials, train_and_judge
+from shoploop.augmentation.variants import Extra
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary, purchases
 
@@ -81,6 +83,15 @@ def test_a_training_ends_when_the_process_that_asked_for_it_is_killed(trials, tm
             process.stdin.write(b"long\n")
             process.stdin.close()  # as the end of its parent would
             assert process.wait(timeout=120) == 0
+
+
+def test_a_variant_of_both_takes_half_of_each_and_no_more_than_the_ratio(trials):
+    frame = interactions(40).with_columns(user=pl.format("~virtual-{}", "user"))
+    extra = Extra(ratio=0.5, virtual=virtual(frame), seed=0)
+    made = extra.rows("gan and substitute", trials)
+    by_kind = made.labels["user"].str.extract("~([a-z]+)-").value_counts().sort("user")
+    assert by_kind.rows() == [("substitute", 10), ("virtual", 10)]
+    assert set(made.labels["user"]) == set(made.rows["user"])
 
 
 def test_no_training_learns_from_a_row_of_those_it_is_judged_on(trials):
