@@ -65,9 +65,9 @@ class PrototypeAttention(nn.Module):
         with torch.no_grad():
             self.keys_EPV = view(prototypes_ECMK.reshape(nets, classes * count, features))
         units = self.keys_EPV.shape[2]
-        self.turn = nn.Parameter(torch.zeros(nets, units, units))
-        self.log_sharpness = nn.Parameter(torch.full((nets, 1, 1), sharpness).log())
-        self.register_buffer("identity", torch.eye(units), persistent=False)
+        self.turn = nn.Parameter(torch.zeros(nets, units, units, device=self.keys_EPV.device))
+        self.log_sharpness = nn.Parameter(torch.full((nets, 1, 1), sharpness).log().to(self.keys_EPV.device))
+        self.register_buffer("identity", torch.eye(units, device=self.keys_EPV.device), persistent=False)
 
     def forward(self, view_EBV: Tensor) -> Tensor:
         """Attention on the prototypes of every class, (E, B, C, M); sums to 1 over M."""
@@ -103,11 +103,11 @@ def train_attention(
     """Learns where to look: the importance under the sample's own label should be high beside that under the others."""
     draws = torch.Generator().manual_seed(seed)
     batches = Batches(gan.folds, table.y_N, size=batch, seed=seed)
-    x_NK = torch.from_numpy(table.x_NK)
+    x_NK = torch.from_numpy(table.x_NK).to(gan.device)
     classes = len(table.classes)
     (first_EB, _), *_ = list(batches.draw(1))
     with torch.no_grad():
-        view = View(gan, x_NK[torch.from_numpy(first_EB)], config.hidden_share)
+        view = View(gan, x_NK[torch.from_numpy(first_EB).to(gan.device)], config.hidden_share)
     attention = PrototypeAttention(view, prototypes_ECMK, config.sharpness)
     optimiser = torch.optim.AdamW(
         [
@@ -117,14 +117,14 @@ def train_attention(
         lr=config.learning_rate,
     )
     for rows_EB, weights_EB in batches.draw(config.steps):
-        x_EBK = x_NK[torch.from_numpy(rows_EB)]
+        x_EBK = x_NK[torch.from_numpy(rows_EB).to(gan.device)]
         with torch.no_grad():
-            view_EBV = view(x_EBK + jitter * torch.randn(x_EBK.shape, generator=draws))
+            view_EBV = view(x_EBK + jitter * torch.randn(x_EBK.shape, generator=draws).to(gan.device))
         importance_EBC = torch.einsum("ebcm,ecm->ebc", attention(view_EBV), scores_ECM)
-        own_EBC = F.one_hot(torch.from_numpy(table.y_N[rows_EB]), classes).float()
+        own_EBC = F.one_hot(torch.from_numpy(table.y_N[rows_EB]).to(gan.device), classes).float()
         share_EB = (importance_EBC * own_EBC).sum(2) / importance_EBC.sum(2).clamp_min(1e-12)
         loss_EB = (1 - share_EB.clamp_min(1e-12) ** config.robustness) / config.robustness
         optimiser.zero_grad()
-        (loss_EB * weights_EB).sum().backward()
+        (loss_EB * weights_EB.to(gan.device)).sum().backward()
         optimiser.step()
     return attention

@@ -5,6 +5,8 @@ The generator gets an anchor's features, a label and noise, and moves the featur
 pairs, generated pairs, and real features under a label that is not theirs (matching-aware discriminator, Reed et al.
 2016, section 4.2). Its score is therefore low both for what is not real and for what is mislabelled.
 
+All draws are the CPU's, whatever computes (docs/decisions/0044).
+
 Legend: E networks, B rows, K features, C classes, Z noise, H hidden units.
 """
 
@@ -17,6 +19,7 @@ from torch.nn import functional as F
 
 from shoploop.importance.stacked import Batches, Folds, StackedLinear
 from shoploop.importance.table import Table
+from shoploop.training.device import training_device
 
 SLOPE = 0.2
 
@@ -96,7 +99,7 @@ class Generator(nn.Module):
         self.second = StackedLinear(nets, hidden, features, generator, gain=0.1)
 
     def forward(self, anchor_EBK: Tensor, label_EBC: Tensor, draws: torch.Generator) -> Tensor:
-        noise_EBZ = torch.randn(*anchor_EBK.shape[:2], self.noise, generator=draws)
+        noise_EBZ = torch.randn(*anchor_EBK.shape[:2], self.noise, generator=draws).to(anchor_EBK.device)
         hidden = F.leaky_relu(self.first(torch.cat([anchor_EBK, label_EBC, noise_EBZ], dim=2)), SLOPE)
         return anchor_EBK + self.second(hidden)
 
@@ -109,20 +112,29 @@ class TrainedGan:
     history: list[dict[str, float]]
     """Losses and the discriminator's mean score of each kind of pair, at ten moments of the training."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes, and where its inputs must lie."""
+        return self.discriminator.first.weight.device
+
 
 def train_gan(table: Table, config: GanConfig, *, seed: int) -> TrainedGan:
-    """Trains discriminator and generator against each other, non-saturating loss (Goodfellow et al. 2014)."""
+    """Trains discriminator and generator against each other, non-saturating loss (Goodfellow et al. 2014).
+
+    A GPU computes where :func:`~shoploop.training.device.training_device` says so.
+    """
+    device = training_device()
     folds = config.division(table, seed=seed)
     draws = torch.Generator().manual_seed(seed)
     classes, features = len(table.classes), table.x_NK.shape[1]
-    judge = Discriminator(folds.nets, features, classes, config.hidden, draws)
-    forger = Generator(folds.nets, features, classes, config.noise, config.hidden, draws)
+    judge = Discriminator(folds.nets, features, classes, config.hidden, draws).to(device)
+    forger = Generator(folds.nets, features, classes, config.noise, config.hidden, draws).to(device)
     weight_decay = config.decay / config.learning_rate
     of_judge, of_forger = (
         torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=weight_decay, betas=(0.5, 0.9))
         for net in (judge, forger)
     )
-    x_NK = torch.from_numpy(table.x_NK)
+    x_NK = torch.from_numpy(table.x_NK).to(device)
     steps = config.passes(len(table))
     schedules = [
         torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.learning_rate * config.last_rate)
@@ -131,11 +143,12 @@ def train_gan(table: Table, config: GanConfig, *, seed: int) -> TrainedGan:
     averaged = torch.optim.swa_utils.AveragedModel(judge)
     history = []
     for step, (rows_EB, weights_EB) in enumerate(Batches(folds, table.y_N, size=config.batch, seed=seed).draw(steps)):
-        x_EBK = x_NK[torch.from_numpy(rows_EB)]
-        real_EBC = F.one_hot(torch.from_numpy(table.y_N[rows_EB]), classes).float()
-        wanted_EBC = F.one_hot(torch.randint(classes, rows_EB.shape, generator=draws), classes).float()
+        weights_EB = weights_EB.to(device)
+        x_EBK = x_NK[torch.from_numpy(rows_EB).to(device)]
+        real_EBC = F.one_hot(torch.from_numpy(table.y_N[rows_EB]).to(device), classes).float()
+        wanted_EBC = F.one_hot(torch.randint(classes, rows_EB.shape, generator=draws).to(device), classes).float()
         forged_EBK = forger(x_EBK, wanted_EBC, draws)
-        logits_EBC = judge(x_EBK + config.jitter * torch.randn(x_EBK.shape, generator=draws))
+        logits_EBC = judge(x_EBK + config.jitter * torch.randn(x_EBK.shape, generator=draws).to(device))
         forged_EB = (judge(forged_EBK.detach()) * wanted_EBC).sum(2)
         matched_EB = (logits_EBC * real_EBC).sum(2)
         mismatch_EB = (F.softplus(logits_EBC) * (1 - real_EBC)).sum(2) / (classes - 1)
@@ -148,9 +161,10 @@ def train_gan(table: Table, config: GanConfig, *, seed: int) -> TrainedGan:
         passed_EB = (judge(forged_EBK) * wanted_EBC).sum(2)
         moved_EB = (forged_EBK - x_EBK).square().mean(2)
         forger_loss = (F.softplus(-passed_EB) + config.nearness * moved_EB) * weights_EB
-        of_forger.zero_grad()
-        forger_loss.sum().backward()
+        # the judge's own gradients would be thrown away
+        forger_loss.sum().backward(inputs=list(forger.parameters()))
         of_forger.step()
+        of_forger.zero_grad()
         for schedule in schedules:
             schedule.step()
         if step >= config.averaged_from * steps:
@@ -177,6 +191,7 @@ def judged(table: Table, gan: TrainedGan, *, chunk: int = 65_536) -> "np.ndarray
             rows = gan.folds.held_out(net)
             for start in range(0, len(rows), chunk):
                 part = rows[start : start + chunk]
-                logits, _ = gan.discriminator.embed_one(net, torch.from_numpy(table.x_NK[part]))
-                score_N[part] += torch.sigmoid(logits[torch.arange(len(part)), table.y_N[part]]).double().numpy()
+                logits, _ = gan.discriminator.embed_one(net, torch.from_numpy(table.x_NK[part]).to(gan.device))
+                own = logits.cpu()[torch.arange(len(part)), table.y_N[part]]
+                score_N[part] += torch.sigmoid(own).double().numpy()
     return score_N / len(gan.folds.fold_RN)

@@ -84,7 +84,7 @@ class GanAttentionParts:
     def prototypes(self, row: int, repeat: int = 0) -> tuple[npt.NDArray[np.float32], Float64, Float64]:
         """The prototypes that one sample looks at: features (M, K) in the table's units, its attention, their scores."""
         net = int(self.gan.folds.fold_RN[repeat, row]) + repeat * self.gan.folds.folds
-        features = self.table.scale.backward(self.prototypes_ECMK[net, self.table.y_N[row]].numpy())
+        features = self.table.scale.backward(self.prototypes_ECMK[net, self.table.y_N[row]].cpu().numpy())
         w, g = self.weights(np.array([row]), repeat)
         return features, w[0], g[0]
 
@@ -108,9 +108,9 @@ class GanAttentionParts:
 
     def _weigh(self, net: int, label: int, rows: Int64) -> tuple[Float64, Float64]:
         with torch.inference_mode():
-            view = self.attention.view.one(net, torch.from_numpy(self.table.x_NK[rows]))
+            view = self.attention.view.one(net, torch.from_numpy(self.table.x_NK[rows]).to(self.gan.device))
             w = self.attention.one(net, label, view)
-        return w.double().numpy(), self.scores_ECM[net, label].double().numpy()
+        return w.cpu().double().numpy(), self.scores_ECM[net, label].cpu().double().numpy()
 
 
 def make_prototypes(
@@ -126,11 +126,11 @@ def make_prototypes(
             for seen in (gan.folds.seen(net) for net in range(gan.folds.nets))
         ]
     )
-    anchor_EMK = torch.from_numpy(table.x_NK[anchors_EM])
+    anchor_EMK = torch.from_numpy(table.x_NK[anchors_EM]).to(gan.device)
     prototypes, scores = [], []
     with torch.inference_mode():
         for label in range(classes):
-            label_EMC = F.one_hot(torch.full(anchors_EM.shape, label), classes).float()
+            label_EMC = F.one_hot(torch.full(anchors_EM.shape, label, device=gan.device), classes).float()
             made = gan.generator(anchor_EMK, label_EMC, draws) if source == "Generated" else anchor_EMK
             prototypes.append(made)
             scores.append(torch.sigmoid(gan.discriminator(made)[..., label]))

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from shoploop.importance.stacked import StackedLinear
 from shoploop.importance.table import Float32, Table
+from shoploop.training.device import training_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +62,15 @@ def train_proxy(table: Table, config: ProxyConfig, *, seed: int) -> Iterator[Che
     generator = torch.Generator().manual_seed(seed)
     rng = np.random.default_rng(seed)
     classes = len(table.classes)
-    proxy = Proxy(config.initialisations, table.x_NK.shape[1], config.hidden, classes, generator)
+    proxy = Proxy(config.initialisations, table.x_NK.shape[1], config.hidden, classes, generator).to(device := training_device())
     large = len(table) > config.small
     optimiser = torch.optim.AdamW(proxy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    x_NK, y_N = torch.from_numpy(table.x_NK), torch.from_numpy(table.y_N)
+    x_NK, y_N = torch.from_numpy(table.x_NK).to(device), torch.from_numpy(table.y_N).to(device)
     counts_C = torch.bincount(y_N, minlength=classes)
     weight_N = (len(table) / (classes * counts_C.clamp_min(1)).float())[y_N]
     size = config.large_batch if large else config.batch
     for epoch in range(2 if large else config.epochs):
-        order = torch.from_numpy(rng.permutation(len(table)))
+        order = torch.from_numpy(rng.permutation(len(table))).to(device)
         for rows in order.split(size):
             logits_EBC = proxy(x_NK[rows].expand(config.initialisations, -1, -1))
             wanted = y_N[rows].expand(config.initialisations, -1)
@@ -85,8 +86,8 @@ def _look(proxy: Proxy, x_NK: Tensor, config: ProxyConfig, epoch: int, chunk: in
     with torch.inference_mode():
         for part in x_NK.split(chunk):
             seen = proxy.embed(part.expand(config.initialisations, -1, -1))
-            hidden.append(seen)
-            chance.append(proxy.last(seen).softmax(-1))
+            hidden.append(seen.cpu())
+            chance.append(proxy.last(seen).softmax(-1).cpu())
     return Checkpoint(
         epoch=epoch,
         learning_rate=config.learning_rate,

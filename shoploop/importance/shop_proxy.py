@@ -18,6 +18,7 @@ from shoploop.models.fusion import FusedModel
 from shoploop.models.inputs import collate
 from shoploop.sample_set import SampleSet
 from shoploop.training.building import build_model
+from shoploop.training.device import training_device
 from shoploop.training.loop import TrainConfig, fit, model_input
 
 BATCH_REQUESTS = 64
@@ -39,8 +40,8 @@ class ProxyView:
 
 
 def train_shop_proxy(samples: SampleSet, catalog: Catalog, contract: Contract, *, seed: int) -> FusedModel:
-    """A fresh model after one epoch on these samples, each module alone."""
-    model = build_model(contract, catalog, samples, seed=seed)
+    """A fresh model after one epoch on these samples, each module alone; on a GPU where one was asked for."""
+    model = build_model(contract, catalog, samples, seed=seed).to(training_device())
     fit(model, samples, samples.select([]), TrainConfig(epochs=1, joint_epochs=0, seed=seed))
     return model
 
@@ -69,17 +70,18 @@ def look(
     with torch.inference_mode():
         for start in range(0, len(order), BATCH_REQUESTS):
             chosen = [int(q) for q in order[start : start + BATCH_REQUESTS]]
-            batch = collate([model_input(samples, q) for q in chosen])
+            batch = collate([model_input(samples, q) for q in chosen]).to(model.device)
             scores = model(batch)
-            embedded_BNH = model.behaviour.embed(batch.features_BNK).numpy() if hidden else None
-            chance_BN = scores.fused_BN.masked_fill(~batch.mask_BN, -torch.inf).log_softmax(dim=1).numpy()
+            embedded_BNH = model.behaviour.embed(batch.features_BNK).cpu().numpy() if hidden else None
+            chance_BN = scores.fused_BN.masked_fill(~batch.mask_BN, -torch.inf).log_softmax(dim=1).cpu().numpy()
+            dnn_BN, transformer_BN = scores.dnn_BN.cpu().numpy(), scores.transformer_BN.cpu().numpy()
             for b, q in enumerate(chosen):
                 own = samples.rows(q)
                 count = own.stop - own.start
                 if embedded_BNH is not None:
                     hidden_RH[own] = embedded_BNH[b, :count]
-                dnn_R[own] = scores.dnn_BN[b, :count].numpy()
-                transformer_R[own] = scores.transformer_BN[b, :count].numpy()
+                dnn_R[own] = dnn_BN[b, :count]
+                transformer_R[own] = transformer_BN[b, :count]
                 chance_R[own] = chance_BN[b, :count]
             progress(min(start + BATCH_REQUESTS, len(order)), len(order))
     return ProxyView(hidden_RH=hidden_RH, dnn_R=dnn_R, transformer_R=transformer_R, chance_R=chance_R)

@@ -20,6 +20,7 @@ from shoploop.importance.table import Float32, Float64
 from shoploop.importance.weighing import WeighingConfig, weigh
 from shoploop.sample_set import SampleSet
 from shoploop.training.building import build_model
+from shoploop.training.device import training_device
 from shoploop.training.loop import TrainConfig, fit
 
 METRIC = "ndcg@10"
@@ -140,7 +141,7 @@ def _quality(
     learned: SampleSet, weights_R: Float32 | None, judged: SampleSet, shop: Shop, trial: TrialConfig, seed: int
 ) -> Float64:
     """NDCG@10 of each judged request; NaN where nothing was bought."""
-    model = build_model(shop.contract, shop.catalog, learned, seed=seed)
+    model = build_model(shop.contract, shop.catalog, learned, seed=seed).to(training_device())
     config = TrainConfig(
         epochs=trial.epochs, joint_epochs=trial.joint_epochs, batch_requests=trial.batch_requests, seed=seed
     )

@@ -63,14 +63,17 @@ def listwise_loss(scores_BN: Tensor, labels_BN: Tensor, mask_BN: Tensor, weights
         labels_BN: 1 where bought.
         mask_BN: False pads.
         weights_BN: What each sample counts, 1 by default: a positive in its request's loss and in what the request
-            counts, a negative by its share in the softmax's sum. A sample of weight 0 is as if it were not there.
+            counts, a negative by its share in the softmax's sum. A positive is in that sum once at most: it counts more
+            as what is wanted, not as a rival of itself (docs/decisions/0051). A sample of weight 0 is as if it were not
+            there.
 
     Returns:
         The mean over requests with a positive. Listwise softmax as in Cao et al. 2007 (ListNet), top one.
     """
     mask_BN = mask_BN & (weights_BN > 0)
-    # a weight w on a candidate is the same as having it w times in the list
-    logits_BN = scores_BN + torch.log(weights_BN.masked_fill(~mask_BN, 1.0))
+    # a weight w on a rival is the same as having it w times in the list
+    share_BN = torch.where(labels_BN > 0, weights_BN.clamp(max=1.0), weights_BN)
+    logits_BN = scores_BN + torch.log(share_BN.masked_fill(~mask_BN, 1.0))
     some_B = (labels_BN * mask_BN).sum(dim=1) > 0
     # a list of nothing has no softmax: its sum would make the gradient of all others NaN
     logits_BN = logits_BN.masked_fill(~mask_BN & some_B[:, None], -torch.inf)

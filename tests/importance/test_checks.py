@@ -104,6 +104,14 @@ def test_a_weight_of_2_is_as_good_as_the_sample_twice():
     )
 
 
+def test_a_bought_item_that_counts_twice_is_no_rival_of_itself():
+    labels, mask = torch.tensor([[1.0, 0.0]]), torch.ones(1, 2, dtype=torch.bool)
+    scores = torch.tensor([[1.0, 0.0]])
+    heavy = listwise_loss(scores, labels, mask, torch.tensor([[2.0, 1.0]]))
+    # alone in its request it is all that is wanted, whatever it counts
+    assert heavy.item() == pytest.approx(listwise_loss(scores, labels, mask, torch.ones(1, 2)).item(), rel=1e-6)
+
+
 def test_every_estimator_of_the_spec_is_there_and_no_other_but_uniform():
     assert set(METHODS.values()) == set(ESTIMATORS) - {"uniform"}
 
