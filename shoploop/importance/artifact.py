@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign
 from shoploop.importance.errors import WeightsForeign
+from shoploop.sample_files import REQUESTS
 
 WEIGHTS = "importance.parquet"
 
@@ -93,3 +95,23 @@ def read_weights(path: Path, samples: Path) -> Weights:
     if table["weight"].null_count or not np.isfinite(weight).all() or (weight < 0).any():
         raise ArtifactCorrupt(f"{path}: a sample weight is missing, negative or not finite. {_REMEDY}")
     return Weights(table=table.replace_schema_metadata(None), method=told.get(_METHOD, b"").decode())
+
+
+def event_weights(path: Path, samples: Path) -> pa.Table:
+    """The weights for who learns from events, one at a time, and knows no requests: the online learner's way in.
+
+    Args:
+        path: The artifact.
+        samples: The samples folder it belongs to.
+
+    Returns:
+        ``user``, ``day`` (since 1970-01-01, UTC), ``item``, ``label`` and ``weight``, one row a training row, by days.
+
+    Raises:
+        ArtifactForeign, WeightsForeign, ArtifactCorrupt: as :func:`read_weights`.
+    """
+    weights = pl.from_arrow(read_weights(path, samples).table)
+    assert isinstance(weights, pl.DataFrame)
+    requests = pl.read_parquet(samples / REQUESTS, columns=["request", "user", "day"])
+    joined = weights.join(requests, on="request", how="left", maintain_order="left")
+    return joined.select("user", "day", "item", "label", "weight").sort("day", maintain_order=True).to_arrow()

@@ -1,6 +1,9 @@
 """What the benchmark concludes, on samples and numbers whose answer is plain."""
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
+import polars as pl
 import pytest
 from drawn_requests import CONTRACT, catalog, draw
 
@@ -8,11 +11,12 @@ from shoploop.bench import importance, importance_shop, importance_speed, import
 from shoploop.bench.importance_flips import Flipped, Found, Labelled, detect, look_inside
 from shoploop.bench.importance_removal import curves, remove
 from shoploop.errors import NotFound
+from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.importance.flips import Shop
 from shoploop.importance.interface import ESTIMATORS
 
 SHOP = Shop(catalog=catalog(), contract=CONTRACT, columns=("pairs", "proxy"))
-TINY = importance_shop.Effort(flipped=30, judged_removal=10, learned=20, judged=15, pool=60, compared_seeds=1)
+TINY = importance_shop.Effort(flipped=30, judged_removal=10, learned=20, judged=15, pool=60, compared_seeds=1, noisy_seeds=2)
 
 
 def clouds(seed, *, size=60):
@@ -125,10 +129,39 @@ def test_a_shop_goes_through_the_whole_benchmark(shop_report):
         "rows_flipped": 180,
         "bought": pytest.approx(1 / 6),
         "requests_learned": 20,
-        "households_judged": 15,
+        "households_judged": 5,
+        "requests_judged": 15,
     }
-    for labels in ("clean", "noisy"):
+    for labels, seeds in (("clean", 1), ("noisy", 2)):
         assert -1 < shop_report["training"][labels]["difference"] < 1
+        assert len(shop_report["training"][labels]["by_seed"]) == seeds
+        assert shop_report["training"][labels]["households"] == 5
+
+
+def test_a_household_counts_once_however_often_it_is_judged():
+    found = importance_shop._difference(np.array([0.3, 0.1, 0.4, np.nan, np.nan]), np.array([7, 7, 2, 2, 5]))
+    assert found["difference"] == pytest.approx((0.2 + 0.4) / 2)
+    assert found["households"] == 2
+
+
+def test_a_household_is_judged_on_some_of_its_later_days():
+    bought = [("a", 1), ("a", 11), ("a", 12), ("a", 13), ("b", 12), ("b", 12), ("c", 3)]
+    table = pl.DataFrame(
+        {
+            "user": [user for user, _ in bought],
+            "item": ["milk"] * len(bought),
+            "time": [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day) for _, day in bought],
+            "kind": ["purchase"] * len(bought),
+            "quantity": [1.0] * len(bought),
+            "price": [1.0] * len(bought),
+            "shop": ["s"] * len(bought),
+        }
+    )
+    log = PurchaseLog.of(purchases(table), Vocabulary(("milk",)))
+    asked = importance_shop.later_requests(log, 11, importance_shop.Effort(visits=2), seed=0)
+    days = {user: [r.day for r in asked if log.users[r.user] == user] for user in ("a", "b", "c")}
+    assert days["b"] == [12] and days["c"] == []
+    assert len(days["a"]) == 2 and set(days["a"]) < {11, 12, 13} and days["a"] == sorted(days["a"])
 
 
 def test_every_bar_is_printed_and_an_interval_that_holds_0_meets_none(shop_report):

@@ -16,6 +16,7 @@ from shoploop.api.v1alpha1 import ImportanceSpec, TrainingSpec
 from shoploop.artifacts import load_version
 from shoploop.bench.importance_shop import with_noise
 from shoploop.importance import step as steps
+from shoploop.importance.artifact import WEIGHTS, event_weights
 from shoploop.importance.step import CheckConfig, estimate_importance
 from shoploop.report import drawing, importance_page
 from shoploop.training import train_fused
@@ -67,6 +68,19 @@ def timeless(report):
 
 
 TIMES = ("seconds", "stage_seconds", "samples_per_second", "peak_rss_bytes", "reused")
+
+
+def test_an_event_gets_the_weight_of_its_row(shop, weighed):
+    out, _ = weighed
+    events = pl.from_arrow(event_weights(out / WEIGHTS, shop / "samples"))
+    rows = pl.read_parquet(out / WEIGHTS)
+    one = rows.filter(pl.col("request") == 7, pl.col("label"))
+    asked = pl.read_parquet(shop / "samples" / "requests.parquet").filter(pl.col("request") == 7)
+    found = events.filter(
+        pl.col("user") == asked["user"].item(), pl.col("day") == asked["day"].item(), pl.col("item") == one["item"].item()
+    )
+    assert found["weight"].to_list() == one["weight"].to_list()
+    assert len(events) == len(rows) and events["day"].is_sorted()
 
 
 def test_every_training_row_is_weighed_and_no_other(shop, weighed):
