@@ -71,8 +71,8 @@ class Effort:
     """Later requests of each household, at most; a household counts by their mean."""
 
     batch_requests: int = 8
-    """Of the fused model's training. With a run's 32 so few requests are few steps: on clean labels the model is worse by .003
-    of NDCG@10, and too little trained to be misled (docs/decisions/0051)."""
+    """Of the fused model's training. With a run's 32 so few requests are few steps, after which the model is too little
+    trained for wrong labels to cost much (docs/decisions/0051)."""
 
     noisy_seeds: int = 8
     """Of training on noisy labels, at least: flips, requests, proxy, estimator and both trainings are drawn anew."""

@@ -62,7 +62,8 @@ def train_proxy(table: Table, config: ProxyConfig, *, seed: int) -> Iterator[Che
     generator = torch.Generator().manual_seed(seed)
     rng = np.random.default_rng(seed)
     classes = len(table.classes)
-    proxy = Proxy(config.initialisations, table.x_NK.shape[1], config.hidden, classes, generator).to(device := training_device())
+    device = training_device()
+    proxy = Proxy(config.initialisations, table.x_NK.shape[1], config.hidden, classes, generator).to(device)
     large = len(table) > config.small
     optimiser = torch.optim.AdamW(proxy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     x_NK, y_N = torch.from_numpy(table.x_NK).to(device), torch.from_numpy(table.y_N).to(device)

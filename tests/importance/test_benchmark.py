@@ -16,7 +16,9 @@ from shoploop.importance.flips import Shop
 from shoploop.importance.interface import ESTIMATORS
 
 SHOP = Shop(catalog=catalog(), contract=CONTRACT, columns=("pairs", "proxy"))
-TINY = importance_shop.Effort(flipped=30, judged_removal=10, learned=20, judged=15, pool=60, compared_seeds=1, noisy_seeds=2)
+TINY = importance_shop.Effort(
+    flipped=30, judged_removal=10, learned=20, judged=15, pool=60, compared_seeds=1, noisy_seeds=2
+)
 
 
 def clouds(seed, *, size=60):

@@ -77,7 +77,9 @@ def test_an_event_gets_the_weight_of_its_row(shop, weighed):
     one = rows.filter(pl.col("request") == 7, pl.col("label"))
     asked = pl.read_parquet(shop / "samples" / "requests.parquet").filter(pl.col("request") == 7)
     found = events.filter(
-        pl.col("user") == asked["user"].item(), pl.col("day") == asked["day"].item(), pl.col("item") == one["item"].item()
+        pl.col("user") == asked["user"].item(),
+        pl.col("day") == asked["day"].item(),
+        pl.col("item") == one["item"].item(),
     )
     assert found["weight"].to_list() == one["weight"].to_list()
     assert len(events) == len(rows) and events["day"].is_sorted()
