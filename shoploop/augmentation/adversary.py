@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from shoploop.errors import ArtifactForeign, ShoploopError, SpecInvalid
+from shoploop.training.device import one_thread
 from shoploop.training.parallel import group
 
 CHECKPOINT_FORMAT = "shoploop.gan/1"
@@ -195,10 +196,11 @@ class Adversary:
         if not torch.isfinite(real_NX).all():
             raise GeneratorDiverged("What the generator should learn from holds values that are no numbers.")
         if self.step == 0:
-            for generator in (self.generator, self.averaged):
-                generator.start_from(real_NX, condition_NC, mask_NX)
+            with one_thread():
+                for generator in (self.generator, self.averaged):
+                    generator.start_from(real_NX, condition_NC, mask_NX)
         real_NX, condition_NC, mask_NX = (tensor.to(self.device) for tensor in (real_NX, condition_NC, mask_NX))
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        with one_thread(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             if self.dropout is None or self.group.rank:
                 torch.manual_seed(self.seed * 1_000_003 + self.step + 7919 * self.group.rank)
             elif self.device.type == "cuda":
@@ -241,7 +243,7 @@ class Adversary:
     def sample(self, condition_NC: Tensor, mask_NX: Tensor, *, seed: int) -> Tensor:
         """(N, X) vectors, masked."""
         random = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
+        with one_thread(), torch.no_grad():
             noise = torch.randn(len(condition_NC), self.width, generator=random)
             made_NX = self.averaged(noise.to(self.device), condition_NC.to(self.device)).cpu()
             out: Tensor = made_NX * mask_NX
@@ -250,7 +252,7 @@ class Adversary:
     def score(self, vector_NX: Tensor, condition_NC: Tensor) -> Tensor:
         """(N,) what the discriminator says; higher is more like the real ones."""
         self.discriminator.eval()
-        with torch.no_grad():
+        with one_thread(), torch.no_grad():
             out: Tensor = self.discriminator(vector_NX.to(self.device), condition_NC.to(self.device)).cpu()
         self.discriminator.train()
         return out
