@@ -30,6 +30,7 @@ from shoploop.sample_set import SampleSet
 
 Metrics = dict[str, Metric]
 
+_MOST = 4  # each holds the samples it is judged on: half a gigabyte
 _WAITING = 2  # trainings that lie on disk before a core is free for them
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # a trial is trained by one process
 
@@ -56,10 +57,10 @@ class Trainings:
         """
         Args:
             folder: For the files; it is removed at the end.
-            processes: At a time; 0 trains in this one. Unset, one for each core but that of the process that asks.
+            processes: At a time; 0 trains in this one. Unset, one for each core but that of the process that asks, at most four.
         """
         self._trial, self._folder = trial, folder
-        self._processes = max(1, cores() - 1) if processes is None else processes
+        self._processes = max(1, min(cores() - 1, _MOST)) if processes is None else processes
         self._pool = ThreadPoolExecutor(max(1, self._processes))
         self._room = threading.Semaphore(self._processes + _WAITING)
         self._workers: list[_Worker] = []
