@@ -57,7 +57,8 @@ class Trainings:
         """
         Args:
             folder: For the files; it is removed at the end.
-            processes: At a time; 0 trains in this one. Unset, one for each core but that of the process that asks, at most four.
+            processes: At a time; 0 trains in this one. Unset, one for each core but that of the process that asks, at most
+                four.
         """
         self._trial, self._folder = trial, folder
         self._processes = max(1, min(cores() - 1, _MOST)) if processes is None else processes

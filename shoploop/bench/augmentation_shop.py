@@ -178,7 +178,13 @@ class Seed:
             virtual_rows = virtual(pl.DataFrame(study.table(made, seed=self.seed)))
         extra = Extra(ratio=RATIO, virtual=virtual_rows, seed=self.seed)
         course = course_of("gan" if name == "noise" else name, trials, extra, epochs=self.world.effort.epochs)
-        return trainings.start(name, course.train, **course.settings)
+        future = trainings.start(name, course.train, **course.settings)
+        future.add_done_callback(lambda done: self._keep(name, done))  # whatever becomes of those after it
+        return future
+
+    def _keep(self, name: str, done: "Future[dict[str, Metric]]") -> None:
+        if not done.cancelled() and done.exception() is None:
+            self.world.pieces.arrays(self._piece(name), done.result)
 
     def transferred(self, name: str) -> Transferred | str:
         try:
