@@ -55,5 +55,9 @@ class Stages:
         aside.replace(document)
         return arrays, said
 
+    def has(self, name: str) -> bool:
+        """Whether this stage is done."""
+        return (self.folder / f"{name}.json").is_file()
+
     def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -4,9 +4,11 @@ Legend: R rows (a request and a candidate), Q requests.
 """
 
 import json
+import logging
 import math
 import resource
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from shoploop.code_digest import code_digest
 from shoploop.errors import ShoploopError
 from shoploop.features.contract import Contract
 from shoploop.importance.artifact import SCHEMA, WEIGHTS, samples_digest, write_weights
+from shoploop.importance.beside import CHECKS, Told, cores, one_thread, started
 from shoploop.importance.description import Names, describe, inside
 from shoploop.importance.doubt import wrong_share
 from shoploop.importance.errors import TooFewSamples
@@ -61,9 +64,14 @@ class CheckConfig:
     fewest: int = 40
     """Requests on either side below which nothing can be shown."""
 
+    beside: int = 2_000
+    """Training requests from which on it goes on in a process of its own, where there is a second core."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class _Inputs:
+class Inputs:
+    """What a step reads."""
+
     samples: SampleSet
     keys: pa.Table
     shop: Shop
@@ -112,7 +120,16 @@ def estimate_importance(
         key = {"samples": digest, "code": code_digest(__name__), "seed": seed, "config": repr((config, check))}
         stages = Stages(cache / "importance" if cache else out / ".partial", key)
         try:
-            verdict, found = _estimate(_read(data, features, samples, digest), config, seed, out, stages, check)
+            told = Told(
+                data=data,
+                features=features,
+                samples=samples,
+                digest=digest,
+                method=config.method,
+                seed=seed,
+                check=check or CheckConfig(),
+            )
+            verdict, found = _estimate(told, config, out, stages)
             report |= found
         except ShoploopError as error:
             verdict = Verdict(used=False, reason=f"The samples could not be weighed: {error}")
@@ -122,7 +139,8 @@ def estimate_importance(
     report |= {
         "verdict": verdict.to_json() | {"estimator": importance.estimator},
         "seconds": round(time.perf_counter() - started, 2),
-        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_rss_bytes": 1024
+        * sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)),
     }
     report = _finite(report)
     (out / REPORT).write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
@@ -138,7 +156,12 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _read(data: Path, features: Path, samples: Path, digest: str) -> _Inputs:
+def read_inputs(data: Path, features: Path, samples: Path, digest: str) -> Inputs:
+    """The training samples with what names and models need.
+
+    Raises:
+        TooFewSamples: there is none.
+    """
     contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
     parts = list(iterate_samples(samples, contract, "train"))
     if not sum(len(keys) for _, keys in parts):
@@ -149,7 +172,7 @@ def _read(data: Path, features: Path, samples: Path, digest: str) -> _Inputs:
     known = dict(pl.read_parquet(data / "items.parquet", columns=["item", "title"]).iter_rows())
     codes = items["item"].to_pylist()
     requests = pl.read_parquet(samples / REQUESTS, columns=["user", "split"]).filter(pl.col("split") == "train")
-    return _Inputs(
+    return Inputs(
         samples=SampleSet.concat([part for part, _ in parts]),
         keys=pa.concat_tables([keys for _, keys in parts]),
         shop=Shop(catalog=catalog, contract=contract, columns=tuple(WeighingConfig().columns)),
@@ -158,9 +181,29 @@ def _read(data: Path, features: Path, samples: Path, digest: str) -> _Inputs:
     )
 
 
-def _estimate(
-    inputs: _Inputs, config: WeighingConfig, seed: int, out: Path, stages: Stages, check: CheckConfig | None
-) -> tuple[Verdict, dict[str, Any]]:
+def _estimate(told: Told, config: WeighingConfig, out: Path, stages: Stages) -> tuple[Verdict, dict[str, Any]]:
+    inputs = read_inputs(told.data, told.features, told.samples, told.digest)
+    done = [name for name in CHECKS if stages.has(name)]
+    with ExitStack() as stack:
+        beside = None
+        if len(inputs.samples) >= told.check.beside and cores() > 1 and len(done) < len(CHECKS):
+            beside = stack.enter_context(started(stages.folder, told))
+        report = _weigh(inputs, config, told.seed, out, stages)
+        checking = time.perf_counter()
+        if beside is not None and (code := beside.wait()) != 0:
+            said = (stages.folder / "beside.log").read_text(errors="replace").strip().splitlines()[-1:]
+            logging.getLogger(__name__).warning(
+                "The self-check's process ended with %d: %s. It is done here.", code, said
+            )
+    verdict, report["self_check"] = check_weights(inputs, config, told.seed, stages, told.check)
+    # what this step's own process has just made was not found done
+    stages.reused = [name for name in stages.reused if name not in CHECKS or name in done]
+    report["stage_seconds"]["self_check"] = round(time.perf_counter() - checking, 2)
+    progress.report(PARTS, PARTS, "parts")
+    return verdict, report
+
+
+def _weigh(inputs: Inputs, config: WeighingConfig, seed: int, out: Path, stages: Stages) -> dict[str, Any]:
     samples, shop = inputs.samples, inputs.shop
     began = time.perf_counter()
 
@@ -221,16 +264,13 @@ def _estimate(
     }
     report |= describe(samples, weights_R, importance_R, inputs.names, shop, config.weights)
     progress.report(3, PARTS, "parts")
-    checking = time.perf_counter()
-    verdict, report["self_check"] = _check(inputs, config, seed, stages, check or CheckConfig())
-    report["stage_seconds"]["self_check"] = round(time.perf_counter() - checking, 2)
-    progress.report(PARTS, PARTS, "parts")
-    return verdict, report
+    return report
 
 
-def _check(
-    inputs: _Inputs, config: WeighingConfig, seed: int, stages: Stages, check: CheckConfig
+def check_weights(
+    inputs: Inputs, config: WeighingConfig, seed: int, stages: Stages, check: CheckConfig
 ) -> tuple[Verdict, dict[str, Any]]:
+    """The self-check: flips and a trial on a sample, and what follows from them."""
     learned, judged = _divided(inputs.samples, check, seed)
     sizes = {"learned": len(learned), "judged": len(judged), "flipped": min(check.flipped, len(learned))}
     if min(len(learned), len(judged)) < check.fewest:
@@ -241,9 +281,10 @@ def _check(
         return Verdict(used=False, reason=few), {"sample": sizes}
     shop = replace(inputs.shop, columns=tuple(config.columns))
     few_learned, few_judged = (s.select(np.arange(min(check.flipped, len(s)))) for s in (learned, judged))
-    _, flips = stages("flips", lambda: ({}, check_flips(few_learned, few_judged, shop, config.method, seed=seed)))
-    progress.report(4, PARTS, "parts")
-    _, trial = stages("trial", lambda: ({}, try_weights(learned, judged, shop, config, seed=seed)))
+    with one_thread():
+        _, flips = stages("flips", lambda: ({}, check_flips(few_learned, few_judged, shop, config.method, seed=seed)))
+        progress.report(4, PARTS, "parts")
+        _, trial = stages("trial", lambda: ({}, try_weights(learned, judged, shop, config, seed=seed)))
     return judge(trial), {"sample": sizes} | flips | {"training": trial}
 
 
@@ -262,7 +303,7 @@ def _divided(samples: SampleSet, check: CheckConfig, seed: int) -> tuple[SampleS
     return samples.select(earlier[: check.learned]), samples.select(later[: check.judged])
 
 
-def _quality(inputs: _Inputs, seed: int) -> dict[str, Any]:
+def _quality(inputs: Inputs, seed: int) -> dict[str, Any]:
     samples = inputs.samples
     rows = np.arange(len(samples.items_R))
     if len(rows) > DESCRIBED_ROWS:

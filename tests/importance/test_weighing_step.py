@@ -70,6 +70,22 @@ def timeless(report):
 TIMES = ("seconds", "stage_seconds", "samples_per_second", "peak_rss_bytes", "reused")
 
 
+def test_a_check_beside_the_weighing_finds_what_one_after_it_finds(shop, weighed, tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "cores", lambda: 2)
+    monkeypatch.setattr(steps, "check_flips", lambda *_, **__: pytest.fail("the other process has done this"))
+    report = weigh(shop, tmp_path / "out", check=replace(CHECK, beside=0))
+    assert timeless(report) == timeless(weighed[1])
+    assert report["reused"] == []
+
+
+def test_a_check_whose_process_breaks_is_done_by_the_step(shop, weighed, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(steps, "cores", lambda: 2)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    report = weigh(shop, tmp_path / "out", check=replace(CHECK, beside=0))
+    assert "self-check's process ended with 1" in caplog.text
+    assert timeless(report) == timeless(weighed[1])
+
+
 def test_an_event_gets_the_weight_of_its_row(shop, weighed):
     out, _ = weighed
     events = pl.from_arrow(event_weights(out / WEIGHTS, shop / "samples"))
