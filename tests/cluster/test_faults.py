@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from subprocess import run
 
 import pytest
 from conftest import PLATFORM, Cluster, Object, Shop, own_data, put_data
@@ -131,7 +130,7 @@ def test_a_part_of_the_cluster_that_is_killed_is_outlived(at_rest: Prepared, com
     if "KUBEBOX" not in cluster.env:
         pytest.skip("only kubebox lets a test kill parts of the cluster")
     with nothing_else_changed(at_rest):
-        run([cluster.env["KUBEBOX"], "restart", component], check=True)
+        cluster.kill(component)
         cluster.wait("the API server answers", lambda: answers(cluster), seconds=60)
         cluster.wait("the operator runs", lambda: operator_runs(cluster), seconds=90)
         before = cluster.get("service", "grocery-predictor", *where)["metadata"]["uid"]
@@ -159,7 +158,7 @@ def test_a_spec_that_changes_while_the_api_server_is_away_is_seen(at_rest: Prepa
         pytest.skip("only kubebox lets a test kill parts of the cluster")
     before = len(at_rest.revisions())
     at_rest.patch(serving={"deadlineMilliseconds": 444})
-    run([cluster.env["KUBEBOX"], "restart", "apiserver"], check=True)
+    cluster.kill("apiserver")
     cluster.wait("the API server answers", lambda: answers(cluster), seconds=60)
     at_rest.wait("a revision", lambda: len(at_rest.revisions()) == before + 1, seconds=60)
     at_rest.wait_for("Ready", "ScaledToZero")
