@@ -147,7 +147,10 @@ def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settin
         pod["tolerations"].append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
     name = run_object_name(recommender, run, index)
     labels = {COMPONENT_LABEL: RUN_COMPONENT, RUN_LABEL: run, PART_LABEL: str(index)}
-    return job_around(recommender, spec, name, pod, labels)
+    made = job_around(recommender, name, pod, labels)
+    if spec.training.placement.queue:
+        made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = spec.training.placement.queue
+    return made
 
 
 def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) -> Object:
@@ -156,7 +159,7 @@ def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) 
     arguments = ["-m", "shoploop.controller.cleanup", "--store", store_uri(spec), "--recommender", name]
     pod = pod_spec(recommender, spec, settings, arguments)
     pod["containers"][0]["resources"] = SMALL
-    made = job_around(recommender, spec, cleanup_job_name(recommender), pod)
+    made = job_around(recommender, cleanup_job_name(recommender), pod)
     made["spec"]["activeDeadlineSeconds"] = int(settings.deletion_seconds)
     return made
 
@@ -167,7 +170,7 @@ def check_job(recommender: Object, spec: RecommenderSpec, settings: Settings, na
     pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.steps", "source", "--data", data])
     pod["containers"][0]["resources"] = SMALL
     labels = {COMPONENT_LABEL: CHECK_COMPONENT, DATA_LABEL: data_hash(spec)}
-    made = job_around(recommender, spec, name, pod, labels)
+    made = job_around(recommender, name, pod, labels)
     made["spec"]["backoffLimit"] = 0  # the next look is its repetition
     return made
 
@@ -180,14 +183,10 @@ def cleanup_job_name(recommender: Object) -> str:
     return f"{recommender['metadata']['name']}-delete-{short_hash(recommender['metadata']['uid'])}"
 
 
-def job_around(
-    recommender: Object, spec: RecommenderSpec, name: str, pod: Object, labels: dict[str, str] | None = None
-) -> Object:
+def job_around(recommender: Object, name: str, pod: Object, labels: dict[str, str] | None = None) -> Object:
     """A Job for ``pod``, tried again unless a person has to mend something first."""
     metadata = child_metadata(recommender, name, labels)
     pod_labels = dict(metadata["labels"])
-    if spec.training.placement.queue:
-        metadata["labels"]["kueue.x-k8s.io/queue-name"] = spec.training.placement.queue
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

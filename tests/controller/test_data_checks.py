@@ -40,7 +40,9 @@ def checked(make_recommender, plan):
 
 
 def test_a_small_pod_looks_at_the_data_as_a_run_would(checked):
-    _, job, _ = checked(spec=HOURLY | {"store": {"uri": "file:///store", "claim": "shop"}})
+    store, training = {"uri": "file:///store", "claim": "shop"}, {"placement": {"queue": "night"}}
+    _, job, _ = checked(spec=HOURLY | {"store": store, "training": training})
+    assert "kueue.x-k8s.io/queue-name" not in job["metadata"]["labels"]
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["args"][:4] == ["python", "-m", "shoploop.steps", "source"]
