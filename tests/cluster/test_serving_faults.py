@@ -14,6 +14,9 @@ from conftest import PLATFORM, ROOT, Cluster, Shop, condition, platform_values
 pytestmark = pytest.mark.cluster
 
 LOAD = Path(__file__).with_name("load.py")
+PROBED_WITHIN_SECONDS = 10
+"""The readiness probe is made every 2 s; the rest is what the cluster takes to tell of it."""
+
 ENOUGH = 50
 """Requests that make a test worth something."""
 
@@ -130,7 +133,7 @@ def test_no_request_fails_while_the_platform_goes_to_the_previous_chart_and_is_u
 
 
 @pytest.mark.cluster_full
-@pytest.mark.parametrize("component", ["apiserver", "etcd", "kubelet"])
+@pytest.mark.parametrize("component", ["apiserver", "etcd"])
 def test_no_request_fails_while_a_part_of_the_cluster_is_killed(shop: Shop, component: str):
     if "KUBEBOX" not in shop.cluster.env:
         pytest.skip("only kubebox lets a test kill parts of the cluster")
@@ -140,6 +143,27 @@ def test_no_request_fails_while_a_part_of_the_cluster_is_killed(shop: Shop, comp
         time.sleep(10)
     no_request_failed(result)
     assert uids(shop) == before
+    shop.wait_until_ready()
+
+
+@pytest.mark.cluster_full
+def test_a_killed_kubelet_restarts_no_pod_and_shoppers_are_back_within_seconds(shop: Shop):
+    """A kubelet that starts anew holds every pod of its node to be not ready until it has probed it once. Where all pods
+    are on that one node, as here, the Service has nobody for so long; no chart can change that, two nodes do."""
+    if "KUBEBOX" not in shop.cluster.env:
+        pytest.skip("only kubebox lets a test kill parts of the cluster")
+    before = uids(shop)
+    with load(shop, "load-kubelet") as result:
+        shop.cluster.kill("kubelet")
+        time.sleep(10)
+    times = [float(failure.split()[0]) for failure in result["failures"]]
+    seconds = max(times) - min(times) if times else 0
+    print(f"\nkubelet killed: {len(times)} requests refused within {seconds:.1f} s, {result['answered']} answered")
+    assert seconds <= PROBED_WITHIN_SECONDS
+    assert all("ConnectionRefusedError" in failure for failure in result["failures"])
+    assert result["answered"] >= ENOUGH
+    assert uids(shop) == before
+    assert all(status["restartCount"] == 0 for pod in shop.pods() for status in pod["status"]["containerStatuses"])
     shop.wait_until_ready()
 
 
@@ -198,9 +222,11 @@ def test_predictors_are_scaled_by_real_load(shop: Shop, keda: None):
         print(f"\nscaled to {ready()} ready pods {time.monotonic() - began:.0f} s after the load began")
     no_request_failed(result)
     where = ("-n", shop.namespace)
-    shop.cluster.kubectl("delete", "scaledobject", "grocery-predictor", *where)
     found = lambda: shop.cluster.find("scaledobject", "grocery-predictor", *where)  # noqa: E731
-    shop.wait("the ScaledObject is back", found, seconds=10)
+    uid = found()["metadata"]["uid"]
+    shop.cluster.kubectl("delete", "scaledobject", "grocery-predictor", *where, "--wait=false")
+    back = lambda: (found() or {}).get("metadata", {}).get("uid", uid) != uid  # noqa: E731
+    shop.wait("the ScaledObject is back", back, seconds=10)
     shop.patch(serving={"autoscaling": None, "replicas": 2})
     shop.wait_until_ready()
     shop.wait("no ScaledObject", lambda: not found())
