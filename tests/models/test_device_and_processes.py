@@ -62,6 +62,11 @@ def test_the_first_process_alone_writes_a_checkpoint(learned):
     assert not (folder / "together.1.safetensors").exists()
 
 
+def test_of_a_step_that_several_carry_out_the_first_ones_files_count(learned):
+    folder, _ = learned
+    assert [path.name for path in (folder / "together.step").iterdir()] == ["0.txt"]
+
+
 def test_a_process_without_a_share_of_the_last_batch_takes_part_with_nothing():
     (whole,) = batches(draw(1), np.arange(1), 8)
     (share,) = batches(draw(1), np.arange(1), 8, Group(rank=1, size=2))

@@ -13,7 +13,7 @@ from shoploop.augmentation.adversary import Adversary
 from shoploop.sample_set import SampleSet
 from shoploop.training.building import build_model
 from shoploop.training.loop import TrainConfig, fit
-from shoploop.training.parallel import joined
+from shoploop.training.parallel import group, writing
 
 REQUESTS = 33  # of batches of eight the last has one request, and one of two processes none
 
@@ -26,7 +26,11 @@ def samples(requests: int, seed: int) -> SampleSet:
 
 def learn(out: Path) -> None:
     torch.set_num_threads(1)
-    with joined() as group:
+    step = out.with_suffix(".step")
+    step.mkdir(exist_ok=True)
+    with writing(step) as mine:
+        rank = group().rank
+        (mine / f"{rank}.txt").write_text("a step's output")
         found: dict[str, np.ndarray] = {}
         for name, radius in (("plain", 0.0), ("adversarial", 0.1)):
             train = samples(REQUESTS, seed=0)
@@ -40,10 +44,10 @@ def learn(out: Path) -> None:
             found[f"{name} losses"] = np.array([list(row["train_loss"].values()) for row in curves.epochs])
         adversary = Adversary(4, 1, Adversary.Config(steps=8, hidden=8, batch=8, dropout=0.0), seed=0)
         given = (torch.randn(32, 4, generator=torch.Generator().manual_seed(0)), torch.ones(32, 1), torch.ones(32, 4))
-        adversary.train(*given, checkpoint=out.with_suffix(f".{group.rank}.safetensors"))
+        adversary.train(*given, checkpoint=out.with_suffix(f".{rank}.safetensors"))
         found |= {f"gan {key}": value.numpy() for key, value in adversary.averaged.state_dict().items()}
         found["gan curve"] = np.array([adversary.curve[-1]["distance"]])
-        np.savez(out.with_suffix(f".{group.rank}.npz"), **found)
+        np.savez(out.with_suffix(f".{rank}.npz"), **found)
 
 
 if __name__ == "__main__":
