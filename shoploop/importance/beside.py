@@ -50,13 +50,15 @@ def cores() -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it torch uses one thread: sums must not depend on how many cores there are."""
+    """Within it torch and BLAS use one thread: sums must not depend on how many cores there are."""
     import torch
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -90,7 +92,8 @@ def carry_out(folder: Path) -> None:
     inputs = read_inputs(Path(told["data"]), Path(told["features"]), Path(told["samples"]), told["digest"])
     stages = Stages(folder, json.loads((folder / "key.json").read_text()))
     config = WeighingConfig(method=told["method"])
-    check_weights(inputs, config, told["seed"], stages, CheckConfig(**told["check"]))
+    with one_thread():
+        check_weights(inputs, config, told["seed"], stages, CheckConfig(**told["check"]))
 
 
 def _main(folder: Path) -> None:

@@ -185,6 +185,7 @@ def _estimate(told: Told, config: WeighingConfig, out: Path, stages: Stages) -> 
     inputs = read_inputs(told.data, told.features, told.samples, told.digest)
     done = [name for name in CHECKS if stages.has(name)]
     with ExitStack() as stack:
+        stack.enter_context(one_thread())
         beside = None
         if len(inputs.samples) >= told.check.beside and cores() > 1 and len(done) < len(CHECKS):
             beside = stack.enter_context(started(stages.folder, told))
@@ -195,7 +196,7 @@ def _estimate(told: Told, config: WeighingConfig, out: Path, stages: Stages) -> 
             logging.getLogger(__name__).warning(
                 "The self-check's process ended with %d: %s. It is done here.", code, said
             )
-    verdict, report["self_check"] = check_weights(inputs, config, told.seed, stages, told.check)
+        verdict, report["self_check"] = check_weights(inputs, config, told.seed, stages, told.check)
     # what this step's own process has just made was not found done
     stages.reused = [name for name in stages.reused if name not in CHECKS or name in done]
     report["stage_seconds"]["self_check"] = round(time.perf_counter() - checking, 2)
@@ -281,10 +282,9 @@ def check_weights(
         return Verdict(used=False, reason=few), {"sample": sizes}
     shop = replace(inputs.shop, columns=tuple(config.columns))
     few_learned, few_judged = (s.select(np.arange(min(check.flipped, len(s)))) for s in (learned, judged))
-    with one_thread():
-        _, flips = stages("flips", lambda: ({}, check_flips(few_learned, few_judged, shop, config.method, seed=seed)))
-        progress.report(4, PARTS, "parts")
-        _, trial = stages("trial", lambda: ({}, try_weights(learned, judged, shop, config, seed=seed)))
+    _, flips = stages("flips", lambda: ({}, check_flips(few_learned, few_judged, shop, config.method, seed=seed)))
+    progress.report(4, PARTS, "parts")
+    _, trial = stages("trial", lambda: ({}, try_weights(learned, judged, shop, config, seed=seed)))
     return judge(trial), {"sample": sizes} | flips | {"training": trial}
 
 
