@@ -14,7 +14,7 @@ from conftest import PLATFORM, ROOT, Cluster, Shop, condition, platform_values
 pytestmark = pytest.mark.cluster
 
 LOAD = Path(__file__).with_name("load.py")
-PROBED_WITHIN_SECONDS = 10
+PROBED_WITHIN_SECONDS = 5
 """The readiness probe is made every 2 s; the rest is what the cluster takes to tell of it."""
 
 ENOUGH = 50
