@@ -5,10 +5,10 @@ from pathlib import Path
 
 import bentoml
 
-from shoploop.ranking import metrics
+from shoploop.predictor import metrics
+from shoploop.predictor.http import CheckedJson
+from shoploop.predictor.load import Load
 from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
-from shoploop.ranking.http import CheckedJson
-from shoploop.ranking.load import Load
 from shoploop.ranking.ranker import Ranker
 
 FOLDER = "SHOPLOOP_RANKER"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from shoploop.api.v1alpha1 import AugmentationSpec
 
 if TYPE_CHECKING:
-    from shoploop.augmentation.effort import Effort
+    from shoploop.augmentation.trials.effort import Effort
 
 __all__ = ["augment_samples"]
 
@@ -24,8 +24,8 @@ def augment_samples(
 ) -> dict[str, Any]:
     """See :func:`shoploop.augmentation.step.augment_samples`; torch is loaded only when this is called."""
     from shoploop.augmentation import step
-    from shoploop.augmentation.effort import RUN
-    from shoploop.training.parallel import writing
+    from shoploop.augmentation.trials.effort import RUN
+    from shoploop.compute.parallel import writing
 
     with writing(out) as mine:
         return step.augment_samples(

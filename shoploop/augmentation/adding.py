@@ -12,14 +12,12 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shoploop.augmentation.episodes import Labelled
-from shoploop.augmentation.trials import Trials
-from shoploop.ranking.candidates import CandidateConfig
-from shoploop.sample_files import CANDIDATES, HISTORIES, REQUESTS, SampleWriter
-from shoploop.samples import TRAINING_NEGATIVES
-
-VIRTUAL_USER_CODES = 2**30
-"""Codes of virtual users begin here, far from those of a log."""
+from shoploop.augmentation.trials.episodes import Labelled
+from shoploop.augmentation.trials.splitting import Trials
+from shoploop.candidates.fetching import CandidateConfig
+from shoploop.samples.files import CANDIDATES, HISTORIES, REQUESTS, SampleWriter
+from shoploop.samples.sample_set import VIRTUAL_USER_CODES
+from shoploop.samples.step import TRAINING_NEGATIVES
 
 SPLIT = "train"
 _PIECES = (REQUESTS, CANDIDATES, HISTORIES)

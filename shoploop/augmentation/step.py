@@ -16,21 +16,21 @@ import torch
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import study as studies
 from shoploop.augmentation.adding import add_samples, link, same_samples
-from shoploop.augmentation.contest import Contest
-from shoploop.augmentation.decision import choose
-from shoploop.augmentation.effort import RUN, Effort
-from shoploop.augmentation.episodes import virtual
-from shoploop.augmentation.kept import kept_generator
-from shoploop.augmentation.private import Budget
-from shoploop.augmentation.rows import SYNTHETIC
+from shoploop.augmentation.generator.dp_sgd import Budget
+from shoploop.augmentation.generator.kept import kept_generator
+from shoploop.augmentation.generator.rows import SYNTHETIC
 from shoploop.augmentation.study import Study
-from shoploop.augmentation.trainings import Trainings
-from shoploop.augmentation.trials import Statistics, Trials, prepare_trials
-from shoploop.augmentation.variants import ADDED, GENERATED, UNAUGMENTED, Extra
+from shoploop.augmentation.trials.contest import Contest
+from shoploop.augmentation.trials.decision import choose
+from shoploop.augmentation.trials.effort import RUN, Effort
+from shoploop.augmentation.trials.episodes import virtual
+from shoploop.augmentation.trials.splitting import Statistics, Trials, prepare_trials
+from shoploop.augmentation.trials.trainings import Trainings
+from shoploop.augmentation.trials.variants import ADDED, GENERATED, UNAUGMENTED, Extra
 from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
-from shoploop.sample_files import REQUESTS, read_catalog
+from shoploop.samples.files import REQUESTS, read_catalog
 
 SYNTHETIC_FILE, REPORT_FILE, CHECKPOINT_FILE = "synthetic.parquet", "augmentation.json", "generator.safetensors"
 

@@ -10,15 +10,23 @@ import polars as pl
 import pyarrow as pa
 from torch import Tensor
 
-from shoploop.augmentation import fidelity, privacy, two_sample
-from shoploop.augmentation.adversary import Adversary
-from shoploop.augmentation.behaviour import Behaviour, Ints, Vocabulary, build_vocabulary, read_behaviour, split_users
-from shoploop.augmentation.conditions import fit_conditions
-from shoploop.augmentation.controls import sample_popularity
-from shoploop.augmentation.generator import BehaviourGenerator, fit_generator
-from shoploop.augmentation.private import Budget, Spent, shortened, train_privately
-from shoploop.augmentation.pseudonyms import pseudonym_key, pseudonymise
-from shoploop.augmentation.rows import generator_digest, item_prices, shop_shares, write_rows
+from shoploop.augmentation.generator.adversary import Adversary
+from shoploop.augmentation.generator.conditions import fit_conditions
+from shoploop.augmentation.generator.dp_sgd import Budget, Spent, shortened, train_privately
+from shoploop.augmentation.generator.fitting import BehaviourGenerator, fit_generator
+from shoploop.augmentation.generator.pseudonyms import pseudonym_key, pseudonymise
+from shoploop.augmentation.generator.records import (
+    Behaviour,
+    Ints,
+    Vocabulary,
+    build_vocabulary,
+    read_behaviour,
+    split_users,
+)
+from shoploop.augmentation.generator.rows import generator_digest, item_prices, shop_shares, write_rows
+from shoploop.augmentation.proofs import fidelity, two_sample
+from shoploop.augmentation.proofs import privacy_attacks as privacy
+from shoploop.augmentation.proofs.controls import sample_popularity
 
 MIN_BUYERS = 5
 """k: an item, and a shop, of fewer users is never spoken of."""

@@ -12,10 +12,10 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.augmentation.behaviour import Behaviour
-from shoploop.augmentation.effort import FULL, Effort
-from shoploop.augmentation.private import Budget
+from shoploop.augmentation.generator.dp_sgd import Budget
+from shoploop.augmentation.generator.records import Behaviour
 from shoploop.augmentation.study import Study, learn, profiles, sheet
+from shoploop.augmentation.trials.effort import FULL, Effort
 from shoploop.errors import DataUnreadable, ShoploopError, SpecInvalid
 
 MOST_ROWS = 50_000_000

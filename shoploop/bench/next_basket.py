@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 
 from shoploop.api.v1alpha1 import DataSpec
+from shoploop.candidates.fetching import CandidateConfig
 from shoploop.errors import ShoploopError, TooFewEvents
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog
 from shoploop.features.contract import Contract, resolve
@@ -28,8 +29,7 @@ from shoploop.features.item import ItemStatistics
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
-from shoploop.ranking.candidates import CandidateConfig
-from shoploop.sample_set import Request, SampleSet, Sources, assemble
+from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 
 MIN_DAYS, MIN_PURCHASES, MIN_HISTORY_DAYS = 3, 17, 3
 LABEL_VISITS = range(2, 7)

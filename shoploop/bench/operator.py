@@ -48,7 +48,7 @@ def run(
         ClusterError: there is no cluster, or it refuses.
     """
     from shoploop.controller.cluster import Cluster, login
-    from shoploop.controller.kinds import MODEL_VERSION, RECOMMENDER, Kind
+    from shoploop.controller.decide.kinds import MODEL_VERSION, RECOMMENDER, Kind
 
     login()
     cluster = Cluster()
@@ -116,7 +116,7 @@ def _answers(port: int) -> bool:
 
 def _install_types(cluster: Any) -> None:
     from shoploop.api.crd import definitions
-    from shoploop.controller.kinds import Kind
+    from shoploop.controller.decide.kinds import Kind
 
     kind = Kind(
         group="apiextensions.k8s.io", version="v1", kind="CustomResourceDefinition", plural="customresourcedefinitions"
@@ -137,7 +137,7 @@ def _install_types(cluster: Any) -> None:
 def _pair(number: int) -> tuple[Object, Object]:
     """A Recommender and the version that it serves."""
     from shoploop.api.v1alpha1 import API_VERSION, RecommenderSpec
-    from shoploop.controller.runs import spec_hash
+    from shoploop.controller.decide.manifests import spec_hash
 
     name = f"shop-{number:04}"
     spec: Object = {
@@ -167,7 +167,7 @@ def _pair(number: int) -> tuple[Object, Object]:
 
 
 def _until_ready(cluster: Any, objects: int, began: float, limit_seconds: float, say: Callable[[str], None]) -> float:
-    from shoploop.controller.kinds import RECOMMENDER
+    from shoploop.controller.decide.kinds import RECOMMENDER
 
     told = 0
     while True:
@@ -206,7 +206,7 @@ def _writes(metrics: str) -> dict[str, int]:
 
     Those that the operator has no right to were made by others: a cluster's controllers patch events and leases all the time.
     """
-    from shoploop.controller.kinds import PERMISSIONS
+    from shoploop.controller.decide.kinds import PERMISSIONS
 
     granted = {(verb, resource) for held in PERMISSIONS for verb in held.verbs for resource in held.resources}
     counts: dict[str, int] = {}
@@ -223,7 +223,7 @@ def _writes(metrics: str) -> dict[str, int]:
 
 def _repair_seconds(cluster: Any) -> float:
     """Seconds from the deletion of one child until the operator has put it back."""
-    from shoploop.controller.kinds import RELEASED
+    from shoploop.controller.decide.kinds import RELEASED
 
     service = next(kind for kind in RELEASED if kind.kind == "Service")
     name = "shop-0000-predictor"
@@ -249,7 +249,7 @@ def _peak_rss_bytes(pid: int) -> int:
 def _remove(cluster: Any, namespace: Any) -> None:
     """Takes everything away without waiting for 500 uninstalls."""
     from shoploop.controller.cluster import Stale
-    from shoploop.controller.kinds import RECOMMENDER
+    from shoploop.controller.decide.kinds import RECOMMENDER
 
     for live in cluster.find(RECOMMENDER, NAMESPACE):
         try:

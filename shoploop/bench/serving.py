@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import psutil
 
-from shoploop.ranking.serve import RunningService, free_port, running, serving_version
+from shoploop.packaging.local_service import RunningService, free_port, running, serving_version
 from shoploop.runs import folder_of
 from shoploop.store import Store
 
@@ -131,14 +131,14 @@ def compare_offline(folder: Path, answers: dict[str, dict[str, Any]]) -> dict[st
     Returns:
         ``compared``, ``equal`` (same items in the same places, scores within the tolerance), ``largest_difference``.
     """
-    from shoploop.artifacts import load_version
     from shoploop.evaluation.scoring import model_scores
     from shoploop.features.item import ItemStatistics
     from shoploop.features.shop import ShopStatistics
     from shoploop.features.user import user_rows, user_stats
-    from shoploop.models.trained import TrainedModel
-    from shoploop.sample_set import Request, Sources, assemble
-    from shoploop.samples import read_log
+    from shoploop.samples.sample_set import Request, Sources, assemble
+    from shoploop.samples.step import read_log
+    from shoploop.versions.artifact import load_version
+    from shoploop.versions.trained import TrainedModel
 
     trained = TrainedModel.of_version(load_version(folder / "model"))
     log = read_log(folder / "data", trained.vocabulary)

@@ -21,7 +21,7 @@ def try_recommender(store: Store, name: str, *, user: str | None, k: int) -> Non
     Raises:
         NotFound: no such recommender, nothing is promoted, or it was run on another machine.
     """
-    from shoploop.ranking.serve import free_port, running, serving_version
+    from shoploop.packaging.local_service import free_port, running, serving_version
     from shoploop.runs import folder_of
 
     console = Console(highlight=False)

@@ -37,7 +37,7 @@ def augment_recommender(file: Path, store_override: str | None, out: Path | None
 def _page(run: Any, out: Path | None) -> tuple[dict[str, Any], Path]:
     import polars as pl
 
-    from shoploop.augmentation.side_by_side import compare
+    from shoploop.augmentation.proofs.side_by_side import compare
     from shoploop.augmentation.step import REPORT_FILE, SYNTHETIC_FILE
     from shoploop.features.log import day_of
     from shoploop.report import augmentation_page

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shoploop.cli import errors
+from shoploop import exits as errors
 
 app = typer.Typer(
     name="shoploop",
@@ -69,7 +69,7 @@ def serve(
     store: StoreOption = None,
 ) -> None:
     """Serve the promoted version over HTTP, until Ctrl-C."""
-    from shoploop.ranking.serve import serve as serve_
+    from shoploop.packaging.local_service import serve as serve_
 
     raise typer.Exit(serve_(_store(store), name, port=port, version=version))
 
@@ -165,7 +165,7 @@ def promote(
     store: StoreOption = None,
 ) -> None:
     """Let a version serve, whatever the gate said."""
-    from shoploop import promotions
+    from shoploop.versions import promotions
 
     promotions.promote(_store(store), name, version, reason=reason, by=_person())
     typer.echo(f"{version} serves {name} from now on. Running predictors are restarted by whoever runs them.")
@@ -174,7 +174,7 @@ def promote(
 @app.command(rich_help_panel=VERSIONS)
 def rollback(name: Name, store: StoreOption = None) -> None:
     """Let the version serve that served before."""
-    from shoploop import promotions
+    from shoploop.versions import promotions
 
     entry = promotions.rollback(_store(store), name, by=_person())
     typer.echo(f"{entry.version} serves {name} from now on. Running predictors are restarted by whoever runs them.")
@@ -315,7 +315,7 @@ def bench_augmentation(
     json_: JsonOption = None,
 ) -> None:
     """Is virtual behaviour like the real, does it leak, and does it pay: every bar's number, with controls."""
-    from shoploop.bench import augmentation
+    from shoploop.bench.augmentation import run as augmentation
     from shoploop.cli.bench import measure
 
     measure(lambda progress: augmentation.run(dataset, tuple(range(seeds)), progress, work=work), json_)
@@ -328,7 +328,7 @@ def bench_importance(
     json_: JsonOption = None,
 ) -> None:
     """Sample importance: who finds flipped labels, what removal and weights do to a model, and how long it takes."""
-    from shoploop.bench import importance
+    from shoploop.bench.importance import run as importance
     from shoploop.cli.bench import measure
 
     measure(lambda progress: importance.run(dataset=dataset, seeds=seeds, progress=progress), json_)

@@ -29,7 +29,7 @@ def print_runs(store: Store, name: str) -> None:
 
 
 def print_versions(store: Store, name: str) -> None:
-    from shoploop import promotions
+    from shoploop.versions import promotions
 
     table = Table("version", "serves", "since", "parent", "gate", "metrics", box=None)
     for version in promotions.versions(store, name):

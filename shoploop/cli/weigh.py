@@ -17,8 +17,8 @@ def weigh_samples(
 ) -> None:
     """Carries out the step and what it needs, writes the page, and prints the verdict."""
     from shoploop.cli.run import carry_out, load_with_data
-    from shoploop.importance.artifact import WEIGHTS
     from shoploop.report import importance_page
+    from shoploop.samples.weights import WEIGHTS
 
     console = Console(highlight=False, stderr=json_ == "-")
     recommender = _with_estimator(load_with_data(file), estimator)

@@ -10,11 +10,11 @@ import kopf
 from shoploop.controller.audit import Audit
 from shoploop.controller.cache import Cache
 from shoploop.controller.cluster import Cluster, ClusterError, login
+from shoploop.controller.decide.kinds import MODEL_VERSION, RECOMMENDER
+from shoploop.controller.decide.settings import Settings
 from shoploop.controller.handlers import configured, registry
 from shoploop.controller.health import Pulse, health_answer, metrics_answer, serve
 from shoploop.controller.helm import Helm
-from shoploop.controller.kinds import MODEL_VERSION, RECOMMENDER
-from shoploop.controller.settings import Settings
 from shoploop.controller.worker import Worker
 
 log = logging.getLogger("shoploop.controller")

@@ -15,9 +15,9 @@ from threading import Event, Thread
 from shoploop.controller import metrics
 from shoploop.controller.cache import Cache, Key
 from shoploop.controller.cluster import Cluster, ClusterError
-from shoploop.controller.kinds import WATCHED, Kind, selector
+from shoploop.controller.decide.kinds import WATCHED, Kind, selector
+from shoploop.controller.decide.settings import Settings
 from shoploop.controller.pending import Pending
-from shoploop.controller.settings import Settings
 
 log = logging.getLogger(__name__)
 

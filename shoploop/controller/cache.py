@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
+from shoploop.controller.decide.kinds import MODEL_VERSION, RECOMMENDER, SECRET, Kind
+from shoploop.controller.decide.names import RECOMMENDER_LABEL, Object
+from shoploop.controller.decide.observed import ChildKey, Release
 from shoploop.controller.helm import read_release
-from shoploop.controller.kinds import MODEL_VERSION, RECOMMENDER, SECRET, Kind
-from shoploop.controller.names import RECOMMENDER_LABEL, Object
-from shoploop.controller.observed import ChildKey, Release
 
 Key = tuple[str, str]
 """Namespace and name of a Recommender."""

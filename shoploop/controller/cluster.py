@@ -10,9 +10,9 @@ from typing import Any
 import kubernetes.client
 import kubernetes.config
 
-from shoploop.controller.conditions import Found, say
-from shoploop.controller.kinds import BY_NAME, EVENT, POD, SECRET, Kind
-from shoploop.controller.names import FIELD_MANAGER, FINALIZER, Object
+from shoploop.controller.decide.conditions import Found, say
+from shoploop.controller.decide.kinds import BY_NAME, EVENT, POD, SECRET, Kind
+from shoploop.controller.decide.names import FIELD_MANAGER, FINALIZER, Object
 from shoploop.errors import ShoploopError
 
 TIMEOUT_SECONDS = 30

@@ -12,9 +12,9 @@ import kopf
 
 from shoploop.controller.audit import Audit
 from shoploop.controller.cache import Cache
+from shoploop.controller.decide.kinds import WATCHED, Kind, selector
+from shoploop.controller.decide.settings import Settings
 from shoploop.controller.health import BEAT_SECONDS, Pulse
-from shoploop.controller.kinds import WATCHED, Kind, selector
-from shoploop.controller.settings import Settings
 from shoploop.controller.worker import Worker
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
 
-from shoploop.controller.conditions import Found, say
-from shoploop.controller.names import RECOMMENDER_LABEL, Object
-from shoploop.controller.observed import Install, Release
+from shoploop.controller.decide.conditions import Found, say
+from shoploop.controller.decide.names import RECOMMENDER_LABEL, Object
+from shoploop.controller.decide.observed import Install, Release
 from shoploop.errors import ShoploopError
 
 HISTORY = 5

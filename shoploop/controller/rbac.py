@@ -2,9 +2,9 @@
 
 import yaml
 
-from shoploop.controller.kinds import PERMISSIONS
+from shoploop.controller.decide.kinds import PERMISSIONS
 
-HEADER = "{{/* Generated from shoploop/controller/kinds.py by `make generate`. */}}\n"
+HEADER = "{{/* Generated from shoploop/controller/decide/kinds.py by `make generate`. */}}\n"
 
 
 def rules() -> list[dict[str, list[str]]]:

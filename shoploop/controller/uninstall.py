@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from shoploop.controller.kinds import RECOMMENDER
+from shoploop.controller.decide.kinds import RECOMMENDER
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

@@ -14,17 +14,19 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from shoploop.controller import checks, metrics, outcome, reconcile
+from shoploop.controller import metrics
 from shoploop.controller.cache import Cache, Key
 from shoploop.controller.cluster import Cluster, ClusterError, Stale, kind_of
-from shoploop.controller.conditions import Found, say, timestamp
+from shoploop.controller.decide import data_checks as checks
+from shoploop.controller.decide import outcome, reconcile
+from shoploop.controller.decide.conditions import Found, say, timestamp
+from shoploop.controller.decide.kinds import MODEL_VERSION, OWN, RECOMMENDER, RELEASED, SECRET
+from shoploop.controller.decide.names import FINALIZER, RECOMMENDER_LABEL, Object, is_ours
+from shoploop.controller.decide.observed import Failure, Install, Observed, Plan, Recover, Repair, Uninstall
+from shoploop.controller.decide.reconcile import RELEASE, desired
+from shoploop.controller.decide.settings import Settings, chart_digest
 from shoploop.controller.helm import Helm, HelmFailed, secret_name
-from shoploop.controller.kinds import MODEL_VERSION, OWN, RECOMMENDER, RELEASED, SECRET
-from shoploop.controller.names import FINALIZER, RECOMMENDER_LABEL, Object, is_ours
-from shoploop.controller.observed import Failure, Install, Observed, Plan, Recover, Repair, Uninstall
 from shoploop.controller.pending import Pending
-from shoploop.controller.reconcile import RELEASE, desired
-from shoploop.controller.settings import Settings, chart_digest
 
 log = logging.getLogger(__name__)
 

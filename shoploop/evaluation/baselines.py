@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.features.contract import Contract
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 
 Array = npt.NDArray[np.float64]
 

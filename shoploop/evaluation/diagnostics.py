@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from shoploop.candidates.fetching import SOURCES
 from shoploop.evaluation.intervals import mean
 from shoploop.evaluation.metrics import top
 from shoploop.evaluation.scoring import request_metrics
 from shoploop.features.contract import Contract
 from shoploop.models.fusion import FusedModel
-from shoploop.ranking.candidates import SOURCES
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 
 Array = npt.NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from shoploop.features.history import history_of
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import PurchaseLog
 from shoploop.ranking.reasons import reason
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 
 USERS, RECENT = 6, 8
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from shoploop.artifacts import load_version
 from shoploop.evaluation.scoring import model_scores, request_metrics
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog, Vocabulary
 from shoploop.models.fusion import FusedModel
-from shoploop.models.trained import TrainedModel
-from shoploop.sample_set import Request, SampleSet, Sources, assemble
+from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
+from shoploop.versions.artifact import load_version
+from shoploop.versions.trained import TrainedModel
 
 
 def incumbent_metrics(

@@ -14,7 +14,7 @@ from shoploop.evaluation.intervals import Bootstrap, mean
 from shoploop.evaluation.metrics import NAMES, auc, list_metrics, top
 from shoploop.models.fusion import PARTS, FusedModel
 from shoploop.models.inputs import collate
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 from shoploop.training.loop import model_input
 
 Array = npt.NDArray[np.float64]

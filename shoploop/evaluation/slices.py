@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.candidates.fetching import SOURCES
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.evaluation.metrics import NAMES
 from shoploop.evaluation.scoring import request_metrics, summary
-from shoploop.ranking.candidates import SOURCES
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 
 Array = npt.NDArray[np.float64]
 

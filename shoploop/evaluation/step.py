@@ -14,7 +14,6 @@ import polars as pl
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import GateSpec
-from shoploop.artifacts import load_version
 from shoploop.errors import SchemaMismatch
 from shoploop.evaluation import diagnostics
 from shoploop.evaluation.baselines import Decay, LambdaMart, Personal, Popular
@@ -25,10 +24,11 @@ from shoploop.evaluation.scoring import comparison, model_scores, request_metric
 from shoploop.evaluation.slices import item_slices, user_slices
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
-from shoploop.models.trained import TrainedModel
-from shoploop.sample_files import read_samples
-from shoploop.sample_set import SampleSet
-from shoploop.samples import read_log
+from shoploop.samples.files import read_samples
+from shoploop.samples.sample_set import SampleSet
+from shoploop.samples.step import read_log
+from shoploop.versions.artifact import load_version
+from shoploop.versions.trained import TrainedModel
 
 SIMPLE = ("popular", "personal", "decay")
 """Methods that need no training: the first version must beat the best of them."""

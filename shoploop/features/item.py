@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from shoploop.distinct import distinct
 from shoploop.features.contract import ITEM_STATS
+from shoploop.features.distinct import distinct
 from shoploop.features.history import midnight
 from shoploop.features.log import DayIndex, Float32, Int32, PurchaseLog, Vocabulary
 

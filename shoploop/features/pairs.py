@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.distinct import distinct
 from shoploop.features.catalog import Catalog, elapsed_bucket
 from shoploop.features.contract import PAIR_FEATURES, Contract
+from shoploop.features.distinct import distinct
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32

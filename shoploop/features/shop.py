@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from shoploop.distinct import distinct
 from shoploop.features.contract import SHOP_STATS
+from shoploop.features.distinct import distinct
 from shoploop.features.history import midnight
 from shoploop.features.log import Float32, PurchaseLog
 

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from shoploop.importance.flips import Shop
-from shoploop.importance.gan_attention import GanAttentionParts
-from shoploop.importance.table import Float32, Float64
-from shoploop.importance.trial import history_slices
+from shoploop.importance.checks.flips import Shop
+from shoploop.importance.checks.trial import history_slices
+from shoploop.importance.estimators.gan_attention import GanAttentionParts
+from shoploop.importance.estimators.table import Float32, Float64
+from shoploop.importance.estimators.weights import WeightConfig
 from shoploop.importance.weighing import Weighed
-from shoploop.importance.weights import WeightConfig
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 
 LABELS = {True: "bought", False: "not bought"}
 SHOWN = 8

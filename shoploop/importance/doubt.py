@@ -10,7 +10,7 @@ Legend: R samples.
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.importance.table import Float64
+from shoploop.importance.estimators.table import Float64
 
 CLEAREST = 0.1
 """Share of the samples that count as speaking most clearly against the label."""

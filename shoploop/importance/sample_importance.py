@@ -9,10 +9,10 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from shoploop.importance.interface import make_estimator
+from shoploop.importance.estimators.interface import make_estimator
+from shoploop.importance.estimators.table import Table
+from shoploop.importance.estimators.weights import WeightConfig, to_weights
 from shoploop.importance.quality import describe_quality
-from shoploop.importance.table import Table
-from shoploop.importance.weights import WeightConfig, to_weights
 
 
 class SampleImportance(BaseEstimator):  # type: ignore[misc]

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.features.contract import Contract
+from shoploop.importance.estimators.table import Float32, Table
 from shoploop.importance.shop_proxy import ProxyView
-from shoploop.importance.table import Float32, Table
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 
 Columns = Literal["pairs", "proxy", "hidden"]
 """Pair features; the proxy's logits and log chance within the request; its hidden units."""

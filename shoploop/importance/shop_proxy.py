@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from shoploop.compute.device import training_device
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
-from shoploop.importance.table import Float32
+from shoploop.importance.estimators.table import Float32
 from shoploop.models.fusion import FusedModel
 from shoploop.models.inputs import collate
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 from shoploop.training.building import build_model
-from shoploop.training.device import training_device
 from shoploop.training.loop import TrainConfig, fit, model_input
 
 BATCH_REQUESTS = 64

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from shoploop.features.contract import Contract
 from shoploop.importance.doubt import wrong_share
-from shoploop.importance.interface import make_estimator
+from shoploop.importance.estimators.interface import make_estimator
+from shoploop.importance.estimators.table import Float32, Float64, Table
+from shoploop.importance.estimators.weights import WeightConfig, to_weights
 from shoploop.importance.shop import COLUMNS, Columns, shop_table
 from shoploop.importance.shop_proxy import ProxyView
-from shoploop.importance.table import Float32, Float64, Table
-from shoploop.importance.weights import WeightConfig, to_weights
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 
 METHODS = {
     "GanAttention": "gan_attention",

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from shoploop.features.baskets import BASKETS, BasketSequence
 from shoploop.features.log import Float32, Int32
-from shoploop.models.baskets import BASKETS, BasketSequence
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from shoploop.models.baskets import BASKETS
+from shoploop.features.baskets import BASKETS
 from shoploop.models.inputs import Batch
 
 AGE_EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 18, 21, 25, 29, 36, 43, 57, 71, 91, 121, 181, 271)

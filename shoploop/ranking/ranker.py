@@ -18,20 +18,20 @@ from typing import Any, Literal, cast
 import numpy as np
 import polars as pl
 
-from shoploop.artifacts import check_contract, load_version
+from shoploop.candidates.fetching import fetch_candidates
+from shoploop.features.baskets import BasketSequence
 from shoploop.features.history import History
 from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
 from shoploop.features.pairs import pair_features
-from shoploop.models.baskets import BasketSequence
 from shoploop.models.fusion import Part
 from shoploop.models.inputs import ModelInput
-from shoploop.models.trained import TrainedModel
 from shoploop.ranking.answer import Answer, RankedItem, RankRequest, RecommendRequest
-from shoploop.ranking.candidates import fetch_candidates
 from shoploop.ranking.popularity import EVERYWHERE, Popular, read_popularity
 from shoploop.ranking.reasons import reason
 from shoploop.ranking.settings import RankerSettings
+from shoploop.versions.artifact import check_contract, load_version
+from shoploop.versions.trained import TrainedModel
 
 EPOCH = date(1970, 1, 1)
 Method = Literal["fused", "dnn", "frequency", "popularity"]

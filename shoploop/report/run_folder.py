@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shoploop.artifacts import version_id
 from shoploop.errors import NotFound
+from shoploop.versions.artifact import version_id
 
 Json = dict[str, Any]
 

@@ -16,7 +16,7 @@ KEPT_WORK = 4
 
 def finish(run: Run) -> None:
     """Collects the outputs in the run's folder, publishes the version, promotes it if the gate let it, and reports."""
-    from shoploop import promotions
+    from shoploop.versions import promotions
 
     name = run.recommender.metadata.name
     collect(run)
@@ -44,8 +44,8 @@ def publish(store: Store, name: str, folder: Path) -> dict[str, Any]:
     Returns:
         The gate's verdict with ``version`` and ``bento`` (sha256).
     """
-    from shoploop import promotions
-    from shoploop.ranking.bento import publish_bento
+    from shoploop.packaging.bento import publish_bento
+    from shoploop.versions import promotions
 
     version = promotions.publish_version(store, name, folder / "model")
     digest = publish_bento(store, name, version, folder / "bento")

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import StoreUnavailable
 from shoploop.runs.record import Run, StepRun, home_of
 from shoploop.steps import STEPS, Entry, needed_by, step_keys
 from shoploop.store import Store
-from shoploop.unbuilt import refuse_unbuilt
 
 
 def open_store(recommender: Recommender, override: str | None = None) -> Store:
@@ -60,8 +60,8 @@ def plan(recommender: Recommender, store: Store, *, until: str | None = None) ->
     Raises:
         DataUnreadable, SpecInvalid: the raw tables cannot be found.
     """
-    from shoploop import promotions
     from shoploop.data import source_digest
+    from shoploop.versions import promotions
 
     refuse_unbuilt(recommender.spec)
     name = recommender.metadata.name
@@ -115,6 +115,6 @@ def _manifest(model: Path) -> dict[str, Any]:
 
 
 def _version_of(model: Path) -> str:
-    from shoploop.artifacts import version_id
+    from shoploop.versions.artifact import version_id
 
     return version_id((model / "manifest.json").read_bytes())

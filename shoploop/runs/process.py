@@ -16,11 +16,11 @@ from typing import Any
 import psutil
 
 from shoploop import progress
+from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
+from shoploop.compute.device import asks_for
 from shoploop.runs.record import Run
 from shoploop.shells import shells_folder
 from shoploop.steps import INDEX_VARIABLE, STEPS, Entry, settings_of
-from shoploop.training.device import VARIABLE as DEVICE_VARIABLE
-from shoploop.training.device import asks_for
 
 SAMPLE_SECONDS = 0.2
 

@@ -75,7 +75,7 @@ def _load_data(call: Call) -> dict[str, Any]:
 
 
 def _validate_data(call: Call) -> dict[str, Any]:
-    from shoploop.validation import validate_data
+    from shoploop.validation.step import validate_data
 
     return validate_data(call.inputs["data"], call.section("validation", ValidationSpec), call.out)
 
@@ -92,7 +92,7 @@ def _materialize_features(call: Call) -> dict[str, Any]:
 
 
 def _build_samples(call: Call) -> dict[str, Any]:
-    from shoploop.samples import build_samples
+    from shoploop.samples.step import build_samples
 
     return build_samples(call.inputs["data"], call.inputs["features"], call.out, call.section("training", TrainingSpec))
 
@@ -161,7 +161,7 @@ def _gate(call: Call) -> dict[str, Any]:
 
 
 def _build_bento(call: Call) -> dict[str, Any]:
-    from shoploop.ranking.bento import build_bento
+    from shoploop.packaging.bento import build_bento
 
     return build_bento(
         call.inputs["model"],
@@ -190,7 +190,7 @@ STEPS: dict[str, Step] = {
         Step(
             name="validate_data",
             output="validation",
-            module="shoploop.validation",
+            module="shoploop.validation.step",
             function=_validate_data,
             inputs=("data",),
             settings=("validation",),
@@ -210,7 +210,7 @@ STEPS: dict[str, Step] = {
         Step(
             name="build_samples",
             output="samples",
-            module="shoploop.samples",
+            module="shoploop.samples.step",
             function=_build_samples,
             inputs=("data", "features"),
             settings=_SAMPLING,
@@ -269,7 +269,7 @@ STEPS: dict[str, Step] = {
         Step(
             name="build_bento",
             output="bento",
-            module="shoploop.ranking.bento",
+            module="shoploop.packaging.bento",
             function=_build_bento,
             inputs=("model", "features", "data", "gate"),
             shell="serving",

@@ -42,7 +42,7 @@ def train_fused(
         WeightsForeign: the weights belong to other samples.
         ArtifactForeign, ArtifactCorrupt: they are no weights artifact, or a weight is negative or not finite.
     """
-    from shoploop.training.parallel import writing
+    from shoploop.compute.parallel import writing
     from shoploop.training.step import train
 
     with writing(out) as mine:

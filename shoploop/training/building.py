@@ -8,7 +8,7 @@ from shoploop.features.contract import Contract
 from shoploop.models.behaviour import Behaviour
 from shoploop.models.fusion import FusedModel
 from shoploop.models.sequence import SequenceModel
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 
 
 def build_model(contract: Contract, catalog: Catalog, train: SampleSet, *, seed: int) -> FusedModel:

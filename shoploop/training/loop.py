@@ -1,7 +1,7 @@
 """The training loop: list-wise loss, early stopping, the same bytes under the same seed.
 
 First each module learns alone, so that either can serve alone; then α and both modules learn together. It computes where
-the model lies, and together with the other processes of :func:`shoploop.training.parallel.joined`, if there are any.
+the model lies, and together with the other processes of :func:`shoploop.compute.parallel.joined`, if there are any.
 
 Legend: B requests, N candidates.
 """
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shoploop.compute.parallel import Group, group
 from shoploop.models.fusion import FusedModel, Scores
 from shoploop.models.inputs import Batch, ModelInput, collate
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 from shoploop.training.adversarial import perturbed
-from shoploop.training.parallel import Group, group
 
 Progress = Callable[[float, float, str], None]
 

@@ -9,17 +9,17 @@ from typing import Any
 import shoploop
 from shoploop import progress
 from shoploop.api.v1alpha1 import TrainingSpec
-from shoploop.artifacts import write_version
+from shoploop.candidates.fetching import CandidateConfig
+from shoploop.compute.device import training_device
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
-from shoploop.importance.artifact import WEIGHTS, read_weights
-from shoploop.models.trained import TrainedModel
-from shoploop.ranking.candidates import CandidateConfig
-from shoploop.sample_files import read_catalog, read_samples
+from shoploop.samples.files import read_catalog, read_samples
+from shoploop.samples.weights import WEIGHTS, read_weights
 from shoploop.training.building import build_model
-from shoploop.training.device import training_device
 from shoploop.training.loop import TrainConfig, fit
+from shoploop.versions.artifact import write_version
+from shoploop.versions.trained import TrainedModel
 
 
 def train(

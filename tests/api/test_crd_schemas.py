@@ -2,9 +2,9 @@
 
 import pytest
 
+from hack.generate import files, main
 from shoploop.api import explain
 from shoploop.api.crd import definitions, structural
-from shoploop.api.generate import files, main
 from shoploop.errors import NotFound
 
 

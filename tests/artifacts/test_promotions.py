@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 import torch
 
-from shoploop import promotions
-from shoploop.artifacts import load_version, write_version
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound
 from shoploop.store import Store
+from shoploop.versions import promotions
+from shoploop.versions.artifact import load_version, write_version
 
 
 @pytest.fixture

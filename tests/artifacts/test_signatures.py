@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from shoploop.artifacts import load_version, version_files, write_version
 from shoploop.errors import SignatureInvalid
-from shoploop.signing import SIGNING_KEY, VERIFY_KEY
+from shoploop.versions.artifact import load_version, version_files, write_version
+from shoploop.versions.signing import SIGNING_KEY, VERIFY_KEY
 
 
 def private_pem(key) -> str:

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from shoploop.artifacts import check_contract, load_version, version_files, write_version
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, ContractMismatch
 from shoploop.features.contract import Contract
+from shoploop.versions.artifact import check_contract, load_version, version_files, write_version
 
 CONTRACT = Contract().to_json()
 

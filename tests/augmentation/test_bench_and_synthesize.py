@@ -11,10 +11,10 @@ from two_tastes import TINY, interactions, items
 import shoploop.data
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation import synthesize as synthesis
-from shoploop.augmentation import transfer
-from shoploop.augmentation.decision import choose
-from shoploop.bench import augmentation as bench
-from shoploop.bench import augmentation_shop
+from shoploop.augmentation.trials.decision import choose
+from shoploop.bench.augmentation import run as bench
+from shoploop.bench.augmentation import shop as augmentation_shop
+from shoploop.bench.augmentation import transfer
 from shoploop.bench.pieces import Pieces
 from shoploop.errors import DataUnreadable, NotFound, SpecInvalid, TooFewEvents
 
@@ -121,7 +121,7 @@ def synthesize(out, rows=2000, **settings):
 @pytest.fixture
 def discreet(monkeypatch):
     """A hundred shoppers are too few for an attack's interval to be narrow; what is written is looked at here."""
-    monkeypatch.setattr("shoploop.augmentation.privacy.Privacy.reasons", lambda self, *, k: [])
+    monkeypatch.setattr("shoploop.augmentation.proofs.privacy_attacks.Privacy.reasons", lambda self, *, k: [])
 
 
 def test_a_synthetic_data_set_has_its_rows_its_profiles_and_its_sheet(loaded, discreet, tmp_path):
@@ -145,7 +145,8 @@ def test_the_same_seed_writes_the_same_bytes(loaded, discreet, tmp_path):
 
 def test_what_an_attack_finds_out_is_not_written(loaded, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "shoploop.augmentation.privacy.Privacy.reasons", lambda self, *, k: ["membership can be inferred"]
+        "shoploop.augmentation.proofs.privacy_attacks.Privacy.reasons",
+        lambda self, *, k: ["membership can be inferred"],
     )
     with pytest.raises(synthesis.NotPrivate, match="Nothing was written"):
         synthesize(tmp_path / "events.parquet", rows=500)

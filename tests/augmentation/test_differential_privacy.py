@@ -8,8 +8,8 @@ from two_tastes import TINY, interactions, items, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import augment_samples, study
-from shoploop.augmentation.adversary import Adversary, GeneratorDiverged
-from shoploop.augmentation.private import Budget, _Records, plan, train_privately
+from shoploop.augmentation.generator.adversary import Adversary, GeneratorDiverged
+from shoploop.augmentation.generator.dp_sgd import Budget, _Records, plan, train_privately
 from shoploop.errors import SpecInvalid
 
 CONFIG = Adversary.Config(steps=20, hidden=8, batch=32, discriminator_steps=1)

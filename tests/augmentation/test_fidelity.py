@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from two_tastes import interactions, items
 
-from shoploop.augmentation import fidelity, two_sample
-from shoploop.augmentation.behaviour import build_vocabulary, read_behaviour, split_users
-from shoploop.augmentation.controls import sample_noise, sample_popularity
+from shoploop.augmentation.generator.records import build_vocabulary, read_behaviour, split_users
+from shoploop.augmentation.proofs import fidelity, two_sample
+from shoploop.augmentation.proofs.controls import sample_noise, sample_popularity
 
 USERS = 300
 

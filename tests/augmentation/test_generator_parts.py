@@ -7,15 +7,15 @@ import polars as pl
 import pytest
 from two_tastes import TINY, interactions
 
-from shoploop.augmentation.behaviour import Behaviour, build_vocabulary, concatenate, read_behaviour
-from shoploop.augmentation.calibration import Aim, calibrate
-from shoploop.augmentation.conditions import fit_conditions
-from shoploop.augmentation.decoding import initial_decoder
-from shoploop.augmentation.embeddings import POPULARITY, embed_items
-from shoploop.augmentation.encoding import fit_encoding, focus, weekend
-from shoploop.augmentation.generator import fit_generator
-from shoploop.augmentation.marginals import Marginals
-from shoploop.augmentation.selection import ceiling, fit_selection
+from shoploop.augmentation.generator.calibration import Aim, calibrate
+from shoploop.augmentation.generator.conditions import fit_conditions
+from shoploop.augmentation.generator.decoding import initial_decoder
+from shoploop.augmentation.generator.embeddings import POPULARITY, embed_items
+from shoploop.augmentation.generator.encoding import fit_encoding, focus, weekend
+from shoploop.augmentation.generator.fitting import fit_generator
+from shoploop.augmentation.generator.marginals import Marginals
+from shoploop.augmentation.generator.records import Behaviour, build_vocabulary, concatenate, read_behaviour
+from shoploop.augmentation.generator.selection import ceiling, fit_selection
 
 CATEGORIES = pl.DataFrame(
     {

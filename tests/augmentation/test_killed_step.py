@@ -13,7 +13,7 @@ from two_tastes import TINY, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import augment_samples
-from shoploop.augmentation.adversary import Adversary
+from shoploop.augmentation.generator.adversary import Adversary
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,11 +9,11 @@ import torch
 from pydantic import ValidationError
 
 from shoploop.api.v1alpha1 import AugmentationSpec
-from shoploop.augmentation import privacy
-from shoploop.augmentation.adversary import Adversary, GeneratorDiverged
-from shoploop.augmentation.behaviour import build_vocabulary, read_behaviour, split_users
-from shoploop.augmentation.controls import Memoriser
-from shoploop.augmentation.decision import choose, judge
+from shoploop.augmentation.generator.adversary import Adversary, GeneratorDiverged
+from shoploop.augmentation.generator.records import build_vocabulary, read_behaviour, split_users
+from shoploop.augmentation.proofs import privacy_attacks as privacy
+from shoploop.augmentation.proofs.controls import Memoriser
+from shoploop.augmentation.trials.decision import choose, judge
 from shoploop.errors import ArtifactForeign, TooFewEvents
 
 

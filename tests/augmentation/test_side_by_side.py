@@ -10,7 +10,7 @@ from two_tastes import FIRST, TINY, interactions, items, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import augment_samples
-from shoploop.augmentation.side_by_side import compare
+from shoploop.augmentation.proofs.side_by_side import compare
 from shoploop.report import augmentation_page, drawing
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoploop.augmentation import episodes
-from shoploop.augmentation.episodes import PREFIX, episodes_of
+from shoploop.augmentation.trials import episodes
+from shoploop.augmentation.trials.episodes import PREFIX, episodes_of
 
 COLUMNS = {"user": pl.String, "day": pl.Int32, "item": pl.String}
 

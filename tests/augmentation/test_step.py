@@ -8,9 +8,9 @@ import pytest
 from two_tastes import EVALUATION_FIRST, TINY, TRAINING, days, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
-from shoploop.artifacts import load_version
 from shoploop.augmentation import augment_samples
 from shoploop.training import train_fused
+from shoploop.versions.artifact import load_version
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -130,7 +130,7 @@ def test_a_kept_generator_is_not_learned_again(shop, always, tmp_path, monkeypat
     cache = tmp_path / "cache"
     first = augment(shop, tmp_path / "one", cache=cache)
     monkeypatch.setattr(
-        "shoploop.augmentation.adversary.Adversary._discriminator_step",
+        "shoploop.augmentation.generator.adversary.Adversary._discriminator_step",
         lambda *_: pytest.fail("a generator was trained"),
     )
     again = augment(shop, tmp_path / "two", cache=cache)

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from two_tastes import NAMES, interactions, items
 
-from shoploop.augmentation.episodes import virtual
-from shoploop.augmentation.trainings import TrainingBroke, Trainings
-from shoploop.augmentation.trials import prepare_trials, train_and_judge
-from shoploop.augmentation.variants import Extra
+from shoploop.augmentation.trials.episodes import virtual
+from shoploop.augmentation.trials.splitting import prepare_trials, train_and_judge
+from shoploop.augmentation.trials.trainings import TrainingBroke, Trainings
+from shoploop.augmentation.trials.variants import Extra
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary, purchases
 
@@ -78,7 +78,7 @@ def test_a_training_ends_when_the_process_that_asked_for_it_is_killed(trials, tm
     with Trainings(trials, tmp_path / "trainings", processes=1) as trainings:
         trainings._carry_out = lambda name: {}
         trainings.start("long", trials.train, epochs=10_000).result()
-        command = [sys.executable, "-m", "shoploop.augmentation.trainings", str(tmp_path / "trainings")]
+        command = [sys.executable, "-m", "shoploop.augmentation.trials.trainings", str(tmp_path / "trainings")]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
             process.stdin.write(b"long\n")
             process.stdin.close()  # as the end of its parent would

@@ -8,9 +8,9 @@ import pytest
 import torch
 from two_tastes import ITEMS, NAMES, interactions, items
 
-from shoploop.augmentation import transfer
-from shoploop.augmentation.transfer import category_domains, gain_of, restrict, shop_domains, transferred
-from shoploop.augmentation.trials import prepare_trials
+from shoploop.augmentation.trials.splitting import prepare_trials
+from shoploop.bench.augmentation import transfer
+from shoploop.bench.augmentation.transfer import category_domains, gain_of, restrict, shop_domains, transferred
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary, purchases

@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 
 from shoploop.api.v1alpha1 import TrainingSpec
-from shoploop.augmentation.adversary import Adversary
-from shoploop.augmentation.behaviour import RECORD_BASKETS
-from shoploop.augmentation.effort import Effort
-from shoploop.augmentation.generator import BehaviourGenerator
+from shoploop.augmentation.generator.adversary import Adversary
+from shoploop.augmentation.generator.fitting import BehaviourGenerator
+from shoploop.augmentation.generator.records import RECORD_BASKETS
+from shoploop.augmentation.trials.effort import Effort
+from shoploop.candidates.fetching import CandidateConfig
 from shoploop.data.splits import TimeSplit
 from shoploop.features.catalog import CatalogConfig, fit_catalog
 from shoploop.features.contract import Contract
@@ -18,10 +19,9 @@ from shoploop.features.item import ItemStatistics
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
-from shoploop.ranking.candidates import CandidateConfig
-from shoploop.sample_files import SampleWriter, write_catalog
-from shoploop.sample_set import SampleSet, Sources, assemble
-from shoploop.samples import choose_requests
+from shoploop.samples.files import SampleWriter, write_catalog
+from shoploop.samples.sample_set import SampleSet, Sources, assemble
+from shoploop.samples.step import choose_requests
 
 FIRST, DAYS, ITEMS = 20_000, 48, 40
 EVALUATION_FIRST = FIRST + DAYS - 7

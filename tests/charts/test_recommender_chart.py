@@ -3,7 +3,7 @@
 import pytest
 from test_helm_charts import named
 
-from shoploop.ranking import load
+from shoploop.predictor import load
 
 DEPLOYMENT = "predictor"
 
@@ -20,7 +20,7 @@ def test_the_server_runs_only_what_the_init_container_verified(render):
     (fetch,), (server,) = (
         pod(render("recommender", scenario="own-store"))[k] for k in ("initContainers", "containers")
     )
-    assert fetch["args"][:3] == ["python", "-m", "shoploop.ranking.fetch"]
+    assert fetch["args"][:3] == ["python", "-m", "shoploop.packaging.fetch"]
     assert "--digest=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" in fetch["args"]
     assert server["args"][:3] == ["bentoml", "serve", "/bento/content"]
     mounts = {m["mountPath"]: m.get("readOnly", False) for m in server["volumeMounts"]}

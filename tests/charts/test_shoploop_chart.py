@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from test_helm_charts import named
 
 from shoploop.controller import metrics
-from shoploop.controller.settings import Settings
+from shoploop.controller.decide.settings import Settings
 
 METRIC = re.compile(r"shoploop_operator_\w+")
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}

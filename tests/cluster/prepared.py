@@ -11,7 +11,7 @@ from typing import Any
 from conftest import Cluster, Object, condition
 
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller.runs import spec_hash
+from shoploop.controller.decide.manifests import spec_hash
 
 RELEASED = ("deployment", "service", "serviceaccount", "poddisruptionbudget", "networkpolicy")
 

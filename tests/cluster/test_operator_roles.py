@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import PLATFORM, Cluster
 
-from shoploop.controller.kinds import PERMISSIONS
+from shoploop.controller.decide.kinds import PERMISSIONS
 
 pytestmark = pytest.mark.cluster
 

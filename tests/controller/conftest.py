@@ -8,11 +8,12 @@ import pytest
 from worlds import CHART_DIGEST, NOW, UID
 
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller import releases, runs
-from shoploop.controller.names import FINALIZER, Object
-from shoploop.controller.observed import Observed, Release
-from shoploop.controller.reconcile import desired
-from shoploop.controller.settings import Settings
+from shoploop.controller.decide import manifests as runs
+from shoploop.controller.decide import releases
+from shoploop.controller.decide.names import FINALIZER, Object
+from shoploop.controller.decide.observed import Observed, Release
+from shoploop.controller.decide.reconcile import desired
+from shoploop.controller.decide.settings import Settings
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from shoploop.controller.audit import Audit
 from shoploop.controller.cache import Cache
 from shoploop.controller.cluster import ClusterError
-from shoploop.controller.kinds import BY_NAME, DEPLOYMENT, RECOMMENDER
+from shoploop.controller.decide.kinds import BY_NAME, DEPLOYMENT, RECOMMENDER
+from shoploop.controller.decide.settings import Settings
 from shoploop.controller.pending import Pending
-from shoploop.controller.settings import Settings
 
 SCALED = BY_NAME["keda.sh/v1alpha1", "ScaledObject"]
 WHERE = ("shop", "grocery")

@@ -7,7 +7,7 @@ import pytest
 from worlds import NOW, condition, message
 
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller import runs
+from shoploop.controller.decide import manifests as runs
 
 OLD, NEW = "a" * 64, "b" * 64
 HOURLY = {"dataCheck": {"everyMinutes": 60}}

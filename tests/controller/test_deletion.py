@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from worlds import NOW, condition, message
 
-from shoploop.controller.observed import Uninstall
+from shoploop.controller.decide.observed import Uninstall
 
 DELETED = {"deletionTimestamp": "2026-03-02T11:59:50Z", "deletionGracePeriodSeconds": 0}
 

@@ -7,7 +7,7 @@ import pytest
 from worlds import condition
 
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller import runs
+from shoploop.controller.decide import manifests as runs
 
 RUN = "20260302-115000-abcdef"
 SAID = json.dumps({"version": "v00000000000a", "passed": True, "digest": "b" * 64})

@@ -8,10 +8,10 @@ from worlds import helm_secret
 from shoploop.controller import metrics, rbac
 from shoploop.controller.cache import Cache
 from shoploop.controller.cleanup import main as clean
+from shoploop.controller.decide.kinds import BY_NAME, DEPLOYMENT, MODEL_VERSION, RECOMMENDER, SECRET, WATCHED
+from shoploop.controller.decide.settings import Settings, chart_digest
 from shoploop.controller.health import STUCK_SECONDS, Pulse, health_answer, metrics_answer
-from shoploop.controller.kinds import BY_NAME, DEPLOYMENT, MODEL_VERSION, RECOMMENDER, SECRET, WATCHED
 from shoploop.controller.pending import Pending
-from shoploop.controller.settings import Settings, chart_digest
 from shoploop.store import Store
 
 KEY = ("shop", "grocery")

@@ -7,11 +7,11 @@ import yaml
 from worlds import NOW, condition, helm_secret, message
 
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller import releases
-from shoploop.controller.conditions import say
-from shoploop.controller.drift import holds
+from shoploop.controller.decide import releases
+from shoploop.controller.decide.conditions import say
+from shoploop.controller.decide.drift import holds
+from shoploop.controller.decide.observed import Failure, Install, Recover, Repair
 from shoploop.controller.helm import read_release, why
-from shoploop.controller.observed import Failure, Install, Recover, Repair
 
 SERVICE = {
     "apiVersion": "v1",

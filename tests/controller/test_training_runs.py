@@ -8,7 +8,7 @@ from worlds import NOW, condition, message
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.cli.cluster import PARTS
-from shoploop.controller import runs
+from shoploop.controller.decide import manifests as runs
 
 RUN = "20260302-115000-abcdef"
 SAID = json.dumps({"version": "v00000000000a", "passed": True, "digest": "b" * 64, "metrics": {"ndcg@10": 0.25}})

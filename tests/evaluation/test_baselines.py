@@ -3,9 +3,9 @@ import numpy as np
 from shoploop.evaluation.baselines import Decay, Personal, Popular
 from shoploop.evaluation.diagnostics import calibration, candidate_recall, coverage
 from shoploop.evaluation.metrics import top
+from shoploop.features.baskets import BASKETS
 from shoploop.features.contract import Contract
-from shoploop.models.baskets import BASKETS
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 
 CONTRACT = Contract(pair_features=("own_days", "own_decay_days_90", "item_rate_28"))
 

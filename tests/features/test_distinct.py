@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shoploop.distinct import distinct, is_among
+from shoploop.features.distinct import distinct, is_among
 
 
 @pytest.mark.parametrize("values", [[], [3], [5, 3, 5, 5, -1, 3], list(range(9, -1, -1))])

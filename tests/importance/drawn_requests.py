@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from shoploop.features.baskets import BASKETS
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
-from shoploop.models.baskets import BASKETS
-from shoploop.sample_files import SampleWriter, write_catalog
-from shoploop.sample_set import SampleSet
+from shoploop.samples.files import SampleWriter, write_catalog
+from shoploop.samples.sample_set import SampleSet
 
 ITEMS, FACTORS, CANDIDATES = 12, 4, 6
 CONTRACT = Contract(pair_features=("own_days", "item_rate_28"))

@@ -7,13 +7,16 @@ import polars as pl
 import pytest
 from drawn_requests import CONTRACT, catalog, draw
 
-from shoploop.bench import importance, importance_shop, importance_speed, importance_table
-from shoploop.bench.importance_flips import Flipped, Found, Labelled, detect, look_inside
-from shoploop.bench.importance_removal import curves, remove
+from shoploop.bench.importance import run as importance
+from shoploop.bench.importance import shop as importance_shop
+from shoploop.bench.importance import speed as importance_speed
+from shoploop.bench.importance import table as importance_table
+from shoploop.bench.importance.flips import Flipped, Found, Labelled, detect, look_inside
+from shoploop.bench.importance.removal import curves, remove
 from shoploop.errors import NotFound
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
-from shoploop.importance.flips import Shop
-from shoploop.importance.interface import ESTIMATORS
+from shoploop.importance.checks.flips import Shop
+from shoploop.importance.estimators.interface import ESTIMATORS
 
 SHOP = Shop(catalog=catalog(), contract=CONTRACT, columns=("pairs", "proxy"))
 TINY = importance_shop.Effort(

@@ -5,12 +5,12 @@ import pytest
 import torch
 from drawn_requests import CANDIDATES, CONTRACT, catalog, draw
 
-from shoploop.importance.flips import Shop, removal
-from shoploop.importance.interface import ESTIMATORS, make_estimator
-from shoploop.importance.stages import Stages
-from shoploop.importance.table import Table
-from shoploop.importance.trial import TrialConfig, history_slices, judge, try_weights
+from shoploop.importance.checks.flips import Shop, removal
+from shoploop.importance.checks.trial import TrialConfig, history_slices, judge, try_weights
+from shoploop.importance.estimators.interface import ESTIMATORS, make_estimator
+from shoploop.importance.estimators.table import Table
 from shoploop.importance.weighing import METHODS, WeighingConfig
+from shoploop.resuming.stages import Stages
 from shoploop.training.loop import listwise_loss
 
 SHOP = Shop(catalog=catalog(), contract=CONTRACT, columns=("pairs", "proxy"))

@@ -6,11 +6,11 @@ On ``meta``, torch's device of shapes alone, most operations refuse tensors of t
 import numpy as np
 import torch
 
-from shoploop.importance import gan
-from shoploop.importance.attention import PrototypeAttention, View
-from shoploop.importance.gan import Discriminator, GanConfig, Generator, train_gan
-from shoploop.importance.gan_attention import make_prototypes
-from shoploop.importance.table import Table
+from shoploop.importance.estimators import gan
+from shoploop.importance.estimators.attention import PrototypeAttention, View
+from shoploop.importance.estimators.gan import Discriminator, GanConfig, Generator, train_gan
+from shoploop.importance.estimators.gan_attention import make_prototypes
+from shoploop.importance.estimators.table import Table
 
 NETS, ROWS, FEATURES, CLASSES = 2, 6, 3, 2
 

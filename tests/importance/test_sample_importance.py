@@ -8,19 +8,19 @@ import pytest
 
 from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.importance import SampleImportance
-from shoploop.importance.detection import flip_labels, within_label_auc
-from shoploop.importance.errors import (
+from shoploop.importance.checks.detection import flip_labels, within_label_auc
+from shoploop.importance.estimators.errors import (
     FeaturesNotFinite,
     OneClassOnly,
     SamplesEqual,
     TooManyPrototypes,
     WeightsAllZero,
 )
-from shoploop.importance.gan_attention import GanAttention, GanAttentionConfig
-from shoploop.importance.interface import ESTIMATORS, make_estimator
-from shoploop.importance.knn_shapley import shapley_values
-from shoploop.importance.table import Table
-from shoploop.importance.weights import WeightConfig, to_weights
+from shoploop.importance.estimators.gan_attention import GanAttention, GanAttentionConfig
+from shoploop.importance.estimators.interface import ESTIMATORS, make_estimator
+from shoploop.importance.estimators.knn_shapley import shapley_values
+from shoploop.importance.estimators.table import Table
+from shoploop.importance.estimators.weights import WeightConfig, to_weights
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "importance"
 

@@ -6,7 +6,7 @@ import torch
 from drawn_requests import CANDIDATES, CONTRACT, catalog, draw
 
 from shoploop.evaluation.scoring import model_scores
-from shoploop.importance.errors import FeaturesNotFinite, OneClassOnly, SamplesEqual
+from shoploop.importance.estimators.errors import FeaturesNotFinite, OneClassOnly, SamplesEqual
 from shoploop.importance.shop import shop_columns, shop_table
 from shoploop.importance.shop_proxy import look, train_shop_proxy
 

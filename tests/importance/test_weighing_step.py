@@ -13,13 +13,15 @@ from drawn_requests import draw, write_folders
 from markupsafe import Markup
 
 from shoploop.api.v1alpha1 import ImportanceSpec, TrainingSpec
-from shoploop.artifacts import load_version
-from shoploop.bench.importance_shop import with_noise
+from shoploop.bench.importance.shop import with_noise
 from shoploop.importance import step as steps
-from shoploop.importance.artifact import WEIGHTS, event_weights
-from shoploop.importance.step import CheckConfig, estimate_importance
+from shoploop.importance.checks import check as checks
+from shoploop.importance.checks.check import CheckConfig
+from shoploop.importance.step import estimate_importance
 from shoploop.report import drawing, importance_page
+from shoploop.samples.weights import WEIGHTS, event_weights
 from shoploop.training import train_fused
+from shoploop.versions.artifact import load_version
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -53,10 +55,11 @@ from pathlib import Path
 import torch
 from shoploop.api.v1alpha1 import ImportanceSpec
 from shoploop.importance import step
+from shoploop.importance.checks import check as check_module
 torch.set_num_threads(1)
 shop, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
 out, cache = Path(settings.pop("out")), Path(settings.pop("cache"))
-step.try_weights = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+check_module.try_weights = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 folders = (shop / name for name in ("data", "features", "samples"))
 check = step.CheckConfig(**settings)
 step.estimate_importance(*folders, out, ImportanceSpec(), seed=0, cache=cache, check=check)
@@ -72,7 +75,7 @@ TIMES = ("seconds", "stage_seconds", "samples_per_second", "peak_rss_bytes", "re
 
 def test_a_check_beside_the_weighing_finds_what_one_after_it_finds(shop, weighed, tmp_path, monkeypatch):
     monkeypatch.setattr(steps, "cores", lambda: 2)
-    monkeypatch.setattr(steps, "check_flips", lambda *_, **__: pytest.fail("the other process has done this"))
+    monkeypatch.setattr(checks, "check_flips", lambda *_, **__: pytest.fail("the other process has done this"))
     report = weigh(shop, tmp_path / "out", check=replace(CHECK, beside=0))
     assert timeless(report) == timeless(weighed[1])
     assert report["reused"] == []
@@ -158,8 +161,8 @@ def test_a_killed_step_goes_on_where_it_was_to_the_same_bytes(shop, weighed, tmp
     settings = {"out": tmp_path / "killed", "cache": tmp_path / "cache"} | vars(CHECK)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(shop), json.dumps(settings, default=str)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    for stage in ("train_shop_proxy", "weigh", "check_flips"):
-        monkeypatch.setattr(steps, stage, lambda *_, **__: pytest.fail("done already"))
+    for module, stage in ((steps, "train_shop_proxy"), (steps, "weigh"), (checks, "check_flips")):
+        monkeypatch.setattr(module, stage, lambda *_, **__: pytest.fail("done already"))
     again = weigh(shop, tmp_path / "out", cache=tmp_path / "cache")
     assert again["reused"] == ["proxy", "estimator", "flips"]
     assert timeless(again) == timeless(report)

@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from shoploop.features.baskets import BASKETS
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
-from shoploop.models.baskets import BASKETS
 from shoploop.models.behaviour import Behaviour
 from shoploop.models.fusion import FusedModel
 from shoploop.models.sequence import SequenceModel
-from shoploop.sample_set import SampleSet
+from shoploop.samples.sample_set import SampleSet
 
 ITEMS, FACTORS = 12, 4
 CONTRACT = Contract(pair_features=("own_days", "item_rate_28"))

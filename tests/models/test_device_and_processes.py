@@ -11,12 +11,12 @@ import torch
 from drawn_samples import CONTRACT, catalog, draw
 from two_processes import learn
 
-from shoploop.augmentation.adversary import Adversary
+from shoploop.augmentation.generator.adversary import Adversary
+from shoploop.compute.device import VARIABLE, asks_for, training_device
+from shoploop.compute.parallel import Group
 from shoploop.errors import ArtifactForeign, SpecInvalid
 from shoploop.training.building import build_model
-from shoploop.training.device import VARIABLE, asks_for, training_device
 from shoploop.training.loop import batches
-from shoploop.training.parallel import Group
 
 HERE = Path(__file__).parent
 
@@ -75,7 +75,7 @@ def test_a_process_without_a_share_of_the_last_batch_takes_part_with_nothing():
 
 
 def test_batches_that_cannot_be_shared_evenly_are_refused(monkeypatch):
-    monkeypatch.setattr("shoploop.augmentation.adversary.group", lambda: Group(rank=0, size=3))
+    monkeypatch.setattr("shoploop.augmentation.generator.adversary.group", lambda: Group(rank=0, size=3))
     with pytest.raises(SpecInvalid, match="3 processes cannot share"):
         Adversary(4, 1, Adversary.Config(batch=8), seed=0)
 

@@ -3,15 +3,15 @@ import pytest
 import torch
 from drawn_samples import CONTRACT, ITEMS, catalog, draw, small_config
 
+from shoploop.candidates.fetching import CandidateConfig
+from shoploop.features.baskets import BASKETS, BasketSequence
 from shoploop.features.history import History
 from shoploop.features.log import Vocabulary
-from shoploop.models.baskets import BASKETS, BasketSequence
 from shoploop.models.fusion import PARTS, FusedModel
 from shoploop.models.inputs import collate
 from shoploop.models.sequence import SequenceModel
-from shoploop.models.trained import TrainedModel
-from shoploop.ranking.candidates import CandidateConfig
 from shoploop.training.loop import listwise_loss, model_input
+from shoploop.versions.trained import TrainedModel
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import torch
 from drawn_samples import CONTRACT, catalog, draw
 from torch import nn
 
-from shoploop.augmentation.adversary import Adversary
-from shoploop.sample_set import SampleSet
+from shoploop.augmentation.generator.adversary import Adversary
+from shoploop.compute.parallel import group, writing
+from shoploop.samples.sample_set import SampleSet
 from shoploop.training.building import build_model
 from shoploop.training.loop import TrainConfig, fit
-from shoploop.training.parallel import group, writing
 
 REQUESTS = 33  # of batches of eight the last has one request, and one of two processes none
 

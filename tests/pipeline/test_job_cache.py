@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shoploop.api.v1alpha1 import Recommender
-from shoploop.job import Job, main
+from shoploop.runs.pod import Job, main
 from shoploop.steps import STEPS
 from shoploop.store import Store
 
@@ -51,7 +51,7 @@ def test_a_step_that_keeps_nothing_gets_no_cache(job_in, tmp_path):
 
 def test_what_a_look_at_the_data_tells_is_what_a_run_of_the_same_data_notes(job_in, tmp_path, monkeypatch):
     told = tmp_path / "termination-log"
-    monkeypatch.setattr("shoploop.job.TERMINATION_LOG", told)
+    monkeypatch.setattr("shoploop.runs.pod.TERMINATION_LOG", told)
     job = job_in(Store("memory:///"), "pod")
     data = job.recommender.spec.data.model_dump_json(by_alias=True, exclude_none=True)
 

@@ -8,8 +8,8 @@ import pytest
 from pyarrow import parquet
 
 from shoploop.errors import ArtifactCorrupt
-from shoploop.ranking.archive import pack, sha256_of
-from shoploop.ranking.fetch import RANKER, fetch, main
+from shoploop.packaging.archive import pack, sha256_of
+from shoploop.packaging.fetch import RANKER, fetch, main
 from shoploop.ranking.settings import RankerSettings
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from shoploop.api.v1alpha1 import TrainingSpec
+from shoploop.candidates.fetching import CandidateConfig
 from shoploop.data.splits import TimeSplit
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog
 from shoploop.features.contract import Contract
@@ -14,10 +15,9 @@ from shoploop.features.item import ItemStatistics
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
-from shoploop.ranking.candidates import CandidateConfig
-from shoploop.sample_files import SampleWriter, write_catalog
-from shoploop.sample_set import Request, SampleSet, Sources, assemble
-from shoploop.samples import choose_requests
+from shoploop.samples.files import SampleWriter, write_catalog
+from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
+from shoploop.samples.step import choose_requests
 
 FIRST, DAYS, USERS, ITEMS = 20_000, 60, 16, 10
 TRAINING = TrainingSpec(evaluation_days=7, training_days=21, epochs=1)

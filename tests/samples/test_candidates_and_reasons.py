@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from drawn_shop import FIRST, ITEMS, shop
 
+from shoploop.candidates.fetching import CandidateConfig, fetch_candidates
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix, ItemStatistics
-from shoploop.ranking.candidates import CandidateConfig, fetch_candidates
 from shoploop.ranking.reasons import reason
 
 DAY = FIRST + 50

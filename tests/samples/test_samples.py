@@ -6,20 +6,19 @@ import polars as pl
 import pytest
 from drawn_shop import FIRST, NAMES, TRAINING, arrays, interactions, samples_of, shop, write_folders
 
-from shoploop.artifacts import load_version
 from shoploop.data.splits import TimeSplit
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, TooFewEvents
 from shoploop.evaluation.incumbent import on_vocabulary
 from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
-from shoploop.importance.artifact import read_weights, samples_digest, write_weights
-from shoploop.importance.errors import WeightsForeign
-from shoploop.models.trained import TrainedModel
-from shoploop.sample_files import read_catalog, read_samples
-from shoploop.sample_set import Request
-from shoploop.samples import choose_requests
+from shoploop.samples.files import read_catalog, read_samples
+from shoploop.samples.sample_set import Request
+from shoploop.samples.step import choose_requests
+from shoploop.samples.weights import WeightsForeign, read_weights, samples_digest, write_weights
 from shoploop.training import train_fused
 from shoploop.training.loop import model_input
+from shoploop.versions.artifact import load_version
+from shoploop.versions.trained import TrainedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import torch
 
-from shoploop.artifacts import Version, write_version
+from shoploop.candidates.fetching import CandidateConfig
 from shoploop.features.catalog import CatalogConfig, fit_catalog
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.history import History, history_of
@@ -23,12 +23,12 @@ from shoploop.features.user import user_rows, user_stats
 from shoploop.models.behaviour import Behaviour
 from shoploop.models.fusion import FusedModel
 from shoploop.models.sequence import SequenceModel
-from shoploop.models.trained import TrainedModel
-from shoploop.ranking.candidates import CandidateConfig
 from shoploop.ranking.popularity import read_popularity, write_popularity
 from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
 from shoploop.schemas import INTERACTIONS, ITEMS, SHOPS, USERS
+from shoploop.versions.artifact import Version, write_version
+from shoploop.versions.trained import TrainedModel
 
 TITLES = {
     "milk": "Milk", "bread": "Bread", "tea": "Tea", "apples": "Apples", "soap": "Soap", "rice": "Rice", "salt": None,

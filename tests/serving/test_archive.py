@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from shoploop.errors import ArtifactCorrupt
-from shoploop.ranking.archive import pack, sha256_of, unpack
+from shoploop.packaging.archive import pack, sha256_of, unpack
 
 
 @pytest.fixture

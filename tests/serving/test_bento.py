@@ -9,13 +9,14 @@ import httpx
 import pytest
 from serving_shop import MemoryFeatures, trained_model, write_data, write_gate, write_model
 
-from shoploop import promotions
 from shoploop.api.v1alpha1 import ServingSpec, TrainingSpec
 from shoploop.bench.serving import compare_offline
 from shoploop.errors import ArtifactCorrupt, NotFound, PortInUse, SpecInvalid
 from shoploop.features.materialize import materialize_features
-from shoploop.ranking import bento, serve
+from shoploop.packaging import bento
+from shoploop.packaging import local_service as serve
 from shoploop.store import Store
+from shoploop.versions import promotions
 
 
 @pytest.fixture(scope="module")

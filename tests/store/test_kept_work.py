@@ -10,14 +10,14 @@ import time
 import pytest
 
 from shoploop.errors import StoreUnavailable
-from shoploop.kept_work import KeptWork
+from shoploop.resuming.kept_work import KeptWork
 from shoploop.store import Store
 
 TRAINS = """
 import json, sys, torch
 from pathlib import Path
-from shoploop.augmentation.adversary import Adversary
-from shoploop.kept_work import KeptWork
+from shoploop.augmentation.generator.adversary import Adversary
+from shoploop.resuming.kept_work import KeptWork
 from shoploop.store import Store
 torch.set_num_threads(1)
 work = KeptWork(Store(sys.argv[1], options=json.loads(sys.argv[2])), "work", Path(sys.argv[3]))
@@ -121,7 +121,7 @@ def test_a_store_that_does_not_answer_for_once_stops_no_step(work_in, store, mon
 def test_a_generator_whose_pod_is_killed_goes_on_in_the_next_one(s3_options, tmp_path):
     import torch
 
-    from shoploop.augmentation.adversary import Adversary
+    from shoploop.augmentation.generator.adversary import Adversary
 
     uri = f"s3://shop/{tmp_path.name}"
     command = [sys.executable, "-W", "ignore", "-c", TRAINS, uri, json.dumps(s3_options), str(tmp_path / "first")]

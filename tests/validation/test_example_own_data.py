@@ -6,7 +6,7 @@ import pytest
 from shoploop.api.loading import load
 from shoploop.api.v1alpha1 import ValidationSpec
 from shoploop.data import load_data, resolve_uris
-from shoploop.validation import validate_data
+from shoploop.validation.step import validate_data
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "own-data" / "recommender.yaml"
 

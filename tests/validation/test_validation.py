@@ -8,8 +8,8 @@ import pytest
 from shoploop.api.v1alpha1 import DataSpec, ValidationSpec
 from shoploop.data import load_data
 from shoploop.errors import DataUnreadable, SpecInvalid, ValidationFailed
-from shoploop.expectations import EXPECTATIONS, weeks
-from shoploop.validation import expectation_names, validate_data
+from shoploop.validation.expectations import EXPECTATIONS, weeks
+from shoploop.validation.step import expectation_names, validate_data
 
 START = datetime(2024, 1, 1, 12, tzinfo=UTC)
 

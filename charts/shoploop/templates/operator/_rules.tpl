@@ -1,4 +1,4 @@
-{{/* Generated from shoploop/controller/kinds.py by `make generate`. */}}
+{{/* Generated from shoploop/controller/decide/kinds.py by `make generate`. */}}
 {{- define "shoploop.operator.rules" -}}
 - apiGroups: [shoploop.io]
   resources: [recommenders]

@@ -1,0 +1,268 @@
+"""From vectors to items: herding with a softmax, the sampled form of nearest-item decoding.
+
+A vector asks for a basket's size, how much of it is bought again, how much is of one category, and the mean of its items'
+embeddings. Items are drawn one after the other, each near to what is still missing from that mean (Welling 2009,
+Herding), so that a basket of ten items is ten different items and not ten times the nearest. A draw takes two looks: at
+groups of alike items of one category, then at the items of the group.
+
+Shapes: N records, T baskets, V items, G groups, S most items of a group, D embedding.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.augmentation.generator.encoding import SIZE_CLASSES, Encoding, size_class, weekend
+from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
+from shoploop.features.distinct import distinct
+
+_CHUNK = 256  # records at a time
+_THREADS = 2
+_GROUP = 64  # most items of a group
+_FOCUS = np.array([0.02, 0.07, 0.15, 0.3, 0.6])
+"""Least focus of each further class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoder:
+    """How items are chosen for a basket; the numbers are aggregates over all shoppers."""
+
+    groups: Ints
+    """(G, S) items of each group, -1 where it has fewer."""
+
+    group_category: Ints
+    """(G,) the one category of the group's items."""
+
+    log_popularity: Floats
+    """(V,) log share of rows, corrected by :func:`~shoploop.augmentation.generator.calibration.calibrate`."""
+
+    clump: Floats
+    """(categories,) pull of a category's items already in the basket: yogurts come in sixes. Corrected likewise."""
+
+    cling: Floats
+    """(categories,) pull of a category's items in the record's earlier baskets: nappies come every week."""
+
+    pull: Floats
+    """(classes of size, classes of focus) of the items of any category already in the basket, by the focus that is asked
+    for: one basket is of a dozen categories, the next of cat food. Corrected likewise."""
+
+    tilt: Floats
+    """(classes of size,) further pull to popular items: what is fetched alone is rarer than what fills a trolley, and the
+    mean of few embeddings is too vague to say so. Corrected likewise."""
+
+    sharpness: float = 24.0
+    """Inverse temperature of the choice; infinity is the nearest item, 0 is popularity."""
+
+    looks: int = 8
+    """Most looks at what is missing from a basket: in a larger one several items are drawn at a look."""
+
+    loyalty: float = 1.0
+    """Exponent of how often a shopper bought an item before, when one is bought again."""
+
+    def decode(
+        self, encoding: Encoding, vectors: Floats, mask: Floats, condition: Ints, first_day: Ints, seed: int
+    ) -> tuple[Behaviour, Floats]:
+        """Draws the rows that the vectors ask for; a basket without any is left out.
+
+        Args:
+            vectors: (N, T, F).
+            mask: (N, T); 1 where the record has a basket.
+            first_day: (N,) day of each record's first basket; moved by up to six days to the weekday that suits it.
+
+        Returns:
+            The records, and (B,) the focus that was asked of each basket.
+        """
+
+        def chunk(at: int) -> Ints:
+            part = slice(at, at + _CHUNK)
+            random = np.random.default_rng((seed, at))
+            filled = _Basketeer(self, encoding, vectors[part], mask[part] > 0, random).fill()
+            return np.asarray(filled + np.array([at, 0, 0, 0]), np.int64)
+
+        # numpy lets go of the interpreter's lock in what takes the time here; each chunk has its own random numbers.
+        with ThreadPoolExecutor(_THREADS) as pool:
+            rows = np.concatenate(list(pool.map(chunk, range(0, len(vectors), _CHUNK))))
+        flat = rows[:, 0] * mask.shape[1] + rows[:, 1]
+        baskets = distinct(flat)
+        record, position = np.divmod(baskets, mask.shape[1])
+        gaps = np.maximum(encoding.number(vectors, "gap"), 1).astype(np.int64)
+        gaps[:, 0] = 0
+        day = _on_weekdays(first_day[:, None] + np.cumsum(gaps, 1), encoding.number(vectors, "weekend") > 0.5, mask)
+        order = np.lexsort((rows[:, 2], flat))
+        made = Behaviour(
+            item=rows[order, 2],
+            kind=rows[order, 3],
+            basket=np.searchsorted(baskets, flat[order]),
+            record=record,
+            day=day[record, position],
+            minute=np.clip(encoding.number(vectors, "minute"), 0, 1439).astype(np.int64)[record, position],
+            user=np.arange(len(vectors)),
+            condition=condition,
+        )
+        return made, encoding.number(vectors, "focus")[record, position]
+
+
+def _on_weekdays(day: Ints, wanted: npt.NDArray[np.bool_], mask: Floats) -> Ints:
+    """(N, T) days of records that are moved as a whole, so that as many of their baskets fall on weekends as wanted, and
+    most of them those that are wanted to."""
+    shifts = np.arange(-3, 4)
+    fallen = weekend(day[:, None] + shifts[:, None]) & (mask[:, None] > 0)
+    wanted = wanted & (mask > 0)
+    off = np.abs(fallen.sum(2) - wanted.sum(1)[:, None]) * 10 + (fallen != wanted[:, None]).sum(2)
+    # Of equally good shifts the first that comes after a record's own number: as good as random, and no weekday gains.
+    best = (off * 8 + (shifts + np.arange(len(day))[:, None]) % 7).argmin(1)
+    return np.asarray(day + shifts[best][:, None], np.int64)
+
+
+class _Basketeer:
+    """Fills the baskets of one chunk of records, one after the other."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        encoding: Encoding,
+        vectors: Floats,
+        mask: npt.NDArray[np.bool_],
+        random: np.random.Generator,
+    ):
+        self.decoder, self.embeddings, self.random = decoder, encoding.embeddings, random
+        items = len(decoder.log_popularity)
+        self.centres = encoding.centres(vectors)
+        self.sizes = np.clip(encoding.number(vectors, "size"), 1, max(1, items // 2)).astype(np.int64) * mask
+        self.repeat = encoding.number(vectors, "repeat")
+        self.repeat[:, 0] = 0
+        self.kinds = encoding.kind_shares(vectors)
+        self.tilt = decoder.tilt[size_class(self.sizes)]
+        self.pull = decoder.pull[pull_classes(self.sizes, encoding.number(vectors, "focus"))]
+        filled = decoder.groups >= 0
+        self.centroids = (self.embeddings[decoder.groups] * filled[..., None]).sum(1) / filled.sum(1)[:, None]
+        popularity = np.where(filled, np.exp(decoder.log_popularity[decoder.groups]), 0)
+        self.group_popularity = np.log(popularity.sum(1)).astype(np.float32)
+        records = len(vectors)
+        self.bought = np.zeros((records, items), np.uint8)
+        self.before = np.zeros((records, len(decoder.clump)), np.float32)
+        self.category = np.empty(items, np.int64)
+        self.category[decoder.groups[filled]] = np.repeat(decoder.group_category, filled.sum(1))
+
+    def fill(self) -> Ints:
+        """(R, 4): record of the chunk, basket, item, kind."""
+        return np.concatenate([self._basket(t) for t in range(self.sizes.shape[1])]).astype(np.int64)
+
+    def _basket(self, t: int) -> Ints:
+        sizes = self.sizes[:, t]
+        again = np.floor(sizes * self.repeat[:, t] + self.random.random(len(sizes))).astype(np.int64)
+        again = np.minimum(again, np.minimum(sizes, (self.bought > 0).sum(1)))
+        # What has been chosen is missing from the mean at the mean's own scale: size × mean - sum of the chosen.
+        self.missing = self.centres[:, t] * sizes[:, None]
+        self.left = sizes.copy()
+        self.here = np.zeros(self.bought.shape, bool)
+        self.held = np.zeros_like(self.before)
+        self.together, self.popular = self.pull[:, t], self.tilt[:, t]
+        rows = [self._draw(self._past, again), self._draw(self._new, sizes - again)]
+        self.bought += self.here
+        self.before += self.held
+        record, item = np.concatenate(rows, 1)
+        kind = _draw_kinds(self.kinds[record, t], self.random)
+        return np.stack([record, np.full(len(record), t), item, kind], 1)
+
+    def _draw(self, choose: Any, wanted: Ints) -> Ints:
+        """(2, rows) records and items: ``wanted`` items per record, or fewer where there are no more."""
+        due, at_once = wanted.copy(), -(-wanted // self.decoder.looks)
+        out = [np.zeros((2, 0), np.int64)]
+        for _ in range(3 * self.decoder.looks):
+            if not due.any():
+                break
+            active = np.flatnonzero(due)
+            draws = np.minimum(at_once, due)[active]
+            pull = self.missing[active] * (self.decoder.sharpness / np.maximum(self.left[active, None], 1))
+            pull[:, -1] += self.popular[active]
+            row, item = choose(active, pull.astype(np.float32), draws)
+            pairs = distinct(active[row] * len(self.category) + item)  # drawn twice at a look counts once
+            record, item = np.divmod(pairs, len(self.category))
+            self.here[record, item] = True
+            np.add.at(self.held, (record, self.category[item]), 1)
+            np.subtract.at(self.missing, record, self.embeddings[item])
+            drawn = np.bincount(record, minlength=len(due))
+            self.left -= drawn
+            due -= drawn
+            out.append(np.stack([record, item]))
+        return np.concatenate(out, 1)
+
+    def _past(self, active: Ints, pull: Floats, draws: Ints) -> tuple[Ints, Ints]:
+        """From what the record holds already: the more often it was bought, the likelier."""
+        record, item = np.nonzero((self.bought[active] > 0) & ~self.here[active])
+        count = self.bought[active][record, item]
+        logits = (pull[record] * self.embeddings[item]).sum(1) + self.decoder.loyalty * np.log(count)
+        at = active[record]
+        logits += self.together[at] * np.log1p(self.held[at, self.category[item]])
+        # The `draws` best by Gumbel noise are a draw without replacement from the softmax (Vieira 2014).
+        noisy = logits + self.random.gumbel(size=len(logits))
+        order = np.lexsort((-noisy, record))
+        rank = np.arange(len(order)) - np.searchsorted(record, record)
+        taken = order[rank < draws[record[order]]]
+        return record[taken], item[taken]
+
+    def _new(self, active: Ints, pull: Floats, draws: Ints) -> tuple[Ints, Ints]:
+        decoder = self.decoder
+        urn = (decoder.clump + self.together[active, None]) * np.log1p(self.held[active])
+        urn += decoder.cling * np.log1p(self.before[active])
+        logits = pull @ self.centroids.T + self.group_popularity + urn[:, decoder.group_category]
+        row = np.repeat(np.arange(len(active)), draws)
+        group = _softmax_draw(logits.astype(np.float32), row, self.random)
+        items = decoder.groups[group]
+        within = np.einsum("rd,rsd->rs", pull[row], self.embeddings[items]) + decoder.log_popularity[items]
+        taken = (self.bought[active[row, None], items] > 0) | self.here[active[row, None], items]
+        within[(items < 0) | taken] = -np.inf
+        noisy = within + self.random.gumbel(size=within.shape)
+        best = noisy.argmax(1)
+        some = np.isfinite(noisy[np.arange(len(row)), best])
+        return row[some], items[np.arange(len(row)), best][some]
+
+
+def pull_classes(sizes: npt.NDArray[Any], asked: npt.NDArray[Any]) -> tuple[Ints, Ints]:
+    """Class of size and of focus of each basket: where in ``Decoder.pull`` it finds its own."""
+    return size_class(sizes), np.searchsorted(_FOCUS, asked, side="right")
+
+
+def initial_decoder(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Floats) -> Decoder:
+    """Popularity as it is in the data, no pull of categories yet, groups along each category's main direction."""
+    count = np.bincount(behaviour.item, minlength=len(vocabulary))
+    groups: list[Ints] = []
+    of_group: list[int] = []
+    for category in range(len(vocabulary.categories)):
+        members = np.flatnonzero(vocabulary.category == category)
+        vectors = embeddings[members] - embeddings[members].mean(0)
+        main = np.linalg.svd(vectors, full_matrices=False)[2][0]
+        ordered = members[np.argsort(vectors @ main, kind="stable")]
+        for part in np.array_split(ordered, -(-len(ordered) // _GROUP)):
+            groups.append(np.pad(part, (0, _GROUP - len(part)), constant_values=-1))
+            of_group.append(category)
+    none = np.zeros(len(vocabulary.categories), np.float32)
+    return Decoder(
+        groups=np.stack(groups),
+        group_category=np.array(of_group),
+        log_popularity=np.log((count + 0.5) / count.sum()).astype(np.float32),
+        clump=none,
+        cling=none,
+        pull=np.zeros((SIZE_CLASSES, len(_FOCUS) + 1), np.float32),
+        tilt=np.zeros(SIZE_CLASSES, np.float32),
+    )
+
+
+def _softmax_draw(logits: Floats, row: Ints, random: np.random.Generator) -> Ints:
+    """One column for each entry of ``row``, by that row's softmax."""
+    logits -= logits.max(1, keepdims=True)
+    cumulated = np.cumsum(np.exp(logits), 1)
+    level = random.random(len(row), dtype=np.float32) * cumulated[row, -1]
+    out: Ints = np.minimum((cumulated[row] <= level[:, None]).sum(1), logits.shape[1] - 1)
+    return out
+
+
+def _draw_kinds(shares: Floats, random: np.random.Generator) -> Ints:
+    """0 is the commonest kind, with the probability that the others leave."""
+    level = random.random(len(shares))[:, None]
+    out: Ints = (level >= 1 - np.cumsum(shares[:, ::-1], 1)[:, ::-1]).sum(1).astype(np.int64)
+    return out

@@ -1,0 +1,53 @@
+"""Frozen item embeddings: a singular value decomposition of what is bought together, by whom, and of which category;
+and how popular an item is, since some shoppers buy what all buy and others do not.
+
+Free embeddings overfit on a shop's data; these hold no parameter that a generator could hide a shopper in.
+"""
+
+import numpy as np
+
+from shoploop.augmentation.generator.records import Behaviour, Floats, Vocabulary
+
+POPULARITY = 0.3
+
+
+def embed_items(behaviour: Behaviour, vocabulary: Vocabulary, *, dims: int, seed: int) -> Floats:
+    """Unit vectors per item from baskets, shoppers and categories, stacked as rows of one sparse matrix.
+
+    Rows are divided by the root of their length and columns by the root of theirs, as correspondence analysis does
+    (Greenacre 1984), so that neither long baskets nor popular items rule; the first, trivial direction is dropped.
+
+    Returns:
+        (V, dims + 1) float32: rows of length 1, where an item that was never seen beside another lies where its category
+        does; then the standardised logarithm of how often it was bought, at ``POPULARITY`` of its length.
+    """
+    from scipy import sparse
+    from sklearn.utils.extmath import randomized_svd
+
+    items = len(vocabulary)
+    blocks = [
+        _incidence(behaviour.basket, behaviour.item, len(behaviour.record), items),
+        _incidence(behaviour.user[behaviour.row_record], behaviour.item, int(behaviour.user.max()) + 1, items),
+        # Weighted as much as ten purchases: enough to place a rare item, little beside what is known of a popular one.
+        _incidence(vocabulary.category, np.arange(items), len(vocabulary.categories), items) * 10,
+    ]
+    table = sparse.vstack(blocks).tocsr()
+    rows = np.asarray(table.sum(1)).ravel()
+    columns = np.asarray(table.sum(0)).ravel()
+    scaled = sparse.diags(1 / np.sqrt(np.maximum(rows, 1))) @ table @ sparse.diags(1 / np.sqrt(np.maximum(columns, 1)))
+    wanted = min(dims, items - 1, table.shape[0] - 1)
+    _, values, vectors = randomized_svd(scaled, wanted + 1, n_iter=4, random_state=seed)
+    out = (vectors[1:] * values[1:, None]).T / np.sqrt(np.maximum(columns, 1))[:, None]
+    out = np.pad(out, ((0, 0), (0, dims - wanted)))
+    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+    bought = np.log(np.bincount(behaviour.item, minlength=items) + 0.5)
+    popular = POPULARITY * (bought - bought.mean()) / max(float(bought.std()), 1e-6)
+    return np.asarray(np.column_stack([out, popular]), np.float32)
+
+
+def _incidence(row, column, rows: int, columns: int):  # type: ignore[no-untyped-def]  # scipy.sparse has no types
+    from scipy import sparse
+
+    table = sparse.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=(rows, columns))
+    table.data[:] = 1  # twice in a row's set counts once
+    return table

@@ -1,0 +1,256 @@
+"""The generator of shopping behaviour: encoder, adversary and decoder as one thing that learns, samples and scores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from shoploop.augmentation.generator.adversary import Adversary
+from shoploop.augmentation.generator.calibration import Aim, calibrate
+from shoploop.augmentation.generator.conditions import Conditions
+from shoploop.augmentation.generator.decoding import Decoder, initial_decoder
+from shoploop.augmentation.generator.embeddings import embed_items
+from shoploop.augmentation.generator.encoding import Encoding, fit_encoding
+from shoploop.augmentation.generator.marginals import Marginals
+from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary, concatenate
+from shoploop.augmentation.generator.selection import Selection, fit_selection
+from shoploop.compute.device import training_device
+from shoploop.compute.parallel import group
+from shoploop.errors import SpecInvalid
+
+_DRAWS_PER_USER = 4
+_MOST_PROPOSED = 4096
+_MOST_KEPT = 4096  # at a time: what bounds the memory
+
+
+class BehaviourGenerator:
+    """Virtual shoppers of a condition, a few consecutive baskets each."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        dims: int = 24
+        """Of the frozen item embeddings."""
+
+        adversary: Adversary.Config = field(default_factory=lambda: Adversary.Config(places=RECORD_BASKETS, steps=400))
+        calibrations: int = 20
+        """Times that the decoder is corrected by what it makes."""
+
+        calibration_records: int = 384
+        """Records made for each of them."""
+
+        proposals: int = 5
+        """Records made for one that is kept; 1 keeps all."""
+
+        selection_records: int = 4096
+        """Made records that the selection learns from."""
+
+        selection_rounds: int = 600
+        """Trees of the selection."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        conditions: Conditions,
+        encoding: Encoding,
+        decoder: Decoder,
+        adversary: Adversary,
+        shapes: tuple[Ints, Ints],
+        days: Ints,
+    ):
+        self.vocabulary, self.conditions, self.encoding = vocabulary, conditions, encoding
+        self.decoder, self.adversary = decoder, adversary
+        self.marginals: Marginals | None = None
+        self.selection: Selection | None = None
+        self.proposals = 1
+        self.shapes = shapes
+        """Condition and baskets of the records learned from: what a new record is asked to be is drawn from them."""
+
+        self.days = days
+        """First days of the records learned from, sorted."""
+
+        self.last_day = int(days.max())
+
+    def sample(self, records: int, *, seed: int, conditions: list[str] | None = None) -> Behaviour:
+        """Makes records, of the conditions that shoppers have, each shopper counting alike, or evenly over the named.
+
+        Raises:
+            TooFewEvents: no real shopper has a named condition.
+        """
+        if self.selection is None:
+            return self.propose(records, seed=seed, conditions=conditions)[0]
+        parts: list[Behaviour] = []
+        while (missing := records - sum(part.records for part in parts)) > 0:
+            turn = _turn(seed, len(parts))
+            proposed, _ = self.propose(
+                min(_MOST_PROPOSED, 32 + int(1.1 * missing * self.proposals)), seed=turn, conditions=conditions
+            )
+            parts.append(proposed.take(self.selection.keep(proposed, np.random.default_rng(turn))[:missing]))
+        return replace(concatenate(parts), user=np.arange(records))
+
+    def propose(self, records: int, *, seed: int, conditions: list[str] | None = None) -> tuple[Behaviour, Floats]:
+        """Records before any selection, and the focus that was asked of each basket."""
+        random = np.random.default_rng(seed)
+        if conditions is None:
+            condition = random.choice(self.shapes[0], records)
+        else:
+            condition = self.conditions.choose(conditions, records, random)
+        baskets = np.empty(records, np.int64)
+        for value in np.unique(condition):
+            known = self.shapes[1][self.shapes[0] == value]
+            baskets[condition == value] = random.choice(known, int((condition == value).sum()))
+        mask = (np.arange(RECORD_BASKETS) < baskets[:, None]).astype(np.float32)
+        made, asked = self.decoder.decode(
+            self.encoding,
+            self._vectors(condition, mask, seed),
+            mask,
+            condition,
+            random.choice(self.days, records),
+            seed,
+        )
+        return _before(made, self.last_day), asked
+
+    def _vectors(self, condition: Ints, mask: Floats, seed: int) -> Floats:
+        """(N, T, F)"""
+        given = condition_vectors(condition, mask, len(self.conditions.counts))
+        vectors = self.adversary.sample(given, self._wide(mask), seed=seed).numpy().reshape(*mask.shape, -1)
+        return self.marginals.apply(vectors) if self.marginals else vectors
+
+    def sample_rows(self, rows: int, *, seed: int, conditions: list[str] | None = None) -> Behaviour:
+        """At least ``rows`` rows, as whole records."""
+        parts: list[Behaviour] = []
+        wanted = 128
+        while (missing := rows - sum(len(part.item) for part in parts)) > 0:
+            if parts:
+                wanted = 16 + int(1.05 * missing * sum(p.records for p in parts) / sum(len(p.item) for p in parts))
+            parts.append(
+                self.sample(min(wanted, _MOST_KEPT), seed=_turn(seed, 10_000 + len(parts)), conditions=conditions)
+            )
+        whole = concatenate(parts)
+        whole = replace(whole, user=np.arange(whole.records))
+        needed = int(np.searchsorted(np.cumsum(np.bincount(whole.row_record)), rows)) + 1
+        return whole.take(np.arange(min(needed, whole.records)))
+
+    def score(self, behaviour: Behaviour, *, seed: int = 0) -> Floats:
+        """(N,) the discriminator's score of records as they are after decoding; higher is more like the real ones."""
+        vectors, mask = self.encoding.encode(behaviour, np.random.default_rng(seed))
+        known = np.maximum(behaviour.condition, 0)
+        given = condition_vectors(known, mask, len(self.conditions.counts))
+        flat = torch.from_numpy(vectors.reshape(len(vectors), -1))
+        return np.asarray(self.adversary.score(flat, given).numpy(), np.float32)
+
+    def losses(self) -> dict[str, Callable[[Behaviour], npt.NDArray[Any]]]:
+        """By name, how like the real ones records look to each discriminator that was trained on real ones."""
+        selection = {"selection": self.selection.log_ratio} if self.selection else {}
+        return {"discriminator": self.score, **selection}
+
+    def _wide(self, mask: Floats) -> Tensor:
+        return torch.from_numpy(np.repeat(mask, self.encoding.width, axis=1))
+
+
+def fit_generator(
+    behaviour: Behaviour,
+    vocabulary: Vocabulary,
+    conditions: Conditions,
+    config: BehaviourGenerator.Config,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+    privately: Callable[[Adversary, Tensor, Tensor, Tensor, Ints], None] | None = None,
+) -> BehaviourGenerator:
+    """Learns from records that carry their conditions; goes on from ``checkpoint`` where there is one.
+
+    Args:
+        privately: Trains the adversary in the place of its own method: vectors, conditions, masks and whose each record is.
+
+    Raises:
+        GeneratorDiverged: a loss is no number.
+        ArtifactForeign: the checkpoint is of another schema.
+        SpecInvalid: several processes would share what only one can do.
+    """
+    random = np.random.default_rng(seed)
+    embeddings = embed_items(behaviour, vocabulary, dims=config.dims, seed=seed)
+    last_day = int(behaviour.day.max())
+    # A virtual shopper is to be like a shopper, not like a visit: every shopper counts alike, however many records.
+    behaviour = concatenate([behaviour.one_per_user(random) for _ in range(_DRAWS_PER_USER)])
+    encoding = fit_encoding(behaviour, vocabulary, embeddings)
+    vectors, mask = encoding.encode(behaviour, random)
+    given = condition_vectors(behaviour.condition, mask, len(conditions.counts))
+    if privately is not None and group().size > 1:
+        raise SpecInvalid(
+            "A generator with differential privacy learns in one process: its noise is drawn by one alone."
+        )
+    # Opacus draws its noise by a generator of the CPU, and where that lies the gradients must lie
+    device = training_device() if privately is None else "cpu"
+    adversary = Adversary(vectors[0].size, given.shape[1], config.adversary, seed=seed, device=device)
+    if checkpoint is not None and checkpoint.exists():
+        adversary.load(checkpoint)
+        if progress:
+            progress(f"generator goes on after {adversary.step} of {config.adversary.steps} steps")
+    generator = BehaviourGenerator(
+        vocabulary,
+        conditions,
+        encoding,
+        initial_decoder(behaviour, vocabulary, embeddings),
+        adversary,
+        (behaviour.condition, mask.sum(1).astype(np.int64)),
+        np.sort(behaviour.day[behaviour.position == 0]),
+    )
+    generator.last_day = last_day
+    learned = (torch.from_numpy(vectors.reshape(len(vectors), -1)), given, generator._wide(mask))
+    if privately is not None:
+        privately(adversary, *learned, behaviour.user)
+        if checkpoint is not None:
+            adversary.save(checkpoint)
+    else:
+        adversary.train(*learned, checkpoint=checkpoint, progress=progress)
+        # A map of quantiles and a second discriminator learn from shoppers; no budget bounds what these would tell.
+        made_vectors = generator._vectors(behaviour.condition, mask, _turn(seed, 1))
+        generator.marginals = Marginals.fit(made_vectors, mask, vectors, mask)
+    aim = Aim.of(behaviour, vocabulary, embeddings[:, -1])
+    for turn in range(config.calibrations):
+        made, asked = generator.propose(config.calibration_records, seed=_turn(seed, 2 + turn))
+        strength = 0.9 if turn < config.calibrations // 2 else 0.5
+        generator.decoder = calibrate(generator.decoder, made, asked, aim, strength=strength)
+    if config.proposals > 1 and privately is None:
+        generator.proposals = config.proposals
+        proposed, fresh = (
+            generator.propose(records, seed=_turn(seed, 1000 + i))[0]
+            for i, records in enumerate((config.selection_records, config.selection_records // 4))
+        )
+        popularity = (np.bincount(behaviour.item, minlength=len(vocabulary)) / len(behaviour.item)).astype(np.float32)
+        generator.selection = fit_selection(
+            behaviour,
+            proposed,
+            fresh,
+            vocabulary,
+            popularity,
+            rounds=config.selection_rounds,
+            proposals=config.proposals,
+            seed=seed,
+        )
+    return generator
+
+
+def _turn(seed: int, turn: int) -> int:
+    """Another seed for each turn."""
+    return int(np.random.SeedSequence((seed, turn)).generate_state(1)[0])
+
+
+def condition_vectors(condition: Ints, mask: Floats, conditions: int) -> Tensor:
+    """(N, conditions + T): which condition, and which baskets there are."""
+    one_hot = np.zeros((len(condition), conditions), np.float32)
+    one_hot[np.arange(len(condition)), condition] = 1
+    return torch.from_numpy(np.concatenate([one_hot, mask], 1))
+
+
+def _before(made: Behaviour, last_day: int) -> Behaviour:
+    """Moves records that would end after the last day that the generator may speak of back by whole weeks."""
+    last = np.maximum.reduceat(made.day, np.searchsorted(made.record, np.arange(made.records)))
+    weeks = -(-np.maximum(last - last_day, 0) // 7)
+    return replace(made, day=made.day - 7 * weeks[made.record])

@@ -1,0 +1,259 @@
+"""Does virtual behaviour give a real shopper away? Attacks on it, each beside a hold-out of shoppers it never saw.
+
+Shoppers are alike as bags of items, weighted by rarity (inverse document frequency): a shared rare item says more than
+shared milk. An attack asks of a shopper: was this one among those that the generator learned from?
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.augmentation.generator.records import Behaviour, Vocabulary
+from shoploop.augmentation.proofs.fidelity import pair_keys, pair_rows
+from shoploop.features.distinct import distinct, is_among
+
+MEMBERSHIP_AUC = 0.55
+MEMBERSHIP_AUC_UPPER = 0.60
+CLOSEST_RECORD_SHARE = 0.55
+ALLOWED = {
+    "membership_auc": MEMBERSHIP_AUC,
+    "membership_auc_upper": MEMBERSHIP_AUC_UPPER,
+    "closest_record_share": CLOSEST_RECORD_SHARE,
+}
+_BOOTSTRAPS = 1000
+_COPY_ITEMS = 3  # baskets of one or two items are alike by chance
+
+Score = Callable[[Behaviour], npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """What the attacks found; :meth:`reasons` judges it."""
+
+    membership_auc: float
+    """Of the strongest attack; .5 is a coin."""
+
+    membership_auc_interval: tuple[float, float]
+    """95 % by bootstrap over shoppers."""
+
+    attacks: dict[str, tuple[float, float, float]]
+    """AUC and interval of each attack by name."""
+
+    closest_record_share: float
+    """Share of virtual records that lie nearer to a record of training than to any of the hold-out; .5 is a coin."""
+
+    neighbour_ratio: float
+    """Median of nearest over second-nearest distance to the records of training; near 0, single records are copied."""
+
+    neighbour_ratio_real: float
+    """The same of the hold-out's records."""
+
+    copies: float
+    """Share of virtual baskets of three items or more that training holds exactly."""
+
+    copies_real: float
+    """The same of the hold-out's baskets: how often real shoppers fill equal baskets."""
+
+    k: int
+    """Fewest shoppers of training who bought an item that virtual behaviour names."""
+
+    unique_pairs: float
+    """Share of its pairs of items in a basket that exactly one shopper of training ever had."""
+
+    unique_pairs_real: float
+    """The same of the hold-out's baskets."""
+
+    shoppers: int
+    """In and out of training, each, that the attack was tried on."""
+
+    def reasons(self, *, k: int) -> list[str]:
+        """Why it must not be used; empty when it may."""
+        low, high = self.membership_auc_interval
+        rules = [
+            (
+                self.membership_auc > MEMBERSHIP_AUC or high > MEMBERSHIP_AUC_UPPER,
+                f"membership can be inferred: AUC {self.membership_auc:.3f} [{low:.3f}, {high:.3f}], allowed "
+                f"{MEMBERSHIP_AUC} with an upper end of {MEMBERSHIP_AUC_UPPER}",
+            ),
+            (
+                self.closest_record_share > CLOSEST_RECORD_SHARE,
+                f"{self.closest_record_share:.1%} of virtual records lie closest to a record of training, allowed "
+                f"{CLOSEST_RECORD_SHARE:.0%}",
+            ),
+            (
+                self.copies > self.copies_real,
+                f"{self.copies:.2%} of virtual baskets are copies, of real ones {self.copies_real:.2%}",
+            ),
+            (self.k < k, f"an item is named that only {self.k} shoppers bought, at least {k} are asked for"),
+        ]
+        return [reason for broken, reason in rules if broken]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def attack(
+    made: Behaviour,
+    real: Behaviour,
+    held: Behaviour,
+    vocabulary: Vocabulary,
+    *,
+    seed: int,
+    losses: Mapping[str, Score] | None = None,
+) -> Privacy:
+    """Tries every attack.
+
+    Args:
+        made: Virtual records.
+        real: What the generator learned from.
+        held: Shoppers it never saw.
+        losses: By name, how real records look to what was trained on some: the loss attacks of one who holds the generator.
+    """
+    random = np.random.default_rng(seed)
+    users = [np.unique(side.user) for side in (real, held)]
+    count = min(len(u) for u in users)
+    chosen = [
+        np.isin(side.user, random.choice(u, count, replace=False)) for side, u in zip((real, held), users, strict=True)
+    ]
+    members, others = (side.take(np.flatnonzero(c)) for side, c in zip((real, held), chosen, strict=True))
+    weight = _rarity(held, len(vocabulary))
+    attacks = {}
+    for name, found in {
+        "closest record": [_closest(side, made, weight, baskets=False) for side in (members, others)],
+        "closest basket": [_closest(side, made, weight, baskets=True) for side in (members, others)],
+        **{name: [score(side) for side in (members, others)] for name, score in (losses or {}).items()},
+    }.items():
+        by_user = [_best_by_user(side.user, s) for side, s in zip((members, others), found, strict=True)]
+        attacks[name] = _auc_interval(by_user[0], by_user[1], random)
+    worst = max(attacks.values())
+    baskets = [_basket_hashes(side, len(vocabulary)) for side in (made, held, real)]
+    buyers = buyers_of(real, len(vocabulary))
+    ratios = _neighbours(made, members, others, weight)
+    pairs = [_unique_pairs(side, real, len(vocabulary)) for side in (made, held)]
+    return Privacy(
+        membership_auc=worst[0],
+        membership_auc_interval=worst[1:],
+        attacks=attacks,
+        closest_record_share=ratios[0],
+        neighbour_ratio=ratios[1],
+        neighbour_ratio_real=ratios[2],
+        copies=float(np.isin(baskets[0], baskets[2]).mean()) if len(baskets[0]) else 0.0,
+        copies_real=float(np.isin(baskets[1], baskets[2]).mean()) if len(baskets[1]) else 0.0,
+        k=int(buyers[distinct(made.item)].min()),
+        unique_pairs=pairs[0],
+        unique_pairs_real=pairs[1],
+        shoppers=count,
+    )
+
+
+def auc(positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64]) -> float:
+    """Probability that a positive outscores a negative; ties count half."""
+    order = np.sort(negative)
+    below = np.searchsorted(order, positive, side="left") + np.searchsorted(order, positive, side="right")
+    return float(below.mean() / (2 * len(negative)))
+
+
+def _auc_interval(
+    members: npt.NDArray[np.float64], others: npt.NDArray[np.float64], random: np.random.Generator
+) -> tuple[float, float, float]:
+    draws = [auc(random.choice(members, len(members)), random.choice(others, len(others))) for _ in range(_BOOTSTRAPS)]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return auc(members, others), float(low), float(high)
+
+
+def _bags(behaviour: Behaviour, weight: npt.NDArray[np.float64], *, baskets: bool) -> Any:
+    """Sparse rows of length 1, one per record or basket."""
+    from scipy import sparse
+
+    row = behaviour.basket if baskets else behaviour.row_record
+    rows = len(behaviour.record) if baskets else behaviour.records
+    table = sparse.csr_matrix((np.ones(len(row)), (row, behaviour.item)), shape=(rows, len(weight)))
+    table.data[:] = 1
+    table = table @ sparse.diags(weight)
+    length = np.sqrt(np.asarray(table.multiply(table).sum(1)).ravel())
+    return (sparse.diags(1 / np.maximum(length, 1e-12)) @ table).tocsr().astype(np.float32)
+
+
+def _similarity(a: Any, b: Any) -> npt.NDArray[np.float32]:
+    """Greatest and second-greatest cosine of each row of ``a`` to the rows of ``b``, (rows, 2)."""
+    out = np.zeros((a.shape[0], 2), np.float32)
+    across = b.T.tocsc()
+    for at in range(0, a.shape[0], 512):
+        block = (a[at : at + 512] @ across).toarray()
+        out[at : at + 512] = -np.partition(-block, min(1, block.shape[1] - 1), axis=1)[:, :2]
+    return out
+
+
+def _closest(
+    side: Behaviour, made: Behaviour, weight: npt.NDArray[np.float64], *, baskets: bool
+) -> npt.NDArray[np.float64]:
+    """(records,) cosine to the closest virtual record; or the mean over a record's two best-matched baskets."""
+    near = _similarity(_bags(side, weight, baskets=baskets), _bags(made, weight, baskets=baskets))[:, 0].astype(float)
+    if not baskets:
+        return near
+    big = np.where(side.sizes >= _COPY_ITEMS, near, 0)
+    order = np.lexsort((-big, side.record))
+    ranked = order[side.position < 2]  # positions of the sorted order are the positions of the record
+    out: npt.NDArray[np.float64] = np.bincount(side.record[ranked], big[ranked], side.records) / 2
+    return out
+
+
+def _best_by_user(user: npt.NDArray[np.int64], score: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    _, index = np.unique(user, return_inverse=True)
+    best = np.full(int(index.max()) + 1, -np.inf)
+    np.maximum.at(best, index, score)
+    return best
+
+
+def _neighbours(
+    made: Behaviour, members: Behaviour, others: Behaviour, weight: npt.NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Closest-record share over as many records of either side, and the two medians of the neighbour ratio."""
+    count = min(members.records, others.records)
+    a, b, m = (_bags(s, weight, baskets=False) for s in (members, others, made))
+    to_members, to_others = _similarity(m, a[:count]), _similarity(m, b[:count])
+    closer = (to_members[:, 0] > to_others[:, 0]) + 0.5 * (to_members[:, 0] == to_others[:, 0])
+    between = _similarity(b[:count], a[:count])
+
+    def ratio(near: npt.NDArray[np.float32]) -> float:
+        distance = np.sqrt(np.maximum(2 - 2 * near, 0))
+        return float(np.median(distance[:, 0] / np.maximum(distance[:, 1], 1e-6)))
+
+    return float(closer.mean()), ratio(to_members), ratio(between)
+
+
+def _rarity(reference: Behaviour, items: int) -> npt.NDArray[np.float64]:
+    """Weights from the hold-out alone: from the generator's own data they would favour its members."""
+    out: npt.NDArray[np.float64] = np.log((1 + reference.records) / (1 + buyers_of(reference, items)))
+    return np.maximum(out, 1e-3)
+
+
+def buyers_of(behaviour: Behaviour, items: int) -> npt.NDArray[np.int64]:
+    """(V,) distinct shoppers of each item."""
+    users = int(behaviour.user.max(initial=0)) + 1
+    return np.bincount(
+        distinct(behaviour.item * users + behaviour.user[behaviour.row_record]) // users, minlength=items
+    )
+
+
+def _basket_hashes(behaviour: Behaviour, items: int) -> npt.NDArray[np.uint64]:
+    """One number per basket of three items or more: the sum of its items' random 64-bit numbers (Zobrist 1970)."""
+    names = np.random.default_rng(0).integers(0, 2**63, items, np.uint64)
+    start = np.searchsorted(behaviour.basket, np.arange(len(behaviour.record)))
+    hashes = np.add.reduceat(names[behaviour.item], start)
+    return np.asarray(hashes[behaviour.sizes >= _COPY_ITEMS])
+
+
+def _unique_pairs(side: Behaviour, real: Behaviour, items: int) -> float:
+    first, second = pair_rows(real)
+    low = np.minimum(real.item[first], real.item[second])
+    high = np.maximum(real.item[first], real.item[second])
+    users = int(real.user.max(initial=0)) + 1
+    key = distinct((low * items + high) * users + real.user[real.row_record[first]]) // users
+    start = np.flatnonzero(np.diff(key, prepend=-1))
+    known, shoppers = key[start], np.diff(start, append=len(key))
+    mine = pair_keys(side, items)
+    return float(is_among(mine, known[shoppers == 1]).mean()) if len(mine) else 0.0

@@ -1,0 +1,1 @@
+"""Which items are scored for a request."""

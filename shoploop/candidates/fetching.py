@@ -1,0 +1,80 @@
+"""Which items are scored for a request. A ranker cannot rank what was not fetched: every source is counted on its own.
+
+Legend: N candidates.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.features.catalog import Catalog
+from shoploop.features.distinct import distinct
+from shoploop.features.history import History
+from shoploop.features.item import ItemMatrix
+from shoploop.features.log import Int32
+
+SOURCES = ("history", "popular", "neighbours")
+"""In the order of the bits of :attr:`Candidates.sources_N`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateConfig:
+    """How many items each source may bring."""
+
+    popular: int = 300
+    """Most sold items of the last 28 days."""
+
+    neighbours: int = 50
+    """Items that go with the user's last baskets. The user's own history always comes whole."""
+
+    neighbour_baskets: int = 5
+    """Last baskets that neighbours are looked up for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """The items to score, sorted by code, each once."""
+
+    items_N: Int32
+    sources_N: npt.NDArray[np.uint8]
+    """Bit i is set where ``SOURCES[i]`` named the item."""
+
+
+def fetch_candidates(
+    history: History, *, day: int, items: ItemMatrix, catalog: Catalog, config: CandidateConfig | None = None
+) -> Candidates:
+    """The candidates of one request: the user's own items, recent popularity, and what goes with the last baskets.
+
+    Args:
+        history: The user's purchases; rows from ``day`` on are ignored.
+        day: Day of the request, days since 1970-01-01 (UTC).
+        items: Statistics of all items as of ``day``.
+        catalog: Neighbours.
+        config: How many of each.
+    """
+    config = config or CandidateConfig()
+    history = history.before(day)
+    named = {
+        "history": distinct(history.items_H),
+        "popular": items.by_popularity[: config.popular],
+        "neighbours": _neighbours(history, catalog, config),
+    }
+    items_N = distinct(np.concatenate([named[source] for source in SOURCES])).astype(np.int32)
+    sources_N = np.zeros(len(items_N), np.uint8)
+    for bit, source in enumerate(SOURCES):
+        sources_N[np.searchsorted(items_N, named[source])] |= np.uint8(1 << bit)
+    return Candidates(items_N=items_N, sources_N=sources_N)
+
+
+def _neighbours(history: History, catalog: Catalog, config: CandidateConfig) -> Int32:
+    if config.neighbours == 0 or len(history) == 0:
+        return np.empty(0, np.int32)
+    days = distinct(history.days_H)[-config.neighbour_baskets :]
+    recent = distinct(history.items_H[history.days_H >= days[0]])
+    weights = np.maximum(catalog.neighbour_weights_IM[recent], 0.0).ravel()
+    near, place = np.unique(catalog.neighbours_IM[recent].ravel(), return_inverse=True)
+    score = np.bincount(place, weights=weights)
+    new = (score > 0) & ~np.isin(near, history.items_H)
+    order = np.lexsort((near[new], -score[new]))
+    return near[new][order[: config.neighbours]].astype(np.int32)

@@ -1,0 +1,92 @@
+"""Data-parallel training: every process holds all parameters, learns from its share of each batch, and adds up gradients.
+
+torchrun starts the processes and tells each RANK, WORLD_SIZE and where they meet. All draw the same batches under the same
+seed, so that together they take the steps that one process would take. It knows no model: the model's loop and the
+generator's both train through a :class:`Group`.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, distributed
+
+from shoploop.compute.device import training_device
+
+Rows = TypeVar("Rows", Tensor, npt.NDArray[np.int64])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The processes that train together; alone, everything here does nothing."""
+
+    rank: int = 0
+    size: int = 1
+
+    def share(self, batch: Rows) -> Rows:
+        """This process's rows of a batch that all have drawn; none where there are fewer rows than processes."""
+        return batch[self.rank :: self.size]
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.size == 1:
+            return values
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replaces each gradient by the sum over all processes: each must have scaled its loss by its part of the whole."""
+        if self.size == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        total = self.sum(torch.cat([g.flatten() for g in gradients]))
+        at = 0
+        for gradient in gradients:
+            gradient.copy_(total[at : at + gradient.numel()].view_as(gradient))
+            at += gradient.numel()
+
+    def agree(self, value: int) -> bool:
+        """Whether all processes say the same."""
+        if self.size == 1:
+            return True
+        here = torch.tensor([value, -value], device=training_device())
+        distributed.all_reduce(here, op=distributed.ReduceOp.MAX)
+        return int(here[0]) == -int(here[1])
+
+
+def group() -> Group:
+    """The processes that :func:`joined` has brought together, or this one alone."""
+    if distributed.is_available() and distributed.is_initialized():
+        return Group(rank=distributed.get_rank(), size=distributed.get_world_size())
+    return Group()
+
+
+@contextmanager
+def joined() -> Iterator[Group]:
+    """Waits for the other processes of torchrun, where there are any: over NCCL between GPUs, over Gloo between CPUs."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Group()
+        return
+    device = training_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield group()
+    finally:
+        distributed.destroy_process_group()
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[Path]:
+    """Joins the processes for a step that all of them carry out: the first one's files count, the others' are thrown away."""
+    with joined() as here, tempfile.TemporaryDirectory() as aside:
+        yield out if here.rank == 0 else Path(aside)

@@ -1,0 +1,147 @@
+"""Every reason that a condition or an event can give, beside its message; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shoploop.controller.decide.names import RESUME_ANNOTATION, RUN_ANNOTATION
+
+MESSAGE_LENGTH = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why something is as it is: one word for programs, a sentence for people that says what to do."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A reason with its sentence filled in."""
+
+    reason: str
+    message: str
+
+
+def found(reason: Reason, /, **values: object) -> Found:
+    text = reason.message.format(**values)
+    return Found(
+        reason=reason.name, message=text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 3] + "..."
+    )
+
+
+def _reasons(**messages: str) -> dict[str, Reason]:
+    return {name: Reason(name=name, message=message) for name, message in messages.items()}
+
+
+REASONS = _reasons(
+    # it serves
+    Serving="Version {version} serves on {ready} of {wanted} pods.",
+    ScaledToZero="Version {version} is released with no pods, as spec.serving.replicas asks.",
+    # somebody has to change the spec
+    SpecInvalid="The spec breaks a rule: {problems}.",
+    NotBuilt="{field} is not built yet. {remedy}",
+    RunnerNotBuilt="{field} is not built yet. {remedy}",
+    StoreTaken="{other} already keeps its versions at {path}. Name another store, or rename one of the two.",
+    StoreNotReachable="{uri} is no address that pods can reach. Use file://, s3://, gs:// or az://.",
+    VersionNotFound="spec.serving.pinnedVersion names {version}, which has no ModelVersion. There are: {known}.",
+    ScheduleNeverFires="spec.schedule.cron {cron!r} never fires: {why}. Mend it, or remove the schedule.",
+    # the world has to change
+    SecretMissing="Secret {secret}, named by spec.store.secretRef, does not exist in namespace {namespace}. Create it.",
+    SecretKeyMissing="Secret {secret}, named by spec.store.secretRef, lacks {keys}. Add what is missing.",
+    ForeignObject="{object} exists and was not made by this Recommender. It is left alone. Remove it: {detail}",
+    QuotaExceeded="The namespace's quota does not allow it: {detail}",
+    Forbidden="The cluster does not allow it: {detail}",
+    ApplyFailed="{object} could not be written and is tried again: {detail}",
+    # runs
+    RunPending="Run {run} is about to start.",
+    RunWaits="Run {run} goes on once its former pod {pod} has ended.",
+    Running="Run {run} is at part {part} of {parts}: {steps}.",
+    RunStalled="Run {run} cannot go on: {detail}",
+    RunFailed="Run {run} failed: {detail} Change the spec, or ask for a run: "
+    f"kubectl annotate recommender {{name}} {RUN_ANNOTATION}=$(date +%s) --overwrite",
+    RunSucceeded="Run {run} made version {version}.",
+    GateRefused="Run {run} made version {version}, which the gate refused, so it does not serve. See its report.",
+    ResultLost="its last pod was removed before its result was read.",
+    ResultUnreadable="its last pod left no result that can be read: {detail}",
+    NoRunYet="No run was started yet.",
+    NoRunNeeded="A ModelVersion for this spec exists.",
+    Suspended="spec.suspend is true: nothing is started or promoted until it is false.",
+    Superseded="the spec changed meanwhile.",
+    NoVersion="There is no version that passed the gate.",
+    DataCheckFailed="Nobody can tell whether the data changed: {detail}",
+    # releases
+    Released="Helm release {release} is at revision {revision} with version {version}.",
+    Releasing="Helm release {release} is being brought to version {version}.",
+    ReleaseFailed="Helm release {release} failed and is tried again: {detail}",
+    ValuesRefused="charts/recommender refuses its values: {detail}",
+    NotReleased="Nothing is released: {detail}",
+    ReleaseHeld="Revision {revision} of Helm release {release} was not made by the operator ({description}), so it is"
+    " held: nothing is repaired or promoted until the spec changes, or"
+    f" kubectl annotate recommender {{name}} {RESUME_ANNOTATION}={{revision}} --overwrite",
+    NotHeld="The release is the operator's.",
+    PodsNotReady="{ready} of {wanted} pods of version {version} are ready.",
+    PodsStalled="{ready} of {wanted} pods of version {version} are ready: {detail}",
+    # the rest
+    AsWanted="Nothing is under way.",
+    VersionTooOld="Version {version} was made {days} days ago; spec.gate.maxAgeDays is {limit}.",
+    AllWell="Nothing is amiss.",
+    Deleting="It is being deleted: {detail}.",
+    # events only
+    RunStarted="Run {run} starts, because of {why}.",
+    RunDiscarded="Run {run} is given up: {detail}",
+    RunMoved="Run {run} goes on in other pods, as the spec now asks; steps that are done are kept.",
+    VersionRecorded="Version {version} is recorded; the gate {verdict} it.",
+    Promoted="Version {version} is promoted.",
+    Repaired="Put back as revision {revision} has it: {objects}.",
+    Pruned="{objects} went beyond spec.retention and were removed.",
+    ReleaseResumed="Revision {revision} is no longer held.",
+    ReleaseRecovered="Revision {revision} was left half made by an operator that ended, and is made again.",
+    DeletionTimedOut="Its children were not gone after {seconds:.0f} s, and it no longer waits: {detail}",
+    Uninstalled="Helm release {release} is uninstalled.",
+)
+
+WARNINGS = frozenset(
+    {
+        "SpecInvalid", "NotBuilt", "RunnerNotBuilt", "StoreTaken", "StoreNotReachable", "VersionNotFound",
+        "ScheduleNeverFires", "SecretMissing", "SecretKeyMissing", "ForeignObject", "QuotaExceeded", "Forbidden",
+        "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
+        "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
+    }
+)  # fmt: skip
+"""Reasons whose events are warnings."""
+
+
+def say(reason: str, /, **values: object) -> Found:
+    """The reason of that name, with its sentence filled in."""
+    return found(REASONS[reason], **values)
+
+
+def timestamp(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def merged(
+    before: list[dict[str, Any]], now_found: Mapping[str, tuple[bool, Found]], *, generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """The conditions of a status; a condition keeps the time of its last change of status."""
+    old = {condition["type"]: condition for condition in before}
+    conditions = []
+    for type_, (holds, why) in now_found.items():
+        status = "True" if holds else "False"
+        was = old.get(type_)
+        since = was["lastTransitionTime"] if was and was["status"] == status else timestamp(now)
+        conditions.append(
+            {
+                "type": type_,
+                "status": status,
+                "reason": why.reason,
+                "message": why.message,
+                "lastTransitionTime": since,
+                "observedGeneration": generation,
+            }
+        )
+    return conditions

@@ -1,0 +1,99 @@
+"""How a Recommender goes: its release, then its store if it asked for that, then itself; pure."""
+
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from shoploop.api.v1alpha1 import Recommender
+from shoploop.controller.decide import manifests as runs
+from shoploop.controller.decide import outcome
+from shoploop.controller.decide.conditions import Found, merged, say
+from shoploop.controller.decide.names import FINALIZER, Object, is_ours, store_claim_name
+from shoploop.controller.decide.observed import ChildKey, Event, Observed, Plan, Uninstall
+from shoploop.controller.decide.settings import Settings
+
+POLL_SECONDS = 2
+
+
+def plan(recommender: Object, observed: Observed, settings: Settings) -> Plan:
+    """The next step of a deletion. Without a finalizer of ours there is nothing left to do."""
+    meta = recommender["metadata"]
+    gone = Plan(status=recommender.get("status", {}), finalizer=False)
+    if FINALIZER not in meta.get("finalizers", []):
+        return gone
+    since = datetime.fromisoformat(meta["deletionTimestamp"].replace("Z", "+00:00"))
+    waiting = _release(recommender, observed) or _store(recommender, observed, settings)
+    if waiting is None:
+        return gone
+    seconds = (observed.now - since).total_seconds()
+    if seconds > settings.deletion_seconds:
+        detail = next((c["message"] for c in waiting.status["conditions"] if c["type"] == "Ready"), "")
+        message = say("DeletionTimedOut", seconds=settings.deletion_seconds, detail=detail).message
+        return Plan(
+            status=gone.status,
+            finalizer=False,
+            events=(Event(type="Warning", reason="DeletionTimedOut", message=message),),
+        )
+    return waiting
+
+
+def _release(recommender: Object, observed: Observed) -> Plan | None:
+    name = recommender["metadata"]["name"]
+    ours = [r for r in observed.releases if r.recommender == name and r.status != "uninstalled"]
+    if not ours:
+        return None
+    failure = observed.failures.get("release")
+    why = failure.found.message if failure else f"Helm release {name} is being uninstalled"
+    event = Event(type="Normal", reason="Uninstalled", message=say("Uninstalled", release=name).message)
+    return Plan(
+        status=_status(recommender, observed, why),
+        release=Uninstall(name=name),
+        events=() if failure else (event,),
+        requeue_seconds=POLL_SECONDS,
+    )
+
+
+def _store(recommender: Object, observed: Observed, settings: Settings) -> Plan | None:
+    """Removes what lies in the store, where spec.deletionPolicy asks for it."""
+    try:
+        spec = Recommender.model_validate(
+            {"metadata": {"name": recommender["metadata"]["name"]}, "spec": recommender["spec"]}
+        ).spec
+    except ValidationError:
+        return None  # what cannot be read was never stored
+    if spec.deletion_policy != "Delete":
+        return None
+    if runs.needs_claim(spec) and not spec.store.claim:
+        return _claim(recommender, observed)
+    live = observed.children.get(("Job", runs.cleanup_job_name(recommender)))
+    if live is not None and outcome.state(live) == "Complete":
+        return None
+    why = "what lies in its store is being removed"
+    if live is not None and outcome.state(live) == "Failed":
+        why = f"what lies in its store could not be removed: {outcome.failure_message(live, observed.pods)}"
+    if "apply" in {key.split(":")[0] for key in observed.failures}:
+        why = "; ".join(failure.found.message for failure in observed.failures.values())
+    made = () if live is not None else (runs.cleanup_job(recommender, spec, settings),)
+    return Plan(status=_status(recommender, observed, why), apply=made, requeue_seconds=POLL_SECONDS)
+
+
+def _claim(recommender: Object, observed: Observed) -> Plan | None:
+    key: ChildKey = ("PersistentVolumeClaim", store_claim_name(recommender))
+    live = observed.children.get(key)
+    if live is None or not is_ours(live, recommender) or live["metadata"].get("deletionTimestamp"):
+        return None
+    return Plan(
+        status=_status(recommender, observed, "the claim of its store is being removed"),
+        delete=(key,),
+        requeue_seconds=POLL_SECONDS,
+    )
+
+
+def _status(recommender: Object, observed: Observed, detail: str) -> Object:
+    before: Object = recommender.get("status", {})
+    found: dict[str, tuple[bool, Found]] = {"Ready": (False, say("Deleting", detail=detail))}
+    conditions = merged(
+        before.get("conditions", []), found, generation=recommender["metadata"]["generation"], now=observed.now
+    )
+    rest = [c for c in before.get("conditions", []) if c["type"] != "Ready"]
+    return before | {"conditions": [*conditions, *rest]}

@@ -1,0 +1,341 @@
+"""Training runs as Kubernetes Jobs: which parts, and which pods; pure. How they fare is in outcome.py.
+
+Consecutive steps with equal resources share a Job. What a step writes reaches the next Job through the store.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.controller.decide.names import (
+    CHECK_COMPONENT,
+    COMPONENT_LABEL,
+    DATA_LABEL,
+    PART_LABEL,
+    RUN_COMPONENT,
+    RUN_LABEL,
+    SERVING_ANNOTATION,
+    Object,
+    child_metadata,
+    run_object_name,
+    short_hash,
+    store_claim_name,
+)
+from shoploop.controller.decide.settings import Settings
+from shoploop.steps import STEPS
+
+SPEC_MOUNT = "/etc/shoploop"
+OWN_STORE = "file:///var/lib/shoploop"
+"""Where a store that the spec names by a relative folder lies in a pod."""
+
+TRAINING_SECTIONS = ("data", "validation", "features", "augmentation", "importance", "training", "gate")
+PACKED_BY = ("item_fields",)
+"""Fields of spec.serving that are packed into a Bento."""
+
+NOT_TRAINED_BY = {"training": ("resources", "placement", "nodes")}
+"""Fields of those sections that change where a run happens, but not what it makes."""
+
+PLACED_BY: Any = {
+    "training": {"resources", "placement"},
+    "images": True,
+    "store": {"claim", "endpoint", "region", "secret_ref"},
+}
+"""Fields of the spec that change a run's pods, but not what it makes."""
+
+USER = 65532
+GRACE_SECONDS = 2
+"""A step that is killed begins again, so its pod need not be asked for long."""
+
+BACKOFF_LIMIT = 3
+DEADLINE_SECONDS = 24 * 3600
+USER_ERROR_EXIT_CODE = 2
+"""shoploop's exit code for what only a person can mend: trying again is of no use."""
+
+SMALL = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+"""What a pod asks for that computes nothing."""
+
+STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+def spec_hash(spec: RecommenderSpec) -> str:
+    """Hash of the sections of the spec that decide what is trained; another hash is a reason for a run."""
+    whole = spec.model_dump(mode="json", by_alias=True, include=set(TRAINING_SECTIONS))
+    for section, fields in NOT_TRAINED_BY.items():
+        for name in fields:
+            whole[section].pop(name, None)
+    whole["serving"] = spec.serving.model_dump(mode="json", by_alias=True, include=set(PACKED_BY))
+    return short_hash(whole, digits=12)
+
+
+def pod_hash(spec: RecommenderSpec) -> str:
+    """Hash of the fields of the spec that decide what a run's pods look like: with another one, what is unfinished
+    begins again in other pods."""
+    return short_hash(spec.model_dump(mode="json", by_alias=True, include=PLACED_BY, exclude_defaults=True), digits=12)
+
+
+def store_uri(spec: RecommenderSpec) -> str:
+    """The store as pods reach it: a relative folder lies on the recommender's own claim."""
+    return spec.store.uri.rstrip("/") if "://" in spec.store.uri else OWN_STORE
+
+
+def needs_claim(spec: RecommenderSpec) -> bool:
+    return urlsplit(store_uri(spec)).scheme == "file"
+
+
+def claim_name(recommender: Object, spec: RecommenderSpec) -> str | None:
+    if not needs_claim(spec):
+        return None
+    return spec.store.claim or store_claim_name(recommender)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Consecutive steps that share a Job."""
+
+    steps: tuple[str, ...]
+    gpu: int
+    """nvidia.com/gpu that its pod holds."""
+
+
+def parts(spec: RecommenderSpec) -> list[Part]:
+    """The run's steps, cut where the resources change."""
+    cut: list[Part] = []
+    for step in STEPS.values():
+        gpu = spec.training.resources.gpu if step.gpu else 0
+        if cut and cut[-1].gpu == gpu:
+            cut[-1] = Part(steps=(*cut[-1].steps, step.name), gpu=gpu)
+        else:
+            cut.append(Part(steps=(step.name,), gpu=gpu))
+    return cut
+
+
+def config_map(recommender: Object, run: str) -> Object:
+    """The spec as the run reads it; it stays the same for the run's whole life."""
+    serving = recommender.get("status", {}).get("version")
+    metadata: Object = {"name": recommender["metadata"]["name"]}
+    if serving:
+        metadata["annotations"] = {SERVING_ANNOTATION: serving}
+    document = {
+        "apiVersion": recommender["apiVersion"],
+        "kind": recommender["kind"],
+        "metadata": metadata,
+        "spec": recommender["spec"],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": child_metadata(recommender, run_object_name(recommender, run), {RUN_LABEL: run}),
+        "data": {"recommender.json": json.dumps(document, sort_keys=True, indent=1)},
+    }
+
+
+def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settings: Settings) -> Object:
+    """The Job of the run's part ``index``."""
+    part = parts(spec)[index]
+    arguments = ["run", "--steps", ",".join(part.steps), "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
+    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.steps", *arguments, "--store", store_uri(spec)])
+    container = pod["containers"][0]
+    container["volumeMounts"].append({"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True})
+    pod["volumes"].append({"name": "spec", "configMap": {"name": run_object_name(recommender, run)}})
+    asked = {"cpu": spec.training.resources.cpu, "memory": spec.training.resources.memory}
+    container["resources"] = {"requests": dict(asked), "limits": {"memory": asked["memory"]}}
+    if part.gpu:
+        container["resources"]["limits"]["nvidia.com/gpu"] = part.gpu
+        pod["tolerations"].append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
+    name = run_object_name(recommender, run, index)
+    labels = {COMPONENT_LABEL: RUN_COMPONENT, RUN_LABEL: run, PART_LABEL: str(index)}
+    made = job_around(recommender, name, pod, labels)
+    if spec.training.placement.queue:
+        made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = spec.training.placement.queue
+    return made
+
+
+def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) -> Object:
+    """The Job that removes the recommender's part of the store."""
+    name = recommender["metadata"]["name"]
+    arguments = ["-m", "shoploop.controller.cleanup", "--store", store_uri(spec), "--recommender", name]
+    pod = pod_spec(recommender, spec, settings, arguments)
+    pod["containers"][0]["resources"] = SMALL
+    made = job_around(recommender, cleanup_job_name(recommender), pod)
+    made["spec"]["activeDeadlineSeconds"] = int(settings.deletion_seconds)
+    return made
+
+
+def check_job(recommender: Object, spec: RecommenderSpec, settings: Settings, name: str) -> Object:
+    """The Job that tells what the data now are, by their digest. It has the eyes of a run: its store and its Secret."""
+    data = spec.data.model_dump_json(by_alias=True, exclude_none=True)
+    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.steps", "source", "--data", data])
+    pod["containers"][0]["resources"] = SMALL
+    labels = {COMPONENT_LABEL: CHECK_COMPONENT, DATA_LABEL: data_hash(spec)}
+    made = job_around(recommender, name, pod, labels)
+    made["spec"]["backoffLimit"] = 0  # the next look is its repetition
+    return made
+
+
+def data_hash(spec: RecommenderSpec) -> str:
+    return short_hash(spec.data.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def cleanup_job_name(recommender: Object) -> str:
+    return f"{recommender['metadata']['name']}-delete-{short_hash(recommender['metadata']['uid'])}"
+
+
+def job_around(recommender: Object, name: str, pod: Object, labels: dict[str, str] | None = None) -> Object:
+    """A Job for ``pod``, tried again unless a person has to mend something first."""
+    metadata = child_metadata(recommender, name, labels)
+    pod_labels = dict(metadata["labels"])
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            "backoffLimit": BACKOFF_LIMIT,
+            "activeDeadlineSeconds": DEADLINE_SECONDS,
+            "podFailurePolicy": {
+                "rules": [
+                    # a node that goes away is nobody's fault, and a person's mistake does not mend itself
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": "steps",
+                            "operator": "In",
+                            "values": [USER_ERROR_EXIT_CODE],
+                        },
+                    },
+                ]
+            },
+            "template": {"metadata": {"labels": pod_labels}, "spec": pod},
+        },
+    }
+
+
+def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arguments: Sequence[str]) -> Object:
+    """A pod of the pipeline image under restricted Pod Security, with the store at hand."""
+    placement = spec.training.placement
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}]
+    volumes: list[Object] = [{"name": "tmp", "emptyDir": {}}]
+    claim = claim_name(recommender, spec)
+    if claim:
+        mounts.append({"name": "store", "mountPath": urlsplit(store_uri(spec)).path})
+        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": claim}})
+    secrets = (*settings.pull_secrets, *spec.images.pull_secrets)
+    pod: Object = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "nodeSelector": dict(placement.node_selector),
+        "tolerations": [entry.model_dump(by_alias=True, exclude_none=True) for entry in placement.tolerations],
+        "imagePullSecrets": [{"name": name} for name in secrets],
+        "containers": [
+            {
+                "name": "steps",
+                "image": image(settings.pipeline_image, spec),
+                "imagePullPolicy": settings.pull_policy,
+                "args": ["python", *arguments],
+                "env": [{"name": "HOME", "value": "/tmp"}, *store_env(spec)],
+                "terminationMessagePath": "/dev/termination-log",
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": mounts,
+            }
+        ],
+        "volumes": volumes,
+    }
+    if placement.priority_class_name:
+        pod["priorityClassName"] = placement.priority_class_name
+    return pod
+
+
+def store_env(spec: RecommenderSpec) -> list[Object]:
+    env: list[Object] = []
+    if spec.store.endpoint:
+        env.append({"name": "AWS_ENDPOINT_URL", "value": spec.store.endpoint})
+        if spec.store.endpoint.startswith("http://"):
+            env.append({"name": "AWS_ALLOW_HTTP", "value": "true"})
+    if spec.store.region:
+        env.append({"name": "AWS_REGION", "value": spec.store.region})
+    if spec.store.secret_ref:
+        for key in STORE_KEYS:
+            reference = {"name": spec.store.secret_ref.name, "key": key}
+            env.append({"name": key, "valueFrom": {"secretKeyRef": reference}})
+    return env
+
+
+def image(reference: str, spec: RecommenderSpec) -> str:
+    """``reference``, from the registry that the spec names, if it names one."""
+    if not spec.images.registry:
+        return reference
+    return f"{spec.images.registry.rstrip('/')}/{split_registry(reference)[1]}"
+
+
+def split_registry(reference: str) -> tuple[str, str]:
+    """Registry and the rest of an image reference; a first part without dot, colon or localhost is no registry."""
+    head, slash, rest = reference.partition("/")
+    if slash and ("." in head or ":" in head or head == "localhost"):
+        return head, rest
+    return "", reference
+
+
+def claim(recommender: Object, spec: RecommenderSpec) -> Object:
+    """The claim that keeps a folder's files. It has no owner: spec.deletionPolicy says what becomes of it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": child_metadata(recommender, store_claim_name(recommender), owned=False),
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "10Gi"}}},
+    }
+
+
+def model_version(
+    recommender: Object,
+    run: dict[str, Any],
+    said: dict[str, Any],
+    *,
+    store: str,
+    parent: str | None,
+    known: list[Object],
+) -> Object:
+    """The record of what a run made; ``known`` are the records that there are.
+
+    The same model packed anew has the same version and another digest: it gets a record of its own beside the first.
+    """
+    name, version, digest = recommender["metadata"]["name"], str(said["version"]), str(said["digest"])
+    same = [record for record in known if record["spec"]["version"] == version]
+    repacked = bool(same) and all(record["spec"]["digest"] != digest for record in same)
+    spec: Object = {
+        "recommender": name,
+        "version": version,
+        "digest": digest,
+        "bento": said.get("bento") or f"{store}/recommenders/{name}/versions/{version}/bento/{digest[:16]}.bento",
+        "passed": bool(said["passed"]),
+        "run": run["id"],
+        "specHash": run["specHash"],
+        "metrics": {key: float(value) for key, value in dict(said.get("metrics") or {}).items()},
+        "lineage": {key: str(value) for key, value in dict(said.get("lineage") or {}).items()},
+    }
+    if parent and parent != version:
+        spec["parent"] = parent
+    record_name = f"{name}-{version}-{digest[:6]}" if repacked else f"{name}-{version}"
+    return {
+        "apiVersion": recommender["apiVersion"],
+        "kind": "ModelVersion",
+        "metadata": child_metadata(recommender, record_name, {RUN_LABEL: run["id"]}),
+        "spec": spec,
+    }

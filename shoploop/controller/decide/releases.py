@@ -1,0 +1,158 @@
+"""The Helm release of a Recommender: its values, and what to do about the revision that is there; pure."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import yaml
+
+from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.controller.decide import manifests as runs
+from shoploop.controller.decide.drift import holds
+from shoploop.controller.decide.names import RESUME_ANNOTATION, Object, short_hash
+from shoploop.controller.decide.observed import Install, Observed, Recover, Release, ReleaseAction, Repair
+from shoploop.controller.decide.settings import Settings
+
+DEFAULT_REPLICAS = 2
+MARK = re.compile(r"\[shoploop ([0-9a-f]{12})\]$")
+CHART = "recommender"
+PENDING_SECONDS = 30
+"""A revision that is pending for longer belongs to a helm that is no more."""
+
+SETTLE_SECONDS = 3
+"""Children of a new revision may not have been seen yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    action: ReleaseAction | None = None
+    held_since: int | None = None
+    """Generation of the spec since which the release is held; None while it is the operator's."""
+
+    requeue_seconds: float | None = None
+    foreign: bool = False
+    """Whether somebody else's release has the name."""
+
+
+def values(recommender: Object, spec: RecommenderSpec, version: Object, settings: Settings) -> dict[str, Any]:
+    """Values of charts/recommender for one ModelVersion."""
+    meta, serving = recommender["metadata"], spec.serving
+    registry, rest = runs.split_registry(settings.serving_image)
+    repository, _, tag = rest.partition(":")
+    scaling = serving.autoscaling
+    secrets = (*settings.pull_secrets, *spec.images.pull_secrets)
+    store = {
+        "uri": runs.store_uri(spec),
+        "endpoint": spec.store.endpoint or "",
+        "region": spec.store.region or "",
+        "secretName": spec.store.secret_ref.name if spec.store.secret_ref else "",
+        "claimName": runs.claim_name(recommender, spec) or "",
+    }
+    return {
+        "fullnameOverride": meta["name"],
+        "recommender": {"name": meta["name"], "uid": meta["uid"]},
+        "image": {
+            "registry": spec.images.registry or registry,
+            "repository": repository,
+            "tag": tag,
+            "pullPolicy": settings.pull_policy,
+        },
+        "imagePullSecrets": [{"name": name} for name in secrets],
+        "version": {
+            "id": version["spec"]["version"],
+            "bento": version["spec"]["bento"],
+            "digest": version["spec"]["digest"],
+        },
+        "store": store,
+        "replicas": None if scaling else replicas(spec),
+        "autoscaling": {"enabled": True, "min": scaling.min, "max": scaling.max} if scaling else {"enabled": False},
+        "deadlineMilliseconds": serving.deadline_milliseconds,
+        "itemFields": list(serving.item_fields),
+    }
+
+
+def replicas(spec: RecommenderSpec) -> int:
+    return DEFAULT_REPLICAS if spec.serving.replicas is None else spec.serving.replicas
+
+
+def mark(wanted: dict[str, Any], chart_digest: str) -> str:
+    """Twelve digits that stand for the chart and its values."""
+    return short_hash(wanted, chart_digest, digits=12)
+
+
+def description(version: str, generation: int, marked: str) -> str:
+    return f"Version {version}, generation {generation} of the spec [shoploop {marked}]"
+
+
+def made_by_operator(release: Release) -> str | None:
+    """The mark of a revision that the operator made."""
+    match = MARK.search(release.description)
+    return match[1] if match else None
+
+
+def decide(
+    recommender: Object, wanted: dict[str, Any], observed: Observed, *, chart_digest: str
+) -> Decision:  # fmt: skip
+    """What to do so that the release has the values ``wanted``."""
+    meta = recommender["metadata"]
+    marked = mark(wanted, chart_digest)
+    install = Install(
+        name=meta["name"], values=wanted, description=description(wanted["version"]["id"], meta["generation"], marked)
+    )
+    if not observed.releases:
+        return Decision(action=install)
+    latest = observed.releases[-1]
+    if latest.chart != CHART or latest.recommender != meta["name"]:
+        return Decision(foreign=True)
+    if latest.status.startswith("pending") or latest.status == "uninstalling":
+        waited = (observed.now - latest.deployed_at).total_seconds()
+        if waited < PENDING_SECONDS:
+            return Decision(requeue_seconds=PENDING_SECONDS - waited + 1)
+        return Decision(action=Recover(name=meta["name"], revision=latest.revision), requeue_seconds=1)
+    own = made_by_operator(latest)
+    if own is None and latest.status not in ("failed", "uninstalled"):
+        return _held(recommender, latest, install)
+    if own != marked or latest.status != "deployed":
+        return Decision(action=install)
+    return _repair(latest, observed)
+
+
+def _held(recommender: Object, latest: Release, install: Install) -> Decision:
+    """Somebody else's revision stays until the spec changes or a person lets go of it."""
+    meta = recommender["metadata"]
+    before = recommender.get("status", {}).get("release", {})
+    since = before.get("heldSinceGeneration", meta["generation"])
+    released = meta.get("annotations", {}).get(RESUME_ANNOTATION) == str(latest.revision)
+    if released or since < meta["generation"]:
+        return Decision(action=install)
+    return Decision(held_since=since)
+
+
+def _repair(latest: Release, observed: Observed) -> Decision:
+    age = observed.now - latest.deployed_at
+    if age < timedelta(seconds=SETTLE_SECONDS):
+        return Decision(requeue_seconds=SETTLE_SECONDS)
+    differing = tuple(
+        wanted
+        for wanted in objects(latest)
+        if not holds(wanted, observed.children.get((wanted["kind"], wanted["metadata"]["name"])))
+    )
+    return Decision(action=Repair(objects=differing) if differing else None)
+
+
+def objects(release: Release) -> list[Object]:
+    """What a revision rendered, with the marks by which Helm knows its own."""
+    found = [dict(document) for document in yaml.load_all(release.manifest, _Loader) if document]
+    for document in found:
+        meta = document["metadata"] = dict(document["metadata"])
+        namespace = meta.get("namespace", "")
+        meta["labels"] = (meta.get("labels") or {}) | {"app.kubernetes.io/managed-by": "Helm"}
+        meta["annotations"] = (meta.get("annotations") or {}) | {
+            "meta.helm.sh/release-name": release.name,
+            "meta.helm.sh/release-namespace": namespace,
+        }
+    return found
+
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

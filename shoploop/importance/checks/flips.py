@@ -1,0 +1,166 @@
+"""The first half of the self-check: labels of a sample are flipped on purpose, and the weights must know which.
+
+Detection compares the estimator with loss ranking, KNN-Shapley and chance; removal shows whether a model that learns without
+the lowest rows is the better for it; agreement is that of ranks between seeds and between estimators.
+
+Legend: R rows (a request and a candidate), S rows of the judged requests, Q judged requests, K features.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata, spearmanr
+
+from shoploop.evaluation.intervals import Bootstrap, mean
+from shoploop.evaluation.metrics import auc
+from shoploop.features.catalog import Catalog
+from shoploop.features.contract import Contract
+from shoploop.importance.checks.detection import Flags, flip_labels, lowest_f1, mean_interval, within_label_auc
+from shoploop.importance.estimators.interface import make_estimator
+from shoploop.importance.estimators.table import Float32, Float64, Int64
+from shoploop.importance.shop import Columns, shop_columns, shop_table
+from shoploop.importance.shop_proxy import look, train_shop_proxy
+from shoploop.samples.sample_set import SampleSet
+
+SHARE = 0.2
+"""Of the labels that are flipped."""
+
+REMOVED = (0.1, 0.2, 0.3)
+RIVALS = ("loss", "knn_shapley")
+PARTS = 10
+"""Of the sample's requests; an interval is that of the mean over parts."""
+
+RANDOM_DRAWS = 5
+RIDGE = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """What the checks need besides samples."""
+
+    catalog: Catalog
+    contract: Contract
+    columns: tuple[Columns, ...]
+
+
+def check_flips(sample: SampleSet, judged: SampleSet, shop: Shop, method: str, *, seed: int) -> dict[str, Any]:
+    """Flips a fifth of the sample's labels and asks who notices.
+
+    Args:
+        sample: Requests to learn from.
+        judged: Later requests, labels as they are.
+        shop: Catalog, contract and columns.
+        method: The estimator in question.
+        seed: Of flips, proxy and estimators.
+
+    Returns:
+        ``detection`` (method -> auc, interval, f1), ``removal`` (lowest, highest, random -> share -> auc, and against random
+        the difference with its paired interval) and ``agreement`` (pair -> Spearman's rank correlation).
+    """
+    rng = np.random.default_rng(seed)
+    observed_R, flipped_R = flip_labels(sample.labels_R.astype(np.int64), SHARE, rng=rng)
+    noisy = replace(sample, labels_R=observed_R.astype(bool))
+    proxy = train_shop_proxy(noisy, shop.catalog, shop.contract, seed=seed)
+    view = look(proxy, noisy)
+    table = shop_table(noisy, view, shop.contract, columns=shop.columns, seed=seed)
+    found: dict[str, Float64] = {
+        name: make_estimator(name).score(table, seed=seed).importance_N for name in dict.fromkeys((method, *RIVALS))
+    }
+    again_R = make_estimator(method).score(table, seed=seed + 1).importance_N
+    chance_R = rng.random(len(observed_R))
+    part_R = np.repeat(rng.permutation(len(sample)) % PARTS, np.diff(sample.offsets_Q1))
+    x_SK, _ = shop_columns(judged, look(proxy, judged), shop.contract, shop.columns, only=table.names)
+    return {
+        "share": SHARE,
+        "detection": {
+            name: _detection(importance_R, observed_R, flipped_R, part_R)
+            for name, importance_R in (found | {"random": chance_R}).items()
+        },
+        "removal": removal(table.x_NK, table.y_N, found[method], table.scale.forward(x_SK), judged, seed=seed),
+        "agreement": {
+            "between seeds": _agreement(found[method], again_R, observed_R),
+            **{f"with {name}": _agreement(found[method], found[name], observed_R) for name in RIVALS if name != method},
+        },
+    }
+
+
+def _detection(importance_R: Float64, observed_R: Int64, flipped_R: Flags, part_R: Int64) -> dict[str, Any]:
+    parts = [
+        within_label_auc(importance_R[part_R == part], observed_R[part_R == part], flipped_R[part_R == part])
+        for part in np.unique(part_R)
+    ]
+    return {
+        "auc": within_label_auc(importance_R, observed_R, flipped_R),
+        "interval": list(mean_interval(parts)),
+        "f1": lowest_f1(importance_R, observed_R, flipped_R),
+    }
+
+
+def _agreement(one_R: Float64, other_R: Float64, observed_R: Int64) -> float:
+    """Spearman's rank correlation within each observed label, mean over labels."""
+    return float(
+        np.mean([spearmanr(one_R[observed_R == y], other_R[observed_R == y]).statistic for y in np.unique(observed_R)])
+    )
+
+
+def removal(
+    x_RK: Float32, y_R: Int64, importance_R: Float64, x_SK: Float32, judged: SampleSet, *, seed: int
+) -> dict[str, Any]:
+    """What a linear model is worth that learns without the lowest, the highest, or random rows of each label.
+
+    Args:
+        x_RK: Features of the noisy sample.
+        y_R: Its observed labels.
+        importance_R: What is said of its rows.
+        x_SK: Features of the judged rows, on the same scale.
+        judged: The judged requests, labels as they are.
+        seed: Of the random draws and the bootstrap.
+
+    Returns:
+        ``lowest``, ``highest``: share -> ``auc`` (mean over requests), ``difference`` to random removal and ``interval``;
+        ``random``: share -> ``auc``; ``none``: ``auc`` with all rows.
+    """
+    rng = np.random.default_rng(seed)
+    rank_R = np.empty(len(y_R))
+    for label in np.unique(y_R):
+        rows = y_R == label
+        rank_R[rows] = rankdata(importance_R[rows], method="ordinal") / rows.sum()
+
+    def judge(kept_R: Flags) -> Float64:
+        return _request_auc(x_SK @ _ridge(x_RK[kept_R], y_R[kept_R]), judged)
+
+    bootstrap = Bootstrap(len(judged), draws=300, seed=seed)
+    out: dict[str, Any] = {"none": {"auc": mean(judge(np.ones(len(y_R), bool)))}, "lowest": {}, "highest": {}}
+    out["random"] = {}
+    for share in REMOVED:
+        at_random_Q = np.mean([judge(rng.random(len(y_R)) >= share) for _ in range(RANDOM_DRAWS)], axis=0)
+        out["random"][str(share)] = {"auc": mean(at_random_Q)}
+        for name, kept_R in (("lowest", rank_R > share), ("highest", rank_R <= 1 - share)):
+            auc_Q = judge(kept_R)
+            interval = bootstrap.interval(auc_Q - at_random_Q)
+            out[name][str(share)] = {
+                "auc": mean(auc_Q),
+                "difference": mean(auc_Q - at_random_Q),
+                "interval": list(interval) if interval else None,
+            }
+    return out
+
+
+def _ridge(x_RK: Float32, y_R: Int64) -> Float32:
+    """Coefficients of a least-squares fit, labels counting alike: a ranking needs no more, and it takes a moment."""
+    x_RK = x_RK.astype(np.float64)
+    counts = np.bincount(y_R)
+    weight_R = (1 / np.maximum(counts, 1))[y_R]
+    centre_K = weight_R @ x_RK / weight_R.sum()
+    target_R = np.where(y_R == y_R.max(), 1.0, -1.0) * weight_R
+    scatter_KK = (x_RK - centre_K).T @ ((x_RK - centre_K) * weight_R[:, None])
+    scatter_KK[np.diag_indices_from(scatter_KK)] += RIDGE / len(y_R)
+    solved: Float32 = np.linalg.solve(scatter_KK, (x_RK - centre_K).T @ target_R).astype(np.float32)
+    return solved
+
+
+def _request_auc(scores_S: Float32, judged: SampleSet) -> Float64:
+    """AUC of each judged request, NaN where it has one kind of label only."""
+    found = [auc(scores_S[judged.rows(q)], judged.labels_R[judged.rows(q)]) for q in range(len(judged))]
+    return np.array([np.nan if value is None else value for value in found], np.float64)

@@ -1,0 +1,30 @@
+"""What can be wrong with samples that are to be weighed.
+
+Each is a ValueError too, as scikit-learn's users expect of a bad table.
+"""
+
+from shoploop.errors import UserError
+
+
+class SamplesEqual(UserError, ValueError):
+    """All samples have the same features: none can be told from another."""
+
+
+class OneClassOnly(UserError, ValueError):
+    """Only one label occurs: no label can be doubted."""
+
+
+class FeaturesNotFinite(UserError, ValueError):
+    """A feature is NaN or infinite."""
+
+
+class WeightsAllZero(UserError, ValueError):
+    """Nothing is left to learn from after clipping."""
+
+
+class TooManyPrototypes(UserError, ValueError):
+    """More prototypes are asked for than there are samples to draw them from."""
+
+
+class TooFewSamples(UserError, ValueError):
+    """Not enough samples to hold some out."""

@@ -1,0 +1,95 @@
+"""What every estimator offers, and the table of them by name."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from shoploop.errors import SpecInvalid
+from shoploop.importance.estimators.table import Table
+from shoploop.importance.estimators.weights import Scores
+
+
+class Importance(Protocol):
+    """How much each sample of a table deserves to be believed."""
+
+    @property
+    def name(self) -> str:
+        """As in ``ESTIMATORS``."""
+
+    @property
+    def paper(self) -> str:
+        """Whom it follows."""
+
+    def score(self, table: Table, *, seed: int) -> Scores:
+        """An importance for each sample, higher for a more credible one; the same bytes under the same seed."""
+
+
+def _gan_attention() -> Importance:
+    from shoploop.importance.estimators.gan_attention import GanAttention
+
+    return GanAttention()
+
+
+def _loss() -> Importance:
+    from shoploop.importance.estimators.loss import LossRanking
+
+    return LossRanking()
+
+
+def _el2n() -> Importance:
+    from shoploop.importance.estimators.el2n import El2n
+
+    return El2n()
+
+
+def _forgetting() -> Importance:
+    from shoploop.importance.estimators.forgetting import Forgetting
+
+    return Forgetting()
+
+
+def _tracin() -> Importance:
+    from shoploop.importance.estimators.tracin import TracIn
+
+    return TracIn()
+
+
+def _knn_shapley() -> Importance:
+    from shoploop.importance.estimators.knn_shapley import KnnShapley
+
+    return KnnShapley()
+
+
+def _density_ratio() -> Importance:
+    from shoploop.importance.estimators.density_ratio import DensityRatio
+
+    return DensityRatio()
+
+
+def _uniform() -> Importance:
+    from shoploop.importance.estimators.uniform import Uniform
+
+    return Uniform()
+
+
+ESTIMATORS: dict[str, Callable[[], Importance]] = {
+    "gan_attention": _gan_attention,
+    "loss": _loss,
+    "el2n": _el2n,
+    "forgetting": _forgetting,
+    "tracin": _tracin,
+    "knn_shapley": _knn_shapley,
+    "density_ratio": _density_ratio,
+    "uniform": _uniform,
+}
+"""Name to a maker with the defaults; the first is the default."""
+
+
+def make_estimator(name: str) -> Importance:
+    """The estimator of this name with its defaults.
+
+    Raises:
+        SpecInvalid: there is none.
+    """
+    if name not in ESTIMATORS:
+        raise SpecInvalid(f"There is no importance estimator {name!r}. Choose one of {', '.join(ESTIMATORS)}.")
+    return ESTIMATORS[name]()

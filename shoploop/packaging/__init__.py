@@ -1,0 +1,1 @@
+"""A version as a Bento: built, signed, fetched, verified, and served on this machine."""

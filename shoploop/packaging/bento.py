@@ -1,0 +1,206 @@
+"""Packages a version as a Bento that holds all it needs to answer: code, model, features and settings.
+
+BentoML builds it as a process of its own in a folder of its own, so nothing of this machine gets in by accident. The
+archive is packed anew from what BentoML built, with fixed times, owners and order: equal content has an equal digest.
+"""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from shoploop.api.v1alpha1 import GateSpec, ServingSpec
+from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, ShoploopError
+from shoploop.packaging.archive import pack, sha256_of, unpack
+from shoploop.packaging.staging import NAME, RANKER, stage_code, stage_description, stage_ranker
+from shoploop.ranking.settings import RankerSettings
+from shoploop.store import Store
+from shoploop.versions.artifact import load_version
+from shoploop.versions.promotions import version_key
+from shoploop.versions.signing import check_signature, sign
+
+REPORT, SIGNATURE = "bento.json", "bento.sig"
+NO_MOMENT = "creation_time: '1970-01-01T00:00:00+00:00'"
+
+
+class BentoFailed(ShoploopError):
+    """BentoML could not build."""
+
+
+def build_bento(
+    model: Path,
+    features: Path,
+    data: Path,
+    gate: Path,
+    out: Path,
+    *,
+    serving: ServingSpec | None = None,
+    max_age_days: int | None = None,
+) -> dict[str, Any]:
+    """Builds the Bento of a version and exports it as a ``.bento`` archive, as ``bentoml import`` takes it.
+
+    A version that the gate refused is packaged too: a person may promote it by hand.
+
+    Args:
+        model: Folder of a version.
+        features: Folder of ``materialize_features``.
+        data: Folder of ``load_data``.
+        gate: Folder of ``gate``.
+        out: Folder to write: ``<version>.bento`` and ``bento.json``.
+        serving: Fields and deadline of the answers.
+        max_age_days: See :class:`RankerSettings`; unset means the gate's default.
+
+    Returns:
+        ``bento.json``: version, archive, sha256, bytes, tag, the gate's verdict.
+
+    Raises:
+        ArtifactCorrupt, ArtifactForeign, SignatureInvalid: the version must not be used.
+        SpecInvalid: an item field is no column of the items table.
+        BentoFailed: BentoML's own words.
+    """
+    serving = serving or ServingSpec()
+    version = load_version(model)
+    verdict = json.loads((gate / "gate.json").read_bytes())
+    settings = RankerSettings(
+        version=version.id,
+        item_fields=tuple(serving.item_fields),
+        deadline_milliseconds=serving.deadline_milliseconds,
+        max_age_days=GateSpec().max_age_days if max_age_days is None else max_age_days,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="shoploop-bento-") as work:
+        context, home = Path(work, "context"), Path(work, "home")
+        stage_code(context)
+        stage_ranker(context / RANKER, model=model, features=features, data=data, settings=settings)
+        stage_description(context, passed=bool(verdict["passed"]))
+        built = _build(context, home, version.id)
+        archive = out / f"{version.id}.bento"
+        pack(built, archive)
+    report = {
+        "version": version.id,
+        "archive": archive.name,
+        "sha256": sha256_of(archive),
+        "bytes": archive.stat().st_size,
+        "tag": f"{NAME}:{version.id}",
+        "bentoml": importlib.metadata.version("bentoml"),
+        "gate": {"passed": verdict["passed"], "reason": verdict["reason"]},
+    }
+    (out / REPORT).write_text(json.dumps(report, sort_keys=True, indent=1) + "\n")
+    return report
+
+
+def publish_bento(store: Store, name: str, version: str, folder: Path) -> str:
+    """Copies what :func:`build_bento` wrote into the store beside its version; returns the archive's sha256.
+
+    The description comes last and is signed where a key is configured: a Bento is code.
+
+    Raises:
+        ArtifactCorrupt: the archive is not the one that was built, or of another version.
+    """
+    report = _report((folder / REPORT).read_bytes())
+    archive = folder / report["archive"]
+    _check_digest(archive, report)
+    if report["version"] != version:
+        raise ArtifactCorrupt(f"{folder} holds the Bento of {report['version']}, not of {version}. Build it again.")
+    key = f"{version_key(name, version)}/bento"
+    body = json.dumps(report | {"archive": f"{report['sha256'][:16]}.bento"}, sort_keys=True, indent=1).encode()
+    store.put_file(f"{key}/{report['sha256'][:16]}.bento", archive)
+    if signature := sign(body):
+        store.put(f"{key}/{SIGNATURE}", signature)
+    store.put(f"{key}/{REPORT}", body)
+    return str(report["sha256"])
+
+
+def fetch_bento(store: Store, name: str, version: str, cache: Path) -> Path:
+    """The unpacked Bento of a version, verified; from ``cache`` where it was unpacked before.
+
+    Raises:
+        NotFound: the store holds no Bento of that version.
+        ArtifactCorrupt, SignatureInvalid: what it holds must not be run.
+    """
+    key = f"{version_key(name, version)}/bento"
+    try:
+        body = store.get(f"{key}/{REPORT}")
+    except NotFound as error:
+        raise NotFound(
+            f"Version {version} of {name!r} has no Bento in {store.uri}. Run `shoploop run` again to package it."
+        ) from error
+    signature = store.get(f"{key}/{SIGNATURE}") if store.exists(f"{key}/{SIGNATURE}") else None
+    check_signature(body, signature, store.url(f"{key}/{REPORT}"))
+    report = _report(body)
+    if report["version"] != version:
+        raise ArtifactCorrupt(
+            f"{store.url(key)} holds the Bento of {report['version']}. Publish that of {version} again."
+        )
+    folder = cache / f"{version}-{report['sha256'][:16]}"
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as work:
+        archive = Path(work, "archive.bento")
+        store.get_file(f"{key}/{report['archive']}", archive)
+        _check_digest(archive, report)
+        unpack(archive, folder)
+    return folder
+
+
+def serve_command(folder: Path, port: int, *, host: str = "127.0.0.1") -> list[str]:
+    """The command that serves an unpacked Bento.
+
+    Args:
+        folder: From :func:`unpack`.
+        port: To listen on.
+        host: Address to listen on, as a number; 0.0.0.0 answers other machines too.
+    """
+    return [sys.executable, "-m", "bentoml", "serve", str(folder), "--port", str(port), "--host", host]
+
+
+def _build(context: Path, home: Path, version: str) -> Path:
+    """Runs ``bentoml build``; returns the built Bento's folder."""
+    environment = os.environ | {
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONWARNINGS": "ignore",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "bentoml", "build", str(context), "--version", version, "--output", "tag"],
+        cwd=context,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    built = home / "bentos" / NAME / version
+    if done.returncode or not built.is_dir():
+        raise BentoFailed(
+            f"BentoML could not build the Bento of {version}: {(done.stderr or done.stdout)[-2000:].strip()}"
+        )
+    info = built / "bento.yaml"
+    lines = info.read_text().splitlines()
+    info.write_text("\n".join(NO_MOMENT if line.startswith("creation_time:") else line for line in lines) + "\n")
+    return built
+
+
+def _report(body: bytes) -> dict[str, Any]:
+    try:
+        report = json.loads(body)
+    except ValueError as error:
+        raise ArtifactForeign(f"{REPORT} is no JSON: {error}. Build the Bento again.") from error
+    if not isinstance(report, dict) or not {"version", "archive", "sha256", "bytes"} <= report.keys():
+        raise ArtifactForeign(f"{REPORT} does not describe a Bento of shoploop. Build the Bento again.")
+    return report
+
+
+def _check_digest(archive: Path, report: dict[str, Any]) -> None:
+    found = sha256_of(archive) if archive.is_file() else "missing"
+    if found != report["sha256"]:
+        raise ArtifactCorrupt(
+            f"The Bento of {report['version']} in {archive.name} has sha256 {found[:12]}; {REPORT} says "
+            f"{report['sha256'][:12]}. Run `shoploop run` again to package it."
+        )

@@ -1,0 +1,92 @@
+"""``python -m shoploop.packaging.fetch``: what runs in a predictor's pod before its server does.
+
+Fetches one Bento from the store, refuses other bytes than the digest names, unpacks it, and writes what the spec says
+today about answers over what it said when the Bento was packed. It must not know how the Bento is served.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from shoploop.errors import ArtifactCorrupt, ShoploopError, SpecInvalid
+from shoploop.packaging.archive import sha256_of, unpack
+from shoploop.ranking.settings import RankerSettings
+from shoploop.store import Store
+from shoploop.versions.signing import check_signature
+
+RANKER = Path("src", "ranker")
+"""Where an unpacked Bento keeps its ranker."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m shoploop.packaging.fetch", description=__doc__)
+    parser.add_argument("--bento", required=True, help="URL of the archive, e.g. s3://shop/shoploop/....bento")
+    parser.add_argument("--digest", required=True, help="its sha256, in hexadecimal")
+    parser.add_argument("--into", required=True, type=Path, help="folder to make")
+    parser.add_argument("--deadline-milliseconds", type=int, help="instead of what the Bento was packed with")
+    parser.add_argument("--item-fields", help="instead of what the Bento was packed with, separated by commas")
+    args = parser.parse_args(arguments)
+    try:
+        fetch(args.bento, args.digest, args.into)
+        fields = None if args.item_fields is None else tuple(name for name in args.item_fields.split(",") if name)
+        change_settings(args.into / RANKER, deadline_milliseconds=args.deadline_milliseconds, item_fields=fields)
+    except ShoploopError as error:
+        print(f"shoploop: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"{args.bento} is unpacked in {args.into}, sha256 {args.digest}")
+    return 0
+
+
+def fetch(bento: str, digest: str, folder: Path) -> None:
+    """Fetches the archive at the URL ``bento`` and unpacks it to ``folder``.
+
+    Raises:
+        NotFound: there is no such object.
+        ArtifactCorrupt: its bytes are not those of the digest.
+        SignatureInvalid: a key is configured and did not sign it.
+        StoreUnavailable: the store did not answer, or refused.
+    """
+    prefix, _, name = bento.rpartition("/")
+    store = Store(prefix, read_only=True)
+    archive = folder.with_name(f"{folder.name}.fetched")
+    try:
+        store.get_file(name, archive)
+        found = sha256_of(archive)
+        if found != digest:
+            raise ArtifactCorrupt(
+                f"{bento} has sha256 {found}, and {digest} was asked for. Somebody replaced it: train again, or name "
+                "another version."
+            )
+        signed = store.exists("bento.json") and store.exists("bento.sig")
+        description = store.get("bento.json") if signed else digest.encode()
+        check_signature(description, store.get("bento.sig") if signed else None, bento)
+        unpack(archive, folder)
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def change_settings(ranker: Path, *, deadline_milliseconds: int | None, item_fields: tuple[str, ...] | None) -> None:
+    """Writes the given settings over those in the folder ``ranker``; None leaves one as it was packed.
+
+    Raises:
+        SpecInvalid: the Bento was packed without an item field; it can only be left out, not added.
+    """
+    from pyarrow import parquet
+
+    packed = RankerSettings.read(ranker)
+    columns = parquet.read_schema(ranker / "items.parquet").names
+    if item_fields is not None and (unknown := set(item_fields) - set(columns)):
+        raise SpecInvalid(
+            f"spec.serving.itemFields names {', '.join(sorted(unknown))}, which version {packed.version} was packed "
+            f"without. It has {', '.join(columns)}. Train again, or leave it out."
+        )
+    replace(
+        packed,
+        deadline_milliseconds=deadline_milliseconds or packed.deadline_milliseconds,
+        item_fields=packed.item_fields if item_fields is None else item_fields,
+    ).write(ranker)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

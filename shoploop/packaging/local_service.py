@@ -1,0 +1,210 @@
+"""Starts the service of a stored version as a process, and ends it cleanly.
+
+What is started is the Bento that ``build_bento`` wrote, fetched from the store and verified; it must not use the
+code or the model of this checkout.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from shoploop.errors import NotFound, PortInUse, ShoploopError
+from shoploop.hints import command
+from shoploop.packaging.bento import fetch_bento, serve_command
+from shoploop.store import Store
+from shoploop.versions import promotions
+
+START_SECONDS = 180
+"""Feast and torch take long to import on a cold disk."""
+
+STOP_SECONDS = 15
+
+
+class ServiceFailed(ShoploopError):
+    """The service ended, or never became ready."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningService:
+    """A service that answers."""
+
+    url: str
+    version: str
+    process: subprocess.Popen[bytes]
+
+
+def serve(store: Store, name: str, *, port: int, version: str | None = None, host: str = "127.0.0.1") -> int:
+    """Serves until Ctrl-C or SIGTERM.
+
+    Args:
+        store: Where the versions lie.
+        name: Of the recommender.
+        port: To listen on.
+        version: Another than the promoted one.
+        host: Address to listen on; 0.0.0.0 answers other machines too.
+
+    Returns:
+        The exit status: 0 after Ctrl-C or SIGTERM.
+
+    Raises:
+        NotFound: nothing is promoted, or no such version.
+        PortInUse: something else listens on the port.
+        ArtifactCorrupt, SignatureInvalid: the stored Bento must not be run.
+        ServiceFailed: the service ended by itself.
+    """
+    try:
+        with _sigterm_as_interrupt(), running(store, name, port=port, version=version, host=host) as service:
+            print(f"{name} {service.version} answers on {service.url} (Ctrl-C ends it)", flush=True)
+            status = service.process.wait()
+    except KeyboardInterrupt:
+        return 0
+    raise ServiceFailed(f"The service of {name} {service.version} ended with exit status {status}; its log is above.")
+
+
+@contextmanager
+def running(
+    store: Store,
+    name: str,
+    *,
+    port: int,
+    version: str | None = None,
+    host: str = "127.0.0.1",
+    log: IO[bytes] | None = None,
+) -> Iterator[RunningService]:
+    """The service of a version as a child process, ready to answer; ended when the block is left.
+
+    Args:
+        log: Where its output goes; to this process's own where not given.
+
+    Raises:
+        NotFound, PortInUse, ArtifactCorrupt, SignatureInvalid, ServiceFailed: as :func:`serve`.
+    """
+    version = version or serving_version(store, name)
+    check_port(port, host)
+    folder = fetch_bento(store, name, version, cache_folder(store))
+    url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
+    with tempfile.TemporaryDirectory(prefix="shoploop-serve-") as home:
+        process = subprocess.Popen(
+            serve_command(folder, port, host=host),
+            cwd=folder,
+            env=_environment(home),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT if log else None,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the service in order
+        )
+        try:
+            _wait_until_ready(process, url, f"{name} {version}")
+            yield RunningService(url=url, version=version, process=process)
+        finally:
+            _end(process)
+
+
+def serving_version(store: Store, name: str) -> str:
+    """The promoted version.
+
+    Raises:
+        NotFound: there is none, or no such recommender.
+    """
+    version = promotions.serving_version(store, name)
+    if version is None:
+        kept = promotions.versions(store, name)  # names the known recommenders where there is no such one
+        raise NotFound(
+            f"No version of {name!r} was promoted yet; {kept[-1].id} is kept. `{command(store, f'report {name}')}` says why; "
+            f"`{command(store, f'promote {name} {kept[-1].id}')}` lets it serve all the same."
+        )
+    return version
+
+
+def check_port(port: int, host: str = "127.0.0.1") -> None:
+    """Makes sure that one may listen on the port.
+
+    Raises:
+        PortInUse: something else does.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortInUse(
+                f"Port {port} on {host} cannot be listened on: {error.strerror}. End what uses it, or name another: "
+                f"--port {port + 1 if port < 65535 else port - 1}."
+            ) from error
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def cache_folder(store: Store) -> Path:
+    """Where unpacked Bentos lie: below a store that is a folder, else in the user's cache."""
+    if store.folder is not None:
+        return store.folder / "cache" / "bentos"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoploop" / "bentos"
+
+
+def _environment(home: str) -> dict[str, str]:
+    """BentoML keeps counters of live processes in its home: one home a service."""
+    return os.environ | {"BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True", "PYTHONWARNINGS": "ignore"}
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, what: str) -> None:
+    from http.client import HTTPException
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ServiceFailed(f"The service of {what} ended at its start, with exit status {process.returncode}.")
+        try:
+            with urlopen(f"{url}/readyz", timeout=2):
+                return
+        except (URLError, HTTPException, OSError):
+            time.sleep(0.1)
+    raise ServiceFailed(f"The service of {what} was not ready after {START_SECONDS} seconds.")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the service and its workers; they finish the requests that they have."""
+    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            pass
+        try:
+            process.wait(seconds)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

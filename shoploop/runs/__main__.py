@@ -1,0 +1,8 @@
+"""``python -m shoploop.steps``: steps inside a pod."""
+
+import sys
+
+from shoploop.runs.pod import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""Samples and catalog as Parquet files, written in pieces and read back by split.
+
+Legend: as in ``sample_set`` and ``features.catalog``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from shoploop.features.baskets import BASKETS
+from shoploop.features.catalog import Catalog
+from shoploop.features.contract import Contract
+from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary
+from shoploop.samples.sample_set import SampleSet
+
+Split = Literal["train", "validation", "evaluation"]
+
+REQUESTS, CANDIDATES, HISTORIES = "requests.parquet", "candidates.parquet", "histories.parquet"
+ITEMS, KINDS = "items.parquet", "kinds.parquet"
+
+
+class SampleWriter:
+    """Appends sample sets to the three files of a samples folder; requests are numbered in the order of writing."""
+
+    def __init__(self, folder: Path, contract: Contract, log: PurchaseLog):
+        self._folder, self._contract, self._log = folder, contract, log
+        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._requests = 0
+
+    def __enter__(self) -> "SampleWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+    def write(self, part: SampleSet, split: str) -> None:
+        numbers_Q = np.arange(self._requests, self._requests + len(part), dtype=np.int32)
+        self._requests += len(part)
+        items = pa.array(self._log.vocabulary.items)
+        self._append(
+            REQUESTS,
+            {
+                "request": numbers_Q,
+                "user": pa.array([self._log.users[u] for u in part.users_Q], pa.string()),
+                "user_code": part.users_Q,
+                "day": part.days_Q,
+                "split": pa.array([split] * len(part), pa.string()),
+                "truth": _lists(part.truth_offsets_Q1, part.truth_T),
+            },
+        )
+        self._append(
+            CANDIDATES,
+            {
+                "request": np.repeat(numbers_Q, np.diff(part.offsets_Q1)),
+                "item": items.take(pa.array(part.items_R)),
+                "code": part.items_R,
+                "label": part.labels_R,
+                "sources": part.sources_R,
+            }
+            | {name: part.features_RK[:, k] for k, name in enumerate(self._contract.pair_features)},
+        )
+        self._append(
+            HISTORIES,
+            {
+                "request": numbers_Q,
+                "items": _lists(part.event_offsets_Q1, part.event_items_E),
+                "baskets": _lists(part.event_offsets_Q1, part.event_baskets_E),
+                "ages": _lists(np.arange(len(part) + 1) * part.ages_QL.shape[1], part.ages_QL.ravel()),
+            },
+        )
+
+    def _append(self, name: str, columns: dict[str, Any]) -> None:
+        table = pa.table(columns)
+        if name not in self._writers:
+            self._writers[name] = pq.ParquetWriter(
+                self._folder / name, table.schema, compression="lz4", use_dictionary=["item"]
+            )
+        self._writers[name].write_table(table, row_group_size=max(len(table), 1))
+
+
+def _lists(offsets: npt.NDArray[np.integer], values: npt.NDArray[Any]) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values))
+
+
+def read_samples(folder: Path, contract: Contract, split: Split, weights: pa.Table | None = None) -> SampleSet:
+    """The samples of one split.
+
+    Args:
+        folder: Folder of ``build_samples``.
+        contract: Names the feature columns wanted, in their order.
+        split: Which requests.
+        weights: ``request``, ``item`` (id) and ``weight`` of an artifact that belongs to this folder; rows without a
+            weight count 1.
+    """
+    parts = list(iterate_samples(folder, contract, split))
+    if not parts:
+        return _empty(contract)
+    samples = SampleSet.concat([part for part, _ in parts])
+    if weights is None:
+        return samples
+    return _weighted(samples, pa.concat_tables([keys for _, keys in parts]), weights)
+
+
+def iterate_samples(folder: Path, contract: Contract, split: Split) -> Iterator[tuple[SampleSet, pa.Table]]:
+    """The samples of one split in the pieces they were written in, each with its rows' ``request`` and ``item``."""
+    with (
+        pq.ParquetFile(folder / REQUESTS) as requests,
+        pq.ParquetFile(folder / CANDIDATES) as candidates,
+        pq.ParquetFile(folder / HISTORIES) as histories,
+    ):
+        for group in range(requests.num_row_groups):
+            head = requests.read_row_group(group)
+            if head["split"][0].as_py() != split:
+                continue
+            rows = candidates.read_row_group(group)
+            events = histories.read_row_group(group)
+            yield _sample_set(head, rows, events, contract), rows.select(["request", "item"])
+
+
+def _sample_set(head: pa.Table, rows: pa.Table, events: pa.Table, contract: Contract) -> SampleSet:
+    first = head["request"][0].as_py()
+    counts_Q = np.bincount(rows["request"].to_numpy() - first, minlength=len(head))
+    features_RK = np.empty((len(rows), len(contract.pair_features)), np.float32)
+    for k, name in enumerate(contract.pair_features):
+        features_RK[:, k] = rows[name].to_numpy()
+    truth_offsets, truth = _flat(head["truth"])
+    event_offsets, event_items = _flat(events["items"])
+    return SampleSet(
+        users_Q=head["user_code"].to_numpy(),
+        days_Q=head["day"].to_numpy(),
+        offsets_Q1=np.concatenate([[0], np.cumsum(counts_Q)]).astype(np.int64),
+        items_R=rows["code"].to_numpy(),
+        labels_R=rows["label"].to_numpy().astype(bool),
+        sources_R=rows["sources"].to_numpy(),
+        features_RK=features_RK,
+        truth_offsets_Q1=truth_offsets,
+        truth_T=truth,
+        event_offsets_Q1=event_offsets,
+        event_items_E=event_items,
+        event_baskets_E=_flat(events["baskets"])[1],
+        ages_QL=_flat(events["ages"])[1].reshape(len(head), -1),
+    )
+
+
+def _flat(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], Int32]:
+    array = column.combine_chunks()
+    lengths = np.asarray(pc.list_value_length(array))
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.asarray(array.flatten(), np.int32)
+
+
+def _weighted(samples: SampleSet, keys: pa.Table, weights: pa.Table) -> SampleSet:
+    wanted = pl.DataFrame(keys)
+    given = pl.DataFrame(weights.select(["request", "item", "weight"])).cast(
+        {"request": wanted.schema["request"], "item": pl.String, "weight": pl.Float32}
+    )
+    joined = wanted.with_columns(pl.col("item").cast(pl.String)).join(
+        given, on=["request", "item"], how="left", maintain_order="left"
+    )
+    weights_R: Float32 = joined["weight"].fill_null(1.0).to_numpy().astype(np.float32)
+    return replace(samples, weights_R=weights_R)
+
+
+def _empty(contract: Contract) -> SampleSet:
+    none, start = np.empty(0, np.int32), np.zeros(1, np.int64)
+    return SampleSet(
+        users_Q=none,
+        days_Q=none,
+        offsets_Q1=start,
+        items_R=none,
+        labels_R=np.empty(0, bool),
+        sources_R=np.empty(0, np.uint8),
+        features_RK=np.empty((0, len(contract.pair_features)), np.float32),
+        truth_offsets_Q1=start,
+        truth_T=none,
+        event_offsets_Q1=start,
+        event_items_E=none,
+        event_baskets_E=none,
+        ages_QL=np.empty((0, BASKETS), np.int32),
+    )
+
+
+def write_catalog(folder: Path, catalog: Catalog, vocabulary: Vocabulary, items: pl.DataFrame) -> None:
+    """Writes ``items.parquet``, the vocabulary in the order of its codes with what is known of each item, and
+    ``kinds.parquet``."""
+    described = items.unique("item", keep="first", maintain_order=True)
+    table = vocabulary.frame().join(described, on="item", how="left", maintain_order="left").to_arrow()
+    for name, values in (
+        ("kind", catalog.kind_I),
+        ("group", catalog.group_I),
+        ("neighbours", catalog.neighbours_IM),
+        ("neighbour_weights", catalog.neighbour_weights_IM),
+        ("factors", catalog.factors_ID),
+    ):
+        table = table.append_column(name, _fixed(values))
+    pq.write_table(table, folder / ITEMS, compression="zstd")
+    pq.write_table(pa.table({"log_odds": _fixed(catalog.log_odds_CB)}), folder / KINDS, compression="zstd")
+
+
+def read_catalog(folder: Path) -> tuple[Catalog, pa.Table]:
+    """The catalog, and the items table without the catalog's own columns."""
+    table = pq.read_table(folder / ITEMS)
+    own = ["kind", "group", "neighbours", "neighbour_weights", "factors"]
+    arrays = {name: _array(table[name]) for name in own}
+    catalog = Catalog(
+        kind_I=arrays["kind"],
+        group_I=arrays["group"],
+        neighbours_IM=arrays["neighbours"],
+        neighbour_weights_IM=arrays["neighbour_weights"],
+        factors_ID=arrays["factors"],
+        log_odds_CB=_array(pq.read_table(folder / KINDS)["log_odds"]),
+    )
+    return catalog, table.drop_columns(own)
+
+
+def _fixed(values: npt.NDArray[Any]) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+
+
+def _array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    array = column.combine_chunks()
+    if pa.types.is_fixed_size_list(array.type):
+        return np.array(array.flatten()).reshape(len(array), array.type.list_size)
+    return np.array(array)

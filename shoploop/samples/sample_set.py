@@ -1,0 +1,236 @@
+"""Requests with their candidates, labels and features as flat arrays: what is trained and evaluated on.
+
+It sees purchases only through histories cut at the request's day and statistics as of that day.
+
+Legend: Q requests, R rows (a request and a candidate), K features, E events of the baskets that the Transformer reads,
+L baskets, T items that were bought.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.candidates.fetching import CandidateConfig, fetch_candidates
+from shoploop.features.baskets import BasketSequence
+from shoploop.features.catalog import Catalog
+from shoploop.features.contract import Contract
+from shoploop.features.history import history_of
+from shoploop.features.item import ItemMatrix
+from shoploop.features.log import Float32, Int32, PurchaseLog
+from shoploop.features.pairs import pair_features
+from shoploop.features.shop import ShopRow
+from shoploop.features.user import UserRow
+
+Offsets = npt.NDArray[np.int64]
+
+VIRTUAL_USER_CODES = 2**30
+"""Codes of virtual users begin here, far from those of a log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Somebody asks on a day; what they bought on it is the label."""
+
+    user: int
+    """Code in the log."""
+
+    day: int
+    """Days since 1970-01-01 (UTC)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSet:
+    """Samples of Q requests, in the order of their days."""
+
+    users_Q: Int32
+    days_Q: Int32
+    offsets_Q1: Offsets
+    """Rows of request q are ``offsets_Q1[q]`` to ``offsets_Q1[q + 1]``, sorted by item."""
+
+    items_R: Int32
+    labels_R: npt.NDArray[np.bool_]
+    sources_R: npt.NDArray[np.uint8]
+    """Bits of ``ranking.candidates.SOURCES``."""
+
+    features_RK: Float32
+    truth_offsets_Q1: Offsets
+    truth_T: Int32
+    """Vocabulary items bought on the request's day, also those that are no candidates."""
+
+    event_offsets_Q1: Offsets
+    event_items_E: Int32
+    event_baskets_E: Int32
+    ages_QL: Int32
+    weights_R: Float32 | None = None
+    """What each row counts in the loss; None counts all alike."""
+
+    def __len__(self) -> int:
+        return len(self.users_Q)
+
+    def rows(self, request: int) -> slice:
+        return slice(int(self.offsets_Q1[request]), int(self.offsets_Q1[request + 1]))
+
+    def truth(self, request: int) -> Int32:
+        return self.truth_T[self.truth_offsets_Q1[request] : self.truth_offsets_Q1[request + 1]]
+
+    def sequence(self, request: int) -> BasketSequence:
+        events = slice(int(self.event_offsets_Q1[request]), int(self.event_offsets_Q1[request + 1]))
+        return BasketSequence(
+            items_E=self.event_items_E[events], baskets_E=self.event_baskets_E[events], ages_L=self.ages_QL[request]
+        )
+
+    def select(self, chosen: Sequence[int] | npt.NDArray[np.integer]) -> "SampleSet":
+        """The set of these requests alone."""
+        chosen_Q = np.asarray(chosen, np.int64)
+        rows, offsets = _gather(self.offsets_Q1, chosen_Q)
+        truth, truth_offsets = _gather(self.truth_offsets_Q1, chosen_Q)
+        events, event_offsets = _gather(self.event_offsets_Q1, chosen_Q)
+        return replace(
+            self,
+            users_Q=self.users_Q[chosen_Q],
+            days_Q=self.days_Q[chosen_Q],
+            offsets_Q1=offsets,
+            items_R=self.items_R[rows],
+            labels_R=self.labels_R[rows],
+            sources_R=self.sources_R[rows],
+            features_RK=self.features_RK[rows],
+            truth_offsets_Q1=truth_offsets,
+            truth_T=self.truth_T[truth],
+            event_offsets_Q1=event_offsets,
+            event_items_E=self.event_items_E[events],
+            event_baskets_E=self.event_baskets_E[events],
+            ages_QL=self.ages_QL[chosen_Q],
+            weights_R=None if self.weights_R is None else self.weights_R[rows],
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence["SampleSet"]) -> "SampleSet":
+        """One set of several without weights."""
+        return cls(
+            users_Q=np.concatenate([p.users_Q for p in parts]),
+            days_Q=np.concatenate([p.days_Q for p in parts]),
+            offsets_Q1=_joined([p.offsets_Q1 for p in parts]),
+            items_R=np.concatenate([p.items_R for p in parts]),
+            labels_R=np.concatenate([p.labels_R for p in parts]),
+            sources_R=np.concatenate([p.sources_R for p in parts]),
+            features_RK=np.concatenate([p.features_RK for p in parts]),
+            truth_offsets_Q1=_joined([p.truth_offsets_Q1 for p in parts]),
+            truth_T=np.concatenate([p.truth_T for p in parts]),
+            event_offsets_Q1=_joined([p.event_offsets_Q1 for p in parts]),
+            event_items_E=np.concatenate([p.event_items_E for p in parts]),
+            event_baskets_E=np.concatenate([p.event_baskets_E for p in parts]),
+            ages_QL=np.concatenate([p.ages_QL for p in parts]),
+        )
+
+
+def _gather(offsets: Offsets, chosen: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Offsets]:
+    lengths = offsets[chosen + 1] - offsets[chosen]
+    new = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    rows = np.arange(new[-1]) - np.repeat(new[:-1], lengths) + np.repeat(offsets[chosen], lengths)
+    return rows, new
+
+
+def _joined(offsets: Sequence[Offsets]) -> Offsets:
+    lengths = np.concatenate([np.diff(o) for o in offsets])
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where a request's features come from: Feast's joins in a run, the pure functions in a benchmark."""
+
+    log: PurchaseLog
+    contract: Contract
+    catalog: Catalog
+    items: Callable[[int], ItemMatrix]
+    """Statistics as of a day."""
+
+    shops: Callable[[int], Mapping[str, ShopRow]]
+
+
+def assemble(
+    requests: Sequence[Request],
+    users: Sequence[UserRow],
+    sources: Sources,
+    *,
+    candidates: CandidateConfig,
+    negatives: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[SampleSet]:
+    """Makes the samples, a thousand requests at a time, in the order of days and users.
+
+    Args:
+        requests: Each user and day once.
+        users: Their statistics, one per request.
+        sources: Everything else that features are made of.
+        candidates: How many candidates.
+        negatives: Candidates kept per request beside those that were bought, drawn at random; None keeps all.
+        seed: Of that draw.
+        progress: Told requests done and in all.
+    """
+    order = sorted(range(len(requests)), key=lambda q: (requests[q].day, requests[q].user))
+    items, shops, day = None, {}, None
+    for start in range(0, len(order), 1000):
+        made = []
+        for q in order[start : start + 1000]:
+            request = requests[q]
+            if items is None or request.day != day:
+                day = request.day
+                items, shops = sources.items(day), dict(sources.shops(day))
+            rng = np.random.default_rng([seed, request.user, request.day])
+            made.append(_one(request, users[q], sources, items, shops, candidates, negatives, rng))
+        yield SampleSet.concat(made)
+        progress(min(start + 1000, len(order)), len(order))
+
+
+def _one(
+    request: Request,
+    user: UserRow,
+    sources: Sources,
+    items: ItemMatrix,
+    shops: Mapping[str, ShopRow],
+    config: CandidateConfig,
+    negatives: int | None,
+    rng: np.random.Generator,
+) -> SampleSet:
+    log = sources.log
+    history = history_of(log, request.user, before=request.day)
+    bought = slice(int(log.offsets_U1[request.user]), int(log.offsets_U1[request.user + 1]))
+    truth = log.item_R[bought][log.day_R[bought] == request.day]
+    candidates = fetch_candidates(history, day=request.day, items=items, catalog=sources.catalog, config=config)
+    items_N, sources_N = candidates.items_N, candidates.sources_N
+    labels_N = np.isin(items_N, truth)
+    if negatives is not None:
+        others = np.flatnonzero(~labels_N)
+        drawn = rng.permutation(others)[:negatives]
+        kept = np.sort(np.concatenate([np.flatnonzero(labels_N), drawn]))
+        items_N, sources_N, labels_N = items_N[kept], sources_N[kept], labels_N[kept]
+    features_NK = pair_features(
+        sources.contract,
+        history=history,
+        candidates_N=items_N,
+        day=request.day,
+        items=items,
+        catalog=sources.catalog,
+        user=user,
+        shop=shops.get(user.usual_shop),
+    )
+    sequence = BasketSequence.of(history, day=request.day)
+    return SampleSet(
+        users_Q=np.array([request.user], np.int32),
+        days_Q=np.array([request.day], np.int32),
+        offsets_Q1=np.array([0, len(items_N)]),
+        items_R=items_N,
+        labels_R=labels_N,
+        sources_R=sources_N,
+        features_RK=features_NK,
+        truth_offsets_Q1=np.array([0, len(truth)]),
+        truth_T=truth,
+        event_offsets_Q1=np.array([0, len(sequence.items_E)]),
+        event_items_E=sequence.items_E,
+        event_baskets_E=sequence.baskets_E,
+        ages_QL=sequence.ages_L[None, :],
+    )

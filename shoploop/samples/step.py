@@ -1,0 +1,198 @@
+"""The step that turns visits into samples: who, when, which candidates, what was bought, and what was known then.
+
+Statistics come from Feast's point-in-time join, pair features from the function that the predictor calls. Everything is
+written as Parquet.
+
+Legend: Q requests, U users.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shoploop import progress
+from shoploop.api.v1alpha1 import TrainingSpec
+from shoploop.candidates.fetching import SOURCES, CandidateConfig
+from shoploop.data.splits import TimeSplit
+from shoploop.errors import TooFewEvents
+from shoploop.features.catalog import CatalogConfig, fit_catalog
+from shoploop.features.contract import Contract
+from shoploop.features.joins import Joins
+from shoploop.features.log import PurchaseLog, Vocabulary, purchases
+from shoploop.samples.files import SampleWriter, write_catalog
+from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
+
+MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 11_000, 600, 2_500
+VALIDATION_SHARE = 0.06
+TRAINING_NEGATIVES = 120
+FEWEST_TRAINING, FEWEST_EVALUATION = 20, 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The requests of each split."""
+
+    train: list[Request]
+    validation: list[Request]
+    evaluation: list[Request]
+    training_first: int
+    """Day from which on visits are labels; the catalog may know what lies before."""
+
+
+def build_samples(data: Path, features: Path, out: Path, training: TrainingSpec) -> dict[str, Any]:
+    """Builds the samples of a run.
+
+    Args:
+        data: Folder of ``load_data``.
+        features: Folder of ``materialize_features``.
+        out: Folder to write: ``requests.parquet`` (request, user, day, split, truth), ``candidates.parquet`` (request,
+            item, label, sources and every pair feature; all candidates of evaluation, a draw of the others),
+            ``histories.parquet`` (request and its last baskets), ``items.parquet`` and ``kinds.parquet`` (the catalog)
+            and ``samples.json``.
+        training: Days and seed.
+
+    Returns:
+        ``samples.json``: requests, rows and positives per split, recall of the candidates by source, seconds.
+
+    Raises:
+        TooFewEvents: there is too little to learn from or to evaluate on.
+    """
+    started = time.perf_counter()
+    contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
+    vocabulary = Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"]))
+    log = read_log(data, vocabulary)
+    items = pl.read_parquet(data / "items.parquet")
+    last = int(
+        pl.scan_parquet(data / "interactions.parquet").select(pl.col("time").dt.epoch("d").max()).collect().item()
+    )
+    chosen = choose_requests(log, TimeSplit.of(last, training), seed=training.seed)
+    seconds = {"choose": time.perf_counter() - started}
+
+    catalog = fit_catalog(log.where(log.day_R < chosen.training_first), items, CatalogConfig(seed=training.seed))
+    seconds["catalog"] = time.perf_counter() - started - sum(seconds.values())
+    requests = [*chosen.train, *chosen.validation, *chosen.evaluation]
+    joins = Joins(features)
+    rows = joins.users([log.users[r.user] for r in requests], [r.day for r in requests])
+    users = dict(zip(requests, rows, strict=True))
+    days = sorted({r.day for r in requests})
+    matrices = joins.items(vocabulary, days)
+    shops = joins.shops(log.shops, days)
+    sources = Sources(log=log, contract=contract, catalog=catalog, items=matrices.__getitem__, shops=shops.__getitem__)
+    seconds["join"] = time.perf_counter() - started - sum(seconds.values())
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_catalog(out, catalog, vocabulary, items)
+    config = CandidateConfig()
+    report: dict[str, Any] = {"splits": {}}
+    done = 0
+    with SampleWriter(out, contract, log) as writer:
+        for split, wanted in (
+            ("train", chosen.train),
+            ("validation", chosen.validation),
+            ("evaluation", chosen.evaluation),
+        ):
+            counts = _Counts()
+            for part in assemble(
+                wanted,
+                [users[r] for r in wanted],
+                sources,
+                candidates=config,
+                negatives=None if split == "evaluation" else TRAINING_NEGATIVES,
+                seed=training.seed,
+            ):
+                writer.write(part, split)
+                counts.add(part)
+                done += len(part)
+                progress.report(done, len(requests), "requests")
+            report["splits"][split] = counts.report()
+    seconds["samples"] = time.perf_counter() - started - sum(seconds.values())
+    report |= {
+        "items": len(vocabulary),
+        "features": len(contract.pair_features),
+        "training_first": chosen.training_first,
+        "evaluation_first": TimeSplit.of(last, training).evaluation_first,
+        "last_day": last,
+        "negatives_per_training_request": TRAINING_NEGATIVES,
+        "candidates": {"popular": config.popular, "neighbours": config.neighbours},
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }
+    (out / "samples.json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+class _Counts:
+    """What a split holds, and how much of what was bought its candidates reach."""
+
+    def __init__(self) -> None:
+        self.requests = self.rows = self.positives = self.bought = 0
+        self.found = dict.fromkeys(SOURCES, 0)
+
+    def add(self, part: SampleSet) -> None:
+        self.requests += len(part)
+        self.rows += len(part.items_R)
+        self.positives += int(part.labels_R.sum())
+        self.bought += len(part.truth_T)
+        for bit, source in enumerate(SOURCES):
+            self.found[source] += int((part.labels_R & (part.sources_R >> bit & 1 == 1)).sum())
+
+    def report(self) -> dict[str, Any]:
+        bought = max(self.bought, 1)
+        return {
+            "requests": self.requests,
+            "rows": self.rows,
+            "positives": self.positives,
+            "bought": self.bought,
+            "candidate_recall": self.positives / bought,
+            "candidate_recall_by_source": {source: found / bought for source, found in self.found.items()},
+        }
+
+
+def read_log(data: Path, vocabulary: Vocabulary) -> PurchaseLog:
+    """The purchases of a ``load_data`` folder."""
+    columns = ["user", "item", "time", "kind", "quantity", "price", "shop"]
+    return PurchaseLog.of(purchases(pl.read_parquet(data / "interactions.parquet", columns=columns)), vocabulary)
+
+
+def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
+    """Which visits are samples: training from the days before evaluation, evaluation from one visit of each user.
+
+    Where the data is shorter than the days wanted, the first third of what lies before evaluation stays history.
+
+    Raises:
+        TooFewEvents: fewer than 20 visits to learn from or 10 users to evaluate on.
+    """
+    rng = np.random.default_rng(seed)
+    _, first_row = log.baskets()
+    user_V, day_V = log.user_R[first_row], log.day_R[first_row]
+    begin = log.first_day + (split.evaluation_first - log.first_day) // 3 if len(log) else split.training_first
+    training_first = max(split.training_first, begin)
+    learn = np.flatnonzero((day_V >= training_first) & (day_V < split.evaluation_first))
+    judge = np.flatnonzero(day_V >= split.evaluation_first)
+    learn = rng.permutation(learn)[:MAX_TRAINING_REQUESTS]
+    judge = rng.permutation(judge)
+    # of each user the first visit in this random order
+    _, one_each = np.unique(user_V[judge], return_index=True)
+    judge = judge[np.sort(one_each)][:MAX_EVALUATION_USERS]
+    if len(learn) < FEWEST_TRAINING or len(judge) < FEWEST_EVALUATION:
+        raise TooFewEvents(
+            f"Of {len(day_V)} visits (a user's purchases of one day), {len(learn)} lie in the days to learn from and "
+            f"{len(judge)} users bought something in the {split.last - split.evaluation_first + 1} days of evaluation; "
+            f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. Bring more days or users, or change "
+            "spec.training.evaluationDays and trainingDays."
+        )
+    held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
+
+    def requests(chosen: "np.ndarray[Any, np.dtype[np.int64]]") -> list[Request]:
+        return [Request(user=int(user_V[v]), day=int(day_V[v])) for v in chosen]
+
+    return Chosen(
+        train=requests(learn[held:]),
+        validation=requests(learn[:held]),
+        evaluation=requests(judge),
+        training_first=training_first,
+    )

@@ -1,8 +1,0 @@
-"""``python -m shoploop.steps``: steps inside a pod."""
-
-import sys
-
-from shoploop.job import main
-
-if __name__ == "__main__":
-    sys.exit(main())

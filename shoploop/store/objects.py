@@ -1,0 +1,210 @@
+"""Objects by URL, on a folder or an object store, through obstore.
+
+The one place that knows how bytes become durable. It must not know what the bytes mean.
+
+obstore renames a finished file into place on a local file system but never calls fsync; :meth:`Store.put` and
+:meth:`Store.put_if_absent` do, on the file and its folder, so an answer means that the bytes outlive a power cut.
+On S3 the store's own answer means that.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from shoploop.errors import NotFound, StoreUnavailable
+from shoploop.store.errors import first_line, named_errors
+
+UPLOAD_CHUNK_BYTES = 8 * 2**20
+
+
+class Store:
+    """A prefix of an object store; keys are relative to it and use ``/``."""
+
+    def __init__(self, uri: str, *, options: dict[str, Any] | None = None, read_only: bool = False):
+        """Opens ``uri`` (``file:///folder``, ``s3://bucket/prefix``, ``gs://bucket/prefix`` or a plain folder).
+
+        Args:
+            uri: Where the objects lie. A local folder is made when it is missing.
+            options: Further settings of obstore's store, such as ``endpoint`` and ``region``.
+            read_only: Nothing will be written: a folder that is there need not be writable.
+
+        Raises:
+            StoreUnavailable: the folder cannot be made or written, or the URL's scheme is unknown.
+        """
+        from obstore.store import LocalStore, from_url
+
+        parts = urlsplit(uri)
+        self.folder: Path | None = None
+        if parts.scheme in ("", "file"):
+            self.folder = Path(unquote(parts.path) if parts.scheme else uri).absolute()
+            try:
+                if not (read_only and self.folder.is_dir()):
+                    self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreUnavailable(
+                    f"Store {uri} cannot be written: {error.strerror}. Name a folder that you may write, "
+                    "in spec.store.uri or with --store."
+                ) from error
+            if not os.access(self.folder, (os.R_OK if read_only else os.W_OK) | os.X_OK):
+                raise StoreUnavailable(
+                    f"Store {uri} cannot be written: permission denied. Name a folder that you may write, "
+                    "in spec.store.uri or with --store."
+                )
+            self.uri = self.folder.as_uri()
+            self._store: Any = LocalStore(self.folder)
+        else:
+            self.uri = uri.rstrip("/")
+            try:
+                self._store = from_url(self.uri, **(options or {}))
+            except Exception as error:
+                raise StoreUnavailable(
+                    f"Store {uri} cannot be opened: {first_line(error)}. Known schemes: file, s3, gs, az."
+                ) from error
+
+    def __repr__(self) -> str:
+        return f"Store({self.uri!r})"
+
+    def url(self, key: str) -> str:
+        """The full URL of ``key``."""
+        return f"{self.uri}/{key}"
+
+    def path(self, key: str) -> Path | None:
+        """Where ``key`` lies on this machine's file system; None where the store is remote."""
+        return self.folder / key if self.folder else None
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes.
+
+        Raises:
+            NotFound: there is no such object.
+            StoreUnavailable: the store did not answer.
+        """
+        with named_errors(self.url(key)):
+            return bytes(self._store.get(key).bytes())
+
+    def get_json(self, key: str) -> Any:
+        return json.loads(self.get(key))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Writes the object, replacing one that is there; durable on return."""
+        with named_errors(self.url(key)):
+            self._store.put(key, data)
+        self._sync(key)
+
+    def put_if_absent(self, key: str, data: bytes) -> None:
+        """Writes the object unless there is one: of two writers one wins. Durable on return.
+
+        Raises:
+            AlreadyExists: somebody else was first; nothing was changed.
+        """
+        with named_errors(self.url(key)):
+            self._store.put(key, data, mode="create")
+        self._sync(key)
+
+    def put_file(self, key: str, source: Path) -> None:
+        """Uploads a file, streamed; durable on return."""
+        with named_errors(self.url(key)):
+            self._store.put(key, source, chunk_size=UPLOAD_CHUNK_BYTES)
+        self._sync(key)
+
+    def get_file(self, key: str, target: Path) -> None:
+        """Downloads an object beside ``target`` and renames it into place when it is whole."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            with named_errors(self.url(key)), aside.open("wb") as file:
+                for chunk in self._store.get(key):
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def put_folder(self, key: str, source: Path) -> None:
+        """Uploads every file below ``source``, in sorted order."""
+        for path in sorted(source.rglob("*")):
+            if path.is_file():
+                self.put_file(f"{key}/{path.relative_to(source).as_posix()}", path)
+
+    def get_folder(self, key: str, target: Path) -> None:
+        """Downloads every object below ``key``.
+
+        Raises:
+            NotFound: there is none.
+        """
+        keys = list(self.list(f"{key}/"))
+        if not keys:
+            raise NotFound(f"Nothing lies below {self.url(key)}.")
+        for found in keys:
+            self.get_file(found, target / found[len(key) + 1 :])
+
+    def exists(self, key: str) -> bool:
+        try:
+            with named_errors(self.url(key)):
+                self._store.head(key)
+        except NotFound:
+            return False
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """All keys that begin with the folder ``prefix``, sorted."""
+        with named_errors(self.url(prefix)):
+            found = [meta["path"] for chunk in self._store.list(prefix or None) for meta in chunk]
+        yield from sorted(found)
+
+    def delete(self, key: str) -> None:
+        """Removes one object; one that is not there is no error."""
+        try:
+            with named_errors(self.url(key)):
+                self._store.delete(key)
+        except NotFound:
+            pass
+
+    def _sync(self, key: str) -> None:
+        """fsyncs a local object and every folder between it and the store's own."""
+        if self.folder is None:
+            return
+        path = self.folder / key
+        for entry in (path, *path.parents):
+            descriptor = os.open(entry, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if entry == self.folder:
+                break
+
+
+class Log:
+    """Numbered entries below one key, each written once: ``<key>/000000000001.json``, ``...2.json``.
+
+    Appending is put-if-absent, so two writers cannot both hold the same number: the loser gets
+    :class:`~shoploop.errors.AlreadyExists`, reads what the winner wrote and decides again.
+    """
+
+    def __init__(self, store: Store, key: str):
+        self.store = store
+        self.key = key
+
+    def entries(self) -> list[dict[str, Any]]:
+        """All entries, oldest first; each has its ``number``."""
+        return [
+            {"number": int(key.rsplit("/", 1)[1].removesuffix(".json"))} | self.store.get_json(key)
+            for key in self.store.list(f"{self.key}/")
+            if key.endswith(".json")
+        ]
+
+    def append(self, entry: dict[str, Any], *, after: int) -> int:
+        """Writes entry number ``after + 1``.
+
+        Raises:
+            AlreadyExists: another writer took that number since ``after`` was read.
+        """
+        number = after + 1
+        body = json.dumps(entry, sort_keys=True, indent=1).encode()
+        self.store.put_if_absent(f"{self.key}/{number:012}.json", body)
+        return number

@@ -1,0 +1,1 @@
+"""Tables held against their expectations."""

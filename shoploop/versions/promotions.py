@@ -1,0 +1,213 @@
+"""Which version of a recommender serves: an append-only log in the store, written with put-if-absent.
+
+Two people who promote at once cannot both win: the loser's command reads what the winner wrote and decides again. This
+module must not know how a version is trained or served.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound
+from shoploop.store import Log, Store
+from shoploop.versions.artifact import MANIFEST, load_version, version_files, version_id
+
+Action = Literal["promote", "rollback"]
+
+ATTEMPTS = 20
+"""Appends tried before giving up against other writers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """One entry of the log: from here on ``version`` serves."""
+
+    number: int
+    action: Action
+    version: str
+    reason: str
+    by: str
+    time: str
+    """UTC, ISO 8601."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionInfo:
+    """A stored version, as a list shows it."""
+
+    id: str
+    serving: bool
+    promoted: str | None
+    """When it last began to serve, UTC, ISO 8601; None if never."""
+
+    reason: str | None
+    """Why it last began to serve."""
+
+    metrics: dict[str, Any]
+    lineage: dict[str, Any]
+
+
+def version_key(name: str, version: str) -> str:
+    """Where a version's files lie in the store."""
+    return f"recommenders/{name}/versions/{version}"
+
+
+def publish_version(store: Store, name: str, folder: Path) -> str:
+    """Verifies the version in ``folder`` and copies it into the store, the manifest last; returns its id.
+
+    A version that is there already is left as it is: the same id means the same bytes.
+
+    Raises:
+        ArtifactCorrupt, ArtifactForeign, SignatureInvalid: it must not be used; nothing was copied.
+    """
+    version = load_version(folder).id
+    key = version_key(name, version)
+    if not store.exists(f"{key}/{MANIFEST}"):
+        for file in version_files(folder):
+            store.put_file(f"{key}/{file}", folder / file)
+    return version
+
+
+def promote(store: Store, name: str, version: str, *, reason: str, by: str) -> Promotion:
+    """Lets ``version`` serve from now on; durable on return. One that serves already is left alone.
+
+    Raises:
+        NotFound: no such version in the store.
+    """
+    if not store.exists(f"{version_key(name, version)}/{MANIFEST}"):
+        raise NotFound(f"Recommender {name!r} has no version {version}. {_choices(_version_ids(store, name))}")
+
+    def decide(history: list[Promotion]) -> Promotion | str:
+        return history[-1] if history and history[-1].version == version else version
+
+    return _append(store, name, "promote", decide, reason=reason, by=by)
+
+
+def rollback(store: Store, name: str, *, reason: str = "rolled back by hand", by: str) -> Promotion:
+    """Lets the version serve again that served before the present one; durable on return.
+
+    Rolling back twice goes back two versions, not forth again.
+
+    Raises:
+        NotFound: no version served before.
+    """
+
+    def decide(history: list[Promotion]) -> str:
+        stack = _stack(history)
+        if len(stack) < 2:
+            raise NotFound(
+                f"Recommender {name!r} has no earlier version to go back to. Name one of `shoploop versions {name}`: "
+                f"shoploop promote {name} VERSION."
+            )
+        return stack[-2]
+
+    return _append(store, name, "rollback", decide, reason=reason, by=by)
+
+
+def promotions(store: Store, name: str) -> list[Promotion]:
+    """The log, oldest first."""
+    entries = _log(store, name).entries()
+    return [Promotion(**{field: entry[field] for field in Promotion.__dataclass_fields__}) for entry in entries]
+
+
+def serving_version(store: Store, name: str) -> str | None:
+    """The version that serves; None where none was promoted yet."""
+    history = promotions(store, name)
+    return history[-1].version if history else None
+
+
+def versions(store: Store, name: str) -> list[VersionInfo]:
+    """Every stored version, in the order of their promotion and the unpromoted ones before.
+
+    Raises:
+        NotFound: no recommender of that name has a version in this store.
+        ArtifactCorrupt: a manifest is not the one that its version's id names.
+    """
+    history = promotions(store, name)
+    last = {promotion.version: promotion for promotion in history}
+    found = []
+    for version in _version_ids(store, name):
+        key = f"{version_key(name, version)}/{MANIFEST}"
+        body = store.get(key)
+        if version_id(body) != version:
+            raise ArtifactCorrupt(f"{store.url(key)} was changed after it was written. Remove that version.")
+        manifest = json.loads(body)
+        promotion = last.get(version)
+        found.append(
+            VersionInfo(
+                id=version,
+                serving=bool(history) and history[-1].version == version,
+                promoted=promotion.time if promotion else None,
+                reason=promotion.reason if promotion else None,
+                metrics=manifest["metrics"],
+                lineage=manifest["lineage"],
+            )
+        )
+    if not found:
+        raise NotFound(f"No recommender {name!r} in {store.uri}. {_choices(recommenders(store))}")
+    return sorted(found, key=lambda info: (last[info.id].number if info.id in last else 0, info.id))
+
+
+def recommenders(store: Store) -> list[str]:
+    """Names of the recommenders that have anything in this store."""
+    return sorted({key.split("/")[1] for key in store.list("recommenders/")})
+
+
+def _append(
+    store: Store,
+    name: str,
+    action: Action,
+    decide: Callable[[list[Promotion]], Promotion | str],
+    *,
+    reason: str,
+    by: str,
+) -> Promotion:
+    """Appends what ``decide`` makes of the log as it is, again whenever another writer was first."""
+    for _ in range(ATTEMPTS):
+        history = promotions(store, name)
+        decision = decide(history)
+        if isinstance(decision, Promotion):
+            return decision
+        after = history[-1].number if history else 0
+        promotion = Promotion(
+            number=after + 1,
+            action=action,
+            version=decision,
+            reason=reason,
+            by=by,
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        try:
+            _log(store, name).append({k: v for k, v in asdict(promotion).items() if k != "number"}, after=after)
+        except AlreadyExists:
+            continue
+        return promotion
+    raise AlreadyExists(f"Promotions of {name!r}: other writers were first {ATTEMPTS} times. Look who else promotes.")
+
+
+def _stack(history: list[Promotion]) -> list[str]:
+    """Versions as they came to serve, without those that were rolled back."""
+    stack: list[str] = []
+    for promotion in history:
+        if promotion.action == "rollback" and len(stack) > 1:
+            stack.pop()
+        else:
+            stack.append(promotion.version)
+    return stack
+
+
+def _log(store: Store, name: str) -> Log:
+    return Log(store, f"recommenders/{name}/promotions")
+
+
+def _version_ids(store: Store, name: str) -> list[str]:
+    prefix = f"recommenders/{name}/versions/"
+    keys = (key.removeprefix(prefix) for key in store.list(prefix))
+    return sorted({key.split("/")[0] for key in keys if key.endswith(f"/{MANIFEST}") and key.count("/") == 1})
+
+
+def _choices(known: list[str]) -> str:
+    return f"Known: {', '.join(known)}." if known else "There is none yet: `shoploop run` makes one."
