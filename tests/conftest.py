@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from object_stores import make_store, s3_options
+
+__all__ = ["make_store", "one_thread", "s3_options"]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from shoploop.models.sequence import SequenceModel
 from shoploop.training.loop import listwise_loss, model_input
 from shoploop.versions.trained import TrainedModel
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture
 def model():

@@ -1,3 +1,5 @@
+"""A folder and a real S3 as the places of a store; every law of a store is checked over both."""
+
 import json
 import shutil
 import socket

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from drawn_samples import CONTRACT, catalog, draw
 
@@ -9,6 +10,8 @@ from shoploop.evaluation.intervals import mean
 from shoploop.evaluation.scoring import model_scores, request_metrics
 from shoploop.training.building import build_model
 from shoploop.training.loop import TrainConfig, fit
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 QUICK = TrainConfig(epochs=6, joint_epochs=2, batch_requests=8, learning_rate=1e-2, seed=3)
 

@@ -18,20 +18,22 @@ from shoploop.errors import ArtifactForeign, SpecInvalid
 from shoploop.training.building import build_model
 from shoploop.training.loop import batches
 
-HERE = Path(__file__).parent
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SHARED = Path(__file__).parents[1] / "shared"
 
 
 def torchrun(script: Path, *arguments: str) -> None:
     """Two processes over Gloo that find each other as torchrun's processes do."""
     started = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run([*started, str(script), *arguments], check=True, timeout=120, cwd=HERE)
+    subprocess.run([*started, str(script), *arguments], check=True, timeout=120, cwd=SHARED)
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("learned")
     learn(folder / "alone")
-    torchrun(HERE / "two_processes.py", str(folder / "together"))
+    torchrun(SHARED / "two_processes.py", str(folder / "together"))
     names = ("alone.0", "together.0", "together.1")
     return folder, {name: dict(np.load(folder / f"{name}.npz")) for name in names}
 
