@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shoploop.errors import NotFound
-from shoploop.store import Store
+from shoploop.store import Store, layout
 
 
 def print_runs(store: Store, name: str) -> None:
@@ -30,11 +30,12 @@ def print_runs(store: Store, name: str) -> None:
 
 def print_versions(store: Store, name: str) -> None:
     from shoploop.versions import promotions
+    from shoploop.versions.verdicts import latest_verdict
 
     table = Table("version", "serves", "since", "parent", "gate", "metrics", box=None)
     for version in promotions.versions(store, name):
-        verdict_key = f"recommenders/{name}/verdicts/{version.id}.json"
-        passed = store.get_json(verdict_key)["passed"] if store.exists(verdict_key) else None
+        verdict = latest_verdict(store, name, version.id)
+        passed = verdict["passed"] if verdict else None
         numbers = {key: value for key, value in version.metrics.items() if isinstance(value, float)}
         table.add_row(
             version.id,
@@ -53,7 +54,7 @@ def print_report(store: Store, name: str, *, run: str | None, show: bool) -> Non
     records: list[dict[str, Any]] = [record for record in list_runs(store, name) if run in (None, record["run"])]
     if not records:
         raise NotFound(f"Recommender {name!r} has no run {run!r}. `shoploop runs {name}` lists them.")
-    key = f"recommenders/{name}/runs/{records[0]['run']}/report.html"
+    key = layout.run_report(layout.run(name, records[0]["run"]))
     if not store.exists(key):
         raise NotFound(f"Run {records[0]['run']} has no report: it did not reach its end. Run it again.")
     path = store.path(key)

@@ -7,12 +7,12 @@ import argparse
 import sys
 
 from shoploop.errors import ShoploopError
-from shoploop.store import Store
+from shoploop.store import Store, layout
 
 
 def clean(store: Store, recommender: str) -> int:
     """Deletes everything below ``recommenders/<name>/``; returns how many objects that was."""
-    keys = list(store.list(f"recommenders/{recommender}/"))
+    keys = list(store.list(f"{layout.recommender(recommender)}/"))
     for key in keys:
         store.delete(key)
     return len(keys)

@@ -18,9 +18,8 @@ from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, Shoploop
 from shoploop.packaging.archive import pack, sha256_of, unpack
 from shoploop.packaging.staging import NAME, RANKER, stage_code, stage_description, stage_ranker
 from shoploop.ranking.settings import RankerSettings
-from shoploop.store import Store
+from shoploop.store import Store, layout
 from shoploop.versions.artifact import load_version
-from shoploop.versions.promotions import version_key
 from shoploop.versions.signing import check_signature, sign
 
 REPORT, SIGNATURE = "bento.json", "bento.sig"
@@ -106,9 +105,9 @@ def publish_bento(store: Store, name: str, version: str, folder: Path) -> str:
     _check_digest(archive, report)
     if report["version"] != version:
         raise ArtifactCorrupt(f"{folder} holds the Bento of {report['version']}, not of {version}. Build it again.")
-    key = f"{version_key(name, version)}/bento"
-    body = json.dumps(report | {"archive": f"{report['sha256'][:16]}.bento"}, sort_keys=True, indent=1).encode()
-    store.put_file(f"{key}/{report['sha256'][:16]}.bento", archive)
+    key = layout.bento(name, version)
+    body = json.dumps(report | {"archive": layout.bento_file(report["sha256"])}, sort_keys=True, indent=1).encode()
+    store.put_file(layout.bento_archive(name, version, report["sha256"]), archive)
     if signature := sign(body):
         store.put(f"{key}/{SIGNATURE}", signature)
     store.put(f"{key}/{REPORT}", body)
@@ -122,7 +121,7 @@ def fetch_bento(store: Store, name: str, version: str, cache: Path) -> Path:
         NotFound: the store holds no Bento of that version.
         ArtifactCorrupt, SignatureInvalid: what it holds must not be run.
     """
-    key = f"{version_key(name, version)}/bento"
+    key = layout.bento(name, version)
     try:
         body = store.get(f"{key}/{REPORT}")
     except NotFound as error:

@@ -46,12 +46,13 @@ def publish(store: Store, name: str, folder: Path) -> dict[str, Any]:
     """
     from shoploop.packaging.bento import publish_bento
     from shoploop.versions import promotions
+    from shoploop.versions.verdicts import record_verdict
 
     version = promotions.publish_version(store, name, folder / "model")
     digest = publish_bento(store, name, version, folder / "bento")
     verdict: dict[str, Any] = json.loads((folder / "gate" / "gate.json").read_bytes())
     verdict |= {"version": version, "bento": digest}
-    store.put(f"recommenders/{name}/verdicts/{version}.json", json.dumps(verdict, indent=1).encode())
+    record_verdict(store, name, version, verdict)
     return verdict
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound
-from shoploop.store import Log, Store
+from shoploop.store import Log, Store, layout
 from shoploop.versions.artifact import MANIFEST, load_version, version_files, version_id
 
 Action = Literal["promote", "rollback"]
@@ -50,11 +50,6 @@ class VersionInfo:
     lineage: dict[str, Any]
 
 
-def version_key(name: str, version: str) -> str:
-    """Where a version's files lie in the store."""
-    return f"recommenders/{name}/versions/{version}"
-
-
 def publish_version(store: Store, name: str, folder: Path) -> str:
     """Verifies the version in ``folder`` and copies it into the store, the manifest last; returns its id.
 
@@ -64,7 +59,7 @@ def publish_version(store: Store, name: str, folder: Path) -> str:
         ArtifactCorrupt, ArtifactForeign, SignatureInvalid: it must not be used; nothing was copied.
     """
     version = load_version(folder).id
-    key = version_key(name, version)
+    key = layout.version(name, version)
     if not store.exists(f"{key}/{MANIFEST}"):
         for file in version_files(folder):
             store.put_file(f"{key}/{file}", folder / file)
@@ -77,7 +72,7 @@ def promote(store: Store, name: str, version: str, *, reason: str, by: str) -> P
     Raises:
         NotFound: no such version in the store.
     """
-    if not store.exists(f"{version_key(name, version)}/{MANIFEST}"):
+    if not store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
         raise NotFound(f"Recommender {name!r} has no version {version}. {_choices(_version_ids(store, name))}")
 
     def decide(history: list[Promotion]) -> Promotion | str:
@@ -130,7 +125,7 @@ def versions(store: Store, name: str) -> list[VersionInfo]:
     last = {promotion.version: promotion for promotion in history}
     found = []
     for version in _version_ids(store, name):
-        key = f"{version_key(name, version)}/{MANIFEST}"
+        key = f"{layout.version(name, version)}/{MANIFEST}"
         body = store.get(key)
         if version_id(body) != version:
             raise ArtifactCorrupt(f"{store.url(key)} was changed after it was written. Remove that version.")
@@ -200,11 +195,11 @@ def _stack(history: list[Promotion]) -> list[str]:
 
 
 def _log(store: Store, name: str) -> Log:
-    return Log(store, f"recommenders/{name}/promotions")
+    return Log(store, layout.promotions(name))
 
 
 def _version_ids(store: Store, name: str) -> list[str]:
-    prefix = f"recommenders/{name}/versions/"
+    prefix = f"{layout.versions(name)}/"
     keys = (key.removeprefix(prefix) for key in store.list(prefix))
     return sorted({key.split("/")[0] for key in keys if key.endswith(f"/{MANIFEST}") and key.count("/") == 1})
 

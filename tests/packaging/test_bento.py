@@ -15,7 +15,7 @@ from shoploop.errors import ArtifactCorrupt, NotFound, PortInUse, SpecInvalid
 from shoploop.features.materialize import materialize_features
 from shoploop.packaging import bento
 from shoploop.packaging import local_service as serve
-from shoploop.store import Store
+from shoploop.store import Store, layout
 from shoploop.versions import promotions
 
 
@@ -126,7 +126,7 @@ def copied(run, tmp_path):
     store = Store(str(tmp_path / "store"))
     version = promotions.publish_version(store, "small", run / "model")
     digest = bento.publish_bento(store, "small", version, run / "bento")
-    return store, version, f"{promotions.version_key('small', version)}/bento/{digest[:16]}.bento"
+    return store, version, f"{layout.version('small', version)}/bento/{digest[:16]}.bento"
 
 
 def test_a_damaged_bento_is_not_unpacked(copied, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound
-from shoploop.store import Store
+from shoploop.store import Store, layout
 from shoploop.versions import promotions
 from shoploop.versions.artifact import load_version, write_version
 
@@ -50,7 +50,7 @@ def test_nothing_serves_before_the_first_promotion(store, publish):
 def test_a_published_version_is_whole_and_loads(store, publish, tmp_path):
     version = publish(0.1)
 
-    store.get_folder(promotions.version_key("grocery", version), tmp_path / "again")
+    store.get_folder(layout.version("grocery", version), tmp_path / "again")
 
     assert load_version(tmp_path / "again", expected=version).manifest["metrics"] == {"ndcg@10": 0.1}
 
@@ -140,7 +140,7 @@ def test_an_unknown_recommender_is_answered_with_the_known_ones(store, publish):
 
 
 def test_a_manifest_changed_in_the_store_is_found(store, publish):
-    key = f"{promotions.version_key('grocery', publish(0.1))}/manifest.json"
+    key = f"{layout.version('grocery', publish(0.1))}/manifest.json"
     store.put(key, store.get(key) + b" ")
 
     with pytest.raises(ArtifactCorrupt, match="was changed after it was written"):

@@ -1,0 +1,94 @@
+"""What lies where in a store: every key, once.
+
+    recommenders/<name>/
+      runs/<run>/            run.json (the record), report.html, and a folder for each step's output
+      only/<step>/           the last run that ended with this step, made to be looked at
+      versions/<version>/    a model: manifest.json, weights, items, contract, signature
+        bento/               its packages: <digest>.bento, and bento.json that names the current one
+      verdicts/<version>/    what the gate said of it: a log, since a model may be judged again under another rule
+      promotions/            which version serves: a log
+      work/                  what steps keep between runs: entries of steps that are done, outputs, caches
+
+On a laptop whose store is remote, ``work`` and ``runs`` lie under the same names in ``.shoploop``. Keys never begin or
+end with a slash. It must not know how anything is read or written.
+"""
+
+RECOMMENDERS = "recommenders"
+
+
+def recommender(name: str) -> str:
+    """All that belongs to one recommender."""
+    return f"{RECOMMENDERS}/{name}"
+
+
+def runs(name: str) -> str:
+    return f"{recommender(name)}/runs"
+
+
+def run(name: str, run: str) -> str:
+    """What a person looks at of one run."""
+    return f"{runs(name)}/{run}"
+
+
+def only(name: str, step: str) -> str:
+    """A run that ends with ``step`` makes no version and is in no list."""
+    return f"{recommender(name)}/only/{step}"
+
+
+def run_record(run_key: str) -> str:
+    return f"{run_key}/run.json"
+
+
+def run_report(run_key: str) -> str:
+    return f"{run_key}/report.html"
+
+
+def versions(name: str) -> str:
+    return f"{recommender(name)}/versions"
+
+
+def version(name: str, version: str) -> str:
+    return f"{versions(name)}/{version}"
+
+
+def bento(name: str, version_id: str) -> str:
+    """The packages of a version."""
+    return f"{version(name, version_id)}/bento"
+
+
+def bento_archive(name: str, version_id: str, digest: str) -> str:
+    """One package; ``digest`` is its sha256."""
+    return f"{bento(name, version_id)}/{bento_file(digest)}"
+
+
+def bento_file(digest: str) -> str:
+    """Name of an archive in its folder."""
+    return f"{digest[:16]}.bento"
+
+
+def verdicts(name: str, version: str) -> str:
+    """A log."""
+    return f"{recommender(name)}/verdicts/{version}"
+
+
+def promotions(name: str) -> str:
+    """A log."""
+    return f"{recommender(name)}/promotions"
+
+
+def work(name: str) -> str:
+    return f"{recommender(name)}/work"
+
+
+def step_entries(name: str) -> str:
+    """Steps that were carried out, by the digest of what they do."""
+    return f"{work(name)}/steps"
+
+
+def step_entry(name: str, key: str) -> str:
+    return f"{step_entries(name)}/{key}.json"
+
+
+def steps_cache(name: str) -> str:
+    """What a step keeps so that a killed one goes on from there."""
+    return f"{work(name)}/steps-cache"
