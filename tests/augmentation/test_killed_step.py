@@ -24,7 +24,7 @@ SLOW = replace(
     variants=("crop",),
     rows=1000,
 )
-SHARED = Path(__file__).parents[1] / "shared"
+HERE = Path(__file__).parent
 
 
 def work(root: Path) -> dict:
@@ -43,7 +43,7 @@ def work(root: Path) -> dict:
 
 def test_a_killed_step_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
     write_folders(tmp_path, 60)
-    code = f"import sys; sys.path.insert(0, {str(SHARED)!r}); import torch; torch.set_num_threads(1); " + (
+    code = f"import sys; sys.path[:0] = {[str(HERE), str(HERE.parent / "shared")]!r}; import torch; torch.set_num_threads(1); " + (
         f"from pathlib import Path; import test_killed_step; test_killed_step.work(Path({str(tmp_path)!r}))"
     )
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], start_new_session=True)
