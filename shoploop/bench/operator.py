@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
 
 from shoploop.errors import ShoploopError
+from shoploop.packaging.local_service import open_local
 
 NAMESPACE = "shoploop-bench"
 HEALTH_PORT, METRICS_PORT = 18088, 19098
@@ -108,7 +108,7 @@ def operator(**settings: str) -> Iterator[tuple[subprocess.Popen[bytes], float]]
 
 def _answers(port: int) -> bool:
     try:
-        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+        with open_local(f"http://127.0.0.1:{port}/healthz", seconds=2) as answer:
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False

@@ -4,7 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from rich.console import Console
 from rich.table import Table
@@ -82,8 +82,10 @@ def _bought_lately(folder: Path, user: str) -> list[tuple[str, str]]:
 
 
 def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    from shoploop.packaging.local_service import open_local
+
     request = Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
-    with urlopen(request, timeout=30) as response:
+    with open_local(request, seconds=30) as response:
         answer: dict[str, Any] = json.load(response)
     return answer
 

@@ -16,13 +16,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from shoploop.errors import NotFound, PortInUse, ShoploopError
 from shoploop.hints import command
 from shoploop.packaging.bento import fetch_bento, serve_command
 from shoploop.store import Store
 from shoploop.versions import promotions
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+    from urllib.request import Request
 
 START_SECONDS = 180
 """Feast and torch take long to import on a cold disk."""
@@ -126,6 +130,18 @@ def serving_version(store: Store, name: str) -> str:
     return version
 
 
+def open_local(request: "str | Request", *, seconds: float) -> "HTTPResponse":
+    """Opens a URL of this machine; a proxy in the environment is for other machines.
+
+    Raises:
+        URLError, OSError: nobody answers.
+    """
+    from urllib.request import ProxyHandler, build_opener
+
+    answer: HTTPResponse = build_opener(ProxyHandler({})).open(request, timeout=seconds)
+    return answer
+
+
 def check_port(port: int, host: str = "127.0.0.1") -> None:
     """Makes sure that one may listen on the port.
 
@@ -166,14 +182,13 @@ def _environment(home: str) -> dict[str, str]:
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, what: str) -> None:
     from http.client import HTTPException
     from urllib.error import URLError
-    from urllib.request import urlopen
 
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise ServiceFailed(f"The service of {what} ended at its start, with exit status {process.returncode}.")
         try:
-            with urlopen(f"{url}/readyz", timeout=2):
+            with open_local(f"{url}/readyz", seconds=2):
                 return
         except (URLError, HTTPException, OSError):
             time.sleep(0.1)

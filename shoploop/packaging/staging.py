@@ -31,11 +31,11 @@ WARM_UP_USERS = 16
 
 def stage_code(context: Path) -> None:
     """The service, and those modules of the library that it can reach."""
-    from shoploop.predictor import http, load, metrics
+    from shoploop.predictor import admission, home, http, metrics
 
     shutil.copytree(shells_folder() / "serving", context / "serving", ignore=shutil.ignore_patterns("__pycache__"))
     package = Path(__file__).parents[1]
-    modules = [reachable(module.__name__) for module in (metrics, http, load)]
+    modules = [reachable(module.__name__) for module in (metrics, http, admission, home)]
     for path in {name: path for found in modules for name, path in found.items()}.values():
         target = context / package.name / path.relative_to(package)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ logs a traceback for every request that it cannot read.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -39,7 +39,7 @@ class CheckedJson:
         headers = {name.lower(): value for name, value in scope["headers"]}
         kind = headers.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
         if kind != b"application/json":
-            await _refuse(send, 415, "Send JSON, with the header content-type: application/json.")
+            await refuse(send, 415, "Send JSON, with the header content-type: application/json.")
             return
         body = b""
         more = True
@@ -50,14 +50,14 @@ class CheckedJson:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > MAX_BODY_BYTES:
-                await _refuse(send, 413, f"A request may have {MAX_BODY_BYTES} bytes.")
+                await refuse(send, 413, f"A request may have {MAX_BODY_BYTES} bytes.")
                 return
 
         if model := self.requests.get(scope["path"]):
             try:
                 model.model_validate_json(body or b"{}")
             except ValidationError as error:
-                await _refuse(send, 400, "; ".join(_problems(error)))
+                await refuse(send, 400, "; ".join(_problems(error)))
                 return
         sent = False
 
@@ -80,8 +80,9 @@ def _problems(error: ValidationError) -> list[str]:
     return problems
 
 
-async def _refuse(send: Send, status: int, message: str) -> None:
+async def refuse(send: Send, status: int, message: str, *, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Answers with an error that a person can read."""
     body = json.dumps({"error": message}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    own = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
     await send({"type": "http.response.body", "body": body})

@@ -36,6 +36,8 @@ from shoploop.versions.trained import TrainedModel
 EPOCH = date(1970, 1, 1)
 Method = Literal["fused", "dnn", "frequency", "popularity"]
 Scored = list[tuple[str, float]]
+MEASURED_ITEMS = 10
+"""Of a short answer, when its cost is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,8 @@ class Costs:
 
     dnn: float = 0.0
     transformer: float = 0.0
+    short: float = 0.0
+    """The whole of an answer without a model."""
 
 
 class Ranker:
@@ -113,26 +117,32 @@ class Ranker:
             settings=settings,
         )
 
-    def recommend(self, request: RecommendRequest, *, now: datetime | None = None) -> Answer:
+    def recommend(
+        self, request: RecommendRequest, *, now: datetime | None = None, until: float | None = None
+    ) -> Answer:
         """The k best items for the user; for one of whom nothing is known, what sells.
 
         Args:
             request: Who asks.
             now: The time of the request, UTC; the wall clock's where not given.
+            until: When the answer has to be there, on this ranker's clock; unset, the deadline begins now.
         """
-        began, day = self._clock(), self.day(now)
+        until, day = self._until(until), self.day(now)
         excluded = set(request.exclude)
         user = self._features.user(request.user)
         if user is not None:
-            method, scored = self._best(user, excluded, request.k, day, began)
+            method, scored = self._best(user, excluded, request.k, day, until)
             if scored:
                 return self._answer(method, scored, user.history, day)
         scored = self._best_sellers(request.shop, excluded, request.k)
         return self._answer("popularity", scored, History.empty(), day)
 
-    def rank(self, request: RankRequest, *, now: datetime | None = None) -> Answer:
-        """The given items, best first; those that the model does not know come last, as they were given."""
-        began, day = self._clock(), self.day(now)
+    def rank(self, request: RankRequest, *, now: datetime | None = None, until: float | None = None) -> Answer:
+        """The given items, best first; those that the model does not know come last, as they were given.
+
+        Args: as :meth:`recommend`.
+        """
+        until, day = self._until(until), self.day(now)
         asked = list(dict.fromkeys(request.items))
         vocabulary = self._trained.vocabulary
         known, unknown = [i for i in asked if i in vocabulary], [i for i in asked if i not in vocabulary]
@@ -141,8 +151,10 @@ class Ranker:
         if user is None:
             method: Method = "popularity"
             scores_N = self._matrix["rate_28"][codes_N]
+        elif not self._has_time_for_a_model(until):
+            method, scores_N = "frequency", self._frequencies(user.history, codes_N)
         else:
-            method, scores_N = self._scores(user, codes_N, day, began)
+            method, scores_N = self._scores(user, codes_N, day, until)
         history = user.history if user else History.empty()
         answer = self._answer(method, self._in_order(codes_N, scores_N, len(codes_N)), history, day)
         last = [
@@ -191,38 +203,55 @@ class Ranker:
                 features=float(np.median([costs.features for costs in measured])),
                 dnn=float(np.median([costs.dnn for costs in measured])),
                 transformer=float(np.median([costs.transformer for costs in measured])),
+                short=float(np.median([costs.short for costs in measured])),
             )
 
     def score(self, user: OnlineUser, codes_N: Int32, day: int, *, part: Part = "fused") -> Float32:
         """The model's scores of these items, (N,); ``codes_N`` sorted, each once."""
         return self._trained.model.score(self._input(user, codes_N, day), part=part)
 
-    def _best(self, user: OnlineUser, excluded: set[str], k: int, day: int, began: float) -> tuple[Method, Scored]:
+    def _best(self, user: OnlineUser, excluded: set[str], k: int, day: int, until: float) -> tuple[Method, Scored]:
         """The k best candidates of a known user."""
         trained = self._trained
+        if not self._has_time_for_a_model(until):
+            return "frequency", self._short(user.history, excluded, k)
         candidates = fetch_candidates(
             user.history, day=day, items=self._matrix, catalog=trained.catalog, config=trained.candidates
         )
         codes_N = candidates.items_N
         if excluded:
             codes_N = codes_N[~np.isin(codes_N, trained.vocabulary.encode(sorted(excluded)))]
-        method, scores_N = self._scores(user, codes_N, day, began)
+        method, scores_N = self._scores(user, codes_N, day, until)
         return method, self._in_order(codes_N, scores_N, k)
 
-    def _scores(self, user: OnlineUser, codes_N: Int32, day: int, began: float) -> tuple[Method, Float32]:
+    def _scores(self, user: OnlineUser, codes_N: Int32, day: int, until: float) -> tuple[Method, Float32]:
         """Scores of the best method that the rest of the deadline allows."""
-        if not self._in_time(began, self.costs.features + self.costs.dnn):
-            return "frequency", self._frequencies(user.history, codes_N)
         request = self._input(user, codes_N, day)
-        if not self._in_time(began, self.costs.dnn):
+        if not self._in_time(until, self.costs.dnn):
             return "frequency", self._frequencies(user.history, codes_N)
         part: Literal["fused", "dnn"] = (
-            "fused" if self._in_time(began, self.costs.dnn + self.costs.transformer) else "dnn"
+            "fused" if self._in_time(until, self.costs.dnn + self.costs.transformer) else "dnn"
         )
         return part, self._trained.model.score(request, part=part)
 
-    def _in_time(self, began: float, cost: float) -> bool:
-        return self._clock() - began + cost <= self.settings.deadline_milliseconds / 1000
+    def _until(self, given: float | None) -> float:
+        return self._clock() + self.settings.deadline_milliseconds / 1000 if given is None else given
+
+    def _has_time_for_a_model(self, until: float) -> bool:
+        return self._in_time(until, self.costs.features + self.costs.dnn)
+
+    def _in_time(self, until: float, cost: float) -> bool:
+        return self._clock() + cost <= until
+
+    def _short(self, history: History, excluded: set[str], k: int) -> Scored:
+        """What the user bought most often, filled up with what sells: no candidates, no model."""
+        trained = self._trained
+        codes_N = np.unique(history.items_H).astype(np.int32)
+        if len(codes_N) < k + len(excluded):
+            codes_N = np.union1d(codes_N, self._matrix.by_popularity[: k + len(excluded)]).astype(np.int32)
+        if excluded:
+            codes_N = codes_N[~np.isin(codes_N, trained.vocabulary.encode(sorted(excluded)))]
+        return self._in_order(codes_N, self._frequencies(history, codes_N), k)
 
     def _input(self, user: OnlineUser, codes_N: Int32, day: int) -> ModelInput:
         trained = self._trained
@@ -304,13 +333,16 @@ class Ranker:
         codes_N = self._matrix.by_popularity[: self._trained.candidates.popular]
         codes_N = np.union1d(codes_N, user.history.items_H).astype(np.int32)
         times = [self._clock()]
+        self._answer("frequency", self._short(user.history, set(), MEASURED_ITEMS), user.history, day)
+        times.append(self._clock())
         request = self._input(user, codes_N, day)
         times.append(self._clock())
         for part in cast(tuple[Part, ...], ("dnn", "fused")):
             self._trained.model.score(request, part=part)
             times.append(self._clock())
-        features, dnn, fused = np.diff(times)
-        return Costs(features=float(features), dnn=float(dnn), transformer=max(float(fused - dnn), 0.0))
+        short, features, dnn, fused = np.diff(times)
+        transformer = max(float(fused - dnn), 0.0)
+        return Costs(features=float(features), dnn=float(dnn), transformer=transformer, short=float(short))
 
 
 def _today(now: datetime | None) -> int:

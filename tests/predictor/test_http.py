@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 import time
 import warnings
@@ -153,9 +154,9 @@ def test_load_is_what_is_being_answered_just_now(client, monkeypatch):
     """It asks itself while it answers: then one request is in flight, and before and after it none."""
     answer, seen = Ranker.recommend, []
 
-    def recommend(self, request):
+    def recommend(self, request, *, until):
         seen.append(httpx.get(f"{client.base_url}/load").json())
-        return answer(self, request)
+        return answer(self, request, until=until)
 
     monkeypatch.setattr(Ranker, "recommend", recommend)
     assert client.get("/load").json() == {"inFlight": 0}
@@ -205,3 +206,30 @@ def test_whatever_json_comes_the_answer_is_a_list_or_a_4xx_with_a_message(client
 @given(route=st.sampled_from(["/recommend", "/rank"]), body=st.binary(max_size=200))
 def test_whatever_bytes_come_the_answer_is_no_5xx(client, route, body):
     assert client.post(route, content=body, headers=JSON).status_code in (200, 400)
+
+
+def test_the_front_page_is_our_own_and_loads_nothing_from_elsewhere(client):
+    answer = client.get("/")
+
+    assert answer.status_code == 200
+    assert "POST /recommend" in answer.text
+    assert not set(re.findall(r"https?://[^\s\"'<]+", answer.text))
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_the_deadline_counts_from_the_arrival_of_a_request(client, monkeypatch):
+    from serving.service import WAITING
+
+    answer, given = Ranker.recommend, []
+
+    def recommend(self, request, *, until):
+        given.append(until - time.perf_counter())
+        return answer(self, request, until=until)
+
+    monkeypatch.setattr(WAITING, "deadline_seconds", 5000)
+    arrive = WAITING.arrive
+    monkeypatch.setattr(WAITING, "arrive", lambda: arrive() - 2000)  # it has waited that long
+    monkeypatch.setattr(Ranker, "recommend", recommend)
+    client.post("/recommend", json={"user": "ann", "k": 1})
+
+    assert 2000 < given[0] <= 3000

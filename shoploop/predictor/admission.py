@@ -1,0 +1,127 @@
+"""Who is let in, and until when an answer has to be there: the deadline counts from a request's arrival.
+
+Requests wait for each other, so the time that one takes is taken from all that wait behind it. A request gets the whole
+model's answer only if the newest of those behind it can still get a short one in time; a request that could not get even
+that is refused at once with 503 and Retry-After, which costs the shop less than an answer that comes too late.
+
+``GET /load`` tells how many requests are being answered just now: an autoscaler asks it. A probe or a scrape is no load.
+It must not know what the requests mean.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from shoploop.predictor.http import App, Message, Receive, Send, refuse
+
+PATH = "/load"
+OVERHEAD_SECONDS = 0.001
+"""Of HTTP, for an answer; what is seen in operation corrects it."""
+
+SMOOTHING = 0.1
+"""Weight of the last pace that was seen."""
+
+_arrived: ContextVar[float | None] = ContextVar("arrived", default=None)
+
+
+class Waiting:
+    """The requests of one process that have come and are not answered yet."""
+
+    def __init__(self, *, deadline_seconds: float = 0.1, clock: Callable[[], float] = time.perf_counter):
+        self.deadline_seconds = deadline_seconds
+        self.pace_seconds = OVERHEAD_SECONDS
+        """From one answer to the next while requests wait."""
+
+        self.in_flight = 0
+        self._clock = clock
+        self._begun = 0
+        self._newest = 0.0
+        self._last_answer: float | None = None
+
+    def expect(self, *, deadline_seconds: float, short_seconds: float) -> None:
+        """Sets what the ranker measured at its warm-up.
+
+        Args:
+            deadline_seconds: From arrival to answer.
+            short_seconds: That a short answer takes to compute.
+        """
+        self.deadline_seconds = deadline_seconds
+        self.pace_seconds = short_seconds + OVERHEAD_SECONDS
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request could get a short answer in time. One is always let in."""
+        return self.in_flight == 0 or (self.in_flight + 1) * self.pace_seconds <= self.deadline_seconds
+
+    @property
+    def retry_after_seconds(self) -> int:
+        """When those who wait now have their answers."""
+        return max(1, math.ceil(self.in_flight * self.pace_seconds))
+
+    def arrive(self) -> float:
+        """Lets a request in; returns the time of its arrival."""
+        self.in_flight += 1
+        self._newest = self._clock()
+        return self._newest
+
+    @contextmanager
+    def turn(self) -> Iterator[float]:
+        """Around the work on a request: until when it may take, on the clock."""
+        self._begun += 1
+        try:
+            yield self._until()
+        finally:
+            self._begun -= 1
+
+    def _until(self) -> float:
+        arrived = _arrived.get()
+        if arrived is None:
+            arrived = self._clock()
+        behind = max(self.in_flight - self._begun, 0)
+        leaves_time = self._newest + self.deadline_seconds - behind * self.pace_seconds
+        return arrived + self.deadline_seconds if behind == 0 else min(arrived + self.deadline_seconds, leaves_time)
+
+    def leave(self) -> None:
+        """Counts an answer that is on its way, and sees how fast answers follow each other while requests wait."""
+        now = self._clock()
+        self.in_flight -= 1
+        if self._last_answer is not None:
+            self.pace_seconds += SMOOTHING * (now - self._last_answer - self.pace_seconds)
+        self._last_answer = now if self.in_flight else None
+
+
+class Admission:
+    """ASGI middleware: lets requests to some routes in, or refuses them while there are too many."""
+
+    def __init__(self, app: App, *, routes: Collection[str], waiting: Waiting):
+        self.app = app
+        self.routes = frozenset(routes)
+        self.waiting = waiting
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH:
+            await self._tell(send)
+            return
+        if scope["type"] != "http" or scope["path"] not in self.routes:
+            await self.app(scope, receive, send)
+            return
+        if not self.waiting.has_room:
+            seconds = self.waiting.retry_after_seconds
+            message = f"More requests than can be answered in time. Ask again in {seconds} s, or run more replicas."
+            await refuse(send, 503, message, headers=[(b"retry-after", str(seconds).encode())])
+            return
+        token = _arrived.set(self.waiting.arrive())
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            _arrived.reset(token)
+            self.waiting.leave()
+
+    async def _tell(self, send: Send) -> None:
+        body = json.dumps({"inFlight": self.waiting.in_flight}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
