@@ -85,6 +85,16 @@ class Store:
         with named_errors(self.url(key)):
             return bytes(self._store.get(key).bytes())
 
+    def modified(self, key: str) -> float:
+        """When the object was written, seconds since 1970, by the store's own clock.
+
+        Raises:
+            NotFound: there is no such object.
+            StoreUnavailable: the store did not answer.
+        """
+        with named_errors(self.url(key)):
+            return float(self._store.head(key)["last_modified"].timestamp())
+
     def get_json(self, key: str) -> Any:
         return json.loads(self.get(key))
 

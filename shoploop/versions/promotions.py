@@ -5,7 +5,7 @@ module must not know how a version is trained or served.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,7 +73,7 @@ def promote(store: Store, name: str, version: str, *, reason: str, by: str) -> P
         NotFound: no such version in the store.
     """
     if not store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
-        raise NotFound(f"Recommender {name!r} has no version {version}. {_choices(_version_ids(store, name))}")
+        raise NotFound(f"Recommender {name!r} has no version {version}. {_choices(version_ids(store, name))}")
 
     def decide(history: list[Promotion]) -> Promotion | str:
         return history[-1] if history and history[-1].version == version else version
@@ -91,11 +91,16 @@ def rollback(store: Store, name: str, *, reason: str = "rolled back by hand", by
     """
 
     def decide(history: list[Promotion]) -> str:
-        stack = _stack(history)
+        stack = rollback_stack(history)
         if len(stack) < 2:
             raise NotFound(
                 f"Recommender {name!r} has no earlier version to go back to. Name one of `shoploop versions {name}`: "
                 f"shoploop promote {name} VERSION."
+            )
+        if not store.exists(f"{layout.version(name, stack[-2])}/{MANIFEST}"):
+            raise NotFound(
+                f"Version {stack[-2]} of {name!r}, which served before, is no longer in the store: it went beyond "
+                f"spec.retention.versions. Name another one of `shoploop versions {name}`: shoploop promote {name} VERSION."
             )
         return stack[-2]
 
@@ -124,7 +129,7 @@ def versions(store: Store, name: str) -> list[VersionInfo]:
     history = promotions(store, name)
     last = {promotion.version: promotion for promotion in history}
     found = []
-    for version in _version_ids(store, name):
+    for version in version_ids(store, name):
         key = f"{layout.version(name, version)}/{MANIFEST}"
         body = store.get(key)
         if version_id(body) != version:
@@ -183,7 +188,7 @@ def _append(
     raise AlreadyExists(f"Promotions of {name!r}: other writers were first {ATTEMPTS} times. Look who else promotes.")
 
 
-def _stack(history: list[Promotion]) -> list[str]:
+def rollback_stack(history: Sequence[Promotion]) -> list[str]:
     """Versions as they came to serve, without those that were rolled back."""
     stack: list[str] = []
     for promotion in history:
@@ -198,7 +203,8 @@ def _log(store: Store, name: str) -> Log:
     return Log(store, layout.promotions(name))
 
 
-def _version_ids(store: Store, name: str) -> list[str]:
+def version_ids(store: Store, name: str) -> list[str]:
+    """Every version with a manifest, in the order of their ids."""
     prefix = f"{layout.versions(name)}/"
     keys = (key.removeprefix(prefix) for key in store.list(prefix))
     return sorted({key.split("/")[0] for key in keys if key.endswith(f"/{MANIFEST}") and key.count("/") == 1})

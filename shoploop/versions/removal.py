@@ -1,0 +1,76 @@
+"""Removing stored versions that the rule of retention lets go.
+
+The manifest goes first: without it a version is none, so that nobody can promote what is half gone. Whoever promoted it
+in the moment before is noticed, since the log of promotions is read again after that, and then the manifest comes back.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shoploop.errors import NotFound
+from shoploop.store import Store, layout
+from shoploop.versions import promotions
+from shoploop.versions.artifact import MANIFEST, version_id
+from shoploop.versions.retention import StoredVersion, kept_versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionsChosen:
+    """What a removal would do."""
+
+    kept: dict[str, str]
+    """Why each of these stays."""
+
+    removed: tuple[str, ...]
+    """Oldest first."""
+
+
+def choose_versions(store: Store, name: str, *, newest: int, named: Mapping[str, str]) -> VersionsChosen:
+    """Applies the rule to what lies in ``store``; see :func:`~.retention.kept_versions`. Nothing is changed."""
+    stored = []
+    for id_ in promotions.version_ids(store, name):
+        key = f"{layout.version(name, id_)}/{MANIFEST}"
+        try:
+            body = store.get(key)
+            readable = version_id(body) == id_
+            stored.append(StoredVersion(id=id_, parent=_parent(body), modified=store.modified(key)))
+        except NotFound:
+            continue  # another one is removing it
+        if not readable:
+            named = {id_: "was changed after it was written: look at it", **named}
+    kept = kept_versions(stored, promotions.promotions(store, name), newest=newest, named=named)
+    gone = sorted((version for version in stored if version.id not in kept), key=lambda version: version.modified)
+    return VersionsChosen(kept=kept, removed=tuple(version.id for version in gone))
+
+
+def remove_version(store: Store, name: str, version: str, *, named: Mapping[str, str]) -> bool:
+    """Removes one version, its packages and its verdicts, unless it has become one that stays.
+
+    Returns:
+        Whether it was removed.
+    """
+    manifest = f"{layout.version(name, version)}/{MANIFEST}"
+    try:
+        body = store.get(manifest)
+    except NotFound:
+        return False
+    at = store.modified(manifest)
+    store.delete(manifest)
+    parent = _parent(body)
+    alone = StoredVersion(id=version, parent=parent, modified=at)
+    if version in kept_versions([alone], promotions.promotions(store, name), newest=0, named=named):
+        store.put(manifest, body)
+        return False
+    for prefix in (layout.version(name, version), layout.verdicts(name, version)):
+        for key in list(store.list(f"{prefix}/")):
+            store.delete(key)
+    return True
+
+
+def _parent(manifest: bytes) -> str | None:
+    try:
+        parent = json.loads(manifest)["lineage"].get("parent")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return str(parent) if parent else None
