@@ -1,11 +1,15 @@
 """A digest of the code that a step can reach, so that a change of one room does not make every step run again.
 
-Only imports of shoploop's own modules are followed, also those inside functions; of the libraries the versions count.
+Import statements are followed from module to module, also those inside functions; of libraries the versions count. What
+is imported by a name in a string would be missed: the linter refuses ``importlib.import_module`` and relative imports in
+this package, and a test holds every step's digest against the modules that the step has imported when it had run.
 """
 
 import ast
 import hashlib
 import importlib.metadata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from shoploop.shells import shells_folder
 LIBRARIES = (
     "torch",
     "numpy",
+    "scipy",
     "polars",
     "pyarrow",
     "lightgbm",
@@ -21,21 +26,22 @@ LIBRARIES = (
     "great-expectations",
     "bentoml",
     "scikit-learn",
+    "opacus",
+    "safetensors",
+    "pydantic",
 )
+"""Those whose version may change what a step writes."""
 
 
 def code_digest(module: str, *, shell: str | None = None) -> str:
-    """sha256 over the sources of ``module`` and all shoploop modules that it reaches, and the libraries' versions.
+    """sha256 over the sources of all that :func:`reachable` finds, and the libraries' versions.
 
     Args:
         module: Dotted name.
-        shell: A shell whose own sources count too, because the step packs them.
+        shell: A shell whose own sources count too, because the step runs or packs them.
     """
     digest = hashlib.sha256()
-    sources = reachable(module)
-    if shell is not None:
-        sources |= {f"{shell}/{path.name}": path for path in (shells_folder() / shell).glob("*.py")}
-    for name, path in sorted(sources.items()):
+    for name, path in sorted(reachable(module, shell=shell).items()):
         digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
     for library in LIBRARIES:
         digest.update(f"{library}=={_version(library)}\0".encode())
@@ -49,16 +55,30 @@ def _version(library: str) -> str | None:
         return None
 
 
-def reachable(module: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    waiting = [module]
+def reachable(*modules: str, shell: str | None = None) -> dict[str, Path]:
+    """The modules of shoploop that running ``modules`` can import, themselves among them, and where their sources lie.
+
+    What a package offers by ``__getattr__`` is reached by those who import such a name from it, and by nobody else.
+
+    Args:
+        modules: Dotted names.
+        shell: A shell to begin from too; its own files are in the answer under ``<shell>/<file>``.
+    """
+    found = {f"{shell}/{path.name}": path for path in (shells_folder() / shell).glob("*.py")} if shell else {}
+    waiting = [*modules, *(name for path in found.values() for name in _imports(path).eager)]
+    seen: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name in found or (path := _source(name)) is None:
+        if name in seen:
             continue
-        found[name] = path
-        waiting += _imports(path)
-        waiting.append(name.rpartition(".")[0])  # importing a module runs its packages first
+        seen.add(name)
+        package = name.rpartition(".")[0]
+        source, offering = _source(name), _source(package)
+        if source is not None:
+            found[name] = source
+            waiting += [*_imports(source).eager, package]  # importing a module runs its packages first
+        elif offering is not None:
+            waiting += _imports(offering).lazy
     return found
 
 
@@ -75,13 +95,35 @@ def _source(name: str) -> Path | None:
     return None
 
 
+@dataclass(frozen=True)
+class _Imports:
+    """Dotted names that a file imports."""
+
+    eager: list[str] = field(default_factory=list)
+    """When it or one of its functions runs."""
+
+    lazy: list[str] = field(default_factory=list)
+    """When somebody asks for a name that only its ``__getattr__`` knows."""
+
+
 @cache
-def _imports(path: Path) -> list[str]:
-    """Dotted names that the file imports; ``from a import b`` may mean the module ``a.b``, so both are listed."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
+def _imports(path: Path) -> _Imports:
+    found = _Imports()
+    for statement in ast.parse(path.read_bytes()).body:
+        lazy = isinstance(statement, ast.FunctionDef) and statement.name == "__getattr__"
+        (found.lazy if lazy else found.eager).extend(_names(statement))
+    return found
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """Of the modules that are imported below the node; ``from a import b`` may mean the module ``a.b``, so both."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    children: Sequence[ast.AST] = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        children = node.orelse  # what only a type checker reads never runs
+    for child in children:
+        yield from _names(child)

@@ -21,12 +21,13 @@ from shoploop.augmentation.generator.kept import kept_generator
 from shoploop.augmentation.generator.rows import SYNTHETIC
 from shoploop.augmentation.study import Study
 from shoploop.augmentation.trials.contest import Contest
-from shoploop.augmentation.trials.decision import choose
+from shoploop.augmentation.trials.decision import Choice, choose
 from shoploop.augmentation.trials.effort import RUN, Effort
 from shoploop.augmentation.trials.episodes import virtual
 from shoploop.augmentation.trials.splitting import Statistics, Trials, prepare_trials
 from shoploop.augmentation.trials.trainings import Trainings
 from shoploop.augmentation.trials.variants import ADDED, GENERATED, UNAUGMENTED, Extra
+from shoploop.compute.parallel import writing
 from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
@@ -48,11 +49,30 @@ MORE_RECORDS = 1.2
 _NUMERIC = (ArithmeticError, np.linalg.LinAlgError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What one execution is asked for; see :func:`augment_samples`."""
+
+    data: Path
+    features: Path
+    samples: Path
+    out: Path
+    spec: AugmentationSpec
+    seed: int
+    cache: Path | None
+    effort: Effort
+    first_hidden: int
+    """First day of evaluation: nothing from it on may be seen."""
+
+
 @dataclass(kw_only=True)
 class _Tried:
     """What trying has found; with it the report is written whether all of it, some or none went well."""
 
     report: dict[str, Any] = field(default_factory=dict)
+    bought: pl.DataFrame | None = None
+    """The purchases of the days before evaluation."""
+
     trials: Trials | None = None
     extra: Extra | None = None
     study: Study | None = None
@@ -60,12 +80,12 @@ class _Tried:
 
 
 def augment_samples(
-    data: Path,
-    samples: Path,
-    features: Path,
-    out: Path,
-    augmentation: AugmentationSpec,
     *,
+    data: Path,
+    features: Path,
+    samples: Path,
+    out: Path,
+    augmentation_spec: AugmentationSpec,
     seed: int,
     cache: Path | None = None,
     effort: Effort = RUN,
@@ -76,42 +96,64 @@ def augment_samples(
 
     Args:
         data: Folder of ``load_data``.
-        samples: Folder of ``build_samples``.
         features: Folder of ``materialize_features``.
+        samples: Folder of ``build_samples``.
         out: Folder to write: ``samples/``, the same as ``samples`` with virtual samples in the split ``train`` or
             without; ``synthetic.parquet``, rows that the generator made, empty where it made none;
             ``generator.safetensors``, where there is a generator; and ``augmentation.json``.
+        augmentation_spec: Mode, ratio, and whether the generator learns with differential privacy.
+        seed: Of all that is drawn.
         cache: Where generators are kept, so that a killed step goes on and the same one is not learned twice.
+        effort: How much is spent on it.
 
     Returns:
         ``augmentation.json``: ``mode``, ``variant`` that entered training or null, ``reason``, ``variants``,
         ``fidelity``, ``privacy``, ``generator`` (digest, steps, shoppers), ``samples_added``, ``effort``, ``seconds``,
         and ``verdict``, the part of it that a version's lineage carries.
     """
+    with writing(out) as mine:
+        task = _Task(
+            data=data,
+            features=features,
+            samples=samples,
+            out=mine,
+            spec=augmentation_spec,
+            seed=seed,
+            cache=cache,
+            effort=effort,
+            first_hidden=int(json.loads((samples / "samples.json").read_text())["evaluation_first"]),
+        )
+        return _carry_out(task)
+
+
+def _carry_out(task: _Task) -> dict[str, Any]:
     started = time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
-    tried = _Tried()
-    report: dict[str, Any] = {
-        "mode": augmentation.mode, "ratio": augmentation.ratio, "seed": seed, "variant": None, "samples_added": 0
-    }  # fmt: skip
-    if augmentation.mode == "Never":
-        report["reason"] = choose([], "Never", [])[1]
+    task.out.mkdir(parents=True, exist_ok=True)
+    tried, added = _Tried(), 0
+    if task.spec.mode == "Never":
+        choice = choose([], "Never", [])
     else:
         try:
-            first_hidden = int(json.loads((samples / "samples.json").read_text())["evaluation_first"])
-            bought = _try(tried, data, features, first_hidden, augmentation, out, cache, effort, seed)
-            report["variant"], report["reason"] = tried.report.pop("choice")
-            if report["variant"] is not None:
-                report["samples_added"] = _enter(tried, report["variant"], bought, samples, out, first_hidden, seed)
+            choice = _try(task, tried)
+            if choice.variant is not None:
+                added = _enter(task, tried, choice.variant)
         except (ShoploopError, *_NUMERIC) as error:
-            report |= {"variant": None, "reason": f"Nothing could be shown to pay: {error}"}
-    if report["variant"] is None:
-        same_samples(samples, out / "samples")
-    pq.write_table(tried.table, out / SYNTHETIC_FILE, compression="zstd")
-    report |= tried.report | {"synthetic_rows": len(tried.table), "effort": effort.stated()}
+            choice = Choice(variant=None, reason=f"Nothing could be shown to pay: {error}")
+    if choice.variant is None:
+        same_samples(task.samples, task.out / "samples")
+    pq.write_table(tried.table, task.out / SYNTHETIC_FILE, compression="zstd")
+    report: dict[str, Any] = {
+        "mode": task.spec.mode,
+        "ratio": task.spec.ratio,
+        "seed": task.seed,
+        "variant": choice.variant,
+        "samples_added": added,
+        "reason": choice.reason,
+    }
+    report |= tried.report | {"synthetic_rows": len(tried.table), "effort": task.effort.stated()}
     report["verdict"] = verdict_of(report)
     report["seconds"] = round(time.perf_counter() - started, 2)
-    (out / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n")
+    (task.out / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n")
     return report
 
 
@@ -147,53 +189,40 @@ def _short(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _try(
-    tried: _Tried,
-    data: Path,
-    features: Path,
-    first_hidden: int,
-    augmentation: AugmentationSpec,
-    out: Path,
-    cache: Path | None,
-    effort: Effort,
-    seed: int,
-) -> pl.DataFrame:
-    """Fills ``tried`` and returns the purchases of the days before evaluation."""
-    interactions = pl.read_parquet(data / "interactions.parquet").filter(day_of("time") < first_hidden)
-    items = pl.read_parquet(data / "items.parquet")
-    bought = purchases(interactions)
+def _try(task: _Task, tried: _Tried) -> Choice:
+    """Fills ``tried`` on the way to the choice."""
+    spec, effort = task.spec, task.effort
+    interactions = pl.read_parquet(task.data / "interactions.parquet").filter(day_of("time") < task.first_hidden)
+    items = pl.read_parquet(task.data / "items.parquet")
+    tried.bought = purchases(interactions)
     trials = tried.trials = prepare_trials(
-        bought,
+        tried.bought,
         items,
-        Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"])),
-        Contract.from_json(json.loads((features / "contract.json").read_text())),
+        Vocabulary(tuple(pl.read_parquet(task.features / "vocabulary.parquet").sort("code")["item"])),
+        Contract.from_json(json.loads((task.features / "contract.json").read_text())),
         cut_training=False,
         most_labels=effort.labels,
         most_judged=effort.judged,
-        fewest_judged=FEWEST_JUDGED if augmentation.mode == "Auto" else None,
-        seed=seed,
+        fewest_judged=FEWEST_JUDGED if spec.mode == "Auto" else None,
+        seed=task.seed,
     )
-    most = int(augmentation.ratio * trials.labels.height)
-    asked = augmentation.differential_privacy
-    budget = Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None
-    tried.extra = Extra(ratio=augmentation.ratio, virtual=None, seed=seed)
-    with Trainings(trials, out / _TRAININGS, processes=effort.processes) as trainings:
+    tried.extra = Extra(ratio=spec.ratio, virtual=None, seed=task.seed)
+    with Trainings(trials, task.out / _TRAININGS, processes=effort.processes) as trainings:
         contest = Contest(trainings, trials, effort)
         for variant in (UNAUGMENTED, *(v for v in effort.variants if v in ADDED and v not in GENERATED)):
             contest.begin(variant, tried.extra)
         # trainings go on in their processes while the generator learns, and the last one while it is attacked
-        made = _learn(tried, _unjudged(interactions, trials), items, out, cache, most, effort, seed, budget)
+        made = _learn(task, tried, _unjudged(interactions, trials), items, most=int(spec.ratio * trials.labels.height))
         if made is not None:
             tried.extra = replace(tried.extra, virtual=virtual(pl.DataFrame(made)))
             for variant in (v for v in effort.variants if v in ADDED and v in GENERATED):
                 contest.begin(variant, tried.extra)
-            _look_at(tried, effort, seed)
+            _look_at(task, tried)
         leaks = (
             tried.report["privacy"]["reasons"] if "privacy" in tried.report else [tried.report["generator"]["refused"]]
         )
-        verdicts, tried.report["variants"] = contest.judged(leaks, seed)
-    tried.report["choice"] = choose(verdicts, augmentation.mode, list(GENERATED) if leaks else [])
-    return bought
+        verdicts, tried.report["variants"] = contest.judged(leaks, task.seed)
+    return choose(verdicts, spec.mode, list(GENERATED) if leaks else [])
 
 
 def _unjudged(interactions: pl.DataFrame, trials: Trials) -> pl.DataFrame:
@@ -206,25 +235,18 @@ def _unjudged(interactions: pl.DataFrame, trials: Trials) -> pl.DataFrame:
 
 
 def _learn(
-    tried: _Tried,
-    interactions: pl.DataFrame,
-    items: pl.DataFrame,
-    out: Path,
-    cache: Path | None,
-    samples: int,
-    effort: Effort,
-    seed: int,
-    budget: Budget | None,
+    task: _Task, tried: _Tried, interactions: pl.DataFrame, items: pl.DataFrame, *, most: int
 ) -> pa.Table | None:
-    """The generator, and its rows for as many samples; or in the report why there are none."""
+    """The generator, and its rows for at most so many samples; or in the report why there are none."""
+    asked = task.spec.differential_privacy
     settings: dict[str, Any] = {
-        "config": effort.generator,
-        "most_shoppers": effort.shoppers,
-        "seed": seed,
-        "budget": budget,
+        "config": task.effort.generator,
+        "most_shoppers": task.effort.shoppers,
+        "seed": task.seed,
+        "budget": Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None,
     }
     try:
-        folder = cache / "generators" if cache else out / _ASIDE
+        folder = task.cache / "generators" if task.cache else task.out / _ASIDE
         checkpoint = kept_generator(folder, interactions, items, **settings)
         try:
             study = studies.learn(interactions, items, checkpoint=checkpoint, **settings)
@@ -232,23 +254,23 @@ def _learn(
             checkpoint.unlink()
             study = studies.learn(interactions, items, checkpoint=checkpoint, **settings)
         if checkpoint.exists():  # of several processes only the first writes one
-            link(checkpoint, out / CHECKPOINT_FILE)
-        shutil.rmtree(out / _ASIDE, ignore_errors=True)
+            link(checkpoint, task.out / CHECKPOINT_FILE)
+        shutil.rmtree(task.out / _ASIDE, ignore_errors=True)
         tried.study = study
-        made = study.generator.sample(int(MORE_RECORDS * samples), seed=seed)
-        table: pa.Table = study.table(made, seed=seed)
+        made = study.generator.sample(int(MORE_RECORDS * most), seed=task.seed)
+        table: pa.Table = study.table(made, seed=task.seed)
         return table
     except (ShoploopError, *_NUMERIC) as error:
         tried.report["generator"] = {"refused": str(error)}
         return None
 
 
-def _look_at(tried: _Tried, effort: Effort, seed: int) -> None:
+def _look_at(task: _Task, tried: _Tried) -> None:
     """The generator's sheet, and the rows that it is about; or in the report why nothing of it may be used."""
     study = tried.study
     assert study is not None, "what has made rows is a generator"
     try:
-        shown = study.generator.sample_rows(effort.rows, seed=seed)
+        shown = study.generator.sample_rows(task.effort.rows, seed=task.seed)
         about = {
             "digest": study.digest,
             "steps": study.generator.adversary.step,
@@ -256,25 +278,25 @@ def _look_at(tried: _Tried, effort: Effort, seed: int) -> None:
             "curve": study.generator.adversary.curve,
         }
         tried.report |= {"generator": about} | studies.sheet(study, shown)
-        tried.table = study.table(shown, seed=seed)
+        tried.table = study.table(shown, seed=task.seed)
     except (ShoploopError, *_NUMERIC) as error:
         tried.report["generator"] = {"refused": str(error)}
 
 
-def _enter(
-    tried: _Tried, variant: str, bought: pl.DataFrame, samples: Path, out: Path, first_hidden: int, seed: int
-) -> int:
-    """Adds the variant to the run's own samples, as many to each real one as in the trial."""
-    assert tried.trials is not None and tried.extra is not None, "only what was tried may enter"
-    train = pl.read_parquet(samples / REQUESTS, columns=["user", "day", "split"]).filter(pl.col("split") == "train")
-    past, none = PurchaseLog.of(bought, tried.trials.vocabulary), tried.trials.train.select([])
+def _enter(task: _Task, tried: _Tried, variant: str) -> int:
+    """Adds the variant to the run's own samples, as many to each real one as in the trial; returns how many."""
+    assert tried.bought is not None and tried.trials is not None and tried.extra is not None, "it was tried"
+    train = pl.read_parquet(task.samples / REQUESTS, columns=["user", "day", "split"]).filter(
+        pl.col("split") == "train"
+    )
+    past, none = PurchaseLog.of(tried.bought, tried.trials.vocabulary), tried.trials.train.select([])
     trials = replace(
         tried.trials,
-        bought=bought,
+        bought=tried.bought,
         labels=train.select("user", "day").sort("user", "day"),
         past=past,
         statistics=Statistics(past),
-        catalog=read_catalog(samples)[0],
+        catalog=read_catalog(task.samples)[0],
         train=none,
         cold=none,
         overall=none,
@@ -283,10 +305,10 @@ def _enter(
     extra = tried.extra
     if variant in GENERATED:
         assert tried.study is not None, "a generator's variant needs its generator"
-        made = tried.study.generator.sample(int(MORE_RECORDS * extra.ratio * train.height), seed=seed)
-        tried.table = tried.study.table(made, seed=seed)
+        made = tried.study.generator.sample(int(MORE_RECORDS * extra.ratio * train.height), seed=task.seed)
+        tried.table = tried.study.table(made, seed=task.seed)
         extra = replace(extra, virtual=virtual(pl.DataFrame(tried.table)))
     rows = extra.rows(variant, trials)
     if not rows.labels.height:
         raise TooFewEvents(f"{variant} makes no sample of the {train.height} visits to learn from.")
-    return add_samples(samples, out / "samples", rows, trials, first_hidden=first_hidden)
+    return add_samples(task.samples, task.out / "samples", rows, trials, first_hidden=task.first_hidden)

@@ -54,7 +54,7 @@ def synthesize(
         TooFewEvents: there is too little to learn from, or nobody has a condition.
         NotPrivate: an attack succeeds.
     """
-    from shoploop.data import load_data
+    from shoploop.data.step import load_data
 
     if not 1 <= rows <= MOST_ROWS:
         raise SpecInvalid(f"--rows is {rows}; it must be between 1 and {MOST_ROWS}.")
@@ -68,7 +68,7 @@ def synthesize(
     seed = spec.training.seed
     with tempfile.TemporaryDirectory() as folder:
         progress("loading the data")
-        load_data(spec.data, Path(folder))
+        load_data(out=Path(folder), data_spec=spec.data)
         interactions = pl.read_parquet(Path(folder) / "interactions.parquet")
         items = pl.read_parquet(Path(folder) / "items.parquet")
         users = pl.read_parquet(Path(folder) / "users.parquet")

@@ -212,11 +212,11 @@ def run(dataset: str, seed: int = 0, progress: Callable[[str], None] = lambda wh
 
 
 def _tables(dataset: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    from shoploop.data import load_data
+    from shoploop.data.step import load_data
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        load_data(DataSpec(dataset=dataset), out)
+        load_data(out=out, data_spec=DataSpec(dataset=dataset))
         interactions = pl.read_parquet(out / "interactions.parquet")
         return interactions, pl.read_parquet(out / "items.parquet"), pl.read_parquet(out / "users.parquet")
 

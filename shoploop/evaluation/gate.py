@@ -11,49 +11,49 @@ from shoploop.api.v1alpha1 import GateSpec
 from shoploop.errors import SpecInvalid
 
 
-def gate(evaluation: Path, out: Path, gate: GateSpec) -> dict[str, Any]:
+def gate(*, evaluation: Path, out: Path, gate_spec: GateSpec) -> dict[str, Any]:
     """Decides on the evaluation in ``evaluation`` and writes ``gate.json`` into ``out``.
 
     Raises:
         SpecInvalid: the evaluation was made for another metric or confidence.
     """
     report = json.loads((evaluation / "evaluation.json").read_text())
-    verdict = decide(report["gate"], gate)
+    verdict = decide(report["gate"], gate_spec)
     out.mkdir(parents=True, exist_ok=True)
     (out / "gate.json").write_text(json.dumps(verdict, indent=1) + "\n")
     return verdict
 
 
-def decide(bounds: dict[str, Any], gate: GateSpec) -> dict[str, Any]:
+def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
     """The verdict.
 
     Args:
         bounds: ``metric``, ``confidence``, and for ``baseline`` and, where one serves, ``incumbent``: ``than``,
             ``difference`` and ``interval``, whose lower end is the one-sided bound.
-        gate: The rule.
+        gate_spec: The rule.
 
     Raises:
         SpecInvalid: the bounds are of another metric or confidence.
     """
-    if (bounds["metric"], bounds["confidence"]) != (gate.metric, gate.confidence):
+    if (bounds["metric"], bounds["confidence"]) != (gate_spec.metric, gate_spec.confidence):
         raise SpecInvalid(
-            f"spec.gate asks for {gate.metric} at {gate.confidence}, but the evaluation is of {bounds['metric']} at "
-            f"{bounds['confidence']}. Evaluate the version again."
+            f"spec.gate asks for {gate_spec.metric} at {gate_spec.confidence}, but the evaluation is of "
+            f"{bounds['metric']} at {bounds['confidence']}. Evaluate the version again."
         )
     against = bounds.get("incumbent") or bounds["baseline"]
     first = "incumbent" not in bounds
     # an unknown bound, as of an evaluation without a single purchase, shows nothing
     low = against["interval"][0] if against["interval"] else float("-inf")
-    allowed = -gate.margin if gate.rule == "NotWorse" and not first else 0.0
-    passed = gate.rule == "Always" or low > allowed
+    allowed = -gate_spec.margin if gate_spec.rule == "NotWorse" and not first else 0.0
+    passed = gate_spec.rule == "Always" or low > allowed
     verdict = {
         "passed": passed,
-        "rule": gate.rule,
-        "metric": gate.metric,
+        "rule": gate_spec.rule,
+        "metric": gate_spec.metric,
         "against": against["than"],
         "difference": against["difference"],
         "interval": against["interval"],
-        "confidence": gate.confidence,
+        "confidence": gate_spec.confidence,
         "margin": -allowed,
     }
     return verdict | {"reason": _reason(verdict, first=first, low=low)}

@@ -40,10 +40,34 @@ LAMBDAMART_REQUESTS = 6_000
 Metrics = dict[str, "np.ndarray[Any, np.dtype[np.float64]]"]
 
 
-def evaluate(
-    samples: Path, features: Path, data: Path, model: Path, out: Path, gate: GateSpec, incumbent: Path | None
+def evaluate_model(
+    *,
+    data: Path,
+    features: Path,
+    samples: Path,
+    model: Path,
+    incumbent: Path | None = None,
+    out: Path,
+    gate_spec: GateSpec,
 ) -> dict[str, Any]:
-    """See :func:`shoploop.evaluation.evaluate_model`."""
+    """Measures a version on the days held out, against the baselines and the version that serves.
+
+    Args:
+        data: Folder of ``load_data``.
+        features: Folder of ``materialize_features``.
+        samples: Folder of ``build_samples``: one visit of each user in the days of evaluation, with all its candidates.
+        model: The version's folder.
+        incumbent: Folder of the version that serves; scored on the same visits with its own candidates.
+        out: Folder to write ``evaluation.json`` into.
+        gate_spec: Metric and confidence of the bounds that the gate will look at.
+
+    Returns:
+        ``evaluation.json``: metrics of every method with 95% intervals over users, paired comparisons, slices, α,
+        recall of candidates, calibration, coverage, feature importance, examples, and the bounds for the gate.
+
+    Raises:
+        ArtifactCorrupt, ArtifactForeign: a version must not be used.
+    """
     started = time.perf_counter()
     trained = TrainedModel.of_version(load_version(model))
     seed = int(load_version(model).lineage["seed"])
@@ -91,8 +115,10 @@ def evaluate(
         "feature_importance": diagnostics.feature_importance(
             trained.model, contract, held_out, scores["transformer"], seed=seed
         ),
-        "examples": _examples(trained, held_out, scores["fused"], log, joins, data, seed),
-        "gate": _bounds(metrics, bootstrap, gate),
+        "examples": _examples(
+            trained, held_out, scores["fused"], log=log, joins=joins, items=data / "items.parquet", seed=seed
+        ),
+        "gate": _bounds(metrics, bootstrap, gate_spec),
         "incumbent_not_comparable": not_comparable,
         "seconds": round(time.perf_counter() - started, 2),
     }
@@ -120,16 +146,16 @@ def _purchases(log: PurchaseLog, before: int) -> "np.ndarray[Any, np.dtype[np.in
     return np.bincount(log.item_R[log.day_R < before], minlength=len(log.vocabulary))
 
 
-def _bounds(metrics: dict[str, Metrics], bootstrap: Bootstrap, gate: GateSpec) -> dict[str, Any]:
+def _bounds(metrics: dict[str, Metrics], bootstrap: Bootstrap, gate_spec: GateSpec) -> dict[str, Any]:
     """What the gate decides on: the metric's difference and its one-sided bound, against each rival that matters."""
-    metric = gate.metric
+    metric = gate_spec.metric
     best_simple = max(SIMPLE, key=lambda name: (mean(metrics[name][metric]), name))
     rivals = {"baseline": best_simple} | ({"incumbent": "incumbent"} if "incumbent" in metrics else {})
-    found: dict[str, Any] = {"metric": metric, "confidence": gate.confidence}
+    found: dict[str, Any] = {"metric": metric, "confidence": gate_spec.confidence}
     for role, rival in rivals.items():
         difference = metrics["fused"][metric] - metrics[rival][metric]
         # the lower end of a two-sided interval at 2c - 1 is the one-sided bound at c
-        interval = bootstrap.interval(difference, 2 * gate.confidence - 1)
+        interval = bootstrap.interval(difference, 2 * gate_spec.confidence - 1)
         found[role] = {
             "than": rival,
             "difference": mean(difference),
@@ -142,13 +168,14 @@ def _examples(
     trained: TrainedModel,
     samples: SampleSet,
     scores_R: Any,
+    *,
     log: PurchaseLog,
     joins: Joins,
-    data: Path,
+    items: Path,
     seed: int,
 ) -> list[dict[str, Any]]:
     chosen = choose_examples(samples, seed=seed)
-    named = pl.read_parquet(data / "items.parquet", columns=["item", "title"])
+    named = pl.read_parquet(items, columns=["item", "title"])
     title_of = dict(named.iter_rows())
     titles = [title_of.get(item) for item in trained.vocabulary.items]
     matrices = joins.items(trained.vocabulary, sorted({int(samples.days_Q[q]) for q in chosen}))

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from shoploop import progress
-from shoploop.api.v1alpha1 import OnlineStoreSpec, TrainingSpec
+from shoploop.api.v1alpha1 import FeaturesSpec, TrainingSpec
 from shoploop.data.splits import TimeSplit
 from shoploop.errors import TooFewEvents
 from shoploop.features import feast_store
@@ -28,17 +28,17 @@ from shoploop.features.user import user_stats
 
 
 def materialize_features(
-    data: Path, out: Path, training: TrainingSpec, online_store: OnlineStoreSpec | None = None
+    *, data: Path, out: Path, training_spec: TrainingSpec, features_spec: FeaturesSpec | None = None
 ) -> dict[str, Any]:
     """Computes every statistic, registers them with Feast and fills the online store for the day after the data's last.
 
     Args:
-        data: Folder of :func:`shoploop.data.load_data`.
+        data: Folder of ``load_data``.
         out: Folder to write: ``contract.json``, ``vocabulary.parquet`` (item, code), ``user_stats.parquet``,
             ``item_stats.parquet`` and ``shop_stats.parquet`` (each with ``event_timestamp``), ``user_history.parquet``,
             ``user_profile.parquet`` where users have attributes, ``feast/`` and ``features.json``.
-        training: Its days decide for which days items and shops have rows.
-        online_store: SQLite inside ``out`` unless it says Redis.
+        training_spec: Its days decide for which days items and shops have rows.
+        features_spec: The online store: SQLite inside ``out`` unless it says Redis.
 
     Returns:
         ``features.json``: contract hash, rows per table, first, evaluation and serving day (days since 1970-01-01),
@@ -49,18 +49,19 @@ def materialize_features(
         SpecInvalid: the online store is incomplete.
     """
     seconds = _Stopwatch()
+    online_store = (features_spec or FeaturesSpec()).online_store
     interactions = pl.read_parquet(data / "interactions.parquet")
     users = pl.read_parquet(data / "users.parquet")
     items = pl.read_parquet(data / "items.parquet", columns=["item", "category"])
     contract = resolve(interactions=interactions, items=items, users=users)
     bought = purchases(interactions)
     last_day = int(interactions.select(day_of("time").max()).item())
-    split = TimeSplit.of(last_day, training)
+    split = TimeSplit.of(last_day, training_spec)
     vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
     if not len(vocabulary):
         days = split.last - int(bought["day"].min()) + 1  # type: ignore[arg-type]
         raise TooFewEvents(
-            f"The data spans {days} days, and the last {training.evaluation_days} of them are for evaluation: nothing "
+            f"The data spans {days} days, and the last {training_spec.evaluation_days} of them are for evaluation: nothing "
             "is left to learn from. Bring more days, or lower spec.training.evaluationDays."
         )
     log = PurchaseLog.of(bought, vocabulary)
@@ -87,7 +88,7 @@ def materialize_features(
     seconds.lap("compute")
 
     feast_store.write_repository(
-        out, project=_project(data / "interactions.parquet", contract), online_store=online_store or OnlineStoreSpec()
+        out, project=_project(data / "interactions.parquet", contract), online_store=online_store
     )
     store = feast_store.apply(out)
     seconds.lap("apply")
@@ -109,7 +110,7 @@ def materialize_features(
         "first_day": log.first_day,
         "evaluation_day": split.evaluation_first,
         "serving_day": split.serving,
-        "online_store": (online_store or OnlineStoreSpec()).type,
+        "online_store": online_store.type,
         "seconds": seconds.laps,
     }
     (out / "features.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -40,12 +40,12 @@ PROXY_REQUESTS = 5_000
 
 
 def estimate_importance(
+    *,
     data: Path,
     features: Path,
     samples: Path,
     out: Path,
-    importance: ImportanceSpec,
-    *,
+    importance_spec: ImportanceSpec,
     seed: int,
     cache: Path | None = None,
     check: CheckConfig | None = None,
@@ -59,7 +59,7 @@ def estimate_importance(
         features: Folder of ``materialize_features``; the contract is read.
         samples: The samples that training reads.
         out: Folder to write: ``importance.parquet`` (see ``artifact.SCHEMA``) and ``importance.json``.
-        importance: Which estimator; None weighs nothing.
+        importance_spec: Which estimator; None weighs nothing.
         seed: Of proxy, estimator and checks.
         cache: Where a killed step left what was done; unset, nothing outlives it.
         check: How much the self-check looks at.
@@ -70,10 +70,10 @@ def estimate_importance(
     """
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    config = WeighingConfig(method=METHODS.get(importance.estimator, "uniform"))
-    report: dict[str, Any] = {"estimator": importance.estimator, "seed": seed}
+    config = WeighingConfig(method=METHODS.get(importance_spec.estimator, "uniform"))
+    report: dict[str, Any] = {"estimator": importance_spec.estimator, "seed": seed}
     digest = samples_digest(samples)
-    if importance.estimator == "None":
+    if importance_spec.estimator == "None":
         verdict = Verdict(used=False, reason="Nothing was weighed: spec.importance.estimator is None.")
         write_weights(out / WEIGHTS, SCHEMA.empty_table(), method="none", samples=digest)
     else:
@@ -97,7 +97,7 @@ def estimate_importance(
         report["reused"] = stages.reused
         stages.clear()
     report |= {
-        "verdict": verdict.to_json() | {"estimator": importance.estimator},
+        "verdict": verdict.to_json() | {"estimator": importance_spec.estimator},
         "seconds": round(time.perf_counter() - started, 2),
         "peak_rss_bytes": 1024
         * sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)),
@@ -117,7 +117,7 @@ def _finite(value: Any) -> Any:
 
 
 def _estimate(told: Told, config: WeighingConfig, out: Path, stages: Stages) -> tuple[Verdict, dict[str, Any]]:
-    inputs = read_inputs(told.data, told.features, told.samples, told.digest)
+    inputs = read_inputs(data=told.data, features=told.features, samples=told.samples, digest=told.digest)
     done = [name for name in CHECKS if stages.has(name)]
     with ExitStack() as stack:
         stack.enter_context(one_thread())

@@ -31,13 +31,13 @@ class BentoFailed(ShoploopError):
 
 
 def build_bento(
-    model: Path,
-    features: Path,
+    *,
     data: Path,
+    features: Path,
+    model: Path,
     gate: Path,
     out: Path,
-    *,
-    serving: ServingSpec | None = None,
+    serving_spec: ServingSpec | None = None,
     max_age_days: int | None = None,
 ) -> dict[str, Any]:
     """Builds the Bento of a version and exports it as a ``.bento`` archive, as ``bentoml import`` takes it.
@@ -45,12 +45,12 @@ def build_bento(
     A version that the gate refused is packaged too: a person may promote it by hand.
 
     Args:
-        model: Folder of a version.
-        features: Folder of ``materialize_features``.
         data: Folder of ``load_data``.
+        features: Folder of ``materialize_features``.
+        model: Folder of a version.
         gate: Folder of ``gate``.
         out: Folder to write: ``<version>.bento`` and ``bento.json``.
-        serving: Fields and deadline of the answers.
+        serving_spec: Fields and deadline of the answers.
         max_age_days: See :class:`RankerSettings`; unset means the gate's default.
 
     Returns:
@@ -61,7 +61,7 @@ def build_bento(
         SpecInvalid: an item field is no column of the items table.
         BentoFailed: BentoML's own words.
     """
-    serving = serving or ServingSpec()
+    serving = serving_spec or ServingSpec()
     version = load_version(model)
     verdict = json.loads((gate / "gate.json").read_bytes())
     settings = RankerSettings(
@@ -74,7 +74,7 @@ def build_bento(
     with tempfile.TemporaryDirectory(prefix="shoploop-bento-") as work:
         context, home = Path(work, "context"), Path(work, "home")
         stage_code(context)
-        stage_ranker(context / RANKER, model=model, features=features, data=data, settings=settings)
+        stage_ranker(context / RANKER, data=data, features=features, model=model, settings=settings)
         stage_description(context, passed=bool(verdict["passed"]))
         built = _build(context, home, version.id)
         archive = out / f"{version.id}.bento"

@@ -31,18 +31,15 @@ WARM_UP_USERS = 16
 
 def stage_code(context: Path) -> None:
     """The service, and those modules of the library that it can reach."""
-    from shoploop.predictor import admission, home, http, metrics
-
-    shutil.copytree(shells_folder() / "serving", context / "serving", ignore=shutil.ignore_patterns("__pycache__"))
-    package = Path(__file__).parents[1]
-    modules = [reachable(module.__name__) for module in (metrics, http, admission, home)]
-    for path in {name: path for found in modules for name, path in found.items()}.values():
-        target = context / package.name / path.relative_to(package)
+    shell, package = shells_folder() / "serving", Path(__file__).parents[1]
+    for path in reachable(shell=shell.name).values():
+        inside = path.relative_to(shell.parent) if path.is_relative_to(shell) else path.relative_to(package.parent)
+        target = context / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
 
 
-def stage_ranker(folder: Path, *, model: Path, features: Path, data: Path, settings: RankerSettings) -> None:
+def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, settings: RankerSettings) -> None:
     """All that :class:`shoploop.ranking.ranker.Ranker` is loaded from.
 
     Raises:

@@ -44,7 +44,7 @@ class Chosen:
     """Day from which on visits are labels; the catalog may know what lies before."""
 
 
-def build_samples(data: Path, features: Path, out: Path, training: TrainingSpec) -> dict[str, Any]:
+def build_samples(*, data: Path, features: Path, out: Path, training_spec: TrainingSpec) -> dict[str, Any]:
     """Builds the samples of a run.
 
     Args:
@@ -54,7 +54,7 @@ def build_samples(data: Path, features: Path, out: Path, training: TrainingSpec)
             item, label, sources and every pair feature; all candidates of evaluation, a draw of the others),
             ``histories.parquet`` (request and its last baskets), ``items.parquet`` and ``kinds.parquet`` (the catalog)
             and ``samples.json``.
-        training: Days and seed.
+        training_spec: Days and seed.
 
     Returns:
         ``samples.json``: requests, rows and positives per split, recall of the candidates by source, seconds.
@@ -70,10 +70,10 @@ def build_samples(data: Path, features: Path, out: Path, training: TrainingSpec)
     last = int(
         pl.scan_parquet(data / "interactions.parquet").select(pl.col("time").dt.epoch("d").max()).collect().item()
     )
-    chosen = choose_requests(log, TimeSplit.of(last, training), seed=training.seed)
+    chosen = choose_requests(log, TimeSplit.of(last, training_spec), seed=training_spec.seed)
     seconds = {"choose": time.perf_counter() - started}
 
-    catalog = fit_catalog(log.where(log.day_R < chosen.training_first), items, CatalogConfig(seed=training.seed))
+    catalog = fit_catalog(log.where(log.day_R < chosen.training_first), items, CatalogConfig(seed=training_spec.seed))
     seconds["catalog"] = time.perf_counter() - started - sum(seconds.values())
     requests = [*chosen.train, *chosen.validation, *chosen.evaluation]
     joins = Joins(features)
@@ -103,7 +103,7 @@ def build_samples(data: Path, features: Path, out: Path, training: TrainingSpec)
                 sources,
                 candidates=config,
                 negatives=None if split == "evaluation" else TRAINING_NEGATIVES,
-                seed=training.seed,
+                seed=training_spec.seed,
             ):
                 writer.write(part, split)
                 counts.add(part)
@@ -115,7 +115,7 @@ def build_samples(data: Path, features: Path, out: Path, training: TrainingSpec)
         "items": len(vocabulary),
         "features": len(contract.pair_features),
         "training_first": chosen.training_first,
-        "evaluation_first": TimeSplit.of(last, training).evaluation_first,
+        "evaluation_first": TimeSplit.of(last, training_spec).evaluation_first,
         "last_day": last,
         "negatives_per_training_request": TRAINING_NEGATIVES,
         "candidates": {"popular": config.popular, "neighbours": config.neighbours},

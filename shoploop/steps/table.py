@@ -69,43 +69,50 @@ class Step:
 
 
 def _load_data(call: Call) -> dict[str, Any]:
-    from shoploop.data import load_data
+    from shoploop.data.step import load_data
 
-    return load_data(call.section("data", DataSpec), call.out)
+    return load_data(out=call.out, data_spec=call.section("data", DataSpec))
 
 
 def _validate_data(call: Call) -> dict[str, Any]:
     from shoploop.validation.step import validate_data
 
-    return validate_data(call.inputs["data"], call.section("validation", ValidationSpec), call.out)
+    return validate_data(
+        data=call.inputs["data"], out=call.out, validation_spec=call.section("validation", ValidationSpec)
+    )
 
 
 def _materialize_features(call: Call) -> dict[str, Any]:
     from shoploop.features.materialize import materialize_features
 
     return materialize_features(
-        call.inputs["data"],
-        call.out,
-        call.section("training", TrainingSpec),
-        call.section("features", FeaturesSpec).online_store,
+        data=call.inputs["data"],
+        out=call.out,
+        training_spec=call.section("training", TrainingSpec),
+        features_spec=call.section("features", FeaturesSpec),
     )
 
 
 def _build_samples(call: Call) -> dict[str, Any]:
     from shoploop.samples.step import build_samples
 
-    return build_samples(call.inputs["data"], call.inputs["features"], call.out, call.section("training", TrainingSpec))
+    return build_samples(
+        data=call.inputs["data"],
+        features=call.inputs["features"],
+        out=call.out,
+        training_spec=call.section("training", TrainingSpec),
+    )
 
 
 def _augment_samples(call: Call) -> dict[str, Any]:
-    from shoploop.augmentation import augment_samples
+    from shoploop.augmentation.step import augment_samples
 
     return augment_samples(
-        call.inputs["data"],
-        call.inputs["samples"],
-        call.inputs["features"],
-        call.out,
-        call.section("augmentation", AugmentationSpec),
+        data=call.inputs["data"],
+        features=call.inputs["features"],
+        samples=call.inputs["samples"],
+        out=call.out,
+        augmentation_spec=call.section("augmentation", AugmentationSpec),
         seed=call.section("training", TrainingSpec).seed,
         cache=call.cache,
     )
@@ -115,61 +122,61 @@ def _estimate_importance(call: Call) -> dict[str, Any]:
     from shoploop.importance.step import estimate_importance
 
     return estimate_importance(
-        call.inputs["data"],
-        call.inputs["features"],
-        call.inputs["augmentation"] / "samples",
-        call.out,
-        call.section("importance", ImportanceSpec),
+        data=call.inputs["data"],
+        features=call.inputs["features"],
+        samples=call.inputs["augmentation"] / "samples",
+        out=call.out,
+        importance_spec=call.section("importance", ImportanceSpec),
         seed=call.section("training", TrainingSpec).seed,
         cache=call.cache,
     )
 
 
 def _train_fused(call: Call) -> dict[str, Any]:
-    from shoploop.training import train_fused
+    from shoploop.training.step import train_fused
 
     return train_fused(
-        call.inputs["augmentation"] / "samples",
-        call.inputs["features"],
-        call.inputs["data"],
-        call.out,
-        call.section("training", TrainingSpec),
-        parent=call.settings.get("parent"),
+        data=call.inputs["data"],
+        features=call.inputs["features"],
+        samples=call.inputs["augmentation"] / "samples",
         augmentation=call.inputs["augmentation"],
         importance=call.inputs["importance"],
+        out=call.out,
+        training_spec=call.section("training", TrainingSpec),
+        parent=call.settings.get("parent"),
     )
 
 
 def _evaluate_model(call: Call) -> dict[str, Any]:
-    from shoploop.evaluation import evaluate_model
+    from shoploop.evaluation.step import evaluate_model
 
     return evaluate_model(
-        call.inputs["samples"],
-        call.inputs["features"],
-        call.inputs["data"],
-        call.inputs["model"],
-        call.out,
-        call.section("gate", GateSpec),
-        call.inputs.get("incumbent"),
+        data=call.inputs["data"],
+        features=call.inputs["features"],
+        samples=call.inputs["samples"],
+        model=call.inputs["model"],
+        incumbent=call.inputs.get("incumbent"),
+        out=call.out,
+        gate_spec=call.section("gate", GateSpec),
     )
 
 
 def _gate(call: Call) -> dict[str, Any]:
     from shoploop.evaluation.gate import gate
 
-    return gate(call.inputs["evaluation"], call.out, call.section("gate", GateSpec))
+    return gate(evaluation=call.inputs["evaluation"], out=call.out, gate_spec=call.section("gate", GateSpec))
 
 
 def _build_bento(call: Call) -> dict[str, Any]:
     from shoploop.packaging.bento import build_bento
 
     return build_bento(
-        call.inputs["model"],
-        call.inputs["features"],
-        call.inputs["data"],
-        call.inputs["gate"],
-        call.out,
-        serving=call.section("serving", ServingSpec),
+        data=call.inputs["data"],
+        features=call.inputs["features"],
+        model=call.inputs["model"],
+        gate=call.inputs["gate"],
+        out=call.out,
+        serving_spec=call.section("serving", ServingSpec),
         max_age_days=call.section("gate", GateSpec).max_age_days,
     )
 
@@ -182,7 +189,7 @@ STEPS: dict[str, Step] = {
         Step(
             name="load_data",
             output="data",
-            module="shoploop.data",
+            module="shoploop.data.step",
             function=_load_data,
             settings=("data",),
             says="Read the raw tables into the canonical ones",
@@ -241,7 +248,7 @@ STEPS: dict[str, Step] = {
         Step(
             name="train_fused",
             output="model",
-            module="shoploop.training",
+            module="shoploop.training.step",
             function=_train_fused,
             inputs=("data", "features", "augmentation", "importance"),
             settings=(*_SAMPLING, "training.epochs", "training.learningRate", "training.adversarialRadius"),
@@ -251,7 +258,7 @@ STEPS: dict[str, Step] = {
         Step(
             name="evaluate_model",
             output="evaluation",
-            module="shoploop.evaluation",
+            module="shoploop.evaluation.step",
             function=_evaluate_model,
             inputs=("data", "features", "samples", "model"),
             settings=("gate.metric", "gate.confidence"),

@@ -11,6 +11,7 @@ from shoploop import progress
 from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.fetching import CandidateConfig
 from shoploop.compute.device import training_device
+from shoploop.compute.parallel import writing
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
@@ -22,68 +23,93 @@ from shoploop.versions.artifact import write_version
 from shoploop.versions.trained import TrainedModel
 
 
-def train(
-    samples: Path,
-    features: Path,
+def train_fused(
+    *,
     data: Path,
+    features: Path,
+    samples: Path,
+    augmentation: Path | None = None,
+    importance: Path | None = None,
+    weights: Path | None = None,
     out: Path,
-    training: TrainingSpec,
-    weights: Path | None,
-    parent: str | None,
-    augmentation: Path | None,
-    importance: Path | None,
+    training_spec: TrainingSpec,
+    parent: str | None = None,
 ) -> dict[str, Any]:
-    """See :func:`shoploop.training.train_fused`."""
-    started = time.perf_counter()
-    contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
-    catalog, items = read_catalog(samples)
-    verdicts = _verdicts(augmentation, importance)
-    if importance is not None and verdicts["importance"]["used"]:
-        weights = importance / WEIGHTS
-    given = None if weights is None else read_weights(weights, samples)
-    learn = read_samples(samples, contract, "train", given.table if given else None)
-    validation = read_samples(samples, contract, "validation")
-    if not learn.labels_R.any():
-        raise TooFewEvents(
-            f"None of the {len(learn)} training requests has a candidate that was bought: shoppers of this data "
-            "neither repeat nor buy what sells. Bring more days or users."
+    """Trains the DNN, the Transformer and the α that fuses them, and writes a model version.
+
+    Args:
+        data: Folder of ``load_data``; only its digests are read, for the lineage.
+        features: Folder of ``materialize_features``.
+        samples: Folder of ``build_samples``, or the one of ``augment_samples``.
+        augmentation: Folder of ``augment_samples``, whose verdict becomes part of the lineage.
+        importance: Folder of ``estimate_importance``: its verdict becomes part of the lineage, and its weights are used
+            where the verdict says so.
+        weights: Weights artifact of ``samples``: what each training sample counts in the loss.
+        out: The version's folder; ``training.json`` with the curves is written beside its files.
+        training_spec: Epochs, learning rate and seed.
+        parent: Id of the version that serves now, for the lineage.
+
+    Returns:
+        ``training.json``: per epoch losses, α and seconds; parameters, samples and the version's id.
+
+    Raises:
+        TooFewEvents: no training request has a candidate that was bought.
+        WeightsForeign: the weights belong to other samples.
+        ArtifactForeign, ArtifactCorrupt: they are no weights artifact, or a weight is negative or not finite.
+    """
+    with writing(out) as written:
+        started = time.perf_counter()
+        contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
+        catalog, items = read_catalog(samples)
+        verdicts = _verdicts(augmentation=augmentation, importance=importance)
+        if importance is not None and verdicts["importance"]["used"]:
+            weights = importance / WEIGHTS
+        given = None if weights is None else read_weights(weights, samples)
+        learn = read_samples(samples, contract, "train", given.table if given else None)
+        validation = read_samples(samples, contract, "validation")
+        if not learn.labels_R.any():
+            raise TooFewEvents(
+                f"None of the {len(learn)} training requests has a candidate that was bought: shoppers of this data "
+                "neither repeat nor buy what sells. Bring more days or users."
+            )
+        model = build_model(contract, catalog, learn, seed=training_spec.seed).to(training_device())
+        config = TrainConfig(
+            epochs=training_spec.epochs,
+            learning_rate=training_spec.learning_rate,
+            adversarial_radius=training_spec.adversarial_radius,
+            seed=training_spec.seed,
         )
-    model = build_model(contract, catalog, learn, seed=training.seed).to(training_device())
-    config = TrainConfig(
-        epochs=training.epochs,
-        learning_rate=training.learning_rate,
-        adversarial_radius=training.adversarial_radius,
-        seed=training.seed,
-    )
-    curves = fit(model, learn, validation, config, progress=progress.report)
-    trained = TrainedModel(
-        model=model.cpu(),
-        catalog=catalog,
-        contract=contract,
-        vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
-        candidates=CandidateConfig(),
-    )
-    version = write_version(
-        out,
-        tensors=trained.tensors(),
-        config=trained.config(),
-        contract=contract.to_json(),
-        items=items,
-        lineage=_lineage(data, samples, training, weights) | {"parent": parent} | verdicts,
-        metrics={"alpha": model.alpha} | _losses(curves.epochs),
-    )
-    report = {
-        "version": version.id,
-        "epochs": curves.epochs,
-        "alpha": model.alpha,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "requests": {"train": len(learn), "validation": len(validation)},
-        "weighted": weights is not None,
-        "seconds": round(time.perf_counter() - started, 2),
-        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
-    (out / "training.json").write_text(json.dumps(report, indent=1) + "\n")
-    return report
+        curves = fit(model, learn, validation, config, progress=progress.report)
+        trained = TrainedModel(
+            model=model.cpu(),
+            catalog=catalog,
+            contract=contract,
+            vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
+            candidates=CandidateConfig(),
+        )
+        version = write_version(
+            written,
+            tensors=trained.tensors(),
+            config=trained.config(),
+            contract=contract.to_json(),
+            items=items,
+            lineage=_lineage(data=data, samples=samples, training_spec=training_spec, weighted=weights is not None)
+            | {"parent": parent}
+            | verdicts,
+            metrics={"alpha": model.alpha} | _losses(curves.epochs),
+        )
+        report = {
+            "version": version.id,
+            "epochs": curves.epochs,
+            "alpha": model.alpha,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "requests": {"train": len(learn), "validation": len(validation)},
+            "weighted": weights is not None,
+            "seconds": round(time.perf_counter() - started, 2),
+            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        }
+        (written / "training.json").write_text(json.dumps(report, indent=1) + "\n")
+        return report
 
 
 def _losses(epochs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -91,7 +117,7 @@ def _losses(epochs: list[dict[str, Any]]) -> dict[str, Any]:
     return {"loss": last.get("validation_loss", last["train_loss"])["fused"]}
 
 
-def _verdicts(augmentation: Path | None, importance: Path | None) -> dict[str, Any]:
+def _verdicts(*, augmentation: Path | None, importance: Path | None) -> dict[str, Any]:
     """What the steps before have decided, by their names."""
     reports = {"augmentation": augmentation, "importance": importance}
     return {
@@ -101,15 +127,15 @@ def _verdicts(augmentation: Path | None, importance: Path | None) -> dict[str, A
     }
 
 
-def _lineage(data: Path, samples: Path, training: TrainingSpec, weights: Path | None) -> dict[str, Any]:
+def _lineage(*, data: Path, samples: Path, training_spec: TrainingSpec, weighted: bool) -> dict[str, Any]:
     loaded = json.loads((data / "load.json").read_text())
     described = json.loads((samples / "samples.json").read_text())
     return {
         "dataset": loaded["dataset"],
         "tables": {name: table["sha256"] for name, table in loaded["tables"].items()},
         "code": shoploop.__version__,
-        "seed": training.seed,
-        "weighted": weights is not None,
+        "seed": training_spec.seed,
+        "weighted": weighted,
         # days since 1970-01-01: a later run compares itself on days after both cuts
         "last_training_day": described["evaluation_first"] - 1,
         "last_day": described["last_day"],

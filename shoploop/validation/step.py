@@ -23,13 +23,13 @@ from shoploop.validation.expectations import DERIVED, Expectation, configured, d
 EXAMPLES = 5
 
 
-def validate_data(data: Path, validation: ValidationSpec, out: Path) -> dict[str, Any]:
+def validate_data(*, data: Path, out: Path, validation_spec: ValidationSpec) -> dict[str, Any]:
     """Checks the tables and writes ``validation.json``, also when it then raises.
 
     Args:
-        data: Folder of :func:`shoploop.data.load_data`.
-        validation: Severities, tolerances, and whether a failure stops.
+        data: Folder of ``load_data``.
         out: Folder to write.
+        validation_spec: Severities, tolerances, and whether a failure stops.
 
     Returns:
         ``verdict`` (passed, warned or failed), ``expectations`` (name, table, column, rule, severity, tolerance, rows,
@@ -41,7 +41,7 @@ def validate_data(data: Path, validation: ValidationSpec, out: Path) -> dict[str
         columns. SpecInvalid: the spec names an unknown expectation. DataUnreadable: the folder lacks a table.
     """
     began = time.monotonic()
-    expectations = configured(validation.expectations)
+    expectations = configured(validation_spec.expectations)
     tables = {name: _read(data / f"{name}.parquet") for name in schemas.TABLES}
     results = _schemas([e for e in expectations if e.name.endswith(".schema")], tables)
     broken_schema = [result for result in results if not result["passed"]]
@@ -51,7 +51,7 @@ def validate_data(data: Path, validation: ValidationSpec, out: Path) -> dict[str
     order = {expectation.name: position for position, expectation in enumerate(expectations)}
     results.sort(key=lambda result: order[result["name"]])
     stops = broken_schema or [r for r in results if not r["passed"] and r["severity"] == "Stop"]
-    stopped = bool(broken_schema) or (bool(stops) and validation.on_failure == "Stop")
+    stopped = bool(broken_schema) or (bool(stops) and validation_spec.on_failure == "Stop")
     warned = any(not r["passed"] and r["severity"] != "Ignore" for r in results)
     report = {
         "verdict": "failed" if stopped else "warned" if warned else "passed",

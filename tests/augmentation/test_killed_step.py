@@ -25,6 +25,7 @@ SLOW = replace(
     rows=1000,
 )
 HERE = Path(__file__).parent
+PLACES = [str(HERE), str(HERE.parent / "shared")]
 
 
 def work(root: Path) -> dict:
@@ -43,7 +44,7 @@ def work(root: Path) -> dict:
 
 def test_a_killed_step_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
     write_folders(tmp_path, 60)
-    code = f"import sys; sys.path[:0] = {[str(HERE), str(HERE.parent / "shared")]!r}; import torch; torch.set_num_threads(1); " + (
+    code = f"import sys; sys.path[:0] = {PLACES!r}; import torch; torch.set_num_threads(1); " + (
         f"from pathlib import Path; import test_killed_step; test_killed_step.work(Path({str(tmp_path)!r}))"
     )
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], start_new_session=True)

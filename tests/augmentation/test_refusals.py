@@ -62,7 +62,7 @@ def test_noise_that_costs_accuracy_is_refused():
         seed=0,
     )
     assert not verdict.admitted
-    assert choose([verdict], "Auto", [])[0] is None
+    assert choose([verdict], "Auto", []).variant is None
 
 
 def test_a_gain_is_admitted_unless_it_leaks():

@@ -104,10 +104,19 @@ def relative_gain(with_it: list[Metric], without: list[Metric], *, seed: int, co
     return Gain(gain=float(new.mean() / old.mean() - 1), interval=(float(low), float(high)))
 
 
-def choose(
-    verdicts: list[Verdict], mode: Literal["Auto", "Never", "Always"], made: list[str]
-) -> tuple[str | None, str]:
-    """The variant that enters training and a sentence that says why.
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What came of trying."""
+
+    variant: str | None
+    """That enters training."""
+
+    reason: str
+    """A sentence that says why, or why none."""
+
+
+def choose(verdicts: list[Verdict], mode: Literal["Auto", "Never", "Always"], made: list[str]) -> Choice:
+    """The variant that enters training, and why.
 
     Args:
         mode: Auto takes the admitted variant with the greatest gain; Always takes the best that leaks nobody.
@@ -116,13 +125,16 @@ def choose(
     safe = [v for v in verdicts if v.variant not in made]
     best = max(safe, key=lambda v: v.cold.gain, default=None)
     if mode == "Never" or best is None:
-        return None, "Nothing was tried: spec.augmentation.mode is Never." if mode == "Never" else "No variant is safe."
+        never = "Nothing was tried: spec.augmentation.mode is Never."
+        return Choice(variant=None, reason=never if mode == "Never" else "No variant is safe.")
     if mode == "Always":
-        return best.variant, f"{best.variant} enters training because spec.augmentation.mode is Always; {best.reason}."
+        always = f"{best.variant} enters training because spec.augmentation.mode is Always; {best.reason}."
+        return Choice(variant=best.variant, reason=always)
     admitted = max((v for v in safe if v.admitted), key=lambda v: v.cold.gain, default=None)
     if admitted is None:
-        return None, f"No variant pays, so training goes on without; the best tried is {best.variant}: {best.reason}."
-    return admitted.variant, f"{admitted.variant} enters training: {admitted.reason}."
+        none = f"No variant pays, so training goes on without; the best tried is {best.variant}: {best.reason}."
+        return Choice(variant=None, reason=none)
+    return Choice(variant=admitted.variant, reason=f"{admitted.variant} enters training: {admitted.reason}.")
 
 
 def _percent(gain: Gain) -> str:

@@ -28,7 +28,7 @@ from shoploop.augmentation.trials.trainings import Trainings, cores
 from shoploop.augmentation.trials.variants import GENERATED, UNAUGMENTED, Extra, course_of
 from shoploop.bench.augmentation.transfer import Domains, category_domains, shop_domains, transferred
 from shoploop.bench.pieces import Pieces
-from shoploop.data import load_data
+from shoploop.data.step import load_data
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.log import Vocabulary, purchases
@@ -57,7 +57,7 @@ class World:
     def load(cls, dataset: str, effort: Effort, pieces: Pieces, progress: Progress) -> "World":
         progress("loading the data")
         with tempfile.TemporaryDirectory() as folder:
-            load_data(DataSpec(dataset=dataset), Path(folder))
+            load_data(out=Path(folder), data_spec=DataSpec(dataset=dataset))
             names = ("interactions", "items", "users")
             tables = {name: pl.read_parquet(Path(folder) / f"{name}.parquet") for name in names}
         bought, cold = _cold_world(tables["interactions"], purchases(tables["interactions"]))

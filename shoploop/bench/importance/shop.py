@@ -112,7 +112,7 @@ def prepare(dataset: str, effort: Effort, progress: Progress, *, seed: int = 0) 
     """Loads a known dataset and makes its samples as a run does, with statistics by the pure functions."""
     from shoploop.api.v1alpha1 import DataSpec, TrainingSpec
     from shoploop.candidates.fetching import CandidateConfig
-    from shoploop.data import load_data
+    from shoploop.data.step import load_data
     from shoploop.data.splits import TimeSplit
     from shoploop.features.catalog import CatalogConfig, fit_catalog
     from shoploop.features.contract import resolve
@@ -123,7 +123,7 @@ def prepare(dataset: str, effort: Effort, progress: Progress, *, seed: int = 0) 
 
     progress("loading the data")
     with tempfile.TemporaryDirectory() as folder:
-        load_data(DataSpec(dataset=dataset), Path(folder))
+        load_data(out=Path(folder), data_spec=DataSpec(dataset=dataset))
         tables = {
             name: pl.read_parquet(Path(folder) / f"{name}.parquet") for name in ("interactions", "items", "users")
         }

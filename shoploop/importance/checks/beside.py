@@ -89,7 +89,8 @@ def carry_out(folder: Path) -> None:
     from shoploop.resuming.stages import Stages
 
     told: dict[str, Any] = json.loads((folder / "beside.json").read_text())
-    inputs = read_inputs(Path(told["data"]), Path(told["features"]), Path(told["samples"]), told["digest"])
+    folders = {name: Path(told[name]) for name in ("data", "features", "samples")}
+    inputs = read_inputs(**folders, digest=told["digest"])
     stages = Stages(folder, json.loads((folder / "key.json").read_text()))
     config = WeighingConfig(method=told["method"])
     with one_thread():

@@ -57,7 +57,7 @@ class Inputs:
     digest: str
 
 
-def read_inputs(data: Path, features: Path, samples: Path, digest: str) -> Inputs:
+def read_inputs(*, data: Path, features: Path, samples: Path, digest: str) -> Inputs:
     """The training samples with what names and models need.
 
     Raises:

@@ -1,0 +1,34 @@
+"""What ``spec.data`` names, as far as it can be told without reading a table: where it lies, and its digest."""
+
+from pathlib import Path
+
+from shoploop.api.v1alpha1 import DataSpec
+from shoploop.data import datasets, sources
+
+
+def source_digest(data_spec: DataSpec) -> str:
+    """A sha256 over the inputs: names, sizes and bytes of local files, ETags of remote ones, settings, package version.
+
+    Raises:
+        SpecInvalid: the dataset is not known.
+        DataUnreadable: a file is missing or unreadable.
+    """
+    if data_spec.dataset is not None:
+        source = datasets.find(data_spec.dataset)
+        settings = f"{data_spec.dataset} {source.version()}"
+        return sources.digest([str(path) for path in source.files()], settings=settings)
+    assert data_spec.tables is not None
+    uris = [table.uri for _, table in data_spec.tables if table is not None]
+    return sources.digest(uris, settings=data_spec.tables.model_dump_json())
+
+
+def resolve_uris(data_spec: DataSpec, base: Path) -> DataSpec:
+    """The same spec with relative paths made absolute, counted from ``base`` (the folder of the YAML file)."""
+    if data_spec.tables is None:
+        return data_spec
+    absolute = {
+        name: table.model_copy(update={"uri": sources.absolute(table.uri, base)})
+        for name, table in data_spec.tables
+        if table is not None
+    }
+    return data_spec.model_copy(update={"tables": data_spec.tables.model_copy(update=absolute)})

@@ -1,0 +1,32 @@
+"""The step of a run: reads the raw tables and writes the canonical ones."""
+
+from pathlib import Path
+from typing import Any
+
+from shoploop.api.v1alpha1 import DataSpec
+from shoploop.data import canonical, datasets, tables
+from shoploop.data.inputs import source_digest
+
+
+def load_data(*, out: Path, data_spec: DataSpec) -> dict[str, Any]:
+    """Reads the named dataset or the given tables and writes them in canonical form.
+
+    Args:
+        out: Folder to write: ``interactions.parquet`` (sorted by time, user, item), ``items.parquet``,
+            ``users.parquet``, ``shops.parquet`` and ``load.json``, which is the returned report: rows, columns and
+            sha256 per table, and each rule by which rows were kept, changed or dropped, with its count.
+        data_spec: ``dataset`` or ``tables``. Relative paths count from the working directory (see
+            :func:`shoploop.data.inputs.resolve_uris`).
+
+    Raises:
+        SpecInvalid: the dataset, a column's canonical name or the time zone is not known.
+        DataUnreadable: a file is missing, unreadable or of no known format.
+        SchemaMismatch: a column is missing, misspelt or of another type.
+        TableEmpty: a table, or a column that must be filled, holds nothing.
+    """
+    if data_spec.dataset is not None:
+        loaded = datasets.find(data_spec.dataset).load()
+    else:
+        assert data_spec.tables is not None
+        loaded = tables.load(data_spec.tables)
+    return canonical.write(loaded, dataset=data_spec.dataset, digest=source_digest(data_spec), out=out)
