@@ -15,7 +15,7 @@ import torch
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import study as studies
-from shoploop.augmentation.adding import add_samples, link, same_samples
+from shoploop.augmentation.adding import add_samples
 from shoploop.augmentation.generator.dp_sgd import Budget
 from shoploop.augmentation.generator.kept import kept_generator
 from shoploop.augmentation.generator.rows import SYNTHETIC
@@ -31,6 +31,7 @@ from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
 from shoploop.samples.files import REQUESTS, read_catalog
+from shoploop.store import disk
 
 SYNTHETIC_FILE, REPORT_FILE, CHECKPOINT_FILE = "synthetic.parquet", "augmentation.json", "generator.safetensors"
 
@@ -106,7 +107,7 @@ def augment_samples(
         except (ShoploopError, *_NUMERIC) as error:
             report |= {"variant": None, "reason": f"Nothing could be shown to pay: {error}"}
     if report["variant"] is None:
-        same_samples(samples, out / "samples")
+        disk.link_tree(samples, out / "samples")
     pq.write_table(tried.table, out / SYNTHETIC_FILE, compression="zstd")
     report |= tried.report | {"synthetic_rows": len(tried.table), "effort": effort.stated()}
     report["verdict"] = verdict_of(report)
@@ -232,7 +233,7 @@ def _learn(
             checkpoint.unlink()
             study = studies.learn(interactions, items, checkpoint=checkpoint, **settings)
         if checkpoint.exists():  # of several processes only the first writes one
-            link(checkpoint, out / CHECKPOINT_FILE)
+            disk.link_file(checkpoint, out / CHECKPOINT_FILE)
         shutil.rmtree(out / _ASIDE, ignore_errors=True)
         tried.study = study
         made = study.generator.sample(int(MORE_RECORDS * samples), seed=seed)
