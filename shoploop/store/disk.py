@@ -82,7 +82,7 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     aside.mkdir()
     try:
         yield aside
-        for path in (aside, *aside.rglob("*")):
+        for path in (*aside.rglob("*"), aside):
             fsync(path)
         _into_place(aside, folder, old if replace else None)
         fsync(folder.parent)

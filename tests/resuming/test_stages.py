@@ -75,17 +75,17 @@ def test_a_push_while_stages_are_written_never_brings_half_a_stage(tmp_path):
     def write():
         number = 0
         while not stop.is_set():
-            value = number % 50
-            stages(f"stage {value}", lambda value=value: (arrays(x=np.full(50_000, value)), {"is": value}))
+            value = number % 10
+            stages(f"stage {value}", lambda value=value: (arrays(x=np.full(2000, value)), {"is": value}))
             number += 1
-            if value == 49:
+            if value == 9:
                 for path in (here / "importance").glob("stage*"):
                     path.unlink()
 
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        for number in range(15):
+        for number in range(6):
             work.push()
             there = KeptWork(store, "work", tmp_path / f"there {number}")
             there.fetch()

@@ -159,7 +159,7 @@ class Seed:
                 begun = {name: self._begin(name, trainings) for name in names if not stages.has(self._stage(name))}
                 transfers = {name: self.transferred(name) for name in TRANSFERS}
                 for name in names:
-                    metrics[name] = stages.arrays(self._stage(name), lambda name=name: begun[name].result())
+                    metrics[name] = stages.arrays(self._stage(name), lambda name=name: begun[name].result())  # type: ignore[misc]
                     self._say(f"{name}: {float(np.nanmean(metrics[name]['cold'])):.4f}")
         return metrics, transfers
 
