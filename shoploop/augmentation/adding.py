@@ -4,8 +4,7 @@ Virtual samples are written with the split ``train`` and no other, in a folder t
 they cannot reach validation or test.
 """
 
-import os
-import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from shoploop.candidates.fetching import CandidateConfig
 from shoploop.samples.files import CANDIDATES, HISTORIES, REQUESTS, SampleWriter
 from shoploop.samples.sample_set import VIRTUAL_USER_CODES
 from shoploop.samples.step import TRAINING_NEGATIVES
+from shoploop.store import disk
 
 SPLIT = "train"
 _PIECES = (REQUESTS, CANDIDATES, HISTORIES)
@@ -40,45 +40,26 @@ def add_samples(samples: Path, out: Path, rows: Labelled, trials: Trials, *, fir
     if isinstance(latest, int) and latest >= first_hidden:
         raise ValueError(f"a virtual row is of day {latest}; evaluation begins on day {first_hidden}")
     extra = trials.samples(rows, candidates=CandidateConfig(), negatives=TRAINING_NEGATIVES)
-    aside = out.with_name(f".{out.name}.virtual")
-    aside.mkdir(parents=True, exist_ok=True)
-    with SampleWriter(
-        aside, trials.contract, replace(trials.past, users=tuple(sorted(rows.rows["user"].unique())))
-    ) as w:
-        w.write(extra, SPLIT)
     out.mkdir(parents=True, exist_ok=True)
-    first = int(pc.max(pq.read_table(samples / REQUESTS, columns=["request"])["request"]).as_py()) + 1
-    for name in _PIECES:
-        _append(samples / name, aside / name, out / name, first)
-    shutil.rmtree(aside)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".virtual-") as folder:
+        virtual = Path(folder)
+        past = replace(trials.past, users=tuple(sorted(rows.rows["user"].unique())))
+        with SampleWriter(virtual, trials.contract, past) as writer:
+            writer.write(extra, SPLIT)
+        first = int(pc.max(pq.read_table(samples / REQUESTS, columns=["request"])["request"]).as_py()) + 1
+        for name in _PIECES:
+            _append(samples / name, virtual / name, out / name, first)
     for path in samples.iterdir():
         if path.name not in _PIECES:
-            link(path, out / path.name)
+            disk.link_file(path, out / path.name)
     return len(extra)
-
-
-def same_samples(samples: Path, out: Path) -> None:
-    """Writes ``out`` as ``samples``, at no cost in space where the file system has hard links."""
-    out.mkdir(parents=True, exist_ok=True)
-    for path in samples.iterdir():
-        link(path, out / path.name)
-
-
-def link(source: Path, target: Path) -> None:
-    """A second name of the same bytes, or a copy where the file system knows no such thing."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _append(real: Path, made: Path, target: Path, first: int) -> None:
     """The row groups of ``real``, then those of ``made`` with requests and users numbered on."""
-    target.unlink(missing_ok=True)  # it may be a second name of the real file
-    with pq.ParquetFile(real) as source, pq.ParquetFile(made) as more:
+    with pq.ParquetFile(real) as source, pq.ParquetFile(made) as more, disk.whole_path(target) as aside:
         schema = source.schema_arrow
-        with pq.ParquetWriter(target, schema, compression="lz4") as writer:
+        with pq.ParquetWriter(aside, schema, compression="lz4") as writer:
             for group in range(source.num_row_groups):
                 table = source.read_row_group(group)
                 writer.write_table(table, row_group_size=max(len(table), 1))

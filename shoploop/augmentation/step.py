@@ -15,7 +15,7 @@ import torch
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import study as studies
-from shoploop.augmentation.adding import add_samples, link, same_samples
+from shoploop.augmentation.adding import add_samples
 from shoploop.augmentation.generator.dp_sgd import Budget
 from shoploop.augmentation.generator.kept import kept_generator
 from shoploop.augmentation.generator.rows import SYNTHETIC
@@ -32,6 +32,7 @@ from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
 from shoploop.samples.files import REQUESTS, read_catalog
+from shoploop.store import disk
 
 SYNTHETIC_FILE, REPORT_FILE, CHECKPOINT_FILE = "synthetic.parquet", "augmentation.json", "generator.safetensors"
 
@@ -140,7 +141,7 @@ def _carry_out(task: _Task) -> dict[str, Any]:
         except (ShoploopError, *_NUMERIC) as error:
             choice = Choice(variant=None, reason=f"Nothing could be shown to pay: {error}")
     if choice.variant is None:
-        same_samples(task.samples, task.out / "samples")
+        disk.link_tree(task.samples, task.out / "samples")
     pq.write_table(tried.table, task.out / SYNTHETIC_FILE, compression="zstd")
     report: dict[str, Any] = {
         "mode": task.spec.mode,
@@ -254,7 +255,7 @@ def _learn(
             checkpoint.unlink()
             study = studies.learn(interactions, items, checkpoint=checkpoint, **settings)
         if checkpoint.exists():  # of several processes only the first writes one
-            link(checkpoint, task.out / CHECKPOINT_FILE)
+            disk.link_file(checkpoint, task.out / CHECKPOINT_FILE)
         shutil.rmtree(task.out / _ASIDE, ignore_errors=True)
         tried.study = study
         made = study.generator.sample(int(MORE_RECORDS * most), seed=task.seed)

@@ -17,6 +17,7 @@ from shoploop.augmentation.generator.records import Behaviour
 from shoploop.augmentation.study import Study, learn, profiles, sheet
 from shoploop.augmentation.trials.effort import FULL, Effort
 from shoploop.errors import DataUnreadable, ShoploopError, SpecInvalid
+from shoploop.store import disk
 
 MOST_ROWS = 50_000_000
 _BATCH_ROWS = 500_000
@@ -113,26 +114,21 @@ def _write(
     study: Study, first: Behaviour, rows: int, out: Path, conditions: list[str] | None, seed: int
 ) -> tuple[int, list[str]]:
     """Writes in pieces, to a file beside ``out`` that takes its name when it is whole."""
-    aside = out.with_name(f".{out.name}.part")
     names: set[str] = set()
     written, shoppers, piece = 0, 0, 0
-    try:
-        table = study.table(first, seed=seed)
-        with pq.ParquetWriter(aside, table.schema, compression="zstd") as writer:
-            while True:
-                writer.write_table(table)
-                written += len(table)
-                shoppers += first.records
-                names.update(table["user"].unique().to_pylist())
-                if written >= rows:
-                    break
-                piece += 1
-                more = study.generator.sample_rows(
-                    min(rows - written, _BATCH_ROWS), seed=seed + 15_485_863 * piece, conditions=conditions
-                )
-                first = replace(more, user=more.user + shoppers)
-                table = study.table(first, seed=seed)
-        aside.replace(out)
-    finally:
-        aside.unlink(missing_ok=True)
+    table = study.table(first, seed=seed)
+    with disk.whole_path(out) as aside, pq.ParquetWriter(aside, table.schema, compression="zstd") as writer:
+        while True:
+            writer.write_table(table)
+            written += len(table)
+            shoppers += first.records
+            names.update(table["user"].unique().to_pylist())
+            if written >= rows:
+                break
+            piece += 1
+            more = study.generator.sample_rows(
+                min(rows - written, _BATCH_ROWS), seed=seed + 15_485_863 * piece, conditions=conditions
+            )
+            first = replace(more, user=more.user + shoppers)
+            table = study.table(first, seed=seed)
     return written, sorted(names)

@@ -11,8 +11,8 @@ import polars as pl
 
 from shoploop import schemas
 from shoploop.data.rules import Loaded
-from shoploop.data.sources import file_digest
 from shoploop.errors import TableEmpty
+from shoploop.store import disk
 
 LISTED = "listed"
 """Column of items, users and shops: false for an id that only interactions name, where the source has such a table."""
@@ -36,7 +36,7 @@ def write(loaded: Loaded, *, dataset: str | None, digest: str, out: Path) -> dic
     for name, table in tables.items():
         path = out / f"{name}.parquet"
         table.write_parquet(path, compression="zstd", statistics=True, row_group_size=262_144)
-        report["tables"][name] = {"rows": table.height, "columns": table.columns, "sha256": file_digest(path)}
+        report["tables"][name] = {"rows": table.height, "columns": table.columns, "sha256": disk.digest_of(path)}
     (out / "load.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
 

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import polars as pl
 
 from shoploop.errors import DataUnreadable, TableEmpty
+from shoploop.store import disk
 
 PARQUET = (".parquet", ".pq")
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
@@ -48,19 +49,13 @@ def digest(uris: Iterable[str], *, settings: str) -> str:
                 total.update(f"{key} {meta['size']} {meta['e_tag']} {meta['last_modified']}\n".encode())
             continue
         for path in _local_files(uri):
-            total.update(f"{path.name} {path.stat().st_size} {file_digest(path)}\n".encode())
+            total.update(f"{path.name} {path.stat().st_size} {_digest_of(path)}\n".encode())
     return total.hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes.
-
-    Raises:
-        DataUnreadable: it cannot be opened.
-    """
+def _digest_of(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return disk.digest_of(path)
     except OSError as error:
         raise DataUnreadable(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
 

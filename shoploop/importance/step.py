@@ -3,9 +3,7 @@
 Legend: R rows (a request and a candidate), Q requests.
 """
 
-import json
 import logging
-import math
 import resource
 import time
 from contextlib import ExitStack
@@ -30,6 +28,7 @@ from shoploop.importance.shop_proxy import ProxyView, look, train_shop_proxy
 from shoploop.importance.weighing import METHODS, WeighingConfig, weigh
 from shoploop.resuming.stages import Stages
 from shoploop.samples.weights import SCHEMA, WEIGHTS, samples_digest, write_weights
+from shoploop.store import disk
 
 REPORT = "importance.json"
 DESCRIBED_ROWS = 200_000
@@ -102,18 +101,8 @@ def estimate_importance(
         "peak_rss_bytes": 1024
         * sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)),
     }
-    report = _finite(report)
-    (out / REPORT).write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    disk.write_json(out / REPORT, report)
     return report
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: null stands for what a small sample leaves open."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _estimate(told: Told, config: WeighingConfig, out: Path, stages: Stages) -> tuple[Verdict, dict[str, Any]]:

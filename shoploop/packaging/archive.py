@@ -1,15 +1,13 @@
 """Folders as ``.bento`` archives (tar, xz), equal bytes for equal content."""
 
-import hashlib
 import lzma
-import os
 import shutil
 import tarfile
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from shoploop.errors import ArtifactCorrupt
+from shoploop.store import disk
 
 COMPRESSION: Final = 1
 """Of xz, 0 to 9. Weights hardly shrink at any level, and the higher ones take a minute."""
@@ -17,22 +15,17 @@ COMPRESSION: Final = 1
 
 def pack(folder: Path, archive: Path) -> None:
     """Packs the files below ``folder`` in sorted order, without times and owners, aside and renamed when whole."""
-    aside = archive.with_name(f".{archive.name}.{os.getpid()}.part")
-    try:
-        with tarfile.open(aside, "w:xz", preset=COMPRESSION) as tar:
-            for path in sorted(folder.rglob("*")):
-                info = tar.gettarinfo(path, path.relative_to(folder).as_posix())
-                info.uid = info.gid = info.mtime = 0
-                info.uname = info.gname = ""
-                info.mode = 0o755 if info.isdir() else 0o644
-                if info.isfile():
-                    with path.open("rb") as content:
-                        tar.addfile(info, content)
-                else:
-                    tar.addfile(info)
-        aside.replace(archive)
-    finally:
-        aside.unlink(missing_ok=True)
+    with disk.whole_path(archive) as aside, tarfile.open(aside, "w:xz", preset=COMPRESSION) as tar:
+        for path in sorted(folder.rglob("*")):
+            info = tar.gettarinfo(path, path.relative_to(folder).as_posix())
+            info.uid = info.gid = info.mtime = 0
+            info.uname = info.gname = ""
+            info.mode = 0o755 if info.isdir() else 0o644
+            if info.isfile():
+                with path.open("rb") as content:
+                    tar.addfile(info, content)
+            else:
+                tar.addfile(info)
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -41,22 +34,12 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises:
         ArtifactCorrupt: it is no such archive, or a name in it leads out of the folder.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        with tarfile.open(archive, "r:xz") as tar:
+        with disk.whole_folder(folder) as aside, tarfile.open(archive, "r:xz") as tar:
             for member in tar:
                 _extract(tar, member, aside)
-        aside.chmod(0o755)
-        try:
-            aside.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process unpacked the same archive first
-                raise
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise ArtifactCorrupt(f"{archive} is no whole .bento archive: {error}. Copy or build it again.") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
@@ -73,8 +56,3 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Non
     assert content is not None
     with content, target.open("wb") as file:
         shutil.copyfileobj(content, file)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

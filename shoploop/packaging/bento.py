@@ -15,10 +15,10 @@ from typing import Any
 
 from shoploop.api.v1alpha1 import GateSpec, ServingSpec
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, ShoploopError
-from shoploop.packaging.archive import pack, sha256_of, unpack
+from shoploop.packaging.archive import pack, unpack
 from shoploop.packaging.staging import NAME, RANKER, stage_code, stage_description, stage_ranker
 from shoploop.ranking.settings import RankerSettings
-from shoploop.store import Store, layout
+from shoploop.store import Store, disk, layout
 from shoploop.versions.artifact import load_version
 from shoploop.versions.signing import check_signature, sign
 
@@ -82,7 +82,7 @@ def build_bento(
     report = {
         "version": version.id,
         "archive": archive.name,
-        "sha256": sha256_of(archive),
+        "sha256": disk.digest_of(archive),
         "bytes": archive.stat().st_size,
         "tag": f"{NAME}:{version.id}",
         "bentoml": importlib.metadata.version("bentoml"),
@@ -197,7 +197,7 @@ def _report(body: bytes) -> dict[str, Any]:
 
 
 def _check_digest(archive: Path, report: dict[str, Any]) -> None:
-    found = sha256_of(archive) if archive.is_file() else "missing"
+    found = disk.digest_of(archive) if archive.is_file() else "missing"
     if found != report["sha256"]:
         raise ArtifactCorrupt(
             f"The Bento of {report['version']} in {archive.name} has sha256 {found[:12]}; {REPORT} says "

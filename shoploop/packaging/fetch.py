@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from shoploop.errors import ArtifactCorrupt, ShoploopError, SpecInvalid
-from shoploop.packaging.archive import sha256_of, unpack
+from shoploop.packaging.archive import unpack
 from shoploop.ranking.settings import RankerSettings
-from shoploop.store import Store
+from shoploop.store import Store, disk
 from shoploop.versions.signing import check_signature
 
 RANKER = Path("src", "ranker")
@@ -52,7 +52,7 @@ def fetch(bento: str, digest: str, folder: Path) -> None:
     archive = folder.with_name(f"{folder.name}.fetched")
     try:
         store.get_file(name, archive)
-        found = sha256_of(archive)
+        found = disk.digest_of(archive)
         if found != digest:
             raise ArtifactCorrupt(
                 f"{bento} has sha256 {found}, and {digest} was asked for. Somebody replaced it: train again, or name "

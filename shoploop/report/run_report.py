@@ -1,14 +1,11 @@
 """From a run folder to ``report.html`` and ``report.json``: the order of the sections, and what if one is bad."""
 
-import json
-import math
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from shoploop.report import augmentation, examples, frame, importance, learning, process, quality, results, verdict
 from shoploop.report.run_folder import OPTIONAL, Json, PartMissing, RunFolder, read_run
+from shoploop.store import disk
 
 SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], frame.Section]], ...] = (
     ("gate", "The gate", verdict.gate),
@@ -42,8 +39,8 @@ def build(run: Path) -> Path:
         NotFound: there is no such folder.
     """
     folder = read_run(run)
-    _write(run / "report.json", json.dumps(numbers(folder), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    _write(run / "report.html", render_page(folder))
+    disk.write_json(run / "report.json", numbers(folder))
+    disk.write_text(run / "report.html", render_page(folder))
     return run / "report.html"
 
 
@@ -54,9 +51,7 @@ def numbers(run: RunFolder) -> Json:
     report["verdict"] = {"state": shown.state, "headline": shown.headline, "sentence": shown.sentence}
     report |= run.documents
     report["missing"] = run.missing
-    cleaned = _finite(report)
-    assert isinstance(cleaned, dict)
-    return cleaned
+    return report
 
 
 def render_page(run: RunFolder) -> str:
@@ -82,19 +77,3 @@ def _section(run: RunFolder, id: str, title: str, make: Callable[[RunFolder], fr
             f"Its numbers are not in the form that this page knows ({type(error).__name__}: {error}). See report.json."
         )
         return frame.missing(id, title, why)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: null stands for them."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(path: Path, text: str) -> None:
-    """As a whole: a reader never meets half a page."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

@@ -5,11 +5,8 @@ seconds: first the file under its digest, then the list of all files, which is r
 list, and a file only if its bytes have the digest that the list says. It must not know what the files mean.
 """
 
-import hashlib
 import json
 import logging
-import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shoploop.errors import NotFound, ShoploopError
-from shoploop.store import Store
+from shoploop.store import Store, disk
 
 LIST, FILES = "list.json", "files"
 SECONDS_BETWEEN = 5.0
@@ -49,7 +46,7 @@ class KeptWork:
                 self.store.get_file(f"{self.key}/{FILES}/{digest}", target)
             except NotFound:
                 continue
-            if _digest(target) != digest:
+            if disk.digest_of(target) != digest:
                 target.unlink()
                 log.warning(
                     "%s was kept by half: it is not used, and made again.", self.store.url(f"{self.key}/{name}")
@@ -59,7 +56,9 @@ class KeptWork:
 
     def push(self) -> None:
         """Brings to the store what has changed, and then removes what no list names any more."""
-        found = {str(path.relative_to(self.local)): path for path in sorted(self.local.rglob("*")) if _is_whole(path)}
+        found = {
+            str(path.relative_to(self.local)): path for path in sorted(self.local.rglob("*")) if self._is_whole(path)
+        }
         digests, seen = {}, {}
         for name, path in found.items():
             with suppress(FileNotFoundError):  # the step has removed it since
@@ -79,43 +78,41 @@ class KeptWork:
 
         def follow() -> None:
             while not done.wait(every):
-                try:
-                    self.push()
-                except ShoploopError as error:
-                    log.warning("What the step keeps could not be brought to the store: %s", error)
+                self._push_or_warn()
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
         try:
             yield
-        finally:
+        except BaseException:
             done.set()
             thread.join()
+            self._push_or_warn()  # what the step did before it failed; its own error is the one to tell
+            raise
+        done.set()
+        thread.join()
         self.push()
+
+    def _push_or_warn(self) -> None:
+        try:
+            self.push()
+        except ShoploopError as error:
+            log.warning("What the step keeps could not be brought to the store: %s", error)
+
+    def _is_whole(self, path: Path) -> bool:
+        """What begins with a dot, or lies in such a folder, was not renamed into place: see :mod:`shoploop.store.disk`."""
+        return path.is_file() and not any(part.startswith(".") for part in path.relative_to(self.local).parts)
 
     def _upload(self, path: Path) -> str:
         with tempfile.TemporaryDirectory(dir=self.local.parent) as folder:
             # a second name of the same bytes: the step may put other ones into the file's place meanwhile
             copy = Path(folder) / path.name
-            try:
-                os.link(path, copy)
-            except OSError:  # a file system without second names
-                shutil.copyfile(path, copy)
-            digest = _digest(copy)
+            disk.link_file(path, copy)
+            digest = disk.digest_of(copy)
             self.store.put_file(f"{self.key}/{FILES}/{digest}", copy)
         return digest
-
-
-def _is_whole(path: Path) -> bool:
-    """Steps write beside the file, under a name that begins with a point, and rename."""
-    return path.is_file() and not path.name.startswith(".")
 
 
 def _mark(path: Path) -> tuple[int, int, int]:
     state = path.stat()
     return state.st_ino, state.st_size, state.st_mtime_ns
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """A run on this machine: which steps are due, carrying them out, and what is kept of it."""
 
 from shoploop.runs.executing import AnotherRun, StepFailed, execute
-from shoploop.runs.finishing import finish, link_tree, publish, write_report
+from shoploop.runs.finishing import finish, publish, write_report
 from shoploop.runs.planning import check_space, keys_and_incumbent, open_store, plan
 from shoploop.runs.record import Run, folder_of, home_of, list_runs
 
@@ -15,7 +15,6 @@ __all__ = [
     "folder_of",
     "home_of",
     "keys_and_incumbent",
-    "link_tree",
     "list_runs",
     "open_store",
     "plan",

@@ -1,14 +1,13 @@
 """What is kept of a run: its outputs in one folder, the version in the store, the report; and what is no longer needed."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from shoploop.runs.record import Run, write_record
 from shoploop.steps import STEPS
-from shoploop.store import Store
+from shoploop.store import Store, disk
 
 KEPT_WORK = 4
 """Pipelines whose outputs stay, so that going back to an earlier spec finds its steps done."""
@@ -33,7 +32,8 @@ def collect(run: Run) -> None:
     """Brings into the run's folder what its steps have written; of a failed step what it left, such as failing rows."""
     for name, step in run.steps.items():
         if step.out is not None:
-            link_tree(Path(step.out), run.folder / STEPS[name].output)
+            # links: a run keeps its files when the work is pruned, at no cost in space
+            disk.link_tree(Path(step.out), run.folder / STEPS[name].output)
 
 
 def publish(store: Store, name: str, folder: Path) -> dict[str, Any]:
@@ -78,16 +78,3 @@ def prune(run: Run) -> None:
     for folder in folders[:-KEPT_WORK]:
         if folder.name not in needed:
             shutil.rmtree(folder)
-
-
-def link_tree(source: Path, target: Path) -> None:
-    """Hard links where the file system has them: a run keeps its files when the work is pruned, at no cost in space."""
-    for path in sorted(source.rglob("*")):
-        if not path.is_file():
-            continue
-        link = target / path.relative_to(source)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(path, link)
-        except OSError:
-            shutil.copyfile(path, link)

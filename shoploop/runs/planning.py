@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import StoreUnavailable
 from shoploop.runs.record import Run, StepRun, home_of
 from shoploop.steps import STEPS, Entry, needed_by, step_keys
-from shoploop.store import Store
+from shoploop.store import Store, disk
 
 
 def open_store(recommender: Recommender, override: str | None = None) -> Store:
@@ -39,7 +38,7 @@ def check_space(store: Store, needed_bytes: int = 2 * 2**30) -> None:
     home = home_of(store)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(home).free
+        free = disk.free_bytes(home)
     except OSError as error:
         raise StoreUnavailable(
             f"{home}, where a run keeps its work, cannot be made: {error.strerror}. Start it where you may write."

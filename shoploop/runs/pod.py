@@ -26,9 +26,9 @@ from shoploop.compute.device import asks_for
 from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.exits import guarded
 from shoploop.resuming.kept_work import KeptWork
-from shoploop.runs import keys_and_incumbent, link_tree, open_store, publish, write_report
+from shoploop.runs import keys_and_incumbent, open_store, publish, write_report
 from shoploop.steps import STEPS, Step, run_step, settings_of
-from shoploop.store import Store
+from shoploop.store import Store, disk
 
 TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
 SERVING_ANNOTATION = "shoploop.io/serving"
@@ -134,10 +134,8 @@ class Job:
             return mounted
         target = self.work / key
         if not target.exists():
-            aside = Path(tempfile.mkdtemp(dir=self.work))
-            self.store.get_folder(key, aside)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            aside.rename(target)
+            with disk.whole_folder(target) as aside:
+                self.store.get_folder(key, aside)
         return target
 
     def _index(self, key: str) -> str:
@@ -159,7 +157,7 @@ class Job:
         for step in STEPS.values():
             source = self._folder(step.output)
             if not (target / step.output).exists():
-                link_tree(source, target / step.output)
+                disk.link_tree(source, target / step.output)
         return target
 
     def _record(self, folder: Path, verdict: dict[str, Any]) -> None:
@@ -179,7 +177,7 @@ class Job:
             "steps": steps,
             "wall_seconds": sum(step["seconds"] for step in steps if step["state"] == "done"),
         }
-        (folder / "run.json").write_text(json.dumps(record, indent=1))
+        disk.write_json(folder / "run.json", record)
 
 
 def told_serving(recommender: Recommender) -> str | None:

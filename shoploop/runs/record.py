@@ -15,7 +15,7 @@ from shoploop import __version__
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import NotFound
 from shoploop.hints import command
-from shoploop.store import Store
+from shoploop.store import Store, disk
 
 
 @dataclass(kw_only=True)
@@ -98,9 +98,7 @@ def record(run: Run) -> dict[str, Any]:
 
 
 def write_record(run: Run) -> None:
-    aside = run.folder / ".run.json"
-    aside.write_text(json.dumps(record(run), indent=1))
-    aside.replace(run.folder / "run.json")
+    disk.write_json(run.folder / "run.json", record(run))
 
 
 def list_runs(store: Store, name: str) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from shoploop.errors import ArtifactCorrupt, ArtifactError, ArtifactForeign
 from shoploop.samples.files import REQUESTS
+from shoploop.store import disk
 
 WEIGHTS = "importance.parquet"
 
@@ -53,8 +54,7 @@ def samples_digest(folder: Path) -> str:
     """sha256 of the requests and candidates of a samples folder: whatever changes there, weights belong to it no more."""
     digest = hashlib.sha256()
     for name in ("requests.parquet", "candidates.parquet"):
-        with (folder / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(disk.digest_of(folder / name)))
     return digest.hexdigest()
 
 

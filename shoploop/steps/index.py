@@ -1,9 +1,10 @@
 """The index of steps that were carried out, by their keys: where the output of each lies."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from shoploop.store import disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +20,7 @@ class Entry:
 
     def write(self, index: Path) -> None:
         index.mkdir(parents=True, exist_ok=True)
-        aside = index / f".{self.key}.{os.getpid()}"
-        aside.write_text(json.dumps(self.__dict__, sort_keys=True))
-        aside.replace(index / f"{self.key}.json")
+        disk.write_json(index / f"{self.key}.json", self.__dict__, sort_keys=True)
 
     @classmethod
     def find(cls, index: Path, key: str) -> "Entry | None":

@@ -1,6 +1,6 @@
 """Objects by URL, on a folder or an object store, through obstore.
 
-The one place that knows how bytes become durable. It must not know what the bytes mean.
+It must not know what the bytes mean.
 
 obstore renames a finished file into place on a local file system but never calls fsync; :meth:`Store.put` and
 :meth:`Store.put_if_absent` do, on the file and its folder, so an answer means that the bytes outlive a power cut.
@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from shoploop.errors import NotFound, StoreUnavailable
+from shoploop.store import disk
 from shoploop.store.errors import first_line, named_errors
 
 UPLOAD_CHUNK_BYTES = 8 * 2**20
@@ -123,16 +124,9 @@ class Store:
     def get_file(self, key: str, target: Path) -> None:
         """Downloads an object beside ``target`` and renames it into place when it is whole."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            with named_errors(self.url(key)), aside.open("wb") as file:
-                for chunk in self._store.get(key):
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
+        with disk.whole_file(target) as file, named_errors(self.url(key)):
+            for chunk in self._store.get(key):
+                file.write(chunk)
 
     def put_folder(self, key: str, source: Path) -> None:
         """Uploads every file below ``source``, in sorted order."""
@@ -180,11 +174,7 @@ class Store:
             return
         path = self.folder / key
         for entry in (path, *path.parents):
-            descriptor = os.open(entry, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            disk.fsync(entry)
             if entry == self.folder:
                 break
 

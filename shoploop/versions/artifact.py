@@ -15,11 +15,8 @@ This module must not know what a tensor means, nor where a folder comes from.
 
 import hashlib
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, ContractMismatch
+from shoploop.store import disk
 from shoploop.versions.signing import check_signature, sign
 
 if TYPE_CHECKING:
@@ -127,9 +125,9 @@ def write_version(
     files[MANIFEST] = manifest
     if signature := sign(manifest):
         files[SIGNATURE] = signature
-    with _written_aside(folder) as aside:
+    with disk.whole_folder(folder, replace=True) as aside:
         for name, data in files.items():
-            _write_durably(aside / name, data)
+            (aside / name).write_bytes(data)
     return load_version(folder)
 
 
@@ -304,40 +302,3 @@ def _arrow_bytes(table: pa.Table) -> bytes:
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
-
-
-@contextmanager
-def _written_aside(folder: Path) -> Iterator[Path]:
-    """A new folder beside ``folder`` that takes its place, durably, when the block ends without an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    try:
-        yield aside
-        _fsync(aside)
-        if folder.is_dir():
-            old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-            folder.rename(old)
-            aside.rename(folder)
-            shutil.rmtree(old)
-        else:
-            aside.rename(folder)
-        _fsync(folder.parent)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _fsync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,7 +15,6 @@ from shoploop.augmentation.trials.decision import choose
 from shoploop.bench.augmentation import run as bench
 from shoploop.bench.augmentation import shop as augmentation_shop
 from shoploop.bench.augmentation import transfer
-from shoploop.bench.pieces import Pieces
 from shoploop.errors import DataUnreadable, NotFound, SpecInvalid, TooFewEvents
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -84,22 +83,6 @@ def test_what_cannot_be_transferred_is_told_with_its_reason(measured):
 def test_a_dataset_that_there_is_not_is_named():
     with pytest.raises(NotFound, match="iris"):
         bench._table("iris", (0,), print)
-
-
-def test_a_piece_is_made_once_and_anew_for_other_code(tmp_path):
-    made = []
-
-    def make():
-        made.append(1)
-        return {"a": np.array([1.0, np.nan])}
-
-    for _ in range(2):
-        found = Pieces(tmp_path, "shoploop.bench.pieces").arrays("one", make)
-        assert np.array_equal(found["a"], [1.0, np.nan], equal_nan=True)
-    assert len(made) == 1
-    Pieces(tmp_path, "shoploop.bench.cli").arrays("one", make)
-    Pieces(None, "shoploop.bench.pieces").arrays("one", make)
-    assert len(made) == 3
 
 
 def test_a_table_learned_from_virtual_rows_serves_real_ones():

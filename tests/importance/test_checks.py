@@ -10,7 +10,6 @@ from shoploop.importance.checks.trial import TrialConfig, history_slices, judge,
 from shoploop.importance.estimators.interface import ESTIMATORS, make_estimator
 from shoploop.importance.estimators.table import Table
 from shoploop.importance.weighing import METHODS, WeighingConfig
-from shoploop.resuming.stages import Stages
 from shoploop.training.loop import listwise_loss
 
 SHOP = Shop(catalog=catalog(), contract=CONTRACT, columns=("pairs", "proxy"))
@@ -126,13 +125,3 @@ def test_the_order_of_the_rows_decides_nothing_that_matters(method):
     tables = [Table.of(sample.features_RK[rows], sample.labels_R[rows]) for rows in (np.arange(len(order)), order)]
     one, other = (make_estimator(method).score(table, seed=0).importance_N for table in tables)
     assert spearmanr(one[order], other).statistic > 0.6
-
-
-def test_a_stage_that_was_cut_off_is_done_again(tmp_path):
-    stages = Stages(tmp_path / "s", {"of": 1})
-    made = stages("one", lambda: ({"x": np.arange(3)}, {"said": 1}))
-    again = Stages(tmp_path / "s", {"of": 1})
-    assert again("one", lambda: pytest.fail("done already"))[1] == made[1] and again.reused == ["one"]
-    (tmp_path / "s" / "one.safetensors").write_bytes(b"half")
-    assert Stages(tmp_path / "s", {"of": 1})("one", lambda: ({}, {"said": 2}))[1] == {"said": 2}
-    assert Stages(tmp_path / "s", {"of": 2})("one", lambda: ({}, {"said": 3}))[1] == {"said": 3}

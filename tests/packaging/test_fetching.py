@@ -8,9 +8,10 @@ import pytest
 from pyarrow import parquet
 
 from shoploop.errors import ArtifactCorrupt
-from shoploop.packaging.archive import pack, sha256_of
+from shoploop.packaging.archive import pack
 from shoploop.packaging.fetch import RANKER, fetch, main
 from shoploop.ranking.settings import RankerSettings
+from shoploop.store import disk
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def bento(tmp_path):
     (tmp_path / "store").mkdir()
     archive = tmp_path / "store" / "0123.bento"
     pack(tmp_path / "built", archive)
-    return archive.as_uri(), sha256_of(archive)
+    return archive.as_uri(), disk.digest_of(archive)
 
 
 def test_the_named_bytes_are_unpacked(bento, tmp_path):

@@ -141,3 +141,39 @@ def test_a_generator_whose_pod_is_killed_goes_on_in_the_next_one(s3_options, tmp
     adversary.load(second.local / "g.safetensors")
     assert adversary.step >= 100
     assert all(torch.isfinite(p).all() for p in adversary.generator.parameters())
+
+
+def test_a_step_that_fails_leaves_in_the_store_what_it_had_done(work_in):
+    first = work_in("first")
+    first.fetch()
+    with pytest.raises(ZeroDivisionError), first.followed(every=3600):
+        (first.local / "a").write_text("1")
+        raise ZeroDivisionError
+    second = work_in("second")
+    second.fetch()
+    assert files(second) == {"a": "1"}
+
+
+def test_a_step_that_fails_tells_its_own_error_also_where_the_store_does_not_answer(
+    work_in, store, monkeypatch, caplog
+):
+    def unavailable(*_):
+        raise StoreUnavailable("no answer")
+
+    work = work_in("first")
+    work.fetch()
+    monkeypatch.setattr(store, "put", unavailable)
+    with pytest.raises(ZeroDivisionError), work.followed(every=3600):
+        (work.local / "a").write_text("1")
+        raise ZeroDivisionError
+    assert "no answer" in caplog.text
+
+
+def test_what_lies_in_a_folder_that_is_still_being_written_is_not_kept(work_in):
+    first = work_in("first")
+    first.fetch()
+    (first.local / ".folder.part").mkdir()
+    pushed(first, **{".folder.part/a": "half", "a": "whole"})
+    second = work_in("second")
+    second.fetch()
+    assert files(second) == {"a": "whole"}

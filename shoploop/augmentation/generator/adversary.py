@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from shoploop.compute.device import one_thread
 from shoploop.compute.parallel import group
 from shoploop.errors import ArtifactForeign, ShoploopError, SpecInvalid
+from shoploop.store import disk
 
 CHECKPOINT_FORMAT = "shoploop.gan/1"
 
@@ -323,10 +324,9 @@ class Adversary:
         """Writes a checkpoint beside ``path`` and renames it into place."""
         from safetensors.torch import save_file
 
-        aside = path.with_name(f".{path.name}.part")
         notes = {"schema": json.dumps(self.schema()), "step": str(self.step), "curve": json.dumps(self.curve)}
-        save_file({name: value.clone() for name, value in self.state().items()}, aside, metadata=notes)
-        aside.replace(path)
+        with disk.whole_path(path) as aside:
+            save_file({name: value.clone() for name, value in self.state().items()}, aside, metadata=notes)
 
     def load(self, path: Path) -> None:
         """Goes on from a checkpoint.

@@ -28,6 +28,7 @@ from shoploop.errors import ShoploopError
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
 from shoploop.samples.sample_set import SampleSet
+from shoploop.store import disk
 
 Metrics = dict[str, Metric]
 
@@ -195,10 +196,8 @@ def carry_out(folder: Path, name: str) -> None:
         first=SampleSet(**_read(first)) if first.exists() else None,
         **course,
     )
-    aside = folder / f"{name}.part"
-    with aside.open("wb") as file:
+    with disk.whole_file(folder / f"{name}.found.npz") as file:
         np.savez(file, allow_pickle=False, **metrics)
-    aside.replace(folder / f"{name}.found.npz")
 
 
 def _write(path: Path, arrays: SampleSet | Catalog) -> None:

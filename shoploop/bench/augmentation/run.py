@@ -4,8 +4,10 @@ On ``completejourney`` the use is measured in a cold world: every household's hi
 its last five baskets. On ``breast_cancer`` the adversary alone is measured: train on synthetic, test on real.
 """
 
+import json
 import resource
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ from shoploop.augmentation.trials.effort import FULL, Effort
 from shoploop.augmentation.trials.variants import GENERATED, SAYS, UNAUGMENTED
 from shoploop.bench.augmentation.shop import TRANSFERS, Progress, Seed, Transferred, World
 from shoploop.bench.augmentation.transfer import gain_of
-from shoploop.bench.pieces import Pieces
+from shoploop.code_digest import code_digest
 from shoploop.errors import NotFound
+from shoploop.resuming.stages import Stages
 
 TABLES = ("breast_cancer",)
 
@@ -50,13 +53,19 @@ def run(
     if dataset in TABLES:
         report = _table(dataset, seeds, progress)
     else:
-        report = _shop(dataset, seeds, progress, effort, Pieces(work, "shoploop.bench.augmentation.run"))
+        report = _shop(dataset, seeds, progress, effort, _kept(work, dataset, effort))
     return report | {
         "dataset": dataset,
         "seeds": list(seeds),
         "seconds": round(time.perf_counter() - started, 1),
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
+
+
+def _kept(work: Path | None, dataset: str, effort: Effort) -> Stages:
+    key = {"dataset": dataset, "effort": repr(effort), "code": code_digest(__name__)}
+    name = sha256(json.dumps(key).encode()).hexdigest()[:12]
+    return Stages(work / name if work else None, key)
 
 
 def _table(dataset: str, seeds: tuple[int, ...], progress: Progress) -> dict[str, Any]:
@@ -75,8 +84,8 @@ def _table(dataset: str, seeds: tuple[int, ...], progress: Progress) -> dict[str
     return {"auc": mean, "tables": found}
 
 
-def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effort, pieces: Pieces) -> dict[str, Any]:
-    world = World.load(dataset, effort, pieces, progress)
+def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effort, stages: Stages) -> dict[str, Any]:
+    world = World.load(dataset, effort, stages, progress)
     # one seed after the other: the samples of one take a gigabyte
     every = [Seed(world, seed).measured(memoriser=seed == seeds[0]) for seed in seeds]
     sheets = [found.sheet for found in every]

@@ -27,11 +27,11 @@ from shoploop.augmentation.trials.splitting import Metric, Trials, prepare_trial
 from shoploop.augmentation.trials.trainings import Trainings, cores
 from shoploop.augmentation.trials.variants import GENERATED, UNAUGMENTED, Extra, course_of
 from shoploop.bench.augmentation.transfer import Domains, category_domains, shop_domains, transferred
-from shoploop.bench.pieces import Pieces
 from shoploop.data.step import load_data
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.log import Vocabulary, purchases
+from shoploop.resuming.stages import Stages
 
 RATIO = 0.5
 TRANSFERS = ("shop", "category")
@@ -50,11 +50,11 @@ class World:
     cold: pl.DataFrame
     contract: Contract
     effort: Effort
-    pieces: Pieces
+    stages: Stages
     progress: Progress
 
     @classmethod
-    def load(cls, dataset: str, effort: Effort, pieces: Pieces, progress: Progress) -> "World":
+    def load(cls, dataset: str, effort: Effort, stages: Stages, progress: Progress) -> "World":
         progress("loading the data")
         with tempfile.TemporaryDirectory() as folder:
             load_data(out=Path(folder), data_spec=DataSpec(dataset=dataset))
@@ -68,7 +68,7 @@ class World:
             cold=cold,
             contract=resolve(**tables),
             effort=effort,
-            pieces=pieces,
+            stages=stages,
             progress=progress,
         )
 
@@ -90,7 +90,7 @@ class Measured:
 
 
 class Seed:
-    """What is measured under one seed; every piece is made when it is asked for, and once."""
+    """What is measured under one seed; every stage is made when it is asked for, and once."""
 
     def __init__(self, world: World, seed: int):
         self.world, self.seed = world, seed
@@ -100,13 +100,13 @@ class Seed:
 
     def measured(self, *, memoriser: bool) -> Measured:
         sheet = self.sheet()
-        found = self.world.pieces.numbers("memoriser", self.memoriser) if memoriser else None
+        found = self.world.stages.document("memoriser", self.memoriser) if memoriser else None
         self.__dict__.pop("whole", None)  # and with it its memory
         metrics, transfers = self.tried()
         return Measured(sheet=sheet, memoriser=found, metrics=metrics, transfers=transfers)
 
     def sheet(self) -> dict[str, Any]:
-        return self.world.pieces.numbers(f"seed {self.seed} sheet", self._sheet)
+        return self.world.stages.document(f"seed {self.seed} sheet", self._sheet)
 
     def _sheet(self) -> dict[str, Any]:
         began = time.perf_counter()
@@ -144,26 +144,26 @@ class Seed:
         """The generator that variants use has seen nothing but the cold world."""
         world, settings = self.world, {"config": self.world.effort.generator, "seed": self.seed}
         kept = None
-        if world.pieces.folder:
-            folder = world.pieces.folder / "generators"
+        if world.stages.folder:
+            folder = world.stages.folder / "generators"
             kept = kept_generator(folder, world.cold, world.items, most_shoppers=None, **settings)  # type: ignore[arg-type]
         return learn(world.cold, world.items, checkpoint=kept, progress=self._say, **settings)  # type: ignore[arg-type]
 
     def tried(self) -> tuple[dict[str, dict[str, Metric]], dict[str, Transferred | str]]:
         """Every variant, and the transfers; as many trainings at a time as there are cores."""
-        pieces, metrics = self.world.pieces, {}
+        stages, metrics = self.world.stages, {}
         processes = cores() if self.world.effort.processes is None else self.world.effort.processes
         names = (UNAUGMENTED, *self.world.effort.variants, "noise")
         with tempfile.TemporaryDirectory() as folder:
             with Trainings(self.trials, Path(folder) / "trainings", processes=processes) as trainings:
-                begun = {name: self._begin(name, trainings) for name in names if not pieces.has(self._piece(name))}
+                begun = {name: self._begin(name, trainings) for name in names if not stages.has(self._stage(name))}
                 transfers = {name: self.transferred(name) for name in TRANSFERS}
                 for name in names:
-                    metrics[name] = pieces.arrays(self._piece(name), lambda name=name: begun[name].result())  # type: ignore[misc]
+                    metrics[name] = stages.arrays(self._stage(name), lambda name=name: begun[name].result())  # type: ignore[misc]
                     self._say(f"{name}: {float(np.nanmean(metrics[name]['cold'])):.4f}")
         return metrics, transfers
 
-    def _piece(self, name: str) -> str:
+    def _stage(self, name: str) -> str:
         return f"seed {self.seed} {name}"
 
     def _begin(self, name: str, trainings: Trainings) -> "Future[dict[str, Metric]]":
@@ -184,15 +184,15 @@ class Seed:
 
     def _keep(self, name: str, done: "Future[dict[str, Metric]]") -> None:
         if not done.cancelled() and done.exception() is None:
-            self.world.pieces.arrays(self._piece(name), done.result)
+            self.world.stages.arrays(self._stage(name), done.result)
 
     def transferred(self, name: str) -> Transferred | str:
         try:
             domains = self._domains(name)
         except TooFewEvents as error:
             return str(error)
-        found = self.world.pieces.arrays(
-            self._piece(f"transfer {name}"),
+        found = self.world.stages.arrays(
+            self._stage(f"transfer {name}"),
             lambda: transferred(self.trials, domains, epochs=self.world.effort.epochs),
         )
         return found, domains

@@ -1,0 +1,177 @@
+"""Files and folders of this machine that come into place as a whole: written aside, made durable, renamed.
+
+Whoever is killed amid a write leaves what was there before, and beside it a file or folder whose name :func:`is_aside`
+knows. Every such write, hard link and digest of the house is made here. It must not know what the bytes mean.
+"""
+
+import glob
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+SUFFIX: Final = ".part"
+
+ABANDONED_SECONDS: Final = 86_400
+"""What lies aside and has not been touched for so long is nobody's any more: the next write of the same name removes it."""
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` for a writer that wants a path; what lies there takes its place when the block ends.
+
+    An error in the block leaves ``path`` as it was. Durable on return.
+
+    Raises:
+        FileNotFoundError: nothing was written, or the folder is not there.
+    """
+    _remove_abandoned(path)
+    aside = _aside(path)
+    try:
+        yield aside
+        fsync(aside)
+        aside.replace(path)
+        fsync(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """As :func:`whole_path`, for a writer that wants an open file."""
+    with whole_path(path) as aside, aside.open("wb") as file:
+        yield file
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """A whole file of these bytes, durable on return."""
+    with whole_file(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A whole file of this text in UTF-8, durable on return."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any, *, sort_keys: bool = False) -> None:
+    """A whole file of JSON, durable on return; where a number is NaN or infinite it says null."""
+    text = json.dumps(_finite(value), indent=1, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+@contextmanager
+def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A new, empty folder beside ``folder`` that takes its place when the block ends without an error; durable on return.
+
+    Args:
+        folder: Folders above it are made.
+        replace: A folder that is there makes room: for a moment there is none, never a part of one. Otherwise it
+            stays, because another process has put the same there first.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(folder)
+    aside, old = _aside(folder), _aside(folder)
+    aside.mkdir()
+    try:
+        yield aside
+        for path in (*aside.rglob("*"), aside):
+            fsync(path)
+        _into_place(aside, folder, old if replace else None)
+        fsync(folder.parent)
+    finally:
+        for left in (aside, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _into_place(aside: Path, folder: Path, old: Path | None) -> None:
+    if old and folder.is_dir():
+        folder.rename(old)
+    try:
+        aside.rename(folder)
+    except OSError:
+        if old and old.is_dir():
+            old.rename(folder)
+        if old or not folder.is_dir():
+            raise
+
+
+def link_file(source: Path, target: Path) -> None:
+    """``target`` becomes a second name of the same bytes, or a copy where the file system knows no such thing."""
+    with whole_path(target) as aside:
+        try:
+            os.link(source, aside)
+        except OSError:
+            shutil.copyfile(source, aside)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Links every file below ``source`` to the same place below ``target``, but none that lies aside."""
+    for path in sorted(source.rglob("*")):
+        inner = path.relative_to(source)
+        if path.is_file() and not is_aside(inner):
+            (target / inner).parent.mkdir(parents=True, exist_ok=True)
+            link_file(path, target / inner)
+
+
+def is_aside(path: Path) -> bool:
+    """Whether this is, or lies in, something that was not yet, or never will be, renamed into place.
+
+    Args:
+        path: Relative to a folder that is itself in place.
+    """
+    return any(part.startswith(".") and part.endswith(SUFFIX) for part in path.parts)
+
+
+def digest_of(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def free_bytes(folder: Path) -> int:
+    """What the file system of ``folder`` has left for this user."""
+    return shutil.disk_usage(folder).free
+
+
+def fsync(path: Path) -> None:
+    """Waits until a file's bytes, or the names in a folder, would outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for NaN and infinity."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _aside(path: Path) -> Path:
+    """A name of its own for each writer, also for two threads of one process."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{SUFFIX}")
+
+
+def _remove_abandoned(path: Path) -> None:
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{SUFFIX}"):
+        try:
+            # not the time of modification: a link has its source's
+            abandoned = time.time() - left.stat().st_ctime > ABANDONED_SECONDS
+        except FileNotFoundError:  # its writer has just renamed it
+            continue
+        if abandoned and left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        elif abandoned:
+            left.unlink(missing_ok=True)
