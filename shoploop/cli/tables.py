@@ -29,19 +29,20 @@ def print_runs(store: Store, name: str) -> None:
 
 
 def print_versions(store: Store, name: str) -> None:
+    from shoploop.evaluation.verdict import read_verdict
     from shoploop.versions import promotions
 
     table = Table("version", "serves", "since", "parent", "gate", "metrics", box=None)
     for version in promotions.versions(store, name):
         verdict_key = f"recommenders/{name}/verdicts/{version.id}.json"
-        passed = store.get_json(verdict_key)["passed"] if store.exists(verdict_key) else None
+        judged = read_verdict(store.get(verdict_key), verdict_key) if store.exists(verdict_key) else None
         numbers = {key: value for key, value in version.metrics.items() if isinstance(value, float)}
         table.add_row(
             version.id,
             "yes" if version.serving else "",
             version.promoted or "-",
             version.lineage.get("parent") or "-",
-            {True: "passed", False: "refused", None: "-"}[passed],
+            "-" if judged is None else "passed" if judged.passed else "refused",
             ", ".join(f"{key} {value:.4f}" for key, value in numbers.items()),
         )
     Console(highlight=False).print(table)

@@ -15,6 +15,7 @@ from typing import Any
 
 from shoploop.api.v1alpha1 import GateSpec, ServingSpec
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, ShoploopError
+from shoploop.evaluation.verdict import read_verdict
 from shoploop.packaging.archive import pack, sha256_of, unpack
 from shoploop.packaging.staging import NAME, RANKER, stage_code, stage_description, stage_ranker
 from shoploop.ranking.settings import RankerSettings
@@ -64,7 +65,7 @@ def build_bento(
     """
     serving = serving or ServingSpec()
     version = load_version(model)
-    verdict = json.loads((gate / "gate.json").read_bytes())
+    verdict = read_verdict((gate / "gate.json").read_bytes(), gate / "gate.json")
     settings = RankerSettings(
         version=version.id,
         item_fields=tuple(serving.item_fields),
@@ -76,7 +77,7 @@ def build_bento(
         context, home = Path(work, "context"), Path(work, "home")
         stage_code(context)
         stage_ranker(context / RANKER, model=model, features=features, data=data, settings=settings)
-        stage_description(context, passed=bool(verdict["passed"]))
+        stage_description(context, passed=verdict.passed)
         built = _build(context, home, version.id)
         archive = out / f"{version.id}.bento"
         pack(built, archive)
@@ -87,7 +88,7 @@ def build_bento(
         "bytes": archive.stat().st_size,
         "tag": f"{NAME}:{version.id}",
         "bentoml": importlib.metadata.version("bentoml"),
-        "gate": {"passed": verdict["passed"], "reason": verdict["reason"]},
+        "gate": {"passed": verdict.passed, "reason": verdict.reason},
     }
     (out / REPORT).write_text(json.dumps(report, sort_keys=True, indent=1) + "\n")
     return report

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from shoploop.evaluation.verdict import read_verdict
 from shoploop.runs.record import Run, write_record
 from shoploop.steps import STEPS
 from shoploop.store import Store
@@ -49,8 +50,8 @@ def publish(store: Store, name: str, folder: Path) -> dict[str, Any]:
 
     version = promotions.publish_version(store, name, folder / "model")
     digest = publish_bento(store, name, version, folder / "bento")
-    verdict: dict[str, Any] = json.loads((folder / "gate" / "gate.json").read_bytes())
-    verdict |= {"version": version, "bento": digest}
+    gate = folder / "gate" / "gate.json"
+    verdict = read_verdict(gate.read_bytes(), gate).model_dump() | {"version": version, "bento": digest}
     store.put(f"recommenders/{name}/verdicts/{version}.json", json.dumps(verdict, indent=1).encode())
     return verdict
 
