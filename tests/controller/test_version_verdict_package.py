@@ -236,6 +236,20 @@ def test_a_refused_version_that_was_pinned_goes_on_where_nothing_passed(shop):
     shop.holds()
     assert serving(shop) == {"va": True}
     assert shop.condition("Ready")["status"] == "True"
+    shop.cluster.change("grocery", lambda spec: spec["serving"].update(replicas=3))
+    shop.settle()
+    assert shop.condition("Ready")["message"] == "Version va serves on 3 of 3 pods."
+
+
+def test_nobody_goes_back_to_a_version_that_was_refused_last(shop):
+    shop.end("va", passed=True)
+    shop.run("va", passed=False)
+    shop.run("vb", passed=True)
+    shop.cluster.pods_of_runs.clear()
+    shop.cluster.delete(worker_module.MODEL_VERSION, NAMESPACE, "grocery-vb")
+    shop.settle()
+    shop.holds()
+    assert shop.release.version == "vb"
 
 
 def test_what_a_person_rolled_back_to_is_said_to_serve(shop):
