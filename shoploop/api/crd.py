@@ -155,10 +155,11 @@ def definitions() -> dict[str, Schema]:
         columns=[
             column("Recommender", ".spec.recommender", description="Whose version it is."),
             column("Version", ".spec.version", description="Its id."),
-            column("Passed", ".spec.passed", kind="boolean", description="The gate's verdict."),
+            column("Passed", ".status.verdicts[0].passed", kind="boolean", description="The gate's last verdict."),
+            column("Rule", ".status.verdicts[0].rule", description="The rule of that verdict."),
             column("Serving", ".status.serving", kind="boolean", description="Whether it serves now."),
             AGE,
-            column("Bento", ".spec.bento", description="Where its Bento lies.", wide=True),
+            column("Bento", ".status.packages[0].bento", description="Where its newest Bento lies.", wide=True),
         ],
     )
     return {"recommenders": recommenders, "modelversions": versions}

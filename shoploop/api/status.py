@@ -59,6 +59,9 @@ class RunStatus(Spec):
     pod_hash: Text | None = None
     """Hash of the fields of the spec that decide what its pods look like."""
 
+    pack_hash: Text | None = None
+    """Hash of the fields of the spec that are packed into a Bento."""
+
     source: Text | None = None
     """Digest of the data that it read, or that it was started for: spec.dataCheck compares with it."""
 
@@ -77,8 +80,11 @@ class RunStatus(Spec):
     version: Text | None = None
     """The version it made."""
 
+    reason: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z]+$")] | None = None
+    """Why it failed, in one word, e.g. JobFailed, ResultLost or ResultUnreadable."""
+
     message: Annotated[str, Field(max_length=4096)] | None = None
-    """Why it failed."""
+    """Why it failed, in a sentence."""
 
 
 class ReleaseStatus(Spec):
@@ -133,6 +139,12 @@ class RecommenderStatus(Spec):
 NEVER_CHANGES = Rule(
     cel="self == oldSelf", message="a ModelVersion is a record and cannot be changed; make another one instead"
 )
+ONE_PER_VERSION = Rule(
+    cel="self.metadata.name == self.spec.recommender + '-' + self.spec.version",
+    message="a version has one ModelVersion, named <recommender>-<version>",
+)
+ENTRIES = 20
+"""Verdicts and packages that are kept of a version."""
 
 
 class ModelVersionSpec(Spec):
@@ -146,20 +158,8 @@ class ModelVersionSpec(Spec):
     version: Text
     """Its id, v and 12 hex digits: the same bytes have the same id."""
 
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    """sha256 of the Bento."""
-
-    bento: Url
-    """Where the Bento lies."""
-
-    passed: bool
-    """The gate's verdict. Only a version that passed is promoted; spec.serving.pinnedVersion overrides it."""
-
     run: Text | None = None
-    """The run that made it."""
-
-    spec_hash: Text | None = None
-    """Hash of the sections of the spec that it was trained by. No run is started for a spec that has a version."""
+    """The run that made it first."""
 
     parent: Text | None = None
     """The version that served when this one was trained."""
@@ -171,11 +171,72 @@ class ModelVersionSpec(Spec):
     """Digests of what it was made from."""
 
 
+class Verdict(Spec):
+    """What the gate said about a version, once."""
+
+    model_config = ConfigDict(strict=True)
+
+    run: Text
+    """The run that asked the gate."""
+
+    time: Time
+    """When."""
+
+    rule: Literal["NotWorse", "Better", "Always"]
+    """spec.gate.rule as it was."""
+
+    passed: bool
+    """Whether it let the version serve."""
+
+    reason: Annotated[str, Field(max_length=1024)]
+    """Why, in a sentence."""
+
+    spec_hash: Text
+    """Hash of the sections of the spec that decide what is trained and how it is judged. No run is started for a spec
+    by which a version was judged."""
+
+
+class Package(Spec):
+    """A Bento of a version."""
+
+    model_config = ConfigDict(strict=True)
+
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Its sha256."""
+
+    bento: Url
+    """Where it lies."""
+
+    run: Text
+    """The run that packed it last."""
+
+    time: Time
+    """When."""
+
+    pack_hash: Text
+    """Hash of the fields of the spec that are packed into it."""
+
+
+def _by(key: str) -> Any:
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
 class ModelVersionStatus(Spec):
-    """Whether it serves."""
+    """What became of the version since it was trained: verdicts, packages, and whether it serves."""
 
     serving: bool | None = None
-    """Whether it serves now."""
+    """Whether it serves now; one version of a Recommender does."""
+
+    verdicts: Annotated[list[Verdict], Field(max_length=ENTRIES, json_schema_extra=_by("run"))] = Field(
+        default_factory=list
+    )
+    """What the gate said about it, newest first. The version that passed last is promoted; a later refusal takes nothing
+    away from a version that serves; spec.serving.pinnedVersion overrides all."""
+
+    packages: Annotated[list[Package], Field(max_length=ENTRIES, json_schema_extra=_by("digest"))] = Field(
+        default_factory=list
+    )
+    """Its Bentos, newest first. The newest with the item fields that the spec asks for is released."""
 
 
 class ModelVersion(Spec):
@@ -183,7 +244,7 @@ class ModelVersion(Spec):
 
     Status: ClassVar[type[Spec]] = ModelVersionStatus
 
-    model_config = ConfigDict()
+    model_config = rules(ONE_PER_VERSION)
 
     api_version: Literal["shoploop.io/v1alpha1"] = API_VERSION
     kind: Literal["ModelVersion"] = "ModelVersion"
@@ -192,4 +253,4 @@ class ModelVersion(Spec):
     """What was trained, from what, and how well it did."""
 
     status: dict[str, Any] | None = None
-    """Whether it serves."""
+    """Its verdicts, its packages, and whether it serves."""

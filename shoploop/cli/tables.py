@@ -34,15 +34,14 @@ def print_versions(store: Store, name: str) -> None:
 
     table = Table("version", "serves", "since", "parent", "gate", "metrics", box=None)
     for version in promotions.versions(store, name):
-        verdict = latest_verdict(store, name, version.id)
-        passed = verdict["passed"] if verdict else None
+        judged = latest_verdict(store, name, version.id)
         numbers = {key: value for key, value in version.metrics.items() if isinstance(value, float)}
         table.add_row(
             version.id,
             "yes" if version.serving else "",
             version.promoted or "-",
             version.lineage.get("parent") or "-",
-            {True: "passed", False: "refused", None: "-"}[passed],
+            "-" if judged is None else "passed" if judged.passed else "refused",
             ", ".join(f"{key} {value:.4f}" for key, value in numbers.items()),
         )
     Console(highlight=False).print(table)

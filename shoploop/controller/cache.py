@@ -67,6 +67,10 @@ class Cache:
                 gone = world.releases.pop(name, None) if kind is SECRET else world.children.pop((kind.kind, name), None)
                 if gone is not None:
                     owners.append(key)
+            for key in owners:
+                world = self._worlds[key]
+                if not world.children and not world.releases:
+                    del self._worlds[key]
             return owners
 
     def recommender(self, key: Key) -> Object | None:

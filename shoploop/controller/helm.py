@@ -102,6 +102,7 @@ def read_release(secret: Object) -> Release | None:
         packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
         kept: dict[str, Any] = json.loads(gzip.decompress(packed))
         info = kept["info"]
+        values = kept.get("config")
         return Release(
             name=kept["name"],
             revision=int(kept["version"]),
@@ -109,11 +110,19 @@ def read_release(secret: Object) -> Release | None:
             description=info.get("description", ""),
             deployed_at=_time(info.get("last_deployed", "")),
             chart=kept["chart"]["metadata"]["name"],
-            recommender=(kept.get("config") or {}).get("recommender", {}).get("name", ""),
+            recommender=_text(values, "recommender", "name"),
+            version=_text(values, "version", "id"),
             manifest=kept.get("manifest", ""),
         )
     except (KeyError, ValueError, TypeError, OSError):
         return None
+
+
+def _text(values: Any, *path: str) -> str:
+    """A text of somebody's values; empty where there is none, for those of a foreign chart may have any shape."""
+    for key in path:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values if isinstance(values, str) else ""
 
 
 def _time(written: str) -> datetime:

@@ -25,6 +25,7 @@ from shoploop.controller.decide.names import FINALIZER, RECOMMENDER_LABEL, Objec
 from shoploop.controller.decide.observed import Failure, Install, Observed, Plan, Recover, Repair, Uninstall
 from shoploop.controller.decide.reconcile import RELEASE, desired
 from shoploop.controller.decide.settings import Settings, chart_digest
+from shoploop.controller.decide.versions import versions_of
 from shoploop.controller.helm import Helm, HelmFailed, secret_name
 from shoploop.controller.pending import Pending
 
@@ -48,7 +49,9 @@ class Worker:
         """Worker number to when its look began, on the monotonic clock."""
 
         self._failures: dict[Key, dict[str, Failure]] = {}
-        self._paths: dict[tuple[str, int], str | None] = {}
+        self._paths: dict[Key, tuple[str, int, str | None]] = {}
+        """Where the versions of each Recommender lie, with the uid and the generation that this was found out about."""
+
         self._threads: list[Thread] = []
 
     def start(self) -> None:
@@ -91,6 +94,7 @@ class Worker:
         recommender = self.cache.recommender(key)
         if recommender is None:
             self._failures.pop(key, None)
+            self._paths.pop(key, None)
             return 0
         plan = desired(recommender, self._observe(key, recommender), self.settings, chart_digest=self.chart_digest)
         return self._carry_out(key, recommender, plan)
@@ -120,8 +124,10 @@ class Worker:
         """Pods, and why Jobs made none; only while something is under way, so that an idle cluster is left alone."""
         run = recommender.get("status", {}).get("run") or {}
         running = run.get("phase") == "Running"
-        recorded = {live["spec"]["version"] for (kind, _), live in children.items() if kind == "ModelVersion"}
-        lost = run.get("phase") == "Succeeded" and run.get("version") not in recorded
+        recorded = any(
+            v.id == run.get("version") and v.verdict_of(run["id"]) for v in versions_of(recommender, children)
+        )
+        lost = run.get("phase") == "Succeeded" and not recorded
         unready = any(kind == "Deployment" and not _is_ready(live) for (kind, _), live in children.items())
         deleting = "deletionTimestamp" in recommender["metadata"]
         checking = bool(checks.jobs(children))
@@ -148,14 +154,17 @@ class Worker:
         return None
 
     def _store_path(self, recommender: Object) -> str | None:
-        meta = recommender["metadata"]
-        known = (meta["uid"], meta["generation"])
-        if known not in self._paths:
+        meta, key = recommender["metadata"], _key(recommender)
+        uid, generation, path = self._paths.get(key, ("", 0, None))
+        if (uid, generation) != (meta["uid"], meta["generation"]):
             try:
-                self._paths[known] = reconcile.store_path(recommender, reconcile.parse(recommender))
+                path = reconcile.store_path(recommender, reconcile.parse(recommender))
             except ValidationError:
-                self._paths[known] = None
-        return self._paths[known]
+                path = None
+            self._paths[key] = (meta["uid"], meta["generation"], path)
+            if self.cache.recommender(key) is None:  # it went meanwhile, and whoever forgets it was here before
+                self._paths.pop(key, None)
+        return path
 
     # what is done
 
@@ -195,14 +204,18 @@ class Worker:
                 after[what] = failure
             return failure is None
 
+        written = True
         for wanted in plan.apply:
             what = f"apply:{wanted['kind']}/{wanted['metadata']['name']}"
-            if not attempt(what, lambda wanted=wanted: self._apply_own(recommender, wanted)):  # type: ignore[misc]
+            written = attempt(what, lambda wanted=wanted: self._apply_own(recommender, wanted))  # type: ignore[misc]
+            if not written:
                 break  # what comes next needs it
-        if plan.release is not None:
+        for name, status in plan.version_status.items():
+            marked = attempt(f"status:{name}", lambda name=name, status=status: self._mark(recommender, name, status))  # type: ignore[misc]
+            written = written and marked
+        # nothing is promoted before it is on record why it may serve
+        if plan.release is not None and (written or not isinstance(plan.release, Install)):
             attempt(RELEASE, lambda: self._release(namespace, plan))
-        for name, serving in plan.version_status.items():
-            attempt(f"status:{name}", lambda name=name, serving=serving: self._mark(recommender, name, serving))  # type: ignore[misc]
         for kind, name in plan.delete:
             attempt(
                 f"delete:{kind}/{name}",
@@ -286,10 +299,10 @@ class Worker:
             raise
         metrics.HELM.labels(action, "ok").inc()
 
-    def _mark(self, recommender: Object, name: str, serving: bool) -> None:
+    def _mark(self, recommender: Object, name: str, status: dict[str, Any]) -> None:
         live = self.cache.children(_key(recommender)).get(("ModelVersion", name))
         if live is not None:
-            self.cache.put(MODEL_VERSION, self.cluster.set_status(live, {"serving": serving}))
+            self.cache.put(MODEL_VERSION, self.cluster.set_status(live, status))
 
     def _tell(self, recommender: Object, type_: str, reason: str, message: str) -> None:
         """An event that cannot be written must not keep anything from being done."""

@@ -21,6 +21,7 @@ from shoploop.ranking.settings import RankerSettings
 from shoploop.store import Store, disk, layout
 from shoploop.versions.artifact import load_version
 from shoploop.versions.signing import check_signature, sign
+from shoploop.versions.verdicts import read_verdict
 
 REPORT, SIGNATURE = "bento.json", "bento.sig"
 NO_MOMENT = "creation_time: '1970-01-01T00:00:00+00:00'"
@@ -63,7 +64,7 @@ def build_bento(
     """
     serving = serving_spec or ServingSpec()
     version = load_version(model)
-    verdict = json.loads((gate / "gate.json").read_bytes())
+    verdict = read_verdict((gate / "gate.json").read_bytes(), gate / "gate.json")
     settings = RankerSettings(
         version=version.id,
         item_fields=tuple(serving.item_fields),
@@ -75,7 +76,7 @@ def build_bento(
         context, home = Path(work, "context"), Path(work, "home")
         stage_code(context)
         stage_ranker(context / RANKER, data=data, features=features, model=model, settings=settings)
-        stage_description(context, passed=bool(verdict["passed"]))
+        stage_description(context, passed=verdict.passed)
         built = _build(context, home, version.id)
         archive = out / f"{version.id}.bento"
         pack(built, archive)
@@ -86,7 +87,7 @@ def build_bento(
         "bytes": archive.stat().st_size,
         "tag": f"{NAME}:{version.id}",
         "bentoml": importlib.metadata.version("bentoml"),
-        "gate": {"passed": verdict["passed"], "reason": verdict["reason"]},
+        "gate": {"passed": verdict.passed, "reason": verdict.reason},
     }
     (out / REPORT).write_text(json.dumps(report, sort_keys=True, indent=1) + "\n")
     return report

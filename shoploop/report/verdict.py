@@ -68,7 +68,7 @@ def gate(run: RunFolder) -> frame.Section:
     """The gate's rule, its numbers and its reason."""
     document = run.part("gate")
     metric, against = str(document.get("metric") or ""), words.method(str(document.get("against") or ""))
-    parts = [frame.note(str(document.get("reason") or ""), "good" if document.get("passed") else "warn")]
+    parts = [frame.note(str(document.get("reason") or ""), "good" if document.get("passed") is True else "warn")]
     bounds, difference = document.get("interval"), document.get("difference")
     if words.is_number(difference) and isinstance(bounds, list) and len(bounds) == 2:
         parts.append(

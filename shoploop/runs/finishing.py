@@ -1,6 +1,5 @@
 """What is kept of a run: its outputs in one folder, the version in the store, the report; and what is no longer needed."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from shoploop.runs.record import Run, write_record
 from shoploop.steps import STEPS
 from shoploop.store import Store, disk
+from shoploop.versions.verdicts import read_verdict
 
 KEPT_WORK = 4
 """Pipelines whose outputs stay, so that going back to an earlier spec finds its steps done."""
@@ -50,10 +50,10 @@ def publish(store: Store, name: str, folder: Path) -> dict[str, Any]:
 
     version = promotions.publish_version(store, name, folder / "model")
     digest = publish_bento(store, name, version, folder / "bento")
-    verdict: dict[str, Any] = json.loads((folder / "gate" / "gate.json").read_bytes())
-    verdict |= {"version": version, "bento": digest}
+    gate = folder / "gate" / "gate.json"
+    verdict = read_verdict(gate.read_bytes(), gate)
     record_verdict(store, name, version, verdict)
-    return verdict
+    return verdict.model_dump() | {"version": version, "bento": digest}
 
 
 def write_report(store: Store, key: str, folder: Path) -> None:

@@ -10,6 +10,7 @@ the step it was at. What came of it all is the container's termination message, 
 import argparse
 import contextlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from typing import Any
 
 from shoploop import __version__
 from shoploop.api import parse
+from shoploop.api.pod_result import DataSeen, PartDone, Result, StepsFailed, VersionMade, written
 from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import DataSpec, Recommender
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
@@ -33,9 +35,6 @@ from shoploop.store import Store, disk
 TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
 SERVING_ANNOTATION = "shoploop.io/serving"
 """On the Recommender that the operator hands to a run: the version that serves."""
-
-TERMINATION_BYTES = 4096
-"""What Kubernetes keeps of a termination message."""
 
 
 class Job:
@@ -58,7 +57,7 @@ class Job:
             trained=self._trained,
         )
 
-    def carry_out(self, names: list[str]) -> dict[str, Any]:
+    def carry_out(self, names: list[str]) -> Result:
         """Runs the named steps in order; with the last step of all, publishes the version and writes the report.
 
         Returns:
@@ -67,23 +66,23 @@ class Job:
         for name in names:
             self._step(name)
         if names[-1] != list(STEPS)[-1]:
-            return {"steps": names}
+            return PartDone()
         folder = self._collect()
         verdict = publish(self.store, self.name, folder)
         self._record(folder, verdict)
         write_report(self.store, self.run_key, folder)
         evaluation = json.loads((folder / "evaluation" / "evaluation.json").read_bytes())
-        metrics = {key: value for key, value in evaluation["methods"]["fused"].items() if isinstance(value, float)}
-        return {
-            "version": verdict["version"],
-            "parent": self.incumbent,
-            "passed": verdict["passed"],
-            "reason": verdict["reason"],
-            "digest": verdict["bento"],
-            "metrics": metrics,
-            "source": self.source,
-            "lineage": {"data": self.source},
-        }
+        measured = evaluation["methods"]["fused"].items()
+        return VersionMade(
+            version=verdict["version"],
+            parent=self.incumbent,
+            source=self.source,
+            metrics={key: value for key, value in measured if isinstance(value, float) and math.isfinite(value)},
+            rule=verdict["rule"],
+            passed=verdict["passed"],
+            reason=verdict["reason"],
+            digest=verdict["bento"],
+        )
 
     def _step(self, name: str) -> None:
         step = STEPS[name]
@@ -186,13 +185,10 @@ def told_serving(recommender: Recommender) -> str | None:
     return annotations.get(SERVING_ANNOTATION)
 
 
-def _say(message: dict[str, Any]) -> None:
+def _say(result: Result) -> None:
     """Leaves the container's termination message; outside a container there is no such file."""
-    text = json.dumps(message)
-    if len(text.encode()) > TERMINATION_BYTES:
-        text = json.dumps({key: str(value)[:1000] for key, value in message.items() if key != "metrics"})
     with contextlib.suppress(OSError):
-        TERMINATION_LOG.write_text(text)
+        TERMINATION_LOG.write_text(written(result), encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -221,20 +217,16 @@ def main(arguments: list[str] | None = None) -> int:
             job = Job(recommender, store, wanted.run, wanted.work)
             _say(job.carry_out(names))
         except ShoploopError as error:
-            _say(_told(error) | ({"source": job.source} if job else {}))
+            _say(StepsFailed(error=type(error).__name__, message=str(error), source=job.source if job else None))
             raise
 
     def tell_source(**_: object) -> None:
         from shoploop.data import source_digest
 
         try:
-            _say({"source": source_digest(DataSpec.model_validate_json(wanted.data))})
+            _say(DataSeen(source=source_digest(DataSpec.model_validate_json(wanted.data))))
         except ShoploopError as error:
-            _say(_told(error))
+            _say(StepsFailed(error=type(error).__name__, message=str(error)))
             raise
 
     return guarded(carry_out if wanted.verb == "run" else tell_source)
-
-
-def _told(error: ShoploopError) -> dict[str, Any]:
-    return {"error": type(error).__name__, "message": str(error)}

@@ -1,34 +1,63 @@
 """What the gate said of a stored version: a log of its own, since a model may be judged again under another rule.
 
-A verdict is no part of the version, which never changes, and none of its package. It must not know how it was reached.
+A verdict is no part of the version, which never changes, and none of its package. Who packages, publishes or promotes a
+version asks here. What does not hold a true or a false boolean is no verdict: it is refused, and never counts as passed.
 """
 
-from typing import Any
+from typing import Literal
 
-from shoploop.errors import AlreadyExists
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shoploop.errors import AlreadyExists, ArtifactForeign
 from shoploop.store import Log, Store, layout
 
 
-def record_verdict(store: Store, name: str, version: str, verdict: dict[str, Any]) -> None:
-    """Adds ``verdict`` to the version's log, unless its last entry says the same.
+class Verdict(BaseModel):
+    """Whether a version may serve, by which rule, and why; the numbers that it was decided on stand beside."""
 
-    Args:
-        verdict: ``gate.json``, with at least ``passed`` and ``reason``; more about where it came from may be in it.
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    passed: bool
+    rule: Literal["NotWorse", "Better", "Always"]
+    reason: str
+
+
+def read_verdict(body: bytes, where: object) -> Verdict:
+    """The verdict that ``body``, the JSON of the file or key ``where``, holds.
+
+    Raises:
+        ArtifactForeign: it holds none.
     """
+    try:
+        return Verdict.model_validate_json(body)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'the whole'}: {p['msg']}" for p in error.errors())
+        raise ArtifactForeign(
+            f"{where} holds no verdict of the gate ({problems}). Run `shoploop run` again."
+        ) from error
+
+
+def record_verdict(store: Store, name: str, version: str, verdict: Verdict) -> None:
+    """Adds ``verdict`` to the version's log, unless the last entry says the same."""
     log = Log(store, layout.verdicts(name, version))
+    said = verdict.model_dump(mode="json")
     while True:
         entries = log.entries()
         last = entries[-1] if entries else {"number": 0}
-        if {key: value for key, value in last.items() if key != "number"} == verdict:
+        if {key: value for key, value in last.items() if key != "number"} == said:
             return
         try:
-            log.append(verdict, after=last["number"])
+            log.append(said, after=last["number"])
         except AlreadyExists:
             continue  # another run has judged the same version meanwhile
         return
 
 
-def latest_verdict(store: Store, name: str, version: str) -> dict[str, Any] | None:
-    """The last thing the gate said of ``version``; None if it never judged it."""
-    entries = Log(store, layout.verdicts(name, version)).entries()
-    return entries[-1] if entries else None
+def latest_verdict(store: Store, name: str, version: str) -> Verdict | None:
+    """The last thing the gate said of ``version``; None if it never judged it.
+
+    Raises:
+        ArtifactForeign: what is kept is no verdict.
+    """
+    keys = [key for key in store.list(f"{layout.verdicts(name, version)}/") if key.endswith(".json")]
+    return read_verdict(store.get(keys[-1]), store.url(keys[-1])) if keys else None

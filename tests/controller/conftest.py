@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import CHART_DIGEST, NOW, UID
+from worlds import CHART_DIGEST, NOW, UID, situation
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import manifests as runs
@@ -45,14 +45,13 @@ def make_recommender():
 
 @pytest.fixture
 def make_version():
-    def make(version: str = "v000000000001", *, passed: bool = True, day: int = 1, **spec: Any) -> Object:
-        body = {
-            "recommender": "grocery",
-            "version": version,
-            "digest": "a" * 64,
-            "bento": f"s3://shop/loop/{version}.bento",
-            "passed": passed,
-        }
+    def make(
+        version: str = "v000000000001", *, passed: bool = True, day: int = 1, spec_hash: str = "another",
+        digest: str = "a" * 64, **status: Any,
+    ) -> Object:  # fmt: skip
+        since = {"run": f"run-{day:02}", "time": f"2026-03-{day:02}T00:00:00Z"}
+        verdict = since | {"rule": "NotWorse", "passed": passed, "reason": "As it is.", "specHash": spec_hash}
+        package = since | {"digest": digest, "bento": f"s3://shop/loop/{version}.bento", "packHash": "another"}
         return {
             "apiVersion": "shoploop.io/v1alpha1",
             "kind": "ModelVersion",
@@ -61,7 +60,8 @@ def make_version():
                 "namespace": "shop",
                 "creationTimestamp": f"2026-03-{day:02}T00:00:00Z",
             },
-            "spec": body | spec,
+            "spec": {"recommender": "grocery", "version": version},
+            "status": {"serving": False, "verdicts": [verdict], "packages": [package]} | status,
         }
 
     return make
@@ -75,8 +75,9 @@ def make_release():
         recommender: Object, version: Object, settings: Settings, *, revision: int = 1, status: str = "deployed",
         description: str | None = None, manifest: str = "", age_seconds: float = 60, chart: str = "recommender",
     ) -> Release:  # fmt: skip
-        spec = RecommenderSpec.model_validate(recommender["spec"])
-        wanted = releases.values(recommender, spec, version, settings)
+        made = situation(recommender, version, settings=settings)
+        (known,) = made.versions
+        wanted = releases.values(made, known, known.packages[0])
         mark = releases.mark(wanted, CHART_DIGEST)
         return Release(
             name="grocery",
@@ -86,6 +87,7 @@ def make_release():
             deployed_at=NOW - timedelta(seconds=age_seconds),
             chart=chart,
             recommender="grocery",
+            version=version["spec"]["version"],
             manifest=manifest,
         )
 

@@ -1,16 +1,15 @@
 """A run whose pods are to look different: what is unfinished goes on in new ones, what is trained stays."""
 
-import json
 from dataclasses import replace
 
 import pytest
-from worlds import condition
+from worlds import condition, said
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import manifests as runs
 
 RUN = "20260302-115000-abcdef"
-SAID = json.dumps({"version": "v00000000000a", "passed": True, "digest": "b" * 64})
+SAID = said()
 MORE = {"training": {"resources": {"memory": "12Gi"}}}
 UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "too little memory"}
 
@@ -103,7 +102,7 @@ def test_a_run_that_is_done_is_not_done_again(changed, plan):
 
 def test_a_trained_version_is_not_trained_again_for_other_resources(changed, plan, make_version):
     recommender, job, spec, _ = changed(MORE, phase="Succeeded", state="Complete", said=SAID, version="v1")
-    made = plan(recommender, job, spec, make_version("v1", specHash=recommender["status"]["run"]["specHash"]))
+    made = plan(recommender, job, spec, make_version("v1", spec_hash=recommender["status"]["run"]["specHash"]))
     assert made.apply == () and made.delete == ()
 
 

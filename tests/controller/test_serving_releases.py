@@ -4,9 +4,8 @@ import json
 
 import pytest
 import yaml
-from worlds import NOW, condition, helm_secret, message
+from worlds import NOW, condition, helm_secret, message, situation
 
-from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import releases
 from shoploop.controller.decide.conditions import say
 from shoploop.controller.decide.drift import holds
@@ -31,6 +30,13 @@ def live_service(**spec):
         "metadata": meta,
         "spec": {"ports": ports, "selector": {"a": "b"}, "clusterIP": "10.0.0.1"} | spec,
     }
+
+
+def values(recommender, version, settings):
+    """What the chart is given for a version with one package."""
+    about = situation(recommender, version, settings=settings)
+    (known,) = about.versions
+    return releases.values(about, known, known.packages[0])
 
 
 @pytest.fixture
@@ -81,8 +87,7 @@ def test_values_are_what_the_chart_asks_for(make_recommender, make_version, sett
         store={"uri": "s3://shop/loop", "endpoint": "http://s3:8333", "secretRef": {"name": "keys"}},
         images={"pullSecrets": ["regcred"]},
     )
-    spec = RecommenderSpec.model_validate(recommender["spec"])
-    made = releases.values(recommender, spec, make_version(), settings)
+    made = values(recommender, make_version(), settings)
     assert made["image"] == {
         "registry": "registry.io", "repository": "shop/serving", "tag": "1", "pullPolicy": "IfNotPresent"
     }  # fmt: skip
@@ -93,8 +98,7 @@ def test_values_are_what_the_chart_asks_for(make_recommender, make_version, sett
 
 def test_autoscaling_leaves_the_number_of_pods_open(make_recommender, make_version, settings):
     recommender = make_recommender(serving={"autoscaling": {"min": 1, "max": 4}})
-    spec = RecommenderSpec.model_validate(recommender["spec"])
-    made = releases.values(recommender, spec, make_version(), settings)
+    made = values(recommender, make_version(), settings)
     assert (made["replicas"], made["autoscaling"]) == (None, {"enabled": True, "min": 1, "max": 4})
 
 
@@ -219,7 +223,7 @@ def test_a_version_serves_only_once_its_pods_are_out(
     assert moving.status["version"] == "v000000000001"
     done = plan(recommender, *versions, make_deployment(), releases=(release,))
     assert done.status["version"] == "v000000000002"
-    assert done.version_status == {"grocery-v000000000002": True}
+    assert {name: status["serving"] for name, status in done.version_status.items()} == {"grocery-v000000000002": True}
 
 
 def test_a_version_beyond_its_age_is_told(served, make_deployment, plan):
@@ -277,7 +281,7 @@ def test_a_spec_that_only_an_older_api_server_let_pass_is_told(make_recommender,
 
 def test_a_second_look_at_the_same_world_changes_nothing(served, make_deployment, plan):
     recommender, version, release = served()
-    world = (version | {"status": {"serving": True}}, live_service(), make_deployment())
+    world = (version | {"status": version["status"] | {"serving": True}}, live_service(), make_deployment())
     first = plan(recommender, *world, releases=(release,))
     again = plan(recommender | {"status": first.status}, *world, releases=(release,))
     assert again.status == first.status

@@ -1,17 +1,17 @@
 """When a run starts, how it goes on, and what comes of it."""
 
-import json
 from datetime import timedelta
 
 import pytest
-from worlds import NOW, condition, message
+from worlds import NOW, condition, message, said
 
+from shoploop.api.pod_result import PartDone, StepsFailed, written
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.cli.cluster import PARTS
 from shoploop.controller.decide import manifests as runs
 
 RUN = "20260302-115000-abcdef"
-SAID = json.dumps({"version": "v00000000000a", "passed": True, "digest": "b" * 64, "metrics": {"ndcg@10": 0.25}})
+SAID = said()
 
 
 def running(recommender, **more):
@@ -54,7 +54,7 @@ def test_the_same_run_goes_on_after_the_operator_was_killed(make_recommender, pl
 def test_a_version_for_this_spec_makes_a_run_needless(make_recommender, make_version, plan):
     recommender = make_recommender()
     spec_hash = runs.spec_hash(RecommenderSpec.model_validate(recommender["spec"]))
-    made = plan(recommender, make_version(specHash=spec_hash))
+    made = plan(recommender, make_version(spec_hash=spec_hash))
     assert not made.apply
     assert "run" not in made.status
 
@@ -127,33 +127,44 @@ def test_a_run_that_passed_becomes_a_version_that_is_released(make_recommender, 
     assert version["kind"] == "ModelVersion"
     assert version["metadata"]["name"] == "grocery-v00000000000a"
     assert version["spec"]["metrics"] == {"ndcg@10": 0.25}
+    status = made.version_status["grocery-v00000000000a"]
+    (verdict,), (package,) = status["verdicts"], status["packages"]
+    assert (verdict["passed"], verdict["rule"], verdict["run"]) == (True, "NotWorse", RUN)
     bento = "recommenders/grocery/versions/v00000000000a/bento/bbbbbbbbbbbbbbbb.bento"
-    assert version["spec"]["bento"] == f"s3://shop/loop/{bento}"
+    assert package["bento"] == f"s3://shop/loop/{bento}"
     assert made.release.values["version"]["id"] == "v00000000000a"
     assert made.status["run"]["phase"] == "Succeeded"
 
 
 def test_a_version_that_the_gate_refused_is_recorded_and_not_released(make_recommender, make_job, plan, settings):
     recommender = running(make_recommender())
-    said = json.dumps(json.loads(SAID) | {"passed": False})
-    job, pods = make_job(recommender, RUN, settings, state="Complete", said=said)
+    job, pods = make_job(recommender, RUN, settings, state="Complete", said=said(passed=False))
     made = plan(recommender, job, pods=tuple(pods))
     assert kinds(made.apply) == ["ModelVersion"]
     assert made.release is None
     assert condition(made, "Ready") == ("False", "GateRefused")
 
 
-def test_the_same_model_packed_anew_gets_a_record_of_its_own(make_recommender, make_version, make_job, plan, settings):
+def test_the_same_model_packed_anew_is_the_same_version_with_one_more_package(
+    make_recommender, make_version, make_job, plan, settings
+):
     recommender = running(make_recommender())
     job, pods = make_job(recommender, RUN, settings, state="Complete", said=SAID)
     made = plan(recommender, job, make_version("v00000000000a"), pods=tuple(pods))
-    assert made.apply[0]["metadata"]["name"] == "grocery-v00000000000a-bbbbbb"
+    assert made.apply == ()
+    packages = made.version_status["grocery-v00000000000a"]["packages"]
+    assert [package["digest"][0] for package in packages] == ["b", "a"]
+    assert made.release.values["version"]["digest"] == "b" * 64
 
 
 @pytest.mark.parametrize(
     ("said", "exit_code", "shown"),
     [
-        ('{"error": "DataUnreadable", "message": "s3://x is not there."}', 2, "DataUnreadable: s3://x is not there."),
+        (
+            written(StepsFailed(error="DataUnreadable", message="s3://x is not there.")),
+            2,
+            "DataUnreadable: s3://x is not there.",
+        ),
         ("Traceback\n  File x\nKeyError: 'a'", 1, "KeyError: 'a'"),
         ("", 137, "exit code 137"),
     ],
@@ -177,14 +188,28 @@ def test_a_failed_run_is_not_repeated_by_itself(make_recommender, plan):
 def test_a_run_whose_result_is_lost_failed(make_recommender, make_job, plan, settings):
     recommender = running(make_recommender())
     job, _ = make_job(recommender, RUN, settings, state="Complete")
-    assert "removed before its result was read" in message(plan(recommender, job), "Ready")
+    made = plan(recommender, job)
+    assert "removed before its result was read" in message(made, "Ready")
+    assert made.status["run"]["reason"] == "ResultLost"
 
 
-@pytest.mark.parametrize("said", ["not json", '{"version": "v1"}'], ids=["no JSON", "too little"])
-def test_a_result_that_cannot_be_read_is_a_failure(make_recommender, make_job, plan, settings, said):
+@pytest.mark.parametrize(
+    "words",
+    [
+        "not json", "", '{"version": "v1"}', said()[:-1], said().replace("true", '"True"'),
+        said(passed=False).replace("false", '"False"'), written(PartDone()),
+    ],
+    ids=["no JSON", "nothing", "too little", "cut", "text for true", "text for false", "of another part"],
+)  # fmt: skip
+def test_a_result_that_cannot_be_read_is_a_failure_that_promotes_nothing(
+    make_recommender, make_job, plan, settings, words
+):
     recommender = running(make_recommender())
-    job, pods = make_job(recommender, RUN, settings, state="Complete", said=said)
-    assert condition(plan(recommender, job, pods=tuple(pods)), "Ready") == ("False", "RunFailed")
+    job, pods = make_job(recommender, RUN, settings, state="Complete", said=words)
+    made = plan(recommender, job, pods=tuple(pods))
+    assert condition(made, "Ready") == ("False", "RunFailed")
+    assert (made.status["run"]["phase"], made.status["run"]["reason"]) == ("Failed", "ResultUnreadable")
+    assert not made.apply and not made.version_status and made.release is None
 
 
 def test_another_spec_gives_up_the_run_under_way(make_recommender, make_job, plan, settings):

@@ -1,9 +1,8 @@
 """What a step keeps for later executions outlives the pod that it ran in."""
 
-import json
-
 import pytest
 
+from shoploop.api.pod_result import DataSeen, Result, read
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.runs.pod import Job, main
 from shoploop.steps import STEPS
@@ -55,12 +54,12 @@ def test_what_a_look_at_the_data_tells_is_what_a_run_of_the_same_data_notes(job_
     job = job_in(Store("memory:///"), "pod")
     data = job.recommender.spec.data.model_dump_json(by_alias=True, exclude_none=True)
 
-    def look() -> dict:
+    def look() -> Result:
         main(["source", "--data", data])
-        return json.loads(told.read_text())
+        return read(told.read_text(encoding="utf-8"))
 
-    assert look() == {"source": job.source}
+    assert look() == DataSeen(source=job.source)
     (tmp_path / "events.csv").write_text("user,item,time\nu,i,2026-01-02T00:00:00Z\n")
-    assert look() != {"source": job.source}
+    assert look() != DataSeen(source=job.source)
     (tmp_path / "events.csv").unlink()
-    assert look()["error"] == "DataUnreadable"
+    assert look().error == "DataUnreadable"

@@ -116,7 +116,7 @@ def write_model(folder: Path, trained: TrainedModel) -> Version:
 
 def write_gate(folder: Path, *, passed: bool = True) -> Path:
     folder.mkdir(parents=True)
-    (folder / "gate.json").write_text(json.dumps({"passed": passed, "reason": "for a test"}))
+    (folder / "gate.json").write_text(json.dumps({"passed": passed, "rule": "NotWorse", "reason": "for a test"}))
     return folder
 
 

@@ -64,14 +64,24 @@ REASONS = _reasons(
     RunFailed="Run {run} failed: {detail} Change the spec, or ask for a run: "
     f"kubectl annotate recommender {{name}} {RUN_ANNOTATION}=$(date +%s) --overwrite",
     RunSucceeded="Run {run} made version {version}.",
-    GateRefused="Run {run} made version {version}, which the gate refused, so it does not serve. See its report.",
+    GateRefused="Run {run} made version {version}, which the gate refused by the rule {rule}: {why} See its report.",
+    VerdictLost="Run {run} made version {version}, but what the gate said about it is recorded nowhere, so nothing is"
+    f" promoted by it. Ask for a run: kubectl annotate recommender {{name}} {RUN_ANNOTATION}=$(date +%s) --overwrite",
+    JobFailed="{detail}",
     ResultLost="its last pod was removed before its result was read.",
     ResultUnreadable="its last pod left no result that can be read: {detail}",
     NoRunYet="No run was started yet.",
-    NoRunNeeded="A ModelVersion for this spec exists.",
+    NoRunNeeded="A version was made and judged by this spec.",
     Suspended="spec.suspend is true: nothing is started or promoted until it is false.",
     Superseded="the spec changed meanwhile.",
     NoVersion="There is no version that passed the gate.",
+    PackageMissing="Version {version} has no Bento on record, so it cannot be released. Ask for a run:"
+    f" kubectl annotate recommender {{name}} {RUN_ANNOTATION}=$(date +%s) --overwrite",
+    ServesRefused="Version {version} serves, though the gate's last word on it is a refusal (run {run}, rule {rule}):"
+    " {why}",
+    ServesUnjudged="Version {version} serves, though nothing that the gate said about it is on record: {why}",
+    RecordMissing="Version {version} serves, but its ModelVersion is gone: its release is left as it is until a run makes"
+    f" a record. Ask for one: kubectl annotate recommender {{name}} {RUN_ANNOTATION}=$(date +%s) --overwrite",
     DataCheckFailed="Nobody can tell whether the data changed: {detail}",
     # releases
     Released="Helm release {release} is at revision {revision} with version {version}.",
@@ -110,6 +120,7 @@ WARNINGS = frozenset(
         "ScheduleNeverFires", "SecretMissing", "SecretKeyMissing", "ForeignObject", "QuotaExceeded", "Forbidden",
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
         "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
+        "VerdictLost", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
     }
 )  # fmt: skip
 """Reasons whose events are warnings."""

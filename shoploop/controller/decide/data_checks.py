@@ -6,13 +6,14 @@ The operator itself reads no data and has no right to: what the Job's pod says a
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shoploop.api.pod_result import DataSeen
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide import outcome
 from shoploop.controller.decide.conditions import Found, say
 from shoploop.controller.decide.names import CHECK_COMPONENT, COMPONENT_LABEL, DATA_LABEL, Object, short_hash
-from shoploop.controller.decide.observed import ChildKey, Observed
-from shoploop.controller.decide.settings import Settings
+from shoploop.controller.decide.observed import ChildKey
+from shoploop.controller.decide.situation import Situation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,22 +36,29 @@ def jobs(children: Mapping[ChildKey, Object]) -> list[Object]:
     ]
 
 
-def check(recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings) -> Checked:
+def check(situation: Situation) -> Checked:
     """What this turn's Job found, or that Job where there is none yet."""
+    spec, observed = situation.spec, situation.observed
     there = jobs(observed.children)
     if spec.data_check is None:
         return Checked(delete=_keys(there))
-    name, wait = _turn(recommender, spec, observed)
+    name, wait = _turn(situation)
     kept = [live for live in there if live["metadata"]["name"] == name or _still_looks(live, spec)]
     gone = _keys([live for live in there if live not in kept])
     if not kept:
-        made = runs.check_job(recommender, spec, settings, name)
+        made = runs.check_job(situation.recommender, spec, situation.settings, name)
         return Checked(apply=(made,), delete=gone, requeue_seconds=wait)
     live, pods = kept[-1], observed.pods
     detail, source = None, None
     match outcome.state(live):
         case "Complete":
-            source = outcome.left(live, pods).get("source")
+            match outcome.result(live, pods):
+                case DataSeen(source=seen):
+                    source = seen
+                case Found(message=message):
+                    detail = message
+                case other:
+                    detail = f"its pod said {other.kind}."
         case "Failed":
             detail = outcome.failure_message(live, pods)
         case "Active":
@@ -65,13 +73,14 @@ def _still_looks(live: Object, spec: RecommenderSpec) -> bool:
     return outcome.state(live) == "Active" and live["metadata"]["labels"].get(DATA_LABEL) == runs.data_hash(spec)
 
 
-def _turn(recommender: Object, spec: RecommenderSpec, observed: Observed) -> tuple[str, float]:
+def _turn(situation: Situation) -> tuple[str, float]:
     """Name of this turn's Job, and seconds to the next turn; Recommenders do not all look at the same moment."""
+    spec, uid = situation.spec, situation.uid
     assert spec.data_check is not None
-    uid, seconds = recommender["metadata"]["uid"], spec.data_check.every_minutes * 60
-    since = observed.now.timestamp() + int(short_hash(uid), 16) % seconds
+    seconds = spec.data_check.every_minutes * 60
+    since = situation.now.timestamp() + int(short_hash(uid), 16) % seconds
     turn = short_hash(uid, runs.data_hash(spec), seconds, int(since // seconds))
-    return f"{recommender['metadata']['name']}-check-{turn}", seconds - since % seconds + 1
+    return f"{situation.name}-check-{turn}", seconds - since % seconds + 1
 
 
 def _keys(found: list[Object]) -> tuple[ChildKey, ...]:

@@ -7,12 +7,33 @@ import re
 from decimal import Decimal
 from typing import Any
 
+import yaml
+
+from shoploop.controller.decide.names import Object
+from shoploop.controller.decide.observed import Release
+
 QUANTITY = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
 FACTORS = {
     None: Decimal(1), "m": Decimal("0.001"), "k": Decimal(10) ** 3, "M": Decimal(10) ** 6, "G": Decimal(10) ** 9,
     "T": Decimal(10) ** 12, "Ki": Decimal(2) ** 10, "Mi": Decimal(2) ** 20, "Gi": Decimal(2) ** 30,
     "Ti": Decimal(2) ** 40,
 }  # fmt: skip
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def rendered(release: Release) -> list[Object]:
+    """What a revision consists of, with the marks by which Helm knows its own."""
+    found = [dict(document) for document in yaml.load_all(release.manifest, _Loader) if document]
+    for document in found:
+        meta = document["metadata"] = dict(document["metadata"])
+        namespace = meta.get("namespace", "")
+        meta["labels"] = (meta.get("labels") or {}) | {"app.kubernetes.io/managed-by": "Helm"}
+        meta["annotations"] = (meta.get("annotations") or {}) | {
+            "meta.helm.sh/release-name": release.name,
+            "meta.helm.sh/release-namespace": namespace,
+        }
+    return found
 
 
 def holds(wanted: Any, live: Any) -> bool:

@@ -70,6 +70,11 @@ def spec_hash(spec: RecommenderSpec) -> str:
     return short_hash(whole, digits=12)
 
 
+def pack_hash(spec: RecommenderSpec) -> str:
+    """Hash of the fields of the spec that are packed into a Bento."""
+    return short_hash(spec.serving.model_dump(mode="json", by_alias=True, include=set(PACKED_BY)), digits=12)
+
+
 def pod_hash(spec: RecommenderSpec) -> str:
     """Hash of the fields of the spec that decide what a run's pods look like: with another one, what is unfinished
     begins again in other pods."""
@@ -300,42 +305,4 @@ def claim(recommender: Object, spec: RecommenderSpec) -> Object:
         "kind": "PersistentVolumeClaim",
         "metadata": child_metadata(recommender, store_claim_name(recommender), owned=False),
         "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "10Gi"}}},
-    }
-
-
-def model_version(
-    recommender: Object,
-    run: dict[str, Any],
-    said: dict[str, Any],
-    *,
-    store: str,
-    parent: str | None,
-    known: list[Object],
-) -> Object:
-    """The record of what a run made; ``known`` are the records that there are.
-
-    The same model packed anew has the same version and another digest: it gets a record of its own beside the first.
-    """
-    name, version, digest = recommender["metadata"]["name"], str(said["version"]), str(said["digest"])
-    same = [record for record in known if record["spec"]["version"] == version]
-    repacked = bool(same) and all(record["spec"]["digest"] != digest for record in same)
-    spec: Object = {
-        "recommender": name,
-        "version": version,
-        "digest": digest,
-        "bento": said.get("bento") or f"{store}/recommenders/{name}/versions/{version}/bento/{digest[:16]}.bento",
-        "passed": bool(said["passed"]),
-        "run": run["id"],
-        "specHash": run["specHash"],
-        "metrics": {key: float(value) for key, value in dict(said.get("metrics") or {}).items()},
-        "lineage": {key: str(value) for key, value in dict(said.get("lineage") or {}).items()},
-    }
-    if parent and parent != version:
-        spec["parent"] = parent
-    record_name = f"{name}-{version}-{digest[:6]}" if repacked else f"{name}-{version}"
-    return {
-        "apiVersion": recommender["apiVersion"],
-        "kind": "ModelVersion",
-        "metadata": child_metadata(recommender, record_name, {RUN_LABEL: run["id"]}),
-        "spec": spec,
     }

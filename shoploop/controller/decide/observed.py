@@ -27,6 +27,9 @@ class Release:
     recommender: str
     """The value recommender.name of its values; empty where it has none."""
 
+    version: str = ""
+    """The value version.id of its values: what it runs; empty where it has none."""
+
     manifest: str
     """What was rendered, as a stream of YAML documents."""
 
@@ -119,8 +122,8 @@ class Plan:
     apply: tuple[Object, ...] = ()
     """Own objects to write by server-side apply."""
 
-    version_status: Mapping[str, bool] = field(default_factory=dict)
-    """ModelVersions whose ``status.serving`` has to change."""
+    version_status: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """ModelVersions whose ``status`` has to change, and what it has to be."""
 
     delete: tuple[ChildKey, ...] = ()
     release: ReleaseAction | None = None

@@ -1,9 +1,10 @@
 """How a run's Jobs and pods fare, as the cluster tells it: going, done, failed, stuck, and what they left; pure."""
 
-import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
+from shoploop.api.pod_result import PartDone, Result, ResultUnreadable, StepsFailed, read
+from shoploop.controller.decide.conditions import Found, say
 from shoploop.controller.decide.names import Object
 
 WAITS_FOR_A_PERSON = {
@@ -37,40 +38,38 @@ def failure_message(live: Object, pods: Sequence[Object]) -> str:
 
 
 def _last_words(ended: Object) -> str:
-    """What a container left: a step's error as JSON, the end of its log, or nothing but an exit code."""
+    """What a container left: a step's named error, the end of its log, or nothing but an exit code."""
     message = str(ended.get("message", ""))
     try:
-        said = json.loads(message)
-        return f"{said['error']}: {said['message']}"
-    except (ValueError, KeyError, TypeError):
+        result = read(message)
+    except ResultUnreadable:
         words = " ".join(message.split())
-    return words or f"{ended.get('reason', 'it ended')} with exit code {ended.get('exitCode')}."
+        return words or f"{ended.get('reason', 'it ended')} with exit code {ended.get('exitCode')}."
+    return f"{result.error}: {result.message}" if isinstance(result, StepsFailed) else "its container failed."
 
 
-def result(live: Object, pods: Sequence[Object]) -> dict[str, Any] | str | None:
-    """What the run's last pod said: its JSON, what is wrong with its words, or None where there is no such pod."""
+def result(live: Object, pods: Sequence[Object]) -> Result | Found:
+    """What the newest pod of a Job that is done said, or why nobody knows it."""
     for pod in reversed(pods_of(live, pods)):
         ended = _terminated(pod)
         if ended and ended.get("exitCode") == 0:
             try:
-                said = json.loads(ended.get("message", ""))
-            except ValueError:
-                return f"{ended.get('message', '')[:200]!r} is no JSON."
-            missing = [key for key in ("version", "passed", "digest") if not isinstance(said, dict) or key not in said]
-            return f"it lacks {', '.join(missing)}." if missing else said
-    return None
+                return read(ended.get("message"))
+            except ResultUnreadable as error:
+                return say("ResultUnreadable", detail=str(error))
+    return say("ResultLost")
 
 
-def left(live: Object, pods: Sequence[Object]) -> dict[str, Any]:
-    """What a Job's newest pod that ended said, whether it ended well or not; empty where it said nothing as JSON."""
+def source(live: Object, pods: Sequence[Object]) -> str | None:
+    """Digest of the data that a Job's newest pod read, whether it ended well or not; None where it does not say."""
     for pod in reversed(pods_of(live, pods)):
         if ended := _terminated(pod):
             try:
-                said = json.loads(ended.get("message", ""))
-            except ValueError:
-                return {}
-            return said if isinstance(said, dict) else {}
-    return {}
+                result = read(ended.get("message"))
+            except ResultUnreadable:
+                return None
+            return None if isinstance(result, PartDone) else result.source
+    return None
 
 
 def pods_of(live: Object, pods: Sequence[Object]) -> list[Object]:

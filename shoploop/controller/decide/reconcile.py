@@ -17,11 +17,13 @@ from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.controller.decide import deletion, outcome, releases
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide.conditions import WARNINGS, Found, merged, say
-from shoploop.controller.decide.due import versions_of
+from shoploop.controller.decide.drift import holds
 from shoploop.controller.decide.names import FINALIZER, Object
 from shoploop.controller.decide.observed import ChildKey, Event, Install, Observed, Plan, Recover, Repair
 from shoploop.controller.decide.runs import POLL_SECONDS, Training, advance, pruned_runs, sooner
 from shoploop.controller.decide.settings import Settings
+from shoploop.controller.decide.situation import Situation
+from shoploop.controller.decide.versions import Version
 
 SCHEMES = ("file", "s3", "gs", "az")
 TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
@@ -42,6 +44,11 @@ class Serving:
     released: tuple[bool, Found]
     held: tuple[bool, Found]
     version: str | None
+    """What serves: the version that the release runs, once its pods are out."""
+
+    target: Version | None = None
+    """What should serve."""
+
     replicas: int | None = None
     moving: bool = False
     plan: Plan
@@ -60,12 +67,16 @@ def desired(recommender: Object, observed: Observed, settings: Settings, *, char
     except ValidationError as error:
         problems = "; ".join(problems_of(error))
         return _blocked(recommender, observed, say("SpecInvalid", problems=problems))
-    blocker = _blocker(recommender, spec, observed)
+    situation = Situation(
+        recommender=recommender, spec=spec, observed=observed, settings=settings, chart_digest=chart_digest
+    )
+    blocker = _blocker(situation)
     if blocker is not None:
         return _blocked(recommender, observed, blocker)
-    training = advance(recommender, spec, observed, settings)
-    serving = _serving(recommender, spec, observed, settings, training, chart_digest)
-    return _assembled(recommender, spec, observed, training, serving)
+    training = advance(situation)
+    versions = _with_made(situation.versions, training.version)
+    serving = _serving(situation, training, versions)
+    return _assembled(situation, training, serving, versions)
 
 
 def parse(recommender: Object) -> RecommenderSpec:
@@ -81,9 +92,9 @@ def store_path(recommender: Object, spec: RecommenderSpec) -> str | None:
     return f"{runs.store_uri(spec)}/recommenders/{recommender['metadata']['name']}"
 
 
-def _blocker(recommender: Object, spec: RecommenderSpec, observed: Observed) -> Found | None:
+def _blocker(situation: Situation) -> Found | None:
     """The first thing that somebody has to mend before anything can be done."""
-    meta = recommender["metadata"]
+    spec, observed = situation.spec, situation.observed
     if spec.runner.type == "KubeflowPipelines":
         return say("RunnerNotBuilt", field="spec.runner.type KubeflowPipelines", remedy="Use Job.")
     if spec.training.nodes > 1:
@@ -95,11 +106,11 @@ def _blocker(recommender: Object, spec: RecommenderSpec, observed: Observed) -> 
     if urlsplit(runs.store_uri(spec)).scheme not in SCHEMES:
         return say("StoreNotReachable", uri=spec.store.uri)
     if observed.rival:
-        return say("StoreTaken", other=observed.rival, path=store_path(recommender, spec))
+        return say("StoreTaken", other=observed.rival, path=store_path(situation.recommender, spec))
     reference = spec.store.secret_ref
     if reference is not None:
         if observed.secret_keys is None:
-            return say("SecretMissing", secret=reference.name, namespace=meta["namespace"])
+            return say("SecretMissing", secret=reference.name, namespace=situation.namespace)
         missing = [key for key in runs.STORE_KEYS if key not in observed.secret_keys]
         if missing:
             return say("SecretKeyMissing", secret=reference.name, keys=" and ".join(missing))
@@ -118,104 +129,142 @@ def _blocked(recommender: Object, observed: Observed, why: Found) -> Plan:
     return Plan(status=status, events=_transitions(before, status), requeue_seconds=BLOCKED_SECONDS)
 
 
-def _target(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, made: Object | None
-) -> Object | Found | None:
-    """The ModelVersion that should serve; a reason where the pinned one is not there; None where there is none."""
-    versions = versions_of(recommender, observed)
-    if made is not None and all(v["metadata"]["name"] != made["metadata"]["name"] for v in versions):
-        versions.append(made)
+def _with_made(versions: tuple[Version, ...], made: Version | None) -> tuple[Version, ...]:
+    """The versions as they will be once what a run just made is written."""
+    if made is None:
+        return versions
+    if all(version.id != made.id for version in versions):
+        return (*versions, made)
+    return tuple(made if version.id == made.id else version for version in versions)
+
+
+def _target(situation: Situation, versions: tuple[Version, ...]) -> Version | Found | None:
+    """The version that should serve; a reason where the pinned one is not there; None where there is none.
+
+    A verdict that lets a version serve promotes it, as an entry of a log: of several versions the one that passed last
+    serves. A later refusal demotes nothing that serves, but nobody goes back to a version that was refused last.
+    """
+    spec = situation.spec
     if spec.serving.pinned_version:
-        pinned = [v for v in versions if v["spec"]["version"] == spec.serving.pinned_version]
-        known = ", ".join(v["spec"]["version"] for v in versions) or "none"
-        return pinned[-1] if pinned else say("VersionNotFound", version=spec.serving.pinned_version, known=known)
-    passed = [v for v in versions if v["spec"]["passed"]]
-    serving = recommender.get("status", {}).get("version")
-    current = [v for v in versions if v["spec"]["version"] == serving]
+        pinned = [version for version in versions if version.id == spec.serving.pinned_version]
+        known = ", ".join(version.id for version in versions) or "none"
+        return pinned[0] if pinned else say("VersionNotFound", version=spec.serving.pinned_version, known=known)
+    serves = situation.status.get("version") or (situation.release.version if situation.release else None)
+    current = next((version for version in versions if version.id == serves and version.packages), None)
     if spec.suspend and current:
-        return current[-1]
-    return passed[-1] if passed else None
+        return current
+    passed = [
+        (verdict.time, verdict.run, version.id, version)
+        for version in versions
+        if version.packages and (verdict := version.passed_last) and (version is current or version.verdict is verdict)
+    ]
+    return max(passed)[-1] if passed else current
 
 
-def _serving(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, training: Training,
-    chart_digest: str,
-) -> Serving:  # fmt: skip
-    before = recommender.get("status", {})
-    target = _target(recommender, spec, observed, training.version)
-    not_held = (False, say("NotHeld"))
-    if target is None or isinstance(target, Found):
-        why = target or training.state
-        if target is None and training.state.reason in ("RunSucceeded", "NoRunNeeded"):
-            why = say("NoVersion")
+def _serving(situation: Situation, training: Training, versions: tuple[Version, ...]) -> Serving:
+    target = _target(situation, versions)
+    if target is None:
+        nothing = training.state.reason in ("RunSucceeded", "NoRunNeeded")
+        return _as_it_is(situation, say("NoVersion") if nothing else training.state)
+    if isinstance(target, Found):
+        return _as_it_is(situation, target, wanted=True)
+    package = target.package(situation.pack_hash)
+    if package is None:
+        return _as_it_is(situation, say("PackageMissing", version=target.id, name=situation.name), wanted=True)
+    serving = _released(situation, target, releases.decide(situation, releases.values(situation, target, package)))
+    return replace(serving, target=target)
+
+
+def _as_it_is(situation: Situation, why: Found, *, wanted: bool = False) -> Serving:
+    """Nothing can be released, so what is released stays as it is.
+
+    Args:
+        situation: Of the Recommender.
+        why: Why nothing can be.
+        wanted: Whether the spec asks for something that is not there, so that it is not ready whatever serves.
+    """
+    plan, not_held, latest = Plan(status={}), (False, say("NotHeld")), situation.release
+    if latest is None or latest.status != "deployed":
         return Serving(
             ready=(False, why),
-            released=(bool(observed.releases), say("NotReleased", detail=why.message)),
+            released=(False, say("NotReleased", detail=why.message)),
             held=not_held,
-            version=before.get("version"),
-            plan=Plan(status={}),
+            version=_serves(situation),
+            plan=plan,
         )
-    wanted = releases.values(recommender, spec, target, settings)
-    decision = releases.decide(recommender, wanted, observed, chart_digest=chart_digest)
+    version = _serves(situation)
+    count, ready, done = _pods(situation.predictor)
+    state = (False, why)
+    if version and done and not wanted:
+        state = (True, _serves_well(version, ready, count))
+    return Serving(
+        ready=state,
+        released=(True, _is_released(situation)),
+        held=not_held,
+        version=version,
+        replicas=ready,
+        plan=plan,
+    )
+
+
+def _released(situation: Situation, target: Version, decision: releases.Decision) -> Serving:
+    """How far the release is on its way to ``target``."""
+    name, failure = situation.name, situation.observed.failures.get(RELEASE)
+    not_held = (False, say("NotHeld"))
     plan = Plan(status={}, release=decision.action, requeue_seconds=decision.requeue_seconds)
-    name, version = recommender["metadata"]["name"], target["spec"]["version"]
-    failure = observed.failures.get(RELEASE)
+    serves, latest = _serves(situation), situation.release
     if decision.foreign:
         why = say("ForeignObject", object=f"Helm release {name}", detail=f"helm uninstall {name}, if it is not needed.")
         return Serving(ready=(False, why), released=(False, why), held=not_held, version=None, plan=plan)
     if decision.held_since is not None:
-        latest = observed.releases[-1]
+        assert latest is not None
         why = say(
             "ReleaseHeld", revision=latest.revision, release=name, description=latest.description or "no description",
             name=name,
         )  # fmt: skip
         return Serving(
-            ready=(False, why), released=(True, why), held=(True, why), version=before.get("version"), plan=plan,
-            replicas=_ready_replicas(observed, name),
+            ready=(False, why), released=(True, why), held=(True, why), version=serves, plan=plan,
+            replicas=_ready_replicas(situation),
         )  # fmt: skip
-    under_way = bool(observed.releases) and observed.releases[-1].status != "deployed"
+    under_way = latest is not None and latest.status != "deployed"
     if isinstance(decision.action, Install | Recover) or under_way:
-        why = failure.found if failure else say("Releasing", release=name, version=version)
-        events = _release_events(recommender, observed, decision, version)
+        why = failure.found if failure else say("Releasing", release=name, version=target.id)
         return Serving(
-            ready=(False, why), released=(False, why), held=not_held, version=before.get("version"), moving=True,
-            plan=replace(plan, events=events), replicas=_ready_replicas(observed, name),
+            ready=(False, why), released=(False, why), held=not_held, version=serves, moving=True,
+            plan=replace(plan, events=_release_events(situation, decision, target.id)),
+            replicas=_ready_replicas(situation),
         )  # fmt: skip
-    return _rolled_out(recommender, observed, plan, name, version, not_held)
+    return _rolled_out(situation, plan, target.id)
 
 
-def _release_events(
-    recommender: Object, observed: Observed, decision: releases.Decision, version: str
-) -> tuple[Event, ...]:
+def _release_events(situation: Situation, decision: releases.Decision, version: str) -> tuple[Event, ...]:
     """Told once per change: a failed attempt that is made again is told by its condition."""
-    if observed.failures.get(RELEASE):
+    if situation.observed.failures.get(RELEASE):
         return ()
     events: list[Event] = []
-    status = recommender.get("status", {})
+    status, latest = situation.status, situation.release
     if isinstance(decision.action, Recover):
         message = say("ReleaseRecovered", revision=decision.action.revision).message
         return (Event(type="Warning", reason="ReleaseRecovered", message=message),)
-    if status.get("release", {}).get("heldSinceGeneration") is not None and observed.releases:
-        message = say("ReleaseResumed", revision=observed.releases[-1].revision).message
+    if status.get("release", {}).get("heldSinceGeneration") is not None and latest is not None:
+        message = say("ReleaseResumed", revision=latest.revision).message
         events.append(Event(type="Normal", reason="ReleaseResumed", message=message))
     if status.get("version") != version:
         events.append(Event(type="Normal", reason="Promoted", message=say("Promoted", version=version).message))
     return tuple(events)
 
 
-def _rolled_out(
-    recommender: Object, observed: Observed, plan: Plan, name: str, version: str, not_held: tuple[bool, Found]
-) -> Serving:
+def _rolled_out(situation: Situation, plan: Plan, version: str) -> Serving:
     """The release is as wanted; the pods may still be on their way."""
-    latest = observed.releases[-1]
-    released = (True, say("Released", release=name, revision=latest.revision, version=version))
+    observed, latest, name = situation.observed, situation.release, situation.name
+    assert latest is not None
     failure = observed.failures.get(RELEASE)
     if isinstance(plan.release, Repair):
         objects = ", ".join(f"{o['kind']} {o['metadata']['name']}" for o in plan.release.objects)
         message = say("Repaired", objects=objects, revision=latest.revision).message
         told = Event(type="Normal", reason="Repaired", message=message)
         plan = replace(plan, events=() if failure else (told,), requeue_seconds=5)
-    live = observed.children.get(("Deployment", f"{name}-predictor"))
+    live = situation.predictor
     wanted, ready, done = _pods(live)
     pods = [p for p in observed.pods if p["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == name]
     detail = outcome.trouble(pods) or _replica_failure(live)
@@ -225,14 +274,43 @@ def _rolled_out(
         values = {"ready": ready, "wanted": wanted, "version": version}
         state = (False, say("PodsStalled", detail=detail, **values) if detail else say("PodsNotReady", **values))
         plan = replace(plan, requeue_seconds=sooner(plan.requeue_seconds, POLL_SECONDS))
-    elif wanted == 0:
-        state = (True, say("ScaledToZero", version=version))
     else:
-        state = (True, say("Serving", version=version, ready=ready, wanted=wanted))
-    serves = version if done else recommender.get("status", {}).get("version")
+        state = (True, _serves_well(version, ready, wanted))
     return Serving(
-        ready=state, released=released, held=not_held, version=serves, replicas=ready, moving=not done, plan=plan
+        ready=state,
+        released=(True, _is_released(situation)),
+        held=(False, say("NotHeld")),
+        version=_serves(situation),
+        replicas=ready,
+        moving=not done,
+        plan=plan,
     )
+
+
+def _serves_well(version: str, ready: int, wanted: int) -> Found:
+    if wanted == 0:
+        return say("ScaledToZero", version=version)
+    return say("Serving", version=version, ready=ready, wanted=wanted)
+
+
+def _is_released(situation: Situation) -> Found:
+    latest = situation.release
+    assert latest is not None
+    return say("Released", release=situation.name, revision=latest.revision, version=latest.version)
+
+
+def _serves(situation: Situation) -> str | None:
+    """The version that serves: what the release runs, whoever made it, once its pods are out; until then as before."""
+    before = situation.status.get("version")
+    latest, live = situation.release, situation.predictor
+    if latest is None or latest.status != "deployed" or latest.recommender != situation.name or not latest.version:
+        return before
+    if not _pods(live)[2]:
+        return before
+    ours = [wanted for wanted in situation.rendered if wanted["kind"] == "Deployment"]
+    if any(not holds(wanted, situation.child("Deployment", wanted["metadata"]["name"])) for wanted in ours):
+        return before  # what was seen of it is older than the revision, or somebody changed it
+    return latest.version
 
 
 def _pods(live: Object | None) -> tuple[int, int, bool]:
@@ -246,8 +324,8 @@ def _pods(live: Object | None) -> tuple[int, int, bool]:
     return wanted, ready, current and ready >= wanted and updated >= wanted and total == updated
 
 
-def _ready_replicas(observed: Observed, name: str) -> int | None:
-    live = observed.children.get(("Deployment", f"{name}-predictor"))
+def _ready_replicas(situation: Situation) -> int | None:
+    live = situation.predictor
     return _pods(live)[1] if live else None
 
 
@@ -258,16 +336,14 @@ def _replica_failure(live: Object | None) -> str | None:
     return None
 
 
-def _assembled(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, training: Training, serving: Serving
-) -> Plan:
-    before = recommender.get("status", {})
+def _assembled(situation: Situation, training: Training, serving: Serving, versions: tuple[Version, ...]) -> Plan:
+    observed, before = situation.observed, situation.status
     failures = [failure.found for key, failure in sorted(observed.failures.items()) if key != RELEASE]
     ready = serving.ready
     if failures and not ready[0]:
         ready = (False, failures[0])
     run_ok = bool(training.run and training.run["phase"] == "Succeeded") or training.state.reason == "NoRunNeeded"
-    degraded = _degraded(recommender, spec, observed, training, serving, failures)
+    degraded = _degraded(situation, training, serving, versions, failures)
     moving = training.under_way or serving.moving
     found: dict[str, tuple[bool, Found]] = {
         "Ready": ready,
@@ -277,16 +353,12 @@ def _assembled(
         "Progressing": (moving, (training.state if training.under_way else ready[1]) if moving else say("AsWanted")),
         "Degraded": (degraded is not None, degraded or say("AllWell")),
     }
-    status = _status(recommender, observed, found, keep=before)
+    status = _status(situation.recommender, observed, found, keep=before)
     status = _with(status, version=serving.version, replicas=serving.replicas, run=training.run)
-    status = _with(status, release=_release_status(recommender, observed, serving))
+    status = _with(status, release=_release_status(situation, serving))
     if observed.releases:
-        status["selector"] = (
-            f"app.kubernetes.io/name=recommender,app.kubernetes.io/instance={recommender['metadata']['name']}"
-        )
-    old_runs = pruned_runs(recommender, spec, observed)
-    old_versions = _pruned_versions(recommender, spec, observed, serving.version)
-    pruned = (*old_runs, *old_versions)
+        status["selector"] = f"app.kubernetes.io/name=recommender,app.kubernetes.io/instance={situation.name}"
+    old_versions = _pruned_versions(situation, training, serving)
     events = (*training.events, *serving.plan.events, *_transitions(before, status))
     if old_versions:
         names = ", ".join(name for _, name in old_versions)
@@ -294,67 +366,88 @@ def _assembled(
     return Plan(
         status=status,
         apply=training.apply,
-        delete=(*training.delete, *pruned),
+        delete=(*training.delete, *pruned_runs(situation), *old_versions),
         release=serving.plan.release,
-        version_status=_version_status(recommender, observed, serving.version),
+        version_status=_version_status(versions, serving.version, old_versions),
         events=events,
         requeue_seconds=sooner(training.requeue_seconds, serving.plan.requeue_seconds),
     )
 
 
 def _degraded(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, training: Training, serving: Serving,
-    failures: list[Found],
-) -> Found | None:  # fmt: skip
+    situation: Situation, training: Training, serving: Serving, versions: tuple[Version, ...], failures: list[Found]
+) -> Found | None:
     """The first thing that is amiss though something may serve."""
     if failures:
         return failures[0]
     for why in (*training.problems, serving.ready[1], training.state):
-        if why is not None and why.reason in WARNINGS:
+        if why.reason in WARNINGS:
             return why
-    return _too_old(recommender, spec, observed, serving.version)
+    version = next((version for version in versions if version.id == serving.version), None)
+    if version is None:
+        recorded = serving.version is None or not situation.observed.releases
+        return None if recorded else say("RecordMissing", version=serving.version, name=situation.name)
+    return _serves_all_the_same(situation, version) or _too_old(situation, version)
 
 
-def _too_old(recommender: Object, spec: RecommenderSpec, observed: Observed, version: str | None) -> Found | None:
-    for found in versions_of(recommender, observed):
-        made = found["metadata"].get("creationTimestamp")
-        if found["spec"]["version"] == version and made:
-            age = observed.now - datetime.fromisoformat(made.replace("Z", "+00:00"))
-            if age > timedelta(days=spec.gate.max_age_days):
-                return say("VersionTooOld", version=version, days=age.days, limit=spec.gate.max_age_days)
+def _serves_all_the_same(situation: Situation, version: Version) -> Found | None:
+    """Why a version serves that the gate does not stand by."""
+    verdict = version.verdict
+    if verdict is not None and verdict.passed:
+        return None
+    if situation.spec.serving.pinned_version == version.id:
+        why = "spec.serving.pinnedVersion names it."
+    elif version.passed_last:
+        why = f"it passed before, in run {version.passed_last.run}, and nothing has passed since."
+    else:
+        why = "there is no other version that passed."
+    if verdict is None:
+        return say("ServesUnjudged", version=version.id, why=why)
+    return say("ServesRefused", version=version.id, run=verdict.run, rule=verdict.rule, why=why)
+
+
+def _too_old(situation: Situation, version: Version) -> Found | None:
+    made = version.record["metadata"].get("creationTimestamp")
+    if made:
+        age = situation.now - datetime.fromisoformat(made.replace("Z", "+00:00"))
+        if age > timedelta(days=situation.spec.gate.max_age_days):
+            return say("VersionTooOld", version=version.id, days=age.days, limit=situation.spec.gate.max_age_days)
     return None
 
 
-def _release_status(recommender: Object, observed: Observed, serving: Serving) -> dict[str, Any] | None:
-    if not observed.releases or serving.released[1].reason == "ForeignObject":
+def _release_status(situation: Situation, serving: Serving) -> dict[str, Any] | None:
+    latest = situation.release
+    if latest is None or serving.released[1].reason == "ForeignObject":
         return None
-    meta = recommender["metadata"]
-    status: dict[str, Any] = {"name": meta["name"], "revision": observed.releases[-1].revision}
+    status: dict[str, Any] = {"name": situation.name, "revision": latest.revision}
     if serving.held[0]:
-        before = recommender.get("status", {}).get("release", {})
-        status["heldSinceGeneration"] = before.get("heldSinceGeneration", meta["generation"])
+        before = situation.status.get("release", {})
+        status["heldSinceGeneration"] = before.get("heldSinceGeneration", situation.generation)
     return status
 
 
-def _version_status(recommender: Object, observed: Observed, serving: str | None) -> dict[str, bool]:
-    """ModelVersions whose status says something else than what serves."""
-    return {
-        version["metadata"]["name"]: version["spec"]["version"] == serving
-        for version in versions_of(recommender, observed)
-        if bool(version.get("status", {}).get("serving")) != (version["spec"]["version"] == serving)
-    }
+def _version_status(
+    versions: tuple[Version, ...], serving: str | None, gone: tuple[ChildKey, ...]
+) -> dict[str, dict[str, Any]]:
+    """ModelVersions whose status says something else than what is known of their version."""
+    changed = {}
+    # the one that no longer serves first: at no moment two of them say that they do
+    for version in sorted(versions, key=lambda version: version.id == serving):
+        wanted = version.status(serving=version.id == serving)
+        told = version.record.get("status") or {}
+        if version.key not in gone and wanted != {"serving": False} | told:
+            changed[version.key[1]] = wanted
+    return changed
 
 
-def _pruned_versions(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, serving: str | None
-) -> tuple[ChildKey, ...]:
-    versions = versions_of(recommender, observed)
-    kept = {serving, spec.serving.pinned_version}
-    return tuple(
-        ("ModelVersion", version["metadata"]["name"])
-        for version in versions[: -spec.retention.versions]
-        if version["spec"]["version"] not in kept
-    )
+def _pruned_versions(situation: Situation, training: Training, serving: Serving) -> tuple[ChildKey, ...]:
+    """Records beyond spec.retention.versions; never of a version that serves, is to serve, is released, or was made last."""
+    kept = {serving.version, situation.spec.serving.pinned_version, (training.run or {}).get("version")}
+    kept |= {release.version for release in situation.observed.releases}
+    if serving.target is not None:
+        kept.add(serving.target.id)
+    old = situation.versions[: -situation.spec.retention.versions]
+    return tuple(version.key for version in old if version.id not in kept)
 
 
 def _status(

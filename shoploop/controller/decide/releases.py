@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import yaml
-
+from shoploop.api.status import Package
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide.drift import holds
-from shoploop.controller.decide.names import RESUME_ANNOTATION, Object, short_hash
-from shoploop.controller.decide.observed import Install, Observed, Recover, Release, ReleaseAction, Repair
-from shoploop.controller.decide.settings import Settings
+from shoploop.controller.decide.names import RESUME_ANNOTATION, short_hash
+from shoploop.controller.decide.observed import Install, Recover, Release, ReleaseAction, Repair
+from shoploop.controller.decide.situation import Situation
+from shoploop.controller.decide.versions import Version
 
 DEFAULT_REPLICAS = 2
 MARK = re.compile(r"\[shoploop ([0-9a-f]{12})\]$")
@@ -35,9 +35,10 @@ class Decision:
     """Whether somebody else's release has the name."""
 
 
-def values(recommender: Object, spec: RecommenderSpec, version: Object, settings: Settings) -> dict[str, Any]:
-    """Values of charts/recommender for one ModelVersion."""
-    meta, serving = recommender["metadata"], spec.serving
+def values(situation: Situation, version: Version, package: Package) -> dict[str, Any]:
+    """Values of charts/recommender that make ``version`` serve from ``package``."""
+    spec, settings = situation.spec, situation.settings
+    serving = spec.serving
     registry, rest = runs.split_registry(settings.serving_image)
     repository, _, tag = rest.partition(":")
     scaling = serving.autoscaling
@@ -47,11 +48,11 @@ def values(recommender: Object, spec: RecommenderSpec, version: Object, settings
         "endpoint": spec.store.endpoint or "",
         "region": spec.store.region or "",
         "secretName": spec.store.secret_ref.name if spec.store.secret_ref else "",
-        "claimName": runs.claim_name(recommender, spec) or "",
+        "claimName": runs.claim_name(situation.recommender, spec) or "",
     }
     return {
-        "fullnameOverride": meta["name"],
-        "recommender": {"name": meta["name"], "uid": meta["uid"]},
+        "fullnameOverride": situation.name,
+        "recommender": {"name": situation.name, "uid": situation.uid},
         "image": {
             "registry": spec.images.registry or registry,
             "repository": repository,
@@ -59,11 +60,7 @@ def values(recommender: Object, spec: RecommenderSpec, version: Object, settings
             "pullPolicy": settings.pull_policy,
         },
         "imagePullSecrets": [{"name": name} for name in secrets],
-        "version": {
-            "id": version["spec"]["version"],
-            "bento": version["spec"]["bento"],
-            "digest": version["spec"]["digest"],
-        },
+        "version": {"id": version.id, "bento": package.bento, "digest": package.digest},
         "store": store,
         "replicas": None if scaling else replicas(spec),
         "autoscaling": {"enabled": True, "min": scaling.min, "max": scaling.max} if scaling else {"enabled": False},
@@ -91,68 +88,48 @@ def made_by_operator(release: Release) -> str | None:
     return match[1] if match else None
 
 
-def decide(
-    recommender: Object, wanted: dict[str, Any], observed: Observed, *, chart_digest: str
-) -> Decision:  # fmt: skip
+def decide(situation: Situation, wanted: dict[str, Any]) -> Decision:
     """What to do so that the release has the values ``wanted``."""
-    meta = recommender["metadata"]
-    marked = mark(wanted, chart_digest)
+    marked = mark(wanted, situation.chart_digest)
     install = Install(
-        name=meta["name"], values=wanted, description=description(wanted["version"]["id"], meta["generation"], marked)
+        name=situation.name,
+        values=wanted,
+        description=description(wanted["version"]["id"], situation.generation, marked),
     )
-    if not observed.releases:
+    latest = situation.release
+    if latest is None:
         return Decision(action=install)
-    latest = observed.releases[-1]
-    if latest.chart != CHART or latest.recommender != meta["name"]:
+    if latest.chart != CHART or latest.recommender != situation.name:
         return Decision(foreign=True)
     if latest.status.startswith("pending") or latest.status == "uninstalling":
-        waited = (observed.now - latest.deployed_at).total_seconds()
+        waited = (situation.now - latest.deployed_at).total_seconds()
         if waited < PENDING_SECONDS:
             return Decision(requeue_seconds=PENDING_SECONDS - waited + 1)
-        return Decision(action=Recover(name=meta["name"], revision=latest.revision), requeue_seconds=1)
+        return Decision(action=Recover(name=situation.name, revision=latest.revision), requeue_seconds=1)
     own = made_by_operator(latest)
     if own is None and latest.status not in ("failed", "uninstalled"):
-        return _held(recommender, latest, install)
+        return _held(situation, latest, install)
     if own != marked or latest.status != "deployed":
         return Decision(action=install)
-    return _repair(latest, observed)
+    return _repair(situation, latest)
 
 
-def _held(recommender: Object, latest: Release, install: Install) -> Decision:
+def _held(situation: Situation, latest: Release, install: Install) -> Decision:
     """Somebody else's revision stays until the spec changes or a person lets go of it."""
-    meta = recommender["metadata"]
-    before = recommender.get("status", {}).get("release", {})
-    since = before.get("heldSinceGeneration", meta["generation"])
-    released = meta.get("annotations", {}).get(RESUME_ANNOTATION) == str(latest.revision)
-    if released or since < meta["generation"]:
+    since = situation.status.get("release", {}).get("heldSinceGeneration", situation.generation)
+    released = situation.annotations.get(RESUME_ANNOTATION) == str(latest.revision)
+    if released or since < situation.generation:
         return Decision(action=install)
     return Decision(held_since=since)
 
 
-def _repair(latest: Release, observed: Observed) -> Decision:
-    age = observed.now - latest.deployed_at
+def _repair(situation: Situation, latest: Release) -> Decision:
+    age = situation.now - latest.deployed_at
     if age < timedelta(seconds=SETTLE_SECONDS):
         return Decision(requeue_seconds=SETTLE_SECONDS)
     differing = tuple(
         wanted
-        for wanted in objects(latest)
-        if not holds(wanted, observed.children.get((wanted["kind"], wanted["metadata"]["name"])))
+        for wanted in situation.rendered
+        if not holds(wanted, situation.child(wanted["kind"], wanted["metadata"]["name"]))
     )
     return Decision(action=Repair(objects=differing) if differing else None)
-
-
-def objects(release: Release) -> list[Object]:
-    """What a revision rendered, with the marks by which Helm knows its own."""
-    found = [dict(document) for document in yaml.load_all(release.manifest, _Loader) if document]
-    for document in found:
-        meta = document["metadata"] = dict(document["metadata"])
-        namespace = meta.get("namespace", "")
-        meta["labels"] = (meta.get("labels") or {}) | {"app.kubernetes.io/managed-by": "Helm"}
-        meta["annotations"] = (meta.get("annotations") or {}) | {
-            "meta.helm.sh/release-name": release.name,
-            "meta.helm.sh/release-namespace": namespace,
-        }
-    return found
-
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -3,23 +3,16 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.api.pod_result import VersionMade
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide import outcome
 from shoploop.controller.decide.conditions import Found, say, timestamp
 from shoploop.controller.decide.data_checks import Checked, check
-from shoploop.controller.decide.due import (
-    REASONS,
-    next_look,
-    other_pods,
-    request_of,
-    run_due,
-    schedule_of,
-    versions_of,
-)
+from shoploop.controller.decide.due import REASONS, next_look, other_pods, request_of, run_due, schedule_of
 from shoploop.controller.decide.names import PART_LABEL, RUN_LABEL, Object, run_object_name, short_hash
-from shoploop.controller.decide.observed import ChildKey, Event, Observed
-from shoploop.controller.decide.settings import Settings
+from shoploop.controller.decide.observed import ChildKey, Event
+from shoploop.controller.decide.situation import Situation
+from shoploop.controller.decide.versions import Version, with_result
 
 POLL_SECONDS = 10
 """How often pods of a run under way are looked at."""
@@ -39,161 +32,168 @@ class Training:
     delete: tuple[ChildKey, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_seconds: float | None = None
-    version: Object | None = None
-    """The ModelVersion that the run just made."""
+    version: Version | None = None
+    """The version that the run just made or judged, with the run's verdict and package."""
 
     problems: tuple[Found, ...] = ()
     """What is amiss about the schedule or the data, whatever becomes of runs."""
 
 
-def advance(recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings) -> Training:
+def advance(situation: Situation) -> Training:
     """Continues the run under way, or starts one that is due."""
-    wanted_hash = runs.spec_hash(spec)
-    before = recommender.get("status", {}).get("run")
+    before = situation.last_run
     if before and before["phase"] == "Running":
-        if before["specHash"] == wanted_hash or spec.suspend:
-            going = _continued(recommender, spec, observed, settings, before)
+        if before["specHash"] == situation.spec_hash or situation.spec.suspend:
+            going = _continued(situation, before)
             return replace(
                 going,
-                requeue_seconds=sooner(going.requeue_seconds, next_look(spec, observed.now)),
-                problems=_told(schedule_of(spec, observed.now)[1]),
+                requeue_seconds=sooner(going.requeue_seconds, next_look(situation.spec, situation.now)),
+                problems=_present(schedule_of(situation.spec, situation.now)[1]),
             )
-        return _superseded(recommender, spec, observed, settings, before)
-    return _started_if_due(recommender, spec, observed, settings, before, wanted_hash)
+        return _superseded(situation, before)
+    return _started_if_due(situation, before)
 
 
-def _started_if_due(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings,
-    before: dict[str, Any] | None, wanted_hash: str,
-) -> Training:  # fmt: skip
-    slot, problem = schedule_of(spec, observed.now)
-    known = bool(before or versions_of(recommender, observed))
-    checked = check(recommender, spec, observed, settings) if known and not spec.suspend else Checked()
-    problems = _told(problem, checked.problem)
+def _started_if_due(situation: Situation, before: dict[str, Any] | None) -> Training:
+    spec = situation.spec
+    slot, problem = schedule_of(spec, situation.now)
+    known = bool(before or situation.versions)
+    checked = check(situation) if known and not spec.suspend else Checked()
+    problems = _present(problem, checked.problem)
     if checked.source and before and before["phase"] == "Succeeded" and "source" not in before:
         before = before | {"source": checked.source}  # it was made by an operator that did not note it
-    lost = _lost_record(recommender, spec, observed, before)
+    lost = _lost_result(situation, before)
     idle = Training(
         run=before,
-        state=_rested(recommender, before, observed, wanted_hash),
-        apply=(*((lost,) if lost else ()), *checked.apply),
+        state=_rested(situation, before, lost),
+        apply=(*_missing_record(situation, lost), *checked.apply),
         delete=checked.delete,
         version=lost,
         events=(_recorded(lost),) if lost else (),
-        requeue_seconds=sooner(None if problem else next_look(spec, observed.now), checked.requeue_seconds),
+        requeue_seconds=sooner(None if problem else next_look(spec, situation.now), checked.requeue_seconds),
         problems=problems,
     )
     if spec.suspend:
         return replace(idle, state=idle.state if before else say("Suspended"))
-    cause = run_due(recommender, spec, before, observed, slot=slot, source=checked.source)
+    cause = run_due(situation, before, slot=slot, source=checked.source)
     if cause is None:
         return idle
     trigger, value = cause
-    uid = recommender["metadata"]["uid"]
-    run_id = f"{observed.now:%Y%m%d-%H%M%S}-{short_hash(uid, trigger, value, digits=6)}"
+    run_id = f"{situation.now:%Y%m%d-%H%M%S}-{short_hash(situation.uid, trigger, value, digits=6)}"
     run = {
         "id": run_id,
         "trigger": trigger,
         "cause": value,
-        "specHash": wanted_hash,
+        "specHash": situation.spec_hash,
         "podHash": runs.pod_hash(spec),
+        "packHash": situation.pack_hash,
         "phase": "Running",
-        "startedAt": timestamp(observed.now),
-    } | request_of(recommender)
+        "startedAt": timestamp(situation.now),
+    } | request_of(situation)
     if trigger == "Data":
         run["source"] = value
-    started = _continued(recommender, spec, observed, settings, run)
+    started = _continued(situation, run)
     event = Event(
         type="Normal", reason="RunStarted", message=say("RunStarted", run=run_id, why=REASONS[trigger]).message
     )
     return replace(started, events=(event, *started.events), problems=problems)
 
 
-def _told(*found: Found | None) -> tuple[Found, ...]:
+def _present(*found: Found | None) -> tuple[Found, ...]:
     return tuple(one for one in found if one is not None)
 
 
-def _rested(recommender: Object, before: dict[str, Any] | None, observed: Observed, wanted_hash: str) -> Found:
-    """What there is to say about the last run, while none is under way."""
-    name = recommender["metadata"]["name"]
+def _rested(situation: Situation, before: dict[str, Any] | None, lost: Version | None) -> Found:
+    """What there is to say about the last run, while none is under way.
+
+    It says what the gate said, and nothing about what serves: that is another fact, and Ready tells it.
+    """
     if before is None:
-        known = {version["spec"].get("specHash") for version in versions_of(recommender, observed)}
-        return say("NoRunNeeded") if wanted_hash in known else say("NoRunYet")
+        judged = any(version.judged_by(situation.spec_hash) for version in situation.versions)
+        return say("NoRunNeeded") if judged else say("NoRunYet")
     if before["phase"] == "Failed":
-        return say("RunFailed", run=before["id"], detail=before.get("message", ""), name=name)
-    refused = any(
-        version["spec"]["version"] == before.get("version") and not version["spec"]["passed"]
-        for version in versions_of(recommender, observed)
-    )
-    return say("GateRefused" if refused else "RunSucceeded", run=before["id"], version=before.get("version", ""))
+        return say("RunFailed", run=before["id"], detail=before.get("message", ""), name=situation.name)
+    made = lost or next((one for one in situation.versions if one.id == before.get("version")), None)
+    return _judged(situation, before, made)
 
 
-def _continued(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any]
-) -> Training:
-    if other_pods(spec, run):
-        return _moved(recommender, spec, observed, settings, run)
-    parts = runs.parts(spec)
+def _judged(situation: Situation, run: dict[str, Any], version: Version | None) -> Found:
+    """What the gate said in a run that made ``version``; None where its record is gone."""
+    about: dict[str, object] = {"run": run["id"], "version": run.get("version", "")}
+    if version is None:
+        return say("RunSucceeded", **about)
+    verdict = version.verdict_of(run["id"])
+    if verdict is None:
+        return say("VerdictLost", **about, name=situation.name)
+    if verdict.passed:
+        return say("RunSucceeded", **about)
+    return say("GateRefused", **about, rule=verdict.rule, why=verdict.reason)
+
+
+def _continued(situation: Situation, run: dict[str, Any]) -> Training:
+    if other_pods(situation.spec, run):
+        return _moved(situation, run)
+    parts, pods = runs.parts(situation.spec), situation.observed.pods
     for index, part in enumerate(parts):
-        live = observed.children.get(("Job", run_object_name(recommender, run["id"], index)))
+        live = situation.child("Job", run_object_name(situation.recommender, run["id"], index))
         if live is None:
-            return _waiting_for_job(recommender, spec, observed, settings, run, index)
+            return _waiting_for_job(situation, run, index)
         match outcome.state(live):
             case "Failed":
-                run = run | _source(outcome.left(live, observed.pods))
-                return _failed(recommender, observed, run, outcome.failure_message(live, observed.pods))
+                why = say("JobFailed", detail=outcome.failure_message(live, pods))
+                return _failed(situation, run | _source(outcome.source(live, pods)), why)
             case "Active":
-                going = _active(live, observed, run, index, len(parts), part)
-                if going.stalled and _image(live) != _image(runs.job(recommender, spec, run["id"], index, settings)):
+                going = _active(situation, live, run, index, len(parts), part)
+                wanted = runs.job(situation.recommender, situation.spec, run["id"], index, situation.settings)
+                if going.stalled and _image(live) != _image(wanted):
                     return replace(going, delete=(("Job", live["metadata"]["name"]),), requeue_seconds=1)
-                return replace(going, apply=_spec_of_run(recommender, observed, run["id"]))
-    last = observed.children[("Job", run_object_name(recommender, run["id"], len(parts) - 1))]
-    said = outcome.result(last, observed.pods)
-    if said is None:
-        return _failed(recommender, observed, run, say("ResultLost").message)
-    if isinstance(said, str):
-        return _failed(recommender, observed, run, say("ResultUnreadable", detail=said).message)
-    return _succeeded(recommender, spec, observed, run, said)
+                return replace(going, apply=_spec_of_run(situation, run["id"]))
+    last = situation.child("Job", run_object_name(situation.recommender, run["id"], len(parts) - 1))
+    assert last is not None
+    match outcome.result(last, pods):
+        case VersionMade() as made:
+            return _succeeded(situation, run, made)
+        case Found() as why:
+            return _failed(situation, run, why)
+        case other:
+            detail = f"it says {other.kind} where VersionMade belongs."
+            return _failed(situation, run, say("ResultUnreadable", detail=detail))
 
 
 def _image(job: Object) -> str:
     return str(job["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-def _moved(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any]
-) -> Training:
+def _moved(situation: Situation, run: dict[str, Any]) -> Training:
     """What is unfinished goes on in the pods that the spec asks for now: the old Jobs go, and then come the new ones.
 
     The steps may be cut into other parts now, so no Job is kept; steps that are done are found in the store.
     """
-    jobs = _jobs_of(observed, run)
+    jobs = _jobs_of(situation, run)
     for live in jobs:
-        said = outcome.result(live, observed.pods) if outcome.state(live) == "Complete" else None
-        if isinstance(said, dict):
-            return _succeeded(recommender, spec, observed, run, said)
+        result = outcome.result(live, situation.observed.pods) if outcome.state(live) == "Complete" else None
+        if isinstance(result, VersionMade):
+            return _succeeded(situation, run, result)
     if jobs:
         return Training(
             run=run, state=say("RunPending", run=run["id"]), under_way=True, requeue_seconds=1,
             delete=tuple(("Job", live["metadata"]["name"]) for live in jobs),
         )  # fmt: skip
-    placed = run | {"podHash": runs.pod_hash(spec)}
+    placed = run | {"podHash": runs.pod_hash(situation.spec)}
     event = Event(type="Normal", reason="RunMoved", message=say("RunMoved", run=run["id"]).message)
-    return replace(_waiting_for_job(recommender, spec, observed, settings, placed, 0), events=(event,))
+    return replace(_waiting_for_job(situation, placed, 0), events=(event,))
 
 
-def _jobs_of(observed: Observed, run: dict[str, Any]) -> list[Object]:
+def _jobs_of(situation: Situation, run: dict[str, Any]) -> list[Object]:
     return [
-        live
-        for (kind, _), live in observed.children.items()
-        if kind == "Job" and live["metadata"].get("labels", {}).get(RUN_LABEL) == run["id"]
+        live for _, live in situation.children("Job") if live["metadata"].get("labels", {}).get(RUN_LABEL) == run["id"]
     ]
 
 
-def _former_pod(observed: Observed, run: dict[str, Any]) -> str | None:
+def _former_pod(situation: Situation, run: dict[str, Any]) -> str | None:
     """A pod that still works for the run, though its Job is gone: two must never write at once."""
-    jobs = {live["metadata"].get("uid") for live in _jobs_of(observed, run)}
-    for pod in observed.pods:
+    jobs = {live["metadata"].get("uid") for live in _jobs_of(situation, run)}
+    for pod in situation.observed.pods:
         meta = pod["metadata"]
         owned = any(owner["uid"] in jobs for owner in meta.get("ownerReferences", []))
         ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
@@ -202,32 +202,34 @@ def _former_pod(observed: Observed, run: dict[str, Any]) -> str | None:
     return None
 
 
-def _waiting_for_job(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any], index: int
-) -> Training:
+def _waiting_for_job(situation: Situation, run: dict[str, Any], index: int) -> Training:
     """Makes the Job of part ``index``, and what it needs where that is missing."""
-    if former := _former_pod(observed, run):
+    if former := _former_pod(situation, run):
         state = say("RunWaits", run=run["id"], pod=former)
         return Training(run=run, state=state, under_way=True, requeue_seconds=1)
+    recommender, spec = situation.recommender, situation.spec
     made: list[Object] = []
     if runs.needs_claim(spec) and not spec.store.claim:
         wanted = runs.claim(recommender, spec)
-        if ("PersistentVolumeClaim", wanted["metadata"]["name"]) not in observed.children:
+        if situation.child("PersistentVolumeClaim", wanted["metadata"]["name"]) is None:
             made.append(wanted)
-    made.extend(_spec_of_run(recommender, observed, run["id"]))
-    made.append(runs.job(recommender, spec, run["id"], index, settings))
+    made.extend(_spec_of_run(situation, run["id"]))
+    made.append(runs.job(recommender, spec, run["id"], index, situation.settings))
     return Training(
         run=run, state=say("RunPending", run=run["id"]), under_way=True, apply=tuple(made), requeue_seconds=POLL_SECONDS
     )
 
 
-def _spec_of_run(recommender: Object, observed: Observed, run: str) -> tuple[Object, ...]:
+def _spec_of_run(situation: Situation, run: str) -> tuple[Object, ...]:
     """The ConfigMap with the run's spec, where it is missing: a pod that is made again needs it."""
-    missing = ("ConfigMap", run_object_name(recommender, run)) not in observed.children
-    return (runs.config_map(recommender, run),) if missing else ()
+    missing = situation.child("ConfigMap", run_object_name(situation.recommender, run)) is None
+    return (runs.config_map(situation.recommender, run),) if missing else ()
 
 
-def _active(live: Object, observed: Observed, run: dict[str, Any], index: int, count: int, part: runs.Part) -> Training:
+def _active(
+    situation: Situation, live: Object, run: dict[str, Any], index: int, count: int, part: runs.Part
+) -> Training:
+    observed = situation.observed
     detail = outcome.trouble(outcome.pods_of(live, observed.pods)) or observed.warnings.get(live["metadata"]["name"])
     steps = part.steps[0] if len(part.steps) == 1 else f"{part.steps[0]} to {part.steps[-1]}"
     state = (
@@ -238,85 +240,94 @@ def _active(live: Object, observed: Observed, run: dict[str, Any], index: int, c
     return Training(run=run, state=state, under_way=True, stalled=bool(detail), requeue_seconds=POLL_SECONDS)
 
 
-def _source(said: dict[str, Any]) -> dict[str, str]:
+def _source(digest: str | None) -> dict[str, str]:
     """The digest of the data that a run read, if it says it."""
-    return {"source": str(said["source"])} if said.get("source") else {}
+    return {"source": digest} if digest else {}
 
 
-def _failed(recommender: Object, observed: Observed, run: dict[str, Any], detail: str) -> Training:
-    ended = run | {"phase": "Failed", "finishedAt": timestamp(observed.now), "message": detail[:1000]}
-    state = say("RunFailed", run=run["id"], detail=detail, name=recommender["metadata"]["name"])
+def _failed(situation: Situation, run: dict[str, Any], why: Found) -> Training:
+    ended = run | {
+        "phase": "Failed", "finishedAt": timestamp(situation.now), "reason": why.reason, "message": why.message[:1000]
+    }  # fmt: skip
+    state = say("RunFailed", run=run["id"], detail=why.message, name=situation.name)
     event = Event(type="Warning", reason="RunFailed", message=state.message)
     return Training(run=ended, state=state, events=(event,))
 
 
-def _succeeded(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, run: dict[str, Any], said: dict[str, Any]
-) -> Training:
-    parent = recommender.get("status", {}).get("version")
-    version = runs.model_version(
-        recommender, run, said, store=runs.store_uri(spec), parent=parent, known=versions_of(recommender, observed)
-    )
-    ended = run | {"phase": "Succeeded", "finishedAt": timestamp(observed.now), "version": str(said["version"])}
-    ended |= _source(said)
-    passed = bool(said["passed"])
-    state = say("RunSucceeded" if passed else "GateRefused", run=run["id"], version=said["version"])
-    event = _recorded(version) if passed else Event(type="Warning", reason="GateRefused", message=state.message)
-    return Training(run=ended, state=state, apply=(version,), version=version, events=(event,), requeue_seconds=1)
+def _succeeded(situation: Situation, run: dict[str, Any], made: VersionMade) -> Training:
+    ended = run | {"phase": "Succeeded", "finishedAt": timestamp(situation.now), "version": made.version}
+    ended |= _source(made.source)
+    version = _with_result(situation, ended, made)
+    state = _judged(situation, ended, version)
+    event = _recorded(version) if made.passed else Event(type="Warning", reason=state.reason, message=state.message)
+    return Training(
+        run=ended, state=state, apply=_missing_record(situation, version), version=version, events=(event,),
+        requeue_seconds=1,
+    )  # fmt: skip
 
 
-def _recorded(version: Object) -> Event:
-    verdict = "passed" if version["spec"]["passed"] else "refused"
-    message = say("VersionRecorded", version=version["spec"]["version"], verdict=verdict).message
+def _with_result(situation: Situation, run: dict[str, Any], made: VersionMade) -> Version:
+    return with_result(
+        situation.recommender, situation.versions, run, made, store=runs.store_uri(situation.spec),
+        pack_hash=run.get("packHash", situation.pack_hash),
+    )  # fmt: skip
+
+
+def _missing_record(situation: Situation, version: Version | None) -> tuple[Object, ...]:
+    if version is None or version.key in situation.observed.children:
+        return ()
+    return (version.record,)
+
+
+def _recorded(version: Version) -> Event:
+    verdict = "passed" if version.verdict and version.verdict.passed else "refused"
+    message = say("VersionRecorded", version=version.id, verdict=verdict).message
     return Event(type="Normal", reason="VersionRecorded", message=message)
 
 
-def _lost_record(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, run: dict[str, Any] | None
-) -> Object | None:
-    """The record of what the last run made, once more, where somebody deleted it: its last pod still says it."""
+def _lost_result(situation: Situation, run: dict[str, Any] | None) -> Version | None:
+    """What the last run made, once more, where it was deleted or never written: its last pod still says it."""
     if not run or run["phase"] != "Succeeded":
         return None
-    known = versions_of(recommender, observed)
-    if any(version["spec"]["version"] == run.get("version") for version in known):
+    version = next((one for one in situation.versions if one.id == run.get("version")), None)
+    if version is not None and version.verdict_of(run["id"]) and version.packages:
         return None
-    jobs = _jobs_of(observed, run)
+    jobs = _jobs_of(situation, run)
     if not jobs:
         return None
     last = max(jobs, key=lambda live: int(live["metadata"]["labels"].get(PART_LABEL, 0)))
-    said = outcome.result(last, observed.pods)
-    if not isinstance(said, dict):
+    made = outcome.result(last, situation.observed.pods)
+    if not isinstance(made, VersionMade) or made.version != run.get("version"):
         return None
-    return runs.model_version(recommender, run, said, store=runs.store_uri(spec), parent=None, known=known)
+    return _with_result(situation, run, made)
 
 
-def _superseded(
-    recommender: Object, spec: RecommenderSpec, observed: Observed, settings: Settings, run: dict[str, Any]
-) -> Training:
+def _superseded(situation: Situation, run: dict[str, Any]) -> Training:
     """The spec asks for something else than the run under way makes: give it up and start anew."""
     stale: tuple[ChildKey, ...] = tuple(
-        (kind, name)
-        for (kind, name), live in observed.children.items()
-        if kind in ("Job", "ConfigMap") and live["metadata"].get("labels", {}).get(RUN_LABEL) == run["id"]
+        key
+        for key, live in (*situation.children("Job"), *situation.children("ConfigMap"))
+        if live["metadata"].get("labels", {}).get(RUN_LABEL) == run["id"]
     )
-    detail = say("Superseded").message
-    given_up = run | {"phase": "Failed", "finishedAt": timestamp(observed.now), "message": detail}
-    fresh = _started_if_due(recommender, spec, observed, settings, given_up, runs.spec_hash(spec))
+    why = say("Superseded")
+    given_up = run | {
+        "phase": "Failed", "finishedAt": timestamp(situation.now), "reason": why.reason, "message": why.message
+    }  # fmt: skip
+    fresh = _started_if_due(situation, given_up)
     event = Event(
-        type="Warning", reason="RunDiscarded", message=say("RunDiscarded", run=run["id"], detail=detail).message
+        type="Warning", reason="RunDiscarded", message=say("RunDiscarded", run=run["id"], detail=why.message).message
     )
     return replace(fresh, delete=(*stale, *fresh.delete), events=(event, *fresh.events))
 
 
-def pruned_runs(recommender: Object, spec: RecommenderSpec, observed: Observed) -> tuple[ChildKey, ...]:
+def pruned_runs(situation: Situation) -> tuple[ChildKey, ...]:
     """Jobs and ConfigMaps of runs beyond spec.retention.runs; the last run is always kept."""
-    current = (recommender.get("status", {}).get("run") or {}).get("id", "")
+    current = (situation.last_run or {}).get("id", "")
     by_run: dict[str, list[ChildKey]] = {}
-    for (kind, name), live in observed.children.items():
-        run = live["metadata"].get("labels", {}).get(RUN_LABEL)
-        if kind in ("Job", "ConfigMap") and run:
-            by_run.setdefault(run, []).append((kind, name))
-    kept = sorted({*by_run, current} - {""}, reverse=True)[: spec.retention.runs]
+    for key, live in (*situation.children("Job"), *situation.children("ConfigMap")):
+        if run := live["metadata"].get("labels", {}).get(RUN_LABEL):
+            by_run.setdefault(run, []).append(key)
+    kept = sorted({*by_run, current} - {""}, reverse=True)[: situation.spec.retention.runs]
     return tuple(key for run, keys in sorted(by_run.items()) if run not in (*kept, current) for key in keys)
 
 
