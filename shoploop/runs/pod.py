@@ -213,7 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
         if unknown := [name for name in names if name not in STEPS]:
             raise SpecInvalid(f"Unknown steps: {', '.join(unknown)}. There are {', '.join(STEPS)}.")
         recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
-        refuse_unbuilt(recommender.spec)
+        refuse_unbuilt(recommender.spec, place="Cluster")
         wanted.work.mkdir(parents=True, exist_ok=True)
         store = open_store(recommender, wanted.store)
         job: Job | None = None

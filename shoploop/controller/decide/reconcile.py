@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from shoploop.api.loading import problems_of
+from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.controller.decide import deletion, outcome, releases
 from shoploop.controller.decide import manifests as runs
@@ -23,7 +23,6 @@ from shoploop.controller.decide.observed import ChildKey, Event, Install, Observ
 from shoploop.controller.decide.runs import POLL_SECONDS, Training, advance, pruned_runs, sooner
 from shoploop.controller.decide.settings import Settings
 
-SCHEMES = ("file", "s3", "gs", "az")
 TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
 """Reasons without an event: the run tells them itself, or Kubernetes does."""
 
@@ -84,16 +83,8 @@ def store_path(recommender: Object, spec: RecommenderSpec) -> str | None:
 def _blocker(recommender: Object, spec: RecommenderSpec, observed: Observed) -> Found | None:
     """The first thing that somebody has to mend before anything can be done."""
     meta = recommender["metadata"]
-    if spec.runner.type == "KubeflowPipelines":
-        return say("RunnerNotBuilt", field="spec.runner.type KubeflowPipelines", remedy="Use Job.")
-    if spec.training.nodes > 1:
-        return say("RunnerNotBuilt", field="spec.training.nodes above 1", remedy="Use 1.")
-    if spec.online.enabled:
-        return say("NotBuilt", field="spec.online.enabled", remedy="Leave it false.")
-    if spec.serving.candidate is not None:
-        return say("NotBuilt", field="spec.serving.candidate", remedy="Remove it.")
-    if urlsplit(runs.store_uri(spec)).scheme not in SCHEMES:
-        return say("StoreNotReachable", uri=spec.store.uri)
+    if beyond := unbuilt(spec, place="Cluster"):
+        return say("NotBuilt", what=described(beyond))
     if observed.rival:
         return say("StoreTaken", other=observed.rival, path=store_path(recommender, spec))
     reference = spec.store.secret_ref
