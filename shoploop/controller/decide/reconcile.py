@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from shoploop.api.kubernetes import STORE_KEYS
 from shoploop.api.loading import problems_of
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
@@ -91,7 +92,7 @@ def _blocker(recommender: Object, spec: RecommenderSpec, observed: Observed) -> 
     if reference is not None:
         if observed.secret_keys is None:
             return say("SecretMissing", secret=reference.name, namespace=meta["namespace"])
-        missing = [key for key in runs.STORE_KEYS if key not in observed.secret_keys]
+        missing = [key for key in STORE_KEYS if key not in observed.secret_keys]
         if missing:
             return say("SecretKeyMissing", secret=reference.name, keys=" and ".join(missing))
     return None
