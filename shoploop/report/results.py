@@ -7,7 +7,7 @@ from markupsafe import Markup
 from shoploop.report import charts, frame, words
 from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
-from shoploop.report.verdict import simple_best
+from shoploop.report.verdict import not_compared, simple_best
 
 MAIN = ("ndcg@10", "recall@10", "hit@10")
 ALL = ("ndcg@10", "recall@10", "precision@10", "f1@10", "hit@10", "auc")
@@ -19,7 +19,7 @@ def alternatives(run: RunFolder) -> frame.Section:
     methods = run.methods
     if not methods:
         return frame.missing("results", "Against the alternatives", "The evaluation names no methods.")
-    parts = [frame.note(str(why), "warn")] if (why := evaluation.get("incumbent_not_comparable")) else []
+    parts = [frame.note(why, "warn")] if (why := not_compared(run.documents.get("gate", {}))) else []
     parts += [_legend(methods), _forest(methods, [m for m in MAIN if _has(methods, m)])]
     if comparisons := evaluation.get("comparisons"):
         parts += [

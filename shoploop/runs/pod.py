@@ -23,7 +23,7 @@ from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import DataSpec, Recommender
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
 from shoploop.compute.device import asks_for
-from shoploop.errors import ShoploopError, SpecInvalid
+from shoploop.errors import NotFound, ShoploopError, SpecInvalid
 from shoploop.exits import guarded
 from shoploop.resuming.kept_work import KeptWork
 from shoploop.runs import keys_and_incumbent, open_store, publish, write_report
@@ -79,6 +79,7 @@ class Job:
             "parent": self.incumbent,
             "passed": verdict["passed"],
             "reason": verdict["reason"],
+            "incumbent": verdict["incumbent"],
             "digest": verdict["bento"],
             "metrics": metrics,
             "source": self.source,
@@ -92,7 +93,7 @@ class Job:
             return
         inputs = {output: self._folder(output) for output in step.inputs}
         if name == "evaluate_model" and self.incumbent:
-            inputs["incumbent"] = self._fetched(f"recommenders/{self.name}/versions/{self.incumbent}")
+            inputs["incumbent"] = self._incumbent_folder()
         key = f"{self.run_key}/{step.output}"
         out = self.store.path(key) or self.work / key
         shutil.rmtree(out, ignore_errors=True)  # what a killed pod left half written
@@ -137,6 +138,14 @@ class Job:
             with disk.whole_folder(target) as aside:
                 self.store.get_folder(key, aside)
         return target
+
+    def _incumbent_folder(self) -> Path:
+        """Where the incumbent lies; one that is gone leaves no folder, which the evaluation tells."""
+        key = f"recommenders/{self.name}/versions/{self.incumbent}"
+        try:
+            return self._fetched(key)
+        except NotFound:
+            return self.work / key
 
     def _index(self, key: str) -> str:
         return f"recommenders/{self.name}/work/keys/{key}.json"
