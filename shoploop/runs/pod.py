@@ -28,7 +28,7 @@ from shoploop.exits import guarded
 from shoploop.resuming.kept_work import KeptWork
 from shoploop.runs import keys_and_incumbent, open_store, publish, write_report
 from shoploop.steps import STEPS, Step, run_step, settings_of
-from shoploop.store import Store, disk
+from shoploop.store import Store, disk, layout
 
 TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
 SERVING_ANNOTATION = "shoploop.io/serving"
@@ -141,7 +141,7 @@ class Job:
 
     def _incumbent_folder(self) -> Path:
         """Where the incumbent lies; one that is gone leaves no folder, which the evaluation tells."""
-        key = f"recommenders/{self.name}/versions/{self.incumbent}"
+        key = layout.version(self.name, str(self.incumbent))
         try:
             return self._fetched(key)
         except NotFound:

@@ -24,6 +24,7 @@ from shoploop.errors import NotFound
 from shoploop.runs.record import Run
 from shoploop.shells import shells_folder
 from shoploop.steps import INDEX_VARIABLE, STEPS, Entry, settings_of
+from shoploop.store import layout
 
 SAMPLE_SECONDS = 0.2
 
@@ -187,7 +188,7 @@ def _arguments(run: Run) -> dict[str, Any]:
 
 def _incumbent_folder(run: Run) -> Path:
     """Where the incumbent lies; one that is gone leaves no folder, which the evaluation tells."""
-    key = f"recommenders/{run.recommender.metadata.name}/versions/{run.incumbent}"
+    key = layout.version(run.recommender.metadata.name, str(run.incumbent))
     local = run.store.path(key)
     if local is not None:
         return local
