@@ -17,7 +17,7 @@ class Verdict:
     headline: str
     sentence: str
     tone: str
-    """good | warn | bad; never told by colour alone: ``sign`` and ``state`` say it too."""
+    """good | warn | bad; never shown by colour alone: ``sign`` and ``state`` say it too."""
 
     @property
     def sign(self) -> str:

@@ -57,7 +57,7 @@ ownerReferences:
 {{ default (include "recommender.predictor.name" .) .Values.serviceAccount.name }}
 {{- end -}}
 
-{{/* What cannot be said in values.schema.json: combinations, and what is not built yet. */}}
+{{/* Checks that values.schema.json cannot express: combinations, and what is not built yet. */}}
 {{- define "recommender.checks" -}}
 {{- $v := .Values -}}
 {{- if $v.online.enabled -}}
