@@ -24,7 +24,7 @@ def evaluate_model(
         model: What train_fused wrote.
         evaluation: Metrics with intervals, by method and by slice.
         metrics: The fused model's, for Kubeflow's page.
-        incumbent: Folder of the version that serves; empty where none does.
+        incumbent: Folder of the version that serves, named by its id; empty where none does.
         metric: What the gate compares.
         confidence: Of the intervals.
     """

@@ -63,10 +63,10 @@ def reference(crds: dict[str, Schema]) -> str:
 def _rows(path: str, schema: Schema) -> Iterator[str]:
     for name, inner in properties_of(schema).items():
         where = f"{path}.{name}"
-        said = [inner.get("description", "")]
-        said += [f"Rule: {rule['message']}." for rule in inner.get("x-kubernetes-validations", [])]
+        sentences = [inner.get("description", "")]
+        sentences += [f"Rule: {rule['message']}." for rule in inner.get("x-kubernetes-validations", [])]
         bounds = " ".join(line.strip() for line in limits(inner))
-        text = " ".join(part for part in (*said, bounds) if part).replace("|", "\\|")
+        text = " ".join(part for part in (*sentences, bounds) if part).replace("|", "\\|")
         yield f"| `{where}` | {type_name(inner)} | {text} |"
         yield from _rows(where + "[]" * (inner.get("type") == "array"), inner)
 

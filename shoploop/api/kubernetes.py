@@ -6,6 +6,9 @@ from pydantic import Field
 
 from shoploop.api.fields import Quantity, Spec, Text
 
+STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""What the Secret of a store must hold."""
+
 
 class SecretReference(Spec):
     """A Secret of the recommender's own namespace."""

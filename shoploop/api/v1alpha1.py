@@ -236,7 +236,7 @@ class GateSpec(Spec):
     """Of the one-sided bootstrap bound over users."""
 
     counterfactual: bool = False
-    """Also compare on logged impressions, by their propensities."""
+    """Also compare on logged impressions, by their propensities. Not built yet."""
 
     max_age_days: Annotated[int, Field(ge=1, le=3650)] = 7
     """A serving version older than this raises a condition."""

@@ -1,4 +1,4 @@
-"""A generator learned from one shop's shoppers, with the sheet that says how like them and how discreet it is."""
+"""A generator learned from one shop's shoppers, with a sheet about its fidelity and its privacy."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -115,8 +115,8 @@ def learn(
 
     def privately(adversary: Adversary, vectors: Tensor, conditions: Tensor, masks: Tensor, users: Ints) -> None:
         assert budget is not None, "only a training with a budget is private"
-        told = train_privately(adversary, vectors, conditions, masks, users, budget, key=key, progress=progress)
-        spent.append(told)
+        once = train_privately(adversary, vectors, conditions, masks, users, budget, key=key, progress=progress)
+        spent.append(once)
 
     generator = fit_generator(
         real,

@@ -41,7 +41,7 @@ def synthesize(
     """Learns a generator from the spec's data and writes virtual interactions.
 
     Args:
-        rows: At least so many; the last shopper is told to the end.
+        rows: At least so many; the last shopper's history is written to its end.
         out: Parquet of canonical interactions with ``is_synthetic``, ``generator``, ``seed`` and ``score``. Beside it
             ``<name>.users.parquet``, the profiles that go with them, and ``<name>.json``, the sheet.
         conditions: Only shoppers of these; see ``conditions`` of the sheet for the names.

@@ -27,10 +27,10 @@ def augment_recommender(file: Path, store_override: str | None, out: Path | None
         console.print(f"          {name:12} {tried['ndcg@10_gain']:+.1%} [{low:+.1%}, {high:+.1%}]  {mark}")
     for gate in ("fidelity", "privacy"):
         if gate in report:
-            said = (
+            outcome = (
                 "[green]✓ passed[/]" if report[gate]["passed"] else f"[yellow]✗ refused[/]: {_why(gate, report[gate])}"
             )
-            console.print(f"{gate.capitalize():9} {said}")
+            console.print(f"{gate.capitalize():9} {outcome}")
     console.print(f"Page      {page}", soft_wrap=True)
 
 
@@ -62,8 +62,8 @@ def _why(gate: str, found: dict[str, Any]) -> str:
     if gate == "privacy":
         return "; ".join(found["reasons"])
     missed = [name for name, marginal in found["marginals"].items() if not marginal["passed"]]
-    said = [f"a classifier tells it from the real at AUC {found['two_sample_auc']:.3f}, at most 0.80 is asked"]
-    return "; ".join(said + ([f"far from the real in {', '.join(missed)}"] if missed else []))
+    reasons = [f"a classifier tells it from the real at AUC {found['two_sample_auc']:.3f}, at most 0.80 is asked"]
+    return "; ".join(reasons + ([f"far from the real in {', '.join(missed)}"] if missed else []))
 
 
 def synthesize_events(file: Path, rows: int, out: Path, conditions: list[str] | None, json_: str | None) -> None:
@@ -82,10 +82,10 @@ def synthesize_events(file: Path, rows: int, out: Path, conditions: list[str] | 
     )
     write_json(sheet, json_)
     fidelity, privacy = sheet["fidelity"], sheet["privacy"]
-    said = "[green]✓ passed[/]" if fidelity["passed"] else f"[yellow]✗ not quite[/]: {_why('fidelity', fidelity)}"
+    outcome = "[green]✓ passed[/]" if fidelity["passed"] else f"[yellow]✗ not quite[/]: {_why('fidelity', fidelity)}"
     console.print()
     console.print(f"Rows      {sheet['rows']:,} of {sheet['shoppers']:,} virtual shoppers, in {sheet['seconds']:.0f} s")
-    console.print(f"Fidelity  {said}")
+    console.print(f"Fidelity  {outcome}")
     low, high = privacy["membership_auc_interval"]
     console.print(
         f"Privacy   passed: membership AUC {privacy['membership_auc']:.3f} [{low:.3f}, {high:.3f}]", markup=False

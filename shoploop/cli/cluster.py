@@ -1,4 +1,4 @@
-"""``shoploop doctor``, ``status``, ``logs`` and ``open``, for who does not live in kubectl."""
+"""``shoploop doctor``, ``status``, ``logs`` and ``open``: looking at a cluster without long kubectl commands."""
 
 import subprocess
 from typing import Any, Literal
@@ -74,8 +74,8 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
     console.print(facts)
     conditions = Table("condition", "", "since", "why", box=None)
     for condition in state.get("conditions", []):
-        said = f"{condition['reason']}: {condition['message']}"
-        conditions.add_row(condition["type"], condition["status"], condition["lastTransitionTime"][:16], said)
+        why = f"{condition['reason']}: {condition['message']}"
+        conditions.add_row(condition["type"], condition["status"], condition["lastTransitionTime"][:16], why)
     console.print(conditions)
     events = where.items("events", f"--field-selector=involvedObject.kind=Recommender,involvedObject.name={name}")
     for event in sorted(events, key=event_time)[-EVENTS_SHOWN:]:

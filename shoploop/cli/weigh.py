@@ -58,6 +58,6 @@ def _summarize(console: Console, document: dict[str, Any], page: Path) -> None:
     console.print(f"          {verdict['reason']}", markup=False)
     for name, found in document.get("self_check", {}).get("detection", {}).items():
         low, high = found["interval"]
-        said = f"Flipped   {name:14} AUC {found['auc']:.3f} [{low:.3f}, {high:.3f}]  F1 {found['f1']:.3f}"
-        console.print(said, markup=False)
+        line = f"Flipped   {name:14} AUC {found['auc']:.3f} [{low:.3f}, {high:.3f}]  F1 {found['f1']:.3f}"
+        console.print(line, markup=False)
     console.print(f"Page      {page}", soft_wrap=True)

@@ -24,7 +24,7 @@ PARQUET = (".parquet", ".pq")
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 SEPARATORS = ",;\t|"
 RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
-"""A wrong endpoint is told within half a minute; obstore alone would try for three."""
+"""A wrong endpoint is reported within half a minute; obstore alone would try for three."""
 
 _WILDCARD = re.compile(r"[*?\[]")
 

@@ -213,13 +213,13 @@ def _path(levels: list[pl.Series]) -> pl.Series:
 
 
 def _described_items(events: pl.DataFrame) -> pl.DataFrame:
-    """What the interactions last said about each item."""
-    told = [c for c in ITEM_COLUMNS if c in events.columns]
+    """Each item as the latest interactions describe it."""
+    present = [c for c in ITEM_COLUMNS if c in events.columns]
     return (
         events.filter(pl.col("item").is_not_null())
         .sort("time", maintain_order=True)
         .group_by("item", maintain_order=True)
-        .agg(pl.col(c).drop_nulls().last() for c in told)
+        .agg(pl.col(c).drop_nulls().last() for c in present)
     )
 
 

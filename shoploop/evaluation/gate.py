@@ -1,6 +1,7 @@
 """Whether a version may serve: decided on the bounds of an evaluation, in one plain sentence.
 
-The first version must be better than the best simple baseline; a later one not worse than the one that serves.
+The first version must be better than the best simple baseline; a later one not worse than the one that serves. Where one
+serves and cannot be compared, the new one is judged as a first version is, and the verdict says so.
 """
 
 import json
@@ -28,9 +29,14 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
     """The verdict.
 
     Args:
-        bounds: ``metric``, ``confidence``, and for ``baseline`` and, where one serves, ``incumbent``: ``than``,
-            ``difference`` and ``interval``, whose lower end is the one-sided bound.
+        bounds: ``metric``, ``confidence``, ``baseline`` with ``than``, ``difference`` and ``interval``, whose lower end
+            is the one-sided bound; and ``incumbent``: None where no version serves, else ``version``, ``compared`` and
+            ``why_not`` of :class:`~shoploop.evaluation.incumbent.Incumbent`, and where it was compared the same three.
         gate_spec: The rule.
+
+    Returns:
+        ``gate.json``: ``passed`` and ``reason``, what was compared, and ``incumbent`` with ``version``, ``compared`` and
+        ``why_not``, or None where no version serves.
 
     Raises:
         SpecInvalid: the bounds are of another metric or confidence.
@@ -40,14 +46,14 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
             f"spec.gate asks for {gate_spec.metric} at {gate_spec.confidence}, but the evaluation is of "
             f"{bounds['metric']} at {bounds['confidence']}. Evaluate the version again."
         )
-    against = bounds.get("incumbent") or bounds["baseline"]
-    first = "incumbent" not in bounds
+    incumbent = bounds["incumbent"]
+    compared = incumbent is not None and incumbent["compared"] is True
+    against = incumbent if compared else bounds["baseline"]
     # an unknown bound, as of an evaluation without a single purchase, shows nothing
     low = against["interval"][0] if against["interval"] else float("-inf")
-    allowed = -gate_spec.margin if gate_spec.rule == "NotWorse" and not first else 0.0
-    passed = gate_spec.rule == "Always" or low > allowed
+    allowed = -gate_spec.margin if gate_spec.rule == "NotWorse" and compared else 0.0
     verdict = {
-        "passed": passed,
+        "passed": gate_spec.rule == "Always" or low > allowed,
         "rule": gate_spec.rule,
         "metric": gate_spec.metric,
         "against": against["than"],
@@ -55,20 +61,31 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
         "interval": against["interval"],
         "confidence": gate_spec.confidence,
         "margin": -allowed,
+        "incumbent": incumbent and {key: incumbent[key] for key in ("version", "compared", "why_not")},
     }
-    return verdict | {"reason": _reason(verdict, first=first, low=low)}
+    return verdict | {"reason": _reason(verdict, low=low)}
 
 
-def _reason(verdict: dict[str, Any], *, first: bool, low: float) -> str:
-    rival = "the version that serves" if verdict["against"] == "incumbent" else f"the baseline {verdict['against']}"
+def _reason(verdict: dict[str, Any], *, low: float) -> str:
+    incumbent = verdict["incumbent"]
+    compared = incumbent is not None and incumbent["compared"]
+    rival = "the version that serves" if compared else f"the baseline {verdict['against']}"
     facts = (
         f"{verdict['metric']} differs from {rival} by {verdict['difference']:+.4f}, and with "
         f"{verdict['confidence']:.0%} confidence by more than {low:+.4f}"
     )
+    note = ""
+    if incumbent is not None and not compared:
+        note = f" Version {incumbent['version']} serves and could not be compared: {incumbent['why_not']}"
     if verdict["rule"] == "Always":
-        return f"{facts}; the rule Always lets every version serve."
+        return f"{facts}; the rule Always lets every version serve.{note}"
     needed = "above 0" if verdict["margin"] == 0 else f"above {-verdict['margin']:+.4f}"
+    if compared:
+        asked = "It must not be worse" if verdict["rule"] == "NotWorse" else "It must be better"
+    elif incumbent is not None:
+        asked = "It is judged as a first version, which must be better than the best simple baseline"
+    else:
+        asked = "The first version must be better than the best simple baseline"
     if verdict["passed"]:
-        return f"{facts}; {needed} was needed."
-    asked = "The first version must be better than the best simple baseline" if first else "It must not be worse"
-    return f"{facts}; {needed} was needed. {asked}, so it does not serve."
+        return f"{facts}; {needed} was needed.{f' {asked}.' if note else ''}{note}"
+    return f"{facts}; {needed} was needed. {asked}, so it does not serve.{note}"

@@ -3,14 +3,16 @@
 Legend: I items, M neighbours.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from shoploop.evaluation.scoring import model_scores, request_metrics
+from shoploop.errors import ArtifactError, ArtifactForeign, SchemaMismatch
+from shoploop.evaluation.scoring import Array, model_scores, request_metrics
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog, Vocabulary
 from shoploop.models.fusion import FusedModel
@@ -18,23 +20,67 @@ from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
 
+Metrics = dict[str, Array]
 
-def incumbent_metrics(
-    folder: Path, samples: SampleSet, log: PurchaseLog, joins: Joins
-) -> "dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]":
+VERSION_ID = re.compile(r"v[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incumbent:
+    """Whether the version that serves was compared with the new one."""
+
+    version: str
+    """Its id."""
+
+    compared: bool
+    """Whether both were measured on the same visits."""
+
+    why_not: str | None = None
+    """Why they were not, in a sentence."""
+
+
+def compare(
+    folder: Path, samples: SampleSet, ours: Metrics, log: PurchaseLog, joins: Joins
+) -> tuple[Incumbent, Metrics | None]:
+    """The incumbent, and its metrics where it can be measured on the visits of ``samples``.
+
+    An incumbent that is gone, damaged, foreign or of features that are no longer computed is no error: a shop must be
+    able to replace it. A store that does not answer is one, and is raised before it comes here.
+
+    Args:
+        folder: The incumbent's version folder, named by its id.
+        samples: The evaluation's requests.
+        ours: The new version's metrics on them.
+        log: The purchases that ``samples`` were made of.
+        joins: Statistics of the run's features.
+    """
+    if not folder.is_dir():
+        gone = f"Its files are gone: {folder} does not exist."
+        return Incumbent(version=folder.name, compared=False, why_not=gone), None
+    try:
+        metrics = incumbent_metrics(folder, samples, log, joins)
+    except (ArtifactError, SchemaMismatch) as error:
+        return Incumbent(version=folder.name, compared=False, why_not=str(error)), None
+    if not any(np.isfinite(metrics[name] - ours[name]).any() for name in metrics):
+        none = "There is no visit on which both could be measured."
+        return Incumbent(version=folder.name, compared=False, why_not=none), None
+    return Incumbent(version=folder.name, compared=True), metrics
+
+
+def incumbent_metrics(folder: Path, samples: SampleSet, log: PurchaseLog, joins: Joins) -> Metrics:
     """The incumbent's metrics on the same requests, (Q,) each.
 
     Args:
-        folder: The incumbent's version folder.
+        folder: The incumbent's version folder, named by its id.
         samples: The evaluation's requests; what was bought is the same for both versions.
         log: The purchases that ``samples`` were made of.
         joins: Statistics of the run's features.
 
     Raises:
-        ArtifactCorrupt, ArtifactForeign: the incumbent must not be used.
+        ArtifactCorrupt, ArtifactForeign, SignatureInvalid: the incumbent must not be used.
         SchemaMismatch: it was trained on features that this version of shoploop does not compute.
     """
-    trained = on_vocabulary(TrainedModel.of_version(load_version(folder)), log.vocabulary)
+    trained = on_vocabulary(_load(folder), log.vocabulary)
     requests = [Request(user=int(u), day=int(d)) for u, d in zip(samples.users_Q, samples.days_Q, strict=True)]
     users = joins.users([log.users[r.user] for r in requests], [r.day for r in requests])
     days = sorted({r.day for r in requests})
@@ -48,6 +94,18 @@ def incumbent_metrics(
     )
     own = SampleSet.concat(list(assemble(requests, users, sources, candidates=trained.candidates)))
     return request_metrics(own, model_scores(trained.model, own)["fused"])
+
+
+def _load(folder: Path) -> TrainedModel:
+    """The model in ``folder``; another version in the place of the one that the folder is named by is refused."""
+    version = load_version(folder, expected=folder.name if VERSION_ID.fullmatch(folder.name) else None)
+    try:
+        return TrainedModel.of_version(version)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ArtifactForeign(
+            f"Version {version.id} in {folder} holds another model than this shoploop builds: {error}. "
+            "Use the shoploop that wrote it, or train a new version."
+        ) from error
 
 
 def on_vocabulary(trained: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:

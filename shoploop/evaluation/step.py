@@ -5,6 +5,7 @@ Legend: Q requests (one per user), R rows, I items.
 
 import json
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,10 @@ import polars as pl
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import GateSpec
-from shoploop.errors import SchemaMismatch
 from shoploop.evaluation import diagnostics
 from shoploop.evaluation.baselines import Decay, LambdaMart, Personal, Popular
 from shoploop.evaluation.examples import choose_examples, example
-from shoploop.evaluation.incumbent import incumbent_metrics
+from shoploop.evaluation.incumbent import Incumbent, compare
 from shoploop.evaluation.intervals import Bootstrap, mean
 from shoploop.evaluation.scoring import comparison, model_scores, request_metrics, summary
 from shoploop.evaluation.slices import item_slices, user_slices
@@ -57,7 +57,8 @@ def evaluate_model(
         features: Folder of ``materialize_features``.
         samples: Folder of ``build_samples``: one visit of each user in the days of evaluation, with all its candidates.
         model: The version's folder.
-        incumbent: Folder of the version that serves; scored on the same visits with its own candidates.
+        incumbent: Folder of the version that serves, named by its id; scored on the same visits with its own candidates.
+            Where it cannot be, as it is gone, damaged or of other features, the bounds for the gate say why.
         out: Folder to write ``evaluation.json`` into.
         gate_spec: Metric and confidence of the bounds that the gate will look at.
 
@@ -66,7 +67,7 @@ def evaluate_model(
         recall of candidates, calibration, coverage, feature importance, examples, and the bounds for the gate.
 
     Raises:
-        ArtifactCorrupt, ArtifactForeign: a version must not be used.
+        ArtifactCorrupt, ArtifactForeign: the new version must not be used.
     """
     started = time.perf_counter()
     trained = TrainedModel.of_version(load_version(model))
@@ -87,12 +88,10 @@ def evaluate_model(
     scores |= model_scores(trained.model, held_out)
     metrics: dict[str, Metrics] = {name: request_metrics(held_out, values) for name, values in scores.items()}
     progress.report(3, 5, "parts")
-    not_comparable = None
+    served: Incumbent | None = None
     if incumbent is not None:
-        try:
-            metrics["incumbent"] = incumbent_metrics(incumbent, held_out, log, joins)
-        except SchemaMismatch as error:
-            not_comparable = str(error)
+        served, measured = compare(incumbent, held_out, metrics["fused"], log, joins)
+        metrics |= {"incumbent": measured} if measured is not None else {}
     progress.report(4, 5, "parts")
 
     bootstrap = Bootstrap(len(held_out), seed=seed)
@@ -118,8 +117,7 @@ def evaluate_model(
         "examples": _examples(
             trained, held_out, scores["fused"], log=log, joins=joins, items=data / "items.parquet", seed=seed
         ),
-        "gate": _bounds(metrics, bootstrap, gate_spec),
-        "incumbent_not_comparable": not_comparable,
+        "gate": _bounds(metrics, bootstrap, gate_spec, served),
         "seconds": round(time.perf_counter() - started, 2),
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -146,21 +144,26 @@ def _purchases(log: PurchaseLog, before: int) -> "np.ndarray[Any, np.dtype[np.in
     return np.bincount(log.item_R[log.day_R < before], minlength=len(log.vocabulary))
 
 
-def _bounds(metrics: dict[str, Metrics], bootstrap: Bootstrap, gate_spec: GateSpec) -> dict[str, Any]:
+def _bounds(
+    metrics: dict[str, Metrics], bootstrap: Bootstrap, gate_spec: GateSpec, incumbent: Incumbent | None
+) -> dict[str, Any]:
     """What the gate decides on: the metric's difference and its one-sided bound, against each rival that matters."""
-    metric = gate_spec.metric
-    best_simple = max(SIMPLE, key=lambda name: (mean(metrics[name][metric]), name))
-    rivals = {"baseline": best_simple} | ({"incumbent": "incumbent"} if "incumbent" in metrics else {})
-    found: dict[str, Any] = {"metric": metric, "confidence": gate_spec.confidence}
-    for role, rival in rivals.items():
-        difference = metrics["fused"][metric] - metrics[rival][metric]
+
+    def against(rival: str) -> dict[str, Any]:
+        difference = metrics["fused"][gate_spec.metric] - metrics[rival][gate_spec.metric]
         # the lower end of a two-sided interval at 2c - 1 is the one-sided bound at c
         interval = bootstrap.interval(difference, 2 * gate_spec.confidence - 1)
-        found[role] = {
-            "than": rival,
-            "difference": mean(difference),
-            "interval": list(interval) if interval else None,
-        }
+        return {"than": rival, "difference": mean(difference), "interval": list(interval) if interval else None}
+
+    best_simple = max(SIMPLE, key=lambda name: (mean(metrics[name][gate_spec.metric]), name))
+    found = {
+        "metric": gate_spec.metric,
+        "confidence": gate_spec.confidence,
+        "baseline": against(best_simple),
+        "incumbent": None,
+    }
+    if incumbent is not None:
+        found["incumbent"] = asdict(incumbent) | (against("incumbent") if incumbent.compared else {})
     return found
 
 

@@ -1,6 +1,6 @@
 """What people want to see of weights: distribution, the samples at both ends in product names, slices, days, one sample.
 
-It describes what the estimator has said; missing values, outliers and duplicates stand beside it and are not mixed in.
+It describes what the estimator found; missing values, outliers and duplicates stand beside it and are not mixed in.
 
 Legend: R rows (a request and a candidate), Q requests.
 """

@@ -1,4 +1,4 @@
-"""Missing values, outliers and duplicates of a table: said beside the weights, never mixed into them.
+"""Missing values, outliers and duplicates of a table: listed beside the weights, never mixed into them.
 
 Legend: N rows, K features.
 """

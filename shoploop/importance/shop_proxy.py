@@ -59,7 +59,7 @@ def look(
         model: The proxy; its features must be those of the samples.
         samples: What is looked at.
         hidden: Whether the embeddings are kept, which take most of the memory; else they have no column.
-        progress: Told requests done and in all.
+        progress: Called with the requests done and the total.
     """
     model.prepare()
     rows = len(samples.items_R)

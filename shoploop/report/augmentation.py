@@ -40,7 +40,7 @@ def verdict(document: Json) -> Markup:
 def gains(variants: Json) -> Markup:
     """NDCG@10 with each variant over that without, on both slices."""
     ranked = sorted(variants.items(), key=lambda pair: -float(pair[1].get("ndcg@10_gain") or 0))
-    panels, said = [], []
+    panels, described = [], []
     for title, pick in (("Short histories", _cold), ("All shoppers", _overall)):
         found = [(name, *pick(tried), tried) for name, tried in ranked]
         dots = [
@@ -56,7 +56,7 @@ def gains(variants: Json) -> Markup:
             if gain is not None
         ]
         panels.append(charts.Panel(title=title, rows=dots, axis="gain in %, right is better", line=0.0))
-        said.append(f"{title}: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots))
+        described.append(f"{title}: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots))
     columns = [
         frame.Column(title="Variant"),
         frame.Column(title="Short histories", numeric=True, hint="gain of NDCG@10"),
@@ -83,7 +83,7 @@ def gains(variants: Json) -> Markup:
             charts.panels(panels, texts=60),
             wide=True,
             caption="NDCG@10 with the variant over that without, less 1; a filled dot may enter training",
-            label=". ".join(said) + ".",
+            label=". ".join(described) + ".",
         ),
         frame.table("Gain of each variant", columns, rows),
         frame.fold("The reason for each verdict", reasons),

@@ -36,8 +36,8 @@ def gates(document: Json) -> list[Markup]:
             label=f"Distance from {words.decimal(curve[0][1])} to {words.decimal(curve[-1][1])}.",
         )
         digest = str(generator.get("digest") or "")[:12]
-        said = f"{words.count(generator.get('shoppers'))} shoppers, digest {digest}."
-        parts.append(frame.fold("The generator", frame.join(frame.note(said), drawn)))
+        origin = f"{words.count(generator.get('shoppers'))} shoppers, digest {digest}."
+        parts.append(frame.fold("The generator", frame.join(frame.note(origin), drawn)))
     return parts
 
 
@@ -111,8 +111,8 @@ def fidelity(found: Json) -> Markup:
         )
     parts.append(frame.table("Statistics", columns, rows))
     if telling or more:
-        said = [f"What gave most away: {telling}." if telling else "", *more]
-        parts.append(frame.note(" ".join(filter(None, said))))
+        notes = [f"What gave most away: {telling}." if telling else "", *more]
+        parts.append(frame.note(" ".join(filter(None, notes))))
     return frame.join(*parts)
 
 
@@ -151,13 +151,13 @@ def privacy(found: Json) -> Markup:
         (
             "Pairs of products of one shopper only",
             words.percent(found.get("unique_pairs")),
-            f"told, not judged; among real shoppers {words.percent(found.get('unique_pairs_real'))}",
+            f"shown, not judged; among real shoppers {words.percent(found.get('unique_pairs_real'))}",
             None,
         ),
         (
             "Nearest over second nearest",
             words.decimal(found.get("neighbour_ratio"), 3),
-            f"told, not judged; among real shoppers {words.decimal(found.get('neighbour_ratio_real'), 3)}",
+            f"shown, not judged; among real shoppers {words.decimal(found.get('neighbour_ratio_real'), 3)}",
             None,
         ),
     ]

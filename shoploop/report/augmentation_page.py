@@ -117,14 +117,14 @@ def _statistics(comparison: Json) -> frame.Section:
         for what, means in comparison["numbers"].items()
     ]
     counted = comparison["counted"]
-    said = ", ".join(
+    sizes = ", ".join(
         f"{words.count(counted[side]['shoppers'])} {side} shoppers with {words.count(counted[side]['rows'])} rows"
         for side in _SIDES
     )
     return frame.Section(
         id="statistics",
         title="Real and virtual side by side",
-        lead=f"Of each shopper the last eight visits: {said}.",
+        lead=f"Of each shopper the last eight visits: {sizes}.",
         body=frame.join(*parts, frame.table("Means by side", columns, rows)),
     )
 

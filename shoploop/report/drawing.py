@@ -48,7 +48,7 @@ def figure(draw: Draw, *, label: str, title: str = "", caption: str = "", wide: 
 
     Args:
         draw: width in CSS pixels -> a Vega-Lite specification of that width.
-        label: what a person who cannot see the chart is told: what it shows and what to conclude.
+        label: the text for a person who cannot see the chart: what it shows and what to conclude.
         wide: it takes the page's whole width, and is drawn again for narrow screens.
     """
     widths = {"on-wide": WIDE, "on-narrow": NARROW} if wide else {"on-all": NARROW}

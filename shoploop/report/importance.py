@@ -207,14 +207,14 @@ def inside(document: Json) -> Markup | None:
         frame.Row(cells=[name, _short(found["own"][k]), *(_short(p["values"][k]) for p in prototypes)])
         for k, name in enumerate(found["features"])
     ]
-    told = (
+    explanation = (
         f"{found.get('title') or found['item']}, bought by shopper {found['user']} on {words.day(found['day'])}, weighs "
         f"{words.decimal(found['weight'], 2)}: its importance {words.decimal(found['importance'], 3)} is the sum of "
         f"attention times score over {found['prototypes_in_all']} prototypes that the generator made of bought products. It "
         f"attends to {words.decimal(found['attended'], 1)} of them in effect; the mean score of all is "
         f"{words.decimal(found['mean_score'], 3)}."
     )
-    return frame.join(frame.note(told), frame.table("One sample and its prototypes", columns, rows))
+    return frame.join(frame.note(explanation), frame.table("One sample and its prototypes", columns, rows))
 
 
 def self_check(document: Json) -> Markup | None:

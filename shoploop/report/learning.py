@@ -24,7 +24,7 @@ def candidates(run: RunFolder) -> frame.Section:
     ]
     if words.is_number(overall):
         rows.insert(0, charts.Bar(label="All together", end=overall, text=words.percent(overall)))
-    said = "; ".join(f"{row.label} {row.text}" for row in rows)
+    described = "; ".join(f"{row.label} {row.text}" for row in rows)
     mean = found.get("mean_count")
     return frame.Section(
         id="candidates",
@@ -36,7 +36,7 @@ def candidates(run: RunFolder) -> frame.Section:
             wide=True,
             title="Recall of candidates by source",
             caption="share of the products bought, higher is better; a product may come from several sources",
-            label=f"Recall of candidates: {said}.",
+            label=f"Recall of candidates: {described}.",
         ),
     )
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from shoploop.report import charts, frame, words
 from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
-from shoploop.report.verdict import simple_best
+from shoploop.report.verdict import not_compared, simple_best
 
 MAIN = ("ndcg@10", "recall@10", "hit@10")
 ALL = ("ndcg@10", "recall@10", "precision@10", "f1@10", "hit@10", "auc")
@@ -19,7 +19,7 @@ def alternatives(run: RunFolder) -> frame.Section:
     methods = run.methods
     if not methods:
         return frame.missing("results", "Against the alternatives", "The evaluation names no methods.")
-    parts = [frame.note(str(why), "warn")] if (why := evaluation.get("incumbent_not_comparable")) else []
+    parts = [frame.note(why, "warn")] if (why := not_compared(run.documents.get("gate", {}))) else []
     parts += [_legend(methods), _forest(methods, [m for m in MAIN if _has(methods, m)])]
     if comparisons := evaluation.get("comparisons"):
         parts += [
@@ -46,7 +46,7 @@ def slices(run: RunFolder) -> frame.Section:
     metric = _slice_metric(found)
     rival = simple_best(run.methods, metric) or "popular"
     pair = [name for name in ("fused", rival) if any(name in s.get("methods", {}) for s in found.values())]
-    rows, said = [], []
+    rows, described = [], []
     for name, part in found.items():
         group = f"{words.plain(name)} ({words.count(part.get('users'))})"
         scored = [(method, (part.get("methods") or {}).get(method, {})) for method in pair]
@@ -54,7 +54,7 @@ def slices(run: RunFolder) -> frame.Section:
             _dot(group, method, values, metric) for method, values in scored if words.is_number(values.get(metric))
         ]
         rows += these
-        said.append(f"{group}: " + " against ".join(dot.text for dot in these))
+        described.append(f"{group}: " + " against ".join(dot.text for dot in these))
     title = words.metric(metric).title
     return frame.Section(
         id="slices",
@@ -66,7 +66,7 @@ def slices(run: RunFolder) -> frame.Section:
             figure(
                 charts.dots(rows, axis=f"{title}, higher is better", labels=150),
                 wide=True,
-                label=f"{title} of this version against {words.method(rival).title}. {'; '.join(said)}.",
+                label=f"{title} of this version against {words.method(rival).title}. {'; '.join(described)}.",
             ),
             frame.fold("Every method in every group", _slice_table(found, metric)),
         ),
@@ -106,15 +106,15 @@ def calibration(run: RunFolder) -> frame.Section:
 
 def _forest(methods: dict[str, Json], metrics: Sequence[str]) -> Markup:
     best_first = sorted(methods, key=lambda name: -float(methods[name].get(metrics[0]) or 0))
-    panels, said = [], []
+    panels, described = [], []
     for metric in metrics:
         scored = [(name, methods[name]) for name in best_first if words.is_number(methods[name].get(metric))]
         rows = [_dot(words.method(name).title, name, values, metric) for name, values in scored]
         title = words.metric(metric).title
         ours = methods.get("fused", {}).get(metric)
         panels.append(charts.Panel(title=title, rows=rows, axis="0 to 1, higher is better", line=ours))
-        said.append(f"{title}: " + "; ".join(f"{row.label} {row.text}" for row in rows))
-    return figure(charts.panels(panels), wide=True, label=". ".join(said) + ".")
+        described.append(f"{title}: " + "; ".join(f"{row.label} {row.text}" for row in rows))
+    return figure(charts.panels(panels), wide=True, label=". ".join(described) + ".")
 
 
 def _dot(label: str, name: str, values: Json, metric: str) -> charts.Dot:
@@ -144,14 +144,14 @@ def _comparisons(comparisons: Sequence[Json]) -> Markup:
     """Dots with intervals around 0, a panel a metric; and the numbers."""
     metrics = list(dict.fromkeys(str(found["metric"]) for found in comparisons))
     beyond = _far_behind(comparisons)
-    panels, rows, said = [], [], []
+    panels, rows, described = [], [], []
     for metric in metrics:
         title = words.metric(metric).title
         these = [found for found in comparisons if found["metric"] == metric and words.is_number(found["difference"])]
         dots = [_difference(found) for found in these if found["than"] not in beyond]
         panels.append(charts.Panel(title=title, rows=dots, axis="difference, above 0 is better", line=0.0))
         rows += [_difference_row(found, title) for found in these]
-        said.append(f"{title}: " + "; ".join(f"over {dot.label} {dot.text}" for dot in dots))
+        described.append(f"{title}: " + "; ".join(f"over {dot.label} {dot.text}" for dot in dots))
     columns = [
         frame.Column(title="Compared"),
         frame.Column(title="Metric"),
@@ -167,7 +167,7 @@ def _comparisons(comparisons: Sequence[Json]) -> Markup:
             "table."
             if beyond
             else "paired bootstrap; right of the dashed line this version is better",
-            label=". ".join(said) + ".",
+            label=". ".join(described) + ".",
         ),
         frame.fold("The differences as a table", frame.table("Differences on the same visits", columns, rows)),
     )

@@ -17,7 +17,7 @@ class Verdict:
     headline: str
     sentence: str
     tone: str
-    """good | warn | bad; never told by colour alone: ``sign`` and ``state`` say it too."""
+    """good | warn | bad; never shown by colour alone: ``sign`` and ``state`` say it too."""
 
     @property
     def sign(self) -> str:
@@ -38,11 +38,12 @@ def verdict(run: RunFolder) -> Verdict:
         )
     gain = _in_shop_words(run.methods, str(gate.get("against") or ""))
     if gate.get("passed") is True:
+        basis, warning = _basis(run) or str(gate.get("reason") or ""), not_compared(gate)
         return Verdict(
             state="Passed the gate",
-            tone="good",
+            tone="warn" if warning else "good",
             headline=gain or "Good enough to serve",
-            sentence=_basis(run) or str(gate.get("reason") or ""),
+            sentence=f"{basis} {warning}".strip(),
         )
     return Verdict(
         state="Refused by the gate",
@@ -103,6 +104,14 @@ def gate(run: RunFolder) -> frame.Section:
     )
 
 
+def not_compared(gate: Json) -> str:
+    """That the version that serves could not be compared, and why; empty where it was, or where none serves."""
+    incumbent = gate.get("incumbent")
+    if not isinstance(incumbent, dict) or incumbent.get("compared") is True:
+        return ""
+    return f"Version {incumbent.get('version')} serves and could not be compared: {incumbent.get('why_not')}"
+
+
 def simple_best(methods: dict[str, Json], metric: str) -> str | None:
     """Name of the simple baseline that does best on ``metric``."""
     simple = [n for n in methods if words.method(n).kind == "simple" and words.is_number(methods[n].get(metric))]
@@ -117,6 +126,8 @@ def _needed(document: Json) -> float:
 
 def _rule(document: Json) -> str:
     rule = str(document.get("rule") or "")
+    if rule != "Always" and not_compared(document):
+        return "it must be better, as the version that serves could not be compared"
     if rule == "NotWorse" and document.get("against") != "incumbent":
         return "a first version must be better"
     return {"NotWorse": "it must not be worse", "Better": "it must be better", "Always": "every version may serve"}.get(

@@ -62,7 +62,7 @@ def plan(recommender: Recommender, store: Store, *, until: str | None = None) ->
     from shoploop.data import source_digest
     from shoploop.versions import promotions
 
-    refuse_unbuilt(recommender.spec)
+    refuse_unbuilt(recommender.spec, place="Machine")
     name = recommender.metadata.name
     home = home_of(store)
     index = home / "recommenders" / name / "work" / "steps"

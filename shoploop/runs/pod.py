@@ -25,12 +25,12 @@ from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import DataSpec, Recommender
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
 from shoploop.compute.device import asks_for
-from shoploop.errors import ShoploopError, SpecInvalid
+from shoploop.errors import NotFound, ShoploopError, SpecInvalid
 from shoploop.exits import guarded
 from shoploop.resuming.kept_work import KeptWork
 from shoploop.runs import keys_and_incumbent, open_store, publish, write_report
 from shoploop.steps import STEPS, Step, run_step, settings_of
-from shoploop.store import Store, disk
+from shoploop.store import Store, disk, layout
 
 TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
 SERVING_ANNOTATION = "shoploop.io/serving"
@@ -91,7 +91,7 @@ class Job:
             return
         inputs = {output: self._folder(output) for output in step.inputs}
         if name == "evaluate_model" and self.incumbent:
-            inputs["incumbent"] = self._fetched(f"recommenders/{self.name}/versions/{self.incumbent}")
+            inputs["incumbent"] = self._incumbent_folder()
         key = f"{self.run_key}/{step.output}"
         out = self.store.path(key) or self.work / key
         shutil.rmtree(out, ignore_errors=True)  # what a killed pod left half written
@@ -136,6 +136,14 @@ class Job:
             with disk.whole_folder(target) as aside:
                 self.store.get_folder(key, aside)
         return target
+
+    def _incumbent_folder(self) -> Path:
+        """Where the incumbent lies; one that is gone leaves no folder, which the evaluation tells."""
+        key = layout.version(self.name, str(self.incumbent))
+        try:
+            return self._fetched(key)
+        except NotFound:
+            return self.work / key
 
     def _index(self, key: str) -> str:
         return f"recommenders/{self.name}/work/keys/{key}.json"
@@ -209,7 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
         if unknown := [name for name in names if name not in STEPS]:
             raise SpecInvalid(f"Unknown steps: {', '.join(unknown)}. There are {', '.join(STEPS)}.")
         recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
-        refuse_unbuilt(recommender.spec)
+        refuse_unbuilt(recommender.spec, place="Cluster")
         wanted.work.mkdir(parents=True, exist_ok=True)
         store = open_store(recommender, wanted.store)
         job: Job | None = None

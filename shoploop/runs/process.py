@@ -3,10 +3,12 @@
 It must not know what becomes of a run's outputs.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -18,9 +20,11 @@ import psutil
 from shoploop import progress
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
 from shoploop.compute.device import asks_for
+from shoploop.errors import NotFound
 from shoploop.runs.record import Run
 from shoploop.shells import shells_folder
 from shoploop.steps import INDEX_VARIABLE, STEPS, Entry, settings_of
+from shoploop.store import layout
 
 SAMPLE_SECONDS = 0.2
 
@@ -183,11 +187,15 @@ def _arguments(run: Run) -> dict[str, Any]:
 
 
 def _incumbent_folder(run: Run) -> Path:
-    key = f"recommenders/{run.recommender.metadata.name}/versions/{run.incumbent}"
+    """Where the incumbent lies; one that is gone leaves no folder, which the evaluation tells."""
+    key = layout.version(run.recommender.metadata.name, str(run.incumbent))
     local = run.store.path(key)
     if local is not None:
         return local
     target = run.work / "incumbents" / str(run.incumbent)
     if not target.exists():
-        run.store.get_folder(key, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as aside, contextlib.suppress(NotFound):
+            run.store.get_folder(key, Path(aside) / "version")
+            (Path(aside) / "version").rename(target)
     return target

@@ -172,7 +172,7 @@ def fit(
         train: Samples to learn from; at least one request with a positive.
         validation: Samples that decide which epoch is kept; may be empty, then it is the last.
         config: Epochs and step sizes. ``batch_requests`` are those of all processes together.
-        progress: Told (epochs done, epochs in all, "epochs").
+        progress: Called with the epochs done, the total, and "epochs".
         after_alone: Called once between the two phases with the model as it then is.
     """
     together = group()

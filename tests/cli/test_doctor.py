@@ -1,13 +1,19 @@
 """What the doctor says about clusters that lack one thing each."""
 
 import copy
+import json
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from shoploop.api.crd import definitions
-from shoploop.cli.doctor import examine, missing_fields
+from shoploop.api.unbuilt import LIMITS, unbuilt
+from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.cli.doctor import examine
+from shoploop.cli.doctor.installation import missing_fields
+from shoploop.cli.doctor.parts import PARTS
 from shoploop.cli.kubectl import ClusterUnavailable, Kubectl
 from shoploop.errors import NotFound
 
@@ -51,7 +57,7 @@ def recommender(**spec):
     ready = {"type": "Ready", "status": "True", "reason": "Serving", "message": "serves v1"}
     return {
         "metadata": {"namespace": "shop", "name": "grocery"},
-        "spec": spec,
+        "spec": {"data": {"dataset": "completejourney"}} | spec,
         "status": {"conditions": [ready]},
     }
 
@@ -110,10 +116,8 @@ def test_fields_of_lists_are_compared_too():
     ("about", "spec"),
     [
         ("GPU", {"training": {"resources": {"gpu": 1}}}),
-        ("Kubeflow Trainer", {"training": {"nodes": 2}}),
         ("Kueue", {"training": {"placement": {"queue": "team"}}}),
         ("KEDA", {"serving": {"autoscaling": {"min": 1, "max": 3}}}),
-        ("Kubeflow Pipelines", {"runner": {"type": "KubeflowPipelines"}}),
     ],
 )
 def test_a_part_is_missing_only_where_a_recommender_needs_it(make_cluster, about, spec):
@@ -129,6 +133,110 @@ def test_one_node_needs_no_trainer_and_no_gpu(make_cluster):
         assert state_of(make_cluster(recommender(**spec)), about).state == "unused"
 
 
+UNBUILT = {
+    "store.uri": {"store": {"uri": "ftp://shop"}},
+    "training.surfaces": {"training": {"surfaces": ["Shops"]}},
+    "training.nodes": {"training": {"nodes": 2}},
+    "gate.counterfactual": {"gate": {"counterfactual": True}},
+    "serving.candidate": {"serving": {"candidate": {"percent": 10}, "replicas": 1}},
+    "online.enabled": {"online": {"enabled": True}, "serving": {"replicas": 1}},
+    "runner.type": {"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp"}},
+}
+"""By field: a spec that the operator refuses."""
+
+
+def nested(path, value):
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+def merged(spec, patch):
+    """JSON Merge Patch (RFC 7386), as ``kubectl patch --type merge`` applies it."""
+    if not isinstance(patch, dict):
+        return patch
+    kept = dict(spec) if isinstance(spec, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            kept.pop(key, None)
+        else:
+            kept[key] = merged(kept.get(key), value)
+    return kept
+
+
+def advised(spec, findings):
+    """The spec after somebody did everything that was advised; None where it was to be made anew."""
+    for remedy in (shlex.split(finding.remedy, comments=True) for finding in findings if finding.remedy):
+        if remedy[:1] != ["kubectl"] or "recommender" not in remedy:
+            continue
+        if "delete" in remedy:
+            return None
+        spec = merged(spec, json.loads(remedy[remedy.index("-p") + 1])["spec"])
+    return spec
+
+
+def refused(spec):
+    """The fields for which the operator refuses a spec."""
+    return [limit.field for limit in unbuilt(RecommenderSpec.model_validate(spec, strict=True), place="Cluster")]
+
+
+def test_there_is_an_example_of_every_field_that_the_operator_refuses():
+    assert sorted(UNBUILT) == sorted(limit.field for limit in LIMITS)
+
+
+@pytest.mark.parametrize("field", UNBUILT)
+def test_the_advice_for_a_refused_spec_is_followed_and_it_is_refused_no_more(make_cluster, field):
+    asked = recommender(**UNBUILT[field])
+    assert refused(asked["spec"]) == [field]
+    findings = examine(make_cluster(asked))
+    (found,) = (finding for finding in findings if finding.about == "spec of shop/grocery")
+    assert found.state == "missing" and f"spec.{field}" in found.detail
+    spec = advised(asked["spec"], findings)
+    if field == "store.uri":
+        assert spec is None  # the API server lets nobody change it
+    else:
+        assert refused(spec) == []
+
+
+def test_one_command_mends_every_refused_field_at_once(make_cluster):
+    asked = recommender(**UNBUILT["training.nodes"] | UNBUILT["runner.type"] | UNBUILT["serving.candidate"])
+    assert len(refused(asked["spec"])) == 3
+    findings = examine(make_cluster(asked))
+    spec = advised(asked["spec"], findings)
+    assert refused(spec) == []
+    assert (spec["runner"], spec["serving"]) == ({"type": "Job", "endpoint": "http://kfp"}, {"replicas": 1})
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.about)
+def test_nothing_is_advised_for_the_sake_of_a_field_that_is_refused(make_cluster, part):
+    asked = recommender(**nested(part.field, part.example))
+    for cluster in (make_cluster(asked), make_cluster(recommender())):
+        found = state_of(cluster, part.about)
+        assert bool(found.remedy) == (refused(asked["spec"]) == [])
+        assert ("not built yet" in found.detail) == bool(refused(asked["spec"]))
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.about)
+def test_a_part_counts_the_example_as_asking_for_it(part):
+    assert part.asks(part.example)
+
+
+def test_a_folder_with_a_claim_of_its_own_needs_no_storage_class(make_cluster):
+    asks = recommender(store={"uri": "file:///store", "claim": "shared"})
+    assert state_of(make_cluster(asks, storageclasses=[]), "storage").state == "unused"
+
+
+@pytest.mark.parametrize("uri", ["file:///store", ".shoploop"])
+def test_nobody_is_told_to_change_the_address_of_a_store(make_cluster, uri):
+    found = state_of(make_cluster(recommender(store={"uri": uri}), storageclasses=[]), "storage")
+    assert "s3://" not in found.remedy and "spec.store.claim" in found.remedy
+
+
+def test_the_log_of_online_learning_is_not_looked_for_while_that_is_not_built(make_cluster):
+    asks = recommender(online={"log": {"type": "Redis", "connection": "redis:6379"}})
+    assert [finding.about for finding in examine(make_cluster(asks)) if finding.state == "missing"] == []
+
+
 @pytest.mark.parametrize(
     ("secrets", "state", "words"),
     [
@@ -141,6 +249,14 @@ def test_the_secret_of_a_store_needs_both_keys(make_cluster, secrets, state, wor
     cluster = make_cluster(recommender(store={"secretRef": {"name": "keys"}}), secrets=secrets)
     found = state_of(cluster, "store of shop/grocery")
     assert (found.state, words in found.detail) == (state, True)
+
+
+def test_a_secret_that_is_there_is_patched_and_not_made_again(make_cluster):
+    asks = recommender(store={"secretRef": {"name": "keys"}})
+    there = make_cluster(asks, secrets={"keys": {"AWS_ACCESS_KEY_ID": "eA=="}})
+    assert "create secret" in state_of(make_cluster(asks), "store of shop/grocery").remedy
+    remedy = state_of(there, "store of shop/grocery").remedy
+    assert "patch secret keys" in remedy and "AWS_ACCESS_KEY_ID" not in remedy and "AWS_SECRET_ACCESS_KEY" in remedy
 
 
 @pytest.mark.parametrize(

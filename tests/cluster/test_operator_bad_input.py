@@ -41,9 +41,9 @@ def test_a_secret_that_is_created_later_is_found(empty: Prepared):
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ({"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp"}}, "RunnerNotBuilt"),
+        ({"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp"}}, "NotBuilt"),
         ({"online": {"enabled": True}}, "NotBuilt"),
-        ({"store": {"uri": "ftp://shop"}}, "StoreNotReachable"),
+        ({"store": {"uri": "ftp://shop"}}, "NotBuilt"),
     ],
     ids=["kubeflow", "online", "store"],
 )

@@ -6,14 +6,21 @@ from shoploop.api.v1alpha1 import GateSpec
 from shoploop.errors import SpecInvalid
 from shoploop.evaluation.gate import decide, gate
 
+SERVES = {"version": "v0123456789ab", "compared": True, "why_not": None}
+DAMAGED = {"version": "v0123456789ab", "compared": False, "why_not": "weights.safetensors has 3 bytes."}
+
+
+def against(than, difference, low):
+    return {"than": than, "difference": difference, "interval": [low, 2 * difference - low]}
+
 
 def bounds(baseline=(0.01, 0.005), incumbent=None):
-    """Each rival as (difference, lower bound)."""
-    rivals = {"baseline": ("decay", baseline)} | ({"incumbent": ("incumbent", incumbent)} if incumbent else {})
-    return {"metric": "ndcg@10", "confidence": 0.95} | {
-        role: {"than": than, "difference": difference, "interval": [low, 2 * difference - low]}
-        for role, (than, (difference, low)) in rivals.items()
-    }
+    """Each rival as (difference, lower bound); an incumbent that cannot be compared as what it is."""
+    if isinstance(incumbent, tuple):
+        incumbent = SERVES | against("incumbent", *incumbent)
+    return {
+        "metric": "ndcg@10", "confidence": 0.95, "baseline": against("decay", *baseline), "incumbent": incumbent
+    }  # fmt: skip
 
 
 def test_a_first_version_better_than_the_best_baseline_passes():
@@ -35,6 +42,33 @@ def test_a_first_version_that_may_be_no_better_is_refused_whatever_the_margin():
 def test_a_later_version_is_held_against_the_one_that_serves(rule, low, passes):
     verdict = decide(bounds(baseline=(-0.1, -0.2), incumbent=(0.004, low)), GateSpec(rule=rule, margin=0.002))
     assert verdict["passed"] is passes and verdict["against"] == "incumbent"
+
+
+def test_a_verdict_tells_with_which_version_it_compared():
+    assert decide(bounds(), GateSpec())["incumbent"] is None
+    assert decide(bounds(incumbent=(0.01, 0.005)), GateSpec())["incumbent"] == SERVES
+
+
+@pytest.mark.parametrize("rule", ["NotWorse", "Better"])
+@pytest.mark.parametrize(("low", "passes"), [(0.001, True), (0.0, False), (-0.001, False)])
+def test_beside_a_version_that_cannot_be_compared_one_must_be_better_than_the_best_baseline(rule, low, passes):
+    verdict = decide(bounds(baseline=(0.01, low), incumbent=DAMAGED), GateSpec(rule=rule, margin=0.5))
+    assert (verdict["passed"], verdict["against"], verdict["margin"]) == (passes, "decay", 0.0)
+    assert verdict["incumbent"] == DAMAGED
+
+
+@pytest.mark.parametrize("rule", ["NotWorse", "Better", "Always"])
+@pytest.mark.parametrize("low", [0.001, -0.001])
+def test_that_the_version_that_serves_was_not_compared_is_told_whatever_the_verdict(rule, low):
+    reason = decide(bounds(baseline=(0.01, low), incumbent=DAMAGED), GateSpec(rule=rule))["reason"]
+    assert "Version v0123456789ab serves and could not be compared: weights.safetensors has 3 bytes." in reason
+    assert ("judged as a first version" in reason) is (rule != "Always")
+    assert "The first version" not in reason
+
+
+def test_a_comparison_without_its_bounds_never_passes():
+    with pytest.raises(KeyError):
+        decide(bounds(incumbent=SERVES), GateSpec(rule="Always"))
 
 
 def test_always_lets_a_worse_version_serve_and_says_so():

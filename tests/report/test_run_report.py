@@ -237,6 +237,33 @@ def test_a_refused_version_is_no_success(tmp_path, undrawn):
     assert "It is worse than decay. The version is kept, and what served before goes on serving." in page.text
 
 
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_serving_version_that_could_not_be_compared_is_told_at_the_top(tmp_path, undrawn, passed):
+    run = complete_run(tmp_path)
+    gate = json.loads((run / "gate/gate.json").read_bytes())
+    why = "Version v0123456789ab serves and could not be compared: Its files are gone."
+    incumbent = {"version": "v0123456789ab", "compared": False, "why_not": "Its files are gone."}
+    reason = gate["reason"] if passed else f"It may be no better. {why}"
+    write(run, "gate/gate.json", gate | {"passed": passed, "incumbent": incumbent, "reason": reason})
+
+    page = Page(build(run))
+
+    assert page.text.index(why) < page.text.index("This version less the other, and what is needed")
+    assert page.text.count(why) >= 2  # and again beside the alternatives
+    assert "it must be better, as the version that serves could not be compared" in page.text
+
+
+def test_a_serving_version_that_was_compared_is_not_warned_about(tmp_path, undrawn):
+    run = complete_run(tmp_path)
+    gate = json.loads((run / "gate/gate.json").read_bytes())
+    incumbent = {"version": "v0123456789ab", "compared": True, "why_not": None}
+    write(run, "gate/gate.json", gate | {"against": "incumbent", "rule": "NotWorse", "incumbent": incumbent})
+
+    page = Page(build(run))
+
+    assert "could not be compared" not in page.text
+
+
 def test_a_gain_in_order_alone_is_called_so(tmp_path, undrawn):
     run = complete_run(tmp_path)
     found = evaluation()

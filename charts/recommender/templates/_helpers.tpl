@@ -57,14 +57,14 @@ ownerReferences:
 {{ default (include "recommender.predictor.name" .) .Values.serviceAccount.name }}
 {{- end -}}
 
-{{/* What cannot be said in values.schema.json: combinations, and what is not built yet. */}}
+{{/* Checks that values.schema.json cannot express: combinations, and what is not built yet. */}}
 {{- define "recommender.checks" -}}
 {{- $v := .Values -}}
 {{- if $v.online.enabled -}}
-{{- fail "online.enabled: online learning is not built yet (no updater sidecar, no learner). Set it to false." -}}
+{{- fail "Not built yet: online.enabled (set it to false)." -}}
 {{- end -}}
 {{- if $v.candidate -}}
-{{- fail "candidate: serving a candidate beside the stable version is not built yet. Leave it empty." -}}
+{{- fail "Not built yet: candidate (leave it out)." -}}
 {{- end -}}
 {{- range $key := list "id" "bento" "digest" -}}
 {{- if not (get $v.version $key) -}}

@@ -227,10 +227,10 @@ class Adversary:
             judged = self._generator_step(condition_NC[at], mask_NX[at])
             self.step += 1
             if self.step % 100 == 0 or self.step == self.config.steps:
-                told = self.group.sum(torch.tensor([critic, judged], dtype=torch.float64, device=self.device))
-                critic, judged = (told / self.group.size).tolist()
+                losses = self.group.sum(torch.tensor([critic, judged], dtype=torch.float64, device=self.device))
+                critic, judged = (losses / self.group.size).tolist()
                 self.curve.append({"step": self.step, "distance": -critic, "generator": judged})
-                if not torch.isfinite(told).all():
+                if not torch.isfinite(losses).all():
                     raise GeneratorDiverged(
                         f"The generator's loss is no number after {self.step} steps. Lower its learning rate "
                         f"({self.config.learning_rate}), or set spec.augmentation.mode to Never."

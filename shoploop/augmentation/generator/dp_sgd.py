@@ -125,7 +125,7 @@ def train_privately(
 
     Args:
         user_N: Whose each record is.
-        key: Secret: who knows it, and with it the noise, can take the noise away again.
+        key: Secret: anyone who knows it can compute the noise and take it away again.
 
     Raises:
         GeneratorDiverged: a loss is not finite.

@@ -23,7 +23,7 @@ RECORD_BASKETS = 8
 
 MINUTES_PER_DAY = 1440
 MIN_HISTORIES = 50
-"""With fewer real histories nothing can be learned that is not about somebody."""
+"""With fewer real histories, whatever is learned is about single shoppers."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which variants of augmentation may enter training: those that leak nobody and are shown to pay.
+"""Which variants of augmentation may enter training: those that reveal no shopper and are shown to pay.
 
 A variant is admitted when privacy passes (for what a generator made), its paired bootstrap on the cold slice lies above 0,
 and overall it loses nothing. The decision is about numbers only; it must not know how they came about.

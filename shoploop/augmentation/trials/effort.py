@@ -25,7 +25,8 @@ class Effort:
 
     variants: tuple[str, ...]
     processes: int | None = None
-    """That train variants beside the step's own; 0: none. Unset, one for each further core. The numbers are the same."""
+    """Processes that train variants beside the step's own; 0: none. Unset, one for each further core. The numbers are the
+    same."""
 
     seeds: int = 1
 

@@ -74,7 +74,7 @@ def substitute(episodes: pl.DataFrame, random: np.random.Generator, alike: dict[
 
 
 def reverse(episodes: pl.DataFrame, random: np.random.Generator) -> Labelled:
-    """A history told backwards, its first basket the label: pre-training of ASReP (Liu et al. 2021)."""
+    """A history in reverse order, its first basket the label: pre-training of ASReP (Liu et al. 2021)."""
     first, last = pl.col("day").min().over("episode"), pl.col("day").max().over("episode")
     back = pl.col("back").max().over("episode") - pl.col("back")
     return _labelled(episodes.with_columns(day=first + last - pl.col("day"), back=back), "reverse")

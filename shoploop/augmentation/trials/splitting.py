@@ -97,7 +97,7 @@ class Trials:
     cold: SampleSet
     overall: SampleSet
     shoppers: tuple[str, ...]
-    """Whom the codes of users in ``cold`` and ``overall`` stand for; in ``train`` they are those of ``past``."""
+    """The users that the codes in ``cold`` and ``overall`` stand for; in ``train`` they are those of ``past``."""
 
     seed: int
 

@@ -24,7 +24,7 @@ SAYS = {
     "mask": "histories with a quarter of the rows missing",
     "reorder": "histories whose baskets change places",
     "substitute": "histories with a quarter of the items replaced by what is bought with them",
-    "reverse": "pre-training on histories told backwards, then the real visits",
+    "reverse": "pre-training on reversed histories, then the real visits",
     "adversarial": "real visits, and the worst small change of the items' embeddings",
     "gan": "virtual shoppers beside the real ones",
     "gan and substitute": "half of the one, half of the other",

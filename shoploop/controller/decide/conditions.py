@@ -43,10 +43,8 @@ REASONS = _reasons(
     ScaledToZero="Version {version} is released with no pods, as spec.serving.replicas asks.",
     # somebody has to change the spec
     SpecInvalid="The spec breaks a rule: {problems}.",
-    NotBuilt="{field} is not built yet. {remedy}",
-    RunnerNotBuilt="{field} is not built yet. {remedy}",
+    NotBuilt="{what}",
     StoreTaken="{other} already keeps its versions at {path}. Name another store, or rename one of the two.",
-    StoreNotReachable="{uri} is no address that pods can reach. Use file://, s3://, gs:// or az://.",
     VersionNotFound="spec.serving.pinnedVersion names {version}, which has no ModelVersion. There are: {known}.",
     ScheduleNeverFires="spec.schedule.cron {cron!r} never fires: {why}. Mend it, or remove the schedule.",
     # the world has to change
@@ -116,7 +114,7 @@ REASONS = _reasons(
 
 WARNINGS = frozenset(
     {
-        "SpecInvalid", "NotBuilt", "RunnerNotBuilt", "StoreTaken", "StoreNotReachable", "VersionNotFound",
+        "SpecInvalid", "NotBuilt", "StoreTaken", "VersionNotFound",
         "ScheduleNeverFires", "SecretMissing", "SecretKeyMissing", "ForeignObject", "QuotaExceeded", "Forbidden",
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
         "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from shoploop.api.kubernetes import STORE_KEYS
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide.names import (
     CHECK_COMPONENT,
@@ -56,8 +57,6 @@ USER_ERROR_EXIT_CODE = 2
 
 SMALL = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 """What a pod asks for that computes nothing."""
-
-STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 def spec_hash(spec: RecommenderSpec) -> str:

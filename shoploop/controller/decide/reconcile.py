@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from shoploop.api.kubernetes import STORE_KEYS
 from shoploop.api.loading import problems_of
+from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.controller.decide import deletion, outcome, releases
 from shoploop.controller.decide import manifests as runs
@@ -25,7 +26,6 @@ from shoploop.controller.decide.settings import Settings
 from shoploop.controller.decide.situation import Situation
 from shoploop.controller.decide.versions import Version
 
-SCHEMES = ("file", "s3", "gs", "az")
 TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
 """Reasons without an event: the run tells them itself, or Kubernetes does."""
 
@@ -95,23 +95,15 @@ def store_path(recommender: Object, spec: RecommenderSpec) -> str | None:
 def _blocker(situation: Situation) -> Found | None:
     """The first thing that somebody has to mend before anything can be done."""
     spec, observed = situation.spec, situation.observed
-    if spec.runner.type == "KubeflowPipelines":
-        return say("RunnerNotBuilt", field="spec.runner.type KubeflowPipelines", remedy="Use Job.")
-    if spec.training.nodes > 1:
-        return say("RunnerNotBuilt", field="spec.training.nodes above 1", remedy="Use 1.")
-    if spec.online.enabled:
-        return say("NotBuilt", field="spec.online.enabled", remedy="Leave it false.")
-    if spec.serving.candidate is not None:
-        return say("NotBuilt", field="spec.serving.candidate", remedy="Remove it.")
-    if urlsplit(runs.store_uri(spec)).scheme not in SCHEMES:
-        return say("StoreNotReachable", uri=spec.store.uri)
+    if beyond := unbuilt(spec, place="Cluster"):
+        return say("NotBuilt", what=described(beyond))
     if observed.rival:
         return say("StoreTaken", other=observed.rival, path=store_path(situation.recommender, spec))
     reference = spec.store.secret_ref
     if reference is not None:
         if observed.secret_keys is None:
             return say("SecretMissing", secret=reference.name, namespace=situation.namespace)
-        missing = [key for key in runs.STORE_KEYS if key not in observed.secret_keys]
+        missing = [key for key in STORE_KEYS if key not in observed.secret_keys]
         if missing:
             return say("SecretKeyMissing", secret=reference.name, keys=" and ".join(missing))
     return None

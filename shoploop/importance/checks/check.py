@@ -24,7 +24,7 @@ from shoploop.samples.files import REQUESTS, iterate_samples, read_catalog
 from shoploop.samples.sample_set import VIRTUAL_USER_CODES, SampleSet
 
 PARTS = 5
-"""That progress is told of."""
+"""Into which progress is divided."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,7 +112,7 @@ def removal(
     Args:
         x_RK: Features of the noisy sample.
         y_R: Its observed labels.
-        importance_R: What is said of its rows.
+        importance_R: The importance that was estimated for its rows.
         x_SK: Features of the judged rows, on the same scale.
         judged: The judged requests, labels as they are.
         seed: Of the random draws and the bootstrap.

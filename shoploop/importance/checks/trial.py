@@ -102,19 +102,22 @@ def judge(trial: Mapping[str, Any]) -> Verdict:
     loses: weights that are worth nothing are not worth their cost.
     """
     overall, margin = trial["overall"], trial["margin"]
-    said = f"NDCG@10 {_signed(overall)} on {trial['judged']} later visits"
+    measured = f"NDCG@10 {_signed(overall)} on {trial['judged']} later visits"
     losing = [n for n, s in trial["slices"].items() if s["interval"] and s["interval"][1] < 0]
     if overall["bound"] is None or not overall["bound"] > -margin:
-        return Verdict(used=False, reason=f"A loss is not ruled out: {said}, and no more than {margin} may be lost.")
+        return Verdict(
+            used=False, reason=f"A loss is not ruled out: {measured}, and no more than {margin} may be lost."
+        )
     if overall["difference"] < 0:
-        return Verdict(used=False, reason=f"The weights gain nothing, they rather lose: {said}.")
+        return Verdict(used=False, reason=f"The weights gain nothing, they rather lose: {measured}.")
     if losing:
         worst = losing[0]
         return Verdict(
-            used=False, reason=f"{worst.capitalize()} lose: {_signed(trial['slices'][worst])}, though overall {said}."
+            used=False,
+            reason=f"{worst.capitalize()} lose: {_signed(trial['slices'][worst])}, though overall {measured}.",
         )
     gains = overall["interval"] and overall["interval"][0] > 0
-    return Verdict(used=True, reason=f"The weights {'gain' if gains else 'lose nothing'}: {said}.")
+    return Verdict(used=True, reason=f"The weights {'gain' if gains else 'lose nothing'}: {measured}.")
 
 
 def history_slices(samples: SampleSet, shop: Shop) -> dict[str, "np.ndarray[Any, np.dtype[np.bool_]]"]:

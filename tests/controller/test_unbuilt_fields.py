@@ -1,0 +1,122 @@
+"""A field that is not built yet is refused by one list with the same words, wherever the spec is carried out."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from worlds import condition, message
+
+from shoploop.api.unbuilt import LIMITS, described, is_built, unbuilt
+from shoploop.api.v1alpha1 import Recommender
+from shoploop.errors import SpecInvalid
+from shoploop.runs import pod
+from shoploop.runs.planning import plan as plan_run
+from shoploop.store import Store
+
+ROOT = Path(__file__).parents[2]
+ASKS = {
+    "store.uri": {"store": {"uri": "ftp://shop"}},
+    "training.surfaces": {"training": {"surfaces": ["Items", "Shops"]}},
+    "training.nodes": {"training": {"nodes": 2}},
+    "gate.counterfactual": {"gate": {"counterfactual": True}},
+    "serving.candidate": {"serving": {"candidate": {"percent": 10}}},
+    "online.enabled": {"online": {"enabled": True}, "serving": {"replicas": 1}},
+    "runner.type": {"runner": {"type": "KubeflowPipelines"}},
+}
+"""By field: the smallest spec that goes beyond what is built."""
+
+BOTH = [limit.field for limit in LIMITS if limit.places == ("Machine", "Cluster")]
+
+
+def recommender(**spec):
+    return Recommender.model_validate(
+        {"metadata": {"name": "grocery"}, "spec": {"data": {"dataset": "completejourney"}} | spec}
+    )
+
+
+def on_this_machine(asked, folder) -> str:
+    with pytest.raises(SpecInvalid) as refused:
+        plan_run(asked, Store(str(folder / "store")))
+    return str(refused.value)
+
+
+def in_a_pod(asked, folder, capsys) -> str:
+    """The last line of its log, which Kubernetes keeps where a container leaves no message of its own."""
+    file = folder / "spec.json"
+    file.write_text(json.dumps(asked.model_dump(mode="json", by_alias=True, exclude_none=True)))
+    arguments = ["--steps", "load_data", "--spec", str(file), "--run", "r", "--work", str(folder / "work")]
+    assert pod.main(["run", *arguments, "--store", str(folder / "store")]) == 2
+    return capsys.readouterr().err.splitlines()[-1].removeprefix("shoploop: ")
+
+
+def test_there_is_an_example_of_every_field_that_is_refused():
+    assert sorted(ASKS) == sorted(limit.field for limit in LIMITS)
+
+
+@pytest.mark.parametrize("field", ASKS)
+def test_the_operator_refuses_with_the_words_of_the_one_list(field, make_recommender, make_version, plan):
+    words = described(unbuilt(recommender(**ASKS[field]).spec, place="Cluster"))
+    assert f"spec.{field}" in words
+    made = plan(make_recommender(**ASKS[field]), make_version())
+    assert (condition(made, "Ready"), message(made, "Ready")) == (("False", "NotBuilt"), words)
+    assert not made.apply and made.release is None
+
+
+@pytest.mark.parametrize("field", ASKS)
+def test_a_pod_refuses_with_the_same_words(field, tmp_path, capsys):
+    asked = recommender(**ASKS[field])
+    assert in_a_pod(asked, tmp_path, capsys) == described(unbuilt(asked.spec, place="Cluster"))
+
+
+@pytest.mark.parametrize("field", BOTH)
+def test_this_machine_refuses_with_the_same_words(field, tmp_path):
+    asked = recommender(**ASKS[field])
+    assert on_this_machine(asked, tmp_path) == described(unbuilt(asked.spec, place="Cluster"))
+
+
+@pytest.mark.parametrize(("field", "value"), [("online.enabled", "online.enabled"), ("serving.candidate", "candidate")])
+def test_the_chart_of_a_predictor_refuses_with_the_same_words(field, value):
+    words = described([limit for limit in LIMITS if limit.field == field]).replace(f"spec.{field}", value)
+    assert f'fail "{words}"' in (ROOT / "charts/recommender/templates/_helpers.tpl").read_text()
+
+
+def test_every_field_is_named_at_once():
+    asked = recommender(training={"nodes": 2, "surfaces": ["Shops"]}, gate={"counterfactual": True})
+    assert described(unbuilt(asked.spec, place="Machine")) == (
+        "Not built yet: spec.training.surfaces (set it to [Items]); spec.training.nodes (set it to 1); "
+        "spec.gate.counterfactual (set it to false)."
+    )
+
+
+def test_a_runner_is_no_matter_on_a_machine_that_needs_none():
+    assert unbuilt(recommender(**ASKS["runner.type"]).spec, place="Machine") == []
+    assert is_built("runner.type", "KubeflowPipelines", place="Machine")
+    assert not is_built("runner.type", "KubeflowPipelines", place="Cluster")
+
+
+@pytest.mark.parametrize("uri", [".shoploop", "/srv/store", "file:///srv", "s3://b/p", "gs://b", "az://b"])
+def test_a_store_that_pods_can_reach_is_not_refused(uri):
+    assert unbuilt(recommender(store={"uri": uri}).spec, place="Cluster") == []
+
+
+@pytest.mark.parametrize("limit", [limit for limit in LIMITS if limit.field != "store.uri"], ids=lambda it: it.field)
+def test_what_a_refusal_says_to_write_instead_is_not_refused(limit):
+    section, name = limit.field.split(".")
+    asked = ASKS[limit.field]
+    mended = asked | {section: {key: value for key, value in asked[section].items() if key != name}}
+    if limit.instead is not None:
+        mended[section][name] = limit.instead
+        assert str(yaml.safe_dump(limit.instead, default_flow_style=True).split("\n")[0]) in limit.advice
+    assert unbuilt(recommender(**mended).spec, place="Cluster") == []
+
+
+@pytest.mark.parametrize("field", [field for field in ASKS if field != "store.uri"])
+def test_the_reference_says_of_every_such_field_that_it_is_not_built(field):
+    reference = (ROOT / "docs/reference.md").read_text()
+    (line,) = [line for line in reference.splitlines() if line.startswith(f"| `spec.{field}`")]
+    assert "not built yet" in line.lower()
+
+
+def test_a_default_spec_asks_for_nothing_that_is_not_built():
+    assert unbuilt(recommender().spec, place="Machine") == unbuilt(recommender().spec, place="Cluster") == []

@@ -1,0 +1,168 @@
+"""The version that serves is compared on the same visits, and where that cannot be, it is said why."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from drawn_shop import TRAINING, shop, write_folders
+
+from shoploop.evaluation.incumbent import Incumbent, compare
+from shoploop.evaluation.metrics import NAMES
+from shoploop.evaluation.scoring import model_scores, request_metrics
+from shoploop.features.contract import Contract
+from shoploop.features.item import ItemStatistics
+from shoploop.features.shop import ShopStatistics
+from shoploop.features.user import user_rows, user_stats
+from shoploop.samples.files import read_samples
+from shoploop.training import train_fused
+from shoploop.versions import artifact
+from shoploop.versions.artifact import load_version, write_version
+from shoploop.versions.trained import TrainedModel
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class MemoryJoins:
+    """What ``Joins`` answers, computed by the same functions instead of read from Feast."""
+
+    def __init__(self, log):
+        self.log, self.statistics, self.shops_of = log, ItemStatistics(log), ShopStatistics(log)
+
+    def users(self, users, days):
+        return user_rows(user_stats(self.log), users, days)
+
+    def items(self, vocabulary, days):
+        return {day: self.statistics.on(day) for day in days}
+
+    def shops(self, shops, days):
+        return {day: self.shops_of.rows_on(day) for day in days}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    root = tmp_path_factory.mktemp("run")
+    write_folders(root)
+    train_fused(root / "samples", root / "features", root / "data", root / "model", TRAINING)
+    return root
+
+
+@pytest.fixture
+def serving(trained, tmp_path):
+    """The folder of a version that serves, named by its id, which a test may damage."""
+    version = load_version(trained / "model").id
+    return shutil.copytree(trained / "model", tmp_path / version)
+
+
+@pytest.fixture
+def compared(trained):
+    """What comes of comparing the version in a folder with the one just trained, which has the same weights."""
+    log, _ = shop()
+    visits = read_samples(trained / "samples", Contract(), "evaluation")
+    model = TrainedModel.of_version(load_version(trained / "model"))
+    ours = request_metrics(visits, model_scores(model.model, visits)["fused"])
+
+    def compare_with(folder, visits=visits, ours=ours):
+        return compare(folder, visits, ours, log, MemoryJoins(log))
+
+    return compare_with
+
+
+def rewritten(folder, **changes):
+    """The version in ``folder`` written anew with other parts, under its new id."""
+    version = load_version(folder)
+    parts = {name: getattr(version, name) for name in ("tensors", "config", "contract", "items", "lineage")}
+    new = write_version(folder.parent / "new", metrics={}, **parts | changes)
+    return (folder.parent / "new").rename(folder.parent / new.id)
+
+
+def test_the_same_version_is_compared_and_measures_the_same(serving, compared, trained):
+    record, metrics = compared(serving)
+    assert record == Incumbent(version=serving.name, compared=True)
+    visits = read_samples(trained / "samples", Contract(), "evaluation")
+    again = TrainedModel.of_version(load_version(serving))
+    ours = request_metrics(visits, model_scores(again.model, visits)["fused"])
+    np.testing.assert_allclose(metrics["ndcg@10"], ours["ndcg@10"])
+
+
+def damaged(folder):
+    (folder / "weights.safetensors").write_bytes(b"abc")
+    return folder
+
+
+def foreign(folder):
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": "else"}))
+    return folder
+
+
+def without_manifest(folder):
+    (folder / "manifest.json").unlink()
+    return folder
+
+
+def gone(folder):
+    shutil.rmtree(folder)
+    return folder
+
+
+def of_features_no_longer_computed(folder):
+    contract = load_version(folder).contract
+    return rewritten(folder, contract=contract | {"pair_features": ["moon_phase", *contract["pair_features"][1:]]})
+
+
+def of_another_model(folder):
+    config = load_version(folder).config
+    return rewritten(folder, config=config | {"model": {"layers": 3}})
+
+
+def replaced(folder):
+    """Another whole version lies under its name."""
+    other = rewritten(folder, lineage={"seed": 99})
+    shutil.rmtree(folder)
+    return other.rename(folder)
+
+
+@pytest.mark.parametrize(
+    ("befell", "why"),
+    [
+        (damaged, "weights.safetensors has 3 bytes"),
+        (foreign, "does not describe a shoploop version"),
+        (without_manifest, "manifest.json cannot be read"),
+        (gone, "Its files are gone"),
+        (of_features_no_longer_computed, "names moon_phase, which this version of shoploop does not compute"),
+        (of_another_model, "holds another model than this shoploop builds"),
+        (replaced, "where v"),
+    ],
+)
+def test_a_version_that_cannot_be_compared_says_why(serving, compared, befell, why):
+    folder = befell(serving)
+    record, metrics = compared(folder)
+    assert (record.version, record.compared, metrics) == (folder.name, False, None)
+    assert why in record.why_not
+
+
+def test_a_version_of_another_key_is_not_compared(serving, compared, monkeypatch):
+    def refuse(*_):
+        raise artifact.ArtifactForeign("It is not signed with the key that is asked for.")
+
+    monkeypatch.setattr(artifact, "check_signature", refuse)
+    record, _ = compared(serving)
+    assert (record.compared, record.why_not) == (False, "It is not signed with the key that is asked for.")
+
+
+def test_without_a_visit_that_both_were_measured_on_nothing_is_compared(serving, compared, trained):
+    visits = read_samples(trained / "samples", Contract(), "evaluation")
+    unknown = {name: np.full(len(visits), np.nan) for name in (*NAMES, "auc")}
+    record, metrics = compared(serving, ours=unknown)
+    assert (record.compared, metrics) == (False, None)
+    assert "no visit on which both could be measured" in record.why_not
+
+
+def test_a_damage_of_this_program_is_an_error_and_no_verdict(serving, compared, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("shoploop.evaluation.incumbent.assemble", broken)
+    with pytest.raises(ZeroDivisionError):
+        compared(serving)
