@@ -12,7 +12,7 @@ import pytest
 from two_tastes import TINY, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
-from shoploop.augmentation import augment_samples
+from shoploop.augmentation.step import augment_samples
 from shoploop.augmentation.generator.adversary import Adversary
 
 pytestmark = pytest.mark.usefixtures("one_thread")

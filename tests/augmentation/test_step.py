@@ -8,8 +8,8 @@ import pytest
 from two_tastes import EVALUATION_FIRST, TINY, TRAINING, days, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
-from shoploop.augmentation import augment_samples
-from shoploop.training import train_fused
+from shoploop.augmentation.step import augment_samples
+from shoploop.training.step import train_fused
 from shoploop.versions.artifact import load_version
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from shoploop.api.v1alpha1 import DataSpec
-from shoploop.data import load_data
+from shoploop.data.step import load_data
 
 
 class Tables:

@@ -20,7 +20,7 @@ from shoploop.importance.checks.check import CheckConfig
 from shoploop.importance.step import estimate_importance
 from shoploop.report import drawing, importance_page
 from shoploop.samples.weights import WEIGHTS, event_weights
-from shoploop.training import train_fused
+from shoploop.training.step import train_fused
 from shoploop.versions.artifact import load_version
 
 pytestmark = pytest.mark.usefixtures("one_thread")

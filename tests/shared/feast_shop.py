@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from shoploop.api.v1alpha1 import DataSpec, TrainingSpec
-from shoploop.data import load_data
+from shoploop.data.step import load_data
 from shoploop.features.materialize import materialize_features
 
 START = datetime(2024, 1, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from shoploop.api.v1alpha1 import DataSpec, ValidationSpec
-from shoploop.data import load_data
+from shoploop.data.step import load_data
 from shoploop.errors import DataUnreadable, SpecInvalid, ValidationFailed
 from shoploop.validation.expectations import EXPECTATIONS, weeks
 from shoploop.validation.step import expectation_names, validate_data
