@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shoploop.errors import ArtifactForeign
-from shoploop.evaluation.verdict import read_verdict
+from shoploop.versions.verdicts import read_verdict
 
 GOOD = {"passed": False, "rule": "NotWorse", "reason": "It is worse.", "difference": -0.1, "interval": None}
 
