@@ -61,8 +61,9 @@ def run(
             began = time.monotonic()
             for number in range(objects):
                 recommender, version = _pair(number)
+                made = cluster.apply(version, MODEL_VERSION)
+                cluster.set_status(made, version["status"])  # it has a door of its own
                 cluster.apply(recommender, RECOMMENDER)
-                cluster.apply(version, MODEL_VERSION)
             converge_seconds = _until_ready(cluster, objects, began, limit_seconds, say)
             writes = _idle_writes(cluster, idle_seconds, say)
             repair_seconds = _repair_seconds(cluster)
@@ -137,7 +138,7 @@ def _install_types(cluster: Any) -> None:
 def _pair(number: int) -> tuple[Object, Object]:
     """A Recommender and the version that it serves."""
     from shoploop.api.v1alpha1 import API_VERSION, RecommenderSpec
-    from shoploop.controller.decide.manifests import spec_hash
+    from shoploop.controller.decide.manifests import pack_hash, spec_hash
 
     name = f"shop-{number:04}"
     spec: Object = {
@@ -146,13 +147,13 @@ def _pair(number: int) -> tuple[Object, Object]:
         "store": {"uri": f"s3://bench/{name}"},
     }
     version = f"v{number:012x}"
-    record: Object = {
-        "recommender": name,
-        "version": version,
+    asked = RecommenderSpec.model_validate(spec)
+    since = {"run": "bench", "time": "2026-01-01T00:00:00Z"}
+    verdict = since | {"rule": "Always", "passed": True, "reason": "It is a benchmark.", "specHash": spec_hash(asked)}
+    package = since | {
         "digest": f"{number:064x}",
         "bento": f"s3://bench/{name}/recommenders/{name}/bentos/{version}",
-        "passed": True,
-        "specHash": spec_hash(RecommenderSpec.model_validate(spec)),
+        "packHash": pack_hash(asked),
     }
     meta = {"namespace": NAMESPACE}
     return (
@@ -161,7 +162,8 @@ def _pair(number: int) -> tuple[Object, Object]:
             "apiVersion": API_VERSION,
             "kind": "ModelVersion",
             "metadata": meta | {"name": f"{name}-{version}"},
-            "spec": record,
+            "spec": {"recommender": name, "version": version},
+            "status": {"serving": False, "verdicts": [verdict], "packages": [package]},
         },
     )
 

@@ -1,7 +1,13 @@
 """Values that cannot work are refused before anything is installed, by a message that names the value."""
 
+import json
+from pathlib import Path
+
 import pytest
+import yaml
 from conftest import RenderingRefused
+
+CHARTS = Path(__file__).resolve().parents[2] / "charts"
 
 HEX = "0123456789abcdef" * 4
 RECOMMENDER = {
@@ -62,3 +68,22 @@ def test_a_platform_with_wrong_values_is_refused(render, values, message):
     with pytest.raises(RenderingRefused) as refused:
         render("shoploop", values)
     assert message in str(refused.value)
+
+
+def switches(values, schema, path=""):
+    """Values that are true or false by default, with the schema's type."""
+    for name, value in values.items():
+        inner = schema.get("properties", {}).get(name, {})
+        if isinstance(value, bool):
+            yield f"{path}{name}", inner.get("type")
+        elif isinstance(value, dict):
+            yield from switches(value, inner, f"{path}{name}.")
+
+
+@pytest.mark.parametrize("chart", ["shoploop", "recommender"])
+def test_no_switch_takes_a_word_for_a_boolean(chart):
+    """``--set-string x=false`` is text, which a template takes for true."""
+    folder = CHARTS / chart
+    values = yaml.safe_load((folder / "values.yaml").read_text())
+    found = dict(switches(values, json.loads((folder / "values.schema.json").read_text())))
+    assert found and set(found.values()) == {"boolean"}, found

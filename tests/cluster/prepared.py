@@ -11,7 +11,7 @@ from typing import Any
 from conftest import Cluster, Object, condition
 
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller.decide.manifests import spec_hash
+from shoploop.controller.decide.manifests import pack_hash, spec_hash
 
 RELEASED = ("deployment", "service", "serviceaccount", "poddisruptionbudget", "networkpolicy")
 
@@ -34,19 +34,20 @@ def recommender(name: str, namespace: str, **spec: Any) -> Object:
 def version(of: Object, number: int = 1, *, passed: bool = True) -> Object:
     name, namespace = of["metadata"]["name"], of["metadata"]["namespace"]
     known = f"v{number:012x}"
-    spec = {
-        "recommender": name,
-        "version": known,
+    asked = RecommenderSpec.model_validate(of["spec"])
+    since = {"run": f"run-{number}", "time": f"2026-01-01T00:00:{number:02}Z"}
+    verdict = since | {"rule": "NotWorse", "passed": passed, "reason": "For a test.", "specHash": spec_hash(asked)}
+    package = since | {
         "digest": f"{number:064x}",
         "bento": f"{of['spec']['store']['uri']}/recommenders/{name}/versions/{known}/bento/{number:016x}.bento",
-        "passed": passed,
-        "specHash": spec_hash(RecommenderSpec.model_validate(of["spec"])),
+        "packHash": pack_hash(asked),
     }
     return {
         "apiVersion": "shoploop.io/v1alpha1",
         "kind": "ModelVersion",
         "metadata": {"name": f"{name}-{known}", "namespace": namespace},
-        "spec": spec,
+        "spec": {"recommender": name, "version": known},
+        "status": {"serving": False, "verdicts": [verdict], "packages": [package]},
     }
 
 

@@ -66,16 +66,16 @@ def test_what_may_not_change_cannot_change(cluster: Cluster, platform: str):
             {
                 "apiVersion": "shoploop.io/v1alpha1",
                 "kind": "ModelVersion",
-                "metadata": meta,
-                "spec": {
-                    "recommender": "grocery", "version": "v1", "digest": "a" * 64, "bento": "s3://x", "passed": False
-                },
+                "metadata": meta | {"name": "grocery-v1"},
+                "spec": {"recommender": "grocery", "version": "v1"},
             },
         )  # fmt: skip
         where = ("-n", namespace, "--type=merge", "-p")
         moved = refused(cluster, "patch", "recommender", "grocery", *where, '{"spec": {"store": {"uri": "s3://b"}}}')
         assert "store.uri cannot be changed" in moved
-        forged = refused(cluster, "patch", "modelversion", "grocery", *where, '{"spec": {"passed": true}}')
+        forged = refused(
+            cluster, "patch", "modelversion", "grocery-v1", *where, '{"spec": {"metrics": {"ndcg@10": 1}}}'
+        )
         assert "a ModelVersion is a record and cannot be changed" in forged
         cluster.kubectl("scale", "recommender", "grocery", "--replicas=3", "-n", namespace)
         assert cluster.get("recommender", "grocery", "-n", namespace)["spec"]["serving"]["replicas"] == 3

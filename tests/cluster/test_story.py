@@ -30,7 +30,9 @@ def test_a_model_version_records_what_was_trained(shop: Shop):
     (record,) = shop.cluster.items("modelversions", "-n", shop.namespace)
     assert record["spec"]["recommender"] == "grocery"
     assert record["spec"]["version"] == shop.recommender()["status"]["version"]
-    assert record["spec"]["passed"] is True
+    (verdict,), (package,) = record["status"]["verdicts"], record["status"]["packages"]
+    assert verdict["passed"] is True and record["status"]["serving"] is True
+    assert package["run"] == verdict["run"] == record["spec"]["run"]
 
 
 def test_the_release_is_a_real_helm_release(shop: Shop):

@@ -322,6 +322,16 @@ def test_a_release_is_read_from_helms_own_secret():
     assert (NOW - release.deployed_at).total_seconds() == pytest.approx(7200 - 0.123456)
 
 
+@pytest.mark.parametrize("config", [None, {}, [], {"recommender": "x", "version": ["v1"]}, {"version": {"id": 7}}])
+def test_values_of_a_foreign_chart_may_have_any_shape(config):
+    kept = {
+        "name": "grocery", "version": 1, "config": config, "info": {"status": "deployed"},
+        "chart": {"metadata": {"name": "nginx"}},
+    }  # fmt: skip
+    release = read_release(helm_secret(kept))
+    assert (release.recommender, release.version) == ("", "")
+
+
 @pytest.mark.parametrize("secret", [{"data": {}}, {"data": {"release": "%%%"}}, {"data": {"release": "YQ=="}}])
 def test_a_secret_that_holds_no_release_is_none(secret):
     assert read_release(secret) is None

@@ -25,6 +25,7 @@ from shoploop.controller.decide.runs import POLL_SECONDS, Training, advance, pru
 from shoploop.controller.decide.settings import Settings
 from shoploop.controller.decide.situation import Situation
 from shoploop.controller.decide.versions import Version
+from shoploop.store import layout
 
 TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
 """Reasons without an event: the run tells them itself, or Kubernetes does."""
@@ -89,7 +90,7 @@ def store_path(recommender: Object, spec: RecommenderSpec) -> str | None:
     """Where its versions lie, if that can be somebody else's place too: a claim belongs to one namespace."""
     if runs.needs_claim(spec):
         return None
-    return f"{runs.store_uri(spec)}/recommenders/{recommender['metadata']['name']}"
+    return f"{runs.store_uri(spec)}/{layout.recommender(recommender['metadata']['name'])}"
 
 
 def _blocker(situation: Situation) -> Found | None:

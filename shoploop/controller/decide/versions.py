@@ -15,6 +15,7 @@ from shoploop.api.pod_result import VersionMade
 from shoploop.api.status import ENTRIES, Package, Verdict
 from shoploop.controller.decide.names import RUN_LABEL, Object, child_metadata
 from shoploop.controller.decide.observed import ChildKey
+from shoploop.store import layout
 
 REASON_LENGTH = 1024
 Entry = TypeVar("Entry", Verdict, Package)
@@ -137,7 +138,7 @@ def with_result(
     )  # fmt: skip
     package = Package(
         digest=made.digest,
-        bento=f"{store}/recommenders/{name}/versions/{made.version}/bento/{made.digest[:16]}.bento",
+        bento=f"{store}/{layout.bento_archive(name, made.version, made.digest)}",
         run=run["id"],
         time=run["finishedAt"],
         pack_hash=pack_hash,
