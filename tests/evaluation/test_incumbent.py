@@ -15,7 +15,7 @@ from shoploop.features.item import ItemStatistics
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
 from shoploop.samples.files import read_samples
-from shoploop.training import train_fused
+from shoploop.training.step import train_fused
 from shoploop.versions import artifact
 from shoploop.versions.artifact import load_version, write_version
 from shoploop.versions.trained import TrainedModel
@@ -43,7 +43,8 @@ class MemoryJoins:
 def trained(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
     write_folders(root)
-    train_fused(root / "samples", root / "features", root / "data", root / "model", TRAINING)
+    inputs = {name: root / name for name in ("data", "features", "samples")}
+    train_fused(**inputs, out=root / "model", training_spec=TRAINING)
     return root
 
 
