@@ -31,6 +31,20 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Words = Annotated[str, BeforeValidator(_encodable)]
 """Text of any length; :func:`written` may cut it."""
 
+SENTENCE_LENGTH = 300
+
+
+def _cut(value: object) -> object:
+    """A sentence of bounded length."""
+    value = _encodable(value)
+    if isinstance(value, str) and len(value) > SENTENCE_LENGTH:
+        return value[: SENTENCE_LENGTH - len(ELLIPSIS)] + ELLIPSIS
+    return value
+
+
+Sentence = Annotated[str, BeforeValidator(_cut), Field(max_length=SENTENCE_LENGTH)]
+"""Text that is cut at once, so that its size is known."""
+
 MetricName = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 
 
@@ -46,6 +60,19 @@ class PartDone(_Result):
     """Steps were carried out, and others are still to come."""
 
     kind: Literal["PartDone"] = "PartDone"
+
+
+class Incumbent(_Result):
+    """The version that served when another was judged."""
+
+    version: Id
+    """Its id."""
+
+    compared: bool
+    """Whether the two could be compared; where not, the new one was judged as a first version is."""
+
+    why_not: Sentence | None = None
+    """Why they could not."""
 
 
 class VersionMade(_Result):
@@ -73,6 +100,9 @@ class VersionMade(_Result):
 
     reason: Words
     """The verdict in a sentence."""
+
+    incumbent: Incumbent | None = None
+    """The version that served; None where none did."""
 
     digest: Sha256
     """sha256 of the Bento."""

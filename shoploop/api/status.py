@@ -40,6 +40,19 @@ Conditions = Annotated[
 ]
 
 
+class IncumbentStatus(Spec):
+    """The version that served when a run judged another."""
+
+    version: Text
+    """Its id."""
+
+    compared: bool
+    """Whether the two could be compared. Where not, the new one had to be better than the best simple baseline."""
+
+    why_not: Annotated[str, Field(max_length=1024)] | None = None
+    """Why they could not."""
+
+
 class RunStatus(Spec):
     """The last run."""
 
@@ -80,6 +93,9 @@ class RunStatus(Spec):
     version: Text | None = None
     """The version it made."""
 
+    incumbent: IncumbentStatus | None = None
+    """The version that served, with which it compared the one it made."""
+
     reason: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z]+$")] | None = None
     """Why it failed, in one word, e.g. JobFailed, ResultLost or ResultUnreadable."""
 
@@ -115,7 +131,7 @@ class RecommenderStatus(Spec):
     """The metadata.generation that this status is about."""
 
     conditions: Conditions = Field(default_factory=list)
-    """Ready, RunSucceeded, Released, ReleaseHeld, Progressing, Degraded."""
+    """Ready, RunSucceeded, Released, ReleaseHeld, Progressing, Degraded, IncumbentNotCompared."""
 
     version: Text | None = None
     """The version that serves."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from shoploop import __version__
 from shoploop.api import parse
-from shoploop.api.pod_result import DataSeen, PartDone, Result, StepsFailed, VersionMade, written
+from shoploop.api.pod_result import DataSeen, Incumbent, PartDone, Result, StepsFailed, VersionMade, written
 from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import DataSpec, Recommender
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
@@ -73,6 +73,7 @@ class Job:
         write_report(self.store, self.run_key, folder)
         evaluation = json.loads((folder / "evaluation" / "evaluation.json").read_bytes())
         measured = evaluation["methods"]["fused"].items()
+        seen = verdict["incumbent"]
         return VersionMade(
             version=verdict["version"],
             parent=self.incumbent,
@@ -81,6 +82,7 @@ class Job:
             rule=verdict["rule"],
             passed=verdict["passed"],
             reason=verdict["reason"],
+            incumbent=Incumbent(**seen) if seen else None,
             digest=verdict["bento"],
         )
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from shoploop.api.pod_result import (
     LIMIT_BYTES,
     DataSeen,
+    Incumbent,
     PartDone,
     ResultUnreadable,
     StepsFailed,
@@ -23,10 +24,12 @@ texts = st.one_of(st.text(letters), st.builds(lambda text, times: text * times, 
 metrics = st.dictionaries(
     st.from_regex(r"[!-~]{1,64}", fullmatch=True), st.floats(allow_nan=False, allow_infinity=False), max_size=80
 )
+incumbents = st.builds(Incumbent, version=ids, compared=st.booleans(), why_not=st.none() | texts)
 versions = st.builds(
     VersionMade,
     version=ids, parent=st.none() | ids, source=ids, metrics=metrics,
     rule=st.sampled_from(["NotWorse", "Better", "Always"]), passed=st.booleans(), reason=texts,
+    incumbent=st.none() | incumbents,
     digest=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
 )  # fmt: skip
 failures = st.builds(StepsFailed, error=ids, message=texts, source=st.none() | ids)
@@ -50,6 +53,11 @@ def test_whatever_is_written_fits_and_is_read_back_with_all_but_its_long_texts(r
 @given(versions)
 def test_a_verdict_stays_the_boolean_that_it_was(result):
     assert json.loads(written(result))["passed"] is read(written(result)).passed is result.passed
+
+
+@given(incumbents)
+def test_why_a_version_was_not_compared_is_bounded_as_soon_as_it_is_said(incumbent):
+    assert incumbent.why_not is None or len(incumbent.why_not) <= 300
 
 
 @given(versions)

@@ -12,8 +12,8 @@ import pytest
 from two_tastes import TINY, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
-from shoploop.augmentation.step import augment_samples
 from shoploop.augmentation.generator.adversary import Adversary
+from shoploop.augmentation.step import augment_samples
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,8 +9,8 @@ from markupsafe import Markup
 from two_tastes import FIRST, TINY, interactions, items, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
-from shoploop.augmentation.step import augment_samples
 from shoploop.augmentation.proofs.side_by_side import compare
+from shoploop.augmentation.step import augment_samples
 from shoploop.report import augmentation_page, drawing
 
 

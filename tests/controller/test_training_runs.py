@@ -145,6 +145,50 @@ def test_a_version_that_the_gate_refused_is_recorded_and_not_released(make_recom
     assert condition(made, "Ready") == ("False", "GateRefused")
 
 
+SEEN = {"version": "v000000000001", "compared": True, "why_not": None}
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_serving_version_that_could_not_be_compared_is_a_condition_and_an_event(
+    make_recommender, make_job, plan, settings, passed
+):
+    recommender = running(make_recommender())
+    seen = SEEN | {"compared": False, "why_not": "Its files are gone."}
+    job, pods = make_job(recommender, RUN, settings, state="Complete", said=said(passed=passed, incumbent=seen))
+    made = plan(recommender, job, pods=tuple(pods))
+    assert made.status["run"]["incumbent"] == {
+        "version": "v000000000001", "compared": False, "whyNot": "Its files are gone."
+    }  # fmt: skip
+    assert condition(made, "IncumbentNotCompared") == ("True", "IncumbentNotCompared")
+    assert "with v000000000001, which served" in message(made, "IncumbentNotCompared")
+    assert "Its files are gone." in message(made, "IncumbentNotCompared")
+    (event,) = [event for event in made.events if event.reason == "IncumbentNotCompared"]
+    assert event.type == "Warning"
+    again = plan(recommender | {"status": made.status}, job, pods=tuple(pods))
+    assert [event for event in again.events if event.reason == "IncumbentNotCompared"] == []
+
+
+@pytest.mark.parametrize(("seen", "reason"), [(SEEN, "IncumbentCompared"), (None, "NoIncumbent")])
+def test_a_comparison_as_it_should_be_is_no_event(make_recommender, make_job, plan, settings, seen, reason):
+    recommender = running(make_recommender())
+    job, pods = make_job(recommender, RUN, settings, state="Complete", said=said(incumbent=seen))
+    made = plan(recommender, job, pods=tuple(pods))
+    assert condition(made, "IncumbentNotCompared") == ("False", reason)
+    assert [event for event in made.events if "ncumbent" in event.reason] == []
+
+
+def test_a_run_under_way_leaves_the_last_word_on_the_comparison_as_it_was(make_recommender, make_job, plan, settings):
+    recommender = running(make_recommender())
+    before = {
+        "type": "IncumbentNotCompared", "status": "True", "reason": "IncumbentNotCompared", "message": "why",
+        "lastTransitionTime": "2026-03-01T00:00:00Z", "observedGeneration": 1,
+    }  # fmt: skip
+    recommender["status"]["conditions"] = [before]
+    job, pods = make_job(recommender, RUN, settings)
+    made = plan(recommender, job, pods=tuple(pods))
+    assert [c for c in made.status["conditions"] if c["type"] == "IncumbentNotCompared"] == [before]
+
+
 def test_the_same_model_packed_anew_is_the_same_version_with_one_more_package(
     make_recommender, make_version, make_job, plan, settings
 ):

@@ -43,13 +43,8 @@ class MemoryJoins:
 def trained(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
     write_folders(root)
-    train_fused(
-        data=root / "data",
-        features=root / "features",
-        samples=root / "samples",
-        out=root / "model",
-        training_spec=TRAINING,
-    )
+    inputs = {name: root / name for name in ("data", "features", "samples")}
+    train_fused(**inputs, out=root / "model", training_spec=TRAINING)
     return root
 
 

@@ -15,8 +15,8 @@ from shoploop.samples.files import read_catalog, read_samples
 from shoploop.samples.sample_set import Request
 from shoploop.samples.step import choose_requests
 from shoploop.samples.weights import WeightsForeign, read_weights, samples_digest, write_weights
-from shoploop.training.step import train_fused
 from shoploop.training.loop import model_input
+from shoploop.training.step import train_fused
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
 

@@ -68,6 +68,10 @@ REASONS = _reasons(
     JobFailed="{detail}",
     ResultLost="its last pod was removed before its result was read.",
     ResultUnreadable="its last pod left no result that can be read: {detail}",
+    IncumbentNotCompared="Run {run} could not compare its version {version} with {incumbent}, which served, so the gate"
+    " asked it to be better than the best simple baseline: {why}",
+    IncumbentCompared="Run {run} compared its version {version} with {incumbent}, which served.",
+    NoIncumbent="No version served that run {run} had to compare its own with.",
     NoRunYet="No run was started yet.",
     NoRunNeeded="A version was made and judged by this spec.",
     Suspended="spec.suspend is true: nothing is started or promoted until it is false.",
@@ -118,7 +122,7 @@ WARNINGS = frozenset(
         "ScheduleNeverFires", "SecretMissing", "SecretKeyMissing", "ForeignObject", "QuotaExceeded", "Forbidden",
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
         "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
-        "VerdictLost", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
+        "VerdictLost", "IncumbentNotCompared", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
     }
 )  # fmt: skip
 """Reasons whose events are warnings."""
@@ -127,6 +131,19 @@ WARNINGS = frozenset(
 def say(reason: str, /, **values: object) -> Found:
     """The reason of that name, with its sentence filled in."""
     return found(REASONS[reason], **values)
+
+
+def incumbent_not_compared(run: Mapping[str, Any] | None) -> dict[str, tuple[bool, Found]]:
+    """The condition of that name, of the last run that made a version; nothing while there is no other word on it."""
+    if run is None or run["phase"] != "Succeeded":
+        return {}
+    about, seen = {"run": run["id"], "version": run.get("version", "")}, run.get("incumbent")
+    if seen is None:
+        return {"IncumbentNotCompared": (False, say("NoIncumbent", run=run["id"]))}
+    if seen["compared"] is True:
+        return {"IncumbentNotCompared": (False, say("IncumbentCompared", **about, incumbent=seen["version"]))}
+    why = say("IncumbentNotCompared", **about, incumbent=seen["version"], why=seen.get("whyNot", ""))
+    return {"IncumbentNotCompared": (True, why)}
 
 
 def timestamp(when: datetime) -> str:

@@ -17,7 +17,7 @@ from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.controller.decide import deletion, outcome, releases
 from shoploop.controller.decide import manifests as runs
-from shoploop.controller.decide.conditions import WARNINGS, Found, merged, say
+from shoploop.controller.decide.conditions import WARNINGS, Found, incumbent_not_compared, merged, say
 from shoploop.controller.decide.drift import holds
 from shoploop.controller.decide.names import FINALIZER, Object
 from shoploop.controller.decide.observed import ChildKey, Event, Install, Observed, Plan, Recover, Repair
@@ -29,6 +29,9 @@ from shoploop.store import layout
 
 TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
 """Reasons without an event: the run tells them itself, or Kubernetes does."""
+
+QUIET = ("AllWell", "NotHeld", "NoIncumbent", "IncumbentCompared")
+"""Reasons without an event: nothing is amiss."""
 
 BLOCKED_SECONDS = 15
 """How soon it is seen that somebody mended what blocks a Recommender: a Secret is not watched."""
@@ -345,7 +348,7 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
         "ReleaseHeld": serving.held,
         "Progressing": (moving, (training.state if training.under_way else ready[1]) if moving else say("AsWanted")),
         "Degraded": (degraded is not None, degraded or say("AllWell")),
-    }
+    } | incumbent_not_compared(training.run)
     status = _status(situation.recommender, observed, found, keep=before)
     status = _with(status, version=serving.version, replicas=serving.replicas, run=training.run)
     status = _with(status, release=_release_status(situation, serving))
@@ -460,14 +463,14 @@ def _with(status: dict[str, Any], **values: Any) -> dict[str, Any]:
 
 
 def _transitions(before: dict[str, Any], after: dict[str, Any]) -> tuple[Event, ...]:
-    """One event where Ready, Degraded or ReleaseHeld changed its reason."""
+    """One event where a condition that people wait for changed its reason."""
     old = {condition["type"]: condition for condition in before.get("conditions", [])}
     events: dict[str, Event] = {}
     for condition in after["conditions"]:
-        if condition["type"] not in ("Ready", "ReleaseHeld", "Degraded"):
+        if condition["type"] not in ("Ready", "ReleaseHeld", "Degraded", "IncumbentNotCompared"):
             continue
         reason = condition["reason"]
-        if old.get(condition["type"], {}).get("reason") == reason or reason in ("AllWell", "NotHeld"):
+        if old.get(condition["type"], {}).get("reason") == reason or reason in QUIET:
             continue
         if reason in TOLD_ELSEWHERE:
             continue

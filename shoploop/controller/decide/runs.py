@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shoploop.api.pod_result import VersionMade
+from shoploop.api.status import IncumbentStatus
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide import outcome
 from shoploop.controller.decide.conditions import Found, say, timestamp
@@ -257,6 +258,8 @@ def _failed(situation: Situation, run: dict[str, Any], why: Found) -> Training:
 def _succeeded(situation: Situation, run: dict[str, Any], made: VersionMade) -> Training:
     ended = run | {"phase": "Succeeded", "finishedAt": timestamp(situation.now), "version": made.version}
     ended |= _source(made.source)
+    if made.incumbent is not None:
+        ended["incumbent"] = IncumbentStatus(**made.incumbent.model_dump()).model_dump(by_alias=True, exclude_none=True)
     version = _with_result(situation, ended, made)
     state = _judged(situation, ended, version)
     event = _recorded(version) if made.passed else Event(type="Warning", reason=state.reason, message=state.message)
