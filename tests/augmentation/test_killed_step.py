@@ -12,8 +12,8 @@ import pytest
 from two_tastes import TINY, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
-from shoploop.augmentation import augment_samples
 from shoploop.augmentation.generator.adversary import Adversary
+from shoploop.augmentation.step import augment_samples
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,11 +30,11 @@ SHARED = Path(__file__).parents[1] / "shared"
 def work(root: Path) -> dict:
     asked = AugmentationSpec(mode="Always")
     return augment_samples(
-        root / "data",
-        root / "samples",
-        root / "features",
-        root / "out",
-        asked,
+        data=root / "data",
+        features=root / "features",
+        samples=root / "samples",
+        out=root / "out",
+        augmentation_spec=asked,
         seed=0,
         cache=root / "cache",
         effort=SLOW,

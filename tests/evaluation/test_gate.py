@@ -49,5 +49,5 @@ def test_bounds_of_another_metric_are_refused():
 
 def test_the_step_writes_the_verdict_it_returns(tmp_path):
     (tmp_path / "evaluation.json").write_text(json.dumps({"gate": bounds()}))
-    verdict = gate(tmp_path, tmp_path / "gate", GateSpec())
+    verdict = gate(evaluation=tmp_path, out=tmp_path / "gate", gate_spec=GateSpec())
     assert json.loads((tmp_path / "gate" / "gate.json").read_text()) == verdict

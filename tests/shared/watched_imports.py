@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-_HOOK = '''
+_HOOK = """
 import os, sys
 from importlib.abc import MetaPathFinder
 
@@ -14,7 +14,7 @@ class Watch(MetaPathFinder):
                 notes.write(name + "\\n")
 
 sys.meta_path.insert(0, Watch())
-'''
+"""
 
 
 def watching(folder: Path) -> dict[str, str]:

@@ -112,8 +112,8 @@ def prepare(dataset: str, effort: Effort, progress: Progress, *, seed: int = 0) 
     """Loads a known dataset and makes its samples as a run does, with statistics by the pure functions."""
     from shoploop.api.v1alpha1 import DataSpec, TrainingSpec
     from shoploop.candidates.fetching import CandidateConfig
-    from shoploop.data.step import load_data
     from shoploop.data.splits import TimeSplit
+    from shoploop.data.step import load_data
     from shoploop.features.catalog import CatalogConfig, fit_catalog
     from shoploop.features.contract import resolve
     from shoploop.features.item import ItemStatistics
