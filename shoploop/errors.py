@@ -11,11 +11,15 @@
     │   ├── TooFewEvents         not enough history to split, train and evaluate on
     │   ├── ValidationFailed     the data breaks an expectation whose failure stops the run
     │   ├── NotFound             no such recommender, run, version or step
-    │   └── PortInUse            something else listens on the port
+    │   ├── PortInUse            something else listens on the port
+    │   ├── KeyUnusable          a key to sign or verify with is missing, unreadable or of another kind
+    │   └── AlreadyThere         a file that must not be overwritten exists
     ├── ArtifactError            a stored model must not be used
     │   ├── ArtifactCorrupt      bytes, names, shapes or values differ from its manifest
-    │   ├── ArtifactForeign      it is no shoploop artifact, or one of another format
-    │   ├── SignatureInvalid     it is not signed with the key that is asked for
+    │   ├── ArtifactForeign      it is no shoploop artifact, one of another format, or another recommender's or version's
+    │   ├── ArtifactUnsigned     nobody signed it, and a signature is asked for
+    │   ├── KeyUntrusted         only keys that are not trusted have signed it
+    │   ├── SignatureInvalid     its signature is not the key's that it claims to be
     │   └── ContractMismatch     it was trained on other features than those at hand
     └── StoreError
         ├── StoreUnavailable     it cannot be read or written
@@ -67,6 +71,14 @@ class PortInUse(UserError):
     pass
 
 
+class KeyUnusable(UserError):
+    pass
+
+
+class AlreadyThere(UserError):
+    pass
+
+
 class ArtifactError(ShoploopError):
     exit_code = 2
 
@@ -76,6 +88,14 @@ class ArtifactCorrupt(ArtifactError):
 
 
 class ArtifactForeign(ArtifactError):
+    pass
+
+
+class ArtifactUnsigned(ArtifactError):
+    pass
+
+
+class KeyUntrusted(ArtifactError):
     pass
 
 

@@ -25,6 +25,7 @@ from shoploop.api.fields import (
     validations,
 )
 from shoploop.api.kubernetes import PlacementSpec, ResourcesSpec, SecretReference
+from shoploop.api.signing import SigningSpec
 
 __all__ = ["API_VERSION", "GROUP", "VERSION", "Metadata", "Name", "Recommender", "RecommenderSpec", "Spec"]
 
@@ -445,6 +446,9 @@ class RecommenderSpec(Spec):
 
     data_check: DataCheckSpec | None = None
     """How often to look, on a cluster, whether the data changed: where they did, it runs again. Unset: nobody looks."""
+
+    signing: SigningSpec = SigningSpec()
+    """Who signs what a run makes, and whose signatures are trusted."""
 
     images: ImagesSpec = ImagesSpec()
     """Where the images of runs and predictors come from."""

@@ -71,6 +71,7 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
     facts.add_row("ready pods", str(state.get("replicas", 0)))
     facts.add_row("last run", " ".join(str(run[key]) for key in ("id", "phase", "message") if key in run) or "none yet")
     facts.add_row("release", f"{release['name']}, revision {release['revision']}" if release else "none yet")
+    facts.add_row("signatures", signatures(found["spec"].get("signing", {})))
     console.print(facts)
     conditions = Table("condition", "", "since", "why", box=None)
     for condition in state.get("conditions", []):
@@ -82,6 +83,15 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
         console.print(f"{event_time(event)}  {event['reason']}: {event['message']}")
     ready = next((c["status"] for c in state.get("conditions", []) if c["type"] == "Ready"), "Unknown")
     return int(ready != "True")
+
+
+def signatures(signing: dict[str, Any]) -> str:
+    """What the spec asks for of signatures, in words."""
+    keys = signing.get("publicKeys", [])
+    policy = signing.get("policy") or ("Require" if keys else None)
+    if policy in (None, "Ignore"):
+        return "not asked for by the spec"
+    return f"{policy}, {len(keys)} trusted key{'s' * (len(keys) != 1)}"
 
 
 def event_time(event: dict[str, Any]) -> str:

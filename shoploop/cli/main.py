@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from shoploop import exits as errors
+from shoploop.cli.keys import app as keys_app
 
 app = typer.Typer(
     name="shoploop",
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 bench_app = typer.Typer(help="Benchmarks; they print JSON with --json -.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench", rich_help_panel="Measure")
+app.add_typer(keys_app, name="keys", rich_help_panel="Versions")
 
 RUN, VERSIONS, LOOK, CLUSTER = "Run", "Versions", "Look", "Cluster"
 

@@ -30,9 +30,12 @@ def print_runs(store: Store, name: str) -> None:
 
 def print_versions(store: Store, name: str) -> None:
     from shoploop.versions import promotions
+    from shoploop.versions.signing import Trust
+    from shoploop.versions.stored import signed_by
     from shoploop.versions.verdicts import latest_verdict
 
-    table = Table("version", "serves", "since", "parent", "gate", "metrics", box=None)
+    table = Table("version", "serves", "since", "parent", "gate", "signed by", "metrics", box=None)
+    trust = Trust.configured()
     for version in promotions.versions(store, name):
         judged = latest_verdict(store, name, version.id)
         numbers = {key: value for key, value in version.metrics.items() if isinstance(value, float)}
@@ -42,6 +45,7 @@ def print_versions(store: Store, name: str) -> None:
             version.promoted or "-",
             version.lineage.get("parent") or "-",
             "-" if judged is None else "passed" if judged.passed else "refused",
+            signed_by(store, name, version.id, trust),
             ", ".join(f"{key} {value:.4f}" for key, value in numbers.items()),
         )
     Console(highlight=False).print(table)

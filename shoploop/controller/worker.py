@@ -106,6 +106,7 @@ class Worker:
         releases = self.cache.releases(key)
         store = recommender["spec"].get("store", {})
         reference = store.get("secretRef")
+        private = recommender["spec"].get("signing", {}).get("privateKey")
         pods, warnings = self._pods(key, recommender, children)
         return Observed(
             now=datetime.now(UTC),
@@ -114,6 +115,7 @@ class Worker:
             pods=pods,
             warnings=warnings,
             secret_keys=self.cluster.secret_keys(key[0], reference["name"]) if reference else None,
+            signing_keys=self.cluster.secret_keys(key[0], private["name"]) if private else None,
             rival=self._rival(recommender),
             failures=self._failures.get(key, {}),
         )

@@ -77,7 +77,7 @@ def incumbent_metrics(folder: Path, samples: SampleSet, log: PurchaseLog, joins:
         joins: Statistics of the run's features.
 
     Raises:
-        ArtifactCorrupt, ArtifactForeign, SignatureInvalid: the incumbent must not be used.
+        ArtifactCorrupt, ArtifactForeign: the incumbent must not be used.
         SchemaMismatch: it was trained on features that this version of shoploop does not compute.
     """
     trained = on_vocabulary(_load(folder), log.vocabulary)

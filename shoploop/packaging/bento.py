@@ -7,6 +7,7 @@ archive is packed anew from what BentoML built, with fixed times, owners and ord
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,10 +21,13 @@ from shoploop.packaging.staging import NAME, RANKER, stage_code, stage_descripti
 from shoploop.ranking.settings import RankerSettings
 from shoploop.store import Store, disk, layout
 from shoploop.versions.artifact import load_version
-from shoploop.versions.signing import check_signature, sign
+from shoploop.versions.keys import Signer
+from shoploop.versions.signing import Statement, Trust, digest, signed
+from shoploop.versions.stored import check_signature, stored_signature
 from shoploop.versions.verdicts import read_verdict
 
-REPORT, SIGNATURE = "bento.json", "bento.sig"
+REPORT = "bento.json"
+SHA256 = re.compile(r"[0-9a-f]{64}")
 NO_MOMENT = "creation_time: '1970-01-01T00:00:00+00:00'"
 
 
@@ -58,7 +62,7 @@ def build_bento(
         ``bento.json``: version, archive, sha256, bytes, tag, the gate's verdict.
 
     Raises:
-        ArtifactCorrupt, ArtifactForeign, SignatureInvalid: the version must not be used.
+        ArtifactCorrupt, ArtifactForeign: the version must not be used.
         SpecInvalid: an item field is no column of the items table.
         BentoFailed: BentoML's own words.
     """
@@ -93,10 +97,13 @@ def build_bento(
     return report
 
 
-def publish_bento(store: Store, name: str, version: str, folder: Path) -> str:
+def publish_bento(store: Store, name: str, version: str, folder: Path, *, signer: Signer | None = None) -> str:
     """Copies what :func:`build_bento` wrote into the store beside its version; returns the archive's sha256.
 
-    The description comes last and is signed where a key is configured: a Bento is code.
+    The description comes last, so that what it names is there.
+
+    Args:
+        signer: Who vouches for it, for a Bento is code; None leaves it unsigned.
 
     Raises:
         ArtifactCorrupt: the archive is not the one that was built, or of another version.
@@ -106,46 +113,99 @@ def publish_bento(store: Store, name: str, version: str, folder: Path) -> str:
     _check_digest(archive, report)
     if report["version"] != version:
         raise ArtifactCorrupt(f"{folder} holds the Bento of {report['version']}, not of {version}. Build it again.")
-    key = layout.bento(name, version)
-    body = json.dumps(report | {"archive": layout.bento_file(report["sha256"])}, sort_keys=True, indent=1).encode()
-    store.put_file(layout.bento_archive(name, version, report["sha256"]), archive)
-    if signature := sign(body):
-        store.put(f"{key}/{SIGNATURE}", signature)
-    store.put(f"{key}/{REPORT}", body)
-    return str(report["sha256"])
+    sha256 = str(report["sha256"])
+    body = json.dumps(report | {"archive": layout.bento_file(sha256)}, sort_keys=True, indent=1).encode()
+    store.put_file(layout.bento_archive(name, version, sha256), archive)
+    if signer is not None:
+        _sign(store, name, version, sha256, body, signer)
+    store.put(f"{layout.bento(name, version)}/{REPORT}", body)
+    return sha256
 
 
-def fetch_bento(store: Store, name: str, version: str, cache: Path) -> Path:
+def fetch_bento(store: Store, name: str, version: str, cache: Path, trust: Trust | None = None) -> Path:
     """The unpacked Bento of a version, verified; from ``cache`` where it was unpacked before.
+
+    Args:
+        store: Where it lies.
+        name: Of the recommender.
+        version: Which one.
+        cache: A folder that nobody writes but this function: what lies there is not verified again.
+        trust: Who must have signed it; as the environment says where not given.
 
     Raises:
         NotFound: the store holds no Bento of that version.
-        ArtifactCorrupt, SignatureInvalid: what it holds must not be run.
+        ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, KeyUntrusted, SignatureInvalid: what it holds must not be run.
     """
-    key = layout.bento(name, version)
-    try:
-        body = store.get(f"{key}/{REPORT}")
-    except NotFound as error:
-        raise NotFound(
-            f"Version {version} of {name!r} has no Bento in {store.uri}. Run `shoploop run` again to package it."
-        ) from error
-    signature = store.get(f"{key}/{SIGNATURE}") if store.exists(f"{key}/{SIGNATURE}") else None
-    check_signature(body, signature, store.url(f"{key}/{REPORT}"))
-    report = _report(body)
-    if report["version"] != version:
-        raise ArtifactCorrupt(
-            f"{store.url(key)} holds the Bento of {report['version']}. Publish that of {version} again."
-        )
-    folder = cache / f"{version}-{report['sha256'][:16]}"
+    body, report = _stored_report(store, name, version)
+    sha256 = str(report["sha256"])
+    check_bento(store, name, version, body, sha256, trust or Trust.configured())
+    folder = cache / f"{version}-{sha256}"
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as work:
-        archive = Path(work, "archive.bento")
-        store.get_file(f"{key}/{report['archive']}", archive)
-        _check_digest(archive, report)
-        unpack(archive, folder)
+        archive = Path(work, layout.bento_file(sha256))
+        store.get_file(layout.bento_archive(name, version, sha256), archive)
+        unpack(archive, folder, sha256=sha256)
     return folder
+
+
+def check_bento(store: Store, name: str, version: str, body: bytes, sha256: str, trust: Trust) -> None:
+    """Makes sure that the archive with that digest, described by ``body``, is signed as ``trust`` asks."""
+    where = store.url(layout.bento_archive(name, version, sha256))
+    key = layout.bento_signature(name, version, sha256)
+    check_signature(store, key, _statement(name, version, sha256, body), where, trust)
+
+
+def sign_bento(store: Store, name: str, version: str, signer: Signer, trust: Trust) -> str | None:
+    """Adds a signature to a stored version's current Bento; returns the archive's sha256, None where it has no Bento.
+
+    Args:
+        trust: Who must have signed it before.
+
+    Raises:
+        ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, KeyUntrusted, SignatureInvalid: it is not worth a signature.
+    """
+    try:
+        body, report = _stored_report(store, name, version)
+    except NotFound:
+        return None
+    sha256 = str(report["sha256"])
+    check_bento(store, name, version, body, sha256, trust)
+    with tempfile.TemporaryDirectory(prefix="shoploop-sign-") as work:
+        archive = Path(work, layout.bento_file(sha256))
+        store.get_file(layout.bento_archive(name, version, sha256), archive)
+        _check_digest(archive, report)
+    _sign(store, name, version, sha256, body, signer)
+    return sha256
+
+
+def _sign(store: Store, name: str, version: str, sha256: str, body: bytes, signer: Signer) -> None:
+    key = layout.bento_signature(name, version, sha256)
+    statement = _statement(name, version, sha256, body)
+    store.put(key, signed(statement, signer, before=stored_signature(store, key)))
+
+
+def _statement(name: str, version: str, sha256: str, body: bytes) -> Statement:
+    digests = {layout.bento_file(sha256): sha256, REPORT: digest(body)}
+    return Statement(kind="bento", recommender=name, version=version, digests=digests)
+
+
+def _stored_report(store: Store, name: str, version: str) -> tuple[bytes, dict[str, Any]]:
+    """``bento.json`` of a stored version, as bytes and as what they say."""
+    key = f"{layout.bento(name, version)}/{REPORT}"
+    try:
+        body = store.get(key)
+    except NotFound as error:
+        raise NotFound(
+            f"Version {version} of {name!r} has no Bento in {store.uri}. Run `shoploop run` again to package it."
+        ) from error
+    report = _report(body)
+    if report["version"] != version:
+        raise ArtifactCorrupt(
+            f"{store.url(key)} describes the Bento of {report['version']}. Publish that of {version} again."
+        )
+    return body, report
 
 
 def serve_command(folder: Path, port: int, *, host: str = "127.0.0.1") -> list[str]:
@@ -194,6 +254,8 @@ def _report(body: bytes) -> dict[str, Any]:
         raise ArtifactForeign(f"{REPORT} is no JSON: {error}. Build the Bento again.") from error
     if not isinstance(report, dict) or not {"version", "archive", "sha256", "bytes"} <= report.keys():
         raise ArtifactForeign(f"{REPORT} does not describe a Bento of shoploop. Build the Bento again.")
+    if not SHA256.fullmatch(str(report["sha256"])):
+        raise ArtifactForeign(f"{REPORT} names no sha256 of its archive. Build the Bento again.")
     return report
 
 

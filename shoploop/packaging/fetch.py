@@ -1,7 +1,8 @@
 """``python -m shoploop.packaging.fetch``: what runs in a predictor's pod before its server does.
 
-Fetches one Bento from the store, refuses other bytes than the digest names, unpacks it, and writes what the spec says
-today about answers over what it said when the Bento was packed. It must not know how the Bento is served.
+Fetches one Bento from the store, refuses it where it is not signed as the environment asks or has other bytes than the
+digest names, unpacks it, and writes what the spec says today about answers over what it said when the Bento was packed.
+It must not know how the Bento is served.
 """
 
 import argparse
@@ -9,11 +10,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from shoploop.errors import ArtifactCorrupt, ShoploopError, SpecInvalid
+from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.packaging.archive import unpack
 from shoploop.ranking.settings import RankerSettings
-from shoploop.store import Store, disk
-from shoploop.versions.signing import check_signature
+from shoploop.store import Store, layout
+from shoploop.versions.signing import Statement, Trust
+from shoploop.versions.stored import check_signature
 
 RANKER = Path("src", "ranker")
 """Where an unpacked Bento keeps its ranker."""
@@ -23,45 +25,51 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m shoploop.packaging.fetch", description=__doc__)
     parser.add_argument("--bento", required=True, help="URL of the archive, e.g. s3://shop/shoploop/....bento")
     parser.add_argument("--digest", required=True, help="its sha256, in hexadecimal")
+    parser.add_argument("--recommender", required=True, help="whose it must be")
+    parser.add_argument("--version", required=True, help="which version it must be")
     parser.add_argument("--into", required=True, type=Path, help="folder to make")
     parser.add_argument("--deadline-milliseconds", type=int, help="instead of what the Bento was packed with")
     parser.add_argument("--item-fields", help="instead of what the Bento was packed with, separated by commas")
     args = parser.parse_args(arguments)
     try:
-        fetch(args.bento, args.digest, args.into)
+        fetch(args.bento, args.digest, args.into, recommender=args.recommender, version=args.version)
         fields = None if args.item_fields is None else tuple(name for name in args.item_fields.split(",") if name)
         change_settings(args.into / RANKER, deadline_milliseconds=args.deadline_milliseconds, item_fields=fields)
     except ShoploopError as error:
-        print(f"shoploop: {error}", file=sys.stderr)
+        print(f"shoploop: {type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
     print(f"{args.bento} is unpacked in {args.into}, sha256 {args.digest}")
     return 0
 
 
-def fetch(bento: str, digest: str, folder: Path) -> None:
-    """Fetches the archive at the URL ``bento`` and unpacks it to ``folder``.
+def fetch(
+    bento: str, digest: str, folder: Path, *, recommender: str, version: str, trust: Trust | None = None
+) -> None:  # fmt: skip
+    """Fetches the archive at the URL ``bento`` and unpacks it to ``folder``, once it is known to be the right one.
+
+    Args:
+        bento: Its signature lies beside it.
+        digest: Its sha256, in hexadecimal.
+        folder: To make.
+        recommender: Whose Bento was signed.
+        version: Which version's Bento was signed.
+        trust: Who must have signed it; as the environment says where not given.
 
     Raises:
         NotFound: there is no such object.
-        ArtifactCorrupt: its bytes are not those of the digest.
-        SignatureInvalid: a key is configured and did not sign it.
+        ArtifactUnsigned, KeyUntrusted, SignatureInvalid, ArtifactForeign: it is not signed as asked, by whom, as what.
+        ArtifactCorrupt: its bytes are not those of the digest, or the digest is not the signed one.
         StoreUnavailable: the store did not answer, or refused.
     """
+    trust = trust or Trust.configured()
     prefix, _, name = bento.rpartition("/")
     store = Store(prefix, read_only=True)
     archive = folder.with_name(f"{folder.name}.fetched")
+    wanted = Statement(kind="bento", recommender=recommender, version=version, digests={name: digest})
     try:
+        check_signature(store, layout.signature_file(name), wanted, bento, trust)
         store.get_file(name, archive)
-        found = disk.digest_of(archive)
-        if found != digest:
-            raise ArtifactCorrupt(
-                f"{bento} has sha256 {found}, and {digest} was asked for. Somebody replaced it: train again, or name "
-                "another version."
-            )
-        signed = store.exists("bento.json") and store.exists("bento.sig")
-        description = store.get("bento.json") if signed else digest.encode()
-        check_signature(description, store.get("bento.sig") if signed else None, bento)
-        unpack(archive, folder)
+        unpack(archive, folder, sha256=digest)
     finally:
         archive.unlink(missing_ok=True)
 

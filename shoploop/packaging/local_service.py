@@ -23,6 +23,7 @@ from shoploop.hints import command
 from shoploop.packaging.bento import fetch_bento, serve_command
 from shoploop.store import Store
 from shoploop.versions import promotions
+from shoploop.versions.signing import Trust
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -63,7 +64,7 @@ def serve(store: Store, name: str, *, port: int, version: str | None = None, hos
     Raises:
         NotFound: nothing is promoted, or no such version.
         PortInUse: something else listens on the port.
-        ArtifactCorrupt, SignatureInvalid: the stored Bento must not be run.
+        ArtifactError: the stored Bento must not be run: it was altered, or is not signed as the environment asks.
         ServiceFailed: the service ended by itself.
     """
     try:
@@ -91,11 +92,12 @@ def running(
         log: Where its output goes; to this process's own where not given.
 
     Raises:
-        NotFound, PortInUse, ArtifactCorrupt, SignatureInvalid, ServiceFailed: as :func:`serve`.
+        NotFound, PortInUse, ArtifactError, ServiceFailed: as :func:`serve`.
     """
     version = version or serving_version(store, name)
     check_port(port, host)
-    folder = fetch_bento(store, name, version, cache_folder(store))
+    trust = Trust.configured()
+    folder = fetch_bento(store, name, version, cache_folder(store, trust), trust)
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
     with tempfile.TemporaryDirectory(prefix="shoploop-serve-") as home:
         process = subprocess.Popen(
@@ -167,9 +169,10 @@ def free_port() -> int:
         return port
 
 
-def cache_folder(store: Store) -> Path:
-    """Where unpacked Bentos lie: below a store that is a folder, else in the user's cache."""
-    if store.folder is not None:
+def cache_folder(store: Store, trust: Trust) -> Path:
+    """Where unpacked Bentos lie: below a store that is a folder, else in the user's cache. Where signatures are asked for,
+    those who may write the store are not trusted, so it is the user's cache too."""
+    if store.folder is not None and trust.policy == "Ignore":
         return store.folder / "cache" / "bentos"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoploop" / "bentos"
 

@@ -100,7 +100,7 @@ class Ranker:
         """Loads what ``build_bento`` packaged.
 
         Raises:
-            ArtifactCorrupt, ArtifactForeign, SignatureInvalid: the version must not be used.
+            ArtifactCorrupt, ArtifactForeign: the version must not be used.
             ContractMismatch: the packaged features are of another contract than the model's.
         """
         settings = RankerSettings.read(folder)

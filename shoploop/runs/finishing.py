@@ -7,6 +7,7 @@ from typing import Any
 from shoploop.runs.record import Run, write_record
 from shoploop.steps import STEPS
 from shoploop.store import Store, disk
+from shoploop.versions.signing import Trust, signer_for
 from shoploop.versions.verdicts import read_verdict
 
 KEPT_WORK = 4
@@ -19,10 +20,13 @@ def finish(run: Run) -> None:
 
     name = run.recommender.metadata.name
     collect(run)
-    verdict = publish(run.store, name, run.folder)
+    trust = Trust.configured(run.recommender.spec.signing)
+    verdict = publish(run.store, name, run.folder, trust)
     run.passed, run.version = verdict["passed"], verdict["version"]
     if verdict["passed"] and promotions.serving_version(run.store, name) != run.version:
-        promotions.promote(run.store, name, verdict["version"], reason=verdict["reason"], by=f"run {run.id}")
+        promotions.promote(
+            run.store, name, verdict["version"], reason=verdict["reason"], by=f"run {run.id}", trust=trust
+        )
     write_record(run)
     write_report(run.store, run.key, run.folder)
     prune(run)
@@ -36,10 +40,14 @@ def collect(run: Run) -> None:
             disk.link_tree(Path(step.out), run.folder / STEPS[name].output)
 
 
-def publish(store: Store, name: str, folder: Path) -> dict[str, Any]:
+def publish(store: Store, name: str, folder: Path, trust: Trust) -> dict[str, Any]:
     """Puts the version, its Bento and its verdict of the run in ``folder`` into the store, the verdict last.
 
-    A refused version is published too, so that it can be looked at and promoted by hand; it does not serve.
+    A refused version is published too, so that it can be looked at and promoted by hand; it does not serve. Both are
+    signed where a key is configured.
+
+    Raises:
+        KeyUnusable, KeyUntrusted: signatures are required, and nobody here can give one; nothing was written.
 
     Returns:
         The gate's verdict with ``version`` and ``bento`` (sha256).
@@ -48,8 +56,9 @@ def publish(store: Store, name: str, folder: Path) -> dict[str, Any]:
     from shoploop.versions import promotions
     from shoploop.versions.verdicts import record_verdict
 
-    version = promotions.publish_version(store, name, folder / "model")
-    digest = publish_bento(store, name, version, folder / "bento")
+    signer = signer_for(trust)
+    version = promotions.publish_version(store, name, folder / "model", signer=signer)
+    digest = publish_bento(store, name, version, folder / "bento", signer=signer)
     gate = folder / "gate" / "gate.json"
     verdict = read_verdict(gate.read_bytes(), gate)
     record_verdict(store, name, version, verdict)

@@ -14,6 +14,7 @@ from shoploop.errors import StoreUnavailable
 from shoploop.runs.record import Run, StepRun, home_of
 from shoploop.steps import STEPS, Entry, needed_by, step_keys
 from shoploop.store import Store, disk
+from shoploop.versions.signing import Trust, signer_for
 
 
 def open_store(recommender: Recommender, override: str | None = None) -> Store:
@@ -58,11 +59,15 @@ def plan(recommender: Recommender, store: Store, *, until: str | None = None) ->
 
     Raises:
         DataUnreadable, SpecInvalid: the raw tables cannot be found.
+        KeyUnusable, KeyUntrusted: a signature is required of what the run makes, and nobody here can give one.
     """
     from shoploop.data import source_digest
     from shoploop.versions import promotions
 
     refuse_unbuilt(recommender.spec, place="Machine")
+    trust = Trust.configured(recommender.spec.signing)
+    if until is None:
+        signer_for(trust)  # better now than when all is trained
     name = recommender.metadata.name
     home = home_of(store)
     index = home / "recommenders" / name / "work" / "steps"

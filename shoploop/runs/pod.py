@@ -25,12 +25,14 @@ from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import DataSpec, Recommender
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
 from shoploop.compute.device import asks_for
-from shoploop.errors import NotFound, ShoploopError, SpecInvalid
+from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.exits import guarded
 from shoploop.resuming.kept_work import KeptWork
 from shoploop.runs import keys_and_incumbent, open_store, publish, write_report
 from shoploop.steps import STEPS, Step, run_step, settings_of
-from shoploop.store import Store, disk, layout
+from shoploop.store import Store, disk
+from shoploop.versions.keys import TRUSTED_KEYS
+from shoploop.versions.signing import Trust
 
 TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
 SERVING_ANNOTATION = "shoploop.io/serving"
@@ -68,7 +70,7 @@ class Job:
         if names[-1] != list(STEPS)[-1]:
             return PartDone()
         folder = self._collect()
-        verdict = publish(self.store, self.name, folder)
+        verdict = publish(self.store, self.name, folder, self.trust())
         self._record(folder, verdict)
         write_report(self.store, self.run_key, folder)
         evaluation = json.loads((folder / "evaluation" / "evaluation.json").read_bytes())
@@ -85,6 +87,10 @@ class Job:
             incumbent=Incumbent(**seen) if seen else None,
             digest=verdict["bento"],
         )
+
+    def trust(self) -> Trust:
+        """Whose signatures count: as the operator says now, else as the spec said when the run began."""
+        return Trust.configured(None if os.environ.get(TRUSTED_KEYS) else self.recommender.spec.signing)
 
     def _step(self, name: str) -> None:
         step = STEPS[name]
@@ -140,12 +146,11 @@ class Job:
         return target
 
     def _incumbent_folder(self) -> Path:
-        """Where the incumbent lies; one that is gone leaves no folder, which the evaluation tells."""
-        key = layout.version(self.name, str(self.incumbent))
-        try:
-            return self._fetched(key)
-        except NotFound:
-            return self.work / key
+        """A copy of the incumbent; one that is gone leaves no folder, and the evaluation tells that."""
+        from shoploop.versions.stored import fetch_incumbent
+
+        version = str(self.incumbent)
+        return fetch_incumbent(self.store, self.name, version, self.work / "incumbents" / version, self.trust())
 
     def _index(self, key: str) -> str:
         return f"recommenders/{self.name}/work/keys/{key}.json"

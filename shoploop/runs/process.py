@@ -3,12 +3,10 @@
 It must not know what becomes of a run's outputs.
 """
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -20,11 +18,10 @@ import psutil
 from shoploop import progress
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
 from shoploop.compute.device import asks_for
-from shoploop.errors import NotFound
 from shoploop.runs.record import Run
 from shoploop.shells import shells_folder
 from shoploop.steps import INDEX_VARIABLE, STEPS, Entry, settings_of
-from shoploop.store import layout
+from shoploop.versions.signing import Trust
 
 SAMPLE_SECONDS = 0.2
 
@@ -176,7 +173,7 @@ def _arguments(run: Run) -> dict[str, Any]:
         "learning_rate": spec.training.learning_rate,
         "adversarial_radius": spec.training.adversarial_radius,
         "parent": run.incumbent or "",
-        "incumbent": str(_incumbent_folder(run)) if run.incumbent else "",
+        "incumbent": str(_incumbent_folder(run)) if run.incumbent and "evaluate_model" in run.steps else "",
         "metric": spec.gate.metric,
         "confidence": spec.gate.confidence,
         "rules": section("gate", "gate"),
@@ -187,15 +184,9 @@ def _arguments(run: Run) -> dict[str, Any]:
 
 
 def _incumbent_folder(run: Run) -> Path:
-    """Where the incumbent lies; one that is gone leaves no folder, which the evaluation tells."""
-    key = layout.version(run.recommender.metadata.name, str(run.incumbent))
-    local = run.store.path(key)
-    if local is not None:
-        return local
-    target = run.work / "incumbents" / str(run.incumbent)
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as aside, contextlib.suppress(NotFound):
-            run.store.get_folder(key, Path(aside) / "version")
-            (Path(aside) / "version").rename(target)
-    return target
+    """A copy of the incumbent, made anew; one that is gone leaves no folder, and the evaluation tells that."""
+    from shoploop.versions.stored import fetch_incumbent
+
+    name, version = run.recommender.metadata.name, str(run.incumbent)
+    trust = Trust.configured(run.recommender.spec.signing)
+    return fetch_incumbent(run.store, name, version, run.work / "incumbents" / version, trust)

@@ -3,8 +3,9 @@
     recommenders/<name>/
       runs/<run>/            run.json (the record), report.html, and a folder for each step's output
       only/<step>/           the last run that ended with this step, made to be looked at
-      versions/<version>/    a model: manifest.json, weights, items, contract, signature
-        bento/               its packages: <digest>.bento, and bento.json that names the current one
+      versions/<version>/    a model: manifest.json, weights, items, contract; manifest.dsse.json is its signature
+        bento/               its packages: <digest>.bento, each with its signature <digest>.dsse.json, and bento.json that
+                             names the current one
       verdicts/<version>/    what the gate said of it: a log, since a model may be judged again under another rule
       promotions/            which version serves: a log
       work/                  what steps keep between runs: entries of steps that are done, outputs, caches
@@ -64,6 +65,20 @@ def bento_archive(name: str, version_id: str, digest: str) -> str:
 def bento_file(digest: str) -> str:
     """Name of an archive in its folder."""
     return f"{digest[:16]}.bento"
+
+
+def signature_file(file: str) -> str:
+    """Name of the signature of ``file``, a manifest or an archive, in the same folder."""
+    return f"{file.rpartition('.')[0]}.dsse.json"
+
+
+def version_signature(name: str, version_id: str) -> str:
+    return f"{version(name, version_id)}/{signature_file('manifest.json')}"
+
+
+def bento_signature(name: str, version_id: str, digest: str) -> str:
+    """Of the package with that sha256."""
+    return f"{bento(name, version_id)}/{signature_file(bento_file(digest))}"
 
 
 def verdicts(name: str, version: str) -> str:

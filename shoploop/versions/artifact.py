@@ -1,12 +1,11 @@
 """A model version on disk: weights, configuration, feature contract, items and the manifest that vouches for them.
 
 safetensors loads flipped bits, NaN and missing tensors without complaint, so everything is checked here before use.
-This module must not know what a tensor means, nor where a folder comes from.
+This module must not know what a tensor means, where a folder comes from, nor who signed it (stored.py does).
 
 ::
 
     manifest.json        format, files with sha256 and length, tensors with shape and dtype, config, lineage, metrics
-    manifest.sig         Ed25519 signature of manifest.json's bytes, where a signing key is configured
     weights.safetensors  every tensor
     items.arrow          the catalogue, one row an item, in the order of the item embeddings
     contract.json        names, types and order of the features
@@ -25,7 +24,6 @@ import pyarrow as pa
 
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, ContractMismatch
 from shoploop.store import disk
-from shoploop.versions.signing import check_signature, sign
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +31,14 @@ if TYPE_CHECKING:
 FORMAT = "shoploop.version"
 FORMAT_VERSION = 1
 
-MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+MANIFEST = "manifest.json"
 WEIGHTS, ITEMS, CONTRACT = "weights.safetensors", "items.arrow", "contract.json"
+
+RESERVED = "manifest.dsse.json"
+"""Where a store keeps the manifest's signature."""
+
+REFUSED = "refused.txt"
+"""In a folder that holds no version, because it must not be used: why."""
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -105,7 +109,7 @@ def write_version(
         **(extra_files or {}),
     }
     for name in files:
-        if not PLAIN_NAME.fullmatch(name) or name in (MANIFEST, SIGNATURE):
+        if not PLAIN_NAME.fullmatch(name) or name in (MANIFEST, RESERVED, REFUSED):
             raise ValueError(f"{name!r} cannot name a file of a version")
     manifest = _json_bytes(
         {
@@ -123,8 +127,6 @@ def write_version(
         }
     )
     files[MANIFEST] = manifest
-    if signature := sign(manifest):
-        files[SIGNATURE] = signature
     with disk.whole_folder(folder, replace=True) as aside:
         for name, data in files.items():
             (aside / name).write_bytes(data)
@@ -132,7 +134,7 @@ def write_version(
 
 
 def load_version(folder: Path, *, expected: str | None = None) -> Version:
-    """Reads a version and verifies it: format, signature, digests, lengths, tensors.
+    """Reads a version and verifies it: format, digests, lengths, tensors. Who signed it was asked where it came from.
 
     What was verified is what is returned: every file is read once.
 
@@ -143,7 +145,6 @@ def load_version(folder: Path, *, expected: str | None = None) -> Version:
     Raises:
         ArtifactForeign: the folder holds no version, or one of another format.
         ArtifactCorrupt: bytes, names, shapes, dtypes or values differ from the manifest, or the id from ``expected``.
-        SignatureInvalid: a verify key is configured, and the manifest was not signed with its private key.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -203,11 +204,10 @@ def version_files(folder: Path) -> list[str]:
     """Names of the files that make up the version in ``folder``, the manifest last.
 
     Raises:
-        ArtifactForeign, ArtifactCorrupt, SignatureInvalid: as :func:`load_version`.
+        ArtifactForeign, ArtifactCorrupt: as :func:`load_version`.
     """
     _, manifest = _read_manifest(folder)
-    signature = [SIGNATURE] if (folder / SIGNATURE).is_file() else []
-    return [*sorted(manifest["files"]), *signature, MANIFEST]
+    return [*sorted(manifest["files"]), MANIFEST]
 
 
 _REMEDY = "It was damaged after it was written; copy it again, or train a new version."
@@ -218,11 +218,11 @@ def _read_manifest(folder: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         body = path.read_bytes()
     except OSError as error:
+        if (folder / REFUSED).is_file():
+            raise ArtifactForeign((folder / REFUSED).read_text()) from error
         raise ArtifactForeign(
             f"{folder} is no model version: {MANIFEST} cannot be read ({error.strerror}). Name the folder of a version."
         ) from error
-    signature = folder / SIGNATURE
-    check_signature(body, signature.read_bytes() if signature.is_file() else None, str(folder))
     try:
         manifest = json.loads(body)
     except ValueError as error:

@@ -14,6 +14,9 @@ from typing import Any, Literal
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound
 from shoploop.store import Log, Store, layout
 from shoploop.versions.artifact import MANIFEST, load_version, version_files, version_id
+from shoploop.versions.keys import Signer
+from shoploop.versions.signing import Trust
+from shoploop.versions.stored import check_version, sign_version
 
 Action = Literal["promote", "rollback"]
 
@@ -50,30 +53,49 @@ class VersionInfo:
     lineage: dict[str, Any]
 
 
-def publish_version(store: Store, name: str, folder: Path) -> str:
+def publish_version(store: Store, name: str, folder: Path, *, signer: Signer | None = None) -> str:
     """Verifies the version in ``folder`` and copies it into the store, the manifest last; returns its id.
 
-    A version that is there already is left as it is: the same id means the same bytes.
+    A version that is there already is left as it is: the same id means the same bytes. A new signer's signature is added.
+
+    Args:
+        signer: Who vouches for it; None leaves it unsigned.
 
     Raises:
-        ArtifactCorrupt, ArtifactForeign, SignatureInvalid: it must not be used; nothing was copied.
+        ArtifactCorrupt, ArtifactForeign: it must not be used; nothing was copied.
     """
     version = load_version(folder).id
+    manifest = (folder / MANIFEST).read_bytes()
+    if version_id(manifest) != version:
+        raise ArtifactCorrupt(f"{folder} changes while it is published. Run again.")
     key = layout.version(name, version)
-    if not store.exists(f"{key}/{MANIFEST}"):
+    new = not store.exists(f"{key}/{MANIFEST}")
+    if new:
         for file in version_files(folder):
-            store.put_file(f"{key}/{file}", folder / file)
+            if file != MANIFEST:
+                store.put_file(f"{key}/{file}", folder / file)
+    if signer is not None:
+        sign_version(store, name, version, manifest, signer)
+    if new:
+        store.put(f"{key}/{MANIFEST}", manifest)
     return version
 
 
-def promote(store: Store, name: str, version: str, *, reason: str, by: str) -> Promotion:
+def promote(
+    store: Store, name: str, version: str, *, reason: str, by: str, trust: Trust | None = None
+) -> Promotion:  # fmt: skip
     """Lets ``version`` serve from now on; durable on return. One that serves already is left alone.
+
+    Args:
+        trust: Who must have signed it; as the environment says where not given.
 
     Raises:
         NotFound: no such version in the store.
+        ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, KeyUntrusted, SignatureInvalid: it must not serve.
     """
     if not store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
         raise NotFound(f"Recommender {name!r} has no version {version}. {_choices(version_ids(store, name))}")
+    check_version(store, name, version, trust or Trust.configured())
 
     def decide(history: list[Promotion]) -> Promotion | str:
         return history[-1] if history and history[-1].version == version else version
@@ -88,7 +110,9 @@ def rollback(store: Store, name: str, *, reason: str = "rolled back by hand", by
 
     Raises:
         NotFound: no version served before.
+        ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, KeyUntrusted, SignatureInvalid: it must not serve again.
     """
+    trust = Trust.configured()
 
     def decide(history: list[Promotion]) -> str:
         stack = rollback_stack(history)
@@ -102,6 +126,7 @@ def rollback(store: Store, name: str, *, reason: str = "rolled back by hand", by
                 f"Version {stack[-2]} of {name!r}, which served before, is no longer in the store: it went beyond "
                 f"spec.retention.versions. Name another one of `shoploop versions {name}`: shoploop promote {name} VERSION."
             )
+        check_version(store, name, stack[-2], trust)
         return stack[-2]
 
     return _append(store, name, "rollback", decide, reason=reason, by=by)

@@ -120,3 +120,63 @@ def test_the_cluster_itself_is_never_asked_through_the_proxy(render):
 def test_what_needs_more_than_kubernetes_comes_only_when_asked_for(render, kind, values):
     assert kind not in {o["kind"] for o in render("recommender", scenario="own-store")}
     assert kind in {o["kind"] for o in render("recommender", values, scenario="own-store")}
+
+
+KEYS = [f"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA{letter * 43}=\n-----END PUBLIC KEY-----\n" for letter in "AE"]
+
+
+def test_only_the_init_container_gets_the_trusted_keys_and_as_it_reads_them(render, monkeypatch):
+    from shoploop.versions.signing import Trust
+
+    objects = render("recommender", {"signing": {"publicKeys": KEYS}}, scenario="own-store")
+    (fetch,), (server,) = (pod(objects)[kind] for kind in ("initContainers", "containers"))
+    env = {one["name"]: one["value"] for one in fetch["env"]}
+    assert not [one for one in server["env"] if one["name"].startswith("SHOPLOOP_")]
+    for name in ("SHOPLOOP_TRUSTED_KEYS", "SHOPLOOP_SIGNING_POLICY"):
+        monkeypatch.setenv(name, env[name])
+    trust = Trust.configured()
+    assert (trust.policy, len(trust.keys)) == ("Require", 2)
+
+
+def test_the_init_container_is_told_whose_bento_it_must_be_and_leaves_its_last_words(render):
+    (fetch,) = pod(render("recommender", scenario="own-store"))["initContainers"]
+    assert {"--recommender=grocery", "--version=v0123456789ab"} <= set(fetch["args"])
+    assert fetch["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_other_trusted_keys_are_other_pods(render):
+    one, both = (
+        predictor(render("recommender", {"signing": {"publicKeys": keys}}, scenario="own-store"))["template"]
+        for keys in (KEYS[:1], KEYS)
+    )
+    assert one != both
+
+
+def test_a_policy_can_be_less_than_the_keys_ask_for(render):
+    objects = render("recommender", {"signing": {"publicKeys": KEYS, "policy": "Warn"}}, scenario="own-store")
+    (fetch,) = pod(objects)["initContainers"]
+    assert {"name": "SHOPLOOP_SIGNING_POLICY", "value": "Warn"} in fetch["env"]
+
+
+def test_without_keys_nothing_is_said_of_signatures(render):
+    (fetch,) = pod(render("recommender", scenario="own-store"))["initContainers"]
+    assert "SHOPLOOP_" not in str(fetch.get("env"))
+
+
+def test_what_the_operator_makes_of_a_spec_is_what_the_chart_takes(render, tmp_path):
+    from shoploop.api.v1alpha1 import RecommenderSpec
+    from shoploop.controller.decide import releases
+    from shoploop.controller.decide.settings import Settings
+
+    spec = RecommenderSpec.model_validate(
+        {
+            "data": {"dataset": "completejourney"}, "store": {"uri": "s3://shop/loop"},
+            "signing": {"publicKeys": KEYS, "privateKey": {"name": "signing"}},
+        }
+    )  # fmt: skip
+    recommender = {"metadata": {"name": "grocery", "uid": "6f1f0e52-0000-4000-8000-000000000001"}}
+    version = {"spec": {"version": "v1", "bento": "s3://shop/loop/a.bento", "digest": "0" * 64}}
+    settings = Settings(chart=tmp_path, pipeline_image="p:1", serving_image="s:1", signing_policy="Require")
+    values = releases.values(recommender, spec, version, settings)
+    (fetch,) = pod(render("recommender", values))["initContainers"]
+    assert {"name": "SHOPLOOP_SIGNING_POLICY", "value": "Require"} in fetch["env"]

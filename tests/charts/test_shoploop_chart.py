@@ -46,8 +46,16 @@ def test_the_operator_understands_what_the_chart_tells_it(render):
     assert (settings.health_port, settings.metrics_port) == (8080, 9090)
 
 
+def test_a_platform_can_require_signatures_of_all(render):
+    for policy, understood in (("Require", "Require"), ("", None)):
+        env = env_of(render("shoploop", {"signing": {"policy": policy}}))
+        assert Settings.from_env(env).signing_policy == understood
+
+
 def test_every_setting_that_the_chart_makes_is_read(render):
-    read = re.findall(r"SHOPLOOP_\w+", (CHARTS.parent / "shoploop" / "controller" / "settings.py").read_text())
+    read = re.findall(
+        r"SHOPLOOP_\w+", (CHARTS.parent / "shoploop" / "controller" / "decide" / "settings.py").read_text()
+    )
     told = {name for name in env_of(render("shoploop", scenario="company")) if name.startswith("SHOPLOOP_")}
     assert told <= set(read)
 

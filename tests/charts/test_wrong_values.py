@@ -40,6 +40,9 @@ RECOMMENDER = {
     "name-in-capitals": ({"fullnameOverride": "Grocery"}, "'/fullnameOverride': 'Grocery' does not match pattern"),
     "unknown-spread": ({"topologySpread": {"whenUnsatisfiable": "Never"}}, "'ScheduleAnyway', 'DoNotSchedule'"),
     "unknown-anti-affinity": ({"antiAffinity": "Soft"}, "one of 'Preferred', 'Required', 'None'"),
+    "unknown-signing-policy": ({"signing": {"policy": "Off"}}, "'/signing/policy': value must be one of"),
+    "signatures-of-nobody": ({"signing": {"policy": "Require"}}, "signing.publicKeys is empty"),
+    "no-public-key": ({"signing": {"publicKeys": ["x"]}}, "'/signing/publicKeys/0': 'x' does not match pattern"),
     "label-of-a-number": ({"podLabels": {"tier": 1}}, "'/podLabels/tier': got number, want string"),
 }
 SHOPLOOP = {
@@ -52,6 +55,7 @@ SHOPLOOP = {
     "crds-in-words": ({"crds": {"install": "yes please"}}, "'/crds/install': got string, want boolean"),
     "interval-without-unit": ({"metrics": {"serviceMonitor": {"interval": "30"}}}, "'30' does not match pattern"),
     "root": ({"user": 0}, "'/user': minimum: got 0, want 1"),
+    "unknown-signing-policy": ({"signing": {"policy": "Off"}}, "'/signing/policy': value must be one of"),
     "empty-repository": ({"servingImage": {"repository": ""}}, "'/servingImage/repository': minLength: got 0, want 1"),
 }
 

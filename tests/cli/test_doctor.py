@@ -313,3 +313,56 @@ def test_without_kubectl_the_doctor_says_so(monkeypatch):
     with pytest.raises(ClusterUnavailable, match="kubectl is not on the PATH") as refused:
         examine(Kubectl())
     assert refused.value.exit_code == 2
+
+
+PUBLIC = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+-----END PUBLIC KEY-----
+"""
+SIGNING = {"publicKeys": [PUBLIC], "privateKey": {"name": "signing"}}
+
+
+def operator_that(policy):
+    container = OPERATOR["spec"]["template"]["spec"]["containers"][0]
+    env = [{"name": "SHOPLOOP_SIGNING_POLICY", "value": policy}]
+    template = {"template": {"spec": {"containers": [container | {"env": env}]}}}
+    return OPERATOR | {"spec": template}
+
+
+def test_that_nobody_asks_for_signatures_is_told_and_is_no_fault(make_cluster):
+    found = state_of(make_cluster(recommender()), "signing of shop/grocery")
+
+    assert found.state == "unused"
+    assert "nobody looks at signatures" in found.detail
+
+
+def test_signing_that_is_complete_is_ok(make_cluster):
+    cluster = make_cluster(recommender(signing=SIGNING), secrets={"signing": {"private.pem": "x"}})
+
+    found = state_of(cluster, "signing of shop/grocery")
+
+    assert (found.state, found.detail) == ("ok", "Require, 1 trusted key; runs sign with Secret signing")
+
+
+@pytest.mark.parametrize("secrets", [{}, {"signing": {"other": "x"}}], ids=["no-secret", "other-key"])
+def test_a_private_key_that_is_not_there_is_missing(make_cluster, secrets):
+    found = state_of(make_cluster(recommender(signing=SIGNING), secrets=secrets), "signing of shop/grocery")
+
+    assert found.state == "missing"
+    assert found.remedy == "kubectl -n shop create secret generic signing --from-file=private.pem=NAME.key"
+
+
+def test_a_platform_that_requires_signatures_misses_the_keys_of_who_names_none(make_cluster):
+    cluster = make_cluster(recommender(), deployments=[operator_that("Require")])
+
+    found = state_of(cluster, "signing of shop/grocery")
+
+    assert found.state == "missing"
+    assert "the policy is Require, and spec.signing.publicKeys names no key" in found.detail
+
+
+def test_required_signatures_that_nobody_gives_are_missing(make_cluster):
+    found = state_of(make_cluster(recommender(signing={"publicKeys": [PUBLIC]})), "signing of shop/grocery")
+
+    assert found.state == "missing"
+    assert "spec.signing.privateKey names no key to sign with" in found.detail

@@ -78,6 +78,9 @@ ownerReferences:
 {{- if and $local (not (hasPrefix (printf "%s/" (trimSuffix "/" $v.store.uri)) $v.version.bento)) -}}
 {{- fail (printf "version.bento %s does not lie in store.uri %s, the path at which the claim %s is mounted." $v.version.bento $v.store.uri $v.store.claimName) -}}
 {{- end -}}
+{{- if and (has $v.signing.policy (list "Require" "Warn")) (not $v.signing.publicKeys) -}}
+{{- fail (printf "signing.policy %s asks for signatures, and signing.publicKeys is empty: name the keys that are trusted." $v.signing.policy) -}}
+{{- end -}}
 {{- if and $v.autoscaling.enabled (not (kindIs "invalid" $v.replicas)) -}}
 {{- fail "replicas and autoscaling exclude each other: set replicas to null, or autoscaling.enabled to false." -}}
 {{- end -}}

@@ -18,6 +18,7 @@ from shoploop.cli.doctor.installation import (
 )
 from shoploop.cli.doctor.parts import check_parts
 from shoploop.cli.doctor.recommenders import check_recommenders, check_redis, check_specs, check_stores
+from shoploop.cli.doctor.signing import check_signing
 from shoploop.cli.kubectl import Kubectl
 
 __all__ = ["Finding", "examine"]
@@ -33,6 +34,6 @@ def examine(kubectl: Kubectl) -> list[Finding]:
     cluster = Cluster(kubectl, kubectl.namespace or "default")
     checks = (
         check_definitions, check_operator, check_permissions, check_storage, check_parts, check_specs, check_stores,
-        check_redis, check_recommenders,
+        check_signing, check_redis, check_recommenders,
     )  # fmt: skip
     return [check_version(version), *(finding for check in checks for finding in check(cluster))]

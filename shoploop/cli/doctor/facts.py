@@ -19,6 +19,11 @@ class Cluster:
         return self.kubectl.items("recommenders.shoploop.io", "--all-namespaces")
 
     @cached_property
+    def operators(self) -> list[dict[str, Any]]:
+        selector = "app.kubernetes.io/part-of=shoploop,app.kubernetes.io/component=operator"
+        return self.kubectl.items("deployments", "--all-namespaces", "-l", selector)
+
+    @cached_property
     def definitions(self) -> dict[str, dict[str, Any]]:
         return {found["metadata"]["name"]: found for found in self.kubectl.items("customresourcedefinitions")}
 

@@ -70,11 +70,9 @@ def missing_fields(wanted: dict[str, Any], found: dict[str, Any], path: str = ""
 
 def check_operator(cluster: Cluster) -> Iterator[Finding]:
     """It is there, and it runs."""
-    selector = "app.kubernetes.io/part-of=shoploop,app.kubernetes.io/component=operator"
-    operators = cluster.kubectl.items("deployments", "--all-namespaces", "-l", selector)
-    if not operators:
+    if not cluster.operators:
         yield Finding(about="operator", state="missing", detail="no operator is installed", remedy=INSTALL)
-    for one in operators:
+    for one in cluster.operators:
         namespace, name = one["metadata"]["namespace"], one["metadata"]["name"]
         if one.get("status", {}).get("availableReplicas", 0):
             image = one["spec"]["template"]["spec"]["containers"][0]["image"]

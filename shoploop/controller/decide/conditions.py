@@ -50,6 +50,10 @@ REASONS = _reasons(
     # the world has to change
     SecretMissing="Secret {secret}, named by spec.store.secretRef, does not exist in namespace {namespace}. Create it.",
     SecretKeyMissing="Secret {secret}, named by spec.store.secretRef, lacks {keys}. Add what is missing.",
+    SigningIncomplete="The signing policy is {policy}, and {field} is not set. Set it (docs/signing.md says how to make"
+    " keys), or ask for less: spec.signing.policy, and signing.policy of charts/shoploop.",
+    SigningKeyMissing="Secret {secret}, named by spec.signing.privateKey, lacks the key {key} or does not exist. Create it:"
+    " kubectl -n {namespace} create secret generic {secret} --from-file={key}=NAME.key",
     ForeignObject="{object} exists and was not made by this Recommender. It is left alone. Remove it: {detail}",
     QuotaExceeded="The namespace's quota does not allow it: {detail}",
     Forbidden="The cluster does not allow it: {detail}",
@@ -118,8 +122,8 @@ REASONS = _reasons(
 
 WARNINGS = frozenset(
     {
-        "SpecInvalid", "NotBuilt", "StoreTaken", "VersionNotFound",
-        "ScheduleNeverFires", "SecretMissing", "SecretKeyMissing", "ForeignObject", "QuotaExceeded", "Forbidden",
+        "SpecInvalid", "NotBuilt", "StoreTaken", "VersionNotFound", "ScheduleNeverFires", "SecretMissing",
+        "SecretKeyMissing", "SigningIncomplete", "SigningKeyMissing", "ForeignObject", "QuotaExceeded", "Forbidden",
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
         "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
         "VerdictLost", "IncumbentNotCompared", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from shoploop.api.kubernetes import STORE_KEYS
 from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.controller.decide import signing
 from shoploop.controller.decide.names import (
     CHECK_COMPONENT,
     COMPONENT_LABEL,
@@ -42,6 +43,7 @@ NOT_TRAINED_BY = {"training": ("resources", "placement", "nodes")}
 PLACED_BY: Any = {
     "training": {"resources", "placement"},
     "images": True,
+    "signing": True,
     "store": {"claim", "endpoint", "region", "secret_ref"},
 }
 """Fields of the spec that change a run's pods, but not what it makes."""
@@ -138,12 +140,14 @@ def config_map(recommender: Object, run: str) -> Object:
 
 def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settings: Settings) -> Object:
     """The Job of the run's part ``index``."""
-    part = parts(spec)[index]
+    cut = parts(spec)
+    part = cut[index]
     arguments = ["run", "--steps", ",".join(part.steps), "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
     pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.steps", *arguments, "--store", store_uri(spec)])
     container = pod["containers"][0]
     container["volumeMounts"].append({"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True})
     pod["volumes"].append({"name": "spec", "configMap": {"name": run_object_name(recommender, run)}})
+    signing.equip(pod, spec, settings, publishes=index == len(cut) - 1)
     asked = {"cpu": spec.training.resources.cpu, "memory": spec.training.resources.memory}
     container["resources"] = {"requests": dict(asked), "limits": {"memory": asked["memory"]}}
     if part.gpu:

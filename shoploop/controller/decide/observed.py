@@ -68,6 +68,9 @@ class Observed:
     secret_keys: frozenset[str] | None = None
     """Keys of the store's Secret; None where there is no such Secret."""
 
+    signing_keys: frozenset[str] | None = None
+    """Keys of the Secret of spec.signing.privateKey, by their names; None where there is no such Secret."""
+
     rival: str | None = None
     """An older Recommender that keeps its versions at the same place, as namespace/name."""
 

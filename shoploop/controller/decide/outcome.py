@@ -17,6 +17,10 @@ WAITS_FOR_A_PERSON = {
 }
 
 
+LAST_WORDS = 700
+"""Letters of a container's last words that a condition has room for."""
+
+
 def state(live: Object) -> Literal["Active", "Complete", "Failed"]:
     """How far a Job is."""
     for condition in live.get("status", {}).get("conditions", []):
@@ -86,9 +90,10 @@ def trouble(pods: Sequence[Object]) -> str | None:
         for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
             waiting = container.get("state", {}).get("waiting", {})
             if waiting.get("reason") in WAITS_FOR_A_PERSON:
-                return (
-                    f"{WAITS_FOR_A_PERSON[waiting['reason']]} ({waiting['reason']}: {waiting.get('message', '')[:300]})"
-                )
+                detail = f"{waiting['reason']}: {waiting.get('message', '')[:300]}"
+                if last := container.get("lastState", {}).get("terminated", {}).get("message"):
+                    detail = f"{waiting['reason']}: {' '.join(str(last).split())[-LAST_WORDS:]}"
+                return f"{WAITS_FOR_A_PERSON[waiting['reason']]} ({detail})"
         for condition in status.get("conditions", []):
             if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
                 return f"no node fits its pod: {condition.get('message', '')[:300]}"

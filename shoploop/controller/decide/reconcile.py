@@ -15,7 +15,7 @@ from shoploop.api.kubernetes import STORE_KEYS
 from shoploop.api.loading import problems_of
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
-from shoploop.controller.decide import deletion, outcome, releases
+from shoploop.controller.decide import deletion, outcome, releases, signing
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide.conditions import WARNINGS, Found, incumbent_not_compared, merged, say
 from shoploop.controller.decide.drift import holds
@@ -74,7 +74,7 @@ def desired(recommender: Object, observed: Observed, settings: Settings, *, char
     situation = Situation(
         recommender=recommender, spec=spec, observed=observed, settings=settings, chart_digest=chart_digest
     )
-    blocker = _blocker(situation)
+    blocker = _blocker(situation) or signing.blocker(spec, settings, observed.signing_keys, meta["namespace"])
     if blocker is not None:
         return _blocked(recommender, observed, blocker)
     training = advance(situation)

@@ -8,6 +8,7 @@ from typing import Any
 from shoploop.api.status import Package
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import manifests as runs
+from shoploop.controller.decide import signing
 from shoploop.controller.decide.drift import holds
 from shoploop.controller.decide.names import RESUME_ANNOTATION, short_hash
 from shoploop.controller.decide.observed import Install, Recover, Release, ReleaseAction, Repair
@@ -62,6 +63,7 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
         "imagePullSecrets": [{"name": name} for name in secrets],
         "version": {"id": version.id, "bento": package.bento, "digest": package.digest},
         "store": store,
+        "signing": signing.values(spec, settings),
         "replicas": None if scaling else replicas(spec),
         "autoscaling": {"enabled": True, "min": scaling.min, "max": scaling.max} if scaling else {"enabled": False},
         "deadlineMilliseconds": serving.deadline_milliseconds,

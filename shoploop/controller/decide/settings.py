@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from shoploop.api.signing import STRICTEST_FIRST, SigningPolicy
+from shoploop.errors import SpecInvalid
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -17,6 +20,9 @@ class Settings:
 
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
+
+    signing_policy: SigningPolicy | None = None
+    """The least that every Recommender's signing policy is; None leaves it to them."""
 
     namespaces: tuple[str, ...] = ()
     """Namespaces that are served; none means all."""
@@ -54,6 +60,7 @@ class Settings:
             serving_image=env.get("SHOPLOOP_SERVING_IMAGE", "shoploop/serving:latest"),
             pull_policy=env.get("SHOPLOOP_IMAGE_PULL_POLICY", cls.pull_policy),
             pull_secrets=names("SHOPLOOP_IMAGE_PULL_SECRETS"),
+            signing_policy=_signing_policy(env.get("SHOPLOOP_SIGNING_POLICY")),
             namespaces=names("SHOPLOOP_NAMESPACES"),
             helm=env.get("SHOPLOOP_HELM", cls.helm),
             workers=int(env.get("SHOPLOOP_WORKERS", cls.workers)),
@@ -65,6 +72,14 @@ class Settings:
             metrics_port=int(env.get("SHOPLOOP_METRICS_PORT", cls.metrics_port)),
             log_level=env.get("SHOPLOOP_LOG_LEVEL", cls.log_level),
         )
+
+
+def _signing_policy(asked: str | None) -> SigningPolicy | None:
+    """An operator that does not understand how strict it is to be must not start."""
+    found = next((policy for policy in STRICTEST_FIRST if policy == asked), None)
+    if asked and found is None:
+        raise SpecInvalid(f"SHOPLOOP_SIGNING_POLICY is {asked!r}. Set signing.policy to {', '.join(STRICTEST_FIRST)}.")
+    return found
 
 
 def chart_digest(chart: Path) -> str:

@@ -71,6 +71,17 @@ seccompProfile:
 {{- end }}
 {{- end -}}
 
+{{/* Whose signatures the init container trusts. They stand in the template, so that other keys make other pods. */}}
+{{- define "recommender.signingEnv" -}}
+{{- $signing := .Values.signing -}}
+{{- if $signing.publicKeys }}
+- name: SHOPLOOP_TRUSTED_KEYS
+  value: {{ join "\n" $signing.publicKeys | quote }}
+- name: SHOPLOOP_SIGNING_POLICY
+  value: {{ default "Require" $signing.policy }}
+{{- end }}
+{{- end -}}
+
 {{/* Whether the pods mount the claim of a file:// store. */}}
 {{- define "recommender.storePath" -}}
 {{- if .Values.store.claimName -}}
