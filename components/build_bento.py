@@ -8,7 +8,6 @@ def build_bento(
     data: dsl.Input[dsl.Dataset],
     features: dsl.Input[dsl.Artifact],
     model: dsl.Input[dsl.Model],
-    verdict: dsl.Input[dsl.Artifact],
     bento: dsl.Output[dsl.Artifact],
     item_fields: list = ["title"],
     deadline_milliseconds: int = 100,
@@ -20,7 +19,6 @@ def build_bento(
         data: The canonical tables.
         features: What materialize_features wrote.
         model: What train_fused wrote.
-        verdict: What gate wrote.
         bento: The Bento and its digest.
         item_fields: Columns of the items table that answers carry.
         deadline_milliseconds: After this long the predictor answers with what it has.
@@ -40,7 +38,6 @@ def build_bento(
             "data": Path(data.path),
             "features": Path(features.path),
             "model": Path(model.path),
-            "gate": Path(verdict.path),
         },
         out=Path(bento.path),
     )

@@ -126,18 +126,18 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None, until: str
             ),
         )
         judged = cached("gate", gate(evaluation=evaluated.outputs["evaluation"], rules=rules))
-        cached(
+        packed = cached(
             "build_bento",
             build_bento(
                 data=data,
                 features=features,
                 model=model,
-                verdict=judged.outputs["verdict"],
                 item_fields=item_fields,
                 deadline_milliseconds=deadline_milliseconds,
                 max_age_days=max_age_days,
             ),
         )
+        packed.after(judged)
 
     return recommender
 

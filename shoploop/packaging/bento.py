@@ -40,26 +40,25 @@ def build_bento(
     data: Path,
     features: Path,
     model: Path,
-    gate: Path,
     out: Path,
     serving_spec: ServingSpec | None = None,
     max_age_days: int | None = None,
 ) -> dict[str, Any]:
     """Builds the Bento of a version and exports it as a ``.bento`` archive, as ``bentoml import`` takes it.
 
-    A version that the gate refused is packaged too: a person may promote it by hand.
+    It holds nothing of what the gate said: that is another fact about the version, and judged again it need not be
+    packed again.
 
     Args:
         data: Folder of ``load_data``.
         features: Folder of ``materialize_features``.
         model: Folder of a version.
-        gate: Folder of ``gate``.
         out: Folder to write: ``<version>.bento`` and ``bento.json``.
         serving_spec: Fields and deadline of the answers.
         max_age_days: See :class:`RankerSettings`; unset means the gate's default.
 
     Returns:
-        ``bento.json``: version, archive, sha256, bytes, tag, the gate's verdict.
+        ``bento.json``: version, archive, sha256, bytes, tag.
 
     Raises:
         ArtifactCorrupt, ArtifactForeign: the version must not be used.
@@ -68,7 +67,6 @@ def build_bento(
     """
     serving = serving_spec or ServingSpec()
     version = load_version(model)
-    verdict = read_verdict((gate / "gate.json").read_bytes(), gate / "gate.json")
     settings = RankerSettings(
         version=version.id,
         item_fields=tuple(serving.item_fields),
@@ -80,7 +78,7 @@ def build_bento(
         context, home = Path(work, "context"), Path(work, "home")
         stage_code(context)
         stage_ranker(context / RANKER, data=data, features=features, model=model, settings=settings)
-        stage_description(context, passed=verdict.passed)
+        stage_description(context)
         built = _build(context, home, version.id)
         archive = out / f"{version.id}.bento"
         pack(built, archive)
@@ -91,7 +89,6 @@ def build_bento(
         "bytes": archive.stat().st_size,
         "tag": f"{NAME}:{version.id}",
         "bentoml": importlib.metadata.version("bentoml"),
-        "gate": {"passed": verdict.passed, "reason": verdict.reason},
     }
     (out / REPORT).write_text(json.dumps(report, sort_keys=True, indent=1) + "\n")
     return report

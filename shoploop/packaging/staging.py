@@ -80,13 +80,12 @@ def _warm_up_users(interactions: "pl.DataFrame") -> tuple[str, ...]:
     return tuple(users.gather_every(step).head(WARM_UP_USERS))
 
 
-def stage_description(context: Path, *, passed: bool) -> None:
+def stage_description(context: Path) -> None:
     """BentoML's build file. YAML is a superset of JSON."""
     description = {
         "service": "serving.service:Recommender",
         "name": NAME,
         "include": ["serving/", "shoploop/", f"{RANKER}/"],
-        "labels": {"gate": "passed" if passed else "refused"},
         "python": {"packages": _pinned_requirements(), "lock_packages": False},
     }
     (context / "bentofile.yaml").write_text(json.dumps(description, indent=1))

@@ -99,7 +99,7 @@ class Shop:
         (self.passed_ever if passed else self.refused_ever).add(version)
 
     def judge_again(self, version):
-        """The same model under ``gate.rule: Always``, packed anew with its verdict in it, and the rule back again."""
+        """The same model under ``gate.rule: Always``, packed anew, and the rule back again."""
         self.cluster.change("grocery", lambda spec: spec["gate"].update(rule="Always"))
         if self.starts_a_run():
             self.end(version, passed=True, rule="Always", package=f"{VERSIONS.index(version) + 1}" * 64)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serving_shop import MemoryFeatures, trained_model, write_data, write_gate, write_model
+from serving_shop import MemoryFeatures, trained_model, write_data, write_model
 from watched_imports import imported, watching
 
 from shoploop import code_digest
@@ -24,21 +24,20 @@ from shoploop.versions import promotions
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run's folders: data, features, model, gate and the Bento."""
+    """A run's folders: data, features, model and the Bento."""
     folder = tmp_path_factory.mktemp("run")
     write_data(folder / "data")
     training = TrainingSpec(evaluation_days=7, training_days=14)
     materialize_features(data=folder / "data", out=folder / "features", training_spec=training)
     features = MemoryFeatures()
     write_model(folder / "model", trained_model(features.contract, features.vocabulary, features.log))
-    write_gate(folder / "gate")
     serving = ServingSpec(item_fields=["title", "price"], deadline_milliseconds=60_000)
     build(run=folder, out=folder / "bento", serving_spec=serving)
     return folder
 
 
 def build(*, run: Path, out: Path, **options):
-    folders = {name: run / name for name in ("data", "features", "model", "gate")}
+    folders = {name: run / name for name in ("data", "features", "model")}
     return bento.build_bento(**folders, out=out, **options)
 
 

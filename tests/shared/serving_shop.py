@@ -4,7 +4,6 @@ ann buys milk every week and bread every other week, bob buys tea; everybody buy
 buy soap. The model's score is the number of days on which the user bought the item.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -112,12 +111,6 @@ def write_model(folder: Path, trained: TrainedModel) -> Version:
         lineage={"parent": None},
         metrics={},
     )
-
-
-def write_gate(folder: Path, *, passed: bool = True) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "gate.json").write_text(json.dumps({"passed": passed, "rule": "NotWorse", "reason": "for a test"}))
-    return folder
 
 
 class MemoryFeatures:

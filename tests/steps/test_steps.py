@@ -41,8 +41,8 @@ def test_more_epochs_train_again_but_do_not_sample_again(make_spec):
     assert due == ["train_fused", "evaluate_model", "gate", "build_bento"]
 
 
-def test_a_wider_gate_is_judged_again_without_training(make_spec):
-    assert changed(make_spec(), make_spec(gate={"margin": 0.01})) == ["gate", "build_bento"]
+def test_a_wider_gate_is_judged_again_without_training_or_packing(make_spec):
+    assert changed(make_spec(), make_spec(gate={"margin": 0.01})) == ["gate"]
 
 
 def test_other_raw_tables_make_everything_run_again(make_spec):
@@ -51,7 +51,7 @@ def test_other_raw_tables_make_everything_run_again(make_spec):
 
 def test_another_incumbent_is_compared_without_training(make_spec):
     due = changed(make_spec(), make_spec(), incumbent="v0123456789ab")
-    assert due == ["evaluate_model", "gate", "build_bento"]
+    assert due == ["evaluate_model", "gate"]
 
 
 def test_fields_that_no_step_needs_change_no_key(make_spec):
