@@ -23,6 +23,8 @@ LIBRARIES = (
     "pyarrow",
     "lightgbm",
     "feast",
+    "ibis-framework",
+    "duckdb",
     "great-expectations",
     "bentoml",
     "scikit-learn",

@@ -154,4 +154,4 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def _most(rows: pl.DataFrame) -> int:
-    return int(rows["quantity"].max() or 0)  # type: ignore[arg-type]
+    return int(rows.select(pl.col("quantity").max()).item() or 0)

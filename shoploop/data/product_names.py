@@ -5,6 +5,7 @@ is private. ``SFT DRNK 2 LITER BTL CARB INCL`` becomes ``Soft drink, 2 liter bot
 """
 
 import re
+import string
 from collections import Counter
 from collections.abc import Iterable
 
@@ -242,7 +243,8 @@ def _sentence(text: str, known: Counter[str]) -> str:
 
 def _completed(text: str, known: Counter[str]) -> str:
     """The cut-off text with its last word completed to the commonest known one, or without it."""
-    head, last = re.fullmatch(r"(.*?)([A-Z]*)", text).groups()  # type: ignore[union-attr]
+    head = text.rstrip(string.ascii_uppercase)
+    last = text[len(head) :]
     if not last or last in known or last in _WORDS:
         return text
     longer = [word for word in known if word.startswith(last)]

@@ -133,8 +133,9 @@ def _refuse_nested(raw: _Raw, column: str, names: list[str]) -> None:
     """Only a category may come as a list, and then of single values."""
     for name in names:
         dtype = raw.table[name].dtype
-        is_path = column == "category" and isinstance(dtype, pl.List) and len(names) == 1
-        if dtype.is_nested() and not (is_path and not dtype.inner.is_nested()):  # type: ignore[attr-defined]
+        is_path = column == "category" and len(names) == 1
+        is_path = is_path and isinstance(dtype, pl.List) and not dtype.inner.is_nested()
+        if dtype.is_nested() and not is_path:
             raise SchemaMismatch(
                 f"{raw.source.uri}: column {name!r} holds {dtype} where single values are expected. Unnest it first."
             )

@@ -3,7 +3,7 @@
 Legend: N candidates, R rows.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +86,7 @@ class LambdaMart:
             "force_row_wise": True,
             "verbosity": -1,
         }
-        self._booster: object | None = None
+        self._booster: Any = None  # lightgbm ships no types
 
     def fit(self, samples: SampleSet) -> "LambdaMart":
         import lightgbm
@@ -104,4 +104,4 @@ class LambdaMart:
     def scores(self, samples: SampleSet) -> Array:
         if self._booster is None:
             raise RuntimeError("LambdaMart.fit comes before scores")
-        return np.asarray(self._booster.predict(samples.features_RK), np.float64)  # type: ignore[attr-defined]
+        return np.asarray(self._booster.predict(samples.features_RK), np.float64)

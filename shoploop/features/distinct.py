@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
+Number = TypeVar("Number", bound=np.generic)
 
 
-def distinct(values: Numbers) -> Numbers:
+def distinct(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """The different values, ascending."""
     ordered = np.sort(values, axis=None)
     first = np.ones(len(ordered), bool)
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    return ordered[first]  # type: ignore[return-value]
+    return ordered[first]
 
 
 def is_among(values: npt.NDArray[Any], ascending: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

@@ -141,7 +141,7 @@ def _offline(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            import ibis  # type: ignore[import-untyped]
+            import ibis
 
             if ibis.options.default_backend is not None:
                 ibis.options.default_backend.disconnect()

@@ -5,6 +5,7 @@ with a day before D; nothing here knows about requests.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,22 +27,23 @@ class Vocabulary:
 
     items: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_codes", {item: code for code, item in enumerate(self.items)})
+    @cached_property
+    def _codes(self) -> dict[str, int]:
+        return {item: code for code, item in enumerate(self.items)}
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __contains__(self, item: str) -> bool:
-        return item in self._codes  # type: ignore[attr-defined]
+        return item in self._codes
 
     def code(self, item: str) -> int:
         """The item's code; -1 where it has none."""
-        return int(self._codes.get(item, -1))  # type: ignore[attr-defined]
+        return self._codes.get(item, -1)
 
     def encode(self, items: list[str]) -> Int32:
         """Codes of the items, (len(items),); -1 where an item has none."""
-        get = self._codes.get  # type: ignore[attr-defined]
+        get = self._codes.get
         return np.fromiter((get(item, -1) for item in items), np.int32, len(items))
 
     def frame(self) -> pl.DataFrame:

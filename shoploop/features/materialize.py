@@ -59,7 +59,7 @@ def materialize_features(
     split = TimeSplit.of(last_day, training_spec)
     vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
     if not len(vocabulary):
-        days = split.last - int(bought["day"].min()) + 1  # type: ignore[arg-type]
+        days = split.last - int(bought.select(pl.col("day").min()).item()) + 1
         raise TooFewEvents(
             f"The data spans {days} days, and the last {training_spec.evaluation_days} of them are for evaluation: nothing "
             "is left to learn from. Bring more days, or lower spec.training.evaluationDays."

@@ -37,7 +37,7 @@ def write_popularity(interactions: pl.DataFrame, out: Path) -> None:
         out: An existing folder.
     """
     bought = purchases(interactions).select("user", "item", "day", "shop").unique()
-    last = int(bought["day"].max())  # type: ignore[arg-type]
+    last = int(bought.select(pl.col("day").max()).item())
     recent = bought.filter(pl.col("day") > last - WINDOW_DAYS)
     in_shops = recent.filter(pl.col("shop").is_not_null() & (pl.col("shop") != EVERYWHERE))
     best = [

@@ -1,5 +1,6 @@
 """A step's cache key: what the step would do, so that equal keys mean equal outputs."""
 
+import inspect
 import json
 from hashlib import sha256
 from typing import Any
@@ -39,6 +40,7 @@ def step_keys(spec: RecommenderSpec, *, source: str, incumbent: str | None) -> d
         content = [
             step.name,
             code_digest(step.module, shell=step.shell),
+            inspect.getsource(step.function),  # which settings and folders it hands on, and how
             settings_of(spec, step),
             {name: keys[PRODUCER[name]] for name in step.inputs},
             outside.get(step.name),

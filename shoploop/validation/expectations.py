@@ -325,15 +325,15 @@ def weeks(events: pl.DataFrame) -> pl.DataFrame:
     empty = pl.DataFrame(schema={"week": pl.Date, "events": pl.UInt32, "usual": pl.Float64, "steady": pl.Boolean})
     if days.is_empty():
         return empty
-    last, first = days.max(), days.min()
+    last, first = days.to_frame().select(last=pl.col("day").max(), first=pl.col("day").min()).row(0)
     ago = ((pl.lit(last) - pl.col("day")).dt.total_days() // 7).alias("ago")
-    whole = ((last - first).days + 1) // 7  # type: ignore[operator, union-attr]
+    whole = ((last - first).days + 1) // 7
     if whole < 8:
         return empty
     counts = days.to_frame().select(ago).group_by("ago").len("events")
     every = pl.DataFrame({"ago": range(whole)}, schema={"ago": pl.Int64}).join(counts, on="ago", how="left")
     every = every.with_columns(pl.col("events").fill_null(0))
-    usual = float(every["events"].median() or 0.0)  # type: ignore[arg-type]
+    usual = float(every.select(pl.col("events").median()).item() or 0.0)
     return (
         every.sort("ago")
         .head(4)

@@ -7,9 +7,10 @@ from pydantic import ValidationError
 from two_tastes import TINY, interactions, items, write_folders
 
 from shoploop.api.v1alpha1 import AugmentationSpec
-from shoploop.augmentation import augment_samples, study
+from shoploop.augmentation import study
 from shoploop.augmentation.generator.adversary import Adversary, GeneratorDiverged
 from shoploop.augmentation.generator.dp_sgd import Budget, _Records, plan, train_privately
+from shoploop.augmentation.step import augment_samples
 from shoploop.errors import SpecInvalid
 
 CONFIG = Adversary.Config(steps=20, hidden=8, batch=32, discriminator_steps=1)
@@ -110,7 +111,13 @@ def test_epsilon_and_delta_stand_in_the_verdict_that_the_manifest_carries(tmp_pa
     write_folders(tmp_path, 60)
     asked = AugmentationSpec.model_validate({"mode": "Always", "differentialPrivacy": {"epsilon": 5}})
     report = augment_samples(
-        tmp_path / "data", tmp_path / "samples", tmp_path / "features", tmp_path / "out", asked, seed=0, effort=TINY
+        data=tmp_path / "data",
+        features=tmp_path / "features",
+        samples=tmp_path / "samples",
+        out=tmp_path / "out",
+        augmentation_spec=asked,
+        seed=0,
+        effort=TINY,
     )
     assert report["verdict"]["privacy"]["differential_privacy"]["epsilon"] <= 5
     assert report["verdict"]["privacy"]["differential_privacy"]["delta"] == 1e-5

@@ -31,11 +31,11 @@ PLACES = [str(HERE), str(HERE.parent / "shared")]
 def work(root: Path) -> dict:
     asked = AugmentationSpec(mode="Always")
     return augment_samples(
-        root / "data",
-        root / "samples",
-        root / "features",
-        root / "out",
-        asked,
+        data=root / "data",
+        features=root / "features",
+        samples=root / "samples",
+        out=root / "out",
+        augmentation_spec=asked,
         seed=0,
         cache=root / "cache",
         effort=SLOW,

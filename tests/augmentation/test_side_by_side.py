@@ -54,9 +54,14 @@ def test_the_page_is_self_contained_and_shows_both_sides(tmp_path, monkeypatch):
     monkeypatch.setattr(drawing, "svg", lambda spec, label: Markup("<svg></svg>"))
     write_folders(tmp_path, 60)
     report = augment_samples(
-        tmp_path / "data", tmp_path / "samples", tmp_path / "features", tmp_path / "out",
-        AugmentationSpec(mode="Always"), seed=0, effort=TINY,
-    )  # fmt: skip
+        data=tmp_path / "data",
+        features=tmp_path / "features",
+        samples=tmp_path / "samples",
+        out=tmp_path / "out",
+        augmentation_spec=AugmentationSpec(mode="Always"),
+        seed=0,
+        effort=TINY,
+    )
     comparison = compare(interactions(60), pl.read_parquet(tmp_path / "out" / "synthetic.parquet"), items(), seed=0)
     augmentation_page.write(tmp_path / "page.html", "<b>shop</b>", report, comparison)
     page = (tmp_path / "page.html").read_text()

@@ -26,9 +26,8 @@ def shop(tmp_path_factory):
 
 def augment(shop, out, mode="Always", effort=TINY, **settings):
     asked = AugmentationSpec(mode=mode, ratio=settings.pop("ratio", 0.5))
-    return augment_samples(
-        shop / "data", shop / "samples", shop / "features", out, asked, seed=0, effort=effort, **settings
-    )
+    folders = {name: shop / name for name in ("data", "features", "samples")}
+    return augment_samples(**folders, out=out, augmentation_spec=asked, seed=0, effort=effort, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +148,14 @@ def test_a_broken_file_among_the_kept_generators_is_learned_anew(shop, always, t
 
 def test_a_version_says_in_its_lineage_what_became_of_augmentation(shop, always, tmp_path):
     out, report = always
-    train_fused(out / "samples", shop / "features", shop / "data", tmp_path / "model", TRAINING, augmentation=out)
+    train_fused(
+        data=shop / "data",
+        features=shop / "features",
+        samples=out / "samples",
+        augmentation=out,
+        out=tmp_path / "model",
+        training_spec=TRAINING,
+    )
     lineage = load_version(tmp_path / "model").manifest["lineage"]["augmentation"]
     assert lineage["variant"] == report["variant"]
     assert lineage["samples_added"] == report["samples_added"]

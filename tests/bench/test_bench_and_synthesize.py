@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from two_tastes import TINY, interactions, items
 
-import shoploop.data
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation import synthesize as synthesis
 from shoploop.augmentation.trials.decision import choose
@@ -23,7 +22,7 @@ SPEC = RecommenderSpec.model_validate({"data": {"dataset": "completejourney"}})
 SHOPPERS = 120
 
 
-def load(spec, out):
+def load(*, out, data_spec):
     """The shop of two tastes, with two shops in it, in the place of a dataset."""
     number = pl.col("user").str.slice(1).cast(pl.Int32)
     shop = pl.when(number % 6 == 0).then(pl.lit("small")).otherwise(pl.lit("great"))
@@ -94,7 +93,7 @@ def test_a_table_learned_from_virtual_rows_serves_real_ones():
 
 @pytest.fixture
 def loaded(monkeypatch):
-    monkeypatch.setattr(shoploop.data, "load_data", load)
+    monkeypatch.setattr("shoploop.data.step.load_data", load)
 
 
 def synthesize(out, rows=2000, **settings):

@@ -21,7 +21,7 @@ class Tables:
         return str(path)
 
     def load(self, **tables: dict) -> dict[str, pl.DataFrame]:
-        self.report = load_data(DataSpec(tables=tables), self.out)
+        self.report = load_data(out=self.out, data_spec=DataSpec(tables=tables))
         return {name: pl.read_parquet(self.out / f"{name}.parquet") for name in self.report["tables"]}
 
     def rule(self, name: str) -> dict:

@@ -14,7 +14,7 @@ def refused(tables):
 
     def check(error, uri, **settings):
         with pytest.raises(error) as caught:
-            load_data(DataSpec(tables={"interactions": {"uri": str(uri), **settings}}), tables.out)
+            load_data(out=tables.out, data_spec=DataSpec(tables={"interactions": {"uri": str(uri), **settings}}))
         assert not tables.out.exists()
         return str(caught.value)
 
@@ -132,7 +132,9 @@ def test_a_time_format_that_fits_nothing_is_named(tables, refused):
     assert "timeFormat: '%H' cannot be used" in refused(SpecInvalid, uri, timeFormat="%H")
 
 
-@pytest.mark.parametrize("call", [lambda spec, out: load_data(spec, out), lambda spec, _: source_digest(spec)])
+@pytest.mark.parametrize(
+    "call", [lambda spec, out: load_data(out=out, data_spec=spec), lambda spec, _: source_digest(spec)]
+)
 def test_an_unknown_dataset_names_the_known_ones_and_the_nearest(tmp_path, call):
     with pytest.raises(SpecInvalid, match="did you mean 'completejourney'\\? Known: completejourney"):
         call(DataSpec(dataset="completejourny"), tmp_path / "out")

@@ -12,7 +12,7 @@ from shoploop.data.product_names import package_size, spell_out
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("completejourney")
-    load_data(DataSpec(dataset="completejourney"), out)
+    load_data(out=out, data_spec=DataSpec(dataset="completejourney"))
     return out
 
 

@@ -26,7 +26,7 @@ def test_a_pattern_of_objects_is_one_table(lake, tmp_path):
     lake.put("events/1.csv", b"user,item,time\nann,tea,2024-05-01\n")
     lake.put("events/2.csv", b"user,item,time\nbob,tea,2024-05-02\n")
     lake.put("events/readme.txt", b"no table\n")
-    load_data(spec("s3://shoploop/lake/events/*.csv"), tmp_path)
+    load_data(out=tmp_path, data_spec=spec("s3://shoploop/lake/events/*.csv"))
     assert pl.read_parquet(tmp_path / "interactions.parquet")["user"].to_list() == ["ann", "bob"]
 
 
@@ -43,4 +43,4 @@ def test_the_digest_follows_an_object(lake):
 )
 def test_what_is_not_there_is_named(lake, tmp_path, uri, said):
     with pytest.raises(DataUnreadable, match=said):
-        load_data(spec(uri), tmp_path / "out")
+        load_data(out=tmp_path / "out", data_spec=spec(uri))

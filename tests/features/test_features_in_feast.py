@@ -194,7 +194,9 @@ def test_redis_takes_its_address_from_the_spec(tmp_path):
 def test_data_that_is_all_evaluation_is_too_little(features, tmp_path):
     with pytest.raises(TooFewEvents, match="The data spans 40 days"):
         materialize_features(
-            features.parent / "data", tmp_path / "out", TRAINING.model_copy(update={"evaluation_days": 60})
+            data=features.parent / "data",
+            out=tmp_path / "out",
+            training_spec=TRAINING.model_copy(update={"evaluation_days": 60}),
         )
     assert not (tmp_path / "out").exists()
 

@@ -40,7 +40,11 @@ def shop(tmp_path_factory):
 def weigh(shop, out, estimator="GanAttention", **settings):
     asked = ImportanceSpec(estimator=estimator)
     settings = {"seed": 0, "check": CHECK} | settings
-    return estimate_importance(shop / "data", shop / "features", shop / "samples", out, asked, **settings)
+    return estimate_importance(**folders_of(shop), out=out, importance_spec=asked, **settings)
+
+
+def folders_of(shop):
+    return {name: shop / name for name in ("data", "features", "samples")}
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +64,9 @@ torch.set_num_threads(1)
 shop, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
 out, cache = Path(settings.pop("out")), Path(settings.pop("cache"))
 check_module.try_weights = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-folders = (shop / name for name in ("data", "features", "samples"))
+folders = {name: shop / name for name in ("data", "features", "samples")}
 check = step.CheckConfig(**settings)
-step.estimate_importance(*folders, out, ImportanceSpec(), seed=0, cache=cache, check=check)
+step.estimate_importance(**folders, out=out, importance_spec=ImportanceSpec(), seed=0, cache=cache, check=check)
 """
 
 
@@ -218,10 +222,9 @@ def test_training_uses_the_weights_where_the_verdict_says_so(shop, weighed, tmp_
     (importance / "importance.parquet").write_bytes((out / "importance.parquet").read_bytes())
     document = report | {"verdict": report["verdict"] | {"used": used}}
     (importance / "importance.json").write_text(json.dumps(document))
-    folders = shop / "samples", shop / "features", shop / "data"
-    training = TrainingSpec(epochs=1)
-    trained = train_fused(*folders, tmp_path / "model", training, importance=importance)
-    plain = train_fused(*folders, tmp_path / "plain", training)
+    given = folders_of(shop) | {"training_spec": TrainingSpec(epochs=1)}
+    trained = train_fused(**given, importance=importance, out=tmp_path / "model")
+    plain = train_fused(**given, out=tmp_path / "plain")
     assert trained["weighted"] is used
     lineage = load_version(tmp_path / "model").lineage
     assert lineage["importance"]["used"] is used and lineage["importance"]["estimator"] == "GanAttention"

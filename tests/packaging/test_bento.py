@@ -8,13 +8,16 @@ from pathlib import Path
 import httpx
 import pytest
 from serving_shop import MemoryFeatures, trained_model, write_data, write_gate, write_model
+from watched_imports import imported, watching
 
+from shoploop import code_digest
 from shoploop.api.v1alpha1 import ServingSpec, TrainingSpec
 from shoploop.bench.serving import compare_offline
 from shoploop.errors import ArtifactCorrupt, NotFound, PortInUse, SpecInvalid
 from shoploop.features.materialize import materialize_features
 from shoploop.packaging import bento
 from shoploop.packaging import local_service as serve
+from shoploop.shells import shells_folder
 from shoploop.store import Store, layout
 from shoploop.versions import promotions
 
@@ -25,17 +28,18 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     write_data(folder / "data")
     training = TrainingSpec(evaluation_days=7, training_days=14)
-    materialize_features(folder / "data", folder / "features", training)
+    materialize_features(data=folder / "data", out=folder / "features", training_spec=training)
     features = MemoryFeatures()
     write_model(folder / "model", trained_model(features.contract, features.vocabulary, features.log))
     write_gate(folder / "gate")
     serving = ServingSpec(item_fields=["title", "price"], deadline_milliseconds=60_000)
-    build(run=folder, out=folder / "bento", serving=serving)
+    build(run=folder, out=folder / "bento", serving_spec=serving)
     return folder
 
 
 def build(*, run: Path, out: Path, **options):
-    return bento.build_bento(run / "model", run / "features", run / "data", run / "gate", out, **options)
+    folders = {name: run / name for name in ("data", "features", "model", "gate")}
+    return bento.build_bento(**folders, out=out, **options)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,21 @@ def store(run, tmp_path_factory):
 
 def version_of(run: Path) -> str:
     return json.loads((run / "bento" / "bento.json").read_text())["version"]
+
+
+def test_a_bento_holds_every_module_that_its_service_imports(run, store, tmp_path, monkeypatch):
+    for variable, value in watching(tmp_path / "watch").items():
+        monkeypatch.setenv(variable, value)
+    with serve.running(store, "small", port=serve.free_port(), version=version_of(run)) as service:
+        with httpx.Client(base_url=service.url, timeout=60) as client:
+            for route, more in (("/recommend", {"k": 3}), ("/rank", {"items": ["milk", "bread"]})):
+                assert client.post(route, json={"user": "ann"} | more).status_code == 200
+
+    with tarfile.open(run / "bento" / f"{version_of(run)}.bento") as archive:
+        held = set(archive.getnames())
+    modules = {name for name in imported(tmp_path / "watch") if code_digest._source(name)}
+    files = {f"src/{path.relative_to(shells_folder())}" for path in map(code_digest._source, modules)}
+    assert "src/shoploop/ranking/ranker.py" in files and files <= held
 
 
 def test_the_built_bento_answers_like_an_offline_run(run, store):
@@ -91,7 +110,7 @@ def test_a_bento_holds_code_model_features_and_settings(run):
 
 def test_an_item_field_that_the_items_lack_is_named_with_those_that_they_have(run, tmp_path):
     with pytest.raises(SpecInvalid, match=r"itemFields names colour, which the items table lacks. It has item, title"):
-        build(run=run, out=tmp_path, serving=ServingSpec(item_fields=["title", "colour"]))
+        build(run=run, out=tmp_path, serving_spec=ServingSpec(item_fields=["title", "colour"]))
 
     assert list(tmp_path.iterdir()) == []
 
@@ -154,6 +173,6 @@ def test_another_versions_bento_is_not_published(run, tmp_path):
 def test_the_same_inputs_make_the_same_bytes(run, tmp_path):
     serving = ServingSpec(item_fields=["title", "price"], deadline_milliseconds=60_000)
 
-    again = build(run=run, out=tmp_path, serving=serving)
+    again = build(run=run, out=tmp_path, serving_spec=serving)
 
     assert again == json.loads((run / "bento" / "bento.json").read_text())

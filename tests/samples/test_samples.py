@@ -30,8 +30,9 @@ def folders(tmp_path_factory):
     return root
 
 
-def train(root, out, **kwargs):
-    return train_fused(root / "samples", root / "features", root / "data", out, TRAINING, **kwargs)
+def train(root, out, **given):
+    folders = {name: root / name for name in ("data", "features", "samples")}
+    return train_fused(**folders | given, out=out, training_spec=TRAINING)
 
 
 def test_evaluation_lies_after_training_and_asks_each_user_once():
@@ -140,7 +141,7 @@ def test_weights_of_other_samples_are_refused(folders, tmp_path):
     more = pl.read_parquet(samples / "requests.parquet").with_columns(pl.col("day") + 1)
     more.write_parquet(others / "requests.parquet")
     with pytest.raises(WeightsForeign, match="Estimate the importance again"):
-        train_fused(others, folders / "features", folders / "data", tmp_path / "model", TRAINING, weights)
+        train(folders, tmp_path / "model", samples=others, weights=weights)
     rows.write_parquet(weights)
     with pytest.raises(ArtifactForeign, match="no weights artifact"):
         train(folders, tmp_path / "model", weights=weights)

@@ -41,6 +41,6 @@ def build(folder: Path, events: pl.DataFrame) -> Path:
     events.write_csv(folder / "events.csv")
     (folder / "users.csv").write_text("user,tier\nu00,gold\nu01,silver\n")
     tables = {"interactions": {"uri": str(folder / "events.csv")}, "users": {"uri": str(folder / "users.csv")}}
-    load_data(DataSpec(tables=tables), folder / "data")
-    materialize_features(folder / "data", folder / "features", TRAINING)
+    load_data(out=folder / "data", data_spec=DataSpec(tables=tables))
+    materialize_features(data=folder / "data", out=folder / "features", training_spec=TRAINING)
     return folder / "features"

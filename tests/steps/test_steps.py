@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from shoploop.api.v1alpha1 import Recommender
-from shoploop.code_digest import code_digest
 from shoploop.steps import PRODUCER, STEPS, Entry, settings_of, step_keys
 
 
@@ -86,44 +85,6 @@ def test_only_steps_that_learn_ask_for_a_gpu():
         "estimate_importance",
         "train_fused",
     ]
-
-
-def test_the_code_digest_follows_imports_inside_functions(tmp_path, monkeypatch):
-    package = tmp_path / "shoploop"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    (package / "top.py").write_text("def work():\n    from shoploop.deep import answer\n    return answer\n")
-    (package / "deep.py").write_text("answer = 1\n")
-    (package / "other.py").write_text("answer = 1\n")
-    monkeypatch.setattr("shoploop.code_digest.__file__", str(package / "code_digest.py"))
-    clear_caches()
-    before = code_digest("shoploop.top")
-    (package / "other.py").write_text("answer = 2\n")
-    clear_caches()
-    assert code_digest("shoploop.top") == before
-    (package / "deep.py").write_text("answer = 2\n")
-    clear_caches()
-    assert code_digest("shoploop.top") != before
-    monkeypatch.undo()
-    clear_caches()
-
-
-def test_a_change_of_the_service_is_packaged_again_and_nothing_else_is(make_spec, tmp_path, monkeypatch):
-    (tmp_path / "serving").mkdir()
-    service = tmp_path / "serving" / "service.py"
-    monkeypatch.setattr("shoploop.code_digest.shells_folder", lambda: tmp_path)
-    service.write_text("answer = 1\n")
-    before = step_keys(make_spec(), source="s", incumbent=None)
-    service.write_text("answer = 2\n")
-    after = step_keys(make_spec(), source="s", incumbent=None)
-    assert [name for name in STEPS if before[name] != after[name]] == ["build_bento"]
-
-
-def clear_caches():
-    from shoploop import code_digest
-
-    code_digest._source.cache_clear()
-    code_digest._imports.cache_clear()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "own-data" / "recom
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     out = tmp_path_factory.mktemp("own") / "data"
-    load_data(resolve_uris(load(EXAMPLE).spec.data, EXAMPLE.parent), out)
+    load_data(out=out, data_spec=resolve_uris(load(EXAMPLE).spec.data, EXAMPLE.parent))
     return out
 
 
@@ -29,4 +29,4 @@ def test_the_examples_files_load_without_code(data):
 
 
 def test_the_examples_data_passes_validation(data, tmp_path):
-    assert validate_data(data, ValidationSpec(), tmp_path)["verdict"] == "passed"
+    assert validate_data(data=data, out=tmp_path, validation_spec=ValidationSpec())["verdict"] == "passed"

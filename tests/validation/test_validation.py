@@ -24,7 +24,8 @@ def sound(tmp_path_factory):
             time = START + timedelta(days=day, minutes=user)
             lines += [f"u{user},i{(user + day + n) % 20},{time.isoformat()},1.5,s1,{day}-{user}" for n in (0, 7)]
     (folder / "events.csv").write_text("\n".join(lines) + "\n")
-    load_data(DataSpec(tables={"interactions": {"uri": str(folder / "events.csv")}}), folder / "data")
+    tables = {"interactions": {"uri": str(folder / "events.csv")}}
+    load_data(out=folder / "data", data_spec=DataSpec(tables=tables))
     return folder / "data"
 
 
@@ -50,7 +51,7 @@ def check(tmp_path):
     def run(folder, **spec):
         said = ""
         try:
-            validate_data(folder, ValidationSpec(**spec), tmp_path / "validation")
+            validate_data(data=folder, out=tmp_path / "validation", validation_spec=ValidationSpec(**spec))
         except ValidationFailed as error:
             said = str(error)
         report = json.loads((tmp_path / "validation" / "validation.json").read_text())
@@ -199,13 +200,13 @@ def test_a_table_of_another_schema_stops_whatever_the_spec_says(make_data, check
 def test_an_unknown_expectation_names_the_nearest(sound, tmp_path):
     spec = ValidationSpec(expectations={"interactions.quantity_postive": {"severity": "Warn"}})
     with pytest.raises(SpecInvalid, match=r"did you mean 'interactions\.quantity_positive'"):
-        validate_data(sound, spec, tmp_path / "validation")
+        validate_data(data=sound, out=tmp_path / "validation", validation_spec=spec)
     assert not (tmp_path / "validation").exists()
 
 
 def test_a_folder_without_tables_is_named(tmp_path):
     with pytest.raises(DataUnreadable, match=r"interactions\.parquet cannot be read"):
-        validate_data(tmp_path, ValidationSpec(), tmp_path / "validation")
+        validate_data(data=tmp_path, out=tmp_path / "validation", validation_spec=ValidationSpec())
 
 
 def test_nothing_is_sent_anywhere(sound, check, monkeypatch):

@@ -163,9 +163,10 @@ class Adversary:
         self.generator.to(self.device)
         self.discriminator.to(self.device)
         self.averaged = copy.deepcopy(self.generator)
-        rates = {"lr": config.learning_rate, "betas": (0.5, 0.9)}
-        self.generator_steps = torch.optim.Adam(self.generator.parameters(), **rates)  # type: ignore[arg-type]
-        self.discriminator_steps = torch.optim.Adam(self.discriminator.parameters(), **rates)  # type: ignore[arg-type]
+        self.generator_steps, self.discriminator_steps = (
+            torch.optim.Adam(part.parameters(), lr=config.learning_rate, betas=(0.5, 0.9))
+            for part in (self.generator, self.discriminator)
+        )
         self.step = 0
         self.curve: list[dict[str, float]] = []
 

@@ -4,9 +4,11 @@ and how popular an item is, since some shoppers buy what all buy and others do n
 Free embeddings overfit on a shop's data; these hold no parameter that a generator could hide a shopper in.
 """
 
+from typing import Any
+
 import numpy as np
 
-from shoploop.augmentation.generator.records import Behaviour, Floats, Vocabulary
+from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
 
 POPULARITY = 0.3
 
@@ -45,7 +47,7 @@ def embed_items(behaviour: Behaviour, vocabulary: Vocabulary, *, dims: int, seed
     return np.asarray(np.column_stack([out, popular]), np.float32)
 
 
-def _incidence(row, column, rows: int, columns: int):  # type: ignore[no-untyped-def]  # scipy.sparse has no types
+def _incidence(row: Ints, column: Ints, rows: int, columns: int) -> Any:  # scipy.sparse has no types
     from scipy import sparse
 
     table = sparse.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=(rows, columns))

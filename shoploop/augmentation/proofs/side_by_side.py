@@ -99,7 +99,7 @@ def _repeat_rate(rows: pl.DataFrame) -> float:
     """Share of rows after a shopper's first visit whose item the shopper had in an earlier one of these visits."""
     later = rows.with_columns(first=pl.col("day").min().over("user", "item"), begin=pl.col("day").min().over("user"))
     later = later.filter(pl.col("day") > pl.col("begin"))
-    return float((later["first"] < later["day"]).mean() or 0.0) if later.height else 0.0  # type: ignore[arg-type]
+    return float(later.select((pl.col("first") < pl.col("day")).mean()).item() or 0.0)
 
 
 def _categories(sides: dict[str, pl.DataFrame], items: pl.DataFrame) -> list[dict[str, Any]]:

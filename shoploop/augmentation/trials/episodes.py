@@ -103,7 +103,7 @@ _COLUMNS = ("user", "day", "item", "quantity", "price", "shop")
 
 
 def _draw_each(episodes: pl.DataFrame, random: np.random.Generator) -> pl.DataFrame:
-    draws = random.random(int(episodes["episode"].max() or 0) + 1)  # type: ignore[arg-type]
+    draws = random.random(int(episodes.select(pl.col("episode").max()).item() or 0) + 1)
     return episodes.with_columns(draw=pl.Series(draws).gather(episodes["episode"]))
 
 

@@ -142,12 +142,13 @@ class Seed:
     @cached_property
     def of_cold_world(self) -> Study:
         """The generator that variants use has seen nothing but the cold world."""
-        world, settings = self.world, {"config": self.world.effort.generator, "seed": self.seed}
+        world = self.world
+        settings: dict[str, Any] = {"config": world.effort.generator, "seed": self.seed}
         kept = None
         if world.stages.folder:
             folder = world.stages.folder / "generators"
-            kept = kept_generator(folder, world.cold, world.items, most_shoppers=None, **settings)  # type: ignore[arg-type]
-        return learn(world.cold, world.items, checkpoint=kept, progress=self._say, **settings)  # type: ignore[arg-type]
+            kept = kept_generator(folder, world.cold, world.items, most_shoppers=None, **settings)
+        return learn(world.cold, world.items, checkpoint=kept, progress=self._say, **settings)
 
     def tried(self) -> tuple[dict[str, dict[str, Metric]], dict[str, Transferred | str]]:
         """Every variant, and the transfers; as many trainings at a time as there are cores."""

@@ -46,7 +46,7 @@ class LossRanking:
         table: Table,
         seen: "np.ndarray",
         held: "np.ndarray",
-        seed: int,  # type: ignore[type-arg]
+        seed: int,
     ) -> tuple[Float64, float]:
         from sklearn.linear_model import LogisticRegression
 
@@ -62,7 +62,7 @@ class LossRanking:
         known = wanted >= 0
         return np.where(known, chance_NC[np.arange(len(held)), np.maximum(wanted, 0)], 0.0), strength
 
-    def _strength(self, x_NK: "np.ndarray", y_N: "np.ndarray", seed: int) -> float:  # type: ignore[type-arg]
+    def _strength(self, x_NK: "np.ndarray", y_N: "np.ndarray", seed: int) -> float:
         from sklearn.linear_model import LogisticRegression
         from sklearn.metrics import log_loss
 

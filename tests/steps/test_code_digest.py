@@ -1,0 +1,226 @@
+"""A step's code digest covers what the step runs, and beyond that only what is named here.
+
+Every step is carried out for real, in a process of its own, on a shop of sixty people.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from watched_imports import imported, watching
+
+from shoploop import code_digest
+from shoploop.api.v1alpha1 import Recommender
+from shoploop.shells import shells_folder
+from shoploop.steps import STEPS, settings_of, step_keys
+
+RUNNER = {
+    *(f"shoploop.{name}" for name in ("steps", "steps.index", "steps.keys", "steps.running", "steps.table")),
+    *(f"shoploop.{name}" for name in ("code_digest", "progress", "shells")),
+}
+"""What carries out every step, and what that imports: it decides which step runs, not what comes of it."""
+
+BEYOND = {
+    "load_data": {
+        # a dataset that this shop does not come from
+        "shoploop.data.completejourney",
+        "shoploop.data.product_names",
+    },
+    "estimate_importance": {
+        # estimators that spec.importance.estimator and the self-check do not ask for here
+        "shoploop.importance.estimators.density_ratio",
+        "shoploop.importance.estimators.el2n",
+        "shoploop.importance.estimators.forgetting",
+        "shoploop.importance.estimators.tracin",
+        "shoploop.importance.estimators.uniform",
+    },
+}
+"""What a step's digest covers though the step did not import it here. Keep it short: each line is a rerun for nothing."""
+
+HURRY = {
+    "augment_samples": """
+from dataclasses import replace
+from shoploop.augmentation.trials import effort
+adversary = replace(effort.RUN.generator.adversary, hidden=16, steps=20, batch=32)
+generator = replace(
+    effort.RUN.generator, dims=8, adversary=adversary,
+    calibrations=1, calibration_records=64, proposals=2, selection_records=128, selection_rounds=10,
+)
+effort.RUN = replace(effort.RUN, generator=generator, epochs=1, rows=1000, variants=("crop", "gan"), processes=1)
+""",
+    "estimate_importance": """
+from functools import partial
+from shoploop.importance.checks import check
+check.CheckConfig = partial(check.CheckConfig, flipped=20, learned=30, judged=30, fewest=5, beside=0)
+""",
+}
+"""Before a long step: how much it does imports nothing."""
+
+CARRY_OUT = """
+import json, sys
+from pathlib import Path
+from shoploop.steps import run_step
+told = json.loads(sys.argv[1])
+inputs = {name: Path(folder) for name, folder in told["inputs"].items()}
+run_step(told["name"], settings=told["settings"], inputs=inputs, out=Path(told["out"]), cache=Path(told["cache"]))
+"""
+
+
+def write_shop(folder: Path) -> dict[str, object]:
+    """Sixty people come every fourth day, each to one of two shops, for tea or for coffee."""
+    folder.mkdir()
+    rows = ["user,item,time,price,shop"]
+    for person in range(60):
+        for day in range(person % 4, 40, 4):
+            time = datetime(2026, 1, 5, 12) + timedelta(days=day)
+            for item in (person % 2, 2 + (person + day) % 7):
+                rows.append(f"u{person:02},i{item},{time:%Y-%m-%dT%H:%M:%SZ},{1 + item},s{person % 2}")
+    (folder / "events.csv").write_text("\n".join(rows) + "\n")
+    items = ["item,title,category", *(f"i{n},Item {n},{('tea', 'coffee')[n % 2]}" for n in range(9))]
+    (folder / "items.csv").write_text("\n".join(items) + "\n")
+    return {
+        "data": {
+            "tables": {
+                "interactions": {"uri": str(folder / "events.csv")},
+                "items": {"uri": str(folder / "items.csv")},
+            }
+        },
+        "training": {"epochs": 1, "evaluationDays": 7, "trainingDays": 6},
+        "augmentation": {"mode": "Always"},
+    }
+
+
+@pytest.fixture(scope="session")
+def modules_of(tmp_path_factory):
+    """Step to the modules of shoploop that it has imported, in its own process or in one that it started."""
+    root = tmp_path_factory.mktemp("steps")
+    spec = Recommender.model_validate({"spec": write_shop(root / "shop")}).spec
+    found = {}
+    for name, step in STEPS.items():
+        told = {
+            "name": name,
+            "settings": settings_of(spec, step),
+            "inputs": {output: str(root / output) for output in step.inputs},
+            "out": str(root / step.output),
+            "cache": str(root / "cache"),
+        }
+        watch = root / "imports" / name
+        code = HURRY.get(name, "") + CARRY_OUT
+        command = [sys.executable, "-W", "ignore", "-c", code, json.dumps(told)]
+        subprocess.run(command, env=os.environ | watching(watch), check=True)
+        found[name] = {module for module in imported(watch) if code_digest.reachable(module)}
+    return found
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_digest_covers_what_its_step_imports_and_names_what_else(modules_of, name):
+    step = STEPS[name]
+    covered = {module for module in code_digest.reachable(step.module, shell=step.shell) if not module.endswith(".py")}
+
+    assert modules_of[name] - RUNNER - covered == set(), "editing these would reuse what they no longer say"
+    assert covered - modules_of[name] == BEYOND.get(name, set())
+
+
+SPEC = Recommender.model_validate({"spec": {"data": {"dataset": "completejourney"}}}).spec
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A copy of the library and its shells, to be edited."""
+    root, ignore = tmp_path_factory.mktemp("copied"), shutil.ignore_patterns("__pycache__", "_shells")
+    shutil.copytree(Path(code_digest.__file__).parent, root / "shoploop", ignore=ignore)
+    for shell in ("serving", "feature_repo"):
+        shutil.copytree(shells_folder() / shell, root / shell, ignore=ignore)
+    return root / "shoploop"
+
+
+@pytest.fixture
+def package(copied, monkeypatch):
+    """What the digests are taken of in this test."""
+    monkeypatch.setattr(code_digest, "__file__", str(copied / "code_digest.py"))
+    monkeypatch.setattr(code_digest, "shells_folder", lambda: copied.parent)
+    code_digest._source.cache_clear()
+    yield copied
+    code_digest._source.cache_clear()
+
+
+def due_after_editing(path: Path) -> list[str]:
+    before = step_keys(SPEC, source="s", incumbent=None)
+    path.write_text(path.read_text() + "\nedited = True\n")
+    after = step_keys(SPEC, source="s", incumbent=None)
+    return [name for name in STEPS if before[name] != after[name]]
+
+
+@pytest.mark.parametrize(
+    "file", ["report/words.py", "cli/main.py", "runs/pod.py", "controller/worker.py", "bench/serving.py", "api/crd.py"]
+)
+def test_rooms_that_no_step_runs_change_no_key(package, file):
+    assert due_after_editing(package / file) == []
+
+
+def test_a_dataset_is_loaded_again_when_its_code_changes(package):
+    assert due_after_editing(package / "data" / "product_names.py") == list(STEPS)
+
+
+def test_another_estimator_is_weighed_with_again_and_nothing_before_it_runs(package):
+    estimators = sorted((package / "importance" / "estimators").glob("[a-z]*.py"))
+    assert len(estimators) > 10
+    names = list(STEPS)
+    for file in estimators:
+        assert due_after_editing(file) == names[names.index("estimate_importance") :], file.name
+
+
+def test_a_worker_process_counts_with_the_step_that_starts_it(package):
+    assert due_after_editing(package / "importance" / "checks" / "beside.py")[0] == "estimate_importance"
+    assert due_after_editing(package / "augmentation" / "trials" / "trainings.py")[0] == "augment_samples"
+
+
+@pytest.mark.parametrize("file", ["serving/service.py", "shoploop/predictor/http.py"])
+def test_a_change_of_the_service_is_packaged_again_and_nothing_else_is(package, file):
+    assert due_after_editing(package.parent / file) == ["build_bento"]
+
+
+def test_a_change_of_feasts_objects_materializes_again(package):
+    due = due_after_editing(package.parent / "feature_repo" / "definitions.py")
+    assert due[0] == "materialize_features" and "load_data" not in due
+
+
+def test_an_import_inside_a_function_is_followed_and_one_for_the_type_checker_is_not(package):
+    (package / "top.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from shoploop.typed import T\n"
+        "def work():\n    from shoploop.deep import answer\n"
+    )
+    for name in ("typed", "deep"):
+        (package / f"{name}.py").touch()
+    assert set(code_digest.reachable("shoploop.top")) == {"shoploop", "shoploop.top", "shoploop.deep"}
+
+
+def test_what_a_package_offers_lazily_is_reached_by_who_asks_for_it(package):
+    (package / "room").mkdir()
+    (package / "room" / "__init__.py").write_text("def __getattr__(name):\n    from shoploop.room.heavy import work\n")
+    for name in ("heavy", "light"):
+        (package / "room" / f"{name}.py").touch()
+    (package / "asks.py").write_text("from shoploop.room import work\n")
+    (package / "passes.py").write_text("from shoploop.room.light import work\n")
+    assert "shoploop.room.heavy" in code_digest.reachable("shoploop.asks")
+    assert "shoploop.room.heavy" not in code_digest.reachable("shoploop.passes")
+
+
+WITHOUT_A_SAY = {"cryptography", "obstore", "packaging", "prometheus_client", "threadpoolctl", "yaml"}
+"""Libraries that sign, carry, count and read: no number of a step depends on their version."""
+
+DISTRIBUTIONS = {"great_expectations": "great-expectations", "sklearn": "scikit-learn", "ibis": "ibis-framework"}
+
+
+def test_the_versions_of_all_libraries_that_decide_a_result_count():
+    found = set()
+    for step in STEPS.values():
+        for path in code_digest.reachable(step.module, shell=step.shell).values():
+            found |= {name.partition(".")[0] for name in code_digest._imports(path).eager}
+    libraries = found - sys.stdlib_module_names - {"shoploop"} - WITHOUT_A_SAY
+    assert {DISTRIBUTIONS.get(name, name) for name in libraries} <= set(code_digest.LIBRARIES)
