@@ -1,4 +1,8 @@
-"""The table of steps: what each reads, writes and depends on, and which function does its work."""
+"""The table of steps: what each reads, writes and depends on, and which function does its work.
+
+Such a function takes keywords only, in this order: folders by their names in a run (``samples`` may be the ones that
+augmentation wrote), ``out``, sections of the spec as ``<section>_spec``, then seed, cache and the like.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

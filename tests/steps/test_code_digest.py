@@ -42,7 +42,8 @@ BEYOND = {
 }
 """What a step's digest covers though the step did not import it here. Keep it short: each line is a rerun for nothing."""
 
-HURRY = """
+HURRY = {
+    "augment_samples": """
 from dataclasses import replace
 from shoploop.augmentation.trials import effort
 adversary = replace(effort.RUN.generator.adversary, hidden=16, steps=20, batch=32)
@@ -51,8 +52,14 @@ generator = replace(
     calibrations=1, calibration_records=64, proposals=2, selection_records=128, selection_rounds=10,
 )
 effort.RUN = replace(effort.RUN, generator=generator, epochs=1, rows=1000, variants=("crop", "gan"), processes=1)
-"""
-"""Before the step that makes virtual shoppers: how well they are made imports nothing."""
+""",
+    "estimate_importance": """
+from functools import partial
+from shoploop.importance.checks import check
+check.CheckConfig = partial(check.CheckConfig, flipped=20, learned=30, judged=30, fewest=5, beside=0)
+""",
+}
+"""Before a long step: how much it does imports nothing."""
 
 CARRY_OUT = """
 import json, sys
@@ -83,7 +90,7 @@ def write_shop(folder: Path) -> dict[str, object]:
                 "items": {"uri": str(folder / "items.csv")},
             }
         },
-        "training": {"epochs": 1, "evaluationDays": 7, "trainingDays": 14},
+        "training": {"epochs": 1, "evaluationDays": 7, "trainingDays": 6},
         "augmentation": {"mode": "Always"},
     }
 
@@ -103,7 +110,7 @@ def modules_of(tmp_path_factory):
             "cache": str(root / "cache"),
         }
         watch = root / "imports" / name
-        code = (HURRY if name == "augment_samples" else "") + CARRY_OUT
+        code = HURRY.get(name, "") + CARRY_OUT
         command = [sys.executable, "-W", "ignore", "-c", code, json.dumps(told)]
         subprocess.run(command, env=os.environ | watching(watch), check=True)
         found[name] = {module for module in imported(watch) if code_digest.reachable(module)}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +160,7 @@ class Seed:
                 begun = {name: self._begin(name, trainings) for name in names if not stages.has(self._stage(name))}
                 transfers = {name: self.transferred(name) for name in TRANSFERS}
                 for name in names:
-                    metrics[name] = stages.arrays(self._stage(name), lambda name=name: begun[name].result())  # type: ignore[misc]
+                    metrics[name] = stages.arrays(self._stage(name), partial(lambda one: begun[one].result(), name))
                     self._say(f"{name}: {float(np.nanmean(metrics[name]['cold'])):.4f}")
         return metrics, transfers
 
