@@ -24,7 +24,6 @@ from shoploop.versions.artifact import load_version
 from shoploop.versions.keys import Signer
 from shoploop.versions.signing import Statement, Trust, digest, signed
 from shoploop.versions.stored import check_signature, stored_signature
-from shoploop.versions.verdicts import read_verdict
 
 REPORT = "bento.json"
 SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -7,11 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-<<<<<<< HEAD
 from serving_shop import MemoryFeatures, trained_model, write_data, write_model
-=======
-from serving_shop import MemoryFeatures, trained_model, write_data, write_gate, write_model
->>>>>>> digest
 from watched_imports import imported, watching
 
 from shoploop import code_digest
@@ -41,11 +37,7 @@ def run(tmp_path_factory):
 
 
 def build(*, run: Path, out: Path, **options):
-<<<<<<< HEAD
     folders = {name: run / name for name in ("data", "features", "model")}
-=======
-    folders = {name: run / name for name in ("data", "features", "model", "gate")}
->>>>>>> digest
     return bento.build_bento(**folders, out=out, **options)
 
 
