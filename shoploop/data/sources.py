@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
-from shoploop.errors import DataUnreadable, TableEmpty
+from shoploop.errors import DataUnreadable, TableEmpty, first_line
 from shoploop.store import disk
 
 PARQUET = (".parquet", ".pq")
@@ -76,7 +76,7 @@ def read(uri: str) -> pl.DataFrame:
         table = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
     except pl.exceptions.PolarsError as error:
         raise DataUnreadable(
-            f"The files of {uri} do not fit together: {_first_line(error)}. Give a column the same type in all of them."
+            f"The files of {uri} do not fit together: {first_line(error)}. Give a column the same type in all of them."
         ) from error
     if table.height == 0:
         raise TableEmpty(f"{uri} holds no row. Point uri at a file with data.")
@@ -94,7 +94,7 @@ def _read_file(path: Path, *, shown: str) -> pl.DataFrame:
         raise TableEmpty(f"{shown} is an empty file. Point uri at a file with data.") from error
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise DataUnreadable(
-            f"{shown} cannot be read: {_first_line(error)}. Check that it is an undamaged "
+            f"{shown} cannot be read: {first_line(error)}. Check that it is an undamaged "
             f"{'Parquet' if name.endswith(PARQUET) else 'CSV file in UTF-8'}."
         ) from error
     raise DataUnreadable(f"{shown} is of no known format. Known endings: {', '.join(PARQUET + TEXT)}.")
@@ -158,7 +158,7 @@ def _open(uri: str) -> tuple[Any, str]:
         return from_url(root, retry_config=RETRIES, **plain), unquote(parts.path).lstrip("/")
     except Exception as error:
         raise DataUnreadable(
-            f"{uri} cannot be opened: {_first_line(error)}. Known schemes: file, s3, gs, az, http, https; "
+            f"{uri} cannot be opened: {first_line(error)}. Known schemes: file, s3, gs, az, http, https; "
             "credentials come from the environment."
         ) from error
 
@@ -176,7 +176,7 @@ def _remote_objects(uri: str) -> list[tuple[str, Any]]:
         raise DataUnreadable(f"{uri} does not exist. Check the bucket and the key.") from error
     except (exceptions.BaseError, OSError) as error:
         raise DataUnreadable(
-            f"{uri} cannot be read: {_first_line(error)}. Check endpoint, region and credentials in the environment."
+            f"{uri} cannot be read: {first_line(error)}. Check endpoint, region and credentials in the environment."
         ) from error
     found = sorted((meta["path"], meta) for meta in listed if fnmatch.fnmatchcase(meta["path"], pattern))
     if not found:
@@ -193,10 +193,5 @@ def _download(uri: str, key: str, target: Path) -> Path:
             for chunk in store.get(key):
                 file.write(chunk)
     except (exceptions.BaseError, OSError) as error:
-        raise DataUnreadable(f"{uri}: {key} cannot be read: {_first_line(error)}.") from error
+        raise DataUnreadable(f"{uri}: {key} cannot be read: {first_line(error)}.") from error
     return target
-
-
-def _first_line(error: BaseException) -> str:
-    """What went wrong, without the hints for programmers that follow it."""
-    return str(error).strip().split("\n", maxsplit=1)[0].rstrip(".")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from shoploop.errors import NotFound, StoreUnavailable
+from shoploop.errors import NotFound, StoreUnavailable, first_line
 from shoploop.store import disk
-from shoploop.store.errors import first_line, named_errors
+from shoploop.store.errors import named_errors
 
 UPLOAD_CHUNK_BYTES = 8 * 2**20
 
