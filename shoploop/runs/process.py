@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from shoploop.errors import NotFound
 from shoploop.runs.record import Run
 from shoploop.shells import shells_folder
 from shoploop.steps import INDEX_VARIABLE, STEPS, Entry, settings_of
-from shoploop.store import layout
+from shoploop.store import disk, layout
 
 SAMPLE_SECONDS = 0.2
 
@@ -194,8 +193,6 @@ def _incumbent_folder(run: Run) -> Path:
         return local
     target = run.work / "incumbents" / str(run.incumbent)
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as aside, contextlib.suppress(NotFound):
-            run.store.get_folder(key, Path(aside) / "version")
-            (Path(aside) / "version").rename(target)
+        with contextlib.suppress(NotFound), disk.whole_folder(target) as aside:
+            run.store.get_folder(key, aside)
     return target
