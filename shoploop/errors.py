@@ -117,3 +117,8 @@ class StoreUnavailable(StoreError):
 
 class AlreadyExists(StoreError):
     pass
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, without the hints for programmers that a library's message goes on with."""
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from shoploop.api.fields import API_VERSION
 from shoploop.api.v1alpha1 import Recommender
-from shoploop.errors import SpecInvalid
+from shoploop.errors import SpecInvalid, first_line
 
 KINDS = ("Recommender",)
 UNION_BRANCHES = ("str", "list[str]")  # pydantic puts the branch it tried into an error's path
@@ -183,7 +183,7 @@ def _described(value: Any) -> str:
 
 def _where(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    problem = getattr(error, "problem", None) or first_line(error)
     return f"{problem}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(problem)
 
 

@@ -214,8 +214,3 @@ def profiles(made: Behaviour, users: pl.DataFrame, study: Study, names: list[str
             share = counts["count"].to_numpy() / counts["count"].sum()
             columns[name] = random.choice(counts[name].to_numpy(), len(names), p=share)
     return pl.DataFrame(columns).with_columns(is_synthetic=True, generator=pl.lit(study.digest), seed=seed)
-
-
-def renumbered(made: Behaviour, first: int) -> Behaviour:
-    """The same with shoppers counted from ``first``."""
-    return replace(made, user=made.user + first)

@@ -6,8 +6,6 @@ one seed a device gives the same bytes again; CPU and GPU differ in the last dig
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from shoploop.errors import SpecInvalid
@@ -40,19 +38,6 @@ def training_device() -> "device":
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """For work so small that a second thread gains nothing; its last digits would depend on how many cores there are."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def asks_for(gpus: int) -> str:

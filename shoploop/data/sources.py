@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
-from shoploop.errors import DataUnreadable, TableEmpty
-from shoploop.store import disk
+from shoploop.errors import DataUnreadable, NotFound, ShoploopError, StoreUnavailable, TableEmpty, first_line
+from shoploop.store import Store, disk
 
 PARQUET = (".parquet", ".pq")
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
@@ -76,7 +76,7 @@ def read(uri: str) -> pl.DataFrame:
         table = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
     except pl.exceptions.PolarsError as error:
         raise DataUnreadable(
-            f"The files of {uri} do not fit together: {_first_line(error)}. Give a column the same type in all of them."
+            f"The files of {uri} do not fit together: {first_line(error)}. Give a column the same type in all of them."
         ) from error
     if table.height == 0:
         raise TableEmpty(f"{uri} holds no row. Point uri at a file with data.")
@@ -94,7 +94,7 @@ def _read_file(path: Path, *, shown: str) -> pl.DataFrame:
         raise TableEmpty(f"{shown} is an empty file. Point uri at a file with data.") from error
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise DataUnreadable(
-            f"{shown} cannot be read: {_first_line(error)}. Check that it is an undamaged "
+            f"{shown} cannot be read: {first_line(error)}. Check that it is an undamaged "
             f"{'Parquet' if name.endswith(PARQUET) else 'CSV file in UTF-8'}."
         ) from error
     raise DataUnreadable(f"{shown} is of no known format. Known endings: {', '.join(PARQUET + TEXT)}.")
@@ -143,60 +143,51 @@ def _beside(path: Path) -> str:
     return f"{folder} holds {', '.join(names)}." if names else f"{folder} is empty."
 
 
-def _open(uri: str) -> tuple[Any, str]:
+def _open(uri: str) -> tuple[Store, str]:
     """The bucket's store and the path in it.
 
     Raises:
         DataUnreadable: the scheme is unknown or the store cannot be opened.
     """
-    from obstore.store import from_url
-
     parts = urlsplit(uri)
-    root = f"{parts.scheme}://{parts.netloc}"
+    plain: Any = {"client_options": {"allow_http": True}} if parts.scheme == "http" else {}
     try:
-        plain: Any = {"client_options": {"allow_http": True}} if parts.scheme == "http" else {}
-        return from_url(root, retry_config=RETRIES, **plain), unquote(parts.path).lstrip("/")
-    except Exception as error:
+        store = Store(f"{parts.scheme}://{parts.netloc}", options={"retry_config": RETRIES, **plain}, read_only=True)
+    except StoreUnavailable as error:
         raise DataUnreadable(
-            f"{uri} cannot be opened: {_first_line(error)}. Known schemes: file, s3, gs, az, http, https; "
+            f"{uri} cannot be opened: {_cause(error)}. Known schemes: file, s3, gs, az, http, https; "
             "credentials come from the environment."
         ) from error
+    return store, unquote(parts.path).lstrip("/")
 
 
 def _remote_objects(uri: str) -> list[tuple[str, Any]]:
-    from obstore import exceptions
-
     store, pattern = _open(uri)
     try:
         if not _WILDCARD.search(pattern):
-            return [(pattern, store.head(pattern))]
-        prefix = _WILDCARD.split(pattern, maxsplit=1)[0].rpartition("/")[0]
-        listed = [meta for chunk in store.list(prefix or None) for meta in chunk]
-    except (exceptions.NotFoundError, FileNotFoundError) as error:
+            return [(pattern, store.facts(pattern))]
+        listed = store.list_facts(_WILDCARD.split(pattern, maxsplit=1)[0].rpartition("/")[0])
+    except NotFound as error:
         raise DataUnreadable(f"{uri} does not exist. Check the bucket and the key.") from error
-    except (exceptions.BaseError, OSError) as error:
+    except StoreUnavailable as error:
         raise DataUnreadable(
-            f"{uri} cannot be read: {_first_line(error)}. Check endpoint, region and credentials in the environment."
+            f"{uri} cannot be read: {_cause(error)}. Check endpoint, region and credentials in the environment."
         ) from error
-    found = sorted((meta["path"], meta) for meta in listed if fnmatch.fnmatchcase(meta["path"], pattern))
+    found = [(facts["path"], facts) for facts in listed if fnmatch.fnmatchcase(facts["path"], pattern)]
     if not found:
         raise DataUnreadable(f"No object matches {uri}. Check the bucket and the pattern.")
     return found
 
 
 def _download(uri: str, key: str, target: Path) -> Path:
-    from obstore import exceptions
-
     store, _ = _open(uri)
     try:
-        with target.open("wb") as file:
-            for chunk in store.get(key):
-                file.write(chunk)
-    except (exceptions.BaseError, OSError) as error:
-        raise DataUnreadable(f"{uri}: {key} cannot be read: {_first_line(error)}.") from error
+        store.get_file(key, target)
+    except (NotFound, StoreUnavailable) as error:
+        raise DataUnreadable(f"{uri}: {key} cannot be read: {_cause(error)}.") from error
     return target
 
 
-def _first_line(error: BaseException) -> str:
-    """What went wrong, without the hints for programmers that follow it."""
-    return str(error).strip().split("\n", maxsplit=1)[0].rstrip(".")
+def _cause(error: ShoploopError) -> str:
+    """As obstore has it: what the store's own message advises is of spec.store, and these are data."""
+    return first_line(error.__cause__ or error)

@@ -6,7 +6,7 @@ import zoneinfo
 
 import polars as pl
 
-from shoploop.errors import SchemaMismatch, SpecInvalid
+from shoploop.errors import SchemaMismatch, SpecInvalid, first_line
 
 UNIX = {"unix-seconds": 1_000_000, "unix-milliseconds": 1_000}
 """Format to microseconds per unit."""
@@ -85,7 +85,7 @@ def _patterned(values: pl.Series, pattern: str, zone: str) -> tuple[pl.Series, i
             parsed = values.str.strip_chars().str.to_date(pattern, strict=False).cast(pl.Datetime("us"))
         except pl.exceptions.PolarsError as error:
             raise SpecInvalid(
-                f"timeFormat: {pattern!r} cannot be used: {str(error).splitlines()[0]}. Use strptime's letters, "
+                f"timeFormat: {pattern!r} cannot be used: {first_line(error)}. Use strptime's letters, "
                 "e.g. %d.%m.%Y %H:%M."
             ) from error
     if aware:

@@ -3,7 +3,7 @@
 Legend: N candidates, R rows.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,6 @@ from shoploop.features.contract import Contract
 from shoploop.samples.sample_set import SampleSet
 
 Array = npt.NDArray[np.float64]
-
-
-class Scorer(Protocol):
-    """Anything that ranks: a baseline, a tree ensemble, a part of the fused model."""
-
-    def scores(self, samples: SampleSet) -> Array:
-        """A score for every row of the set, (R,); larger is better, comparable within a request."""
-        ...
 
 
 class _ByFeatures:

@@ -42,7 +42,7 @@ def model_scores(model: FusedModel, samples: SampleSet) -> dict[str, Array]:
 
 def request_metrics(samples: SampleSet, scores_R: Array) -> dict[str, Array]:
     """Each request's metrics at 10 and AUC over its candidates, (Q,) each; NaN where there is none."""
-    out = {name: np.full(len(samples), np.nan) for name in (*NAMES, "auc")}
+    out = {name: np.full(len(samples), np.nan) for name in NAMES}
     for q in range(len(samples)):
         truth, rows = samples.truth(q), samples.rows(q)
         if len(truth) == 0:
@@ -50,9 +50,15 @@ def request_metrics(samples: SampleSet, scores_R: Array) -> dict[str, Array]:
         ranked = top(samples.items_R[rows], scores_R[rows])
         for name, value in list_metrics(ranked, truth).items():
             out[name][q] = value
-        area = auc(scores_R[rows], samples.labels_R[rows])
-        out["auc"][q] = np.nan if area is None else area
+    out["auc"] = request_auc(samples, scores_R)
     return out
+
+
+def request_auc(samples: SampleSet, scores_R: npt.NDArray[np.floating]) -> Array:
+    """AUC of each request over its candidates, (Q,); NaN where they are all bought or none is."""
+    rows = [samples.rows(q) for q in range(len(samples))]
+    found = [auc(scores_R[each], samples.labels_R[each]) for each in rows]
+    return np.array([np.nan if value is None else value for value in found], np.float64)
 
 
 def summary(

@@ -188,7 +188,7 @@ class Contract:
     @property
     def hash(self) -> str:
         """sha256 of the canonical JSON, 64 hex digits."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+        return contract_hash(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Without the hash, which a reader recomputes."""
@@ -241,3 +241,8 @@ def _attributes(users: pl.DataFrame) -> Sequence[Attribute]:
         if 1 < len(levels) <= MAX_LEVELS:
             found.append(Attribute(name=name, levels=levels))
     return found
+
+
+def contract_hash(document: dict[str, Any]) -> str:
+    """sha256 of a contract's canonical JSON, 64 hex digits; of one that this version may not understand as well."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

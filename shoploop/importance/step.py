@@ -16,8 +16,10 @@ import pyarrow as pa
 from shoploop import progress
 from shoploop.api.v1alpha1 import ImportanceSpec
 from shoploop.code_digest import code_digest
+from shoploop.compute.cores import cores, one_thread
+from shoploop.compute.worker import WorkerEnded
 from shoploop.errors import ShoploopError
-from shoploop.importance.checks.beside import CHECKS, Told, cores, one_thread, started
+from shoploop.importance.checks.beside import CHECKS, JOB, CheckInputs, started
 from shoploop.importance.checks.check import PARTS, CheckConfig, Inputs, check_weights, read_inputs
 from shoploop.importance.checks.trial import Verdict
 from shoploop.importance.description import describe, inside
@@ -77,9 +79,10 @@ def estimate_importance(
         write_weights(out / WEIGHTS, SCHEMA.empty_table(), method="none", samples=digest)
     else:
         key = {"samples": digest, "code": code_digest(__name__), "seed": seed, "config": repr((config, check))}
-        stages = Stages(cache / "importance" if cache else out / ".partial", key)
+        folder = cache / "importance" if cache else out / ".partial"
+        stages = Stages(folder, key)
         try:
-            told = Told(
+            given = CheckInputs(
                 data=data,
                 features=features,
                 samples=samples,
@@ -88,7 +91,7 @@ def estimate_importance(
                 seed=seed,
                 check=check or CheckConfig(),
             )
-            verdict, found = _estimate(told, config, out, stages)
+            verdict, found = _estimate(given, config, out, folder, stages)
             report |= found
         except ShoploopError as error:
             verdict = Verdict(used=False, reason=f"The samples could not be weighed: {error}")
@@ -105,22 +108,24 @@ def estimate_importance(
     return report
 
 
-def _estimate(told: Told, config: WeighingConfig, out: Path, stages: Stages) -> tuple[Verdict, dict[str, Any]]:
-    inputs = read_inputs(data=told.data, features=told.features, samples=told.samples, digest=told.digest)
+def _estimate(
+    given: CheckInputs, config: WeighingConfig, out: Path, folder: Path, stages: Stages
+) -> tuple[Verdict, dict[str, Any]]:
+    inputs = read_inputs(data=given.data, features=given.features, samples=given.samples, digest=given.digest)
     done = [name for name in CHECKS if stages.has(name)]
     with ExitStack() as stack:
         stack.enter_context(one_thread())
         beside = None
-        if len(inputs.samples) >= told.check.beside and cores() > 1 and len(done) < len(CHECKS):
-            beside = stack.enter_context(started(stages.folder, told))
-        report = _weigh(inputs, config, told.seed, out, stages)
+        if len(inputs.samples) >= given.check.beside and cores() > 1 and len(done) < len(CHECKS):
+            beside = stack.enter_context(started(folder, given))
+        report = _weigh(inputs, config, given.seed, out, stages)
         checking = time.perf_counter()
-        if beside is not None and (code := beside.wait()) != 0:
-            said = (stages.folder / "beside.log").read_text(errors="replace").strip().splitlines()[-1:]
-            logging.getLogger(__name__).warning(
-                "The self-check's process ended with %d: %s. It is done here.", code, said
-            )
-        verdict, report["self_check"] = check_weights(inputs, config, told.seed, stages, told.check)
+        if beside is not None:
+            try:
+                beside.finish(JOB)
+            except WorkerEnded as error:
+                logging.getLogger(__name__).warning("%s. The self-check is done here.", error)
+        verdict, report["self_check"] = check_weights(inputs, config, given.seed, stages, given.check)
     # what this step's own process has just made was not found done
     stages.reused = [name for name in stages.reused if name not in CHECKS or name in done]
     report["stage_seconds"]["self_check"] = round(time.perf_counter() - checking, 2)

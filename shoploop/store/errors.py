@@ -6,7 +6,7 @@ It must not know how a store is opened or what lies in it.
 import re
 from types import TracebackType
 
-from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable
+from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable, first_line
 
 _CREDENTIALS = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the Secret that spec.store.secretRef names."
 S3_ANSWERS = {
@@ -44,8 +44,3 @@ class named_errors:
         if isinstance(error, exceptions.NotFoundError | FileNotFoundError):
             raise NotFound(f"{self.url} does not exist.") from error
         raise StoreUnavailable(f"{self.url}: {first_line(error)}") from error
-
-
-def first_line(error: BaseException) -> str:
-    """obstore appends pages of its own debug output to a message."""
-    return str(error).strip().partition("\n")[0]

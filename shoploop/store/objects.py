@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from shoploop.errors import NotFound, StoreUnavailable
+from shoploop.errors import NotFound, StoreUnavailable, first_line
 from shoploop.store import disk
-from shoploop.store.errors import first_line, named_errors
+from shoploop.store.errors import named_errors
 
 UPLOAD_CHUNK_BYTES = 8 * 2**20
 
@@ -146,19 +146,32 @@ class Store:
         for found in keys:
             self.get_file(found, target / found[len(key) + 1 :])
 
+    def facts(self, key: str) -> dict[str, Any]:
+        """The object's ``path`` (its key), ``size`` in bytes, ``e_tag`` and ``last_modified``.
+
+        Raises:
+            NotFound: there is no such object.
+            StoreUnavailable: the store did not answer.
+        """
+        with named_errors(self.url(key)):
+            return dict(self._store.head(key))
+
     def exists(self, key: str) -> bool:
         try:
-            with named_errors(self.url(key)):
-                self._store.head(key)
+            self.facts(key)
         except NotFound:
             return False
         return True
 
+    def list_facts(self, prefix: str = "") -> list[dict[str, Any]]:
+        """:meth:`facts` of all objects whose keys begin with the folder ``prefix``, sorted by key."""
+        with named_errors(self.url(prefix)):
+            found = [dict(meta) for chunk in self._store.list(prefix or None) for meta in chunk]
+        return sorted(found, key=lambda facts: str(facts["path"]))
+
     def list(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the folder ``prefix``, sorted."""
-        with named_errors(self.url(prefix)):
-            found = [meta["path"] for chunk in self._store.list(prefix or None) for meta in chunk]
-        yield from sorted(found)
+        yield from (facts["path"] for facts in self.list_facts(prefix))
 
     def delete(self, key: str) -> None:
         """Removes one object; one that is not there is no error."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, ContractMismatch
+from shoploop.features.contract import contract_hash
 from shoploop.store import disk
 
 if TYPE_CHECKING:
@@ -174,11 +175,6 @@ def load_version(folder: Path, *, expected: str | None = None) -> Version:
         contract=contract,
         extra_files={name: data for name, data in files.items() if name not in (WEIGHTS, ITEMS, CONTRACT)},
     )
-
-
-def contract_hash(contract: dict[str, Any]) -> str:
-    """sha256 of a contract's canonical JSON, as :attr:`shoploop.features.contract.Contract.hash` has it."""
-    return hashlib.sha256(json.dumps(contract, sort_keys=True).encode()).hexdigest()
 
 
 def check_contract(version: Version, at_hand: str) -> None:

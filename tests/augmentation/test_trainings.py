@@ -11,8 +11,9 @@ from two_tastes import NAMES, interactions, items
 
 from shoploop.augmentation.trials.episodes import virtual
 from shoploop.augmentation.trials.splitting import prepare_trials, train_and_judge
-from shoploop.augmentation.trials.trainings import TrainingBroke, Trainings
+from shoploop.augmentation.trials.trainings import Trainings
 from shoploop.augmentation.trials.variants import Extra
+from shoploop.compute.worker import WorkerEnded
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary, purchases
 
@@ -53,7 +54,7 @@ def test_a_training_in_a_process_gives_the_numbers_of_one_here(trials, tmp_path)
 def test_a_training_that_breaks_is_named_with_what_it_said_last(trials, tmp_path):
     with Trainings(trials, tmp_path / "trainings") as trainings:
         (tmp_path / "trainings" / "cold.npz").write_bytes(b"half a file")
-        with pytest.raises(TrainingBroke, match=r"training of crop ended with exit 1: .*pickle"):
+        with pytest.raises(WorkerEnded, match=r"process for crop ended with exit 1: .*pickle"):
             trainings.start("crop", trials.train, epochs=1).result(timeout=120)
 
 
@@ -61,7 +62,7 @@ def test_after_a_broken_training_the_next_one_goes_on(trials, tmp_path):
     with Trainings(trials, tmp_path / "trainings", processes=1) as trainings:
         broken = trainings.start("broken", trials.train, epochs=None)
         assert np.isfinite(trainings.start("whole", trials.train, epochs=1).result(timeout=120)["cold"]).any()
-        assert isinstance(broken.exception(), TrainingBroke)
+        assert isinstance(broken.exception(), WorkerEnded)
 
 
 def test_leaving_ends_what_is_not_done(trials, tmp_path):

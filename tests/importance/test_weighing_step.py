@@ -89,7 +89,7 @@ def test_a_check_whose_process_breaks_is_done_by_the_step(shop, weighed, tmp_pat
     monkeypatch.setattr(steps, "cores", lambda: 2)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     report = weigh(shop, tmp_path / "out", check=replace(CHECK, beside=0))
-    assert "self-check's process ended with 1" in caplog.text
+    assert "process for self-check ended with exit 1" in caplog.text
     assert timeless(report) == timeless(weighed[1])
 
 

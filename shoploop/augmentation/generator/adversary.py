@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shoploop.compute.device import one_thread
+from shoploop.compute.cores import one_thread
 from shoploop.compute.parallel import group
 from shoploop.errors import ArtifactForeign, ShoploopError, SpecInvalid
 from shoploop.store import disk

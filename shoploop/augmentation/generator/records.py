@@ -21,7 +21,6 @@ Floats = npt.NDArray[np.float32]
 RECORD_BASKETS = 8
 """Baskets of a full record: five of history, as the cold slice has, and three to learn from."""
 
-MINUTES_PER_DAY = 1440
 MIN_HISTORIES = 50
 """With fewer real histories, whatever is learned is about single shoppers."""
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from shoploop.augmentation.generator.records import Behaviour, Vocabulary
 from shoploop.augmentation.proofs.fidelity import pair_keys, pair_rows
+from shoploop.evaluation.metrics import auc
 from shoploop.features.distinct import distinct, is_among
 
 MEMBERSHIP_AUC = 0.55
@@ -149,19 +150,21 @@ def attack(
     )
 
 
-def auc(positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64]) -> float:
-    """Probability that a positive outscores a negative; ties count half."""
-    order = np.sort(negative)
-    below = np.searchsorted(order, positive, side="left") + np.searchsorted(order, positive, side="right")
-    return float(below.mean() / (2 * len(negative)))
-
-
 def _auc_interval(
     members: npt.NDArray[np.float64], others: npt.NDArray[np.float64], random: np.random.Generator
 ) -> tuple[float, float, float]:
-    draws = [auc(random.choice(members, len(members)), random.choice(others, len(others))) for _ in range(_BOOTSTRAPS)]
+    is_member = np.repeat([True, False], [len(members), len(others)])
+
+    def chance(members: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
+        found = auc(np.concatenate([members, others]), is_member)
+        assert found is not None
+        return found
+
+    draws = [
+        chance(random.choice(members, len(members)), random.choice(others, len(others))) for _ in range(_BOOTSTRAPS)
+    ]
     low, high = np.quantile(draws, [0.025, 0.975])
-    return auc(members, others), float(low), float(high)
+    return chance(members, others), float(low), float(high)
 
 
 def _bags(behaviour: Behaviour, weight: npt.NDArray[np.float64], *, baskets: bool) -> Any:

@@ -3,17 +3,11 @@
 A training of this size gains little from a second thread. Each process uses one, so that its numbers do not depend on how
 many cores there are. What goes from process to process is arrays in files.
 
-``python -m shoploop.augmentation.trials.trainings FOLDER`` is such a process: it carries out what its input names, and
-ends with it.
+Run as a program, this module is such a process: a worker, see :mod:`shoploop.compute.worker`.
 """
 
-import contextlib
 import json
-import os
-import queue
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from shoploop.augmentation.trials.splitting import Judging, Metric, train_and_judge
-from shoploop.errors import ShoploopError
+from shoploop.compute.cores import cores
+from shoploop.compute.worker import Worker, work
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
 from shoploop.samples.sample_set import SampleSet
@@ -34,11 +29,6 @@ Metrics = dict[str, Metric]
 
 _MOST = 4  # each holds the samples it is judged on: half a gigabyte
 _WAITING = 2  # trainings that lie on disk before a core is free for them
-_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # a trial is trained by one process
-
-
-class TrainingBroke(ShoploopError):
-    """A process that was to train ended without metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +56,7 @@ class Trainings:
         self._processes = max(1, min(cores() - 1, _MOST)) if processes is None else processes
         self._pool = ThreadPoolExecutor(max(1, self._processes))
         self._room = threading.Semaphore(self._processes + _WAITING)
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._own = threading.local()
         self._left = False
         shutil.rmtree(folder, ignore_errors=True)  # what a killed step has left
@@ -99,7 +89,7 @@ class Trainings:
         """See :func:`~shoploop.augmentation.trials.splitting.train_and_judge`. Waits while enough others are waiting.
 
         Returns:
-            The metrics to come. Instead it may raise TrainingBroke: the process ended without any.
+            The metrics to come. Instead it may raise WorkerEnded: the process ended without any.
         """
         if not self._processes:
             done: Future[Metrics] = Future()
@@ -118,65 +108,18 @@ class Trainings:
         return future
 
     def _carry_out(self, name: str) -> Metrics:
-        worker: _Worker | None = getattr(self._own, "worker", None)
+        worker: Worker | None = getattr(self._own, "worker", None)
         if worker is None or not worker.alive():
-            worker = self._own.worker = _Worker(self._folder, len(self._workers))
+            log = self._folder / f"worker-{len(self._workers)}.log"
+            worker = self._own.worker = Worker(__name__, self._folder, log=log)
             self._workers.append(worker)
             if self._left:
                 worker.end()
-        said = worker.carry_out(name)
-        if said is not None:
-            raise TrainingBroke(f"The training of {name} ended with exit {worker.code()}: {said}")
+        worker.carry_out(name)
         metrics = _read(self._folder / f"{name}.found.npz")
         for path in self._folder.glob(f"{name}.*"):
             path.unlink()
         return metrics
-
-
-class _Worker:
-    """A process that trains, one after the other, what it is told."""
-
-    def __init__(self, folder: Path, number: int):
-        environment = {key: value for key, value in os.environ.items() if key not in _TORCHRUN}
-        environment |= {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-        self._log = folder / f"worker-{number}.log"
-        with self._log.open("wb") as log:
-            command = [sys.executable, "-m", __name__, str(folder)]
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
-            )
-
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def carry_out(self, name: str) -> str | None:
-        """Returns when it is done; or what the process said last before it ended."""
-        asked, answers = self._process.stdin, self._process.stdout
-        assert asked is not None and answers is not None
-        with contextlib.suppress(OSError):
-            asked.write(f"{name}\n".encode())
-            asked.flush()
-        if answers.readline().strip().decode() == name:
-            return None
-        self.end(wait=True)
-        return (self._log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-
-    def code(self) -> int | None:
-        return self._process.returncode
-
-    def end(self, *, wait: bool = False) -> None:
-        if not wait:
-            self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def carry_out(folder: Path, name: str) -> None:
@@ -214,22 +157,5 @@ def _note(path: Path, about: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(about))
 
 
-def _work(folder: Path) -> None:
-    """Ends at once when its input does, also amid a training: the process that asked is no more."""
-    names: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def listen() -> None:
-        with open(0, "rb", buffering=0, closefd=False) as asked:  # sys.stdin's lock would break this process's own end
-            for line in asked:
-                names.put(line.decode().strip())
-        os._exit(0)
-
-    threading.Thread(target=listen, daemon=True).start()
-    while True:
-        name = names.get()
-        carry_out(folder, name)
-        print(name, flush=True)
-
-
 if __name__ == "__main__":
-    _work(Path(sys.argv[1]))
+    work(carry_out)

@@ -24,9 +24,10 @@ from shoploop.augmentation.study import MIN_BUYERS, Study, learn, sheet
 from shoploop.augmentation.trials.effort import Effort
 from shoploop.augmentation.trials.episodes import virtual
 from shoploop.augmentation.trials.splitting import Metric, Trials, prepare_trials
-from shoploop.augmentation.trials.trainings import Trainings, cores
+from shoploop.augmentation.trials.trainings import Trainings
 from shoploop.augmentation.trials.variants import GENERATED, UNAUGMENTED, Extra, course_of
 from shoploop.bench.augmentation.transfer import Domains, category_domains, shop_domains, transferred
+from shoploop.compute.cores import cores
 from shoploop.data.step import load_data
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract, resolve

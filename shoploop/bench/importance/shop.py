@@ -28,8 +28,7 @@ from shoploop.bench.importance.flips import (
 from shoploop.bench.importance.removal import Values, curves, remove
 from shoploop.compute.device import training_device
 from shoploop.evaluation.intervals import Bootstrap
-from shoploop.evaluation.metrics import auc
-from shoploop.evaluation.scoring import model_scores, request_metrics
+from shoploop.evaluation.scoring import model_scores, request_auc, request_metrics
 from shoploop.features.log import PurchaseLog
 from shoploop.importance.checks.detection import Flags, flip_labels
 from shoploop.importance.checks.flips import Shop
@@ -228,9 +227,7 @@ def _removed(material: Material, samples: Labelled, effort: Effort, seed: int) -
 
     def judge(kept_N: Flags) -> Float64:
         model = RidgeClassifier(class_weight="balanced").fit(table.x_NK[kept_N], table.y_N[kept_N])
-        scores_S = model.decision_function(x_SK)
-        found = [auc(scores_S[judged.rows(q)], judged.labels_R[judged.rows(q)]) for q in range(len(judged))]
-        return np.array([np.nan if value is None else value for value in found], np.float64)
+        return request_auc(judged, model.decision_function(x_SK))
 
     importance_N = make_estimator(DEFAULT).score(table, seed=seed).importance_N
     return remove(table.y_N, importance_N, judge, seed=seed)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.evaluation.metrics import auc
 from shoploop.importance.estimators.table import Float64, Int64
 
 Flags = npt.NDArray[np.bool_]
@@ -50,21 +51,9 @@ def within_label_auc(importance_N: Float64, observed_N: Int64, flipped_N: Flags)
 
     A detector that looks at the label alone gets .50. NaN where no label has both kinds.
     """
-    values = []
-    for label in np.unique(observed_N):
-        rows = observed_N == label
-        if flipped_N[rows].any() and not flipped_N[rows].all():
-            values.append(_auc(-importance_N[rows], flipped_N[rows]))
+    found = [auc(-importance_N[observed_N == label], flipped_N[observed_N == label]) for label in np.unique(observed_N)]
+    values = [value for value in found if value is not None]
     return float(np.mean(values)) if values else float("nan")
-
-
-def _auc(score_N: Float64, positive_N: Flags) -> float:
-    from scipy.stats import rankdata
-
-    ranks = rankdata(score_N)
-    positives = int(positive_N.sum())
-    negatives = len(score_N) - positives
-    return float((ranks[positive_N].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def lowest_f1(importance_N: Float64, observed_N: Int64, flipped_N: Flags) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import rankdata, spearmanr
 
 from shoploop.evaluation.intervals import Bootstrap, mean
-from shoploop.evaluation.metrics import auc
+from shoploop.evaluation.scoring import request_auc
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
 from shoploop.importance.checks.detection import Flags, flip_labels, lowest_f1, mean_interval, within_label_auc
@@ -32,7 +32,7 @@ PARTS = 10
 """Of the sample's requests; an interval is that of the mean over parts."""
 
 RANDOM_DRAWS = 5
-RIDGE = 10.0
+RIDGE = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ def removal(
         rank_R[rows] = rankdata(importance_R[rows], method="ordinal") / rows.sum()
 
     def judge(kept_R: Flags) -> Float64:
-        return _request_auc(x_SK @ _ridge(x_RK[kept_R], y_R[kept_R]), judged)
+        return request_auc(judged, _linear_scores(x_RK[kept_R], y_R[kept_R], x_SK))
 
     bootstrap = Bootstrap(len(judged), draws=300, seed=seed)
     out: dict[str, Any] = {"none": {"auc": mean(judge(np.ones(len(y_R), bool)))}, "lowest": {}, "highest": {}}
@@ -147,20 +147,9 @@ def removal(
     return out
 
 
-def _ridge(x_RK: Float32, y_R: Int64) -> Float32:
-    """Coefficients of a least-squares fit, labels counting alike: a ranking needs no more, and it takes a moment."""
-    x_RK = x_RK.astype(np.float64)
-    counts = np.bincount(y_R)
-    weight_R = (1 / np.maximum(counts, 1))[y_R]
-    centre_K = weight_R @ x_RK / weight_R.sum()
-    target_R = np.where(y_R == y_R.max(), 1.0, -1.0) * weight_R
-    scatter_KK = (x_RK - centre_K).T @ ((x_RK - centre_K) * weight_R[:, None])
-    scatter_KK[np.diag_indices_from(scatter_KK)] += RIDGE / len(y_R)
-    solved: Float32 = np.linalg.solve(scatter_KK, (x_RK - centre_K).T @ target_R).astype(np.float32)
-    return solved
+def _linear_scores(x_RK: Float32, y_R: Int64, x_SK: Float32) -> Float64:
+    """Of a least-squares fit, labels counting alike: a ranking needs no more, and it takes a moment."""
+    from sklearn.linear_model import RidgeClassifier
 
-
-def _request_auc(scores_S: Float32, judged: SampleSet) -> Float64:
-    """AUC of each judged request, NaN where it has one kind of label only."""
-    found = [auc(scores_S[judged.rows(q)], judged.labels_R[judged.rows(q)]) for q in range(len(judged))]
-    return np.array([np.nan if value is None else value for value in found], np.float64)
+    model = RidgeClassifier(alpha=RIDGE, class_weight="balanced", solver="cholesky").fit(x_RK.astype(np.float64), y_R)
+    return np.asarray(x_SK @ model.coef_.ravel())

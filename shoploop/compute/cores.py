@@ -1,0 +1,29 @@
+"""How many cores a computation may use, and how to use one alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def cores() -> int:
+    """Those that this process may use at a time: by its affinity and its container's CPU quota, a part counting as one."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it torch, BLAS and OpenMP use one thread.
+
+    For work so small that a second one gains nothing; the last digits of its sums would depend on how many cores there are.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
