@@ -3,7 +3,7 @@
 import pytest
 from test_helm_charts import named
 
-from shoploop.predictor import load
+from shoploop.predictor import admission
 
 DEPLOYMENT = "predictor"
 
@@ -75,7 +75,7 @@ def test_replicas_are_left_to_the_autoscaler_when_there_is_one(render):
 def test_pods_are_scaled_by_what_one_of_them_says_it_is_answering(render):
     (trigger,) = named(render("recommender", scenario="object-store"), "ScaledObject")["spec"]["triggers"]
     assert trigger["metricType"] == "Value", "the Service asks one pod, so the answer is no sum"
-    assert trigger["metadata"]["url"].endswith(f".shop.svc:80{load.PATH}")
+    assert trigger["metadata"]["url"].endswith(f".shop.svc:80{admission.PATH}")
     assert trigger["metadata"]["valueLocation"] == "inFlight"
     assert "format" not in trigger["metadata"], "KEDA 2.18 panics on the format prometheus"
 
