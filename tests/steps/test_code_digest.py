@@ -54,9 +54,8 @@ generator = replace(
 effort.RUN = replace(effort.RUN, generator=generator, epochs=1, rows=1000, variants=("crop", "gan"), processes=1)
 """,
     "estimate_importance": """
-from functools import partial
-from shoploop.importance.checks import check
-check.CheckConfig = partial(check.CheckConfig, flipped=20, learned=30, judged=30, fewest=5, beside=0)
+from shoploop.importance.checks.check import CheckConfig
+CheckConfig.__init__.__kwdefaults__ |= {"flipped": 20, "learned": 30, "judged": 30, "fewest": 5, "beside": 0}
 """,
 }
 """Before a long step: how much it does imports nothing."""
