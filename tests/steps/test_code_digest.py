@@ -22,6 +22,7 @@ from shoploop.steps import STEPS, settings_of, step_keys
 RUNNER = {
     *(f"shoploop.{name}" for name in ("steps", "steps.index", "steps.keys", "steps.running", "steps.table")),
     *(f"shoploop.{name}" for name in ("code_digest", "progress", "shells")),
+    *code_digest.reachable("shoploop.store.disk"),
 }
 """What carries out every step, and what that imports: it decides which step runs, not what comes of it."""
 
@@ -116,6 +117,7 @@ def modules_of(tmp_path_factory):
     return found
 
 
+@pytest.mark.timeout(1800)  # the first one carries out all steps
 @pytest.mark.parametrize("name", STEPS)
 def test_a_digest_covers_what_its_step_imports_and_names_what_else(modules_of, name):
     step = STEPS[name]
