@@ -22,6 +22,7 @@ from shoploop.steps import STEPS, settings_of, step_keys
 RUNNER = {
     *(f"shoploop.{name}" for name in ("steps", "steps.index", "steps.keys", "steps.running", "steps.table")),
     *(f"shoploop.{name}" for name in ("code_digest", "progress", "shells")),
+    *code_digest.reachable("shoploop.store.disk"),
 }
 """What carries out every step, and what that imports: it decides which step runs, not what comes of it."""
 
@@ -54,9 +55,8 @@ generator = replace(
 effort.RUN = replace(effort.RUN, generator=generator, epochs=1, rows=1000, variants=("crop", "gan"), processes=1)
 """,
     "estimate_importance": """
-from functools import partial
-from shoploop.importance.checks import check
-check.CheckConfig = partial(check.CheckConfig, flipped=20, learned=30, judged=30, fewest=5, beside=0)
+from shoploop.importance.checks.check import CheckConfig
+CheckConfig.__init__.__kwdefaults__ |= {"flipped": 20, "learned": 30, "judged": 30, "fewest": 5, "beside": 0}
 """,
 }
 """Before a long step: how much it does imports nothing."""
@@ -117,6 +117,7 @@ def modules_of(tmp_path_factory):
     return found
 
 
+@pytest.mark.timeout(1800)  # the first one carries out all steps
 @pytest.mark.parametrize("name", STEPS)
 def test_a_digest_covers_what_its_step_imports_and_names_what_else(modules_of, name):
     step = STEPS[name]
