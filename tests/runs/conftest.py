@@ -100,14 +100,14 @@ class Bench:
         return self.until(run, lambda look: look.state != "running")
 
     def until(self, run: Run, holds) -> Look:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not holds(look := self.launcher.look(run)):
             assert time.monotonic() < deadline, f"{look}\n" + "\n".join(self.launcher.logs(run))
             time.sleep(0.05)
         return look
 
     def until_done(self, step: str) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while step not in self.toy.done():
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -1,34 +1,19 @@
 """How the files of the version that serves come to the evaluation, from a store elsewhere."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import NotFound, StoreUnavailable
-from shoploop.runs import pod, process
+from shoploop.steps import Workspace
 from shoploop.store import Store
 
 VERSION = "v0123456789ab"
 KEY = f"recommenders/shop/versions/{VERSION}"
 
 
-@pytest.fixture(params=["this machine", "a pod"])
-def fetched(request, tmp_path):
-    """Where a run on this machine, and one in a pod, finds the incumbent of a store."""
-
-    def fetch(store):
-        if request.param == "a pod":
-            job = object.__new__(pod.Job)  # without its look at the data
-            job.store, job.work, job.name, job.incumbent = store, tmp_path, "shop", VERSION
-            return job._incumbent_folder()
-        recommender = Recommender.model_validate(
-            {"metadata": {"name": "shop"}, "spec": {"data": {"dataset": "completejourney"}}}
-        )
-        run = SimpleNamespace(store=store, work=tmp_path, recommender=recommender, incumbent=VERSION)
-        return process._incumbent_folder(run)
-
-    return fetch
+@pytest.fixture
+def fetched(tmp_path):
+    """Where a run, on this machine or in a pod, finds the incumbent of a store."""
+    return lambda store: Workspace(store, "shop", tmp_path).version(VERSION)
 
 
 def test_it_is_brought_here_in_a_folder_named_by_its_id(fetched):

@@ -15,8 +15,6 @@ Object = dict[str, Any]
 class FakeCluster:
     """It has what an operator sees of one: ``children``, ``pods`` and ``warnings``."""
 
-    warnings: dict[str, str] = {}
-
     def __init__(self, folder: Path, toy: toy_steps.Toy):
         self.folder, self.toy = folder, toy
         folder.mkdir()
@@ -24,6 +22,7 @@ class FakeCluster:
         self._pods: dict[str, tuple[Object, subprocess.Popen]] = {}
         self._logs: list[tuple[dict[str, str], Path]] = []
         self._lock = threading.RLock()
+        self.warnings: dict[str, str] = {}
 
     @property
     def children(self) -> dict[tuple[str, str], Object]:
@@ -56,7 +55,10 @@ class FakeCluster:
     def logs(self, selector: str) -> list[str]:
         wanted = dict(pair.split("=") for pair in selector.split(","))
         return [
-            line for labels, path in self._logs if wanted.items() <= labels.items() for line in path.read_text().splitlines()
+            line
+            for labels, path in self._logs
+            if wanted.items() <= labels.items()
+            for line in path.read_text().splitlines()
         ]
 
     def end(self) -> None:

@@ -94,7 +94,11 @@ class Jobs:
         return Moves(delete=tuple(key for key, _ in self._objects(run, seen) if key[0] == "Job"))
 
     def logs(self, run: str) -> str:
-        labels = {COMPONENT_LABEL: RUN_COMPONENT, RECOMMENDER_LABEL: self.recommender["metadata"]["name"], RUN_LABEL: run}
+        labels = {
+            COMPONENT_LABEL: RUN_COMPONENT,
+            RECOMMENDER_LABEL: self.recommender["metadata"]["name"],
+            RUN_LABEL: run,
+        }
         return ",".join(f"{name}={value}" for name, value in labels.items())
 
     def of_run(self, run: str, seen: Seen) -> list[Object]:

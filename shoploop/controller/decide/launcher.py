@@ -5,8 +5,8 @@ its acts and has to come to the same decision again. Who carries the moves out l
 going on are one: ``advance`` says what the run lacks at this moment.
 
 Kubeflow Pipelines fits the same shape: what is seen is the answer of ``GET /runs/ID``, moves are ``POST /runs``,
-``:terminate`` and ``:retry``. A run that was cancelled looks like one that failed or was never begun, there as here: who asked
-for the end has to remember that it asked (``status.run`` of the Recommender).
+``:terminate`` and ``:retry``. A run that was cancelled looks like one that failed or was never begun, there as here: who
+asked for the end has to remember that it asked (``status.run`` of the Recommender).
 """
 
 from collections.abc import Mapping
