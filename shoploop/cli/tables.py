@@ -3,7 +3,7 @@
 import webbrowser
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from shoploop.errors import NotFound
 from shoploop.store import Store, layout
@@ -12,9 +12,9 @@ from shoploop.store import Store, layout
 def print_runs(store: Store, name: str) -> None:
     from shoploop.runs import Unreadable, list_runs
 
-    table = Table(
-        "run", "where", "started", "state", "steps done / reused", "wall", "peak memory", "version", "gate", box=None
-    )
+    table = Table(Column("run", no_wrap=True), box=None)
+    for title in ("where", "started", "state", "done / reused", "wall", "memory", "version", "gate"):
+        table.add_column(title)
     for record in list_runs(store, name):
         if isinstance(record, Unreadable):
             table.add_row(record.run, "-", "-", f"unreadable ({record.why})")

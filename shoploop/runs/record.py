@@ -206,7 +206,7 @@ def folder_of(store: Store, name: str, version: str) -> Path:
 
 def _parsed(body: bytes, run: str) -> Record | Unreadable:
     try:
-        return Record.model_validate_json(body)
+        return Record.model_validate_json(body, strict=True)  # "False" is no verdict
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

@@ -1,8 +1,8 @@
 """The ten steps of a run with next to nothing in them, for tests of what carries steps out rather than of what they do.
 
 A folder, named by SHOPLOOP_TOY, steers them: a file ``fail-<step>`` makes a step fail with the words in it, one that is
-called ``hold-<step>`` makes it wait until the file is gone. ``done.txt`` has a line for each step that was carried out. Run as a
-program it stands for ``pipelines.recommender --local``, or with ``pod`` first for ``shoploop.runs``.
+called ``hold-<step>`` makes it wait until the file is gone. ``done.txt`` has a line for each step that was carried out.
+Run as a program it stands for ``pipelines.recommender --local``, or with ``pod`` first for ``shoploop.runs``.
 """
 
 import hashlib
