@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kfp import compiler, dsl, local
@@ -25,17 +25,21 @@ from components.train_fused import train_fused
 from components.validate_data import validate_data
 
 
-def recommender_pipeline(cache_keys: Mapping[str, str] | None = None, until: str | None = None):
-    """The pipeline; with ``cache_keys`` (step to key) each step is reused by our own digest instead of KFP's.
+def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | None = None):
+    """The pipeline.
 
     Args:
+        found: Folders of steps that are done already, by step: they are read from there and not carried out.
         until: The step that it ends with: ``augment_samples``, ``estimate_importance``, or None for all of them.
     """
+    found = found or {}
 
-    def cached(name: str, task: dsl.PipelineTask) -> dsl.PipelineTask:
-        if cache_keys:
-            task.set_caching_options(True, cache_key=cache_keys[name])
-        return task
+    def output(step: str, name: str, kind: type[dsl.Artifact], make: Callable[[], dsl.PipelineTask]):
+        """The step's output, and its task where it is carried out."""
+        if step in found:
+            return dsl.importer(artifact_uri=found[step], artifact_class=kind, reimport=False).output, None
+        task = make()
+        return task.outputs[name], task
 
     @dsl.pipeline(name="recommender", description="From raw shop events to a packaged recommender.")
     def recommender(
@@ -66,45 +70,48 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None, until: str
             "evaluation_days": evaluation_days,
             "training_days": training_days,
         }
-        loaded = cached("load_data", load_data(source=source))
-        data = loaded.outputs["data"]
-        validated = cached("validate_data", validate_data(data=data, expectations=expectations))
-        materialized = cached("materialize_features", materialize_features(data=data, store=store, **sampling))
-        materialized.after(validated)
-        features = materialized.outputs["features"]
-        sampled = cached("build_samples", build_samples(data=data, features=features, **sampling))
-        samples = sampled.outputs["samples"]
-        augmented = cached(
+        data, _ = output("load_data", "data", dsl.Dataset, lambda: load_data(source=source))
+        _, validated = output(
+            "validate_data", "validation", dsl.Artifact, lambda: validate_data(data=data, expectations=expectations)
+        )
+        features, materialized = output(
+            "materialize_features",
+            "features",
+            dsl.Artifact,
+            lambda: materialize_features(data=data, store=store, **sampling),
+        )
+        if materialized and validated:
+            materialized.after(validated)
+        samples, _ = output(
+            "build_samples", "samples", dsl.Dataset, lambda: build_samples(data=data, features=features, **sampling)
+        )
+        augmented, _ = output(
             "augment_samples",
-            augment_samples(
-                data=data,
-                features=features,
-                samples=samples,
-                options=augmentation,
-                seed=seed,
-            ),
+            "augmentation",
+            dsl.Dataset,
+            lambda: augment_samples(data=data, features=features, samples=samples, options=augmentation, seed=seed),
         )
         if until == "augment_samples":
             return
-        weighed = cached(
+        weights, _ = output(
             "estimate_importance",
-            estimate_importance(
-                data=data,
-                features=features,
-                augmentation=augmented.outputs["augmentation"],
-                estimator=importance_estimator,
-                seed=seed,
+            "importance",
+            dsl.Dataset,
+            lambda: estimate_importance(
+                data=data, features=features, augmentation=augmented, estimator=importance_estimator, seed=seed
             ),
         )
         if until == "estimate_importance":
             return
-        trained = cached(
+        model, _ = output(
             "train_fused",
-            train_fused(
+            "model",
+            dsl.Model,
+            lambda: train_fused(
                 data=data,
                 features=features,
-                augmentation=augmented.outputs["augmentation"],
-                importance=weighed.outputs["importance"],
+                augmentation=augmented,
+                importance=weights,
                 epochs=epochs,
                 learning_rate=learning_rate,
                 adversarial_radius=adversarial_radius,
@@ -112,10 +119,11 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None, until: str
                 **sampling,
             ),
         )
-        model = trained.outputs["model"]
-        evaluated = cached(
+        evaluation, _ = output(
             "evaluate_model",
-            evaluate_model(
+            "evaluation",
+            dsl.Artifact,
+            lambda: evaluate_model(
                 data=data,
                 features=features,
                 samples=samples,
@@ -125,10 +133,12 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None, until: str
                 confidence=confidence,
             ),
         )
-        judged = cached("gate", gate(evaluation=evaluated.outputs["evaluation"], rules=rules))
-        packed = cached(
+        _, judged = output("gate", "verdict", dsl.Artifact, lambda: gate(evaluation=evaluation, rules=rules))
+        _, packed = output(
             "build_bento",
-            build_bento(
+            "bento",
+            dsl.Artifact,
+            lambda: build_bento(
                 data=data,
                 features=features,
                 model=model,
@@ -137,24 +147,19 @@ def recommender_pipeline(cache_keys: Mapping[str, str] | None = None, until: str
                 max_age_days=max_age_days,
             ),
         )
-        packed.after(judged)
+        if packed and judged:
+            packed.after(judged)
 
     return recommender
 
 
 def run_locally(plan: Path) -> None:
-    """Runs the pipeline of a plan: {"root": folder, "cache": folder, "cache_keys": {...}, "until": step or null,
-    "arguments": {...}}."""
+    """Runs the pipeline of a plan: {"root": folder, "found": {step: folder}, "until": step or null, "arguments": {...}}."""
     wanted = json.loads(plan.read_bytes())
     warnings.filterwarnings("ignore", message="You may be attemping to run a task that uses custom")
     logging.getLogger().setLevel(logging.INFO)
-    local.init(
-        runner=local.SubprocessRunner(use_venv=False),
-        pipeline_root=wanted["root"],
-        enable_caching=True,
-        cache_root=wanted["cache"],
-    )
-    recommender_pipeline(wanted["cache_keys"], wanted.get("until"))(**wanted["arguments"])
+    local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=wanted["root"], enable_caching=False)
+    recommender_pipeline(wanted["found"], wanted["until"])(**wanted["arguments"])
 
 
 def main(arguments: list[str]) -> int:

@@ -16,8 +16,8 @@ def augment_recommender(file: Path, store_override: str | None, out: Path | None
 
     console = Console(highlight=False, stderr=json_ == "-")
     recommender = load_with_data(file)
-    run = carry_out(recommender, store_override, console, until="augment_samples")
-    report, page = _page(run, out)
+    run, workspace = carry_out(recommender, store_override, console, until="augment_samples")
+    report, page = _page(run, workspace, out)
     write_json(report, json_)
     console.print()
     console.print(f"Verdict   {report['reason']}")
@@ -34,15 +34,18 @@ def augment_recommender(file: Path, store_override: str | None, out: Path | None
     console.print(f"Page      {page}", soft_wrap=True)
 
 
-def _page(run: Any, out: Path | None) -> tuple[dict[str, Any], Path]:
+def _page(run: Any, workspace: Any, out: Path | None) -> tuple[dict[str, Any], Path]:
     import polars as pl
 
     from shoploop.augmentation.proofs.side_by_side import compare
     from shoploop.augmentation.step import REPORT_FILE, SYNTHETIC_FILE
+    from shoploop.cli.run import output_of
     from shoploop.features.log import day_of
     from shoploop.report import augmentation_page
 
-    made, data, samples = (Path(run.steps[name].out) for name in ("augment_samples", "load_data", "build_samples"))
+    steps = ("augment_samples", "load_data", "build_samples")
+    made, data, samples = (output_of(run, workspace, step) for step in steps)
+    folder = workspace.path(run.key)
     report: dict[str, Any] = json.loads((made / REPORT_FILE).read_bytes())
     virtual = pl.read_parquet(made / SYNTHETIC_FILE)
     comparison = None
@@ -50,11 +53,11 @@ def _page(run: Any, out: Path | None) -> tuple[dict[str, Any], Path]:
         before = json.loads((samples / "samples.json").read_bytes())["evaluation_first"]
         real = pl.read_parquet(data / "interactions.parquet").filter(day_of("time") < before)
         comparison = compare(real, virtual, pl.read_parquet(data / "items.parquet"), seed=report["seed"])
-    page = out or run.folder / "augmentation.html"
+    page = out or folder / "augmentation.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    augmentation_page.write(page, run.recommender.metadata.name, report, comparison)
+    augmentation_page.write(page, run.name, report, comparison)
     if out is None:
-        shutil.copyfile(made / REPORT_FILE, run.folder / "augmentation.json")
+        shutil.copyfile(made / REPORT_FILE, folder / "augmentation.json")
     return report, page
 
 

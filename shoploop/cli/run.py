@@ -2,13 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from shoploop.hints import command
 from shoploop.steps import STEPS
+
+if TYPE_CHECKING:
+    from shoploop.runs import Record, Run
+    from shoploop.steps import Workspace
 
 WIDTH = max(map(len, STEPS))
 
@@ -18,9 +22,10 @@ def run_recommender(file: Path, store_override: str | None) -> None:
     from shoploop import runs
 
     console = Console(highlight=False)
-    run = carry_out(load_with_data(file), store_override, console)
-    runs.finish(run)
-    _summarize(console, run)
+    run, workspace = carry_out(load_with_data(file), store_override, console)
+    record = runs.read_record(workspace.store, run.key, run.id)
+    assert isinstance(record, runs.Record)  # it has just been written
+    _summarize(console, workspace, run, record)
 
 
 def load_with_data(file: Path) -> Any:
@@ -33,17 +38,28 @@ def load_with_data(file: Path) -> Any:
     return recommender.model_copy(update={"spec": recommender.spec.model_copy(update={"data": data})})
 
 
-def carry_out(recommender: Any, store_override: str | None, console: Console, *, until: str | None = None) -> Any:
+def carry_out(
+    recommender: Any, store_override: str | None, console: Console, *, until: str | None = None
+) -> tuple["Run", "Workspace"]:
     """Carries out what is due of a run, or of one step and what it needs, and says so on ``console``."""
     from shoploop import runs
+    from shoploop.steps import Workspace
 
     store = runs.open_store(recommender, store_override)
     runs.check_space(store)
-    run = runs.plan(recommender, store, until=until)
-    console.print(f"[bold]{recommender.metadata.name}[/]  run {run.id}  [dim]store {store.uri}[/]")
+    run, launcher = runs.new_run(recommender, until=until), runs.ThisMachine(store)
+    launcher.launch(run)
+    console.print(f"[bold]{run.name}[/]  run {run.id}  [dim]store {store.uri}[/]")
     with _Watcher(console) as watch:
-        runs.execute(run, watch)
-    return run
+        runs.follow(launcher, run, watch)
+    return run, Workspace(store, run.name)
+
+
+def output_of(run: "Run", workspace: "Workspace", step: str) -> Path:
+    """Where a step of a run that is done has written, on this machine."""
+    from shoploop.runs import read_plan
+
+    return workspace.output(read_plan(run.key, workspace).found[step])
 
 
 class _Watcher:
@@ -100,17 +116,12 @@ def _gib(amount: int) -> str:
     return f"{amount / 2**30:.2f} GiB"
 
 
-def _summarize(console: Console, run: Any) -> None:
-    import json
-
-    verdict = json.loads((run.folder / "gate" / "gate.json").read_bytes())
-    name = run.recommender.metadata.name
-    mark = "[green]✓ passed[/]" if run.passed else "[yellow]✗ refused[/]"
+def _summarize(console: Console, workspace: "Workspace", run: "Run", record: "Record") -> None:
+    mark = "[green]✓ passed[/]" if record.passed else "[yellow]✗ refused[/]"
     console.print()
-    console.print(f"Gate      {mark}: {verdict['reason']}")
-    console.print(f"Version   {run.version} {'serves' if run.passed else 'is kept, but does not serve'}")
-    console.print(f"Time      {run.wall_seconds:.0f} s, peak memory {_gib(run.peak_rss_bytes)}")
-    console.print(f"Report    {run.folder / 'report.html'}", soft_wrap=True)
-    console.print(
-        "Next      " + command(run.store, f"serve {name}" if run.passed else f"report {name} --open"), soft_wrap=True
-    )
+    console.print(f"Gate      {mark}: {record.reason}")
+    console.print(f"Version   {record.version} {'serves' if record.passed else 'is kept, but does not serve'}")
+    console.print(f"Time      {record.wall_seconds:.0f} s, peak memory {_gib(record.peak_rss_bytes)}")
+    console.print(f"Report    {workspace.path(run.key) / 'report.html'}", soft_wrap=True)
+    next_ = f"serve {run.name}" if record.passed else f"report {run.name} --open"
+    console.print("Next      " + command(workspace.store, next_), soft_wrap=True)

@@ -16,21 +16,21 @@ def weigh_samples(
     file: Path, store_override: str | None, *, estimator: str | None, show: bool, out: Path | None, json_: str | None
 ) -> None:
     """Carries out the step and what it needs, writes the page, and prints the verdict."""
-    from shoploop.cli.run import carry_out, load_with_data
+    from shoploop.cli.run import carry_out, load_with_data, output_of
     from shoploop.report import importance_page
     from shoploop.samples.weights import WEIGHTS
 
     console = Console(highlight=False, stderr=json_ == "-")
     recommender = _with_estimator(load_with_data(file), estimator)
-    run = carry_out(recommender, store_override, console, until="estimate_importance")
-    made = Path(run.steps["estimate_importance"].out)
+    run, workspace = carry_out(recommender, store_override, console, until="estimate_importance")
+    made, folder = output_of(run, workspace, "estimate_importance"), workspace.path(run.key)
     document: dict[str, Any] = json.loads((made / "importance.json").read_bytes())
-    page = out or run.folder / "importance.html"
+    page = out or folder / "importance.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     importance_page.write(page, recommender.metadata.name, document)
     if out is None:
         for name in ("importance.json", WEIGHTS):
-            shutil.copyfile(made / name, run.folder / name)
+            shutil.copyfile(made / name, folder / name)
     write_json(document, json_)
     _summarize(console, document, page)
     if show:

@@ -40,7 +40,9 @@ class KeptWork:
             return
         for name, digest in listed.items():
             target = self.local / name
-            if target.exists():  # a container of the same pod was here before, and got at least as far
+            if target.exists():  # a step was here before, and got at least as far
+                if disk.digest_of(target) == digest:
+                    self._digests[name], self._seen[name] = digest, _mark(target)
                 continue
             try:
                 self.store.get_file(f"{self.key}/{FILES}/{digest}", target)

@@ -1,23 +1,31 @@
-"""A run on this machine: which steps are due, carrying them out, and what is kept of it."""
+"""A run: planned once, carried out by a launcher, with one record and one result wherever that is."""
 
-from shoploop.runs.executing import AnotherRun, StepFailed, execute
-from shoploop.runs.finishing import finish, publish, write_report
-from shoploop.runs.planning import check_space, keys_and_incumbent, open_store, plan
-from shoploop.runs.record import Run, folder_of, home_of, list_runs
+from shoploop.runs.finishing import finish, write_report
+from shoploop.runs.launchers import AnotherRun, Launcher, Look, StepFailed, ThisMachine, follow
+from shoploop.runs.planning import Plan, Run, check_space, make_plan, new_run, open_plan, open_store, read_plan
+from shoploop.runs.record import Journal, Record, Unreadable, folder_of, list_runs, read_record
 
 __all__ = [
     "AnotherRun",
+    "Journal",
+    "Launcher",
+    "Look",
+    "Plan",
+    "Record",
     "Run",
     "StepFailed",
+    "ThisMachine",
+    "Unreadable",
     "check_space",
-    "execute",
     "finish",
     "folder_of",
-    "home_of",
-    "keys_and_incumbent",
+    "follow",
     "list_runs",
+    "make_plan",
+    "new_run",
+    "open_plan",
     "open_store",
-    "plan",
-    "publish",
+    "read_plan",
+    "read_record",
     "write_report",
 ]

@@ -1,4 +1,4 @@
-"""``python -m shoploop.steps``: steps inside a pod."""
+"""``python -m shoploop.runs``: steps inside a pod."""
 
 import sys
 

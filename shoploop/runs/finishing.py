@@ -1,46 +1,82 @@
 """What is kept of a run: its outputs in one folder, the version in the store, the report; and what is no longer needed."""
 
+import json
+import logging
+import math
 import shutil
 from pathlib import Path
-from typing import Any
 
-from shoploop.runs.record import Run, write_record
-from shoploop.steps import STEPS
-from shoploop.store import Store, disk
+from shoploop.api.pod_result import Incumbent, VersionMade
+from shoploop.errors import NotFound
+from shoploop.runs.planning import Plan, read_plan
+from shoploop.runs.record import Failure, Journal, Record, RunState, read_record
+from shoploop.steps import STEPS, Workspace
+from shoploop.store import Store, disk, layout
 from shoploop.versions.signing import Trust, signer_for
-from shoploop.versions.verdicts import read_verdict
 
 KEPT_WORK = 4
-"""Pipelines whose outputs stay, so that going back to an earlier spec finds its steps done."""
+"""Runs whose outputs stay, so that going back to an earlier spec finds its steps done."""
+
+log = logging.getLogger(__name__)
 
 
-def finish(run: Run) -> None:
-    """Collects the outputs in the run's folder, publishes the version, promotes it if the gate let it, and reports."""
+def finish(workspace: Workspace, plan: Plan, journal: Journal, *, promotes: bool, trust: Trust) -> VersionMade:
+    """Collects the outputs in the run's folder, publishes the version and its Bento, records the verdict, and reports.
+
+    Args:
+        promotes: Whether a version that passed is to serve from now on; on a cluster that is the operator's to say.
+        trust: Whose signatures count.
+
+    Raises:
+        KeyUnusable, KeyUntrusted: signatures are required, and nobody here can give one; nothing was published.
+    """
     from shoploop.versions import promotions
 
-    name = run.recommender.metadata.name
-    collect(run)
-    trust = Trust.configured(run.recommender.spec.signing)
-    verdict = publish(run.store, name, run.folder, trust)
-    run.passed, run.version = verdict["passed"], verdict["version"]
-    if verdict["passed"] and promotions.serving_version(run.store, name) != run.version:
+    plan = plan.seen_again(workspace)
+    folder = collect(workspace, plan)
+    result = publish(workspace.store, plan, folder, trust)
+    name = plan.run.name
+    if promotes and result.passed and promotions.serving_version(workspace.store, name) != result.version:
         promotions.promote(
-            run.store, name, verdict["version"], reason=verdict["reason"], by=f"run {run.id}", trust=trust
+            workspace.store, name, result.version, reason=result.reason, by=f"run {plan.run.id}", trust=trust
         )
-    write_record(run)
-    write_report(run.store, run.key, run.folder)
-    prune(run)
+    journal.end("done", version=result.version, passed=result.passed, reason=result.reason)
+    write_report(workspace, plan.run.key)
+    prune(workspace, plan)
+    return result
 
 
-def collect(run: Run) -> None:
-    """Brings into the run's folder what its steps have written; of a failed step what it left, such as failing rows."""
-    for name, step in run.steps.items():
-        if step.out is not None:
-            # links: a run keeps its files when the work is pruned, at no cost in space
-            disk.link_tree(Path(step.out), run.folder / STEPS[name].output)
+def break_off(
+    workspace: Workspace, plan: Plan, journal: Journal, state: RunState, failure: Failure | None = None, *,
+    left: Path | None = None,
+) -> None:  # fmt: skip
+    """Ends the record of a run that did not reach its end, and writes its page all the same.
+
+    Args:
+        left: What the failed step had written, such as failing rows.
+    """
+    journal.end(state, failure=failure)
+    try:
+        folder = collect(workspace, plan.seen_again(workspace))
+        if failure and failure.step and left and left.is_dir():
+            disk.link_tree(left, folder / STEPS[failure.step].output)
+        write_report(workspace, plan.run.key)
+    except Exception:  # a page that cannot be written must not hide why the run ended
+        log.warning("The report of a run that broke off cannot be written.", exc_info=True)
 
 
-def publish(store: Store, name: str, folder: Path, trust: Trust) -> dict[str, Any]:
+def collect(workspace: Workspace, plan: Plan) -> Path:
+    """Brings into the run's folder what its steps have written, also those that were reused; returns the folder."""
+    folder = workspace.path(plan.run.key)
+    for name, entry in plan.found.items():
+        target = folder / STEPS[name].output
+        shutil.rmtree(target, ignore_errors=True)  # what an attempt left that failed
+        # links: a run keeps its files when the work is pruned, at no cost in space
+        disk.link_tree(workspace.output(entry), target)
+    return folder
+
+
+def publish(store: Store, plan: Plan, folder: Path, trust: Trust) -> VersionMade:
     """Puts the version, its Bento and its verdict of the run in ``folder`` into the store, the verdict last.
 
     A refused version is published too, so that it can be looked at and promoted by hand; it does not serve. Both are
@@ -48,42 +84,81 @@ def publish(store: Store, name: str, folder: Path, trust: Trust) -> dict[str, An
 
     Raises:
         KeyUnusable, KeyUntrusted: signatures are required, and nobody here can give one; nothing was written.
-
-    Returns:
-        The gate's verdict with ``version`` and ``bento`` (sha256).
     """
     from shoploop.packaging.bento import publish_bento
     from shoploop.versions import promotions
-    from shoploop.versions.verdicts import record_verdict
+    from shoploop.versions.verdicts import read_verdict, record_verdict
 
     signer = signer_for(trust)
+    name = plan.run.name
     version = promotions.publish_version(store, name, folder / "model", signer=signer)
     digest = publish_bento(store, name, version, folder / "bento", signer=signer)
     gate = folder / "gate" / "gate.json"
     verdict = read_verdict(gate.read_bytes(), gate)
     record_verdict(store, name, version, verdict)
-    return verdict.model_dump() | {"version": version, "bento": digest}
+    measured = json.loads((folder / "evaluation" / "evaluation.json").read_bytes())["methods"]["fused"].items()
+    seen = verdict.model_dump().get("incumbent")
+    return VersionMade(
+        version=version,
+        parent=plan.incumbent,
+        source=plan.source,
+        metrics={key: value for key, value in measured if isinstance(value, float) and math.isfinite(value)},
+        rule=verdict.rule,
+        passed=verdict.passed,
+        reason=verdict.reason,
+        incumbent=Incumbent(**seen) if seen else None,
+        digest=digest,
+    )
 
 
-def write_report(store: Store, key: str, folder: Path) -> None:
-    """Writes the report of the run in ``folder``, and brings what people look at into a remote store."""
+def write_report(workspace: Workspace, key: str) -> None:
+    """Writes the report of a run, and brings what people look at into a store that is no folder."""
     from shoploop import report
 
+    folder = workspace.path(key)
     report.build(folder)
-    if store.folder is None:
+    if workspace.store.folder is None:
         for path in sorted(folder.rglob("*")):
             if path.suffix in {".json", ".html", ".txt"} and path.is_file():
-                store.put_file(f"{key}/{path.relative_to(folder).as_posix()}", path)
+                workspace.store.put_file(f"{key}/{path.relative_to(folder).as_posix()}", path)
 
 
-def prune(run: Run) -> None:
-    """Removes runs beyond ``retention.runs``, oldest first, and all but the latest work that this run does not need."""
-    runs = sorted((run.folder.parent).iterdir())
-    for old in runs[: -run.recommender.spec.retention.runs]:
-        shutil.rmtree(old)
-    needed = {Path(step.out).parents[1].name for step in run.steps.values() if step.out}
-    outputs = run.work / "outputs"
-    folders = sorted(outputs.iterdir(), key=lambda folder: folder.stat().st_mtime) if outputs.exists() else []
-    for folder in folders[:-KEPT_WORK]:
-        if folder.name not in needed:
-            shutil.rmtree(folder)
+def prune(workspace: Workspace, plan: Plan) -> None:
+    """Removes runs beyond ``retention.runs``, oldest first, and outputs that no run needs which is young or goes on.
+
+    What is left of a pruned run's outputs stays as long as a later run has reused it.
+    """
+    name, store = plan.run.name, workspace.store
+    runs = list(store.folders(layout.runs(name)))
+    kept = runs[-plan.run.recommender.spec.retention.runs :]
+    for old in runs:
+        if old not in kept:
+            _remove(workspace, layout.run(name, old))
+    needed = {plan.run.id, *(entry.run for entry in plan.found.values())}
+    for run in kept:
+        if run in kept[-KEPT_WORK:] or _goes_on(store, name, run):
+            needed |= {run, *_lent_to(workspace, name, run)}
+    for run in store.folders(layout.all_outputs(name)):
+        if run not in needed:
+            _remove(workspace, layout.outputs(name, run))
+
+
+def _remove(workspace: Workspace, key: str) -> None:
+    workspace.store.delete_folder(key)
+    shutil.rmtree(workspace.path(key), ignore_errors=True)
+
+
+def _goes_on(store: Store, name: str, run: str) -> bool:
+    try:
+        record = read_record(store, layout.run(name, run), run)
+    except NotFound:
+        return True  # it has only just begun
+    return isinstance(record, Record) and record.state == "running"
+
+
+def _lent_to(workspace: Workspace, name: str, run: str) -> set[str]:
+    """Runs whose outputs ``run`` has reused."""
+    try:
+        return {entry.run for entry in read_plan(layout.run(name, run), workspace).found.values()}
+    except NotFound:
+        return set()

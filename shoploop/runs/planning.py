@@ -1,20 +1,192 @@
-"""Which steps of a run are due. Nothing is written here."""
+"""What a run is, and which of its steps are due: planned once, whoever carries it out."""
 
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import Recommender
-from shoploop.errors import StoreUnavailable
-from shoploop.runs.record import Run, StepRun, home_of
-from shoploop.steps import STEPS, Entry, needed_by, step_keys
-from shoploop.store import Store, disk
-from shoploop.versions.signing import Trust, signer_for
+from shoploop.errors import NotFound, StoreUnavailable
+from shoploop.steps import STEPS, Entry, Membership, Workspace, home_of, needed_by, step_keys
+from shoploop.store import Store, disk, layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of a recommender, as somebody asked for it."""
+
+    id: str
+    recommender: Recommender
+    until: str | None = None
+    """The step it ends with, where that is not the last of all; such a run makes no version and is in no list, and its
+    folder is that of the last one."""
+
+    serving: str | None = None
+    """The version that serves, where who asked knows better than the store: on a cluster the operator promotes."""
+
+    @property
+    def name(self) -> str:
+        return self.recommender.metadata.name
+
+    @property
+    def key(self) -> str:
+        """Its folder in the store."""
+        return layout.run(self.name, self.id) if self.until is None else layout.only(self.name, self.until)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Names of the steps it is made of, in their order."""
+        return tuple(needed_by(self.until) if self.until else STEPS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run that was planned: the keys of its steps, and which of them were carried out before."""
+
+    run: Run
+    source: str
+    """Digest of the raw tables."""
+
+    incumbent: str | None
+    """The version that a new one is compared with."""
+
+    keys: Mapping[str, str]
+    found: Mapping[str, Entry] = field(default_factory=dict)
+    """Steps that are done already; whoever did them."""
+
+    @property
+    def due(self) -> tuple[str, ...]:
+        """Steps that have to be carried out, in their order."""
+        return tuple(name for name in self.run.steps if name not in self.found)
+
+    def seen_again(self, workspace: Workspace) -> "Plan":
+        """The same plan, with what has been done since."""
+        entries = {name: workspace.index.find(self.keys[name]) for name in self.run.steps}
+        return replace(self, found={name: entry for name, entry in entries.items() if entry is not None})
+
+    def membership(self, workspace: Workspace) -> Membership:
+        return Membership(workspace=workspace, run=self.run.id, keys=self.keys)
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``plan.json`` holds; what is done stands in the index alone."""
+        return {
+            "run": self.run.id,
+            "recommender": self.run.recommender.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "until": self.run.until,
+            "serving": self.run.serving,
+            "source": self.source,
+            "incumbent": self.incumbent,
+            "keys": dict(self.keys),
+        }
+
+
+def new_run(recommender: Recommender, *, until: str | None = None) -> Run:
+    """A run that nobody has begun yet; ids sort by time."""
+    return Run(id=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}", recommender=recommender, until=until)
+
+
+def make_plan(run: Run, workspace: Workspace) -> Plan:
+    """Finds out which steps are due. Nothing is written.
+
+    Raises:
+        DataUnreadable, SpecInvalid: the raw tables cannot be found.
+    """
+    from shoploop.data import source_digest
+    from shoploop.versions import promotions
+
+    def trained(key: str) -> Path | None:
+        entry = workspace.index.find(key)
+        return workspace.output(entry) if entry else None
+
+    source = source_digest(run.recommender.spec.data)
+    keys, incumbent = keys_and_incumbent(
+        run.recommender,
+        source=source,
+        serving=run.serving or promotions.serving_version(workspace.store, run.name),
+        trained=trained,
+    )
+    return Plan(run=run, source=source, incumbent=incumbent, keys=keys).seen_again(workspace)
+
+
+def open_plan(run: Run, workspace: Workspace) -> Plan:
+    """The plan that was made for this run, by an earlier pod of it for instance; made now and kept where there is none.
+
+    A plan by other code, or for another spec, is made anew: its keys would name what this code does not do.
+    """
+    try:
+        plan = read_plan(run.key, workspace)
+    except NotFound:
+        plan = None
+    if (
+        plan
+        and plan.run == run
+        and plan.keys == step_keys(run.recommender.spec, source=plan.source, incumbent=plan.incumbent)
+    ):
+        return plan.seen_again(workspace)
+    plan = make_plan(run, workspace)
+    keep_plan(plan, workspace)
+    return plan
+
+
+def keep_plan(plan: Plan, workspace: Workspace) -> None:
+    workspace.store.put(layout.run_plan(plan.run.key), json.dumps(plan.as_json(), indent=1).encode())
+
+
+def read_plan(run_key: str, workspace: Workspace) -> Plan:
+    """The plan of a run that was begun.
+
+    Raises:
+        NotFound: there is none, or it cannot be read.
+    """
+    key = layout.run_plan(run_key)
+    try:
+        said = workspace.store.get_json(key)
+        run = Run(
+            id=said["run"],
+            recommender=Recommender.model_validate(said["recommender"]),
+            until=said["until"],
+            serving=said["serving"],
+        )
+        return Plan(run=run, source=said["source"], incumbent=said["incumbent"], keys=said["keys"]).seen_again(
+            workspace
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotFound(f"{workspace.store.url(key)} is damaged. Run the recommender again.") from error
+
+
+def keys_and_incumbent(
+    recommender: Recommender, *, source: str, serving: str | None, trained: Callable[[str], Path | None]
+) -> tuple[dict[str, str], str | None]:
+    """The steps' cache keys, and the version that a new one is compared with.
+
+    Args:
+        recommender: Whose run it is.
+        source: Digest of the raw tables.
+        serving: The version that serves now.
+        trained: Finds the version folder that the training step of a key wrote, if it was carried out before.
+    """
+    keys = step_keys(recommender.spec, source=source, incumbent=serving)
+    model = trained(keys["train_fused"])
+    if serving and model and _version_of(model) == serving:
+        # Nothing new would be trained: the version that serves is compared with what it was compared with at first.
+        serving = _manifest(model)["lineage"].get("parent")
+        keys = step_keys(recommender.spec, source=source, incumbent=serving)
+    return keys, serving
+
+
+def _manifest(model: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((model / "manifest.json").read_bytes())
+    return manifest
+
+
+def _version_of(model: Path) -> str:
+    from shoploop.versions.artifact import version_id
+
+    return version_id((model / "manifest.json").read_bytes())
 
 
 def open_store(recommender: Recommender, override: str | None = None) -> Store:
@@ -49,76 +221,3 @@ def check_space(store: Store, needed_bytes: int = 2 * 2**30) -> None:
             f"{home} has {free / 2**30:.1f} GiB free; a run needs {needed_bytes / 2**30:.0f}. "
             "Free some, or name another store."
         )
-
-
-def plan(recommender: Recommender, store: Store, *, until: str | None = None) -> Run:
-    """Finds out which steps are due. Nothing is written yet.
-
-    Args:
-        until: A step that is wanted alone, with those it needs.
-
-    Raises:
-        DataUnreadable, SpecInvalid: the raw tables cannot be found.
-        KeyUnusable, KeyUntrusted: a signature is required of what the run makes, and nobody here can give one.
-    """
-    from shoploop.data import source_digest
-    from shoploop.versions import promotions
-
-    refuse_unbuilt(recommender.spec, place="Machine")
-    trust = Trust.configured(recommender.spec.signing)
-    if until is None:
-        signer_for(trust)  # better now than when all is trained
-    name = recommender.metadata.name
-    home = home_of(store)
-    index = home / "recommenders" / name / "work" / "steps"
-    keys, incumbent = keys_and_incumbent(
-        recommender,
-        source=source_digest(recommender.spec.data),
-        serving=promotions.serving_version(store, name),
-        trained=lambda key: Path(entry.out) if (entry := Entry.find(index, key)) else None,
-    )
-    run = Run(
-        id=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
-        recommender=recommender,
-        store=store,
-        home=home,
-        keys=keys,
-        incumbent=incumbent,
-        steps={name: StepRun(name=name) for name in (needed_by(until) if until else STEPS)},
-        until=until,
-    )
-    for name, step in run.steps.items():
-        if entry := Entry.find(index, keys[name]):
-            step.state, step.seconds, step.out = "reused", entry.seconds, entry.out
-    return run
-
-
-def keys_and_incumbent(
-    recommender: Recommender, *, source: str, serving: str | None, trained: Callable[[str], Path | None]
-) -> tuple[dict[str, str], str | None]:
-    """The steps' cache keys, and the version that a new one is compared with.
-
-    Args:
-        recommender: Whose run it is.
-        source: Digest of the raw tables.
-        serving: The version that serves now.
-        trained: Finds the version folder that the training step of a key wrote, if it was carried out before.
-    """
-    keys = step_keys(recommender.spec, source=source, incumbent=serving)
-    model = trained(keys["train_fused"])
-    if serving and model and _version_of(model) == serving:
-        # Nothing new would be trained: the version that serves is compared with what it was compared with at first.
-        serving = _manifest(model)["lineage"].get("parent")
-        keys = step_keys(recommender.spec, source=source, incumbent=serving)
-    return keys, serving
-
-
-def _manifest(model: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((model / "manifest.json").read_bytes())
-    return manifest
-
-
-def _version_of(model: Path) -> str:
-    from shoploop.versions.artifact import version_id
-
-    return version_id((model / "manifest.json").read_bytes())

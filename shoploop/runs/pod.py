@@ -1,36 +1,36 @@
-"""Steps inside a pod: ``python -m shoploop.steps run --steps load_data,... --spec FILE --run ID --store URI``.
+"""Steps inside a pod: ``python -m shoploop.runs run --steps load_data,... --spec FILE --run ID --store URI``.
 
-And, as ``python -m shoploop.steps source --data JSON``, whether there is anything new to run for.
+And, as ``python -m shoploop.runs source --data JSON``, whether there is anything new to run for.
 
-Folders pass from pod to pod through the store; where that is a mounted folder, steps write into it directly. A step
-whose key is in the store's index is not carried out again, whichever run did it, and a pod that was killed begins at
-the step it was at. What came of it all is the container's termination message, which the operator reads.
+The first pod of a run plans it, and those after it go on from that plan. Folders pass from pod to pod through the store;
+where that is a mounted folder, steps write into it directly. A step whose key is in the store's index is not carried out
+again, whichever run did it, and a pod that was killed begins at the step it was at. What came of it all stands in the run's
+record, and in the container's termination message, which the operator reads.
 """
 
 import argparse
 import contextlib
-import json
-import math
 import os
 import shutil
+import signal
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from shoploop import __version__
 from shoploop.api import parse
-from shoploop.api.pod_result import DataSeen, Incumbent, PartDone, Result, StepsFailed, VersionMade, written
+from shoploop.api.pod_result import DataSeen, PartDone, Result, StepsFailed, written
 from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import DataSpec, Recommender
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
 from shoploop.compute.device import asks_for
+from shoploop.compute.memory import PeakMemory
 from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.exits import guarded
-from shoploop.resuming.kept_work import KeptWork
-from shoploop.runs import keys_and_incumbent, open_store, publish, write_report
-from shoploop.steps import STEPS, Step, run_step, settings_of
-from shoploop.store import Store, disk
+from shoploop.runs.finishing import break_off, finish
+from shoploop.runs.planning import Run, open_plan, open_store
+from shoploop.runs.record import Failure, Journal
+from shoploop.steps import PRODUCER, STEPS, Workspace, run_step, settings_of
+from shoploop.store import layout
 from shoploop.versions.keys import TRUSTED_KEYS
 from shoploop.versions.signing import Trust
 
@@ -38,160 +38,99 @@ TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/terminat
 SERVING_ANNOTATION = "shoploop.io/serving"
 """On the Recommender that the operator hands to a run: the version that serves."""
 
+LAUNCHER = "Jobs"
+"""As records say it."""
 
-class Job:
-    """Some steps of one run, with the store between them."""
+SAMPLE_SECONDS = 1.0
+"""Between two looks at memory: they take time from the step, which is in this process."""
 
-    def __init__(self, recommender: Recommender, store: Store, run: str, work: Path):
-        from shoploop.data import source_digest
-        from shoploop.versions import promotions
 
-        self.recommender, self.store, self.work = recommender, store, work
-        self.name = recommender.metadata.name
-        self.run_key = f"recommenders/{self.name}/runs/{run}"
-        self.run = run
-        self._kept: KeptWork | None = None
-        self.source = source_digest(recommender.spec.data)
-        self.keys, self.incumbent = keys_and_incumbent(
-            recommender,
-            source=self.source,
-            serving=told_serving(recommender) or promotions.serving_version(store, self.name),
-            trained=self._trained,
-        )
+class Cancelled(BaseException):
+    """Somebody asked the pod to end."""
+
+
+class Pod:
+    """This pod's share of a run."""
+
+    def __init__(self, run: Run, workspace: Workspace):
+        self.run, self.workspace = run, workspace
+        self.plan = open_plan(run, workspace)
+        self.journal = Journal.begin(workspace, self.plan, launcher=LAUNCHER)
+        self.membership = self.plan.membership(workspace)
 
     def carry_out(self, names: list[str]) -> Result:
-        """Runs the named steps in order; with the last step of all, publishes the version and writes the report.
+        """Carries out those of the named steps that are due; with the last step of all, finishes the run.
 
         Returns:
-            What the operator needs to know of it.
+            What came of the run, or that more steps are to come.
         """
-        for name in names:
-            self._step(name)
-        if names[-1] != list(STEPS)[-1]:
-            return PartDone()
-        folder = self._collect()
-        verdict = publish(self.store, self.name, folder, self.trust())
-        self._record(folder, verdict)
-        write_report(self.store, self.run_key, folder)
-        evaluation = json.loads((folder / "evaluation" / "evaluation.json").read_bytes())
-        measured = evaluation["methods"]["fused"].items()
-        seen = verdict["incumbent"]
-        return VersionMade(
-            version=verdict["version"],
-            parent=self.incumbent,
-            source=self.source,
-            metrics={key: value for key, value in measured if isinstance(value, float) and math.isfinite(value)},
-            rule=verdict["rule"],
-            passed=verdict["passed"],
-            reason=verdict["reason"],
-            incumbent=Incumbent(**seen) if seen else None,
-            digest=verdict["bento"],
-        )
+        with self._recorded():
+            for name in names:
+                self._step(name)
+            if names[-1] != self.run.steps[-1]:
+                return PartDone()
+            return finish(self.workspace, self.plan, self.journal, promotes=False, trust=self.trust())
+
+    @contextlib.contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """However it ends, the record says so."""
+        try:
+            yield
+        except Cancelled:  # there is no time for a page
+            self.journal.end("cancelled")
+            raise
+        except Exception as error:
+            step = next((step.name for step in self.journal.record.steps if step.state == "failed"), None)
+            message, exit_code = str(error), 1
+            if isinstance(error, ShoploopError):
+                exit_code = error.exit_code
+            else:
+                what = f"Step {step}" if step else "The run"
+                message = f"{what} broke off with {type(error).__name__}: {error}. This is a bug; see the pod's log"
+            failure = Failure(step=step, message=message, exit_code=exit_code)
+            left = self._out(step) if step else None
+            break_off(self.workspace, self.plan, self.journal, "failed", failure, left=left)
+            raise
 
     def trust(self) -> Trust:
         """Whose signatures count: as the operator says now, else as the spec said when the run began."""
-        return Trust.configured(None if os.environ.get(TRUSTED_KEYS) else self.recommender.spec.signing)
+        return Trust.configured(None if os.environ.get(TRUSTED_KEYS) else self.run.recommender.spec.signing)
 
     def _step(self, name: str) -> None:
-        step = STEPS[name]
-        if self._find(self.keys[name]) is not None:
+        if name in self.plan.found:
             print(f"{name}: unchanged, reused", flush=True)
             return
-        inputs = {output: self._folder(output) for output in step.inputs}
-        if name == "evaluate_model" and self.incumbent:
-            inputs["incumbent"] = self._incumbent_folder()
-        key = f"{self.run_key}/{step.output}"
-        out = self.store.path(key) or self.work / key
+        step, out = STEPS[name], self._out(name)
+        inputs = {output: self._input(output) for output in step.inputs}
+        if name == "evaluate_model" and self.plan.incumbent:
+            inputs["incumbent"] = self.workspace.incumbent(self.plan.incumbent, self.trust())
         shutil.rmtree(out, ignore_errors=True)  # what a killed pod left half written
-        settings = settings_of(self.recommender.spec, step) | (
-            {"parent": self.incumbent} if name == "train_fused" else {}
-        )
-        began = time.monotonic()
+        settings = settings_of(self.run.recommender.spec, step)
+        if name == "train_fused":
+            settings |= {"parent": self.plan.incumbent}
         print(f"{name}: {step.says}", flush=True)
-        os.environ[DEVICE_VARIABLE] = asks_for(self.recommender.spec.training.resources.gpu if step.gpu else 0)
-        cache, kept = self._cache(step)
-        with kept.followed() if kept else contextlib.nullcontext():
-            run_step(name, settings=settings, inputs=inputs, out=out, cache=cache)
-        if self.store.folder is None:
-            self.store.put_folder(key, out)
-        entry = {"folder": key, "seconds": time.monotonic() - began}
-        self.store.put(self._index(self.keys[name]), json.dumps(entry).encode())
-        print(f"{name}: done in {entry['seconds']:.1f} s", flush=True)
+        gpus = self.run.recommender.spec.training.resources.gpu if step.gpu else 0
+        os.environ[DEVICE_VARIABLE] = asks_for(gpus)
+        self.journal.step(name, state="running")
+        with PeakMemory(SAMPLE_SECONDS) as memory:
+            try:
+                run_step(name, settings=settings, inputs=inputs, out=out, run=self.membership)
+            except Exception as error:
+                self.journal.step(name, state="failed", error=str(error), peak_rss_bytes=memory.taken())
+                raise
+            self.plan = self.plan.seen_again(self.workspace)
+            seconds = self.plan.found[name].seconds
+            self.journal.step(name, state="done", seconds=seconds, peak_rss_bytes=memory.taken())
+        print(f"{name}: done in {seconds:.1f} s", flush=True)
 
-    def _cache(self, step: Step) -> tuple[Path | None, KeptWork | None]:
-        """Where the step keeps work: in the store, or for a remote one in the pod, brought there and back."""
-        if not step.caches:
-            return None, None
-        key = f"recommenders/{self.name}/work/steps-cache"
-        if (mounted := self.store.path(key)) is not None:
-            return mounted, None
-        if self._kept is None:
-            self._kept = KeptWork(self.store, key, self.work / key)
-            self._kept.fetch()
-        return self._kept.local, self._kept
+    def _out(self, name: str) -> Path:
+        return self.workspace.path(layout.outputs(self.run.name, self.run.id)) / STEPS[name].output
 
-    def _folder(self, output: str) -> Path:
-        entry = self._find(self.keys[next(step.name for step in STEPS.values() if step.output == output)])
+    def _input(self, output: str) -> Path:
+        entry = self.plan.found.get(PRODUCER[output])
         if entry is None:
-            raise ShoploopError(f"Run {self.run} has no {output!r} yet: its step must come before this one.")
-        return self._fetched(entry["folder"])
-
-    def _fetched(self, key: str) -> Path:
-        if (mounted := self.store.path(key)) is not None:
-            return mounted
-        target = self.work / key
-        if not target.exists():
-            with disk.whole_folder(target) as aside:
-                self.store.get_folder(key, aside)
-        return target
-
-    def _incumbent_folder(self) -> Path:
-        """A copy of the incumbent; one that is gone leaves no folder, and the evaluation tells that."""
-        from shoploop.versions.stored import fetch_incumbent
-
-        version = str(self.incumbent)
-        return fetch_incumbent(self.store, self.name, version, self.work / "incumbents" / version, self.trust())
-
-    def _index(self, key: str) -> str:
-        return f"recommenders/{self.name}/work/keys/{key}.json"
-
-    def _find(self, key: str) -> dict[str, Any] | None:
-        if not self.store.exists(self._index(key)):
-            return None
-        entry: dict[str, Any] = self.store.get_json(self._index(key))
-        return entry if next(iter(self.store.list(f"{entry['folder']}/")), None) else None
-
-    def _trained(self, key: str) -> Path | None:
-        entry = self._find(key)
-        return self._fetched(entry["folder"]) if entry else None
-
-    def _collect(self) -> Path:
-        """This run's folder with every step's output in it, also of the steps that were reused."""
-        target = self.store.path(self.run_key) or self.work / self.run_key
-        for step in STEPS.values():
-            source = self._folder(step.output)
-            if not (target / step.output).exists():
-                disk.link_tree(source, target / step.output)
-        return target
-
-    def _record(self, folder: Path, verdict: dict[str, Any]) -> None:
-        steps = []
-        for name, step in STEPS.items():
-            entry = self._find(self.keys[name]) or {"folder": "", "seconds": 0.0}
-            done = entry["folder"] == f"{self.run_key}/{step.output}"
-            steps.append({"name": name, "state": "done" if done else "reused", "seconds": entry["seconds"]})
-        record = {
-            "name": self.name,
-            "run": self.run,
-            "shoploop": __version__,
-            "spec": self.recommender.model_dump(mode="json", by_alias=True, exclude_none=True),
-            "incumbent": self.incumbent,
-            "version": verdict["version"],
-            "passed": verdict["passed"],
-            "steps": steps,
-            "wall_seconds": sum(step["seconds"] for step in steps if step["state"] == "done"),
-        }
-        disk.write_json(folder / "run.json", record)
+            raise ShoploopError(f"Run {self.run.id} has no {output!r} yet: its step must come before this one.")
+        return self.workspace.output(entry)
 
 
 def told_serving(recommender: Recommender) -> str | None:
@@ -207,7 +146,7 @@ def _say(result: Result) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m shoploop.steps", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m shoploop.runs", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", help="carry out steps of a run")
     run.add_argument("--steps", required=True, help=f"of {', '.join(STEPS)}")
@@ -226,14 +165,18 @@ def main(arguments: list[str] | None = None) -> int:
         recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
         refuse_unbuilt(recommender.spec, place="Cluster")
         wanted.work.mkdir(parents=True, exist_ok=True)
-        store = open_store(recommender, wanted.store)
-        job: Job | None = None
+        workspace = Workspace(open_store(recommender, wanted.store), recommender.metadata.name, wanted.work)
+        run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
+        pod: Pod | None = None
+        signal.signal(signal.SIGTERM, _end)
         try:
-            job = Job(recommender, store, wanted.run, wanted.work)
-            _say(job.carry_out(names))
+            pod = Pod(run, workspace)
+            _say(pod.carry_out(names))
         except ShoploopError as error:
-            _say(StepsFailed(error=type(error).__name__, message=str(error), source=job.source if job else None))
+            _say(StepsFailed(error=type(error).__name__, message=str(error), source=pod.plan.source if pod else None))
             raise
+        except Cancelled:
+            raise SystemExit(128 + signal.SIGTERM) from None
 
     def tell_source(**_: object) -> None:
         from shoploop.data import source_digest
@@ -245,3 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
 
     return guarded(carry_out if wanted.verb == "run" else tell_source)
+
+
+def _end(*_: object) -> None:
+    raise Cancelled

@@ -1,30 +1,34 @@
-"""What a run is, where it lies, and the record that is kept of it.
+"""The record of a run, ``run.json``: one type, whoever carried the run out, kept up to date while it goes on."""
 
-Below ``<home>/recommenders/<name>/`` lie ``work/`` (outputs of steps, found again by their keys) and ``runs/<run>/``
-(what a person looks at). A remote store gets the reports and the version; the work stays here.
-"""
-
-import json
 import sys
-from dataclasses import dataclass, field
+import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shoploop import __version__
-from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import NotFound
 from shoploop.hints import command
-from shoploop.store import Store, disk
+from shoploop.runs.planning import Plan
+from shoploop.steps import Entry, Workspace, home_of
+from shoploop.store import Store, disk, layout
+
+StepState = Literal["waiting", "running", "done", "reused", "failed"]
+RunState = Literal["running", "done", "failed", "cancelled"]
 
 
-@dataclass(kw_only=True)
-class StepRun:
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class StepRecord(_Stored):
     """What became of one step in one run."""
 
     name: str
-    state: str = "waiting"
-    """waiting, running, done, reused or failed."""
+    state: StepState = "waiting"
+    """One that a run was broken off in stays running."""
 
     seconds: float = 0.0
     """Inside the step's own function; of the run that did it where it was reused."""
@@ -35,83 +39,152 @@ class StepRun:
     error: str | None = None
     """What it failed of."""
 
-    out: str | None = None
+
+class Failure(_Stored):
+    """Why a run failed."""
+
+    step: str | None = None
+    """The step that failed; None where it was something else."""
+
+    message: str
+    exit_code: int = 1
+    """2 where a person has to change something first."""
 
 
-@dataclass(kw_only=True)
-class Run:
-    """One run of a recommender, from planned to finished."""
+class Record(_Stored):
+    """What ``run.json`` holds."""
 
-    id: str
-    recommender: Recommender
-    store: Store
-    home: Path
-    keys: dict[str, str]
-    incumbent: str | None
-    steps: dict[str, StepRun]
-    until: str | None = None
-    """The step it ends with, where that is not the last of all; such a run makes no version and is in no list, and its
-    folder is that of the last one."""
+    name: str
+    run: str
+    launcher: str
+    """Where it was carried out."""
 
-    wall_seconds: float = 0.0
-    peak_rss_bytes: int = 0
+    state: RunState
+    started: datetime
+    ended: datetime | None = None
+    steps: tuple[StepRecord, ...]
+    incumbent: str | None = None
+    """The version that the new one was compared with."""
+
     version: str | None = None
     passed: bool | None = None
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """What the gate said; None where it was not reached."""
 
-    @property
-    def key(self) -> str:
-        place = f"runs/{self.id}" if self.until is None else f"only/{self.until}"
-        return f"recommenders/{self.recommender.metadata.name}/{place}"
+    reason: str | None = None
+    """Why the gate said so."""
 
-    @property
-    def folder(self) -> Path:
-        return self.home / self.key
+    failure: Failure | None = None
+    wall_seconds: float = 0.0
+    """While somebody worked on it; waiting between pods does not count."""
 
-    @property
-    def work(self) -> Path:
-        return self.home / "recommenders" / self.recommender.metadata.name / "work"
+    step_seconds: float = 0.0
+    peak_rss_bytes: int = 0
+    shoploop: str
+    python: str
+    spec: dict[str, Any]
+    """The whole Recommender."""
 
-
-def home_of(store: Store) -> Path:
-    """Where the work lies: in the store where that is a folder, else beside the user."""
-    return store.folder or Path(".shoploop").absolute()
-
-
-def record(run: Run) -> dict[str, Any]:
-    """What ``run.json`` holds."""
-    return {
-        "name": run.recommender.metadata.name,
-        "run": run.id,
-        "started": run.started.isoformat(timespec="seconds"),
-        "shoploop": __version__,
-        "spec": run.recommender.model_dump(mode="json", by_alias=True, exclude_none=True),
-        "incumbent": run.incumbent,
-        "version": run.version,
-        "passed": run.passed,
-        "steps": [{key: value for key, value in step.__dict__.items() if key != "out"} for step in run.steps.values()],
-        "wall_seconds": run.wall_seconds,
-        "step_seconds": sum(step.seconds for step in run.steps.values() if step.state == "done"),
-        "peak_rss_bytes": run.peak_rss_bytes,
-        "python": sys.version.split()[0],
-    }
+    def step(self, name: str) -> StepRecord:
+        return next(step for step in self.steps if step.name == name)
 
 
-def write_record(run: Run) -> None:
-    disk.write_json(run.folder / "run.json", record(run))
+class Unreadable(_Stored):
+    """A run whose record is damaged, or of another format."""
+
+    run: str
+    why: str
 
 
-def list_runs(store: Store, name: str) -> list[dict[str, Any]]:
-    """The records of a recommender's runs, newest first.
+class Journal:
+    """Keeps the record of one run while it goes on: on this machine, and in the store."""
+
+    def __init__(self, workspace: Workspace, key: str, record: Record):
+        self.workspace, self.key, self.record = workspace, key, record
+        self._began, self._before = time.monotonic(), record.wall_seconds
+
+    @classmethod
+    def begin(cls, workspace: Workspace, plan: Plan, *, launcher: str) -> "Journal":
+        """The record of a run that begins, or goes on after it was broken off; it is written."""
+        run = plan.run
+        try:
+            known = read_record(workspace.store, run.key, run.id)
+        except NotFound:
+            known = None
+        before = known if isinstance(known, Record) and known.run == run.id else None
+        steps = {step.name: step for step in before.steps} if before else {}
+        record = Record(
+            name=run.name,
+            run=run.id,
+            launcher=launcher,
+            state="running",
+            started=before.started if before else datetime.now(UTC).replace(microsecond=0),
+            steps=tuple(_begun(name, plan.found.get(name), run.id, steps.get(name)) for name in run.steps),
+            incumbent=plan.incumbent,
+            wall_seconds=before.wall_seconds if before else 0.0,
+            peak_rss_bytes=before.peak_rss_bytes if before else 0,
+            shoploop=__version__,
+            python=sys.version.split()[0],
+            spec=run.recommender.model_dump(mode="json", by_alias=True, exclude_none=True),
+        )
+        journal = cls(workspace, run.key, record)
+        journal.change()
+        return journal
+
+    def change(self, **changes: Any) -> None:
+        """Replaces fields of the record; what was said before is durable until this is."""
+        steps = changes.get("steps", self.record.steps)
+        self.record = self.record.model_copy(
+            update={
+                "wall_seconds": self._before + time.monotonic() - self._began,
+                "step_seconds": sum(step.seconds for step in steps if step.state == "done"),
+            }
+            | changes
+        )
+        body = self.record.model_dump_json(indent=1).encode()
+        path = self.workspace.path(layout.run_record(self.key))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.workspace.store.folder is None:
+            disk.write_bytes(path, body)
+        self.workspace.store.put(layout.run_record(self.key), body)
+
+    def step(self, name: str, **changes: Any) -> None:
+        """Replaces fields of one step."""
+        steps = tuple(step.model_copy(update=changes) if step.name == name else step for step in self.record.steps)
+        peak = max(self.record.peak_rss_bytes, changes.get("peak_rss_bytes", 0))
+        self.change(steps=steps, peak_rss_bytes=peak)
+
+    def end(self, state: RunState, **changes: Any) -> None:
+        self.change(state=state, ended=datetime.now(UTC).replace(microsecond=0), **changes)
+
+
+def _begun(name: str, entry: Entry | None, run: str, before: StepRecord | None) -> StepRecord:
+    if entry is None:
+        return StepRecord(name=name)
+    if entry.run != run:
+        return StepRecord(name=name, state="reused", seconds=entry.seconds)
+    peak = before.peak_rss_bytes if before else 0
+    return StepRecord(name=name, state="done", seconds=entry.seconds, peak_rss_bytes=peak)
+
+
+def read_record(store: Store, run_key: str, run: str) -> Record | Unreadable:
+    """The record of one run, or why it cannot be read.
 
     Raises:
         NotFound: there is none.
     """
-    folder = f"recommenders/{name}/runs"
-    keys = [key for key in store.list(f"{folder}/") if key.count("/") == 4 and key.endswith("/run.json")]
-    if not keys:
+    return _parsed(store.get(layout.run_record(run_key)), run)
+
+
+def list_runs(store: Store, name: str) -> list[Record | Unreadable]:
+    """The records of a recommender's runs, newest first, wherever they were carried out.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = [run for run in store.folders(layout.runs(name)) if store.exists(layout.run_record(layout.run(name, run)))]
+    if not found:
         raise NotFound(f"Recommender {name!r} has no runs in {store.uri}. Start one with `shoploop run -f FILE`.")
-    return [store.get_json(key) for key in reversed(keys)]
+    return [read_record(store, layout.run(name, run), run) for run in reversed(found)]
 
 
 def folder_of(store: Store, name: str, version: str) -> Path:
@@ -120,11 +193,21 @@ def folder_of(store: Store, name: str, version: str) -> Path:
     Raises:
         NotFound: there is none; the version itself may still be served.
     """
-    runs = home_of(store) / "recommenders" / name / "runs"
-    for record in sorted(runs.glob("*/run.json"), reverse=True):
-        if json.loads(record.read_bytes()).get("version") == version and (record.parent / "data").is_dir():
-            return record.parent
+    runs = home_of(store) / layout.runs(name)
+    for path in sorted(runs.glob("*/run.json"), reverse=True):
+        record = _parsed(path.read_bytes(), path.parent.name)
+        if isinstance(record, Record) and record.version == version and (path.parent / "data").is_dir():
+            return path.parent
     raise NotFound(
         f"The run that made {version} of {name!r} is not below {runs}: ask where the recommender was run. "
         f"`{command(store, f'serve {name}')}` works all the same."
     )
+
+
+def _parsed(body: bytes, run: str) -> Record | Unreadable:
+    try:
+        return Record.model_validate_json(body, strict=True)  # "False" is no verdict
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        return Unreadable(run=run, why=f"{where}: {first['msg']}" if where else str(first["msg"]))

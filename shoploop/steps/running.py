@@ -1,10 +1,12 @@
-"""Carrying out one step: it is told to the watcher, timed, and recorded in the index if there is one."""
+"""Carrying out one step: it is told to the watcher, timed, and recorded in the index if it belongs to a run."""
 
 import json
 import os
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,42 @@ from shoploop import progress
 from shoploop.errors import ShoploopError
 from shoploop.steps.index import Entry
 from shoploop.steps.table import STEPS, Call
+from shoploop.steps.workspace import Workspace, sizes_of
+from shoploop.store import Store
 
-INDEX_VARIABLE = "SHOPLOOP_STEP_INDEX"
-"""Names a JSON file {"index": folder, "run": id, "keys": {step: key}}; a step that ends well records itself there."""
+RUN_VARIABLE = "SHOPLOOP_RUN"
+"""What :meth:`Membership.as_text` says, for a step in a process of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    """The run that a step belongs to: where its output is recorded, and under which key."""
+
+    workspace: Workspace
+    run: str
+    keys: Mapping[str, str]
+
+    def as_text(self) -> str:
+        store = {"uri": self.workspace.store.uri, "options": self.workspace.store.options}
+        where = {"store": store, "home": str(self.workspace.home), "name": self.workspace.name}
+        return json.dumps(where | {"run": self.run, "keys": dict(self.keys)})
+
+    @classmethod
+    def of_this_process(cls) -> "Membership | None":
+        """What the environment says; None for a step that is carried out on its own."""
+        text = os.environ.get(RUN_VARIABLE)
+        if not text:
+            return None
+        said = json.loads(text)
+        store = Store(said["store"]["uri"], options=said["store"]["options"])
+        workspace = Workspace(store, said["name"], Path(said["home"]))
+        return cls(workspace=workspace, run=said["run"], keys=said["keys"])
+
+    def record(self, step: str, out: Path, seconds: float) -> None:
+        """From here on the step is done for every run of the same key."""
+        folder = self.workspace.keep(out)
+        entry = Entry(key=self.keys[step], step=step, run=self.run, folder=folder, seconds=seconds, files=sizes_of(out))
+        self.workspace.index.add(entry)
 
 
 def run_step(
@@ -24,11 +59,13 @@ def run_step(
     inputs: Mapping[str, Path],
     out: Path,
     cache: Path | None = None,
+    run: Membership | None = None,
 ) -> dict[str, Any]:
     """Carries out one step and tells the watcher about it.
 
     Args:
-        cache: See :class:`Call`; unset, it lies beside the index of steps, if there is one.
+        cache: See :class:`Call`; unset, it is the run's, if there is one.
+        run: The run that it belongs to; unset, what the environment says.
 
     Returns:
         The step's report, which also lies in its folder.
@@ -37,11 +74,16 @@ def run_step(
         ShoploopError: the step's own named errors.
     """
     step = STEPS[name]
+    run = run or Membership.of_this_process()
     out.mkdir(parents=True, exist_ok=True)
     progress.emit("started", step=name)
     began = time.monotonic()
     try:
-        report = step.function(Call(settings=settings, inputs=inputs, out=out, cache=cache or _cache_beside_index()))
+        with _cache(cache, run if step.caches else None) as kept:
+            report = step.function(Call(settings=settings, inputs=inputs, out=out, cache=kept))
+        seconds = time.monotonic() - began
+        if run:
+            run.record(name, out, seconds)
     except ShoploopError as error:
         progress.emit(
             "failed", step=name, error=type(error).__name__, message=str(error), exit_code=error.exit_code, out=str(out)
@@ -53,27 +95,14 @@ def run_step(
             out=str(out), traceback=traceback.format_exc(),
         )  # fmt: skip
         raise
-    seconds = time.monotonic() - began
-    _record(name, out, seconds)
     progress.emit("finished", step=name, seconds=seconds)
     return report
 
 
-def _cache_beside_index() -> Path | None:
-    plan_path = os.environ.get(INDEX_VARIABLE)
-    return Path(json.loads(Path(plan_path).read_bytes())["index"]).parent / "steps-cache" if plan_path else None
-
-
-def _record(name: str, out: Path, seconds: float) -> None:
-    plan_path = os.environ.get(INDEX_VARIABLE)
-    if not plan_path:
+@contextmanager
+def _cache(named: Path | None, run: Membership | None) -> Iterator[Path | None]:
+    if named or run is None:
+        yield named
         return
-    plan = json.loads(Path(plan_path).read_bytes())
-    entry = Entry(
-        key=plan["keys"][name],
-        run=plan["run"],
-        out=str(out),
-        seconds=seconds,
-        files={str(p.relative_to(out)): p.stat().st_size for p in sorted(out.rglob("*")) if p.is_file()},
-    )
-    entry.write(Path(plan["index"]))
+    with run.workspace.cache() as kept:
+        yield kept

@@ -40,6 +40,11 @@ def run_record(run_key: str) -> str:
     return f"{run_key}/run.json"
 
 
+def run_plan(run_key: str) -> str:
+    """What was planned for a run: a pod that comes later goes on from there."""
+    return f"{run_key}/plan.json"
+
+
 def run_report(run_key: str) -> str:
     return f"{run_key}/report.html"
 
@@ -102,6 +107,20 @@ def step_entries(name: str) -> str:
 
 def step_entry(name: str, key: str) -> str:
     return f"{step_entries(name)}/{key}.json"
+
+
+def all_outputs(name: str) -> str:
+    return f"{work(name)}/outputs"
+
+
+def outputs(name: str, run: str) -> str:
+    """What the steps of one run have written; a later run reads there what it reuses."""
+    return f"{all_outputs(name)}/{run}"
+
+
+def incumbent(name: str, version: str) -> str:
+    """The copy that a new version is compared with."""
+    return f"{work(name)}/incumbents/{version}"
 
 
 def steps_cache(name: str) -> str:

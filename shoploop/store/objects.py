@@ -9,7 +9,9 @@ On S3 the store's own answer means that.
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -37,6 +39,7 @@ class Store:
         """
         from obstore.store import LocalStore, from_url
 
+        self.options = dict(options or {})
         parts = urlsplit(uri)
         self.folder: Path | None = None
         if parts.scheme in ("", "file"):
@@ -172,6 +175,26 @@ class Store:
     def list(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the folder ``prefix``, sorted."""
         yield from (facts["path"] for facts in self.list_facts(prefix))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of every object below ``folder``, by its path in there; empty where there is none."""
+        with named_errors(self.url(folder)):
+            found = [meta for chunk in self._store.list(f"{folder}/") for meta in chunk]
+        return {meta["path"].removeprefix(f"{folder}/"): meta["size"] for meta in sorted(found, key=itemgetter("path"))}
+
+    def folders(self, folder: str) -> tuple[str, ...]:
+        """Names of the folders that lie in ``folder`` itself, sorted."""
+        with named_errors(self.url(folder)):
+            found = self._store.list_with_delimiter(f"{folder}/")["common_prefixes"]
+        return tuple(sorted(prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in found))
+
+    def delete_folder(self, folder: str) -> None:
+        """Removes every object below ``folder``; one that is not there is no error."""
+        if self.folder is not None:  # its empty folders go too
+            shutil.rmtree(self.folder / folder, ignore_errors=True)
+            return
+        for key in self.list(f"{folder}/"):
+            self.delete(key)
 
     def delete(self, key: str) -> None:
         """Removes one object; one that is not there is no error."""

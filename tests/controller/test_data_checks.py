@@ -45,7 +45,7 @@ def test_a_small_pod_looks_at_the_data_as_a_run_would(checked):
     assert "kueue.x-k8s.io/queue-name" not in job["metadata"]["labels"]
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["args"][:4] == ["python", "-m", "shoploop.steps", "source"]
+    assert container["args"][:4] == ["python", "-m", "shoploop.runs", "source"]
     assert {"name": "store", "persistentVolumeClaim": {"claimName": "shop"}} in pod["volumes"]
     assert pod["automountServiceAccountToken"] is False
     assert "nvidia.com/gpu" not in container["resources"]["limits"]

@@ -10,8 +10,7 @@ from worlds import condition, message
 from shoploop.api.unbuilt import LIMITS, described, is_built, unbuilt
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import SpecInvalid
-from shoploop.runs import pod
-from shoploop.runs.planning import plan as plan_run
+from shoploop.runs import ThisMachine, new_run, pod
 from shoploop.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +36,7 @@ def recommender(**spec):
 
 def on_this_machine(asked, folder) -> str:
     with pytest.raises(SpecInvalid) as refused:
-        plan_run(asked, Store(str(folder / "store")))
+        ThisMachine(Store(str(folder / "store"))).launch(new_run(asked))
     return str(refused.value)
 
 

@@ -1,17 +1,15 @@
 """How the files of the version that serves come to the evaluation: as a copy, verified."""
 
-from types import SimpleNamespace
-
 import pytest
 from signed_things import flip, make_key, no_keys, write_small_version
 
-from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, StoreUnavailable
-from shoploop.runs import pod, process
+from shoploop.steps import Workspace
 from shoploop.store import Store
 from shoploop.versions import promotions
 from shoploop.versions.artifact import load_version
 from shoploop.versions.keys import TRUSTED_KEYS
+from shoploop.versions.signing import Trust
 
 __all__ = ["make_key", "no_keys"]
 
@@ -32,21 +30,12 @@ def publish(tmp_path, store):
     return make
 
 
-@pytest.fixture(params=["this machine", "a pod"])
-def fetched(request, tmp_path, no_keys):
-    """Where a run on this machine, and one in a pod, finds the incumbent of a store."""
+@pytest.fixture
+def fetched(tmp_path, no_keys):
+    """Where a run, on this machine or in a pod, finds the incumbent of a store."""
 
     def fetch(store, version="v0123456789ab"):
-        recommender = Recommender.model_validate(
-            {"metadata": {"name": "shop"}, "spec": {"data": {"dataset": "completejourney"}}}
-        )
-        if request.param == "a pod":
-            job = object.__new__(pod.Job)  # without its look at the data
-            job.store, job.work, job.name, job.incumbent = store, tmp_path / "work", "shop", version
-            job.recommender = recommender
-            return job._incumbent_folder()
-        run = SimpleNamespace(store=store, work=tmp_path / "work", recommender=recommender, incumbent=version)
-        return process._incumbent_folder(run)
+        return Workspace(store, "shop", tmp_path).incumbent(version, Trust.configured())
 
     return fetch
 

@@ -143,7 +143,7 @@ def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settin
     cut = parts(spec)
     part = cut[index]
     arguments = ["run", "--steps", ",".join(part.steps), "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
-    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.steps", *arguments, "--store", store_uri(spec)])
+    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", *arguments, "--store", store_uri(spec)])
     container = pod["containers"][0]
     container["volumeMounts"].append({"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True})
     pod["volumes"].append({"name": "spec", "configMap": {"name": run_object_name(recommender, run)}})
@@ -175,7 +175,7 @@ def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) 
 def check_job(recommender: Object, spec: RecommenderSpec, settings: Settings, name: str) -> Object:
     """The Job that tells what the data now are, by their digest. It has the eyes of a run: its store and its Secret."""
     data = spec.data.model_dump_json(by_alias=True, exclude_none=True)
-    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.steps", "source", "--data", data])
+    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", "source", "--data", data])
     pod["containers"][0]["resources"] = SMALL
     labels = {COMPONENT_LABEL: CHECK_COMPONENT, DATA_LABEL: data_hash(spec)}
     made = job_around(recommender, name, pod, labels)

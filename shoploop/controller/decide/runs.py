@@ -10,7 +10,8 @@ from shoploop.controller.decide import outcome
 from shoploop.controller.decide.conditions import Found, say, timestamp
 from shoploop.controller.decide.data_checks import Checked, check
 from shoploop.controller.decide.due import REASONS, next_look, other_pods, request_of, run_due, schedule_of
-from shoploop.controller.decide.names import PART_LABEL, RUN_LABEL, Object, run_object_name, short_hash
+from shoploop.controller.decide.jobs import JobsLook
+from shoploop.controller.decide.names import PART_LABEL, RUN_LABEL, Object, short_hash
 from shoploop.controller.decide.observed import ChildKey, Event
 from shoploop.controller.decide.situation import Situation
 from shoploop.controller.decide.versions import Version, with_result
@@ -134,35 +135,26 @@ def _judged(situation: Situation, run: dict[str, Any], version: Version | None) 
 def _continued(situation: Situation, run: dict[str, Any]) -> Training:
     if other_pods(situation.spec, run):
         return _moved(situation, run)
-    parts, pods = runs.parts(situation.spec), situation.observed.pods
-    for index, part in enumerate(parts):
-        live = situation.child("Job", run_object_name(situation.recommender, run["id"], index))
-        if live is None:
-            return _waiting_for_job(situation, run, index)
-        match outcome.state(live):
-            case "Failed":
-                why = say("JobFailed", detail=outcome.failure_message(live, pods))
-                return _failed(situation, run | _source(outcome.source(live, pods)), why)
-            case "Active":
-                going = _active(situation, live, run, index, len(parts), part)
-                wanted = runs.job(situation.recommender, situation.spec, run["id"], index, situation.settings)
-                if going.stalled and _image(live) != _image(wanted):
-                    return replace(going, delete=(("Job", live["metadata"]["name"]),), requeue_seconds=1)
-                return replace(going, apply=_spec_of_run(situation, run["id"]))
-    last = situation.child("Job", run_object_name(situation.recommender, run["id"], len(parts) - 1))
-    assert last is not None
-    match outcome.result(last, pods):
-        case VersionMade() as made:
-            return _succeeded(situation, run, made)
-        case Found() as why:
-            return _failed(situation, run, why)
-        case other:
-            detail = f"it says {other.kind} where VersionMade belongs."
-            return _failed(situation, run, say("ResultUnreadable", detail=detail))
-
-
-def _image(job: Object) -> str:
-    return str(job["spec"]["template"]["spec"]["containers"][0]["image"])
+    launcher, seen = situation.launcher, situation.observed
+    look = launcher.look(run["id"], seen)
+    if look.state == "done" and look.job is not None:
+        match outcome.result(look.job, seen.pods):
+            case VersionMade() as made:
+                return _succeeded(situation, run, made)
+            case Found() as why:
+                return _failed(situation, run, why)
+            case other:
+                detail = f"it says {other.kind} where VersionMade belongs."
+                return _failed(situation, run, say("ResultUnreadable", detail=detail))
+    if look.failure is not None and look.job is not None:
+        why = say("JobFailed", detail=look.failure.message)
+        return _failed(situation, run | _source(outcome.source(look.job, seen.pods)), why)
+    if look.job is None:
+        return _waiting_for_job(situation, run)
+    going = _active(run, look)
+    if look.outdated:
+        return replace(going, delete=(("Job", look.job["metadata"]["name"]),), requeue_seconds=1)
+    return replace(going, apply=launcher.advance(run["id"], seen).apply)
 
 
 def _moved(situation: Situation, run: dict[str, Any]) -> Training:
@@ -170,75 +162,41 @@ def _moved(situation: Situation, run: dict[str, Any]) -> Training:
 
     The steps may be cut into other parts now, so no Job is kept; steps that are done are found in the store.
     """
-    jobs = _jobs_of(situation, run)
-    for live in jobs:
-        result = outcome.result(live, situation.observed.pods) if outcome.state(live) == "Complete" else None
+    launcher, seen = situation.launcher, situation.observed
+    for live in launcher.of_run(run["id"], seen):
+        result = outcome.result(live, seen.pods) if outcome.state(live) == "Complete" else None
         if isinstance(result, VersionMade):
             return _succeeded(situation, run, result)
-    if jobs:
+    if stale := launcher.resume(run["id"], seen).delete:
         return Training(
-            run=run, state=say("RunPending", run=run["id"]), under_way=True, requeue_seconds=1,
-            delete=tuple(("Job", live["metadata"]["name"]) for live in jobs),
-        )  # fmt: skip
+            run=run, state=say("RunPending", run=run["id"]), under_way=True, requeue_seconds=1, delete=stale
+        )
     placed = run | {"podHash": runs.pod_hash(situation.spec)}
     event = Event(type="Normal", reason="RunMoved", message=say("RunMoved", run=run["id"]).message)
-    return replace(_waiting_for_job(situation, placed, 0), events=(event,))
+    return replace(_waiting_for_job(situation, placed), events=(event,))
 
 
-def _jobs_of(situation: Situation, run: dict[str, Any]) -> list[Object]:
-    return [
-        live for _, live in situation.children("Job") if live["metadata"].get("labels", {}).get(RUN_LABEL) == run["id"]
-    ]
-
-
-def _former_pod(situation: Situation, run: dict[str, Any]) -> str | None:
-    """A pod that still works for the run, though its Job is gone: two must never write at once."""
-    jobs = {live["metadata"].get("uid") for live in _jobs_of(situation, run)}
-    for pod in situation.observed.pods:
-        meta = pod["metadata"]
-        owned = any(owner["uid"] in jobs for owner in meta.get("ownerReferences", []))
-        ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
-        if meta.get("labels", {}).get(RUN_LABEL) == run["id"] and not owned and not ended:
-            return str(meta["name"])
-    return None
-
-
-def _waiting_for_job(situation: Situation, run: dict[str, Any], index: int) -> Training:
-    """Makes the Job of part ``index``, and what it needs where that is missing."""
-    if former := _former_pod(situation, run):
-        state = say("RunWaits", run=run["id"], pod=former)
+def _waiting_for_job(situation: Situation, run: dict[str, Any]) -> Training:
+    """Makes the Job that comes next, and what it needs where that is missing."""
+    moves = situation.launcher.advance(run["id"], situation.observed)
+    if moves.waits_for:
+        state = say("RunWaits", run=run["id"], pod=moves.waits_for)
         return Training(run=run, state=state, under_way=True, requeue_seconds=1)
-    recommender, spec = situation.recommender, situation.spec
-    made: list[Object] = []
-    if runs.needs_claim(spec) and not spec.store.claim:
-        wanted = runs.claim(recommender, spec)
-        if situation.child("PersistentVolumeClaim", wanted["metadata"]["name"]) is None:
-            made.append(wanted)
-    made.extend(_spec_of_run(situation, run["id"]))
-    made.append(runs.job(recommender, spec, run["id"], index, situation.settings))
     return Training(
-        run=run, state=say("RunPending", run=run["id"]), under_way=True, apply=tuple(made), requeue_seconds=POLL_SECONDS
-    )
+        run=run, state=say("RunPending", run=run["id"]), under_way=True, apply=moves.apply,
+        requeue_seconds=POLL_SECONDS,
+    )  # fmt: skip
 
 
-def _spec_of_run(situation: Situation, run: str) -> tuple[Object, ...]:
-    """The ConfigMap with the run's spec, where it is missing: a pod that is made again needs it."""
-    missing = situation.child("ConfigMap", run_object_name(situation.recommender, run)) is None
-    return (runs.config_map(situation.recommender, run),) if missing else ()
-
-
-def _active(
-    situation: Situation, live: Object, run: dict[str, Any], index: int, count: int, part: runs.Part
-) -> Training:
-    observed = situation.observed
-    detail = outcome.trouble(outcome.pods_of(live, observed.pods)) or observed.warnings.get(live["metadata"]["name"])
-    steps = part.steps[0] if len(part.steps) == 1 else f"{part.steps[0]} to {part.steps[-1]}"
+def _active(run: dict[str, Any], look: JobsLook) -> Training:
+    steps = [name for name, step in look.steps.items() if step.state == "running"]
+    said = steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
     state = (
-        say("RunStalled", run=run["id"], detail=detail)
-        if detail
-        else say("Running", run=run["id"], part=index + 1, parts=count, steps=steps)
+        say("RunStalled", run=run["id"], detail=look.trouble)
+        if look.trouble
+        else say("Running", run=run["id"], part=look.part + 1, parts=look.parts, steps=said)
     )
-    return Training(run=run, state=state, under_way=True, stalled=bool(detail), requeue_seconds=POLL_SECONDS)
+    return Training(run=run, state=state, under_way=True, stalled=bool(look.trouble), requeue_seconds=POLL_SECONDS)
 
 
 def _source(digest: str | None) -> dict[str, str]:
@@ -295,7 +253,7 @@ def _lost_result(situation: Situation, run: dict[str, Any] | None) -> Version | 
     version = next((one for one in situation.versions if one.id == run.get("version")), None)
     if version is not None and version.verdict_of(run["id"]) and version.packages:
         return None
-    jobs = _jobs_of(situation, run)
+    jobs = situation.launcher.of_run(run["id"], situation.observed)
     if not jobs:
         return None
     last = max(jobs, key=lambda live: int(live["metadata"]["labels"].get(PART_LABEL, 0)))
@@ -307,11 +265,7 @@ def _lost_result(situation: Situation, run: dict[str, Any] | None) -> Version | 
 
 def _superseded(situation: Situation, run: dict[str, Any]) -> Training:
     """The spec asks for something else than the run under way makes: give it up and start anew."""
-    stale: tuple[ChildKey, ...] = tuple(
-        key
-        for key, live in (*situation.children("Job"), *situation.children("ConfigMap"))
-        if live["metadata"].get("labels", {}).get(RUN_LABEL) == run["id"]
-    )
+    stale = situation.launcher.cancel(run["id"], situation.observed).delete
     why = say("Superseded")
     given_up = run | {
         "phase": "Failed", "finishedAt": timestamp(situation.now), "reason": why.reason, "message": why.message

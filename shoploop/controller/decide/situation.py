@@ -7,6 +7,7 @@ from typing import Any
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide.drift import rendered
+from shoploop.controller.decide.jobs import Jobs
 from shoploop.controller.decide.manifests import pack_hash, spec_hash
 from shoploop.controller.decide.names import Object
 from shoploop.controller.decide.observed import ChildKey, Observed, Release
@@ -79,6 +80,11 @@ class Situation:
     def versions(self) -> tuple[Version, ...]:
         """Its versions, oldest record first."""
         return versions_of(self.recommender, self.observed.children)
+
+    @cached_property
+    def launcher(self) -> Jobs:
+        """What carries its runs out."""
+        return Jobs(self.recommender, self.spec, self.settings)
 
     @property
     def predictor(self) -> Object | None:

@@ -1,0 +1,240 @@
+"""Runs on this machine: the pipeline as a process, a thread that keeps the record, and one run at a time."""
+
+import fcntl
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from shoploop.api.unbuilt import refuse_unbuilt
+from shoploop.compute.memory import PeakMemory
+from shoploop.errors import NotFound, ShoploopError, UserError
+from shoploop.runs.finishing import break_off, finish
+from shoploop.runs.launchers.launcher import Look, Progress
+from shoploop.runs.launchers.pipeline_process import PIPELINE, PipelineProcess
+from shoploop.runs.planning import Plan, Run, keep_plan, make_plan, read_plan
+from shoploop.runs.record import Failure, Journal, Record, read_record
+from shoploop.steps import Workspace
+from shoploop.store import Store, layout
+from shoploop.versions.signing import Trust, signer_for
+
+NAME = "this machine"
+
+
+class AnotherRun(UserError):
+    pass
+
+
+class ThisMachine:
+    """Carries out runs with kfp.local, a process a step."""
+
+    name = NAME
+
+    def __init__(self, store: Store, *, home: Path | None = None, pipeline: tuple[str, ...] = PIPELINE):
+        """
+        Args:
+            home: Where the work lies if the store is no folder; unset, beside the user.
+            pipeline: The command that carries out the due steps of a plan.
+        """
+        self.store, self.home, self.pipeline = store, home, pipeline
+        self._going: dict[str, _Going] = {}
+
+    def launch(self, run: Run) -> None:
+        """See :class:`Launcher`.
+
+        Raises:
+            AnotherRun: a run of this recommender is going on here.
+            DataUnreadable, SpecInvalid: the raw tables cannot be found.
+            KeyUnusable, KeyUntrusted: a signature is required of what the run makes, and nobody here can give one.
+        """
+        refuse_unbuilt(run.recommender.spec, place="Machine")
+        if run.until is None:
+            signer_for(Trust.configured(run.recommender.spec.signing))  # better now than when all is trained
+        workspace = self._workspace(run)
+        plan = make_plan(run, workspace)
+        with _Lock(workspace) as lock:
+            if run.until is not None:
+                workspace.store.delete_folder(run.key)
+                shutil.rmtree(workspace.path(run.key), ignore_errors=True)
+            keep_plan(plan, workspace)
+            self._going[run.id] = _Going(plan, workspace, self.pipeline, lock.handed_on())
+
+    def look(self, run: Run) -> Look:
+        record = read_record(self.store, run.key, run.id)
+        going = self._going.get(run.id)
+        if not isinstance(record, Record):
+            raise NotFound(f"The record of run {run.id} cannot be read: {record.why}.")
+        if going and going.is_alive():
+            # a version that is recorded still has a page to be written
+            return Look.at(record.model_copy(update={"state": "running", "failure": None}), progress=going.progress)
+        if record.state == "running" and _Lock(self._workspace(run)).is_free():
+            message = f"Run {run.id} was broken off without a word. What is done is kept; run it again to go on."
+            return Look.at(record.model_copy(update={"state": "failed", "failure": Failure(message=message)}))
+        return Look.at(record)
+
+    def cancel(self, run: Run) -> None:
+        if going := self._going.get(run.id):
+            going.cancel()
+
+    def resume(self, run: Run) -> None:
+        """See :class:`Launcher`.
+
+        Raises:
+            AnotherRun: a run of this recommender is going on here.
+            NotFound: it was never launched.
+        """
+        workspace = self._workspace(run)
+        with _Lock(workspace) as lock:
+            plan = read_plan(run.key, workspace)
+            self._going[run.id] = _Going(plan, workspace, self.pipeline, lock.handed_on())
+
+    def logs(self, run: Run) -> Iterator[str]:
+        path = self._workspace(run).path(run.key) / "log.txt"
+        if path.exists():
+            with path.open(errors="replace") as lines:
+                yield from lines
+
+    def _workspace(self, run: Run) -> Workspace:
+        return Workspace(self.store, run.name, self.home)
+
+
+class _Going:
+    """A run that is going on in this process."""
+
+    def __init__(self, plan: Plan, workspace: Workspace, pipeline: tuple[str, ...], lock: IO[str]):
+        self.plan, self.workspace, self.pipeline, self.lock = plan, workspace, pipeline, lock
+        self.progress: Progress | None = None
+        self._failed: dict[str, Any] | None = None
+        self._running: str | None = None
+        self._cancelled = threading.Event()
+        self._process: PipelineProcess | None = None
+        self._starting = threading.Lock()
+        self._log = workspace.path(plan.run.key) / "log.txt"
+        self.journal = Journal.begin(workspace, plan, launcher=NAME)
+        self._thread = threading.Thread(target=self._carry_out, name=f"run-{plan.run.id}", daemon=True)
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def cancel(self) -> None:
+        """Returns when the run has ended."""
+        with self._starting:
+            self._cancelled.set()
+        if self._process:
+            self._process.end()
+        self._thread.join()
+
+    def _carry_out(self) -> None:
+        try:
+            failure = self._steps() if self.plan.due else None
+            if self._cancelled.is_set() and failure is not None:
+                break_off(self.workspace, self.plan, self.journal, "cancelled")
+            elif failure is not None:
+                left = Path(self._failed["out"]) if self._failed else None
+                break_off(self.workspace, self.plan, self.journal, "failed", failure, left=left)
+            elif self.plan.run.until is not None:
+                self.journal.end("done")
+            else:
+                trust = Trust.configured(self.plan.run.recommender.spec.signing)
+                finish(self.workspace, self.plan, self.journal, promotes=True, trust=trust)
+        except Exception as error:
+            self._broke(error)
+        finally:
+            self.lock.close()
+
+    def _broke(self, error: Exception) -> None:
+        """Something other than a step failed, such as the store."""
+        if isinstance(error, ShoploopError):
+            failure = Failure(message=str(error), exit_code=error.exit_code)
+        else:
+            import traceback
+
+            with self._log.open("a") as log:
+                traceback.print_exception(error, file=log)
+            what = f"{type(error).__name__}: {error}"
+            failure = Failure(message=f"The run broke off with {what}. This is a bug; see {self._log}")
+        break_off(self.workspace, self.plan, self.journal, "failed", failure)
+
+    def _steps(self) -> Failure | None:
+        """Carries out what is due; returns why that failed, if it did."""
+        with self._starting:
+            if self._cancelled.is_set():
+                return Failure(message="It was cancelled.")
+            self._process = PipelineProcess(self.plan, self.workspace, self._log, self.pipeline, self.lock)
+        with PeakMemory() as memory:
+            code = self._process.follow(lambda said: self._hear(said, memory))
+            if self._running:
+                self.journal.step(self._running, peak_rss_bytes=memory.taken())
+        if self._failed:
+            message = self._failed["message"]
+            if "traceback" in self._failed:
+                what = f"{self._failed['error']}: {message}"
+                message = f"Step {self._failed['step']} broke off with {what}. This is a bug; see {self._log}"
+            return Failure(step=self._failed["step"], message=message, exit_code=self._failed["exit_code"])
+        if code:
+            self._cancelled.wait(1)  # Ctrl-C reaches the pipeline before anybody here could say so
+            what = f"Step {self._running}" if self._running else "The pipeline"
+            message = f"{what} ended without a word (exit {code}; out of memory?). Its output: {self._log}"
+            return Failure(step=self._running, message=message)
+        return None
+
+    def _hear(self, said: dict[str, Any], memory: PeakMemory) -> None:
+        match said["kind"]:
+            case "started":
+                memory.taken()
+                self._running = said["step"]
+                self.journal.step(said["step"], state="running")
+            case "progress" if self._running:
+                self.progress = Progress(step=self._running, done=said["done"], total=said["total"], what=said["what"])
+            case "finished":
+                self._running = self.progress = None
+                self.journal.step(said["step"], state="done", seconds=said["seconds"], peak_rss_bytes=memory.taken())
+            case "failed":
+                self._running, self._failed = None, said
+                self.journal.step(said["step"], state="failed", error=said["message"], peak_rss_bytes=memory.taken())
+
+
+class _Lock:
+    """One run of a recommender at a time on one home: they would prune each other's work."""
+
+    def __init__(self, workspace: Workspace):
+        self.workspace = workspace
+        self.path = workspace.path(layout.work(workspace.name)) / "lock"
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> "_Lock":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = self.path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise AnotherRun(
+                f"Another run of {self.workspace.name!r} is going on in {self.workspace.home}. Wait for it to end, or "
+                "name another store with --store."
+            ) from error
+        self._file = file
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+    def handed_on(self) -> IO[str]:
+        """The lock itself, which from here on is the caller's to close."""
+        file, self._file = self._file, None
+        assert file is not None
+        return file
+
+    def is_free(self) -> bool:
+        """Whether nobody holds it; asking leaves no trace."""
+        try:
+            with self.path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,93 @@
+"""One recommender's part of a store as this machine sees it: what lies there is brought here, what is made here goes there.
+
+Where the store is a folder, both are the same place and nothing is copied. It must not know what the files mean.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shoploop.resuming.kept_work import KeptWork
+from shoploop.steps.index import Entry, Index
+from shoploop.store import Store, disk, layout
+from shoploop.versions.signing import Trust
+
+BESIDE_THE_USER = Path(".shoploop")
+
+
+def home_of(store: Store) -> Path:
+    """Where the work lies on this machine: in the store where that is a folder, else beside the user."""
+    return store.folder or BESIDE_THE_USER.absolute()
+
+
+class Workspace:
+    def __init__(self, store: Store, name: str, home: Path | None = None):
+        """
+        Args:
+            home: Where files lie on this machine; it only counts for a store that is no folder. Unset: beside the user.
+        """
+        self.store, self.name = store, name
+        self.home = store.folder or home or home_of(store)
+        self.index = Index(store, name)
+
+    def path(self, key: str) -> Path:
+        """Where ``key`` lies on this machine, or will."""
+        return self.home / key
+
+    def folder(self, key: str) -> Path:
+        """A folder of the store on this machine; it comes as a whole or not at all."""
+        target = self.path(key)
+        if self.store.folder is None and not target.exists():
+            self._fetch(key, target)
+        return target
+
+    def output(self, entry: Entry) -> Path:
+        """What a step wrote, on this machine; what lies here but is not whole is fetched anew."""
+        target = self.path(entry.folder)
+        if self.store.folder is None and not entry.is_whole(sizes_of(target)):
+            self._fetch(entry.folder, target)
+        return target
+
+    def keep(self, folder: Path) -> str:
+        """Sees to it that a folder made here is in the store; returns its key there."""
+        key = folder.relative_to(self.home).as_posix()
+        if self.store.folder is None:
+            self.store.put_folder(key, folder)
+        return key
+
+    @contextmanager
+    def cache(self) -> Iterator[Path]:
+        """The folder where steps keep work that outlives a killed one.
+
+        For a store that is no folder it is brought there while the step works, and once more however the step ends.
+        """
+        key = layout.steps_cache(self.name)
+        local = self.path(key)
+        local.mkdir(parents=True, exist_ok=True)
+        if self.store.folder is not None:
+            yield local
+            return
+        kept = KeptWork(self.store, key, local)
+        kept.fetch()
+        with kept.followed():
+            yield local
+
+    def incumbent(self, version: str, trust: Trust) -> Path:
+        """A copy of a version, verified and made anew, for a comparison; one that is gone leaves no folder.
+
+        See :func:`~shoploop.versions.stored.fetch_incumbent`.
+        """
+        from shoploop.versions.stored import fetch_incumbent
+
+        return fetch_incumbent(self.store, self.name, version, self.path(layout.incumbent(self.name, version)), trust)
+
+    def _fetch(self, key: str, target: Path) -> None:
+        with disk.whole_folder(target, replace=True) as aside:
+            self.store.get_folder(key, aside)
+
+
+def sizes_of(folder: Path) -> dict[str, int]:
+    """Bytes of every file below ``folder``, by its path in there."""
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()
+    }

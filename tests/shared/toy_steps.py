@@ -1,0 +1,132 @@
+"""The ten steps of a run with next to nothing in them, for tests of what carries steps out rather than of what they do.
+
+A folder, named by SHOPLOOP_TOY, steers them: a file ``fail-<step>`` makes a step fail with the words in it, one that is
+called ``hold-<step>`` makes it wait until the file is gone. ``done.txt`` has a line for each step that was carried out.
+Run as a program it stands for ``pipelines.recommender --local``, or with ``pod`` first for ``shoploop.runs``.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+from shoploop.errors import DataUnreadable
+from shoploop.steps import STEPS, Call, run_step
+from shoploop.versions import promotions
+from shoploop.versions.artifact import version_id
+
+VARIABLE = "SHOPLOOP_TOY"
+
+
+GATE = {"rule": "Always", "metric": "ndcg@10", "confidence": 0.95, "passed": True, "reason": "a toy passes"}
+
+
+class Toy:
+    """What a test asks of toy steps, and sees of them."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def prepare(self) -> "Toy":
+        """Makes what is too dear to be made in every process: a version that may be published."""
+        import pyarrow as pa
+        import torch
+
+        from shoploop.versions.artifact import write_version
+
+        write_version(
+            self.folder / "model", tensors={"w": torch.zeros(2)}, config={}, contract={}, items=pa.table({"item": ["a"]}),
+            lineage={}, metrics={},
+        )  # fmt: skip
+        return self
+
+    def fail(self, step: str, words: str) -> None:
+        (self.folder / f"fail-{step}").write_text(words)
+
+    def hold(self, step: str) -> None:
+        (self.folder / f"hold-{step}").touch()
+
+    def let_go(self) -> None:
+        for path in (*self.folder.glob("fail-*"), *self.folder.glob("hold-*")):
+            path.unlink()
+
+    def done(self) -> list[str]:
+        """Steps that were carried out to their end, in order."""
+        path = self.folder / "done.txt"
+        return path.read_text().split() if path.exists() else []
+
+
+def install(folder: Path) -> None:
+    """Puts toys in the place of the real steps, in this process; a version's weights are not opened, which takes seconds."""
+    promotions.load_version = lambda found: SimpleNamespace(id=version_id((found / "manifest.json").read_bytes()))
+    for name, step in STEPS.items():
+        STEPS[name] = replace(step, function=lambda call, name=name: _step(Toy(folder), name, call))
+
+
+def _step(toy: Toy, name: str, call: Call) -> dict:
+    print(f"toy {name}", flush=True)
+    while (toy.folder / f"hold-{name}").exists():
+        time.sleep(0.02)
+    if call.cache:
+        (call.cache / f"{name}.kept").write_text("kept")
+    if (words := toy.folder / f"fail-{name}").exists():
+        raise DataUnreadable(words.read_text())
+    for folder in call.inputs.values():
+        assert any(folder.iterdir()), folder
+    document = {
+        "gate": GATE,
+        "evaluate_model": {"methods": {"fused": {"ndcg@10": 0.5}}},
+    }.get(name, {"step": name})
+    (call.out / f"{STEPS[name].output}.json").write_text(json.dumps(document))
+    if name == "train_fused":
+        shutil.copytree(toy.folder / "model", call.out, dirs_exist_ok=True)
+    if name == "build_bento":
+        _bento(call)
+    with (toy.folder / "done.txt").open("a") as done:
+        done.write(f"{name}\n")
+    return document
+
+
+def _bento(call: Call) -> None:
+    archive = b"a toy"
+    (call.out / "toy.bento").write_bytes(archive)
+    said = {
+        "version": version_id((call.inputs["model"] / "manifest.json").read_bytes()),
+        "archive": "toy.bento",
+        "sha256": hashlib.sha256(archive).hexdigest(),
+        "bytes": len(archive),
+    }
+    (call.out / "bento.json").write_text(json.dumps(said))
+
+
+def pipeline(document: Path) -> int:
+    """What ``pipelines.recommender`` does with a plan, without Kubeflow."""
+    plan = json.loads(document.read_bytes())
+    folders = {STEPS[name].output: Path(folder) for name, folder in plan["found"].items()}
+    for name, step in STEPS.items():
+        if name in plan["found"]:
+            continue
+        out = folders[step.output] = Path(plan["root"]) / step.output
+        try:
+            run_step(name, settings={}, inputs={output: folders[output] for output in step.inputs}, out=out)
+        except DataUnreadable as error:
+            print(error, file=sys.stderr)
+            return 1
+        if name == plan["until"]:
+            break
+    return 0
+
+
+if __name__ == "__main__":
+    install(Path(os.environ[VARIABLE]))
+    if sys.argv[1] == "pod":
+        from shoploop.runs.pod import main
+
+        sys.exit(main(sys.argv[2:]))
+    sys.exit(pipeline(Path(sys.argv[1])))
