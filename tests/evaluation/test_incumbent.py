@@ -143,12 +143,13 @@ def test_a_version_that_cannot_be_compared_says_why(serving, compared, befell, w
     assert why in record.why_not
 
 
-def test_a_version_that_was_refused_when_it_was_fetched_is_not_compared(serving, compared, tmp_path):
-    folder = tmp_path / "refused" / serving.name
-    folder.mkdir(parents=True)
-    (folder / artifact.REFUSED).write_text("It is not signed with a key that is trusted.")
-    record, _ = compared(folder)
-    assert (record.compared, record.why_not) == (False, "It is not signed with a key that is trusted.")
+def test_a_version_of_another_key_is_not_compared(serving, compared):
+    """Who brings it here leaves the reason in its place."""
+    shutil.rmtree(serving)
+    serving.mkdir()
+    (serving / artifact.REFUSED).write_text("It is not signed with the key that is asked for.")
+    record, _ = compared(serving)
+    assert (record.compared, record.why_not) == (False, "It is not signed with the key that is asked for.")
 
 
 def test_without_a_visit_that_both_were_measured_on_nothing_is_compared(serving, compared, trained):
