@@ -2,10 +2,11 @@
 
 import pytest
 from signed_things import make_key, no_keys
+from worlds import chart_values as values
 from worlds import condition, message
 
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller.decide import manifests, outcome, releases
+from shoploop.controller.decide import manifests, outcome
 from shoploop.controller.decide.settings import Settings
 from shoploop.errors import SpecInvalid
 
@@ -41,10 +42,6 @@ def pods(recommender, settings):
 
 def env(pod) -> dict[str, str]:
     return {one["name"]: one.get("value", "") for one in pod["containers"][0]["env"]}
-
-
-def values(recommender, version, settings):
-    return releases.values(recommender, RecommenderSpec.model_validate(recommender["spec"]), version, settings)
 
 
 def test_by_default_no_pod_hears_of_signatures(make_recommender, make_version, settings):
