@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from worlds import NOW, condition, helm_secret, message, situation
+from worlds import NOW, chart_values, condition, helm_secret, message
 
 from shoploop.controller.decide import releases
 from shoploop.controller.decide.conditions import say
@@ -30,13 +30,6 @@ def live_service(**spec):
         "metadata": meta,
         "spec": {"ports": ports, "selector": {"a": "b"}, "clusterIP": "10.0.0.1"} | spec,
     }
-
-
-def values(recommender, version, settings):
-    """What the chart is given for a version with one package."""
-    about = situation(recommender, version, settings=settings)
-    (known,) = about.versions
-    return releases.values(about, known, known.packages[0])
 
 
 @pytest.fixture
@@ -87,7 +80,7 @@ def test_values_are_what_the_chart_asks_for(make_recommender, make_version, sett
         store={"uri": "s3://shop/loop", "endpoint": "http://s3:8333", "secretRef": {"name": "keys"}},
         images={"pullSecrets": ["regcred"]},
     )
-    made = values(recommender, make_version(), settings)
+    made = chart_values(recommender, make_version(), settings)
     assert made["image"] == {
         "registry": "registry.io", "repository": "shop/serving", "tag": "1", "pullPolicy": "IfNotPresent"
     }  # fmt: skip
@@ -98,7 +91,7 @@ def test_values_are_what_the_chart_asks_for(make_recommender, make_version, sett
 
 def test_autoscaling_leaves_the_number_of_pods_open(make_recommender, make_version, settings):
     recommender = make_recommender(serving={"autoscaling": {"min": 1, "max": 4}})
-    made = values(recommender, make_version(), settings)
+    made = chart_values(recommender, make_version(), settings)
     assert (made["replicas"], made["autoscaling"]) == (None, {"enabled": True, "min": 1, "max": 4})
 
 

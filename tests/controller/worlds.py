@@ -8,6 +8,7 @@ from typing import Any
 
 from shoploop.api.pod_result import VersionMade, written
 from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.controller.decide import releases
 from shoploop.controller.decide.observed import Observed
 from shoploop.controller.decide.settings import Settings
 from shoploop.controller.decide.situation import Situation
@@ -48,6 +49,13 @@ def situation(recommender: Object, *objects: Object, settings: Settings, **world
         settings=settings,
         chart_digest=CHART_DIGEST,
     )
+
+
+def chart_values(recommender: Object, version: Object, settings: Settings) -> dict[str, Any]:
+    """What the chart is given for a version with one package."""
+    about = situation(recommender, version, settings=settings)
+    (known,) = about.versions
+    return releases.values(about, known, known.packages[0])
 
 
 def helm_secret(release: dict[str, Any]) -> Object:
