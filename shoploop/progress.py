@@ -4,6 +4,7 @@ A step must not know who watches; without the variable nothing is written.
 """
 
 import json
+import logging
 import os
 import time
 from typing import Any
@@ -27,3 +28,14 @@ def emit(kind: str, **fields: Any) -> None:
 def report(done: float, total: float, what: str) -> None:
     """Says that ``done`` of ``total`` ``what`` (e.g. "epochs") of the running step are finished."""
     emit("progress", done=done, total=total, what=what)
+
+
+def warn(sentence: str) -> None:
+    """Says what a person should know at once although the step goes on.
+
+    It is printed where the run is watched; where nobody watches, on stderr, as of a pod or of a command by itself.
+    """
+    if os.environ.get(VARIABLE):
+        emit("warning", message=sentence)
+    else:
+        logging.getLogger("shoploop").warning(sentence)

@@ -14,6 +14,11 @@ POSITIVE_KINDS = ("purchase",)
 """Kinds of interaction that a recommender is trained to bring about; the others are context."""
 
 
+LISTED = "_listed"
+"""Further column of items, users and shops: false for an id that only interactions name, where the source has such a
+table. Named so that no shop's own column is called the same."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """One canonical table: its columns, and which of them must be there and filled."""
@@ -32,7 +37,7 @@ INTERACTIONS = Table(
             ("user", pa.string()),
             ("item", pa.string()),
             ("time", TIME),
-            ("kind", pa.string()),  # purchase where the source names none
+            ("kind", pa.string()),  # purchase where the source has no such column; never null
             ("quantity", pa.float64()),  # pieces; 1 where the source names none
             ("price", pa.float64()),  # money paid for the row, all pieces together; null where unknown
             ("shop", pa.string()),  # null where unknown

@@ -30,7 +30,9 @@ def structural(schema: Schema, defs: Schema | None = None) -> Schema:
     if "anyOf" in schema:
         some = [branch for branch in schema["anyOf"] if branch != {"type": "null"}]
         if len(some) > 1:
-            return without(schema, "anyOf", "title") | {"x-kubernetes-preserve-unknown-fields": True}
+            unset = ("default",) if schema.get("default") is None else ()
+            free = without(schema, "anyOf", "title", *unset) | {"x-kubernetes-preserve-unknown-fields": True}
+            return free | {"description": " ".join(free["description"].split())} if "description" in free else free
         return structural(some[0] | without(schema, "anyOf", "default"), defs)  # optional, never nullable
     out = without(schema, "$defs", "title", "const")
     if out.get("additionalProperties") in (True, False) or "properties" in out:

@@ -57,28 +57,75 @@ class StoreSpec(Spec):
     """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. On a laptop the environment's own variables are used."""
 
 
+CanonicalKind = Literal["purchase", "cart", "view", "query", "return", "rating", "other"]
+
+
 class TableSource(Spec):
     """One table of your own."""
 
     uri: Url
-    """A CSV or Parquet file, or a pattern of several, e.g. s3://lake/events/*.parquet."""
+    """A file, a folder of files (Hive keys in its path are columns), a pattern such as s3://lake/events/*.parquet, or a
+    database: duckdb:///shop.db, sqlite:///shop.db, postgresql://user@host/shop. The format is seen by the content: CSV,
+    JSON Lines, Parquet or Feather, also compressed (gzip, zstd, bzip2, xz, zip)."""
+
+    query: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
+    """Of a database: the SELECT whose rows are the table. Either this or table."""
+
+    table: Text | None = None
+    """Of a database: the table or view to read whole. Either this or query."""
 
     columns: dict[str, str | list[str]] = {}
     """Canonical column to the name it has in your file, e.g. {user: customer_id}. A list builds the category path,
     widest first. A canonical column that is not named here is looked for under its own name."""
 
+    header: Annotated[list[Text], Field(max_length=1000)] = []
+    """Names of the columns of a CSV without a header line, in order, e.g. [user, item, rating, time]."""
+
+    separator: Annotated[str, Field(min_length=1, max_length=4)] | None = None
+    """What divides the columns of a CSV, e.g. ";" or "::". Unset: what divides its first lines most evenly."""
+
     time_zone: Text = "UTC"
     """Zone of times that carry none, e.g. Europe/Berlin."""
 
-    time_format: Text | None = None
-    """strptime pattern of times that are not ISO 8601, or one of unix-seconds, unix-milliseconds."""
+    time_format: str | list[str] | None = None
+    """strptime pattern of times that are not ISO 8601, or one of iso, unix-seconds, unix-milliseconds,
+    unix-microseconds; a list where a column holds several shapes."""
+
+    category_separator: Annotated[str, Field(min_length=1, max_length=10)] | None = None
+    """What divides one text into the levels of a category path, e.g. "|" or ">". Unset: a text is one level."""
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> "TableSource":
+        if self.query is not None and self.table is not None:
+            raise ValueError("name exactly one of query and table")
+        return self
+
+
+class InteractionsSource(TableSource):
+    """The table of who did what with which item, and how its words and numbers are meant."""
+
+    kinds: dict[str, CanonicalKind] = {}
+    """Your words for kinds of interaction, e.g. {order: purchase, page_view: view}; "" names the rows without one. Only
+    purchases are learned to bring about; the others are context."""
+
+    rating_from: Annotated[float, Field(ge=-1_000_000, le=1_000_000)] | None = None
+    """Of a column of ratings: from this value on a row counts as a purchase, i.e. as wanted; lower ones are kept as kind
+    rating and teach nothing. Unset: from 0.7 of the way between the scale's ends."""
+
+    price_is: Literal["unit", "total"] = "total"
+    """Whether price is of one piece or of the whole row, all pieces together."""
+
+    max_events_per_user: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """Users with more events are left out, as robots and shared accounts are. Unset: a hundred times what three of four
+    users stay below, and at least 500."""
 
 
 class TablesSpec(Spec):
     """Your own tables. Interactions are enough to begin with."""
 
-    interactions: TableSource
-    """Who did what with which item, and when: user, item, time, and optionally kind, quantity, price, shop, basket."""
+    interactions: InteractionsSource
+    """Who did what with which item, and when: user, item, time, and optionally kind, quantity, price, shop, basket,
+    rating."""
 
     items: TableSource | None = None
     """item, and optionally title, category, brand, price, image."""

@@ -194,11 +194,15 @@ def explain(
 
 @app.command(rich_help_panel=LOOK)
 def validate(file: File) -> None:
-    """Check a recommender.yaml without running it."""
-    from shoploop.api import load
+    """Check a recommender.yaml, and its tables' columns, without running it."""
+    from shoploop.cli.run import load_with_data
+    from shoploop.data.inputs import check_columns
 
-    recommender = load(file)
+    recommender = load_with_data(file)
+    unseen = check_columns(recommender.spec.data)
     typer.echo(f"{file} is a valid Recommender named {recommender.metadata.name!r}.")
+    for sentence in unseen:
+        typer.echo(sentence)
 
 
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]

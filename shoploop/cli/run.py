@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from shoploop.hints import command
 from shoploop.steps import STEPS
@@ -100,6 +101,8 @@ class _Watcher:
                     self.console.print(f"  {'':{WIDTH}}  {what}", style="dim")
             case "finished":
                 self._done(f"[green]✓[/] {step:{WIDTH}}  {event['seconds']:6.1f} s  {_gib(event['peak_rss_bytes'])}")
+            case "warning":
+                self.console.print(Text(f"! {'':{WIDTH}}  {event['message']}", style="yellow"), soft_wrap=True)
             case "reused":
                 self._done(f"[blue]↺[/] {step:{WIDTH}}  unchanged, reused ({event['seconds']:.1f} s when it ran)")
             case "failed":

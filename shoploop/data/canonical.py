@@ -9,13 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from shoploop import schemas
+from shoploop import progress, schemas
+from shoploop.data import fitting, outliers
+from shoploop.data.kinds import PURCHASE, UNKNOWN, with_returns
 from shoploop.data.rules import Loaded
 from shoploop.errors import TableEmpty
 from shoploop.store import disk
 
-LISTED = "listed"
-"""Column of items, users and shops: false for an id that only interactions name, where the source has such a table."""
+LISTED = schemas.LISTED
 
 PLAUSIBLE_QUANTITY = 1000
 """Pieces in one row above which a quantity is more likely a weight, a volume or a slip of the keyboard."""
@@ -30,9 +31,14 @@ def write(loaded: Loaded, *, dataset: str | None, digest: str, out: Path) -> dic
     Raises:
         TableEmpty: no interaction is left.
     """
-    tables = complete(loaded)
+    try:
+        tables = complete(loaded)
+    finally:  # what was seen on the way explains an error
+        for sentence in loaded.told:
+            progress.warn(sentence)
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"dataset": dataset, "source_sha256": digest, "tables": {}, "rules": loaded.report()}
+    report |= {"kinds": loaded.kinds, "told": loaded.told}
     for name, table in tables.items():
         path = out / f"{name}.parquet"
         table.write_parquet(path, compression="zstd", statistics=True, row_group_size=262_144)
@@ -54,20 +60,38 @@ def complete(loaded: Loaded) -> dict[str, pl.DataFrame]:
 
 def _interactions(loaded: Loaded) -> pl.DataFrame:
     events = _with_schema(loaded.interactions, "interactions", further=False)
-    whole = pl.all_horizontal(pl.col(*schemas.INTERACTIONS.required).is_not_null())
-    kept = events.filter(whole)
-    loaded.note(
-        "incomplete_rows",
-        "interactions",
-        events.height - kept.height,
-        "dropped",
-        "A row without user, item or time says nothing about anybody.",
-    )
-    if kept.height == 0:
+    if events.select(pl.all_horizontal(pl.col(*schemas.INTERACTIONS.required).is_not_null()).any()).item() is False:
         raise TableEmpty(
             "interactions: no row has a user, an item and a time. Check the file and spec.data.tables.interactions."
         )
-    kept = kept.with_columns(pl.col("kind").fill_null("purchase"), pl.col("quantity").fill_null(1.0))
+    named = outliers.without_guests(events, loaded)
+    kept = named.filter(pl.all_horizontal(pl.col(*schemas.INTERACTIONS.required).is_not_null()))
+    loaded.note(
+        "incomplete_rows",
+        "interactions",
+        named.height - kept.height,
+        "dropped",
+        "A row without item or time says nothing about anybody.",
+    )
+    if kept.height:
+        kept = outliers.without_robots(outliers.within_span(kept, loaded), loaded)
+    if kept.height == 0:
+        raise TableEmpty(
+            "interactions: no row of a user is left; all are of visitors without an account or of robots. Check the column "
+            "of users, and maxEventsPerUser."
+        )
+    kept = with_returns(outliers.without_absurd(kept, "interactions", loaded), loaded)
+    bought = kept.filter(pl.col("kind") == PURCHASE)
+    without = bought["quantity"].null_count()
+    if without < bought.height:
+        loaded.note(
+            "quantity_missing",
+            "interactions",
+            without,
+            "changed",
+            "Other purchases have a quantity, these have none: they count as one piece.",
+        )
+    kept = kept.with_columns(pl.col("kind").fill_null(UNKNOWN), pl.col("quantity").fill_null(1.0))
     loaded.note(
         "quantity_zero",
         "interactions",
@@ -83,7 +107,7 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
         "warned",
         f"Quantity above {PLAUSIBLE_QUANTITY:,} pieces in one row, more likely a weight or a volume. Kept as it is.",
     )
-    return kept.sort("time", "user", "item", maintain_order=True)
+    return kept.sort("time", "user", "item", "kind", "quantity", "price", "shop", "basket", maintain_order=True)
 
 
 def _entities(loaded: Loaded, table: pl.DataFrame | None, name: str, events: pl.DataFrame) -> pl.DataFrame:
@@ -92,6 +116,7 @@ def _entities(loaded: Loaded, table: pl.DataFrame | None, name: str, events: pl.
     seen = events.select(pl.col(key)).drop_nulls().unique()
     if table is None:
         return _finished(loaded, seen.with_columns(pl.lit(True).alias(LISTED)), name, key)
+    table = outliers.without_absurd(table, name, loaded)
     given = table.filter(pl.col(key).is_not_null())
     once = given.unique(key, keep="last", maintain_order=True)
     loaded.note(
@@ -100,6 +125,7 @@ def _entities(loaded: Loaded, table: pl.DataFrame | None, name: str, events: pl.
     loaded.note(
         "repeated_key", name, given.height - once.height, "dropped", f"The same {key} again; its last row was kept."
     )
+    fitting.check_fit(events, once, name=name, key=key, loaded=loaded)
     strangers = seen.join(once, on=key, how="anti")
     rows = events.join(strangers, on=key, how="semi").height
     loaded.note(

@@ -16,10 +16,10 @@ def source_digest(data_spec: DataSpec) -> str:
     if data_spec.dataset is not None:
         source = datasets.find(data_spec.dataset)
         settings = f"{data_spec.dataset} {source.version()}"
-        return sources.digest([str(path) for path in source.files()], settings=settings)
+        return sources.digest_of_files(source.files(), settings=settings)
     assert data_spec.tables is not None
-    uris = [table.uri for _, table in data_spec.tables if table is not None]
-    return sources.digest(uris, settings=data_spec.tables.model_dump_json())
+    given = {name: table for name, table in data_spec.tables if table is not None}
+    return sources.digest(given, settings=data_spec.tables.model_dump_json())
 
 
 def resolve_uris(data_spec: DataSpec, base: Path) -> DataSpec:
@@ -32,3 +32,30 @@ def resolve_uris(data_spec: DataSpec, base: Path) -> DataSpec:
         if table is not None
     }
     return data_spec.model_copy(update={"tables": data_spec.tables.model_copy(update=absolute)})
+
+
+def check_columns(data_spec: DataSpec) -> list[str]:
+    """Holds the spec against the columns of the tables on this machine, without loading them.
+
+    Returns:
+        A sentence for each table that was not looked at, since it lies elsewhere.
+
+    Raises:
+        SpecInvalid, DataUnreadable, SchemaMismatch, TableEmpty: as :func:`shoploop.data.step.load_data`.
+    """
+    from shoploop.data import tables  # reads files, which a digest does not
+
+    if data_spec.tables is None:
+        datasets.find(str(data_spec.dataset))
+        return []
+    unseen = []
+    for name, source in data_spec.tables:
+        if source is None:
+            continue
+        if sources.is_here(source.uri):
+            tables.check(name, data_spec.tables)
+        else:
+            unseen.append(
+                f"spec.data.tables.{name}: {source.uri} is not on this machine; its columns were not looked at."
+            )
+    return unseen

@@ -1,4 +1,4 @@
-"""What was done to rows on their way in: one record per rule, for load.json and the report."""
+"""What was done to rows on their way in: one record per rule, for load.json and the report, and what is told at once."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -6,6 +6,10 @@ from typing import Any, Literal
 import polars as pl
 
 Action = Literal["kept", "changed", "dropped", "warned"]
+
+MEANT = ("rows_without_user", "outside_the_span", "user_with_too_many_events")
+"""Rules that leave rows out because of what they are, and not because a mapping is wrong: validation's tolerance for
+dropped rows does not count them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +33,26 @@ class Loaded:
     users: pl.DataFrame | None = None
     shops: pl.DataFrame | None = None
     rules: list[Rule] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    """Sentences that a person should read at once, on the console."""
 
-    def note(self, name: str, table: str, rows: int, action: Action, why: str) -> None:
-        """Records a rule; one that met no row is not worth a line."""
+    kinds: list[dict[str, Any]] = field(default_factory=list)
+    """Words for kinds of interaction that were found, what each was read as, and rows."""
+
+    max_events_per_user: int | None = None
+    """Of the spec; None for what the data says."""
+
+    def note(self, name: str, table: str, rows: int, action: Action, why: str, *, tell: bool = False) -> None:
+        """Records a rule; one that met no row is not worth a line. With ``tell`` it is said on the console too."""
         if rows:
             self.rules.append(Rule(name=name, table=table, rows=rows, action=action, why=why))
+            if tell:
+                self.tell(f"{table}, {rows:,} {'row' if rows == 1 else 'rows'} {action} ({name}): {why}")
+
+    def tell(self, sentence: str) -> None:
+        """Says a sentence on the console, once."""
+        if sentence not in self.told:
+            self.told.append(sentence)
 
     def report(self) -> list[dict[str, Any]]:
         return [asdict(rule) for rule in self.rules]

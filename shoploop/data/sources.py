@@ -1,4 +1,4 @@
-"""Files by path, pattern or URL: finding, digesting and reading them as raw tables.
+"""Files by path, folder, pattern or URL: finding, digesting and reading them as raw tables.
 
 The one place that knows where input bytes come from. It must not know what the columns mean.
 """
@@ -8,48 +8,99 @@ import glob
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
+from shoploop.api.v1alpha1 import TableSource
+from shoploop.data import databases
+from shoploop.data.formats import Layout, Remarks, read_file, stacked
 from shoploop.errors import DataUnreadable, NotFound, ShoploopError, StoreUnavailable, TableEmpty, first_line
 from shoploop.store import Store, disk
 
-PARQUET = (".parquet", ".pq")
-TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
-SEPARATORS = ",;\t|"
+ENDINGS = (".parquet", ".pq", ".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".item", ".user", ".jsonl", ".ndjson",
+           ".json", ".feather", ".arrow")  # fmt: skip
+"""Of files of data in a folder that holds others too; a file that is named is read whatever its ending."""
+
+PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 RETRIES: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 """A wrong endpoint is reported within half a minute; obstore alone would try for three."""
 
 _WILDCARD = re.compile(r"[*?\[]")
+_HIVE = re.compile(r"([^=/]+)=([^/]*)")
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(kw_only=True)
+class Raw:
+    """A table as its files hold it, and what had to be done to read them."""
+
+    table: pl.DataFrame
+    remarks: Remarks
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    path: Path
+    keys: dict[str, str | None] = field(default_factory=dict)
+    """Hive partitions: what the folders' names say about every row of the file."""
 
 
 def is_remote(uri: str) -> bool:
-    return urlsplit(uri).scheme not in ("", "file") and "://" in uri
+    return "://" in uri and not uri.startswith("file://") and not Path(uri).exists()
+
+
+def is_here(uri: str) -> bool:
+    """Whether it can be looked at without asking another machine: a local path of which something exists."""
+    if databases.scheme_of(uri):
+        return databases.scheme_of(uri) in databases.FILES
+    try:
+        return not is_remote(uri) and bool(_local_files(uri))
+    except DataUnreadable:
+        return False
 
 
 def absolute(uri: str, base: Path) -> str:
     """A relative path counted from ``base``; URLs and absolute paths as they are."""
-    if "://" in uri or Path(uri).is_absolute():
+    if databases.scheme_of(uri):
+        return databases.absolute(uri, base)
+    if uri.startswith("~/"):
+        return str(Path(uri).expanduser())
+    if ("://" in uri and not (base / uri).exists()) or Path(uri).is_absolute():
         return uri
     return str(base.absolute() / uri)
 
 
-def digest(uris: Iterable[str], *, settings: str) -> str:
-    """A sha256 over settings and files: bytes of local ones, ETag and size of remote ones."""
+def digest(sources: dict[str, TableSource], *, settings: str) -> str:
+    """A sha256 over settings and inputs: bytes of local files, ETag and size of remote ones, rows of a database server."""
     total = hashlib.sha256(settings.encode())
-    for uri in uris:
-        if is_remote(uri):
+    for name, source in sources.items():
+        uri = source.uri
+        if databases.scheme_of(uri):
+            where = f"spec.data.tables.{name}"
+            total.update(databases.digest(uri, query=source.query, table=source.table, field=where).encode())
+        elif is_remote(uri):
             for key, meta in _remote_objects(uri):
                 total.update(f"{key} {meta['size']} {meta['e_tag']} {meta['last_modified']}\n".encode())
-            continue
-        for path in _local_files(uri):
-            total.update(f"{path.name} {path.stat().st_size} {_digest_of(path)}\n".encode())
+        else:
+            for file in _local_files(uri):
+                path = file.path
+                keys = f" {file.keys}" if file.keys else ""
+                total.update(f"{path.name} {path.stat().st_size} {_digest_of(path)}{keys}\n".encode())
+    return total.hexdigest()
+
+
+def digest_of_files(paths: list[Path], *, settings: str) -> str:
+    """The same for files that are known to lie on this machine."""
+    total = hashlib.sha256(settings.encode())
+    for path in paths:
+        total.update(f"{path.name} {path.stat().st_size} {_digest_of(path)}\n".encode())
     return total.hexdigest()
 
 
@@ -60,80 +111,144 @@ def _digest_of(path: Path) -> str:
         raise DataUnreadable(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
 
 
-def read(uri: str) -> pl.DataFrame:
-    """Every file that ``uri`` names, one below the other, in sorted order.
+def read(source: TableSource, *, field: str) -> Raw:
+    """Every file that ``source.uri`` names, one below the other, in sorted order; or the rows of a database.
 
-    Columns of a CSV are all text: the canonical column decides what they mean, so that an id such as ``007`` stays what
-    it is. Columns that only some files have are null in the others.
+    Columns that only some files have are null in the others.
+
+    Args:
+        source: Where the table is, and how its files are written.
+        field: Where that stands in the spec, for messages.
 
     Raises:
         DataUnreadable: there is no such file, it is of no known format, or it is damaged.
-        TableEmpty: the files hold no row.
+        TableEmpty: there is no row.
     """
-    with local_copies(uri) as paths:
-        frames = [_read_file(path, shown=f"{uri} ({path.name})" if len(paths) > 1 else uri) for path in paths]
-    try:
-        table = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
-    except pl.exceptions.PolarsError as error:
+    uri, remarks = source.uri, Remarks()
+    if databases.scheme_of(uri):
+        table = databases.read(uri, query=source.query, table=source.table, field=field)
+        if table.height == 0:
+            raise TableEmpty(f"{databases.shown(uri)}: {source.table or 'the query'} gives no row.")
+        return Raw(table=table, remarks=remarks)
+    if source.query or source.table:
         raise DataUnreadable(
-            f"The files of {uri} do not fit together: {first_line(error)}. Give a column the same type in all of them."
-        ) from error
-    if table.height == 0:
+            f"{field}: query and table read a database, and {uri} is none. Write duckdb:///file.db, sqlite:///file.db "
+            "or postgresql://..., or leave them out."
+        )
+    layout = Layout(separator=source.separator, header=tuple(source.header))
+    with local_copies(uri) as files:
+        tables = []
+        for file in files:
+            shown = f"{uri} ({file.path.name})" if len(files) > 1 else uri
+            try:
+                table = read_file(file.path, shown=shown, layout=layout, remarks=remarks)
+            except TableEmpty:
+                if len(files) == 1:
+                    raise
+                continue  # of many files some may be empty, as Spark's often are
+            keys = {name: value for name, value in file.keys.items() if name not in table.columns}
+            tables.append(
+                table.with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in keys.items())
+            )
+    if not any(table.height for table in tables):
         raise TableEmpty(f"{uri} holds no row. Point uri at a file with data.")
-    return table
-
-
-def _read_file(path: Path, *, shown: str) -> pl.DataFrame:
-    name = path.name.lower()
-    try:
-        if name.endswith(PARQUET):
-            return pl.read_parquet(path, use_pyarrow=False)
-        if name.endswith(TEXT):
-            return pl.read_csv(path, separator=_separator(path), infer_schema=False)
-    except pl.exceptions.NoDataError as error:
-        raise TableEmpty(f"{shown} is an empty file. Point uri at a file with data.") from error
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise DataUnreadable(
-            f"{shown} cannot be read: {first_line(error)}. Check that it is an undamaged "
-            f"{'Parquet' if name.endswith(PARQUET) else 'CSV file in UTF-8'}."
-        ) from error
-    raise DataUnreadable(f"{shown} is of no known format. Known endings: {', '.join(PARQUET + TEXT)}.")
-
-
-def _separator(path: Path) -> str:
-    """The separator that the header line holds most of; a comma where it holds none."""
-    import gzip
-
-    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8-sig") as file:
-        header = file.readline()
-    return max(SEPARATORS, key=header.count)
+    return Raw(table=stacked(tables, shown=uri, remarks=remarks), remarks=remarks)
 
 
 @contextmanager
-def local_copies(uri: str) -> Iterator[list[Path]]:
+def local_copies(uri: str) -> Iterator[list[_File]]:
     """The files that ``uri`` names; remote ones are downloaded for as long as the context lasts."""
     if not is_remote(uri):
         yield _local_files(uri)
         return
     with tempfile.TemporaryDirectory(prefix="shoploop-load-") as folder:
-        objects = enumerate(_remote_objects(uri))
-        yield [_download(uri, key, Path(folder) / f"{n:06}-{Path(key).name}") for n, (key, _) in objects]
+        found = _remote_objects(uri)
+        keys = _hive([key for key, _ in found], _open(uri)[1])
+        yield [
+            _File(path=_download(uri, key, Path(folder) / f"{n:06}-{Path(key).name}"), keys=keys[n])
+            for n, (key, _) in enumerate(found)
+        ]
 
 
-def _local_files(uri: str) -> list[Path]:
-    pattern = unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
-    if _WILDCARD.search(pattern):
-        found = sorted(Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).is_file())
-        if not found:
-            raise DataUnreadable(f"No file matches {uri}. Check the pattern; {_beside(Path(pattern))}")
-        return found
-    path = Path(pattern)
+def _local_files(uri: str) -> list[_File]:
+    """A path that exists is meant as it is written, whatever signs it holds; else it is a pattern."""
+    name = uri
+    if uri.startswith("file://"):
+        name = uri.removeprefix("file://").removeprefix("localhost")
+        name = name if Path(name).exists() else unquote(name)
+    path = Path(name)
+    if path.is_file():
+        return [_File(path=path)]
     if path.is_dir():
-        raise DataUnreadable(f"{uri} is a folder. Name a file, or a pattern such as {uri.rstrip('/')}/*.parquet.")
-    if not path.is_file():
+        found = _of_folder(path)
+        if not found:
+            raise DataUnreadable(f"{uri} is a folder without a file of data. It must hold CSV, JSON Lines or Parquet.")
+    elif _WILDCARD.search(name):
+        matches = sorted(Path(match) for match in glob.glob(name, recursive=True))
+        nested = [file for match in matches for file in ([match] if match.is_file() else _of_folder(match))]
+        fixed = len(_fixed_parts(name))
+        found = list(dict.fromkeys(file for file in nested if not any(map(_is_hidden, file.parts[fixed:]))))
+        if not found:
+            raise DataUnreadable(f"No file matches {uri}. Check the pattern; {_beside(path)}")
+    else:
         raise DataUnreadable(f"{uri} does not exist. Check the path; {_beside(path)}")
-    return [path]
+    keys = _hive([str(file) for file in found], str(path))
+    return [_File(path=file, keys=own) for file, own in zip(found, keys, strict=True)]
+
+
+def _of_folder(folder: Path) -> list[Path]:
+    """Files of data at any depth, sorted: no hidden ones, and where there is Parquet nothing else."""
+    inside = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(_is_hidden(part) for part in path.relative_to(folder).parts)
+    ]
+    return [Path(name) for name in _of_data([str(path) for path in inside])]
+
+
+def _of_data(names: list[str]) -> list[str]:
+    """Of the names in a folder, those that are its data."""
+    parquet = [name for name in names if name.lower().endswith((".parquet", ".pq"))]
+    known = [name for name in names if _bare(name).endswith(ENDINGS)]
+    return parquet or known or names
+
+
+def _bare(name: str) -> str:
+    """In lower case, without the ending of a compression."""
+    name = name.lower()
+    for ending in PACKED:
+        name = name.removesuffix(ending)
+    return name
+
+
+def _is_hidden(name: str) -> bool:
+    """As Hadoop's readers see it: _SUCCESS, .part-00000.crc and the like are no data; _key=value is a partition."""
+    return name.startswith((".", "_")) and "=" not in name
+
+
+def _fixed_parts(pattern: str) -> tuple[str, ...]:
+    """The folders of a pattern that hold no wildcard; of a plain path all parts."""
+    if _WILDCARD.search(pattern):
+        pattern = _WILDCARD.split(pattern, maxsplit=1)[0].rpartition("/")[0]
+    return PurePosixPath(pattern).parts
+
+
+def _hive(names: list[str], uri: str) -> list[dict[str, str | None]]:
+    """Columns that the names of folders give, where all files have the same ones; folders that ``uri`` itself lies in,
+    and does not end with, give none."""
+    fixed = list(_fixed_parts(uri))
+    while fixed and _HIVE.fullmatch(fixed[-1]):
+        fixed.pop()
+    found = [
+        {
+            match[1]: None if match[2] == _HIVE_NULL else unquote(match[2])
+            for part in PurePosixPath(name).parts[len(fixed) : -1]
+            if (match := _HIVE.fullmatch(part))
+        }
+        for name in names
+    ]
+    common = set.intersection(*(set(keys) for keys in found)) if found else set()
+    return [{name: value for name, value in keys.items() if name in common} for keys in found]
 
 
 def _beside(path: Path) -> str:
@@ -150,32 +265,47 @@ def _open(uri: str) -> tuple[Store, str]:
         DataUnreadable: the scheme is unknown or the store cannot be opened.
     """
     parts = urlsplit(uri)
+    root = f"{parts.scheme}://{parts.netloc}"
     plain: Any = {"client_options": {"allow_http": True}} if parts.scheme == "http" else {}
     try:
-        store = Store(f"{parts.scheme}://{parts.netloc}", options={"retry_config": RETRIES, **plain}, read_only=True)
+        store = Store(root, options={"retry_config": RETRIES, **plain}, read_only=True)
     except StoreUnavailable as error:
         raise DataUnreadable(
-            f"{uri} cannot be opened: {_cause(error)}. Known schemes: file, s3, gs, az, http, https; "
-            "credentials come from the environment."
+            f"{uri} cannot be opened: {_cause(error)}. Known schemes: file, s3, gs, az, http, https, duckdb, sqlite, "
+            "postgresql; credentials come from the environment."
         ) from error
-    return store, unquote(parts.path).lstrip("/")
+    return store, uri[len(root) :].lstrip("/")
 
 
 def _remote_objects(uri: str) -> list[tuple[str, Any]]:
+    """A key that exists is meant as it is written; else it is a folder or a pattern."""
     store, pattern = _open(uri)
+    is_pattern = _WILDCARD.search(pattern) is not None
+    folder = "/".join(_fixed_parts(pattern))
     try:
-        if not _WILDCARD.search(pattern):
-            return [(pattern, store.facts(pattern))]
-        listed = store.list_facts(_WILDCARD.split(pattern, maxsplit=1)[0].rpartition("/")[0])
+        for key in dict.fromkeys((pattern, unquote(pattern))):
+            if not key.endswith("/") and store.exists(key):
+                return [(key, store.facts(key))]
+        listed = store.list_facts(folder)
     except NotFound as error:
         raise DataUnreadable(f"{uri} does not exist. Check the bucket and the key.") from error
     except StoreUnavailable as error:
         raise DataUnreadable(
             f"{uri} cannot be read: {_cause(error)}. Check endpoint, region and credentials in the environment."
         ) from error
-    found = [(facts["path"], facts) for facts in listed if fnmatch.fnmatchcase(facts["path"], pattern)]
+    start = folder + "/" if folder else ""
+    inside = {
+        facts["path"]: facts
+        for facts in listed
+        if facts["path"].startswith(start) and not any(map(_is_hidden, facts["path"][len(start) :].split("/")))
+    }
+    if is_pattern:
+        found = [(key, facts) for key, facts in inside.items() if fnmatch.fnmatchcase(key, pattern)]
+    else:
+        found = [(key, inside[key]) for key in _of_data(list(inside))]
     if not found:
-        raise DataUnreadable(f"No object matches {uri}. Check the bucket and the pattern.")
+        missing = f"No object matches {uri}. Check the bucket and the pattern."
+        raise DataUnreadable(missing if is_pattern else f"{uri} does not exist. Check the bucket and the key.")
     return found
 
 

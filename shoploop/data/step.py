@@ -12,7 +12,7 @@ def load_data(*, out: Path, data_spec: DataSpec) -> dict[str, Any]:
     """Reads the named dataset or the given tables and writes them in canonical form.
 
     Args:
-        out: Folder to write: ``interactions.parquet`` (sorted by time, user, item), ``items.parquet``,
+        out: Folder to write: ``interactions.parquet`` (sorted by time, user, item and the rest), ``items.parquet``,
             ``users.parquet``, ``shops.parquet`` and ``load.json``, which is the returned report: rows, columns and
             sha256 per table, and each rule by which rows were kept, changed or dropped, with its count.
         data_spec: ``dataset`` or ``tables``. Relative paths count from the working directory (see

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from shoploop import schemas
-from shoploop.api.v1alpha1 import TableSource, TablesSpec
+from shoploop.api.v1alpha1 import InteractionsSource, TableSource, TablesSpec
 from shoploop.data import sources, times
+from shoploop.data.formats import Remarks
+from shoploop.data.ids import NOTHING, canonical_ids, text_of
+from shoploop.data.kinds import with_kinds
 from shoploop.data.rules import Loaded
 from shoploop.errors import SchemaMismatch, SpecInvalid, TableEmpty
 
@@ -21,15 +24,9 @@ ITEM_COLUMNS = ("title", "category", "brand", "image")
 UNREADABLE_SHARE = 0.05
 """Above this share of unreadable values a column is of another type; below it they are counted and become null."""
 
-_KINDS = {
-    **dict.fromkeys(("buy", "bought", "order", "ordered", "sale", "transaction", "purchased", "checkout"), "purchase"),
-    **dict.fromkeys(("addtocart", "add_to_cart", "add-to-cart", "add to cart", "basket"), "cart"),
-    **dict.fromkeys(("click", "detail", "viewed", "visit", "pageview"), "view"),
-    **dict.fromkeys(("search",), "query"),
-}
-"""Other people's words for our kinds of interaction."""
-
-_NUMBERS = ("quantity", "price")
+_NUMBERS = ("quantity", "price", "rating")
+_RECBOLE = ("token", "token_seq", "float", "float_seq")
+_IDS = ("user", "item", "shop", "basket")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +37,12 @@ class _Raw:
     source: TableSource
     table: pl.DataFrame
     found: dict[str, list[str]]
+    remarks: Remarks
+
+    @property
+    def field(self) -> str:
+        """Where it stands in the spec."""
+        return f"spec.data.tables.{self.name}"
 
 
 def load(spec: TablesSpec) -> Loaded:
@@ -50,9 +53,12 @@ def load(spec: TablesSpec) -> Loaded:
     """
     described = ITEM_COLUMNS if spec.items is None else ()
     raw = _open("interactions", spec.interactions, also=described)
-    loaded = Loaded(interactions=pl.DataFrame())
-    events = _typed(raw, loaded)
+    loaded = Loaded(interactions=pl.DataFrame(), max_events_per_user=spec.interactions.max_events_per_user)
+    events = _kinds(raw, spec.interactions, _typed(raw, loaded), loaded)
     _note_ignored(raw, loaded)
+    if spec.interactions.price_is == "unit" and "price" in events.columns:
+        pieces = pl.col("quantity").fill_null(1.0) if "quantity" in events.columns else pl.lit(1.0)
+        events = events.with_columns(price=pl.col("price").abs() * pieces)
     loaded.interactions = events.select(c for c in events.columns if c in schemas.INTERACTIONS.schema.names)
     if any(column in raw.found for column in described):
         loaded.items = _described_items(events)
@@ -63,47 +69,107 @@ def load(spec: TablesSpec) -> Loaded:
     return loaded
 
 
+def check(name: str, spec: TablesSpec) -> None:
+    """Holds one table's columns against the spec, and no more.
+
+    Raises:
+        SpecInvalid, DataUnreadable, SchemaMismatch, TableEmpty: as :func:`load`.
+    """
+    described = ITEM_COLUMNS if spec.items is None and name == "interactions" else ()
+    raw = _open(name, getattr(spec, name), also=described)
+    for column, names in raw.found.items():
+        _refuse_nested(raw, column, names)
+
+
+def _kinds(raw: _Raw, source: InteractionsSource, events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
+    mapped = raw.found.get("kind", [None])[0]
+    without = raw.remarks.files_without.get(mapped, 0) if mapped else 0
+    return with_kinds(events, source, rows_without=without, mapped=mapped, loaded=loaded)
+
+
 def _open(name: str, source: TableSource, *, also: tuple[str, ...] = ()) -> _Raw:
     times.check_zone(source.time_zone, field=f"spec.data.tables.{name}.timeZone")
-    canonical = [*schemas.TABLES[name].schema.names, *also]
+    canonical = [*schemas.TABLES[name].schema.names, *also, *(["rating"] if name == "interactions" else [])]
     for column in source.columns:
         if name == "interactions" and column not in canonical:
             raise SpecInvalid(
                 f"spec.data.tables.{name}.columns: {column!r} is no column of {name}{_nearest(column, canonical)} "
                 f"Columns: {', '.join(canonical)}."
             )
-    table = sources.read(source.uri)
+    read = sources.read(source, field=f"spec.data.tables.{name}")
+    table = read.table
+    if schemas.LISTED in table.columns:
+        raise SchemaMismatch(
+            f"{source.uri} has a column {schemas.LISTED!r}, a name that shoploop uses itself. Rename it in the file."
+        )
     mapped = set(canonical) | set(source.columns)
     found: dict[str, list[str]] = {}
     for column in sorted(mapped):
         named = source.columns.get(column)
         if named is None:
-            if column in table.columns:
-                found[column] = [column]
+            own = _column_named(column, table.columns)
+            if own is not None:
+                found[column] = [_single(own, column, name, source, read.remarks)]
             continue
-        found[column] = [named] if isinstance(named, str) else named
-        if len(found[column]) != 1 and column != "category":
+        wanted = [named] if isinstance(named, str) else named
+        if len(wanted) != 1 and column != "category":
             raise SpecInvalid(
                 f"spec.data.tables.{name}.columns.{column} lists several columns; only category is built from a list. "
                 "Name one."
             )
-        for wanted in found[column]:
-            if wanted not in table.columns:
+        found[column] = []
+        for word in wanted:
+            own = _column_named(word, table.columns)
+            if own is None:
                 raise SchemaMismatch(
-                    f"{source.uri} has no column {wanted!r}, which spec.data.tables.{name}.columns.{column} names"
-                    f"{_nearest(wanted, table.columns)} It has {', '.join(table.columns)}."
+                    f"{source.uri} has no column {word!r}, which spec.data.tables.{name}.columns.{column} names"
+                    f"{_nearest(word, table.columns)} It has {_listed(table.columns)}.{_headerless(source, table)}"
                 )
+            found[column].append(_single(own, column, name, source, read.remarks))
     for column in schemas.TABLES[name].required:
         if column not in found:
             raise SchemaMismatch(
                 f"{source.uri} has no column {column!r}{_nearest(column, table.columns)} It has "
-                f"{', '.join(table.columns)}. Say which one it is: spec.data.tables.{name}.columns: {{{column}: ...}}."
+                f"{_listed(table.columns)}. Say which one it is: spec.data.tables.{name}.columns: {{{column}: ...}}."
+                f"{_headerless(source, table)}"
             )
-    return _Raw(name=name, source=source, table=table, found=found)
+    return _Raw(name=name, source=source, table=table, found=found, remarks=read.remarks)
+
+
+def _single(own: str, column: str, name: str, source: TableSource, remarks: Remarks) -> str:
+    """Refuses a name that the header holds twice."""
+    if own in remarks.repeated:
+        raise SchemaMismatch(
+            f"{source.uri} has two columns {own!r}, and it is the {column} of {name}. Name them apart in the file, or by "
+            "header: [...]."
+        )
+    return own
+
+
+def _column_named(word: str, columns: list[str]) -> str | None:
+    """The column of that name; RecBole's files add a type to each, as in ``user_id:token``."""
+    if word in columns:
+        return word
+    return next((c for c in columns if c.partition(":")[0] == word and c.partition(":")[2] in _RECBOLE), None)
+
+
+def _listed(columns: list[str]) -> str:
+    return ", ".join(columns[:40]) + (f" and {len(columns) - 40} more" if len(columns) > 40 else "")
+
+
+def _headerless(source: TableSource, table: pl.DataFrame) -> str:
+    """The likely reason, where names of columns look like values."""
+    numbers = sum(name.replace(".", "", 1).replace("-", "", 1).isdigit() for name in table.columns)
+    if source.header or numbers * 2 < len(table.columns):
+        return ""
+    return (
+        " These look like values: if the file has no header line, name its columns in order, header: [user, item, ...]."
+    )
 
 
 def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
     """The found columns under their canonical names and types; with ``further``, the others as text too."""
+    _note_remarks(raw, loaded)
     columns = {}
     for column, (name, *rest) in raw.found.items():
         values = raw.table[name]
@@ -114,19 +180,75 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
         elif column in _NUMBERS:
             columns[column] = _number(raw, column, values, loaded)
         elif column == "category":
-            columns[column] = _path([values, *(raw.table[other] for other in rest)])
+            levels = [values, *(raw.table[other] for other in rest)]
+            columns[column] = _path(levels, raw.source.category_separator)
+        elif column in _IDS:
+            columns[column] = _id(raw, column, values, loaded)
         else:
-            columns[column] = _text(values)
+            columns[column] = text_of(values)
+        if column in raw.source.columns and column not in schemas.TABLES[raw.name].required:
+            _tell_empty(raw, column, columns[column], loaded)
     if further:
         used = {name for names in raw.found.values() for name in names}
         for name in raw.table.columns:
             if name not in used and name not in columns and not raw.table[name].dtype.is_nested():
-                columns[name] = _text(raw.table[name])
-    table = pl.DataFrame(columns)
-    if "kind" in table.columns:
-        word = pl.col("kind").str.strip_chars().str.to_lowercase()
-        table = table.with_columns(kind=word.replace(_KINDS))
-    return table
+                columns[name] = text_of(raw.table[name])
+    return pl.DataFrame(columns)
+
+
+def _id(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Series:
+    ids, counts = canonical_ids(values, where=f"{raw.source.uri}: column {values.name!r}")
+    loaded.note(
+        f"{column}_padded", raw.name, counts["padded"], "changed",
+        f"Space around the id of the {column}, as of columns of fixed width; it was taken away.",
+    )  # fmt: skip
+    loaded.note(
+        f"{column}_with_point", raw.name, counts["pointed"], "changed",
+        f"Every {column} is a whole number, and some are written with a point, as in 1001.0: read as 1001.", tell=True,
+    )  # fmt: skip
+    if column in ("shop", "basket"):
+        loaded.note(
+            f"{column}_nothing", raw.name, counts["nothing"], "changed", "A word such as NULL or nan; it became null."
+        )
+    return ids
+
+
+def _tell_empty(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> None:
+    if column == "kind":
+        return
+    empty = int((values.list.len() == 0).sum()) if column == "category" else values.null_count()
+    if empty == values.len():
+        loaded.note(
+            f"{column}_empty", raw.name, empty, "warned",
+            f"{raw.field}.columns.{column} names {' and '.join(raw.found[column])}, which is empty in every row: nothing is "
+            "known of it.", tell=True,
+        )  # fmt: skip
+
+
+def _note_remarks(raw: _Raw, loaded: Loaded) -> None:
+    """What had to be done to read the files."""
+    remarks = raw.remarks
+    loaded.note(
+        "lines_not_utf8", raw.name, remarks.recoded, "changed",
+        "These lines are not UTF-8; they were read as Windows-1252 (Latin-1). Save the file as UTF-8 if names look wrong.",
+        tell=True,
+    )  # fmt: skip
+    loaded.note(
+        "lines_with_other_columns", raw.name, remarks.ragged, "dropped",
+        f"Lines with more columns than the first, e.g. {remarks.example!r}. Quote what holds the separator.", tell=True,
+    )  # fmt: skip
+    loaded.note(
+        "lines_filled_up", raw.name, remarks.mended, "changed",
+        "Lines with fewer columns than the first; what is missing at their end is null.",
+    )  # fmt: skip
+    for column, names in raw.found.items():
+        without = remarks.files_without.get(names[0], 0)
+        if column != "kind":
+            loaded.note(
+                f"{column}_not_in_every_file", raw.name, without, "changed",
+                f"These rows come from files without the column {names[0]!r}, which others have; it is null for them.",
+                tell=True,
+            )  # fmt: skip
 
 
 def _refuse_nested(raw: _Raw, column: str, names: list[str]) -> None:
@@ -142,7 +264,7 @@ def _refuse_nested(raw: _Raw, column: str, names: list[str]) -> None:
 
 
 def _refuse_empty(raw: _Raw, column: str, values: pl.Series) -> None:
-    if column in schemas.TABLES[raw.name].required and _text(values).null_count() == values.len():
+    if column in schemas.TABLES[raw.name].required and text_of(values).null_count() == values.len():
         raise TableEmpty(
             f"{raw.source.uri}: column {values.name!r} is empty in all {values.len():,} rows, and {raw.name} needs "
             f"{column}. Fill it, or name another column in spec.data.tables.{raw.name}.columns."
@@ -151,27 +273,51 @@ def _refuse_empty(raw: _Raw, column: str, values: pl.Series) -> None:
 
 def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
     source = raw.source
-    parsed, moved = times.parse(values, time_format=source.time_format, zone=source.time_zone, where=source.uri)
-    bad = _text(values).is_not_null() & parsed.is_null()
-    field = f"spec.data.tables.{raw.name}.timeFormat"
-    if source.time_format:
-        advice = f"They do not fit {field} {source.time_format!r}: mend the pattern."
-    else:
-        advice = f"Give their pattern in {field} (strptime, unix-seconds or unix-milliseconds)."
-    _refuse_other_type(raw, values, bad, "times", advice)
+    field = f"{raw.field}.timeFormat"
+    parsed = times.parse(values, time_format=source.time_format, zone=source.time_zone, where=source.uri)
+    text = text_of(values)
+    bad = text.is_not_null() & parsed.times.is_null() & ~text.str.to_lowercase().is_in(times.NOTHING).fill_null(False)
+    if _other_type(bad, values):
+        if source.time_format:
+            advice = f"They do not fit {field} {source.time_format!r}: mend the pattern."
+        elif values.dtype == pl.String:
+            advice = times.advice(values.filter(bad), zone=source.time_zone, field=field)
+        else:
+            units = ", ".join(times.UNIX)
+            advice = f"As unix times they would lie before 1990 or after 2100: say the unit in {field} ({units})."
+        _refuse_other_type(raw, values, bad, "times", advice)
     loaded.note("time_unreadable", raw.name, int(bad.sum()), "changed", "No time could be read; it became null.")
+    loaded.note(
+        "time_missing", raw.name, parsed.nothing, "changed", "A word such as NULL or 0000-00-00; it became null."
+    )
+    if not source.time_format:
+        for shape, rows in parsed.shapes.items():
+            loaded.note(
+                "time_seen_as", raw.name, rows, "changed",
+                f"Nobody said what these numbers are; by their size they are times as {shape} ({field}).", tell=True,
+            )  # fmt: skip
+    else:
+        for shape, rows in parsed.shapes.items():
+            loaded.note("time_read_as", raw.name, rows, "kept", f"The times that fit {shape!r} first.")
     loaded.note(
         "time_skipped_by_the_clock",
         raw.name,
-        moved,
+        parsed.moved,
         "changed",
         f"A wall-clock time that {source.time_zone} skipped in spring; read as one hour later.",
     )
-    return parsed
+    return parsed.times
 
 
 def _number(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Series:
-    text = _text(values)
+    text = text_of(values)
+    text = text.set(text.str.to_lowercase().is_in(NOTHING).fill_null(False), None)
+    if _has_decimal_commas(text):
+        loaded.note(
+            f"{column}_with_comma", raw.name, int(text.str.contains(",", literal=True).sum()), "changed",
+            f"No {column} has a point, and some have a comma before one or two last digits: read as decimals.", tell=True,
+        )  # fmt: skip
+        text = text.str.replace(",", ".", literal=True)
     numbers = text.cast(pl.Float64, strict=False)
     numbers = numbers.zip_with(numbers.is_finite(), pl.Series([None], dtype=pl.Float64))
     bad = text.is_not_null() & numbers.is_null()
@@ -180,9 +326,21 @@ def _number(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Ser
     return numbers
 
 
+def _has_decimal_commas(text: pl.Series) -> bool:
+    """1,29 and 12,5 beside 7, but neither 1.29 nor 1,234, which may be a thousand."""
+    if not text.str.contains(r"^-?\d+,\d{1,2}$").any():
+        return False
+    return bool(text.drop_nulls().str.contains(r"^-?\d+(,\d{1,2})?$").all())
+
+
+def _other_type(bad: pl.Series, values: pl.Series) -> bool:
+    filled = values.len() - values.null_count()
+    return bool(filled) and int(bad.sum()) / filled > UNREADABLE_SHARE
+
+
 def _refuse_other_type(raw: _Raw, values: pl.Series, bad: pl.Series, expected: str, advice: str) -> None:
     filled = values.len() - values.null_count()
-    if filled and int(bad.sum()) / filled > UNREADABLE_SHARE:
+    if _other_type(bad, values):
         examples = ", ".join(repr(value) for value in values.filter(bad).head(3).to_list())
         raise SchemaMismatch(
             f"{raw.source.uri}: column {values.name!r} holds {examples} where {expected} are expected "
@@ -190,26 +348,21 @@ def _refuse_other_type(raw: _Raw, values: pl.Series, bad: pl.Series, expected: s
         )
 
 
-def _text(values: pl.Series) -> pl.Series:
-    """Trimmed text; empty is null, and a whole number that came as 7.0 is 7."""
-    if values.dtype.is_float():
-        whole = values.drop_nulls().drop_nans()
-        if (whole == whole.floor()).all():
-            values = values.cast(pl.Int64, strict=False)
-    if values.dtype in (pl.Binary, pl.Null):
-        values = values.cast(pl.String, strict=False)
-    return values.cast(pl.String).str.strip_chars().replace("", None)
-
-
-def _path(levels: list[pl.Series]) -> pl.Series:
-    """A category path, widest first: of several columns, of a list column, or of one text divided by ``>``."""
+def _path(levels: list[pl.Series], separator: str | None) -> pl.Series:
+    """A category path, widest first: of several columns, of a list column, or of one text, divided as the spec says."""
     first = levels[0]
     if len(levels) == 1 and isinstance(first.dtype, pl.List):
         return first.cast(pl.List(pl.String))
     if len(levels) == 1:
-        parts = _text(first).str.split(">").list.eval(pl.element().str.strip_chars())
-        return parts.list.eval(pl.element().filter(pl.element() != "")).fill_null([])
-    frame = pl.DataFrame({str(n): _text(level) for n, level in enumerate(levels)})
+        text = text_of(first)
+        parts = (
+            text.str.split(separator)
+            if separator
+            else text.to_frame("level").select(pl.concat_list("level")).to_series()
+        )
+        parts = parts.list.eval(pl.element().str.strip_chars())
+        return parts.list.eval(pl.element().filter(pl.element().is_not_null() & (pl.element() != ""))).fill_null([])
+    frame = pl.DataFrame({str(n): text_of(level) for n, level in enumerate(levels)})
     return frame.select(pl.concat_list(pl.all()).list.drop_nulls().alias("category")).to_series()
 
 

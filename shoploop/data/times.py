@@ -1,22 +1,74 @@
-"""Times as people write them, read as UTC microseconds."""
+"""Times as people write them, read as UTC microseconds.
+
+Without a pattern a column may hold times, dates, ISO 8601 text in every common shape, or numbers that are plausible as
+unix times or as 20240501; which of them it was is counted, shape by shape. What could be read in two ways is refused.
+"""
 
 import difflib
 import re
 import zoneinfo
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from shoploop.errors import SchemaMismatch, SpecInvalid, first_line
 
-UNIX = {"unix-seconds": 1_000_000, "unix-milliseconds": 1_000}
+UNIX = {"unix-seconds": 1_000_000, "unix-milliseconds": 1_000, "unix-microseconds": 1}
 """Format to microseconds per unit."""
+
+EPOCHS = UNIX | {"unix-nanoseconds": 0}
+PLAUSIBLE_SECONDS = (631_152_000, 4_102_444_800)
+"""1990 to 2100: a number outside is no unix time that somebody meant, in any unit; the units' ranges do not overlap."""
+
+COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""Digits to what such a number means where it is a plausible date."""
+
+NOTHING = ("null", "nan", "none", "nat", "n/a", "<na>", "(null)", "\\n", "-", "0000-00-00", "0000-00-00 00:00:00")
+"""How programs write that there is no time, in lower case."""
+
+COMMON = tuple(
+    date + clock
+    for date in (
+        *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
+        *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%a, %d %b %Y", "%d/%b/%Y"),
+    )
+    for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z", ":%H:%M:%S %z")
+)
+"""Patterns that are tried for the advice, where times are no ISO 8601."""
 
 _TIME = pl.Datetime("us", "UTC")
 _ISO = (
-    r"^\s*(?<date>\d{4}-\d{2}-\d{2})"
-    r"(?:[T ](?<clock>\d{2}:\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d{1,9}))?)?)?"
-    r"\s*(?<zone>Z|z|UTC|[+-]\d{2}:?\d{2})?\s*$"
+    r"(?i)^\s*(?<year>\d{4})(?:-(?<month>\d{1,2})-(?<day>\d{1,2})|/(?<month2>\d{1,2})/(?<day2>\d{1,2})"
+    r"|\.(?<month3>\d{1,2})\.(?<day3>\d{1,2})|(?<month4>\d{2})(?<day4>\d{2}))"
+    r"(?:(?:\s*T\s*|\s+|:)(?<hour>\d{1,2})(?::?(?<minute>\d{2})(?::?(?<second>\d{2})(?:[.,](?<fraction>\d{1,12}))?)?)?)?"
+    r"\s*(?<zone>Z|UTC|GMT|(?:UTC|GMT)?[+\-\x{2212}]\d{2}(?::?\d{2})?(?::?00)?)?\s*(?:\[[^\]]*\])?\s*$"
 )
+_NONE = pl.Series([None], dtype=_TIME)
+_PLAIN = {
+    "9999-99-99": "%Y-%m-%d",
+    "9999-99-99 99:99": "%Y-%m-%d %H:%M",
+    "9999-99-99 99:99:99": "%Y-%m-%d %H:%M:%S",
+    "9999-99-99T99:99:99": "%Y-%m-%dT%H:%M:%S",
+    "9999-99-99T99:99:99Z": "%Y-%m-%dT%H:%M:%SZ",
+}
+
+
+@dataclass(kw_only=True)
+class Parsed:
+    """What became of a column of times."""
+
+    times: pl.Series
+    """UTC, null where a value is no time."""
+
+    moved: int = 0
+    """Wall-clock times that the zone skipped in spring; read as one hour later."""
+
+    shapes: dict[str, int] = field(default_factory=dict)
+    """Values by the shape that they were read as, where nobody said it: unix-seconds, %Y%m%d and the like."""
+
+    nothing: int = 0
+    """Words such as NULL that say that there is no time."""
 
 
 def check_zone(zone: str, *, field: str) -> None:
@@ -30,48 +82,168 @@ def check_zone(zone: str, *, field: str) -> None:
         raise SpecInvalid(f"{field}: {zone!r} is no time zone{hint} Use a name such as Europe/Berlin or UTC.")
 
 
-def parse(values: pl.Series, *, time_format: str | None, zone: str, where: str) -> tuple[pl.Series, int]:
-    """UTC times, null where a value is none, and how many fell into an hour that the zone's clock skipped.
+def parse(values: pl.Series, *, time_format: str | Sequence[str] | None, zone: str, where: str) -> Parsed:
+    """Reads a column of times.
 
     Args:
-        values: Times, dates, ISO 8601 text, text of ``time_format``, or numbers where that is unix-seconds or
-            unix-milliseconds.
-        time_format: strptime pattern or a unix unit; None for ISO 8601.
+        values: Times, dates, text or numbers.
+        time_format: strptime pattern, ``iso``, or a unit of :data:`UNIX`; or several, of which the first that fits a
+            value is taken. None for what is seen by the values.
         zone: Of values that carry no zone of their own. Of an hour that the clock showed twice, the first.
         where: The file, for messages.
 
     Raises:
-        SchemaMismatch: the column is of a type that holds no time.
+        SchemaMismatch: the column is of a type that holds no time, or values can be read in two ways.
         SpecInvalid: ``time_format`` is no valid pattern.
     """
-    parsed, moved = _parse(values, time_format, zone, where)
-    possible = parsed.dt.year().is_between(
-        1, 9998
-    )  # Python's own times end with 9999, before other zones are asked for
-    return parsed.zip_with(possible.fill_null(False), pl.Series([None], dtype=_TIME)), moved
-
-
-def _parse(values: pl.Series, time_format: str | None, zone: str, where: str) -> tuple[pl.Series, int]:
     dtype = values.dtype
     if isinstance(dtype, pl.Datetime):
         micro = values.dt.cast_time_unit("us")
-        return (micro.dt.convert_time_zone("UTC"), 0) if dtype.time_zone else _localised(micro, zone)
+        times, moved = (micro.dt.convert_time_zone("UTC"), 0) if dtype.time_zone else _localised(micro, zone)
+        return Parsed(times=_possible(times), moved=moved)
     if dtype == pl.Date:
-        return _localised(values.cast(pl.Datetime("us")), zone)
-    if time_format in UNIX:
-        return _unix(values, UNIX[time_format]), 0
-    if dtype != pl.String:
-        raise SchemaMismatch(
-            f"{where}: column {values.name!r} holds {dtype} where times are expected. Numbers need "
-            f"timeFormat: {' or '.join(UNIX)} beside the table's uri."
+        times, moved = _localised(values.cast(pl.Datetime("us")), zone)
+        return Parsed(times=_possible(times), moved=moved)
+    if dtype in (pl.Categorical, pl.Enum, pl.Null, pl.Binary):
+        values = values.cast(pl.String, strict=False)
+    elif dtype != pl.String and not dtype.is_numeric():
+        raise SchemaMismatch(f"{where}: column {values.name!r} holds {dtype} where times are expected.")
+    formats = [time_format] if isinstance(time_format, str) else list(time_format or ())
+    parsed = Parsed(times=pl.Series(values.name, [None], dtype=_TIME).new_from_index(0, values.len()))
+    if values.dtype == pl.String:
+        values = values.str.strip_chars()
+        absent = (values.str.to_lowercase().is_in(NOTHING) | (values == "")).fill_null(False)
+        parsed.nothing = int(absent.sum())
+        values = values.zip_with(~absent, pl.Series([None], dtype=pl.String))
+    if formats:
+        _by_formats(values, formats, zone, where, parsed)
+    else:
+        _by_sight(values, zone, parsed)
+    parsed.times = _possible(parsed.times).alias(values.name)
+    return parsed
+
+
+def advice(values: pl.Series, *, zone: str, field: str) -> str:
+    """What to write into ``field`` so that ``values``, text that is no ISO 8601, can be read."""
+    text = values.cast(pl.String).str.strip_chars()
+    sample = text.drop_nulls().unique(maintain_order=True).head(2_000)
+    fits: dict[str, pl.Series] = {}
+    for pattern in COMMON:
+        read = _patterned(sample, pattern, zone)[0].is_not_null()
+        if read.any():
+            fits[pattern] = read
+    whole = [pattern for pattern, read in fits.items() if read.all()]
+    if len(whole) > 1:
+        first = sample[0]
+        readings = " or ".join(
+            f"{_patterned(sample.head(1), pattern, 'UTC')[0][0]:%-d %B %Y} ({pattern!r})" for pattern in whole[:2]
         )
-    return _patterned(values, time_format, zone) if time_format else _iso(values, zone)
+        return f"{first!r} may be {readings}: say which in {field}."
+    if whole:
+        return f"They fit {whole[0]!r}: write it into {field}."
+    chosen: list[str] = []
+    left = pl.Series([True]).new_from_index(0, sample.len())
+    while left.any():
+        best = max(fits, key=lambda pattern: int((fits[pattern] & left).sum()), default=None)
+        if best is None or not (fits[best] & left).any():
+            break
+        chosen.append(best)
+        left = left & ~fits[best]
+    if chosen and len(chosen) <= 4:
+        some = ", ".join(repr(pattern) for pattern in (*chosen, *(["iso"] if left.any() else [])))
+        return f"They come in several shapes. Where days and months are meant so, write {field}: [{some}]."
+    return f"Give their pattern in {field} (strptime, {', '.join(UNIX)}; a list for several)."
+
+
+def _possible(times: pl.Series) -> pl.Series:
+    """Python's own times end with 9999, before other zones are asked for."""
+    possible = times.dt.year().is_between(1, 9998)
+    return times.zip_with(possible.fill_null(False), _NONE)
+
+
+def _by_formats(values: pl.Series, formats: list[str], zone: str, where: str, parsed: Parsed) -> None:
+    readings: list[tuple[str, pl.Series]] = []
+    for pattern in formats:
+        if pattern in UNIX:
+            times, moved = _unix(values, UNIX[pattern]), 0
+        elif pattern == "iso":
+            times, moved = _iso(values.cast(pl.String), zone)
+        else:
+            times, moved = _patterned(values.cast(pl.String), pattern, zone)
+        for other, read in readings:
+            unlike = (read != times).fill_null(False)
+            if unlike.any():
+                value = values.filter(unlike)[0]
+                one, two = read.filter(unlike)[0], times.filter(unlike)[0]
+                raise SchemaMismatch(
+                    f"{where}: column {values.name!r} holds {value!r}, which may be {one:%-d %B %Y %H:%M} ({other!r}) "
+                    f"or {two:%-d %B %Y %H:%M} ({pattern!r}). Leave one of the two out of timeFormat, or write the "
+                    "dates in one shape."
+                )
+        readings.append((pattern, times))
+        fresh = parsed.times.is_null() & times.is_not_null()
+        parsed.times = parsed.times.zip_with(~fresh, times)
+        parsed.moved += moved if fresh.any() else 0
+        if len(formats) > 1 and fresh.any():
+            parsed.shapes[pattern] = int(fresh.sum())
+
+
+def _by_sight(values: pl.Series, zone: str, parsed: Parsed) -> None:
+    """ISO 8601, and numbers by their size; each value on its own."""
+    if values.dtype == pl.String:
+        parsed.times, parsed.moved = _iso(values, zone)
+        compact = values.str.contains(r"^\d{8}$").fill_null(False)  # a date as ISO 8601 allows, but also a number
+        parsed.times = parsed.times.zip_with(~compact, _NONE)
+        left = values.zip_with(parsed.times.is_null(), pl.Series([None], dtype=pl.String))
+        numbers = left.str.extract(r"^([+-]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?)$", 1).cast(pl.Float64, strict=False)
+    else:
+        numbers = values.cast(pl.Float64, strict=False)
+        numbers = numbers.zip_with(numbers.is_finite().fill_null(False), pl.Series([None], dtype=pl.Float64))
+    if numbers.null_count() == numbers.len():
+        return
+    exact = values.cast(pl.Int64, strict=False) if values.dtype.is_integer() or values.dtype == pl.String else None
+    for name, scale in (("unix-seconds", 1), ("unix-milliseconds", 10**3), ("unix-microseconds", 10**6),
+                        ("unix-nanoseconds", 10**9)):  # fmt: skip
+        low, high = PLAUSIBLE_SECONDS[0] * scale, PLAUSIBLE_SECONDS[1] * scale
+        fitting = numbers.is_between(low, high).fill_null(False)
+        if not fitting.any():
+            continue
+        if exact is not None and scale > 1:
+            micro = exact * (10**6 // scale) if scale <= 10**6 else exact // 1000
+            rounded = (numbers.zip_with(fitting, pl.Series([None], dtype=pl.Float64)) / scale * 1e6).round()
+            times = micro.zip_with(exact.is_not_null(), rounded.cast(pl.Int64)).cast(_TIME)
+        else:
+            within = numbers.zip_with(fitting, pl.Series([None], dtype=pl.Float64))
+            times = (within / scale * 1e6).round().cast(pl.Int64).cast(_TIME)
+        parsed.times = parsed.times.zip_with(~fitting, times)
+        parsed.shapes[name] = int(fitting.sum())
+    for digits, pattern in COMPACT.items():
+        whole = numbers.is_between(10 ** (digits - 1), 10**digits - 1) & parsed.times.is_null() & (numbers % 1 == 0)
+        whole = whole.fill_null(False)
+        if whole.any():
+            text = numbers.zip_with(whole, pl.Series([None], dtype=pl.Float64)).cast(pl.Int64).cast(pl.String)
+            times, moved = _iso(_spaced(text, digits), zone)
+            times = times.zip_with(times.dt.year().is_between(1990, 2100).fill_null(False), _NONE)
+            fitting = times.is_not_null()
+            if fitting.any():
+                parsed.times = parsed.times.zip_with(~fitting, times)
+                parsed.shapes[pattern] = int(fitting.sum())
+                parsed.moved += moved
+
+
+def _spaced(text: pl.Series, digits: int) -> pl.Series:
+    """20240501 or 20240501103000 as ISO 8601 with its signs."""
+    date = text.str.slice(0, 4) + "-" + text.str.slice(4, 2) + "-" + text.str.slice(6, 2)
+    if digits == 8:
+        return date
+    clock = text.str.slice(8, 2) + ":" + text.str.slice(10, 2)
+    return date + " " + clock + (":" + text.str.slice(12, 2) if digits == 14 else "")
 
 
 def _unix(values: pl.Series, microseconds: int) -> pl.Series:
     numbers = values.cast(pl.Float64, strict=False) if not values.dtype.is_integer() else values.cast(pl.Int64)
     limit = 253_402_300_800_000_000 // microseconds  # the year 10000
-    numbers = numbers.zip_with(numbers.abs() < limit, pl.Series([None], dtype=numbers.dtype))
+    numbers = numbers.zip_with((numbers.abs() < limit).fill_null(False), pl.Series([None], dtype=numbers.dtype))
     scaled = (numbers * microseconds).round() if numbers.dtype.is_float() else numbers * microseconds
     return scaled.cast(pl.Int64, strict=False).cast(_TIME).alias(values.name)
 
@@ -94,19 +266,52 @@ def _patterned(values: pl.Series, pattern: str, zone: str) -> tuple[pl.Series, i
 
 
 def _iso(values: pl.Series, zone: str) -> tuple[pl.Series, int]:
+    quick = _plain_iso(values)
+    if quick is not None:
+        naive, zoned = quick
+        return (naive.dt.replace_time_zone("UTC"), 0) if zoned else _localised(naive, zone)
     parts = values.str.extract_groups(_ISO).struct.unnest()
-    text = parts["date"] + " " + parts["clock"].fill_null("00:00") + ":" + parts["second"].fill_null("00")
-    fraction = parts["fraction"].fill_null("0").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int64)
-    naive = text.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False) + fraction.cast(pl.Duration("us"))
-    naive = naive.alias(values.name)
-    if parts["zone"].null_count() == values.len():
+    number = {name: pl.col(name).fill_null("0").cast(pl.Int64) for name in ("hour", "minute", "second")}
+    places = ("month", "month2", "month3", "month4"), ("day", "day2", "day3", "day4")
+    month, day = (pl.coalesce(*names).str.zfill(2) for names in places)
+    micro = pl.col("fraction").fill_null("0").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int64)
+    read = parts.select(
+        **number,
+        date=pl.concat_str("year", month, day, separator="-").str.to_date("%Y-%m-%d", strict=False),
+        zone=pl.col("zone").str.replace(r"(?i)^(UTC|GMT)", "").str.replace_all(":", "").str.replace("\u2212", "-"),
+        zoned=pl.col("zone").is_not_null(),
+        since=(number["hour"] * 3600 + number["minute"] * 60 + number["second"]) * 1_000_000 + micro,
+    )
+    midnight = (pl.col("hour") == 24) & (pl.col("minute") == 0) & (pl.col("second") == 0)
+    possible = midnight | (
+        (pl.col("hour") < 24) & (pl.col("minute") < 60) & (pl.col("second") <= 60)
+    )  # 60: a leap second
+    moment = pl.col("date").cast(pl.Datetime("us")) + pl.col("since").cast(pl.Duration("us"))
+    naive = read.select(pl.when(possible).then(moment)).to_series().alias(values.name)
+    if not read["zoned"].any():
         return _localised(naive, zone)
-    offset = parts["zone"].str.replace(":", "").str.to_uppercase().replace({"Z": "+0000", "UTC": "+0000"})
+    offset = read["zone"].str.replace("(?i)^Z?$", "+0000").str.pad_end(5, "0")
     minutes = offset.str.slice(1, 2).cast(pl.Int64) * 60 + offset.str.slice(3, 2).cast(pl.Int64)
     signed = minutes.zip_with(offset.str.starts_with("+").fill_null(True), -minutes)
     absolute = (naive - (signed * 60_000_000).cast(pl.Duration("us"))).dt.replace_time_zone("UTC")
-    local, moved = _localised(naive.zip_with(parts["zone"].is_null(), pl.Series([None], dtype=naive.dtype)), zone)
-    return absolute.zip_with(parts["zone"].is_not_null(), local), moved
+    local, moved = _localised(naive.zip_with(~read["zoned"], pl.Series([None], dtype=naive.dtype)), zone)
+    return absolute.zip_with(read["zoned"], local), moved
+
+
+def _plain_iso(values: pl.Series) -> tuple[pl.Series, bool] | None:
+    """The same for a column that is all of one of the commonest shapes, many times faster; None where it is not."""
+    first = values.drop_nulls().head(1)
+    if first.is_empty():
+        return None
+    shape = re.sub(r"\d", "9", first[0])
+    pattern = _PLAIN.get(shape)
+    if pattern is None or (values.str.len_bytes() != len(shape)).any():
+        return None
+    if pattern == "%Y-%m-%d":
+        naive = values.str.to_date(pattern, strict=False).cast(pl.Datetime("us"))
+    else:
+        naive = values.str.to_datetime(pattern, time_unit="us", strict=False)
+    return (naive, shape.endswith("Z")) if naive.null_count() == values.null_count() else None
 
 
 def _localised(naive: pl.Series, zone: str) -> tuple[pl.Series, int]:

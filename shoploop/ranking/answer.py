@@ -5,10 +5,13 @@ The descriptions become the service's OpenAPI: they are written for who builds a
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from shoploop.data.ids import canonical_id
 
 MAX_ITEMS = 500
-Id = Annotated[str, Field(min_length=1, max_length=200)]
+Id = Annotated[str, BeforeValidator(canonical_id), Field(min_length=1, max_length=200)]
+"""Text, or a whole number, compared as the data's ids are."""
 
 
 class _Message(BaseModel):
@@ -19,7 +22,7 @@ class RecommendRequest(_Message):
     """Who wants recommendations."""
 
     user: Id
-    """Id as in your data. One that is not in it gets what is popular."""
+    """Id as in your data, as text or as a whole number. One that is not in it gets what is popular."""
 
     k: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 10
     """How many items."""

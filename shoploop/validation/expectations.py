@@ -14,15 +14,20 @@ import polars as pl
 
 from shoploop.api.v1alpha1 import ExpectationSpec
 from shoploop.errors import SpecInvalid
+from shoploop.schemas import LISTED
 
 Severity = Literal["Stop", "Warn", "Ignore"]
 
-KINDS = ("purchase", "cart", "view", "query")
+KINDS = ("purchase", "cart", "view", "query", "return", "rating")
 """Kinds of interaction with a meaning; others are carried along and never learned from."""
 
 EARLIEST = "1990-01-01"
 STEADY = 3.0
 """A week's volume may differ from the usual one by this factor, either way."""
+
+
+DOMINATES, MANY_USERS = 0.05, 50
+"""A user with a larger share of the events of so many users is most often a robot, a till, or a name for many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +223,12 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         severity="Warn",
         tolerance=0.001,
     ),
+    _true(
+        "interactions.no_user_dominates",
+        "of_a_usual_user",
+        f"no user has more than {DOMINATES:.0%} of all events, of {MANY_USERS} users or more",
+        severity="Warn",
+    ),
     Expectation(
         name="interactions.rows_enough",
         column="",
@@ -284,7 +295,7 @@ def configured(overrides: Mapping[str, ExpectationSpec]) -> list[Expectation]:
 
 DERIVED = (
     *("as_expected", "kept", "steady", "day", "in_order", "item_listed", "user_listed", "shop_listed"),
-    *("basket_of_one_user", "row_unique"),
+    *("basket_of_one_user", "row_unique", "of_a_usual_user"),
 )
 """Columns that are no part of the data, so no part of an example row."""
 
@@ -306,11 +317,12 @@ def derived_interactions(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
             pl.col("user").min().over("basket") == pl.col("user").max().over("basket")
         ),
         row_unique=~repeated,
+        of_a_usual_user=(pl.len().over("user") <= DOMINATES * pl.len()) | (pl.col("user").n_unique() < MANY_USERS),
     )
 
 
 def _is_listed(key: str, table: pl.DataFrame) -> pl.Expr:
-    listed = table.filter(pl.col("listed")) if "listed" in table.columns else table
+    listed = table.filter(pl.col(LISTED)) if LISTED in table.columns else table
     return pl.when(pl.col(key).is_not_null()).then(pl.col(key).is_in(listed[key].drop_nulls().implode()))
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import polars as pl
 
-from shoploop import schemas
+from shoploop import progress, schemas
 from shoploop.api.v1alpha1 import ValidationSpec
+from shoploop.data.rules import MEANT
 from shoploop.errors import DataUnreadable, ValidationFailed
 from shoploop.validation.expectations import DERIVED, Expectation, configured, derived_interactions, weeks
 
@@ -60,6 +61,9 @@ def validate_data(*, data: Path, out: Path, validation_spec: ValidationSpec) -> 
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / "validation.json").write_text(json.dumps(report, indent=1) + "\n")
+    for result in results:
+        if not result["passed"] and result["severity"] != "Ignore" and not (stopped and result in stops):
+            progress.warn(f"{result['name']} does not hold: {result['rule']} ({_broken(result)}).")
     if stopped:
         raise ValidationFailed(_failure(stops))
     return report
@@ -78,12 +82,12 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def _dropped(report: Path) -> dict[str, int]:
-    """Rows that loading dropped, by table; empty where no report lies beside the tables."""
+    """Rows that loading dropped and should not have had to, by table; empty where no report lies beside the tables."""
     if not report.is_file():
         return {}
     dropped: dict[str, int] = {}
     for rule in json.loads(report.read_text())["rules"]:
-        if rule["action"] == "dropped":
+        if rule["action"] == "dropped" and rule["name"] not in MEANT:
             dropped[rule["table"]] = dropped.get(rule["table"], 0) + rule["rows"]
     return dropped
 
@@ -226,9 +230,15 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
+def _broken(result: dict[str, Any]) -> str:
+    if result["unexpected"] == result["rows"] and "observed" in result:
+        return f"found: {result['observed']}"
+    return f"{result['unexpected']:,} of {result['rows']:,} rows break it"
+
+
 def _failure(stops: Sequence[dict[str, Any]]) -> str:
     lines = [
-        f"{stop['name']}: {stop['rule']}; {stop['unexpected']:,} of {stop['rows']:,} rows break it"
+        f"{stop['name']}: {stop['rule']}; {_broken(stop)}"
         + (f", tolerated are {stop['tolerance']:.2%}" if stop["tolerance"] else "")
         + (f". E.g. {json.dumps(stop['examples'][0], default=str)}" if stop["examples"] else "")
         for stop in stops

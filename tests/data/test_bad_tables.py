@@ -1,3 +1,5 @@
+import gzip
+
 import polars as pl
 import pytest
 
@@ -32,21 +34,22 @@ def test_a_pattern_without_a_match_is_named(tables, refused):
     assert "No file matches" in refused(DataUnreadable, tables.folder / "*.parquet")
 
 
-def test_a_folder_is_no_table(tables, refused):
-    assert "is a folder" in refused(DataUnreadable, tables.folder)
+def test_a_folder_without_data_is_named(tables, refused):
+    (tables.folder / "_SUCCESS").touch()
+    assert "is a folder without a file of data" in refused(DataUnreadable, tables.folder)
 
 
 def test_an_unreadable_file_is_named(tables, refused):
     (tables.folder / "events.parquet").write_bytes(b"PAR1 cut off")
     assert "events.parquet cannot be read" in refused(DataUnreadable, tables.folder / "events.parquet")
-    (tables.folder / "events.csv").write_bytes(b"user,item,time\n\xff\xfe,tea,2024-05-01\n")
-    assert "UTF-8" in refused(DataUnreadable, tables.folder / "events.csv")
+    (tables.folder / "events.csv.gz").write_bytes(gzip.compress(GOOD.encode())[:-12])
+    assert "damaged or cut off" in refused(DataUnreadable, tables.folder / "events.csv.gz")
 
 
 def test_a_file_of_unknown_format_is_named_with_the_known_ones(tables, refused):
-    (tables.folder / "events.xlsx").write_bytes(b"PK")
-    message = refused(DataUnreadable, tables.folder / "events.xlsx")
-    assert ".parquet" in message and ".csv" in message
+    (tables.folder / "events.bin").write_bytes(bytes(range(256)) * 4)
+    message = refused(DataUnreadable, tables.folder / "events.bin")
+    assert "no known format" in message and "Parquet" in message and "CSV" in message
 
 
 def test_an_unknown_scheme_is_named(refused):
@@ -92,8 +95,8 @@ def test_text_in_the_time_column_is_named(tables, refused):
     assert "timeFormat" in message
 
 
-def test_numbers_in_the_time_column_need_a_unit(tables, refused):
-    frame = pl.DataFrame({"user": ["ann"], "item": ["tea"], "time": [1719835200]})
+def test_numbers_that_are_no_plausible_times_need_a_unit(tables, refused):
+    frame = pl.DataFrame({"user": ["ann"], "item": ["tea"], "time": [17]})
     frame.write_parquet(tables.folder / "events.parquet")
     assert "unix-seconds" in refused(SchemaMismatch, tables.folder / "events.parquet")
 

@@ -1,0 +1,298 @@
+"""CSV of anybody: its encoding, its separator, its quotes, and what becomes of lines that do not fit.
+
+Every column is read as text: the canonical column decides what it means, so that an id such as ``007`` stays what it is.
+"""
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from shoploop.errors import DataUnreadable, TableEmpty
+
+SEPARATORS = ("::", ",", ";", "\t", "|")
+RAGGED_SHARE = 0.05
+"""Above this share of lines with too many or too few columns the file is not what it is taken for."""
+
+SAMPLE_LINES = 100
+_STAND_IN = "\x1f"
+"""ASCII's own sign for what divides columns; stands in for separators of several signs."""
+
+
+@dataclass(kw_only=True)
+class Csv:
+    """A CSV as a table of text, and what had to be done to read it."""
+
+    table: pl.DataFrame
+    recoded: int = 0
+    """Lines that are not UTF-8, read as Windows-1252."""
+
+    mended: int = 0
+    """Lines with fewer columns than the header, filled up with nothing, or with empty ones too many."""
+
+    ragged: int = 0
+    """Lines with more columns than the header; left out."""
+
+    example: str = ""
+    """The first of these."""
+
+    repeated: list[str] = field(default_factory=list)
+    """Names that the header holds twice."""
+
+
+def read_csv(raw: bytes, *, shown: str, separator: str | None, header: list[str]) -> Csv:
+    """Reads CSV of any encoding and separator.
+
+    Args:
+        raw: The file's bytes, uncompressed.
+        shown: The file, for messages.
+        separator: What divides the columns; None for what divides the first lines most evenly.
+        header: The columns' names, where the file has no header line.
+
+    Raises:
+        TableEmpty: it holds nothing.
+        DataUnreadable: it is no text, or too many lines do not fit the header.
+    """
+    text, recoded = decoded(raw, shown=shown)
+    if not text.strip():
+        raise TableEmpty(f"{shown} is an empty file. Point uri at a file with data.")
+    if separator is None and text[:4].lower() == "sep=":  # Excel's own first line
+        first, _, text = text.partition("\n")
+        separator = first.strip()[4:] or None
+    separator = _spelt(separator) or separator_of(text)
+    if len(separator) > 1:
+        text, separator = text.replace(separator, _STAND_IN), _STAND_IN
+    if header:
+        found = max(Counter(_widths(text, separator)).items(), key=lambda item: (item[1], item[0]))[0]
+        if found != len(header):
+            raise DataUnreadable(
+                f"{shown}: header names {len(header)} columns, and most lines have {found}. Name every column of the "
+                "file, in order; set separator where the columns are divided by another sign."
+            )
+    result = _parsed(text, separator, header, shown)
+    result.recoded = recoded
+    return result
+
+
+def decoded(raw: bytes, *, shown: str) -> tuple[str, int]:
+    """Text of bytes, and how many lines were no UTF-8 and taken for Windows-1252.
+
+    Raises:
+        DataUnreadable: it is no text.
+    """
+    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if raw.startswith(mark) and (encoding == "utf-8" or b"\0" in raw[:400]):
+            raw = raw[len(mark) :]
+            if encoding != "utf-8":
+                return _strict(raw, encoding, shown), 0
+            break
+    else:
+        if b"\0" in raw[:4000]:
+            sample = raw[:4000]
+            wide = "utf-16-le" if sample[1::2].count(0) > len(sample) // 3 else "utf-16-be"
+            if max(sample[0::2].count(0), sample[1::2].count(0)) <= len(sample) // 3:
+                raise DataUnreadable(_no_text(shown))
+            return _strict(raw, wide, shown), 0
+    strange = sum(raw[:4000].count(bytes([sign])) for sign in range(32) if sign not in (9, 10, 12, 13, 31))
+    if strange * 50 > len(raw[:4000]) or b"\0" in raw:
+        raise DataUnreadable(_no_text(shown))
+    try:
+        return raw.decode(), 0
+    except UnicodeDecodeError:
+        lines = raw.split(b"\n")
+        return "\n".join(map(_line, lines)), sum(not _is_utf8(line) for line in lines)
+
+
+def separator_of(text: str) -> str:
+    """What divides the first lines most evenly; a comma where nothing does."""
+    best, sign = (0.0, 0), ","
+    for candidate in SEPARATORS:
+        widths = _widths(text, candidate)
+        width, lines = Counter(widths).most_common(1)[0]
+        if width < 2 or widths[0] < 2:
+            continue
+        score = (round(lines / len(widths), 1), width)
+        if score > best:
+            best, sign = score, candidate
+            if candidate == "::" and score[0] == 1:
+                break
+    return sign
+
+
+def _widths(text: str, separator: str) -> list[int]:
+    """Columns of each of the first lines, quotes respected where the separator is one sign."""
+    lines = text[: 200 * SAMPLE_LINES * 5].splitlines()[: SAMPLE_LINES + 1]
+    lines = [line for line in (lines[:-1] if len(lines) > SAMPLE_LINES else lines) if line.strip()]
+    if len(separator) > 1:
+        return [line.count(separator) + 1 for line in lines] or [1]
+    widths = []
+    for line in lines:
+        try:
+            widths.append(len(next(csv.reader([line], delimiter=separator))))
+        except (csv.Error, StopIteration):
+            widths.append(line.count(separator) + 1)
+    return widths or [1]
+
+
+def _parsed(text: str, separator: str, header: list[str], shown: str) -> Csv:
+    """By Arrow, as the csv module and pandas read quotes; a stray quote that would swallow lines is taken as written."""
+    attempts: list[tuple[int, int, Csv]] = []
+    for quoting in ("quotes", "escapes", "none"):
+        result = _arrow(text, separator, header, shown, quoting)
+        if result is None:
+            continue
+        swallowed = sum(
+            int(result.table[name].str.contains("\n" + ".*" + _escaped(separator), literal=False).fill_null(False).sum())
+            for name in result.table.columns
+        ) if '"' in text else 0  # fmt: skip
+        attempts.append((result.ragged + result.mended + swallowed, len(attempts), result))
+        if attempts[-1][0] == 0:
+            break
+        if '"' not in text:
+            break
+    if not attempts:
+        raise DataUnreadable(f"{shown} cannot be read as CSV. Check separator and quotes.")
+    result = min(attempts, key=lambda attempt: attempt[:2])[2]
+    lines = result.table.height + result.ragged
+    if result.ragged > max(1, RAGGED_SHARE * lines):
+        raise DataUnreadable(
+            f"{shown}: {result.ragged:,} of {lines:,} lines have another number of columns than the first, e.g. "
+            f"{result.example!r}. Set separator, or header where the first line holds no names."
+        )
+    return result
+
+
+def _escaped(separator: str) -> str:
+    return "\\|" if separator == "|" else separator
+
+
+def _arrow(text: str, separator: str, header: list[str], shown: str, quoting: str) -> Csv | None:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    names, rest = (header, text) if header else _names(text, separator, quoting)
+    unique, repeated = _unique(names)
+    odd: list[str] = []
+
+    def keep(row: "pc.InvalidRow") -> str:
+        odd.append(row.text)
+        return "skip"
+
+    options = {
+        "read_options": pc.ReadOptions(column_names=unique, block_size=max(1 << 20, min(1 << 30, len(rest) // 8))),
+        "parse_options": pc.ParseOptions(
+            delimiter=separator,
+            quote_char=False if quoting == "none" else '"',
+            escape_char="\\" if quoting == "escapes" else False,
+            newlines_in_values=quoting != "none",
+            invalid_row_handler=keep,
+        ),
+        "convert_options": pc.ConvertOptions(
+            column_types={name: pa.large_string() for name in unique}, strings_can_be_null=True, null_values=[""]
+        ),
+    }
+    if not rest.strip():
+        return Csv(table=pl.DataFrame({name: [] for name in unique}, schema=dict.fromkeys(unique, pl.String)))
+    try:
+        table = pl.from_arrow(pc.read_csv(io.BytesIO(rest.encode()), **options))
+    except pa.ArrowInvalid as error:
+        if quoting != "none":
+            return None
+        raise DataUnreadable(f"{shown} cannot be read as CSV: {str(error).splitlines()[0]}") from error
+    assert isinstance(table, pl.DataFrame)
+    if quoting == "none":
+        table = table.with_columns(
+            pl.when(pl.all().str.contains(r'^".*"$')).then(pl.all().str.slice(1).str.head(-1).str.replace_all('""', '"'))
+            .otherwise(pl.all()).name.keep()
+        )  # fmt: skip
+    result = Csv(table=table, repeated=repeated)
+    mended = []
+    for line in odd:
+        cells = _cells(line, separator, quoting)
+        while len(cells) > len(unique) and not cells[-1].strip():
+            cells.pop()
+        if len(cells) > len(unique) or len(cells) < 2 <= len(unique):
+            result.ragged += 1
+            result.example = result.example or line[:200].replace(_STAND_IN, "::")
+        else:
+            mended.append(cells + [""] * (len(unique) - len(cells)))
+    if mended:
+        more = pl.DataFrame(mended, schema=dict.fromkeys(unique, pl.String), orient="row")
+        result.table = pl.concat([table, more.with_columns(pl.all().replace("", None))])
+        result.mended = len(mended)
+    return result
+
+
+def _cells(line: str, separator: str, quoting: str) -> list[str]:
+    if quoting == "none":
+        return line.split(separator)
+    try:
+        return next(csv.reader([line], delimiter=separator, escapechar="\\" if quoting == "escapes" else None), [])
+    except csv.Error:
+        return line.split(separator)
+
+
+def _names(text: str, separator: str, quoting: str) -> tuple[list[str], str]:
+    """The header's names, and the text below it. The header is the first line that is not empty."""
+    stripped = text.lstrip("\r\n")
+    stream = io.StringIO(stripped[: 1 << 20], newline="")
+    reader = csv.reader(stream, delimiter=separator, quoting=csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL)
+    if "\n" not in stripped and "\r" in stripped:
+        line, _, rest = stripped.partition("\r")
+        return [name.strip() for name in _cells(line, separator, quoting)], rest
+    try:
+        names = next(reader)
+    except (csv.Error, StopIteration):
+        line, _, rest = stripped.partition("\n")
+        return [name.strip() for name in line.split(separator)], rest
+    return [name.strip().strip('"') for name in names], stripped[stream.tell() :]
+
+
+def _unique(names: list[str]) -> tuple[list[str], list[str]]:
+    """Names that are all different, as pandas makes them, and those that were not."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for place, name in enumerate(names):
+        name = name or f"Unnamed: {place}"
+        unique.append(f"{name}.{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return unique, [name for name, count in seen.items() if count > 1]
+
+
+def _spelt(separator: str | None) -> str | None:
+    return {"\\t": "\t", "tab": "\t"}.get(separator, separator) if separator else None
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _line(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        pass
+    try:
+        return line.decode("cp1252")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _strict(raw: bytes, encoding: str, shown: str) -> str:
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataUnreadable(f"{shown} begins as {encoding} and is damaged at byte {error.start:,}.") from error
+
+
+def _no_text(shown: str) -> str:
+    return (
+        f"{shown} is of no known format. Known are CSV, JSON Lines, Parquet and Feather by their content, also "
+        "compressed by gzip, zstd, bzip2, xz or zip."
+    )

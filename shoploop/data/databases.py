@@ -1,0 +1,132 @@
+"""Tables in a database, by a connection string: DuckDB, SQLite and Postgres.
+
+It must not know what the columns mean.
+"""
+
+import hashlib
+import importlib.util
+import re
+from pathlib import Path
+
+import polars as pl
+
+from shoploop.errors import DataUnreadable, SpecInvalid
+
+FILES = ("duckdb", "sqlite")
+SERVERS = ("postgresql", "postgres")
+
+
+def scheme_of(uri: str) -> str:
+    """The database's kind, e.g. duckdb; empty where ``uri`` names files."""
+    scheme = uri.partition("://")[0] if "://" in uri else ""
+    return scheme if scheme in FILES + SERVERS else ""
+
+
+def absolute(uri: str, base: Path) -> str:
+    """A database file's relative path counted from ``base``: three slashes are relative, four absolute."""
+    scheme = scheme_of(uri)
+    if scheme not in FILES:
+        return uri
+    name = uri.removeprefix(f"{scheme}://").removeprefix("/")
+    beside = base.absolute() / name
+    if not name.startswith("/") and not beside.exists() and Path("/" + name).exists():
+        beside = Path("/" + name)  # written with three slashes, as of file:///
+    return f"{scheme}:///{beside}"
+
+
+def file_of(uri: str) -> Path | None:
+    """The file of DuckDB or SQLite; None for a server.
+
+    Raises:
+        DataUnreadable: there is no such file.
+    """
+    scheme = scheme_of(uri)
+    if scheme not in FILES:
+        return None
+    path = Path(absolute(uri, Path.cwd()).removeprefix(f"{scheme}:///"))
+    if not path.is_file():
+        raise DataUnreadable(f"{uri}: there is no database file {path}. Check the path.")
+    return path
+
+
+def read(uri: str, *, query: str | None, table: str | None, field: str) -> pl.DataFrame:
+    """The rows of ``query``, or all of ``table``.
+
+    Raises:
+        SpecInvalid: neither is named.
+        DataUnreadable: the database cannot be opened, or refuses the query.
+    """
+    if query is None and table is None:
+        raise SpecInvalid(f"{field}: {shown(uri)} is a database. Name what to read of it: table, or query.")
+    statement = query or "SELECT * FROM " + ".".join(f'"{part}"' for part in str(table).replace('"', "").split("."))
+    try:
+        match scheme_of(uri):
+            case "duckdb":
+                return _duckdb(uri, statement)
+            case "sqlite":
+                return _sqlite(uri, statement)
+            case _:
+                return _postgres(uri, statement)
+    except (SpecInvalid, DataUnreadable):
+        raise
+    except Exception as error:  # every driver has its own
+        text = " ".join(str(error).split()).replace(uri, shown(uri))
+        raise DataUnreadable(f"{shown(uri)} cannot be read: {text[:400]}. Check {field}.") from error
+
+
+def digest(uri: str, *, query: str | None, table: str | None, field: str) -> str:
+    """A sha256 of a database's bytes, or, of a server, of the rows that are read."""
+    path = file_of(uri)
+    if path is not None:
+        total = hashlib.sha256()
+        for part in (path, path.with_name(path.name + ".wal"), path.with_name(path.name + "-wal")):
+            if part.is_file():
+                with part.open("rb") as file:
+                    total.update(hashlib.file_digest(file, "sha256").digest())
+        return total.hexdigest()
+    rows = read(uri, query=query, table=table, field=field)
+    hashes = rows.hash_rows(seed=0).sort()  # in any order: a server gives none
+    return hashlib.sha256(f"{rows.schema}".encode() + hashes.to_numpy().tobytes()).hexdigest()
+
+
+def shown(uri: str) -> str:
+    """Without the password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:...@", uri)
+
+
+def _duckdb(uri: str, statement: str) -> pl.DataFrame:
+    import duckdb
+
+    with duckdb.connect(str(file_of(uri)), read_only=True) as connection:
+        rows: pl.DataFrame = connection.sql(statement).pl()
+    return rows
+
+
+def _sqlite(uri: str, statement: str) -> pl.DataFrame:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(
+        sqlite3.connect(f"file:{Path(str(file_of(uri))).as_uri().removeprefix('file://')}?mode=ro", uri=True)
+    ) as c:
+        return pl.read_database(statement, c, infer_schema_length=None)
+
+
+def _postgres(uri: str, statement: str) -> pl.DataFrame:
+    if importlib.util.find_spec("adbc_driver_postgresql") is None:
+        raise DataUnreadable(
+            f"{shown(uri)} needs the driver of Postgres. Install it: pip install 'shoploop[postgres]'."
+        )
+    import pyarrow as pa
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        rows = cursor.fetch_arrow_table()
+    columns = {}
+    for place, name in enumerate(rows.column_names):
+        column = rows.column(place)
+        if isinstance(column.type, pa.BaseExtensionType):  # numeric, among others, comes as text in disguise
+            column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+        columns[name] = column
+    return pl.DataFrame(pl.from_arrow(pa.table(columns)))

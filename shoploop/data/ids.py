@@ -1,0 +1,140 @@
+"""Ids as text, the same way wherever they come from: a CSV, a Parquet file, a database, a request.
+
+Text stays what it is but for space around it; a whole number is written without a point. Floats beyond 2**53 are
+refused: they have lost their last digits, and people who differ would become one.
+"""
+
+import math
+import re
+from typing import Any
+
+import polars as pl
+
+from shoploop.errors import SchemaMismatch
+
+EXACT = 2**53
+"""Beyond this a float cannot tell one whole number from the next."""
+
+NOTHING = ("null", "nan", "none", "nil", "n/a", "#n/a", "<na>", "nat", "undefined", "(null)", "\\n", "-")
+"""How programs write that there is no value, in lower case."""
+
+GUESTS = ("0", "-1", "na", "guest", "anonymous", "anon", "unknown", "not set", "(not set)", "test")
+"""Ids, in lower case, under which shops file visitors without an account; one of them may also be a real user's."""
+
+_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What polars takes for space; Python takes four separators of ASCII for it too."""
+
+_WITH_POINT = r"^-?[0-9]+\.0+$"
+_WHOLE = r"^-?[0-9]+(\.0+)?$"
+_ROUNDED = r"^-?[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
+_GUID_ZERO = re.compile(r"^[0-]*0[0-]*$")
+
+
+def canonical_id(value: Any) -> Any:
+    """A single id as data and requests compare it.
+
+    Args:
+        value: Text, or a whole number. Anything else is given back unchanged, for the caller to refuse.
+
+    Raises:
+        ValueError: a float that is no whole number, or beyond 2**53.
+    """
+    if isinstance(value, str):
+        return value.strip(_SPACE)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value) or value != int(value):
+            raise ValueError(f"{value!r} is no id: ids are text or whole numbers")
+        if abs(value) >= EXACT:
+            raise ValueError(f"{value!r} is a float beyond 2**53 and has lost its last digits: send the id as text")
+        return str(int(value))
+    return value
+
+
+def text_of(values: pl.Series) -> pl.Series:
+    """Any column of single values as trimmed text; empty is null, and a whole number that came as 7.0 is 7."""
+    dtype = values.dtype
+    if dtype.is_float() or dtype.is_decimal():
+        whole = values.cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+        if (whole == whole.floor()).all() and whole.is_finite().all() and (whole.abs() < 2**63).all():
+            values = values.fill_nan(None).cast(pl.Int64, strict=False) if dtype.is_float() else _whole_decimal(values)
+        elif dtype.is_float():
+            values = values.fill_nan(None)
+    elif dtype == pl.Binary:
+        try:
+            values = values.cast(pl.String)
+        except pl.exceptions.PolarsError:  # no text but a number of fixed width, such as a UUID
+            values = values.bin.encode("hex")
+    elif dtype == pl.Null:
+        values = values.cast(pl.String)
+    return values.cast(pl.String).str.strip_chars().replace("", None)
+
+
+def _whole_decimal(values: pl.Series) -> pl.Series:
+    """Text of decimals that are all whole: through text, since an id may be longer than 64 bits."""
+    return values.cast(pl.String).str.replace(r"\.0+$", "")
+
+
+def canonical_ids(values: pl.Series, *, where: str) -> tuple[pl.Series, dict[str, int]]:
+    """A column of ids as text, null where there is none, and how many values were changed in which way.
+
+    Args:
+        values: Of any type that holds single values.
+        where: The file and the table's column, for messages.
+
+    Returns:
+        The ids, and counts: ``padded`` (space around them), ``pointed`` (a whole number with a point), ``nothing``
+        (a word such as NULL).
+
+    Raises:
+        SchemaMismatch: floats beyond 2**53, numbers that are rounded (1.2346E+17), or no whole numbers at all.
+    """
+    if values.dtype.is_float():
+        _refuse_inexact(values, where)
+    text = text_of(values)
+    padded = 0
+    if values.dtype == pl.String:
+        padded = int((values != text).sum())
+    absent = text.str.to_lowercase().is_in(NOTHING).fill_null(False)
+    counts = {"padded": padded, "pointed": 0, "nothing": int(absent.sum())}
+    text = text.zip_with(~absent, pl.Series([None], dtype=pl.String))
+    if values.dtype == pl.String:
+        rounded = text.str.contains(_ROUNDED).fill_null(False)
+        if rounded.any() and rounded.sum() * 20 > text.len() - text.null_count():
+            raise SchemaMismatch(
+                f"{where} holds numbers that a spreadsheet has rounded, e.g. {text.filter(rounded)[0]}: their last "
+                "digits are lost. Export the ids as text."
+            )
+        pointed = text.str.contains(_WITH_POINT).fill_null(False)
+        if pointed.any() and text.drop_nulls().str.contains(_WHOLE).all():
+            short = text.str.replace(r"\.0+$", "")
+            _refuse_inexact(short.filter(pointed).cast(pl.Float64, strict=False), where)
+            counts["pointed"] = int(pointed.sum())
+            text = short
+    return text, counts
+
+
+def is_guest(user: str) -> bool:
+    """Whether an id is one under which shops file visitors without an account."""
+    word = user.lower()
+    return word in GUESTS or bool(_GUID_ZERO.match(word))
+
+
+def _refuse_inexact(values: pl.Series, where: str) -> None:
+    numbers = values.cast(pl.Float64).drop_nulls().drop_nans()
+    if (numbers.abs() >= EXACT).any():
+        seen = numbers.filter(numbers.abs() >= EXACT)[0]
+        raise SchemaMismatch(
+            f"{where} holds ids as floats beyond 2**53, e.g. {seen:.0f}: their last digits are lost, and different ids "
+            "have become one. Write the column as text or as whole numbers; in pandas a gap makes it float, "
+            'astype("Int64") keeps it whole.'
+        )
+    if not (numbers == numbers.floor()).all():
+        seen = numbers.filter(numbers != numbers.floor())[0]
+        raise SchemaMismatch(
+            f"{where} holds numbers with a fraction, e.g. {seen!r}, where ids are expected. Name another column, or "
+            "write the ids as text."
+        )

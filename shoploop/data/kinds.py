@@ -1,0 +1,180 @@
+"""What kind of interaction a row is: by a column of words, by a rating, by a sign, or because nobody said.
+
+Nothing is decided without a word: whatever is assumed is noted with its rows and told.
+"""
+
+import difflib
+
+import polars as pl
+
+from shoploop.api.v1alpha1 import InteractionsSource
+from shoploop.data.ids import NOTHING
+from shoploop.data.rules import Loaded
+from shoploop.errors import SchemaMismatch, TableEmpty
+
+PURCHASE, RETURN, RATING, UNKNOWN = "purchase", "return", "rating", "unknown"
+
+WORDS = {
+    **dict.fromkeys(
+        ("purchase", "buy", "bought", "order", "ordered", "orders", "sale", "sold", "transaction"), PURCHASE
+    ),
+    **dict.fromkeys(("purchases", "purchased", "checkout", "buys"), PURCHASE),
+    **dict.fromkeys(("cart", "addtocart", "add_to_cart", "add-to-cart", "add to cart", "basket", "carts"), "cart"),
+    **dict.fromkeys(("view", "click", "detail", "viewed", "visit", "pageview", "page_view", "views", "clicks"), "view"),
+    **dict.fromkeys(("query", "search"), "query"),
+    **dict.fromkeys(("return", "returned", "refund", "refunded", "returns"), RETURN),
+}
+"""Other people's words for our kinds of interaction."""
+
+SCALE_STEPS = 101
+"""A column of at most this many different numbers in the place of a kind is a rating."""
+
+WANTED_FROM = 0.7
+"""From this part of the way between a scale's ends a rating says that the item was wanted: 4 of 1 to 5, 7 of 0 to 10."""
+
+
+def with_kinds(
+    events: pl.DataFrame, source: InteractionsSource, *, rows_without: int, mapped: str | None, loaded: Loaded
+) -> pl.DataFrame:
+    """The events with a kind in every row.
+
+    Args:
+        events: Canonical columns that were found, among them perhaps ``kind`` and ``rating``; the latter is used up.
+        source: The words of the spec.
+        rows_without: Rows of files that lack the column of kinds, while others have it.
+        mapped: The name of the column of kinds in the file; None where there is none.
+        loaded: Notes what was assumed.
+
+    Raises:
+        TableEmpty: the column of kinds is empty in every row.
+        SchemaMismatch: kinds are numbers of no rating.
+    """
+    given: dict[str, str] = {word.strip().lower(): kind for word, kind in source.kinds.items()}
+    if "kind" in events.columns:
+        ratings = _as_ratings(events["kind"], given)
+        if ratings is None:
+            return _by_words(events.drop("rating", strict=False), given, rows_without, mapped, loaded)
+        events = events.drop("kind").with_columns(ratings.alias("rating"))
+        loaded.note(
+            "kind_is_rating", "interactions", events.height, "changed",
+            f"Column {mapped!r} was named as the kind, and holds numbers only: it is read as a rating.", tell=True,
+        )  # fmt: skip
+    if "rating" in events.columns:
+        return _by_rating(events, source, loaded)
+    kind = given.get("", PURCHASE)
+    if "" not in given:
+        loaded.note(
+            "kind_not_told", "interactions", events.height, "kept",
+            f"No column says what kind of interaction a row is, so all {events.height:,} rows count as purchases. Map one "
+            'in columns: {kind: ...}; or write kinds: {"": purchase} to say that they are.', tell=True,
+        )  # fmt: skip
+    return events.with_columns(kind=pl.lit(kind))
+
+
+def _by_words(
+    events: pl.DataFrame, given: dict[str, str], rows_without: int, mapped: str | None, loaded: Loaded
+) -> pl.DataFrame:
+    known = WORDS | {"": UNKNOWN, "rating": RATING, "other": "other"} | given
+    word = pl.col("kind").str.strip_chars().str.to_lowercase().fill_null("")
+    word = pl.when(word.is_in(NOTHING) & ~word.is_in(list(given))).then(pl.lit("")).otherwise(word)
+    words = events.select(word.alias("word"))["word"]
+    counts = dict(words.value_counts(sort=True).iter_rows())
+    if set(counts) == {""} and "" not in given:
+        raise TableEmpty(
+            f"interactions: column {mapped!r}, which says what kind a row is, is empty in all {events.height:,} rows. Leave "
+            'it out of columns, or say what such rows are: kinds: {"": purchase}.'
+        )
+    for name in given:
+        if name and name not in counts:
+            near = difflib.get_close_matches(name, [found for found in counts if found], n=1, cutoff=0.6)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            loaded.tell(f"spec.data.tables.interactions.kinds names {name!r}, which no row has{hint}")
+    if "" in counts and "" not in given:
+        lacking = f" {rows_without:,} of them come from files without the column." if rows_without else ""
+        loaded.note(
+            "kind_missing", "interactions", counts[""], "changed",
+            f"These rows have no kind. They became {UNKNOWN!r}, which is never learned from.{lacking} Say what they are: "
+            'kinds: {"": view} or {"": purchase}.', tell=True,
+        )  # fmt: skip
+    read = {name: known.get(name, name) for name in counts}
+    loaded.kinds = [{"word": name, "kind": read[name], "rows": rows} for name, rows in counts.items()]
+    strange = {name: rows for name, rows in counts.items() if name not in known}
+    if strange:
+        some = ", ".join(f"{name!r} ({rows:,})" for name, rows in list(strange.items())[:8])
+        loaded.note(
+            "kind_unmapped", "interactions", sum(strange.values()), "kept",
+            f"Kinds without a meaning here: {some}. They are carried along and never learned from. Map them: kinds: "
+            f"{{{next(iter(strange))}: view}}.", tell=True,
+        )  # fmt: skip
+    if PURCHASE not in read.values():
+        found = ", ".join(f"{name!r} ({rows:,})" for name, rows in list(counts.items())[:8])
+        loaded.tell(
+            f"interactions: no row is a purchase; kinds found: {found}. "
+            "Map the one that you want more of: kinds: {...: purchase}."
+        )  # fmt: skip
+    return events.with_columns(kind=words.replace(read))
+
+
+def _as_ratings(kinds: pl.Series, given: dict[str, str]) -> pl.Series | None:
+    """The numbers, where a column of kinds holds nothing but few different ones that nobody mapped."""
+    filled = kinds.drop_nulls()
+    if filled.is_empty() or given:
+        return None
+    numbers = filled.str.strip_chars().cast(pl.Float64, strict=False)
+    if numbers.null_count():
+        return None
+    if numbers.n_unique() < 3:
+        raise SchemaMismatch(
+            f"interactions: kinds are the numbers {', '.join(sorted(filled.unique().to_list()))}, and nobody says what they "
+            "mean. Map them in spec.data.tables.interactions.kinds, e.g. {'1': purchase, '0': view}."
+        )
+    return kinds.str.strip_chars().cast(pl.Float64, strict=False) if numbers.n_unique() <= SCALE_STEPS else None
+
+
+def _by_rating(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded) -> pl.DataFrame:
+    ratings = events["rating"]
+    filled = ratings.drop_nulls()
+    if filled.is_empty():
+        raise TableEmpty(
+            f"interactions: the column of ratings is empty in all {events.height:,} rows. Leave it out of columns."
+        )
+    low, high = float(filled.min()), float(filled.max())  # type: ignore[arg-type]
+    start = low + WANTED_FROM * (high - low) if source.rating_from is None else source.rating_from
+    if source.rating_from is None and low == high:
+        start = low
+    wanted = (ratings >= start).fill_null(False)
+    assumed = "" if source.rating_from is not None else " Set ratingFrom to say it otherwise."
+    loaded.note(
+        "ratings", "interactions", int(filled.len()), "changed",
+        f"Ratings from {low:g} to {high:g}: the {int(wanted.sum()):,} rows from {start:g} on count as purchases, i.e. as "
+        f"wanted; the others are kept as ratings and teach nothing.{assumed}", tell=source.rating_from is None,
+    )  # fmt: skip
+    if not wanted.any():
+        loaded.tell(f"No rating reaches ratingFrom {start:g}: the highest is {high:g}.")
+    kind = (
+        pl.when(wanted)
+        .then(pl.lit(PURCHASE))
+        .when(pl.col("rating").is_null())
+        .then(pl.lit(UNKNOWN))
+        .otherwise(pl.lit(RATING))
+    )
+    loaded.note(
+        "rating_missing", "interactions", ratings.null_count(), "changed",
+        f"These rows have no rating. They became {UNKNOWN!r}, which is never learned from.", tell=True,
+    )  # fmt: skip
+    return events.with_columns(kind=kind).drop("rating")
+
+
+def with_returns(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
+    """A negative quantity, or a negative price, is a return: pieces and money are written without the sign."""
+    pieces = pl.col("quantity") < 0 if "quantity" in events.columns else pl.lit(False)
+    money = pl.col("price") < 0 if "price" in events.columns else pl.lit(False)
+    back = ((pl.col("kind") == PURCHASE) & (pieces | money)).fill_null(False)
+    rows = int(events.select(back.sum()).item())
+    loaded.note(
+        "returns", "interactions", rows, "changed",
+        "A negative quantity or a negative price: goods or money went back. The row is of kind return, never something to "
+        "recommend; its quantity and price lost their sign.",
+    )  # fmt: skip
+    signs = [pl.col(name).abs() for name in ("quantity", "price") if name in events.columns]
+    return events.with_columns(kind=pl.when(back).then(pl.lit(RETURN)).otherwise(pl.col("kind"))).with_columns(signs)

@@ -1,0 +1,116 @@
+"""Rows that must not steer the rest: visitors without an account, robots, wrong dates, absurd numbers.
+
+Each rule measures what is usual by where most of the data lies, leaves out or mends what is far from it, and notes it.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+from shoploop.data.ids import is_guest
+from shoploop.data.rules import Loaded
+from shoploop.data.span import ends_of
+
+GUEST_SHARE, GUEST_TIMES = 0.02, 2
+"""A user called 0, guest or the like is nobody where it has more than this share of all rows and this many times the rows
+of nine of ten users."""
+
+ROBOT_TIMES, ROBOT_LEAST = 100, 500
+"""A user with more than this many times the rows of three of four users, and at least so many, is a robot."""
+
+FAR, LARGEST = 1_000, 1e12
+"""A price or quantity beyond this many times the one that 99 of 100 rows stay below is no price, nor is one beyond 10**12."""
+
+LEAST_QUANTITY, LEAST_PRICE = 1e5, 1e6
+"""Below these nothing is absurd, however small the rest."""
+
+
+def without_guests(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
+    """Rows without a user left out, and those of a placeholder that stands for many."""
+    named = events.filter(pl.col("user").is_not_null())
+    loaded.note(
+        "rows_without_user", "interactions", events.height - named.height, "dropped",
+        "Visitors without an account, or a name such as NULL or nan: they are no shopper whose taste could be learned.",
+        tell=True,
+    )  # fmt: skip
+    if named.is_empty():
+        return named
+    counts = named["user"].value_counts(name="rows")
+    suspects = [user for user in counts["user"] if is_guest(user)]
+    for user in suspects:
+        others = counts.filter(pl.col("user") != user)["rows"]
+        rows = int(counts.filter(pl.col("user") == user)["rows"][0])
+        usual = float(others.quantile(0.9) or 0.0) if len(others) else 0.0
+        if len(others) >= 2 and rows > GUEST_TIMES * usual and rows > GUEST_SHARE * named.height:
+            named = named.filter(pl.col("user") != user)
+            loaded.note(
+                "rows_without_user", "interactions", rows, "dropped",
+                f"User {user!r} has {rows:,} rows, nine of ten users have at most {usual:,.0f}: it stands for visitors "
+                "without an account.", tell=True,
+            )  # fmt: skip
+    return named
+
+
+def without_robots(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
+    """Users with far more rows than others left out."""
+    counts = events["user"].value_counts(name="rows")
+    usual = float(counts["rows"].quantile(0.75) or 0.0)
+    limit = loaded.max_events_per_user or max(ROBOT_LEAST, int(ROBOT_TIMES * usual))
+    if loaded.max_events_per_user is None and counts.height < 4:
+        return events
+    many = counts.filter(pl.col("rows") > limit).sort(["rows", "user"], descending=[True, False])
+    if many.is_empty():
+        return events
+    some = ", ".join(f"{user!r} ({rows:,})" for user, rows in many.head(5).iter_rows())
+    loaded.note(
+        "user_with_too_many_events", "interactions", int(many["rows"].sum()), "dropped",
+        f"Robots or shared accounts: {many.height:,} users with more than {limit:,} rows, where three of four have at most "
+        f"{usual:,.0f}: {some}. They would decide what everybody is shown. Set maxEventsPerUser to keep them.", tell=True,
+    )  # fmt: skip
+    return events.join(many.select("user"), on="user", how="anti", maintain_order="left")
+
+
+def within_span(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
+    """Rows that lie far before or after all others left out: their dates are wrong."""
+    day = pl.col("time").dt.epoch("d")
+    span = ends_of(events.select(day).to_series())
+    inside = day.is_between(span.first, span.last)
+    strays = events.filter(~inside)
+    if strays.is_empty():
+        return events
+    some = "; ".join(
+        f"user {row['user']!r}, item {row['item']!r}, {row['time']:%Y-%m-%d}"
+        for row in strays.sort("time", descending=True).head(3).iter_rows(named=True)
+    )
+    loaded.note(
+        "outside_the_span", "interactions", strays.height, "dropped",
+        f"Nearly all rows lie between {_day(span.first)} and {_day(span.last)}; these lie far outside, most likely by a "
+        f"wrong date: {some}.", tell=True,
+    )  # fmt: skip
+    return events.filter(inside)
+
+
+def without_absurd(table: pl.DataFrame, name: str, loaded: Loaded) -> pl.DataFrame:
+    """Prices and quantities far beyond all others become null."""
+    for column, least in (("price", LEAST_PRICE), ("quantity", LEAST_QUANTITY)):
+        if column not in table.columns or table[column].dtype != pl.Float64:
+            continue
+        sizes = table[column].abs()
+        usual = float(sizes.quantile(0.99, interpolation="lower") or 0.0)
+        if sizes.drop_nulls().len() < 200:  # one row in a hundred would be its own measure
+            usual = float(sizes.median() or 0.0)  # type: ignore[arg-type]
+        limit = min(LARGEST, max(least, FAR * usual))
+        absurd = (sizes > limit).fill_null(False)
+        if absurd.any():
+            some = ", ".join(f"{value:g}" for value in table[column].filter(absurd).head(3))
+            loaded.note(
+                f"{column}_absurd", name, int(absurd.sum()), "changed",
+                f"A {column} beyond {limit:,.0f}, e.g. {some}: it says nothing and became null.", tell=True,
+            )  # fmt: skip
+            empty = pl.lit(None, dtype=pl.Float64)
+            table = table.with_columns(pl.when(absurd).then(empty).otherwise(pl.col(column)).alias(column))
+    return table
+
+
+def _day(number: int) -> date:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=number)).date()
