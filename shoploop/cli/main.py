@@ -139,6 +139,23 @@ def runs(name: Name, store: StoreOption = None) -> None:
 
 
 @app.command(rich_help_panel=VERSIONS)
+def gc(
+    name: Name,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,
+    runs: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs to keep; spec.retention.runs.")] = None,
+    versions: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Versions to keep; spec.retention.versions.")
+    ] = None,
+    json_: Annotated[str | None, typer.Option("--json", help="Write what went as JSON; - for stdout.")] = None,
+    store: StoreOption = None,
+) -> None:
+    """Remove runs, outputs and versions beyond spec.retention; nothing that is in use."""
+    from shoploop.cli import gc as gc_
+
+    gc_.collect(_store(store), name, dry_run=dry_run, runs=runs, versions=versions, target=json_)
+
+
+@app.command(rich_help_panel=VERSIONS)
 def versions(name: Name, store: StoreOption = None) -> None:
     """List the versions of a recommender and which of them serves."""
     from shoploop.cli import tables

@@ -4,18 +4,16 @@ import json
 import logging
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from shoploop.api.pod_result import Incumbent, VersionMade
-from shoploop.errors import NotFound
-from shoploop.runs.planning import Plan, read_plan
-from shoploop.runs.record import Failure, Journal, Record, RunState, read_record
+from shoploop.runs.planning import Plan
+from shoploop.runs.record import Failure, Journal, RunState
+from shoploop.runs.retention import choose, remove
 from shoploop.steps import STEPS, Workspace
-from shoploop.store import Store, disk, layout
+from shoploop.store import Store, disk
 from shoploop.versions.signing import Trust, signer_for
-
-KEPT_WORK = 4
-"""Runs whose outputs stay, so that going back to an earlier spec finds its steps done."""
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +40,7 @@ def finish(workspace: Workspace, plan: Plan, journal: Journal, *, promotes: bool
         )
     journal.end("done", version=result.version, passed=result.passed, reason=result.reason)
     write_report(workspace, plan.run.key)
-    prune(workspace, plan)
+    prune(workspace, plan, versions=promotes)
     return result
 
 
@@ -123,42 +121,17 @@ def write_report(workspace: Workspace, key: str) -> None:
                 workspace.store.put_file(f"{key}/{path.relative_to(folder).as_posix()}", path)
 
 
-def prune(workspace: Workspace, plan: Plan) -> None:
-    """Removes runs beyond ``retention.runs``, oldest first, and outputs that no run needs which is young or goes on.
+def prune(workspace: Workspace, plan: Plan, *, versions: bool) -> None:
+    """Removes what spec.retention lets go.
 
-    What is left of a pruned run's outputs stays as long as a later run has reused it.
+    Args:
+        versions: Also versions; on a cluster that is the operator's to ask for, which knows what serves.
     """
-    name, store = plan.run.name, workspace.store
-    runs = list(store.folders(layout.runs(name)))
-    kept = runs[-plan.run.recommender.spec.retention.runs :]
-    for old in runs:
-        if old not in kept:
-            _remove(workspace, layout.run(name, old))
-    needed = {plan.run.id, *(entry.run for entry in plan.found.values())}
-    for run in kept:
-        if run in kept[-KEPT_WORK:] or _goes_on(store, name, run):
-            needed |= {run, *_lent_to(workspace, name, run)}
-    for run in store.folders(layout.all_outputs(name)):
-        if run not in needed:
-            _remove(workspace, layout.outputs(name, run))
-
-
-def _remove(workspace: Workspace, key: str) -> None:
-    workspace.store.delete_folder(key)
-    shutil.rmtree(workspace.path(key), ignore_errors=True)
-
-
-def _goes_on(store: Store, name: str, run: str) -> bool:
-    try:
-        record = read_record(store, layout.run(name, run), run)
-    except NotFound:
-        return True  # it has only just begun
-    return isinstance(record, Record) and record.state == "running"
-
-
-def _lent_to(workspace: Workspace, name: str, run: str) -> set[str]:
-    """Runs whose outputs ``run`` has reused."""
-    try:
-        return {entry.run for entry in read_plan(layout.run(name, run), workspace).found.values()}
-    except NotFound:
-        return set()
+    spec = plan.run.recommender.spec
+    pinned = spec.serving.pinned_version
+    named = {plan.incumbent: "was compared with the last one"} if plan.incumbent else {}
+    named |= {pinned: "is pinned"} if pinned else {}
+    past = choose(workspace, spec.retention, named=named)
+    if not versions:
+        past = replace(past, versions=())
+    remove(workspace, past, named=named)

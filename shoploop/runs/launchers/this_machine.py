@@ -4,6 +4,7 @@ import fcntl
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -194,6 +195,17 @@ class _Going:
             case "failed":
                 self._running, self._failed = None, said
                 self.journal.step(said["step"], state="failed", error=said["message"], peak_rss_bytes=memory.taken())
+
+
+@contextmanager
+def alone(workspace: Workspace) -> Iterator[None]:
+    """No run of this recommender goes on here meanwhile.
+
+    Raises:
+        AnotherRun: one does.
+    """
+    with _Lock(workspace):
+        yield
 
 
 class _Lock:

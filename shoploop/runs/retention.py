@@ -1,0 +1,132 @@
+"""What of the past may go: runs, outputs of steps, versions. One rule, for a laptop, a pod and ``shoploop gc``.
+
+A run stays while it is one of the newest, goes on, or made a version that serves or is pinned. Outputs of steps stay while
+a young run, or one that goes on, has made or reused them. Of versions :mod:`shoploop.versions.retention` decides. What
+nobody here knows (a file that somebody put there) is left alone.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shoploop.api.v1alpha1 import RetentionSpec
+from shoploop.errors import NotFound
+from shoploop.runs.planning import read_plan
+from shoploop.runs.record import Record, Unreadable, read_record
+from shoploop.steps import Workspace
+from shoploop.store import layout
+from shoploop.versions import promotions
+from shoploop.versions.removal import choose_versions, remove_version
+
+KEPT_WORK = 4
+"""Runs whose outputs stay, so that going back to an earlier spec finds its steps done."""
+
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What would go, or has gone, and what stays for a reason that is not its age."""
+
+    runs: tuple[str, ...] = ()
+    """Oldest first."""
+
+    outputs: tuple[str, ...] = ()
+    """Runs whose steps' outputs go."""
+
+    versions: tuple[str, ...] = ()
+    """Oldest first."""
+
+    kept: Mapping[str, str]
+    """Version or run to the reason why it stays."""
+
+
+def choose(workspace: Workspace, retention: RetentionSpec, *, named: Mapping[str, str]) -> Past:
+    """Applies the rule. Nothing is changed.
+
+    Args:
+        named: Versions that must stay whatever the promotions say, each with the reason.
+    """
+    store, name = workspace.store, workspace.name
+    versions = choose_versions(store, name, newest=retention.versions, named=named)
+    serving = promotions.serving_version(store, name)
+    wanted = {version for version in (serving, *named) if version}
+    runs = _known(store.folders(layout.runs(name)))
+    records = {run: _record(workspace, run) for run in runs}
+    newest = runs[-retention.runs :]
+    kept = {run: "goes on" for run, record in records.items() if _goes_on(record)}
+    for run in reversed(runs):
+        record = records[run]
+        if isinstance(record, Record) and record.version in wanted:
+            wanted.discard(record.version)
+            kept.setdefault(run, f"made {record.version}, which {versions.kept.get(record.version, 'is asked for')}")
+    gone = tuple(run for run in runs if run not in newest and run not in kept)
+    young = {run for run in runs if run in newest[-KEPT_WORK:] or _goes_on(records[run])}
+    needed = young.union(*(_lent_to(workspace, run) for run in young))
+    outputs = [run for run in _known(store.folders(layout.all_outputs(name))) if run not in needed]
+    return Past(runs=gone, outputs=tuple(outputs), versions=versions.removed, kept=versions.kept | kept)
+
+
+def asked_for(workspace: Workspace) -> tuple[RetentionSpec, dict[str, str]]:
+    """``spec.retention`` and the pinned version of the newest run whose record can be read.
+
+    Raises:
+        NotFound: no recommender of that name has anything in this store.
+    """
+    name, store = workspace.name, workspace.store
+    if name not in promotions.recommenders(store):
+        known = ", ".join(promotions.recommenders(store)) or "none"
+        raise NotFound(f"No recommender {name!r} in {store.uri}. There is: {known}.")
+    for run in reversed(_known(store.folders(layout.runs(name)))):
+        record = _record(workspace, run)
+        if isinstance(record, Record):
+            spec = record.spec.get("spec", {})
+            pinned = spec.get("serving", {}).get("pinnedVersion")
+            return RetentionSpec.model_validate(spec.get("retention", {})), {pinned: "is pinned"} if pinned else {}
+    return RetentionSpec(), {}
+
+
+def remove(workspace: Workspace, past: Past, *, named: Mapping[str, str]) -> Past:
+    """Removes what was chosen; a version that was promoted in between stays.
+
+    Returns:
+        What has gone.
+    """
+    store, name = workspace.store, workspace.name
+    for run in past.runs:
+        _remove(workspace, layout.run(name, run))
+    for run in past.outputs:
+        _remove(workspace, layout.outputs(name, run))
+    versions = tuple(version for version in past.versions if remove_version(store, name, version, named=named))
+    return Past(runs=past.runs, outputs=past.outputs, versions=versions, kept=past.kept)
+
+
+def _known(folders: tuple[str, ...]) -> list[str]:
+    return [folder for folder in folders if RUN_ID.fullmatch(folder)]
+
+
+def _record(workspace: Workspace, run: str) -> Record | Unreadable | None:
+    try:
+        return read_record(workspace.store, layout.run(workspace.name, run), run)
+    except NotFound:
+        return None
+
+
+def _goes_on(record: Record | Unreadable | None) -> bool:
+    """A run without a record has only just begun, or is no run at all."""
+    return record is None or (isinstance(record, Record) and record.state == "running")
+
+
+def _lent_to(workspace: Workspace, run: str) -> set[str]:
+    """Runs whose outputs ``run`` has made or reused."""
+    try:
+        plan = read_plan(layout.run(workspace.name, run), workspace)
+    except NotFound:
+        return {run}
+    return {run, *(entry.run for entry in plan.found.values())}
+
+
+def _remove(workspace: Workspace, key: str) -> None:
+    workspace.store.delete_folder(key)
+    shutil.rmtree(workspace.path(key), ignore_errors=True)

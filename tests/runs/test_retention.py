@@ -1,0 +1,190 @@
+"""What of the past goes: the rule over runs, outputs and versions, on records that are written for it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from shoploop.api.v1alpha1 import RetentionSpec
+from shoploop.cli.main import app
+from shoploop.errors import NotFound
+from shoploop.runs.record import Record
+from shoploop.runs.retention import asked_for, choose, remove
+from shoploop.steps import Workspace
+from shoploop.store import Store, layout
+from shoploop.versions import promotions
+from shoploop.versions.artifact import version_id
+
+NAME = "shop"
+
+
+class Past:
+    """A recommender with runs that nobody has to carry out."""
+
+    def __init__(self, folder, **retention):
+        self.workspace = Workspace(Store(str(folder)), NAME)
+        self.store, self.retention, self.count = self.workspace.store, retention, 0
+
+    def run(self, *, version=None, state="done", pinned=None) -> str:
+        self.count += 1
+        began = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=self.count)
+        run = f"{began:%Y%m%d-%H%M%S}-0000"
+        serving = {"pinnedVersion": pinned} if pinned else {}
+        record = Record(
+            name=NAME, run=run, launcher="this machine", state=state, started=began, steps=(), version=version,
+            shoploop="0", python="3", spec={"spec": {"retention": self.retention, "serving": serving}},
+        )  # fmt: skip
+        self.store.put(layout.run_record(layout.run(NAME, run)), record.model_dump_json().encode())
+        self.store.put(f"{layout.outputs(NAME, run)}/model/weights", b"w")
+        return run
+
+    def version(self, *, serves=False) -> str:
+        body = json.dumps({"lineage": {"parent": None}, "metrics": {}, "number": self.count}).encode()
+        version = version_id(body)
+        self.store.put(f"{layout.version(NAME, version)}/manifest.json", body)
+        if serves:
+            promotions.promote(self.store, NAME, version, reason="better", by="gate")
+        return version
+
+    def collect(self, **asked):
+        retention, named = asked_for(self.workspace)
+        chosen = choose(self.workspace, retention.model_copy(update=asked), named=named)
+        return remove(self.workspace, chosen, named=named)
+
+    @property
+    def runs(self):
+        return list(self.store.folders(layout.runs(NAME)))
+
+
+@pytest.fixture
+def past(tmp_path):
+    return Past(tmp_path, runs=2, versions=2)
+
+
+def test_runs_beyond_the_newest_go_oldest_first(past):
+    first, second, third, fourth = (past.run() for _ in range(4))
+
+    assert past.collect().runs == (first, second)
+    assert past.runs == [third, fourth]
+
+
+def test_the_run_that_made_what_serves_stays_so_that_it_can_be_asked_and_reported(past):
+    old = past.run(version=past.version(serves=True))
+    for _ in range(3):
+        past.run()
+
+    past.collect()
+
+    assert old in past.runs
+
+
+def test_the_run_that_made_the_pinned_version_stays(past):
+    pinned = past.version()
+    old = past.run(version=pinned)
+    for _ in range(3):
+        past.run(pinned=pinned)
+
+    past.collect()
+
+    assert old in past.runs
+    assert pinned in promotions.version_ids(past.store, NAME)
+
+
+def test_a_run_that_goes_on_stays_however_old(past):
+    going = past.run(state="running")
+    for _ in range(3):
+        past.run()
+
+    past.collect()
+
+    assert going in past.runs
+    assert going in past.store.folders(layout.all_outputs(NAME))
+
+
+def test_outputs_go_with_runs_that_are_no_longer_young(past):
+    runs = [past.run() for _ in range(6)]
+
+    gone = past.collect(runs=5)
+
+    assert gone.runs == (runs[0],)
+    assert set(gone.outputs) == {runs[0], runs[1]}
+
+
+def test_what_somebody_else_has_put_there_is_left_alone(past):
+    past.run()
+    past.store.put(f"{layout.runs(NAME)}/notes of ann/readme.txt", b"mine")
+    past.store.put(f"{layout.runs(NAME)}/readme.txt", b"mine")
+    for _ in range(4):
+        past.run()
+
+    past.collect()
+
+    assert past.store.get(f"{layout.runs(NAME)}/notes of ann/readme.txt") == b"mine"
+    assert past.store.get(f"{layout.runs(NAME)}/readme.txt") == b"mine"
+
+
+def test_a_damaged_record_is_no_reason_to_stop_and_the_next_one_says_what_is_asked_for(past):
+    for _ in range(3):
+        past.run()
+    past.store.put(layout.run_record(layout.run(NAME, "20260102-000000-0000")), b"{")
+
+    assert asked_for(past.workspace)[0] == RetentionSpec(runs=2, versions=2)
+    past.collect()
+
+
+def test_a_recommender_that_is_not_there_is_named_with_those_that_are(past):
+    past.run()
+    with pytest.raises(NotFound, match="There is: shop"):
+        asked_for(Workspace(past.store, "grocery"))
+
+
+def test_the_command_says_what_would_go_and_changes_nothing(past):
+    runs = [past.run() for _ in range(3)]
+    before = list(past.store.list())
+
+    said = CliRunner().invoke(app, ["gc", NAME, "--dry-run", "--store", str(past.store.folder)])
+
+    assert said.exit_code == 0
+    assert f"run {runs[0]} would go" in said.stdout
+    assert list(past.store.list()) == before
+
+
+def test_the_command_removes_and_tells_it_as_json(past):
+    runs = [past.run() for _ in range(3)]
+
+    said = CliRunner().invoke(app, ["gc", NAME, "--json", "-", "--store", str(past.store.folder)])
+
+    assert json.loads(said.stdout)["runs"] == [runs[0]]
+    assert past.runs == runs[1:]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["done", "failed", "running", "cancelled"]), st.booleans(), st.booleans()),
+        max_size=12,
+    ),
+    st.integers(1, 4),
+)
+def test_over_any_history_what_goes_on_what_serves_and_the_newest_stay(tmp_path_factory, history, newest):
+    past = Past(tmp_path_factory.mktemp("store"), runs=newest, versions=1)
+    going, made = set(), {}
+    for state, makes, serves in history:
+        version = past.version(serves=serves) if makes else None
+        run = past.run(version=version, state=state)
+        going |= {run} if state == "running" else set()
+        made[version] = run
+    if not history:
+        return
+    before = past.runs
+
+    past.collect()
+
+    serving = promotions.serving_version(past.store, NAME)
+    assert going <= set(past.runs)
+    assert set(before[-newest:]) <= set(past.runs)
+    assert serving is None or (made[serving] in past.runs and serving in promotions.version_ids(past.store, NAME))
+    assert past.collect().runs == ()
