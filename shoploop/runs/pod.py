@@ -30,8 +30,9 @@ from shoploop.runs.finishing import break_off, finish
 from shoploop.runs.planning import Run, open_plan, open_store
 from shoploop.runs.record import Failure, Journal
 from shoploop.steps import PRODUCER, STEPS, Workspace, run_step, settings_of
-from shoploop.store import layout
+from shoploop.store import Store, layout
 from shoploop.versions.keys import TRUSTED_KEYS
+from shoploop.versions.removal import choose_versions, remove_version
 from shoploop.versions.signing import Trust
 
 TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
@@ -156,6 +157,11 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
     source = verbs.add_parser("source", help="tell the digest of the data as they now are")
     source.add_argument("--data", required=True, help="the section data of the spec, as JSON")
+    gc = verbs.add_parser("gc", help="remove stored versions beyond what is kept")
+    gc.add_argument("--recommender", required=True)
+    gc.add_argument("--store", required=True, help="URL of the store")
+    gc.add_argument("--versions", type=int, required=True, help="newest ones that stay")
+    gc.add_argument("--keep", action="append", default=[], help="a version that stays; may be given again")
     wanted = parser.parse_args(arguments)
 
     def carry_out(**_: object) -> None:
@@ -187,7 +193,16 @@ def main(arguments: list[str] | None = None) -> int:
             _say(StepsFailed(error=type(error).__name__, message=str(error)))
             raise
 
-    return guarded(carry_out if wanted.verb == "run" else tell_source)
+    def collect(**_: object) -> None:
+        named = dict.fromkeys(wanted.keep, "has a ModelVersion")
+        store = Store(wanted.store)
+        chosen = choose_versions(store, wanted.recommender, newest=wanted.versions, named=named)
+        for version in chosen.removed:
+            if remove_version(store, wanted.recommender, version, named=named):
+                print(f"version {version} is removed", flush=True)
+        print(f"{len(chosen.kept)} versions stay", flush=True)
+
+    return guarded({"run": carry_out, "source": tell_source, "gc": collect}[wanted.verb])
 
 
 def _end(*_: object) -> None:

@@ -16,6 +16,7 @@ from shoploop.controller.decide.names import (
     CHECK_COMPONENT,
     COMPONENT_LABEL,
     DATA_LABEL,
+    GC_COMPONENT,
     PART_LABEL,
     RUN_COMPONENT,
     RUN_LABEL,
@@ -181,6 +182,15 @@ def check_job(recommender: Object, spec: RecommenderSpec, settings: Settings, na
     made = job_around(recommender, name, pod, labels)
     made["spec"]["backoffLimit"] = 0  # the next look is its repetition
     return made
+
+
+def gc_job(recommender: Object, spec: RecommenderSpec, settings: Settings, name: str, *, keep: Sequence[str]) -> Object:
+    """The Job that removes stored versions beyond spec.retention.versions; those in ``keep`` stay."""
+    arguments = ["-m", "shoploop.runs", "gc", "--recommender", recommender["metadata"]["name"]]
+    arguments += ["--versions", str(spec.retention.versions), *(f"--keep={version}" for version in keep)]
+    pod = pod_spec(recommender, spec, settings, [*arguments, "--store", store_uri(spec)])
+    pod["containers"][0]["resources"] = SMALL
+    return job_around(recommender, name, pod, {COMPONENT_LABEL: GC_COMPONENT})
 
 
 def data_hash(spec: RecommenderSpec) -> str:

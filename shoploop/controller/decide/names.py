@@ -14,6 +14,7 @@ RUN_COMPONENT = "run"
 """What pods of a run are; `shoploop logs --part run` looks for it."""
 
 CHECK_COMPONENT = "data-check"
+GC_COMPONENT = "gc"
 """What pods are that look whether the data changed."""
 
 DATA_LABEL = f"{GROUP}/data"

@@ -21,6 +21,7 @@ from shoploop.controller.decide.conditions import WARNINGS, Found, incumbent_not
 from shoploop.controller.decide.drift import holds
 from shoploop.controller.decide.names import FINALIZER, Object
 from shoploop.controller.decide.observed import ChildKey, Event, Install, Observed, Plan, Recover, Repair
+from shoploop.controller.decide.pruning import prune
 from shoploop.controller.decide.runs import POLL_SECONDS, Training, advance, pruned_runs, sooner
 from shoploop.controller.decide.settings import Settings
 from shoploop.controller.decide.situation import Situation
@@ -354,15 +355,19 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
     status = _with(status, release=_release_status(situation, serving))
     if observed.releases:
         status["selector"] = f"app.kubernetes.io/name=recommender,app.kubernetes.io/instance={situation.name}"
-    old_versions = _pruned_versions(situation, training, serving)
+    in_use = {serving.version, situation.spec.serving.pinned_version, (training.run or {}).get("version")}
+    in_use |= {release.version for release in observed.releases}
+    in_use |= {serving.target.id} if serving.target is not None else set()
+    pruned = prune(situation, in_use, settled=ready[0] and not moving)
+    old_versions = pruned.versions
     events = (*training.events, *serving.plan.events, *_transitions(before, status))
     if old_versions:
         names = ", ".join(name for _, name in old_versions)
         events = (*events, Event(type="Normal", reason="Pruned", message=say("Pruned", objects=names).message))
     return Plan(
         status=status,
-        apply=training.apply,
-        delete=(*training.delete, *pruned_runs(situation), *old_versions),
+        apply=(*training.apply, *pruned.apply),
+        delete=(*training.delete, *pruned_runs(situation), *old_versions, *pruned.delete),
         release=serving.plan.release,
         version_status=_version_status(versions, serving.version, old_versions),
         events=events,
@@ -434,16 +439,6 @@ def _version_status(
         if version.key not in gone and wanted != {"serving": False} | told:
             changed[version.key[1]] = wanted
     return changed
-
-
-def _pruned_versions(situation: Situation, training: Training, serving: Serving) -> tuple[ChildKey, ...]:
-    """Records beyond spec.retention.versions; never of a version that serves, is to serve, is released, or was made last."""
-    kept = {serving.version, situation.spec.serving.pinned_version, (training.run or {}).get("version")}
-    kept |= {release.version for release in situation.observed.releases}
-    if serving.target is not None:
-        kept.add(serving.target.id)
-    old = situation.versions[: -situation.spec.retention.versions]
-    return tuple(version.key for version in old if version.id not in kept)
 
 
 def _status(
