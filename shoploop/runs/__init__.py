@@ -1,6 +1,6 @@
 """A run: planned once, carried out by a launcher, with one record and one result wherever that is."""
 
-from shoploop.runs.finishing import finish, write_report
+from shoploop.runs.finishing import finish, publish, write_report
 from shoploop.runs.launchers import AnotherRun, Launcher, Look, StepFailed, ThisMachine, follow
 from shoploop.runs.planning import Plan, Run, check_space, make_plan, new_run, open_plan, open_store, read_plan
 from shoploop.runs.record import Journal, Record, Unreadable, folder_of, list_runs, read_record
@@ -25,6 +25,7 @@ __all__ = [
     "new_run",
     "open_plan",
     "open_store",
+    "publish",
     "read_plan",
     "read_record",
     "write_report",

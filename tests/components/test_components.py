@@ -69,3 +69,17 @@ def test_a_component_offers_every_setting_of_its_step_with_the_default_of_the_sp
             continue
         snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in field)
         assert parameters[snake].default == getattr(sections[section], snake), path
+
+
+def test_what_is_found_is_read_from_its_folder_and_not_carried_out(tmp_path):
+    found = {name: f"/done/{STEPS[name].output}" for name in STEPS if name not in ("gate", "build_bento")}
+    compiler.Compiler().compile(recommender_pipeline(found), str(tmp_path / "rest.yaml"))
+    rest = next(yaml.safe_load_all((tmp_path / "rest.yaml").read_text()))
+    tasks = rest["root"]["dag"]["tasks"]
+    assert {name for name in tasks if not name.startswith("importer")} == {"gate", "build-bento"}
+    assert "build-bento" not in tasks["gate"].get("dependentTasks", [])
+    executors = rest["deploymentSpec"]["executors"].values()
+    imported = {one["importer"]["artifactUri"]["constant"] for one in executors if "importer" in one}
+    assert {
+        f"/done/{STEPS[name].output}" for name in needed_by("evaluate_model") if name != "validate_data"
+    } <= imported

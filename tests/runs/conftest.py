@@ -15,7 +15,9 @@ from shoploop.controller.decide.jobs import Jobs
 from shoploop.controller.decide.settings import Settings
 from shoploop.runs import Look, Run, ThisMachine, new_run
 from shoploop.runs.launchers.launcher import Launcher
+from shoploop.steps import STEPS
 from shoploop.store import Store
+from shoploop.versions import promotions
 
 
 class JobsOfCluster:
@@ -124,6 +126,10 @@ def toy(tmp_path, toy_model, monkeypatch):
     (made.folder / "model").symlink_to(toy_model)
     monkeypatch.setenv(toy_steps.VARIABLE, str(made.folder))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    for name, step in STEPS.items():  # a step's key holds the source of its function: it is the same in every process
+        monkeypatch.setitem(STEPS, name, step)
+    monkeypatch.setattr(promotions, "load_version", promotions.load_version)
+    toy_steps.install(made.folder)
     return made
 
 

@@ -6,17 +6,13 @@ from shoploop.api.pod_result import DataSeen, Result, read
 from shoploop.data import source_digest
 from shoploop.errors import ShoploopError
 from shoploop.runs.pod import main
-from shoploop.steps import STEPS, Membership, Workspace, run_step
+from shoploop.steps import Membership, Workspace, run_step
 from shoploop.store import Store
 
 
 @pytest.fixture
 def step_in(toy, tmp_path):
     """Carries a toy step out in a pod; another folder is another pod."""
-    import toy_steps
-
-    real = dict(STEPS)
-    toy_steps.install(toy.folder)
 
     def carry_out(store, pod, step="augment_samples", run="run"):
         workspace = Workspace(store, "shop", tmp_path / pod)
@@ -25,8 +21,7 @@ def step_in(toy, tmp_path):
         run_step(step, settings={}, inputs={}, out=out, run=membership)
         return workspace
 
-    yield carry_out
-    STEPS.update(real)
+    return carry_out
 
 
 def kept(workspace):

@@ -8,9 +8,10 @@ from signed_things import make_key, no_keys, require, write_small_bento, write_s
 from shoploop.api.signing import SigningSpec
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import KeyUntrusted, KeyUnusable
-from shoploop.runs import plan
-from shoploop.runs import publish as publish_run
-from shoploop.runs.pod import Job
+from shoploop.runs import Plan, Run, ThisMachine, new_run
+from shoploop.runs import publish as publish_folder
+from shoploop.runs.pod import Pod
+from shoploop.steps import Workspace
 from shoploop.store import Store, layout
 from shoploop.versions.keys import SIGNING_KEY, TRUSTED_KEYS
 from shoploop.versions.signing import Trust
@@ -36,34 +37,51 @@ def make_recommender(tmp_path):
 
 
 @pytest.fixture
+def publish_run(make_recommender):
+    """Publishes the folder of a run that has come to its end."""
+    plan = Plan(run=Run(id="run", recommender=make_recommender()), source="s", incumbent=None, keys={})
+    return lambda store, folder, trust: publish_folder(store, plan, folder, trust)
+
+
+def begun(recommender, store, until=None):
+    """A run that was launched, with a pipeline that does nothing."""
+    launcher, run = ThisMachine(store, pipeline=("true",)), new_run(recommender, until=until)
+    launcher.launch(run)
+    launcher.cancel(run)
+    return run
+
+
+@pytest.fixture
 def run(tmp_path):
     """The folder of a run that has come to its end; and the version that it made."""
     folder = tmp_path / "ended"
     version = write_small_version(folder / "model").id
     write_small_bento(folder / "bento", version)
+    (folder / "evaluation").mkdir()
+    (folder / "evaluation" / "evaluation.json").write_text(json.dumps({"methods": {"fused": {"ndcg@10": 0.5}}}))
     (folder / "gate").mkdir()
     (folder / "gate" / "gate.json").write_text(json.dumps({"passed": True, "rule": "NotWorse", "reason": "better"}))
     return folder, version
 
 
-def test_version_and_bento_are_signed_where_a_key_is_at_hand(store, make_key, tmp_path, run, monkeypatch):
+def test_version_and_bento_are_signed_where_a_key_is_at_hand(store, make_key, tmp_path, run, monkeypatch, publish_run):
     key = make_key("shop")
     monkeypatch.setenv(SIGNING_KEY, str(tmp_path / "shop.key"))
 
-    verdict = publish_run(store, "grocery", run[0], Trust.configured())
+    made = publish_run(store, run[0], Trust.configured())
 
     check_version(store, "grocery", run[1], require(key))
-    assert store.exists(layout.bento_signature("grocery", run[1], verdict["bento"]))
+    assert store.exists(layout.bento_signature("grocery", run[1], made.digest))
 
 
-def test_without_keys_a_run_is_published_as_ever(store, no_keys, run):
-    assert publish_run(store, "grocery", run[0], Trust.configured())["version"] == run[1]
+def test_without_keys_a_run_is_published_as_ever(store, no_keys, run, publish_run):
+    assert publish_run(store, run[0], Trust.configured()).version == run[1]
     assert not [key for key in store.list() if key.endswith(".dsse.json")]
 
 
-def test_where_signatures_are_required_nothing_unsigned_is_published(store, make_key, run):
+def test_where_signatures_are_required_nothing_unsigned_is_published(store, make_key, run, publish_run):
     with pytest.raises(KeyUnusable):
-        publish_run(store, "grocery", run[0], require(make_key()))
+        publish_run(store, run[0], require(make_key()))
     assert list(store.list()) == []
 
 
@@ -72,19 +90,19 @@ def test_a_run_that_cannot_sign_what_it_must_does_not_begin(store, make_key, mak
     recommender = make_recommender(publicKeys=[(tmp_path / "shop.pub").read_text()])
 
     with pytest.raises(KeyUnusable, match=f"none is at hand to sign with: {key.id}"):
-        plan(recommender, store)
+        begun(recommender, store)
     monkeypatch.setenv(SIGNING_KEY, str(tmp_path / "other.key"))
     with pytest.raises(KeyUntrusted, match=other.id):
-        plan(recommender, store)
+        begun(recommender, store)
     monkeypatch.setenv(SIGNING_KEY, str(tmp_path / "shop.key"))
-    assert plan(recommender, store).steps
+    assert begun(recommender, store).steps
 
 
 def test_what_makes_no_version_needs_no_signature(store, make_key, make_recommender, tmp_path):
     make_key("shop")
     recommender = make_recommender(publicKeys=[(tmp_path / "shop.pub").read_text()])
 
-    assert plan(recommender, store, until="augment_samples").steps
+    assert begun(recommender, store, until="augment_samples").steps
 
 
 @pytest.mark.parametrize("asked", [{"policy": "Ignore"}, {"policy": "Warn"}])
@@ -92,18 +110,19 @@ def test_who_does_not_require_signatures_may_run_without_a_key(store, make_key, 
     make_key("shop")
     recommender = make_recommender(publicKeys=[(tmp_path / "shop.pub").read_text()], **asked)
 
-    assert plan(recommender, store).steps
+    assert begun(recommender, store).steps
 
 
 def test_a_pod_trusts_whom_the_operator_names_now_and_else_whom_the_spec_named(
     store, make_key, make_recommender, tmp_path, monkeypatch
 ):
     old, new = make_key("old"), make_key("new")
-    job = Job(make_recommender(publicKeys=[(tmp_path / "old.pub").read_text()]), store, "run", tmp_path)
+    run = Run(id="run", recommender=make_recommender(publicKeys=[(tmp_path / "old.pub").read_text()]))
+    pod = Pod(run, Workspace(store, "grocery", tmp_path))
 
-    assert (job.trust().policy, list(job.trust().keys)) == ("Require", [old.id])
+    assert (pod.trust().policy, list(pod.trust().keys)) == ("Require", [old.id])
     monkeypatch.setenv(TRUSTED_KEYS, (tmp_path / "new.pub").read_text())
-    assert (job.trust().policy, list(job.trust().keys)) == ("Require", [new.id])
+    assert (pod.trust().policy, list(pod.trust().keys)) == ("Require", [new.id])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 It must not know what becomes of a run's outputs.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -74,15 +75,19 @@ class PipelineProcess:
 
     def end(self) -> None:
         """Ends the pipeline and its step; on Ctrl-C the terminal has told them already."""
-        running = [member for member in family(self._process.pid) if member.is_running()]
-        for member in running:
-            try:
+        members = family(self._process.pid)
+        for member in members:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 member.terminate()
-            except psutil.NoSuchProcess:
-                continue
-        _, alive = psutil.wait_procs(running, timeout=5)
+        steps = [member for member in members if member.pid != self._process.pid]
+        _, alive = psutil.wait_procs(steps, timeout=5)
         for member in alive:
-            member.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        try:  # not by psutil, which would take the exit code away from whoever follows
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
 
 
 def _document(plan: Plan, workspace: Workspace) -> dict[str, Any]:

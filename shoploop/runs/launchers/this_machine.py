@@ -174,6 +174,9 @@ class _Going:
                 what = f"{self._failed['error']}: {message}"
                 message = f"Step {self._failed['step']} broke off with {what}. This is a bug; see {self._log}"
             return Failure(step=self._failed["step"], message=message, exit_code=self._failed["exit_code"])
+        if code == 0 and (left := self.plan.seen_again(self.workspace).due):
+            message = f"The pipeline ended well and left out {', '.join(left)}. This is a bug; see {self._log}"
+            return Failure(message=message)
         if code:
             self._cancelled.wait(1)  # Ctrl-C reaches the pipeline before anybody here could say so
             what = f"Step {self._running}" if self._running else "The pipeline"
