@@ -6,7 +6,7 @@ digits reach a version is computed in an order of its own:
 ====================  ====================================================================================================
 what                  in which order
 ====================  ====================================================================================================
-BLAS and LAPACK       in one thread: :func:`one_blas_thread` around the catalog (EASE, factors), :func:`~shoploop.compute.cores.one_thread` around
+BLAS and LAPACK       in one thread: :func:`one_blas_thread` around the catalog (EASE, factors), ``cores.one_thread`` around
                       training, the generator, trials and importance, with scikit-learn's models in them
 torch                 in one thread on a CPU (``cores.one_thread``); on a GPU by ``use_deterministic_algorithms`` (``device``)
 processes             each with one thread, and told what to compute: their number decides when, not what (``trainings``,
