@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from shoploop.features.ends import ends_of
+from shoploop.data.span import ends_of
 from shoploop.features.log import purchases
 
 FILE = "popular.parquet"
@@ -39,7 +39,7 @@ def write_popularity(interactions: pl.DataFrame, out: Path) -> None:
         out: An existing folder.
     """
     bought = purchases(interactions).select("user", "item", "day", "shop").unique()
-    last = ends_of(bought["day"].to_numpy()).last
+    last = ends_of(bought["day"]).last
     in_shops = bought.filter(pl.col("shop").is_not_null() & (pl.col("shop") != EVERYWHERE))
     best = [
         _best(bought.with_columns(shop=pl.lit(EVERYWHERE)), last, KEPT_EVERYWHERE),

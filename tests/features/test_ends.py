@@ -6,10 +6,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shoploop.features.ends import Span, ends_of, within_ends
+from shoploop.data import span
+from shoploop.data.span import Span
+from shoploop.features.ends import within_ends
 
 FIRST = 20_000
 DAILY = np.repeat(np.arange(FIRST, FIRST + 90), 15)
+
+
+def ends_of(days):
+    return span.ends_of(pl.Series(days))
 
 
 def test_the_ends_of_a_log_are_its_first_and_last_day():
