@@ -10,8 +10,8 @@ def build_samples(
     samples: dsl.Output[dsl.Dataset],
     surfaces: list = ["Items"],
     seed: int = 0,
-    evaluation_days: int = 14,
-    training_days: int = 42,
+    evaluation_days: int = 0,
+    training_days: int = 0,
 ):
     """Gather requests, candidates and labels; nothing later than a request is visible to it.
 
@@ -21,8 +21,8 @@ def build_samples(
         samples: Requests, candidates with features and labels, and histories.
         surfaces: What is recommended.
         seed: Of every random draw.
-        evaluation_days: Last days of the data, held out.
-        training_days: Days before them, whose requests are learned from.
+        evaluation_days: Last days of the data, held out; 0 chooses them from the data.
+        training_days: Days before them, whose requests are learned from; 0 chooses them.
     """
     from pathlib import Path
 
@@ -34,8 +34,8 @@ def build_samples(
             "training": {
                 "surfaces": surfaces,
                 "seed": int(seed),
-                "evaluationDays": int(evaluation_days),
-                "trainingDays": int(training_days),
+                "evaluationDays": int(evaluation_days) or None,
+                "trainingDays": int(training_days) or None,
             },
         },
         inputs={"data": Path(data.path), "features": Path(features.path)},

@@ -10,8 +10,8 @@ def materialize_features(
     store: dict = {},
     surfaces: list = ["Items"],
     seed: int = 0,
-    evaluation_days: int = 14,
-    training_days: int = 42,
+    evaluation_days: int = 0,
+    training_days: int = 0,
 ):
     """Compute features as of each day and load the online store.
 
@@ -21,8 +21,8 @@ def materialize_features(
         store: The spec's section ``features``.
         surfaces: What is recommended.
         seed: Of every random draw.
-        evaluation_days: Last days of the data, held out.
-        training_days: Days before them, whose requests are learned from.
+        evaluation_days: Last days of the data, held out; 0 chooses them from the data.
+        training_days: Days before them, whose requests are learned from; 0 chooses them.
     """
     from pathlib import Path
 
@@ -35,8 +35,8 @@ def materialize_features(
             "training": {
                 "surfaces": surfaces,
                 "seed": int(seed),
-                "evaluationDays": int(evaluation_days),
-                "trainingDays": int(training_days),
+                "evaluationDays": int(evaluation_days) or None,
+                "trainingDays": int(training_days) or None,
             },
         },
         inputs={"data": Path(data.path)},

@@ -12,8 +12,8 @@ def train_fused(
     model: dsl.Output[dsl.Model],
     surfaces: list = ["Items"],
     seed: int = 0,
-    evaluation_days: int = 14,
-    training_days: int = 42,
+    evaluation_days: int = 0,
+    training_days: int = 0,
     epochs: int = 4,
     learning_rate: float = 1e-3,
     adversarial_radius: float = 0.0,
@@ -29,8 +29,8 @@ def train_fused(
         model: A version folder: weights, items, contract and manifest.
         surfaces: What is recommended.
         seed: Of every random draw.
-        evaluation_days: Last days of the data, held out.
-        training_days: Days before them, whose requests are learned from.
+        evaluation_days: Last days of the data, held out; 0 chooses them from the data.
+        training_days: Days before them, whose requests are learned from; 0 chooses them.
         epochs: Passes over the training samples.
         learning_rate: Step size of the optimiser.
         adversarial_radius: Share of the embeddings' length that training perturbs them by; 0 is none.
@@ -46,8 +46,8 @@ def train_fused(
             "training": {
                 "surfaces": surfaces,
                 "seed": int(seed),
-                "evaluationDays": int(evaluation_days),
-                "trainingDays": int(training_days),
+                "evaluationDays": int(evaluation_days) or None,
+                "trainingDays": int(training_days) or None,
                 "epochs": int(epochs),
                 "learningRate": learning_rate,
                 "adversarialRadius": adversarial_radius,

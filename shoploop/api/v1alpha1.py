@@ -251,11 +251,12 @@ class TrainingSpec(Spec):
     """Trains against the worst small change of the items' embeddings, of this share of their length (fast gradient); 0 is
     none, more takes twice the time."""
 
-    evaluation_days: Annotated[int, Field(ge=1, le=365)] = 14
-    """The last days of the data, held out to evaluate on."""
+    evaluation_days: Annotated[int, Field(ge=1, le=365)] | None = None
+    """The last days of the data, held out to evaluate on. Unset: 14, or fewer or more by what the log holds."""
 
-    training_days: Annotated[int, Field(ge=1, le=3650)] = 42
-    """The days before them, whose requests are learned from. History reaches back further."""
+    training_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    """The days before them, whose requests are learned from. History reaches back further. Unset: 42, or more by what the
+    log holds."""
 
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1
     """More than 1 is to make a Kubeflow TrainJob, which is not built yet: leave it 1."""

@@ -30,6 +30,7 @@ from shoploop.augmentation.trials.variants import ADDED, GENERATED, UNAUGMENTED,
 from shoploop.compute.parallel import writing
 from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
+from shoploop.features.ends import read_interactions
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
 from shoploop.samples.files import REQUESTS, read_catalog
 from shoploop.store import disk
@@ -193,7 +194,7 @@ def _short(value: Any) -> Any:
 def _try(task: _Task, tried: _Tried) -> Choice:
     """Fills ``tried`` on the way to the choice."""
     spec, effort = task.spec, task.effort
-    interactions = pl.read_parquet(task.data / "interactions.parquet").filter(day_of("time") < task.first_hidden)
+    interactions = read_interactions(task.data)[0].filter(day_of("time") < task.first_hidden)
     items = pl.read_parquet(task.data / "items.parquet")
     tried.bought = purchases(interactions)
     trials = tried.trials = prepare_trials(

@@ -27,6 +27,7 @@ from shoploop.augmentation.generator.rows import generator_digest, item_prices, 
 from shoploop.augmentation.proofs import fidelity, two_sample
 from shoploop.augmentation.proofs import privacy_attacks as privacy
 from shoploop.augmentation.proofs.controls import sample_popularity
+from shoploop.compute.cores import one_thread
 
 MIN_BUYERS = 5
 """k: an item, and a shop, of fewer users is never spoken of."""
@@ -73,6 +74,7 @@ class Study:
         )
 
 
+@one_thread()
 def learn(
     interactions: pl.DataFrame,
     items: pl.DataFrame,
@@ -156,6 +158,7 @@ def _anonymous(seen: pl.DataFrame, items: pl.DataFrame) -> tuple[Vocabulary, Beh
         seen = seen.filter(~pl.col("item").is_in([vocabulary.items[i] for i in rare]))
 
 
+@one_thread()
 def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: None) -> dict[str, Any]:
     """Fidelity and privacy of records, as they stand in reports beside what was made.
 

@@ -1,8 +1,39 @@
-"""Which days are learned from and which are evaluated on: what is evaluated lies after what was learned."""
+"""Which days are learned from and which are evaluated on: what is evaluated lies after what was learned.
 
-from dataclasses import dataclass
+Days that the spec does not name are chosen from the log, so that both hold enough (docs/decisions/0006).
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from shoploop.api.v1alpha1 import TrainingSpec
+
+EVALUATION_DAYS, TRAINING_DAYS = 14, 42
+"""What is chosen where the log allows it: two whole weeks tell every weekday twice, six weeks before them are the shop as it
+is now."""
+
+LONGEST_EVALUATION, LONGEST_TRAINING = 365, 3650
+"""What the spec allows, too."""
+
+WANTED_USERS = 300
+"""Users with a visit in the days of evaluation: with fewer, a gain of a tenth is not told from chance. Half of all users are
+enough where that is less."""
+
+WANTED_VISITS = 2_000
+"""Visits to learn from: the model needs about so many to be better than what it is compared with."""
+
+EVALUATION_SHARE, HISTORY_SHARE = 1 / 4, 1 / 3
+"""Of the visits: at most a quarter is evaluated on, and of those before them the first third is never a label, for a visit
+without history says nothing about habits."""
+
+FEWEST_TRAINING, FEWEST_EVALUATION = 20, 10
+"""Visits to learn from and users to evaluate on below which nothing is trained."""
+
+Days = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,19 +45,121 @@ class TimeSplit:
     last: int
     """Last day of the data."""
 
+    why: str = ""
+    """A sentence on how the days came about."""
+
     @classmethod
     def of(cls, last_day: int, training: TrainingSpec) -> "TimeSplit":
-        evaluation_first = last_day - training.evaluation_days + 1
+        """The spec's days, or the usual ones where it names none, whatever the log holds."""
+        evaluation_first = last_day - (training.evaluation_days or EVALUATION_DAYS) + 1
         return cls(
-            training_first=evaluation_first - training.training_days, evaluation_first=evaluation_first, last=last_day
+            training_first=evaluation_first - (training.training_days or TRAINING_DAYS),
+            evaluation_first=evaluation_first,
+            last=last_day,
         )
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "TimeSplit":
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
 
     @property
     def serving(self) -> int:
         """The first day that the data does not cover: a predictor's earliest request."""
         return self.last + 1
 
-    @property
-    def request_days(self) -> range:
-        """Every day on which samples or the predictor ask for statistics."""
-        return range(self.training_first, self.serving + 1)
+    def report(self) -> dict[str, Any]:
+        """As reports of steps hold it: days as people write them."""
+        return {
+            "training_days": self.evaluation_first - self.training_first,
+            "training": [_iso(self.training_first), _iso(self.evaluation_first - 1)],
+            "evaluation_days": self.last - self.evaluation_first + 1,
+            "evaluation": [_iso(self.evaluation_first), _iso(self.last)],
+            "why": self.why,
+        }
+
+
+def choose_split(user_V: Days, day_V: Days, *, last: int, training: TrainingSpec) -> TimeSplit:
+    """The days to learn from and to evaluate on: the spec's where it names them, others by what the log holds.
+
+    Args:
+        user_V: Code of each visit's user; a visit is what a user bought on one day.
+        day_V: Its day; none after ``last``.
+        last: Last day of the data.
+        training: ``evaluation_days`` and ``training_days``; None is chosen.
+    """
+    order_V = np.argsort(day_V, kind="stable")
+    user_V, day_V = user_V[order_V], day_V[order_V]
+    evaluation_days = training.evaluation_days or _evaluation_days(user_V, day_V, last)
+    evaluation_first = last - evaluation_days + 1
+    before_V = day_V[: np.searchsorted(day_V, evaluation_first)]
+    training_days = training.training_days or _training_days(before_V, evaluation_first)
+    training_first = evaluation_first - training_days
+    if len(before_V):  # history stays history, also where more days are asked for than there are
+        training_first = max(training_first, int(before_V[int(HISTORY_SHARE * len(before_V))]))
+    return TimeSplit(
+        training_first=min(training_first, evaluation_first),
+        evaluation_first=evaluation_first,
+        last=last,
+        why=_why(training, evaluation_first - training_first, evaluation_days),
+    )
+
+
+def _evaluation_days(user_V: Days, day_V: Days, last: int) -> int:
+    """The usual days; more until enough users have a visit in them, and no more than a quarter of the visits."""
+    if not len(day_V):
+        return EVALUATION_DAYS
+    last_visit_U = np.sort(day_V[len(user_V) - 1 - np.unique(user_V[::-1], return_index=True)[1]])[::-1]
+    wanted = min(WANTED_USERS, -(-len(last_visit_U) // 2))
+    enough = _back_to(last_visit_U, max(wanted, FEWEST_EVALUATION), last)
+    share = _days_of_share(day_V, EVALUATION_SHARE, last)
+    days = min(max(EVALUATION_DAYS, enough), share)
+    if (last_visit_U > last - days).sum() < FEWEST_EVALUATION:
+        days = min(_back_to(last_visit_U, FEWEST_EVALUATION, last), _days_of_share(day_V, 2 * EVALUATION_SHARE, last))
+    return min(max(days, 1), LONGEST_EVALUATION)
+
+
+def _back_to(latest_first: Days, wanted: int, last: int) -> int:
+    """Days back from ``last`` that hold as many of these days, or all there are."""
+    return last - int(latest_first[min(wanted, len(latest_first)) - 1]) + 1
+
+
+def _days_of_share(day_V: Days, share: float, last: int) -> int:
+    """The most days back from ``last`` that hold no more than this share of the visits; one at least."""
+    most = int(share * len(day_V))
+    return max(last - int(day_V[len(day_V) - most - 1]), 1) if most < len(day_V) else last - int(day_V[0]) + 1
+
+
+def _training_days(before_V: Days, evaluation_first: int) -> int:
+    """The usual days; more until they hold enough visits."""
+    if not len(before_V):
+        return TRAINING_DAYS
+    enough = evaluation_first - int(before_V[max(len(before_V) - WANTED_VISITS, 0)])
+    return min(max(TRAINING_DAYS, enough), LONGEST_TRAINING)
+
+
+def _why(training: TrainingSpec, training_days: int, evaluation_days: int) -> str:
+    said = []
+    for name, days, named, usual in (
+        ("evaluationDays", evaluation_days, training.evaluation_days, EVALUATION_DAYS),
+        ("trainingDays", training_days, training.training_days, TRAINING_DAYS),
+    ):
+        if named is None:
+            than = (
+                "as usual"
+                if days == usual
+                else f"{'fewer' if days < usual else 'more'} than the usual {usual}, by what the log holds"
+            )
+            said.append(f"{name} {days}, {than}")
+        elif days < named:
+            said.append(f"{name} {days} of the {named} that the spec names: what lies before is history")
+        else:
+            said.append(f"{name} {days}, as the spec names them")
+    return "; ".join(said) + "."
+
+
+def _iso(day: int) -> str:
+    found: date = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date()
+    return found.isoformat()

@@ -6,16 +6,23 @@ Legend: I items, M neighbours, D factors, C kinds, B buckets of elapsed days, G 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from shoploop.compute.threads import one_blas_thread
 from shoploop.features.history import history_of
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary
 
 ELAPSED_EDGES = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 21, 28, 35, 49, 70, 100, 150, 250])
 """Days; bucket b covers elapsed days from edge b up to the next."""
+
+DENSE_ITEMS = 1500
+"""Up to so many items the factors come from a dense decomposition, which knows no chance and takes a second."""
+
+Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +145,9 @@ def _ease(log: PurchaseLog, config: CatalogConfig) -> tuple[Int32, Float32]:
     bought.data = np.log1p(bought.data)
     gram = (bought.T @ bought).toarray().astype(np.float32)
     gram[np.diag_indices_from(gram)] += config.ease_penalty
-    factor, _ = scipy.linalg.lapack.spotrf(gram, lower=1, overwrite_a=1)
-    inverse, _ = scipy.linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
+    with one_blas_thread():
+        factor, _ = scipy.linalg.lapack.spotrf(gram, lower=1, overwrite_a=1)
+        inverse, _ = scipy.linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
     # B[j, i] = -P[j, i] / P[i, i]; row i of the table lists the j that predict i
     weights = -(inverse / np.diag(inverse)).T
@@ -158,7 +166,6 @@ def _ease(log: PurchaseLog, config: CatalogConfig) -> tuple[Int32, Float32]:
 def _factors(log: PurchaseLog, config: CatalogConfig) -> Float32:
     """Singular vectors of the positive pointwise mutual information of items in one basket (Levy, Goldberg 2014)."""
     import scipy.sparse
-    import scipy.sparse.linalg
 
     size = len(log.vocabulary)
     rank = min(config.factors, size - 1, len(log.users))
@@ -181,15 +188,40 @@ def _factors(log: PurchaseLog, config: CatalogConfig) -> Float32:
     matrix = scipy.sparse.csr_matrix((information[kept], (together.row[kept], together.col[kept])), shape=(size, size))
     if matrix.nnz == 0:
         return factors_ID
-    start = np.random.default_rng(config.seed).standard_normal(size)
-    left, values, _ = scipy.sparse.linalg.svds(matrix, k=rank, v0=start)
-    order = np.argsort(-values)
-    rows = left[:, order] * np.sqrt(values[order])
+    values, vectors = _strongest(matrix, rank, config.seed)
+    rank = len(values)
+    rows = vectors * np.sqrt(values)
     # the sign of a singular vector is arbitrary: fix it by the largest entry
     rows *= np.sign(rows[np.abs(rows).argmax(axis=0), np.arange(rank)])
     norm = np.linalg.norm(rows, axis=1, keepdims=True)
     factors_ID[:, :rank] = np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 1e-9)
     return factors_ID
+
+
+def _strongest(matrix: Any, rank: int, seed: int) -> tuple[Float64, Float64]:
+    """At most ``rank`` singular values of a symmetric matrix, largest first, and their vectors as columns.
+
+    They are those of its eigenvectors, by LAPACK for a small matrix and by ARPACK for a large one. ARPACK finds no more
+    vectors than the matrix has rank and begins anew at random: its randomness comes from the seed, as all other does.
+    Directions without weight are left out, for any basis of them is as good as another.
+    """
+    import scipy.linalg
+    import scipy.sparse.linalg
+
+    size = matrix.shape[0]
+    with one_blas_thread():
+        if size <= DENSE_ITEMS or rank >= size - 1:
+            values, vectors = scipy.linalg.eigh(matrix.toarray())
+        else:
+            rng = np.random.default_rng(seed)
+            try:
+                values, vectors = scipy.sparse.linalg.eigsh(matrix, k=rank, v0=rng.standard_normal(size), rng=rng)
+            except scipy.sparse.linalg.ArpackNoConvergence as error:  # the rest is as good as without weight
+                values, vectors = error.eigenvalues, error.eigenvectors
+    weight = np.abs(values)
+    order = np.argsort(-weight, kind="stable")[:rank]
+    order = order[weight[order] > 1e-9 * weight.max(initial=0.0)]
+    return weight[order], vectors[:, order]
 
 
 def _log_odds(log: PurchaseLog, kind_I: Int32, config: CatalogConfig) -> Float32:

@@ -3,7 +3,7 @@
 Legend: I items of the vocabulary, S statistics.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,10 +36,11 @@ class ItemMatrix:
 
     @cached_property
     def by_popularity(self) -> Int32:
-        """Codes of the items sold in the last 28 days, most baskets first, ties by code."""
-        sold = self["purchases_28"]
-        order = np.lexsort((np.arange(len(sold)), -sold))
-        return order[: int((sold > 0).sum())].astype(np.int32)
+        """Codes of the items ever sold: those of the last 28 days by their baskets, then the others by all of theirs; ties
+        by code."""
+        sold, ever = self["purchases_28"], self["purchases_total"]
+        order = np.lexsort((np.arange(len(sold)), np.where(sold > 0, 0, -ever), -sold))
+        return order[: int(((sold > 0) | (ever > 0)).sum())].astype(np.int32)
 
     @classmethod
     def from_frame(cls, rows: pl.DataFrame, vocabulary: Vocabulary, day: int) -> "ItemMatrix":
@@ -141,18 +142,29 @@ def _first_and_gap(log: PurchaseLog) -> tuple[npt.NDArray[np.bool_], Array]:
     return first_R, gap_R
 
 
+PIECE_ROWS = 100_000
+"""Rows of the table that are in memory at once."""
+
+
 def item_stats(log: PurchaseLog, days: Iterable[int]) -> pl.DataFrame:
     """One row per day of ``days`` and vocabulary item, stamped at that day's midnight (UTC).
 
     Returns:
         ``item``, ``event_timestamp`` (datetime[us, UTC]) and the columns of ``contract.ITEM_STATS``, by time and item.
     """
+    return pl.concat(item_stats_pieces(log, days))
+
+
+def item_stats_pieces(log: PurchaseLog, days: Iterable[int]) -> Iterator[pl.DataFrame]:
+    """The rows of :func:`item_stats`, a few days at a time."""
     statistics = ItemStatistics(log)
     item = pl.Series("item", list(log.vocabulary.items), pl.String)
-    frames = [
-        pl.DataFrame(statistics.on(day).values_IS, schema=dict.fromkeys(NAMES, pl.Float32)).select(
-            item, midnight(day).alias("event_timestamp"), *NAMES
+    wanted = sorted(set(days))
+    at_once = max(PIECE_ROWS // max(len(item), 1), 1)
+    for start in range(0, len(wanted), at_once):
+        yield pl.concat(
+            pl.DataFrame(statistics.on(day).values_IS, schema=dict.fromkeys(NAMES, pl.Float32)).select(
+                item, midnight(day).alias("event_timestamp"), *NAMES
+            )
+            for day in wanted[start : start + at_once]
         )
-        for day in sorted(set(days))
-    ]
-    return pl.concat(frames)

@@ -143,12 +143,11 @@ class PurchaseLog:
             bought.lazy()
             .select("user", "item", "day", "quantity", "price", "shop")
             .join(vocabulary.frame().lazy(), on="item")
-            .group_by("user", "day", "code")
-            # max, not first: a group's row order is not part of the data, so it must not reach the features
-            .agg(pl.col("quantity").sum(), pl.col("price").sum(), pl.col("shop").max())
-            .sort("user", "day", "code")
+            # numbers too: neither the order of rows nor the number of threads is part of the data
+            .sort("user", "day", "code", "quantity", "price")
             .collect()
         )
+        rows = _merged(rows)
         users = sorted(rows["user"].unique().to_list())
         shops = sorted(rows["shop"].drop_nulls().unique().to_list())
         user_R = codes_of(rows["user"], users)
@@ -194,6 +193,18 @@ class PurchaseLog:
         """The rows in the order of their days, for counts over windows of days."""
         order_R = np.argsort(self.day_R, kind="stable")
         return DayIndex(order_R=order_R, day_R=self.day_R[order_R])
+
+
+def _merged(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row per user, day and code of sorted rows: pieces and money added up in their order, of several shops the last."""
+    group = rows.select(group=pl.struct("user", "day", "code").rle_id())["group"]
+    starts = np.flatnonzero(np.diff(group.to_numpy().astype(np.int64), prepend=-1))
+    summed = {
+        name: np.add.reduceat(rows[name].fill_null(0.0).to_numpy(), starts) if len(starts) else np.empty(0)
+        for name in ("quantity", "price")
+    }
+    shop = rows.select(group, "shop").group_by("group", maintain_order=True).agg(pl.col("shop").max())
+    return rows[starts].with_columns(shop["shop"], **{name: pl.Series(values) for name, values in summed.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,22 +6,26 @@ What a statistic means is decided by the pure functions of this room; here they 
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import FeaturesSpec, TrainingSpec
-from shoploop.data.splits import TimeSplit
+from shoploop.data.splits import TimeSplit, choose_split
 from shoploop.errors import TooFewEvents
 from shoploop.features import feast_store
 from shoploop.features.contract import Contract, resolve
+from shoploop.features.ends import read_interactions
 from shoploop.features.history import midnight
-from shoploop.features.item import item_stats
-from shoploop.features.log import PurchaseLog, choose_vocabulary, day_of, purchases
+from shoploop.features.item import item_stats_pieces
+from shoploop.features.log import PurchaseLog, choose_vocabulary, purchases
 from shoploop.features.packing import pack
 from shoploop.features.shop import shop_stats
 from shoploop.features.user import user_stats
@@ -37,12 +41,13 @@ def materialize_features(
         out: Folder to write: ``contract.json``, ``vocabulary.parquet`` (item, code), ``user_stats.parquet``,
             ``item_stats.parquet`` and ``shop_stats.parquet`` (each with ``event_timestamp``), ``user_history.parquet``,
             ``user_profile.parquet`` where users have attributes, ``feast/`` and ``features.json``.
-        training_spec: Its days decide for which days items and shops have rows.
+        training_spec: Its days, or those chosen from the log where it names none, decide for which days items and shops
+            have rows: those with a visit to learn from or to evaluate on, and the serving day.
         features_spec: The online store: SQLite inside ``out`` unless it says Redis.
 
     Returns:
-        ``features.json``: contract hash, rows per table, first, evaluation and serving day (days since 1970-01-01),
-        seconds per part.
+        ``features.json``: contract hash, rows per table, first, evaluation and serving day (days since 1970-01-01), the
+        split and what was chosen of it, rows left out beyond the log's ends, seconds per part.
 
     Raises:
         TooFewEvents: no purchase, or none before the days of evaluation.
@@ -50,22 +55,27 @@ def materialize_features(
     """
     seconds = _Stopwatch()
     online_store = (features_spec or FeaturesSpec()).online_store
-    interactions = pl.read_parquet(data / "interactions.parquet")
+    interactions, outside = read_interactions(data)
     users = pl.read_parquet(data / "users.parquet")
     items = pl.read_parquet(data / "items.parquet", columns=["item", "category"])
     contract = resolve(interactions=interactions, items=items, users=users)
     bought = purchases(interactions)
-    last_day = int(interactions.select(day_of("time").max()).item())
-    split = TimeSplit.of(last_day, training_spec)
+    visits = bought.select(pl.col("user").rank("dense").cast(pl.Int64), "day").unique().sort("day", "user")
+    split = choose_split(
+        visits["user"].to_numpy(), visits["day"].to_numpy(), last=outside.span.last, training=training_spec
+    )
     vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
     if not len(vocabulary):
         days = split.last - int(bought.select(pl.col("day").min()).item()) + 1
+        told = split.report()
         raise TooFewEvents(
-            f"The data spans {days} days, and the last {training_spec.evaluation_days} of them are for evaluation: nothing "
-            "is left to learn from. Bring more days, or lower spec.training.evaluationDays."
+            f"The data spans {days} days with {visits.height:,} visits (a user's purchases of one day) and ends on "
+            f"{told['evaluation'][1]}; the last {told['evaluation_days']} days are for evaluation, and nothing was bought "
+            "before them to learn from. Bring more days, or lower spec.training.evaluationDays."
         )
     log = PurchaseLog.of(bought, vocabulary)
-    del interactions, bought
+    days_asked = _request_days(log, split)
+    del interactions, bought, visits
     seconds.lap("read")
 
     out.mkdir(parents=True, exist_ok=True)
@@ -73,18 +83,17 @@ def materialize_features(
     vocabulary.frame().write_parquet(out / "vocabulary.parquet")
     tables: list[tuple[str, Callable[[], pl.DataFrame]]] = [
         ("user_stats", lambda: user_stats(log)),
-        ("item_stats", lambda: item_stats(log, split.request_days)),
-        ("shop_stats", lambda: shop_stats(log, split.request_days)),
+        ("shop_stats", lambda: shop_stats(log, days_asked)),
         ("user_history", lambda: _histories(log, before=split.serving)),
     ]
     if contract.user_attributes:
         tables.append(("user_profile", lambda: _profiles(users, contract, log.first_day)))
-    rows = {}
+    rows = {"item_stats": _write_pieces(item_stats_pieces(log, days_asked), out / "item_stats.parquet")}
     for name, compute in tables:
         table = compute()
         table.write_parquet(out / f"{name}.parquet", compression="zstd")
         rows[name] = table.height
-        progress.report(len(rows), len(tables), "tables")
+        progress.report(len(rows), len(tables) + 1, "tables")
     seconds.lap("compute")
 
     feast_store.write_repository(
@@ -94,8 +103,8 @@ def materialize_features(
     seconds.lap("apply")
     serving = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=split.serving)
     begin = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=log.first_day)
-    for name, _ in tables:
-        if rows[name]:
+    for name, height in rows.items():
+        if height:
             # of items and shops only the serving day's own rows may answer online
             start = serving - timedelta(hours=1) if name in ("item_stats", "shop_stats") else begin
             feast_store.write_online(out, store, view=name, start=start, end=serving + timedelta(seconds=1))
@@ -110,11 +119,41 @@ def materialize_features(
         "first_day": log.first_day,
         "evaluation_day": split.evaluation_first,
         "serving_day": split.serving,
+        "split": split.to_json(),
+        "windows": split.report(),
+        "left_out": outside.report(),
         "online_store": online_store.type,
         "seconds": seconds.laps,
     }
     (out / "features.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _request_days(log: PurchaseLog, split: TimeSplit) -> list[int]:
+    """Every day on which samples or the predictor ask for statistics: days without a visit have no request."""
+    days = np.unique(log.day_R)
+    return [int(day) for day in days[(days >= split.training_first) & (days <= split.last)]] + [split.serving]
+
+
+def _write_pieces(pieces: Iterable[pl.DataFrame], path: Path) -> int:
+    """Writes a table of many days piece by piece, so that memory does not grow with the days; returns its rows."""
+    rows = 0
+    writer = None
+    try:
+        for piece in pieces:
+            table = piece.to_arrow().cast(_plain(piece.to_arrow().schema))
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+            writer.write_table(table)
+            rows += len(table)
+    finally:
+        if writer is not None:
+            writer.close()
+    return rows
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """Strings as other readers of Parquet name them."""
+    return pa.schema([(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in schema])
 
 
 def _project(interactions: Path, contract: Contract) -> str:

@@ -47,6 +47,7 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
     """
     import polars as pl
 
+    from shoploop.features.ends import read_interactions
     from shoploop.ranking.popularity import write_popularity
 
     folder.mkdir(parents=True)
@@ -68,7 +69,7 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
         )
     fields = sorted({"title", *settings.item_fields} - {"item"})  # reasons name titles
     items.select("item", *fields).write_parquet(folder / "items.parquet", compression="zstd")
-    interactions = pl.read_parquet(data / "interactions.parquet")
+    interactions, _ = read_interactions(data)
     write_popularity(interactions, folder)
     replace(settings, warm_up_users=_warm_up_users(interactions)).write(folder)
 

@@ -1,6 +1,7 @@
 """What sells, in one shop and everywhere: the answer for a shopper of whom nothing is known.
 
-Counted when a version is packaged, from the same canonical tables that it was trained on.
+Counted when a version is packaged, from the same canonical tables that it was trained on. Where the last 28 days sold too few
+items, what sold before fills the list up: an answer is as long as was asked for, if only so much was ever sold.
 """
 
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from shoploop.data.span import ends_of
 from shoploop.features.log import purchases
 
 FILE = "popular.parquet"
@@ -26,39 +28,40 @@ class Popular:
 
     items: tuple[str, ...]
     rates: tuple[float, ...]
-    """Share of the shop's baskets (user and day) of the last 28 days that hold the item."""
+    """Share of the shop's baskets (user and day) of the last 28 days that hold the item; 0 for what sold before them."""
 
 
 def write_popularity(interactions: pl.DataFrame, out: Path) -> None:
     """Counts the last 28 days of the data and writes ``popular.parquet``: shop, item, rate, best sellers first.
 
     Args:
-        interactions: The canonical table.
+        interactions: The canonical table, between the log's ends.
         out: An existing folder.
     """
     bought = purchases(interactions).select("user", "item", "day", "shop").unique()
-    last = int(bought.select(pl.col("day").max()).item())
-    recent = bought.filter(pl.col("day") > last - WINDOW_DAYS)
-    in_shops = recent.filter(pl.col("shop").is_not_null() & (pl.col("shop") != EVERYWHERE))
+    last = ends_of(bought["day"]).last
+    in_shops = bought.filter(pl.col("shop").is_not_null() & (pl.col("shop") != EVERYWHERE))
     best = [
-        _best(recent.with_columns(shop=pl.lit(EVERYWHERE)), KEPT_EVERYWHERE),
-        _best(in_shops, KEPT_PER_SHOP),
+        _best(bought.with_columns(shop=pl.lit(EVERYWHERE)), last, KEPT_EVERYWHERE),
+        _best(in_shops, last, KEPT_PER_SHOP),
     ]
     pl.concat(best).write_parquet(out / FILE, compression="zstd")
 
 
-def _best(rows: pl.DataFrame, kept: int) -> pl.DataFrame:
-    baskets = rows.select("shop", "user", "day").unique().group_by("shop").len("baskets")
+def _best(rows: pl.DataFrame, last: int, kept: int) -> pl.DataFrame:
+    """By baskets of the last days, then by all earlier ones, ties by id."""
+    rows = rows.select("shop", "user", "day", "item").unique()
+    recent = (pl.col("day") > last - WINDOW_DAYS) & (pl.col("day") <= last)
+    baskets = rows.filter(recent).select("shop", "user", "day").unique().group_by("shop").len("baskets")
     return (
-        rows.select("shop", "user", "day", "item")
-        .unique()
-        .group_by("shop", "item")
-        .len("count")
-        .join(baskets, on="shop")
-        .select("shop", "item", rate=pl.col("count") / pl.col("baskets"))
-        .sort(["shop", "rate", "item"], descending=[False, True, False])
+        rows.group_by("shop", "item")
+        .agg(count=recent.sum(), ever=pl.len())
+        .join(baskets, on="shop", how="left")
+        .select("shop", "item", rate=(pl.col("count") / pl.col("baskets")).fill_null(0.0), ever=pl.col("ever"))
+        .sort(["shop", "rate", "ever", "item"], descending=[False, True, True, False])
         .group_by("shop", maintain_order=True)
         .head(kept)
+        .drop("ever")
     )
 
 

@@ -133,7 +133,7 @@ class Ranker:
         if user is not None:
             method, scored = self._best(user, excluded, request.k, day, until)
             if scored:
-                return self._answer(method, scored, user.history, day)
+                return self._answer(method, self._filled(scored, request, excluded), user.history, day)
         scored = self._best_sellers(request.shop, excluded, request.k)
         return self._answer("popularity", scored, History.empty(), day)
 
@@ -294,6 +294,15 @@ class Ranker:
             ceiling = found[-1][1] if found else ceiling
         return found
 
+    def _filled(self, scored: Scored, request: RecommendRequest, excluded: set[str]) -> Scored:
+        """The candidates, and where they are too few what sells, below the last of them in its own order."""
+        missing = request.k - len(scored)
+        if missing <= 0:
+            return scored
+        more = self._best_sellers(request.shop, excluded | {item for item, _ in scored}, missing)
+        lowest = scored[-1][1]
+        return [*scored, *((item, lowest - 1.0 + rate) for item, rate in more)]
+
     def _answer(self, method: Method, scored: Scored, history: History, day: int) -> Answer:
         vocabulary = self._trained.vocabulary
         items = []
@@ -304,7 +313,7 @@ class Ranker:
                     item=item,
                     score=score,
                     known=code >= 0,
-                    reason=self._reason(code, history, day) if code >= 0 else "popular this month",
+                    reason=self._reason(code, history, day) if code >= 0 else _outside_reason(score),
                     fields=self._fields_of(item),
                 )
             )
@@ -343,6 +352,11 @@ class Ranker:
         short, features, dnn, fused = np.diff(times)
         transformer = max(float(fused - dnn), 0.0)
         return Costs(features=float(features), dnn=float(dnn), transformer=transformer, short=float(short))
+
+
+def _outside_reason(rate: float) -> str:
+    """Of an item that the model does not know: whether it sold in the last 28 days, or before."""
+    return "popular this month" if rate > 0 else "sold well before"
 
 
 def _today(now: datetime | None) -> int:

@@ -7,6 +7,7 @@ Legend: Q requests, U users.
 """
 
 import json
+import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +19,20 @@ import polars as pl
 from shoploop import progress
 from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.fetching import SOURCES, CandidateConfig
-from shoploop.data.splits import TimeSplit
+from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
 from shoploop.errors import TooFewEvents
 from shoploop.features.catalog import CatalogConfig, fit_catalog
 from shoploop.features.contract import Contract
+from shoploop.features.ends import read_interactions
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
+from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter, write_catalog
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 
 MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 11_000, 600, 2_500
 VALIDATION_SHARE = 0.06
 TRAINING_NEGATIVES = 120
-FEWEST_TRAINING, FEWEST_EVALUATION = 20, 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +42,6 @@ class Chosen:
     train: list[Request]
     validation: list[Request]
     evaluation: list[Request]
-    training_first: int
-    """Day from which on visits are labels; the catalog may know what lies before."""
 
 
 def build_samples(*, data: Path, features: Path, out: Path, training_spec: TrainingSpec) -> dict[str, Any]:
@@ -54,10 +54,11 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
             item, label, sources and every pair feature; all candidates of evaluation, a draw of the others),
             ``histories.parquet`` (request and its last baskets), ``items.parquet`` and ``kinds.parquet`` (the catalog)
             and ``samples.json``.
-        training_spec: Days and seed.
+        training_spec: The seed; the days are those that ``materialize_features`` has statistics of.
 
     Returns:
-        ``samples.json``: requests, rows and positives per split, recall of the candidates by source, seconds.
+        ``samples.json``: requests, rows and positives per split, recall of the candidates by source, the days that were
+        chosen and why, rows left out beyond the log's ends, seconds and peak memory.
 
     Raises:
         TooFewEvents: there is too little to learn from or to evaluate on.
@@ -67,22 +68,21 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     vocabulary = Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"]))
     log = read_log(data, vocabulary)
     items = pl.read_parquet(data / "items.parquet")
-    last = int(
-        pl.scan_parquet(data / "interactions.parquet").select(pl.col("time").dt.epoch("d").max()).collect().item()
-    )
-    chosen = choose_requests(log, TimeSplit.of(last, training_spec), seed=training_spec.seed)
+    materialized = json.loads((features / "features.json").read_text())
+    windows = TimeSplit.from_json(materialized["split"])
+    chosen = choose_requests(log, windows, seed=training_spec.seed)
     seconds = {"choose": time.perf_counter() - started}
 
-    catalog = fit_catalog(log.where(log.day_R < chosen.training_first), items, CatalogConfig(seed=training_spec.seed))
+    catalog = fit_catalog(log.where(log.day_R < windows.training_first), items, CatalogConfig(seed=training_spec.seed))
     seconds["catalog"] = time.perf_counter() - started - sum(seconds.values())
     requests = [*chosen.train, *chosen.validation, *chosen.evaluation]
     joins = Joins(features)
     rows = joins.users([log.users[r.user] for r in requests], [r.day for r in requests])
     users = dict(zip(requests, rows, strict=True))
     days = sorted({r.day for r in requests})
-    matrices = joins.items(vocabulary, days)
-    shops = joins.shops(log.shops, days)
-    sources = Sources(log=log, contract=contract, catalog=catalog, items=matrices.__getitem__, shops=shops.__getitem__)
+    matrices = ByDay(lambda some: joins.items(vocabulary, some), days, rows_a_day=len(vocabulary))
+    shops = ByDay(lambda some: joins.shops(log.shops, some), days, rows_a_day=len(log.shops))
+    sources = Sources(log=log, contract=contract, catalog=catalog, items=matrices, shops=shops)
     seconds["join"] = time.perf_counter() - started - sum(seconds.values())
 
     out.mkdir(parents=True, exist_ok=True)
@@ -114,12 +114,15 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     report |= {
         "items": len(vocabulary),
         "features": len(contract.pair_features),
-        "training_first": chosen.training_first,
-        "evaluation_first": TimeSplit.of(last, training_spec).evaluation_first,
-        "last_day": last,
+        "training_first": windows.training_first,
+        "evaluation_first": windows.evaluation_first,
+        "last_day": windows.last,
+        "windows": windows.report(),
+        "left_out": materialized["left_out"],
         "negatives_per_training_request": TRAINING_NEGATIVES,
         "candidates": {"popular": config.popular, "neighbours": config.neighbours},
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     (out / "samples.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
@@ -153,15 +156,13 @@ class _Counts:
 
 
 def read_log(data: Path, vocabulary: Vocabulary) -> PurchaseLog:
-    """The purchases of a ``load_data`` folder."""
+    """The purchases of a ``load_data`` folder, between the log's ends."""
     columns = ["user", "item", "time", "kind", "quantity", "price", "shop"]
-    return PurchaseLog.of(purchases(pl.read_parquet(data / "interactions.parquet", columns=columns)), vocabulary)
+    return PurchaseLog.of(purchases(read_interactions(data, columns)[0]), vocabulary)
 
 
 def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
     """Which visits are samples: training from the days before evaluation, evaluation from one visit of each user.
-
-    Where the data is shorter than the days wanted, the first third of what lies before evaluation stays history.
 
     Raises:
         TooFewEvents: fewer than 20 visits to learn from or 10 users to evaluate on.
@@ -169,21 +170,21 @@ def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
     rng = np.random.default_rng(seed)
     _, first_row = log.baskets()
     user_V, day_V = log.user_R[first_row], log.day_R[first_row]
-    begin = log.first_day + (split.evaluation_first - log.first_day) // 3 if len(log) else split.training_first
-    training_first = max(split.training_first, begin)
-    learn = np.flatnonzero((day_V >= training_first) & (day_V < split.evaluation_first))
-    judge = np.flatnonzero(day_V >= split.evaluation_first)
+    learn = np.flatnonzero((day_V >= split.training_first) & (day_V < split.evaluation_first))
+    judge = np.flatnonzero((day_V >= split.evaluation_first) & (day_V <= split.last))
     learn = rng.permutation(learn)[:MAX_TRAINING_REQUESTS]
     judge = rng.permutation(judge)
     # of each user the first visit in this random order
     _, one_each = np.unique(user_V[judge], return_index=True)
     judge = judge[np.sort(one_each)][:MAX_EVALUATION_USERS]
     if len(learn) < FEWEST_TRAINING or len(judge) < FEWEST_EVALUATION:
+        told = split.report()
         raise TooFewEvents(
-            f"Of {len(day_V)} visits (a user's purchases of one day), {len(learn)} lie in the days to learn from and "
-            f"{len(judge)} users bought something in the {split.last - split.evaluation_first + 1} days of evaluation; "
-            f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. Bring more days or users, or change "
-            "spec.training.evaluationDays and trainingDays."
+            f"Of {len(day_V)} visits (a user's purchases of one day) of {len(log.users)} users, {len(learn)} lie in the "
+            f"{told['training_days']} days to learn from ({' to '.join(told['training'])}) and {len(judge)} users bought "
+            f"something in the {told['evaluation_days']} days of evaluation ({' to '.join(told['evaluation'])}); "
+            f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {told['why']} Bring more days or users, or "
+            "change spec.training.evaluationDays and trainingDays."
         )
     held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
 
@@ -194,5 +195,4 @@ def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
         train=requests(learn[held:]),
         validation=requests(learn[:held]),
         evaluation=requests(judge),
-        training_first=training_first,
     )

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shoploop.compute.cores import one_thread
 from shoploop.compute.parallel import Group, group
 from shoploop.models.fusion import FusedModel, Scores
 from shoploop.models.inputs import Batch, ModelInput, collate
@@ -156,6 +157,7 @@ def _objective(
     return loss, dnn, transformer, fused
 
 
+@one_thread()
 def fit(
     model: FusedModel,
     train: SampleSet,
@@ -166,6 +168,8 @@ def fit(
     after_alone: Callable[[FusedModel], None] = lambda model: None,
 ) -> Curves:
     """Trains the model in place and leaves it at its best epoch by the validation loss of the fused score.
+
+    On a CPU in one thread: the digits of a version must not depend on how many cores there are.
 
     Args:
         model: Fresh, with factors and standardisation set.

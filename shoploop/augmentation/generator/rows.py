@@ -71,7 +71,8 @@ def write_rows(
     """
     random = np.random.default_rng(seed)
     names, share = shops
-    shop = random.choice(len(names), made.records, p=share / share.sum()) if names else None
+    # a place in the names for each record; without names the only place is that of no name
+    shop = random.choice(len(names), made.records, p=share / share.sum()) if names else np.zeros(made.records, np.int64)
     row_record = made.row_record
     users = [f"~virtual-{digest[:6]}-{seed}-{user:06d}" for user in made.user]
     frame = pl.DataFrame(
@@ -82,7 +83,7 @@ def write_rows(
             "kind": pl.Series(vocabulary.kinds).gather(made.kind),
             "quantity": pl.Series(np.ones(len(made.item))),
             "price": pl.Series(prices[made.item].astype(np.float64)).fill_nan(None),
-            "shop": pl.Series(names).gather(shop[row_record]) if shop is not None else pl.lit(None, pl.String),
+            "shop": pl.Series(names or [None], dtype=pl.String).gather(shop[row_record]),
             "basket": pl.Series([f"{users[r]}-{p}" for r, p in zip(made.record, made.position, strict=True)]).gather(
                 made.basket
             ),

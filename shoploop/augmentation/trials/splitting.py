@@ -54,16 +54,23 @@ class Judging(Protocol):
     def seed(self) -> int: ...
 
 
+_KEPT_ROWS = 3_000_000
+"""Rows of items' statistics that are kept, some hundred and fifty megabytes: 250 days of the longest vocabulary."""
+
+
 class Statistics:
-    """Items' and shops' statistics by day, counted once: every variant's samples ask for the same days."""
+    """Items' and shops' statistics by day, counted once where they fit: every variant's samples ask for the same days."""
 
     def __init__(self, past: PurchaseLog):
         self._items, self._shops = ItemStatistics(past), ShopStatistics(past)
         self._items_on: dict[int, ItemMatrix] = {}
         self._shops_on: dict[int, dict[str, ShopRow]] = {}
+        self._most = max(_KEPT_ROWS // max(len(past.vocabulary), 1), 1)
 
     def items(self, day: int) -> ItemMatrix:
         if day not in self._items_on:
+            if len(self._items_on) >= self._most:
+                del self._items_on[next(iter(self._items_on))]
             self._items_on[day] = self._items.on(day)
         return self._items_on[day]
 

@@ -117,8 +117,8 @@ def _arguments(plan: Plan, workspace: Workspace) -> dict[str, Any]:
         "store": section("materialize_features", "features"),
         "surfaces": list(spec.training.surfaces),
         "seed": spec.training.seed,
-        "evaluation_days": spec.training.evaluation_days,
-        "training_days": spec.training.training_days,
+        "evaluation_days": spec.training.evaluation_days or 0,  # KFP passes no None
+        "training_days": spec.training.training_days or 0,
         "augmentation": section("augment_samples", "augmentation"),
         "importance_estimator": spec.importance.estimator,
         "epochs": spec.training.epochs,

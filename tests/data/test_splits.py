@@ -1,0 +1,65 @@
+"""Which days are chosen, on visits whose right answer is plain to the eye."""
+
+import numpy as np
+import pytest
+
+from shoploop.api.v1alpha1 import TrainingSpec
+from shoploop.data.splits import choose_split
+
+FIRST = 20_000
+
+
+def visits(days, users, every=1):
+    """Each user comes every ``every`` days, one a day later than the other."""
+    pairs = [(user, FIRST + day) for day in range(days) for user in range(users) if (day + user) % every == 0]
+    user, day = np.array(pairs).T
+    return user, day
+
+
+def chosen(user, day, **training):
+    split = choose_split(user, day, last=int(day.max()), training=TrainingSpec(**training))
+    return split.evaluation_first - split.training_first, split.last - split.evaluation_first + 1, split.why
+
+
+def test_a_year_with_many_users_is_split_as_usual():
+    assert chosen(*visits(365, 500, every=10)) == (42, 14, "evaluationDays 14, as usual; trainingDays 42, as usual.")
+
+
+@pytest.mark.parametrize(("days", "evaluated"), [(8, 2), (11, 2), (28, 7), (56, 14)])
+def test_short_logs_give_a_quarter_of_their_visits_to_evaluation_and_a_third_of_the_rest_to_history(days, evaluated):
+    learned, judged, why = chosen(*visits(days, 40))
+    assert judged == evaluated
+    assert learned == (days - evaluated) - (days - evaluated) // 3
+    assert "by what the log holds" in why
+
+
+def test_a_long_sparse_log_is_evaluated_until_half_of_its_users_are_in_it():
+    user, day = visits(20 * 365, 60, every=180)
+    learned, judged, _ = chosen(user, day)
+    assert len(set(user[day > day.max() - judged])) == 30
+    assert learned > 10 * 42
+
+
+def test_the_spec_has_the_last_word():
+    user, day = visits(100, 40)
+    assert chosen(user, day, evaluation_days=30, training_days=10)[:2] == (10, 30)
+
+
+def test_history_stays_history_where_more_days_are_asked_for_than_there_are():
+    learned, _, why = chosen(*visits(60, 40), evaluation_days=15, training_days=2000)
+    assert learned == 30
+    assert "trainingDays 30 of the 2000 that the spec names" in why
+
+
+def test_a_shop_that_grows_fast_is_split_by_its_visits_and_not_by_its_days():
+    user = np.arange(2**12)
+    day = FIRST + np.floor(np.log2(user + 1)).astype(int) * 7
+    split = choose_split(user, day, last=int(day.max()), training=TrainingSpec())
+    assert (day >= split.evaluation_first).any()
+    assert ((day >= split.training_first) & (day < split.evaluation_first)).sum() >= 1000
+
+
+def test_days_at_the_end_without_a_visit_are_no_reason_to_evaluate_on_none():
+    user, day = visits(100, 40)
+    split = choose_split(user, day, last=int(day.max()) + 30, training=TrainingSpec())
+    assert len(set(user[day >= split.evaluation_first])) >= 20

@@ -1,0 +1,123 @@
+"""Logs as new users bring them, each a table that a seed makes, and what carries one through all steps.
+
+Shoppers are of two tastes, twenty of forty items each, so that there is something to learn.
+"""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import two_tastes
+
+from shoploop.augmentation.step import augment_samples
+from shoploop.importance.checks.check import CheckConfig
+from shoploop.importance.step import estimate_importance
+from shoploop.packaging.staging import stage_ranker
+from shoploop.ranking.ranker import Ranker
+from shoploop.ranking.settings import RankerSettings
+from shoploop.steps import STEPS, run_step
+
+BEGIN = datetime(2024, 1, 1, 8, tzinfo=UTC)
+EFFORT = replace(two_tastes.TINY, labels=40, judged=50, rows=1500, variants=("crop", "gan"))
+CHECK = CheckConfig(flipped=20, learned=40, judged=40, fewest=10)
+SETTINGS = {
+    "training": {"epochs": 1},
+    "augmentation": {"mode": "Always"},
+    "importance": {"estimator": "LossRanking"},
+    "gate": {"rule": "Always"},
+}
+"""Always, for Auto asks for 500 shoppers to judge on, and then for a gain. The default estimator takes half a minute whatever
+the log; one log has it."""
+
+
+def bought(
+    *,
+    users: int,
+    days: int,
+    every: float,
+    basket: int = 3,
+    seed: int = 0,
+    once: bool = False,
+    items: int = 40,
+    begin: datetime = BEGIN,
+) -> pl.DataFrame:
+    """``user``, ``item`` and ``time``: each user comes about every ``every`` days, or once, and buys of their own taste."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for user in range(users):
+        visits = [int(random.integers(days))] if once else np.flatnonzero(random.random(days) < 1 / every)
+        for day in visits:
+            moment = begin + timedelta(days=int(day), minutes=int(random.integers(700)))
+            half = items // 2
+            # the first items of a taste are bought most
+            chosen = random.choice(half, basket, replace=False, p=np.arange(half, 0, -1) / (half * (half + 1) / 2))
+            rows += [(f"{user + 1}", f"{1000 + half * (user % 2) + int(item)}", moment) for item in chosen]
+    schema = {"user": pl.String, "item": pl.String, "time": pl.Datetime("us", "UTC")}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def priced(table: pl.DataFrame) -> pl.DataFrame:
+    """The same with prices whose sums are no round numbers, some visits' items in two rows, and two shops."""
+    cents = pl.col("item").cast(pl.Int64) % 7 * 13 + 99
+    table = table.with_columns(
+        price=cents / 100,
+        quantity=1,
+        shop=pl.when(pl.col("user").str.len_chars() > 1).then(pl.lit("a")).otherwise(pl.lit("b")),
+    )
+    again = table.gather_every(3).with_columns(price=pl.col("price") * 1.1, quantity=2)
+    return pl.concat([table, again])
+
+
+def write(folder: Path, table: pl.DataFrame, **source: Any) -> dict[str, Any]:
+    """Writes the table as CSV; returns the spec's section ``data``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "events.csv"
+    table.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%SZ", include_header=source.pop("include_header", True))
+    return {"tables": {"interactions": {"uri": str(path)} | source}}
+
+
+def carry(
+    folder: Path, data: dict[str, Any], *, until: str = "gate", settings: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Carries out the steps in this process; returns their reports by step.
+
+    All of them but the last: BentoML's own build takes longer than all others together, and ``packaging`` tests it.
+    """
+    wanted = SETTINGS | {"data": data} | (settings or {})
+    reports: dict[str, Any] = {}
+    for name, step in STEPS.items():
+        section = {key: wanted[key] for key in {path.split(".")[0] for path in step.settings} if key in wanted}
+        inputs = {output: folder / output for output in step.inputs}
+        reports[name] = run_step(name, settings=section, inputs=inputs, out=folder / step.output)
+        if name == until:
+            break
+    return reports
+
+
+def with_little_effort(monkeypatch: Any) -> None:
+    """Makes augmentation and importance work on as much as a small log has."""
+    monkeypatch.setattr("shoploop.augmentation.step.augment_samples", partial(augment_samples, effort=EFFORT))
+    monkeypatch.setattr("shoploop.importance.step.estimate_importance", partial(estimate_importance, check=CHECK))
+
+
+def ranker_of(folder: Path) -> Ranker:
+    """What is packaged, loaded."""
+    version = version_of(folder)
+    stage_ranker(
+        folder / "ranker",
+        model=folder / "model",
+        features=folder / "features",
+        data=folder / "data",
+        settings=RankerSettings(version=version, deadline_milliseconds=60_000),
+    )
+    return Ranker.load(folder / "ranker")
+
+
+def version_of(folder: Path) -> str:
+    """The id of the version that was trained."""
+    return str(json.loads((folder / "model" / "training.json").read_text())["version"])
