@@ -1,12 +1,12 @@
 """The table of steps: what a change makes run again, and what it leaves alone."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from shoploop.api.v1alpha1 import Recommender
-from shoploop.steps import PRODUCER, STEPS, Entry, settings_of, step_keys
+from shoploop.steps import PRODUCER, STEPS, Entry, Index, settings_of, step_keys
+from shoploop.store import Store, layout
 
 
 @pytest.fixture
@@ -89,18 +89,16 @@ def test_only_steps_that_learn_ask_for_a_gpu():
 
 @pytest.fixture
 def finished_step(tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "rows.parquet").write_bytes(b"12345")
-    index = tmp_path / "index"
-    Entry(key="k", run="r", out=str(out), seconds=1.0, files={"rows.parquet": 5}).write(index)
-    return index, out
+    index = Index(Store(str(tmp_path)), "small")
+    index.store.put("runs/r/data/rows.parquet", b"12345")
+    index.add(Entry(key="k", step="load_data", run="r", folder="runs/r/data", seconds=1.0, files={"rows.parquet": 5}))
+    return index, tmp_path / "runs" / "r" / "data" / "rows.parquet"
 
 
 def test_a_finished_step_is_found_by_its_key(finished_step):
-    index, out = finished_step
-    assert Entry.find(index, "k").out == str(out)
-    assert Entry.find(index, "another") is None
+    index, _ = finished_step
+    assert index.find("k").folder == "runs/r/data"
+    assert index.find("another") is None
 
 
 @pytest.mark.parametrize(
@@ -109,12 +107,12 @@ def test_a_finished_step_is_found_by_its_key(finished_step):
     ids=["removed", "truncated"],
 )
 def test_a_step_whose_output_was_touched_is_not_reused(finished_step, damage):
-    index, out = finished_step
-    damage(out / "rows.parquet")
-    assert Entry.find(index, "k") is None
+    index, file = finished_step
+    damage(file)
+    assert index.find("k") is None
 
 
 def test_a_half_written_index_entry_is_no_entry(finished_step):
     index, _ = finished_step
-    Path(index / "k.json").write_text(json.dumps({"key": "k"})[:5])
-    assert Entry.find(index, "k") is None
+    index.store.put(layout.step_entry("small", "k"), json.dumps({"key": "k"})[:5].encode())
+    assert index.find("k") is None
