@@ -171,7 +171,7 @@ def _pair(number: int) -> tuple[Object, Object]:
 def _until_ready(cluster: Any, objects: int, began: float, limit_seconds: float, say: Callable[[str], None]) -> float:
     from shoploop.controller.decide.kinds import RECOMMENDER
 
-    told = 0
+    reported = 0
     while True:
         ready = sum(_is_ready(found) for found in cluster.find(RECOMMENDER, NAMESPACE))
         seconds = time.monotonic() - began
@@ -180,8 +180,8 @@ def _until_ready(cluster: Any, objects: int, began: float, limit_seconds: float,
             return seconds
         if seconds > limit_seconds:
             raise NotConverged(f"{objects - ready} of {objects} Recommenders were not Ready after {seconds:.0f} s.")
-        if ready - told >= max(objects // 10, 1):
-            told = ready
+        if ready - reported >= max(objects // 10, 1):
+            reported = ready
             say(f"{ready} of {objects} are ready after {seconds:.0f} s.")
         time.sleep(POLL_SECONDS)
 

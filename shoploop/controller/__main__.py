@@ -27,16 +27,16 @@ def wait_for_types(cluster: Cluster, settings: Settings) -> None:
 
     A chart installs definitions and operator together, and a new definition takes a moment.
     """
-    told = False
+    warned = False
     for kind in (RECOMMENDER, MODEL_VERSION):
         while True:
             try:
                 cluster.versions(kind, settings.namespaces[0] if settings.namespaces else None)
                 break
             except ClusterError as error:
-                if not told:
+                if not warned:
                     log.warning("waiting for the definition of %s: %s", kind.kind, error)
-                    told = True
+                    warned = True
                 time.sleep(TYPES_POLL_SECONDS)
 
 

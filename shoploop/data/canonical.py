@@ -34,11 +34,11 @@ def write(loaded: Loaded, *, dataset: str | None, digest: str, out: Path) -> dic
     try:
         tables = complete(loaded)
     finally:  # what was seen on the way explains an error
-        for sentence in loaded.told:
+        for sentence in loaded.remarks:
             progress.warn(sentence)
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"dataset": dataset, "source_sha256": digest, "tables": {}, "rules": loaded.report()}
-    report |= {"kinds": loaded.kinds, "told": loaded.told}
+    report |= {"kinds": loaded.kinds, "remarks": loaded.remarks}
     for name, table in tables.items():
         path = out / f"{name}.parquet"
         table.write_parquet(path, compression="zstd", statistics=True, row_group_size=262_144)

@@ -33,7 +33,7 @@ class Loaded:
     users: pl.DataFrame | None = None
     shops: pl.DataFrame | None = None
     rules: list[Rule] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     """Sentences that a person should read at once, on the console."""
 
     kinds: list[dict[str, Any]] = field(default_factory=list)
@@ -51,8 +51,8 @@ class Loaded:
 
     def tell(self, sentence: str) -> None:
         """Says a sentence on the console, once."""
-        if sentence not in self.told:
-            self.told.append(sentence)
+        if sentence not in self.remarks:
+            self.remarks.append(sentence)
 
     def report(self) -> list[dict[str, Any]]:
         return [asdict(rule) for rule in self.rules]

@@ -141,7 +141,7 @@ def _training_days(before_V: Days, evaluation_first: int) -> int:
 
 
 def _why(training: TrainingSpec, training_days: int, evaluation_days: int) -> str:
-    said = []
+    sentences = []
     for name, days, named, usual in (
         ("evaluationDays", evaluation_days, training.evaluation_days, EVALUATION_DAYS),
         ("trainingDays", training_days, training.training_days, TRAINING_DAYS),
@@ -152,12 +152,12 @@ def _why(training: TrainingSpec, training_days: int, evaluation_days: int) -> st
                 if days == usual
                 else f"{'fewer' if days < usual else 'more'} than the usual {usual}, by what the log holds"
             )
-            said.append(f"{name} {days}, {than}")
+            sentences.append(f"{name} {days}, {than}")
         elif days < named:
-            said.append(f"{name} {days} of the {named} that the spec names: what lies before is history")
+            sentences.append(f"{name} {days} of the {named} that the spec names: what lies before is history")
         else:
-            said.append(f"{name} {days}, as the spec names them")
-    return "; ".join(said) + "."
+            sentences.append(f"{name} {days}, as the spec names them")
+    return "; ".join(sentences) + "."
 
 
 def _iso(day: int) -> str:

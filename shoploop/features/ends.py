@@ -29,18 +29,18 @@ class Outside:
 
     def report(self) -> dict[str, Any]:
         """As reports of steps hold it."""
-        said: dict[str, Any] = {
+        report: dict[str, Any] = {
             "rows": self.before + self.after,
             "first_day": _date(self.span.first).isoformat(),
             "last_day": _date(self.span.last).isoformat(),
         }
         if self.before + self.after:
-            said["why"] = (
+            report["why"] = (
                 f"{self.before + self.after:,} rows lie far before {_date(self.span.first)} or after "
                 f"{_date(self.span.last)}, between which nearly all others lie; most likely their dates are wrong. They "
                 f"were left out: {'; '.join(self.examples)}."
             )
-        return said
+        return report
 
 
 def read_interactions(data: Path, columns: list[str] | None = None) -> tuple[pl.DataFrame, Outside]:

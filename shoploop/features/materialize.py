@@ -67,11 +67,11 @@ def materialize_features(
     vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
     if not len(vocabulary):
         days = split.last - int(bought.select(pl.col("day").min()).item()) + 1
-        told = split.report()
+        windows = split.report()
         raise TooFewEvents(
             f"The data spans {days} days with {visits.height:,} visits (a user's purchases of one day) and ends on "
-            f"{told['evaluation'][1]}; the last {told['evaluation_days']} days are for evaluation, and nothing was bought "
-            "before them to learn from. Bring more days, or lower spec.training.evaluationDays."
+            f"{windows['evaluation'][1]}; the last {windows['evaluation_days']} days are for evaluation, and nothing was "
+            "bought before them to learn from. Bring more days, or lower spec.training.evaluationDays."
         )
     log = PurchaseLog.of(bought, vocabulary)
     days_asked = _request_days(log, split)

@@ -150,10 +150,10 @@ def _weigh(inputs: Inputs, config: WeighingConfig, seed: int, out: Path, stages:
 
     def estimator() -> tuple[dict[str, Any], dict[str, Any]]:
         weighed = weigh(samples, view, shop.contract, config, seed=seed)
-        said = {"diagnostics": weighed.diagnostics, "inside": inside(samples, weighed, inputs.names)}
-        return {"importance": weighed.importance_R}, said | {"seconds": time.perf_counter() - weighing}
+        notes = {"diagnostics": weighed.diagnostics, "inside": inside(samples, weighed, inputs.names)}
+        return {"importance": weighed.importance_R}, notes | {"seconds": time.perf_counter() - weighing}
 
-    arrays, said = stages("estimator", estimator)
+    arrays, notes = stages("estimator", estimator)
     progress.report(2, PARTS, "parts")
     importance_R = arrays["importance"]
     weights_R = config.weights_of(importance_R, samples.labels_R)
@@ -167,7 +167,7 @@ def _weigh(inputs: Inputs, config: WeighingConfig, seed: int, out: Path, stages:
         }
     )
     write_weights(out / WEIGHTS, table, method=config.method, samples=inputs.digest)
-    weighed_seconds = proxied["seconds"] + said["seconds"]
+    weighed_seconds = proxied["seconds"] + notes["seconds"]
     report: dict[str, Any] = {
         "method": config.method,
         "paper": make_estimator(config.method).paper,
@@ -187,9 +187,9 @@ def _weigh(inputs: Inputs, config: WeighingConfig, seed: int, out: Path, stages:
         },
         "doubt": wrong_share(importance_R, samples.labels_R) if config.by_doubt else None,
         "samples_per_second": round(len(weights_R) / max(weighed_seconds, 1e-9)),
-        "stage_seconds": {"proxy": round(proxied["seconds"], 2), "estimator": round(said["seconds"], 2)},
-        "inside": said["inside"],
-        "diagnostics": said["diagnostics"],
+        "stage_seconds": {"proxy": round(proxied["seconds"], 2), "estimator": round(notes["seconds"], 2)},
+        "inside": notes["inside"],
+        "diagnostics": notes["diagnostics"],
         "quality": _quality(inputs, seed),
     }
     report |= describe(samples, weights_R, importance_R, inputs.names, shop, config.weights)

@@ -144,16 +144,16 @@ def read_plan(run_key: str, workspace: Workspace) -> Plan:
     """
     key = layout.run_plan(run_key)
     try:
-        said = workspace.store.get_json(key)
+        document = workspace.store.get_json(key)
         run = Run(
-            id=said["run"],
-            recommender=Recommender.model_validate(said["recommender"]),
-            until=said["until"],
-            serving=said["serving"],
+            id=document["run"],
+            recommender=Recommender.model_validate(document["recommender"]),
+            until=document["until"],
+            serving=document["serving"],
         )
-        return Plan(run=run, source=said["source"], incumbent=said["incumbent"], keys=said["keys"]).seen_again(
-            workspace
-        )
+        return Plan(
+            run=run, source=document["source"], incumbent=document["incumbent"], keys=document["keys"]
+        ).seen_again(workspace)
     except (ValueError, KeyError, TypeError) as error:
         raise NotFound(f"{workspace.store.url(key)} is damaged. Run the recommender again.") from error
 

@@ -178,12 +178,12 @@ def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
     _, one_each = np.unique(user_V[judge], return_index=True)
     judge = judge[np.sort(one_each)][:MAX_EVALUATION_USERS]
     if len(learn) < FEWEST_TRAINING or len(judge) < FEWEST_EVALUATION:
-        told = split.report()
+        chosen = split.report()
         raise TooFewEvents(
             f"Of {len(day_V)} visits (a user's purchases of one day) of {len(log.users)} users, {len(learn)} lie in the "
-            f"{told['training_days']} days to learn from ({' to '.join(told['training'])}) and {len(judge)} users bought "
-            f"something in the {told['evaluation_days']} days of evaluation ({' to '.join(told['evaluation'])}); "
-            f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {told['why']} Bring more days or users, or "
+            f"{chosen['training_days']} days to learn from ({' to '.join(chosen['training'])}) and {len(judge)} users bought "
+            f"something in the {chosen['evaluation_days']} days of evaluation ({' to '.join(chosen['evaluation'])}); "
+            f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {chosen['why']} Bring more days or users, or "
             "change spec.training.evaluationDays and trainingDays."
         )
     held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)

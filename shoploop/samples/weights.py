@@ -83,13 +83,13 @@ def read_weights(path: Path, samples: Path) -> Weights:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise ArtifactCorrupt(f"The weights {path} cannot be read ({error}). {_REMEDY}") from error
-    told = table.schema.metadata or {}
-    if _SAMPLES not in told or not table.schema.remove_metadata().equals(SCHEMA):
+    metadata = table.schema.metadata or {}
+    if _SAMPLES not in metadata or not table.schema.remove_metadata().equals(SCHEMA):
         raise ArtifactForeign(
             f"{path} is no weights artifact: it needs the columns {', '.join(SCHEMA.names)} and the digest of its "
             f"samples. {_REMEDY}"
         )
-    if (at_hand := samples_digest(samples)) != (made_for := told[_SAMPLES].decode()):
+    if (at_hand := samples_digest(samples)) != (made_for := metadata[_SAMPLES].decode()):
         raise WeightsForeign(
             f"The weights {path} belong to samples {made_for[:12]}; those in {samples} are {at_hand[:12]}. A weight says "
             f"nothing about another sample. {_REMEDY}"
@@ -97,7 +97,7 @@ def read_weights(path: Path, samples: Path) -> Weights:
     weight = table["weight"].to_numpy()
     if table["weight"].null_count or not np.isfinite(weight).all() or (weight < 0).any():
         raise ArtifactCorrupt(f"{path}: a sample weight is missing, negative or not finite. {_REMEDY}")
-    return Weights(table=table.replace_schema_metadata(None), method=told.get(_METHOD, b"").decode())
+    return Weights(table=table.replace_schema_metadata(None), method=metadata.get(_METHOD, b"").decode())
 
 
 def event_weights(path: Path, samples: Path) -> pa.Table:

@@ -40,10 +40,10 @@ class Membership:
         text = os.environ.get(RUN_VARIABLE)
         if not text:
             return None
-        said = json.loads(text)
-        store = Store(said["store"]["uri"], options=said["store"]["options"])
-        workspace = Workspace(store, said["name"], Path(said["home"]))
-        return cls(workspace=workspace, run=said["run"], keys=said["keys"])
+        document = json.loads(text)
+        store = Store(document["store"]["uri"], options=document["store"]["options"])
+        workspace = Workspace(store, document["name"], Path(document["home"]))
+        return cls(workspace=workspace, run=document["run"], keys=document["keys"])
 
     def record(self, step: str, out: Path, seconds: float) -> None:
         """From here on the step is done for every run of the same key."""

@@ -217,10 +217,10 @@ _ALTERED = "It was altered or damaged after it was signed: do not use it, and lo
 def _compare(payload: bytes, wanted: Statement, where: str, key: str) -> None:
     """Holds what was signed against what is wanted."""
     try:
-        said = json.loads(payload)
-        kind, predicate = said["predicateType"], said["predicate"]
+        claimed = json.loads(payload)
+        kind, predicate = claimed["predicateType"], claimed["predicate"]
         recommender, version = predicate["recommender"], predicate["version"]
-        digests = {subject["name"]: subject["digest"]["sha256"] for subject in said["subject"]}
+        digests = {subject["name"]: subject["digest"]["sha256"] for subject in claimed["subject"]}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactForeign(f"Key {key} signed {where} as something that shoploop does not know: {error}.") from error
     if (kind, recommender, version) != (PREDICATE_TYPE.format(kind=wanted.kind), wanted.recommender, wanted.version):

@@ -40,14 +40,14 @@ def read_verdict(body: bytes, where: object) -> Verdict:
 def record_verdict(store: Store, name: str, version: str, verdict: Verdict) -> None:
     """Adds ``verdict`` to the version's log, unless the last entry says the same."""
     log = Log(store, layout.verdicts(name, version))
-    said = verdict.model_dump(mode="json")
+    document = verdict.model_dump(mode="json")
     while True:
         entries = log.entries()
         last = entries[-1] if entries else {"number": 0}
-        if {key: value for key, value in last.items() if key != "number"} == said:
+        if {key: value for key, value in last.items() if key != "number"} == document:
             return
         try:
-            log.append(said, after=last["number"])
+            log.append(document, after=last["number"])
         except AlreadyExists:
             continue  # another run has judged the same version meanwhile
         return

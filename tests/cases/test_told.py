@@ -33,8 +33,8 @@ def test_what_loading_assumes_is_told_to_who_watches_and_kept(tables, monkeypatc
     (event,) = map(json.loads, (tables.folder / "events.jsonl").read_text().splitlines())
     assert event["kind"] == "warning"
     assert "all 60 rows count as purchases" in event["message"]
-    assert tables.report["told"] == [event["message"]]
-    assert json.loads((tables.out / "load.json").read_text())["told"] == tables.report["told"]
+    assert tables.report["remarks"] == [event["message"]]
+    assert json.loads((tables.out / "load.json").read_text())["remarks"] == tables.report["remarks"]
 
 
 def test_where_nobody_watches_it_is_on_stderr(tables, monkeypatch, caplog):

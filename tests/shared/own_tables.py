@@ -51,7 +51,7 @@ class Tables:
 
     def told(self) -> str:
         """What is said on the console."""
-        return "\n".join(self.report["told"])
+        return "\n".join(self.report["remarks"])
 
 
 def log(count: int = 60, *, users: int = 9, items: int = 7, day: int = 20_000, **columns: object) -> pl.DataFrame:

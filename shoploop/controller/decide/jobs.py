@@ -57,8 +57,8 @@ class Jobs:
                 return JobsLook(state="running", steps=steps, **at)
             state = outcome.state(job)
             # which of a part's steps it is at is known to the run's record alone
-            told = {"Complete": "done", "Active": "running", "Failed": "failed"}[state]
-            steps |= {name: StepRecord.model_validate({"name": name, "state": told}) for name in part.steps}
+            run_state = {"Complete": "done", "Active": "running", "Failed": "failed"}[state]
+            steps |= {name: StepRecord.model_validate({"name": name, "state": run_state}) for name in part.steps}
             if state == "Failed":
                 message = outcome.failure_message(job, seen.pods)
                 return JobsLook(state="failed", steps=steps, failure=Failure(message=message), **at)

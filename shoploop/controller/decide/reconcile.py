@@ -259,8 +259,8 @@ def _rolled_out(situation: Situation, plan: Plan, version: str) -> Serving:
     if isinstance(plan.release, Repair):
         objects = ", ".join(f"{o['kind']} {o['metadata']['name']}" for o in plan.release.objects)
         message = say("Repaired", objects=objects, revision=latest.revision).message
-        told = Event(type="Normal", reason="Repaired", message=message)
-        plan = replace(plan, events=() if failure else (told,), requeue_seconds=5)
+        repaired = Event(type="Normal", reason="Repaired", message=message)
+        plan = replace(plan, events=() if failure else (repaired,), requeue_seconds=5)
     live = situation.predictor
     wanted, ready, done = _pods(live)
     pods = [p for p in observed.pods if p["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == name]
@@ -435,8 +435,8 @@ def _version_status(
     # the one that no longer serves first: at no moment two of them say that they do
     for version in sorted(versions, key=lambda version: version.id == serving):
         wanted = version.status(serving=version.id == serving)
-        told = version.record.get("status") or {}
-        if version.key not in gone and wanted != {"serving": False} | told:
+        known = version.record.get("status") or {}
+        if version.key not in gone and wanted != {"serving": False} | known:
             changed[version.key[1]] = wanted
     return changed
 

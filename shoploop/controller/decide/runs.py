@@ -190,11 +190,11 @@ def _waiting_for_job(situation: Situation, run: dict[str, Any]) -> Training:
 
 def _active(run: dict[str, Any], look: JobsLook) -> Training:
     steps = [name for name, step in look.steps.items() if step.state == "running"]
-    said = steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
+    steps_named = steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
     state = (
         say("RunStalled", run=run["id"], detail=look.trouble)
         if look.trouble
-        else say("Running", run=run["id"], part=look.part + 1, parts=look.parts, steps=said)
+        else say("Running", run=run["id"], part=look.part + 1, parts=look.parts, steps=steps_named)
     )
     return Training(run=run, state=state, under_way=True, stalled=bool(look.trouble), requeue_seconds=POLL_SECONDS)
 

@@ -66,11 +66,11 @@ class Version:
 
     def status(self, *, serving: bool) -> dict[str, Any]:
         """``status`` of the ModelVersion."""
-        told: dict[str, Any] = {"serving": serving}
+        status: dict[str, Any] = {"serving": serving}
         for name, entries in (("verdicts", self.verdicts), ("packages", self.packages)):
             if entries:
-                told[name] = [entry.model_dump(mode="json", by_alias=True) for entry in entries]
-        return told
+                status[name] = [entry.model_dump(mode="json", by_alias=True) for entry in entries]
+        return status
 
 
 def record_name(recommender: str, version: str) -> str:

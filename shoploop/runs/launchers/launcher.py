@@ -129,5 +129,11 @@ def changes(before: Look | None, after: Look) -> Iterator[Event]:
         elif step.state == "failed":
             yield {"kind": "failed", "step": name, "error": step.error}
     if after.progress and (before is None or after.progress != before.progress):
-        told = after.progress
-        yield {"kind": "progress", "step": told.step, "done": told.done, "total": told.total, "what": told.what}
+        progress = after.progress
+        yield {
+            "kind": "progress",
+            "step": progress.step,
+            "done": progress.done,
+            "total": progress.total,
+            "what": progress.what,
+        }

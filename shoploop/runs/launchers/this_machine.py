@@ -165,7 +165,7 @@ class _Going:
                 return Failure(message="It was cancelled.")
             self._process = PipelineProcess(self.plan, self.workspace, self._log, self.pipeline, self.lock)
         with PeakMemory() as memory:
-            code = self._process.follow(lambda said: self._hear(said, memory))
+            code = self._process.follow(lambda event: self._hear(event, memory))
             if self._running:
                 self.journal.step(self._running, peak_rss_bytes=memory.taken())
         if self._failed:
@@ -184,20 +184,22 @@ class _Going:
             return Failure(step=self._running, message=message)
         return None
 
-    def _hear(self, said: dict[str, Any], memory: PeakMemory) -> None:
-        match said["kind"]:
+    def _hear(self, event: dict[str, Any], memory: PeakMemory) -> None:
+        match event["kind"]:
             case "started":
                 memory.taken()
-                self._running = said["step"]
-                self.journal.step(said["step"], state="running")
+                self._running = event["step"]
+                self.journal.step(event["step"], state="running")
             case "progress" if self._running:
-                self.progress = Progress(step=self._running, done=said["done"], total=said["total"], what=said["what"])
+                self.progress = Progress(
+                    step=self._running, done=event["done"], total=event["total"], what=event["what"]
+                )
             case "finished":
                 self._running = self.progress = None
-                self.journal.step(said["step"], state="done", seconds=said["seconds"], peak_rss_bytes=memory.taken())
+                self.journal.step(event["step"], state="done", seconds=event["seconds"], peak_rss_bytes=memory.taken())
             case "failed":
-                self._running, self._failed = None, said
-                self.journal.step(said["step"], state="failed", error=said["message"], peak_rss_bytes=memory.taken())
+                self._running, self._failed = None, event
+                self.journal.step(event["step"], state="failed", error=event["message"], peak_rss_bytes=memory.taken())
 
 
 @contextmanager
