@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from object_stores import make_store, s3_options
 
 __all__ = ["make_store", "one_thread", "s3_options"]
+
+settings.register_profile("shoploop", deadline=None)  # how long an example takes is no matter of a test
+settings.load_profile("shoploop")
 
 
 @pytest.fixture(scope="module")
