@@ -59,7 +59,7 @@ def test_fields_that_no_step_needs_change_no_key(make_spec):
 
 
 def test_a_step_sees_only_the_fields_it_names(make_spec):
-    seen = settings_of(make_spec(), STEPS["train_fused"])
+    seen = settings_of(make_spec(training={"evaluationDays": 7, "trainingDays": 28}), STEPS["train_fused"])
     assert set(seen) == {"training"}
     assert {f"training.{name}" for name in seen["training"]} == set(STEPS["train_fused"].settings)
 
