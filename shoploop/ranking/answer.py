@@ -5,12 +5,12 @@ The descriptions become the service's OpenAPI: they are written for who builds a
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from shoploop.data.ids import canonical_id
 
 MAX_ITEMS = 500
-Id = Annotated[str, BeforeValidator(canonical_id), Field(min_length=1, max_length=200)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(canonical_id)]
 """Text, or a whole number, compared as the data's ids are."""
 
 
