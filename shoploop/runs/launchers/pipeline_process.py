@@ -75,6 +75,8 @@ class PipelineProcess:
 
     def end(self) -> None:
         """Ends the pipeline and its step; on Ctrl-C the terminal has told them already."""
+        if self._process.poll() is not None:  # its number may be another's by now
+            return
         members = family(self._process.pid)
         for member in members:
             with contextlib.suppress(psutil.NoSuchProcess):
