@@ -71,7 +71,7 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
     facts.add_row("ready pods", str(state.get("replicas", 0)))
     facts.add_row("last run", " ".join(str(run[key]) for key in ("id", "phase", "message") if key in run) or "none yet")
     facts.add_row("release", f"{release['name']}, revision {release['revision']}" if release else "none yet")
-    facts.add_row("signatures", signatures(found["spec"].get("signing", {})))
+    facts.add_row("signatures", signatures(found.get("spec", {}).get("signing", {})))
     console.print(facts)
     conditions = Table("condition", "", "since", "why", box=None)
     for condition in state.get("conditions", []):

@@ -163,20 +163,15 @@ def test_without_keys_nothing_is_said_of_signatures(render):
     assert "SHOPLOOP_" not in str(fetch.get("env"))
 
 
-def test_what_the_operator_makes_of_a_spec_is_what_the_chart_takes(render, tmp_path):
+def test_what_the_operator_tells_of_signatures_is_what_the_chart_takes(render, tmp_path):
     from shoploop.api.v1alpha1 import RecommenderSpec
-    from shoploop.controller.decide import releases
+    from shoploop.controller.decide import signing
     from shoploop.controller.decide.settings import Settings
 
-    spec = RecommenderSpec.model_validate(
-        {
-            "data": {"dataset": "completejourney"}, "store": {"uri": "s3://shop/loop"},
-            "signing": {"publicKeys": KEYS, "privateKey": {"name": "signing"}},
-        }
-    )  # fmt: skip
-    recommender = {"metadata": {"name": "grocery", "uid": "6f1f0e52-0000-4000-8000-000000000001"}}
-    version = {"spec": {"version": "v1", "bento": "s3://shop/loop/a.bento", "digest": "0" * 64}}
+    asked = {"publicKeys": KEYS, "privateKey": {"name": "signing"}, "policy": "Warn"}
+    spec = RecommenderSpec.model_validate({"data": {"dataset": "completejourney"}, "signing": asked})
     settings = Settings(chart=tmp_path, pipeline_image="p:1", serving_image="s:1", signing_policy="Require")
-    values = releases.values(recommender, spec, version, settings)
-    (fetch,) = pod(render("recommender", values))["initContainers"]
+    (fetch,) = pod(render("recommender", {"signing": signing.values(spec, settings)}, scenario="own-store"))[
+        "initContainers"
+    ]
     assert {"name": "SHOPLOOP_SIGNING_POLICY", "value": "Require"} in fetch["env"]

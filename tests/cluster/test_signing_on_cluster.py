@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Cluster, Shop, claim, condition, own_data, put_data
+from prepared import version
 
-from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller.decide.manifests import spec_hash
 from shoploop.versions.keys import new_pair
 
 pytestmark = pytest.mark.cluster
@@ -97,13 +96,12 @@ def recommender(keys: Path, trusted: str) -> dict:
 
 
 def model_version(of: dict, digest: str) -> dict:
-    spec = {
-        "recommender": "grocery", "version": VERSION, "digest": digest, "passed": True,
-        "bento": f"{STORE}/recommenders/grocery/versions/{VERSION}/bento/{digest[:16]}.bento",
-        "specHash": spec_hash(RecommenderSpec.model_validate(of["spec"])),
-    }  # fmt: skip
-    metadata = {"name": f"grocery-{VERSION}", "namespace": NAMESPACE}
-    return {"apiVersion": "shoploop.io/v1alpha1", "kind": "ModelVersion", "metadata": metadata, "spec": spec}
+    """The record of the version whose only package has that digest."""
+    made = version(of)
+    (package,) = made["status"]["packages"]
+    bento = f"{STORE}/recommenders/grocery/versions/{VERSION}/bento/{digest[:16]}.bento"
+    package |= {"digest": digest, "bento": bento}
+    return made
 
 
 def fetched(cluster: Cluster) -> bool:

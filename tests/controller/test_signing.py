@@ -2,10 +2,12 @@
 
 import pytest
 from signed_things import make_key, no_keys
-from worlds import condition, message
+from worlds import CHART_DIGEST, NOW, condition, message, situation
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import manifests, outcome, releases
+from shoploop.controller.decide.observed import Observed
+from shoploop.controller.decide.reconcile import desired
 from shoploop.controller.decide.settings import Settings
 from shoploop.errors import SpecInvalid
 
@@ -44,7 +46,9 @@ def env(pod) -> dict[str, str]:
 
 
 def values(recommender, version, settings):
-    return releases.values(recommender, RecommenderSpec.model_validate(recommender["spec"]), version, settings)
+    about = situation(recommender, version, settings=settings)
+    (known,) = about.versions
+    return releases.values(about, known, known.packages[0])
 
 
 def test_by_default_no_pod_hears_of_signatures(make_recommender, make_version, settings):
@@ -110,10 +114,6 @@ def test_a_recommender_cannot_ask_for_less_than_the_platform_does(
 @pytest.fixture
 def plan_with(settings, plan, monkeypatch):
     """A plan of an operator that was installed with a signing policy."""
-    from worlds import CHART_DIGEST, NOW
-
-    from shoploop.controller.decide.observed import Observed
-    from shoploop.controller.decide.reconcile import desired
 
     def decide(recommender, policy, **world):
         return desired(recommender, Observed(now=NOW, **world), requiring(settings, policy), chart_digest=CHART_DIGEST)

@@ -9,13 +9,14 @@ from shoploop.cli.doctor.facts import Cluster, full_name
 from shoploop.cli.doctor.finding import Finding
 from shoploop.errors import NotFound
 
+MAKE_KEYS = "shoploop keys new NAME   # and name both halves in spec.signing, as docs/signing.md says"
+
 
 def check_signing(cluster: Cluster) -> Iterator[Finding]:
     """Each Recommender has what its policy asks for. That nothing is asked for is told, and is no fault."""
     least = platform_policy(cluster)
     for one in cluster.recommenders:
         about, namespace = f"signing of {full_name(one)}", one["metadata"]["namespace"]
-        edit = f"kubectl -n {namespace} edit recommender {one['metadata']['name']}   # docs/signing.md says how to make keys"
         try:
             spec = SigningSpec.model_validate(one["spec"].get("signing", {}))
         except ValidationError:
@@ -23,17 +24,17 @@ def check_signing(cluster: Cluster) -> Iterator[Finding]:
         policy, secret = strictest(least, spec.asked), spec.private_key
         if policy != "Ignore" and not spec.public_keys:
             detail = f"the policy is {policy}, and spec.signing.publicKeys names no key that is trusted"
-            yield Finding(about=about, state="missing", detail=detail, remedy=edit)
+            yield Finding(about=about, state="missing", detail=detail, remedy=MAKE_KEYS)
         elif policy == "Require" and secret is None:
             detail = "signatures are required, and spec.signing.privateKey names no key to sign with"
-            yield Finding(about=about, state="missing", detail=detail, remedy=edit)
+            yield Finding(about=about, state="missing", detail=detail, remedy=MAKE_KEYS)
         elif secret is not None and not has_key(cluster, namespace, secret.name, secret.key):
             detail = f"Secret {secret.name} has no key {secret.key}, with which runs sign"
             remedy = f"kubectl -n {namespace} create secret generic {secret.name} --from-file={secret.key}=NAME.key"
             yield Finding(about=about, state="missing", detail=detail, remedy=remedy)
         elif policy == "Ignore":
             detail = "nobody looks at signatures: who may write the store decides what predictors run"
-            yield Finding(about=about, state="unused", detail=detail, remedy=edit)
+            yield Finding(about=about, state="unused", detail=detail, remedy=MAKE_KEYS)
         else:
             yield Finding(about=about, state="ok", detail=in_words(policy, spec))
 
