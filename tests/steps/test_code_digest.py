@@ -217,7 +217,16 @@ def test_what_a_package_offers_lazily_is_reached_by_who_asks_for_it(package):
     assert "shoploop.room.heavy" not in code_digest.reachable("shoploop.passes")
 
 
-WITHOUT_A_SAY = {"cryptography", "joblib", "obstore", "packaging", "prometheus_client", "threadpoolctl", "yaml"}
+WITHOUT_A_SAY = {
+    "adbc_driver_postgresql",
+    "cryptography",
+    "joblib",
+    "obstore",
+    "packaging",
+    "prometheus_client",
+    "threadpoolctl",
+    "yaml",
+}
 """Libraries that sign, carry, count and read: no number of a step depends on their version."""
 
 DISTRIBUTIONS = {"great_expectations": "great-expectations", "sklearn": "scikit-learn", "ibis": "ibis-framework"}
