@@ -10,7 +10,6 @@ from pathlib import Path
 from shoploop.api.pod_result import Incumbent, VersionMade
 from shoploop.runs.planning import Plan
 from shoploop.runs.record import Failure, Journal, RunState
-from shoploop.runs.retention import choose, remove
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import Store, disk
 from shoploop.versions.signing import Trust, signer_for
@@ -127,6 +126,8 @@ def prune(workspace: Workspace, plan: Plan, *, versions: bool) -> None:
     Args:
         versions: Also versions; on a cluster that is the operator's to ask for, which knows what serves.
     """
+    from shoploop.runs.retention import choose, remove
+
     spec = plan.run.recommender.spec
     pinned = spec.serving.pinned_version
     named = {plan.incumbent: "was compared with the last one"} if plan.incumbent else {}
