@@ -80,7 +80,7 @@ def serving(cluster: Cluster, folder: Path) -> Iterator[S3]:
     (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     settings = [f"-ip={node}", f"-ip.bind={node}", "-s3", f"-s3.port={PORT}", "-s3.port.lance=0", "-s3.port.iceberg=0"]
     settings += [f"-s3.config={folder / 's3.json'}", "-s3.iam=false", "-master.telemetry=false"]
-    settings += ["-master.volumeSizeLimitMB=64"]
+    settings += ["-master.volumeSizeLimitMB=64", "-volume.max=200"]
     command = [cluster.env["KUBEBOX"], "exec", "--", weed, "server", f"-dir={folder}", *settings]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

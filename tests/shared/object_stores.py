@@ -39,7 +39,7 @@ def s3_options(tmp_path_factory):
     identity = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": KEY}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     settings += [f"-s3.config={folder / 's3.json'}", "-s3.iam=false"]
-    settings += ["-master.telemetry=false", "-master.volumeSizeLimitMB=64"]
+    settings += ["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=200"]
     settings += [f"-{name}={port}" for name, port in ports.items()]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen([weed, "server", f"-dir={folder}", *settings], stdout=log, stderr=subprocess.STDOUT)
