@@ -40,7 +40,7 @@ def zipped(**files: str) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, text in files.items():
-            archive.writestr(name, text)
+            archive.writestr(zipfile.ZipInfo(name), text)  # with no date of its own
     return stream.getvalue()
 
 
@@ -48,14 +48,15 @@ def zipped(**files: str) -> bytes:
     "content",
     [
         TWO.encode(),
-        gzip.compress(TWO.encode()),
-        gzip.compress(TWO[:30].encode()) + gzip.compress(TWO[30:].encode()),
+        gzip.compress(TWO.encode(), mtime=0),
+        gzip.compress(TWO[:30].encode(), mtime=0) + gzip.compress(TWO[30:].encode(), mtime=0),
         bz2.compress(TWO.encode()),
         lzma.compress(TWO.encode()),
         pa.compress(TWO.encode(), codec="zstd", asbytes=True),
         zipped(**{"events.csv": TWO, "__MACOSX/._events.csv": "\1\2"}),
         gzip.compress(
-            b'{"user":"ann","item":"tea","time":"2024-05-01"}\n{"user":"bob","item":"milk","time":"2024-05-02"}'
+            b'{"user":"ann","item":"tea","time":"2024-05-01"}\n{"user":"bob","item":"milk","time":"2024-05-02"}',
+            mtime=0,  # a test's name must not change from one second to the next
         ),
         b'[{"user":"ann","item":"tea","time":"2024-05-01"},{"user":"bob","item":"milk","time":"2024-05-02"}]',
         b"\xef\xbb\xbf" + TWO.encode(),
