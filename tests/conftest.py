@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from event_logs import kafka_place, open_one, redis_place
 from object_stores import make_store, s3_options
 
-__all__ = ["make_store", "one_thread", "s3_options"]
+__all__ = ["kafka_place", "make_store", "one_thread", "open_one", "redis_place", "s3_options"]
 
 settings.register_profile("shoploop", deadline=None)  # how long an example takes is no matter of a test
 settings.load_profile("shoploop")

@@ -1,0 +1,254 @@
+"""An event log in one partition of a Kafka topic, for many predictors.
+
+The producer is idempotent and waits for all in-sync replicas (acks=all), so its own retries double nothing and what was
+acknowledged outlives the death of a broker as far as the topic is replicated. An entry that a *client* retries may reach
+the topic twice; readers drop the second, by an index of the ids that the topic holds. The index is read from the topic, once
+from its beginning and from then on as it grows, and takes about 100 bytes an entry: trim the log.
+
+One partition, since the order of events is part of what they say; a shop of thousands of events a second fits into one.
+Offsets are Kafka's plus one. Nothing is ever committed to Kafka: who reads keeps the offset with what it made of the entries.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Any
+
+from shoploop.errors import first_line
+from shoploop.events.log import BEGINNING, Closing, Entry, LogFull, LogUnavailable, Record, check
+
+TIMEOUT_SECONDS = 10.0
+POLL_SECONDS = 0.1
+INDEXED_AT_ONCE = 10_000
+
+
+class KafkaLog(Closing):
+    """See :class:`shoploop.events.log.EventLog`."""
+
+    def __init__(self, servers: str, *, name: str, replicas: int = 1, settings: dict[str, Any] | None = None):
+        """Connects, and makes the topic where it is not there.
+
+        Args:
+            servers: Bootstrap servers, ``host:port,...``.
+            name: The recommender's; its topic is ``shoploop.<name>.events``.
+            replicas: Of a topic that is made.
+            settings: Further settings of librdkafka, such as ``security.protocol`` and ``ssl.ca.location``.
+
+        Raises:
+            LogUnavailable: nobody answers.
+        """
+        from confluent_kafka import KafkaError, KafkaException, Producer
+        from confluent_kafka.admin import AdminClient
+
+        self.where = servers
+        self.topic = f"shoploop.{name}.events"
+        self._kafka_error: Any = KafkaError
+        self._exception: Any = KafkaException
+        # librdkafka logs each failed try to reach a broker; whoever asks gets LogUnavailable instead
+        self._settings: dict[str, Any] = {"bootstrap.servers": servers, "log_level": 2}
+        self._settings["error_cb"] = lambda error: None
+        self._settings |= settings or {}
+        self._lock = threading.Lock()
+        self._first: dict[bytes, int] = {}
+        self._indexed = BEGINNING
+        self._closed = False
+        with self._named_errors():
+            self._admin: Any = AdminClient(self._settings)
+            self._make_topic(replicas)
+            self._producer: Any = Producer(
+                self._settings
+                | {
+                    "enable.idempotence": True,
+                    "acks": "all",
+                    "linger.ms": 2,
+                    "delivery.timeout.ms": int(TIMEOUT_SECONDS * 1000),
+                }
+            )
+            self._indexer = _Cursor(self._settings, self.topic)
+            self._reader = _Cursor(self._settings, self.topic)
+            self._wait_for_topic()
+
+    def append(self, entries: Sequence[Entry]) -> list[int]:
+        check(entries)
+        with self._lock, self._named_errors():
+            self._index_to_end()
+            missing = {each.id: each for each in entries if _key(each.id) not in self._first}
+            written: dict[str, int] = {}
+            failed: list[Any] = []
+
+            def of(id: str) -> Callable[[Any, Any], None]:
+                def delivered(error: Any, message: Any) -> None:
+                    if error is None:
+                        written[id] = message.offset() + 1
+                    else:
+                        failed.append(error)
+
+                return delivered
+
+            for each in missing.values():
+                self._produce(each, of(each.id))
+            left = self._producer.flush(TIMEOUT_SECONDS)
+            if left or failed:
+                self._producer.purge()
+                self._producer.flush(0)
+                reason = failed[0].str() if failed else "no answer"
+                raise LogUnavailable(f"Kafka {self.where}: {reason}. It is not known what of the events was written.")
+            return [self._first.get(_key(each.id)) or written[each.id] for each in entries]
+
+    def read(self, after: int, *, limit: int = 1000, wait_seconds: float = 0.0) -> list[Record]:
+        until = time.monotonic() + wait_seconds
+        found: list[Record] = []
+        with self._lock, self._named_errors():
+            low, high = self._watermarks()
+            at = max(after, low)
+            while len(found) < limit:
+                if at >= high:
+                    if found or time.monotonic() >= until:
+                        break
+                    time.sleep(min(POLL_SECONDS, max(until - time.monotonic(), 0)))
+                    _, high = self._watermarks()
+                    continue
+                for message in self._reader.next(at, min(limit - len(found), high - at)):
+                    at = message.offset() + 1
+                    id = message.key().decode()
+                    self._index(id, at)
+                    if self._first[_key(id)] == at:
+                        found.append(Record(at, id, message.value()))
+        return found
+
+    def end(self) -> int:
+        with self._lock, self._named_errors():
+            return self._watermarks()[1]
+
+    def trim(self, before: int) -> None:
+        from confluent_kafka import TopicPartition
+
+        with self._lock, self._named_errors():
+            low, high = self._watermarks()
+            cut = min(max(before - 1, 0), high)
+            if cut <= low:
+                return
+            self._index_to_end()
+            for future in self._admin.delete_records([TopicPartition(self.topic, 0, cut)]).values():
+                future.result(TIMEOUT_SECONDS)
+            self._first = {key: offset for key, offset in self._first.items() if offset >= before}
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._producer.flush(0)
+            self._indexer.close()
+            self._reader.close()
+
+    def _make_topic(self, replicas: int) -> None:
+        from confluent_kafka.cimpl import NewTopic
+
+        forever = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+        topic = NewTopic(self.topic, num_partitions=1, replication_factor=replicas, config=forever)
+        for future in self._admin.create_topics([topic], request_timeout=TIMEOUT_SECONDS).values():
+            try:
+                future.result(TIMEOUT_SECONDS)
+            except self._exception as error:
+                if error.args[0].code() != self._kafka_error.TOPIC_ALREADY_EXISTS:
+                    raise
+
+    def _wait_for_topic(self) -> None:
+        """Until each client knows who leads a topic that was made a moment ago."""
+        until = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            try:
+                self._watermarks()
+                return
+            except self._exception as error:
+                if error.args[0].fatal() or time.monotonic() > until:
+                    raise
+                time.sleep(POLL_SECONDS)
+
+    def _produce(self, entry: Entry, delivered: Callable[[Any, Any], None]) -> None:
+        try:
+            self._producer.produce(self.topic, key=entry.id, value=entry.body, partition=0, on_delivery=delivered)
+        except BufferError as error:
+            raise LogFull(f"Kafka {self.where}: too many events wait for it.") from error
+        self._producer.poll(0)
+
+    def _watermarks(self) -> tuple[int, int]:
+        """The offset before the first entry that is kept, and that of the last."""
+        if self._closed:
+            raise LogUnavailable("This event log was closed.")
+        return self._indexer.watermarks()
+
+    def _index_to_end(self) -> None:
+        low, high = self._watermarks()
+        at = max(self._indexed, low)
+        while at < high:
+            for message in self._indexer.next(at, min(INDEXED_AT_ONCE, high - at)):
+                at = message.offset() + 1
+                self._first.setdefault(_key(message.key().decode()), at)
+            self._indexed = at
+
+    def _index(self, id: str, offset: int) -> None:
+        """Knows the first offset of every id up to ``offset``, which ``id`` has."""
+        if self._indexed < offset:
+            self._index_to_end()
+        self._first.setdefault(_key(id), offset)
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except self._exception as error:
+            raise LogUnavailable(f"Kafka {self.where}: {first_line(error)}.") from error
+
+
+class _Cursor:
+    """Reads the topic from a place that may be another each time."""
+
+    def __init__(self, settings: dict[str, Any], topic: str):
+        from confluent_kafka import Consumer
+
+        self._consumer: Any = Consumer(
+            settings
+            | {
+                "group.id": "shoploop",  # the client asks for one; nothing is ever committed
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 50,  # a request for what is not there yet must not hold up the next one
+            }
+        )
+        self._topic = topic
+        self._at: int | None = None
+
+    def watermarks(self) -> tuple[int, int]:
+        """Kafka's own: the first offset that is kept, and the one that comes next."""
+        low, high = self._consumer.get_watermark_offsets(self._partition(), timeout=TIMEOUT_SECONDS)
+        return int(low), int(high)
+
+    def next(self, at: int, limit: int) -> list[Any]:
+        """The messages from Kafka's offset ``at`` on, one at least: the caller knows that they are there."""
+        if self._at != at:
+            self._consumer.assign([self._partition(at)])
+        self._at = None
+        until = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < until:
+            # an error here is a broker that is away for a moment: the next try tells whether it came back
+            found = [each for each in self._consumer.consume(limit, POLL_SECONDS) if each.error() is None]
+            if found:
+                self._at = found[-1].offset() + 1
+                return found
+        raise LogUnavailable(f"Kafka does not hand out what is in {self._topic}.")
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _partition(self, offset: int = 0) -> Any:
+        from confluent_kafka import TopicPartition
+
+        return TopicPartition(self._topic, 0, offset)
+
+
+def _key(id: str) -> bytes:
+    return blake2b(id.encode(), digest_size=16).digest()

@@ -1,0 +1,124 @@
+"""The event log: what comes in is written durably, in one order, once.
+
+Three kinds of log keep the same laws: a SQLite file for one machine, Redis Streams and Kafka for many predictors. An entry
+has an id that its writer chose; a retried append of the same id changes nothing, for as long as the log keeps the first.
+Offsets are whole numbers that only grow, from 1; some may be missing. It must not know what an entry means.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from shoploop.errors import ShoploopError, UserError
+
+BEGINNING = 0
+"""The offset before the first entry."""
+
+MAX_ID_CHARACTERS = 200
+MAX_ENTRY_BYTES = 256 * 1024
+
+
+class LogUnavailable(ShoploopError):
+    """The log cannot be read or written just now; nothing of what was given is certain to be in it: append it again."""
+
+
+class LogFull(LogUnavailable):
+    """There is no room left for an entry; nothing was written."""
+
+
+class LogNotDurable(UserError):
+    """The log's server would lose entries that it has accepted."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is appended."""
+
+    id: str
+    """Names it for ever: what is retried has the same id."""
+
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is read."""
+
+    offset: int
+    id: str
+    body: bytes
+
+
+class EventLog(Protocol):
+    """One log of one recommender; may be used by several threads at once, and by several processes."""
+
+    def append(self, entries: Sequence[Entry]) -> list[int]:
+        """Writes the entries in their order, all or none; on return they outlive kill -9 and, but for what the log's own
+        documentation excludes, a power cut.
+
+        Args:
+            entries: What to write. One whose id is in the log already is not written again.
+
+        Returns:
+            Offset of each entry; of one that was there, where it was.
+
+        Raises:
+            LogFull: there is no room.
+            LogUnavailable: it is not known whether they were written; to append them again is safe.
+        """
+
+    def read(self, after: int, *, limit: int = 1000, wait_seconds: float = 0.0) -> list[Record]:
+        """The next entries in the order of their offsets, each id once.
+
+        Args:
+            after: The offset of the last entry that is known; :data:`BEGINNING` for none.
+            limit: No more than so many.
+            wait_seconds: How long to wait for the first, where there is none yet.
+
+        Raises:
+            LogUnavailable: the log does not answer.
+        """
+
+    def end(self) -> int:
+        """The offset of the last entry; :data:`BEGINNING` where there was never one."""
+
+    def trim(self, before: int) -> None:
+        """Forgets the entries whose offset is below ``before``, with their ids. What is learned from may go."""
+
+    def close(self) -> None:
+        """Frees what the log holds on this machine; a log that is closed raises LogUnavailable."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Closing:
+    """``with`` for a log."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check(entries: Sequence[Entry]) -> None:
+    """What no log takes.
+
+    Raises:
+        ValueError: an id is empty or too long, or a body too large.
+    """
+    for entry in entries:
+        if not 0 < len(entry.id) <= MAX_ID_CHARACTERS:
+            raise ValueError(f"an entry's id has 1 to {MAX_ID_CHARACTERS} characters, not {len(entry.id)}")
+        if len(entry.body) > MAX_ENTRY_BYTES:
+            raise ValueError(f"entry {entry.id} has {len(entry.body)} bytes, and {MAX_ENTRY_BYTES} are allowed")

@@ -1,0 +1,148 @@
+"""An event log in Redis Streams, for many predictors.
+
+A script appends: it gives out the next offset, keeps the id and adds the entry, atomically, so two predictors that get the
+same event at once write it once. Entries that were acknowledged outlive kill -9 and a power cut with ``appendfsync
+always``; with ``everysec`` a crash of Redis costs up to a second of them, so that is refused unless it is asked for.
+Redis must not evict: ``maxmemory-policy noeviction``. It is trimmed by offset only, never by length, which would destroy
+what nobody has read (``MINID``).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from shoploop.errors import first_line
+from shoploop.events.log import Closing, Entry, LogFull, LogNotDurable, LogUnavailable, Record, check
+
+TIMEOUT_SECONDS = 5.0
+TRIMMED_AT_ONCE = 1000
+
+APPEND = """
+local offsets = {}
+for i = 1, #ARGV, 2 do
+  local known = redis.call('HGET', KEYS[2], ARGV[i])
+  if known then
+    offsets[#offsets + 1] = tonumber(known)
+  else
+    local offset = redis.call('INCR', KEYS[3])
+    redis.call('XADD', KEYS[1], string.format('%d-0', offset), 'id', ARGV[i], 'body', ARGV[i + 1])
+    redis.call('HSET', KEYS[2], ARGV[i], offset)
+    offsets[#offsets + 1] = offset
+  end
+end
+return offsets
+"""
+
+TRIM = """
+local gone = redis.call('XRANGE', KEYS[1], '-', '(' .. ARGV[1] .. '-0', 'COUNT', ARGV[2])
+for _, entry in ipairs(gone) do
+  redis.call('HDEL', KEYS[2], entry[2][2])
+  redis.call('XDEL', KEYS[1], entry[1])
+end
+return #gone
+"""
+
+
+class RedisLog(Closing):
+    """See :class:`shoploop.events.log.EventLog`."""
+
+    def __init__(self, url: str, *, name: str, may_lose_a_second: bool = False):
+        """Connects, and looks at how Redis keeps things.
+
+        Args:
+            url: ``redis://host:port/0``, or ``rediss://`` for TLS, whose query names further settings of redis-py, such as
+                ``ssl_ca_certs``.
+            name: The recommender's.
+            may_lose_a_second: Take a Redis that writes to its disk each second only.
+
+        Raises:
+            LogUnavailable: nobody answers.
+            LogNotDurable: it would lose what it accepted.
+        """
+        import redis
+
+        self._closed = False
+        self._errors: Any = redis.exceptions
+        self._client: Any = redis.Redis.from_url(
+            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
+        )
+        place = self._client.connection_pool.connection_kwargs
+        self.where = f"{place.get('host', place.get('path'))}:{place.get('port', '')}".rstrip(":")
+        prefix = f"shoploop:{{{name}}}:events"  # the braces keep the three keys on one node of a Redis Cluster
+        self._stream, self._ids, self._counter = prefix, f"{prefix}:ids", f"{prefix}:offset"
+        self._append = self._client.register_script(APPEND)
+        self._trim = self._client.register_script(TRIM)
+        with self._named_errors():
+            self._check_durable(may_lose_a_second)
+
+    def append(self, entries: Sequence[Entry]) -> list[int]:
+        check(entries)
+        if not entries:
+            return []
+        arguments: list[str | bytes] = []
+        for each in entries:
+            arguments += [each.id, each.body]
+        with self._named_errors():
+            offsets = self._append(keys=[self._stream, self._ids, self._counter], args=arguments)
+        return [int(offset) for offset in offsets]
+
+    def read(self, after: int, *, limit: int = 1000, wait_seconds: float = 0.0) -> list[Record]:
+        with self._named_errors():
+            rows = self._client.xrange(self._stream, min=f"({after}-0", count=limit)
+            if not rows and wait_seconds > 0:
+                # shorter than the socket's timeout, which would end it
+                wait = min(wait_seconds, TIMEOUT_SECONDS / 2)
+                found = self._client.xread({self._stream: f"{after}-0"}, count=limit, block=max(int(wait * 1000), 1))
+                rows = found[0][1] if found else []
+        return [Record(int(key.partition(b"-")[0]), fields[b"id"].decode(), fields[b"body"]) for key, fields in rows]
+
+    def end(self) -> int:
+        with self._named_errors():
+            return int(self._client.get(self._counter) or 0)
+
+    def trim(self, before: int) -> None:
+        with self._named_errors():
+            while self._trim(keys=[self._stream, self._ids], args=[before, TRIMMED_AT_ONCE]):
+                pass
+
+    def close(self) -> None:
+        self._closed = True
+        self._client.close()
+
+    def _check_durable(self, may_lose_a_second: bool) -> None:
+        try:
+            found = {
+                name: self._client.config_get(name).get(name)
+                for name in ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
+            }
+        except self._errors.ResponseError as error:
+            if may_lose_a_second:
+                return  # a managed Redis does not tell
+            raise LogNotDurable(
+                f"Redis {self.where} does not tell how it keeps data ({first_line(error)}). Where you know that it "
+                "writes before it answers, or accept to lose a second, say so: mayLoseASecond."
+            ) from error
+        if found["appendonly"] != "yes":
+            raise LogNotDurable(f"Redis {self.where} keeps nothing on disk. Set appendonly yes, appendfsync always.")
+        if found["appendfsync"] != "always" and not may_lose_a_second:
+            raise LogNotDurable(
+                f"Redis {self.where} writes with appendfsync {found['appendfsync']}: a crash costs accepted events. Set "
+                "appendfsync always, or accept that with mayLoseASecond."
+            )
+        if found["maxmemory"] != "0" and found["maxmemory-policy"] != "noeviction":
+            raise LogNotDurable(
+                f"Redis {self.where} evicts with maxmemory-policy {found['maxmemory-policy']}. Set it to noeviction."
+            )
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        if self._closed:
+            raise LogUnavailable("This event log was closed.")
+        try:
+            yield
+        except self._errors.OutOfMemoryError as error:
+            raise LogFull(f"Redis {self.where} is at its maxmemory; nothing was written.") from error
+        except self._errors.RedisError as error:
+            if "OOM" in str(error):
+                raise LogFull(f"Redis {self.where} is at its maxmemory; nothing was written.") from error
+            raise LogUnavailable(f"Redis {self.where}: {first_line(error)}.") from error

@@ -1,0 +1,110 @@
+"""An event log in a SQLite file, for predictors of one machine or pod.
+
+In WAL mode readers and the writer do not wait for each other. With synchronous=FULL a commit is on the disk before
+:meth:`SqliteLog.append` returns, so neither kill -9 nor a power cut loses an accepted entry, where the disk keeps what it
+acknowledged. One transaction holds a whole append.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from shoploop.events.log import Closing, Entry, LogFull, LogUnavailable, Record, check
+
+BUSY_SECONDS = 5.0
+"""How long a writer waits for another process's."""
+
+POLL_SECONDS = 0.02
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS log (offset INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)
+"""
+FULL = (sqlite3.SQLITE_FULL,)
+
+
+class SqliteLog(Closing):
+    """See :class:`shoploop.events.log.EventLog`."""
+
+    def __init__(self, path: Path):
+        """Opens the file, or makes it.
+
+        Raises:
+            LogUnavailable: it cannot be written, or is no event log.
+        """
+        self.path = path
+        self._writing = threading.Lock()
+        self._reading = threading.Lock()
+        with self._named_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = self._connect()
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            self._writer.execute("PRAGMA synchronous=FULL")
+            self._writer.execute(SCHEMA)
+            self._reader = self._connect()
+
+    def append(self, entries: Sequence[Entry]) -> list[int]:
+        check(entries)
+        with self._writing, self._named_errors():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                self._writer.executemany(
+                    "INSERT OR IGNORE INTO log (id, body) VALUES (?, ?)", [(each.id, each.body) for each in entries]
+                )
+                offsets = [self._offset(each.id) for each in entries]
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+        return offsets
+
+    def read(self, after: int, *, limit: int = 1000, wait_seconds: float = 0.0) -> list[Record]:
+        until = time.monotonic() + wait_seconds
+        while True:
+            with self._reading, self._named_errors():
+                rows = self._reader.execute(
+                    "SELECT offset, id, body FROM log WHERE offset > ? ORDER BY offset LIMIT ?", (after, limit)
+                ).fetchall()
+            left = until - time.monotonic()
+            if rows or left <= 0:
+                return [Record(offset, id, bytes(body)) for offset, id, body in rows]
+            time.sleep(min(POLL_SECONDS, left))
+
+    def end(self) -> int:
+        with self._reading, self._named_errors():
+            # the sequence knows it after everything was trimmed, too
+            row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'log'").fetchone()
+        return int(row[0]) if row else 0
+
+    def trim(self, before: int) -> None:
+        with self._writing, self._named_errors():
+            self._writer.execute("DELETE FROM log WHERE offset < ?", (before,))
+
+    def close(self) -> None:
+        with self._writing, self._reading:
+            self._writer.close()
+            self._reader.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        # the locks above let one thread at a time use a connection
+        return sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+    def _offset(self, id: str) -> int:
+        (offset,) = self._writer.execute("SELECT offset FROM log WHERE id = ?", (id,)).fetchone()
+        return int(offset)
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LogUnavailable(f"Event log {self.path} cannot be opened: {error.strerror}.") from error
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code is not None and code & 0xFF in FULL:
+                raise LogFull(
+                    f"Event log {self.path}: the disk is full. Free some room; nothing was written."
+                ) from error
+            raise LogUnavailable(f"Event log {self.path}: {error}.") from error
