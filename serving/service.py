@@ -5,8 +5,11 @@ from pathlib import Path
 
 import bentoml
 
+from shoploop.events.fresh import Done
+from shoploop.events.messages import MAX_EVENTS_BYTES, EventsRequest
 from shoploop.predictor import metrics
 from shoploop.predictor.admission import Admission, Waiting
+from shoploop.predictor.feedback import Feedback, answer_events
 from shoploop.predictor.home import Home
 from shoploop.predictor.http import CheckedJson
 from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
@@ -29,31 +32,59 @@ class Recommender:
         settings = self.ranker.settings
         WAITING.expect(deadline_seconds=settings.deadline_milliseconds / 1000, short_seconds=self.ranker.costs.short)
         metrics.DATA_AGE_DAYS.set(self.ranker.data_age_days())
+        self.feedback = Feedback.configured()
 
     @bentoml.api(input_spec=RecommendRequest)
     def recommend(self, **request: object) -> Answer:
         """The k items that the user is most likely to want, best first."""
+        asked = RecommendRequest.model_validate(request)
         with WAITING.turn() as until:
-            answer = self.ranker.recommend(RecommendRequest.model_validate(request), until=until)
-        return metrics.count("/recommend", self.ranker, answer)
+            answer = self.ranker.recommend(asked, until=until, fresh=self._done(asked.user))
+        return self._shown(metrics.count("/recommend", self.ranker, answer), asked.user, asked.surface)
 
     @bentoml.api(input_spec=RankRequest)
     def rank(self, **request: object) -> Answer:
         """The given items in the order in which the user is likely to want them."""
+        asked = RankRequest.model_validate(request)
         with WAITING.turn() as until:
-            answer = self.ranker.rank(RankRequest.model_validate(request), until=until)
-        return metrics.count("/rank", self.ranker, answer)
+            answer = self.ranker.rank(asked, until=until, fresh=self._done(asked.user))
+        return self._shown(metrics.count("/rank", self.ranker, answer), asked.user, "items")
+
+    @bentoml.api(input_spec=EventsRequest)
+    def events(self, ctx: bentoml.Context, **request: object) -> dict[str, object]:
+        """Takes what shoppers did; answers 202 when it is kept for good. It counts in the user's next request."""
+        address = ctx.request.client.host if ctx.request.client else ""
+        answer = answer_events(self.feedback, EventsRequest.model_validate(request), ctx.request.headers, address)
+        ctx.response.status_code = answer.status
+        ctx.response.headers.update(answer.headers)
+        return answer.body
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        if self.feedback:
+            self.feedback.close()
+
+    def _done(self, user: str) -> tuple[Done, ...]:
+        return self.feedback.done(user) if self.feedback else ()
+
+    def _shown(self, answer: Answer, user: str, surface: str) -> Answer:
+        return self.feedback.shown(answer, user=user, surface=surface) if self.feedback else answer
 
 
-REQUESTS = {"/recommend": RecommendRequest, "/rank": RankRequest}
+REQUESTS = {"/recommend": RecommendRequest, "/rank": RankRequest, "/events": EventsRequest}
+ADMITTED = ("/recommend", "/rank")
 EXAMPLES = {
     "/recommend": ("The items that a shopper is most likely to want, best first.", '{"user": "1", "k": 5}'),
     "/rank": (
         "The given items, those first that a shopper is likely to want.",
         '{"user": "1", "items": ["a", "b"]}',
     ),
+    "/events": (
+        "What shoppers did with what they were shown: send the impression of the answer, or a key of the shop's.",
+        '{"events": [{"id": "1", "kind": "click", "user": "1", "item": "a", "impression": "..."}]}',
+    ),
 }
 
-Recommender.add_asgi_middleware(Admission, routes=REQUESTS.keys(), waiting=WAITING)
-Recommender.add_asgi_middleware(CheckedJson, requests=REQUESTS)
+Recommender.add_asgi_middleware(Admission, routes=ADMITTED, waiting=WAITING)
+Recommender.add_asgi_middleware(CheckedJson, requests=REQUESTS, larger_bytes={"/events": MAX_EVENTS_BYTES})
 Recommender.add_asgi_middleware(Home, examples=EXAMPLES)

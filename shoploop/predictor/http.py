@@ -6,6 +6,7 @@ logs a traceback for every request that it cannot read.
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -22,14 +23,18 @@ MAX_BODY_BYTES = 256 * 1024
 class CheckedJson:
     """ASGI middleware: 415 for a body that is not JSON, 413 for one that is too large, 400 for one that is invalid."""
 
-    def __init__(self, app: App, *, requests: Mapping[str, type[BaseModel]]):
+    def __init__(
+        self, app: App, *, requests: Mapping[str, type[BaseModel]], larger_bytes: Mapping[str, int] | None = None
+    ):
         """Guards ``app``.
 
         Args:
             app: What answers.
             requests: By path, what a body must be.
+            larger_bytes: By path, how large a body may be where it may be larger than others.
         """
         self.app = app
+        self.larger_bytes = larger_bytes or {}
         self.requests = requests
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -41,6 +46,7 @@ class CheckedJson:
         if kind != b"application/json":
             await refuse(send, 415, "Send JSON, with the header content-type: application/json.")
             return
+        most = self.larger_bytes.get(scope["path"], MAX_BODY_BYTES)
         body = b""
         more = True
         while more:
@@ -49,8 +55,8 @@ class CheckedJson:
                 return  # the client has gone
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > MAX_BODY_BYTES:
-                await refuse(send, 413, f"A request may have {MAX_BODY_BYTES} bytes.")
+            if len(body) > most:
+                await refuse(send, 413, f"A request may have {most} bytes.")
                 return
 
         if model := self.requests.get(scope["path"]):
@@ -80,9 +86,31 @@ def _problems(error: ValidationError) -> list[str]:
     return problems
 
 
-async def refuse(send: Send, status: int, message: str, *, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    """Answers with an error that a person can read."""
-    body = json.dumps({"error": message}).encode()
-    own = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+CODES = {
+    400: "request_invalid",
+    401: "key_unknown",
+    403: "not_allowed",
+    404: "not_found",
+    413: "body_too_large",
+    415: "not_json",
+    429: "rate_limited",
+    503: "overloaded",
+}
+
+
+async def refuse(
+    send: Send, status: int, detail: str, *, code: str | None = None, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """Answers with problem details (RFC 9457) that a person can read, and a ``code`` that a program can."""
+    body = json.dumps(problem(status, detail, code=code)).encode()
+    own = [(b"content-type", PROBLEM), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
     await send({"type": "http.response.body", "body": body})
+
+
+PROBLEM = b"application/problem+json"
+
+
+def problem(status: int, detail: str, *, code: str | None = None) -> dict[str, Any]:
+    """Members of an RFC 9457 object; ``code`` stays the same when the words change."""
+    return {"title": HTTPStatus(status).phrase, "status": status, "code": code or CODES[status], "detail": detail}

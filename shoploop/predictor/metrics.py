@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge
 
+from shoploop.events.messages import EventsAnswer
 from shoploop.ranking.answer import Answer
 from shoploop.ranking.ranker import Ranker
 
@@ -15,6 +16,21 @@ DATA_AGE_DAYS = Gauge(
     "Days since the last day of the data that answers are made from.",
     multiprocess_mode="max",
 )
+
+IMPRESSIONS = Counter("shoploop_impressions", "Answers by what became of their record: written, dropped.", ["outcome"])
+EVENTS = Counter(
+    "shoploop_events",
+    "Events by what became of them: accepted, known (sent again), or the code of a refusal.",
+    ["code"],
+)
+
+
+def count_events(answer: EventsAnswer) -> None:
+    """Counts what became of the events of a request."""
+    EVENTS.labels(code="accepted").inc(answer.accepted - answer.known)
+    EVENTS.labels(code="known").inc(answer.known)
+    for refused in answer.refused:
+        EVENTS.labels(code=refused.code).inc()
 
 
 def count(route: str, ranker: Ranker, answer: Answer) -> Answer:

@@ -78,3 +78,6 @@ class Answer(_Message):
 
     items: list[RankedItem]
     """Best first."""
+
+    impression: str | None = None
+    """Send it with what the shopper does with these items, to /events. Null where events are not collected."""

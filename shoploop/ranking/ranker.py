@@ -9,8 +9,8 @@ Legend: N candidates.
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -19,17 +19,20 @@ import numpy as np
 import polars as pl
 
 from shoploop.candidates.fetching import fetch_candidates
+from shoploop.events.fresh import Done
 from shoploop.features.baskets import BasketSequence
 from shoploop.features.history import History
 from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
 from shoploop.features.pairs import pair_features
+from shoploop.features.user import UserRow
 from shoploop.models.fusion import Part
 from shoploop.models.inputs import ModelInput
 from shoploop.ranking.answer import Answer, RankedItem, RankRequest, RecommendRequest
 from shoploop.ranking.popularity import EVERYWHERE, Popular, read_popularity
 from shoploop.ranking.reasons import reason
 from shoploop.ranking.settings import RankerSettings
+from shoploop.schemas import POSITIVE_KINDS
 from shoploop.versions.artifact import check_contract, load_version
 from shoploop.versions.trained import TrainedModel
 
@@ -118,7 +121,12 @@ class Ranker:
         )
 
     def recommend(
-        self, request: RecommendRequest, *, now: datetime | None = None, until: float | None = None
+        self,
+        request: RecommendRequest,
+        *,
+        now: datetime | None = None,
+        until: float | None = None,
+        fresh: Sequence[Done] = (),
     ) -> Answer:
         """The k best items for the user; for one of whom nothing is known, what sells.
 
@@ -126,10 +134,11 @@ class Ranker:
             request: Who asks.
             now: The time of the request, UTC; the wall clock's where not given.
             until: When the answer has to be there, on this ranker's clock; unset, the deadline begins now.
+            fresh: What the user did since the stored history was made.
         """
-        until, day = self._until(until), self.day(now)
+        until = self._until(until)
         excluded = set(request.exclude)
-        user = self._features.user(request.user)
+        user, day = self._user(request.user, fresh, now)
         if user is not None:
             method, scored = self._best(user, excluded, request.k, day, until)
             if scored:
@@ -137,17 +146,24 @@ class Ranker:
         scored = self._best_sellers(request.shop, excluded, request.k)
         return self._answer("popularity", scored, History.empty(), day)
 
-    def rank(self, request: RankRequest, *, now: datetime | None = None, until: float | None = None) -> Answer:
+    def rank(
+        self,
+        request: RankRequest,
+        *,
+        now: datetime | None = None,
+        until: float | None = None,
+        fresh: Sequence[Done] = (),
+    ) -> Answer:
         """The given items, best first; those that the model does not know come last, as they were given.
 
         Args: as :meth:`recommend`.
         """
-        until, day = self._until(until), self.day(now)
+        until = self._until(until)
         asked = list(dict.fromkeys(request.items))
         vocabulary = self._trained.vocabulary
         known, unknown = [i for i in asked if i in vocabulary], [i for i in asked if i not in vocabulary]
         codes_N = np.sort(vocabulary.encode(known)).astype(np.int32)
-        user = self._features.user(request.user)
+        user, day = self._user(request.user, fresh, now)
         if user is None:
             method: Method = "popularity"
             scores_N = self._matrix["rate_28"][codes_N]
@@ -209,6 +225,27 @@ class Ranker:
     def score(self, user: OnlineUser, codes_N: Int32, day: int, *, part: Part = "fused") -> Float32:
         """The model's scores of these items, (N,); ``codes_N`` sorted, each once."""
         return self._trained.model.score(self._input(user, codes_N, day), part=part)
+
+    def _user(self, user: str, fresh: Sequence[Done], now: datetime | None) -> tuple[OnlineUser | None, int]:
+        """What is known of the user, with what they did since, and the day that is answered for.
+
+        Purchases lie over the stored history. Of one who never bought anything, what they looked at stands for it: it says
+        more than what sells. Features of a day see the days before it, so one who did something today is answered for
+        tomorrow; where the answer is as of an earlier day than today, what is new moves with it.
+        """
+        day = self.day(now)
+        stored = self._features.user(user)
+        bought = [done for done in fresh if done.kind in POSITIVE_KINDS]
+        new = bought if bought or (stored and len(stored.history)) else list(fresh)
+        codes_N = self._trained.vocabulary.encode([done.item for done in new])
+        if not (codes_N >= 0).any():
+            return stored, day
+        shift = day - _today(now)
+        days_N = np.fromiter((min(done.day + shift, day) for done in new), np.int32, len(new))
+        quantities_N = np.fromiter((done.quantity for done in new), np.float32, len(new))
+        base = stored or OnlineUser(stats=UserRow(), history=History.empty())
+        history = base.history.with_events(codes_N, days_N, quantities_N)
+        return replace(base, history=history), max(day, int(days_N[codes_N >= 0].max()) + 1)
 
     def _best(self, user: OnlineUser, excluded: set[str], k: int, day: int, until: float) -> tuple[Method, Scored]:
         """The k best candidates of a known user."""

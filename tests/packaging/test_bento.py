@@ -85,7 +85,7 @@ def test_the_built_bento_answers_like_an_offline_run(run, store):
     assert answers["ann"]["version"] == version
     assert answers["ann"]["items"][0]["fields"] == {"title": "Milk", "price": 2.5}
     assert answers["nobody"]["method"] == "popularity" and answers["nobody"]["items"]
-    assert bad.status_code == 400 and bad.json()["error"].startswith("k: ")
+    assert bad.status_code == 400 and bad.json()["detail"].startswith("k: ")
     assert 'endpoint="/recommend",http_response_code="200"' in metrics
     assert 'shoploop_answers_total{method="fused",route="/recommend"} 2.0' in metrics
     assert 'shoploop_answers_total{method="popularity",route="/recommend"} 1.0' in metrics

@@ -110,7 +110,7 @@ def test_a_refusal_is_a_503_that_says_when_to_ask_again():
 
     assert start["status"] == 503
     assert (b"retry-after", b"1") in start["headers"]
-    assert "Ask again in 1 s" in json.loads(body["body"])["error"]
+    assert "Ask again in 1 s" in json.loads(body["body"])["detail"]
     assert full.in_flight == 10
 
 

@@ -1,0 +1,189 @@
+"""Which of the events that come in are kept, and why the others are not.
+
+An attributed event presents the signed impression of the answer that it is about; an organic one comes with a key. An entry's
+id is made of what the event is about, so that a retry, a replay under another id and a second predictor that gets the same
+event all write it once. It must not know of HTTP.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+
+from limits import RateLimitItemPerDay, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from shoploop.events.impressions import ImpressionRefused, Signatures
+from shoploop.events.log import Entry, EventLog
+from shoploop.events.messages import Event, EventsAnswer, Kept, Refused, to_json
+
+FUTURE = timedelta(minutes=5)
+"""That a clock of a shop's may go ahead of ours."""
+
+PAST = timedelta(days=30)
+"""An event that took longer to come is no feedback: load it as data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much one shopper, one item and one address may say."""
+
+    per_user_and_minute: int = 300
+    per_address_and_minute: int = 6000
+    per_user_item_and_day: int = 20
+    """Of events of one kind: what is said more often counts no more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """Who sends events."""
+
+    address: str
+    key: str | None = None
+    """Id of the key that was presented; None where there was none, so that only attributed events are taken."""
+
+    trusted: bool = False
+    """It is the shop's own server: its addresses and users are not limited, since it speaks for many."""
+
+
+class Intake:
+    """The way into the log."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        signatures: Signatures,
+        *,
+        limits: Limits | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ):
+        self.limits = limits or Limits()
+        self.codes: Counter[str] = Counter()
+        """What became of the events since the start, by code."""
+
+        self._log = log
+        self._signatures = signatures
+        self._clock = clock
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+
+    def take(self, events: Sequence[Event], sender: Sender) -> EventsAnswer:
+        """Keeps what may be kept; returns when that is durable.
+
+        Raises:
+            LogUnavailable: nothing of it is certain to be kept; the whole may be sent again.
+        """
+        now = self._clock()
+        refused: list[Refused] = []
+        entries: list[Entry] = []
+        for index, event in enumerate(events):
+            kept = self._judged(event, sender, now)
+            if isinstance(kept, _No):
+                refused.append(Refused(index=index, code=kept.code, message=kept.message))
+            else:
+                entries.append(Entry(_entry_id(event, kept), to_json(kept)))
+        known = 0
+        if entries:
+            end = self._log.end()
+            known = sum(offset <= end for offset in self._log.append(entries))
+        self.codes.update(each.code for each in refused)
+        self.codes.update(accepted=len(entries) - known, known=known)
+        return EventsAnswer(accepted=len(entries), known=known, refused=refused)
+
+    def _judged(self, event: Event, sender: Sender, now: datetime) -> "Kept | _No":
+        time = (event.time or now).astimezone(UTC)
+        if time > now + FUTURE:
+            return _No("time_in_future", f"{time.isoformat()} is later than now, {now.isoformat()}.")
+        if time < now - PAST:
+            return _No("time_too_old", f"{time.isoformat()} is more than {PAST.days} days ago: load it as data.")
+        kept = self._attributed(event, time, now) if event.impression else self._organic(event, sender, time, now)
+        return kept if isinstance(kept, _No) else self._within_limits(event, sender) or kept
+
+    def _attributed(self, event: Event, time: datetime, now: datetime) -> "Kept | _No":
+        assert event.impression
+        try:
+            shown = self._signatures.read(event.impression)
+        except ImpressionRefused as error:
+            return _No(error.code, str(error))
+        if not self._signatures.is_of(event.impression, shown, event.user):
+            return _No("impression_of_another", "The impression was answered to another user.")
+        position = shown.position(event.item) if event.item else None
+        if position is None:
+            return _No("item_not_shown", "The impression does not show this item.")
+        return Kept(
+            source="attributed",
+            kind=event.kind,
+            user=event.user,
+            item=event.item,
+            time=time,
+            received=now,
+            request_id=shown.request_id,
+            version=shown.version,
+            position=position,
+            propensity=shown.propensities[position],
+            shop=event.shop,
+            quantity=event.quantity,
+            price=event.price,
+        )
+
+    def _organic(self, event: Event, sender: Sender, time: datetime, now: datetime) -> "Kept | _No":
+        if sender.key is None:
+            return _No("key_missing", "Send the impression that showed the item, or a key of the shop's.")
+        if event.kind == "click":
+            return _No("impression_missing", "A click is on something that was recommended: send its impression.")
+        return Kept(
+            source="organic",
+            kind=event.kind,
+            user=event.user,
+            item=event.item,
+            time=time,
+            received=now,
+            query=event.query,
+            shop=event.shop,
+            quantity=event.quantity,
+            price=event.price,
+            key=sender.key,
+        )
+
+    def _within_limits(self, event: Event, sender: Sender) -> "_No | None":
+        limits = self.limits
+        checks: list[tuple[RateLimitItemPerMinute | RateLimitItemPerDay, tuple[str, ...], str, str]] = []
+        if not sender.trusted:
+            checks = [
+                (
+                    RateLimitItemPerMinute(limits.per_address_and_minute),
+                    ("a", sender.address),
+                    "rate_limited",
+                    "address",
+                ),
+                (RateLimitItemPerMinute(limits.per_user_and_minute), ("u", event.user), "rate_limited", "user"),
+            ]
+        about = event.item or event.query or ""
+        checks.append(
+            (
+                RateLimitItemPerDay(limits.per_user_item_and_day),
+                ("i", event.user, event.kind, about),
+                "too_often",
+                "item",
+            )
+        )
+        for limit, names, code, whose in checks:
+            if not self._limiter.hit(limit, *names):
+                return _No(code, f"More events of one {whose} than {limit} are not counted.")
+        return None
+
+
+@dataclass(frozen=True)
+class _No:
+    code: str
+    message: str
+
+
+def _entry_id(event: Event, kept: Kept) -> str:
+    """Of an attributed event: one of a kind for an item of an answer. Of an organic one: as its sender says."""
+    if kept.source == "attributed":
+        parts = ["a", kept.request_id or "", kept.kind, kept.item or ""]
+    else:
+        parts = ["o", kept.user, event.id]
+    return f"{parts[0]}:{blake2b(chr(0).join(parts[1:]).encode(), digest_size=20).hexdigest()}"

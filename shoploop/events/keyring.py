@@ -1,0 +1,114 @@
+"""Secret keys from a folder of files, which may be exchanged while a predictor runs.
+
+``<key id>.key`` holds 32 random bytes or more, in base64. The newest file signs, all of them verify: a new key is laid beside
+the old one, and the old one is removed when everything that it signed has expired. A Secret that is mounted as a folder
+works the same way.
+"""
+
+import base64
+import binascii
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shoploop.errors import KeyUnusable
+from shoploop.store import disk
+
+SUFFIX = ".key"
+KEY_BYTES = 32
+LOOK_SECONDS = 1.0
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class SecretKey:
+    id: str
+    secret: bytes = field(repr=False)
+
+
+class Keyring:
+    """The keys of a folder as they are now. One instance serves all threads of a process."""
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic):
+        """Reads the folder.
+
+        Raises:
+            KeyUnusable: it is not there, holds no key, or one that is too short or no base64.
+        """
+        self.folder = folder
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._looked = clock()
+        self._keys = _read(folder)
+
+    @classmethod
+    def made(cls, folder: Path) -> "Keyring":
+        """The keyring of a folder that is made, with one key, where it is not there."""
+        if not any(folder.glob(f"*{SUFFIX}")):
+            add_key(folder)
+        return cls(folder)
+
+    @property
+    def newest(self) -> SecretKey:
+        """The key to sign with."""
+        return next(iter(self._current().values()))
+
+    def get(self, id: str) -> SecretKey | None:
+        """The key of this id; None where it was never there, or is not any more."""
+        return self._current().get(id)
+
+    def holds(self, secret: bytes) -> SecretKey | None:
+        """The key that ``secret`` is, in base64; None where it is none. The time it takes does not tell how much is right."""
+        found = None
+        for key in self._current().values():
+            if secrets.compare_digest(base64.b64encode(key.secret), secret):
+                found = key
+        return found
+
+    def _current(self) -> dict[str, SecretKey]:
+        with self._lock:
+            if self._clock() - self._looked >= LOOK_SECONDS:
+                self._looked = self._clock()
+                try:
+                    self._keys = _read(self.folder)
+                except KeyUnusable:
+                    pass  # amid an exchange; what is known goes on
+            return self._keys
+
+
+def add_key(folder: Path) -> SecretKey:
+    """Lays a new random key into the folder, readable by its owner only."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = SecretKey(f"{int(time.time())}-{secrets.token_hex(3)}", secrets.token_bytes(KEY_BYTES))
+    path = folder / f"{key.id}{SUFFIX}"
+    with disk.whole_path(path) as aside:
+        aside.touch(mode=0o600)
+        aside.write_bytes(base64.b64encode(key.secret) + b"\n")
+    return key
+
+
+def _read(folder: Path) -> dict[str, SecretKey]:
+    """The folder's keys by id, newest first."""
+    try:
+        paths = [path for path in folder.iterdir() if path.name.endswith(SUFFIX) and ID.fullmatch(path.stem)]
+        paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+        keys = {path.stem: _key(path) for path in paths}
+    except OSError as error:
+        raise KeyUnusable(f"The keys in {folder} cannot be read: {error.strerror}.") from error
+    if not keys:
+        raise KeyUnusable(f"{folder} holds no key. A key is a file NAME{SUFFIX} of {KEY_BYTES} random bytes in base64.")
+    return keys
+
+
+def _key(path: Path) -> SecretKey:
+    try:
+        secret = base64.b64decode(path.read_bytes().strip(), validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise KeyUnusable(f"{path} is no base64.") from error
+    if len(secret) < KEY_BYTES:
+        raise KeyUnusable(f"{path} has {len(secret)} bytes, and a key has {KEY_BYTES} or more.")
+    return SecretKey(path.stem, secret)

@@ -1,0 +1,158 @@
+"""What shoppers did, as it comes over HTTP and as it lies in the log.
+
+The descriptions become the service's OpenAPI: they are written for who builds a shop's front end.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from shoploop.data.ids import canonical_id
+
+MAX_EVENTS = 500
+MAX_EVENTS_BYTES = 4 * 2**20
+"""Of a request: that many events, each with the impression of a long list."""
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(canonical_id)]
+"""Text, or a whole number, compared as the data's ids are."""
+
+Kind = Literal["view", "click", "cart", "purchase", "query"]
+Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class Event(_Message):
+    """One thing that a shopper did."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    """Chosen by you, another for each event. Send the same again when you retry: an event counts once."""
+
+    kind: Kind
+    """What was done. A click is on something that was recommended."""
+
+    user: Id
+    """Who did it, as in your data and in the request for recommendations."""
+
+    item: Id | None = None
+    """What it was done with; every kind but a query has it."""
+
+    time: AwareDatetime | None = None
+    """When, ISO 8601 with a zone. Unset: now."""
+
+    impression: Annotated[str, StringConstraints(max_length=100_000)] | None = None
+    """Of the answer that showed the item, as it came. Without it an event needs a key, and tells of no recommendation."""
+
+    query: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+    """What was searched for."""
+
+    shop: Id | None = None
+    quantity: Amount | None = None
+    """Pieces."""
+
+    price: Amount | None = None
+    """For one piece."""
+
+    @model_validator(mode="after")
+    def _has_its_object(self) -> "Event":
+        if self.kind == "query" and self.query is None:
+            raise ValueError("an event of kind query has a query")
+        if self.kind != "query" and self.item is None:
+            raise ValueError(f"an event of kind {self.kind} has an item")
+        return self
+
+
+class EventsRequest(_Message):
+    """What shoppers did since the last time."""
+
+    events: Annotated[list[Event], Field(min_length=1, max_length=MAX_EVENTS)]
+    """In any order."""
+
+
+class Refused(_Message):
+    index: int
+    """Of the event in the request, from 0."""
+
+    code: str
+    """Stable; for programs."""
+
+    message: str
+    """For people."""
+
+
+class EventsAnswer(_Message):
+    accepted: int
+    """Events that are kept now; they will not be lost."""
+
+    known: int = 0
+    """Of those, how many were accepted before, and count once."""
+
+    refused: list[Refused] = []
+    """Events that are not kept, and why. To send them again helps only where the code says rate_limited."""
+
+
+class Kept(_Message):
+    """An event as it lies in the log."""
+
+    type: Literal["event"] = "event"
+    source: Literal["attributed", "organic"]
+    """Attributed events say what became of a recommendation. Organic ones feed the history and no estimate of propensities."""
+
+    kind: Kind
+    user: str
+    item: str | None = None
+    time: datetime
+    """When it was done, as it was told; UTC."""
+
+    received: datetime
+    request_id: str | None = None
+    version: str | None = None
+    position: int | None = None
+    propensity: float | None = None
+    query: str | None = None
+    shop: str | None = None
+    quantity: float | None = None
+    price: float | None = None
+    key: str | None = None
+    """Id of the key that an organic event came with."""
+
+
+class Shown(_Message):
+    """An answer as it lies in the log."""
+
+    type: Literal["impression"] = "impression"
+    request_id: str
+    user: str
+    version: str
+    surface: str
+    method: str
+    as_of: str
+    time: datetime
+    items: list[str]
+    scores: list[float | None]
+    propensities: list[float]
+
+
+def to_json(message: Kept | Shown) -> bytes:
+    return message.model_dump_json(exclude_none=True).encode()
+
+
+def from_json(body: bytes) -> Kept | Shown | None:
+    """What lies in the log; None for a record of a kind that is not known here, such as one of a newer predictor.
+
+    Raises:
+        ValueError: it is none of ours.
+    """
+    import json
+
+    document: dict[str, Any] = json.loads(body)
+    kinds: dict[str, type[Kept] | type[Shown]] = {"event": Kept, "impression": Shown}
+    kind = kinds.get(document.get("type", ""))
+    return kind.model_validate(document) if kind else None
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,267 @@
+"""The way back from shoppers, within a predictor: impressions go out signed and into the log, events come in.
+
+Without a log that is named nothing of it is there: answers carry no impression, and ``/events`` says that none is collected.
+"""
+
+import json
+import logging
+import os
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.errors import KeyUnusable, ShoploopError
+from shoploop.events.fresh import Done, FreshHistory
+from shoploop.events.impressions import Signatures
+from shoploop.events.intake import Intake, Sender
+from shoploop.events.keyring import Keyring
+from shoploop.events.log import Entry, EventLog, LogUnavailable
+from shoploop.events.messages import EventsAnswer, EventsRequest, Shown, to_json
+from shoploop.events.opening import open_log
+from shoploop.predictor import metrics
+from shoploop.predictor.http import PROBLEM, problem
+from shoploop.ranking.answer import Answer
+
+ENVIRONMENT = "SHOPLOOP_EVENTS"
+"""Environment variable: :class:`FeedbackSettings` as JSON."""
+
+IMPRESSION_KEYS = "impressions"
+SERVER_KEYS = "server"
+PUBLISHABLE_KEYS = "publishable"
+WAITING_IMPRESSIONS = 20_000
+WRITTEN_AT_ONCE = 500
+RETRY_SECONDS = 1.0
+
+
+class FeedbackSettings(BaseModel):
+    """Where a predictor's events go."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recommender: str
+    log: EventLogSpec = EventLogSpec()
+    folder: Path
+    """Of this machine: where a SQLite log lies."""
+
+    keys: Path
+    """Of this machine: a folder with ``impressions/`` and ``server/`` (``<id>.key``) and ``publishable/`` (``<id>.json``:
+    a ``key`` and the ``origins`` that may use it)."""
+
+
+class Unauthorized(ShoploopError):
+    """A key that is not known, or used from where it may not be."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class _Publishable:
+    id: str
+    key: str
+    origins: tuple[str, ...]
+
+
+class Feedback:
+    """One predictor's log, keys and fresh histories."""
+
+    def __init__(self, settings: FeedbackSettings, *, offset: int = 0):
+        """Opens the log, and follows it.
+
+        Args:
+            settings: Where everything lies.
+            offset: Of the last record that the stored histories hold.
+
+        Raises:
+            LogUnavailable, LogNotDurable: the log cannot be used.
+            KeyUnusable: there is no key to sign impressions with.
+        """
+        self.log: EventLog = open_log(settings.log, name=settings.recommender, folder=settings.folder)
+        self._signatures = Signatures(Keyring(settings.keys / IMPRESSION_KEYS), recommender=settings.recommender)
+        self._intake = Intake(self.log, self._signatures)
+        self._server_keys = _server_keys(settings.keys / SERVER_KEYS)
+        self._publishable = settings.keys / PUBLISHABLE_KEYS
+        self.fresh = FreshHistory(self.log)
+        self.fresh.offset = offset
+        self.fresh.start()
+        self._waiting: queue.Queue[Entry | None] = queue.Queue(WAITING_IMPRESSIONS)
+        self._writer = threading.Thread(target=self._write, name="impressions", daemon=True)
+        self._writer.start()
+
+    @classmethod
+    def configured(cls, *, offset: int = 0) -> "Feedback | None":
+        """As the environment says; None where it names no log.
+
+        Raises:
+            ShoploopError: what it says cannot be done.
+        """
+        text = os.environ.get(ENVIRONMENT)
+        if not text:
+            return None
+        try:
+            settings = FeedbackSettings.model_validate_json(text)
+        except ValidationError as error:
+            raise KeyUnusable(f"{ENVIRONMENT} cannot be read: {error.errors()[0]['msg']}.") from error
+        return cls(settings, offset=offset)
+
+    def done(self, user: str) -> tuple[Done, ...]:
+        """What the user did since the stored histories were made."""
+        return self.fresh.of(user)
+
+    def shown(self, answer: Answer, *, user: str, surface: str) -> Answer:
+        """The answer with its signed impression, which is on its way into the log.
+
+        The log is not waited for: an impression that a crash costs is one that no estimate counts, and the answer's own
+        token still proves it.
+        """
+        items = [item.item for item in answer.items]
+        propensities = [1.0] * len(items)
+        token = self._signatures.sign(request_id=answer.request_id, user=user, version=answer.version, items=items)
+        shown = Shown(
+            request_id=answer.request_id,
+            user=user,
+            version=answer.version,
+            surface=surface,
+            method=answer.method,
+            as_of=answer.as_of,
+            time=datetime.now(UTC),
+            items=items,
+            scores=[item.score for item in answer.items],
+            propensities=propensities,
+        )
+        try:
+            self._waiting.put_nowait(Entry(f"i:{answer.request_id}", to_json(shown)))
+        except queue.Full:
+            metrics.IMPRESSIONS.labels(outcome="dropped").inc()
+        return answer.model_copy(update={"impression": token})
+
+    def take(self, request: EventsRequest, sender: Sender) -> EventsAnswer:
+        """Keeps the events that may be kept; returns when that is durable.
+
+        Raises:
+            LogUnavailable: nothing of it is certain to be kept.
+        """
+        answer = self._intake.take(request.events, sender)
+        metrics.count_events(answer)
+        return answer
+
+    def sender(self, headers: Mapping[str, str], address: str) -> Sender:
+        """Who asks, by the header ``authorization: Bearer <key>``.
+
+        Raises:
+            Unauthorized: 401 for a key that is not known, 403 for one that this origin may not use.
+        """
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if not key:
+            return Sender(address=address)
+        if scheme.lower() != "bearer":
+            raise Unauthorized(401, "Send the key as: authorization: Bearer <key>.")
+        if self._server_keys and (found := self._server_keys.holds(key.strip().encode())):
+            return Sender(address=address, key=found.id, trusted=True)
+        for publishable in self._publishable_keys():
+            if publishable.key == key.strip():
+                origin = headers.get("origin", "")
+                if origin not in publishable.origins:
+                    raise Unauthorized(403, f"This key may not be used from {origin or 'a request without an origin'}.")
+                return Sender(address=address, key=publishable.id)
+        raise Unauthorized(401, "This key is not known here.")
+
+    def close(self) -> None:
+        """Writes what waits, then lets the log go."""
+        self._waiting.put(None)
+        self._writer.join()
+        self.fresh.stop()
+        self.log.close()
+
+    def _publishable_keys(self) -> list[_Publishable]:
+        found = []
+        for path in sorted(self._publishable.glob("*.json")):
+            try:
+                document = json.loads(path.read_text())
+                found.append(_Publishable(path.stem, str(document["key"]), tuple(document["origins"])))
+            except (OSError, ValueError, KeyError, TypeError):
+                logging.getLogger(__name__).warning("%s is no publishable key: it needs key and origins.", path)
+        return found
+
+    def _write(self) -> None:
+        while True:
+            first = self._waiting.get()
+            batch = [first]
+            while len(batch) < WRITTEN_AT_ONCE and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            entries = [entry for entry in batch if entry is not None]
+            self._append(entries, patient=None not in batch)
+            if None in batch:
+                return
+
+    def _append(self, entries: list[Entry], *, patient: bool) -> None:
+        """Writes impressions; while the log is away they wait, and where there are too many the newest are dropped."""
+        while entries:
+            try:
+                self.log.append(entries)
+            except LogUnavailable as error:
+                if not patient:
+                    metrics.IMPRESSIONS.labels(outcome="dropped").inc(len(entries))
+                    logging.getLogger(__name__).warning("%d impressions are lost: %s", len(entries), error)
+                    return
+                threading.Event().wait(RETRY_SECONDS)
+            else:
+                metrics.IMPRESSIONS.labels(outcome="written").inc(len(entries))
+                return
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def answer_events(
+    feedback: Feedback | None, request: EventsRequest, headers: Mapping[str, str], address: str
+) -> HttpAnswer:
+    """What is answered to ``/events``: 202 where something was kept, else problem details with the first reason's code.
+
+    Args:
+        feedback: None where no log is named.
+        request: The events.
+        headers: Of the request, lower case.
+        address: Where it came from.
+    """
+    if feedback is None:
+        return _problem(404, "This predictor collects no events: no event log is named.")
+    try:
+        answer = feedback.take(request, feedback.sender(headers, address))
+    except Unauthorized as error:
+        return _problem(error.status, str(error))
+    except LogUnavailable as error:
+        return _problem(503, f"{error} Send the events again.", code="log_unavailable", headers={"retry-after": "1"})
+    if answer.accepted:
+        return HttpAnswer(202, answer.model_dump())
+    first, codes = answer.refused[0], {refused.code for refused in answer.refused}
+    limited = codes == {"rate_limited"}
+    found = _problem(
+        429 if limited else 400,
+        f"None of the events is kept. {first.message}",
+        code=first.code,
+        headers={"retry-after": "60"} if limited else None,
+    )
+    found.body.update(answer.model_dump())
+    return found
+
+
+def _problem(status: int, detail: str, *, code: str | None = None, headers: dict[str, str] | None = None) -> HttpAnswer:
+    kind = {"content-type": PROBLEM.decode()}
+    return HttpAnswer(status, problem(status, detail, code=code), kind | (headers or {}))
+
+
+def _server_keys(folder: Path) -> Keyring | None:
+    return Keyring(folder) if folder.is_dir() and any(folder.iterdir()) else None

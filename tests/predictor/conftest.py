@@ -1,0 +1,63 @@
+"""The BentoML service over HTTP, in this process, once: Prometheus counts a process's services as one."""
+
+import base64
+import json
+import threading
+import time
+import warnings
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from serving_shop import make_ranker
+
+from shoploop.events.keyring import add_key
+from shoploop.predictor.feedback import ENVIRONMENT
+from shoploop.ranking.ranker import Ranker
+
+
+@contextmanager
+def listening(app):
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("events")
+
+
+@pytest.fixture(scope="session")
+def server_key(place):
+    return base64.b64encode(add_key(place / "keys" / "server").secret).decode()
+
+
+@pytest.fixture(scope="session")
+def client(place, server_key, tmp_path_factory):
+    add_key(place / "keys" / "impressions")
+    (place / "keys" / "publishable").mkdir()
+    front = {"key": "pk_front", "origins": ["https://shop.example"]}
+    (place / "keys" / "publishable" / "front.json").write_text(json.dumps(front))
+    ranker = make_ranker(tmp_path_factory.mktemp("ranker"))
+    told = {"recommender": "grocery", "folder": str(place), "keys": str(place / "keys")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENTOML_DO_NOT_TRACK", "True")
+        patch.setenv("BENTOML_HOME", str(tmp_path_factory.mktemp("bentoml")))
+        patch.setenv(ENVIRONMENT, json.dumps(told))
+        patch.setattr(Ranker, "load", lambda folder: ranker)
+        with warnings.catch_warnings(action="ignore"):  # BentoML's own imports use what others have deprecated
+            from serving.service import Recommender
+
+        with listening(Recommender.to_asgi()) as url, httpx.Client(base_url=url, timeout=60) as client:
+            yield client
