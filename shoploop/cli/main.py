@@ -25,6 +25,9 @@ app.add_typer(keys_app, name="keys", rich_help_panel="Versions")
 RUN, VERSIONS, LOOK, CLUSTER = "Run", "Versions", "Look", "Cluster"
 
 File = Annotated[Path, typer.Option("-f", "--file", help="The recommender.yaml.", metavar="FILE")]
+LogOption = Annotated[
+    str, typer.Option("--log", help="Where events go: sqlite, redis://host:port/0 or kafka://host:port.")
+]
 StoreOption = Annotated[
     str | None, typer.Option("--store", help="Folder or URL of the store; else SHOPLOOP_STORE, else the spec's.")
 ]
@@ -68,12 +71,14 @@ def serve(
     name: Name,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
     version: Annotated[str | None, typer.Option(help="A version other than the one that is promoted.")] = None,
+    log: LogOption = "sqlite",
     store: StoreOption = None,
 ) -> None:
     """Serve the promoted version over HTTP, until Ctrl-C."""
+    from shoploop.cli.events import log_of
     from shoploop.packaging.local_service import serve as serve_
 
-    raise typer.Exit(serve_(_store(store), name, port=port, version=version))
+    raise typer.Exit(serve_(_store(store), name, port=port, version=version, log=log_of(log)))
 
 
 @app.command(rich_help_panel=RUN)
@@ -305,6 +310,16 @@ def bench_serving(
 
     opened = _store(store)
     measure(lambda progress: serving.run(opened.uri, name, seed=seed, requests=requests), json_)
+
+
+@bench_app.command("events")
+def bench_events(log: LogOption = "sqlite", json_: JsonOption = None) -> None:
+    """Events a second that a log accepts durably, and what a killed writer costs."""
+    from shoploop.bench import events
+    from shoploop.cli.bench import measure
+    from shoploop.cli.events import log_of
+
+    measure(lambda say: events.run(log=log_of(log), say=say), json_)
 
 
 @bench_app.command("cli")

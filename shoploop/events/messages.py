@@ -99,7 +99,7 @@ class Kept(_Message):
 
     type: Literal["event"] = "event"
     source: Literal["attributed", "organic"]
-    """Attributed events say what became of a recommendation. Organic ones feed the history and no estimate of propensities."""
+    """Attributed events say what became of a recommendation; organic ones feed the history and no estimate."""
 
     kind: Kind
     user: str

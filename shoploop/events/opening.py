@@ -9,6 +9,8 @@ from shoploop.events.log import EventLog
 from shoploop.events.redis_log import RedisLog
 from shoploop.events.sqlite_log import SqliteLog
 
+FILE = "events.sqlite"
+
 
 def open_log(spec: EventLogSpec, *, name: str, folder: Path) -> EventLog:
     """The event log of the recommender ``name``.
@@ -24,7 +26,7 @@ def open_log(spec: EventLogSpec, *, name: str, folder: Path) -> EventLog:
         LogNotDurable: it would lose what it accepted.
     """
     if spec.type == "Sqlite":
-        return SqliteLog(folder / "events.sqlite")
+        return SqliteLog(folder / FILE)
     if spec.connection is None:
         raise SpecInvalid(f"spec.online.log.connection: a log of type {spec.type} needs the address of its server.")
     if spec.type == "Kafka":

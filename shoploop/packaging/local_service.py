@@ -18,10 +18,17 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 
+from shoploop.api.v1alpha1 import EventLogSpec
 from shoploop.errors import NotFound, PortInUse, ShoploopError
 from shoploop.hints import command
 from shoploop.packaging.bento import fetch_bento, serve_command
-from shoploop.store import Store
+from shoploop.predictor.feedback_settings import (
+    ENVIRONMENT,
+    IMPRESSION_KEYS,
+    SERVER_KEYS,
+    FeedbackSettings,
+)
+from shoploop.store import Store, layout
 from shoploop.versions import promotions
 from shoploop.versions.signing import Trust
 
@@ -48,7 +55,19 @@ class RunningService:
     process: subprocess.Popen[bytes]
 
 
-def serve(store: Store, name: str, *, port: int, version: str | None = None, host: str = "127.0.0.1") -> int:
+BESIDE_THE_USER = Path(".shoploop")
+"""Where events lie on this machine if the store is remote."""
+
+
+def serve(
+    store: Store,
+    name: str,
+    *,
+    port: int,
+    version: str | None = None,
+    host: str = "127.0.0.1",
+    log: EventLogSpec | None = None,
+) -> int:
     """Serves until Ctrl-C or SIGTERM.
 
     Args:
@@ -57,6 +76,7 @@ def serve(store: Store, name: str, *, port: int, version: str | None = None, hos
         port: To listen on.
         version: Another than the promoted one.
         host: Address to listen on; 0.0.0.0 answers other machines too.
+        log: Where impressions and events go. Unset: a SQLite file of this machine.
 
     Returns:
         The exit status: 0 after Ctrl-C or SIGTERM.
@@ -67,9 +87,16 @@ def serve(store: Store, name: str, *, port: int, version: str | None = None, hos
         ArtifactError: the stored Bento must not be run: it was altered, or is not signed as the environment asks.
         ServiceFailed: the service ended by itself.
     """
+    events = feedback_settings(store, name, log or EventLogSpec())
     try:
-        with _sigterm_as_interrupt(), running(store, name, port=port, version=version, host=host) as service:
+        with (
+            _sigterm_as_interrupt(),
+            running(store, name, port=port, version=version, host=host, events=events) as service,
+        ):
             print(f"{name} {service.version} answers on {service.url} (Ctrl-C ends it)", flush=True)
+            print(f"  to look at   {service.url}/  {service.url}/docs.json  {service.url}/metrics")
+            print(f"  events       {_place(events)}", flush=True)
+            print(f"  keys         {events.keys} (server/: of a backend that posts events)", flush=True)
             status = service.process.wait()
     except KeyboardInterrupt:
         return 0
@@ -85,11 +112,13 @@ def running(
     version: str | None = None,
     host: str = "127.0.0.1",
     log: IO[bytes] | None = None,
+    events: FeedbackSettings | None = None,
 ) -> Iterator[RunningService]:
     """The service of a version as a child process, ready to answer; ended when the block is left.
 
     Args:
         log: Where its output goes; to this process's own where not given.
+        events: Where impressions and events go; nowhere where not given.
 
     Raises:
         NotFound, PortInUse, ArtifactError, ServiceFailed: as :func:`serve`.
@@ -103,7 +132,7 @@ def running(
         process = subprocess.Popen(
             serve_command(folder, port, host=host),
             cwd=folder,
-            env=_environment(home),
+            env=_environment(home, events),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT if log else None,
@@ -177,9 +206,31 @@ def cache_folder(store: Store, trust: Trust) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoploop" / "bentos"
 
 
-def _environment(home: str) -> dict[str, str]:
+def feedback_settings(store: Store, name: str, log: EventLogSpec) -> FeedbackSettings:
+    """Where the events of a recommender go that this machine serves; makes keys where there are none."""
+    from shoploop.events.keyring import Keyring
+
+    home = store.folder or BESIDE_THE_USER.absolute()
+    keys = home / layout.event_keys(name)
+    for kind in (IMPRESSION_KEYS, SERVER_KEYS):
+        Keyring.made(keys / kind)
+    return FeedbackSettings(recommender=name, log=log, folder=home / layout.events(name), keys=keys)
+
+
+def _place(events: FeedbackSettings) -> str:
+    from shoploop.events.opening import FILE
+
+    if events.log.type == "Sqlite":
+        return str(events.folder / FILE)
+    return f"{events.log.type} at {events.log.connection}"
+
+
+def _environment(home: str, events: FeedbackSettings | None) -> dict[str, str]:
     """BentoML keeps counters of live processes in its home: one home a service."""
-    return os.environ | {"BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True", "PYTHONWARNINGS": "ignore"}
+    own = {"BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True", "PYTHONWARNINGS": "ignore"}
+    if events is not None:
+        own[ENVIRONMENT] = events.model_dump_json()
+    return os.environ | own
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, what: str) -> None:

@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from shoploop.api.v1alpha1 import EventLogSpec
 from shoploop.errors import KeyUnusable, ShoploopError
 from shoploop.events.fresh import Done, FreshHistory
 from shoploop.events.impressions import Signatures
@@ -26,33 +25,19 @@ from shoploop.events.log import Entry, EventLog, LogUnavailable
 from shoploop.events.messages import EventsAnswer, EventsRequest, Shown, to_json
 from shoploop.events.opening import open_log
 from shoploop.predictor import metrics
+from shoploop.predictor.feedback_settings import (
+    ENVIRONMENT,
+    IMPRESSION_KEYS,
+    PUBLISHABLE_KEYS,
+    SERVER_KEYS,
+    FeedbackSettings,
+)
 from shoploop.predictor.http import PROBLEM, problem
 from shoploop.ranking.answer import Answer
 
-ENVIRONMENT = "SHOPLOOP_EVENTS"
-"""Environment variable: :class:`FeedbackSettings` as JSON."""
-
-IMPRESSION_KEYS = "impressions"
-SERVER_KEYS = "server"
-PUBLISHABLE_KEYS = "publishable"
 WAITING_IMPRESSIONS = 20_000
 WRITTEN_AT_ONCE = 500
 RETRY_SECONDS = 1.0
-
-
-class FeedbackSettings(BaseModel):
-    """Where a predictor's events go."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    recommender: str
-    log: EventLogSpec = EventLogSpec()
-    folder: Path
-    """Of this machine: where a SQLite log lies."""
-
-    keys: Path
-    """Of this machine: a folder with ``impressions/`` and ``server/`` (``<id>.key``) and ``publishable/`` (``<id>.json``:
-    a ``key`` and the ``origins`` that may use it)."""
 
 
 class Unauthorized(ShoploopError):

@@ -8,10 +8,11 @@
                              names the current one
       verdicts/<version>/    what the gate said of it: a log, since a model may be judged again under another rule
       promotions/            which version serves: a log
+      events/                on a machine that serves: events.sqlite, and keys/ to sign impressions and to let events in
       work/                  what steps keep between runs: entries of steps that are done, outputs, caches
 
-On a laptop whose store is remote, ``work`` and ``runs`` lie under the same names in ``.shoploop``. Keys never begin or
-end with a slash. It must not know how anything is read or written.
+On a laptop whose store is remote, ``work``, ``runs`` and ``events`` lie under the same names in ``.shoploop``. Keys never
+begin or end with a slash. It must not know how anything is read or written.
 """
 
 RECOMMENDERS = "recommenders"
@@ -94,6 +95,15 @@ def verdicts(name: str, version: str) -> str:
 def promotions(name: str) -> str:
     """A log."""
     return f"{recommender(name)}/promotions"
+
+
+def events(name: str) -> str:
+    """What lies on the machine that serves: the event log where it is a file, and the keys of its predictors."""
+    return f"{recommender(name)}/events"
+
+
+def event_keys(name: str) -> str:
+    return f"{events(name)}/keys"
 
 
 def work(name: str) -> str:

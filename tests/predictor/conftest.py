@@ -12,7 +12,7 @@ import pytest
 from serving_shop import make_ranker
 
 from shoploop.events.keyring import add_key
-from shoploop.predictor.feedback import ENVIRONMENT
+from shoploop.predictor.feedback_settings import ENVIRONMENT
 from shoploop.ranking.ranker import Ranker
 
 

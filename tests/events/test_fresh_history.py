@@ -1,0 +1,86 @@
+"""What users did last, from the tail of a log."""
+
+import threading
+from datetime import UTC, datetime
+
+from shoploop.events.fresh import FreshHistory
+from shoploop.events.log import Entry
+from shoploop.events.messages import Kept, to_json
+from shoploop.events.sqlite_log import SqliteLog
+
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+DAY = (NOW.date() - datetime(1970, 1, 1).date()).days
+
+
+def did(number: int, user: str, item: str, kind: str = "purchase", quantity: float | None = None) -> Entry:
+    kept = Kept(source="organic", kind=kind, user=user, item=item, time=NOW, received=NOW, quantity=quantity)
+    return Entry(f"e{number}", to_json(kept))
+
+
+def items(fresh: FreshHistory, user: str) -> list[str]:
+    return [done.item for done in fresh.of(user)]
+
+
+def test_what_was_appended_is_known_after_the_next_reading(tmp_path):
+    with SqliteLog(tmp_path / "log") as log:
+        fresh = FreshHistory(log)
+        log.append([did(1, "ann", "tea", quantity=2), did(2, "bob", "milk", "view")])
+        assert fresh.of("ann") == ()
+        fresh.catch_up()
+        [done] = fresh.of("ann")
+        assert (done.item, done.kind, done.day, done.quantity) == ("tea", "purchase", DAY, 2.0)
+        assert fresh.of("bob")[0].kind == "view"
+        assert fresh.of("cat") == ()
+
+
+def test_a_predictor_that_starts_again_knows_the_same(tmp_path):
+    with SqliteLog(tmp_path / "log") as log:
+        log.append([did(n, f"user{n % 7}", f"item{n}") for n in range(100)])
+        one, other = FreshHistory(log), FreshHistory(log)
+        while one.catch_up(limit=9):
+            pass
+        other.catch_up()
+        assert [one.of(f"user{n}") for n in range(7)] == [other.of(f"user{n}") for n in range(7)]
+        assert items(one, "user3") == [f"item{n}" for n in range(100) if n % 7 == 3]
+
+
+def test_memory_is_bounded_by_users_and_by_events_of_each(tmp_path):
+    with SqliteLog(tmp_path / "log") as log:
+        fresh = FreshHistory(log, users=2, events_a_user=3)
+        log.append([did(n, "ann", f"i{n}") for n in range(5)] + [did(10, "bob", "x"), did(11, "cat", "y")])
+        fresh.catch_up()
+        assert [items(fresh, user) for user in ("ann", "bob", "cat")] == [[], ["x"], ["y"]]
+        log.append([did(20 + n, "cat", f"z{n}") for n in range(4)])
+        fresh.catch_up()
+        assert items(fresh, "cat") == ["z1", "z2", "z3"]
+
+
+def test_what_the_stored_history_holds_is_not_read_again(tmp_path):
+    with SqliteLog(tmp_path / "log") as log:
+        offset, _ = log.append([did(1, "ann", "old"), did(2, "ann", "new")])
+        fresh = FreshHistory(log)
+        fresh.offset = offset
+        fresh.catch_up()
+        assert items(fresh, "ann") == ["new"]
+
+
+def test_a_record_that_is_none_of_ours_is_passed_over(tmp_path, caplog):
+    with SqliteLog(tmp_path / "log") as log:
+        log.append([Entry("a", b"\xff not json"), Entry("b", b'{"type":"from the future"}'), did(1, "ann", "tea")])
+        fresh = FreshHistory(log)
+        fresh.catch_up()
+        assert items(fresh, "ann") == ["tea"]
+        assert "Record 1" in caplog.text
+
+
+def test_it_follows_the_log_until_it_is_told_to_stop(tmp_path):
+    with SqliteLog(tmp_path / "log") as log:
+        fresh = FreshHistory(log)
+        came = threading.Event()
+        fresh.start(on_lag=lambda records: came.set() if records else None)
+        try:
+            log.append([did(1, "ann", "tea")])
+            assert came.wait(30)
+            assert items(fresh, "ann") == ["tea"]
+        finally:
+            fresh.stop()

@@ -1,0 +1,135 @@
+"""Logs whose disk, server or writer fails: an accepted entry is there once, a refused one is named, nothing is invented."""
+
+import subprocess
+import sys
+
+import pytest
+from event_logs import KafkaBroker, redis_server
+
+from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.errors import SpecInvalid
+from shoploop.events.kafka_log import KafkaLog
+from shoploop.events.log import BEGINNING, Entry, LogFull, LogNotDurable, LogUnavailable
+from shoploop.events.numbered import all_ids
+from shoploop.events.opening import open_log
+from shoploop.events.redis_log import RedisLog
+from shoploop.events.sqlite_log import SqliteLog
+
+ONE = [Entry("one", b"1")]
+TWO = [Entry("two", b"2")]
+
+
+@pytest.mark.parametrize("kind", ["Sqlite", "Redis"])
+def test_a_writer_that_is_killed_amid_appends_loses_and_doubles_nothing(kind, tmp_path, request):
+    url = request.getfixturevalue("redis_place").url if kind == "Redis" else None
+    spec = EventLogSpec(type=kind, connection=url)
+    name = tmp_path.name
+    command = [sys.executable, "-m", "shoploop.events.numbered", spec.model_dump_json(), name, str(tmp_path), "w"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        for _ in range(30):
+            accepted = int(writer.stdout.readline())
+        writer.kill()
+    with open_log(spec, name=name, folder=tmp_path) as log:
+        ids = all_ids(log)
+    # what was accepted comes first; of what was on its way a whole batch or nothing
+    assert ids[: accepted + 1] == [f"w-{n}" for n in range(accepted + 1)]
+    assert ids == [f"w-{n}" for n in range(len(ids))]
+    assert len(ids) % 100 == 0
+
+
+def test_a_full_disk_is_named_and_what_was_there_stays(tmp_path):
+    with SqliteLog(tmp_path / "events.sqlite") as log:
+        log.append(ONE)
+        (pages,) = log._writer.execute("PRAGMA page_count").fetchone()
+        log._writer.execute(f"PRAGMA max_page_count = {pages + 1}")  # SQLite's own word for a disk of that size
+        with pytest.raises(LogFull, match="disk is full"):
+            log.append([Entry(f"large-{n}", b"x" * 4000) for n in range(10)])
+        assert all_ids(log) == ["one"]
+        log._writer.execute("PRAGMA max_page_count = 100000")
+        log.append(TWO)
+        assert all_ids(log) == ["one", "two"]
+
+
+def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "events.sqlite"
+    path.write_bytes(b"not a database, but a file of somebody's" * 100)
+    before = path.read_bytes()
+    with pytest.raises(LogUnavailable, match=r"events\.sqlite"):
+        SqliteLog(path)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LogUnavailable, match="cannot be opened"):
+        SqliteLog(tmp_path / "file" / "events.sqlite")
+
+
+def test_another_process_that_writes_for_long_is_waited_for_and_then_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("shoploop.events.sqlite_log.BUSY_SECONDS", 0.1)
+    with SqliteLog(tmp_path / "events.sqlite") as log, SqliteLog(tmp_path / "events.sqlite") as other:
+        other._writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LogUnavailable, match="locked"):
+            log.append(ONE)
+        other._writer.execute("ROLLBACK")
+        log.append(ONE)
+        assert all_ids(other) == ["one"]
+
+
+def test_a_redis_that_is_killed_and_started_again_has_what_it_accepted(tmp_path):
+    with redis_server(tmp_path / "redis") as server, RedisLog(server.url, name="shop") as log:
+        log.append(ONE)
+        server.kill()
+        with pytest.raises(LogUnavailable, match=r"Redis 127\.0\.0\.1"):
+            log.append(TWO)
+        server.start()
+        assert log.append(ONE) == [1]  # it is known still
+        log.append(TWO)
+        assert all_ids(log) == ["one", "two"]
+
+
+def test_a_redis_at_its_maxmemory_refuses_by_name_and_forgets_nothing(tmp_path):
+    settings = ("--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
+    with redis_server(tmp_path / "redis", *settings) as server, RedisLog(server.url, name="shop") as log:
+        log.append(ONE)
+        accepted = 1
+        with pytest.raises(LogFull, match="maxmemory"):
+            for n in range(100):
+                log.append([Entry(f"large-{n}", b"x" * 100_000)])
+                accepted += 1
+        assert len(all_ids(log)) == accepted
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (("--appendonly", "no"), "keeps nothing on disk"),
+        (("--appendfsync", "everysec"), "appendfsync everysec"),
+        (("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"), "allkeys-lru"),
+    ],
+)
+def test_a_redis_that_would_lose_events_is_refused(tmp_path, settings, why):
+    with redis_server(tmp_path / "redis", *settings) as server, pytest.raises(LogNotDurable, match=why):
+        RedisLog(server.url, name="shop")
+
+
+def test_a_server_that_is_not_there_is_named():
+    with pytest.raises(LogUnavailable, match=r"Redis 127\.0\.0\.1:1"):
+        RedisLog("redis://127.0.0.1:1/0", name="shop")
+    with pytest.raises(SpecInvalid, match="needs the address"):
+        open_log(EventLogSpec(type="Redis"), name="shop", folder=None)
+
+
+def test_a_kafka_broker_that_is_killed_and_comes_back_has_what_it_accepted(kafka_place: KafkaBroker, monkeypatch):
+    monkeypatch.setattr("shoploop.events.kafka_log.TIMEOUT_SECONDS", 3.0)
+    with KafkaLog(kafka_place.servers, name="killed") as log:
+        log.append(ONE)
+        kafka_place.kill()
+        try:
+            with pytest.raises(LogUnavailable):
+                log.append(TWO)
+        finally:
+            kafka_place.start()
+        monkeypatch.setattr("shoploop.events.kafka_log.TIMEOUT_SECONDS", 60.0)
+        log.append(ONE + TWO)
+        assert [record.id for record in log.read(BEGINNING)] == ["one", "two"]
