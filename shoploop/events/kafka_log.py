@@ -68,7 +68,6 @@ class KafkaLog(Closing):
             )
             self._indexer = _Cursor(self._settings, self.topic)
             self._reader = _Cursor(self._settings, self.topic)
-            self._wait_for_topic()
 
     def append(self, entries: Sequence[Entry]) -> list[int]:
         check(entries)
@@ -156,18 +155,6 @@ class KafkaLog(Closing):
                 if error.args[0].code() != self._kafka_error.TOPIC_ALREADY_EXISTS:
                     raise
 
-    def _wait_for_topic(self) -> None:
-        """Until each client knows who leads a topic that was made a moment ago."""
-        until = time.monotonic() + TIMEOUT_SECONDS
-        while True:
-            try:
-                self._watermarks()
-                return
-            except self._exception as error:
-                if error.args[0].fatal() or time.monotonic() > until:
-                    raise
-                time.sleep(POLL_SECONDS)
-
     def _produce(self, entry: Entry, delivered: Callable[[Any, Any], None]) -> None:
         try:
             self._producer.produce(self.topic, key=entry.id, value=entry.body, partition=0, on_delivery=delivered)
@@ -223,9 +210,26 @@ class _Cursor:
         self._at: int | None = None
 
     def watermarks(self) -> tuple[int, int]:
-        """Kafka's own: the first offset that is kept, and the one that comes next."""
-        low, high = self._consumer.get_watermark_offsets(self._partition(), timeout=TIMEOUT_SECONDS)
-        return int(low), int(high)
+        """Kafka's own: the first offset that is kept, and the one that comes next.
+
+        A topic that was made a moment ago, or whose broker came back, has no leader yet that the client knows of.
+        """
+        from confluent_kafka import KafkaError, KafkaException
+
+        until = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(self._partition(), timeout=TIMEOUT_SECONDS)
+                return int(low), int(high)
+            except KafkaException as error:
+                for_a_moment = error.args[0].code() in (
+                    KafkaError._UNKNOWN_PARTITION,
+                    KafkaError.UNKNOWN_TOPIC_OR_PART,
+                    KafkaError.LEADER_NOT_AVAILABLE,
+                )
+                if not for_a_moment or time.monotonic() > until:
+                    raise
+                time.sleep(POLL_SECONDS)
 
     def next(self, at: int, limit: int) -> list[Any]:
         """The messages from Kafka's offset ``at`` on, one at least: the caller knows that they are there."""
