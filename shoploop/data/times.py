@@ -127,11 +127,7 @@ def advice(values: pl.Series, *, zone: str, field: str) -> str:
     """What to write into ``field`` so that ``values``, text that is no ISO 8601, can be read."""
     text = values.cast(pl.String).str.strip_chars()
     sample = text.drop_nulls().unique(maintain_order=True).head(2_000)
-    fits: dict[str, pl.Series] = {}
-    for pattern in COMMON:
-        read = _patterned(sample, pattern, zone)[0].is_not_null()
-        if read.any():
-            fits[pattern] = read
+    fits = _fits(sample, zone)
     whole = [pattern for pattern, read in fits.items() if read.all()]
     if len(whole) > 1:
         first = sample[0]
@@ -153,6 +149,18 @@ def advice(values: pl.Series, *, zone: str, field: str) -> str:
         some = ", ".join(repr(pattern) for pattern in (*chosen, *(["iso"] if left.any() else [])))
         return f"They come in several shapes. Where days and months are meant so, write {field}: [{some}]."
     return f"Give their pattern in {field} (strptime, {', '.join(UNIX)}; a list for several)."
+
+
+def fitting(values: pl.Series) -> list[str]:
+    """The patterns of :data:`COMMON` that read every one of ``values``, text that is no ISO 8601."""
+    few = [pattern for pattern, read in _fits(values.head(50), "UTC").items() if read.all()]
+    return [pattern for pattern in few if _patterned(values, pattern, "UTC")[0].is_not_null().all()]
+
+
+def _fits(values: pl.Series, zone: str) -> dict[str, pl.Series]:
+    """Which of the values each common pattern reads; none that reads nothing."""
+    fits = {pattern: _patterned(values, pattern, zone)[0].is_not_null() for pattern in COMMON}
+    return {pattern: read for pattern, read in fits.items() if read.any()}
 
 
 def _possible(times: pl.Series) -> pl.Series:
