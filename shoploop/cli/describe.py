@@ -69,7 +69,9 @@ def _print(whole: Mapping[str, Any], file: Path) -> None:
         for sentence in others:
             sheet.text(sentence)
     sheet.heading("Is there enough")
-    sheet.lines((line["step"], f"{MARKS[line['state']]}{': ' if line['why'] else ''}{line['why']}") for line in whole["enough"])
+    sheet.lines(
+        (line["step"], f"{MARKS[line['state']]}{': ' if line['why'] else ''}{line['why']}") for line in whole["enough"]
+    )
     sheet.heading("What a run will take, as an estimate")
     sheet.lines(_estimate(whole))
     sheet.heading(f"Next: {on_file('run', file)}")
@@ -80,7 +82,10 @@ def _log(whole: Mapping[str, Any]) -> list[tuple[str, str]]:
     left = log["rows_read"] - log["rows"]
     facts = [
         ("rows", f"{log['rows']:,}" + (f" of {log['rows_read']:,} read" if left else "")),
-        ("span", f"{log['first']} to {log['last']}, {log['days']:,} days, {log['days_with_events']:,} of them with events"),
+        (
+            "span",
+            f"{log['first']} to {log['last']}, {log['days']:,} days, {log['days_with_events']:,} of them with events",
+        ),
         ("users", f"{log['users']:,}{_listed(tables['users'])}"),
         ("items", f"{log['items']:,}{_listed(tables['items'])}"),
     ]
@@ -114,8 +119,8 @@ def _habits(whole: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "visits by day",
             f"{habits['visits']:,} of {habits['buyers']:,} buyers; {habits['items_a_visit']:g} items a visit and "
-            f"{habits['visits_a_buyer']:g} visits a buyer in the median; {_share(habits['buyers_of_one_visit'])} of the buyers "
-            "came once",
+            f"{habits['visits_a_buyer']:g} visits a buyer in the median; {_share(habits['buyers_of_one_visit'])} of the "
+            "buyers came once",
         ),
     ]  # fmt: skip
     if "sessions" in habits:
@@ -136,7 +141,8 @@ def _missing(missing: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [
         (
             f"{one['table']}.{one['column']}",
-            ("not there" if one["share"] == 1 else f"in {one['rows']:,} rows, {_share(one['share'])}") + f"; {one['lost']}",
+            ("not there" if one["share"] == 1 else f"in {one['rows']:,} rows, {_share(one['share'])}")
+            + f"; {one['lost']}",
         )
         for one in missing
     ]

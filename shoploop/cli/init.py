@@ -12,7 +12,16 @@ import yaml
 from shoploop.api.fields import API_VERSION, NAME_LENGTH
 from shoploop.api.v1alpha1 import CanonicalKind
 from shoploop.cli.sheet import Sheet
-from shoploop.data.guessing import EVENT_COLUMNS, ITEM_COLUMNS, NEEDED, Column, Guess, Proposal, guess_events, guess_items
+from shoploop.data.guessing import (
+    EVENT_COLUMNS,
+    ITEM_COLUMNS,
+    NEEDED,
+    Column,
+    Guess,
+    Proposal,
+    guess_events,
+    guess_items,
+)
 from shoploop.errors import AlreadyThere, SchemaMismatch, SpecInvalid
 from shoploop.hints import on_file
 from shoploop.store import disk
@@ -63,7 +72,9 @@ def init_recommender(
     if items is not None:
         listed = guess_items(_place(items), log, given["items"])
         _settle(listed, "items", items, asking)
-    text = recommender_yaml(log, listed, events=_relative(events, out), items_uri=_relative(items, out), name=_name(events))
+    text = recommender_yaml(
+        log, listed, events=_relative(events, out), items_uri=_relative(items, out), name=_name(events)
+    )
     _check(text, out)
     if not out.parent.is_dir():
         raise SpecInvalid(f"There is no folder {out.parent}. Name another file with -o.")
@@ -112,7 +123,9 @@ def _ask_column(guess: Guess, role: str, needed: bool, ask: Ask) -> None:
     default = ", ".join(proposal.columns) if proposal else ("" if needed else NOBODY)
     why = f" Proposed {proposal.why}." if proposal else ""
     while True:
-        answer = ask(f"Which column is {role} ({SAYS[role]})?{why} Columns: {', '.join(names)}; {NOBODY} for none", default)
+        answer = ask(
+            f"Which column is {role} ({SAYS[role]})?{why} Columns: {', '.join(names)}; {NOBODY} for none", default
+        )
         answer = answer.strip()
         if answer == default and proposal:
             return
@@ -121,7 +134,9 @@ def _ask_column(guess: Guess, role: str, needed: bool, ask: Ask) -> None:
             guess.found.pop(role, None)
             return
         if all(name in names for name in chosen):
-            for other in [other for other, one in guess.found.items() if set(one.columns) & set(chosen) and other != role]:
+            for other in [
+                other for other, one in guess.found.items() if set(one.columns) & set(chosen) and other != role
+            ]:
                 del guess.found[other]
             guess.found[role] = Proposal(columns=tuple(chosen), sure=True, why="you said so")
             return
@@ -168,14 +183,18 @@ def recommender_yaml(log: Guess, items: Guess | None, *, events: str, items_uri:
     lines += _kind_lines(log)
     found = log.found
     if "rating" in found:
-        lines.append("        # ratingFrom: 4 # from this rating on an item was wanted; unset: from 0.7 of the scale on")
+        lines.append(
+            "        # ratingFrom: 4 # from this rating on an item was wanted; unset: from 0.7 of the scale on"
+        )
     if log.price_is:
         doubt = "" if log.price_sure else "; not sure"
         of = "one piece" if log.price_is == "unit" else "the whole row, all pieces together"
         lines.append(f"        priceIs: {log.price_is} # the price is of {of}{doubt}")
     if log.time_format:
         doubt = f"; not sure, {_scalar(log.time_doubt)} reads them too" if log.time_doubt else ""
-        lines.append(f"        timeFormat: {_scalar(log.time_format)} # of column {_plain(found['time'].columns[0])}{doubt}")
+        lines.append(
+            f"        timeFormat: {_scalar(log.time_format)} # of column {_plain(found['time'].columns[0])}{doubt}"
+        )
     if not log.zoned:
         lines.append("        timeZone: UTC # of times that carry none: write your own, e.g. Europe/Berlin")
     if log.category_separator and items is None:
@@ -184,7 +203,9 @@ def recommender_yaml(log: Guess, items: Guess | None, *, events: str, items_uri:
         assert items_uri is not None
         lines += _table("items", items, items_uri)
         if items.category_separator:
-            lines.append(f"        categorySeparator: {_scalar(items.category_separator)} # what divides a category's levels")
+            lines.append(
+                f"        categorySeparator: {_scalar(items.category_separator)} # what divides a category's levels"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -232,7 +253,9 @@ def _kind_lines(log: Guess) -> list[str]:
 
 def _scalar(value: str) -> str:
     """A text as YAML writes it on one line."""
-    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).removesuffix("\n...\n").strip()
+    return (
+        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).removesuffix("\n...\n").strip()
+    )
 
 
 def _plain(text: str) -> str:
@@ -279,7 +302,10 @@ def _say(log: Guess, items: Guess | None, out: Path) -> None:
     for word, kind in log.kinds.items():
         sheet.line("kind", f"{word!r} is {kind}{'' if log.kinds_sure else '; not sure'}")
     if log.price_is:
-        sheet.line("price", f"of {'one piece' if log.price_is == 'unit' else 'the row'}{'' if log.price_sure else '; not sure'}")
+        sheet.line(
+            "price",
+            f"of {'one piece' if log.price_is == 'unit' else 'the row'}{'' if log.price_sure else '; not sure'}",
+        )
     if log.time_format:
         also = f"; not sure, {log.time_doubt!r} reads them too" if log.time_doubt else ""
         sheet.line("times", f"{log.time_format!r}{also}")
@@ -304,4 +330,3 @@ def _prompt(question: str, default: str) -> str:
     import typer
 
     return str(typer.prompt(question, default=default or None))
-

@@ -19,6 +19,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 bench_app = typer.Typer(help="Benchmarks; they print JSON with --json -.", no_args_is_help=True)
+data_app = typer.Typer(help="Your own files, on their way to a cluster.", no_args_is_help=True)
+app.add_typer(data_app, name="data", rich_help_panel="Data")
 app.add_typer(bench_app, name="bench", rich_help_panel="Measure")
 app.add_typer(keys_app, name="keys", rich_help_panel="Versions")
 
@@ -242,10 +244,14 @@ def datasets(json_: JsonOption = None) -> None:
 def init(
     events: Annotated[str, typer.Argument(help="Your log: a file, a folder, a pattern or a URL.", metavar="EVENTS")],
     items: Annotated[str | None, typer.Option(help="The table of items, if there is one.", metavar="ITEMS")] = None,
-    out: Annotated[Path, typer.Option("-o", "--out", help="The YAML to write.", metavar="FILE")] = Path("recommender.yaml"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="The YAML to write.", metavar="FILE")] = Path(
+        "recommender.yaml"
+    ),
     column: Annotated[
         list[str] | None,
-        typer.Option(help="user=customer_id and the like, where you know it; may be given again.", metavar="NAME=COLUMN"),
+        typer.Option(
+            help="user=customer_id and the like, where you know it; may be given again.", metavar="NAME=COLUMN"
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take every proposal without asking.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the YAML if it is there.")] = False,
@@ -254,6 +260,14 @@ def init(
     from shoploop.cli.init import init_recommender
 
     init_recommender(events, items=items, out=out, columns=column or [], yes=yes, force=force)
+
+
+@data_app.command("push")
+def data_push(file: File, store: StoreOption = None) -> None:
+    """Copy the files of a recommender.yaml into the store, and print the YAML that reads them there."""
+    from shoploop.cli.push import push_data
+
+    push_data(file, store)
 
 
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]

@@ -1,7 +1,7 @@
 """The datasets that are known by name, one module each.
 
-A module joins by offering ``ABOUT``, ``load``, ``files`` and ``version``, a function that imports it, and a line in :data:`KNOWN`.
-It is imported by an import statement, not by its name in a string, so that the code digest of loading sees it.
+A module joins by offering ``ABOUT``, ``load``, ``files`` and ``version``, a function that imports it, and a line in
+:data:`KNOWN`. It is imported by an import statement, not by its name in a string, so that the code digest of loading sees it.
 """
 
 import difflib

@@ -166,7 +166,7 @@ def _habits(events: pl.DataFrame) -> dict[str, Any]:
         "visits": visits.height,
         "buyers": users.height,
         "visits_a_buyer": _median(users["days"]),
-        "buyers_of_one_visit": float((users["days"] == 1).mean() or 0.0),
+        "buyers_of_one_visit": int((users["days"] == 1).sum()) / max(users.height, 1),
         "days_between_visits": _median(between),
         "items_a_visit": _median(visits["items"]),
         "clock": bool(clock),
@@ -216,7 +216,9 @@ def _task(habits: Mapping[str, Any]) -> dict[str, Any]:
     else:
         people = "regulars"
         rhythm = habits["days_between_visits"]
-        why.append(f"A buyer comes {habits['visits_a_buyer']:g} times in the median, {rhythm:g} days after the last time.")
+        why.append(
+            f"A buyer comes {habits['visits_a_buyer']:g} times in the median, {rhythm:g} days after the last time."
+        )
     unit = "day"
     if not habits["clock"]:
         why.append("Times are dates without a clock, so a visit is a user's day.")

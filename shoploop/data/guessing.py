@@ -7,12 +7,13 @@ proposal becomes is read by the loading of any run; here nothing is read in anot
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import polars as pl
 
 from shoploop.api.v1alpha1 import TableSource
 from shoploop.data import sources, times
+from shoploop.data.column import LIKELY, Column, may_be, worth_of_content, worth_of_name
+from shoploop.data.column_names import FOREIGN_WORDS, NAMES
 from shoploop.data.ids import text_of
 from shoploop.data.kinds import PURCHASE, WORDS
 from shoploop.errors import SchemaMismatch
@@ -21,79 +22,6 @@ EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", 
                  "brand", "image")  # fmt: skip
 ITEM_COLUMNS = ("item", "title", "category", "brand", "price", "image")
 NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",)}
-
-EXACT, LIKELY, TOKEN, HELD = 3.0, 2.5, 2.0, 1.0
-"""How much a proposal is worth: the very name, a name with another meaning too, a part of the name, the content alone."""
-
-SAMPLE_ROWS = 50_000
-MOST_KINDS = 50
-"""A column of more different words says something else than what people did."""
-
-NAMES: Mapping[str, tuple[str, str, str]] = {
-    "user": (
-        "user userid uid customer customerid cust custid client clientid member memberid visitor visitorid shopper household "
-        "householdid buyer buyerid account accountid reviewer reviewerid person personid subscriber msno kunde kundennummer "
-        "kundennr",
-        "session sessionid cookie cookieid device deviceid profile profileid author",
-        "user customer client member visitor shopper household buyer reviewer kunde",
-    ),
-    "item": (
-        "item itemid iid product productid sku article articleid asin movie movieid book bookid isbn track trackid song songid "
-        "stockcode content contentid offer offerid ean gtin upc listing listingid news newsid recipe recipeid game gameid aid "
-        "business businessid artikel artikelnummer artikelnr produkt",
-        "code artist artistid video videoid poi venue venueid",
-        "item product sku article movie book track stock artikel produkt",
-    ),
-    "time": (
-        "time timestamp ts date datetime when eventtime eventdate createdat created invoicedate orderdate purchasedate "
-        "transactiondate transactiondt tdat reviewtime unixreviewtime unixtimestamp unixtime datum zeit zeitpunkt "
-        "eventtimestamp",
-        "day dt at",
-        "time timestamp date datum dt",
-    ),
-    "kind": (
-        "kind event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype activity interaction "
-        "interactiontype feedbacktype aktion",
-        "type",
-        "event action behavior behaviour",
-    ),
-    "rating": ("rating ratings stars overall bewertung", "score rate grade", "rating stars"),
-    "quantity": ("quantity qty pieces units menge anzahl stueck", "count amount num number", "quantity qty"),
-    "price": (
-        "price unitprice salesprice salesvalue totalprice revenue preis betrag umsatz paid spend", "amount total cost value sales",
-        "price revenue preis",
-    ),
-    "shop": ("shop shopid store storeid branch branchid outlet filiale markt", "location warehouse seller sellerid", "shop store"),
-    "basket": (
-        "basket basketid order orderid orderno ordernumber invoice invoiceno invoiceid transaction transactionid receipt "
-        "receiptid ticket cartid bestellung bestellnummer rechnung bon",
-        "visit visitid",
-        "basket order invoice receipt",
-    ),
-    "title": (
-        "title name description itemname productname itemtitle producttitle movietitle articlename artikelname bezeichnung "
-        "titel prodname", "label", "title",
-    ),
-    "category": (
-        "category categoryid categoryname categorycode categories department dept class genre genres aisle producttype "
-        "productgroup productgroupname subcategory subclass section kategorie warengruppe garmentgroupname group itemcategory "
-        "productcategory",
-        "type level", "category dept department genre",
-    ),
-    "brand": ("brand brandname manufacturer marke hersteller vendor", "make maker", "brand"),
-    "image": ("image imageurl img imgurl picture photo bild imurl thumbnail", "", "image picture photo"),
-}  # fmt: skip
-"""Canonical column to other people's names for it: its own names, names with another meaning too, parts of names."""
-
-FOREIGN_WORDS = {
-    **dict.fromkeys(("pv", "impression", "show", "browse", "open", "play", "listen", "watch", "read"), "view"),
-    **dict.fromkeys(("remove_from_cart", "removefromcart", "fav", "favorite", "favourite", "like", "wishlist", "share"), "other"),
-    "add": "cart",
-}  # fmt: skip
-"""Words for kinds that loading leaves as they are, and what they are proposed to be."""
-
-_TYPED = re.compile(r":(token|token_seq|float|float_seq)$")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,81 +64,6 @@ class Guess:
     def unread(self) -> list[str]:
         used = {column for proposal in self.found.values() for column in proposal.columns}
         return [name for name in self.table.columns if name not in used]
-
-
-class Column:
-    """What can be told of a column by looking at it."""
-
-    def __init__(self, values: pl.Series):
-        self.name = values.name
-        self.values = values
-        bare = _TYPED.sub("", values.name)
-        self.tokens = tuple(word.lower() for word in _WORD.findall(bare)) or (bare.lower(),)
-        self.word = "".join(self.tokens)
-
-    @cached_property
-    def sample(self) -> pl.Series:
-        filled = self.values.drop_nulls()
-        return filled.gather_every(max(1, filled.len() // SAMPLE_ROWS))
-
-    @cached_property
-    def nested(self) -> bool:
-        return self.values.dtype.is_nested()
-
-    @cached_property
-    def distinct(self) -> int:
-        return 0 if self.nested else text_of(self.values).drop_nulls().n_unique()
-
-    @cached_property
-    def numbers(self) -> pl.Series | None:
-        """As numbers, where nearly all values are."""
-        if self.nested or self.values.dtype.is_temporal() or self.sample.is_empty() or self.values.dtype == pl.Boolean:
-            return None
-        numbers = text_of(self.sample).str.replace(r"^(-?\d+),(\d{1,2})$", "$1.$2").cast(pl.Float64, strict=False)
-        numbers = numbers.drop_nulls()
-        return numbers if numbers.len() >= 0.95 * self.sample.len() else None
-
-    @cached_property
-    def whole(self) -> bool:
-        return self.numbers is not None and bool((self.numbers == self.numbers.floor()).all())
-
-    @cached_property
-    def clock(self) -> str:
-        """How it holds times: ``time`` (as such, or ISO 8601), ``number``, or empty."""
-        if self.nested or self.sample.is_empty() or self.values.dtype == pl.Boolean:
-            return ""
-        if self.values.dtype.is_temporal():
-            return "time" if self.values.dtype in (pl.Date, pl.Datetime) else ""
-        try:
-            parsed = times.parse(self.sample, time_format=None, zone="UTC", where=self.name)
-        except SchemaMismatch:
-            return ""
-        if parsed.times.drop_nulls().len() < 0.95 * self.sample.len():
-            return ""
-        return "number" if self.numbers is not None else "time"
-
-    @cached_property
-    def patterns(self) -> list[str]:
-        """strptime patterns that fit every value, where times are no ISO 8601."""
-        if self.values.dtype != pl.String or self.numbers is not None or self.sample.is_empty():
-            return []
-        text = self.sample.str.strip_chars()
-        if not text.str.contains(r"\d").all() or text.str.len_chars().max() > 40:  # type: ignore[operator]
-            return []
-        return times.fitting(text.unique(maintain_order=True))
-
-    @cached_property
-    def known_words(self) -> float:
-        """Share of its different words that say a kind of interaction."""
-        if self.values.dtype not in (pl.String, pl.Categorical, pl.Enum) or not 2 <= self.distinct <= MOST_KINDS:
-            return 0.0
-        words = [word.lower() for word in text_of(self.values).drop_nulls().unique()]
-        return sum(word in WORDS or word in FOREIGN_WORDS for word in words) / len(words)
-
-    def shown(self) -> str:
-        """Some of its values, for people."""
-        some = text_of(self.sample.head(200)).unique(maintain_order=True).head(3).to_list() if not self.nested else []
-        return ", ".join(value if len(value) <= 30 else value[:27] + "..." for value in map(str, some))
 
 
 def guess_events(uri: str, given: Mapping[str, str] | None = None) -> Guess:
@@ -279,7 +132,9 @@ def looks_headerless(table: pl.DataFrame) -> bool:
     ]:
         return False  # as pandas numbers columns that have no names
     valued = sum(_is_value(name) for name in names)
-    named = any(_score(role, Column(pl.Series(name, [], dtype=pl.String))) >= LIKELY for name in names for role in NAMES)
+    named = any(
+        worth_of_name(role, Column(pl.Series(name, [], dtype=pl.String))) >= LIKELY for name in names for role in NAMES
+    )
     return valued > 0 and not named
 
 
@@ -300,7 +155,9 @@ def _given(given: Mapping[str, str], columns: Sequence[Column], uri: str) -> dic
     names = [column.name for column in columns]
     for role, name in given.items():
         if name not in names:
-            raise SchemaMismatch(f"{uri} has no column {name!r}, which --column names as {role}. It has {', '.join(names)}.")
+            raise SchemaMismatch(
+                f"{uri} has no column {name!r}, which --column names as {role}. It has {', '.join(names)}."
+            )
     return {role: Proposal(columns=(name,), sure=True, why="you said so") for role, name in given.items()}
 
 
@@ -314,12 +171,12 @@ def _proposals(
         (-score, place, number, role, column, "by its name")
         for place, role in enumerate(roles)
         for number, column in enumerate(columns)
-        if (score := 0.0 if headerless else _score(role, column)) and _may_be(role, column)
+        if (score := 0.0 if headerless else worth_of_name(role, column)) and may_be(role, column)
     ]
     scored += [
         (-score, roles.index(role), number, role, column, "by what it holds")
         for number, column in enumerate(columns)
-        for role, score in _by_content(column, headerless=headerless)
+        for role, score in worth_of_content(column, headerless=headerless)
         if role in roles
     ]
     for worth, _, _, role, column, why in sorted(scored, key=lambda entry: entry[:3]):
@@ -340,56 +197,10 @@ def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Prop
     for role in ("user", "item"):
         if role not in roles or role in found:
             continue
-        left = [c for c in columns if c.name not in taken and _may_be(role, c) and not c.clock]
+        left = [c for c in columns if c.name not in taken and may_be(role, c) and not c.clock]
         if left:
             found[role] = Proposal(columns=(left[0].name,), sure=False, why="it looks like ids; no name says whose")
             taken.add(left[0].name)
-
-
-def _score(role: str, column: Column) -> float:
-    exact, likely, token = (names.split() for names in NAMES[role])
-    if column.word in exact:
-        return EXACT
-    if column.word in likely:
-        return LIKELY
-    return TOKEN if set(token) & set(column.tokens) and role not in ("title", "image") else 0.0
-
-
-def _by_content(column: Column, *, headerless: bool) -> list[tuple[str, float]]:
-    found = []
-    if column.known_words >= 0.5:
-        found.append(("kind", EXACT))
-    if column.clock == "time" or (headerless and column.clock == "number"):
-        found.append(("time", LIKELY))
-    elif column.patterns:
-        found.append(("time", HELD))
-    if headerless and column.numbers is not None and not column.clock and 3 <= column.distinct <= 11:
-        if 0 <= float(column.numbers.min()) and float(column.numbers.max()) <= 10:  # type: ignore[arg-type]
-            found.append(("rating", HELD))
-    return found
-
-
-def _may_be(role: str, column: Column) -> bool:
-    """Whether what a column holds does not speak against it."""
-    if column.sample.is_empty() or (column.nested and role != "category"):
-        return False
-    numbers = column.numbers
-    match role:
-        case "time":
-            return bool(column.clock or column.patterns)
-        case "user" | "item":
-            return column.distinct >= 2 and (numbers is None or column.whole) and column.clock != "time"
-        case "kind":
-            return column.distinct <= MOST_KINDS and numbers is None
-        case "rating":
-            return numbers is not None and column.distinct <= 101
-        case "quantity":
-            return numbers is not None and column.clock != "time"
-        case "price":
-            return numbers is not None
-        case "title":
-            return numbers is None
-    return True
 
 
 def _time(guess: Guess, column: Column) -> None:
@@ -399,7 +210,9 @@ def _time(guess: Guess, column: Column) -> None:
         zone = r"(?i)(Z|UTC|GMT|[+\-\x{2212}]\d{2}(:?\d{2})?)\s*(\[[^\]]*\])?$"
         dtype = column.values.dtype
         guess.zoned = column.clock == "number" or (
-            dtype.time_zone is not None if isinstance(dtype, pl.Datetime) else bool(text.str.contains(r"\d:\d.*" + zone).all())
+            dtype.time_zone is not None
+            if isinstance(dtype, pl.Datetime)
+            else bool(text.str.contains(r"\d:\d.*" + zone).all())
         )
         return
     patterns = column.patterns
@@ -458,7 +271,9 @@ def _price(guess: Guess) -> None:
         return
     names = {"item": guess.found["item"], "price": guess.found["price"], "quantity": guess.found["quantity"]}
     rows = pl.DataFrame({role: text_of(guess.table[one.columns[0]]) for role, one in names.items()}).head(500_000)
-    numbers = (pl.col(c).str.replace(",", ".", literal=True).cast(pl.Float64, strict=False) for c in ("price", "quantity"))
+    numbers = (
+        pl.col(c).str.replace(",", ".", literal=True).cast(pl.Float64, strict=False) for c in ("price", "quantity")
+    )
     rows = rows.with_columns(*numbers).filter((pl.col("price") > 0) & (pl.col("quantity") > 0))
     single = rows.filter(pl.col("quantity") == 1).group_by("item").agg(one=pl.col("price").median())
     many = rows.filter(pl.col("quantity") > 1).join(single, on="item")
@@ -477,7 +292,9 @@ def _path(guess: Guess, columns: Sequence[Column], *, settled: bool) -> None:
             guess.category_separator = _separator(guess.table[guess.found["category"].columns[0]])
         return
     taken = {name for role, one in guess.found.items() if role != "category" for name in one.columns}
-    levels = [c for c in columns if c.name not in taken and not c.nested and c.distinct >= 2 and _score("category", c)]
+    levels = [
+        c for c in columns if c.name not in taken and not c.nested and c.distinct >= 2 and worth_of_name("category", c)
+    ]
     levels = [c for c in levels if c.numbers is None] or levels[:1]
     first = guess.found["category"]
     if len(levels) > 1:
@@ -497,12 +314,11 @@ def _separator(values: pl.Series) -> str | None:
         return None
     text = values.drop_nulls()
     for sign in (" > ", ">", "|", "///", "/"):
-        if text.len() and float(text.str.contains(sign, literal=True).mean() or 0) > 0.3:
+        if int(text.str.contains(sign, literal=True).sum()) > 0.3 * text.len():
             return sign.strip()
     return None
 
 
 def _overlap(column: Column, ids: pl.Series) -> float:
     own = text_of(column.values).drop_nulls().unique()
-    return float(ids.is_in(own.implode()).mean() or 0.0)
-
+    return int(ids.is_in(own.implode()).sum()) / max(ids.len(), 1)

@@ -13,7 +13,6 @@ MEANT = ("rows_without_user", "outside_the_span", "user_with_too_many_events")
 dropped rows does not count them."""
 
 
-
 def dropped_rows(rules: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """Rows that were dropped and should not have had to be, by table: what validation holds against the data."""
     dropped: dict[str, int] = {}

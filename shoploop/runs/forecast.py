@@ -153,9 +153,7 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
     return plan
 
 
-def _enough(
-    spec: RecommenderSpec, description: Mapping[str, Any], events: pl.DataFrame, plan: _Plan
-) -> list[Enough]:
+def _enough(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.DataFrame, plan: _Plan) -> list[Enough]:
     found = [
         Enough(step="load_data", state="enough", why=f"{events.height:,} interactions are left of what was read."),
         _validated(spec, description, events),
@@ -205,11 +203,14 @@ def _validated(spec: RecommenderSpec, description: Mapping[str, Any], events: pl
     return Enough(step="validate_data", state=state, why=why)
 
 
+_COUNTS = ("ExpectTableRowCountToBeBetween", "ExpectColumnUniqueValueCountToBeBetween")
+
+
 def _breaks(rule: Expectation, events: pl.DataFrame, dropped: Mapping[str, int]) -> str | None:
     """How a rule about amounts is broken; None where it holds, or is of another kind."""
     if rule.table != "interactions":
         return None
-    least = rule.arguments.get("min_value")
+    least = int(rule.arguments.get("min_value", 0)) if rule.check in _COUNTS else 0
     if rule.column == "kept":
         lost = dropped.get(rule.table, 0)
         share = lost / (events.height + lost)
@@ -237,7 +238,9 @@ def _augmented(spec: RecommenderSpec, plan: _Plan) -> Enough:
             "whether virtual behaviour pays: the run goes on without."
         )
         return Enough(step="augment_samples", state="little", why=why)
-    return Enough(step="augment_samples", state="enough", why=f"{shoppers:,} users with {FEWEST_VISITS} visits or more.")
+    return Enough(
+        step="augment_samples", state="enough", why=f"{shoppers:,} users with {FEWEST_VISITS} visits or more."
+    )
 
 
 def _shoppers(plan: _Plan) -> int:

@@ -184,9 +184,9 @@ def choose_visits(user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int) -
     if len(learn) < FEWEST_TRAINING or len(judge) < FEWEST_EVALUATION:
         chosen = split.report()
         raise TooFewEvents(
-            f"Of {len(day_V)} visits (a user's purchases of one day) of {len(np.unique(user_V))} users, {len(learn)} lie in the "
-            f"{chosen['training_days']} days to learn from ({' to '.join(chosen['training'])}) and {len(judge)} users bought "
-            f"something in the {chosen['evaluation_days']} days of evaluation ({' to '.join(chosen['evaluation'])}); "
+            f"Of {len(day_V)} visits (a user's purchases of one day) of {len(np.unique(user_V))} users, {len(learn)} lie in "
+            f"the {chosen['training_days']} days to learn from ({' to '.join(chosen['training'])}) and {len(judge)} users "
+            f"bought something in the {chosen['evaluation_days']} days of evaluation ({' to '.join(chosen['evaluation'])}); "
             f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {chosen['why']} Bring more days or users, or "
             "change spec.training.evaluationDays and trainingDays."
         )

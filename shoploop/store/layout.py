@@ -8,6 +8,7 @@
                              names the current one
       verdicts/<version>/    what the gate said of it: a log, since a model may be judged again under another rule
       promotions/            which version serves: a log
+      data/                  copies of one's own files: <table>/<digest>/<file>, made by `shoploop data push`
       work/                  what steps keep between runs: entries of steps that are done, outputs, caches
 
 On a laptop whose store is remote, ``work`` and ``runs`` lie under the same names in ``.shoploop``. Keys never begin or
@@ -94,6 +95,11 @@ def verdicts(name: str, version: str) -> str:
 def promotions(name: str) -> str:
     """A log."""
     return f"{recommender(name)}/promotions"
+
+
+def pushed(name: str, table: str, digest: str) -> str:
+    """One state of a table's files, by the sha256 of their names and bytes."""
+    return f"{recommender(name)}/data/{table}/{digest[:16]}"
 
 
 def work(name: str) -> str:
