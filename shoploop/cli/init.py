@@ -12,16 +12,8 @@ import yaml
 from shoploop.api.fields import API_VERSION, NAME_LENGTH
 from shoploop.api.v1alpha1 import CanonicalKind
 from shoploop.cli.sheet import Sheet
-from shoploop.data.guessing import (
-    EVENT_COLUMNS,
-    ITEM_COLUMNS,
-    NEEDED,
-    Column,
-    Guess,
-    Proposal,
-    guess_events,
-    guess_items,
-)
+from shoploop.data.column import Column
+from shoploop.data.guessing import EVENT_COLUMNS, ITEM_COLUMNS, NEEDED, Guess, Proposal, guess_events, guess_items
 from shoploop.errors import AlreadyThere, SchemaMismatch, SpecInvalid
 from shoploop.hints import on_file
 from shoploop.store import disk

@@ -174,7 +174,7 @@ def _habits(events: pl.DataFrame) -> dict[str, Any]:
 
 
 def _sessions(events: pl.DataFrame) -> dict[str, Any]:
-    rows = events.select("user", "time").sort("user", "time")
+    rows = events.select("user", "time").sort("user", maintain_order=True)  # they are sorted by time
     gap = pl.lit(timedelta(minutes=SESSION_GAP_MINUTES))
     begins = (pl.col("user") != pl.col("user").shift()).fill_null(True) | (pl.col("time").diff() > gap)
     sessions = (

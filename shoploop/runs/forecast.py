@@ -14,6 +14,7 @@ import polars as pl
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation.trials.splitting import FEWEST_JUDGED, FEWEST_SHOPPERS, FEWEST_VISITS
 from shoploop.candidates.fetching import CandidateConfig
+from shoploop.data.description import with_codes
 from shoploop.data.rules import dropped_rows
 from shoploop.data.splits import WANTED_USERS, TimeSplit
 from shoploop.errors import TooFewEvents
@@ -81,10 +82,21 @@ class Rate:
 
 
 RATES: Mapping[str, Rate] = {
-    "load_data": Rate(size="rows", seconds=0.6, seconds_a_million=1.6, gib=0.25, gib_a_million=0.37),
-}
-"""From two runs on two quiet cores of a cloud machine: the 5,700 interactions of examples/own-data and the 1,469,307 of
-examples/grocery. A straight line through two points, so between and near them it holds best."""
+    "load_data": Rate(size="rows", seconds=0.5, seconds_a_million=1.661, gib=0.38, gib_a_million=0.28),
+    "validate_data": Rate(size="rows", seconds=7.5, seconds_a_million=2.585, gib=0.53, gib_a_million=0.389),
+    "materialize_features": Rate(size="statistics", seconds=8.1, seconds_a_million=4.26, gib=0.71, gib_a_million=0.103),
+    "build_samples": Rate(size="candidates", seconds=11.2, seconds_a_million=7.532, gib=0.77, gib_a_million=0.0852),
+    "augment_samples": Rate(size="shoppers", seconds=3.2, seconds_a_million=5.642e+04, gib=0.57, gib_a_million=1.04e+03),
+    "estimate_importance": Rate(size="training_rows", seconds=42.2, seconds_a_million=17.62, gib=0.90, gib_a_million=2.02),
+    "train_fused": Rate(size="lessons", seconds=10.8, seconds_a_million=29.14, gib=0.67, gib_a_million=0.231),
+    "evaluate_model": Rate(size="evaluated", seconds=23.6, seconds_a_million=62.95, gib=0.90, gib_a_million=1.14),
+    "gate": Rate(size="", seconds=0.0, seconds_a_million=0.0, gib=0.22, gib_a_million=0.0),
+    "build_bento": Rate(size="", seconds=16.1, seconds_a_million=0.0, gib=1.04, gib_a_million=0.0),
+}  # fmt: skip
+"""From two runs on two cores of an AMD EPYC: the 1,469,307 interactions of examples/grocery with nothing else at work (564 s,
+3.4 GiB), and the 4,676 of examples/own-data beside other work. What build_bento, which does the same for any data, took
+longer in the second (34.5 s against 16.1 s), all of its steps are taken to have taken longer. A straight line through two
+points: between and near them it holds best."""
 
 START_SECONDS = 1.8
 """To start a step's process."""
@@ -138,11 +150,12 @@ class _Plan:
 def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
     plan, step = _Plan(), "materialize_features"
     try:
-        kept, outside = within_ends(events)
+        kept, outside = within_ends(with_codes(events))
         bought = purchases(kept)
         windows = choose_windows(bought, last=outside.span.last, training=spec.training)
         plan.split = windows.split
-        known = bought.join(windows.vocabulary.frame(), on="item", how="semi").select("user", "item", "day").unique()
+        items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
+        known = bought.join(items, on="item", how="semi").select("user", "item", "day").unique()
         plan.items, plan.pairs = len(windows.vocabulary), known.select("user", "item").n_unique()
         plan.visits = known.select("user", "day").unique().sort("user", "day")
         step = "build_samples"
@@ -297,7 +310,7 @@ def _estimate(spec: RecommenderSpec, sizes: Sizes) -> dict[str, Any]:
 
     steps = {}
     for name in STEPS:
-        rate = RATES.get(name, RATES["load_data"])
+        rate = RATES[name]
         millions = getattr(sizes, rate.size) / 1e6 if rate.size else 0.0
         seconds = rate.seconds + rate.seconds_a_million * millions
         if name in _skipped(spec):
