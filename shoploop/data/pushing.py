@@ -52,9 +52,10 @@ def push_tables(
         raise SpecInvalid(f"spec.data.dataset is {data.dataset}, which pods bring along: there is nothing to push.")
     here = {}
     for table, source in data.tables:
-        if source is None or sources.is_remote(source.uri) or databases.scheme_of(source.uri) in databases.SERVERS:
+        scheme = databases.scheme_of(source.uri) if source is not None else ""
+        if source is None or scheme in databases.SERVERS or (not scheme and sources.is_remote(source.uri)):
             continue
-        if databases.scheme_of(source.uri):
+        if scheme:
             raise SpecInvalid(
                 f"spec.data.tables.{table}: {source.uri} is a database's file, which pods cannot read from a store. Write "
                 "the table as Parquet and name that."
@@ -89,7 +90,7 @@ def _uri(store: Store, folder: str, tree: sources.Tree) -> str:
     if tree.single:
         inner = f"{folder}/{next(iter(tree.files))}"
     elif not sources.is_all_data(list(tree.files)):
-        inner = f"{folder}/**"
+        inner = f"{folder}/**" if any("/" in name for name in tree.files) else f"{folder}/*"
     return str(store.folder / inner) if store.folder else store.url(inner)
 
 
