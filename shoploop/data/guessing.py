@@ -174,7 +174,8 @@ def _proposals(
         if (score := 0.0 if headerless else worth_of_name(role, column)) and may_be(role, column)
     ]
     scored += [
-        (-score, roles.index(role), number, role, column, "by what it holds")
+        # where nothing is named, who and what come before how much it was liked
+        (-score, roles.index(role), -number if role == "rating" else number, role, column, "by what it holds")
         for number, column in enumerate(columns)
         for role, score in worth_of_content(column, headerless=headerless)
         if role in roles

@@ -31,7 +31,12 @@ def described(tables):
 def test_the_log_is_counted(described):
     found = described(SMALL, kinds={"order": "purchase"})["log"]
     assert (found["rows_read"], found["rows"], found["users"], found["items"]) == (6, 5, 2, 2)
-    assert (found["first"], found["last"], found["days"], found["days_with_events"]) == ("2024-05-01", "2024-05-03", 3, 2)
+    assert (found["first"], found["last"], found["days"], found["days_with_events"]) == (
+        "2024-05-01",
+        "2024-05-03",
+        3,
+        2,
+    )
     assert found["density"] == 3 / 4
 
 
@@ -77,7 +82,9 @@ def test_a_log_without_a_kind_says_that_all_are_purchases(described):
 
 
 def test_the_rules_are_those_that_a_run_writes_down(tables):
-    uri = tables.parquet("e.parquet", log(500, price=[1e300, *[2.0] * 499]).with_columns(pl.lit("NULL").alias("basket")))
+    uri = tables.parquet(
+        "e.parquet", log(500, price=[1e300, *[2.0] * 499]).with_columns(pl.lit("NULL").alias("basket"))
+    )
     spec = DataSpec(tables={"interactions": {"uri": uri}})
     written = load_data(out=tables.out, data_spec=spec)
     found, canonical = describe(read_raw(spec))
@@ -101,7 +108,12 @@ def test_the_kind_of_task_is_seen(described, rows, task):
 
 
 def test_several_sessions_a_day_are_told_from_one(described):
-    rows = [("ann", f"2024-05-{day:02}T{hour:02}:{minute:02}") for day in (1, 2) for hour in (8, 13, 20) for minute in (0, 9)]
+    rows = [
+        ("ann", f"2024-05-{day:02}T{hour:02}:{minute:02}")
+        for day in (1, 2)
+        for hour in (8, 13, 20)
+        for minute in (0, 9)
+    ]
     found = described("user,item,time\n" + "".join(f"{user},i{n},{time}\n" for n, (user, time) in enumerate(rows)))
     assert found["habits"]["sessions"] == 6
     assert (found["habits"]["events_a_session"], found["habits"]["minutes_a_session"]) == (2, 9)

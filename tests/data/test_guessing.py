@@ -23,6 +23,8 @@ def shop(n):
     return ["view", "view", "addtocart", "transaction"][n % 4]
 
 
+TAOBAO, OWN = ("pv", "pv", "cart", "buy"), ("view", "order")
+
 SHAPES = {
     "u.data": (text(lambda n, u, i, t: f"{u}\t{i}\t{1 + n % 5}\t{t.timestamp():.0f}"),
                {"user": "column1", "item": "column2", "rating": "column3", "time": "column4"}),
@@ -46,7 +48,7 @@ SHAPES = {
     "rocket.csv": (text(lambda n, u, i, t: f"{t.timestamp() * 1000:.0f},{u},{shop(n)},{i},",
                         header="timestamp,visitorid,event,itemid,transactionid\n"),
                    {"user": "visitorid", "item": "itemid", "time": "timestamp", "kind": "event"}),
-    "taobao.csv": (text(lambda n, u, i, t: f"{u},{i},{i % 3 + 2000},{['pv', 'pv', 'cart', 'buy'][n % 4]},{t.timestamp():.0f}"),
+    "taobao.csv": (text(lambda n, u, i, t: f"{u},{i},{i % 3 + 2000},{TAOBAO[n % 4]},{t.timestamp():.0f}"),
                    {"user": "column1", "item": "column2", "kind": "column4", "time": "column5"}),
     "kasse.csv": (text(lambda n, u, i, t: f"{t:%d.%m.%Y};K{u};A{i};{1 + n % 3};{i % 5},50;Nord",
                        header="Datum;Kundennummer;Artikel;Menge;Betrag;Filiale\n"),
@@ -56,7 +58,7 @@ SHAPES = {
                         header="TRANSACTION_DT,CUSTOMER_ID,AGE_GROUP,PRODUCT_ID,AMOUNT,ASSET,SALES_PRICE\n"),
                    {"user": "CUSTOMER_ID", "item": "PRODUCT_ID", "time": "TRANSACTION_DT", "price": "SALES_PRICE",
                     "quantity": "AMOUNT"}),
-    "own.csv": (text(lambda n, u, i, t: f"{t:%d.%m.%Y %H:%M},C{u},{i},{['view', 'order'][n % 2]},{1 + n % 2},{i % 5}.5,Nord,{n}",
+    "own.csv": (text(lambda n, u, i, t: f"{t:%d.%m.%Y %H:%M},C{u},{i},{OWN[n % 2]},{1 + n % 2},{i % 5}.5,Nord,{n}",
                      header="when,customer,sku,action,pieces,amount,store,order\n"),
                 {"user": "customer", "item": "sku", "time": "when", "kind": "action", "quantity": "pieces", "price": "amount",
                  "shop": "store", "basket": "order"}),
@@ -108,7 +110,9 @@ def test_a_price_is_of_a_piece_where_more_pieces_cost_no_more(tables):
 
     assert guess_events(tables.bytes("a.csv", prices(lambda p, q: p).encode())).price_is == "unit"
     assert guess_events(tables.bytes("b.csv", prices(lambda p, q: p * q).encode())).price_is == "total"
-    alone = guess_events(tables.bytes("c.csv", prices(lambda p, q: p).replace(",3,", ",1,").replace(",2,", ",1,").encode()))
+    alone = guess_events(
+        tables.bytes("c.csv", prices(lambda p, q: p).replace(",3,", ",1,").replace(",2,", ",1,").encode())
+    )
     assert alone.price_is == "total" and not alone.price_sure
 
 
@@ -133,7 +137,7 @@ def test_a_column_that_somebody_names_is_taken(tables):
     uri = tables.bytes("u.data", SHAPES["u.data"][0])
     guess = guess_events(uri, {"user": "column2", "item": "column1"})
     assert (guess.found["user"].columns, guess.found["item"].columns) == (("column2",), ("column1",))
-    with pytest.raises(SchemaMismatch, match="no column 'cid', which --column names as user. It has column1"):
+    with pytest.raises(SchemaMismatch, match="no column 'cid', which --column names as user"):
         guess_events(uri, {"user": "cid"})
 
 

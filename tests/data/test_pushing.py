@@ -86,7 +86,9 @@ def test_progress_ends_with_all_bytes(tables, tmp_path):
     tables.parquet("lake/a.parquet", log(5))
     tables.parquet("lake/b.parquet", log(9))
     told = []
-    pushed = push_tables("shop", spec(f"{tables.folder}/lake"), Store(str(tmp_path / "store")), lambda *one: told.append(one))
+    pushed = push_tables(
+        "shop", spec(f"{tables.folder}/lake"), Store(str(tmp_path / "store")), lambda *one: told.append(one)
+    )
     assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
     assert told[-1] == ("interactions", pushed["interactions"].bytes, pushed["interactions"].bytes)
 
