@@ -56,7 +56,16 @@ def test_nothing_changes_when_nothing_does(failed, plan):
 
 
 def test_telling_once_loses_no_message():
-    whole = [{"type": "A", "message": "x"}, {"type": "B", "message": "y"}, {"type": "C", "message": "x"}]
+    whole = [
+        {"type": type_, "message": message, "reason": "R"} for type_, message in (("A", "x"), ("B", "y"), ("C", "x"))
+    ]
     told = told_once(whole)
     assert [c["message"] for c in told] == ["x", "y", SEE.format(type="A")]
+    assert spelt_out(told) == whole
+
+
+def test_the_condition_that_is_named_as_the_reason_tells_it_itself():
+    whole = [{"type": type_, "message": "x", "reason": "ReleaseHeld"} for type_ in ("Ready", "ReleaseHeld")]
+    told = told_once(whole)
+    assert [c["message"] for c in told] == [SEE.format(type="ReleaseHeld"), "x"]
     assert spelt_out(told) == whole

@@ -162,19 +162,24 @@ SEE = "The condition {type} says why."
 
 
 def told_once(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each message by the first condition that has it; those after it name that one."""
-    first: dict[str, str] = {}
+    """Each message by one condition: the one that is named as the reason, else the first; the others name that one."""
+    tellers: dict[str, str] = {}
+    for condition in conditions:
+        if condition["reason"] == condition["type"]:
+            tellers[condition["message"]] = condition["type"]
+        tellers.setdefault(condition["message"], condition["type"])
     told = []
     for condition in conditions:
-        teller = first.setdefault(condition["message"], condition["type"])
+        teller = tellers[condition["message"]]
         told.append(condition if teller == condition["type"] else condition | {"message": SEE.format(type=teller)})
     return told
 
 
 def spelt_out(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The conditions with a message of their own, as they were before :func:`told_once`."""
-    said = {SEE.format(type=condition["type"]): condition["message"] for condition in conditions}
-    return [condition | {"message": said.get(condition["message"], condition["message"])} for condition in conditions]
+    messages = {condition["type"]: condition.get("message", "") for condition in conditions}
+    said = {SEE.format(type=type_): message for type_, message in messages.items()}
+    return [condition | {"message": said.get(own := messages[condition["type"]], own)} for condition in conditions]
 
 
 def merged(
