@@ -89,7 +89,7 @@ def with_codes(events: pl.DataFrame) -> pl.DataFrame:
 
 def _log(events: pl.DataFrame, coded: pl.DataFrame, read: int) -> dict[str, Any]:
     users, items = coded["user"].n_unique(), coded["item"].n_unique()
-    pairs = coded.select(_pair()).n_unique()
+    pairs = coded.select(user_and_item()).n_unique()
     first, last = (events.select(edge).item() for edge in (pl.col("time").min(), pl.col("time").max()))
     return {
         "rows_read": read,
@@ -147,14 +147,14 @@ def _missing(
     return missing
 
 
-def _pair() -> pl.Expr:
+def user_and_item() -> pl.Expr:
     """A user and an item as one number."""
     return pl.col("user").cast(pl.UInt64) * 2**32 + pl.col("item")
 
 
 def _habits(events: pl.DataFrame) -> dict[str, Any]:
     """How people come and what they come for, by purchases; sessions are of all events. Users and items are codes."""
-    bought = events.filter(pl.col("kind") == PURCHASE).select("user", "day", pair=_pair()).unique()
+    bought = events.filter(pl.col("kind") == PURCHASE).select("user", "day", pair=user_and_item()).unique()
     visits = bought.group_by("user", "day").len("items").sort("user", "day")
     users = visits.group_by("user").agg(days=pl.len())
     between = visits.select(pl.col("day").diff().over("user")).to_series().drop_nulls()

@@ -51,7 +51,14 @@ _PLAIN = {
     "9999-99-99 99:99:99": "%Y-%m-%d %H:%M:%S",
     "9999-99-99T99:99:99": "%Y-%m-%dT%H:%M:%S",
     "9999-99-99T99:99:99Z": "%Y-%m-%dT%H:%M:%SZ",
+    "9999-99-99 99:99:99 UTC": "%Y-%m-%d %H:%M:%S UTC",
+} | {
+    f"9999-99-99{between}99:99:99.{'9' * digits}{zone}": f"%Y-%m-%d{between}%H:%M:%S%.f{zone}"
+    for between in "T "
+    for digits in (3, 6, 9)
+    for zone in ("", "Z")
 }
+"""Shapes of whole columns, a 9 for each digit, and the pattern of each."""
 
 
 @dataclass(kw_only=True)
@@ -319,7 +326,7 @@ def _plain_iso(values: pl.Series) -> tuple[pl.Series, bool] | None:
         naive = values.str.to_date(pattern, strict=False).cast(pl.Datetime("us"))
     else:
         naive = values.str.to_datetime(pattern, time_unit="us", strict=False)
-    return (naive, shape.endswith("Z")) if naive.null_count() == values.null_count() else None
+    return (naive, shape.endswith(("Z", "UTC"))) if naive.null_count() == values.null_count() else None
 
 
 def _localised(naive: pl.Series, zone: str) -> tuple[pl.Series, int]:

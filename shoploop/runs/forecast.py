@@ -14,7 +14,7 @@ import polars as pl
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation.trials.splitting import FEWEST_JUDGED, FEWEST_SHOPPERS, FEWEST_VISITS
 from shoploop.candidates.fetching import CandidateConfig
-from shoploop.data.description import with_codes
+from shoploop.data.description import user_and_item, with_codes
 from shoploop.data.rules import dropped_rows
 from shoploop.data.splits import WANTED_USERS, TimeSplit
 from shoploop.errors import TooFewEvents
@@ -151,12 +151,12 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
     plan, step = _Plan(), "materialize_features"
     try:
         kept, outside = within_ends(with_codes(events))
-        bought = purchases(kept)
+        bought = purchases(kept).select("user", "item", "day").unique()
         windows = choose_windows(bought, last=outside.span.last, training=spec.training)
         plan.split = windows.split
         items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
-        known = bought.join(items, on="item", how="semi").select("user", "item", "day").unique()
-        plan.items, plan.pairs = len(windows.vocabulary), known.select("user", "item").n_unique()
+        known = bought.join(items, on="item", how="semi")
+        plan.items, plan.pairs = len(windows.vocabulary), known.select(user_and_item()).n_unique()
         plan.visits = known.select("user", "day").unique().sort("user", "day")
         step = "build_samples"
         user_V = plan.visits["user"].rank("dense").cast(pl.Int32).to_numpy() - 1
