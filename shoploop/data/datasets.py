@@ -1,7 +1,7 @@
 """The datasets that are known by name, one module each.
 
-A module joins by offering ``load``, ``files`` and ``version``, a function that imports it, and a line in :data:`KNOWN`.
-It is imported by an import statement, not by its name in a string, so that the code digest of loading sees it.
+A module joins by offering ``ABOUT``, ``load``, ``files`` and ``version``, a function that imports it, and a line in
+:data:`KNOWN`. It is imported by an import statement, not by its name in a string, so that the code digest of loading sees it.
 """
 
 import difflib
@@ -9,12 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from shoploop.data.about import About
 from shoploop.data.rules import Loaded
 from shoploop.errors import SpecInvalid
 
 
 class Dataset(Protocol):
     """What a dataset's module offers."""
+
+    @property
+    def ABOUT(self) -> About:
+        """What people should know of it before they use it."""
 
     def load(self) -> Loaded:
         """The tables, canonical but for completion and order."""

@@ -1,5 +1,6 @@
 """What was done to rows on their way in: one record per rule, for load.json and the report, and what is told at once."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +11,15 @@ Action = Literal["kept", "changed", "dropped", "warned"]
 MEANT = ("rows_without_user", "outside_the_span", "user_with_too_many_events")
 """Rules that leave rows out because of what they are, and not because a mapping is wrong: validation's tolerance for
 dropped rows does not count them."""
+
+
+def dropped_rows(rules: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Rows that were dropped and should not have had to be, by table: what validation holds against the data."""
+    dropped: dict[str, int] = {}
+    for rule in rules:
+        if rule["action"] == "dropped" and rule["name"] not in MEANT:
+            dropped[rule["table"]] = dropped.get(rule["table"], 0) + rule["rows"]
+    return dropped
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -155,6 +155,37 @@ def read(source: TableSource, *, field: str) -> Raw:
     return Raw(table=stacked(tables, shown=uri, remarks=remarks), remarks=remarks)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """The files of this machine that a uri names, by their paths below what all have in common."""
+
+    files: dict[str, Path]
+    single: bool
+    """Whether the uri names one file, and not a folder or a pattern."""
+
+
+def local_tree(uri: str) -> Tree:
+    """The files that a reading of ``uri`` would read; folders that are Hive keys are part of their paths.
+
+    Raises:
+        DataUnreadable: there is none.
+    """
+    found = _local_files(uri)
+    path = _local_path(uri)
+    if path.is_file():
+        return Tree(files={path.name: path}, single=True)
+    fixed = list(path.parts if path.is_dir() else _fixed_parts(str(path)))
+    while fixed and _HIVE.fullmatch(fixed[-1]):
+        fixed.pop()
+    base = Path(*fixed)
+    return Tree(files={file.path.relative_to(base).as_posix(): file.path for file in found}, single=False)
+
+
+def is_all_data(names: list[str]) -> bool:
+    """Whether a folder of files with these names is read whole."""
+    return sorted(_of_data(names)) == sorted(names)
+
+
 @contextmanager
 def local_copies(uri: str) -> Iterator[list[_File]]:
     """The files that ``uri`` names; remote ones are downloaded for as long as the context lasts."""
@@ -172,11 +203,8 @@ def local_copies(uri: str) -> Iterator[list[_File]]:
 
 def _local_files(uri: str) -> list[_File]:
     """A path that exists is meant as it is written, whatever signs it holds; else it is a pattern."""
-    name = uri
-    if uri.startswith("file://"):
-        name = uri.removeprefix("file://").removeprefix("localhost")
-        name = name if Path(name).exists() else unquote(name)
-    path = Path(name)
+    path = _local_path(uri)
+    name = str(path)
     if path.is_file():
         return [_File(path=path)]
     if path.is_dir():
@@ -194,6 +222,14 @@ def _local_files(uri: str) -> list[_File]:
         raise DataUnreadable(f"{uri} does not exist. Check the path; {_beside(path)}")
     keys = _hive([str(file) for file in found], str(path))
     return [_File(path=file, keys=own) for file, own in zip(found, keys, strict=True)]
+
+
+def _local_path(uri: str) -> Path:
+    name = uri
+    if uri.startswith("file://"):
+        name = uri.removeprefix("file://").removeprefix("localhost")
+        name = name if Path(name).exists() else unquote(name)
+    return Path(name)
 
 
 def _of_folder(folder: Path) -> list[Path]:

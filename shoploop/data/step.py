@@ -6,6 +6,7 @@ from typing import Any
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data import canonical, datasets, tables
 from shoploop.data.inputs import source_digest
+from shoploop.data.rules import Loaded
 
 
 def load_data(*, out: Path, data_spec: DataSpec) -> dict[str, Any]:
@@ -24,9 +25,17 @@ def load_data(*, out: Path, data_spec: DataSpec) -> dict[str, Any]:
         SchemaMismatch: a column is missing, misspelt or of another type.
         TableEmpty: a table, or a column that must be filled, holds nothing.
     """
-    if data_spec.dataset is not None:
-        loaded = datasets.find(data_spec.dataset).load()
-    else:
-        assert data_spec.tables is not None
-        loaded = tables.load(data_spec.tables)
+    loaded = read_raw(data_spec)
     return canonical.write(loaded, dataset=data_spec.dataset, digest=source_digest(data_spec), out=out)
+
+
+def read_raw(data_spec: DataSpec) -> Loaded:
+    """The raw tables with canonical columns and types, before they are completed.
+
+    Raises:
+        SpecInvalid, DataUnreadable, SchemaMismatch, TableEmpty: as :func:`load_data`.
+    """
+    if data_spec.dataset is not None:
+        return datasets.find(data_spec.dataset).load()
+    assert data_spec.tables is not None
+    return tables.load(data_spec.tables)

@@ -51,7 +51,14 @@ _PLAIN = {
     "9999-99-99 99:99:99": "%Y-%m-%d %H:%M:%S",
     "9999-99-99T99:99:99": "%Y-%m-%dT%H:%M:%S",
     "9999-99-99T99:99:99Z": "%Y-%m-%dT%H:%M:%SZ",
+    "9999-99-99 99:99:99 UTC": "%Y-%m-%d %H:%M:%S UTC",
+} | {
+    f"9999-99-99{between}99:99:99.{'9' * digits}{zone}": f"%Y-%m-%d{between}%H:%M:%S%.f{zone}"
+    for between in "T "
+    for digits in (3, 6, 9)
+    for zone in ("", "Z")
 }
+"""Shapes of whole columns, a 9 for each digit, and the pattern of each."""
 
 
 @dataclass(kw_only=True)
@@ -127,11 +134,7 @@ def advice(values: pl.Series, *, zone: str, field: str) -> str:
     """What to write into ``field`` so that ``values``, text that is no ISO 8601, can be read."""
     text = values.cast(pl.String).str.strip_chars()
     sample = text.drop_nulls().unique(maintain_order=True).head(2_000)
-    fits: dict[str, pl.Series] = {}
-    for pattern in COMMON:
-        read = _patterned(sample, pattern, zone)[0].is_not_null()
-        if read.any():
-            fits[pattern] = read
+    fits = _fits(sample, zone)
     whole = [pattern for pattern, read in fits.items() if read.all()]
     if len(whole) > 1:
         first = sample[0]
@@ -153,6 +156,18 @@ def advice(values: pl.Series, *, zone: str, field: str) -> str:
         some = ", ".join(repr(pattern) for pattern in (*chosen, *(["iso"] if left.any() else [])))
         return f"They come in several shapes. Where days and months are meant so, write {field}: [{some}]."
     return f"Give their pattern in {field} (strptime, {', '.join(UNIX)}; a list for several)."
+
+
+def fitting(values: pl.Series) -> list[str]:
+    """The patterns of :data:`COMMON` that read every one of ``values``, text that is no ISO 8601."""
+    few = [pattern for pattern, read in _fits(values.head(50), "UTC").items() if read.all()]
+    return [pattern for pattern in few if _patterned(values, pattern, "UTC")[0].is_not_null().all()]
+
+
+def _fits(values: pl.Series, zone: str) -> dict[str, pl.Series]:
+    """Which of the values each common pattern reads; none that reads nothing."""
+    fits = {pattern: _patterned(values, pattern, zone)[0].is_not_null() for pattern in COMMON}
+    return {pattern: read for pattern, read in fits.items() if read.any()}
 
 
 def _possible(times: pl.Series) -> pl.Series:
@@ -311,7 +326,7 @@ def _plain_iso(values: pl.Series) -> tuple[pl.Series, bool] | None:
         naive = values.str.to_date(pattern, strict=False).cast(pl.Datetime("us"))
     else:
         naive = values.str.to_datetime(pattern, time_unit="us", strict=False)
-    return (naive, shape.endswith("Z")) if naive.null_count() == values.null_count() else None
+    return (naive, shape.endswith(("Z", "UTC"))) if naive.null_count() == values.null_count() else None
 
 
 def _localised(naive: pl.Series, zone: str) -> tuple[pl.Series, int]:

@@ -12,23 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import FeaturesSpec, TrainingSpec
-from shoploop.data.splits import TimeSplit, choose_split
-from shoploop.errors import TooFewEvents
+from shoploop.data.splits import TimeSplit
 from shoploop.features import feast_store
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.ends import read_interactions
 from shoploop.features.history import midnight
 from shoploop.features.item import item_stats_pieces
-from shoploop.features.log import PurchaseLog, choose_vocabulary, purchases
+from shoploop.features.log import PurchaseLog, purchases
 from shoploop.features.packing import pack
 from shoploop.features.shop import shop_stats
 from shoploop.features.user import user_stats
+from shoploop.features.windows import choose_windows
 
 
 def materialize_features(
@@ -60,22 +61,11 @@ def materialize_features(
     items = pl.read_parquet(data / "items.parquet", columns=["item", "category"])
     contract = resolve(interactions=interactions, items=items, users=users)
     bought = purchases(interactions)
-    visits = bought.select(pl.col("user").rank("dense").cast(pl.Int64), "day").unique().sort("day", "user")
-    split = choose_split(
-        visits["user"].to_numpy(), visits["day"].to_numpy(), last=outside.span.last, training=training_spec
-    )
-    vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
-    if not len(vocabulary):
-        days = split.last - int(bought.select(pl.col("day").min()).item()) + 1
-        windows = split.report()
-        raise TooFewEvents(
-            f"The data spans {days} days with {visits.height:,} visits (a user's purchases of one day) and ends on "
-            f"{windows['evaluation'][1]}; the last {windows['evaluation_days']} days are for evaluation, and nothing was "
-            "bought before them to learn from. Bring more days, or lower spec.training.evaluationDays."
-        )
+    chosen = choose_windows(bought, last=outside.span.last, training=training_spec)
+    split, vocabulary = chosen.split, chosen.vocabulary
     log = PurchaseLog.of(bought, vocabulary)
-    days_asked = _request_days(log, split)
-    del interactions, bought, visits
+    days_asked = request_days(log.day_R, split)
+    del interactions, bought
     seconds.lap("read")
 
     out.mkdir(parents=True, exist_ok=True)
@@ -129,9 +119,9 @@ def materialize_features(
     return report
 
 
-def _request_days(log: PurchaseLog, split: TimeSplit) -> list[int]:
+def request_days(days: npt.NDArray[np.integer[Any]], split: TimeSplit) -> list[int]:
     """Every day on which samples or the predictor ask for statistics: days without a visit have no request."""
-    days = np.unique(log.day_R)
+    days = np.unique(days)
     return [int(day) for day in days[(days >= split.training_first) & (days <= split.last)]] + [split.serving]
 
 

@@ -20,7 +20,8 @@ from shoploop.compute.cores import cores, one_thread
 from shoploop.compute.worker import WorkerEnded
 from shoploop.errors import ShoploopError
 from shoploop.importance.checks.beside import CHECKS, JOB, CheckInputs, started
-from shoploop.importance.checks.check import PARTS, CheckConfig, Inputs, check_weights, read_inputs
+from shoploop.importance.checks.check import PARTS, Inputs, check_weights, read_inputs
+from shoploop.importance.checks.effort import CheckConfig
 from shoploop.importance.checks.trial import Verdict
 from shoploop.importance.description import describe, inside
 from shoploop.importance.doubt import wrong_share

@@ -56,6 +56,11 @@ def data(run: RunFolder) -> frame.Section:
         for name, table in tables.items()
     ]
     parts = [frame.table("Tables", columns, rows)]
+    if kinds := document.get("kinds"):
+        parts += [frame.render("heading.html", text="Kinds of interaction, and the words for them"), _kinds(kinds)]
+    if said := _unsaid(document):
+        parts.append(frame.render("heading.html", text="What was said while they were read"))
+        parts += [frame.note(sentence, "warn") for sentence in said]
     if rules := document.get("rules"):
         parts += [frame.render("heading.html", text="What was done to rows on their way in"), _rules(rules)]
     source = document.get("dataset")
@@ -65,6 +70,25 @@ def data(run: RunFolder) -> frame.Section:
         lead=f"The known dataset {source}, as canonical tables." if source else "Your own tables, in canonical form.",
         body=frame.join(*parts),
     )
+
+
+def _kinds(kinds: Sequence[Json]) -> Markup:
+    columns = [
+        frame.Column(title="In your data"),
+        frame.Column(title="Read as"),
+        frame.Column(title="Rows", numeric=True, hint="count"),
+    ]
+    rows = [
+        frame.Row(cells=[str(one.get("word") or "no word"), str(one.get("kind")), words.count(one.get("rows"))])
+        for one in kinds
+    ]
+    return frame.table("Kinds of interaction", columns, rows)
+
+
+def _unsaid(document: Json) -> list[str]:
+    """Remarks that no rule of the table below says in the same words."""
+    whys = [str(rule.get("why")) for rule in document.get("rules") or []]
+    return [str(remark) for remark in document.get("remarks") or [] if not any(why in str(remark) for why in whys)]
 
 
 def _rules(rules: Sequence[Json]) -> Markup:

@@ -42,6 +42,8 @@ SERVING_ANNOTATION = "shoploop.io/serving"
 LAUNCHER = "Jobs"
 """As records say it."""
 
+DATA_ROOT = "folder that the tables' relative uris are counted from"
+
 SAMPLE_SECONDS = 1.0
 """Between two looks at memory: they take time from the step, which is in this process."""
 
@@ -134,6 +136,16 @@ class Pod:
         return self.workspace.output(entry)
 
 
+def at_root(recommender: Recommender, root: Path | None) -> Recommender:
+    """The same with its tables' relative uris counted from ``root``."""
+    from shoploop.data import resolve_uris
+
+    if root is None:
+        return recommender
+    spec = recommender.spec
+    return recommender.model_copy(update={"spec": spec.model_copy(update={"data": resolve_uris(spec.data, root)})})
+
+
 def told_serving(recommender: Recommender) -> str | None:
     """The version that serves, where the operator says so: on a cluster it promotes, and does not reach the store."""
     annotations = (recommender.metadata.model_extra or {}).get("annotations") or {}
@@ -154,9 +166,11 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--spec", type=Path, required=True, help="the Recommender as JSON or YAML")
     run.add_argument("--run", required=True, help="id of the run")
     run.add_argument("--store", help="URL that comes before the spec's store")
+    run.add_argument("--data-root", type=Path, help=DATA_ROOT)
     run.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
     source = verbs.add_parser("source", help="tell the digest of the data as they now are")
     source.add_argument("--data", required=True, help="the section data of the spec, as JSON")
+    source.add_argument("--data-root", type=Path, help=DATA_ROOT)
     gc = verbs.add_parser("gc", help="remove stored versions beyond what is kept")
     gc.add_argument("--recommender", required=True)
     gc.add_argument("--store", required=True, help="URL of the store")
@@ -170,6 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise SpecInvalid(f"Unknown steps: {', '.join(unknown)}. There are {', '.join(STEPS)}.")
         recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
         refuse_unbuilt(recommender.spec, place="Cluster")
+        recommender = at_root(recommender, wanted.data_root)
         wanted.work.mkdir(parents=True, exist_ok=True)
         workspace = Workspace(open_store(recommender, wanted.store), recommender.metadata.name, wanted.work)
         run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
@@ -185,10 +200,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise SystemExit(128 + signal.SIGTERM) from None
 
     def tell_source(**_: object) -> None:
-        from shoploop.data import source_digest
+        from shoploop.data import resolve_uris, source_digest
 
         try:
-            _say(DataSeen(source=source_digest(DataSpec.model_validate_json(wanted.data))))
+            data = DataSpec.model_validate_json(wanted.data)
+            _say(DataSeen(source=source_digest(resolve_uris(data, wanted.data_root) if wanted.data_root else data)))
         except ShoploopError as error:
             _say(StepsFailed(error=type(error).__name__, message=str(error)))
             raise

@@ -25,7 +25,7 @@ from shoploop.features.catalog import CatalogConfig, fit_catalog
 from shoploop.features.contract import Contract
 from shoploop.features.ends import read_interactions
 from shoploop.features.joins import Joins
-from shoploop.features.log import PurchaseLog, Vocabulary, purchases
+from shoploop.features.log import Int32, PurchaseLog, Vocabulary, purchases
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter, write_catalog
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
@@ -167,9 +167,13 @@ def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
     Raises:
         TooFewEvents: fewer than 20 visits to learn from or 10 users to evaluate on.
     """
-    rng = np.random.default_rng(seed)
     _, first_row = log.baskets()
-    user_V, day_V = log.user_R[first_row], log.day_R[first_row]
+    return choose_visits(log.user_R[first_row], log.day_R[first_row], split, seed=seed)
+
+
+def choose_visits(user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int) -> Chosen:
+    """As :func:`choose_requests`, of visits (V) by their user's code and their day, sorted by both."""
+    rng = np.random.default_rng(seed)
     learn = np.flatnonzero((day_V >= split.training_first) & (day_V < split.evaluation_first))
     judge = np.flatnonzero((day_V >= split.evaluation_first) & (day_V <= split.last))
     learn = rng.permutation(learn)[:MAX_TRAINING_REQUESTS]
@@ -180,9 +184,9 @@ def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
     if len(learn) < FEWEST_TRAINING or len(judge) < FEWEST_EVALUATION:
         chosen = split.report()
         raise TooFewEvents(
-            f"Of {len(day_V)} visits (a user's purchases of one day) of {len(log.users)} users, {len(learn)} lie in the "
-            f"{chosen['training_days']} days to learn from ({' to '.join(chosen['training'])}) and {len(judge)} users bought "
-            f"something in the {chosen['evaluation_days']} days of evaluation ({' to '.join(chosen['evaluation'])}); "
+            f"Of {len(day_V)} visits (a user's purchases of one day) of {len(np.unique(user_V))} users, {len(learn)} lie in "
+            f"the {chosen['training_days']} days to learn from ({' to '.join(chosen['training'])}) and {len(judge)} users "
+            f"bought something in the {chosen['evaluation_days']} days of evaluation ({' to '.join(chosen['evaluation'])}); "
             f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {chosen['why']} Bring more days or users, or "
             "change spec.training.evaluationDays and trainingDays."
         )

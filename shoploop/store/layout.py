@@ -9,6 +9,7 @@
       verdicts/<version>/    what the gate said of it: a log, since a model may be judged again under another rule
       promotions/            which version serves: a log
       events/                on a machine that serves: events.sqlite, and keys/ to sign impressions and to let events in
+      data/                  copies of one's own files: <table>/<digest>/<file>, made by `shoploop data push`
       work/                  what steps keep between runs: entries of steps that are done, outputs, caches
 
 On a laptop whose store is remote, ``work``, ``runs`` and ``events`` lie under the same names in ``.shoploop``. Keys never
@@ -104,6 +105,11 @@ def events(name: str) -> str:
 
 def event_keys(name: str) -> str:
     return f"{events(name)}/keys"
+
+
+def pushed(name: str, table: str, digest: str) -> str:
+    """One state of a table's files, by the sha256 of their names and bytes."""
+    return f"{recommender(name)}/data/{table}/{digest[:16]}"
 
 
 def work(name: str) -> str:

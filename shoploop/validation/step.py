@@ -17,7 +17,7 @@ import polars as pl
 
 from shoploop import progress, schemas
 from shoploop.api.v1alpha1 import ValidationSpec
-from shoploop.data.rules import MEANT
+from shoploop.data.rules import dropped_rows
 from shoploop.errors import DataUnreadable, ValidationFailed
 from shoploop.validation.expectations import DERIVED, Expectation, configured, derived_interactions, weeks
 
@@ -85,11 +85,7 @@ def _dropped(report: Path) -> dict[str, int]:
     """Rows that loading dropped and should not have had to, by table; empty where no report lies beside the tables."""
     if not report.is_file():
         return {}
-    dropped: dict[str, int] = {}
-    for rule in json.loads(report.read_text())["rules"]:
-        if rule["action"] == "dropped" and rule["name"] not in MEANT:
-            dropped[rule["table"]] = dropped.get(rule["table"], 0) + rule["rows"]
-    return dropped
+    return dropped_rows(json.loads(report.read_text())["rules"])
 
 
 def _schemas(expectations: Sequence[Expectation], tables: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:

@@ -19,6 +19,17 @@ def read(*values, time_format=None, zone="UTC"):
     return parse(pl.Series("time", values), time_format=time_format, zone=zone, where="events.csv")
 
 
+@pytest.mark.parametrize("between", "T ")
+@pytest.mark.parametrize("fraction", ["", ".123", ".123456", ".123456789"])
+@pytest.mark.parametrize("mark", ["", "Z", " UTC"])
+def test_a_whole_column_of_one_shape_is_read_as_among_others(between, fraction, mark):
+    text = f"2024-07-01{between}08:30:59{fraction}{mark}"
+    alone = read(text, text, zone="Europe/Berlin").times
+    among = read(text, "2024-5-1", zone="Europe/Berlin").times
+    assert alone[0] == among[0] is not None
+    assert alone[0].hour == (8 if mark else 6)
+
+
 @pytest.mark.parametrize(
     "text",
     [

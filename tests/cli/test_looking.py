@@ -68,6 +68,23 @@ def test_status_tells_the_story_of_a_recommender(kubectl, capsys):
         assert part in told
 
 
+def test_status_tells_a_message_once_whoever_repeats_it(kubectl, capsys):
+    why = "Run r1 failed: No bucket has that name."
+    condition = GROCERY["status"]["conditions"][0]
+    conditions = [
+        condition | {"type": type_, "status": "False", "reason": "RunFailed", "message": why}
+        for type_ in ("Ready", "RunSucceeded", "Degraded")
+    ]
+    run = {"id": "r1", "phase": "Failed", "message": "No bucket has that name."}
+    event = {"lastTimestamp": "2026-11-23T09:00:00Z", "reason": "RunFailed", "message": why}
+    failed = GROCERY | {"status": {"run": run, "conditions": conditions}}
+    kubectl({"get recommenders.shoploop.io": {"items": [failed]}, "get events": {"items": [event, event]}})
+    assert cluster.status("grocery") == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.count("No bucket has that name.") == 1
+    assert told.count("RunFailed: see Ready") == 4
+
+
 def test_status_is_not_zero_while_a_recommender_is_not_ready(kubectl):
     kubectl({"get recommenders.shoploop.io": {"items": [GROCERY | {"status": {}}]}, "get events": {"items": []}})
     assert cluster.status("grocery") == 1

@@ -113,7 +113,7 @@ def test_a_quota_that_allows_no_pod_is_told(empty: Prepared):
     empty.cluster.apply(quota)
     time.sleep(2)
     empty.cluster.apply(recommender("grocery", empty.namespace))
-    assert "exceeded quota" in empty.wait_for("Progressing", "RunStalled", seconds=90)["message"]
+    assert "exceeded quota" in empty.wait_for("Ready", "RunStalled", seconds=90)["message"]
 
 
 def test_an_image_that_cannot_be_pulled_is_told(empty: Prepared):
@@ -134,7 +134,7 @@ def test_an_image_that_cannot_be_pulled_is_told(empty: Prepared):
 )
 def test_what_a_run_needs_and_nobody_has_is_told(empty: Prepared, spec: dict, said: str):
     empty.cluster.apply(recommender("grocery", empty.namespace, **spec))
-    assert said in empty.wait_for("Progressing", "RunStalled", seconds=90)["message"]
+    assert said in empty.wait_for("Ready", "RunStalled", seconds=90)["message"]
 
 
 def test_a_chart_value_of_the_wrong_type_is_refused_with_its_name(empty: Prepared):

@@ -65,6 +65,12 @@ def test_a_complete_run_fills_every_section(page):
     assert "Not in this run" not in page.text
 
 
+def test_the_words_for_kinds_and_what_was_said_while_loading_are_shown(page):
+    assert "order purchase 1,400,001" in page.text
+    assert "no word unknown 69,306" in page.text
+    assert "names 'sale', which no row has" in page.text
+
+
 def test_the_verdict_comes_first_and_in_shop_words(page):
     (headline,) = [i for i, (tag, _) in enumerate(page.tags) if tag == "h1"]
     assert headline < min(i for i, (tag, _) in enumerate(page.tags) if tag == "section")

@@ -176,6 +176,10 @@ def complete_run(run: Path) -> Path:
                 "users": {"rows": 2_469, "columns": ["user", "age", "income"], "sha256": digest[3:] + "abc"},
                 "shops": {"rows": 457, "columns": ["shop", "title"], "sha256": digest[5:] + "abcde"},
             },
+            "kinds": [
+                {"word": "order", "kind": "purchase", "rows": 1_400_001}, {"word": "", "kind": "unknown", "rows": 69_306},
+            ],
+            "remarks": ["spec.data.tables.interactions.kinds names 'sale', which no row has."],
             "rules": [
                 {"name": "unknown_products", "table": "items", "rows": 4836, "action": "kept",
                  "why": "Purchases of products that the product table lacks; each got a row without title."},

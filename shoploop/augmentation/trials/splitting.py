@@ -29,8 +29,11 @@ LABEL_VISITS = (1, 2, 3)
 
 _CANDIDATES = CandidateConfig(popular=300, neighbours=0)
 _NEGATIVES = 100
-_FEWEST_VISITS = 3
-_FEWEST_SHOPPERS = 50
+FEWEST_VISITS, FEWEST_SHOPPERS = 3, 50
+"""Visits of a shopper, and such shoppers, below which nothing is tried."""
+
+FEWEST_JUDGED = 500
+"""Shoppers to judge on that Auto asks for: with fewer, not even a gain of 5 % could be told from chance."""
 
 Metric = npt.NDArray[np.float64]
 
@@ -171,11 +174,11 @@ def prepare_trials(
     known = bought.join(vocabulary.frame().select("item"), on="item")
     visits = known.select("user", "day").unique()
     visits = visits.with_columns(back=pl.col("day").rank("dense", descending=True).over("user").cast(pl.Int32) - 1)
-    enough = visits.group_by("user").len().filter(pl.col("len") >= _FEWEST_VISITS).sort("user")["user"]
-    fewest = max(fewest_judged or 0, _FEWEST_SHOPPERS)
+    enough = visits.group_by("user").len().filter(pl.col("len") >= FEWEST_VISITS).sort("user")["user"]
+    fewest = max(fewest_judged or 0, FEWEST_SHOPPERS)
     if len(enough) < fewest:
         raise TooFewEvents(
-            f"only {len(enough)} users have {_FEWEST_VISITS} visits or more before the days of evaluation; whether "
+            f"only {len(enough)} users have {FEWEST_VISITS} visits or more before the days of evaluation; whether "
             f"augmentation pays cannot be told from chance on fewer than {fewest}."
         )
     judged = enough

@@ -13,6 +13,7 @@ from shoploop.api.unbuilt import Limit, described, unbuilt
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.cli.doctor.facts import Cluster, full_name
 from shoploop.cli.doctor.finding import Finding
+from shoploop.controller.decide.conditions import spelt_out
 from shoploop.errors import NotFound
 
 
@@ -100,7 +101,7 @@ def check_service(cluster: Cluster, namespace: str, about: str, host: str) -> It
 def check_recommenders(cluster: Cluster) -> Iterator[Finding]:
     """What the Recommenders say about themselves."""
     for one in cluster.recommenders:
-        conditions = {c["type"]: c for c in one.get("status", {}).get("conditions", [])}
+        conditions = {c["type"]: c for c in spelt_out(one.get("status", {}).get("conditions", []))}
         about, ready = f"recommender {full_name(one)}", conditions.get("Ready")
         if ready and ready["status"] == "True":
             yield Finding(about=about, state="ok", detail=ready["message"])

@@ -58,6 +58,9 @@ REASONS = _reasons(
     QuotaExceeded="The namespace's quota does not allow it: {detail}",
     Forbidden="The cluster does not allow it: {detail}",
     ApplyFailed="{object} could not be written and is tried again: {detail}",
+    DataClaimMissing="spec.{field} is {uri}, a relative path, and on a cluster such a path is read from spec.data.claim,"
+    " which is not set. Name the PersistentVolumeClaim with the files there, or copy them into the store:"
+    " shoploop data push -f recommender.yaml",
     # runs
     RunPending="Run {run} is about to start.",
     RunWaits="Run {run} goes on once its former pod {pod} has ended.",
@@ -94,7 +97,7 @@ REASONS = _reasons(
     Releasing="Helm release {release} is being brought to version {version}.",
     ReleaseFailed="Helm release {release} failed and is tried again: {detail}",
     ValuesRefused="charts/recommender refuses its values: {detail}",
-    NotReleased="Nothing is released: {detail}",
+    NotReleased="Nothing is released.",
     ReleaseHeld="Revision {revision} of Helm release {release} was not made by the operator ({description}), so it is"
     " held: nothing is repaired or promoted until the spec changes, or"
     f" kubectl annotate recommender {{name}} {RESUME_ANNOTATION}={{revision}} --overwrite",
@@ -127,6 +130,7 @@ WARNINGS = frozenset(
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
         "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
         "VerdictLost", "IncumbentNotCompared", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
+        "DataClaimMissing",
     }
 )  # fmt: skip
 """Reasons whose events are warnings."""
@@ -152,6 +156,30 @@ def incumbent_not_compared(run: Mapping[str, Any] | None) -> dict[str, tuple[boo
 
 def timestamp(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+SEE = "The condition {type} says why."
+
+
+def told_once(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each message by one condition: the one that is named as the reason, else the first; the others name that one."""
+    tellers: dict[str, str] = {}
+    for condition in conditions:
+        if condition["reason"] == condition["type"]:
+            tellers[condition["message"]] = condition["type"]
+        tellers.setdefault(condition["message"], condition["type"])
+    told = []
+    for condition in conditions:
+        teller = tellers[condition["message"]]
+        told.append(condition if teller == condition["type"] else condition | {"message": SEE.format(type=teller)})
+    return told
+
+
+def spelt_out(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The conditions with a message of their own, as they were before :func:`told_once`."""
+    messages = {condition["type"]: condition.get("message", "") for condition in conditions}
+    said = {SEE.format(type=type_): message for type_, message in messages.items()}
+    return [condition | {"message": said.get(own := messages[condition["type"]], own)} for condition in conditions]
 
 
 def merged(

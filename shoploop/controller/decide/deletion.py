@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide import outcome
-from shoploop.controller.decide.conditions import Found, merged, say
+from shoploop.controller.decide.conditions import Found, merged, say, spelt_out, told_once
 from shoploop.controller.decide.names import FINALIZER, Object, is_ours, store_claim_name
 from shoploop.controller.decide.observed import ChildKey, Event, Observed, Plan, Uninstall
 from shoploop.controller.decide.settings import Settings
@@ -95,5 +95,5 @@ def _status(recommender: Object, observed: Observed, detail: str) -> Object:
     conditions = merged(
         before.get("conditions", []), found, generation=recommender["metadata"]["generation"], now=observed.now
     )
-    rest = [c for c in before.get("conditions", []) if c["type"] != "Ready"]
-    return before | {"conditions": [*conditions, *rest]}
+    rest = [c for c in spelt_out(before.get("conditions", [])) if c["type"] != "Ready"]
+    return before | {"conditions": told_once([*conditions, *rest])}

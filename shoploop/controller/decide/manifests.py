@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shoploop.api.kubernetes import STORE_KEYS
+from shoploop.api.places import relative_uris
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import signing
 from shoploop.controller.decide.names import (
@@ -31,6 +32,9 @@ from shoploop.controller.decide.settings import Settings
 from shoploop.steps import STEPS
 
 SPEC_MOUNT = "/etc/shoploop"
+DATA_MOUNT = "/var/lib/shoploop-data"
+"""Where a pod finds the files of spec.data.claim."""
+
 OWN_STORE = "file:///var/lib/shoploop"
 """Where a store that the spec names by a relative folder lies in a pod."""
 
@@ -144,7 +148,9 @@ def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settin
     cut = parts(spec)
     part = cut[index]
     arguments = ["run", "--steps", ",".join(part.steps), "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
-    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", *arguments, "--store", store_uri(spec)])
+    arguments += ["--store", store_uri(spec), *_data_root(spec)]
+    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", *arguments])
+    mount_data(pod, spec)
     container = pod["containers"][0]
     container["volumeMounts"].append({"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True})
     pod["volumes"].append({"name": "spec", "configMap": {"name": run_object_name(recommender, run)}})
@@ -176,7 +182,9 @@ def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) 
 def check_job(recommender: Object, spec: RecommenderSpec, settings: Settings, name: str) -> Object:
     """The Job that tells what the data now are, by their digest. It has the eyes of a run: its store and its Secret."""
     data = spec.data.model_dump_json(by_alias=True, exclude_none=True)
-    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", "source", "--data", data])
+    arguments = ["-m", "shoploop.runs", "source", "--data", data, *_data_root(spec)]
+    pod = pod_spec(recommender, spec, settings, arguments)
+    mount_data(pod, spec)
     pod["containers"][0]["resources"] = SMALL
     labels = {COMPONENT_LABEL: CHECK_COMPONENT, DATA_LABEL: data_hash(spec)}
     made = job_around(recommender, name, pod, labels)
@@ -279,6 +287,19 @@ def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arg
     if placement.priority_class_name:
         pod["priorityClassName"] = placement.priority_class_name
     return pod
+
+
+def mount_data(pod: Object, spec: RecommenderSpec) -> None:
+    """Puts the files of spec.data.claim at hand, to be read only."""
+    if _data_root(spec):
+        mount = {"name": "data", "mountPath": DATA_MOUNT, "readOnly": True}
+        pod["containers"][0]["volumeMounts"].append(mount)
+        pod["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": spec.data.claim}})
+
+
+def _data_root(spec: RecommenderSpec) -> list[str]:
+    """The argument that says where relative uris are counted from; none where nothing is."""
+    return ["--data-root", DATA_MOUNT] if spec.data.claim and relative_uris(spec.data) else []
 
 
 def store_env(spec: RecommenderSpec) -> list[Object]:

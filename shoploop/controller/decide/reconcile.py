@@ -13,11 +13,20 @@ from pydantic import ValidationError
 
 from shoploop.api.kubernetes import STORE_KEYS
 from shoploop.api.loading import problems_of
+from shoploop.api.places import relative_uris
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.controller.decide import deletion, outcome, releases, signing
 from shoploop.controller.decide import manifests as runs
-from shoploop.controller.decide.conditions import WARNINGS, Found, incumbent_not_compared, merged, say
+from shoploop.controller.decide.conditions import (
+    WARNINGS,
+    Found,
+    incumbent_not_compared,
+    merged,
+    say,
+    spelt_out,
+    told_once,
+)
 from shoploop.controller.decide.drift import holds
 from shoploop.controller.decide.names import FINALIZER, Object
 from shoploop.controller.decide.observed import ChildKey, Event, Install, Observed, Plan, Recover, Repair
@@ -111,7 +120,16 @@ def _blocker(situation: Situation) -> Found | None:
         missing = [key for key in STORE_KEYS if key not in observed.secret_keys]
         if missing:
             return say("SecretKeyMissing", secret=reference.name, keys=" and ".join(missing))
-    return None
+    return _unreachable_data(spec)
+
+
+def _unreachable_data(spec: RecommenderSpec) -> Found | None:
+    """A table that no pod could find: known before one is started."""
+    relative = relative_uris(spec.data)
+    if spec.data.claim is not None or not relative:
+        return None
+    field, uri = next(iter(relative.items()))
+    return say("DataClaimMissing", field=field, uri=repr(uri))
 
 
 def _blocked(recommender: Object, observed: Observed, why: Found) -> Plan:
@@ -184,7 +202,7 @@ def _as_it_is(situation: Situation, why: Found, *, wanted: bool = False) -> Serv
     if latest is None or latest.status != "deployed":
         return Serving(
             ready=(False, why),
-            released=(False, say("NotReleased", detail=why.message)),
+            released=(False, say("NotReleased")),
             held=not_held,
             version=_serves(situation),
             plan=plan,
@@ -445,10 +463,10 @@ def _status(
     recommender: Object, observed: Observed, found: Mapping[str, tuple[bool, Found]], *, keep: dict[str, Any]
 ) -> dict[str, Any]:
     generation = recommender["metadata"]["generation"]
-    before = keep.get("conditions", [])
+    before = spelt_out(keep.get("conditions", []))
     fresh = merged(before, found, generation=generation, now=observed.now)
     rest = [condition for condition in before if condition["type"] not in found]
-    return keep | {"observedGeneration": generation, "conditions": [*fresh, *rest]}
+    return keep | {"observedGeneration": generation, "conditions": told_once([*fresh, *rest])}
 
 
 def _with(status: dict[str, Any], **values: Any) -> dict[str, Any]:
@@ -461,7 +479,7 @@ def _transitions(before: dict[str, Any], after: dict[str, Any]) -> tuple[Event, 
     """One event where a condition that people wait for changed its reason."""
     old = {condition["type"]: condition for condition in before.get("conditions", [])}
     events: dict[str, Event] = {}
-    for condition in after["conditions"]:
+    for condition in spelt_out(after["conditions"]):
         if condition["type"] not in ("Ready", "ReleaseHeld", "Degraded", "IncumbentNotCompared"):
             continue
         reason = condition["reason"]

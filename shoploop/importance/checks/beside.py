@@ -18,7 +18,7 @@ from shoploop.compute.worker import Worker, work
 from shoploop.store import disk
 
 if TYPE_CHECKING:
-    from shoploop.importance.checks.check import CheckConfig
+    from shoploop.importance.checks.effort import CheckConfig
 
 CHECKS: Final = ("flips", "trial")
 """The stages that it makes."""
@@ -50,7 +50,8 @@ def started(folder: Path, inputs: CheckInputs) -> Iterator[Worker]:
 
 def carry_out(folder: Path, job: str) -> None:
     """What the process does."""
-    from shoploop.importance.checks.check import CheckConfig, check_weights, read_inputs
+    from shoploop.importance.checks.check import check_weights, read_inputs
+    from shoploop.importance.checks.effort import CheckConfig
     from shoploop.importance.weighing import WeighingConfig
     from shoploop.resuming.stages import KEY, Stages
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from shoploop import progress
 from shoploop.features.contract import Contract
+from shoploop.importance.checks.effort import CheckConfig, first_judged_day
 from shoploop.importance.checks.flips import Shop, check_flips
 from shoploop.importance.checks.trial import Verdict, judge, try_weights
 from shoploop.importance.description import Names
@@ -25,25 +26,6 @@ from shoploop.samples.sample_set import VIRTUAL_USER_CODES, SampleSet
 
 PARTS = 5
 """Into which progress is divided."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckConfig:
-    """How much the self-check looks at; in full it is ``shoploop bench importance``."""
-
-    judged_share: float = 0.25
-    """Of the days with training requests, the last ones, on which is judged."""
-
-    flipped: int = 300
-    """Requests whose labels are flipped for a while, and as many to judge removal on."""
-
-    learned: int = 800
-    judged: int = 1200
-    fewest: int = 40
-    """Requests on either side below which nothing can be shown."""
-
-    beside: int = 2_000
-    """Training requests from which on it goes on in a process of its own, where there is a second core."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +90,7 @@ def _divided(samples: SampleSet, check: CheckConfig, seed: int) -> tuple[SampleS
     bought_Q = np.add.reduceat(np.append(samples.labels_R, False).astype(np.int64), samples.offsets_Q1[:-1]) > 0
     bought_Q &= np.diff(samples.offsets_Q1) > 0
     days = np.unique(samples.days_Q[bought_Q])
-    cut = days[-max(1, round(len(days) * check.judged_share))] if len(days) else 0
+    cut = first_judged_day(days, check)
     real_Q = samples.users_Q < VIRTUAL_USER_CODES
     earlier, later = (
         rng.permutation(np.flatnonzero(bought_Q & chosen_Q))

@@ -1,0 +1,324 @@
+"""``shoploop init``: from a log that somebody has to a recommender.yaml, with a question only where there is a doubt."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import get_args
+
+import yaml
+
+from shoploop.api.fields import API_VERSION, NAME_LENGTH
+from shoploop.api.v1alpha1 import CanonicalKind
+from shoploop.cli.sheet import Sheet
+from shoploop.data.column import Column
+from shoploop.data.guessing import EVENT_COLUMNS, ITEM_COLUMNS, NEEDED, Guess, Proposal, guess_events, guess_items
+from shoploop.errors import AlreadyThere, SchemaMismatch, SpecInvalid
+from shoploop.hints import on_file
+from shoploop.store import disk
+
+NOBODY = "-"
+"""The answer that no column means this."""
+
+MOST_ASKED = 12
+"""Words of a column of kinds that are asked for."""
+
+SAYS = {
+    "user": "who", "item": "which item", "time": "when", "kind": "what people did", "rating": "how much they liked it",
+    "quantity": "how many pieces", "price": "the money", "shop": "in which shop", "basket": "which order",
+    "title": "the item's name", "category": "its category", "brand": "its maker", "image": "its picture",
+}  # fmt: skip
+
+Ask = Callable[[str, str], str]
+"""A question and what is taken for an empty answer; gives the answer."""
+
+
+def init_recommender(
+    events: str, *, items: str | None, out: Path, columns: Sequence[str], yes: bool, force: bool, ask: Ask | None = None
+) -> None:
+    """Looks, asks, writes and says what it took.
+
+    Args:
+        events: The log's uri, as a person typed it.
+        items: The table of items.
+        out: The YAML to write.
+        columns: ``name=column`` pairs; those of the table of items begin with ``items.``.
+        yes: Ask nothing.
+        force: Overwrite.
+        ask: Whom to ask; None asks on the terminal, where there is one.
+
+    Raises:
+        AlreadyThere: ``out`` exists.
+        SchemaMismatch: no column can be what is needed.
+        DataUnreadable, TableEmpty: the files cannot be read.
+    """
+    if out.exists() and not force:
+        raise AlreadyThere(f"{out} is there already and is left as it is. Name another with -o, or give --force.")
+    given = _given(columns)
+    asking = None if yes else ask or (_prompt if sys.stdin.isatty() and sys.stdout.isatty() else None)
+    log = guess_events(_place(events), given["interactions"])
+    _settle(log, "interactions", events, asking)
+    _ask_meanings(log, asking)
+    listed = None
+    if items is not None:
+        listed = guess_items(_place(items), log, given["items"])
+        _settle(listed, "items", items, asking)
+    text = recommender_yaml(
+        log, listed, events=_relative(events, out), items_uri=_relative(items, out), name=_name(events)
+    )
+    _check(text, out)
+    if not out.parent.is_dir():
+        raise SpecInvalid(f"There is no folder {out.parent}. Name another file with -o.")
+    disk.write_text(out, text)
+    _say(log, listed, out)
+
+
+def _place(uri: str) -> str:
+    from shoploop.data import sources
+
+    return sources.absolute(uri, Path.cwd())
+
+
+def _given(columns: Sequence[str]) -> dict[str, dict[str, str]]:
+    given: dict[str, dict[str, str]] = {"interactions": {}, "items": {}}
+    for pair in columns:
+        role, _, column = pair.partition("=")
+        table = "items" if role.startswith("items.") else "interactions"
+        role = role.removeprefix("items.")
+        known = ITEM_COLUMNS if table == "items" else EVENT_COLUMNS
+        if role not in known or not column:
+            raise SpecInvalid(f"--column {pair!r}: write NAME=COLUMN with a NAME of {', '.join(known)}.")
+        given[table][role] = column
+    return given
+
+
+def _settle(guess: Guess, table: str, uri: str, ask: Ask | None) -> None:
+    """Asks where there is a doubt, and refuses where nothing can be what is needed."""
+    names = guess.table.columns
+    for role in NEEDED[table] if ask is None else (EVENT_COLUMNS if table == "interactions" else ITEM_COLUMNS):
+        proposal = guess.found.get(role)
+        needed = role in NEEDED[table]
+        if ask is not None and ((proposal is not None and not proposal.sure) or (proposal is None and needed)):
+            _ask_column(guess, role, needed, ask)
+        if needed and role not in guess.found:
+            raise SchemaMismatch(
+                f"{uri}: no column looks like {role} ({SAYS[role]}). It has {_listed(guess)}. Name it: "
+                f"--column {'' if table == 'interactions' else 'items.'}{role}=COLUMN."
+            )
+    assert all(name in names for one in guess.found.values() for name in one.columns)
+
+
+def _ask_column(guess: Guess, role: str, needed: bool, ask: Ask) -> None:
+    proposal = guess.found.get(role)
+    names = guess.table.columns
+    default = ", ".join(proposal.columns) if proposal else ("" if needed else NOBODY)
+    why = f" Proposed {proposal.why}." if proposal else ""
+    while True:
+        answer = ask(
+            f"Which column is {role} ({SAYS[role]})?{why} Columns: {', '.join(names)}; {NOBODY} for none", default
+        )
+        answer = answer.strip()
+        if answer == default and proposal:
+            return
+        chosen = [part.strip() for part in answer.split(",")] if role == "category" else [answer]
+        if answer == NOBODY and not needed:
+            guess.found.pop(role, None)
+            return
+        if all(name in names for name in chosen):
+            for other in [
+                other for other, one in guess.found.items() if set(one.columns) & set(chosen) and other != role
+            ]:
+                del guess.found[other]
+            guess.found[role] = Proposal(columns=tuple(chosen), sure=True, why="you said so")
+            return
+
+
+def _ask_meanings(guess: Guess, ask: Ask | None) -> None:
+    """Which of two readings a time has, what a word means, and what a price is of."""
+    if ask is None:
+        return
+    if guess.time_doubt:
+        both = f"{guess.time_format!r} or {guess.time_doubt!r}"
+        example = Column(guess.table[guess.found["time"].columns[0]]).shown()
+        if ask(f"Times such as {example}: {both}?", str(guess.time_format)).strip() == guess.time_doubt:
+            guess.time_format = guess.time_doubt
+        guess.time_doubt = ""
+    if "kind" in guess.found and not guess.kinds_sure:
+        kinds = get_args(CanonicalKind)
+        for word in [word for word in guess.words if word in guess.kinds][:MOST_ASKED]:
+            answer = ""
+            while answer not in kinds:
+                question = f"What is {word!r} ({guess.words[word]:,} rows)? One of {', '.join(kinds)}"
+                answer = ask(question, guess.kinds[word]).strip()
+            guess.kinds[word] = answer
+        guess.kinds_sure = True
+    if guess.price_is and not guess.price_sure:
+        answer = ""
+        while answer not in ("unit", "total"):
+            answer = ask("Is the price of one piece (unit) or of the whole row (total)?", guess.price_is).strip()
+        guess.price_is, guess.price_sure = answer, True
+
+
+def recommender_yaml(log: Guess, items: Guess | None, *, events: str, items_uri: str | None = None, name: str) -> str:
+    """A recommender.yaml with a reason beside each line."""
+    lines = [
+        "# Written by `shoploop init`, from what the files hold. Look it over: what nobody was sure of is marked.",
+        f"apiVersion: {API_VERSION}",
+        "kind: Recommender",
+        f"metadata: {{name: {name}}}",
+        "spec:",
+        "  data:",
+        "    tables:",
+        *_table("interactions", log, events),
+    ]
+    lines += _kind_lines(log)
+    found = log.found
+    if "rating" in found:
+        lines.append(
+            "        # ratingFrom: 4 # from this rating on an item was wanted; unset: from 0.7 of the scale on"
+        )
+    if log.price_is:
+        doubt = "" if log.price_sure else "; not sure"
+        of = "one piece" if log.price_is == "unit" else "the whole row, all pieces together"
+        lines.append(f"        priceIs: {log.price_is} # the price is of {of}{doubt}")
+    if log.time_format:
+        doubt = f"; not sure, {_scalar(log.time_doubt)} reads them too" if log.time_doubt else ""
+        lines.append(
+            f"        timeFormat: {_scalar(log.time_format)} # of column {_plain(found['time'].columns[0])}{doubt}"
+        )
+    if not log.zoned:
+        lines.append("        timeZone: UTC # of times that carry none: write your own, e.g. Europe/Berlin")
+    if log.category_separator and items is None:
+        lines.append(f"        categorySeparator: {_scalar(log.category_separator)} # what divides a category's levels")
+    if items is not None:
+        assert items_uri is not None
+        lines += _table("items", items, items_uri)
+        if items.category_separator:
+            lines.append(
+                f"        categorySeparator: {_scalar(items.category_separator)} # what divides a category's levels"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _table(name: str, guess: Guess, uri: str) -> list[str]:
+    lines = [f"      {name}:", f"        uri: {_scalar(uri)}"]
+    columns = {column.name: column for column in map(Column, guess.table)}
+    role_of = {one.columns[0]: role for role, one in guess.found.items() if len(one.columns) == 1}
+    if guess.header:
+        header = [role_of.get(column, column) for column in guess.header]
+        lines.append(f"        header: [{', '.join(map(_scalar, header))}] # the file has no header line")
+        lines += [f"        # {role}: {_reason(columns[one.columns[0]], one)}" for role, one in guess.found.items()]
+    else:
+        lines.append("        columns:")
+        for role, one in guess.found.items():
+            value = f"[{', '.join(map(_scalar, one.columns))}]" if len(one.columns) > 1 else _scalar(one.columns[0])
+            lines.append(f"          {role}: {value} # {_reason(columns[one.columns[0]], one)}")
+    if unread := guess.unread:
+        use = "kept as attributes" if name == "items" else "not read"
+        lines.append(f"        # {use}: {', '.join(map(_plain, unread))}")
+    return lines
+
+
+def _reason(column: Column, proposal: Proposal) -> str:
+    doubt = "" if proposal.sure else "not sure; "
+    return _plain(f"{doubt}{proposal.why}; {column.distinct:,} different, e.g. {column.shown()}")
+
+
+def _kind_lines(log: Guess) -> list[str]:
+    if "kind" not in log.found:
+        if "rating" in log.found:
+            return []
+        return ['        kinds: {"": purchase} # no column says what people did: every row is a purchase']
+    lines = []
+    if log.kinds:
+        lines.append("        kinds:")
+        doubt = "" if log.kinds_sure else "; not sure"
+        lines += [
+            f"          {_scalar(word)}: {kind} # {log.words[word]:,} rows{doubt}" for word, kind in log.kinds.items()
+        ]
+    known = [f"{_plain(word)} ({rows:,} rows)" for word, rows in log.words.items() if word not in log.kinds]
+    if known:
+        lines.append(f"        # kinds that are known: {', '.join(known)}")
+    return lines
+
+
+def _scalar(value: str) -> str:
+    """A text as YAML writes it on one line."""
+    return (
+        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).removesuffix("\n...\n").strip()
+    )
+
+
+def _plain(text: str) -> str:
+    """A comment is one line, and shows no sign that a terminal or YAML takes for more."""
+    return "".join(sign if sign.isprintable() else "·" for sign in " ".join(text.split()))
+
+
+def _relative(uri: str | None, out: Path) -> str:
+    """As it stands in the YAML: counted from its folder where it lies below."""
+    if uri is None:
+        return ""
+    if "://" in uri and not Path(uri).exists():
+        return uri
+    path = os.path.relpath(Path(uri).absolute(), out.absolute().parent)
+    return str(Path(uri).absolute()) if path.startswith("..") else path
+
+
+def _name(events: str) -> str:
+    stem = events.rstrip("/").rpartition("/")[2].split(".")[0]
+    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:NAME_LENGTH].strip("-")
+    return name if re.match(r"[a-z]", name) else "myshop"
+
+
+def _check(text: str, out: Path) -> None:
+    """A run takes it, or nothing is written."""
+    from shoploop.api import parse
+    from shoploop.data import resolve_uris
+    from shoploop.data.inputs import check_columns
+
+    spec = parse(text, source=str(out)).spec
+    check_columns(resolve_uris(spec.data, out.absolute().parent))
+
+
+def _listed(guess: Guess) -> str:
+    return ", ".join(f"{c.name} ({c.shown()})" if guess.header else c.name for c in map(Column, guess.table))
+
+
+def _say(log: Guess, items: Guess | None, out: Path) -> None:
+    sheet = Sheet()
+    sheet.heading("The log")
+    sheet.lines(_columns(log))
+    if "kind" not in log.found and "rating" not in log.found:
+        sheet.line("kind", "no column says it: every row is a purchase")
+    for word, kind in log.kinds.items():
+        sheet.line("kind", f"{word!r} is {kind}{'' if log.kinds_sure else '; not sure'}")
+    if log.price_is:
+        sheet.line(
+            "price",
+            f"of {'one piece' if log.price_is == 'unit' else 'the row'}{'' if log.price_sure else '; not sure'}",
+        )
+    if log.time_format:
+        also = f"; not sure, {log.time_doubt!r} reads them too" if log.time_doubt else ""
+        sheet.line("times", f"{log.time_format!r}{also}")
+    if not log.zoned:
+        sheet.line("times", "carry no zone: set timeZone to yours")
+    if items is not None:
+        sheet.heading("The items")
+        sheet.lines(_columns(items))
+    sheet.heading(f"{out} is written. Next: {on_file('describe', out)}")
+
+
+def _columns(guess: Guess) -> list[tuple[str, str]]:
+    return [(role, f"{', '.join(one.columns)}: {_described(guess, one)}") for role, one in guess.found.items()]
+
+
+def _described(guess: Guess, proposal: Proposal) -> str:
+    shown = Column(guess.table[proposal.columns[0]]).shown()
+    return f"{'' if proposal.sure else 'not sure; '}{proposal.why}; e.g. {shown}"
+
+
+def _prompt(question: str, default: str) -> str:
+    import typer
+
+    return str(typer.prompt(question, default=default or None))

@@ -1,0 +1,146 @@
+"""One column of somebody's table: what its name and its values say of its meaning.
+
+It must not know the other columns; what is proposed for a table is :mod:`shoploop.data.guessing`'s to say.
+"""
+
+import re
+from functools import cached_property
+
+import polars as pl
+
+from shoploop.data import times
+from shoploop.data.column_names import FOREIGN_WORDS, NAMES
+from shoploop.data.ids import text_of
+from shoploop.data.kinds import WORDS
+from shoploop.errors import SchemaMismatch
+
+EXACT, LIKELY, TOKEN, HELD = 3.0, 2.5, 2.0, 1.0
+"""How much a proposal is worth: the very name, a name with another meaning too, a part of the name, the content alone."""
+
+SAMPLE_ROWS = 50_000
+MOST_KINDS = 50
+"""A column of more different words says something else than what people did."""
+
+_TYPED = re.compile(r":(token|token_seq|float|float_seq)$")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+class Column:
+    """What can be told of a column by looking at it."""
+
+    def __init__(self, values: pl.Series):
+        self.name = values.name
+        self.values = values
+        bare = _TYPED.sub("", values.name)
+        self.tokens = tuple(word.lower() for word in _WORD.findall(bare)) or (bare.lower(),)
+        self.word = "".join(self.tokens)
+
+    @cached_property
+    def sample(self) -> pl.Series:
+        filled = self.values.drop_nulls()
+        return filled.gather_every(max(1, filled.len() // SAMPLE_ROWS))
+
+    @cached_property
+    def nested(self) -> bool:
+        return self.values.dtype.is_nested()
+
+    @cached_property
+    def distinct(self) -> int:
+        return 0 if self.nested else text_of(self.values).drop_nulls().n_unique()
+
+    @cached_property
+    def numbers(self) -> pl.Series | None:
+        """As numbers, where nearly all values are."""
+        if self.nested or self.values.dtype.is_temporal() or self.sample.is_empty() or self.values.dtype == pl.Boolean:
+            return None
+        numbers = text_of(self.sample).str.replace(r"^(-?\d+),(\d{1,2})$", "$1.$2").cast(pl.Float64, strict=False)
+        numbers = numbers.drop_nulls()
+        return numbers if numbers.len() >= 0.95 * self.sample.len() else None
+
+    @cached_property
+    def whole(self) -> bool:
+        return self.numbers is not None and bool((self.numbers == self.numbers.floor()).all())
+
+    @cached_property
+    def clock(self) -> str:
+        """How it holds times: ``time`` (as such, or ISO 8601), ``number``, or empty."""
+        if self.nested or self.sample.is_empty() or self.values.dtype == pl.Boolean:
+            return ""
+        if self.values.dtype.is_temporal():
+            return "time" if self.values.dtype in (pl.Date, pl.Datetime) else ""
+        try:
+            parsed = times.parse(self.sample, time_format=None, zone="UTC", where=self.name)
+        except SchemaMismatch:
+            return ""
+        if parsed.times.drop_nulls().len() < 0.95 * self.sample.len():
+            return ""
+        return "number" if self.numbers is not None else "time"
+
+    @cached_property
+    def patterns(self) -> list[str]:
+        """strptime patterns that fit every value, where times are no ISO 8601."""
+        if self.values.dtype != pl.String or self.numbers is not None or self.sample.is_empty():
+            return []
+        text = self.sample.str.strip_chars()
+        if not text.str.contains(r"\d").all() or text.str.len_chars().max() > 40:  # type: ignore[operator]
+            return []
+        return times.fitting(text.unique(maintain_order=True))
+
+    @cached_property
+    def known_words(self) -> float:
+        """Share of its different words that say a kind of interaction."""
+        if self.values.dtype not in (pl.String, pl.Categorical, pl.Enum) or not 2 <= self.distinct <= MOST_KINDS:
+            return 0.0
+        words = [word.lower() for word in text_of(self.values).drop_nulls().unique()]
+        return sum(word in WORDS or word in FOREIGN_WORDS for word in words) / len(words)
+
+    def shown(self) -> str:
+        """Some of its values, for people."""
+        some = text_of(self.sample.head(200)).unique(maintain_order=True).head(3).to_list() if not self.nested else []
+        return ", ".join(value if len(value) <= 30 else value[:27] + "..." for value in map(str, some))
+
+
+def worth_of_name(role: str, column: Column) -> float:
+    exact, likely, token = (names.split() for names in NAMES[role])
+    if column.word in exact:
+        return EXACT
+    if column.word in likely:
+        return LIKELY
+    return TOKEN if set(token) & set(column.tokens) and role not in ("title", "image") else 0.0
+
+
+def worth_of_content(column: Column, *, headerless: bool) -> list[tuple[str, float]]:
+    found = []
+    if column.known_words >= 0.5:
+        found.append(("kind", EXACT))
+    if column.clock == "time" or (headerless and column.clock == "number"):
+        found.append(("time", LIKELY))
+    elif column.patterns:
+        found.append(("time", HELD))
+    if headerless and column.numbers is not None and not column.clock and 3 <= column.distinct <= 11:
+        if 0 <= float(column.numbers.min()) and float(column.numbers.max()) <= 10:  # type: ignore[arg-type]
+            found.append(("rating", HELD))
+    return found
+
+
+def may_be(role: str, column: Column) -> bool:
+    """Whether what a column holds does not speak against it."""
+    if column.sample.is_empty() or (column.nested and role != "category"):
+        return False
+    numbers = column.numbers
+    match role:
+        case "time":
+            return bool(column.clock or column.patterns)
+        case "user" | "item":
+            return column.distinct >= 2 and (numbers is None or column.whole) and column.clock != "time"
+        case "kind":
+            return column.distinct <= MOST_KINDS and numbers is None
+        case "rating":
+            return numbers is not None and column.distinct <= 101
+        case "quantity":
+            return numbers is not None and column.clock != "time"
+        case "price":
+            return numbers is not None
+        case "title":
+            return numbers is None
+    return True

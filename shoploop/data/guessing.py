@@ -1,0 +1,325 @@
+"""What the columns of somebody's table most likely mean, by their names and by what they hold: proposals, never decisions.
+
+Each proposal says why it was made and whether there is a doubt, so that a person can be asked where there is one. What a
+proposal becomes is read by the loading of any run; here nothing is read in another way.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from shoploop.api.v1alpha1 import TableSource
+from shoploop.data import sources, times
+from shoploop.data.column import LIKELY, Column, may_be, worth_of_content, worth_of_name
+from shoploop.data.column_names import FOREIGN_WORDS, NAMES
+from shoploop.data.ids import text_of
+from shoploop.data.kinds import PURCHASE, WORDS
+from shoploop.errors import SchemaMismatch
+
+EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", "shop", "basket", "title", "category",
+                 "brand", "image")  # fmt: skip
+ITEM_COLUMNS = ("item", "title", "category", "brand", "price", "image")
+NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One canonical column, and which of the table's own it may be."""
+
+    columns: tuple[str, ...]
+    sure: bool
+    why: str
+
+
+@dataclass(kw_only=True)
+class Guess:
+    """A table that was looked at."""
+
+    table: pl.DataFrame
+    header: tuple[str, ...] = ()
+    """Names that were given to the columns of a file without a header line."""
+
+    found: dict[str, Proposal] = field(default_factory=dict)
+    time_format: str | None = None
+    time_doubt: str = ""
+    """Another pattern that fits every time as well."""
+
+    zoned: bool = True
+    """Whether every time carries its zone."""
+
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Words that have to be mapped, and to what."""
+
+    words: dict[str, int] = field(default_factory=dict)
+    """Every word of the column of kinds, with rows."""
+
+    kinds_sure: bool = True
+    price_is: str | None = None
+    price_sure: bool = True
+    category_separator: str | None = None
+
+    @property
+    def unread(self) -> list[str]:
+        used = {column for proposal in self.found.values() for column in proposal.columns}
+        return [name for name in self.table.columns if name not in used]
+
+
+def guess_events(uri: str, given: Mapping[str, str] | None = None) -> Guess:
+    """Looks at a log.
+
+    Args:
+        uri: As in the spec.
+        given: Canonical column to the table's, where somebody knows it.
+
+    Raises:
+        DataUnreadable, TableEmpty: as reading it in a run.
+        SchemaMismatch: a given column is not there.
+    """
+    guess = Guess(table=pl.DataFrame())
+    guess.table, guess.header = _read(uri)
+    columns = _columns(guess.table)
+    guess.found = _proposals(columns, EVENT_COLUMNS, _given(given or {}, columns, uri), headerless=bool(guess.header))
+    by_name = {column.name: column for column in columns}
+    if "time" in guess.found:
+        _time(guess, by_name[guess.found["time"].columns[0]])
+    if "kind" in guess.found:
+        guess.found.pop("rating", None)
+        _kinds(guess, by_name[guess.found["kind"].columns[0]], settled="kind" in (given or {}))
+    if "price" in guess.found:
+        _price(guess)
+    if "category" in guess.found:
+        guess.category_separator = _separator(guess.table[guess.found["category"].columns[0]])
+    return guess
+
+
+def guess_items(uri: str, events: Guess, given: Mapping[str, str] | None = None) -> Guess:
+    """Looks at a table of items; its ids are those that the log names.
+
+    Raises:
+        DataUnreadable, TableEmpty, SchemaMismatch: as :func:`guess_events`.
+    """
+    guess = Guess(table=pl.DataFrame())
+    guess.table, guess.header = _read(uri)
+    columns = _columns(guess.table)
+    known = _given(given or {}, columns, uri)
+    if "item" in events.found and "item" not in known:
+        ids = text_of(events.table[events.found["item"].columns[0]]).drop_nulls().unique()
+        shares = {c.name: _overlap(c, ids) for c in columns if not c.nested}
+        best = max(shares, key=lambda name: shares[name], default=None)
+        if best is not None and shares[best] >= 0.5:
+            known["item"] = Proposal(columns=(best,), sure=True, why=f"it holds {shares[best]:.0%} of the log's items")
+    guess.found = _proposals(columns, ITEM_COLUMNS, known, headerless=bool(guess.header))
+    _path(guess, columns, settled="category" in (given or {}))
+    return guess
+
+
+def _read(uri: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    table = sources.read(TableSource(uri=uri), field="The file").table
+    if not looks_headerless(table):
+        return table, ()
+    names = [f"column{number + 1}" for number in range(table.width)]
+    again = sources.read(TableSource(uri=uri, header=names), field="The file").table
+    return (again, tuple(names)) if again.columns == names else (table, ())
+
+
+def looks_headerless(table: pl.DataFrame) -> bool:
+    """Whether the names of the columns are most likely the first row's values."""
+    names = [re.sub(r"\.\d+$", "", name) if name.count(".") == 2 else name for name in table.columns]
+    if [name for name in names if not name.startswith("Unnamed: ")] == [
+        str(n) for n in range(sum(not name.startswith("Unnamed: ") for name in names))
+    ]:
+        return False  # as pandas numbers columns that have no names
+    valued = sum(_is_value(name) for name in names)
+    named = any(
+        worth_of_name(role, Column(pl.Series(name, [], dtype=pl.String))) >= LIKELY for name in names for role in NAMES
+    )
+    return valued > 0 and not named
+
+
+def _is_value(name: str) -> bool:
+    text = pl.Series("name", [name])
+    if re.fullmatch(r"-?\d+(\.\d+)*([eE][+-]?\d+)?", name):
+        return True
+    return bool(times.parse(text, time_format=None, zone="UTC", where="").times.is_not_null().all()) or bool(
+        re.search(r"\d", name) and len(name) >= 8 and times.fitting(text)
+    )
+
+
+def _columns(table: pl.DataFrame) -> list[Column]:
+    return [Column(table[name]) for name in table.columns]
+
+
+def _given(given: Mapping[str, str], columns: Sequence[Column], uri: str) -> dict[str, Proposal]:
+    names = [column.name for column in columns]
+    for role, name in given.items():
+        if name not in names:
+            raise SchemaMismatch(
+                f"{uri} has no column {name!r}, which --column names as {role}. It has {', '.join(names)}."
+            )
+    return {role: Proposal(columns=(name,), sure=True, why="you said so") for role, name in given.items()}
+
+
+def _proposals(
+    columns: Sequence[Column], roles: Iterable[str], given: Mapping[str, Proposal], *, headerless: bool
+) -> dict[str, Proposal]:
+    """The best column for each meaning, the surest first; a column means one thing."""
+    found, taken = dict(given), {name for proposal in given.values() for name in proposal.columns}
+    roles = list(roles)
+    scored = [
+        (-score, place, number, role, column, "by its name")
+        for place, role in enumerate(roles)
+        for number, column in enumerate(columns)
+        if (score := 0.0 if headerless else worth_of_name(role, column)) and may_be(role, column)
+    ]
+    scored += [
+        # where nothing is named, who and what come before how much it was liked
+        (-score, roles.index(role), -number if role == "rating" else number, role, column, "by what it holds")
+        for number, column in enumerate(columns)
+        for role, score in worth_of_content(column, headerless=headerless)
+        if role in roles
+    ]
+    for worth, _, _, role, column, why in sorted(scored, key=lambda entry: entry[:3]):
+        if role in found or column.name in taken:
+            continue
+        others = [(w, c.name) for w, _, _, r, c, _ in scored if r == role and c is not column and c.name not in taken]
+        rivals = sorted({name for w, name in others if w <= worth})
+        sure = -worth >= LIKELY and not rivals
+        doubt = f"; so may {' and '.join(rivals)}" if rivals else ""
+        found[role] = Proposal(columns=(column.name,), sure=sure, why=why + doubt)
+        taken.add(column.name)
+    _rest(columns, roles, found, taken)
+    return {role: found[role] for role in roles if role in found}
+
+
+def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Proposal], taken: set[str]) -> None:
+    """Users and items that no name tells: of what looks like ids the first is the user."""
+    for role in ("user", "item"):
+        if role not in roles or role in found:
+            continue
+        left = [c for c in columns if c.name not in taken and may_be(role, c) and not c.clock]
+        if left:
+            found[role] = Proposal(columns=(left[0].name,), sure=False, why="it looks like ids; no name says whose")
+            taken.add(left[0].name)
+
+
+def _time(guess: Guess, column: Column) -> None:
+    """The pattern, where one is needed, and whether another fits as well."""
+    if column.clock:
+        text = text_of(column.sample)
+        zone = r"(?i)(Z|UTC|GMT|[+\-\x{2212}]\d{2}(:?\d{2})?)\s*(\[[^\]]*\])?$"
+        dtype = column.values.dtype
+        guess.zoned = column.clock == "number" or (
+            dtype.time_zone is not None
+            if isinstance(dtype, pl.Datetime)
+            else bool(text.str.contains(r"\d:\d.*" + zone).all())
+        )
+        return
+    patterns = column.patterns
+    if not patterns:
+        return
+    readings: dict[str, pl.Series] = {}
+    for pattern in patterns:
+        read = times.parse(column.sample, time_format=pattern, zone="UTC", where="").times
+        if not any(read.equals(other) for other in readings.values()):
+            readings[pattern] = read
+    # people write logs in the order of time: the reading that jumps least is the likeliest
+    ordered = sorted(readings, key=lambda pattern: _jumps(readings[pattern]))
+    guess.time_format = ordered[0]
+    guess.zoned = "%z" in ordered[0]
+    if len(ordered) > 1 and _jumps(readings[ordered[0]]) * 2 > _jumps(readings[ordered[1]]):
+        guess.time_doubt = ordered[1]
+        why = f"{guess.found['time'].why}; its days and months can be read in two ways"
+        guess.found["time"] = Proposal(columns=guess.found["time"].columns, sure=False, why=why)
+
+
+def _jumps(read: pl.Series) -> float:
+    """Seconds by which a log goes back in time, if it is read so; a little more than 0, to be compared."""
+    back = read.diff().dt.total_seconds().drop_nulls()
+    return 1.0 + float(-(back.filter(back < 0).sum() or 0))
+
+
+def _kinds(guess: Guess, column: Column, *, settled: bool) -> None:
+    counts = text_of(column.values).str.to_lowercase().value_counts(sort=True).drop_nulls()
+    guess.words = {str(word): int(rows) for word, rows in counts.iter_rows()}
+    guess.kinds = {word: FOREIGN_WORDS[word] for word in guess.words if word not in WORDS and word in FOREIGN_WORDS}
+    unknown = [word for word in guess.words if word not in WORDS and word not in FOREIGN_WORDS]
+    read = {word: WORDS.get(word) or guess.kinds.get(word) for word in guess.words}
+    guess.kinds_sure = not unknown
+    if PURCHASE not in read.values() and guess.words:
+        # somebody has to want something: what nobody knows, else what goes into a cart, else what is seen
+        carts = [word for word, kind in read.items() if kind == "cart"]
+        chosen = (unknown or carts or list(guess.words))[0]
+        guess.kinds[chosen] = PURCHASE
+        guess.kinds_sure = False
+    for word in unknown:
+        guess.kinds.setdefault(word, "other")
+    if not settled and unknown and column.known_words < 0.5 and not guess.found["kind"].sure:
+        del guess.found["kind"]
+        guess.kinds, guess.words, guess.kinds_sure = {}, {}, True
+
+
+def _price(guess: Guess) -> None:
+    """Whether a price is of a piece or of the row: of the same item, how prices grow with pieces."""
+    (price,) = guess.found["price"].columns
+    word = Column(guess.table[price]).word
+    if "unit" in word or word in ("preis", "stueckpreis"):
+        guess.price_is = "unit"
+        return
+    if "quantity" not in guess.found:
+        guess.price_is = "total"
+        return
+    names = {"item": guess.found["item"], "price": guess.found["price"], "quantity": guess.found["quantity"]}
+    rows = pl.DataFrame({role: text_of(guess.table[one.columns[0]]) for role, one in names.items()}).head(500_000)
+    numbers = (
+        pl.col(c).str.replace(",", ".", literal=True).cast(pl.Float64, strict=False) for c in ("price", "quantity")
+    )
+    rows = rows.with_columns(*numbers).filter((pl.col("price") > 0) & (pl.col("quantity") > 0))
+    single = rows.filter(pl.col("quantity") == 1).group_by("item").agg(one=pl.col("price").median())
+    many = rows.filter(pl.col("quantity") > 1).join(single, on="item")
+    if many.height < 5:
+        guess.price_is, guess.price_sure = "total", False
+        return
+    growth = float(many.select((pl.col("price") / pl.col("one")).log().median()).item())
+    pieces = float(many.select(pl.col("quantity").log().median()).item())
+    guess.price_is = "unit" if abs(growth) < abs(growth - pieces) else "total"
+
+
+def _path(guess: Guess, columns: Sequence[Column], *, settled: bool) -> None:
+    """The levels of a category, widest first."""
+    if settled or "category" not in guess.found:
+        if "category" in guess.found:
+            guess.category_separator = _separator(guess.table[guess.found["category"].columns[0]])
+        return
+    taken = {name for role, one in guess.found.items() if role != "category" for name in one.columns}
+    levels = [
+        c for c in columns if c.name not in taken and not c.nested and c.distinct >= 2 and worth_of_name("category", c)
+    ]
+    levels = [c for c in levels if c.numbers is None] or levels[:1]
+    first = guess.found["category"]
+    if len(levels) > 1:
+        ordered = sorted(levels, key=lambda c: c.distinct)
+        counts = " > ".join(f"{c.distinct:,}" for c in ordered)
+        guess.found["category"] = Proposal(
+            columns=tuple(c.name for c in ordered), sure=False, why=f"by their names, widest first: {counts} different"
+        )
+    else:
+        guess.found["category"] = Proposal(columns=first.columns, sure=first.sure, why=first.why)
+        guess.category_separator = _separator(guess.table[first.columns[0]])
+
+
+def _separator(values: pl.Series) -> str | None:
+    """What divides one text into levels, where much of the column has it."""
+    if values.dtype != pl.String:
+        return None
+    text = values.drop_nulls()
+    for sign in (" > ", ">", "|", "///", "/"):
+        if int(text.str.contains(sign, literal=True).sum()) > 0.3 * text.len():
+            return sign.strip()
+    return None
+
+
+def _overlap(column: Column, ids: pl.Series) -> float:
+    own = text_of(column.values).drop_nulls().unique()
+    return int(ids.is_in(own.implode()).sum()) / max(ids.len(), 1)

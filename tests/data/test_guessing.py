@@ -1,0 +1,166 @@
+"""What the columns of foreign logs are taken for, each shape after one that people publish."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+from own_tables import Tables
+
+from shoploop.data.guessing import guess_events, guess_items
+from shoploop.errors import SchemaMismatch
+
+ROWS = [
+    (n * 7 % 23, 1000 + n * 5 % 17, datetime(2024, 1, 1, 8) + timedelta(minutes=97 * n)) for n in range(200)
+]  # fmt: skip
+"""User, item and time."""
+
+
+def text(line, *, header=""):
+    return (header + "".join(line(n, *row) + "\n" for n, row in enumerate(ROWS))).encode()
+
+
+def shop(n):
+    return ["view", "view", "addtocart", "transaction"][n % 4]
+
+
+TAOBAO, OWN = ("pv", "pv", "cart", "buy"), ("view", "order")
+
+SHAPES = {
+    "u.data": (text(lambda n, u, i, t: f"{u}\t{i}\t{1 + n % 5}\t{t.timestamp():.0f}"),
+               {"user": "column1", "item": "column2", "rating": "column3", "time": "column4"}),
+    "ratings.dat": (text(lambda n, u, i, t: f"{u}::{i}::{1 + n % 5}::{t.timestamp():.0f}"),
+                    {"user": "column1", "item": "column2", "rating": "column3", "time": "column4"}),
+    "ml.inter": (text(lambda n, u, i, t: f"{u}\t{i}\t{1 + n % 5}.0\t{t.timestamp()}",
+                      header="user_id:token\titem_id:token\trating:float\ttimestamp:float\n"),
+                 {"user": "user_id:token", "item": "item_id:token", "rating": "rating:float", "time": "timestamp:float"}),
+    "retail.csv": (text(lambda n, u, i, t: f"{n // 3},{i},LANTERN {i},{n % 4},{t:%m/%d/%Y %H:%M},{i % 9}.55,{u}.0,UK",
+                        header="InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"),
+                   {"user": "CustomerID", "item": "StockCode", "time": "InvoiceDate", "quantity": "Quantity",
+                    "price": "UnitPrice", "basket": "InvoiceNo", "title": "Description"}),
+    "clicks.dat": (text(lambda n, u, i, t: f"{u},{t.isoformat()}.277Z,{i},0"),
+                   {"user": "column1", "time": "column2", "item": "column3"}),
+    "sessions.tsv": (text(lambda n, u, i, t: f"{u}\t{i}\t{t.timestamp():.0f}", header="SessionId\tItemId\tTime\n"),
+                     {"user": "SessionId", "item": "ItemId", "time": "Time"}),
+    "reviews.jsonl": (text(lambda n, u, i, t: json.dumps(
+                          {"reviewerID": f"A{u}", "asin": f"B{i}", "overall": 1 + n % 5, "unixReviewTime": int(t.timestamp()),
+                           "reviewerName": "Ann"})),
+                      {"user": "reviewerID", "item": "asin", "rating": "overall", "time": "unixReviewTime"}),
+    "rocket.csv": (text(lambda n, u, i, t: f"{t.timestamp() * 1000:.0f},{u},{shop(n)},{i},",
+                        header="timestamp,visitorid,event,itemid,transactionid\n"),
+                   {"user": "visitorid", "item": "itemid", "time": "timestamp", "kind": "event"}),
+    "taobao.csv": (text(lambda n, u, i, t: f"{u},{i},{i % 3 + 2000},{TAOBAO[n % 4]},{t.timestamp():.0f}"),
+                   {"user": "column1", "item": "column2", "kind": "column4", "time": "column5"}),
+    "kasse.csv": (text(lambda n, u, i, t: f"{t:%d.%m.%Y};K{u};A{i};{1 + n % 3};{i % 5},50;Nord",
+                       header="Datum;Kundennummer;Artikel;Menge;Betrag;Filiale\n"),
+                  {"user": "Kundennummer", "item": "Artikel", "time": "Datum", "quantity": "Menge", "price": "Betrag",
+                   "shop": "Filiale"}),
+    "tafeng.csv": (text(lambda n, u, i, t: f"{t:%Y%m%d},{u},{n % 3},{i},{1 + n % 3},{i % 7},{i % 9}",
+                        header="TRANSACTION_DT,CUSTOMER_ID,AGE_GROUP,PRODUCT_ID,AMOUNT,ASSET,SALES_PRICE\n"),
+                   {"user": "CUSTOMER_ID", "item": "PRODUCT_ID", "time": "TRANSACTION_DT", "price": "SALES_PRICE",
+                    "quantity": "AMOUNT"}),
+    "own.csv": (text(lambda n, u, i, t: f"{t:%d.%m.%Y %H:%M},C{u},{i},{OWN[n % 2]},{1 + n % 2},{i % 5}.5,Nord,{n}",
+                     header="when,customer,sku,action,pieces,amount,store,order\n"),
+                {"user": "customer", "item": "sku", "time": "when", "kind": "action", "quantity": "pieces", "price": "amount",
+                 "shop": "store", "basket": "order"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_columns_of_foreign_logs_are_recognised(tables, name):
+    content, expected = SHAPES[name]
+    guess = guess_events(tables.bytes(name, content))
+    assert {role: proposal.columns[0] for role, proposal in guess.found.items()} == expected
+
+
+def test_what_only_the_content_says_is_in_doubt(tables):
+    guess = guess_events(tables.bytes("u.data", SHAPES["u.data"][0]))
+    assert guess.header == ("column1", "column2", "column3", "column4")
+    assert not guess.found["user"].sure and not guess.found["item"].sure
+    assert guess_events(tables.bytes("rocket.csv", SHAPES["rocket.csv"][0])).found["user"].sure
+
+
+def test_two_columns_of_one_meaning_are_in_doubt(tables):
+    line = "user,item,sku,time\n" + "".join(f"u{n % 7},i{n % 5},s{n % 5},2024-05-{1 + n % 9:02}\n" for n in range(60))
+    item = guess_events(tables.bytes("e.csv", line.encode())).found["item"]
+    assert item.columns == ("item",) and not item.sure and "sku" in item.why
+
+
+def test_days_and_months_are_told_apart_by_the_whole_column_and_by_the_order_of_time(tables):
+    def times(pattern, days):
+        moments = [datetime(2024, 1, 1) + timedelta(days=day) for day in days]
+        return "user,item,time\n" + "".join(f"u{n % 5},i{n % 3},{t:{pattern}}\n" for n, t in enumerate(moments))
+
+    american = guess_events(tables.bytes("a.csv", times("%m/%d/%Y", range(90)).encode()))
+    assert (american.time_format, american.time_doubt) == ("%m/%d/%Y", "")
+    first_days = [31 * month + day for month in range(5) for day in range(8)]
+    ordered = guess_events(tables.bytes("b.csv", times("%d/%m/%Y", first_days).encode()))
+    assert (ordered.time_format, ordered.time_doubt) == ("%d/%m/%Y", "")
+    open_ = guess_events(tables.bytes("c.csv", times("%d/%m/%Y", [0, 0, 0]).encode()))
+    assert open_.time_doubt == "" and open_.found["time"].sure  # 1 January is 1 January
+    doubtful = guess_events(tables.bytes("d.csv", times("%d/%m/%Y", [4, 4, 4]).encode()))
+    assert doubtful.time_doubt == "%m/%d/%Y" and not doubtful.found["time"].sure
+
+
+def test_a_price_is_of_a_piece_where_more_pieces_cost_no_more(tables):
+    def prices(each):
+        rows = [(i, 1 + n % 3) for n, i in enumerate(list(range(5)) * 12)]
+        return "user,item,time,quantity,price\n" + "".join(
+            f"u{n % 7},i{i},2024-05-{1 + n % 9:02},{q},{each(2.5 + i, q)}\n" for n, (i, q) in enumerate(rows)
+        )
+
+    assert guess_events(tables.bytes("a.csv", prices(lambda p, q: p).encode())).price_is == "unit"
+    assert guess_events(tables.bytes("b.csv", prices(lambda p, q: p * q).encode())).price_is == "total"
+    alone = guess_events(
+        tables.bytes("c.csv", prices(lambda p, q: p).replace(",3,", ",1,").replace(",2,", ",1,").encode())
+    )
+    assert alone.price_is == "total" and not alone.price_sure
+
+
+def test_words_for_kinds_are_proposed_and_the_unknown_ones_are_in_doubt(tables):
+    def kinds(*words):
+        line = "user,item,time,action\n" + "".join(
+            f"u{n % 7},i{n % 5},2024-05-{1 + n % 9:02},{words[n % len(words)]}\n" for n in range(60)
+        )
+        return guess_events(tables.bytes("e.csv", line.encode()))
+
+    known = kinds("view", "buy")
+    assert (known.kinds, known.kinds_sure) == ({}, True)
+    nobody_buys = kinds("view", "view", "add_to_cart")
+    assert (nobody_buys.kinds, nobody_buys.kinds_sure) == ({"add_to_cart": "purchase"}, False)
+    foreign = kinds("finish", "finish", "skip")
+    assert (foreign.kinds, foreign.kinds_sure) == ({"finish": "purchase", "skip": "other"}, False)
+    half = kinds("pv", "buy")
+    assert (half.kinds, half.kinds_sure) == ({"pv": "view"}, True)
+
+
+def test_a_column_that_somebody_names_is_taken(tables):
+    uri = tables.bytes("u.data", SHAPES["u.data"][0])
+    guess = guess_events(uri, {"user": "column2", "item": "column1"})
+    assert (guess.found["user"].columns, guess.found["item"].columns) == (("column2",), ("column1",))
+    with pytest.raises(SchemaMismatch, match="no column 'cid', which --column names as user"):
+        guess_events(uri, {"user": "cid"})
+
+
+def test_numbered_columns_of_pandas_are_a_header(tables):
+    line = "0,1,2\n" + "".join(f"u{n % 7},i{n % 5},2024-05-{1 + n % 9:02}\n" for n in range(60))
+    guess = guess_events(tables.bytes("e.csv", line.encode()))
+    assert guess.header == ()
+    assert {role: one.columns[0] for role, one in guess.found.items()} == {"user": "0", "item": "1", "time": "2"}
+
+
+def test_items_are_found_by_the_ids_that_the_log_names(tables: Tables):
+    log = guess_events(tables.bytes("rocket.csv", SHAPES["rocket.csv"][0]))
+    lines = "row,id,name,department,class,price\n" + "".join(
+        f"{n},{1000 + n},Thing {n},D{n % 2},C{n % 6},{n}.5\n" for n in range(17)
+    )
+    items = guess_items(tables.bytes("items.csv", lines.encode()), log)
+    assert {role: one.columns for role, one in items.found.items()} == {
+        "item": ("id",), "title": ("name",), "category": ("department", "class"), "price": ("price",),
+    }  # fmt: skip
+    assert items.found["item"].sure and not items.found["category"].sure
+
+
+def test_one_text_of_several_categories_has_its_separator(tables):
+    log = guess_events(tables.bytes("rocket.csv", SHAPES["rocket.csv"][0]))
+    movies = "movieId,title,genres\n" + "".join(f"{1000 + n},Film {n},Drama|War\n" for n in range(17))
+    assert guess_items(tables.bytes("m.csv", movies.encode()), log).category_separator == "|"

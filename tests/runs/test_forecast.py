@@ -1,0 +1,97 @@
+"""What a run of some data would be, in the words of the steps that would refuse it."""
+
+import polars as pl
+import pytest
+from minimal_logs import bought, carry, write
+
+from shoploop.api.v1alpha1 import DataSpec, RecommenderSpec
+from shoploop.data.description import describe
+from shoploop.data.step import read_raw
+from shoploop.errors import TooFewEvents
+from shoploop.runs.forecast import RATES, forecast
+from shoploop.steps import STEPS
+
+
+@pytest.fixture
+def foretold(tmp_path):
+    def of(table: pl.DataFrame, source: dict | None = None, **spec):
+        data = write(tmp_path / "shop", table, **(source or {}))
+        description, tables = describe(read_raw(DataSpec.model_validate(data)))
+        whole = RecommenderSpec.model_validate({"data": data} | spec)
+        return forecast(whole, description, tables["interactions"]), data
+
+    return of
+
+
+def states(found) -> dict[str, str]:
+    return {line["step"]: line["state"] for line in found["enough"]}
+
+
+def why(found, step: str) -> str:
+    return next(line["why"] for line in found["enough"] if line["step"] == step)
+
+
+def test_every_step_is_told_of_and_has_a_measured_rate(foretold):
+    found, _ = foretold(bought(users=60, days=90, every=6))
+    assert list(states(found)) == list(STEPS) == list(RATES)
+    assert list(found["estimate"]["steps"]) == list(STEPS)
+
+
+def test_a_small_shop_is_enough_to_train_on_and_little_to_prove_anything(foretold):
+    found, _ = foretold(bought(users=60, days=90, every=6))
+    told = states(found)
+    assert told["build_samples"] == told["train_fused"] == "enough"
+    assert told["augment_samples"] == "little" and "500 are needed" in why(found, "augment_samples")
+    assert told["evaluate_model"] == "little" and "fewer than 300" in why(found, "evaluate_model")
+
+
+def test_requests_and_windows_are_those_of_the_steps(foretold, tmp_path):
+    found, data = foretold(bought(users=60, days=90, every=6))
+    reports = carry(tmp_path / "run", data, until="build_samples")
+    splits = reports["build_samples"]["splits"]
+    assert found["requests"] == {name: splits[name]["requests"] for name in splits}
+    assert found["windows"] == reports["materialize_features"]["windows"]
+
+
+def test_what_is_too_little_is_told_in_the_words_of_the_step_that_refuses_it(foretold, tmp_path):
+    found, data = foretold(bought(users=5, days=20, every=5))
+    with pytest.raises(TooFewEvents) as refused:
+        carry(tmp_path / "run", data, until="build_samples")
+    assert states(found)["build_samples"] == "too little"
+    assert why(found, "build_samples") == str(refused.value)
+    assert states(found)["train_fused"] == "not reached"
+    assert found["estimate"] is None
+
+
+def test_a_log_of_views_ends_before_anything_is_learned(foretold):
+    table = bought(users=60, days=90, every=6).with_columns(kind=pl.lit("view"))
+    found, _ = foretold(table)
+    told = states(found)
+    assert (told["validate_data"], told["materialize_features"]) == ("too little", "too little")
+    assert "there is no purchase" in why(found, "validate_data")
+    assert found["windows"] is None
+
+
+def test_rows_that_had_to_be_dropped_are_held_against_the_tolerance(foretold):
+    table = bought(users=60, days=90, every=6)
+    item = pl.when(pl.int_range(pl.len()) % 10 == 0).then(pl.lit(None)).otherwise(pl.col("item"))
+    broken, _ = foretold(table.with_columns(item=item))
+    assert states(broken)["validate_data"] == "too little" and "tolerated are 5%" in why(broken, "validate_data")
+    allowed = {"expectations": {"interactions.rows_kept": {"tolerance": 0.2}}}
+    assert states(foretold(table.with_columns(item=item), validation=allowed)[0])["validate_data"] == "enough"
+
+
+def test_what_is_not_asked_for_takes_no_time(foretold):
+    table = bought(users=60, days=90, every=6)
+    off = {"augmentation": {"mode": "Never"}, "importance": {"estimator": "None"}}
+    with_, without = (foretold(table, **spec)[0]["estimate"] for spec in ({}, off))
+    assert without["steps"]["estimate_importance"]["seconds"] < with_["steps"]["estimate_importance"]["seconds"]
+    assert states(foretold(table, **off)[0])["estimate_importance"] == "not asked for"
+
+
+def test_more_epochs_and_more_rows_take_longer(foretold):
+    table = bought(users=60, days=90, every=6)
+    few, many = (foretold(table, training={"epochs": epochs})[0]["estimate"]["seconds"] for epochs in (1, 100))
+    assert few < many
+    larger = foretold(bought(users=120, days=120, every=6))[0]["estimate"]
+    assert larger["seconds"] > foretold(table)[0]["estimate"]["seconds"]
