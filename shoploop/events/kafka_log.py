@@ -226,6 +226,7 @@ class _Cursor:
                     KafkaError._UNKNOWN_PARTITION,
                     KafkaError.UNKNOWN_TOPIC_OR_PART,
                     KafkaError.LEADER_NOT_AVAILABLE,
+                    KafkaError.NOT_LEADER_FOR_PARTITION,
                 )
                 if not for_a_moment or time.monotonic() > until:
                     raise
