@@ -5,22 +5,26 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from two_tastes import EVALUATION_FIRST, TINY, TRAINING, days, write_folders
+from shop import TRAINING, two_tastes
+from shop.samples import write_folders
+from tiny_effort import TINY
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation.step import augment_samples
+from shoploop.features.log import day_of
 from shoploop.training.step import train_fused
 from shoploop.versions.artifact import load_version
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SHOPPERS = 90
+SHOP = two_tastes(90)
+EVALUATION_FIRST = SHOP.split.evaluation_first
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     root = tmp_path_factory.mktemp("shop")
-    write_folders(root, SHOPPERS)
+    write_folders(root, SHOP)
     return root
 
 
@@ -62,7 +66,7 @@ def test_virtual_samples_come_after_the_real_ones_and_only_in_training(shop, alw
 
 
 def test_the_files_of_the_real_samples_are_not_touched(shop, always, tmp_path):
-    write_folders(tmp_path, SHOPPERS)
+    write_folders(tmp_path, SHOP)
     assert bytes_of(tmp_path / "samples") == bytes_of(shop / "samples")
 
 
@@ -90,7 +94,7 @@ def test_a_shop_too_small_to_show_anything_is_refused_with_its_reason_and_the_ru
 
 
 def test_fewer_than_fifty_histories_are_refused_whatever_the_mode(tmp_path):
-    write_folders(tmp_path, 40)
+    write_folders(tmp_path, two_tastes(40))
     report = augment(tmp_path, tmp_path / "out")
     assert report["variant"] is None
     assert "only 40 users" in report["reason"]
@@ -121,7 +125,7 @@ def test_virtual_rows_are_marked_and_speak_of_no_day_of_evaluation(always):
     assert rows.height == report["synthetic_rows"] > 0
     assert rows["is_synthetic"].all()
     assert rows["generator"].unique().to_list() == [report["generator"]["digest"]]
-    assert days(rows).max() < EVALUATION_FIRST
+    assert rows.select(day_of("time")).to_series().max() < EVALUATION_FIRST
     assert rows["user"].str.starts_with("~virtual-").all()
 
 

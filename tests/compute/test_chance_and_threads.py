@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_shop import catalog_of, events, items, log_of
+from own_rows import catalog_of, events, items, log_of
 from threadpoolctl import threadpool_limits
 
 import shoploop

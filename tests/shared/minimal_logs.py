@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import two_tastes
+from tiny_effort import TINY
 
 from shoploop.augmentation.step import augment_samples
 from shoploop.importance.checks.check import CheckConfig
@@ -23,7 +23,7 @@ from shoploop.ranking.settings import RankerSettings
 from shoploop.steps import STEPS, run_step
 
 BEGIN = datetime(2024, 1, 1, 8, tzinfo=UTC)
-EFFORT = replace(two_tastes.TINY, labels=40, judged=50, rows=1500, variants=("crop", "gan"))
+EFFORT = replace(TINY, labels=40, judged=50, rows=1500, variants=("crop", "gan"))
 CHECK = CheckConfig(flipped=20, learned=40, judged=40, fewest=10)
 SETTINGS = {
     "training": {"epochs": 1},
