@@ -1,17 +1,13 @@
-"""Logs as new users bring them, each a table that a seed makes, and what carries one through all steps.
-
-Shoppers are of two tastes, twenty of forty items each, so that there is something to learn.
-"""
+"""Logs as new users bring them, each of the shop by another seed, and what carries one through all steps."""
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
+from shop import Shop
 from tiny_effort import TINY
 
 from shoploop.augmentation.step import augment_samples
@@ -22,7 +18,6 @@ from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
 from shoploop.steps import STEPS, run_step
 
-BEGIN = datetime(2024, 1, 1, 8, tzinfo=UTC)
 EFFORT = replace(TINY, labels=40, judged=50, rows=1500, variants=("crop", "gan"))
 CHECK = CheckConfig(flipped=20, learned=40, judged=40, fewest=10)
 SETTINGS = {
@@ -35,30 +30,11 @@ SETTINGS = {
 the log; one log has it."""
 
 
-def bought(
-    *,
-    users: int,
-    days: int,
-    every: float,
-    basket: int = 3,
-    seed: int = 0,
-    once: bool = False,
-    items: int = 40,
-    begin: datetime = BEGIN,
-) -> pl.DataFrame:
-    """``user``, ``item`` and ``time``: each user comes about every ``every`` days, or once, and buys of their own taste."""
-    random = np.random.default_rng(seed)
-    rows = []
-    for user in range(users):
-        visits = [int(random.integers(days))] if once else np.flatnonzero(random.random(days) < 1 / every)
-        for day in visits:
-            moment = begin + timedelta(days=int(day), minutes=int(random.integers(700)))
-            half = items // 2
-            # the first items of a taste are bought most
-            chosen = random.choice(half, basket, replace=False, p=np.arange(half, 0, -1) / (half * (half + 1) / 2))
-            rows += [(f"{user + 1}", f"{1000 + half * (user % 2) + int(item)}", moment) for item in chosen]
-    schema = {"user": pl.String, "item": pl.String, "time": pl.Datetime("us", "UTC")}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+def bought(**parameters: Any) -> pl.DataFrame:
+    """``user``, ``item`` and ``time`` of the shop when visits come by chance and nobody has habits; its ids are numbers."""
+    shop = Shop(**{"items": 40, "drawn": 3} | parameters)
+    numbered = {"user": shop.numbers() + 1, "item": shop.codes() + 1000}
+    return shop.interactions().select(**{name: ids.cast(pl.String) for name, ids in numbered.items()}, time="time")
 
 
 def priced(table: pl.DataFrame) -> pl.DataFrame:

@@ -23,11 +23,13 @@ day 60              is the one served on: ann was last there 3 days ago
 days 53 to 59       are evaluated on, and every shopper comes; the 21 days before are learned from
 ==================  ===========================================================================================
 
-A test that needs something else changes a parameter: more shoppers, other days, more items of both tastes, or ``drawn``, with
-which nobody has habits and what each visit buys is drawn from the taste. ``shop.samples`` has the shop as sample sets and as
-folders of a run, ``shop.stored`` as a feature store, ``shop.serving`` as a trained version and a ranker.
+A test that needs something else changes a parameter: more shoppers, other days, more items of both tastes; ``drawn``, with
+which nobody has habits and what each visit buys is drawn from the taste; ``every``, with which visits come by chance.
+``shop.samples`` has the shop as sample sets and as folders of a run, ``shop.stored`` as a feature store, ``shop.serving`` as a
+trained version and a ranker.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -64,6 +66,12 @@ class Shop:
 
     drawn: int | None = None
     """Nobody has habits: so many different items of the taste are drawn for each visit."""
+
+    every: float | None = None
+    """Visits come by chance, one in so many days, after noon; of what is drawn, the first of a taste are bought most."""
+
+    once: bool = False
+    """Everybody comes by chance on one day alone."""
 
     seed: int = 0
     """Of what is drawn."""
@@ -104,23 +112,31 @@ class Shop:
         """The canonical table, in the order of shoppers."""
         names, half = self.names, self.items // 2
         random = np.random.default_rng(self.seed)
-        rows = []
+        by_chance = self.once or self.every is not None
+        liking = np.arange(half, 0, -1) / (half * (half + 1) / 2) if by_chance else None
+        rows: list[tuple[object, ...]] = []
         for number, user in enumerate(self.people):
             taste = names[:half] if number % 2 == 0 else names[half:]
             own = taste[-1 - number // 2 % (half - 1)]
-            for visit, on in enumerate(range(number % 3, self.days, 3)):
+            shop = "south" if number % 2 == 0 else "north"
+            for visit, on in enumerate(self._days_of(number, random)):
+                minute = int(random.integers(700)) if by_chance else 0
                 if self.drawn is not None:
-                    bought = [taste[n] for n in random.choice(half, self.drawn, replace=False)]
+                    bought = [taste[n] for n in random.choice(half, self.drawn, replace=False, p=liking)]
                 else:
                     bought = [own] if visit % 2 else [own, taste[0]]
-                shop = "south" if number % 2 == 0 else "north"
-                rows += [
-                    (user, item, day(on), "purchase", 1.0 + on % 2, price(names.index(item)), shop, f"{user}-{on}")
-                    for item in bought
-                ]
+                about = (day(on) + timedelta(minutes=minute), "purchase", 1.0 + on % 2)
+                rows += [(user, item, *about, price(names.index(item)), shop, f"{user}-{on}") for item in bought]
         schema = {"user": pl.String, "item": pl.String, "time": pl.Datetime("us", "UTC"), "kind": pl.String}
         schema |= {"quantity": pl.Float64, "price": pl.Float64, "shop": pl.String, "basket": pl.String}
         return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def _days_of(self, number: int, random: np.random.Generator) -> Sequence[int]:
+        if self.once:
+            return [int(random.integers(self.days))]
+        if self.every is not None:
+            return np.flatnonzero(random.random(self.days) < 1 / self.every).tolist()
+        return range(number % 3, self.days, 3)
 
     def described(self) -> pl.DataFrame:
         """The canonical table of items."""
@@ -146,6 +162,10 @@ class Shop:
     def catalog(self) -> Catalog:
         """Of what was bought before the days to learn from."""
         return _catalog(self)
+
+    def codes(self, item: str = "item") -> pl.Expr:
+        """The codes of the items in a column."""
+        return pl.col(item).replace_strict({name: code for code, name in enumerate(self.names)}, return_dtype=pl.Int32)
 
     def numbers(self, user: str = "user") -> pl.Expr:
         """The numbers of the shoppers in a column."""
