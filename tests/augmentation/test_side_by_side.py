@@ -7,15 +7,11 @@ import polars as pl
 import pytest
 from markupsafe import Markup
 from shop import FIRST, two_tastes
-from shop.samples import write_folders
-from tiny_effort import TINY
 
-from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation.proofs.side_by_side import compare
-from shoploop.augmentation.step import augment_samples
 from shoploop.report import augmentation_page, drawing
 
-SHOP = two_tastes(60)
+SHOP = two_tastes(90)
 
 
 def table(*rows):
@@ -54,21 +50,10 @@ def test_items_without_titles_or_categories_are_shown_by_their_ids():
     assert found["categories"] == []
 
 
-def test_the_page_is_self_contained_and_shows_both_sides(tmp_path, monkeypatch):
+def test_the_page_is_self_contained_and_shows_both_sides(always, tmp_path, monkeypatch):
     monkeypatch.setattr(drawing, "svg", lambda spec, label: Markup("<svg></svg>"))
-    write_folders(tmp_path, SHOP)
-    report = augment_samples(
-        data=tmp_path / "data",
-        features=tmp_path / "features",
-        samples=tmp_path / "samples",
-        out=tmp_path / "out",
-        augmentation_spec=AugmentationSpec(mode="Always"),
-        seed=0,
-        effort=TINY,
-    )
-    comparison = compare(
-        SHOP.interactions(), pl.read_parquet(tmp_path / "out" / "synthetic.parquet"), SHOP.described(), seed=0
-    )
+    out, report = always
+    comparison = compare(SHOP.interactions(), pl.read_parquet(out / "synthetic.parquet"), SHOP.described(), seed=0)
     augmentation_page.write(tmp_path / "page.html", "<b>shop</b>", report, comparison)
     page = (tmp_path / "page.html").read_text()
     assert "A virtual shopper" in page

@@ -25,8 +25,8 @@ days 53 to 59       are evaluated on, and every shopper comes; the 21 days befor
 
 A test that needs something else changes a parameter: more shoppers, other days, more items of both tastes; ``drawn``, with
 which nobody has habits and what each visit buys is drawn from the taste; ``every``, with which visits come by chance.
-``shop.samples`` has the shop as sample sets and as folders of a run, ``shop.stored`` as a feature store, ``shop.serving`` as a
-trained version and a ranker.
+``shop.samples`` has the shop as sample sets and as folders of a run, ``shop.stored`` as a feature store, and
+``shop.serving`` as a trained version and a ranker.
 """
 
 from collections.abc import Sequence
