@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,10 @@ from event_logs import kafka_place, open_one, redis_place
 from object_stores import make_store, s3_options
 
 __all__ = ["kafka_place", "make_store", "one_thread", "open_one", "redis_place", "s3_options"]
+
+# Before torch is loaded, here and in the processes that tests start: beside others, the threads of models this small spend
+# more time on waiting for each other than on computing.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("shoploop", deadline=None)  # how long an example takes is no matter of a test
 settings.load_profile("shoploop")
