@@ -119,7 +119,8 @@ warnings.simplefilter("ignore")
 sys.path.insert(0, sys.argv[1])
 import minimal_logs
 patched = {}
-minimal_logs.with_little_effort(SimpleNamespace(setattr=lambda name, value: patched.update({name: value})))
+patch = SimpleNamespace(setattr=lambda name, value: patched.update({name: value}), setitem=dict.__setitem__)
+minimal_logs.with_little_effort(patch)
 import shoploop.augmentation.step, shoploop.importance.step
 shoploop.augmentation.step.augment_samples = patched["shoploop.augmentation.step.augment_samples"]
 shoploop.importance.step.estimate_importance = patched["shoploop.importance.step.estimate_importance"]

@@ -12,6 +12,8 @@ from tiny_effort import TINY
 
 from shoploop.augmentation.step import augment_samples
 from shoploop.importance.checks.check import CheckConfig
+from shoploop.importance.estimators.gan import GanConfig
+from shoploop.importance.estimators.loss import LossRanking
 from shoploop.importance.step import estimate_importance
 from shoploop.packaging.staging import stage_ranker
 from shoploop.ranking.ranker import Ranker
@@ -26,8 +28,8 @@ SETTINGS = {
     "importance": {"estimator": "LossRanking"},
     "gate": {"rule": "Always"},
 }
-"""Always, for Auto asks for 500 shoppers to judge on, and then for a gain. The default estimator takes half a minute whatever
-the log; one log has it."""
+"""Always, for Auto asks for 500 shoppers to judge on, and then for a gain. The default estimator takes longer than the others
+whatever the log; one log has it."""
 
 
 def bought(**parameters: Any) -> pl.DataFrame:
@@ -76,7 +78,9 @@ def carry(
 
 
 def with_little_effort(monkeypatch: Any) -> None:
-    """Makes augmentation and importance work on as much as a small log has."""
+    """Makes augmentation and importance work on as much as a small log has, and learn no longer than they must."""
+    monkeypatch.setitem(GanConfig.__init__.__kwdefaults__, "steps", 10)
+    monkeypatch.setitem(LossRanking.__init__.__kwdefaults__, "strengths", None)  # else it chooses by four hundred fits
     monkeypatch.setattr("shoploop.augmentation.step.augment_samples", partial(augment_samples, effort=EFFORT))
     monkeypatch.setattr("shoploop.importance.step.estimate_importance", partial(estimate_importance, check=CHECK))
 

@@ -53,7 +53,9 @@ effort.RUN = replace(effort.RUN, generator=generator, epochs=1, rows=1000, varia
 from shoploop.importance.checks.check import CheckConfig
 from shoploop.importance.estimators.gan import GanConfig
 CheckConfig.__init__.__kwdefaults__ |= {"flipped": 20, "learned": 30, "judged": 30, "fewest": 5, "beside": 0}
+from shoploop.importance.estimators.loss import LossRanking
 GanConfig.__init__.__kwdefaults__ |= {"steps": 5}
+LossRanking.__init__.__kwdefaults__ |= {"strengths": None}
 """,
 }
 """Before a long step: how much it does imports nothing."""
