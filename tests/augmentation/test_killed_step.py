@@ -19,7 +19,7 @@ from shoploop.augmentation.step import augment_samples
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STEPS = 500
+STEPS = 300
 SLOW = replace(
     TINY,
     generator=replace(TINY.generator, adversary=replace(TINY.generator.adversary, steps=STEPS)),

@@ -1,6 +1,7 @@
-"""The shop loaded from files, as somebody brings them, and materialized as a feature store."""
+"""The shop as the files that somebody brings, and materialized as a feature store."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -10,18 +11,21 @@ from shoploop.data.step import load_data
 from shoploop.features.materialize import materialize_features
 
 
+def write_files(folder: Path, shop: Shop, events: pl.DataFrame | None = None) -> dict[str, Any]:
+    """The shop's files, with its interactions or others; returns the spec's section ``data.tables``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = shop.tables() | ({} if events is None else {"interactions": events})
+    plain = tables.pop("interactions").drop("kind", "basket")
+    plain.write_csv(folder / "interactions.csv", datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    for name, table in tables.items():
+        table.write_parquet(folder / f"{name}.parquet")
+    files = ["interactions.csv", *(f"{name}.parquet" for name in tables)]
+    return {file.partition(".")[0]: {"uri": str(folder / file)} for file in files}
+
+
 def materialize(folder: Path, events: pl.DataFrame | None = None) -> Path:
     """Loads the shop, or one of other events, and materializes it; returns the folder with ``data`` and ``features``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = Shop().tables()
-    if events is not None:
-        tables["interactions"] = events
-    plain = tables["interactions"].drop("kind", "basket")
-    plain.write_csv(folder / "interactions.csv", datetime_format="%Y-%m-%dT%H:%M:%SZ")
-    for name in ("items", "users", "shops"):
-        tables[name].write_parquet(folder / f"{name}.parquet")
-    files = {"interactions": "interactions.csv"} | {name: f"{name}.parquet" for name in ("items", "users", "shops")}
-    spec = DataSpec(tables={name: {"uri": str(folder / file)} for name, file in files.items()})
+    spec = DataSpec(tables=write_files(folder, Shop(), events))
     load_data(out=folder / "data", data_spec=spec)
     materialize_features(data=folder / "data", out=folder / "features", training_spec=TRAINING)
     return folder
