@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from event_logs import kafka_place, open_one, redis_place
+from hypothesis import settings
 from object_stores import make_store, s3_options
 
 __all__ = ["kafka_place", "make_store", "one_thread", "open_one", "redis_place", "s3_options"]
