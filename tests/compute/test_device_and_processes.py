@@ -17,10 +17,11 @@ from shoploop.compute.device import VARIABLE, asks_for, training_device
 from shoploop.compute.parallel import Group
 from shoploop.errors import ArtifactForeign, SpecInvalid
 from shoploop.training.building import build_model
-from shoploop.training.loop import batches
+from shoploop.training.loop import TrainConfig, batches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+LAST_BIAS = "behaviour.layers.6.bias"
 SHARED = Path(__file__).parents[1] / "shared"
 
 
@@ -48,7 +49,9 @@ def test_two_processes_learn_what_one_learns_from_the_same_batches(learned):
         if name.endswith("in_proj_bias"):
             # a softmax is unmoved by its keys' bias: the gradient is rounding alone, which Adam makes steps of
             values, also = (np.delete(v, np.arange(64, 128)) for v in (values, also))
-        np.testing.assert_allclose(also, values, rtol=2e-3, atol=1e-5, err_msg=name)
+        # nor is it moved by what is added to all scores alike, so that this bias too takes steps of rounding, ten at most
+        most = 10 * TrainConfig().learning_rate if name.endswith(LAST_BIAS) else 1e-5
+        np.testing.assert_allclose(also, values, rtol=2e-3, atol=most, err_msg=name)
     fresh = (
         build_model(OFFERED_FEATURES, Shop().catalog(), offered(10), seed=0)
         .state_dict()["sequence.item_in.weight"]
