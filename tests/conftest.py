@@ -1,24 +1,62 @@
 """What tests of several rooms share."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from event_logs import kafka_place, open_one, redis_place
+from hypothesis import settings
 from object_stores import make_store, s3_options
 
 __all__ = ["kafka_place", "make_store", "one_thread", "open_one", "redis_place", "s3_options"]
+
+# Before torch is loaded, here and in the processes that tests start: beside others, the threads of models this small spend
+# more time on waiting for each other than on computing.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("shoploop", deadline=None)  # how long an example takes is no matter of a test
 settings.load_profile("shoploop")
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Models this small only lose time on waking other threads."""
+@contextmanager
+def _one_thread() -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Models this small only lose time on waking other threads."""
+    with _one_thread():
+        yield
+
+
+@pytest.fixture(scope="session")
+def trained_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop with its samples and the version trained on them; not to be written to."""
+    from shop import TRAINING
+    from shop.samples import write_folders
+
+    from shoploop.training.step import train_fused
+
+    root = write_folders(tmp_path_factory.mktemp("trained") / "run")
+    inputs = {name: root / name for name in ("data", "features", "samples")}
+    with _one_thread():
+        train_fused(**inputs, out=root / "model", training_spec=TRAINING)
+    return root
+
+
+@pytest.fixture(scope="session")
+def stored_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop loaded and materialized as a feature store, in ``data`` and ``features``; not to be written to."""
+    from shop.stored import materialize
+
+    return materialize(tmp_path_factory.mktemp("stored") / "run")

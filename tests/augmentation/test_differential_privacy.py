@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from two_tastes import TINY, interactions, items, write_folders
+from shop import two_tastes
+from shop.samples import write_folders
+from tiny_effort import TINY
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import study
@@ -99,7 +101,8 @@ def test_values_that_are_no_numbers_end_by_name():
 
 
 def test_a_generator_of_behaviour_trains_privately_and_its_sheet_says_what_that_cost():
-    found = study.learn(interactions(90), items(), config=TINY.generator, seed=0, budget=Budget(epsilon=6, delta=1e-4))
+    shop, budget = two_tastes(90), Budget(epsilon=6, delta=1e-4)
+    found = study.learn(shop.interactions(), shop.described(), config=TINY.generator, seed=0, budget=budget)
     made = found.generator.sample_rows(2000, seed=0)
     told = study.sheet(found, made)["privacy"]["differential_privacy"]
     assert 5 < told["epsilon"] <= 6
@@ -108,7 +111,7 @@ def test_a_generator_of_behaviour_trains_privately_and_its_sheet_says_what_that_
 
 
 def test_epsilon_and_delta_stand_in_the_verdict_that_the_manifest_carries(tmp_path):
-    write_folders(tmp_path, 60)
+    write_folders(tmp_path, two_tastes(60))
     asked = AugmentationSpec.model_validate({"mode": "Always", "differentialPrivacy": {"epsilon": 5}})
     report = augment_samples(
         data=tmp_path / "data",

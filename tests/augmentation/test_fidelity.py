@@ -5,20 +5,20 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from two_tastes import interactions, items
+from shop import two_tastes
 
 from shoploop.augmentation.generator.records import build_vocabulary, read_behaviour, split_users
 from shoploop.augmentation.proofs import fidelity, two_sample
 from shoploop.augmentation.proofs.controls import sample_noise, sample_popularity
 
-USERS = 300
+SHOP = two_tastes(300)
 
 
 @pytest.fixture(scope="module")
 def sides():
     """Two halves of the shoppers that nobody learned from, a third as the hold-out, and what items there are."""
-    seen, hidden = split_users(interactions(USERS), share=0.34, random=np.random.default_rng(0))
-    vocabulary = build_vocabulary(seen, items(), min_buyers=2)
+    seen, hidden = split_users(SHOP.interactions(), share=0.34, random=np.random.default_rng(0))
+    vocabulary = build_vocabulary(seen, SHOP.described(), min_buyers=2)
     known = read_behaviour(seen, vocabulary)
     users = np.random.default_rng(1).permutation(np.unique(known.user))
     first = np.isin(known.user, users[::2])
@@ -84,9 +84,8 @@ def test_the_order_of_rows_changes_no_number(sides):
 
 
 def test_an_item_of_too_few_buyers_is_spoken_of_by_nobody():
-    rare = pl.concat(
-        [interactions(60), interactions(60).filter(pl.col("user") == "u000").with_columns(item=pl.lit("secret"))]
-    )
-    vocabulary = build_vocabulary(rare, items(), min_buyers=5)
+    bought = two_tastes(60).interactions()
+    rare = pl.concat([bought, bought.filter(pl.col("user") == "ann").with_columns(item=pl.lit("secret"))])
+    vocabulary = build_vocabulary(rare, SHOP.described(), min_buyers=5)
     assert "secret" not in vocabulary.items
     assert vocabulary.outside > 0

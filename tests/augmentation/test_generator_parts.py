@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-import polars as pl
 import pytest
-from two_tastes import TINY, interactions
+from shop import two_tastes
+from tiny_effort import TINY
 
 from shoploop.augmentation.generator.calibration import Aim, calibrate
 from shoploop.augmentation.generator.conditions import fit_conditions
@@ -17,19 +17,13 @@ from shoploop.augmentation.generator.marginals import Marginals
 from shoploop.augmentation.generator.records import Behaviour, build_vocabulary, concatenate, read_behaviour
 from shoploop.augmentation.generator.selection import ceiling, fit_selection
 
-CATEGORIES = pl.DataFrame(
-    {
-        "item": [f"i{n:02}" for n in range(40)],
-        "category": [["taste", "one" if n < 20 else "other"] for n in range(40)],
-    }
-)
-
 
 @pytest.fixture(scope="module")
 def shop():
     """Behaviour of a hundred shoppers of two tastes, each taste a category, and the vocabulary."""
-    rows = interactions(100)
-    vocabulary = build_vocabulary(rows, CATEGORIES, min_buyers=2)
+    tastes = two_tastes(100)
+    rows = tastes.interactions()
+    vocabulary = build_vocabulary(rows, tastes.described(), min_buyers=2)
     return read_behaviour(rows, vocabulary), vocabulary
 
 

@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from two_tastes import TINY, write_folders
+from shop import two_tastes
+from shop.samples import write_folders
+from tiny_effort import TINY
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation.generator.adversary import Adversary
@@ -17,7 +19,7 @@ from shoploop.augmentation.step import augment_samples
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STEPS = 1000
+STEPS = 300
 SLOW = replace(
     TINY,
     generator=replace(TINY.generator, adversary=replace(TINY.generator.adversary, steps=STEPS)),
@@ -43,7 +45,7 @@ def work(root: Path) -> dict:
 
 
 def test_a_killed_step_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
-    write_folders(tmp_path, 60)
+    write_folders(tmp_path, two_tastes(60))
     code = f"import sys; sys.path[:0] = {PLACES!r}; import torch; torch.set_num_threads(1); " + (
         f"from pathlib import Path; import test_killed_step; test_killed_step.work(Path({str(tmp_path)!r}))"
     )

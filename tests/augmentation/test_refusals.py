@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import torch
 from pydantic import ValidationError
+from shop import Shop
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation.generator.adversary import Adversary, GeneratorDiverged
@@ -17,21 +18,13 @@ from shoploop.augmentation.trials.decision import choose, judge
 from shoploop.errors import ArtifactForeign, TooFewEvents
 
 
-def shop(users: int, items: int = 60, days: int = 8) -> pl.DataFrame:
-    random = np.random.default_rng(0)
-    rows = [
-        (f"u{u:03d}", f"i{i:02d}", day * 3)
-        for u in range(users)
-        for day in range(days)
-        for i in random.choice(items, 5, replace=False)
-    ]
-    frame = pl.DataFrame(rows, schema=["user", "item", "day"], orient="row")
-    time = pl.lit("2026-01-01").str.to_datetime(time_unit="us", time_zone="UTC") + pl.duration(days="day")
-    return frame.select("user", "item", time=time, kind=pl.lit("purchase"))
+def bought(users: int) -> pl.DataFrame:
+    """Eight visits of each, at which five of thirty items of a taste are drawn."""
+    return Shop(users=users, days=24, items=60, drawn=5).interactions()
 
 
 def halves(users: int):
-    seen, hidden = split_users(shop(users), share=0.5, random=np.random.default_rng(0))
+    seen, hidden = split_users(bought(users), share=0.5, random=np.random.default_rng(0))
     items = pl.DataFrame({"item": seen["item"].unique().sort()})
     vocabulary = build_vocabulary(seen, items, min_buyers=2)
     return read_behaviour(seen, vocabulary), read_behaviour(hidden, vocabulary), vocabulary
@@ -75,11 +68,11 @@ def test_a_gain_is_admitted_unless_it_leaks():
 
 def test_fewer_than_fifty_histories_are_too_few():
     with pytest.raises(TooFewEvents, match="49 users"):
-        split_users(shop(49), share=0.3, random=np.random.default_rng(0))
+        split_users(bought(49), share=0.3, random=np.random.default_rng(0))
 
 
 def test_a_single_item_is_no_behaviour():
-    one = shop(60, items=5).with_columns(item=pl.lit("only"))
+    one = bought(60).with_columns(item=pl.lit("only"))
     with pytest.raises(TooFewEvents, match="Only 1 of 1 items"):
         build_vocabulary(one, pl.DataFrame({"item": ["only"]}), min_buyers=2)
 

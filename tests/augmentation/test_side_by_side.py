@@ -6,12 +6,12 @@ import re
 import polars as pl
 import pytest
 from markupsafe import Markup
-from two_tastes import FIRST, TINY, interactions, items, write_folders
+from shop import FIRST, two_tastes
 
-from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation.proofs.side_by_side import compare
-from shoploop.augmentation.step import augment_samples
 from shoploop.report import augmentation_page, drawing
+
+SHOP = two_tastes(90)
 
 
 def table(*rows):
@@ -21,8 +21,8 @@ def table(*rows):
 
 
 def test_baskets_pauses_and_repeats_are_counted():
-    real = table(("a", 0, "i00"), ("a", 0, "i01"), ("a", 3, "i00"), ("b", 0, "i05"), ("b", 1, "i06"))
-    found = compare(real, real, items(), seed=0)
+    real = table(("a", 0, "apples"), ("a", 0, "bread"), ("a", 3, "apples"), ("b", 0, "cake"), ("b", 1, "honey"))
+    found = compare(real, real, SHOP.described(), seed=0)
     assert dict(found["curves"]["basket_size"]["real"])[1.0] == pytest.approx(3 / 4)
     assert dict(found["curves"]["basket_size"]["real"])[2.0] == pytest.approx(1 / 4)
     assert dict(found["curves"]["gap"]["virtual"])[3.0] == pytest.approx(1 / 2)
@@ -32,41 +32,32 @@ def test_baskets_pauses_and_repeats_are_counted():
 
 
 def test_of_a_long_history_the_last_eight_visits_count():
-    real = table(*[("a", day, "i00") for day in range(20)], ("b", 0, "i01"), ("b", 2, "i01"))
-    assert compare(real, real, items(), seed=0)["counted"]["real"]["rows"] == 8 + 2
+    real = table(*[("a", day, "apples") for day in range(20)], ("b", 0, "bread"), ("b", 2, "bread"))
+    assert compare(real, real, SHOP.described(), seed=0)["counted"]["real"]["rows"] == 8 + 2
 
 
 def test_shoppers_are_shown_by_the_titles_of_what_they_bought_and_unnamed():
-    real = table(("ann", 0, "i00"), ("ann", 3, "i01"))
-    found = compare(real, real, items(), seed=0)
-    assert found["shoppers"]["real"] == [[{"day": 0, "titles": ["Item 0"]}, {"day": 3, "titles": ["Item 1"]}]]
+    real = table(("ann", 0, "apples"), ("ann", 3, "bread"))
+    found = compare(real, real, SHOP.described(), seed=0)
+    assert found["shoppers"]["real"] == [[{"day": 0, "titles": ["Apples"]}, {"day": 3, "titles": ["Bread"]}]]
     assert "ann" not in json.dumps(found)
 
 
 def test_items_without_titles_or_categories_are_shown_by_their_ids():
-    real = table(("a", 0, "i00"), ("a", 3, "i01"))
-    found = compare(real, real, items().select("item"), seed=0)
-    assert found["shoppers"]["virtual"][0][0]["titles"] == ["i00"]
+    real = table(("a", 0, "apples"), ("a", 3, "bread"))
+    found = compare(real, real, SHOP.described().select("item"), seed=0)
+    assert found["shoppers"]["virtual"][0][0]["titles"] == ["apples"]
     assert found["categories"] == []
 
 
-def test_the_page_is_self_contained_and_shows_both_sides(tmp_path, monkeypatch):
+def test_the_page_is_self_contained_and_shows_both_sides(always, tmp_path, monkeypatch):
     monkeypatch.setattr(drawing, "svg", lambda spec, label: Markup("<svg></svg>"))
-    write_folders(tmp_path, 60)
-    report = augment_samples(
-        data=tmp_path / "data",
-        features=tmp_path / "features",
-        samples=tmp_path / "samples",
-        out=tmp_path / "out",
-        augmentation_spec=AugmentationSpec(mode="Always"),
-        seed=0,
-        effort=TINY,
-    )
-    comparison = compare(interactions(60), pl.read_parquet(tmp_path / "out" / "synthetic.parquet"), items(), seed=0)
+    out, report = always
+    comparison = compare(SHOP.interactions(), pl.read_parquet(out / "synthetic.parquet"), SHOP.described(), seed=0)
     augmentation_page.write(tmp_path / "page.html", "<b>shop</b>", report, comparison)
     page = (tmp_path / "page.html").read_text()
     assert "A virtual shopper" in page
-    assert "Item 1" in page
+    assert "Muffin 1" in page
     assert "Fidelity and privacy" in page
     assert "<b>shop</b>" not in page
     assert not re.findall(r"(?:src|href)=\"(?:http|//)", page)

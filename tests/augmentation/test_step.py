@@ -5,35 +5,26 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from two_tastes import EVALUATION_FIRST, TINY, TRAINING, days, write_folders
+from shop import TRAINING, two_tastes
+from shop.samples import write_folders
+from tiny_effort import TINY
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation.step import augment_samples
+from shoploop.features.log import day_of
 from shoploop.training.step import train_fused
 from shoploop.versions.artifact import load_version
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SHOPPERS = 90
+SHOP = two_tastes(90)
+EVALUATION_FIRST = SHOP.split.evaluation_first
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    root = tmp_path_factory.mktemp("shop")
-    write_folders(root, SHOPPERS)
-    return root
-
-
-def augment(shop, out, mode="Always", effort=TINY, **settings):
+def augment(run, out, mode="Always", effort=TINY, **settings):
     asked = AugmentationSpec(mode=mode, ratio=settings.pop("ratio", 0.5))
-    folders = {name: shop / name for name in ("data", "features", "samples")}
+    folders = {name: run / name for name in ("data", "features", "samples")}
     return augment_samples(**folders, out=out, augmentation_spec=asked, seed=0, effort=effort, **settings)
-
-
-@pytest.fixture(scope="module")
-def always(shop, tmp_path_factory):
-    out = tmp_path_factory.mktemp("always")
-    return out, augment(shop, out)
 
 
 def requests(folder):
@@ -44,13 +35,13 @@ def bytes_of(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def test_virtual_samples_come_after_the_real_ones_and_only_in_training(shop, always):
+def test_virtual_samples_come_after_the_real_ones_and_only_in_training(ninety, always):
     out, report = always
     assert report["variant"] == "crop" or report["variant"] == "gan"
-    real, both = requests(shop / "samples"), requests(out / "samples")
+    real, both = requests(ninety / "samples"), requests(out / "samples")
     assert both[: real.height].equals(real)
     for name in ("candidates.parquet", "histories.parquet"):
-        before, after = (pl.read_parquet(folder / name) for folder in (shop / "samples", out / "samples"))
+        before, after = (pl.read_parquet(folder / name) for folder in (ninety / "samples", out / "samples"))
         assert after[: before.height].equals(before)
         assert after.height > before.height
     added = both[real.height :]
@@ -61,53 +52,53 @@ def test_virtual_samples_come_after_the_real_ones_and_only_in_training(shop, alw
     assert added["day"].max() < EVALUATION_FIRST
 
 
-def test_the_files_of_the_real_samples_are_not_touched(shop, always, tmp_path):
-    write_folders(tmp_path, SHOPPERS)
-    assert bytes_of(tmp_path / "samples") == bytes_of(shop / "samples")
+def test_the_files_of_the_real_samples_are_not_touched(ninety, always, tmp_path):
+    write_folders(tmp_path, SHOP)
+    assert bytes_of(tmp_path / "samples") == bytes_of(ninety / "samples")
 
 
 @pytest.mark.parametrize("ratio", [0.1, 1.0])
-def test_no_more_samples_are_added_than_the_ratio_allows(shop, tmp_path, ratio):
-    report = augment(shop, tmp_path, ratio=ratio, effort=replace(TINY, variants=("crop",)))
-    learned = requests(shop / "samples").filter(pl.col("split") == "train").height
+def test_no_more_samples_are_added_than_the_ratio_allows(ninety, tmp_path, ratio):
+    report = augment(ninety, tmp_path, ratio=ratio, effort=replace(TINY, variants=("crop",)))
+    learned = requests(ninety / "samples").filter(pl.col("split") == "train").height
     assert 0 < report["samples_added"] <= ratio * learned
 
 
-def test_never_means_the_real_samples_and_no_generator(shop, tmp_path):
-    report = augment(shop, tmp_path, mode="Never")
+def test_never_means_the_real_samples_and_no_generator(ninety, tmp_path):
+    report = augment(ninety, tmp_path, mode="Never")
     assert report["reason"] == "Nothing was tried: spec.augmentation.mode is Never."
-    assert bytes_of(tmp_path / "samples") == bytes_of(shop / "samples")
+    assert bytes_of(tmp_path / "samples") == bytes_of(ninety / "samples")
     assert not (tmp_path / "generator.safetensors").exists()
     assert pl.read_parquet(tmp_path / "synthetic.parquet").is_empty()
 
 
-def test_a_shop_too_small_to_show_anything_is_refused_with_its_reason_and_the_run_goes_on(shop, tmp_path):
-    report = augment(shop, tmp_path, mode="Auto")
+def test_a_shop_too_small_to_show_anything_is_refused_with_its_reason_and_the_run_goes_on(ninety, tmp_path):
+    report = augment(ninety, tmp_path, mode="Auto")
     assert report["variant"] is None
     assert "only 90 users have 3 visits or more" in report["reason"]
     assert "fewer than 500" in report["reason"]
-    assert bytes_of(tmp_path / "samples") == bytes_of(shop / "samples")
+    assert bytes_of(tmp_path / "samples") == bytes_of(ninety / "samples")
 
 
 def test_fewer_than_fifty_histories_are_refused_whatever_the_mode(tmp_path):
-    write_folders(tmp_path, 40)
+    write_folders(tmp_path, two_tastes(40))
     report = augment(tmp_path, tmp_path / "out")
     assert report["variant"] is None
     assert "only 40 users" in report["reason"]
     assert "fewer than 50" in report["reason"]
 
 
-def test_a_generator_that_diverges_is_a_refusal_and_the_rivals_are_tried(shop, tmp_path):
+def test_a_generator_that_diverges_is_a_refusal_and_the_rivals_are_tried(ninety, tmp_path):
     wild = replace(TINY.generator.adversary, learning_rate=1e30)
-    report = augment(shop, tmp_path, effort=replace(TINY, generator=replace(TINY.generator, adversary=wild)))
+    report = augment(ninety, tmp_path, effort=replace(TINY, generator=replace(TINY.generator, adversary=wild)))
     assert "loss is no number" in report["generator"]["refused"]
     assert list(report["variants"]) == ["crop"]
     assert report["variant"] == "crop"
 
 
-def test_the_same_seed_gives_the_same_bytes(shop, always, tmp_path):
+def test_the_same_seed_gives_the_same_bytes(ninety, always, tmp_path):
     out, _ = always
-    augment(shop, tmp_path)
+    augment(ninety, tmp_path)
     first, second = bytes_of(out), bytes_of(tmp_path)
     assert bytes_of(out / "samples") == bytes_of(tmp_path / "samples")
     assert first["synthetic.parquet"] == second["synthetic.parquet"]
@@ -121,36 +112,32 @@ def test_virtual_rows_are_marked_and_speak_of_no_day_of_evaluation(always):
     assert rows.height == report["synthetic_rows"] > 0
     assert rows["is_synthetic"].all()
     assert rows["generator"].unique().to_list() == [report["generator"]["digest"]]
-    assert days(rows).max() < EVALUATION_FIRST
+    assert rows.select(day_of("time")).to_series().max() < EVALUATION_FIRST
     assert rows["user"].str.starts_with("~virtual-").all()
 
 
-def test_a_kept_generator_is_not_learned_again(shop, always, tmp_path, monkeypatch):
-    cache = tmp_path / "cache"
-    first = augment(shop, tmp_path / "one", cache=cache)
+def test_a_kept_generator_is_not_learned_again(ninety, always, cache, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "shoploop.augmentation.generator.adversary.Adversary._discriminator_step",
         lambda *_: pytest.fail("a generator was trained"),
     )
-    again = augment(shop, tmp_path / "two", cache=cache)
-    assert again["generator"]["digest"] == first["generator"]["digest"] == always[1]["generator"]["digest"]
-
-
-def test_a_broken_file_among_the_kept_generators_is_learned_anew(shop, always, tmp_path):
-    cache = tmp_path / "cache"
-    augment(shop, tmp_path / "one", cache=cache)
-    (kept,) = (cache / "generators").iterdir()
-    kept.unlink()
-    kept.write_bytes(b"half a checkpoint")
-    again = augment(shop, tmp_path / "two", cache=cache)
+    again = augment(ninety, tmp_path / "again", cache=cache)
     assert again["generator"]["digest"] == always[1]["generator"]["digest"]
 
 
-def test_a_version_says_in_its_lineage_what_became_of_augmentation(shop, always, tmp_path):
+def test_a_broken_file_among_the_kept_generators_is_learned_anew(ninety, always, cache, tmp_path):
+    (kept,) = (cache / "generators").iterdir()
+    kept.unlink()
+    kept.write_bytes(b"half a checkpoint")
+    again = augment(ninety, tmp_path / "again", cache=cache)
+    assert again["generator"]["digest"] == always[1]["generator"]["digest"]
+
+
+def test_a_version_says_in_its_lineage_what_became_of_augmentation(ninety, always, tmp_path):
     out, report = always
     train_fused(
-        data=shop / "data",
-        features=shop / "features",
+        data=ninety / "data",
+        features=ninety / "features",
         samples=out / "samples",
         augmentation=out,
         out=tmp_path / "model",

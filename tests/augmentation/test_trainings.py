@@ -7,7 +7,7 @@ import time
 import numpy as np
 import polars as pl
 import pytest
-from two_tastes import NAMES, interactions, items
+from shop import two_tastes
 
 from shoploop.augmentation.trials.episodes import virtual
 from shoploop.augmentation.trials.splitting import prepare_trials, train_and_judge
@@ -15,18 +15,18 @@ from shoploop.augmentation.trials.trainings import Trainings
 from shoploop.augmentation.trials.variants import Extra
 from shoploop.compute.worker import WorkerEnded
 from shoploop.features.contract import Contract
-from shoploop.features.log import Vocabulary, purchases
+from shoploop.features.log import purchases
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def trials():
-    bought = purchases(interactions(60))
+    shop = two_tastes(60)
     return prepare_trials(
-        bought,
-        items(),
-        Vocabulary(tuple(NAMES)),
+        purchases(shop.interactions()),
+        shop.described(),
+        shop.vocabulary,
         Contract(),
         cut_training=False,
         most_labels=40,
@@ -87,7 +87,7 @@ def test_a_training_ends_when_the_process_that_asked_for_it_is_killed(trials, tm
 
 
 def test_a_variant_of_both_takes_half_of_each_and_no_more_than_the_ratio(trials):
-    frame = interactions(40).with_columns(user=pl.format("~virtual-{}", "user"))
+    frame = two_tastes(40).interactions().with_columns(user=pl.format("~virtual-{}", "user"))
     extra = Extra(ratio=0.5, virtual=virtual(frame), seed=0)
     made = extra.rows("gan and substitute", trials)
     by_kind = made.labels["user"].str.extract("~([a-z]+)-").value_counts().sort("user")

@@ -6,21 +6,22 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from two_tastes import ITEMS, NAMES, interactions, items
+from shop import two_tastes
 
 from shoploop.augmentation.trials.splitting import prepare_trials
 from shoploop.bench.augmentation import transfer
 from shoploop.bench.augmentation.transfer import category_domains, gain_of, restrict, shop_domains, transferred
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
-from shoploop.features.log import Vocabulary, purchases
+from shoploop.features.log import purchases
 
+SHOP = two_tastes(120)
 GREAT, SMALL = "great", "small"
 
 
 def trials_of(table):
     return prepare_trials(
-        purchases(table), items(), Vocabulary(tuple(NAMES)), Contract(),
+        purchases(table), SHOP.described(), SHOP.vocabulary, Contract(),
         cut_training=False, most_labels=120, most_judged=120, seed=0,
     )  # fmt: skip
 
@@ -29,10 +30,8 @@ def trials_of(table):
 def trials():
     """Of every six shoppers one goes to the small shop."""
     torch.set_num_threads(1)
-    number = pl.col("user").str.slice(1).cast(pl.Int32)
-    return trials_of(
-        interactions(120).with_columns(shop=pl.when(number % 6 == 0).then(pl.lit(SMALL)).otherwise(pl.lit(GREAT)))
-    )
+    shop = pl.when(SHOP.numbers() % 6 == 0).then(pl.lit(SMALL)).otherwise(pl.lit(GREAT))
+    return trials_of(SHOP.interactions().with_columns(shop=shop))
 
 
 @pytest.fixture
@@ -40,19 +39,19 @@ def few(monkeypatch):
     monkeypatch.setattr(transfer, "FEWEST_JUDGED", 10)
 
 
-def names(samples, users):
-    return {int(users[code][1:]) for code in samples.users_Q}
+def numbers(samples, users):
+    return {SHOP.people.index(users[code]) for code in samples.users_Q}
 
 
 def test_shoppers_belong_to_the_shop_they_visit_most(trials, few):
     found = shop_domains(trials)
-    assert all(number % 6 for number in names(found.rich, trials.past.users))
-    assert not any(number % 6 for number in names(found.sparse, trials.past.users))
-    assert names(found.judged, trials.shoppers) == set(range(0, 120, 6))
+    assert all(number % 6 for number in numbers(found.rich, trials.past.users))
+    assert not any(number % 6 for number in numbers(found.sparse, trials.past.users))
+    assert numbers(found.judged, trials.shoppers) == set(range(0, 120, 6))
 
 
 def test_a_category_keeps_its_own_products_alone(trials):
-    salty = np.arange(ITEMS) >= 20
+    salty = np.arange(SHOP.items) >= 20
     kept = restrict(trials.overall, salty)
     assert 0 < len(kept) < len(trials.overall)
     assert salty[kept.items_R].all()
@@ -65,9 +64,9 @@ def test_a_category_keeps_its_own_products_alone(trials):
 
 def test_a_shop_of_one_kind_has_nothing_to_transfer(trials):
     with pytest.raises(TooFewEvents, match="two"):
-        category_domains(trials, items().select("item", "title"))
+        category_domains(trials, SHOP.described().select("item", "title"))
     with pytest.raises(TooFewEvents, match="No second category"):
-        category_domains(trials, items())
+        category_domains(trials, SHOP.described())
 
 
 def test_a_data_set_that_names_no_shop_is_refused_by_name(trials):

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from two_tastes import TINY, interactions, items
+from shop import two_tastes
+from tiny_effort import TINY
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation import synthesize as synthesis
@@ -19,16 +20,15 @@ from shoploop.errors import DataUnreadable, NotFound, SpecInvalid, TooFewEvents
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SPEC = RecommenderSpec.model_validate({"data": {"dataset": "completejourney"}})
-SHOPPERS = 120
+SHOP = two_tastes(120)
 
 
 def load(*, out, data_spec):
     """The shop of two tastes, with two shops in it, in the place of a dataset."""
-    number = pl.col("user").str.slice(1).cast(pl.Int32)
-    shop = pl.when(number % 6 == 0).then(pl.lit("small")).otherwise(pl.lit("great"))
-    interactions(SHOPPERS).with_columns(shop=shop).write_parquet(out / "interactions.parquet")
-    items().write_parquet(out / "items.parquet")
-    users = pl.DataFrame({"user": [f"u{n:03}" for n in range(SHOPPERS)], "age": ["20", "30"] * (SHOPPERS // 2)})
+    shop = pl.when(SHOP.numbers() % 6 == 0).then(pl.lit("small")).otherwise(pl.lit("great"))
+    SHOP.interactions().with_columns(shop=shop).write_parquet(out / "interactions.parquet")
+    SHOP.described().write_parquet(out / "items.parquet")
+    users = pl.DataFrame({"user": SHOP.people, "age": ["20", "30"] * (SHOP.users // 2)})
     users.write_parquet(out / "users.parquet")
     return {}
 
@@ -114,7 +114,7 @@ def test_a_synthetic_data_set_has_its_rows_its_profiles_and_its_sheet(loaded, di
     assert rows["is_synthetic"].all()
     assert set(rows["user"]) == set(users["user"])
     assert set(users["age"]) <= {"20", "30"}
-    assert not set(rows["user"]) & {f"u{n:03}" for n in range(SHOPPERS)}
+    assert not set(rows["user"]) & set(SHOP.people)
     assert json.loads((tmp_path / "events.json").read_text()) == json.loads(json.dumps(sheet))
     assert {"fidelity", "privacy", "generator"} <= set(sheet)
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from drawn_requests import CONTRACT, catalog, draw
+from shop import Shop as World
+from shop.samples import OFFERED_FEATURES, offered
 
 from shoploop.bench.importance import run as importance
 from shoploop.bench.importance import shop as importance_shop
@@ -18,7 +19,7 @@ from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.importance.checks.flips import Shop
 from shoploop.importance.estimators.interface import ESTIMATORS
 
-SHOP = Shop(catalog=catalog(), contract=CONTRACT, columns=("pairs", "proxy"))
+SHOP = Shop(catalog=World().catalog(), contract=OFFERED_FEATURES, columns=("pairs", "proxy"))
 TINY = importance_shop.Effort(
     flipped=30, judged_removal=10, learned=20, judged=15, pool=60, compared_seeds=1, noisy_seeds=2
 )
@@ -108,7 +109,7 @@ def test_an_unknown_dataset_is_named_with_those_that_there_are():
 
 
 def test_noise_flips_a_fifth_of_the_rows_and_leaves_the_truth():
-    before = draw(50)
+    before = offered(50)
     after = importance_shop.with_noise(before, 0.2, seed=1)
     assert (after.labels_R != before.labels_R).sum() == 60
     assert (after.truth_T == before.truth_T).all()
@@ -123,7 +124,7 @@ def test_a_plain_table_goes_through_the_whole_benchmark():
 
 @pytest.fixture(scope="module")
 def shop_report():
-    material = importance_shop.Material(train=draw(60), judged=draw(15, seed=3), shop=SHOP)
+    material = importance_shop.Material(train=offered(60), judged=offered(15, seed=3), shop=SHOP)
     return importance_shop.run(material, range(1), lambda what: None, TINY)
 
 

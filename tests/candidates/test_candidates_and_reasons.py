@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn_shop import FIRST, ITEMS, shop
+from shop import FIRST, Shop
 
 from shoploop.candidates.fetching import CandidateConfig, fetch_candidates
 from shoploop.features.history import History
@@ -10,14 +10,14 @@ from shoploop.features.item import ItemMatrix, ItemStatistics
 from shoploop.ranking.reasons import reason
 
 DAY = FIRST + 50
-TITLES = [f"Item {n}" for n in range(ITEMS)]
+TITLES = [f"Item {n}" for n in range(Shop().items)]
 
 
 @pytest.fixture(scope="module")
 def known():
     """Statistics in which nothing was sold, and a catalog in which item 0 speaks for item 1."""
-    log, catalog = shop()
-    items = ItemStatistics(log).on(DAY)
+    catalog = Shop().catalog()
+    items = ItemStatistics(Shop().log()).on(DAY)
     nothing = ItemMatrix(day=DAY, values_IS=np.zeros_like(items.values_IS))
     neighbours, weights = np.zeros_like(catalog.neighbours_IM), np.zeros_like(catalog.neighbour_weights_IM)
     neighbours[0, 0], weights[0, 0] = 1, 0.5

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_shop import catalog_of, events, items, log_of
+from own_rows import catalog_of, events, items, log_of
 from threadpoolctl import threadpool_limits
 
 import shoploop
@@ -119,7 +119,9 @@ warnings.simplefilter("ignore")
 sys.path.insert(0, sys.argv[1])
 import minimal_logs
 patched = {}
-minimal_logs.with_little_effort(SimpleNamespace(setattr=lambda name, value: patched.update({name: value})))
+# what is computed is computed in full: only how much there is of it is little
+patch = SimpleNamespace(setattr=lambda name, value: patched.update({name: value}), setitem=lambda *_: None)
+minimal_logs.with_little_effort(patch)
 import shoploop.augmentation.step, shoploop.importance.step
 shoploop.augmentation.step.augment_samples = patched["shoploop.augmentation.step.augment_samples"]
 shoploop.importance.step.estimate_importance = patched["shoploop.importance.step.estimate_importance"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drawn_samples import CONTRACT, catalog, draw
+from shop import Shop
+from shop.samples import OFFERED_FEATURES, offered
 from two_processes import learn
 
 from shoploop.augmentation.generator.adversary import Adversary
@@ -16,10 +17,11 @@ from shoploop.compute.device import VARIABLE, asks_for, training_device
 from shoploop.compute.parallel import Group
 from shoploop.errors import ArtifactForeign, SpecInvalid
 from shoploop.training.building import build_model
-from shoploop.training.loop import batches
+from shoploop.training.loop import TrainConfig, batches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+LAST_BIAS = "behaviour.layers.6.bias"
 SHARED = Path(__file__).parents[1] / "shared"
 
 
@@ -47,8 +49,14 @@ def test_two_processes_learn_what_one_learns_from_the_same_batches(learned):
         if name.endswith("in_proj_bias"):
             # a softmax is unmoved by its keys' bias: the gradient is rounding alone, which Adam makes steps of
             values, also = (np.delete(v, np.arange(64, 128)) for v in (values, also))
-        np.testing.assert_allclose(also, values, rtol=2e-3, atol=1e-5, err_msg=name)
-    fresh = build_model(CONTRACT, catalog(), draw(10), seed=0).state_dict()["sequence.item_in.weight"].numpy()
+        # nor is it moved by what is added to all scores alike, so that this bias too takes steps of rounding, ten at most
+        most = 10 * TrainConfig().learning_rate if name.endswith(LAST_BIAS) else 1e-5
+        np.testing.assert_allclose(also, values, rtol=2e-3, atol=most, err_msg=name)
+    fresh = (
+        build_model(OFFERED_FEATURES, Shop().catalog(), offered(10), seed=0)
+        .state_dict()["sequence.item_in.weight"]
+        .numpy()
+    )
     assert np.abs(alone["plain sequence.item_in.weight"] - fresh).max() > 1e-3
 
 
@@ -70,8 +78,8 @@ def test_of_a_step_that_several_carry_out_the_first_ones_files_count(learned):
 
 
 def test_a_process_without_a_share_of_the_last_batch_takes_part_with_nothing():
-    (whole,) = batches(draw(1), np.arange(1), 8)
-    (share,) = batches(draw(1), np.arange(1), 8, Group(rank=1, size=2))
+    (whole,) = batches(offered(1), np.arange(1), 8)
+    (share,) = batches(offered(1), np.arange(1), 8, Group(rank=1, size=2))
     assert whole.counts() == 1
     assert share.counts() == 0
 
@@ -119,8 +127,8 @@ def test_a_device_that_there_is_not_is_named(monkeypatch):
 
 def test_nothing_of_a_training_step_is_left_behind_on_the_cpu():
     """On ``meta``, a device of shapes alone, most operations refuse tensors of the CPU, as a GPU's do."""
-    samples = draw(4)
-    model = build_model(CONTRACT, catalog(), samples, seed=0).to("meta")
+    samples = offered(4)
+    model = build_model(OFFERED_FEATURES, Shop().catalog(), samples, seed=0).to("meta")
     (labelled,) = batches(samples, np.arange(4), 4)
     scores = model(labelled.to(model.device).batch)
     assert {scores.part(part).device.type for part in ("dnn", "transformer", "fused")} == {"meta"}

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from drawn_shop import TRAINING, shop, write_folders
+from shop import Shop
 
 from shoploop.evaluation.incumbent import Incumbent, compare
 from shoploop.evaluation.metrics import NAMES
@@ -15,7 +15,6 @@ from shoploop.features.item import ItemStatistics
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
 from shoploop.samples.files import read_samples
-from shoploop.training.step import train_fused
 from shoploop.versions import artifact
 from shoploop.versions.artifact import load_version, write_version
 from shoploop.versions.trained import TrainedModel
@@ -39,28 +38,19 @@ class MemoryJoins:
         return {day: self.shops_of.rows_on(day) for day in days}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    root = tmp_path_factory.mktemp("run")
-    write_folders(root)
-    inputs = {name: root / name for name in ("data", "features", "samples")}
-    train_fused(**inputs, out=root / "model", training_spec=TRAINING)
-    return root
-
-
 @pytest.fixture
-def serving(trained, tmp_path):
+def serving(trained_shop, tmp_path):
     """The folder of a version that serves, named by its id, which a test may damage."""
-    version = load_version(trained / "model").id
-    return shutil.copytree(trained / "model", tmp_path / version)
+    version = load_version(trained_shop / "model").id
+    return shutil.copytree(trained_shop / "model", tmp_path / version)
 
 
 @pytest.fixture
-def compared(trained):
+def compared(trained_shop):
     """What comes of comparing the version in a folder with the one just trained, which has the same weights."""
-    log, _ = shop()
-    visits = read_samples(trained / "samples", Contract(), "evaluation")
-    model = TrainedModel.of_version(load_version(trained / "model"))
+    log = Shop().log()
+    visits = read_samples(trained_shop / "samples", Contract(), "evaluation")
+    model = TrainedModel.of_version(load_version(trained_shop / "model"))
     ours = request_metrics(visits, model_scores(model.model, visits)["fused"])
 
     def compare_with(folder, visits=visits, ours=ours):
@@ -77,10 +67,10 @@ def rewritten(folder, **changes):
     return (folder.parent / "new").rename(folder.parent / new.id)
 
 
-def test_the_same_version_is_compared_and_measures_the_same(serving, compared, trained):
+def test_the_same_version_is_compared_and_measures_the_same(serving, compared, trained_shop):
     record, metrics = compared(serving)
     assert record == Incumbent(version=serving.name, compared=True)
-    visits = read_samples(trained / "samples", Contract(), "evaluation")
+    visits = read_samples(trained_shop / "samples", Contract(), "evaluation")
     again = TrainedModel.of_version(load_version(serving))
     ours = request_metrics(visits, model_scores(again.model, visits)["fused"])
     np.testing.assert_allclose(metrics["ndcg@10"], ours["ndcg@10"])
@@ -152,8 +142,8 @@ def test_a_version_of_another_key_is_not_compared(serving, compared):
     assert (record.compared, record.why_not) == (False, "It is not signed with the key that is asked for.")
 
 
-def test_without_a_visit_that_both_were_measured_on_nothing_is_compared(serving, compared, trained):
-    visits = read_samples(trained / "samples", Contract(), "evaluation")
+def test_without_a_visit_that_both_were_measured_on_nothing_is_compared(serving, compared, trained_shop):
+    visits = read_samples(trained_shop / "samples", Contract(), "evaluation")
     unknown = {name: np.full(len(visits), np.nan) for name in (*NAMES, "auc")}
     record, metrics = compared(serving, ours=unknown)
     assert (record.compared, metrics) == (False, None)

@@ -1,15 +1,15 @@
 import json
 import runpy
 import shutil
-from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 import yaml
-from feast_shop import DAYS, EVALUATION_DAY, START, TRAINING, build, sales
 from hypothesis import given
 from hypothesis import strategies as st
+from shop import TRAINING, Shop, day
+from shop.stored import materialize
 
 from shoploop.api.v1alpha1 import OnlineStoreSpec
 from shoploop.errors import ArtifactCorrupt, NotFound, SpecInvalid, TooFewEvents
@@ -23,7 +23,13 @@ from shoploop.features.packing import pack, unpack
 from shoploop.features.user import UserRow
 from shoploop.shells import shells_folder
 
-SERVING_DAY = EVALUATION_DAY + 7
+SHOP = Shop()
+EVALUATION_DAY, SERVING_DAY = SHOP.split.evaluation_first, SHOP.split.serving
+
+
+@pytest.fixture(scope="module")
+def features(stored_shop):
+    return stored_shop / "features"
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +55,10 @@ def test_the_folder_says_what_it_holds(features):
     contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
     assert report["contract"] == contract.hash
     assert (report["evaluation_day"], report["serving_day"]) == (EVALUATION_DAY, SERVING_DAY)
-    assert report["rows"]["item_stats"] == 9 * (14 + 7 + 1)
-    assert report["rows"]["user_history"] == 12
+    assert report["rows"]["item_stats"] == 12 * (
+        21 + 7 + 1
+    )  # items, and days to learn from, of evaluation, to serve on
+    assert report["rows"]["user_history"] == 15
 
 
 def test_online_and_offline_give_a_user_the_same_statistics(features, online, log):
@@ -81,8 +89,8 @@ def test_online_history_is_the_logs(online, log):
 
 
 def test_attributes_come_with_the_user(online):
-    assert online.user("u00").attributes == {"tier": "gold"}
-    assert online.user("u05").attributes == {"tier": None}
+    assert online.user("ann").attributes == {"tier": "gold"}
+    assert online.user("fay").attributes == {"tier": None}
 
 
 def test_an_unknown_user_is_none(online):
@@ -91,18 +99,18 @@ def test_an_unknown_user_is_none(online):
 
 def test_rows_later_than_a_request_change_nothing(features, tmp_path, log):
     cut = EVALUATION_DAY + 2
-    moment = START + timedelta(days=DAYS - 7 + 2)
-    moved = sales().with_columns(
-        item=pl.when(pl.col("time") < moment.isoformat()[:10]).then(pl.col("item")).otherwise(pl.lit("i0")),
-        price=pl.when(pl.col("time") < moment.isoformat()[:10]).then(pl.col("price")).otherwise(pl.lit(99.0)),
+    before = pl.col("time") < day(SHOP.days - 7 + 2)
+    moved = SHOP.interactions().with_columns(
+        item=pl.when(before).then(pl.col("item")).otherwise(pl.lit("apples")),
+        price=pl.when(before).then(pl.col("price")).otherwise(pl.lit(99.0)),
     )
-    other = build(tmp_path / "moved", moved)
+    other = materialize(tmp_path / "moved", moved) / "features"
     for view, key, names in [
         ("user_stats", "user", log.users),
         ("item_stats", "item", log.vocabulary.items),
         ("shop_stats", "shop", log.shops),
     ]:
-        wanted = requests(key, names, range(EVALUATION_DAY - 14, cut + 1))
+        wanted = requests(key, names, range(EVALUATION_DAY - 21, cut + 1))
         before = feast_store.historical_features(features, view, wanted)
         assert before.equals(feast_store.historical_features(other, view, wanted)), view
         later = requests(key, names, [SERVING_DAY])
@@ -119,7 +127,7 @@ def test_a_join_keeps_the_order_and_the_repetitions_of_its_requests(features, lo
 
 
 def test_an_old_row_of_an_item_does_not_answer_for_a_later_day(features):
-    late = feast_store.historical_features(features, "item_stats", requests("item", ["i1"], [SERVING_DAY + 3]))
+    late = feast_store.historical_features(features, "item_stats", requests("item", ["bread"], [SERVING_DAY + 3]))
     assert late["rate_7"].to_list() == [None]
 
 
@@ -127,19 +135,19 @@ def test_a_copied_folder_answers_alike(features, online, tmp_path, monkeypatch):
     copy = tmp_path / "elsewhere" / "features"
     shutil.copytree(features, copy)
     monkeypatch.chdir(tmp_path)
-    wanted = requests("user", ["u03"], [SERVING_DAY])
+    wanted = requests("user", ["dora"], [SERVING_DAY])
     here = feast_store.historical_features(features, "user_stats", wanted)
     assert feast_store.historical_features(copy.relative_to(tmp_path), "user_stats", wanted).equals(here)
-    assert OnlineFeatures(copy.relative_to(tmp_path)).user("u03").stats == online.user("u03").stats
+    assert OnlineFeatures(copy.relative_to(tmp_path)).user("dora").stats == online.user("dora").stats
 
 
 def test_a_reader_speaks_the_models_codes(features, online):
-    fewer = Vocabulary(("i8", "i1"))
+    fewer = Vocabulary(("milk", "apples"))
     reader = OnlineFeatures(features, vocabulary=fewer)
-    own = online.user("u01").history
+    own = online.user("ann").history
     kept = [online.vocabulary.items[code] for code in own.items_H if online.vocabulary.items[code] in fewer]
-    assert sorted(kept) == sorted(fewer.items[code] for code in reader.user("u01").history.items_H)
-    position = online.vocabulary.code("i8")
+    assert sorted(kept) == sorted(fewer.items[code] for code in reader.user("ann").history.items_H)
+    position = online.vocabulary.code("milk")
     np.testing.assert_array_equal(reader.items().values_IS[0], online.items().values_IS[position])
 
 
@@ -192,11 +200,11 @@ def test_redis_takes_its_address_from_the_spec(tmp_path):
 
 
 def test_data_that_is_all_evaluation_is_too_little(features, tmp_path):
-    with pytest.raises(TooFewEvents, match="The data spans 40 days"):
+    with pytest.raises(TooFewEvents, match="The data spans 60 days"):
         materialize_features(
             data=features.parent / "data",
             out=tmp_path / "out",
-            training_spec=TRAINING.model_copy(update={"evaluation_days": 60}),
+            training_spec=TRAINING.model_copy(update={"evaluation_days": 80}),
         )
     assert not (tmp_path / "out").exists()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_shop import catalog_of, features_at, log_of
+from own_rows import catalog_of, features_at, log_of
 
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.history import History

@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from small_shop import FIRST, catalog_of, events, items, log_of
+from own_rows import FIRST, catalog_of, events, items, log_of
 
 from shoploop.errors import SchemaMismatch, TooFewEvents
 from shoploop.features.contract import Contract, resolve

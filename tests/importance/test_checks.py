@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from drawn_requests import CANDIDATES, CONTRACT, catalog, draw
+from shop import Shop as World
+from shop.samples import OFFERED, OFFERED_FEATURES, offered
 
 from shoploop.importance.checks.flips import Shop, removal
 from shoploop.importance.checks.trial import TrialConfig, history_slices, judge, try_weights
@@ -12,7 +13,7 @@ from shoploop.importance.estimators.table import Table
 from shoploop.importance.weighing import METHODS, WeighingConfig
 from shoploop.training.loop import listwise_loss
 
-SHOP = Shop(catalog=catalog(), contract=CONTRACT, columns=("pairs", "proxy"))
+SHOP = Shop(catalog=World().catalog(), contract=OFFERED_FEATURES, columns=("pairs", "proxy"))
 
 
 def compared(difference, low, high, **more):
@@ -46,18 +47,18 @@ def test_weights_are_kept_only_where_they_do_not_lose(found, used, said):
 
 def test_uniform_weights_train_the_same_model_to_the_digit():
     found = try_weights(
-        draw(40), draw(30, seed=7), SHOP, WeighingConfig(method="uniform"), seed=0, trial=TrialConfig(epochs=1)
+        offered(40), offered(30, seed=7), SHOP, WeighingConfig(method="uniform"), seed=0, trial=TrialConfig(epochs=1)
     )
     assert found["overall"]["difference"] == 0 and judge(found).used
 
 
 def test_users_are_told_apart_by_the_length_of_their_history():
-    found = history_slices(draw(6), SHOP)  # a contract without the feature knows no history: all are long ones
+    found = history_slices(offered(6), SHOP)  # a contract without the feature knows no history: all are long ones
     assert found["long histories"].all() and not found["cold users"].any()
 
 
 def test_removing_what_was_flipped_helps_and_removing_the_rest_does_not():
-    sample, judged = draw(100, noise=1.0), draw(200, seed=5, noise=1.0)
+    sample, judged = offered(100, noise=1.0), offered(200, seed=5, noise=1.0)
     rng = np.random.default_rng(0)
     flipped = rng.random(len(sample.labels_R)) < 0.2
     observed = (sample.labels_R ^ flipped).astype(np.int64)
@@ -120,8 +121,8 @@ def test_the_order_of_the_rows_decides_nothing_that_matters(method):
     """Folds and batches are drawn by place, so ranks agree closely instead of exactly."""
     from scipy.stats import spearmanr
 
-    sample = draw(60, noise=0.6)
-    order = np.random.default_rng(1).permutation(60 * CANDIDATES)
+    sample = offered(60, noise=0.6)
+    order = np.random.default_rng(1).permutation(60 * OFFERED)
     tables = [Table.of(sample.features_RK[rows], sample.labels_R[rows]) for rows in (np.arange(len(order)), order)]
     one, other = (make_estimator(method).score(table, seed=0).importance_N for table in tables)
     assert spearmanr(one[order], other).statistic > 0.6

@@ -9,6 +9,7 @@ import pytest
 from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.importance import SampleImportance
 from shoploop.importance.checks.detection import flip_labels, within_label_auc
+from shoploop.importance.estimators.attention import AttentionConfig
 from shoploop.importance.estimators.errors import (
     FeaturesNotFinite,
     OneClassOnly,
@@ -16,9 +17,12 @@ from shoploop.importance.estimators.errors import (
     TooManyPrototypes,
     WeightsAllZero,
 )
+from shoploop.importance.estimators.gan import GanConfig
 from shoploop.importance.estimators.gan_attention import GanAttention, GanAttentionConfig
 from shoploop.importance.estimators.interface import ESTIMATORS, make_estimator
 from shoploop.importance.estimators.knn_shapley import shapley_values
+from shoploop.importance.estimators.loss import LossRanking
+from shoploop.importance.estimators.proxy import ProxyConfig
 from shoploop.importance.estimators.table import Table
 from shoploop.importance.estimators.weights import WeightConfig, to_weights
 
@@ -131,8 +135,18 @@ def test_duplicates_and_outliers_are_said_beside_the_weights():
     assert (found.weights_ == 1).all()
 
 
+@pytest.fixture
+def hurried(monkeypatch):
+    """Estimators that learn for a moment: scikit-learn asks in a hundred fits how they behave, not how well they find."""
+    monkeypatch.setitem(GanConfig.__init__.__kwdefaults__, "steps", 2)
+    monkeypatch.setitem(AttentionConfig.__init__.__kwdefaults__, "steps", 2)
+    monkeypatch.setitem(ProxyConfig.__init__.__kwdefaults__, "epochs", 1)
+    monkeypatch.setitem(LossRanking.__init__.__kwdefaults__, "strengths", None)
+
+
 @pytest.mark.parametrize("method", ESTIMATORS)
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("hurried")
 def test_scikit_learn_accepts_the_estimator(method):
     from sklearn.utils.estimator_checks import check_estimator
 

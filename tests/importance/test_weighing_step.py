@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from drawn_requests import draw, write_folders
 from markupsafe import Markup
+from shop.samples import OFFERED_FEATURES, offered, offered_splits, write_folders
 
 from shoploop.api.v1alpha1 import ImportanceSpec, TrainingSpec
 from shoploop.bench.importance.shop import with_noise
@@ -30,10 +30,16 @@ UNCHECKED = CheckConfig(fewest=1_000)
 REQUESTS = 160
 
 
+def write_offers(root, train, others=12):
+    """The folders of a run whose samples are offers, with a title that must not become markup."""
+    splits, titles = offered_splits(train, others=others), {"apples": "<script>Apples</script>"}
+    write_folders(root, splits=splits, contract=OFFERED_FEATURES, titles=titles)
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     root = tmp_path_factory.mktemp("shop")
-    write_folders(root, train=draw(REQUESTS))
+    write_offers(root, offered(REQUESTS))
     return root
 
 
@@ -126,14 +132,14 @@ def test_only_labels_in_doubt_get_weights_that_differ(weighed, tmp_path):
     out, _ = weighed
     trusted = pl.read_parquet(out / "importance.parquet").filter("label")
     assert trusted["weight"].std() < 0.01 < trusted["importance"].std()
-    write_folders(tmp_path / "noisy", train=with_noise(draw(REQUESTS), 0.2, seed=0))
+    write_offers(tmp_path / "noisy", with_noise(offered(REQUESTS), 0.2, seed=0))
     weigh(tmp_path / "noisy", tmp_path / "out", check=UNCHECKED)
     assert pl.read_parquet(tmp_path / "out" / "importance.parquet").filter("label")["weight"].std() > 0.1
 
 
 def test_labels_of_validation_and_evaluation_change_nothing(weighed, tmp_path):
     out, _ = weighed
-    write_folders(tmp_path / "other", train=draw(REQUESTS), others=30)
+    write_offers(tmp_path / "other", offered(REQUESTS), others=30)
     weigh(tmp_path / "other", tmp_path / "out", check=UNCHECKED)
     one, other = (pl.read_parquet(folder / "importance.parquet") for folder in (out, tmp_path / "out"))
     assert one.equals(other)
@@ -152,10 +158,10 @@ def test_the_self_check_finds_flipped_labels_and_tells_everything(weighed):
 
 
 def test_missing_values_outliers_and_duplicates_stand_beside_the_weights(tmp_path, weighed):
-    samples = draw(REQUESTS)
+    samples = offered(REQUESTS)
     odd = samples.features_RK.copy()
     odd[5, 1] = 1e6
-    write_folders(tmp_path, train=replace(samples, features_RK=odd))
+    write_offers(tmp_path, replace(samples, features_RK=odd))
     assert weigh(tmp_path, tmp_path / "out", "LossRanking", check=UNCHECKED)["quality"]["outliers"]["item_rate_28"] >= 1
     assert "weights" not in weighed[1]["quality"]
 
@@ -183,7 +189,7 @@ def test_what_was_left_of_other_samples_is_not_gone_on_from(shop, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         weigh(shop, tmp_path / "killed", **settings)
     monkeypatch.undo()
-    write_folders(tmp_path / "other", train=draw(REQUESTS, seed=1))
+    write_offers(tmp_path / "other", offered(REQUESTS, seed=1))
     assert weigh(tmp_path / "other", tmp_path / "out", **settings)["reused"] == []
 
 
@@ -194,7 +200,7 @@ def test_none_weighs_nothing_and_says_so(shop, tmp_path):
 
 
 def test_a_small_shop_is_weighed_but_its_weights_are_not_used(tmp_path):
-    write_folders(tmp_path, train=draw(25))
+    write_offers(tmp_path, offered(25))
     report = weigh(tmp_path, tmp_path / "out", check=None)
     assert report["verdict"]["used"] is False
     assert "of the 25 training visits" in report["verdict"]["reason"]
@@ -202,14 +208,14 @@ def test_a_small_shop_is_weighed_but_its_weights_are_not_used(tmp_path):
 
 
 def test_samples_that_cannot_be_weighed_do_not_stop_the_run(tmp_path):
-    samples = draw(20)
-    write_folders(tmp_path, train=replace(samples, labels_R=np.zeros_like(samples.labels_R)))
+    samples = offered(20)
+    write_offers(tmp_path, replace(samples, labels_R=np.zeros_like(samples.labels_R)))
     report = weigh(tmp_path, tmp_path / "out")
     assert report["verdict"]["used"] is False and "label False" in report["verdict"]["reason"]
 
 
 def test_no_training_visit_at_all_does_not_break_the_step(tmp_path):
-    write_folders(tmp_path, train=draw(1).select([]))
+    write_offers(tmp_path, offered(1).select([]))
     report = weigh(tmp_path, tmp_path / "out")
     assert report["verdict"]["used"] is False and "nothing to weigh" in report["verdict"]["reason"]
 
@@ -238,13 +244,13 @@ def test_the_page_names_products_and_lets_no_title_through_as_markup(weighed, tm
     monkeypatch.setattr(drawing, "svg", lambda spec, label: Markup("<svg></svg>"))
     importance_page.write(tmp_path / "page.html", "corner", weighed[1])
     html = (tmp_path / "page.html").read_text()
-    assert "&lt;script&gt;Milk" in html and "<script>" not in html
-    for told in ("Item 3", "Purchases it doubts most", "Prototype 1", "GAN attention", "The data beside the weights"):
+    assert "&lt;script&gt;Apples" in html and "<script>" not in html
+    for told in ("Honey", "Purchases it doubts most", "Prototype 1", "GAN attention", "The data beside the weights"):
         assert told in html, told
 
 
 def test_the_page_of_a_refusal_says_why(tmp_path):
-    write_folders(tmp_path, train=draw(20))
+    write_offers(tmp_path, offered(20))
     report = weigh(tmp_path, tmp_path / "out", estimator="None")
     importance_page.write(tmp_path / "page.html", "corner", report)
     assert "spec.importance.estimator is None" in (tmp_path / "page.html").read_text()

@@ -48,7 +48,7 @@ def epoch_seconds(folder: Path) -> dict[str, Any]:
 
 
 def strangers(folder: Path) -> dict[str, Any]:
-    return write(folder, bought(users=400, days=40, every=1, once=True, seed=7))
+    return write(folder, bought(users=400, days=40, once=True, seed=7))
 
 
 def returns(folder: Path) -> dict[str, Any]:
@@ -66,9 +66,14 @@ def ratings(folder: Path) -> dict[str, Any]:
 
 
 def mostly_once(folder: Path) -> dict[str, Any]:
-    once = bought(users=250, days=60, every=1, once=True, seed=12)
+    once = bought(users=250, days=60, once=True, seed=12)
     once = once.with_columns(user=pl.format("once-{}", "user"))
     return write(folder, pl.concat([regular(11), once]))
+
+
+def twenty_years(folder: Path) -> dict[str, Any]:
+    table = bought(users=64, days=7300, every=730, seed=5)
+    return write(folder, table.with_columns(pl.col("time").dt.offset_by("-20y")))
 
 
 def with_words(folder: Path) -> dict[str, Any]:
@@ -81,11 +86,7 @@ LOGS = {
         make=lambda folder: write(folder, regular(1)), settings={"importance": {"estimator": "GanAttention"}}
     ),
     "no shop, no kind, no price": Log(make=with_words),
-    "twenty years, few users": Log(
-        make=lambda folder: write(
-            folder, bought(users=64, days=7300, every=730, seed=5, begin=datetime(2004, 1, 1, 8, tzinfo=UTC))
-        ),
-    ),
+    "twenty years, few users": Log(make=twenty_years),
     "eight days": Log(make=lambda folder: write(folder, bought(users=70, days=8, every=1.3, seed=6))),
     "sessions of strangers": Log(make=strangers, augments=False),
     "ratings": Log(make=ratings),
@@ -166,7 +167,7 @@ def test_returns_are_no_purchases_or_are_refused_by_name(tmp_path):
 
 
 def test_a_log_of_one_day_is_refused_with_its_values(tmp_path):
-    with pytest.raises(TooFewEvents, match=r"spans 1 days with 30 visits .* ends on 2024-01-01"):
+    with pytest.raises(TooFewEvents, match=r"spans 1 days with 30 visits .* ends on 2024-10-04"):
         carry(tmp_path, write(tmp_path, bought(users=30, days=1, every=1)), until="build_samples")
 
 

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from drawn_samples import CONTRACT, ITEMS, catalog, draw, small_config
+from shop import Shop
+from shop.samples import OFFERED_FEATURES, offered
 
 from shoploop.candidates.fetching import CandidateConfig
 from shoploop.features.baskets import BASKETS, BasketSequence
 from shoploop.features.history import History
-from shoploop.features.log import Vocabulary
+from shoploop.models.behaviour import Behaviour
 from shoploop.models.fusion import PARTS, FusedModel
 from shoploop.models.inputs import collate
 from shoploop.models.sequence import SequenceModel
@@ -15,15 +16,21 @@ from shoploop.versions.trained import TrainedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+SHOP = Shop()
+SMALL = FusedModel.Config(
+    behaviour=Behaviour.Config(features=2, hidden=(8,)),
+    sequence=SequenceModel.Config(items=SHOP.items, factors=4, width=8, heads=2, layers=1, repeat_heads=2),
+)
+
 
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return FusedModel(small_config())
+    return FusedModel(SMALL)
 
 
 def test_alpha_learns_by_gradient(model):
-    samples = draw(4)
+    samples = offered(4)
     batch = collate([model_input(samples, q) for q in range(4)])
     labels = torch.from_numpy(samples.labels_R.reshape(4, -1).astype(np.float32))
     loss = listwise_loss(model(batch).fused_BN, labels, batch.mask_BN, torch.ones_like(labels))
@@ -35,7 +42,7 @@ def test_alpha_begins_in_the_middle_and_mixes_the_parts(model):
     assert model.alpha == {"items": 0.5}
     with torch.no_grad():
         model.alpha_logits.fill_(2.0)
-    request = model_input(draw(1), 0)
+    request = model_input(offered(1), 0)
     parts = {part: model.prepare().score(request, part=part) for part in PARTS}
     share = model.alpha["items"]
     np.testing.assert_allclose(parts["fused"], share * parts["dnn"] + (1 - share) * parts["transformer"], rtol=1e-5)
@@ -43,7 +50,7 @@ def test_alpha_begins_in_the_middle_and_mixes_the_parts(model):
 
 
 def test_one_request_scores_as_it_does_in_a_batch(model):
-    few, many = draw(3, candidates=4), draw(3, seed=1, candidates=9)
+    few, many = offered(3, candidates=4), offered(3, seed=1, candidates=9)
     inputs = [model_input(few, 0), model_input(many, 1), model_input(few, 2)]
     with torch.inference_mode():
         together = model.prepare()(collate(inputs)).fused_BN.numpy()
@@ -53,7 +60,7 @@ def test_one_request_scores_as_it_does_in_a_batch(model):
 
 def test_an_empty_history_gets_finite_scores(model):
     nothing = BasketSequence.of(History.empty(), day=20_000)
-    request = model_input(draw(1), 0)
+    request = model_input(offered(1), 0)
     scores = model.prepare().score(
         type(request)(items_N=request.items_N, features_NK=request.features_NK, sequence=nothing)
     )
@@ -76,20 +83,23 @@ def test_heads_that_do_not_divide_the_width_are_refused():
 def test_a_trained_model_survives_being_tensors(model):
     trained = TrainedModel(
         model=model,
-        catalog=catalog(),
-        contract=CONTRACT,
-        vocabulary=Vocabulary(tuple(f"i{n}" for n in range(ITEMS))),
+        catalog=SHOP.catalog(),
+        contract=OFFERED_FEATURES,
+        vocabulary=SHOP.vocabulary,
         candidates=CandidateConfig(popular=7),
     )
     model.sequence.factors_IF.copy_(torch.from_numpy(trained.catalog.factors_ID))
     import pyarrow as pa
 
     again = TrainedModel.build(
-        trained.tensors(), trained.config(), CONTRACT.to_json(), pa.table({"item": list(trained.vocabulary.items)})
+        trained.tensors(),
+        trained.config(),
+        OFFERED_FEATURES.to_json(),
+        pa.table({"item": list(trained.vocabulary.items)}),
     )
-    request = model_input(draw(1), 0)
+    request = model_input(offered(1), 0)
     np.testing.assert_array_equal(model.prepare().score(request), again.model.score(request))
-    assert again.candidates.popular == 7 and again.contract.hash == CONTRACT.hash
+    assert again.candidates.popular == 7 and again.contract.hash == OFFERED_FEATURES.hash
 
 
 def test_the_loss_of_a_sure_and_right_model_is_small_and_weights_count():

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serving_shop import MemoryFeatures, trained_model, write_data, write_model
+from shop.serving import write_model
 from watched_imports import imported, watching
 
 from shoploop import code_digest
-from shoploop.api.v1alpha1 import ServingSpec, TrainingSpec
+from shoploop.api.v1alpha1 import ServingSpec
 from shoploop.bench.serving import compare_offline
 from shoploop.errors import ArtifactCorrupt, NotFound, PortInUse, SpecInvalid
-from shoploop.features.materialize import materialize_features
 from shoploop.packaging import bento
 from shoploop.packaging import local_service as serve
 from shoploop.shells import shells_folder
@@ -23,14 +22,12 @@ from shoploop.versions import promotions
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(stored_shop, tmp_path_factory):
     """A run's folders: data, features, model and the Bento."""
     folder = tmp_path_factory.mktemp("run")
-    write_data(folder / "data")
-    training = TrainingSpec(evaluation_days=7, training_days=14)
-    materialize_features(data=folder / "data", out=folder / "features", training_spec=training)
-    features = MemoryFeatures()
-    write_model(folder / "model", trained_model(features.contract, features.vocabulary, features.log))
+    for name in ("data", "features"):
+        (folder / name).symlink_to(stored_shop / name)
+    write_model(folder / "model")
     serving = ServingSpec(item_fields=["title", "price"], deadline_milliseconds=60_000)
     build(run=folder, out=folder / "bento", serving_spec=serving)
     return folder
@@ -59,7 +56,7 @@ def test_a_bento_holds_every_module_that_its_service_imports(run, store, tmp_pat
         monkeypatch.setenv(variable, value)
     with serve.running(store, "small", port=serve.free_port(), version=version_of(run)) as service:
         with httpx.Client(base_url=service.url, timeout=60) as client:
-            for route, more in (("/recommend", {"k": 3}), ("/rank", {"items": ["milk", "bread"]})):
+            for route, more in (("/recommend", {"k": 3}), ("/rank", {"items": ["milk", "apples"]})):
                 assert client.post(route, json={"user": "ann"} | more).status_code == 200
 
     with tarfile.open(run / "bento" / f"{version_of(run)}.bento") as archive:
@@ -81,9 +78,9 @@ def test_the_built_bento_answers_like_an_offline_run(run, store):
         process = service.process
 
     assert process.poll() is not None, "the service outlived its block"
-    assert [item["item"] for item in answers["ann"]["items"]][:2] == ["milk", "bread"]
+    assert [item["item"] for item in answers["ann"]["items"]][:2] == ["milk", "apples"]
     assert answers["ann"]["version"] == version
-    assert answers["ann"]["items"][0]["fields"] == {"title": "Milk", "price": 2.5}
+    assert answers["ann"]["items"][0]["fields"] == {"title": "Milk", "price": 3.5}
     assert answers["nobody"]["method"] == "popularity" and answers["nobody"]["items"]
     assert bad.status_code == 400 and bad.json()["detail"].startswith("k: ")
     assert 'endpoint="/recommend",http_response_code="200"' in metrics

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from serving_shop import make_ranker
+from shop.serving import make_ranker
 
 from shoploop.events.keyring import add_key
 from shoploop.predictor.feedback_settings import ENVIRONMENT

@@ -138,12 +138,12 @@ def test_a_click_needs_its_impression_whatever_key_comes_with_it(client, server_
 
 
 def test_what_a_new_shopper_looks_at_counts_in_the_next_request(client, server_key):
-    _, before = shown(client, "fay")
+    _, before = shown(client, "zoe")
     assert before[0] == "apples"  # what sells
-    send(client, {"id": "v1", "kind": "view", "user": "fay", "item": "tea"}, key=server_key)
+    send(client, {"id": "v1", "kind": "view", "user": "zoe", "item": "tea"}, key=server_key)
 
     def changed():
-        answer, _ = shown(client, "fay")
+        answer, _ = shown(client, "zoe")
         return answer if answer["method"] == "fused" else None
 
     assert until(changed)["items"][0]["item"] == "tea"

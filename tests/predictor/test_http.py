@@ -26,7 +26,7 @@ def test_recommend_answers_with_items_scores_reasons_and_fields(client):
     [item] = body.pop("items")
     assert body == {"version": "v123", "method": "fused"}
     assert item.pop("score") > 0
-    assert item.pop("reason").startswith("you buy this about every 7 days")
+    assert item.pop("reason").startswith("you buy this about every 3 days")
     assert item == {"item": "milk", "known": True, "fields": {"title": "Milk"}}
 
 

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from serving_shop import SERVING_DAY, make_ranker
+from shop import SALTY, SWEET, Shop
+from shop.serving import make_ranker
 
 from shoploop.ranking.answer import RankRequest, RecommendRequest
 
+SERVING_DAY = Shop().serving_day
 NOON = datetime.combine(SERVING_DAY, time(12), UTC)
 
 
@@ -28,8 +30,8 @@ def names(answer):
 
 
 def test_what_the_user_buys_most_comes_first(ranker):
-    assert names(recommend(ranker, "ann", k=2)) == ["milk", "bread"]
-    assert names(recommend(ranker, "bob", k=2)) == ["tea", "milk"]
+    assert names(recommend(ranker, "ann", k=2)) == ["milk", "apples"]
+    assert names(recommend(ranker, "bob", k=2)) == ["tea", "nuts"]
 
 
 def test_items_come_with_score_reason_and_the_fields_that_the_spec_names(tmp_path):
@@ -38,8 +40,8 @@ def test_items_come_with_score_reason_and_the_fields_that_the_spec_names(tmp_pat
     first, second = recommend(ranker, "ann", k=2).items
 
     assert first.score > second.score
-    assert first.fields == {"title": "Milk", "price": 2.5}
-    assert first.reason == "you buy this about every 7 days, last 7 days ago"
+    assert first.fields == {"title": "Milk", "price": 3.5}
+    assert first.reason == "you buy this about every 3 days, last 3 days ago"
     assert first.known
 
 
@@ -51,7 +53,7 @@ def test_an_answer_says_who_answered_how_and_for_which_day(ranker):
 
 
 def test_excluded_items_are_not_recommended(ranker):
-    assert names(recommend(ranker, "ann", k=1, exclude=["milk", "nonsense"])) == ["bread"]
+    assert names(recommend(ranker, "ann", k=1, exclude=["milk", "nonsense"])) == ["apples"]
 
 
 def test_no_item_is_recommended_twice_and_never_more_than_k(ranker):
@@ -69,14 +71,14 @@ def test_an_unknown_user_gets_what_sells(ranker):
 def test_an_unknown_user_in_a_known_shop_gets_what_sells_there(ranker):
     north = names(recommend(ranker, "nobody", shop="north"))
 
-    assert set(north[:2]) == {"apples", "soap"}
-    assert "soap" not in names(recommend(ranker, "nobody", shop="south", k=3))
+    assert north[0] == "nuts" and set(north[:6]) == set(SALTY)
+    assert set(names(recommend(ranker, "nobody", shop="south", k=6))) == set(SWEET)
 
 
 def test_after_a_shops_best_sellers_come_those_of_all_shops_with_lower_scores(ranker):
     answer = recommend(ranker, "nobody", shop="south", k=500)
 
-    assert set(names(answer)) == {"milk", "bread", "tea", "apples", "soap", "rice", "salt"}
+    assert set(names(answer)) == {*SWEET, *SALTY}
     scores = [ranked.score for ranked in answer.items]
     assert scores == sorted(scores, reverse=True)
 
@@ -86,13 +88,13 @@ def test_an_unknown_shop_is_no_obstacle(ranker):
 
 
 def test_a_user_who_excludes_all_candidates_is_answered_with_nothing_excluded(ranker):
-    everything = ["milk", "bread", "tea", "apples", "soap", "rice"]
+    everything = [item for item in (*SWEET, *SALTY) if item != "salt"]
 
     assert names(recommend(ranker, "ann", exclude=everything)) == ["salt"]
 
 
 def test_given_items_are_put_in_the_users_order(ranker):
-    assert names(rank(ranker, "ann", ["soap", "bread", "milk"])) == ["milk", "bread", "soap"]
+    assert names(rank(ranker, "ann", ["soap", "apples", "milk"])) == ["milk", "apples", "soap"]
 
 
 def test_items_that_the_model_does_not_know_come_last_and_say_so(ranker):
@@ -166,7 +168,7 @@ def test_past_its_deadline_it_answers_with_less(tmp_path, passes, method):
     answer = recommend(ranker, "ann", k=2)
 
     assert answer.method == method
-    assert names(answer) == ["milk", "bread"]
+    assert names(answer) == ["milk", "apples"]
 
 
 def test_what_takes_longer_than_is_left_is_not_begun(tmp_path):

@@ -1,29 +1,26 @@
-"""Logs as new users bring them, each a table that a seed makes, and what carries one through all steps.
-
-Shoppers are of two tastes, twenty of forty items each, so that there is something to learn.
-"""
+"""Logs as new users bring them, each of the shop by another seed, and what carries one through all steps."""
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-import two_tastes
+from shop import Shop
+from tiny_effort import TINY
 
 from shoploop.augmentation.step import augment_samples
 from shoploop.importance.checks.check import CheckConfig
+from shoploop.importance.estimators.gan import GanConfig
+from shoploop.importance.estimators.loss import LossRanking
 from shoploop.importance.step import estimate_importance
 from shoploop.packaging.staging import stage_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
 from shoploop.steps import STEPS, run_step
 
-BEGIN = datetime(2024, 1, 1, 8, tzinfo=UTC)
-EFFORT = replace(two_tastes.TINY, labels=40, judged=50, rows=1500, variants=("crop", "gan"))
+EFFORT = replace(TINY, labels=40, judged=50, rows=1500, variants=("crop", "gan"))
 CHECK = CheckConfig(flipped=20, learned=40, judged=40, fewest=10)
 SETTINGS = {
     "training": {"epochs": 1},
@@ -31,34 +28,15 @@ SETTINGS = {
     "importance": {"estimator": "LossRanking"},
     "gate": {"rule": "Always"},
 }
-"""Always, for Auto asks for 500 shoppers to judge on, and then for a gain. The default estimator takes half a minute whatever
-the log; one log has it."""
+"""Always, for Auto asks for 500 shoppers to judge on, and then for a gain. The default estimator takes longer than the others
+whatever the log; one log has it."""
 
 
-def bought(
-    *,
-    users: int,
-    days: int,
-    every: float,
-    basket: int = 3,
-    seed: int = 0,
-    once: bool = False,
-    items: int = 40,
-    begin: datetime = BEGIN,
-) -> pl.DataFrame:
-    """``user``, ``item`` and ``time``: each user comes about every ``every`` days, or once, and buys of their own taste."""
-    random = np.random.default_rng(seed)
-    rows = []
-    for user in range(users):
-        visits = [int(random.integers(days))] if once else np.flatnonzero(random.random(days) < 1 / every)
-        for day in visits:
-            moment = begin + timedelta(days=int(day), minutes=int(random.integers(700)))
-            half = items // 2
-            # the first items of a taste are bought most
-            chosen = random.choice(half, basket, replace=False, p=np.arange(half, 0, -1) / (half * (half + 1) / 2))
-            rows += [(f"{user + 1}", f"{1000 + half * (user % 2) + int(item)}", moment) for item in chosen]
-    schema = {"user": pl.String, "item": pl.String, "time": pl.Datetime("us", "UTC")}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+def bought(**parameters: Any) -> pl.DataFrame:
+    """``user``, ``item`` and ``time`` of the shop when visits come by chance and nobody has habits; its ids are numbers."""
+    shop = Shop(**{"items": 40, "drawn": 3} | parameters)
+    numbered = {"user": shop.numbers() + 1, "item": shop.codes() + 1000}
+    return shop.interactions().select(**{name: ids.cast(pl.String) for name, ids in numbered.items()}, time="time")
 
 
 def priced(table: pl.DataFrame) -> pl.DataFrame:
@@ -100,7 +78,9 @@ def carry(
 
 
 def with_little_effort(monkeypatch: Any) -> None:
-    """Makes augmentation and importance work on as much as a small log has."""
+    """Makes augmentation and importance work on as much as a small log has, and learn no longer than they must."""
+    monkeypatch.setitem(GanConfig.__init__.__kwdefaults__, "steps", 10)
+    monkeypatch.setitem(LossRanking.__init__.__kwdefaults__, "strengths", None)  # else it chooses by four hundred fits
     monkeypatch.setattr("shoploop.augmentation.step.augment_samples", partial(augment_samples, effort=EFFORT))
     monkeypatch.setattr("shoploop.importance.step.estimate_importance", partial(estimate_importance, check=CHECK))
 

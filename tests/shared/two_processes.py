@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from drawn_samples import CONTRACT, catalog, draw
+from shop import Shop
+from shop.samples import OFFERED_FEATURES, offered
 from torch import nn
 
 from shoploop.augmentation.generator.adversary import Adversary
@@ -20,7 +21,7 @@ REQUESTS = 33  # of batches of eight the last has one request, and one of two pr
 
 def samples(requests: int, seed: int) -> SampleSet:
     """Some requests have several purchases and some none: each counts differently in a batch."""
-    drawn = draw(requests, seed=seed)
+    drawn = offered(requests, seed=seed)
     return replace(drawn, labels_R=np.random.default_rng(seed).random(len(drawn.labels_R)) < 0.2)
 
 
@@ -34,7 +35,7 @@ def learn(out: Path) -> None:
         found: dict[str, np.ndarray] = {}
         for name, radius in (("plain", 0.0), ("adversarial", 0.1)):
             train = samples(REQUESTS, seed=0)
-            model = build_model(CONTRACT, catalog(), train, seed=0)
+            model = build_model(OFFERED_FEATURES, Shop().catalog(), train, seed=0)
             for module in model.modules():
                 if isinstance(module, nn.Dropout):
                     module.p = 0.0  # each process draws its own

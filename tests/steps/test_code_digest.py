@@ -8,10 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from shop import Shop
+from shop.stored import write_files
 from watched_imports import imported, watching
 
 from shoploop import code_digest
@@ -51,7 +53,11 @@ effort.RUN = replace(effort.RUN, generator=generator, epochs=1, rows=1000, varia
 """,
     "estimate_importance": """
 from shoploop.importance.checks.check import CheckConfig
+from shoploop.importance.estimators.gan import GanConfig
 CheckConfig.__init__.__kwdefaults__ |= {"flipped": 20, "learned": 30, "judged": 30, "fewest": 5, "beside": 0}
+from shoploop.importance.estimators.loss import LossRanking
+GanConfig.__init__.__kwdefaults__ |= {"steps": 5}
+LossRanking.__init__.__kwdefaults__ |= {"strengths": None}
 """,
 }
 """Before a long step: how much it does imports nothing."""
@@ -66,30 +72,6 @@ run_step(told["name"], settings=told["settings"], inputs=inputs, out=Path(told["
 """
 
 
-def write_shop(folder: Path) -> dict[str, object]:
-    """Sixty people come every fourth day, each to one of two shops, for tea or for coffee."""
-    folder.mkdir()
-    rows = ["user,item,time,price,shop"]
-    for person in range(60):
-        for day in range(person % 4, 40, 4):
-            time = datetime(2026, 1, 5, 12) + timedelta(days=day)
-            for item in (person % 2, 2 + (person + day) % 7):
-                rows.append(f"u{person:02},i{item},{time:%Y-%m-%dT%H:%M:%SZ},{1 + item},s{person % 2}")
-    (folder / "events.csv").write_text("\n".join(rows) + "\n")
-    items = ["item,title,category", *(f"i{n},Item {n},{('tea', 'coffee')[n % 2]}" for n in range(9))]
-    (folder / "items.csv").write_text("\n".join(items) + "\n")
-    return {
-        "data": {
-            "tables": {
-                "interactions": {"uri": str(folder / "events.csv")},
-                "items": {"uri": str(folder / "items.csv")},
-            }
-        },
-        "training": {"epochs": 1, "evaluationDays": 7, "trainingDays": 6},
-        "augmentation": {"mode": "Always"},
-    }
-
-
 def watched(code: str, watch: Path, *arguments: str) -> set[str]:
     """The modules of shoploop that a process imports, itself or in one that it starts."""
     command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
@@ -101,9 +83,17 @@ def watched(code: str, watch: Path, *arguments: str) -> set[str]:
 def modules_of(tmp_path_factory):
     """Step to the modules that it has imported; under RUNNER those of what carries out any step."""
     root = tmp_path_factory.mktemp("steps")
-    spec = Recommender.model_validate({"spec": write_shop(root / "shop")}).spec
-    found = {RUNNER: watched("from shoploop.steps import run_step", root / "imports" / RUNNER)}
-    for name, step in STEPS.items():
+    asked = {
+        "data": {"tables": write_files(root / "shop", Shop(users=60, days=40, drawn=2))},
+        "training": {"epochs": 1, "evaluationDays": 7, "trainingDays": 6},
+        "augmentation": {"mode": "Always"},
+    }
+    spec = Recommender.model_validate({"spec": asked}).spec
+    carried_out: dict[str, Future] = {}
+
+    def carry_out(name, step):
+        for output in step.inputs:
+            carried_out[output].result()
         told = {
             "name": name,
             "settings": settings_of(spec, step),
@@ -112,8 +102,13 @@ def modules_of(tmp_path_factory):
             "cache": str(root / "cache"),
         }
         code = HURRY.get(name, "") + CARRY_OUT
-        found[name] = watched(code, root / "imports" / name, json.dumps(told))
-    return found
+        return watched(code, root / "imports" / name, json.dumps(told))
+
+    with ThreadPoolExecutor(2) as pool:  # begun in the order of the steps, so that what one waits for goes on beside it
+        runner = pool.submit(watched, "from shoploop.steps import run_step", root / "imports" / RUNNER)
+        for name, step in STEPS.items():
+            carried_out[step.output] = pool.submit(carry_out, name, step)
+    return {RUNNER: runner.result()} | {name: carried_out[step.output].result() for name, step in STEPS.items()}
 
 
 @pytest.mark.timeout(1800)  # the first one carries out all steps

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from drawn_samples import CONTRACT, catalog, draw
+from shop import Shop
+from shop.samples import OFFERED_FEATURES, offered
 
 from shoploop.evaluation.baselines import LambdaMart, Popular, Shuffle
 from shoploop.evaluation.intervals import mean
@@ -17,7 +18,7 @@ QUICK = TrainConfig(epochs=6, joint_epochs=2, batch_requests=8, learning_rate=1e
 
 
 def trained(samples, config=QUICK, validation=None):
-    model = build_model(CONTRACT, catalog(), samples, seed=config.seed)
+    model = build_model(OFFERED_FEATURES, Shop().catalog(), samples, seed=config.seed)
     curves = fit(model, samples, validation or samples.select([]), config)
     return model, curves
 
@@ -29,9 +30,9 @@ def first_place(samples, scores):
 
 
 def test_a_model_learns_what_one_feature_says():
-    samples = draw(64)
+    samples = offered(64)
     model, curves = trained(samples)
-    unseen = draw(64, seed=9)
+    unseen = offered(64, seed=9)
     scores = model_scores(model, unseen)
     assert first_place(unseen, scores["dnn"]) > 0.9
     assert first_place(unseen, scores["fused"]) > 0.9
@@ -41,20 +42,20 @@ def test_a_model_learns_what_one_feature_says():
 
 
 def test_the_same_seed_gives_the_same_bytes():
-    one, _ = trained(draw(24))
-    other, _ = trained(draw(24))
+    one, _ = trained(offered(24))
+    other, _ = trained(offered(24))
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
 
 
 def test_alpha_rests_until_both_modules_can_stand_alone():
-    _, curves = trained(draw(16))
+    _, curves = trained(offered(16))
     assert {row["alpha"]["items"] for row in curves.epochs if row["phase"] == "alone"} == {0.5}
     assert curves.epochs[-1]["alpha"]["items"] != 0.5
 
 
 def test_the_best_epoch_together_is_kept():
-    samples, validation = draw(24), draw(24, seed=5)
+    samples, validation = offered(24), offered(24, seed=5)
     model, curves = trained(samples, validation=validation)
     from shoploop.training.loop import validation_loss
 
@@ -63,7 +64,7 @@ def test_the_best_epoch_together_is_kept():
 
 
 def test_weights_of_one_change_nothing_and_other_weights_do():
-    samples = draw(24)
+    samples = offered(24)
     plain, _ = trained(samples)
     ones, _ = trained(replace(samples, weights_R=np.ones(len(samples.items_R), np.float32)))
     heavy = np.where(samples.labels_R, 1.0, 5.0).astype(np.float32)
@@ -74,10 +75,10 @@ def test_weights_of_one_change_nothing_and_other_weights_do():
 
 
 def test_every_scorer_gives_one_finite_score_per_row():
-    samples = draw(32)
+    samples = offered(32)
     model, _ = trained(samples)
     everything = model_scores(model, samples) | {
-        "popular": Popular(CONTRACT).scores(samples),
+        "popular": Popular(OFFERED_FEATURES).scores(samples),
         "shuffle": Shuffle(1).scores(samples),
         "lambdamart": LambdaMart(rounds=2, threads=1).fit(samples).scores(samples),
     }

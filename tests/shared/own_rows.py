@@ -1,10 +1,11 @@
-"""Builders: a shop whose features can be worked out by eye, and shops drawn at random."""
+"""Builders for a test that states its own rows: who bought what on which day."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
+from shop import EPOCH, FIRST
 
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog
 from shoploop.features.contract import Contract
@@ -14,9 +15,6 @@ from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.features.pairs import pair_features
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FIRST = 20_000  # a Thursday
 
 Event = tuple[str, str, int]
 """User, item, days after FIRST."""

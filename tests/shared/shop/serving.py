@@ -1,0 +1,114 @@
+"""The shop as a trained version and as a ranker.
+
+The model's score grows with the days on which the user bought the item: ann gets milk (20 days) and then apples (10).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import torch
+
+from shop import Shop
+from shoploop.candidates.fetching import CandidateConfig
+from shoploop.features.contract import Contract, resolve
+from shoploop.features.history import history_of
+from shoploop.features.item import ItemMatrix, ItemStatistics
+from shoploop.features.online import OnlineUser
+from shoploop.features.shop import ShopRow, ShopStatistics
+from shoploop.features.user import user_rows, user_stats
+from shoploop.models.behaviour import Behaviour
+from shoploop.models.fusion import FusedModel
+from shoploop.models.sequence import SequenceModel
+from shoploop.ranking.popularity import read_popularity, write_popularity
+from shoploop.ranking.ranker import Ranker
+from shoploop.ranking.settings import RankerSettings
+from shoploop.versions.artifact import Version, write_version
+from shoploop.versions.trained import TrainedModel
+
+SHOP = Shop()
+
+
+def contract() -> Contract:
+    """Of the shop's tables: all features, and the users' tier."""
+    tables = SHOP.tables()
+    return resolve(interactions=tables["interactions"], items=tables["items"], users=tables["users"])
+
+
+def trained_model() -> TrainedModel:
+    """A model whose score is ``own_days``, the log of one plus the days on which the user bought the item."""
+    catalog, features = SHOP.catalog(), contract()
+    torch.manual_seed(0)
+    model = FusedModel(
+        FusedModel.Config(
+            behaviour=Behaviour.Config(features=len(features.pair_features), hidden=()),
+            sequence=SequenceModel.Config(items=len(catalog), factors=catalog.factors_ID.shape[1]),
+        )
+    )
+    with torch.no_grad():
+        line = model.behaviour.layers[-1]
+        line.weight.zero_()
+        line.bias.zero_()
+        line.weight[0, features.pair_features.index("own_days")] = 1.0
+        model.alpha_logits.fill_(20.0)  # α = 1: the DNN alone decides
+        model.sequence.factors_IF.copy_(torch.from_numpy(catalog.factors_ID))
+    return TrainedModel(
+        model=model.prepare(),
+        catalog=catalog,
+        contract=features,
+        vocabulary=SHOP.vocabulary,
+        candidates=CandidateConfig(),
+    )
+
+
+def write_model(folder: Path) -> Version:
+    """That model as a version."""
+    trained = trained_model()
+    return write_version(
+        folder,
+        tensors=trained.tensors(),
+        config=trained.config(),
+        contract=trained.contract.to_json(),
+        items=pl.DataFrame({"item": trained.vocabulary.items}).to_arrow(),
+        lineage={"parent": None},
+        metrics={},
+    )
+
+
+class MemoryFeatures:
+    """What ``OnlineFeatures`` answers, computed from the log by the same functions instead of read from Feast."""
+
+    def __init__(self) -> None:
+        self.log = SHOP.log()
+        self.vocabulary = SHOP.vocabulary
+        self.contract = contract()
+        self.serving_day = SHOP.split.serving
+
+    def user(self, user: str) -> OnlineUser | None:
+        if user not in self.log.users:
+            return None
+        [stats] = user_rows(user_stats(self.log), [user], [self.serving_day])
+        history = history_of(self.log, self.log.users.index(user), before=self.serving_day)
+        return OnlineUser(stats=stats, history=history)
+
+    def items(self) -> ItemMatrix:
+        return ItemStatistics(self.log).on(self.serving_day)
+
+    def shops(self) -> dict[str, ShopRow]:
+        return ShopStatistics(self.log).rows_on(self.serving_day)
+
+
+def make_ranker(folder: Path, *, clock: Callable[[], float] | None = None, **settings: object) -> Ranker:
+    """A ranker over :class:`MemoryFeatures`, without a deadline unless a test is about it."""
+    tables = SHOP.tables()
+    write_popularity(tables["interactions"], folder)
+    defaults = {"version": "v123", "deadline_milliseconds": 60_000, "warm_up_users": ("ann", "bob")}
+    return Ranker(
+        version="v123",
+        trained=trained_model(),
+        features=MemoryFeatures(),
+        popular=read_popularity(folder),
+        items=tables["items"],
+        settings=RankerSettings(**defaults | settings),
+        **({"clock": clock} if clock else {}),
+    )
