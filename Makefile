@@ -24,7 +24,7 @@ run: $(STAMP)  ## The main job: a year of real purchases to a served recommender
 	$(BIN)/shoploop try grocery
 
 test: $(STAMP)  ## The tests that need no cluster
-	$(BIN)/python -m pytest -m 'not cluster and not cluster_full and not wheel'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not cluster and not cluster_full and not wheel'
 
 test-wheel: $(STAMP)  ## The wheel in an empty environment: run an example, serve it
 	$(BIN)/python -m pytest -m wheel tests/wheel
