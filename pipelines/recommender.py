@@ -23,6 +23,7 @@ from components.load_data import load_data
 from components.materialize_features import materialize_features
 from components.train_fused import train_fused
 from components.validate_data import validate_data
+from shoploop.compute.lifetime import end_with_starter
 
 
 def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | None = None):
@@ -165,6 +166,7 @@ def run_locally(plan: Path) -> None:
 def main(arguments: list[str]) -> int:
     match arguments:
         case ["--local", plan]:
+            end_with_starter()
             try:
                 run_locally(Path(plan))
             except RuntimeError as error:  # a failed step: it said itself what happened

@@ -23,6 +23,7 @@
     │   └── ContractMismatch     it was trained on other features than those at hand
     └── StoreError
         ├── StoreUnavailable     it cannot be read or written
+        ├── DiskFull             no space is left, or a limit is reached
         └── AlreadyExists        a put-if-absent lost: another writer was first
 
 Other rooms hang their own errors below these; none derives from Exception directly.
@@ -112,6 +113,10 @@ class StoreError(ShoploopError):
 
 
 class StoreUnavailable(StoreError):
+    pass
+
+
+class DiskFull(StoreError):
     pass
 
 

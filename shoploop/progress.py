@@ -3,6 +3,7 @@
 A step must not know who watches; without the variable nothing is written.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -18,11 +19,12 @@ def emit(kind: str, **fields: Any) -> None:
     if not path:
         return
     line = json.dumps({"time": time.time(), "kind": kind, **fields}) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):  # a disk that is full: what is told of the work must not end it
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
 
 
 def report(done: float, total: float, what: str) -> None:

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import psutil
 
+from shoploop.errors import NotFound
 from shoploop.packaging.local_service import RunningService, free_port, running, serving_version
 from shoploop.runs import folder_of
 from shoploop.store import Store
@@ -61,6 +62,8 @@ def run(store_uri: str, name: str, seed: int = 0, requests: int = 10_000) -> dic
     store = Store(store_uri)
     version = serving_version(store, name)
     made_by = folder_of(store, name, version)
+    if made_by is None:
+        raise NotFound(f"No run of {name!r} has its tables on this machine. Measure where it was run.")
     users = _users(made_by, seed)
     began = time.perf_counter()
     with tempfile.TemporaryFile() as log, running(store, name, port=free_port(), version=version, log=log) as service:

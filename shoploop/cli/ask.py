@@ -1,6 +1,7 @@
 """``shoploop try``: one user's recommendations from the real service, printed for a person."""
 
 import json
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,39 +10,50 @@ from urllib.request import Request
 from rich.console import Console
 from rich.table import Table
 
+from shoploop.cli import output
 from shoploop.hints import command
 from shoploop.store import Store
 
 RECENT = 8
 
+NEWCOMER = "somebody-new"
+"""A user of whom nothing is known."""
+
 
 def try_recommender(store: Store, name: str, *, user: str | None, k: int) -> None:
     """Starts the service of the promoted version, asks it once, and prints what the user bought lately beside it.
 
+    Where no run on this machine has its tables any more, it asks all the same: for the user who is named, else for a new one.
+
     Raises:
-        NotFound: no such recommender, nothing is promoted, or it was run on another machine.
+        NotFound: no such recommender, or nothing is promoted.
     """
     from shoploop.packaging.local_service import free_port, running, serving_version
     from shoploop.runs import folder_of
 
-    console = Console(highlight=False)
+    console = output.console()
     version = serving_version(store, name)
     folder = folder_of(store, name, version)
-    user = user or _somebody(folder)
-    recent = _bought_lately(folder, user)
+    user = user or (_somebody(folder) if folder else NEWCOMER)
+    recent = _bought_lately(folder, user) if folder else []
     with (
         tempfile.TemporaryFile() as log,
-        console.status(f"starting the service of {name} {version}"),
+        console.status(f"starting the service of {name} {version}", spinner=output.spinner(console)),
         running(store, name, port=free_port(), version=version, log=log) as service,
     ):
         answer = _ask(f"{service.url}/recommend", {"user": user, "k": k})
     _print(console, name, user, recent, answer)
-    console.print(f"\nReport    {folder / 'report.html'}", soft_wrap=True)
-    console.print("Serve     " + command(store, f"serve {name}"), soft_wrap=True)
+    console.print()
+    if folder is None:
+        console.print(
+            "Bought    no run of it has its tables on this machine, so nobody knows here what was bought lately"
+        )
+    else:
+        console.print(f"Report    {folder / 'report.html'}")
+    console.print("Serve     " + command(store, f"serve {name}"))
     body = json.dumps({"user": user, "k": 5})
-    console.print(
-        f"Ask       curl -s localhost:3000/recommend -H 'content-type: application/json' -d '{body}'", soft_wrap=True
-    )
+    ask = f"curl -s localhost:3000/recommend -H 'content-type: application/json' -d {shlex.quote(body)}"
+    console.print(f"Ask       {ask}")
 
 
 def _somebody(folder: Path) -> str:
@@ -92,13 +104,16 @@ def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
 
 def _print(console: Console, name: str, user: str, recent: list[tuple[str, str]], answer: dict[str, Any]) -> None:
     if recent:
-        bought = Table("day", "bought", title=f"What {user} bought lately", title_justify="left", box=None)
+        console.print(f"What {output.one_line(user)} bought lately", style="italic")
+        bought = Table("day", "bought", box=None)
         for day, title in recent:
-            bought.add_row(day, title)
-        console.print(bought)
+            bought.add_row(day, output.one_line(title))
+        output.print_table(console, bought)
         console.print()
-    table = Table("", "recommended", "score", "why", title=f"What {name} recommends", title_justify="left", box=None)
+    console.print(f"What {name} recommends", style="italic")
+    table = Table("", "recommended", "score", "why", box=None)
     for place, item in enumerate(answer["items"], start=1):
         title = item.get("fields", {}).get("title") or item["item"]
-        table.add_row(str(place), title, f"{item['score']:.2f}", item.get("reason") or "")
-    console.print(table)
+        why = output.one_line(item.get("reason") or "")
+        table.add_row(str(place), output.one_line(title), f"{item['score']:.2f}", why)
+    output.print_table(console, table)

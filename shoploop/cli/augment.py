@@ -5,33 +5,34 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.text import Text
 
-from shoploop.cli.output import write_json
+from shoploop.cli import output
+
+PASSED = output.marked("✓ passed", "green")
 
 
 def augment_recommender(file: Path, store_override: str | None, out: Path | None, json_: str | None) -> None:
     """Carries out the step and what it needs, writes the page, and prints the verdict."""
     from shoploop.cli.run import carry_out, load_with_data
 
-    console = Console(highlight=False, stderr=json_ == "-")
+    console = output.console(stderr=json_ == "-")
     recommender = load_with_data(file)
     run, workspace = carry_out(recommender, store_override, console, until="augment_samples")
     report, page = _page(run, workspace, out)
-    write_json(report, json_)
+    output.write_json(report, json_)
     console.print()
     console.print(f"Verdict   {report['reason']}")
     for name, tried in report.get("variants", {}).items():
         low, high = tried["interval"]
-        mark = "[green]may enter[/]" if tried["admitted"] else "[yellow]refused[/]"
-        console.print(f"          {name:12} {tried['ndcg@10_gain']:+.1%} [{low:+.1%}, {high:+.1%}]  {mark}")
+        mark = ("may enter", "green") if tried["admitted"] else ("refused", "yellow")
+        gain = f"{tried['ndcg@10_gain']:+.1%} [{low:+.1%}, {high:+.1%}]"
+        console.print(Text.assemble(f"          {name:12} {gain}  ", mark))
     for gate in ("fidelity", "privacy"):
         if gate in report:
-            outcome = (
-                "[green]✓ passed[/]" if report[gate]["passed"] else f"[yellow]✗ refused[/]: {_why(gate, report[gate])}"
-            )
-            console.print(f"{gate.capitalize():9} {outcome}")
-    console.print(f"Page      {page}", soft_wrap=True)
+            outcome = PASSED if report[gate]["passed"] else _refused("refused", _why(gate, report[gate]))
+            console.print(Text.assemble(f"{gate.capitalize():9} ", outcome))
+    console.print(f"Page      {page}")
 
 
 def _page(run: Any, workspace: Any, out: Path | None) -> tuple[dict[str, Any], Path]:
@@ -61,6 +62,10 @@ def _page(run: Any, workspace: Any, out: Path | None) -> tuple[dict[str, Any], P
     return report, page
 
 
+def _refused(how: str, why: str) -> Text:
+    return output.marked(f"✗ {how}", "yellow", f": {why}")
+
+
 def _why(gate: str, found: dict[str, Any]) -> str:
     if gate == "privacy":
         return "; ".join(found["reasons"])
@@ -74,7 +79,7 @@ def synthesize_events(file: Path, rows: int, out: Path, conditions: list[str] | 
     from shoploop.augmentation.synthesize import synthesize
     from shoploop.cli.run import load_with_data
 
-    console = Console(highlight=False, stderr=json_ == "-")
+    console = output.console(stderr=json_ == "-")
     recommender = load_with_data(file)
     sheet = synthesize(
         recommender.spec,
@@ -83,14 +88,12 @@ def synthesize_events(file: Path, rows: int, out: Path, conditions: list[str] | 
         conditions=conditions or None,
         progress=lambda what: console.print(what, style="dim"),
     )
-    write_json(sheet, json_)
+    output.write_json(sheet, json_)
     fidelity, privacy = sheet["fidelity"], sheet["privacy"]
-    outcome = "[green]✓ passed[/]" if fidelity["passed"] else f"[yellow]✗ not quite[/]: {_why('fidelity', fidelity)}"
+    outcome = PASSED if fidelity["passed"] else _refused("not quite", _why("fidelity", fidelity))
     console.print()
     console.print(f"Rows      {sheet['rows']:,} of {sheet['shoppers']:,} virtual shoppers, in {sheet['seconds']:.0f} s")
-    console.print(f"Fidelity  {outcome}")
+    console.print(Text.assemble("Fidelity  ", outcome))
     low, high = privacy["membership_auc_interval"]
-    console.print(
-        f"Privacy   passed: membership AUC {privacy['membership_auc']:.3f} [{low:.3f}, {high:.3f}]", markup=False
-    )
+    console.print(f"Privacy   passed: membership AUC {privacy['membership_auc']:.3f} [{low:.3f}, {high:.3f}]")
     console.print(f"Written   {out}, with {out.with_suffix('.users.parquet').name} and {out.with_suffix('.json').name}")

@@ -3,10 +3,10 @@
 import subprocess
 from typing import Any, Literal
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shoploop.cli import output
 from shoploop.cli.doctor import Finding, examine
 from shoploop.cli.kubectl import Kubectl
 from shoploop.errors import NotFound
@@ -38,13 +38,13 @@ def doctor(*, context: str | None = None, namespace: str | None = None, as_json:
 
 
 def print_findings(findings: list[Finding]) -> None:
-    console = Console(highlight=False)
+    console = output.console()
     signs = {"ok": ("✓", "green"), "missing": ("✗", "red"), "unused": ("·", "dim"), "waiting": ("…", "yellow")}
     table = Table(box=None, show_header=False)
     for finding in findings:
         sign, colour = signs[finding.state]
         table.add_row(Text(sign, style=colour), finding.about, Text(finding.detail, style="dim" * (colour == "dim")))
-    console.print(table)
+    output.print_table(console, table)
     remedies = [finding for finding in findings if finding.state == "missing" and finding.remedy]
     for finding in remedies:
         console.print(f"\n{finding.about}: {finding.detail.rstrip('.')}. To mend it:")
@@ -62,7 +62,7 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
     kubectl = Kubectl(context=context, namespace=namespace)
     found = recommender(kubectl, name)
     where = Kubectl(context=context, namespace=found["metadata"]["namespace"])
-    console = Console(highlight=False)
+    console = output.console()
     state: dict[str, Any] = found.get("status", {})
     console.print(f"Recommender {name} in namespace {where.namespace}", style="bold")
     facts = Table(box=None, show_header=False)
@@ -75,7 +75,7 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
     facts.add_row("last run", " ".join(str(run[key]) for key in parts if key in run) or "none yet")
     facts.add_row("release", f"{release['name']}, revision {release['revision']}" if release else "none yet")
     facts.add_row("signatures", signatures(found.get("spec", {}).get("signing", {})))
-    console.print(facts)
+    output.print_table(console, facts)
     conditions = Table("condition", "", "since", "why", box=None)
     said: dict[str, str] = {}
     for condition in state.get("conditions", []):
@@ -84,7 +84,7 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
         if teller != condition["type"]:  # as an operator of another version may have it
             why = f"{condition['reason']}: see {teller}"
         conditions.add_row(condition["type"], condition["status"], condition["lastTransitionTime"][:16], why)
-    console.print(conditions)
+    output.print_table(console, conditions)
     events = where.items("events", f"--field-selector=involvedObject.kind=Recommender,involvedObject.name={name}")
     for event in sorted(events, key=event_time)[-EVENTS_SHOWN:]:
         what = f"see {said[event['message']]}" if event["message"] in said else event["message"]

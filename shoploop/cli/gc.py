@@ -2,9 +2,7 @@
 
 from dataclasses import asdict
 
-from rich.console import Console
-
-from shoploop.cli.output import write_json
+from shoploop.cli import output
 from shoploop.runs.launchers.this_machine import alone
 from shoploop.runs.retention import Past, asked_for, choose, remove
 from shoploop.steps import Workspace
@@ -30,13 +28,13 @@ def collect(
         with alone(workspace):
             past = remove(workspace, choose(workspace, retention, named=named), named=named)
     if target is not None:
-        write_json(asdict(past) | {"dry_run": dry_run}, target)
+        output.write_json(asdict(past) | {"dry_run": dry_run}, target)
     if target != "-":
         _print(past, dry_run=dry_run)
 
 
 def _print(past: Past, *, dry_run: bool) -> None:
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = output.console()
     verb = "would go" if dry_run else "is removed"
     for what, names in (("run", past.runs), ("outputs of run", past.outputs), ("version", past.versions)):
         for name in names:

@@ -43,8 +43,13 @@ JsonOption = Annotated[
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    no_color: Annotated[
+        bool, typer.Option("--no-color", help="Print without colours, as NO_COLOR in the environment does.")
+    ] = False,
 ) -> None:
     errors.DEBUG = debug
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
 
 
 @app.command(rich_help_panel=RUN)
@@ -65,7 +70,7 @@ def try_(
     """Start the service, ask it for one user's recommendations, and print them for a person."""
     from shoploop.cli.ask import try_recommender
 
-    try_recommender(_store(store), name, user=user, k=k)
+    try_recommender(_looked_at(store), name, user=user, k=k)
 
 
 @app.command(rich_help_panel=RUN)
@@ -80,7 +85,7 @@ def serve(
     from shoploop.cli.events import log_of
     from shoploop.packaging.local_service import serve as serve_
 
-    raise typer.Exit(serve_(_store(store), name, port=port, version=version, log=log_of(log)))
+    raise typer.Exit(serve_(_looked_at(store), name, port=port, version=version, log=log_of(log)))
 
 
 @app.command(rich_help_panel=RUN)
@@ -142,7 +147,7 @@ def runs(name: Name, store: StoreOption = None) -> None:
     """List the runs of a recommender, newest first."""
     from shoploop.cli import tables
 
-    tables.print_runs(_store(store), name)
+    tables.print_runs(_looked_at(store), name)
 
 
 @app.command(rich_help_panel=VERSIONS)
@@ -159,7 +164,14 @@ def gc(
     """Remove runs, outputs and versions beyond spec.retention; nothing that is in use."""
     from shoploop.cli import gc as gc_
 
-    gc_.collect(_store(store), name, dry_run=dry_run, runs=runs, versions=versions, target=json_)
+    gc_.collect(
+        _looked_at(store) if dry_run else _store(store),
+        name,
+        dry_run=dry_run,
+        runs=runs,
+        versions=versions,
+        target=json_,
+    )
 
 
 @app.command(rich_help_panel=VERSIONS)
@@ -167,7 +179,7 @@ def versions(name: Name, store: StoreOption = None) -> None:
     """List the versions of a recommender and which of them serves."""
     from shoploop.cli import tables
 
-    tables.print_versions(_store(store), name)
+    tables.print_versions(_looked_at(store), name)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -180,7 +192,7 @@ def report(
     """Say where the report of a run lies; --open shows it."""
     from shoploop.cli import tables
 
-    tables.print_report(_store(store), name, run=run, show=open_)
+    tables.print_report(_looked_at(store), name, run=run, show=open_)
 
 
 @app.command(rich_help_panel=VERSIONS)
@@ -427,12 +439,26 @@ def _store(override: str | None) -> Any:
     return Store(override or default_store())
 
 
+def _looked_at(override: str | None) -> Any:
+    """The store of a command that changes nothing: it need not be writable."""
+    from shoploop.hints import default_store
+    from shoploop.store import Store
+
+    return Store(override or default_store(), read_only=True)
+
+
 def _person() -> str:
     return os.environ.get("USER") or "a person"
 
 
 def main() -> None:
     """Entry point; named errors become one line and their exit code."""
+    from shoploop.cli.encoding import adapt_streams
+
+    adapt_streams()
+    if "--no-color" in sys.argv:  # also behind a command's name, and before the help is printed
+        sys.argv[1:] = ["--no-color", *(word for word in sys.argv[1:] if word != "--no-color")]
+        os.environ["NO_COLOR"] = "1"
     sys.exit(errors.guarded(app))
 
 

@@ -1,13 +1,14 @@
 """``shoploop run``: what a person sees of a run while it goes on."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic.alias_generators import to_camel
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from shoploop.cli import output
 from shoploop.hints import command
 from shoploop.steps import STEPS
 
@@ -22,8 +23,9 @@ def run_recommender(file: Path, store_override: str | None) -> None:
     """Runs the loop of one recommender.yaml and prints what became of it."""
     from shoploop import runs
 
-    console = Console(highlight=False)
-    run, workspace = carry_out(load_with_data(file), store_override, console)
+    console = output.console()
+    recommender = load_with_data(file)
+    run, workspace = carry_out(recommender, store_override, console)
     record = runs.read_record(workspace.store, run.key, run.id)
     assert isinstance(record, runs.Record)  # it has just been written
     _summarize(console, workspace, run, record)
@@ -50,7 +52,9 @@ def carry_out(
     runs.check_space(store)
     run, launcher = runs.new_run(recommender, until=until), runs.ThisMachine(store)
     launcher.launch(run)
-    console.print(f"[bold]{run.name}[/]  run {run.id}  [dim]store {store.uri}[/]")
+    console.print(Text.assemble((run.name, "bold"), f"  run {run.id}  ", (f"store {store.uri}", "dim")))
+    if idle := _without_effect(recommender):
+        console.print(f"Without effect on this machine: {', '.join(idle)}.", style="dim")
     with _Watcher(console) as watch:
         runs.follow(launcher, run, watch)
     return run, Workspace(store, run.name)
@@ -63,20 +67,28 @@ def output_of(run: "Run", workspace: "Workspace", step: str) -> Path:
     return workspace.output(read_plan(run.key, workspace).found[step])
 
 
+def _without_effect(recommender: Any) -> list[str]:
+    """What the spec asks for that only an operator carries out."""
+    asked = [(name, name, recommender.spec) for name in ("schedule", "data_check", "images", "deletion_policy")]
+    asked += [(f"serving.{name}", name, recommender.spec.serving) for name in ("replicas", "autoscaling")]
+    return [f"spec.{to_camel(path)}" for path, name, section in asked if name in section.model_fields_set]
+
+
 class _Watcher:
-    """Prints a line a step; on a terminal the running step shows its progress below."""
+    """Prints a line a step, when it has ended; on a terminal the running step shows its progress below."""
 
     def __init__(self, console: Console):
         self.console = console
         self.live = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
+            SpinnerColumn(output.spinner(console)),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[what]}"),
+            TextColumn("{task.fields[what]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
-            disable=not sys.stdout.isatty(),
+            # not the console's own opinion: FORCE_COLOR makes a terminal of everything
+            disable=not (console.file.isatty() and console.is_interactive),
         )
         self.task: TaskID | None = None
 
@@ -92,27 +104,23 @@ class _Watcher:
         match event["kind"]:
             case "started":
                 self.task = self.live.add_task(f"{step:{WIDTH}}  {STEPS[step].says}", total=None, what="")
-                if self.live.disable:
-                    self.console.print(f"… {step:{WIDTH}}  {STEPS[step].says}", style="dim")
             case "progress" if self.task is not None:
                 what = f"{event['done']:g} of {event['total']:g} {event['what']}"
                 self.live.update(self.task, completed=event["done"], total=event["total"], what=what)
-                if self.live.disable:
-                    self.console.print(f"  {'':{WIDTH}}  {what}", style="dim")
             case "finished":
-                self._done(f"[green]✓[/] {step:{WIDTH}}  {event['seconds']:6.1f} s  {_gib(event['peak_rss_bytes'])}")
+                self._done("✓", "green", step, f"{event['seconds']:6.1f} s  {_gib(event['peak_rss_bytes'])}")
             case "warning":
-                self.console.print(Text(f"! {'':{WIDTH}}  {event['message']}", style="yellow"), soft_wrap=True)
+                self.console.print(Text(f"! {'':{WIDTH}}  {event['message']}", style="yellow"))
             case "reused":
-                self._done(f"[blue]↺[/] {step:{WIDTH}}  unchanged, reused ({event['seconds']:.1f} s when it ran)")
+                self._done("↺", "blue", step, f"unchanged, reused ({event['seconds']:.1f} s when it ran)")
             case "failed":
-                self._done(f"[red]✗[/] {step:{WIDTH}}  {event['error']}")
+                self._done("✗", "red", step, event["error"])
 
-    def _done(self, line: str) -> None:
+    def _done(self, mark: str, colour: str, step: str, how: str) -> None:
         if self.task is not None:
             self.live.remove_task(self.task)
             self.task = None
-        self.console.print(line)
+        self.console.print(output.marked(mark, colour, f" {step:{WIDTH}}  {how}"))
 
 
 def _gib(amount: int) -> str:
@@ -120,11 +128,16 @@ def _gib(amount: int) -> str:
 
 
 def _summarize(console: Console, workspace: "Workspace", run: "Run", record: "Record") -> None:
-    mark = "[green]✓ passed[/]" if record.passed else "[yellow]✗ refused[/]"
+    mark = output.marked("✓ passed", "green") if record.passed else output.marked("✗ refused", "yellow")
+    pinned = run.recommender.spec.serving.pinned_version
+    serves = record.version == pinned if pinned else record.passed
+    becomes = "serves" if serves else "is kept, but does not serve"
+    if pinned and not serves:
+        becomes += f": spec.serving.pinnedVersion names {pinned}"
     console.print()
-    console.print(f"Gate      {mark}: {record.reason}")
-    console.print(f"Version   {record.version} {'serves' if record.passed else 'is kept, but does not serve'}")
+    console.print(Text.assemble("Gate      ", mark, f": {record.reason}"))
+    console.print(f"Version   {record.version} {becomes}")
     console.print(f"Time      {record.wall_seconds:.0f} s, peak memory {_gib(record.peak_rss_bytes)}")
-    console.print(f"Report    {workspace.path(run.key) / 'report.html'}", soft_wrap=True)
-    next_ = f"serve {run.name}" if record.passed else f"report {run.name} --open"
-    console.print("Next      " + command(workspace.store, next_), soft_wrap=True)
+    console.print(f"Report    {workspace.path(run.key) / 'report.html'}")
+    next_ = f"serve {run.name}" if pinned or record.passed else f"report {run.name} --open"
+    console.print("Next      " + command(workspace.store, next_))

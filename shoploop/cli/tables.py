@@ -2,36 +2,37 @@
 
 import webbrowser
 
-from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
+from shoploop.cli.output import console, one_line, print_table
 from shoploop.errors import NotFound
+from shoploop.hints import command
 from shoploop.store import Store, layout
 
 
 def print_runs(store: Store, name: str) -> None:
-    from shoploop.runs import Unreadable, list_runs
+    from shoploop.runs import Unreadable, is_broken_off, list_runs
 
-    table = Table(Column("run", no_wrap=True), box=None)
-    for title in ("where", "started", "state", "done / reused", "wall", "memory", "version", "gate"):
-        table.add_column(title)
+    table = Table(box=None)
+    for title in ("run", "where", "started", "state", "done / reused", "wall", "memory", "version", "gate"):
+        table.add_column(title, no_wrap=title != "state")
     for record in list_runs(store, name):
         if isinstance(record, Unreadable):
-            table.add_row(record.run, "-", "-", f"unreadable ({record.why})")
+            table.add_row(one_line(record.run), "-", "-", one_line(f"unreadable ({record.why})"))
             continue
         states = [step.state for step in record.steps]
         table.add_row(
-            record.run,
-            record.launcher,
+            one_line(record.run),
+            one_line(record.launcher),
             f"{record.started:%Y-%m-%d %H:%M:%S}",
-            record.state,
+            "broken off" if is_broken_off(store, record) else record.state,
             f"{states.count('done')} / {states.count('reused')}",
             f"{record.wall_seconds:.0f} s",
             f"{record.peak_rss_bytes / 2**30:.2f} GiB",
-            record.version or "-",
+            one_line(record.version or "-"),
             {True: "passed", False: "refused", None: "not reached"}[record.passed],
         )
-    Console(highlight=False).print(table)
+    print_table(console(), table)
 
 
 def print_versions(store: Store, name: str) -> None:
@@ -40,7 +41,9 @@ def print_versions(store: Store, name: str) -> None:
     from shoploop.versions.stored import signed_by
     from shoploop.versions.verdicts import latest_verdict
 
-    table = Table("version", "serves", "since", "parent", "gate", "signed by", "metrics", box=None)
+    table = Table(box=None)
+    for title in ("version", "serves", "since", "parent", "gate", "signed by", "metrics"):
+        table.add_column(title, no_wrap=title != "metrics")
     trust = Trust.configured()
     for version in promotions.versions(store, name):
         judged = latest_verdict(store, name, version.id)
@@ -49,12 +52,12 @@ def print_versions(store: Store, name: str) -> None:
             version.id,
             "yes" if version.serving else "",
             version.promoted or "-",
-            version.lineage.get("parent") or "-",
+            one_line(version.lineage.get("parent") or "-"),
             "-" if judged is None else "passed" if judged.passed else "refused",
-            signed_by(store, name, version.id, trust),
-            ", ".join(f"{key} {value:.4f}" for key, value in numbers.items()),
+            one_line(signed_by(store, name, version.id, trust)),
+            one_line(", ".join(f"{key} {value:.4f}" for key, value in numbers.items())),
         )
-    Console(highlight=False).print(table)
+    print_table(console(), table)
 
 
 def print_report(store: Store, name: str, *, run: str | None, show: bool) -> None:
@@ -62,7 +65,7 @@ def print_report(store: Store, name: str, *, run: str | None, show: bool) -> Non
 
     records = [record for record in list_runs(store, name) if run in (None, record.run)]
     if not records:
-        raise NotFound(f"Recommender {name!r} has no run {run!r}. `shoploop runs {name}` lists them.")
+        raise NotFound(f"Recommender {name!r} has no run {run!r}. `{command(store, f'runs {name}')}` lists them.")
     key = layout.run_report(layout.run(name, records[0].run))
     if not store.exists(key):
         raise NotFound(f"Run {records[0].run} has no report: it did not reach its end. Run it again.")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from rich.console import Console
+from rich.text import Text
 
-from shoploop.cli.output import write_json
+from shoploop.cli import output
 from shoploop.errors import SpecInvalid
 
 
@@ -20,7 +21,7 @@ def weigh_samples(
     from shoploop.report import importance_page
     from shoploop.samples.weights import WEIGHTS
 
-    console = Console(highlight=False, stderr=json_ == "-")
+    console = output.console(stderr=json_ == "-")
     recommender = _with_estimator(load_with_data(file), estimator)
     run, workspace = carry_out(recommender, store_override, console, until="estimate_importance")
     made, folder = output_of(run, workspace, "estimate_importance"), workspace.path(run.key)
@@ -31,7 +32,7 @@ def weigh_samples(
     if out is None:
         for name in ("importance.json", WEIGHTS):
             shutil.copyfile(made / name, folder / name)
-    write_json(document, json_)
+    output.write_json(document, json_)
     _summarize(console, document, page)
     if show:
         webbrowser.open(page.absolute().as_uri())
@@ -52,12 +53,12 @@ def _with_estimator(recommender: Any, estimator: str | None) -> Any:
 
 def _summarize(console: Console, document: dict[str, Any], page: Path) -> None:
     verdict = document["verdict"]
-    mark = "[green]✓ used in training[/]" if verdict["used"] else "[yellow]✗ not used in training[/]"
+    used = ("✓ used in training", "green") if verdict["used"] else ("✗ not used in training", "yellow")
     console.print()
-    console.print(f"Verdict   {mark}")
-    console.print(f"          {verdict['reason']}", markup=False)
+    console.print(Text.assemble("Verdict   ", used))
+    console.print(f"          {verdict['reason']}")
     for name, found in document.get("self_check", {}).get("detection", {}).items():
         low, high = found["interval"]
         line = f"Flipped   {name:14} AUC {found['auc']:.3f} [{low:.3f}, {high:.3f}]  F1 {found['f1']:.3f}"
-        console.print(line, markup=False)
-    console.print(f"Page      {page}", soft_wrap=True)
+        console.print(line)
+    console.print(f"Page      {page}")

@@ -8,18 +8,19 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO, TYPE_CHECKING
 
 from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.compute import lifetime
 from shoploop.errors import NotFound, PortInUse, ShoploopError
+from shoploop.exits import ended_by_signals
 from shoploop.hints import command
 from shoploop.packaging.bento import fetch_bento, serve_command
 from shoploop.predictor.feedback_settings import (
@@ -90,13 +91,14 @@ def serve(
     events = feedback_settings(store, name, log or EventLogSpec())
     try:
         with (
-            _sigterm_as_interrupt(),
+            ended_by_signals(),
             running(store, name, port=port, version=version, host=host, events=events) as service,
         ):
-            print(f"{name} {service.version} answers on {service.url} (Ctrl-C ends it)", flush=True)
-            print(f"  to look at   {service.url}/  {service.url}/docs.json  {service.url}/metrics")
-            print(f"  events       {_place(events)}", flush=True)
-            print(f"  keys         {events.keys} (server/: of a backend that posts events)", flush=True)
+            with suppress(OSError):  # a terminal that is closed, or a reader who has gone
+                print(f"{name} {service.version} answers on {service.url} (Ctrl-C ends it)", flush=True)
+                print(f"  to look at   {service.url}/  {service.url}/docs.json  {service.url}/metrics")
+                print(f"  events       {_place(events)}", flush=True)
+                print(f"  keys         {events.keys} (server/: of a backend that posts events)", flush=True)
             status = service.process.wait()
     except KeyboardInterrupt:
         return 0
@@ -130,7 +132,7 @@ def running(
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
     with tempfile.TemporaryDirectory(prefix="shoploop-serve-") as home:
         process = subprocess.Popen(
-            serve_command(folder, port, host=host),
+            [sys.executable, "-P", lifetime.__file__, *serve_command(folder, port, host=host)],
             cwd=folder,
             env=_environment(home, events),
             stdin=subprocess.DEVNULL,
@@ -199,9 +201,9 @@ def free_port() -> int:
 
 
 def cache_folder(store: Store, trust: Trust) -> Path:
-    """Where unpacked Bentos lie: below a store that is a folder, else in the user's cache. Where signatures are asked for,
-    those who may write the store are not trusted, so it is the user's cache too."""
-    if store.folder is not None and trust.policy == "Ignore":
+    """Where unpacked Bentos lie: below a store that is a folder, else in the user's cache, as for one that may only be read.
+    Where signatures are asked for, those who may write the store are not trusted, so it is the user's cache too."""
+    if store.folder is not None and trust.policy == "Ignore" and os.access(store.folder, os.W_OK):
         return store.folder / "cache" / "bentos"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoploop" / "bentos"
 
@@ -210,7 +212,8 @@ def feedback_settings(store: Store, name: str, log: EventLogSpec) -> FeedbackSet
     """Where the events of a recommender go that this machine serves; makes keys where there are none."""
     from shoploop.events.keyring import Keyring
 
-    home = store.folder or BESIDE_THE_USER.absolute()
+    writable = store.folder is not None and os.access(store.folder, os.W_OK)
+    home = store.folder if store.folder and writable else BESIDE_THE_USER.absolute()
     keys = home / layout.event_keys(name)
     for kind in (IMPRESSION_KEYS, SERVER_KEYS):
         Keyring.made(keys / kind)
@@ -226,11 +229,11 @@ def _place(events: FeedbackSettings) -> str:
 
 
 def _environment(home: str, events: FeedbackSettings | None) -> dict[str, str]:
-    """BentoML keeps counters of live processes in its home: one home a service."""
-    own = {"BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True", "PYTHONWARNINGS": "ignore"}
+    """BentoML keeps counters of live processes in its home: one home a service, which takes temporary files too."""
+    own = {"BENTOML_HOME": home, "TMPDIR": home, "BENTOML_DO_NOT_TRACK": "True", "PYTHONWARNINGS": "ignore"}
     if events is not None:
         own[ENVIRONMENT] = events.model_dump_json()
-    return os.environ | own
+    return os.environ | own | lifetime.named_starter()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, what: str) -> None:
@@ -252,28 +255,9 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, what: str) -> 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends the service and its workers; they finish the requests that they have."""
     for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, None)):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            pass
+        lifetime.signal_group(process.pid, number)
         try:
             process.wait(seconds)
             return
         except subprocess.TimeoutExpired:
             continue
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

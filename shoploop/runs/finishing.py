@@ -21,7 +21,8 @@ def finish(workspace: Workspace, plan: Plan, journal: Journal, *, promotes: bool
     """Collects the outputs in the run's folder, publishes the version and its Bento, records the verdict, and reports.
 
     Args:
-        promotes: Whether a version that passed is to serve from now on; on a cluster that is the operator's to say.
+        promotes: Whether a version that passed, or the pinned one, is to serve from now on; on a cluster that is the
+            operator's to say.
         trust: Whose signatures count.
 
     Raises:
@@ -33,10 +34,11 @@ def finish(workspace: Workspace, plan: Plan, journal: Journal, *, promotes: bool
     folder = collect(workspace, plan)
     result = publish(workspace.store, plan, folder, trust)
     name = plan.run.name
-    if promotes and result.passed and promotions.serving_version(workspace.store, name) != result.version:
-        promotions.promote(
-            workspace.store, name, result.version, reason=result.reason, by=f"run {plan.run.id}", trust=trust
-        )
+    pinned = plan.run.recommender.spec.serving.pinned_version
+    wanted = pinned or (result.version if result.passed else None)
+    if promotes and wanted and promotions.serving_version(workspace.store, name) != wanted:
+        reason = "spec.serving.pinnedVersion names it" if pinned else result.reason
+        promotions.promote(workspace.store, name, wanted, reason=reason, by=f"run {plan.run.id}", trust=trust)
     journal.end("done", version=result.version, passed=result.passed, reason=result.reason)
     write_report(workspace, plan.run.key)
     prune(workspace, plan, versions=promotes)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -85,8 +86,17 @@ class Plan:
 
 
 def new_run(recommender: Recommender, *, until: str | None = None) -> Run:
-    """A run that nobody has begun yet; ids sort by time."""
-    return Run(id=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}", recommender=recommender, until=until)
+    """A run that nobody has begun yet; ids sort by time. What it makes is compared with the pinned version, if one is."""
+    return Run(
+        id=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+        recommender=recommender,
+        until=until,
+        serving=recommender.spec.serving.pinned_version,
+    )
+
+
+RUN_ID = re.compile(r"\d{8}-\d{4,6}(-[0-9a-z]+)*")
+"""Of a run, here or on a cluster; other names in a folder of runs are somebody else's."""
 
 
 def make_plan(run: Run, workspace: Workspace) -> Plan:

@@ -9,9 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shoploop import __version__
-from shoploop.errors import NotFound
-from shoploop.hints import command
-from shoploop.runs.planning import Plan
+from shoploop.errors import NotFound, StoreError
+from shoploop.runs.planning import RUN_ID, Plan
 from shoploop.steps import Entry, Workspace, home_of
 from shoploop.store import Store, disk, layout
 
@@ -131,7 +130,10 @@ class Journal:
         return journal
 
     def change(self, **changes: Any) -> None:
-        """Replaces fields of the record; what was said before is durable until this is."""
+        """Replaces fields of the record; what was said before is durable until this is.
+
+        A disk that is full does not keep it from being changed here, for whoever looks at the run in this process.
+        """
         steps = changes.get("steps", self.record.steps)
         self.record = self.record.model_copy(
             update={
@@ -140,6 +142,13 @@ class Journal:
             }
             | changes
         )
+        try:
+            self._write()
+        except (OSError, StoreError) as error:
+            if not disk.is_full(error):
+                raise
+
+    def _write(self) -> None:
         body = self.record.model_dump_json(indent=1).encode()
         path = self.workspace.path(layout.run_record(self.key))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,26 +191,42 @@ def list_runs(store: Store, name: str) -> list[Record | Unreadable]:
         NotFound: there is none.
     """
     found = [run for run in store.folders(layout.runs(name)) if store.exists(layout.run_record(layout.run(name, run)))]
-    if not found:
-        raise NotFound(f"Recommender {name!r} has no runs in {store.uri}. Start one with `shoploop run -f FILE`.")
-    return [read_record(store, layout.run(name, run), run) for run in reversed(found)]
+    records = [read_record(store, layout.run(name, run), run) for run in reversed(found)]
+    records = [record for record, run in zip(records, reversed(found), strict=True) if _is_ours(record, run)]
+    if not records:
+        raise NotFound(f"Recommender {name!r} has no runs in {store.uri}. {_others(store, name)}")
+    return records
 
 
-def folder_of(store: Store, name: str, version: str) -> Path:
-    """The folder of the newest run on this machine that made ``version``, with the tables it was made from.
+def _is_ours(record: Record | Unreadable, folder: str) -> bool:
+    """Whether a folder is a run's, and not a copy that somebody keeps beside it."""
+    return RUN_ID.fullmatch(folder) is not None if isinstance(record, Unreadable) else record.run == folder
 
-    Raises:
-        NotFound: there is none; the version itself may still be served.
+
+def _others(store: Store, name: str) -> str:
+    from shoploop.versions.promotions import recommenders
+
+    others = [other for other in recommenders(store) if other != name]
+    known = f"There is: {', '.join(others)}. " if others else ""
+    return f"{known}Start one with `shoploop run -f FILE`."
+
+
+def folder_of(store: Store, name: str, version: str) -> Path | None:
+    """The folder of a run on this machine with its tables: of the newest one that made ``version``, else of the newest.
+
+    Retention keeps the first where ``version`` serves; one that was promoted by hand, or trained elsewhere, may have none.
+    None where no run on this machine has any tables.
     """
     runs = home_of(store) / layout.runs(name)
+    newest = None
     for path in sorted(runs.glob("*/run.json"), reverse=True):
         record = _parsed(path.read_bytes(), path.parent.name)
-        if isinstance(record, Record) and record.version == version and (path.parent / "data").is_dir():
+        if not isinstance(record, Record) or not (path.parent / "data" / "interactions.parquet").is_file():
+            continue
+        if record.version == version:
             return path.parent
-    raise NotFound(
-        f"The run that made {version} of {name!r} is not below {runs}: ask where the recommender was run. "
-        f"`{command(store, f'serve {name}')}` works all the same."
-    )
+        newest = newest or path.parent
+    return newest
 
 
 def _parsed(body: bytes, run: str) -> Record | Unreadable:

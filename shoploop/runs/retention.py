@@ -5,16 +5,17 @@ a young run, or one that goes on, has made or reused them. Of versions :mod:`sho
 nobody here knows (a file that somebody put there) is left alone.
 """
 
-import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from shoploop.api.v1alpha1 import RetentionSpec
 from shoploop.errors import NotFound
-from shoploop.runs.planning import read_plan
+from shoploop.runs.planning import RUN_ID, read_plan
 from shoploop.runs.record import Record, Unreadable, read_record
-from shoploop.steps import Workspace
+from shoploop.steps import STEPS, Workspace
 from shoploop.store import layout
 from shoploop.versions import promotions
 from shoploop.versions.removal import choose_versions, remove_version
@@ -22,7 +23,11 @@ from shoploop.versions.removal import choose_versions, remove_version
 KEPT_WORK = 4
 """Runs whose outputs stay, so that going back to an earlier spec finds its steps done."""
 
-RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+OF_A_RUN = (
+    *(step.output for step in STEPS.values()),
+    *("plan.json", "report.html", "report.json", "log.txt", "events.jsonl", "pipeline.json", "run.json"),
+)
+"""What lies in a run's folder, in the order in which it goes; the rest is somebody else's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,9 @@ def remove(workspace: Workspace, past: Past, *, named: Mapping[str, str]) -> Pas
     """
     store, name = workspace.store, workspace.name
     for run in past.runs:
-        _remove(workspace, layout.run(name, run))
+        for thing in OF_A_RUN:
+            _remove(workspace, f"{layout.run(name, run)}/{thing}")
+        _remove_empty(workspace.path(layout.run(name, run)))
     for run in past.outputs:
         _remove(workspace, layout.outputs(name, run))
     versions = tuple(version for version in past.versions if remove_version(store, name, version, named=named))
@@ -128,5 +135,12 @@ def _lent_to(workspace: Workspace, run: str) -> set[str]:
 
 
 def _remove(workspace: Workspace, key: str) -> None:
-    workspace.store.delete_folder(key)
-    shutil.rmtree(workspace.path(key), ignore_errors=True)
+    """One object, or all below a folder, in the store and on this machine."""
+    workspace.store.delete(key) if "." in key.rpartition("/")[2] else workspace.store.delete_folder(key)
+    path = workspace.path(key)
+    path.unlink(missing_ok=True) if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # something is left that is not ours, or there is none
+        folder.rmdir()

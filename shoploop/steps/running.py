@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from shoploop import progress
+from shoploop.compute.lifetime import end_with_starter
 from shoploop.errors import ShoploopError
 from shoploop.steps.index import Entry
 from shoploop.steps.table import STEPS, Call
 from shoploop.steps.workspace import Workspace, sizes_of
-from shoploop.store import Store
+from shoploop.store import Store, disk
 
 RUN_VARIABLE = "SHOPLOOP_RUN"
 """What :meth:`Membership.as_text` says, for a step in a process of its own."""
@@ -73,6 +75,7 @@ def run_step(
     Raises:
         ShoploopError: the step's own named errors.
     """
+    end_with_starter()
     step = STEPS[name]
     run = run or Membership.of_this_process()
     out.mkdir(parents=True, exist_ok=True)
@@ -84,19 +87,28 @@ def run_step(
         seconds = time.monotonic() - began
         if run:
             run.record(name, out, seconds)
-    except ShoploopError as error:
-        progress.emit(
-            "failed", step=name, error=type(error).__name__, message=str(error), exit_code=error.exit_code, out=str(out)
-        )
-        raise
     except Exception as error:
-        progress.emit(
-            "failed", step=name, error=type(error).__name__, message=str(error), exit_code=1,
-            out=str(out), traceback=traceback.format_exc(),
-        )  # fmt: skip
-        raise
+        named = _named(name, out, error)
+        told: dict[str, Any] = {"traceback": traceback.format_exc(), "exit_code": 1}
+        if isinstance(named, ShoploopError):
+            told = {"exit_code": named.exit_code}
+        progress.emit("failed", step=name, error=type(named).__name__, message=str(named), out=str(out), **told)
+        if named is error:
+            raise
+        raise named from error
     progress.emit("finished", step=name, seconds=seconds)
     return report
+
+
+def _named(name: str, out: Path, error: Exception) -> Exception:
+    """The error as it is to be told; of a full disk libraries have many words, and some have none."""
+    if not disk.is_full(error) and not (disk.is_as_good_as_full(out) and not isinstance(error, ShoploopError)):
+        return error
+    where = Path(error.filename).parent if isinstance(error, OSError) and isinstance(error.filename, str) else out
+    full = disk.full_error(f"Step {name}", where if where.is_dir() else out, wrote=sum(sizes_of(out).values()))
+    shutil.rmtree(out, ignore_errors=True)  # nobody needs a part of it, and what comes after the step needs some space
+    out.mkdir(exist_ok=True)
+    return full
 
 
 @contextmanager

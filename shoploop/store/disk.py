@@ -1,9 +1,10 @@
-"""Files and folders of this machine that come into place as a whole: written aside, made durable, renamed.
+"""Files and folders of this machine that come into place as a whole: written aside, made durable, renamed; and full disks.
 
 Whoever is killed amid a write leaves what was there before, and beside it a file or folder whose name :func:`is_aside`
 knows. Every such write, hard link and digest of the house is made here. It must not know what the bytes mean.
 """
 
+import errno
 import glob
 import hashlib
 import json
@@ -17,10 +18,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from shoploop.errors import DiskFull
+
 SUFFIX: Final = ".part"
 
 ABANDONED_SECONDS: Final = 86_400
 """What lies aside and has not been touched for so long is nobody's any more: the next write of the same name removes it."""
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How a system says that no more can be written: no space, a quota, a limit on the size of a file."""
+
+FULL_TEXTS: Final = (*map(os.strerror, FULL), "database or disk is full")
+"""How libraries say it that raise errors of their own; the last is SQLite's."""
+
+AS_GOOD_AS_FULL_BYTES: Final = 2**20
+"""With less left, an error that does not say what it is of is taken for this."""
 
 
 @contextmanager
@@ -139,6 +151,57 @@ def digest_of(path: Path) -> str:
 def free_bytes(folder: Path) -> int:
     """What the file system of ``folder`` has left for this user."""
     return shutil.disk_usage(folder).free
+
+
+def says_full(text: str) -> bool:
+    """Whether the words of an error, or of a log, say that a disk is full."""
+    return any(words in text for words in FULL_TEXTS)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it came of, is that no more can be written."""
+    while error is not None:
+        if (isinstance(error, OSError) and error.errno in FULL) or says_full(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_as_good_as_full(folder: Path) -> bool:
+    """Whether next to nothing more can be written into ``folder``."""
+    try:
+        return free_bytes(folder) < AS_GOOD_AS_FULL_BYTES
+    except OSError:
+        return False
+
+
+def full_error(who: str, folder: Path, *, wrote: int | None = None) -> DiskFull:
+    """The error to raise where no more can be written.
+
+    Args:
+        who: That wanted to write.
+        folder: Where.
+        wrote: Bytes that it had written before.
+    """
+    had = f"; it had written {sized(wrote)}" if wrote is not None else ""
+    try:
+        usage = shutil.disk_usage(folder)
+        left = f" ({sized(usage.free)} of {sized(usage.total)} are free)"
+    except OSError:
+        left = ""
+    return DiskFull(
+        f"{who} found no space left in {folder}{left}{had}. Free some there, or name another store with --store. "
+        "What is done is kept; the same command goes on from there."
+    )
+
+
+def sized(amount: float) -> str:
+    """Bytes in words, as people say them of disks."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
 
 
 def fsync(path: Path) -> None:

@@ -4,9 +4,12 @@ It must not know how a store is opened or what lies in it.
 """
 
 import re
+from pathlib import Path
 from types import TracebackType
+from urllib.parse import unquote, urlsplit
 
 from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable, first_line
+from shoploop.store import disk
 
 _CREDENTIALS = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the Secret that spec.store.secretRef names."
 S3_ANSWERS = {
@@ -43,4 +46,14 @@ class named_errors:
             raise AlreadyExists(f"{self.url} is there already: another writer was first.") from error
         if isinstance(error, exceptions.NotFoundError | FileNotFoundError):
             raise NotFound(f"{self.url} does not exist.") from error
+        if disk.is_full(error) and (folder := _nearest(self.url)):
+            raise disk.full_error(f"What writes {self.url}", folder) from error
         raise StoreUnavailable(f"{self.url}: {first_line(error)}") from error
+
+
+def _nearest(url: str) -> Path | None:
+    """The folder of this machine that an object of a local store would be written to, as far as it is there."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return None
+    return next(parent for parent in Path(unquote(parts.path)).parents if parent.is_dir())

@@ -10,7 +10,8 @@
       promotions/            which version serves: a log
       events/                on a machine that serves: events.sqlite, and keys/ to sign impressions and to let events in
       data/                  copies of one's own files: <table>/<digest>/<file>, made by `shoploop data push`
-      work/                  what steps keep between runs: entries of steps that are done, outputs, caches
+      work/                  what steps keep between runs: entries of steps that are done, outputs, caches; the folder for
+                             temporary files of the run that goes on
 
 On a laptop whose store is remote, ``work``, ``runs`` and ``events`` lie under the same names in ``.shoploop``. Keys never
 begin or end with a slash. It must not know how anything is read or written.
@@ -142,3 +143,8 @@ def incumbent(name: str, version: str) -> str:
 def steps_cache(name: str) -> str:
     """What a step keeps so that a killed one goes on from there."""
     return f"{work(name)}/steps-cache"
+
+
+def temporary(name: str) -> str:
+    """Where the processes of the run that goes on put their temporary files; only on the machine that carries it out."""
+    return f"{work(name)}/tmp"

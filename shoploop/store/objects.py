@@ -9,8 +9,10 @@ On S3 the store's own answer means that.
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ from shoploop.store.errors import named_errors
 
 UPLOAD_CHUNK_BYTES = 8 * 2**20
 
+ENTRY = re.compile(r"\d{12}\.json")
+"""Name of an entry of a log."""
+
 
 class Store:
     """A prefix of an object store; keys are relative to it and use ``/``."""
@@ -32,10 +37,10 @@ class Store:
         Args:
             uri: Where the objects lie. A local folder is made when it is missing.
             options: Further settings of obstore's store, such as ``endpoint`` and ``region``.
-            read_only: Nothing will be written: a folder that is there need not be writable.
+            read_only: Nothing will be written: the folder need not be writable, and is not made.
 
         Raises:
-            StoreUnavailable: the folder cannot be made or written, or the URL's scheme is unknown.
+            StoreUnavailable: the folder cannot be made, written or read, or the URL's scheme is unknown.
         """
         from obstore.store import LocalStore, from_url
 
@@ -44,19 +49,7 @@ class Store:
         self.folder: Path | None = None
         if parts.scheme in ("", "file"):
             self.folder = Path(unquote(parts.path) if parts.scheme else uri).absolute()
-            try:
-                if not (read_only and self.folder.is_dir()):
-                    self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreUnavailable(
-                    f"Store {uri} cannot be written: {error.strerror}. Name a folder that you may write, "
-                    "in spec.store.uri or with --store."
-                ) from error
-            if not os.access(self.folder, (os.R_OK if read_only else os.W_OK) | os.X_OK):
-                raise StoreUnavailable(
-                    f"Store {uri} cannot be written: permission denied. Name a folder that you may write, "
-                    "in spec.store.uri or with --store."
-                )
+            _check_folder(self.folder, uri, read_only=read_only)
             self.uri = self.folder.as_uri()
             self._store: Any = LocalStore(self.folder)
         else:
@@ -196,6 +189,13 @@ class Store:
         for key in self.list(f"{folder}/"):
             self.delete(key)
 
+    def delete_empty_folders(self, folder: str) -> None:
+        """Removes ``folder`` and the folders in it, those that hold nothing any more; an object store has no such thing."""
+        if self.folder is not None:
+            for path, _, _ in os.walk(self.folder / folder, topdown=False):
+                with suppress(OSError):
+                    os.rmdir(path)
+
     def delete(self, key: str) -> None:
         """Removes one object; one that is not there is no error."""
         try:
@@ -215,8 +215,31 @@ class Store:
                 break
 
 
+def _check_folder(folder: Path, uri: str, *, read_only: bool) -> None:
+    if read_only:
+        why = "there is no such folder" if not folder.is_dir() else ""
+        if not why and not os.access(folder, os.R_OK | os.X_OK):
+            why = "permission denied"
+        if why:
+            raise StoreUnavailable(f"Store {uri} cannot be read: {why}. Name another with --store or SHOPLOOP_STORE.")
+        return
+    why = ""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = str(error.strerror)
+    else:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            why = "it may only be read" if os.access(folder, os.R_OK) else "permission denied"
+    if why:
+        raise StoreUnavailable(
+            f"Store {uri} cannot be written: {why}. Name a folder that you may write, in spec.store.uri or with --store."
+        )
+
+
 class Log:
-    """Numbered entries below one key, each written once: ``<key>/000000000001.json``, ``...2.json``.
+    """Numbered entries below one key, each written once: ``<key>/000000000001.json``, ``...2.json``; other files are
+    somebody else's.
 
     Appending is put-if-absent, so two writers cannot both hold the same number: the loser gets
     :class:`~shoploop.errors.AlreadyExists`, reads what the winner wrote and decides again.
@@ -228,11 +251,19 @@ class Log:
 
     def entries(self) -> list[dict[str, Any]]:
         """All entries, oldest first; each has its ``number``."""
-        return [
-            {"number": int(key.rsplit("/", 1)[1].removesuffix(".json"))} | self.store.get_json(key)
-            for key in self.store.list(f"{self.key}/")
-            if key.endswith(".json")
-        ]
+        found = [key for key in self.store.list(f"{self.key}/") if ENTRY.fullmatch(key.removeprefix(f"{self.key}/"))]
+        return [{"number": int(key[-17:-5])} | self._entry(key) for key in found]
+
+    def _entry(self, key: str) -> dict[str, Any]:
+        try:
+            entry = self.store.get_json(key)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict):
+            raise StoreUnavailable(
+                f"{self.store.url(key)} is damaged: it is no entry of a log. Bring it back, or remove it."
+            )
+        return entry
 
     def append(self, entry: dict[str, Any], *, after: int) -> int:
         """Writes entry number ``after + 1``.

@@ -5,6 +5,7 @@ module must not know how a version is trained or served.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound
+from shoploop.hints import command
 from shoploop.store import Log, Store, layout
 from shoploop.versions.artifact import MANIFEST, load_version, version_files, version_id
 from shoploop.versions.keys import Signer
@@ -19,6 +21,8 @@ from shoploop.versions.signing import Trust
 from shoploop.versions.stored import check_version, sign_version
 
 Action = Literal["promote", "rollback"]
+
+VERSION_ID = re.compile(r"v[0-9a-f]{12}")
 
 ATTEMPTS = 20
 """Appends tried before giving up against other writers."""
@@ -94,7 +98,12 @@ def promote(
         ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, KeyUntrusted, SignatureInvalid: it must not serve.
     """
     if not store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
-        raise NotFound(f"Recommender {name!r} has no version {version}. {_choices(version_ids(store, name))}")
+        known = version_ids(store, name)
+        raise (
+            NotFound(f"Recommender {name!r} has no version {version}. {_choices(known)}")
+            if known
+            else no_version(store, name)
+        )
     check_version(store, name, version, trust or Trust.configured())
 
     def decide(history: list[Promotion]) -> Promotion | str:
@@ -118,13 +127,14 @@ def rollback(store: Store, name: str, *, reason: str = "rolled back by hand", by
         stack = rollback_stack(history)
         if len(stack) < 2:
             raise NotFound(
-                f"Recommender {name!r} has no earlier version to go back to. Name one of `shoploop versions {name}`: "
-                f"shoploop promote {name} VERSION."
+                f"Recommender {name!r} has no earlier version to go back to. "
+                f"Name one of `{command(store, f'versions {name}')}`: {command(store, f'promote {name} VERSION')}."
             )
         if not store.exists(f"{layout.version(name, stack[-2])}/{MANIFEST}"):
             raise NotFound(
                 f"Version {stack[-2]} of {name!r}, which served before, is no longer in the store: it went beyond "
-                f"spec.retention.versions. Name another one of `shoploop versions {name}`: shoploop promote {name} VERSION."
+                f"spec.retention.versions. Name another one of `{command(store, f'versions {name}')}`: "
+                f"{command(store, f'promote {name} VERSION')}."
             )
         check_version(store, name, stack[-2], trust)
         return stack[-2]
@@ -172,13 +182,29 @@ def versions(store: Store, name: str) -> list[VersionInfo]:
             )
         )
     if not found:
-        raise NotFound(f"No recommender {name!r} in {store.uri}. {_choices(recommenders(store))}")
+        raise no_version(store, name)
     return sorted(found, key=lambda info: (last[info.id].number if info.id in last else 0, info.id))
 
 
 def recommenders(store: Store) -> list[str]:
-    """Names of the recommenders that have anything in this store."""
-    return sorted({key.split("/")[1] for key in store.list("recommenders/")})
+    """Names of the recommenders that have anything in this store; what else lies there is somebody else's."""
+    places = (layout.runs, layout.versions, layout.promotions, layout.work)
+    names = store.folders(layout.RECOMMENDERS)
+    return [
+        name
+        for name in names
+        if set(store.folders(layout.recommender(name))) & {place(name).rpartition("/")[2] for place in places}
+    ]
+
+
+def no_version(store: Store, name: str) -> NotFound:
+    """The error to raise where a recommender has no version: nobody has run it, or no run has reached its end."""
+    if name in recommenders(store):
+        return NotFound(
+            f"Recommender {name!r} has no version in {store.uri} yet: no run of it has reached its end. "
+            f"`{command(store, f'runs {name}')}` lists its runs, `{command(store, f'report {name}')}` tells of the last one."
+        )
+    return NotFound(f"No recommender {name!r} in {store.uri}. {_choices(recommenders(store))}")
 
 
 def _append(
@@ -229,10 +255,10 @@ def _log(store: Store, name: str) -> Log:
 
 
 def version_ids(store: Store, name: str) -> list[str]:
-    """Every version with a manifest, in the order of their ids."""
+    """Every version with a manifest, in the order of their ids; a folder of another name is somebody else's."""
     prefix = f"{layout.versions(name)}/"
-    keys = (key.removeprefix(prefix) for key in store.list(prefix))
-    return sorted({key.split("/")[0] for key in keys if key.endswith(f"/{MANIFEST}") and key.count("/") == 1})
+    keys = (key.removeprefix(prefix).split("/") for key in store.list(prefix))
+    return sorted({key[0] for key in keys if key[1:] == [MANIFEST] and VERSION_ID.fullmatch(key[0])})
 
 
 def _choices(known: list[str]) -> str:

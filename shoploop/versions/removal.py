@@ -5,6 +5,7 @@ in the moment before is noticed, since the log of promotions is read again after
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from shoploop.store import Store, layout
 from shoploop.versions import promotions
 from shoploop.versions.artifact import MANIFEST, version_id
 from shoploop.versions.retention import StoredVersion, kept_versions
+
+OURS = re.compile(r".*\.dsse\.json|[0-9a-f]{16}\.bento|bento\.json|\d{12}\.json")
+"""Names of what lies beside a version's own files: signatures, packages, verdicts. Other files are somebody else's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +66,20 @@ def remove_version(store: Store, name: str, version: str, *, named: Mapping[str,
     if version in kept_versions([alone], promotions.promotions(store, name), newest=0, named=named):
         store.put(manifest, body)
         return False
+    ours = {f"{layout.version(name, version)}/{file}" for file in _files(body)}
     for prefix in (layout.version(name, version), layout.verdicts(name, version)):
         for key in list(store.list(f"{prefix}/")):
-            store.delete(key)
+            if key in ours or OURS.fullmatch(key.rpartition("/")[2]):
+                store.delete(key)
+        store.delete_empty_folders(prefix)
     return True
+
+
+def _files(manifest: bytes) -> list[str]:
+    try:
+        return list(json.loads(manifest)["files"])
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def _parent(manifest: bytes) -> str | None:

@@ -85,8 +85,8 @@ def test_a_record_holds_what_it_was_given(make_record, store):
 
 
 def test_text_in_the_place_of_a_verdict_is_no_verdict(make_record, store):
-    make_record("1")
-    key = layout.run_record(layout.run("shop", "1"))
+    make_record("20260302-120000-bbbb")
+    key = layout.run_record(layout.run("shop", "20260302-120000-bbbb"))
     store.put(key, json.dumps(store.get_json(key) | {"passed": "False"}).encode())
     (read,) = list_runs(store, "shop")
     assert isinstance(read, Unreadable) and "passed" in read.why
@@ -100,5 +100,6 @@ def test_a_recommender_without_runs_is_named(store):
 def test_the_run_that_made_a_version_is_found_past_damaged_records(make_record, store, tmp_path):
     make_record("1", version="v1")
     (store.folder / layout.run("shop", "1") / "data").mkdir()
+    (store.folder / layout.run("shop", "1") / "data" / "interactions.parquet").touch()
     store.put(layout.run_record(layout.run("shop", "2")), b"{")
     assert folder_of(store, "shop", "v1").name == "1"

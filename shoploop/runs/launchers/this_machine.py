@@ -4,26 +4,33 @@ import fcntl
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.compute.memory import PeakMemory
-from shoploop.errors import NotFound, ShoploopError, UserError
+from shoploop.errors import DiskFull, NotFound, ShoploopError, UserError
 from shoploop.runs.finishing import break_off, finish
 from shoploop.runs.launchers.launcher import Look, Progress
-from shoploop.runs.launchers.pipeline_process import PIPELINE, PipelineProcess
+from shoploop.runs.launchers.pipeline_process import PIPELINE, PipelineProcess, remove_temporary
 from shoploop.runs.planning import Plan, Run, keep_plan, make_plan, read_plan
-from shoploop.runs.record import Failure, Journal, Record, read_record
+from shoploop.runs.record import Failure, Journal, Record, RunState, read_record
 from shoploop.steps import Workspace
-from shoploop.store import Store, layout
+from shoploop.store import Store, disk, layout
 from shoploop.versions.signing import Trust, signer_for
 
 NAME = "this machine"
 
+LAST_WORDS_BYTES = 65_536
+"""Of a pipeline's output, where its end may say what it came of."""
+
 
 class AnotherRun(UserError):
+    pass
+
+
+class Suspended(UserError):
     pass
 
 
@@ -48,13 +55,19 @@ class ThisMachine:
             AnotherRun: a run of this recommender is going on here.
             DataUnreadable, SpecInvalid: the raw tables cannot be found.
             KeyUnusable, KeyUntrusted: a signature is required of what the run makes, and nobody here can give one.
+            Suspended: spec.suspend asks for no new run.
+            NotFound: the pinned version is not in the store.
         """
         refuse_unbuilt(run.recommender.spec, place="Machine")
         if run.until is None:
+            refuse_suspended(run)
+        if run.until is None:
             signer_for(Trust.configured(run.recommender.spec.signing))  # better now than when all is trained
         workspace = self._workspace(run)
+        check_pinned(run, workspace.store)
         plan = make_plan(run, workspace)
         with _Lock(workspace) as lock:
+            settle(workspace)
             if run.until is not None:
                 workspace.store.delete_folder(run.key)
                 shutil.rmtree(workspace.path(run.key), ignore_errors=True)
@@ -62,17 +75,17 @@ class ThisMachine:
             self._going[run.id] = _Going(plan, workspace, self.pipeline, lock.handed_on())
 
     def look(self, run: Run) -> Look:
-        record = read_record(self.store, run.key, run.id)
-        going = self._going.get(run.id)
-        if not isinstance(record, Record):
-            raise NotFound(f"The record of run {run.id} cannot be read: {record.why}.")
-        if going and going.is_alive():
+        if going := self._going.get(run.id):  # its record may have found no space on a disk
+            alive, record = going.is_alive(), going.journal.record
             # a version that is recorded still has a page to be written
-            return Look.at(record.model_copy(update={"state": "running", "failure": None}), progress=going.progress)
-        if record.state == "running" and _Lock(self._workspace(run)).is_free():
-            message = f"Run {run.id} was broken off without a word. What is done is kept; run it again to go on."
-            return Look.at(record.model_copy(update={"state": "failed", "failure": Failure(message=message)}))
-        return Look.at(record)
+            update = {"state": "running", "failure": None} if alive else {}
+            return Look.at(record.model_copy(update=update), progress=going.progress)
+        found = read_record(self.store, run.key, run.id)
+        if not isinstance(found, Record):
+            raise NotFound(f"The record of run {run.id} cannot be read: {found.why}.")
+        if found.state == "running" and _Lock(self._workspace(run)).is_free():
+            return Look.at(found.model_copy(update=_broken_off(found)))
+        return Look.at(found)
 
     def cancel(self, run: Run) -> None:
         if going := self._going.get(run.id):
@@ -131,10 +144,9 @@ class _Going:
         try:
             failure = self._steps() if self.plan.due else None
             if self._cancelled.is_set() and failure is not None:
-                break_off(self.workspace, self.plan, self.journal, "cancelled")
+                self._break_off("cancelled")
             elif failure is not None:
-                left = Path(self._failed["out"]) if self._failed else None
-                break_off(self.workspace, self.plan, self.journal, "failed", failure, left=left)
+                self._break_off("failed", failure, left=Path(self._failed["out"]) if self._failed else None)
             elif self.plan.run.until is not None:
                 self.journal.end("done")
             else:
@@ -143,10 +155,18 @@ class _Going:
         except Exception as error:
             self._broke(error)
         finally:
+            remove_temporary(self.workspace)
             self.lock.close()
+
+    def _break_off(self, state: RunState, failure: Failure | None = None, *, left: Path | None = None) -> None:
+        remove_temporary(self.workspace)  # a full disk has some space for the record then
+        break_off(self.workspace, self.plan, self.journal, state, failure, left=left)
 
     def _broke(self, error: Exception) -> None:
         """Something other than a step failed, such as the store."""
+        home = self.workspace.home
+        if disk.is_full(error) and not isinstance(error, DiskFull):
+            error = disk.full_error(f"Run {self.plan.run.id}", home)
         if isinstance(error, ShoploopError):
             failure = Failure(message=str(error), exit_code=error.exit_code)
         else:
@@ -156,7 +176,7 @@ class _Going:
                 traceback.print_exception(error, file=log)
             what = f"{type(error).__name__}: {error}"
             failure = Failure(message=f"The run broke off with {what}. This is a bug; see {self._log}")
-        break_off(self.workspace, self.plan, self.journal, "failed", failure)
+        self._break_off("failed", failure)
 
     def _steps(self) -> Failure | None:
         """Carries out what is due; returns why that failed, if it did."""
@@ -178,11 +198,18 @@ class _Going:
             message = f"The pipeline ended well and left out {', '.join(left)}. This is a bug; see {self._log}"
             return Failure(message=message)
         if code:
-            self._cancelled.wait(1)  # Ctrl-C reaches the pipeline before anybody here could say so
+            self._cancelled.wait(1)  # somebody may have ended the pipeline and this run's follower in one go
             what = f"Step {self._running}" if self._running else "The pipeline"
+            if disk.is_as_good_as_full(self.workspace.home) or disk.says_full(self._last_words()):
+                return _failure(disk.full_error(what, self.workspace.home), step=self._running)
             message = f"{what} ended without a word (exit {code}; out of memory?). Its output: {self._log}"
             return Failure(step=self._running, message=message)
         return None
+
+    def _last_words(self) -> str:
+        with self._log.open("rb") as log:
+            log.seek(max(0, self._log.stat().st_size - LAST_WORDS_BYTES))
+            return log.read().decode(errors="replace")
 
     def _hear(self, event: dict[str, Any], memory: PeakMemory) -> None:
         match event["kind"]:
@@ -200,6 +227,65 @@ class _Going:
             case "failed":
                 self._running, self._failed = None, event
                 self.journal.step(event["step"], state="failed", error=event["message"], peak_rss_bytes=memory.taken())
+
+
+def _failure(error: ShoploopError, *, step: str | None) -> Failure:
+    return Failure(step=step, message=str(error), exit_code=error.exit_code)
+
+
+def refuse_suspended(run: Run) -> None:
+    """Makes sure that the spec lets a run begin.
+
+    Raises:
+        Suspended: it does not.
+    """
+    if run.recommender.spec.suspend:
+        raise Suspended(
+            f"{run.name!r} is suspended (spec.suspend: true): no run is begun and no version promoted. What serves goes on "
+            "serving. Set spec.suspend to false to run."
+        )
+
+
+def check_pinned(run: Run, store: Store) -> None:
+    """Makes sure that the version that is to serve whatever is trained can serve.
+
+    Raises:
+        NotFound: it is not in the store.
+    """
+    from shoploop.versions import promotions
+
+    pinned = run.recommender.spec.serving.pinned_version
+    if pinned and pinned not in (known := promotions.version_ids(store, run.name)):
+        raise NotFound(
+            f"spec.serving.pinnedVersion names {pinned}, which is not in {store.uri}. There is: "
+            f"{', '.join(known) or 'no version yet'}. Name one of them, or leave the field out."
+        )
+
+
+def settle(workspace: Workspace) -> None:
+    """Ends the records of runs that were killed on this machine; who holds the lock knows that none of them goes on."""
+    store = workspace.store
+    for name in store.folders(layout.runs(workspace.name)):
+        key = layout.run(workspace.name, name)
+        if not workspace.path(layout.run_record(key)).exists():  # another machine's
+            continue
+        with suppress(NotFound):
+            record = read_record(store, key, name)
+            if isinstance(record, Record) and (record.launcher, record.state) == (NAME, "running"):
+                settled = record.model_copy(update=_broken_off(record))
+                store.put(layout.run_record(key), settled.model_dump_json(indent=1).encode())
+
+
+def is_broken_off(store: Store, record: Record) -> bool:
+    """Whether nobody carries out any more what is recorded as going on on this machine."""
+    workspace = Workspace(store, record.name)
+    here = workspace.path(layout.run_record(layout.run(record.name, record.run))).exists()
+    return here and (record.launcher, record.state) == (NAME, "running") and _Lock(workspace).is_free()
+
+
+def _broken_off(record: Record) -> dict[str, Any]:
+    message = f"Run {record.run} was broken off without a word. What is done is kept; run it again to go on."
+    return {"state": "failed", "failure": Failure(message=message)}
 
 
 @contextmanager
@@ -223,7 +309,7 @@ class _Lock:
 
     def __enter__(self) -> "_Lock":
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = self.path.open("w")
+        file = self.path.open("w+")  # the pipeline's standard input, too
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

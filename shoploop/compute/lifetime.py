@@ -1,0 +1,84 @@
+"""A tree of processes that ends with the process that started it, however that one ended: by Ctrl-C, a signal or kill -9.
+
+The tree is a process group of its own. A terminal's signals reach the starter alone, which ends the tree in order; where the
+starter is killed without a word, the processes of the tree that watch it end their group. It must not know what they do.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Final
+
+import psutil
+
+VARIABLE: Final = "SHOPLOOP_STARTER"
+"""Process id of the starter, for the processes of its tree."""
+
+GRACE_SECONDS: Final = 5.0
+"""For a process that was asked to end, before it is killed."""
+
+LOOK_SECONDS: Final = 0.2
+
+
+def named_starter() -> dict[str, str]:
+    """What the environment of a tree's processes holds, so that they end with this process."""
+    return {VARIABLE: str(os.getpid())}
+
+
+def end_with_starter() -> None:
+    """Lets this process, and its group, end when the starter that the environment names does.
+
+    SIGTERM ends it as an error would, so that temporary folders go and work that is worth it is kept. Without the variable,
+    and when it is called again, nothing happens.
+    """
+    starter = os.environ.get(VARIABLE)
+    if not starter or any(thread.name == VARIABLE for thread in threading.enumerate()):
+        return
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_end_after, args=(int(starter),), name=VARIABLE, daemon=True).start()
+
+
+def members(group: int) -> list[psutil.Process]:
+    """The processes of a group, but not the one that it is named after."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError):  # it has ended
+            if process.pid != group and os.getpgid(process.pid) == group:
+                found.append(process)
+    return found
+
+
+def signal_group(group: int, number: signal.Signals) -> None:
+    """Sends a signal to all processes of a group; one that has ended already is no error."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses where all have ended
+        os.killpg(group, number)
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _end_after(starter: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(starter)
+        # one that nobody has waited for yet is over as well
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(LOOK_SECONDS)
+    signal_group(os.getpgid(0), signal.SIGKILL)
+
+
+def main(command: list[str]) -> int:
+    """Runs ``command``, which knows nothing of all this, as one of the tree's processes; returns its exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # it is the command's to end; its group has the signal too
+    with subprocess.Popen(command) as process:
+        end_with_starter()
+        return process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
