@@ -110,7 +110,7 @@ class _Watcher:
             case "finished":
                 self._done("✓", "green", step, f"{event['seconds']:6.1f} s  {_gib(event['peak_rss_bytes'])}")
             case "warning":
-                self.console.print(Text(f"! {'':{WIDTH}}  {event['message']}", style="yellow"))
+                self.console.print(Text(f"! {'':{WIDTH}}  {event['message']}", style="yellow"), soft_wrap=True)
             case "reused":
                 self._done("↺", "blue", step, f"unchanged, reused ({event['seconds']:.1f} s when it ran)")
             case "failed":
@@ -120,7 +120,7 @@ class _Watcher:
         if self.task is not None:
             self.live.remove_task(self.task)
             self.task = None
-        self.console.print(output.marked(mark, colour, f" {step:{WIDTH}}  {how}"))
+        self.console.print(output.marked(mark, colour, f" {step:{WIDTH}}  {how}"), soft_wrap=True)
 
 
 def _gib(amount: int) -> str:

@@ -42,7 +42,7 @@ class Store:
         Raises:
             StoreUnavailable: the folder cannot be made, written or read, or the URL's scheme is unknown.
         """
-        from obstore.store import LocalStore, from_url
+        from obstore.store import LocalStore, MemoryStore, from_url
 
         self.options = dict(options or {})
         parts = urlsplit(uri)
@@ -51,7 +51,8 @@ class Store:
             self.folder = Path(unquote(parts.path) if parts.scheme else uri).absolute()
             _check_folder(self.folder, uri, read_only=read_only)
             self.uri = self.folder.as_uri()
-            self._store: Any = LocalStore(self.folder)
+            # what is only looked at is not made: there is nothing in it
+            self._store: Any = LocalStore(self.folder) if self.folder.is_dir() else MemoryStore()
         else:
             self.uri = uri.rstrip("/")
             try:
@@ -217,10 +218,8 @@ class Store:
 
 def _check_folder(folder: Path, uri: str, *, read_only: bool) -> None:
     if read_only:
-        why = "there is no such folder" if not folder.is_dir() else ""
-        if not why and not os.access(folder, os.R_OK | os.X_OK):
-            why = "permission denied"
-        if why:
+        if folder.exists() and not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):
+            why = "permission denied" if folder.is_dir() else "it is no folder"
             raise StoreUnavailable(f"Store {uri} cannot be read: {why}. Name another with --store or SHOPLOOP_STORE.")
         return
     why = ""

@@ -99,11 +99,8 @@ def promote(
     """
     if not store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
         known = version_ids(store, name)
-        raise (
-            NotFound(f"Recommender {name!r} has no version {version}. {_choices(known)}")
-            if known
-            else no_version(store, name)
-        )
+        why = f"Known: {', '.join(known)}." if known else str(no_version(store, name))
+        raise NotFound(f"Recommender {name!r} has no version {version}. {why}")
     check_version(store, name, version, trust or Trust.configured())
 
     def decide(history: list[Promotion]) -> Promotion | str:

@@ -7,7 +7,9 @@ import pytest
 from shoploop.cli.tables import print_report, print_runs
 from shoploop.errors import NotFound
 from shoploop.runs import Record, Unreadable, folder_of, list_runs
+from shoploop.runs.launchers.this_machine import alone
 from shoploop.runs.record import Failure
+from shoploop.steps import Workspace
 from shoploop.store import Store, layout
 
 
@@ -71,9 +73,16 @@ def test_a_damaged_record_is_named_and_hides_no_other(store, make_record, capsys
 def test_a_run_under_way_and_a_failed_one_say_so(make_record, store, capsys):
     make_record("1", state="running")
     make_record("2", state="failed", failure=Failure(message="no."))
-    print_runs(store, "shop")
+    with alone(Workspace(store, "shop")):
+        print_runs(store, "shop")
     shown = lines(capsys)
     assert "running" in shown["1"] and "failed" in shown["2"] and "not reached" in shown["2"]
+
+
+def test_a_run_that_nobody_carries_out_any_more_was_broken_off(make_record, store, capsys):
+    make_record("1", state="running")
+    print_runs(store, "shop")
+    assert "broken off" in lines(capsys)["1"]
 
 
 def test_a_record_holds_what_it_was_given(make_record, store):

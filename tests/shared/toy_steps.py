@@ -1,17 +1,21 @@
 """The ten steps of a run with next to nothing in them, for tests of what carries steps out rather than of what they do.
 
-A folder, named by SHOPLOOP_TOY, steers them: a file ``fail-<step>`` makes a step fail with the words in it, one that is
-called ``hold-<step>`` makes it wait until the file is gone. ``done.txt`` has a line for each step that was carried out.
-Run as a program it stands for ``pipelines.recommender --local``, or with ``pod`` first for ``shoploop.runs``.
+A folder, named by SHOPLOOP_TOY, steers them by files. ``fail-<step>`` makes a step fail with the words in it, ``child-<step>``
+makes it start a process that works on, ``fill-<step>`` lets it write until the disk is full, and ``hold-<step>`` makes it wait
+until the file is gone. ``done.txt`` has a line for each step that was carried out.
+Run as a program it stands for ``pipelines.recommender --local``, with ``pod`` first for ``shoploop.runs``, and with ``cli``
+first for ``shoploop``.
 """
 
 import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,8 +56,18 @@ class Toy:
     def hold(self, step: str) -> None:
         (self.folder / f"hold-{step}").touch()
 
+    def start_child(self, step: str) -> None:
+        (self.folder / f"child-{step}").touch()
+
+    def child(self) -> int:
+        """The process that a step has started."""
+        return int((self.folder / "child.txt").read_text())
+
+    def fill(self, step: str) -> None:
+        (self.folder / f"fill-{step}").touch()
+
     def let_go(self) -> None:
-        for path in (*self.folder.glob("fail-*"), *self.folder.glob("hold-*")):
+        for path in (path for kind in ("fail", "hold", "child", "fill") for path in self.folder.glob(f"{kind}-*")):
             path.unlink()
 
     def done(self) -> list[str]:
@@ -71,6 +85,13 @@ def install(folder: Path) -> None:
 
 def _step(toy: Toy, name: str, call: Call) -> dict:
     print(f"toy {name}", flush=True)
+    if (toy.folder / f"child-{name}").exists():
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        (toy.folder / "child.txt").write_text(str(child.pid))
+    if (toy.folder / f"fill-{name}").exists():
+        with (call.out / "rows").open("wb", buffering=0) as rows:
+            while True:
+                rows.write(bytes(65_536))
     while (toy.folder / f"hold-{name}").exists():
         time.sleep(0.02)
     if call.cache:
@@ -91,6 +112,17 @@ def _step(toy: Toy, name: str, call: Call) -> dict:
     with (toy.folder / "done.txt").open("a") as done:
         done.write(f"{name}\n")
     return document
+
+
+def command_line(arguments: list[str]) -> None:
+    """What ``shoploop`` does, with toys as steps and any disk being large enough."""
+    from shoploop import runs
+    from shoploop.cli.main import main
+
+    runs.ThisMachine = partial(runs.ThisMachine, pipeline=(sys.executable, __file__))
+    runs.check_space = lambda store: None
+    sys.argv[1:] = arguments
+    main()
 
 
 def _bento(call: Call) -> None:
@@ -129,4 +161,6 @@ if __name__ == "__main__":
         from shoploop.runs.pod import main
 
         sys.exit(main(sys.argv[2:]))
+    if sys.argv[1] == "cli":
+        command_line(sys.argv[2:])
     sys.exit(pipeline(Path(sys.argv[1])))

@@ -20,7 +20,8 @@ NAME = "grocery"
 
 def put(store: Store, number: int, parent: str | None = None) -> str:
     """A version as far as its retention is concerned: a manifest and a file; returns its id."""
-    body = json.dumps({"lineage": {"parent": parent}, "metrics": {}, "number": number}).encode()
+    files = {"weights.safetensors": {}}
+    body = json.dumps({"lineage": {"parent": parent}, "metrics": {}, "files": files, "number": number}).encode()
     version = version_id(body)
     store.put(f"{layout.version(NAME, version)}/weights.safetensors", b"w")
     key = f"{layout.version(NAME, version)}/manifest.json"
