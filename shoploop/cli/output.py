@@ -34,6 +34,11 @@ def spinner(console: Console) -> str:
 def print_table(console: Console, table: Table) -> None:
     """Prints a table with room for every word: it may be wider than a terminal, which then breaks the line itself."""
     room = console.options.update(max_width=WIDEST)
+    for column in table.columns:
+        if column.no_wrap:
+            column.min_width = max(
+                Measurement.get(console, room, cell).maximum for cell in (column.header, *column.cells)
+            )
     needed = Measurement.get(console, room, table)
     before, shown = console.width, console.is_terminal
     console.width = max(before, needed.minimum) if shown else needed.maximum

@@ -7,6 +7,7 @@ obstore renames a finished file into place on a local file system but never call
 On S3 the store's own answer means that.
 """
 
+import builtins
 import json
 import os
 import re
@@ -23,6 +24,9 @@ from shoploop.store import disk
 from shoploop.store.errors import named_errors
 
 UPLOAD_CHUNK_BYTES = 8 * 2**20
+
+STRANGE = '\\{}^%`[]"<>~#|*?'
+"""Signs that obstore writes in another way into keys."""
 
 ENTRY = re.compile(r"\d{12}\.json")
 """Name of an entry of a log."""
@@ -162,9 +166,7 @@ class Store:
 
     def list_facts(self, prefix: str = "") -> list[dict[str, Any]]:
         """:meth:`facts` of all objects whose keys begin with the folder ``prefix``, sorted by key."""
-        with named_errors(self.url(prefix)):
-            found = [dict(meta) for chunk in self._store.list(prefix or None) for meta in chunk]
-        return sorted(found, key=lambda facts: str(facts["path"]))
+        return sorted(self._found(prefix), key=lambda facts: str(facts["path"]))
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the folder ``prefix``, sorted."""
@@ -172,15 +174,43 @@ class Store:
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of every object below ``folder``, by its path in there; empty where there is none."""
-        with named_errors(self.url(folder)):
-            found = [meta for chunk in self._store.list(f"{folder}/") for meta in chunk]
-        return {meta["path"].removeprefix(f"{folder}/"): meta["size"] for meta in sorted(found, key=itemgetter("path"))}
+        found = sorted(self._found(f"{folder}/"), key=itemgetter("path"))
+        return {meta["path"].removeprefix(f"{folder}/"): meta["size"] for meta in found}
 
     def folders(self, folder: str) -> tuple[str, ...]:
         """Names of the folders that lie in ``folder`` itself, sorted."""
+        from obstore.exceptions import InvalidPathError
+
         with named_errors(self.url(folder)):
-            found = self._store.list_with_delimiter(f"{folder}/")["common_prefixes"]
+            try:
+                found = self._store.list_with_delimiter(f"{folder}/")["common_prefixes"]
+            except InvalidPathError:
+                found = self._nameable_folders(folder)
         return tuple(sorted(prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in found))
+
+    def _found(self, prefix: str) -> builtins.list[dict[str, Any]]:
+        from obstore.exceptions import InvalidPathError
+
+        with named_errors(self.url(prefix)):
+            try:
+                return [dict(meta) for chunk in self._store.list(prefix or None) for meta in chunk]
+            except InvalidPathError:
+                return builtins.list(self._nameable(prefix))
+
+    def _nameable(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """What obstore would list if it left out the names that no key can have, as of bytes that are no text: not ours."""
+        assert self.folder is not None
+        for folder, _, names in os.walk(self.folder / prefix, followlinks=True):
+            for name in names:
+                path = Path(folder, name)
+                if _is_nameable(name) and path.is_file():  # opening a pipe would wait for its writer
+                    with suppress(NotFound):
+                        yield self.facts(path.relative_to(self.folder).as_posix())
+
+    def _nameable_folders(self, folder: str) -> Iterator[str]:
+        assert self.folder is not None
+        with os.scandir(self.folder / folder) as entries:
+            yield from (entry.name for entry in entries if entry.is_dir() and _is_nameable(entry.name))
 
     def delete_folder(self, folder: str) -> None:
         """Removes every object below ``folder``; one that is not there is no error."""
@@ -214,6 +244,15 @@ class Store:
             disk.fsync(entry)
             if entry == self.folder:
                 break
+
+
+def _is_nameable(name: str) -> bool:
+    """Whether a key may hold this name of a file."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return name.isprintable() and not set(name) & set(STRANGE)
 
 
 def _check_folder(folder: Path, uri: str, *, read_only: bool) -> None:

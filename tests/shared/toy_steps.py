@@ -1,8 +1,8 @@
 """The ten steps of a run with next to nothing in them, for tests of what carries steps out rather than of what they do.
 
-A folder, named by SHOPLOOP_TOY, steers them by files. ``fail-<step>`` makes a step fail with the words in it, ``child-<step>``
-makes it start a process that works on, ``fill-<step>`` lets it write until the disk is full, and ``hold-<step>`` makes it wait
-until the file is gone. ``done.txt`` has a line for each step that was carried out.
+A folder, named by SHOPLOOP_TOY, steers them by files. ``fail-<step>`` makes a step fail with the words in it; with
+``child-<step>`` it starts a process that works on, with ``fill-<step>`` it writes until the disk is full, and with
+``hold-<step>`` it waits until the file is gone. ``done.txt`` has a line for each step that was carried out.
 Run as a program it stands for ``pipelines.recommender --local``, with ``pod`` first for ``shoploop.runs``, and with ``cli``
 first for ``shoploop``.
 """
