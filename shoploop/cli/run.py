@@ -69,9 +69,10 @@ def output_of(run: "Run", workspace: "Workspace", step: str) -> Path:
 
 def _without_effect(recommender: Any) -> list[str]:
     """What the spec asks for that only an operator carries out."""
-    asked = [(name, name, recommender.spec) for name in ("schedule", "data_check", "images", "deletion_policy")]
-    asked += [(f"serving.{name}", name, recommender.spec.serving) for name in ("replicas", "autoscaling")]
-    return [f"spec.{to_camel(path)}" for path, name, section in asked if name in section.model_fields_set]
+    spec = recommender.spec
+    here = [("spec", spec, name) for name in ("schedule", "data_check", "images", "deletion_policy")]
+    here += [("spec.serving", spec.serving, name) for name in ("replicas", "autoscaling")]
+    return [f"{path}.{to_camel(name)}" for path, section, name in here if name in section.model_fields_set]
 
 
 class _Watcher:
