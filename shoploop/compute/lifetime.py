@@ -6,6 +6,7 @@ starter is killed without a word, the processes of the tree that watch it end th
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,12 +36,11 @@ def end_with_starter() -> None:
     SIGTERM ends it as an error would, so that temporary folders go and work that is worth it is kept. Without the variable,
     and when it is called again, nothing happens.
     """
-    starter = os.environ.get(VARIABLE)
-    if not starter or any(thread.name == VARIABLE for thread in threading.enumerate()):
+    if not os.environ.get(VARIABLE) or any(thread.name == VARIABLE for thread in threading.enumerate()):
         return
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _end)
-    threading.Thread(target=_end_after, args=(int(starter),), name=VARIABLE, daemon=True).start()
+    threading.Thread(target=_end_after, args=(_starter(),), name=VARIABLE, daemon=True).start()
 
 
 def members(group: int) -> list[psutil.Process]:
@@ -63,21 +63,60 @@ def _end(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _end_after(starter: int) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(starter)
-        # one that nobody has waited for yet is over as well
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(LOOK_SECONDS)
+def _end_after(starter: psutil.Process | None) -> None:
+    while not _is_over(starter):
+        time.sleep(LOOK_SECONDS)
     signal_group(os.getpgid(0), signal.SIGKILL)
 
 
-def main(command: list[str]) -> int:
-    """Runs ``command``, which knows nothing of all this, as one of the tree's processes; returns its exit status."""
+def _starter() -> psutil.Process | None:
+    """The process that the environment names; None where it has ended."""
+    try:
+        return psutil.Process(int(os.environ[VARIABLE]))
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _is_over(process: psutil.Process | None) -> bool:
+    """Also where nobody has waited for it yet."""
+    try:
+        return process is None or not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a command that knows nothing of all this; returns its exit status.
+
+    Args:
+        arguments: A folder to remove where the starter has ended and cannot, and the command.
+    """
+    folder, *command = arguments
     signal.signal(signal.SIGTERM, lambda *_: None)  # it is the command's to end; its group has the signal too
     with subprocess.Popen(command) as process:
-        end_with_starter()
-        return process.wait()
+        watch = threading.Thread(target=_end_command, args=(process, folder), daemon=True)
+        watch.start()
+        status = process.wait()
+    if _is_over(_starter()):
+        watch.join()
+    return status
+
+
+def _end_command(process: subprocess.Popen[bytes], folder: str) -> None:
+    """Waits for the starter's end, and then ends the command in order, with what it has started in other groups."""
+    starter = _starter()
+    while not _is_over(starter):
+        time.sleep(LOOK_SECONDS)
+    family = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    psutil.wait_procs(family, timeout=3 * GRACE_SECONDS)
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.kill()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

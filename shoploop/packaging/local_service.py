@@ -132,7 +132,7 @@ def running(
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
     with tempfile.TemporaryDirectory(prefix="shoploop-serve-") as home:
         process = subprocess.Popen(
-            [sys.executable, "-P", lifetime.__file__, *serve_command(folder, port, host=host)],
+            [sys.executable, "-P", lifetime.__file__, home, *serve_command(folder, port, host=host)],
             cwd=folder,
             env=_environment(home, events),
             stdin=subprocess.DEVNULL,

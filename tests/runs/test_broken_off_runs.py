@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -35,6 +36,17 @@ class Run:
                 return
         pytest.fail(f"{words!r} was never said: {self.said}")
 
+    def until_running(self, step: str) -> None:
+        """Waits until the record says that the run is amid ``step``."""
+        deadline = time.monotonic() + 300
+        while self.process.poll() is None and time.monotonic() < deadline:
+            newest = sorted(self.store.glob("recommenders/own-data/runs/*/run.json"))[-1:]
+            record = json.loads(newest[0].read_bytes()) if newest else {"state": "waiting"}
+            if record["state"] == "running" and states(record)[step] == "running":
+                return
+            time.sleep(0.05)
+        pytest.fail(f"{step} never began")
+
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
@@ -55,7 +67,7 @@ def states(record: dict) -> dict[str, str]:
 
 def test_what_was_done_before_ctrl_c_and_kill_is_not_done_again(tmp_path):
     first = Run(tmp_path)
-    first.until("… validate_data")
+    first.until_running("validate_data")
     family = first.family()
     os.killpg(first.process.pid, signal.SIGINT)  # as a terminal does it
     assert first.ended() == 130
@@ -66,11 +78,11 @@ def test_what_was_done_before_ctrl_c_and_kill_is_not_done_again(tmp_path):
     assert first.record()["version"] is None
 
     second = Run(tmp_path)
-    second.until("… validate_data")
-    assert "↺ load_data" in second.said
+    second.until_running("validate_data")
     for process in second.family():
         process.kill()
     assert second.ended() == 1
+    assert "↺ load_data" in second.said
     assert "Step validate_data ended without a word" in second.said and "Traceback" not in second.said
     assert states(second.record())["load_data"] == "reused"
 
