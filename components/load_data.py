@@ -7,11 +7,13 @@ from components import PIPELINE_IMAGE
 def load_data(
     source: dict,
     data: dsl.Output[dsl.Dataset],
+    collected: str = "",
 ):
     """Read the raw tables into the canonical ones.
 
     Args:
         source: The spec's section ``data``.
+        collected: Folder of interactions from the event log; empty where there are none.
         data: interactions, items, users and shops as Parquet, and what was done to them.
     """
     from pathlib import Path
@@ -21,7 +23,7 @@ def load_data(
     report = run_step(
         "load_data",
         settings={"data": source},
-        inputs={},
+        inputs={"collected": Path(collected)} if collected else {},
         out=Path(data.path),
     )
     data.metadata["rows"] = {name: table["rows"] for name, table in report["tables"].items()}

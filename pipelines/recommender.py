@@ -56,6 +56,7 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
         epochs: int = 4,
         learning_rate: float = 1e-3,
         adversarial_radius: float = 0.0,
+        collected: str = "",
         parent: str = "",
         incumbent: str = "",
         metric: str = "ndcg@10",
@@ -71,7 +72,7 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
             "evaluation_days": evaluation_days,
             "training_days": training_days,
         }
-        data, _ = output("load_data", "data", dsl.Dataset, lambda: load_data(source=source))
+        data, _ = output("load_data", "data", dsl.Dataset, lambda: load_data(source=source, collected=collected))
         _, validated = output(
             "validate_data", "validation", dsl.Artifact, lambda: validate_data(data=data, expectations=expectations)
         )

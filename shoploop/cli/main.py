@@ -18,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+events_app = typer.Typer(help="What shoppers did, as predictors have collected it.", no_args_is_help=True)
+app.add_typer(events_app, name="events", rich_help_panel="Run")
 bench_app = typer.Typer(help="Benchmarks; they print JSON with --json -.", no_args_is_help=True)
 data_app = typer.Typer(help="Your own files, on their way to a cluster.", no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel="Data")
@@ -341,6 +343,27 @@ def open_(
     from shoploop.cli import cluster
 
     raise typer.Exit(cluster.open_recommender(name, port=port, context=context, namespace=namespace))
+
+
+@events_app.command("compact")
+def events_compact(name: Name, log: LogOption = "sqlite", store: StoreOption = None) -> None:
+    """Turn collected events into interactions that the next run learns from, each once."""
+    from shoploop.cli.events import compact_events
+
+    compact_events(_store(store), name, log)
+
+
+@events_app.command("show")
+def events_show(
+    name: Name,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest.")] = 20,
+    log: LogOption = "sqlite",
+    store: StoreOption = None,
+) -> None:
+    """Print the newest records of the event log, one JSON a line."""
+    from shoploop.cli.events import show_events
+
+    show_events(_store(store), name, log, last=last)
 
 
 @bench_app.command("next-basket")

@@ -5,11 +5,12 @@ from typing import Any
 
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data import canonical, datasets, tables
+from shoploop.data.collected import add_collected
 from shoploop.data.inputs import source_digest
 from shoploop.data.rules import Loaded
 
 
-def load_data(*, out: Path, data_spec: DataSpec) -> dict[str, Any]:
+def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) -> dict[str, Any]:
     """Reads the named dataset or the given tables and writes them in canonical form.
 
     Args:
@@ -18,6 +19,7 @@ def load_data(*, out: Path, data_spec: DataSpec) -> dict[str, Any]:
             sha256 per table, and each rule by which rows were kept, changed or dropped, with its count.
         data_spec: ``dataset`` or ``tables``. Relative paths count from the working directory (see
             :func:`shoploop.data.inputs.resolve_uris`).
+        collected: Folder of interactions that came from the event log, which are added.
 
     Raises:
         SpecInvalid: the dataset, a column's canonical name or the time zone is not known.
@@ -26,6 +28,8 @@ def load_data(*, out: Path, data_spec: DataSpec) -> dict[str, Any]:
         TableEmpty: a table, or a column that must be filled, holds nothing.
     """
     loaded = read_raw(data_spec)
+    if collected is not None:
+        add_collected(loaded, collected)
     return canonical.write(loaded, dataset=data_spec.dataset, digest=source_digest(data_spec), out=out)
 
 

@@ -208,12 +208,17 @@ def cache_folder(store: Store, trust: Trust) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoploop" / "bentos"
 
 
+def home_of_events(store: Store) -> Path:
+    """Where events lie on this machine: in the store where that is a folder that may be written, else beside the user."""
+    writable = store.folder is not None and os.access(store.folder, os.W_OK)
+    return store.folder if store.folder and writable else BESIDE_THE_USER.absolute()
+
+
 def feedback_settings(store: Store, name: str, log: EventLogSpec) -> FeedbackSettings:
     """Where the events of a recommender go that this machine serves; makes keys where there are none."""
     from shoploop.events.keyring import Keyring
 
-    writable = store.folder is not None and os.access(store.folder, os.W_OK)
-    home = store.folder if store.folder and writable else BESIDE_THE_USER.absolute()
+    home = home_of_events(store)
     keys = home / layout.event_keys(name)
     for kind in (IMPRESSION_KEYS, SERVER_KEYS):
         Keyring.made(keys / kind)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shoploop.api.v1alpha1 import EventLogSpec
 
-ENVIRONMENT = "SHOPLOOP_EVENTS"
+ENVIRONMENT = "SHOPLOOP_FEEDBACK"
 """Environment variable: :class:`FeedbackSettings` as JSON."""
 
 IMPRESSION_KEYS = "impressions"

@@ -56,6 +56,9 @@ class Plan:
     """The version that a new one is compared with."""
 
     keys: Mapping[str, str]
+    collected: int = 0
+    """Number of the last cut of collected events that the run learns from; 0 for none."""
+
     found: Mapping[str, Entry] = field(default_factory=dict)
     """Steps that are done already; whoever did them."""
 
@@ -63,6 +66,11 @@ class Plan:
     def due(self) -> tuple[str, ...]:
         """Steps that have to be carried out, in their order."""
         return tuple(name for name in self.run.steps if name not in self.found)
+
+    @property
+    def raw(self) -> str:
+        """Names all that the first step reads."""
+        return _raw(self.source, self.collected)
 
     def seen_again(self, workspace: Workspace) -> "Plan":
         """The same plan, with what has been done since."""
@@ -80,6 +88,7 @@ class Plan:
             "until": self.run.until,
             "serving": self.run.serving,
             "source": self.source,
+            "collected": self.collected,
             "incumbent": self.incumbent,
             "keys": dict(self.keys),
         }
@@ -113,13 +122,26 @@ def make_plan(run: Run, workspace: Workspace) -> Plan:
         return workspace.output(entry) if entry else None
 
     source = source_digest(run.recommender.spec.data)
+    collected = _last_cut(run, workspace)
     keys, incumbent = keys_and_incumbent(
         run.recommender,
-        source=source,
+        source=_raw(source, collected),
         serving=run.serving or promotions.serving_version(workspace.store, run.name),
         trained=trained,
     )
-    return Plan(run=run, source=source, incumbent=incumbent, keys=keys).seen_again(workspace)
+    plan = Plan(run=run, source=source, incumbent=incumbent, keys=keys, collected=collected)
+    return plan.seen_again(workspace)
+
+
+def _last_cut(run: Run, workspace: Workspace) -> int:
+    from shoploop.events.compaction import cuts
+
+    known = cuts(workspace.store, run.name) if run.recommender.spec.data.feedback else []
+    return known[-1].number if known else 0
+
+
+def _raw(source: str, collected: int) -> str:
+    return f"{source}+{collected}" if collected else source
 
 
 def open_plan(run: Run, workspace: Workspace) -> Plan:
@@ -134,7 +156,7 @@ def open_plan(run: Run, workspace: Workspace) -> Plan:
     if (
         plan
         and plan.run == run
-        and plan.keys == step_keys(run.recommender.spec, source=plan.source, incumbent=plan.incumbent)
+        and plan.keys == step_keys(run.recommender.spec, source=plan.raw, incumbent=plan.incumbent)
     ):
         return plan.seen_again(workspace)
     plan = make_plan(run, workspace)
@@ -162,7 +184,11 @@ def read_plan(run_key: str, workspace: Workspace) -> Plan:
             serving=document["serving"],
         )
         return Plan(
-            run=run, source=document["source"], incumbent=document["incumbent"], keys=document["keys"]
+            run=run,
+            source=document["source"],
+            incumbent=document["incumbent"],
+            keys=document["keys"],
+            collected=document["collected"],
         ).seen_again(workspace)
     except (ValueError, KeyError, TypeError) as error:
         raise NotFound(f"{workspace.store.url(key)} is damaged. Run the recommender again.") from error
@@ -175,7 +201,7 @@ def keys_and_incumbent(
 
     Args:
         recommender: Whose run it is.
-        source: Digest of the raw tables.
+        source: Names all that the first step reads.
         serving: The version that serves now.
         trained: Finds the version folder that the training step of a key wrote, if it was carried out before.
     """

@@ -107,6 +107,8 @@ class Pod:
         inputs = {output: self._input(output) for output in step.inputs}
         if name == "evaluate_model" and self.plan.incumbent:
             inputs["incumbent"] = self.workspace.incumbent(self.plan.incumbent, self.trust())
+        if name == "load_data" and self.plan.collected:
+            inputs["collected"] = self.workspace.collected(self.plan.collected)
         shutil.rmtree(out, ignore_errors=True)  # what a killed pod left half written
         settings = settings_of(self.run.recommender.spec, step)
         if name == "train_fused":

@@ -75,7 +75,7 @@ class Step:
 def _load_data(call: Call) -> dict[str, Any]:
     from shoploop.data.step import load_data
 
-    return load_data(out=call.out, data_spec=call.section("data", DataSpec))
+    return load_data(out=call.out, data_spec=call.section("data", DataSpec), collected=call.inputs.get("collected"))
 
 
 def _validate_data(call: Call) -> dict[str, Any]:

@@ -81,6 +81,12 @@ class Workspace:
 
         return fetch_incumbent(self.store, self.name, version, self.path(layout.incumbent(self.name, version)), trust)
 
+    def collected(self, through: int) -> Path:
+        """Interactions from the event log up to a cut, on this machine."""
+        from shoploop.events.compaction import fetch_collected
+
+        return fetch_collected(self.store, self.name, through, self.path(layout.collected_here(self.name)))
+
     def _fetch(self, key: str, target: Path) -> None:
         with disk.whole_folder(target, replace=True) as aside:
             self.store.get_folder(key, aside)

@@ -9,6 +9,7 @@
       verdicts/<version>/    what the gate said of it: a log, since a model may be judged again under another rule
       promotions/            which version serves: a log
       events/                on a machine that serves: events.sqlite, and keys/ to sign impressions and to let events in
+      collected/             interactions from the event log: date=<day>/*.parquet, and cuts/, a log that says which count
       data/                  copies of one's own files: <table>/<digest>/<file>, made by `shoploop data push`
       work/                  what steps keep between runs: entries of steps that are done, outputs, caches; the folder for
                              temporary files of the run that goes on
@@ -104,6 +105,16 @@ def events(name: str) -> str:
     return f"{recommender(name)}/events"
 
 
+def collected(name: str) -> str:
+    """Interactions that came from the event log, as dated Parquet partitions."""
+    return f"{recommender(name)}/collected"
+
+
+def collected_cuts(name: str) -> str:
+    """A log: which of the files count."""
+    return f"{collected(name)}/cuts"
+
+
 def event_keys(name: str) -> str:
     return f"{events(name)}/keys"
 
@@ -138,6 +149,11 @@ def outputs(name: str, run: str) -> str:
 def incumbent(name: str, version: str) -> str:
     """The copy that a new version is compared with."""
     return f"{work(name)}/incumbents/{version}"
+
+
+def collected_here(name: str) -> str:
+    """Copies of collected interactions, a folder for each cut that a run has read up to."""
+    return f"{work(name)}/collected"
 
 
 def steps_cache(name: str) -> str:

@@ -214,11 +214,15 @@ def test_what_a_package_offers_lazily_is_reached_by_who_asks_for_it(package):
 
 WITHOUT_A_SAY = {
     "adbc_driver_postgresql",
+    "confluent_kafka",
     "cryptography",
     "joblib",
+    "jwt",
+    "limits",
     "obstore",
     "packaging",
     "prometheus_client",
+    "redis",
     "threadpoolctl",
     "yaml",
 }

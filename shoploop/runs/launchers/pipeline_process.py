@@ -167,6 +167,7 @@ def _arguments(plan: Plan, workspace: Workspace) -> dict[str, Any]:
 
     return {
         "source": section("load_data", "data"),
+        "collected": str(workspace.collected(plan.collected)) if plan.collected and "load_data" in plan.due else "",
         "expectations": section("validate_data", "validation"),
         "store": section("materialize_features", "features"),
         "surfaces": list(spec.training.surfaces),

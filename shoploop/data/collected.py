@@ -1,0 +1,52 @@
+"""Interactions that this recommender has collected itself, laid beside those of the tables."""
+
+from pathlib import Path
+
+import polars as pl
+
+from shoploop.data.kinds import WORDS
+from shoploop.data.rules import Loaded
+from shoploop.errors import DataUnreadable
+
+KINDS = ("view", "click", "cart", "purchase")
+
+
+def add_collected(loaded: Loaded, folder: Path) -> None:
+    """Adds the events below ``folder``, and notes how many.
+
+    A purchase that the tables name as well, of the same user, item and day, is the same one and is left out: a shop's
+    export knows it from the checkout.
+
+    Args:
+        loaded: Canonical tables on their way; its interactions grow.
+        folder: What :func:`shoploop.events.compaction.fetch_collected` brought.
+
+    Raises:
+        DataUnreadable: a file is damaged.
+    """
+    files = sorted(folder.glob("date=*/*.parquet"))
+    if not files:
+        return
+    try:
+        events = pl.concat(pl.read_parquet(file, hive_partitioning=False) for file in files)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataUnreadable(f"Collected events in {folder} cannot be read: {error}.") from error
+    events = events.filter(pl.col("kind").is_in(KINDS)).with_columns(
+        pl.col("kind").replace_strict(WORDS, default=pl.col("kind")),
+        pl.col("time").cast(pl.Datetime("us", "UTC")),
+        price=pl.col("price") * pl.col("quantity").fill_null(1.0),  # of the whole row
+    )
+    known = loaded.interactions
+    same = ["user", "item", "_day"]
+    bought = known if "kind" not in known.columns else known.filter(pl.col("kind") == "purchase")
+    bought = bought.select("user", "item", _day=pl.col("time").dt.date()).unique()
+    new = events.with_columns(_day=pl.col("time").dt.date())
+    twice = new.filter(pl.col("kind") == "purchase").join(bought, on=same, how="semi").height
+    purchases = new.filter(pl.col("kind") == "purchase").join(bought, on=same, how="anti")
+    new = pl.concat([new.filter(pl.col("kind") != "purchase"), purchases]).drop("_day")
+    loaded.note(
+        "collected_twice", "interactions", twice, "dropped",
+        "A collected purchase that the tables name as well, of the same user, item and day.",
+    )  # fmt: skip
+    loaded.note("collected", "interactions", new.height, "kept", "They came from the event log of this recommender.")
+    loaded.interactions = pl.concat([known, new], how="diagonal_relaxed")

@@ -1,0 +1,118 @@
+"""Collected events become interactions, each in one partition, once; a run learns from what a cut names."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from shoploop.data.collected import add_collected
+from shoploop.data.rules import Loaded
+from shoploop.errors import AlreadyExists
+from shoploop.events.compaction import compact, cuts, fetch_collected
+from shoploop.events.log import Entry
+from shoploop.events.messages import Kept, Shown, to_json
+from shoploop.events.sqlite_log import SqliteLog
+from shoploop.store import Log, layout
+
+MONDAY = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+def did(number, user, item, *, kind="purchase", days=0, **more) -> Entry:
+    time = MONDAY + timedelta(days=days)
+    kept = Kept(source="organic", kind=kind, user=user, item=item, time=time, received=time, **more)
+    return Entry(f"e{number}", to_json(kept))
+
+
+def shown() -> Entry:
+    impression = Shown(
+        request_id="r", user="ann", version="v", surface="items", method="fused", as_of="2026-01-05", time=MONDAY,
+        items=["tea"], scores=[1.0], propensities=[1.0],
+    )  # fmt: skip
+    return Entry("i:r", to_json(impression))
+
+
+@pytest.fixture
+def log(tmp_path):
+    with SqliteLog(tmp_path / "events.sqlite") as log:
+        yield log
+
+
+def read(folder):
+    files = sorted(folder.glob("date=*/*.parquet"))
+    return pl.concat(pl.read_parquet(file, hive_partitioning=False) for file in files) if files else pl.DataFrame()
+
+
+def test_a_file_a_day_holds_what_was_done_that_day(log, make_store, tmp_path):
+    store = make_store()
+    log.append([did(1, "ann", "tea", quantity=2, price=3.5), did(2, "bob", "milk", days=1, kind="view"), shown()])
+
+    cut = compact(log, store, "grocery")
+
+    assert (cut.number, cut.after, cut.through, cut.events) == (1, 0, 3, 2)
+    folder = fetch_collected(store, "grocery", 1, tmp_path / "here")
+    assert sorted(path.parent.name for path in folder.rglob("*.parquet")) == ["date=2026-01-05", "date=2026-01-06"]
+    assert read(folder).select("user", "item", "kind", "quantity", "price").rows() == [
+        ("ann", "tea", "purchase", 2.0, 3.5),
+        ("bob", "milk", "view", None, None),
+    ]
+
+
+def test_each_event_is_in_one_cut_and_nothing_new_is_no_cut(log, make_store, tmp_path):
+    store = make_store()
+    assert compact(log, store, "grocery") is None
+    log.append([did(n, "ann", f"i{n}") for n in range(5)])
+    assert compact(log, store, "grocery").events == 5
+    assert compact(log, store, "grocery") is None
+    log.append([did(n, "ann", f"i{n}") for n in range(3, 8)])  # two of them again
+    assert compact(log, store, "grocery").events == 3
+    items = read(fetch_collected(store, "grocery", 2, tmp_path / "here"))["item"].to_list()
+    assert sorted(items) == [f"i{n}" for n in range(8)]
+    first = read(fetch_collected(store, "grocery", 1, tmp_path / "here"))["item"].to_list()
+    assert first == [f"i{n}" for n in range(5)]  # what a run of then has read stays as it was
+
+
+def test_a_compaction_that_was_killed_leaves_nothing_that_counts(log, make_store, tmp_path, monkeypatch):
+    store = make_store()
+    log.append([did(1, "ann", "tea")])
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            compact(log, store, "grocery")
+    assert cuts(store, "grocery") == []
+    log.append([did(2, "ann", "milk")])
+    assert compact(log, store, "grocery").events == 2
+    assert sorted(read(fetch_collected(store, "grocery", 1, tmp_path / "here"))["item"]) == ["milk", "tea"]
+
+
+def test_of_two_compactions_at_once_one_wins_and_no_event_counts_twice(log, make_store, tmp_path, monkeypatch):
+    store = make_store()
+    log.append([did(1, "ann", "tea")])
+    append = Log.append
+
+    def later(self, entry, *, after):
+        monkeypatch.setattr(Log, "append", append)
+        compact(log, store, "grocery")  # another one, in between
+        return append(self, entry, after=after)
+
+    monkeypatch.setattr(Log, "append", later)
+    with pytest.raises(AlreadyExists, match="Another compaction of grocery was faster"):
+        compact(log, store, "grocery")
+    assert [cut.number for cut in cuts(store, "grocery")] == [1]
+    assert read(fetch_collected(store, "grocery", 1, tmp_path / "here"))["item"].to_list() == ["tea"]
+    assert store.exists(f"{layout.collected('grocery')}/{cuts(store, 'grocery')[0].files[0]}")
+
+
+def test_a_purchase_that_the_tables_know_is_not_added_again(log, make_store, tmp_path):
+    store = make_store()
+    log.append([did(1, "ann", "tea"), did(2, "ann", "milk", quantity=2, price=1.5), did(3, "ann", "tea", kind="click")])
+    compact(log, store, "grocery")
+    table = pl.DataFrame({"user": ["ann"], "item": ["tea"], "time": [MONDAY], "kind": ["purchase"]}).with_columns(
+        pl.col("time").cast(pl.Datetime("us", "UTC"))
+    )
+    loaded = Loaded(interactions=table)
+
+    add_collected(loaded, fetch_collected(store, "grocery", 1, tmp_path / "here"))
+
+    found = loaded.interactions.select("item", "kind", "price").rows()
+    assert sorted(found) == [("milk", "purchase", 3.0), ("tea", "purchase", None), ("tea", "view", None)]
+    assert {rule.name: rule.rows for rule in loaded.rules} == {"collected_twice": 1, "collected": 2}
