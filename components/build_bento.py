@@ -11,6 +11,7 @@ def build_bento(
     bento: dsl.Output[dsl.Artifact],
     item_fields: list = ["title"],
     deadline_milliseconds: int = 100,
+    allowed_origins: list = [],
     max_age_days: int = 7,
 ):
     """Package the version as a Bento: what it writes is what serves.
@@ -22,6 +23,7 @@ def build_bento(
         bento: The Bento and its digest.
         item_fields: Columns of the items table that answers carry.
         deadline_milliseconds: After this long the predictor answers with what it has.
+        allowed_origins: Origins whose pages may ask from a browser; "*" is every one.
         max_age_days: Data older than this makes the predictor answer as of the day after the data's last.
     """
     from pathlib import Path
@@ -31,7 +33,11 @@ def build_bento(
     report = run_step(
         "build_bento",
         settings={
-            "serving": {"itemFields": item_fields, "deadlineMilliseconds": int(deadline_milliseconds)},
+            "serving": {
+                "itemFields": item_fields,
+                "deadlineMilliseconds": int(deadline_milliseconds),
+                "allowedOrigins": allowed_origins,
+            },
             "gate": {"maxAgeDays": int(max_age_days)},
         },
         inputs={

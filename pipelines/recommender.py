@@ -64,6 +64,7 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
         rules: dict = {},
         item_fields: list = ["title"],
         deadline_milliseconds: int = 100,
+        allowed_origins: list = [],
         max_age_days: int = 7,
     ):
         sampling = {
@@ -146,6 +147,7 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
                 model=model,
                 item_fields=item_fields,
                 deadline_milliseconds=deadline_milliseconds,
+                allowed_origins=allowed_origins,
                 max_age_days=max_age_days,
             ),
         )

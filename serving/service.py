@@ -12,13 +12,14 @@ from shoploop.predictor.admission import Admission, Waiting
 from shoploop.predictor.feedback import Feedback, answer_events
 from shoploop.predictor.home import Home
 from shoploop.predictor.http import CheckedJson
+from shoploop.predictor.origins import CrossOrigin, Origins
 from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
 from shoploop.ranking.ranker import Ranker
 
 FOLDER = "SHOPLOOP_RANKER"
 """Environment variable: serve the ranker in another folder than the Bento's own."""
 
-
+ORIGINS = Origins()
 WAITING = Waiting()
 
 
@@ -30,6 +31,7 @@ class Recommender:
         self.ranker = Ranker.load(Path(os.environ.get(FOLDER) or Path(__file__).parents[1] / "ranker"))
         self.ranker.warm_up()
         settings = self.ranker.settings
+        ORIGINS.allow(settings.allowed_origins)
         WAITING.expect(deadline_seconds=settings.deadline_milliseconds / 1000, short_seconds=self.ranker.costs.short)
         metrics.DATA_AGE_DAYS.set(self.ranker.data_age_days())
         self.feedback = Feedback.configured()
@@ -85,6 +87,8 @@ EXAMPLES = {
     ),
 }
 
+# The first one added is the outermost: a refusal must be readable for a page, too.
+Recommender.add_asgi_middleware(CrossOrigin, routes=tuple(REQUESTS), origins=ORIGINS)
 Recommender.add_asgi_middleware(Admission, routes=ADMITTED, waiting=WAITING)
 Recommender.add_asgi_middleware(CheckedJson, requests=REQUESTS, larger_bytes={"/events": MAX_EVENTS_BYTES})
 Recommender.add_asgi_middleware(Home, examples=EXAMPLES)

@@ -20,6 +20,11 @@ Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH, pattern=NAME_P
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1, max_length=253)]
 Url = Annotated[str, Field(min_length=1, max_length=1024)]
+Origin = Annotated[
+    str, Field(max_length=253, pattern=r"^(\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?)$")
+]
+"""As a browser names a page's origin: scheme, host and port, without a path; ``*`` is every one."""
+
 Quantity = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if type(value) is int else value),

@@ -17,6 +17,7 @@ from shoploop.api.fields import (
     Fraction,
     Metadata,
     Name,
+    Origin,
     Rule,
     Spec,
     Text,
@@ -366,6 +367,9 @@ class ServingSpec(Spec):
 
     item_fields: Annotated[list[Text], Field(max_length=50)] = ["title"]
     """Columns of the items table that answers carry."""
+
+    allowed_origins: Annotated[list[Origin], Field(max_length=50)] = []
+    """Origins whose pages may ask from a browser (CORS), e.g. https://shop.example; "*" is every one. Empty: none."""
 
     @model_validator(mode="after")
     def _replicas_or_autoscaling(self) -> "ServingSpec":

@@ -30,16 +30,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--into", required=True, type=Path, help="folder to make")
     parser.add_argument("--deadline-milliseconds", type=int, help="instead of what the Bento was packed with")
     parser.add_argument("--item-fields", help="instead of what the Bento was packed with, separated by commas")
+    parser.add_argument("--allowed-origins", help="instead of what the Bento was packed with, separated by commas")
     args = parser.parse_args(arguments)
     try:
         fetch(args.bento, args.digest, args.into, recommender=args.recommender, version=args.version)
-        fields = None if args.item_fields is None else tuple(name for name in args.item_fields.split(",") if name)
-        change_settings(args.into / RANKER, deadline_milliseconds=args.deadline_milliseconds, item_fields=fields)
+        change_settings(
+            args.into / RANKER,
+            deadline_milliseconds=args.deadline_milliseconds,
+            item_fields=_names(args.item_fields),
+            allowed_origins=_names(args.allowed_origins),
+        )
     except ShoploopError as error:
         print(f"shoploop: {type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
     print(f"{args.bento} is unpacked in {args.into}, sha256 {args.digest}")
     return 0
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name for name in text.split(",") if name)
 
 
 def fetch(
@@ -74,7 +83,13 @@ def fetch(
         archive.unlink(missing_ok=True)
 
 
-def change_settings(ranker: Path, *, deadline_milliseconds: int | None, item_fields: tuple[str, ...] | None) -> None:
+def change_settings(
+    ranker: Path,
+    *,
+    deadline_milliseconds: int | None,
+    item_fields: tuple[str, ...] | None,
+    allowed_origins: tuple[str, ...] | None,
+) -> None:
     """Writes the given settings over those in the folder ``ranker``; None leaves one as it was packed.
 
     Raises:
@@ -93,6 +108,7 @@ def change_settings(ranker: Path, *, deadline_milliseconds: int | None, item_fie
         packed,
         deadline_milliseconds=deadline_milliseconds or packed.deadline_milliseconds,
         item_fields=packed.item_fields if item_fields is None else item_fields,
+        allowed_origins=packed.allowed_origins if allowed_origins is None else allowed_origins,
     ).write(ranker)
 
 

@@ -20,6 +20,9 @@ class RankerSettings:
     deadline_milliseconds: int = 100
     """After this long a request is answered with what there is."""
 
+    allowed_origins: tuple[str, ...] = ()
+    """Origins whose pages may ask from a browser; ``*`` is every one."""
+
     max_age_days: int = 7
     """Data older than this is served as of the day after its last, not as of today."""
 
@@ -32,4 +35,6 @@ class RankerSettings:
     @classmethod
     def read(cls, folder: Path) -> "RankerSettings":
         values = json.loads((folder / SETTINGS).read_text())
-        return cls(**values | {name: tuple(values[name]) for name in ("item_fields", "warm_up_users")})
+        return cls(
+            **values | {name: tuple(values[name]) for name in ("item_fields", "allowed_origins", "warm_up_users")}
+        )

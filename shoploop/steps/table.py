@@ -284,7 +284,12 @@ STEPS: dict[str, Step] = {
             inputs=("model", "features", "data"),
             after=("gate",),
             shell="serving",
-            settings=("serving.itemFields", "serving.deadlineMilliseconds", "gate.maxAgeDays"),
+            settings=(
+                "serving.itemFields",
+                "serving.deadlineMilliseconds",
+                "serving.allowedOrigins",
+                "gate.maxAgeDays",
+            ),
             says="Package the version as a Bento",
         ),
     )

@@ -52,10 +52,11 @@ def test_a_bento_that_is_not_there_is_named(bento, tmp_path, capsys):
 
 
 def test_what_the_spec_says_today_replaces_what_was_packed(bento, tmp_path):
-    told = ["--deadline-milliseconds", "250", "--item-fields", "title"]
+    told = ["--deadline-milliseconds", "250", "--item-fields", "title", "--allowed-origins", "https://a.example,*"]
     assert main([*WHOSE, "--bento", bento[0], "--digest", bento[1], "--into", str(tmp_path / "content"), *told]) == 0
     settings = RankerSettings.read(tmp_path / "content" / RANKER)
     assert (settings.deadline_milliseconds, settings.item_fields) == (250, ("title",))
+    assert settings.allowed_origins == ("https://a.example", "*")
 
 
 def test_no_item_field_at_all_is_possible(bento, tmp_path):

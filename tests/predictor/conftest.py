@@ -49,7 +49,7 @@ def client(place, server_key, tmp_path_factory):
     (place / "keys" / "publishable").mkdir()
     front = {"key": "pk_front", "origins": ["https://shop.example"]}
     (place / "keys" / "publishable" / "front.json").write_text(json.dumps(front))
-    ranker = make_ranker(tmp_path_factory.mktemp("ranker"))
+    ranker = make_ranker(tmp_path_factory.mktemp("ranker"), allowed_origins=("https://shop.example",))
     told = {"recommender": "grocery", "folder": str(place), "keys": str(place / "keys")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENTOML_DO_NOT_TRACK", "True")

@@ -68,6 +68,7 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
         "autoscaling": {"enabled": True, "min": scaling.min, "max": scaling.max} if scaling else {"enabled": False},
         "deadlineMilliseconds": serving.deadline_milliseconds,
         "itemFields": list(serving.item_fields),
+        "allowedOrigins": list(serving.allowed_origins),
     }
 
 

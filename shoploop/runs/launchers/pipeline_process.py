@@ -186,5 +186,6 @@ def _arguments(plan: Plan, workspace: Workspace) -> dict[str, Any]:
         "rules": section("gate", "gate"),
         "item_fields": list(spec.serving.item_fields),
         "deadline_milliseconds": spec.serving.deadline_milliseconds,
+        "allowed_origins": list(spec.serving.allowed_origins),
         "max_age_days": spec.gate.max_age_days,
     }
