@@ -57,7 +57,7 @@ def init_recommender(
         raise AlreadyThere(f"{out} is there already and is left as it is. Name another with -o, or give --force.")
     given = _given(columns)
     asking = None if yes else ask or (_prompt if sys.stdin.isatty() and sys.stdout.isatty() else None)
-    log = guess_events(_place(events), given["interactions"])
+    log = guess_events(_place(events), given["interactions"], items_uri=_place(items) if items is not None else None)
     _settle(log, "interactions", events, asking)
     _ask_meanings(log, asking)
     listed = None

@@ -53,8 +53,8 @@ class Column:
         """As numbers, where nearly all values are."""
         if self.nested or self.values.dtype.is_temporal() or self.sample.is_empty() or self.values.dtype == pl.Boolean:
             return None
-        numbers = text_of(self.sample).str.replace(r"^(-?\d+),(\d{1,2})$", "$1.$2").cast(pl.Float64, strict=False)
-        numbers = numbers.drop_nulls()
+        text = text_of(self.sample).str.replace(r"^(-?\d{1,3})\.(\d{3}),(\d{1,2})$", "$1$2.$3")
+        numbers = text.str.replace(r"^(-?\d+),(\d{1,2})$", "$1.$2").cast(pl.Float64, strict=False).drop_nulls()
         return numbers if numbers.len() >= 0.95 * self.sample.len() else None
 
     @cached_property

@@ -6,7 +6,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "user": (
         "user userid uid customer customerid cust custid client clientid member memberid visitor visitorid shopper household "
         "householdid buyer buyerid account accountid reviewer reviewerid person personid subscriber msno kunde kundennummer "
-        "kundennr",
+        "kundennr kundenid",
         "session sessionid cookie cookieid device deviceid profile profileid author",
         "user customer client member visitor shopper household buyer reviewer kunde",
     ),
@@ -20,20 +20,21 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "time": (
         "time timestamp ts date datetime when eventtime eventdate createdat created invoicedate orderdate purchasedate "
         "transactiondate transactiondt tdat reviewtime unixreviewtime unixtimestamp unixtime datum zeit zeitpunkt "
-        "eventtimestamp",
+        "eventtimestamp bestelldatum kaufdatum rechnungsdatum auftragsdatum",
         "day dt at",
         "time timestamp date datum dt",
     ),
     "kind": (
         "kind event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype activity interaction "
         "interactiontype feedbacktype aktion",
-        "type",
+        "type status vorgang",
         "event action behavior behaviour",
     ),
     "rating": ("rating ratings stars overall bewertung", "score rate grade", "rating stars"),
     "quantity": ("quantity qty pieces units menge anzahl stueck", "count amount num number", "quantity qty"),
     "price": (
-        "price unitprice salesprice salesvalue totalprice revenue preis betrag umsatz paid spend",
+        "price unitprice salesprice salesvalue totalprice revenue preis betrag umsatz paid spend einzelpreis stueckpreis "
+        "verkaufspreis gesamtpreis listenpreis uvp",
         "amount total cost value sales",
         "price revenue preis",
     ),
@@ -42,13 +43,14 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     ),
     "basket": (
         "basket basketid order orderid orderno ordernumber invoice invoiceno invoiceid transaction transactionid receipt "
-        "receiptid ticket cartid bestellung bestellnummer rechnung bon",
+        "receiptid ticket cartid bestellung bestellnummer bestellnr auftragsnummer auftragsnr rechnung rechnungsnummer "
+        "rechnungsnr bon",
         "visit visitid",
         "basket order invoice receipt",
     ),
     "title": (
         "title name description itemname productname itemtitle producttitle movietitle articlename artikelname bezeichnung "
-        "titel prodname", "label", "title",
+        "titel prodname trackname songname moviename bookname", "label", "title",
     ),
     "category": (
         "category categoryid categoryname categorycode categories department dept class genre genres aisle producttype "
@@ -56,7 +58,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "itemcategory productcategory",
         "type level", "category dept department genre",
     ),
-    "brand": ("brand brandname manufacturer marke hersteller vendor", "make maker", "brand"),
+    "brand": ("brand brandname manufacturer marke hersteller vendor artistname", "make maker", "brand"),
     "image": ("image imageurl img imgurl picture photo bild imurl thumbnail", "", "image picture photo"),
 }  # fmt: skip
 """Canonical column to other people's names for it: its own names, names with another meaning too, parts of names."""
@@ -66,5 +68,9 @@ FOREIGN_WORDS = {
     **dict.fromkeys(("remove_from_cart", "removefromcart", "fav", "favorite", "favourite", "like", "wishlist", "share"),
                     "other"),
     "add": "cart",
+    **dict.fromkeys(("kauf", "gekauft", "bestellung", "bestellt", "verkauf"), "purchase"),
+    **dict.fromkeys(("retoure", "rücksendung", "rückgabe"), "return"),
+    **dict.fromkeys(("ansicht", "klick"), "view"),
+    "warenkorb": "cart",
 }  # fmt: skip
 """Words for kinds that loading leaves as they are, and what they are proposed to be."""

@@ -66,12 +66,13 @@ class Guess:
         return [name for name in self.table.columns if name not in used]
 
 
-def guess_events(uri: str, given: Mapping[str, str] | None = None) -> Guess:
+def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri: str | None = None) -> Guess:
     """Looks at a log.
 
     Args:
         uri: As in the spec.
         given: Canonical column to the table's, where somebody knows it.
+        items_uri: The table of items: what it lists tells which column of the log is the item, where no name does.
 
     Raises:
         DataUnreadable, TableEmpty: as reading it in a run.
@@ -80,7 +81,12 @@ def guess_events(uri: str, given: Mapping[str, str] | None = None) -> Guess:
     guess = Guess(table=pl.DataFrame())
     guess.table, guess.header = _read(uri)
     columns = _columns(guess.table)
-    guess.found = _proposals(columns, EVENT_COLUMNS, _given(given or {}, columns, uri), headerless=bool(guess.header))
+    known = _given(given or {}, columns, uri)
+    guess.found = _proposals(columns, EVENT_COLUMNS, known, headerless=bool(guess.header))
+    item = guess.found.get("item")
+    if items_uri is not None and "item" not in known and not (item and item.sure):
+        known |= _listed_in(_read(items_uri)[0], columns, item)
+        guess.found = _proposals(columns, EVENT_COLUMNS, known, headerless=bool(guess.header))
     by_name = {column.name: column for column in columns}
     if "time" in guess.found:
         _time(guess, by_name[guess.found["time"].columns[0]])
@@ -264,7 +270,7 @@ def _price(guess: Guess) -> None:
     """Whether a price is of a piece or of the row: of the same item, how prices grow with pieces."""
     (price,) = guess.found["price"].columns
     word = Column(guess.table[price]).word
-    if "unit" in word or word in ("preis", "stueckpreis"):
+    if "unit" in word or word in ("preis", "einzelpreis", "stueckpreis"):
         guess.price_is = "unit"
         return
     if "quantity" not in guess.found:
@@ -318,6 +324,25 @@ def _separator(values: pl.Series) -> str | None:
         if int(text.str.contains(sign, literal=True).sum()) > 0.3 * text.len():
             return sign.strip()
     return None
+
+
+def _listed_in(items: pl.DataFrame, columns: Sequence[Column], proposed: Proposal | None) -> dict[str, Proposal]:
+    """The column of a log that names what a table of items lists; of several the proposed one, then that of most items."""
+    keys = [c for c in _columns(items) if not c.nested and c.distinct == items.height]
+    worth = {}
+    for column in columns:
+        if column.nested or column.clock:
+            continue
+        ids = text_of(column.values).drop_nulls().unique()
+        found, key = max(((_overlap(key, ids), key) for key in keys), default=(0.0, None), key=lambda pair: pair[0])
+        if key is not None and found >= 0.5:
+            likely = proposed is not None and column.name in proposed.columns
+            worth[column.name] = (round(found, 1), likely, found * ids.len() / items.height)
+    if not worth:
+        return {}
+    best = max(worth, key=lambda name: worth[name])
+    share = worth[best][0]
+    return {"item": Proposal(columns=(best,), sure=True, why=f"the table of items lists {share:.0%} of what it holds")}
 
 
 def _overlap(column: Column, ids: pl.Series) -> float:

@@ -315,9 +315,10 @@ def _number(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Ser
     if _has_decimal_commas(text):
         loaded.note(
             f"{column}_with_comma", raw.name, int(text.str.contains(",", literal=True).sum()), "changed",
-            f"No {column} has a point, and some have a comma before one or two last digits: read as decimals.", tell=True,
+            f"Every {column} is written as 1.234,50 is: a comma before one or two last digits is the decimal point, points "
+            "before three digits are of thousands.", tell=True,
         )  # fmt: skip
-        text = text.str.replace(",", ".", literal=True)
+        text = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
     numbers = text.cast(pl.Float64, strict=False)
     numbers = numbers.zip_with(numbers.is_finite(), pl.Series([None], dtype=pl.Float64))
     bad = text.is_not_null() & numbers.is_null()
@@ -327,10 +328,10 @@ def _number(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Ser
 
 
 def _has_decimal_commas(text: pl.Series) -> bool:
-    """1,29 and 12,5 beside 7, but neither 1.29 nor 1,234, which may be a thousand."""
-    if not text.str.contains(r"^-?\d+,\d{1,2}$").any():
+    """1,29 and 1.234,5 beside 7, but neither 1.29 nor 1,234, which may be a thousand."""
+    if not text.str.contains(r"\d,\d{1,2}$").any():
         return False
-    return bool(text.drop_nulls().str.contains(r"^-?\d+(,\d{1,2})?$").all())
+    return bool(text.drop_nulls().str.contains(r"^-?(\d+|\d{1,3}(\.\d{3})+)(,\d{1,2})?$").all())
 
 
 def _other_type(bad: pl.Series, values: pl.Series) -> bool:

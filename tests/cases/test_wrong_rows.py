@@ -114,13 +114,13 @@ def test_dropped_guests_and_strays_do_not_count_as_rows_that_a_mapping_lost(tabl
 
 
 def test_prices_with_a_decimal_comma_are_read_and_told(tables):
-    prices = ["1,29", "7", "0,5"] * 20
+    prices = ["1,29", "7", "0,5", "1.234,50"] * 15
     events = tables.events(tables.csv("events.csv", log(60, price=prices).write_csv(separator=";")))
-    assert sorted(set(events["price"])) == [0.5, 1.29, 7.0]
-    assert tables.rule("price_with_comma")["rows"] == 40
+    assert sorted(set(events["price"])) == [0.5, 1.29, 7.0, 1234.5]
+    assert tables.rule("price_with_comma")["rows"] == 45
 
 
-@pytest.mark.parametrize("price", ["1,234", "gratis", "$1.29", "1.234,50"])
+@pytest.mark.parametrize("price", ["1,234", "gratis", "$1.29", "1,234.50", "12.34,50"])
 def test_prices_that_may_be_read_in_two_ways_or_none_are_refused(tables, price):
     with pytest.raises(SchemaMismatch, match="where numbers are expected"):
         tables.events(tables.csv("events.csv", log(60, price=[price] * 60).write_csv(separator=";")))

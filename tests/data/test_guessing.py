@@ -23,6 +23,7 @@ def shop(n):
     return ["view", "view", "addtocart", "transaction"][n % 4]
 
 
+MODE = ("Bestellung", "Bestellung", "Bestellung", "Retoure")
 TAOBAO, OWN = ("pv", "pv", "cart", "buy"), ("view", "order")
 
 SHAPES = {
@@ -54,6 +55,10 @@ SHAPES = {
                        header="Datum;Kundennummer;Artikel;Menge;Betrag;Filiale\n"),
                   {"user": "Kundennummer", "item": "Artikel", "time": "Datum", "quantity": "Menge", "price": "Betrag",
                    "shop": "Filiale"}),
+    "mode.csv": (text(lambda n, u, i, t: f"B{n};K{u};{i};{1 + n % 2};1.29{i % 5},50;{t:%d.%m.%Y %H:%M};{MODE[n % 4]}",
+                      header="Bestellnr;Kundennr;Artikelnr;Menge;Einzelpreis;Bestelldatum;Status\n"),
+                 {"user": "Kundennr", "item": "Artikelnr", "time": "Bestelldatum", "quantity": "Menge",
+                  "price": "Einzelpreis", "basket": "Bestellnr", "kind": "Status"}),
     "tafeng.csv": (text(lambda n, u, i, t: f"{t:%Y%m%d},{u},{n % 3},{i},{1 + n % 3},{i % 7},{i % 9}",
                         header="TRANSACTION_DT,CUSTOMER_ID,AGE_GROUP,PRODUCT_ID,AMOUNT,ASSET,SALES_PRICE\n"),
                    {"user": "CUSTOMER_ID", "item": "PRODUCT_ID", "time": "TRANSACTION_DT", "price": "SALES_PRICE",
@@ -158,6 +163,27 @@ def test_items_are_found_by_the_ids_that_the_log_names(tables: Tables):
         "item": ("id",), "title": ("name",), "category": ("department", "class"), "price": ("price",),
     }  # fmt: skip
     assert items.found["item"].sure and not items.found["category"].sure
+
+
+def test_the_table_of_items_tells_which_column_of_a_log_without_names_is_the_item(tables):
+    """Of a user, an artist, a track and a time; and users and films that are both counted from 1."""
+    plays = tables.bytes("plays.tsv", text(lambda n, u, i, t: f"{u}\t{i % 7 + 500}\t{i}\t{t.timestamp():.0f}"))
+    tracks = tables.bytes("tracks.tsv", b"track_id\ttrack_name\n" + b"".join(b"%d\tSong\n" % (1000 + n) for n in range(17)))
+    log = guess_events(plays, items_uri=tracks)
+    assert {role: log.found[role].columns for role in ("user", "item", "time")} == {
+        "user": ("column1",), "item": ("column3",), "time": ("column4",),
+    }  # fmt: skip
+    assert log.found["item"].sure and "100%" in log.found["item"].why
+    assert guess_items(tracks, log).found["title"].columns == ("track_name",)
+
+    ratings = tables.bytes("r.data", text(lambda n, u, i, t: f"{u}\t{i - 999}\t{1 + n % 5}\t{t.timestamp():.0f}"))
+    films = tables.bytes("films.csv", b"film,title\n" + b"".join(b"%d,Film %d\n" % (n, n) for n in range(1, 40)))
+    log = guess_events(ratings, items_uri=films)
+    assert [log.found[role].columns[0] for role in ("user", "item", "rating", "time")] == [
+        "column1", "column2", "column3", "column4",
+    ]  # fmt: skip
+    again = guess_events(plays, {"item": "column2"}, items_uri=tracks)
+    assert again.found["item"].columns == ("column2",)
 
 
 def test_one_text_of_several_categories_has_its_separator(tables):
