@@ -224,8 +224,11 @@ def _build(context: Path, home: Path, version: str) -> Path:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONWARNINGS": "ignore",
     }
+    # A context that is named by its path may hold no colon, and a build file that is looked for may not lie below a hidden
+    # folder, as a store on a laptop does.
+    names = [".", "--bentofile", "bentofile.yaml"]
     done = subprocess.run(
-        [sys.executable, "-m", "bentoml", "build", str(context), "--version", version, "--output", "tag"],
+        [sys.executable, "-m", "bentoml", "build", *names, "--version", version, "--output", "tag"],
         cwd=context,
         env=environment,
         stdin=subprocess.DEVNULL,

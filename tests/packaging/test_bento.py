@@ -3,6 +3,7 @@
 import json
 import socket
 import tarfile
+import tempfile
 from pathlib import Path
 
 import httpx
@@ -166,7 +167,11 @@ def test_another_versions_bento_is_not_published(run, tmp_path):
         bento.publish_bento(Store(str(tmp_path)), "small", "v0", run / "bento")
 
 
-def test_the_same_inputs_make_the_same_bytes(run, tmp_path):
+def test_the_same_inputs_make_the_same_bytes_wherever_they_are_built(run, tmp_path, monkeypatch):
+    """Also below a hidden folder, where a run on a laptop has its temporary files, and in one with a colon."""
+    place = tmp_path / ".shop: loop"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
     serving = ServingSpec(item_fields=["title", "price"], deadline_milliseconds=60_000)
 
     again = build(run=run, out=tmp_path, serving_spec=serving)
