@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shoploop.cli import output
+from shoploop.data.kinds import PURCHASE
 from shoploop.hints import command
 from shoploop.store import Store
 
@@ -57,22 +58,23 @@ def try_recommender(store: Store, name: str, *, user: str | None, k: int) -> Non
 
 
 def _somebody(folder: Path) -> str:
-    """A user with an ordinary history: the median of those with ten days of purchases, by how much they bought."""
+    """A user with an ordinary history: the median of those with ten days of purchases, by how much they bought.
+
+    Where nobody has ten, of those with at least half as many days as who has most.
+    """
     import polars as pl
 
+    days = pl.col("days")
     users = (
         pl.scan_parquet(folder / "data" / "interactions.parquet")
+        .filter(pl.col("kind") == PURCHASE)
         .group_by("user")
         .agg(pl.len().alias("rows"), pl.col("time").dt.date().n_unique().alias("days"))
-        .filter(pl.col("days") >= 10)
+        .filter(days >= pl.min_horizontal(10, days.max() / 2))
         .sort("rows", "user")
         .collect()
     )
-    if users.is_empty():
-        return str(
-            pl.scan_parquet(folder / "data" / "interactions.parquet").select(pl.col("user").min()).collect().item()
-        )
-    return str(users["user"][len(users) // 2])
+    return NEWCOMER if users.is_empty() else str(users["user"][len(users) // 2])
 
 
 def _bought_lately(folder: Path, user: str) -> list[tuple[str, str]]:
@@ -82,7 +84,7 @@ def _bought_lately(folder: Path, user: str) -> list[tuple[str, str]]:
     items = pl.scan_parquet(folder / "data" / "items.parquet").select("item", "title")
     rows = (
         pl.scan_parquet(folder / "data" / "interactions.parquet")
-        .filter(pl.col("user") == user)
+        .filter((pl.col("user") == user) & (pl.col("kind") == PURCHASE))
         .sort("time", descending=True)
         .unique("item", keep="first", maintain_order=True)
         .head(RECENT)

@@ -76,6 +76,15 @@ def test_copies_of_what_it_learned_from_have_no_novelty(sides):
     assert copied["coverage"] == 1
 
 
+def test_where_a_basket_is_one_item_no_pair_is_new():
+    events = SHOP.interactions()
+    single = events.filter(pl.struct("user", pl.col("time").dt.date()).is_first_distinct())
+    vocabulary = build_vocabulary(single, SHOP.described(), min_buyers=2)
+    known = read_behaviour(single, vocabulary)
+    found = fidelity.coverage_and_novelty(known, known, known, vocabulary)
+    assert (found["novelty"], found["novelty_real"]) == (0.0, 0.0)
+
+
 def test_the_order_of_rows_changes_no_number(sides):
     one, other, held, vocabulary = sides
     again = one.take(np.arange(one.records))

@@ -168,7 +168,9 @@ def test_items_are_found_by_the_ids_that_the_log_names(tables: Tables):
 def test_the_table_of_items_tells_which_column_of_a_log_without_names_is_the_item(tables):
     """Of a user, an artist, a track and a time; and users and films that are both counted from 1."""
     plays = tables.bytes("plays.tsv", text(lambda n, u, i, t: f"{u}\t{i % 7 + 500}\t{i}\t{t.timestamp():.0f}"))
-    tracks = tables.bytes("tracks.tsv", b"track_id\ttrack_name\n" + b"".join(b"%d\tSong\n" % (1000 + n) for n in range(17)))
+    tracks = tables.bytes(
+        "tracks.tsv", b"track_id\ttrack_name\n" + b"".join(b"%d\tSong\n" % (1000 + n) for n in range(17))
+    )
     log = guess_events(plays, items_uri=tracks)
     assert {role: log.found[role].columns for role in ("user", "item", "time")} == {
         "user": ("column1",), "item": ("column3",), "time": ("column4",),

@@ -87,13 +87,15 @@ def coverage_and_novelty(made: Behaviour, real: Behaviour, held: Behaviour, voca
 
     Returns:
         ``coverage``: distinct items of ``made`` over those of as many real rows. ``novelty``: share of its pairs of items
-        in a basket that no basket of one record per real shopper holds; ``novelty_real``: the same of the hold-out's.
+        in a basket that no basket of one record per real shopper holds; ``novelty_real``: the same of the hold-out's. Where
+        every basket holds one item there are no pairs, and none of them is new.
     """
     random = np.random.default_rng(0)
     known = pair_keys(real.one_per_user(random), len(vocabulary))
     held = held.one_per_user(random)
     rows = min(len(made.item), len(held.item))
-    new = [float(1 - is_among(pair_keys(side, len(vocabulary)), known).mean()) for side in (made, held)]
+    pairs = [pair_keys(side, len(vocabulary)) for side in (made, held)]
+    new = [float(1 - is_among(keys, known).mean()) if len(keys) else 0.0 for keys in pairs]
     return {
         "coverage": len(np.unique(made.item[:rows])) / len(np.unique(held.item[:rows])),
         "novelty": new[0],
