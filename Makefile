@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 EXTRAS := pipeline,serving,operator,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-wheel test-cluster test-cluster-full images cluster-up cluster-down check generate verify bench lock clean
+.PHONY: help install run test fuzz test-wheel test-cluster test-cluster-full images cluster-up cluster-down check generate verify bench lock clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ run: $(STAMP)  ## The main job: a year of real purchases to a served recommender
 
 test: $(STAMP)  ## The tests that need no cluster
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not cluster and not cluster_full and not wheel'
+
+fuzz: $(STAMP)  ## 10,000 mutated files, specs and requests, and the laws; a small part of it is in test
+	SHOPLOOP_FUZZ=10000 $(BIN)/python -m pytest -n 2 tests/fuzz
 
 test-wheel: $(STAMP)  ## The wheel in an empty environment: run an example, serve it
 	$(BIN)/python -m pytest -m wheel tests/wheel

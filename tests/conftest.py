@@ -9,8 +9,19 @@ import pytest
 from event_logs import kafka_place, open_one, redis_place
 from hypothesis import settings
 from object_stores import make_store, s3_options
+from predictor_client import client, place, server_key
 
-__all__ = ["kafka_place", "make_store", "one_thread", "open_one", "redis_place", "s3_options"]
+__all__ = [
+    "client",
+    "kafka_place",
+    "make_store",
+    "one_thread",
+    "open_one",
+    "place",
+    "redis_place",
+    "s3_options",
+    "server_key",
+]
 
 # Before torch is loaded, here and in the processes that tests start: beside others, the threads of models this small spend
 # more time on waiting for each other than on computing.

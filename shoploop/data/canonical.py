@@ -142,7 +142,7 @@ def _entities(loaded: Loaded, table: pl.DataFrame | None, name: str, events: pl.
 
 def _finished(loaded: Loaded, table: pl.DataFrame, name: str, key: str) -> pl.DataFrame:
     table = _with_schema(table, name)
-    if "title" in table.columns:
+    if "title" in _COLUMNS[name]:  # elsewhere a column of that name is the shop's own
         loaded.note(
             "untitled",
             name,
@@ -152,7 +152,7 @@ def _finished(loaded: Loaded, table: pl.DataFrame, name: str, key: str) -> pl.Da
         )
         word = pl.when(LISTED).then(pl.lit(f"{key.capitalize()} ")).otherwise(pl.lit(f"Unlisted {key} "))
         table = table.with_columns(title=pl.coalesce("title", word + pl.col(key)))
-    if "category" in table.columns:
+    if "category" in _COLUMNS[name]:
         table = table.with_columns(pl.col("category").fill_null([]))
     return table.sort(key)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from shoploop.errors import DataUnreadable, TableEmpty
+from shoploop.errors import DataUnreadable, SpecInvalid, TableEmpty
 
 SEPARATORS = ("::", ",", ";", "\t", "|")
 RAGGED_SHARE = 0.05
@@ -54,6 +54,7 @@ def read_csv(raw: bytes, *, shown: str, separator: str | None, header: list[str]
     Raises:
         TableEmpty: it holds nothing.
         DataUnreadable: it is no text, or too many lines do not fit the header.
+        SpecInvalid: the separator cannot divide columns.
     """
     text, recoded = decoded(raw, shown=shown)
     if not text.strip():
@@ -62,7 +63,11 @@ def read_csv(raw: bytes, *, shown: str, separator: str | None, header: list[str]
         first, _, text = text.partition("\n")
         separator = first.strip()[4:] or None
     separator = _spelt(separator) or separator_of(text)
-    if len(separator) > 1:
+    if set(separator) & set('"\r\n\0'):
+        raise SpecInvalid(
+            f"{shown}: {separator!r} cannot divide columns: quotes and ends of lines have a meaning of their own."
+        )
+    if len(separator) > 1 or not separator.isascii():  # Arrow takes one sign of ASCII
         text, separator = text.replace(separator, _STAND_IN), _STAND_IN
     if header:
         found = max(Counter(_widths(text, separator)).items(), key=lambda item: (item[1], item[0]))[0]
@@ -252,13 +257,16 @@ def _names(text: str, separator: str, quoting: str) -> tuple[list[str], str]:
 
 def _unique(names: list[str]) -> tuple[list[str], list[str]]:
     """Names that are all different, as pandas makes them, and those that were not."""
-    seen: Counter[str] = Counter()
-    unique = []
+    counts = Counter(names)
+    unique: dict[str, None] = {}
     for place, name in enumerate(names):
-        name = name or f"Unnamed: {place}"
-        unique.append(f"{name}.{seen[name]}" if seen[name] else name)
-        seen[name] += 1
-    return unique, [name for name, count in seen.items() if count > 1]
+        base = new = name or f"Unnamed: {place}"
+        number = 0
+        while new in unique or (new in counts and new != name):
+            number += 1
+            new = f"{base}.{number}"
+        unique[new] = None
+    return list(unique), [name for name, count in counts.items() if name and count > 1]
 
 
 def _spelt(separator: str | None) -> str | None:
@@ -286,9 +294,12 @@ def _line(line: bytes) -> str:
 
 def _strict(raw: bytes, encoding: str, shown: str) -> str:
     try:
-        return raw.decode(encoding)
+        text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise DataUnreadable(f"{shown} begins as {encoding} and is damaged at byte {error.start:,}.") from error
+    if "\0" in text:  # UTF-32, or no text
+        raise DataUnreadable(_no_text(shown))
+    return text
 
 
 def _no_text(shown: str) -> str:

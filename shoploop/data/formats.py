@@ -7,6 +7,7 @@ import bz2
 import gzip
 import io
 import lzma
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -30,6 +31,12 @@ REFUSED = {
     b"\x80\x05\x95": "a pickle: write it as Parquet",
 }
 """First bytes of what is no table that can be read, and what to do."""
+
+_UNPACKING = (zlib.error, lzma.LZMAError, struct.error)
+"""What libraries of compression raise that derives from nothing more general than Exception."""
+
+_POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What polars raises; its panics are no Exception."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +122,7 @@ def _unpacked(raw: bytes, shown: str) -> bytes | None:
 
             with pa.CompressedInputStream(pa.BufferReader(raw), "zstd") as stream:
                 return bytes(stream.read())
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+    except (OSError, EOFError, ValueError, *_UNPACKING) as error:
         raise DataUnreadable(
             f"{shown} is compressed and damaged or cut off: {first_line(error)}. Copy it again."
         ) from error
@@ -134,7 +141,7 @@ def _zip(raw: bytes, *, shown: str, layout: Layout, remarks: Remarks) -> pl.Data
                 _of_bytes(archive.read(n), shown=f"{shown} ({n})", layout=layout, remarks=remarks)
                 for n in sorted(names)
             ]
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as error:
+    except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError, LookupError, *_UNPACKING) as error:
         raise DataUnreadable(f"{shown} is an archive that cannot be unpacked: {first_line(error)}.") from error
     return stacked(tables, shown=shown, remarks=remarks)
 
@@ -148,7 +155,7 @@ def _parquet(source: Path | io.BytesIO, shown: str) -> pl.DataFrame:
     try:
         with source.open("rb") if isinstance(source, Path) else source as file:
             return pl.read_parquet(file)
-    except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException):
+    except (OSError, *_POLARS):
         pass
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -156,7 +163,7 @@ def _parquet(source: Path | io.BytesIO, shown: str) -> pl.DataFrame:
     try:
         with pa.OSFile(str(source)) if isinstance(source, Path) else pa.BufferReader(source.getvalue()) as file:
             return pl.DataFrame(pl.from_arrow(pq.ParquetFile(file).read()))
-    except (pa.ArrowException, OSError, ValueError, pl.exceptions.PolarsError) as error:
+    except (pa.ArrowException, OSError, ValueError, *_POLARS) as error:
         raise DataUnreadable(
             f"{shown} cannot be read: {first_line(error)}. Check that it is an undamaged Parquet."
         ) from error
@@ -168,7 +175,7 @@ def _feather(raw: bytes, shown: str) -> pl.DataFrame:
 
     try:
         return pl.DataFrame(pl.from_arrow(feather.read_table(pa.BufferReader(raw))))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, *_POLARS) as error:
         raise DataUnreadable(f"{shown} cannot be read: {first_line(error)}. Check that it is undamaged.") from error
 
 
@@ -179,7 +186,7 @@ def _json(raw: bytes, shown: str) -> pl.DataFrame | None:
         if raw.startswith(b"["):
             return pl.read_json(raw, infer_schema_length=None)
         return pl.read_ndjson(raw, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except _POLARS as error:
         import json
 
         for number, line in enumerate(raw.split(b"\n"), start=1):
@@ -218,7 +225,7 @@ def stacked(tables: list[pl.DataFrame], *, shown: str, remarks: Remarks) -> pl.D
             for table in filled
         ]
         return pl.concat(alike, how="diagonal_relaxed")
-    except pl.exceptions.PolarsError as error:
+    except _POLARS as error:
         raise DataUnreadable(
             f"The files of {shown} do not fit together: {first_line(error)}. Give a column the same type in all of them."
         ) from error

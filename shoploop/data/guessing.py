@@ -273,7 +273,7 @@ def _price(guess: Guess) -> None:
     if "unit" in word or word in ("preis", "einzelpreis", "stueckpreis"):
         guess.price_is = "unit"
         return
-    if "quantity" not in guess.found:
+    if "quantity" not in guess.found or "item" not in guess.found:
         guess.price_is = "total"
         return
     names = {"item": guess.found["item"], "price": guess.found["price"], "quantity": guess.found["quantity"]}

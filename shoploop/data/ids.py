@@ -68,8 +68,8 @@ def text_of(values: pl.Series) -> pl.Series:
             values = values.cast(pl.String)
         except pl.exceptions.PolarsError:  # no text but a number of fixed width, such as a UUID
             values = values.bin.encode("hex")
-    elif dtype == pl.Null:
-        values = values.cast(pl.String)
+    elif dtype == pl.Duration:  # has no cast to text
+        values = values.dt.to_string()
     return values.cast(pl.String).str.strip_chars().replace("", None)
 
 

@@ -9,9 +9,11 @@ import re
 import zoneinfo
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import polars as pl
 
+from shoploop.data.ids import text_of
 from shoploop.errors import SchemaMismatch, SpecInvalid, first_line
 
 UNIX = {"unix-seconds": 1_000_000, "unix-milliseconds": 1_000, "unix-microseconds": 1}
@@ -82,11 +84,17 @@ def check_zone(zone: str, *, field: str) -> None:
     """Raises:
     SpecInvalid: there is no such time zone.
     """
-    known = zoneinfo.available_timezones()
+    known = _zones()
     if zone not in known:
         near = difflib.get_close_matches(zone, sorted(known), n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise SpecInvalid(f"{field}: {zone!r} is no time zone{hint} Use a name such as Europe/Berlin or UTC.")
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Read once: it looks into every file of the system's data base of zones."""
+    return frozenset(zoneinfo.available_timezones())
 
 
 def parse(values: pl.Series, *, time_format: str | Sequence[str] | None, zone: str, where: str) -> Parsed:
@@ -112,7 +120,7 @@ def parse(values: pl.Series, *, time_format: str | Sequence[str] | None, zone: s
         times, moved = _localised(values.cast(pl.Datetime("us")), zone)
         return Parsed(times=_possible(times), moved=moved)
     if dtype in (pl.Categorical, pl.Enum, pl.Null, pl.Binary):
-        values = values.cast(pl.String, strict=False)
+        values = text_of(values).alias(values.name)
     elif dtype != pl.String and not dtype.is_numeric():
         raise SchemaMismatch(f"{where}: column {values.name!r} holds {dtype} where times are expected.")
     formats = [time_format] if isinstance(time_format, str) else list(time_format or ())

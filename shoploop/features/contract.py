@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from shoploop.errors import SchemaMismatch
+from shoploop.schemas import POSITIVE_KINDS
 
 Needs = Literal["category", "price", "shop"]
 
@@ -216,7 +217,11 @@ class Contract:
 
 
 def resolve(*, interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> Contract:
-    """The contract of these canonical tables: features whose source they lack are left out."""
+    """The contract of these canonical tables: features whose source they lack are left out.
+
+    Levels of attributes are those of users who bought something: nobody else may add an input, or be one level too many.
+    """
+    bought = interactions.filter(pl.col("kind").is_in(POSITIVE_KINDS))
     has: dict[Needs, bool] = {
         "category": bool((items["category"].list.len() > 0).any()),
         "price": bool((interactions["price"] > 0).any()),
@@ -224,7 +229,7 @@ def resolve(*, interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFr
     }
     return Contract(
         pair_features=tuple(f.name for f in PAIR_FEATURES if f.needs is None or has[f.needs]),
-        user_attributes=tuple(_attributes(users)),
+        user_attributes=tuple(_attributes(users.join(bought, on="user", how="semi"))),
     )
 
 

@@ -77,6 +77,8 @@ def test_all_problems_are_named_at_once():
         ("a: [", "is no YAML"),
         ("a: 1\na: 2", "key 'a' is written twice, line 2"),
         ("{[a]: 1}", "a key is no plain word"),
+        ("a: !!int x", "'x' cannot be read as int, line 1, column 4"),
+        ("a: " + "9" * 5000, "cannot be read as int, line 1"),
         ("&a [*a]", "not a mapping"),
         ("spec: &a {b: *a}", "has no place in a Kubernetes object"),
         ("kind: Deployment\nspec: {}", "kind: 'Deployment' is not one of Recommender"),

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_tables import log
+from pyarrow import feather
 
 from shoploop.api.v1alpha1 import DataSpec, InteractionsSource
 from shoploop.data.csv_text import read_csv
@@ -213,6 +214,52 @@ def test_a_damaged_file_is_loaded_or_refused_by_name_and_never_half_written(tmp_
         assert (events["quantity"] >= 0).all() and (events["quantity"] < 1e12).all()
 
 
+@pytest.mark.parametrize("separator", ["é", "🫖", "::", "§"])
+def test_any_sign_may_divide_columns(tables, separator):
+    content = tables.bytes("e.csv", TWO.replace(",", separator).encode())
+    assert pairs(tables.events(content, separator=separator)) == PAIRS
+
+
+@pytest.mark.parametrize("separator", ['"', "\n", "\r", ';"'])
+def test_a_sign_that_cannot_divide_columns_is_named(tables, separator):
+    with pytest.raises(SpecInvalid, match="cannot divide columns"):
+        tables.events(tables.bytes("e.csv", TWO.encode()), separator=separator)
+
+
+@pytest.mark.parametrize("content", [TWO.encode("utf-32"), TWO.replace("tea", "t\0ea").encode("utf-16")])
+def test_text_with_nul_in_it_is_no_table(tables, content):
+    with pytest.raises(DataUnreadable, match="no known format"):
+        tables.events(tables.bytes("e.csv", content))
+
+
+def test_names_that_a_header_holds_twice_never_meet_those_they_are_given_instead(tables):
+    found = read_csv(b"a,a,a.1,,Unnamed: 3\n1,2,3,4,5\n", shown="e.csv", separator=None, header=[])
+    assert found.table.columns == ["a", "a.2", "a.1", "Unnamed: 3.1", "Unnamed: 3"]
+    assert found.repeated == ["a"]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pa.Table.from_arrays([pa.array(["a"])] * 3, names=["user", "user", "item"]),
+        pa.table({"user": ["a"], "item": ["x"], "time": pa.array([0], pa.timestamp("us", "Mars/Base"))}),
+    ],
+    ids=["a column twice", "a zone that is none"],
+)
+@pytest.mark.parametrize("write", [feather.write_feather, pq.write_table], ids=["Feather", "Parquet"])
+def test_what_arrow_can_write_and_nobody_can_read_is_named(tables, table, write):
+    path = tables.folder / "events"
+    write(table, path)
+    with pytest.raises(DataUnreadable, match="cannot be read"):
+        tables.events(path)
+
+
+def test_a_duration_is_text_like_any_other_value(tables):
+    columns = {"user": ["a"], "item": ["x"], "time": [datetime(2024, 5, 1)], "shop": pa.array([5], pa.duration("s"))}
+    pq.write_table(pa.table(columns), tables.folder / "e.parquet")
+    assert tables.events(tables.folder / "e.parquet")["shop"].to_list() == ["PT5S"]
+
+
 def test_lines_of_another_length_are_counted_and_many_are_refused(tables):
     good = "user,item,time,kind\n" + "ann,tea,2024-05-01,view\n" * 40
     events = tables.events(tables.bytes("e.csv", (good + "bob,tea,2024-05-02\ncat,tea,2024-05-02,view,x,y\n").encode()))
@@ -329,6 +376,7 @@ def test_json_lines_may_mix_types_and_lack_fields(tables):
         (b"SQLite format 3\0...", "sqlite:///"),
         (b"\x80\x04\x95\0\0", "pickle"),
         (b"PK\x03\x04junk", "cannot be unpacked"),
+        (zipped(**{"e.csv": TWO})[:30] + zipped(**{"e.csv": TWO})[35:], "cannot be unpacked"),
         (b"\x28\xb5\x2f\xfdjunk", "damaged or cut off"),
         (b"\0\1\2\3" * 50, "no known format"),
     ],
@@ -396,6 +444,12 @@ def test_a_category_splits_only_by_what_the_spec_says(tables):
     ]  # fmt: skip
     split = tables.load(interactions=events, items={"uri": uri, "categorySeparator": "|"})["items"]
     assert split["category"].to_list() == [["Dairy"], ["Hot", "Green > Sencha"]]
+
+
+def test_columns_of_users_that_are_called_as_those_of_items_stay_their_own(tables):
+    users = {"uri": tables.csv("u.csv", "user,title,category\nann,Dr,gold\nbob,,")}
+    loaded = tables.load(interactions={"uri": tables.bytes("e.csv", TWO.encode())}, users=users)["users"]
+    assert loaded.select("title", "category").rows() == [("Dr", "gold"), (None, None)]
 
 
 def test_a_shops_own_column_called_listed_stays_its_own(tables):

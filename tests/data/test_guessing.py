@@ -192,3 +192,10 @@ def test_one_text_of_several_categories_has_its_separator(tables):
     log = guess_events(tables.bytes("rocket.csv", SHAPES["rocket.csv"][0]))
     movies = "movieId,title,genres\n" + "".join(f"{1000 + n},Film {n},Drama|War\n" for n in range(17))
     assert guess_items(tables.bytes("m.csv", movies.encode()), log).category_separator == "|"
+
+
+def test_a_log_of_prices_and_pieces_without_anything_that_may_be_an_item_is_looked_at(tmp_path):
+    line = text(lambda n, u, i, t: f"{t.isoformat()},{n % 3},{n % 9}.55", header="time,quantity,price\n")
+    found = guess_events(Tables(tmp_path).bytes("e.csv", line)).found
+    assert "item" not in found
+    assert set(found) >= {"time", "quantity", "price"}

@@ -86,6 +86,15 @@ def test_a_shop_without_prices_has_no_price_features():
     assert Contract.from_json(rich.to_json()).hash == rich.hash
 
 
+def test_users_who_bought_nothing_add_no_level_and_are_no_level_too_many():
+    buyers = pl.DataFrame({"user": ["anna", "bob"], "tier": ["gold", "silver"]})
+    others = pl.DataFrame({"user": [f"stranger {n}" for n in range(60)], "tier": [f"tier {n}" for n in range(60)]})
+    alone = resolve(interactions=events(WEEK), items=items(["milk"]), users=buyers)
+    among = resolve(interactions=events(WEEK), items=items(["milk"]), users=pl.concat([others, buyers]))
+    assert [attribute.levels for attribute in among.user_attributes] == [("gold", "silver")]
+    assert among.hash == alone.hash
+
+
 def test_a_contract_of_unknown_features_is_refused():
     with pytest.raises(SchemaMismatch, match="names moon_phase"):
         Contract(pair_features=("moon_phase",))

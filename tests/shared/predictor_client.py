@@ -7,13 +7,7 @@ import time
 import warnings
 from contextlib import contextmanager
 
-import httpx
 import pytest
-from shop.serving import make_ranker
-
-from shoploop.events.keyring import add_key
-from shoploop.predictor.feedback_settings import ENVIRONMENT
-from shoploop.ranking.ranker import Ranker
 
 
 @contextmanager
@@ -40,11 +34,20 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server_key(place):
+    from shoploop.events.keyring import add_key
+
     return base64.b64encode(add_key(place / "keys" / "server").secret).decode()
 
 
 @pytest.fixture(scope="session")
 def client(place, server_key, tmp_path_factory):
+    import httpx  # here, so that other tests need not wait for a predictor's libraries
+    from shop.serving import make_ranker
+
+    from shoploop.events.keyring import add_key
+    from shoploop.predictor.feedback_settings import ENVIRONMENT
+    from shoploop.ranking.ranker import Ranker
+
     add_key(place / "keys" / "impressions")
     (place / "keys" / "publishable").mkdir()
     front = {"key": "pk_front", "origins": ["https://shop.example"]}
