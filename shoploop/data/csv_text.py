@@ -5,6 +5,7 @@ Every column is read as text: the canonical column decides what it means, so tha
 
 import csv
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -149,7 +150,7 @@ def _parsed(text: str, separator: str, header: list[str], shown: str) -> Csv:
         if result is None:
             continue
         swallowed = sum(
-            int(result.table[name].str.contains("\n" + ".*" + _escaped(separator), literal=False).fill_null(False).sum())
+            int(result.table[name].str.contains("\n" + ".*" + re.escape(separator), literal=False).fill_null(False).sum())
             for name in result.table.columns
         ) if '"' in text else 0  # fmt: skip
         attempts.append((result.ragged + result.mended + swallowed, len(attempts), result))
@@ -167,10 +168,6 @@ def _parsed(text: str, separator: str, header: list[str], shown: str) -> Csv:
             f"{result.example!r}. Set separator, or header where the first line holds no names."
         )
     return result
-
-
-def _escaped(separator: str) -> str:
-    return "\\|" if separator == "|" else separator
 
 
 def _arrow(text: str, separator: str, header: list[str], shown: str, quoting: str) -> Csv | None:

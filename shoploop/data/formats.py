@@ -193,7 +193,7 @@ def _json(raw: bytes, shown: str) -> pl.DataFrame | None:
             try:
                 if line.strip():
                     json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 if number == 1 and not raw.startswith(b'{"'):
                     return None
                 raise DataUnreadable(

@@ -214,7 +214,7 @@ def test_a_damaged_file_is_loaded_or_refused_by_name_and_never_half_written(tmp_
         assert (events["quantity"] >= 0).all() and (events["quantity"] < 1e12).all()
 
 
-@pytest.mark.parametrize("separator", ["é", "🫖", "::", "§"])
+@pytest.mark.parametrize("separator", ["é", "🫖", "::", "§", "(", "\\", "*", "|"])
 def test_any_sign_may_divide_columns(tables, separator):
     content = tables.bytes("e.csv", TWO.replace(",", separator).encode())
     assert pairs(tables.events(content, separator=separator)) == PAIRS
@@ -367,6 +367,17 @@ def test_json_lines_may_mix_types_and_lack_fields(tables):
     assert events.select("user", "item", "kind").rows() == [("1", "a", "unknown"), ("x", "7", "view")]
     with pytest.raises(DataUnreadable, match="line 2 is no whole object"):
         tables.events(tables.bytes("e.jsonl", b'{"user": 1}\n{"user": 2'))
+    with pytest.raises(DataUnreadable, match="line 2 is no whole object"):
+        tables.events(tables.bytes("e.jsonl", b'{"user": 1}\n' + b"[" * 3000))
+
+
+@pytest.mark.parametrize("separator", ["(", "[", "*", "\\"])
+def test_quotes_around_lines_are_read_whatever_divides_columns(tables, separator):
+    content = TWO.replace(",", separator).replace("tea", '"hot\ntea"')
+    assert tables.events(tables.bytes("e.csv", content.encode()), separator=separator)["item"].to_list() == [
+        "hot\ntea",
+        "milk",
+    ]
 
 
 @pytest.mark.parametrize(
