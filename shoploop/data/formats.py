@@ -7,6 +7,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import struct
 import zipfile
 import zlib
@@ -31,6 +32,12 @@ REFUSED = {
     b"\x80\x05\x95": "a pickle: write it as Parquet",
 }
 """First bytes of what is no table that can be read, and what to do."""
+
+DEEPEST = 50
+"""Levels of JSON. No table has as many, and polars takes minutes over a few hundred."""
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_NO_BRACKETS = bytes(sign for sign in range(256) if sign not in b"{}[]")
 
 _UNPACKING = (zlib.error, lzma.LZMAError, struct.error)
 """What libraries of compression raise that derives from nothing more general than Exception."""
@@ -182,6 +189,12 @@ def _feather(raw: bytes, shown: str) -> pl.DataFrame:
 def _json(raw: bytes, shown: str) -> pl.DataFrame | None:
     """JSON Lines, or one array of objects; None where it is no JSON at all but begins like it."""
     raw = raw.removeprefix(b"\xef\xbb\xbf").strip()
+    for number, line in enumerate([raw] if raw.startswith(b"[") else raw.split(b"\n"), start=1):
+        if line.count(b"{") + line.count(b"[") > DEEPEST and _depth(line) > DEEPEST:
+            raise DataUnreadable(
+                f"{shown} cannot be read as JSON Lines: line {number} is no whole object, or is nested more than {DEEPEST} "
+                "levels deep. Write one flat object a line."
+            )
     try:
         if raw.startswith(b"["):
             return pl.read_json(raw, infer_schema_length=None)
@@ -200,6 +213,15 @@ def _json(raw: bytes, shown: str) -> pl.DataFrame | None:
                     f"{shown} cannot be read as JSON Lines: line {number} is no whole object. Write one object a line."
                 ) from error
         raise DataUnreadable(f"{shown} cannot be read as JSON Lines: {first_line(error)}.") from error
+
+
+def _depth(text: bytes) -> int:
+    """How many brackets are open at once, those within strings aside."""
+    depth = deepest = 0
+    for sign in _STRINGS.sub(b"", text).translate(None, delete=_NO_BRACKETS):
+        depth += 1 if sign in b"{[" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def stacked(tables: list[pl.DataFrame], *, shown: str, remarks: Remarks) -> pl.DataFrame:

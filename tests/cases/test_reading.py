@@ -369,6 +369,15 @@ def test_json_lines_may_mix_types_and_lack_fields(tables):
         tables.events(tables.bytes("e.jsonl", b'{"user": 1}\n{"user": 2'))
     with pytest.raises(DataUnreadable, match="line 2 is no whole object"):
         tables.events(tables.bytes("e.jsonl", b'{"user": 1}\n' + b"[" * 3000))
+    deep = b'{"user": 1, "x": ' + b'{"a": ' * 300 + b"1" + b"}" * 301
+    for whole in (b'{"user": 1}\n' + deep, b"[" + deep + b"]"):
+        with pytest.raises(DataUnreadable, match="nested more than 50 levels"):
+            tables.events(tables.bytes("e.jsonl", whole))
+
+
+def test_brackets_in_the_words_of_a_shop_are_no_levels(tables):
+    line = b'{"user": 1, "item": "a", "time": "2024-05-01", "title": "%s"}' % (b"[{" * 100)
+    assert tables.events(tables.bytes("e.jsonl", line)).height == 1
 
 
 @pytest.mark.parametrize("separator", ["(", "[", "*", "\\"])
