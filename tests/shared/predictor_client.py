@@ -5,7 +5,7 @@ import json
 import threading
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -54,13 +54,16 @@ def client(place, server_key, tmp_path_factory):
     (place / "keys" / "publishable" / "front.json").write_text(json.dumps(front))
     ranker = make_ranker(tmp_path_factory.mktemp("ranker"), allowed_origins=("https://shop.example",))
     told = {"recommender": "grocery", "folder": str(place), "keys": str(place / "keys")}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENTOML_DO_NOT_TRACK", "True")
-        patch.setenv("BENTOML_HOME", str(tmp_path_factory.mktemp("bentoml")))
-        patch.setenv(ENVIRONMENT, json.dumps(told))
-        patch.setattr(Ranker, "load", lambda folder: ranker)
-        with warnings.catch_warnings(action="ignore"):  # BentoML's own imports use what others have deprecated
-            from serving.service import Recommender
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:  # until it has started: other tests must not meet it
+            patch.setenv("BENTOML_DO_NOT_TRACK", "True")
+            patch.setenv("BENTOML_HOME", str(tmp_path_factory.mktemp("bentoml")))
+            patch.setenv(ENVIRONMENT, json.dumps(told))
+            patch.setattr(Ranker, "load", lambda folder: ranker)
+            with warnings.catch_warnings(action="ignore"):  # BentoML's own imports use what others have deprecated
+                from serving.service import Recommender
 
-        with listening(Recommender.to_asgi()) as url, httpx.Client(base_url=url, timeout=60) as client:
-            yield client
+            url = stack.enter_context(listening(Recommender.to_asgi()))
+            client = stack.enter_context(httpx.Client(base_url=url, timeout=60))
+            assert client.post("/recommend", json={"user": "ann"}).json()["impression"]
+        yield client
