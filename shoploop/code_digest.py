@@ -8,6 +8,7 @@ this package, and a test holds every step's digest against the modules that the 
 import ast
 import hashlib
 import importlib.metadata
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -108,10 +109,16 @@ class _Imports:
     """When somebody asks for a name that only its ``__getattr__`` knows."""
 
 
+_PARSING = threading.Lock()
+"""Two threads that parse at once end in a SystemError of Python 3.11 (its issue 106905)."""
+
+
 @cache
 def _imports(path: Path) -> _Imports:
     found = _Imports()
-    for statement in ast.parse(path.read_bytes()).body:
+    with _PARSING:
+        tree = ast.parse(path.read_bytes())
+    for statement in tree.body:
         lazy = isinstance(statement, ast.FunctionDef) and statement.name == "__getattr__"
         (found.lazy if lazy else found.eager).extend(_names(statement))
     return found

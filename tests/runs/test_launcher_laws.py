@@ -1,5 +1,7 @@
 """What holds of a run whoever carries it out; checked over every launcher, with steps that do next to nothing."""
 
+import time
+
 import pytest
 
 from shoploop.runs import read_record
@@ -108,11 +110,18 @@ def test_looking_changes_nothing(bench):
     def everything():
         return {path: path.stat().st_mtime_ns for path in bench.store.folder.rglob("*")}
 
-    before = everything()
+    def at_rest():
+        """Once the run's own processes have written what they had to say."""
+        found = None
+        while found != (found := everything()):
+            time.sleep(0.5)
+        return found
+
+    before = at_rest()
     assert bench.launcher.look(run) == bench.launcher.look(run)
     assert everything() == before
     bench.launcher.cancel(run)
-    before = everything()
+    before = at_rest()
     bench.launcher.look(run)
     assert everything() == before
 

@@ -223,6 +223,7 @@ WITHOUT_A_SAY = {
     "packaging",
     "prometheus_client",
     "redis",
+    "starlette",
     "threadpoolctl",
     "yaml",
 }
