@@ -23,6 +23,7 @@ SAYS = {
     "name-upper-case": "metadata.name must be 1 to 40 lower-case letters",
     "negative-replicas": "should be greater than or equal to 0",
     "no-data": "spec.data: Required value",
+    "origin-with-path": "spec.serving.allowedOrigins[0] in body should match",
     "replicas-and-autoscaling": "replicas and autoscaling exclude each other",
     "replicas-in-quotes": "must be of type integer",
     "sqlite-log-autoscaling": "an online log of type Sqlite serves one pod",
