@@ -14,6 +14,11 @@ def default_store() -> str:
     return os.environ.get("SHOPLOOP_STORE") or FALLBACK
 
 
+def beside_the_user() -> Path:
+    """Where what has to lie on this machine does so, when the store is no folder of it."""
+    return Path(FALLBACK).absolute()
+
+
 def command(store: Store, words: str) -> str:
     """``shoploop`` and ``words``, with ``--store`` unless the command would open ``store`` anyway."""
     if _uri(default_store()) == store.uri:

@@ -21,7 +21,9 @@ def log_of(text: str) -> EventLogSpec:
         return EventLogSpec(type="Redis", connection=text if place else "127.0.0.1:6379")
     if scheme == "kafka":
         return EventLogSpec(type="Kafka", connection=place or "127.0.0.1:9092")
-    raise SpecInvalid(f"{text!r} is no event log. Name sqlite, redis://host:port/0 or kafka://host:port.")
+    raise SpecInvalid(
+        f"--log {scheme}: no event log is called so. Name sqlite, redis://host:port/0 or kafka://host:port."
+    )
 
 
 def compact_events(store: Store, name: str, log: str) -> None:
@@ -40,6 +42,10 @@ def compact_events(store: Store, name: str, log: str) -> None:
     if cut is None:
         print(f"Nothing new: all events of {name} are interactions already.")
         return
+    if cut.unread:
+        print(
+            f"{cut.unread:,} records could not be read and are left in the log; a newer shoploop may have written them."
+        )
     print(
         f"{cut.events:,} events of {name} are interactions now, of {len(cut.files)} days (records {cut.after + 1:,} to "
         f"{cut.through:,}). The next run learns from them."

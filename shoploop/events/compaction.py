@@ -6,6 +6,7 @@ and of two that run at once one wins. A run reads what the cuts name when it is 
 """
 
 import io
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 
 from shoploop.errors import AlreadyExists
 from shoploop.events.log import BEGINNING, EventLog
-from shoploop.events.messages import Kept, from_json
+from shoploop.events.messages import Kept, Shown, from_json
 from shoploop.store import Log, Store, layout
 
 READ_AT_ONCE = 10_000
@@ -49,6 +50,9 @@ class Cut:
     events: int
     """Interactions in its files. Impressions and searches are none."""
 
+    unread: int = 0
+    """Records that were passed over because they could not be read; they stay in the log."""
+
     files: tuple[str, ...]
     """Keys, below the recommender's collected interactions."""
 
@@ -71,10 +75,11 @@ def compact(log: EventLog, store: Store, name: str) -> Cut | None:
     known = cuts(store, name)
     after = known[-1].through if known else BEGINNING
     days: dict[str, list[dict[str, Any]]] = {}
-    through = after
+    through, unread = after, 0
     for offset, event in _events(log, after):
         through = offset
-        if event is not None and event.item is not None:
+        unread += event is None
+        if isinstance(event, Kept) and event.item is not None:
             days.setdefault(f"{event.time:%Y-%m-%d}", []).append(event.model_dump(include=set(COLUMNS.names)))
     if through == after:
         return None
@@ -90,6 +95,7 @@ def compact(log: EventLog, store: Store, name: str) -> Cut | None:
         through=through,
         events=sum(map(len, days.values())),
         files=tuple(files),
+        unread=unread,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     entry = {key: value for key, value in asdict(cut).items() if key != "number"}
@@ -103,10 +109,13 @@ def compact(log: EventLog, store: Store, name: str) -> Cut | None:
 def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path:
     """Brings the files of all cuts up to the number ``through`` to this machine; returns the folder.
 
-    Files never change, so those that are there stay. A folder has no files but these.
+    Files never change, so those that are there stay. The folder has no files but these; those of other cuts go.
     """
     wanted = [file for cut in cuts(store, name) if cut.number <= through for file in cut.files]
     folder = target / f"{through:012}"
+    for other in target.glob("[0-9]*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
     for file in wanted:
         if not (folder / file).exists():
             store.get_file(f"{layout.collected(name)}/{file}", folder / file)
@@ -114,15 +123,20 @@ def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path
     return folder
 
 
-def _events(log: EventLog, after: int) -> Iterator[tuple[int, Kept | None]]:
-    """Offset and event of every record; None of what is no event."""
+def last_cut(store: Store, name: str) -> int:
+    """Number of the last cut that holds an interaction, which is what a run may learn from; 0 where there is none."""
+    return max((cut.number for cut in cuts(store, name) if cut.events), default=0)
+
+
+def _events(log: EventLog, after: int) -> Iterator[tuple[int, Kept | Shown | None]]:
+    """Offset and message of every record; None where it cannot be read."""
     while records := log.read(after, limit=READ_AT_ONCE):
         for record in records:
             try:
                 message = from_json(record.body)
             except ValueError:
                 message = None
-            yield record.offset, message if isinstance(message, Kept) else None
+            yield record.offset, message
         after = records[-1].offset
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from typing import Any
 
 from limits import RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -67,6 +68,7 @@ class Intake:
         self._signatures = signatures
         self._clock = clock
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._per_item = RateLimitItemPerDay(self.limits.per_user_item_and_day)
 
     def take(self, events: Sequence[Event], sender: Sender) -> EventsAnswer:
         """Keeps what may be kept; returns when that is durable.
@@ -77,16 +79,25 @@ class Intake:
         now = self._clock()
         refused: list[Refused] = []
         entries: list[Entry] = []
+        abouts: list[tuple[str, ...]] = []
         for index, event in enumerate(events):
+            about: tuple[str, ...] = ("i", event.user, event.kind, event.item or event.query or "")
             kept = self._judged(event, sender, now)
+            if not isinstance(kept, _No) and abouts.count(about) >= self._left(about):
+                kept = _No("too_often", f"More of one user, item and kind than {self._per_item} is not counted.")
             if isinstance(kept, _No):
                 refused.append(Refused(index=index, code=kept.code, message=kept.message))
             else:
-                entries.append(Entry(_entry_id(event, kept), to_json(kept)))
+                entries.append(Entry(_entry_id(event, kept, sender), to_json(kept)))
+                abouts.append(about)
         known = 0
         if entries:
             end = self._log.end()
-            known = sum(offset <= end for offset in self._log.append(entries))
+            for about, offset in zip(abouts, self._log.append(entries), strict=True):
+                if offset <= end:
+                    known += 1
+                else:  # only what is kept counts: to send again what a log that was away did not take is no offence
+                    self._limiter.hit(self._per_item, *about)
         self.codes.update(each.code for each in refused)
         self.codes.update(accepted=len(entries) - known, known=known)
         return EventsAnswer(accepted=len(entries), known=known, refused=refused)
@@ -98,7 +109,7 @@ class Intake:
         if time < now - PAST:
             return _No("time_too_old", f"{time.isoformat()} is more than {PAST.days} days ago: load it as data.")
         kept = self._attributed(event, time, now) if event.impression else self._organic(event, sender, time, now)
-        return kept if isinstance(kept, _No) else self._within_limits(event, sender) or kept
+        return kept if isinstance(kept, _No) else self._within_rates(event, sender) or kept
 
     def _attributed(self, event: Event, time: datetime, now: datetime) -> "Kept | _No":
         assert event.impression
@@ -111,20 +122,15 @@ class Intake:
         position = shown.position(event.item) if event.item else None
         if position is None:
             return _No("item_not_shown", "The impression does not show this item.")
-        return Kept(
+        return _kept(
+            event,
+            time,
+            now,
             source="attributed",
-            kind=event.kind,
-            user=event.user,
-            item=event.item,
-            time=time,
-            received=now,
             request_id=shown.request_id,
             version=shown.version,
             position=position,
             propensity=shown.propensities[position],
-            shop=event.shop,
-            quantity=event.quantity,
-            price=event.price,
         )
 
     def _organic(self, event: Event, sender: Sender, time: datetime, now: datetime) -> "Kept | _No":
@@ -132,46 +138,21 @@ class Intake:
             return _No("key_missing", "Send the impression that showed the item, or a key of the shop's.")
         if event.kind == "click":
             return _No("impression_missing", "A click is on something that was recommended: send its impression.")
-        return Kept(
-            source="organic",
-            kind=event.kind,
-            user=event.user,
-            item=event.item,
-            time=time,
-            received=now,
-            query=event.query,
-            shop=event.shop,
-            quantity=event.quantity,
-            price=event.price,
-            key=sender.key,
-        )
+        return _kept(event, time, now, source="organic", query=event.query, key=sender.key)
 
-    def _within_limits(self, event: Event, sender: Sender) -> "_No | None":
-        limits = self.limits
-        checks: list[tuple[RateLimitItemPerMinute | RateLimitItemPerDay, tuple[str, ...], str, str]] = []
-        if not sender.trusted:
-            checks = [
-                (
-                    RateLimitItemPerMinute(limits.per_address_and_minute),
-                    ("a", sender.address),
-                    "rate_limited",
-                    "address",
-                ),
-                (RateLimitItemPerMinute(limits.per_user_and_minute), ("u", event.user), "rate_limited", "user"),
-            ]
-        about = event.item or event.query or ""
-        checks.append(
-            (
-                RateLimitItemPerDay(limits.per_user_item_and_day),
-                ("i", event.user, event.kind, about),
-                "too_often",
-                "item",
-            )
-        )
-        for limit, names, code, whose in checks:
-            if not self._limiter.hit(limit, *names):
-                return _No(code, f"More events of one {whose} than {limit} are not counted.")
+    def _within_rates(self, event: Event, sender: Sender) -> "_No | None":
+        if sender.trusted:
+            return None
+        for most, whose, name in (
+            (self.limits.per_address_and_minute, "address", sender.address),
+            (self.limits.per_user_and_minute, "user", event.user),
+        ):
+            if not self._limiter.hit(RateLimitItemPerMinute(most), whose, name):
+                return _No("rate_limited", f"More than {most} events a minute of one {whose}. Send it again later.")
         return None
+
+    def _left(self, about: tuple[str, ...]) -> int:
+        return self._limiter.get_window_stats(self._per_item, *about).remaining
 
 
 @dataclass(frozen=True)
@@ -180,10 +161,16 @@ class _No:
     message: str
 
 
-def _entry_id(event: Event, kept: Kept) -> str:
-    """Of an attributed event: one of a kind for an item of an answer. Of an organic one: as its sender says."""
+def _kept(event: Event, time: datetime, now: datetime, **more: Any) -> Kept:
+    said = event.model_dump(include={"kind", "user", "item", "shop", "quantity", "price"})
+    return Kept(**said, time=time, received=now, **more)
+
+
+def _entry_id(event: Event, kept: Kept, sender: Sender) -> str:
+    """Of an attributed event: one of a kind for an item of an answer. Of an organic one: as its sender says, whose ids cannot
+    take the place of another sender's. The shop's own server is one sender, whichever of its keys it uses."""
     if kept.source == "attributed":
-        parts = ["a", kept.request_id or "", kept.kind, kept.item or ""]
+        kind, parts = "a", [kept.request_id, kept.kind, kept.item]
     else:
-        parts = ["o", kept.user, event.id]
-    return f"{parts[0]}:{blake2b(chr(0).join(parts[1:]).encode(), digest_size=20).hexdigest()}"
+        kind, parts = "o", ["server" if sender.trusted else f"key {sender.key}", kept.user, event.id]
+    return f"{kind}:{blake2b(chr(0).join(map(str, parts)).encode(), digest_size=20).hexdigest()}"

@@ -5,6 +5,9 @@ acknowledged outlives the death of a broker as far as the topic is replicated. A
 the topic twice; readers drop the second, by an index of the ids that the topic holds. The index is read from the topic, once
 from its beginning and from then on as it grows, and takes about 100 bytes an entry: trim the log.
 
+An append that fails may have written some of its entries: appended again, they are known. What somebody else writes into the
+topic, without an id, is passed over.
+
 One partition, since the order of events is part of what they say; a shop of thousands of events a second fits into one.
 Offsets are Kafka's plus one. Nothing is ever committed to Kafka: who reads keeps the offset with what it made of the entries.
 """
@@ -17,14 +20,14 @@ from hashlib import blake2b
 from typing import Any
 
 from shoploop.errors import first_line
-from shoploop.events.log import BEGINNING, Closing, Entry, LogFull, LogUnavailable, Record, check
+from shoploop.events.log import BEGINNING, Entry, EventLog, LogUnavailable, Record, check
 
 TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.1
 INDEXED_AT_ONCE = 10_000
 
 
-class KafkaLog(Closing):
+class KafkaLog(EventLog):
     """See :class:`shoploop.events.log.EventLog`."""
 
     def __init__(self, servers: str, *, name: str, replicas: int = 1, settings: dict[str, Any] | None = None):
@@ -111,7 +114,9 @@ class KafkaLog(Closing):
                     continue
                 for message in self._reader.next(at, min(limit - len(found), high - at)):
                     at = message.offset() + 1
-                    id = message.key().decode()
+                    id = _id(message)
+                    if id is None:
+                        continue
                     self._index(id, at)
                     if self._first[_key(id)] == at:
                         found.append(Record(at, id, message.value()))
@@ -159,7 +164,7 @@ class KafkaLog(Closing):
         try:
             self._producer.produce(self.topic, key=entry.id, value=entry.body, partition=0, on_delivery=delivered)
         except BufferError as error:
-            raise LogFull(f"Kafka {self.where}: too many events wait for it.") from error
+            raise LogUnavailable(f"Kafka {self.where} does not keep up: too many events wait for it.") from error
         self._producer.poll(0)
 
     def _watermarks(self) -> tuple[int, int]:
@@ -174,7 +179,8 @@ class KafkaLog(Closing):
         while at < high:
             for message in self._indexer.next(at, min(INDEXED_AT_ONCE, high - at)):
                 at = message.offset() + 1
-                self._first.setdefault(_key(message.key().decode()), at)
+                if (id := _id(message)) is not None:
+                    self._first.setdefault(_key(id), at)
             self._indexed = at
 
     def _index(self, id: str, offset: int) -> None:
@@ -253,6 +259,15 @@ class _Cursor:
         from confluent_kafka import TopicPartition
 
         return TopicPartition(self._topic, 0, offset)
+
+
+def _id(message: Any) -> str | None:
+    """None of a message that is none of ours."""
+    try:
+        id: str = message.key().decode()
+    except (AttributeError, UnicodeDecodeError):
+        return None
+    return None if message.value() is None else id
 
 
 def _key(id: str) -> bytes:

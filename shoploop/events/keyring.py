@@ -1,12 +1,13 @@
 """Secret keys from a folder of files, which may be exchanged while a predictor runs.
 
 ``<key id>.key`` holds 32 random bytes or more, in base64. The newest file signs, all of them verify: a new key is laid beside
-the old one, and the old one is removed when everything that it signed has expired. A Secret that is mounted as a folder
-works the same way.
+the old one, and the old one is removed when everything that it signed has expired. A key whose file is gone counts no more
+from the next look on. A Secret that is mounted as a folder works the same way.
 """
 
 import base64
 import binascii
+import logging
 import re
 import secrets
 import threading
@@ -33,17 +34,25 @@ class SecretKey:
 class Keyring:
     """The keys of a folder as they are now. One instance serves all threads of a process."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, folder: Path, *, may_be_empty: bool = False, clock: Callable[[], float] = time.monotonic):
         """Reads the folder.
 
+        Args:
+            folder: Of the key files; one that is not there holds none.
+            may_be_empty: There may be no key now; one that comes later is seen.
+            clock: Seconds.
+
         Raises:
-            KeyUnusable: it is not there, holds no key, or one that is too short or no base64.
+            KeyUnusable: it holds no key, or one that is too short or no base64.
         """
         self.folder = folder
         self._clock = clock
         self._lock = threading.Lock()
         self._looked = clock()
+        self._trouble = ""
         self._keys = _read(folder)
+        if not self._keys and not may_be_empty:
+            raise _none(folder)
 
     @classmethod
     def made(cls, folder: Path) -> "Keyring":
@@ -54,8 +63,14 @@ class Keyring:
 
     @property
     def newest(self) -> SecretKey:
-        """The key to sign with."""
-        return next(iter(self._current().values()))
+        """The key to sign with.
+
+        Raises:
+            KeyUnusable: there is none any more.
+        """
+        for key in self._current().values():
+            return key
+        raise _none(self.folder)
 
     def get(self, id: str) -> SecretKey | None:
         """The key of this id; None where it was never there, or is not any more."""
@@ -74,9 +89,11 @@ class Keyring:
             if self._clock() - self._looked >= LOOK_SECONDS:
                 self._looked = self._clock()
                 try:
-                    self._keys = _read(self.folder)
-                except KeyUnusable:
-                    pass  # amid an exchange; what is known goes on
+                    self._keys, self._trouble = _read(self.folder), ""
+                except KeyUnusable as error:  # a file amid being written, for instance: what is known goes on
+                    if self._trouble != str(error):
+                        self._trouble = str(error)
+                        logging.getLogger(__name__).warning("%s The keys that were read before go on.", error)
             return self._keys
 
 
@@ -93,15 +110,18 @@ def add_key(folder: Path) -> SecretKey:
 
 def _read(folder: Path) -> dict[str, SecretKey]:
     """The folder's keys by id, newest first."""
+    if not folder.exists():
+        return {}
     try:
         paths = [path for path in folder.iterdir() if path.name.endswith(SUFFIX) and ID.fullmatch(path.stem)]
         paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
-        keys = {path.stem: _key(path) for path in paths}
+        return {path.stem: _key(path) for path in paths}
     except OSError as error:
         raise KeyUnusable(f"The keys in {folder} cannot be read: {error.strerror}.") from error
-    if not keys:
-        raise KeyUnusable(f"{folder} holds no key. A key is a file NAME{SUFFIX} of {KEY_BYTES} random bytes in base64.")
-    return keys
+
+
+def _none(folder: Path) -> KeyUnusable:
+    return KeyUnusable(f"{folder} holds no key. A key is a file NAME{SUFFIX} of {KEY_BYTES} random bytes in base64.")
 
 
 def _key(path: Path) -> SecretKey:

@@ -5,10 +5,11 @@ has an id that its writer chose; a retried append of the same id changes nothing
 Offsets are whole numbers that only grow, from 1; some may be missing. It must not know what an entry means.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from shoploop.errors import ShoploopError, UserError
 
@@ -50,12 +51,13 @@ class Record:
     body: bytes
 
 
-class EventLog(Protocol):
+class EventLog(ABC):
     """One log of one recommender; may be used by several threads at once, and by several processes."""
 
+    @abstractmethod
     def append(self, entries: Sequence[Entry]) -> list[int]:
-        """Writes the entries in their order, all or none; on return they outlive kill -9 and, but for what the log's own
-        documentation excludes, a power cut.
+        """Writes the entries in their order; on return they outlive kill -9 and, but for what the log's own documentation
+        excludes, a power cut. SQLite and Redis write all or none of them, also where they fail.
 
         Args:
             entries: What to write. One whose id is in the log already is not written again.
@@ -68,6 +70,7 @@ class EventLog(Protocol):
             LogUnavailable: it is not known whether they were written; to append them again is safe.
         """
 
+    @abstractmethod
     def read(self, after: int, *, limit: int = 1000, wait_seconds: float = 0.0) -> list[Record]:
         """The next entries in the order of their offsets, each id once.
 
@@ -80,27 +83,17 @@ class EventLog(Protocol):
             LogUnavailable: the log does not answer.
         """
 
+    @abstractmethod
     def end(self) -> int:
         """The offset of the last entry; :data:`BEGINNING` where there was never one."""
 
+    @abstractmethod
     def trim(self, before: int) -> None:
         """Forgets the entries whose offset is below ``before``, with their ids. What is learned from may go."""
 
+    @abstractmethod
     def close(self) -> None:
         """Frees what the log holds on this machine; a log that is closed raises LogUnavailable."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class Closing:
-    """``with`` for a log."""
-
-    def close(self) -> None:
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

@@ -3,8 +3,9 @@
 The descriptions become the service's OpenAPI: they are written for who builds a shop's front end.
 """
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+import json
+from datetime import datetime
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
@@ -94,7 +95,13 @@ class EventsAnswer(_Message):
     """Events that are not kept, and why. To send them again helps only where the code says rate_limited."""
 
 
-class Kept(_Message):
+class _Record(BaseModel):
+    """What lies in the log; a newer predictor's may have further members."""
+
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+
+
+class Kept(_Record):
     """An event as it lies in the log."""
 
     type: Literal["event"] = "event"
@@ -120,7 +127,7 @@ class Kept(_Message):
     """Id of the key that an organic event came with."""
 
 
-class Shown(_Message):
+class Shown(_Record):
     """An answer as it lies in the log."""
 
     type: Literal["impression"] = "impression"
@@ -146,13 +153,9 @@ def from_json(body: bytes) -> Kept | Shown | None:
     Raises:
         ValueError: it is none of ours.
     """
-    import json
-
-    document: dict[str, Any] = json.loads(body)
-    kinds: dict[str, type[Kept] | type[Shown]] = {"event": Kept, "impression": Shown}
-    kind = kinds.get(document.get("type", ""))
+    document = json.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("no object")
+    kinds: dict[object, type[Kept] | type[Shown]] = {"event": Kept, "impression": Shown}
+    kind = kinds.get(str(document.get("type")))
     return kind.model_validate(document) if kind else None
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

@@ -33,3 +33,10 @@ def open_log(spec: EventLogSpec, *, name: str, folder: Path) -> EventLog:
         return KafkaLog(spec.connection, name=name)
     url = spec.connection if "://" in spec.connection else f"redis://{spec.connection}/0"
     return RedisLog(url, name=name)
+
+
+def place_of(spec: EventLogSpec, *, folder: Path) -> str:
+    """Where the log lies, for people: without the password that its address may hold."""
+    if spec.type == "Sqlite":
+        return str(folder / FILE)
+    return f"{spec.type} at {(spec.connection or '').rpartition('@')[2]}"

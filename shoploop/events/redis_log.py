@@ -2,17 +2,18 @@
 
 A script appends: it gives out the next offset, keeps the id and adds the entry, atomically, so two predictors that get the
 same event at once write it once. Entries that were acknowledged outlive kill -9 and a power cut with ``appendfsync
-always``; with ``everysec`` a crash of Redis costs up to a second of them, so that is refused unless it is asked for.
-Redis must not evict: ``maxmemory-policy noeviction``. It is trimmed by offset only, never by length, which would destroy
-what nobody has read (``MINID``).
+always``; with ``everysec`` a crash of Redis costs up to a second of them, so that is refused, as is a Redis that evicts. A
+managed one that does not tell is taken with a warning. The stream is trimmed by offset only (``MINID``), never by length,
+which would destroy what nobody has read.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from shoploop.errors import first_line
-from shoploop.events.log import Closing, Entry, LogFull, LogNotDurable, LogUnavailable, Record, check
+from shoploop.events.log import Entry, EventLog, LogFull, LogNotDurable, LogUnavailable, Record, check
 
 TIMEOUT_SECONDS = 5.0
 TRIMMED_AT_ONCE = 1000
@@ -43,17 +44,16 @@ return #gone
 """
 
 
-class RedisLog(Closing):
+class RedisLog(EventLog):
     """See :class:`shoploop.events.log.EventLog`."""
 
-    def __init__(self, url: str, *, name: str, may_lose_a_second: bool = False):
+    def __init__(self, url: str, *, name: str):
         """Connects, and looks at how Redis keeps things.
 
         Args:
             url: ``redis://host:port/0``, or ``rediss://`` for TLS, whose query names further settings of redis-py, such as
                 ``ssl_ca_certs``.
             name: The recommender's.
-            may_lose_a_second: Take a Redis that writes to its disk each second only.
 
         Raises:
             LogUnavailable: nobody answers.
@@ -73,7 +73,7 @@ class RedisLog(Closing):
         self._append = self._client.register_script(APPEND)
         self._trim = self._client.register_script(TRIM)
         with self._named_errors():
-            self._check_durable(may_lose_a_second)
+            self._check_durable()
 
     def append(self, entries: Sequence[Entry]) -> list[int]:
         check(entries)
@@ -109,25 +109,26 @@ class RedisLog(Closing):
         self._closed = True
         self._client.close()
 
-    def _check_durable(self, may_lose_a_second: bool) -> None:
+    def _check_durable(self) -> None:
         try:
             found = {
                 name: self._client.config_get(name).get(name)
                 for name in ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
             }
         except self._errors.ResponseError as error:
-            if may_lose_a_second:
-                return  # a managed Redis does not tell
-            raise LogNotDurable(
-                f"Redis {self.where} does not tell how it keeps data ({first_line(error)}). Where you know that it "
-                "writes before it answers, or accept to lose a second, say so: mayLoseASecond."
-            ) from error
+            logging.getLogger(__name__).warning(
+                "Redis %s does not tell how it keeps data (%s). See to it that it writes before it answers (appendfsync "
+                "always) and never evicts: else a crash costs accepted events.",
+                self.where,
+                first_line(error),
+            )
+            return
         if found["appendonly"] != "yes":
             raise LogNotDurable(f"Redis {self.where} keeps nothing on disk. Set appendonly yes, appendfsync always.")
-        if found["appendfsync"] != "always" and not may_lose_a_second:
+        if found["appendfsync"] != "always":
             raise LogNotDurable(
                 f"Redis {self.where} writes with appendfsync {found['appendfsync']}: a crash costs accepted events. Set "
-                "appendfsync always, or accept that with mayLoseASecond."
+                "appendfsync always."
             )
         if found["maxmemory"] != "0" and found["maxmemory-policy"] != "noeviction":
             raise LogNotDurable(

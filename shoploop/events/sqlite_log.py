@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from shoploop.events.log import Closing, Entry, LogFull, LogUnavailable, Record, check
+from shoploop.events.log import Entry, EventLog, LogFull, LogUnavailable, Record, check
 
 BUSY_SECONDS = 5.0
 """How long a writer waits for another process's."""
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS log (offset INTEGER PRIMARY KEY AUTOINCREMENT, id TEX
 FULL = (sqlite3.SQLITE_FULL,)
 
 
-class SqliteLog(Closing):
+class SqliteLog(EventLog):
     """See :class:`shoploop.events.log.EventLog`."""
 
     def __init__(self, path: Path):

@@ -21,7 +21,7 @@ from shoploop.api.v1alpha1 import EventLogSpec
 from shoploop.compute import lifetime
 from shoploop.errors import NotFound, PortInUse, ShoploopError
 from shoploop.exits import ended_by_signals
-from shoploop.hints import command
+from shoploop.hints import beside_the_user, command
 from shoploop.packaging.bento import fetch_bento, serve_command
 from shoploop.predictor.feedback_settings import (
     ENVIRONMENT,
@@ -56,10 +56,6 @@ class RunningService:
     process: subprocess.Popen[bytes]
 
 
-BESIDE_THE_USER = Path(".shoploop")
-"""Where events lie on this machine if the store is remote."""
-
-
 def serve(
     store: Store,
     name: str,
@@ -88,6 +84,8 @@ def serve(
         ArtifactError: the stored Bento must not be run: it was altered, or is not signed as the environment asks.
         ServiceFailed: the service ended by itself.
     """
+    from shoploop.events.opening import place_of
+
     events = feedback_settings(store, name, log or EventLogSpec())
     try:
         with (
@@ -97,7 +95,7 @@ def serve(
             with suppress(OSError):  # a terminal that is closed, or a reader who has gone
                 print(f"{name} {service.version} answers on {service.url} (Ctrl-C ends it)", flush=True)
                 print(f"  to look at   {service.url}/  {service.url}/docs.json  {service.url}/metrics")
-                print(f"  events       {_place(events)}", flush=True)
+                print(f"  events       {place_of(events.log, folder=events.folder)}", flush=True)
                 print(f"  keys         {events.keys} (server/: of a backend that posts events)", flush=True)
             status = service.process.wait()
     except KeyboardInterrupt:
@@ -211,7 +209,7 @@ def cache_folder(store: Store, trust: Trust) -> Path:
 def home_of_events(store: Store) -> Path:
     """Where events lie on this machine: in the store where that is a folder that may be written, else beside the user."""
     writable = store.folder is not None and os.access(store.folder, os.W_OK)
-    return store.folder if store.folder and writable else BESIDE_THE_USER.absolute()
+    return store.folder if store.folder and writable else beside_the_user()
 
 
 def feedback_settings(store: Store, name: str, log: EventLogSpec) -> FeedbackSettings:
@@ -223,14 +221,6 @@ def feedback_settings(store: Store, name: str, log: EventLogSpec) -> FeedbackSet
     for kind in (IMPRESSION_KEYS, SERVER_KEYS):
         Keyring.made(keys / kind)
     return FeedbackSettings(recommender=name, log=log, folder=home / layout.events(name), keys=keys)
-
-
-def _place(events: FeedbackSettings) -> str:
-    from shoploop.events.opening import FILE
-
-    if events.log.type == "Sqlite":
-        return str(events.folder / FILE)
-    return f"{events.log.type} at {events.log.connection}"
 
 
 def _environment(home: str, events: FeedbackSettings | None) -> dict[str, str]:

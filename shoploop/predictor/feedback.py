@@ -11,12 +11,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from shoploop.errors import KeyUnusable, ShoploopError
+from shoploop.errors import KeyUnusable, ShoploopError, SpecInvalid
 from shoploop.events.fresh import Done, FreshHistory
 from shoploop.events.impressions import Signatures
 from shoploop.events.intake import Intake, Sender
@@ -38,6 +37,7 @@ from shoploop.ranking.answer import Answer
 WAITING_IMPRESSIONS = 20_000
 WRITTEN_AT_ONCE = 500
 RETRY_SECONDS = 1.0
+WAIT_SECONDS = 0.25
 
 
 class Unauthorized(ShoploopError):
@@ -72,12 +72,13 @@ class Feedback:
         self.log: EventLog = open_log(settings.log, name=settings.recommender, folder=settings.folder)
         self._signatures = Signatures(Keyring(settings.keys / IMPRESSION_KEYS), recommender=settings.recommender)
         self._intake = Intake(self.log, self._signatures)
-        self._server_keys = _server_keys(settings.keys / SERVER_KEYS)
+        self._server_keys = Keyring(settings.keys / SERVER_KEYS, may_be_empty=True)
         self._publishable = settings.keys / PUBLISHABLE_KEYS
         self.fresh = FreshHistory(self.log)
         self.fresh.offset = offset
         self.fresh.start()
-        self._waiting: queue.Queue[Entry | None] = queue.Queue(WAITING_IMPRESSIONS)
+        self._waiting: queue.Queue[Entry] = queue.Queue(WAITING_IMPRESSIONS)
+        self._closing = threading.Event()
         self._writer = threading.Thread(target=self._write, name="impressions", daemon=True)
         self._writer.start()
 
@@ -94,7 +95,7 @@ class Feedback:
         try:
             settings = FeedbackSettings.model_validate_json(text)
         except ValidationError as error:
-            raise KeyUnusable(f"{ENVIRONMENT} cannot be read: {error.errors()[0]['msg']}.") from error
+            raise SpecInvalid(f"{ENVIRONMENT} cannot be read: {error.errors()[0]['msg']}.") from error
         return cls(settings, offset=offset)
 
     def done(self, user: str) -> tuple[Done, ...]:
@@ -109,7 +110,12 @@ class Feedback:
         """
         items = [item.item for item in answer.items]
         propensities = [1.0] * len(items)
-        token = self._signatures.sign(request_id=answer.request_id, user=user, version=answer.version, items=items)
+        try:
+            token = self._signatures.sign(request_id=answer.request_id, user=user, version=answer.version, items=items)
+        except KeyUnusable as error:  # a shopper has no use for that
+            metrics.IMPRESSIONS.labels(outcome="unsigned").inc()
+            logging.getLogger(__name__).warning("%s Answers carry no impression.", error)
+            return answer
         shown = Shown(
             request_id=answer.request_id,
             user=user,
@@ -149,7 +155,7 @@ class Feedback:
             return Sender(address=address)
         if scheme.lower() != "bearer":
             raise Unauthorized(401, "Send the key as: authorization: Bearer <key>.")
-        if self._server_keys and (found := self._server_keys.holds(key.strip().encode())):
+        if found := self._server_keys.holds(key.strip().encode()):
             return Sender(address=address, key=found.id, trusted=True)
         for publishable in self._publishable_keys():
             if publishable.key == key.strip():
@@ -160,8 +166,8 @@ class Feedback:
         raise Unauthorized(401, "This key is not known here.")
 
     def close(self) -> None:
-        """Writes what waits, then lets the log go."""
-        self._waiting.put(None)
+        """Writes what waits, if the log takes it, then lets the log go."""
+        self._closing.set()
         self._writer.join()
         self.fresh.stop()
         self.log.close()
@@ -177,27 +183,30 @@ class Feedback:
         return found
 
     def _write(self) -> None:
-        while True:
-            first = self._waiting.get()
-            batch = [first]
+        """Until the end, and then until nothing waits."""
+        while not (self._closing.is_set() and self._waiting.empty()):
+            try:
+                batch = [self._waiting.get(timeout=WAIT_SECONDS)]
+            except queue.Empty:
+                continue
             while len(batch) < WRITTEN_AT_ONCE and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
-            entries = [entry for entry in batch if entry is not None]
-            self._append(entries, patient=None not in batch)
-            if None in batch:
-                return
+            self._append(batch)
 
-    def _append(self, entries: list[Entry], *, patient: bool) -> None:
-        """Writes impressions; while the log is away they wait, and where there are too many the newest are dropped."""
-        while entries:
+    def _append(self, entries: list[Entry]) -> None:
+        """While the log is away impressions wait, and where too many do, the newest are dropped."""
+        while True:
             try:
                 self.log.append(entries)
             except LogUnavailable as error:
-                if not patient:
-                    metrics.IMPRESSIONS.labels(outcome="dropped").inc(len(entries))
-                    logging.getLogger(__name__).warning("%d impressions are lost: %s", len(entries), error)
+                if self._closing.wait(RETRY_SECONDS):
+                    lost = len(entries)
+                    while not self._waiting.empty():  # to wait for each of them would hold up the end
+                        self._waiting.get_nowait()
+                        lost += 1
+                    metrics.IMPRESSIONS.labels(outcome="dropped").inc(lost)
+                    logging.getLogger(__name__).warning("%d impressions are lost: %s", lost, error)
                     return
-                threading.Event().wait(RETRY_SECONDS)
             else:
                 metrics.IMPRESSIONS.labels(outcome="written").inc(len(entries))
                 return
@@ -246,7 +255,3 @@ def answer_events(
 def _problem(status: int, detail: str, *, code: str | None = None, headers: dict[str, str] | None = None) -> HttpAnswer:
     kind = {"content-type": PROBLEM.decode()}
     return HttpAnswer(status, problem(status, detail, code=code), kind | (headers or {}))
-
-
-def _server_keys(folder: Path) -> Keyring | None:
-    return Keyring(folder) if folder.is_dir() and any(folder.iterdir()) else None

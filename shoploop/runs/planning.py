@@ -134,10 +134,9 @@ def make_plan(run: Run, workspace: Workspace) -> Plan:
 
 
 def _last_cut(run: Run, workspace: Workspace) -> int:
-    from shoploop.events.compaction import cuts
+    from shoploop.events.compaction import last_cut
 
-    known = cuts(workspace.store, run.name) if run.recommender.spec.data.feedback else []
-    return known[-1].number if known else 0
+    return last_cut(workspace.store, run.name) if run.recommender.spec.data.feedback else 0
 
 
 def _raw(source: str, collected: int) -> str:

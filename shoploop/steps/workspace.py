@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shoploop.hints import beside_the_user
 from shoploop.resuming.kept_work import KeptWork
 from shoploop.steps.index import Entry, Index
 from shoploop.store import Store, disk, layout
 from shoploop.versions.signing import Trust
 
-BESIDE_THE_USER = Path(".shoploop")
-
 
 def home_of(store: Store) -> Path:
     """Where the work lies on this machine: in the store where that is a folder, else beside the user."""
-    return store.folder or BESIDE_THE_USER.absolute()
+    return store.folder or beside_the_user()
 
 
 class Workspace:

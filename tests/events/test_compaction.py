@@ -8,7 +8,7 @@ import pytest
 from shoploop.data.collected import add_collected
 from shoploop.data.rules import Loaded
 from shoploop.errors import AlreadyExists
-from shoploop.events.compaction import compact, cuts, fetch_collected
+from shoploop.events.compaction import compact, cuts, fetch_collected, last_cut
 from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
@@ -67,7 +67,7 @@ def test_each_event_is_in_one_cut_and_nothing_new_is_no_cut(log, make_store, tmp
     assert compact(log, store, "grocery").events == 3
     items = read(fetch_collected(store, "grocery", 2, tmp_path / "here"))["item"].to_list()
     assert sorted(items) == [f"i{n}" for n in range(8)]
-    first = read(fetch_collected(store, "grocery", 1, tmp_path / "here"))["item"].to_list()
+    first = read(fetch_collected(store, "grocery", 1, tmp_path / "there"))["item"].to_list()
     assert first == [f"i{n}" for n in range(5)]  # what a run of then has read stays as it was
 
 
@@ -100,6 +100,28 @@ def test_of_two_compactions_at_once_one_wins_and_no_event_counts_twice(log, make
     assert [cut.number for cut in cuts(store, "grocery")] == [1]
     assert read(fetch_collected(store, "grocery", 1, tmp_path / "here"))["item"].to_list() == ["tea"]
     assert store.exists(f"{layout.collected('grocery')}/{cuts(store, 'grocery')[0].files[0]}")
+
+
+def test_a_cut_without_an_interaction_gives_a_run_nothing_new(log, make_store):
+    store = make_store()
+    log.append([did(1, "ann", "tea")])
+    compact(log, store, "grocery")
+    log.append([shown()])
+    assert compact(log, store, "grocery").events == 0
+    assert last_cut(store, "grocery") == 1
+
+
+def test_what_cannot_be_read_is_counted_and_what_a_newer_predictor_adds_is_no_harm(log, make_store, tmp_path):
+    store = make_store()
+    newer = did(1, "ann", "tea")
+    log.append([Entry("a", b"[1]"), Entry(newer.id, newer.body[:-1] + b',"mood":"good"}')])
+    cut = compact(log, store, "grocery")
+    assert (cut.events, cut.unread) == (1, 1)
+    fetch_collected(store, "grocery", 1, tmp_path / "here")
+    log.append([did(2, "bob", "tea")])
+    compact(log, store, "grocery")
+    fetch_collected(store, "grocery", 2, tmp_path / "here")
+    assert [path.name for path in (tmp_path / "here").iterdir()] == [f"{2:012}"]
 
 
 def test_a_purchase_that_the_tables_know_is_not_added_again(log, make_store, tmp_path):

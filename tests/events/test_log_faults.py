@@ -120,6 +120,23 @@ def test_a_server_that_is_not_there_is_named():
         open_log(EventLogSpec(type="Redis"), name="shop", folder=None)
 
 
+def test_what_somebody_else_writes_into_the_topic_is_passed_over(kafka_place: KafkaBroker):
+    with KafkaLog(kafka_place.servers, name="shared") as log:
+        log.append(ONE)
+        for key in (None, b"\xff"):
+            log._producer.produce(log.topic, key=key, value=b"of another program", partition=0)
+        log._producer.flush(30)
+        log.append(ONE + TWO)
+        assert [record.id for record in log.read(BEGINNING)] == ["one", "two"]
+
+
+def test_a_redis_that_does_not_tell_how_it_keeps_things_is_taken_with_a_warning(tmp_path, caplog):
+    with redis_server(tmp_path / "redis", "--rename-command", "CONFIG", "") as server:
+        with RedisLog(server.url, name="shop") as log:
+            log.append(ONE)
+        assert "does not tell how it keeps data" in caplog.text
+
+
 def test_a_kafka_broker_that_is_killed_and_comes_back_has_what_it_accepted(kafka_place: KafkaBroker, monkeypatch):
     monkeypatch.setattr("shoploop.events.kafka_log.TIMEOUT_SECONDS", 3.0)
     with KafkaLog(kafka_place.servers, name="killed") as log:

@@ -1,0 +1,96 @@
+"""Which events are kept: what is sent again is never lost or doubled, and nobody's ids take the place of another's."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shoploop.events.impressions import Signatures
+from shoploop.events.intake import Intake, Limits, Sender
+from shoploop.events.keyring import Keyring, add_key
+from shoploop.events.log import BEGINNING, LogUnavailable
+from shoploop.events.messages import Event, from_json
+from shoploop.events.sqlite_log import SqliteLog
+
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+SERVER = Sender(address="10.0.0.1", key="s1", trusted=True)
+
+
+class SometimesAway(SqliteLog):
+    """A log that can be told to be away."""
+
+    away = False
+
+    def append(self, entries):
+        if self.away:
+            raise LogUnavailable("away")
+        return super().append(entries)
+
+
+@pytest.fixture
+def log(tmp_path):
+    with SometimesAway(tmp_path / "events.sqlite") as log:
+        yield log
+
+
+@pytest.fixture
+def intake(log, tmp_path):
+    signatures = Signatures(Keyring.made(tmp_path / "keys"), recommender="grocery", clock=NOW.timestamp)
+    return Intake(log, signatures, limits=Limits(per_user_item_and_day=3), clock=lambda: NOW)
+
+
+def bought(id: str, *, item: str = "tea") -> Event:
+    return Event(id=id, kind="purchase", user="ann", item=item)
+
+
+def kept(log) -> list[str | None]:
+    return [from_json(record.body).key for record in log.read(BEGINNING)]
+
+
+def test_a_sender_who_tries_until_the_log_is_back_loses_nothing(log, intake):
+    log.away = True
+    for _ in range(10):
+        with pytest.raises(LogUnavailable):
+            intake.take([bought("1")], SERVER)
+    log.away = False
+    assert intake.take([bought("1")], SERVER).accepted == 1
+    assert len(kept(log)) == 1
+
+
+def test_what_is_sent_again_does_not_use_up_what_one_may_say(log, intake):
+    for _ in range(10):
+        assert intake.take([bought("1")], SERVER).accepted == 1
+    answer = intake.take([bought("2"), bought("3"), bought("4"), bought("5", item="milk")], SERVER)
+    assert [(refused.index, refused.code) for refused in answer.refused] == [(2, "too_often")]
+    assert len(kept(log)) == 4
+
+
+def test_ids_of_one_sender_do_not_take_the_place_of_anothers(log, intake):
+    page = Sender(address="1.2.3.4", key="front")
+    assert intake.take([bought("order-1")], page).known == 0
+    assert intake.take([bought("order-1")], SERVER).known == 0
+    other_key = Sender(address="10.0.0.1", key="s2", trusted=True)  # the same server after its key was exchanged
+    assert intake.take([bought("order-1")], other_key).known == 1
+    assert kept(log) == ["front", "s1"]
+
+
+def test_a_key_whose_file_is_gone_counts_no_more_and_one_that_comes_does(tmp_path):
+    now = [0.0]
+    keys = Keyring(tmp_path / "server", may_be_empty=True, clock=lambda: now[0])
+    assert keys.holds(b"anything") is None
+    made = add_key(tmp_path / "server")
+    secret = (tmp_path / "server" / f"{made.id}.key").read_bytes().strip()
+    now[0] = 2.0
+    assert keys.holds(secret) == made
+    (tmp_path / "server" / f"{made.id}.key").unlink()
+    now[0] = 4.0
+    assert keys.holds(secret) is None
+
+
+def test_a_key_that_is_half_written_leaves_those_that_were_there(tmp_path, caplog):
+    now = [0.0]
+    made = add_key(tmp_path)
+    keys = Keyring(tmp_path, clock=lambda: now[0])
+    (tmp_path / "next.key").write_text("c2hvcnQ=")
+    now[0] = 2.0
+    assert keys.newest == made
+    assert "next.key has 5 bytes" in caplog.text
