@@ -41,7 +41,9 @@ def describe_recommender(file: Path, json_: str | None) -> None:
 def _source(data: Any) -> dict[str, Any]:
     if data.dataset is not None:
         return {"dataset": data.dataset}
-    return {"tables": {name: table.uri for name, table in data.tables if table is not None}}
+    from shoploop.data import databases
+
+    return {"tables": {name: databases.shown(table.uri) for name, table in data.tables if table is not None}}
 
 
 def _print(whole: Mapping[str, Any], file: Path) -> None:

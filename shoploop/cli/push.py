@@ -38,7 +38,7 @@ def push_data(file: Path, store_override: str | None) -> None:
     for table, one in pushed.items():
         document["spec"]["data"]["tables"][table]["uri"] = one.uri
     if store.folder is None:
-        document["spec"] = {"store": _store_section(store.uri)} | document["spec"]
+        document["spec"]["store"] = document["spec"].get("store", {}) | _store_section(store.uri)
         if "secretRef" not in document["spec"]["store"]:
             _say(
                 "Pods read it with the keys of a Secret: name one in spec.store.secretRef, unless the cluster grants access."

@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import TextIO
 
+from shoploop.cli.output import one_line
+
 LABEL = 22
 NARROWEST = 60
 
@@ -25,13 +27,14 @@ class Sheet:
 
     def line(self, label: str, text: str) -> None:
         """A fact; without a label it goes on with the one above."""
-        self._wrapped("  " + f"{label:{LABEL}}  ", text)
+        self._wrapped("  " + f"{one_line(label):{LABEL}}  ", text)
 
     def text(self, text: str) -> None:
         """A sentence of its own."""
         self._wrapped("  ", text)
 
     def _wrapped(self, indent: str, text: str) -> None:
+        text = one_line(text)
         if self.width is None or not text:
             self._write((indent + text).rstrip())
             return
@@ -46,5 +49,4 @@ class Sheet:
             self.line(label, text)
 
     def _write(self, text: str) -> None:
-        encoding = getattr(self.stream, "encoding", None) or "utf-8"
-        self.stream.write(text.encode(encoding, errors="replace").decode(encoding) + "\n")
+        self.stream.write(text + "\n")

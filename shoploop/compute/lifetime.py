@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import Final
 
 import psutil
@@ -57,6 +58,20 @@ def signal_group(group: int, number: signal.Signals) -> None:
     """Sends a signal to all processes of a group; one that has ended already is no error."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses where all have ended
         os.killpg(group, number)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """What a process has started, in whatever groups; none where it has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return list(psutil.Process(pid).children(recursive=True))
+    return []
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """kill -9; one that has ended already is no error."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _end(number: int, _frame: object) -> None:
@@ -107,14 +122,10 @@ def _end_command(process: subprocess.Popen[bytes], folder: str) -> None:
     starter = _starter()
     while not _is_over(starter):
         time.sleep(LOOK_SECONDS)
-    family = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
+    started = descendants(process.pid)
     process.terminate()
-    psutil.wait_procs(family, timeout=3 * GRACE_SECONDS)
-    for member in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.kill()
+    psutil.wait_procs(started, timeout=3 * GRACE_SECONDS)
+    kill(started)
     process.kill()
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -144,12 +144,10 @@ def _zip(raw: bytes, *, shown: str, layout: Layout, remarks: Remarks) -> pl.Data
                 raise DataUnreadable(f"{shown} is an Excel workbook: save the sheet as CSV.")
             if not names:
                 raise TableEmpty(f"{shown} is an empty archive. Point uri at a file with data.")
-            tables = [
-                _of_bytes(archive.read(n), shown=f"{shown} ({n})", layout=layout, remarks=remarks)
-                for n in sorted(names)
-            ]
+            files = {n: archive.read(n) for n in sorted(names)}
     except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError, LookupError, *_UNPACKING) as error:
         raise DataUnreadable(f"{shown} is an archive that cannot be unpacked: {first_line(error)}.") from error
+    tables = [_of_bytes(each, shown=f"{shown} ({n})", layout=layout, remarks=remarks) for n, each in files.items()]
     return stacked(tables, shown=shown, remarks=remarks)
 
 

@@ -54,6 +54,8 @@ class RunningService:
     url: str
     version: str
     process: subprocess.Popen[bytes]
+    events: FeedbackSettings | None = None
+    """Where impressions and events go."""
 
 
 def serve(
@@ -86,12 +88,13 @@ def serve(
     """
     from shoploop.events.opening import place_of
 
-    events = feedback_settings(store, name, log or EventLogSpec())
     try:
         with (
             ended_by_signals(),
-            running(store, name, port=port, version=version, host=host, events=events) as service,
+            running(store, name, port=port, version=version, host=host, events=log or EventLogSpec()) as service,
         ):
+            events = service.events
+            assert events is not None
             with suppress(OSError):  # a terminal that is closed, or a reader who has gone
                 print(f"{name} {service.version} answers on {service.url} (Ctrl-C ends it)", flush=True)
                 print(f"  to look at   {service.url}/  {service.url}/docs.json  {service.url}/metrics")
@@ -112,7 +115,7 @@ def running(
     version: str | None = None,
     host: str = "127.0.0.1",
     log: IO[bytes] | None = None,
-    events: FeedbackSettings | None = None,
+    events: EventLogSpec | None = None,
 ) -> Iterator[RunningService]:
     """The service of a version as a child process, ready to answer; ended when the block is left.
 
@@ -127,12 +130,13 @@ def running(
     check_port(port, host)
     trust = Trust.configured()
     folder = fetch_bento(store, name, version, cache_folder(store, trust), trust)
+    feedback = feedback_settings(store, name, events) if events else None  # keys are made for what is there only
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
     with tempfile.TemporaryDirectory(prefix="shoploop-serve-") as home:
         process = subprocess.Popen(
             [sys.executable, "-P", lifetime.__file__, home, *serve_command(folder, port, host=host)],
             cwd=folder,
-            env=_environment(home, events),
+            env=_environment(home, feedback),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT if log else None,
@@ -140,7 +144,7 @@ def running(
         )
         try:
             _wait_until_ready(process, url, f"{name} {version}")
-            yield RunningService(url=url, version=version, process=process)
+            yield RunningService(url=url, version=version, process=process, events=feedback)
         finally:
             _end(process)
 
@@ -250,7 +254,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, what: str) -> 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends the service and its workers; they finish the requests that they have."""
     for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, None)):
+        # a worker that still answers somebody lives in a session of its own
+        started = lifetime.descendants(process.pid) if number == signal.SIGKILL else []
         lifetime.signal_group(process.pid, number)
+        lifetime.kill(started)
         try:
             process.wait(seconds)
             return

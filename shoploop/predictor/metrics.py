@@ -20,8 +20,6 @@ DATA_AGE_DAYS = Gauge(
 IMPRESSIONS = Counter(
     "shoploop_impressions", "Answers by what became of their record: written, dropped, unsigned.", ["outcome"]
 )
-    "shoploop_impressions", "Answers by what became of their record: written, dropped, unsigned.", ["outcome"]
-)
 EVENTS = Counter(
     "shoploop_events",
     "Events by what became of them: accepted, known (sent again), or the code of a refusal.",

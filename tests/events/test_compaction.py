@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from shoploop.data.collected import add_collected
-from shoploop.data.rules import Loaded
+from shoploop.data.rules import Loaded, dropped_rows
 from shoploop.errors import AlreadyExists
 from shoploop.events.compaction import compact, cuts, fetch_collected, last_cut
 from shoploop.events.log import Entry
@@ -138,3 +138,4 @@ def test_a_purchase_that_the_tables_know_is_not_added_again(log, make_store, tmp
     found = loaded.interactions.select("item", "kind", "price").rows()
     assert sorted(found) == [("milk", "purchase", 3.0), ("tea", "purchase", None), ("tea", "view", None)]
     assert {rule.name: rule.rows for rule in loaded.rules} == {"collected_twice": 1, "collected": 2}
+    assert dropped_rows(loaded.report()) == {}  # a shop that exports what we collect has no wrong mapping

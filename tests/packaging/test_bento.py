@@ -117,6 +117,13 @@ def test_nothing_is_served_before_a_promotion(run, store):
         serve.serve(store, "small", port=serve.free_port())
 
 
+def test_to_serve_what_is_not_there_makes_no_keys(store):
+    for name, version in (("nobody", None), ("grocery", "v000000000000")):
+        with pytest.raises(NotFound):
+            serve.serve(store, name, port=serve.free_port(), version=version)
+    assert not list(store.folder.rglob("*.key"))
+
+
 def test_an_unknown_recommender_is_answered_with_the_known_ones(store):
     with pytest.raises(NotFound, match="Known: small"):
         serve.serve(store, "smal", port=serve.free_port())
