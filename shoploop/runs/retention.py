@@ -2,7 +2,7 @@
 
 A run stays while it is one of the newest, goes on, or made a version that serves or is pinned. Outputs of steps stay while
 a young run, or one that goes on, has made or reused them. Of versions :mod:`shoploop.versions.retention` decides. What
-nobody here knows (a file that somebody put there) is left alone.
+nobody here knows (a file that somebody put there) is left alone, and a folder that holds nothing else is no run.
 """
 
 import shutil
@@ -57,10 +57,10 @@ def choose(workspace: Workspace, retention: RetentionSpec, *, named: Mapping[str
     versions = choose_versions(store, name, newest=retention.versions, named=named)
     serving = promotions.serving_version(store, name)
     wanted = {version for version in (serving, *named) if version}
-    runs = _known(store.folders(layout.runs(name)))
-    records = {run: _record(workspace, run) for run in runs}
+    records = {run: _record(workspace, run) for run in _known(store.folders(layout.runs(name)))}
+    runs = [run for run, record in records.items() if record or store.exists(layout.run_plan(layout.run(name, run)))]
     newest = runs[-retention.runs :]
-    kept = {run: "goes on" for run, record in records.items() if _goes_on(record)}
+    kept = {run: "goes on" for run in runs if _goes_on(records[run])}
     for run in reversed(runs):
         record = records[run]
         if isinstance(record, Record) and record.version in wanted:
@@ -121,7 +121,7 @@ def _record(workspace: Workspace, run: str) -> Record | Unreadable | None:
 
 
 def _goes_on(record: Record | Unreadable | None) -> bool:
-    """A run without a record has only just begun, or is no run at all."""
+    """A run with a plan and no record has only just begun."""
     return record is None or (isinstance(record, Record) and record.state == "running")
 
 

@@ -10,8 +10,10 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from shoploop.errors import DiskFull
+from shoploop.exits import OF_THE_MACHINE
 
 SUFFIX: Final = ".part"
 
@@ -28,8 +31,16 @@ ABANDONED_SECONDS: Final = 86_400
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """How a system says that no more can be written: no space, a quota, a limit on the size of a file."""
 
-FULL_TEXTS: Final = (*map(os.strerror, FULL), "database or disk is full")
-"""How libraries say it that raise errors of their own; the last is SQLite's."""
+FULL_TEXTS: Final = {
+    os.strerror(errno.ENOSPC): errno.ENOSPC,
+    os.strerror(errno.EDQUOT): errno.EDQUOT,
+    "database or disk is full": errno.ENOSPC,
+}
+"""How libraries say it that raise errors of their own; the last is SQLite's. "File too large" is none of these texts: a
+server says so of what it was sent."""
+
+NUMBERED: Final = re.compile(r"\[Errno (\d+)\]|\(os error (\d+)\)")
+"""How Python, and libraries in Rust, write the system's number into the text of an error."""
 
 AS_GOOD_AS_FULL_BYTES: Final = 2**20
 """With less left, an error that does not say what it is of is taken for this."""
@@ -155,16 +166,12 @@ def free_bytes(folder: Path) -> int:
 
 def says_full(text: str) -> bool:
     """Whether the words of an error, or of a log, say that a disk is full."""
-    return any(words in text for words in FULL_TEXTS)
+    return _said_number(text) is not None
 
 
 def is_full(error: BaseException | None) -> bool:
     """Whether an error, or what it came of, is that no more can be written."""
-    while error is not None:
-        if (isinstance(error, OSError) and error.errno in FULL) or says_full(str(error)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return _number(error) is not None
 
 
 def is_as_good_as_full(folder: Path) -> bool:
@@ -175,23 +182,29 @@ def is_as_good_as_full(folder: Path) -> bool:
         return False
 
 
-def full_error(who: str, folder: Path, *, wrote: int | None = None) -> DiskFull:
-    """The error to raise where no more can be written.
+def full_error(who: str, folder: Path, *, wrote: int | None = None, of: BaseException | str | None = None) -> DiskFull:
+    """The error to raise where no more can be written: no space is left, or a file has reached the limit on its size.
 
     Args:
         who: That wanted to write.
         folder: Where.
         wrote: Bytes that it had written before.
+        of: The error, or words of a log, that say which of the two it is; unset, the error that is being handled.
     """
+    number = _said_number(of) if isinstance(of, str) else _number(of or sys.exception())
     had = f"; it had written {sized(wrote)}" if wrote is not None else ""
+    goes_on = "What is done is kept; the same command goes on from there."
+    if number == errno.EFBIG:
+        return DiskFull(
+            f"{who} reached the limit on a file's size in {folder}{had}. {OF_THE_MACHINE[number]} {goes_on}"
+        )
     try:
         usage = shutil.disk_usage(folder)
         left = f" ({sized(usage.free)} of {sized(usage.total)} are free)"
     except OSError:
         left = ""
     return DiskFull(
-        f"{who} found no space left in {folder}{left}{had}. Free some there, or name another store with --store. "
-        "What is done is kept; the same command goes on from there."
+        f"{who} found no space left in {folder}{left}{had}. Free some there, or name another store with --store. {goes_on}"
     )
 
 
@@ -211,6 +224,24 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _number(error: BaseException | None) -> int | None:
+    """The one of FULL that an error is, or came of."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return error.errno
+        if number := _said_number(str(error)):
+            return number
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _said_number(text: str) -> int | None:
+    """The one of FULL that a text says."""
+    numbers = (int(found[1] or found[2]) for found in NUMBERED.finditer(text))
+    texts = (number for words, number in FULL_TEXTS.items() if words in text)
+    return next((number for number in (*numbers, *texts) if number in FULL), None)
 
 
 def _finite(value: Any) -> Any:

@@ -185,7 +185,9 @@ class Store:
             try:
                 found = self._store.list_with_delimiter(f"{folder}/")["common_prefixes"]
             except InvalidPathError:
-                found = self._nameable_folders(folder)
+                if self.folder is None:
+                    raise
+                found = _nameable_folders(self.folder / folder)
         return tuple(sorted(prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in found))
 
     def _found(self, prefix: str) -> builtins.list[dict[str, Any]]:
@@ -195,22 +197,19 @@ class Store:
             try:
                 return [dict(meta) for chunk in self._store.list(prefix or None) for meta in chunk]
             except InvalidPathError:
-                return builtins.list(self._nameable(prefix))
+                if self.folder is None:
+                    raise
+                return builtins.list(self._nameable(self.folder, prefix))
 
-    def _nameable(self, prefix: str) -> Iterator[dict[str, Any]]:
+    def _nameable(self, root: Path, prefix: str) -> Iterator[dict[str, Any]]:
         """What obstore would list if it left out the names that no key can have, as of bytes that are no text: not ours."""
-        assert self.folder is not None
-        for folder, _, names in os.walk(self.folder / prefix, followlinks=True):
-            for name in names:
+        for folder, inner, names in os.walk(root / prefix, followlinks=True):
+            inner[:] = filter(_is_nameable, inner)  # the walk goes into these alone
+            for name in filter(_is_nameable, names):
                 path = Path(folder, name)
-                if _is_nameable(name) and path.is_file():  # opening a pipe would wait for its writer
+                if path.is_file():  # opening a pipe would wait for its writer
                     with suppress(NotFound):
-                        yield self.facts(path.relative_to(self.folder).as_posix())
-
-    def _nameable_folders(self, folder: str) -> Iterator[str]:
-        assert self.folder is not None
-        with os.scandir(self.folder / folder) as entries:
-            yield from (entry.name for entry in entries if entry.is_dir() and _is_nameable(entry.name))
+                        yield self.facts(path.relative_to(root).as_posix())
 
     def delete_folder(self, folder: str) -> None:
         """Removes every object below ``folder``; one that is not there is no error."""
@@ -246,8 +245,13 @@ class Store:
                 break
 
 
+def _nameable_folders(folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        yield from (entry.name for entry in entries if entry.is_dir() and _is_nameable(entry.name))
+
+
 def _is_nameable(name: str) -> bool:
-    """Whether a key may hold this name of a file."""
+    """Whether a key may hold this name of a file or folder."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -6,6 +6,7 @@ import subprocess
 from datetime import UTC, datetime
 
 import pytest
+from obstore.exceptions import InvalidPathError
 from typer.testing import CliRunner
 
 from shoploop.api.v1alpha1 import RetentionSpec
@@ -77,6 +78,7 @@ NAMES = [
     "米.json".encode(),
     b"line\nbreak",
 ]
+FOLDERS = [b"notes", b"caf\xe9dir", b"line\nbreak dir", b"100% dir", "米".encode()]
 
 
 def put_everywhere(folder) -> dict[bytes, bytes]:
@@ -88,7 +90,9 @@ def put_everywhere(folder) -> dict[bytes, bytes]:
         for name in NAMES:
             files[os.path.join(here, name)] = b"mine"
         files[os.path.join(here, b"copy of a folder", b"manifest.json")] = b"{}"
-        files[os.path.join(here, b"notes", b"run.json")] = b"mine"
+        for name in FOLDERS:
+            files[os.path.join(here, name, b"run.json")] = b"mine"
+            files[os.path.join(here, name, b"inner", b"a.txt")] = b"mine"
         os.symlink(b"nowhere", os.path.join(here, b"dead-link"))
         os.mkfifo(os.path.join(here, b"pipe"))
     for path, content in files.items():
@@ -110,6 +114,36 @@ def test_files_of_somebody_else_harm_nothing(kept):
     for words in (["runs", "shop"], ["versions", "shop"], ["report", "shop"], ["gc", "shop", "--dry-run"]):
         said = kept.say(*words)
         assert said.exit_code == 0, said.exception
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_of_somebody_else_hides_nothing_of_what_lies_beside_it(tmp_path, name):
+    store = Store(str(tmp_path))
+    for key in ("a/1.json", "a/b/2.json"):
+        store.put(key, b"{}")
+    foreign = os.path.join(os.fsencode(tmp_path), b"a", name, b"inner")
+    os.makedirs(foreign)
+    with open(os.path.join(foreign, b"3.json"), "wb"):
+        pass
+    assert {"a/1.json", "a/b/2.json"} <= set(store.list("a/"))
+    assert {"1.json", "b/2.json"} <= set(store.sizes("a"))
+    assert "b" in store.folders("a")
+
+
+def test_a_name_that_no_key_can_have_on_an_object_store_is_named():
+    class Foreign:
+        """An object store in which somebody has a name that obstore refuses."""
+
+        def list(self, prefix):
+            raise InvalidPathError("Could not parse path: a//b")
+
+        list_with_delimiter = list
+
+    store = Store("memory:///")
+    store._store = Foreign()
+    for look in (lambda: list(store.list("runs/")), lambda: store.folders("runs")):
+        with pytest.raises(StoreUnavailable, match=r"memory:.*runs.*: Could not parse path: a//b"):
+            look()
 
 
 def test_files_of_somebody_else_are_left_alone_by_what_removes_the_past(kept):

@@ -34,8 +34,6 @@ def on(width: int, monkeypatch, *, terminal: bool) -> io.StringIO:
         output, "Console", lambda **settings: Console(**settings | {"stderr": False}, file=stream, width=width,
                                                       force_terminal=terminal, legacy_windows=False),
     )  # fmt: skip
-    for module in (tables, ask):
-        monkeypatch.setattr(module, "console", output.console, raising=False)
     return stream
 
 

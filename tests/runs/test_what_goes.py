@@ -126,6 +126,32 @@ def test_what_somebody_else_has_put_there_is_left_alone(past):
     assert past.store.get(f"{layout.runs(NAME)}/readme.txt") == b"mine"
 
 
+def test_a_folder_with_nothing_of_a_run_in_it_is_no_run_and_takes_no_runs_place(past):
+    first, second, third = (past.run() for _ in range(3))
+    left = "20270101-000000-0000"  # all that was the run's has gone
+    past.store.put(f"{layout.run(NAME, left)}/notes.txt", b"mine")
+    past.store.put(f"{layout.outputs(NAME, left)}/model/weights", b"w")
+
+    gone = past.collect()
+
+    assert left not in gone.kept and left not in gone.runs
+    assert gone.runs == (first,)
+    assert set(past.store.folders(layout.all_outputs(NAME))) == {second, third}
+    assert past.store.get(f"{layout.run(NAME, left)}/notes.txt") == b"mine"
+
+
+def test_a_run_that_is_planned_and_has_no_record_yet_goes_on(past):
+    begins = "20250101-000000-0000"
+    past.store.put(layout.run_plan(layout.run(NAME, begins)), b"{}")
+    for _ in range(3):
+        past.run()
+
+    gone = past.collect()
+
+    assert gone.kept[begins] == "goes on"
+    assert past.store.exists(layout.run_plan(layout.run(NAME, begins)))
+
+
 def test_a_damaged_record_is_no_reason_to_stop_and_the_next_one_says_what_is_asked_for(past):
     for _ in range(3):
         past.run()

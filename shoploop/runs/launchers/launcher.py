@@ -14,7 +14,7 @@ from shoploop.runs.planning import Run
 from shoploop.runs.record import Failure, Record, RunState, StepRecord
 
 Event = dict[str, Any]
-"""What happened: ``kind`` is started, progress, finished, reused or failed, ``step`` says of which step."""
+"""What happened: ``kind`` is started, progress, warning, finished, reused or failed, ``step`` says of which step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,16 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepWarning:
+    """What a step said that a person should know at once."""
+
+    step: str | None
+    """None where it was said between steps."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """How a run goes at one moment."""
 
@@ -35,11 +45,13 @@ class Look:
     steps: Mapping[str, StepRecord] = field(default_factory=dict)
     failure: Failure | None = None
     progress: Progress | None = None
+    warnings: tuple[StepWarning, ...] = ()
+    """All since the run was begun in this process, oldest first."""
 
     @classmethod
-    def at(cls, record: Record, progress: Progress | None = None) -> "Look":
+    def at(cls, record: Record, progress: Progress | None = None, warnings: tuple[StepWarning, ...] = ()) -> "Look":
         steps = {step.name: step for step in record.steps}
-        return cls(state=record.state, steps=steps, failure=record.failure, progress=progress)
+        return cls(state=record.state, steps=steps, failure=record.failure, progress=progress, warnings=warnings)
 
 
 class Launcher(Protocol):
@@ -113,21 +125,26 @@ def follow(launcher: Launcher, run: Run, watch: Callable[[Event], None], *, ever
 
 def changes(before: Look | None, after: Look) -> Iterator[Event]:
     """What happened between two looks, in the order of the steps."""
+    told = len(before.warnings) if before else 0
+    warnings = [
+        {"kind": "warning", "step": warning.step, "message": warning.message} for warning in after.warnings[told:]
+    ]
     for name, step in after.steps.items():
         old = before.steps[name].state if before else "waiting"
-        if step.state == old or step.state == "waiting":
+        if old == "waiting" and step.state in ("running", "done", "failed"):
+            yield {"kind": "started", "step": name}
+        yield from (warning for warning in warnings if warning["step"] == name)
+        if step.state == old:
             continue
         if step.state == "reused":
             yield {"kind": "reused", "step": name, "seconds": step.seconds}
-            continue
-        if old == "waiting":
-            yield {"kind": "started", "step": name}
-        if step.state == "done":
+        elif step.state == "done":
             yield {
                 "kind": "finished", "step": name, "seconds": step.seconds, "peak_rss_bytes": step.peak_rss_bytes
             }  # fmt: skip
         elif step.state == "failed":
             yield {"kind": "failed", "step": name, "error": step.error}
+    yield from (warning for warning in warnings if warning["step"] not in after.steps)
     if after.progress and (before is None or after.progress != before.progress):
         progress = after.progress
         yield {

@@ -3,7 +3,6 @@
 It must not know what becomes of a run's outputs.
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -33,6 +32,9 @@ PIPELINE = (sys.executable, "-m", "pipelines.recommender", "--local")
 
 RESERVE_BYTES = 2**18
 """For the record and the page of a run that has filled its disk."""
+
+LOOK_SECONDS = 0.05
+"""Between two looks at what the pipeline has said, and at whether it has ended."""
 
 Said = dict[str, Any]
 
@@ -81,11 +83,11 @@ class PipelineProcess:
                 while True:
                     ended = self._has_ended()
                     for line in stream:
-                        with contextlib.suppress(ValueError):  # a line that a full disk has cut short
-                            hear(json.loads(line))
+                        if said := _said(line):
+                            hear(said)
                     if ended:
                         return self._put_in_order()
-                    time.sleep(0.05)
+                    time.sleep(LOOK_SECONDS)
         except BaseException:
             self._signal(signal.SIGTERM)
             self._put_in_order()
@@ -104,6 +106,14 @@ class PipelineProcess:
         except psutil.NoSuchProcess:
             return True
 
+    def _ends_within(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while not self._has_ended():
+            if time.monotonic() > until:
+                return False
+            time.sleep(LOOK_SECONDS)
+        return True
+
     def _put_in_order(self) -> int:
         """Ends what the pipeline has left behind, and returns its exit code."""
         if self._over.is_set():
@@ -114,11 +124,8 @@ class PipelineProcess:
             psutil.wait_procs(left, timeout=GRACE_SECONDS)
             signal_group(group, signal.SIGKILL)
             psutil.wait_procs(left, timeout=GRACE_SECONDS)
-        elif not self._has_ended():
-            try:
-                self._process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                signal_group(group, signal.SIGKILL)
+        elif not self._ends_within(GRACE_SECONDS):
+            signal_group(group, signal.SIGKILL)
         with self._reaping:
             code = self._process.wait()
             self._over.set()
@@ -128,6 +135,15 @@ class PipelineProcess:
         with self._reaping:
             if not self._over.is_set():
                 signal_group(self._process.pid, number)
+
+
+def _said(line: str) -> Said | None:
+    """What a line of the events says; None for one that a full disk has cut short."""
+    try:
+        said: Said = json.loads(line)
+    except ValueError:
+        return None
+    return said
 
 
 def fresh_temporary(workspace: Workspace) -> Path:

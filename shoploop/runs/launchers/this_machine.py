@@ -10,9 +10,9 @@ from typing import IO, Any
 
 from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.compute.memory import PeakMemory
-from shoploop.errors import DiskFull, NotFound, ShoploopError, UserError
+from shoploop.errors import DiskFull, NotFound, ShoploopError, StoreError, UserError
 from shoploop.runs.finishing import break_off, finish
-from shoploop.runs.launchers.launcher import Look, Progress
+from shoploop.runs.launchers.launcher import Look, Progress, StepWarning
 from shoploop.runs.launchers.pipeline_process import PIPELINE, PipelineProcess, remove_temporary
 from shoploop.runs.planning import Plan, Run, keep_plan, make_plan, read_plan
 from shoploop.runs.record import Failure, Journal, Record, RunState, read_record
@@ -61,7 +61,6 @@ class ThisMachine:
         refuse_unbuilt(run.recommender.spec, place="Machine")
         if run.until is None:
             refuse_suspended(run)
-        if run.until is None:
             signer_for(Trust.configured(run.recommender.spec.signing))  # better now than when all is trained
         workspace = self._workspace(run)
         check_pinned(run, workspace.store)
@@ -71,15 +70,20 @@ class ThisMachine:
             if run.until is not None:
                 workspace.store.delete_folder(run.key)
                 shutil.rmtree(workspace.path(run.key), ignore_errors=True)
-            keep_plan(plan, workspace)
-            self._going[run.id] = _Going(plan, workspace, self.pipeline, lock.handed_on())
+            try:
+                keep_plan(plan, workspace)
+                self._going[run.id] = _Going(plan, workspace, self.pipeline, lock)
+            except BaseException:
+                with suppress(StoreError):  # why it cannot be begun is the first error
+                    workspace.store.delete(layout.run_plan(run.key))
+                raise
 
     def look(self, run: Run) -> Look:
         if going := self._going.get(run.id):  # its record may have found no space on a disk
             alive, record = going.is_alive(), going.journal.record
             # a version that is recorded still has a page to be written
             update = {"state": "running", "failure": None} if alive else {}
-            return Look.at(record.model_copy(update=update), progress=going.progress)
+            return Look.at(record.model_copy(update=update), going.progress, going.warnings)
         found = read_record(self.store, run.key, run.id)
         if not isinstance(found, Record):
             raise NotFound(f"The record of run {run.id} cannot be read: {found.why}.")
@@ -101,7 +105,7 @@ class ThisMachine:
         workspace = self._workspace(run)
         with _Lock(workspace) as lock:
             plan = read_plan(run.key, workspace)
-            self._going[run.id] = _Going(plan, workspace, self.pipeline, lock.handed_on())
+            self._going[run.id] = _Going(plan, workspace, self.pipeline, lock)
 
     def logs(self, run: Run) -> Iterator[str]:
         path = self._workspace(run).path(run.key) / "log.txt"
@@ -116,9 +120,10 @@ class ThisMachine:
 class _Going:
     """A run that is going on in this process."""
 
-    def __init__(self, plan: Plan, workspace: Workspace, pipeline: tuple[str, ...], lock: IO[str]):
-        self.plan, self.workspace, self.pipeline, self.lock = plan, workspace, pipeline, lock
+    def __init__(self, plan: Plan, workspace: Workspace, pipeline: tuple[str, ...], lock: "_Lock"):
+        self.plan, self.workspace, self.pipeline = plan, workspace, pipeline
         self.progress: Progress | None = None
+        self.warnings: tuple[StepWarning, ...] = ()
         self._failed: dict[str, Any] | None = None
         self._running: str | None = None
         self._cancelled = threading.Event()
@@ -126,6 +131,7 @@ class _Going:
         self._starting = threading.Lock()
         self._log = workspace.path(plan.run.key) / "log.txt"
         self.journal = Journal.begin(workspace, plan, launcher=NAME)
+        self.lock = lock.handed_on()  # until here it is the launcher's to let go, where the run cannot be begun
         self._thread = threading.Thread(target=self._carry_out, name=f"run-{plan.run.id}", daemon=True)
         self._thread.start()
 
@@ -200,8 +206,9 @@ class _Going:
         if code:
             self._cancelled.wait(1)  # somebody may have ended the pipeline and this run's follower in one go
             what = f"Step {self._running}" if self._running else "The pipeline"
-            if disk.is_as_good_as_full(self.workspace.home) or disk.says_full(self._last_words()):
-                return _failure(disk.full_error(what, self.workspace.home), step=self._running)
+            words = self._last_words()
+            if disk.is_as_good_as_full(self.workspace.home) or disk.says_full(words):
+                return _failure(disk.full_error(what, self.workspace.home, of=words), step=self._running)
             message = f"{what} ended without a word (exit {code}; out of memory?). Its output: {self._log}"
             return Failure(step=self._running, message=message)
         return None
@@ -221,6 +228,8 @@ class _Going:
                 self.progress = Progress(
                     step=self._running, done=event["done"], total=event["total"], what=event["what"]
                 )
+            case "warning":
+                self.warnings += (StepWarning(step=self._running, message=event["message"]),)
             case "finished":
                 self._running = self.progress = None
                 self.journal.step(event["step"], state="done", seconds=event["seconds"], peak_rss_bytes=memory.taken())
