@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,8 +13,19 @@ import yaml
 from shoploop.api.fields import API_VERSION, NAME_LENGTH
 from shoploop.api.v1alpha1 import CanonicalKind
 from shoploop.cli.sheet import Sheet
+from shoploop.data import databases
 from shoploop.data.column import Column
-from shoploop.data.guessing import EVENT_COLUMNS, ITEM_COLUMNS, NEEDED, Guess, Proposal, guess_events, guess_items
+from shoploop.data.guessing import (
+    DESCRIBING,
+    EVENT_COLUMNS,
+    ITEM_COLUMNS,
+    NEEDED,
+    Guess,
+    Proposal,
+    guess_events,
+    guess_items,
+    read_meanings,
+)
 from shoploop.errors import AlreadyThere, SchemaMismatch, SpecInvalid
 from shoploop.hints import on_file
 from shoploop.store import disk
@@ -50,15 +62,24 @@ def init_recommender(
 
     Raises:
         AlreadyThere: ``out`` exists.
+        SpecInvalid: there is no folder for ``out``, ``columns`` name what cannot be, or a table is in a database.
         SchemaMismatch: no column can be what is needed.
         DataUnreadable, TableEmpty: the files cannot be read.
     """
+    if out.is_dir():
+        raise SpecInvalid(f"{out} is a folder. Name a file in it with -o.")
     if out.exists() and not force:
         raise AlreadyThere(f"{out} is there already and is left as it is. Name another with -o, or give --force.")
-    given = _given(columns)
+    if not out.parent.is_dir():
+        raise SpecInvalid(f"There is no folder {out.parent}. Name another file with -o.")
+    _refuse_databases(interactions=events, items=items)
+    given = _given(columns, has_items=items is not None)
     asking = None if yes else ask or (_prompt if sys.stdin.isatty() and sys.stdout.isatty() else None)
     log = guess_events(_place(events), given["interactions"], items_uri=_place(items) if items is not None else None)
+    proposed = dict(log.found)
     _settle(log, "interactions", events, asking)
+    if log.found != proposed:
+        read_meanings(log)
     _ask_meanings(log, asking)
     listed = None
     if items is not None:
@@ -68,8 +89,6 @@ def init_recommender(
         log, listed, events=_relative(events, out), items_uri=_relative(items, out), name=_name(events)
     )
     _check(text, out)
-    if not out.parent.is_dir():
-        raise SpecInvalid(f"There is no folder {out.parent}. Name another file with -o.")
     disk.write_text(out, text)
     _say(log, listed, out)
 
@@ -80,7 +99,16 @@ def _place(uri: str) -> str:
     return sources.absolute(uri, Path.cwd())
 
 
-def _given(columns: Sequence[str]) -> dict[str, dict[str, str]]:
+def _refuse_databases(**uris: str | None) -> None:
+    for table, uri in uris.items():
+        if uri is not None and databases.scheme_of(uri):
+            raise SpecInvalid(
+                f"{databases.shown(uri)} is a database, and init looks at files. Write spec.data.tables.{table} by hand: "
+                "its uri, and table: or query: for what to read there."
+            )
+
+
+def _given(columns: Sequence[str], *, has_items: bool) -> dict[str, dict[str, str]]:
     given: dict[str, dict[str, str]] = {"interactions": {}, "items": {}}
     for pair in columns:
         role, _, column = pair.partition("=")
@@ -89,6 +117,11 @@ def _given(columns: Sequence[str]) -> dict[str, dict[str, str]]:
         known = ITEM_COLUMNS if table == "items" else EVENT_COLUMNS
         if role not in known or not column:
             raise SpecInvalid(f"--column {pair!r}: write NAME=COLUMN with a NAME of {', '.join(known)}.")
+        if has_items and table == "interactions" and role in DESCRIBING:
+            raise SpecInvalid(
+                f"--column {pair!r}: with --items, the table of items alone says the {role} of an item. Write "
+                f"items.{role}=COLUMN with a column of it, or leave --items out."
+            )
         given[table][role] = column
     return given
 
@@ -144,6 +177,7 @@ def _ask_meanings(guess: Guess, ask: Ask | None) -> None:
         if ask(f"Times such as {example}: {both}?", str(guess.time_format)).strip() == guess.time_doubt:
             guess.time_format = guess.time_doubt
         guess.time_doubt = ""
+        guess.found["time"] = replace(guess.found["time"], sure=True)
     if "kind" in guess.found and not guess.kinds_sure:
         kinds = get_args(CanonicalKind)
         for word in [word for word in guess.words if word in guess.kinds][:MOST_ASKED]:
@@ -166,7 +200,7 @@ def recommender_yaml(log: Guess, items: Guess | None, *, events: str, items_uri:
         "# Written by `shoploop init`, from what the files hold. Look it over: what nobody was sure of is marked.",
         f"apiVersion: {API_VERSION}",
         "kind: Recommender",
-        f"metadata: {{name: {name}}}",
+        f"metadata: {{name: {_scalar(name)}}}",
         "spec:",
         "  data:",
         "    tables:",

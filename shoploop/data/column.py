@@ -94,6 +94,12 @@ class Column:
         words = [word.lower() for word in text_of(self.values).drop_nulls().unique()]
         return sum(word in WORDS or word in FOREIGN_WORDS for word in words) / len(words)
 
+    @cached_property
+    def strange(self) -> bool:
+        """Whether most of its words are none that is known for a kind of interaction."""
+        words = text_of(self.values).str.to_lowercase().drop_nulls().unique()
+        return self.known_words < 0.5 and any(word not in WORDS and word not in FOREIGN_WORDS for word in words)
+
     def shown(self) -> str:
         """Some of its values, for people."""
         some = text_of(self.sample.head(200)).unique(maintain_order=True).head(3).to_list() if not self.nested else []

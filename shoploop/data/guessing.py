@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from shoploop.api.v1alpha1 import TableSource
-from shoploop.data import sources, times
-from shoploop.data.column import LIKELY, Column, may_be, worth_of_content, worth_of_name
+from shoploop.data import sources, tables, times
+from shoploop.data.column import LIKELY, TOKEN, Column, may_be, worth_of_content, worth_of_name
 from shoploop.data.column_names import FOREIGN_WORDS, NAMES
 from shoploop.data.ids import text_of
 from shoploop.data.kinds import PURCHASE, WORDS
@@ -21,6 +21,9 @@ from shoploop.errors import SchemaMismatch
 EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", "shop", "basket", "title", "category",
                  "brand", "image")  # fmt: skip
 ITEM_COLUMNS = ("item", "title", "category", "brand", "price", "image")
+DESCRIBING = tables.ITEM_COLUMNS
+"""Columns of a log that describe its items; a table of items says it instead, where there is one."""
+
 NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",)}
 
 
@@ -58,7 +61,14 @@ class Guess:
     kinds_sure: bool = True
     price_is: str | None = None
     price_sure: bool = True
-    category_separator: str | None = None
+    rating_aside: Proposal | None = None
+    """Ratings beside a column of kinds, which says more; they count again where that is taken for something else."""
+
+    @property
+    def category_separator(self) -> str | None:
+        """What divides a category's levels, where they stand in one text."""
+        category = self.found.get("category")
+        return _separator(self.table[category.columns[0]]) if category and len(category.columns) == 1 else None
 
     @property
     def unread(self) -> list[str]:
@@ -72,7 +82,8 @@ def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri:
     Args:
         uri: As in the spec.
         given: Canonical column to the table's, where somebody knows it.
-        items_uri: The table of items: what it lists tells which column of the log is the item, where no name does.
+        items_uri: The table of items: what it lists tells which column of the log is the item, where no name does. What
+            the log itself says of its items is then not read.
 
     Raises:
         DataUnreadable, TableEmpty: as reading it in a run.
@@ -82,22 +93,39 @@ def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri:
     guess.table, guess.header = _read(uri)
     columns = _columns(guess.table)
     known = _given(given or {}, columns, uri)
-    guess.found = _proposals(columns, EVENT_COLUMNS, known, headerless=bool(guess.header))
+    guess.found = _of_log(columns, known, headerless=bool(guess.header))
     item = guess.found.get("item")
     if items_uri is not None and "item" not in known and not (item and item.sure):
         known |= _listed_in(_read(items_uri)[0], columns, item)
-        guess.found = _proposals(columns, EVENT_COLUMNS, known, headerless=bool(guess.header))
-    by_name = {column.name: column for column in columns}
+        guess.found = _of_log(columns, known, headerless=bool(guess.header))
+    if items_uri is not None:  # dropped only now: a title is not taken for a user because it is not read
+        guess.found = {role: one for role, one in guess.found.items() if role not in DESCRIBING}
+    read_meanings(guess, columns)
+    return guess
+
+
+def read_meanings(guess: Guess, columns: Sequence[Column] | None = None) -> None:
+    """What follows from the columns of a log: how times are written, what the words of kinds mean, what a price is of.
+
+    It forgets what was said of other columns: call it again where one was changed.
+
+    Args:
+        guess: The log.
+        columns: All of its columns, where they were looked at already.
+    """
+    by_name = {column.name: column for column in columns or _columns(guess.table)}
+    guess.time_format, guess.time_doubt, guess.zoned = None, "", True
+    guess.kinds, guess.words, guess.kinds_sure = {}, {}, True
+    guess.price_is, guess.price_sure = None, True
     if "time" in guess.found:
         _time(guess, by_name[guess.found["time"].columns[0]])
     if "kind" in guess.found:
-        guess.found.pop("rating", None)
-        _kinds(guess, by_name[guess.found["kind"].columns[0]], settled="kind" in (given or {}))
+        guess.rating_aside = guess.found.pop("rating", guess.rating_aside)
+        _kinds(guess, by_name[guess.found["kind"].columns[0]])
+    elif guess.rating_aside and set(guess.rating_aside.columns) <= set(guess.unread):
+        guess.found.setdefault("rating", guess.rating_aside)
     if "price" in guess.found:
         _price(guess)
-    if "category" in guess.found:
-        guess.category_separator = _separator(guess.table[guess.found["category"].columns[0]])
-    return guess
 
 
 def guess_items(uri: str, events: Guess, given: Mapping[str, str] | None = None) -> Guess:
@@ -167,17 +195,38 @@ def _given(given: Mapping[str, str], columns: Sequence[Column], uri: str) -> dic
     return {role: Proposal(columns=(name,), sure=True, why="you said so") for role, name in given.items()}
 
 
+def _of_log(columns: Sequence[Column], given: Mapping[str, Proposal], *, headerless: bool) -> dict[str, Proposal]:
+    """Proposals for a log. Words that nobody knows, under a name that leaves a doubt, are no kinds: another column may be."""
+    by_name = {column.name: column for column in columns}
+    no_kinds: frozenset[str] = frozenset()
+    while True:
+        found = _proposals(columns, EVENT_COLUMNS, given, headerless=headerless, no_kinds=no_kinds)
+        kind = found.get("kind")
+        if kind is None or kind.sure or not by_name[kind.columns[0]].strange:
+            return found
+        # a part of a name is never sure: all of these at once, of which a log may have hundreds
+        parts = [c.name for c in columns if worth_of_name("kind", c) == TOKEN and may_be("kind", c) and c.strange]
+        no_kinds |= {*kind.columns, *parts}
+
+
 def _proposals(
-    columns: Sequence[Column], roles: Iterable[str], given: Mapping[str, Proposal], *, headerless: bool
+    columns: Sequence[Column],
+    roles: Iterable[str],
+    given: Mapping[str, Proposal],
+    *,
+    headerless: bool,
+    no_kinds: frozenset[str] = frozenset(),
 ) -> dict[str, Proposal]:
-    """The best column for each meaning, the surest first; a column means one thing."""
+    """The best column for each meaning, the surest first; a column means one thing, and ``no_kinds`` not the kind."""
     found, taken = dict(given), {name for proposal in given.values() for name in proposal.columns}
     roles = list(roles)
     scored = [
         (-score, place, number, role, column, "by its name")
         for place, role in enumerate(roles)
         for number, column in enumerate(columns)
-        if (score := 0.0 if headerless else worth_of_name(role, column)) and may_be(role, column)
+        if (score := 0.0 if headerless else worth_of_name(role, column))
+        and may_be(role, column)
+        and not (role == "kind" and column.name in no_kinds)
     ]
     scored += [
         # where nothing is named, who and what come before how much it was liked
@@ -195,7 +244,7 @@ def _proposals(
         doubt = f"; so may {' and '.join(rivals)}" if rivals else ""
         found[role] = Proposal(columns=(column.name,), sure=sure, why=why + doubt)
         taken.add(column.name)
-    _rest(columns, roles, found, taken)
+    _rest(columns, roles, found, taken | no_kinds)
     return {role: found[role] for role in roles if role in found}
 
 
@@ -236,7 +285,8 @@ def _time(guess: Guess, column: Column) -> None:
     guess.zoned = "%z" in ordered[0]
     if len(ordered) > 1 and _jumps(readings[ordered[0]]) * 2 > _jumps(readings[ordered[1]]):
         guess.time_doubt = ordered[1]
-        why = f"{guess.found['time'].why}; its days and months can be read in two ways"
+        doubt = "; its days and months can be read in two ways"
+        why = guess.found["time"].why.removesuffix(doubt) + doubt
         guess.found["time"] = Proposal(columns=guess.found["time"].columns, sure=False, why=why)
 
 
@@ -246,7 +296,7 @@ def _jumps(read: pl.Series) -> float:
     return 1.0 + float(-(back.filter(back < 0).sum() or 0))
 
 
-def _kinds(guess: Guess, column: Column, *, settled: bool) -> None:
+def _kinds(guess: Guess, column: Column) -> None:
     counts = text_of(column.values).str.to_lowercase().value_counts(sort=True).drop_nulls()
     guess.words = {str(word): int(rows) for word, rows in counts.iter_rows()}
     guess.kinds = {word: FOREIGN_WORDS[word] for word in guess.words if word not in WORDS and word in FOREIGN_WORDS}
@@ -261,9 +311,6 @@ def _kinds(guess: Guess, column: Column, *, settled: bool) -> None:
         guess.kinds_sure = False
     for word in unknown:
         guess.kinds.setdefault(word, "other")
-    if not settled and unknown and column.known_words < 0.5 and not guess.found["kind"].sure:
-        del guess.found["kind"]
-        guess.kinds, guess.words, guess.kinds_sure = {}, {}, True
 
 
 def _price(guess: Guess) -> None:
@@ -295,24 +342,18 @@ def _price(guess: Guess) -> None:
 def _path(guess: Guess, columns: Sequence[Column], *, settled: bool) -> None:
     """The levels of a category, widest first."""
     if settled or "category" not in guess.found:
-        if "category" in guess.found:
-            guess.category_separator = _separator(guess.table[guess.found["category"].columns[0]])
         return
     taken = {name for role, one in guess.found.items() if role != "category" for name in one.columns}
     levels = [
         c for c in columns if c.name not in taken and not c.nested and c.distinct >= 2 and worth_of_name("category", c)
     ]
     levels = [c for c in levels if c.numbers is None] or levels[:1]
-    first = guess.found["category"]
     if len(levels) > 1:
         ordered = sorted(levels, key=lambda c: c.distinct)
         counts = " > ".join(f"{c.distinct:,}" for c in ordered)
         guess.found["category"] = Proposal(
             columns=tuple(c.name for c in ordered), sure=False, why=f"by their names, widest first: {counts} different"
         )
-    else:
-        guess.found["category"] = Proposal(columns=first.columns, sure=first.sure, why=first.why)
-        guess.category_separator = _separator(guess.table[first.columns[0]])
 
 
 def _separator(values: pl.Series) -> str | None:

@@ -153,6 +153,80 @@ def test_an_answer_is_taken_and_nonsense_is_asked_again(init):
     assert load("r.yaml").spec.data.tables.interactions.header == ["item", "user", "column3", "time"]
 
 
+def test_what_was_worked_out_for_one_column_is_worked_out_again_for_another(init):
+    log = "user,item,created,order_date\n" + "".join(
+        f"c{n % 7},s{n % 5},{1 + n % 9:02}.05.2024,2024-05-{1 + n % 9:02}\n" for n in range(60)
+    )
+    tables, _, _ = init(log, answers={})
+    assert (tables.interactions.columns["time"], tables.interactions.time_format) == ("created", "%d.%m.%Y")
+    tables, text, _ = init(log, answers={"is time": "order_date"}, force=True)
+    assert (tables.interactions.columns["time"], tables.interactions.time_format) == ("order_date", None)
+    assert "timeFormat" not in text
+
+
+def test_the_words_of_the_column_that_was_answered_are_asked_for(init):
+    log = "user,item,time,event,action\n" + "".join(
+        f"c{n % 7},s{n % 5},2024-05-{1 + n % 9:02},{['show', 'kauf'][n % 2]},{['left', 'buy'][n % 2]}\n"
+        for n in range(60)
+    )
+    tables, _, asked = init(log, answers={"is kind": "action", "'left'": "view"})
+    assert tables.interactions.columns["kind"] == "action" and tables.interactions.kinds == {"left": "view"}
+    assert [question.split(" (")[0] for question in asked] == ["Which column is kind", "What is 'left'"]
+
+
+def test_a_category_answered_as_levels_has_no_separator(init, tmp_path):
+    (tmp_path / "items.csv").write_text(
+        "item,dept,class\n" + "".join(f"s{n},D{n % 2} > x,C{n} > y\n" for n in range(5))
+    )
+    tables, _, _ = init(LOG, items="items.csv", answers={"is category": "class"})
+    assert (tables.items.columns["category"], tables.items.category_separator) == ("class", ">")
+    tables, _, _ = init(LOG, items="items.csv", answers={"is category": "dept, class"}, force=True)
+    assert (tables.items.columns["category"], tables.items.category_separator) == (["dept", "class"], None)
+
+
+def test_a_log_that_describes_its_items_and_a_table_of_items_are_both_taken(init, tmp_path):
+    lines = [line.split(",") for line in LOG.splitlines()]
+    more = [
+        ["title", "category", "brand", "image"],
+        *([f"Thing {row[1]}", "Food", "Acme", "a.png"] for row in lines[1:]),
+    ]
+    log = "".join(",".join([*row, *other]) + "\n" for row, other in zip(lines, more, strict=True))
+    (tmp_path / "items.csv").write_text("sku,name\n" + "".join(f"s{n},Thing {n}\n" for n in range(5)))
+    tables, text, _ = init(log, items="items.csv")
+    assert tables.interactions.columns == {"user": "customer", "item": "sku", "time": "when", "kind": "action"}
+    assert "# not read: title, category, brand, image" in text
+    assert tables.items.columns == {"item": "sku", "title": "name"}
+    assert shoploop("describe", "-f", "recommender.yaml").exit_code == 0
+    with pytest.raises(SpecInvalid, match=r"the table of items alone says the title.*items\.title=COLUMN"):
+        init(log, items="items.csv", columns=["title=title"], force=True)
+    assert init(log, columns=["title=title"], force=True)[0].interactions.columns["title"] == "title"
+
+
+@pytest.mark.parametrize("uri", ["duckdb:///shop.db", "sqlite:///shop.db", "postgresql://ann:secret@db/shop"])
+def test_init_of_a_database_says_to_write_the_table_by_hand(init, uri):
+    with pytest.raises(
+        SpecInvalid, match=r"is a database.*spec\.data\.tables\.interactions by hand.*table: or query:"
+    ) as of:
+        init_recommender(uri, items=None, out=Path("r.yaml"), columns=[], yes=True, force=False)
+    assert "secret" not in str(of.value)
+    with pytest.raises(SpecInvalid, match=r"spec\.data\.tables\.items by hand"):
+        init(LOG, items=uri)
+
+
+def test_a_log_whose_name_yaml_would_take_for_more_names_its_recommender(init):
+    init(LOG, name="on.csv")
+    assert load(Path("recommender.yaml")).metadata.name == "on"
+
+
+def test_where_nothing_can_be_written_nothing_is_read_and_nobody_is_asked(init, tmp_path):
+    def ask(question, default):
+        raise AssertionError(question)
+
+    for out, wrong in ((Path("no", "r.yaml"), "There is no folder no"), (tmp_path, "is a folder")):
+        with pytest.raises(SpecInvalid, match=wrong):
+            init_recommender("no.csv", items=None, out=out, columns=[], yes=False, force=True, ask=ask)
+
+
 def test_words_of_nobody_are_asked_for(init):
     log = LOG.replace(",order", ",done").replace(",view", ",left")
     tables, text, asked = init(log, answers={"'done'": "purchase", "'left'": "view"})

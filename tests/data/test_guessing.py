@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from own_tables import Tables
 
-from shoploop.data.guessing import guess_events, guess_items
+from shoploop.data.guessing import Proposal, guess_events, guess_items, read_meanings
 from shoploop.errors import SchemaMismatch
 
 ROWS = [
@@ -136,6 +136,62 @@ def test_words_for_kinds_are_proposed_and_the_unknown_ones_are_in_doubt(tables):
     assert (foreign.kinds, foreign.kinds_sure) == ({"finish": "purchase", "skip": "other"}, False)
     half = kinds("pv", "buy")
     assert (half.kinds, half.kinds_sure) == ({"pv": "view"}, True)
+
+
+def test_ratings_stay_where_a_column_of_strange_words_only_looks_like_kinds(tables):
+    where = ["web", "app", "store"]
+    log = text(lambda n, u, i, t: f"{u},{i},{t.isoformat()},{1 + n % 5},{where[n % 3]}",
+               header="customer_id,sku,ts,stars,action_source\n")  # fmt: skip
+    guess = guess_events(tables.bytes("e.csv", log))
+    assert {role: one.columns[0] for role, one in guess.found.items()} == {
+        "user": "customer_id", "item": "sku", "time": "ts", "rating": "stars",
+    }  # fmt: skip
+    assert (guess.kinds, guess.words, guess.unread) == ({}, {}, ["action_source"])
+
+
+def test_of_two_columns_of_kinds_the_one_whose_words_are_known_is_taken(tables):
+    log = text(lambda n, u, i, t: f"{u},{i},{t.isoformat()},{['alpha', 'beta'][n % 2]},{['show', 'kauf'][n % 2]}",
+               header="customer_id,sku,ts,event_type,action\n")  # fmt: skip
+    guess = guess_events(tables.bytes("e.csv", log))
+    assert guess.found["kind"].columns == ("action",)
+    assert guess.kinds == {"show": "view", "kauf": "purchase"} and guess.kinds_sure
+
+
+def test_strange_words_are_not_taken_for_users_because_they_are_no_kinds(tables):
+    log = text(lambda n, u, i, t: f"{['web', 'app'][n % 2]},{u},{i},{t.isoformat()}", header="action_source,x,sku,ts\n")
+    found = guess_events(tables.bytes("e.csv", log)).found
+    assert found["user"].columns == ("x",) and "kind" not in found
+
+
+def test_what_a_log_says_of_its_items_is_not_read_beside_a_table_of_items(tables):
+    log = text(lambda n, u, i, t: f"Thing {i},{u},{i},{t.isoformat()},Food,Acme,{i}.png",
+               header="title,who,sku,ts,category,brand,image\n")  # fmt: skip
+    uri, items = tables.bytes("e.csv", log), tables.bytes("i.csv", b"sku,name\n1000,Tea\n1005,Milk\n")
+    assert {"title", "category", "brand", "image"} < set(guess_events(uri).found)
+    found = guess_events(uri, items_uri=items).found
+    assert {role: one.columns[0] for role, one in found.items()} == {"user": "who", "item": "sku", "time": "ts"}
+
+
+def test_what_follows_from_a_column_is_forgotten_with_it(tables):
+    """Another time, no column of kinds, no price: the ratings that kinds made needless count again."""
+    log = text(lambda n, u, i, t: f"{u},{i},{t:%d.%m.%Y},{t:%Y-%m-%d},{shop(n)},{1 + n % 5},{i}.5",
+               header="customer,sku,created,order_date,type,stars,price\n")  # fmt: skip
+    guess = guess_events(tables.bytes("e.csv", log), {"time": "created"})
+    assert (guess.time_format, guess.price_is) == ("%d.%m.%Y", "total")
+    assert guess.words.keys() == {"view", "addtocart", "transaction"} and "rating" not in guess.found
+    guess.found["time"] = Proposal(columns=("order_date",), sure=True, why="you said so")
+    del guess.found["kind"], guess.found["price"]
+    read_meanings(guess)
+    assert (guess.time_format, guess.price_is, guess.words, guess.kinds) == (None, None, {}, {})
+    assert guess.found["rating"].columns == ("stars",)
+
+
+def test_a_time_that_can_be_read_in_two_ways_says_so_once(tables):
+    line = "user,item,time\n" + "".join(f"u{n % 5},i{n % 3},05/01/2024\n" for n in range(3))
+    guess = guess_events(tables.bytes("e.csv", line.encode()))
+    before = guess.found["time"]
+    read_meanings(guess)
+    assert guess.found["time"] == before and "two ways" in before.why
 
 
 def test_a_column_that_somebody_names_is_taken(tables):
