@@ -34,7 +34,7 @@ class Recommender:
         ORIGINS.allow(settings.allowed_origins)
         WAITING.expect(deadline_seconds=settings.deadline_milliseconds / 1000, short_seconds=self.ranker.costs.short)
         metrics.DATA_AGE_DAYS.set(self.ranker.data_age_days())
-        self.feedback = Feedback.configured()
+        self.feedback = Feedback.configured(offset=settings.events_offset)
 
     @bentoml.api(input_spec=RecommendRequest)
     def recommend(self, **request: object) -> Answer:

@@ -25,6 +25,10 @@ Origin = Annotated[
 ]
 """As a browser names a page's origin: scheme, host and port, without a path; ``*`` is every one."""
 
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
+Servers = Annotated[str, Field(max_length=1024, pattern=rf"^(rediss?://\S+|{_HOST}(,{_HOST})*)$")]
+"""Addresses of servers, host:port,..., or the URL of a Redis."""
+
 Quantity = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if type(value) is int else value),

@@ -17,6 +17,16 @@ class SecretReference(Spec):
     """Its name."""
 
 
+class AuthorityReference(Spec):
+    """The certificates of an authority, in a Secret of the recommender's own namespace."""
+
+    name: Text
+    """The Secret's name."""
+
+    key: Text = "ca.crt"
+    """The key in it: certificates in PEM."""
+
+
 class ResourcesSpec(Spec):
     """What a training step may use, as Kubernetes quantities."""
 

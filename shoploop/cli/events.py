@@ -3,9 +3,11 @@
 from collections import deque
 from pathlib import Path
 
-from shoploop.api.v1alpha1 import EventLogSpec
+from pydantic import ValidationError
+
+from shoploop.api.v1alpha1 import EventLogSpec, Recommender, RetentionSpec
 from shoploop.errors import NotFound, SpecInvalid
-from shoploop.store import Store
+from shoploop.store import Store, layout
 
 
 def log_of(text: str) -> EventLogSpec:
@@ -15,30 +17,34 @@ def log_of(text: str) -> EventLogSpec:
         SpecInvalid: it is none of them.
     """
     scheme, _, place = text.partition("://")
-    if scheme == "sqlite" and not place:
-        return EventLogSpec()
-    if scheme in ("redis", "rediss"):
-        return EventLogSpec(type="Redis", connection=text if place else "127.0.0.1:6379")
-    if scheme == "kafka":
-        return EventLogSpec(type="Kafka", connection=place or "127.0.0.1:9092")
+    try:
+        if scheme == "sqlite" and not place:
+            return EventLogSpec()
+        if scheme in ("redis", "rediss"):
+            return EventLogSpec(type="Redis", connection=text if place else "127.0.0.1:6379")
+        if scheme == "kafka":
+            return EventLogSpec(type="Kafka", connection=place or "127.0.0.1:9092")
+    except ValidationError as error:  # whose words would tell a password
+        raise SpecInvalid(f"--log {scheme}: what follows is no address. Name host:port.") from error
     raise SpecInvalid(
         f"--log {scheme}: no event log is called so. Name sqlite, redis://host:port/0 or kafka://host:port."
     )
 
 
-def compact_events(store: Store, name: str, log: str) -> None:
+def compact_events(store: Store, name: str, log: str, *, anew: bool = False) -> None:
     """Compacts, and says what became interactions.
 
     Raises:
         NotFound: no event was ever collected here.
         AlreadyExists: another compaction was faster.
+        LogReplaced: the log is not the one that was compacted before.
     """
     from shoploop.events.compaction import compact
     from shoploop.events.opening import open_log
 
     spec = log_of(log)
     with open_log(spec, name=name, folder=_folder(store, name, spec)) as opened:
-        cut = compact(opened, store, name)
+        cut = compact(opened, store, name, anew=anew)
     if cut is None:
         print(f"Nothing new: all events of {name} are interactions already.")
         return
@@ -50,6 +56,46 @@ def compact_events(store: Store, name: str, log: str) -> None:
         f"{cut.events:,} events of {name} are interactions now, of {len(cut.files)} days (records {cut.after + 1:,} to "
         f"{cut.through:,}). The next run learns from them."
     )
+
+
+def trim_events(store: Store, name: str, log: str, *, days: int | None) -> None:
+    """Forgets what the serving version was trained on, and says up to where.
+
+    Args:
+        days: How long a record is kept at least. Unset: ``spec.retention.onlineDays``, as the last run was given it.
+
+    Raises:
+        NotFound: no event was ever collected here, or nothing serves.
+        LogReplaced: the log is not the one that was compacted.
+    """
+    from shoploop.events.compaction import LEAST_DAYS, trim
+    from shoploop.events.opening import open_log
+    from shoploop.packaging.bento import collected_of
+    from shoploop.packaging.local_service import serving_version
+
+    spec = log_of(log)
+    version = serving_version(store, name)
+    built_on = collected_of(store, name, version).cut
+    days = _retention_days(store, name) if days is None else days
+    with open_log(spec, name=name, folder=_folder(store, name, spec)) as opened:
+        through = trim(opened, store, name, built_on=built_on, days=days)
+    if through is not None:
+        print(f"The event log of {name} holds records from {through + 1:,} on: {version} was trained on those before.")
+        return
+    print(
+        f"Nothing to forget: of what {version} of {name} was trained on, no record was collected more than "
+        f"{max(days, LEAST_DAYS)} days ago."
+    )
+
+
+def _retention_days(store: Store, name: str) -> int:
+    for run in reversed(store.folders(layout.runs(name))):
+        try:
+            plan = store.get_json(layout.run_plan(layout.run(name, run)))
+            return Recommender.model_validate(plan["recommender"]).spec.retention.online_days
+        except (NotFound, ValueError, KeyError, TypeError):  # one that is just begun, or another shoploop's
+            continue
+    return RetentionSpec().online_days
 
 
 def show_events(store: Store, name: str, log: str, *, last: int) -> None:
@@ -75,7 +121,6 @@ def show_events(store: Store, name: str, log: str, *, last: int) -> None:
 def _folder(store: Store, name: str, spec: EventLogSpec) -> Path:
     from shoploop.events.opening import FILE
     from shoploop.packaging.local_service import home_of_events
-    from shoploop.store import layout
 
     folder = home_of_events(store) / layout.events(name)
     if spec.type == "Sqlite" and not (folder / FILE).exists():

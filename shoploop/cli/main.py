@@ -346,11 +346,34 @@ def open_(
 
 
 @events_app.command("compact")
-def events_compact(name: Name, log: LogOption = "sqlite", store: StoreOption = None) -> None:
+def events_compact(
+    name: Name,
+    log: LogOption = "sqlite",
+    anew: Annotated[
+        bool, typer.Option("--anew", help="The log took the place of the former one: read it from its beginning.")
+    ] = False,
+    store: StoreOption = None,
+) -> None:
     """Turn collected events into interactions that the next run learns from, each once."""
     from shoploop.cli.events import compact_events
 
-    compact_events(_store(store), name, log)
+    compact_events(_store(store), name, log, anew=anew)
+
+
+@events_app.command("trim")
+def events_trim(
+    name: Name,
+    days: Annotated[
+        int,
+        typer.Option(min=1, max=3650, help="Keep the last days, as spec.retention.onlineDays means it; 8 at least."),
+    ] = 14,
+    log: LogOption = "sqlite",
+    store: StoreOption = None,
+) -> None:
+    """Forget old events that the serving version was trained on; what no version has learned from stays."""
+    from shoploop.cli.events import trim_events
+
+    trim_events(_store(store), name, log, days=days)
 
 
 @events_app.command("show")

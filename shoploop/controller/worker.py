@@ -18,7 +18,7 @@ from shoploop.controller import metrics
 from shoploop.controller.cache import Cache, Key
 from shoploop.controller.cluster import Cluster, ClusterError, Stale, kind_of
 from shoploop.controller.decide import data_checks as checks
-from shoploop.controller.decide import outcome, reconcile
+from shoploop.controller.decide import feedback, outcome, reconcile
 from shoploop.controller.decide.conditions import Found, say, timestamp
 from shoploop.controller.decide.kinds import MODEL_VERSION, OWN, RECOMMENDER, RELEASED, SECRET
 from shoploop.controller.decide.names import FINALIZER, RECOMMENDER_LABEL, Object, is_ours
@@ -116,6 +116,10 @@ class Worker:
             warnings=warnings,
             secret_keys=self.cluster.secret_keys(key[0], reference["name"]) if reference else None,
             signing_keys=self.cluster.secret_keys(key[0], private["name"]) if private else None,
+            feedback_secrets={
+                name: self.cluster.secret_keys(key[0], name)
+                for name in sorted(feedback.secret_names(recommender["spec"]))
+            },
             rival=self._rival(recommender),
             failures=self._failures.get(key, {}),
         )

@@ -4,6 +4,7 @@ Every dataset and every table of one's own passes here, so the rules of this fil
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import polars as pl
 
 from shoploop import progress, schemas
 from shoploop.data import fitting, outliers
+from shoploop.data.collected import CollectedThrough
 from shoploop.data.kinds import PURCHASE, UNKNOWN, with_returns
 from shoploop.data.rules import Loaded
 from shoploop.errors import TableEmpty
@@ -25,7 +27,9 @@ _COLUMNS = {name: dict(pl.DataFrame(table.schema.empty_table()).schema) for name
 """Table to canonical column to polars type."""
 
 
-def write(loaded: Loaded, *, dataset: str | None, digest: str, out: Path) -> dict[str, Any]:
+def write(
+    loaded: Loaded, *, dataset: str | None, digest: str, out: Path, collected: CollectedThrough | None = None
+) -> dict[str, Any]:
     """Completes ``loaded`` and writes the folder that :func:`shoploop.data.load_data` describes.
 
     Raises:
@@ -39,6 +43,7 @@ def write(loaded: Loaded, *, dataset: str | None, digest: str, out: Path) -> dic
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"dataset": dataset, "source_sha256": digest, "tables": {}, "rules": loaded.report()}
     report |= {"kinds": loaded.kinds, "remarks": loaded.remarks}
+    report["collected"] = asdict(collected or CollectedThrough())
     for name, table in tables.items():
         path = out / f"{name}.parquet"
         table.write_parquet(path, compression="zstd", statistics=True, row_group_size=262_144)

@@ -1,5 +1,7 @@
 """Interactions that this recommender has collected itself, laid beside those of the tables."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +11,31 @@ from shoploop.data.rules import Loaded
 from shoploop.errors import DataUnreadable
 
 KINDS = ("view", "click", "cart", "purchase")
+CUT_FILE = "cut.json"
+"""Beside the collected interactions: up to where they were collected."""
+
+
+@dataclass(frozen=True)
+class CollectedThrough:
+    """How much of an event log lies in the tables."""
+
+    cut: int = 0
+    """Number of the last cut; 0 where nothing was collected."""
+
+    offset: int = 0
+    """Of the log's last record that is in it."""
+
+
+def collected_through(folder: Path | None) -> CollectedThrough:
+    """What a folder of collected interactions holds; nothing where there is none."""
+    file = folder / CUT_FILE if folder else None
+    return CollectedThrough(**json.loads(file.read_text())) if file and file.exists() else CollectedThrough()
+
+
+def collected_in(data: Path) -> CollectedThrough:
+    """What of an event log lies in the folder that ``load_data`` wrote."""
+    loaded = json.loads((data / "load.json").read_text())
+    return CollectedThrough(**loaded.get("collected", {}))
 
 
 def add_collected(loaded: Loaded, folder: Path) -> None:

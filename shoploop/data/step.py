@@ -5,7 +5,7 @@ from typing import Any
 
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data import canonical, datasets, tables
-from shoploop.data.collected import add_collected
+from shoploop.data.collected import add_collected, collected_through
 from shoploop.data.inputs import source_digest
 from shoploop.data.rules import Loaded
 
@@ -30,7 +30,13 @@ def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) 
     loaded = read_raw(data_spec)
     if collected is not None:
         add_collected(loaded, collected)
-    return canonical.write(loaded, dataset=data_spec.dataset, digest=source_digest(data_spec), out=out)
+    return canonical.write(
+        loaded,
+        dataset=data_spec.dataset,
+        digest=source_digest(data_spec),
+        collected=collected_through(collected),
+        out=out,
+    )
 
 
 def read_raw(data_spec: DataSpec) -> Loaded:

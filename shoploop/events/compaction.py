@@ -3,23 +3,27 @@
 A compaction reads the log from the last cut to its end, writes a file a day, and then appends the cut to a log in the store
 (put-if-absent): files that no cut names do not count, so a compaction that is killed leaves garbage and never half an event,
 and of two that run at once one wins. A run reads what the cuts name when it is planned; its record tells the offset.
+
+What a version was trained on is not asked of the log again, so it may be forgotten there after a while (:func:`trim`).
 """
 
 import io
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shoploop.errors import AlreadyExists
+from shoploop.data.collected import CUT_FILE, CollectedThrough
+from shoploop.errors import AlreadyExists, UserError
+from shoploop.events.impressions import VALID_SECONDS
 from shoploop.events.log import BEGINNING, EventLog
 from shoploop.events.messages import Kept, Shown, from_json
-from shoploop.store import Log, Store, layout
+from shoploop.store import Log, Store, disk, layout
 
 READ_AT_ONCE = 10_000
 COLUMNS = pa.schema(
@@ -34,6 +38,13 @@ COLUMNS = pa.schema(
     ]
 )
 """``price`` is that of one piece."""
+
+LEAST_DAYS = VALID_SECONDS // 86_400 + 1
+"""Kept whatever is asked for: while an impression is valid, the log must know which feedback on it has come already."""
+
+
+class LogReplaced(UserError):
+    """The log is not the one that was compacted before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +64,9 @@ class Cut:
     unread: int = 0
     """Records that were passed over because they could not be read; they stay in the log."""
 
+    last_id: str = ""
+    """Id of the record at ``through``, by which the log is known again."""
+
     files: tuple[str, ...]
     """Keys, below the recommender's collected interactions."""
 
@@ -65,18 +79,28 @@ def cuts(store: Store, name: str) -> list[Cut]:
     return [Cut(**entry | {"files": tuple(entry["files"])}) for entry in _log(store, name).entries()]
 
 
-def compact(log: EventLog, store: Store, name: str) -> Cut | None:
+def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cut | None:
     """Writes what the log holds beyond the last cut; None where that is nothing.
+
+    Args:
+        log: Where the events lie.
+        store: Where they go.
+        name: Of the recommender.
+        anew: The log took the place of the one that was compacted before: all that it holds is new.
 
     Raises:
         AlreadyExists: another compaction was faster; what it wrote counts.
+        LogReplaced: the log is not the one that was compacted before.
         LogUnavailable: the log cannot be read; nothing counts of what was written.
     """
     known = cuts(store, name)
-    after = known[-1].through if known else BEGINNING
+    if known and not anew:
+        _check_same(log, known[-1])
+    number = known[-1].number if known else 0
+    after = known[-1].through if known and not anew else BEGINNING
     days: dict[str, list[dict[str, Any]]] = {}
-    through, unread = after, 0
-    for offset, event in _events(log, after):
+    through, unread, last_id = after, 0, ""
+    for offset, last_id, event in _events(log, after):  # noqa: B007
         through = offset
         unread += event is None
         if isinstance(event, Kept) and event.item is not None:
@@ -85,10 +109,9 @@ def compact(log: EventLog, store: Store, name: str) -> Cut | None:
         return None
     files = []
     for day, rows in sorted(days.items()):
-        file = f"date={day}/{after + 1:012}-{through:012}.parquet"
+        file = f"date={day}/{number + 1:06}-{after + 1:012}-{through:012}.parquet"
         store.put(f"{layout.collected(name)}/{file}", _parquet(rows))
         files.append(file)
-    number = known[-1].number if known else 0
     cut = Cut(
         number=number + 1,
         after=after,
@@ -96,6 +119,7 @@ def compact(log: EventLog, store: Store, name: str) -> Cut | None:
         events=sum(map(len, days.values())),
         files=tuple(files),
         unread=unread,
+        last_id=last_id,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     entry = {key: value for key, value in asdict(cut).items() if key != "number"}
@@ -111,7 +135,8 @@ def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path
 
     Files never change, so those that are there stay. The folder has no files but these; those of other cuts go.
     """
-    wanted = [file for cut in cuts(store, name) if cut.number <= through for file in cut.files]
+    counting = [cut for cut in cuts(store, name) if cut.number <= through]
+    wanted = [file for cut in counting for file in cut.files]
     folder = target / f"{through:012}"
     for other in target.glob("[0-9]*"):
         if other != folder:
@@ -120,6 +145,9 @@ def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path
         if not (folder / file).exists():
             store.get_file(f"{layout.collected(name)}/{file}", folder / file)
     folder.mkdir(parents=True, exist_ok=True)
+    if counting:
+        told = CollectedThrough(cut=counting[-1].number, offset=counting[-1].through)
+        disk.write_json(folder / CUT_FILE, asdict(told))
     return folder
 
 
@@ -128,15 +156,65 @@ def last_cut(store: Store, name: str) -> int:
     return max((cut.number for cut in cuts(store, name) if cut.events), default=0)
 
 
-def _events(log: EventLog, after: int) -> Iterator[tuple[int, Kept | Shown | None]]:
-    """Offset and message of every record; None where it cannot be read."""
+def trim(
+    log: EventLog, store: Store, name: str, *, built_on: int, days: int, now: datetime | None = None
+) -> int | None:
+    """Forgets what a version was trained on, once it is old enough; never what no cut holds.
+
+    Args:
+        log: Where the events lie.
+        store: Where the cuts lie.
+        name: Of the recommender.
+        built_on: Number of the last cut that the version was trained on which serves; 0 for none.
+        days: How long a record is kept at least; :data:`LEAST_DAYS` where that is longer.
+        now: UTC.
+
+    Returns:
+        The offset up to which the log was trimmed; None where there was nothing to forget.
+
+    Raises:
+        LogReplaced: the log is not the one that was compacted.
+        LogUnavailable: the log does not answer.
+    """
+    known = cuts(store, name)
+    if not known:
+        return None
+    _check_same(log, known[-1])
+    # offsets of the log before the one there is now mean nothing in this one
+    begun = max(cut.number for cut in known if cut.after == BEGINNING)
+    old = (now or datetime.now(UTC)) - timedelta(days=max(days, LEAST_DAYS))
+    found = [cut for cut in known if begun <= cut.number <= built_on and datetime.fromisoformat(cut.time) <= old]
+    if not found or log.begin() >= found[-1].through:
+        return None
+    log.trim(found[-1].through + 1)
+    return found[-1].through
+
+
+def _check_same(log: EventLog, last: Cut) -> None:
+    """Makes sure that the log still holds the last record that was compacted, or was trimmed beyond it."""
+    if log.begin() >= last.through:
+        if log.end() >= last.through:
+            return
+    elif (found := log.read(last.through - 1, limit=1)) and (found[0].offset, found[0].id) == (
+        last.through,
+        last.last_id,
+    ):
+        return
+    raise LogReplaced(
+        f"This event log is not the one that was compacted before: that had a record {last.through:,}, which is not here. "
+        "Name the right one with --log; or, where the former is gone for good, compact this one from its beginning: --anew."
+    )
+
+
+def _events(log: EventLog, after: int) -> Iterator[tuple[int, str, Kept | Shown | None]]:
+    """Offset, id and message of every record; None where it cannot be read."""
     while records := log.read(after, limit=READ_AT_ONCE):
         for record in records:
             try:
                 message = from_json(record.body)
             except ValueError:
                 message = None
-            yield record.offset, message
+            yield record.offset, record.id, message
         after = records[-1].offset
 
 

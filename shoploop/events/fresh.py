@@ -2,7 +2,7 @@
 
 One thread follows the log; a request reads from memory. Memory is bounded: of each user the last events, and the users who
 did something last. Every predictor follows the same log, so all of them agree as soon as they have read as far, also after a
-restart, which reads it again from ``since``.
+restart, which reads it again from where the stored histories end.
 """
 
 import logging
@@ -37,17 +37,30 @@ class Done:
 class FreshHistory:
     """The last events of users, by user."""
 
-    def __init__(self, log: EventLog, *, users: int = USERS, events_a_user: int = EVENTS_A_USER, since_day: int = 0):
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        after: int = BEGINNING,
+        users: int = USERS,
+        events_a_user: int = EVENTS_A_USER,
+        since_day: int = 0,
+    ):
         """
         Args:
             log: What to follow.
+            after: Offset of the last record that the stored histories hold.
             users: How many are kept; those who did something last.
             events_a_user: How many are kept of each.
             since_day: Events of earlier days are in the stored history already, days since 1970-01-01 (UTC).
         """
-        self.offset = BEGINNING
+        self.offset = after
         """Of the last record that was read."""
 
+        self.missed = 0
+        """Records that the log had forgotten before they were read here, beyond what the stored histories hold."""
+
+        self._placed = False
         self._log = log
         self._users = users
         self._events_a_user = events_a_user
@@ -68,7 +81,11 @@ class FreshHistory:
         Raises:
             LogUnavailable: the log does not answer; what is known stays.
         """
+        if not self._placed:
+            self._begin_at_what_is_left()
         records = self._log.read(self.offset, limit=limit, wait_seconds=wait_seconds)
+        if records and records[0].offset > self.offset + 1:
+            self._begin_at_what_is_left()
         for record in records:
             try:
                 message = from_json(record.body)
@@ -80,18 +97,20 @@ class FreshHistory:
             self.offset = record.offset
         return len(records)
 
-    def start(self, *, on_lag: Callable[[int], None] = lambda records: None) -> None:
+    def start(self, *, on_look: Callable[[int | None], None] = lambda records: None) -> None:
         """Follows the log in a thread until :meth:`stop`; first reads what is there.
 
         Args:
-            on_lag: Told after each read how many records came.
+            on_look: Told after each look how many records came; None where the log did not answer.
         """
         try:
-            while self.catch_up():
-                pass
+            while records := self.catch_up():
+                on_look(records)
+            on_look(0)
         except LogUnavailable as error:
             logging.getLogger(__name__).warning("%s Answers know stored histories only, until it is back.", error)
-        self._thread = threading.Thread(target=self._follow, args=(on_lag,), name="fresh-history", daemon=True)
+            on_look(None)
+        self._thread = threading.Thread(target=self._follow, args=(on_look,), name="fresh-history", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -99,12 +118,35 @@ class FreshHistory:
         if self._thread is not None:
             self._thread.join()
 
-    def _follow(self, on_lag: Callable[[int], None]) -> None:
+    def _follow(self, on_look: Callable[[int | None], None]) -> None:
         while not self._stop.is_set():
             try:
-                on_lag(self.catch_up(wait_seconds=WAIT_SECONDS))
+                on_look(self.catch_up(wait_seconds=WAIT_SECONDS))
             except LogUnavailable:
+                on_look(None)
                 self._stop.wait(RETRY_SECONDS)
+
+    def _begin_at_what_is_left(self) -> None:
+        """Passes over what was trimmed, and counts it. A log that ends before the offset is another one than that which the
+        stored histories were made from, or lost what it held: all of it is new."""
+        begin, end = self._log.begin(), self._log.end()
+        if not self._placed and self.offset > end:
+            logging.getLogger(__name__).warning(
+                "The event log ends at record %d, and the stored histories hold those up to %d: it is another log. It is "
+                "read from its beginning.",
+                end,
+                self.offset,
+            )
+            self.offset = begin
+        elif begin > self.offset:
+            self.missed += begin - self.offset
+            logging.getLogger(__name__).warning(
+                "The event log was trimmed up to record %d, and %d of them were not read here.",
+                begin,
+                begin - self.offset,
+            )
+            self.offset = begin
+        self._placed = True
 
     def _add(self, event: Kept) -> None:
         day = (event.time.date() - EPOCH).days

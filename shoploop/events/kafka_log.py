@@ -25,18 +25,20 @@ from shoploop.events.log import BEGINNING, Entry, EventLog, LogUnavailable, Reco
 TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.1
 INDEXED_AT_ONCE = 10_000
+BROKERS_OWN = -1
+"""Kafka's word for its own default."""
 
 
 class KafkaLog(EventLog):
     """See :class:`shoploop.events.log.EventLog`."""
 
-    def __init__(self, servers: str, *, name: str, replicas: int = 1, settings: dict[str, Any] | None = None):
+    def __init__(self, servers: str, *, name: str, replicas: int = BROKERS_OWN, settings: dict[str, Any] | None = None):
         """Connects, and makes the topic where it is not there.
 
         Args:
             servers: Bootstrap servers, ``host:port,...``.
             name: The recommender's; its topic is ``shoploop.<name>.events``.
-            replicas: Of a topic that is made.
+            replicas: Of a topic that is made; the brokers' own default.replication.factor where it is not given.
             settings: Further settings of librdkafka, such as ``security.protocol`` and ``ssl.ca.location``.
 
         Raises:
@@ -121,6 +123,10 @@ class KafkaLog(EventLog):
                     if self._first[_key(id)] == at:
                         found.append(Record(at, id, message.value()))
         return found
+
+    def begin(self) -> int:
+        with self._lock, self._named_errors():
+            return self._watermarks()[0]
 
     def end(self) -> int:
         with self._lock, self._named_errors():

@@ -2,7 +2,8 @@
 
 ``<key id>.key`` holds 32 random bytes or more, in base64. The newest file signs, all of them verify: a new key is laid beside
 the old one, and the old one is removed when everything that it signed has expired. A key whose file is gone counts no more
-from the next look on. A Secret that is mounted as a folder works the same way.
+from the next look on. A Secret that is mounted as a folder works the same way, but that Kubernetes writes all of its files
+anew at each change: there the last in the order of the names signs.
 """
 
 import base64
@@ -22,6 +23,9 @@ from shoploop.store import disk
 SUFFIX = ".key"
 KEY_BYTES = 32
 LOOK_SECONDS = 1.0
+MOUNTED = "..data"
+"""What Kubernetes calls the folder of a mounted Secret's files as they are now."""
+
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -114,7 +118,8 @@ def _read(folder: Path) -> dict[str, SecretKey]:
         return {}
     try:
         paths = [path for path in folder.iterdir() if path.name.endswith(SUFFIX) and ID.fullmatch(path.stem)]
-        paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+        mounted = (folder / MOUNTED).is_symlink()
+        paths.sort(key=lambda path: (0 if mounted else path.stat().st_mtime_ns, path.name), reverse=True)
         return {path.stem: _key(path) for path in paths}
     except OSError as error:
         raise KeyUnusable(f"The keys in {folder} cannot be read: {error.strerror}.") from error

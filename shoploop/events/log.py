@@ -84,6 +84,11 @@ class EventLog(ABC):
         """
 
     @abstractmethod
+    def begin(self) -> int:
+        """The offset before the first entry that is kept: what came up to it was trimmed. :data:`BEGINNING` where nothing
+        was; :meth:`end` where everything was."""
+
+    @abstractmethod
     def end(self) -> int:
         """The offset of the last entry; :data:`BEGINNING` where there was never one."""
 

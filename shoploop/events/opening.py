@@ -4,6 +4,7 @@ from pathlib import Path
 
 from shoploop.api.v1alpha1 import EventLogSpec
 from shoploop.errors import SpecInvalid
+from shoploop.events.access import Access
 from shoploop.events.kafka_log import KafkaLog
 from shoploop.events.log import EventLog
 from shoploop.events.redis_log import RedisLog
@@ -12,13 +13,17 @@ from shoploop.events.sqlite_log import SqliteLog
 FILE = "events.sqlite"
 
 
-def open_log(spec: EventLogSpec, *, name: str, folder: Path) -> EventLog:
+SASL = {"Plain": "PLAIN", "ScramSha256": "SCRAM-SHA-256", "ScramSha512": "SCRAM-SHA-512"}
+
+
+def open_log(spec: EventLogSpec, *, name: str, folder: Path, access: Path | None = None) -> EventLog:
     """The event log of the recommender ``name``.
 
     Args:
         spec: ``spec.online.log``.
         name: The recommender's.
         folder: Of this machine, where a SQLite file lies.
+        access: Of this machine, where passwords and certificates lie that the spec names; see :mod:`shoploop.events.access`.
 
     Raises:
         SpecInvalid: no address of a server.
@@ -29,10 +34,30 @@ def open_log(spec: EventLogSpec, *, name: str, folder: Path) -> EventLog:
         return SqliteLog(folder / FILE)
     if spec.connection is None:
         raise SpecInvalid(f"spec.online.log.connection: a log of type {spec.type} needs the address of its server.")
+    proofs = Access(spec, access)
     if spec.type == "Kafka":
-        return KafkaLog(spec.connection, name=name)
-    url = spec.connection if "://" in spec.connection else f"redis://{spec.connection}/0"
-    return RedisLog(url, name=name)
+        return KafkaLog(spec.connection, name=name, settings=kafka_settings(proofs))
+    scheme = "redis" if spec.tls is None else "rediss"
+    url = spec.connection if "://" in spec.connection else f"{scheme}://{spec.connection}/0"
+    return RedisLog(url, name=name, access=proofs)
+
+
+def kafka_settings(access: Access) -> dict[str, str]:
+    """Settings of librdkafka by which a broker is proved to us, and we to it."""
+    credentials, tls = access.credentials(), access.spec.tls is not None
+    settings: dict[str, str] = {}
+    if credentials is not None:
+        username, password = credentials
+        settings = {
+            "sasl.mechanism": SASL[access.spec.sasl_mechanism],
+            "sasl.username": username or "",
+            "sasl.password": password,
+        }
+    if tls or credentials:
+        settings["security.protocol"] = ("SASL_" if credentials else "") + ("SSL" if tls else "PLAINTEXT")
+    if access.authority is not None:
+        settings["ssl.ca.location"] = str(access.authority)
+    return settings
 
 
 def place_of(spec: EventLogSpec, *, folder: Path) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from shoploop.errors import first_line
+from shoploop.errors import SpecInvalid, first_line
+from shoploop.events.access import Access
 from shoploop.events.log import Entry, EventLog, LogFull, LogNotDurable, LogUnavailable, Record, check
 
 TIMEOUT_SECONDS = 5.0
@@ -47,26 +48,38 @@ return #gone
 class RedisLog(EventLog):
     """See :class:`shoploop.events.log.EventLog`."""
 
-    def __init__(self, url: str, *, name: str):
+    def __init__(self, url: str, *, name: str, access: Access | None = None):
         """Connects, and looks at how Redis keeps things.
 
         Args:
             url: ``redis://host:port/0``, or ``rediss://`` for TLS, whose query names further settings of redis-py, such as
                 ``ssl_ca_certs``.
             name: The recommender's.
+            access: Password and certificates, where the URL does not name them.
 
         Raises:
-            LogUnavailable: nobody answers.
+            SpecInvalid: the URL is none.
+            LogUnavailable: nobody answers, or not to this password.
             LogNotDurable: it would lose what it accepted.
         """
         import redis
 
         self._closed = False
         self._errors: Any = redis.exceptions
-        self._client: Any = redis.Redis.from_url(
-            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
-        )
-        place = self._client.connection_pool.connection_kwargs
+        proofs: dict[str, Any] = {}
+        if access and access.credentials():
+            proofs["credential_provider"] = _Credentials(access)
+        if access and access.authority:
+            proofs["ssl_ca_certs"] = str(access.authority)
+        try:
+            self._client: Any = redis.Redis.from_url(
+                url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, **proofs
+            )
+            pool = self._client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # connects to nothing; knows whether it could
+        except (TypeError, ValueError) as error:  # the words of which may tell a password
+            raise SpecInvalid("The address of the event log is no URL of a Redis: redis://host:port/0.") from error
+        place = pool.connection_kwargs
         self.where = f"{place.get('host', place.get('path'))}:{place.get('port', '')}".rstrip(":")
         prefix = f"shoploop:{{{name}}}:events"  # the braces keep the three keys on one node of a Redis Cluster
         self._stream, self._ids, self._counter = prefix, f"{prefix}:ids", f"{prefix}:offset"
@@ -95,6 +108,14 @@ class RedisLog(EventLog):
                 found = self._client.xread({self._stream: f"{after}-0"}, count=limit, block=max(int(wait * 1000), 1))
                 rows = found[0][1] if found else []
         return [Record(int(key.partition(b"-")[0]), fields[b"id"].decode(), fields[b"body"]) for key, fields in rows]
+
+    def begin(self) -> int:
+        with self._named_errors():
+            end = int(
+                self._client.get(self._counter) or 0
+            )  # before the look: one that comes in between is not passed over
+            first = self._client.xrange(self._stream, count=1)
+        return int(first[0][0].partition(b"-")[0]) - 1 if first else end
 
     def end(self) -> int:
         with self._named_errors():
@@ -147,3 +168,14 @@ class RedisLog(EventLog):
             if "OOM" in str(error):
                 raise LogFull(f"Redis {self.where} is at its maxmemory; nothing was written.") from error
             raise LogUnavailable(f"Redis {self.where}: {first_line(error)}.") from error
+
+
+class _Credentials:
+    """Read anew at each connection."""
+
+    def __init__(self, access: Access):
+        self._access = access
+
+    def get_credentials(self) -> tuple[str, ...]:
+        username, password = self._access.credentials() or (None, "")
+        return (password,) if username is None else (username, password)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from shoploop.events.log import Entry, EventLog, LogFull, LogUnavailable, Record, check
+from shoploop.events.log import BEGINNING, Entry, EventLog, LogFull, LogUnavailable, Record, check
 
 BUSY_SECONDS = 5.0
 """How long a writer waits for another process's."""
@@ -71,6 +71,13 @@ class SqliteLog(EventLog):
             if rows or left <= 0:
                 return [Record(offset, id, bytes(body)) for offset, id, body in rows]
             time.sleep(min(POLL_SECONDS, left))
+
+    def begin(self) -> int:
+        with self._reading, self._named_errors():
+            first, last = self._reader.execute(
+                "SELECT (SELECT min(offset) FROM log), (SELECT seq FROM sqlite_sequence WHERE name = 'log')"
+            ).fetchone()
+        return int(last or BEGINNING) if first is None else int(first) - 1
 
     def end(self) -> int:
         with self._reading, self._named_errors():

@@ -11,10 +11,12 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from shoploop.api.v1alpha1 import GateSpec, ServingSpec
+from shoploop.data.collected import CollectedThrough, collected_in
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, ShoploopError
 from shoploop.packaging.archive import pack, unpack
 from shoploop.packaging.staging import NAME, RANKER, stage_code, stage_description, stage_ranker
@@ -66,12 +68,14 @@ def build_bento(
     """
     serving = serving_spec or ServingSpec()
     version = load_version(model)
+    collected = collected_in(data)
     settings = RankerSettings(
         version=version.id,
         item_fields=tuple(serving.item_fields),
         deadline_milliseconds=serving.deadline_milliseconds,
         allowed_origins=tuple(serving.allowed_origins),
         max_age_days=GateSpec().max_age_days if max_age_days is None else max_age_days,
+        events_offset=collected.offset,
     )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="shoploop-bento-") as work:
@@ -89,6 +93,7 @@ def build_bento(
         "bytes": archive.stat().st_size,
         "tag": f"{NAME}:{version.id}",
         "bentoml": importlib.metadata.version("bentoml"),
+        "collected": asdict(collected),
     }
     (out / REPORT).write_text(json.dumps(report, sort_keys=True, indent=1) + "\n")
     return report
@@ -145,6 +150,17 @@ def fetch_bento(store: Store, name: str, version: str, cache: Path, trust: Trust
         store.get_file(layout.bento_archive(name, version, sha256), archive)
         unpack(archive, folder, sha256=sha256)
     return folder
+
+
+def collected_of(store: Store, name: str, version: str) -> CollectedThrough:
+    """What of the event log lies in the histories that a stored version is packaged with.
+
+    Raises:
+        NotFound: the store holds no Bento of that version.
+        ArtifactCorrupt, ArtifactForeign: it does not describe one.
+    """
+    _, report = _stored_report(store, name, version)
+    return CollectedThrough(**report.get("collected", {}))
 
 
 def check_bento(store: Store, name: str, version: str, body: bytes, sha256: str, trust: Trust) -> None:

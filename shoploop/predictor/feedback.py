@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shoploop.errors import KeyUnusable, ShoploopError, SpecInvalid
+from shoploop.events.awaited import AwaitedLog
 from shoploop.events.fresh import Done, FreshHistory
 from shoploop.events.impressions import Signatures
 from shoploop.events.intake import Intake, Sender
@@ -59,24 +60,26 @@ class Feedback:
     """One predictor's log, keys and fresh histories."""
 
     def __init__(self, settings: FeedbackSettings, *, offset: int = 0):
-        """Opens the log, and follows it.
+        """Opens the log, and follows it. A log that is away, or may not be used as it is, keeps no predictor from its start:
+        it answers with stored histories and refuses events until the log is there.
 
         Args:
             settings: Where everything lies.
             offset: Of the last record that the stored histories hold.
 
         Raises:
-            LogUnavailable, LogNotDurable: the log cannot be used.
+            SpecInvalid: no log can be found by what the settings say.
             KeyUnusable: there is no key to sign impressions with.
         """
-        self.log: EventLog = open_log(settings.log, name=settings.recommender, folder=settings.folder)
         self._signatures = Signatures(Keyring(settings.keys / IMPRESSION_KEYS), recommender=settings.recommender)
+        self.log: EventLog = AwaitedLog(
+            lambda: open_log(settings.log, name=settings.recommender, folder=settings.folder, access=settings.access)
+        )
         self._intake = Intake(self.log, self._signatures)
         self._server_keys = Keyring(settings.keys / SERVER_KEYS, may_be_empty=True)
         self._publishable = settings.keys / PUBLISHABLE_KEYS
-        self.fresh = FreshHistory(self.log)
-        self.fresh.offset = offset
-        self.fresh.start()
+        self.fresh = FreshHistory(self.log, after=offset)
+        self.fresh.start(on_look=self._looked)
         self._waiting: queue.Queue[Entry] = queue.Queue(WAITING_IMPRESSIONS)
         self._closing = threading.Event()
         self._writer = threading.Thread(target=self._write, name="impressions", daemon=True)
@@ -171,6 +174,10 @@ class Feedback:
         self._writer.join()
         self.fresh.stop()
         self.log.close()
+
+    def _looked(self, records: int | None) -> None:
+        metrics.EVENT_LOG_UP.set(records is not None)
+        metrics.FRESH_MISSED.set(self.fresh.missed)
 
     def _publishable_keys(self) -> list[_Publishable]:
         found = []

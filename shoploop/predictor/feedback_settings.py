@@ -27,3 +27,6 @@ class FeedbackSettings(BaseModel):
     keys: Path
     """Of this machine: a folder with ``impressions/`` and ``server/`` (``<id>.key``) and ``publishable/`` (``<id>.json``:
     a ``key`` and the ``origins`` that may use it)."""
+
+    access: Path | None = None
+    """Of this machine: a folder with the log's ``username``, ``password`` and ``ca.crt``, as its spec asks for them."""

@@ -25,6 +25,16 @@ EVENTS = Counter(
     "Events by what became of them: accepted, known (sent again), or the code of a refusal.",
     ["code"],
 )
+EVENT_LOG_UP = Gauge(
+    "shoploop_event_log_up",
+    "1 while the event log answers; 0 while it does not: then events are refused and answers know stored histories only.",
+    multiprocess_mode="mostrecent",
+)
+FRESH_MISSED = Gauge(
+    "shoploop_fresh_history_missed_records",
+    "Records of the event log that were trimmed before this predictor read them, though no stored history holds them.",
+    multiprocess_mode="mostrecent",
+)
 
 
 def count_events(answer: EventsAnswer) -> None:

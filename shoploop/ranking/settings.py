@@ -26,6 +26,9 @@ class RankerSettings:
     max_age_days: int = 7
     """Data older than this is served as of the day after its last, not as of today."""
 
+    events_offset: int = 0
+    """Of the last record of the event log that the packaged histories hold; 0 where they hold none."""
+
     warm_up_users: tuple[str, ...] = ()
     """Asked for before the first request is answered."""
 

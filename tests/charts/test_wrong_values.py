@@ -10,6 +10,7 @@ from conftest import RenderingRefused
 CHARTS = Path(__file__).resolve().parents[2] / "charts"
 
 HEX = "0123456789abcdef" * 4
+KEYS = {"impressionsSecretName": "impressions"}
 RECOMMENDER = {
     "unknown-value": ({"replica": 2}, "additional properties 'replica' not allowed"),
     "unknown-inner-value": ({"image": {"name": "x"}}, "'/image': additional properties 'name' not allowed"),
@@ -28,7 +29,24 @@ RECOMMENDER = {
     "no-target-load": ({"autoscaling": {"targetInFlight": 0}}, "'/autoscaling/targetInFlight': exclusiveMinimum"),
     "online-learning": ({"online": {"enabled": True}}, "Not built yet: online.enabled (set it to false)."),
     "candidate": ({"candidate": {"percent": 10}}, "Not built yet: candidate (leave it out)."),
-    "unknown-log": ({"online": {"log": {"type": "Mysql"}}}, "'/online/log/type': value must be one of 'Sqlite'"),
+    "unknown-log": ({"online": {"log": {"type": "Mysql"}}}, "'/online/log/type': value must be one of '', 'Sqlite'"),
+    "log-without-address": ({"online": {"log": {"type": "Redis"}, "keys": KEYS}}, "online.log.connection is empty"),
+    "log-file-of-two-pods": (
+        {"online": {"log": {"type": "Sqlite", "claimName": "events"}, "keys": KEYS}},
+        "online.log.type Sqlite serves one pod",
+    ),
+    "log-file-without-claim": (
+        {"replicas": 1, "online": {"log": {"type": "Sqlite"}, "keys": KEYS}},
+        "online.log.claimName is empty",
+    ),
+    "log-without-keys": (
+        {"online": {"log": {"type": "Redis", "connection": "redis:6379"}}},
+        "online.keys.impressionsSecretName is empty",
+    ),
+    "address-with-a-blank": (
+        {"online": {"log": {"connection": "redis 6379"}}},
+        "'/online/log/connection': 'redis 6379'",
+    ),
     "memory-without-unit": ({"resources": {"limits": {"memory": "lots"}}}, "'/resources/limits/memory': 'lots'"),
     "root": ({"user": 0}, "'/user': minimum: got 0, want 1"),
     "pull-secrets-as-words": ({"imagePullSecrets": ["regcred"]}, "'/imagePullSecrets/0': got string, want object"),

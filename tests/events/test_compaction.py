@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from shoploop.data.collected import add_collected
+from shoploop.data.collected import CollectedThrough, add_collected, collected_through
 from shoploop.data.rules import Loaded, dropped_rows
 from shoploop.errors import AlreadyExists
-from shoploop.events.compaction import compact, cuts, fetch_collected, last_cut
-from shoploop.events.log import Entry
+from shoploop.events.compaction import LogReplaced, compact, cuts, fetch_collected, last_cut, trim
+from shoploop.events.log import BEGINNING, Entry
 from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.store import Log, layout
@@ -139,3 +139,83 @@ def test_a_purchase_that_the_tables_know_is_not_added_again(log, make_store, tmp
     assert sorted(found) == [("milk", "purchase", 3.0), ("tea", "purchase", None), ("tea", "view", None)]
     assert {rule.name: rule.rows for rule in loaded.rules} == {"collected_twice": 1, "collected": 2}
     assert dropped_rows(loaded.report()) == {}  # a shop that exports what we collect has no wrong mapping
+
+
+def at(days):
+    """So many days after every cut of a test."""
+    return datetime.now(UTC) + timedelta(days=days)
+
+
+def two_cuts(log, store):
+    """Records of two cuts and one that no cut holds; the offset up to which each cut goes."""
+    log.append([did(n, "ann", f"i{n}") for n in range(3)])
+    first = compact(log, store, "grocery").through
+    log.append([did(n, "ann", f"i{n}") for n in range(3, 6)])
+    second = compact(log, store, "grocery").through
+    log.append([did(9, "ann", "new")])
+    return first, second
+
+
+def kept_ids(log):
+    return [record.id for record in log.read(BEGINNING)]
+
+
+def test_what_the_serving_version_was_trained_on_is_forgotten_and_nothing_else(open_one, make_store):
+    log, store = open_one(), make_store()
+    first, second = two_cuts(log, store)
+    everything = kept_ids(log)
+    assert trim(log, store, "grocery", built_on=0, days=14, now=at(100)) is None
+    assert kept_ids(log) == everything
+    assert trim(log, store, "grocery", built_on=1, days=14, now=at(100)) == first
+    assert kept_ids(log) == everything[3:]
+    assert trim(log, store, "grocery", built_on=1, days=14, now=at(100)) is None
+    assert trim(log, store, "grocery", built_on=2, days=14, now=at(100)) == second
+    assert kept_ids(log) == everything[6:]
+    assert compact(log, store, "grocery").events == 1  # it goes on where it was
+
+
+def test_what_is_not_old_enough_stays(open_one, make_store):
+    log, store = open_one(), make_store()
+    _, second = two_cuts(log, store)
+    everything = kept_ids(log)
+    assert trim(log, store, "grocery", built_on=2, days=14, now=at(13)) is None
+    assert trim(log, store, "grocery", built_on=2, days=1, now=at(7)) is None  # impressions are valid for so long
+    assert kept_ids(log) == everything
+    assert trim(log, store, "grocery", built_on=2, days=1, now=at(9)) == second
+
+
+def test_another_log_is_neither_compacted_nor_trimmed_until_somebody_says_so(open_one, make_store, tmp_path):
+    store = make_store()
+    with SqliteLog(tmp_path / "former") as former:
+        two_cuts(former, store)
+    log = open_one()
+    log.append([did(100 + n, "bob", f"b{n}") for n in range(20)])
+    for use in (
+        lambda: compact(log, store, "grocery"),
+        lambda: trim(log, store, "grocery", built_on=2, days=14, now=at(100)),
+    ):
+        with pytest.raises(LogReplaced, match="--anew"):
+            use()
+    cut = compact(log, store, "grocery", anew=True)
+    assert (cut.number, cut.events) == (3, 20)
+    log.append([did(200, "bob", "later")])
+    assert compact(log, store, "grocery").events == 1
+    # of what the version was trained on nothing lies in this log
+    assert trim(log, store, "grocery", built_on=2, days=14, now=at(100)) is None
+    found = read(fetch_collected(store, "grocery", 4, tmp_path / "here"))["item"]
+    assert sorted(found) == sorted([*(f"i{n}" for n in range(6)), *(f"b{n}" for n in range(20)), "later"])
+
+
+def test_a_log_that_lost_everything_is_seen(open_one, make_store, tmp_path):
+    store = make_store()
+    with SqliteLog(tmp_path / "former") as former:
+        two_cuts(former, store)
+    with pytest.raises(LogReplaced, match="is not the one"):
+        compact(open_one(), store, "grocery")
+
+
+def test_the_tables_tell_up_to_where_events_were_collected(log, make_store, tmp_path):
+    store = make_store()
+    assert collected_through(None) == CollectedThrough(cut=0, offset=0)
+    first, _ = two_cuts(log, store)
+    assert collected_through(fetch_collected(store, "grocery", 1, tmp_path / "here")) == CollectedThrough(1, first)

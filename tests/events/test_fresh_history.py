@@ -58,10 +58,42 @@ def test_memory_is_bounded_by_users_and_by_events_of_each(tmp_path):
 def test_what_the_stored_history_holds_is_not_read_again(tmp_path):
     with SqliteLog(tmp_path / "log") as log:
         offset, _ = log.append([did(1, "ann", "old"), did(2, "ann", "new")])
-        fresh = FreshHistory(log)
-        fresh.offset = offset
+        fresh = FreshHistory(log, after=offset)
         fresh.catch_up()
         assert items(fresh, "ann") == ["new"]
+        assert fresh.missed == 0
+
+
+def test_what_was_trimmed_beyond_the_stored_history_is_counted_and_the_rest_is_read(open_one):
+    log = open_one()
+    offsets = log.append([did(n, "ann", f"i{n}") for n in range(5)])
+    log.trim(offsets[3])
+    fresh, whole = FreshHistory(log, after=offsets[0]), FreshHistory(log, after=offsets[2])
+    for each in (fresh, whole):
+        each.catch_up()
+        assert items(each, "ann") == ["i3", "i4"]
+    assert (fresh.missed, whole.missed) == (offsets[2] - offsets[0], 0)
+
+
+def test_a_log_that_was_trimmed_to_its_end_begins_with_what_comes(open_one):
+    log = open_one()
+    last = log.append([did(n, "ann", f"i{n}") for n in range(3)])[-1]
+    log.trim(last + 1)
+    fresh = FreshHistory(log)
+    fresh.catch_up()
+    assert fresh.missed == last
+    log.append([did(9, "ann", "new")])
+    fresh.catch_up()
+    assert (items(fresh, "ann"), fresh.missed) == (["new"], last)
+
+
+def test_a_log_that_took_the_place_of_another_is_read_from_its_beginning(tmp_path, caplog):
+    with SqliteLog(tmp_path / "log") as log:
+        log.append([did(1, "ann", "tea")])
+        fresh = FreshHistory(log, after=1000)
+        fresh.catch_up()
+        assert (items(fresh, "ann"), fresh.missed) == (["tea"], 0)
+        assert "it is another log" in caplog.text
 
 
 def test_a_record_that_is_none_of_ours_is_passed_over(tmp_path, caplog):
@@ -77,7 +109,7 @@ def test_it_follows_the_log_until_it_is_told_to_stop(tmp_path):
     with SqliteLog(tmp_path / "log") as log:
         fresh = FreshHistory(log)
         came = threading.Event()
-        fresh.start(on_lag=lambda records: came.set() if records else None)
+        fresh.start(on_look=lambda records: came.set() if records else None)
         try:
             log.append([did(1, "ann", "tea")])
             assert came.wait(30)

@@ -1,5 +1,6 @@
 """Which events are kept: what is sent again is never lost or doubled, and nobody's ids take the place of another's."""
 
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -94,3 +95,17 @@ def test_a_key_that_is_half_written_leaves_those_that_were_there(tmp_path, caplo
     now[0] = 2.0
     assert keys.newest == made
     assert "next.key has 5 bytes" in caplog.text
+
+
+def test_of_the_keys_of_a_mounted_secret_the_last_by_name_signs(tmp_path):
+    """Kubernetes writes all of them anew at each change, so their times say nothing."""
+    files = tmp_path / "..2026_01_05"
+    made = [add_key(files) for _ in range(3)]
+    for number, key in enumerate(made):
+        (files / f"{key.id}.key").rename(files / f"{2024 + number}.key")
+        os.utime(files / f"{2024 + number}.key", (2000 - number,) * 2)
+    (tmp_path / "..data").symlink_to(files.name)
+    for number in range(3):
+        (tmp_path / f"{2024 + number}.key").symlink_to(f"..data/{2024 + number}.key")
+    assert Keyring(tmp_path).newest.id == "2026"
+    assert Keyring(tmp_path).newest.secret == made[2].secret

@@ -117,7 +117,15 @@ def test_a_server_that_is_not_there_is_named():
     with pytest.raises(LogUnavailable, match=r"Redis 127\.0\.0\.1:1"):
         RedisLog("redis://127.0.0.1:1/0", name="shop")
     with pytest.raises(SpecInvalid, match="needs the address"):
-        open_log(EventLogSpec(type="Redis"), name="shop", folder=None)
+        open_log(EventLogSpec.model_construct(type="Redis", connection=None), name="shop", folder=None)
+
+
+@pytest.mark.parametrize("address", ["redis:port", "redis://:secret@redis:port/0", "redis://redis:6379/0?nonsense=1"])
+def test_an_address_that_is_none_is_named_without_its_password(address):
+    spec = EventLogSpec.model_construct(type="Redis", connection=address, tls=None, secret_ref=None)
+    with pytest.raises(SpecInvalid, match="no URL of a Redis") as refused:
+        open_log(spec, name="shop", folder=None)
+    assert "secret" not in str(refused.value)
 
 
 def test_what_somebody_else_writes_into_the_topic_is_passed_over(kafka_place: KafkaBroker):

@@ -144,6 +144,21 @@ def test_what_was_trimmed_is_gone_and_offsets_go_on(open_one):
     assert ids(everything(log)) == ["d"]
 
 
+def test_a_log_tells_up_to_where_it_was_trimmed(open_one):
+    log = open_one()
+    assert log.begin() == BEGINNING
+    offsets = log.append(entries("a", "b", "c"))
+    assert log.begin() == BEGINNING
+    log.trim(offsets[2])
+    assert log.begin() == offsets[2] - 1
+    assert ids(log.read(log.begin())) == ["c"]
+    log.trim(offsets[2] + 1)
+    assert log.begin() == log.end() == offsets[2]
+    log.append(entries("d"))
+    assert log.begin() == offsets[2]
+    assert ids(open_one().read(offsets[2])) == ["d"]
+
+
 def test_trimming_does_not_forget_ids_that_stay(open_one):
     log = open_one()
     offsets = log.append(entries("a", "b"))

@@ -1,6 +1,7 @@
 """What ``build_bento`` wrote is what serves: packaged, published, fetched, verified, started, and asked."""
 
 import json
+import shutil
 import socket
 import tarfile
 import tempfile
@@ -14,9 +15,11 @@ from watched_imports import imported, watching
 from shoploop import code_digest
 from shoploop.api.v1alpha1 import ServingSpec
 from shoploop.bench.serving import compare_offline
+from shoploop.data.collected import CollectedThrough
 from shoploop.errors import ArtifactCorrupt, NotFound, PortInUse, SpecInvalid
 from shoploop.packaging import bento
 from shoploop.packaging import local_service as serve
+from shoploop.ranking.settings import RankerSettings
 from shoploop.shells import shells_folder
 from shoploop.store import Store, layout
 from shoploop.versions import promotions
@@ -26,8 +29,11 @@ from shoploop.versions import promotions
 def run(stored_shop, tmp_path_factory):
     """A run's folders: data, features, model and the Bento."""
     folder = tmp_path_factory.mktemp("run")
-    for name in ("data", "features"):
-        (folder / name).symlink_to(stored_shop / name)
+    (folder / "features").symlink_to(stored_shop / "features")
+    shutil.copytree(stored_shop / "data", folder / "data")
+    loaded = json.loads((folder / "data" / "load.json").read_text())
+    assert loaded["collected"] == {"cut": 0, "offset": 0}
+    (folder / "data" / "load.json").write_text(json.dumps(loaded | {"collected": {"cut": 2, "offset": 7}}))
     write_model(folder / "model")
     serving = ServingSpec(item_fields=["title", "price"], deadline_milliseconds=60_000)
     build(run=folder, out=folder / "bento", serving_spec=serving)
@@ -65,6 +71,12 @@ def test_a_bento_holds_every_module_that_its_service_imports(run, store, tmp_pat
     modules = {name for name in imported(tmp_path / "watch") if code_digest._source(name)}
     files = {f"src/{path.relative_to(shells_folder())}" for path in map(code_digest._source, modules)}
     assert "src/shoploop/ranking/ranker.py" in files and files <= held
+
+
+def test_a_bento_knows_which_events_its_histories_hold(run, store, tmp_path):
+    folder = bento.fetch_bento(store, "small", version_of(run), tmp_path)
+    assert RankerSettings.read(folder / "src" / "ranker").events_offset == 7
+    assert bento.collected_of(store, "small", version_of(run)) == CollectedThrough(cut=2, offset=7)
 
 
 def test_the_built_bento_answers_like_an_offline_run(run, store):

@@ -87,6 +87,21 @@ ownerReferences:
 {{- if gt (int $v.autoscaling.min) (int $v.autoscaling.max) -}}
 {{- fail (printf "autoscaling.min %d must not exceed autoscaling.max %d." (int $v.autoscaling.min) (int $v.autoscaling.max)) -}}
 {{- end -}}
+{{- $log := $v.online.log -}}
+{{- if and (has $log.type (list "Redis" "Kafka")) (not $log.connection) -}}
+{{- fail (printf "online.log.connection is empty: name the address of %s, host:port." $log.type) -}}
+{{- end -}}
+{{- if eq $log.type "Sqlite" -}}
+{{- if or $v.autoscaling.enabled (gt (int $v.replicas) 1) -}}
+{{- fail "online.log.type Sqlite serves one pod: set replicas to 1 without autoscaling, or use Redis or Kafka." -}}
+{{- end -}}
+{{- if not $log.claimName -}}
+{{- fail "online.log.claimName is empty: name the claim that keeps the file of a log of type Sqlite." -}}
+{{- end -}}
+{{- end -}}
+{{- if and $log.type (not $v.online.keys.impressionsSecretName) -}}
+{{- fail "online.keys.impressionsSecretName is empty: with online.log answers are signed; name the Secret with a key, NAME.key, of 32 random bytes in base64." -}}
+{{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) -}}
 {{- fail "ingress.hosts is empty: name at least one host, or set ingress.enabled to false." -}}
 {{- end -}}

@@ -54,6 +54,11 @@ REASONS = _reasons(
     " keys), or ask for less: spec.signing.policy, and signing.policy of charts/shoploop.",
     SigningKeyMissing="Secret {secret}, named by spec.signing.privateKey, lacks the key {key} or does not exist. Create it:"
     " kubectl -n {namespace} create secret generic {secret} --from-file={key}=NAME.key",
+    FeedbackKeyUnset="spec.online.log is set, and spec.online.keys.impressions is not: answers are signed, so that nobody can"
+    " claim what was not shown. Make a key and name its Secret: openssl rand -base64 32 > 1.key;"
+    " kubectl -n {namespace} create secret generic impressions --from-file=1.key",
+    FeedbackSecretMissing="Secret {secret}, named by {field}, does not exist in namespace {namespace}. Create it.",
+    FeedbackSecretKeyMissing="Secret {secret}, named by {field}, lacks the key {key}. Add it.",
     ForeignObject="{object} exists and was not made by this Recommender. It is left alone. Remove it: {detail}",
     QuotaExceeded="The namespace's quota does not allow it: {detail}",
     Forbidden="The cluster does not allow it: {detail}",
@@ -130,7 +135,7 @@ WARNINGS = frozenset(
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
         "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
         "VerdictLost", "IncumbentNotCompared", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
-        "DataClaimMissing",
+        "DataClaimMissing", "FeedbackKeyUnset", "FeedbackSecretMissing", "FeedbackSecretKeyMissing",
     }
 )  # fmt: skip
 """Reasons whose events are warnings."""

@@ -8,7 +8,7 @@ from shoploop.api.v1alpha1 import Recommender
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide import outcome
 from shoploop.controller.decide.conditions import Found, merged, say, spelt_out, told_once
-from shoploop.controller.decide.names import FINALIZER, Object, is_ours, store_claim_name
+from shoploop.controller.decide.names import FINALIZER, Object, event_claim_name, is_ours, store_claim_name
 from shoploop.controller.decide.observed import ChildKey, Event, Observed, Plan, Uninstall
 from shoploop.controller.decide.settings import Settings
 
@@ -63,8 +63,11 @@ def _store(recommender: Object, observed: Observed, settings: Settings) -> Plan 
         return None  # what cannot be read was never stored
     if spec.deletion_policy != "Delete":
         return None
+    events = _claim(recommender, observed, event_claim_name(recommender), "event log")
+    if events is not None:
+        return events
     if runs.needs_claim(spec) and not spec.store.claim:
-        return _claim(recommender, observed)
+        return _claim(recommender, observed, store_claim_name(recommender), "store")
     live = observed.children.get(("Job", runs.cleanup_job_name(recommender)))
     if live is not None and outcome.state(live) == "Complete":
         return None
@@ -77,13 +80,13 @@ def _store(recommender: Object, observed: Observed, settings: Settings) -> Plan 
     return Plan(status=_status(recommender, observed, why), apply=made, requeue_seconds=POLL_SECONDS)
 
 
-def _claim(recommender: Object, observed: Observed) -> Plan | None:
-    key: ChildKey = ("PersistentVolumeClaim", store_claim_name(recommender))
+def _claim(recommender: Object, observed: Observed, name: str, what: str) -> Plan | None:
+    key: ChildKey = ("PersistentVolumeClaim", name)
     live = observed.children.get(key)
     if live is None or not is_ours(live, recommender) or live["metadata"].get("deletionTimestamp"):
         return None
     return Plan(
-        status=_status(recommender, observed, "the claim of its store is being removed"),
+        status=_status(recommender, observed, f"the claim of its {what} is being removed"),
         delete=(key,),
         requeue_seconds=POLL_SECONDS,
     )

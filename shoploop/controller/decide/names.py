@@ -91,3 +91,7 @@ def run_object_name(recommender: Object, run: str, part: int | None = None) -> s
 
 def store_claim_name(recommender: Object) -> str:
     return f"{recommender['metadata']['name']}-store"
+
+
+def event_claim_name(recommender: Object) -> str:
+    return f"{recommender['metadata']['name']}-events"

@@ -71,6 +71,9 @@ class Observed:
     signing_keys: frozenset[str] | None = None
     """Keys of the Secret of spec.signing.privateKey, by their names; None where there is no such Secret."""
 
+    feedback_secrets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    """By the name of each Secret that spec.online names, its keys; None where there is no such Secret."""
+
     rival: str | None = None
     """An older Recommender that keeps its versions at the same place, as namespace/name."""
 

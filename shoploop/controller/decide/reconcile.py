@@ -16,7 +16,7 @@ from shoploop.api.loading import problems_of
 from shoploop.api.places import relative_uris
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
-from shoploop.controller.decide import deletion, outcome, releases, signing
+from shoploop.controller.decide import deletion, feedback, outcome, releases, signing
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide.conditions import (
     WARNINGS,
@@ -84,7 +84,11 @@ def desired(recommender: Object, observed: Observed, settings: Settings, *, char
     situation = Situation(
         recommender=recommender, spec=spec, observed=observed, settings=settings, chart_digest=chart_digest
     )
-    blocker = _blocker(situation) or signing.blocker(spec, settings, observed.signing_keys, meta["namespace"])
+    blocker = (
+        _blocker(situation)
+        or signing.blocker(spec, settings, observed.signing_keys, meta["namespace"])
+        or feedback.blocker(spec, observed.feedback_secrets, meta["namespace"])
+    )
     if blocker is not None:
         return _blocked(recommender, observed, blocker)
     training = advance(situation)
@@ -384,13 +388,20 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
         events = (*events, Event(type="Normal", reason="Pruned", message=say("Pruned", objects=names).message))
     return Plan(
         status=status,
-        apply=(*training.apply, *pruned.apply),
+        apply=(*training.apply, *pruned.apply, *_event_claim(situation)),
         delete=(*training.delete, *pruned_runs(situation), *old_versions, *pruned.delete),
         release=serving.plan.release,
         version_status=_version_status(versions, serving.version, old_versions),
         events=events,
         requeue_seconds=sooner(training.requeue_seconds, serving.plan.requeue_seconds),
     )
+
+
+def _event_claim(situation: Situation) -> tuple[Object, ...]:
+    """The claim of the event log's file, where it is missing: the predictor waits for it."""
+    wanted = feedback.claim(situation.recommender, situation.spec)
+    there = wanted and situation.child("PersistentVolumeClaim", wanted["metadata"]["name"])
+    return (wanted,) if wanted and not there else ()
 
 
 def _degraded(

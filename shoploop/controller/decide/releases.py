@@ -7,8 +7,8 @@ from typing import Any
 
 from shoploop.api.status import Package
 from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.controller.decide import feedback, signing
 from shoploop.controller.decide import manifests as runs
-from shoploop.controller.decide import signing
 from shoploop.controller.decide.drift import holds
 from shoploop.controller.decide.names import RESUME_ANNOTATION, short_hash
 from shoploop.controller.decide.observed import Install, Recover, Release, ReleaseAction, Repair
@@ -69,11 +69,14 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
         "deadlineMilliseconds": serving.deadline_milliseconds,
         "itemFields": list(serving.item_fields),
         "allowedOrigins": list(serving.allowed_origins),
+        "online": feedback.values(situation.recommender, spec),
     }
 
 
 def replicas(spec: RecommenderSpec) -> int:
-    return DEFAULT_REPLICAS if spec.serving.replicas is None else spec.serving.replicas
+    if spec.serving.replicas is not None:
+        return spec.serving.replicas
+    return 1 if feedback.is_file(spec.online.log) else DEFAULT_REPLICAS
 
 
 def mark(wanted: dict[str, Any], chart_digest: str) -> str:

@@ -1,0 +1,125 @@
+"""The way back from shoppers on a cluster: what the predictors are given of the event log and its keys; pure.
+
+Secrets are named and mounted; the operator asks which keys they have, and keeps nothing of them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shoploop.api.v1alpha1 import EventLogSpec, RecommenderSpec
+from shoploop.controller.decide.conditions import Found, say
+from shoploop.controller.decide.names import Object, child_metadata, event_claim_name
+
+PASSWORD = "password"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A Secret that the spec names."""
+
+    field: str
+    name: str
+    key: str | None = None
+    """Which key it must have."""
+
+    suffix: str = ""
+    """How the name of one key at least must end, where no key is named."""
+
+
+def values(recommender: Object, spec: RecommenderSpec) -> dict[str, Any]:
+    """The section ``online`` of the values of charts/recommender."""
+    log, keys = spec.online.log, spec.online.keys
+    if log is None:
+        return {"enabled": spec.online.enabled}
+    authority = log.tls.ca_ref if log.tls else None
+    return {
+        "enabled": spec.online.enabled,
+        "log": {
+            "type": log.type,
+            "connection": log.connection or "",
+            "secretName": log.secret_ref.name if log.secret_ref else "",
+            "tls": {
+                "enabled": log.tls is not None,
+                "caSecretName": authority.name if authority else "",
+                "caKey": authority.key if authority else "",
+            },
+            "saslMechanism": log.sasl_mechanism,
+            "claimName": (log.claim or event_claim_name(recommender)) if log.type == "Sqlite" else "",
+        },
+        "keys": {
+            "impressionsSecretName": keys.impressions.name if keys.impressions else "",
+            "serverSecretName": keys.server.name if keys.server else "",
+            "publishableSecretName": keys.publishable.name if keys.publishable else "",
+        },
+    }
+
+
+def is_file(log: EventLogSpec | None) -> bool:
+    """Whether one pod alone can use the log."""
+    return log is not None and log.type == "Sqlite"
+
+
+def claim(recommender: Object, spec: RecommenderSpec) -> Object | None:
+    """The claim that keeps the file of a log; None where there is no such file, or the spec names a claim. It has no owner:
+    spec.deletionPolicy says what becomes of it."""
+    log = spec.online.log
+    if log is None or not is_file(log) or log.claim:
+        return None
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": child_metadata(recommender, event_claim_name(recommender), owned=False),
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+
+
+def secret_names(spec: Mapping[str, Any]) -> set[str]:
+    """Names of the Secrets that a spec names for feedback; of one that may break every rule."""
+    online = spec.get("online")
+    online = online if isinstance(online, dict) else {}
+    log, keys = (found if isinstance(found := online.get(part), dict) else {} for part in ("log", "keys"))
+    tls = found if isinstance(found := log.get("tls"), dict) else {}
+    references = (log.get("secretRef"), tls.get("caRef"), *keys.values())
+    names = {reference.get("name") for reference in references if isinstance(reference, dict)}
+    return {name for name in names if isinstance(name, str)} if log else set()
+
+
+def blocker(spec: RecommenderSpec, secrets: Mapping[str, frozenset[str] | None], namespace: str) -> Found | None:
+    """What somebody has to mend before events can be collected as it is asked for.
+
+    Args:
+        spec: Of the Recommender.
+        secrets: By the name of each Secret that the spec names for feedback, its keys; None where it does not exist.
+        namespace: The Recommender's.
+    """
+    log = spec.online.log
+    if log is None:
+        return None
+    if spec.online.keys.impressions is None:
+        return say("FeedbackKeyUnset", namespace=namespace)
+    for asked in _asked(spec, log):
+        keys = secrets.get(asked.name)
+        known = {"secret": asked.name, "field": asked.field, "namespace": namespace}
+        if keys is None:
+            return say("FeedbackSecretMissing", **known)
+        if asked.key is not None and asked.key not in keys:
+            return say("FeedbackSecretKeyMissing", **known, key=asked.key)
+        if asked.suffix and not any(key.endswith(asked.suffix) for key in keys):
+            return say("FeedbackSecretKeyMissing", **known, key=f"NAME{asked.suffix}")
+    return None
+
+
+def _asked(spec: RecommenderSpec, log: EventLogSpec) -> Iterator[_Asked]:
+    keys = spec.online.keys
+    for name, reference, suffix in (
+        ("impressions", keys.impressions, ".key"),
+        ("server", keys.server, ".key"),
+        ("publishable", keys.publishable, ".json"),
+    ):
+        if reference is not None:
+            yield _Asked(f"spec.online.keys.{name}", reference.name, suffix=suffix)
+    if log.secret_ref is not None:
+        yield _Asked("spec.online.log.secretRef", log.secret_ref.name, key=PASSWORD)
+    if log.tls is not None and log.tls.ca_ref is not None:
+        yield _Asked("spec.online.log.tls.caRef", log.tls.ca_ref.name, key=log.tls.ca_ref.key)
