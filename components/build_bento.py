@@ -12,6 +12,7 @@ def build_bento(
     item_fields: list = ["title"],
     deadline_milliseconds: int = 100,
     allowed_origins: list = [],
+    list_rules: dict = {},
     max_age_days: int = 7,
 ):
     """Package the version as a Bento: what it writes is what serves.
@@ -24,6 +25,7 @@ def build_bento(
         item_fields: Columns of the items table that answers carry.
         deadline_milliseconds: After this long the predictor answers with what it has.
         allowed_origins: Origins whose pages may ask from a browser; "*" is every one.
+        list_rules: What every list must be, as spec.serving.listRules says.
         max_age_days: Data older than this makes the predictor answer as of the day after the data's last.
     """
     from pathlib import Path
@@ -37,6 +39,7 @@ def build_bento(
                 "itemFields": item_fields,
                 "deadlineMilliseconds": int(deadline_milliseconds),
                 "allowedOrigins": allowed_origins,
+                "listRules": list_rules,
             },
             "gate": {"maxAgeDays": int(max_age_days)},
         },

@@ -65,6 +65,7 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
         item_fields: list = ["title"],
         deadline_milliseconds: int = 100,
         allowed_origins: list = [],
+        list_rules: dict = {},
         max_age_days: int = 7,
     ):
         sampling = {
@@ -148,6 +149,7 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
                 item_fields=item_fields,
                 deadline_milliseconds=deadline_milliseconds,
                 allowed_origins=allowed_origins,
+                list_rules=list_rules,
                 max_age_days=max_age_days,
             ),
         )

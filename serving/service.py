@@ -9,11 +9,15 @@ from shoploop.events.fresh import Done
 from shoploop.events.messages import MAX_EVENTS_BYTES, EventsRequest
 from shoploop.predictor import metrics
 from shoploop.predictor.admission import Admission, Waiting
+from shoploop.predictor.explanations import Explanations, NotExplained
 from shoploop.predictor.feedback import Feedback, answer_events
 from shoploop.predictor.home import Home
-from shoploop.predictor.http import CheckedJson
+from shoploop.predictor.http import CheckedJson, problem_response
 from shoploop.predictor.origins import CrossOrigin, Origins
+from shoploop.predictor.stock import OutOfStock
+from shoploop.predictor.storefront import Storefront
 from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
+from shoploop.ranking.explanation import ExplainRequest, Explanation
 from shoploop.ranking.ranker import Ranker
 
 FOLDER = "SHOPLOOP_RANKER"
@@ -35,22 +39,39 @@ class Recommender:
         WAITING.expect(deadline_seconds=settings.deadline_milliseconds / 1000, short_seconds=self.ranker.costs.short)
         metrics.DATA_AGE_DAYS.set(self.ranker.data_age_days())
         self.feedback = Feedback.configured(offset=settings.events_offset)
+        self.out_of_stock = OutOfStock.configured()
+        self.explanations = Explanations(self.ranker, self.feedback)
 
     @bentoml.api(input_spec=RecommendRequest)
     def recommend(self, **request: object) -> Answer:
         """The k items that the user is most likely to want, best first."""
         asked = RecommendRequest.model_validate(request)
+        fresh, now = self._done(asked.user), self.explanations.now()
         with WAITING.turn() as until:
-            answer = self.ranker.recommend(asked, until=until, fresh=self._done(asked.user))
+            answer = self.ranker.recommend(
+                asked, until=until, fresh=fresh, now=now, out_of_stock=self.out_of_stock.items
+            )
+        self.explanations.remember(answer, asked, fresh, now)
         return self._shown(metrics.count("/recommend", self.ranker, answer), asked.user, asked.surface)
 
     @bentoml.api(input_spec=RankRequest)
     def rank(self, **request: object) -> Answer:
         """The given items in the order in which the user is likely to want them."""
         asked = RankRequest.model_validate(request)
+        fresh, now = self._done(asked.user), self.explanations.now()
         with WAITING.turn() as until:
-            answer = self.ranker.rank(asked, until=until, fresh=self._done(asked.user))
+            answer = self.ranker.rank(asked, until=until, fresh=fresh, now=now)
+        self.explanations.remember(answer, asked, fresh, now)
         return self._shown(metrics.count("/rank", self.ranker, answer), asked.user, "items")
+
+    @bentoml.api(input_spec=ExplainRequest)
+    def explain(self, **request: object) -> Explanation:
+        """Why an item was at its place in an answer: scores, features, sources, rules. 404 where the answer is not known."""
+        try:
+            with WAITING.turn():
+                return self.explanations.explain(ExplainRequest.model_validate(request))
+        except NotExplained as error:
+            return problem_response(error.status, str(error), code=error.code)  # type: ignore[return-value]
 
     @bentoml.api(input_spec=EventsRequest)
     def events(self, ctx: bentoml.Context, **request: object) -> dict[str, object]:
@@ -73,13 +94,22 @@ class Recommender:
         return self.feedback.shown(answer, user=user, surface=surface) if self.feedback else answer
 
 
-REQUESTS = {"/recommend": RecommendRequest, "/rank": RankRequest, "/events": EventsRequest}
-ADMITTED = ("/recommend", "/rank")
+REQUESTS = {
+    "/recommend": RecommendRequest,
+    "/rank": RankRequest,
+    "/events": EventsRequest,
+    "/explain": ExplainRequest,
+}
+ADMITTED = ("/recommend", "/rank", "/explain")
 EXAMPLES = {
     "/recommend": ("The items that a shopper is most likely to want, best first.", '{"user": "1", "k": 5}'),
     "/rank": (
         "The given items, those first that a shopper is likely to want.",
         '{"user": "1", "items": ["a", "b"]}',
+    ),
+    "/explain": (
+        "Why an item was at its place: send the impression and the user, too, where another predictor may have answered.",
+        '{"request_id": "...", "item": "a"}',
     ),
     "/events": (
         "What shoppers did with what they were shown: send the impression of the answer, or a key of the shop's.",
@@ -92,3 +122,4 @@ Recommender.add_asgi_middleware(CrossOrigin, routes=tuple(REQUESTS), origins=ORI
 Recommender.add_asgi_middleware(Admission, routes=ADMITTED, waiting=WAITING)
 Recommender.add_asgi_middleware(CheckedJson, requests=REQUESTS, larger_bytes={"/events": MAX_EVENTS_BYTES})
 Recommender.add_asgi_middleware(Home, examples=EXAMPLES)
+Recommender.add_asgi_middleware(Storefront)

@@ -27,6 +27,7 @@ from shoploop.api.fields import (
     validations,
 )
 from shoploop.api.kubernetes import AuthorityReference, PlacementSpec, ResourcesSpec, SecretReference
+from shoploop.api.list_rules import ListRulesSpec
 from shoploop.api.signing import SigningSpec
 
 __all__ = ["API_VERSION", "GROUP", "VERSION", "Metadata", "Name", "Recommender", "RecommenderSpec", "Spec"]
@@ -371,6 +372,9 @@ class ServingSpec(Spec):
 
     allowed_origins: Annotated[list[Origin], Field(max_length=50)] = []
     """Origins whose pages may ask from a browser (CORS), e.g. https://shop.example; "*" is every one. Empty: none."""
+
+    list_rules: ListRulesSpec = ListRulesSpec()
+    """What every list must be, whatever the model thinks."""
 
     @model_validator(mode="after")
     def _replicas_or_autoscaling(self) -> "ServingSpec":

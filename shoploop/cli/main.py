@@ -81,13 +81,19 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
     version: Annotated[str | None, typer.Option(help="A version other than the one that is promoted.")] = None,
     log: LogOption = "sqlite",
+    out_of_stock: Annotated[
+        Path | None,
+        typer.Option(help="Items that cannot be bought now, an id a line; read again when it changes.", metavar="FILE"),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Serve the promoted version over HTTP, until Ctrl-C."""
     from shoploop.cli.events import log_of
     from shoploop.packaging.local_service import serve as serve_
 
-    raise typer.Exit(serve_(_looked_at(store), name, port=port, version=version, log=log_of(log)))
+    raise typer.Exit(
+        serve_(_looked_at(store), name, port=port, version=version, log=log_of(log), out_of_stock=out_of_stock)
+    )
 
 
 @app.command(rich_help_panel=RUN)

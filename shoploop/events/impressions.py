@@ -25,7 +25,13 @@ VALID_SECONDS = 7 * 86_400
 SKEW_SECONDS = 60
 """Between the clocks of two predictors."""
 
-Code = Literal["impression_altered", "impression_expired", "impression_foreign", "impression_key_unknown"]
+Code = Literal[
+    "impression_altered",
+    "impression_expired",
+    "impression_foreign",
+    "impression_key_unknown",
+    "impression_of_another",
+]
 
 
 class ImpressionRefused(ShoploopError):

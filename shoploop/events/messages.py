@@ -69,6 +69,14 @@ class Event(_Message):
 class EventsRequest(_Message):
     """What shoppers did since the last time."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "events": [{"id": "e1", "kind": "click", "user": "1", "item": "1029743", "impression": "eyJ..."}]
+            }
+        }
+    )
+
     events: Annotated[list[Event], Field(min_length=1, max_length=MAX_EVENTS)]
     """In any order."""
 

@@ -55,7 +55,7 @@ def build_bento(
         features: Folder of ``materialize_features``.
         model: Folder of a version.
         out: Folder to write: ``<version>.bento`` and ``bento.json``.
-        serving_spec: Fields and deadline of the answers, and whose pages may ask.
+        serving_spec: Fields, deadline and rules of the answers, and whose pages may ask.
         max_age_days: See :class:`RankerSettings`; unset means the gate's default.
 
     Returns:
@@ -74,6 +74,7 @@ def build_bento(
         item_fields=tuple(serving.item_fields),
         deadline_milliseconds=serving.deadline_milliseconds,
         allowed_origins=tuple(serving.allowed_origins),
+        list_rules=serving.list_rules,
         max_age_days=GateSpec().max_age_days if max_age_days is None else max_age_days,
         events_offset=collected.offset,
     )

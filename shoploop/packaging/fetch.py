@@ -10,6 +10,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from shoploop.api.list_rules import ListRulesSpec
 from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.packaging.archive import unpack
 from shoploop.ranking.settings import RankerSettings
@@ -31,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--deadline-milliseconds", type=int, help="instead of what the Bento was packed with")
     parser.add_argument("--item-fields", help="instead of what the Bento was packed with, separated by commas")
     parser.add_argument("--allowed-origins", help="instead of what the Bento was packed with, separated by commas")
+    parser.add_argument("--list-rules", help="instead of what the Bento was packed with, as JSON")
     args = parser.parse_args(arguments)
     try:
         fetch(args.bento, args.digest, args.into, recommender=args.recommender, version=args.version)
@@ -39,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             deadline_milliseconds=args.deadline_milliseconds,
             item_fields=_names(args.item_fields),
             allowed_origins=_names(args.allowed_origins),
+            list_rules=_rules(args.list_rules),
         )
     except ShoploopError as error:
         print(f"shoploop: {type(error).__name__}: {error}", file=sys.stderr)
@@ -49,6 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(name for name in text.split(",") if name)
+
+
+def _rules(text: str | None) -> ListRulesSpec | None:
+    try:
+        return None if text is None else ListRulesSpec.model_validate_json(text)
+    except ValidationError as error:
+        raise SpecInvalid(f"spec.serving.listRules: {error.errors()[0]['msg']}.") from error
 
 
 def fetch(
@@ -89,6 +101,7 @@ def change_settings(
     deadline_milliseconds: int | None,
     item_fields: tuple[str, ...] | None,
     allowed_origins: tuple[str, ...] | None,
+    list_rules: ListRulesSpec | None = None,
 ) -> None:
     """Writes the given settings over those in the folder ``ranker``; None leaves one as it was packed.
 
@@ -109,6 +122,7 @@ def change_settings(
         deadline_milliseconds=deadline_milliseconds or packed.deadline_milliseconds,
         item_fields=packed.item_fields if item_fields is None else item_fields,
         allowed_origins=packed.allowed_origins if allowed_origins is None else allowed_origins,
+        list_rules=packed.list_rules if list_rules is None else list_rules,
     ).write(ranker)
 
 

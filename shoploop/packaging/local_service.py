@@ -4,7 +4,9 @@ What is started is the Bento that ``build_bento`` wrote, fetched from the store 
 code or the model of this checkout.
 """
 
+import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,10 +28,16 @@ from shoploop.packaging.bento import fetch_bento, serve_command
 from shoploop.predictor.feedback_settings import (
     ENVIRONMENT,
     IMPRESSION_KEYS,
+    PUBLISHABLE_KEYS,
     SERVER_KEYS,
     FeedbackSettings,
 )
-from shoploop.store import Store, layout
+from shoploop.predictor.stock import ENVIRONMENT as OUT_OF_STOCK
+from shoploop.predictor.storefront_settings import ENVIRONMENT as STOREFRONT
+from shoploop.predictor.storefront_settings import PATH as STOREFRONT_PATH
+from shoploop.predictor.storefront_settings import StorefrontSettings
+from shoploop.shells import shells_folder
+from shoploop.store import Store, disk, layout
 from shoploop.versions import promotions
 from shoploop.versions.signing import Trust
 
@@ -57,6 +65,9 @@ class RunningService:
     events: FeedbackSettings | None = None
     """Where impressions and events go."""
 
+    storefront: str | None = None
+    """URL of the example shop."""
+
 
 def serve(
     store: Store,
@@ -66,6 +77,7 @@ def serve(
     version: str | None = None,
     host: str = "127.0.0.1",
     log: EventLogSpec | None = None,
+    out_of_stock: Path | None = None,
 ) -> int:
     """Serves until Ctrl-C or SIGTERM.
 
@@ -76,6 +88,7 @@ def serve(
         version: Another than the promoted one.
         host: Address to listen on; 0.0.0.0 answers other machines too.
         log: Where impressions and events go. Unset: a SQLite file of this machine.
+        out_of_stock: File of the items that cannot be bought, an id a line; looked at again every second.
 
     Returns:
         The exit status: 0 after Ctrl-C or SIGTERM.
@@ -91,13 +104,23 @@ def serve(
     try:
         with (
             ended_by_signals(),
-            running(store, name, port=port, version=version, host=host, events=log or EventLogSpec()) as service,
+            running(
+                store,
+                name,
+                port=port,
+                version=version,
+                host=host,
+                events=log or EventLogSpec(),
+                out_of_stock=out_of_stock,
+            ) as service,
         ):
             events = service.events
             assert events is not None
             with suppress(OSError):  # a terminal that is closed, or a reader who has gone
                 print(f"{name} {service.version} answers on {service.url} (Ctrl-C ends it)", flush=True)
                 print(f"  to look at   {service.url}/  {service.url}/docs.json  {service.url}/metrics")
+                if service.storefront:
+                    print(f"  a shop       {service.storefront}")
                 print(f"  events       {place_of(events.log, folder=events.folder)}", flush=True)
                 print(f"  keys         {events.keys} (server/: of a backend that posts events)", flush=True)
             status = service.process.wait()
@@ -116,12 +139,14 @@ def running(
     host: str = "127.0.0.1",
     log: IO[bytes] | None = None,
     events: EventLogSpec | None = None,
+    out_of_stock: Path | None = None,
 ) -> Iterator[RunningService]:
     """The service of a version as a child process, ready to answer; ended when the block is left.
 
     Args:
         log: Where its output goes; to this process's own where not given.
-        events: Where impressions and events go; nowhere where not given.
+        events: Where impressions and events go; nowhere where not given, and then there is no example shop either.
+        out_of_stock: As :func:`serve`.
 
     Raises:
         NotFound, PortInUse, ArtifactError, ServiceFailed: as :func:`serve`.
@@ -132,11 +157,12 @@ def running(
     folder = fetch_bento(store, name, version, cache_folder(store, trust), trust)
     feedback = feedback_settings(store, name, events) if events else None  # keys are made for what is there only
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
+    shop = storefront_settings(feedback, port) if feedback else None
     with tempfile.TemporaryDirectory(prefix="shoploop-serve-") as home:
         process = subprocess.Popen(
             [sys.executable, "-P", lifetime.__file__, home, *serve_command(folder, port, host=host)],
             cwd=folder,
-            env=_environment(home, feedback),
+            env=_environment(home, feedback, shop, out_of_stock),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT if log else None,
@@ -144,7 +170,13 @@ def running(
         )
         try:
             _wait_until_ready(process, url, f"{name} {version}")
-            yield RunningService(url=url, version=version, process=process, events=feedback)
+            yield RunningService(
+                url=url,
+                version=version,
+                process=process,
+                events=feedback,
+                storefront=f"{url}{STOREFRONT_PATH}/" if shop else None,
+            )
         finally:
             _end(process)
 
@@ -227,11 +259,38 @@ def feedback_settings(store: Store, name: str, log: EventLogSpec) -> FeedbackSet
     return FeedbackSettings(recommender=name, log=log, folder=home / layout.events(name), keys=keys)
 
 
-def _environment(home: str, events: FeedbackSettings | None) -> dict[str, str]:
+def storefront_settings(events: FeedbackSettings, port: int) -> StorefrontSettings | None:
+    """The example shop with a publishable key for this machine's pages at ``port``; makes one where there is none.
+
+    None where the example is not installed.
+    """
+    folder = shells_folder() / "examples" / "storefront"
+    if not folder.is_dir():
+        return None
+    path = events.keys / PUBLISHABLE_KEYS / "storefront.json"
+    try:
+        found = json.loads(path.read_text())
+        key, origins = str(found["key"]), [str(origin) for origin in found["origins"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        key, origins = f"pk_{secrets.token_urlsafe(24)}", []
+    wanted = [f"http://{host}:{port}" for host in ("localhost", "127.0.0.1")]
+    if missing := [origin for origin in wanted if origin not in origins]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.write_json(path, {"key": key, "origins": [*origins, *missing]})
+    return StorefrontSettings(name=events.recommender, folder=folder, key=key)
+
+
+def _environment(
+    home: str, events: FeedbackSettings | None, shop: StorefrontSettings | None, out_of_stock: Path | None
+) -> dict[str, str]:
     """BentoML keeps counters of live processes in its home: one home a service, which takes temporary files too."""
     own = {"BENTOML_HOME": home, "TMPDIR": home, "BENTOML_DO_NOT_TRACK": "True", "PYTHONWARNINGS": "ignore"}
     if events is not None:
         own[ENVIRONMENT] = events.model_dump_json()
+    if shop is not None:
+        own[STOREFRONT] = shop.model_dump_json()
+    if out_of_stock is not None:
+        own[OUT_OF_STOCK] = str(out_of_stock.absolute())
     return os.environ | own | lifetime.named_starter()
 
 

@@ -67,7 +67,7 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
             f"spec.serving.itemFields names {', '.join(sorted(missing))}, which the items table lacks. "
             f"It has {', '.join(items.columns)}."
         )
-    fields = sorted({"title", *settings.item_fields} - {"item"})  # reasons name titles
+    fields = sorted({"title", "category", *settings.item_fields} - {"item"})  # reasons name titles, rules categories
     items.select("item", *fields).write_parquet(folder / "items.parquet", compression="zstd")
     interactions, _ = read_interactions(data)
     write_popularity(interactions, folder)

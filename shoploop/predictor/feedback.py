@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from shoploop.errors import KeyUnusable, ShoploopError, SpecInvalid
 from shoploop.events.awaited import AwaitedLog
 from shoploop.events.fresh import Done, FreshHistory
-from shoploop.events.impressions import Signatures
+from shoploop.events.impressions import Impression, ImpressionRefused, Signatures
 from shoploop.events.intake import Intake, Sender
 from shoploop.events.keyring import Keyring
 from shoploop.events.log import Entry, EventLog, LogUnavailable
@@ -136,6 +136,17 @@ class Feedback:
         except queue.Full:
             metrics.IMPRESSIONS.labels(outcome="dropped").inc()
         return answer.model_copy(update={"impression": token})
+
+    def impression(self, token: str, user: str) -> Impression:
+        """What an answer's token shows.
+
+        Raises:
+            ImpressionRefused: it is none of ours, or was answered to another user.
+        """
+        found = self._signatures.read(token)
+        if not self._signatures.is_of(token, found, user):
+            raise ImpressionRefused("impression_of_another", "The impression was answered to another user.")
+        return found
 
     def take(self, request: EventsRequest, sender: Sender) -> EventsAnswer:
         """Keeps the events that may be kept; returns when that is durable.

@@ -1,15 +1,20 @@
-"""What every HTTP request meets before the service: only valid JSON of a sensible size gets in.
+"""What every HTTP request meets before the service: only valid JSON of a sensible size gets in, in a sensible time.
 
 BentoML itself also takes forms, and downloads files that they name; a shop's predictor has no use for either. And it
-logs a traceback for every request that it cannot read.
+logs a traceback for every request that it cannot read. Bodies come plain: nothing is unpacked here, so no small body can
+become a large one.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from starlette.responses import JSONResponse, Response
+
+from shoploop.errors import ShoploopError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -19,12 +24,55 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 MAX_BODY_BYTES = 256 * 1024
 """500 ids of 200 characters fit twice."""
 
+BODY_SECONDS = 10.0
+"""For a body to arrive: who sends a byte now and then must not hold a place."""
+
+
+class JsonRefused(ShoploopError):
+    """A body that readers of JSON would disagree about, or none of them could read; ``code`` is for programs."""
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code = code
+
+
+def check_json(body: bytes) -> None:
+    """Makes sure that everybody who reads ``body`` reads the same.
+
+    Raises:
+        JsonRefused: it is no JSON, is nested too deep, names a key twice or holds a number that JSON does not have.
+    """
+    try:
+        json.loads(body, object_pairs_hook=_each_key_once, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise JsonRefused("json_too_deep", "The JSON is nested too deep.") from error
+    except ValueError as error:  # also of bytes that are no text
+        raise JsonRefused("json_invalid", f"Invalid JSON: {error}.") from error
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> None:
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise JsonRefused("json_key_twice", f"The JSON names {key[:100]!r} twice in one object.")
+        seen.add(key)
+
+
+def _no_constant(text: str) -> None:
+    raise JsonRefused("json_not_finite", f"{text} is no number in JSON.")
+
 
 class CheckedJson:
-    """ASGI middleware: 415 for a body that is not JSON, 413 for one that is too large, 400 for one that is invalid."""
+    """ASGI middleware: 415 for a body that is not plain JSON, 413 for one that is too large, 408 for one that does not come,
+    400 for one that is invalid."""
 
     def __init__(
-        self, app: App, *, requests: Mapping[str, type[BaseModel]], larger_bytes: Mapping[str, int] | None = None
+        self,
+        app: App,
+        *,
+        requests: Mapping[str, type[BaseModel]],
+        larger_bytes: Mapping[str, int] | None = None,
+        body_seconds: float = BODY_SECONDS,
     ):
         """Guards ``app``.
 
@@ -32,7 +80,9 @@ class CheckedJson:
             app: What answers.
             requests: By path, what a body must be.
             larger_bytes: By path, how large a body may be where it may be larger than others.
+            body_seconds: How long a body may take to arrive.
         """
+        self.body_seconds = body_seconds
         self.app = app
         self.larger_bytes = larger_bytes or {}
         self.requests = requests
@@ -46,22 +96,28 @@ class CheckedJson:
         if kind != b"application/json":
             await refuse(send, 415, "Send JSON, with the header content-type: application/json.")
             return
+        if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+            await refuse(send, 415, "Send the JSON plain, without a content-encoding.", code="body_encoded")
+            return
         most = self.larger_bytes.get(scope["path"], MAX_BODY_BYTES)
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return  # the client has gone
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > most:
-                await refuse(send, 413, f"A request may have {most} bytes.")
-                return
+        try:
+            body = await asyncio.wait_for(_body(receive, most), self.body_seconds)
+        except TimeoutError:
+            await refuse(send, 408, f"The request did not come within {self.body_seconds:g} s.", headers=CLOSE)
+            return
+        if body is None:
+            return  # the client has gone
+        if len(body) > most:
+            await refuse(send, 413, f"A request may have {most} bytes.")
+            return
 
         if model := self.requests.get(scope["path"]):
             try:
+                check_json(body or b"{}")
                 model.model_validate_json(body or b"{}")
+            except JsonRefused as error:
+                await refuse(send, 400, str(error), code=error.code)
+                return
             except ValidationError as error:
                 await refuse(send, 400, "; ".join(_problems(error)))
                 return
@@ -75,6 +131,18 @@ class CheckedJson:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self.app(scope, replay, send)
+
+
+async def _body(receive: Receive, most: int) -> bytes | None:
+    """The body, or so much of it that it is known to be more than ``most``; None where the client has gone."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False) or len(body) > most:
+            return bytes(body)
 
 
 def _problems(error: ValidationError) -> list[str]:
@@ -91,6 +159,7 @@ CODES = {
     401: "key_unknown",
     403: "not_allowed",
     404: "not_found",
+    408: "body_too_slow",
     413: "body_too_large",
     415: "not_json",
     429: "rate_limited",
@@ -109,8 +178,14 @@ async def refuse(
 
 
 PROBLEM = b"application/problem+json"
+CLOSE = ((b"connection", b"close"),)
 
 
 def problem(status: int, detail: str, *, code: str | None = None) -> dict[str, Any]:
     """Members of an RFC 9457 object; ``code`` stays the same when the words change."""
     return {"title": HTTPStatus(status).phrase, "status": status, "code": code or CODES[status], "detail": detail}
+
+
+def problem_response(status: int, detail: str, *, code: str | None = None) -> Response:
+    """Problem details as an endpoint answers them instead of what it is declared to."""
+    return JSONResponse(problem(status, detail, code=code), status, media_type=PROBLEM.decode())

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from shoploop.api.list_rules import ListRulesSpec
 from shoploop.data.ids import canonical_id
+from shoploop.ranking.rules import RuleName
 
 MAX_ITEMS = 500
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(canonical_id)]
@@ -20,6 +22,10 @@ class _Message(BaseModel):
 
 class RecommendRequest(_Message):
     """Who wants recommendations."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"user": "1", "k": 5, "exclude": ["1029743"], "rules": {"maxPerCategory": 2}}}
+    )
 
     user: Id
     """Id as in your data, as text or as a whole number. One that is not in it gets what is popular."""
@@ -36,9 +42,27 @@ class RecommendRequest(_Message):
     exclude: Annotated[list[Id], Field(max_length=MAX_ITEMS)] = []
     """Items that must not be recommended, such as those in the basket already."""
 
+    only: Annotated[list[Id], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
+    """Nothing but these is recommended, such as what a page's filter leaves. One that neither the model nor sales know is
+    left out; /rank answers with those too."""
+
+    rules: ListRulesSpec | None = None
+    """What this list must be, as spec.serving.listRules writes it. A rule that is named here takes the place of the
+    spec's."""
+
+
+class RuleEffect(_Message):
+    rule: RuleName
+    """As in the request, or in spec.serving.listRules."""
+
+    items: int
+    """How many items it left out, moved, raised or placed."""
+
 
 class RankRequest(_Message):
     """Whose order a list of items shall have."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"user": "1", "items": ["1029743", "995242"]}})
 
     user: Id
     """Id as in your data. For one that is not in it, what is popular comes first."""
@@ -50,7 +74,8 @@ class RankRequest(_Message):
 class RankedItem(_Message):
     item: str
     score: float | None
-    """Larger is better; comparable within one answer. Null for an item that the model does not know."""
+    """Larger is better; comparable within one answer, and with the shop's boosts in it. Null for an item that the model does
+    not know."""
 
     known: bool
     """False for an item that the model does not know; such items come last, in the order in which they were asked."""
@@ -63,6 +88,28 @@ class RankedItem(_Message):
 
 
 class Answer(_Message):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "request_id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+                "version": "v9545a0c0da16",
+                "as_of": "2024-03-01",
+                "method": "fused",
+                "items": [
+                    {
+                        "item": "1029743",
+                        "score": 2.1,
+                        "known": True,
+                        "reason": "you buy this about every 6 days, last 5 days ago",
+                        "fields": {"title": "Milk"},
+                    }
+                ],
+                "rules": [{"rule": "max_per_category", "items": 3}],
+                "impression": "eyJhbGciOiJIUzI1NiIs...",
+            }
+        }
+    )
+
     request_id: str
     """Names this answer in feedback and logs."""
 
@@ -77,7 +124,10 @@ class Answer(_Message):
     user of whom nothing is known."""
 
     items: list[RankedItem]
-    """Best first."""
+    """Best first, but for what the shop pinned to a place."""
+
+    rules: list[RuleEffect] = []
+    """What the shop's rules changed; empty where the list is as the model made it."""
 
     impression: str | None = None
     """Send it with what the shopper does with these items, to /events. Null where events are not collected."""

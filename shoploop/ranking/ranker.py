@@ -9,8 +9,8 @@ Legend: N candidates.
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -18,7 +18,9 @@ from typing import Any, Literal, cast
 import numpy as np
 import polars as pl
 
-from shoploop.candidates.fetching import fetch_candidates
+from shoploop.api.list_rules import NO_RULES, ListRulesSpec
+from shoploop.candidates.fetching import SOURCES, fetch_candidates
+from shoploop.data.ids import canonical_id
 from shoploop.events.fresh import Done
 from shoploop.features.baskets import BasketSequence
 from shoploop.features.history import History
@@ -28,9 +30,11 @@ from shoploop.features.pairs import pair_features
 from shoploop.features.user import UserRow
 from shoploop.models.fusion import Part
 from shoploop.models.inputs import ModelInput
-from shoploop.ranking.answer import Answer, RankedItem, RankRequest, RecommendRequest
+from shoploop.ranking.answer import Answer, RankedItem, RankRequest, RecommendRequest, RuleEffect
+from shoploop.ranking.explanation import Explanation, ScoreParts, Source, feature_effects
 from shoploop.ranking.popularity import EVERYWHERE, Popular, read_popularity
-from shoploop.ranking.reasons import reason
+from shoploop.ranking.reasons import CHOSEN_BY_SHOP, reason
+from shoploop.ranking.rules import About, Hides, Placed, Reranked, RuleName, boosts_of, rerank
 from shoploop.ranking.settings import RankerSettings
 from shoploop.schemas import POSITIVE_KINDS
 from shoploop.versions.artifact import check_contract, load_version
@@ -39,6 +43,9 @@ from shoploop.versions.trained import TrainedModel
 EPOCH = date(1970, 1, 1)
 Method = Literal["fused", "dnn", "frequency", "popularity"]
 Scored = list[tuple[str, float]]
+ALL = 1_000_000
+"""As many as there are: rules may have to go far down a list."""
+
 MEASURED_ITEMS = 10
 """Of a short answer, when its cost is measured."""
 
@@ -54,6 +61,34 @@ class Costs:
     transformer: float = 0.0
     short: float = 0.0
     """The whole of an answer without a model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What has to be known of an answer to explain it."""
+
+    request_id: str
+    user: str
+    now: datetime
+    """When it was answered."""
+
+    items: tuple[str, ...]
+    """By place."""
+
+    fresh: tuple[Done, ...] = ()
+    """What the user had done since the stored history was made."""
+
+    scores: dict[str, float | None] = field(default_factory=dict)
+    method: Method | None = None
+    """None where it is not known."""
+
+    rules: ListRulesSpec = NO_RULES
+    effects: tuple[RuleEffect, ...] = ()
+    asked_for: bool = False
+    """The request named the items, and nothing was fetched."""
+
+    exact: bool = True
+    """It is remembered as it was answered."""
 
 
 class Ranker:
@@ -77,7 +112,7 @@ class Ranker:
             trained: Its model.
             features: Opened with the model's vocabulary.
             popular: Best sellers by shop.
-            items: ``item``, ``title`` and the item fields.
+            items: ``item``, ``title``, ``category`` and the item fields.
             settings: The packaged part of the spec.
             clock: Seconds; the deadline is measured with it.
         """
@@ -93,6 +128,11 @@ class Ranker:
         vocabulary = trained.vocabulary
         titles = dict(zip(items["item"], items["title"], strict=True))
         self._titles = tuple(titles.get(item) for item in vocabulary.items)
+        paths = items["category"].to_list()
+        self._about = {
+            item: About(title=titles[item], category=tuple(path or ()))
+            for item, path in zip(items["item"], paths, strict=True)
+        }
         columns = {name: items[name].to_list() for name in settings.item_fields}
         self._fields: dict[str, dict[str, Any]] = {
             item: {name: column[row] for name, column in columns.items()} for row, item in enumerate(items["item"])
@@ -127,6 +167,7 @@ class Ranker:
         now: datetime | None = None,
         until: float | None = None,
         fresh: Sequence[Done] = (),
+        out_of_stock: Collection[str] = (),
     ) -> Answer:
         """The k best items for the user; for one of whom nothing is known, what sells.
 
@@ -135,16 +176,24 @@ class Ranker:
             now: The time of the request, UTC; the wall clock's where not given.
             until: When the answer has to be there, on this ranker's clock; unset, the deadline begins now.
             fresh: What the user did since the stored history was made.
+            out_of_stock: Items that cannot be bought now.
         """
         until = self._until(until)
-        excluded = set(request.exclude)
+        rules = self.settings.list_rules.overlaid(request.rules)
+        ruled = rules != NO_RULES or request.only is not None or bool(out_of_stock)
+        wanted = ALL if ruled else request.k
         user, day = self._user(request.user, fresh, now)
-        if user is not None:
-            method, scored = self._best(user, excluded, request.k, day, until)
-            if scored:
-                return self._answer(method, self._filled(scored, request, excluded), user.history, day)
-        scored = self._best_sellers(request.shop, excluded, request.k)
-        return self._answer("popularity", scored, History.empty(), day)
+        method, scored, history = self._found(user, request, rules, wanted, day, until)
+        if not ruled:
+            return self._answer(method, _placed(scored), history, day)
+        hides = self._hides(request, rules, fresh, out_of_stock, now)
+        log_odds = method in ("fused", "dnn")
+        shown = self._reranked(scored, request, rules, hides, log_odds=log_odds)
+        if len(shown.items) < request.k:
+            scored = [*scored, *self._others(scored, request)]
+            shown = self._reranked(scored, request, rules, hides, log_odds=log_odds)
+        effects = [RuleEffect(rule=name, items=count) for name, count in shown.effects.items()]
+        return self._answer(method, shown.items, history, day, effects)
 
     def rank(
         self,
@@ -172,12 +221,81 @@ class Ranker:
         else:
             method, scores_N = self._scores(user, codes_N, day, until)
         history = user.history if user else History.empty()
-        answer = self._answer(method, self._in_order(codes_N, scores_N, len(codes_N)), history, day)
+        answer = self._answer(method, _placed(self._in_order(codes_N, scores_N, len(codes_N))), history, day)
         last = [
             RankedItem(item=item, score=None, known=False, reason=None, fields=self._fields_of(item))
             for item in unknown
         ]
         return answer.model_copy(update={"items": answer.items + last})
+
+    def explain(self, shown: "Shown", item: str, place: int) -> Explanation:
+        """Why an item was at its place.
+
+        Args:
+            shown: The answer.
+            item: One of its items.
+            place: Of it; 1 is the first.
+        """
+        user, day = self._user(shown.user, shown.fresh, shown.now)
+        code = self._trained.vocabulary.code(item)
+        pinned = any(canonical_id(pin.item) == item and pin.place == place for pin in shown.rules.pins)
+        boost = boosts_of(shown.rules, [item], self._about_of).get(item, 0.0)
+        parts, features = None, []
+        if user is not None and code >= 0 and shown.method in (None, "fused", "dnn"):
+            codes_N = np.array([code], np.int32)
+            request = self._input(user, codes_N, day)
+            dnn = float(self._trained.model.score(request, part="dnn")[0])
+            transformer, alpha = None, 1.0
+            if shown.method != "dnn":
+                transformer = float(self._trained.model.score(request, part="transformer")[0])
+                alpha = self._trained.model.alpha["items"]
+            parts = ScoreParts(dnn=dnn, transformer=transformer, alpha=alpha)
+            features = feature_effects(
+                self._trained.model.behaviour, request.features_NK[0], self._trained.contract, alpha=alpha
+            )
+        history = user.history if user and shown.method != "popularity" else History.empty()
+        score = shown.scores.get(item)
+        if score is None and parts is not None and not shown.exact:
+            score = parts.alpha * parts.dnn + (1 - parts.alpha) * (parts.transformer or 0.0) + boost
+        if pinned:
+            why = CHOSEN_BY_SHOP
+        else:
+            why = self._reason(code, history, day) if code >= 0 else _outside_reason(score or 0.0)
+        return Explanation(
+            request_id=shown.request_id,
+            item=item,
+            place=place,
+            version=self.version,
+            as_of=_iso(day),
+            method=shown.method,
+            exact=shown.exact,
+            reason=why,
+            score=score,
+            boost=boost,
+            pinned=pinned,
+            parts=parts,
+            sources=self._sources(shown, user, code, day, pinned=pinned),
+            features=features,
+            rules=list(shown.effects),
+        )
+
+    def _sources(self, shown: "Shown", user: OnlineUser | None, code: int, day: int, *, pinned: bool) -> list[Source]:
+        """What named an item."""
+        found: list[Source] = ["shop"] if pinned else []
+        if shown.asked_for:
+            return [*found, "request"]
+        if user is not None and code >= 0 and shown.method in (None, "fused", "dnn"):
+            trained = self._trained
+            candidates = fetch_candidates(
+                user.history, day=day, items=self._matrix, catalog=trained.catalog, config=trained.candidates
+            )
+            at = int(np.searchsorted(candidates.items_N, code))
+            if at < len(candidates.items_N) and candidates.items_N[at] == code:
+                bits = int(candidates.sources_N[at])
+                found += [cast(Source, source) for bit, source in enumerate(SOURCES) if bits >> bit & 1]
+        elif user is not None and code >= 0 and code in user.history.items_H:
+            found.append("history")
+        return found or ["best_sellers"]
 
     def day(self, now: datetime | None = None) -> int:
         """The day that is answered for, days since 1970-01-01 (UTC).
@@ -247,19 +365,107 @@ class Ranker:
         history = base.history.with_events(codes_N, days_N, quantities_N)
         return replace(base, history=history), max(day, int(days_N[codes_N >= 0].max()) + 1)
 
-    def _best(self, user: OnlineUser, excluded: set[str], k: int, day: int, until: float) -> tuple[Method, Scored]:
-        """The k best candidates of a known user."""
+    def _found(
+        self,
+        user: OnlineUser | None,
+        request: RecommendRequest,
+        rules: ListRulesSpec,
+        wanted: int,
+        day: int,
+        until: float,
+    ) -> tuple[Method, Scored, History]:
+        """What to recommend, best first: up to ``wanted`` items, and whose history tells why."""
+        excluded = set(request.exclude)
+        if user is not None:
+            also = [canonical_id(pin.item) for pin in rules.pins]
+            method, scored = self._best(user, excluded, wanted, day, until, only=request.only, also=also)
+            if scored:
+                return method, self._filled(scored, request, excluded, wanted), user.history
+        return "popularity", self._best_sellers(request.shop, excluded, wanted), History.empty()
+
+    def _hides(
+        self,
+        request: RecommendRequest,
+        rules: ListRulesSpec,
+        fresh: Sequence[Done],
+        out_of_stock: Collection[str],
+        now: datetime | None,
+    ) -> Hides:
+        """By rule, whether an item must not be shown to this user now."""
+        excluded, only = frozenset(request.exclude), frozenset(request.only or ())
+        hides: Hides = {
+            "exclude": excluded.__contains__,
+            "only": lambda item: request.only is not None and item not in only,
+            "out_of_stock": out_of_stock.__contains__,
+        }
+        if not (rules.hide_owned or rules.hide_purchased_days):
+            return hides
+        stored = self._features.user(request.user)
+        history = stored.history if stored else History.empty()
+        since = ALL if rules.hide_owned else rules.hide_purchased_days or 0
+        names = self._trained.vocabulary.items
+        bought = {names[code] for code in history.items_H[history.days_H >= self.day(now) - since]}
+        # what is bought now counts by its own day, also where answers are as of an earlier one
+        bought |= {done.item for done in fresh if done.kind in POSITIVE_KINDS and done.day >= _today(now) - since}
+        rule: RuleName = "hide_owned" if rules.hide_owned else "hide_purchased_days"
+        return {**hides, rule: bought.__contains__}
+
+    def _reranked(
+        self, scored: Scored, request: RecommendRequest, rules: ListRulesSpec, hides: Hides, *, log_odds: bool
+    ) -> Reranked:
+        return rerank(scored, k=request.k, rules=rules, about=self._about_of, hides=hides, log_odds=log_odds)
+
+    def _about_of(self, item: str) -> About:
+        return self._about.get(item) or About()
+
+    def _others(self, scored: Scored, request: RecommendRequest) -> Scored:
+        """All that the model knows and was not found, what sells first, below the last that was found."""
+        found = {item for item, _ in scored} | set(request.exclude)
+        sold = self._matrix.by_popularity
+        codes = [*sold, *np.setdiff1d(np.arange(len(self._trained.vocabulary)), sold)]
+        rates, names = self._matrix["rate_28"], self._trained.vocabulary.items
+        lowest = scored[-1][1] if scored else 0.0
+        return [(names[code], min(lowest, float(rates[code]))) for code in codes if names[code] not in found]
+
+    def _best(
+        self,
+        user: OnlineUser,
+        excluded: set[str],
+        k: int,
+        day: int,
+        until: float,
+        *,
+        only: Sequence[str] | None = None,
+        also: Sequence[str] = (),
+    ) -> tuple[Method, Scored]:
+        """The k best candidates of a known user.
+
+        Args:
+            only: Candidates are these, instead of what is fetched.
+            also: Candidates are these, too.
+        """
         trained = self._trained
         if not self._has_time_for_a_model(until):
             return "frequency", self._short(user.history, excluded, k)
-        candidates = fetch_candidates(
-            user.history, day=day, items=self._matrix, catalog=trained.catalog, config=trained.candidates
-        )
-        codes_N = candidates.items_N
+        if only is None:
+            codes_N = fetch_candidates(
+                user.history, day=day, items=self._matrix, catalog=trained.catalog, config=trained.candidates
+            ).items_N
+        else:
+            codes_N = self._codes(only)
+        if also:
+            codes_N = np.union1d(codes_N, self._codes(also)).astype(np.int32)
         if excluded:
             codes_N = codes_N[~np.isin(codes_N, trained.vocabulary.encode(sorted(excluded)))]
+        if not len(codes_N):
+            return "fused", []
         method, scores_N = self._scores(user, codes_N, day, until)
         return method, self._in_order(codes_N, scores_N, k)
+
+    def _codes(self, items: Sequence[str]) -> Int32:
+        """The codes of those of the items that the model knows, sorted, each once."""
+        codes = np.unique(self._trained.vocabulary.encode(list(items)))
+        return codes[codes >= 0].astype(np.int32)
 
     def _scores(self, user: OnlineUser, codes_N: Int32, day: int, until: float) -> tuple[Method, Float32]:
         """Scores of the best method that the rest of the deadline allows."""
@@ -331,27 +537,34 @@ class Ranker:
             ceiling = found[-1][1] if found else ceiling
         return found
 
-    def _filled(self, scored: Scored, request: RecommendRequest, excluded: set[str]) -> Scored:
+    def _filled(self, scored: Scored, request: RecommendRequest, excluded: set[str], wanted: int) -> Scored:
         """The candidates, and where they are too few what sells, below the last of them in its own order."""
-        missing = request.k - len(scored)
+        missing = wanted - len(scored)
         if missing <= 0:
             return scored
         more = self._best_sellers(request.shop, excluded | {item for item, _ in scored}, missing)
         lowest = scored[-1][1]
         return [*scored, *((item, lowest - 1.0 + rate) for item, rate in more)]
 
-    def _answer(self, method: Method, scored: Scored, history: History, day: int) -> Answer:
+    def _answer(
+        self,
+        method: Method,
+        placed: Iterable[Placed],
+        history: History,
+        day: int,
+        effects: Sequence[RuleEffect] = (),
+    ) -> Answer:
         vocabulary = self._trained.vocabulary
         items = []
-        for item, score in scored:
-            code = vocabulary.code(item)
+        for each in placed:
+            code = vocabulary.code(each.item)
+            if each.pinned:
+                why = CHOSEN_BY_SHOP
+            else:
+                why = self._reason(code, history, day) if code >= 0 else _outside_reason(each.score or 0.0)
             items.append(
                 RankedItem(
-                    item=item,
-                    score=score,
-                    known=code >= 0,
-                    reason=self._reason(code, history, day) if code >= 0 else _outside_reason(score),
-                    fields=self._fields_of(item),
+                    item=each.item, score=each.score, known=code >= 0, reason=why, fields=self._fields_of(each.item)
                 )
             )
         return Answer(
@@ -360,6 +573,7 @@ class Ranker:
             as_of=_iso(day),
             method=method,
             items=items,
+            rules=list(effects),
         )
 
     def _reason(self, code: int, history: History, day: int) -> str:
@@ -379,7 +593,7 @@ class Ranker:
         codes_N = self._matrix.by_popularity[: self._trained.candidates.popular]
         codes_N = np.union1d(codes_N, user.history.items_H).astype(np.int32)
         times = [self._clock()]
-        self._answer("frequency", self._short(user.history, set(), MEASURED_ITEMS), user.history, day)
+        self._answer("frequency", _placed(self._short(user.history, set(), MEASURED_ITEMS)), user.history, day)
         times.append(self._clock())
         request = self._input(user, codes_N, day)
         times.append(self._clock())
@@ -389,6 +603,11 @@ class Ranker:
         short, features, dnn, fused = np.diff(times)
         transformer = max(float(fused - dnn), 0.0)
         return Costs(features=float(features), dnn=float(dnn), transformer=transformer, short=float(short))
+
+
+def _placed(scored: Scored) -> list[Placed]:
+    """A list as the model made it."""
+    return [Placed(item=item, score=score) for item, score in scored]
 
 
 def _outside_reason(rate: float) -> str:

@@ -9,6 +9,9 @@ from shoploop.features.catalog import Catalog
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
 
+CHOSEN_BY_SHOP = "chosen by the shop"
+"""Of an item that is where it is whatever the model thinks."""
+
 OFTEN = 2
 """Purchases from which on a rhythm is claimed."""
 

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from shoploop.api.list_rules import NO_RULES, ListRulesSpec
+
 SETTINGS = "settings.json"
 
 
@@ -23,6 +25,12 @@ class RankerSettings:
     allowed_origins: tuple[str, ...] = ()
     """Origins whose pages may ask from a browser; ``*`` is every one."""
 
+    list_rules: ListRulesSpec = NO_RULES
+    """What every list must be."""
+
+    remembered_items: int = 50_000
+    """Of the last answers, to explain them; some 10 MB."""
+
     max_age_days: int = 7
     """Data older than this is served as of the day after its last, not as of today."""
 
@@ -33,11 +41,11 @@ class RankerSettings:
     """Asked for before the first request is answered."""
 
     def write(self, folder: Path) -> None:
-        (folder / SETTINGS).write_text(json.dumps(asdict(self), sort_keys=True, indent=1) + "\n")
+        values = asdict(self) | {"list_rules": self.list_rules.model_dump(mode="json", by_alias=True)}
+        (folder / SETTINGS).write_text(json.dumps(values, sort_keys=True, indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "RankerSettings":
         values = json.loads((folder / SETTINGS).read_text())
-        return cls(
-            **values | {name: tuple(values[name]) for name in ("item_fields", "allowed_origins", "warm_up_users")}
-        )
+        tuples = {name: tuple(values[name]) for name in ("item_fields", "allowed_origins", "warm_up_users")}
+        return cls(**values | tuples | {"list_rules": ListRulesSpec.model_validate(values.get("list_rules", {}))})

@@ -288,6 +288,7 @@ STEPS: dict[str, Step] = {
                 "serving.itemFields",
                 "serving.deadlineMilliseconds",
                 "serving.allowedOrigins",
+                "serving.listRules",
                 "gate.maxAgeDays",
             ),
             says="Package the version as a Bento",

@@ -8,7 +8,7 @@ import yaml
 from kfp import compiler
 
 from pipelines.recommender import recommender_pipeline
-from shoploop.api.v1alpha1 import GateSpec, ImportanceSpec, ServingSpec, TrainingSpec
+from shoploop.api.v1alpha1 import GateSpec, ImportanceSpec, ServingSpec, Spec, TrainingSpec
 from shoploop.steps import STEPS, needed_by
 
 
@@ -69,6 +69,8 @@ def test_a_component_offers_every_setting_of_its_step_with_the_default_of_the_sp
             continue
         snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in field)
         unset = getattr(sections[section], snake)
+        if isinstance(unset, Spec):
+            unset = unset.model_dump(exclude_defaults=True)
         assert parameters[snake].default == (0 if unset is None else unset), path  # KFP passes no None
 
 

@@ -13,7 +13,7 @@ from shop.serving import write_model
 from watched_imports import imported, watching
 
 from shoploop import code_digest
-from shoploop.api.v1alpha1 import ServingSpec
+from shoploop.api.v1alpha1 import EventLogSpec, ServingSpec
 from shoploop.bench.serving import compare_offline
 from shoploop.data.collected import CollectedThrough
 from shoploop.errors import ArtifactCorrupt, NotFound, PortInUse, SpecInvalid
@@ -104,6 +104,28 @@ def test_the_built_bento_answers_like_an_offline_run(run, store):
     assert offline["compared"] == offline["equal"] == 2
 
 
+def test_served_here_there_is_an_example_shop_and_what_is_out_of_stock_is_left_out(run, store, tmp_path):
+    (tmp_path / "gone.txt").write_text("milk\n")
+    port, gone = serve.free_port(), tmp_path / "gone.txt"
+    version = version_of(run)
+    with serve.running(
+        store, "small", port=port, version=version, events=EventLogSpec(), out_of_stock=gone
+    ) as service:  # fmt: skip
+        with httpx.Client(base_url=service.url, timeout=60) as client:
+            page = client.get(service.storefront)
+            key = client.get(f"{service.storefront}config.json").json()["key"]
+            view = {"id": "1", "kind": "view", "user": "zoe", "item": "tea"}
+            headers = {"authorization": f"Bearer {key}", "origin": f"http://localhost:{port}"}
+            told = client.post("/events", json={"events": [view]}, headers=headers)
+            answer = client.post("/recommend", json={"user": "ann", "k": 3}).json()
+            capped = client.post("/recommend", json={"user": "ann", "k": 12, "rules": {"maxPerCategory": 1}}).json()
+    assert page.status_code == 200 and "For you" in page.text
+    assert told.status_code == 202, told.text
+    assert answer["items"][0]["item"] == "apples"
+    assert answer["rules"] == [{"rule": "out_of_stock", "items": 1}]
+    assert len(capped["items"]) == 2  # one sweet, one salty
+
+
 def test_a_bento_holds_code_model_features_and_settings(run):
     with tarfile.open(run / "bento" / f"{version_of(run)}.bento") as archive:
         names = set(archive.getnames())
@@ -130,10 +152,11 @@ def test_nothing_is_served_before_a_promotion(run, store):
 
 
 def test_to_serve_what_is_not_there_makes_no_keys(store):
+    before = set(store.folder.rglob("*.key"))
     for name, version in (("nobody", None), ("grocery", "v000000000000")):
         with pytest.raises(NotFound):
             serve.serve(store, name, port=serve.free_port(), version=version)
-    assert not list(store.folder.rglob("*.key"))
+    assert set(store.folder.rglob("*.key")) == before
 
 
 def test_an_unknown_recommender_is_answered_with_the_known_ones(store):

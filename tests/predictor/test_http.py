@@ -1,5 +1,7 @@
 """The BentoML service over HTTP, in this process: what it answers, and that bad input never becomes a 5xx."""
 
+import asyncio
+import gzip
 import json
 import re
 import time
@@ -9,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shoploop.predictor.http import CheckedJson
+from shoploop.ranking.answer import RecommendRequest
 from shoploop.ranking.ranker import Ranker
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'")  # BentoML does, at every request
@@ -24,7 +28,7 @@ def test_recommend_answers_with_items_scores_reasons_and_fields(client):
     assert body.pop("as_of")
     assert body.pop("impression")
     [item] = body.pop("items")
-    assert body == {"version": "v123", "method": "fused"}
+    assert body == {"version": "v123", "method": "fused", "rules": []}
     assert item.pop("score") > 0
     assert item.pop("reason").startswith("you buy this about every 3 days")
     assert item == {"item": "milk", "known": True, "fields": {"title": "Milk"}}
@@ -61,6 +65,11 @@ def test_rank_answers_in_order(client):
         ("/recommend", {"user": "ann", "surface": "shops"}, "surface"),
         ("/recommend", {"user": "ann", "exclude": "milk"}, "exclude"),
         ("/recommend", {"user": "ann", "kk": 3}, "kk"),
+        ("/recommend", {"user": "ann", "only": []}, "only"),
+        ("/recommend", {"user": "ann", "only": ["milk"] * 501}, "only"),
+        ("/recommend", {"user": "ann", "rules": {"maxPerCategory": 0}}, "rules"),
+        ("/recommend", {"user": "ann", "rules": {"pins": [{"item": "milk", "place": 1}] * 51}}, "rules"),
+        ("/explain", {"request_id": "1"}, "item"),
         ("/rank", {"user": "ann"}, "items"),
         ("/rank", {"user": "ann", "items": []}, "items"),
         ("/rank", {"user": "ann", "items": ["milk"] * 501}, "items"),
@@ -86,6 +95,56 @@ def test_malformed_json_is_a_400_with_a_message(client, route, body):
 
     assert answer.status_code == 400
     assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", "json_invalid"),
+        (b"\xff\xfe{}", "json_invalid"),
+        (b'{"user": "ann", "user": "bob"}', "json_key_twice"),
+        (b'{"user": "ann", "rules": {"hideOwned": true, "hideOwned": false}}', "json_key_twice"),
+        (b'{"user": "ann", "k": NaN}', "json_not_finite"),
+        (b'{"user": "ann", "rules": {"boosts": [{"item": "a", "logOdds": -Infinity}]}}', "json_not_finite"),
+        (b'{"user": "ann", "rules": {"boosts": [{"item": "a", "logOdds": 1e999}]}}', "request_invalid"),
+        (b'{"user":' * 20_000, "json_too_deep"),
+        (b'{"user": "ann", "kk": 1}', "request_invalid"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_json_that_readers_would_disagree_about_is_refused_by_a_code(client, body, code):
+    for route in ("/recommend", "/explain"):
+        body = body if route == "/recommend" else body.replace(b'"user"', b'"item"')
+        answer = client.post(route, content=body, headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_a_bomb_is_not_unpacked(client):
+    bomb = gzip.compress(b'{"user": "ann", "exclude": [' + b" " * 50_000_000 + b"]}")
+    assert len(bomb) < 100_000
+    for encoding in ("gzip", "deflate", "br", "identity, gzip"):
+        answer = client.post("/recommend", content=bomb, headers=JSON | {"content-encoding": encoding})
+        assert (answer.status_code, answer.json()["code"]) == (415, "body_encoded")
+    assert client.post("/recommend", content=bomb, headers=JSON).json()["code"] == "json_invalid"
+
+
+def test_who_sends_a_body_too_slowly_is_told_so_and_let_go():
+    async def app(scope, receive, send):
+        raise AssertionError("it must not get here")
+
+    async def receive():
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    guard = CheckedJson(app, requests={"/recommend": RecommendRequest}, body_seconds=0.2)
+    scope = {"type": "http", "method": "POST", "path": "/recommend", "headers": []}
+    asyncio.run(guard(scope, receive, send))
+    assert sent[0]["status"] == 408 and json.loads(sent[1]["body"])["code"] == "body_too_slow"
 
 
 @pytest.mark.parametrize(
@@ -124,9 +183,9 @@ def test_load_is_what_is_being_answered_just_now(client, monkeypatch):
     """It asks itself while it answers: then one request is in flight, and before and after it none."""
     answer, seen = Ranker.recommend, []
 
-    def recommend(self, request, *, until, fresh):
+    def recommend(self, request, **more):
         seen.append(httpx.get(f"{client.base_url}/load").json())
-        return answer(self, request, until=until, fresh=fresh)
+        return answer(self, request, **more)
 
     monkeypatch.setattr(Ranker, "recommend", recommend)
     assert client.get("/load").json() == {"inFlight": 0}
@@ -137,8 +196,8 @@ def test_load_is_what_is_being_answered_just_now(client, monkeypatch):
 
 def test_the_openapi_description_has_the_routes_that_are_there(client):
     paths = client.get("/docs.json").json()["paths"]
-    assert {"/recommend", "/rank", "/events"} <= paths.keys()
-    assert not {"/search", "/shops", "/explain"} & paths.keys()
+    assert {"/recommend", "/rank", "/events", "/explain"} <= paths.keys()
+    assert not {"/search", "/shops"} & paths.keys()
 
 
 JSON_VALUES = st.recursive(
@@ -155,6 +214,11 @@ NEARLY_RIGHT = st.fixed_dictionaries(
         "shop": st.sampled_from(["north", "moon", None]) | JSON_VALUES,
         "surface": st.just("items") | JSON_VALUES,
         "exclude": st.lists(USERS, max_size=5) | JSON_VALUES,
+        "only": st.just(["milk", "tea"]) | JSON_VALUES,
+        "rules": st.fixed_dictionaries(
+            {}, optional={"maxPerCategory": st.integers(0, 3), "pins": JSON_VALUES, "hideOwned": st.booleans()}
+        )
+        | JSON_VALUES,
         "items": st.lists(st.sampled_from(["milk", "tea"]) | USERS, max_size=5) | JSON_VALUES,
     },
 )
@@ -167,7 +231,7 @@ def test_whatever_json_comes_the_answer_is_a_list_or_a_4xx_with_a_message(client
 
     assert answer.status_code in (200, 400), answer.text
     if answer.status_code == 200:
-        assert answer.json()["items"]
+        assert answer.json()["items"] or "only" in body  # of which nothing may be known
     else:
         assert answer.json()["detail"]
 
@@ -192,9 +256,9 @@ def test_the_deadline_counts_from_the_arrival_of_a_request(client, monkeypatch):
 
     answer, given = Ranker.recommend, []
 
-    def recommend(self, request, *, until, fresh):
+    def recommend(self, request, *, until, **more):
         given.append(until - time.perf_counter())
-        return answer(self, request, until=until, fresh=fresh)
+        return answer(self, request, until=until, **more)
 
     monkeypatch.setattr(WAITING, "deadline_seconds", 5000)
     arrive = WAITING.arrive

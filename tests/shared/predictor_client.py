@@ -6,8 +6,11 @@ import threading
 import time
 import warnings
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
+
+PAGES = Path(__file__).parents[2] / "examples" / "storefront"
 
 
 @contextmanager
@@ -46,6 +49,7 @@ def client(place, server_key, tmp_path_factory):
 
     from shoploop.events.keyring import add_key
     from shoploop.predictor.feedback_settings import ENVIRONMENT
+    from shoploop.predictor.storefront_settings import ENVIRONMENT as STOREFRONT
     from shoploop.ranking.ranker import Ranker
 
     add_key(place / "keys" / "impressions")
@@ -59,11 +63,14 @@ def client(place, server_key, tmp_path_factory):
             patch.setenv("BENTOML_DO_NOT_TRACK", "True")
             patch.setenv("BENTOML_HOME", str(tmp_path_factory.mktemp("bentoml")))
             patch.setenv(ENVIRONMENT, json.dumps(told))
+            patch.setenv(STOREFRONT, json.dumps({"name": "grocery", "folder": str(PAGES), "key": "pk_storefront"}))
             patch.setattr(Ranker, "load", lambda folder: ranker)
             with warnings.catch_warnings(action="ignore"):  # BentoML's own imports use what others have deprecated
                 from serving.service import Recommender
 
             url = stack.enter_context(listening(Recommender.to_asgi()))
+            page = {"key": "pk_storefront", "origins": [url]}
+            (place / "keys" / "publishable" / "storefront.json").write_text(json.dumps(page))
             client = stack.enter_context(httpx.Client(base_url=url, timeout=60))
             assert client.post("/recommend", json={"user": "ann"}).json()["impression"]
         yield client

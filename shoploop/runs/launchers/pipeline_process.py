@@ -203,5 +203,6 @@ def _arguments(plan: Plan, workspace: Workspace) -> dict[str, Any]:
         "item_fields": list(spec.serving.item_fields),
         "deadline_milliseconds": spec.serving.deadline_milliseconds,
         "allowed_origins": list(spec.serving.allowed_origins),
+        "list_rules": spec.serving.list_rules.model_dump(mode="json", by_alias=True, exclude_unset=True),
         "max_age_days": spec.gate.max_age_days,
     }

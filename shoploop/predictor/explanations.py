@@ -1,0 +1,135 @@
+"""Answers to "why": from what this predictor remembers, or from the signed impression, which any predictor can read.
+
+Memory is bounded by items, not by answers, so that long lists cost no more than short ones; the oldest go first.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from shoploop.api.list_rules import NO_RULES
+from shoploop.errors import ShoploopError
+from shoploop.events.fresh import Done
+from shoploop.events.impressions import ImpressionRefused
+from shoploop.predictor.feedback import Feedback
+from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
+from shoploop.ranking.explanation import ExplainRequest, Explanation
+from shoploop.ranking.ranker import Ranker, Shown
+
+
+class NotExplained(ShoploopError):
+    """Why there is no answer; ``code`` is for programs."""
+
+    def __init__(self, status: int, code: str, message: str):
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Explanations:
+    """What one predictor can say of its answers. One instance serves all threads of a process."""
+
+    def __init__(
+        self,
+        ranker: Ranker,
+        feedback: Feedback | None,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ):
+        self._ranker = ranker
+        self._feedback = feedback
+        self._clock = clock
+        self._most = ranker.settings.remembered_items
+        self._shown: OrderedDict[str, Shown] = OrderedDict()
+        self._items = 0
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """The time to answer at, and to remember."""
+        return self._clock()
+
+    def remember(
+        self, answer: Answer, request: RecommendRequest | RankRequest, fresh: Sequence[Done], now: datetime
+    ) -> None:
+        """Keeps what an explanation of the answer needs.
+
+        Args:
+            answer: As it goes out.
+            request: What was asked.
+            fresh: What the ranker was told of the user.
+            now: The time that the ranker was told.
+        """
+        rules, asked_for = NO_RULES, True
+        if isinstance(request, RecommendRequest):
+            rules = self._ranker.settings.list_rules.overlaid(request.rules)
+            asked_for = request.only is not None
+        shown = Shown(
+            request_id=answer.request_id,
+            user=request.user,
+            now=now,
+            items=tuple(item.item for item in answer.items),
+            fresh=tuple(fresh),
+            scores={item.item: item.score for item in answer.items},
+            method=answer.method,
+            rules=rules,
+            effects=tuple(answer.rules),
+            asked_for=asked_for,
+        )
+        with self._lock:
+            self._shown[shown.request_id] = shown
+            self._items += _size(shown)
+            while self._items > self._most and self._shown:
+                _, oldest = self._shown.popitem(last=False)
+                self._items -= _size(oldest)
+
+    def explain(self, request: ExplainRequest) -> Explanation:
+        """Why an item was at its place.
+
+        Raises:
+            NotExplained: the answer is not known, or did not show the item.
+        """
+        with self._lock:
+            shown = self._shown.get(request.request_id)
+        if shown is not None and request.user not in (None, shown.user):
+            raise NotExplained(400, "impression_of_another", "The answer was given to another user.")
+        shown = shown or self._from_impression(request)
+        if request.item not in shown.items:
+            raise NotExplained(404, "item_not_shown", "The answer did not show this item.")
+        return self._ranker.explain(shown, request.item, shown.items.index(request.item) + 1)
+
+    def _from_impression(self, request: ExplainRequest) -> Shown:
+        if request.impression is None or self._feedback is None:
+            raise NotExplained(
+                404,
+                "request_unknown",
+                "This predictor remembers no answer of that request_id: it is too old, or another one answered. "
+                "Send the answer's impression and its user, too.",
+            )
+        if request.user is None:
+            raise NotExplained(400, "user_missing", "Send the user, too: an impression holds no id of a user.")
+        try:
+            impression = self._feedback.impression(request.impression, request.user)
+        except ImpressionRefused as error:
+            raise NotExplained(400, error.code, str(error)) from error
+        if impression.request_id != request.request_id:
+            raise NotExplained(400, "impression_of_another", "The impression is of another request_id.")
+        if impression.version != self._ranker.version:
+            raise NotExplained(
+                409,
+                "version_gone",
+                f"Version {impression.version} answered, and {self._ranker.version} serves now: it cannot say why.",
+            )
+        return Shown(
+            request_id=impression.request_id,
+            user=request.user,
+            now=datetime.fromtimestamp(impression.issued, UTC),
+            items=impression.items,
+            fresh=self._feedback.done(request.user),
+            rules=self._ranker.settings.list_rules,
+            exact=False,
+        )
+
+
+def _size(shown: Shown) -> int:
+    return len(shown.items) + len(shown.fresh) + 1

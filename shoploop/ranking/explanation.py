@@ -1,0 +1,174 @@
+"""Why an item was at its place: what is asked and what is answered, and which features of the DNN spoke most.
+
+The descriptions become the service's OpenAPI: they are written for who builds a shop's front end, or answers for it.
+
+Legend: K dense features.
+"""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from shoploop.features.contract import PAIR_FEATURES, Contract
+from shoploop.features.log import Float32
+from shoploop.models.behaviour import Behaviour
+from shoploop.ranking.answer import Id, RuleEffect
+
+STRONGEST = 6
+"""Features that an explanation names."""
+
+SMALL = 1e-6
+ABOUT = {feature.name: feature.about for feature in PAIR_FEATURES}
+
+Source = Literal["history", "popular", "neighbours", "best_sellers", "request", "shop"]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class ExplainRequest(_Message):
+    """Which item of which answer."""
+
+    request_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    """Of the answer."""
+
+    item: Id
+    """One that was in it."""
+
+    user: Id | None = None
+    """Who was answered; needed with the impression."""
+
+    impression: Annotated[str, StringConstraints(min_length=1, max_length=100_000)] | None = None
+    """Of the answer, as it came. With it any predictor can explain; without it only the one that answered, for a while."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"request_id": "5f0c...", "item": "1029743", "user": "1", "impression": "eyJ..."}}
+    )
+
+
+class FeatureEffect(_Message):
+    """What one feature of the user and the item did to the score."""
+
+    feature: str
+    about: str
+    """In plain English."""
+
+    value: float
+    effect: float
+    """By how much the score would be lower if this feature were as in the mean training sample, all others as they are."""
+
+
+class ScoreParts(_Message):
+    """score = alpha * dnn + (1 - alpha) * transformer, all of them log odds."""
+
+    dnn: float
+    """Of what is known of the user and the item."""
+
+    transformer: float | None
+    """Of the order of the user's baskets; null where the deadline left no time for it."""
+
+    alpha: float
+    """The learned share of the DNN; 1 where it answered alone."""
+
+
+class Explanation(_Message):
+    """Why an item was at its place."""
+
+    request_id: str
+    item: str
+    place: int
+    """In the answer; 1 is the first."""
+
+    version: str
+    as_of: str
+    """The day (ISO 8601, UTC) that features were computed for."""
+
+    method: Literal["fused", "dnn", "frequency", "popularity"] | None
+    """Of the answer; null where only its impression is known, which does not say."""
+
+    exact: bool
+    """True where the predictor remembers the answer. False where it is computed anew from the impression, with what is known
+    of the user now and the rules of the spec."""
+
+    reason: str
+    """As the shopper sees it."""
+
+    score: float | None
+    """As answered, boosts included."""
+
+    boost: float = 0.0
+    """Log odds that the shop's boosts have in the score."""
+
+    pinned: bool = False
+    """The shop put it there; the model had no say in its place."""
+
+    parts: ScoreParts | None
+    """Null where the model had no say: the user or the item is unknown to it, or the deadline had passed."""
+
+    sources: list[Source]
+    """What named it as a candidate: the user's history, what is popular, neighbours of the last baskets; best_sellers filled
+    the list up; request and shop named it themselves."""
+
+    features: list[FeatureEffect]
+    """Those of the DNN that spoke most for or against it, strongest first."""
+
+    rules: list[RuleEffect] = []
+    """What the shop's rules changed in the list."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "request_id": "5f0c...",
+                "item": "1029743",
+                "place": 1,
+                "version": "v9545a0c0da16",
+                "as_of": "2024-03-01",
+                "method": "fused",
+                "exact": True,
+                "reason": "you buy this about every 6 days, last 5 days ago",
+                "score": 2.1,
+                "boost": 0.0,
+                "pinned": False,
+                "parts": {"dnn": 2.4, "transformer": 1.2, "alpha": 0.75},
+                "sources": ["history", "popular"],
+                "features": [
+                    {
+                        "feature": "own_share",
+                        "about": "share of the user's baskets that hold it",
+                        "value": 0.6,
+                        "effect": 0.9,
+                    }
+                ],
+                "rules": [],
+            }
+        }
+    )
+
+
+def feature_effects(
+    behaviour: Behaviour, features_K: Float32, contract: Contract, *, alpha: float
+) -> list[FeatureEffect]:
+    """The features that speak most for or against one item, by putting each of them to its mean.
+
+    Args:
+        behaviour: The DNN.
+        features_K: Of the user and the item.
+        contract: What they are.
+        alpha: The DNN's share of the score.
+    """
+    with torch.inference_mode():
+        own_K = torch.from_numpy(features_K)
+        rows_KK = own_K.repeat(len(own_K), 1)
+        rows_KK.fill_diagonal_(0.0).add_(torch.diag(behaviour.mean_K))
+        effects_K = alpha * (behaviour(own_K[None]) - behaviour(rows_KK))
+        order = torch.argsort(-effects_K.abs(), stable=True)[:STRONGEST].tolist()
+    names = contract.pair_features
+    return [
+        FeatureEffect(
+            feature=names[k], about=ABOUT[names[k]], value=float(features_K[k]), effect=round(float(effects_K[k]), 4)
+        )
+        for k in order
+        if abs(float(effects_K[k])) > SMALL
+    ]

@@ -1,0 +1,207 @@
+"""The example shop: its files over HTTP, and what a shopper sees of it in a real browser."""
+
+import functools
+import re
+import shutil
+import threading
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from predictor_client import PAGES
+
+from shoploop.events.log import BEGINNING
+from shoploop.events.messages import from_json
+from shoploop.events.sqlite_log import SqliteLog
+from shoploop.packaging.local_service import storefront_settings
+from shoploop.predictor.feedback_settings import FeedbackSettings
+
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'")  # BentoML does, at every request
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WIDTHS = (390, 820, 1280)
+
+
+def told(place, user):
+    """What lies in the log of a user's doings."""
+    with SqliteLog(place / "events.sqlite") as log:
+        messages = [from_json(record.body) for record in log.read(BEGINNING, limit=100_000)]
+    return [message for message in messages if message.type == "event" and message.user == user]
+
+
+@pytest.mark.parametrize("file", ["", "index.html", "shop.js", "style.css"])
+def test_the_page_is_served_and_may_load_nothing_from_elsewhere(client, file):
+    answer = client.get(f"/storefront/{file}")
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+    assert not set(re.findall(r"https?://(?!localhost)[^\s\"'<]+", answer.text))
+
+
+def test_the_address_without_a_slash_leads_to_the_page(client):
+    answer = client.get("/storefront", follow_redirects=True)
+    assert (answer.status_code, answer.url.path) == (200, "/storefront/")
+
+
+def test_the_page_is_told_the_publishable_key(client):
+    assert client.get("/storefront/config.json").json() == {"name": "grocery", "key": "pk_storefront"}
+
+
+@pytest.mark.parametrize("path", ["nothing.html", "..%2f..%2fpyproject.toml", "%2e%2e/clients/curl.sh", "shop.js/x"])
+def test_nothing_but_its_own_files_is_served(client, path):
+    answer = client.get(f"/storefront/{path}")
+    assert answer.status_code == 404
+    assert "shoploop" not in answer.text and "curl" not in answer.text.replace(path, "").replace("/clients/curl.sh", "")
+
+
+def test_the_key_stays_and_gets_the_origins_of_the_ports_that_are_served(tmp_path):
+    events = FeedbackSettings(recommender="shop", folder=tmp_path, keys=tmp_path)
+    first, second = storefront_settings(events, 3000), storefront_settings(events, 3001)
+    assert first.key == second.key and first.key.startswith("pk_")
+    kept = (tmp_path / "publishable" / "storefront.json").read_text()
+    assert "http://localhost:3000" in kept and "http://127.0.0.1:3001" in kept
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make install")
+    if CHROMIUM is None:
+        pytest.skip("no chromium is installed: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        # without a sandbox, since tests in a container run as root; it opens nothing but our own page
+        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens an address; at the end, that nothing went wrong in the page."""
+    pages, wrong = [], []
+
+    def opened(url, width=1280, *, may_fail=False):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        pages.append(page)
+        if not may_fail:
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("console", lambda line: wrong.append(line.text) if line.type in ("error", "warning") else None)
+        page.goto(url)
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert wrong == []
+
+
+def for_you(page):
+    page.wait_for_selector("#for-you .card")
+    return page.eval_on_selector_all("#for-you li", "lines => lines.map(line => line.dataset.item)")
+
+
+def look_at(page, item):
+    page.locator(f"#products li[data-item={item}] button").click()
+    page.wait_for_selector("dialog[open]")
+
+
+def until_first_is(page, item):
+    page.wait_for_function("item => document.querySelector('#for-you li')?.dataset.item === item", arg=item)
+
+
+def test_for_you_changes_after_a_few_clicks_and_the_shop_hears_of_them(client, place, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-1")
+    assert for_you(page)[0] == "apples"  # what sells
+    assert page.inner_text("#method") == "what sells: we do not know you yet"
+
+    look_at(page, "tea")
+    page.click("#close")
+    until_first_is(page, "tea")
+    assert page.inner_text("#method") == "picked by what you do"
+    look_at(page, "soap")
+    page.click("#buy")
+
+    page.wait_for_selector("#sent li:nth-child(3)")
+    assert [(event.kind, event.item, event.source) for event in told(place, "visitor-1")] == [
+        ("click", "tea", "attributed"),
+        ("click", "soap", "attributed"),
+        ("purchase", "soap", "attributed"),
+    ]
+    assert page.inner_text("#cart") == "1"
+
+
+def test_what_is_in_the_cart_is_not_recommended(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-2")
+    assert "apples" in for_you(page)
+    look_at(page, "apples")
+    page.click("#add")
+    page.wait_for_selector("#for-you li[data-item=apples]", state="detached")
+    assert "apples" not in for_you(page)
+
+
+def test_the_search_box_filters_the_products_and_tells_what_was_searched_for(client, place, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-3")
+    for_you(page)
+    page.fill("#search", "oliv")
+    assert page.eval_on_selector_all("#products li", "lines => lines.map(line => line.dataset.item)") == ["olives"]
+    assert page.inner_text("#found") == "1 of 12 match"
+    page.press("#search", "Enter")
+    page.wait_for_selector("#sent .kind")
+    [query] = told(place, "visitor-3")
+    assert (query.kind, query.query, query.source) == ("query", "oliv", "organic")
+
+
+def test_a_known_shopper_is_told_why(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-4")
+    for_you(page)
+    page.fill("#user", "ann")
+    page.press("#user", "Enter")
+    until_first_is(page, "milk")
+    page.locator("#for-you button").first.click()
+    assert page.inner_text("#product-reason").startswith("you buy this about every 3 days")
+    page.click("#why summary")
+    page.wait_for_selector("#why-text li")
+    assert "days on which the user bought the item" in page.inner_text("#why-text")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_runs_over_the_edge(client, open_page, width):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-5", width)
+    for_you(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    look_at(page, "tea")
+    box = page.locator("dialog").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= width
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def elsewhere():
+    """Another web server with the same files."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=PAGES)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_opened_from_elsewhere_it_works_where_the_origin_is_allowed(client, place, open_page, monkeypatch):
+    from serving.service import ORIGINS
+
+    with elsewhere() as origin:
+        url = f"{origin}/index.html?api={str(client.base_url).rstrip('/')}&user=visitor-6"
+        refused = open_page(url, may_fail=True)
+        refused.wait_for_selector("#trouble:not([hidden])")
+        assert "does not answer" in refused.inner_text("#trouble")
+
+        monkeypatch.setattr(ORIGINS, "allowed", (origin,))
+        page = open_page(url)
+        for_you(page)
+        look_at(page, "rice")
+        page.click("#close")
+        until_first_is(page, "rice")
+    assert [event.item for event in told(place, "visitor-6")] == ["rice"]

@@ -1,0 +1,126 @@
+"""Rules of a list in whole answers: which come from the spec, which from a request, and what they know of a shopper."""
+
+from datetime import UTC, datetime, time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shop import SALTY, SWEET, Shop
+from shop.serving import make_ranker
+
+from shoploop.api.list_rules import ListRulesSpec
+from shoploop.events.fresh import Done
+from shoploop.ranking.answer import RecommendRequest
+
+DAY = (Shop().serving_day - datetime(1970, 1, 1).date()).days
+NOON = datetime.combine(Shop().serving_day, time(12), UTC)
+
+
+@pytest.fixture(scope="module")
+def ranker(tmp_path_factory):
+    return make_ranker(tmp_path_factory.mktemp("ranker"))
+
+
+def recommend(ranker, user="ann", *, fresh=(), out_of_stock=(), **request):
+    asked = RecommendRequest.model_validate({"user": user} | request)
+    return ranker.recommend(asked, now=NOON, fresh=fresh, out_of_stock=out_of_stock)
+
+
+def names(answer):
+    return [ranked.item for ranked in answer.items]
+
+
+def effects(answer):
+    return {effect.rule: effect.items for effect in answer.rules}
+
+
+@settings(max_examples=30)
+@given(
+    user=st.sampled_from(["ann", "bob", "nobody"]),
+    k=st.integers(1, 30),
+    exclude=st.lists(st.sampled_from([*SWEET, *SALTY]), max_size=12),
+)
+def test_rules_that_change_nothing_give_the_bytes_of_an_answer_without_rules(ranker, user, k, exclude):
+    plain = recommend(ranker, user, k=k, exclude=exclude)
+    ruled = recommend(ranker, user, k=k, exclude=exclude, rules={"maxPerCategory": 500})
+    same = {"request_id": "", "rules": []}
+    # rules look further for a list that is too short
+    assert ruled.model_copy(update={"items": ruled.items[: len(plain.items)]} | same).model_dump_json() == (
+        plain.model_copy(update=same).model_dump_json()
+    )
+
+
+def test_a_list_of_both_tastes_where_a_category_may_have_two(ranker):
+    answer = recommend(ranker, k=4, rules={"maxPerCategory": 2})
+    assert names(answer)[:2] == ["milk", "apples"]
+    assert set(names(answer)[2:]) <= set(SALTY)
+    assert effects(answer)["max_per_category"] > 0
+
+
+def test_the_spec_has_the_rules_where_a_request_has_none(tmp_path):
+    ranker = make_ranker(tmp_path, list_rules=ListRulesSpec(max_per_category=1))
+    assert len(set(names(recommend(ranker, k=2))) & set(SALTY)) == 1
+    assert names(recommend(ranker, k=2, rules={"maxPerCategory": None})) == ["milk", "apples"]
+    assert len(names(recommend(ranker, k=5))) == 2  # one sweet, one salty
+
+
+@pytest.mark.parametrize("user", ["ann", "nobody"])
+def test_only_the_items_that_are_asked_for_are_recommended(ranker, user):
+    answer = recommend(ranker, user, k=10, only=["soap", "apples", "nonsense", "milk"])
+    assert set(names(answer)) == {"soap", "apples", "milk"}
+    assert names(answer)[0] == ("milk" if user == "ann" else "apples")
+    assert names(recommend(ranker, user, only=["nonsense"])) == []
+
+
+@pytest.mark.parametrize("user", ["ann", "nobody"])
+def test_what_is_out_of_stock_is_not_recommended(ranker, user):
+    answer = recommend(ranker, user, k=12, out_of_stock={"apples", "milk"})
+    assert set(names(answer)) == {*SWEET, *SALTY} - {"apples", "milk"}
+    assert effects(answer) == {"out_of_stock": 2}
+
+
+def test_what_the_user_owns_or_bought_lately_is_hidden(ranker):
+    assert not {"milk", "apples"} & set(names(recommend(ranker, k=12, rules={"hideOwned": True})))
+    # ann was last there 3 days ago, and bought milk alone
+    assert "milk" in names(recommend(ranker, k=12, rules={"hidePurchasedDays": 2}))
+    answer = recommend(ranker, k=12, rules={"hidePurchasedDays": 3})
+    assert "milk" not in names(answer) and "apples" in names(answer)
+    assert effects(answer) == {"hide_purchased_days": 1}
+
+
+@pytest.mark.parametrize("user", ["ann", "nobody"])
+def test_what_was_bought_a_moment_ago_is_hidden_and_what_was_looked_at_is_not(ranker, user):
+    fresh = [Done("soap", "purchase", DAY, 1.0), Done("tea", "view", DAY, 1.0)]
+    found = names(recommend(ranker, user, k=12, fresh=fresh, rules={"hidePurchasedDays": 1}))
+    assert "soap" not in found and "tea" in found
+    assert "tea" in names(recommend(ranker, user, k=12, fresh=fresh[1:], rules={"hideOwned": True}))
+
+
+@pytest.mark.parametrize("user", ["ann", "nobody"])
+def test_a_pinned_item_says_that_the_shop_chose_it(ranker, user):
+    answer = recommend(ranker, user, k=3, rules={"pins": [{"item": "salt", "place": 2}, {"item": "news", "place": 1}]})
+    first, second, third = answer.items
+    assert (first.item, first.known, first.reason, first.score) == ("news", False, "chosen by the shop", None)
+    assert (second.item, second.known, second.reason) == ("salt", True, "chosen by the shop")
+    assert third.reason != "chosen by the shop" and third.item == ("milk" if user == "ann" else "apples")
+    assert effects(answer) == {"pins": 2}
+
+
+def test_a_boosted_item_keeps_its_own_reason(ranker):
+    answer = recommend(ranker, k=1, rules={"boosts": [{"item": "apples", "logOdds": 5}]})
+    assert names(answer) == ["apples"]
+    assert answer.items[0].reason.startswith("you buy this about every 6 days")
+    assert effects(answer) == {"boosts": 1}
+
+
+def test_a_list_is_full_also_where_candidates_and_best_sellers_do_not_suffice(tmp_path):
+    ranker = make_ranker(tmp_path)
+    ranker._popular = {"": type(ranker._popular[""])(items=("apples",), rates=(0.5,))}
+    assert len(names(recommend(ranker, "nobody", k=12, rules={"maxPerCategory": 500}))) == 12
+
+
+def test_past_the_deadline_rules_hold_too(tmp_path):
+    ranker = make_ranker(tmp_path, deadline_milliseconds=1, clock=iter(range(1000)).__next__)
+    answer = recommend(ranker, k=3, rules={"hideOwned": True, "pins": [{"item": "salt", "place": 1}]})
+    assert answer.method == "frequency"
+    assert names(answer)[0] == "salt" and not {"milk", "apples"} & set(names(answer))
