@@ -32,7 +32,7 @@ from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.ends import read_interactions
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
-from shoploop.samples.files import REQUESTS, read_catalog
+from shoploop.samples.files import REQUESTS, read_catalogs
 from shoploop.store import disk
 
 SYNTHETIC_FILE, REPORT_FILE, CHECKPOINT_FILE = "synthetic.parquet", "augmentation.json", "generator.safetensors"
@@ -288,6 +288,7 @@ def _enter(task: _Task, tried: _Tried, variant: str) -> int:
     train = pl.read_parquet(task.samples / REQUESTS, columns=["user", "day", "split"]).filter(
         pl.col("split") == "train"
     )
+    catalogs = read_catalogs(task.samples)
     past, none = PurchaseLog.of(tried.bought, tried.trials.vocabulary), tried.trials.train.select([])
     trials = replace(
         tried.trials,
@@ -295,7 +296,8 @@ def _enter(task: _Task, tried: _Tried, variant: str) -> int:
         labels=train.select("user", "day").sort("user", "day"),
         past=past,
         statistics=Statistics(past),
-        catalog=read_catalog(task.samples)[0],
+        catalog=catalogs.training,
+        catalogs=catalogs,
         train=none,
         cold=none,
         overall=none,

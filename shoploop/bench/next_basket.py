@@ -23,7 +23,8 @@ import polars as pl
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.candidates.fetching import CandidateConfig
 from shoploop.errors import ShoploopError, TooFewEvents
-from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog
+from shoploop.features.catalog import CatalogConfig, fit_catalog
+from shoploop.features.catalogs import Catalogs, following
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.item import ItemStatistics
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
@@ -38,9 +39,9 @@ LABEL_VISITS = range(2, 7)
 COUNTS = {"completejourney": {"users": 2226, "items": 14512, "mean_target": 10.7}}
 """What the protocol must find; other numbers mean other data, and scores that cannot be compared."""
 
-CANDIDATES = CandidateConfig(popular=300, neighbours=0)
+CANDIDATES = CandidateConfig(popular=300, neighbours=0, followers=0, lately=0)
 TRAINING_NEGATIVES = 150
-METHODS = ("popular", "personal", "decay", "lambdamart", "dnn", "transformer", "fixed_alpha", "fused")
+METHODS = ("popular", "personal", "decay", "followers", "lambdamart", "dnn", "transformer", "fixed_alpha", "fused")
 METRICS = ("recall@10", "ndcg@10", "hit@10")
 
 
@@ -151,7 +152,7 @@ def run(dataset: str, seed: int = 0, progress: Callable[[str], None] = lambda wh
     Raises:
         ProtocolViolated: the counts are not the protocol's.
     """
-    from shoploop.evaluation.baselines import Decay, LambdaMart, Personal, Popular
+    from shoploop.evaluation.baselines import Decay, Followers, LambdaMart, Personal, Popular
     from shoploop.evaluation.intervals import Bootstrap
     from shoploop.evaluation.scoring import comparison, model_scores, request_metrics, summary
     from shoploop.training.building import build_model
@@ -166,13 +167,15 @@ def run(dataset: str, seed: int = 0, progress: Callable[[str], None] = lambda wh
     progress("fitting the catalog")
     catalog = fit_catalog(split.before_labels, items, CatalogConfig(seed=seed))
     progress("building samples")
-    train, test = _samples(split, contract, catalog, seed, progress)
+    catalogs = following(catalog, split.past, [request.day for request in (*split.labels, *split.targets)])
+    train, test = _samples(split, contract, catalogs, seed, progress)
     counts = check_counts(dataset, split, test)
 
     scores = {
         "popular": Popular(contract).scores(test),
         "personal": Personal(contract).scores(test),
         "decay": Decay(contract).scores(test),
+        "followers": Followers(contract).scores(test),
     }
     progress("training LambdaMART")
     scores["lambdamart"] = LambdaMart(seed=seed).fit(train).scores(test)
@@ -222,10 +225,10 @@ def _tables(dataset: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
 
 
 def _samples(
-    split: Split, contract: Contract, catalog: Catalog, seed: int, progress: Callable[[str], None]
+    split: Split, contract: Contract, catalogs: Catalogs, seed: int, progress: Callable[[str], None]
 ) -> tuple[SampleSet, SampleSet]:
     statistics, shops = ItemStatistics(split.past), ShopStatistics(split.past)
-    sources = Sources(log=split.log, contract=contract, catalog=catalog, items=statistics.on, shops=shops.rows_on)
+    sources = Sources(log=split.log, contract=contract, catalogs=catalogs, items=statistics.on, shops=shops.rows_on)
     stats = user_stats(split.past)
 
     def make(requests: list[Request], negatives: int | None) -> SampleSet:

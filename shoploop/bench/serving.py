@@ -152,7 +152,11 @@ def compare_offline(folder: Path, answers: dict[str, dict[str, Any]]) -> dict[st
     last = int(json.loads((folder / "features" / "features.json").read_bytes())["serving_day"])
     items, shops = ItemStatistics(log).on(last), ShopStatistics(log).rows_on(last)
     sources = Sources(
-        log=log, contract=trained.contract, catalog=trained.catalog, items=lambda _: items, shops=lambda _: shops
+        log=log,
+        contract=trained.contract,
+        catalogs=lambda _: trained.catalog,
+        items=lambda _: items,
+        shops=lambda _: shops,
     )
     requests = [Request(user=codes[user], day=_day(answers[user]["as_of"])) for user in chosen]
     rows = user_rows(user_stats(log), chosen, [request.day for request in requests])

@@ -13,8 +13,9 @@ from shoploop.features.distinct import distinct
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Int32
+from shoploop.features.pairs import follower_scores
 
-SOURCES = ("history", "popular", "neighbours")
+SOURCES = ("history", "popular", "neighbours", "followers", "lately")
 """In the order of the bits of :attr:`Candidates.sources_N`."""
 
 
@@ -30,6 +31,12 @@ class CandidateConfig:
 
     neighbour_baskets: int = 5
     """Last baskets that neighbours are looked up for."""
+
+    followers: int = 100
+    """Items that are bought after those of the last visits, as long as anyone remembers."""
+
+    lately: int = 100
+    """The same, by what was bought in the last weeks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +57,31 @@ def fetch_candidates(
         history: The user's purchases; rows from ``day`` on are ignored.
         day: Day of the request, days since 1970-01-01 (UTC).
         items: Statistics of all items as of ``day``.
-        catalog: Neighbours.
+        catalog: Neighbours and followers, as of the day.
         config: How many of each.
     """
     config = config or CandidateConfig()
     history = history.before(day)
+    after = follower_scores(history, catalog)
     named = {
         "history": distinct(history.items_H),
         "popular": items.by_popularity[: config.popular],
         "neighbours": _neighbours(history, catalog, config),
+        "followers": _likeliest(after["after_recent"], config.followers),
+        "lately": _likeliest(after["lately_recent"], config.lately),
     }
     items_N = distinct(np.concatenate([named[source] for source in SOURCES])).astype(np.int32)
     sources_N = np.zeros(len(items_N), np.uint8)
     for bit, source in enumerate(SOURCES):
         sources_N[np.searchsorted(items_N, named[source])] |= np.uint8(1 << bit)
     return Candidates(items_N=items_N, sources_N=sources_N)
+
+
+def _likeliest(scores_I: npt.NDArray[np.float64], most: int) -> Int32:
+    """The codes of the highest scores above 0, ties by code."""
+    some = np.flatnonzero(scores_I > 0)
+    order = np.lexsort((some, -scores_I[some]))
+    return some[order[:most]].astype(np.int32)
 
 
 def _neighbours(history: History, catalog: Catalog, config: CandidateConfig) -> Int32:

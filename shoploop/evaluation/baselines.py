@@ -48,6 +48,13 @@ class Decay(_ByFeatures):
         return self.column(samples, "own_decay_days_90") + 1e-6 * self.popularity(samples)
 
 
+class Followers(_ByFeatures):
+    """What is bought after the items of the last visits, lately above all: a Markov chain over visits."""
+
+    def scores(self, samples: SampleSet) -> Array:
+        return self.column(samples, "lately_recent") + 1e-6 * self.popularity(samples)
+
+
 class Shuffle:
     """Any order: what a model must beat to have learned anything at all."""
 

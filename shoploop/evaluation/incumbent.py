@@ -1,6 +1,6 @@
 """The version that serves, scored on the visits of an evaluation: with its own candidates, catalog and weights.
 
-Legend: I items, M neighbours.
+Legend: I items, Q requests.
 """
 
 import re
@@ -13,6 +13,8 @@ import torch
 
 from shoploop.errors import ArtifactError, ArtifactForeign, SchemaMismatch
 from shoploop.evaluation.scoring import Array, model_scores, request_metrics
+from shoploop.features.catalog import Catalog, CatalogConfig, renewed
+from shoploop.features.catalogs import following
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog, Vocabulary
 from shoploop.models.fusion import FusedModel
@@ -68,7 +70,7 @@ def compare(
 
 
 def incumbent_metrics(folder: Path, samples: SampleSet, log: PurchaseLog, joins: Joins) -> Metrics:
-    """The incumbent's metrics on the same requests, (Q,) each.
+    """The incumbent's metrics on the same requests, (Q,) each, with what was known of items before the first of them.
 
     Args:
         folder: The incumbent's version folder, named by its id.
@@ -85,10 +87,13 @@ def incumbent_metrics(folder: Path, samples: SampleSet, log: PurchaseLog, joins:
     users = joins.users([log.users[r.user] for r in requests], [r.day for r in requests])
     days = sorted({r.day for r in requests})
     items, shops = joins.items(log.vocabulary, days), joins.shops(log.shops, days)
+    config = CatalogConfig()
+    catalog = renewed(trained.catalog, log.where(log.day_R < days[0]), config)
+    trained = trained.with_catalog(catalog)
     sources = Sources(
         log=log,
         contract=trained.contract,
-        catalog=trained.catalog,
+        catalogs=following(catalog, log, days, config),
         items=items.__getitem__,
         shops=shops.__getitem__,
     )
@@ -115,15 +120,18 @@ def on_vocabulary(trained: TrainedModel, vocabulary: Vocabulary) -> TrainedModel
     old_of_new = trained.vocabulary.encode(list(vocabulary.items))
     new_of_old = vocabulary.encode(list(trained.vocabulary.items))
     catalog = trained.catalog
-    neighbours_IM = new_of_old[_rows(catalog.neighbours_IM, old_of_new, 0)]
-    weights_IM = _rows(catalog.neighbour_weights_IM, old_of_new, 0)
-    moved = replace(
+    tables = {}
+    for codes, weights in _TABLES:
+        items = new_of_old[_rows(getattr(catalog, codes), old_of_new, 0)]
+        tables[codes] = np.maximum(items, 0)
+        known = _rows(getattr(catalog, weights), old_of_new, 0)
+        tables[weights] = np.where(items >= 0, known, 0).astype(np.float32)
+    moved: Catalog = replace(
         catalog,
         kind_I=_rows(catalog.kind_I, old_of_new, catalog.kinds - 1),
         group_I=_rows(catalog.group_I, old_of_new, int(catalog.group_I.max(initial=0))),
-        neighbours_IM=np.maximum(neighbours_IM, 0),
-        neighbour_weights_IM=np.where(neighbours_IM >= 0, weights_IM, 0).astype(np.float32),
         factors_ID=_rows(catalog.factors_ID, old_of_new, 0),
+        **tables,
     )
     config = trained.model.config
     model = FusedModel(replace(config, sequence=replace(config.sequence, items=len(vocabulary))))
@@ -132,6 +140,14 @@ def on_vocabulary(trained: TrainedModel, vocabulary: Vocabulary) -> TrainedModel
     state["sequence.item_bias_I"] = torch.from_numpy(_rows(state["sequence.item_bias_I"].numpy(), old_of_new, 0))
     model.load_state_dict(state)
     return replace(trained, model=model.prepare(), catalog=moved, vocabulary=vocabulary)
+
+
+_TABLES = (
+    ("neighbours_IM", "neighbour_weights_IM"),
+    ("after_IP", "after_weights_IP"),
+    ("lately_IP", "lately_weights_IP"),
+)
+"""Of a catalog's items other items, and their weights."""
 
 
 def _rows(values: "np.ndarray", codes: "Sequence[int] | np.ndarray", missing: float) -> "np.ndarray":

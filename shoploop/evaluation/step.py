@@ -16,7 +16,7 @@ import polars as pl
 from shoploop import progress
 from shoploop.api.v1alpha1 import GateSpec
 from shoploop.evaluation import diagnostics
-from shoploop.evaluation.baselines import Decay, LambdaMart, Personal, Popular
+from shoploop.evaluation.baselines import Decay, Followers, LambdaMart, Personal, Popular
 from shoploop.evaluation.examples import choose_examples, example
 from shoploop.evaluation.incumbent import Incumbent, compare
 from shoploop.evaluation.intervals import Bootstrap, mean
@@ -24,13 +24,13 @@ from shoploop.evaluation.scoring import comparison, model_scores, request_metric
 from shoploop.evaluation.slices import item_slices, user_slices
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
-from shoploop.samples.files import read_samples
+from shoploop.samples.files import read_catalog, read_samples
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.step import read_log
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
 
-SIMPLE = ("popular", "personal", "decay")
+SIMPLE = ("popular", "personal", "decay", "followers")
 """Methods that need no training: the first version must beat the best of them."""
 
 METRICS = ("ndcg@10", "recall@10", "hit@10")
@@ -74,6 +74,8 @@ def evaluate_model(
     seed = int(load_version(model).lineage["seed"])
     contract = trained.contract
     held_out = read_samples(samples, contract, "evaluation")
+    # the version knows all purchases; it is judged on what was known before the days of evaluation
+    trained = trained.with_catalog(read_catalog(samples, int(held_out.days_Q.min())))
     log = read_log(data, trained.vocabulary)
     joins = Joins(features)
 
@@ -81,6 +83,7 @@ def evaluate_model(
         "popular": Popular(contract).scores(held_out),
         "personal": Personal(contract).scores(held_out),
         "decay": Decay(contract).scores(held_out),
+        "followers": Followers(contract).scores(held_out),
     }
     progress.report(1, 5, "parts")
     scores["lambdamart"] = _lambdamart(samples, contract, seed).scores(held_out)

@@ -1,28 +1,28 @@
-"""What is known of items apart from the day: kinds, neighbours, factors, and how soon each kind is bought again.
+"""What purchases before a day say of items: kinds, what goes with and after what, factors, how soon a kind is bought again.
 
-Fitted on purchases before a day, stored in a model version, the same object in training and in the predictor.
+It is as fresh as the day that it is fitted for (see :mod:`shoploop.features.catalogs`), stored in a model version, and the
+same object in training and in the predictor.
 
-Legend: I items, M neighbours, D factors, C kinds, B buckets of elapsed days, G wider groups.
+Legend: I items, M neighbours, P followers, D factors, C kinds, B buckets of elapsed days, G wider groups.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from shoploop.compute.threads import one_blas_thread
+from shoploop.features.ease import ease
+from shoploop.features.factors import aligned, factors
 from shoploop.features.history import history_of
+from shoploop.features.item_pairs import PairsAfter, pairs_together
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary
 
 ELAPSED_EDGES = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 21, 28, 35, 49, 70, 100, 150, 250])
 """Days; bucket b covers elapsed days from edge b up to the next."""
 
-DENSE_ITEMS = 1500
-"""Up to so many items the factors come from a dense decomposition, which knows no chance and takes a second."""
-
-Float64 = npt.NDArray[np.float64]
+LATELY_DAYS, EVER_DAYS = 30.0, 365.0
+"""Days after which a pair of purchases counts 1/e: once for what follows now, once for what belongs together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,17 @@ class Catalog:
 
     neighbour_weights_IM: Float32
     """EASE weights; 0 pads."""
+
+    after_IP: Int32
+    """Items that are bought at a later visit than this one, the likeliest first; padded with 0 at weight 0."""
+
+    after_weights_IP: Float32
+    """The chance that one of its later pairs is with that item; 0 pads."""
+
+    lately_IP: Int32
+    """The same where the last weeks count most."""
+
+    lately_weights_IP: Float32
 
     factors_ID: Float32
     """Unit rows; 0 where an item was never bought with another."""
@@ -61,8 +72,9 @@ class CatalogConfig:
 
     factors: int = 64
     neighbours: int = 100
-    least_together: int = 3
-    """Baskets that two items must share before their factors hear of it."""
+    followers: int = 50
+    follower_shrinkage: float = 2.0
+    """Pairs with nobody that each item starts with: a rare item's few pairs say little."""
 
     ease_items: int = 4000
     """Only the most purchased items have neighbours: the fit takes time with the cube of their number."""
@@ -89,14 +101,62 @@ def fit_catalog(log: PurchaseLog, items: pl.DataFrame, config: CatalogConfig | N
     """
     config = config or CatalogConfig()
     kind_I, group_I = _kinds(items, log.vocabulary)
-    neighbours_IM, weights_IM = _ease(log, config)
-    return Catalog(
+    neighbours_IM, weights_IM = ease(log, items=config.ease_items, penalty=config.ease_penalty, kept=config.neighbours)
+    empty = np.zeros((len(log.vocabulary), 1), np.int32), np.zeros((len(log.vocabulary), 1), np.float32)
+    catalog = Catalog(
         kind_I=kind_I,
         group_I=group_I,
         neighbours_IM=neighbours_IM,
         neighbour_weights_IM=weights_IM,
-        factors_ID=_factors(log, config),
+        after_IP=empty[0],
+        after_weights_IP=empty[1],
+        lately_IP=empty[0],
+        lately_weights_IP=empty[1],
+        factors_ID=factors(pairs_together(log), width=config.factors, seed=config.seed),
         log_odds_CB=_log_odds(log, kind_I, config),
+    )
+    after = pairs_after(log)
+    after.advance(log.last_day + 1 if len(log) else 0)
+    return with_followers(catalog, after, config)
+
+
+def pairs_after(log: PurchaseLog) -> PairsAfter:
+    """The counts that :func:`with_followers` reads."""
+    return PairsAfter(log, day_decays=(EVER_DAYS, LATELY_DAYS))
+
+
+def with_followers(catalog: Catalog, after: PairsAfter, config: CatalogConfig) -> Catalog:
+    """The catalog with what follows what as of the day that ``after`` has come to; all else is as it was."""
+    ever, lately = (
+        after.followers(place, kept=config.followers, shrinkage=config.follower_shrinkage) for place in (0, 1)
+    )
+    return replace(
+        catalog,
+        after_IP=ever.items_IP,
+        after_weights_IP=ever.weights_IP,
+        lately_IP=lately.items_IP,
+        lately_weights_IP=lately.weights_IP,
+    )
+
+
+def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalog:
+    """The catalog with neighbours and factors fitted anew: what a model learned from ``catalog`` holds for it too.
+
+    Kinds, and how soon they are bought again, stay. The factors are turned so that they point where the old ones did.
+
+    Args:
+        catalog: That a model was trained with.
+        log: All purchases that are known now, in the catalog's vocabulary.
+        config: As it was fitted.
+    """
+    neighbours_IM, weights_IM = ease(log, items=config.ease_items, penalty=config.ease_penalty, kept=config.neighbours)
+    fresh_ID = factors(pairs_together(log), width=catalog.factors_ID.shape[1], seed=config.seed)
+    counts_I = np.bincount(log.item_R, minlength=len(catalog))
+    return replace(
+        catalog,
+        neighbours_IM=neighbours_IM,
+        neighbour_weights_IM=weights_IM,
+        factors_ID=aligned(fresh_ID, catalog.factors_ID, counts_I),
     )
 
 
@@ -124,104 +184,6 @@ def _kinds(items: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Int32, Int32]:
         return joined.fill_null(len(levels)).to_numpy().astype(np.int32)
 
     return codes("kind"), codes("group")
-
-
-def _ease(log: PurchaseLog, config: CatalogConfig) -> tuple[Int32, Float32]:
-    """EASE (Steck 2019, "Embarrassingly shallow autoencoders", eq. 8) on users' log counts, the largest weights."""
-    import scipy.linalg
-    import scipy.sparse
-
-    size = len(log.vocabulary)
-    user, item = log.user_R, log.item_R
-    counts_I = np.bincount(item, minlength=size)
-    kept = np.sort(np.lexsort((np.arange(size), -counts_I))[: min(config.ease_items, size)])
-    place_I = np.full(size, -1, np.int64)
-    place_I[kept] = np.arange(len(kept))
-    inside = place_I[item] >= 0
-    shape = (len(log.users), len(kept))
-    bought = scipy.sparse.csr_matrix(
-        (np.ones(int(inside.sum()), np.float32), (user[inside], place_I[item[inside]])), shape=shape
-    )
-    bought.data = np.log1p(bought.data)
-    gram = (bought.T @ bought).toarray().astype(np.float32)
-    gram[np.diag_indices_from(gram)] += config.ease_penalty
-    with one_blas_thread():
-        factor, _ = scipy.linalg.lapack.spotrf(gram, lower=1, overwrite_a=1)
-        inverse, _ = scipy.linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    # B[j, i] = -P[j, i] / P[i, i]; row i of the table lists the j that predict i
-    weights = -(inverse / np.diag(inverse)).T
-    np.fill_diagonal(weights, 0.0)
-    width = min(config.neighbours, max(len(kept) - 1, 1))
-    nearest = np.argpartition(-np.abs(weights), width - 1, axis=1)[:, :width]
-    order = np.argsort(-np.take_along_axis(weights, nearest, axis=1), axis=1, kind="stable")
-    nearest = np.take_along_axis(nearest, order, axis=1)
-    neighbours_IM = np.zeros((size, width), np.int32)
-    weights_IM = np.zeros((size, width), np.float32)
-    neighbours_IM[kept] = kept[nearest]
-    weights_IM[kept] = np.take_along_axis(weights, nearest, axis=1)
-    return neighbours_IM, weights_IM
-
-
-def _factors(log: PurchaseLog, config: CatalogConfig) -> Float32:
-    """Singular vectors of the positive pointwise mutual information of items in one basket (Levy, Goldberg 2014)."""
-    import scipy.sparse
-
-    size = len(log.vocabulary)
-    rank = min(config.factors, size - 1, len(log.users))
-    factors_ID = np.zeros((size, config.factors), np.float32)
-    if rank < 1:
-        return factors_ID
-    basket, _ = log.baskets()
-    held = scipy.sparse.csr_matrix(
-        (np.ones(len(log), np.float32), (basket, log.item_R)), shape=(int(basket[-1]) + 1, size)
-    )
-    together = (held.T @ held).tocsr()
-    # most pairs meet once, by chance, and would make the matrix too dense to decompose in seconds
-    together.data[together.data < min(config.least_together, together.data.max(initial=0))] = 0
-    together.eliminate_zeros()
-    together = together.tocoo()
-    total = together.data.sum(dtype=np.float64)
-    margin = np.asarray(together.sum(axis=0), np.float64).ravel()
-    information = np.log(together.data * total / (margin[together.row] * margin[together.col]))
-    kept = (together.row != together.col) & (information > 0)
-    matrix = scipy.sparse.csr_matrix((information[kept], (together.row[kept], together.col[kept])), shape=(size, size))
-    if matrix.nnz == 0:
-        return factors_ID
-    values, vectors = _strongest(matrix, rank, config.seed)
-    rank = len(values)
-    rows = vectors * np.sqrt(values)
-    # the sign of a singular vector is arbitrary: fix it by the largest entry
-    rows *= np.sign(rows[np.abs(rows).argmax(axis=0), np.arange(rank)])
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    factors_ID[:, :rank] = np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 1e-9)
-    return factors_ID
-
-
-def _strongest(matrix: Any, rank: int, seed: int) -> tuple[Float64, Float64]:
-    """At most ``rank`` singular values of a symmetric matrix, largest first, and their vectors as columns.
-
-    They are those of its eigenvectors, by LAPACK for a small matrix and by ARPACK for a large one. ARPACK finds no more
-    vectors than the matrix has rank and begins anew at random: its randomness comes from the seed, as all other does.
-    Directions without weight are left out, for any basis of them is as good as another.
-    """
-    import scipy.linalg
-    import scipy.sparse.linalg
-
-    size = matrix.shape[0]
-    with one_blas_thread():
-        if size <= DENSE_ITEMS or rank >= size - 1:
-            values, vectors = scipy.linalg.eigh(matrix.toarray())
-        else:
-            rng = np.random.default_rng(seed)
-            try:
-                values, vectors = scipy.sparse.linalg.eigsh(matrix, k=rank, v0=rng.standard_normal(size), rng=rng)
-            except scipy.sparse.linalg.ArpackNoConvergence as error:  # the rest is as good as without weight
-                values, vectors = error.eigenvalues, error.eigenvectors
-    weight = np.abs(values)
-    order = np.argsort(-weight, kind="stable")[:rank]
-    order = order[weight[order] > 1e-9 * weight.max(initial=0.0)]
-    return weight[order], vectors[:, order]
 
 
 def _log_odds(log: PurchaseLog, kind_I: Int32, config: CatalogConfig) -> Float32:

@@ -142,6 +142,10 @@ PAIR_FEATURES = (
     _feature("taste_recent", "EASE score of the item given the purchases, each fading by 0.8 with every basket since"),
     _feature("factor_recent", "cosine of the item's factors and those of the last 5 baskets"),
     _feature("factor_all", "cosine of the item's factors and those of the whole history"),
+    _feature("after_last", "log of the chance that it is bought at a visit after what the last one held"),
+    _feature("after_recent", "log of the same for the last 10 visits, each counting 0.9 to the number of visits since"),
+    _feature("lately_last", "after_last where purchases of the last weeks count most"),
+    _feature("lately_recent", "after_recent where purchases of the last weeks count most"),
     # the item
     _feature("item_rate_7", "log of the item's share of baskets, 7 days"),
     _feature("item_rate_28", "log of the item's share of baskets, 28 days"),

@@ -20,8 +20,11 @@ from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow
 
 Array = npt.NDArray[np.float64]
+FOLLOWED_VISITS, FOLLOWED_DECAY = 10, 0.9
+"""Last visits whose followers count, and what one counts less for each visit since."""
+
 NEVER_DAYS, NEVER_BASKETS, MOST_OVERDUE = 400.0, 200.0, 10.0
-RATE_FLOOR = 1e-6
+RATE_FLOOR, CHANCE_FLOOR = 1e-6, 1e-5
 
 
 def pair_features(
@@ -53,6 +56,7 @@ def pair_features(
     history = history.before(day)
     columns = _History(history, day).columns(candidates_N, items, catalog)
     columns |= _taste(history, candidates_N, catalog)
+    columns |= _after(history, candidates_N, catalog)
     columns |= _item(candidates_N, items, catalog, user)
     columns |= _request(day, user, shop or ShopRow())
     values_NK = np.empty((len(candidates_N), len(contract.columns_K)), np.float32)
@@ -208,6 +212,42 @@ def _taste(history: History, candidates_N: Int32, catalog: Catalog) -> dict[str,
         "taste_recent": np.einsum("nm,nm->n", recent_I[near_NM], weight_NM),
         "factor_recent": factors_ND @ _direction(catalog.factors_ID[last]),
         "factor_all": factors_ND @ _direction(catalog.factors_ID[items_H]),
+    }
+
+
+def _after(history: History, candidates_N: Int32, catalog: Catalog) -> dict[str, Array | float]:
+    """What is bought after the items of the last visits."""
+    reach = follower_scores(history, catalog)
+    return {name: np.log(scores_I[candidates_N] + CHANCE_FLOOR) for name, scores_I in reach.items()}
+
+
+def follower_scores(history: History, catalog: Catalog) -> dict[str, Array]:
+    """How likely each item is to follow what was bought, (I,) by the names of pair features; 0 where nothing says so.
+
+    Args:
+        history: The user's purchases before the request.
+        catalog: As of the request's day.
+    """
+    days, basket_H = np.unique(history.days_H, return_inverse=True)
+    since_H = len(days) - 1 - basket_H
+    recent_H = since_H < FOLLOWED_VISITS
+    items_H, since_H = history.items_H[recent_H], since_H[recent_H]
+    weight_H = FOLLOWED_DECAY**since_H
+    ever = (catalog.after_IP, catalog.after_weights_IP)
+    lately = (catalog.lately_IP, catalog.lately_weights_IP)
+    last_H = since_H == 0
+
+    def scores(table: tuple[Int32, Float32], items_H: Int32, weight_H: Array) -> Array:
+        items_IP, weights_IP = table
+        weights = weights_IP[items_H].astype(np.float64) * weight_H[:, None]
+        total = np.bincount(items_IP[items_H].ravel(), weights=weights.ravel(), minlength=len(catalog))
+        return total / max(float(weight_H.sum()), 1.0)
+
+    return {
+        "after_last": scores(ever, items_H[last_H], weight_H[last_H]),
+        "after_recent": scores(ever, items_H, weight_H),
+        "lately_last": scores(lately, items_H[last_H], weight_H[last_H]),
+        "lately_recent": scores(lately, items_H, weight_H),
     }
 
 

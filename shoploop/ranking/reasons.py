@@ -8,6 +8,10 @@ import numpy as np
 from shoploop.features.catalog import Catalog
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
+from shoploop.features.log import Int32
+
+CLAIMED_CHANCE = 0.02
+"""Chance that one of its later pairs is with an item, from which on the item is said to be bought after it."""
 
 CHOSEN_BY_SHOP = "chosen by the shop"
 """Of an item that is where it is whatever the model thinks."""
@@ -32,7 +36,7 @@ def reason(
         history: The user's purchases; rows from ``day`` on are ignored.
         day: Day of the request, days since 1970-01-01 (UTC).
         items: Statistics as of ``day``.
-        catalog: Neighbours.
+        catalog: Neighbours and followers.
         titles: By vocabulary code; None where an item has none.
     """
     history = history.before(day)
@@ -46,6 +50,9 @@ def reason(
     companion = _companion(item, history, catalog)
     if companion is not None and titles[companion]:
         return f"often bought with {titles[companion]}"
+    leader = _leader(item, history, catalog)
+    if leader is not None and titles[leader]:
+        return f"often bought after {titles[leader]}"
     if items["rate_7"][item] > 1.3 * items["rate_28"][item]:
         return "popular this week"
     if items["purchases_28"][item] > 0:
@@ -55,13 +62,31 @@ def reason(
 
 def _companion(item: int, history: History, catalog: Catalog) -> int | None:
     """The item of the last five baskets that speaks most for this one."""
-    if len(history) == 0:
+    recent = _recent(history)
+    if not len(recent):
         return None
-    last = np.unique(history.days_H)[-5:]
-    recent = history.items_H[history.days_H >= last[0]]
     speaks = catalog.neighbour_weights_IM[item] * np.isin(catalog.neighbours_IM[item], recent)
     best = int(speaks.argmax())
     return int(catalog.neighbours_IM[item, best]) if speaks[best] > 0 else None
+
+
+def _leader(item: int, history: History, catalog: Catalog) -> int | None:
+    """The item of the last five baskets that this one follows most often."""
+    recent = _recent(history)
+    chances = np.where(catalog.lately_IP[recent] == item, catalog.lately_weights_IP[recent], 0.0).max(
+        axis=1, initial=0.0
+    )
+    if not len(recent) or chances.max() < CLAIMED_CHANCE:
+        return None
+    return int(recent[chances.argmax()])
+
+
+def _recent(history: History) -> Int32:
+    """The items of the last five baskets."""
+    if len(history) == 0:
+        return history.items_H
+    last = np.unique(history.days_H)[-5:]
+    return history.items_H[history.days_H >= last[0]]
 
 
 def _days(count: int) -> str:

@@ -208,6 +208,7 @@ def _as_words(name: str) -> str:
         "popular": "the best sellers",
         "personal": "what each has bought most",
         "decay": "what each has bought most lately",
+        "followers": "what others bought next",
     }.get(name, words.method(name).title)
 
 

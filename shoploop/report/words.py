@@ -50,6 +50,11 @@ METHODS = {
     "transformer": Method(title="Transformer alone", kind="part", meaning="the part that reads the order of visits"),
     "lambdamart": Method(title="LambdaMART", kind="learned", meaning="boosted trees on the same features"),
     "decay": Method(title="Recent habits", kind="simple", meaning="what the shopper bought, recent visits first"),
+    "followers": Method(
+        title="What follows",
+        kind="simple",
+        meaning="what others bought after the same products, lately more than before",
+    ),
     "personal": Method(title="Own habits", kind="simple", meaning="what the shopper bought most often"),
     "popular": Method(title="Best sellers", kind="simple", meaning="the same best sellers for everybody"),
 }
@@ -58,6 +63,8 @@ SOURCES = {
     "history": "Own history",
     "popular": "Best sellers lately",
     "neighbours": "Bought together",
+    "followers": "Bought after",
+    "lately": "Bought after, lately",
     "transformer": "Transformer's own",
 }
 

@@ -3,8 +3,9 @@
 Legend: as in ``sample_set`` and ``features.catalog``.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from shoploop.features.baskets import BASKETS
 from shoploop.features.catalog import Catalog
+from shoploop.features.catalogs import Catalogs
 from shoploop.features.contract import Contract
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary
 from shoploop.samples.sample_set import SampleSet
@@ -25,7 +27,7 @@ from shoploop.samples.sample_set import SampleSet
 Split = Literal["train", "validation", "evaluation"]
 
 REQUESTS, CANDIDATES, HISTORIES = "requests.parquet", "candidates.parquet", "histories.parquet"
-ITEMS, KINDS = "items.parquet", "kinds.parquet"
+ITEMS, CATALOG = "items.parquet", "catalog-{first}-{of}.parquet"
 
 
 class SampleWriter:
@@ -191,37 +193,50 @@ def _empty(contract: Contract) -> SampleSet:
     )
 
 
-def write_catalog(folder: Path, catalog: Catalog, vocabulary: Vocabulary, items: pl.DataFrame) -> None:
-    """Writes ``items.parquet``, the vocabulary in the order of its codes with what is known of each item, and
-    ``kinds.parquet``."""
+def write_catalogs(folder: Path, catalogs: Catalogs, vocabulary: Vocabulary, items: pl.DataFrame) -> None:
+    """Writes ``items.parquet``, the vocabulary in the order of its codes with what the data says of each item, and for each
+    first day a file of what purchases say of items, and one of what they say of kinds."""
     described = items.unique("item", keep="first", maintain_order=True)
     table = vocabulary.frame().join(described, on="item", how="left", maintain_order="left").to_arrow()
-    for name, values in (
-        ("kind", catalog.kind_I),
-        ("group", catalog.group_I),
-        ("neighbours", catalog.neighbours_IM),
-        ("neighbour_weights", catalog.neighbour_weights_IM),
-        ("factors", catalog.factors_ID),
-    ):
-        table = table.append_column(name, _fixed(values))
     pq.write_table(table, folder / ITEMS, compression="zstd")
-    pq.write_table(pa.table({"log_odds": _fixed(catalog.log_odds_CB)}), folder / KINDS, compression="zstd")
+    for first, catalog in zip(catalogs.first_days, catalogs.catalogs, strict=True):
+        columns = {field.name: getattr(catalog, field.name) for field in fields(Catalog)}
+        kinds = pa.table({_OF_KINDS: _fixed(columns.pop(_OF_KINDS))})
+        pq.write_table(kinds, folder / CATALOG.format(first=first, of="kinds"), compression="zstd")
+        of_items = pa.table({name: _fixed(values) for name, values in columns.items()})
+        pq.write_table(of_items, folder / CATALOG.format(first=first, of="items"), compression="zstd")
 
 
-def read_catalog(folder: Path) -> tuple[Catalog, pa.Table]:
-    """The catalog, and the items table without the catalog's own columns."""
-    table = pq.read_table(folder / ITEMS)
-    own = ["kind", "group", "neighbours", "neighbour_weights", "factors"]
-    arrays = {name: _array(table[name]) for name in own}
-    catalog = Catalog(
-        kind_I=arrays["kind"],
-        group_I=arrays["group"],
-        neighbours_IM=arrays["neighbours"],
-        neighbour_weights_IM=arrays["neighbour_weights"],
-        factors_ID=arrays["factors"],
-        log_odds_CB=_array(pq.read_table(folder / KINDS)["log_odds"]),
-    )
-    return catalog, table.drop_columns(own)
+_OF_KINDS = "log_odds_CB"
+"""The one part of a catalog that has a row for each kind instead of each item."""
+
+
+def read_items(folder: Path) -> pa.Table:
+    """The vocabulary in the order of its codes, with what the data says of each item."""
+    return pq.read_table(folder / ITEMS)
+
+
+def catalog_days(folder: Path) -> tuple[int, ...]:
+    """The first days that the catalogs of a samples folder are for, ascending."""
+    begin, end = CATALOG.format(first="*", of="items").split("*")
+    return tuple(sorted(int(path.name.removeprefix(begin).removesuffix(end)) for path in folder.glob(f"{begin}*{end}")))
+
+
+def read_catalogs(folder: Path) -> Catalogs:
+    """All catalogs of a samples folder."""
+    days = catalog_days(folder)
+    return Catalogs(first_days=days, catalogs=tuple(_read_catalog(folder, day) for day in days))
+
+
+def read_catalog(folder: Path, day: int | None = None) -> Catalog:
+    """The catalog that requests of ``day`` see; unset, the one that a model is trained with."""
+    days = catalog_days(folder)
+    return _read_catalog(folder, days[0] if day is None else days[max(bisect_right(days, day) - 1, 0)])
+
+
+def _read_catalog(folder: Path, first: int) -> Catalog:
+    tables = [pq.read_table(folder / CATALOG.format(first=first, of=what)) for what in ("items", "kinds")]
+    return Catalog(**{name: _array(table[name]) for table in tables for name in table.column_names})
 
 
 def _fixed(values: npt.NDArray[Any]) -> pa.Array:

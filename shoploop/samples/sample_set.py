@@ -52,7 +52,7 @@ class SampleSet:
     items_R: Int32
     labels_R: npt.NDArray[np.bool_]
     sources_R: npt.NDArray[np.uint8]
-    """Bits of ``ranking.candidates.SOURCES``."""
+    """Bits of ``candidates.fetching.SOURCES``."""
 
     features_RK: Float32
     truth_offsets_Q1: Offsets
@@ -143,7 +143,9 @@ class Sources:
 
     log: PurchaseLog
     contract: Contract
-    catalog: Catalog
+    catalogs: Callable[[int], Catalog]
+    """What is known of items as of a day."""
+
     items: Callable[[int], ItemMatrix]
     """Statistics as of a day."""
 
@@ -172,16 +174,16 @@ def assemble(
         progress: Told requests done and in all.
     """
     order = sorted(range(len(requests)), key=lambda q: (requests[q].day, requests[q].user))
-    items, shops, day = None, {}, None
+    items, catalog, shops, day = None, None, {}, None
     for start in range(0, len(order), 1000):
         made = []
         for q in order[start : start + 1000]:
             request = requests[q]
-            if items is None or request.day != day:
+            if items is None or catalog is None or request.day != day:
                 day = request.day
-                items, shops = sources.items(day), dict(sources.shops(day))
+                items, catalog, shops = sources.items(day), sources.catalogs(day), dict(sources.shops(day))
             rng = np.random.default_rng([seed, request.user, request.day])
-            made.append(_one(request, users[q], sources, items, shops, candidates, negatives, rng))
+            made.append(_one(request, users[q], sources, items, catalog, shops, candidates, negatives, rng))
         yield SampleSet.concat(made)
         progress(min(start + 1000, len(order)), len(order))
 
@@ -191,6 +193,7 @@ def _one(
     user: UserRow,
     sources: Sources,
     items: ItemMatrix,
+    catalog: Catalog,
     shops: Mapping[str, ShopRow],
     config: CandidateConfig,
     negatives: int | None,
@@ -200,7 +203,7 @@ def _one(
     history = history_of(log, request.user, before=request.day)
     bought = slice(int(log.offsets_U1[request.user]), int(log.offsets_U1[request.user + 1]))
     truth = log.item_R[bought][log.day_R[bought] == request.day]
-    candidates = fetch_candidates(history, day=request.day, items=items, catalog=sources.catalog, config=config)
+    candidates = fetch_candidates(history, day=request.day, items=items, catalog=catalog, config=config)
     items_N, sources_N = candidates.items_N, candidates.sources_N
     labels_N = np.isin(items_N, truth)
     if negatives is not None:
@@ -214,7 +217,7 @@ def _one(
         candidates_N=items_N,
         day=request.day,
         items=items,
-        catalog=sources.catalog,
+        catalog=catalog,
         user=user,
         shop=shops.get(user.usual_shop),
     )

@@ -9,7 +9,7 @@ Legend: Q requests, U users.
 import json
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.fetching import SOURCES, CandidateConfig
 from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
 from shoploop.errors import TooFewEvents
-from shoploop.features.catalog import CatalogConfig, fit_catalog
+from shoploop.features.catalog import CatalogConfig
+from shoploop.features.catalogs import fit_catalogs
 from shoploop.features.contract import Contract
 from shoploop.features.ends import read_interactions
 from shoploop.features.joins import Joins
 from shoploop.features.log import Int32, PurchaseLog, Vocabulary, purchases
 from shoploop.samples.by_day import ByDay
-from shoploop.samples.files import SampleWriter, write_catalog
+from shoploop.samples.files import SampleWriter, write_catalogs
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 
 MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 11_000, 600, 2_500
@@ -52,8 +53,8 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         features: Folder of ``materialize_features``.
         out: Folder to write: ``requests.parquet`` (request, user, day, split, truth), ``candidates.parquet`` (request,
             item, label, sources and every pair feature; all candidates of evaluation, a draw of the others),
-            ``histories.parquet`` (request and its last baskets), ``items.parquet`` and ``kinds.parquet`` (the catalog)
-            and ``samples.json``.
+            ``histories.parquet`` (request and its last baskets), ``items.parquet`` (the vocabulary),
+            ``catalog-*.parquet`` (what purchases say of items, by day) and ``samples.json``.
         training_spec: The seed; the days are those that ``materialize_features`` has statistics of.
 
     Returns:
@@ -73,7 +74,14 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     chosen = choose_requests(log, windows, seed=training_spec.seed)
     seconds = {"choose": time.perf_counter() - started}
 
-    catalog = fit_catalog(log.where(log.day_R < windows.training_first), items, CatalogConfig(seed=training_spec.seed))
+    catalogs = fit_catalogs(
+        log,
+        items,
+        training_first=windows.training_first,
+        evaluation_first=windows.evaluation_first,
+        last=windows.last,
+        config=CatalogConfig(seed=training_spec.seed),
+    )
     seconds["catalog"] = time.perf_counter() - started - sum(seconds.values())
     requests = [*chosen.train, *chosen.validation, *chosen.evaluation]
     joins = Joins(features)
@@ -82,11 +90,11 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     days = sorted({r.day for r in requests})
     matrices = ByDay(lambda some: joins.items(vocabulary, some), days, rows_a_day=len(vocabulary))
     shops = ByDay(lambda some: joins.shops(log.shops, some), days, rows_a_day=len(log.shops))
-    sources = Sources(log=log, contract=contract, catalog=catalog, items=matrices, shops=shops)
+    sources = Sources(log=log, contract=contract, catalogs=catalogs, items=matrices, shops=shops)
     seconds["join"] = time.perf_counter() - started - sum(seconds.values())
 
     out.mkdir(parents=True, exist_ok=True)
-    write_catalog(out, catalog, vocabulary, items)
+    write_catalogs(out, catalogs, vocabulary, items)
     config = CandidateConfig()
     report: dict[str, Any] = {"splits": {}}
     done = 0
@@ -120,7 +128,8 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         "windows": windows.report(),
         "left_out": materialized["left_out"],
         "negatives_per_training_request": TRAINING_NEGATIVES,
-        "candidates": {"popular": config.popular, "neighbours": config.neighbours},
+        "candidates": asdict(config),
+        "catalogs": list(catalogs.first_days),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }

@@ -15,7 +15,7 @@ from shoploop.compute.parallel import writing
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
-from shoploop.samples.files import read_catalog, read_samples
+from shoploop.samples.files import read_catalogs, read_items, read_samples
 from shoploop.samples.weights import WEIGHTS, read_weights
 from shoploop.training.building import build_model
 from shoploop.training.loop import TrainConfig, fit
@@ -60,7 +60,7 @@ def train_fused(
     with writing(out) as written:
         started = time.perf_counter()
         contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
-        catalog, items = read_catalog(samples)
+        catalogs, items = read_catalogs(samples), read_items(samples)
         verdicts = _verdicts(augmentation=augmentation, importance=importance)
         if importance is not None and verdicts["importance"]["used"]:
             weights = importance / WEIGHTS
@@ -72,7 +72,7 @@ def train_fused(
                 f"None of the {len(learn)} training requests has a candidate that was bought: shoppers of this data "
                 "neither repeat nor buy what sells. Bring more days or users."
             )
-        model = build_model(contract, catalog, learn, seed=training_spec.seed).to(training_device())
+        model = build_model(contract, catalogs.training, learn, seed=training_spec.seed).to(training_device())
         config = TrainConfig(
             epochs=training_spec.epochs,
             learning_rate=training_spec.learning_rate,
@@ -82,11 +82,11 @@ def train_fused(
         curves = fit(model, learn, validation, config, progress=progress.report)
         trained = TrainedModel(
             model=model.cpu(),
-            catalog=catalog,
+            catalog=catalogs.training,
             contract=contract,
             vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
             candidates=CandidateConfig(),
-        )
+        ).with_catalog(catalogs.serving)
         version = write_version(
             written,
             tensors=trained.tensors(),

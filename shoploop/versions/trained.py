@@ -4,7 +4,7 @@ Legend: I items, M neighbours, F factors, C kinds, B buckets.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,25 +40,20 @@ class TrainedModel:
         """Plain contiguous tensors by name, for ``artifacts.write_version``."""
         tensors = {name: value.detach().contiguous() for name, value in self.model.state_dict().items()}
         del tensors[FACTORS]
-        catalog = self.catalog
         return tensors | {
-            f"{CATALOG}kind_I": torch.from_numpy(catalog.kind_I),
-            f"{CATALOG}group_I": torch.from_numpy(catalog.group_I),
-            f"{CATALOG}neighbours_IM": torch.from_numpy(catalog.neighbours_IM),
-            f"{CATALOG}neighbour_weights_IM": torch.from_numpy(catalog.neighbour_weights_IM),
-            f"{CATALOG}factors_ID": torch.from_numpy(catalog.factors_ID),
-            f"{CATALOG}log_odds_CB": torch.from_numpy(catalog.log_odds_CB),
+            f"{CATALOG}{field.name}": torch.from_numpy(getattr(self.catalog, field.name)) for field in fields(Catalog)
         }
+
+    def with_catalog(self, catalog: Catalog) -> "TrainedModel":
+        """The same model with another day's catalog: fresher neighbours, and factors that lie where the old ones did."""
+        self.model.sequence.factors_IF.copy_(torch.from_numpy(catalog.factors_ID))
+        return replace(self, model=self.model.prepare(), catalog=catalog)
 
     def config(self) -> dict[str, Any]:
         """JSON from which :meth:`build` makes the same modules."""
         return {
             "model": self.model.config.to_json(),
-            "candidates": {
-                "popular": self.candidates.popular,
-                "neighbours": self.candidates.neighbours,
-                "neighbour_baskets": self.candidates.neighbour_baskets,
-            },
+            "candidates": asdict(self.candidates),
         }
 
     @classmethod
@@ -70,14 +65,7 @@ class TrainedModel:
         def array(name: str) -> Any:
             return np.ascontiguousarray(tensors[CATALOG + name].numpy())
 
-        catalog = Catalog(
-            kind_I=array("kind_I"),
-            group_I=array("group_I"),
-            neighbours_IM=array("neighbours_IM"),
-            neighbour_weights_IM=array("neighbour_weights_IM"),
-            factors_ID=array("factors_ID"),
-            log_odds_CB=array("log_odds_CB"),
-        )
+        catalog = Catalog(**{field.name: array(field.name) for field in fields(Catalog)})
         model = FusedModel(FusedModel.Config.from_json(config["model"]))
         weights = {name: value for name, value in tensors.items() if not name.startswith(CATALOG)}
         model.load_state_dict(weights | {FACTORS: tensors[f"{CATALOG}factors_ID"]})

@@ -15,14 +15,18 @@ TITLES = [f"Item {n}" for n in range(Shop().items)]
 
 @pytest.fixture(scope="module")
 def known():
-    """Statistics in which nothing was sold, and a catalog in which item 0 speaks for item 1."""
+    """Statistics in which nothing was sold, and a catalog in which item 0 speaks for item 1, and item 3 follows item 2."""
     catalog = Shop().catalog()
     items = ItemStatistics(Shop().log()).on(DAY)
     nothing = ItemMatrix(day=DAY, values_IS=np.zeros_like(items.values_IS))
     neighbours, weights = np.zeros_like(catalog.neighbours_IM), np.zeros_like(catalog.neighbour_weights_IM)
     neighbours[0, 0], weights[0, 0] = 1, 0.5
     neighbours[1, 0], weights[1, 0] = 0, 0.5
-    return items, nothing, replace(catalog, neighbours_IM=neighbours, neighbour_weights_IM=weights)
+    after, chances = np.zeros((len(catalog), 2), np.int32), np.zeros((len(catalog), 2), np.float32)
+    after[2, 0], chances[2, 0] = 3, 0.25
+    catalog = replace(catalog, neighbours_IM=neighbours, neighbour_weights_IM=weights, after_IP=after)
+    catalog = replace(catalog, after_weights_IP=chances, lately_IP=after, lately_weights_IP=chances)
+    return items, nothing, catalog
 
 
 def bought(*rows):
@@ -39,6 +43,8 @@ def test_each_candidate_says_which_sources_named_it(known):
     items, nothing, catalog = known
     found = fetch_candidates(bought((0, 3), (7, 9)), day=DAY, items=nothing, catalog=catalog)
     assert named(found) == {0: 0b001, 1: 0b100, 7: 0b001}
+    found = fetch_candidates(bought((2, 3)), day=DAY, items=nothing, catalog=catalog)
+    assert named(found) == {2: 0b001, 3: 0b11000}
     popular = fetch_candidates(bought((0, 3)), day=DAY, items=items, catalog=catalog, config=CandidateConfig(popular=2))
     assert sum(bits & 0b010 > 0 for bits in named(popular).values()) == 2
 
@@ -62,6 +68,7 @@ def test_a_stranger_gets_what_is_popular(known):
         (4, ((4, 8),), "you bought this once, last 8 days ago"),
         (4, ((4, 8), (4, 2)), "you bought this twice, last 2 days ago"),
         (1, ((0, 2),), "often bought with Item 0"),
+        (3, ((2, 2),), "often bought after Item 2"),
         (4, ((4, 0), (0, 2)), "new to you"),
     ],
 )

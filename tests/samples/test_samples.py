@@ -11,7 +11,7 @@ from shoploop.errors import ArtifactCorrupt, ArtifactForeign, TooFewEvents
 from shoploop.evaluation.incumbent import on_vocabulary
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
-from shoploop.samples.files import read_catalog, read_samples
+from shoploop.samples.files import read_catalog, read_catalogs, read_items, read_samples
 from shoploop.samples.sample_set import Request
 from shoploop.samples.step import choose_requests
 from shoploop.samples.weights import WeightsForeign, read_weights, samples_digest, write_weights
@@ -74,9 +74,15 @@ def test_samples_read_back_are_those_that_were_written(trained_shop):
     for name, value in vars(written).items():
         if name != "weights_R":
             np.testing.assert_array_equal(value, getattr(read, name), err_msg=name)
-    stored, items = read_catalog(trained_shop / "samples")
-    for name, value in vars(SHOP.catalog()).items():
-        np.testing.assert_array_equal(value, getattr(stored, name), err_msg=name)
+    stored = read_catalogs(trained_shop / "samples")
+    assert stored.first_days == SHOP.catalogs().first_days
+    for day in stored.first_days:
+        for name, value in vars(SHOP.catalogs()(day)).items():
+            np.testing.assert_array_equal(value, getattr(stored(day), name), err_msg=name)
+            np.testing.assert_array_equal(
+                value, getattr(read_catalog(trained_shop / "samples", day), name), err_msg=name
+            )
+    items = read_items(trained_shop / "samples")
     assert items["title"].to_pylist()[0] == "Apples"
 
 

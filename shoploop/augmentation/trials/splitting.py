@@ -16,6 +16,7 @@ from shoploop.augmentation.trials.episodes import PREFIX, Labelled
 from shoploop.candidates.fetching import CandidateConfig
 from shoploop.errors import TooFewEvents
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog
+from shoploop.features.catalogs import Catalogs, following
 from shoploop.features.contract import Contract
 from shoploop.features.item import ItemMatrix, ItemStatistics
 from shoploop.features.log import PurchaseLog, Vocabulary
@@ -100,6 +101,11 @@ class Trials:
     statistics: Statistics
     contract: Contract
     catalog: Catalog
+    """What models are trained with."""
+
+    catalogs: Catalogs
+    """The same as requests of each day see it."""
+
     judged: pl.DataFrame
     """``user`` and ``day`` of the visits that variants are measured on."""
 
@@ -138,7 +144,7 @@ class Trials:
             self.statistics,
             extra.labels,
             self.contract,
-            self.catalog,
+            self.catalogs,
             negatives or _NEGATIVES,
             self.seed,
             candidates or _CANDIDATES,
@@ -203,9 +209,10 @@ def prepare_trials(
     past = PurchaseLog.of(training_rows, vocabulary)
     statistics = Statistics(past)
     catalog = fit_catalog(past, items, CatalogConfig(seed=seed))
+    catalogs = following(catalog, past, [*labels["day"], *targets["day"]])
 
     def make(source: pl.DataFrame, wanted: pl.DataFrame, negatives: int | None) -> SampleSet:
-        return _assemble(PurchaseLog.of(source, vocabulary), statistics, wanted, contract, catalog, negatives, seed)
+        return _assemble(PurchaseLog.of(source, vocabulary), statistics, wanted, contract, catalogs, negatives, seed)
 
     progress("samples of the visits to learn from")
     train = make(training_rows, labels, _NEGATIVES)
@@ -218,6 +225,7 @@ def prepare_trials(
         statistics=statistics,
         contract=contract,
         catalog=catalog,
+        catalogs=catalogs,
         judged=targets.sort("user"),
         train=train,
         cold=make(cut, targets, None),
@@ -264,12 +272,12 @@ def _assemble(
     statistics: Statistics,
     labels: pl.DataFrame,
     contract: Contract,
-    catalog: Catalog,
+    catalogs: Catalogs,
     negatives: int | None,
     seed: int,
     candidates: CandidateConfig = _CANDIDATES,
 ) -> SampleSet:
-    sources = Sources(log=log, contract=contract, catalog=catalog, items=statistics.items, shops=statistics.shops)
+    sources = Sources(log=log, contract=contract, catalogs=catalogs, items=statistics.items, shops=statistics.shops)
     code = {user: at for at, user in enumerate(log.users)}
     wanted = [(user, day) for user, day in labels.select("user", "day").iter_rows() if user in code]
     rows = user_rows(user_stats(log), [user for user, _ in wanted], [day for _, day in wanted])

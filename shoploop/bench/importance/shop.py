@@ -114,6 +114,7 @@ def prepare(dataset: str, effort: Effort, progress: Progress, *, seed: int = 0) 
     from shoploop.data.splits import TimeSplit
     from shoploop.data.step import load_data
     from shoploop.features.catalog import CatalogConfig, fit_catalog
+    from shoploop.features.catalogs import following
     from shoploop.features.contract import resolve
     from shoploop.features.item import ItemStatistics
     from shoploop.features.log import choose_vocabulary, purchases
@@ -135,7 +136,8 @@ def prepare(dataset: str, effort: Effort, progress: Progress, *, seed: int = 0) 
     progress("fitting the catalog")
     catalog = fit_catalog(log.where(log.day_R < split.training_first), tables["items"], CatalogConfig(seed=seed))
     statistics, shops = ItemStatistics(log), ShopStatistics(log)
-    sources = Sources(log=log, contract=contract, catalog=catalog, items=statistics.on, shops=shops.rows_on)
+    catalogs = following(catalog, log, [split.training_first, split.last])
+    sources = Sources(log=log, contract=contract, catalogs=catalogs, items=statistics.on, shops=shops.rows_on)
     stats = user_stats(log)
 
     def make(what: str, requests: list[Request], negatives: int | None) -> SampleSet:

@@ -21,7 +21,7 @@ from shoploop.importance.description import Names
 from shoploop.importance.estimators.errors import TooFewSamples
 from shoploop.importance.weighing import WeighingConfig
 from shoploop.resuming.stages import Stages
-from shoploop.samples.files import REQUESTS, iterate_samples, read_catalog
+from shoploop.samples.files import REQUESTS, iterate_samples, read_catalog, read_items
 from shoploop.samples.sample_set import VIRTUAL_USER_CODES, SampleSet
 
 PARTS = 5
@@ -51,7 +51,7 @@ def read_inputs(*, data: Path, features: Path, samples: Path, digest: str) -> In
         raise TooFewSamples(
             "No training visit has a candidate, so there is nothing to weigh. Bring more days or users."
         )
-    catalog, items = read_catalog(samples)
+    catalog, items = read_catalog(samples), read_items(samples)
     known = dict(pl.read_parquet(data / "items.parquet", columns=["item", "title"]).iter_rows())
     codes = items["item"].to_pylist()
     requests = pl.read_parquet(samples / REQUESTS, columns=["user", "split"]).filter(pl.col("split") == "train")

@@ -39,7 +39,8 @@ import polars as pl
 
 from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.data.splits import TimeSplit
-from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog
+from shoploop.features.catalog import Catalog, CatalogConfig
+from shoploop.features.catalogs import Catalogs, fit_catalogs
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.schemas import ITEMS as ITEMS_TABLE
 
@@ -161,7 +162,11 @@ class Shop:
 
     def catalog(self) -> Catalog:
         """Of what was bought before the days to learn from."""
-        return _catalog(self)
+        return self.catalogs().training
+
+    def catalogs(self) -> Catalogs:
+        """By the days of a run."""
+        return _catalogs(self)
 
     def codes(self, item: str = "item") -> pl.Expr:
         """The codes of the items in a column."""
@@ -194,7 +199,13 @@ def _log(shop: Shop) -> PurchaseLog:
 
 
 @cache
-def _catalog(shop: Shop) -> Catalog:
-    log = _log(shop)
-    known = log.where(log.day_R < shop.split.training_first)
-    return fit_catalog(known, shop.described(), CatalogConfig(factors=4, neighbours=3))
+def _catalogs(shop: Shop) -> Catalogs:
+    split = shop.split
+    return fit_catalogs(
+        _log(shop),
+        shop.described(),
+        training_first=split.training_first,
+        evaluation_first=split.evaluation_first,
+        last=split.last,
+        config=CatalogConfig(factors=4, neighbours=3),
+    )

@@ -15,7 +15,7 @@ from shoploop.features.item import ItemStatistics
 from shoploop.features.log import PurchaseLog
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
-from shoploop.samples.files import SampleWriter, write_catalog
+from shoploop.samples.files import SampleWriter, write_catalogs
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 from shoploop.samples.step import choose_requests
 
@@ -32,7 +32,7 @@ def visits(
     sources = Sources(
         log=log,
         contract=Contract(),
-        catalog=shop.catalog(),
+        catalogs=shop.catalogs(),
         items=ItemStatistics(log).on,
         shops=ShopStatistics(log).rows_on,
     )
@@ -107,7 +107,7 @@ def write_folders(
     (root / "data" / "load.json").write_text(json.dumps({"dataset": None, "tables": {"items": {"sha256": "0" * 64}}}))
     (root / "features" / "contract.json").write_text(json.dumps(contract.to_json()))
     shop.vocabulary.frame().write_parquet(root / "features" / "vocabulary.parquet")
-    write_catalog(root / "samples", shop.catalog(), shop.vocabulary, table)
+    write_catalogs(root / "samples", shop.catalogs(), shop.vocabulary, table)
     with SampleWriter(root / "samples", contract, shop.log()) as writer:
         for split, samples in (splits or split_visits(shop)).items():
             if len(samples):

@@ -1,0 +1,97 @@
+"""The catalog as of the day that is asked for: taste moves, and what is known of items must not be older than it has to be.
+
+A model is trained on what was known before each of its labels, judged on what was known when the days of evaluation began,
+and served with all that is known. What follows what is counted on every few days, which costs little; neighbours and factors
+are fitted three times: before the labels, before the evaluation, and for serving.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog, pairs_after, renewed, with_followers
+from shoploop.features.log import PurchaseLog
+
+RENEWED_DAYS = 7
+"""Days after which a catalog is renewed: a shop that trains every week serves one that is a few days old."""
+
+MOST_RENEWALS = 6
+"""Of the days to learn from, and of those of evaluation: a longer span is renewed less often."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogs:
+    """Catalogs by the first day that each is for, ascending."""
+
+    first_days: tuple[int, ...]
+    catalogs: tuple[Catalog, ...]
+
+    def __call__(self, day: int) -> Catalog:
+        """The freshest that knows nothing of ``day`` or later; the first one of all for a day before it."""
+        return self.catalogs[max(bisect_right(self.first_days, day) - 1, 0)]
+
+    @property
+    def training(self) -> Catalog:
+        """What a model is trained with."""
+        return self.catalogs[0]
+
+    @property
+    def serving(self) -> Catalog:
+        """All that is known."""
+        return self.catalogs[-1]
+
+
+def fit_catalogs(
+    log: PurchaseLog,
+    items: pl.DataFrame,
+    *,
+    training_first: int,
+    evaluation_first: int,
+    last: int,
+    config: CatalogConfig | None = None,
+) -> Catalogs:
+    """Fits the catalogs of a run; each knows the purchases before its day alone.
+
+    Args:
+        log: All purchases.
+        items: As of :func:`~shoploop.features.catalog.fit_catalog`.
+        training_first: First day that is learned from.
+        evaluation_first: First day of evaluation.
+        last: Last day of the data; the serving catalog is for the day after it.
+        config: How each is fitted.
+    """
+    config = config or CatalogConfig()
+    base = fit_catalog(log.where(log.day_R < training_first), items, config)
+    judged, serving = (renewed(base, log.where(log.day_R < day), config) for day in (evaluation_first, last + 1))
+    days = {day: base for day in _renewals(training_first, evaluation_first)}
+    days |= {day: judged for day in _renewals(evaluation_first, last + 1)}
+    return _followed(days | {last + 1: serving}, log, config)
+
+
+def following(catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: CatalogConfig | None = None) -> Catalogs:
+    """The catalog by day where only what follows what is renewed.
+
+    Args:
+        catalog: All else of it stays.
+        log: The purchases to count, each for the days after its own.
+        days: That requests are of; none of them sees a purchase of its day or later.
+        config: As the catalog was fitted.
+    """
+    first, last = min(days), max(days)
+    return _followed(dict.fromkeys(_renewals(first, last + 1), catalog), log, config or CatalogConfig())
+
+
+def _followed(catalogs: Mapping[int, Catalog], log: PurchaseLog, config: CatalogConfig) -> Catalogs:
+    """The catalogs of these ascending days, each with what follows what before its day."""
+    after, made = pairs_after(log), []
+    for day, catalog in catalogs.items():
+        after.advance(day)
+        made.append(with_followers(catalog, after, config))
+    return Catalogs(first_days=tuple(catalogs), catalogs=tuple(made))
+
+
+def _renewals(first: int, end: int) -> range:
+    """The days from ``first`` up to ``end`` on which a catalog is made."""
+    return range(first, end, max(RENEWED_DAYS, -(-(end - first) // MOST_RENEWALS)))

@@ -1,0 +1,186 @@
+"""What is bought after what: counted by hand on a few visits."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from own_rows import FIRST, catalog_of, items, log_of
+
+from shoploop.features.catalog import CatalogConfig, fit_catalog, renewed
+from shoploop.features.catalogs import fit_catalogs, following
+from shoploop.features.factors import aligned
+from shoploop.features.history import History
+from shoploop.features.item_pairs import PairConfig, PairsAfter, pairs_together
+from shoploop.features.pairs import follower_scores
+
+FOREVER = 1e12
+A, B, C, D = range(4)
+
+
+def followers(rows, *, until=100, decays=(FOREVER,), kept=5, shrinkage=0.0, config=None):
+    log = log_of(rows, ["a", "b", "c", "d"])
+    after = PairsAfter(log, day_decays=decays, config=config or PairConfig(visit_decay=0.5))
+    after.advance(FIRST + until)
+    return [after.followers(place, kept=kept, shrinkage=shrinkage) for place in range(len(decays))]
+
+
+def table(found):
+    """Item to what follows it and how likely, without the padding."""
+    return {
+        item: {int(j): round(float(w), 4) for j, w in zip(js, ws, strict=True) if w > 0}
+        for item, (js, ws) in enumerate(zip(found.items_IP, found.weights_IP, strict=True))
+    }
+
+
+def test_the_chance_of_a_follower_is_its_share_of_the_later_pairs_and_falls_with_the_visits_between():
+    (found,) = followers([("u", "a", 0), ("u", "b", 5), ("u", "c", 6)])
+    # a is followed by b at the next visit and by c at the one after it, which counts half
+    assert table(found) == {A: {B: 0.6667, C: 0.3333}, B: {C: 1.0}, C: {}, D: {}}
+
+
+def test_what_is_bought_together_follows_nothing_and_nobody_follows_somebody_else():
+    (found,) = followers([("u", "a", 0), ("u", "b", 0), ("v", "c", 5)])
+    assert table(found) == {A: {}, B: {}, C: {}, D: {}}
+
+
+def test_a_repeated_purchase_follows_itself():
+    (found,) = followers([("u", "a", 0), ("u", "a", 5)])
+    assert table(found)[A] == {A: 1.0}
+
+
+def test_under_a_short_decay_what_followed_lately_wins():
+    rows = [("u", "a", 0), ("u", "b", 1), ("v", "a", 0), ("v", "b", 1), ("w", "a", 90), ("w", "c", 91)]
+    ever, lately = followers(rows, decays=(FOREVER, 10.0))
+    assert table(ever)[A] == {B: 0.6667, C: 0.3333}
+    assert list(table(lately)[A]) == [C, B] and table(lately)[A][C] > 0.99
+
+
+def test_one_pair_of_a_rare_item_says_less_than_many_of_a_common_one():
+    (found,) = followers([("u", "a", 0), ("u", "b", 1)], shrinkage=3.0)
+    assert table(found)[A] == {B: 0.25}
+
+
+def test_only_the_likeliest_are_kept_and_ties_go_to_the_first_code():
+    rows = [(user, "a", 0) for user in "uvw"] + [("u", "d", 1), ("v", "c", 1), ("w", "b", 1)]
+    (found,) = followers(rows, kept=2)
+    assert table(found)[A] == {B: 0.3333, C: 0.3333}
+
+
+def test_of_too_many_pairs_those_of_the_latest_baskets_are_counted():
+    rows = [("u", "a", 0), ("u", "b", 1), ("v", "a", 50), ("v", "c", 51)]
+    (found,) = followers(rows, config=PairConfig(most_pairs=1))
+    assert table(found)[A] == {C: 1.0}
+
+
+visits = st.lists(
+    st.tuples(st.sampled_from("uvw"), st.sampled_from("abcd"), st.integers(0, 30)), min_size=1, max_size=40, unique=True
+)
+
+
+@given(visits, st.integers(0, 31))
+def test_counting_on_by_days_gives_what_counting_at_once_gives(rows, stop):
+    log, decays = log_of(rows, ["a", "b", "c", "d"]), (FOREVER, 7.0)
+    at_once, stepwise = PairsAfter(log, day_decays=decays), PairsAfter(log, day_decays=decays)
+    at_once.advance(FIRST + 31)
+    for day in (stop, 31):
+        stepwise.advance(FIRST + day)
+    for place in (0, 1):
+        one, other = (after.followers(place, kept=4, shrinkage=1.0) for after in (at_once, stepwise))
+        size = len(one.items_IP)
+        dense = [np.zeros((size, size)) for _ in range(2)]
+        for matrix, found in zip(dense, (one, other), strict=True):
+            np.add.at(matrix, (np.arange(size)[:, None], found.items_IP), found.weights_IP)
+        np.testing.assert_allclose(*dense, rtol=1e-5, atol=1e-12)
+
+
+@given(visits, st.integers(1, 31))
+def test_what_is_bought_on_a_day_or_later_is_unknown_to_the_catalog_of_that_day(rows, day):
+    names = ["a", "b", "c", "d"]
+    past = [row for row in rows if row[2] < day]
+    if not past:
+        return
+    # the same past with another future: all of it is d
+    moved = past + [("u", "d", later) for later in range(day, 32)]
+    made = []
+    for some in (rows, moved):
+        log = log_of([*some, ("u", "a", 31), ("v", "a", 31), ("w", "a", 31)], names)  # the same users
+        catalogs = fit_catalogs(
+            log, items(names), training_first=FIRST + 1, evaluation_first=FIRST + day, last=FIRST + 31,
+            config=CatalogConfig(factors=2, neighbours=2),
+        )  # fmt: skip
+        made.append(catalogs(FIRST + day))
+    for name, value in vars(made[0]).items():
+        np.testing.assert_array_equal(value, getattr(made[1], name), err_msg=name)
+
+
+def test_a_run_learns_on_catalogs_that_move_with_its_days_and_serves_with_all_that_is_known():
+    rows = [("u", "a", 0), ("u", "b", 3), ("v", "a", 30), ("v", "c", 33), ("w", "a", 58), ("w", "d", 59)]
+    catalogs = fit_catalogs(
+        log_of(rows), items("abcd"), training_first=FIRST + 10, evaluation_first=FIRST + 50, last=FIRST + 59,
+        config=CatalogConfig(factors=2, neighbours=2, follower_shrinkage=0.0),
+    )  # fmt: skip
+
+    def after_a(day):
+        catalog = catalogs(FIRST + day)
+        return {int(j) for j, w in zip(catalog.after_IP[A], catalog.after_weights_IP[A], strict=True) if w > 0}
+
+    assert (after_a(10), after_a(49), after_a(50), after_a(60)) == ({B}, {B, C}, {B, C}, {B, C, D})
+    assert catalogs.serving is catalogs(FIRST + 60) and catalogs.training is catalogs(FIRST + 10)
+    assert catalogs(FIRST) is catalogs.training
+
+
+def test_catalogs_in_which_only_followers_move_keep_all_else():
+    log = log_of([("u", "a", 0), ("u", "b", 3), ("u", "c", 20), ("v", "a", 20)])
+    catalog = catalog_of(log)
+    moving = following(catalog, log, [FIRST + 1, FIRST + 30])
+    assert moving.training.neighbours_IM is moving.serving.neighbours_IM is catalog.neighbours_IM
+    assert moving.training.after_weights_IP.sum() == 0 < moving.serving.after_weights_IP.sum()
+
+
+def test_an_item_that_is_never_in_a_basket_with_another_is_known_by_its_neighbours_in_time():
+    # nobody has two things in a basket; a and b share shoppers, c and d do
+    rows = [(f"u{n}", "a", 2 * n) for n in range(6)] + [(f"u{n}", "b", 2 * n + 1) for n in range(6)]
+    rows += [(f"v{n}", "c", 2 * n) for n in range(6)] + [(f"v{n}", "d", 2 * n + 1) for n in range(6)]
+    factors_ID = catalog_of(log_of(rows)).factors_ID
+    assert (np.linalg.norm(factors_ID, axis=1) > 0.99).all()
+    # each taste has directions of its own
+    assert np.abs(factors_ID[[A, B]] @ factors_ID[[C, D]].T).max() < 1e-6
+
+
+def test_where_baskets_alone_are_many_pairs_those_across_visits_are_left_out():
+    log = log_of([("u", "a", 0), ("u", "b", 0), ("u", "c", 1)])
+    assert pairs_together(log)[A, C] > 0
+    assert (
+        pairs_together(log, PairConfig(most_pairs=5))[A, C] == 0 < pairs_together(log, PairConfig(most_pairs=5))[A, B]
+    )
+
+
+def test_fresh_factors_are_turned_to_where_the_old_ones_point():
+    rng = np.random.default_rng(0)
+    old = rng.standard_normal((40, 5)).astype(np.float32)
+    turn = np.linalg.qr(rng.standard_normal((5, 5)))[0].astype(np.float32)
+    fresh = old @ turn
+    old[7] = 0  # a new item
+    back = aligned(fresh, old, np.ones(40, int))
+    known = np.arange(40) != 7
+    np.testing.assert_allclose(back[known], old[known], atol=0.05)
+    assert np.linalg.norm(back[7]) == pytest.approx(np.linalg.norm(fresh[7]), rel=1e-5)
+
+
+def test_a_renewed_catalog_keeps_what_a_model_has_learned_of_kinds():
+    early = log_of([("u", "a", 0), ("u", "b", 0), ("v", "c", 0), ("v", "d", 0)])
+    late = log_of([("u", "a", 0), ("u", "b", 0), ("v", "c", 0), ("v", "d", 0), ("v", "a", 5), ("w", "a", 6)])
+    catalog = fit_catalog(early, items("abcd"), CatalogConfig(factors=3, neighbours=2))
+    again = renewed(catalog, late, CatalogConfig(factors=3, neighbours=2))
+    assert again.kind_I is catalog.kind_I and again.log_odds_CB is catalog.log_odds_CB
+    assert again.factors_ID.shape == catalog.factors_ID.shape
+
+
+def test_the_followers_of_several_visits_are_averaged_with_the_latest_first():
+    log = log_of([("u", "a", 0), ("u", "c", 1), ("v", "b", 0), ("v", "d", 1)])
+    catalog = catalog_of(log)
+    history = History.of(np.array([A, B], np.int32), np.array([10, 20], np.int32), np.ones(2, np.float32))
+    scores = follower_scores(history, catalog)
+    assert scores["after_last"][D] > 0 == scores["after_last"][C]
+    assert scores["after_recent"][D] > scores["after_recent"][C] > 0
+    assert follower_scores(History.empty(), catalog)["after_recent"].sum() == 0
