@@ -24,6 +24,7 @@ from components.materialize_features import materialize_features
 from components.train_fused import train_fused
 from components.validate_data import validate_data
 from shoploop.compute.lifetime import end_with_starter
+from shoploop.steps import STEPS, needed_by
 
 
 def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | None = None):
@@ -31,12 +32,15 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
 
     Args:
         found: Folders of steps that are done already, by step: they are read from there and not carried out.
-        until: The step that it ends with: ``augment_samples``, ``estimate_importance``, or None for all of them.
+        until: The step that it ends with, or None for all of them.
     """
     found = found or {}
+    wanted = needed_by(until) if until else list(STEPS)
 
     def output(step: str, name: str, kind: type[dsl.Artifact], make: Callable[[], dsl.PipelineTask]):
-        """The step's output, and its task where it is carried out."""
+        """The step's output, and its task where it is carried out; of a step that is not wanted neither."""
+        if step not in wanted:
+            return None, None
         if step in found:
             return dsl.importer(artifact_uri=found[step], artifact_class=kind, reimport=False).output, None
         task = make()
@@ -95,8 +99,6 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
             dsl.Dataset,
             lambda: augment_samples(data=data, features=features, samples=samples, options=augmentation, seed=seed),
         )
-        if until == "augment_samples":
-            return
         weights, _ = output(
             "estimate_importance",
             "importance",
@@ -105,8 +107,6 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
                 data=data, features=features, augmentation=augmented, estimator=importance_estimator, seed=seed
             ),
         )
-        if until == "estimate_importance":
-            return
         model, _ = output(
             "train_fused",
             "model",

@@ -18,6 +18,10 @@ LISTED = "_listed"
 """Further column of items, users and shops: false for an id that only interactions name, where the source has such a
 table. Named so that no shop's own column is called the same."""
 
+RATING = "rating"
+"""Further column of interactions where ratings weigh: how much somebody liked what they bought, above 0; null where they
+did not say."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:

@@ -50,6 +50,8 @@ def parse(text: str, *, source: str = "the YAML") -> Recommender:
         raise SpecInvalid(f"{source} is no YAML: {_where(error)}. Mend the line.") from error
     except RecursionError as error:
         raise SpecInvalid(f"{source} is nested too deeply to be a Recommender.") from error
+    except (ValueError, OverflowError) as error:  # an escape such as "\\U00110000"
+        raise SpecInvalid(f"{source} is no YAML: it writes a sign that Unicode does not have ({error}).") from error
     return _read(_recommender_of(documents, source), source)
 
 

@@ -113,7 +113,11 @@ class InteractionsSource(TableSource):
 
     rating_from: Annotated[float, Field(ge=-1_000_000, le=1_000_000)] | None = None
     """Of a column of ratings: from this value on a row counts as a purchase, i.e. as wanted; lower ones are kept as kind
-    rating and teach nothing. Unset: from 0.7 of the way between the scale's ends."""
+    rating and teach nothing. Unset: from 0.7 of the way between the scale's ends; where ratings weigh, all above 0."""
+
+    ratings_as: Literal["threshold", "weights"] = "threshold"
+    """What a column of ratings is for. threshold: it only says which rows count as purchases. weights: what a purchase
+    teaches grows in proportion to its rating, too; one of 5 counts more than one of 3. Only training reads it."""
 
     price_is: Literal["unit", "total"] = "total"
     """Whether price is of one piece or of the whole row, all pieces together."""

@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -69,4 +70,7 @@ def _append(real: Path, made: Path, target: Path, first: int) -> None:
                     if column in table.column_names:
                         numbers = pc.cast(pc.add(table[column], by), schema.field(column).type)
                         table = table.set_column(table.column_names.index(column), schema.field(column), numbers)
+                for place, field in enumerate(schema):
+                    if field.name not in table.column_names:  # nobody has rated what nobody bought
+                        table = table.add_column(place, field, pa.nulls(len(table), field.type))
                 writer.write_table(table.cast(schema), row_group_size=max(len(table), 1))

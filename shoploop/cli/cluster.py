@@ -126,7 +126,10 @@ def logs(
     everywhere = ["--all-namespaces"] if part == "operator" else [f"--namespace={found['metadata']['namespace']}"]
     pods = kubectl.items("pods", "-l", selector, *everywhere)
     if not pods:
-        raise NotFound(f"No pod of {part} {name} is there. `shoploop status {name}` says how far it is.")
+        kept = ""
+        if part == "run":
+            kept = f" What steps wrote is kept in the store, too: `shoploop runs {name} --log RUN --store URL`."
+        raise NotFound(f"No pod of {part} {name} is there. `shoploop status {name}` says how far it is.{kept}")
     where = pods[0]["metadata"]["namespace"]
     lines = ["--follow", f"--max-log-requests={max(5, len(pods))}"] if follow else ["--tail=-1"]
     command = kubectl.command(

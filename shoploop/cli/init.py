@@ -212,6 +212,9 @@ def recommender_yaml(log: Guess, items: Guess | None, *, events: str, items_uri:
         lines.append(
             "        # ratingFrom: 4 # from this rating on an item was wanted; unset: from 0.7 of the scale on"
         )
+        lines.append(
+            "        # ratingsAs: weights # a purchase rated 5 teaches more than one rated 3; unset: all alike"
+        )
     if log.price_is:
         doubt = "" if log.price_sure else "; not sure"
         of = "one piece" if log.price_is == "unit" else "the whole row, all pieces together"

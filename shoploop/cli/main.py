@@ -151,11 +151,20 @@ def weigh(
 
 
 @app.command(rich_help_panel=LOOK)
-def runs(name: Name, store: StoreOption = None) -> None:
+def runs(
+    name: Name,
+    log: Annotated[
+        str | None, typer.Option(help="Print what the steps of this run have written.", metavar="RUN")
+    ] = None,
+    store: StoreOption = None,
+) -> None:
     """List the runs of a recommender, newest first."""
     from shoploop.cli import tables
 
-    tables.print_runs(_looked_at(store), name)
+    if log is None:
+        tables.print_runs(_looked_at(store), name)
+    else:
+        tables.print_log(_looked_at(store), name, log)
 
 
 @app.command(rich_help_panel=VERSIONS)

@@ -35,6 +35,13 @@ def print_runs(store: Store, name: str) -> None:
     print_table(console(), table)
 
 
+def print_log(store: Store, name: str, run: str) -> None:
+    from shoploop.runs.step_log import read_logs
+
+    for line in read_logs(store, name, run):
+        print(one_line(line))
+
+
 def print_versions(store: Store, name: str) -> None:
     from shoploop.versions import promotions
     from shoploop.versions.signing import Trust

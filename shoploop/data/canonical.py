@@ -64,7 +64,9 @@ def complete(loaded: Loaded) -> dict[str, pl.DataFrame]:
 
 
 def _interactions(loaded: Loaded) -> pl.DataFrame:
-    events = _with_schema(loaded.interactions, "interactions", further=False)
+    wanted = (*_COLUMNS["interactions"], schemas.RATING)
+    given = loaded.interactions
+    events = _with_schema(given.select(name for name in given.columns if name in wanted), "interactions")
     if events.select(pl.all_horizontal(pl.col(*schemas.INTERACTIONS.required).is_not_null()).any()).item() is False:
         raise TableEmpty(
             "interactions: no row has a user, an item and a time. Check the file and spec.data.tables.interactions."
@@ -112,7 +114,7 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
         "warned",
         f"Quantity above {PLAUSIBLE_QUANTITY:,} pieces in one row, more likely a weight or a volume. Kept as it is.",
     )
-    return kept.sort("time", "user", "item", "kind", "quantity", "price", "shop", "basket", maintain_order=True)
+    return kept.sort("time", "user", "item", "kind", *kept.columns[4:], maintain_order=True)
 
 
 def _entities(loaded: Loaded, table: pl.DataFrame | None, name: str, events: pl.DataFrame) -> pl.DataFrame:
@@ -162,11 +164,11 @@ def _finished(loaded: Loaded, table: pl.DataFrame, name: str, key: str) -> pl.Da
     return table.sort(key)
 
 
-def _with_schema(table: pl.DataFrame, name: str, *, further: bool = True) -> pl.DataFrame:
+def _with_schema(table: pl.DataFrame, name: str) -> pl.DataFrame:
     """Canonical columns first, in their order and type, null where the source has none; then the further ones."""
     columns = _COLUMNS[name]
     table = table.with_columns(
         pl.lit(None, dtype=dtype).alias(c) for c, dtype in columns.items() if c not in table.columns
     )
-    own = [c for c in table.columns if c not in columns] if further else []
+    own = [c for c in table.columns if c not in columns]
     return table.select(*(pl.col(c).cast(dtype) for c, dtype in columns.items()), *own)

@@ -10,7 +10,8 @@ import polars as pl
 
 from shoploop.data import times
 from shoploop.data.column_names import FOREIGN_WORDS, NAMES
-from shoploop.data.ids import text_of
+from shoploop.data.decimals import read_numbers
+from shoploop.data.ids import safe_name, text_of
 from shoploop.data.kinds import WORDS
 from shoploop.errors import SchemaMismatch
 
@@ -30,7 +31,7 @@ class Column:
 
     def __init__(self, values: pl.Series):
         self.name = values.name
-        self.values = values
+        self.values = values.alias(safe_name(values.name))
         bare = _TYPED.sub("", values.name)
         self.tokens = tuple(word.lower() for word in _WORD.findall(bare)) or (bare.lower(),)
         self.word = "".join(self.tokens)
@@ -53,9 +54,9 @@ class Column:
         """As numbers, where nearly all values are."""
         if self.nested or self.values.dtype.is_temporal() or self.sample.is_empty() or self.values.dtype == pl.Boolean:
             return None
-        text = text_of(self.sample).str.replace(r"^(-?\d{1,3})\.(\d{3}),(\d{1,2})$", "$1$2.$3")
-        numbers = text.str.replace(r"^(-?\d+),(\d{1,2})$", "$1.$2").cast(pl.Float64, strict=False).drop_nulls()
-        return numbers if numbers.len() >= 0.95 * self.sample.len() else None
+        read = read_numbers(self.sample)
+        numbers = read.numbers.drop_nulls()
+        return numbers if numbers.len() and read.unreadable.sum() <= 0.05 * self.sample.len() else None
 
     @cached_property
     def whole(self) -> bool:

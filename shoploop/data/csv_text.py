@@ -149,10 +149,9 @@ def _parsed(text: str, separator: str, header: list[str], shown: str) -> Csv:
         result = _arrow(text, separator, header, shown, quoting)
         if result is None:
             continue
-        swallowed = sum(
-            int(result.table[name].str.contains("\n" + ".*" + re.escape(separator), literal=False).fill_null(False).sum())
-            for name in result.table.columns
-        ) if '"' in text else 0  # fmt: skip
+        crossing = pl.col("text").str.contains("\n.*" + re.escape(separator)).fill_null(False).sum()
+        columns = result.table.get_columns() if '"' in text else []
+        swallowed = sum(int(column.alias("text").to_frame().select(crossing).item()) for column in columns)
         attempts.append((result.ragged + result.mended + swallowed, len(attempts), result))
         if attempts[-1][0] == 0:
             break

@@ -167,7 +167,7 @@ def _parquet(source: Path | io.BytesIO, shown: str) -> pl.DataFrame:
 
     try:
         with pa.OSFile(str(source)) if isinstance(source, Path) else pa.BufferReader(source.getvalue()) as file:
-            return pl.DataFrame(pl.from_arrow(pq.ParquetFile(file).read()))
+            return _of_arrow(pq.ParquetFile(file).read())
     except (pa.ArrowException, OSError, ValueError, *_POLARS) as error:
         raise DataUnreadable(
             f"{shown} cannot be read: {first_line(error)}. Check that it is an undamaged Parquet."
@@ -179,9 +179,15 @@ def _feather(raw: bytes, shown: str) -> pl.DataFrame:
     from pyarrow import feather
 
     try:
-        return pl.DataFrame(pl.from_arrow(feather.read_table(pa.BufferReader(raw))))
+        return _of_arrow(feather.read_table(pa.BufferReader(raw)))
     except (pa.ArrowException, OSError, ValueError, *_POLARS) as error:
         raise DataUnreadable(f"{shown} cannot be read: {first_line(error)}. Check that it is undamaged.") from error
+
+
+def _of_arrow(table: Any) -> pl.DataFrame:
+    """Offsets that a damaged file gives are held against its buffers first: polars would follow them out of the process."""
+    table.validate(full=True)
+    return pl.DataFrame(pl.from_arrow(table))
 
 
 def _json(raw: bytes, shown: str) -> pl.DataFrame | None:

@@ -14,6 +14,7 @@ from shoploop.api.v1alpha1 import TableSource
 from shoploop.data import sources, tables, times
 from shoploop.data.column import LIKELY, TOKEN, Column, may_be, worth_of_content, worth_of_name
 from shoploop.data.column_names import FOREIGN_WORDS, NAMES
+from shoploop.data.decimals import read_numbers
 from shoploop.data.ids import text_of
 from shoploop.data.kinds import PURCHASE, WORDS
 from shoploop.errors import SchemaMismatch
@@ -192,6 +193,11 @@ def _given(given: Mapping[str, str], columns: Sequence[Column], uri: str) -> dic
             raise SchemaMismatch(
                 f"{uri} has no column {name!r}, which --column names as {role}. It has {', '.join(names)}."
             )
+        if columns[names.index(name)].nested and role != "category":
+            raise SchemaMismatch(
+                f"{uri}: column {name!r}, which --column names as {role}, holds {columns[names.index(name)].values.dtype} "
+                "where single values are expected. Name another, or unnest it first."
+            )
     return {role: Proposal(columns=(name,), sure=True, why="you said so") for role, name in given.items()}
 
 
@@ -324,11 +330,10 @@ def _price(guess: Guess) -> None:
         guess.price_is = "total"
         return
     names = {"item": guess.found["item"], "price": guess.found["price"], "quantity": guess.found["quantity"]}
-    rows = pl.DataFrame({role: text_of(guess.table[one.columns[0]]) for role, one in names.items()}).head(500_000)
-    numbers = (
-        pl.col(c).str.replace(",", ".", literal=True).cast(pl.Float64, strict=False) for c in ("price", "quantity")
-    )
-    rows = rows.with_columns(*numbers).filter((pl.col("price") > 0) & (pl.col("quantity") > 0))
+    some = {role: guess.table[one.columns[0]].head(500_000) for role, one in names.items()}
+    numbers = {role: read_numbers(some[role]).numbers for role in ("price", "quantity")}
+    rows = pl.DataFrame({"item": text_of(some["item"]), **numbers})
+    rows = rows.filter((pl.col("price") > 0) & (pl.col("quantity") > 0))
     single = rows.filter(pl.col("quantity") == 1).group_by("item").agg(one=pl.col("price").median())
     many = rows.filter(pl.col("quantity") > 1).join(single, on="item")
     if many.height < 5:

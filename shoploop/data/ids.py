@@ -24,6 +24,10 @@ GUESTS = ("0", "-1", "na", "guest", "anonymous", "anon", "unknown", "not set", "
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What polars takes for space; Python takes four separators of ASCII for it too."""
 
+_TICKS_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000}
+_FIRST_DAY, _LAST_DAY = -719_161, 2_932_895
+"""Days since 1970 of the years 1 to 9999, a day of each end aside for zones."""
+
 _WITH_POINT = r"^-?[0-9]+\.0+$"
 _WHOLE = r"^-?[0-9]+(\.0+)?$"
 _ROUNDED = r"^-?[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
@@ -54,8 +58,14 @@ def canonical_id(value: Any) -> Any:
     return value
 
 
+def safe_name(name: str) -> str:
+    """A column's name as one may give it to polars, which takes ``*`` and ``^...$`` for patterns, in a Series too."""
+    return f"'{name}'" if name == "*" or (name.startswith("^") and name.endswith("$")) else name
+
+
 def text_of(values: pl.Series) -> pl.Series:
     """Any column of single values as trimmed text; empty is null, and a whole number that came as 7.0 is 7."""
+    values = values.alias(safe_name(values.name))
     dtype = values.dtype
     if dtype.is_float() or dtype.is_decimal():
         whole = values.cast(pl.Float64, strict=False).drop_nulls().drop_nans()
@@ -70,7 +80,18 @@ def text_of(values: pl.Series) -> pl.Series:
             values = values.bin.encode("hex")
     elif dtype == pl.Duration:  # has no cast to text
         values = values.dt.to_string()
+    elif dtype == pl.Date or (isinstance(dtype, pl.Datetime) and dtype.time_unit != "ns"):  # 64 bits of them reach 2262
+        return _text_of_times(values)
     return values.cast(pl.String).str.strip_chars().replace("", None)
+
+
+def _text_of_times(values: pl.Series) -> pl.Series:
+    """Of a time that no calendar has, which polars ends in a panic at, the number that stands in the file and a word."""
+    ticks = values.to_physical()
+    a_day = _TICKS_A_DAY[values.dtype.time_unit] if isinstance(values.dtype, pl.Datetime) else 1
+    possible = ticks.is_between(_FIRST_DAY * a_day, _LAST_DAY * a_day).fill_null(True)
+    text = values.zip_with(possible, pl.Series([None], dtype=values.dtype)).cast(pl.String)
+    return text.zip_with(possible, "no time: " + ticks.cast(pl.String))
 
 
 def _whole_decimal(values: pl.Series) -> pl.Series:

@@ -7,6 +7,7 @@ import difflib
 
 import polars as pl
 
+from shoploop import schemas
 from shoploop.api.v1alpha1 import InteractionsSource
 from shoploop.data.ids import NOTHING
 from shoploop.data.rules import Loaded
@@ -39,7 +40,8 @@ def with_kinds(
     """The events with a kind in every row.
 
     Args:
-        events: Canonical columns that were found, among them perhaps ``kind`` and ``rating``; the latter is used up.
+        events: Canonical columns that were found, among them perhaps ``kind`` and ``rating``; the latter is used up, but
+            for purchases where ratings weigh.
         source: The words of the spec.
         rows_without: Rows of files that lack the column of kinds, while others have it.
         mapped: The name of the column of kinds in the file; None where there is none.
@@ -47,20 +49,23 @@ def with_kinds(
 
     Raises:
         TableEmpty: the column of kinds is empty in every row.
-        SchemaMismatch: kinds are numbers of no rating.
+        SchemaMismatch: kinds are numbers of no rating, or ratings are to weigh and none is above 0.
     """
     given: dict[str, str] = {word.strip().lower(): kind for word, kind in source.kinds.items()}
     if "kind" in events.columns:
         ratings = _as_ratings(events["kind"], given)
         if ratings is None:
-            return _by_words(events.drop("rating", strict=False), given, rows_without, mapped, loaded)
+            events = _by_words(events, given, rows_without, mapped, loaded)
+            return _weighed(events, source, loaded) if schemas.RATING in events.columns else events
         events = events.drop("kind").with_columns(ratings.alias("rating"))
         loaded.note(
             "kind_is_rating", "interactions", events.height, "changed",
             f"Column {mapped!r} was named as the kind, and holds numbers only: it is read as a rating.", tell=True,
         )  # fmt: skip
     if "rating" in events.columns:
-        return _by_rating(events, source, loaded)
+        return _weighed(_by_rating(events, source, loaded), source, loaded)
+    if source.ratings_as == "weights":
+        loaded.tell("spec.data.tables.interactions.ratingsAs: weights has nothing to weigh by: no column is a rating.")
     kind = given.get("", PURCHASE)
     if "" not in given:
         loaded.note(
@@ -142,6 +147,8 @@ def _by_rating(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded)
     start = low + WANTED_FROM * (high - low) if source.rating_from is None else source.rating_from
     if source.rating_from is None and low == high:
         start = low
+    if source.rating_from is None and source.ratings_as == "weights":
+        start = _least_above_zero(filled)
     wanted = (ratings >= start).fill_null(False)
     assumed = "" if source.rating_from is not None else " Set ratingFrom to say it otherwise."
     loaded.note(
@@ -162,7 +169,39 @@ def _by_rating(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded)
         "rating_missing", "interactions", ratings.null_count(), "changed",
         f"These rows have no rating. They became {UNKNOWN!r}, which is never learned from.", tell=True,
     )  # fmt: skip
-    return events.with_columns(kind=kind).drop("rating")
+    return events.with_columns(kind=kind)
+
+
+def _weighed(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded) -> pl.DataFrame:
+    """Ratings of purchases where they weigh; else none."""
+    if source.ratings_as == "threshold":
+        return events.drop(schemas.RATING)
+    _least_above_zero(events[schemas.RATING].drop_nulls())
+    counts = (pl.col("kind") == PURCHASE) & (pl.col(schemas.RATING) > 0)
+    events = events.with_columns(pl.when(counts).then(pl.col(schemas.RATING)).alias(schemas.RATING))
+    given = events[schemas.RATING].drop_nulls().to_list()
+    bought = int((events["kind"] == PURCHASE).sum())
+    others = (
+        f" The other {bought - len(given):,} purchases have none and count as the mean." if bought > len(given) else ""
+    )
+    if given:
+        loaded.note(
+            "ratings_weigh", "interactions", len(given), "kept",
+            f"Ratings weigh: each of these purchases teaches in proportion to its rating, from {min(given):g} to "
+            f"{max(given):g}, the mean of {sum(given) / len(given):.3g} counting 1.{others}", tell=True,
+        )  # fmt: skip
+    return events
+
+
+def _least_above_zero(ratings: pl.Series) -> float:
+    least = ratings.filter(ratings > 0).min()
+    if least is None:
+        highest = f"the highest is {max(ratings.to_list()):g}" if len(ratings) else "there is none"
+        raise SchemaMismatch(
+            f"spec.data.tables.interactions.ratingsAs: weights needs ratings above 0, and {highest}. Shift the scale in the "
+            "file, or leave ratingsAs out."
+        )
+    return float(least)  # type: ignore[arg-type]
 
 
 def with_returns(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:

@@ -92,7 +92,7 @@ def digest(sources: dict[str, TableSource], *, settings: str) -> str:
             for file in _local_files(uri):
                 path = file.path
                 keys = f" {file.keys}" if file.keys else ""
-                total.update(f"{path.name} {path.stat().st_size} {_digest_of(path)}{keys}\n".encode())
+                total.update(_named_bytes(f"{path.name} {path.stat().st_size} {_digest_of(path)}{keys}\n"))
     return total.hexdigest()
 
 
@@ -100,8 +100,13 @@ def digest_of_files(paths: list[Path], *, settings: str) -> str:
     """The same for files that are known to lie on this machine."""
     total = hashlib.sha256(settings.encode())
     for path in paths:
-        total.update(f"{path.name} {path.stat().st_size} {_digest_of(path)}\n".encode())
+        total.update(_named_bytes(f"{path.name} {path.stat().st_size} {_digest_of(path)}\n"))
     return total.hexdigest()
+
+
+def _named_bytes(line: str) -> bytes:
+    """A name of a file need not be text: what it holds beside is read from the disk as it was."""
+    return line.encode("utf-8", "surrogateescape")
 
 
 def _digest_of(path: Path) -> str:
@@ -283,6 +288,13 @@ def _hive(names: list[str], uri: str) -> list[dict[str, str | None]]:
         }
         for name in names
     ]
+    for keys in found:
+        for key, value in keys.items():
+            if any("\ud800" <= sign <= "\udfff" for sign in f"{key}{value}"):
+                raise DataUnreadable(
+                    f"{uri}: the folder {f'{key}={value}'!r} is a column of its files, and its name is no text in UTF-8. "
+                    "Rename the folder."
+                )
     common = set.intersection(*(set(keys) for keys in found)) if found else set()
     return [{name: value for name, value in keys.items() if name in common} for keys in found]
 

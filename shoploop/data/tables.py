@@ -12,8 +12,9 @@ import polars as pl
 from shoploop import schemas
 from shoploop.api.v1alpha1 import InteractionsSource, TableSource, TablesSpec
 from shoploop.data import sources, times
+from shoploop.data.decimals import read_numbers
 from shoploop.data.formats import Remarks
-from shoploop.data.ids import NOTHING, canonical_ids, text_of
+from shoploop.data.ids import canonical_ids, safe_name, text_of
 from shoploop.data.kinds import with_kinds
 from shoploop.data.rules import Loaded
 from shoploop.errors import SchemaMismatch, SpecInvalid, TableEmpty
@@ -44,6 +45,10 @@ class _Raw:
         """Where it stands in the spec."""
         return f"spec.data.tables.{self.name}"
 
+    def values(self, column: str) -> pl.Series:
+        """A column of the files, under a name that is no pattern."""
+        return self.table[column].alias(safe_name(column))
+
 
 def load(spec: TablesSpec) -> Loaded:
     """Reads the files and gives each canonical column its type.
@@ -59,7 +64,8 @@ def load(spec: TablesSpec) -> Loaded:
     if spec.interactions.price_is == "unit" and "price" in events.columns:
         pieces = pl.col("quantity").fill_null(1.0) if "quantity" in events.columns else pl.lit(1.0)
         events = events.with_columns(price=pl.col("price").abs() * pieces)
-    loaded.interactions = events.select(c for c in events.columns if c in schemas.INTERACTIONS.schema.names)
+    kept = (*schemas.INTERACTIONS.schema.names, schemas.RATING)
+    loaded.interactions = events.select(c for c in events.columns if c in kept)
     if any(column in raw.found for column in described):
         loaded.items = _described_items(events)
     for name in ("items", "users", "shops"):
@@ -172,7 +178,7 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
     _note_remarks(raw, loaded)
     columns = {}
     for column, (name, *rest) in raw.found.items():
-        values = raw.table[name]
+        values = raw.values(name)
         _refuse_nested(raw, column, [name, *rest])
         _refuse_empty(raw, column, values)
         if column == "time":
@@ -180,7 +186,7 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
         elif column in _NUMBERS:
             columns[column] = _number(raw, column, values, loaded)
         elif column == "category":
-            levels = [values, *(raw.table[other] for other in rest)]
+            levels = [values, *(raw.values(other) for other in rest)]
             columns[column] = _path(levels, raw.source.category_separator)
         elif column in _IDS:
             columns[column] = _id(raw, column, values, loaded)
@@ -192,7 +198,7 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
         used = {name for names in raw.found.values() for name in names}
         for name in raw.table.columns:
             if name not in used and name not in columns and not raw.table[name].dtype.is_nested():
-                columns[name] = text_of(raw.table[name])
+                columns[safe_name(name)] = text_of(raw.table[name])
     return pl.DataFrame(columns)
 
 
@@ -310,28 +316,16 @@ def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
 
 
 def _number(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Series:
-    text = text_of(values)
-    text = text.set(text.str.to_lowercase().is_in(NOTHING).fill_null(False), None)
-    if _has_decimal_commas(text):
-        loaded.note(
-            f"{column}_with_comma", raw.name, int(text.str.contains(",", literal=True).sum()), "changed",
-            f"Every {column} is written as 1.234,50 is: a comma before one or two last digits is the decimal point, points "
-            "before three digits are of thousands.", tell=True,
-        )  # fmt: skip
-        text = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    numbers = text.cast(pl.Float64, strict=False)
-    numbers = numbers.zip_with(numbers.is_finite(), pl.Series([None], dtype=pl.Float64))
-    bad = text.is_not_null() & numbers.is_null()
+    read = read_numbers(values)
+    loaded.note(
+        f"{column}_with_comma", raw.name, read.with_comma, "changed",
+        f"Every {column} is written as 1.234,50 is: a comma before one or two last digits is the decimal point, points "
+        "before three digits are of thousands.", tell=True,
+    )  # fmt: skip
+    bad = read.unreadable
     _refuse_other_type(raw, values, bad, "numbers", "Numbers have a decimal point and no currency sign.")
     loaded.note(f"{column}_unreadable", raw.name, int(bad.sum()), "changed", "It is no number; it became null.")
-    return numbers
-
-
-def _has_decimal_commas(text: pl.Series) -> bool:
-    """1,29 and 1.234,5 beside 7, but neither 1.29 nor 1,234, which may be a thousand."""
-    if not text.str.contains(r"\d,\d{1,2}$").any():
-        return False
-    return bool(text.drop_nulls().str.contains(r"^-?(\d+|\d{1,3}(\.\d{3})+)(,\d{1,2})?$").all())
+    return read.numbers
 
 
 def _other_type(bad: pl.Series, values: pl.Series) -> bool:
@@ -342,7 +336,9 @@ def _other_type(bad: pl.Series, values: pl.Series) -> bool:
 def _refuse_other_type(raw: _Raw, values: pl.Series, bad: pl.Series, expected: str, advice: str) -> None:
     filled = values.len() - values.null_count()
     if _other_type(bad, values):
-        examples = ", ".join(repr(value) for value in values.filter(bad).head(3).to_list())
+        some = values.filter(bad).head(3)
+        some = text_of(some) if some.dtype.is_temporal() else some  # Python knows fewer years
+        examples = ", ".join(map(repr, some.to_list()))
         raise SchemaMismatch(
             f"{raw.source.uri}: column {values.name!r} holds {examples} where {expected} are expected "
             f"({int(bad.sum()):,} of {filled:,} values). {advice}"

@@ -91,10 +91,14 @@ def check_zone(zone: str, *, field: str) -> None:
         raise SpecInvalid(f"{field}: {zone!r} is no time zone{hint} Use a name such as Europe/Berlin or UTC.")
 
 
+_NO_ZONE_OF_POLARS = {"Factory", "localtime"}
+"""Names of files beside the zones that say what this machine's is, or nothing: polars ends at them."""
+
+
 @cache
 def _zones() -> frozenset[str]:
     """Read once: it looks into every file of the system's data base of zones."""
-    return frozenset(zoneinfo.available_timezones())
+    return frozenset(zoneinfo.available_timezones() - _NO_ZONE_OF_POLARS)
 
 
 def parse(values: pl.Series, *, time_format: str | Sequence[str] | None, zone: str, where: str) -> Parsed:

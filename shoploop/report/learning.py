@@ -139,7 +139,8 @@ def _learned_from(document: Json) -> str:
         return ""
     held = f", {words.count(visits['validation'])} to validate on" if words.is_number(visits.get("validation")) else ""
     weights = f", {words.count(parameters)} weights" if words.is_number(parameters) else ""
-    return f"{words.count(visits['train'])} visits to learn from{held}{weights}. "
+    rated = " A purchase counts in proportion to its rating." if document.get("ratings_weigh") else ""
+    return f"{words.count(visits['train'])} visits to learn from{held}{weights}.{rated} "
 
 
 def _of_samples(samples: Json) -> Json:

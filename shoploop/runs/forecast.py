@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.augmentation.trials.splitting import FEWEST_JUDGED, FEWEST_SHOPPERS, FEWEST_VISITS
+from shoploop.augmentation.trials.splitting import FEWEST_JUDGED, FEWEST_SHOPPERS, FEWEST_VISITS, SHOPPERS_IN_A_RUN
 from shoploop.candidates.fetching import CandidateConfig
 from shoploop.data.description import user_and_item, with_codes
 from shoploop.data.rules import dropped_rows
@@ -294,15 +294,11 @@ def _sizes(spec: RecommenderSpec, events: pl.DataFrame, plan: _Plan) -> Sizes:
         rows=events.height,
         statistics=plan.items * len(request_days(plan.visits["day"].to_numpy(), plan.split)) + events.height,
         candidates=int(requests * each),
-        shoppers=min(shoppers, MOST_SHOPPERS) if shoppers >= least else 0,
+        shoppers=min(shoppers, SHOPPERS_IN_A_RUN) if shoppers >= least else 0,
         training_rows=training_rows,
         lessons=training_rows * spec.training.epochs,
         evaluated=int(len(chosen.evaluation) * each),
     )
-
-
-MOST_SHOPPERS = 2_500
-"""More are not looked at within a run."""
 
 
 def _estimate(spec: RecommenderSpec, sizes: Sizes) -> dict[str, Any]:

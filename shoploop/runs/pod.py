@@ -10,10 +10,12 @@ record, and in the container's termination message, which the operator reads.
 
 import argparse
 import contextlib
+import logging
 import os
 import shutil
 import signal
 import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,16 +26,19 @@ from shoploop.api.v1alpha1 import DataSpec, Recommender
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
 from shoploop.compute.device import asks_for
 from shoploop.compute.memory import PeakMemory
-from shoploop.errors import ShoploopError, SpecInvalid
+from shoploop.errors import ShoploopError, SpecInvalid, StoreError
 from shoploop.exits import guarded
 from shoploop.runs.finishing import break_off, finish
 from shoploop.runs.planning import Run, open_plan, open_store
 from shoploop.runs.record import Failure, Journal
+from shoploop.runs.step_log import Tail, kept_output
 from shoploop.steps import PRODUCER, STEPS, Workspace, run_step, settings_of
 from shoploop.store import Store, layout
 from shoploop.versions.keys import TRUSTED_KEYS
 from shoploop.versions.removal import choose_versions, remove_version
 from shoploop.versions.signing import Trust
+
+log = logging.getLogger(__name__)
 
 TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
 SERVING_ANNOTATION = "shoploop.io/serving"
@@ -60,6 +65,7 @@ class Pod:
         self.plan = open_plan(run, workspace)
         self.journal = Journal.begin(workspace, self.plan, launcher=LAUNCHER)
         self.membership = self.plan.membership(workspace)
+        self._log: tuple[str, Tail] | None = None
 
     def carry_out(self, names: list[str]) -> Result:
         """Carries out those of the named steps that are due; with the last step of all, finishes the run.
@@ -81,13 +87,16 @@ class Pod:
             yield
         except Cancelled:  # there is no time for a page
             self.journal.end("cancelled")
+            self._keep_log()
             raise
         except Exception as error:
             step = next((step.name for step in self.journal.record.steps if step.state == "failed"), None)
             message, exit_code = str(error), 1
             if isinstance(error, ShoploopError):
                 exit_code = error.exit_code
+                self._keep_log(f"{type(error).__name__}: {error}\n")
             else:
+                self._keep_log(traceback.format_exc())
                 what = f"Step {step}" if step else "The run"
                 message = f"{what} broke off with {type(error).__name__}: {error}. This is a bug; see the pod's log"
             failure = Failure(step=step, message=message, exit_code=exit_code)
@@ -117,7 +126,8 @@ class Pod:
         gpus = self.run.recommender.spec.training.resources.gpu if step.gpu else 0
         os.environ[DEVICE_VARIABLE] = asks_for(gpus)
         self.journal.step(name, state="running")
-        with PeakMemory(SAMPLE_SECONDS) as memory:
+        self._log = name, Tail()
+        with kept_output(self._log[1]), PeakMemory(SAMPLE_SECONDS) as memory:
             try:
                 run_step(name, settings=settings, inputs=inputs, out=out, run=self.membership)
             except Exception as error:
@@ -126,7 +136,19 @@ class Pod:
             self.plan = self.plan.seen_again(self.workspace)
             seconds = self.plan.found[name].seconds
             self.journal.step(name, state="done", seconds=seconds, peak_rss_bytes=memory.taken())
+        self._keep_log()
         print(f"{name}: done in {seconds:.1f} s", flush=True)
+
+    def _keep_log(self, last: str = "") -> None:
+        """Puts what the step of now has written beside the run; that it cannot be put must not end the run."""
+        if self._log is None:
+            return
+        (step, tail), self._log = self._log, None
+        tail.add(last.encode(errors="replace"))
+        try:
+            self.workspace.store.put(layout.step_log(self.run.key, step), tail.text())
+        except (OSError, StoreError) as error:
+            log.warning("What %s has written is not kept in the store: %s", step, error)
 
     def _out(self, name: str) -> Path:
         return self.workspace.path(layout.outputs(self.run.name, self.run.id)) / STEPS[name].output

@@ -25,6 +25,7 @@ KEPT_WORK = 4
 
 OF_A_RUN = (
     *(step.output for step in STEPS.values()),
+    "logs",
     *("plan.json", "report.html", "report.json", "log.txt", "events.jsonl", "pipeline.json", "run.json"),
 )
 """What lies in a run's folder, in the order in which it goes; the rest is somebody else's."""

@@ -23,6 +23,7 @@ from shoploop.features.catalogs import Catalogs
 from shoploop.features.contract import Contract
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary
 from shoploop.samples.sample_set import SampleSet
+from shoploop.schemas import RATING
 
 Split = Literal["train", "validation", "evaluation"]
 
@@ -47,7 +48,8 @@ class SampleWriter:
         for writer in self._writers.values():
             writer.close()
 
-    def write(self, part: SampleSet, split: str) -> None:
+    def write(self, part: SampleSet, split: str, ratings_R: Float32 | None = None) -> None:
+        """Appends one part; ``ratings_R`` is the rating of each row where ratings weigh, NaN where there is none."""
         numbers_Q = np.arange(self._requests, self._requests + len(part), dtype=np.int32)
         self._requests += len(part)
         items = pa.array(self._log.vocabulary.items)
@@ -71,6 +73,7 @@ class SampleWriter:
                 "label": part.labels_R,
                 "sources": part.sources_R,
             }
+            | ({} if ratings_R is None else {RATING: pa.array(ratings_R, from_pandas=True)})
             | {name: part.features_RK[:, k] for k, name in enumerate(self._contract.pair_features)},
         )
         self._append(
@@ -104,19 +107,33 @@ def read_samples(folder: Path, contract: Contract, split: Split, weights: pa.Tab
         contract: Names the feature columns wanted, in their order.
         split: Which requests.
         weights: ``request``, ``item`` (id) and ``weight`` of an artifact that belongs to this folder; rows without a
-            weight count 1.
+            weight count 1. Where the samples hold ratings, a bought row counts by both.
     """
     parts = list(iterate_samples(folder, contract, split))
     if not parts:
         return _empty(contract)
     samples = SampleSet.concat([part for part, _ in parts])
+    keys = pa.concat_tables([keys for _, keys in parts])
+    if RATING in keys.column_names:
+        samples = replace(samples, weights_R=weights_of_ratings(keys[RATING].to_numpy(), samples.labels_R))
     if weights is None:
         return samples
-    return _weighted(samples, pa.concat_tables([keys for _, keys in parts]), weights)
+    given_R = _joined_weights(keys, weights)
+    return replace(samples, weights_R=given_R if samples.weights_R is None else given_R * samples.weights_R)
+
+
+def weights_of_ratings(ratings_R: npt.NDArray[Any], labels_R: npt.NDArray[np.bool_]) -> Float32:
+    """In proportion to the rating, mean 1 over the bought rows that have one; all others count 1."""
+    rated_R = labels_R & np.isfinite(ratings_R)
+    weights_R = np.ones(len(labels_R), np.float32)
+    if rated_R.any():
+        weights_R[rated_R] = ratings_R[rated_R] / ratings_R[rated_R].mean(dtype=np.float64)
+    return weights_R
 
 
 def iterate_samples(folder: Path, contract: Contract, split: Split) -> Iterator[tuple[SampleSet, pa.Table]]:
-    """The samples of one split in the pieces they were written in, each with its rows' ``request`` and ``item``."""
+    """The samples of one split in the pieces they were written in, each with its rows' ``request`` and ``item``, and
+    ``rating`` where ratings weigh."""
     with (
         pq.ParquetFile(folder / REQUESTS) as requests,
         pq.ParquetFile(folder / CANDIDATES) as candidates,
@@ -128,7 +145,8 @@ def iterate_samples(folder: Path, contract: Contract, split: Split) -> Iterator[
                 continue
             rows = candidates.read_row_group(group)
             events = histories.read_row_group(group)
-            yield _sample_set(head, rows, events, contract), rows.select(["request", "item"])
+            further = [RATING] if RATING in rows.column_names else []
+            yield _sample_set(head, rows, events, contract), rows.select(["request", "item", *further])
 
 
 def _sample_set(head: pa.Table, rows: pa.Table, events: pa.Table, contract: Contract) -> SampleSet:
@@ -162,8 +180,8 @@ def _flat(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], Int32]:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.asarray(array.flatten(), np.int32)
 
 
-def _weighted(samples: SampleSet, keys: pa.Table, weights: pa.Table) -> SampleSet:
-    wanted = pl.DataFrame(keys)
+def _joined_weights(keys: pa.Table, weights: pa.Table) -> Float32:
+    wanted = pl.DataFrame(keys.select(["request", "item"]))
     given = pl.DataFrame(weights.select(["request", "item", "weight"])).cast(
         {"request": wanted.schema["request"], "item": pl.String, "weight": pl.Float32}
     )
@@ -171,7 +189,7 @@ def _weighted(samples: SampleSet, keys: pa.Table, weights: pa.Table) -> SampleSe
         given, on=["request", "item"], how="left", maintain_order="left"
     )
     weights_R: Float32 = joined["weight"].fill_null(1.0).to_numpy().astype(np.float32)
-    return replace(samples, weights_R=weights_R)
+    return weights_R
 
 
 def _empty(contract: Contract) -> SampleSet:

@@ -26,9 +26,10 @@ from shoploop.features.catalogs import fit_catalogs
 from shoploop.features.contract import Contract
 from shoploop.features.ends import read_interactions
 from shoploop.features.joins import Joins
-from shoploop.features.log import Int32, PurchaseLog, Vocabulary, purchases
+from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary, purchases
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter, write_catalogs
+from shoploop.samples.ratings import read_ratings
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 
 MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 11_000, 600, 2_500
@@ -68,6 +69,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
     vocabulary = Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"]))
     log = read_log(data, vocabulary)
+    ratings = read_ratings(data, log)
     items = pl.read_parquet(data / "items.parquet")
     materialized = json.loads((features / "features.json").read_text())
     windows = TimeSplit.from_json(materialized["split"])
@@ -104,7 +106,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
             ("validation", chosen.validation),
             ("evaluation", chosen.evaluation),
         ):
-            counts = _Counts()
+            counts = _Counts(rated=ratings is not None)
             for part in assemble(
                 wanted,
                 [users[r] for r in wanted],
@@ -113,8 +115,9 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
                 negatives=None if split == "evaluation" else TRAINING_NEGATIVES,
                 seed=training_spec.seed,
             ):
-                writer.write(part, split)
-                counts.add(part)
+                ratings_R = ratings.of(part) if ratings else None
+                writer.write(part, split, ratings_R)
+                counts.add(part, ratings_R)
                 done += len(part)
                 progress.report(done, len(requests), "requests")
             report["splits"][split] = counts.report()
@@ -140,11 +143,14 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
 class _Counts:
     """What a split holds, and how much of what was bought its candidates reach."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, rated: bool) -> None:
         self.requests = self.rows = self.positives = self.bought = 0
+        self.rated = 0 if rated else None
         self.found = dict.fromkeys(SOURCES, 0)
 
-    def add(self, part: SampleSet) -> None:
+    def add(self, part: SampleSet, ratings_R: Float32 | None) -> None:
+        if self.rated is not None and ratings_R is not None:
+            self.rated += int((part.labels_R & np.isfinite(ratings_R)).sum())
         self.requests += len(part)
         self.rows += len(part.items_R)
         self.positives += int(part.labels_R.sum())
@@ -159,6 +165,7 @@ class _Counts:
             "rows": self.rows,
             "positives": self.positives,
             "bought": self.bought,
+            **({} if self.rated is None else {"rated": self.rated}),
             "candidate_recall": self.positives / bought,
             "candidate_recall_by_source": {source: found / bought for source, found in self.found.items()},
         }

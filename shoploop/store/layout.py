@@ -1,7 +1,8 @@
 """What lies where in a store: every key, once.
 
     recommenders/<name>/
-      runs/<run>/            run.json (the record), report.html, and a folder for each step's output
+      runs/<run>/            run.json (the record), report.html, and a folder for each step's output; what it printed is in
+                             log.txt, of steps in pods in logs/<step>.txt
       only/<step>/           the last run that ended with this step, made to be looked at
       versions/<version>/    a model: manifest.json, weights, items, contract; manifest.dsse.json is its signature
         bento/               its packages: <digest>.bento, each with its signature <digest>.dsse.json, and bento.json that
@@ -51,6 +52,20 @@ def run_plan(run_key: str) -> str:
 
 def run_report(run_key: str) -> str:
     return f"{run_key}/report.html"
+
+
+def run_log(run_key: str) -> str:
+    """What the steps of a run on a laptop have written."""
+    return f"{run_key}/log.txt"
+
+
+def step_logs(run_key: str) -> str:
+    return f"{run_key}/logs"
+
+
+def step_log(run_key: str, step: str) -> str:
+    """The end of what a step in a pod has written."""
+    return f"{step_logs(run_key)}/{step}.txt"
 
 
 def versions(name: str) -> str:

@@ -67,6 +67,7 @@ def train_fused(
         given = None if weights is None else read_weights(weights, samples)
         learn = read_samples(samples, contract, "train", given.table if given else None)
         validation = read_samples(samples, contract, "validation")
+        ratings_weigh = validation.weights_R is not None  # the artifact weighs training rows only
         if not learn.labels_R.any():
             raise TooFewEvents(
                 f"None of the {len(learn)} training requests has a candidate that was bought: shoppers of this data "
@@ -94,7 +95,7 @@ def train_fused(
             contract=contract.to_json(),
             items=items,
             lineage=_lineage(data=data, samples=samples, training_spec=training_spec, weighted=weights is not None)
-            | {"parent": parent}
+            | {"parent": parent, "ratings_weigh": ratings_weigh}
             | verdicts,
             metrics={"alpha": model.alpha} | _losses(curves.epochs),
         )
@@ -105,6 +106,7 @@ def train_fused(
             "parameters": sum(p.numel() for p in model.parameters()),
             "requests": {"train": len(learn), "validation": len(validation)},
             "weighted": weights is not None,
+            "ratings_weigh": ratings_weigh,
             "seconds": round(time.perf_counter() - started, 2),
             "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }

@@ -87,6 +87,35 @@ def test_ratings_are_seen_as_ratings_and_said_so(tables):
     assert tables.told() == ""
 
 
+def test_ratings_weigh_where_the_spec_says_so(tables):
+    uri = tables.parquet("events.parquet", log(60, rating=[0, 2, 3, 4, 5] * 12))
+    assert "rating" not in tables.events(uri).columns
+    events = tables.events(uri, ratingsAs="weights")
+    assert dict(events.group_by("kind").agg(pl.col("rating").sum()).iter_rows()) == {
+        "purchase": 12 * 14.0,
+        "rating": 0.0,
+    }
+    assert "in proportion to its rating, from 2 to 5, the mean of 3.5 counting 1" in tables.told()
+    assert counts(tables.events(uri, ratingsAs="weights", ratingFrom=3)) == {"purchase": 36, "rating": 24}
+
+
+def test_ratings_weigh_purchases_that_a_column_of_kinds_names(tables):
+    frame = log(60, kind=["order", "view", "order"] * 20, rating=[4, 5, None] * 20)
+    events = tables.events(tables.parquet("events.parquet", frame), ratingsAs="weights")
+    assert set(events.select("kind", "rating").unique().rows()) == {
+        ("purchase", 4.0), ("purchase", None), ("view", None)
+    }  # fmt: skip
+    assert "The other 20 purchases have none and count as the mean" in tables.told()
+
+
+def test_ratings_that_cannot_weigh_are_named(tables):
+    uri = tables.parquet("events.parquet", log(60, rating=[-3, -2, 0] * 20))
+    with pytest.raises(SchemaMismatch, match="needs ratings above 0, and the highest is 0"):
+        tables.events(uri, ratingsAs="weights")
+    tables.events(tables.parquet("plain.parquet", log(60)), ratingsAs="weights")
+    assert "no column is a rating" in tables.told()
+
+
 def test_ratings_in_the_place_of_kinds_are_ratings(tables):
     stars = ["1", "2", "3", "4", "5.0"] * 12
     uri = tables.csv("events.csv", log(60, stars=stars).write_csv())

@@ -13,6 +13,7 @@ from decimal import Decimal
 from urllib.parse import quote
 
 import duckdb
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,7 +26,7 @@ from pyarrow import feather
 from shoploop.api.v1alpha1 import DataSpec, InteractionsSource
 from shoploop.data.csv_text import read_csv
 from shoploop.data.inputs import check_columns, resolve_uris, source_digest
-from shoploop.errors import DataUnreadable, SchemaMismatch, SpecInvalid
+from shoploop.errors import DataUnreadable, SchemaMismatch, SpecInvalid, TableEmpty
 
 TWO = "user,item,time\nann,tea,2024-05-01\nbob,milk,2024-05-02\n"
 PAIRS = [("ann", "tea"), ("bob", "milk")]
@@ -316,6 +317,53 @@ def test_a_folder_of_text_reads_at_any_depth_and_passes_over_what_is_hidden(tabl
     tables.bytes("lake/.DS_Store", b"\0\1")
     tables.bytes("lake/README.md", b"no table")
     assert sorted(pairs(tables.events(tables.folder / "lake"))) == [*PAIRS[:1], *PAIRS[1:] * 2, ("cat", "tea")]
+
+
+@pytest.mark.parametrize("ticks", [2**62, -(2**62), 10**18, 2**40])
+def test_a_time_that_no_calendar_has_is_named_by_its_number(tables, ticks):
+    moments = pa.array([ticks] * 40, pa.timestamp("us" if ticks != 2**40 else "s"))
+    table = log(40).to_arrow(compat_level=pl.CompatLevel.oldest())
+    for column, said in (("time", "where times are expected"), ("price", "where numbers are expected")):
+        changed = table.drop_columns([column]) if column in table.column_names else table
+        path = tables.folder / f"{column}.parquet"
+        pq.write_table(changed.append_column(column, moments), path)
+        with pytest.raises((SchemaMismatch, TableEmpty), match=said):
+            tables.load(interactions={"uri": str(path)})
+
+
+def test_a_feather_file_whose_offsets_point_out_of_it_is_named(tables):
+    """Polars follows such an offset, and the process ends with a segmentation fault."""
+    sink = io.BytesIO()
+    feather.write_feather(
+        log(40).select("user", "item", "time").to_arrow(compat_level=pl.CompatLevel.oldest()), sink, "uncompressed"
+    )
+    good, bad = (np.array([0, 2, second], "<i8").tobytes() for second in (4, 1 << 40))
+    assert good in sink.getvalue()
+    uri = tables.bytes("events.feather", sink.getvalue().replace(good, bad))
+    with pytest.raises(DataUnreadable, match=r"out of bounds.*undamaged"):
+        tables.load(interactions={"uri": uri})
+
+
+def test_a_file_whose_name_is_no_text_is_read_and_counts_in_the_digest(tables):
+    folder = tables.folder / "log"
+    folder.mkdir()
+    spec = DataSpec.model_validate({"tables": {"interactions": {"uri": str(folder)}}})
+    seen = []
+    for name in (b"caf\xe9.csv", b"caf\xe8.csv"):
+        with open(os.path.join(os.fsencode(folder), name), "wb") as file:
+            file.write(b"user,item,time\nann,tea,2024-05-01\n")
+        seen.append(source_digest(spec))
+    assert len(set(seen)) == 2
+    assert tables.load(interactions={"uri": str(folder)})["interactions"]["user"].to_list() == ["ann"] * 2
+
+
+def test_a_key_of_a_partition_that_is_no_text_is_named(tables):
+    folder = os.path.join(os.fsencode(tables.folder / "log"), b"shop=caf\xe9")
+    os.makedirs(folder)
+    with open(os.path.join(folder, b"a.csv"), "wb") as file:
+        file.write(b"user,item,time\nann,tea,2024-05-01\n")
+    with pytest.raises(DataUnreadable, match=r"folder 'shop=caf\\udce9' is a column.*Rename the folder"):
+        tables.load(interactions={"uri": str(tables.folder / "log")})
 
 
 def test_the_digest_follows_what_a_folder_holds(tables):

@@ -1,5 +1,6 @@
 """Times as people write them; what can be read in two ways is refused with both."""
 
+import zoneinfo
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from own_tables import log
 
 from shoploop.data.span import ends_of
-from shoploop.data.times import parse
-from shoploop.errors import SchemaMismatch
+from shoploop.data.times import check_zone, parse
+from shoploop.errors import SchemaMismatch, SpecInvalid
 
 MOMENT = datetime(2024, 5, 1, 8, 30, tzinfo=UTC)
 
@@ -129,3 +130,17 @@ def test_order_of_rows_does_not_matter():
     days = pl.Series([*range(5100, 5200), 30_000, 3])
     assert ends_of(days) == ends_of(days.shuffle(seed=1)) == ends_of(days.sort(descending=True))
     assert timedelta(days=ends_of(days).days) == timedelta(days=100)
+
+
+def test_every_zone_that_is_not_refused_reads_times():
+    """The data base of zones of a machine has files that are none, such as localtime."""
+    moment = pl.Series("time", ["2024-07-01 12:00"])
+    refused = set()
+    for zone in zoneinfo.available_timezones():
+        try:
+            check_zone(zone, field="timeZone")
+        except SpecInvalid:
+            refused.add(zone)
+        else:
+            assert parse(moment, time_format=None, zone=zone, where="").times.null_count() == 0, zone
+    assert refused <= {"Factory", "localtime"}

@@ -27,7 +27,7 @@ def test_the_pipeline_has_every_step_and_no_other(compiled):
     assert {name.replace("-", "_") for name in compiled["root"]["dag"]["tasks"]} == set(STEPS)
 
 
-@pytest.mark.parametrize("step", ["augment_samples", "estimate_importance"])
+@pytest.mark.parametrize("step", ["load_data", "validate_data", "augment_samples", "estimate_importance", "gate"])
 def test_a_pipeline_until_a_step_has_what_it_needs_and_no_more(tmp_path, step):
     compiler.Compiler().compile(recommender_pipeline(until=step), str(tmp_path / "part.yaml"))
     part = next(yaml.safe_load_all((tmp_path / "part.yaml").read_text()))

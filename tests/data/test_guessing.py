@@ -3,9 +3,12 @@
 import json
 from datetime import datetime, timedelta
 
+import polars as pl
 import pytest
 from own_tables import Tables
 
+from shoploop.data.column import Column
+from shoploop.data.decimals import read_numbers
 from shoploop.data.guessing import Proposal, guess_events, guess_items, read_meanings
 from shoploop.errors import SchemaMismatch
 
@@ -248,6 +251,55 @@ def test_one_text_of_several_categories_has_its_separator(tables):
     log = guess_events(tables.bytes("rocket.csv", SHAPES["rocket.csv"][0]))
     movies = "movieId,title,genres\n" + "".join(f"{1000 + n},Film {n},Drama|War\n" for n in range(17))
     assert guess_items(tables.bytes("m.csv", movies.encode()), log).category_separator == "|"
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1.234,50", "7", "0,5"], [1234.5, 7.0, 0.5]),
+        (["1.234,50", "7.5", "8.5"], [None, 7.5, 8.5]),  # a point is one of thousands everywhere, or nowhere
+        (["1,234", "7.5", "8.5"], [None, 7.5, 8.5]),  # perhaps a thousand
+        (["NULL", "", "inf", "12", "13", "14"], [None, None, None, 12.0, 13.0, 14.0]),
+    ],
+)
+def test_a_number_is_read_in_one_way_by_all_that_look_at_it(tables, texts, numbers):
+    read = read_numbers(pl.Series("price", texts)).numbers
+    assert read.to_list() == numbers
+    column = Column(pl.Series("price", texts * 20 + ["1"] * 900)).numbers  # few enough of what is none
+    assert column is not None and column.max() == (1234.5 if 1234.5 in numbers else max(read.drop_nulls()))
+    lines = "".join(f'ann,tea,2024-05-01,"{text}"\n' for text in [*texts, *["1"] * 100])
+    loaded = tables.load(interactions={"uri": tables.csv("events.csv", "user,item,time,price\n" + lines)})
+    assert sorted(loaded["interactions"]["price"].drop_nulls())[-1] == column.max()
+
+
+def test_a_price_with_points_of_thousands_is_told_to_be_of_a_piece(tables):
+    lines = [f'ann,i{n % 3},2024-05-{n % 28 + 1:02},{n % 3 + 1},"1.{n % 3}00,50"' for n in range(90) for _ in range(2)]
+    lines += [f'bob,i{n % 3},2024-05-01,1,"1.{n % 3}00,50"' for n in range(9)]
+    found = guess_events(tables.csv("log.csv", "\n".join(["user,item,time,quantity,price", *lines])))
+    assert (found.price_is, found.price_sure) == ("unit", True)
+
+
+@pytest.mark.parametrize("name", ["^u.*$", "^.*$", "*"])
+def test_a_column_may_be_named_as_a_pattern_is(tables, name):
+    lines = "".join(
+        f'{{"item": "i{n % 7}", "time": "2024-05-{n % 28 + 1:02}", "{name}": "u{n % 9}"}}\n' for n in range(40)
+    )
+    path = tables.folder / "log.jsonl"
+    path.write_text(lines)
+    found = guess_events(str(path), given={"user": name})
+    assert found.found["user"].columns == (name,)
+    (tables.folder / "users.csv").write_text(f"user,{name}\nu1,gold\n")
+    users = {"uri": str(tables.folder / "users.csv")}
+    loaded = tables.load(interactions={"uri": str(path), "columns": {"user": name}}, users=users)
+    assert loaded["interactions"]["user"].n_unique() == 9
+    assert "gold" in loaded["users"][f"'{name}'"].to_list()
+
+
+def test_a_list_that_somebody_names_as_what_is_single_is_refused(tables):
+    path = tables.folder / "log.jsonl"
+    path.write_text('{"user": "ann", "item": "tea", "time": "2024-05-01", "what": [[1]]}\n' * 3)
+    with pytest.raises(SchemaMismatch, match=r"'what', which --column names as kind, holds List"):
+        guess_events(str(path), given={"kind": "what"})
 
 
 def test_a_log_of_prices_and_pieces_without_anything_that_may_be_an_item_is_looked_at(tmp_path):

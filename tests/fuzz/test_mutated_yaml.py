@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fuzzing import share
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import damaged, values
 
@@ -105,6 +105,8 @@ def specs(draw: st.DrawFn) -> bytes:
 
 @share(0.15)
 @given(content=specs())
+@example(content=b'kind: "\\U00110000"')
+@example(content=b'kind: "\\UFFFFFFFF"')
 def test_yaml(tally, tmp_path, content):
     tally.counts["inputs"] += 1
     path: Path = tmp_path / "recommender.yaml"

@@ -62,7 +62,7 @@ def float_ids(folder: Path) -> dict[str, Any]:
 
 def ratings(folder: Path) -> dict[str, Any]:
     table = regular(10).with_row_index("n").with_columns(rating=pl.col("n") % 3 + 3)
-    return write(folder, table.drop("n"))
+    return write(folder, table.drop("n"), ratingsAs="weights")
 
 
 def mostly_once(folder: Path) -> dict[str, Any]:
@@ -112,6 +112,7 @@ def test_a_log_ends_in_a_version_and_a_ranker_that_answers(name, tmp_path):
     ranker = ranker_of(tmp_path)
     visitor = ranker.recommend(RecommendRequest(user="nobody-of-this-log"))
     assert (visitor.method, len({item.item for item in visitor.items})) == ("popularity", 10)
+    assert reports["train_fused"]["ratings_weigh"] == (name == "ratings")
     known = ranker.recommend(RecommendRequest(user=log.user))
     assert (known.method, len({item.item for item in known.items})) == ("fused", 10)
 

@@ -6,6 +6,7 @@ import socket
 import tarfile
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -58,17 +59,34 @@ def version_of(run: Path) -> str:
     return json.loads((run / "bento" / "bento.json").read_text())["version"]
 
 
-def test_a_bento_holds_every_module_that_its_service_imports(run, store, tmp_path, monkeypatch):
-    for variable, value in watching(tmp_path / "watch").items():
-        monkeypatch.setenv(variable, value)
-    with serve.running(store, "small", port=serve.free_port(), version=version_of(run)) as service:
-        with httpx.Client(base_url=service.url, timeout=60) as client:
-            for route, more in (("/recommend", {"k": 3}), ("/rank", {"items": ["milk", "apples"]})):
-                assert client.post(route, json={"user": "ann"} | more).status_code == 200
+@pytest.fixture(scope="module")
+def asked(run, store, tmp_path_factory):
+    """What the Bento said while it was served, and which modules it imported."""
+    watch = tmp_path_factory.mktemp("watch") / "imports"
+    with pytest.MonkeyPatch.context() as environment:
+        for variable, value in watching(watch).items():
+            environment.setenv(variable, value)
+        with serve.running(store, "small", port=serve.free_port(), version=version_of(run)) as service:
+            environment.undo()
+            with httpx.Client(base_url=service.url, timeout=60) as client:
+                shoppers = ("ann", "bob", "nobody")
+                answers = {u: client.post("/recommend", json={"user": u, "k": 3}).json() for u in shoppers}
+                bad = client.post("/recommend", json={"user": "ann", "k": 0})
+                metrics = client.get("/metrics").text
+                ranked = client.post("/rank", json={"user": "ann", "items": ["milk", "apples"]})
+                with pytest.raises(PortInUse, match="cannot be listened on"):
+                    serve.check_port(int(service.url.rsplit(":", 1)[1]))
+    return SimpleNamespace(
+        answers=answers, bad=bad, metrics=metrics, ranked=ranked, process=service.process, imported=imported(watch)
+    )
+
+
+def test_a_bento_holds_every_module_that_its_service_imports(run, asked):
+    assert asked.ranked.status_code == 200
 
     with tarfile.open(run / "bento" / f"{version_of(run)}.bento") as archive:
         held = set(archive.getnames())
-    modules = {name for name in imported(tmp_path / "watch") if code_digest._source(name)}
+    modules = {name for name in asked.imported if code_digest._source(name)}
     files = {f"src/{path.relative_to(shells_folder())}" for path in map(code_digest._source, modules)}
     assert "src/shoploop/ranking/ranker.py" in files and files <= held
 
@@ -79,18 +97,10 @@ def test_a_bento_knows_which_events_its_histories_hold(run, store, tmp_path):
     assert bento.collected_of(store, "small", version_of(run)) == CollectedThrough(cut=2, offset=7)
 
 
-def test_the_built_bento_answers_like_an_offline_run(run, store):
+def test_the_built_bento_answers_like_an_offline_run(run, asked):
     version = version_of(run)
-    with serve.running(store, "small", port=serve.free_port(), version=version) as service:
-        with httpx.Client(base_url=service.url, timeout=60) as client:
-            answers = {u: client.post("/recommend", json={"user": u, "k": 3}).json() for u in ("ann", "bob", "nobody")}
-            bad = client.post("/recommend", json={"user": "ann", "k": 0})
-            metrics = client.get("/metrics").text
-            with pytest.raises(PortInUse, match="cannot be listened on"):
-                serve.check_port(int(service.url.rsplit(":", 1)[1]))
-        process = service.process
-
-    assert process.poll() is not None, "the service outlived its block"
+    answers, bad, metrics = asked.answers, asked.bad, asked.metrics
+    assert asked.process.poll() is not None, "the service outlived its block"
     assert [item["item"] for item in answers["ann"]["items"]][:2] == ["milk", "apples"]
     assert answers["ann"]["version"] == version
     assert answers["ann"]["items"][0]["fields"] == {"title": "Milk", "price": 3.5}

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from shoploop.runs import read_record
+from shoploop.runs.step_log import read_logs
 from shoploop.steps import STEPS
 from shoploop.store import layout
 
@@ -99,6 +100,16 @@ def test_logs_are_there_after_the_end(bench):
     bench.ended(run)
     said = [line.strip() for line in bench.launcher.logs(run)]
     assert [line for line in said if line.startswith("toy ")] == [f"toy {step}" for step in STEPS]
+    kept = list(read_logs(bench.store, run.name, run.id))
+    assert [line for line in kept if line.startswith("toy ")] == [f"toy {step}" for step in STEPS]
+
+
+def test_what_a_step_that_fails_has_written_is_kept(bench):
+    bench.toy.fail("load_data", "the cupboard is bare")
+    run = bench.launched()
+    assert bench.ended(run).state == "failed"
+    kept = list(read_logs(bench.store, run.name, run.id))
+    assert "toy load_data" in kept and any("the cupboard is bare" in line for line in kept)
 
 
 def test_looking_changes_nothing(bench):

@@ -11,7 +11,8 @@ from shoploop.errors import ArtifactCorrupt, ArtifactForeign, TooFewEvents
 from shoploop.evaluation.incumbent import on_vocabulary
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
-from shoploop.samples.files import read_catalog, read_catalogs, read_items, read_samples
+from shoploop.samples.files import SampleWriter, read_catalog, read_catalogs, read_items, read_samples
+from shoploop.samples.ratings import read_ratings
 from shoploop.samples.sample_set import Request
 from shoploop.samples.step import choose_requests
 from shoploop.samples.weights import WeightsForeign, read_weights, samples_digest, write_weights
@@ -110,6 +111,33 @@ def test_sample_weights_reach_the_loss_by_request_and_item(trained_shop, tmp_pat
     write_weights_of(samples, weights, rows.head(1), pl.lit(0.5))
     few = read_weights(weights, samples).table
     assert read_samples(samples, Contract(), "train", few).weights_R[:2].tolist() == [0.5, 1.0]
+
+
+def test_ratings_weigh_what_was_bought_in_proportion_and_by_one_on_the_mean(tmp_path):
+    turn = pl.int_range(pl.len()) % 3
+    rating = pl.when(turn == 0).then(5.0).when(turn == 1).then(3.0)
+    SHOP.interactions().with_columns(rating=rating).write_parquet(tmp_path / "interactions.parquet")
+    part = split_visits(SHOP)["train"]
+    ratings_R = read_ratings(tmp_path, SHOP.log()).of(part)
+    with SampleWriter(tmp_path, Contract(), SHOP.log()) as writer:
+        writer.write(part, "train", ratings_R)
+    read = read_samples(tmp_path, Contract(), "train")
+    rated_R = np.isfinite(ratings_R)
+    assert part.labels_R[rated_R].all() and 0 < rated_R.sum() < part.labels_R.sum()
+    assert set(read.weights_R[~rated_R]) == {1.0}
+    assert read.weights_R[rated_R].mean() == pytest.approx(1)
+    five, three = (read.weights_R[ratings_R == rating] for rating in (5, 3))
+    assert np.unique(five) / np.unique(three) == pytest.approx(5 / 3)
+
+
+def test_a_weight_and_a_rating_count_together(tmp_path):
+    part = split_visits(SHOP)["train"]
+    with SampleWriter(tmp_path, Contract(), SHOP.log()) as writer:
+        writer.write(part, "train", np.where(part.labels_R, np.arange(len(part.labels_R)) % 2 * 2 + 1, np.nan))
+    alone = read_samples(tmp_path, Contract(), "train").weights_R
+    rows = pl.read_parquet(tmp_path / "candidates.parquet", columns=["request", "item"]).with_columns(weight=0.5)
+    both = read_samples(tmp_path, Contract(), "train", rows.to_arrow()).weights_R
+    np.testing.assert_allclose(both, alone / 2)
 
 
 def test_weights_below_zero_are_refused(trained_shop, tmp_path):

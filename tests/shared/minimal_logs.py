@@ -12,6 +12,7 @@ from tiny_effort import TINY
 
 from shoploop.augmentation.step import augment_samples
 from shoploop.importance.checks.check import CheckConfig
+from shoploop.importance.estimators.attention import AttentionConfig
 from shoploop.importance.estimators.gan import GanConfig
 from shoploop.importance.estimators.loss import LossRanking
 from shoploop.importance.step import estimate_importance
@@ -80,6 +81,7 @@ def carry(
 def with_little_effort(monkeypatch: Any) -> None:
     """Makes augmentation and importance work on as much as a small log has, and learn no longer than they must."""
     monkeypatch.setitem(GanConfig.__init__.__kwdefaults__, "steps", 10)
+    monkeypatch.setitem(AttentionConfig.__init__.__kwdefaults__, "steps", 5)
     monkeypatch.setitem(LossRanking.__init__.__kwdefaults__, "strengths", None)  # else it chooses by four hundred fits
     monkeypatch.setattr("shoploop.augmentation.step.augment_samples", partial(augment_samples, effort=EFFORT))
     monkeypatch.setattr("shoploop.importance.step.estimate_importance", partial(estimate_importance, check=CHECK))

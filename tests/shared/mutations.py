@@ -347,6 +347,7 @@ SETTINGS: dict[str, st.SearchStrategy[Any]] = {
     st.sampled_from(["purchase", "view", "return"]),
                              max_size=3),
     "ratingFrom": st.sampled_from([0, 4, -5, 1e6]),
+    "ratingsAs": st.sampled_from(["threshold", "weights"]),
     "priceIs": st.sampled_from(["unit", "total"]),
     "maxEventsPerUser": st.sampled_from([1, 5, 10**9]),
 }  # fmt: skip

@@ -1,7 +1,17 @@
-"""Processes that note which modules of shoploop they import, also those by a name in a string and those of a child."""
+"""Processes that note which modules of shoploop they import, also those by a name in a string and those of a child.
+
+They are forked off one that has imported other people's libraries, which takes longer than what most steps do, and nothing of
+shoploop.
+"""
 
 import os
+import sys
+import warnings
+from multiprocessing import get_context
 from pathlib import Path
+
+LIBRARIES = ("feast", "great_expectations", "lightgbm", "polars", "sklearn.linear_model", "torch._dynamo")
+"""What steps import that takes long; torch imports its compiler wherever an optimiser is made."""
 
 _HOOK = """
 import os, sys
@@ -17,6 +27,18 @@ sys.meta_path.insert(0, Watch())
 """
 
 
+def run_watched(code: str, folder: Path, *arguments: str) -> set[str]:
+    """Runs ``code`` in a process of its own; returns what it and its children asked for of shoploop."""
+    environment = watching(folder)  # also for the processes that it starts
+    server = get_context("forkserver")
+    server.set_forkserver_preload(list(LIBRARIES))
+    process = server.Process(target=_run, args=(code, environment, arguments))
+    process.start()
+    process.join()
+    assert process.exitcode == 0, f"{folder.name} ended with {process.exitcode}"
+    return imported(folder)
+
+
 def watching(folder: Path) -> dict[str, str]:
     """Environment variables under which every Python process, and its children, note their imports in ``folder``."""
     hook = folder / "hook"
@@ -30,3 +52,12 @@ def watching(folder: Path) -> dict[str, str]:
 def imported(folder: Path) -> set[str]:
     """What was asked for since; a name that is no module may be among them."""
     return {name for notes in (folder / "notes").iterdir() for name in notes.read_text().split()}
+
+
+def _run(code: str, environment: dict[str, str], arguments: tuple[str, ...]) -> None:
+    assert "shoploop" not in sys.modules
+    warnings.simplefilter("ignore")
+    os.environ |= environment
+    sys.argv = ["-c", *arguments]
+    exec(compile(_HOOK, "hook", "exec"), {})
+    exec(compile(code, "step", "exec"), {"__name__": "__main__"})

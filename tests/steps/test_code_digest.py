@@ -4,9 +4,7 @@ Every step is carried out for real, in a process of its own, on a shop of sixty 
 """
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import pytest
 from shop import Shop
 from shop.stored import write_files
-from watched_imports import imported, watching
+from watched_imports import run_watched
 
 from shoploop import code_digest
 from shoploop.api.v1alpha1 import Recommender
@@ -56,7 +54,9 @@ from shoploop.importance.checks.check import CheckConfig
 from shoploop.importance.estimators.gan import GanConfig
 CheckConfig.__init__.__kwdefaults__ |= {"flipped": 20, "learned": 30, "judged": 30, "fewest": 5, "beside": 0}
 from shoploop.importance.estimators.loss import LossRanking
+from shoploop.importance.estimators.attention import AttentionConfig
 GanConfig.__init__.__kwdefaults__ |= {"steps": 5}
+AttentionConfig.__init__.__kwdefaults__ |= {"steps": 5}
 LossRanking.__init__.__kwdefaults__ |= {"strengths": None}
 """,
 }
@@ -74,9 +74,7 @@ run_step(told["name"], settings=told["settings"], inputs=inputs, out=Path(told["
 
 def watched(code: str, watch: Path, *arguments: str) -> set[str]:
     """The modules of shoploop that a process imports, itself or in one that it starts."""
-    command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
-    subprocess.run(command, env=os.environ | watching(watch), check=True)
-    return {module for module in imported(watch) if code_digest.reachable(module)}
+    return {module for module in run_watched(code, watch, *arguments) if code_digest.reachable(module)}
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shoploop.augmentation.generator.adversary import Adversary
 from shoploop.augmentation.generator.fitting import BehaviourGenerator
 from shoploop.augmentation.generator.records import RECORD_BASKETS
+from shoploop.augmentation.trials.splitting import SHOPPERS_IN_A_RUN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Effort:
 
 
 RUN = Effort(
-    shoppers=2500,  # of 1,200 too few are left to learn from: the closest-record share rose to .58
+    shoppers=SHOPPERS_IN_A_RUN,
     generator=BehaviourGenerator.Config(
         adversary=Adversary.Config(places=RECORD_BASKETS, steps=400),
         calibrations=14,

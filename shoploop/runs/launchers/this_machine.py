@@ -108,7 +108,7 @@ class ThisMachine:
             self._going[run.id] = _Going(plan, workspace, self.pipeline, lock)
 
     def logs(self, run: Run) -> Iterator[str]:
-        path = self._workspace(run).path(run.key) / "log.txt"
+        path = self._workspace(run).path(layout.run_log(run.key))
         if path.exists():
             with path.open(errors="replace") as lines:
                 yield from lines
