@@ -232,7 +232,7 @@ def follower_scores(history: History, catalog: Catalog) -> dict[str, Array]:
     since_H = len(days) - 1 - basket_H
     recent_H = since_H < FOLLOWED_VISITS
     items_H, since_H = history.items_H[recent_H], since_H[recent_H]
-    weight_H = FOLLOWED_DECAY**since_H
+    weight_H: Array = np.power(FOLLOWED_DECAY, since_H.astype(np.float64))
     ever = (catalog.after_IP, catalog.after_weights_IP)
     lately = (catalog.lately_IP, catalog.lately_weights_IP)
     last_H = since_H == 0

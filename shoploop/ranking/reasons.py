@@ -86,7 +86,8 @@ def _recent(history: History) -> Int32:
     if len(history) == 0:
         return history.items_H
     last = np.unique(history.days_H)[-5:]
-    return history.items_H[history.days_H >= last[0]]
+    recent: Int32 = history.items_H[history.days_H >= last[0]]
+    return recent
 
 
 def _days(count: int) -> str:
