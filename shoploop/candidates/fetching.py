@@ -3,6 +3,7 @@
 Legend: N candidates.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,9 @@ class Candidates:
     sources_N: npt.NDArray[np.uint8]
     """Bit i is set where ``SOURCES[i]`` named the item."""
 
+    after: Mapping[str, npt.NDArray[np.float64]]
+    """Of :func:`shoploop.features.pairs.follower_scores`, for the features of the same request; empty where nobody asked."""
+
 
 def fetch_candidates(
     history: History, *, day: int, items: ItemMatrix, catalog: Catalog, config: CandidateConfig | None = None
@@ -62,24 +66,28 @@ def fetch_candidates(
     """
     config = config or CandidateConfig()
     history = history.before(day)
-    after = follower_scores(history, catalog)
+    after = follower_scores(history, catalog) if config.followers or config.lately else {}
+    nothing = np.empty(0)
     named = {
         "history": distinct(history.items_H),
         "popular": items.by_popularity[: config.popular],
         "neighbours": _neighbours(history, catalog, config),
-        "followers": _likeliest(after["after_recent"], config.followers),
-        "lately": _likeliest(after["lately_recent"], config.lately),
+        "followers": _likeliest(after.get("after_recent", nothing), config.followers),
+        "lately": _likeliest(after.get("lately_recent", nothing), config.lately),
     }
     items_N = distinct(np.concatenate([named[source] for source in SOURCES])).astype(np.int32)
     sources_N = np.zeros(len(items_N), np.uint8)
     for bit, source in enumerate(SOURCES):
         sources_N[np.searchsorted(items_N, named[source])] |= np.uint8(1 << bit)
-    return Candidates(items_N=items_N, sources_N=sources_N)
+    return Candidates(items_N=items_N, sources_N=sources_N, after=after)
 
 
 def _likeliest(scores_I: npt.NDArray[np.float64], most: int) -> Int32:
     """The codes of the highest scores above 0, ties by code."""
     some = np.flatnonzero(scores_I > 0)
+    if len(some) > most > 0:
+        least = np.partition(scores_I[some], len(some) - most)[len(some) - most]
+        some = some[scores_I[some] >= least]
     order = np.lexsort((some, -scores_I[some]))
     return some[order[:most]].astype(np.int32)
 
@@ -90,8 +98,7 @@ def _neighbours(history: History, catalog: Catalog, config: CandidateConfig) -> 
     days = distinct(history.days_H)[-config.neighbour_baskets :]
     recent = distinct(history.items_H[history.days_H >= days[0]])
     weights = np.maximum(catalog.neighbour_weights_IM[recent], 0.0).ravel()
-    near, place = np.unique(catalog.neighbours_IM[recent].ravel(), return_inverse=True)
-    score = np.bincount(place, weights=weights)
-    new = (score > 0) & ~np.isin(near, history.items_H)
-    order = np.lexsort((near[new], -score[new]))
-    return near[new][order[: config.neighbours]].astype(np.int32)
+    near = catalog.neighbours_IM[recent].ravel()
+    score_I = np.bincount(near, weights=weights, minlength=len(catalog)).astype(np.float64)
+    score_I[history.items_H] = 0.0
+    return _likeliest(score_I, config.neighbours)

@@ -25,6 +25,10 @@ LATELY_DAYS, EVER_DAYS = 30.0, 365.0
 """Days after which a pair of purchases counts 1/e: once for what follows now, once for what belongs together."""
 
 
+FACTORS_KNOW = 0.99
+"""Share of purchases of items with factors from which on a catalog's factors are not fitted anew."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
     """The vocabulary's items as features and models see them."""
@@ -142,7 +146,8 @@ def with_followers(catalog: Catalog, after: PairsAfter, config: CatalogConfig) -
 def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalog:
     """The catalog with neighbours and factors fitted anew: what a model learned from ``catalog`` holds for it too.
 
-    Kinds, and how soon they are bought again, stay. The factors are turned so that they point where the old ones did.
+    Kinds, and how soon they are bought again, stay. The factors are turned so that they point where the old ones did; where
+    nearly every purchase is of an item that had some, they stay too, for they move slowly and take seconds to fit.
 
     Args:
         catalog: That a model was trained with.
@@ -150,14 +155,13 @@ def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalo
         config: As it was fitted.
     """
     neighbours_IM, weights_IM = ease(log, items=config.ease_items, penalty=config.ease_penalty, kept=config.neighbours)
+    fresh = replace(catalog, neighbours_IM=neighbours_IM, neighbour_weights_IM=weights_IM)
+    known_R = (catalog.factors_ID != 0).any(axis=1, keepdims=True)[log.item_R]
+    if len(log) and known_R.mean() >= FACTORS_KNOW:
+        return fresh
     fresh_ID = factors(pairs_together(log), width=catalog.factors_ID.shape[1], seed=config.seed)
     counts_I = np.bincount(log.item_R, minlength=len(catalog))
-    return replace(
-        catalog,
-        neighbours_IM=neighbours_IM,
-        neighbour_weights_IM=weights_IM,
-        factors_ID=aligned(fresh_ID, catalog.factors_ID, counts_I),
-    )
+    return replace(fresh, factors_ID=aligned(fresh_ID, catalog.factors_ID, counts_I))
 
 
 def _kinds(items: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Int32, Int32]:

@@ -17,8 +17,11 @@ from shoploop.features.log import PurchaseLog
 RENEWED_DAYS = 7
 """Days after which a catalog is renewed: a shop that trains every week serves one that is a few days old."""
 
-MOST_RENEWALS = 6
+MOST_RENEWALS, FEWEST_RENEWALS = 6, 3
 """Of the days to learn from, and of those of evaluation: a longer span is renewed less often."""
+
+LOG_OF_FEWEST = 1_000_000
+"""Purchases from which on the fewest have to do: each takes some seconds, and so many change little in a week."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +68,8 @@ def fit_catalogs(
     config = config or CatalogConfig()
     base = fit_catalog(log.where(log.day_R < training_first), items, config)
     judged, serving = (renewed(base, log.where(log.day_R < day), config) for day in (evaluation_first, last + 1))
-    days = {day: base for day in _renewals(training_first, evaluation_first)}
-    days |= {day: judged for day in _renewals(evaluation_first, last + 1)}
+    days = {day: base for day in _renewals(training_first, evaluation_first, log)}
+    days |= {day: judged for day in _renewals(evaluation_first, last + 1, log)}
     return _followed(days | {last + 1: serving}, log, config)
 
 
@@ -80,7 +83,7 @@ def following(catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: C
         config: As the catalog was fitted.
     """
     first, last = min(days), max(days)
-    return _followed(dict.fromkeys(_renewals(first, last + 1), catalog), log, config or CatalogConfig())
+    return _followed(dict.fromkeys(_renewals(first, last + 1, log), catalog), log, config or CatalogConfig())
 
 
 def _followed(catalogs: Mapping[int, Catalog], log: PurchaseLog, config: CatalogConfig) -> Catalogs:
@@ -92,6 +95,7 @@ def _followed(catalogs: Mapping[int, Catalog], log: PurchaseLog, config: Catalog
     return Catalogs(first_days=tuple(catalogs), catalogs=tuple(made))
 
 
-def _renewals(first: int, end: int) -> range:
+def _renewals(first: int, end: int, log: PurchaseLog) -> range:
     """The days from ``first`` up to ``end`` on which a catalog is made."""
-    return range(first, end, max(RENEWED_DAYS, -(-(end - first) // MOST_RENEWALS)))
+    most = MOST_RENEWALS if len(log) < LOG_OF_FEWEST else FEWEST_RENEWALS
+    return range(first, end, max(RENEWED_DAYS, -(-(end - first) // most)))

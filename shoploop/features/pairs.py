@@ -5,6 +5,7 @@ It sees a history that is cut at the request's day and the statistics of that da
 Legend: N candidates, K features of the contract, H history rows, V baskets (days with a purchase), I items.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def pair_features(
     catalog: Catalog,
     user: UserRow,
     shop: ShopRow | None = None,
+    after: Mapping[str, Array] | None = None,
 ) -> Float32:
     """What the model knows about each candidate at a request.
 
@@ -49,6 +51,7 @@ def pair_features(
         catalog: Kinds, neighbours and factors.
         user: Statistics of the user as of ``day``.
         shop: Statistics of the user's usual shop as of ``day``; None where it has none.
+        after: :func:`follower_scores` of the same history and catalog, where somebody has them.
 
     Returns:
         (N, K) float32, finite.
@@ -56,7 +59,7 @@ def pair_features(
     history = history.before(day)
     columns = _History(history, day).columns(candidates_N, items, catalog)
     columns |= _taste(history, candidates_N, catalog)
-    columns |= _after(history, candidates_N, catalog)
+    columns |= _after(after or follower_scores(history, catalog), candidates_N)
     columns |= _item(candidates_N, items, catalog, user)
     columns |= _request(day, user, shop or ShopRow())
     values_NK = np.empty((len(candidates_N), len(contract.columns_K)), np.float32)
@@ -215,10 +218,9 @@ def _taste(history: History, candidates_N: Int32, catalog: Catalog) -> dict[str,
     }
 
 
-def _after(history: History, candidates_N: Int32, catalog: Catalog) -> dict[str, Array | float]:
+def _after(after: Mapping[str, Array], candidates_N: Int32) -> dict[str, Array | float]:
     """What is bought after the items of the last visits."""
-    reach = follower_scores(history, catalog)
-    return {name: np.log(scores_I[candidates_N] + CHANCE_FLOOR) for name, scores_I in reach.items()}
+    return {name: np.log(scores_I[candidates_N] + CHANCE_FLOOR) for name, scores_I in after.items()}
 
 
 def follower_scores(history: History, catalog: Catalog) -> dict[str, Array]:
@@ -233,22 +235,17 @@ def follower_scores(history: History, catalog: Catalog) -> dict[str, Array]:
     recent_H = since_H < FOLLOWED_VISITS
     items_H, since_H = history.items_H[recent_H], since_H[recent_H]
     weight_H: Array = np.power(FOLLOWED_DECAY, since_H.astype(np.float64))
-    ever = (catalog.after_IP, catalog.after_weights_IP)
-    lately = (catalog.lately_IP, catalog.lately_weights_IP)
     last_H = since_H == 0
-
-    def scores(table: tuple[Int32, Float32], items_H: Int32, weight_H: Array) -> Array:
-        items_IP, weights_IP = table
-        weights = weights_IP[items_H].astype(np.float64) * weight_H[:, None]
-        total = np.bincount(items_IP[items_H].ravel(), weights=weights.ravel(), minlength=len(catalog))
-        return total / max(float(weight_H.sum()), 1.0)
-
-    return {
-        "after_last": scores(ever, items_H[last_H], weight_H[last_H]),
-        "after_recent": scores(ever, items_H, weight_H),
-        "lately_last": scores(lately, items_H[last_H], weight_H[last_H]),
-        "lately_recent": scores(lately, items_H, weight_H),
-    }
+    found = {}
+    for name, items_IP, weights_IP in (
+        ("after", catalog.after_IP, catalog.after_weights_IP),
+        ("lately", catalog.lately_IP, catalog.lately_weights_IP),
+    ):
+        near_HP, chance_HP = items_IP[items_H], weights_IP[items_H] * weight_H[:, None]
+        for which, rows in (("last", last_H), ("recent", slice(None))):
+            total = np.bincount(near_HP[rows].ravel(), weights=chance_HP[rows].ravel(), minlength=len(catalog))
+            found[f"{name}_{which}"] = total / max(float(weight_H[rows].sum()), 1.0)
+    return found
 
 
 def _direction(rows: Float32) -> Float32:

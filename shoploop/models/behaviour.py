@@ -9,6 +9,26 @@ import torch
 from torch import Tensor, nn
 
 
+class RequestDropout(nn.Module):
+    """Drops the same hidden units for all candidates of a request: they are compared with each other, not with those of
+    another network, and a hundredth of the random numbers is drawn, which are a fifth of a training's time on a CPU.
+
+    What is not by element but by row of a request is Gal and Ghahramani's (2016, "A theoretically grounded application of
+    dropout in recurrent neural networks").
+    """
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+
+    def forward(self, hidden_BNH: Tensor) -> Tensor:
+        """(B, N, H) or, of one request, (N, H)."""
+        if not self.training or self.share == 0:
+            return hidden_BNH
+        kept = torch.nn.functional.dropout(torch.ones_like(hidden_BNH[..., :1, :]), self.share)
+        return hidden_BNH * kept
+
+
 class Behaviour(nn.Module):
     """Scores each candidate on its own features, standardised by the training samples' mean and deviation."""
 
@@ -31,7 +51,7 @@ class Behaviour(nn.Module):
         layers: list[nn.Module] = []
         width = config.features
         for hidden in config.hidden:
-            layers += [nn.Linear(width, hidden), nn.SiLU(), nn.Dropout(config.dropout)]
+            layers += [nn.Linear(width, hidden), nn.SiLU(), RequestDropout(config.dropout)]
             width = hidden
         self.layers = nn.Sequential(*layers, nn.Linear(width, 1))
 

@@ -21,7 +21,7 @@ STRONGEST = 6
 SMALL = 1e-6
 ABOUT = {feature.name: feature.about for feature in PAIR_FEATURES}
 
-Source = Literal["history", "popular", "neighbours", "best_sellers", "request", "shop"]
+Source = Literal["history", "popular", "neighbours", "followers", "lately", "best_sellers", "request", "shop"]
 
 
 class _Message(BaseModel):
@@ -108,8 +108,8 @@ class Explanation(_Message):
     """Null where the model had no say: the user or the item is unknown to it, or the deadline had passed."""
 
     sources: list[Source]
-    """What named it as a candidate: the user's history, what is popular, neighbours of the last baskets; best_sellers filled
-    the list up; request and shop named it themselves."""
+    """What named it as a candidate: the user's history, what is popular, neighbours of the last baskets, what is bought
+    after them (followers), and what lately; best_sellers filled the list up; request and shop named it themselves."""
 
     features: list[FeatureEffect]
     """Those of the DNN that spoke most for or against it, strongest first."""

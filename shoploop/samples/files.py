@@ -213,20 +213,25 @@ def _empty(contract: Contract) -> SampleSet:
 
 def write_catalogs(folder: Path, catalogs: Catalogs, vocabulary: Vocabulary, items: pl.DataFrame) -> None:
     """Writes ``items.parquet``, the vocabulary in the order of its codes with what the data says of each item, and for each
-    first day a file of what purchases say of items, and one of what they say of kinds."""
+    first day what purchases say of items and of kinds, where it is not as the day before it."""
     described = items.unique("item", keep="first", maintain_order=True)
     table = vocabulary.frame().join(described, on="item", how="left", maintain_order="left").to_arrow()
     pq.write_table(table, folder / ITEMS, compression="zstd")
+    before: Catalog | None = None
     for first, catalog in zip(catalogs.first_days, catalogs.catalogs, strict=True):
-        columns = {field.name: getattr(catalog, field.name) for field in fields(Catalog)}
-        kinds = pa.table({_OF_KINDS: _fixed(columns.pop(_OF_KINDS))})
-        pq.write_table(kinds, folder / CATALOG.format(first=first, of="kinds"), compression="zstd")
-        of_items = pa.table({name: _fixed(values) for name, values in columns.items()})
-        pq.write_table(of_items, folder / CATALOG.format(first=first, of="items"), compression="zstd")
+        for of, names in _COLUMNS.items():
+            new = [name for name in names if getattr(catalog, name) is not getattr(before, name, None)]
+            columns = pa.table({name: _fixed(getattr(catalog, name)) for name in new})
+            pq.write_table(columns, folder / CATALOG.format(first=first, of=of), compression="zstd")
+        before = catalog
 
 
 _OF_KINDS = "log_odds_CB"
-"""The one part of a catalog that has a row for each kind instead of each item."""
+_COLUMNS = {
+    "items": tuple(field.name for field in fields(Catalog) if field.name != _OF_KINDS),
+    "kinds": (_OF_KINDS,),
+}
+"""The parts of a catalog by what they have a row for."""
 
 
 def read_items(folder: Path) -> pa.Table:
@@ -234,27 +239,39 @@ def read_items(folder: Path) -> pa.Table:
     return pq.read_table(folder / ITEMS)
 
 
-def catalog_days(folder: Path) -> tuple[int, ...]:
-    """The first days that the catalogs of a samples folder are for, ascending."""
-    begin, end = CATALOG.format(first="*", of="items").split("*")
-    return tuple(sorted(int(path.name.removeprefix(begin).removesuffix(end)) for path in folder.glob(f"{begin}*{end}")))
-
-
 def read_catalogs(folder: Path) -> Catalogs:
     """All catalogs of a samples folder."""
-    days = catalog_days(folder)
-    return Catalogs(first_days=days, catalogs=tuple(_read_catalog(folder, day) for day in days))
+    days = _catalog_days(folder)
+    found: dict[str, npt.NDArray[Any]] = {}
+    made = []
+    for first in days:
+        for of in _COLUMNS:
+            table = pq.read_table(folder / CATALOG.format(first=first, of=of))
+            found |= {name: _array(table[name]) for name in table.column_names}
+        made.append(Catalog(**found))
+    return Catalogs(first_days=days, catalogs=tuple(made))
 
 
 def read_catalog(folder: Path, day: int | None = None) -> Catalog:
     """The catalog that requests of ``day`` see; unset, the one that a model is trained with."""
-    days = catalog_days(folder)
-    return _read_catalog(folder, days[0] if day is None else days[max(bisect_right(days, day) - 1, 0)])
+    days = _catalog_days(folder)
+    until = 1 if day is None else max(bisect_right(days, day), 1)
+    found: dict[str, npt.NDArray[Any]] = {}
+    for first in reversed(days[:until]):
+        for of, names in _COLUMNS.items():
+            path = folder / CATALOG.format(first=first, of=of)
+            missing = [name for name in names if name not in found]
+            there = [name for name in pq.read_schema(path).names if name in missing]
+            if there:
+                table = pq.read_table(path, columns=there)
+                found |= {name: _array(table[name]) for name in there}
+    return Catalog(**found)
 
 
-def _read_catalog(folder: Path, first: int) -> Catalog:
-    tables = [pq.read_table(folder / CATALOG.format(first=first, of=what)) for what in ("items", "kinds")]
-    return Catalog(**{name: _array(table[name]) for table in tables for name in table.column_names})
+def _catalog_days(folder: Path) -> tuple[int, ...]:
+    """The first days that the catalogs of a samples folder are for, ascending."""
+    begin, end = CATALOG.format(first="*", of="items").split("*")
+    return tuple(sorted(int(path.name.removeprefix(begin).removesuffix(end)) for path in folder.glob(f"{begin}*{end}")))
 
 
 def _fixed(values: npt.NDArray[Any]) -> pa.Array:

@@ -220,6 +220,7 @@ def _one(
         catalog=catalog,
         user=user,
         shop=shops.get(user.usual_shop),
+        after=candidates.after,
     )
     sequence = BasketSequence.of(history, day=request.day)
     return SampleSet(

@@ -1,16 +1,18 @@
 """Why an item was at its place: over HTTP, and from an impression where nobody remembers."""
 
 from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
 from shop.serving import make_ranker
 
+from shoploop.candidates.fetching import SOURCES
 from shoploop.events.fresh import Done
 from shoploop.events.impressions import Signatures
 from shoploop.events.keyring import Keyring, add_key
 from shoploop.predictor.explanations import Explanations, NotExplained
 from shoploop.ranking.answer import RankRequest, RecommendRequest
-from shoploop.ranking.explanation import ExplainRequest
+from shoploop.ranking.explanation import ExplainRequest, Source
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'")  # BentoML does, at every request
 
@@ -21,6 +23,10 @@ def shown(client, user="ann", **more):
 
 def why(client, answer, item, /, **more):
     return client.post("/explain", json={"request_id": answer["request_id"], "item": item} | more)
+
+
+def test_an_explanation_can_name_every_source_of_candidates():
+    assert set(SOURCES) < set(get_args(Source))
 
 
 def test_an_explanation_has_the_parts_of_the_score_and_the_features_that_made_it(client):

@@ -28,7 +28,7 @@ COLD_BASKETS = 5
 LABEL_VISITS = (1, 2, 3)
 """Visits before the last, counted from it, whose items are training labels."""
 
-_CANDIDATES = CandidateConfig(popular=300, neighbours=0)
+_CANDIDATES = CandidateConfig(popular=300, neighbours=0, followers=0, lately=0)
 _NEGATIVES = 100
 FEWEST_VISITS, FEWEST_SHOPPERS = 3, 50
 """Visits of a shopper, and such shoppers, below which nothing is tried."""
