@@ -1,19 +1,21 @@
-"""How fast the real service answers one client, whether it ever fails, and whether its scores are the offline ones."""
+"""How fast the real service answers, beside a bare BentoML service, whether it ever fails, and if its scores are right."""
 
 import json
 import os
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import psutil
 
+from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.bench.hello import hello
+from shoploop.bench.load import Load, ask, cores_apart
 from shoploop.errors import NotFound
 from shoploop.packaging.local_service import RunningService, free_port, running, serving_version
 from shoploop.runs import folder_of
@@ -21,40 +23,38 @@ from shoploop.store import Store
 
 USERS = 1000
 COMPARED = 100
-WARM_UP = 100
-"""Requests before the first that counts."""
-
+CLIENTS = 32
 K = 10
 TOLERANCE = 1e-4
 """Of a score. Batches of another size round differently."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What one client saw."""
+def run(
+    store_uri: str,
+    name: str,
+    *,
+    seed: int = 0,
+    requests: int = 10_000,
+    progress: Callable[[str], None] = lambda what: None,
+) -> dict[str, Any]:
+    """Starts the promoted version as ``shoploop serve`` does, with a log of events, and asks it; then a bare service.
 
-    seconds: list[float]
-    failures: list[str]
-    answers: dict[str, dict[str, Any]]
-    """Each user's first."""
-
-    wall_seconds: float
-
-
-def run(store_uri: str, name: str, seed: int = 0, requests: int = 10_000) -> dict[str, Any]:
-    """Starts the promoted version as ``shoploop serve`` does and asks it, one request after another on one connection.
+    First one client asks for each of 1,000 users, whom the service has never seen: nothing is cached. Then 32 clients ask.
+    The service has the first core, the clients the others. Impressions go to a log of this benchmark's own.
 
     Args:
         store_uri: Where the recommender's versions and runs lie.
         name: Of the recommender.
         seed: Of the choice of 1,000 users and their order.
-        requests: How many.
+        requests: Of the 32 clients together, to each service.
+        progress: Told what begins.
 
     Returns:
-        ``milliseconds`` (p50, p95, p99, mean, max), ``cpu_milliseconds_per_request`` of the service, ``failures``,
-        ``methods`` (how many answers each gave), ``offline``
-        (how many of 100 users' answers equal offline scores, the largest difference), ``rss_bytes`` of the service's
-        processes together, ``start_seconds``.
+        ``recommend`` and ``hello``: ``p50_ms``, ``p95_ms``, ``p99_ms`` of one client; ``throughput`` of 32 clients:
+        ``recommend_rps``, ``hello_rps``, ``share`` of the second that the first is, ``failures``, ``refused`` (503: past what
+        it can do); ``rungs``, the share of all answers by how they came about; ``equal_to_offline`` and ``offline``: how many
+        of 100 users' answers equal offline scores, the largest difference; ``cpu_milliseconds_per_request``, ``rss_bytes``
+        of the service's processes together, ``start_seconds``, ``cores_apart``, ``load_average``.
 
     Raises:
         NotFound: nothing is promoted, or the run that made the version is not on this machine.
@@ -64,64 +64,75 @@ def run(store_uri: str, name: str, seed: int = 0, requests: int = 10_000) -> dic
     made_by = folder_of(store, name, version)
     if made_by is None:
         raise NotFound(f"No run of {name!r} has its tables on this machine. Measure where it was run.")
-    users = _users(made_by, seed)
+    asked: list[dict[str, Any]] = [{"user": user, "k": K} for user in _users(made_by, seed)]
+    progress(f"starting {name} {version}")
     began = time.perf_counter()
-    with tempfile.TemporaryFile() as log, running(store, name, port=free_port(), version=version, log=log) as service:
+    with (
+        tempfile.TemporaryFile() as log,
+        tempfile.TemporaryDirectory() as home,
+        running(
+            store, name, port=free_port(), version=version, log=log, events=EventLogSpec(), events_home=Path(home)
+        ) as service,
+    ):
         started = time.perf_counter() - began
-        before = _cpu_seconds(service)
-        measured = _ask(service.url, users, requests)
-        cpu_seconds = _cpu_seconds(service) - before
+        url = f"{service.url}/recommend"
+        with cores_apart(psutil.Process(service.process.pid)) as apart:
+            before = _cpu_seconds(service)
+            progress(f"one client, {len(asked)} users")
+            one = ask(url, asked, clients=1, requests=len(asked))
+            cpu_seconds = _cpu_seconds(service) - before
+            progress(f"{CLIENTS} clients, {requests} requests")
+            many = ask(url, asked, clients=CLIENTS, requests=requests)
         rss = sum(process.memory_info().rss for process in _processes(service))
-    milliseconds = np.array(measured.seconds) * 1000
+    if not one.bodies:
+        raise NotFound(
+            f"The service of {name} answered nobody: {one.failures[0]}. Look at what `shoploop serve` prints."
+        )
+    progress("a bare service")
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
+        body = next(iter(one.bodies.values()))
+        with hello(Path(folder), body, log) as (bare, process), cores_apart(psutil.Process(process.pid)):
+            alone = ask(f"{bare}/recommend", asked, clients=1, requests=len(asked))
+            crowd = ask(f"{bare}/recommend", asked, clients=CLIENTS, requests=requests)
+    progress("offline scores")
+    answers = {user: json.loads(content) for user, content in one.bodies.items()}
+    offline = compare_offline(made_by, answers)
+    rungs = Counter(answer["method"] for answer in answers.values())
     return {
         "recommender": name,
         "version": version,
-        "requests": requests,
-        "users": len(users),
+        "users": len(asked),
         "k": K,
-        "milliseconds": {
-            "p50": round(float(np.quantile(milliseconds, 0.5)), 3),
-            "p95": round(float(np.quantile(milliseconds, 0.95)), 3),
-            "p99": round(float(np.quantile(milliseconds, 0.99)), 3),
-            "mean": round(float(milliseconds.mean()), 3),
-            "max": round(float(milliseconds.max()), 3),
+        "clients": CLIENTS,
+        "requests": requests,
+        "recommend": _latency(one),
+        "hello": _latency(alone),
+        "throughput": {
+            "recommend_rps": many.per_second,
+            "hello_rps": crowd.per_second,
+            "share": round(many.per_second / max(crowd.per_second, 1e-9), 3),
+            "failures": len(one.failures) + len(many.failures),
+            "refused": one.refused + many.refused,
         },
-        "requests_per_second": round(requests / measured.wall_seconds, 1),
-        "cpu_milliseconds_per_request": round(cpu_seconds / (requests + WARM_UP) * 1000, 3),
-        "failures": len(measured.failures),
-        "first_failures": measured.failures[:5],
-        "methods": dict(Counter(answer["method"] for answer in measured.answers.values())),
-        "offline": compare_offline(made_by, measured.answers),
+        "first_failures": [*one.failures, *many.failures][:5],
+        "rungs": {_RUNG.get(method, method): round(count / len(answers), 4) for method, count in rungs.items()},
+        "equal_to_offline": offline["equal"] == offline["compared"] > 0,
+        "offline": offline,
+        "cpu_milliseconds_per_request": round(cpu_seconds / len(asked) * 1000, 3),
         "rss_bytes": rss,
         "start_seconds": round(started, 2),
         "cores": os.cpu_count(),
+        "cores_apart": apart,
         "load_average": [round(load, 2) for load in os.getloadavg()],
     }
 
 
-def _ask(url: str, users: list[str], requests: int) -> Measured:
-    seconds, failures = [], []
-    answers: dict[str, dict[str, Any]] = {}
-    with httpx.Client(base_url=url, timeout=30) as client:
-        for number in range(WARM_UP):
-            client.post("/recommend", json={"user": users[number % len(users)], "k": K})
-        began = time.perf_counter()
-        for number in range(requests):
-            user = users[number % len(users)]
-            asked = time.perf_counter()
-            try:
-                response = client.post("/recommend", json={"user": user, "k": K})
-                answer = response.json()
-            except (httpx.HTTPError, ValueError) as error:
-                failures.append(f"{user}: {type(error).__name__}: {error}")
-                continue
-            finally:
-                seconds.append(time.perf_counter() - asked)
-            if response.status_code != 200 or not answer["items"]:
-                failures.append(f"{user}: {response.status_code} {response.text[:200]}")
-            else:
-                answers.setdefault(user, answer)
-        return Measured(seconds=seconds, failures=failures, answers=answers, wall_seconds=time.perf_counter() - began)
+_RUNG = {"fused": "full"}
+"""The full model's answers by the name that people ask for."""
+
+
+def _latency(load: Load) -> dict[str, float]:
+    return {f"p{percent}_ms": load.milliseconds(percent / 100) for percent in (50, 95, 99)}
 
 
 def compare_offline(folder: Path, answers: dict[str, dict[str, Any]]) -> dict[str, Any]:

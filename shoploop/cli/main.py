@@ -425,12 +425,12 @@ def bench_serving(
     store: StoreOption = None,
     json_: JsonOption = None,
 ) -> None:
-    """Time the real service with one client, and compare its answers with offline scores."""
+    """Time the real service with one client and with 32, beside a bare one, and compare its answers with offline scores."""
     from shoploop.bench import serving
     from shoploop.cli.bench import measure
 
     opened = _store(store)
-    measure(lambda progress: serving.run(opened.uri, name, seed=seed, requests=requests), json_)
+    measure(lambda progress: serving.run(opened.uri, name, seed=seed, requests=requests, progress=progress), json_)
 
 
 @bench_app.command("events")

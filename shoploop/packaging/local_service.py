@@ -140,6 +140,7 @@ def running(
     log: IO[bytes] | None = None,
     events: EventLogSpec | None = None,
     out_of_stock: Path | None = None,
+    events_home: Path | None = None,
 ) -> Iterator[RunningService]:
     """The service of a version as a child process, ready to answer; ended when the block is left.
 
@@ -147,6 +148,8 @@ def running(
         log: Where its output goes; to this process's own where not given.
         events: Where impressions and events go; nowhere where not given, and then there is no example shop either.
         out_of_stock: As :func:`serve`.
+        events_home: Where keys and a log in a file lie, for who must not add to the shop's own; the usual place where not
+            given.
 
     Raises:
         NotFound, PortInUse, ArtifactError, ServiceFailed: as :func:`serve`.
@@ -155,28 +158,55 @@ def running(
     check_port(port, host)
     trust = Trust.configured()
     folder = fetch_bento(store, name, version, cache_folder(store, trust), trust)
-    feedback = feedback_settings(store, name, events) if events else None  # keys are made for what is there only
+    feedback = (
+        feedback_settings(store, name, events, events_home) if events else None
+    )  # keys are made for what is there only
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
     shop = storefront_settings(feedback, port) if feedback else None
+    own = _environment(feedback, shop, out_of_stock)
+    command = serve_command(folder, port, host=host)
+    with service_process(command, folder=folder, url=url, what=f"{name} {version}", own=own, log=log) as process:
+        yield RunningService(
+            url=url,
+            version=version,
+            process=process,
+            events=feedback,
+            storefront=f"{url}{STOREFRONT_PATH}/" if shop else None,
+        )
+
+
+@contextmanager
+def service_process(
+    command: list[str], *, folder: Path, url: str, what: str, own: dict[str, str], log: IO[bytes] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A BentoML service as a child process, ready to answer; ended when the block is left, with all that it started.
+
+    Args:
+        command: That serves.
+        folder: Where it runs.
+        url: Where it will answer.
+        what: It is, for errors.
+        own: Variables of its environment beside this process's.
+        log: Where its output goes; to this process's own where not given.
+
+    Raises:
+        ServiceFailed: it ended, or never became ready.
+    """
     with tempfile.TemporaryDirectory(prefix="shoploop-serve-") as home:
+        # BentoML keeps counters of live processes in its home: one home a service, which takes temporary files too
+        bento = {"BENTOML_HOME": home, "TMPDIR": home, "BENTOML_DO_NOT_TRACK": "True", "PYTHONWARNINGS": "ignore"}
         process = subprocess.Popen(
-            [sys.executable, "-P", lifetime.__file__, home, *serve_command(folder, port, host=host)],
+            [sys.executable, "-P", lifetime.__file__, home, *command],
             cwd=folder,
-            env=_environment(home, feedback, shop, out_of_stock),
+            env=os.environ | bento | own | lifetime.named_starter(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT if log else None,
             start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the service in order
         )
         try:
-            _wait_until_ready(process, url, f"{name} {version}")
-            yield RunningService(
-                url=url,
-                version=version,
-                process=process,
-                events=feedback,
-                storefront=f"{url}{STOREFRONT_PATH}/" if shop else None,
-            )
+            _wait_until_ready(process, url, what)
+            yield process
         finally:
             _end(process)
 
@@ -248,11 +278,12 @@ def home_of_events(store: Store) -> Path:
     return store.folder if store.folder and writable else beside_the_user()
 
 
-def feedback_settings(store: Store, name: str, log: EventLogSpec) -> FeedbackSettings:
-    """Where the events of a recommender go that this machine serves; makes keys where there are none."""
+def feedback_settings(store: Store, name: str, log: EventLogSpec, home: Path | None = None) -> FeedbackSettings:
+    """Where the events of a recommender go that this machine serves, below ``home`` or in the usual place; makes keys where
+    there are none."""
     from shoploop.events.keyring import Keyring
 
-    home = home_of_events(store)
+    home = home or home_of_events(store)
     keys = home / layout.event_keys(name)
     for kind in (IMPRESSION_KEYS, SERVER_KEYS):
         Keyring.made(keys / kind)
@@ -281,17 +312,17 @@ def storefront_settings(events: FeedbackSettings, port: int) -> StorefrontSettin
 
 
 def _environment(
-    home: str, events: FeedbackSettings | None, shop: StorefrontSettings | None, out_of_stock: Path | None
+    events: FeedbackSettings | None, shop: StorefrontSettings | None, out_of_stock: Path | None
 ) -> dict[str, str]:
-    """BentoML keeps counters of live processes in its home: one home a service, which takes temporary files too."""
-    own = {"BENTOML_HOME": home, "TMPDIR": home, "BENTOML_DO_NOT_TRACK": "True", "PYTHONWARNINGS": "ignore"}
+    """What the service is told of where events go, the example shop and what is out of stock."""
+    own = {}
     if events is not None:
         own[ENVIRONMENT] = events.model_dump_json()
     if shop is not None:
         own[STOREFRONT] = shop.model_dump_json()
     if out_of_stock is not None:
         own[OUT_OF_STOCK] = str(out_of_stock.absolute())
-    return os.environ | own | lifetime.named_starter()
+    return own
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, what: str) -> None:
