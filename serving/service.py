@@ -5,6 +5,7 @@ from pathlib import Path
 
 import bentoml
 
+from shoploop.compute.cores import use_one_thread
 from shoploop.events.fresh import Done
 from shoploop.events.messages import MAX_EVENTS_BYTES, EventsRequest
 from shoploop.predictor import metrics
@@ -32,6 +33,7 @@ class Recommender:
     """Recommendations of one shop, with a reason for each."""
 
     def __init__(self) -> None:
+        use_one_thread()
         self.ranker = Ranker.load(Path(os.environ.get(FOLDER) or Path(__file__).parents[1] / "ranker"))
         self.ranker.warm_up()
         settings = self.ranker.settings

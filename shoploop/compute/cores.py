@@ -27,3 +27,12 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def use_one_thread() -> None:
+    """From now on torch, BLAS and OpenMP use one thread in this process, for a service that answers several at a time."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)

@@ -1,6 +1,8 @@
 """How many cores there are for a computation: a pod's quota counts, not the machine's cores."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -71,3 +73,15 @@ def test_within_one_thread_there_is_one_thread_and_afterwards_as_many_as_before(
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_service_computes_in_one_thread_in_whatever_thread_it_answers():
+    program = (
+        "import threading, torch\n"
+        "from shoploop.compute.cores import use_one_thread\n"
+        "torch.set_num_threads(2); use_one_thread(); found = []\n"
+        "asked = threading.Thread(target=lambda: found.append(torch.get_num_threads())); asked.start(); asked.join()\n"
+        "print(found[0], torch.get_num_threads())"
+    )
+    said = subprocess.run([sys.executable, "-c", program], check=True, text=True, capture_output=True).stdout
+    assert said.split() == ["1", "1"]
