@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class RequestDropout(nn.Module):
+class RequestDropout(nn.Dropout):
     """Drops the same hidden units for all candidates of a request: they are compared with each other, not with those of
     another network, and a hundredth of the random numbers is drawn, which are a fifth of a training's time on a CPU.
 
@@ -17,16 +17,11 @@ class RequestDropout(nn.Module):
     dropout in recurrent neural networks").
     """
 
-    def __init__(self, share: float):
-        super().__init__()
-        self.share = share
-
     def forward(self, hidden_BNH: Tensor) -> Tensor:
         """(B, N, H) or, of one request, (N, H)."""
-        if not self.training or self.share == 0:
+        if not self.training or self.p == 0:
             return hidden_BNH
-        kept = torch.nn.functional.dropout(torch.ones_like(hidden_BNH[..., :1, :]), self.share)
-        return hidden_BNH * kept
+        return hidden_BNH * super().forward(torch.ones_like(hidden_BNH[..., :1, :]))
 
 
 class Behaviour(nn.Module):
