@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_rows import FIRST, catalog_of, items, log_of
 
@@ -93,6 +93,7 @@ def test_counting_on_by_days_gives_what_counting_at_once_gives(rows, stop):
         np.testing.assert_allclose(*dense, rtol=1e-5, atol=1e-12)
 
 
+@settings(max_examples=25)
 @given(visits, st.integers(1, 31))
 def test_what_is_bought_on_a_day_or_later_is_unknown_to_the_catalog_of_that_day(rows, day):
     names = ["a", "b", "c", "d"]
