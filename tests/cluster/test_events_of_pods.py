@@ -318,6 +318,7 @@ def test_a_predictor_starts_while_its_log_is_away_and_takes_events_when_it_is_ba
     shop.wait("events are taken", taken, seconds=60)
 
 
+@pytest.mark.cluster_full
 def test_a_log_in_a_file_outlives_the_one_pod_that_writes_it(collecting: Shop):
     """Told last: the pods have another log afterwards."""
     shop = collecting
