@@ -25,8 +25,8 @@ LATELY_DAYS, EVER_DAYS = 30.0, 365.0
 """Days after which a pair of purchases counts 1/e: once for what follows now, once for what belongs together."""
 
 
-FACTORS_KNOW = 0.99
-"""Share of purchases of items with factors from which on a catalog's factors are not fitted anew."""
+FACTORS_KNOW, LATEST_DAYS = 0.98, 28
+"""Share of the latest purchases that are of items with factors from which on a catalog's factors are not fitted anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalo
     """The catalog with neighbours and factors fitted anew: what a model learned from ``catalog`` holds for it too.
 
     Kinds, and how soon they are bought again, stay. The factors are turned so that they point where the old ones did; where
-    nearly every purchase is of an item that had some, they stay too, for they move slowly and take seconds to fit.
+    nearly all that is bought lately had some, they stay too, for they move slowly and take seconds to fit.
 
     Args:
         catalog: That a model was trained with.
@@ -156,8 +156,9 @@ def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalo
     """
     neighbours_IM, weights_IM = ease(log, items=config.ease_items, penalty=config.ease_penalty, kept=config.neighbours)
     fresh = replace(catalog, neighbours_IM=neighbours_IM, neighbour_weights_IM=weights_IM)
-    known_R = (catalog.factors_ID != 0).any(axis=1, keepdims=True)[log.item_R]
-    if len(log) and known_R.mean() >= FACTORS_KNOW:
+    latest = log.item_R[log.day_R > log.day_R.max(initial=0) - LATEST_DAYS]
+    known = (catalog.factors_ID != 0).any(axis=1, keepdims=True)[latest]
+    if len(latest) and known.mean() >= FACTORS_KNOW:
         return fresh
     fresh_ID = factors(pairs_together(log), width=catalog.factors_ID.shape[1], seed=config.seed)
     counts_I = np.bincount(log.item_R, minlength=len(catalog))

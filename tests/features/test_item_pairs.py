@@ -185,3 +185,15 @@ def test_the_followers_of_several_visits_are_averaged_with_the_latest_first():
     assert scores["after_last"][D] > 0 == scores["after_last"][C]
     assert scores["after_recent"][D] > scores["after_recent"][C] > 0
     assert follower_scores(History.empty(), catalog)["after_recent"].sum() == 0
+
+
+def test_factors_are_fitted_anew_where_something_new_is_bought_lately_and_else_stay():
+    config = CatalogConfig(factors=3, neighbours=2)
+    early = [(user, item, 0) for user in "uvw" for item in "abc"]
+    catalog = fit_catalog(log_of(early, ["a", "b", "c", "d"]), items("abcd"), config)
+    again = renewed(catalog, log_of([*early, ("u", "a", 90)], ["a", "b", "c", "d"]), config)
+    assert again.factors_ID is catalog.factors_ID
+    # one of a hundred purchases ever, but most of what is bought lately
+    long = [(f"u{n}", item, 0) for n in range(60) for item in "abc"]
+    new = renewed(catalog, log_of([*long, ("u1", "d", 90), ("u1", "a", 90)], ["a", "b", "c", "d"]), config)
+    assert not catalog.factors_ID[D].any() and new.factors_ID[D].any()
