@@ -95,13 +95,16 @@ class CatalogConfig:
     seed: int = 0
 
 
-def fit_catalog(log: PurchaseLog, items: pl.DataFrame, config: CatalogConfig | None = None) -> Catalog:
+def fit_catalog(
+    log: PurchaseLog, items: pl.DataFrame, config: CatalogConfig | None = None, *, followers: bool = True
+) -> Catalog:
     """Fits the catalog.
 
     Args:
         log: The purchases to learn from: none that a later sample has as its label.
         items: Columns ``item`` and ``category`` (path, widest first); further rows and missing items are fine.
         config: Defaults suit a shop of 10,000 items.
+        followers: Whether what follows what is counted; False where that is done by day, see ``catalogs``.
     """
     config = config or CatalogConfig()
     kind_I, group_I = _kinds(items, log.vocabulary)
@@ -119,6 +122,8 @@ def fit_catalog(log: PurchaseLog, items: pl.DataFrame, config: CatalogConfig | N
         factors_ID=factors(pairs_together(log), width=config.factors, seed=config.seed),
         log_odds_CB=_log_odds(log, kind_I, config),
     )
+    if not followers:
+        return catalog
     after = pairs_after(log)
     after.advance(log.last_day + 1 if len(log) else 0)
     return with_followers(catalog, after, config)
