@@ -29,6 +29,8 @@
 Other rooms hang their own errors below these; none derives from Exception directly.
 """
 
+import re
+
 
 class ShoploopError(Exception):
     """Base of all errors raised on purpose."""
@@ -122,6 +124,11 @@ class DiskFull(StoreError):
 
 class AlreadyExists(StoreError):
     pass
+
+
+def without_passwords(text: str) -> str:
+    """A text without the passwords of the addresses in it."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:...@", text)
 
 
 def first_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.api.online import EventLogSpec
 from shoploop.events.log import EventLog
 from shoploop.events.numbered import BATCH, all_ids, batches
 from shoploop.events.opening import open_log

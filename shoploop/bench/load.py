@@ -87,15 +87,15 @@ async def _ask(url: str, asked: Sequence[dict[str, Any]], clients: int, requests
 
 @contextmanager
 def cores_apart(service: psutil.Process) -> Iterator[bool]:
-    """The service and its children on the first core, this process on the others; False where there is only one."""
-    cores = psutil.Process().cpu_affinity()
+    """The service and its children on the first core, this process on the others; False where that cannot be."""
+    own = psutil.Process()
+    cores = own.cpu_affinity() if hasattr(own, "cpu_affinity") else []  # macOS has none
     if len(cores) < 2:
         yield False
         return
     for process in (service, *service.children(recursive=True)):
         for thread in process.threads():  # affinity is each thread's own
             psutil.Process(thread.id).cpu_affinity(cores[:1])
-    own = psutil.Process()
     own.cpu_affinity(cores[1:])
     try:
         yield True

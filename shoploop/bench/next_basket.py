@@ -165,7 +165,7 @@ def run(dataset: str, seed: int = 0, progress: Callable[[str], None] = lambda wh
     split = split_visits(interactions)
     del interactions
     progress("fitting the catalog")
-    catalog = fit_catalog(split.before_labels, items, CatalogConfig(seed=seed), followers=False)
+    catalog = fit_catalog(split.before_labels, items, CatalogConfig(seed=seed))
     progress("building samples")
     catalogs = following(catalog, split.past, [request.day for request in (*split.labels, *split.targets)])
     train, test = _samples(split, contract, catalogs, seed, progress)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.api.online import EventLogSpec
 from shoploop.bench.hello import hello
 from shoploop.bench.load import Load, ask, cores_apart
 from shoploop.errors import NotFound

@@ -7,6 +7,7 @@ from typing import Any
 
 from shoploop.cli.output import write_json
 from shoploop.cli.sheet import Sheet
+from shoploop.errors import without_passwords
 from shoploop.hints import on_file
 
 MARKS = {"enough": "enough", "little": "little", "too little": "TOO LITTLE", "not asked for": "not asked for",
@@ -41,9 +42,8 @@ def describe_recommender(file: Path, json_: str | None) -> None:
 def _source(data: Any) -> dict[str, Any]:
     if data.dataset is not None:
         return {"dataset": data.dataset}
-    from shoploop.data import databases
 
-    return {"tables": {name: databases.shown(table.uri) for name, table in data.tables if table is not None}}
+    return {"tables": {name: without_passwords(table.uri) for name, table in data.tables if table is not None}}
 
 
 def _print(whole: Mapping[str, Any], file: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from shoploop.api.v1alpha1 import EventLogSpec, Recommender, RetentionSpec
+from shoploop.api.online import EventLogSpec
+from shoploop.api.v1alpha1 import Recommender, RetentionSpec
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.store import Store, layout
 
@@ -24,8 +25,8 @@ def log_of(text: str) -> EventLogSpec:
             return EventLogSpec(type="Redis", connection=text if place else "127.0.0.1:6379")
         if scheme == "kafka":
             return EventLogSpec(type="Kafka", connection=place or "127.0.0.1:9092")
-    except ValidationError as error:  # whose words would tell a password
-        raise SpecInvalid(f"--log {scheme}: what follows is no address. Name host:port.") from error
+    except ValidationError:  # whose words would tell a password
+        raise SpecInvalid(f"--log {scheme}: what follows is no address. Name host:port.") from None
     raise SpecInvalid(
         f"--log {scheme}: no event log is called so. Name sqlite, redis://host:port/0 or kafka://host:port."
     )
@@ -48,6 +49,11 @@ def compact_events(store: Store, name: str, log: str, *, anew: bool = False) -> 
     if cut is None:
         print(f"Nothing new: all events of {name} are interactions already.")
         return
+    if cut.missed:
+        print(
+            f"{cut.missed:,} records were gone from the log before they were compacted, and nobody learns from them: see "
+            "to it that the log keeps what it takes (a Kafka topic with retention.ms -1), or compact it more often."
+        )
     if cut.unread:
         print(
             f"{cut.unread:,} records could not be read and are left in the log; a newer shoploop may have written them."

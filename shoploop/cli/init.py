@@ -26,7 +26,7 @@ from shoploop.data.guessing import (
     guess_items,
     read_meanings,
 )
-from shoploop.errors import AlreadyThere, SchemaMismatch, SpecInvalid
+from shoploop.errors import AlreadyThere, SchemaMismatch, SpecInvalid, without_passwords
 from shoploop.hints import on_file
 from shoploop.store import disk
 
@@ -103,7 +103,7 @@ def _refuse_databases(**uris: str | None) -> None:
     for table, uri in uris.items():
         if uri is not None and databases.scheme_of(uri):
             raise SpecInvalid(
-                f"{databases.shown(uri)} is a database, and init looks at files. Write spec.data.tables.{table} by hand: "
+                f"{without_passwords(uri)} is a database, and init looks at files. Write spec.data.tables.{table} by hand: "
                 "its uri, and table: or query: for what to read there."
             )
 

@@ -379,9 +379,9 @@ def events_compact(
 def events_trim(
     name: Name,
     days: Annotated[
-        int,
-        typer.Option(min=1, max=3650, help="Keep the last days, as spec.retention.onlineDays means it; 8 at least."),
-    ] = 14,
+        int | None,
+        typer.Option(min=1, max=3650, help="Keep the last days, 8 at least; unset: spec.retention.onlineDays."),
+    ] = None,
     log: LogOption = "sqlite",
     store: StoreOption = None,
 ) -> None:

@@ -5,13 +5,12 @@ It must not know what the columns mean.
 
 import hashlib
 import importlib.util
-import re
 from pathlib import Path
 
 import polars as pl
 
 from shoploop.api.places import DATABASE_FILES
-from shoploop.errors import DataUnreadable, SpecInvalid
+from shoploop.errors import DataUnreadable, SpecInvalid, without_passwords
 
 FILES = DATABASE_FILES
 SERVERS = ("postgresql", "postgres")
@@ -58,7 +57,7 @@ def read(uri: str, *, query: str | None, table: str | None, field: str) -> pl.Da
         DataUnreadable: the database cannot be opened, or refuses the query.
     """
     if query is None and table is None:
-        raise SpecInvalid(f"{field}: {shown(uri)} is a database. Name what to read of it: table, or query.")
+        raise SpecInvalid(f"{field}: {without_passwords(uri)} is a database. Name what to read of it: table, or query.")
     statement = query or "SELECT * FROM " + ".".join(f'"{part}"' for part in str(table).replace('"', "").split("."))
     try:
         match scheme_of(uri):
@@ -71,8 +70,8 @@ def read(uri: str, *, query: str | None, table: str | None, field: str) -> pl.Da
     except (SpecInvalid, DataUnreadable):
         raise
     except Exception as error:  # every driver has its own
-        text = " ".join(str(error).split()).replace(uri, shown(uri))
-        raise DataUnreadable(f"{shown(uri)} cannot be read: {text[:400]}. Check {field}.") from error
+        text = " ".join(str(error).split()).replace(uri, without_passwords(uri))
+        raise DataUnreadable(f"{without_passwords(uri)} cannot be read: {text[:400]}. Check {field}.") from error
 
 
 def digest(uri: str, *, query: str | None, table: str | None, field: str) -> str:
@@ -88,11 +87,6 @@ def digest(uri: str, *, query: str | None, table: str | None, field: str) -> str
     rows = read(uri, query=query, table=table, field=field)
     hashes = rows.hash_rows(seed=0).sort()  # in any order: a server gives none
     return hashlib.sha256(f"{rows.schema}".encode() + hashes.to_numpy().tobytes()).hexdigest()
-
-
-def shown(uri: str) -> str:
-    """Without the password."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:...@", uri)
 
 
 def _duckdb(uri: str, statement: str) -> pl.DataFrame:
@@ -116,7 +110,7 @@ def _sqlite(uri: str, statement: str) -> pl.DataFrame:
 def _postgres(uri: str, statement: str) -> pl.DataFrame:
     if importlib.util.find_spec("adbc_driver_postgresql") is None:
         raise DataUnreadable(
-            f"{shown(uri)} needs the driver of Postgres. Install it: pip install 'shoploop[postgres]'."
+            f"{without_passwords(uri)} needs the driver of Postgres. Install it: pip install 'shoploop[postgres]'."
         )
     import pyarrow as pa
     from adbc_driver_postgresql import dbapi

@@ -24,8 +24,8 @@ class Numbers:
 def read_numbers(values: pl.Series) -> Numbers:
     """Reads a column of single values; words such as NULL are as good as nothing.
 
-    A comma is a decimal point only where every value of the column may be read so: 1,29 and 1.234,5 beside 7, but neither
-    1.29 nor 1,234, which may be a thousand.
+    A comma is a decimal point only where every number of the column may be read so: 1,29 and 1.234,5 beside 7, but neither
+    1.29 nor 1,234, which may be a thousand. What is no number at all, such as "free", has no say in it.
     """
     text = text_of(values)
     text = text.set(text.str.to_lowercase().is_in(NOTHING).fill_null(False), None)
@@ -41,4 +41,5 @@ def read_numbers(values: pl.Series) -> Numbers:
 def _has_decimal_commas(text: pl.Series) -> bool:
     if not text.str.contains(r"\d,\d{1,2}$").any():
         return False
-    return bool(text.drop_nulls().str.contains(r"^-?(\d+|\d{1,3}(\.\d{3})+)(,\d{1,2})?$").all())
+    numbers = text.filter(text.str.contains(r"^-?[\d.,]+$").fill_null(False))
+    return bool(numbers.str.contains(r"^-?(\d+|\d{1,3}(\.\d{3})+)(,\d{1,2})?$").all())

@@ -42,6 +42,8 @@ _NO_BRACKETS = bytes(sign for sign in range(256) if sign not in b"{}[]")
 _UNPACKING = (zlib.error, lzma.LZMAError, struct.error)
 """What libraries of compression raise that derives from nothing more general than Exception."""
 
+_UNZIPPING = (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError, LookupError, *_UNPACKING)
+
 _POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What polars raises; its panics are no Exception."""
 
@@ -144,11 +146,21 @@ def _zip(raw: bytes, *, shown: str, layout: Layout, remarks: Remarks) -> pl.Data
                 raise DataUnreadable(f"{shown} is an Excel workbook: save the sheet as CSV.")
             if not names:
                 raise TableEmpty(f"{shown} is an empty archive. Point uri at a file with data.")
-            files = {n: archive.read(n) for n in sorted(names)}
-    except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError, LookupError, *_UNPACKING) as error:
+    except _UNZIPPING as error:
         raise DataUnreadable(f"{shown} is an archive that cannot be unpacked: {first_line(error)}.") from error
-    tables = [_of_bytes(each, shown=f"{shown} ({n})", layout=layout, remarks=remarks) for n, each in files.items()]
+    tables = [
+        _of_bytes(_member(raw, name, shown), shown=f"{shown} ({name})", layout=layout, remarks=remarks)
+        for name in sorted(names)
+    ]
     return stacked(tables, shown=shown, remarks=remarks)
+
+
+def _member(raw: bytes, name: str, shown: str) -> bytes:
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            return archive.read(name)
+    except _UNZIPPING as error:
+        raise DataUnreadable(f"{shown} is an archive that cannot be unpacked: {first_line(error)}.") from error
 
 
 def _is_hidden(name: str) -> bool:

@@ -177,18 +177,20 @@ def _weighed(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded) -
     if source.ratings_as == "threshold":
         return events.drop(schemas.RATING)
     _least_above_zero(events[schemas.RATING].drop_nulls())
-    counts = (pl.col("kind") == PURCHASE) & (pl.col(schemas.RATING) > 0)
+    bought = pl.col("kind") == PURCHASE
+    nothing = events.filter(bought & (pl.col(schemas.RATING) <= 0)).height
+    counts = bought & (pl.col(schemas.RATING) > 0)
     events = events.with_columns(pl.when(counts).then(pl.col(schemas.RATING)).alias(schemas.RATING))
-    given = events[schemas.RATING].drop_nulls().to_list()
-    bought = int((events["kind"] == PURCHASE).sum())
-    others = (
-        f" The other {bought - len(given):,} purchases have none and count as the mean." if bought > len(given) else ""
-    )
-    if given:
+    given = events[schemas.RATING].drop_nulls().to_numpy()
+    missing = int((events["kind"] == PURCHASE).sum()) - len(given) - nothing
+    others = f" The other {missing:,} purchases have none and count as the mean." if missing else ""
+    if nothing:
+        others += f" {nothing:,} purchases are rated 0 or less, which says nothing of how much: they count as the mean."
+    if len(given):
         loaded.note(
             "ratings_weigh", "interactions", len(given), "kept",
-            f"Ratings weigh: each of these purchases teaches in proportion to its rating, from {min(given):g} to "
-            f"{max(given):g}, the mean of {sum(given) / len(given):.3g} counting 1.{others}", tell=True,
+            f"Ratings weigh: each of these purchases teaches in proportion to its rating, from {given.min():g} to "
+            f"{given.max():g}, the mean of about {given.mean():.3g} counting 1.{others}", tell=True,
         )  # fmt: skip
     return events
 
@@ -196,7 +198,7 @@ def _weighed(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded) -
 def _least_above_zero(ratings: pl.Series) -> float:
     least = ratings.filter(ratings > 0).min()
     if least is None:
-        highest = f"the highest is {max(ratings.to_list()):g}" if len(ratings) else "there is none"
+        highest = f"the highest is {ratings.to_numpy().max():g}" if len(ratings) else "there is none"
         raise SchemaMismatch(
             f"spec.data.tables.interactions.ratingsAs: weights needs ratings above 0, and {highest}. Shift the scale in the "
             "file, or leave ratingsAs out."

@@ -21,7 +21,15 @@ import polars as pl
 from shoploop.api.v1alpha1 import TableSource
 from shoploop.data import databases
 from shoploop.data.formats import Layout, Remarks, read_file, stacked
-from shoploop.errors import DataUnreadable, NotFound, ShoploopError, StoreUnavailable, TableEmpty, first_line
+from shoploop.errors import (
+    DataUnreadable,
+    NotFound,
+    ShoploopError,
+    StoreUnavailable,
+    TableEmpty,
+    first_line,
+    without_passwords,
+)
 from shoploop.store import Store, disk
 
 ENDINGS = (".parquet", ".pq", ".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".item", ".user", ".jsonl", ".ndjson",
@@ -133,7 +141,7 @@ def read(source: TableSource, *, field: str) -> Raw:
     if databases.scheme_of(uri):
         table = databases.read(uri, query=source.query, table=source.table, field=field)
         if table.height == 0:
-            raise TableEmpty(f"{databases.shown(uri)}: {source.table or 'the query'} gives no row.")
+            raise TableEmpty(f"{without_passwords(uri)}: {source.table or 'the query'} gives no row.")
         return Raw(table=table, remarks=remarks)
     if source.query or source.table:
         raise DataUnreadable(

@@ -7,7 +7,7 @@ library allows it (Redis). ``ca.crt`` holds the certificates of a private author
 from dataclasses import dataclass
 from pathlib import Path
 
-from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.api.online import EventLogSpec
 from shoploop.events.log import LogUnavailable
 
 USERNAME, PASSWORD, AUTHORITY = "username", "password", "ca.crt"

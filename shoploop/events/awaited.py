@@ -34,6 +34,7 @@ class AwaitedLog(EventLog):
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._tried = threading.Event()
+        self._told = ""
         self._thread = threading.Thread(target=self._open_it, name="event-log", daemon=True)
         self._thread.start()
         self._tried.wait(first_seconds)
@@ -41,7 +42,7 @@ class AwaitedLog(EventLog):
             trouble = self._trouble
             if not isinstance(trouble, LogUnavailable | LogNotDurable):
                 raise trouble
-            logging.getLogger(__name__).warning("%s No event is taken until it can be used.", trouble)
+            self._tell(trouble)
 
     def append(self, entries: Sequence[Entry]) -> list[int]:
         return self._opened().append(entries)
@@ -71,12 +72,20 @@ class AwaitedLog(EventLog):
             raise LogUnavailable(str(self._trouble)) from self._trouble
         return self._log
 
+    def _tell(self, trouble: ShoploopError) -> None:
+        """Once of each trouble that comes after another."""
+        if self._told != str(trouble):
+            self._told = str(trouble)
+            logging.getLogger(__name__).warning("%s No event is taken until it can be used.", trouble)
+
     def _open_it(self) -> None:
         while not self._closed.is_set():
             try:
                 opened = self._open()
             except ShoploopError as error:
                 self._trouble = error
+                if self._tried.is_set():  # else whoever made this tells it, or raises it
+                    self._tell(error)
                 self._tried.set()
                 if not isinstance(error, LogUnavailable | LogNotDurable):
                     return
@@ -88,6 +97,8 @@ class AwaitedLog(EventLog):
                 self._tried.set()
                 self._closed.wait(RETRY_SECONDS)
             else:
+                if self._told:
+                    logging.getLogger(__name__).warning("The event log can be used now.")
                 with self._lock:
                     if self._closed.is_set():
                         opened.close()

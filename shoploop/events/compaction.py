@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from shoploop.data.collected import CUT_FILE, CollectedThrough
 from shoploop.errors import AlreadyExists, UserError
-from shoploop.events.impressions import VALID_SECONDS
+from shoploop.events.intake import PAST
 from shoploop.events.log import BEGINNING, EventLog
 from shoploop.events.messages import Kept, Shown, from_json
 from shoploop.store import Log, Store, disk, layout
@@ -39,8 +39,8 @@ COLUMNS = pa.schema(
 )
 """``price`` is that of one piece."""
 
-LEAST_DAYS = VALID_SECONDS // 86_400 + 1
-"""Kept whatever is asked for: while an impression is valid, the log must know which feedback on it has come already."""
+LEAST_DAYS = PAST.days + 1
+"""Kept whatever is asked for: while an event may still be sent, the log must know whether it has come already."""
 
 
 class LogReplaced(UserError):
@@ -61,10 +61,13 @@ class Cut:
     events: int
     """Interactions in its files. Impressions and searches are none."""
 
-    unread: int = 0
+    unread: int
     """Records that were passed over because they could not be read; they stay in the log."""
 
-    last_id: str = ""
+    missed: int
+    """Records beyond the last cut that the log had forgotten before they were compacted."""
+
+    last_id: str
     """Id of the record at ``through``, by which the log is known again."""
 
     files: tuple[str, ...]
@@ -98,6 +101,7 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
         _check_same(log, known[-1])
     number = known[-1].number if known else 0
     after = known[-1].through if known and not anew else BEGINNING
+    missed = max(log.begin() - after, 0)
     days: dict[str, list[dict[str, Any]]] = {}
     through, unread, last_id = after, 0, ""
     for offset, last_id, event in _events(log, after):  # noqa: B007
@@ -119,6 +123,7 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
         events=sum(map(len, days.values())),
         files=tuple(files),
         unread=unread,
+        missed=missed,
         last_id=last_id,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -44,7 +44,6 @@ class FreshHistory:
         after: int = BEGINNING,
         users: int = USERS,
         events_a_user: int = EVENTS_A_USER,
-        since_day: int = 0,
     ):
         """
         Args:
@@ -52,7 +51,6 @@ class FreshHistory:
             after: Offset of the last record that the stored histories hold.
             users: How many are kept; those who did something last.
             events_a_user: How many are kept of each.
-            since_day: Events of earlier days are in the stored history already, days since 1970-01-01 (UTC).
         """
         self.offset = after
         """Of the last record that was read."""
@@ -60,11 +58,13 @@ class FreshHistory:
         self.missed = 0
         """Records that the log had forgotten before they were read here, beyond what the stored histories hold."""
 
+        self.trouble: str | None = None
+        """Why the log was not of use at the last look; None where it was."""
+
         self._placed = False
         self._log = log
         self._users = users
         self._events_a_user = events_a_user
-        self._since_day = since_day
         self._done: OrderedDict[str, deque[Done]] = OrderedDict()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -108,6 +108,7 @@ class FreshHistory:
                 on_look(records)
             on_look(0)
         except LogUnavailable as error:
+            self._placed, self.trouble = False, str(error)
             logging.getLogger(__name__).warning("%s Answers know stored histories only, until it is back.", error)
             on_look(None)
         self._thread = threading.Thread(target=self._follow, args=(on_look,), name="fresh-history", daemon=True)
@@ -121,8 +122,13 @@ class FreshHistory:
     def _follow(self, on_look: Callable[[int | None], None]) -> None:
         while not self._stop.is_set():
             try:
-                on_look(self.catch_up(wait_seconds=WAIT_SECONDS))
-            except LogUnavailable:
+                records = self.catch_up(wait_seconds=WAIT_SECONDS)
+                self.trouble = None
+                on_look(records)
+            except Exception as error:
+                if not isinstance(error, LogUnavailable):  # a defect: histories that stand still must not stay so
+                    logging.getLogger(__name__).exception("The event log cannot be followed from %d on.", self.offset)
+                self._placed, self.trouble = False, str(error)  # it may come back as another
                 on_look(None)
                 self._stop.wait(RETRY_SECONDS)
 
@@ -149,9 +155,9 @@ class FreshHistory:
         self._placed = True
 
     def _add(self, event: Kept) -> None:
-        day = (event.time.date() - EPOCH).days
-        if event.item is None or day < self._since_day:
+        if event.item is None:
             return
+        day = (event.time.date() - EPOCH).days
         done = Done(event.item, event.kind, day, 1.0 if event.quantity is None else event.quantity)
         with self._lock:
             events = self._done.setdefault(event.user, deque(maxlen=self._events_a_user))

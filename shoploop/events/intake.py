@@ -16,15 +16,15 @@ from limits import RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from shoploop.events.impressions import ImpressionRefused, Signatures
+from shoploop.events.impressions import VALID_SECONDS, ImpressionRefused, Signatures
 from shoploop.events.log import Entry, EventLog
 from shoploop.events.messages import Event, EventsAnswer, Kept, Refused, to_json
 
 FUTURE = timedelta(minutes=5)
 """That a clock of a shop's may go ahead of ours."""
 
-PAST = timedelta(days=30)
-"""An event that took longer to come is no feedback: load it as data."""
+PAST = timedelta(seconds=VALID_SECONDS)
+"""An event that took longer to come is no feedback: load it as data. So long the log knows what has come already."""
 
 
 @dataclass(frozen=True, kw_only=True)

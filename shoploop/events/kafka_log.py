@@ -201,6 +201,8 @@ class KafkaLog(EventLog):
             yield
         except self._exception as error:
             raise LogUnavailable(f"Kafka {self.where}: {first_line(error)}.") from error
+        except TimeoutError as error:
+            raise LogUnavailable(f"Kafka {self.where} does not answer within {TIMEOUT_SECONDS:g} seconds.") from error
 
 
 class _Cursor:

@@ -8,21 +8,19 @@ anew at each change: there the last in the order of the names signs.
 
 import base64
 import binascii
-import logging
 import re
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from shoploop.errors import KeyUnusable
+from shoploop.events.watched import Watched
 from shoploop.store import disk
 
 SUFFIX = ".key"
 KEY_BYTES = 32
-LOOK_SECONDS = 1.0
 MOUNTED = "..data"
 """What Kubernetes calls the folder of a mounted Secret's files as they are now."""
 
@@ -50,13 +48,16 @@ class Keyring:
             KeyUnusable: it holds no key, or one that is too short or no base64.
         """
         self.folder = folder
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._looked = clock()
-        self._trouble = ""
-        self._keys = _read(folder)
-        if not self._keys and not may_be_empty:
+        keys = _read(folder)
+        if not keys and not may_be_empty:
             raise _none(folder)
+        self._keys: Watched[dict[str, SecretKey]] = Watched(
+            lambda: _read(folder),
+            keys,
+            errors=(KeyUnusable,),
+            goes_on=lambda _, error: f"{error} The keys that were read before go on.",
+            clock=clock,
+        )
 
     @classmethod
     def made(cls, folder: Path) -> "Keyring":
@@ -72,33 +73,21 @@ class Keyring:
         Raises:
             KeyUnusable: there is none any more.
         """
-        for key in self._current().values():
+        for key in self._keys.now.values():
             return key
         raise _none(self.folder)
 
     def get(self, id: str) -> SecretKey | None:
         """The key of this id; None where it was never there, or is not any more."""
-        return self._current().get(id)
+        return self._keys.now.get(id)
 
     def holds(self, secret: bytes) -> SecretKey | None:
         """The key that ``secret`` is, in base64; None where it is none. The time it takes does not tell how much is right."""
         found = None
-        for key in self._current().values():
+        for key in self._keys.now.values():
             if secrets.compare_digest(base64.b64encode(key.secret), secret):
                 found = key
         return found
-
-    def _current(self) -> dict[str, SecretKey]:
-        with self._lock:
-            if self._clock() - self._looked >= LOOK_SECONDS:
-                self._looked = self._clock()
-                try:
-                    self._keys, self._trouble = _read(self.folder), ""
-                except KeyUnusable as error:  # a file amid being written, for instance: what is known goes on
-                    if self._trouble != str(error):
-                        self._trouble = str(error)
-                        logging.getLogger(__name__).warning("%s The keys that were read before go on.", error)
-            return self._keys
 
 
 def add_key(folder: Path) -> SecretKey:

@@ -161,7 +161,10 @@ def from_json(body: bytes) -> Kept | Shown | None:
     Raises:
         ValueError: it is none of ours.
     """
-    document = json.loads(body)
+    try:
+        document = json.loads(body)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(document, dict):
         raise ValueError("no object")
     kinds: dict[object, type[Kept] | type[Shown]] = {"event": Kept, "impression": Shown}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.api.online import EventLogSpec
 from shoploop.errors import SpecInvalid
 from shoploop.events.access import Access
 from shoploop.events.kafka_log import KafkaLog

@@ -77,8 +77,8 @@ class RedisLog(EventLog):
             )
             pool = self._client.connection_pool
             pool.connection_class(**pool.connection_kwargs)  # connects to nothing; knows whether it could
-        except (TypeError, ValueError) as error:  # the words of which may tell a password
-            raise SpecInvalid("The address of the event log is no URL of a Redis: redis://host:port/0.") from error
+        except (TypeError, ValueError, self._errors.DataError):  # the words of which may tell a password
+            raise SpecInvalid("The address of the event log is no URL of a Redis: redis://host:port/0.") from None
         place = pool.connection_kwargs
         self.where = f"{place.get('host', place.get('path'))}:{place.get('port', '')}".rstrip(":")
         prefix = f"shoploop:{{{name}}}:events"  # the braces keep the three keys on one node of a Redis Cluster
@@ -111,9 +111,7 @@ class RedisLog(EventLog):
 
     def begin(self) -> int:
         with self._named_errors():
-            end = int(
-                self._client.get(self._counter) or 0
-            )  # before the look: one that comes in between is not passed over
+            end = int(self._client.get(self._counter) or 0)  # first: what comes in between is not passed over
             first = self._client.xrange(self._stream, count=1)
         return int(first[0][0].partition(b"-")[0]) - 1 if first else end
 

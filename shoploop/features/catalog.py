@@ -24,7 +24,6 @@ ELAPSED_EDGES = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 21, 28, 35, 49
 LATELY_DAYS, EVER_DAYS = 30.0, 365.0
 """Days after which a pair of purchases counts 1/e: once for what follows now, once for what belongs together."""
 
-
 FACTORS_KNOW, LATEST_DAYS = 0.98, 28
 """Share of the latest purchases that are of items with factors from which on a catalog's factors are not fitted anew."""
 
@@ -95,38 +94,33 @@ class CatalogConfig:
     seed: int = 0
 
 
-def fit_catalog(
-    log: PurchaseLog, items: pl.DataFrame, config: CatalogConfig | None = None, *, followers: bool = True
-) -> Catalog:
-    """Fits the catalog.
+def fit_catalog(log: PurchaseLog, items: pl.DataFrame, config: CatalogConfig | None = None) -> Catalog:
+    """Fits the catalog, but for what follows what: that is counted by day, see :mod:`shoploop.features.catalogs`.
 
     Args:
         log: The purchases to learn from: none that a later sample has as its label.
         items: Columns ``item`` and ``category`` (path, widest first); further rows and missing items are fine.
         config: Defaults suit a shop of 10,000 items.
-        followers: Whether what follows what is counted; False where that is done by day, see ``catalogs``.
     """
     config = config or CatalogConfig()
     kind_I, group_I = _kinds(items, log.vocabulary)
     neighbours_IM, weights_IM = ease(log, items=config.ease_items, penalty=config.ease_penalty, kept=config.neighbours)
-    empty = np.zeros((len(log.vocabulary), 1), np.int32), np.zeros((len(log.vocabulary), 1), np.float32)
-    catalog = Catalog(
+    nothing_IP, no_chance_IP = (
+        np.zeros((len(log.vocabulary), 1), np.int32),
+        np.zeros((len(log.vocabulary), 1), np.float32),
+    )
+    return Catalog(
         kind_I=kind_I,
         group_I=group_I,
         neighbours_IM=neighbours_IM,
         neighbour_weights_IM=weights_IM,
-        after_IP=empty[0],
-        after_weights_IP=empty[1],
-        lately_IP=empty[0],
-        lately_weights_IP=empty[1],
+        after_IP=nothing_IP,
+        after_weights_IP=no_chance_IP,
+        lately_IP=nothing_IP,
+        lately_weights_IP=no_chance_IP,
         factors_ID=factors(pairs_together(log), width=config.factors, seed=config.seed),
         log_odds_CB=_log_odds(log, kind_I, config),
     )
-    if not followers:
-        return catalog
-    after = pairs_after(log)
-    after.advance(log.last_day + 1 if len(log) else 0)
-    return with_followers(catalog, after, config)
 
 
 def pairs_after(log: PurchaseLog) -> PairsAfter:

@@ -66,7 +66,7 @@ def fit_catalogs(
         config: How each is fitted.
     """
     config = config or CatalogConfig()
-    base = fit_catalog(log.where(log.day_R < training_first), items, config, followers=False)
+    base = fit_catalog(log.where(log.day_R < training_first), items, config)
     judged, serving = (renewed(base, log.where(log.day_R < day), config) for day in (evaluation_first, last + 1))
     days = {day: base for day in _renewals(training_first, evaluation_first, log)}
     days |= {day: judged for day in _renewals(evaluation_first, last + 1, log)}

@@ -80,13 +80,17 @@ def aligned(fresh_ID: Float32, old_ID: Float32, counts_I: npt.NDArray[np.integer
 
 
 def _most_counted(together: Any) -> Any:
-    """The pairs above the least count that leaves no more than the most."""
+    """The pairs above the least count that leaves no more than the most; all of them where none is above it."""
+    import scipy.sparse
+
     if together.nnz <= MOST_PAIRS:
         return together
     least = np.partition(together.data, together.nnz - MOST_PAIRS)[together.nnz - MOST_PAIRS]
-    above = together.data > least if together.data.max() > least else np.ones(together.nnz, bool)
-    together.row, together.col, together.data = together.row[above], together.col[above], together.data[above]
-    return together
+    above = together.data > least
+    if not above.any():
+        return together
+    where = (together.row[above], together.col[above])
+    return scipy.sparse.coo_matrix((together.data[above], where), shape=together.shape)
 
 
 def _unit(rows: Float64) -> Float64:

@@ -29,7 +29,7 @@ class PairConfig:
     """What a pair counts less for each visit between."""
 
     most_pairs: int = 20_000_000
-    """Pairs that are counted at first; of a larger log those of the latest baskets. So many take about two seconds."""
+    """Pairs that are counted at a time; where there are more, those of the latest baskets. So many take about two seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,24 +63,20 @@ class PairsAfter:
         self._decays = tuple(day_decays)
         size = len(log.vocabulary)
         self._counts = [scipy.sparse.csr_matrix((size, size)) for _ in self._decays]
-        self._day: int | None = None
+        self._day = int(self._day_B.min(initial=0))
 
     def advance(self, day: int) -> None:
         """Counts the baskets before ``day``; days never go back."""
         import scipy.sparse
 
-        first = self._day is None
-        chosen = np.flatnonzero((self._day_B < day) & (first | (self._day_B >= (self._day or 0))))
-        before = self._before[chosen]
-        if first:
-            latest = _latest(self._held, chosen, before, self._day_B[chosen], self._config.most_pairs)
-            chosen, before = chosen[latest], before[latest]
-        earlier, held = (before @ self._held).T.tocsr(), self._held[chosen]
+        new = np.flatnonzero((self._day_B >= self._day) & (self._day_B < day))
+        new = new[_latest(self._held, self._before[new], new, self._day_B[new], self._config.most_pairs)]
+        earlier, held = (self._before[new] @ self._held).T.tocsr(), self._held[new]
         for place, decay in enumerate(self._decays):
-            weight_B = np.exp((self._day_B[chosen] - day) / decay)
-            aged = self._counts[place] * np.exp(((self._day or day) - day) / decay)
+            weight_B = np.exp((self._day_B[new] - day) / decay)
+            aged = self._counts[place] * np.exp((self._day - day) / decay)
             self._counts[place] = aged + earlier @ (scipy.sparse.diags(weight_B) @ held)
-        self._day = day
+        self._day = max(day, self._day)
 
     def followers(self, place: int, *, kept: int, shrinkage: float) -> Followers:
         """The chances under the decay at ``place``.
@@ -166,9 +162,9 @@ def _ones(matrix: Any) -> Any:
     return matrix.astype(bool).astype(np.float64)
 
 
-def _latest(held: Any, chosen: npt.NDArray[np.intp], before: Any, day_B: Int32, most: int) -> npt.NDArray[np.intp]:
-    """Places in ``chosen`` of the latest baskets, as many as bring at most so many pairs."""
+def _latest(held: Any, before: Any, new: npt.NDArray[np.intp], day_B: Int32, most: int) -> npt.NDArray[np.intp]:
+    """Places in ``new`` of the latest baskets, as many as bring at most so many pairs."""
     sizes_B = np.diff(held.indptr).astype(np.float64)
-    pairs_B = sizes_B[chosen] * (_ones(before) @ sizes_B)
+    pairs_B = sizes_B[new] * (_ones(before) @ sizes_B)
     order = np.argsort(-day_B, kind="stable")
     return np.sort(order[np.cumsum(pairs_B[order]) <= most])

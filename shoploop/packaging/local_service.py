@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.api.online import EventLogSpec
 from shoploop.compute import lifetime
 from shoploop.errors import NotFound, PortInUse, ShoploopError
 from shoploop.exits import ended_by_signals

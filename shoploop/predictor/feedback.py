@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,9 +22,10 @@ from shoploop.events.fresh import Done, FreshHistory
 from shoploop.events.impressions import Impression, ImpressionRefused, Signatures
 from shoploop.events.intake import Intake, Sender
 from shoploop.events.keyring import Keyring
-from shoploop.events.log import Entry, EventLog, LogUnavailable
+from shoploop.events.log import MAX_ENTRY_BYTES, Entry, EventLog, LogFull, LogUnavailable
 from shoploop.events.messages import EventsAnswer, EventsRequest, Shown, to_json
 from shoploop.events.opening import open_log
+from shoploop.events.watched import Watched
 from shoploop.predictor import metrics
 from shoploop.predictor.feedback_settings import (
     ENVIRONMENT,
@@ -77,9 +79,16 @@ class Feedback:
         )
         self._intake = Intake(self.log, self._signatures)
         self._server_keys = Keyring(settings.keys / SERVER_KEYS, may_be_empty=True)
-        self._publishable = settings.keys / PUBLISHABLE_KEYS
+        self._publishable: Watched[tuple[_Publishable, ...]] = Watched(
+            lambda: _publishable_keys(settings.keys / PUBLISHABLE_KEYS),
+            (),
+            errors=(KeyUnusable,),
+            goes_on=lambda _, error: f"{error} The publishable keys that were read before go on.",
+            looked=False,
+        )
+        self._takes = True
         self.fresh = FreshHistory(self.log, after=offset)
-        self.fresh.start(on_look=self._looked)
+        self.fresh.start(on_look=self._tell)
         self._waiting: queue.Queue[Entry] = queue.Queue(WAITING_IMPRESSIONS)
         self._closing = threading.Event()
         self._writer = threading.Thread(target=self._write, name="impressions", daemon=True)
@@ -98,7 +107,7 @@ class Feedback:
         try:
             settings = FeedbackSettings.model_validate_json(text)
         except ValidationError as error:
-            raise SpecInvalid(f"{ENVIRONMENT} cannot be read: {error.errors()[0]['msg']}.") from error
+            raise SpecInvalid(f"{ENVIRONMENT} cannot be read: {error.errors()[0]['msg']}.") from None
         return cls(settings, offset=offset)
 
     def done(self, user: str) -> tuple[Done, ...]:
@@ -131,8 +140,11 @@ class Feedback:
             scores=[item.score for item in answer.items],
             propensities=propensities,
         )
+        body = to_json(shown)
         try:
-            self._waiting.put_nowait(Entry(f"i:{answer.request_id}", to_json(shown)))
+            if len(body) > MAX_ENTRY_BYTES:  # a ranking of hundreds of long ids: no log takes it
+                raise queue.Full
+            self._waiting.put_nowait(Entry(f"i:{answer.request_id}", body))
         except queue.Full:
             metrics.IMPRESSIONS.labels(outcome="dropped").inc()
         return answer.model_copy(update={"impression": token})
@@ -154,8 +166,19 @@ class Feedback:
         Raises:
             LogUnavailable: nothing of it is certain to be kept.
         """
-        answer = self._intake.take(request.events, sender)
+        if trouble := self.fresh.trouble:  # a log that hangs would hold the threads that recommend
+            metrics.EVENTS.labels(code="log_unavailable").inc(len(request.events))
+            raise LogUnavailable(trouble)
+        try:
+            answer = self._intake.take(request.events, sender)
+        except LogUnavailable as error:
+            code = "log_full" if isinstance(error, LogFull) else "log_unavailable"
+            metrics.EVENTS.labels(code=code).inc(len(request.events))
+            self._takes = False
+            self._tell()
+            raise
         metrics.count_events(answer)
+        self._takes = True
         return answer
 
     def sender(self, headers: Mapping[str, str], address: str) -> Sender:
@@ -171,7 +194,7 @@ class Feedback:
             raise Unauthorized(401, "Send the key as: authorization: Bearer <key>.")
         if found := self._server_keys.holds(key.strip().encode()):
             return Sender(address=address, key=found.id, trusted=True)
-        for publishable in self._publishable_keys():
+        for publishable in self._publishable.now:
             if publishable.key == key.strip():
                 origin = headers.get("origin", "")
                 if origin not in publishable.origins:
@@ -186,19 +209,14 @@ class Feedback:
         self.fresh.stop()
         self.log.close()
 
-    def _looked(self, records: int | None) -> None:
-        metrics.EVENT_LOG_UP.set(records is not None)
-        metrics.FRESH_MISSED.set(self.fresh.missed)
+    @property
+    def is_up(self) -> bool:
+        """Whether the log is of use: it can be read, and took what it was given last."""
+        return self.fresh.trouble is None and self._takes
 
-    def _publishable_keys(self) -> list[_Publishable]:
-        found = []
-        for path in sorted(self._publishable.glob("*.json")):
-            try:
-                document = json.loads(path.read_text())
-                found.append(_Publishable(path.stem, str(document["key"]), tuple(document["origins"])))
-            except (OSError, ValueError, KeyError, TypeError):
-                logging.getLogger(__name__).warning("%s is no publishable key: it needs key and origins.", path)
-        return found
+    def _tell(self, records: int | None = None) -> None:
+        metrics.EVENT_LOG_UP.set(self.is_up)
+        metrics.FRESH_MISSED.set(self.fresh.missed)
 
     def _write(self) -> None:
         """Until the end, and then until nothing waits."""
@@ -217,6 +235,7 @@ class Feedback:
             try:
                 self.log.append(entries)
             except LogUnavailable as error:
+                self._takes = False
                 if self._closing.wait(RETRY_SECONDS):
                     lost = len(entries)
                     while not self._waiting.empty():  # to wait for each of them would hold up the end
@@ -225,9 +244,25 @@ class Feedback:
                     metrics.IMPRESSIONS.labels(outcome="dropped").inc(lost)
                     logging.getLogger(__name__).warning("%d impressions are lost: %s", lost, error)
                     return
+            except Exception:  # a defect, which must not end the thread: nothing would be written any more
+                metrics.IMPRESSIONS.labels(outcome="dropped").inc(len(entries))
+                logging.getLogger(__name__).exception("%d impressions cannot be written.", len(entries))
+                return
             else:
+                self._takes = True
                 metrics.IMPRESSIONS.labels(outcome="written").inc(len(entries))
                 return
+
+
+def _publishable_keys(folder: Path) -> tuple[_Publishable, ...]:
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = json.loads(path.read_text())
+            found.append(_Publishable(path.stem, str(document["key"]), tuple(document["origins"])))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise KeyUnusable(f"{path} is no publishable key: it needs key and origins.") from error
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.api.online import EventLogSpec
 
 ENVIRONMENT = "SHOPLOOP_FEEDBACK"
 """Environment variable: :class:`FeedbackSettings` as JSON."""

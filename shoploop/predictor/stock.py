@@ -4,19 +4,16 @@ It changes with every sale, so it is no part of a spec, and of no single request
 predictor sees that within a second.
 """
 
-import logging
 import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from shoploop.data.ids import canonical_id
+from shoploop.events.watched import Watched
 
 ENVIRONMENT = "SHOPLOOP_OUT_OF_STOCK"
 """Environment variable: the file's path."""
-
-LOOK_SECONDS = 1.0
 
 
 class OutOfStock:
@@ -29,12 +26,11 @@ class OutOfStock:
             clock: Seconds.
         """
         self._path = path
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._looked = -LOOK_SECONDS
         self._seen: tuple[int, int, int] | None = None
-        self._items: frozenset[str] = frozenset()
-        self._told = False
+        self._last: frozenset[str] = frozenset()
+        self._items = Watched(
+            self._read, self._last, errors=(OSError, ValueError), goes_on=self._goes_on, looked=False, clock=clock
+        )
 
     @classmethod
     def configured(cls) -> "OutOfStock":
@@ -45,30 +41,21 @@ class OutOfStock:
     @property
     def items(self) -> frozenset[str]:
         """Ids of what cannot be bought. A file that is away, or half of it no text, changes nothing: the last one holds."""
-        if self._path is None:
-            return self._items
-        with self._lock:
-            now = self._clock()
-            if now - self._looked >= LOOK_SECONDS:
-                self._looked = now
-                self._look(self._path)
-            return self._items
+        return self._items.now
 
-    def _look(self, path: Path) -> None:
-        try:
-            found = path.stat()
-            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
-            if seen != self._seen:
-                lines = path.read_text(encoding="utf-8").splitlines()
-                self._items = frozenset(id for line in lines if (id := canonical_id(line)))
-                self._seen = seen
-            self._told = False
-        except (OSError, ValueError) as error:
-            if not self._told:  # once, not every second
-                logging.getLogger(__name__).warning(
-                    "What is out of stock cannot be read from %s (%s): %d items stay left out. Write the file again.",
-                    path,
-                    error,
-                    len(self._items),
-                )
-            self._told = True
+    def _read(self) -> frozenset[str]:
+        if self._path is None:
+            return self._last
+        found = self._path.stat()
+        seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if seen != self._seen:
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+            self._last = frozenset(id for line in lines if (id := canonical_id(line)))
+            self._seen = seen
+        return self._last
+
+    def _goes_on(self, items: frozenset[str], error: Exception) -> str:
+        return (
+            f"What is out of stock cannot be read from {self._path} ({error}): {len(items)} items stay left out. "
+            "Write the file again."
+        )

@@ -31,7 +31,7 @@ from shoploop.exits import guarded
 from shoploop.runs.finishing import break_off, finish
 from shoploop.runs.planning import Run, open_plan, open_store
 from shoploop.runs.record import Failure, Journal
-from shoploop.runs.step_log import Tail, kept_output
+from shoploop.runs.step_log import OUTSIDE, kept_output, kept_text
 from shoploop.steps import PRODUCER, STEPS, Workspace, run_step, settings_of
 from shoploop.store import Store, layout
 from shoploop.versions.keys import TRUSTED_KEYS
@@ -65,7 +65,8 @@ class Pod:
         self.plan = open_plan(run, workspace)
         self.journal = Journal.begin(workspace, self.plan, launcher=LAUNCHER)
         self.membership = self.plan.membership(workspace)
-        self._log: tuple[str, Tail] | None = None
+        self._step_now: str | None = None
+        """Whose output is not in the store yet."""
 
     def carry_out(self, names: list[str]) -> Result:
         """Carries out those of the named steps that are due; with the last step of all, finishes the run.
@@ -98,7 +99,8 @@ class Pod:
             else:
                 self._keep_log(traceback.format_exc())
                 what = f"Step {step}" if step else "The run"
-                message = f"{what} broke off with {type(error).__name__}: {error}. This is a bug; see the pod's log"
+                log_of = f"shoploop runs {self.run.name} --log {self.run.id}"
+                message = f"{what} broke off with {type(error).__name__}: {error}. This is a bug; `{log_of}` tells more"
             failure = Failure(step=step, message=message, exit_code=exit_code)
             left = self._out(step) if step else None
             break_off(self.workspace, self.plan, self.journal, "failed", failure, left=left)
@@ -126,8 +128,8 @@ class Pod:
         gpus = self.run.recommender.spec.training.resources.gpu if step.gpu else 0
         os.environ[DEVICE_VARIABLE] = asks_for(gpus)
         self.journal.step(name, state="running")
-        self._log = name, Tail()
-        with kept_output(self._log[1]), PeakMemory(SAMPLE_SECONDS) as memory:
+        self._step_now = name
+        with kept_output(self._output(name)), PeakMemory(SAMPLE_SECONDS) as memory:
             try:
                 run_step(name, settings=settings, inputs=inputs, out=out, run=self.membership)
             except Exception as error:
@@ -141,14 +143,18 @@ class Pod:
 
     def _keep_log(self, last: str = "") -> None:
         """Puts what the step of now has written beside the run; that it cannot be put must not end the run."""
-        if self._log is None:
-            return
-        (step, tail), self._log = self._log, None
-        tail.add(last.encode(errors="replace"))
+        step, self._step_now = self._step_now or OUTSIDE, None
         try:
-            self.workspace.store.put(layout.step_log(self.run.key, step), tail.text())
+            if text := kept_text(self._output(step), last):
+                self.workspace.store.put(layout.step_log(self.run.key, step), text)
         except (OSError, StoreError) as error:
             log.warning("What %s has written is not kept in the store: %s", step, error)
+
+    def _output(self, step: str) -> Path:
+        """A file of this pod for what a step writes."""
+        folder = self.workspace.path(layout.temporary(self.run.name))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{self.run.id}-{step}.txt"
 
     def _out(self, name: str) -> Path:
         return self.workspace.path(layout.outputs(self.run.name, self.run.id)) / STEPS[name].output

@@ -5,92 +5,97 @@ only what the cluster has. On a laptop a run's processes write into one log, ``l
 """
 
 import contextlib
+import logging
 import os
 import re
+import subprocess
 import sys
 import threading
-from collections import deque
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
-from shoploop.errors import NotFound
+from shoploop.errors import NotFound, without_passwords
 from shoploop.hints import command
-from shoploop.runs.record import Record, read_record
-from shoploop.steps import home_of
+from shoploop.runs.record import read_record
+from shoploop.steps import STEPS, home_of
 from shoploop.store import Store, layout
 
 MOST_BYTES = 2**20
 """Of one step; of more the end is kept, where it says what went wrong."""
 
-_SECRET_NAME = re.compile(r"(SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIALS|_KEY)(_|$)|^PGPASSWORD$")
-_PASSWORD_IN_URL = re.compile(rb"(://[^:/@\s]*):[^@/\s]+@")
+OUTSIDE = "run"
+"""Stands for a step's name where no step was under way."""
+
+END_SECONDS = 0.5
+"""For the last words to arrive; well within the seconds that a pod has after it is told to end."""
+
+_SECRET_NAME = re.compile(r"(SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIALS|AUTH|API_?KEY|_KEY|CONNECTION_STRING)(_|$)")
 _SHORTEST_SECRET = 8
 
 
-class Tail:
-    """The last bytes of what came."""
+@contextlib.contextmanager
+def kept_output(file: Path) -> Iterator[None]:
+    """Whatever this process and those it starts write to stdout and stderr goes where it went, and to the end of ``file``.
 
-    def __init__(self, most: int = MOST_BYTES):
-        self._most, self._parts, self._size, self._left_out = most, deque[bytes](), 0, 0
-        self._lock = threading.Lock()
-
-    def add(self, part: bytes) -> None:
-        with self._lock:
-            self._parts.append(part)
-            self._size += len(part)
-            while self._size - len(self._parts[0]) >= self._most:
-                gone = len(self._parts.popleft())
-                self._size -= gone
-                self._left_out += gone
-
-    def text(self) -> bytes:
-        """Whole lines, without what the environment keeps secret; the first says how much lies before it."""
-        with self._lock:
-            kept, left_out = b"".join(self._parts), self._left_out
-        over = max(0, len(kept) - self._most)
-        if over or left_out:
-            over = kept.find(b"\n", over) + 1 or over
-            return b"(%d bytes before are left out)\n" % (left_out + over) + _without_secrets(kept[over:])
-        return _without_secrets(kept)
+    ``tee`` copies it, a process for each: a thread could not while native code writes and holds the interpreter, and its
+    pipe would end with a process that aborts. Where there is none, or no descriptor is left, nothing is kept.
+    """
+    with contextlib.ExitStack() as stack:
+        copies = []
+        for number in (1, 2):
+            try:
+                copies.append(stack.enter_context(_teed(number, file)))
+            except OSError as error:
+                logging.getLogger(__name__).warning("What is written from here on is not kept in the store: %s", error)
+        try:
+            yield
+        finally:
+            stack.close()
+            until = time.monotonic() + END_SECONDS
+            for copy in copies:
+                # a process that still holds the other end goes on to be heard, and is not waited for
+                reaper = threading.Thread(target=copy.wait, daemon=True)
+                reaper.start()
+                reaper.join(max(until - time.monotonic(), 0.0))
 
 
 @contextlib.contextmanager
-def kept_output(tail: Tail) -> Iterator[None]:
-    """Whatever this process and those it starts write to stdout and stderr goes where it went, and into ``tail``."""
-    copies = [_Copy(number, tail) for number in (1, 2)]
+def _teed(number: int, file: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Points a descriptor to a ``tee`` in front of its old place, and back."""
+    _flush()
+    place = os.dup(number)
     try:
-        yield
+        copy = subprocess.Popen(["tee", "-a", str(file)], stdin=subprocess.PIPE, stdout=place, start_new_session=True)
+    except OSError:
+        os.close(place)
+        raise
+    assert copy.stdin is not None
+    os.dup2(copy.stdin.fileno(), number)
+    copy.stdin.close()
+    try:
+        yield copy
     finally:
-        for copy in copies:
-            copy.end()
-
-
-class _Copy:
-    """A thread between a descriptor and where it pointed to."""
-
-    def __init__(self, number: int, tail: Tail):
         _flush()
-        self._number, self._tail = number, tail
-        self._target = os.dup(number)
-        self._source, end = os.pipe()
-        os.dup2(end, number)
-        os.close(end)
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
+        os.dup2(place, number)
+        os.close(place)
 
-    def end(self) -> None:
-        """Points the descriptor to its old place. A process that still holds the other end goes on to be heard."""
-        _flush()
-        os.dup2(self._target, self._number)
-        self._thread.join(timeout=2)
 
-    def _work(self) -> None:
-        while part := os.read(self._source, 65_536):
-            self._tail.add(part)
-            with contextlib.suppress(OSError):  # nobody listens any more; what is kept is kept all the same
-                while part:
-                    part = part[os.write(self._target, part) :]
-        os.close(self._source)
-        os.close(self._target)
+def kept_text(file: Path, last: str = "", *, most: int = MOST_BYTES) -> bytes:
+    """The end of what is in ``file``, and ``last``: whole lines, without what the environment keeps secret; the first says
+    how much lies before it."""
+    try:
+        with file.open("rb") as opened:
+            left_out = max(opened.seek(0, os.SEEK_END) - most, 0)
+            opened.seek(max(left_out - 1, 0))  # whether a line begins where the cut is
+            kept = opened.read()
+    except FileNotFoundError:
+        kept, left_out = b"", 0
+    if left_out:
+        cut = kept.find(b"\n") + 1 or 1
+        kept, left_out = kept[cut:], left_out - 1 + cut
+    text = _without_secrets(kept.decode(errors="replace") + last).encode(errors="replace")
+    return (b"(%d bytes before are left out)\n" % left_out if left_out else b"") + text
 
 
 def _flush() -> None:
@@ -99,12 +104,13 @@ def _flush() -> None:
             stream.flush()
 
 
-def _without_secrets(text: bytes) -> bytes:
+def _without_secrets(text: str) -> str:
     """Nothing prints them; a library's own words on an error are not ours, and a store has more readers than a pod."""
     for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and not value.startswith("/") and _SECRET_NAME.search(name.upper()):
-            text = text.replace(os.fsencode(value), b"***")
-    return _PASSWORD_IN_URL.sub(rb"\1:***@", text)
+        # the path of a mounted secret is none
+        if len(value) >= _SHORTEST_SECRET and _SECRET_NAME.search(name.upper()) and not os.path.exists(value):
+            text = text.replace(value, "***")
+    return without_passwords(text)
 
 
 def read_logs(store: Store, name: str, run: str) -> Iterator[str]:
@@ -115,14 +121,15 @@ def read_logs(store: Store, name: str, run: str) -> Iterator[str]:
     """
     key = layout.run(name, run)
     try:
-        record = read_record(store, key, run)
+        read_record(store, key, run)
     except NotFound as error:
         listed = command(store, f"runs {name}")
         raise NotFound(f"Recommender {name!r} has no run {run!r}. `{listed}` lists them.") from error
     here = home_of(store) / layout.run_log(key)
     found = here.read_bytes() if here.is_file() else _object(store, layout.run_log(key))
-    steps = [step.name for step in record.steps] if isinstance(record, Record) else []
-    parts = [(step, body) for step in steps if (body := _object(store, layout.step_log(key, step))) is not None]
+    parts = [
+        (step, body) for step in (*STEPS, OUTSIDE) if (body := _object(store, layout.step_log(key, step))) is not None
+    ]
     if found is None and not parts:
         raise NotFound(
             f"Nothing is kept of what run {run} wrote: no step of it was carried out, or its pod was killed."

@@ -82,7 +82,7 @@ def run_step(
     progress.emit("started", step=name)
     began = time.monotonic()
     try:
-        with _cache(cache, run if step.caches else None) as kept:
+        with _cache(cache, run if step.caches else None) as kept, _panics_are_errors():
             report = step.function(Call(settings=settings, inputs=inputs, out=out, cache=kept))
         seconds = time.monotonic() - began
         if run:
@@ -109,6 +109,17 @@ def _named(name: str, out: Path, error: Exception) -> Exception:
     shutil.rmtree(out, ignore_errors=True)  # nobody needs a part of it, and what comes after the step needs some space
     out.mkdir(exist_ok=True)
     return full
+
+
+@contextmanager
+def _panics_are_errors() -> Iterator[None]:
+    """A library in Rust that panics raises what is no Exception, so that nobody would hear of the step again."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of each such library its own, and of no module to import it from
+            raise
+        raise RuntimeError(f"a library panicked: {error}") from error
 
 
 @contextmanager

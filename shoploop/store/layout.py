@@ -59,13 +59,9 @@ def run_log(run_key: str) -> str:
     return f"{run_key}/log.txt"
 
 
-def step_logs(run_key: str) -> str:
-    return f"{run_key}/logs"
-
-
 def step_log(run_key: str, step: str) -> str:
     """The end of what a step in a pod has written."""
-    return f"{step_logs(run_key)}/{step}.txt"
+    return f"{run_key}/logs/{step}.txt"
 
 
 def versions(name: str) -> str:

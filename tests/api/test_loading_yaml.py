@@ -32,6 +32,8 @@ SAYS = {
     "sqlite-log-many-pods": "an online log of type Sqlite serves one pod",
     "kafka-on-a-claim": "spec.online.log: claim is for a log of type Sqlite",
     "kafka-with-a-url": "spec.online.log.connection: should match pattern",
+    "password-in-an-address": "spec.online: log.connection must hold no username or password",
+    "tls-to-a-plain-redis": "spec.online.log: connection redis:// is without TLS",
     "redis-without-address": "spec.online.log: a log of type Redis or Kafka needs connection",
     "sqlite-log-without-learner-many-pods": "an online log of type Sqlite serves one pod",
     "sqlite-with-address": "spec.online.log: a log of type Redis or Kafka needs connection",

@@ -4,8 +4,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
 from shoploop.cli.events import log_of, trim_events
+from shoploop.cli.main import app
 from shoploop.data.collected import CollectedThrough
 from shoploop.errors import SpecInvalid
 from shoploop.events import compaction
@@ -66,5 +68,6 @@ def said_of_nothing(store, monkeypatch, capsys) -> str:
     """What is said where nothing is old enough."""
     with monkeypatch.context() as patch:
         patch.setattr(compaction, "trim", lambda *_, **__: None)
-        trim_events(store, "grocery", "sqlite", days=None)
-    return capsys.readouterr().out
+        done = CliRunner().invoke(app, ["events", "trim", "grocery", "--store", str(store.folder)])
+    assert done.exit_code == 0, done.exception
+    return done.output

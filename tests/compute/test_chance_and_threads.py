@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from own_rows import catalog_of, events, items, log_of
+from own_rows import catalog_of, events, log_of
 from threadpoolctl import threadpool_limits
 
 import shoploop
-from shoploop.features.catalog import CatalogConfig, fit_catalog
+from shoploop.features.catalog import CatalogConfig
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 
 SOURCES = sorted(Path(shoploop.__file__).parent.rglob("*.py"))
@@ -89,11 +89,10 @@ SHOPS = [pairs_only, one_kind_of_basket, a_few_rows, one_item, many_items]
 def test_a_catalog_is_the_same_each_time_and_whatever_the_threads(rows):
     log = log_of(rows())
     config = CatalogConfig(neighbours=10)
-    described = items(log.vocabulary.items)
-    made = [fit_catalog(log, described, config)]
+    made = [catalog_of(log, config)]
     for threads in (1, 2):
         with threadpool_limits(threads):
-            made.append(fit_catalog(log, described, config))
+            made.append(catalog_of(log, config))
     for again in made[1:]:
         for name, value in vars(made[0]).items():
             np.testing.assert_array_equal(value, getattr(again, name), err_msg=name)

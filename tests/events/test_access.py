@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from event_logs import RedisServer
 
-from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.api.online import EventLogSpec
 from shoploop.events.access import Access
 from shoploop.events.log import BEGINNING, Entry, LogUnavailable
 from shoploop.events.opening import kafka_settings, open_log

@@ -179,9 +179,19 @@ def test_what_is_not_old_enough_stays(open_one, make_store):
     _, second = two_cuts(log, store)
     everything = kept_ids(log)
     assert trim(log, store, "grocery", built_on=2, days=14, now=at(13)) is None
-    assert trim(log, store, "grocery", built_on=2, days=1, now=at(7)) is None  # impressions are valid for so long
+    assert trim(log, store, "grocery", built_on=2, days=1, now=at(7)) is None  # so late an event may still come
     assert kept_ids(log) == everything
     assert trim(log, store, "grocery", built_on=2, days=1, now=at(9)) == second
+
+
+def test_records_that_were_gone_before_they_were_compacted_are_counted(open_one, make_store):
+    log, store = open_one(), make_store()
+    log.append([did(n, "ann", f"i{n}") for n in range(3)])
+    assert compact(log, store, "grocery").missed == 0
+    offsets = log.append([did(n, "ann", f"i{n}") for n in range(3, 6)])
+    log.trim(offsets[2])  # as a topic does whose retention is short
+    cut = compact(log, store, "grocery")
+    assert (cut.missed, cut.events) == (2, 1)
 
 
 def test_another_log_is_neither_compacted_nor_trimmed_until_somebody_says_so(open_one, make_store, tmp_path):

@@ -1,10 +1,11 @@
 """What users did last, from the tail of a log."""
 
 import threading
+import time
 from datetime import UTC, datetime
 
 from shoploop.events.fresh import FreshHistory
-from shoploop.events.log import Entry
+from shoploop.events.log import Entry, LogUnavailable
 from shoploop.events.messages import Kept, to_json
 from shoploop.events.sqlite_log import SqliteLog
 
@@ -116,3 +117,44 @@ def test_it_follows_the_log_until_it_is_told_to_stop(tmp_path):
             assert items(fresh, "ann") == ["tea"]
         finally:
             fresh.stop()
+
+
+def test_a_record_that_no_reader_can_take_apart_is_passed_over(tmp_path, caplog):
+    with SqliteLog(tmp_path / "log") as log:
+        log.append([Entry("deep", b"[" * 100_000), did(1, "ann", "tea")])
+        fresh = FreshHistory(log)
+        fresh.catch_up()
+        assert items(fresh, "ann") == ["tea"] and "none of ours" in caplog.text
+
+
+def test_a_log_that_comes_back_as_another_is_read_from_its_beginning(tmp_path, monkeypatch):
+    class Away(SqliteLog):
+        away = False
+
+        def read(self, after, **how):
+            if self.away:
+                raise LogUnavailable("away")
+            return super().read(after, **how)
+
+    monkeypatch.setattr("shoploop.events.fresh.RETRY_SECONDS", 0.05)
+    with Away(tmp_path / "first") as log, SqliteLog(tmp_path / "second") as other:
+        log.append([did(n, "ann", f"old{n}") for n in range(10)])
+        other.append([did(20, "ann", "new")])
+        fresh = FreshHistory(log)
+        fresh.start()
+        try:
+            log.away = True
+            until(lambda: fresh.trouble == "away")
+            fresh._log = other
+            until(lambda: items(fresh, "ann")[-1] == "new")
+            assert fresh.trouble is None
+        finally:
+            fresh.stop()
+
+
+def until(condition):
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come")

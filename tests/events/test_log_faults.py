@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+import traceback
 
 import pytest
 from event_logs import KafkaBroker, redis_server
 
-from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.api.online import EventLogSpec
 from shoploop.errors import SpecInvalid
 from shoploop.events.kafka_log import KafkaLog
 from shoploop.events.log import BEGINNING, Entry, LogFull, LogNotDurable, LogUnavailable
@@ -158,3 +159,16 @@ def test_a_kafka_broker_that_is_killed_and_comes_back_has_what_it_accepted(kafka
         monkeypatch.setattr("shoploop.events.kafka_log.TIMEOUT_SECONDS", 60.0)
         log.append(ONE + TWO)
         assert [record.id for record in log.read(BEGINNING)] == ["one", "two"]
+
+
+def test_a_kafka_that_is_nowhere_is_named(monkeypatch):
+    monkeypatch.setattr("shoploop.events.kafka_log.TIMEOUT_SECONDS", 1.0)
+    with pytest.raises(LogUnavailable, match=r"Kafka 127\.0\.0\.1:1\W.*\w{4}"):
+        KafkaLog("127.0.0.1:1", name="grocery")
+
+
+@pytest.mark.parametrize("url", ["redis://:hunter#2@localhost:6379", "redis://ann:hunter2@localhost:port"])
+def test_a_password_in_an_address_is_told_to_nobody(url):
+    with pytest.raises(SpecInvalid) as refused:
+        RedisLog(url, name="grocery")
+    assert "hunter" not in "".join(traceback.format_exception(refused.value))

@@ -197,3 +197,13 @@ def test_factors_are_fitted_anew_where_something_new_is_bought_lately_and_else_s
     long = [(f"u{n}", item, 0) for n in range(60) for item in "abc"]
     new = renewed(catalog, log_of([*long, ("u1", "d", 90), ("u1", "a", 90)], ["a", "b", "c", "d"]), config)
     assert not catalog.factors_ID[D].any() and new.factors_ID[D].any()
+
+
+def test_at_each_step_no_more_pairs_are_counted_than_may_be():
+    rows = [("u", "a", 0), ("v", "b", 0)]
+    rows += [("u", "c", 10), ("v", "d", 11)]  # one pair each; the second step may count one
+    log = log_of(rows, ["a", "b", "c", "d"])
+    after = PairsAfter(log, day_decays=(FOREVER,), config=PairConfig(most_pairs=1))
+    after.advance(FIRST + 5)
+    after.advance(FIRST + 20)
+    assert table(after.followers(0, kept=5, shrinkage=0.0)) == {A: {}, B: {D: 1.0}, C: {}, D: {}}

@@ -20,6 +20,7 @@ from minimal_logs import bought, carry, ranker_of
 
 from shoploop.candidates.fetching import fetch_candidates
 from shoploop.features.catalog import CatalogConfig, fit_catalog
+from shoploop.features.catalogs import following
 from shoploop.features.history import history_of
 from shoploop.features.item import ItemStatistics
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
@@ -125,8 +126,9 @@ def candidates_and_best_sellers(folder: Path) -> dict[str, Any]:
     items = pl.read_parquet(folder / "data" / "items.parquet")
     bought_rows = purchases(events)
     log = PurchaseLog.of(bought_rows, Vocabulary(tuple(sorted(bought_rows["item"].unique()))))
-    catalog = fit_catalog(log, items, CatalogConfig(factors=4, neighbours=5))
     last = int(log.day_R.max())
+    config = CatalogConfig(factors=4, neighbours=5)
+    catalog = following(fit_catalog(log, items, config), log, [last + 1], config).serving
     found = {}
     for code, user in enumerate(log.users):
         history = history_of(log, code, before=last + 1)

@@ -14,7 +14,8 @@ from shop.serving import write_model
 from watched_imports import imported, watching
 
 from shoploop import code_digest
-from shoploop.api.v1alpha1 import EventLogSpec, ServingSpec
+from shoploop.api.online import EventLogSpec
+from shoploop.api.v1alpha1 import ServingSpec
 from shoploop.bench.serving import compare_offline
 from shoploop.data.collected import CollectedThrough
 from shoploop.errors import ArtifactCorrupt, NotFound, PortInUse, SpecInvalid

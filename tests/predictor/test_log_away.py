@@ -5,14 +5,17 @@ import time
 import pytest
 from event_logs import redis_server
 
-from shoploop.api.v1alpha1 import EventLogSpec
+from shoploop.api.online import EventLogSpec
+from shoploop.events.fresh import WAIT_SECONDS
 from shoploop.events.keyring import add_key
-from shoploop.events.log import BEGINNING, Entry
+from shoploop.events.log import BEGINNING, Entry, LogFull, LogUnavailable
 from shoploop.events.messages import EventsRequest, Kept, to_json
 from shoploop.events.redis_log import RedisLog
+from shoploop.events.sqlite_log import SqliteLog
 from shoploop.predictor import metrics
 from shoploop.predictor.feedback import Feedback, answer_events
 from shoploop.predictor.feedback_settings import FeedbackSettings
+from shoploop.ranking.answer import Answer, RankedItem
 
 EVENT = {"id": "1", "kind": "purchase", "user": "dan", "item": "soap"}
 
@@ -104,3 +107,87 @@ def test_histories_are_overlaid_from_where_the_packaged_ones_end(folder):
         assert again.done("dan") == ()
     finally:
         again.close()
+
+
+class Counting(SqliteLog):
+    """Counts the appends of events, and may be told what to answer."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.appends, self.appending, self.reading = 0, None, None
+
+    def append(self, entries):
+        self.appends += entries[0].id.startswith("o:")
+        if self.appending:
+            raise self.appending
+        return super().append(entries)
+
+    def read(self, after, **how):
+        if self.reading:
+            raise self.reading
+        return super().read(after, **how)
+
+
+@pytest.fixture
+def watched(folder, monkeypatch):
+    """A predictor, and the log that it uses."""
+    log = Counting(folder / "log")
+    monkeypatch.setattr("shoploop.predictor.feedback.open_log", lambda *_, **__: log)
+    feedback = Feedback(settings_of(folder))
+    yield feedback, log
+    log.appending = log.reading = None
+    feedback.close()
+
+
+def test_while_the_log_does_not_answer_no_request_waits_for_it(watched, folder):
+    feedback, log = watched
+    log.reading = LogUnavailable("Redis hangs.")
+    until(lambda: not feedback.is_up)
+    refused = count("log_unavailable")
+    said = send(feedback, folder)
+    assert said.body["code"] == "log_unavailable" and "Redis hangs." in said.body["detail"]
+    assert log.appends == 0 and count("log_unavailable") == refused + 1
+    log.reading = None
+    until(lambda: feedback.is_up)
+    assert send(feedback, folder).status == 202
+
+
+def test_a_log_that_can_be_read_and_takes_nothing_is_not_up(watched, folder):
+    feedback, log = watched
+    log.appending = LogFull("There is no room.")
+    refused = count("log_full")
+    assert send(feedback, folder).status == 503
+    assert not feedback.is_up and count("log_full") == refused + 1
+    time.sleep(2 * WAIT_SECONDS)
+    assert feedback.fresh.trouble is None and not feedback.is_up  # it was read since
+    log.appending = None
+    assert send(feedback, folder).status == 202
+    assert feedback.is_up
+
+
+def test_an_answer_that_no_log_takes_is_dropped_and_the_next_one_is_written(watched):
+    feedback, log = watched
+    long = [RankedItem(item=f"{n:03}" + "ü" * 197, score=0.0, known=False, reason=None, fields={}) for n in range(700)]
+    dropped = metrics.IMPRESSIONS.labels(outcome="dropped")._value.get()
+    answer = Answer(request_id="r1", version="v1", as_of="2026-01-05", method="fused", items=long)
+    assert feedback.shown(answer, user="ann", surface="items").impression
+    assert metrics.IMPRESSIONS.labels(outcome="dropped")._value.get() == dropped + 1
+    short = answer.model_copy(update={"request_id": "r2", "items": long[:2]})
+    feedback.shown(short, user="ann", surface="items")
+    assert until(lambda: [record.id for record in log.read(BEGINNING)]) == ["i:r2"]
+
+
+def test_a_defect_keeps_no_later_impression_from_the_log(watched):
+    feedback, log = watched
+    answer = Answer(request_id="r1", version="v1", as_of="2026-01-05", method="fused", items=[])
+    log.appending = RuntimeError("a defect")
+    dropped = metrics.IMPRESSIONS.labels(outcome="dropped")._value.get()
+    feedback.shown(answer, user="ann", surface="items")
+    until(lambda: metrics.IMPRESSIONS.labels(outcome="dropped")._value.get() > dropped)
+    log.appending = None
+    feedback.shown(answer.model_copy(update={"request_id": "r2"}), user="ann", surface="items")
+    assert until(lambda: [record.id for record in log.read(BEGINNING)]) == ["i:r2"]
+
+
+def count(code):
+    return metrics.EVENTS.labels(code=code)._value.get()

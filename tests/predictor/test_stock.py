@@ -2,7 +2,8 @@
 
 import os
 
-from shoploop.predictor.stock import LOOK_SECONDS, OutOfStock
+from shoploop.events.watched import LOOK_SECONDS
+from shoploop.predictor.stock import OutOfStock
 
 
 class Clock:

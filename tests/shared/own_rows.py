@@ -8,6 +8,7 @@ import polars as pl
 from shop import EPOCH, FIRST
 
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog
+from shoploop.features.catalogs import following
 from shoploop.features.contract import Contract
 from shoploop.features.history import history_of
 from shoploop.features.item import ItemStatistics
@@ -59,8 +60,10 @@ def log_of(rows: Sequence[Event], vocabulary: Sequence[str] | None = None) -> Pu
     return PurchaseLog.of(purchases(events(rows)), Vocabulary(tuple(names)))
 
 
-def catalog_of(log: PurchaseLog) -> Catalog:
-    return fit_catalog(log, items(log.vocabulary.items), CatalogConfig(factors=4, neighbours=3))
+def catalog_of(log: PurchaseLog, config: CatalogConfig | None = None) -> Catalog:
+    """All that the log says, as of the day after its last."""
+    config = config or CatalogConfig(factors=4, neighbours=3)
+    return following(fit_catalog(log, items(log.vocabulary.items), config), log, [log.last_day + 1], config).serving
 
 
 def features_at(

@@ -211,7 +211,7 @@ def prepare_trials(
         labels = labels[np.sort(random.permutation(labels.height)[:most_labels])]
     past = PurchaseLog.of(training_rows, vocabulary)
     statistics = Statistics(past)
-    catalog = fit_catalog(past, items, CatalogConfig(seed=seed), followers=False)
+    catalog = fit_catalog(past, items, CatalogConfig(seed=seed))
     catalogs = following(catalog, past, [*labels["day"], *targets["day"]])
 
     def make(source: pl.DataFrame, wanted: pl.DataFrame, negatives: int | None) -> SampleSet:

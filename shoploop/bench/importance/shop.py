@@ -134,9 +134,7 @@ def prepare(dataset: str, effort: Effort, progress: Progress, *, seed: int = 0) 
     log = PurchaseLog.of(bought, choose_vocabulary(bought, before=split.evaluation_first))
     chosen = choose_requests(log, split, seed=seed)
     progress("fitting the catalog")
-    catalog = fit_catalog(
-        log.where(log.day_R < split.training_first), tables["items"], CatalogConfig(seed=seed), followers=False
-    )
+    catalog = fit_catalog(log.where(log.day_R < split.training_first), tables["items"], CatalogConfig(seed=seed))
     statistics, shops = ItemStatistics(log), ShopStatistics(log)
     catalogs = following(catalog, log, [split.training_first, split.last])
     sources = Sources(log=log, contract=contract, catalogs=catalogs, items=statistics.on, shops=shops.rows_on)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shoploop.api.v1alpha1 import EventLogSpec, RecommenderSpec
+from shoploop.api.online import EventLogSpec
+from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide.conditions import Found, say
 from shoploop.controller.decide.names import Object, child_metadata, event_claim_name
 

@@ -129,7 +129,7 @@ class _Going:
         self._cancelled = threading.Event()
         self._process: PipelineProcess | None = None
         self._starting = threading.Lock()
-        self._log = workspace.path(plan.run.key) / "log.txt"
+        self._log = workspace.path(layout.run_log(plan.run.key))
         self.journal = Journal.begin(workspace, plan, launcher=NAME)
         self.lock = lock.handed_on()  # until here it is the launcher's to let go, where the run cannot be begun
         self._thread = threading.Thread(target=self._carry_out, name=f"run-{plan.run.id}", daemon=True)

@@ -1,0 +1,109 @@
+"""What a spec says about what shoppers do between two runs: where it is kept, and who may send it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from shoploop.api.fields import Rule, Servers, Spec, Text, rules
+from shoploop.api.kubernetes import AuthorityReference, SecretReference
+
+
+class LogTlsSpec(Spec):
+    """TLS to the server of an event log."""
+
+    ca_ref: AuthorityReference | None = None
+    """Secret with the certificates of a private authority. Unset: the authorities that everybody trusts."""
+
+
+ADDRESS_OF_A_SERVER = Rule(
+    cel="self.type == 'Sqlite' ? !has(self.connection) && !has(self.secretRef) && !has(self.tls) : has(self.connection)",
+    message="a log of type Redis or Kafka needs connection, its server's address; one of type Sqlite has neither "
+    "connection nor secretRef nor tls",
+)
+TLS_BY_URL = Rule(
+    cel="!has(self.tls) || !has(self.connection) || !self.connection.startsWith('redis://')",
+    message="connection redis:// is without TLS: name rediss://host:port/0, or host:port",
+)
+NO_PASSWORD = Rule(
+    cel="!has(self.log) || !has(self.log.connection) || !self.log.connection.contains('@')",
+    message="log.connection must hold no username or password: they are in log.secretRef",
+)
+FILE_OF_A_POD = Rule(cel="self.type == 'Sqlite' || !has(self.claim)", message="claim is for a log of type Sqlite")
+
+
+class EventLogSpec(Spec):
+    """Where impressions and feedback are kept until they are learned from."""
+
+    model_config = rules(ADDRESS_OF_A_SERVER, FILE_OF_A_POD, TLS_BY_URL)
+
+    type: Literal["Sqlite", "Redis", "Kafka"] = "Sqlite"
+    """Sqlite is for one pod; Redis and Kafka serve many. A Redis must write before it answers (appendonly yes, appendfsync
+    always) and must not evict (maxmemory-policy noeviction)."""
+
+    connection: Servers | None = None
+    """host:port of Redis, or Kafka's bootstrap servers, host:port,... Passwords are in secretRef."""
+
+    secret_ref: SecretReference | None = None
+    """Secret with password, and username where there is one, for Redis or Kafka."""
+
+    tls: LogTlsSpec | None = None
+    """TLS to Redis or Kafka; {} trusts the authorities that everybody trusts. Unset: none."""
+
+    sasl_mechanism: Literal["Plain", "ScramSha256", "ScramSha512"] = "ScramSha512"
+    """How Kafka is told username and password."""
+
+    claim: Text | None = None
+    """An existing PersistentVolumeClaim for the file of a log of type Sqlite, on a cluster. Unset: one is made, 1 GiB of
+    the default storage class."""
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> "EventLogSpec":
+        if self.type == "Sqlite":
+            if self.connection or self.secret_ref or self.tls:
+                raise ValueError(ADDRESS_OF_A_SERVER.message)
+        elif not self.connection:
+            raise ValueError(ADDRESS_OF_A_SERVER.message)
+        elif self.claim:
+            raise ValueError(FILE_OF_A_POD.message)
+        elif self.tls and self.connection.startswith("redis://"):
+            raise ValueError(TLS_BY_URL.message)
+        return self
+
+
+class FeedbackKeysSpec(Spec):
+    """Keys of impressions and of those who send events, each in a Secret of its own, exchanged without a restart."""
+
+    impressions: SecretReference | None = None
+    """Secret with one key or more that answers are signed with, as NAME.key: 32 random bytes in base64. The last in the
+    order of the names signs, all of them are believed. Needed on a cluster where there is a log."""
+
+    server: SecretReference | None = None
+    """Secret with the keys of the shop's own servers, as NAME.key. Unset: none."""
+
+    publishable: SecretReference | None = None
+    """Secret with the keys that pages may hold, as NAME.json: {"key": ..., "origins": [...]}. Unset: none."""
+
+
+class OnlineSpec(Spec):
+    """What shoppers do, between two runs: it is collected, and learned from."""
+
+    model_config = rules(NO_PASSWORD)
+
+    enabled: bool = False
+    """Learn from feedback as it comes, between two runs. Not built yet."""
+
+    log: EventLogSpec | None = None
+    """Where impressions and feedback are kept: with it the predictor collects them, also where nothing is learned between two
+    runs. Unset: on a cluster nothing is collected; `shoploop serve` has a log of its own."""
+
+    keys: FeedbackKeysSpec = FeedbackKeysSpec()
+    """Who may send events, on a cluster. `shoploop serve` makes its own."""
+
+    publish_period_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 1
+    """How often updated weights are offered to the predictors."""
+
+    @model_validator(mode="after")
+    def _has_no_password(self) -> "OnlineSpec":
+        if self.log and self.log.connection and "@" in self.log.connection:
+            raise ValueError(NO_PASSWORD.message)
+        return self
