@@ -8,6 +8,7 @@ import bentoml
 from shoploop.compute.cores import use_one_thread
 from shoploop.events.fresh import Done
 from shoploop.events.messages import MAX_EVENTS_BYTES, EventsRequest
+from shoploop.online.following import Following
 from shoploop.predictor import metrics
 from shoploop.predictor.admission import Admission, Waiting
 from shoploop.predictor.explanations import Explanations, NotExplained
@@ -42,7 +43,9 @@ class Recommender:
         metrics.DATA_AGE_DAYS.set(self.ranker.data_age_days())
         self.feedback = Feedback.configured(offset=settings.events_offset)
         self.out_of_stock = OutOfStock.configured()
-        self.explanations = Explanations(self.ranker, self.feedback)
+        self.following = Following.configured(self.ranker)
+        self.following.start(on_look=self._tell_commit)
+        self.explanations = Explanations(self.ranker, self.feedback, serving=lambda: self.following.ranker)
 
     @bentoml.api(input_spec=RecommendRequest)
     def recommend(self, **request: object) -> Answer:
@@ -50,7 +53,7 @@ class Recommender:
         asked = RecommendRequest.model_validate(request)
         fresh, now = self._done(asked.user), self.explanations.now()
         with WAITING.turn() as until:
-            answer = self.ranker.recommend(
+            answer = self.following.ranker.recommend(
                 asked, until=until, fresh=fresh, now=now, out_of_stock=self.out_of_stock.items
             )
         self.explanations.remember(answer, asked, fresh, now)
@@ -62,7 +65,7 @@ class Recommender:
         asked = RankRequest.model_validate(request)
         fresh, now = self._done(asked.user), self.explanations.now()
         with WAITING.turn() as until:
-            answer = self.ranker.rank(asked, until=until, fresh=fresh, now=now)
+            answer = self.following.ranker.rank(asked, until=until, fresh=fresh, now=now)
         self.explanations.remember(answer, asked, fresh, now)
         return self._shown(metrics.count("/rank", self.ranker, answer), asked.user, "items")
 
@@ -86,8 +89,13 @@ class Recommender:
 
     @bentoml.on_shutdown
     def close(self) -> None:
+        self.following.stop()
         if self.feedback:
             self.feedback.close()
+
+    def _tell_commit(self) -> None:
+        metrics.ONLINE_COMMIT.set(self.following.ranker.commit or 0)
+        metrics.ONLINE_REFUSED.set(self.following.refused)
 
     def _done(self, user: str) -> tuple[Done, ...]:
         return self.feedback.done(user) if self.feedback else ()

@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 events_app = typer.Typer(help="What shoppers did, as predictors have collected it.", no_args_is_help=True)
 app.add_typer(events_app, name="events", rich_help_panel="Run")
+online_app = typer.Typer(help="What is learned between two runs.", no_args_is_help=True)
+app.add_typer(online_app, name="online", rich_help_panel="Run")
 bench_app = typer.Typer(help="Benchmarks; they print JSON with --json -.", no_args_is_help=True)
 data_app = typer.Typer(help="Your own files, on their way to a cluster.", no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel="Data")
@@ -85,14 +87,22 @@ def serve(
         Path | None,
         typer.Option(help="Items that cannot be bought now, an id a line; read again when it changes.", metavar="FILE"),
     ] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Learn from what shoppers do, and serve what was learned.")
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Serve the promoted version over HTTP, until Ctrl-C."""
     from shoploop.cli.events import log_of
     from shoploop.packaging.local_service import serve as serve_
 
+    if online:
+        from shoploop.cli.online import check_trust
+
+        check_trust()
+    opened = _store(store) if online else _looked_at(store)
     raise typer.Exit(
-        serve_(_looked_at(store), name, port=port, version=version, log=log_of(log), out_of_stock=out_of_stock)
+        serve_(opened, name, port=port, version=version, log=log_of(log), out_of_stock=out_of_stock, online=online)
     )
 
 
@@ -404,6 +414,106 @@ def events_show(
     show_events(_store(store), name, log, last=last)
 
 
+VersionOption = Annotated[str | None, typer.Option("--version", help="A version other than the one that is promoted.")]
+Why = Annotated[str, typer.Option(help="Why; it is kept in the chain.")]
+To = Annotated[int, typer.Option("--to", min=0, help="Number of a commit; 0 is the version as it was trained.")]
+Printed = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@online_app.command("status")
+def online_status(name: Name, version: VersionOption = None, json_: Printed = False, store: StoreOption = None) -> None:
+    """Say which commit serves, and how well what was learned predicts."""
+    from shoploop.cli.online import print_status
+
+    print_status(_looked_at(store), name, version=version, json_=json_)
+
+
+@online_app.command("log")
+def online_log(
+    name: Name,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest.")] = 20,
+    version: VersionOption = None,
+    json_: Printed = False,
+    store: StoreOption = None,
+) -> None:
+    """List the commits of what was learned on top of a version."""
+    from shoploop.cli.online import print_log
+
+    print_log(_looked_at(store), name, version=version, last=last, json_=json_)
+
+
+@online_app.command("rollback")
+def online_rollback(
+    name: Name, to: To, reason: Why = "rolled back by hand", version: VersionOption = None, store: StoreOption = None
+) -> None:
+    """Let an earlier commit serve again; what comes is learned on top of it."""
+    from shoploop.cli.online import decide
+
+    decide(_store(store), name, "rollback", version=version, by=_person(), reason=reason, to=to)
+
+
+@online_app.command("pin")
+def online_pin(
+    name: Name, to: To, reason: Why = "pinned by hand", version: VersionOption = None, store: StoreOption = None
+) -> None:
+    """Let one commit serve until it is unpinned; learning goes on."""
+    from shoploop.cli.online import decide
+
+    decide(_store(store), name, "pin", version=version, by=_person(), reason=reason, to=to)
+
+
+@online_app.command("unpin")
+def online_unpin(
+    name: Name, reason: Why = "unpinned by hand", version: VersionOption = None, store: StoreOption = None
+) -> None:
+    """Let the newest commit serve again."""
+    from shoploop.cli.online import decide
+
+    decide(_store(store), name, "unpin", version=version, by=_person(), reason=reason)
+
+
+@online_app.command("resume")
+def online_resume(
+    name: Name, reason: Why = "resumed by hand", version: VersionOption = None, store: StoreOption = None
+) -> None:
+    """Go on learning after a guardrail stopped it."""
+    from shoploop.cli.online import decide
+
+    decide(_store(store), name, "resume", version=version, by=_person(), reason=reason)
+
+
+@online_app.command("learn")
+def online_learn(
+    name: Name,
+    log: LogOption = "sqlite",
+    period: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds between two commits at least.", metavar="SECONDS")
+    ] = 1.0,
+    skip_gaps: Annotated[
+        bool, typer.Option("--skip-gaps", help="Go on where the log was trimmed behind what was learned.")
+    ] = False,
+    version: VersionOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Learn from the event log until Ctrl-C: one such process for each recommender."""
+    from shoploop.cli.online import learn
+
+    learn(_store(store), name, log, version=version, period_seconds=period, skip_gaps=skip_gaps)
+
+
+@online_app.command("follow")
+def online_follow(
+    name: Name,
+    into: Annotated[Path, typer.Option(help="The folder that predictors follow.", metavar="FOLDER")],
+    version: VersionOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Bring what is learned to the predictors of this machine until Ctrl-C."""
+    from shoploop.cli.online import follow
+
+    follow(_looked_at(store), name, into, version=version)
+
+
 @bench_app.command("next-basket")
 def bench_next_basket(
     dataset: Annotated[str, typer.Option(help="A known dataset.")] = "completejourney",
@@ -441,6 +551,22 @@ def bench_events(log: LogOption = "sqlite", json_: JsonOption = None) -> None:
     from shoploop.cli.events import log_of
 
     measure(lambda say: events.run(log=log_of(log), say=say), json_)
+
+
+@bench_app.command("online")
+def bench_online(
+    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
+    events: Annotated[int, typer.Option(min=100)] = 5_000,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Count how many events a second are learned, by the learner alone and from the event log to a commit."""
+    from shoploop.bench import online
+    from shoploop.cli.bench import measure
+
+    opened = _looked_at(store)
+    measure(lambda say: online.run(opened, name, events=events, seed=seed, say=say), json_)
 
 
 @bench_app.command("cli")

@@ -34,6 +34,34 @@ class Done:
     quantity: float
 
 
+class Recent:
+    """The last events of the users who did something last; may be read by several threads."""
+
+    def __init__(self, *, users: int = USERS, events_a_user: int = EVENTS_A_USER):
+        self._users = users
+        self._events_a_user = events_a_user
+        self._done: OrderedDict[str, deque[Done]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, user: str) -> tuple[Done, ...]:
+        """What the user did, in the order in which it came."""
+        with self._lock:
+            return tuple(self._done.get(user, ()))
+
+    def add(self, event: Kept) -> None:
+        """Remembers what was done with an item."""
+        if event.item is None:
+            return
+        day = (event.time.date() - EPOCH).days
+        done = Done(event.item, event.kind, day, 1.0 if event.quantity is None else event.quantity)
+        with self._lock:
+            events = self._done.setdefault(event.user, deque(maxlen=self._events_a_user))
+            events.append(done)
+            self._done.move_to_end(event.user)
+            while len(self._done) > self._users:
+                self._done.popitem(last=False)
+
+
 class FreshHistory:
     """The last events of users, by user."""
 
@@ -63,17 +91,13 @@ class FreshHistory:
 
         self._placed = False
         self._log = log
-        self._users = users
-        self._events_a_user = events_a_user
-        self._done: OrderedDict[str, deque[Done]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._recent = Recent(users=users, events_a_user=events_a_user)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def of(self, user: str) -> tuple[Done, ...]:
         """What the user did, in the order in which it came."""
-        with self._lock:
-            return tuple(self._done.get(user, ()))
+        return self._recent.of(user)
 
     def catch_up(self, *, limit: int = 1000, wait_seconds: float = 0.0) -> int:
         """Reads what is new; returns how many records that was.
@@ -93,7 +117,7 @@ class FreshHistory:
                 logging.getLogger(__name__).warning("Record %d of the event log is none of ours.", record.offset)
                 message = None
             if isinstance(message, Kept):
-                self._add(message)
+                self._recent.add(message)
             self.offset = record.offset
         return len(records)
 
@@ -153,15 +177,3 @@ class FreshHistory:
             )
             self.offset = begin
         self._placed = True
-
-    def _add(self, event: Kept) -> None:
-        if event.item is None:
-            return
-        day = (event.time.date() - EPOCH).days
-        done = Done(event.item, event.kind, day, 1.0 if event.quantity is None else event.quantity)
-        with self._lock:
-            events = self._done.setdefault(event.user, deque(maxlen=self._events_a_user))
-            events.append(done)
-            self._done.move_to_end(event.user)
-            while len(self._done) > self._users:
-                self._done.popitem(last=False)

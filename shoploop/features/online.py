@@ -4,6 +4,7 @@ Candidates' features are not read per request: the items' statistics of the serv
 the matrix that ranking works on.
 """
 
+import copy
 import json
 import threading
 from dataclasses import dataclass, field
@@ -67,6 +68,14 @@ class OnlineFeatures:
         self._features = [f"user_stats:{name}" for name in self.contract.user_stats] + ["user_history:packed"]
         self._features += [f"user_profile:{name}" for name in self._attributes]
         self._lock = threading.Lock()
+        self._until: int | None = None
+
+    def before(self, day: int) -> "OnlineFeatures":
+        """The same store with users' histories as they were before ``day``; their statistics, and the items', stay today's.
+        For replaying what came after."""
+        other = copy.copy(self)
+        other._until = other.serving_day = day
+        return other
 
     def user(self, user: str) -> OnlineUser | None:
         """The user's row; None where the store has never seen them buy."""
@@ -74,10 +83,11 @@ class OnlineFeatures:
         packed = found["packed"][0]
         if packed is None:
             return None
+        history = self._history(*unpack(packed))
         return OnlineUser(
             stats=UserRow.of({name: found[name][0] for name in self.contract.user_stats}),
             attributes={name: found[name][0] for name in self._attributes},
-            history=self._history(*unpack(packed)),
+            history=history if self._until is None else history.before(self._until),
         )
 
     def items(self) -> ItemMatrix:

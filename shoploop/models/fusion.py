@@ -3,6 +3,7 @@
 Legend: B requests, N candidates, K dense features, I items, D width.
 """
 
+import copy
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -67,6 +68,7 @@ class FusedModel(nn.Module):
         self.sequence = SequenceModel(config.sequence)
         self.alpha_logits = nn.Parameter(torch.zeros(len(config.surfaces)))
         self._vectors_ID: Tensor | None = None
+        self._bias_I: Tensor | None = None
 
     @property
     def alpha(self) -> dict[str, float]:
@@ -81,7 +83,7 @@ class FusedModel(nn.Module):
 
     def forward(self, batch: Batch, surface: str = "items") -> Scores:
         dnn_BN = self.behaviour(batch.features_BNK)
-        transformer_BN = self.sequence(batch, self._vectors_ID)
+        transformer_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
         alpha = torch.sigmoid(self.alpha_logits[self.config.surfaces.index(surface)])
         return Scores(
             dnn_BN=dnn_BN,
@@ -96,8 +98,27 @@ class FusedModel(nn.Module):
             self._vectors_ID = self.sequence.item_vectors()
         return self
 
+    def items(self) -> tuple[Float32, Float32]:
+        """What is known of the items: w_i, (I, D), and b_i, (I,), of which r_transformer is made; not to be written to."""
+        with torch.inference_mode():
+            vectors_ID = self.sequence.item_vectors() if self._vectors_ID is None else self._vectors_ID
+            bias_I = self.sequence.item_bias_I if self._bias_I is None else self._bias_I
+            return vectors_ID.numpy(), bias_I.numpy()
+
+    def with_items(self, vectors_ID: Float32, bias_I: Float32) -> "FusedModel":
+        """This prepared model with other w_i and b_i; all other weights are shared with it, and it stays as it is."""
+        other = copy.copy(self)
+        other._vectors_ID, other._bias_I = torch.from_numpy(vectors_ID), torch.from_numpy(bias_I)
+        return other
+
+    def user_state(self, request: ModelInput) -> Float32:
+        """h_u of one request, (D,): what the items' w_i are compared with."""
+        with torch.inference_mode():
+            state_D: Float32 = self.sequence.encode(collate([request]))[0][0].numpy()
+            return state_D
+
     def train(self, mode: bool = True) -> "FusedModel":
-        self._vectors_ID = None
+        self._vectors_ID = self._bias_I = None
         super().train(mode)
         return self
 

@@ -101,19 +101,21 @@ class SequenceModel(nn.Module):
         vectors_ID: Tensor = self.item_out(self.factors_IF)
         return vectors_ID
 
-    def forward(self, batch: Batch, vectors_ID: Tensor | None = None) -> Tensor:
+    def forward(self, batch: Batch, vectors_ID: Tensor | None = None, bias_I: Tensor | None = None) -> Tensor:
         """r_transformer, (B, N).
 
         Args:
             batch: The requests.
             vectors_ID: :meth:`item_vectors`, where the caller keeps them between requests.
+            bias_I: Of the items, where others than the trained ones hold.
         """
         user_BD, baskets_BLD = self.encode(batch)
         if vectors_ID is None:
             wanted_BND = self.item_out(self.factors_IF[batch.items_BN])
         else:
             wanted_BND = vectors_ID[batch.items_BN]
-        scores_BN = torch.einsum("bd,bnd->bn", user_BD, wanted_BND) + self.item_bias_I[batch.items_BN]
+        biases_I = self.item_bias_I if bias_I is None else bias_I
+        scores_BN = torch.einsum("bd,bnd->bn", user_BD, wanted_BND) + biases_I[batch.items_BN]
         return scores_BN + self._repeat(batch, user_BD, baskets_BLD)
 
     def _repeat(self, batch: Batch, user_BD: Tensor, baskets_BLD: Tensor) -> Tensor:

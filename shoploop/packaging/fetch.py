@@ -24,6 +24,11 @@ RANKER = Path("src", "ranker")
 """Where an unpacked Bento keeps its ranker."""
 
 
+def ranker_folder(bento: Path) -> Path:
+    """The ranker of an unpacked Bento."""
+    return bento / RANKER
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m shoploop.packaging.fetch", description=__doc__)
     parser.add_argument("--bento", required=True, help="URL of the archive, e.g. s3://shop/shoploop/....bento")

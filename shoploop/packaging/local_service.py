@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -24,7 +24,9 @@ from shoploop.compute import lifetime
 from shoploop.errors import NotFound, PortInUse, ShoploopError
 from shoploop.exits import ended_by_signals
 from shoploop.hints import beside_the_user, command
+from shoploop.online.following import ENVIRONMENT as ONLINE_UPDATES
 from shoploop.packaging.bento import fetch_bento, serve_command
+from shoploop.packaging.learning import learning
 from shoploop.predictor.feedback_settings import (
     ENVIRONMENT,
     IMPRESSION_KEYS,
@@ -78,6 +80,7 @@ def serve(
     host: str = "127.0.0.1",
     log: EventLogSpec | None = None,
     out_of_stock: Path | None = None,
+    online: bool = False,
 ) -> int:
     """Serves until Ctrl-C or SIGTERM.
 
@@ -89,6 +92,7 @@ def serve(
         host: Address to listen on; 0.0.0.0 answers other machines too.
         log: Where impressions and events go. Unset: a SQLite file of this machine.
         out_of_stock: File of the items that cannot be bought, an id a line; looked at again every second.
+        online: Learn from what shoppers do, and serve what was learned.
 
     Returns:
         The exit status: 0 after Ctrl-C or SIGTERM.
@@ -112,6 +116,7 @@ def serve(
                 host=host,
                 events=log or EventLogSpec(),
                 out_of_stock=out_of_stock,
+                online=online,
             ) as service,
         ):
             events = service.events
@@ -122,6 +127,8 @@ def serve(
                 if service.storefront:
                     print(f"  a shop       {service.storefront}")
                 print(f"  events       {place_of(events.log, folder=events.folder)}", flush=True)
+                if online:
+                    print(f"  learning     {command(store, f'online status {name}')}")
                 print(f"  keys         {events.keys} (server/: of a backend that posts events)", flush=True)
             status = service.process.wait()
     except KeyboardInterrupt:
@@ -141,6 +148,7 @@ def running(
     events: EventLogSpec | None = None,
     out_of_stock: Path | None = None,
     events_home: Path | None = None,
+    online: bool = False,
 ) -> Iterator[RunningService]:
     """The service of a version as a child process, ready to answer; ended when the block is left.
 
@@ -150,6 +158,7 @@ def running(
         out_of_stock: As :func:`serve`.
         events_home: Where keys and a log in a file lie, for who must not add to the shop's own; the usual place where not
             given.
+        online: As :func:`serve`; it needs ``events``, in their usual place.
 
     Raises:
         NotFound, PortInUse, ArtifactError, ServiceFailed: as :func:`serve`.
@@ -165,7 +174,11 @@ def running(
     shop = storefront_settings(feedback, port) if feedback else None
     own = _environment(feedback, shop, out_of_stock)
     command = serve_command(folder, port, host=host)
-    with service_process(command, folder=folder, url=url, what=f"{name} {version}", own=own, log=log) as process:
+    with ExitStack() as stack:
+        if online and feedback:
+            own[ONLINE_UPDATES] = str(stack.enter_context(learning(store, name, version, feedback.log)))
+        served = service_process(command, folder=folder, url=url, what=f"{name} {version}", own=own, log=log)
+        process = stack.enter_context(served)
         yield RunningService(
             url=url,
             version=version,

@@ -35,9 +35,18 @@ class Explanations:
         ranker: Ranker,
         feedback: Feedback | None,
         *,
+        serving: Callable[[], Ranker] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
+        """
+        Args:
+            ranker: The version that is served.
+            feedback: Reads impressions; None where there are none.
+            serving: That version with what was learned since, which scores are explained by.
+            clock: Tells the time, UTC.
+        """
         self._ranker = ranker
+        self._serving = serving or (lambda: ranker)
         self._feedback = feedback
         self._clock = clock
         self._most = ranker.settings.remembered_items
@@ -96,7 +105,7 @@ class Explanations:
         shown = shown or self._from_impression(request)
         if request.item not in shown.items:
             raise NotExplained(404, "item_not_shown", "The answer did not show this item.")
-        return self._ranker.explain(shown, request.item, shown.items.index(request.item) + 1)
+        return self._serving().explain(shown, request.item, shown.items.index(request.item) + 1)
 
     def _from_impression(self, request: ExplainRequest) -> Shown:
         if request.impression is None or self._feedback is None:

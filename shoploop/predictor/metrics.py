@@ -35,6 +35,16 @@ FRESH_MISSED = Gauge(
     "Records of the event log that were trimmed before this predictor read them, though no stored history holds them.",
     multiprocess_mode="mostrecent",
 )
+ONLINE_COMMIT = Gauge(
+    "shoploop_online_commit",
+    "Number of the commit of what was learned online that answers are made with; 0 for the version as it was trained.",
+    multiprocess_mode="mostrecent",
+)
+ONLINE_REFUSED = Gauge(
+    "shoploop_online_refused_updates",
+    "Online updates that were not served since this predictor started, since they could not be verified.",
+    multiprocess_mode="mostrecent",
+)
 
 
 def count_events(answer: EventsAnswer) -> None:

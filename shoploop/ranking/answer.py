@@ -116,6 +116,9 @@ class Answer(_Message):
     version: str
     """The model version that answered."""
 
+    commit: int | None = None
+    """What was learned online since that version: the number of the last commit. Null where nothing was."""
+
     as_of: str
     """The day (ISO 8601, UTC) that features were computed for."""
 

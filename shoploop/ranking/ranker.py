@@ -6,6 +6,7 @@ the scores that an offline run computes.
 Legend: N candidates.
 """
 
+import copy
 import logging
 import time
 import uuid
@@ -117,6 +118,7 @@ class Ranker:
             clock: Seconds; the deadline is measured with it.
         """
         self.version = version
+        self.commit: int | None = None
         self.settings = settings
         self.costs = Costs()
         self._trained = trained
@@ -159,6 +161,46 @@ class Ranker:
             items=pl.read_parquet(folder / "items.parquet"),
             settings=settings,
         )
+
+    @property
+    def known_items(self) -> tuple[str, ...]:
+        """The model's items, in the order of their codes."""
+        return self._trained.vocabulary.items
+
+    def items(self) -> tuple[Float32, Float32]:
+        """The model's w_i, (I, D), and b_i, (I,); not to be written to."""
+        return self._trained.model.items()
+
+    def with_items(self, vectors_ID: Float32, bias_I: Float32, *, commit: int | None) -> "Ranker":
+        """This version with what was learned online since; this ranker stays as it is, and goes on with its requests."""
+        other = copy.copy(self)
+        other.commit = commit
+        other._trained = replace(self._trained, model=self._trained.model.with_items(vectors_ID, bias_I))
+        return other
+
+    def user_state(self, user: str, *, fresh: Sequence[Done] = (), now: datetime | None = None) -> Float32:
+        """h_u, (D,), by the history as :meth:`recommend` would see it; it does not change with what is learned online.
+
+        Args: as :meth:`recommend`.
+        """
+        found, day = self._user(user, fresh, now)
+        history = found.history if found else History.empty()
+        nothing = ModelInput(
+            items_N=np.zeros(0, np.int32),
+            features_NK=np.zeros((0, len(self._trained.contract.pair_features)), np.float32),
+            sequence=BasketSequence.of(history, day=day),
+        )
+        return self._trained.model.user_state(nothing)
+
+    def before(self, day: int) -> "Ranker":
+        """This version with users as they were before ``day``, to replay what came after: for :meth:`user_state`."""
+        other = copy.copy(self)
+        other._features = self._features.before(day)
+        return other
+
+    def encode(self, items: Sequence[str]) -> Int32:
+        """The model's codes of these items, in their order; -1 for one that it does not know."""
+        return self._trained.vocabulary.encode(list(items))
 
     def recommend(
         self,
@@ -570,6 +612,7 @@ class Ranker:
         return Answer(
             request_id=uuid.uuid4().hex,
             version=self.version,
+            commit=self.commit,
             as_of=_iso(day),
             method=method,
             items=items,

@@ -10,6 +10,7 @@
       verdicts/<version>/    what the gate said of it: a log, since a model may be judged again under another rule
       promotions/            which version serves: a log
       events/                on a machine that serves: events.sqlite, and keys/ to sign impressions and to let events in
+      online/<version>/      what was learned since the version: commits/, a log, and objects/, what its entries name
       collected/             interactions from the event log: date=<day>/*.parquet, and cuts/, a log that says which count
       data/                  copies of one's own files: <table>/<digest>/<file>, made by `shoploop data push`
       work/                  what steps keep between runs: entries of steps that are done, outputs, caches; the folder for
@@ -109,6 +110,26 @@ def verdicts(name: str, version: str) -> str:
 def promotions(name: str) -> str:
     """A log."""
     return f"{recommender(name)}/promotions"
+
+
+def online(name: str, version_id: str) -> str:
+    """The chain of what was learned on top of a version."""
+    return f"{recommender(name)}/online/{version_id}"
+
+
+def online_commits(name: str, version_id: str) -> str:
+    """A log."""
+    return f"{online(name, version_id)}/commits"
+
+
+def online_objects(name: str, version_id: str) -> str:
+    """What the entries of that log name."""
+    return f"{online(name, version_id)}/objects"
+
+
+def online_object(name: str, version_id: str, digest: str) -> str:
+    """One of them; ``digest`` is its sha256."""
+    return f"{online_objects(name, version_id)}/{digest}"
 
 
 def events(name: str) -> str:

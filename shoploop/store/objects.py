@@ -296,6 +296,14 @@ class Log:
         found = [key for key in self.store.list(f"{self.key}/") if ENTRY.fullmatch(key.removeprefix(f"{self.key}/"))]
         return [{"number": int(key[-17:-5])} | self._entry(key) for key in found]
 
+    def since(self, number: int) -> list[dict[str, Any]]:
+        """The entries after that number, oldest first; asks for each by its name, so that a long log costs no more than a
+        short one."""
+        found: list[dict[str, Any]] = []
+        while self.store.exists(key := f"{self.key}/{number + len(found) + 1:012}.json"):
+            found.append({"number": number + len(found) + 1} | self._entry(key))
+        return found
+
     def _entry(self, key: str) -> dict[str, Any]:
         try:
             entry = self.store.get_json(key)

@@ -18,6 +18,9 @@ from shoploop.versions.retention import StoredVersion, kept_versions
 OURS = re.compile(r".*\.dsse\.json|[0-9a-f]{16}\.bento|bento\.json|\d{12}\.json")
 """Names of what lies beside a version's own files: signatures, packages, verdicts. Other files are somebody else's."""
 
+LEARNED = re.compile(r"\d{12}\.json|[0-9a-f]{64}")
+"""Names of what was learned online on top of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class VersionsChosen:
@@ -49,7 +52,7 @@ def choose_versions(store: Store, name: str, *, newest: int, named: Mapping[str,
 
 
 def remove_version(store: Store, name: str, version: str, *, named: Mapping[str, str]) -> bool:
-    """Removes one version, its packages and its verdicts, unless it has become one that stays.
+    """Removes one version, its packages, its verdicts and what was learned on top of it, unless it has become one that stays.
 
     Returns:
         Whether it was removed.
@@ -72,6 +75,11 @@ def remove_version(store: Store, name: str, version: str, *, named: Mapping[str,
             if key in ours or OURS.fullmatch(key.rpartition("/")[2]):
                 store.delete(key)
         store.delete_empty_folders(prefix)
+    for folder in (layout.online_commits(name, version), layout.online_objects(name, version)):
+        for key in list(store.list(f"{folder}/")):
+            if LEARNED.fullmatch(key.removeprefix(f"{folder}/")):
+                store.delete(key)
+    store.delete_empty_folders(layout.online(name, version))
     return True
 
 

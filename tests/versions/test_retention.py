@@ -55,6 +55,19 @@ def test_the_newest_stay_and_the_rest_goes_with_all_its_files(store):
     assert promotions.version_ids(store, NAME) == sorted(new)
 
 
+def test_what_was_learned_on_top_of_a_version_goes_with_it_and_what_is_somebody_elses_stays(store):
+    old, new = [put(store, number) for number in range(2)]
+    promote(store, new)
+    for version in (old, new):
+        store.put(f"{layout.online_commits(NAME, version)}/000000000001.json", b"{}")
+        store.put(layout.online_object(NAME, version, "a" * 64), b"rows")
+    store.put(f"{layout.online(NAME, old)}/notes.txt", b"mine")
+
+    assert collect(store, newest=1) == (old,)
+    assert [key.rpartition("/")[2] for key in store.list(f"{layout.online(NAME, old)}/")] == ["notes.txt"]
+    assert len(list(store.list(f"{layout.online(NAME, new)}/"))) == 2
+
+
 def test_what_serves_stays_however_old_it_is(store):
     first = put(store, 0)
     promote(store, first)

@@ -35,8 +35,9 @@ def contract() -> Contract:
     return resolve(interactions=tables["interactions"], items=tables["items"], users=tables["users"])
 
 
-def trained_model() -> TrainedModel:
-    """A model whose score is ``own_days``, the log of one plus the days on which the user bought the item."""
+def trained_model(*, alpha_logit: float = 20.0) -> TrainedModel:
+    """A model whose score is ``own_days``, the log of one plus the days on which the user bought the item; with an
+    ``alpha_logit`` of -20 it is the sequence module's, which learned nothing."""
     catalog, features = SHOP.catalog(), contract()
     torch.manual_seed(0)
     model = FusedModel(
@@ -50,7 +51,7 @@ def trained_model() -> TrainedModel:
         line.weight.zero_()
         line.bias.zero_()
         line.weight[0, features.pair_features.index("own_days")] = 1.0
-        model.alpha_logits.fill_(20.0)  # α = 1: the DNN alone decides
+        model.alpha_logits.fill_(alpha_logit)  # α = 1: the DNN alone decides
         model.sequence.factors_IF.copy_(torch.from_numpy(catalog.factors_ID))
     return TrainedModel(
         model=model.prepare(),
@@ -98,14 +99,16 @@ class MemoryFeatures:
         return ShopStatistics(self.log).rows_on(self.serving_day)
 
 
-def make_ranker(folder: Path, *, clock: Callable[[], float] | None = None, **settings: object) -> Ranker:
+def make_ranker(
+    folder: Path, *, clock: Callable[[], float] | None = None, alpha_logit: float = 20.0, **settings: object
+) -> Ranker:
     """A ranker over :class:`MemoryFeatures`, without a deadline unless a test is about it."""
     tables = SHOP.tables()
     write_popularity(tables["interactions"], folder)
     defaults = {"version": "v123", "deadline_milliseconds": 60_000, "warm_up_users": ("ann", "bob")}
     return Ranker(
         version="v123",
-        trained=trained_model(),
+        trained=trained_model(alpha_logit=alpha_logit),
         features=MemoryFeatures(),
         popular=read_popularity(folder),
         items=tables["items"],

@@ -1,0 +1,178 @@
+"""How many events a second are learned, by the learner alone and from the event log to a durable commit; and whether what is
+learned predicts better, each purchase predicted before it is learned (progressive validation).
+
+The replay is of the days that the version was evaluated on, which its weights have not seen. Its item factors and statistics
+are as of the end of the data, for the learner and for the frozen version alike.
+"""
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shoploop.errors import NotFound
+from shoploop.evaluation.intervals import Bootstrap
+from shoploop.events.fresh import Recent
+from shoploop.events.log import Entry
+from shoploop.events.messages import Kept, to_json
+from shoploop.events.sqlite_log import SqliteLog
+from shoploop.online.chain import Chain
+from shoploop.online.guardrails import GuardConfig
+from shoploop.online.learner import ItemLearner
+from shoploop.online.loop import OnlineLoop
+from shoploop.packaging.bento import fetch_bento
+from shoploop.packaging.fetch import ranker_folder
+from shoploop.packaging.local_service import cache_folder, serving_version
+from shoploop.ranking.ranker import Ranker
+from shoploop.runs.record import folder_of
+from shoploop.schemas import POSITIVE_KINDS
+from shoploop.store import Store
+from shoploop.versions.signing import Trust
+
+ITEMS, WIDTH = 12_000, 64
+EPOCH = date(1970, 1, 1)
+BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
+EVALUATED_DAYS = 14
+REPETITIONS = 3
+
+
+def run(
+    store: Store,
+    name: str,
+    *,
+    events: int = 5_000,
+    seed: int = 0,
+    replayed: int = 5_000,
+    say: Callable[[str], None] = lambda what: None,
+) -> dict[str, Any]:
+    """Measures the learner on vectors that are drawn, and the loop on a served version.
+
+    Args:
+        store: Where that version lies; nothing is written there.
+        name: Of the recommender.
+        events: To learn in each repetition: purchases by users of the version, of its items, both drawn.
+        seed: Of what is drawn.
+        replayed: How many of the purchases of those days are replayed at most, from the first on.
+        say: Told what is being done.
+
+    Returns:
+        ``learner_events_per_second`` and ``log_to_commit_events_per_second`` (median, min and max over the repetitions),
+        ``restart_seconds`` of a learner that reads all of them again; ``prequential``: recall@10 (over all items, by
+        w_i·h_u + b_i) and loss (nats) ``online`` and ``frozen``, their difference and its 95 % interval over users; and what
+        that was measured on.
+    """
+    random = np.random.default_rng(seed)
+    say(f"the learner alone, {ITEMS} items of width {WIDTH}")
+    alone = sorted(_alone(random, events) for _ in range(REPETITIONS))
+    version, trust = serving_version(store, name), Trust.configured()
+    ranker = Ranker.load(ranker_folder(fetch_bento(store, name, version, cache_folder(store, trust), trust)))
+    whole, restarts = [], []
+    for repetition in range(REPETITIONS):
+        say(f"{events} events from the log to a commit, {repetition + 1} of {REPETITIONS}")
+        rate, restart = _whole(ranker, name, random, events)
+        whole.append(rate)
+        restarts.append(restart)
+    whole.sort()
+    return {
+        "learner_events_per_second": {"median": alone[REPETITIONS // 2], "min": alone[0], "max": alone[-1]},
+        "log_to_commit_events_per_second": {"median": whole[REPETITIONS // 2], "min": whole[0], "max": whole[-1]},
+        "restart_seconds": float(np.median(restarts)),
+        "prequential": {name: _prequential(store, ranker, name, replayed, seed, say)},
+        "events": events,
+        "version": version,
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+    }
+
+
+def _alone(random: np.random.Generator, events: int) -> float:
+    learner = ItemLearner(random.normal(size=(ITEMS, WIDTH)).astype(np.float32), np.zeros(ITEMS, np.float32))
+    states = list(random.normal(size=(events, WIDTH)).astype(np.float32))
+    chosen = random.integers(0, ITEMS, events).tolist()
+    began = time.perf_counter()
+    learner.learn_many(states, chosen, [None] * events, list(range(events)))
+    return events / (time.perf_counter() - began)
+
+
+def _whole(ranker: Ranker, name: str, random: np.random.Generator, events: int) -> tuple[float, float]:
+    """Events a second, and the seconds of a start after them."""
+    begin = datetime(2026, 1, 5, tzinfo=UTC)
+    users = ranker.settings.warm_up_users or ("somebody",)
+    with tempfile.TemporaryDirectory(prefix="shoploop-bench-") as folder, SqliteLog(Path(folder) / "log") as log:
+        entries = []
+        for number in range(events):
+            time_ = begin + timedelta(seconds=number)
+            # many users, so that none has had their share
+            user = users[number % len(users)] if number % 50 == 0 else f"user {random.integers(0, events)}"
+            item = ranker.known_items[int(random.integers(0, len(ranker.known_items)))]
+            kept = Kept(source="organic", kind="purchase", user=user, item=item, time=time_, received=time_)
+            entries.append(Entry(str(number), to_json(kept)))
+        log.append(entries)
+        store = Store(str(Path(folder) / "store"))
+
+        def loop() -> OnlineLoop:
+            guard = GuardConfig(max_loss_excess=float("inf"))  # what is drawn cannot be learned
+            made = OnlineLoop(ranker=ranker, log=log, chain=Chain(store, name, ranker.version), guard=guard)
+            made.catch_up()
+            return made
+
+        learner = loop()
+        began = time.perf_counter()
+        while learner.step():
+            pass
+        learner.publish()
+        seconds = time.perf_counter() - began
+        began = time.perf_counter()
+        loop()
+        return events / seconds, time.perf_counter() - began
+
+
+def _prequential(
+    store: Store, ranker: Ranker, name: str, replayed: int, seed: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    folder = folder_of(store, name, ranker.version)
+    if folder is None:
+        raise NotFound(f"The run that made {ranker.version} of {name!r} is not in the store any more: run again.")
+    events = pl.read_parquet(folder / "data" / "interactions.parquet", columns=["user", "item", "time", "kind"])
+    first = ranker.day(BEFORE_ALL) - EVALUATED_DAYS
+    day = pl.lit(EPOCH) + pl.duration(days=first)
+    events = events.filter(pl.col("kind").is_in(POSITIVE_KINDS) & (pl.col("time").dt.date() >= day.cast(pl.Date)))
+    events = events.sort("time", maintain_order=True).head(replayed)
+    say(f"{events.height} purchases since {EPOCH + timedelta(days=first)} are replayed")
+    ranker = ranker.before(first)
+    online, frozen, recent = ItemLearner(*ranker.items()), ItemLearner(*ranker.items()), Recent()
+    rows = []
+    for number, (user, item, time_) in enumerate(zip(events["user"], events["item"], events["time"], strict=True)):
+        time_ = time_.replace(tzinfo=UTC)
+        [code] = ranker.encode([item]).tolist()
+        if code >= 0:
+            state_D = ranker.user_state(user, fresh=recent.of(user), now=time_)
+            hits = [float(code in model.rank(state_D, 10)) for model in (online, frozen)]
+            losses = online.learn_one(state_D, code, None, offset=number + seed * len(events))
+            if losses is not None:
+                rows.append((user, *hits, losses.online, losses.frozen))
+        recent.add(Kept(source="organic", kind="purchase", user=user, item=item, time=time_, received=time_))
+    return _compared(
+        pl.DataFrame(rows, schema=["user", "hit", "frozen_hit", "loss", "frozen_loss"], orient="row"), seed
+    )
+
+
+def _compared(rows: pl.DataFrame, seed: int) -> dict[str, Any]:
+    """Means over users of their means, and the paired bootstrap over users of the differences."""
+    of_user = rows.group_by("user", maintain_order=True).mean()
+    bootstrap = Bootstrap(of_user.height, seed=seed)
+    found: dict[str, Any] = {"purchases": rows.height, "users": of_user.height}
+    for metric, name in (("recall@10", "hit"), ("loss", "loss")):
+        online_U, frozen_U = of_user[name].to_numpy(), of_user[f"frozen_{name}"].to_numpy()
+        found[metric] = {
+            "online": float(online_U.mean()),
+            "frozen": float(frozen_U.mean()),
+            "difference": float((online_U - frozen_U).mean()),
+            "interval": bootstrap.interval(online_U - frozen_U),
+        }
+    return found

@@ -1,0 +1,174 @@
+"""What is learned between two runs: the processes that do it, what they have written, and what a person decides."""
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shoploop.cli.events import log_of
+from shoploop.errors import ArtifactUnsigned, NotFound
+from shoploop.online.chain import Action, Chain, Commit
+from shoploop.packaging.local_service import cache_folder, home_of_events, serving_version
+from shoploop.store import Store, layout
+from shoploop.versions.signing import Trust
+
+
+def learn(store: Store, name: str, log: str, *, version: str | None, period_seconds: float, skip_gaps: bool) -> None:
+    """Learns until it is ended.
+
+    Raises:
+        NotFound: nothing serves, or no event was ever collected here.
+        ChainTaken: another learner is at work.
+        LogGap: the log was trimmed behind what was learned.
+    """
+    from shoploop.compute.cores import use_one_thread
+    from shoploop.events.awaited import AwaitedLog
+    from shoploop.events.opening import open_log
+    from shoploop.online.loop import OnlineLoop
+    from shoploop.packaging.bento import fetch_bento
+    from shoploop.packaging.fetch import ranker_folder
+    from shoploop.ranking.ranker import Ranker
+
+    use_one_thread()
+    version = version or serving_version(store, name)
+    trust = Trust.configured()
+    ranker = Ranker.load(ranker_folder(fetch_bento(store, name, version, cache_folder(store, trust), trust)))
+    start = ranker.settings.events_offset
+    width = ranker.items()[0].shape[1]
+    spec, folder = log_of(log), home_of_events(store) / layout.events(name)
+    with AwaitedLog(lambda: open_log(spec, name=name, folder=folder)) as opened:
+        loop = OnlineLoop(
+            ranker=ranker,
+            log=opened,
+            chain=Chain(store, name, version, width=width, start=start),
+            start=start,
+            skip_gaps=skip_gaps,
+        )
+        print(f"{name} {version} learns from what comes after record {start} of the event log.", flush=True)
+        loop.run(period_seconds=period_seconds, until=_ended())
+
+
+def follow(store: Store, name: str, into: Path, *, version: str | None) -> None:
+    """Brings what is learned into a folder until it is ended.
+
+    Raises:
+        NotFound: nothing serves.
+        ArtifactUnsigned: signatures are asked for, and commits have none.
+    """
+    from shoploop.online.updater import Updater, follow
+
+    check_trust()
+    version = version or serving_version(store, name)
+    follow(Updater(Chain(store, name, version), into, version=version), until=_ended())
+
+
+def check_trust() -> None:
+    """Commits are not signed yet.
+
+    Raises:
+        ArtifactUnsigned: the environment asks for signatures.
+    """
+    if Trust.configured().policy != "Ignore":
+        raise ArtifactUnsigned(
+            "What is learned online is not signed, and signatures are asked for here (SHOPLOOP_SIGNING_POLICY). Serve "
+            "without --online, or let the store's own access rules say who may write it."
+        )
+
+
+def print_log(store: Store, name: str, *, version: str | None, last: int, json_: bool) -> None:
+    """Prints the newest commits.
+
+    Raises:
+        NotFound: nothing serves.
+    """
+    version, chain = _chain(store, name, version)
+    commits = chain.commits[-last:]
+    if json_:
+        print(json.dumps([_facts(commit) | {"served": commit.number == chain.served} for commit in commits], indent=1))
+        return
+    if not commits:
+        print(f"Nothing was learned on top of {version} of {name} yet.")
+        return
+    for commit in commits:
+        mark = "*" if commit.number == chain.served else " "
+        print(f"{mark}{commit.number:>6}  {commit.time}  {commit.action:<8}  record {commit.offset}  {commit.reason}")
+    print(_summary(commits[-1]))
+    if frozen := chain.frozen:
+        print(
+            f"Nothing is learned since commit {frozen.number}: {frozen.reason} `shoploop online resume {name}` goes on."
+        )
+
+
+def decide(
+    store: Store, name: str, action: Action, *, version: str | None, by: str, reason: str, to: int | None = None
+) -> None:
+    """Writes what a person decides.
+
+    Raises:
+        NotFound: nothing serves, or there is no such commit.
+    """
+    version, chain = _chain(store, name, version)
+    commit = chain.decide(action, by=by, reason=reason, to=to)
+    what = {
+        "rollback": f"Commit {to} of {version} serves again; what comes is learned on top of it.",
+        "pin": f"Commit {to} of {version} serves until `shoploop online unpin {name}`; learning goes on.",
+        "unpin": f"The newest commit of {version} serves again.",
+        "resume": f"{version} is learned on again.",
+        "freeze": f"Nothing more of {version} is learned.",
+    }[action]
+    print(f"{what} (commit {commit.number})")
+
+
+def print_status(store: Store, name: str, *, version: str | None, json_: bool) -> None:
+    """Prints where the chain is.
+
+    Raises:
+        NotFound: nothing serves.
+    """
+    version, chain = _chain(store, name, version)
+    last, frozen = (chain.commits[-1] if chain.commits else None), chain.frozen
+    if json_:
+        facts: dict[str, Any] = {"recommender": name, "version": version, "commit": chain.head, "served": chain.served}
+        facts["frozen"] = frozen.reason if frozen else None
+        print(json.dumps(facts | {"last": _facts(last) if last else None}, indent=1))
+        return
+    print(f"{name} {version}: commit {chain.head}, commit {chain.served} serves.")
+    if last:
+        print(_summary(last))
+    if frozen:
+        print(f"Nothing is learned since commit {frozen.number}: {frozen.reason}")
+
+
+def _chain(store: Store, name: str, version: str | None) -> tuple[str, Chain]:
+    version = version or serving_version(store, name)
+    if not store.exists(f"{layout.version(name, version)}/manifest.json"):
+        raise NotFound(f"Recommender {name!r} has no version {version}. `shoploop versions {name}` lists them.")
+    chain = Chain(store, name, version)
+    chain.refresh()
+    return version, chain
+
+
+def _facts(commit: Commit) -> dict[str, Any]:
+    facts = vars(commit) | {"totals": vars(commit.totals)}
+    return {key: value for key, value in facts.items() if key != "block"}
+
+
+def _summary(commit: Commit) -> str:
+    totals = commit.totals
+    if not totals.examples:
+        return "No example was learned yet."
+    online, frozen = totals.online_loss / totals.examples, totals.frozen_loss / totals.examples
+    return (
+        f"{totals.examples:,} examples, each predicted before it was learned: {online:.4f} nats of surprise, {frozen:.4f} of "
+        f"the version as it was trained. {totals.dead_letters:,} dead letters, {totals.capped:,} beyond a user's share."
+    )
+
+
+def _ended() -> Callable[[], bool]:
+    """Whether this process was asked to end; it has to be its main thread that asks for this."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    return stop.is_set

@@ -1,0 +1,315 @@
+"""The chain of commits on top of a version: what was learned, up to which record of the event log, and what people decided.
+
+One log in the store, written with put-if-absent: of two learners one wins, and the other finds out at its next commit. An
+entry names what it holds by sha256, and that was written before it, so a crash leaves garbage and never half a commit. A
+commit holds the rows that changed since the one before; one that is ``full`` holds all of them, and reading begins there.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, ShoploopError, StoreUnavailable
+from shoploop.online.guardrails import Block
+from shoploop.online.learner import Rows
+from shoploop.store import Log, Store, layout
+
+Action = Literal["learn", "rollback", "freeze", "resume", "pin", "unpin"]
+ACTIONS: tuple[Action, ...] = ("learn", "rollback", "freeze", "resume", "pin", "unpin")
+SNAPSHOT_EVERY = 100
+"""Commits; so many are read at most to know a state."""
+
+ATTEMPTS = 20
+
+
+class ChainTaken(ShoploopError):
+    """Another learner writes this chain."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Since the version was trained."""
+
+    examples: int = 0
+    online_loss: float = 0.0
+    """Sum over the examples, nats, each before it was learned."""
+
+    frozen_loss: float = 0.0
+    dead_letters: int = 0
+    capped: int = 0
+    """Examples of users who had had their share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """One entry."""
+
+    number: int
+    action: Action
+    time: str
+    """UTC, ISO 8601."""
+
+    by: str
+    reason: str
+    offset: int
+    """Of the last record of the event log that was read."""
+
+    totals: Totals
+    block: Block
+    digest: str | None = None
+    """sha256 of the rows; None where they are as before."""
+
+    full: bool = False
+    """The rows are all there are, not only what changed."""
+
+    to: int | None = None
+    """The commit whose state a rollback, a freeze or a pin names; 0 is the version as it was trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What the chain comes to at a commit."""
+
+    number: int
+    offset: int
+    rows: Rows
+    totals: Totals
+    block: Block
+
+
+class Chain:
+    """Of one version of one recommender."""
+
+    def __init__(self, store: Store, name: str, version: str, *, width: int | None = None, start: int = 0):
+        """
+        Args:
+            store: Where it lies.
+            name: Of the recommender.
+            version: Its base.
+            width: D, of the item vectors, which what is read must have; None takes any.
+            start: Offset of the last record of the event log that the version was trained on.
+        """
+        self._store = store
+        self._name = name
+        self._version = version
+        self._width = width
+        self._start = start
+        self._log = Log(store, layout.online_commits(name, version))
+        self.commits: list[Commit] = []
+        """As they were last read."""
+
+    def refresh(self) -> list[Commit]:
+        """Reads what is new; returns it.
+
+        Raises:
+            StoreUnavailable: the store does not answer, or an entry is damaged.
+        """
+        if self.commits:
+            entries = self._log.since(self.commits[-1].number)
+        else:
+            entries = self._log.entries()
+        new = [self._commit(entry) for entry in entries]
+        if [commit.number for commit in new] != [self.head + 1 + place for place in range(len(new))]:
+            raise StoreUnavailable(f"{self._store.url(self._log.key)}: an entry is missing. Bring it back.")
+        self.commits += new
+        return new
+
+    @property
+    def head(self) -> int:
+        """Number of the last commit that is known; 0 for none."""
+        return self.commits[-1].number if self.commits else 0
+
+    @property
+    def frozen(self) -> Commit | None:
+        """Why nothing is learned now; None where nothing stops it."""
+        for commit in reversed(self.commits):
+            if commit.action == "freeze":
+                return commit
+            if commit.action == "resume":
+                return None
+        return None
+
+    @property
+    def served(self) -> int:
+        """The commit that predictors answer with: the pinned one, else the last."""
+        for commit in reversed(self.commits):
+            if commit.action in ("unpin", "rollback"):
+                break
+            if commit.action == "pin":
+                assert commit.to is not None
+                return commit.to
+        return self.head
+
+    def state(self, number: int | None = None) -> State:
+        """What the chain comes to at a commit, the last one where none is named.
+
+        Raises:
+            NotFound: there is no such commit.
+            ArtifactCorrupt: what a commit names is not there, or was altered.
+        """
+        number = self.head if number is None else number
+        if not 0 <= number <= self.head:
+            raise NotFound(f"{self._name} {self._version} has no commit {number}: its commits are 0 to {self.head}.")
+        at = self.commits[number - 1] if number else None
+        rows: Rows | None = None
+        first = next((n for n in range(number, 0, -1) if self.commits[n - 1].full), 1)
+        for commit in self.commits[first - 1 : number]:
+            if commit.digest is not None:
+                newer = self._rows(commit.digest)
+                rows = newer if commit.full or rows is None else rows.updated(newer)
+        return State(
+            number=number,
+            offset=at.offset if at else self._start,
+            rows=Rows.none(self._width or 0) if rows is None else rows,
+            totals=at.totals if at else Totals(),
+            block=at.block if at else Block(),
+        )
+
+    def append(
+        self,
+        action: Action,
+        *,
+        by: str,
+        reason: str,
+        offset: int,
+        totals: Totals,
+        block: Block,
+        rows: Rows | None = None,
+        full: bool = False,
+        to: int | None = None,
+    ) -> Commit:
+        """Writes the next entry, what it names first; durable on return.
+
+        Raises:
+            AlreadyExists: somebody else wrote one since :meth:`refresh`.
+        """
+        digest = None
+        if rows is not None:
+            body = rows_to_bytes(rows)
+            digest = hashlib.sha256(body).hexdigest()
+            with suppress(AlreadyExists):  # the same bytes
+                self._store.put_if_absent(layout.online_object(self._name, self._version, digest), body)
+        entry: dict[str, Any] = {
+            "action": action,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "by": by,
+            "reason": reason,
+            "offset": offset,
+            "totals": vars(totals),
+            "block": block.to_json(),
+            "object": digest,
+            "full": full,
+            "to": to,
+        }
+        number = self._log.append(entry, after=self.head)
+        commit = self._commit(entry | {"number": number})
+        self.commits.append(commit)
+        return commit
+
+    def decide(self, action: Action, *, by: str, reason: str, to: int | None = None) -> Commit:
+        """What a person decides: ``rollback`` and ``pin`` to a commit, ``unpin``, ``freeze``, ``resume``. A learner at work
+        takes it up at its next look.
+
+        Raises:
+            NotFound: there is no such commit.
+            AlreadyExists: other writers were first again and again.
+        """
+        for _ in range(ATTEMPTS):
+            self.refresh()
+            now = self.state()
+            target = self.state(to) if to is not None else None
+            rows = target.rows if target is not None and action in ("rollback", "freeze") else None
+            try:
+                return self.append(
+                    action, by=by, reason=reason, offset=now.offset, totals=now.totals, to=to, rows=rows,
+                    full=rows is not None, block=Block() if rows is not None else now.block,
+                )  # fmt: skip
+            except AlreadyExists:
+                continue
+        raise AlreadyExists(f"Online commits of {self._name!r}: other writers were first {ATTEMPTS} times. Try again.")
+
+    def _rows(self, digest: str) -> Rows:
+        key = layout.online_object(self._name, self._version, digest)
+        try:
+            body = self._store.get(key)
+        except NotFound:
+            raise ArtifactCorrupt(f"{self._store.url(key)}, which a commit names, is not there. {_REMEDY}") from None
+        if hashlib.sha256(body).hexdigest() != digest:
+            raise ArtifactCorrupt(f"{self._store.url(key)} was altered. {_REMEDY}")
+        return from_bytes(body, width=self._width, what=self._store.url(key))
+
+    def _commit(self, entry: dict[str, Any]) -> Commit:
+        try:
+            if entry["action"] not in ACTIONS:
+                raise ValueError(f"{entry['action']} is no action")
+            return Commit(
+                number=int(entry["number"]),
+                action=entry["action"],
+                time=str(entry["time"]),
+                by=str(entry["by"]),
+                reason=str(entry["reason"]),
+                offset=int(entry["offset"]),
+                totals=Totals(**entry["totals"]),
+                block=Block(**entry["block"]),
+                digest=entry["object"],
+                full=bool(entry["full"]),
+                to=entry["to"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreUnavailable(
+                f"{self._store.url(self._log.key)}: entry {entry.get('number')} is damaged ({error!r}). Bring it back."
+            ) from error
+
+
+_REMEDY = "Bring it back, or begin anew: promote a version again."
+
+
+def taken(chain: Chain, new: Sequence[Commit]) -> None:
+    """Holds that nobody else learns.
+
+    Raises:
+        ChainTaken: somebody does.
+    """
+    for commit in new:
+        if commit.action == "learn":
+            raise ChainTaken(
+                f"{commit.by} has written commit {commit.number} of this chain at {commit.time}: another learner is at "
+                "work. One learns a version; end the other, or this."
+            )
+
+
+def rows_to_bytes(rows: Rows) -> bytes:
+    """As they lie in a commit; :func:`from_bytes` reads them."""
+    from safetensors.numpy import save
+
+    return save({"codes": rows.codes_N, "vectors": rows.vectors_ND, "bias": rows.bias_N, "squares": rows.squares_ND})
+
+
+def from_bytes(body: bytes, *, width: int | None, what: str) -> Rows:
+    """Reads rows and checks their shapes.
+
+    Raises:
+        ArtifactCorrupt: they are none, or of another width.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        found = load(body)
+        rows = Rows(
+            codes_N=found["codes"], vectors_ND=found["vectors"], bias_N=found["bias"], squares_ND=found["squares"]
+        )
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ArtifactCorrupt(f"{what} cannot be read: {error}. {_REMEDY}") from error
+    count = len(rows.codes_N)
+    if (width is None or not count) and rows.vectors_ND.ndim == 2:
+        width = rows.vectors_ND.shape[1]
+    shapes = (rows.codes_N.shape, rows.vectors_ND.shape, rows.bias_N.shape, rows.squares_ND.shape)
+    if shapes != ((count,), (count, width), (count,), (count, (width or 0) + 1)):
+        raise ArtifactCorrupt(
+            f"{what} holds rows of shapes {shapes}; vectors of width {width} were expected. {_REMEDY}"
+        )
+    return rows

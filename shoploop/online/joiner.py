@@ -1,0 +1,150 @@
+"""Joins what was shown with what became of it: records of the event log in, examples to learn from out.
+
+It is a function of the records in their order, and of nothing else: no clock, no chance. So it needs no memory of its own:
+who starts again reads the records again, and it is where it was. Time is what the records say (the watermark), so a log that
+nobody writes to stands still.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from shoploop.events.messages import Kept, Kind, Shown
+from shoploop.schemas import POSITIVE_KINDS
+
+WINDOWS: dict[Kind, timedelta] = {
+    "click": timedelta(hours=1),
+    "cart": timedelta(days=1),
+    "purchase": timedelta(days=7),
+}
+"""How long after an answer what is done counts as done because of it."""
+
+LATENESS = timedelta(seconds=60)
+"""Between the clocks of two predictors, and for an impression that is written after the click on it."""
+
+SHOWN_AT_ONCE = 200_000
+"""Answers that wait for what becomes of them; beyond, the oldest count as done."""
+
+DEAD_LETTERS = 1_000
+
+Reason = Literal["no_impression", "late", "not_shown", "unreadable", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One thing that was wanted, and what it was chosen from."""
+
+    offset: int
+    """Of the event in the log."""
+
+    user: str
+    time: datetime
+    chosen: str
+    among: tuple[str, ...] | None
+    """What was shown with it, itself too; None where it was not chosen from a list."""
+
+    kind: Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetter:
+    """A record that nothing is learned from, though it should have been."""
+
+    offset: int
+    reason: Reason
+    body: str
+    """As it lies in the log."""
+
+
+@dataclass
+class _Open:
+    """An answer that waits for feedback."""
+
+    time: datetime
+    items: tuple[str, ...]
+
+
+@dataclass
+class _Orphans:
+    """Feedback that came before its answer."""
+
+    time: datetime
+    events: list[tuple[int, Kept]] = field(default_factory=list)
+
+
+class Joiner:
+    """The open window."""
+
+    def __init__(self, *, shown_at_once: int = SHOWN_AT_ONCE):
+        self.dead: list[DeadLetter] = []
+        """The last :data:`DEAD_LETTERS` of them; who keeps them takes them away."""
+
+        self.died: dict[Reason, int] = {}
+        """All that there were, by reason."""
+
+        self._shown_at_once = shown_at_once
+        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._orphans: OrderedDict[str, _Orphans] = OrderedDict()
+        self._watermark: datetime | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Answers that wait for feedback."""
+        return len(self._open)
+
+    def take(self, offset: int, message: Kept | Shown) -> list[Example]:
+        """What can be learned now that this record is known: mostly nothing, or one example."""
+        if isinstance(message, Shown):
+            self._pass_to(message.time)
+            self._open[message.request_id] = _Open(message.time, tuple(message.items))
+            while len(self._open) > self._shown_at_once:
+                self._open.popitem(last=False)
+            orphans = self._orphans.pop(message.request_id, None)
+            return [example for at, event in (orphans.events if orphans else []) for example in self._joined(at, event)]
+        self._pass_to(message.received)
+        if message.item is None:
+            return []
+        if message.source == "organic":
+            if message.kind not in POSITIVE_KINDS:
+                return []
+            return [_example(offset, message, None)]
+        return self._joined(offset, message)
+
+    def bury(self, offset: int, reason: Reason, body: bytes | str) -> None:
+        """Keeps what nothing can be learned from."""
+        text = body if isinstance(body, str) else body.decode(errors="replace")
+        self.died[reason] = self.died.get(reason, 0) + 1
+        self.dead.append(DeadLetter(offset=offset, reason=reason, body=text))
+        del self.dead[:-DEAD_LETTERS]
+
+    def _joined(self, offset: int, event: Kept) -> list[Example]:
+        if event.kind not in WINDOWS or event.item is None or event.request_id is None:
+            return []
+        shown = self._open.get(event.request_id)
+        if shown is None:
+            self._orphans.setdefault(event.request_id, _Orphans(event.received)).events.append((offset, event))
+            return []
+        if event.item not in shown.items:
+            self.bury(offset, "not_shown", event.model_dump_json(exclude_none=True))
+            return []
+        if event.received - shown.time > WINDOWS[event.kind] + LATENESS:
+            self.bury(offset, "late", event.model_dump_json(exclude_none=True))
+            return []
+        return [_example(offset, event, shown.items)]
+
+    def _pass_to(self, time: datetime) -> None:
+        """Closes what no feedback can be joined to any more."""
+        self._watermark = max(time, self._watermark or time)
+        closed = self._watermark - max(WINDOWS.values()) - LATENESS
+        while self._open and next(iter(self._open.values())).time < closed:
+            self._open.popitem(last=False)
+        while self._orphans and next(iter(self._orphans.values())).time < self._watermark - LATENESS:
+            _, orphans = self._orphans.popitem(last=False)
+            for offset, event in orphans.events:
+                self.bury(offset, "no_impression", event.model_dump_json(exclude_none=True))
+
+
+def _example(offset: int, event: Kept, among: tuple[str, ...] | None) -> Example:
+    assert event.item is not None
+    return Example(offset=offset, user=event.user, time=event.received, chosen=event.item, among=among, kind=event.kind)

@@ -1,0 +1,94 @@
+"""The learner and the updater beside a service on this machine, as processes; one that ends by itself is started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from shoploop.api.online import EventLogSpec
+from shoploop.compute import lifetime
+from shoploop.store import Store
+
+AGAIN_SECONDS = 2.0
+STOP_SECONDS = 15
+
+
+@contextmanager
+def learning(store: Store, name: str, version: str, log: EventLogSpec) -> Iterator[Path]:
+    """Lets a version learn while the block lasts; yields the folder that its predictors follow.
+
+    Args:
+        store: Where the chain lies.
+        name: Of the recommender.
+        version: Its base.
+        log: What shoppers did.
+    """
+    shoploop = [sys.executable, "-m", "shoploop", "online"]
+    of = [name, "--version", version, "--store", store.uri]
+    with tempfile.TemporaryDirectory(prefix="shoploop-online-") as folder, ExitStack() as stack:
+        updates = Path(folder, "updates")
+        updates.mkdir()
+        for command in (
+            [*shoploop, "follow", *of, "--into", str(updates)],
+            [*shoploop, "learn", *of, "--log", _address(log)],
+        ):
+            home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shoploop-online-")))
+            stack.enter_context(_kept_up(command, home))
+        yield updates
+
+
+@contextmanager
+def _kept_up(command: Sequence[str], home: Path) -> Iterator[None]:
+    """The command as a process while the block lasts, started anew when it ends; its temporary files lie in ``home``."""
+    stop = threading.Event()
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin() -> None:
+        running[:] = [
+            subprocess.Popen(
+                [sys.executable, "-P", lifetime.__file__, str(home), *command],
+                env=os.environ | {"TMPDIR": str(home), "PYTHONWARNINGS": "ignore"} | lifetime.named_starter(),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches the starter alone
+            )
+        ]
+
+    def keep() -> None:
+        while not stop.is_set():
+            running[0].wait()
+            if not stop.wait(AGAIN_SECONDS):
+                begin()
+
+    begin()
+    thread = threading.Thread(target=keep, name="kept-up", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        _end(running[0])
+        thread.join()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    started = lifetime.descendants(process.pid)
+    lifetime.signal_group(process.pid, signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        lifetime.signal_group(process.pid, signal.SIGKILL)
+        lifetime.kill(started)
+        process.wait()
+
+
+def _address(log: EventLogSpec) -> str:
+    """As ``--log`` reads it."""
+    if log.type == "Sqlite":
+        return "sqlite"
+    address = log.connection or ""
+    return address if "://" in address else f"{log.type.lower()}://{address}"

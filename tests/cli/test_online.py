@@ -1,0 +1,102 @@
+"""What a person sees and decides of what is learned online."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from shoploop.cli.main import app
+from shoploop.errors import ArtifactUnsigned, NotFound
+from shoploop.online.chain import Chain, Totals
+from shoploop.online.guardrails import Block
+from shoploop.online.learner import Rows
+from shoploop.store import Store, layout
+
+
+@pytest.fixture
+def chain(tmp_path, monkeypatch):
+    """Of the version that serves: two commits, the first of three examples and the second of five more."""
+    store = Store(str(tmp_path))
+    store.put(f"{layout.version('grocery', 'v1')}/manifest.json", b"{}")
+    monkeypatch.setattr("shoploop.cli.online.serving_version", lambda store, name: "v1")
+    monkeypatch.setenv("SHOPLOOP_STORE", str(tmp_path))
+    chain = Chain(store, "grocery", "v1")
+    for examples in (3, 8):
+        one = np.ones((1, 1), np.float32)
+        rows = Rows(
+            codes_N=np.array([examples], np.int32),
+            vectors_ND=one,
+            bias_N=one[0],
+            squares_ND=np.ones((1, 2), np.float32),
+        )
+        totals = Totals(examples=examples, online_loss=examples * 1.0, frozen_loss=examples * 2.0, capped=1)
+        chain.append("learn", by="me", reason="", offset=examples * 10, totals=totals, block=Block(), rows=rows)
+    return chain
+
+
+def answer(*arguments: str) -> str:
+    found = CliRunner().invoke(app, ["online", *arguments], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def test_status_says_which_commit_serves_and_how_well_it_predicts(chain):
+    assert answer("status", "grocery") == (
+        "grocery v1: commit 2, commit 2 serves.\n"
+        "8 examples, each predicted before it was learned: 1.0000 nats of surprise, 2.0000 of the version as it was trained. "
+        "0 dead letters, 1 beyond a user's share.\n"
+    )
+    told = json.loads(answer("status", "grocery", "--json"))
+    assert (told["commit"], told["served"], told["frozen"], told["last"]["offset"]) == (2, 2, None, 80)
+
+
+def test_the_log_lists_commits_and_marks_the_one_that_serves(chain):
+    answer("pin", "grocery", "--to", "1")
+    lines = answer("log", "grocery").splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["*", "2", "3"]
+    assert [entry["action"] for entry in json.loads(answer("log", "grocery", "--json", "--last", "2"))] == [
+        "learn",
+        "pin",
+    ]
+    answer("unpin", "grocery")
+    assert answer("log", "grocery").splitlines()[3].startswith("*")
+
+
+def test_going_back_is_a_commit(chain):
+    assert answer("rollback", "grocery", "--to", "1") == (
+        "Commit 1 of v1 serves again; what comes is learned on top of it. (commit 3)\n"
+    )
+    chain.refresh()
+    assert chain.state().rows.codes_N.tolist() == [3]
+
+
+def test_a_frozen_chain_says_why_and_how_to_go_on(chain):
+    chain.decide("freeze", by="learner", reason="progressive_loss: it is worse.", to=1)
+    assert "progressive_loss: it is worse. `shoploop online resume grocery` goes on." in answer("log", "grocery")
+    assert "Nothing is learned since commit 3" in answer("status", "grocery")
+    answer("resume", "grocery")
+    assert "Nothing is learned" not in answer("status", "grocery")
+
+
+@pytest.mark.parametrize("verb", ["rollback", "pin"])
+def test_a_commit_that_is_not_there_is_named(chain, verb):
+    found = CliRunner().invoke(app, ["online", verb, "grocery", "--to", "9"])
+    assert isinstance(found.exception, NotFound)
+    assert "grocery v1 has no commit 9: its commits are 0 to 2." in str(found.exception)
+
+
+def test_a_version_that_is_not_there_is_named(chain):
+    found = CliRunner().invoke(app, ["online", "status", "grocery", "--version", "v9"])
+    assert isinstance(found.exception, NotFound)
+
+
+def test_what_has_no_signature_is_not_served_where_signatures_are_asked_for(chain, monkeypatch, tmp_path):
+    from shoploop.versions.signing import Trust
+
+    monkeypatch.setattr("shoploop.cli.online.Trust.configured", lambda: Trust(policy="Require", keys={}))
+    for command in (
+        ["serve", "grocery", "--online"],
+        ["online", "follow", "grocery", "--into", str(tmp_path / "updates")],
+    ):
+        assert isinstance(CliRunner().invoke(app, command).exception, ArtifactUnsigned)

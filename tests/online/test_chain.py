@@ -1,0 +1,135 @@
+"""The chain of commits in a store."""
+
+import numpy as np
+import pytest
+
+from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, StoreUnavailable
+from shoploop.online.chain import Chain, ChainTaken, Totals, taken
+from shoploop.online.guardrails import Block
+from shoploop.online.learner import Rows
+from shoploop.store import Store, layout
+
+
+def rows(*items: tuple[int, float]) -> Rows:
+    codes = np.array([code for code, _ in items], np.int32)
+    values = np.array([value for _, value in items], np.float32)
+    return Rows(codes_N=codes, vectors_ND=values[:, None], bias_N=values, squares_ND=np.stack([values, values], axis=1))
+
+
+def learned(chain: Chain, offset: int, *items: tuple[int, float], full: bool = False):
+    return chain.append(
+        "learn", by="me", reason="", offset=offset, totals=Totals(examples=offset), block=Block(), rows=rows(*items),
+        full=full,
+    )  # fmt: skip
+
+
+def values(chain: Chain, number: int | None = None) -> dict[int, float]:
+    state = chain.state(number)
+    return dict(zip(state.rows.codes_N.tolist(), state.rows.bias_N.tolist(), strict=True))
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def chain(store):
+    return Chain(store, "grocery", "v1", start=7)
+
+
+def test_a_chain_that_begins_is_the_version_as_it_was_trained(chain):
+    chain.refresh()
+    assert (chain.head, chain.served, chain.state().offset, len(chain.state().rows)) == (0, 0, 7, 0)
+
+
+def test_a_state_is_the_last_of_each_row_up_to_its_commit(store, chain):
+    learned(chain, 10, (1, 1.0), (2, 2.0))
+    learned(chain, 20, (2, 5.0))
+    other = Chain(store, "grocery", "v1")
+    other.refresh()
+    assert values(other) == {1: 1.0, 2: 5.0}
+    assert values(other, 1) == {1: 1.0, 2: 2.0}
+    assert other.state().offset == 20
+    with pytest.raises(NotFound, match="its commits are 0 to 2"):
+        other.state(3)
+
+
+def test_reading_begins_at_a_full_commit(store, chain):
+    learned(chain, 10, (1, 1.0))
+    learned(chain, 20, (2, 2.0), full=True)
+    learned(chain, 30, (3, 3.0))
+    for file in store.path(layout.online("grocery", "v1")).glob("objects/*"):
+        if file.name == chain.commits[0].digest:
+            file.unlink()
+    assert values(chain) == {2: 2.0, 3: 3.0}
+
+
+def test_of_two_learners_one_wins_and_the_other_is_told(store, chain):
+    other = Chain(store, "grocery", "v1")
+    learned(chain, 10, (1, 1.0))
+    with pytest.raises(AlreadyExists):
+        learned(other, 10, (1, 9.0))
+    with pytest.raises(ChainTaken, match="another learner is at work"):
+        taken(other, other.refresh())
+    assert values(other) == {1: 1.0}
+
+
+def test_going_back_is_a_commit_that_holds_the_old_state_and_keeps_the_place_in_the_log(chain):
+    learned(chain, 10, (1, 1.0))
+    learned(chain, 20, (1, 2.0), (2, 2.0))
+    commit = chain.decide("rollback", by="me", reason="", to=1)
+    assert (commit.number, commit.full, values(chain), chain.state().offset) == (3, True, {1: 1.0}, 20)
+    learned(chain, 30, (3, 3.0))
+    assert values(chain) == {1: 1.0, 3: 3.0}
+
+
+def test_a_pinned_commit_serves_until_it_is_unpinned_or_gone_back_from(chain):
+    learned(chain, 10, (1, 1.0))
+    learned(chain, 20, (1, 2.0))
+    chain.decide("pin", by="me", reason="", to=1)
+    learned(chain, 30, (1, 3.0))
+    assert (chain.served, values(chain)) == (1, {1: 3.0})
+    chain.decide("unpin", by="me", reason="")
+    assert chain.served == chain.head
+    chain.decide("pin", by="me", reason="", to=2)
+    chain.decide("rollback", by="me", reason="", to=0)
+    assert (chain.served, values(chain)) == (chain.head, {})
+
+
+def test_a_frozen_chain_is_frozen_until_it_is_resumed(chain):
+    learned(chain, 10, (1, 1.0))
+    chain.decide("freeze", by="me", reason="why", to=0)
+    assert chain.frozen is not None and chain.frozen.reason == "why"
+    assert values(chain) == {}
+    chain.decide("resume", by="me", reason="")
+    assert chain.frozen is None
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"x" * 100)])
+def test_what_a_commit_names_is_there_and_unaltered_or_it_is_not_read(store, chain, damage):
+    learned(chain, 10, (1, 1.0))
+    [file] = store.path(layout.online("grocery", "v1")).glob("objects/*")
+    damage(file)
+    with pytest.raises(ArtifactCorrupt, match="Bring it back"):
+        chain.state()
+
+
+def test_an_entry_that_is_missing_or_damaged_is_named(store, chain):
+    learned(chain, 10, (1, 1.0))
+    learned(chain, 20, (1, 1.0))
+    entry = store.path(layout.online_commits("grocery", "v1")) / "000000000001.json"
+    entry.write_text('{"action": "learn"}')
+    with pytest.raises(StoreUnavailable, match="entry 1 is damaged"):
+        Chain(store, "grocery", "v1").refresh()
+    entry.unlink()
+    with pytest.raises(StoreUnavailable, match="an entry is missing"):
+        Chain(store, "grocery", "v1").refresh()
+
+
+def test_rows_of_another_width_are_not_read(store, chain):
+    learned(chain, 10, (1, 1.0))
+    other = Chain(store, "grocery", "v1", width=64)
+    other.refresh()
+    with pytest.raises(ArtifactCorrupt, match="width 64"):
+        other.state()

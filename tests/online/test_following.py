@@ -1,0 +1,179 @@
+"""What was learned, on its way from the chain into a predictor."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from shop.serving import make_ranker
+
+from shoploop.online.chain import Chain, Totals
+from shoploop.online.following import Following
+from shoploop.online.guardrails import Block
+from shoploop.online.learner import Rows
+from shoploop.online.updater import POINTER, Updater
+from shoploop.ranking.answer import RankRequest, RecommendRequest
+from shoploop.store import Store
+
+ASKED = RecommendRequest(user="ann", k=12)
+
+
+@pytest.fixture(scope="module")
+def ranker(tmp_path_factory):
+    return make_ranker(tmp_path_factory.mktemp("ranker"), alpha_logit=-20.0)
+
+
+@pytest.fixture
+def chain(tmp_path):
+    return Chain(Store(str(tmp_path / "store")), "grocery", "v123")
+
+
+@pytest.fixture
+def updater(chain, tmp_path):
+    return Updater(chain, tmp_path / "updates", version="v123")
+
+
+@pytest.fixture
+def following(ranker, tmp_path, updater):
+    return Following(ranker, tmp_path / "updates")
+
+
+def lifted(ranker, item: str, bias: float = 50.0) -> Rows:
+    """The item's row, with a bias that puts it first."""
+    codes = ranker.encode([item])
+    vectors, _ = ranker.items()
+    return Rows(
+        codes_N=codes, vectors_ND=vectors[codes], bias_N=np.array([bias], np.float32),
+        squares_ND=np.zeros((1, vectors.shape[1] + 1), np.float32),
+    )  # fmt: skip
+
+
+def learn(chain, rows):
+    chain.append("learn", by="me", reason="", offset=1, totals=Totals(), block=Block(), rows=rows)
+
+
+def first(following) -> str:
+    return following.ranker.recommend(ASKED).items[0].item
+
+
+def test_what_was_learned_is_served_and_every_answer_says_so(ranker, chain, updater, following):
+    before = first(following)
+    assert following.ranker.recommend(ASKED).commit is None
+    learn(chain, lifted(ranker, "soap"))
+    assert (updater.look(), following.look()) == (True, True)
+    assert first(following) == "soap" != before
+    assert following.ranker.recommend(ASKED).commit == 1
+    assert following.ranker.rank(RankRequest(user="ann", items=["milk", "soap"])).items[0].item == "soap"
+    assert (updater.look(), following.look()) == (False, False)
+
+
+def test_going_back_brings_the_version_back_as_it_was_trained(ranker, chain, updater, following):
+    before = [(item.item, item.score) for item in ranker.recommend(ASKED).items]
+    learn(chain, lifted(ranker, "soap"))
+    updater.look(), following.look()
+    chain.decide("rollback", by="me", reason="", to=0)
+    updater.look(), following.look()
+    assert [(item.item, item.score) for item in following.ranker.recommend(ASKED).items] == before
+
+
+def test_a_request_under_way_keeps_the_model_that_it_began_with(ranker, chain, updater, following):
+    began_with = following.ranker
+    learn(chain, lifted(ranker, "soap"))
+    updater.look(), following.look()
+    assert began_with.recommend(ASKED).items[0].item != "soap"
+    assert began_with.commit is None
+
+
+def test_a_pinned_commit_is_what_is_served(ranker, chain, updater, following):
+    learn(chain, lifted(ranker, "soap"))
+    learn(chain, lifted(ranker, "rice", 90.0))
+    chain.decide("pin", by="me", reason="", to=1)
+    updater.look(), following.look()
+    assert (first(following), following.ranker.commit) == ("soap", 1)
+
+
+def test_an_updater_and_a_predictor_that_start_from_nothing_come_to_the_same(ranker, chain, updater, tmp_path):
+    learn(chain, lifted(ranker, "soap"))
+    updater.look()
+    again = Updater(Chain(chain._store, "grocery", "v123"), tmp_path / "others", version="v123")
+    again.look()
+    for folder in ("updates", "others"):
+        following = Following(ranker, tmp_path / folder)
+        following.look()
+        assert first(following) == "soap"
+
+
+def altered(folder):
+    [file] = folder.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+
+
+def cut(folder):
+    [file] = folder.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def gone(folder):
+    [file] = folder.glob("*.safetensors")
+    file.unlink()
+
+
+def foreign(folder):
+    pointer = json.loads((folder / POINTER).read_text())
+    (folder / POINTER).write_text(json.dumps(pointer | {"version": "v999"}))
+
+
+def no_json(folder):
+    (folder / POINTER).write_text("{")
+
+
+@pytest.mark.parametrize("damage", [altered, cut, gone, foreign, no_json])
+def test_an_update_that_cannot_be_verified_is_refused_counted_and_followed_by_the_next(
+    ranker, chain, updater, following, tmp_path, damage
+):
+    learn(chain, lifted(ranker, "soap"))
+    updater.look()
+    damage(tmp_path / "updates")
+    assert not following.look()
+    assert (following.refused, following.ranker) == (1, ranker)
+    assert not following.look()
+    assert following.refused == 1
+    learn(chain, lifted(ranker, "rice", 90.0))
+    updater.look(), following.look()
+    assert first(following) == "rice"
+
+
+@pytest.mark.parametrize("bias", [float("nan"), float("inf")])
+def test_an_update_with_what_is_no_number_is_refused(ranker, chain, updater, following, bias):
+    learn(chain, lifted(ranker, "soap", bias))
+    updater.look()
+    assert not following.look()
+    assert following.refused == 1
+
+
+def test_without_a_folder_nothing_is_followed(ranker):
+    following = Following(ranker, None)
+    following.start()
+    assert not following.look()
+    following.stop()
+
+
+def test_answers_while_updates_come_are_each_of_one_commit(ranker, chain, updater, tmp_path):
+    """Of two items with the same bias in every commit, one of them lifted, the same stands first in the whole answer."""
+    told = threading.Event()
+    following = Following(ranker, tmp_path / "updates")
+    following.start(on_look=told.set)
+    try:
+        for number in range(1, 31):
+            learn(chain, lifted(ranker, "soap" if number % 2 else "rice", 50.0 + number))
+            updater.look()
+            answer = following.ranker.recommend(ASKED)
+            if answer.commit:
+                assert answer.items[0].item == ("soap" if answer.commit % 2 else "rice")
+        told.clear()
+        assert told.wait(10)
+        assert told.clear() is None and told.wait(10)
+        assert following.ranker.commit == 30
+    finally:
+        following.stop()
+    assert len(list((tmp_path / "updates").glob("*.safetensors"))) <= 4

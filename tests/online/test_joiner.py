@@ -1,0 +1,78 @@
+"""What was shown, joined with what became of it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shoploop.events.messages import Kept, Shown
+from shoploop.online.joiner import LATENESS, WINDOWS, Joiner
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+def shown(request: str, *items: str, after: timedelta = timedelta(0)) -> Shown:
+    return Shown(
+        request_id=request, user="ann", version="v1", surface="items", method="fused", as_of="2026-01-05",
+        time=NOON + after, items=list(items), scores=[None] * len(items), propensities=[1.0] * len(items),
+    )  # fmt: skip
+
+
+def did(kind: str, item: str, request: str | None = None, *, after: timedelta = timedelta(seconds=30)) -> Kept:
+    time = NOON + after
+    source = "organic" if request is None else "attributed"
+    return Kept(source=source, kind=kind, user="ann", item=item, time=time, received=time, request_id=request)
+
+
+def taken(joiner: Joiner, *messages: Kept | Shown):
+    return [example for offset, message in enumerate(messages, 1) for example in joiner.take(offset, message)]
+
+
+def test_a_click_is_a_choice_among_what_was_shown():
+    [example] = taken(Joiner(), shown("r1", "tea", "milk"), did("click", "milk", "r1"))
+    assert (example.offset, example.user, example.chosen, example.among) == (2, "ann", "milk", ("tea", "milk"))
+
+
+def test_a_purchase_from_plain_browsing_is_a_choice_among_all():
+    [example] = taken(Joiner(), did("purchase", "milk"))
+    assert example.among is None
+
+
+@pytest.mark.parametrize("kind", ["view", "cart", "click"])
+def test_what_is_only_looked_at_in_plain_browsing_teaches_nothing(kind):
+    assert taken(Joiner(), did(kind, "milk")) == []
+
+
+def test_feedback_that_comes_before_its_answer_waits_for_it():
+    [example] = taken(Joiner(), did("click", "milk", "r1"), shown("r1", "tea", "milk"))
+    assert (example.offset, example.among) == (1, ("tea", "milk"))
+
+
+def test_feedback_whose_answer_never_comes_is_a_dead_letter_with_its_reason():
+    joiner = Joiner()
+    later = LATENESS + timedelta(seconds=31)
+    assert taken(joiner, did("click", "milk", "lost"), shown("r2", "tea", after=later)) == []
+    assert [(dead.offset, dead.reason) for dead in joiner.dead] == [(1, "no_impression")]
+    assert "milk" in joiner.dead[0].body
+
+
+@pytest.mark.parametrize("kind", list(WINDOWS))
+def test_feedback_beyond_the_window_of_its_kind_is_late(kind):
+    joiner, last = Joiner(), WINDOWS[kind] + LATENESS
+    messages = [shown("r1", "tea"), did(kind, "tea", "r1", after=last)]
+    assert len(taken(joiner, *messages)) == 1
+    assert taken(joiner, did(kind, "tea", "r1", after=last + timedelta(seconds=1))) == []
+    assert joiner.died.keys() <= {"late", "no_impression"}
+
+
+def test_what_was_not_shown_was_not_chosen():
+    joiner = Joiner()
+    assert taken(joiner, shown("r1", "tea"), did("click", "gold", "r1")) == []
+    assert joiner.died == {"not_shown": 1}
+
+
+def test_answers_are_forgotten_when_nothing_can_come_any_more_and_beyond_a_number():
+    joiner = Joiner(shown_at_once=3)
+    taken(joiner, *(shown(f"r{n}", "tea") for n in range(5)))
+    assert joiner.waiting == 3
+    taken(joiner, shown("new", "tea", after=timedelta(days=8)))
+    assert joiner.waiting == 1

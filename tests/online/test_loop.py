@@ -1,0 +1,240 @@
+"""From the event log to the chain: each event once, whatever is killed."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shop.serving import make_ranker
+
+from shoploop.events.log import Entry
+from shoploop.events.messages import Kept, Shown, to_json
+from shoploop.events.sqlite_log import SqliteLog
+from shoploop.online.chain import Chain, ChainTaken
+from shoploop.online.guardrails import GuardConfig
+from shoploop.online.loop import SHARE, LogGap, OnlineLoop
+from shoploop.store import Store
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+PEOPLE = ("ann", "bob", "cid", "somebody new")
+ITEMS = ("milk", "tea", "salt", "honey", "apples")
+
+
+def shown(number: int, user: str, *items: str) -> Entry:
+    message = Shown(
+        request_id=f"r{number}", user=user, version="v123", surface="items", method="fused", as_of="2026-01-05",
+        time=NOON + timedelta(seconds=number), items=list(items), scores=[None] * len(items),
+        propensities=[1.0] * len(items),
+    )  # fmt: skip
+    return Entry(f"i{number}", to_json(message))
+
+
+def did(number: int, user: str, item: str, *, kind: str = "purchase", request: int | None = None) -> Entry:
+    time = NOON + timedelta(seconds=number)
+    message = Kept(
+        source="organic" if request is None else "attributed", kind=kind, user=user, item=item, time=time, received=time,
+        request_id=None if request is None else f"r{request}",
+    )  # fmt: skip
+    return Entry(f"e{number}", to_json(message))
+
+
+def story(count: int) -> list[Entry]:
+    """Answers and clicks on them, purchases of one's own, and now and then what is no event, drawn by a fixed seed."""
+    chance, entries = random.Random(5), []
+    for number in range(count):
+        user = chance.choice(PEOPLE)
+        if chance.random() < 0.5:
+            entries.append(shown(number, user, *chance.sample(ITEMS, 3)))
+        elif chance.random() < 0.5:
+            entries.append(did(number, user, chance.choice(ITEMS), kind="click", request=chance.randrange(number + 1)))
+        else:
+            entries.append(did(number, user, chance.choice([*ITEMS, "an item of tomorrow"])))
+    return [*entries, Entry("junk", b"{")]
+
+
+@pytest.fixture(scope="module")
+def ranker(tmp_path_factory):
+    return make_ranker(tmp_path_factory.mktemp("ranker"), alpha_logit=-20.0)
+
+
+@pytest.fixture
+def log(tmp_path):
+    with SqliteLog(tmp_path / "log") as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path / "store"))
+
+
+def begun(ranker, log, store, **settings) -> OnlineLoop:
+    loop = OnlineLoop(ranker=ranker, log=log, chain=Chain(store, "grocery", "v123"), **settings)
+    loop.catch_up()
+    return loop
+
+
+def chain_of(store) -> Chain:
+    chain = Chain(store, "grocery", "v123")
+    chain.refresh()
+    return chain
+
+
+def learned(ranker, log, store, **settings) -> OnlineLoop:
+    loop = begun(ranker, log, store, **settings)
+    while loop.step():
+        pass
+    loop.publish()
+    return loop
+
+
+def test_what_is_bought_is_wanted_more_by_all_who_ask(ranker, log, store):
+    log.append([did(number, "ann", "salt") for number in range(SHARE)])
+    learned(ranker, log, store)
+    state = chain_of(store).state()
+    salt = ranker.encode(["salt"])[0]
+    place = state.rows.codes_N.tolist().index(salt)
+    _, bias = ranker.items()
+    assert state.rows.bias_N[place] > bias[salt]
+    assert (state.offset, state.totals.examples) == (SHARE, SHARE)
+    assert state.totals.online_loss < state.totals.frozen_loss
+
+
+def test_a_learner_that_is_begun_anew_at_any_moment_comes_to_the_same_bytes(ranker, log, store, tmp_path):
+    entries, chance = story(300), random.Random(7)
+    log.append(entries)
+    whole = Store(str(tmp_path / "whole"))
+    learned(ranker, log, whole)
+    with SqliteLog(tmp_path / "slow") as slow:
+        done = 0
+        while done < len(entries):
+            count = chance.randrange(1, 40)
+            slow.append(entries[done : done + count])
+            done += count
+            loop = begun(ranker, slow, store)  # what the former one had learned and not committed is gone
+            while loop.step():
+                pass
+            if chance.random() < 0.6:
+                loop.publish()
+        learned(ranker, slow, store)
+    one, other = chain_of(whole).state(), chain_of(store).state()
+    assert chain_of(store).head > 3
+    assert one.totals == other.totals
+    assert one.totals.examples > 50
+    assert one.totals.dead_letters >= 1
+    for name in ("codes_N", "vectors_ND", "bias_N", "squares_ND"):
+        assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name
+
+
+def test_nothing_new_is_no_commit(ranker, log, store):
+    loop = learned(ranker, log, store)
+    log.append([did(1, "ann", "milk", kind="view")])
+    assert loop.step() == 1
+    assert loop.publish() is None
+    assert chain_of(store).head == 0
+
+
+def test_one_who_buys_all_day_teaches_no_more_than_a_share(ranker, log, store):
+    log.append([did(number, "ann", "salt") for number in range(100)] + [did(200, "bob", "tea")])
+    learned(ranker, log, store)
+    totals = chain_of(store).state().totals
+    assert (totals.examples, totals.capped) == (SHARE + 1, 100 - SHARE)
+
+
+def test_two_learners_are_one_too_many(ranker, log, store):
+    log.append([did(1, "ann", "salt")])
+    one, other = begun(ranker, log, store), begun(ranker, log, store)
+    one.step(), other.step()
+    one.publish()
+    with pytest.raises(ChainTaken):
+        other.publish()
+    with pytest.raises(ChainTaken):
+        log.append([did(2, "ann", "tea")])
+        one.step(), one.publish(), begun(ranker, log, store)
+        third = begun(ranker, log, store)
+        log.append([did(3, "ann", "tea")])
+        one.step(), one.publish()
+        third.step()
+
+
+def test_going_back_by_hand_wins_over_a_learner_at_work(ranker, log, store):
+    log.append([did(1, "ann", "salt")])
+    loop = learned(ranker, log, store)
+    log.append([did(2, "bob", "tea")])
+    loop.step()  # learned, not committed
+    chain_of(store).decide("rollback", by="me", reason="", to=0)
+    assert loop.publish() is None
+    while loop.step():
+        pass
+    loop.publish()
+    state, [tea] = chain_of(store).state(), ranker.encode(["tea"])
+    assert state.totals.examples == 2
+    assert tea in state.rows.codes_N
+    commits = chain_of(store).commits
+    assert [commit.action for commit in commits] == ["learn", "rollback", "learn"]
+
+
+def test_a_guardrail_that_trips_goes_back_to_before_and_stops_until_it_is_resumed(ranker, log, store):
+    always = GuardConfig(block=5, max_loss_excess=-100.0, errors=-1e9)
+    log.append([did(number, PEOPLE[number % 4], "salt") for number in range(1, 4)])
+    loop = begun(ranker, log, store, guard=always)
+    loop.step(), loop.publish()
+    log.append([did(number, PEOPLE[number % 4], "tea") for number in range(10, 13)])
+    assert loop.step() == 2
+    chain = chain_of(store)
+    assert [commit.action for commit in chain.commits] == ["learn", "freeze"]
+    assert chain.frozen is not None and chain.frozen.reason.startswith("progressive_loss: On the last 5 examples")
+    assert len(chain.state().rows) == 0
+    assert (loop.step(), loop.publish()) == (0, None)
+    chain.decide("resume", by="me", reason="")
+    assert loop.step() == 1
+    assert loop.publish() is not None
+
+
+def test_a_log_that_was_trimmed_behind_the_learner_is_named_and_passed_over_only_when_told_to(ranker, log, store):
+    log.append([did(number, "ann", "salt") for number in range(1, 11)])
+    log.trim(5)
+    with pytest.raises(LogGap, match="up to record 4, and 4 of its records were not learned from"):
+        begun(ranker, log, store)
+    learned(ranker, log, store, skip_gaps=True)
+    assert chain_of(store).state().totals.examples == 6
+    begun(ranker, log, store)  # what it has learned since may be gone
+    log.trim(11)
+    begun(ranker, log, store)
+
+
+def test_another_log_in_the_place_of_the_former_is_not_learned_from(ranker, log, store, tmp_path):
+    log.append([did(number, "ann", "salt") for number in range(1, 11)])
+    learned(ranker, log, store)
+    with SqliteLog(tmp_path / "other") as other, pytest.raises(LogGap, match="it is another log"):
+        other.append([did(1, "ann", "salt")])
+        begun(ranker, other, store)
+
+
+def test_a_learner_that_is_killed_again_and_again_learns_each_event_once(ranker, log, store, tmp_path):
+    entries, chance = story(2_000), random.Random(11)
+    log.append(entries)
+    whole = Store(str(tmp_path / "whole"))
+    learned(ranker, log, whole)
+    command = [sys.executable, "-m", "online_learner", str(tmp_path / "store"), str(tmp_path / "log"), str(log.end())]
+    shared = Path(__file__).parents[1] / "shared"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(shared), str(shared.parents[1])])}
+    for killed in range(4):
+        process = subprocess.Popen(command, env=environment)
+        if killed < 3:
+            before = chain_of(store).head
+            while chain_of(store).head < before + 2 and process.poll() is None:  # it is at work
+                time.sleep(0.01)
+            time.sleep(chance.random() * 0.05)
+            process.kill()
+        process.wait(120)
+    assert process.returncode == 0
+    one, other = chain_of(whole).state(), chain_of(store).state()
+    assert one.totals == other.totals
+    for name in ("codes_N", "vectors_ND", "bias_N", "squares_ND"):
+        assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name

@@ -1,0 +1,23 @@
+"""A learner as a process of its own, which a test kills: it learns from a log until the log says that it is over."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from shop.serving import make_ranker
+
+from shoploop.events.sqlite_log import SqliteLog
+from shoploop.online.chain import Chain
+from shoploop.online.loop import OnlineLoop
+from shoploop.store import Store
+
+
+def learn(store: str, log: Path, until: int) -> None:
+    with SqliteLog(log) as opened, tempfile.TemporaryDirectory() as folder:
+        ranker = make_ranker(Path(folder), alpha_logit=-20.0)
+        loop = OnlineLoop(ranker=ranker, log=opened, chain=Chain(Store(store), "grocery", "v123"))
+        loop.run(period_seconds=0.01, until=lambda: loop.offset >= until)
+
+
+if __name__ == "__main__":
+    learn(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
