@@ -99,20 +99,24 @@ def _alone(random: np.random.Generator, events: int) -> float:
     return events / (time.perf_counter() - began)
 
 
+def drawn_purchases(ranker: Ranker, random: np.random.Generator, events: int) -> list[Entry]:
+    """Purchases a second apart, of items of the version, by so many users that none has had their share."""
+    begin = datetime(2026, 1, 5, tzinfo=UTC)
+    known = ranker.settings.warm_up_users or ("somebody",)
+    entries = []
+    for number in range(events):
+        time_ = begin + timedelta(seconds=number)
+        user = known[number % len(known)] if number % 50 == 0 else f"user {random.integers(0, events)}"
+        item = ranker.known_items[int(random.integers(0, len(ranker.known_items)))]
+        kept = Kept(source="organic", kind="purchase", user=user, item=item, time=time_, received=time_)
+        entries.append(Entry(str(number), to_json(kept)))
+    return entries
+
+
 def _whole(ranker: Ranker, name: str, random: np.random.Generator, events: int) -> tuple[float, float]:
     """Events a second, and the seconds of a start after them."""
-    begin = datetime(2026, 1, 5, tzinfo=UTC)
-    users = ranker.settings.warm_up_users or ("somebody",)
     with tempfile.TemporaryDirectory(prefix="shoploop-bench-") as folder, SqliteLog(Path(folder) / "log") as log:
-        entries = []
-        for number in range(events):
-            time_ = begin + timedelta(seconds=number)
-            # many users, so that none has had their share
-            user = users[number % len(users)] if number % 50 == 0 else f"user {random.integers(0, events)}"
-            item = ranker.known_items[int(random.integers(0, len(ranker.known_items)))]
-            kept = Kept(source="organic", kind="purchase", user=user, item=item, time=time_, received=time_)
-            entries.append(Entry(str(number), to_json(kept)))
-        log.append(entries)
+        log.append(drawn_purchases(ranker, random, events))
         store = Store(str(Path(folder) / "store"))
 
         def loop() -> OnlineLoop:

@@ -569,6 +569,39 @@ def bench_online(
     measure(lambda say: online.run(opened, name, events=events, seed=seed, say=say), json_)
 
 
+@bench_app.command("freshness")
+def bench_freshness(
+    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
+    replicas: Annotated[int, typer.Option(min=1)] = 4,
+    events: Annotated[int, typer.Option(min=1)] = 100,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Time from an accepted event until every replica answers with a model that learned it."""
+    from shoploop.bench import freshness
+    from shoploop.cli.bench import measure
+
+    opened = _looked_at(store)
+    measure(lambda say: freshness.run(opened, name, replicas=replicas, events=events, seed=seed, say=say), json_)
+
+
+@bench_app.command("kills")
+def bench_kills(
+    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
+    kills: Annotated[int, typer.Option(min=1, help="How many learners are killed.")] = 20,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Kill the learner (-9) at random moments while events come, and compare with one that was not killed."""
+    from shoploop.bench import kills as bench
+    from shoploop.cli.bench import measure
+
+    opened = _looked_at(store)
+    measure(lambda say: bench.run(opened, name, kills=kills, seed=seed, say=say), json_)
+
+
 @bench_app.command("cli")
 def bench_cli(json_: JsonOption = None) -> None:
     """Time the command line's own start."""

@@ -82,7 +82,15 @@ class OnlineLoop:
         self._chain.refresh()
         state = self._chain.state()
         begin, end = self._log.begin(), self._log.end()
-        if end < state.offset:
+        if end < state.offset and not self._chain.head:
+            self._say.warning(
+                "The event log ends at record %d, and the version was trained on those up to %d: it is another log. It is "
+                "learned from its beginning.",
+                end,
+                state.offset,
+            )
+            state = replace(state, offset=begin)
+        elif end < state.offset:
             raise LogGap(
                 f"The event log ends at record {end}, and what was learned reaches record {state.offset}: it is another "
                 "log, or lost what it held. Bring the former one back, or promote a new version, whose chain begins anew."
@@ -91,7 +99,8 @@ class OnlineLoop:
         self._totals = state.totals
         self._guard = Guard(self._guard_config, replace(state.block))
         self._joiner, self._recent, self._shares = Joiner(), Recent(), Counter[tuple[int, str]]()
-        self.offset = max(self._start, min(begin, state.offset))
+        first = self._start if self._start <= state.offset else begin  # of a log that took another's place
+        self.offset = min(max(first, begin), state.offset)
         while self.offset < state.offset:
             for record in self._log.read(self.offset, limit=BATCH):
                 if record.offset > state.offset:

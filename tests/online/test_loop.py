@@ -238,3 +238,19 @@ def test_a_learner_that_is_killed_again_and_again_learns_each_event_once(ranker,
     assert one.totals == other.totals
     for name in ("codes_N", "vectors_ND", "bias_N", "squares_ND"):
         assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name
+
+
+def test_a_log_that_is_new_where_nothing_was_learned_yet_is_learned_from_its_beginning(ranker, log, store):
+    def loop() -> OnlineLoop:
+        made = OnlineLoop(ranker=ranker, log=log, chain=Chain(store, "grocery", "v123", start=7), start=7)
+        made.catch_up()
+        return made
+
+    first = loop()
+    log.append([shown(1, "ann", "salt", "tea"), did(2, "ann", "tea", kind="click", request=1)])
+    first.step(), first.publish()
+    again = loop()
+    log.append([did(3, "ann", "salt", kind="click", request=1)])  # whose answer lies before the last commit
+    again.step(), again.publish()
+    assert chain_of(store).state().totals.examples == 2
+    assert chain_of(store).state().offset == 3

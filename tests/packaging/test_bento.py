@@ -1,5 +1,6 @@
 """What ``build_bento`` wrote is what serves: packaged, published, fetched, verified, started, and asked."""
 
+import base64
 import json
 import shutil
 import socket
@@ -9,8 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
+import psutil
 import pytest
 from shop.serving import write_model
+from toy_shop import until
 from watched_imports import imported, watching
 
 from shoploop import code_digest
@@ -19,8 +22,11 @@ from shoploop.api.v1alpha1 import ServingSpec
 from shoploop.bench.serving import compare_offline
 from shoploop.data.collected import CollectedThrough
 from shoploop.errors import ArtifactCorrupt, NotFound, PortInUse, SpecInvalid
+from shoploop.events.keyring import add_key
+from shoploop.online.chain import Chain
 from shoploop.packaging import bento
 from shoploop.packaging import local_service as serve
+from shoploop.predictor.feedback_settings import SERVER_KEYS
 from shoploop.ranking.settings import RankerSettings
 from shoploop.shells import shells_folder
 from shoploop.store import Store, layout
@@ -135,6 +141,40 @@ def test_served_here_there_is_an_example_shop_and_what_is_out_of_stock_is_left_o
     assert answer["items"][0]["item"] == "apples"
     assert answer["rules"] == [{"rule": "out_of_stock", "items": 1}]
     assert len(capped["items"]) == 2  # one sweet, one salty
+
+
+def test_served_online_what_shoppers_buy_is_in_the_next_answers_even_if_the_learner_is_killed(run, store):
+    version = version_of(run)
+    with serve.running(
+        store, "small", port=serve.free_port(), version=version, events=EventLogSpec(), online=True
+    ) as service, httpx.Client(base_url=service.url, timeout=60) as client:  # fmt: skip
+        key = base64.b64encode(add_key(service.events.keys / SERVER_KEYS).secret).decode()
+        bearer = {"authorization": f"Bearer {key}"}  # a new key is known after a second
+
+        def buys(name: str) -> None:
+            event = {"id": name, "kind": "purchase", "user": "ann", "item": "tea"}
+            until(lambda: client.post("/events", json={"events": [event]}, headers=bearer).status_code == 202)
+
+        def commit_above(number: int) -> int | None:
+            found = client.post("/recommend", json={"user": "bob"}).json()["commit"] or 0
+            return found if found > number else None
+
+        def learner() -> psutil.Process | None:
+            mine = [p for p in psutil.Process().children(recursive=True) if "learn" in p.cmdline()[:6]]
+            return mine[0] if mine else None
+
+        assert client.post("/recommend", json={"user": "bob"}).json()["commit"] is None
+        buys("first")
+        first = until(lambda: commit_above(0))
+        processes = psutil.Process().children(recursive=True)
+        until(learner).kill()
+        buys("second")
+        until(lambda: commit_above(first))
+    psutil.wait_procs(processes, timeout=30)
+    assert not [process for process in processes if process.is_running()]
+    chain = Chain(store, "small", version)
+    chain.refresh()
+    assert chain.state().totals.examples == 2
 
 
 def test_a_bento_holds_code_model_features_and_settings(run):
