@@ -44,7 +44,7 @@ def compact_events(store: Store, name: str, log: str, *, anew: bool = False) -> 
     from shoploop.events.opening import open_log
 
     spec = log_of(log)
-    with open_log(spec, name=name, folder=_folder(store, name, spec)) as opened:
+    with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
         cut = compact(opened, store, name, anew=anew)
     if cut is None:
         print(f"Nothing new: all events of {name} are interactions already.")
@@ -83,7 +83,7 @@ def trim_events(store: Store, name: str, log: str, *, days: int | None) -> None:
     version = serving_version(store, name)
     built_on = collected_of(store, name, version).cut
     days = _retention_days(store, name) if days is None else days
-    with open_log(spec, name=name, folder=_folder(store, name, spec)) as opened:
+    with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
         through = trim(opened, store, name, built_on=built_on, days=days)
     if through is not None:
         print(f"The event log of {name} holds records from {through + 1:,} on: {version} was trained on those before.")
@@ -115,7 +115,7 @@ def show_events(store: Store, name: str, log: str, *, last: int) -> None:
 
     spec = log_of(log)
     kept: deque[str] = deque(maxlen=last)
-    with open_log(spec, name=name, folder=_folder(store, name, spec)) as opened:
+    with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
         after = BEGINNING
         while records := opened.read(after, limit=10_000):
             kept.extend(record.body.decode(errors="replace") for record in records)
@@ -124,7 +124,12 @@ def show_events(store: Store, name: str, log: str, *, last: int) -> None:
         print(line)
 
 
-def _folder(store: Store, name: str, spec: EventLogSpec) -> Path:
+def log_folder(store: Store, name: str, spec: EventLogSpec) -> Path:
+    """Where the events of a recommender lie on this machine.
+
+    Raises:
+        NotFound: the log is a file, and there is none.
+    """
     from shoploop.events.opening import FILE
     from shoploop.packaging.local_service import home_of_events
 

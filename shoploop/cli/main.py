@@ -482,6 +482,20 @@ def online_resume(
     decide(_store(store), name, "resume", version=version, by=_person(), reason=reason)
 
 
+@online_app.command("deadletters")
+def online_deadletters(
+    name: Name,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest.")] = 20,
+    log: LogOption = "sqlite",
+    version: VersionOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Print the records of the event log that nothing could be learned from: offset, reason, and what lies there."""
+    from shoploop.cli.online import print_dead_letters
+
+    print_dead_letters(_looked_at(store), name, log, version=version, last=last)
+
+
 @online_app.command("learn")
 def online_learn(
     name: Name,

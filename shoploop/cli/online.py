@@ -3,11 +3,12 @@
 import json
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shoploop.cli.events import log_of
+from shoploop.cli.events import log_folder, log_of
 from shoploop.errors import ArtifactUnsigned, NotFound
 from shoploop.online.chain import Action, Chain, Commit
 from shoploop.packaging.local_service import cache_folder, home_of_events, serving_version
@@ -99,6 +100,27 @@ def print_log(store: Store, name: str, *, version: str | None, last: int, json_:
         print(
             f"Nothing is learned since commit {frozen.number}: {frozen.reason} `shoploop online resume {name}` goes on."
         )
+
+
+def print_dead_letters(store: Store, name: str, log: str, *, version: str | None, last: int) -> None:
+    """Prints what nothing could be learned from, and why.
+
+    Raises:
+        NotFound: nothing serves, or no event was ever collected here.
+    """
+    from shoploop.events.opening import open_log
+    from shoploop.online.joiner import dead_letters
+    from shoploop.packaging.bento import collected_of
+
+    version = version or serving_version(store, name)
+    spec = log_of(log)
+    with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
+        after = min(collected_of(store, name, version).offset, opened.end())
+        kept = deque(dead_letters(opened, after=after), maxlen=last)
+    for dead in kept:
+        print(f"{dead.offset}  {dead.reason}  {dead.body}")
+    if not kept:
+        print(f"No dead letter: all that {version} of {name} could learn from so far, it did.")
 
 
 def decide(

@@ -6,11 +6,13 @@ nobody writes to stands still.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shoploop.events.messages import Kept, Kind, Shown
+from shoploop.events.log import EventLog
+from shoploop.events.messages import Kept, Kind, Shown, from_json
 from shoploop.schemas import POSITIVE_KINDS
 
 WINDOWS: dict[Kind, timedelta] = {
@@ -148,3 +150,26 @@ class Joiner:
 def _example(offset: int, event: Kept, among: tuple[str, ...] | None) -> Example:
     assert event.item is not None
     return Example(offset=offset, user=event.user, time=event.received, chosen=event.item, among=among, kind=event.kind)
+
+
+def dead_letters(log: EventLog, *, after: int) -> Iterator[DeadLetter]:
+    """What nothing could be learned from, in the order in which that was found: joined anew from the log.
+
+    Args:
+        log: What shoppers did.
+        after: Offset of the last record that the version was trained on.
+
+    Raises:
+        LogUnavailable: the log does not answer.
+    """
+    joiner, offset = Joiner(), after
+    while records := log.read(offset):
+        for record in records:
+            try:
+                if (message := from_json(record.body)) is not None:
+                    joiner.take(record.offset, message)
+            except ValueError:
+                joiner.bury(record.offset, "unreadable", record.body)
+            yield from joiner.dead
+            joiner.dead.clear()
+        offset = records[-1].offset

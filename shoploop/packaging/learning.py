@@ -35,7 +35,7 @@ def learning(store: Store, name: str, version: str, log: EventLogSpec) -> Iterat
         updates.mkdir()
         for command in (
             [*shoploop, "follow", *of, "--into", str(updates)],
-            [*shoploop, "learn", *of, "--log", _address(log)],
+            [*shoploop, "learn", *of, "--log", address_of(log)],
         ):
             home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shoploop-online-")))
             stack.enter_context(_kept_up(command, home))
@@ -86,7 +86,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _address(log: EventLogSpec) -> str:
+def address_of(log: EventLogSpec) -> str:
     """As ``--log`` reads it."""
     if log.type == "Sqlite":
         return "sqlite"

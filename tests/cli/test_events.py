@@ -14,6 +14,7 @@ from shoploop.events import compaction
 from shoploop.events.log import BEGINNING, Entry
 from shoploop.events.messages import Kept, to_json
 from shoploop.events.sqlite_log import SqliteLog
+from shoploop.packaging.learning import address_of
 from shoploop.store import Store, layout
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -71,3 +72,11 @@ def said_of_nothing(store, monkeypatch, capsys) -> str:
         done = CliRunner().invoke(app, ["events", "trim", "grocery", "--store", str(store.folder)])
     assert done.exit_code == 0, done.exception
     return done.output
+
+
+@pytest.mark.parametrize(
+    "text", ["sqlite", "redis://127.0.0.1:6379/0", "rediss://logs.example:6380/1", "kafka://a:9092,b:9092"]
+)
+def test_a_log_that_serve_was_told_of_is_told_to_the_learner_in_the_same_words(text):
+    assert address_of(log_of(text)) == text
+    assert log_of(address_of(log_of(text))) == log_of(text)

@@ -7,7 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from shoploop.cli.main import app
+from shoploop.data.collected import CollectedThrough
 from shoploop.errors import ArtifactUnsigned, NotFound
+from shoploop.events.log import Entry
+from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.guardrails import Block
 from shoploop.online.learner import Rows
@@ -61,6 +64,15 @@ def test_the_log_lists_commits_and_marks_the_one_that_serves(chain):
     ]
     answer("unpin", "grocery")
     assert answer("log", "grocery").splitlines()[3].startswith("*")
+
+
+def test_dead_letters_are_shown_with_offset_reason_and_record(chain, tmp_path, monkeypatch):
+    monkeypatch.setattr("shoploop.packaging.bento.collected_of", lambda *_: CollectedThrough(cut=0, offset=1))
+    with SqliteLog(tmp_path / layout.events("grocery") / "events.sqlite") as log:
+        log.append([Entry("old", b"{"), Entry("new", b"[")])
+    assert answer("deadletters", "grocery") == "2  unreadable  [\n"
+    monkeypatch.setattr("shoploop.packaging.bento.collected_of", lambda *_: CollectedThrough(cut=0, offset=2))
+    assert answer("deadletters", "grocery").startswith("No dead letter")
 
 
 def test_going_back_is_a_commit(chain):
