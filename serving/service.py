@@ -42,7 +42,7 @@ class Recommender:
         WAITING.expect(deadline_seconds=settings.deadline_milliseconds / 1000, short_seconds=self.ranker.costs.short)
         metrics.DATA_AGE_DAYS.set(self.ranker.data_age_days())
         self.feedback = Feedback.configured(offset=settings.events_offset)
-        self.out_of_stock = OutOfStock.configured()
+        self.out_of_stock = OutOfStock.configured(tell=metrics.OUT_OF_STOCK_ITEMS.set)
         self.following = Following.configured(self.ranker)
         self.following.start(on_look=self._tell_commit)
         self.explanations = Explanations(self.ranker, self.feedback, serving=lambda: self.following.ranker)

@@ -180,10 +180,12 @@ async function take(kind) {
 async function explain() {
   const box = $("why-text");
   if (!$("why").open || box.childElementCount) return;
-  const { request_id, impression, item } = open;
+  const product = open;
+  const { request_id, impression, item, user: shownTo } = product;
   const asked = { request_id, item };
-  if (impression) Object.assign(asked, { impression, user: open.user });
+  if (impression) Object.assign(asked, { impression, user: shownTo });
   const said = await post("/explain", asked);
+  if (open !== product) return; // another product is looked at by now
   const lines = [`Place ${said.place} of its list; named by ${said.sources.join(", ").replaceAll("_", " ")}.`];
   if (said.parts) {
     const { dnn, transformer, alpha } = said.parts;

@@ -2,14 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from shoploop.api.fields import Rule, Spec, validations
 
 MAX_BOOST = 5.0
 """Log odds; a factor of 148 for the odds is as good as first."""
 
-ItemId = Annotated[str, Field(min_length=1, max_length=200)]
+ItemId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+"""As the data's ids are compared: without the space around it."""
 
 ONE_OBJECT = Rule(
     cel="self.all(boost, has(boost.item) != has(boost.category))", message="name exactly one of item and category"

@@ -143,7 +143,7 @@ def _prequential(
     if folder is None:
         raise NotFound(f"The run that made {ranker.version} of {name!r} is not in the store any more: run again.")
     events = pl.read_parquet(folder / "data" / "interactions.parquet", columns=["user", "item", "time", "kind"])
-    first = ranker.day(BEFORE_ALL) - EVALUATED_DAYS
+    first = ranker.known.day(BEFORE_ALL) - EVALUATED_DAYS
     day = pl.lit(EPOCH) + pl.duration(days=first)
     events = events.filter(pl.col("kind").is_in(POSITIVE_KINDS) & (pl.col("time").dt.date() >= day.cast(pl.Date)))
     events = events.sort("time", maintain_order=True).head(replayed)

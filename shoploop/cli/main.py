@@ -85,7 +85,13 @@ def serve(
     log: LogOption = "sqlite",
     out_of_stock: Annotated[
         Path | None,
-        typer.Option(help="Items that cannot be bought now, an id a line; read again when it changes.", metavar="FILE"),
+        typer.Option(
+            help="Items that cannot be bought now, an id a line; read again when it changes.",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+        ),
     ] = None,
     online: Annotated[
         bool, typer.Option("--online", help="Learn from what shoppers do, and serve what was learned.")

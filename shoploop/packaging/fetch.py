@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from shoploop.api.list_rules import ListRulesSpec
+from shoploop.api.loading import problems_of
 from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.packaging.archive import unpack
 from shoploop.ranking.settings import RankerSettings
@@ -65,7 +66,8 @@ def _rules(text: str | None) -> ListRulesSpec | None:
     try:
         return None if text is None else ListRulesSpec.model_validate_json(text)
     except ValidationError as error:
-        raise SpecInvalid(f"spec.serving.listRules: {error.errors()[0]['msg']}.") from error
+        problems = "; ".join(problems_of(error, ListRulesSpec))
+        raise SpecInvalid(f"spec.serving.listRules cannot be used: {problems}.") from error
 
 
 def fetch(

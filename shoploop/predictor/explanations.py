@@ -1,21 +1,23 @@
 """Answers to "why": from what this predictor remembers, or from the signed impression, which any predictor can read.
 
-Memory is bounded by items, not by answers, so that long lists cost no more than short ones; the oldest go first.
+Memory is bounded by items, not by answers, so that long lists cost no more than short ones; the oldest go first. Of a request
+nothing is kept but its user: what its rules did is known of each item.
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from shoploop.api.list_rules import NO_RULES
 from shoploop.errors import ShoploopError
 from shoploop.events.fresh import Done
 from shoploop.events.impressions import ImpressionRefused
 from shoploop.predictor.feedback import Feedback
 from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
+from shoploop.ranking.explaining import Shown, ShownItem, explain
 from shoploop.ranking.explanation import ExplainRequest, Explanation
-from shoploop.ranking.ranker import Ranker, Shown
+from shoploop.ranking.ranker import Ranker
 
 
 class NotExplained(ShoploopError):
@@ -69,21 +71,16 @@ class Explanations:
             fresh: What the ranker was told of the user.
             now: The time that the ranker was told.
         """
-        rules, asked_for = NO_RULES, True
-        if isinstance(request, RecommendRequest):
-            rules = self._ranker.settings.list_rules.overlaid(request.rules)
-            asked_for = request.only is not None
         shown = Shown(
             request_id=answer.request_id,
             user=request.user,
             now=now,
-            items=tuple(item.item for item in answer.items),
+            items=tuple(ShownItem.of(item) for item in answer.items),
             fresh=tuple(fresh),
-            scores={item.item: item.score for item in answer.items},
             method=answer.method,
-            rules=rules,
+            commit=answer.commit,
             effects=tuple(answer.rules),
-            asked_for=asked_for,
+            asked_for=isinstance(request, RankRequest) or request.only is not None,
         )
         with self._lock:
             self._shown[shown.request_id] = shown
@@ -103,9 +100,13 @@ class Explanations:
         if shown is not None and request.user not in (None, shown.user):
             raise NotExplained(400, "impression_of_another", "The answer was given to another user.")
         shown = shown or self._from_impression(request)
-        if request.item not in shown.items:
+        place = next((place for place, one in enumerate(shown.items, 1) if one.item == request.item), None)
+        if place is None:
             raise NotExplained(404, "item_not_shown", "The answer did not show this item.")
-        return self._serving().explain(shown, request.item, shown.items.index(request.item) + 1)
+        serving = self._serving()
+        if shown.commit != serving.commit:  # the model has learned since: its parts are no longer those of the score
+            shown = replace(shown, exact=False)
+        return explain(serving.known, shown, place)
 
     def _from_impression(self, request: ExplainRequest) -> Shown:
         if request.impression is None or self._feedback is None:
@@ -133,12 +134,11 @@ class Explanations:
             request_id=impression.request_id,
             user=request.user,
             now=datetime.fromtimestamp(impression.issued, UTC),
-            items=impression.items,
+            items=tuple(ShownItem(item=item) for item in impression.items),
             fresh=self._feedback.done(request.user),
-            rules=self._ranker.settings.list_rules,
             exact=False,
         )
 
 
 def _size(shown: Shown) -> int:
-    return len(shown.items) + len(shown.fresh) + 1
+    return len(shown.items) + len(shown.fresh) + len(shown.effects) + 1

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from shoploop.api.loading import problems_of
 from shoploop.errors import KeyUnusable, ShoploopError, SpecInvalid
 from shoploop.events.awaited import AwaitedLog
 from shoploop.events.fresh import Done, FreshHistory
@@ -107,7 +108,8 @@ class Feedback:
         try:
             settings = FeedbackSettings.model_validate_json(text)
         except ValidationError as error:
-            raise SpecInvalid(f"{ENVIRONMENT} cannot be read: {error.errors()[0]['msg']}.") from None
+            problems = "; ".join(problems_of(error, FeedbackSettings))
+            raise SpecInvalid(f"{ENVIRONMENT} cannot be read: {problems}.") from None
         return cls(settings, offset=offset)
 
     def done(self, user: str) -> tuple[Done, ...]:

@@ -63,8 +63,8 @@ def _no_constant(text: str) -> None:
 
 
 class CheckedJson:
-    """ASGI middleware: 415 for a body that is not plain JSON, 413 for one that is too large, 408 for one that does not come,
-    400 for one that is invalid."""
+    """ASGI middleware: 405 for what is no POST, 415 for a body that is not plain JSON, 413 for one that is too large, 408 for
+    one that does not come, 400 for one that is invalid."""
 
     def __init__(
         self,
@@ -88,6 +88,9 @@ class CheckedJson:
         self.requests = requests
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in self.requests and scope["method"] != "POST":
+            await refuse(send, 405, f"{scope['path']} is asked with POST.", headers=[(b"allow", b"POST")])
+            return
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
@@ -159,6 +162,7 @@ CODES = {
     401: "key_unknown",
     403: "not_allowed",
     404: "not_found",
+    405: "method_not_allowed",
     408: "body_too_slow",
     413: "body_too_large",
     415: "not_json",

@@ -45,6 +45,11 @@ ONLINE_REFUSED = Gauge(
     "Online updates that were not served since this predictor started, since they could not be verified.",
     multiprocess_mode="mostrecent",
 )
+OUT_OF_STOCK_ITEMS = Gauge(
+    "shoploop_out_of_stock_items",
+    "Items that the shop's file names as what cannot be bought now; 0 without such a file.",
+    multiprocess_mode="mostrecent",
+)
 
 
 def count_events(answer: EventsAnswer) -> None:

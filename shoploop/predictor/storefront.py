@@ -5,10 +5,13 @@ Only ``shoploop serve`` names such a folder, on one's own machine; in a pod ther
 
 import os
 
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
+from shoploop.api.loading import problems_of
+from shoploop.errors import SpecInvalid
 from shoploop.predictor.http import App, Message, Receive, Send, refuse
 from shoploop.predictor.storefront_settings import ENVIRONMENT, PATH, StorefrontSettings
 
@@ -27,9 +30,16 @@ class Storefront:
     """ASGI middleware that answers below ``/storefront``, where the environment names a folder; everything else goes on."""
 
     def __init__(self, app: App):
+        """
+        Args:
+            app: What answers everything else.
+
+        Raises:
+            SpecInvalid: the environment does not say what it has to, or its folder is not there.
+        """
         self.app = app
         text = os.environ.get(ENVIRONMENT)
-        self._settings = StorefrontSettings.model_validate_json(text) if text else None
+        self._settings = _settings(text) if text else None
         self._files = StaticFiles(directory=self._settings.folder, html=True) if self._settings else None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -53,5 +63,19 @@ class Storefront:
             try:
                 await self._files(dict(scope) | {"path": inside, "root_path": ""}, receive, guarded)
             except HTTPException as error:
-                detail = f"The storefront has no {inside}." if error.status_code == 404 else str(error.detail)
-                await refuse(guarded, error.status_code, detail, code="not_found")
+                if error.status_code == 405:
+                    allow = [(b"allow", b"GET, HEAD")]
+                    await refuse(guarded, 405, "The storefront can be read, and nothing else.", headers=allow)
+                else:  # also of a file that this process may not read
+                    await refuse(guarded, 404, f"The storefront has no {inside}.")
+
+
+def _settings(text: str) -> StorefrontSettings:
+    try:
+        settings = StorefrontSettings.model_validate_json(text)
+    except ValidationError as error:
+        problems = "; ".join(problems_of(error, StorefrontSettings))
+        raise SpecInvalid(f"{ENVIRONMENT} cannot be read: {problems}.") from None
+    if not settings.folder.is_dir():
+        raise SpecInvalid(f"{ENVIRONMENT} names the folder {settings.folder}, which is not there.")
+    return settings

@@ -3,24 +3,28 @@
 The descriptions become the service's OpenAPI: they are written for who builds a shop's front end.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints
 
 from shoploop.api.list_rules import ListRulesSpec
 from shoploop.data.ids import canonical_id
 from shoploop.ranking.rules import RuleName
 
 MAX_ITEMS = 500
+Method = Literal["fused", "dnn", "frequency", "popularity"]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(canonical_id)]
 """Text, or a whole number, compared as the data's ids are."""
 
 
-class _Message(BaseModel):
+class Message(BaseModel):
+    """One object of a request or an answer; a misspelt field is an error."""
+
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
 
 
-class RecommendRequest(_Message):
+class RecommendRequest(Message):
     """Who wants recommendations."""
 
     model_config = ConfigDict(
@@ -51,15 +55,15 @@ class RecommendRequest(_Message):
     spec's."""
 
 
-class RuleEffect(_Message):
+class RuleEffect(Message):
     rule: RuleName
     """As in the request, or in spec.serving.listRules."""
 
     items: int
-    """How many items it left out, moved, raised or placed."""
+    """How many items it left out before the list was full, moved or placed."""
 
 
-class RankRequest(_Message):
+class RankRequest(Message):
     """Whose order a list of items shall have."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"user": "1", "items": ["1029743", "995242"]}})
@@ -71,7 +75,19 @@ class RankRequest(_Message):
     """Items to order; one that is named twice is answered once."""
 
 
-class RankedItem(_Message):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """How an item came to its place: told to nobody, and remembered for /explain."""
+
+    pinned: bool = False
+    boost: float = 0.0
+    """Log odds that the shop's boosts have in its score."""
+
+    modelled: bool = False
+    """Its score is the model's."""
+
+
+class RankedItem(Message):
     item: str
     score: float | None
     """Larger is better; comparable within one answer, and with the shop's boosts in it. Null for an item that the model does
@@ -86,8 +102,19 @@ class RankedItem(_Message):
     fields: dict[str, Any]
     """The item's columns that spec.serving.itemFields names; null where unknown."""
 
+    _origin: Origin = PrivateAttr(default_factory=Origin)
 
-class Answer(_Message):
+    @property
+    def origin(self) -> Origin:
+        return self._origin
+
+    def came_by(self, origin: Origin) -> "RankedItem":
+        """The same item, which knows how it came to its place."""
+        self._origin = origin
+        return self
+
+
+class Answer(Message):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
@@ -122,7 +149,7 @@ class Answer(_Message):
     as_of: str
     """The day (ISO 8601, UTC) that features were computed for."""
 
-    method: Literal["fused", "dnn", "frequency", "popularity"]
+    method: Method
     """fused is the whole model. dnn and frequency are its short answers past the deadline; popularity answers for a
     user of whom nothing is known."""
 

@@ -8,12 +8,12 @@ Legend: K dense features.
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.log import Float32
 from shoploop.models.behaviour import Behaviour
-from shoploop.ranking.answer import Id, RuleEffect
+from shoploop.ranking.answer import Id, Message, Method, RuleEffect
 
 STRONGEST = 6
 """Features that an explanation names."""
@@ -24,11 +24,7 @@ ABOUT = {feature.name: feature.about for feature in PAIR_FEATURES}
 Source = Literal["history", "popular", "neighbours", "followers", "lately", "best_sellers", "request", "shop"]
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
-
-
-class ExplainRequest(_Message):
+class ExplainRequest(Message):
     """Which item of which answer."""
 
     request_id: Annotated[str, StringConstraints(min_length=1, max_length=100)]
@@ -48,7 +44,7 @@ class ExplainRequest(_Message):
     )
 
 
-class FeatureEffect(_Message):
+class FeatureEffect(Message):
     """What one feature of the user and the item did to the score."""
 
     feature: str
@@ -60,7 +56,7 @@ class FeatureEffect(_Message):
     """By how much the score would be lower if this feature were as in the mean training sample, all others as they are."""
 
 
-class ScoreParts(_Message):
+class ScoreParts(Message):
     """score = alpha * dnn + (1 - alpha) * transformer, all of them log odds."""
 
     dnn: float
@@ -73,7 +69,7 @@ class ScoreParts(_Message):
     """The learned share of the DNN; 1 where it answered alone."""
 
 
-class Explanation(_Message):
+class Explanation(Message):
     """Why an item was at its place."""
 
     request_id: str
@@ -85,36 +81,39 @@ class Explanation(_Message):
     as_of: str
     """The day (ISO 8601, UTC) that features were computed for."""
 
-    method: Literal["fused", "dnn", "frequency", "popularity"] | None
+    method: Method | None
     """Of the answer; null where only its impression is known, which does not say."""
 
     exact: bool
-    """True where the predictor remembers the answer. False where it is computed anew from the impression, with what is known
-    of the user now and the rules of the spec."""
+    """True where the predictor remembers the answer, and the model is as it was. False where parts are computed by what the
+    model has learned since, or all of it from the impression with what is known of the user now: an impression tells
+    neither of rules nor of deadlines."""
 
-    reason: str
-    """As the shopper sees it."""
+    reason: str | None
+    """As the shopper sees it; null for an item of /rank that the model does not know."""
 
     score: float | None
-    """As answered, boosts included."""
+    """As answered, boosts included; from an impression, the model's alone."""
 
-    boost: float = 0.0
-    """Log odds that the shop's boosts have in the score."""
+    boost: float | None
+    """Log odds that the shop's boosts have in the score; null where only its impression is known."""
 
-    pinned: bool = False
-    """The shop put it there; the model had no say in its place."""
+    pinned: bool | None
+    """The shop put it there; the model had no say in its place. Null where only its impression is known."""
 
     parts: ScoreParts | None
-    """Null where the model had no say: the user or the item is unknown to it, or the deadline had passed."""
+    """Null where the score is not the model's: the user or the item is unknown to it, the deadline had passed, or what sells
+    filled the list up."""
 
     sources: list[Source]
     """What named it as a candidate: the user's history, what is popular, neighbours of the last baskets, what is bought
-    after them (followers), and what lately; best_sellers filled the list up; request and shop named it themselves."""
+    after them (followers), and what lately; best_sellers filled the list up; request and shop named it themselves. Empty
+    where only its impression is known, and it is no candidate now."""
 
     features: list[FeatureEffect]
     """Those of the DNN that spoke most for or against it, strongest first."""
 
-    rules: list[RuleEffect] = []
+    rules: list[RuleEffect] = Field(default_factory=list)
     """What the shop's rules changed in the list."""
 
     model_config = ConfigDict(

@@ -60,6 +60,11 @@ def reason(
     return "new to you"
 
 
+def outside_reason(rate: float) -> str:
+    """The reason for an item that the model does not know: whether it sold in the last 28 days, or before."""
+    return "popular this month" if rate > 0 else "sold well before"
+
+
 def _companion(item: int, history: History, catalog: Catalog) -> int | None:
     """The item of the last five baskets that speaks most for this one."""
     recent = _recent(history)

@@ -8,13 +8,12 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from shoploop.api.list_rules import MAX_BOOST, ListRulesSpec
-from shoploop.data.ids import canonical_id
 
 RuleName = Literal[
     "exclude",
@@ -28,8 +27,15 @@ RuleName = Literal[
     "boosts",
 ]
 Hides = Mapping[RuleName, Callable[[str], bool]]
+Scored = list[tuple[str, float]]
+"""Items with their scores, best first."""
+
 SIMILAR = 0.8
 """Share of the words of two titles together that both have, from which on they are near-duplicates."""
+
+MOST_COMPARED = 20_000
+"""Pairs of titles that one list may cost, some 10 ms: from then on only the same words in any order are similar. A list of 20
+items meets it only where a thousand had to be passed by."""
 
 _WORD = re.compile(r"[^\W_]+")
 _SIZES = frozenset(
@@ -66,14 +72,15 @@ class Reranked:
 
     items: tuple[Placed, ...]
     effects: dict[RuleName, int]
-    """Rules that changed something, and how many items they left out, moved, raised or placed."""
+    """Rules that changed something, and how many items they left out before the list was full, moved or placed."""
 
 
 def rerank(
-    scored: Sequence[tuple[str, float]],
+    scored: Scored,
     *,
     k: int,
     rules: ListRulesSpec,
+    more: Iterable[tuple[str, float]] = (),
     about: Callable[[str], About] = lambda item: About(),
     hides: Hides | None = None,
     log_odds: bool = True,
@@ -81,37 +88,34 @@ def rerank(
     """The k items to show.
 
     Args:
-        scored: Best first, each item once; as many as there are, since some may have to go.
+        scored: Best first, each item once; more than k, since some may have to go.
         k: How many; fewer only where no more are left that may be shown.
         rules: What the list must be.
+        more: Other items, best first, asked for only as far as the list is too short without them. No boost raises them.
         about: Titles and categories.
-        hides: Of rules that know the user or the stock: whether an item must not be shown.
+        hides: Of rules that know the user or the stock: whether an item must not be shown. Asked of no more items than it
+            takes to fill the list.
         log_odds: Whether scores are log odds, as a model's are. Else they are counts or shares, never negative, and a boost
             multiplies them.
     """
-    effects: Counter[RuleName] = Counter()
-    hides = hides or {}
-
-    def hidden(item: str) -> RuleName | None:
-        return next((name for name, hides_it in hides.items() if hides_it(item)), None)
-
-    left = []
-    for item, score in scored:
-        if (rule := hidden(item)) is not None:
-            effects[rule] += 1
-        else:
-            left.append((item, score))
-    boosts = boosts_of(rules, [item for item, _ in left], about)
-    raised = [(item, _raised(score, boosts.get(item, 0.0), log_odds=log_odds)) for item, score in left]
+    hidden = _Hidden(hides or {})
+    pins = {pin.place: pin.item for pin in rules.pins if pin.place <= k and not hidden.has(pin.item)}
+    boosts = boosts_of(rules, [item for item, _ in scored], about)
+    raised = scored
     if boosts:
+        raised = [(item, _raised(score, boosts.get(item, 0.0), log_odds=log_odds)) for item, score in scored]
         raised.sort(key=lambda each: -each[1])  # stable: equal scores keep their order
-    pins = {pin.place: item for pin in rules.pins if pin.place <= k and hidden(item := canonical_id(pin.item)) is None}
-    effects["pins"] += len(pins)
-    scores = dict(raised)
-    chosen = _chosen([item for item, _ in raised], k, pins.values(), rules, about, effects)
-    items = _at_their_places(chosen, pins)
-    effects["boosts"] += sum(item in boosts for item in items)
+    chosen, effects = _chosen([raised, more], k, pins.values(), rules, about, hidden)
+    scores = dict(raised) | dict(chosen)
+    items = _at_their_places([item for item, _ in chosen], pins)
     pinned = frozenset(pins.values())
+    effects += hidden.counts()
+    effects["pins"] = len(pins)
+    if boosts:
+        before, _ = _chosen([scored], k, pins.values(), rules, about, _Hidden(hides or {}))
+        was = {item: place for place, item in enumerate(_at_their_places([item for item, _ in before], pins))}
+        now = {item: place for place, item in enumerate(items)}
+        effects["boosts"] = sum(was.get(item) != now.get(item) for item in boosts if item not in pinned)
     return Reranked(
         items=tuple(
             Placed(item=item, score=scores.get(item), pinned=item in pinned, boost=boosts.get(item, 0.0))
@@ -121,13 +125,31 @@ def rerank(
     )
 
 
+class _Hidden:
+    """What is left out, and by which rule: as far as somebody asked."""
+
+    def __init__(self, hides: Hides):
+        self._hides = hides
+        self._rules: dict[str, RuleName] = {}
+
+    def has(self, item: str) -> bool:
+        for name, hides_it in self._hides.items():
+            if hides_it(item):
+                self._rules[item] = name
+                return True
+        return False
+
+    def counts(self) -> Counter[RuleName]:
+        return Counter(self._rules.values())
+
+
 def boosts_of(rules: ListRulesSpec, items: Sequence[str], about: Callable[[str], About]) -> dict[str, float]:
     """The log odds that the shop adds, by item; only items with any."""
     by_item: defaultdict[str, float] = defaultdict(float)
     by_category: defaultdict[str, float] = defaultdict(float)
     for boost in rules.boosts:
         if boost.item is not None:
-            by_item[canonical_id(boost.item)] += boost.log_odds
+            by_item[boost.item] += boost.log_odds
         else:
             by_category[str(boost.category)] += boost.log_odds
     found = {}
@@ -147,15 +169,19 @@ def _raised(score: float, boost: float, *, log_odds: bool) -> float:
 
 
 def _chosen(
-    items: Sequence[str],
+    batches: Iterable[Iterable[tuple[str, float]]],
     k: int,
     pinned: Collection[str],
     rules: ListRulesSpec,
     about: Callable[[str], About],
-    effects: Counter[RuleName],
-) -> list[str]:
-    """What fills the places that are not pinned, in order."""
+    hidden: _Hidden,
+) -> tuple[Scored, Counter[RuleName]]:
+    """What fills the places that are not pinned, in order, and how many items the rules passed by until they were full.
+
+    Near-duplicates of a batch come after its others, and before the next batch.
+    """
     free = k - len(pinned)
+    effects: Counter[RuleName] = Counter()
     counts: Counter[str] = Counter()
     twins = _Twins(rules)
 
@@ -170,26 +196,29 @@ def _chosen(
 
     for item in pinned:
         take(item)
-    found: list[str] = []
-    late: list[str] = []
-    for item in items:
-        if len(found) == free:
+    found: Scored = []
+    for batch in batches:
+        if len(found) >= free:
             break
-        if item in pinned:
-            continue
-        if is_full(item):
-            effects["max_per_category"] += 1
-        elif twins.has(about(item)):
-            effects["near_duplicates"] += 1
-            late.append(item)
-        else:
-            take(item)
-            found.append(item)
-    for item in late:
-        if len(found) < free and not is_full(item):
-            take(item)
-            found.append(item)
-    return found
+        late: Scored = []
+        for item, score in batch:
+            if item in pinned or hidden.has(item):
+                continue
+            if is_full(item):
+                effects["max_per_category"] += 1
+            elif twins.has(about(item)):
+                effects["near_duplicates"] += 1
+                late.append((item, score))
+            else:
+                take(item)
+                found.append((item, score))
+                if len(found) == free:
+                    return found, effects
+        for item, score in late:
+            if len(found) < free and not is_full(item):
+                take(item)
+                found.append((item, score))
+    return found, effects
 
 
 def _at_their_places(chosen: Sequence[str], pins: Mapping[int, str]) -> list[str]:
@@ -221,20 +250,33 @@ class _Twins:
         self._looks = rules.near_duplicates != "Keep"
         self._similar = rules.near_duplicates == "SimilarTitle"
         self._titles: set[str] = set()
-        self._words: defaultdict[tuple[str, ...], list[frozenset[str]]] = defaultdict(list)
+        # by category path; a dict, since it keeps the order
+        self._words: defaultdict[tuple[str, ...], dict[frozenset[str], None]] = defaultdict(dict)
+        self._compared = 0
 
     def add(self, about: About) -> None:
         if self._looks and about.title:
             self._titles.add(normal(about.title))
-            self._words[about.category].append(words(about.title))
+            if own := words(about.title):
+                self._words[about.category][own] = None
 
     def has(self, about: About) -> bool:
         if not self._looks or not about.title or not (title := normal(about.title)):
             return False
         if title in self._titles:
             return True
-        own = words(about.title)
-        return self._similar and any(_are_similar(own, other) for other in self._words[about.category])
+        return self._similar and self._has_similar(words(about.title), self._words[about.category])
+
+    def _has_similar(self, own: frozenset[str], others: Collection[frozenset[str]]) -> bool:
+        if own in others:
+            return True
+        for other in others:
+            if self._compared == MOST_COMPARED:
+                return False
+            self._compared += 1
+            if _are_similar(own, other):
+                return True
+        return False
 
 
 @lru_cache(100_000)

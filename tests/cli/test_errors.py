@@ -25,6 +25,7 @@ def shoploop(*arguments, cwd):
         (["promote", "nobody", "v1"], "has no version v1"),
         (["rollback", "nobody"], "no earlier version"),
         (["serve", "nobody"], "nobody"),
+        (["serve", "nobody", "--out-of-stock", "mistyped.txt"], "mistyped.txt"),
         (["explain", "recommender.spec.trainin"], "training"),
     ],
     ids=lambda value: " ".join(value[:1]) if isinstance(value, list) else "",

@@ -18,6 +18,7 @@ CLIENTS = Path(__file__).parents[2] / "examples" / "clients"
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'"),  # BentoML does, at every request
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Implicitly cleaning up"),  # a collector may come before the fixture below
 ]
 
 

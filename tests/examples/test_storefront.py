@@ -1,6 +1,7 @@
 """The example shop: its files over HTTP, and what a shopper sees of it in a real browser."""
 
 import functools
+import json
 import re
 import shutil
 import threading
@@ -10,11 +11,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from predictor_client import PAGES
 
+from shoploop.errors import SpecInvalid
 from shoploop.events.log import BEGINNING
 from shoploop.events.messages import from_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.packaging.local_service import storefront_settings
 from shoploop.predictor.feedback_settings import FeedbackSettings
+from shoploop.predictor.storefront import Storefront
+from shoploop.predictor.storefront_settings import ENVIRONMENT
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'")  # BentoML does, at every request
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -159,6 +163,48 @@ def test_a_known_shopper_is_told_why(client, open_page):
     page.click("#why summary")
     page.wait_for_selector("#why-text li")
     assert "days on which the user bought the item" in page.inner_text("#why-text")
+
+
+def test_why_of_one_product_is_not_told_of_the_next_though_its_answer_comes_late(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=ann")
+    for_you(page)
+    late = []
+
+    def hold_back_the_first(route):
+        late.append(route) if not late else route.continue_()
+
+    page.route("**/explain", hold_back_the_first)
+    page.locator("#for-you button").nth(0).click()
+    page.click("#why summary")
+    while not late:
+        page.wait_for_timeout(10)
+    page.click("#close")
+    page.locator("#for-you button").nth(1).click()
+    page.click("#why summary")
+    page.wait_for_selector("#why-text p")
+    assert page.inner_text("#why-text p >> nth=0").startswith("Place 2 ")
+    with page.expect_response("**/explain"):
+        late[0].continue_()
+    page.wait_for_timeout(100)
+    assert page.inner_text("#why-text p >> nth=0").startswith("Place 2 ")
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_the_storefront_is_read_only_and_says_so_by_a_code(client, method):
+    answer = client.request(method, "/storefront/index.html", json={})
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [("{}", "folder: this field is required"), ("no JSON", "SHOPLOOP_STOREFRONT"), (None, "which is not there")],
+)
+def test_a_storefront_that_cannot_be_is_an_error_that_says_why(tmp_path, monkeypatch, told, message):
+    gone = json.dumps({"name": "grocery", "folder": str(tmp_path / "gone"), "key": "pk"})
+    monkeypatch.setenv(ENVIRONMENT, told or gone)
+    with pytest.raises(SpecInvalid, match=message):
+        Storefront(None)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

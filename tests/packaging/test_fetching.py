@@ -77,3 +77,9 @@ def test_a_store_that_is_mounted_read_only_is_enough(bento, tmp_path, monkeypatc
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     fetch(*bento, tmp_path / "content", recommender="grocery", version="v1")
     assert (tmp_path / "content" / RANKER).is_dir()
+
+
+def test_a_rule_that_cannot_be_is_named_by_its_path(bento, tmp_path, capsys):
+    told = ["--list-rules", '{"maxPerCategory": 2, "pins": [{"item": "a", "place": 0}]}']
+    assert main([*WHOSE, "--bento", bento[0], "--digest", bento[1], "--into", str(tmp_path / "content"), *told]) == 2
+    assert "spec.serving.listRules cannot be used: pins[0].place: " in capsys.readouterr().err

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 from typing import get_args
 
+import numpy as np
 import pytest
 from shop.serving import make_ranker
 
-from shoploop.candidates.fetching import SOURCES
+from shoploop.api.list_rules import ListRulesSpec
+from shoploop.candidates.fetching import SOURCES, Candidates
 from shoploop.events.fresh import Done
 from shoploop.events.impressions import Signatures
 from shoploop.events.keyring import Keyring, add_key
@@ -178,6 +180,80 @@ def test_an_answer_that_is_longer_than_the_memory_is_not_kept(ranker):
     explanations.remember(answer, request, (), explanations.now())
     with pytest.raises(NotExplained):
         explanations.explain(ExplainRequest(request_id=answer.request_id, item="i1"))
+
+
+def test_what_a_request_says_takes_no_place_in_memory(ranker):
+    explanations = Explanations(ranker, None)
+    rules = {
+        "pins": [{"item": f"i{n}" + "x" * 190, "place": 500 - n} for n in range(50)],
+        "boosts": [{"item": f"i{n}" + "x" * 190, "logOdds": 1} for n in range(100)],
+    }
+    request = RecommendRequest.model_validate({"user": "ann", "k": 1, "only": ["milk"], "rules": rules})
+    remembered(explanations, ranker, request)
+    [shown] = explanations._shown.values()
+    assert len(repr(shown)) < 2000 < len(request.model_dump_json())
+
+
+def test_what_sells_and_filled_a_list_up_is_not_said_to_be_scored_by_the_model(tmp_path, monkeypatch):
+    ranker = make_ranker(tmp_path)
+    only_milk = Candidates(items_N=ranker.known.codes(["milk"]), sources_N=np.ones(1, np.uint8), after={})
+    monkeypatch.setattr(ranker.known, "candidates", lambda user, day: only_milk)
+    explanations = Explanations(ranker, None)
+    answer = remembered(explanations, ranker, RecommendRequest(user="ann", k=3))
+    milk, filler = (
+        explanations.explain(ExplainRequest(request_id=answer.request_id, item=item.item)) for item in answer.items[:2]
+    )
+    assert milk.parts and milk.features and milk.sources == ["history"]
+    assert (filler.parts, filler.features, filler.sources) == (None, [], ["best_sellers"])
+    assert filler.score == answer.items[1].score
+
+
+def test_a_pin_that_a_short_list_ends_with_is_told_as_one(ranker):
+    explanations = Explanations(ranker, None)
+    rules = {"pins": [{"item": "salt", "place": 9}]}
+    request = RecommendRequest.model_validate({"user": "ann", "k": 9, "only": ["milk", "salt"], "rules": rules})
+    answer = remembered(explanations, ranker, request)
+    assert [item.item for item in answer.items] == ["milk", "salt"]
+    said = explanations.explain(ExplainRequest(request_id=answer.request_id, item="salt"))
+    assert (said.pinned, said.place, said.reason) == (True, 2, answer.items[1].reason)
+
+
+def test_from_an_impression_alone_nobody_knows_what_the_shops_rules_did(tmp_path):
+    rules = {"pins": [{"item": "soap", "place": 1}], "boosts": [{"item": "soap", "logOdds": 2}]}
+    ranker = make_ranker(tmp_path, list_rules=ListRulesSpec.model_validate(rules))
+    reader = Reader(tmp_path / "keys")
+    answer = ranker.rank(RankRequest(user="ann", items=["milk", "soap"]))
+    token = reader.signatures.sign(request_id=answer.request_id, user="ann", version="v123", items=["milk", "soap"])
+    asked = ExplainRequest(request_id=answer.request_id, item="soap", user="ann", impression=token)
+    said = Explanations(ranker, reader).explain(asked)
+    assert (said.pinned, said.boost, said.rules) == (None, None, [])
+    assert said.reason != "chosen by the shop"
+    assert said.score == pytest.approx(answer.items[1].score, abs=1e-4)
+
+
+def test_of_an_item_that_nobody_knows_no_reason_is_made_up(ranker):
+    explanations = Explanations(ranker, None)
+    request = RankRequest(user="ann", items=["nonsense"])
+    answer = ranker.rank(request)
+    explanations.remember(answer, request, (), explanations.now())
+    said = explanations.explain(ExplainRequest(request_id=answer.request_id, item="nonsense"))
+    assert said.reason is answer.items[0].reason is None
+
+
+def test_an_answer_that_the_model_gave_before_it_learned_more_is_not_said_to_be_explained_exactly(ranker):
+    serving = [ranker]
+    explanations = Explanations(ranker, None, serving=lambda: serving[-1])
+    answer = remembered(explanations, ranker, RecommendRequest(user="ann", k=1))
+    asked = ExplainRequest(request_id=answer.request_id, item="milk")
+    assert explanations.explain(asked).exact
+    serving.append(ranker.with_items(*ranker.items(), commit=1))
+    said = explanations.explain(asked)
+    assert (said.exact, said.score) == (False, answer.items[0].score)
+
+
+def test_how_an_item_came_to_its_place_is_told_to_no_client(ranker):
+    told = ranker.recommend(RecommendRequest(user="ann", k=1)).model_dump(mode="json")["items"][0]
+    assert set(told) == {"item", "score", "known", "reason", "fields"}
 
 
 def test_the_openapi_description_shows_an_example_of_each_message(client):

@@ -169,6 +169,12 @@ def test_json_with_a_character_set_gets_in(client):
     assert client.post("/recommend", content=b'{"user": "ann"}', headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("route", ["/recommend", "/rank", "/events", "/explain"])
+def test_another_method_is_refused_by_a_code_of_its_own(client, route):
+    answer = client.get(route)
+    assert (answer.status_code, answer.json()["code"], answer.headers["allow"]) == (405, "method_not_allowed", "POST")
+
+
 def test_a_huge_body_is_refused(client):
     answer = client.post("/recommend", content=b" " * 300_000, headers=JSON)
 

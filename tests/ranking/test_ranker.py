@@ -136,8 +136,8 @@ def test_where_the_data_ended_long_ago_the_day_after_its_last_counts(ranker, day
 
 
 def test_data_that_is_too_old_is_said_to_be(ranker):
-    assert ranker.staleness(NOON) is None
-    assert "3001 days ago, and 7 are allowed" in ranker.staleness(NOON + timedelta(days=3000))
+    assert ranker.known.staleness(NOON) is None
+    assert "3001 days ago, and 7 are allowed" in ranker.known.staleness(NOON + timedelta(days=3000))
 
 
 class Clock:

@@ -1,5 +1,6 @@
 """Rules of a list in whole answers: which come from the spec, which from a request, and what they know of a shopper."""
 
+from collections import Counter
 from datetime import UTC, datetime, time
 
 import pytest
@@ -9,7 +10,11 @@ from shop import SALTY, SWEET, Shop
 from shop.serving import make_ranker
 
 from shoploop.api.list_rules import ListRulesSpec
+from shoploop.candidates import fetching
 from shoploop.events.fresh import Done
+from shoploop.features import pairs
+from shoploop.features.pairs import follower_scores
+from shoploop.ranking import ranker as ranker_module
 from shoploop.ranking.answer import RecommendRequest
 
 DAY = (Shop().serving_day - datetime(1970, 1, 1).date()).days
@@ -117,6 +122,64 @@ def test_a_list_is_full_also_where_candidates_and_best_sellers_do_not_suffice(tm
     ranker = make_ranker(tmp_path)
     ranker._popular = {"": type(ranker._popular[""])(items=("apples",), rates=(0.5,))}
     assert len(names(recommend(ranker, "nobody", k=12, rules={"maxPerCategory": 500}))) == 12
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["with the model", "past the deadline"])
+@pytest.mark.parametrize("user", ["ann", "nobody"])
+def test_rules_look_at_a_bounded_number_of_items(tmp_path, monkeypatch, user, late):
+    """Of a shop of twelve, two that were asked for and three further, found and not found: ten at the most."""
+    monkeypatch.setattr(ranker_module, "FURTHER", 3)
+    ranker = make_ranker(tmp_path)
+    looked = Counter()
+
+    class Stock:
+        def __len__(self):
+            return 12
+
+        def __contains__(self, item):
+            looked[item] += 1
+            return True
+
+    request = RecommendRequest(user=user, k=2)
+    until = float("-inf") if late else None
+    assert ranker.recommend(request, now=NOON, until=until, out_of_stock=Stock()).items == []
+    assert 5 <= looked.total() == len(looked) <= 10
+
+
+@pytest.mark.parametrize("user", ["ann", "nobody"])
+def test_past_the_deadline_too_a_request_that_names_items_goes_over_them_alone(tmp_path, user):
+    ranker = make_ranker(tmp_path)
+    request = RecommendRequest(user=user, k=9, only=["soap", "milk", "nonsense"], rules={"hideOwned": True})
+    answer = ranker.recommend(request, now=NOON, until=float("-inf"))
+    assert names(answer) == (["soap"] if user == "ann" else ["milk", "soap"])
+
+
+def test_a_pin_far_down_the_models_order_keeps_its_score(tmp_path, monkeypatch):
+    monkeypatch.setattr(ranker_module, "FURTHER", 0)
+    ranker = make_ranker(tmp_path)
+    first, second = recommend(ranker, k=2, rules={"pins": [{"item": "salt", "place": 1}]}).items
+    assert (first.item, second.item) == ("salt", "milk") and first.score is not None
+
+
+@pytest.mark.parametrize("rules", [{}, {"hideOwned": True}], ids=["no rules", "what is owned is hidden"])
+def test_a_user_is_read_once_for_a_request_and_what_follows_what_is_counted_once(tmp_path, monkeypatch, rules):
+    ranker = make_ranker(tmp_path)
+    read, counted = [], []
+    stored, count = ranker.known.stored, follower_scores
+    monkeypatch.setattr(ranker.known, "stored", lambda user: read.append(user) or stored(user))
+    for module in (fetching, pairs):
+        monkeypatch.setattr(module, "follower_scores", lambda *asked: counted.append(1) or count(*asked))
+    recommend(ranker, k=3, rules=rules)
+    assert (read, counted) == (["ann"], [1])
+
+
+def test_the_cost_of_a_short_answer_is_that_of_one_with_the_specs_rules(tmp_path):
+    ranker = make_ranker(tmp_path, list_rules=ListRulesSpec(max_per_category=1), warm_up_users=("ann",))
+    asked, about = [], ranker.known.about
+    ranker.known.about = lambda item: asked.append(item) or about(item)
+    visitor = ranker.known.visitor("ann", (), NOON)
+    ranker._measure("ann", visitor, visitor.user)
+    assert asked
 
 
 def test_past_the_deadline_rules_hold_too(tmp_path):

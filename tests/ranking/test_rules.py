@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shoploop.api.list_rules import BoostSpec, ListRulesSpec, PinSpec
+from shoploop.data.ids import canonical_id
+from shoploop.ranking import rules as rules_module
 from shoploop.ranking.rules import About, normal, rerank, words
 
 SHELF = {
@@ -145,6 +147,70 @@ def test_a_rule_that_a_request_names_takes_the_place_of_the_specs_and_the_others
 def test_a_rule_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValidationError):
         ListRulesSpec.model_validate(wrong)
+
+
+def test_rules_are_asked_about_no_more_items_than_it_takes_to_fill_the_list():
+    asked = []
+
+    def hides(item):
+        asked.append(item)
+        return item == "milk"
+
+    def nobody_asks():
+        raise AssertionError("the list was full")
+        yield
+
+    found = rerank(SCORED, k=2, rules=ListRulesSpec(), more=nobody_asks(), about=about, hides={"out_of_stock": hides})
+    assert names(found) == ["milk-2", "milk-xl"]
+    assert asked == ["milk", "milk-2", "milk-xl"]
+
+
+def test_what_was_not_found_fills_a_list_that_is_too_short_below_what_was():
+    more = [("bread", 9.0), ("brie", 8.0)]
+    found = rerank(
+        SCORED[:2], k=4, rules=ListRulesSpec(max_per_category=1, near_duplicates="SameTitle"), more=more, about=about
+    )
+    assert names(found) == ["milk", "bread", "brie"]
+
+
+def test_only_what_was_passed_by_before_the_list_was_full_is_counted():
+    gone = {"milk", "bread"}.__contains__
+    assert listed(k=2, hides={"out_of_stock": gone}).effects == {"out_of_stock": 1}
+    assert listed(k=7, hides={"out_of_stock": gone}).effects == {"out_of_stock": 2}
+
+
+def test_a_boost_that_moves_nothing_is_not_counted_and_one_that_drops_an_item_is():
+    assert listed(k=2, boosts=[BoostSpec(item="milk", log_odds=1)]).effects == {}
+    assert listed(k=2, boosts=[BoostSpec(item="bread", log_odds=1)]).effects == {}
+    assert listed(k=7, boosts=[BoostSpec(category="dairy", log_odds=1)]).effects == {}
+    assert listed(k=2, boosts=[BoostSpec(item="bread", log_odds=5)]).effects == {"boosts": 1}
+    assert listed(k=2, boosts=[BoostSpec(item="milk", log_odds=-5)]).effects == {"boosts": 1}
+
+
+def test_space_around_an_id_makes_no_other_item_of_it():
+    with pytest.raises(ValidationError, match="pinned to one place"):
+        ListRulesSpec.model_validate({"pins": [{"item": " bread", "place": 1}, {"item": "bread", "place": 2}]})
+    assert names(listed(k=1, pins=[PinSpec(item="bread\u2003", place=1)])) == ["bread"]
+    assert names(listed(k=1, boosts=[BoostSpec(item="\tbread ", log_odds=5)], scored=SCORED[4:])) == ["bread"]
+    with pytest.raises(ValidationError):
+        PinSpec(item="   ", place=1)
+
+
+@given(st.text(max_size=12).filter(lambda text: canonical_id(text)))
+def test_rules_and_data_take_the_same_for_space(text):
+    assert PinSpec(item=text, place=1).item == canonical_id(text)
+
+
+def test_comparing_titles_has_a_bound_and_the_list_stays_full(monkeypatch):
+    compared = []
+    monkeypatch.setattr(rules_module, "MOST_COMPARED", 50)
+    monkeypatch.setattr(rules_module, "_are_similar", lambda a, b: bool(compared.append((a, b))))
+    letters = [chr(97 + n // 26) + chr(97 + n % 26) for n in range(200)]
+    shelf = {word: About(title=word, category=("all",)) for word in letters}
+    rules = ListRulesSpec(near_duplicates="SimilarTitle")
+    scored = [(word, -float(n)) for n, word in enumerate(letters)]
+    assert names(rerank(scored, k=100, rules=rules, about=shelf.__getitem__)) == letters[:100]
+    assert len(compared) == 50
 
 
 ITEMS = st.sampled_from([f"i{n}" for n in range(12)])

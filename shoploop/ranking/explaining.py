@@ -1,0 +1,137 @@
+"""Explains one item of an answer: from what is remembered of it, else computed anew from what a signed impression proves.
+
+What was not answered by the model is not explained by it, and what is not known of an answer is null: no reason is
+invented.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+import numpy as np
+
+from shoploop.candidates.fetching import SOURCES, Candidates
+from shoploop.events.fresh import Done
+from shoploop.features.history import History
+from shoploop.features.online import OnlineUser
+from shoploop.ranking.answer import Method, Origin, RankedItem, RuleEffect
+from shoploop.ranking.explanation import Explanation, FeatureEffect, ScoreParts, Source, feature_effects
+from shoploop.ranking.known import Known, Visitor, iso
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownItem:
+    """What has to be known of one item of an answer."""
+
+    item: str
+    score: float | None = None
+    origin: Origin | None = None
+    """None where only an impression tells of it."""
+
+    @classmethod
+    def of(cls, ranked: RankedItem) -> "ShownItem":
+        return cls(item=ranked.item, score=ranked.score, origin=ranked.origin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What has to be known of an answer to explain it."""
+
+    request_id: str
+    user: str
+    now: datetime
+    """When it was answered."""
+
+    items: tuple[ShownItem, ...]
+    """By place."""
+
+    fresh: tuple[Done, ...] = ()
+    """What the user had done since the stored history was made."""
+
+    method: Method | None = None
+    """None where it is not known."""
+
+    commit: int | None = None
+    """What was learned online before it."""
+
+    effects: tuple[RuleEffect, ...] = ()
+    asked_for: bool = False
+    """The request named the items, and nothing was fetched."""
+
+    exact: bool = True
+    """It is remembered as it was answered, and the model has not changed."""
+
+
+def explain(known: Known, shown: Shown, place: int) -> Explanation:
+    """Why an item was at its place.
+
+    Args:
+        known: The version that answered.
+        shown: The answer.
+        place: Of the item; 1 is the first.
+    """
+    here = shown.items[place - 1]
+    item, origin = here.item, here.origin
+    visitor = known.visitor(shown.user, shown.fresh, shown.now)
+    code = known.trained.vocabulary.code(item)
+    modelled = code >= 0 and (origin is None or origin.modelled)
+    candidates = None
+    if visitor.user is not None and modelled and not shown.asked_for:
+        candidates = known.candidates(visitor.user, visitor.day)
+    parts: ScoreParts | None = None
+    features: list[FeatureEffect] = []
+    if modelled and visitor.user is not None:
+        parts, features = _parts(known, visitor.user, visitor.day, code, shown.method, candidates)
+    score = here.score
+    if parts is not None and origin is None:
+        score = parts.alpha * parts.dnn + (1 - parts.alpha) * (parts.transformer or 0.0)
+    history = visitor.user.history if visitor.user and shown.method != "popularity" else History.empty()
+    pinned = origin is not None and origin.pinned
+    return Explanation(
+        request_id=shown.request_id,
+        item=item,
+        place=place,
+        version=known.version,
+        as_of=iso(visitor.day),
+        method=shown.method,
+        exact=shown.exact,
+        reason=known.why(item, history=history, day=visitor.day, score=score, pinned=pinned),
+        score=score,
+        boost=origin.boost if origin else None,
+        pinned=origin.pinned if origin else None,
+        parts=parts,
+        sources=_sources(shown, origin, visitor, code, candidates),
+        features=features,
+        rules=list(shown.effects),
+    )
+
+
+def _parts(
+    known: Known, user: OnlineUser, day: int, code: int, method: Method | None, candidates: Candidates | None
+) -> tuple[ScoreParts, list[FeatureEffect]]:
+    """What the model's halves say of the item, and which features speak most."""
+    model = known.trained.model
+    request = known.input(user, np.array([code], np.int32), day, candidates)
+    dnn = float(model.score(request, part="dnn")[0])
+    transformer, alpha = None, 1.0
+    if method != "dnn":
+        transformer, alpha = float(model.score(request, part="transformer")[0]), model.alpha["items"]
+    features = feature_effects(model.behaviour, request.features_NK[0], known.trained.contract, alpha=alpha)
+    return ScoreParts(dnn=dnn, transformer=transformer, alpha=alpha), features
+
+
+def _sources(
+    shown: Shown, origin: Origin | None, visitor: Visitor, code: int, candidates: Candidates | None
+) -> list[Source]:
+    """What named the item; nothing where only an impression tells of it, and it is no candidate."""
+    found: list[Source] = ["shop"] if origin and origin.pinned else []
+    if shown.asked_for:
+        return [*found, "request"]
+    if candidates is not None:
+        at = int(np.searchsorted(candidates.items_N, code))
+        if at < len(candidates.items_N) and candidates.items_N[at] == code:
+            bits = int(candidates.sources_N[at])
+            found += [cast(Source, source) for bit, source in enumerate(SOURCES) if bits >> bit & 1]
+    elif shown.method == "frequency" and visitor.user is not None and code in visitor.user.history.items_H:
+        found.append("history")
+    return found if found or origin is None else ["best_sellers"]

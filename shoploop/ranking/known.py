@@ -1,0 +1,233 @@
+"""What a predictor knows: one version's model, its users and items, the day that it answers for, and why it names an item.
+
+Features come from where training took them, through the same functions, so that an answer has the scores that an offline
+run computes. It must not know of requests and answers.
+
+Legend: N candidates, I items of the vocabulary, D dimensions.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shoploop.candidates.fetching import Candidates, fetch_candidates
+from shoploop.events.fresh import Done
+from shoploop.features.baskets import BasketSequence
+from shoploop.features.history import History
+from shoploop.features.log import Float32, Int32
+from shoploop.features.online import OnlineFeatures, OnlineUser
+from shoploop.features.pairs import pair_features
+from shoploop.features.user import UserRow
+from shoploop.models.inputs import ModelInput
+from shoploop.ranking.reasons import CHOSEN_BY_SHOP, outside_reason, reason
+from shoploop.ranking.rules import About
+from shoploop.ranking.settings import RankerSettings
+from shoploop.schemas import POSITIVE_KINDS
+from shoploop.versions.trained import TrainedModel
+
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visitor:
+    """Who is answered, read once for the whole request."""
+
+    stored: OnlineUser | None
+    """As the online store has them."""
+
+    user: OnlineUser | None
+    """The same with what they did since; None where nothing is known of them."""
+
+    day: int
+    """That is answered for, days since 1970-01-01 (UTC)."""
+
+
+class Known:
+    """One version, with the online store's features."""
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        trained: TrainedModel,
+        features: OnlineFeatures,
+        items: pl.DataFrame,
+        settings: RankerSettings,
+    ):
+        """Reads what is the same for all requests.
+
+        Args:
+            version: The version's id.
+            trained: Its model.
+            features: Opened with the model's vocabulary.
+            items: ``item``, ``title``, ``category`` and the item fields.
+            settings: The packaged part of the spec.
+        """
+        self.version = version
+        self.trained = trained
+        self.settings = settings
+        self.matrix = features.items()
+        self._features = features
+        self._shops = features.shops()
+        sold_I = self.matrix.by_popularity
+        self.by_popularity_I = np.concatenate([sold_I, np.setdiff1d(np.arange(len(trained.vocabulary)), sold_I)])
+        """Codes of all items, what sells first."""
+
+        titles = dict(zip(items["item"], items["title"], strict=True))
+        self._titles = tuple(titles.get(item) for item in trained.vocabulary.items)
+        paths = items["category"].to_list()
+        self._about = {
+            item: About(title=titles[item], category=tuple(path or ()))
+            for item, path in zip(items["item"], paths, strict=True)
+        }
+        columns = {name: items[name].to_list() for name in settings.item_fields}
+        self._fields: dict[str, dict[str, Any]] = {
+            item: {name: column[row] for name, column in columns.items()} for row, item in enumerate(items["item"])
+        }
+
+    def stored(self, user: str) -> OnlineUser | None:
+        """The user as the online store has them; None where it has never seen them buy."""
+        return self._features.user(user)
+
+    def visitor(self, user: str, fresh: Sequence[Done], now: datetime | None) -> Visitor:
+        """What is known of the user, with what they did since, and the day that is answered for.
+
+        Purchases lie over the stored history. Of one who never bought anything, what they looked at stands for it: it says
+        more than what sells. Features of a day see the days before it, so one who did something today is answered for
+        tomorrow; where the answer is as of an earlier day than today, what is new moves with it.
+        """
+        day = self.day(now)
+        stored = self.stored(user)
+        bought = [done for done in fresh if done.kind in POSITIVE_KINDS]
+        new = bought if bought or (stored and len(stored.history)) else list(fresh)
+        codes_N = self.trained.vocabulary.encode([done.item for done in new])
+        if not (codes_N >= 0).any():
+            return Visitor(stored=stored, user=stored, day=day)
+        shift = day - today(now)
+        days_N = np.fromiter((min(done.day + shift, day) for done in new), np.int32, len(new))
+        quantities_N = np.fromiter((done.quantity for done in new), np.float32, len(new))
+        base = stored or OnlineUser(stats=UserRow(), history=History.empty())
+        history = base.history.with_events(codes_N, days_N, quantities_N)
+        day = max(day, int(days_N[codes_N >= 0].max()) + 1)
+        return Visitor(stored=stored, user=replace(base, history=history), day=day)
+
+    def candidates(self, user: OnlineUser, day: int) -> Candidates:
+        """What is scored for a request that names no items."""
+        trained = self.trained
+        return fetch_candidates(
+            user.history, day=day, items=self.matrix, catalog=trained.catalog, config=trained.candidates
+        )
+
+    def input(self, user: OnlineUser, codes_N: Int32, day: int, candidates: Candidates | None = None) -> ModelInput:
+        """What the model reads of a user and items; ``codes_N`` sorted, each once.
+
+        Args:
+            candidates: Of the same user and day, where somebody fetched them: what follows what is not counted twice.
+        """
+        trained = self.trained
+        features_NK = pair_features(
+            trained.contract,
+            history=user.history,
+            candidates_N=codes_N,
+            day=day,
+            items=self.matrix,
+            catalog=trained.catalog,
+            user=user.stats,
+            shop=self._shops.get(user.stats.usual_shop),
+            after=candidates.after if candidates else None,
+        )
+        sequence = BasketSequence.of(user.history, day=day)
+        return ModelInput(items_N=codes_N, features_NK=features_NK, sequence=sequence)
+
+    def user_state(self, visitor: Visitor) -> Float32:
+        """h_u, (D,), by the visitor's history."""
+        history = visitor.user.history if visitor.user else History.empty()
+        nothing = ModelInput(
+            items_N=np.zeros(0, np.int32),
+            features_NK=np.zeros((0, len(self.trained.contract.pair_features)), np.float32),
+            sequence=BasketSequence.of(history, day=visitor.day),
+        )
+        return self.trained.model.user_state(nothing)
+
+    def with_items(self, vectors_ID: Float32, bias_I: Float32) -> "Known":
+        """The same with other w_i and b_i; this one stays as it is."""
+        other = copy.copy(self)
+        other.trained = replace(self.trained, model=self.trained.model.with_items(vectors_ID, bias_I))
+        return other
+
+    def before(self, day: int) -> "Known":
+        """The same with users as they were before ``day``."""
+        other = copy.copy(self)
+        other._features = self._features.before(day)
+        return other
+
+    def codes(self, items: Sequence[str]) -> Int32:
+        """The codes of those of the items that the model knows, sorted, each once."""
+        codes = np.unique(self.trained.vocabulary.encode(list(items)))
+        return codes[codes >= 0].astype(np.int32)
+
+    def about(self, item: str) -> About:
+        """What rules know of the item."""
+        return self._about.get(item) or About()
+
+    def fields(self, item: str) -> dict[str, Any]:
+        """What answers carry of the item; null where unknown."""
+        return self._fields.get(item) or dict.fromkeys(self.settings.item_fields)
+
+    def why(self, item: str, *, history: History, day: int, score: float | None, pinned: bool = False) -> str | None:
+        """Why the item is in an answer, in words for the shopper.
+
+        Returns:
+            None for an item that nobody chose, scored or knows: somebody asked /rank for it.
+        """
+        if pinned:
+            return CHOSEN_BY_SHOP
+        code = self.trained.vocabulary.code(item)
+        if code < 0:
+            return None if score is None else outside_reason(score)
+        return reason(
+            code,
+            history=history,
+            day=day,
+            items=self.matrix,
+            catalog=self.trained.catalog,
+            titles=self._titles,
+        )
+
+    def day(self, now: datetime | None = None) -> int:
+        """The day that is answered for, days since 1970-01-01 (UTC).
+
+        Today; but where the data ended long ago, or lies in the future, the day after its last: else everything in it
+        would look equally old.
+        """
+        serving = self._features.serving_day
+        return today(now) if serving <= today(now) <= serving + self.settings.max_age_days else serving
+
+    def staleness(self, now: datetime | None = None) -> str | None:
+        """What to say where the data ended too long ago to answer for today; None where it is fresh."""
+        day, age = self.day(now), self.data_age_days(now)
+        if day == today(now):
+            return None
+        return (
+            f"Version {self.version}: the data ends {iso(day - 1)}, {age} days ago, and "
+            f"{self.settings.max_age_days} are allowed (spec.gate.maxAgeDays). Answers are as of {iso(day)}."
+        )
+
+    def data_age_days(self, now: datetime | None = None) -> int:
+        """Days from the last day of the data to today."""
+        return today(now) - self._features.serving_day + 1
+
+
+def today(now: datetime | None) -> int:
+    """The day of a time, days since 1970-01-01 (UTC); the wall clock's where not given."""
+    return ((now or datetime.now(UTC)).date() - EPOCH).days
+
+
+def iso(day: int) -> str:
+    """A day as ISO 8601 writes it."""
+    return (EPOCH + timedelta(days=day)).isoformat()
