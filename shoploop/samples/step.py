@@ -32,7 +32,7 @@ from shoploop.samples.files import SampleWriter, write_catalogs
 from shoploop.samples.ratings import read_ratings
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 
-MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 6_500, 600, 2_500
+MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 5_500, 600, 2_000
 VALIDATION_SHARE = 0.06
 TRAINING_NEGATIVES = 120
 
