@@ -19,13 +19,10 @@ from shoploop.online.chain import Chain
 from shoploop.online.following import Following
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.updater import Updater, follow
-from shoploop.packaging.bento import fetch_bento
-from shoploop.packaging.fetch import ranker_folder
-from shoploop.packaging.local_service import cache_folder, serving_version
+from shoploop.packaging.local_service import packaged_ranker
 from shoploop.ranking.answer import RecommendRequest
 from shoploop.ranking.ranker import Ranker
 from shoploop.store import Store
-from shoploop.versions.signing import Trust
 
 PERIOD_SECONDS = 0.5
 """Between two commits."""
@@ -55,9 +52,9 @@ def run(
         was measured on.
     """
     random = np.random.default_rng(seed)
-    version, trust = serving_version(store, name), Trust.configured()
-    packaged = ranker_folder(fetch_bento(store, name, version, cache_folder(store, trust), trust))
-    entries = drawn_purchases(Ranker.load(packaged), random, events)
+    packaged = packaged_ranker(store, name)
+    ranker = Ranker.load(packaged)
+    version, entries = ranker.version, drawn_purchases(ranker, random, events)
     with tempfile.TemporaryDirectory(prefix="shoploop-bench-") as folder, ExitStack() as stack:
         place = Path(folder)
         log = stack.enter_context(SqliteLog(place / "log"))

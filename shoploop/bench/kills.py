@@ -18,12 +18,9 @@ from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, State
 from shoploop.online.guardrails import GuardConfig
 from shoploop.online.loop import OnlineLoop
-from shoploop.packaging.bento import fetch_bento
-from shoploop.packaging.fetch import ranker_folder
-from shoploop.packaging.local_service import cache_folder, serving_version
+from shoploop.packaging.local_service import packaged_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.store import Store
-from shoploop.versions.signing import Trust
 
 NO_GUARD = GuardConfig(max_loss_excess=float("inf"))
 """What is drawn cannot be learned."""
@@ -55,9 +52,9 @@ def run(
         and 99th percentile of the seconds from a start to the next commit, and what that was measured on.
     """
     random = np.random.default_rng(seed)
-    version, trust = serving_version(store, name), Trust.configured()
-    packaged = ranker_folder(fetch_bento(store, name, version, cache_folder(store, trust), trust))
+    packaged = packaged_ranker(store, name)
     ranker = Ranker.load(packaged)
+    version = ranker.version
     with tempfile.TemporaryDirectory(prefix="shoploop-bench-") as folder, SqliteLog(Path(folder) / "log") as log:
         entries = drawn_purchases(ranker, random, 500 * (kills + 1))
         stop = threading.Event()

@@ -26,14 +26,11 @@ from shoploop.online.chain import Chain
 from shoploop.online.guardrails import GuardConfig
 from shoploop.online.learner import ItemLearner
 from shoploop.online.loop import OnlineLoop
-from shoploop.packaging.bento import fetch_bento
-from shoploop.packaging.fetch import ranker_folder
-from shoploop.packaging.local_service import cache_folder, serving_version
+from shoploop.packaging.local_service import packaged_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.runs.record import folder_of
 from shoploop.schemas import POSITIVE_KINDS
 from shoploop.store import Store
-from shoploop.versions.signing import Trust
 
 ITEMS, WIDTH = 12_000, 64
 EPOCH = date(1970, 1, 1)
@@ -70,8 +67,7 @@ def run(
     random = np.random.default_rng(seed)
     say(f"the learner alone, {ITEMS} items of width {WIDTH}")
     alone = sorted(_alone(random, events) for _ in range(REPETITIONS))
-    version, trust = serving_version(store, name), Trust.configured()
-    ranker = Ranker.load(ranker_folder(fetch_bento(store, name, version, cache_folder(store, trust), trust)))
+    ranker = Ranker.load(packaged_ranker(store, name))
     whole, restarts = [], []
     for repetition in range(REPETITIONS):
         say(f"{events} events from the log to a commit, {repetition + 1} of {REPETITIONS}")
@@ -85,7 +81,7 @@ def run(
         "restart_seconds": float(np.median(restarts)),
         "prequential": {name: _prequential(store, ranker, name, replayed, seed, say)},
         "events": events,
-        "version": version,
+        "version": ranker.version,
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
 

@@ -3,12 +3,25 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from shoploop import exits as errors
+from shoploop.cli.bench_commands import app as bench_app
+from shoploop.cli.event_commands import app as events_app
 from shoploop.cli.keys import app as keys_app
+from shoploop.cli.online_commands import app as online_app
+from shoploop.cli.options import (
+    File,
+    JsonOption,
+    LogOption,
+    Name,
+    StoreOption,
+    person,
+    readable_store,
+    writable_store,
+)
 
 app = typer.Typer(
     name="shoploop",
@@ -18,30 +31,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-events_app = typer.Typer(help="What shoppers did, as predictors have collected it.", no_args_is_help=True)
 app.add_typer(events_app, name="events", rich_help_panel="Run")
-online_app = typer.Typer(help="What is learned between two runs.", no_args_is_help=True)
 app.add_typer(online_app, name="online", rich_help_panel="Run")
-bench_app = typer.Typer(help="Benchmarks; they print JSON with --json -.", no_args_is_help=True)
 data_app = typer.Typer(help="Your own files, on their way to a cluster.", no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel="Data")
 app.add_typer(bench_app, name="bench", rich_help_panel="Measure")
 app.add_typer(keys_app, name="keys", rich_help_panel="Versions")
 
 RUN, DATA, VERSIONS, LOOK, CLUSTER = "Run", "Data", "Versions", "Look", "Cluster"
-
-File = Annotated[Path, typer.Option("-f", "--file", help="The recommender.yaml.", metavar="FILE")]
-LogOption = Annotated[
-    str, typer.Option("--log", help="Where events go: sqlite, redis://host:port/0 or kafka://host:port.")
-]
-StoreOption = Annotated[
-    str | None, typer.Option("--store", help="Folder or URL of the store; else SHOPLOOP_STORE, else the spec's.")
-]
-Name = Annotated[str, typer.Argument(help="Name of the recommender.", metavar="NAME")]
-
-JsonOption = Annotated[
-    str | None, typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - is stdout, and only JSON.")
-]
 
 
 @app.callback()
@@ -74,7 +71,7 @@ def try_(
     """Start the service, ask it for one user's recommendations, and print them for a person."""
     from shoploop.cli.ask import try_recommender
 
-    try_recommender(_looked_at(store), name, user=user, k=k)
+    try_recommender(readable_store(store), name, user=user, k=k)
 
 
 @app.command(rich_help_panel=RUN)
@@ -106,7 +103,7 @@ def serve(
         from shoploop.cli.online import check_trust
 
         check_trust()
-    opened = _store(store) if online else _looked_at(store)
+    opened = writable_store(store) if online else readable_store(store)
     raise typer.Exit(
         serve_(opened, name, port=port, version=version, log=log_of(log), out_of_stock=out_of_stock, online=online)
     )
@@ -178,9 +175,9 @@ def runs(
     from shoploop.cli import tables
 
     if log is None:
-        tables.print_runs(_looked_at(store), name)
+        tables.print_runs(readable_store(store), name)
     else:
-        tables.print_log(_looked_at(store), name, log)
+        tables.print_log(readable_store(store), name, log)
 
 
 @app.command(rich_help_panel=VERSIONS)
@@ -198,7 +195,7 @@ def gc(
     from shoploop.cli import gc as gc_
 
     gc_.collect(
-        _looked_at(store) if dry_run else _store(store),
+        readable_store(store) if dry_run else writable_store(store),
         name,
         dry_run=dry_run,
         runs=runs,
@@ -212,7 +209,7 @@ def versions(name: Name, store: StoreOption = None) -> None:
     """List the versions of a recommender and which of them serves."""
     from shoploop.cli import tables
 
-    tables.print_versions(_looked_at(store), name)
+    tables.print_versions(readable_store(store), name)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -225,7 +222,7 @@ def report(
     """Say where the report of a run lies; --open shows it."""
     from shoploop.cli import tables
 
-    tables.print_report(_looked_at(store), name, run=run, show=open_)
+    tables.print_report(readable_store(store), name, run=run, show=open_)
 
 
 @app.command(rich_help_panel=VERSIONS)
@@ -238,7 +235,7 @@ def promote(
     """Let a version serve, whatever the gate said."""
     from shoploop.versions import promotions
 
-    promotions.promote(_store(store), name, version, reason=reason, by=_person())
+    promotions.promote(writable_store(store), name, version, reason=reason, by=person())
     typer.echo(f"{version} serves {name} from now on. Running predictors are restarted by whoever runs them.")
 
 
@@ -247,7 +244,7 @@ def rollback(name: Name, store: StoreOption = None) -> None:
     """Let the version serve that served before."""
     from shoploop.versions import promotions
 
-    entry = promotions.rollback(_store(store), name, by=_person())
+    entry = promotions.rollback(writable_store(store), name, by=person())
     typer.echo(f"{entry.version} serves {name} from now on. Running predictors are restarted by whoever runs them.")
 
 
@@ -320,9 +317,6 @@ def data_push(file: File, store: StoreOption = None) -> None:
     push_data(file, store)
 
 
-Seed = Annotated[int, typer.Option(help="Of every random draw.")]
-
-
 Context = Annotated[str | None, typer.Option(help="Of your kubeconfig; else its current one.")]
 Namespace = Annotated[str | None, typer.Option("-n", "--namespace", help="Where the Recommender lies; else any.")]
 
@@ -374,321 +368,6 @@ def open_(
     from shoploop.cli import cluster
 
     raise typer.Exit(cluster.open_recommender(name, port=port, context=context, namespace=namespace))
-
-
-@events_app.command("compact")
-def events_compact(
-    name: Name,
-    log: LogOption = "sqlite",
-    anew: Annotated[
-        bool, typer.Option("--anew", help="The log took the place of the former one: read it from its beginning.")
-    ] = False,
-    store: StoreOption = None,
-) -> None:
-    """Turn collected events into interactions that the next run learns from, each once."""
-    from shoploop.cli.events import compact_events
-
-    compact_events(_store(store), name, log, anew=anew)
-
-
-@events_app.command("trim")
-def events_trim(
-    name: Name,
-    days: Annotated[
-        int | None,
-        typer.Option(min=1, max=3650, help="Keep the last days, 8 at least; unset: spec.retention.onlineDays."),
-    ] = None,
-    log: LogOption = "sqlite",
-    store: StoreOption = None,
-) -> None:
-    """Forget old events that the serving version was trained on; what no version has learned from stays."""
-    from shoploop.cli.events import trim_events
-
-    trim_events(_store(store), name, log, days=days)
-
-
-@events_app.command("show")
-def events_show(
-    name: Name,
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest.")] = 20,
-    log: LogOption = "sqlite",
-    store: StoreOption = None,
-) -> None:
-    """Print the newest records of the event log, one JSON a line."""
-    from shoploop.cli.events import show_events
-
-    show_events(_store(store), name, log, last=last)
-
-
-VersionOption = Annotated[str | None, typer.Option("--version", help="A version other than the one that is promoted.")]
-Why = Annotated[str, typer.Option(help="Why; it is kept in the chain.")]
-To = Annotated[int, typer.Option("--to", min=0, help="Number of a commit; 0 is the version as it was trained.")]
-Printed = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@online_app.command("status")
-def online_status(name: Name, version: VersionOption = None, json_: Printed = False, store: StoreOption = None) -> None:
-    """Say which commit serves, and how well what was learned predicts."""
-    from shoploop.cli.online import print_status
-
-    print_status(_looked_at(store), name, version=version, json_=json_)
-
-
-@online_app.command("log")
-def online_log(
-    name: Name,
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest.")] = 20,
-    version: VersionOption = None,
-    json_: Printed = False,
-    store: StoreOption = None,
-) -> None:
-    """List the commits of what was learned on top of a version."""
-    from shoploop.cli.online import print_log
-
-    print_log(_looked_at(store), name, version=version, last=last, json_=json_)
-
-
-@online_app.command("rollback")
-def online_rollback(
-    name: Name, to: To, reason: Why = "rolled back by hand", version: VersionOption = None, store: StoreOption = None
-) -> None:
-    """Let an earlier commit serve again; what comes is learned on top of it."""
-    from shoploop.cli.online import decide
-
-    decide(_store(store), name, "rollback", version=version, by=_person(), reason=reason, to=to)
-
-
-@online_app.command("pin")
-def online_pin(
-    name: Name, to: To, reason: Why = "pinned by hand", version: VersionOption = None, store: StoreOption = None
-) -> None:
-    """Let one commit serve until it is unpinned; learning goes on."""
-    from shoploop.cli.online import decide
-
-    decide(_store(store), name, "pin", version=version, by=_person(), reason=reason, to=to)
-
-
-@online_app.command("unpin")
-def online_unpin(
-    name: Name, reason: Why = "unpinned by hand", version: VersionOption = None, store: StoreOption = None
-) -> None:
-    """Let the newest commit serve again."""
-    from shoploop.cli.online import decide
-
-    decide(_store(store), name, "unpin", version=version, by=_person(), reason=reason)
-
-
-@online_app.command("resume")
-def online_resume(
-    name: Name, reason: Why = "resumed by hand", version: VersionOption = None, store: StoreOption = None
-) -> None:
-    """Go on learning after a guardrail stopped it."""
-    from shoploop.cli.online import decide
-
-    decide(_store(store), name, "resume", version=version, by=_person(), reason=reason)
-
-
-@online_app.command("deadletters")
-def online_deadletters(
-    name: Name,
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest.")] = 20,
-    log: LogOption = "sqlite",
-    version: VersionOption = None,
-    store: StoreOption = None,
-) -> None:
-    """Print the records of the event log that nothing could be learned from: offset, reason, and what lies there."""
-    from shoploop.cli.online import print_dead_letters
-
-    print_dead_letters(_looked_at(store), name, log, version=version, last=last)
-
-
-@online_app.command("learn")
-def online_learn(
-    name: Name,
-    log: LogOption = "sqlite",
-    period: Annotated[
-        float, typer.Option(min=0.1, max=3600, help="Seconds between two commits at least.", metavar="SECONDS")
-    ] = 1.0,
-    skip_gaps: Annotated[
-        bool, typer.Option("--skip-gaps", help="Go on where the log was trimmed behind what was learned.")
-    ] = False,
-    version: VersionOption = None,
-    store: StoreOption = None,
-) -> None:
-    """Learn from the event log until Ctrl-C: one such process for each recommender."""
-    from shoploop.cli.online import learn
-
-    learn(_store(store), name, log, version=version, period_seconds=period, skip_gaps=skip_gaps)
-
-
-@online_app.command("follow")
-def online_follow(
-    name: Name,
-    into: Annotated[Path, typer.Option(help="The folder that predictors follow.", metavar="FOLDER")],
-    version: VersionOption = None,
-    store: StoreOption = None,
-) -> None:
-    """Bring what is learned to the predictors of this machine until Ctrl-C."""
-    from shoploop.cli.online import follow
-
-    follow(_looked_at(store), name, into, version=version)
-
-
-@bench_app.command("next-basket")
-def bench_next_basket(
-    dataset: Annotated[str, typer.Option(help="A known dataset.")] = "completejourney",
-    seed: Seed = 0,
-    json_: JsonOption = None,
-) -> None:
-    """Predict each household's last basket, by every method, with intervals."""
-    from shoploop.bench import next_basket
-    from shoploop.cli.bench import measure
-
-    measure(lambda progress: next_basket.run(dataset=dataset, seed=seed, progress=progress), json_)
-
-
-@bench_app.command("serving")
-def bench_serving(
-    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
-    requests: Annotated[int, typer.Option(min=100)] = 10_000,
-    seed: Seed = 0,
-    store: StoreOption = None,
-    json_: JsonOption = None,
-) -> None:
-    """Time the real service with one client and with 32, beside a bare one, and compare its answers with offline scores."""
-    from shoploop.bench import serving
-    from shoploop.cli.bench import measure
-
-    opened = _store(store)
-    measure(lambda progress: serving.run(opened.uri, name, seed=seed, requests=requests, progress=progress), json_)
-
-
-@bench_app.command("events")
-def bench_events(log: LogOption = "sqlite", json_: JsonOption = None) -> None:
-    """Events a second that a log accepts durably, and what a killed writer costs."""
-    from shoploop.bench import events
-    from shoploop.cli.bench import measure
-    from shoploop.cli.events import log_of
-
-    measure(lambda say: events.run(log=log_of(log), say=say), json_)
-
-
-@bench_app.command("online")
-def bench_online(
-    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
-    events: Annotated[int, typer.Option(min=100)] = 5_000,
-    seed: Seed = 0,
-    store: StoreOption = None,
-    json_: JsonOption = None,
-) -> None:
-    """Count how many events a second are learned, by the learner alone and from the event log to a commit."""
-    from shoploop.bench import online
-    from shoploop.cli.bench import measure
-
-    opened = _looked_at(store)
-    measure(lambda say: online.run(opened, name, events=events, seed=seed, say=say), json_)
-
-
-@bench_app.command("freshness")
-def bench_freshness(
-    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
-    replicas: Annotated[int, typer.Option(min=1)] = 4,
-    events: Annotated[int, typer.Option(min=1)] = 100,
-    seed: Seed = 0,
-    store: StoreOption = None,
-    json_: JsonOption = None,
-) -> None:
-    """Time from an accepted event until every replica answers with a model that learned it."""
-    from shoploop.bench import freshness
-    from shoploop.cli.bench import measure
-
-    opened = _looked_at(store)
-    measure(lambda say: freshness.run(opened, name, replicas=replicas, events=events, seed=seed, say=say), json_)
-
-
-@bench_app.command("kills")
-def bench_kills(
-    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
-    kills: Annotated[int, typer.Option(min=1, help="How many learners are killed.")] = 20,
-    seed: Seed = 0,
-    store: StoreOption = None,
-    json_: JsonOption = None,
-) -> None:
-    """Kill the learner (-9) at random moments while events come, and compare with one that was not killed."""
-    from shoploop.bench import kills as bench
-    from shoploop.cli.bench import measure
-
-    opened = _looked_at(store)
-    measure(lambda say: bench.run(opened, name, kills=kills, seed=seed, say=say), json_)
-
-
-@bench_app.command("cli")
-def bench_cli(json_: JsonOption = None) -> None:
-    """Time the command line's own start."""
-    from shoploop.bench import cli
-    from shoploop.cli.bench import measure
-
-    measure(lambda progress: cli.run(), json_)
-
-
-@bench_app.command("operator")
-def bench_operator(
-    objects: Annotated[int, typer.Option(min=1)] = 500,
-    json_: JsonOption = None,
-) -> None:
-    """Many Recommenders on the cluster of KUBECONFIG, control plane only: how soon all are Ready, and what idling costs."""
-    from shoploop.bench import operator
-    from shoploop.cli.bench import measure
-
-    measure(lambda progress: operator.run(objects=objects, say=progress), json_)
-
-
-@bench_app.command("augmentation")
-def bench_augmentation(
-    dataset: Annotated[str, typer.Option(help="completejourney or breast_cancer.")] = "completejourney",
-    seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, ...")] = 3,
-    work: Annotated[
-        Path | None, typer.Option(help="Folder that keeps what is measured; a benchmark broken off goes on there.")
-    ] = None,
-    json_: JsonOption = None,
-) -> None:
-    """Is virtual behaviour like the real, does it leak, and does it pay: every bar's number, with controls."""
-    from shoploop.bench.augmentation import run as augmentation
-    from shoploop.cli.bench import measure
-
-    measure(lambda progress: augmentation.run(dataset, tuple(range(seeds)), progress, work=work), json_)
-
-
-@bench_app.command("importance")
-def bench_importance(
-    dataset: Annotated[str, typer.Option(help="breast_cancer or completejourney.")] = "breast_cancer",
-    seeds: Annotated[int | None, typer.Option(min=1, help="20 of breast_cancer, 3 of completejourney.")] = None,
-    json_: JsonOption = None,
-) -> None:
-    """Sample importance: who finds flipped labels, what removal and weights do to a model, and how long it takes."""
-    from shoploop.bench.importance import run as importance
-    from shoploop.cli.bench import measure
-
-    measure(lambda progress: importance.run(dataset=dataset, seeds=seeds, progress=progress), json_)
-
-
-def _store(override: str | None) -> Any:
-    from shoploop.hints import default_store
-    from shoploop.store import Store
-
-    return Store(override or default_store())
-
-
-def _looked_at(override: str | None) -> Any:
-    """The store of a command that changes nothing: it need not be writable."""
-    from shoploop.hints import default_store
-    from shoploop.store import Store
-
-    return Store(override or default_store(), read_only=True)
-
-
-def _person() -> str:
-    return os.environ.get("USER") or "a person"
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """What is learned between two runs: the processes that do it, what they have written, and what a person decides."""
 
-import json
 import signal
 import threading
 from collections import deque
@@ -9,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from shoploop.cli.events import log_folder, log_of
+from shoploop.cli.output import write_json
 from shoploop.errors import ArtifactUnsigned, NotFound
 from shoploop.online.chain import Action, Chain, Commit
-from shoploop.packaging.local_service import cache_folder, home_of_events, serving_version
+from shoploop.packaging.local_service import home_of_events, packaged_ranker, serving_version
 from shoploop.store import Store, layout
+from shoploop.versions.artifact import MANIFEST
 from shoploop.versions.signing import Trust
 
 
@@ -20,7 +21,7 @@ def learn(store: Store, name: str, log: str, *, version: str | None, period_seco
     """Learns until it is ended.
 
     Raises:
-        NotFound: nothing serves, or no event was ever collected here.
+        NotFound: nothing serves.
         ChainTaken: another learner is at work.
         LogGap: the log was trimmed behind what was learned.
     """
@@ -28,14 +29,10 @@ def learn(store: Store, name: str, log: str, *, version: str | None, period_seco
     from shoploop.events.awaited import AwaitedLog
     from shoploop.events.opening import open_log
     from shoploop.online.loop import OnlineLoop
-    from shoploop.packaging.bento import fetch_bento
-    from shoploop.packaging.fetch import ranker_folder
     from shoploop.ranking.ranker import Ranker
 
     use_one_thread()
-    version = version or serving_version(store, name)
-    trust = Trust.configured()
-    ranker = Ranker.load(ranker_folder(fetch_bento(store, name, version, cache_folder(store, trust), trust)))
+    ranker = Ranker.load(packaged_ranker(store, name, version))
     start = ranker.settings.events_offset
     width = ranker.items()[0].shape[1]
     spec, folder = log_of(log), home_of_events(store) / layout.events(name)
@@ -43,11 +40,11 @@ def learn(store: Store, name: str, log: str, *, version: str | None, period_seco
         loop = OnlineLoop(
             ranker=ranker,
             log=opened,
-            chain=Chain(store, name, version, width=width, start=start),
+            chain=Chain(store, name, ranker.version, width=width, start=start),
             start=start,
             skip_gaps=skip_gaps,
         )
-        print(f"{name} {version} learns from what comes after record {start} of the event log.", flush=True)
+        print(f"{name} {ranker.version} learns from what comes after record {start} of the event log.", flush=True)
         loop.run(period_seconds=period_seconds, until=_ended())
 
 
@@ -78,7 +75,7 @@ def check_trust() -> None:
         )
 
 
-def print_log(store: Store, name: str, *, version: str | None, last: int, json_: bool) -> None:
+def print_log(store: Store, name: str, *, version: str | None, last: int, json_: str | None) -> None:
     """Prints the newest commits.
 
     Raises:
@@ -86,20 +83,19 @@ def print_log(store: Store, name: str, *, version: str | None, last: int, json_:
     """
     version, chain = _chain(store, name, version)
     commits = chain.commits[-last:]
+    served = chain.served
     if json_:
-        print(json.dumps([_facts(commit) | {"served": commit.number == chain.served} for commit in commits], indent=1))
+        write_json({"commits": [_facts(commit) | {"served": commit.number == served} for commit in commits]}, json_)
         return
     if not commits:
         print(f"Nothing was learned on top of {version} of {name} yet.")
         return
     for commit in commits:
-        mark = "*" if commit.number == chain.served else " "
+        mark = "*" if commit.number == served else " "
         print(f"{mark}{commit.number:>6}  {commit.time}  {commit.action:<8}  record {commit.offset}  {commit.reason}")
     print(_summary(commits[-1]))
     if frozen := chain.frozen:
-        print(
-            f"Nothing is learned since commit {frozen.number}: {frozen.reason} `shoploop online resume {name}` goes on."
-        )
+        print(_frozen(name, frozen))
 
 
 def print_dead_letters(store: Store, name: str, log: str, *, version: str | None, last: int) -> None:
@@ -143,7 +139,7 @@ def decide(
     print(f"{what} (commit {commit.number})")
 
 
-def print_status(store: Store, name: str, *, version: str | None, json_: bool) -> None:
+def print_status(store: Store, name: str, *, version: str | None, json_: str | None) -> None:
     """Prints where the chain is.
 
     Raises:
@@ -154,18 +150,18 @@ def print_status(store: Store, name: str, *, version: str | None, json_: bool) -
     if json_:
         facts: dict[str, Any] = {"recommender": name, "version": version, "commit": chain.head, "served": chain.served}
         facts["frozen"] = frozen.reason if frozen else None
-        print(json.dumps(facts | {"last": _facts(last) if last else None}, indent=1))
+        write_json(facts | {"last": _facts(last) if last else None}, json_)
         return
     print(f"{name} {version}: commit {chain.head}, commit {chain.served} serves.")
     if last:
         print(_summary(last))
     if frozen:
-        print(f"Nothing is learned since commit {frozen.number}: {frozen.reason}")
+        print(_frozen(name, frozen))
 
 
 def _chain(store: Store, name: str, version: str | None) -> tuple[str, Chain]:
     version = version or serving_version(store, name)
-    if not store.exists(f"{layout.version(name, version)}/manifest.json"):
+    if not store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
         raise NotFound(f"Recommender {name!r} has no version {version}. `shoploop versions {name}` lists them.")
     chain = Chain(store, name, version)
     chain.refresh()
@@ -177,6 +173,10 @@ def _facts(commit: Commit) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if key != "block"}
 
 
+def _frozen(name: str, freeze: Commit) -> str:
+    return f"Nothing is learned since commit {freeze.number}: {freeze.reason} `shoploop online resume {name}` goes on."
+
+
 def _summary(commit: Commit) -> str:
     totals = commit.totals
     if not totals.examples:
@@ -185,6 +185,7 @@ def _summary(commit: Commit) -> str:
     return (
         f"{totals.examples:,} examples, each predicted before it was learned: {online:.4f} nats of surprise, {frozen:.4f} of "
         f"the version as it was trained. {totals.dead_letters:,} dead letters, {totals.capped:,} beyond a user's share."
+        + (f" {totals.lost:,} records were trimmed before they were learned from." if totals.lost else "")
     )
 
 

@@ -67,6 +67,19 @@ def descendants(pid: int) -> list[psutil.Process]:
     return []
 
 
+def end(process: "subprocess.Popen[bytes]", *, seconds: float) -> None:
+    """Asks the group that is named after the process to end; where it has not after so many seconds, kills it, with all that
+    it started."""
+    for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, None)):
+        # what still works lives, perhaps, in a session of its own
+        started = descendants(process.pid) if number == signal.SIGKILL else []
+        signal_group(process.pid, number)
+        kill(started)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+            return
+
+
 def kill(processes: Iterable[psutil.Process]) -> None:
     """kill -9; one that has ended already is no error."""
     for process in processes:

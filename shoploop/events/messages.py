@@ -4,7 +4,6 @@ The descriptions become the service's OpenAPI: they are written for who builds a
 """
 
 import json
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -119,10 +118,10 @@ class Kept(_Record):
     kind: Kind
     user: str
     item: str | None = None
-    time: datetime
+    time: AwareDatetime
     """When it was done, as it was told; UTC."""
 
-    received: datetime
+    received: AwareDatetime
     request_id: str | None = None
     version: str | None = None
     position: int | None = None
@@ -145,7 +144,7 @@ class Shown(_Record):
     surface: str
     method: str
     as_of: str
-    time: datetime
+    time: AwareDatetime
     items: list[str]
     scores: list[float | None]
     propensities: list[float]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, ShoploopError, StoreUnavailable
 from shoploop.online.guardrails import Block
-from shoploop.online.learner import Rows
+from shoploop.online.rows import REMEDY, Rows, from_bytes, to_bytes
 from shoploop.store import Log, Store, layout
 
 Action = Literal["learn", "rollback", "freeze", "resume", "pin", "unpin"]
@@ -41,6 +41,9 @@ class Totals:
     dead_letters: int = 0
     capped: int = 0
     """Examples of users who had had their share."""
+
+    lost: int = 0
+    """Records that the log had forgotten before they were learned from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +191,7 @@ class Chain:
         """
         digest = None
         if rows is not None:
-            body = rows_to_bytes(rows)
+            body = to_bytes(rows)
             digest = hashlib.sha256(body).hexdigest()
             with suppress(AlreadyExists):  # the same bytes
                 self._store.put_if_absent(layout.online_object(self._name, self._version, digest), body)
@@ -219,13 +222,15 @@ class Chain:
         """
         for _ in range(ATTEMPTS):
             self.refresh()
-            now = self.state()
+            last = self.commits[-1] if self.commits else None
             target = self.state(to) if to is not None else None
-            rows = target.rows if target is not None and action in ("rollback", "freeze") else None
+            rows = target.rows if target is not None and action != "pin" else None
             try:
                 return self.append(
-                    action, by=by, reason=reason, offset=now.offset, totals=now.totals, to=to, rows=rows,
-                    full=rows is not None, block=Block() if rows is not None else now.block,
+                    action, by=by, reason=reason, to=to, rows=rows, full=rows is not None,
+                    offset=last.offset if last else self._start,
+                    totals=last.totals if last else Totals(),
+                    block=last.block if last and rows is None else Block(),
                 )  # fmt: skip
             except AlreadyExists:
                 continue
@@ -236,9 +241,9 @@ class Chain:
         try:
             body = self._store.get(key)
         except NotFound:
-            raise ArtifactCorrupt(f"{self._store.url(key)}, which a commit names, is not there. {_REMEDY}") from None
+            raise ArtifactCorrupt(f"{self._store.url(key)}, which a commit names, is not there. {REMEDY}") from None
         if hashlib.sha256(body).hexdigest() != digest:
-            raise ArtifactCorrupt(f"{self._store.url(key)} was altered. {_REMEDY}")
+            raise ArtifactCorrupt(f"{self._store.url(key)} was altered. {REMEDY}")
         return from_bytes(body, width=self._width, what=self._store.url(key))
 
     def _commit(self, entry: dict[str, Any]) -> Commit:
@@ -264,11 +269,8 @@ class Chain:
             ) from error
 
 
-_REMEDY = "Bring it back, or begin anew: promote a version again."
-
-
-def taken(chain: Chain, new: Sequence[Commit]) -> None:
-    """Holds that nobody else learns.
+def hold_alone(new: Sequence[Commit]) -> None:
+    """Holds that none of what others wrote was learned.
 
     Raises:
         ChainTaken: somebody does.
@@ -279,37 +281,3 @@ def taken(chain: Chain, new: Sequence[Commit]) -> None:
                 f"{commit.by} has written commit {commit.number} of this chain at {commit.time}: another learner is at "
                 "work. One learns a version; end the other, or this."
             )
-
-
-def rows_to_bytes(rows: Rows) -> bytes:
-    """As they lie in a commit; :func:`from_bytes` reads them."""
-    from safetensors.numpy import save
-
-    return save({"codes": rows.codes_N, "vectors": rows.vectors_ND, "bias": rows.bias_N, "squares": rows.squares_ND})
-
-
-def from_bytes(body: bytes, *, width: int | None, what: str) -> Rows:
-    """Reads rows and checks their shapes.
-
-    Raises:
-        ArtifactCorrupt: they are none, or of another width.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        found = load(body)
-        rows = Rows(
-            codes_N=found["codes"], vectors_ND=found["vectors"], bias_N=found["bias"], squares_ND=found["squares"]
-        )
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ArtifactCorrupt(f"{what} cannot be read: {error}. {_REMEDY}") from error
-    count = len(rows.codes_N)
-    if (width is None or not count) and rows.vectors_ND.ndim == 2:
-        width = rows.vectors_ND.shape[1]
-    shapes = (rows.codes_N.shape, rows.vectors_ND.shape, rows.bias_N.shape, rows.squares_ND.shape)
-    if shapes != ((count,), (count, width), (count,), (count, (width or 0) + 1)):
-        raise ArtifactCorrupt(
-            f"{what} holds rows of shapes {shapes}; vectors of width {width} were expected. {_REMEDY}"
-        )
-    return rows

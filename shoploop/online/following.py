@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from shoploop.errors import ArtifactCorrupt
-from shoploop.online.chain import from_bytes
-from shoploop.online.updater import POINTER, read_pointer
+from shoploop.online.pointer import POINTER, Pointer, file_name
+from shoploop.online.rows import from_bytes
 from shoploop.ranking.ranker import Ranker
 
 ENVIRONMENT = "SHOPLOOP_ONLINE_UPDATES"
@@ -64,7 +64,7 @@ class Following:
         self._seen = seen
         try:
             self.ranker = self._newest(self._folder)
-        except (ArtifactCorrupt, OSError, ValueError, KeyError, TypeError) as error:
+        except (ArtifactCorrupt, OSError, ValueError) as error:
             self.refused += 1
             logging.getLogger(__name__).warning("An online update is not served: %s", error)
             return False
@@ -93,14 +93,12 @@ class Following:
             on_look()
 
     def _newest(self, folder: Path) -> Ranker:
-        pointer = read_pointer(folder)
-        if pointer is None:
-            return self._base
-        if pointer["version"] != self._base.version:
-            raise ArtifactCorrupt(f"it is on top of {pointer['version']}, and {self._base.version} is served")
-        file = folder / f"{pointer['sha256']}.safetensors"
+        pointer = Pointer.read(folder)
+        if pointer.version != self._base.version:
+            raise ArtifactCorrupt(f"it is on top of {pointer.version}, and {self._base.version} is served")
+        file = folder / file_name(pointer.sha256)
         body = file.read_bytes()
-        if hashlib.sha256(body).hexdigest() != pointer["sha256"]:
+        if hashlib.sha256(body).hexdigest() != pointer.sha256:
             raise ArtifactCorrupt(f"{file} was altered")
         vectors_ID, bias_I = self._base.items()
         rows = from_bytes(body, width=vectors_ID.shape[1], what=str(file))
@@ -108,10 +106,9 @@ class Following:
             raise ArtifactCorrupt(f"{file} holds items that {self._base.version} does not know")
         if not (np.isfinite(rows.vectors_ND).all() and np.isfinite(rows.bias_N).all()):
             raise ArtifactCorrupt(f"{file} holds NaN or infinity")
-        commit = int(str(pointer["commit"]))
-        if not commit:
+        if not pointer.commit:
             return self._base
         vectors_ID, bias_I = vectors_ID.copy(), bias_I.copy()
         if len(rows):
             vectors_ID[rows.codes_N], bias_I[rows.codes_N] = rows.vectors_ND, rows.bias_N
-        return self._base.with_items(vectors_ID, bias_I, commit=commit)
+        return self._base.with_items(vectors_ID, bias_I, commit=pointer.commit)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shoploop.events.log import EventLog
+from shoploop.events.log import EventLog, Record
 from shoploop.events.messages import Kept, Kind, Shown, from_json
 from shoploop.schemas import POSITIVE_KINDS
 
@@ -28,8 +28,6 @@ LATENESS = timedelta(seconds=60)
 SHOWN_AT_ONCE = 200_000
 """Answers that wait for what becomes of them; beyond, the oldest count as done."""
 
-DEAD_LETTERS = 1_000
-
 Reason = Literal["no_impression", "late", "not_shown", "unreadable", "failed"]
 
 
@@ -45,8 +43,6 @@ class Example:
     chosen: str
     among: tuple[str, ...] | None
     """What was shown with it, itself too; None where it was not chosen from a list."""
-
-    kind: Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +76,7 @@ class Joiner:
 
     def __init__(self, *, shown_at_once: int = SHOWN_AT_ONCE):
         self.dead: list[DeadLetter] = []
-        """The last :data:`DEAD_LETTERS` of them; who keeps them takes them away."""
-
-        self.died: dict[Reason, int] = {}
-        """All that there were, by reason."""
+        """Whoever counts or shows them takes them away."""
 
         self._shown_at_once = shown_at_once
         self._open: OrderedDict[str, _Open] = OrderedDict()
@@ -95,8 +88,18 @@ class Joiner:
         """Answers that wait for feedback."""
         return len(self._open)
 
+    def read(self, record: Record) -> tuple[Kept | Shown | None, list[Example]]:
+        """What a record of the log says, and what can be learned now that it is known; a record that says nothing, or is none
+        of ours, is a dead letter."""
+        try:
+            message = from_json(record.body)
+            return message, [] if message is None else self.take(record.offset, message)
+        except ValueError:
+            self.bury(record.offset, "unreadable", record.body)
+            return None, []
+
     def take(self, offset: int, message: Kept | Shown) -> list[Example]:
-        """What can be learned now that this record is known: mostly nothing, or one example."""
+        """What can be learned now that this message is known: mostly nothing, or one example."""
         if isinstance(message, Shown):
             self._pass_to(message.time)
             self._open[message.request_id] = _Open(message.time, tuple(message.items))
@@ -116,9 +119,7 @@ class Joiner:
     def bury(self, offset: int, reason: Reason, body: bytes | str) -> None:
         """Keeps what nothing can be learned from."""
         text = body if isinstance(body, str) else body.decode(errors="replace")
-        self.died[reason] = self.died.get(reason, 0) + 1
         self.dead.append(DeadLetter(offset=offset, reason=reason, body=text))
-        del self.dead[:-DEAD_LETTERS]
 
     def _joined(self, offset: int, event: Kept) -> list[Example]:
         if event.kind not in WINDOWS or event.item is None or event.request_id is None:
@@ -149,7 +150,7 @@ class Joiner:
 
 def _example(offset: int, event: Kept, among: tuple[str, ...] | None) -> Example:
     assert event.item is not None
-    return Example(offset=offset, user=event.user, time=event.received, chosen=event.item, among=among, kind=event.kind)
+    return Example(offset=offset, user=event.user, time=event.received, chosen=event.item, among=among)
 
 
 def dead_letters(log: EventLog, *, after: int) -> Iterator[DeadLetter]:
@@ -165,11 +166,7 @@ def dead_letters(log: EventLog, *, after: int) -> Iterator[DeadLetter]:
     joiner, offset = Joiner(), after
     while records := log.read(offset):
         for record in records:
-            try:
-                if (message := from_json(record.body)) is not None:
-                    joiner.take(record.offset, message)
-            except ValueError:
-                joiner.bury(record.offset, "unreadable", record.body)
+            joiner.read(record)
             yield from joiner.dead
             joiner.dead.clear()
         offset = records[-1].offset

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoploop.features.log import Float32, Int32
+from shoploop.online.rows import Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,46 +36,6 @@ class LearnerConfig:
 
     seed: int = 0
     """Of the samples, together with the event's offset."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Rows:
-    """What is known of some items: what a commit holds."""
-
-    codes_N: Int32
-    """Sorted, each once."""
-
-    vectors_ND: Float32
-    bias_N: Float32
-    squares_ND: Float32
-    """AdaGrad's sums of squared gradients, those of the bias last: (N, D + 1)."""
-
-    def __len__(self) -> int:
-        return len(self.codes_N)
-
-    @classmethod
-    def none(cls, width: int) -> "Rows":
-        """Of no item."""
-        return cls(
-            codes_N=np.zeros(0, np.int32),
-            vectors_ND=np.zeros((0, width), np.float32),
-            bias_N=np.zeros(0, np.float32),
-            squares_ND=np.zeros((0, width + 1), np.float32),
-        )
-
-    def updated(self, newer: "Rows") -> "Rows":
-        """These rows, and those of ``newer`` in their place."""
-        if not len(newer) or not len(self):  # which may be of another width: who wrote them knew none
-            return newer if len(newer) else self
-        kept_N = ~np.isin(self.codes_N, newer.codes_N)
-        codes_N = np.concatenate([self.codes_N[kept_N], newer.codes_N])
-        order_N = np.argsort(codes_N, kind="stable")
-        return Rows(
-            codes_N=codes_N[order_N],
-            vectors_ND=np.concatenate([self.vectors_ND[kept_N], newer.vectors_ND])[order_N],
-            bias_N=np.concatenate([self.bias_N[kept_N], newer.bias_N])[order_N],
-            squares_ND=np.concatenate([self.squares_ND[kept_N], newer.squares_ND])[order_N],
-        )
 
 
 @dataclass(frozen=True)

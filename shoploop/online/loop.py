@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from shoploop.errors import AlreadyExists, ShoploopError
+from shoploop.errors import AlreadyExists, ShoploopError, StoreError
 from shoploop.events.fresh import Recent
-from shoploop.events.log import EventLog, Record
-from shoploop.events.messages import Kept, from_json
-from shoploop.online.chain import SNAPSHOT_EVERY, Chain, Commit, Totals, taken
+from shoploop.events.log import EventLog, LogUnavailable, Record
+from shoploop.events.messages import Kept
+from shoploop.online.chain import SNAPSHOT_EVERY, Chain, Commit, Totals, hold_alone
 from shoploop.online.guardrails import Guard, GuardConfig, Trip
 from shoploop.online.joiner import Example, Joiner
 from shoploop.online.learner import ItemLearner, LearnerConfig
@@ -70,15 +70,19 @@ class OnlineLoop:
         self._skip_gaps = skip_gaps
         self._by = by or f"learner on {socket.gethostname()}"
         self._say = logging.getLogger(__name__)
+        self._stands = False
+        """What is in memory is what the chain says, and what was learned on top of it: only then may it be committed."""
 
     def catch_up(self) -> None:
-        """Takes up the chain where it is, and knows again which answers wait for feedback.
+        """Takes up the chain where it is, and knows again which answers wait for feedback. What was learned and is in no
+        commit is forgotten, and learned again from its records.
 
         Raises:
             LogGap: records are missing that were not learned from.
             ArtifactCorrupt, StoreUnavailable: the chain cannot be read.
             LogUnavailable: the log does not answer.
         """
+        self._stands = False
         self._chain.refresh()
         state = self._chain.state()
         begin, end = self._log.begin(), self._log.end()
@@ -102,12 +106,14 @@ class OnlineLoop:
         first = self._start if self._start <= state.offset else begin  # of a log that took another's place
         self.offset = min(max(first, begin), state.offset)
         while self.offset < state.offset:
-            for record in self._log.read(self.offset, limit=BATCH):
-                if record.offset > state.offset:
-                    self.offset = state.offset
-                    break
-                self._take(record, learn=False)
+            records = self._log.read(self.offset, limit=BATCH)
+            for record in records:
+                if record.offset <= state.offset:
+                    self._take(record, learn=False)
+            if not records or records[-1].offset >= state.offset:
+                self.offset = state.offset  # a log may have no record of that number
         self._skip_gap(begin)
+        self._stands = True
 
     def step(self, *, wait_seconds: float = 0.0) -> int:
         """Takes up what others wrote into the chain, then reads and learns what is new; returns how many records that was.
@@ -117,8 +123,10 @@ class OnlineLoop:
             LogGap: the log was trimmed behind what was read.
             LogUnavailable, StoreUnavailable: ask again.
         """
+        if not self._stands:
+            self.catch_up()
         if new := self._chain.refresh():
-            taken(self._chain, new)
+            hold_alone(new)
             if any(commit.action in ("rollback", "freeze", "resume") for commit in new):
                 self.catch_up()
         if self._chain.frozen is not None:
@@ -140,18 +148,19 @@ class OnlineLoop:
             ChainTaken: another learner is at work; what it wrote stands, and this one's is gone.
             StoreUnavailable: ask again; nothing is lost.
         """
-        if self._totals == self._last_totals() or self._chain.frozen is not None:
+        if not self._stands or self._totals == self._last_totals() or self._chain.frozen is not None:
             return None
         if not self._learner.is_finite():
             self._freeze(Trip("not_finite", "What was learned holds NaN or infinity."))
             return None
+        learned = self._totals.examples - self._last_totals().examples
+        self._stands = False  # until it is written: what was touched is known once
         rows = self._learner.touched()
         full = self._chain.head % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1
         if full:
             rows = self._chain.state().rows.updated(rows)
-        learned = self._totals.examples - self._last_totals().examples
         try:
-            return self._chain.append(
+            commit = self._chain.append(
                 "learn",
                 by=self._by,
                 reason=f"{learned} examples",
@@ -161,13 +170,11 @@ class OnlineLoop:
                 rows=rows,
                 full=full,
             )
-        except BaseException as error:
-            # what was touched is in no commit: it is learned again, from the records
-            taken(self._chain, self._chain.refresh() if isinstance(error, AlreadyExists) else [])
-            self.catch_up()
-            if isinstance(error, AlreadyExists):
-                return None
-            raise
+        except AlreadyExists:
+            hold_alone(self._chain.refresh())
+            return None
+        self._stands = True
+        return commit
 
     def run(self, *, period_seconds: float, until: Callable[[], bool]) -> None:
         """Learns until it is told to end; commits what it has before it does.
@@ -190,9 +197,6 @@ class OnlineLoop:
 
     def _patiently(self, what: Callable[[], object], until: Callable[[], bool]) -> None:
         """Until it is done: a log or a store that is away comes back."""
-        from shoploop.errors import StoreError
-        from shoploop.events.log import LogUnavailable
-
         told = ""
         while not until():
             try:
@@ -207,12 +211,7 @@ class OnlineLoop:
     def _take(self, record: Record, *, learn: bool = True) -> Trip | None:
         """One record: joined, learned from, remembered."""
         trip = None
-        try:
-            message = from_json(record.body)
-            examples = self._joiner.take(record.offset, message) if message is not None else []
-        except ValueError:
-            message, examples = None, []
-            self._joiner.bury(record.offset, "unreadable", record.body)
+        message, examples = self._joiner.read(record)
         for example in examples:
             capped = self._has_had_its_share(record.offset, example.user)
             if not learn:
@@ -264,15 +263,15 @@ class OnlineLoop:
         """Goes back to what was learned before the block that tripped, and stops."""
         before = self._totals.examples - self._guard_config.block
         good = next((c.number for c in reversed(self._chain.commits) if c.totals.examples <= before), 0)
+        self._stands = False  # whatever becomes of this: what tripped must not be committed
         self._say.warning("%s Publishing stops; commit %d serves again.", trip.message, good)
         try:
             self._chain.append(
                 "freeze", by=self._by, reason=f"{trip.code}: {trip.message}", offset=self.offset, totals=self._totals,
                 block=Guard(self._guard_config).block, rows=self._chain.state(good).rows, full=True, to=good,
             )  # fmt: skip
-        except AlreadyExists:
-            taken(self._chain, self._chain.refresh())
-        self.catch_up()
+        except AlreadyExists:  # it is learned again on top of what was written, and judged again
+            hold_alone(self._chain.refresh())
 
     def _skip_gap(self, begin: int) -> None:
         if begin <= self.offset:
@@ -281,9 +280,10 @@ class OnlineLoop:
         if not self._skip_gaps:
             raise LogGap(
                 f"The event log was trimmed up to record {begin}, and {lost} of its records were not learned from. To go on "
-                "with what is left, and count them as lost: --skip-gaps."
+                "with what is left, and count them as lost: run `shoploop online learn` with --skip-gaps once."
             )
         self._say.warning("%d records of the event log were trimmed before they were learned from.", lost)
+        self._totals = replace(self._totals, lost=self._totals.lost + lost)  # and so the next commit begins behind them
         self.offset = begin
 
     def _last_totals(self) -> Totals:

@@ -1,11 +1,9 @@
 """From the chain to the predictors of one machine or pod: what is served is written aside, verified, then pointed to.
 
-It knows no model. A predictor reads the folder: ``current.json`` names a file of rows by its sha256, and is moved into place
-last.
+It knows no model. A predictor reads the folder through its pointer, which is moved into place last.
 """
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -13,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from shoploop.errors import ShoploopError
-from shoploop.online.chain import Chain, State, rows_to_bytes
+from shoploop.online.chain import Chain, State
+from shoploop.online.pointer import Pointer, file_name
+from shoploop.online.rows import to_bytes
 from shoploop.store import disk
 
-POINTER = "current.json"
 LOOK_SECONDS = 0.2
 KEPT_FILES = 3
 """A predictor that is about to read an older one must find it."""
@@ -29,7 +28,7 @@ class Updater:
         self._chain = chain
         self._folder = folder
         self._version = version
-        self._written: tuple[int, int] | None = None
+        self._written: int | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     def look(self) -> bool:
@@ -40,20 +39,19 @@ class Updater:
         """
         self._chain.refresh()
         number = self._chain.served
-        if self._written == (self._chain.head, number):
+        if self._written == number:
             return False
         self._write(self._chain.state(number))
-        self._written = (self._chain.head, number)
+        self._written = number
         return True
 
     def _write(self, state: State) -> None:
-        body = rows_to_bytes(state.rows)
+        body = to_bytes(state.rows)
         digest = hashlib.sha256(body).hexdigest()
-        file = self._folder / f"{digest}.safetensors"
+        file = self._folder / file_name(digest)
         if not file.exists():
             disk.write_bytes(file, body)
-        pointer = {"version": self._version, "commit": state.number, "sha256": digest, "written": time.time()}
-        disk.write_json(self._folder / POINTER, pointer)
+        Pointer(version=self._version, commit=state.number, sha256=digest).write(self._folder)
         files = sorted(self._folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
         for old in files[:-KEPT_FILES]:
             if old != file:
@@ -74,18 +72,3 @@ def follow(updater: Updater, *, until: Callable[[], bool]) -> None:
                 logging.getLogger(__name__).warning("%s Predictors go on with what they have.", error)
             time.sleep(1.0)
         time.sleep(LOOK_SECONDS)
-
-
-def read_pointer(folder: Path) -> dict[str, object] | None:
-    """What ``current.json`` says; None where there is none yet.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
-    try:
-        found = json.loads((folder / POINTER).read_text())
-    except FileNotFoundError:
-        return None
-    if not isinstance(found, dict):
-        raise ValueError(f"{POINTER} holds no object")
-    return found

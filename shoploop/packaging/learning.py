@@ -1,11 +1,11 @@
 """The learner and the updater beside a service on this machine, as processes; one that ends by itself is started again."""
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +15,9 @@ from shoploop.compute import lifetime
 from shoploop.store import Store
 
 AGAIN_SECONDS = 2.0
+LONGEST_SECONDS = 60.0
+"""Between two starts of a process that ends again and again; one that lived so long may start at once."""
+
 STOP_SECONDS = 15
 
 
@@ -59,9 +62,13 @@ def _kept_up(command: Sequence[str], home: Path) -> Iterator[None]:
         ]
 
     def keep() -> None:
+        pause = AGAIN_SECONDS / 2
         while not stop.is_set():
+            began = time.monotonic()
             running[0].wait()
-            if not stop.wait(AGAIN_SECONDS):
+            lived = time.monotonic() - began
+            pause = AGAIN_SECONDS if lived >= LONGEST_SECONDS else min(2 * pause, LONGEST_SECONDS)
+            if not stop.wait(pause):
                 begin()
 
     begin()
@@ -71,19 +78,9 @@ def _kept_up(command: Sequence[str], home: Path) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        _end(running[0])
-        thread.join()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    started = lifetime.descendants(process.pid)
-    lifetime.signal_group(process.pid, signal.SIGTERM)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        lifetime.signal_group(process.pid, signal.SIGKILL)
-        lifetime.kill(started)
-        process.wait()
+        while thread.is_alive():  # it may just have begun another
+            lifetime.end(running[0], seconds=STOP_SECONDS)
+            thread.join(0.1)
 
 
 def address_of(log: EventLogSpec) -> str:

@@ -7,7 +7,6 @@ code or the model of this checkout.
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from shoploop.exits import ended_by_signals
 from shoploop.hints import beside_the_user, command
 from shoploop.online.following import ENVIRONMENT as ONLINE_UPDATES
 from shoploop.packaging.bento import fetch_bento, serve_command
+from shoploop.packaging.fetch import ranker_folder
 from shoploop.packaging.learning import learning
 from shoploop.predictor.feedback_settings import (
     ENVIRONMENT,
@@ -221,7 +221,7 @@ def service_process(
             _wait_until_ready(process, url, what)
             yield process
         finally:
-            _end(process)
+            lifetime.end(process, seconds=STOP_SECONDS)  # workers finish the requests that they have
 
 
 def serving_version(store: Store, name: str) -> str:
@@ -238,6 +238,20 @@ def serving_version(store: Store, name: str) -> str:
             f"`{command(store, f'promote {name} {kept[-1].id}')}` lets it serve all the same."
         )
     return version
+
+
+def packaged_ranker(store: Store, name: str, version: str | None = None) -> Path:
+    """The folder that a version is served from, fetched and verified: what ``Ranker.load`` reads.
+
+    Args:
+        version: Another than the promoted one.
+
+    Raises:
+        NotFound, ArtifactError: as :func:`serve`.
+    """
+    trust = Trust.configured()
+    version = version or serving_version(store, name)
+    return ranker_folder(fetch_bento(store, name, version, cache_folder(store, trust), trust))
 
 
 def open_local(request: "str | Request", *, seconds: float) -> "HTTPResponse":
@@ -352,17 +366,3 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, what: str) -> 
         except (URLError, HTTPException, OSError):
             time.sleep(0.1)
     raise ServiceFailed(f"The service of {what} was not ready after {START_SECONDS} seconds.")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the service and its workers; they finish the requests that they have."""
-    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, None)):
-        # a worker that still answers somebody lives in a session of its own
-        started = lifetime.descendants(process.pid) if number == signal.SIGKILL else []
-        lifetime.signal_group(process.pid, number)
-        lifetime.kill(started)
-        try:
-            process.wait(seconds)
-            return
-        except subprocess.TimeoutExpired:
-            continue

@@ -13,7 +13,7 @@ from shoploop.events.log import Entry
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.guardrails import Block
-from shoploop.online.learner import Rows
+from shoploop.online.rows import Rows
 from shoploop.store import Store, layout
 
 
@@ -50,7 +50,7 @@ def test_status_says_which_commit_serves_and_how_well_it_predicts(chain):
         "8 examples, each predicted before it was learned: 1.0000 nats of surprise, 2.0000 of the version as it was trained. "
         "0 dead letters, 1 beyond a user's share.\n"
     )
-    told = json.loads(answer("status", "grocery", "--json"))
+    told = json.loads(answer("status", "grocery", "--json", "-"))
     assert (told["commit"], told["served"], told["frozen"], told["last"]["offset"]) == (2, 2, None, 80)
 
 
@@ -58,7 +58,9 @@ def test_the_log_lists_commits_and_marks_the_one_that_serves(chain):
     answer("pin", "grocery", "--to", "1")
     lines = answer("log", "grocery").splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["*", "2", "3"]
-    assert [entry["action"] for entry in json.loads(answer("log", "grocery", "--json", "--last", "2"))] == [
+    assert [
+        entry["action"] for entry in json.loads(answer("log", "grocery", "--json", "-", "--last", "2"))["commits"]
+    ] == [
         "learn",
         "pin",
     ]

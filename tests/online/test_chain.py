@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, StoreUnavailable
-from shoploop.online.chain import Chain, ChainTaken, Totals, taken
+from shoploop.online.chain import Chain, ChainTaken, Totals, hold_alone
 from shoploop.online.guardrails import Block
-from shoploop.online.learner import Rows
+from shoploop.online.rows import Rows
 from shoploop.store import Store, layout
 
 
@@ -71,7 +71,7 @@ def test_of_two_learners_one_wins_and_the_other_is_told(store, chain):
     with pytest.raises(AlreadyExists):
         learned(other, 10, (1, 9.0))
     with pytest.raises(ChainTaken, match="another learner is at work"):
-        taken(other, other.refresh())
+        hold_alone(other.refresh())
     assert values(other) == {1: 1.0}
 
 

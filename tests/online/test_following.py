@@ -10,8 +10,9 @@ from shop.serving import make_ranker
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.following import Following
 from shoploop.online.guardrails import Block
-from shoploop.online.learner import Rows
-from shoploop.online.updater import POINTER, Updater
+from shoploop.online.pointer import POINTER
+from shoploop.online.rows import Rows
+from shoploop.online.updater import Updater
 from shoploop.ranking.answer import RankRequest, RecommendRequest
 from shoploop.store import Store
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoploop.online.learner import ItemLearner, LearnerConfig, Rows
+from shoploop.online.learner import ItemLearner, LearnerConfig
+from shoploop.online.rows import Rows
 
 RANDOM = np.random.default_rng(0)
 VECTORS = RANDOM.normal(size=(20, 4)).astype(np.float32)

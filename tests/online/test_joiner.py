@@ -61,13 +61,13 @@ def test_feedback_beyond_the_window_of_its_kind_is_late(kind):
     messages = [shown("r1", "tea"), did(kind, "tea", "r1", after=last)]
     assert len(taken(joiner, *messages)) == 1
     assert taken(joiner, did(kind, "tea", "r1", after=last + timedelta(seconds=1))) == []
-    assert joiner.died.keys() <= {"late", "no_impression"}
+    assert {dead.reason for dead in joiner.dead} <= {"late", "no_impression"}
 
 
 def test_what_was_not_shown_was_not_chosen():
     joiner = Joiner()
     assert taken(joiner, shown("r1", "tea"), did("click", "gold", "r1")) == []
-    assert joiner.died == {"not_shown": 1}
+    assert [dead.reason for dead in joiner.dead] == ["not_shown"]
 
 
 def test_answers_are_forgotten_when_nothing_can_come_any_more_and_beyond_a_number():

@@ -1,5 +1,6 @@
 """From the event log to the chain: each event once, whatever is killed."""
 
+import json
 import os
 import random
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from shop.serving import make_ranker
 
+from shoploop.errors import StoreUnavailable
 from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
@@ -162,6 +164,72 @@ def test_two_learners_are_one_too_many(ranker, log, store):
         third.step()
 
 
+class Unsure(Chain):
+    """Its next append raises StoreUnavailable, whether or not the entry was written."""
+
+    def __init__(self, *arguments, written: bool):
+        super().__init__(*arguments)
+        self.written, self.failures = written, 0
+
+    def append(self, *arguments, **named):
+        if self.failures == 0:
+            return super().append(*arguments, **named)
+        self.failures -= 1
+        if self.written:
+            super().append(*arguments, **named)
+            self.commits.pop()
+        raise StoreUnavailable("the store is away")
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_commit_of_which_nobody_knows_whether_it_was_written_costs_and_doubles_nothing(
+    ranker, log, store, tmp_path, written
+):
+    log.append(story(200))
+    whole = Store(str(tmp_path / "whole"))
+    learned(ranker, log, whole)
+    chain = Unsure(store, "grocery", "v123", written=written)
+    loop = OnlineLoop(ranker=ranker, log=log, chain=chain)
+    loop.step()
+    chain.failures = 1
+    with pytest.raises(StoreUnavailable):
+        loop.publish()
+    assert loop.publish() is None  # what it has in memory is not to be trusted
+    while loop.step():
+        pass
+    loop.publish()
+    one, other = chain_of(whole).state(), chain_of(store).state()
+    assert one.totals == other.totals
+    assert np.array_equal(one.rows.vectors_ND, other.rows.vectors_ND)
+
+
+def test_what_tripped_is_not_committed_where_the_freeze_cannot_be_written(ranker, log, store):
+    always = GuardConfig(block=3, max_loss_excess=-100.0, errors=-1e9)
+    log.append([did(number, PEOPLE[number % 4], "tea") for number in range(5)])
+    chain = Unsure(store, "grocery", "v123", written=False)
+    loop = OnlineLoop(ranker=ranker, log=log, chain=chain, guard=always)
+    chain.failures = 1
+    with pytest.raises(StoreUnavailable):
+        loop.step()
+    assert loop.publish() is None
+    assert loop.step() == 3
+    assert [commit.action for commit in chain_of(store).commits] == ["freeze"]
+    assert len(chain_of(store).state().rows) == 0
+
+
+def test_a_learner_that_is_told_to_end_before_it_began_ends(ranker, log, store):
+    OnlineLoop(ranker=ranker, log=log, chain=Chain(store, "grocery", "v123")).run(period_seconds=1, until=lambda: True)
+    assert chain_of(store).head == 0
+
+
+def test_a_record_with_a_time_of_no_zone_is_a_dead_letter_and_the_rest_is_learned(ranker, log, store):
+    strange = json.loads(did(1, "ann", "salt").body) | {"received": "2026-01-05T12:00:00"}
+    log.append([Entry("strange", json.dumps(strange).encode()), did(2, "ann", "salt")])
+    learned(ranker, log, store)
+    totals = chain_of(store).state().totals
+    assert (totals.examples, totals.dead_letters) == (1, 1)
+
+
 def test_going_back_by_hand_wins_over_a_learner_at_work(ranker, log, store):
     log.append([did(1, "ann", "salt")])
     loop = learned(ranker, log, store)
@@ -202,7 +270,8 @@ def test_a_log_that_was_trimmed_behind_the_learner_is_named_and_passed_over_only
     with pytest.raises(LogGap, match="up to record 4, and 4 of its records were not learned from"):
         begun(ranker, log, store)
     learned(ranker, log, store, skip_gaps=True)
-    assert chain_of(store).state().totals.examples == 6
+    totals = chain_of(store).state().totals
+    assert (totals.examples, totals.lost) == (6, 4)
     begun(ranker, log, store)  # what it has learned since may be gone
     log.trim(11)
     begun(ranker, log, store)

@@ -1,0 +1,148 @@
+"""``shoploop bench``: one command a benchmark."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoploop.cli.options import JsonOption, LogOption, Seed, StoreOption, readable_store, writable_store
+
+app = typer.Typer(help="Benchmarks; they print JSON with --json -.", no_args_is_help=True)
+
+
+@app.command("next-basket")
+def bench_next_basket(
+    dataset: Annotated[str, typer.Option(help="A known dataset.")] = "completejourney",
+    seed: Seed = 0,
+    json_: JsonOption = None,
+) -> None:
+    """Predict each household's last basket, by every method, with intervals."""
+    from shoploop.bench import next_basket
+    from shoploop.cli.bench import measure
+
+    measure(lambda progress: next_basket.run(dataset=dataset, seed=seed, progress=progress), json_)
+
+
+@app.command("serving")
+def bench_serving(
+    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
+    requests: Annotated[int, typer.Option(min=100)] = 10_000,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Time the real service with one client and with 32, beside a bare one, and compare its answers with offline scores."""
+    from shoploop.bench import serving
+    from shoploop.cli.bench import measure
+
+    opened = writable_store(store)
+    measure(lambda progress: serving.run(opened.uri, name, seed=seed, requests=requests, progress=progress), json_)
+
+
+@app.command("events")
+def bench_events(log: LogOption = "sqlite", json_: JsonOption = None) -> None:
+    """Events a second that a log accepts durably, and what a killed writer costs."""
+    from shoploop.bench import events
+    from shoploop.cli.bench import measure
+    from shoploop.cli.events import log_of
+
+    measure(lambda say: events.run(log=log_of(log), say=say), json_)
+
+
+@app.command("online")
+def bench_online(
+    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
+    events: Annotated[int, typer.Option(min=100)] = 5_000,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Count how many events a second are learned, by the learner alone and from the event log to a commit."""
+    from shoploop.bench import online
+    from shoploop.cli.bench import measure
+
+    opened = readable_store(store)
+    measure(lambda say: online.run(opened, name, events=events, seed=seed, say=say), json_)
+
+
+@app.command("freshness")
+def bench_freshness(
+    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
+    replicas: Annotated[int, typer.Option(min=1)] = 4,
+    events: Annotated[int, typer.Option(min=1)] = 100,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Time from an accepted event until every replica answers with a model that learned it."""
+    from shoploop.bench import freshness
+    from shoploop.cli.bench import measure
+
+    opened = readable_store(store)
+    measure(lambda say: freshness.run(opened, name, replicas=replicas, events=events, seed=seed, say=say), json_)
+
+
+@app.command("kills")
+def bench_kills(
+    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
+    kills: Annotated[int, typer.Option(min=1, help="How many learners are killed.")] = 20,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Kill the learner (-9) at random moments while events come, and compare with one that was not killed."""
+    from shoploop.bench import kills as bench
+    from shoploop.cli.bench import measure
+
+    opened = readable_store(store)
+    measure(lambda say: bench.run(opened, name, kills=kills, seed=seed, say=say), json_)
+
+
+@app.command("cli")
+def bench_cli(json_: JsonOption = None) -> None:
+    """Time the command line's own start."""
+    from shoploop.bench import cli
+    from shoploop.cli.bench import measure
+
+    measure(lambda progress: cli.run(), json_)
+
+
+@app.command("operator")
+def bench_operator(
+    objects: Annotated[int, typer.Option(min=1)] = 500,
+    json_: JsonOption = None,
+) -> None:
+    """Many Recommenders on the cluster of KUBECONFIG, control plane only: how soon all are Ready, and what idling costs."""
+    from shoploop.bench import operator
+    from shoploop.cli.bench import measure
+
+    measure(lambda progress: operator.run(objects=objects, say=progress), json_)
+
+
+@app.command("augmentation")
+def bench_augmentation(
+    dataset: Annotated[str, typer.Option(help="completejourney or breast_cancer.")] = "completejourney",
+    seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, ...")] = 3,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder that keeps what is measured; a benchmark broken off goes on there.")
+    ] = None,
+    json_: JsonOption = None,
+) -> None:
+    """Is virtual behaviour like the real, does it leak, and does it pay: every bar's number, with controls."""
+    from shoploop.bench.augmentation import run as augmentation
+    from shoploop.cli.bench import measure
+
+    measure(lambda progress: augmentation.run(dataset, tuple(range(seeds)), progress, work=work), json_)
+
+
+@app.command("importance")
+def bench_importance(
+    dataset: Annotated[str, typer.Option(help="breast_cancer or completejourney.")] = "breast_cancer",
+    seeds: Annotated[int | None, typer.Option(min=1, help="20 of breast_cancer, 3 of completejourney.")] = None,
+    json_: JsonOption = None,
+) -> None:
+    """Sample importance: who finds flipped labels, what removal and weights do to a model, and how long it takes."""
+    from shoploop.bench.importance import run as importance
+    from shoploop.cli.bench import measure
+
+    measure(lambda progress: importance.run(dataset=dataset, seeds=seeds, progress=progress), json_)

@@ -1,0 +1,53 @@
+"""``shoploop events``: what shoppers did."""
+
+from typing import Annotated
+
+import typer
+
+from shoploop.cli.options import LogOption, Name, StoreOption, writable_store
+
+app = typer.Typer(help="What shoppers did, as predictors have collected it.", no_args_is_help=True)
+
+
+@app.command("compact")
+def events_compact(
+    name: Name,
+    log: LogOption = "sqlite",
+    anew: Annotated[
+        bool, typer.Option("--anew", help="The log took the place of the former one: read it from its beginning.")
+    ] = False,
+    store: StoreOption = None,
+) -> None:
+    """Turn collected events into interactions that the next run learns from, each once."""
+    from shoploop.cli.events import compact_events
+
+    compact_events(writable_store(store), name, log, anew=anew)
+
+
+@app.command("trim")
+def events_trim(
+    name: Name,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=3650, help="Keep the last days, 8 at least; unset: spec.retention.onlineDays."),
+    ] = None,
+    log: LogOption = "sqlite",
+    store: StoreOption = None,
+) -> None:
+    """Forget old events that the serving version was trained on; what no version has learned from stays."""
+    from shoploop.cli.events import trim_events
+
+    trim_events(writable_store(store), name, log, days=days)
+
+
+@app.command("show")
+def events_show(
+    name: Name,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest.")] = 20,
+    log: LogOption = "sqlite",
+    store: StoreOption = None,
+) -> None:
+    """Print the newest records of the event log, one JSON a line."""
+    from shoploop.cli.events import show_events
+
+    show_events(writable_store(store), name, log, last=last)

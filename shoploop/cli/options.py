@@ -1,0 +1,42 @@
+"""Options that many commands take, and what they stand for."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+File = Annotated[Path, typer.Option("-f", "--file", help="The recommender.yaml.", metavar="FILE")]
+LogOption = Annotated[
+    str, typer.Option("--log", help="Where events go: sqlite, redis://host:port/0 or kafka://host:port.")
+]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="Folder or URL of the store; else SHOPLOOP_STORE, else the spec's.")
+]
+Name = Annotated[str, typer.Argument(help="Name of the recommender.", metavar="NAME")]
+
+JsonOption = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - is stdout, and only JSON.")
+]
+Seed = Annotated[int, typer.Option(help="Of every random draw.")]
+
+
+def writable_store(override: str | None) -> Any:
+    """The store of a command that writes."""
+    from shoploop.hints import default_store
+    from shoploop.store import Store
+
+    return Store(override or default_store())
+
+
+def readable_store(override: str | None) -> Any:
+    """The store of a command that changes nothing: it need not be writable."""
+    from shoploop.hints import default_store
+    from shoploop.store import Store
+
+    return Store(override or default_store(), read_only=True)
+
+
+def person() -> str:
+    """Who decides, for logs of decisions."""
+    return os.environ.get("USER") or "a person"
