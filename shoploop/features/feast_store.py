@@ -1,6 +1,6 @@
 """Feast on one features folder: its repository applied, its point-in-time joins, its online store.
 
-Importing this module is cheap; Feast itself, which takes about ten seconds, is imported by the first call that needs
+Importing this module is cheap; Feast itself, which takes some five seconds, is imported by the first call that needs
 it.
 
 A features folder holds the Parquet files of the views, ``contract.json`` and ``feast/``: a copy of ``feature_repo/``
@@ -80,7 +80,8 @@ def open_store(folder: Path, *, must_exist: bool = True) -> Any:
     if must_exist and not (repository / "registry.db").is_file():
         raise NotFound(f"{folder} holds no applied Feast repository. Run materialize_features into it first.")
     with _quiet():
-        from feast import FeatureStore
+        with _uninstrumented():
+            from feast import FeatureStore
 
         return FeatureStore(repo_path=str(repository))
 
@@ -146,6 +147,24 @@ def _offline(folder: Path) -> Iterator[None]:
             if ibis.options.default_backend is not None:
                 ibis.options.default_backend.disconnect()
                 ibis.options.default_backend = None
+
+
+@contextlib.contextmanager
+def _uninstrumented() -> Iterator[None]:
+    """While Feast is imported, its methods are not rewritten to check the types of their arguments as they run: that takes
+    half of the import's time, in each process, and what calls them here is checked by mypy."""
+    import typeguard
+
+    checked = typeguard.typechecked
+
+    def unchanged(target: Any = None, **_: Any) -> Any:
+        return (lambda wrapped: wrapped) if target is None else target
+
+    typeguard.typechecked = unchanged
+    try:
+        yield
+    finally:
+        typeguard.typechecked = checked
 
 
 @contextlib.contextmanager
