@@ -35,6 +35,8 @@ SAYS = {
     "sqlite-with-address": "a log of type Redis or Kafka needs connection",
     "two-sources": "name exactly one of dataset and tables",
     "unknown-field": 'unknown field "spec.trainig"',
+    "password-in-an-address": "log.connection must hold no username or password",
+    "tls-to-a-plain-redis": "connection redis:// is without TLS",
     "unknown-nested-field": 'unknown field "spec.serving.replica"',
     "unknown-runner": 'supported values: "Job", "KubeflowPipelines"',
 }
