@@ -55,6 +55,13 @@ class Followers(_ByFeatures):
         return self.column(samples, "lately_recent") + 1e-6 * self.popularity(samples)
 
 
+class Ease(_ByFeatures):
+    """What goes with the items bought, those of the last visits above all, by EASE (Steck 2019)."""
+
+    def scores(self, samples: SampleSet) -> Array:
+        return self.column(samples, "taste_recent") + 1e-6 * self.popularity(samples)
+
+
 class Shuffle:
     """Any order: what a model must beat to have learned anything at all."""
 

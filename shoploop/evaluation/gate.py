@@ -1,7 +1,9 @@
 """Whether a version may serve: decided on the bounds of an evaluation, in one plain sentence.
 
-The first version must be better than the best simple baseline; a later one not worse than the one that serves. Where one
-serves and cannot be compared, the new one is judged as a first version is, and the verdict says so.
+The first version must be better than the best simple baseline, and not shown to be worse than what the same run has learned
+beside it: LambdaMART, or one of its own networks alone. A later one must not be worse than the one that serves; where it is
+worse than such a rival, the verdict says so. Where one serves and cannot be compared, the new one is judged as a first
+version is, and the verdict says so, too.
 """
 
 import json
@@ -31,12 +33,13 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
     Args:
         bounds: ``metric``, ``confidence``, ``baseline`` with ``than``, ``difference`` and ``interval``, whose lower end
             is the one-sided bound; and ``incumbent``: None where no version serves, else ``version``, ``compared`` and
-            ``why_not`` of :class:`~shoploop.evaluation.incumbent.Incumbent`, and where it was compared the same three.
+            ``why_not`` of :class:`~shoploop.evaluation.incumbent.Incumbent`, and where it was compared the same three;
+            ``rivals``: the same three of each that the run has learned beside it.
         gate_spec: The rule.
 
     Returns:
         ``gate.json``: ``passed`` and ``reason``, what was compared, and ``incumbent`` with ``version``, ``compared`` and
-        ``why_not``, or None where no version serves.
+        ``why_not``, or None where no version serves; ``behind``: rivals that are shown to be better.
 
     Raises:
         SpecInvalid: the bounds are of another metric or confidence.
@@ -52,8 +55,9 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
     # an unknown bound, as of an evaluation without a single purchase, shows nothing
     low = against["interval"][0] if against["interval"] else float("-inf")
     allowed = -gate_spec.margin if gate_spec.rule == "NotWorse" and compared else 0.0
+    behind = [rival for rival in bounds.get("rivals", []) if rival["interval"] and rival["interval"][1] < 0]
     verdict = {
-        "passed": gate_spec.rule == "Always" or low > allowed,
+        "passed": gate_spec.rule == "Always" or (low > allowed and (compared or not behind)),
         "rule": gate_spec.rule,
         "metric": gate_spec.metric,
         "against": against["than"],
@@ -62,6 +66,7 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
         "confidence": gate_spec.confidence,
         "margin": -allowed,
         "incumbent": incumbent and {key: incumbent[key] for key in ("version", "compared", "why_not")},
+        "behind": [rival["than"] for rival in behind],
     }
     return verdict | {"reason": _reason(verdict, low=low)}
 
@@ -77,6 +82,8 @@ def _reason(verdict: dict[str, Any], *, low: float) -> str:
     note = ""
     if incumbent is not None and not compared:
         note = f" Version {incumbent['version']} serves and could not be compared: {incumbent['why_not']}"
+    if verdict["behind"]:
+        note += f" {' and '.join(verdict['behind'])} of the same run {'is' if len(verdict['behind']) == 1 else 'are'} better."
     if verdict["rule"] == "Always":
         return f"{facts}; the rule Always lets every version serve.{note}"
     needed = "above 0" if verdict["margin"] == 0 else f"above {-verdict['margin']:+.4f}"
@@ -86,6 +93,8 @@ def _reason(verdict: dict[str, Any], *, low: float) -> str:
         asked = "It is judged as a first version, which must be better than the best simple baseline"
     else:
         asked = "The first version must be better than the best simple baseline"
+    if verdict["behind"] and not compared:
+        asked += " and not worse than what its run has learned beside it"
     if verdict["passed"]:
         return f"{facts}; {needed} was needed.{f' {asked}.' if note else ''}{note}"
     return f"{facts}; {needed} was needed. {asked}, so it does not serve.{note}"

@@ -16,7 +16,8 @@ import polars as pl
 from shoploop import progress
 from shoploop.api.v1alpha1 import GateSpec
 from shoploop.evaluation import diagnostics
-from shoploop.evaluation.baselines import Decay, Followers, LambdaMart, Personal, Popular
+from shoploop.evaluation.baselines import Decay, Ease, Followers, LambdaMart, Personal, Popular
+from shoploop.evaluation.counted import ItemNeighbours, best_decay, decayed_popularity
 from shoploop.evaluation.examples import choose_examples, example
 from shoploop.evaluation.incumbent import Incumbent, compare
 from shoploop.evaluation.intervals import Bootstrap, mean
@@ -30,8 +31,11 @@ from shoploop.samples.step import read_log
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
 
-SIMPLE = ("popular", "personal", "decay", "followers")
-"""Methods that need no training: the first version must beat the best of them."""
+SIMPLE = ("popular", "popular_decayed", "personal", "decay", "followers", "item_knn", "ease")
+"""Methods that count and learn nothing: the first version must beat the best of them."""
+
+LEARNED = ("lambdamart", "dnn", "transformer")
+"""What the same run learns beside the fused score: the first version must not be shown to be worse than any of them."""
 
 METRICS = ("ndcg@10", "recall@10", "hit@10")
 LAMBDAMART_REQUESTS = 6_000
@@ -84,7 +88,11 @@ def evaluate_model(
         "personal": Personal(contract).scores(held_out),
         "decay": Decay(contract).scores(held_out),
         "followers": Followers(contract).scores(held_out),
+        "ease": Ease(contract).scores(held_out),
+        "item_knn": ItemNeighbours(log, before=int(held_out.days_Q.min())).scores(held_out),
     }
+    decay_days = best_decay(log, read_samples(samples, contract, "validation"))
+    scores["popular_decayed"] = decayed_popularity(log, held_out, decay_days)
     progress.report(1, 5, "parts")
     scores["lambdamart"] = _lambdamart(samples, contract, seed).scores(held_out)
     progress.report(2, 5, "parts")
@@ -109,6 +117,7 @@ def evaluate_model(
         "slices": user_slices(held_out, _stat(trained, held_out, "user_days"), metrics, seed)
         | item_slices(held_out, scores, _purchases(log, days[0]), seed),
         "alpha": trained.model.alpha,
+        "popular_decay_days": decay_days,
         "candidates": diagnostics.candidate_recall(held_out),
         "calibration": diagnostics.calibration(held_out, scores["fused"], _stat(trained, held_out, "user_basket_size")),
         "coverage@10": {
@@ -164,6 +173,7 @@ def _bounds(
         "confidence": gate_spec.confidence,
         "baseline": against(best_simple),
         "incumbent": None,
+        "rivals": [against(rival) for rival in LEARNED],
     }
     if incumbent is not None:
         found["incumbent"] = asdict(incumbent) | (against("incumbent") if incumbent.compared else {})

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from shoploop.models.pieces import Pieces, PiecewiseLinear
+
 
 class RequestDropout(nn.Dropout):
     """Drops the same hidden units for all candidates of a request: they are compared with each other, not with those of
@@ -25,15 +27,22 @@ class RequestDropout(nn.Dropout):
 
 
 class Behaviour(nn.Module):
-    """Scores each candidate on its own features, standardised by the training samples' mean and deviation."""
+    """Scores each candidate on its own features: standardised by the training samples' mean and deviation, and in pieces."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
         features: int
         """K, the number of pair features of the contract."""
 
+        pieces: int = 0
+        """P, into which all features together are cut; 0 leaves them whole (:mod:`shoploop.models.pieces`)."""
+
         hidden: tuple[int, ...] = (128, 64)
         dropout: float = 0.1
+
+        def __post_init__(self) -> None:
+            if self.pieces and not self.hidden:
+                raise ValueError("pieces are of the first hidden layer, and there is none")
 
     mean_K: Tensor
     scale_K: Tensor
@@ -49,6 +58,7 @@ class Behaviour(nn.Module):
             layers += [nn.Linear(width, hidden), nn.SiLU(), RequestDropout(config.dropout)]
             width = hidden
         self.layers = nn.Sequential(*layers, nn.Linear(width, 1))
+        self.pieces = PiecewiseLinear(config.pieces, config.hidden[0]) if config.pieces else None
 
     def standardise(self, mean_K: Tensor, deviation_K: Tensor) -> None:
         """Sets the features' mean and deviation; a constant feature is switched off."""
@@ -56,11 +66,20 @@ class Behaviour(nn.Module):
         constant_K = deviation_K < 1e-6
         self.scale_K.copy_(torch.where(constant_K, torch.zeros_like(deviation_K), 1 / deviation_K.clamp_min(1e-6)))
 
+    def cut(self, pieces: Pieces) -> None:
+        """Sets where the features' pieces lie; nothing to do where they are whole."""
+        if self.pieces is not None:
+            self.pieces.set(pieces)
+
     def embed(self, features_BNK: Tensor) -> Tensor:
         """The last hidden units, (B, N, H): what the score is a linear function of."""
         # far outliers of a new day must not throw a score off the scale
         standard_BNK = ((features_BNK - self.mean_K) * self.scale_K).clamp(-5.0, 5.0)
-        hidden_BNH: Tensor = self.layers[:-1](standard_BNK)
+        if self.pieces is None:
+            hidden_BNH: Tensor = self.layers[:-1](standard_BNK)
+            return hidden_BNH
+        first_BNH = self.layers[0](standard_BNK) + self.pieces(features_BNK)
+        hidden_BNH = self.layers[1:-1](first_BNH)
         return hidden_BNH
 
     def forward(self, features_BNK: Tensor) -> Tensor:

@@ -209,6 +209,9 @@ def _as_words(name: str) -> str:
         "personal": "what each has bought most",
         "decay": "what each has bought most lately",
         "followers": "what others bought next",
+        "popular_decayed": "what sells now",
+        "item_knn": "what the same shoppers bought",
+        "ease": "what goes with what they bought",
     }.get(name, words.method(name).title)
 
 

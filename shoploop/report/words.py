@@ -55,8 +55,15 @@ METHODS = {
         kind="simple",
         meaning="what others bought after the same products, lately more than before",
     ),
+    "item_knn": Method(title="Item neighbours", kind="simple", meaning="what the same shoppers bought, by cosine"),
+    "ease": Method(title="EASE", kind="simple", meaning="what goes with the products bought, by EASE"),
     "personal": Method(title="Own habits", kind="simple", meaning="what the shopper bought most often"),
     "popular": Method(title="Best sellers", kind="simple", meaning="the same best sellers for everybody"),
+    "popular_decayed": Method(
+        title="Best sellers, decayed",
+        kind="simple",
+        meaning="the same for everybody, old purchases fading at the best of several speeds",
+    ),
 }
 
 SOURCES = {

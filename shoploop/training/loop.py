@@ -36,6 +36,9 @@ class TrainConfig:
 
     learning_rate: float = 1e-3
     joint_learning_rate: float = 3e-4
+    behaviour_rate: float = 2.0
+    """The DNN's learning rate in those of the rest, while it learns alone: it has no attention that could come apart."""
+
     alpha_learning_rate: float = 3e-2
     weight_decay: float = 1e-2
     batch_requests: int = 32
@@ -240,10 +243,11 @@ def _optimiser(
     model: FusedModel, config: TrainConfig, joint: bool, requests: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     rate = config.joint_learning_rate if joint else config.learning_rate
-    others = [p for name, p in model.named_parameters() if name != "alpha_logits"]
+    behaviour_rate = rate if joint else rate * config.behaviour_rate
     optimiser = torch.optim.AdamW(
         [
-            {"params": others, "lr": rate, "weight_decay": config.weight_decay},
+            {"params": list(model.sequence.parameters()), "lr": rate, "weight_decay": config.weight_decay},
+            {"params": list(model.behaviour.parameters()), "lr": behaviour_rate, "weight_decay": config.weight_decay},
             {"params": [model.alpha_logits], "lr": config.alpha_learning_rate, "weight_decay": 0.0},
         ]
     )

@@ -85,3 +85,23 @@ def test_the_step_writes_the_verdict_it_returns(tmp_path):
     (tmp_path / "evaluation.json").write_text(json.dumps({"gate": bounds()}))
     verdict = gate(evaluation=tmp_path, out=tmp_path / "gate", gate_spec=GateSpec())
     assert json.loads((tmp_path / "gate" / "gate.json").read_text()) == verdict
+
+
+BETTER_TREES = {"than": "lambdamart", "difference": -0.01, "interval": [-0.02, -0.001]}
+EQUAL_DNN = {"than": "dnn", "difference": -0.001, "interval": [-0.004, 0.002]}
+
+
+def test_a_first_version_that_is_worse_than_the_trees_of_its_run_is_refused():
+    verdict = decide(bounds() | {"rivals": [BETTER_TREES, EQUAL_DNN]}, GateSpec())
+    assert not verdict["passed"] and verdict["behind"] == ["lambdamart"]
+    assert "lambdamart of the same run is better" in verdict["reason"]
+
+
+def test_a_rival_that_may_be_as_good_is_no_reason_to_refuse():
+    verdict = decide(bounds() | {"rivals": [EQUAL_DNN]}, GateSpec())
+    assert verdict["passed"] and verdict["behind"] == []
+
+
+def test_a_later_version_that_is_worse_than_a_rival_serves_where_it_is_not_worse_than_what_serves_and_the_verdict_says_so():
+    verdict = decide(bounds(incumbent=(0.01, 0.005)) | {"rivals": [BETTER_TREES]}, GateSpec())
+    assert verdict["passed"] and "lambdamart of the same run is better" in verdict["reason"]
