@@ -4,6 +4,7 @@ Virtual samples are written with the split ``train`` and no other, in a folder t
 they cannot reach validation or test.
 """
 
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,8 @@ def add_samples(samples: Path, out: Path, rows: Labelled, trials: Trials, *, fir
     latest = rows.rows["day"].max()
     if isinstance(latest, int) and latest >= first_hidden:
         raise ValueError(f"a virtual row is of day {latest}; evaluation begins on day {first_hidden}")
-    extra = trials.samples(rows, candidates=CandidateConfig(), negatives=TRAINING_NEGATIVES)
+    config = CandidateConfig(**json.loads((samples / "samples.json").read_text())["candidates"])
+    extra = trials.samples(rows, candidates=config, negatives=TRAINING_NEGATIVES)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".virtual-") as folder:
         virtual = Path(folder)

@@ -14,9 +14,9 @@ from shoploop.features.distinct import distinct
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Int32
-from shoploop.features.pairs import follower_scores
+from shoploop.features.pairs import FOLLOWED_DECAY, FOLLOWED_VISITS, follower_scores
 
-SOURCES = ("history", "popular", "neighbours", "followers", "lately")
+SOURCES = ("history", "popular", "neighbours", "followers", "lately", "alike", "kinds")
 """In the order of the bits of :attr:`Candidates.sources_N`."""
 
 
@@ -38,6 +38,12 @@ class CandidateConfig:
 
     lately: int = 100
     """The same, by what was bought in the last weeks."""
+
+    alike: int = 0
+    """Items whose factors point where those of the last visits do."""
+
+    kinds: int = 0
+    """What sells most among the kinds that the user bought last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +67,21 @@ def fetch_candidates(
         history: The user's purchases; rows from ``day`` on are ignored.
         day: Day of the request, days since 1970-01-01 (UTC).
         items: Statistics of all items as of ``day``.
-        catalog: Neighbours and followers, as of the day.
+        catalog: Neighbours, followers, factors and kinds, as of the day.
         config: How many of each.
     """
-    config = config or CandidateConfig()
+    named, after = by_source(history, day=day, items=items, catalog=catalog, config=config or CandidateConfig())
+    items_N = distinct(np.concatenate([named[source] for source in SOURCES])).astype(np.int32)
+    sources_N = np.zeros(len(items_N), np.uint8)
+    for bit, source in enumerate(SOURCES):
+        sources_N[np.searchsorted(items_N, named[source])] |= np.uint8(1 << bit)
+    return Candidates(items_N=items_N, sources_N=sources_N, after=after)
+
+
+def by_source(
+    history: History, *, day: int, items: ItemMatrix, catalog: Catalog, config: CandidateConfig
+) -> tuple[dict[str, Int32], dict[str, npt.NDArray[np.float64]]]:
+    """What each of ``SOURCES`` names, the best first, and the scores of what follows; arguments as above."""
     history = history.before(day)
     after = follower_scores(history, catalog) if config.followers or config.lately else {}
     nothing = np.empty(0)
@@ -74,12 +91,10 @@ def fetch_candidates(
         "neighbours": _neighbours(history, catalog, config),
         "followers": _likeliest(after.get("after_recent", nothing), config.followers),
         "lately": _likeliest(after.get("lately_recent", nothing), config.lately),
+        "alike": _alike(history, items, catalog, config),
+        "kinds": _kinds(history, items, catalog, config),
     }
-    items_N = distinct(np.concatenate([named[source] for source in SOURCES])).astype(np.int32)
-    sources_N = np.zeros(len(items_N), np.uint8)
-    for bit, source in enumerate(SOURCES):
-        sources_N[np.searchsorted(items_N, named[source])] |= np.uint8(1 << bit)
-    return Candidates(items_N=items_N, sources_N=sources_N, after=after)
+    return named, after
 
 
 def _likeliest(scores_I: npt.NDArray[np.float64], most: int) -> Int32:
@@ -102,3 +117,35 @@ def _neighbours(history: History, catalog: Catalog, config: CandidateConfig) -> 
     score_I = np.bincount(near, weights=weights, minlength=len(catalog)).astype(np.float64)
     score_I[history.items_H] = 0.0
     return _likeliest(score_I, config.neighbours)
+
+
+def _last_visits(history: History) -> npt.NDArray[np.float64]:
+    """What each row of the history counts, (H,): the less the more visits lie since; 0 for those of long ago."""
+    _, visit_H = np.unique(history.days_H, return_inverse=True)
+    since_H = visit_H.max() - visit_H
+    weight_H: npt.NDArray[np.float64] = np.where(since_H < FOLLOWED_VISITS, FOLLOWED_DECAY**since_H, 0.0)
+    return weight_H
+
+
+def _alike(history: History, items: ItemMatrix, catalog: Catalog, config: CandidateConfig) -> Int32:
+    if config.alike == 0 or len(history) == 0:
+        return np.empty(0, np.int32)
+    direction_D = _last_visits(history) @ catalog.factors_ID[history.items_H]
+    # of what points the same way, that which is bought: a rare item's factors are mostly chance
+    score_I = (catalog.factors_ID @ direction_D) * np.sqrt(np.log1p(items["purchases_total"].astype(np.float64)))
+    score_I[history.items_H] = 0.0
+    return _likeliest(score_I, config.alike)
+
+
+def _kinds(history: History, items: ItemMatrix, catalog: Catalog, config: CandidateConfig) -> Int32:
+    if config.kinds == 0 or len(history) == 0 or not catalog.kind_I.max(initial=0):
+        return np.empty(0, np.int32)
+    weight_H = _last_visits(history)
+    wanted_C: npt.NDArray[np.float64] = np.bincount(
+        catalog.kind_I[history.items_H], weights=weight_H, minlength=catalog.kinds
+    ).astype(np.float64)
+    # a hundredth for what sold before the last weeks: it orders those that do not sell now
+    sold_I = items["purchases_28"].astype(np.float64) + 0.01 * items["purchases_total"]
+    score_I: npt.NDArray[np.float64] = wanted_C[catalog.kind_I] * sold_I
+    score_I[history.items_H] = 0.0
+    return _likeliest(score_I, config.kinds)

@@ -26,7 +26,7 @@ VISIT_DECAY = 0.9
 
 
 def decayed_popularity(log: PurchaseLog, samples: SampleSet, decay_days: float) -> Array:
-    """How often each candidate was bought by anybody before the request's day, (R,), a purchase counting exp(-age / decay)."""
+    """How often each candidate was bought before the request's day, (R,), a purchase counting exp(-age / decay)."""
     scores_R = np.zeros(len(samples.items_R))
     by_day, counts_I, counted = log.by_day(), np.zeros(len(log.vocabulary)), None
     for q in np.argsort(samples.days_Q, kind="stable"):

@@ -21,7 +21,9 @@ STRONGEST = 6
 SMALL = 1e-6
 ABOUT = {feature.name: feature.about for feature in PAIR_FEATURES}
 
-Source = Literal["history", "popular", "neighbours", "followers", "lately", "best_sellers", "request", "shop"]
+Source = Literal[
+    "history", "popular", "neighbours", "followers", "lately", "alike", "kinds", "best_sellers", "request", "shop"
+]
 
 
 class ExplainRequest(Message):

@@ -72,6 +72,8 @@ SOURCES = {
     "neighbours": "Bought together",
     "followers": "Bought after",
     "lately": "Bought after, lately",
+    "alike": "Alike",
+    "kinds": "Best of own kinds",
     "transformer": "Transformer's own",
 }
 

@@ -9,6 +9,7 @@ Legend: Q requests, U users.
 import json
 import resource
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import polars as pl
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import TrainingSpec
+from shoploop.candidates.allocation import Allocation
 from shoploop.candidates.fetching import SOURCES, CandidateConfig
 from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
 from shoploop.errors import TooFewEvents
@@ -25,6 +27,7 @@ from shoploop.features.catalog import CatalogConfig
 from shoploop.features.catalogs import fit_catalogs
 from shoploop.features.contract import Contract
 from shoploop.features.ends import read_interactions
+from shoploop.features.history import history_of
 from shoploop.features.joins import Joins
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary, purchases
 from shoploop.samples.by_day import ByDay
@@ -34,6 +37,9 @@ from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 
 MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 5_500, 600, 2_000
 VALIDATION_SHARE = 0.06
+ALLOCATION_REQUESTS = 500
+"""Visits that the budget of each source of candidates is found on: the latest to learn from."""
+
 TRAINING_NEGATIVES = 120
 
 
@@ -60,7 +66,8 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
 
     Returns:
         ``samples.json``: requests, rows and positives per split, recall of the candidates by source, the days that were
-        chosen and why, rows left out beyond the log's ends, seconds and peak memory.
+        chosen and why, how many items each source of candidates may bring, rows left out beyond the log's ends, seconds and
+        peak memory.
 
     Raises:
         TooFewEvents: there is too little to learn from or to evaluate on.
@@ -97,7 +104,8 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
 
     out.mkdir(parents=True, exist_ok=True)
     write_catalogs(out, catalogs, vocabulary, items)
-    config = CandidateConfig()
+    config = allocate(chosen.train, sources)
+    seconds["allocation"] = time.perf_counter() - started - sum(seconds.values())
     report: dict[str, Any] = {"splits": {}}
     done = 0
     with SampleWriter(out, contract, log) as writer:
@@ -138,6 +146,23 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     }
     (out / "samples.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
+
+
+def allocate(requests: Sequence[Request], sources: Sources) -> CandidateConfig:
+    """How many items each source may bring, by what it would have found on the latest of these visits."""
+    latest = sorted(requests, key=lambda request: (-request.day, request.user))[:ALLOCATION_REQUESTS]
+    found = Allocation()
+    for request in sorted(latest, key=lambda request: (request.day, request.user)):
+        log = sources.log
+        rows = slice(int(log.offsets_U1[request.user]), int(log.offsets_U1[request.user + 1]))
+        found.add(
+            history_of(log, request.user, before=request.day),
+            day=request.day,
+            items=sources.items(request.day),
+            catalog=sources.catalogs(request.day),
+            bought=log.item_R[rows][log.day_R[rows] == request.day],
+        )
+    return found.config()
 
 
 class _Counts:

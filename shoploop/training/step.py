@@ -61,6 +61,7 @@ def train_fused(
         started = time.perf_counter()
         contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
         catalogs, items = read_catalogs(samples), read_items(samples)
+        described = json.loads((samples / "samples.json").read_text())
         verdicts = _verdicts(augmentation=augmentation, importance=importance)
         if importance is not None and verdicts["importance"]["used"]:
             weights = importance / WEIGHTS
@@ -86,7 +87,7 @@ def train_fused(
             catalog=catalogs.training,
             contract=contract,
             vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
-            candidates=CandidateConfig(),
+            candidates=CandidateConfig(**described["candidates"]),
         ).with_catalog(catalogs.serving)
         version = write_version(
             written,
@@ -94,7 +95,7 @@ def train_fused(
             config=trained.config(),
             contract=contract.to_json(),
             items=items,
-            lineage=_lineage(data=data, samples=samples, training_spec=training_spec, weighted=weights is not None)
+            lineage=_lineage(data=data, described=described, training_spec=training_spec, weighted=weights is not None)
             | {"parent": parent, "ratings_weigh": ratings_weigh}
             | verdicts,
             metrics={"alpha": model.alpha} | _losses(curves.epochs),
@@ -129,9 +130,8 @@ def _verdicts(*, augmentation: Path | None, importance: Path | None) -> dict[str
     }
 
 
-def _lineage(*, data: Path, samples: Path, training_spec: TrainingSpec, weighted: bool) -> dict[str, Any]:
+def _lineage(*, data: Path, described: dict[str, Any], training_spec: TrainingSpec, weighted: bool) -> dict[str, Any]:
     loaded = json.loads((data / "load.json").read_text())
-    described = json.loads((samples / "samples.json").read_text())
     return {
         "dataset": loaded["dataset"],
         "tables": {name: table["sha256"] for name, table in loaded["tables"].items()},

@@ -49,6 +49,30 @@ def test_each_candidate_says_which_sources_named_it(known):
     assert sum(bits & 0b010 > 0 for bits in named(popular).values()) == 2
 
 
+def test_what_points_where_the_last_purchases_do_is_alike(known):
+    _, nothing, catalog = known
+    factors = np.zeros_like(catalog.factors_ID)
+    factors[[0, 5, 6], 0], factors[8, 1] = (1.0, 1.0, -1.0), 1.0
+    sold = replace(nothing, values_IS=nothing.values_IS.copy())
+    sold["purchases_total"][:] = 9.0
+    config = CandidateConfig(popular=0, neighbours=0, followers=0, lately=0, alike=3)
+    turned = replace(catalog, factors_ID=factors)
+    found = fetch_candidates(bought((0, 3)), day=DAY, items=sold, catalog=turned, config=config)
+    assert named(found) == {0: 0b001, 5: 0b100000}, "not what points elsewhere, nor what was bought"
+    assert named(fetch_candidates(History.empty(), day=DAY, items=sold, catalog=turned, config=config)) == {}
+
+
+def test_the_best_of_the_kinds_that_were_bought_last_come_in_the_order_of_their_sales(known):
+    _, nothing, catalog = known
+    kinds = np.full_like(catalog.kind_I, 1)
+    kinds[[0, 5, 6, 7]] = 0
+    sold = replace(nothing, values_IS=nothing.values_IS.copy())
+    sold["purchases_28"][:] = np.arange(len(catalog))
+    config = CandidateConfig(popular=0, neighbours=0, followers=0, lately=0, kinds=2)
+    found = fetch_candidates(bought((0, 3)), day=DAY, items=sold, catalog=replace(catalog, kind_I=kinds), config=config)
+    assert named(found) == {0: 0b001, 6: 0b1000000, 7: 0b1000000}
+
+
 def test_purchases_of_the_request_day_bring_no_candidate(known):
     _, nothing, catalog = known
     assert named(fetch_candidates(bought((7, 0)), day=DAY, items=nothing, catalog=catalog)) == {}

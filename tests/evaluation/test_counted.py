@@ -17,7 +17,7 @@ def log_of(*bought):
     """(user, item, days after the first) each."""
     rows = pl.DataFrame(
         [(user, item, FIRST + day, 1.0, None, None) for user, item, day in bought],
-        schema={"user": pl.String, "item": pl.String, "day": pl.Int32, "quantity": pl.Float64, "price": pl.Float64, "shop": pl.String},
+        schema=dict(user=pl.String, item=pl.String, day=pl.Int32, quantity=pl.Float64, price=pl.Float64, shop=pl.String),
         orient="row",
     )  # fmt: skip
     return PurchaseLog.of(rows, Vocabulary(tuple(sorted({item for _, item, _ in bought}))))
@@ -42,7 +42,9 @@ def asked(log, user, day, candidates, bought=()):
     )
 
 
-FASHION = log_of(("a", "old", 0), ("b", "old", 0), ("c", "old", 1), ("a", "new", 19), ("b", "new", 19), ("c", "later", 20))
+FASHION = log_of(
+    ("a", "old", 0), ("b", "old", 0), ("c", "old", 1), ("a", "new", 19), ("b", "new", 19), ("c", "later", 20)
+)
 
 
 def test_what_sold_long_ago_counts_less_the_faster_popularity_fades():

@@ -228,7 +228,12 @@ WITHOUT_A_SAY = {
 }
 """Libraries that sign, carry, count and read: no number of a step depends on their version."""
 
-DISTRIBUTIONS = {"great_expectations": "great-expectations", "sklearn": "scikit-learn", "ibis": "ibis-framework", "pydantic_core": "pydantic"}
+DISTRIBUTIONS = {
+    "great_expectations": "great-expectations",
+    "sklearn": "scikit-learn",
+    "ibis": "ibis-framework",
+    "pydantic_core": "pydantic",
+}
 
 
 def test_the_versions_of_all_libraries_that_decide_a_result_count():
