@@ -96,6 +96,16 @@ class SequenceModel(nn.Module):
         out_BLD = self.norm(self.encoder(tokens_BLD, src_key_padding_mask=absent_BL))
         return out_BLD[:, 0], out_BLD[:, 1:]
 
+    def multiply_scores(self, factor: float) -> None:
+        """Makes each score ``factor`` times what it was: all that it is a sum of is linear in one of these."""
+        for parameter in (
+            self.item_out.weight,
+            self.item_bias_I,
+            *self.repeat_mix.parameters(),
+            *self.repeat_first.parameters(),
+        ):
+            parameter.mul_(factor)
+
     def item_vectors(self) -> Tensor:
         """w_i of every item, (I, D)."""
         vectors_ID: Tensor = self.item_out(self.factors_IF)

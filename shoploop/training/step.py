@@ -3,6 +3,7 @@
 import json
 import resource
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from shoploop.features.log import Vocabulary
 from shoploop.samples.files import read_catalogs, read_items, read_samples
 from shoploop.samples.weights import WEIGHTS, read_weights
 from shoploop.training.building import build_model
+from shoploop.training.calibration import calibrate
 from shoploop.training.loop import TrainConfig, fit
 from shoploop.versions.artifact import write_version
 from shoploop.versions.trained import TrainedModel
@@ -50,7 +52,8 @@ def train_fused(
         parent: Id of the version that serves now, for the lineage.
 
     Returns:
-        ``training.json``: per epoch losses, α and seconds; parameters, samples and the version's id.
+        ``training.json``: per epoch losses, α and seconds; the scale and the α that were found on validation;
+            parameters, samples and the version's id.
 
     Raises:
         TooFewEvents: no training request has a candidate that was bought.
@@ -82,6 +85,7 @@ def train_fused(
             seed=training_spec.seed,
         )
         curves = fit(model, learn, validation, config, progress=progress.report)
+        calibration = calibrate(model, validation)
         trained = TrainedModel(
             model=model.cpu(),
             catalog=catalogs.training,
@@ -104,6 +108,7 @@ def train_fused(
             "version": version.id,
             "epochs": curves.epochs,
             "alpha": model.alpha,
+            "calibration": None if calibration is None else asdict(calibration),
             "parameters": sum(p.numel() for p in model.parameters()),
             "requests": {"train": len(learn), "validation": len(validation)},
             "weighted": weights is not None,

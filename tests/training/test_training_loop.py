@@ -14,7 +14,7 @@ from shoploop.training.loop import TrainConfig, fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-QUICK = TrainConfig(epochs=6, joint_epochs=2, batch_requests=8, learning_rate=1e-2, seed=3)
+QUICK = TrainConfig(epochs=6, joint_epochs=2, batch_requests=8, learning_rate=1e-2, behaviour_rate=1.0, seed=3)
 
 
 def trained(samples, config=QUICK, validation=None):

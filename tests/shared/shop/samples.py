@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -113,5 +114,6 @@ def write_folders(
             if len(samples):
                 writer.write(samples, split)
     described = {"evaluation_first": shop.split.evaluation_first, "last_day": shop.split.last}
+    described |= {"candidates": asdict(CandidateConfig())}
     (root / "samples" / "samples.json").write_text(json.dumps(described))
     return root

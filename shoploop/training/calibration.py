@@ -1,0 +1,118 @@
+"""Both networks on one scale, and α between them, on visits that neither has learned from.
+
+A network is surer of what it has learned from than it may be, and the one that remembers more is the surer: an α that is
+learned beside the weights trusts it too much. So each network's scores are divided by a temperature (Guo, Pleiss, Sun,
+Weinberger 2017, "On calibration of modern neural networks", section 4.2), and α is then found anew, both on the
+validation visits and by the loss of training. The temperatures go into the weights: a score is linear in its last layer.
+
+Legend: Q requests, N candidates.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shoploop.models.fusion import FusedModel
+from shoploop.samples.sample_set import SampleSet
+from shoploop.training.loop import batches, listwise_loss
+
+FEWEST_REQUESTS = 40
+"""Validation visits with a purchase among the candidates from which on one scale and α are found on them."""
+
+MOST_TIMES = 4.0
+"""By which a network's scores grow or shrink at most."""
+
+MOST_LOGIT = 4.0
+"""α stays between .018 and .982: the other network is never lost for the next training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What was found; the model has it in its weights."""
+
+    requests: int
+    """With a purchase among the candidates."""
+
+    dnn_times: float
+    """What its scores were multiplied by."""
+
+    transformer_times: float
+    alpha_before: float
+    alpha: float
+
+
+@dataclass(frozen=True)
+class _Logits:
+    """All validation requests, padded."""
+
+    dnn_QN: Tensor
+    transformer_QN: Tensor
+    labels_QN: Tensor
+    mask_QN: Tensor
+    weights_QN: Tensor
+
+    def loss(self, scores_QN: Tensor) -> Tensor:
+        return listwise_loss(scores_QN, self.labels_QN, self.mask_QN, self.weights_QN)
+
+
+def calibrate(model: FusedModel, validation: SampleSet) -> Calibration | None:
+    """Puts the networks on one scale and learns α; the model is changed in place.
+
+    Args:
+        model: Trained.
+        validation: Visits that it has not learned from.
+
+    Returns:
+        What was found; None where fewer than :data:`FEWEST_REQUESTS` visits could tell: the model stays as it is.
+    """
+    told = [q for q in range(len(validation)) if validation.labels_R[validation.rows(q)].any()]
+    if len(told) < FEWEST_REQUESTS:
+        return None
+    logits = _logits(model, validation.select(told))
+    before, most = model.alpha["items"], float(np.log(MOST_TIMES))
+    dnn_times = float(np.exp(_lowest(lambda value: logits.loss(np.exp(value) * logits.dnn_QN), most)))
+    transformer_times = float(np.exp(_lowest(lambda value: logits.loss(np.exp(value) * logits.transformer_QN), most)))
+    dnn_QN, transformer_QN = dnn_times * logits.dnn_QN, transformer_times * logits.transformer_QN
+
+    def fused(logit: float) -> Tensor:
+        alpha = 1 / (1 + np.exp(-logit))
+        return logits.loss(alpha * dnn_QN + (1 - alpha) * transformer_QN)
+
+    logit = _lowest(fused, MOST_LOGIT)
+    with torch.no_grad():
+        model.behaviour.multiply_scores(dnn_times)
+        model.sequence.multiply_scores(transformer_times)
+        model.alpha_logits.fill_(logit)
+    return Calibration(
+        requests=len(told),
+        dnn_times=dnn_times,
+        transformer_times=transformer_times,
+        alpha_before=before,
+        alpha=model.alpha["items"],
+    )
+
+
+def _lowest(loss: Callable[[float], Tensor], most: float) -> float:
+    """The number from ``-most`` to ``most`` at which the loss is lowest, by Brent's method."""
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(lambda value: loss(value).item(), bounds=(-most, most), method="bounded")
+    return float(found.x)
+
+
+def _logits(model: FusedModel, samples: SampleSet) -> _Logits:
+    model.eval()
+    with torch.no_grad():
+        (labelled,) = batches(samples, np.arange(len(samples)), len(samples))
+        scores = model(labelled.batch.to(model.device))
+    device = torch.device("cpu")
+    return _Logits(
+        scores.dnn_BN.to(device),
+        scores.transformer_BN.to(device),
+        labelled.labels_BN,
+        labelled.batch.mask_BN,
+        labelled.weights_BN,
+    )
