@@ -20,7 +20,7 @@ from shoploop.samples.sample_set import SampleSet
 Array = npt.NDArray[np.float64]
 
 CALIBRATION_EDGES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-IMPORTANCE_REQUESTS = 200
+IMPORTANCE_REQUESTS = 100
 """Visits that the importance of features is measured on."""
 
 

@@ -2,8 +2,9 @@
 
 A network is surer of what it has learned from than it may be, and the one that remembers more is the surer: an α that is
 learned beside the weights trusts it too much. So each network's scores are divided by a temperature (Guo, Pleiss, Sun,
-Weinberger 2017, "On calibration of modern neural networks", section 4.2), and α is then found anew, both on the
-validation visits and by the loss of training. The temperatures go into the weights: a score is linear in its last layer.
+Weinberger 2017, "On calibration of modern neural networks", section 4.2), and α is then found anew, both by the loss of
+training on the validation visits. As these are few, it is a maximum a posteriori estimate: training's own α is expected. The
+temperatures go into the weights: a score is linear in its last layer.
 
 Legend: Q requests, N candidates.
 """
@@ -21,6 +22,10 @@ from shoploop.training.loop import batches, listwise_loss
 
 FEWEST_REQUESTS = 40
 """Validation visits with a purchase among the candidates from which on one scale and α are found on them."""
+
+PRIOR_LOGIT, PRIOR_TIMES = 0.5, 0.5
+"""Standard deviations of what is expected before the validation visits are asked: of α's logit about what training found,
+and of the logarithm of a factor about 0. A few hundred visits alone would throw α from end to end."""
 
 MOST_TIMES = 4.0
 """By which a network's scores grow or shrink at most."""
@@ -54,8 +59,10 @@ class _Logits:
     mask_QN: Tensor
     weights_QN: Tensor
 
-    def loss(self, scores_QN: Tensor) -> Tensor:
-        return listwise_loss(scores_QN, self.labels_QN, self.mask_QN, self.weights_QN)
+    def surprise(self, scores_QN: Tensor) -> float:
+        """The loss of all requests together, in nats."""
+        mean = listwise_loss(scores_QN, self.labels_QN, self.mask_QN, self.weights_QN)
+        return mean.item() * len(scores_QN)
 
 
 def calibrate(model: FusedModel, validation: SampleSet) -> Calibration | None:
@@ -73,15 +80,24 @@ def calibrate(model: FusedModel, validation: SampleSet) -> Calibration | None:
         return None
     logits = _logits(model, validation.select(told))
     before, most = model.alpha["items"], float(np.log(MOST_TIMES))
-    dnn_times = float(np.exp(_lowest(lambda value: logits.loss(np.exp(value) * logits.dnn_QN), most)))
-    transformer_times = float(np.exp(_lowest(lambda value: logits.loss(np.exp(value) * logits.transformer_QN), most)))
+
+    def times(scores_QN: Tensor) -> float:
+        def doubt(value: float) -> float:
+            return logits.surprise(np.exp(value) * scores_QN) + (value / PRIOR_TIMES) ** 2 / 2
+
+        return float(np.exp(_lowest(doubt, most)))
+
+    dnn_times, transformer_times = times(logits.dnn_QN), times(logits.transformer_QN)
     dnn_QN, transformer_QN = dnn_times * logits.dnn_QN, transformer_times * logits.transformer_QN
 
-    def fused(logit: float) -> Tensor:
-        alpha = 1 / (1 + np.exp(-logit))
-        return logits.loss(alpha * dnn_QN + (1 - alpha) * transformer_QN)
+    expected = float(np.clip(np.log(before / (1 - before)), -MOST_LOGIT, MOST_LOGIT))
 
-    logit = _lowest(fused, MOST_LOGIT)
+    def doubt(logit: float) -> float:
+        alpha = 1 / (1 + np.exp(-logit))
+        found = logits.surprise(alpha * dnn_QN + (1 - alpha) * transformer_QN)
+        return found + ((logit - expected) / PRIOR_LOGIT) ** 2 / 2
+
+    logit = _lowest(doubt, MOST_LOGIT)
     with torch.no_grad():
         model.behaviour.multiply_scores(dnn_times)
         model.sequence.multiply_scores(transformer_times)
@@ -95,11 +111,11 @@ def calibrate(model: FusedModel, validation: SampleSet) -> Calibration | None:
     )
 
 
-def _lowest(loss: Callable[[float], Tensor], most: float) -> float:
-    """The number from ``-most`` to ``most`` at which the loss is lowest, by Brent's method."""
+def _lowest(doubt: Callable[[float], float], most: float) -> float:
+    """The number from ``-most`` to ``most`` at which the doubt is lowest, by Brent's method."""
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(lambda value: loss(value).item(), bounds=(-most, most), method="bounded")
+    found = minimize_scalar(doubt, bounds=(-most, most), method="bounded")
     return float(found.x)
 
 

@@ -1,5 +1,7 @@
 """The offered samples: one feature tells what is bought, the history tells nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -51,10 +53,31 @@ def test_scores_that_are_too_sure_shrink_and_the_loss_on_unseen_visits_falls(mod
 
 def test_alpha_goes_to_the_network_that_knows_what_is_bought(model):
     with torch.no_grad():
-        model.alpha_logits.fill_(-3.0)
-    found = calibrate(model, offered(64, seed=5))
-    assert found.alpha_before < 0.05 and found.alpha > 0.8
+        model.alpha_logits.fill_(-1.0)
+    found = calibrate(model, offered(200, seed=5))
+    assert found.alpha > found.alpha_before
     assert model.alpha["items"] == pytest.approx(found.alpha)
+
+
+def test_alpha_leaves_a_network_that_knows_nothing(model):
+    with torch.no_grad():
+        model.behaviour.multiply_scores(0.0)
+        model.sequence.multiply_scores(0.0)
+        model.sequence.item_bias_I.copy_(torch.linspace(-1, 1, len(model.sequence.item_bias_I)))
+    unseen = offered(200, seed=5)
+    biased = unseen.items_R.max() == unseen.items_R
+    found = calibrate(model, replace(unseen, labels_R=biased))
+    assert found.alpha < found.alpha_before
+
+
+def test_a_few_visits_move_alpha_less_than_many(model, trained):
+    alphas = []
+    for visits in (FEWEST_REQUESTS, 200):
+        model.load_state_dict(trained)
+        with torch.no_grad():
+            model.alpha_logits.fill_(-1.0)
+        alphas.append(calibrate(model, offered(visits, seed=5)).alpha)
+    assert alphas[0] < alphas[1]
 
 
 def test_the_other_network_is_never_lost(model):
