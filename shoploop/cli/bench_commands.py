@@ -10,17 +10,49 @@ from shoploop.cli.options import JsonOption, LogOption, Seed, StoreOption, reada
 app = typer.Typer(help="Benchmarks; they print JSON with --json -.", no_args_is_help=True)
 
 
+Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Once for each training. [default: 0]")]
+
+
 @app.command("next-basket")
 def bench_next_basket(
-    dataset: Annotated[str, typer.Option(help="A known dataset.")] = "completejourney",
+    dataset: Annotated[str, typer.Option(help="A known dataset, or tafeng.")] = "completejourney",
+    seed: Seeds = None,
+    json_: JsonOption = None,
+) -> None:
+    """Predict each shopper's last basket, by every method, with intervals."""
+    from shoploop.bench.prediction.contest import contest
+    from shoploop.bench.prediction.datasets import basket_problem
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: contest(basket_problem(dataset), seeds=seed or [0], say=say), json_)
+
+
+@app.command("next-item")
+def bench_next_item(
+    dataset: Annotated[str, typer.Option(help="amazon-beauty.")] = "amazon-beauty",
+    seed: Seeds = None,
+    json_: JsonOption = None,
+) -> None:
+    """Predict each shopper's last item of all, by every method, with intervals."""
+    from shoploop.bench.prediction.contest import contest
+    from shoploop.bench.prediction.datasets import item_problem
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: contest(item_problem(dataset), seeds=seed or [0], say=say), json_)
+
+
+@app.command("candidates")
+def bench_candidates(
+    dataset: Annotated[str, typer.Option(help="A known dataset, tafeng or amazon-beauty.")] = "completejourney",
     seed: Seed = 0,
     json_: JsonOption = None,
 ) -> None:
-    """Predict each household's last basket, by every method, with intervals."""
-    from shoploop.bench import next_basket
+    """How much of what is bought next the candidates reach, and what each source adds."""
+    from shoploop.bench.prediction.contest import candidates
+    from shoploop.bench.prediction.datasets import problem_of
     from shoploop.cli.bench import measure
 
-    measure(lambda progress: next_basket.run(dataset=dataset, seed=seed, progress=progress), json_)
+    measure(lambda say: candidates(problem_of(dataset), seed=seed, say=say), json_)
 
 
 @app.command("serving")

@@ -66,15 +66,16 @@ def _reciprocal_rank(samples: SampleSet, scores_R: Array) -> float:
 class ItemNeighbours:
     """Cosine item-kNN: items that the same users bought (Sarwar et al. 2001, "Item-based collaborative filtering")."""
 
-    def __init__(self, log: PurchaseLog, *, before: int):
+    def __init__(self, log: PurchaseLog, *, before: int, histories: PurchaseLog | None = None):
         """
         Args:
             log: The purchases.
             before: Only those of earlier days say which items go together.
+            histories: The same users' purchases that are known of themselves, where they are more.
         """
         import scipy.sparse
 
-        self._log = log
+        self._log = histories or log
         past = log.where(log.day_R < before)
         shape = (len(log.users), len(log.vocabulary))
         bought = scipy.sparse.csr_matrix((np.ones(len(past)), (past.user_R, past.item_R)), shape=shape)

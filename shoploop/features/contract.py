@@ -56,7 +56,9 @@ USER_STATS = (
 """Per user and day; a row stamped t covers the days before t."""
 
 ITEM_STATS = (
-    _feature("rate_7", "share of the last 7 days' baskets (user and day) that hold the item"),
+    _feature("rate_1", "share of yesterday's baskets (user and day) that hold the item"),
+    _feature("rate_3", "the same of the last 3 days"),
+    _feature("rate_7", "the same of 7 days"),
     _feature("rate_28", "the same of 28 days"),
     _feature("rate_91", "the same of 91 days"),
     _feature("purchases_28", "baskets of the last 28 days that hold the item"),
@@ -147,6 +149,8 @@ PAIR_FEATURES = (
     _feature("lately_last", "after_last where purchases of the last weeks count most"),
     _feature("lately_recent", "after_recent where purchases of the last weeks count most"),
     # the item
+    _feature("item_rate_1", "log of the item's share of baskets, yesterday"),
+    _feature("item_rate_3", "log of the item's share of baskets, 3 days"),
     _feature("item_rate_7", "log of the item's share of baskets, 7 days"),
     _feature("item_rate_28", "log of the item's share of baskets, 28 days"),
     _feature("item_rate_91", "log of the item's share of baskets, 91 days"),

@@ -19,6 +19,9 @@ from shoploop.features.log import DayIndex, Float32, Int32, PurchaseLog, Vocabul
 NAMES = tuple(f.name for f in ITEM_STATS)
 NEVER_DAYS = 999
 
+RATE_DAYS = (1, 3, 7, 28, 91)
+"""Windows of popularity: a grocer's taste moves by months, that of a site that is clicked through by days."""
+
 Array = npt.NDArray[np.float64]
 
 
@@ -69,7 +72,7 @@ class ItemStatistics:
         log, items = self._log, len(self._log.vocabulary)
         columns: dict[str, Array] = {}
         price = {}
-        for window in (7, 28, 91):
+        for window in RATE_DAYS:
             rows = self._index.window(day - window, day)
             codes = log.item_R[rows]
             bought = np.bincount(codes, minlength=items).astype(np.float64)
@@ -78,7 +81,7 @@ class ItemStatistics:
                 columns["purchases_28"] = bought
                 pairs = distinct(codes.astype(np.int64) * len(log.users) + log.user_R[rows])
                 columns["buyers_28"] = np.bincount(pairs // max(len(log.users), 1), minlength=items).astype(np.float64)
-            else:
+            elif window in (7, 91):
                 priced = rows[~np.isnan(log.price_R[rows])]
                 sums = np.bincount(log.item_R[priced], weights=log.price_R[priced], minlength=items)
                 price[window] = sums / np.maximum(np.bincount(log.item_R[priced], minlength=items), 1)

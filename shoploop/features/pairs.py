@@ -15,7 +15,7 @@ from shoploop.features.catalog import Catalog, elapsed_bucket
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.distinct import distinct
 from shoploop.features.history import History
-from shoploop.features.item import ItemMatrix
+from shoploop.features.item import RATE_DAYS, ItemMatrix
 from shoploop.features.log import Float32, Int32
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow
@@ -259,7 +259,7 @@ def _item(candidates_N: Int32, items: ItemMatrix, catalog: Catalog, user: UserRo
     def stat(name: str) -> Array:
         return items[name][candidates_N].astype(np.float64)
 
-    rates = {w: np.log(stat(f"rate_{w}") + RATE_FLOOR) for w in (7, 28, 91)}
+    rates = {w: np.log(stat(f"rate_{w}") + RATE_FLOOR) for w in RATE_DAYS}
     bought, buyers, price = stat("purchases_total"), stat("buyers_total"), stat("mean_price")
     of_kind = np.bincount(
         catalog.kind_I, weights=items["purchases_28"], minlength=int(catalog.kind_I.max(initial=0)) + 1
@@ -267,6 +267,8 @@ def _item(candidates_N: Int32, items: ItemMatrix, catalog: Catalog, user: UserRo
     known_price = (price > 0) & (user.mean_price > 0)
     price_ratio = np.log(np.maximum(price, 1e-3) / max(user.mean_price, 1e-3))
     return {
+        "item_rate_1": rates[1],
+        "item_rate_3": rates[3],
         "item_rate_7": rates[7],
         "item_rate_28": rates[28],
         "item_rate_91": rates[91],

@@ -219,7 +219,7 @@ def _cold_world(interactions: pl.DataFrame, bought: pl.DataFrame) -> tuple[pl.Da
 
     The latter are the five baskets before each household's last, and nothing else.
     """
-    from shoploop.bench.next_basket import split_visits
+    from shoploop.bench.prediction.next_basket import split_visits
 
     split = split_visits(interactions)
     users = pl.DataFrame({"user": [split.log.users[request.user] for request in split.targets]})

@@ -1,0 +1,265 @@
+"""All methods on one problem: the same candidates, the same history, one table.
+
+Legend: Q targets, R rows.
+"""
+
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.bench.prediction.problem import Problem
+from shoploop.candidates.fetching import SOURCES, CandidateConfig, fetch_candidates
+from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog, renewed
+from shoploop.features.catalogs import Catalogs, following
+from shoploop.features.history import history_of
+from shoploop.features.item import ItemStatistics
+from shoploop.features.shop import ShopStatistics
+from shoploop.features.user import user_rows, user_stats
+from shoploop.models.fusion import FusedModel
+from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
+from shoploop.samples.step import allocate
+
+TRAINING_NEGATIVES = 150
+METRICS = ("recall@10", "ndcg@10", "hit@10")
+
+Say = Callable[[str], None]
+Array = npt.NDArray[np.float64]
+
+
+class Samples:
+    """The samples of one problem and seed."""
+
+    def __init__(self, problem: Problem, seed: int, say: Say):
+        self.problem, self._seed, self._say = problem, seed, say
+        config = CatalogConfig(seed=seed)
+        say("fitting the catalog")
+        self.catalog: Catalog = fit_catalog(problem.before_labels, problem.items, config)
+        days = [request.day for request in problem.targets]
+        self._labels = self._sources(following(self.catalog, problem.past, [r.day for r in problem.labels], config))
+        # what is known of items when the targets are asked for is what all of the past says
+        self.fresh: Catalog = renewed(self.catalog, problem.past, config)
+        self.sources = self._sources(following(self.fresh, problem.past, days, config))
+        say("sharing out the candidates")
+        self.candidates: CandidateConfig = allocate(problem.labels, self._labels)
+
+    def _sources(self, catalogs: Catalogs) -> Sources:
+        past = self.problem.past
+        statistics, shops = ItemStatistics(past), ShopStatistics(past)
+        return Sources(
+            log=self.problem.log,
+            contract=self.problem.contract,
+            catalogs=catalogs,
+            items=statistics.on,
+            shops=shops.rows_on,
+        )
+
+    def labels(self) -> SampleSet:
+        return self._make(self.problem.labels, self._labels, TRAINING_NEGATIVES)
+
+    def targets(self) -> SampleSet:
+        """In the order of days and users; what the user has bought is left out where it is no answer."""
+        return self._make(self.problem.targets, self.sources, None)
+
+    def _make(self, requests: Sequence[Request], sources: Sources, negatives: int | None) -> SampleSet:
+        users = [self.problem.log.users[r.user] for r in requests]
+        rows = user_rows(user_stats(self.problem.past), users, [r.day for r in requests])
+        parts = assemble(
+            requests,
+            rows,
+            sources,
+            candidates=self.candidates,
+            negatives=negatives,
+            seed=self._seed,
+            progress=lambda done, total: self._say(f"samples: {done} of {total} visits"),
+        )
+        return SampleSet.concat(list(parts))
+
+
+def reach(problem: Problem, made: Samples) -> dict[str, Any]:
+    """Share of what was bought that is among the candidates, mean over targets: of all, of each source, and without it.
+
+    Returns:
+        ``recall`` of all together; per source ``alone``, and ``marginal``: what no other source names.
+    """
+    log, sources = problem.log, made.sources
+    found: list[list[float]] = []
+    sizes = 0
+    for request in sorted(problem.targets, key=lambda each: (each.day, each.user)):
+        rows = slice(int(log.offsets_U1[request.user]), int(log.offsets_U1[request.user + 1]))
+        bought = log.item_R[rows][log.day_R[rows] == request.day]
+        named = fetch_candidates(
+            history_of(log, request.user, before=request.day),
+            day=request.day,
+            items=sources.items(request.day),
+            catalog=sources.catalogs(request.day),
+            config=made.candidates,
+        )
+        sizes += len(named.items_N)
+        bits_T = named.sources_N[np.isin(named.items_N, bought)]
+        counts = [bits_T > 0, *((bits_T >> bit & 1 == 1) for bit in range(len(SOURCES)))]
+        counts += [bits_T == 1 << bit for bit in range(len(SOURCES))]
+        found.append([float(each.sum()) / len(bought) for each in counts])
+    mean = np.array(found).mean(axis=0)
+    alone, marginal = mean[1 : 1 + len(SOURCES)], mean[1 + len(SOURCES) :]
+    return {
+        "recall": float(mean[0]),
+        "candidates": sizes / len(problem.targets),
+        "sources": {
+            source: {"alone": float(alone[bit]), "marginal": float(marginal[bit])} for bit, source in enumerate(SOURCES)
+        },
+    }
+
+
+def candidates(problem: Problem, *, seed: int = 0, say: Say = lambda what: None) -> dict[str, Any]:
+    """What the candidates reach on the targets, and what each source adds.
+
+    Returns:
+        ``methods`` as of :func:`reach`, the budget of each source, counts, seconds and peak memory.
+    """
+    started = time.perf_counter()
+    made = Samples(problem, seed, say)
+    say("fetching")
+    found = reach(problem, made)
+    budget = {source: getattr(made.candidates, source) for source in SOURCES if source != "history"}
+    return (
+        {"dataset": problem.dataset, "seed": seed, "counts": dict(problem.counts), "budget": budget}
+        | found
+        | _cost(started)
+    )
+
+
+def contest(problem: Problem, *, seeds: Sequence[int] = (0,), say: Say = lambda what: None) -> dict[str, Any]:
+    """Runs every method.
+
+    Args:
+        problem: What to predict.
+        seeds: Of negatives, initial weights, order of batches and trees; each is a training of its own.
+        say: Told what begins.
+
+    Returns:
+        ``methods``: per method the mean over seeds of each metric, and 95 % intervals over users; ``slices`` the same of
+        parts of the targets; ``comparisons`` of the fused score with every other, paired; ``counts``, ``alpha`` by seed,
+        ``candidates`` as of :func:`reach`, ``seconds``, ``peak_rss_bytes``.
+    """
+    from shoploop.evaluation.intervals import Bootstrap
+    from shoploop.evaluation.scoring import comparison, summary
+
+    started = time.perf_counter()
+    total: dict[str, dict[str, Array]] = {}
+    alphas: list[dict[str, float]] = []
+    found: dict[str, Any] = {}
+    order = np.arange(0)
+    for seed in seeds:
+        metrics, alpha, found, order = _once(problem, seed, say)
+        alphas.append(alpha)
+        for name, values in metrics.items():
+            mine = total.setdefault(name, {metric: np.zeros(len(order)) for metric in METRICS})
+            for metric in METRICS:
+                mine[metric] += values[metric] / len(seeds)
+    bootstrap = Bootstrap(len(order), seed=seeds[0])
+    return {
+        "dataset": problem.dataset,
+        "seeds": list(seeds),
+        "counts": dict(problem.counts),
+        "methods": {name: summary(values, bootstrap, METRICS) for name, values in total.items()},
+        "slices": {name: _slice(total, part_Q[order], seeds[0]) for name, part_Q in problem.slices.items()},
+        "comparisons": [
+            comparison("fused", than, metric, total, bootstrap)
+            for than in total
+            if than != "fused"
+            for metric in METRICS
+        ],
+        "alpha": alphas,
+        "candidates": found,
+    } | _cost(started)
+
+
+def _slice(total: Mapping[str, Mapping[str, Array]], part_Q: npt.NDArray[np.bool_], seed: int) -> dict[str, Any]:
+    from shoploop.evaluation.intervals import Bootstrap
+    from shoploop.evaluation.scoring import comparison, summary
+
+    bootstrap = Bootstrap(int(part_Q.sum()), seed=seed)
+    own = {name: {metric: values[metric][part_Q] for metric in METRICS} for name, values in total.items()}
+    return {name: summary(values, bootstrap, METRICS) for name, values in own.items()} | {
+        "users": int(part_Q.sum()),
+        "comparisons": [
+            comparison("fused", than, m, own, bootstrap) for than in own if than != "fused" for m in METRICS
+        ],
+    }
+
+
+def _once(
+    problem: Problem, seed: int, say: Say
+) -> tuple[dict[str, dict[str, Array]], dict[str, float], dict[str, Any], npt.NDArray[np.intp]]:
+    """One seed: metrics by method, α, what the candidates reach, and the place of each target in the problem's list."""
+    import torch
+
+    from shoploop.evaluation.baselines import Decay, Ease, Followers, LambdaMart, Personal, Popular
+    from shoploop.evaluation.counted import ItemNeighbours, best_decay, decayed_popularity
+    from shoploop.evaluation.scoring import model_scores, request_metrics
+    from shoploop.training.building import build_model
+    from shoploop.training.calibration import calibrate
+    from shoploop.training.loop import TrainConfig, fit
+
+    made = Samples(problem, seed, say)
+    learn, test = made.labels(), made.targets()
+    contract = problem.contract
+    say("counting")
+    scores = {
+        "popular": Popular(contract).scores(test),
+        "personal": Personal(contract).scores(test),
+        "decay": Decay(contract).scores(test),
+        "followers": Followers(contract).scores(test),
+        "ease": Ease(contract).scores(test),
+    }
+    order = np.random.default_rng(seed).permutation(len(learn))
+    held = max(len(learn) // 20, 1)
+    train, validation = learn.select(np.sort(order[held:])), learn.select(np.sort(order[:held]))
+    scores["popular_decayed"] = decayed_popularity(problem.past, test, best_decay(problem.past, validation))
+    neighbours = ItemNeighbours(problem.past, before=problem.past.last_day + 1, histories=problem.log)
+    scores["item_knn"] = neighbours.scores(test)
+    say("training LambdaMART")
+    scores["lambdamart"] = LambdaMart(seed=seed).fit(learn).scores(test)
+    say("training the fused model")
+    model = build_model(contract, made.catalog, train, seed=seed)
+    alone: dict[str, Array] = {}
+
+    def scored(fitted: FusedModel) -> dict[str, Array]:
+        """With what is known of items by now, and then again as it was."""
+        factors_IF = fitted.sequence.factors_IF.clone()
+        fitted.sequence.factors_IF.copy_(torch.from_numpy(made.fresh.factors_ID))
+        found = {str(part): values for part, values in model_scores(fitted, test).items()}
+        fitted.sequence.factors_IF.copy_(factors_IF)
+        return found
+
+    fit(
+        model,
+        train,
+        validation,
+        TrainConfig(seed=seed),
+        progress=lambda done, total, what: say(f"{what}: {done:.0f} of {total:.0f}"),
+        # the networks' own scores are those of networks that learned alone
+        after_alone=lambda fitted: alone.update(scored(fitted)),
+    )
+    calibrate(model, validation)
+    say("measuring")
+    scores |= {name: alone[name] for name in ("dnn", "transformer", "fixed_alpha")}
+    scores["fused"] = scored(model)["fused"]
+    if problem.new_only:
+        own_R = test.sources_R >> SOURCES.index("history") & 1 == 1
+        scores = {name: np.where(own_R, -np.inf, values) for name, values in scores.items()}
+    metrics = {name: request_metrics(test, values) for name, values in scores.items()}
+    place = {(request.user, request.day): at for at, request in enumerate(problem.targets)}
+    order = np.array([place[(int(u), int(d))] for u, d in zip(test.users_Q, test.days_Q, strict=True)], np.intp)
+    return metrics, model.alpha, reach(problem, made), order
+
+
+def _cost(started: float) -> dict[str, Any]:
+    return {
+        "seconds": round(time.perf_counter() - started, 1),
+        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }

@@ -1,0 +1,51 @@
+"""Problems by the name of their dataset; what the product does not bring lies where SHOPLOOP_BENCH_DATA says."""
+
+import os
+from pathlib import Path
+
+from shoploop.bench.prediction import next_basket, next_item
+from shoploop.bench.prediction.problem import Problem
+from shoploop.errors import NotFound, SpecInvalid
+
+PLACE = "SHOPLOOP_BENCH_DATA"
+BASKETS, ITEMS = ("completejourney", "tafeng"), ("amazon-beauty",)
+
+
+def problem_of(dataset: str) -> Problem:
+    """The problem of any of the datasets.
+
+    Raises:
+        SpecInvalid: no benchmark knows the dataset.
+        NotFound: its files are not there.
+    """
+    return item_problem(dataset) if dataset in ITEMS else basket_problem(dataset)
+
+
+def basket_problem(dataset: str) -> Problem:
+    """The next basket; raises as :func:`problem_of`."""
+    if dataset == "tafeng":
+        return next_basket.tafeng(_folder(dataset))
+    if dataset not in BASKETS:
+        raise _unknown(dataset, BASKETS)
+    return next_basket.of_dataset(dataset)
+
+
+def item_problem(dataset: str) -> Problem:
+    """The next item; raises as :func:`problem_of`."""
+    if dataset not in ITEMS:
+        raise _unknown(dataset, ITEMS)
+    problem = next_item.leave_last_out(next_item.read_reviews(_folder(dataset)), dataset)
+    return problem.checked(next_item.COUNTS[dataset])
+
+
+def _folder(dataset: str) -> Path:
+    place = os.environ.get(PLACE)
+    if not place:
+        raise NotFound(
+            f"The dataset {dataset} is none of the product's. Set {PLACE} to the folder of the evaluation data."
+        )
+    return Path(place) / dataset
+
+
+def _unknown(dataset: str, known: tuple[str, ...]) -> SpecInvalid:
+    return SpecInvalid(f"No such benchmark knows the dataset {dataset}. It knows {' and '.join(known)}.")

@@ -1,0 +1,211 @@
+"""The next-basket benchmark: a household's last visit, predicted from the visits before it.
+
+The protocol: a basket is a household and a day, items count once a day. Households with at least 3 days; items bought
+at least 17 times on days before each household's last; the last day is the target, reduced to kept items; households
+whose target is empty, or with fewer than 3 days of kept items before it, are dropped. The date of the visit is known,
+the shop is not.
+
+Everything is fitted on what lies before: the catalog before the label days, the statistics causal by day and without
+any target, the models on the visits 2 to 6 from the end.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shoploop.api.v1alpha1 import DataSpec
+from shoploop.bench.prediction.problem import Problem
+from shoploop.errors import NotFound, TooFewEvents
+from shoploop.features.contract import resolve
+from shoploop.features.log import Int32, PurchaseLog, Vocabulary, purchases
+from shoploop.samples.sample_set import Request
+
+MIN_DAYS, MIN_PURCHASES, MIN_HISTORY_DAYS = 3, 17, 3
+LABEL_VISITS = range(2, 7)
+"""Visits counted from the end, 1 being the target, whose items are training labels."""
+
+COUNTS = {"completejourney": {"users": 2226, "items": 14512, "mean_target": 10.7}}
+"""What the protocol must find; other numbers mean other data, and scores that cannot be compared."""
+
+LAST_DAY = 11_000
+"""Of every user's last basket, where a dataset has no dates; any day would do."""
+
+TAFENG_LABELS = 1
+"""Last baskets before the target that are learned from: most users have few."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """The protocol applied to one dataset."""
+
+    log: PurchaseLog
+    """Every purchase of kept items, the targets with them; histories are cut by day."""
+
+    past: PurchaseLog
+    """Without the targets: what statistics may count."""
+
+    before_labels: PurchaseLog
+    """Without the label visits too: what the catalog is fitted on."""
+
+    targets: list[Request]
+    labels: list[Request]
+
+
+def split_visits(interactions: pl.DataFrame) -> Split:
+    """Applies the protocol.
+
+    Raises:
+        TooFewEvents: no household is left.
+    """
+    bought = purchases(interactions).with_columns(
+        last=pl.col("day").max().over("user"), days=pl.col("day").n_unique().over("user")
+    )
+    bought = bought.filter(pl.col("days") >= MIN_DAYS)
+    counts = (
+        bought.filter(pl.col("day") < pl.col("last"))
+        .select("user", "item", "day")
+        .unique()
+        .group_by("item")
+        .len("times")
+    )
+    kept = counts.filter(pl.col("times") >= MIN_PURCHASES)["item"].sort()
+    log = PurchaseLog.of(bought, Vocabulary(tuple(kept)))
+    last_days = dict(bought.select("user", "last").unique().iter_rows())
+    last_U = np.array([last_days[user] for user in log.users], np.int32)
+    past_R = log.day_R < last_U[log.user_R]
+
+    targets, labels = [], []
+    first_label_U = last_U.copy()
+    for user in range(len(log.users)):
+        rows = slice(int(log.offsets_U1[user]), int(log.offsets_U1[user + 1]))
+        days = np.unique(log.day_R[rows])
+        earlier = days[days < last_U[user]]
+        if len(earlier) >= MIN_HISTORY_DAYS and len(days) > len(earlier):
+            targets.append(Request(user=user, day=int(last_U[user])))
+        # kept visits may be fewer than visits; what is counted from the end is kept visits
+        for back in LABEL_VISITS:
+            if len(earlier) - (back - 1) >= 1:
+                day = int(earlier[-(back - 1)])
+                first_label_U[user] = min(first_label_U[user], day)
+                labels.append(Request(user=user, day=day))
+    if not targets:
+        raise TooFewEvents(
+            f"The next-basket protocol leaves no user: it needs {MIN_DAYS} days per user and items bought "
+            f"{MIN_PURCHASES} times. Use a larger dataset."
+        )
+    return Split(
+        log=log,
+        past=log.where(past_R),
+        before_labels=log.where(log.day_R < first_label_U[log.user_R]),
+        targets=targets,
+        labels=labels,
+    )
+
+
+def of_dataset(dataset: str) -> Problem:
+    """The problem of a known dataset.
+
+    Raises:
+        ProtocolViolated: the counts are not the protocol's.
+        TooFewEvents: no household is left.
+    """
+    interactions, items, users = _tables(dataset)
+    contract = resolve(interactions=interactions, items=items, users=users)
+    split = split_visits(interactions)
+    bought = [len(_bought(split.log, request)) for request in split.targets]
+    return Problem(
+        dataset=dataset,
+        log=split.log,
+        past=split.past,
+        before_labels=split.before_labels,
+        targets=split.targets,
+        labels=split.labels,
+        contract=contract,
+        items=items,
+        counts={
+            "users": len(split.targets),
+            "items": len(split.log.vocabulary),
+            "mean_target": round(sum(bought) / len(bought), 1),
+        },
+    ).checked(COUNTS.get(dataset, {}))
+
+
+def tafeng(folder: Path, keyset: int = 0) -> Problem:
+    """Ta Feng's baskets, without dates: a basket's place from the end is its week.
+
+    Judged are the test users of one of the splits that TIFU-KNN (Hu et al. 2020) is measured on; everybody's baskets but
+    the last are learned from.
+
+    Raises:
+        NotFound: a file is not there.
+    """
+    import gzip
+    import json
+
+    def read(name: str) -> dict[str, Any]:
+        path = folder / f"{name}.json.gz"
+        if not path.exists():
+            raise NotFound(f"{path} does not exist. SHOPLOOP_BENCH_DATA names the folder of the evaluation data.")
+        found: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+        return found
+
+    history, future, keys = read("history"), read("future"), read(f"keyset_{keyset}")
+    rows: list[tuple[str, str, int]] = []
+    for user, baskets in history.items():
+        whole = [*baskets[1:-1], future[user][1]]
+        for back, basket in enumerate(reversed(whole)):
+            rows += [(user, str(item), LAST_DAY - 7 * back) for item in basket]
+    table = pl.DataFrame(rows, schema={"user": pl.String, "item": pl.String, "day": pl.Int32}, orient="row")
+    interactions = table.select(
+        "user",
+        "item",
+        pl.col("day").cast(pl.Date).cast(pl.Datetime("us", "UTC")).alias("time"),
+        kind=pl.lit("purchase"),
+        quantity=pl.lit(None, pl.Float64),
+        price=pl.lit(None, pl.Float64),
+        shop=pl.lit(None, pl.String),
+    )
+    bought = purchases(interactions)
+    log = PurchaseLog.of(bought, Vocabulary(tuple(sorted(table["item"].unique()))))
+    code = {user: place for place, user in enumerate(log.users)}
+    labels = [
+        Request(user=code[user], day=LAST_DAY - 7 * back)
+        for user in history
+        for back in range(1, min(TAFENG_LABELS + 1, len(history[user]) - 2))
+    ]
+    items = pl.DataFrame(
+        {"item": log.vocabulary.items, "category": [[] for _ in log.vocabulary.items]},
+        schema={"item": pl.String, "category": pl.List(pl.String)},
+    )
+    targets = [Request(user=code[str(user)], day=LAST_DAY) for user in keys["test"]]
+    return Problem(
+        dataset="tafeng",
+        log=log,
+        past=log.where(log.day_R < LAST_DAY),
+        before_labels=log.where(log.day_R < LAST_DAY - 7 * TAFENG_LABELS),
+        targets=targets,
+        labels=labels,
+        contract=resolve(interactions=interactions, items=items, users=pl.DataFrame({"user": [""]})),
+        items=items,
+        counts={"users": len(targets), "items": len(log.vocabulary)},
+    )
+
+
+def _bought(log: PurchaseLog, request: Request) -> Int32:
+    rows = slice(int(log.offsets_U1[request.user]), int(log.offsets_U1[request.user + 1]))
+    bought: Int32 = log.item_R[rows][log.day_R[rows] == request.day]
+    return bought
+
+
+def _tables(dataset: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    from shoploop.data.step import load_data
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        load_data(out=out, data_spec=DataSpec(dataset=dataset))
+        interactions = pl.read_parquet(out / "interactions.parquet")
+        return interactions, pl.read_parquet(out / "items.parquet"), pl.read_parquet(out / "users.parquet")

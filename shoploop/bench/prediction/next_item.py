@@ -1,0 +1,123 @@
+"""The next-item benchmark: each user's last item, predicted from all but the last two of everybody.
+
+The protocol ("strict"): the log without each user's last two items is what statistics, catalog and models are fitted on; a
+user's own history is all but the last item. All items are ranked, the user's own masked. In Amazon's reviews two in five
+users have their last two items at one time, sorted by item id, and their order leaks: items of one time are a set here, no
+id is a feature, and the slice ``distinct_times`` holds the users whose last two times differ.
+"""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from shoploop.bench.prediction.problem import Problem
+from shoploop.errors import NotFound
+from shoploop.features.contract import resolve
+from shoploop.features.log import PurchaseLog, Vocabulary, purchases
+from shoploop.samples.sample_set import Request
+
+COUNTS = {"amazon-beauty": {"users": 22363, "items": 12101, "distinct_times": 12644}}
+"""What the protocol must find."""
+
+LABELS, TARGETS = 12_000, 6_000
+"""Visits to learn from, the latest of the log; users who are judged, drawn: with all of them the samples take six GiB."""
+
+
+def read_reviews(folder: Path) -> pl.DataFrame:
+    """Columns ``user``, ``item``, ``time`` and ``part`` (train, valid or test), as the files have them.
+
+    Raises:
+        NotFound: a file is not there.
+    """
+    parts = []
+    for part in ("train", "valid", "test"):
+        path = folder / f"{part}.txt.gz"
+        if not path.exists():
+            raise NotFound(f"{path} does not exist. SHOPLOOP_BENCH_DATA names the folder of the evaluation data.")
+        schema = {"user": pl.String, "item": pl.String, "seconds": pl.Int64}
+        rows = pl.read_csv(gzip.decompress(path.read_bytes()), separator="\t", has_header=False, schema=schema)
+        parts.append(rows.with_columns(part=pl.lit(part)))
+    return pl.concat(parts).select(
+        "user", "item", pl.from_epoch("seconds", time_unit="s").dt.replace_time_zone("UTC").alias("time"), "part"
+    )
+
+
+def leave_last_out(reviews: pl.DataFrame, dataset: str, *, seed: int = 0) -> Problem:
+    """Applies the protocol.
+
+    Args:
+        reviews: As of :func:`read_reviews`: one row ``test`` and one ``valid`` a user.
+        dataset: Its name.
+        seed: Of the draw of users who are judged.
+    """
+    last = reviews.filter(pl.col("part") == "test").select("user", last="time")
+    before = reviews.filter(pl.col("part") == "valid").select("user", before="time")
+    ends = last.join(before, on="user")
+    # items of one time are a set: the one that is asked for is moved a day on, and the others are what is known
+    tied = pl.col("part").eq("test") & (pl.col("last").dt.date() == pl.col("before").dt.date())
+    rows = reviews.join(ends, on="user").with_columns(
+        time=pl.when(tied).then(pl.col("time") + pl.duration(days=1)).otherwise("time"),
+        kind=pl.lit("purchase"),
+        quantity=pl.lit(None, pl.Float64),
+        price=pl.lit(None, pl.Float64),
+        shop=pl.lit(None, pl.String),
+    )
+    bought = purchases(rows)
+    log = PurchaseLog.of(bought, Vocabulary(tuple(sorted(rows["item"].unique()))))
+    code = {user: place for place, user in enumerate(log.users)}
+    test = bought.filter(pl.col("part") == "test").sort("user")
+    targets = [Request(user=code[user], day=day) for user, day in test.select("user", "day").iter_rows()]
+    past = log.where(_of(log, bought.filter(pl.col("part") == "train")))
+    labels, first = _labels(past)
+    items = pl.DataFrame(
+        {"item": log.vocabulary.items, "category": [[] for _ in log.vocabulary.items]},
+        schema={"item": pl.String, "category": pl.List(pl.String)},
+    )
+    distinct = test.select(pl.col("last") != pl.col("before")).to_series().to_numpy()
+    judged = np.sort(np.random.default_rng(seed).permutation(len(targets))[:TARGETS])
+    empty = pl.DataFrame({"user": [""]})
+    return Problem(
+        dataset=dataset,
+        log=log,
+        past=past,
+        before_labels=past.where(past.day_R < first),
+        targets=[targets[place] for place in judged],
+        labels=labels,
+        contract=resolve(interactions=rows, items=items, users=empty),
+        items=items,
+        counts={
+            "users": len(targets),
+            "items": len(log.vocabulary),
+            "distinct_times": int(distinct.sum()),
+            "judged": len(judged),
+        },
+        new_only=True,
+        slices={"distinct_times": distinct[judged]},
+    )
+
+
+def _labels(past: PurchaseLog) -> tuple[list[Request], int]:
+    """The latest visits that have others before them, and the first day of any of them."""
+    _, first_V = past.baskets()
+    user_V, day_V = past.user_R[first_V], past.day_R[first_V]
+    later_V = np.concatenate([[False], user_V[1:] == user_V[:-1]])
+    order = np.argsort(-day_V[later_V], kind="stable")[:LABELS]
+    first = int(day_V[later_V][order].min())
+    chosen = (day_V >= first) & later_V
+    return [Request(user=int(u), day=int(d)) for u, d in zip(user_V[chosen], day_V[chosen], strict=True)], first
+
+
+def _of(log: PurchaseLog, rows: pl.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """Which rows of the log are among these."""
+    wanted = set(rows.select("user", "item", "day").iter_rows())
+    names = log.vocabulary.items
+    return np.fromiter(
+        (
+            (log.users[user], names[item], int(day)) in wanted
+            for user, item, day in zip(log.user_R, log.item_R, log.day_R, strict=True)
+        ),
+        bool,
+        len(log),
+    )
