@@ -1,0 +1,145 @@
+"""The benchmarks' protocols on logs in which one sees who is asked what, and the contest on the shared shop."""
+
+import gzip
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from shop import FIRST, Shop
+
+from shoploop.bench.prediction import datasets, next_basket, next_item
+from shoploop.bench.prediction.contest import candidates, contest
+from shoploop.bench.prediction.problem import Problem, ProtocolViolated
+from shoploop.candidates.fetching import SOURCES
+from shoploop.errors import NotFound, SpecInvalid
+from shoploop.features.contract import resolve
+from shoploop.samples.sample_set import Request
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+DAY = 86_400
+
+
+def written(folder, rows):
+    """(part, user, item, day) each."""
+    for part in ("train", "valid", "test"):
+        lines = [f"{user}\t{item}\t{day * DAY}\n" for of, user, item, day in rows if of == part]
+        (folder / f"{part}.txt.gz").write_bytes(gzip.compress("".join(lines).encode()))
+    return folder
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    """Ann's last two items come on one day, bob's do not."""
+    rows = [
+        ("train", "ann", "a", 100), ("train", "ann", "b", 101), ("valid", "ann", "c", 110), ("test", "ann", "d", 110),
+        ("train", "bob", "a", 100), ("train", "bob", "c", 102), ("valid", "bob", "b", 103), ("test", "bob", "e", 120),
+    ]  # fmt: skip
+    return next_item.read_reviews(written(tmp_path, rows))
+
+
+def test_nothing_is_fitted_on_anybodys_last_two_items(reviews):
+    problem = next_item.leave_last_out(reviews, "small")
+    past = {problem.log.vocabulary.items[code] for code in problem.past.item_R}
+    assert past == {"a", "b", "c"} and len(problem.past) == 4
+    assert problem.counts == {"users": 2, "items": 5, "distinct_times": 1, "judged": 2}
+
+
+def test_the_last_item_is_asked_for_with_all_before_it_known_also_what_came_at_the_same_time(reviews):
+    problem = next_item.leave_last_out(reviews, "small")
+    ann, bob = problem.targets
+    assert (ann.day, bob.day) == (111, 120)
+    known = problem.log.item_R[(problem.log.user_R == ann.user) & (problem.log.day_R < ann.day)]
+    assert [problem.log.vocabulary.items[code] for code in known] == ["a", "b", "c"]
+    assert problem.slices["distinct_times"].tolist() == [False, True]
+
+
+def test_reviews_that_are_not_there_are_missed_by_name(tmp_path):
+    with pytest.raises(NotFound, match=r"train\.txt\.gz"):
+        next_item.read_reviews(tmp_path)
+
+
+def test_ta_fengs_last_basket_of_the_test_users_is_asked_for(tmp_path):
+    def put(name, document):
+        (tmp_path / f"{name}.json.gz").write_bytes(gzip.compress(json.dumps(document).encode()))
+
+    put("history", {"1": [[-1], [0, 1], [2], [0], [-1]], "2": [[-1], [3], [0], [-1]]})
+    put("future", {"1": [[-1], [1, 2], [-1]], "2": [[-1], [3], [-1]]})
+    put("keyset_0", {"item_num": 4, "train": ["2"], "val": [], "test": ["1"]})
+    problem = next_basket.tafeng(tmp_path)
+    (target,) = problem.targets
+    assert problem.log.users[target.user] == "1"
+    assert len(problem.past) == 6 and problem.past.last_day == target.day - 7
+    assert problem.counts == {"users": 1, "items": 4}
+
+
+def test_a_dataset_that_nobody_knows_is_refused_by_name():
+    with pytest.raises(SpecInvalid, match="nonesuch"):
+        datasets.problem_of("nonesuch")
+
+
+def test_data_that_lie_elsewhere_are_asked_for_by_the_variable(monkeypatch):
+    monkeypatch.delenv("SHOPLOOP_BENCH_DATA", raising=False)
+    with pytest.raises(NotFound, match="SHOPLOOP_BENCH_DATA"):
+        datasets.problem_of("amazon-beauty")
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """The last visit of each of sixty shoppers who buy the item of their own at every visit."""
+    shop = Shop(users=60)
+    log, last = shop.log(), FIRST + shop.days
+    days = [np.unique(log.day_R[log.user_R == user]) for user in range(60)]
+    targets = [Request(user=user, day=int(of[-1])) for user, of in enumerate(days)]
+    labels = [Request(user=user, day=int(day)) for user, of in enumerate(days) for day in of[-6:-1]]
+    first = np.array([request.day for request in targets])
+    interactions, items = shop.interactions(), shop.described()
+    return Problem(
+        dataset="shop",
+        log=log,
+        past=log.where(log.day_R < first[log.user_R]),
+        before_labels=log.where(log.day_R < last - 20),
+        targets=targets,
+        labels=labels,
+        contract=resolve(interactions=interactions, items=items, users=pl.DataFrame({"user": [""]})),
+        items=items,
+        counts={"users": 60},
+        slices={"even": np.arange(60) % 2 == 0},
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(problem):
+    return contest(problem, seeds=(0, 1))
+
+
+def test_every_method_is_measured_with_an_interval_and_held_against_the_fused_score(measured):
+    methods = set(measured["methods"])
+    assert {"fused", "dnn", "transformer", "fixed_alpha", "lambdamart", "item_knn", "ease", "popular_decayed"} < methods
+    assert all({"recall@10", "ndcg@10", "hit@10", "interval"} <= set(row) for row in measured["methods"].values())
+    assert {each["than"] for each in measured["comparisons"]} == methods - {"fused"}
+    assert measured["seeds"] == [0, 1] and len(measured["alpha"]) == 2
+    json.dumps(measured, allow_nan=False)
+
+
+def test_habits_are_found_and_best_sellers_find_them_less_well(measured):
+    ndcg = {name: row["ndcg@10"] for name, row in measured["methods"].items()}
+    assert ndcg["fused"] > 0.9 and ndcg["personal"] > 0.9 > ndcg["popular"]
+
+
+def test_a_slice_is_measured_on_its_own_users_alone(measured):
+    assert measured["slices"]["even"]["users"] == 30
+    assert measured["slices"]["even"]["fused"]["ndcg@10"] != measured["methods"]["fused"]["ndcg@10"]
+
+
+def test_candidates_tell_what_each_source_reaches_and_what_only_it_reaches(problem):
+    found = candidates(problem)
+    assert found["recall"] == 1.0, "twelve items are all candidates"
+    assert set(found["sources"]) == set(SOURCES) and set(found["budget"]) == set(SOURCES) - {"history"}
+    assert found["sources"]["history"]["alone"] == 1.0 and found["sources"]["kinds"]["marginal"] == 0.0
+
+
+def test_other_counts_than_the_protocols_are_other_data(problem):
+    with pytest.raises(ProtocolViolated, match="60"):
+        problem.checked({"users": 61})
