@@ -134,9 +134,11 @@ def make_plan(run: Run, workspace: Workspace) -> Plan:
 
 
 def _last_cut(run: Run, workspace: Workspace) -> int:
+    if not run.recommender.spec.data.feedback:
+        return 0
     from shoploop.events.compaction import last_cut
 
-    return last_cut(workspace.store, run.name) if run.recommender.spec.data.feedback else 0
+    return last_cut(workspace.store, run.name)
 
 
 def _raw(source: str, collected: int) -> str:

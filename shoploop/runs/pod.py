@@ -40,7 +40,9 @@ from shoploop.versions.signing import Trust
 
 log = logging.getLogger(__name__)
 
-TERMINATION_LOG = Path(os.environ.get("SHOPLOOP_TERMINATION_LOG", "/dev/termination-log"))
+TERMINATION_LOG = "SHOPLOOP_TERMINATION_LOG"
+"""Variable with the path of the container's termination message, where that is not Kubernetes' own."""
+
 SERVING_ANNOTATION = "shoploop.io/serving"
 """On the Recommender that the operator hands to a run: the version that serves."""
 
@@ -185,7 +187,7 @@ def told_serving(recommender: Recommender) -> str | None:
 def _say(result: Result) -> None:
     """Leaves the container's termination message; outside a container there is no such file."""
     with contextlib.suppress(OSError):
-        TERMINATION_LOG.write_text(written(result), encoding="utf-8")
+        Path(os.environ.get(TERMINATION_LOG, "/dev/termination-log")).write_text(written(result), encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:

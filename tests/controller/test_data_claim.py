@@ -94,7 +94,7 @@ def test_a_pod_reads_relative_paths_from_the_folder_that_it_is_told(tmp_path, mo
     claim.mkdir()
     (claim / "events.csv").write_text("user,item,time\nann,tea,2024-05-01\n")
     told = tmp_path / "told"
-    monkeypatch.setattr(pod, "TERMINATION_LOG", told)
+    monkeypatch.setenv(pod.TERMINATION_LOG, str(told))
     monkeypatch.chdir(tmp_path)
     arguments = ["source", "--data", json.dumps(data())]
     assert pod.main([*arguments, "--data-root", str(claim)]) == 0

@@ -17,7 +17,6 @@ from shoploop.runs import Look, Run, ThisMachine, new_run
 from shoploop.runs.launchers.launcher import Launcher
 from shoploop.steps import STEPS
 from shoploop.store import Store
-from shoploop.versions import promotions
 
 
 class JobsOfCluster:
@@ -128,7 +127,8 @@ def toy(tmp_path, toy_model, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     for name, step in STEPS.items():  # a step's key holds the source of its function: it is the same in every process
         monkeypatch.setitem(STEPS, name, step)
-    monkeypatch.setattr(promotions, "load_version", promotions.load_version)
+    for module, name, instead in toy_steps.spare():
+        monkeypatch.setattr(module, name, instead)
     toy_steps.install(made.folder)
     return made
 

@@ -80,7 +80,7 @@ def test_an_output_that_is_no_longer_whole_is_not_found(step_in, tmp_path, remot
 
 def test_what_a_look_at_the_data_tells_is_what_a_run_of_the_same_data_notes(recommender, tmp_path, monkeypatch):
     message = tmp_path / "termination-log"
-    monkeypatch.setattr("shoploop.runs.pod.TERMINATION_LOG", message)
+    monkeypatch.setenv("SHOPLOOP_TERMINATION_LOG", str(message))
     spec = recommender.spec.data
     data, noted = spec.model_dump_json(by_alias=True, exclude_none=True), source_digest(spec)
 

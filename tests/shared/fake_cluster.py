@@ -1,13 +1,12 @@
 """A cluster that keeps objects and carries Jobs out: each pod is a process of this machine, and ends as one."""
 
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import toy_steps
+from forked import Forked
 
 Object = dict[str, Any]
 
@@ -19,7 +18,7 @@ class FakeCluster:
         self.folder, self.toy = folder, toy
         folder.mkdir()
         self._objects: dict[tuple[str, str], Object] = {}
-        self._pods: dict[str, tuple[Object, subprocess.Popen]] = {}
+        self._pods: dict[str, tuple[Object, Forked]] = {}
         self._logs: list[tuple[dict[str, str], Path]] = []
         self._lock = threading.RLock()
         self.warnings: dict[str, str] = {}
@@ -77,16 +76,14 @@ class FakeCluster:
         log, told = self.folder / f"{name}-{number}.log", self.folder / f"{name}-{number}.said"
         environment = os.environ | {"SHOPLOOP_TERMINATION_LOG": str(told), toy_steps.VARIABLE: str(self.toy.folder)}
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, toy_steps.__file__, "pod", *arguments, "--work", str(self.folder / f"pod-{number}")],
-                env=environment, stdout=output, stderr=output,
-            )  # fmt: skip
+            words = ["pod", *arguments, "--work", str(self.folder / f"pod-{number}")]
+            process = Forked(words, env=environment, cwd=Path.cwd(), output=output)
         labels = job["spec"]["template"]["metadata"]["labels"]
         meta = {"name": f"pod-{number}", "labels": labels, "ownerReferences": [{"uid": job["metadata"]["uid"]}]}
         self._logs.append((labels, log))
         self._pods[name] = {"metadata": meta, "told": told}, process
 
-    def _pod_status(self, pod: Object, process: subprocess.Popen) -> Object:
+    def _pod_status(self, pod: Object, process: Forked) -> Object:
         code = process.poll()
         if code is None:
             return {"phase": "Running", "containerStatuses": [{"name": "steps", "state": {"running": {}}}]}
@@ -97,7 +94,7 @@ class FakeCluster:
         }  # fmt: skip
 
 
-def _status(pod: tuple[Object, subprocess.Popen] | None) -> Object:
+def _status(pod: tuple[Object, Forked] | None) -> Object:
     code = pod[1].poll() if pod else None
     if code is None:
         return {}

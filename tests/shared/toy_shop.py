@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import psutil
 import toy_steps
+from forked import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 YAML = """
@@ -32,7 +32,7 @@ def until(holds, seconds: float = 120) -> Any:
 class Command:
     """One ``shoploop`` that goes on."""
 
-    def __init__(self, process: subprocess.Popen, out: Path):
+    def __init__(self, process: Forked, out: Path):
         self.process, self.out = process, out
 
     @property
@@ -78,7 +78,7 @@ class ToyShop:
         out = self.folder / f"said-{self.count}.txt"
         command, environment = self.command(*(words or ("run", "-f", "recommender.yaml")), **environment)
         with out.open("wb") as file:
-            process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=file, stderr=subprocess.STDOUT)
+            process = Forked(command[2:], env=environment, cwd=self.folder, output=file)
         return Command(process, out)
 
     def run(self, *words: str, **environment: str) -> tuple[int, str]:
