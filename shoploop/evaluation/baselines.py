@@ -72,6 +72,11 @@ class Shuffle:
         return np.random.default_rng(self._seed).random(len(samples.items_R))
 
 
+SMALL_ROWS = 100_000
+"""Of fewer, trees are grown in one thread: on a busy machine threads wait for each other for longer than they compute, and
+the numbers are the same."""
+
+
 class LambdaMart:
     """Gradient-boosted trees on the same features and candidates (Burges 2010), by LightGBM."""
 
@@ -97,14 +102,15 @@ class LambdaMart:
     def fit(self, samples: SampleSet) -> "LambdaMart":
         import lightgbm
 
+        parameters = self._parameters | ({"num_threads": 1} if len(samples.items_R) < SMALL_ROWS else {})
         data = lightgbm.Dataset(
             samples.features_RK,
             label=samples.labels_R.astype(np.float32),
             group=np.diff(samples.offsets_Q1),
             weight=samples.weights_R,
-            params=self._parameters,
+            params=parameters,
         )
-        self._booster = lightgbm.train(self._parameters, data, num_boost_round=self._rounds)
+        self._booster = lightgbm.train(parameters, data, num_boost_round=self._rounds)
         return self
 
     def scores(self, samples: SampleSet) -> Array:

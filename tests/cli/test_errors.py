@@ -1,18 +1,22 @@
 """What a person sees: one line and an exit code, no traceback."""
 
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+from forked import Forked
 
 from shoploop.errors import StoreUnavailable
 from shoploop.runs import check_space
 
 
 def shoploop(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "shoploop", *arguments], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    with (cwd / "stdout").open("w+b") as output, (cwd / "stderr").open("w+b") as errors:
+        process = Forked("real_shoploop", list(arguments), env=os.environ, cwd=cwd, output=output, errors=errors)
+        code = process.wait(60)
+    return SimpleNamespace(returncode=code, stdout=(cwd / "stdout").read_text(), stderr=(cwd / "stderr").read_text())
 
 
 @pytest.mark.parametrize(
@@ -90,7 +94,8 @@ def test_the_work_of_a_remote_store_needs_a_folder_that_may_be_written(tmp_path,
 
 
 def test_a_traceback_is_shown_when_asked_for(tmp_path):
-    done = shoploop("--debug", "runs", "nobody", cwd=tmp_path)
+    command = [sys.executable, "-m", "shoploop", "--debug", "runs", "nobody"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "Traceback" in done.stderr
 

@@ -129,7 +129,8 @@ LossRanking.__init__.__kwdefaults__["strengths"] = (0.1, 1.0)  # it chooses amon
 out = Path(sys.argv[2])
 table = minimal_logs.bought(users=60, days=50, every=6, seed=3, items=8)
 table = minimal_logs.priced(table)
-reports = minimal_logs.carry(out, minimal_logs.write(out / "raw", table), until="train_fused")
+data = minimal_logs.write(out / "raw", table)
+reports = minimal_logs.carry(out, data, until="train_fused", without=["validate_data"])
 print(json.dumps([reports["train_fused"]["version"], reports["augment_samples"]["variant"]]))
 """
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")

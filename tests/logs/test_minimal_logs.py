@@ -36,7 +36,7 @@ class Log:
 
 def regular(seed: int, **changed: Any) -> pl.DataFrame:
     """Sixty-four shoppers who come every six days for two months."""
-    return bought(**({"users": 64, "days": 60, "every": 6, "seed": seed} | changed))
+    return bought(**({"users": 64, "days": 60, "every": 6, "items": 24, "seed": seed} | changed))
 
 
 def headerless(folder: Path) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 import json
 import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import Forked
 from shop.serving import make_ranker
 
 from shoploop.errors import StoreUnavailable
@@ -290,19 +289,18 @@ def test_a_learner_that_is_killed_again_and_again_learns_each_event_once(ranker,
     log.append(entries)
     whole = Store(str(tmp_path / "whole"))
     learned(ranker, log, whole)
-    command = [sys.executable, "-m", "online_learner", str(tmp_path / "store"), str(tmp_path / "log"), str(log.end())]
-    shared = Path(__file__).parents[1] / "shared"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(shared), str(shared.parents[1])])}
+    arguments = [str(tmp_path / "store"), str(tmp_path / "log"), str(log.end())]
     for killed in range(4):
-        process = subprocess.Popen(command, env=environment)
+        with (tmp_path / "said.txt").open("wb") as said:
+            process = Forked("online_learner", arguments, env=os.environ, cwd=tmp_path, output=said)
         if killed < 3:
             before = chain_of(store).head
             while chain_of(store).head < before + 2 and process.poll() is None:  # it is at work
                 time.sleep(0.01)
             time.sleep(chance.random() * 0.05)
-            process.kill()
+            process.send_signal(signal.SIGKILL)
         process.wait(120)
-    assert process.returncode == 0
+    assert process.returncode == 0, (tmp_path / "said.txt").read_text()
     one, other = chain_of(whole).state(), chain_of(store).state()
     assert one.totals == other.totals
     for name in ("codes_N", "vectors_ND", "bias_N", "squares_ND"):

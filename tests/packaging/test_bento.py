@@ -121,37 +121,27 @@ def test_the_built_bento_answers_like_an_offline_run(run, asked):
     assert offline["compared"] == offline["equal"] == 2
 
 
-def test_served_here_there_is_an_example_shop_and_what_is_out_of_stock_is_left_out(run, store, tmp_path):
-    (tmp_path / "gone.txt").write_text("milk\n")
-    port, gone = serve.free_port(), tmp_path / "gone.txt"
-    version = version_of(run)
-    with serve.running(
-        store, "small", port=port, version=version, events=EventLogSpec(), out_of_stock=gone
-    ) as service:  # fmt: skip
-        with httpx.Client(base_url=service.url, timeout=60) as client:
-            page = client.get(service.storefront)
-            key = client.get(f"{service.storefront}config.json").json()["key"]
-            view = {"id": "1", "kind": "view", "user": "zoe", "item": "tea"}
-            headers = {"authorization": f"Bearer {key}", "origin": f"http://localhost:{port}"}
-            told = client.post("/events", json={"events": [view]}, headers=headers)
-            answer = client.post("/recommend", json={"user": "ann", "k": 3}).json()
-            capped = client.post("/recommend", json={"user": "ann", "k": 12, "rules": {"maxPerCategory": 1}}).json()
-            metrics = client.get("/metrics").text
-    assert page.status_code == 200 and "For you" in page.text
-    assert told.status_code == 202, told.text
-    assert answer["items"][0]["item"] == "apples"
-    assert answer["rules"] == [{"rule": "out_of_stock", "items": 1}]
-    assert len(capped["items"]) == 2  # one sweet, one salty
-    assert "shoploop_out_of_stock_items 1.0" in metrics
-
-
-def test_served_online_what_shoppers_buy_is_in_the_next_answers_even_if_the_learner_is_killed(run, store):
+@pytest.fixture(scope="module")
+def here(run, store, tmp_path_factory):
+    """What was said while it was served online, with an example shop and something out of stock, and a learner was killed."""
     version, others = version_of(run), set(psutil.Process().children(recursive=True))
+    gone, port = tmp_path_factory.mktemp("stock") / "gone.txt", serve.free_port()
+    gone.write_text("milk\n")
+    said = SimpleNamespace()
     with serve.running(
-        store, "small", port=serve.free_port(), version=version, events=EventLogSpec(), online=True
+        store, "small", port=port, version=version, events=EventLogSpec(), out_of_stock=gone, online=True
     ) as service, httpx.Client(base_url=service.url, timeout=60) as client:  # fmt: skip
-        key = base64.b64encode(add_key(service.events.keys / SERVER_KEYS).secret).decode()
-        bearer = {"authorization": f"Bearer {key}"}  # a new key is known after a second
+        said.page = client.get(service.storefront)
+        key = client.get(f"{service.storefront}config.json").json()["key"]
+        view = {"id": "1", "kind": "view", "user": "zoe", "item": "tea"}
+        headers = {"authorization": f"Bearer {key}", "origin": f"http://localhost:{port}"}
+        said.told = client.post("/events", json={"events": [view]}, headers=headers)
+        said.answer = client.post("/recommend", json={"user": "ann", "k": 3}).json()
+        said.capped = client.post("/recommend", json={"user": "ann", "k": 12, "rules": {"maxPerCategory": 1}}).json()
+        said.metrics = client.get("/metrics").text
+
+        secret = base64.b64encode(add_key(service.events.keys / SERVER_KEYS).secret).decode()
+        bearer = {"authorization": f"Bearer {secret}"}  # a new key is known after a second
 
         def buys(name: str) -> None:
             event = {"id": name, "kind": "purchase", "user": "ann", "item": "tea"}
@@ -165,16 +155,31 @@ def test_served_online_what_shoppers_buy_is_in_the_next_answers_even_if_the_lear
             mine = [p for p in psutil.Process().children(recursive=True) if "learn" in p.cmdline()[:6]]
             return mine[0] if mine else None
 
-        assert client.post("/recommend", json={"user": "bob"}).json()["commit"] is None
+        said.before = client.post("/recommend", json={"user": "bob"}).json()["commit"]
         buys("first")
-        first = until(lambda: commit_above(0))
-        processes = set(psutil.Process().children(recursive=True)) - others
+        said.first = until(lambda: commit_above(0))
+        said.processes = set(psutil.Process().children(recursive=True)) - others
         until(learner).kill()
         buys("second")
-        until(lambda: commit_above(first))
-    psutil.wait_procs(processes, timeout=30)
-    assert processes and not [process for process in processes if process.is_running()]
-    chain = Chain(store, "small", version)
+        said.second = until(lambda: commit_above(said.first))
+    return said
+
+
+def test_served_here_there_is_an_example_shop_and_what_is_out_of_stock_is_left_out(here):
+    assert here.page.status_code == 200 and "For you" in here.page.text
+    assert here.told.status_code == 202, here.told.text
+    assert here.answer["items"][0]["item"] == "apples"
+    assert here.answer["rules"] == [{"rule": "out_of_stock", "items": 1}]
+    assert len(here.capped["items"]) == 2  # one sweet, one salty
+    assert "shoploop_out_of_stock_items 1.0" in here.metrics
+
+
+def test_served_online_what_shoppers_buy_is_in_the_next_answers_even_if_the_learner_is_killed(run, store, here):
+    assert here.before is None
+    assert 0 < here.first < here.second
+    psutil.wait_procs(here.processes, timeout=30)
+    assert here.processes and not [process for process in here.processes if process.is_running()]
+    chain = Chain(store, "small", version_of(run))
     chain.refresh()
     assert chain.state().totals.examples == 2
 

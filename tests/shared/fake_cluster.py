@@ -77,7 +77,7 @@ class FakeCluster:
         environment = os.environ | {"SHOPLOOP_TERMINATION_LOG": str(told), toy_steps.VARIABLE: str(self.toy.folder)}
         with log.open("wb") as output:
             words = ["pod", *arguments, "--work", str(self.folder / f"pod-{number}")]
-            process = Forked(words, env=environment, cwd=Path.cwd(), output=output)
+            process = Forked("toy_steps", words, env=environment, cwd=Path.cwd(), output=output)
         labels = job["spec"]["template"]["metadata"]["labels"]
         meta = {"name": f"pod-{number}", "labels": labels, "ownerReferences": [{"uid": job["metadata"]["uid"]}]}
         self._logs.append((labels, log))

@@ -1,9 +1,10 @@
-"""Toys as processes that are forked off one which has imported what they need: that takes longer than all that they do.
+"""Programs as processes that are forked off one which has imported what they need: that takes longer than all that they do.
 
-Each is a process as if it had just been started: with arguments, an environment, streams, a folder and signals of its own. What
-only a start from nothing shows, such as what a locale does to Python, needs a process that is started, by ``subprocess``.
+Each is a process as if it had just been started: with arguments, an environment, streams, a folder and signals of its own.
+What only a start from nothing shows, such as what a locale does to Python, needs a process that ``subprocess`` starts.
 """
 
+import importlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 LOOK_SECONDS = 0.01
@@ -23,10 +25,19 @@ LOOK_SECONDS = 0.01
 class Forked:
     """A process, used as one of ``subprocess`` is."""
 
-    def __init__(self, arguments: list[str], *, env: Mapping[str, str], cwd: Path, output: IO[bytes]):
-        """``toy_steps`` with these arguments; both its streams go to ``output``."""
-        self._server = _server()
-        self.pid: int = self._server.ask({"arguments": arguments, "env": dict(env), "cwd": str(cwd)}, output.fileno())
+    def __init__(
+        self, program: str, arguments: list[str], *, env: Mapping[str, str], cwd: Path, output: IO[bytes],
+        errors: IO[bytes] | None = None,
+    ):  # fmt: skip
+        """
+        Args:
+            program: A module with ``main(arguments)``, which exits as a program does; one process imports it and calls its
+                ``ready()``, if it has one, for all.
+            output: Where both streams go, or the first, where there are ``errors`` for the second.
+        """
+        self._server = _server(program)
+        asked = {"arguments": arguments, "env": dict(env), "cwd": str(cwd)}
+        self.pid: int = self._server.ask(asked, output.fileno(), (errors or output).fileno())
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -53,13 +64,12 @@ class Forked:
 class _Server:
     """The process that others are forked off; it ends with this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str) -> None:
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
-            command = [sys.executable, __file__, str(its.fileno())]
-            self._process = subprocess.Popen(
-                command, pass_fds=[its.fileno()], env=os.environ | {"PYTHONWARNINGS": "ignore"}
-            )
+            command = [sys.executable, __file__, str(its.fileno()), program]
+            environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+            self._process = subprocess.Popen(command, pass_fds=[its.fileno()], env=environment)
         self._socket, self._turn = mine, threading.Lock()
 
     def ask(self, message: dict[str, Any], *files: int) -> Any:
@@ -69,14 +79,14 @@ class _Server:
 
 
 @cache
-def _server() -> _Server:
-    return _Server()
+def _server(program: str) -> _Server:
+    return _Server(program)
 
 
-def _serve(asked: socket.socket) -> None:
+def _serve(asked: socket.socket, program: ModuleType) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; it ends when nobody is left to ask
     while True:
-        text, files, _, _ = socket.recv_fds(asked, 2**20, 1)
+        text, files, _, _ = socket.recv_fds(asked, 2**20, 2)
         if not text:
             return
         message = json.loads(text)
@@ -85,19 +95,22 @@ def _serve(asked: socket.socket) -> None:
             answer = os.waitstatus_to_exitcode(status) if pid else None
         elif (answer := os.fork()) == 0:
             asked.close()
-            os.dup2(files[0], 1)
-            os.dup2(files[0], 2)
-            os.close(files[0])
-            _become(**message)
+            for stream, file in enumerate(files, start=1):
+                os.dup2(file, stream)
+            _close(files)
+            _become(program, **message)
         else:
-            os.close(files[0])
+            _close(files)
         asked.send(json.dumps(answer).encode())
 
 
-def _become(arguments: list[str], env: dict[str, str], cwd: str) -> None:
-    """Is the program from here on, to its end."""
-    import toy_steps
+def _close(files: list[int]) -> None:
+    for file in files:
+        os.close(file)
 
+
+def _become(program: ModuleType, arguments: list[str], env: dict[str, str], cwd: str) -> None:
+    """Is the program from here on, to its end."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(env)
@@ -107,7 +120,7 @@ def _become(arguments: list[str], env: dict[str, str], cwd: str) -> None:
     sys.stderr = open(2, "w", encoding=encoding, errors="backslashreplace", closefd=False)
     code: object = 1
     try:
-        toy_steps.program(arguments)
+        program.main(arguments)
         code = 0
     except SystemExit as end:
         code = end.code
@@ -119,30 +132,8 @@ def _become(arguments: list[str], env: dict[str, str], cwd: str) -> None:
         os._exit(code if isinstance(code, int) else int(code is not None))
 
 
-def _import_all() -> None:
-    """What a run imports and finds out whatever it is a run of, so that those who are forked off have it."""
-    import pyarrow.parquet
-    import vl_convert  # noqa: F401
-
-    import shoploop.cli.main
-    import shoploop.cli.run
-    import shoploop.data.canonical
-    import shoploop.events.compaction
-    import shoploop.packaging.bento
-    import shoploop.report
-    import shoploop.runs.pod
-    import shoploop.runs.retention
-    import shoploop.versions.promotions
-    import toy_steps
-    from shoploop.api.v1alpha1 import Recommender
-    from shoploop.steps import step_keys
-
-    assert toy_steps.VARIABLE
-    spec = Recommender.model_validate({"spec": {"data": {"dataset": "completejourney"}}}).spec
-    step_keys(spec, source="", incumbent=None)
-
-
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as server_end:
-        _import_all()
-        _serve(server_end)
+        found = importlib.import_module(sys.argv[2])
+        getattr(found, "ready", lambda: None)()
+        _serve(server_end, found)

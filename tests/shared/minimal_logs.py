@@ -1,6 +1,7 @@
 """Logs as new users bring them, each of the shop by another seed, and what carries one through all steps."""
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -61,15 +62,22 @@ def write(folder: Path, table: pl.DataFrame, **source: Any) -> dict[str, Any]:
 
 
 def carry(
-    folder: Path, data: dict[str, Any], *, until: str = "gate", settings: dict[str, Any] | None = None
+    folder: Path,
+    data: dict[str, Any],
+    *,
+    until: str = "gate",
+    without: Collection[str] = (),
+    settings: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Carries out the steps in this process; returns their reports by step.
+    """Carries out the steps in this process, ``without`` some of which nothing is read; returns their reports by step.
 
     All of them but the last: BentoML's own build takes longer than all others together, and ``packaging`` tests it.
     """
     wanted = SETTINGS | {"data": data} | (settings or {})
     reports: dict[str, Any] = {}
     for name, step in STEPS.items():
+        if name in without:
+            continue
         section = {key: wanted[key] for key in {path.split(".")[0] for path in step.settings} if key in wanted}
         inputs = {output: folder / output for output in step.inputs}
         reports[name] = run_step(name, settings=section, inputs=inputs, out=folder / step.output)

@@ -1,6 +1,5 @@
 """A learner as a process of its own, which a test kills: it learns from a log until the log says that it is over."""
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -19,5 +18,6 @@ def learn(store: str, log: Path, until: int) -> None:
         loop.run(period_seconds=0.01, until=lambda: loop.offset >= until)
 
 
-if __name__ == "__main__":
-    learn(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+def main(arguments: list[str]) -> None:
+    store, log, until = arguments
+    learn(store, Path(log), int(until))

@@ -78,7 +78,7 @@ class ToyShop:
         out = self.folder / f"said-{self.count}.txt"
         command, environment = self.command(*(words or ("run", "-f", "recommender.yaml")), **environment)
         with out.open("wb") as file:
-            process = Forked(command[2:], env=environment, cwd=self.folder, output=file)
+            process = Forked("toy_steps", command[2:], env=environment, cwd=self.folder, output=file)
         return Command(process, out)
 
     def run(self, *words: str, **environment: str) -> tuple[int, str]:

@@ -126,12 +126,12 @@ def _step(toy: Toy, name: str, call: Call) -> dict:
 def command_line(arguments: list[str]) -> None:
     """What ``shoploop`` does, with toys as steps and any disk being large enough."""
     from shoploop import runs
-    from shoploop.cli.main import main
+    from shoploop.cli import main as cli
 
     runs.ThisMachine = partial(runs.ThisMachine, pipeline=(sys.executable, __file__))
     runs.check_space = lambda store: None
     sys.argv[1:] = arguments
-    main()
+    cli.main()
 
 
 def _bento(call: Call) -> None:
@@ -169,7 +169,27 @@ def pipeline(document: Path) -> int:
     return 0
 
 
-def program(arguments: list[str]) -> None:
+def ready() -> None:
+    """Imports and finds out what a run needs whatever it is a run of."""
+    import pyarrow.parquet  # noqa: F401
+
+    import shoploop.cli.main
+    import shoploop.cli.run
+    import shoploop.data.canonical
+    import shoploop.events.compaction
+    import shoploop.packaging.bento
+    import shoploop.report
+    import shoploop.runs.pod
+    import shoploop.runs.retention
+    import shoploop.versions.promotions  # noqa: F401
+    from shoploop.api.v1alpha1 import Recommender
+    from shoploop.steps import step_keys
+
+    spec = Recommender.model_validate({"spec": {"data": {"dataset": "completejourney"}}}).spec
+    step_keys(spec, source="", incumbent=None)
+
+
+def main(arguments: list[str]) -> None:
     """What this file is as a program."""
     install(Path(os.environ[VARIABLE]))
     if len(arguments) == 1:
@@ -180,10 +200,10 @@ def program(arguments: list[str]) -> None:
     if role == "cli":
         command_line(words)
     else:
-        from shoploop.runs.pod import main
+        from shoploop.runs import pod
 
-        sys.exit(main(words))
+        sys.exit(pod.main(words))
 
 
 if __name__ == "__main__":
-    program(sys.argv[1:])
+    main(sys.argv[1:])

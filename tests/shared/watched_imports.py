@@ -27,23 +27,27 @@ sys.meta_path.insert(0, Watch())
 """
 
 
-def run_watched(code: str, folder: Path, *arguments: str) -> set[str]:
-    """Runs ``code`` in a process of its own; returns what it and its children asked for of shoploop."""
-    environment = watching(folder)  # also for the processes that it starts
+def run_watched(code: str, folder: Path, *arguments: str, first: str = "") -> set[str]:
+    """Runs ``code`` in a process of its own; returns what it and its children asked for of shoploop.
+
+    Args:
+        first: Code that each of the processes runs before all else.
+    """
+    environment = watching(folder, first)  # also for the processes that it starts
     server = get_context("forkserver")
     server.set_forkserver_preload(list(LIBRARIES))
-    process = server.Process(target=_run, args=(code, environment, arguments))
+    process = server.Process(target=_run, args=(first + code, environment, arguments))
     process.start()
     process.join()
     assert process.exitcode == 0, f"{folder.name} ended with {process.exitcode}"
     return imported(folder)
 
 
-def watching(folder: Path) -> dict[str, str]:
+def watching(folder: Path, first: str = "") -> dict[str, str]:
     """Environment variables under which every Python process, and its children, note their imports in ``folder``."""
     hook = folder / "hook"
     hook.mkdir(parents=True)
-    (hook / "sitecustomize.py").write_text(_HOOK)
+    (hook / "sitecustomize.py").write_text(_HOOK + first)
     (folder / "notes").mkdir()
     paths = [str(hook), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {"PYTHONPATH": os.pathsep.join(paths), "WATCHED_IMPORTS": str(folder / "notes")}

@@ -60,7 +60,7 @@ AttentionConfig.__init__.__kwdefaults__ |= {"steps": 5}
 LossRanking.__init__.__kwdefaults__ |= {"strengths": None}
 """,
 }
-"""Before a long step: how much it does imports nothing."""
+"""Before a long step, and in the processes that it starts: how much it does imports nothing."""
 
 CARRY_OUT = """
 import json, sys
@@ -72,9 +72,9 @@ run_step(told["name"], settings=told["settings"], inputs=inputs, out=Path(told["
 """
 
 
-def watched(code: str, watch: Path, *arguments: str) -> set[str]:
+def watched(code: str, watch: Path, *arguments: str, first: str = "") -> set[str]:
     """The modules of shoploop that a process imports, itself or in one that it starts."""
-    return {module for module in run_watched(code, watch, *arguments) if code_digest.reachable(module)}
+    return {module for module in run_watched(code, watch, *arguments, first=first) if code_digest.reachable(module)}
 
 
 @pytest.fixture(scope="session")
@@ -99,8 +99,7 @@ def modules_of(tmp_path_factory):
             "out": str(root / step.output),
             "cache": str(root / "cache"),
         }
-        code = HURRY.get(name, "") + CARRY_OUT
-        return watched(code, root / "imports" / name, json.dumps(told))
+        return watched(CARRY_OUT, root / "imports" / name, json.dumps(told), first=HURRY.get(name, ""))
 
     with ThreadPoolExecutor(2) as pool:  # begun in the order of the steps, so that what one waits for goes on beside it
         runner = pool.submit(watched, "from shoploop.steps import run_step", root / "imports" / RUNNER)
