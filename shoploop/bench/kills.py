@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from shoploop.bench.online import drawn_purchases
+from shoploop.compute.cores import one_thread
 from shoploop.events.log import Entry, EventLog
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, State
@@ -80,10 +81,11 @@ def run(
         subprocess.run([*command, str(log.end())], check=True)
         say("a learner that is not killed")
         whole = OnlineLoop(ranker=ranker, log=log, chain=_chain(Path(folder) / "whole", version), guard=NO_GUARD)
-        whole.catch_up()
-        while whole.step():
-            pass
-        whole.publish()
+        with one_thread():
+            whole.catch_up()
+            while whole.step():
+                pass
+            whole.publish()
         one, other = _state(Path(folder) / "whole", version), _state(Path(folder) / "store", version)
     difference = other.totals.examples - one.totals.examples
     return {
@@ -93,7 +95,7 @@ def run(
         "doubled": max(difference, 0),
         "weights_equal": all(
             np.array_equal(getattr(one.rows, part), getattr(other.rows, part))
-            for part in ("codes_N", "vectors_ND", "bias_N", "squares_ND")
+            for part in ("codes_N", "vectors_ND", "bias_N", "slots_NE")
         ),
         "recovery_p50_seconds": float(np.quantile(recoveries, 0.5)),
         "recovery_p99_seconds": float(np.quantile(recoveries, 0.99)),

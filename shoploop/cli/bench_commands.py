@@ -84,7 +84,7 @@ def bench_events(log: LogOption = "sqlite", json_: JsonOption = None) -> None:
 @app.command("online")
 def bench_online(
     name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
-    events: Annotated[int, typer.Option(min=100)] = 5_000,
+    events: Annotated[int, typer.Option(min=100)] = 20_000,
     seed: Seed = 0,
     store: StoreOption = None,
     json_: JsonOption = None,

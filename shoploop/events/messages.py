@@ -6,7 +6,18 @@ The descriptions become the service's OpenAPI: they are written for who builds a
 import json
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from shoploop.data.ids import canonical_id
 
@@ -150,6 +161,9 @@ class Shown(_Record):
     propensities: list[float]
 
 
+_KNOWN: TypeAdapter[Kept | Shown] = TypeAdapter(Annotated[Kept | Shown, Discriminator("type")])
+
+
 def to_json(message: Kept | Shown) -> bytes:
     return message.model_dump_json(exclude_none=True).encode()
 
@@ -160,6 +174,10 @@ def from_json(body: bytes) -> Kept | Shown | None:
     Raises:
         ValueError: it is none of ours.
     """
+    try:
+        return _KNOWN.validate_json(body)
+    except ValidationError:  # what it is, if it is anything, is told below: mostly there is nothing to tell
+        pass
     try:
         document = json.loads(body)
     except RecursionError as error:

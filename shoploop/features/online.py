@@ -7,6 +7,7 @@ the matrix that ranking works on.
 import copy
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,9 @@ class OnlineFeatures:
         self._features = [f"user_stats:{name}" for name in self.contract.user_stats] + ["user_history:packed"]
         self._features += [f"user_profile:{name}" for name in self._attributes]
         self._lock = threading.Lock()
+        self._folder = folder
+        self._buyers: frozenset[str] | None = None
+        self._has_looked = False
         self._until: int | None = None
 
     def before(self, day: int) -> "OnlineFeatures":
@@ -89,6 +93,22 @@ class OnlineFeatures:
             attributes={name: found[name][0] for name in self._attributes},
             history=history if self._until is None else history.before(self._until),
         )
+
+    def histories(self, users: Sequence[str]) -> dict[str, History]:
+        """The stored histories of those of the users whom the store has seen buy, read in bulk."""
+        if not self._has_looked:
+            self._buyers, self._has_looked = feast_store.entities(self._store, self._folder, "user_history"), True
+        if self._buyers is not None:
+            users = [user for user in users if user in self._buyers]
+        found: dict[str, History] = {}
+        for start in range(0, len(users), ENTITIES_PER_READ):
+            chunk = list(users[start : start + ENTITIES_PER_READ])
+            read = self._read(["user_history:packed"], "user", chunk)["packed"]
+            for user, packed in zip(chunk, read, strict=True):
+                if packed is not None:
+                    history = self._history(*unpack(packed))
+                    found[user] = history if self._until is None else history.before(self._until)
+        return found
 
     def items(self) -> ItemMatrix:
         """Every vocabulary item's statistics as of :attr:`serving_day`, read in chunks: once, at start."""

@@ -73,22 +73,22 @@ class SequenceModel(nn.Module):
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The user's state h_u, (B, D), and the baskets' outputs, (B, L, D)."""
         width, device = self.config.width, batch.ages_BL.device
-        requests = len(batch.ages_BL)
+        requests, baskets = batch.ages_BL.shape
         factors_BEF = self.factors_IF[batch.events_BE]
-        sums_BLF = torch.zeros(requests, BASKETS + 1, self.config.factors, device=device).index_put(
+        sums_BLF = torch.zeros(requests, baskets + 1, self.config.factors, device=device).index_put(
             (torch.arange(requests, device=device)[:, None].expand_as(batch.baskets_BE), batch.baskets_BE),
             factors_BEF,
             accumulate=True,
-        )[:, :BASKETS]
-        sizes_BL = torch.zeros(requests, BASKETS + 1, device=device).scatter_add(
+        )[:, :baskets]
+        sizes_BL = torch.zeros(requests, baskets + 1, device=device).scatter_add(
             1, batch.baskets_BE, torch.ones_like(batch.baskets_BE, dtype=torch.float32)
-        )[:, :BASKETS]
+        )[:, :baskets]
         baskets_BLD = self.item_in(sums_BLF / sizes_BL.clamp_min(1).unsqueeze(-1).sqrt())
         ages_BL = torch.bucketize(batch.ages_BL, self.age_edges_A, right=True)
         tokens_BLD = (
             baskets_BLD
             + self.age(ages_BL)
-            + self.place(torch.arange(BASKETS, device=device))
+            + self.place(torch.arange(baskets, device=device))
             + self.size(torch.log1p(sizes_BL).unsqueeze(-1))
         )
         tokens_BLD = torch.cat([self.user.expand(requests, 1, width), tokens_BLD], dim=1)

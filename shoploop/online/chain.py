@@ -3,6 +3,10 @@
 One log in the store, written with put-if-absent: of two learners one wins, and the other finds out at its next commit. An
 entry names what it holds by sha256, and that was written before it, so a crash leaves garbage and never half a commit. A
 commit holds the rows that changed since the one before; one that is ``full`` holds all of them, and reading begins there.
+
+What is learned is learned by batches, and a commit does not wait for one to be whole: it has the rows as they were when the
+batch began, and those that its first examples would make of them *ahead*. Predictors serve both; a learner that begins anew
+goes on from where the batch began, so what it comes to does not depend on when somebody committed.
 """
 
 import hashlib
@@ -14,7 +18,7 @@ from typing import Any, Literal
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, ShoploopError, StoreUnavailable
 from shoploop.online.guardrails import Block
-from shoploop.online.rows import REMEDY, Rows, from_bytes, to_bytes
+from shoploop.online.rows import REMEDY, Rows, ahead_from_bytes, from_bytes, to_bytes
 from shoploop.store import Log, Store, layout
 
 Action = Literal["learn", "rollback", "freeze", "resume", "pin", "unpin"]
@@ -47,6 +51,24 @@ class Totals:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standing:
+    """From where learning goes on: the beginning of a batch."""
+
+    offset: int
+    """Of the last record before the batch."""
+
+    totals: Totals
+    block: Block
+
+    def to_json(self) -> dict[str, Any]:
+        return {"offset": self.offset, "totals": vars(self.totals), "block": self.block.to_json()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Standing":
+        return cls(offset=int(data["offset"]), totals=Totals(**data["totals"]), block=Block(**data["block"]))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Commit:
     """One entry."""
 
@@ -61,7 +83,9 @@ class Commit:
     """Of the last record of the event log that was read."""
 
     totals: Totals
-    block: Block
+    resumes: Standing
+    """Where its batch began; a decision begins one."""
+
     digest: str | None = None
     """sha256 of the rows; None where they are as before."""
 
@@ -78,9 +102,15 @@ class State:
 
     number: int
     offset: int
-    rows: Rows
+    """Of the last record that was read."""
+
     totals: Totals
-    block: Block
+    rows: Rows
+    """What is served."""
+
+    resumes: Standing
+    base: Rows
+    """The rows as they were there."""
 
 
 class Chain:
@@ -157,18 +187,19 @@ class Chain:
         if not 0 <= number <= self.head:
             raise NotFound(f"{self._name} {self._version} has no commit {number}: its commits are 0 to {self.head}.")
         at = self.commits[number - 1] if number else None
-        rows: Rows | None = None
+        base, ahead = Rows.none(self._width or 0), Rows.none(self._width or 0)
         first = next((n for n in range(number, 0, -1) if self.commits[n - 1].full), 1)
         for commit in self.commits[first - 1 : number]:
             if commit.digest is not None:
-                newer = self._rows(commit.digest)
-                rows = newer if commit.full or rows is None else rows.updated(newer)
+                newer, ahead = self._rows(commit.digest)
+                base = newer if commit.full else base.updated(newer)
         return State(
             number=number,
             offset=at.offset if at else self._start,
-            rows=Rows.none(self._width or 0) if rows is None else rows,
             totals=at.totals if at else Totals(),
-            block=at.block if at else Block(),
+            rows=base.updated(ahead),
+            resumes=at.resumes if at else Standing(offset=self._start, totals=Totals(), block=Block()),
+            base=base,
         )
 
     def append(
@@ -179,19 +210,20 @@ class Chain:
         reason: str,
         offset: int,
         totals: Totals,
-        block: Block,
+        resumes: Standing | None = None,
         rows: Rows | None = None,
+        ahead: Rows | None = None,
         full: bool = False,
         to: int | None = None,
     ) -> Commit:
-        """Writes the next entry, what it names first; durable on return.
+        """Writes the next entry, what it names first; durable on return. Without ``resumes`` a batch begins behind it.
 
         Raises:
             AlreadyExists: somebody else wrote one since :meth:`refresh`.
         """
         digest = None
         if rows is not None:
-            body = to_bytes(rows)
+            body = to_bytes(rows, ahead)
             digest = hashlib.sha256(body).hexdigest()
             with suppress(AlreadyExists):  # the same bytes
                 self._store.put_if_absent(layout.online_object(self._name, self._version, digest), body)
@@ -202,7 +234,7 @@ class Chain:
             "reason": reason,
             "offset": offset,
             "totals": vars(totals),
-            "block": block.to_json(),
+            "resumes": (resumes or Standing(offset=offset, totals=totals, block=Block())).to_json(),
             "object": digest,
             "full": full,
             "to": to,
@@ -230,13 +262,14 @@ class Chain:
                     action, by=by, reason=reason, to=to, rows=rows, full=rows is not None,
                     offset=last.offset if last else self._start,
                     totals=last.totals if last else Totals(),
-                    block=last.block if last and rows is None else Block(),
+                    resumes=last.resumes if last and rows is None else None,
                 )  # fmt: skip
             except AlreadyExists:
                 continue
         raise AlreadyExists(f"Online commits of {self._name!r}: other writers were first {ATTEMPTS} times. Try again.")
 
-    def _rows(self, digest: str) -> Rows:
+    def _rows(self, digest: str) -> tuple[Rows, Rows]:
+        """What a commit holds, and what lies ahead of it."""
         key = layout.online_object(self._name, self._version, digest)
         try:
             body = self._store.get(key)
@@ -244,7 +277,9 @@ class Chain:
             raise ArtifactCorrupt(f"{self._store.url(key)}, which a commit names, is not there. {REMEDY}") from None
         if hashlib.sha256(body).hexdigest() != digest:
             raise ArtifactCorrupt(f"{self._store.url(key)} was altered. {REMEDY}")
-        return from_bytes(body, width=self._width, what=self._store.url(key))
+        what = self._store.url(key)
+        rows = from_bytes(body, width=self._width, what=what)
+        return rows, ahead_from_bytes(body, width=self._width, what=what) or Rows.none(self._width or 0)
 
     def _commit(self, entry: dict[str, Any]) -> Commit:
         try:
@@ -258,7 +293,7 @@ class Chain:
                 reason=str(entry["reason"]),
                 offset=int(entry["offset"]),
                 totals=Totals(**entry["totals"]),
-                block=Block(**entry["block"]),
+                resumes=Standing.from_json(entry["resumes"]),
                 digest=entry["object"],
                 full=bool(entry["full"]),
                 to=entry["to"],

@@ -88,15 +88,13 @@ class Joiner:
         """Answers that wait for feedback."""
         return len(self._open)
 
-    def read(self, record: Record) -> tuple[Kept | Shown | None, list[Example]]:
-        """What a record of the log says, and what can be learned now that it is known; a record that says nothing, or is none
-        of ours, is a dead letter."""
+    def read(self, record: Record) -> Kept | Shown | None:
+        """What a record of the log says; one that is none of ours is a dead letter."""
         try:
-            message = from_json(record.body)
-            return message, [] if message is None else self.take(record.offset, message)
+            return from_json(record.body)
         except ValueError:
             self.bury(record.offset, "unreadable", record.body)
-            return None, []
+            return None
 
     def take(self, offset: int, message: Kept | Shown) -> list[Example]:
         """What can be learned now that this message is known: mostly nothing, or one example."""
@@ -166,7 +164,8 @@ def dead_letters(log: EventLog, *, after: int) -> Iterator[DeadLetter]:
     joiner, offset = Joiner(), after
     while records := log.read(offset):
         for record in records:
-            joiner.read(record)
+            if message := joiner.read(record):
+                joiner.take(record.offset, message)
             yield from joiner.dead
             joiner.dead.clear()
         offset = records[-1].offset

@@ -1,28 +1,38 @@
 """Learns w_i and b_i of the items as events come: p(i | u) = softmax over a set S of w_i·h_u + b_i.
 
 S is what was shown, where something was chosen from a list (the conditional logit of McFadden 1974); else what was wanted and
-a uniform sample of all items, whose log-Q correction (Bengio and Senécal 2008) is the same for all of S and falls out of the
-softmax. Steps are AdaGrad's (Duchi, Hazan and Singer 2011), one per example in the order of the log, so that the same log
-gives the same bytes, whatever was killed in between. h_u comes from the encoder, which is not learned here.
+a uniform sample of all items, which the examples of a batch share: its log-Q correction (Bengio and Senécal 2008) is the same
+for all of S and falls out of the softmax. h_u comes from the encoder, which is not learned here.
 
-Legend: I items, D width, S the items of an example.
+Steps are taken by batches, whose examples are all predicted with what was learned before the batch. The same batches in the
+same order give the same bytes, whatever was killed in between; who learns sees to it that the log alone says what a batch is.
+
+Legend: I items, D width, P = D + 1 parameters of an item, B examples, S items of a list, K sampled ones, R touched ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from shoploop.features.log import Float32, Int32
+from shoploop.online.optimizers import OPTIMIZERS, OptimizerName
 from shoploop.online.rows import Rows
+
+Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearnerConfig:
     """How fast, and how far."""
 
-    rate: float = 0.02
-    """Of AdaGrad, in units of the trained vectors' typical entry."""
+    optimizer: OptimizerName = "adagrad"
+    """By which rule."""
+
+    rate: float | None = None
+    """Of the optimiser, in units of the trained vectors' typical entry. Unset: the optimiser's own."""
 
     negatives: int = 50
     """Sampled for what was not chosen from a list."""
@@ -35,7 +45,7 @@ class LearnerConfig:
     """How far a b_i may go, in log-odds."""
 
     seed: int = 0
-    """Of the samples, together with the event's offset."""
+    """Of the samples, together with the offset of the batch's first event."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +57,16 @@ class Losses:
     """Of the model as it was trained."""
 
 
+@dataclass(frozen=True)
+class BatchLosses:
+    """The same of a batch, in the order of its examples; NaN where there was nothing to choose from."""
+
+    online_B: Float32
+    frozen_B: Float32
+
+
 class ItemLearner:
-    """The items' w_i and b_i, and what AdaGrad remembers."""
+    """The items' w_i and b_i, and what the optimiser remembers."""
 
     def __init__(self, vectors_ID: Float32, bias_I: Float32, config: LearnerConfig = LearnerConfig()):
         """
@@ -61,20 +79,23 @@ class ItemLearner:
         self._trained_ID = np.array(vectors_ID, np.float32)
         self._trained_I = np.array(bias_I, np.float32)
         self._trained_ID.flags.writeable = self._trained_I.flags.writeable = False
-        self._typical = float(np.sqrt(np.mean(np.square(self._trained_ID, dtype=np.float64)))) or 1.0
+        typical = float(np.sqrt(np.mean(np.square(self._trained_ID, dtype=np.float64)))) or 1.0
         self._radius = config.max_change * (float(np.linalg.norm(self._trained_ID, axis=1).mean()) or 1.0)
-        self.reset(Rows.none(self._trained_ID.shape[1]))
+        rule = OPTIMIZERS[config.optimizer]
+        rate = rule.rate if config.rate is None else config.rate
+        rate_P = np.append(np.full(self._trained_ID.shape[1], rate * typical), rate).astype(np.float32)
+        self._optimizer = rule(rate_P)
+        self.reset(Rows.none(self._trained_ID.shape[1], config.optimizer))
 
     def reset(self, rows: Rows) -> None:
         """What was trained, and these rows over it; nothing counts as touched."""
         self.vectors_ID = self._trained_ID.copy()
         self.bias_I = self._trained_I.copy()
-        self._squares_ID = np.zeros((len(self.bias_I), self._trained_ID.shape[1] + 1), np.float32)
-        if len(rows):
-            self.vectors_ID[rows.codes_N] = rows.vectors_ND
-            self.bias_I[rows.codes_N] = rows.bias_N
-            self._squares_ID[rows.codes_N] = rows.squares_ND
-        self._touched: set[int] = set()
+        parameters = self._trained_ID.shape[1] + 1
+        self._slots_SIP = np.zeros((self._optimizer.slots, len(self.bias_I), parameters), np.float32)
+        self._touched_I = np.zeros(len(self.bias_I), bool)
+        self._undo: list[tuple[Int32, Rows]] | None = None
+        self._lay(rows)
 
     def predict_one(self, state_D: Float32, codes_S: Int32) -> Float32:
         """p(i | u) of each of the items, among them, (S,)."""
@@ -86,87 +107,244 @@ class ItemLearner:
         order_I = np.lexsort((np.arange(len(logits_I)), -logits_I))[:k]
         return order_I.astype(np.int32)
 
-    def learn_one(self, state_D: Float32, chosen: int, among: Sequence[int] | None, *, offset: int) -> Losses | None:
-        """One step.
+    def learn_one(
+        self, state_D: Float32, chosen: int, among: Sequence[int] | None, *, offset: int, weight: float = 1.0
+    ) -> Losses | None:
+        """One step of one example: a batch of one.
 
         Args:
             state_D: h_u, (D,).
             chosen: Code of what was wanted.
             among: Codes of what it was chosen from; None where that was no list.
             offset: Of the event in the log.
+            weight: How much it counts.
 
         Returns:
             How surprising it was; None where there was nothing to choose from.
         """
-        codes_S = self._rivals(chosen, offset) if among is None else np.unique(np.asarray([*among, chosen], np.int32))
-        if len(codes_S) < 2:
-            return None
-        probabilities_S = self.predict_one(state_D, codes_S)
-        at = int(np.searchsorted(codes_S, chosen))
-        frozen_S = _softmax(self._trained_ID[codes_S] @ state_D + self._trained_I[codes_S])
-        errors_S = probabilities_S.copy()
-        errors_S[at] -= 1.0
-        self._step(codes_S, np.outer(errors_S, np.append(state_D, np.float32(1.0))))
-        return Losses(online=_surprise(probabilities_S[at]), frozen=_surprise(frozen_S[at]))
+        losses = self.learn_many([state_D], [chosen], [among], [offset], [weight])
+        online, frozen = float(losses.online_B[0]), float(losses.frozen_B[0])
+        return None if np.isnan(online) else Losses(online, frozen)
 
     def learn_many(
         self,
-        states: Sequence[Float32],
+        states: Sequence[Float32] | Float32,
         chosen: Sequence[int],
         among: Sequence[Sequence[int] | None],
         offsets: Sequence[int],
-    ) -> list[Losses | None]:
-        """Several steps, in their order: the same as one after the other."""
-        steps = zip(states, chosen, among, offsets, strict=True)
-        return [self.learn_one(state_D, code, rivals, offset=at) for state_D, code, rivals, at in steps]
+        weights: Sequence[float] | None = None,
+    ) -> BatchLosses:
+        """One step of a batch: all of its examples are predicted first, then learned together.
+
+        Args: as :meth:`learn_one`, each as a sequence.
+
+        Returns:
+            How surprising each was, before any of them was learned.
+        """
+        losses = BatchLosses(*np.full((2, len(chosen)), np.nan, np.float32))
+        if not len(chosen):
+            return losses
+        choices = _Choices.of(chosen, among, lambda: self._sample(offsets[0]))
+        learns_B = choices.holds_BC.sum(axis=1) >= 2
+        if not learns_B.any():
+            return losses
+        choices = choices.only(learns_B)
+        states_BD = np.asarray(states, np.float32)[learns_B]
+        weights_B = np.ones(len(chosen), np.float32) if weights is None else np.asarray(weights, np.float32)
+        shares_BC, losses.online_B[learns_B] = choices.predict(states_BD, self.vectors_ID, self.bias_I)
+        _, losses.frozen_B[learns_B] = choices.predict(states_BD, self._trained_ID, self._trained_I)
+        self._step(choices, states_BD, shares_BC, weights_B[learns_B, None])
+        return losses
 
     def touched(self) -> Rows:
         """What has changed since it was last asked for, or reset."""
-        codes_N = np.array(sorted(self._touched), np.int32)
-        self._touched = set()
+        codes_N = np.flatnonzero(self._touched_I).astype(np.int32)
+        self._touched_I[:] = False
         return self._rows(codes_N)
+
+    def touch(self, codes_N: Int32) -> None:
+        """Has these asked for again."""
+        self._touched_I[codes_N] = True
+
+    @contextmanager
+    def tentatively(self) -> Iterator[None]:
+        """What is learned within is taken back at the end, to the same bytes."""
+        touched_I = self._touched_I.copy()
+        self._undo = []
+        try:
+            yield
+        finally:
+            undo, self._undo = self._undo, None
+            for codes_N, rows in reversed(undo):
+                assert len(codes_N) == len(rows)
+                self._lay(rows)
+            self._touched_I = touched_I
 
     def is_finite(self) -> bool:
         """Whether no touched row holds NaN or infinity."""
-        codes = list(self._touched)
-        return bool(np.isfinite(self.vectors_ID[codes]).all() and np.isfinite(self.bias_I[codes]).all())
+        codes_N = np.flatnonzero(self._touched_I)
+        return bool(np.isfinite(self.vectors_ID[codes_N]).all() and np.isfinite(self.bias_I[codes_N]).all())
 
     def _rows(self, codes_N: Int32) -> Rows:
+        slots_SNP = self._slots_SIP[:, codes_N]
         return Rows(
             codes_N=codes_N,
             vectors_ND=self.vectors_ID[codes_N],
             bias_N=self.bias_I[codes_N],
-            squares_ND=self._squares_ID[codes_N],
+            slots_NE=np.concatenate([*slots_SNP], axis=1)
+            if len(slots_SNP)
+            else np.zeros((len(codes_N), 0), np.float32),
+            optimizer=self.config.optimizer,
         )
 
-    def _rivals(self, chosen: int, offset: int) -> Int32:
-        """What was wanted and a sample of the rest: the same for an event whenever it is learned."""
+    def _lay(self, rows: Rows) -> None:
+        if len(rows):
+            self.vectors_ID[rows.codes_N] = rows.vectors_ND
+            self.bias_I[rows.codes_N] = rows.bias_N
+            for slot_IP, columns_NP in zip(
+                self._slots_SIP, np.split(rows.slots_NE, max(self._optimizer.slots, 1), axis=1), strict=False
+            ):
+                slot_IP[rows.codes_N] = columns_NP
+
+    def _sample(self, offset: int) -> Int32:
+        """A sample of all items: the same for a batch whenever it is learned."""
         random = np.random.default_rng([self.config.seed, offset])
-        drawn = random.integers(0, len(self.bias_I), self.config.negatives)
-        return np.unique(np.append(drawn, chosen)).astype(np.int32)
+        return np.unique(random.integers(0, len(self.bias_I), self.config.negatives)).astype(np.int32)
 
-    def _step(self, codes_S: Int32, gradient_SE: Float32) -> None:
-        """AdaGrad, then back into the ball around what was trained."""
-        self._squares_ID[codes_S] += np.square(gradient_SE)
-        step_SE = gradient_SE / (np.sqrt(self._squares_ID[codes_S]) + np.float32(1e-8))
-        rate = np.float32(self.config.rate)
-        change_SD = (
-            self.vectors_ID[codes_S] - rate * np.float32(self._typical) * step_SE[:, :-1] - self._trained_ID[codes_S]
-        )
-        norms_S1 = np.linalg.norm(change_SD, axis=1, keepdims=True)
-        change_SD *= np.minimum(1.0, self._radius / np.maximum(norms_S1, 1e-12)).astype(np.float32)
+    def _step(self, choices: "_Choices", states_BD: Float32, shares_BC: Float32, weights_B1: Float32) -> None:
+        """The optimiser's, then back into the ball around what was trained."""
+        inputs_BP = np.concatenate([states_BD, np.ones((len(states_BD), 1), np.float32)], axis=1)
+        errors_BC = shares_BC.copy()
+        errors_BC[:, 0] -= 1.0
+        errors_BC *= weights_B1
+        places = choices.places()
+        codes_R = places.codes_R
+        gradient_RP = places.spread(errors_BC, inputs_BP)
+        second = self._optimizer.second
+        if second == "nothing":
+            second_RP = gradient_RP
+        else:
+            sizes_BC = np.square(errors_BC) if second == "squares" else shares_BC * (1 - shares_BC) * weights_B1
+            second_RP = places.spread(sizes_BC, np.square(inputs_BP))
+        if self._undo is not None:
+            self._undo.append((codes_R, self._rows(codes_R)))
+        trained_RD, trained_R = self._trained_ID[codes_R], self._trained_I[codes_R]
+        change_RP = np.empty_like(gradient_RP)
+        change_RP[:, :-1] = self.vectors_ID[codes_R] - trained_RD
+        change_RP[:, -1] = self.bias_I[codes_R] - trained_R
+        change_RP, slots_SRP = self._optimizer.step(change_RP, self._slots_SIP[:, codes_R], gradient_RP, second_RP)
+        norms_R1 = np.sqrt(np.square(change_RP[:, :-1]).sum(axis=1, keepdims=True))
+        change_RP[:, :-1] *= np.minimum(1.0, self._radius / np.maximum(norms_R1, 1e-12)).astype(np.float32)
         most = self.config.max_bias_change
-        change_S = np.clip(self.bias_I[codes_S] - rate * step_SE[:, -1] - self._trained_I[codes_S], -most, most)
-        self.vectors_ID[codes_S] = self._trained_ID[codes_S] + change_SD
-        self.bias_I[codes_S] = self._trained_I[codes_S] + change_S
-        self._touched.update(codes_S.tolist())
+        self.vectors_ID[codes_R] = trained_RD + change_RP[:, :-1]
+        self.bias_I[codes_R] = trained_R + np.clip(change_RP[:, -1], -most, most)
+        self._slots_SIP[:, codes_R] = slots_SRP
+        self._touched_I[codes_R] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choices:
+    """What each example was chosen from: its own items, what was wanted first, and those that the batch shares.
+
+    Legend: C = S + K columns.
+    """
+
+    own_BS: Int32
+    shared_K: Int32
+    holds_BC: Bool
+    """Whether the example has that choice."""
+
+    @classmethod
+    def of(
+        cls, chosen: Sequence[int], among: Sequence[Sequence[int] | None], sample: Callable[[], Int32]
+    ) -> "_Choices":
+        if any(rivals is not None for rivals in among):
+            lists = [
+                (code,) if rivals is None else tuple(dict.fromkeys((code, *rivals)))
+                for code, rivals in zip(chosen, among, strict=True)
+            ]
+            longest = max(map(len, lists))
+            own_BS = np.array([codes + codes[:1] * (longest - len(codes)) for codes in lists], np.int32)
+            holds_BS = np.arange(longest) < np.array([len(codes) for codes in lists])[:, None]
+        else:
+            own_BS = np.array(chosen, np.int32)[:, None]
+            holds_BS = np.ones_like(own_BS, bool)
+        samples_B = np.array([rivals is None for rivals in among])
+        shared_K = sample() if samples_B.any() else np.zeros(0, np.int32)
+        holds_BK = samples_B[:, None] & (shared_K != own_BS[:, :1])
+        return cls(own_BS=own_BS, shared_K=shared_K, holds_BC=np.concatenate([holds_BS, holds_BK], axis=1))
+
+    def only(self, kept_B: Bool) -> "_Choices":
+        if kept_B.all():
+            return self
+        return _Choices(own_BS=self.own_BS[kept_B], shared_K=self.shared_K, holds_BC=self.holds_BC[kept_B])
+
+    def predict(self, states_BD: Float32, vectors_ID: Float32, bias_I: Float32) -> tuple[Float32, Float32]:
+        """p(i | u) of each choice, (B, C), and how surprising what was wanted was, (B,)."""
+        own_BS = np.einsum("bsd,bd->bs", vectors_ID[self.own_BS], states_BD) + bias_I[self.own_BS]
+        shared_BK = states_BD @ vectors_ID[self.shared_K].T + bias_I[self.shared_K]
+        logits_BC = np.where(self.holds_BC, np.concatenate([own_BS, shared_BK], axis=1), np.float32(-np.inf))
+        highest_B1 = logits_BC.max(axis=1, keepdims=True)
+        powers_BC = np.exp(logits_BC - highest_B1)
+        sums_B1 = powers_BC.sum(axis=1, keepdims=True)
+        surprise_B = (np.log(sums_B1) + highest_B1 - logits_BC[:, :1])[:, 0]
+        return powers_BC / sums_B1, np.maximum(surprise_B, np.float32(0))
+
+    def places(self) -> "_Places":
+        """The items that the batch touches, and where its choices stand among them."""
+        held_BS = self.holds_BC[:, : self.own_BS.shape[1]]
+        codes_R, places = np.unique(np.concatenate([self.own_BS[held_BS], self.shared_K]), return_inverse=True)
+        owned = len(places) - len(self.shared_K)
+        order_N = np.argsort(places[:owned], kind="stable")
+        sorted_N = places[:owned][order_N]
+        starts = np.flatnonzero(np.concatenate([[True], sorted_N[1:] != sorted_N[:-1]]))
+        return _Places(
+            codes_R=codes_R.astype(np.int32),
+            held_BS=held_BS,
+            order_N=order_N,
+            examples_N=np.nonzero(held_BS)[0][order_N],
+            runs=sorted_N[starts],
+            starts=starts,
+            lengths=np.diff(starts, append=owned),
+            shared_K=places[owned:],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Places:
+    """Where the choices of a batch stand among the items that it touches.
+
+    Legend: N own choices of all examples, those of an item beside each other.
+    """
+
+    codes_R: Int32
+    held_BS: Bool
+    order_N: npt.NDArray[np.int64]
+    examples_N: npt.NDArray[np.int64]
+    runs: npt.NDArray[np.int64]
+    """Place of the item of each run of own choices."""
+
+    starts: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    shared_K: npt.NDArray[np.int64]
+
+    def spread(self, values_BC: Float32, inputs_BP: Float32) -> Float32:
+        """Sum over the examples of value times input, by item, (R, P)."""
+        own = self.held_BS.shape[1]
+        sums_RP = np.zeros((len(self.codes_R), inputs_BP.shape[1]), np.float32)
+        rows_NP = values_BC[:, :own][self.held_BS][self.order_N, None] * inputs_BP[self.examples_N]
+        once = self.lengths == 1  # most of them: reduceat takes its time for each run
+        sums_RP[self.runs[once]] = rows_NP[self.starts[once]]
+        lengths = self.lengths[~once]
+        if len(lengths):
+            sums_RP[self.runs[~once]] = np.add.reduceat(
+                rows_NP[np.repeat(~once, self.lengths)], np.cumsum(lengths) - lengths, axis=0
+            )
+        sums_RP[self.shared_K] += values_BC[:, own:].T @ inputs_BP
+        return sums_RP
 
 
 def _softmax(logits_S: Float32) -> Float32:
     powers_S = np.exp(logits_S - logits_S.max())
     shares_S: Float32 = (powers_S / powers_S.sum()).astype(np.float32)
     return shares_S
-
-
-def _surprise(probability: float) -> float:
-    return float(-np.log(max(float(probability), 1e-12)))

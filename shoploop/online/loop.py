@@ -1,33 +1,68 @@
 """From the event log to the chain: reads, joins, learns, judges, commits.
 
-What is learned depends on the records and their order alone; the clock decides only when a commit is written. Who starts
-again reads the rows of the last commit, and the records before it once more to know which answers wait for feedback; these
-teach nothing a second time. So each event counts once, whenever the learner is killed.
+What is learned depends on the records and their order alone; the clock decides only when a commit is written. A batch holds
+the examples of BATCH offsets, or of BATCH_SECONDS by the log's own time where these come more slowly. What is committed amid a
+batch is what its examples so far would make of it, and they are learned again together with the rest. Who starts again reads
+the rows as they were where the batch of the last commit began, and the records before that once more to know which answers wait
+for feedback; these teach nothing a second time. So each event counts once, whenever the learner is killed.
 """
 
 import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import numpy as np
 
 from shoploop.errors import AlreadyExists, ShoploopError, StoreError
 from shoploop.events.fresh import Recent
-from shoploop.events.log import EventLog, LogUnavailable, Record
-from shoploop.events.messages import Kept
-from shoploop.online.chain import SNAPSHOT_EVERY, Chain, Commit, Totals, hold_alone
+from shoploop.events.log import EventLog, LogUnavailable
+from shoploop.events.messages import Kept, Shown
+from shoploop.features.log import Float32
+from shoploop.online.chain import SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone
 from shoploop.online.guardrails import Guard, GuardConfig, Trip
 from shoploop.online.joiner import Example, Joiner
-from shoploop.online.learner import ItemLearner, LearnerConfig
+from shoploop.online.learner import ItemLearner, LearnerConfig, Losses
+from shoploop.online.rows import hold_same_optimizer
 from shoploop.ranking.ranker import Ranker
+from shoploop.ranking.states import Asked
 
-BATCH = 500
+BATCH = 512
+"""Offsets whose examples are learned in one step at most."""
+
+BATCH_SECONDS = timedelta(seconds=1)
+"""From the first to the last record of a batch at most, as the records have it."""
+
+ENCODED = 256
+"""Examples of a batch whose users are encoded together. Small enough to be kept for the next commit amid a batch."""
+
+READ = 2_048
 """Records that are read at once."""
+
+MOST_UNPUBLISHED = 50_000
+"""Examples; with as many a commit does not wait for its time."""
 
 SHARE_OF = 1_000
 SHARE = 20
 """Of so many records one user teaches at most so many examples."""
+
+
+@dataclass
+class _Batch:
+    """What can be learned of the records since the last batch ended."""
+
+    examples: list[Example] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    """Who chose each, as they were then."""
+
+    began: datetime | None = None
+    """Time of its first record."""
+
+    states: list[Float32] = field(default_factory=list)
+    """h_u of whole groups of them, the first ones."""
 
 
 class LogGap(ShoploopError):
@@ -66,6 +101,7 @@ class OnlineLoop:
         self._chain = chain
         self._start = start
         self._learner = ItemLearner(*ranker.items(), learner or LearnerConfig())
+        self._states = ranker.user_states()
         self._guard_config = guard or GuardConfig()
         self._skip_gaps = skip_gaps
         self._by = by or f"learner on {socket.gethostname()}"
@@ -99,20 +135,28 @@ class OnlineLoop:
                 f"The event log ends at record {end}, and what was learned reaches record {state.offset}: it is another "
                 "log, or lost what it held. Bring the former one back, or promote a new version, whose chain begins anew."
             )
-        self._learner.reset(state.rows)
-        self._totals = state.totals
-        self._guard = Guard(self._guard_config, replace(state.block))
+        standing, base = state.resumes, state.base
+        if standing.offset < min(begin, state.offset):  # what its batch began with was trimmed, and is in the rows
+            standing, base = replace(standing, offset=state.offset, totals=state.totals), state.rows
+        elif standing.offset > state.offset:  # of a log that took another's place
+            standing = replace(standing, offset=state.offset)
+        hold_same_optimizer(base, self._learner.config.optimizer)
+        self._learner.reset(base)
+        self._guard = Guard(self._guard_config, replace(standing.block))
         self._joiner, self._recent, self._shares = Joiner(), Recent(), Counter[tuple[int, str]]()
-        first = self._start if self._start <= state.offset else begin  # of a log that took another's place
-        self.offset = min(max(first, begin), state.offset)
-        while self.offset < state.offset:
-            records = self._log.read(self.offset, limit=BATCH)
+        self._batch = _Batch()
+        first = self._start if self._start <= state.offset else begin
+        self.offset = min(max(first, begin), standing.offset)
+        while self.offset < standing.offset:
+            records = self._log.read(self.offset, limit=READ)
             for record in records:
-                if record.offset <= state.offset:
-                    self._take(record, learn=False)
-            if not records or records[-1].offset >= state.offset:
-                self.offset = state.offset  # a log may have no record of that number
+                if record.offset <= standing.offset:
+                    self._take(record.offset, self._joiner.read(record), learn=False)
+            if not records or records[-1].offset >= standing.offset:
+                self.offset = standing.offset  # a log may have no record of that number
+        self._totals = standing.totals
         self._skip_gap(begin)
+        self._begin_batch()
         self._stands = True
 
     def step(self, *, wait_seconds: float = 0.0) -> int:
@@ -132,13 +176,15 @@ class OnlineLoop:
         if self._chain.frozen is not None:
             time.sleep(wait_seconds)
             return 0
-        records = self._log.read(self.offset, limit=BATCH, wait_seconds=wait_seconds)
+        records = self._log.read(self.offset, limit=READ, wait_seconds=wait_seconds)
         if records and records[0].offset > self.offset + 1:
             self._skip_gap(self._log.begin())
         for number, record in enumerate(records):
-            if trip := self._take(record):
+            message = self._joiner.read(record)
+            if self._is_of_another_batch(record.offset, message) and (trip := self._end_batch()):
                 self._freeze(trip)
-                return number + 1
+                return number
+            self._take(record.offset, message)
         return len(records)
 
     def publish(self) -> Commit | None:
@@ -148,32 +194,43 @@ class OnlineLoop:
             ChainTaken: another learner is at work; what it wrote stands, and this one's is gone.
             StoreUnavailable: ask again; nothing is lost.
         """
-        if not self._stands or self._totals == self._last_totals() or self._chain.frozen is not None:
+        if not self._stands or self._chain.frozen is not None or self._published == self.offset:
             return None
-        if not self._learner.is_finite():
-            self._freeze(Trip("not_finite", "What was learned holds NaN or infinity."))
+        finite, rows = self._learner.is_finite(), self._learner.touched()
+        standing, self._stands = self._standing, False  # until it is written: what was touched is known once
+        before, guard, self._guard = self._totals, self._guard, Guard(self._guard_config, replace(self._guard.block))
+        with self._learner.tentatively():
+            trip = self._learn_batch()
+            finite = finite and self._learner.is_finite()
+            ahead = self._learner.touched()
+        totals, self._totals, self._guard = self._totals, before, guard
+        if totals == self._last_totals():
+            self._stands, self._published = True, self.offset
+            self._learner.touch(rows.codes_N)
             return None
-        learned = self._totals.examples - self._last_totals().examples
-        self._stands = False  # until it is written: what was touched is known once
-        rows = self._learner.touched()
+        if not finite:
+            trip = Trip("not_finite", "What was learned holds NaN or infinity.")
+        if trip is not None:
+            self._totals = totals
+            self._freeze(trip)
+            return None
         full = self._chain.head % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1
-        if full:
-            rows = self._chain.state().rows.updated(rows)
         try:
             commit = self._chain.append(
                 "learn",
                 by=self._by,
-                reason=f"{learned} examples",
+                reason=f"{totals.examples - self._last_totals().examples} examples",
                 offset=self.offset,
-                totals=self._totals,
-                block=self._guard.block,
-                rows=rows,
+                totals=totals,
+                resumes=standing,
+                rows=self._chain.state().base.updated(rows) if full else rows,
+                ahead=ahead,
                 full=full,
             )
         except AlreadyExists:
             hold_alone(self._chain.refresh())
             return None
-        self._stands = True
+        self._stands, self._published = True, self.offset
         return commit
 
     def run(self, *, period_seconds: float, until: Callable[[], bool]) -> None:
@@ -190,7 +247,8 @@ class OnlineLoop:
         last = time.monotonic()
         while not until():
             self._patiently(lambda: self.step(wait_seconds=min(0.25, period_seconds)), until)
-            if time.monotonic() - last >= period_seconds:
+            waiting = self._totals.examples + len(self._batch.examples) - self._last_totals().examples
+            if time.monotonic() - last >= period_seconds or waiting >= MOST_UNPUBLISHED:
                 self._patiently(self.publish, until)
                 last = time.monotonic()
         self.publish()
@@ -208,49 +266,97 @@ class OnlineLoop:
                     self._say.warning("%s Nothing is learned until it is back.", error)
                 time.sleep(1.0)
 
-    def _take(self, record: Record, *, learn: bool = True) -> Trip | None:
-        """One record: joined, learned from, remembered."""
-        trip = None
-        message, examples = self._joiner.read(record)
-        for example in examples:
-            capped = self._has_had_its_share(record.offset, example.user)
+    def _is_of_another_batch(self, offset: int, message: Kept | Shown | None) -> bool:
+        """Whether a batch ends before this record: that is for the log alone to say."""
+        if offset // BATCH != self.offset // BATCH:
+            return True
+        if message is None or self._batch.began is None:
+            return False
+        return _time_of(message) - self._batch.began >= BATCH_SECONDS
+
+    def _take(self, offset: int, message: Kept | Shown | None, *, learn: bool = True) -> None:
+        """One record: joined and remembered, and its examples laid by for the end of the batch."""
+        if message is not None:
+            self._batch.began = self._batch.began or _time_of(message)
+        for example in [] if message is None else self._joiner.take(offset, message):
+            capped = self._has_had_its_share(offset, example.user)
             if not learn:
                 continue
             if capped:
                 self._totals = replace(self._totals, capped=self._totals.capped + 1)
                 continue
-            trip = self._learn(example) or trip
+            self._batch.examples.append(example)
+            self._batch.asked.append(Asked(example.user, self._recent.of(example.user), example.time))
         if isinstance(message, Kept):
             self._recent.add(message)
-        if learn:
+        if learn and self._joiner.dead:
             self._totals = replace(self._totals, dead_letters=self._totals.dead_letters + len(self._joiner.dead))
         self._joiner.dead.clear()
-        self.offset = record.offset
+        self.offset = offset
+
+    def _begin_batch(self) -> None:
+        self._batch = _Batch()
+        self._published = -1
+        self._standing = Standing(offset=self.offset, totals=self._totals, block=replace(self._guard.block))
+
+    def _end_batch(self) -> Trip | None:
+        """Learns the batch for good."""
+        trip = self._learn_batch()
+        self._begin_batch()
         return trip
 
-    def _learn(self, example: Example) -> Trip | None:
-        try:
-            [chosen] = self._ranker.encode([example.chosen]).tolist()
-            among = (
-                None if example.among is None else [c for c in self._ranker.encode(example.among).tolist() if c >= 0]
-            )
-            if chosen < 0:
-                return None
-            state_D = self._ranker.user_state(example.user, fresh=self._recent.of(example.user), now=example.time)
-            losses = self._learner.learn_one(state_D, chosen, among, offset=example.offset)
-        except Exception:  # one event must not stop all that come after it
-            self._say.exception("Record %d of the event log cannot be learned from.", example.offset)
-            self._joiner.bury(example.offset, "failed", "")
+    def _learn_batch(self) -> Trip | None:
+        """One step of the batch's examples; what tripped on the way, if anything did."""
+        examples = self._batch.examples
+        if not examples:
             return None
-        if losses is None:
-            return None
+        states_BD = self._encoded()
+        codes = self._ranker.encode([example.chosen for example in examples]).tolist()
+        finite_B = np.isfinite(states_BD).all(axis=1).tolist()
+        kept = [number for number, code in enumerate(codes) if code >= 0 and finite_B[number]]
+        if len(kept) < len(examples):
+            failed = finite_B.count(False)
+            self._totals = replace(self._totals, dead_letters=self._totals.dead_letters + failed)
+        losses = self._learner.learn_many(
+            states_BD[kept],
+            [codes[number] for number in kept],
+            [self._list(examples[number]) for number in kept],
+            [examples[number].offset for number in kept],
+        )
+        learned_B = np.isfinite(losses.online_B)
+        online_B, frozen_B = losses.online_B[learned_B].tolist(), losses.frozen_B[learned_B].tolist()
         self._totals = replace(
             self._totals,
-            examples=self._totals.examples + 1,
-            online_loss=self._totals.online_loss + losses.online,
-            frozen_loss=self._totals.frozen_loss + losses.frozen,
+            examples=self._totals.examples + len(online_B),
+            online_loss=self._totals.online_loss + sum(online_B),
+            frozen_loss=self._totals.frozen_loss + sum(frozen_B),
         )
-        return self._guard.take(losses)
+        trips = [trip for pair in zip(online_B, frozen_B, strict=True) if (trip := self._guard.take(Losses(*pair)))]
+        return trips[0] if trips else None
+
+    def _list(self, example: Example) -> list[int] | None:
+        if example.among is None:
+            return None
+        return [code for code in self._ranker.encode(example.among).tolist() if code >= 0]
+
+    def _encoded(self) -> Float32:
+        """h_u of the batch's examples; NaN where somebody's cannot be made. Groups that are whole are encoded once."""
+        states, asked = self._batch.states, self._batch.asked
+        groups = [asked[first : first + ENCODED] for first in range(len(states) * ENCODED, len(asked), ENCODED)]
+        found = [self._group(group) for group in groups]
+        states += [states_BD for states_BD in found if len(states_BD) == ENCODED]
+        return np.concatenate([*states, *(states_BD for states_BD in found if len(states_BD) < ENCODED)])
+
+    def _group(self, asked: Sequence[Asked]) -> Float32:
+        try:
+            return self._states.of(asked)
+        except (LogUnavailable, StoreError):
+            raise
+        except Exception:  # one event must not stop all that come after it
+            if len(asked) > 1:
+                return np.concatenate([self._group(asked[: len(asked) // 2]), self._group(asked[len(asked) // 2 :])])
+            self._say.exception("What %s did at %s cannot be learned from.", asked[0].user, asked[0].time)
+            return np.full((1, self._learner.vectors_ID.shape[1]), np.nan, np.float32)
 
     def _has_had_its_share(self, offset: int, user: str) -> bool:
         period = offset // SHARE_OF
@@ -268,7 +374,7 @@ class OnlineLoop:
         try:
             self._chain.append(
                 "freeze", by=self._by, reason=f"{trip.code}: {trip.message}", offset=self.offset, totals=self._totals,
-                block=Guard(self._guard_config).block, rows=self._chain.state(good).rows, full=True, to=good,
+                rows=self._chain.state(good).rows, full=True, to=good,
             )  # fmt: skip
         except AlreadyExists:  # it is learned again on top of what was written, and judged again
             hold_alone(self._chain.refresh())
@@ -283,8 +389,12 @@ class OnlineLoop:
                 "with what is left, and count them as lost: run `shoploop online learn` with --skip-gaps once."
             )
         self._say.warning("%d records of the event log were trimmed before they were learned from.", lost)
-        self._totals = replace(self._totals, lost=self._totals.lost + lost)  # and so the next commit begins behind them
+        self._totals = replace(self._totals, lost=self._totals.lost + lost)
         self.offset = begin
 
     def _last_totals(self) -> Totals:
         return self._chain.commits[-1].totals if self._chain.commits else Totals()
+
+
+def _time_of(message: Kept | Shown) -> datetime:
+    return message.received if isinstance(message, Kept) else message.time

@@ -1,16 +1,18 @@
 """What was learned of some items, as arrays and as bytes.
 
-Legend: N items, D width.
+Legend: N items, D width, E what an optimiser remembers of one item.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from shoploop.errors import ArtifactCorrupt
+from shoploop.errors import ArtifactCorrupt, UserError
 from shoploop.features.log import Float32, Int32
+from shoploop.online.optimizers import OPTIMIZERS, OptimizerName
 
 REMEDY = "Bring it back, or begin anew: promote a version again."
+_SLOTS = "slots."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,20 +24,24 @@ class Rows:
 
     vectors_ND: Float32
     bias_N: Float32
-    squares_ND: Float32
-    """AdaGrad's sums of squared gradients, those of the bias last: (N, D + 1)."""
+    slots_NE: Float32
+    """What the optimiser remembers: so many times D + 1 columns as it has slots, those of the bias last in each."""
+
+    optimizer: OptimizerName = "adagrad"
+    """Whose slots these are."""
 
     def __len__(self) -> int:
         return len(self.codes_N)
 
     @classmethod
-    def none(cls, width: int) -> "Rows":
+    def none(cls, width: int, optimizer: OptimizerName = "adagrad") -> "Rows":
         """Of no item."""
         return cls(
             codes_N=np.zeros(0, np.int32),
             vectors_ND=np.zeros((0, width), np.float32),
             bias_N=np.zeros(0, np.float32),
-            squares_ND=np.zeros((0, width + 1), np.float32),
+            slots_NE=np.zeros((0, OPTIMIZERS[optimizer].slots * (width + 1)), np.float32),
+            optimizer=optimizer,
         )
 
     def updated(self, newer: "Rows") -> "Rows":
@@ -49,15 +55,38 @@ class Rows:
             codes_N=codes_N[order_N],
             vectors_ND=np.concatenate([self.vectors_ND[kept_N], newer.vectors_ND])[order_N],
             bias_N=np.concatenate([self.bias_N[kept_N], newer.bias_N])[order_N],
-            squares_ND=np.concatenate([self.squares_ND[kept_N], newer.squares_ND])[order_N],
+            slots_NE=np.concatenate([self.slots_NE[kept_N], newer.slots_NE])[order_N],
+            optimizer=newer.optimizer,
         )
 
 
-def to_bytes(rows: Rows) -> bytes:
-    """As they lie in a file; :func:`from_bytes` reads them."""
+class OptimizerChanged(UserError):
+    """What was learned was learned by another rule."""
+
+
+def hold_same_optimizer(rows: Rows, optimizer: OptimizerName) -> None:
+    """Holds that the rule can go on with these rows.
+
+    Raises:
+        OptimizerChanged: they were learned by another one.
+    """
+    if len(rows) and rows.optimizer != optimizer:
+        raise OptimizerChanged(
+            f"What was learned so far was learned by {rows.optimizer}, and {optimizer} cannot go on with it. Ask for "
+            f"{rows.optimizer}, or go back to the version as it was trained: `shoploop online rollback NAME --to 0`."
+        )
+
+
+def to_bytes(rows: Rows, ahead: Rows | None = None) -> bytes:
+    """As they lie in a file; :func:`from_bytes` reads them.
+
+    Args:
+        rows: What the file holds.
+        ahead: Rows that lie over these until they are learned for good; :func:`ahead_from_bytes` reads them.
+    """
     from safetensors.numpy import save
 
-    return save({"codes": rows.codes_N, "vectors": rows.vectors_ND, "bias": rows.bias_N, "squares": rows.squares_ND})
+    return save(_tensors(rows) | (_tensors(ahead, "ahead.") if ahead is not None and len(ahead) else {}))
 
 
 def from_bytes(body: bytes, *, width: int | None, what: str) -> Rows:
@@ -66,20 +95,52 @@ def from_bytes(body: bytes, *, width: int | None, what: str) -> Rows:
     Raises:
         ArtifactCorrupt: they are none, or of another width.
     """
+    return _read(body, "", width=width, what=what)
+
+
+def ahead_from_bytes(body: bytes, *, width: int | None, what: str) -> Rows | None:
+    """Reads the rows that lie over the others of a file; None where there are none.
+
+    Raises:
+        ArtifactCorrupt: as :func:`from_bytes`.
+    """
+    from safetensors.numpy import load
+
+    return _read(body, "ahead.", width=width, what=what) if "ahead.codes" in load(body) else None
+
+
+def _tensors(rows: Rows, prefix: str = "") -> dict[str, np.ndarray]:
+    return {
+        f"{prefix}codes": rows.codes_N,
+        f"{prefix}vectors": rows.vectors_ND,
+        f"{prefix}bias": rows.bias_N,
+        f"{prefix}{_SLOTS}{rows.optimizer}": rows.slots_NE,
+    }
+
+
+def _read(body: bytes, prefix: str, *, width: int | None, what: str) -> Rows:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
         found = load(body)
+        optimizer = next(name for name in OPTIMIZERS if f"{prefix}{_SLOTS}{name}" in found)
         rows = Rows(
-            codes_N=found["codes"], vectors_ND=found["vectors"], bias_N=found["bias"], squares_ND=found["squares"]
+            codes_N=found[f"{prefix}codes"],
+            vectors_ND=found[f"{prefix}vectors"],
+            bias_N=found[f"{prefix}bias"],
+            slots_NE=found[f"{prefix}{_SLOTS}{optimizer}"],
+            optimizer=optimizer,
         )
+    except StopIteration:
+        raise ArtifactCorrupt(f"{what} cannot be read: it names no optimiser that is known here. {REMEDY}") from None
     except (SafetensorError, KeyError, ValueError) as error:
         raise ArtifactCorrupt(f"{what} cannot be read: {error}. {REMEDY}") from error
     count = len(rows.codes_N)
     if (width is None or not count) and rows.vectors_ND.ndim == 2:
         width = rows.vectors_ND.shape[1]
-    shapes = (rows.codes_N.shape, rows.vectors_ND.shape, rows.bias_N.shape, rows.squares_ND.shape)
-    if shapes != ((count,), (count, width), (count,), (count, (width or 0) + 1)):
+    slots = OPTIMIZERS[optimizer].slots * ((width or 0) + 1)
+    shapes = (rows.codes_N.shape, rows.vectors_ND.shape, rows.bias_N.shape, rows.slots_NE.shape)
+    if shapes != ((count,), (count, width), (count,), (count, slots)):
         raise ArtifactCorrupt(f"{what} holds rows of shapes {shapes}; vectors of width {width} were expected. {REMEDY}")
     return rows

@@ -94,6 +94,10 @@ class Known:
         """The user as the online store has them; None where it has never seen them buy."""
         return self._features.user(user)
 
+    def histories(self, users: Sequence[str]) -> dict[str, History]:
+        """The stored histories of those of the users whom the online store has seen buy."""
+        return self._features.histories(users)
+
     def visitor(self, user: str, fresh: Sequence[Done], now: datetime | None) -> Visitor:
         """What is known of the user, with what they did since, and the day that is answered for.
 

@@ -31,6 +31,7 @@ from shoploop.ranking.known import Known, Visitor, iso, today
 from shoploop.ranking.popularity import EVERYWHERE, Popular, read_popularity
 from shoploop.ranking.rules import Hides, Placed, RuleName, Scored, rerank
 from shoploop.ranking.settings import RankerSettings
+from shoploop.ranking.states import UserStates
 from shoploop.schemas import POSITIVE_KINDS
 from shoploop.versions.artifact import check_contract, load_version
 from shoploop.versions.trained import TrainedModel
@@ -149,6 +150,10 @@ class Ranker:
         Args: as :meth:`recommend`.
         """
         return self.known.user_state(self.known.visitor(user, fresh, now))
+
+    def user_states(self) -> UserStates:
+        """The same for many users at once."""
+        return UserStates(self.known)
 
     def before(self, day: int) -> "Ranker":
         """This version with users as they were before ``day``, to replay what came after: for :meth:`user_state`."""

@@ -12,7 +12,6 @@ from shoploop.errors import ArtifactUnsigned, NotFound
 from shoploop.events.log import Entry
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, Totals
-from shoploop.online.guardrails import Block
 from shoploop.online.rows import Rows
 from shoploop.store import Store, layout
 
@@ -31,10 +30,10 @@ def chain(tmp_path, monkeypatch):
             codes_N=np.array([examples], np.int32),
             vectors_ND=one,
             bias_N=one[0],
-            squares_ND=np.ones((1, 2), np.float32),
+            slots_NE=np.ones((1, 2), np.float32),
         )
         totals = Totals(examples=examples, online_loss=examples * 1.0, frozen_loss=examples * 2.0, capped=1)
-        chain.append("learn", by="me", reason="", offset=examples * 10, totals=totals, block=Block(), rows=rows)
+        chain.append("learn", by="me", reason="", offset=examples * 10, totals=totals, rows=rows)
     return chain
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, StoreUnavailable
 from shoploop.online.chain import Chain, ChainTaken, Totals, hold_alone
-from shoploop.online.guardrails import Block
 from shoploop.online.rows import Rows
 from shoploop.store import Store, layout
 
@@ -13,12 +12,12 @@ from shoploop.store import Store, layout
 def rows(*items: tuple[int, float]) -> Rows:
     codes = np.array([code for code, _ in items], np.int32)
     values = np.array([value for _, value in items], np.float32)
-    return Rows(codes_N=codes, vectors_ND=values[:, None], bias_N=values, squares_ND=np.stack([values, values], axis=1))
+    return Rows(codes_N=codes, vectors_ND=values[:, None], bias_N=values, slots_NE=np.stack([values, values], axis=1))
 
 
 def learned(chain: Chain, offset: int, *items: tuple[int, float], full: bool = False):
     return chain.append(
-        "learn", by="me", reason="", offset=offset, totals=Totals(examples=offset), block=Block(), rows=rows(*items),
+        "learn", by="me", reason="", offset=offset, totals=Totals(examples=offset), rows=rows(*items),
         full=full,
     )  # fmt: skip
 

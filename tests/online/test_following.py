@@ -9,7 +9,6 @@ from shop.serving import make_ranker
 
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.following import Following
-from shoploop.online.guardrails import Block
 from shoploop.online.pointer import POINTER
 from shoploop.online.rows import Rows
 from shoploop.online.updater import Updater
@@ -45,12 +44,12 @@ def lifted(ranker, item: str, bias: float = 50.0) -> Rows:
     vectors, _ = ranker.items()
     return Rows(
         codes_N=codes, vectors_ND=vectors[codes], bias_N=np.array([bias], np.float32),
-        squares_ND=np.zeros((1, vectors.shape[1] + 1), np.float32),
+        slots_NE=np.zeros((1, vectors.shape[1] + 1), np.float32),
     )  # fmt: skip
 
 
 def learn(chain, rows):
-    chain.append("learn", by="me", reason="", offset=1, totals=Totals(), block=Block(), rows=rows)
+    chain.append("learn", by="me", reason="", offset=1, totals=Totals(), rows=rows)
 
 
 def first(following) -> str:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoploop.online.learner import ItemLearner, LearnerConfig
-from shoploop.online.rows import Rows
+from shoploop.online.rows import Rows, from_bytes, to_bytes
 
 RANDOM = np.random.default_rng(0)
 VECTORS = RANDOM.normal(size=(20, 4)).astype(np.float32)
@@ -63,23 +63,83 @@ def test_a_flood_moves_an_item_no_farther_than_allowed():
     assert np.abs(model.bias_I).max() <= 1.0
 
 
-def test_many_at_once_are_the_same_as_one_after_the_other():
-    one, many = learner(), learner()
-    states = [ANN, -ANN, 2 * ANN]
-    losses = [
-        one.learn_one(state, code, rivals, offset=at)
-        for at, (state, code, rivals) in enumerate(zip(states, [1, 2, 3], [None, [2, 4], None], strict=True))
-    ]
-    assert many.learn_many(states, [1, 2, 3], [None, [2, 4], None], [0, 1, 2]) == losses
+RULES = pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "ftrl", "newton"])
+
+
+@RULES
+def test_a_batch_of_one_is_one_step(optimizer):
+    one, many = learner(optimizer=optimizer), learner(optimizer=optimizer)
+    for at, (state, code, rivals) in enumerate(zip([ANN, -ANN, 2 * ANN], [1, 2, 3], [None, [2, 4], None], strict=True)):
+        losses = many.learn_many([state], [code], [rivals], [at])
+        alone = one.learn_one(state, code, rivals, offset=at)
+        assert (alone.online, alone.frozen) == (losses.online_B[0], losses.frozen_B[0])
     assert np.array_equal(one.vectors_ID, many.vectors_ID)
+    assert np.array_equal(one.bias_I, many.bias_I)
 
 
-def test_rows_bring_a_learner_back_to_the_same_bytes():
-    one = learner()
+@RULES
+def test_what_is_chosen_is_wanted_more_by_every_rule(optimizer):
+    model = learner(optimizer=optimizer)
+    shown = np.array([3, 5, 8], np.int32)
+    before = model.predict_one(ANN, shown)
+    for offset in range(20):
+        model.learn_one(ANN, 5, [3, 5, 8], offset=offset)
+    after = model.predict_one(ANN, shown)
+    assert after[1] > before[1]
+
+
+@RULES
+def test_what_counts_nothing_teaches_nothing_and_what_counts_more_teaches_more(optimizer):
+    def bias(weight: float) -> float:
+        model = learner(optimizer=optimizer)
+        model.learn_one(ANN, 5, [3, 5, 8], offset=1, weight=1.0)
+        model.learn_one(ANN, 5, [3, 5, 8], offset=2, weight=weight)
+        return float(model.bias_I[5])
+
+    assert bias(0.0) < bias(0.5) < bias(2.0)
+
+
+@RULES
+def test_what_is_learned_tentatively_is_taken_back_to_the_same_bytes(optimizer):
+    model, other = learner(optimizer=optimizer), learner(optimizer=optimizer)
+    model.learn_one(ANN, 4, None, offset=1), other.learn_one(ANN, 4, None, offset=1)
+    with model.tentatively():
+        model.learn_many([ANN, -ANN], [4, 7], [None, [7, 9]], [2, 3])
+        model.learn_one(ANN, 4, None, offset=4)
+        assert 9 in model.touched().codes_N
+    one, two = model.touched(), other.touched()
+    assert all(np.array_equal(getattr(one, part), getattr(two, part)) for part in ("codes_N", "vectors_ND", "slots_NE"))
+    model.learn_one(ANN, 8, None, offset=5), other.learn_one(ANN, 8, None, offset=5)
+    assert np.array_equal(model.vectors_ID, other.vectors_ID)
+    assert np.array_equal(model._slots_SIP, other._slots_SIP)
+
+
+def test_a_batch_is_the_sum_of_its_examples_gradients():
+    """Of plain descent, whose step is linear in the gradient."""
+    model, alone = learner(optimizer="sgd", max_change=1e9), np.zeros_like(VECTORS)
+    lists = [[2, 4], [4, 1, 2], [3, 4]]
+    for state, chosen, rivals in zip([ANN, -ANN, 2 * ANN], [2, 1, 4], lists, strict=True):
+        single = learner(optimizer="sgd", max_change=1e9)
+        single.learn_one(state, chosen, rivals, offset=0)
+        alone += single.vectors_ID - VECTORS
+    model.learn_many([ANN, -ANN, 2 * ANN], [2, 1, 4], lists, [0, 1, 2])
+    assert np.allclose(model.vectors_ID - VECTORS, alone, atol=1e-6)
+
+
+def test_a_batch_predicts_all_of_its_examples_before_it_learns_any():
+    model = learner()
+    losses = model.learn_many([ANN] * 3, [5] * 3, [[3, 5]] * 3, [1, 2, 3])
+    assert losses.online_B.tolist() == losses.frozen_B.tolist()
+    assert len(set(losses.online_B.tolist())) == 1
+
+
+@RULES
+def test_rows_bring_a_learner_back_to_the_same_bytes(optimizer):
+    one = learner(optimizer=optimizer)
     for offset in range(30):
         one.learn_one(ANN, offset % 20, None, offset=offset)
-    other = learner()
-    other.reset(one.touched())
+    other = learner(optimizer=optimizer)
+    other.reset(from_bytes(to_bytes(one.touched()), width=4, what="rows"))
     for model in (one, other):
         model.learn_one(ANN, 4, None, offset=99)
     assert np.array_equal(one.vectors_ID, other.vectors_ID)
@@ -93,7 +153,7 @@ def test_rows_that_are_laid_over_each_other_are_the_last_of_each_item(writes):
     for code, value in writes:
         one = np.full((1, 1), value, np.float32)
         newer = Rows(
-            codes_N=np.array([code], np.int32), vectors_ND=one, bias_N=one[0], squares_ND=np.repeat(one, 2, axis=1)
+            codes_N=np.array([code], np.int32), vectors_ND=one, bias_N=one[0], slots_NE=np.repeat(one, 2, axis=1)
         )
         rows, last = rows.updated(newer), last | {code: float(value)}
     assert dict(zip(rows.codes_N.tolist(), rows.bias_N.tolist(), strict=True)) == last

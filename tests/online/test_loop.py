@@ -128,7 +128,7 @@ def test_a_learner_that_is_begun_anew_at_any_moment_comes_to_the_same_bytes(rank
     assert one.totals == other.totals
     assert one.totals.examples > 50
     assert one.totals.dead_letters >= 1
-    for name in ("codes_N", "vectors_ND", "bias_N", "squares_ND"):
+    for name in ("codes_N", "vectors_ND", "bias_N", "slots_NE"):
         assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name
 
 
@@ -303,7 +303,7 @@ def test_a_learner_that_is_killed_again_and_again_learns_each_event_once(ranker,
     assert process.returncode == 0, (tmp_path / "said.txt").read_text()
     one, other = chain_of(whole).state(), chain_of(store).state()
     assert one.totals == other.totals
-    for name in ("codes_N", "vectors_ND", "bias_N", "squares_ND"):
+    for name in ("codes_N", "vectors_ND", "bias_N", "slots_NE"):
         assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name
 
 

@@ -92,6 +92,9 @@ class MemoryFeatures:
         history = history_of(self.log, self.log.users.index(user), before=self.serving_day)
         return OnlineUser(stats=stats, history=history)
 
+    def histories(self, users):
+        return {user: found.history for user in users if (found := self.user(user))}
+
     def items(self) -> ItemMatrix:
         return ItemStatistics(self.log).on(self.serving_day)
 

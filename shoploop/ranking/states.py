@@ -1,0 +1,203 @@
+"""h_u of many users at once: what :meth:`Known.user_state` says of each, in a few passes of the encoder.
+
+Who did the same as somebody else among them, such as nothing, is encoded once. Histories are laid out as flat arrays, and the
+encoder reads no more baskets than the longest of a group of alike ones has.
+
+Legend: B who are asked for, U different histories, R rows (one a purchase), D width.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from shoploop.events.fresh import Done
+from shoploop.features.baskets import BASKETS, NO_AGE
+from shoploop.features.history import History
+from shoploop.features.log import Float32, Int32
+from shoploop.models.inputs import Batch
+from shoploop.ranking.known import Known, today
+from shoploop.schemas import POSITIVE_KINDS
+
+USERS = 20_000
+"""Whose stored histories are kept in memory, the last that were asked for."""
+
+LENGTHS = (1, 2, 4, 8, 16, BASKETS)
+"""Baskets that a group is padded to."""
+
+Int64 = npt.NDArray[np.int64]
+
+
+class Asked(NamedTuple):
+    """Whose state, and when."""
+
+    user: str
+    fresh: tuple[Done, ...]
+    """What they did since the stored history was made."""
+
+    time: datetime
+
+
+class UserStates:
+    """Reads stored histories in bulk, and keeps some."""
+
+    def __init__(self, known: Known, *, users: int = USERS):
+        """
+        Args:
+            known: The version.
+            users: See :data:`USERS`.
+        """
+        self._known = known
+        self._users = users
+        self._stored: OrderedDict[str, History | None] = OrderedDict()
+        self._days: dict[date, tuple[int, int]] = {}
+
+    def of(self, asked: Sequence[Asked]) -> Float32:
+        """h_u of each, (B, D); the same people in the same order give the same bytes."""
+        stored = self._histories([each.user for each in asked])
+        places: dict[object, int] = {}
+        place_B = np.empty(len(asked), np.int64)
+        rows, days_U = _Rows(), list[int]()
+        for number, each in enumerate(asked):
+            history = stored[each.user]
+            codes, days, day = self._fresh(each, history)
+            key = (each.user if history else None, day, tuple(codes), tuple(days))
+            place = places.setdefault(key, len(days_U))
+            place_B[number] = place
+            if place == len(days_U):
+                days_U.append(day)
+                rows.add(history, codes, days)
+        states_UD = self._encode(rows, np.array(days_U, np.int64))
+        return states_UD[place_B]
+
+    def _fresh(self, asked: Asked, history: History | None) -> tuple[list[int], list[int], int]:
+        """What lies over the stored history, and the day that is answered for: as :meth:`Known.visitor` has it."""
+        day, shift = self._day(asked.time)
+        new = [done for done in asked.fresh if done.kind in POSITIVE_KINDS] or (() if history else asked.fresh)
+        code = self._known.trained.vocabulary.code
+        pairs = [(known, min(done.day + shift, day)) for done in new if (known := code(done.item)) >= 0]
+        if not pairs:
+            return [], [], day
+        codes, days = map(list, zip(*pairs, strict=True))
+        return codes, days, max(day, max(days) + 1)
+
+    def _day(self, time: datetime) -> tuple[int, int]:
+        found = self._days.get(time.date())
+        if found is None:
+            day = self._known.day(time)
+            found = self._days[time.date()] = (day, day - today(time))
+        return found
+
+    def _histories(self, users: Sequence[str]) -> dict[str, History | None]:
+        """What is stored of each; None where that is nothing."""
+        missing = [user for user in dict.fromkeys(users) if user not in self._stored]
+        found = self._known.histories(missing) if missing else {}
+        for user in missing:
+            history = found.get(user)
+            self._stored[user] = history if history is not None and len(history) else None
+        kept = {user: self._stored[user] for user in users}
+        for user in kept:
+            self._stored.move_to_end(user)
+        while len(self._stored) > self._users:
+            self._stored.popitem(last=False)
+        return kept
+
+    def _encode(self, rows: "_Rows", days_U: Int64) -> Float32:
+        owner_R, day_R, item_R = rows.sorted(days_U)
+        users = len(days_U)
+        # baskets of one user are counted from the latest
+        new_R = np.ones(len(owner_R), bool)
+        new_R[1:] = (owner_R[1:] != owner_R[:-1]) | (day_R[1:] != day_R[:-1])
+        basket_R = np.cumsum(new_R) - 1
+        first_G = np.flatnonzero(new_R)
+        count_U = np.bincount(owner_R[first_G], minlength=users)
+        last_U = np.cumsum(count_U) - 1
+        latest_R = last_U[owner_R] - basket_R
+        kept_R = latest_R < BASKETS
+        owner_R, day_R, item_R, latest_R = owner_R[kept_R], day_R[kept_R], item_R[kept_R], latest_R[kept_R]
+        count_U = np.minimum(count_U, BASKETS)
+        ages_UL = np.full((users, BASKETS), NO_AGE, np.int64)
+        ages_UL[owner_R, latest_R] = days_U[owner_R] - day_R
+        size_U = np.bincount(owner_R, minlength=users)
+        start_U = np.cumsum(size_U) - size_U
+        within_R = np.arange(len(owner_R)) - start_U[owner_R]
+        states_UD: Float32 | None = None
+        lower = -1
+        for length in LENGTHS:
+            group = np.flatnonzero((count_U > lower) & (count_U <= length))
+            lower = length
+            if not len(group):
+                continue
+            place_U = np.full(users, -1, np.int64)
+            place_U[group] = np.arange(len(group))
+            of_R = place_U[owner_R] >= 0
+            most = int(size_U[group].max())
+            events_BE = np.zeros((len(group), most), np.int64)
+            baskets_BE = np.full((len(group), most), length, np.int64)
+            at = (place_U[owner_R[of_R]], within_R[of_R])
+            events_BE[at], baskets_BE[at] = item_R[of_R], latest_R[of_R]
+            found_BD = self._pass(events_BE, baskets_BE, ages_UL[group, :length])
+            if states_UD is None:
+                states_UD = np.empty((users, found_BD.shape[1]), np.float32)
+            states_UD[group] = found_BD
+        assert states_UD is not None
+        return states_UD
+
+    def _pass(self, events_BE: Int64, baskets_BE: Int64, ages_BL: Int64) -> Float32:
+        size = len(ages_BL)
+        batch = Batch(
+            items_BN=torch.zeros((size, 0), dtype=torch.int64),
+            mask_BN=torch.zeros((size, 0), dtype=torch.bool),
+            features_BNK=torch.zeros((size, 0, 0)),
+            ages_BL=torch.from_numpy(np.ascontiguousarray(ages_BL)),
+            events_BE=torch.from_numpy(events_BE),
+            baskets_BE=torch.from_numpy(baskets_BE),
+            places_BE=torch.zeros_like(torch.from_numpy(events_BE)),
+        )
+        with torch.inference_mode():
+            states_BD: Float32 = self._known.trained.model.sequence.encode(batch)[0].numpy()
+            return states_BD
+
+
+class _Rows:
+    """Purchases of all of them, as they are gathered."""
+
+    def __init__(self) -> None:
+        self._stored: list[tuple[int, History]] = []
+        self._owners: list[int] = []
+        self._codes: list[int] = []
+        self._days: list[int] = []
+        self._count = 0
+
+    def add(self, history: History | None, codes: list[int], days: list[int]) -> None:
+        """The next user's."""
+        if history:
+            self._stored.append((self._count, history))
+        self._owners += [self._count] * len(codes)
+        self._codes += codes
+        self._days += days
+        self._count += 1
+
+    def sorted(self, days_U: Int64) -> tuple[Int64, Int64, Int64]:
+        """(owner, day, item) of each, an item once a day, by owner, day and item; only days before the owner's."""
+        stored = self._stored
+        lengths = [len(history) for _, history in stored]
+        owners = [np.repeat(np.array([owner for owner, _ in stored], np.int64), lengths), _array(self._owners)]
+        days = [*(history.days_H for _, history in stored), _array(self._days)]
+        items = [*(history.items_H for _, history in stored), _array(self._codes)]
+        owner_R, day_R, item_R = (np.concatenate(parts).astype(np.int64) for parts in (owners, days, items))
+        seen_R = (day_R < days_U[owner_R]) & (item_R >= 0)
+        owner_R, day_R, item_R = owner_R[seen_R], day_R[seen_R], item_R[seen_R]
+        order_R = np.lexsort((item_R, day_R, owner_R))
+        owner_R, day_R, item_R = owner_R[order_R], day_R[order_R], item_R[order_R]
+        first_R = np.ones(len(owner_R), bool)
+        first_R[1:] = (owner_R[1:] != owner_R[:-1]) | (day_R[1:] != day_R[:-1]) | (item_R[1:] != item_R[:-1])
+        return owner_R[first_R], day_R[first_R], item_R[first_R]
+
+
+def _array(values: list[int]) -> Int32:
+    return np.array(values, np.int32)
