@@ -84,6 +84,9 @@ class FeedbackKeysSpec(Spec):
     """Secret with the keys that pages may hold, as NAME.json: {"key": ..., "origins": [...]}. Unset: none."""
 
 
+Optimizer = Literal["Sgd", "AdaGrad", "Ftrl", "Newton"]
+
+
 class OnlineSpec(Spec):
     """What shoppers do, between two runs: it is collected, and learned from."""
 
@@ -101,6 +104,10 @@ class OnlineSpec(Spec):
 
     publish_period_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 1
     """How often updated weights are offered to the predictors."""
+
+    optimizer: Optimizer = "AdaGrad"
+    """The rule by which item vectors learn from events: AdaGrad, stochastic gradient descent, FTRL-Proximal, or a diagonal
+    Newton step. Another one than what was learned by takes a new version, or a rollback to 0."""
 
     @model_validator(mode="after")
     def _has_no_password(self) -> "OnlineSpec":

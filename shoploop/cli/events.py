@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from shoploop.api.online import EventLogSpec
-from shoploop.api.v1alpha1 import Recommender, RetentionSpec
+from shoploop.api.v1alpha1 import Recommender, RecommenderSpec, RetentionSpec
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.store import Store, layout
 
@@ -95,13 +95,19 @@ def trim_events(store: Store, name: str, log: str, *, days: int | None) -> None:
 
 
 def _retention_days(store: Store, name: str) -> int:
+    spec = last_spec(store, name)
+    return (spec.retention if spec else RetentionSpec()).online_days
+
+
+def last_spec(store: Store, name: str) -> RecommenderSpec | None:
+    """The spec as the last run was given it; None where there was none."""
     for run in reversed(store.folders(layout.runs(name))):
         try:
             plan = store.get_json(layout.run_plan(layout.run(name, run)))
-            return Recommender.model_validate(plan["recommender"]).spec.retention.online_days
+            return Recommender.model_validate(plan["recommender"]).spec
         except (NotFound, ValueError, KeyError, TypeError):  # one that is just begun, or another shoploop's
             continue
-    return RetentionSpec().online_days
+    return None
 
 
 def show_events(store: Store, name: str, log: str, *, last: int) -> None:

@@ -1,24 +1,39 @@
 """What is learned between two runs: the processes that do it, what they have written, and what a person decides."""
 
+import gc
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from shoploop.cli.events import log_folder, log_of
+from shoploop.api.online import OnlineSpec
+from shoploop.cli.events import last_spec, log_folder, log_of
 from shoploop.cli.output import write_json
 from shoploop.errors import ArtifactUnsigned, NotFound
 from shoploop.online.chain import Action, Chain, Commit
+from shoploop.online.optimizers import OptimizerName
 from shoploop.packaging.local_service import home_of_events, packaged_ranker, serving_version
 from shoploop.store import Store, layout
 from shoploop.versions.artifact import MANIFEST
 from shoploop.versions.signing import Trust
 
 
-def learn(store: Store, name: str, log: str, *, version: str | None, period_seconds: float, skip_gaps: bool) -> None:
+def learn(
+    store: Store,
+    name: str,
+    log: str,
+    *,
+    version: str | None,
+    period_seconds: float,
+    skip_gaps: bool,
+    weights: tuple[Path, Path] | None = None,
+) -> None:
     """Learns until it is ended.
+
+    Args:
+        weights: A weights artifact and its samples folder: how much each event counts.
 
     Raises:
         NotFound: nothing serves.
@@ -28,9 +43,13 @@ def learn(store: Store, name: str, log: str, *, version: str | None, period_seco
     from shoploop.compute.cores import use_one_thread
     from shoploop.events.awaited import AwaitedLog
     from shoploop.events.opening import open_log
+    from shoploop.online.learner import LearnerConfig
     from shoploop.online.loop import OnlineLoop
+    from shoploop.online.weighing import alike, weights_of
     from shoploop.ranking.ranker import Ranker
 
+    last = last_spec(store, name)
+    optimizer = cast(OptimizerName, (last.online if last else OnlineSpec()).optimizer.lower())
     use_one_thread()
     ranker = Ranker.load(packaged_ranker(store, name, version))
     start = ranker.settings.events_offset
@@ -42,8 +61,11 @@ def learn(store: Store, name: str, log: str, *, version: str | None, period_seco
             log=opened,
             chain=Chain(store, name, ranker.version, width=width, start=start),
             start=start,
+            learner=LearnerConfig(optimizer=optimizer),
+            weigh=weights_of(*weights) if weights else alike,
             skip_gaps=skip_gaps,
         )
+        gc.freeze()  # what is loaded stays: not to look through it again and again is a quarter of the time
         print(f"{name} {ranker.version} learns from what comes after record {start} of the event log.", flush=True)
         loop.run(period_seconds=period_seconds, until=_ended())
 

@@ -102,13 +102,24 @@ def online_learn(
     skip_gaps: Annotated[
         bool, typer.Option("--skip-gaps", help="Go on where the log was trimmed behind what was learned.")
     ] = False,
+    weights: Annotated[
+        Path | None, typer.Option(help="How much events count, as estimate_importance wrote it.", metavar="FILE")
+    ] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="The samples folder that the weights belong to.", metavar="FOLDER")
+    ] = None,
     version: VersionOption = None,
     store: StoreOption = None,
 ) -> None:
     """Learn from the event log until Ctrl-C: one such process for each recommender."""
     from shoploop.cli.online import learn
 
-    learn(writable_store(store), name, log, version=version, period_seconds=period, skip_gaps=skip_gaps)
+    if (weights is None) != (samples is None):
+        raise typer.BadParameter("--weights and --samples belong together: a weight is of a row of the samples.")
+    learn(
+        writable_store(store), name, log, version=version, period_seconds=period, skip_gaps=skip_gaps,
+        weights=(weights, samples) if weights and samples else None,
+    )  # fmt: skip
 
 
 @app.command("follow")

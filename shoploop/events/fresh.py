@@ -9,8 +9,8 @@ import logging
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from shoploop.events.log import BEGINNING, EventLog, LogUnavailable
 from shoploop.events.messages import Kept, from_json
@@ -19,11 +19,10 @@ EVENTS_A_USER = 200
 USERS = 50_000
 WAIT_SECONDS = 0.25
 RETRY_SECONDS = 1.0
-EPOCH = date(1970, 1, 1)
+EPOCH = date(1970, 1, 1).toordinal()
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """One thing that a user did with an item."""
 
     item: str
@@ -52,7 +51,7 @@ class Recent:
         """Remembers what was done with an item."""
         if event.item is None:
             return
-        day = (event.time.date() - EPOCH).days
+        day = event.time.toordinal() - EPOCH
         done = Done(event.item, event.kind, day, 1.0 if event.quantity is None else event.quantity)
         with self._lock:
             events = self._done.setdefault(event.user, deque(maxlen=self._events_a_user))

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from shoploop.events.log import EventLog, Record
 from shoploop.events.messages import Kept, Kind, Shown, from_json
@@ -25,14 +25,16 @@ WINDOWS: dict[Kind, timedelta] = {
 LATENESS = timedelta(seconds=60)
 """Between the clocks of two predictors, and for an impression that is written after the click on it."""
 
+CLOSED = max(WINDOWS.values()) + LATENESS
+"""After as long no feedback can be joined to an answer."""
+
 SHOWN_AT_ONCE = 200_000
 """Answers that wait for what becomes of them; beyond, the oldest count as done."""
 
 Reason = Literal["no_impression", "late", "not_shown", "unreadable", "failed"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Example:
+class Example(NamedTuple):
     """One thing that was wanted, and what it was chosen from."""
 
     offset: int
@@ -136,11 +138,12 @@ class Joiner:
 
     def _pass_to(self, time: datetime) -> None:
         """Closes what no feedback can be joined to any more."""
-        self._watermark = max(time, self._watermark or time)
-        closed = self._watermark - max(WINDOWS.values()) - LATENESS
-        while self._open and next(iter(self._open.values())).time < closed:
+        watermark = self._watermark
+        if watermark is None or time > watermark:
+            self._watermark = watermark = time
+        while self._open and next(iter(self._open.values())).time < watermark - CLOSED:
             self._open.popitem(last=False)
-        while self._orphans and next(iter(self._orphans.values())).time < self._watermark - LATENESS:
+        while self._orphans and next(iter(self._orphans.values())).time < watermark - LATENESS:
             _, orphans = self._orphans.popitem(last=False)
             for offset, event in orphans.events:
                 self.bury(offset, "no_impression", event.model_dump_json(exclude_none=True))

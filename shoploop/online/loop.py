@@ -1,10 +1,10 @@
 """From the event log to the chain: reads, joins, learns, judges, commits.
 
 What is learned depends on the records and their order alone; the clock decides only when a commit is written. A batch holds
-the examples of BATCH offsets, or of BATCH_SECONDS by the log's own time where these come more slowly. What is committed amid a
-batch is what its examples so far would make of it, and they are learned again together with the rest. Who starts again reads
-the rows as they were where the batch of the last commit began, and the records before that once more to know which answers wait
-for feedback; these teach nothing a second time. So each event counts once, whenever the learner is killed.
+the examples of BATCH offsets, or of BATCH_SECONDS by the log's own time where these come more slowly. What is committed amid
+a batch is what its examples so far would make of it, and they are learned again together with the rest. Who starts again
+reads the rows as they were where the batch of the last commit began, and the records before that once more to know which
+answers wait for feedback; these teach nothing a second time. So each event counts once, whenever the learner is killed.
 """
 
 import logging
@@ -27,6 +27,7 @@ from shoploop.online.guardrails import Guard, GuardConfig, Trip
 from shoploop.online.joiner import Example, Joiner
 from shoploop.online.learner import ItemLearner, LearnerConfig, Losses
 from shoploop.online.rows import hold_same_optimizer
+from shoploop.online.weighing import Weigh, alike
 from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.states import Asked
 
@@ -81,6 +82,7 @@ class OnlineLoop:
         start: int = 0,
         learner: LearnerConfig | None = None,
         guard: GuardConfig | None = None,
+        weigh: Weigh = alike,
         skip_gaps: bool = False,
         by: str | None = None,
     ):
@@ -92,6 +94,7 @@ class OnlineLoop:
             start: Offset of the last record that the version was trained on.
             learner: How fast, and how far.
             guard: What must hold.
+            weigh: How much each event counts; a function of it alone.
             skip_gaps: Go on where the log was trimmed behind what was read, with the oldest that is left.
             by: Who learns, in the chain.
         """
@@ -103,6 +106,7 @@ class OnlineLoop:
         self._learner = ItemLearner(*ranker.items(), learner or LearnerConfig())
         self._states = ranker.user_states()
         self._guard_config = guard or GuardConfig()
+        self._weigh = weigh
         self._skip_gaps = skip_gaps
         self._by = by or f"learner on {socket.gethostname()}"
         self._say = logging.getLogger(__name__)
@@ -276,9 +280,9 @@ class OnlineLoop:
 
     def _take(self, offset: int, message: Kept | Shown | None, *, learn: bool = True) -> None:
         """One record: joined and remembered, and its examples laid by for the end of the batch."""
-        if message is not None:
-            self._batch.began = self._batch.began or _time_of(message)
-        for example in [] if message is None else self._joiner.take(offset, message):
+        if message is not None and self._batch.began is None:
+            self._batch.began = _time_of(message)
+        for example in () if message is None else self._joiner.take(offset, message):
             capped = self._has_had_its_share(offset, example.user)
             if not learn:
                 continue
@@ -322,6 +326,7 @@ class OnlineLoop:
             [codes[number] for number in kept],
             [self._list(examples[number]) for number in kept],
             [examples[number].offset for number in kept],
+            [self._weigh(examples[number]) for number in kept],
         )
         learned_B = np.isfinite(losses.online_B)
         online_B, frozen_B = losses.online_B[learned_B].tolist(), losses.frozen_B[learned_B].tolist()
