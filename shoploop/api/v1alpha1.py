@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from shoploop.api.exploration import ExplorationSpec
 from shoploop.api.fields import (
     API_VERSION,
     GROUP,
@@ -296,7 +297,8 @@ class GateSpec(Spec):
     """Of the one-sided bootstrap bound over users."""
 
     counterfactual: bool = False
-    """Also compare on logged impressions, by their propensities. Not built yet."""
+    """Also compare with the version that serves on what shoppers did with its answers in the days of evaluation: needs
+    serving.exploration, and its events compacted. Too few such answers, and the version does not serve."""
 
     max_age_days: Annotated[int, Field(ge=1, le=3650)] = 7
     """A serving version older than this raises a condition."""
@@ -379,6 +381,10 @@ class ServingSpec(Spec):
 
     list_rules: ListRulesSpec = ListRulesSpec()
     """What every list must be, whatever the model thinks."""
+
+    exploration: ExplorationSpec | None = None
+    """Lets two items of some answers change places, so that gate.counterfactual can judge other versions on what shoppers
+    did. Unset: lists are as the model makes them."""
 
     @model_validator(mode="after")
     def _replicas_or_autoscaling(self) -> "ServingSpec":

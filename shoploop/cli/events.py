@@ -58,8 +58,9 @@ def compact_events(store: Store, name: str, log: str, *, anew: bool = False) -> 
         print(
             f"{cut.unread:,} records could not be read and are left in the log; a newer shoploop may have written them."
         )
+    days = {file.rpartition("/")[0] for file in cut.files if file.startswith("date=")}
     print(
-        f"{cut.events:,} events of {name} are interactions now, of {len(cut.files)} days (records {cut.after + 1:,} to "
+        f"{cut.events:,} events of {name} are interactions now, of {len(days)} days (records {cut.after + 1:,} to "
         f"{cut.through:,}). The next run learns from them."
     )
 

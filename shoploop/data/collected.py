@@ -11,6 +11,10 @@ from shoploop.data.rules import Loaded
 from shoploop.errors import DataUnreadable
 
 KINDS = ("view", "click", "cart", "purchase")
+TAKEN = ("click", "cart", "purchase")
+SHOWN_FILE = "shown.parquet"
+"""Answers that chance had a part in, with what was taken of them."""
+
 CUT_FILE = "cut.json"
 """Beside the collected interactions: up to where they were collected."""
 
@@ -70,10 +74,35 @@ def add_collected(loaded: Loaded, folder: Path) -> None:
     new = events.with_columns(_day=pl.col("time").dt.date())
     twice = new.filter(pl.col("kind") == "purchase").join(bought, on=same, how="semi").height
     purchases = new.filter(pl.col("kind") == "purchase").join(bought, on=same, how="anti")
-    new = pl.concat([new.filter(pl.col("kind") != "purchase"), purchases]).drop("_day")
+    new = pl.concat([new.filter(pl.col("kind") != "purchase"), purchases]).drop("_day", "request_id")
     loaded.note(
         "collected_twice", "interactions", twice, "dropped",
         "A collected purchase that the tables name as well, of the same user, item and day.",
     )  # fmt: skip
     loaded.note("collected", "interactions", new.height, "kept", "They came from the event log of this recommender.")
     loaded.interactions = pl.concat([known, new], how="diagonal_relaxed")
+
+
+def write_shown(folder: Path, out: Path) -> None:
+    """Joins the answers below ``folder`` with what came of them, as ``out``/:data:`SHOWN_FILE`; nothing where there is none.
+
+    An item is ``taken`` where an attributed event of it is a click, a cart or a purchase.
+
+    Raises:
+        DataUnreadable: a file is damaged.
+    """
+    files = sorted(folder.glob("shown/date=*/*.parquet"))
+    if not files:
+        return
+    try:
+        shown = pl.concat(pl.read_parquet(file, hive_partitioning=False) for file in files)
+        events = [pl.read_parquet(file, hive_partitioning=False) for file in sorted(folder.glob("date=*/*.parquet"))]
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataUnreadable(f"Collected answers in {folder} cannot be read: {error}.") from error
+    shown = shown.unique("request_id", keep="first", maintain_order=True)
+    taken = pl.DataFrame(schema={"request_id": pl.String, "taken": pl.List(pl.String)})
+    if events:
+        wanted = pl.concat(events).filter(pl.col("kind").is_in(TAKEN) & pl.col("request_id").is_not_null())
+        taken = wanted.group_by("request_id").agg(taken=pl.col("item").unique().sort())
+    shown = shown.join(taken, on="request_id", how="left", maintain_order="left")
+    shown.with_columns(pl.col("taken").fill_null([])).write_parquet(out / SHOWN_FILE)

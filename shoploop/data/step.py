@@ -5,7 +5,7 @@ from typing import Any
 
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data import canonical, datasets, tables
-from shoploop.data.collected import add_collected, collected_through
+from shoploop.data.collected import add_collected, collected_through, write_shown
 from shoploop.data.inputs import source_digest
 from shoploop.data.rules import Loaded
 
@@ -15,8 +15,9 @@ def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) 
 
     Args:
         out: Folder to write: ``interactions.parquet`` (sorted by time, user, item and the rest), ``items.parquet``,
-            ``users.parquet``, ``shops.parquet`` and ``load.json``, which is the returned report: rows, columns and
-            sha256 per table, and each rule by which rows were kept, changed or dropped, with its count.
+            ``users.parquet``, ``shops.parquet``, where answers were explored ``shown.parquet``, and ``load.json``, which is
+            the returned report: rows, columns and sha256 per table, and each rule by which rows were kept, changed or
+            dropped, with its count.
         data_spec: ``dataset`` or ``tables``. Relative paths count from the working directory (see
             :func:`shoploop.data.inputs.resolve_uris`).
         collected: Folder of interactions that came from the event log, which are added.
@@ -30,13 +31,16 @@ def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) 
     loaded = read_raw(data_spec)
     if collected is not None:
         add_collected(loaded, collected)
-    return canonical.write(
+    report = canonical.write(
         loaded,
         dataset=data_spec.dataset,
         digest=source_digest(data_spec),
         collected=collected_through(collected),
         out=out,
     )
+    if collected is not None:
+        write_shown(collected, out)
+    return report
 
 
 def read_raw(data_spec: DataSpec) -> Loaded:

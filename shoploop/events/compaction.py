@@ -35,9 +35,28 @@ COLUMNS = pa.schema(
         ("shop", pa.string()),
         ("quantity", pa.float64()),
         ("price", pa.float64()),
+        ("request_id", pa.string()),
     ]
 )
-"""``price`` is that of one piece."""
+"""``price`` is that of one piece; ``request_id`` names the answer that showed the item, where it came of one."""
+
+SHOWN_COLUMNS = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("user", pa.string()),
+        ("time", pa.timestamp("us", tz="UTC")),
+        ("version", pa.string()),
+        ("surface", pa.string()),
+        ("items", pa.list_(pa.string())),
+        ("ranking", pa.list_(pa.string())),
+        ("share", pa.float64()),
+        ("keep", pa.int64()),
+    ]
+)
+"""Of answers that chance had a part in; others say nothing of what another version would have done."""
+
+SHOWN = "shown"
+"""Folder of the answers' files, beside those of interactions."""
 
 LEAST_DAYS = PAST.days + 1
 """Kept whatever is asked for: while an event may still be sent, the log must know whether it has come already."""
@@ -59,7 +78,7 @@ class Cut:
     """Offset of the last record that this one has seen."""
 
     events: int
-    """Interactions in its files. Impressions and searches are none."""
+    """Interactions in its files. Answers and searches are none."""
 
     unread: int
     """Records that were passed over because they could not be read; they stay in the log."""
@@ -103,19 +122,26 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
     after = known[-1].through if known and not anew else BEGINNING
     missed = max(log.begin() - after, 0)
     days: dict[str, list[dict[str, Any]]] = {}
+    shown: dict[str, list[dict[str, Any]]] = {}
     through, unread, last_id = after, 0, ""
     for offset, last_id, event in _events(log, after):  # noqa: B007
         through = offset
         unread += event is None
         if isinstance(event, Kept) and event.item is not None:
             days.setdefault(f"{event.time:%Y-%m-%d}", []).append(event.model_dump(include=set(COLUMNS.names)))
+        elif isinstance(event, Shown) and event.exploration is not None:
+            drawn = event.exploration.model_dump()
+            row = event.model_dump(include=set(SHOWN_COLUMNS.names)) | drawn
+            shown.setdefault(f"{event.time:%Y-%m-%d}", []).append(row)
     if through == after:
         return None
     files = []
-    for day, rows in sorted(days.items()):
-        file = f"date={day}/{number + 1:06}-{after + 1:012}-{through:012}.parquet"
-        store.put(f"{layout.collected(name)}/{file}", _parquet(rows))
-        files.append(file)
+    name_of_file = f"{number + 1:06}-{after + 1:012}-{through:012}.parquet"
+    for folder, schema, by_day in (("", COLUMNS, days), (f"{SHOWN}/", SHOWN_COLUMNS, shown)):
+        for day, rows in sorted(by_day.items()):
+            file = f"{folder}date={day}/{name_of_file}"
+            store.put(f"{layout.collected(name)}/{file}", _parquet(rows, schema))
+            files.append(file)
     cut = Cut(
         number=number + 1,
         after=after,
@@ -157,8 +183,8 @@ def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path
 
 
 def last_cut(store: Store, name: str) -> int:
-    """Number of the last cut that holds an interaction, which is what a run may learn from; 0 where there is none."""
-    return max((cut.number for cut in cuts(store, name) if cut.events), default=0)
+    """Number of the last cut that holds an interaction or an answer to judge by; 0 where there is none."""
+    return max((cut.number for cut in cuts(store, name) if cut.files), default=0)
 
 
 def trim(
@@ -223,9 +249,9 @@ def _events(log: EventLog, after: int) -> Iterator[tuple[int, str, Kept | Shown 
         after = records[-1].offset
 
 
-def _parquet(rows: list[dict[str, Any]]) -> bytes:
+def _parquet(rows: list[dict[str, Any]], schema: pa.Schema) -> bytes:
     stream = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=COLUMNS), stream, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), stream, compression="zstd")
     return stream.getvalue()
 
 

@@ -145,6 +145,15 @@ class Kept(_Record):
     """Id of the key that an organic event came with."""
 
 
+class Exploration(_Record):
+    """How chance took part in an answer: what it takes to compute every probability anew."""
+
+    share: float
+    keep: int
+    ranking: list[str]
+    """What was best before chance came to it, best first: the pool."""
+
+
 class Shown(_Record):
     """An answer as it lies in the log."""
 
@@ -159,6 +168,10 @@ class Shown(_Record):
     items: list[str]
     scores: list[float | None]
     propensities: list[float]
+    """With which probability each item came to its position."""
+
+    exploration: Exploration | None = None
+    """None where chance had no part."""
 
 
 _KNOWN: TypeAdapter[Kept | Shown] = TypeAdapter(Annotated[Kept | Shown, Discriminator("type")])

@@ -75,6 +75,7 @@ def build_bento(
         deadline_milliseconds=serving.deadline_milliseconds,
         allowed_origins=tuple(serving.allowed_origins),
         list_rules=serving.list_rules,
+        exploration=serving.exploration,
         max_age_days=GateSpec().max_age_days if max_age_days is None else max_age_days,
         events_offset=collected.offset,
     )

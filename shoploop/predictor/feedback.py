@@ -24,7 +24,7 @@ from shoploop.events.impressions import Impression, ImpressionRefused, Signature
 from shoploop.events.intake import Intake, Sender
 from shoploop.events.keyring import Keyring
 from shoploop.events.log import MAX_ENTRY_BYTES, Entry, EventLog, LogFull, LogUnavailable
-from shoploop.events.messages import EventsAnswer, EventsRequest, Shown, to_json
+from shoploop.events.messages import EventsAnswer, EventsRequest, Exploration, Shown, to_json
 from shoploop.events.opening import open_log
 from shoploop.events.watched import Watched
 from shoploop.predictor import metrics
@@ -123,9 +123,16 @@ class Feedback:
         token still proves it.
         """
         items = [item.item for item in answer.items]
-        propensities = [1.0] * len(items)
+        explored = answer.explored
+        propensities = list(explored.propensities) if explored else None
         try:
-            token = self._signatures.sign(request_id=answer.request_id, user=user, version=answer.version, items=items)
+            token = self._signatures.sign(
+                request_id=answer.request_id,
+                user=user,
+                version=answer.version,
+                items=items,
+                propensities=propensities,
+            )
         except KeyUnusable as error:  # a shopper has no use for that
             metrics.IMPRESSIONS.labels(outcome="unsigned").inc()
             logging.getLogger(__name__).warning("%s Answers carry no impression.", error)
@@ -140,7 +147,9 @@ class Feedback:
             time=datetime.now(UTC),
             items=items,
             scores=[item.score for item in answer.items],
-            propensities=propensities,
+            propensities=propensities or [1.0] * len(items),
+            exploration=explored
+            and Exploration(share=explored.design.share, keep=explored.design.keep, ranking=list(explored.ranking)),
         )
         body = to_json(shown)
         try:

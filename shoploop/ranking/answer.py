@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from shoploop.api.list_rules import ListRulesSpec
 from shoploop.data.ids import canonical_id
+from shoploop.ranking.exploration import Explored
 from shoploop.ranking.rules import RuleName
 
 MAX_ITEMS = 500
@@ -154,10 +155,22 @@ class Answer(Message):
     user of whom nothing is known."""
 
     items: list[RankedItem]
-    """Best first, but for what the shop pinned to a place."""
+    """Best first, but for what the shop pinned to a place, and where it explores for two that changed places."""
 
     rules: list[RuleEffect] = []
     """What the shop's rules changed; empty where the list is as the model made it."""
 
     impression: str | None = None
     """Send it with what the shopper does with these items, to /events. Null where events are not collected."""
+
+    _explored: Explored | None = PrivateAttr(default=None)
+
+    @property
+    def explored(self) -> Explored | None:
+        """How chance took part in it; told to the log alone."""
+        return self._explored
+
+    def drawn_as(self, explored: Explored) -> "Answer":
+        """The same answer, which knows how it was drawn."""
+        self._explored = explored
+        return self

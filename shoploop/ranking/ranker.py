@@ -27,6 +27,7 @@ from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
 from shoploop.models.fusion import Part
 from shoploop.ranking.answer import Answer, Method, Origin, RankedItem, RankRequest, RecommendRequest, RuleEffect
+from shoploop.ranking.exploration import Design, explore
 from shoploop.ranking.known import Known, Visitor, iso, today
 from shoploop.ranking.popularity import EVERYWHERE, Popular, read_popularity
 from shoploop.ranking.rules import Hides, Placed, RuleName, Scored, rerank
@@ -254,12 +255,15 @@ class Ranker:
     ) -> Answer:
         rules = self.settings.list_rules.overlaid(request.rules)
         ruled = rules != NO_RULES or request.only is not None or bool(out_of_stock)
-        found = self._found(visitor, request, rules, request.k + FURTHER if ruled else request.k, until)
+        exploration = self.settings.exploration
+        # what is pinned has a place that chance must not take, and gives way to none
+        pool = max(request.k, exploration.pool) if exploration and not rules.pins else request.k
+        found = self._found(visitor, request, rules, pool + FURTHER if ruled else pool, until)
         if not ruled:
-            return self._answer(found, _placed(found.scored), visitor.day)
+            return self._drawn(found, _placed(found.scored), visitor.day, request.k)
         shown = rerank(
             found.scored,
-            k=request.k,
+            k=pool,
             rules=rules,
             more=self._others(found.scored, request),
             about=self.known.about,
@@ -267,7 +271,20 @@ class Ranker:
             log_odds=found.method in ("fused", "dnn"),
         )
         effects = [RuleEffect(rule=name, items=count) for name, count in shown.effects.items()]
-        return self._answer(found, shown.items, visitor.day, effects)
+        return self._drawn(found, shown.items, visitor.day, request.k, effects)
+
+    def _drawn(
+        self, found: Found, pool: Sequence[Placed], day: int, k: int, effects: Sequence[RuleEffect] = ()
+    ) -> Answer:
+        """The first ``k`` of the pool; where the spec asks for exploration, chance may have exchanged two."""
+        exploration = self.settings.exploration
+        if exploration is None or len(pool) <= k or k <= exploration.keep:
+            return self._answer(found, pool[:k], day, effects)
+        design = Design(share=exploration.share, keep=exploration.keep, shown=k, pool=len(pool))
+        request_id = uuid.uuid4().hex
+        names = [placed.item for placed in pool]
+        shown, explored = explore(pool, names, design=design, seed=exploration.seed, request_id=request_id)
+        return self._answer(found, shown, day, effects, request_id=request_id).drawn_as(explored)
 
     def _found(
         self, visitor: Visitor, request: RecommendRequest, rules: ListRulesSpec, wanted: int, until: float
@@ -432,8 +449,14 @@ class Ranker:
         return [*scored, *((item, lowest - 1.0 + rate) for item, rate in more)]
 
     def _answer(
-        self, found: Found, placed: Iterable[Placed], day: int, effects: Sequence[RuleEffect] = ()
-    ) -> Answer:  # fmt: skip
+        self,
+        found: Found,
+        placed: Iterable[Placed],
+        day: int,
+        effects: Sequence[RuleEffect] = (),
+        *,
+        request_id: str | None = None,
+    ) -> Answer:
         known, vocabulary = self.known, self.known.trained.vocabulary
         by_model = {item for item, _ in found.scored[: found.by_model]}
         items = [
@@ -447,7 +470,7 @@ class Ranker:
             for each in placed
         ]
         return Answer(
-            request_id=uuid.uuid4().hex,
+            request_id=request_id or uuid.uuid4().hex,
             version=self.version,
             commit=self.commit,
             as_of=iso(day),

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from shoploop.api.exploration import ExplorationSpec
 from shoploop.api.list_rules import NO_RULES, ListRulesSpec
 
 SETTINGS = "settings.json"
@@ -28,6 +29,9 @@ class RankerSettings:
     list_rules: ListRulesSpec = NO_RULES
     """What every list must be."""
 
+    exploration: ExplorationSpec | None = None
+    """How chance takes part in lists; None: not at all."""
+
     remembered_items: int = 50_000
     """Of the last answers, to explain them; some 10 MB."""
 
@@ -41,11 +45,18 @@ class RankerSettings:
     """Asked for before the first request is answered."""
 
     def write(self, folder: Path) -> None:
-        values = asdict(self) | {"list_rules": self.list_rules.model_dump(mode="json", by_alias=True)}
+        specs = {"list_rules": self.list_rules, "exploration": self.exploration}
+        documents = {name: spec and spec.model_dump(mode="json", by_alias=True) for name, spec in specs.items()}
+        values = asdict(self) | documents
         (folder / SETTINGS).write_text(json.dumps(values, sort_keys=True, indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "RankerSettings":
         values = json.loads((folder / SETTINGS).read_text())
         tuples = {name: tuple(values[name]) for name in ("item_fields", "allowed_origins", "warm_up_users")}
-        return cls(**values | tuples | {"list_rules": ListRulesSpec.model_validate(values.get("list_rules", {}))})
+        exploration = values.get("exploration")
+        specs = {
+            "list_rules": ListRulesSpec.model_validate(values.get("list_rules", {})),
+            "exploration": exploration and ExplorationSpec.model_validate(exploration),
+        }
+        return cls(**values | tuples | specs)

@@ -264,7 +264,7 @@ STEPS: dict[str, Step] = {
             module="shoploop.evaluation.step",
             function=_evaluate_model,
             inputs=("data", "features", "samples", "model"),
-            settings=("gate.metric", "gate.confidence"),
+            settings=("gate.metric", "gate.confidence", "gate.counterfactual"),
             says="Measure it against the baselines on days it has not seen",
         ),
         Step(
@@ -289,6 +289,7 @@ STEPS: dict[str, Step] = {
                 "serving.deadlineMilliseconds",
                 "serving.allowedOrigins",
                 "serving.listRules",
+                "serving.exploration",
                 "gate.maxAgeDays",
             ),
             says="Package the version as a Bento",
