@@ -17,7 +17,7 @@ import numpy as np
 
 from shoploop.api.v1alpha1 import GateSpec
 from shoploop.evaluation.counterfactual import Answers, Array, Estimate, Int, Method, compare
-from shoploop.evaluation.judging import MARGIN, passes
+from shoploop.evaluation.gate import COUNTERFACTUAL_MARGIN, holds_counterfactually
 from shoploop.ranking.exploration import Design, propensities
 
 KINDS = 4_000
@@ -93,7 +93,7 @@ def run(
         "answers": answers,
         "users": round(answers / PER_USER),
         "worse_by": WORSE,
-        "margin": MARGIN,
+        "margin": COUNTERFACTUAL_MARGIN,
         "confidence": GateSpec().confidence,
         "design": {"share": DESIGN.share, "keep": DESIGN.keep, "shown": DESIGN.shown, "pool": DESIGN.pool},
         "methods": methods,
@@ -106,13 +106,17 @@ def _summary(versions: dict[str, list[tuple[float, Estimate]]]) -> dict[str, flo
         intervals = [(truth, *each.interval(0.95)) for truth, each in versions[name]]
         return float(np.mean([low <= truth <= high for truth, low, high in intervals]))
 
-    gate_spec = GateSpec()
+    def passed(name: str) -> float:
+        gate_spec = GateSpec()
+        lows = [each.interval(2 * gate_spec.confidence - 1)[0] for _, each in versions[name]]
+        return float(np.mean([holds_counterfactually(low, gate_spec) for low in lows]))
+
     return {
         "coverage": covered("any"),
         "coverage_worse": covered("worse"),
         "coverage_equal": covered("equal"),
-        "worse_refused": float(np.mean([not passes(each, gate_spec) for _, each in versions["worse"]])),
-        "equal_passed": float(np.mean([passes(each, gate_spec) for _, each in versions["equal"]])),
+        "worse_refused": round(1 - passed("worse"), 4),
+        "equal_passed": passed("equal"),
         "bias": round(float(np.mean([each.lift - truth for truth, each in versions["any"]])), 5),
         "error": round(float(np.mean([each.error for _, each in versions["any"]])), 5),
     }
@@ -148,9 +152,7 @@ def _versions(world: World, rng: np.random.Generator) -> dict[str, tuple[float, 
     return {name: (lift(at), at) for name, at in (("any", free_TR), ("worse", worse_TR), ("equal", equal_TR))}
 
 
-def _with_lift(
-    wanted: float, from_TR: Int, to_TR: Int, world: World, base_T: Array, rng: np.random.Generator
-) -> Int:
+def _with_lift(wanted: float, from_TR: Int, to_TR: Int, world: World, base_T: Array, rng: np.random.Generator) -> Int:
     """The first version for some kinds, the second for as many others as it takes."""
     order = rng.permutation(KINDS)
     start, end = world.value_T(from_TR), world.value_T(to_TR)

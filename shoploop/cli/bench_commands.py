@@ -178,3 +178,17 @@ def bench_importance(
     from shoploop.cli.bench import measure
 
     measure(lambda progress: importance.run(dataset=dataset, seeds=seeds, progress=progress), json_)
+
+
+@app.command("counterfactual")
+def bench_counterfactual(
+    worlds: Annotated[int, typer.Option(min=1, help="Simulated, each with its own truth.")] = 1000,
+    answers: Annotated[int, typer.Option(min=1000, help="Logged in each.")] = 40_000,
+    seed: Seed = 0,
+    json_: JsonOption = None,
+) -> None:
+    """Is the counterfactual gate right: do its intervals hold the truth, and does it refuse what is 5 % worse."""
+    from shoploop.bench.counterfactual import run as counterfactual
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: counterfactual(worlds=worlds, answers=answers, seed=seed, say=say), json_)

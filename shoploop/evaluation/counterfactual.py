@@ -177,8 +177,12 @@ class _Lists:
         self.shown_GFRKA: Array = counts.sum(axis=0).astype(np.float64)
         self.taken_GFRKA: Array = counts[1].astype(np.float64)
         whole = (len(answers.designs), FOLDS, answers.pool, answers.positions + 1)
-        self.all_NR: Int = (answers.group_N[:, None] * answers.pool + np.arange(answers.pool)) * whole[-1] + positions_NR
-        self.all_GFRA: Array = np.bincount(self.all_NR.ravel(), minlength=int(np.prod(whole))).reshape(whole).astype(float)
+        self.all_NR: Int = (answers.group_N[:, None] * answers.pool + np.arange(answers.pool)) * whole[
+            -1
+        ] + positions_NR
+        self.all_GFRA: Array = (
+            np.bincount(self.all_NR.ravel(), minlength=int(np.prod(whole))).reshape(whole).astype(float)
+        )
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,9 @@ class _Tables:
     value: float
 
 
-def compare(answers: Answers, positions_NR: Int, methods: Sequence[Method] = ("doubly_robust",)) -> dict[Method, Estimate]:
+def compare(
+    answers: Answers, positions_NR: Int, methods: Sequence[Method] = ("doubly_robust",)
+) -> dict[Method, Estimate]:
     """The lift of another version over the one that gave these answers, by each method.
 
     Args:

@@ -3,7 +3,8 @@
 The first version must be better than the best simple baseline, and not shown to be worse than what the same run has learned
 beside it: LambdaMART, or one of its own networks alone. A later one must not be worse than the one that serves; where it is
 worse than such a rival, the verdict says so. Where one serves and cannot be compared, the new one is judged as a first
-version is, and the verdict says so, too.
+version is, and the verdict says so, too. Where the spec asks for it, a later version must also hold on what shoppers did with the answers of the one that
+serves.
 """
 
 import json
@@ -12,6 +13,10 @@ from typing import Any
 
 from shoploop.api.v1alpha1 import GateSpec
 from shoploop.errors import SpecInvalid
+
+
+COUNTERFACTUAL_MARGIN = 0.03
+"""How much less of an answer may be taken than of the one that was given and still count as not worse, as a share."""
 
 
 def gate(*, evaluation: Path, out: Path, gate_spec: GateSpec) -> dict[str, Any]:
@@ -34,7 +39,8 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
         bounds: ``metric``, ``confidence``, ``baseline`` with ``than``, ``difference`` and ``interval``, whose lower end
             is the one-sided bound; and ``incumbent``: None where no version serves, else ``version``, ``compared`` and
             ``why_not`` of :class:`~shoploop.evaluation.incumbent.Incumbent`, and where it was compared the same three;
-            ``rivals``: the same three of each that the run has learned beside it.
+            ``rivals``: the same three of each that the run has learned beside it; ``counterfactual``: what
+            :func:`~shoploop.evaluation.judging.judge` says, where the spec asks for it and a version serves.
         gate_spec: The rule.
 
     Returns:
@@ -56,8 +62,11 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
     low = against["interval"][0] if against["interval"] else float("-inf")
     allowed = -gate_spec.margin if gate_spec.rule == "NotWorse" and compared else 0.0
     behind = [rival for rival in bounds.get("rivals", []) if rival["interval"] and rival["interval"][1] < 0]
+    asked = bounds.get("counterfactual") if gate_spec.counterfactual else None
+    counterfactual = judged(asked, gate_spec) if asked else None
+    holds = counterfactual is None or counterfactual["passed"]
     verdict = {
-        "passed": gate_spec.rule == "Always" or (low > allowed and (compared or not behind)),
+        "passed": gate_spec.rule == "Always" or (low > allowed and (compared or not behind) and holds),
         "rule": gate_spec.rule,
         "metric": gate_spec.metric,
         "against": against["than"],
@@ -68,7 +77,31 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
         "incumbent": incumbent and {key: incumbent[key] for key in ("version", "compared", "why_not")},
         "behind": [rival["than"] for rival in behind],
     }
+    if counterfactual is not None:
+        verdict["counterfactual"] = counterfactual
     return verdict | {"reason": _reason(verdict, low=low)}
+
+
+def holds_counterfactually(low: float, gate_spec: GateSpec) -> bool:
+    """Whether a one-sided bound of the lift is above what the rule asks for."""
+    return low > _needed(gate_spec)
+
+
+def judged(told: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
+    """What :func:`~shoploop.evaluation.judging.judge` tells, with ``passed``, ``reason`` and the ``code`` of the reason: where it
+    could be measured ``counterfactual_passed`` or ``counterfactual_worse``."""
+    told = dict(told)
+    facts = told.pop("facts")
+    if told["code"] != "measured":
+        return told | {"passed": False, "reason": f"{facts} ({told['code']})."}
+    passed = holds_counterfactually(told["interval"][0], gate_spec)
+    code = "counterfactual_passed" if passed else "counterfactual_worse"
+    reason = f"{facts}; above {_needed(gate_spec):+.1%} was needed ({code})."
+    return told | {"passed": passed, "code": code, "margin": -_needed(gate_spec), "reason": reason}
+
+
+def _needed(gate_spec: GateSpec) -> float:
+    return -COUNTERFACTUAL_MARGIN if gate_spec.rule == "NotWorse" else 0.0
 
 
 def _reason(verdict: dict[str, Any], *, low: float) -> str:
@@ -84,6 +117,8 @@ def _reason(verdict: dict[str, Any], *, low: float) -> str:
         note = f" Version {incumbent['version']} serves and could not be compared: {incumbent['why_not']}"
     if verdict["behind"]:
         note += f" {' and '.join(verdict['behind'])} of the same run {'is' if len(verdict['behind']) == 1 else 'are'} better."
+    if counterfactual := verdict.get("counterfactual"):
+        note += f" {counterfactual['reason']}"
     if verdict["rule"] == "Always":
         return f"{facts}; the rule Always lets every version serve.{note}"
     needed = "above 0" if verdict["margin"] == 0 else f"above {-verdict['margin']:+.4f}"

@@ -19,8 +19,10 @@ from shoploop.evaluation import diagnostics
 from shoploop.evaluation.baselines import Decay, Ease, Followers, LambdaMart, Personal, Popular
 from shoploop.evaluation.counted import ItemNeighbours, best_decay, decayed_popularity
 from shoploop.evaluation.examples import choose_examples, example
+from shoploop.evaluation.exploration import cost
 from shoploop.evaluation.incumbent import Incumbent, compare
 from shoploop.evaluation.intervals import Bootstrap, mean
+from shoploop.evaluation.judging import judge
 from shoploop.evaluation.scoring import comparison, model_scores, request_metrics, summary
 from shoploop.evaluation.slices import item_slices, user_slices
 from shoploop.features.joins import Joins
@@ -68,7 +70,8 @@ def evaluate_model(
 
     Returns:
         ``evaluation.json``: metrics of every method with 95% intervals over users, paired comparisons, slices, α,
-        recall of candidates, calibration, coverage, feature importance, examples, and the bounds for the gate.
+        recall of candidates, calibration, coverage, feature importance, examples, what exploration costs, and the bounds for
+        the gate.
 
     Raises:
         ArtifactCorrupt, ArtifactForeign: the new version must not be used.
@@ -129,9 +132,20 @@ def evaluate_model(
         "examples": _examples(
             trained, held_out, scores["fused"], log=log, joins=joins, items=data / "items.parquet", seed=seed
         ),
+        "exploration_costs": cost(held_out, scores["fused"]),
         "gate": _bounds(metrics, bootstrap, gate_spec, served),
         "seconds": round(time.perf_counter() - started, 2),
     }
+    if gate_spec.counterfactual and served is not None:
+        report["gate"]["counterfactual"] = judge(
+            data,
+            trained=trained,
+            serving=served.version,
+            log=log,
+            joins=joins,
+            days=(days[0], days[-1]),
+            confidence=gate_spec.confidence,
+        )
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
     progress.report(5, 5, "parts")
