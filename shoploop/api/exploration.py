@@ -15,13 +15,13 @@ class ExplorationSpec(Spec):
 
     model_config = rules(POOL_BEYOND_KEPT)
 
-    share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the answers in which two items change places. The evaluation of a version says what that costs."""
 
     keep: Annotated[int, Field(ge=0, le=100)] = 0
     """So many items at the head of a list never move. What another version would do there cannot be judged then."""
 
-    pool: Annotated[int, Field(ge=2, le=200)] = 20
+    pool: Annotated[int, Field(ge=2, le=200)] = 15
     """An item of the list may change places with one of the best so many, shown or not."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0

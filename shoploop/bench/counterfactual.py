@@ -23,13 +23,15 @@ from shoploop.ranking.exploration import Design, propensities
 KINDS = 4_000
 """Of shoppers in a world."""
 
-ANSWERS = 40_000
+ANSWERS = 50_000
 """At least so many are drawn: what is stated of refused and passed versions holds for so many."""
 
 PER_USER = 8
 """Answers a user has in the mean."""
 
-DESIGN = Design(share=0.2, keep=0, shown=10, pool=20)
+DESIGN = Design(share=0.5, keep=0, shown=10, pool=15)
+"""The defaults of ``spec.serving.exploration``."""
+
 WORSE = 0.05
 METHODS: tuple[Method, ...] = ("snips", "doubly_robust")
 
@@ -65,8 +67,8 @@ def run(
 
     Returns:
         ``coverage``: share of the 95 % intervals that hold the truth, of the version that is as it happens to be;
-        ``worse_refused``: share of the versions 5 % worse that the gate refuses; ``equal_passed``: share of those as good that
-        it lets through, without which the former would be easy; ``worlds``, ``answers``, ``margin``, ``design``; and by
+        ``worse_refused``: share of the versions 5 % worse that the gate refuses; ``equal_passed``: share of those as good
+        that it lets through, without which the former would be easy; ``worlds``, ``answers``, ``margin``, ``design``; and by
         method the same with ``bias`` and ``error``, the mean standard error.
     """
     began = time.perf_counter()

@@ -183,7 +183,7 @@ def bench_importance(
 @app.command("counterfactual")
 def bench_counterfactual(
     worlds: Annotated[int, typer.Option(min=1, help="Simulated, each with its own truth.")] = 1000,
-    answers: Annotated[int, typer.Option(min=1000, help="Logged in each.")] = 40_000,
+    answers: Annotated[int, typer.Option(min=1000, help="Logged in each.")] = 50_000,
     seed: Seed = 0,
     json_: JsonOption = None,
 ) -> None:

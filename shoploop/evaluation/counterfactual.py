@@ -1,7 +1,7 @@
 """What another version would have earned with answers that were given already: estimated from what chance did to them.
 
-Assumed is the position-based model: a shopper takes an item with probability θ_p · q, of which θ_p belongs to the position (how
-often it is looked at) and q to the shopper and the item. What stands beside it has no part. Then the value of a list is
+Assumed is the position-based model: a shopper takes an item with probability θ_p · q, of which θ_p belongs to the position
+(how often it is looked at) and q to the shopper and the item. What stands beside it has no part. Then the value of a list is
 the sum of θ_p q over its places, and an item may be judged at a place where it was never shown, from wherever it was:
 
 - its *exposure* ρ = Σ_p P(item at p) θ_p is known but for θ, since the probabilities of the version that answered are exact;
@@ -273,7 +273,8 @@ def _relevance(answers: Answers, theta_K: Array) -> Array:
     taken_FR = answers.own.taken_GFRKA.sum(axis=(0, 3, 4))
     looked_FR = (answers.own.shown_GFRKA.sum(axis=(0, 4)) * theta_K).sum(axis=2)
     taken_FR, looked_FR = taken_FR.sum(axis=0) - taken_FR, looked_FR.sum(axis=0) - looked_FR
-    return np.divide(taken_FR, looked_FR, out=np.zeros_like(taken_FR), where=looked_FR > 0)
+    found: Array = np.divide(taken_FR, looked_FR, out=np.zeros_like(taken_FR), where=looked_FR > 0)
+    return found
 
 
 def _total(lists: _Lists, table_2GFRKA: Array) -> float:

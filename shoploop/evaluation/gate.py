@@ -3,8 +3,8 @@
 The first version must be better than the best simple baseline, and not shown to be worse than what the same run has learned
 beside it: LambdaMART, or one of its own networks alone. A later one must not be worse than the one that serves; where it is
 worse than such a rival, the verdict says so. Where one serves and cannot be compared, the new one is judged as a first
-version is, and the verdict says so, too. Where the spec asks for it, a later version must also hold on what shoppers did with the answers of the one that
-serves.
+version is, and the verdict says so, too. Where the spec asks for it, a later version must also hold on what shoppers did
+with the answers of the one that serves.
 """
 
 import json
@@ -13,7 +13,6 @@ from typing import Any
 
 from shoploop.api.v1alpha1 import GateSpec
 from shoploop.errors import SpecInvalid
-
 
 COUNTERFACTUAL_MARGIN = 0.03
 """How much less of an answer may be taken than of the one that was given and still count as not worse, as a share."""
@@ -88,8 +87,8 @@ def holds_counterfactually(low: float, gate_spec: GateSpec) -> bool:
 
 
 def judged(told: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
-    """What :func:`~shoploop.evaluation.judging.judge` tells, with ``passed``, ``reason`` and the ``code`` of the reason: where it
-    could be measured ``counterfactual_passed`` or ``counterfactual_worse``."""
+    """What :func:`~shoploop.evaluation.judging.judge` tells, with ``passed``, ``reason`` and the ``code`` of the reason:
+    where it could be measured ``counterfactual_passed`` or ``counterfactual_worse``."""
     told = dict(told)
     facts = told.pop("facts")
     if told["code"] != "measured":

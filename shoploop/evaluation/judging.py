@@ -1,7 +1,7 @@
-"""Whether a version would have earned as much as the one that serves with the answers that this gave in the days of evaluation.
+"""What a version would have earned with the answers that the one that serves gave in the days of evaluation.
 
-Of each such answer the pool is known from which chance drew, and what was taken. The new version puts the pool in its own order,
-by what was known before the day; :mod:`~shoploop.evaluation.counterfactual` tells what that order would have earned.
+Of each such answer the pool is known from which chance drew, and what was taken. The new version puts the pool in its own
+order, by what was known before the day; :mod:`~shoploop.evaluation.counterfactual` tells what that order would have earned.
 What the new version would have found outside the pool has no part.
 
 Legend: N answers, K positions, R ranks of the pool.
@@ -57,8 +57,8 @@ def judge(
 
     Returns:
         ``code`` (``too_few_impressions``, ``too_little_support`` or ``measured``) and ``facts``, in words; ``answers``,
-        ``users`` and ``taken``, how many there were; and where they were enough ``lift``, ``interval`` (whose lower end is the
-        one-sided bound), ``snips``, ``value`` and ``support``.
+        ``users`` and ``taken``, how many there were; and where they were enough ``lift``, ``interval`` (whose lower end is
+        the one-sided bound), ``snips``, ``value`` and ``support``.
     """
     table = _read(data / SHOWN_FILE, serving, log, days)
     counts = {

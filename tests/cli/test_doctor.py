@@ -137,7 +137,6 @@ UNBUILT = {
     "store.uri": {"store": {"uri": "ftp://shop"}},
     "training.surfaces": {"training": {"surfaces": ["Shops"]}},
     "training.nodes": {"training": {"nodes": 2}},
-    "gate.counterfactual": {"gate": {"counterfactual": True}},
     "serving.candidate": {"serving": {"candidate": {"percent": 10}, "replicas": 1}},
     "online.enabled": {"online": {"enabled": True}, "serving": {"replicas": 1}},
     "runner.type": {"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp"}},

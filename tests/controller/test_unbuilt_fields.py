@@ -18,7 +18,6 @@ ASKS = {
     "store.uri": {"store": {"uri": "ftp://shop"}},
     "training.surfaces": {"training": {"surfaces": ["Items", "Shops"]}},
     "training.nodes": {"training": {"nodes": 2}},
-    "gate.counterfactual": {"gate": {"counterfactual": True}},
     "serving.candidate": {"serving": {"candidate": {"percent": 10}}},
     "online.enabled": {"online": {"enabled": True}, "serving": {"replicas": 1}},
     "runner.type": {"runner": {"type": "KubeflowPipelines"}},
@@ -81,10 +80,10 @@ def test_the_chart_of_a_predictor_refuses_with_the_same_words(field, value):
 
 
 def test_every_field_is_named_at_once():
-    asked = recommender(training={"nodes": 2, "surfaces": ["Shops"]}, gate={"counterfactual": True})
+    asked = recommender(training={"nodes": 2, "surfaces": ["Shops"]}, serving={"candidate": {"percent": 10}})
     assert described(unbuilt(asked.spec, place="Machine")) == (
         "Not built yet: spec.training.surfaces (set it to [Items]); spec.training.nodes (set it to 1); "
-        "spec.gate.counterfactual (set it to false)."
+        "spec.serving.candidate (leave it out)."
     )
 
 
