@@ -1,6 +1,8 @@
 """HTTP surface of a recommender: `bentoml serve` in an unpacked Bento, whose folder ranker/ it is loaded from."""
 
 import os
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import bentoml
@@ -18,6 +20,7 @@ from shoploop.predictor.http import CheckedJson, problem_response
 from shoploop.predictor.origins import CrossOrigin, Origins
 from shoploop.predictor.stock import OutOfStock
 from shoploop.predictor.storefront import Storefront
+from shoploop.predictor.switching import Versions
 from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
 from shoploop.ranking.explanation import ExplainRequest, Explanation
 from shoploop.ranking.ranker import Ranker
@@ -37,37 +40,37 @@ class Recommender:
         use_one_thread()
         self.ranker = Ranker.load(Path(os.environ.get(FOLDER) or Path(__file__).parents[1] / "ranker"))
         self.ranker.warm_up()
-        settings = self.ranker.settings
-        ORIGINS.allow(settings.allowed_origins)
-        WAITING.expect(deadline_seconds=settings.deadline_milliseconds / 1000, short_seconds=self.ranker.costs.short)
-        metrics.DATA_AGE_DAYS.set(self.ranker.data_age_days())
-        self.feedback = Feedback.configured(offset=settings.events_offset)
+        self.feedback = Feedback.configured(offset=self.ranker.settings.events_offset)
+        self._prepare(self.ranker)
         self.out_of_stock = OutOfStock.configured(tell=metrics.OUT_OF_STOCK_ITEMS.set)
         self.following = Following.configured(self.ranker)
         self.following.start(on_look=self._tell_commit)
-        self.explanations = Explanations(self.ranker, self.feedback, serving=lambda: self.following.ranker)
+        self.versions = Versions.configured(self.ranker, on_load=self._loaded, on_stable=self._prepare)
+        self.versions.start()
+        self.explanations = Explanations(
+            self.ranker, self.feedback, serving=lambda: self._stable, answered=self.versions.of
+        )
 
     @bentoml.api(input_spec=RecommendRequest)
     def recommend(self, **request: object) -> Answer:
         """The k items that the user is most likely to want, best first."""
         asked = RecommendRequest.model_validate(request)
-        fresh, now = self._done(asked.user), self.explanations.now()
-        with WAITING.turn() as until:
-            answer = self.following.ranker.recommend(
-                asked, until=until, fresh=fresh, now=now, out_of_stock=self.out_of_stock.items
-            )
-        self.explanations.remember(answer, asked, fresh, now)
-        return self._shown(metrics.count("/recommend", self.ranker, answer), asked.user, asked.surface)
+        gone = self.out_of_stock.items
+
+        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> Answer:
+            return ranker.recommend(asked, until=until, fresh=fresh, now=now, out_of_stock=gone)
+
+        return self._answer("/recommend", asked, ask, asked.surface)
 
     @bentoml.api(input_spec=RankRequest)
     def rank(self, **request: object) -> Answer:
         """The given items in the order in which the user is likely to want them."""
         asked = RankRequest.model_validate(request)
-        fresh, now = self._done(asked.user), self.explanations.now()
-        with WAITING.turn() as until:
-            answer = self.following.ranker.rank(asked, until=until, fresh=fresh, now=now)
-        self.explanations.remember(answer, asked, fresh, now)
-        return self._shown(metrics.count("/rank", self.ranker, answer), asked.user, "items")
+
+        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> Answer:
+            return ranker.rank(asked, until=until, fresh=fresh, now=now)
+
+        return self._answer("/rank", asked, ask, "items")
 
     @bentoml.api(input_spec=ExplainRequest)
     def explain(self, **request: object) -> Explanation:
@@ -89,6 +92,7 @@ class Recommender:
 
     @bentoml.on_shutdown
     def close(self) -> None:
+        self.versions.stop()
         self.following.stop()
         if self.feedback:
             self.feedback.close()
@@ -97,11 +101,41 @@ class Recommender:
         metrics.ONLINE_COMMIT.set(self.following.ranker.commit or 0)
         metrics.ONLINE_REFUSED.set(self.following.refused)
 
-    def _done(self, user: str) -> tuple[Done, ...]:
-        return self.feedback.done(user) if self.feedback else ()
+    @property
+    def _stable(self) -> Ranker:
+        """Who serves, with what was learned online where that is followed."""
+        stable, learned = self.versions.stable, self.following.ranker
+        return learned if learned.version == stable.version else stable
 
-    def _shown(self, answer: Answer, user: str, surface: str) -> Answer:
-        return self.feedback.shown(answer, user=user, surface=surface) if self.feedback else answer
+    def _answer(
+        self, route: str, asked: RecommendRequest | RankRequest, ask: Callable[..., Answer], surface: str
+    ) -> Answer:
+        now = self.explanations.now()
+        fresh: dict[str, tuple[Done, ...]] = {}
+        with WAITING.turn() as until:
+
+            def of(ranker: Ranker, in_time: bool) -> Answer:
+                fresh[ranker.version] = self._done(asked.user, ranker)
+                return ask(ranker, until if in_time else None, fresh[ranker.version], now)
+
+            answer = self.versions.answer(asked.user, of, stable=self._stable)
+        self.explanations.remember(answer, asked, fresh[answer.version], now)
+        metrics.count(route, self._stable, answer)
+        return self.feedback.shown(answer, user=asked.user, surface=surface) if self.feedback else answer
+
+    def _done(self, user: str, ranker: Ranker) -> tuple[Done, ...]:
+        return self.feedback.done(user, after=ranker.settings.events_offset) if self.feedback else ()
+
+    def _prepare(self, ranker: Ranker) -> None:
+        """What else changes with the version that serves."""
+        settings = ranker.settings
+        ORIGINS.allow(settings.allowed_origins)
+        WAITING.expect(deadline_seconds=settings.deadline_milliseconds / 1000, short_seconds=ranker.costs.short)
+        metrics.DATA_AGE_DAYS.set(ranker.data_age_days())
+
+    def _loaded(self, ranker: Ranker) -> None:
+        if self.feedback:
+            self.feedback.reach(ranker.settings.events_offset)
 
 
 REQUESTS = {

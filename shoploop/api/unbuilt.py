@@ -54,7 +54,12 @@ LIMITS = (
         advice="set it to [Items]",
     ),
     Limit(field="training.nodes", built=lambda nodes: nodes == 1, instead=1, advice="set it to 1"),
-    Limit(field="serving.candidate", built=lambda candidate: candidate is None, advice="leave it out"),
+    Limit(
+        field="serving.candidate",
+        built=lambda candidate: candidate is None,
+        advice="leave it out",
+        places=("Cluster",),  # on this machine `shoploop serve` follows it
+    ),
     Limit(field="online.enabled", built=lambda wanted: not wanted, instead=False, advice="set it to false"),
     Limit(
         field="runner.type",

@@ -339,13 +339,13 @@ class CandidateSpec(Spec):
     """How a new version meets its first shoppers."""
 
     percent: Annotated[int, Field(ge=1, le=99)] | None = None
-    """Share of users that a new version serves first. Unset: it replaces the old one at once."""
+    """Share of users that a new version serves first, until somebody promotes it. Unset: it replaces the old one at once."""
 
     shadow: bool = False
     """Score with the candidate too, and show only the stable version's answer."""
 
     steps: Annotated[list[CandidateStep], Field(max_length=20)] = []
-    """Shares of users, one after another."""
+    """Shares of users, one after another, in place of percent; after the last one it replaces the old one."""
 
 
 REPLICAS_OR_AUTOSCALING = Rule(
@@ -368,7 +368,7 @@ class ServingSpec(Spec):
     """After this long the predictor answers with what it has."""
 
     candidate: CandidateSpec | None = None
-    """How a new version meets its first shoppers; not built yet. Unset: it replaces the old one at once."""
+    """How a new version meets its first shoppers; on a cluster not built yet. Unset: it replaces the old one at once."""
 
     pinned_version: Text | None = None
     """Serve this version whatever is trained later."""

@@ -64,7 +64,7 @@ def run(
     made_by = folder_of(store, name, version)
     if made_by is None:
         raise NotFound(f"No run of {name!r} has its tables on this machine. Measure where it was run.")
-    asked: list[dict[str, Any]] = [{"user": user, "k": K} for user in _users(made_by, seed)]
+    asked: list[dict[str, Any]] = [{"user": user, "k": K} for user in users_of(made_by, seed)]
     progress(f"starting {name} {version}")
     began = time.perf_counter()
     with (
@@ -197,7 +197,7 @@ def _day(as_of: str) -> int:
     return (date.fromisoformat(as_of) - date(1970, 1, 1)).days
 
 
-def _users(folder: Path, seed: int) -> list[str]:
+def users_of(folder: Path, seed: int) -> list[str]:
     import polars as pl
 
     known = pl.read_parquet(folder / "data" / "interactions.parquet", columns=["user"])["user"].unique().sort()

@@ -192,3 +192,19 @@ def bench_counterfactual(
     from shoploop.cli.bench import measure
 
     measure(lambda say: counterfactual(worlds=worlds, answers=answers, seed=seed, say=say), json_)
+
+
+@app.command("promotions")
+def bench_promotions(
+    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
+    count: Annotated[int, typer.Option(min=2, help="Promotions and rollbacks together.")] = 1000,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Promote and roll back the real service under load: does a request fail, and how much later is one answered."""
+    from shoploop.bench import promotions
+    from shoploop.cli.bench import measure
+
+    opened = readable_store(store)
+    measure(lambda say: promotions.run(opened, name, count=count, seed=seed, say=say), json_)

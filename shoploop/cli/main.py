@@ -41,6 +41,9 @@ app.add_typer(keys_app, name="keys", rich_help_panel="Versions")
 RUN, DATA, VERSIONS, LOOK, CLUSTER = "Run", "Data", "Versions", "Look", "Cluster"
 
 
+FOLLOWS = "A running `shoploop serve` follows within two seconds; predictors elsewhere are for whoever runs them."
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
@@ -236,7 +239,7 @@ def promote(
     from shoploop.versions import promotions
 
     promotions.promote(writable_store(store), name, version, reason=reason, by=person())
-    typer.echo(f"{version} serves {name} from now on. Running predictors are restarted by whoever runs them.")
+    typer.echo(f"{version} serves {name} from now on. {FOLLOWS}")
 
 
 @app.command(rich_help_panel=VERSIONS)
@@ -245,7 +248,32 @@ def rollback(name: Name, store: StoreOption = None) -> None:
     from shoploop.versions import promotions
 
     entry = promotions.rollback(writable_store(store), name, by=person())
-    typer.echo(f"{entry.version} serves {name} from now on. Running predictors are restarted by whoever runs them.")
+    typer.echo(f"{entry.version} serves {name} from now on. {FOLLOWS}")
+
+
+@app.command(rich_help_panel=VERSIONS)
+def candidate(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(help="That meets its first shoppers; else say who does.")] = None,
+    percent: Annotated[int, typer.Option(min=0, max=99, help="Share of users that it answers.")] = 0,
+    step: Annotated[
+        list[str] | None,
+        typer.Option(help="10:60 is 10 percent for 60 minutes; again for the next. Then it is promoted."),
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Let it score, and show what differs as metrics only.")
+    ] = False,
+    end: Annotated[bool, typer.Option("--end", help="Let the version that serves answer everybody again.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the log.")] = "by hand",
+    store: StoreOption = None,
+) -> None:
+    """Let a version answer some users beside the one that serves; errors or slowness end that by themselves."""
+    from shoploop.cli import candidate as candidate_
+
+    opened = readable_store(store) if version is None and not end else writable_store(store)
+    candidate_.candidate(
+        opened, name, version, percent=percent, steps=step or [], shadow=shadow, end=end, reason=reason, by=person()
+    )
 
 
 @app.command(rich_help_panel=LOOK)

@@ -9,8 +9,8 @@ import logging
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
 
 from shoploop.events.log import BEGINNING, EventLog, LogUnavailable
 from shoploop.events.messages import Kept, from_json
@@ -22,7 +22,8 @@ RETRY_SECONDS = 1.0
 EPOCH = date(1970, 1, 1).toordinal()
 
 
-class Done(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Done:
     """One thing that a user did with an item."""
 
     item: str
@@ -31,6 +32,8 @@ class Done(NamedTuple):
     """Days since 1970-01-01 (UTC)."""
 
     quantity: float
+    offset: int = field(default=BEGINNING, compare=False)
+    """Of its record in the log."""
 
 
 class Recent:
@@ -47,12 +50,17 @@ class Recent:
         with self._lock:
             return tuple(self._done.get(user, ()))
 
-    def add(self, event: Kept) -> None:
-        """Remembers what was done with an item."""
+    def add(self, event: Kept, *, offset: int = BEGINNING) -> None:
+        """Remembers what was done with an item.
+
+        Args:
+            event: What was done.
+            offset: Of its record.
+        """
         if event.item is None:
             return
         day = event.time.toordinal() - EPOCH
-        done = Done(event.item, event.kind, day, 1.0 if event.quantity is None else event.quantity)
+        done = Done(event.item, event.kind, day, 1.0 if event.quantity is None else event.quantity, offset)
         with self._lock:
             events = self._done.setdefault(event.user, deque(maxlen=self._events_a_user))
             events.append(done)
@@ -88,15 +96,25 @@ class FreshHistory:
         self.trouble: str | None = None
         """Why the log was not of use at the last look; None where it was."""
 
+        self.after = after
+        """Of the last record that was not to be read."""
+
+        self._another = False
         self._placed = False
         self._log = log
         self._recent = Recent(users=users, events_a_user=events_a_user)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def of(self, user: str) -> tuple[Done, ...]:
-        """What the user did, in the order in which it came."""
-        return self._recent.of(user)
+    def of(self, user: str, *, after: int = BEGINNING) -> tuple[Done, ...]:
+        """What the user did, in the order in which it came.
+
+        Args:
+            user: Who.
+            after: Offset of the last record that the history which is to be overlaid holds.
+        """
+        done = self._recent.of(user)
+        return done if after <= self.after or self._another else tuple(each for each in done if each.offset > after)
 
     def catch_up(self, *, limit: int = 1000, wait_seconds: float = 0.0) -> int:
         """Reads what is new; returns how many records that was.
@@ -116,7 +134,7 @@ class FreshHistory:
                 logging.getLogger(__name__).warning("Record %d of the event log is none of ours.", record.offset)
                 message = None
             if isinstance(message, Kept):
-                self._recent.add(message)
+                self._recent.add(message, offset=record.offset)
             self.offset = record.offset
         return len(records)
 
@@ -166,7 +184,7 @@ class FreshHistory:
                 end,
                 self.offset,
             )
-            self.offset = begin
+            self.offset, self._another = begin, True
         elif begin > self.offset:
             self.missed += begin - self.offset
             logging.getLogger(__name__).warning(

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from shoploop.online.following import ENVIRONMENT as ONLINE_UPDATES
 from shoploop.packaging.bento import fetch_bento, serve_command
 from shoploop.packaging.fetch import ranker_folder
 from shoploop.packaging.learning import learning
+from shoploop.packaging.lineups import LineupKeeper, kept
 from shoploop.predictor.feedback_settings import (
     ENVIRONMENT,
     IMPRESSION_KEYS,
@@ -34,6 +35,7 @@ from shoploop.predictor.feedback_settings import (
     SERVER_KEYS,
     FeedbackSettings,
 )
+from shoploop.predictor.lineup import ENVIRONMENT as LINEUP
 from shoploop.predictor.stock import ENVIRONMENT as OUT_OF_STOCK
 from shoploop.predictor.storefront_settings import ENVIRONMENT as STOREFRONT
 from shoploop.predictor.storefront_settings import PATH as STOREFRONT_PATH
@@ -88,7 +90,7 @@ def serve(
         store: Where the versions lie.
         name: Of the recommender.
         port: To listen on.
-        version: Another than the promoted one.
+        version: Serves this one, whatever is promoted. Unset: the promoted one, and what is promoted later in its place.
         host: Address to listen on; 0.0.0.0 answers other machines too.
         log: Where impressions and events go. Unset: a SQLite file of this machine.
         out_of_stock: File of the items that cannot be bought, an id a line; looked at again every second.
@@ -117,6 +119,7 @@ def serve(
                 events=log or EventLogSpec(),
                 out_of_stock=out_of_stock,
                 online=online,
+                tell=lambda line: print(f"{name}: {line}", flush=True),
             ) as service,
         ):
             events = service.events
@@ -149,6 +152,7 @@ def running(
     out_of_stock: Path | None = None,
     events_home: Path | None = None,
     online: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[RunningService]:
     """The service of a version as a child process, ready to answer; ended when the block is left.
 
@@ -159,10 +163,13 @@ def running(
         events_home: Where keys and a log in a file lie, for who must not add to the shop's own; the usual place where not
             given.
         online: As :func:`serve`; it needs ``events``, in their usual place.
+        tell: Is told which versions answer, whenever that changes. Without a ``version``, and not ``online``, the service
+            follows what is promoted.
 
     Raises:
         NotFound, PortInUse, ArtifactError, ServiceFailed: as :func:`serve`.
     """
+    follows = version is None and not online  # what is learned online lies on top of one version
     version = version or serving_version(store, name)
     check_port(port, host)
     trust = Trust.configured()
@@ -175,10 +182,25 @@ def running(
     own = _environment(feedback, shop, out_of_stock)
     command = serve_command(folder, port, host=host)
     with ExitStack() as stack:
+        if follows:
+            lineup = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shoploop-lineup-")))
+            keeper = LineupKeeper(
+                store,
+                name,
+                lineup,
+                version=version,
+                bento=folder,
+                cache=cache_folder(store, trust),
+                trust=trust,
+                tell=tell,
+            )
+            own[LINEUP] = str(lineup)
         if online and feedback:
             own[ONLINE_UPDATES] = str(stack.enter_context(learning(store, name, version, feedback.log)))
         served = service_process(command, folder=folder, url=url, what=f"{name} {version}", own=own, log=log)
         process = stack.enter_context(served)
+        if follows:
+            stack.enter_context(kept(keeper))
         yield RunningService(
             url=url,
             version=version,

@@ -38,6 +38,7 @@ class Explanations:
         feedback: Feedback | None,
         *,
         serving: Callable[[], Ranker] | None = None,
+        answered: Callable[[str], Ranker | None] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
         """
@@ -45,14 +46,15 @@ class Explanations:
             ranker: The version that is served.
             feedback: Reads impressions; None where there are none.
             serving: That version with what was learned since, which scores are explained by.
+            answered: Another version by its id; None where it is not in memory.
             clock: Tells the time, UTC.
         """
-        self._ranker = ranker
         self._serving = serving or (lambda: ranker)
+        self._answered = answered or (lambda version: None)
         self._feedback = feedback
         self._clock = clock
         self._most = ranker.settings.remembered_items
-        self._shown: OrderedDict[str, Shown] = OrderedDict()
+        self._shown: OrderedDict[str, tuple[str, Shown]] = OrderedDict()
         self._items = 0
         self._lock = threading.Lock()
 
@@ -83,10 +85,10 @@ class Explanations:
             asked_for=isinstance(request, RankRequest) or request.only is not None,
         )
         with self._lock:
-            self._shown[shown.request_id] = shown
+            self._shown[shown.request_id] = (answer.version, shown)
             self._items += _size(shown)
             while self._items > self._most and self._shown:
-                _, oldest = self._shown.popitem(last=False)
+                _, (_, oldest) = self._shown.popitem(last=False)
                 self._items -= _size(oldest)
 
     def explain(self, request: ExplainRequest) -> Explanation:
@@ -96,19 +98,34 @@ class Explanations:
             NotExplained: the answer is not known, or did not show the item.
         """
         with self._lock:
-            shown = self._shown.get(request.request_id)
+            version, shown = self._shown.get(request.request_id, (None, None))
         if shown is not None and request.user not in (None, shown.user):
             raise NotExplained(400, "impression_of_another", "The answer was given to another user.")
-        shown = shown or self._from_impression(request)
+        if version is None or shown is None:
+            version, shown = self._from_impression(request)
+        serving = self._of(version)
         place = next((place for place, one in enumerate(shown.items, 1) if one.item == request.item), None)
         if place is None:
             raise NotExplained(404, "item_not_shown", "The answer did not show this item.")
-        serving = self._serving()
         if shown.commit != serving.commit:  # the model has learned since: its parts are no longer those of the score
             shown = replace(shown, exact=False)
         return explain(serving.known, shown, place)
 
-    def _from_impression(self, request: ExplainRequest) -> Shown:
+    def _of(self, version: str) -> Ranker:
+        """Who gave an answer.
+
+        Raises:
+            NotExplained: it is no longer in memory.
+        """
+        serving = self._serving()
+        found = serving if version == serving.version else self._answered(version)
+        if found is None:
+            raise NotExplained(
+                409, "version_gone", f"Version {version} answered, and {serving.version} serves now: it cannot say why."
+            )
+        return found
+
+    def _from_impression(self, request: ExplainRequest) -> tuple[str, Shown]:
         if request.impression is None or self._feedback is None:
             raise NotExplained(
                 404,
@@ -124,18 +141,13 @@ class Explanations:
             raise NotExplained(400, error.code, str(error)) from error
         if impression.request_id != request.request_id:
             raise NotExplained(400, "impression_of_another", "The impression is of another request_id.")
-        if impression.version != self._ranker.version:
-            raise NotExplained(
-                409,
-                "version_gone",
-                f"Version {impression.version} answered, and {self._ranker.version} serves now: it cannot say why.",
-            )
-        return Shown(
+        after = self._of(impression.version).settings.events_offset
+        return impression.version, Shown(
             request_id=impression.request_id,
             user=request.user,
             now=datetime.fromtimestamp(impression.issued, UTC),
             items=tuple(ShownItem(item=item) for item in impression.items),
-            fresh=self._feedback.done(request.user),
+            fresh=self._feedback.done(request.user, after=after),
             exact=False,
         )
 

@@ -23,7 +23,7 @@ from shoploop.events.fresh import Done, FreshHistory
 from shoploop.events.impressions import Impression, ImpressionRefused, Signatures
 from shoploop.events.intake import Intake, Sender
 from shoploop.events.keyring import Keyring
-from shoploop.events.log import MAX_ENTRY_BYTES, Entry, EventLog, LogFull, LogUnavailable
+from shoploop.events.log import BEGINNING, MAX_ENTRY_BYTES, Entry, EventLog, LogFull, LogUnavailable
 from shoploop.events.messages import EventsAnswer, EventsRequest, Exploration, Shown, to_json
 from shoploop.events.opening import open_log
 from shoploop.events.watched import Watched
@@ -112,9 +112,23 @@ class Feedback:
             raise SpecInvalid(f"{ENVIRONMENT} cannot be read: {problems}.") from None
         return cls(settings, offset=offset)
 
-    def done(self, user: str) -> tuple[Done, ...]:
-        """What the user did since the stored histories were made."""
-        return self.fresh.of(user)
+    def done(self, user: str, *, after: int = BEGINNING) -> tuple[Done, ...]:
+        """What the user did since the stored histories were made.
+
+        Args:
+            user: Who.
+            after: Offset of the last record that the histories hold, where that is not the one this began with.
+        """
+        return self.fresh.of(user, after=after)
+
+    def reach(self, offset: int) -> None:
+        """Makes sure that what was done after ``offset`` is known, for a version with older histories than those before."""
+        if offset >= self.fresh.after:
+            return
+        before, reaching = self.fresh, FreshHistory(self.log, after=offset)
+        reaching.start(on_look=self._tell)
+        self.fresh = reaching
+        before.stop()
 
     def shown(self, answer: Answer, *, user: str, surface: str) -> Answer:
         """The answer with its signed impression, which is on its way into the log.

@@ -1,6 +1,6 @@
 """What a predictor tells Prometheus beside what BentoML counts (requests, seconds, requests in flight)."""
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 from shoploop.events.messages import EventsAnswer
 from shoploop.ranking.answer import Answer
@@ -51,6 +51,39 @@ OUT_OF_STOCK_ITEMS = Gauge(
     multiprocess_mode="mostrecent",
 )
 
+SERVING = Gauge(
+    "shoploop_version_percent",
+    "Share of users, in percent, that a version answers, by its role: stable, candidate, or shadow, which answers nobody.",
+    ["role", "version"],
+    multiprocess_mode="mostrecent",
+)
+VERSION_ANSWERS = Counter("shoploop_version_answers", "Answers by the version that gave them.", ["version"])
+VERSION_SECONDS = Histogram(
+    "shoploop_candidacy_answer_seconds",
+    "Seconds that an answer took while there is a candidate, of the stable version and of the candidate.",
+    ["role"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
+)
+SWAPS = Counter(
+    "shoploop_versions_loaded", "Versions that were to be loaded beside who serves: loaded, or refused.", ["outcome"]
+)
+CANDIDATE_FAILURES = Counter(
+    "shoploop_candidate_failures", "Answers of a candidate that failed; the stable version answered."
+)
+CANDIDATES_RETURNED = Counter(
+    "shoploop_candidates_returned", "Candidates that answer no more since they failed too often, or took too long."
+)
+SHADOW_ANSWERS = Counter(
+    "shoploop_shadow_answers",
+    "Answers that a candidate in the shadow gave, too: same, different, or spared where too many waited.",
+    ["outcome"],
+)
+SHADOW_OVERLAP = Histogram(
+    "shoploop_shadow_overlap",
+    "Share of the items shown that a candidate in the shadow would have shown, too.",
+    buckets=(0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0),
+)
+
 
 def count_events(answer: EventsAnswer) -> None:
     """Counts what became of the events of a request."""
@@ -63,5 +96,6 @@ def count_events(answer: EventsAnswer) -> None:
 def count(route: str, ranker: Ranker, answer: Answer) -> Answer:
     """Counts an answer on its way out."""
     ANSWERS.labels(route=route, method=answer.method).inc()
+    VERSION_ANSWERS.labels(version=answer.version).inc()
     DATA_AGE_DAYS.set(ranker.data_age_days())
     return answer

@@ -36,13 +36,39 @@ def finish(workspace: Workspace, plan: Plan, journal: Journal, *, promotes: bool
     name = plan.run.name
     pinned = plan.run.recommender.spec.serving.pinned_version
     wanted = pinned or (result.version if result.passed else None)
-    if promotes and wanted and promotions.serving_version(workspace.store, name) != wanted:
+    serving = promotions.serving_version(workspace.store, name)
+    if promotes and wanted and serving != wanted:
         reason = "spec.serving.pinnedVersion names it" if pinned else result.reason
-        promotions.promote(workspace.store, name, wanted, reason=reason, by=f"run {plan.run.id}", trust=trust)
+        by = f"run {plan.run.id}"
+        if pinned or serving is None or not _begins(workspace.store, plan, wanted, reason=reason, by=by, trust=trust):
+            promotions.promote(workspace.store, name, wanted, reason=reason, by=by, trust=trust)
     journal.end("done", version=result.version, passed=result.passed, reason=result.reason)
     write_report(workspace, plan.run.key)
     prune(workspace, plan, versions=promotes)
     return result
+
+
+def _begins(store: Store, plan: Plan, version: str, *, reason: str, by: str, trust: Trust) -> bool:
+    """Lets a version that passed be a candidate first, where the spec asks for that; returns whether it does."""
+    from shoploop.versions import candidacy
+
+    spec = plan.run.recommender.spec.serving.candidate
+    if spec is None or not (spec.shadow or spec.percent or spec.steps):
+        return False
+    now = candidacy.current(store, plan.run.name)
+    if now is None or now.version != version:
+        candidacy.begin(
+            store,
+            plan.run.name,
+            version,
+            percent=spec.percent or 0,
+            shadow=spec.shadow,
+            steps=tuple((step.percent, step.minutes) for step in spec.steps),
+            reason=reason,
+            by=by,
+            trust=trust,
+        )
+    return True
 
 
 def break_off(
@@ -129,11 +155,13 @@ def prune(workspace: Workspace, plan: Plan, *, versions: bool) -> None:
         versions: Also versions; on a cluster that is the operator's to ask for, which knows what serves.
     """
     from shoploop.runs.retention import choose, remove
+    from shoploop.versions import candidacy
 
     spec = plan.run.recommender.spec
     pinned = spec.serving.pinned_version
     named = {plan.incumbent: "was compared with the last one"} if plan.incumbent else {}
     named |= {pinned: "is pinned"} if pinned else {}
+    named |= {now.version: "is the candidate"} if (now := candidacy.current(workspace.store, plan.run.name)) else {}
     past = choose(workspace, spec.retention, named=named)
     if not versions:
         past = replace(past, versions=())

@@ -9,6 +9,7 @@
                              names the current one
       verdicts/<version>/    what the gate said of it: a log, since a model may be judged again under another rule
       promotions/            which version serves: a log
+      candidates/            which version meets some shoppers beside it: a log
       events/                on a machine that serves: events.sqlite, and keys/ to sign impressions and to let events in
       online/<version>/      what was learned since the version: commits/, a log, and objects/, what its entries name
       collected/             interactions from the event log: date=<day>/*.parquet, and cuts/, a log that says which count
@@ -110,6 +111,10 @@ def verdicts(name: str, version: str) -> str:
 def promotions(name: str) -> str:
     """A log."""
     return f"{recommender(name)}/promotions"
+
+
+def candidates(name: str) -> str:
+    return f"{recommender(name)}/candidates"
 
 
 def online(name: str, version_id: str) -> str:

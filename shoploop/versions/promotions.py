@@ -145,6 +145,14 @@ def promotions(store: Store, name: str) -> list[Promotion]:
     return [Promotion(**{field: entry[field] for field in Promotion.__dataclass_fields__}) for entry in entries]
 
 
+def since(store: Store, name: str, number: int) -> list[Promotion]:
+    """The entries after that number, oldest first; costs no more in a long log than in a short one."""
+    return [
+        Promotion(**{field: entry[field] for field in Promotion.__dataclass_fields__})
+        for entry in _log(store, name).since(number)
+    ]
+
+
 def serving_version(store: Store, name: str) -> str | None:
     """The version that serves; None where none was promoted yet."""
     history = promotions(store, name)

@@ -80,10 +80,10 @@ def test_the_chart_of_a_predictor_refuses_with_the_same_words(field, value):
 
 
 def test_every_field_is_named_at_once():
-    asked = recommender(training={"nodes": 2, "surfaces": ["Shops"]}, serving={"candidate": {"percent": 10}})
+    asked = recommender(training={"nodes": 2, "surfaces": ["Shops"]}, online={"enabled": True}, serving={"replicas": 1})
     assert described(unbuilt(asked.spec, place="Machine")) == (
         "Not built yet: spec.training.surfaces (set it to [Items]); spec.training.nodes (set it to 1); "
-        "spec.serving.candidate (leave it out)."
+        "spec.online.enabled (set it to false)."
     )
 
 
