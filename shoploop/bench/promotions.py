@@ -70,7 +70,9 @@ class _Load:
                 return None
             if each.version == version:
                 return min(
-                    other.ended for other in self.answered[-2_000:] if other.began >= moment and other.version == version
+                    other.ended
+                    for other in self.answered[-2_000:]
+                    if other.began >= moment and other.version == version
                 )
         return None
 

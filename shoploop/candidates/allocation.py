@@ -39,6 +39,7 @@ class Allocation:
 
     def __init__(self) -> None:
         self._ranks = [np.empty((0, len(GIVEN)), np.int64)]
+        self._weights = [np.empty(0)]
 
     def add(self, history: History, *, day: int, items: ItemMatrix, catalog: Catalog, bought: Int32) -> None:
         """One visit of the past.
@@ -51,12 +52,14 @@ class Allocation:
             bought: What was bought on it; what the user had bought before needs no place.
         """
         named, _ = by_source(history, day=day, items=items, catalog=catalog, config=DEEP)
+        weight = 1.0 / max(len(bought), 1)  # a visit counts as one, however much was bought
         bought = np.setdiff1d(bought, named["history"])
         ranks_TS = np.full((len(bought), len(GIVEN)), DEEPEST, np.int64)
         for place, source in enumerate(GIVEN):
             _, at, rank = np.intersect1d(bought, named[source], assume_unique=True, return_indices=True)
             ranks_TS[at, place] = rank
         self._ranks.append(ranks_TS)
+        self._weights.append(np.full(len(bought), weight))
 
     def config(self, places: int = PLACES) -> CandidateConfig:
         """The budget: greedy, which for a coverage is within 1 - 1/e of the best (Nemhauser, Wolsey, Fisher 1978).
@@ -67,27 +70,30 @@ class Allocation:
         Returns:
             The defaults where fewer than :data:`TELLING` items were bought for the first time.
         """
-        ranks_TS = np.concatenate(self._ranks)
+        ranks_TS, weights_T = np.concatenate(self._ranks), np.concatenate(self._weights)
         if len(ranks_TS) < TELLING:
             return CandidateConfig()
         given_S = np.array([POPULAR_AT_LEAST if source == "popular" else 0 for source in GIVEN])
-        ranks_TS = ranks_TS[(ranks_TS >= given_S).all(axis=1)]
+        left_T = (ranks_TS >= given_S).all(axis=1)
         while (left := places - int(given_S.sum())) >= STEP:
-            gain, source, more = max(_gains(ranks_TS, given_S, left), default=(0.0, 0, 0))
+            ranks_TS, weights_T = ranks_TS[left_T], weights_T[left_T]
+            gain, source, more = max(_gains(ranks_TS, weights_T, given_S, left), default=(0.0, 0, 0))
             if gain <= 0:
                 break
             given_S[source] += more
-            ranks_TS = ranks_TS[ranks_TS[:, source] >= given_S[source]]
+            left_T = ranks_TS[:, source] >= given_S[source]
         return CandidateConfig(**dict(zip(GIVEN, given_S.tolist(), strict=True)))
 
 
 def _gains(
-    ranks_TS: npt.NDArray[np.int64], given_S: npt.NDArray[np.int64], left: int
+    ranks_TS: npt.NDArray[np.int64], weights_T: npt.NDArray[np.float64], given_S: npt.NDArray[np.int64], left: int
 ) -> Iterator[tuple[float, int, int]]:
     """Of each source, and of each number of further places, what a place would reach; the source and the number with it."""
     for source, given in enumerate(given_S.tolist()):
         further = np.arange(STEP, min(DEEPEST - given, left) + 1, STEP)
         if len(further):
-            reached = np.searchsorted(np.sort(ranks_TS[:, source]), given + further)
+            reached = np.bincount(ranks_TS[:, source], weights=weights_T, minlength=DEEPEST + 1).cumsum()[
+                given + further - 1
+            ]
             best = int(np.argmax(reached / further))
             yield float(reached[best] / further[best]), source, int(further[best])

@@ -38,7 +38,7 @@ from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 5_500, 600, 2_000
 VALIDATION_SHARE = 0.06
 ALLOCATION_REQUESTS = 500
-"""Visits that the budget of each source of candidates is found on: the latest to learn from."""
+"""Users on whose latest visit to learn from the budget of each source of candidates is found."""
 
 TRAINING_NEGATIVES = 120
 
@@ -104,7 +104,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
 
     out.mkdir(parents=True, exist_ok=True)
     write_catalogs(out, catalogs, vocabulary, items)
-    config = allocate(chosen.train, sources)
+    config = allocate(chosen.train, sources, seed=training_spec.seed)
     seconds["allocation"] = time.perf_counter() - started - sum(seconds.values())
     report: dict[str, Any] = {"splits": {}}
     done = 0
@@ -148,11 +148,15 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     return report
 
 
-def allocate(requests: Sequence[Request], sources: Sources) -> CandidateConfig:
-    """How many items each source may bring, by what it would have found on the latest of these visits."""
-    latest = sorted(requests, key=lambda request: (-request.day, request.user))[:ALLOCATION_REQUESTS]
+def allocate(requests: Sequence[Request], sources: Sources, *, seed: int) -> CandidateConfig:
+    """How many items each source may bring, by what it would have found on the latest visit of some of these users.
+
+    Of each user one, as in evaluation: who comes often knows most of what sells.
+    """
+    latest = {request.user: request for request in sorted(requests, key=lambda request: request.day)}
+    chosen = np.random.default_rng(seed).permutation(sorted(latest))[:ALLOCATION_REQUESTS]
     found = Allocation()
-    for request in sorted(latest, key=lambda request: (request.day, request.user)):
+    for request in sorted((latest[int(user)] for user in chosen), key=lambda request: (request.day, request.user)):
         log = sources.log
         rows = slice(int(log.offsets_U1[request.user]), int(log.offsets_U1[request.user + 1]))
         found.add(

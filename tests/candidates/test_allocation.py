@@ -18,6 +18,7 @@ def ranked(**ranks):
         table[:, GIVEN.index(source)] = places
     found = Allocation()
     found._ranks.append(table)
+    found._weights.append(np.ones(size))
     return found
 
 

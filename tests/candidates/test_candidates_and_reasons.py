@@ -103,10 +103,8 @@ def test_a_reason_is_true_and_plain(known, item, history, sentence):
 
 def test_what_sells_more_this_week_than_this_month_is_popular_this_week(known):
     _, nothing, catalog = known
-    values = nothing.values_IS.copy()
-    values[4, 0], values[4, 1], values[4, 3] = 0.4, 0.1, 5
-    values[5, 0], values[5, 1], values[5, 3] = 0.1, 0.1, 5
-    items = ItemMatrix(day=DAY, values_IS=values)
+    items = ItemMatrix(day=DAY, values_IS=nothing.values_IS.copy())
+    items["rate_7"][[4, 5]], items["rate_28"][[4, 5]], items["purchases_28"][[4, 5]] = (0.4, 0.1), 0.1, 5
 
     def said(item):
         return reason(item, history=History.empty(), day=DAY, items=items, catalog=catalog, titles=TITLES)

@@ -44,7 +44,7 @@ class Samples:
         self.fresh: Catalog = renewed(self.catalog, problem.past, config)
         self.sources = self._sources(following(self.fresh, problem.past, days, config))
         say("sharing out the candidates")
-        self.candidates: CandidateConfig = allocate(problem.labels, self._labels)
+        self.candidates: CandidateConfig = allocate(problem.labels, self._labels, seed=seed)
 
     def _sources(self, catalogs: Catalogs) -> Sources:
         past = self.problem.past
