@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from shoploop.bench.kills import NAME, NO_GUARD
-from shoploop.bench.online import drawn_purchases
+from shoploop.bench.online import NO_LIMITS, drawn_purchases
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain
 from shoploop.online.following import Following
@@ -122,7 +122,7 @@ def _play(role: str, packaged: Path, folder: Path, version: str) -> None:
     ranker = Ranker.load(packaged)
     if role == "learn":
         with SqliteLog(folder / "log") as log:
-            loop = OnlineLoop(ranker=ranker, log=log, chain=chain, guard=NO_GUARD)
+            loop = OnlineLoop(ranker=ranker, log=log, chain=chain, guard=NO_GUARD, limits=NO_LIMITS)
             loop.run(period_seconds=PERIOD_SECONDS, until=lambda: False)
     following = Following(ranker, folder / "updates")
     following.start()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from shoploop.bench.online import drawn_purchases
+from shoploop.bench.online import NO_LIMITS, drawn_purchases
 from shoploop.compute.cores import one_thread
 from shoploop.events.log import Entry, EventLog
 from shoploop.events.sqlite_log import SqliteLog
@@ -80,7 +80,9 @@ def run(
         say("the last one learns to the end")
         subprocess.run([*command, str(log.end())], check=True)
         say("a learner that is not killed")
-        whole = OnlineLoop(ranker=ranker, log=log, chain=_chain(Path(folder) / "whole", version), guard=NO_GUARD)
+        whole = OnlineLoop(
+            ranker=ranker, log=log, chain=_chain(Path(folder) / "whole", version), guard=NO_GUARD, limits=NO_LIMITS
+        )
         with one_thread():
             whole.catch_up()
             while whole.step():
@@ -146,7 +148,9 @@ def _learn(packaged: str, store: str, log: str, until: int | None) -> None:
     use_one_thread()
     ranker = Ranker.load(Path(packaged))
     with SqliteLog(Path(log)) as opened:
-        loop = OnlineLoop(ranker=ranker, log=opened, chain=_chain(Path(store), ranker.version), guard=NO_GUARD)
+        loop = OnlineLoop(
+            ranker=ranker, log=opened, chain=_chain(Path(store), ranker.version), guard=NO_GUARD, limits=NO_LIMITS
+        )
         loop.run(period_seconds=PERIOD_SECONDS, until=lambda: until is not None and loop.offset >= until)
 
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
+from shoploop.bench.rivals import other_rates
 from shoploop.compute.cores import one_thread
 from shoploop.errors import NotFound
 from shoploop.evaluation.intervals import Bootstrap
@@ -27,8 +28,10 @@ from shoploop.events.messages import Kept, Kind, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain
 from shoploop.online.guardrails import GuardConfig
-from shoploop.online.learner import ItemLearner
+from shoploop.online.learner import ItemLearner, LearnerConfig
+from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import BATCH, OnlineLoop
+from shoploop.online.optimizers import OPTIMIZERS
 from shoploop.packaging.local_service import packaged_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.runs.record import folder_of
@@ -42,6 +45,8 @@ EVALUATED_DAYS = 14
 REPETITIONS = 3
 APPENDED = 5_000
 APART = timedelta(microseconds=30)
+NO_LIMITS = LimitConfig(of_user=None, of_user_a_day=None, of_user_and_item=None, of_item=None)
+"""What is drawn is drawn to be learned, all of it."""
 
 
 def run(
@@ -66,15 +71,18 @@ def run(
     Returns:
         ``learner_events_per_second`` and ``log_to_commit_events_per_second`` (median, min and max over the repetitions, each
         in one thread, and the median by a second of CPU time, which a machine that has other work, too, does not change as
-        much), ``log_to_commit_visits_per_second``, the same of records of answers, clicks and purchases;
+        much), ``rivals_events_per_cpu_second`` of other online learners, where River or Vowpal Wabbit is installed,
+        ``log_to_commit_visits_per_second``, the same of records of answers, clicks and purchases;
         ``restart_seconds`` of a learner that reads all of them again; ``prequential``: recall@10 (over all items, by
-        w_i·h_u + b_i) and loss (nats) ``online`` and ``frozen``, their difference and its 95 % interval over users; and what
-        that was measured on.
+        w_i·h_u + b_i) and loss (nats) ``online`` and ``frozen``, their difference and its 95 % interval over users;
+        ``optimizers``, the same of each rule; and what that was measured on.
     """
     random = np.random.default_rng(seed)
     say(f"the learner alone, {ITEMS} items of width {WIDTH}")
     with one_thread():
         alone = [_alone(random, events) for _ in range(REPETITIONS)]
+    drawn = random.integers(0, [[events], [ITEMS]], (2, events)).tolist()
+    rivals = other_rates(*drawn, width=WIDTH)
     ranker = Ranker.load(packaged_ranker(store, name))
     purchases, visits, restarts = [], [], []
     for repetition in range(REPETITIONS):
@@ -86,10 +94,15 @@ def run(
             visits.append(_whole(ranker, name, drawn_visits(ranker, random, events, apart=APART))[0])
     return {
         "learner_events_per_second": _middle(alone),
+        "rivals_events_per_cpu_second": rivals,
         "log_to_commit_events_per_second": _middle(purchases),
         "log_to_commit_visits_per_second": _middle(visits),
         "restart_seconds": float(np.median(restarts)),
         "prequential": {name: _prequential(store, ranker, name, replayed, seed, say)},
+        "optimizers": {
+            optimizer: _prequential(store, ranker, name, replayed, seed, say, LearnerConfig(optimizer=optimizer))
+            for optimizer in OPTIMIZERS
+        },
         "events": events,
         "version": ranker.version,
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
@@ -179,7 +192,9 @@ def _whole(ranker: Ranker, name: str, entries: list[Entry]) -> tuple[tuple[float
 
         def loop() -> OnlineLoop:
             guard = GuardConfig(max_loss_excess=float("inf"))  # what is drawn cannot be learned
-            made = OnlineLoop(ranker=ranker, log=log, chain=Chain(store, name, ranker.version), guard=guard)
+            made = OnlineLoop(
+                ranker=ranker, log=log, chain=Chain(store, name, ranker.version), guard=guard, limits=NO_LIMITS
+            )
             made.catch_up()
             return made
 
@@ -195,8 +210,15 @@ def _whole(ranker: Ranker, name: str, entries: list[Entry]) -> tuple[tuple[float
 
 
 def _prequential(
-    store: Store, ranker: Ranker, name: str, replayed: int, seed: int, say: Callable[[str], None]
+    store: Store,
+    ranker: Ranker,
+    name: str,
+    replayed: int,
+    seed: int,
+    say: Callable[[str], None],
+    config: LearnerConfig | None = None,
 ) -> dict[str, Any]:
+    config = config or LearnerConfig()
     folder = folder_of(store, name, ranker.version)
     if folder is None:
         raise NotFound(f"The run that made {ranker.version} of {name!r} is not in the store any more: run again.")
@@ -205,9 +227,9 @@ def _prequential(
     day = pl.lit(EPOCH) + pl.duration(days=first)
     events = events.filter(pl.col("kind").is_in(POSITIVE_KINDS) & (pl.col("time").dt.date() >= day.cast(pl.Date)))
     events = events.sort("time", maintain_order=True).head(replayed)
-    say(f"{events.height} purchases since {EPOCH + timedelta(days=first)} are replayed")
+    say(f"{events.height} purchases since {EPOCH + timedelta(days=first)} are replayed, learned by {config.optimizer}")
     ranker = ranker.before(first)
-    online, frozen, recent = ItemLearner(*ranker.items()), ItemLearner(*ranker.items()), Recent()
+    online, frozen, recent = ItemLearner(*ranker.items(), config), ItemLearner(*ranker.items()), Recent()
     rows = []
     for number, (user, item, time_) in enumerate(zip(events["user"], events["item"], events["time"], strict=True)):
         time_ = time_.replace(tzinfo=UTC)

@@ -97,6 +97,20 @@ def bench_online(
     measure(lambda say: online.run(opened, name, events=events, seed=seed, say=say), json_)
 
 
+@app.command("poison")
+def bench_poison(
+    events: Annotated[int, typer.Option(min=100, help="Of honest users.")] = 6_000,
+    attacks: Annotated[int, typer.Option(min=100, help="Of each stream.")] = 6_000,
+    seed: Seed = 0,
+    json_: JsonOption = None,
+) -> None:
+    """Push an item by click farms, floods and clocks that are wrong, flip labels, send NaN: with the defences on and off."""
+    from shoploop.bench import poison
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: poison.run(events=events, attacks=attacks, seed=seed, say=say), json_)
+
+
 @app.command("freshness")
 def bench_freshness(
     name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",

@@ -19,6 +19,9 @@ class GuardConfig:
     errors: float = 3.0
     """Standard errors of the mean that the excess must be above zero, too."""
 
+    finite: bool = True
+    """NaN and infinity are learned from by nobody, and published by nobody. Off: to measure what that is good for."""
+
 
 @dataclass(frozen=True)
 class Trip:

@@ -1,11 +1,12 @@
 """Joins what was shown with what became of it: records of the event log in, examples to learn from out.
 
 It is a function of the records in their order, and of nothing else: no clock, no chance. So it needs no memory of its own:
-who starts again reads the records again, and it is where it was. Time is what the records say (the watermark), so a log that
+who starts again reads the records again, and it is where it was. Time is what most records say (the watermark), so a log that
 nobody writes to stands still.
 """
 
-from collections import OrderedDict
+from bisect import bisect_left, insort
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +28,9 @@ LATENESS = timedelta(seconds=60)
 
 CLOSED = max(WINDOWS.values()) + LATENESS
 """After as long no feedback can be joined to an answer."""
+
+VOTES = 101
+"""The log's own time is the median of the times of as many of its last records: one clock, or one liar, does not move it."""
 
 SHOWN_AT_ONCE = 200_000
 """Answers that wait for what becomes of them; beyond, the oldest count as done."""
@@ -84,6 +88,13 @@ class Joiner:
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self._orphans: OrderedDict[str, _Orphans] = OrderedDict()
         self._watermark: datetime | None = None
+        self._times: deque[datetime] = deque()
+        self._sorted_times: list[datetime] = []
+
+    @property
+    def watermark(self) -> datetime | None:
+        """The log's own time; None before its first record."""
+        return self._watermark
 
     @property
     def waiting(self) -> int:
@@ -138,9 +149,13 @@ class Joiner:
 
     def _pass_to(self, time: datetime) -> None:
         """Closes what no feedback can be joined to any more."""
-        watermark = self._watermark
-        if watermark is None or time > watermark:
-            self._watermark = watermark = time
+        self._times.append(time)
+        insort(self._sorted_times, time)
+        if len(self._times) > VOTES:
+            del self._sorted_times[bisect_left(self._sorted_times, self._times.popleft())]
+        middle, watermark = self._sorted_times[len(self._times) // 2], self._watermark
+        if watermark is None or middle > watermark:
+            self._watermark = watermark = middle
         while self._open and next(iter(self._open.values())).time < watermark - CLOSED:
             self._open.popitem(last=False)
         while self._orphans and next(iter(self._orphans.values())).time < watermark - LATENESS:

@@ -10,10 +10,10 @@ answers wait for feedback; these teach nothing a second time. So each event coun
 import logging
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import numpy as np
 
@@ -26,9 +26,9 @@ from shoploop.online.chain import SNAPSHOT_EVERY, Chain, Commit, Standing, Total
 from shoploop.online.guardrails import Guard, GuardConfig, Trip
 from shoploop.online.joiner import Example, Joiner
 from shoploop.online.learner import ItemLearner, LearnerConfig, Losses
+from shoploop.online.limits import LimitConfig, Limits
 from shoploop.online.rows import hold_same_optimizer
 from shoploop.online.weighing import Weigh, alike
-from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.states import Asked
 
 BATCH = 512
@@ -46,16 +46,15 @@ READ = 2_048
 MOST_UNPUBLISHED = 50_000
 """Examples; with as many a commit does not wait for its time."""
 
-SHARE_OF = 1_000
-SHARE = 20
-"""Of so many records one user teaches at most so many examples."""
-
 
 @dataclass
 class _Batch:
     """What can be learned of the records since the last batch ended."""
 
     examples: list[Example] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)
+    """Of what was chosen."""
+
     asked: list[Asked] = field(default_factory=list)
     """Who chose each, as they were then."""
 
@@ -64,6 +63,30 @@ class _Batch:
 
     states: list[Float32] = field(default_factory=list)
     """h_u of whole groups of them, the first ones."""
+
+
+class States(Protocol):
+    """Of :class:`shoploop.ranking.states.UserStates`."""
+
+    def of(self, asked: Sequence[Asked]) -> Float32:
+        """h_u of each, (B, D)."""
+
+
+class Model(Protocol):
+    """What is used of a :class:`shoploop.ranking.ranker.Ranker`."""
+
+    @property
+    def known_items(self) -> tuple[str, ...]:
+        """In the order of their codes."""
+
+    def items(self) -> tuple[Float32, Float32]:
+        """w_i and b_i as they were trained."""
+
+    def shares(self) -> Float32:
+        """Of each item, in what was sold."""
+
+    def user_states(self) -> States:
+        """Who encodes users."""
 
 
 class LogGap(ShoploopError):
@@ -76,12 +99,13 @@ class OnlineLoop:
     def __init__(
         self,
         *,
-        ranker: Ranker,
+        ranker: Model,
         log: EventLog,
         chain: Chain,
         start: int = 0,
         learner: LearnerConfig | None = None,
         guard: GuardConfig | None = None,
+        limits: LimitConfig | None = None,
         weigh: Weigh = alike,
         skip_gaps: bool = False,
         by: str | None = None,
@@ -94,18 +118,21 @@ class OnlineLoop:
             start: Offset of the last record that the version was trained on.
             learner: How fast, and how far.
             guard: What must hold.
+            limits: How much one user and one item may teach.
             weigh: How much each event counts; a function of it alone.
             skip_gaps: Go on where the log was trimmed behind what was read, with the oldest that is left.
             by: Who learns, in the chain.
         """
         self.offset = start
-        self._ranker = ranker
         self._log = log
         self._chain = chain
         self._start = start
         self._learner = ItemLearner(*ranker.items(), learner or LearnerConfig())
         self._states = ranker.user_states()
         self._guard_config = guard or GuardConfig()
+        self._limit_config = limits or LimitConfig()
+        self._shares_I = ranker.shares()
+        self._code = {item: code for code, item in enumerate(ranker.known_items)}
         self._weigh = weigh
         self._skip_gaps = skip_gaps
         self._by = by or f"learner on {socket.gethostname()}"
@@ -147,7 +174,7 @@ class OnlineLoop:
         hold_same_optimizer(base, self._learner.config.optimizer)
         self._learner.reset(base)
         self._guard = Guard(self._guard_config, replace(standing.block))
-        self._joiner, self._recent, self._shares = Joiner(), Recent(), Counter[tuple[int, str]]()
+        self._joiner, self._recent, self._limits = Joiner(), Recent(), Limits(self._shares_I, self._limit_config)
         self._batch = _Batch()
         first = self._start if self._start <= state.offset else begin
         self.offset = min(max(first, begin), standing.offset)
@@ -212,7 +239,7 @@ class OnlineLoop:
             self._stands, self._published = True, self.offset
             self._learner.touch(rows.codes_N)
             return None
-        if not finite:
+        if not finite and self._guard_config.finite:
             trip = Trip("not_finite", "What was learned holds NaN or infinity.")
         if trip is not None:
             self._totals = totals
@@ -283,13 +310,18 @@ class OnlineLoop:
         if message is not None and self._batch.began is None:
             self._batch.began = _time_of(message)
         for example in () if message is None else self._joiner.take(offset, message):
-            capped = self._has_had_its_share(offset, example.user)
+            code = self._code.get(example.chosen, -1)
+            if code < 0:
+                continue
+            assert self._joiner.watermark is not None
+            allowed = self._limits.allow(example, code, offset=offset, now=self._joiner.watermark)
             if not learn:
                 continue
-            if capped:
+            if not allowed:
                 self._totals = replace(self._totals, capped=self._totals.capped + 1)
                 continue
             self._batch.examples.append(example)
+            self._batch.codes.append(code)
             self._batch.asked.append(Asked(example.user, self._recent.of(example.user), example.time))
         if isinstance(message, Kept):
             self._recent.add(message)
@@ -315,15 +347,13 @@ class OnlineLoop:
         if not examples:
             return None
         states_BD = self._encoded()
-        codes = self._ranker.encode([example.chosen for example in examples]).tolist()
-        finite_B = np.isfinite(states_BD).all(axis=1).tolist()
-        kept = [number for number, code in enumerate(codes) if code >= 0 and finite_B[number]]
-        if len(kept) < len(examples):
-            failed = finite_B.count(False)
-            self._totals = replace(self._totals, dead_letters=self._totals.dead_letters + failed)
+        finite_B = np.isfinite(states_BD).all(axis=1) | (not self._guard_config.finite)
+        kept = np.flatnonzero(finite_B).tolist()
+        failed = len(examples) - len(kept)
+        self._totals = replace(self._totals, dead_letters=self._totals.dead_letters + failed)
         losses = self._learner.learn_many(
             states_BD[kept],
-            [codes[number] for number in kept],
+            [self._batch.codes[number] for number in kept],
             [self._list(examples[number]) for number in kept],
             [examples[number].offset for number in kept],
             [self._weigh(examples[number]) for number in kept],
@@ -342,7 +372,7 @@ class OnlineLoop:
     def _list(self, example: Example) -> list[int] | None:
         if example.among is None:
             return None
-        return [code for code in self._ranker.encode(example.among).tolist() if code >= 0]
+        return [code for item in example.among if (code := self._code.get(item, -1)) >= 0]
 
     def _encoded(self) -> Float32:
         """h_u of the batch's examples; NaN where somebody's cannot be made. Groups that are whole are encoded once."""
@@ -362,13 +392,6 @@ class OnlineLoop:
                 return np.concatenate([self._group(asked[: len(asked) // 2]), self._group(asked[len(asked) // 2 :])])
             self._say.exception("What %s did at %s cannot be learned from.", asked[0].user, asked[0].time)
             return np.full((1, self._learner.vectors_ID.shape[1]), np.nan, np.float32)
-
-    def _has_had_its_share(self, offset: int, user: str) -> bool:
-        period = offset // SHARE_OF
-        if self._shares and next(iter(self._shares))[0] != period:
-            self._shares.clear()
-        self._shares[period, user] += 1
-        return self._shares[period, user] > SHARE
 
     def _freeze(self, trip: Trip) -> None:
         """Goes back to what was learned before the block that tripped, and stops."""

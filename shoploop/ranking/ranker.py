@@ -138,6 +138,11 @@ class Ranker:
         """The model's w_i, (I, D), and b_i, (I,); not to be written to."""
         return self.known.trained.model.items()
 
+    def shares(self) -> Float32:
+        """Each item's part of what was sold in the last four weeks of the data, (I,)."""
+        rates_I = np.maximum(self.known.matrix["rate_28"], 0.0)
+        return (rates_I / max(float(rates_I.sum()), 1e-12)).astype(np.float32)
+
     def with_items(self, vectors_ID: Float32, bias_I: Float32, *, commit: int | None) -> "Ranker":
         """This version with what was learned online since; this ranker stays as it is, and goes on with its requests."""
         other = copy.copy(self)

@@ -74,5 +74,17 @@ def test_answers_are_forgotten_when_nothing_can_come_any_more_and_beyond_a_numbe
     joiner = Joiner(shown_at_once=3)
     taken(joiner, *(shown(f"r{n}", "tea") for n in range(5)))
     assert joiner.waiting == 3
-    taken(joiner, shown("new", "tea", after=timedelta(days=8)))
-    assert joiner.waiting == 1
+    taken(joiner, *(shown(f"new{n}", "tea", after=timedelta(days=8)) for n in range(3)))
+    assert joiner.waiting == 3
+    taken(joiner, *(shown(f"new{n}", "tea", after=timedelta(days=8)) for n in range(3, 6)))
+    assert set(joiner._open) <= {f"new{n}" for n in range(6)}
+
+
+def test_one_clock_that_is_wrong_moves_no_time():
+    joiner = Joiner()
+    messages = [shown(f"r{n}", "tea", after=timedelta(seconds=n)) for n in range(10)]
+    messages.insert(7, shown("wrong", "tea", after=timedelta(days=3650)))
+    taken(joiner, *messages)
+    [example] = taken(joiner, did("click", "tea", "r1", after=timedelta(seconds=11)))
+    assert example.chosen == "tea"
+    assert joiner.watermark < NOON + timedelta(seconds=11)

@@ -18,12 +18,16 @@ from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, ChainTaken
 from shoploop.online.guardrails import GuardConfig
-from shoploop.online.loop import SHARE, LogGap, OnlineLoop
+from shoploop.online.limits import LimitConfig
+from shoploop.online.loop import LogGap, OnlineLoop
 from shoploop.store import Store
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PEOPLE = ("ann", "bob", "cid", "somebody new")
 ITEMS = ("milk", "tea", "salt", "honey", "apples")
+SHARE = 20
+OPEN = LimitConfig(of_user=SHARE, of_user_a_day=None, of_user_and_item=None, of_item=None)
+"""Of one user, in a row; four people and five items would soon have taught all they may."""
 
 
 def shown(number: int, user: str, *items: str) -> Entry:
@@ -75,7 +79,7 @@ def store(tmp_path):
 
 
 def begun(ranker, log, store, **settings) -> OnlineLoop:
-    loop = OnlineLoop(ranker=ranker, log=log, chain=Chain(store, "grocery", "v123"), **settings)
+    loop = OnlineLoop(ranker=ranker, log=log, chain=Chain(store, "grocery", "v123"), limits=OPEN, **settings)
     loop.catch_up()
     return loop
 
@@ -188,7 +192,7 @@ def test_a_commit_of_which_nobody_knows_whether_it_was_written_costs_and_doubles
     whole = Store(str(tmp_path / "whole"))
     learned(ranker, log, whole)
     chain = Unsure(store, "grocery", "v123", written=written)
-    loop = OnlineLoop(ranker=ranker, log=log, chain=chain)
+    loop = OnlineLoop(ranker=ranker, log=log, chain=chain, limits=OPEN)
     loop.step()
     chain.failures = 1
     with pytest.raises(StoreUnavailable):
@@ -206,7 +210,7 @@ def test_what_tripped_is_not_committed_where_the_freeze_cannot_be_written(ranker
     always = GuardConfig(block=3, max_loss_excess=-100.0, errors=-1e9)
     log.append([did(number, PEOPLE[number % 4], "tea") for number in range(5)])
     chain = Unsure(store, "grocery", "v123", written=False)
-    loop = OnlineLoop(ranker=ranker, log=log, chain=chain, guard=always)
+    loop = OnlineLoop(ranker=ranker, log=log, chain=chain, guard=always, limits=OPEN)
     chain.failures = 1
     with pytest.raises(StoreUnavailable):
         loop.step()

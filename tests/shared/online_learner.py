@@ -7,14 +7,17 @@ from shop.serving import make_ranker
 
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain
+from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import OnlineLoop
 from shoploop.store import Store
+
+OPEN = LimitConfig(of_user=20, of_user_a_day=None, of_user_and_item=None, of_item=None)
 
 
 def learn(store: str, log: Path, until: int) -> None:
     with SqliteLog(log) as opened, tempfile.TemporaryDirectory() as folder:
         ranker = make_ranker(Path(folder), alpha_logit=-20.0)
-        loop = OnlineLoop(ranker=ranker, log=opened, chain=Chain(Store(store), "grocery", "v123"))
+        loop = OnlineLoop(ranker=ranker, log=opened, chain=Chain(Store(store), "grocery", "v123"), limits=OPEN)
         loop.run(period_seconds=0.01, until=lambda: loop.offset >= until)
 
 

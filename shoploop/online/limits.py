@@ -1,0 +1,93 @@
+"""How much one shopper, and one item, may teach: what keeps a few who send much from moving what all others see.
+
+Counts are of the log's records and its own time, so that a learner that begins anew comes to the same. What is beyond a limit
+is counted and passed over; nothing is waited for.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from shoploop.features.log import Float32
+from shoploop.online.joiner import Example
+
+SPAN = 1_000
+"""Records of the log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitConfig:
+    """A limit that is None does not hold."""
+
+    of_user: int | None = 20
+    """Examples of one user in so many records as SPAN."""
+
+    of_user_a_day: int | None = 10
+    """Examples of one user in a day."""
+
+    of_user_and_item: int | None = 1
+    """Examples of one user and one item in a day."""
+
+    of_item: int | None = 3
+    """Examples of one item in a day, whatever its share; more where it has one."""
+
+    times_its_share: float = 2.0
+    """Of a day's examples, an item may have as many times its share of what was sold before, and of an even share."""
+
+
+class Limits:
+    """Counts of the running windows."""
+
+    def __init__(self, shares_I: Float32, config: LimitConfig = LimitConfig()):
+        """
+        Args:
+            shares_I: Of each item, in what was sold; they sum to one.
+            config: How much is allowed.
+        """
+        self.config = config
+        even = 1.0 / max(len(shares_I), 1)
+        self._times_I = (config.times_its_share * (shares_I + even)).tolist()
+        self._span, self._day = -1, -1
+        self._of_user: Counter[str] = Counter()
+        self._of_user_a_day: Counter[str] = Counter()
+        self._of_item: Counter[int] = Counter()
+        self._pairs: Counter[tuple[str, int]] = Counter()
+        self._learned = 0
+
+    def allow(self, example: Example, code: int, *, offset: int, now: datetime) -> bool:
+        """Whether it may teach; counts it where it may.
+
+        Args:
+            example: What may be learned.
+            code: Of what was wanted.
+            offset: Of the record that made it known.
+            now: The log's own time.
+        """
+        self._pass_to(offset, now)
+        config, user = self.config, example.user
+        if config.of_user is not None and self._of_user[user] >= config.of_user:
+            return False
+        if config.of_user_a_day is not None and self._of_user_a_day[user] >= config.of_user_a_day:
+            return False
+        if config.of_user_and_item is not None and self._pairs[user, code] >= config.of_user_and_item:
+            return False
+        if config.of_item is not None:
+            most = config.of_item + self._times_I[code] * self._learned
+            if self._of_item[code] >= most:
+                return False
+        self._of_user[user] += 1
+        self._of_user_a_day[user] += 1
+        self._of_item[code] += 1
+        self._pairs[user, code] += 1
+        self._learned += 1
+        return True
+
+    def _pass_to(self, offset: int, now: datetime) -> None:
+        span, day = offset // SPAN, now.toordinal()
+        if span != self._span:
+            self._span = span
+            self._of_user.clear()
+        if day != self._day:
+            self._day, self._learned = day, 0
+            for counter in (self._of_user_a_day, self._of_item, self._pairs):
+                counter.clear()
