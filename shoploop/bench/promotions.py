@@ -219,7 +219,8 @@ def _two_versions(store: Store, name: str, made_by: Path, work: Path) -> tuple[s
 
 def _latencies(answered: list[Answered], effects: list[float]) -> tuple[list[float], list[float]]:
     """Seconds of requests at a swap, and of the others."""
-    at_swap, elsewhere = [], []
+    at_swap: list[float] = []
+    elsewhere: list[float] = []
     moments = np.array(sorted(effects) or [float("-inf")])
     for each in answered:
         low, high = np.searchsorted(moments, [each.began - AROUND_SECONDS, each.ended + AROUND_SECONDS])

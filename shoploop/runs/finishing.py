@@ -155,13 +155,11 @@ def prune(workspace: Workspace, plan: Plan, *, versions: bool) -> None:
         versions: Also versions; on a cluster that is the operator's to ask for, which knows what serves.
     """
     from shoploop.runs.retention import choose, remove
-    from shoploop.versions import candidacy
 
     spec = plan.run.recommender.spec
     pinned = spec.serving.pinned_version
     named = {plan.incumbent: "was compared with the last one"} if plan.incumbent else {}
     named |= {pinned: "is pinned"} if pinned else {}
-    named |= {now.version: "is the candidate"} if (now := candidacy.current(workspace.store, plan.run.name)) else {}
     past = choose(workspace, spec.retention, named=named)
     if not versions:
         past = replace(past, versions=())

@@ -1,0 +1,175 @@
+"""What the store says of versions reaches predictors through one file: fetched, verified, and of the same code."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from shop.serving import write_model
+
+from shoploop.errors import ArtifactCorrupt
+from shoploop.packaging import lineups
+from shoploop.packaging.lineups import LineupKeeper, code_of
+from shoploop.predictor.lineup import Lineup, Returned
+from shoploop.versions import candidacy, promotions
+from shoploop.versions.artifact import write_version
+from shoploop.versions.signing import Trust
+
+NAME, BY = "small", "a test"
+
+
+def unpacked(folder, code="print(1)"):
+    """A Bento as it lies in a cache, as far as anybody looks at it here."""
+    (folder / "src" / "shoploop" / "__pycache__").mkdir(parents=True)
+    (folder / "src" / "ranker").mkdir()
+    (folder / "env" / "python").mkdir(parents=True)
+    (folder / "src" / "shoploop" / "it.py").write_text(code)
+    (folder / "src" / "ranker" / "settings.json").write_text(folder.name)
+    (folder / "env" / "python" / "requirements.txt").write_text("numpy==2")
+    return folder
+
+
+@pytest.fixture
+def store(make_store, tmp_path):
+    store = make_store()
+    first = write_model(tmp_path / "one")
+    twin = write_version(
+        tmp_path / "two", tensors=first.tensors, config=first.config, contract=first.contract, items=first.items,
+        lineage={"parent": first.id}, metrics={},
+    )  # fmt: skip
+    for folder in ("one", "two"):
+        promotions.publish_version(store, NAME, tmp_path / folder)
+    promotions.promote(store, NAME, first.id, reason="first", by=BY)
+    store.first, store.second = first.id, twin.id
+    return store
+
+
+class Cache:
+    def __init__(self, folder, store):
+        self.folder = folder
+        self.bentos = {version: unpacked(folder / version) for version in (store.first, store.second)}
+        self.fetched = []
+
+    def fetch(self, store, name, version, cache, trust):
+        self.fetched.append(version)
+        if version not in self.bentos:
+            raise ArtifactCorrupt(f"{version} was altered.")
+        return self.bentos[version]
+
+
+@pytest.fixture
+def cache(tmp_path, store, monkeypatch):
+    cache = Cache(tmp_path / "cache", store)
+    monkeypatch.setattr(lineups, "fetch_bento", cache.fetch)
+    return cache
+
+
+@pytest.fixture
+def clock():
+    class Clock:
+        ahead = timedelta()
+
+        def __call__(self):
+            return datetime.now(UTC) + self.ahead
+
+    return Clock()
+
+
+@pytest.fixture
+def keeper(store, cache, clock, tmp_path):
+    folder = tmp_path / "lineup"
+    folder.mkdir()
+    said = []
+    keeper = LineupKeeper(
+        store, NAME, folder, version=store.first, bento=cache.bentos[store.first], cache=tmp_path, trust=Trust.configured(),
+        tell=said.append, clock=clock,
+    )  # fmt: skip
+    keeper.folder, keeper.said = folder, said
+    return keeper
+
+
+def seen(keeper):
+    keeper.look()
+    lineup = Lineup.read(keeper.folder)
+    return lineup.stable.version, lineup.candidate and lineup.candidate.version, lineup.percent
+
+
+def test_promotion_rollback_and_nothing_new(keeper, store, cache):
+    assert seen(keeper) == (store.first, None, 0)
+    assert not keeper.look()
+    promotions.promote(store, NAME, store.second, reason="better", by=BY)
+    assert seen(keeper) == (store.second, None, 0)
+    assert Lineup.read(keeper.folder).stable.folder == str(cache.bentos[store.second] / "src" / "ranker")
+    promotions.rollback(store, NAME, by=BY)
+    assert seen(keeper) == (store.first, None, 0)
+    assert keeper.said == [
+        f"{store.second} serves, in place of {store.first}.",
+        f"{store.first} serves, in place of {store.second}.",
+    ]
+
+
+def test_a_version_of_other_serving_code_waits_for_a_restart_and_is_told_once(keeper, store, cache):
+    shutil.rmtree(cache.bentos[store.second])
+    unpacked(cache.bentos[store.second], code="print(2)")
+    promotions.promote(store, NAME, store.second, reason="better", by=BY)
+    assert seen(keeper) == (store.first, None, 0)
+    keeper.look()
+    assert len(keeper.said) == 1 and "serves after a restart" in keeper.said[0]
+
+
+def test_code_is_the_same_whatever_model_is_packaged_and_however_often_it_ran(tmp_path):
+    one, other = unpacked(tmp_path / "one"), unpacked(tmp_path / "other")
+    (other / "src" / "shoploop" / "__pycache__" / "it.pyc").write_bytes(b"x")
+    assert code_of(one) == code_of(other)
+    (other / "env" / "python" / "requirements.txt").write_text("numpy==3")
+    assert code_of(one) != code_of(other)
+
+
+def test_what_must_not_be_served_leaves_who_serves(keeper, store, cache):
+    seen(keeper)
+    del cache.bentos[store.second]
+    promotions.promote(store, NAME, store.second, reason="better", by=BY)
+    with pytest.raises(ArtifactCorrupt):
+        keeper.look()
+    assert Lineup.read(keeper.folder).stable.version == store.first
+
+
+def begin(store, **asked):
+    return candidacy.begin(store, NAME, store.second, **{"percent": 10, "reason": "new", "by": BY} | asked)
+
+
+def test_a_candidate_comes_and_goes(keeper, store):
+    begun = begin(store)
+    assert seen(keeper) == (store.first, store.second, 10)
+    lineup = Lineup.read(keeper.folder)
+    assert (lineup.salt, lineup.candidacy) == (begun.salt, begun.number)
+    candidacy.end(store, NAME, reason="enough", by=BY)
+    assert seen(keeper) == (store.first, None, 0)
+
+
+def test_a_candidate_that_is_promoted_serves_everybody(keeper, store):
+    begin(store)
+    seen(keeper)
+    promotions.promote(store, NAME, store.second, reason="good", by=BY)
+    assert seen(keeper) == (store.second, None, 0)
+
+
+def test_steps_go_on_by_themselves_to_a_promotion(keeper, store, clock):
+    begin(store, percent=0, steps=((10, 30), (50, 30)))
+    assert seen(keeper)[2] == 10
+    clock.ahead = timedelta(minutes=31)
+    assert seen(keeper)[2] == 50
+    clock.ahead = timedelta(minutes=61)
+    keeper.look()
+    assert promotions.serving_version(store, NAME) == store.second
+    assert seen(keeper) == (store.second, None, 0)
+
+
+def test_a_candidate_that_a_predictor_gave_up_ends_for_all_of_them(keeper, store):
+    begun = begin(store)
+    seen(keeper)
+    Returned(candidacy=begun.number, version=store.second, reason="3 of its last 3 answers failed").write(keeper.folder)
+    assert seen(keeper) == (store.first, None, 0)
+    assert candidacy.current(store, NAME) is None
+    assert candidacy.since(store, NAME, 0)[-1].reason == "3 of its last 3 answers failed"
+    begin(store)  # somebody tries it again
+    assert seen(keeper) == (store.first, store.second, 10)
