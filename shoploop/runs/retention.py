@@ -55,8 +55,6 @@ def choose(workspace: Workspace, retention: RetentionSpec, *, named: Mapping[str
         named: Versions that must stay whatever the promotions say, each with the reason.
     """
     store, name = workspace.store, workspace.name
-    if candidate := candidacy.current(store, name):
-        named = {candidate.version: "is the candidate"} | dict(named)
     versions = choose_versions(store, name, newest=retention.versions, named=named)
     serving = promotions.serving_version(store, name)
     wanted = {version for version in (serving, *named) if version}

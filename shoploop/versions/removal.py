@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from shoploop.errors import NotFound
 from shoploop.store import Store, layout
-from shoploop.versions import promotions
+from shoploop.versions import candidacy, promotions
 from shoploop.versions.artifact import MANIFEST, version_id
 from shoploop.versions.retention import StoredVersion, kept_versions
 
@@ -46,6 +46,7 @@ def choose_versions(store: Store, name: str, *, newest: int, named: Mapping[str,
             continue  # another one is removing it
         if not readable:
             named = {id_: "was changed after it was written: look at it", **named}
+    named = _with_candidate(store, name, named)
     kept = kept_versions(stored, promotions.promotions(store, name), newest=newest, named=named)
     gone = sorted((version for version in stored if version.id not in kept), key=lambda version: version.modified)
     return VersionsChosen(kept=kept, removed=tuple(version.id for version in gone))
@@ -66,6 +67,7 @@ def remove_version(store: Store, name: str, version: str, *, named: Mapping[str,
     store.delete(manifest)
     parent = _parent(body)
     alone = StoredVersion(id=version, parent=parent, modified=at)
+    named = _with_candidate(store, name, named)
     if version in kept_versions([alone], promotions.promotions(store, name), newest=0, named=named):
         store.put(manifest, body)
         return False
@@ -81,6 +83,11 @@ def remove_version(store: Store, name: str, version: str, *, named: Mapping[str,
                 store.delete(key)
     store.delete_empty_folders(layout.online(name, version))
     return True
+
+
+def _with_candidate(store: Store, name: str, named: Mapping[str, str]) -> Mapping[str, str]:
+    now = candidacy.current(store, name)
+    return {now.version: "is the candidate", **named} if now else named
 
 
 def _files(manifest: bytes) -> list[str]:

@@ -9,6 +9,7 @@ from shoploop.cli.candidate import candidate
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.versions import candidacy, promotions
 from shoploop.versions.artifact import write_version
+from shoploop.versions.removal import choose_versions, remove_version
 
 NAME, BY = "small", "a test"
 
@@ -106,3 +107,13 @@ def test_the_command_begins_tells_and_ends(store, capsys):
 def test_what_does_not_fit_together_is_refused(store, options):
     with pytest.raises(SpecInvalid):
         asked(store, store.second, **options)
+
+
+def test_a_candidate_is_not_removed_for_being_old(store):
+    promotions.promote(store, NAME, store.second, reason="x", by=BY)
+    promotions.rollback(store, NAME, by=BY)
+    begun = candidacy.begin(store, NAME, store.second, percent=10, reason="new", by=BY)
+    assert choose_versions(store, NAME, newest=1, named={}).kept[store.second] == "is the candidate"
+    assert not remove_version(store, NAME, begun.version, named={})
+    candidacy.end(store, NAME, reason="enough", by=BY)
+    assert remove_version(store, NAME, begun.version, named={})
