@@ -3,11 +3,12 @@
 import asyncio
 import json
 import os
+import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ import psutil
 from shoploop.bench.load import cores_apart
 from shoploop.bench.serving import K, users_of
 from shoploop.errors import NotFound
-from shoploop.packaging.bento import build_bento, publish_bento
+from shoploop.packaging.archive import pack, unpack
+from shoploop.packaging.bento import REPORT, build_bento, publish_bento
+from shoploop.packaging.fetch import ranker_folder
 from shoploop.packaging.local_service import free_port, running, serving_version
+from shoploop.ranking.settings import RankerSettings
 from shoploop.runs import folder_of
-from shoploop.store import Store
+from shoploop.store import Store, disk
 from shoploop.versions import promotions
 from shoploop.versions.artifact import load_version, write_version
 
@@ -207,14 +211,28 @@ def _two_versions(store: Store, name: str, made_by: Path, work: Path) -> tuple[s
         metrics=model.manifest["metrics"],
         extra_files=model.extra_files,
     )
-    found = []
-    for number, folder in enumerate((made_by / "model", twin)):
-        out = work / f"bento-{number}"
-        build_bento(data=made_by / "data", features=made_by / "features", model=folder, out=out)
-        version = promotions.publish_version(store, name, folder)
-        publish_bento(store, name, version, out)
-        found.append(version)
+    first = work / "first"
+    report = build_bento(data=made_by / "data", features=made_by / "features", model=made_by / "model", out=first)
+    found = [promotions.publish_version(store, name, folder) for folder in (made_by / "model", twin)]
+    publish_bento(store, name, found[0], first)
+    publish_bento(store, name, found[1], _repacked(first / report["archive"], report, twin, work / "second"))
     return found[0], found[1]
+
+
+def _repacked(archive: Path, report: dict[str, Any], model: Path, out: Path) -> Path:
+    """The same Bento with another model; built anew it would have the same bytes but for its name, a minute later."""
+    unpacked = out / "unpacked"
+    unpack(archive, unpacked, sha256=str(report["sha256"]))
+    ranker = ranker_folder(unpacked)
+    version = load_version(model).id
+    shutil.rmtree(ranker / "model")
+    shutil.copytree(model, ranker / "model")
+    replace(RankerSettings.read(ranker), version=version).write(ranker)
+    packed = out / f"{version}.bento"
+    pack(unpacked, packed)
+    told = report | {"version": version, "archive": packed.name, "sha256": disk.digest_of(packed)}
+    disk.write_json(out / REPORT, told | {"bytes": packed.stat().st_size})
+    return out
 
 
 def _latencies(answered: list[Answered], effects: list[float]) -> tuple[list[float], list[float]]:
