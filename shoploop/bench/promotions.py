@@ -40,6 +40,10 @@ AROUND_SECONDS = 0.1
 """A request that goes on within so long of an effect is one at a swap."""
 
 
+BACK_SECONDS = 0.05
+"""Until a client that was turned away asks again."""
+
+
 @dataclass(frozen=True)
 class Answered:
     """One request that got an answer."""
@@ -55,6 +59,9 @@ class _Load:
     def __init__(self, url: str, users: list[str]):
         self.answered: list[Answered] = []
         self.failures: list[str] = []
+        self.refused: list[float] = []
+        """When one was turned away with 503: past what the service can do."""
+
         self._url, self._users = url, users
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._ask()), name="load")
@@ -95,6 +102,10 @@ class _Load:
                     try:
                         async with session.post(self._url, data=body) as response:
                             content = await response.read()
+                            if response.status == 503:
+                                self.refused.append(began)
+                                await asyncio.sleep(BACK_SECONDS)
+                                continue
                             if response.status != 200:
                                 self.failures.append(f"{response.status} {content[:200].decode(errors='replace')}")
                                 continue
@@ -125,8 +136,10 @@ def run(
         say: Told what begins.
 
     Returns:
-        ``promotions`` and ``rollbacks``; ``failures``, requests that got no answer, and ``without_effect``; ``requests``;
-        ``effect_seconds``: p50, p99 and max from a promotion's end until a request gets the new version; ``pause_p99_ms``: how
+        ``promotions``, rollbacks among them, and ``rollbacks``; ``failures``, requests that got no answer, and
+        ``without_effect``; ``refused`` with 503, past what the service can do, and how many of them ``refused_at_swap``, beside
+        ``share_at_swap`` of all requests; ``requests``;
+        ``effect_seconds``: p50, p99 and max from a promotion to the first request with the new version; ``pause_p99_ms``: how
         much longer the slowest 1 % of requests at a swap took than the slowest 1 % of the others; both as ``at_swap_p99_ms``
         and ``else_p99_ms``; ``first_effect_seconds``, with the loading of a version that was never in memory.
 
@@ -152,13 +165,17 @@ def run(
             time.sleep(2.0)
             effects = _exchange(own, name, other, load, count, say)
     took = [effect - moment for moment, effect in effects if effect is not None]
-    at_swap, elsewhere = _latencies(load.answered, [effect for _, effect in effects if effect is not None])
+    swaps = [effect for _, effect in effects if effect is not None]
+    at_swap, elsewhere = _latencies(load.answered, swaps)
     return {
         "recommender": name,
         "promotions": len(effects),
         "rollbacks": len(effects) // 2,
         "failures": len(load.failures),
         "first_failures": load.failures[:5],
+        "refused": len(load.refused),
+        "refused_at_swap": _at_moments([(began, began) for began in load.refused], swaps).count(True),
+        "share_at_swap": round(len(at_swap) / max(len(load.answered), 1), 3),
         "without_effect": sum(effect is None for _, effect in effects),
         "requests": len(load.answered),
         "clients": CLIENTS,
@@ -239,11 +256,20 @@ def _latencies(answered: list[Answered], effects: list[float]) -> tuple[list[flo
     """Seconds of requests at a swap, and of the others."""
     at_swap: list[float] = []
     elsewhere: list[float] = []
-    moments = np.array(sorted(effects) or [float("-inf")])
-    for each in answered:
-        low, high = np.searchsorted(moments, [each.began - AROUND_SECONDS, each.ended + AROUND_SECONDS])
-        (at_swap if high > low else elsewhere).append(each.ended - each.began)
+    near = _at_moments([(each.began, each.ended) for each in answered], effects)
+    for each, is_near in zip(answered, near, strict=True):
+        (at_swap if is_near else elsewhere).append(each.ended - each.began)
     return at_swap, elsewhere
+
+
+def _at_moments(spans: list[tuple[float, float]], effects: list[float]) -> list[bool]:
+    """Whether each span of time is near one of the effects."""
+    moments = np.array(sorted(effects))
+    found = []
+    for began, ended in spans:
+        low, high = np.searchsorted(moments, [began - AROUND_SECONDS, ended + AROUND_SECONDS])
+        found.append(bool(high > low))
+    return found
 
 
 def _at(seconds: list[float], share: float) -> float:
