@@ -137,8 +137,8 @@ def run(
 
     Returns:
         ``promotions``, rollbacks among them, and ``rollbacks``; ``failures``, requests that got no answer, and
-        ``without_effect``; ``refused`` with 503, past what the service can do, and how many of them ``refused_at_swap``, beside
-        ``share_at_swap`` of all requests; ``requests``;
+        ``without_effect``; ``refused`` with 503, past what the service can do, and how many of them ``refused_at_swap``,
+        beside ``share_at_swap`` of all requests; ``requests``;
         ``effect_seconds``: p50, p99 and max from a promotion to the first request with the new version; ``pause_p99_ms``: how
         much longer the slowest 1 % of requests at a swap took than the slowest 1 % of the others; both as ``at_swap_p99_ms``
         and ``else_p99_ms``; ``first_effect_seconds``, with the loading of a version that was never in memory.

@@ -116,7 +116,7 @@ class Reader:
         self.signatures = Signatures(Keyring(folder), recommender="grocery")
         self.events = ()
 
-    def done(self, user):
+    def done(self, user, *, after=0):
         return self.events
 
     def impression(self, token, user):
