@@ -1,7 +1,7 @@
 """What those who mean harm, or clocks and numbers that are wrong, can do to what is learned online, with defences on and off.
 
 A shop is drawn: items, users and what they want, a model that was trained on it with some error, and days of its log. Into
-it come the records of one per cent of the users, or of whoever the stream says. All of it is learned by the real loop, through
+it come the records of one per cent of the users, or of whoever the stream says. All of it is learned by the real loop, by
 a real log and chain. What is told is told of the honest users. Records come every ten minutes, as from a shop that sends them
 in bulk: so a day takes seconds.
 
@@ -65,7 +65,8 @@ class Shop:
 
     def shares(self) -> Float32:
         """As they sold."""
-        return self.wants_UI.mean(axis=0)
+        shares_I: Float32 = self.wants_UI.mean(axis=0)
+        return shares_I
 
     def user_states(self) -> "Shop":
         return self
@@ -76,7 +77,8 @@ class Shop:
 
     def _state(self, user: str) -> Float32:
         if user.startswith("u"):
-            return self.states_UD[int(user[1:])]
+            own_D: Float32 = self.states_UD[int(user[1:])]
+            return own_D
         if user.startswith("broken"):
             return np.full(WIDTH, np.nan, np.float32)
         return self._others.get(user, np.zeros(WIDTH, np.float32))
@@ -89,7 +91,8 @@ class Shop:
 
     def places(self, vectors_ID: Float32, bias_I: Float32) -> Float32:
         """Mean place of each item among honest users, 0 for the first, (I,)."""
-        return _places(self.states_UD @ vectors_ID.T + bias_I).mean(axis=0)
+        places_I: Float32 = _places(self.states_UD @ vectors_ID.T + bias_I).mean(axis=0)
+        return places_I
 
 
 def honest(shop: Shop, random: np.random.Generator, events: int) -> Iterator[Timed]:
@@ -292,4 +295,4 @@ def _places(logits_UI: Float32) -> Int32:
     order_UI = np.argsort(-logits_UI, axis=1, kind="stable")
     place_UI = np.empty_like(order_UI)
     np.put_along_axis(place_UI, order_UI, np.arange(ITEMS)[None].repeat(len(order_UI), 0), axis=1)
-    return place_UI
+    return place_UI.astype(np.int32)

@@ -138,6 +138,8 @@ class OnlineLoop:
         self._by = by or f"learner on {socket.gethostname()}"
         self._say = logging.getLogger(__name__)
         self._stands = False
+        self._published: int
+        self._standing: Standing
         """What is in memory is what the chain says, and what was learned on top of it: only then may it be committed."""
 
     def catch_up(self) -> None:

@@ -186,10 +186,13 @@ class _Rows:
         """(owner, day, item) of each, an item once a day, by owner, day and item; only days before the owner's."""
         stored = self._stored
         lengths = [len(history) for _, history in stored]
-        owners = [np.repeat(np.array([owner for owner, _ in stored], np.int64), lengths), _array(self._owners)]
-        days = [*(history.days_H for _, history in stored), _array(self._days)]
-        items = [*(history.items_H for _, history in stored), _array(self._codes)]
-        owner_R, day_R, item_R = (np.concatenate(parts).astype(np.int64) for parts in (owners, days, items))
+        owners: list[npt.NDArray[np.integer]] = [
+            np.repeat(np.array([owner for owner, _ in stored], np.int64), lengths),
+            _array(self._owners),
+        ]
+        days: list[npt.NDArray[np.integer]] = [*(history.days_H for _, history in stored), _array(self._days)]
+        items: list[npt.NDArray[np.integer]] = [*(history.items_H for _, history in stored), _array(self._codes)]
+        owner_R, day_R, item_R = (_joined(parts) for parts in (owners, days, items))
         seen_R = (day_R < days_U[owner_R]) & (item_R >= 0)
         owner_R, day_R, item_R = owner_R[seen_R], day_R[seen_R], item_R[seen_R]
         order_R = np.lexsort((item_R, day_R, owner_R))
@@ -197,6 +200,10 @@ class _Rows:
         first_R = np.ones(len(owner_R), bool)
         first_R[1:] = (owner_R[1:] != owner_R[:-1]) | (day_R[1:] != day_R[:-1]) | (item_R[1:] != item_R[:-1])
         return owner_R[first_R], day_R[first_R], item_R[first_R]
+
+
+def _joined(parts: Sequence[npt.NDArray[np.integer]]) -> Int64:
+    return np.concatenate(parts).astype(np.int64)
 
 
 def _array(values: list[int]) -> Int32:
