@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 EXTRAS := pipeline,serving,operator,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz test-wheel test-cluster test-cluster-full images cluster-up cluster-down check generate verify bench lock clean
+.PHONY: help install run test fuzz test-wheel test-cluster test-cluster-full images cluster-up cluster-down check check-protocol generate verify bench lock clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ check: $(STAMP)  ## Style, types, and which room may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-protocol: $(STAMP)  ## Model-check the protocol of online learning; needs spin and gcc, a minute
+	$(BIN)/python hack/check_protocol.py
 
 generate: $(STAMP)  ## Write what is derived from the API types: CRDs, RBAC, reference
 	$(BIN)/python hack/generate.py
