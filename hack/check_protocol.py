@@ -1,7 +1,7 @@
 """Has spin look at every order in which learners, a person, updaters, replicas and a promotion can act and be killed.
 
-The model is hack/protocol/online.pml; docs/protocol.md says what is shown. A check that cannot fail shows nothing, so the model is
-checked again with one care taken away each time, and there spin must find the harm.
+The model is hack/protocol/online.pml; docs/protocol.md says what is shown. A check that cannot fail shows nothing, so the
+model is checked again with one care taken away each time, and there spin must find the harm.
 """
 
 import re
