@@ -13,6 +13,7 @@ def build_bento(
     deadline_milliseconds: int = 100,
     allowed_origins: list = [],
     list_rules: dict = {},
+    exploration: dict = {},
     max_age_days: int = 7,
 ):
     """Package the version as a Bento: what it writes is what serves.
@@ -26,6 +27,7 @@ def build_bento(
         deadline_milliseconds: After this long the predictor answers with what it has.
         allowed_origins: Origins whose pages may ask from a browser; "*" is every one.
         list_rules: What every list must be, as spec.serving.listRules says.
+        exploration: How often two items of an answer change places, as spec.serving.exploration says; empty: never.
         max_age_days: Data older than this makes the predictor answer as of the day after the data's last.
     """
     from pathlib import Path
@@ -40,6 +42,7 @@ def build_bento(
                 "deadlineMilliseconds": int(deadline_milliseconds),
                 "allowedOrigins": allowed_origins,
                 "listRules": list_rules,
+                "exploration": exploration or None,
             },
             "gate": {"maxAgeDays": int(max_age_days)},
         },

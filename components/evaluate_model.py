@@ -14,6 +14,7 @@ def evaluate_model(
     incumbent: str = "",
     metric: str = "ndcg@10",
     confidence: float = 0.95,
+    counterfactual: bool = False,
 ):
     """Measure a version against the baselines, and against the one that serves, on days it has not seen.
 
@@ -27,6 +28,7 @@ def evaluate_model(
         incumbent: Folder of the version that serves, named by its id; empty where none does.
         metric: What the gate compares.
         confidence: Of the intervals.
+        counterfactual: Judge it on what shoppers did with the serving version's answers, too.
     """
     from pathlib import Path
 
@@ -38,7 +40,7 @@ def evaluate_model(
         paths["incumbent"] = Path(incumbent)
     report = run_step(
         "evaluate_model",
-        settings={"gate": {"metric": metric, "confidence": confidence}},
+        settings={"gate": {"metric": metric, "confidence": confidence, "counterfactual": counterfactual}},
         inputs=paths,
         out=Path(evaluation.path),
     )

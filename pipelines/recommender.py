@@ -65,11 +65,13 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
         incumbent: str = "",
         metric: str = "ndcg@10",
         confidence: float = 0.95,
+        counterfactual: bool = False,
         rules: dict = {},
         item_fields: list = ["title"],
         deadline_milliseconds: int = 100,
         allowed_origins: list = [],
         list_rules: dict = {},
+        exploration: dict = {},
         max_age_days: int = 7,
     ):
         sampling = {
@@ -135,6 +137,7 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
                 incumbent=incumbent,
                 metric=metric,
                 confidence=confidence,
+                counterfactual=counterfactual,
             ),
         )
         _, judged = output("gate", "verdict", dsl.Artifact, lambda: gate(evaluation=evaluation, rules=rules))
@@ -150,6 +153,7 @@ def recommender_pipeline(found: Mapping[str, str] | None = None, until: str | No
                 deadline_milliseconds=deadline_milliseconds,
                 allowed_origins=allowed_origins,
                 list_rules=list_rules,
+                exploration=exploration,
                 max_age_days=max_age_days,
             ),
         )

@@ -18,8 +18,17 @@ from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 
 SOURCES = sorted(Path(shoploop.__file__).parent.rglob("*.py"))
 GLOBAL_MODULES = {"random", "secrets"}
-OUTSIDE_OF_VERSIONS = {"disk.py", "keyring.py", "local_service.py", "planning.py", "pseudonyms.py", "worker.py"}
-"""Names of files that are written aside; new keys; a run's name; the key of pseudonyms, which does not reach what is made;
+OUTSIDE_OF_VERSIONS = {
+    "candidacy.py",
+    "disk.py",
+    "keyring.py",
+    "local_service.py",
+    "planning.py",
+    "pseudonyms.py",
+    "worker.py",
+}
+"""The salt that a candidacy buckets users by;
+names of files that are written aside; new keys; a run's name; the key of pseudonyms, which does not reach what is made;
 the pauses of the operator's queue."""
 
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "multinomial", "bernoulli", "normal"}

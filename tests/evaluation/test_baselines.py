@@ -54,7 +54,8 @@ def test_recall_of_candidates_counts_each_source():
     samples = one_request([1, 0, 0], [0, 0, 0], [0.1] * 3, bought=(0, 1, 77, 78), sources=[0b011, 0b010, 0b100])
     assert candidate_recall(samples) == {
         "recall": 0.5,
-        "by_source": {"history": 0.25, "popular": 0.5, "neighbours": 0.0, "followers": 0.0, "lately": 0.0},
+        "by_source": {"history": 0.25, "popular": 0.5, "neighbours": 0.0, "followers": 0.0, "lately": 0.0}
+        | dict.fromkeys(("alike", "kinds"), 0.0),
         "mean_count": 3.0,
     }
 

@@ -199,10 +199,14 @@ def _arguments(plan: Plan, workspace: Workspace) -> dict[str, Any]:
         "incumbent": str(incumbent),
         "metric": spec.gate.metric,
         "confidence": spec.gate.confidence,
+        "counterfactual": spec.gate.counterfactual,
         "rules": section("gate", "gate"),
         "item_fields": list(spec.serving.item_fields),
         "deadline_milliseconds": spec.serving.deadline_milliseconds,
         "allowed_origins": list(spec.serving.allowed_origins),
         "list_rules": spec.serving.list_rules.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        "exploration": spec.serving.exploration.model_dump(mode="json", by_alias=True)
+        if spec.serving.exploration
+        else {},
         "max_age_days": spec.gate.max_age_days,
     }
