@@ -191,8 +191,8 @@ def _chain(store: Store, name: str, version: str | None) -> tuple[str, Chain]:
 
 
 def _facts(commit: Commit) -> dict[str, Any]:
-    facts = vars(commit) | {"totals": vars(commit.totals), "resumes": commit.resumes.to_json()}
-    return {key: value for key, value in facts.items() if key != "block"}
+    facts = vars(commit) | {"totals": vars(commit.totals)}
+    return {key: value for key, value in facts.items() if key != "resumes"}
 
 
 def _frozen(name: str, freeze: Commit) -> str:
