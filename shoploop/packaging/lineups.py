@@ -73,7 +73,7 @@ class LineupKeeper:
         self._cache, self._trust, self._tell, self._clock = cache, trust, tell, clock
         self._code = code_of(bento)
         self._unfit: set[str] = set()
-        self._promotion = 0
+        self._promotions: list[promotions.Promotion] = []
         self._serving = version
         self._candidacy: candidacy.Candidacy | None = None
         self._candidacies = 0
@@ -87,8 +87,10 @@ class LineupKeeper:
         Raises:
             ShoploopError: the store does not answer, or a version must not be served; who serves goes on.
         """
-        if new := promotions.since(self._store, self._name, self._promotion):
-            self._serving, self._promotion = new[-1].version, new[-1].number
+        read = self._promotions[-1].number if self._promotions else 0
+        if new := promotions.since(self._store, self._name, read):
+            self._promotions += new
+            self._serving = new[-1].version
         if entries := candidacy.since(self._store, self._name, self._candidacies):
             self._candidacy, self._candidacies = entries[-1], entries[-1].number
         self._end_returned()
@@ -104,12 +106,15 @@ class LineupKeeper:
     def _with_candidate(self, lineup: Lineup) -> Lineup:
         nobody = Lineup(stable=lineup.stable)
         now = self._candidacy
-        if now is None or now.action == "end" or now.number == self._ended or now.version == self._serving:
+        if now is None or now.number == self._ended or now.is_over(self._promotions):
             return nobody
         percent = now.percent_at(self._clock())
         if percent == candidacy.EVERYBODY:
             reason = "the last step of its candidacy is over"
-            promotions.promote(self._store, self._name, now.version, reason=reason, by=BY, trust=self._trust)
+            last = self._promotions[-1].number
+            promotions.promote(
+                self._store, self._name, now.version, reason=reason, by=BY, trust=self._trust, after=last
+            )
             return lineup  # as it was, until the promotion is read
         packaged = self._packaged(now.version)
         if packaged is None:

@@ -1,10 +1,12 @@
 """Which version meets its first shoppers beside the one that serves: an append-only log in the store, as promotions are.
 
 An entry begins a candidacy, or ends it. It brings a salt of its own: with it every predictor finds the same users, and nobody
-outside can tell which. A candidate that serves everybody is one no longer. This module must not know how a version is served.
+outside can tell which. A candidate that was promoted is one no longer, also after a rollback: to try it again is to begin
+again. This module must not know how a version is served.
 """
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -37,10 +39,22 @@ class Candidacy:
     """Percent and minutes, one after another; after the last it is promoted."""
 
     salt: str
+    after: int
+    """Number of the last promotion when it began."""
+
     reason: str
     by: str
     time: str
     """UTC, ISO 8601."""
+
+    def is_over(self, history: Iterable[promotions.Promotion]) -> bool:
+        """Whether it was ended, or the candidate was promoted since it began.
+
+        Args:
+            history: Promotions, at least all after :attr:`after`.
+        """
+        promoted = any(each.version == self.version and each.number > self.after for each in history)
+        return self.action == "end" or promoted
 
     def percent_at(self, now: datetime) -> int:
         """Share of users at a time; :data:`EVERYBODY` once the last step is over."""
@@ -73,13 +87,13 @@ def begin(
         SpecInvalid: it serves already, or nothing is asked of it.
         ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, KeyUntrusted, SignatureInvalid: it must not serve.
     """
-    serving = promotions.serving_version(store, name)
-    if serving is None:
+    history = promotions.promotions(store, name)
+    if not history:
         raise NotFound(f"No version of {name!r} serves yet, so there is none to be a candidate beside.")
     if not store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
         known = ", ".join(promotions.version_ids(store, name))
         raise NotFound(f"Recommender {name!r} has no version {version}. Known: {known}.")
-    if version == serving:
+    if version == history[-1].version:
         raise SpecInvalid(f"Version {version} serves all users of {name!r} already: it can be no candidate.")
     if not (shadow or steps or 0 < percent < EVERYBODY):
         raise SpecInvalid(
@@ -94,6 +108,7 @@ def begin(
         "shadow": shadow,
         "steps": [] if shadow else [list(step) for step in steps],
         "salt": secrets.token_hex(16),
+        "after": history[-1].number,
     }
     return _append(store, name, entry, reason=reason, by=by)
 
@@ -110,16 +125,15 @@ def end(store: Store, name: str, *, reason: str, by: str, number: int | None = N
     now = current(store, name)
     if now is None or number not in (None, now.number):
         raise NotFound(f"Recommender {name!r} has no candidate.")
-    entry = {"action": "end", "version": now.version, "percent": 0, "shadow": False, "steps": [], "salt": ""}
+    nobody = {"percent": 0, "shadow": False, "steps": [], "salt": ""}
+    entry = {"action": "end", "version": now.version, "after": now.after} | nobody
     return _append(store, name, entry, reason=reason, by=by, after=now.number)
 
 
 def current(store: Store, name: str) -> Candidacy | None:
-    """The candidacy that goes on; None where there is none, or the candidate serves everybody."""
+    """The candidacy that goes on; None where there is none."""
     history = since(store, name, 0)
-    if not history or history[-1].action == "end":
-        return None
-    return None if history[-1].version == promotions.serving_version(store, name) else history[-1]
+    return history[-1] if history and not history[-1].is_over(promotions.promotions(store, name)) else None
 
 
 def since(store: Store, name: str, number: int) -> list[Candidacy]:

@@ -86,12 +86,21 @@ def publish_version(store: Store, name: str, folder: Path, *, signer: Signer | N
 
 
 def promote(
-    store: Store, name: str, version: str, *, reason: str, by: str, trust: Trust | None = None
-) -> Promotion:  # fmt: skip
+    store: Store,
+    name: str,
+    version: str,
+    *,
+    reason: str,
+    by: str,
+    trust: Trust | None = None,
+    after: int | None = None,
+) -> Promotion:
     """Lets ``version`` serve from now on; durable on return. One that serves already is left alone.
 
     Args:
         trust: Who must have signed it; as the environment says where not given.
+        after: Number of the last entry that was known when this was decided: where somebody has decided otherwise since,
+            that stands.
 
     Raises:
         NotFound: no such version in the store.
@@ -104,7 +113,8 @@ def promote(
     check_version(store, name, version, trust or Trust.configured())
 
     def decide(history: list[Promotion]) -> Promotion | str:
-        return history[-1] if history and history[-1].version == version else version
+        decided = after is not None and history[-1:] and history[-1].number != after
+        return history[-1] if decided or (history and history[-1].version == version) else version
 
     return _append(store, name, "promote", decide, reason=reason, by=by)
 

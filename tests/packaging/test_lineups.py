@@ -75,16 +75,25 @@ def clock():
 
 
 @pytest.fixture
-def keeper(store, cache, clock, tmp_path):
+def make_keeper(store, cache, clock, tmp_path):
     folder = tmp_path / "lineup"
     folder.mkdir()
-    said = []
-    keeper = LineupKeeper(
-        store, NAME, folder, version=store.first, bento=cache.bentos[store.first], cache=tmp_path, trust=Trust.configured(),
-        tell=said.append, clock=clock,
-    )  # fmt: skip
-    keeper.folder, keeper.said = folder, said
-    return keeper
+
+    def make():
+        said = []
+        keeper = LineupKeeper(
+            store, NAME, folder, version=store.first, bento=cache.bentos[store.first], cache=tmp_path,
+            trust=Trust.configured(), tell=said.append, clock=clock,
+        )  # fmt: skip
+        keeper.folder, keeper.said = folder, said
+        return keeper
+
+    return make
+
+
+@pytest.fixture
+def keeper(make_keeper):
+    return make_keeper()
 
 
 def seen(keeper):
@@ -162,6 +171,33 @@ def test_steps_go_on_by_themselves_to_a_promotion(keeper, store, clock):
     keeper.look()
     assert promotions.serving_version(store, NAME) == store.second
     assert seen(keeper) == (store.second, None, 0)
+
+
+@pytest.mark.parametrize("by_steps", [True, False])
+@pytest.mark.parametrize("restarted", [True, False])
+def test_who_rolls_back_a_candidate_that_was_promoted_is_not_overruled(make_keeper, store, clock, by_steps, restarted):
+    keeper = make_keeper()
+    begin(store, **({"percent": 0, "steps": ((10, 30),)} if by_steps else {"percent": 10}))
+    assert seen(keeper)[1] == store.second
+    if by_steps:
+        clock.ahead = timedelta(minutes=31)
+        keeper.look()
+    else:
+        promotions.promote(store, NAME, store.second, reason="good", by=BY)
+    assert seen(keeper) == (store.second, None, 0)
+    promotions.rollback(store, NAME, by=BY)
+    keeper = make_keeper() if restarted else keeper
+    assert [seen(keeper) for _ in range(3)] == [(store.first, None, 0)] * 3
+    assert promotions.serving_version(store, NAME) == store.first
+    assert candidacy.current(store, NAME) is None
+
+
+def test_a_promotion_that_was_decided_before_a_rollback_was_known_is_not_made(keeper, store):
+    known = promotions.promotions(store, NAME)[-1].number
+    promotions.promote(store, NAME, store.second, reason="another predictor was first", by=BY)
+    promotions.rollback(store, NAME, by=BY)
+    promotions.promote(store, NAME, store.second, reason="the last step is over", by=BY, after=known)
+    assert promotions.serving_version(store, NAME) == store.first
 
 
 def test_a_candidate_that_a_predictor_gave_up_ends_for_all_of_them(keeper, store):
