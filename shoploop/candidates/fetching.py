@@ -91,16 +91,20 @@ def by_source(
         "neighbours": _neighbours(history, catalog, config),
         "followers": _likeliest(after.get("after_recent", nothing), config.followers),
         "lately": _likeliest(after.get("lately_recent", nothing), config.lately),
-        "alike": _alike(history, items, catalog, config),
-        "kinds": _kinds(history, items, catalog, config),
+        "alike": nothing.astype(np.int32),
+        "kinds": nothing.astype(np.int32),
     }
+    if len(history) and (config.alike or config.kinds):
+        weight_H = _last_visits(history)
+        named["alike"] = _alike(history, weight_H, items, catalog, config.alike)
+        named["kinds"] = _kinds(history, weight_H, items, catalog, config.kinds)
     return named, after
 
 
 def _likeliest(scores_I: npt.NDArray[np.float64], most: int) -> Int32:
     """The codes of the highest scores above 0, ties by code."""
-    some = np.flatnonzero(scores_I > 0)
-    if len(some) > most > 0:
+    some = np.flatnonzero(scores_I > 0) if most else np.empty(0, np.int64)
+    if len(some) > most:
         least = np.partition(scores_I[some], len(some) - most)[len(some) - most]
         some = some[scores_I[some] >= least]
     order = np.lexsort((some, -scores_I[some]))
@@ -127,25 +131,24 @@ def _last_visits(history: History) -> npt.NDArray[np.float64]:
     return weight_H
 
 
-def _alike(history: History, items: ItemMatrix, catalog: Catalog, config: CandidateConfig) -> Int32:
-    if config.alike == 0 or len(history) == 0:
-        return np.empty(0, np.int32)
-    direction_D = _last_visits(history) @ catalog.factors_ID[history.items_H]
+def _alike(
+    history: History, weight_H: npt.NDArray[np.float64], items: ItemMatrix, catalog: Catalog, most: int
+) -> Int32:
+    direction_D = weight_H @ catalog.factors_ID[history.items_H]
     # of what points the same way, that which is bought: a rare item's factors are mostly chance
     score_I = (catalog.factors_ID @ direction_D) * np.sqrt(np.log1p(items["purchases_total"].astype(np.float64)))
     score_I[history.items_H] = 0.0
-    return _likeliest(score_I, config.alike)
+    return _likeliest(score_I, most)
 
 
-def _kinds(history: History, items: ItemMatrix, catalog: Catalog, config: CandidateConfig) -> Int32:
-    if config.kinds == 0 or len(history) == 0 or not catalog.kind_I.max(initial=0):
+def _kinds(
+    history: History, weight_H: npt.NDArray[np.float64], items: ItemMatrix, catalog: Catalog, most: int
+) -> Int32:
+    if not catalog.kind_I.max(initial=0):
         return np.empty(0, np.int32)
-    weight_H = _last_visits(history)
-    wanted_C: npt.NDArray[np.float64] = np.bincount(
-        catalog.kind_I[history.items_H], weights=weight_H, minlength=catalog.kinds
-    ).astype(np.float64)
+    wanted_C = np.bincount(catalog.kind_I[history.items_H], weights=weight_H, minlength=catalog.kinds)
     # a hundredth for what sold before the last weeks: it orders those that do not sell now
     sold_I = items["purchases_28"].astype(np.float64) + 0.01 * items["purchases_total"]
-    score_I: npt.NDArray[np.float64] = wanted_C[catalog.kind_I] * sold_I
+    score_I: npt.NDArray[np.float64] = (wanted_C[catalog.kind_I] * sold_I).astype(np.float64)
     score_I[history.items_H] = 0.0
-    return _likeliest(score_I, config.kinds)
+    return _likeliest(score_I, most)

@@ -1,6 +1,7 @@
 """Interactions that this recommender has collected itself, laid beside those of the tables."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +59,14 @@ def add_collected(loaded: Loaded, folder: Path) -> None:
     files = sorted(folder.glob("date=*/*.parquet"))
     if not files:
         return
-    try:
-        events = pl.concat(pl.read_parquet(file, hive_partitioning=False) for file in files)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataUnreadable(f"Collected events in {folder} cannot be read: {error}.") from error
-    events = events.filter(pl.col("kind").is_in(KINDS)).with_columns(
-        pl.col("kind").replace_strict(WORDS, default=pl.col("kind")),
-        pl.col("time").cast(pl.Datetime("us", "UTC")),
-        price=pl.col("price") * pl.col("quantity").fill_null(1.0),  # of the whole row
+    events = (
+        _read(files)
+        .filter(pl.col("kind").is_in(KINDS))
+        .with_columns(
+            pl.col("kind").replace_strict(WORDS, default=pl.col("kind")),
+            pl.col("time").cast(pl.Datetime("us", "UTC")),
+            price=pl.col("price") * pl.col("quantity").fill_null(1.0),  # of the whole row
+        )
     )
     known = loaded.interactions
     same = ["user", "item", "_day"]
@@ -94,15 +95,20 @@ def write_shown(folder: Path, out: Path) -> None:
     files = sorted(folder.glob("shown/date=*/*.parquet"))
     if not files:
         return
-    try:
-        shown = pl.concat(pl.read_parquet(file, hive_partitioning=False) for file in files)
-        events = [pl.read_parquet(file, hive_partitioning=False) for file in sorted(folder.glob("date=*/*.parquet"))]
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataUnreadable(f"Collected answers in {folder} cannot be read: {error}.") from error
-    shown = shown.unique("request_id", keep="first", maintain_order=True)
+    shown = _read(files).unique("request_id", keep="first", maintain_order=True)
     taken = pl.DataFrame(schema={"request_id": pl.String, "taken": pl.List(pl.String)})
-    if events:
-        wanted = pl.concat(events).filter(pl.col("kind").is_in(TAKEN) & pl.col("request_id").is_not_null())
+    if events := sorted(folder.glob("date=*/*.parquet")):
+        wanted = _read(events).filter(pl.col("kind").is_in(TAKEN) & pl.col("request_id").is_not_null())
         taken = wanted.group_by("request_id").agg(taken=pl.col("item").unique().sort())
     shown = shown.join(taken, on="request_id", how="left", maintain_order="left")
     shown.with_columns(pl.col("taken").fill_null([])).write_parquet(out / SHOWN_FILE)
+
+
+def _read(files: Sequence[Path]) -> pl.DataFrame:
+    try:
+        return pl.concat(pl.read_parquet(file, hive_partitioning=False) for file in files)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        folder = files[0].parent.parent
+        raise DataUnreadable(
+            f"What was collected in {folder} cannot be read: {error}. Compact the event log anew."
+        ) from error

@@ -14,7 +14,7 @@ import polars as pl
 
 from shoploop.features.ease import ease
 from shoploop.features.factors import aligned, factors
-from shoploop.features.history import history_of
+from shoploop.features.history import bought_on, history_of
 from shoploop.features.item_pairs import PairsAfter, pairs_together
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary
 
@@ -205,8 +205,7 @@ def _log_odds(log: PurchaseLog, kind_I: Int32, config: CatalogConfig) -> Float32
             continue
         items, back = np.unique(history.items_H[::-1], return_index=True)
         elapsed = elapsed_bucket(day - history.days_H[::-1][back])
-        low, high = log.offsets_U1[user], log.offsets_U1[user + 1]
-        today = log.item_R[low:high][log.day_R[low:high] == day]
+        today = bought_on(log, int(user), day=int(day))
         cells = kind_I[items].astype(np.int64) * buckets + elapsed
         seen_CB += np.bincount(cells, minlength=kinds * buckets).reshape(kinds, buckets)
         again = cells[np.isin(items, today)]

@@ -94,6 +94,13 @@ def history_of(log: PurchaseLog, user: int, *, before: int) -> History:
     return History.sorted(log.item_R[low:high], log.day_R[low:high], log.quantity_R[low:high])
 
 
+def bought_on(log: PurchaseLog, user: int, *, day: int) -> Int32:
+    """Items that the user with code ``user`` bought on a day, each once, by code: what a request of that day has to find."""
+    low, high = log.offsets_U1[user], log.offsets_U1[user + 1]
+    bought: Int32 = log.item_R[low:high][log.day_R[low:high] == day]
+    return bought
+
+
 def midnight(day: int) -> pl.Expr:
     """The moment from which on a statistic of all days before ``day`` may be used."""
     return pl.lit(day, pl.Int32).cast(pl.Date).cast(pl.Datetime("us", "UTC"))

@@ -16,7 +16,7 @@ from shoploop.candidates.fetching import CandidateConfig, fetch_candidates
 from shoploop.features.baskets import BasketSequence
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
-from shoploop.features.history import history_of
+from shoploop.features.history import bought_on, history_of
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32, PurchaseLog
 from shoploop.features.pairs import pair_features
@@ -201,8 +201,7 @@ def _one(
 ) -> SampleSet:
     log = sources.log
     history = history_of(log, request.user, before=request.day)
-    bought = slice(int(log.offsets_U1[request.user]), int(log.offsets_U1[request.user + 1]))
-    truth = log.item_R[bought][log.day_R[bought] == request.day]
+    truth = bought_on(log, request.user, day=request.day)
     candidates = fetch_candidates(history, day=request.day, items=items, catalog=catalog, config=config)
     items_N, sources_N = candidates.items_N, candidates.sources_N
     labels_N = np.isin(items_N, truth)

@@ -27,7 +27,7 @@ from shoploop.features.catalog import CatalogConfig
 from shoploop.features.catalogs import fit_catalogs
 from shoploop.features.contract import Contract
 from shoploop.features.ends import read_interactions
-from shoploop.features.history import history_of
+from shoploop.features.history import bought_on, history_of
 from shoploop.features.joins import Joins
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary, purchases
 from shoploop.samples.by_day import ByDay
@@ -157,14 +157,12 @@ def allocate(requests: Sequence[Request], sources: Sources, *, seed: int) -> Can
     chosen = np.random.default_rng(seed).permutation(sorted(latest))[:ALLOCATION_REQUESTS]
     found = Allocation()
     for request in sorted((latest[int(user)] for user in chosen), key=lambda request: (request.day, request.user)):
-        log = sources.log
-        rows = slice(int(log.offsets_U1[request.user]), int(log.offsets_U1[request.user + 1]))
         found.add(
-            history_of(log, request.user, before=request.day),
+            history_of(sources.log, request.user, before=request.day),
             day=request.day,
             items=sources.items(request.day),
             catalog=sources.catalogs(request.day),
-            bought=log.item_R[rows][log.day_R[rows] == request.day],
+            bought=bought_on(sources.log, request.user, day=request.day),
         )
     return found.config()
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from shop import FIRST, Shop
 
-from shoploop.bench.prediction import datasets, next_basket, next_item
+from shoploop.bench.prediction import datasets, next_item, tafeng
 from shoploop.bench.prediction.contest import candidates, contest
 from shoploop.bench.prediction.problem import Problem, ProtocolViolated
 from shoploop.candidates.fetching import SOURCES
@@ -67,7 +67,7 @@ def test_ta_fengs_last_basket_of_the_test_users_is_asked_for(tmp_path):
     put("history", {"1": [[-1], [0, 1], [2], [0], [-1]], "2": [[-1], [3], [0], [-1]]})
     put("future", {"1": [[-1], [1, 2], [-1]], "2": [[-1], [3], [-1]]})
     put("keyset_0", {"item_num": 4, "train": ["2"], "val": [], "test": ["1"]})
-    problem = next_basket.tafeng(tmp_path)
+    problem = tafeng.of_folder(tmp_path)
     (target,) = problem.targets
     assert problem.log.users[target.user] == "1"
     assert len(problem.past) == 6 and problem.past.last_day == target.day - 7

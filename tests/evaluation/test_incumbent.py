@@ -6,36 +6,18 @@ import shutil
 import numpy as np
 import pytest
 from shop import Shop
+from shop.serving import MemoryJoins
 
 from shoploop.evaluation.incumbent import Incumbent, compare
 from shoploop.evaluation.metrics import NAMES
 from shoploop.evaluation.scoring import model_scores, request_metrics
 from shoploop.features.contract import Contract
-from shoploop.features.item import ItemStatistics
-from shoploop.features.shop import ShopStatistics
-from shoploop.features.user import user_rows, user_stats
 from shoploop.samples.files import read_samples
 from shoploop.versions import artifact
 from shoploop.versions.artifact import load_version, write_version
 from shoploop.versions.trained import TrainedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-class MemoryJoins:
-    """What ``Joins`` answers, computed by the same functions instead of read from Feast."""
-
-    def __init__(self, log):
-        self.log, self.statistics, self.shops_of = log, ItemStatistics(log), ShopStatistics(log)
-
-    def users(self, users, days):
-        return user_rows(user_stats(self.log), users, days)
-
-    def items(self, vocabulary, days):
-        return {day: self.statistics.on(day) for day in days}
-
-    def shops(self, shops, days):
-        return {day: self.shops_of.rows_on(day) for day in days}
 
 
 @pytest.fixture

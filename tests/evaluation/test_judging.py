@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from shop import FIRST, Shop
+from shop.serving import MemoryJoins
 
 from shoploop.api.exploration import ExplorationSpec
 from shoploop.api.v1alpha1 import GateSpec
@@ -19,9 +20,6 @@ from shoploop.events.log import Entry
 from shoploop.events.messages import Exploration, Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.features.contract import Contract
-from shoploop.features.item import ItemStatistics
-from shoploop.features.shop import ShopStatistics
-from shoploop.features.user import user_rows, user_stats
 from shoploop.ranking.exploration import Design, draw
 from shoploop.samples.files import read_samples
 from shoploop.versions.artifact import load_version
@@ -32,20 +30,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 DAY = FIRST + 55
 NOON = datetime(1970, 1, 1, 12, tzinfo=UTC) + timedelta(days=DAY)
 SERVES = "v0123456789ab"
-
-
-class MemoryJoins:
-    def __init__(self, log):
-        self.log, self.statistics, self.shops_of = log, ItemStatistics(log), ShopStatistics(log)
-
-    def users(self, users, days):
-        return user_rows(user_stats(self.log), users, days)
-
-    def items(self, vocabulary, days):
-        return {day: self.statistics.on(day) for day in days}
-
-    def shops(self, shops, days):
-        return {day: self.shops_of.rows_on(day) for day in days}
 
 
 def answered(number, user, ranking, *, shown, time=NOON, version=SERVES):

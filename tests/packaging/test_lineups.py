@@ -4,14 +4,13 @@ import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from shop.serving import write_model
+from shop.serving import publish_twins
 
 from shoploop.errors import ArtifactCorrupt
 from shoploop.packaging import lineups
 from shoploop.packaging.lineups import LineupKeeper, code_of
 from shoploop.predictor.lineup import Lineup, Returned
 from shoploop.versions import candidacy, promotions
-from shoploop.versions.artifact import write_version
 from shoploop.versions.signing import Trust
 
 NAME, BY = "small", "a test"
@@ -31,15 +30,7 @@ def unpacked(folder, code="print(1)"):
 @pytest.fixture
 def store(make_store, tmp_path):
     store = make_store()
-    first = write_model(tmp_path / "one")
-    twin = write_version(
-        tmp_path / "two", tensors=first.tensors, config=first.config, contract=first.contract, items=first.items,
-        lineage={"parent": first.id}, metrics={},
-    )  # fmt: skip
-    for folder in ("one", "two"):
-        promotions.publish_version(store, NAME, tmp_path / folder)
-    promotions.promote(store, NAME, first.id, reason="first", by=BY)
-    store.first, store.second = first.id, twin.id
+    store.first, store.second = publish_twins(store, NAME, tmp_path)
     return store
 
 

@@ -3,12 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from shop.serving import write_model
+from shop.serving import publish_twins
 
 from shoploop.cli.candidate import candidate
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.versions import candidacy, promotions
-from shoploop.versions.artifact import write_version
 from shoploop.versions.removal import choose_versions, remove_version
 
 NAME, BY = "small", "a test"
@@ -18,15 +17,7 @@ NAME, BY = "small", "a test"
 def store(make_store, tmp_path):
     """Two versions; the first serves."""
     store = make_store()
-    first = write_model(tmp_path / "one")
-    twin = write_version(
-        tmp_path / "two", tensors=first.tensors, config=first.config, contract=first.contract, items=first.items,
-        lineage={"parent": first.id}, metrics={},
-    )  # fmt: skip
-    for folder in ("one", "two"):
-        promotions.publish_version(store, NAME, tmp_path / folder)
-    promotions.promote(store, NAME, first.id, reason="first", by=BY)
-    store.first, store.second = first.id, twin.id
+    store.first, store.second = publish_twins(store, NAME, tmp_path)
     return store
 
 

@@ -15,7 +15,7 @@ from shoploop.bench.prediction.problem import Problem
 from shoploop.candidates.fetching import SOURCES, CandidateConfig, fetch_candidates
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog, renewed
 from shoploop.features.catalogs import Catalogs, following
-from shoploop.features.history import history_of
+from shoploop.features.history import bought_on, history_of
 from shoploop.features.item import ItemStatistics
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
@@ -89,8 +89,7 @@ def reach(problem: Problem, made: Samples) -> dict[str, Any]:
     found: list[list[float]] = []
     sizes = 0
     for request in sorted(problem.targets, key=lambda each: (each.day, each.user)):
-        rows = slice(int(log.offsets_U1[request.user]), int(log.offsets_U1[request.user + 1]))
-        bought = log.item_R[rows][log.day_R[rows] == request.day]
+        bought = bought_on(log, request.user, day=request.day)
         named = fetch_candidates(
             history_of(log, request.user, before=request.day),
             day=request.day,
@@ -143,7 +142,7 @@ def contest(problem: Problem, *, seeds: Sequence[int] = (0,), say: Say = lambda 
     Returns:
         ``methods``: per method the mean over seeds of each metric, and 95 % intervals over users; ``slices`` the same of
         parts of the targets; ``comparisons`` of the fused score with every other, paired; ``counts``, ``alpha`` by seed,
-        ``candidates`` as of :func:`reach`, ``seconds``, ``peak_rss_bytes``.
+        ``candidates`` as of :func:`reach` with the first seed, ``seconds``, ``peak_rss_bytes``.
     """
     from shoploop.evaluation.intervals import Bootstrap
     from shoploop.evaluation.scoring import comparison, summary
@@ -154,8 +153,10 @@ def contest(problem: Problem, *, seeds: Sequence[int] = (0,), say: Say = lambda 
     found: dict[str, Any] = {}
     order = np.arange(0)
     for seed in seeds:
-        metrics, alpha, found, order = _once(problem, seed, say)
+        made = Samples(problem, seed, say)
+        metrics, alpha, order = _once(made, seed, say)
         alphas.append(alpha)
+        found = found or reach(problem, made)
         for name, values in metrics.items():
             mine = total.setdefault(name, {metric: np.zeros(len(order)) for metric in METRICS})
             for metric in METRICS:
@@ -193,9 +194,9 @@ def _slice(total: Mapping[str, Mapping[str, Array]], part_Q: npt.NDArray[np.bool
 
 
 def _once(
-    problem: Problem, seed: int, say: Say
-) -> tuple[dict[str, dict[str, Array]], dict[str, float], dict[str, Any], npt.NDArray[np.intp]]:
-    """One seed: metrics by method, α, what the candidates reach, and the place of each target in the problem's list."""
+    made: Samples, seed: int, say: Say
+) -> tuple[dict[str, dict[str, Array]], dict[str, float], npt.NDArray[np.intp]]:
+    """One seed: metrics by method, α, and the place of each target in the problem's list."""
     import torch
 
     from shoploop.evaluation.baselines import Decay, Ease, Followers, LambdaMart, Personal, Popular
@@ -205,9 +206,8 @@ def _once(
     from shoploop.training.calibration import calibrate
     from shoploop.training.loop import TrainConfig, fit
 
-    made = Samples(problem, seed, say)
+    problem, contract = made.problem, made.problem.contract
     learn, test = made.labels(), made.targets()
-    contract = problem.contract
     say("counting")
     scores = {
         "popular": Popular(contract).scores(test),
@@ -255,7 +255,7 @@ def _once(
     metrics = {name: request_metrics(test, values) for name, values in scores.items()}
     place = {(request.user, request.day): at for at, request in enumerate(problem.targets)}
     order = np.array([place[(int(u), int(d))] for u, d in zip(test.users_Q, test.days_Q, strict=True)], np.intp)
-    return metrics, model.alpha, reach(problem, made), order
+    return metrics, model.alpha, order
 
 
 def _cost(started: float) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from shoploop.bench.prediction import next_basket, next_item
+from shoploop.bench.prediction import next_basket, next_item, tafeng
 from shoploop.bench.prediction.problem import Problem
 from shoploop.errors import NotFound, SpecInvalid
 
@@ -24,7 +24,7 @@ def problem_of(dataset: str) -> Problem:
 def basket_problem(dataset: str) -> Problem:
     """The next basket; raises as :func:`problem_of`."""
     if dataset == "tafeng":
-        return next_basket.tafeng(_folder(dataset))
+        return tafeng.of_folder(_folder(dataset))
     if dataset not in BASKETS:
         raise _unknown(dataset, BASKETS)
     return next_basket.of_dataset(dataset)

@@ -12,16 +12,16 @@ any target, the models on the visits 2 to 6 from the end.
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.bench.prediction.problem import Problem
-from shoploop.errors import NotFound, TooFewEvents
+from shoploop.errors import TooFewEvents
 from shoploop.features.contract import resolve
-from shoploop.features.log import Int32, PurchaseLog, Vocabulary, purchases
+from shoploop.features.history import bought_on
+from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.samples.sample_set import Request
 
 MIN_DAYS, MIN_PURCHASES, MIN_HISTORY_DAYS = 3, 17, 3
@@ -30,12 +30,6 @@ LABEL_VISITS = range(2, 7)
 
 COUNTS = {"completejourney": {"users": 2226, "items": 14512, "mean_target": 10.7}}
 """What the protocol must find; other numbers mean other data, and scores that cannot be compared."""
-
-LAST_DAY = 11_000
-"""Of every user's last basket, where a dataset has no dates; any day would do."""
-
-TAFENG_LABELS = 1
-"""Last baskets before the target that are learned from: most users have few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +110,7 @@ def of_dataset(dataset: str) -> Problem:
     interactions, items, users = _tables(dataset)
     contract = resolve(interactions=interactions, items=items, users=users)
     split = split_visits(interactions)
-    bought = [len(_bought(split.log, request)) for request in split.targets]
+    bought = [len(bought_on(split.log, request.user, day=request.day)) for request in split.targets]
     return Problem(
         dataset=dataset,
         log=split.log,
@@ -132,73 +126,6 @@ def of_dataset(dataset: str) -> Problem:
             "mean_target": round(sum(bought) / len(bought), 1),
         },
     ).checked(COUNTS.get(dataset, {}))
-
-
-def tafeng(folder: Path, keyset: int = 0) -> Problem:
-    """Ta Feng's baskets, without dates: a basket's place from the end is its week.
-
-    Judged are the test users of one of the splits that TIFU-KNN (Hu et al. 2020) is measured on; everybody's baskets but
-    the last are learned from.
-
-    Raises:
-        NotFound: a file is not there.
-    """
-    import gzip
-    import json
-
-    def read(name: str) -> dict[str, Any]:
-        path = folder / f"{name}.json.gz"
-        if not path.exists():
-            raise NotFound(f"{path} does not exist. SHOPLOOP_BENCH_DATA names the folder of the evaluation data.")
-        found: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
-        return found
-
-    history, future, keys = read("history"), read("future"), read(f"keyset_{keyset}")
-    rows: list[tuple[str, str, int]] = []
-    for user, baskets in history.items():
-        whole = [*baskets[1:-1], future[user][1]]
-        for back, basket in enumerate(reversed(whole)):
-            rows += [(user, str(item), LAST_DAY - 7 * back) for item in basket]
-    table = pl.DataFrame(rows, schema={"user": pl.String, "item": pl.String, "day": pl.Int32}, orient="row")
-    interactions = table.select(
-        "user",
-        "item",
-        pl.col("day").cast(pl.Date).cast(pl.Datetime("us", "UTC")).alias("time"),
-        kind=pl.lit("purchase"),
-        quantity=pl.lit(None, pl.Float64),
-        price=pl.lit(None, pl.Float64),
-        shop=pl.lit(None, pl.String),
-    )
-    bought = purchases(interactions)
-    log = PurchaseLog.of(bought, Vocabulary(tuple(sorted(table["item"].unique()))))
-    code = {user: place for place, user in enumerate(log.users)}
-    labels = [
-        Request(user=code[user], day=LAST_DAY - 7 * back)
-        for user in history
-        for back in range(1, min(TAFENG_LABELS + 1, len(history[user]) - 2))
-    ]
-    items = pl.DataFrame(
-        {"item": log.vocabulary.items, "category": [[] for _ in log.vocabulary.items]},
-        schema={"item": pl.String, "category": pl.List(pl.String)},
-    )
-    targets = [Request(user=code[str(user)], day=LAST_DAY) for user in keys["test"]]
-    return Problem(
-        dataset="tafeng",
-        log=log,
-        past=log.where(log.day_R < LAST_DAY),
-        before_labels=log.where(log.day_R < LAST_DAY - 7 * TAFENG_LABELS),
-        targets=targets,
-        labels=labels,
-        contract=resolve(interactions=interactions, items=items, users=pl.DataFrame({"user": [""]})),
-        items=items,
-        counts={"users": len(targets), "items": len(log.vocabulary)},
-    )
-
-
-def _bought(log: PurchaseLog, request: Request) -> Int32:
-    rows = slice(int(log.offsets_U1[request.user]), int(log.offsets_U1[request.user + 1]))
-    bought: Int32 = log.item_R[rows][log.day_R[rows] == request.day]
-    return bought
 
 
 def _tables(dataset: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:

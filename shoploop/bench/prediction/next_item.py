@@ -6,14 +6,12 @@ users have their last two items at one time, sorted by item id, and their order 
 id is a feature, and the slice ``distinct_times`` holds the users whose last two times differ.
 """
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from shoploop.bench.prediction.problem import Problem
-from shoploop.errors import NotFound
+from shoploop.bench.prediction.problem import NOBODY, Problem, bare_items, bare_purchases, read_compressed
 from shoploop.features.contract import resolve
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.samples.sample_set import Request
@@ -33,11 +31,9 @@ def read_reviews(folder: Path) -> pl.DataFrame:
     """
     parts = []
     for part in ("train", "valid", "test"):
-        path = folder / f"{part}.txt.gz"
-        if not path.exists():
-            raise NotFound(f"{path} does not exist. SHOPLOOP_BENCH_DATA names the folder of the evaluation data.")
         schema = {"user": pl.String, "item": pl.String, "seconds": pl.Int64}
-        rows = pl.read_csv(gzip.decompress(path.read_bytes()), separator="\t", has_header=False, schema=schema)
+        text = read_compressed(folder / f"{part}.txt.gz")
+        rows = pl.read_csv(text, separator="\t", has_header=False, schema=schema)
         parts.append(rows.with_columns(part=pl.lit(part)))
     return pl.concat(parts).select(
         "user", "item", pl.from_epoch("seconds", time_unit="s").dt.replace_time_zone("UTC").alias("time"), "part"
@@ -57,13 +53,8 @@ def leave_last_out(reviews: pl.DataFrame, dataset: str, *, seed: int = 0) -> Pro
     ends = last.join(before, on="user")
     # items of one time are a set: the one that is asked for is moved a day on, and the others are what is known
     tied = pl.col("part").eq("test") & (pl.col("last").dt.date() == pl.col("before").dt.date())
-    rows = reviews.join(ends, on="user").with_columns(
-        time=pl.when(tied).then(pl.col("time") + pl.duration(days=1)).otherwise("time"),
-        kind=pl.lit("purchase"),
-        quantity=pl.lit(None, pl.Float64),
-        price=pl.lit(None, pl.Float64),
-        shop=pl.lit(None, pl.String),
-    )
+    moved = pl.when(tied).then(pl.col("time") + pl.duration(days=1)).otherwise("time")
+    rows = bare_purchases(reviews.join(ends, on="user").with_columns(time=moved))
     bought = purchases(rows)
     log = PurchaseLog.of(bought, Vocabulary(tuple(sorted(rows["item"].unique()))))
     code = {user: place for place, user in enumerate(log.users)}
@@ -71,13 +62,9 @@ def leave_last_out(reviews: pl.DataFrame, dataset: str, *, seed: int = 0) -> Pro
     targets = [Request(user=code[user], day=day) for user, day in test.select("user", "day").iter_rows()]
     past = log.where(_of(log, bought.filter(pl.col("part") == "train")))
     labels, first = _labels(past)
-    items = pl.DataFrame(
-        {"item": log.vocabulary.items, "category": [[] for _ in log.vocabulary.items]},
-        schema={"item": pl.String, "category": pl.List(pl.String)},
-    )
+    items = bare_items(log.vocabulary)
     distinct = test.select(pl.col("last") != pl.col("before")).to_series().to_numpy()
     judged = np.sort(np.random.default_rng(seed).permutation(len(targets))[:TARGETS])
-    empty = pl.DataFrame({"user": [""]})
     return Problem(
         dataset=dataset,
         log=log,
@@ -85,7 +72,7 @@ def leave_last_out(reviews: pl.DataFrame, dataset: str, *, seed: int = 0) -> Pro
         before_labels=past.where(past.day_R < first),
         targets=[targets[place] for place in judged],
         labels=labels,
-        contract=resolve(interactions=rows, items=items, users=empty),
+        contract=resolve(interactions=rows, items=items, users=NOBODY),
         items=items,
         counts={
             "users": len(targets),

@@ -1,15 +1,17 @@
 """A dataset cut by its protocol: what may be learned from, and what has to be predicted."""
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from shoploop.errors import ShoploopError
+from shoploop.errors import NotFound, ShoploopError
 from shoploop.features.contract import Contract
-from shoploop.features.log import PurchaseLog
+from shoploop.features.log import PurchaseLog, Vocabulary
 from shoploop.samples.sample_set import Request
 
 
@@ -59,3 +61,36 @@ class Problem:
                 "The dataset or its loading changed; scores would not be comparable."
             )
         return self
+
+
+def read_compressed(path: Path) -> bytes:
+    """A gzip file of the evaluation data.
+
+    Raises:
+        NotFound: it is not there.
+    """
+    if not path.exists():
+        raise NotFound(f"{path} does not exist. SHOPLOOP_BENCH_DATA names the folder of the evaluation data.")
+    return gzip.decompress(path.read_bytes())
+
+
+def bare_purchases(rows: pl.DataFrame) -> pl.DataFrame:
+    """Interactions of which user, item and time are all that is known."""
+    return rows.with_columns(
+        kind=pl.lit("purchase"),
+        quantity=pl.lit(None, pl.Float64),
+        price=pl.lit(None, pl.Float64),
+        shop=pl.lit(None, pl.String),
+    )
+
+
+def bare_items(vocabulary: Vocabulary) -> pl.DataFrame:
+    """Items of which nothing is known."""
+    return pl.DataFrame(
+        {"item": vocabulary.items, "category": [[] for _ in vocabulary.items]},
+        schema={"item": pl.String, "category": pl.List(pl.String)},
+    )
+
+
+NOBODY = pl.DataFrame({"user": [""]})
+"""Users of whom nothing is known."""

@@ -23,6 +23,8 @@ from shoploop.models.sequence import SequenceModel
 from shoploop.ranking.popularity import read_popularity, write_popularity
 from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
+from shoploop.store import Store
+from shoploop.versions import promotions
 from shoploop.versions.artifact import Version, write_version
 from shoploop.versions.trained import TrainedModel
 
@@ -74,6 +76,35 @@ def write_model(folder: Path) -> Version:
         lineage={"parent": None},
         metrics={},
     )
+
+
+def publish_twins(store: Store, name: str, folder: Path) -> tuple[str, str]:
+    """Two versions of that model in a store, the first of which serves."""
+    first = write_model(folder / "one")
+    second = write_version(
+        folder / "two", tensors=first.tensors, config=first.config, contract=first.contract, items=first.items,
+        lineage={"parent": first.id}, metrics={},
+    )  # fmt: skip
+    for each in ("one", "two"):
+        promotions.publish_version(store, name, folder / each)
+    promotions.promote(store, name, first.id, reason="first", by="a test")
+    return first.id, second.id
+
+
+class MemoryJoins:
+    """What ``Joins`` answers, computed by the same functions instead of read from Feast."""
+
+    def __init__(self, log):
+        self.log, self.statistics, self.shops_of = log, ItemStatistics(log), ShopStatistics(log)
+
+    def users(self, users, days):
+        return user_rows(user_stats(self.log), users, days)
+
+    def items(self, vocabulary, days):
+        return {day: self.statistics.on(day) for day in days}
+
+    def shops(self, shops, days):
+        return {day: self.shops_of.rows_on(day) for day in days}
 
 
 class MemoryFeatures:
