@@ -130,7 +130,7 @@ def _answers(table: pl.DataFrame) -> tuple[Answers, list[list[str]]]:
         design_N[n] = designs.setdefault(design, len(designs))
         rank = {item: r for r, item in enumerate(ranking)}
         ranks_NK[n, : len(items)] = [rank[item] for item in items]
-        taken_NK[n, : len(items)] = [item in set(taken) for item in items]
+        taken_NK[n, : len(items)] = np.isin(items, taken)
         pools.append(ranking)
     users_N = table["user"].rank("dense").to_numpy().astype(np.int64) - 1
     answers = Answers(users_N=users_N, designs=list(designs), design_N=design_N, ranks_NK=ranks_NK, taken_NK=taken_NK)
