@@ -23,7 +23,7 @@ LISTED = schemas.LISTED
 PLAUSIBLE_QUANTITY = 1000
 """Pieces in one row above which a quantity is more likely a weight, a volume or a slip of the keyboard."""
 
-_COLUMNS = {name: dict(pl.DataFrame(table.schema.empty_table()).schema) for name, table in schemas.TABLES.items()}
+_COLUMNS = {name: dict(pl.Schema(table.schema)) for name, table in schemas.TABLES.items()}
 """Table to canonical column to polars type."""
 
 

@@ -28,6 +28,9 @@ def read_numbers(values: pl.Series) -> Numbers:
     1.29 nor 1,234, which may be a thousand. What is no number at all, such as "free", has no say in it.
     """
     text = text_of(values)
+    numbers = text.cast(pl.Float64, strict=False)
+    if numbers.null_count() == text.null_count() and numbers.is_finite().all():  # nothing but plain numbers
+        return Numbers(numbers=numbers, unreadable=pl.repeat(False, len(text), eager=True), with_comma=0)
     text = text.set(text.str.to_lowercase().is_in(NOTHING).fill_null(False), None)
     with_comma = 0
     if _has_decimal_commas(text):

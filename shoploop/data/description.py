@@ -177,18 +177,16 @@ def _sessions(events: pl.DataFrame) -> dict[str, Any]:
     rows = events.select("user", "time").sort("user", maintain_order=True)  # they are sorted by time
     gap = pl.lit(timedelta(minutes=SESSION_GAP_MINUTES))
     begins = (pl.col("user") != pl.col("user").shift()).fill_null(True) | (pl.col("time").diff() > gap)
-    sessions = (
-        rows.with_columns(session=begins.cast(pl.Int64).cum_sum())
-        .group_by("session")
-        .agg(events=pl.len(), minutes=(pl.col("time").max() - pl.col("time").min()).dt.total_seconds() / 60)
-    )
+    first = rows.select(begins.arg_true().alias("row")).to_series()
+    after = first.shift(-1, fill_value=rows.height)
+    minutes = (rows["time"].gather(after - 1) - rows["time"].gather(first)).dt.total_seconds() / 60
     days = events.select("user", "day").unique().height
     return {
         "session_gap_minutes": SESSION_GAP_MINUTES,
-        "sessions": sessions.height,
-        "events_a_session": _median(sessions["events"]),
-        "minutes_a_session": _median(sessions["minutes"]),
-        "sessions_a_day": sessions.height / days,
+        "sessions": len(first),
+        "events_a_session": _median(after - first),
+        "minutes_a_session": _median(minutes),
+        "sessions_a_day": len(first) / days,
     }
 
 

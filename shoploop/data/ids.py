@@ -82,7 +82,9 @@ def text_of(values: pl.Series) -> pl.Series:
         values = values.dt.to_string()
     elif dtype == pl.Date or (isinstance(dtype, pl.Datetime) and dtype.time_unit != "ns"):  # 64 bits of them reach 2262
         return _text_of_times(values)
-    return values.cast(pl.String).str.strip_chars().replace("", None)
+    text = values.cast(pl.String).str.strip_chars()
+    empty = text.str.len_bytes() == 0
+    return text.set(empty.fill_null(False), None) if empty.any() else text
 
 
 def _text_of_times(values: pl.Series) -> pl.Series:
@@ -119,10 +121,13 @@ def canonical_ids(values: pl.Series, *, where: str) -> tuple[pl.Series, dict[str
     padded = 0
     if values.dtype == pl.String:
         padded = int((values != text).sum())
-    absent = text.str.to_lowercase().is_in(NOTHING).fill_null(False)
-    counts = {"padded": padded, "pointed": 0, "nothing": int(absent.sum())}
-    text = text.zip_with(~absent, pl.Series([None], dtype=pl.String))
-    if values.dtype == pl.String:
+    counts = {"padded": padded, "pointed": 0, "nothing": 0}
+    different = text.unique()  # an id comes in many rows, and what is asked of all is asked of each once
+    if _is_nothing(different).any():
+        absent = _is_nothing(text)
+        counts["nothing"] = int(absent.sum())
+        text = text.zip_with(~absent, pl.Series([None], dtype=pl.String))
+    if values.dtype == pl.String and different.str.contains(f"{_ROUNDED}|{_WITH_POINT}").any():
         rounded = text.str.contains(_ROUNDED).fill_null(False)
         if rounded.any() and rounded.sum() * 20 > text.len() - text.null_count():
             raise SchemaMismatch(
@@ -136,6 +141,10 @@ def canonical_ids(values: pl.Series, *, where: str) -> tuple[pl.Series, dict[str
             counts["pointed"] = int(pointed.sum())
             text = short
     return text, counts
+
+
+def _is_nothing(text: pl.Series) -> pl.Series:
+    return text.str.to_lowercase().is_in(NOTHING).fill_null(False)
 
 
 def is_guest(user: str) -> bool:

@@ -36,7 +36,7 @@ def without_guests(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
     if named.is_empty():
         return named
     counts = named["user"].value_counts(name="rows")
-    suspects = [user for user in counts["user"] if is_guest(user)]
+    suspects = sorted(user for user in counts["user"] if is_guest(user))
     for user in suspects:
         others = counts.filter(pl.col("user") != user)["rows"]
         rows = int(counts.filter(pl.col("user") == user)["rows"][0])

@@ -22,6 +22,9 @@ from shoploop.errors import SchemaMismatch, SpecInvalid, TableEmpty
 ITEM_COLUMNS = ("title", "category", "brand", "image")
 """Columns by which interactions may describe their item."""
 
+SEEN_FIRST = 1_000
+"""Rows that are looked at before all are, where one that is filled says enough."""
+
 UNREADABLE_SHARE = 0.05
 """Above this share of unreadable values a column is of another type; below it they are counted and become null."""
 
@@ -270,19 +273,26 @@ def _refuse_nested(raw: _Raw, column: str, names: list[str]) -> None:
 
 
 def _refuse_empty(raw: _Raw, column: str, values: pl.Series) -> None:
-    if column in schemas.TABLES[raw.name].required and text_of(values).null_count() == values.len():
+    needed = column in schemas.TABLES[raw.name].required
+    if needed and _is_empty(values.head(SEEN_FIRST)) and _is_empty(values):
         raise TableEmpty(
             f"{raw.source.uri}: column {values.name!r} is empty in all {values.len():,} rows, and {raw.name} needs "
             f"{column}. Fill it, or name another column in spec.data.tables.{raw.name}.columns."
         )
 
 
+def _is_empty(values: pl.Series) -> bool:
+    return text_of(values).null_count() == values.len()
+
+
 def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
     source = raw.source
     field = f"{raw.field}.timeFormat"
     parsed = times.parse(values, time_format=source.time_format, zone=source.time_zone, where=source.uri)
-    text = text_of(values)
-    bad = text.is_not_null() & parsed.times.is_null() & ~text.str.to_lowercase().is_in(times.NOTHING).fill_null(False)
+    bad = parsed.times.is_null() & values.is_not_null()
+    if bad.any():
+        text = text_of(values)
+        bad = text.is_not_null() & bad & ~text.str.to_lowercase().is_in(times.NOTHING).fill_null(False)
     if _other_type(bad, values):
         if source.time_format:
             advice = f"They do not fit {field} {source.time_format!r}: mend the pattern."

@@ -131,6 +131,11 @@ def parse(values: pl.Series, *, time_format: str | Sequence[str] | None, zone: s
     parsed = Parsed(times=pl.Series(values.name, [None], dtype=_TIME).new_from_index(0, values.len()))
     if values.dtype == pl.String:
         values = values.str.strip_chars()
+        quick = None if formats else _plain_iso(values)
+        if quick is not None:
+            naive, zoned = quick
+            times, moved = (naive.dt.replace_time_zone("UTC"), 0) if zoned else _localised(naive, zone)
+            return Parsed(times=_possible(times).alias(values.name), moved=moved)
         absent = (values.str.to_lowercase().is_in(NOTHING) | (values == "")).fill_null(False)
         parsed.nothing = int(absent.sum())
         values = values.zip_with(~absent, pl.Series([None], dtype=pl.String))
