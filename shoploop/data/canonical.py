@@ -72,7 +72,8 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
             "interactions: no row has a user, an item and a time. Check the file and spec.data.tables.interactions."
         )
     named = outliers.without_guests(events, loaded)
-    kept = named.filter(pl.all_horizontal(pl.col(*schemas.INTERACTIONS.required).is_not_null()))
+    required = list(schemas.INTERACTIONS.required)
+    kept = named.drop_nulls(required) if any(named[column].null_count() for column in required) else named
     loaded.note(
         "incomplete_rows",
         "interactions",

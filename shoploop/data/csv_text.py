@@ -58,6 +58,18 @@ def read_csv(raw: bytes, *, shown: str, separator: str | None, header: list[str]
         SpecInvalid: the separator cannot divide columns.
     """
     text, recoded = decoded(raw, shown=shown)
+    text, sign, _ = divided(text, shown=shown, separator=separator, header=header)
+    result = _parsed(text, sign, header, shown)
+    result.recoded = recoded
+    return result
+
+
+def divided(text: str, *, shown: str, separator: str | None, header: list[str]) -> tuple[str, str, str]:
+    """The text with one sign of ASCII between its columns, that sign, and the separator that it stands for.
+
+    Raises:
+        TableEmpty, DataUnreadable, SpecInvalid: as :func:`read_csv`.
+    """
     if not text.strip():
         raise TableEmpty(f"{shown} is an empty file. Point uri at a file with data.")
     if separator is None and text[:4].lower() == "sep=":  # Excel's own first line
@@ -68,18 +80,22 @@ def read_csv(raw: bytes, *, shown: str, separator: str | None, header: list[str]
         raise SpecInvalid(
             f"{shown}: {separator!r} cannot divide columns: quotes and ends of lines have a meaning of their own."
         )
-    if len(separator) > 1 or not separator.isascii():  # Arrow takes one sign of ASCII
-        text, separator = text.replace(separator, _STAND_IN), _STAND_IN
+    text, sign = stood_in(text, separator)
     if header:
-        found = max(Counter(_widths(text, separator)).items(), key=lambda item: (item[1], item[0]))[0]
+        found = max(Counter(_widths(text, sign)).items(), key=lambda item: (item[1], item[0]))[0]
         if found != len(header):
             raise DataUnreadable(
                 f"{shown}: header names {len(header)} columns, and most lines have {found}. Name every column of the "
                 "file, in order; set separator where the columns are divided by another sign."
             )
-    result = _parsed(text, separator, header, shown)
-    result.recoded = recoded
-    return result
+    return text, sign, separator
+
+
+def stood_in(text: str, separator: str) -> tuple[str, str]:
+    """The text with one sign of ASCII, which is all that Arrow takes, in the place of another separator; and the sign."""
+    if len(separator) == 1 and separator.isascii():
+        return text, separator
+    return text.replace(separator, _STAND_IN), _STAND_IN
 
 
 def decoded(raw: bytes, *, shown: str) -> tuple[str, int]:
@@ -104,6 +120,11 @@ def decoded(raw: bytes, *, shown: str) -> tuple[str, int]:
     strange = sum(raw[:4000].count(bytes([sign])) for sign in range(32) if sign not in (9, 10, 12, 13, 31))
     if strange * 50 > len(raw[:4000]) or b"\0" in raw:
         raise DataUnreadable(_no_text(shown))
+    return decoded_lines(raw)
+
+
+def decoded_lines(raw: bytes) -> tuple[str, int]:
+    """Whole lines as text, and how many of them were no UTF-8 and taken for Windows-1252."""
     try:
         return raw.decode(), 0
     except UnicodeDecodeError:
@@ -146,7 +167,7 @@ def _parsed(text: str, separator: str, header: list[str], shown: str) -> Csv:
     """By Arrow, as the csv module and pandas read quotes; a stray quote that would swallow lines is taken as written."""
     attempts: list[tuple[int, int, Csv]] = []
     for quoting in ("quotes", "escapes", "none"):
-        result = _arrow(text, separator, header, shown, quoting)
+        result = by_arrow(text, separator, header, shown, quoting)
         if result is None:
             continue
         crossing = pl.col("text").str.contains("\n.*" + re.escape(separator)).fill_null(False).sum()
@@ -160,16 +181,26 @@ def _parsed(text: str, separator: str, header: list[str], shown: str) -> Csv:
     if not attempts:
         raise DataUnreadable(f"{shown} cannot be read as CSV. Check separator and quotes.")
     result = min(attempts, key=lambda attempt: attempt[:2])[2]
+    refuse_ragged(result, shown)
+    return result
+
+
+def refuse_ragged(result: Csv, shown: str) -> None:
+    """Refuses a file of which too many lines have too many columns.
+
+    Raises:
+        DataUnreadable: it is one.
+    """
     lines = result.table.height + result.ragged
     if result.ragged > max(1, RAGGED_SHARE * lines):
         raise DataUnreadable(
             f"{shown}: {result.ragged:,} of {lines:,} lines have another number of columns than the first, e.g. "
             f"{result.example!r}. Set separator, or header where the first line holds no names."
         )
-    return result
 
 
-def _arrow(text: str, separator: str, header: list[str], shown: str, quoting: str) -> Csv | None:
+def by_arrow(text: str, separator: str, header: list[str], shown: str, quoting: str) -> Csv | None:
+    """The text as Arrow reads it with quotes, escaped ones or none; None where it cannot. Mended lines come last."""
     import pyarrow as pa
     import pyarrow.csv as pc
 

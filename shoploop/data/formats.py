@@ -17,7 +17,8 @@ from typing import Any
 
 import polars as pl
 
-from shoploop.data.csv_text import read_csv
+from shoploop.data import csv_pieces
+from shoploop.data.csv_text import Csv, read_csv
 from shoploop.errors import DataUnreadable, TableEmpty, first_line
 
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -81,6 +82,10 @@ def read_file(path: Path, *, shown: str, layout: Layout, remarks: Remarks) -> pl
             head = file.read(512)
         if head.startswith(b"PAR1"):
             return _parquet(path, shown)
+        if path.stat().st_size > csv_pieces.PIECE_BYTES and _may_be_csv(head):
+            found = csv_pieces.read_pieces(path, shown=shown, separator=layout.separator, header=list(layout.header))
+            if found is not None:
+                return _noted(found, remarks)
         return _of_bytes(path.read_bytes(), shown=shown, layout=layout, remarks=remarks)
     except OSError as error:
         raise DataUnreadable(f"{shown} cannot be read: {error.strerror or error}. Check its permissions.") from error
@@ -108,7 +113,17 @@ def _of_bytes(raw: bytes, *, shown: str, layout: Layout, remarks: Remarks) -> pl
         found = _json(raw, shown)
         if found is not None:
             return found
-    result = read_csv(raw, shown=shown, separator=layout.separator, header=list(layout.header))
+    return _noted(read_csv(raw, shown=shown, separator=layout.separator, header=list(layout.header)), remarks)
+
+
+def _may_be_csv(head: bytes) -> bool:
+    """Whether a file with this beginning is none of another known format; what a CSV holds shows itself further on."""
+    known = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", ZSTD, b"PAR1", b"ARROW1", b"FEA1", *REFUSED)
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    return not (head.startswith(known) or head[257:262] == b"ustar" or head[8:12] == b"DUCK" or start in (b"{", b"["))
+
+
+def _noted(result: Csv, remarks: Remarks) -> pl.DataFrame:
     remarks.recoded += result.recoded
     remarks.mended += result.mended
     remarks.ragged += result.ragged
