@@ -134,7 +134,8 @@ def _last_visits(history: History) -> npt.NDArray[np.float64]:
 def _alike(
     history: History, weight_H: npt.NDArray[np.float64], items: ItemMatrix, catalog: Catalog, most: int
 ) -> Int32:
-    direction_D = weight_H @ catalog.factors_ID[history.items_H]
+    # in the factors' own precision: a wider one would copy all of them for each request
+    direction_D = weight_H.astype(np.float32) @ catalog.factors_ID[history.items_H]
     # of what points the same way, that which is bought: a rare item's factors are mostly chance
     score_I = (catalog.factors_ID @ direction_D) * np.sqrt(np.log1p(items["purchases_total"].astype(np.float64)))
     score_I[history.items_H] = 0.0

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from shoploop.evaluation.intervals import Bootstrap, mean
-from shoploop.evaluation.metrics import NAMES, auc, list_metrics, top
+from shoploop.evaluation.metrics import NAMES, auc, list_metrics, ndcg, top
 from shoploop.models.fusion import PARTS, FusedModel
 from shoploop.models.inputs import collate
 from shoploop.samples.sample_set import SampleSet
@@ -52,6 +52,16 @@ def request_metrics(samples: SampleSet, scores_R: Array) -> dict[str, Array]:
             out[name][q] = value
     out["auc"] = request_auc(samples, scores_R)
     return out
+
+
+def request_ndcg(samples: SampleSet, scores_R: Array) -> Array:
+    """Each request's NDCG@10 alone, (Q,); NaN where nothing was bought."""
+    found_Q = np.full(len(samples), np.nan)
+    for q in range(len(samples)):
+        truth, rows = samples.truth(q), samples.rows(q)
+        if len(truth):
+            found_Q[q] = ndcg(top(samples.items_R[rows], scores_R[rows]), truth)
+    return found_Q
 
 
 def request_auc(samples: SampleSet, scores_R: npt.NDArray[np.floating]) -> Array:

@@ -78,18 +78,33 @@ class Behaviour(nn.Module):
         last.weight.mul_(factor)
         last.bias.mul_(factor)
 
-    def embed(self, features_BNK: Tensor) -> Tensor:
-        """The last hidden units, (B, N, H): what the score is a linear function of."""
+    def sums(self, features_BNK: Tensor) -> Tensor:
+        """What the first layer makes of the features, before anything bends, (B, N, H): a sum with a term of each."""
         # far outliers of a new day must not throw a score off the scale
         standard_BNK = ((features_BNK - self.mean_K) * self.scale_K).clamp(-5.0, 5.0)
-        if self.pieces is None:
-            hidden_BNH: Tensor = self.layers[:-1](standard_BNK)
-            return hidden_BNH
-        first_BNH = self.layers[0](standard_BNK) + self.pieces(features_BNK)
-        hidden_BNH = self.layers[1:-1](first_BNH)
+        first_BNH: Tensor = self.layers[0](standard_BNK)
+        return first_BNH if self.pieces is None else first_BNH + self.pieces(features_BNK)
+
+    def term(self, feature: int, values_R: Tensor) -> Tensor:
+        """What one feature adds to :meth:`sums`, (R, H)."""
+        first = self.layers[0]
+        assert isinstance(first, nn.Linear)
+        standard_R = ((values_R - self.mean_K[feature]) * self.scale_K[feature]).clamp(-5.0, 5.0)
+        term_RH = standard_R[:, None] * first.weight[:, feature]
+        return term_RH if self.pieces is None else term_RH + self.pieces.term(feature, values_R)
+
+    def of_sums(self, first_BNH: Tensor) -> Tensor:
+        """r_dnn, (B, N), of what the first layer gave."""
+        scores_BN1: Tensor = self.layers[1:](first_BNH)
+        return scores_BN1.squeeze(-1)
+
+    def embed(self, features_BNK: Tensor) -> Tensor:
+        """The last hidden units, (B, N, H): what the score is a linear function of."""
+        if len(self.layers) == 1:
+            return ((features_BNK - self.mean_K) * self.scale_K).clamp(-5.0, 5.0)
+        hidden_BNH: Tensor = self.layers[1:-1](self.sums(features_BNK))
         return hidden_BNH
 
     def forward(self, features_BNK: Tensor) -> Tensor:
         """r_dnn, (B, N)."""
-        scores_BN1: Tensor = self.layers[-1](self.embed(features_BNK))
-        return scores_BN1.squeeze(-1)
+        return self.of_sums(self.sums(features_BNK))

@@ -103,3 +103,9 @@ class PiecewiseLinear(nn.Module):
         way_PR = value_KR.index_select(0, self.column_P).sub_(self.low_P[:, None]).div_(self.width_P[:, None])
         out_HR = self.layer.weight @ way_PR.clamp_(0.0, 1.0)
         return out_HR.T.reshape(*features_RK.shape[:-1], -1)
+
+    def term(self, feature: int, values_R: Tensor) -> Tensor:
+        """What one feature adds, (R, H)."""
+        own = torch.nonzero(self.column_P == feature)[:, 0]
+        way_RP = ((values_R[:, None] - self.low_P[own]) / self.width_P[own]).clamp_(0.0, 1.0)
+        return way_RP @ self.layer.weight[:, own].T

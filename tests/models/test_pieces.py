@@ -82,3 +82,16 @@ def test_a_feature_in_pieces_can_be_wanted_in_the_middle_alone():
 def test_pieces_without_a_hidden_layer_are_refused():
     with pytest.raises(ValueError, match="hidden"):
         Behaviour.Config(features=3, pieces=2, hidden=())
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_the_first_layer_is_a_sum_with_a_term_of_each_feature(cut):
+    x = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    found = quantile_pieces(x, x[:, 0] > 0, most=4)
+    network = Behaviour(Behaviour.Config(features=3, pieces=len(found) if cut else 0, hidden=(5,), dropout=0.0))
+    network.standardise(torch.from_numpy(x.mean(axis=0)), torch.from_numpy(x.std(axis=0)))
+    network.cut(found)
+    rows = torch.from_numpy(x)
+    terms = sum(network.term(k, rows[:, k]) for k in range(3))
+    whole = network.sums(rows) - network.layers[0].bias
+    np.testing.assert_allclose(terms.detach(), whole.detach(), atol=1e-5)
