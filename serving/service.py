@@ -21,7 +21,7 @@ from shoploop.predictor.origins import CrossOrigin, Origins
 from shoploop.predictor.stock import OutOfStock
 from shoploop.predictor.storefront import Storefront
 from shoploop.predictor.switching import Versions
-from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
+from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest, SearchRequest
 from shoploop.ranking.explanation import ExplainRequest, Explanation
 from shoploop.ranking.ranker import Ranker
 
@@ -73,6 +73,17 @@ class Recommender:
 
         return self._answer("/rank", asked, ask, "items")
 
+    @bentoml.api(input_spec=SearchRequest)
+    def search(self, **request: object) -> Answer:
+        """The k items that a query most likely means, best first."""
+        asked = SearchRequest.model_validate(request)
+        gone = self.out_of_stock.items
+
+        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> Answer:
+            return ranker.search(asked, until=until, fresh=fresh, now=now, out_of_stock=gone)
+
+        return self._answer("/search", asked, ask, "search")
+
     @bentoml.api(input_spec=ExplainRequest)
     def explain(self, **request: object) -> Explanation:
         """Why an item was at its place in an answer: scores, features, sources, rules. 404 where the answer is not known."""
@@ -109,20 +120,27 @@ class Recommender:
         return learned if learned.version == stable.version else stable
 
     def _answer(
-        self, route: str, asked: RecommendRequest | RankRequest, ask: Callable[..., Answer], surface: str
+        self,
+        route: str,
+        asked: RecommendRequest | RankRequest | SearchRequest,
+        ask: Callable[..., Answer],
+        surface: str,
     ) -> Answer:
         now = self.explanations.now()
         fresh: dict[str, tuple[Done, ...]] = {}
         with WAITING.turn() as until:
 
             def of(ranker: Ranker, in_time: bool) -> Answer:
-                fresh[ranker.version] = self._done(asked.user, ranker)
+                fresh[ranker.version] = self._done(asked.user, ranker) if asked.user else ()
                 return ask(ranker, until if in_time else None, fresh[ranker.version], now)
 
-            answer = self.versions.answer(asked.user, of, stable=self._stable)
-        self.explanations.remember(answer, asked, fresh[answer.version], now)
+            answer = self.versions.answer(asked.user or "", of, stable=self._stable)
+        if not isinstance(asked, SearchRequest):
+            self.explanations.remember(answer, asked, fresh[answer.version], now)
         metrics.count(route, self._stable, answer)
-        return self.feedback.shown(answer, user=asked.user, surface=surface) if self.feedback else answer
+        if self.feedback is None or not asked.user:  # an impression is somebody's
+            return answer
+        return self.feedback.shown(answer, user=asked.user, surface=surface)
 
     def _done(self, user: str, ranker: Ranker) -> tuple[Done, ...]:
         return self.feedback.done(user, after=ranker.settings.events_offset) if self.feedback else ()
@@ -142,13 +160,18 @@ class Recommender:
 
 REQUESTS = {
     "/recommend": RecommendRequest,
+    "/search": SearchRequest,
     "/rank": RankRequest,
     "/events": EventsRequest,
     "/explain": ExplainRequest,
 }
-ADMITTED = ("/recommend", "/rank", "/explain")
+ADMITTED = ("/recommend", "/search", "/rank", "/explain")
 EXAMPLES = {
     "/recommend": ("The items that a shopper is most likely to want, best first.", '{"user": "1", "k": 5}'),
+    "/search": (
+        "The items that a query most likely means; of what fits, what this shopper buys comes first.",
+        '{"query": "milk", "user": "1", "k": 5}',
+    ),
     "/rank": (
         "The given items, those first that a shopper is likely to want.",
         '{"user": "1", "items": ["a", "b"]}',

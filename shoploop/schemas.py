@@ -77,3 +77,21 @@ SHOPS = Table(
 )
 
 TABLES = {table.name: table for table in (INTERACTIONS, ITEMS, USERS, SHOPS)}
+
+SEARCHES = Table(
+    name="searches",
+    schema=pa.schema(
+        [
+            ("user", pa.string()),  # null where unknown
+            ("query", pa.string()),  # as typed
+            ("item", pa.string()),  # what was taken after it
+            ("time", TIME),
+            ("kind", pa.string()),  # how it was taken: click, cart, purchase; null where the source does not say
+        ]
+    ),
+    required=("query", "item", "time"),
+)
+"""What was searched for and taken. A shop need not have it."""
+
+READABLE = TABLES | {SEARCHES.name: SEARCHES}
+"""All that a spec may name."""

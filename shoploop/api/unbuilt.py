@@ -49,9 +49,9 @@ LIMITS = (
     ),
     Limit(
         field="training.surfaces",
-        built=lambda surfaces: list(surfaces) == ["Items"],
+        built=lambda surfaces: "Items" in surfaces and set(surfaces) <= {"Items", "Search"},
         instead=["Items"],
-        advice="set it to [Items]",
+        advice="set it to [Items] or [Items, Search]",
     ),
     Limit(field="training.nodes", built=lambda nodes: nodes == 1, instead=1, advice="set it to 1"),
     Limit(

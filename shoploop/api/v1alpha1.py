@@ -144,6 +144,10 @@ class TablesSpec(Spec):
     shops: TableSource | None = None
     """shop, title, and any further columns as attributes."""
 
+    searches: TableSource | None = None
+    """What was searched for and taken: query, item, time, and optionally user, kind. Where training.surfaces names Search
+    and there is no such table, queries are made of the names of what was bought."""
+
 
 ONE_SOURCE = Rule(cel="has(self.dataset) != has(self.tables)", message="name exactly one of dataset and tables")
 
@@ -248,7 +252,8 @@ class TrainingSpec(Spec):
     """How a version is trained."""
 
     surfaces: Annotated[list[Literal["Items", "Shops", "Search"]], Field(min_length=1, max_length=3)] = ["Items"]
-    """What is recommended. Shops and Search are not built yet."""
+    """What the model answers. Items is what to recommend; with Search the same model learns to answer queries in words from
+    tables.searches or, without it, from queries made of the items' names. Shops is not built yet."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Same seed, same data, same version."""

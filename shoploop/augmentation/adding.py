@@ -52,8 +52,10 @@ def add_samples(samples: Path, out: Path, rows: Labelled, trials: Trials, *, fir
         first = int(pc.max(pq.read_table(samples / REQUESTS, columns=["request"])["request"]).as_py()) + 1
         for name in _PIECES:
             _append(samples / name, virtual / name, out / name, first)
-    for path in samples.iterdir():
-        if path.name not in _PIECES:
+    for path in sorted(samples.iterdir()):
+        if path.is_dir():
+            disk.link_tree(path, out / path.name)
+        elif path.name not in _PIECES:
             disk.link_file(path, out / path.name)
     return len(extra)
 

@@ -23,7 +23,7 @@ LISTED = schemas.LISTED
 PLAUSIBLE_QUANTITY = 1000
 """Pieces in one row above which a quantity is more likely a weight, a volume or a slip of the keyboard."""
 
-_COLUMNS = {name: dict(pl.Schema(table.schema)) for name, table in schemas.TABLES.items()}
+_COLUMNS = {name: dict(pl.Schema(table.schema)) for name, table in schemas.READABLE.items()}
 """Table to canonical column to polars type."""
 
 
@@ -53,9 +53,11 @@ def write(
 
 
 def complete(loaded: Loaded) -> dict[str, pl.DataFrame]:
-    """All four tables with every canonical column, in canonical order; rules are noted on ``loaded``."""
+    """All four tables with every canonical column, in canonical order, and searches where there are any; rules are noted on
+    ``loaded``."""
     events = _interactions(loaded)
-    return {
+    searches = {} if loaded.searches is None else {"searches": _searches(loaded, loaded.searches, events)}
+    return searches | {
         "interactions": events,
         "items": _entities(loaded, loaded.items, "items", events),
         "users": _entities(loaded, loaded.users, "users", events),
@@ -116,6 +118,35 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
         f"Quantity above {PLAUSIBLE_QUANTITY:,} pieces in one row, more likely a weight or a volume. Kept as it is.",
     )
     return kept.sort("time", "user", "item", "kind", *kept.columns[4:], maintain_order=True)
+
+
+def _searches(loaded: Loaded, given: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    table = _with_schema(given, "searches")
+    query = pl.col("query").str.strip_chars()
+    table = table.with_columns(query=pl.when(query != "").then(query))
+    kept = table.drop_nulls(list(schemas.SEARCHES.required))
+    loaded.note(
+        "incomplete_searches",
+        "searches",
+        table.height - kept.height,
+        "dropped",
+        "A search without query, time or what was taken after it teaches nothing.",
+    )
+    kept = kept.filter(pl.col("time").is_between(events["time"].min(), events["time"].max()))
+    known = kept.join(events.select("item").unique(), on="item", how="semi")
+    loaded.note(
+        "searches_for_unsold",
+        "searches",
+        kept.height - known.height,
+        "warned",
+        "What was taken after these is in no interaction: it is found by its name, and its sales are not known.",
+    )
+    if kept.is_empty():
+        raise TableEmpty(
+            "searches: no row has a query, an item and a time within the days of the interactions. Check the file and "
+            "spec.data.tables.searches."
+        )
+    return kept.sort("time", "query", "item", "user", "kind", nulls_last=True)
 
 
 def _entities(loaded: Loaded, table: pl.DataFrame | None, name: str, events: pl.DataFrame) -> pl.DataFrame:

@@ -42,6 +42,7 @@ class Loaded:
     items: pl.DataFrame | None = None
     users: pl.DataFrame | None = None
     shops: pl.DataFrame | None = None
+    searches: pl.DataFrame | None = None
     rules: list[Rule] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     """Sentences that a person should read at once, on the console."""

@@ -75,6 +75,8 @@ def load(spec: TablesSpec) -> Loaded:
         source = getattr(spec, name)
         if source is not None:
             setattr(loaded, name, _typed(_open(name, source), loaded, further=True))
+    if spec.searches is not None:
+        loaded.searches = _typed(_open("searches", spec.searches), loaded)
     return loaded
 
 
@@ -98,7 +100,7 @@ def _kinds(raw: _Raw, source: InteractionsSource, events: pl.DataFrame, loaded: 
 
 def _open(name: str, source: TableSource, *, also: tuple[str, ...] = ()) -> _Raw:
     times.check_zone(source.time_zone, field=f"spec.data.tables.{name}.timeZone")
-    canonical = [*schemas.TABLES[name].schema.names, *also, *(["rating"] if name == "interactions" else [])]
+    canonical = [*schemas.READABLE[name].schema.names, *also, *(["rating"] if name == "interactions" else [])]
     for column in source.columns:
         if name == "interactions" and column not in canonical:
             raise SpecInvalid(
@@ -135,7 +137,7 @@ def _open(name: str, source: TableSource, *, also: tuple[str, ...] = ()) -> _Raw
                     f"{_nearest(word, table.columns)} It has {_listed(table.columns)}.{_headerless(source, table)}"
                 )
             found[column].append(_single(own, column, name, source, read.remarks))
-    for column in schemas.TABLES[name].required:
+    for column in schemas.READABLE[name].required:
         if column not in found:
             raise SchemaMismatch(
                 f"{source.uri} has no column {column!r}{_nearest(column, table.columns)} It has "
@@ -195,7 +197,7 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
             columns[column] = _id(raw, column, values, loaded)
         else:
             columns[column] = text_of(values)
-        if column in raw.source.columns and column not in schemas.TABLES[raw.name].required:
+        if column in raw.source.columns and column not in schemas.READABLE[raw.name].required:
             _tell_empty(raw, column, columns[column], loaded)
     if further:
         used = {name for names in raw.found.values() for name in names}
@@ -273,7 +275,7 @@ def _refuse_nested(raw: _Raw, column: str, names: list[str]) -> None:
 
 
 def _refuse_empty(raw: _Raw, column: str, values: pl.Series) -> None:
-    needed = column in schemas.TABLES[raw.name].required
+    needed = column in schemas.READABLE[raw.name].required
     if needed and _is_empty(values.head(SEEN_FIRST)) and _is_empty(values):
         raise TableEmpty(
             f"{raw.source.uri}: column {values.name!r} is empty in all {values.len():,} rows, and {raw.name} needs "

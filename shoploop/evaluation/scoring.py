@@ -12,7 +12,7 @@ import torch
 
 from shoploop.evaluation.intervals import Bootstrap, mean
 from shoploop.evaluation.metrics import NAMES, auc, list_metrics, ndcg, top
-from shoploop.models.fusion import PARTS, FusedModel
+from shoploop.models.fusion import PARTS, FusedModel, Surface
 from shoploop.models.inputs import collate
 from shoploop.samples.sample_set import SampleSet
 from shoploop.training.loop import model_input
@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 BATCH_REQUESTS = 32
 
 
-def model_scores(model: FusedModel, samples: SampleSet) -> dict[str, Array]:
+def model_scores(model: FusedModel, samples: SampleSet, *, surface: Surface = "items") -> dict[str, Array]:
     """Every part's logits, (R,) each, by the names of ``models.fusion.PARTS``; computed where the model lies."""
     model.prepare()
     out: dict[str, Array] = {part: np.empty(len(samples.items_R)) for part in PARTS}
@@ -31,7 +31,7 @@ def model_scores(model: FusedModel, samples: SampleSet) -> dict[str, Array]:
     with torch.inference_mode():
         for start in range(0, len(order), BATCH_REQUESTS):
             chosen = [int(q) for q in order[start : start + BATCH_REQUESTS]]
-            scores = model(collate([model_input(samples, q) for q in chosen]).to(model.device))
+            scores = model(collate([model_input(samples, q) for q in chosen]).to(model.device), surface)
             for part in PARTS:
                 values_BN = scores.part(part).cpu().numpy()
                 for b, q in enumerate(chosen):

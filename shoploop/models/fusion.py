@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from shoploop.features.log import Float32
 from shoploop.models.behaviour import Behaviour
 from shoploop.models.inputs import Batch, ModelInput, collate
+from shoploop.models.search import SearchModule, padded_pieces
 from shoploop.models.sequence import SequenceModel
 
 Part = Literal["fused", "fixed_alpha", "dnn", "transformer"]
 PARTS: tuple[Part, ...] = ("fused", "fixed_alpha", "dnn", "transformer")
+
+Surface = Literal["items", "search"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +49,11 @@ class FusedModel(nn.Module):
     class Config:
         behaviour: Behaviour.Config
         sequence: SequenceModel.Config
-        surfaces: tuple[str, ...] = ("items",)
+        surfaces: tuple[Surface, ...] = ("items",)
         """Each has an α of its own."""
+
+        search: SearchModule.Config | None = None
+        """Set where search is one of the surfaces."""
 
         def to_json(self) -> dict[str, Any]:
             return asdict(self)
@@ -59,6 +65,7 @@ class FusedModel(nn.Module):
                 behaviour=Behaviour.Config(**behaviour | {"hidden": tuple(behaviour["hidden"])}),
                 sequence=SequenceModel.Config(**data["sequence"]),
                 surfaces=tuple(data["surfaces"]),
+                search=SearchModule.Config(**data["search"]) if data.get("search") else None,
             )
 
     def __init__(self, config: Config):
@@ -67,8 +74,14 @@ class FusedModel(nn.Module):
         self.behaviour = Behaviour(config.behaviour)
         self.sequence = SequenceModel(config.sequence)
         self.alpha_logits = nn.Parameter(torch.zeros(len(config.surfaces)))
+        self.search = (
+            None
+            if config.search is None
+            else SearchModule(config.search, config.behaviour, items=config.sequence.items, width=config.sequence.width)
+        )
         self._vectors_ID: Tensor | None = None
         self._bias_I: Tensor | None = None
+        self._names_ID: Tensor | None = None
 
     @property
     def alpha(self) -> dict[str, float]:
@@ -81,9 +94,12 @@ class FusedModel(nn.Module):
         """Where it computes, and where its batches must lie."""
         return self.alpha_logits.device
 
-    def forward(self, batch: Batch, surface: str = "items") -> Scores:
-        dnn_BN = self.behaviour(batch.features_BNK)
-        transformer_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
+    def forward(self, batch: Batch, surface: Surface = "items") -> Scores:
+        if surface == "search":
+            dnn_BN, transformer_BN = self._search(batch)
+        else:
+            dnn_BN = self.behaviour(batch.features_BNK)
+            transformer_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
         alpha = torch.sigmoid(self.alpha_logits[self.config.surfaces.index(surface)])
         return Scores(
             dnn_BN=dnn_BN,
@@ -91,11 +107,32 @@ class FusedModel(nn.Module):
             fused_BN=alpha * dnn_BN + (1 - alpha) * transformer_BN,
         )
 
+    def _search(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Both modules' logits of queries; a pair's features come first, those of its query behind them."""
+        search = self.searching()
+        assert batch.queries is not None, "a search has a query"
+        dnn_BN = self._behave(batch.features_BNK)
+        taste_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
+        pieces_BP = torch.from_numpy(padded_pieces(batch.queries)).to(self.device)
+        wanted_BND = self.sequence.wanted(batch.items_BN, self._vectors_ID)
+        return dnn_BN, search.attend(taste_BN, wanted_BND, batch.items_BN, pieces_BP, self._names_ID)
+
+    def _behave(self, features_BNF: Tensor) -> Tensor:
+        """r_dnn of queries."""
+        pairs = self.config.behaviour.features
+        return self.searching().behave(self.behaviour.sums(features_BNF[..., :pairs]), features_BNF[..., pairs:])
+
+    def searching(self) -> SearchModule:
+        """Search's own weights; there are some where the configuration has them."""
+        assert self.search is not None, "this model was not trained to search"
+        return self.search
+
     def prepare(self) -> "FusedModel":
         """Readies the model for :meth:`score`: no dropout, item vectors computed once. Undone by :meth:`train`."""
         self.eval()
         with torch.inference_mode():
             self._vectors_ID = self.sequence.item_vectors()
+            self._names_ID = None if self.search is None else self.search.names()
         return self
 
     def items(self) -> tuple[Float32, Float32]:
@@ -118,11 +155,11 @@ class FusedModel(nn.Module):
             return state_D
 
     def train(self, mode: bool = True) -> "FusedModel":
-        self._vectors_ID = self._bias_I = None
+        self._vectors_ID = self._bias_I = self._names_ID = None
         super().train(mode)
         return self
 
-    def score(self, request: ModelInput, *, part: Part = "fused", surface: str = "items") -> Float32:
+    def score(self, request: ModelInput, *, part: Part = "fused", surface: Surface = "items") -> Float32:
         """Logits of one request's candidates, (N,), without gradients.
 
         Args:
@@ -132,7 +169,8 @@ class FusedModel(nn.Module):
         """
         with torch.inference_mode():
             if part == "dnn":
-                scores_N: Float32 = self.behaviour(torch.from_numpy(request.features_NK)).numpy()
+                behave = self.behaviour if surface == "items" else self._behave
+                scores_N: Float32 = behave(torch.from_numpy(request.features_NK)).numpy()
                 return scores_N
             scores = self(collate([request]), surface)
             chosen_N: Float32 = scores.part(part)[0].numpy().astype(np.float32, copy=False)

@@ -26,6 +26,8 @@ class ModelInput:
     """From ``features.pairs.pair_features``."""
 
     sequence: BasketSequence
+    query: str | None = None
+    """What was asked for in words; its features stand behind the pair's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +53,12 @@ class Batch:
     places_BE: Tensor
     """int64 place of the event's item among the candidates; N where it is none of them."""
 
+    queries: tuple[str, ...] | None = None
+    """Of each request, where it has one."""
+
     def to(self, device: torch.device) -> "Batch":
-        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "queries"}
+        return Batch(**{name: tensor.to(device) for name, tensor in tensors.items()}, queries=self.queries)
 
 
 def collate(inputs: Sequence[ModelInput]) -> Batch:
@@ -85,6 +91,7 @@ def collate(inputs: Sequence[ModelInput]) -> Batch:
         events_BE=torch.from_numpy(events_BE),
         baskets_BE=torch.from_numpy(baskets_BE),
         places_BE=torch.from_numpy(places_BE),
+        queries=None if inputs[0].query is None else tuple(x.query or "" for x in inputs),
     )
 
 

@@ -111,6 +111,13 @@ class SequenceModel(nn.Module):
         vectors_ID: Tensor = self.item_out(self.factors_IF)
         return vectors_ID
 
+    def wanted(self, items_BN: Tensor, vectors_ID: Tensor | None = None) -> Tensor:
+        """w_i of these items, (B, N, D); ``vectors_ID`` as of :meth:`forward`."""
+        if vectors_ID is not None:
+            return vectors_ID[items_BN]
+        wanted_BND: Tensor = self.item_out(self.factors_IF[items_BN])
+        return wanted_BND
+
     def forward(self, batch: Batch, vectors_ID: Tensor | None = None, bias_I: Tensor | None = None) -> Tensor:
         """r_transformer, (B, N).
 
@@ -120,10 +127,7 @@ class SequenceModel(nn.Module):
             bias_I: Of the items, where others than the trained ones hold.
         """
         user_BD, baskets_BLD = self.encode(batch)
-        if vectors_ID is None:
-            wanted_BND = self.item_out(self.factors_IF[batch.items_BN])
-        else:
-            wanted_BND = vectors_ID[batch.items_BN]
+        wanted_BND = self.wanted(batch.items_BN, vectors_ID)
         biases_I = self.item_bias_I if bias_I is None else bias_I
         scores_BN = torch.einsum("bd,bnd->bn", user_BD, wanted_BND) + biases_I[batch.items_BN]
         return scores_BN + self._repeat(batch, user_BD, baskets_BLD)

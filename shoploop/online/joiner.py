@@ -67,6 +67,8 @@ class _Open:
 
     time: datetime
     items: tuple[str, ...]
+    searched: bool
+    """It answers a query: what was not taken of it is not what the user does not want, but what the words did not mean."""
 
 
 @dataclass
@@ -113,7 +115,9 @@ class Joiner:
         """What can be learned now that this message is known: mostly nothing, or one example."""
         if isinstance(message, Shown):
             self._pass_to(message.time)
-            self._open[message.request_id] = _Open(message.time, tuple(message.items))
+            self._open[message.request_id] = _Open(
+                message.time, tuple(message.items), searched=message.surface == "search"
+            )
             while len(self._open) > self._shown_at_once:
                 self._open.popitem(last=False)
             orphans = self._orphans.pop(message.request_id, None)
@@ -145,6 +149,8 @@ class Joiner:
         if event.received - shown.time > WINDOWS[event.kind] + LATENESS:
             self.bury(offset, "late", event.model_dump_json(exclude_none=True))
             return []
+        if shown.searched:
+            return [_example(offset, event, None)] if event.kind in POSITIVE_KINDS else []
         return [_example(offset, event, shown.items)]
 
     def _pass_to(self, time: datetime) -> None:

@@ -14,7 +14,7 @@ from shoploop.ranking.exploration import Explored
 from shoploop.ranking.rules import RuleName
 
 MAX_ITEMS = 500
-Method = Literal["fused", "dnn", "frequency", "popularity"]
+Method = Literal["fused", "dnn", "frequency", "popularity", "text"]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(canonical_id)]
 """Text, or a whole number, compared as the data's ids are."""
 
@@ -74,6 +74,28 @@ class RankRequest(Message):
 
     items: Annotated[list[Id], Field(min_length=1, max_length=MAX_ITEMS)]
     """Items to order; one that is named twice is answered once."""
+
+
+class SearchRequest(Message):
+    """What somebody searches for."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"query": "organic whole milk", "user": "1", "k": 5}})
+
+    query: Annotated[str, Field(max_length=10_000)]
+    """As typed; case, accents, plurals and the order of words do not matter, and spelling is forgiven. Of a long one the
+    first 200 letters are read."""
+
+    user: Id | None = None
+    """Who searches, if known: of what fits, what they buy comes first."""
+
+    k: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 10
+    """How many items."""
+
+    exclude: Annotated[list[Id], Field(max_length=MAX_ITEMS)] = []
+    """Items that must not be found."""
+
+    only: Annotated[list[Id], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
+    """Nothing but these is found, such as what a page's filter leaves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,7 +174,12 @@ class Answer(Message):
 
     method: Method
     """fused is the whole model. dnn and frequency are its short answers past the deadline; popularity answers for a
-    user of whom nothing is known."""
+    user of whom nothing is known. Of searches, text is an answer by names, by what was taken after such words and by what
+    sells, without a model; popularity says that nothing is called so, and shows what sells."""
+
+    understood: str | None = None
+    """Of a search, the query's words as they were understood, where that is not how they were spelt: what to show as "showing
+    results for". Null where the words are known."""
 
     items: list[RankedItem]
     """Best first, but for what the shop pinned to a place, and where it explores for two that changed places."""

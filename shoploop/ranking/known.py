@@ -26,11 +26,17 @@ from shoploop.features.user import UserRow
 from shoploop.models.inputs import ModelInput
 from shoploop.ranking.reasons import CHOSEN_BY_SHOP, outside_reason, reason
 from shoploop.ranking.rules import About
+from shoploop.ranking.searching import Searched, Searching
 from shoploop.ranking.settings import RankerSettings
 from shoploop.schemas import POSITIVE_KINDS
+from shoploop.surfaces.search.features import Read
 from shoploop.versions.trained import TrainedModel
 
 EPOCH = date(1970, 1, 1)
+
+
+NOBODY = OnlineUser(stats=UserRow(), history=History.empty())
+"""Of whom nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +92,7 @@ class Known:
             for item, path in zip(items["item"], paths, strict=True)
         }
         columns = {name: items[name].to_list() for name in settings.item_fields}
+        self.searching = Searching(trained)
         self._fields: dict[str, dict[str, Any]] = {
             item: {name: column[row] for name, column in columns.items()} for row, item in enumerate(items["item"])
         }
@@ -119,6 +126,15 @@ class Known:
         history = base.history.with_events(codes_N, days_N, quantities_N)
         day = max(day, int(days_N[codes_N >= 0].max()) + 1)
         return Visitor(stored=stored, user=replace(base, history=history), day=day)
+
+    def nobody(self, now: datetime | None) -> Visitor:
+        """Somebody of whom not even a name is known."""
+        return Visitor(stored=None, user=None, day=self.day(now))
+
+    def search_input(self, user: OnlineUser, searched: Searched, day: int, query: str) -> ModelInput:
+        """What the model reads of a user, a query and items."""
+        pairs = self.input(user, searched.items_N, day)
+        return replace(pairs, features_NK=np.hstack([pairs.features_NK, searched.features_NS]), query=query)
 
     def candidates(self, user: OnlineUser, day: int) -> Candidates:
         """What is scored for a request that names no items."""
@@ -183,8 +199,17 @@ class Known:
         """What answers carry of the item; null where unknown."""
         return self._fields.get(item) or dict.fromkeys(self.settings.item_fields)
 
-    def why(self, item: str, *, history: History, day: int, score: float | None, pinned: bool = False) -> str | None:
-        """Why the item is in an answer, in words for the shopper.
+    def why(
+        self,
+        item: str,
+        *,
+        history: History,
+        day: int,
+        score: float | None,
+        pinned: bool = False,
+        asked: Read | None = None,
+    ) -> str | None:
+        """Why the item is in an answer, in words for the shopper; ``asked`` is the query that it answers, if any.
 
         Returns:
             None for an item that nobody chose, scored or knows: somebody asked /rank for it.
@@ -194,6 +219,8 @@ class Known:
         code = self.trained.vocabulary.code(item)
         if code < 0:
             return None if score is None else outside_reason(score)
+        if asked is not None and (of_query := self.searching.reason(asked, code)):
+            return of_query
         return reason(
             code,
             history=history,

@@ -26,11 +26,21 @@ from shoploop.features.history import History
 from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
 from shoploop.models.fusion import Part
-from shoploop.ranking.answer import Answer, Method, Origin, RankedItem, RankRequest, RecommendRequest, RuleEffect
+from shoploop.ranking.answer import (
+    Answer,
+    Method,
+    Origin,
+    RankedItem,
+    RankRequest,
+    RecommendRequest,
+    RuleEffect,
+    SearchRequest,
+)
 from shoploop.ranking.exploration import Design, explore
-from shoploop.ranking.known import Known, Visitor, iso, today
+from shoploop.ranking.known import NOBODY, Known, Visitor, iso, today
 from shoploop.ranking.popularity import EVERYWHERE, Popular, read_popularity
 from shoploop.ranking.rules import Hides, Placed, RuleName, Scored, rerank
+from shoploop.ranking.searching import Searched
 from shoploop.ranking.settings import RankerSettings
 from shoploop.ranking.states import UserStates
 from shoploop.schemas import POSITIVE_KINDS
@@ -40,6 +50,9 @@ from shoploop.versions.trained import TrainedModel
 FURTHER = 1000
 """Items beyond those asked for that rules may look at, of what was found and again of what was not: a list may have to go far
 down, but no request goes over all that a shop sells."""
+
+ANYBODY = "?"
+"""Asks for best sellers where nobody is named."""
 
 FOREVER = 1_000_000
 """Days."""
@@ -226,6 +239,55 @@ class Ranker:
         unknown = [Placed(item=item, score=None) for item in asked if item not in vocabulary]
         return self._answer(found, [*_placed(found.scored), *unknown], visitor.day)
 
+    def search(
+        self,
+        request: SearchRequest,
+        *,
+        now: datetime | None = None,
+        until: float | None = None,
+        fresh: Sequence[Done] = (),
+        out_of_stock: Collection[str] = (),
+    ) -> Answer:
+        """The k items that a query most likely means; where nothing is called so, what sells.
+
+        Args: as :meth:`recommend`.
+        """
+        until = self._until(until)
+        known = self.known
+        visitor = known.visitor(request.user, fresh, now) if request.user else known.nobody(now)
+        user = visitor.user or NOBODY
+        matrix, history, day = known.matrix, user.history, visitor.day
+        searched = known.searching.search(request.query, items=matrix, history=history, day=day)
+        kept_N = self._findable(searched.items_N, request, out_of_stock)
+        if not kept_N.all():
+            searched = known.searching.only(searched, kept_N, matrix)
+        if not len(searched.items_N):
+            left_out = {*request.exclude, *out_of_stock}
+            wanted = RecommendRequest(user=request.user or ANYBODY, k=request.k, only=request.only)
+            found = Found(
+                method="popularity", scored=self._best_sellers(wanted, left_out, request.k), history=History.empty()
+            )
+            return self._answer(found, _placed(found.scored), day)
+        method: Method = "text"
+        if self.known.trained.model.search is None or not self._has_time_for_a_model(until):
+            scores_N = searched.fit_N(matrix, history)
+        else:
+            asked = known.search_input(user, searched, day, request.query)
+            in_time = self._in_time(until, self.costs.dnn + self.costs.transformer)
+            part: Literal["fused", "dnn"] = "fused" if in_time else "dnn"
+            method, scores_N = part, known.trained.model.score(asked, part=part, surface="search")
+        scored = self._in_order(searched.items_N, scores_N, request.k)
+        found = Found(method=method, scored=scored, by_model=0 if method == "text" else len(scored), history=history)
+        return self._answer(found, _placed(scored), day, searched=searched)
+
+    def _findable(
+        self, codes_N: Int32, request: SearchRequest, out_of_stock: Collection[str]
+    ) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        """Which of the items may be shown, (N,)."""
+        left_out = self.known.codes([*request.exclude, *out_of_stock])
+        kept_N = ~np.isin(codes_N, left_out)
+        return kept_N if request.only is None else kept_N & np.isin(codes_N, self.known.codes(request.only))
+
     def data_age_days(self, now: datetime | None = None) -> int:
         """Days from the last day of the data to today."""
         return self.known.data_age_days(now)
@@ -234,6 +296,7 @@ class Ranker:
         """Answers for the packaged users, so that no shopper has to wait, and measures what each part costs."""
         if stale := self.known.staleness():
             logging.getLogger(__name__).warning(stale)
+        self.known.searching.warm_up(self.known.day())
         measured = []
         for user in self.settings.warm_up_users:
             visitor = self.known.visitor(user, (), None)
@@ -461,6 +524,7 @@ class Ranker:
         effects: Sequence[RuleEffect] = (),
         *,
         request_id: str | None = None,
+        searched: Searched | None = None,
     ) -> Answer:
         known, vocabulary = self.known, self.known.trained.vocabulary
         by_model = {item for item, _ in found.scored[: found.by_model]}
@@ -469,7 +533,14 @@ class Ranker:
                 item=each.item,
                 score=each.score,
                 known=each.item in vocabulary,
-                reason=known.why(each.item, history=found.history, day=day, score=each.score, pinned=each.pinned),
+                reason=known.why(
+                    each.item,
+                    history=found.history,
+                    day=day,
+                    score=each.score,
+                    pinned=each.pinned,
+                    asked=searched.asked if searched else None,
+                ),
                 fields=known.fields(each.item),
             ).came_by(Origin(pinned=each.pinned, boost=each.boost, modelled=each.item in by_model))
             for each in placed
@@ -480,6 +551,7 @@ class Ranker:
             commit=self.commit,
             as_of=iso(day),
             method=found.method,
+            understood=searched.asked.fit.understood if searched else None,
             items=items,
             rules=list(effects),
         )

@@ -4,7 +4,7 @@ Legend: as in ``sample_set`` and ``features.catalog``.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -31,11 +31,23 @@ REQUESTS, CANDIDATES, HISTORIES = "requests.parquet", "candidates.parquet", "his
 ITEMS, CATALOG = "items.parquet", "catalog-{first}-{of}.parquet"
 
 
+QUERY = "query"
+"""Column of requests: what was asked for, where it was in words."""
+
+Columns = Contract | Sequence[str]
+"""Whose pair features, or the names of features themselves, in their order."""
+
+
+def feature_names(columns: Columns) -> tuple[str, ...]:
+    """The names of a sample's features."""
+    return tuple(columns.pair_features if isinstance(columns, Contract) else columns)
+
+
 class SampleWriter:
     """Appends sample sets to the three files of a samples folder; requests are numbered in the order of writing."""
 
-    def __init__(self, folder: Path, contract: Contract, log: PurchaseLog):
-        self._folder, self._contract, self._log = folder, contract, log
+    def __init__(self, folder: Path, columns: Columns, log: PurchaseLog):
+        self._folder, self._columns, self._log = folder, feature_names(columns), log
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._requests = 0
 
@@ -57,12 +69,13 @@ class SampleWriter:
             REQUESTS,
             {
                 "request": numbers_Q,
-                "user": pa.array([self._log.users[u] for u in part.users_Q], pa.string()),
+                "user": pa.array([self._log.users[u] if u >= 0 else None for u in part.users_Q], pa.string()),
                 "user_code": part.users_Q,
                 "day": part.days_Q,
                 "split": pa.array([split] * len(part), pa.string()),
                 "truth": _lists(part.truth_offsets_Q1, part.truth_T),
-            },
+            }
+            | ({} if part.queries is None else {QUERY: pa.array(part.queries, pa.string())}),
         )
         self._append(
             CANDIDATES,
@@ -74,7 +87,7 @@ class SampleWriter:
                 "sources": part.sources_R,
             }
             | ({} if ratings_R is None else {RATING: pa.array(ratings_R, from_pandas=True)})
-            | {name: part.features_RK[:, k] for k, name in enumerate(self._contract.pair_features)},
+            | {name: part.features_RK[:, k] for k, name in enumerate(self._columns)},
         )
         self._append(
             HISTORIES,
@@ -99,19 +112,19 @@ def _lists(offsets: npt.NDArray[np.integer], values: npt.NDArray[Any]) -> pa.Lis
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values))
 
 
-def read_samples(folder: Path, contract: Contract, split: Split, weights: pa.Table | None = None) -> SampleSet:
+def read_samples(folder: Path, columns: Columns, split: Split, weights: pa.Table | None = None) -> SampleSet:
     """The samples of one split.
 
     Args:
         folder: Folder of ``build_samples``.
-        contract: Names the feature columns wanted, in their order.
+        columns: The feature columns wanted, in their order.
         split: Which requests.
         weights: ``request``, ``item`` (id) and ``weight`` of an artifact that belongs to this folder; rows without a
             weight count 1. Where the samples hold ratings, a bought row counts by both.
     """
-    parts = list(iterate_samples(folder, contract, split))
+    parts = list(iterate_samples(folder, columns, split))
     if not parts:
-        return _empty(contract)
+        return _empty(columns)
     samples = SampleSet.concat([part for part, _ in parts])
     keys = pa.concat_tables([keys for _, keys in parts])
     if RATING in keys.column_names:
@@ -131,7 +144,7 @@ def weights_of_ratings(ratings_R: npt.NDArray[Any], labels_R: npt.NDArray[np.boo
     return weights_R
 
 
-def iterate_samples(folder: Path, contract: Contract, split: Split) -> Iterator[tuple[SampleSet, pa.Table]]:
+def iterate_samples(folder: Path, columns: Columns, split: Split) -> Iterator[tuple[SampleSet, pa.Table]]:
     """The samples of one split in the pieces they were written in, each with its rows' ``request`` and ``item``, and
     ``rating`` where ratings weigh."""
     with (
@@ -146,14 +159,15 @@ def iterate_samples(folder: Path, contract: Contract, split: Split) -> Iterator[
             rows = candidates.read_row_group(group)
             events = histories.read_row_group(group)
             further = [RATING] if RATING in rows.column_names else []
-            yield _sample_set(head, rows, events, contract), rows.select(["request", "item", *further])
+            yield _sample_set(head, rows, events, columns), rows.select(["request", "item", *further])
 
 
-def _sample_set(head: pa.Table, rows: pa.Table, events: pa.Table, contract: Contract) -> SampleSet:
+def _sample_set(head: pa.Table, rows: pa.Table, events: pa.Table, columns: Columns) -> SampleSet:
     first = head["request"][0].as_py()
     counts_Q = np.bincount(rows["request"].to_numpy() - first, minlength=len(head))
-    features_RK = np.empty((len(rows), len(contract.pair_features)), np.float32)
-    for k, name in enumerate(contract.pair_features):
+    names = feature_names(columns)
+    features_RK = np.empty((len(rows), len(names)), np.float32)
+    for k, name in enumerate(names):
         features_RK[:, k] = rows[name].to_numpy()
     truth_offsets, truth = _flat(head["truth"])
     event_offsets, event_items = _flat(events["items"])
@@ -171,6 +185,7 @@ def _sample_set(head: pa.Table, rows: pa.Table, events: pa.Table, contract: Cont
         event_items_E=event_items,
         event_baskets_E=_flat(events["baskets"])[1],
         ages_QL=_flat(events["ages"])[1].reshape(len(head), -1),
+        queries=tuple(head[QUERY].to_pylist()) if QUERY in head.column_names else None,
     )
 
 
@@ -192,7 +207,7 @@ def _joined_weights(keys: pa.Table, weights: pa.Table) -> Float32:
     return weights_R
 
 
-def _empty(contract: Contract) -> SampleSet:
+def _empty(columns: Columns) -> SampleSet:
     none, start = np.empty(0, np.int32), np.zeros(1, np.int64)
     return SampleSet(
         users_Q=none,
@@ -201,7 +216,7 @@ def _empty(contract: Contract) -> SampleSet:
         items_R=none,
         labels_R=np.empty(0, bool),
         sources_R=np.empty(0, np.uint8),
-        features_RK=np.empty((0, len(contract.pair_features)), np.float32),
+        features_RK=np.empty((0, len(feature_names(columns))), np.float32),
         truth_offsets_Q1=start,
         truth_T=none,
         event_offsets_Q1=start,

@@ -66,6 +66,9 @@ class SampleSet:
     weights_R: Float32 | None = None
     """What each row counts in the loss; None counts all alike."""
 
+    queries: tuple[str, ...] | None = None
+    """What each request asked for in words; None where nobody asked in words."""
+
     def __len__(self) -> int:
         return len(self.users_Q)
 
@@ -103,6 +106,7 @@ class SampleSet:
             event_baskets_E=self.event_baskets_E[events],
             ages_QL=self.ages_QL[chosen_Q],
             weights_R=None if self.weights_R is None else self.weights_R[rows],
+            queries=None if self.queries is None else tuple(self.queries[q] for q in chosen_Q),
         )
 
     @classmethod
@@ -122,7 +126,13 @@ class SampleSet:
             event_items_E=np.concatenate([p.event_items_E for p in parts]),
             event_baskets_E=np.concatenate([p.event_baskets_E for p in parts]),
             ages_QL=np.concatenate([p.ages_QL for p in parts]),
+            queries=_all_queries(parts),
         )
+
+
+def _all_queries(parts: Sequence[SampleSet]) -> tuple[str, ...] | None:
+    words = [part.queries for part in parts if part.queries is not None]
+    return tuple(query for each in words for query in each) if words else None
 
 
 def _gather(offsets: Offsets, chosen: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Offsets]:

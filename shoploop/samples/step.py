@@ -34,6 +34,7 @@ from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter, write_catalogs
 from shoploop.samples.ratings import read_ratings
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
+from shoploop.samples.search_step import write_searches
 
 MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 4_000, 600, 2_000
 VALIDATION_SHARE = 0.06
@@ -61,7 +62,8 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         out: Folder to write: ``requests.parquet`` (request, user, day, split, truth), ``candidates.parquet`` (request,
             item, label, sources and every pair feature; all candidates of evaluation, a draw of the others),
             ``histories.parquet`` (request and its last baskets), ``items.parquet`` (the vocabulary),
-            ``catalog-*.parquet`` (what purchases say of items, by day) and ``samples.json``.
+            ``catalog-*.parquet`` (what purchases say of items, by day), ``search/`` where the spec asks for search (the first
+            three of queries, and ``searches.parquet``, what is remembered of them), and ``samples.json``.
         training_spec: The seed; the days are those that ``materialize_features`` has statistics of.
 
     Returns:
@@ -130,6 +132,19 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
                 progress.report(done, len(requests), "requests")
             report["splits"][split] = counts.report()
     seconds["samples"] = time.perf_counter() - started - sum(seconds.values())
+    if "Search" in training_spec.surfaces:
+        made = write_searches(
+            data,
+            out,
+            windows=windows,
+            joins=joins,
+            log=log,
+            contract=contract,
+            catalogs=catalogs,
+            seed=training_spec.seed,
+        )
+        report["search"] = made
+        seconds["search"] = time.perf_counter() - started - sum(seconds.values())
     report |= {
         "items": len(vocabulary),
         "features": len(contract.pair_features),

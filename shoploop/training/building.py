@@ -1,18 +1,30 @@
 """A fresh model for a dataset: its sizes from the contract and the catalog, its frozen parts filled in."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
+from shoploop.features.log import Float32
 from shoploop.models.behaviour import Behaviour
 from shoploop.models.fusion import FusedModel
 from shoploop.models.pieces import quantile_pieces
+from shoploop.models.search import SearchModule, padded_pieces
 from shoploop.models.sequence import SequenceModel
 from shoploop.samples.sample_set import SampleSet
 
 
-def build_model(contract: Contract, catalog: Catalog, train: SampleSet, *, seed: int) -> FusedModel:
+def build_model(
+    contract: Contract,
+    catalog: Catalog,
+    train: SampleSet,
+    *,
+    seed: int,
+    queries: SampleSet | None = None,
+    texts: Sequence[str] = (),
+) -> FusedModel:
     """Builds the model that ``train`` will teach.
 
     Args:
@@ -20,18 +32,38 @@ def build_model(contract: Contract, catalog: Catalog, train: SampleSet, *, seed:
         catalog: Brings the items' factors.
         train: Gives the features' mean, deviation and quantiles.
         seed: Of the initial weights.
+        queries: What the search surface will learn from; None for a model that does not search.
+        texts: What items are called, in the order of the vocabulary, for search.
     """
     pieces = quantile_pieces(train.features_RK, train.labels_R, seed=seed)
+    pairs = len(contract.pair_features)
+    search = asked_RS = None
+    if queries is not None:
+        asked_RS = np.ascontiguousarray(queries.features_RK[:, pairs:])
+        of_query = quantile_pieces(asked_RS, queries.labels_R, seed=seed)
+        search = SearchModule.Config(
+            features=asked_RS.shape[1], pieces=len(of_query), name_pieces=padded_pieces(texts).shape[1]
+        )
     torch.manual_seed(seed)
     model = FusedModel(
         FusedModel.Config(
-            behaviour=Behaviour.Config(features=len(contract.pair_features), pieces=len(pieces)),
+            behaviour=Behaviour.Config(features=pairs, pieces=len(pieces)),
             sequence=SequenceModel.Config(items=len(catalog), factors=catalog.factors_ID.shape[1]),
+            surfaces=("items",) if search is None else ("items", "search"),
+            search=search,
         )
     )
-    mean_K = train.features_RK.mean(axis=0, dtype=np.float64).astype(np.float32)
-    deviation_K = train.features_RK.std(axis=0, dtype=np.float64).astype(np.float32)
-    model.behaviour.standardise(torch.from_numpy(mean_K), torch.from_numpy(deviation_K))
+    _standardise(model.behaviour, train.features_RK)
     model.behaviour.cut(pieces)
+    if asked_RS is not None:
+        _standardise(model.searching().query, asked_RS)
+        model.searching().query.cut(of_query)
+        model.searching().set_names(texts)
     model.sequence.factors_IF.copy_(torch.from_numpy(catalog.factors_ID))
     return model
+
+
+def _standardise(module: Behaviour, features_RK: Float32) -> None:
+    mean_K = features_RK.mean(axis=0, dtype=np.float64).astype(np.float32)
+    deviation_K = features_RK.std(axis=0, dtype=np.float64).astype(np.float32)
+    module.standardise(torch.from_numpy(mean_K), torch.from_numpy(deviation_K))

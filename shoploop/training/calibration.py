@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shoploop.models.fusion import FusedModel
+from shoploop.models.fusion import FusedModel, Surface
 from shoploop.samples.sample_set import SampleSet
 from shoploop.training.loop import batches, listwise_loss
 
@@ -65,12 +65,13 @@ class _Logits:
         return mean.item() * len(scores_QN)
 
 
-def calibrate(model: FusedModel, validation: SampleSet) -> Calibration | None:
+def calibrate(model: FusedModel, validation: SampleSet, surface: Surface = "items") -> Calibration | None:
     """Puts the networks on one scale and learns α; the model is changed in place.
 
     Args:
         model: Trained.
-        validation: Visits that it has not learned from.
+        validation: Visits that it has not learned from, or queries.
+        surface: Whose scores and α.
 
     Returns:
         What was found; None where fewer than :data:`FEWEST_REQUESTS` visits could tell: the model stays as it is.
@@ -78,8 +79,8 @@ def calibrate(model: FusedModel, validation: SampleSet) -> Calibration | None:
     told = [q for q in range(len(validation)) if validation.labels_R[validation.rows(q)].any()]
     if len(told) < FEWEST_REQUESTS:
         return None
-    logits = _logits(model, validation.select(told))
-    before, most = model.alpha["items"], float(np.log(MOST_TIMES))
+    logits = _logits(model, validation.select(told), surface)
+    before, most = model.alpha[surface], float(np.log(MOST_TIMES))
 
     def times(scores_QN: Tensor) -> float:
         def doubt(value: float) -> float:
@@ -99,15 +100,18 @@ def calibrate(model: FusedModel, validation: SampleSet) -> Calibration | None:
 
     logit = _lowest(doubt, MOST_LOGIT)
     with torch.no_grad():
-        model.behaviour.multiply_scores(dnn_times)
-        model.sequence.multiply_scores(transformer_times)
-        model.alpha_logits.fill_(logit)
+        if surface == "search":
+            model.searching().multiply_scores(dnn=dnn_times, transformer=transformer_times)
+        else:
+            model.behaviour.multiply_scores(dnn_times)
+            model.sequence.multiply_scores(transformer_times)
+        model.alpha_logits[model.config.surfaces.index(surface)] = logit
     return Calibration(
         requests=len(told),
         dnn_times=dnn_times,
         transformer_times=transformer_times,
         alpha_before=before,
-        alpha=model.alpha["items"],
+        alpha=model.alpha[surface],
     )
 
 
@@ -119,11 +123,11 @@ def _lowest(doubt: Callable[[float], float], most: float) -> float:
     return float(found.x)
 
 
-def _logits(model: FusedModel, samples: SampleSet) -> _Logits:
+def _logits(model: FusedModel, samples: SampleSet, surface: Surface) -> _Logits:
     model.eval()
     with torch.no_grad():
         (labelled,) = batches(samples, np.arange(len(samples)), len(samples))
-        scores = model(labelled.batch.to(model.device))
+        scores = model(labelled.batch.to(model.device), surface)
     device = torch.device("cpu")
     return _Logits(
         scores.dnn_BN.to(device),

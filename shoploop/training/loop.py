@@ -18,7 +18,7 @@ from torch import Tensor
 
 from shoploop.compute.cores import one_thread
 from shoploop.compute.parallel import Group, group
-from shoploop.models.fusion import FusedModel, Scores
+from shoploop.models.fusion import FusedModel, Scores, Surface
 from shoploop.models.inputs import Batch, ModelInput, collate
 from shoploop.samples.sample_set import SampleSet
 from shoploop.training.adversarial import perturbed
@@ -98,7 +98,10 @@ def model_input(samples: SampleSet, request: int) -> ModelInput:
     """One request of a set as the models read it."""
     rows = samples.rows(request)
     return ModelInput(
-        items_N=samples.items_R[rows], features_NK=samples.features_RK[rows], sequence=samples.sequence(request)
+        items_N=samples.items_R[rows],
+        features_NK=samples.features_RK[rows],
+        sequence=samples.sequence(request),
+        query=None if samples.queries is None else samples.queries[request],
     )
 
 
@@ -142,7 +145,8 @@ def batches(
         yield LabelledBatch(batch=batch, labels_BN=labels_BN, weights_BN=weights_BN)
 
 
-def _losses(scores: Scores, labelled: LabelledBatch) -> tuple[Tensor, Tensor, Tensor]:
+def losses(scores: Scores, labelled: LabelledBatch) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the DNN, the Transformer and the fused score."""
     rest = (labelled.labels_BN, labelled.batch.mask_BN, labelled.weights_BN)
     return (
         listwise_loss(scores.dnn_BN, *rest),
@@ -155,7 +159,7 @@ def _objective(
     model: FusedModel, labelled: LabelledBatch, config: TrainConfig, joint: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What a step lowers, and the three losses."""
-    dnn, transformer, fused = _losses(model(labelled.batch), labelled)
+    dnn, transformer, fused = losses(model(labelled.batch), labelled)
     loss = fused + config.own_loss_share * (dnn + transformer) if joint else dnn + transformer
     return loss, dnn, transformer, fused
 
@@ -256,7 +260,9 @@ def _optimiser(
     return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=rate * 0.05)
 
 
-def validation_loss(model: FusedModel, samples: SampleSet, batch_requests: int = 64) -> dict[str, float]:
+def validation_loss(
+    model: FusedModel, samples: SampleSet, batch_requests: int = 64, *, surface: Surface = "items"
+) -> dict[str, float]:
     """The three losses on these samples, without dropout."""
     model.eval()
     sums, seen = np.zeros(3), 0
@@ -264,6 +270,6 @@ def validation_loss(model: FusedModel, samples: SampleSet, batch_requests: int =
         for labelled in batches(samples, np.arange(len(samples)), batch_requests):
             size = len(labelled.labels_BN)
             labelled = labelled.to(model.device)
-            sums += [size * loss.item() for loss in _losses(model(labelled.batch), labelled)]
+            sums += [size * loss.item() for loss in losses(model(labelled.batch, surface), labelled)]
             seen += size
     return dict(zip(("dnn", "transformer", "fused"), (sums / max(seen, 1)).tolist(), strict=True))

@@ -3,9 +3,11 @@
 import json
 import resource
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 import shoploop
 from shoploop import progress
@@ -17,10 +19,15 @@ from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
 from shoploop.samples.files import read_catalogs, read_items, read_samples
+from shoploop.samples.sample_set import SampleSet
+from shoploop.samples.search_step import SEARCH, SEARCHES
+from shoploop.samples.searching import search_columns
 from shoploop.samples.weights import WEIGHTS, read_weights
+from shoploop.surfaces.search.asked import item_texts
 from shoploop.training.building import build_model
 from shoploop.training.calibration import calibrate
 from shoploop.training.loop import TrainConfig, fit
+from shoploop.training.searching import SearchTraining, fit_search
 from shoploop.versions.artifact import write_version
 from shoploop.versions.trained import TrainedModel
 
@@ -77,7 +84,16 @@ def train_fused(
                 f"None of the {len(learn)} training requests has a candidate that was bought: shoppers of this data "
                 "neither repeat nor buy what sells. Bring more days or users."
             )
-        model = build_model(contract, catalogs.training, learn, seed=training_spec.seed).to(training_device())
+        queries = _queries(samples, contract)
+        texts = item_texts(pl.DataFrame(items), items["item"].to_pylist())
+        model = build_model(
+            contract,
+            catalogs.training,
+            learn,
+            seed=training_spec.seed,
+            queries=queries.train if queries else None,
+            texts=texts,
+        ).to(training_device())
         config = TrainConfig(
             epochs=training_spec.epochs,
             learning_rate=training_spec.learning_rate,
@@ -86,12 +102,28 @@ def train_fused(
         )
         curves = fit(model, learn, validation, config, progress=progress.report)
         calibration = calibrate(model, validation)
+        searching = None
+        if queries is not None:
+            searching = fit_search(
+                model,
+                queries.train,
+                queries.validation,
+                learn,
+                validation,
+                SearchTraining(seed=training_spec.seed),
+                progress=progress.report,
+            )
+            # what the surfaces share has learned on, so both are put on one scale anew
+            calibration = calibrate(model, validation) or calibration
+            on_queries = calibrate(model, queries.validation, "search")
         trained = TrainedModel(
             model=model.cpu(),
             catalog=catalogs.training,
             contract=contract,
             vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
             candidates=CandidateConfig(**described["candidates"]),
+            searches=queries.remembered if queries else None,
+            texts=tuple(texts),
         ).with_catalog(catalogs.serving)
         version = write_version(
             written,
@@ -103,6 +135,7 @@ def train_fused(
             | {"parent": parent, "ratings_weigh": ratings_weigh}
             | verdicts,
             metrics={"alpha": model.alpha} | _losses(curves.epochs),
+            extra_files=trained.extra_files(),
         )
         report = {
             "version": version.id,
@@ -111,6 +144,13 @@ def train_fused(
             "calibration": None if calibration is None else asdict(calibration),
             "parameters": sum(p.numel() for p in model.parameters()),
             "requests": {"train": len(learn), "validation": len(validation)},
+            "search": None
+            if queries is None or searching is None
+            else {
+                "epochs": searching.epochs,
+                "calibration": None if on_queries is None else asdict(on_queries),
+                "requests": {"train": len(queries.train), "validation": len(queries.validation)},
+            },
             "weighted": weights is not None,
             "ratings_weigh": ratings_weigh,
             "seconds": round(time.perf_counter() - started, 2),
@@ -118,6 +158,29 @@ def train_fused(
         }
         (written / "training.json").write_text(json.dumps(report, indent=1) + "\n")
         return report
+
+
+@dataclass(frozen=True)
+class _Queries:
+    """What the search surface learns from."""
+
+    train: SampleSet
+    validation: SampleSet
+    remembered: pl.DataFrame
+
+
+def _queries(samples: Path, contract: Contract) -> _Queries | None:
+    folder = samples / SEARCH
+    if not folder.is_dir():
+        return None
+    columns = search_columns(contract.pair_features)
+    train = read_samples(folder, columns, "train")
+    if not train.labels_R.any():
+        raise TooFewEvents(
+            f"None of the {len(train)} queries to learn from has a candidate that was taken. Bring more searches, or leave "
+            "Search out of spec.training.surfaces."
+        )
+    return _Queries(train, read_samples(folder, columns, "validation"), pl.read_parquet(folder / SEARCHES))
 
 
 def _losses(epochs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 Legend: I items, M neighbours, F factors, C kinds, B buckets.
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -17,9 +19,12 @@ from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
 from shoploop.models.fusion import FusedModel
+from shoploop.surfaces.search.asked import item_texts
 
 if TYPE_CHECKING:
     from shoploop.versions.artifact import Version
+
+SEARCHES = "searches.arrow"
 
 CATALOG = "catalog."
 FACTORS = "sequence.factors_IF"
@@ -35,6 +40,19 @@ class TrainedModel:
     contract: Contract
     vocabulary: Vocabulary
     candidates: CandidateConfig
+    searches: pl.DataFrame | None = None
+    """``query``, ``item`` and ``day``: what a model that searches remembers."""
+
+    texts: tuple[str, ...] = ()
+    """What each item is called, in the order of the vocabulary's codes."""
+
+    def extra_files(self) -> dict[str, bytes]:
+        """Further files of a version, for ``artifacts.write_version``."""
+        if self.searches is None:
+            return {}
+        held = io.BytesIO()
+        self.searches.write_ipc(held, compression="zstd")
+        return {SEARCHES: held.getvalue()}
 
     def tensors(self) -> dict[str, Tensor]:
         """Plain contiguous tensors by name, for ``artifacts.write_version``."""
@@ -58,7 +76,12 @@ class TrainedModel:
 
     @classmethod
     def build(
-        cls, tensors: Mapping[str, Tensor], config: dict[str, Any], contract: dict[str, Any], items: pa.Table
+        cls,
+        tensors: Mapping[str, Tensor],
+        config: dict[str, Any],
+        contract: dict[str, Any],
+        items: pa.Table,
+        extra_files: Mapping[str, bytes] | None = None,
     ) -> "TrainedModel":
         """The model of these parts, ready to score."""
 
@@ -75,9 +98,13 @@ class TrainedModel:
             contract=Contract.from_json(contract),
             vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
             candidates=CandidateConfig(**config["candidates"]),
+            texts=tuple(item_texts(pl.DataFrame(items), items["item"].to_pylist())),
+            searches=pl.read_ipc(io.BytesIO(extra_files[SEARCHES]))
+            if extra_files and SEARCHES in extra_files
+            else None,
         )
 
     @classmethod
     def of_version(cls, version: "Version") -> "TrainedModel":
         """The model of a verified version; ``items.arrow`` is in the order of the vocabulary's codes."""
-        return cls.build(version.tensors, version.config, version.contract, version.items)
+        return cls.build(version.tensors, version.config, version.contract, version.items, version.extra_files)

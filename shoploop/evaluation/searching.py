@@ -1,0 +1,93 @@
+"""How well queries are answered: every part of the model against what needs none, on the queries of the evaluation's days.
+
+Legend: R rows, Q requests.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.evaluation.baselines import LambdaMart
+from shoploop.evaluation.intervals import Bootstrap
+from shoploop.evaluation.metrics import NAMES
+from shoploop.evaluation.scoring import comparison, model_scores, request_metrics, summary
+from shoploop.models.fusion import FusedModel
+from shoploop.samples.files import read_samples
+from shoploop.samples.sample_set import SampleSet
+from shoploop.samples.searching import search_columns
+
+Array = npt.NDArray[np.float64]
+
+
+def evaluate_search(folder: Path, pair_columns: tuple[str, ...], model: FusedModel, *, seed: int) -> dict[str, Any]:
+    """Metrics of every method on the queries of evaluation.
+
+    Args:
+        folder: Search's part of the samples.
+        pair_columns: The pair features' names.
+        model: Trained, with what is known of items when the days of evaluation begin.
+        seed: Of trees and intervals.
+
+    Returns:
+        ``methods`` and ``comparisons`` as for recommendations, ``queries`` judged, ``alpha``, and ``slices``.
+    """
+    columns = search_columns(pair_columns)
+    held_out = read_samples(folder, columns, "evaluation")
+    scores = simple_scores(held_out, columns)
+    scores["lambdamart"] = LambdaMart(seed=seed).fit(read_samples(folder, columns, "train")).scores(held_out)
+    scores |= {str(part): values for part, values in model_scores(model, held_out, surface="search").items()}
+    metrics = {name: request_metrics(held_out, values) for name, values in scores.items()}
+    return {"queries": len(held_out), "alpha": model.alpha["search"]} | compared(held_out, columns, metrics, seed=seed)
+
+
+def simple_scores(samples: SampleSet, columns: tuple[str, ...]) -> dict[str, Array]:
+    """What needs no training, each one fixed setting, (R,) each.
+
+    ``bm25_popular`` adds half the logarithm of sales; ``words_popular`` takes the share of words, then sales of 28 days;
+    ``words_own`` takes the words, then what the user bought before, then sales; ``memory`` takes what was taken after the
+    same and near spellings, then BM25 and sales.
+    """
+
+    def of(name: str) -> Array:
+        return samples.features_RK[:, columns.index(name)].astype(np.float64)
+
+    sold = of("item_rate_28")
+    words = np.round(of("search_words"), 3)
+    return {
+        "popular": sold,
+        "bm25": of("search_bm25"),
+        "bm25_popular": of("search_bm25") + 0.5 * sold,
+        "words_popular": 100 * words + sold,
+        "words_own": 1000 * words + 20 * of("own_days") + sold,
+        "memory": 100 * (of("search_same") + of("search_near")) + of("search_bm25") + 0.5 * sold,
+    }
+
+
+def compared(
+    samples: SampleSet, columns: tuple[str, ...], metrics: Mapping[str, Mapping[str, Array]], *, seed: int
+) -> dict[str, Any]:
+    """Means with intervals, the fused score against every other, and the same of queries that nobody asked before."""
+    bootstrap = Bootstrap(len(samples), seed=seed)
+    rivals = [name for name in metrics if name != "fused"]
+    found: dict[str, Any] = {
+        "methods": {name: summary(values, bootstrap, NAMES) for name, values in metrics.items()},
+        "comparisons": [comparison("fused", than, "ndcg@10", metrics, bootstrap) for than in rivals],
+    }
+    times = samples.features_RK[:, columns.index("search_times")]
+    first = np.minimum(samples.offsets_Q1[:-1], max(len(times) - 1, 0))
+    slices = {
+        "query_not_seen_before": times[first] == 0 if len(times) else np.zeros(len(samples), bool),
+        "user_not_known": samples.features_RK[first, columns.index("user_days")] == 0
+        if len(times)
+        else np.zeros(len(samples), bool),
+    }
+    found["slices"] = {
+        name: {"queries": int(part_Q.sum())}
+        | {method: float(np.nanmean(values["ndcg@10"][part_Q])) for method, values in metrics.items()}
+        for name, part_Q in slices.items()
+        if part_Q.any()
+    }
+    return found

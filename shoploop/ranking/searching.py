@@ -1,0 +1,125 @@
+"""One version's answers to queries: what the words fit, what was taken after them, and what this shopper is likely to want.
+
+It must not know of HTTP.
+
+Legend: I items of the vocabulary, N candidates.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from shoploop.features.history import History
+from shoploop.features.item import ItemMatrix
+from shoploop.features.log import Float32, Int32
+from shoploop.surfaces.search.features import ALL_WORDS, Read, read, search_candidates, search_features
+from shoploop.surfaces.search.memory import QueryMemory, Recall, Searches
+from shoploop.surfaces.search.names import Names
+from shoploop.versions.trained import TrainedModel
+
+OFTEN = 0.1
+"""Share of what was taken after a query from which that is said as a reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """A query with what may answer it."""
+
+    asked: Read
+    items_N: Int32
+    """Codes, sorted, each once; empty where no item is called so and nothing was taken after such words."""
+
+    features_NS: Float32
+    """Of the query, for the model."""
+
+    def fit_N(self, items: ItemMatrix, history: History) -> Float32:
+        """Scores without a model, (N,): how many of the words the name has, then what the shopper buys, then what sells."""
+        fit, remembered = self.asked.fit, self.asked.remembered
+        own_I = np.bincount(history.items_H, minlength=len(fit.words_I))
+        names_N = 8 * fit.words_I + 4 * fit.letters_I + 8 * remembered.near_I
+        sold_N = np.log(items["rate_28"][self.items_N] + 1e-6)
+        scores_N: Float32 = (names_N[self.items_N] + np.log1p(own_I[self.items_N]) + 0.25 * sold_N).astype(np.float32)
+        return scores_N
+
+
+class Searching:
+    """What one version knows of names and of queries."""
+
+    def __init__(self, trained: TrainedModel):
+        self._trained = trained
+        self._recalled: tuple[int, Recall] | None = None
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names(self._trained.texts)
+
+    @cached_property
+    def _memory(self) -> QueryMemory:
+        return QueryMemory(_searches(self._trained), len(self._trained.vocabulary))
+
+    def warm_up(self, day: int) -> None:
+        """Reads names and memory, so that nobody has to wait for them."""
+        _ = self._names
+        self._recall(day)
+
+    def search(self, query: str, *, items: ItemMatrix, history: History, day: int) -> Searched:
+        """What may answer a query.
+
+        Args:
+            query: As typed.
+            items: Statistics as of the day.
+            history: Of who asks; empty for nobody.
+            day: Of the request.
+        """
+        asked = read(query, self._names, self._recall(day))
+        own = np.unique(history.items_H).astype(np.int32)
+        codes_N = search_candidates(asked, items, own, fill=False)
+        return Searched(asked=asked, items_N=codes_N, features_NS=search_features(asked, codes_N, items))
+
+    def only(self, searched: Searched, kept_N: npt.NDArray[np.bool_], items: ItemMatrix) -> Searched:
+        """The same of some of its items."""
+        codes_N = searched.items_N[kept_N]
+        return Searched(
+            asked=searched.asked, items_N=codes_N, features_NS=search_features(searched.asked, codes_N, items)
+        )
+
+    def reason(self, asked: Read, code: int) -> str | None:
+        """Why a query found an item, in words for the shopper; None where neither its name nor other shoppers say it."""
+        taken = float(asked.remembered.same_I[code])
+        if taken >= OFTEN and asked.remembered.times >= 3:
+            return f"{taken:.0%} of those who searched for this took it"
+        if asked.fit.words_I[code] >= ALL_WORDS:
+            return f"its name has {asked.fit.understood or 'what you searched for'}"
+        if asked.remembered.near_I[code] >= OFTEN:
+            return "taken after searches like yours"
+        if asked.fit.words_I[code] > 0:
+            return f"its name has some of {asked.fit.understood or 'what you searched for'}"
+        if asked.fit.letters_I[code] > 0.3:
+            return "its name is spelt much like what you searched for"
+        return None
+
+    def _recall(self, day: int) -> Recall:
+        """Memory fades by the day; one day's is kept."""
+        if self._recalled is None or self._recalled[0] != day:
+            self._recalled = day, self._memory.as_of(day)
+        return self._recalled[1]
+
+
+def _searches(trained: TrainedModel) -> Searches:
+    table = trained.searches
+    if table is None:
+        table = pl.DataFrame(schema={"query": pl.String, "item": pl.String, "day": pl.Int32})
+    queries = sorted(table["query"].unique().to_list())
+    place = {query: code for code, query in enumerate(queries)}
+    codes_E = trained.vocabulary.encode(table["item"].to_list())
+    known = codes_E >= 0
+    return Searches(
+        queries=tuple(queries),
+        query_E=np.array([place[query] for query in table["query"]], np.int32)[known],
+        item_E=codes_E[known].astype(np.int32),
+        day_E=table["day"].to_numpy().astype(np.int32)[known],
+        user_E=np.full(int(known.sum()), -1, np.int32),
+    )

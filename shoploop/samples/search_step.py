@@ -1,0 +1,142 @@
+"""The search part of the samples' step: which queries are learned from, their samples, and what is remembered of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shoploop import progress
+from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
+from shoploop.errors import TooFewEvents
+from shoploop.features.catalogs import Catalogs
+from shoploop.features.contract import Contract
+from shoploop.features.joins import Joins
+from shoploop.features.log import PurchaseLog
+from shoploop.samples.by_day import ByDay
+from shoploop.samples.files import SampleWriter
+from shoploop.samples.sample_set import Sources
+from shoploop.samples.searching import SearchSources, assemble_searches, search_columns
+from shoploop.surfaces.search.asked import Asked, item_texts, made_searches, requests_of, searches_of
+from shoploop.surfaces.search.memory import QueryMemory, Searches
+from shoploop.surfaces.search.names import Names
+
+SEARCH = "search"
+"""Folder of search's part below that of the samples."""
+
+SEARCHES = "searches.parquet"
+"""In it, what was searched for and taken, with all that the predictor is to remember."""
+
+MAX_TRAINING, MAX_VALIDATION, MAX_EVALUATION = 4_000, 400, 2_000
+VALIDATION_SHARE = 0.06
+NEGATIVES = 100
+
+
+def write_searches(
+    data: Path,
+    out: Path,
+    *,
+    windows: TimeSplit,
+    joins: Joins,
+    log: PurchaseLog,
+    contract: Contract,
+    catalogs: Catalogs,
+    seed: int,
+) -> dict[str, Any]:
+    """Builds the search samples of a run into ``out / SEARCH``.
+
+    Args:
+        data: Folder of ``load_data``: its ``searches.parquet``; without one queries are made of names.
+        out: The samples' folder.
+        windows: Days to learn from and of evaluation.
+        joins: Statistics as of a day.
+        log: Purchases.
+        contract: Names the pair features.
+        catalogs: What purchases say of items, by day.
+        seed: Of all draws.
+
+    Returns:
+        Where queries come from, queries and rows by split, and how much of what was taken the candidates reach.
+
+    Raises:
+        TooFewEvents: there are too few queries to learn from or to evaluate on.
+    """
+    items = pl.read_parquet(data / "items.parquet")
+    texts = item_texts(items, log.vocabulary.items)
+    typed = data / "searches.parquet"
+    if typed.is_file():
+        searches = searches_of(pl.read_parquet(typed), log)
+    else:
+        searches = made_searches(log, texts, seed=seed)
+    chosen = choose_searches(requests_of(searches), windows, seed=seed)
+    days = sorted({each.day for part in chosen.values() for each in part})
+    matrices = ByDay(lambda some: joins.items(log.vocabulary, some), days, rows_a_day=len(log.vocabulary))
+    sources = SearchSources(
+        names=Names(texts),
+        memory=QueryMemory(searches, len(log.vocabulary)),
+        pairs=Sources(log=log, contract=contract, catalogs=catalogs, items=matrices, shops=lambda day: {}),
+    )
+    folder = out / SEARCH
+    folder.mkdir(parents=True, exist_ok=True)
+    remembered(searches, log).write_parquet(folder / SEARCHES, compression="zstd")
+    report: dict[str, Any] = {"queries": "typed" if typed.is_file() else "made of names", "splits": {}}
+    with SampleWriter(folder, search_columns(contract.pair_features), log) as writer:
+        for split, asked in chosen.items():
+            users = joins.users([log.users[a.user] if a.user >= 0 else "" for a in asked], [a.day for a in asked])
+            negatives = None if split == "evaluation" else NEGATIVES
+            rows = found = taken = 0
+            for part in assemble_searches(
+                asked,
+                users,
+                sources,
+                negatives=negatives,
+                seed=seed,
+                progress=lambda done, total: progress.report(done, total, "queries"),
+            ):
+                writer.write(part, split)
+                rows += len(part.items_R)
+                found += int(part.labels_R.sum())
+                taken += len(part.truth_T)
+            report["splits"][split] = {
+                "requests": len(asked),
+                "rows": rows,
+                "candidate_recall": found / max(taken, 1),
+            }
+    return report
+
+
+def choose_searches(asked: list[Asked], windows: TimeSplit, *, seed: int) -> dict[str, list[Asked]]:
+    """Queries to learn from, to validate on and to be judged on, each in the order of days.
+
+    Raises:
+        TooFewEvents: fewer than 20 to learn from or 10 to evaluate on.
+    """
+    random = np.random.default_rng(seed)
+    days = np.array([each.day for each in asked], np.int64)
+    learn = random.permutation(np.flatnonzero((days >= windows.training_first) & (days < windows.evaluation_first)))
+    judge = random.permutation(np.flatnonzero((days >= windows.evaluation_first) & (days <= windows.last)))
+    if len(learn) < FEWEST_TRAINING or len(judge) < FEWEST_EVALUATION:
+        said = windows.report()
+        raise TooFewEvents(
+            f"Of {len(asked):,} queries with what was taken after them {len(learn)} lie in the days to learn from "
+            f"({' to '.join(said['training'])}) and {len(judge)} in those of evaluation ({' to '.join(said['evaluation'])}); "
+            f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. Bring more searches, or leave Search out of "
+            "spec.training.surfaces."
+        )
+    learn = learn[: MAX_TRAINING + MAX_VALIDATION]
+    held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION)
+    parts = {"train": learn[held:], "validation": learn[:held], "evaluation": judge[:MAX_EVALUATION]}
+    return {name: [asked[place] for place in np.sort(places)] for name, places in parts.items()}
+
+
+def remembered(searches: Searches, log: PurchaseLog) -> pl.DataFrame:
+    """Searches as a table: ``query``, ``item`` and ``day`` (days since 1970-01-01), with the user nowhere."""
+    items = np.array(log.vocabulary.items, object)
+    return pl.DataFrame(
+        {
+            "query": [searches.queries[code] for code in searches.query_E],
+            "item": items[searches.item_E].tolist(),
+            "day": searches.day_E,
+        },
+        schema={"query": pl.String, "item": pl.String, "day": pl.Int32},
+    )

@@ -1,0 +1,147 @@
+"""Queries with their candidates, labels and features: what the search surface is trained and evaluated on.
+
+A sample has the pair features of a recommendation, so that the same network reads both, and behind them those of the query.
+Everything is as of the query's day: what was taken after it before, what sells, what the user had bought.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shoploop.features.baskets import BasketSequence
+from shoploop.features.catalog import Catalog
+from shoploop.features.history import History, history_of
+from shoploop.features.item import ItemMatrix
+from shoploop.features.log import Float32, Int32
+from shoploop.features.pairs import pair_features
+from shoploop.features.user import UserRow
+from shoploop.samples.sample_set import SampleSet, Sources
+from shoploop.surfaces.search.asked import NOBODY, Asked
+from shoploop.surfaces.search.features import SEARCH_FEATURES, read, search_candidates, search_features
+from shoploop.surfaces.search.memory import QueryMemory, Recall
+from shoploop.surfaces.search.names import Names
+
+
+def search_columns(pair_columns: Sequence[str]) -> tuple[str, ...]:
+    """Names of a search sample's features: those of a pair, then those of the query."""
+    return (*pair_columns, *(f"search_{name}" for name, _ in SEARCH_FEATURES))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSources:
+    """Where a query's features come from."""
+
+    names: Names
+    memory: QueryMemory
+    pairs: Sources
+    day_of_memory: Callable[[int], int] = int
+    """The day whose memory a query of a day sees; another than its own where a model is to be judged that is not renewed."""
+
+
+def assemble_searches(
+    asked: Sequence[Asked],
+    users: Sequence[UserRow],
+    sources: SearchSources,
+    *,
+    negatives: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[SampleSet]:
+    """Makes the samples, a thousand queries at a time, in the order given, which must be that of days.
+
+    Args:
+        asked: Queries.
+        users: Statistics of who asks, one per query; what :class:`UserRow` says of nobody where they are not known.
+        sources: Everything else that features are made of.
+        negatives: Candidates kept per query beside those that were taken, drawn at random; None keeps all.
+        seed: Of that draw.
+        progress: Told queries done and in all.
+    """
+    day, items, catalog, recall = None, None, None, None
+    for start in range(0, len(asked), 1000):
+        made = []
+        for place in range(start, min(start + 1000, len(asked))):
+            each = asked[place]
+            if items is None or catalog is None or recall is None or each.day != day:
+                day = each.day
+                seen = sources.day_of_memory(day)
+                items, catalog = sources.pairs.items(seen), sources.pairs.catalogs(seen)
+                recall = sources.memory.as_of(seen)
+            rng = np.random.default_rng([seed, place])
+            made.append(_one(each, users[place], sources, items, catalog, recall, negatives, rng))
+        yield SampleSet.concat(made)
+        progress(min(start + 1000, len(asked)), len(asked))
+
+
+def query_features(
+    query: str,
+    *,
+    history: History,
+    day: int,
+    user: UserRow,
+    sources: SearchSources,
+    items: ItemMatrix,
+    catalog: Catalog,
+    recall: Recall,
+) -> tuple[Int32, Float32]:
+    """The candidates of one query, (N,), and their features, (N, K + S): the same in training and in the predictor."""
+    read_query = read(query, sources.names, recall)
+    candidates_N = search_candidates(read_query, items, np.unique(history.items_H).astype(np.int32))
+    pairs_NK = pair_features(
+        sources.pairs.contract,
+        history=history,
+        candidates_N=candidates_N,
+        day=day,
+        items=items,
+        catalog=catalog,
+        user=user,
+    )
+    return candidates_N, np.hstack([pairs_NK, search_features(read_query, candidates_N, items)])
+
+
+def _one(
+    asked: Asked,
+    user: UserRow,
+    sources: SearchSources,
+    items: ItemMatrix,
+    catalog: Catalog,
+    recall: Recall,
+    negatives: int | None,
+    rng: np.random.Generator,
+) -> SampleSet:
+    log = sources.pairs.log
+    history = History.empty() if asked.user == NOBODY else history_of(log, asked.user, before=asked.day)
+    items_N, features_NF = query_features(
+        asked.query,
+        history=history,
+        day=asked.day,
+        user=user,
+        sources=sources,
+        items=items,
+        catalog=catalog,
+        recall=recall,
+    )
+    truth = np.array(asked.items, np.int32)
+    labels_N = np.isin(items_N, truth)
+    if negatives is not None:
+        others = np.flatnonzero(~labels_N)
+        kept = np.sort(np.concatenate([np.flatnonzero(labels_N), rng.permutation(others)[:negatives]]))
+        items_N, labels_N, features_NF = items_N[kept], labels_N[kept], features_NF[kept]
+    sequence = BasketSequence.of(history, day=asked.day)
+    return SampleSet(
+        users_Q=np.array([asked.user], np.int32),
+        days_Q=np.array([asked.day], np.int32),
+        offsets_Q1=np.array([0, len(items_N)]),
+        items_R=items_N,
+        labels_R=labels_N,
+        sources_R=np.zeros(len(items_N), np.uint8),
+        features_RK=features_NF,
+        truth_offsets_Q1=np.array([0, len(truth)]),
+        truth_T=truth,
+        event_offsets_Q1=np.array([0, len(sequence.items_E)]),
+        event_items_E=sequence.items_E,
+        event_baskets_E=sequence.baskets_E,
+        ages_QL=sequence.ages_L[None, :],
+        queries=(asked.query,),
+    )

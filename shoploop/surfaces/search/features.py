@@ -1,0 +1,153 @@
+"""What the model knows of a query and an item, beside what it knows of a user and an item; and which items are scored.
+
+Legend: I items, N candidates, S features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.features.item import ItemMatrix
+from shoploop.features.log import Float32, Int32
+from shoploop.surfaces.search.memory import Recall, Remembered
+from shoploop.surfaces.search.names import Fit, Names
+
+SEARCH_FEATURES = (
+    ("bm25", "BM25 of the query and the item's words"),
+    ("bm25_share", "the same as a share of the best item's"),
+    ("words", "share of the query's words that the item has, each by its rarity"),
+    ("all_words", "1 where it has them all"),
+    ("letters", "share of the query's pieces of three letters that its words have"),
+    ("letters_share", "the same as a share of the best item's"),
+    ("named", "share of its words' pieces that the query has"),
+    ("sold_share_7", "its share of what was sold in 7 days among the items that have as many of the words"),
+    ("sold_share_28", "the same of 28 days"),
+    ("sold_rank_7", "log of its place by sales of 7 days among these"),
+    ("fitting", "log of how many items these are"),
+    ("same", "share of what was taken after the same spelling"),
+    ("lately", "the same of the last days"),
+    ("near", "share of what was taken after near spellings"),
+    ("by_words", "how much more it is taken after the query's words than without them, in nats"),
+    ("by_words_share", "the same below the best item's"),
+    ("times", "log of how often the same spelling was searched for"),
+    ("near_times", "log of how often near ones were"),
+    ("nearest", "nearness of the nearest other spelling"),
+    ("length", "letters of the query, log"),
+)
+"""Name and what it says, in the order of the columns."""
+
+ALL_WORDS = 0.999
+LIKE_ENOUGH = 0.15
+"""Share of a query's pieces of letters from which a name is one that may be meant."""
+
+FITTING, TAKEN, SOLD = 150, 80, 20
+"""Candidates by how their name fits, by what was taken after the query, and by sales."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """One query as it was read on a day, (I,) arrays of all items."""
+
+    fit: Fit
+    remembered: Remembered
+    letters: int
+
+
+def read(query: str, names: Names, recall: Recall) -> Read:
+    """Reads a query."""
+    return Read(fit=names.fit(query), remembered=recall.of(query), letters=len(query.strip()))
+
+
+def search_candidates(asked: Read, items: ItemMatrix, own: Int32, *, fill: bool = True) -> Int32:
+    """Codes of the items to score, sorted.
+
+    Args:
+        asked: The query as read.
+        items: Statistics as of the day.
+        own: What the user bought before; empty where nobody is known.
+        fill: Whether what sells comes too, which is right now and then where nothing else fits: a model learns what it is
+            worth, and an answer does not show it.
+    """
+    fit, remembered = asked.fit, asked.remembered
+    sold_I = items["rate_28"]
+    every_I = (fit.words_I >= ALL_WORDS) & (fit.words_I > 0)
+    own_I = np.zeros(len(sold_I), np.float32)
+    own_I[own] = 1.0
+    chosen: list[npt.NDArray[np.integer]] = [
+        _best(np.where(every_I, 1 + sold_I + own_I, 0.0), FITTING),
+        _best(np.where(fit.bm25_I > 0, fit.bm25_I + 1e-3 * sold_I, 0.0), FITTING // 2),
+        _best(np.where(fit.letters_I >= LIKE_ENOUGH, fit.letters_I + 1e-3 * sold_I, 0.0), FITTING // 2),
+        _best(remembered.near_I, TAKEN),
+        _best(remembered.same_I, TAKEN),
+        _best(np.maximum(remembered.words_I, 0.0), TAKEN),
+        _best(sold_I, SOLD if fill else 0),
+        np.unique(own[fit.letters_I[own] > 0]) if len(own) else own,
+    ]
+    return np.unique(np.concatenate(chosen)).astype(np.int32)
+
+
+def _best(score_I: npt.NDArray[np.floating], most: int) -> npt.NDArray[np.int64]:
+    """Codes of the highest that are above 0."""
+    if not most:
+        return np.empty(0, np.int64)
+    if len(score_I) > most:
+        found = np.argpartition(-score_I, most)[:most]
+    else:
+        found = np.arange(len(score_I))
+    return found[score_I[found] > 0]
+
+
+def search_features(asked: Read, candidates_N: Int32, items: ItemMatrix) -> Float32:
+    """(N, S), finite, in the order of :data:`SEARCH_FEATURES`."""
+    fit, remembered = asked.fit, asked.remembered
+    bm25_N, letters_N, words_N = fit.bm25_I[candidates_N], fit.letters_I[candidates_N], fit.words_I[candidates_N]
+    # those that have as many of the query's words: what a shopper means by a word is most often what sells
+    level_I = np.round(fit.words_I * 8).astype(np.int64)
+    level_N = level_I[candidates_N]
+    shares, ranks = [], []
+    for window in ("rate_7", "rate_28"):
+        sold_I = items[window].astype(np.float64) + 1e-6
+        total_L = np.bincount(level_I, weights=sold_I)
+        shares.append(np.log(sold_I[candidates_N] / total_L[level_N]))
+        if window == "rate_7":
+            ranks.append(np.log1p(_rank(level_N, sold_I[candidates_N])))
+    by_words_N = remembered.words_I[candidates_N]
+    columns: Sequence[npt.NDArray[np.floating] | float] = (
+        bm25_N,
+        bm25_N / max(float(fit.bm25_I.max(initial=0.0)), 1e-6),
+        words_N,
+        (words_N >= ALL_WORDS).astype(np.float32),
+        letters_N,
+        letters_N / max(float(fit.letters_I.max(initial=0.0)), 1e-6),
+        fit.named_I[candidates_N],
+        shares[0],
+        shares[1],
+        ranks[0],
+        np.log1p(np.bincount(level_I)[level_N]),
+        remembered.same_I[candidates_N],
+        remembered.lately_I[candidates_N],
+        remembered.near_I[candidates_N],
+        by_words_N,
+        by_words_N - float(remembered.words_I.max(initial=0.0)),
+        float(np.log1p(remembered.times)),
+        float(np.log1p(remembered.near_times)),
+        remembered.nearest,
+        float(np.log1p(asked.letters)),
+    )
+    features_NS = np.empty((len(candidates_N), len(SEARCH_FEATURES)), np.float32)
+    for place, column in enumerate(columns):
+        features_NS[:, place] = column
+    return features_NS
+
+
+def _rank(level_N: npt.NDArray[np.int64], sold_N: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Place of each by sales among the candidates of its level, from 0."""
+    order = np.lexsort((-sold_N, level_N))
+    sorted_levels = level_N[order]
+    starts = np.r_[True, sorted_levels[1:] != sorted_levels[:-1]]
+    first = np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))
+    rank_N = np.empty(len(order), np.int64)
+    rank_N[order] = np.arange(len(order)) - first
+    return rank_N

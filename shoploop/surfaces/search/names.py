@@ -1,0 +1,133 @@
+"""What items are called, and how well a query fits: by words (BM25) and by pieces of letters.
+
+Legend: I items, W words, G hashed pieces.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from shoploop.features.log import Float32
+from shoploop.surfaces.search.words import gram_matrix, grams, indicator, rarity, spelling, words
+
+SATURATION, LENGTH_SHARE = 1.2, 0.5
+"""k1 and b of BM25 (Robertson and Zaragoza 2009, "The probabilistic relevance framework", section 3.3); names are short, so
+that a long one costs less than in documents."""
+
+LIKE = 0.75
+"""Share of letters in common, in their order, from which a word that no name has is taken for one that some have."""
+
+LOOKED_AT = 30
+"""Words with the most pieces in common, of which the most like is taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How well each item fits a query, (I,) each."""
+
+    bm25_I: Float32
+    words_I: Float32
+    """Share of the query's words that the name has, each by its rarity."""
+
+    letters_I: Float32
+    """Share of the query's pieces of letters that the name has, each by its rarity."""
+
+    named_I: Float32
+    """Share of the name's pieces that the query has."""
+
+    understood: str | None
+    """The query's words as they were understood, where that is not how they were spelt; None where it is."""
+
+
+class Names:
+    """The names of all items, and of what kind they are."""
+
+    def __init__(self, texts: Sequence[str]):
+        """Args: texts: What is known of each item in words, (I,)."""
+        split = [words(text) for text in texts]
+        self.words = sorted({word for each in split for word in each})
+        self._place = {word: place for place, word in enumerate(self.words)}
+        self.counts_IW = _counts(split, self._place)
+        length_I = np.asarray(self.counts_IW.sum(axis=1)).ravel()
+        mean = max(float(length_I.mean()) if len(length_I) else 0.0, 1.0)
+        self.rarity_W = rarity(self.counts_IW)
+        entries = self.counts_IW.tocoo()
+        damped = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * length_I[entries.row] / mean)
+        weight = self.rarity_W[entries.col] * entries.data * (SATURATION + 1) / (entries.data + damped)
+        shape = (len(texts), len(self.words))
+        self._bm25_WI = sparse.csr_matrix(
+            (weight.astype(np.float32), (entries.row, entries.col)), shape=shape
+        ).T.tocsr()
+        self._has_WI = indicator([sorted(self._place[word] for word in set(each)) for each in split], len(self.words)).T
+        self._has_WI = self._has_WI.tocsr()
+        self._word_grams_WG = gram_matrix(self.words)
+        grams_IG = gram_matrix(["".join(each) for each in split])
+        self._gram_rarity_G = rarity(grams_IG)
+        self._grams_GI = grams_IG.T.tocsr()
+        self._letters_I = np.asarray(grams_IG @ self._gram_rarity_G).ravel()
+        self._norm_W = np.sqrt(np.diff(self._word_grams_WG.indptr).astype(np.float32))
+
+    def __len__(self) -> int:
+        return int(self.counts_IW.shape[0])
+
+    def known(self, word: str) -> int | None:
+        """The place of a word, or of the known one that it is most like; None where it is like none."""
+        if word in self._place:
+            return self._place[word]
+        if not self.words or len(word) < 3 or word.isdigit():  # another number is another thing
+            return None
+        pieces = sorted(set(grams(word)))
+        shared_W = np.asarray(self._word_grams_WG[:, pieces].sum(axis=1)).ravel()
+        like_W = shared_W / (self._norm_W * np.sqrt(len(pieces)))
+        near = [int(place) for place in np.argsort(-like_W, kind="stable")[:LOOKED_AT] if like_W[place] > 0]
+        ratios = [(SequenceMatcher(None, word, self.words[place], autojunk=False).ratio(), -place) for place in near]
+        best, place = max(ratios, default=(0.0, 0))
+        return -place if best >= LIKE else None
+
+    def fit(self, query: str) -> Fit:
+        """How well each item fits."""
+        asked = list(dict.fromkeys(words(query)))
+        found = [self.known(word) for word in asked]
+        places = sorted({place for place in found if place is not None})
+        read_as = [word if place is None else self.words[place] for word, place in zip(asked, found, strict=True)]
+        unknown = found.count(None)
+        none_I = np.zeros(len(self), np.float32)
+        # a word that no name has counts as much as the rarest
+        rarest = float(self.rarity_W.max(initial=1.0))
+        total = float(self.rarity_W[places].sum()) + rarest * unknown
+        bm25_I = _sum(self._bm25_WI, places, None, none_I)
+        has_I = _sum(self._has_WI, places, self.rarity_W[places], none_I)
+        pieces = sorted(set(grams(spelling(query))))
+        weights = self._gram_rarity_G[pieces]
+        shared_I = _sum(self._grams_GI, pieces, weights, none_I)
+        missing = float(np.where(weights > 0, weights, self._gram_rarity_G.max(initial=1.0)).sum())
+        return Fit(
+            bm25_I=bm25_I,
+            words_I=has_I / np.float32(max(total, 1e-6)),
+            letters_I=shared_I / np.float32(max(missing, 1e-6)),
+            named_I=(shared_I / np.maximum(self._letters_I, 1e-6)).astype(np.float32),
+            understood=" ".join(read_as) if read_as != asked else None,
+        )
+
+
+def _counts(split: Sequence[Sequence[str]], place: dict[str, int]) -> sparse.csr_matrix:
+    rows = [row for row, each in enumerate(split) for _ in each]
+    columns = [place[word] for each in split for word in each]
+    ones = np.ones(len(rows), np.float32)
+    return sparse.csr_matrix((ones, (rows, columns)), shape=(len(split), len(place)))
+
+
+def _sum(
+    matrix: sparse.csr_matrix, rows: Sequence[int], weights: npt.NDArray[np.float32] | None, none_I: Float32
+) -> Float32:
+    """The sum of these rows, each times its weight, dense."""
+    total = none_I.copy()
+    for at, row in enumerate(rows):
+        start, end = matrix.indptr[row], matrix.indptr[row + 1]
+        values = matrix.data[start:end]
+        total[matrix.indices[start:end]] += values if weights is None else values * weights[at]
+    return total

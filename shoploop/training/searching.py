@@ -1,0 +1,139 @@
+"""The search surface learns after the recommendations, and these beside it: no surface shall pay for another.
+
+Each step takes a batch of queries and one of visits. Both losses reach what the surfaces share, the DNN's first layer and the
+Transformer; what is search's own learns from queries alone. Of the epochs the one is kept whose two validation losses
+together are lowest.
+"""
+
+import copy
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shoploop.compute.cores import one_thread
+from shoploop.models.fusion import FusedModel
+from shoploop.samples.sample_set import SampleSet
+from shoploop.training.loop import Curves, Progress, batches, losses, validation_loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchTraining:
+    epochs: int = 3
+    """Passes over the queries."""
+
+    batch_requests: int = 32
+    """Queries of a step, and visits."""
+
+    learning_rate: float = 2e-3
+    """Of what is search's own."""
+
+    text_learning_rate: float = 2e-3
+    """Of the embeddings of words: each is met rarely."""
+
+    shared_learning_rate: float = 2e-4
+    """Of what the surfaces share, which has learned already."""
+
+    alpha_learning_rate: float = 3e-2
+    weight_decay: float = 1e-2
+    own_loss_share: float = 0.5
+    """Weight of each module's own loss beside the fused score's: either is to serve alone."""
+
+    items_share: float = 1.0
+    """Weight of the visits' loss beside the queries'; 0 trains a model for search alone."""
+
+    seed: int = 0
+
+
+@one_thread()
+def fit_search(
+    model: FusedModel,
+    queries: SampleSet,
+    validation: SampleSet,
+    visits: SampleSet,
+    visits_validation: SampleSet,
+    config: SearchTraining,
+    *,
+    progress: Progress = lambda done, total, what: None,
+) -> Curves:
+    """Trains the search surface of a model whose recommendations have learned; the model is changed in place.
+
+    Args:
+        model: With a search surface.
+        queries: Samples to learn from.
+        validation: Queries that decide, with ``visits_validation``, which epoch is kept; may be empty, then it is the last.
+        visits: What recommendations have learned from.
+        visits_validation: Visits that they have not.
+        config: Epochs, step sizes and seed.
+        progress: Called with the epochs done, the total, and "epochs of search".
+    """
+    torch.manual_seed(config.seed)
+    random = np.random.default_rng(config.seed)
+    curves = Curves()
+    steps = max(config.epochs * -(-len(queries) // config.batch_requests), 1)
+    optimiser = _optimiser(model, config)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.learning_rate * 0.02)
+    best: tuple[float, dict[str, Tensor]] | None = None
+    for epoch in range(config.epochs):
+        started = time.perf_counter()
+        model.train()
+        sums, done = np.zeros(3), 0
+        beside = _endless(visits, random, config)
+        for asked in batches(queries, random.permutation(len(queries)), config.batch_requests):
+            asked = asked.to(model.device)
+            found = losses(model(asked.batch, "search"), asked)
+            loss = _together(found, config)
+            if config.items_share:
+                visited = next(beside).to(model.device)
+                loss = loss + config.items_share * _together(losses(model(visited.batch), visited), config)
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            sums += [each.item() for each in found]
+            done += 1
+        row: dict[str, Any] = {"epoch": epoch + 1, "phase": "search", "alpha": model.alpha}
+        row["train_loss"] = dict(zip(("dnn", "transformer", "fused"), (sums / max(done, 1)).tolist(), strict=True))
+        if len(validation):
+            row["validation_loss"] = validation_loss(model, validation, surface="search")
+            row["items_validation_loss"] = validation_loss(model, visits_validation) if len(visits_validation) else None
+            beside_loss = row["items_validation_loss"]["fused"] if row["items_validation_loss"] else 0.0
+            both = row["validation_loss"]["fused"] + config.items_share * beside_loss
+            if best is None or both < best[0]:
+                best = both, copy.deepcopy(model.state_dict())
+        row["seconds"] = time.perf_counter() - started
+        curves.epochs.append(row)
+        progress(epoch + 1, config.epochs, "epochs of search")
+    if best is not None:
+        model.load_state_dict(best[1])
+    return curves
+
+
+def _endless(visits: SampleSet, random: np.random.Generator, config: SearchTraining) -> Any:
+    while True:
+        yield from batches(visits, random.permutation(len(visits)), config.batch_requests)
+
+
+def _together(found: tuple[Tensor, Tensor, Tensor], config: SearchTraining) -> Tensor:
+    dnn, transformer, fused = found
+    return fused + config.own_loss_share * (dnn + transformer)
+
+
+def _optimiser(model: FusedModel, config: SearchTraining) -> torch.optim.Optimizer:
+    search = model.searching()
+    text = list(search.text.parameters())
+    own = [parameter for parameter in search.parameters() if parameter is not text[0]]
+    shared = [*model.behaviour.parameters(), *model.sequence.parameters()]
+    decay = config.weight_decay
+    return torch.optim.AdamW(
+        [
+            {"params": own, "lr": config.learning_rate, "weight_decay": decay},
+            {"params": text, "lr": config.text_learning_rate, "weight_decay": decay},
+            {"params": shared, "lr": config.shared_learning_rate, "weight_decay": decay},
+            {"params": [model.alpha_logits], "lr": config.alpha_learning_rate, "weight_decay": 0.0},
+        ]
+    )
