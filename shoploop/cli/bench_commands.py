@@ -55,6 +55,20 @@ def bench_candidates(
     measure(lambda say: candidates(problem_of(dataset), seed=seed, say=say), json_)
 
 
+@app.command("search")
+def bench_search(
+    dataset: Annotated[str, typer.Option(help="bestbuy-xbox or online-retail.")] = "bestbuy-xbox",
+    seed: Seeds = None,
+    json_: JsonOption = None,
+) -> None:
+    """Answer queries by every method, frozen and renewed each day, and say what learning them costs recommendations."""
+    from shoploop.bench.search.contest import contest
+    from shoploop.bench.search.problems import problem_of
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: contest(problem_of(dataset), seeds=seed or [0], say=say), json_)
+
+
 @app.command("serving")
 def bench_serving(
     name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",

@@ -16,11 +16,24 @@ DRAWS = 1000
 class Bootstrap:
     """The same S draws of U users for every question asked, so that differences are paired (Efron, Tibshirani 1993)."""
 
-    def __init__(self, users: int, *, draws: int = DRAWS, seed: int = 0):
+    def __init__(
+        self, users: int, *, draws: int = DRAWS, seed: int = 0, of_user: npt.NDArray[np.integer] | None = None
+    ):
+        """
+        Args:
+            users: How many values a question has, one a user.
+            draws: S.
+            seed: Of the draws.
+            of_user: Whose each value is, where a user has several: users are drawn whole.
+        """
         rng = np.random.default_rng(seed)
+        groups, group_U = np.arange(users), slice(None)
+        if of_user is not None:
+            groups, group_U = np.unique(of_user, return_inverse=True)
         self._counts_SU = np.empty((draws, users), np.float32)
         for draw in range(draws):
-            self._counts_SU[draw] = np.bincount(rng.integers(0, users, users), minlength=users)
+            drawn = np.bincount(rng.integers(0, len(groups), len(groups)), minlength=len(groups))
+            self._counts_SU[draw] = drawn[group_U]
 
     def means(self, values_U: Array) -> Array:
         """The mean in each draw, (S,); users with NaN have no part in it."""

@@ -24,7 +24,7 @@ def problem_of(dataset: str) -> Problem:
 def basket_problem(dataset: str) -> Problem:
     """The next basket; raises as :func:`problem_of`."""
     if dataset == "tafeng":
-        return tafeng.of_folder(_folder(dataset))
+        return tafeng.of_folder(folder_of(dataset))
     if dataset not in BASKETS:
         raise _unknown(dataset, BASKETS)
     return next_basket.of_dataset(dataset)
@@ -34,11 +34,16 @@ def item_problem(dataset: str) -> Problem:
     """The next item; raises as :func:`problem_of`."""
     if dataset not in ITEMS:
         raise _unknown(dataset, ITEMS)
-    problem = next_item.leave_last_out(next_item.read_reviews(_folder(dataset)), dataset)
+    problem = next_item.leave_last_out(next_item.read_reviews(folder_of(dataset)), dataset)
     return problem.checked(next_item.COUNTS[dataset])
 
 
-def _folder(dataset: str) -> Path:
+def folder_of(dataset: str) -> Path:
+    """Where the evaluation data of this name lies.
+
+    Raises:
+        NotFound: nobody says where evaluation data lies.
+    """
     place = os.environ.get(PLACE)
     if not place:
         raise NotFound(
