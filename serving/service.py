@@ -140,7 +140,8 @@ class Recommender:
         metrics.count(route, self._stable, answer)
         if self.feedback is None or not asked.user:  # an impression is somebody's
             return answer
-        return self.feedback.shown(answer, user=asked.user, surface=surface)
+        query = asked.query if isinstance(asked, SearchRequest) else None
+        return self.feedback.shown(answer, user=asked.user, surface=surface, query=query)
 
     def _done(self, user: str, ranker: Ranker) -> tuple[Done, ...]:
         return self.feedback.done(user, after=ranker.settings.events_offset) if self.feedback else ()

@@ -133,6 +133,13 @@ def _searches(loaded: Loaded, given: pl.DataFrame, events: pl.DataFrame) -> pl.D
         "A search without query, time or what was taken after it teaches nothing.",
     )
     kept = kept.filter(pl.col("time").is_between(events["time"].min(), events["time"].max()))
+    loaded.note(
+        "searches_outside_the_days",
+        "searches",
+        table.height - kept.height,
+        "dropped",
+        "A search before the first interaction or after the last: what it led to is not known.",
+    )
     known = kept.join(events.select("item").unique(), on="item", how="semi")
     loaded.note(
         "searches_for_unsold",

@@ -84,6 +84,33 @@ def add_collected(loaded: Loaded, folder: Path) -> None:
     loaded.interactions = pl.concat([known, new], how="diagonal_relaxed")
 
 
+def add_searches(loaded: Loaded, folder: Path) -> None:
+    """Adds the queries below ``folder`` after which something was taken, and notes how many.
+
+    Args:
+        loaded: Canonical tables on their way; its searches grow, or begin.
+        folder: As of :func:`add_collected`.
+
+    Raises:
+        DataUnreadable: a file is damaged.
+    """
+    files, events = sorted(folder.glob("searched/date=*/*.parquet")), sorted(folder.glob("date=*/*.parquet"))
+    if not files or not events:
+        return
+    asked = _read(files).unique("request_id", keep="first", maintain_order=True).select("request_id", "user", "query")
+    taken = (
+        _read(events)
+        .filter(pl.col("kind").is_in(TAKEN) & pl.col("request_id").is_not_null())
+        .sort("time")
+        .unique(["request_id", "item"], keep="first", maintain_order=True)
+        .select("request_id", "item", pl.col("time").cast(pl.Datetime("us", "UTC")), "kind")
+    )
+    found = taken.join(asked, on="request_id", maintain_order="left").drop("request_id")
+    loaded.note("collected", "searches", found.height, "kept", "They came from the event log of this recommender.")
+    if found.height:
+        loaded.searches = found if loaded.searches is None else pl.concat([loaded.searches, found], how="diagonal")
+
+
 def write_shown(folder: Path, out: Path) -> None:
     """Joins the answers below ``folder`` with what came of them, as ``out``/:data:`SHOWN_FILE`; nothing where there is none.
 

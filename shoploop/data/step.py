@@ -5,7 +5,7 @@ from typing import Any
 
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data import canonical, datasets, tables
-from shoploop.data.collected import add_collected, collected_through, write_shown
+from shoploop.data.collected import add_collected, add_searches, collected_through, write_shown
 from shoploop.data.inputs import source_digest
 from shoploop.data.rules import Loaded
 
@@ -15,7 +15,8 @@ def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) 
 
     Args:
         out: Folder to write: ``interactions.parquet`` (sorted by time, user, item and the rest), ``items.parquet``,
-            ``users.parquet``, ``shops.parquet``, where answers were explored ``shown.parquet``, and ``load.json``, which is
+            ``users.parquet``, ``shops.parquet``, where there are searches ``searches.parquet``, where answers were explored
+            ``shown.parquet``, and ``load.json``, which is
             the returned report: rows, columns and sha256 per table, and each rule by which rows were kept, changed or
             dropped, with its count.
         data_spec: ``dataset`` or ``tables``. Relative paths count from the working directory (see
@@ -31,6 +32,7 @@ def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) 
     loaded = read_raw(data_spec)
     if collected is not None:
         add_collected(loaded, collected)
+        add_searches(loaded, collected)
     report = canonical.write(
         loaded,
         dataset=data_spec.dataset,

@@ -58,6 +58,19 @@ SHOWN_COLUMNS = pa.schema(
 SHOWN = "shown"
 """Folder of the answers' files, beside those of interactions."""
 
+SEARCHED_COLUMNS = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("user", pa.string()),
+        ("query", pa.string()),
+        ("time", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""Of answers to queries: with what was taken of them they are the next version's searches."""
+
+SEARCHED = "searched"
+"""Folder of the queries' files."""
+
 LEAST_DAYS = PAST.days + 1
 """Kept whatever is asked for: while an event may still be sent, the log must know whether it has come already."""
 
@@ -123,12 +136,16 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
     missed = max(log.begin() - after, 0)
     days: dict[str, list[dict[str, Any]]] = {}
     shown: dict[str, list[dict[str, Any]]] = {}
+    searched: dict[str, list[dict[str, Any]]] = {}
     through, unread, last_id = after, 0, ""
     for offset, last_id, event in _events(log, after):  # noqa: B007
         through = offset
         unread += event is None
         if isinstance(event, Kept) and event.item is not None:
             days.setdefault(f"{event.time:%Y-%m-%d}", []).append(event.model_dump(include=set(COLUMNS.names)))
+        elif isinstance(event, Shown) and event.query is not None:
+            row = event.model_dump(include=set(SEARCHED_COLUMNS.names))
+            searched.setdefault(f"{event.time:%Y-%m-%d}", []).append(row)
         elif isinstance(event, Shown) and event.exploration is not None:
             drawn = event.exploration.model_dump()
             row = event.model_dump(include=set(SHOWN_COLUMNS.names)) | drawn
@@ -137,7 +154,11 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
         return None
     files = []
     name_of_file = f"{number + 1:06}-{after + 1:012}-{through:012}.parquet"
-    for folder, schema, by_day in (("", COLUMNS, days), (f"{SHOWN}/", SHOWN_COLUMNS, shown)):
+    for folder, schema, by_day in (
+        ("", COLUMNS, days),
+        (f"{SHOWN}/", SHOWN_COLUMNS, shown),
+        (f"{SEARCHED}/", SEARCHED_COLUMNS, searched),
+    ):
         for day, rows in sorted(by_day.items()):
             file = f"{folder}date={day}/{name_of_file}"
             store.put(f"{layout.collected(name)}/{file}", _parquet(rows, schema))

@@ -154,6 +154,10 @@ class Exploration(_Record):
     """What was best before chance came to it, best first: the pool."""
 
 
+MOST_QUERY = 200
+"""Letters of a query that are kept."""
+
+
 class Shown(_Record):
     """An answer as it lies in the log."""
 
@@ -172,6 +176,9 @@ class Shown(_Record):
 
     exploration: Exploration | None = None
     """None where chance had no part."""
+
+    query: str | None = None
+    """What was searched for, as typed, where it answers that; no longer than :data:`MOST_QUERY`."""
 
 
 _KNOWN: TypeAdapter[Kept | Shown] = TypeAdapter(Annotated[Kept | Shown, Discriminator("type")])

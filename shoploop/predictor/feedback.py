@@ -24,7 +24,7 @@ from shoploop.events.impressions import Impression, ImpressionRefused, Signature
 from shoploop.events.intake import Intake, Sender
 from shoploop.events.keyring import Keyring
 from shoploop.events.log import BEGINNING, MAX_ENTRY_BYTES, Entry, EventLog, LogFull, LogUnavailable
-from shoploop.events.messages import EventsAnswer, EventsRequest, Exploration, Shown, to_json
+from shoploop.events.messages import MOST_QUERY, EventsAnswer, EventsRequest, Exploration, Shown, to_json
 from shoploop.events.opening import open_log
 from shoploop.events.watched import Watched
 from shoploop.predictor import metrics
@@ -130,7 +130,7 @@ class Feedback:
         self.fresh = reaching
         before.stop()
 
-    def shown(self, answer: Answer, *, user: str, surface: str) -> Answer:
+    def shown(self, answer: Answer, *, user: str, surface: str, query: str | None = None) -> Answer:
         """The answer with its signed impression, which is on its way into the log.
 
         The log is not waited for: an impression that a crash costs is one that no estimate counts, and the answer's own
@@ -162,6 +162,7 @@ class Feedback:
             items=items,
             scores=[item.score for item in answer.items],
             propensities=propensities or [1.0] * len(items),
+            query=query and query[:MOST_QUERY],
             exploration=explored
             and Exploration(share=explored.design.share, keep=explored.design.keep, ranking=list(explored.ranking)),
         )

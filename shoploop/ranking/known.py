@@ -92,7 +92,7 @@ class Known:
             for item, path in zip(items["item"], paths, strict=True)
         }
         columns = {name: items[name].to_list() for name in settings.item_fields}
-        self.searching = Searching(trained)
+        self.searching = Searching(trained, items)
         self._fields: dict[str, dict[str, Any]] = {
             item: {name: column[row] for name, column in columns.items()} for row, item in enumerate(items["item"])
         }
@@ -217,6 +217,8 @@ class Known:
         if pinned:
             return CHOSEN_BY_SHOP
         code = self.trained.vocabulary.code(item)
+        if code < 0 and asked is not None:
+            return "its name has what you searched for"
         if code < 0:
             return None if score is None else outside_reason(score)
         if asked is not None and (of_query := self.searching.reason(asked, code)):

@@ -44,6 +44,7 @@ from shoploop.ranking.searching import Searched
 from shoploop.ranking.settings import RankerSettings
 from shoploop.ranking.states import UserStates
 from shoploop.schemas import POSITIVE_KINDS
+from shoploop.surfaces.search.features import ALL_WORDS
 from shoploop.versions.artifact import check_contract, load_version
 from shoploop.versions.trained import TrainedModel
 
@@ -261,24 +262,37 @@ class Ranker:
         kept_N = self._findable(searched.items_N, request, out_of_stock)
         if not kept_N.all():
             searched = known.searching.only(searched, kept_N, matrix)
-        if not len(searched.items_N):
-            left_out = {*request.exclude, *out_of_stock}
+        left_out = {*request.exclude, *out_of_stock}
+        unsold = [
+            each
+            for each in known.searching.unsold(request.query)
+            if each.item not in left_out and (request.only is None or each.item in request.only)
+        ]
+        if not len(searched.items_N) and not unsold:
             wanted = RecommendRequest(user=request.user or ANYBODY, k=request.k, only=request.only)
-            found = Found(
-                method="popularity", scored=self._best_sellers(wanted, left_out, request.k), history=History.empty()
-            )
-            return self._answer(found, _placed(found.scored), day)
-        method: Method = "text"
-        if self.known.trained.model.search is None or not self._has_time_for_a_model(until):
-            scores_N = searched.fit_N(matrix, history)
-        else:
-            asked = known.search_input(user, searched, day, request.query)
-            in_time = self._in_time(until, self.costs.dnn + self.costs.transformer)
-            part: Literal["fused", "dnn"] = "fused" if in_time else "dnn"
-            method, scores_N = part, known.trained.model.score(asked, part=part, surface="search")
+            sold = self._best_sellers(wanted, left_out, request.k)
+            return self._answer(Found(method="popularity", scored=sold, history=History.empty()), _placed(sold), day)
+        method, scores_N = self._search_scores(user, searched, day, request.query, until)
         scored = self._in_order(searched.items_N, scores_N, request.k)
         found = Found(method=method, scored=scored, by_model=0 if method == "text" else len(scored), history=history)
-        return self._answer(found, _placed(scored), day, searched=searched)
+        # what nobody has bought yet comes first where its name alone has the words, and else behind what is bought
+        best = float(searched.asked.fit.words_I[searched.items_N].max(initial=0.0))
+        ahead = [Placed(item=each.item, score=None) for each in unsold if each.words > best + 1e-3]
+        behind = [Placed(item=each.item, score=None) for each in unsold if ALL_WORDS <= each.words <= best + 1e-3]
+        return self._answer(found, [*ahead, *_placed(scored), *behind][: request.k], day, searched=searched)
+
+    def _search_scores(
+        self, user: OnlineUser, searched: Searched, day: int, query: str, until: float
+    ) -> tuple[Method, Float32]:
+        """Scores of the best method that the version has and the deadline allows."""
+        known = self.known
+        learned = known.trained.model.search is not None and len(searched.items_N) > 0
+        if not learned or not self._has_time_for_a_model(until):
+            return "text", searched.fit_N(known.matrix, user.history)
+        asked = known.search_input(user, searched, day, query)
+        in_time = self._in_time(until, self.costs.dnn + self.costs.transformer)
+        part: Literal["fused", "dnn"] = "fused" if in_time else "dnn"
+        return part, known.trained.model.score(asked, part=part, surface="search")
 
     def _findable(
         self, codes_N: Int32, request: SearchRequest, out_of_stock: Collection[str]

@@ -15,10 +15,14 @@ import polars as pl
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32
+from shoploop.surfaces.search.asked import item_texts
 from shoploop.surfaces.search.features import ALL_WORDS, Read, read, search_candidates, search_features
 from shoploop.surfaces.search.memory import QueryMemory, Recall, Searches
 from shoploop.surfaces.search.names import Names
 from shoploop.versions.trained import TrainedModel
+
+MOST_UNSOLD = 50
+"""Items unknown to the model that an answer may hold."""
 
 OFTEN = 0.1
 """Share of what was taken after a query from which that is said as a reason."""
@@ -45,12 +49,42 @@ class Searched:
         return scores_N
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unsold:
+    """An item that the model does not know, found by its name."""
+
+    item: str
+    words: float
+    """Share of the query's words that its name has, each by its rarity."""
+
+
 class Searching:
     """What one version knows of names and of queries."""
 
-    def __init__(self, trained: TrainedModel):
+    def __init__(self, trained: TrainedModel, items: pl.DataFrame):
+        """
+        Args:
+            trained: The version's model.
+            items: ``item``, ``title`` and ``category`` of all that may be sold, the model's items among them.
+        """
         self._trained = trained
+        known = frozenset(trained.vocabulary.items)
+        self._unsold = items.filter(~pl.col("item").is_in(list(known))) if items.height else items
         self._recalled: tuple[int, Recall] | None = None
+
+    @cached_property
+    def _unsold_names(self) -> Names:
+        return Names(item_texts(self._unsold, self._unsold["item"].to_list()))
+
+    def unsold(self, query: str) -> list[Unsold]:
+        """Items that nobody bought before the model learned, whose names have some of the query's words, best first."""
+        if not self._unsold.height:
+            return []
+        fit = self._unsold_names.fit(query)
+        some = np.flatnonzero(fit.words_I > 0)
+        order = some[np.lexsort((some, -fit.bm25_I[some], -fit.words_I[some]))][:MOST_UNSOLD]
+        names = self._unsold["item"]
+        return [Unsold(item=names[int(place)], words=float(fit.words_I[place])) for place in order]
 
     @cached_property
     def _names(self) -> Names:
@@ -62,7 +96,7 @@ class Searching:
 
     def warm_up(self, day: int) -> None:
         """Reads names and memory, so that nobody has to wait for them."""
-        _ = self._names
+        _ = self._names, self._unsold_names if self._unsold.height else None
         self._recall(day)
 
     def search(self, query: str, *, items: ItemMatrix, history: History, day: int) -> Searched:

@@ -1,5 +1,6 @@
 """The search part of the samples' step: which queries are learned from, their samples, and what is remembered of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ SEARCHES = "searches.parquet"
 MAX_TRAINING, MAX_VALIDATION, MAX_EVALUATION = 4_000, 400, 2_000
 VALIDATION_SHARE = 0.06
 NEGATIVES = 100
+
+ENOUGH_TYPED = 500
+"""Searches in the days to learn from, below which queries that are made of names are learned from beside them."""
 
 
 def write_searches(
@@ -63,11 +67,7 @@ def write_searches(
     """
     items = pl.read_parquet(data / "items.parquet")
     texts = item_texts(items, log.vocabulary.items)
-    typed = data / "searches.parquet"
-    if typed.is_file():
-        searches = searches_of(pl.read_parquet(typed), log)
-    else:
-        searches = made_searches(log, texts, seed=seed)
+    searches, come_from = _searches(data / "searches.parquet", log, texts, windows, seed=seed)
     chosen = choose_searches(requests_of(searches), windows, seed=seed)
     days = sorted({each.day for part in chosen.values() for each in part})
     matrices = ByDay(lambda some: joins.items(log.vocabulary, some), days, rows_a_day=len(log.vocabulary))
@@ -79,7 +79,7 @@ def write_searches(
     folder = out / SEARCH
     folder.mkdir(parents=True, exist_ok=True)
     remembered(searches, log).write_parquet(folder / SEARCHES, compression="zstd")
-    report: dict[str, Any] = {"queries": "typed" if typed.is_file() else "made of names", "splits": {}}
+    report: dict[str, Any] = {"queries": come_from, "splits": {}}
     with SampleWriter(folder, search_columns(contract.pair_features), log) as writer:
         for split, asked in chosen.items():
             users = joins.users([log.users[a.user] if a.user >= 0 else "" for a in asked], [a.day for a in asked])
@@ -103,6 +103,21 @@ def write_searches(
                 "candidate_recall": found / max(taken, 1),
             }
     return report
+
+
+def _searches(
+    typed: Path, log: PurchaseLog, texts: Sequence[str], windows: TimeSplit, *, seed: int
+) -> tuple[Searches, str]:
+    """What was searched for, and where that comes from: a shop that begins to collect queries has few at first."""
+    if not typed.is_file():
+        return made_searches(log, texts, seed=seed), "made of names"
+    searches = searches_of(pl.read_parquet(typed), log)
+    days = searches.day_E
+    learned = int(((days >= windows.training_first) & (days < windows.evaluation_first)).sum())
+    judged = int(((days >= windows.evaluation_first) & (days <= windows.last)).sum())
+    if learned >= ENOUGH_TYPED and judged >= FEWEST_EVALUATION:
+        return searches, "typed"
+    return searches.joined(made_searches(log, texts, seed=seed)), "typed and made of names"
 
 
 def choose_searches(asked: list[Asked], windows: TimeSplit, *, seed: int) -> dict[str, list[Asked]]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from shoploop.data.collected import CollectedThrough, add_collected, collected_through
+from shoploop.data.collected import CollectedThrough, add_collected, add_searches, collected_through
 from shoploop.data.rules import Loaded, dropped_rows
 from shoploop.errors import AlreadyExists
 from shoploop.events.compaction import LogReplaced, compact, cuts, fetch_collected, last_cut, trim
@@ -55,6 +55,24 @@ def test_a_file_a_day_holds_what_was_done_that_day(log, make_store, tmp_path):
         ("ann", "tea", "purchase", 2.0, 3.5),
         ("bob", "milk", "view", None, None),
     ]
+
+
+def test_what_was_taken_after_a_query_is_a_search_of_the_next_version(log, make_store, tmp_path):
+    store = make_store()
+    answer = Shown(
+        request_id="q", user="ann", version="v", surface="search", method="fused", as_of="2026-01-05", time=MONDAY,
+        items=["tea", "milk"], scores=[1.0, 0.5], propensities=[1.0, 1.0], query="Earl Grey",
+    )  # fmt: skip
+    of_it = {"source": "attributed", "request_id": "q", "user": "ann", "time": MONDAY, "received": MONDAY}
+    events = [Kept(kind=kind, item=item, **of_it) for kind, item in (("view", "milk"), ("click", "tea"))]
+    elsewhere = did(9, "bob", "milk")
+    log.append([Entry("i:q", to_json(answer)), *(Entry(e.kind, to_json(e)) for e in events), elsewhere])
+    compact(log, store, "grocery")
+
+    loaded = Loaded(interactions=pl.DataFrame({"user": ["ann"], "item": ["tea"], "time": [MONDAY]}))
+    add_searches(loaded, fetch_collected(store, "grocery", 1, tmp_path / "here"))
+
+    assert loaded.searches.select("user", "query", "item", "kind").rows() == [("ann", "Earl Grey", "tea", "click")]
 
 
 def test_each_event_is_in_one_cut_and_nothing_new_is_no_cut(log, make_store, tmp_path):

@@ -35,6 +35,21 @@ class Searches:
     user_E: Int32
     """-1 where unknown."""
 
+    def joined(self, other: "Searches") -> "Searches":
+        """These and others of the same vocabulary and users, sorted by day."""
+        queries = sorted({*self.queries, *other.queries})
+        place = {query: at for at, query in enumerate(queries)}
+        code_E = [np.array([place[query] for query in each.queries], np.int32)[each.query_E] for each in (self, other)]
+        day_E = np.concatenate([self.day_E, other.day_E])
+        order = np.argsort(day_E, kind="stable")
+        return Searches(
+            queries=tuple(queries),
+            query_E=np.concatenate(code_E)[order],
+            item_E=np.concatenate([self.item_E, other.item_E])[order],
+            day_E=day_E[order],
+            user_E=np.concatenate([self.user_E, other.user_E])[order],
+        )
+
     def before(self, day: int) -> "Searches":
         end = int(np.searchsorted(self.day_E, day))
         return Searches(
