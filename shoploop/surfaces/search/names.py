@@ -3,6 +3,7 @@
 Legend: I items, W words, G hashed pieces.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -20,6 +21,12 @@ that a long one costs less than in documents."""
 
 LIKE = 0.75
 """Share of letters in common, in their order, from which a word that no name has is taken for one that some have."""
+
+SHORTEST_BEGINNING, SHORTEST_MISSPELT = 2, 3
+"""Letters of a word that may stand for longer ones, and of one that may be another's misspelling."""
+
+MOST_ENDINGS, LAST_SIGN = 200, "\U0010ffff"
+"""Words that a beginning stands for, at most; and a sign behind all others."""
 
 LOOKED_AT = 30
 """Words with the most pieces in common, of which the most like is taken."""
@@ -64,24 +71,34 @@ class Names:
         ).T.tocsr()
         self._has_WI = indicator([sorted(self._place[word] for word in set(each)) for each in split], len(self.words)).T
         self._has_WI = self._has_WI.tocsr()
-        self._word_grams_WG = gram_matrix(self.words)
+        word_grams_WG = gram_matrix(self.words)
+        self._word_grams_GW = word_grams_WG.T.tocsr()
+        self._norm_W = np.sqrt(np.diff(word_grams_WG.indptr).astype(np.float32))
         grams_IG = gram_matrix(["".join(each) for each in split])
         self._gram_rarity_G = rarity(grams_IG)
         self._grams_GI = grams_IG.T.tocsr()
         self._letters_I = np.asarray(grams_IG @ self._gram_rarity_G).ravel()
-        self._norm_W = np.sqrt(np.diff(self._word_grams_WG.indptr).astype(np.float32))
 
     def __len__(self) -> int:
         return int(self.counts_IW.shape[0])
 
-    def known(self, word: str) -> int | None:
-        """The place of a word, or of the known one that it is most like; None where it is like none."""
+    def meant(self, word: str) -> list[int]:
+        """The places of the words that a word of a query stands for: itself; those that begin with it, as while somebody
+        types; or the one that it is most like. Empty where it is like none."""
         if word in self._place:
-            return self._place[word]
-        if not self.words or len(word) < 3 or word.isdigit():  # another number is another thing
-            return None
+            return [self._place[word]]
+        if word.isdigit() or len(word) < SHORTEST_BEGINNING:  # another number is another thing
+            return []
+        first = bisect_left(self.words, word)
+        end = bisect_left(self.words, word + LAST_SIGN, lo=first)
+        if end > first:
+            return list(range(first, min(end, first + MOST_ENDINGS)))
+        alike = self._alike(word) if len(word) >= SHORTEST_MISSPELT else None
+        return [] if alike is None else [alike]
+
+    def _alike(self, word: str) -> int | None:
         pieces = sorted(set(grams(word)))
-        shared_W = np.asarray(self._word_grams_WG[:, pieces].sum(axis=1)).ravel()
+        shared_W = _sum(self._word_grams_GW, pieces, None, np.zeros(len(self.words), np.float32))
         like_W = shared_W / (self._norm_W * np.sqrt(len(pieces)))
         near = [int(place) for place in np.argsort(-like_W, kind="stable")[:LOOKED_AT] if like_W[place] > 0]
         ratios = [(SequenceMatcher(None, word, self.words[place], autojunk=False).ratio(), -place) for place in near]
@@ -91,16 +108,21 @@ class Names:
     def fit(self, query: str) -> Fit:
         """How well each item fits."""
         asked = list(dict.fromkeys(words(query)))
-        found = [self.known(word) for word in asked]
-        places = sorted({place for place in found if place is not None})
-        read_as = [word if place is None else self.words[place] for word, place in zip(asked, found, strict=True)]
-        unknown = found.count(None)
         none_I = np.zeros(len(self), np.float32)
         # a word that no name has counts as much as the rarest
         rarest = float(self.rarity_W.max(initial=1.0))
-        total = float(self.rarity_W[places].sum()) + rarest * unknown
-        bm25_I = _sum(self._bm25_WI, places, None, none_I)
-        has_I = _sum(self._has_WI, places, self.rarity_W[places], none_I)
+        bm25_I, has_I, total = none_I.copy(), none_I.copy(), 0.0
+        read_as = []
+        for word in asked:
+            places = self.meant(word)
+            weight = float(self.rarity_W[places].min()) if places else rarest
+            total += weight
+            for rows, sum_I in ((self._bm25_WI, bm25_I), (self._has_WI, has_I)):
+                found_I = _sum(rows, places, None, none_I)
+                # of several endings of one word a name needs but one
+                sum_I += np.minimum(found_I, 1.0) * weight if rows is self._has_WI else found_I
+            corrected = len(places) == 1 and not self.words[places[0]].startswith(word)
+            read_as.append(self.words[places[0]] if corrected else word)
         pieces = sorted(set(grams(spelling(query))))
         weights = self._gram_rarity_G[pieces]
         shared_I = _sum(self._grams_GI, pieces, weights, none_I)
