@@ -77,6 +77,19 @@ def try_(
     try_recommender(readable_store(store), name, user=user, k=k)
 
 
+@app.command("profile", rich_help_panel=RUN)
+def profile_(
+    name: Name,
+    user: Annotated[str, typer.Option(help="Whose profile.")],
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """What the serving version knows of one user: what they buy, how often, what is due, which kinds, where."""
+    from shoploop.cli.profile import show_profile
+
+    show_profile(readable_store(store), name, user=user, json_=json_)
+
+
 @app.command(rich_help_panel=RUN)
 def serve(
     name: Name,
