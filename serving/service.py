@@ -135,8 +135,7 @@ class Recommender:
                 return ask(ranker, until if in_time else None, fresh[ranker.version], now)
 
             answer = self.versions.answer(asked.user or "", of, stable=self._stable)
-        if not isinstance(asked, SearchRequest):
-            self.explanations.remember(answer, asked, fresh[answer.version], now)
+        self.explanations.remember(answer, asked, fresh[answer.version], now)
         metrics.count(route, self._stable, answer)
         if self.feedback is None or not asked.user:  # an impression is somebody's
             return answer

@@ -57,7 +57,7 @@ def bench_candidates(
 
 @app.command("search")
 def bench_search(
-    dataset: Annotated[str, typer.Option(help="bestbuy-xbox or online-retail.")] = "bestbuy-xbox",
+    dataset: Annotated[str, typer.Option(help="bestbuy-xbox, online-retail or completejourney.")] = "bestbuy-xbox",
     seed: Seeds = None,
     json_: JsonOption = None,
 ) -> None:

@@ -58,6 +58,9 @@ class Impression:
     propensities: tuple[float, ...]
     """Probability that the item came to its position; 1 where chance had no part."""
 
+    query: str | None = None
+    """What was searched for, where it answers that."""
+
     def position(self, item: str) -> int | None:
         """From 0; None where the item was not shown."""
         return self.items.index(item) if item in self.items else None
@@ -87,6 +90,7 @@ class Signatures:
         version: str,
         items: Sequence[str],
         propensities: Sequence[float] | None = None,
+        query: str | None = None,
     ) -> str:
         """The token that goes out with an answer."""
         key = self._keys.newest
@@ -102,6 +106,8 @@ class Signatures:
         }
         if propensities is not None:
             claims["p"] = [round(p, 6) for p in propensities]
+        if query is not None:
+            claims["q"] = query
         return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.id})
 
     def read(self, token: str) -> Impression:
@@ -128,6 +134,7 @@ class Signatures:
                 issued=int(claims["iat"]),
                 items=items,
                 propensities=tuple(float(p) for p in claims.get("p", [1.0] * len(items))),
+                query=None if claims.get("q") is None else str(claims["q"]),
             )
             expires = int(claims["exp"])
         except (jwt.InvalidAudienceError, jwt.MissingRequiredClaimError) as error:

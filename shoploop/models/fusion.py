@@ -111,14 +111,14 @@ class FusedModel(nn.Module):
         """Both modules' logits of queries; a pair's features come first, those of its query behind them."""
         search = self.searching()
         assert batch.queries is not None, "a search has a query"
-        dnn_BN = self._behave(batch.features_BNK)
+        dnn_BN = self.behave(batch.features_BNK)
         taste_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
         pieces_BP = torch.from_numpy(padded_pieces(batch.queries)).to(self.device)
         wanted_BND = self.sequence.wanted(batch.items_BN, self._vectors_ID)
         return dnn_BN, search.attend(taste_BN, wanted_BND, batch.items_BN, pieces_BP, self._names_ID)
 
-    def _behave(self, features_BNF: Tensor) -> Tensor:
-        """r_dnn of queries."""
+    def behave(self, features_BNF: Tensor) -> Tensor:
+        """r_dnn of queries, (B, N), of a pair's features and those of its query behind them."""
         pairs = self.config.behaviour.features
         return self.searching().behave(self.behaviour.sums(features_BNF[..., :pairs]), features_BNF[..., pairs:])
 
@@ -169,7 +169,7 @@ class FusedModel(nn.Module):
         """
         with torch.inference_mode():
             if part == "dnn":
-                behave = self.behaviour if surface == "items" else self._behave
+                behave = self.behaviour if surface == "items" else self.behave
                 scores_N: Float32 = behave(torch.from_numpy(request.features_NK)).numpy()
                 return scores_N
             scores = self(collate([request]), surface)

@@ -14,7 +14,7 @@ from shoploop.errors import ShoploopError
 from shoploop.events.fresh import Done
 from shoploop.events.impressions import ImpressionRefused
 from shoploop.predictor.feedback import Feedback
-from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest
+from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest, SearchRequest
 from shoploop.ranking.explaining import Shown, ShownItem, explain
 from shoploop.ranking.explanation import ExplainRequest, Explanation
 from shoploop.ranking.ranker import Ranker
@@ -63,7 +63,11 @@ class Explanations:
         return self._clock()
 
     def remember(
-        self, answer: Answer, request: RecommendRequest | RankRequest, fresh: Sequence[Done], now: datetime
+        self,
+        answer: Answer,
+        request: RecommendRequest | RankRequest | SearchRequest,
+        fresh: Sequence[Done],
+        now: datetime,
     ) -> None:
         """Keeps what an explanation of the answer needs.
 
@@ -75,7 +79,7 @@ class Explanations:
         """
         shown = Shown(
             request_id=answer.request_id,
-            user=request.user,
+            user=request.user or "",
             now=now,
             items=tuple(ShownItem.of(item) for item in answer.items),
             fresh=tuple(fresh),
@@ -83,6 +87,7 @@ class Explanations:
             commit=answer.commit,
             effects=tuple(answer.rules),
             asked_for=isinstance(request, RankRequest) or request.only is not None,
+            query=request.query if isinstance(request, SearchRequest) else None,
         )
         with self._lock:
             self._shown[shown.request_id] = (answer.version, shown)
@@ -149,6 +154,7 @@ class Explanations:
             items=tuple(ShownItem(item=item) for item in impression.items),
             fresh=self._feedback.done(request.user, after=after),
             exact=False,
+            query=impression.query,
         )
 
 

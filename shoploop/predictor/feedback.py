@@ -146,6 +146,7 @@ class Feedback:
                 version=answer.version,
                 items=items,
                 propensities=propensities,
+                query=query and query[:MOST_QUERY],
             )
         except KeyUnusable as error:  # a shopper has no use for that
             metrics.IMPRESSIONS.labels(outcome="unsigned").inc()

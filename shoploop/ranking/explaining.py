@@ -14,9 +14,17 @@ from shoploop.candidates.fetching import SOURCES, Candidates
 from shoploop.events.fresh import Done
 from shoploop.features.history import History
 from shoploop.features.online import OnlineUser
+from shoploop.models.inputs import ModelInput
 from shoploop.ranking.answer import Method, Origin, RankedItem, RuleEffect
-from shoploop.ranking.explanation import Explanation, FeatureEffect, ScoreParts, Source, feature_effects
-from shoploop.ranking.known import Known, Visitor, iso
+from shoploop.ranking.explanation import (
+    Explanation,
+    FeatureEffect,
+    ScoreParts,
+    Source,
+    feature_effects,
+    search_effects,
+)
+from shoploop.ranking.known import NOBODY, Known, Visitor, iso
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +66,9 @@ class Shown:
     asked_for: bool = False
     """The request named the items, and nothing was fetched."""
 
+    query: str | None = None
+    """What was searched for, where it answers that."""
+
     exact: bool = True
     """It is remembered as it was answered, and the model has not changed."""
 
@@ -70,6 +81,8 @@ def explain(known: Known, shown: Shown, place: int) -> Explanation:
         shown: The answer.
         place: Of the item; 1 is the first.
     """
+    if shown.query is not None:
+        return _explain_search(known, shown, place, shown.query)
     here = shown.items[place - 1]
     item, origin = here.item, here.origin
     visitor = known.visitor(shown.user, shown.fresh, shown.now)
@@ -106,6 +119,75 @@ def explain(known: Known, shown: Shown, place: int) -> Explanation:
     )
 
 
+def _explain_search(known: Known, shown: Shown, place: int, query: str) -> Explanation:
+    """Why an item was found: by its name, by what was taken after such words, by what the user buys."""
+    here = shown.items[place - 1]
+    visitor = known.visitor(shown.user, shown.fresh, shown.now) if shown.user else known.nobody(shown.now)
+    user, code = visitor.user or NOBODY, known.trained.vocabulary.code(here.item)
+    searched = known.searching.search(query, items=known.matrix, history=user.history, day=visitor.day)
+    at = np.flatnonzero(searched.items_N == code)
+    sources: list[Source] = []
+    parts: ScoreParts | None = None
+    features: list[FeatureEffect] = []
+    if len(at):
+        fit, remembered = searched.asked.fit, searched.asked.remembered
+        named: list[tuple[Source, bool]] = [
+            ("name", bool(fit.words_I[code] > 0 or fit.letters_I[code] > 0)),
+            ("searches", bool(remembered.near_I[code] > 0)),
+            ("history", bool(code in user.history.items_H)),
+        ]
+        sources = [source for source, holds in named if holds]
+        if shown.method in ("fused", "dnn", None) and known.trained.model.search is not None:
+            row = int(at[0])
+            request = known.search_input(user, searched, visitor.day, query)
+            parts, features = _search_parts(known, request, row, shown.method)
+    elif shown.method == "popularity":
+        sources = ["best_sellers"]
+    elif code < 0:
+        sources = ["name"]
+    found = shown.method != "popularity"
+    score = here.score
+    if parts is not None and here.origin is None:
+        score = parts.alpha * parts.dnn + (1 - parts.alpha) * (parts.transformer or 0.0)
+    return Explanation(
+        request_id=shown.request_id,
+        item=here.item,
+        place=place,
+        version=known.version,
+        as_of=iso(visitor.day),
+        method=shown.method,
+        exact=shown.exact,
+        reason=known.why(
+            here.item,
+            history=user.history if found else History.empty(),
+            day=visitor.day,
+            score=score,
+            asked=searched.asked if found else None,
+        ),
+        score=score,
+        boost=here.origin.boost if here.origin else None,
+        pinned=here.origin.pinned if here.origin else None,
+        parts=parts,
+        sources=sources,
+        features=features,
+        rules=list(shown.effects),
+    )
+
+
+def _search_parts(
+    known: Known, request: ModelInput, row: int, method: Method | None
+) -> tuple[ScoreParts, list[FeatureEffect]]:
+    """What the model's halves say of one of a query's items, and which features speak most."""
+    model = known.trained.model
+    dnn = float(model.score(request, part="dnn", surface="search")[row])
+    transformer, alpha = None, 1.0
+    if method != "dnn":
+        transformer = float(model.score(request, part="transformer", surface="search")[row])
+        alpha = model.alpha["search"]
+    effects = search_effects(model, request.features_NK[row], known.trained.contract, alpha=alpha)
+    return ScoreParts(dnn=dnn, transformer=transformer, alpha=alpha), effects
+
+
 def _parts(
     known: Known, user: OnlineUser, day: int, code: int, method: Method | None, candidates: Candidates | None
 ) -> tuple[ScoreParts, list[FeatureEffect]]:
@@ -116,7 +198,7 @@ def _parts(
     transformer, alpha = None, 1.0
     if method != "dnn":
         transformer, alpha = float(model.score(request, part="transformer")[0]), model.alpha["items"]
-    features = feature_effects(model.behaviour, request.features_NK[0], known.trained.contract, alpha=alpha)
+    features = feature_effects(model, request.features_NK[0], known.trained.contract, alpha=alpha)
     return ScoreParts(dnn=dnn, transformer=transformer, alpha=alpha), features
 
 

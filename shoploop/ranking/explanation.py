@@ -5,24 +5,41 @@ The descriptions become the service's OpenAPI: they are written for who builds a
 Legend: K dense features.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import torch
 from pydantic import ConfigDict, Field, StringConstraints
+from torch import Tensor
 
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.log import Float32
-from shoploop.models.behaviour import Behaviour
+from shoploop.models.fusion import FusedModel
 from shoploop.ranking.answer import Id, Message, Method, RuleEffect
+from shoploop.samples.searching import search_columns
+from shoploop.surfaces.search.features import SEARCH_FEATURES
 
 STRONGEST = 6
 """Features that an explanation names."""
 
 SMALL = 1e-6
-ABOUT = {feature.name: feature.about for feature in PAIR_FEATURES}
+ABOUT = {feature.name: feature.about for feature in PAIR_FEATURES} | {
+    f"search_{name}": about for name, about in SEARCH_FEATURES
+}
 
 Source = Literal[
-    "history", "popular", "neighbours", "followers", "lately", "alike", "kinds", "best_sellers", "request", "shop"
+    "history",
+    "popular",
+    "neighbours",
+    "followers",
+    "lately",
+    "alike",
+    "kinds",
+    "best_sellers",
+    "request",
+    "shop",
+    "name",
+    "searches",
 ]
 
 
@@ -109,8 +126,9 @@ class Explanation(Message):
 
     sources: list[Source]
     """What named it as a candidate: the user's history, what is popular, neighbours of the last baskets, what is bought
-    after them (followers), and what lately; best_sellers filled the list up; request and shop named it themselves. Empty
-    where only its impression is known, and it is no candidate now."""
+    after them (followers), and what lately; best_sellers filled the list up; request and shop named it themselves. Of a
+    search: its name fits, or it was taken after such words (searches). Empty where only its impression is known, and it is
+    no candidate now."""
 
     features: list[FeatureEffect]
     """Those of the DNN that spoke most for or against it, strongest first."""
@@ -148,24 +166,37 @@ class Explanation(Message):
     )
 
 
-def feature_effects(
-    behaviour: Behaviour, features_K: Float32, contract: Contract, *, alpha: float
-) -> list[FeatureEffect]:
+def feature_effects(model: FusedModel, features_K: Float32, contract: Contract, *, alpha: float) -> list[FeatureEffect]:
     """The features that speak most for or against one item, by putting each of them to its mean.
 
     Args:
-        behaviour: The DNN.
+        model: Whose DNN is asked.
         features_K: Of the user and the item.
         contract: What they are.
         alpha: The DNN's share of the score.
     """
+    return _strongest(model.behaviour, model.behaviour.mean_K, features_K, contract.pair_features, alpha)
+
+
+def search_effects(model: FusedModel, features_F: Float32, contract: Contract, *, alpha: float) -> list[FeatureEffect]:
+    """The same of an item that a query found: ``features_F`` are those of the pair, then those of the query."""
+    means_F = torch.cat([model.behaviour.mean_K, model.searching().query.mean_K])
+    return _strongest(model.behave, means_F, features_F, search_columns(contract.pair_features), alpha)
+
+
+def _strongest(
+    score: Callable[[Tensor], Tensor],
+    means_K: Tensor,
+    features_K: Float32,
+    names: Sequence[str],
+    alpha: float,
+) -> list[FeatureEffect]:
     with torch.inference_mode():
         own_K = torch.from_numpy(features_K)
         rows_KK = own_K.repeat(len(own_K), 1)
-        rows_KK.fill_diagonal_(0.0).add_(torch.diag(behaviour.mean_K))
-        effects_K = alpha * (behaviour(own_K[None]) - behaviour(rows_KK))
+        rows_KK.fill_diagonal_(0.0).add_(torch.diag(means_K))
+        effects_K = alpha * (score(own_K[None]) - score(rows_KK))
         order = torch.argsort(-effects_K.abs(), stable=True)[:STRONGEST].tolist()
-    names = contract.pair_features
     return [
         FeatureEffect(
             feature=names[k], about=ABOUT[names[k]], value=float(features_K[k]), effect=round(float(effects_K[k]), 4)

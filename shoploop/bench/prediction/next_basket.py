@@ -107,7 +107,7 @@ def of_dataset(dataset: str) -> Problem:
         ProtocolViolated: the counts are not the protocol's.
         TooFewEvents: no household is left.
     """
-    interactions, items, users = _tables(dataset)
+    interactions, items, users = tables_of(dataset)
     contract = resolve(interactions=interactions, items=items, users=users)
     split = split_visits(interactions)
     bought = [len(bought_on(split.log, request.user, day=request.day)) for request in split.targets]
@@ -128,7 +128,8 @@ def of_dataset(dataset: str) -> Problem:
     ).checked(COUNTS.get(dataset, {}))
 
 
-def _tables(dataset: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def tables_of(dataset: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Interactions, items and users of a known dataset, as a run loads them."""
     from shoploop.data.step import load_data
 
     with tempfile.TemporaryDirectory() as folder:

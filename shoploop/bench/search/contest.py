@@ -35,7 +35,7 @@ from shoploop.surfaces.search.memory import QueryMemory
 from shoploop.surfaces.search.names import Names
 
 LEARNED, VISITS, JUDGED_VISITS, NEGATIVES = 10_000, 3_000, 1_500, 100
-"""Queries and visits that are learned from, the latest and drawn; visits that recommendations are judged on; and candidates
+"""Queries and visits that are learned from, drawn; visits that recommendations are judged on; and candidates
 beside what was taken."""
 
 METRICS = ("ndcg@10", "recall@10", "hit@10")
@@ -172,8 +172,9 @@ def contest(problem: SearchProblem, *, seeds: Sequence[int] = (0,), say: Say = l
 
 def _learned(made: _Made, seed: int) -> tuple[SampleSet, SampleSet]:
     """Queries to learn from and to validate on."""
-    latest = made.problem.learn[-LEARNED:]
-    samples = made.queries(latest, negatives=NEGATIVES)
+    learn = made.problem.learn
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(learn))[:LEARNED])
+    samples = made.queries([learn[place] for place in drawn], negatives=NEGATIVES)
     order = np.random.default_rng(seed).permutation(len(samples))
     held = max(len(samples) // 20, 1)
     return samples.select(np.sort(order[held:])), samples.select(np.sort(order[:held]))

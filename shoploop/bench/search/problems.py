@@ -12,15 +12,19 @@ import numpy.typing as npt
 import polars as pl
 
 from shoploop.bench.prediction.datasets import folder_of
+from shoploop.bench.prediction.next_basket import tables_of
 from shoploop.bench.prediction.problem import NOBODY as NO_USERS
 from shoploop.bench.prediction.problem import bare_purchases
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.features.contract import Contract, resolve
-from shoploop.features.log import PurchaseLog, Vocabulary, purchases
+from shoploop.features.log import PurchaseLog, Vocabulary, choose_vocabulary, purchases
 from shoploop.surfaces.search.asked import NOBODY, Asked, item_texts, made_searches, requests_of
 from shoploop.surfaces.search.memory import Searches
 
-DATASETS = ("bestbuy-xbox", "online-retail")
+DATASETS = ("bestbuy-xbox", "online-retail", "completejourney")
+JUDGED_DAYS, LEARNED_DAYS, JUDGED = 14, 60, 6_000
+"""Of a dataset without a protocol for search: its last days are judged, so many queries of them, drawn."""
+
 EPOCH = date(1970, 1, 1)
 
 
@@ -66,7 +70,9 @@ def problem_of(dataset: str) -> SearchProblem:
         return typed_on_a_phone(folder_of(dataset))
     if dataset == "online-retail":
         return a_gift_shop(folder_of(dataset))
-    raise SpecInvalid(f"No such benchmark knows the dataset {dataset}. It knows {' and '.join(DATASETS)}.")
+    if dataset == "completejourney":
+        return a_known_dataset(dataset)
+    raise SpecInvalid(f"No such benchmark knows the dataset {dataset}. It knows {', '.join(DATASETS)}.")
 
 
 def typed_on_a_phone(folder: Path) -> SearchProblem:
@@ -182,6 +188,33 @@ def a_gift_shop(folder: Path) -> SearchProblem:
         learn=[each for each in requests_of(searches.before(test)) if each.day >= first],
         judged=judged,
         slices={"one_word": one, "two_words": ~one, "one_word_unknown_customer": one & strange},
+    )
+
+
+def a_known_dataset(dataset: str) -> SearchProblem:
+    """A dataset of the product, with queries made of names; the last days are judged."""
+    rows, items, users = tables_of(dataset)
+    bought = purchases(rows)
+    last = int(bought["day"].max())  # type: ignore[arg-type]  # days are numbers, and there are some
+    test = last - JUDGED_DAYS + 1
+    log = PurchaseLog.of(bought, choose_vocabulary(bought, before=test))
+    texts = item_texts(items, log.vocabulary.items)
+    searches = made_searches(log, texts, seed=0)
+    asked, first = requests_of(searches), test - LEARNED_DAYS
+    late = [each for each in asked if each.day >= test]
+    drawn = np.sort(np.random.default_rng(0).permutation(len(late))[:JUDGED])
+    return SearchProblem(
+        dataset=dataset,
+        queries="made of names",
+        log=log,
+        items=items,
+        texts=texts,
+        contract=resolve(interactions=rows, items=items, users=users),
+        searches=searches,
+        first=first,
+        test=test,
+        learn=[each for each in asked if first <= each.day < test],
+        judged=[late[place] for place in drawn],
     )
 
 
