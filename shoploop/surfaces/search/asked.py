@@ -15,7 +15,7 @@ import polars as pl
 
 from shoploop.features.log import Int32, PurchaseLog, codes_of, day_of
 from shoploop.surfaces.search.memory import Searches
-from shoploop.surfaces.search.words import spelling, words
+from shoploop.surfaces.search.words import plain, spelling, stem, words
 
 NOBODY = -1
 """Code of a user who is not known."""
@@ -80,8 +80,8 @@ def made_searches(log: PurchaseLog, texts: Sequence[str], *, seed: int) -> Searc
         texts: Of each item, (I,).
         seed: Of the draws.
     """
-    split = [[word for word in dict.fromkeys(words(text)) if len(word) >= SHORTEST_WORD] for text in texts]
-    have = [frozenset(each) for each in split]
+    split = [[word for word in dict.fromkeys(plain(text)) if len(word) >= SHORTEST_WORD] for text in texts]
+    have = [frozenset(words(text)) for text in texts]
     _, first_row = log.baskets()
     ends = np.append(first_row[1:], len(log))
     random = np.random.default_rng(seed)
@@ -97,7 +97,7 @@ def made_searches(log: PurchaseLog, texts: Sequence[str], *, seed: int) -> Searc
             continue
         begin = int(start * max(len(own) - count + 1, 1))
         wanted = own[begin : begin + count]
-        right = [int(code) for code in bought if have[code].issuperset(wanted)]
+        right = [int(code) for code in bought if have[code].issuperset(map(stem, wanted))]
         asked += [(" ".join(wanted), code, int(log.day_R[rows.start]), int(log.user_R[rows.start])) for code in right]
     queries = sorted({query for query, _, _, _ in asked})
     place = {query: code for code, query in enumerate(queries)}

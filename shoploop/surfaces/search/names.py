@@ -4,6 +4,7 @@ Legend: I items, W words, G hashed pieces.
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from shoploop.features.log import Float32
-from shoploop.surfaces.search.words import gram_matrix, grams, indicator, rarity, spelling, words
+from shoploop.surfaces.search.words import gram_matrix, grams, indicator, plain, rarity, spelling, stem, words
 
 SATURATION, LENGTH_SHARE = 1.2, 0.5
 """k1 and b of BM25 (Robertson and Zaragoza 2009, "The probabilistic relevance framework", section 3.3); names are short, so
@@ -55,6 +56,8 @@ class Names:
 
     def __init__(self, texts: Sequence[str]):
         """Args: texts: What is known of each item in words, (I,)."""
+        written = Counter((stem(word), word) for text in texts for word in plain(text))
+        self._shown = {word: spelt for (word, spelt), _ in sorted(written.items(), key=lambda each: (each[1], each[0]))}
         split = [words(text) for text in texts]
         self.words = sorted({word for each in split for word in each})
         self._place = {word: place for place, word in enumerate(self.words)}
@@ -107,13 +110,13 @@ class Names:
 
     def fit(self, query: str) -> Fit:
         """How well each item fits."""
-        asked = list(dict.fromkeys(words(query)))
+        asked = {stem(word): word for word in reversed(plain(query))}
         none_I = np.zeros(len(self), np.float32)
         # a word that no name has counts as much as the rarest
         rarest = float(self.rarity_W.max(initial=1.0))
         bm25_I, has_I, total = none_I.copy(), none_I.copy(), 0.0
         read_as = []
-        for word in asked:
+        for word in reversed(asked):
             places = self.meant(word)
             weight = float(self.rarity_W[places].min()) if places else rarest
             total += weight
@@ -122,7 +125,7 @@ class Names:
                 # of several endings of one word a name needs but one
                 sum_I += np.minimum(found_I, 1.0) * weight if rows is self._has_WI else found_I
             corrected = len(places) == 1 and not self.words[places[0]].startswith(word)
-            read_as.append(self.words[places[0]] if corrected else word)
+            read_as.append(self._shown[self.words[places[0]]] if corrected else asked[word])
         pieces = sorted(set(grams(spelling(query))))
         weights = self._gram_rarity_G[pieces]
         shared_I = _sum(self._grams_GI, pieces, weights, none_I)
@@ -132,7 +135,7 @@ class Names:
             words_I=has_I / np.float32(max(total, 1e-6)),
             letters_I=shared_I / np.float32(max(missing, 1e-6)),
             named_I=(shared_I / np.maximum(self._letters_I, 1e-6)).astype(np.float32),
-            understood=" ".join(read_as) if read_as != asked else None,
+            understood=" ".join(read_as) if read_as != [asked[word] for word in reversed(asked)] else None,
         )
 
 

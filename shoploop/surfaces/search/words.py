@@ -22,17 +22,25 @@ _WORD = re.compile(r"[^\W\d_]+|\d+")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in their order: letters and digits apart, so that "mw3" is "mw 3"."""
+    """The words of a text in their order, without endings: letters and digits apart, so that "mw3" is "mw 3"."""
+    return [stem(word) for word in plain(text)]
+
+
+def plain(text: str) -> list[str]:
+    """The words of a text in their order, without case and accents."""
     folded = unicodedata.normalize("NFKD", text[:MOST_LETTERS].casefold())
-    plain = "".join(sign for sign in folded if not unicodedata.combining(sign)).replace("'", "").replace("’", "")
-    return [_singular(word) for word in _WORD.findall(plain)]
+    bare = "".join(sign for sign in folded if not unicodedata.combining(sign)).replace("'", "").replace("’", "")
+    return _WORD.findall(bare)
 
 
-def _singular(word: str) -> str:
-    """Without a plural's s: the same is done to all texts, so that it need not be a word."""
+def stem(word: str) -> str:
+    """Without what a plural adds, so that "tomatoes", "boxes", "roses" and "berries" are what one of them is. The same is done
+    to all texts, so that it need not be a word."""
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
-        return word[:-3] + "y" if word.endswith("ies") and len(word) > 4 else word[:-1]
-    return word
+        word = word[:-1]
+    if len(word) > 3 and word.endswith("e"):
+        word = word[:-1]
+    return word[:-1] + "y" if len(word) > 3 and word.endswith("i") else word
 
 
 def spelling(text: str) -> str:
