@@ -34,8 +34,8 @@ def plain(text: str) -> list[str]:
 
 
 def stem(word: str) -> str:
-    """Without what a plural adds, so that "tomatoes", "boxes", "roses" and "berries" are what one of them is. The same is done
-    to all texts, so that it need not be a word."""
+    """Without what a plural adds, so that "tomatoes", "boxes", "roses" and "berries" are what one of them is. The same is
+    done to all texts, so that it need not be a word."""
     if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
     if len(word) > 3 and word.endswith("e"):
