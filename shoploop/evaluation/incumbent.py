@@ -137,9 +137,12 @@ def on_vocabulary(trained: TrainedModel, vocabulary: Vocabulary) -> TrainedModel
     model = FusedModel(replace(config, sequence=replace(config.sequence, items=len(vocabulary))))
     state = trained.model.state_dict()
     state["sequence.factors_IF"] = torch.from_numpy(moved.factors_ID)
-    state["sequence.item_bias_I"] = torch.from_numpy(_rows(state["sequence.item_bias_I"].numpy(), old_of_new, 0))
+    of_items = ["sequence.item_bias_I", *(("search.bias_I", "search.names_IP") if model.search is not None else ())]
+    for name in of_items:
+        state[name] = torch.from_numpy(_rows(state[name].numpy(), old_of_new, 0))
     model.load_state_dict(state)
-    return replace(trained, model=model.prepare(), catalog=moved, vocabulary=vocabulary)
+    texts = tuple(trained.texts[old] if 0 <= old < len(trained.texts) else "" for old in old_of_new.tolist())
+    return replace(trained, model=model.prepare(), catalog=moved, vocabulary=vocabulary, texts=texts)
 
 
 _TABLES = (
