@@ -74,6 +74,23 @@ def trained_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def searching_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with what is searched for in it, and a version that searches; not to be written to."""
+    from shop import TRAINING, Shop
+    from shop.samples import write_folders
+    from shop.searches import write_search_folder
+
+    from shoploop.training.step import train_fused
+
+    root = write_folders(tmp_path_factory.mktemp("searching") / "run")
+    write_search_folder(root, Shop())
+    inputs = {name: root / name for name in ("data", "features", "samples")}
+    with _one_thread():
+        train_fused(**inputs, out=root / "model", training_spec=TRAINING)
+    return root
+
+
+@pytest.fixture(scope="session")
 def stored_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shop loaded and materialized as a feature store, in ``data`` and ``features``; not to be written to."""
     from shop.stored import materialize

@@ -24,6 +24,7 @@ from shoploop.ranking.popularity import read_popularity, write_popularity
 from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
 from shoploop.store import Store
+from shoploop.surfaces.search.asked import item_texts
 from shoploop.versions import promotions
 from shoploop.versions.artifact import Version, write_version
 from shoploop.versions.trained import TrainedModel
@@ -61,6 +62,7 @@ def trained_model(*, alpha_logit: float = 20.0) -> TrainedModel:
         contract=features,
         vocabulary=SHOP.vocabulary,
         candidates=CandidateConfig(),
+        texts=tuple(item_texts(SHOP.described(), SHOP.names)),
     )
 
 
@@ -134,15 +136,20 @@ class MemoryFeatures:
 
 
 def make_ranker(
-    folder: Path, *, clock: Callable[[], float] | None = None, alpha_logit: float = 20.0, **settings: object
+    folder: Path,
+    *,
+    clock: Callable[[], float] | None = None,
+    alpha_logit: float = 20.0,
+    trained: TrainedModel | None = None,
+    **settings: object,
 ) -> Ranker:
-    """A ranker over :class:`MemoryFeatures`, without a deadline unless a test is about it."""
+    """A ranker of that model or another over :class:`MemoryFeatures`, without a deadline unless a test is about it."""
     tables = SHOP.tables()
     write_popularity(tables["interactions"], folder)
     defaults = {"version": "v123", "deadline_milliseconds": 60_000, "warm_up_users": ("ann", "bob")}
     return Ranker(
         version="v123",
-        trained=trained_model(alpha_logit=alpha_logit),
+        trained=trained or trained_model(alpha_logit=alpha_logit),
         features=MemoryFeatures(),
         popular=read_popularity(folder),
         items=tables["items"],
