@@ -71,10 +71,11 @@ def write_searches(
     chosen = choose_searches(requests_of(searches), windows, seed=seed)
     days = sorted({each.day for part in chosen.values() for each in part})
     matrices = ByDay(lambda some: joins.items(log.vocabulary, some), days, rows_a_day=len(log.vocabulary))
+    shops = ByDay(lambda some: joins.shops(log.shops, some), days, rows_a_day=len(log.shops))
     sources = SearchSources(
         names=Names(texts),
         memory=QueryMemory(searches, len(log.vocabulary)),
-        pairs=Sources(log=log, contract=contract, catalogs=catalogs, items=matrices, shops=lambda day: {}),
+        pairs=Sources(log=log, contract=contract, catalogs=catalogs, items=matrices, shops=shops),
     )
     folder = out / SEARCH
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from shoploop.features.history import History, history_of
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32
 from shoploop.features.pairs import pair_features
+from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow
 from shoploop.samples.sample_set import SampleSet, Sources
 from shoploop.surfaces.search.asked import NOBODY, Asked
@@ -58,7 +59,7 @@ def assemble_searches(
         seed: Of that draw.
         progress: Told queries done and in all.
     """
-    day, items, catalog, recall = None, None, None, None
+    day, items, catalog, recall, shops = None, None, None, None, {}
     for start in range(0, len(asked), 1000):
         made = []
         for place in range(start, min(start + 1000, len(asked))):
@@ -67,9 +68,10 @@ def assemble_searches(
                 day = each.day
                 seen = sources.day_of_memory(day)
                 items, catalog = sources.pairs.items(seen), sources.pairs.catalogs(seen)
-                recall = sources.memory.as_of(seen)
+                recall, shops = sources.memory.as_of(seen), dict(sources.pairs.shops(seen))
             rng = np.random.default_rng([seed, place])
-            made.append(_one(each, users[place], sources, items, catalog, recall, negatives, rng))
+            shop = shops.get(users[place].usual_shop)
+            made.append(_one(each, users[place], shop, sources, items, catalog, recall, negatives, rng))
         yield SampleSet.concat(made)
         progress(min(start + 1000, len(asked)), len(asked))
 
@@ -80,6 +82,7 @@ def query_features(
     history: History,
     day: int,
     user: UserRow,
+    shop: ShopRow | None,
     sources: SearchSources,
     items: ItemMatrix,
     catalog: Catalog,
@@ -96,6 +99,7 @@ def query_features(
         items=items,
         catalog=catalog,
         user=user,
+        shop=shop,
     )
     return candidates_N, np.hstack([pairs_NK, search_features(read_query, candidates_N, items)])
 
@@ -103,6 +107,7 @@ def query_features(
 def _one(
     asked: Asked,
     user: UserRow,
+    shop: ShopRow | None,
     sources: SearchSources,
     items: ItemMatrix,
     catalog: Catalog,
@@ -117,6 +122,7 @@ def _one(
         history=history,
         day=asked.day,
         user=user,
+        shop=shop,
         sources=sources,
         items=items,
         catalog=catalog,
