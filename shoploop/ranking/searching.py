@@ -122,17 +122,19 @@ class Searching:
 
     def reason(self, asked: Read, code: int) -> str | None:
         """Why a query found an item, in words for the shopper; None where neither its name nor other shoppers say it."""
+        # of its name, brand and kind nobody can tell which has the words
+        words = f'"{asked.fit.understood}"' if asked.fit.understood else "what you searched for"
         taken = float(asked.remembered.same_I[code])
         if taken >= OFTEN and asked.remembered.times >= 3:
-            return f"{taken:.0%} of those who searched for this took it"
+            return f"{taken:.0%} of what was taken after this search"
         if asked.fit.words_I[code] >= ALL_WORDS:
-            return f"its name has {asked.fit.understood or 'what you searched for'}"
+            return f"it matches {words}"
         if asked.remembered.near_I[code] >= OFTEN:
             return "taken after searches like yours"
         if asked.fit.words_I[code] > 0:
-            return f"its name has some of {asked.fit.understood or 'what you searched for'}"
+            return f"it matches some of {words}"
         if asked.fit.letters_I[code] > 0.3:
-            return "its name is spelt much like what you searched for"
+            return "it is spelt much like what you searched for"
         return None
 
     def _recall(self, day: int) -> Recall:
