@@ -137,7 +137,7 @@ def test_too_few_queries_are_named_and_counted():
     few = [asks("milk", MILK, day=40), asks("milk", MILK, day=55)]
     with pytest.raises(TooFewEvents, match=r"Of 2 queries .* 1 lie in .* and 1 in .*; 20 and 10 are needed"):
         choose_searches(few, SHOP.split, seed=0)
-    with pytest.raises(TooFewEvents, match="leave Search out of spec.training.surfaces"):
+    with pytest.raises(TooFewEvents, match=r"leave Search out of spec\.training\.surfaces"):
         choose_searches([], SHOP.split, seed=0)
 
 

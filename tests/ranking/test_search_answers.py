@@ -1,0 +1,249 @@
+"""What somebody who searches is answered: by a model that searches, and by one that does not."""
+
+from datetime import UTC, datetime, time, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from shop import FIRST, SALTY, SWEET, Shop
+from shop.searches import COLUMNS, sources
+from shop.serving import make_ranker
+
+from shoploop.events.fresh import Done
+from shoploop.features.history import history_of
+from shoploop.features.user import user_rows, user_stats
+from shoploop.ranking.answer import SearchRequest
+from shoploop.samples.searching import query_features
+from shoploop.versions.artifact import load_version
+from shoploop.versions.trained import TrainedModel
+
+SHOP = Shop()
+NOON = datetime.combine(SHOP.serving_day, time(12), UTC)
+
+
+@pytest.fixture(scope="module")
+def trained(searching_shop):
+    return TrainedModel.of_version(load_version(searching_shop / "model"))
+
+
+@pytest.fixture(scope="module")
+def ranker(trained, tmp_path_factory):
+    return make_ranker(tmp_path_factory.mktemp("ranker"), trained=trained)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """Of a model that does not search: names and sales answer."""
+    return make_ranker(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(params=["ranker", "plain"])
+def either(request):
+    return request.getfixturevalue(request.param)
+
+
+def search(ranker, query, *, now=NOON, out_of_stock=(), until=None, fresh=(), **request):
+    asked = SearchRequest(query=query, **request)
+    return ranker.search(asked, now=now, out_of_stock=out_of_stock, until=until, fresh=fresh)
+
+
+def names(answer):
+    return [found.item for found in answer.items]
+
+
+def reasons(answer):
+    return {found.item: found.reason for found in answer.items}
+
+
+@pytest.mark.parametrize("user", [None, "ann", "bob", "nobody"])
+def test_what_is_called_so_comes_first_whoever_asks(either, user):
+    assert names(search(either, "Milk!", user=user))[0] == "milk"
+    assert names(search(either, "TEA", user=user))[0] == "tea"
+
+
+def test_an_answer_says_who_answered_how_and_for_which_day(ranker, plain):
+    answer = search(ranker, "milk", user="ann")
+    assert (answer.version, answer.method, answer.as_of) == ("v123", "fused", SHOP.serving_day.isoformat())
+    assert answer.understood is None and answer.rules == []
+    assert search(plain, "milk", user="ann").method == "text"
+
+
+def test_items_come_with_score_fields_and_reason(ranker):
+    [milk] = search(ranker, "milk", k=1).items
+    assert milk.fields == {"title": "Milk"} and milk.known and np.isfinite(milk.score)
+
+
+def test_scores_fall(either):
+    scores = [found.score for found in search(either, "sweet", user="ann").items]
+    assert scores == sorted(scores, reverse=True) and len(scores) == len(SWEET)
+
+
+def test_of_what_fits_what_the_shopper_buys_comes_first(either):
+    """Ann buys milk on twice as many days as apples, and nothing else."""
+    assert set(names(search(either, "sweet", user="ann", k=2))) == {"milk", "apples"}
+    assert names(search(either, "sweet", k=1)) == ["apples"]
+
+
+def test_what_was_just_bought_counts(either):
+    done = [Done(item="cake", kind="purchase", day=FIRST + SHOP.days - n, quantity=1.0) for n in (0, 1, 2)]
+    before = names(search(either, "sweet", user="ann")).index("cake")
+    assert names(search(either, "sweet", user="ann", fresh=done)).index("cake") < before
+
+
+def test_what_was_taken_after_such_words_is_found_though_it_is_called_otherwise(ranker):
+    assert names(search(ranker, "bedtime drink"))[0] == "milk"
+    assert names(search(ranker, "bedtime drinkk"))[0] == "milk"
+
+
+def test_a_misspelt_word_says_what_it_was_understood_as(either):
+    answer = search(either, "milkk")
+    assert answer.understood == "milk" and names(answer)[0] == "milk"
+
+
+def test_reasons_are_true(plain, ranker):
+    assert reasons(search(plain, "milk"))["milk"] == "it matches what you searched for"
+    assert reasons(search(plain, "milkk"))["milk"] == 'it matches "milk"'
+    assert reasons(search(plain, "milk bottle"))["milk"] == "it matches some of what you searched for"
+    assert reasons(search(ranker, "bedtime drink"))["milk"] == "100% of what was taken after this search"
+
+
+def test_a_kind_is_not_said_to_be_a_name(plain):
+    """Apples are found by "sweet", which is their kind and in no name of theirs."""
+    assert "name" not in reasons(search(plain, "sweet"))["apples"]
+
+
+def test_every_item_of_an_answer_has_a_reason(either):
+    for query in ("sweet", "milkk", "bedtime drink", "hunney", "qqqq"):
+        for user in (None, "ann"):
+            assert all(reasons(search(either, query, user=user)).values()), query
+
+
+@pytest.mark.parametrize("query", ["qqqq", "", "   ", "🥛", "!!!", "99"])
+@pytest.mark.parametrize("user", [None, "bob"])
+def test_where_nothing_fits_what_sells_is_shown_and_the_method_says_so(either, query, user):
+    answer = search(either, query, user=user, k=3)
+    assert answer.method == "popularity" and answer.understood is None
+    assert names(answer)[:2] == ["apples", "nuts"] and len(names(answer)) == 3
+    assert all(reason and "search" not in reason for reason in reasons(answer).values())
+
+
+def test_excluded_items_and_those_out_of_stock_are_not_found(either):
+    assert not {"milk", "jam"} & set(names(search(either, "sweet", exclude=["milk", "nonsense"], out_of_stock=["jam"])))
+
+
+def test_only_what_is_named_is_found(either):
+    answer = search(either, "sweet", only=["jam", "tea", "nonsense"])
+    assert names(answer) == ["jam"] and answer.method != "popularity"
+
+
+def test_the_wishes_hold_for_best_sellers_too(either):
+    for query in ("qqqq", "milk"):
+        answer = search(
+            either, query, exclude=["milk", "apples"], only=["milk", "apples", "nuts", "tea"], out_of_stock=["tea"]
+        )
+        assert (answer.method, names(answer)) == ("popularity", ["nuts"])
+
+
+def test_nothing_at_all_may_be_left(either):
+    assert names(search(either, "milk", only=["nonsense"])) == []
+    assert names(search(either, "milk", out_of_stock=[*SWEET, *SALTY])) == []
+
+
+@pytest.mark.parametrize("k", [1, 3, 500])
+def test_no_item_is_found_twice_and_never_more_than_k(either, k):
+    for query in ("sweet", "milk", "qqqq"):
+        found = names(search(either, query, user="ann", k=k))
+        assert len(found) == len(set(found)) <= k
+    assert len(names(search(either, "sweet", k=k))) == min(k, len(SWEET))
+
+
+class Clock:
+    """Seconds; what was announced passes at the next looks at it."""
+
+    def __init__(self, *passes):
+        self.now, self.passes = 0.0, list(passes)
+
+    def __call__(self):
+        now = self.now
+        self.now += self.passes.pop(0) if self.passes else 0.0
+        return now
+
+
+@pytest.mark.parametrize(
+    "passes, method",
+    [((0.01, 0.01, 0.01), "fused"), ((0.2,), "text"), ((0.0, 0.2), "dnn")],
+    ids=["in time", "late at once", "late before the Transformer"],
+)
+def test_past_its_deadline_it_answers_with_less(trained, tmp_path, passes, method):
+    ranker = make_ranker(tmp_path, trained=trained, deadline_milliseconds=100, clock=Clock(*passes))
+    answer = search(ranker, "milk", user="ann", k=1)
+    assert (answer.method, names(answer)) == (method, ["milk"])
+
+
+def test_short_of_time_the_names_are_still_right(trained, tmp_path):
+    ranker = make_ranker(tmp_path, trained=trained)
+    answer = search(ranker, "sweet", user="ann", until=-1.0)
+    assert answer.method == "text" and set(names(answer)) == set(SWEET)
+
+
+def test_where_the_data_ended_long_ago_the_day_after_its_last_counts(ranker):
+    old = search(ranker, "bedtime drink", now=NOON + timedelta(days=3000))
+    assert old.as_of == SHOP.serving_day.isoformat() and names(old)[0] == "milk"
+
+
+def test_the_same_search_is_answered_alike(either):
+    one, other = search(either, "sweet", user="ann"), search(either, "sweet", user="ann")
+    assert [found.score for found in one.items] == [found.score for found in other.items]
+    assert one.request_id != other.request_id
+
+
+def test_warming_up_reads_names_and_memory(trained, tmp_path):
+    ranker = make_ranker(tmp_path, trained=trained)
+    ranker.warm_up()
+    assert {"_names", "_memory"} <= vars(ranker.known.searching).keys()
+
+
+@pytest.mark.parametrize("query", ["milk", "sweet", "bedtime drink", "hunney"])
+@pytest.mark.parametrize("user", ["ann", "bob"])
+def test_the_predictor_reads_of_a_query_what_training_did(ranker, query, user):
+    """Parity: of every item that may answer, the features are those of a sample of that day."""
+    log, day = SHOP.log(), FIRST + SHOP.days
+    known = ranker.known
+    visitor = known.visitor(user, (), NOON)
+    found = known.searching.search(query, items=known.matrix, history=visitor.user.history, day=day)
+    served = known.search_input(visitor.user, found, day, query)
+    training, [stats] = sources(SHOP), user_rows(user_stats(log), [user], [day])
+    codes, features = query_features(
+        query,
+        history=history_of(log, log.users.index(user), before=day),
+        day=day,
+        user=stats,
+        shop=training.pairs.shops(day)[stats.usual_shop],
+        sources=training,
+        items=training.pairs.items(day),
+        catalog=known.trained.catalog,
+        recall=training.memory.as_of(day),
+    )
+    rows = np.searchsorted(codes, served.items_N)
+    np.testing.assert_array_equal(codes[rows], served.items_N)
+    for place, name in enumerate(COLUMNS):
+        np.testing.assert_allclose(
+            served.features_NK[:, place], features[rows, place], rtol=1e-4, atol=1e-4, err_msg=name
+        )
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=250), st.sampled_from([None, "ann", "nobody"]), st.integers(1, 500))
+def test_whatever_is_typed_is_answered(ranker, query, user, k):
+    answer = search(ranker, query, user=user, k=k)
+    found = names(answer)
+    assert 0 < len(found) == len(set(found)) <= k
+    assert all(item.score is not None and np.isfinite(item.score) for item in answer.items)
+
+
+def test_ten_thousand_letters_are_answered_and_more_are_refused(ranker):
+    assert names(search(ranker, "milk " * 2_000))[0] == "milk"
+    with pytest.raises(ValidationError, match="at most 10000"):
+        SearchRequest(query="x" * 10_001)
