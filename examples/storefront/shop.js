@@ -1,8 +1,10 @@
-// A shop's front end in one file: it asks /recommend, tells /events what the shopper does, and asks again.
+// A shop's front end in one file: it asks /recommend and /search, tells /events what the shopper does, and asks again.
 // No framework and no build: read it from top to bottom.
 
 const FOR_YOU = 6;
 const PRODUCTS = 48;
+const FOUND = 24;
+const TYPING_MS = 150; // a pause this long between two letters is worth a question
 const AGAIN_MS = [400, 1500]; // an event counts within a second: look, and where nothing has changed look once more
 
 const $ = (id) => document.getElementById(id);
@@ -17,6 +19,8 @@ let cart = [];
 let products = []; // what the page shows below, each with the impression of the answer that brought it
 let open = null; // the product that is looked at
 let asked = 0; // the newest question to /recommend: an older answer that comes late is not shown
+let searched = 0; // the same of /search
+let searches = true; // false once a predictor has said that it knows no /search
 
 const stored = {
   get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
@@ -32,18 +36,23 @@ async function post(path, body, headers = {}) {
     body: JSON.stringify(body),
   });
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw Object.assign(new Error(said.detail ?? `HTTP ${answer.status}`), { code: said.code });
+  const { status } = answer;
+  if (!answer.ok) throw Object.assign(new Error(said.detail ?? `HTTP ${status}`), { code: said.code, status });
   return said;
 }
 
-async function recommend(k, more = {}) {
-  const answer = await post("/recommend", { user, k, ...more });
-  const request = { request_id: answer.request_id, impression: answer.impression, method: answer.method, user };
-  return answer.items.map((item) => ({ ...item, ...request }));
+// Each item knows the answer that brought it, whatever becomes of the list.
+async function ask(path, question) {
+  const answer = await post(path, { user, ...question });
+  const { request_id, impression, method } = answer;
+  const request = { path, request_id, impression, method, user };
+  return { ...answer, items: answer.items.map((item) => ({ ...item, ...request })) };
 }
 
-// What the shopper did. `impression` proves what was shown, so that nobody can claim another click; what was not
-// recommended, such as a search, comes with the key.
+const recommend = async (k, more = {}) => (await ask("/recommend", { k, ...more })).items;
+
+// What the shopper did. `impression` proves what was shown, so that nobody can claim another click; what was not shown by
+// an answer, such as the words of a search, comes with the key.
 async function tell(kind, about, label) {
   const event = { id: crypto.randomUUID?.() ?? someone(), kind, user, ...about };
   if (!event.impression) delete event.impression;
@@ -148,11 +157,39 @@ async function refreshAfter() {
   }
 }
 
-function showProducts() {
-  const words = $("search").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+function showProducts(items, about) {
+  $("products").replaceChildren(...items.map((item) => card(item)));
+  $("found").textContent = about;
+}
+
+async function search({ wait = 0 } = {}) {
+  const number = ++searched;
+  const words = $("search").value.trim();
+  if (!words) return showProducts(products, `${products.length} shown`);
+  if (!searches) return filterProducts(words);
+  await new Promise((done) => setTimeout(done, wait));
+  if (number !== searched) return;
+  try {
+    const answer = await ask("/search", { query: words, k: FOUND });
+    if (number === searched) showProducts(answer.items, aboutSearch(answer, words));
+  } catch (error) {
+    if (number !== searched) return;
+    if (error.status !== 404) throw error;
+    searches = false;
+    filterProducts(words);
+  }
+}
+
+function aboutSearch({ method, understood, items }, words) {
+  if (method === "popularity") return `Nothing is called “${words}”. This is what sells.`;
+  return understood ? `Showing results for “${understood}”` : `${items.length} found`;
+}
+
+// An older predictor knows no /search: of the products shown, those whose titles have all the words.
+function filterProducts(text) {
+  const words = text.toLowerCase().split(/\s+/);
   const found = products.filter((item) => words.every((word) => title(item).toLowerCase().includes(word)));
-  $("products").replaceChildren(...found.map((item) => card(item)));
-  $("found").textContent = words.length ? `${found.length} of ${products.length} match` : `${products.length} shown`;
+  showProducts(found, `${found.length} of ${products.length} match`);
 }
 
 async function look(item) {
@@ -162,6 +199,7 @@ async function look(item) {
   $("product-price").textContent = price(item);
   $("product-reason").textContent = item.reason ?? "";
   $("why").open = false;
+  $("why").hidden = item.path !== "/recommend"; // /explain knows recommendations alone; of a search the reason says it
   $("why-text").textContent = "";
   $("product").showModal();
   guarded(async () => {
@@ -222,12 +260,13 @@ async function enter(name) {
   cart = [];
   $("cart").textContent = 0;
   shown = [];
+  searched++; // what was found for somebody else is not shown any more
   products = await recommend(PRODUCTS);
-  showProducts();
+  await search();
   await refresh({ mark: false });
 }
 
-$("search").addEventListener("input", showProducts);
+$("search").addEventListener("input", () => guarded(() => search({ wait: TYPING_MS })));
 $("search").addEventListener("change", () => {
   const words = $("search").value.trim();
   if (words) guarded(() => tell("query", { query: words.slice(0, 500) }, words));

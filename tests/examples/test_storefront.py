@@ -140,16 +140,138 @@ def test_what_is_in_the_cart_is_not_recommended(client, open_page):
     assert "apples" not in for_you(page)
 
 
-def test_the_search_box_filters_the_products_and_tells_what_was_searched_for(client, place, open_page):
+def products(page):
+    return page.eval_on_selector_all("#products li", "lines => lines.map(line => line.dataset.item)")
+
+
+def search(page, words):
+    """Types all at once, and waits for what is found."""
+    with page.expect_response("**/search"):
+        page.fill("#search", words)
+    page.wait_for_function("words => document.querySelector('#search').value === words", arg=words)
+
+
+def until_found_says(page, words):
+    page.wait_for_function("words => document.querySelector('#found').textContent.includes(words)", arg=words)
+
+
+def test_the_search_box_asks_the_shop_and_an_empty_one_shows_the_products_again(client, open_page):
     page = open_page(f"{client.base_url}/storefront/?user=visitor-3")
     for_you(page)
-    page.fill("#search", "oliv")
-    assert page.eval_on_selector_all("#products li", "lines => lines.map(line => line.dataset.item)") == ["olives"]
-    assert page.inner_text("#found") == "1 of 12 match"
+    before = products(page)
+    search(page, "olives")
+    until_found_says(page, "1 found")
+    assert products(page) == ["olives"]
+    page.fill("#search", "")
+    until_found_says(page, "12 shown")
+    assert products(page) == before
+
+
+def test_what_was_searched_for_is_told_and_what_was_found_is_bought_as_found(client, place, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-7")
+    for_you(page)
+    search(page, "olives")
+    until_found_says(page, "1 found")
     page.press("#search", "Enter")
     page.wait_for_selector("#sent .kind")
-    [query] = told(place, "visitor-3")
-    assert (query.kind, query.query, query.source) == ("query", "oliv", "organic")
+    look_at(page, "olives")
+    assert page.inner_text("#product-reason") == "its name has what you searched for"
+    assert not page.is_visible("#why")
+    page.click("#buy")
+    page.wait_for_selector("#sent li:nth-child(3)")
+    query, *done = told(place, "visitor-7")
+    assert (query.kind, query.query, query.source) == ("query", "olives", "organic")
+    assert [(event.kind, event.item, event.source) for event in done] == [
+        ("click", "olives", "attributed"),
+        ("purchase", "olives", "attributed"),
+    ]
+
+
+def test_words_that_are_not_spelt_as_the_shop_spells_them_are_told_as_they_were_understood(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-8")
+    for_you(page)
+    search(page, "olivse")
+    until_found_says(page, "Showing results for “olives”")
+    assert products(page)[0] == "olives"
+
+
+def test_where_nothing_is_called_so_the_page_says_that_and_shows_what_sells(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-9")
+    for_you(page)
+    search(page, "zzz")
+    until_found_says(page, "Nothing is called “zzz”. This is what sells.")
+    assert products(page)[:2] == ["apples", "nuts"]
+
+
+def test_letters_typed_in_one_go_are_one_question(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-10")
+    for_you(page)
+    questions = []
+    page.on("request", lambda request: questions.append(request.post_data_json) if "/search" in request.url else None)
+    page.evaluate(
+        """() => {
+            const box = document.querySelector("#search");
+            for (const words of ["ho", "hon", "honey"]) {
+                box.value = words;
+                box.dispatchEvent(new Event("input"));
+            }
+        }"""
+    )
+    until_found_says(page, "1 found")
+    assert questions == [{"user": "visitor-10", "query": "honey", "k": 24}]
+
+
+def test_an_answer_that_comes_late_does_not_replace_that_of_newer_words(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-11")
+    for_you(page)
+    late = []
+
+    def hold_back_the_first(route):
+        late.append(route) if not late else route.continue_()
+
+    page.route("**/search", hold_back_the_first)
+    page.fill("#search", "rice")
+    while not late:
+        page.wait_for_timeout(10)
+    search(page, "honey")
+    until_found_says(page, "1 found")
+    with page.expect_response("**/search"):
+        late[0].continue_()
+    page.wait_for_timeout(100)
+    assert products(page) == ["honey"]
+
+
+def test_of_an_older_predictor_the_products_shown_are_filtered_by_their_titles(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-12", may_fail=True)  # a browser tells of any 404
+    for_you(page)
+    questions = []
+
+    def unknown(route):
+        questions.append(route)
+        route.fulfill(status=404, json={"detail": "Not Found"})
+
+    page.route("**/search", unknown)
+    page.fill("#search", "oliv")
+    until_found_says(page, "1 of 12 match")
+    assert products(page) == ["olives"]
+    page.fill("#search", "a")
+    page.fill("#search", "rice ")
+    until_found_says(page, "1 of 12 match")
+    assert products(page) == ["rice"]
+    assert len(questions) == 1 and page.is_hidden("#trouble")
+
+
+def test_somebody_else_is_shown_what_they_would_find(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-13")
+    for_you(page)
+    search(page, "honey")
+    until_found_says(page, "1 found")
+    page.fill("#user", "ann")
+    with page.expect_response("**/search") as answer:
+        page.press("#user", "Enter")
+    assert answer.value.request.post_data_json["user"] == "ann"
+    until_first_is(page, "milk")
+    assert products(page) == ["honey"]
 
 
 def test_a_known_shopper_is_told_why(client, open_page):
@@ -212,6 +334,10 @@ def test_nothing_runs_over_the_edge(client, open_page, width):
     page = open_page(f"{client.base_url}/storefront/?user=visitor-5", width)
     for_you(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    search(page, "olivse")
+    until_found_says(page, "Showing")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.fill("#search", "")
     look_at(page, "tea")
     box = page.locator("dialog").bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= width
