@@ -20,13 +20,14 @@ def alternatives(run: RunFolder) -> frame.Section:
     if not methods:
         return frame.missing("results", "Against the alternatives", "The evaluation names no methods.")
     parts = [frame.note(why, "warn")] if (why := not_compared(run.documents.get("gate", {}))) else []
-    parts += [_legend(methods), _forest(methods, [m for m in MAIN if _has(methods, m)])]
+    parts += [legend(methods), _forest(methods, [m for m in MAIN if _has(methods, m)])]
     if comparisons := evaluation.get("comparisons"):
         parts += [
             frame.render("heading.html", text="This version less each other, shopper by shopper"),
-            _comparisons(comparisons),
+            differences(comparisons),
         ]
-    parts += [frame.render("heading.html", text="All metrics"), _methods_table(methods, evaluation)]
+    table = methods_table("All metrics by method", methods, ALL, evaluation.get("coverage@10") or {})
+    parts += [frame.render("heading.html", text="All metrics"), table]
     parts.append(frame.fold("What the metrics mean", _glossary([m for m in ALL if _has(methods, m)], evaluation)))
     return frame.Section(
         id="results",
@@ -62,7 +63,7 @@ def slices(run: RunFolder) -> frame.Section:
         lead=f"{title} by kind of shopper and product, beside {words.method(rival).title.lower()}, the best of the "
         "simple methods. In brackets the number of shoppers; small groups have long lines, read them with care.",
         body=frame.join(
-            _legend({name: {} for name in pair}),
+            legend({name: {} for name in pair}),
             figure(
                 charts.dots(rows, axis=f"{title}, higher is better", labels=150),
                 wide=True,
@@ -140,8 +141,8 @@ def _ends(found: object) -> tuple[float | None, float | None]:
     return found[0], found[1]
 
 
-def _comparisons(comparisons: Sequence[Json]) -> Markup:
-    """Dots with intervals around 0, a panel a metric; and the numbers."""
+def differences(comparisons: Sequence[Json], what: str = "visits") -> Markup:
+    """Dots with intervals around 0, a panel a metric; and the numbers. ``what`` names what both were asked."""
     metrics = list(dict.fromkeys(str(found["metric"]) for found in comparisons))
     beyond = _far_behind(comparisons)
     panels, rows, described = [], [], []
@@ -169,7 +170,7 @@ def _comparisons(comparisons: Sequence[Json]) -> Markup:
             else "paired bootstrap; right of the dashed line this version is better",
             label=". ".join(described) + ".",
         ),
-        frame.fold("The differences as a table", frame.table("Differences on the same visits", columns, rows)),
+        frame.fold("The differences as a table", frame.table(f"Differences on the same {what}", columns, rows)),
     )
 
 
@@ -214,9 +215,9 @@ def _difference_row(found: Json, metric: str) -> frame.Row:
     )
 
 
-def _methods_table(methods: dict[str, Json], evaluation: Json) -> Markup:
-    metrics = [m for m in ALL if _has(methods, m)]
-    coverage: Json = evaluation.get("coverage@10") or {}
+def methods_table(caption: str, methods: dict[str, Json], metrics: Sequence[str], coverage: Json) -> Markup:
+    """A row a method, the best first; of the metrics, those that any of them has."""
+    metrics = [m for m in metrics if _has(methods, m)]
     columns = [frame.Column(title="Method")]
     columns += [frame.Column(title=words.metric(m).title, numeric=True, hint="higher is better") for m in metrics]
     if coverage:
@@ -229,7 +230,7 @@ def _methods_table(methods: dict[str, Json], evaluation: Json) -> Markup:
         if coverage:
             cells.append(words.percent(coverage.get(name)))
         rows.append(frame.Row(cells=cells, emphasis=known.kind == "ours"))
-    return frame.table("All metrics by method", columns, rows)
+    return frame.table(caption, columns, rows)
 
 
 def _with_interval(values: Json, metric: str) -> object:
@@ -268,7 +269,8 @@ def _slice_metric(found: dict[str, Json]) -> str:
     return next((metric for metric in ALL if metric in present), "ndcg@10")
 
 
-def _legend(methods: dict[str, Json]) -> Markup:
+def legend(methods: dict[str, Json]) -> Markup:
+    """What the colours and marks of these methods mean."""
     kinds = {words.method(name).kind for name in methods}
     return frame.render("legend.html", kinds=[kind for kind in reversed(charts.KINDS) if kind in kinds])
 

@@ -28,8 +28,8 @@ DOCUMENTS = {
 }
 """Name in ``report.json`` -> the step that writes it, and where below the run folder."""
 
-OPTIONAL = frozenset({"augmentation", "importance"})
-"""Documents whose absence needs no explanation: the run was not asked for them."""
+OPTIONAL = frozenset({"augmentation", "importance", "search"})
+"""Documents, and parts of several, whose absence needs no explanation: the run was not asked for them."""
 
 
 class PartMissing(NotFound):
@@ -80,6 +80,12 @@ class RunFolder:
         if "manifest" not in self.documents:
             return None
         return version_id((self.path / DOCUMENTS["manifest"][1]).read_bytes())
+
+    @property
+    def asked(self) -> set[str]:
+        """Which documents, and parts of several, the run was asked for."""
+        searched = any(self.documents.get(name, {}).get("search") for name in ("samples", "training", "evaluation"))
+        return {*self.documents, *self.missing, *(["search"] if searched else [])}
 
     def part(self, name: str) -> Json:
         """The document of that name.

@@ -3,7 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from shoploop.report import augmentation, examples, frame, importance, learning, process, quality, results, verdict
+from shoploop.report import (
+    augmentation,
+    examples,
+    frame,
+    importance,
+    learning,
+    process,
+    quality,
+    results,
+    searching,
+    verdict,
+)
 from shoploop.report.run_folder import OPTIONAL, Json, PartMissing, RunFolder, read_run
 from shoploop.store import disk
 
@@ -12,6 +23,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], frame.Section]], ...] = (
     ("results", "Against the alternatives", results.alternatives),
     ("slices", "For whom it works", results.slices),
     ("examples", "What shoppers are shown", examples.examples),
+    ("search", searching.TITLE, searching.section),
     ("candidates", "What it can choose from", learning.candidates),
     ("fusion", "How the two networks are mixed", learning.fusion),
     ("feature-importance", "What it looks at", learning.features),
@@ -56,8 +68,7 @@ def numbers(run: RunFolder) -> Json:
 
 def render_page(run: RunFolder) -> str:
     """The page as text."""
-    asked = run.documents.keys() | run.missing.keys()
-    wanted = [section for section in SECTIONS if section[0] not in OPTIONAL or section[0] in asked]
+    wanted = [section for section in SECTIONS if section[0] not in OPTIONAL or section[0] in run.asked]
     return frame.page(
         title=f"{run.name} {run.run.get('run') or ''}".strip() + " · shoploop",
         masthead=verdict.masthead(run),

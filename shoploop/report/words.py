@@ -64,6 +64,21 @@ METHODS = {
         kind="simple",
         meaning="the same for everybody, old purchases fading at the best of several speeds",
     ),
+    "bm25": Method(title="BM25", kind="simple", meaning="how well the words fit the name, the textbook's formula"),
+    "bm25_popular": Method(title="BM25 and sales", kind="simple", meaning="the same, and what sells"),
+    "words_popular": Method(
+        title="Words, then sales", kind="simple", meaning="how many of the words the name has, then what sells"
+    ),
+    "words_own": Method(
+        title="Words, then own habits",
+        kind="simple",
+        meaning="how many of the words the name has, then what the shopper buys, then what sells",
+    ),
+    "memory": Method(
+        title="What was taken",
+        kind="simple",
+        meaning="what others took after the same words, also spelt otherwise, then BM25 and sales",
+    ),
 }
 
 SOURCES = {
