@@ -3,8 +3,6 @@
 It must not let made queries pass for typed ones: where the numbers come from stands above them.
 """
 
-from collections.abc import Sequence
-
 from markupsafe import Markup
 
 from shoploop.report import frame, words
@@ -73,27 +71,24 @@ def _facts(run: RunFolder, found: Json) -> list[frame.Fact]:
 
 
 def _slices(slices: dict[str, Json], methods: dict[str, Json]) -> Markup:
-    names = [name for name in _best_first(methods) if any(words.is_number(part.get(name)) for part in slices.values())]
-    columns = [frame.Column(title="Queries"), frame.Column(title="Number", numeric=True, hint="count")]
-    columns += [frame.Column(title=words.method(name).title, numeric=True, hint="NDCG@10") for name in names]
-    rows = [
-        frame.Row(
-            cells=[
-                _SLICES.get(name, words.plain(name)),
-                words.count(part.get("queries")),
-                *(words.decimal(part.get(method)) for method in names),
-            ]
+    columns = [frame.Column(title="Method")]
+    columns += [
+        frame.Column(
+            title=_SLICES.get(name, words.plain(name)), numeric=True, hint=f"{words.count(part.get('queries'))} queries"
         )
         for name, part in slices.items()
     ]
-    return frame.table("NDCG@10 by kind of query, higher is better", columns, rows)
+    rows = [
+        frame.Row(
+            cells=[words.method(name).title, *(words.decimal(part.get(name)) for part in slices.values())],
+            emphasis=words.method(name).kind == "ours",
+        )
+        for name in sorted(methods, key=lambda name: -float(methods[name].get(MAIN[0]) or 0))
+    ]
+    return frame.table("NDCG@10 by kind of query, higher is better", columns, rows, show_caption=True)
 
 
 _SLICES = {
     "query_not_seen_before": "Nobody had asked so before",
     "user_not_known": "Of somebody who is not known",
 }
-
-
-def _best_first(methods: dict[str, Json]) -> Sequence[str]:
-    return sorted(methods, key=lambda name: -float(methods[name].get(MAIN[0]) or 0))

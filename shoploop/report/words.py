@@ -67,10 +67,10 @@ METHODS = {
     "bm25": Method(title="BM25", kind="simple", meaning="how well the words fit the name, the textbook's formula"),
     "bm25_popular": Method(title="BM25 and sales", kind="simple", meaning="the same, and what sells"),
     "words_popular": Method(
-        title="Words, then sales", kind="simple", meaning="how many of the words the name has, then what sells"
+        title="Words and sales", kind="simple", meaning="how many of the words the name has, then what sells"
     ),
     "words_own": Method(
-        title="Words, then own habits",
+        title="Words and habits",
         kind="simple",
         meaning="how many of the words the name has, then what the shopper buys, then what sells",
     ),
