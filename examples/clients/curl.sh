@@ -1,5 +1,5 @@
 #!/bin/sh
-# Ask for recommendations and tell what became of them, with curl alone.
+# Ask for recommendations, search, and tell what became of what was recommended, with curl alone.
 # Usage: sh curl.sh [URL [USER]]
 set -eu
 url=${1:-http://localhost:3000}
@@ -16,6 +16,9 @@ request=$(first request_id)
 impression=$(first impression)
 
 curl -sS --fail-with-body "$url/explain" -H "$json" -d "{\"request_id\": \"$request\", \"item\": \"$item\"}"
+echo
+
+curl -sS --fail-with-body "$url/search" -H "$json" -d "{\"query\": \"milk\", \"user\": \"$user\", \"k\": 3}"
 echo
 
 if [ -n "$impression" ]; then # null where the predictor collects no events

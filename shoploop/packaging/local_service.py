@@ -127,6 +127,9 @@ def serve(
             with suppress(OSError):  # a terminal that is closed, or a reader who has gone
                 print(f"{name} {service.version} answers on {service.url} (Ctrl-C ends it)", flush=True)
                 print(f"  to look at   {service.url}/  {service.url}/docs.json  {service.url}/metrics")
+                print(
+                    "  to ask       POST /recommend  /search  /rank  /explain: examples are on the first of these pages"
+                )
                 if service.storefront:
                     print(f"  a shop       {service.storefront}")
                 print(f"  events       {place_of(events.log, folder=events.folder)}", flush=True)

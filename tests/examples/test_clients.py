@@ -41,13 +41,15 @@ def clicks(place, user):
     return [message.item for message in messages if message.type == "event" and message.user == user]
 
 
-def test_the_python_client_asks_explains_and_tells_of_a_click(url, place, clients, capsys):
+def test_the_python_client_asks_explains_searches_and_tells_of_a_click(url, place, clients, capsys):
     from sync_client import main
 
     answer = main(url, "ida")
 
     assert answer["items"][0]["item"] in clicks(place, "ida")
-    assert "days on which the user bought the item" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "days on which the user bought the item" in said
+    assert f"{answer['items'][0]['item']:>12}  found: its name has what you searched for" in said
 
 
 def test_the_asynchronous_client_asks_for_many(url, clients):
@@ -59,7 +61,7 @@ def test_the_asynchronous_client_asks_for_many(url, clients):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_asks_explains_and_tells_of_a_click(url, place):
+def test_curl_asks_explains_searches_and_tells_of_a_click(url, place):
     done = subprocess.run(
         ["sh", CLIENTS / "curl.sh", url, "jon"],
         capture_output=True,
@@ -68,7 +70,8 @@ def test_curl_asks_explains_and_tells_of_a_click(url, place):
         env={"PATH": "/usr/bin:/bin"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    answer, why, kept = map(json.loads, done.stdout.strip().splitlines())
+    answer, why, found, kept = map(json.loads, done.stdout.strip().splitlines())
+    assert [item["item"] for item in found["items"]] == ["milk"]
     assert why["item"] == answer["items"][0]["item"] and why["place"] == 1
     assert kept == {"accepted": 1, "known": 0, "refused": []}
     assert clicks(place, "jon") == [why["item"]]

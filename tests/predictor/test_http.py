@@ -28,7 +28,7 @@ def test_recommend_answers_with_items_scores_reasons_and_fields(client):
     assert body.pop("as_of")
     assert body.pop("impression")
     [item] = body.pop("items")
-    assert body == {"version": "v123", "commit": None, "method": "fused", "rules": []}
+    assert body == {"version": "v123", "commit": None, "method": "fused", "understood": None, "rules": []}
     assert item.pop("score") > 0
     assert item.pop("reason").startswith("you buy this about every 3 days")
     assert item == {"item": "milk", "known": True, "fields": {"title": "Milk"}}
@@ -202,8 +202,18 @@ def test_load_is_what_is_being_answered_just_now(client, monkeypatch):
 
 def test_the_openapi_description_has_the_routes_that_are_there(client):
     paths = client.get("/docs.json").json()["paths"]
-    assert {"/recommend", "/rank", "/events", "/explain"} <= paths.keys()
-    assert not {"/search", "/shops"} & paths.keys()
+    assert {"/recommend", "/search", "/rank", "/events", "/explain"} <= paths.keys()
+    assert "/shops" not in paths
+
+
+@pytest.mark.parametrize("route", ["/recommend", "/search", "/rank", "/events", "/explain"])
+def test_the_openapi_description_has_an_example_of_every_request_that_is_valid_itself(client, route):
+    from serving.service import REQUESTS
+
+    asked = client.get("/docs.json").json()["paths"][route]["post"]["requestBody"]["content"]["application/json"]
+    example = asked["schema"]["example"]
+    assert set(asked["schema"]["required"]) <= example.keys()
+    REQUESTS[route].model_validate(example)
 
 
 JSON_VALUES = st.recursive(
@@ -252,7 +262,8 @@ def test_the_front_page_is_our_own_and_loads_nothing_from_elsewhere(client):
     answer = client.get("/")
 
     assert answer.status_code == 200
-    assert "POST /recommend" in answer.text
+    for route in ("/recommend", "/search", "/rank", "/events", "/explain"):
+        assert f"POST {route}" in answer.text
     assert not set(re.findall(r"https?://[^\s\"'<]+", answer.text))
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 

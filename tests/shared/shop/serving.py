@@ -40,8 +40,7 @@ def contract() -> Contract:
 
 def trained_model(*, alpha_logit: float = 20.0) -> TrainedModel:
     """A model whose score is ``own_days``, the log of one plus the days on which the user bought the item; with an
-    ``alpha_logit`` of -20 it is the sequence module's, which learned nothing. Without a search surface, queries are
-    answered by the items' titles."""
+    ``alpha_logit`` of -20 it is the sequence module's, which learned nothing."""
     catalog, features = SHOP.catalog(), contract()
     torch.manual_seed(0)
     model = FusedModel(
