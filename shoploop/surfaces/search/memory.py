@@ -98,16 +98,19 @@ class QueryMemory:
         pair_E = of_query[searches.query_E] * items + searches.item_E
         self._pairs_P, self._pair_E = np.unique(pair_E, return_inverse=True)
         self._spelling_P, self._item_P = self._pairs_P // max(items, 1), self._pairs_P % max(items, 1)
-        split = {text: words(query) for query, text in zip(searches.queries, spelt, strict=True)}
-        lists = [units(split[text]) for text in self.spellings]
+        lists = [units(each) for each in self._words_as_first_typed(spelt)]
         self.units = sorted({unit for each in lists for unit in each})
         self._unit = {unit: place for place, unit in enumerate(self.units)}
         self._units_QW = indicator([sorted({self._unit[unit] for unit in each}) for each in lists], len(self.units))
-        grams_QG = gram_matrix(self.spellings)
-        self._rarity_G = rarity(grams_QG)
-        weighted = grams_QG.multiply(self._rarity_G[None, :]).tocsr()
-        norm_Q = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-        self._grams_GQ = sparse.diags(1 / np.maximum(norm_Q, 1e-6)).dot(weighted).T.tocsr().astype(np.float32)
+        self.grams_QG = gram_matrix(self.spellings)
+        self.grams_GQ = self.grams_QG.T.tocsr()
+
+    def _words_as_first_typed(self, spelt: Sequence[str]) -> list[list[str]]:
+        """Of each spelling; not as typed later, of which a day before knows nothing."""
+        first: dict[str, str] = {}
+        for query in [*dict.fromkeys(self._searches.query_E.tolist()), *range(len(spelt))]:
+            first.setdefault(spelt[query], self._searches.queries[query])
+        return [words(first[text]) for text in self.spellings]
 
     def as_of(self, day: int) -> "Recall":
         """What is remembered when ``day`` begins."""
@@ -123,23 +126,8 @@ class QueryMemory:
         return counts
 
     def place(self, text: str) -> int | None:
-        """The place of a spelling."""
-        return self._place.get(text)
-
-    def near(self, text: str) -> tuple[npt.NDArray[np.int64], Float32]:
-        """The nearest spellings and their cosines, best first."""
-        pieces = sorted(set(grams(text)))
-        weights = self._rarity_G[pieces]
-        if not len(self.spellings) or not weights.any():
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        unknown = (weights == 0).sum() * float(self._rarity_G.max()) ** 2
-        norm = float(np.sqrt((weights**2).sum() + unknown))
-        like_Q = np.zeros(len(self.spellings), np.float32)
-        for piece, weight in zip(pieces, weights, strict=True):
-            start, end = self._grams_GQ.indptr[piece], self._grams_GQ.indptr[piece + 1]
-            like_Q[self._grams_GQ.indices[start:end]] += self._grams_GQ.data[start:end] * (weight / norm)
-        found = np.flatnonzero(like_Q >= NEAR)
-        return found[np.argsort(-like_Q[found], kind="stable")], like_Q
+        """The place of a spelling; what has neither letters nor digits has none."""
+        return self._place.get(text) if text else None
 
     def unit_places(self, query: str) -> list[int]:
         """The places of the query's words and pairs of words that somebody has used."""
@@ -165,6 +153,9 @@ class Recall:
         self._units_WI = (memory.units_QW.T @ counts_QI).tocsr()
         taken_I = np.asarray(counts_QI.sum(axis=0)).ravel()
         self._share_I = ((taken_I + 1e-3) / (taken_I.sum() + 1e-3 * max(len(taken_I), 1))).astype(np.float32)
+        # which pieces are rare is part of what the day knows
+        self._rarity_G = rarity(memory.grams_QG[np.flatnonzero(self._total_Q > 0)])
+        self._norm_Q = np.sqrt(np.asarray(memory.grams_QG @ self._rarity_G**2).ravel())
 
     def of(self, query: str) -> Remembered:
         """What it says to a query."""
@@ -174,11 +165,10 @@ class Recall:
         place = memory.place(text)
         same_I, times = _share(self._counts_QI, place, items)
         lately_I, _ = _share(self._lately_QI, place, items)
-        found, like_Q = memory.near(text)
-        found = found[self._total_Q[found] > 0][:NEAREST]
+        found, like_Q = self._near(text)
+        found = found[:NEAREST]
         near_I = np.zeros(items, np.float32)
-        weights = like_Q[found] ** SHARPNESS if len(found) else np.empty(0, np.float32)
-        for row, weight in zip(found, weights, strict=True):
+        for row, weight in zip(found, like_Q[found] ** SHARPNESS, strict=True):
             start, end = self._counts_QI.indptr[row], self._counts_QI.indptr[row + 1]
             near_I[self._counts_QI.indices[start:end]] += weight * self._counts_QI.data[start:end]
         near_times = float(near_I.sum())
@@ -192,6 +182,22 @@ class Recall:
             near_times=near_times,
             nearest=float(like_Q[others[0]]) if len(others) else 0.0,
         )
+
+    def _near(self, text: str) -> tuple[npt.NDArray[np.int64], Float32]:
+        """The nearest spellings of the day and their cosines, best first."""
+        pieces = sorted(set(grams(text)))
+        weights = self._rarity_G[pieces]
+        like_Q = np.zeros(len(self._norm_Q), np.float32)
+        if not weights.any():
+            return np.empty(0, np.int64), like_Q
+        grams_GQ = self._memory.grams_GQ
+        for piece, weight in zip(pieces, weights, strict=True):
+            like_Q[grams_GQ.indices[grams_GQ.indptr[piece] : grams_GQ.indptr[piece + 1]]] += weight**2
+        unknown = (weights == 0).sum() * float(self._rarity_G.max()) ** 2
+        norm = float(np.sqrt((weights**2).sum() + unknown))
+        like_Q /= norm * np.maximum(self._norm_Q, 1e-6)
+        found = np.flatnonzero((like_Q >= NEAR) & (self._total_Q > 0))
+        return found[np.argsort(-like_Q[found], kind="stable")], like_Q
 
     def _words(self, places: Sequence[int]) -> Float32:
         """Smoothed by what is taken at all (a Dirichlet prior; Zhai and Lafferty 2004, section 3)."""

@@ -18,7 +18,17 @@ MOST_LETTERS = 200
 GRAMS = 1 << 15
 """Places into which pieces of letters are hashed."""
 
-_WORD = re.compile(r"[^\W\d_]+|\d+")
+VOICED = "\u3099\u309a"
+"""Marks that make another letter of a Japanese one, not an accent."""
+
+_VOWELS = "".join(
+    sign
+    for sign in map(chr, range(0x300, 0xFE00))
+    if unicodedata.category(sign) in ("Mn", "Mc") and not unicodedata.combining(sign)
+)
+"""Marks that are a word's vowels, as in Hindi and Thai: a word is not cut at them."""
+
+_WORD = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{_VOWELS}{VOICED}])*|\d+")
 
 
 def words(text: str) -> list[str]:
@@ -28,9 +38,10 @@ def words(text: str) -> list[str]:
 
 def plain(text: str) -> list[str]:
     """The words of a text in their order, without case and accents."""
-    folded = unicodedata.normalize("NFKD", text[:MOST_LETTERS].casefold())
-    bare = "".join(sign for sign in folded if not unicodedata.combining(sign)).replace("'", "").replace("’", "")
-    return _WORD.findall(bare)
+    # first apart, then without case: what is taken apart may have capitals, as the sign of a trade mark has
+    folded = unicodedata.normalize("NFKD", text[:MOST_LETTERS]).casefold()
+    bare = "".join(sign for sign in folded if sign in VOICED or not unicodedata.combining(sign))
+    return _WORD.findall(bare.replace("'", "").replace("’", ""))
 
 
 def stem(word: str) -> str:
@@ -49,9 +60,11 @@ def spelling(text: str) -> str:
 
 
 def grams(word: str) -> list[int]:
-    """Places of its pieces of three letters, borders included."""
+    """Places of its pieces of three letters, borders included; of nothing there are none."""
+    if not word:
+        return []
     bounded = f"^{word}$"
-    return [zlib.crc32(bounded[at : at + 3].encode()) % GRAMS for at in range(max(len(bounded) - 2, 1))]
+    return [zlib.crc32(bounded[at : at + 3].encode()) % GRAMS for at in range(len(bounded) - 2)]
 
 
 def text_pieces(text: str, places: int = 1 << 14) -> list[int]:
