@@ -1,0 +1,113 @@
+"""What items are called, and what a query fits."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoploop.surfaces.search.names import Names
+
+TEXTS = ("Green Tea", "Black Tea", "Whole Milk 1 l", "Whole Milk 2 l", "Chocolate", "")
+NAMES = Names(TEXTS)
+
+
+def best(query, of="bm25_I"):
+    return TEXTS[int(getattr(NAMES.fit(query), of).argmax())]
+
+
+def fitting(query):
+    """The items that have every word."""
+    return [text for text, share in zip(TEXTS, NAMES.fit(query).words_I, strict=True) if share > 0.999]
+
+
+def test_an_item_that_is_called_so_fits_best():
+    assert best("chocolate") == "Chocolate"
+    assert best("tea green") == "Green Tea"
+
+
+def test_all_items_with_every_word_fit_and_no_other():
+    assert fitting("tea") == ["Green Tea", "Black Tea"]
+    assert fitting("MILKS") == ["Whole Milk 1 l", "Whole Milk 2 l"]
+    assert fitting("green milk") == []
+
+
+def test_a_rare_word_counts_more_than_one_that_many_have():
+    fit = NAMES.fit("green milk tea")
+    assert fit.words_I[0] > fit.words_I[1] > 0
+
+
+@pytest.mark.parametrize(
+    "typed, meant", [("choclate", "chocolate"), ("chocolatte", "chocolate"), ("gren tea", "green tea")]
+)
+def test_a_misspelt_word_is_read_as_the_one_it_is_most_like(typed, meant):
+    fit = NAMES.fit(typed)
+    assert fit.understood == meant
+    np.testing.assert_array_equal(fit.words_I, NAMES.fit(meant).words_I)
+
+
+def test_a_query_that_is_spelt_right_is_not_said_to_be_understood_otherwise():
+    for query in ("Green  TEA", "teas", "milk!", "whole milk 2 l"):
+        assert NAMES.fit(query).understood is None
+
+
+def test_a_number_is_never_corrected_to_another():
+    names = Names(["Battery 1500", "Battery 2500"])
+    assert names.known("1501") is None
+    assert names.fit("battery 1501").understood is None
+    assert (names.fit("battery 1501").words_I < 0.999).all()
+
+
+def test_a_word_that_nobody_has_keeps_every_item_from_fitting_whole():
+    fit = NAMES.fit("tea zzzzzz")
+    assert fit.understood is None
+    assert 0 < fit.words_I[0] < 0.6
+
+
+def test_a_word_of_two_letters_is_not_guessed_at():
+    assert NAMES.known("te") is None
+
+
+def test_pieces_of_letters_find_a_word_within_another():
+    fit = Names(["Strawberry", "Milk"]).fit("berry")
+    assert fit.letters_I[0] > 0.3 > fit.letters_I[1]
+
+
+def test_a_name_that_the_query_says_whole_is_said_whole():
+    fit = NAMES.fit("chocolate")
+    assert fit.named_I[4] == pytest.approx(1) and fit.letters_I[4] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("query", ["", "  ", "!!!", "🥛"])
+def test_a_query_without_words_fits_nothing_not_even_an_item_without_a_name(query):
+    fit = NAMES.fit(query)
+    for each in (fit.bm25_I, fit.words_I, fit.letters_I, fit.named_I):
+        assert not each.any()
+    assert fit.understood is None
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["!", "🥛"]], ids=["no items", "no name", "signs"])
+def test_a_shop_of_no_words_answers_nothing_to_any_query(texts):
+    names = Names(texts)
+    for query in ("", "tea", "1", "🥛"):
+        fit = names.fit(query)
+        assert len(fit.bm25_I) == len(texts) == len(names)
+        assert not any(each.any() for each in (fit.bm25_I, fit.words_I, fit.letters_I, fit.named_I))
+
+
+@given(st.text(), st.lists(st.text(max_size=12), max_size=6))
+def test_any_query_in_any_shop_gives_shares_between_0_and_1(query, texts):
+    for names in (NAMES, Names(texts)):
+        fit = names.fit(query)
+        for each in (fit.words_I, fit.letters_I, fit.named_I):
+            assert np.isfinite(each).all() and (each >= 0).all() and (each <= 1 + 1e-5).all()
+        assert np.isfinite(fit.bm25_I).all() and (fit.bm25_I >= 0).all()
+
+
+@given(st.sampled_from([text for text in TEXTS if text]))
+def test_every_item_is_found_by_its_own_name(text):
+    assert text in fitting(text) and best(text) == text and best(text, "named_I") == text
+
+
+def test_a_query_of_ten_thousand_letters_is_read_as_its_beginning():
+    assert fitting("tea " + "x" * 10_000) == []
+    assert best("tea " + "x" * 10_000) in ("Green Tea", "Black Tea")
