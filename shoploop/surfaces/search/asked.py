@@ -47,7 +47,7 @@ def item_texts(items: pl.DataFrame, vocabulary: Sequence[str]) -> list[str]:
     parts = [pl.col(name) if name in joined.columns else nothing for name in ("title", "brand")]
     kind = pl.col("category").list.last() if "category" in joined.columns else nothing
     text = pl.concat_str([*(part.fill_null("") for part in parts), kind.fill_null("")], separator=" ")
-    return joined.select(text.alias("text"))["text"].to_list()
+    return joined.with_columns(text=text)["text"].to_list()
 
 
 def searches_of(table: pl.DataFrame, log: PurchaseLog) -> Searches:

@@ -112,7 +112,8 @@ def search_features(asked: Read, candidates_N: Int32, items: ItemMatrix) -> Floa
         total_L = np.bincount(level_I, weights=sold_I)
         shares.append(np.log(sold_I[candidates_N] / total_L[level_N]))
         if window == "rate_7":
-            ranks.append(np.log1p(_rank(level_N, sold_I[candidates_N])))
+            # among all items: a model learns beside candidates that fill, and answers without them
+            ranks.append(np.log1p(_rank(level_I, sold_I, candidates_N)))
     by_words_N = remembered.words_I[candidates_N]
     columns: Sequence[npt.NDArray[np.floating] | float] = (
         bm25_N,
@@ -142,12 +143,13 @@ def search_features(asked: Read, candidates_N: Int32, items: ItemMatrix) -> Floa
     return features_NS
 
 
-def _rank(level_N: npt.NDArray[np.int64], sold_N: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Place of each by sales among the candidates of its level, from 0."""
-    order = np.lexsort((-sold_N, level_N))
-    sorted_levels = level_N[order]
-    starts = np.r_[True, sorted_levels[1:] != sorted_levels[:-1]]
-    first = np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))
-    rank_N = np.empty(len(order), np.int64)
-    rank_N[order] = np.arange(len(order)) - first
+def _rank(
+    level_I: npt.NDArray[np.int64], sold_I: npt.NDArray[np.float64], candidates_N: Int32
+) -> npt.NDArray[np.int64]:
+    """How many items of its own level sell more than each candidate, (N,)."""
+    level_N, sold_N = level_I[candidates_N], sold_I[candidates_N]
+    rank_N = np.empty(len(candidates_N), np.int64)
+    for level in np.unique(level_N):
+        here_N = level_N == level
+        rank_N[here_N] = np.searchsorted(np.sort(-sold_I[level_I == level]), -sold_N[here_N])
     return rank_N
