@@ -132,14 +132,16 @@ def _searches(loaded: Loaded, given: pl.DataFrame, events: pl.DataFrame) -> pl.D
         "dropped",
         "A search without query, time or what was taken after it teaches nothing.",
     )
-    kept = kept.filter(pl.col("time").is_between(events["time"].min(), events["time"].max()))
+    days = events["time"].dt.date()
+    inside = kept.filter(pl.col("time").dt.date().is_between(days.min(), days.max()))
     loaded.note(
-        "searches_outside_the_days",
+        "searches_outside_interactions",
         "searches",
-        table.height - kept.height,
+        kept.height - inside.height,
         "dropped",
-        "A search before the first interaction or after the last: what it led to is not known.",
+        "Of these days no interaction is known, so that nothing can be learned from what was taken on them.",
     )
+    kept = inside
     known = kept.join(events.select("item").unique(), on="item", how="semi")
     loaded.note(
         "searches_for_unsold",
