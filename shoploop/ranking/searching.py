@@ -92,7 +92,7 @@ class Searching:
 
     @cached_property
     def _memory(self) -> QueryMemory:
-        return QueryMemory(_searches(self._trained), len(self._trained.vocabulary))
+        return QueryMemory(remembered_by(self._trained), len(self._trained.vocabulary))
 
     def warm_up(self, day: int) -> None:
         """Reads names and memory, so that nobody has to wait for them."""
@@ -144,7 +144,8 @@ class Searching:
         return self._recalled[1]
 
 
-def _searches(trained: TrainedModel) -> Searches:
+def remembered_by(trained: TrainedModel) -> Searches:
+    """The searches that a version remembers; none where it does not search."""
     table = trained.searches
     if table is None:
         table = pl.DataFrame(schema={"query": pl.String, "item": pl.String, "day": pl.Int32})

@@ -15,6 +15,7 @@ from shoploop.events.fresh import Done
 from shoploop.features.history import history_of
 from shoploop.features.user import user_rows, user_stats
 from shoploop.ranking.answer import SearchRequest
+from shoploop.ranking.searching import remembered_by
 from shoploop.samples.searching import query_features
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
@@ -214,7 +215,7 @@ def test_the_predictor_reads_of_a_query_what_training_did(ranker, query, user):
     visitor = known.visitor(user, (), NOON)
     found = known.searching.search(query, items=known.matrix, history=visitor.user.history, day=day)
     served = known.search_input(visitor.user, found, day, query)
-    training, [stats] = sources(SHOP), user_rows(user_stats(log), [user], [day])
+    training, [stats] = sources(SHOP, searches=remembered_by(known.trained)), user_rows(user_stats(log), [user], [day])
     codes, features = query_features(
         query,
         history=history_of(log, log.users.index(user), before=day),

@@ -22,9 +22,9 @@ SHORT = st.text(max_size=8)
 @pytest.mark.parametrize(
     "text, read",
     [
-        ("Whole MILK", ["whole", "milk"]),
-        ("Crème Brûlée", ["creme", "brulee"]),
-        ("STRASSE Straße", ["strasse", "strasse"]),
+        ("Whole MILK", ["whol", "milk"]),
+        ("Crème Brûlée", ["crem", "brule"]),
+        ("STRASSE Straße", ["strass", "strass"]),
         ("ﬁgs", ["fig"]),
         ("Ｍｉｌｋ", ["milk"]),
         ("Nike™ ℝ", ["niketm", "r"]),
@@ -44,7 +44,18 @@ def test_words_are_without_case_accents_and_signs_and_digits_stand_apart(text, r
 
 @pytest.mark.parametrize(
     "one, many",
-    [("apple", "apples"), ("berry", "berries"), ("bus", "bus"), ("glass", "glass"), ("pie", "pies"), ("gas", "gas")],
+    [
+        ("apple", "apples"),
+        ("berry", "berries"),
+        ("bus", "bus"),
+        ("glass", "glass"),
+        ("pie", "pies"),
+        ("gas", "gas"),
+        ("box", "boxes"),
+        ("rose", "roses"),
+        ("tomato", "tomatoes"),
+        ("shoe", "shoes"),
+    ],
 )
 def test_one_thing_and_many_of_it_are_one_word(one, many):
     assert words(one) == words(many)
