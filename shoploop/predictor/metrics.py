@@ -8,8 +8,8 @@ from shoploop.ranking.ranker import Ranker
 
 ANSWERS = Counter(
     "shoploop_answers",
-    "Answers by the method that gave them: fused; dnn or frequency past the deadline; popularity for who is unknown; text for "
-    "a query that no model answered.",
+    "Answers by the method that gave them: fused; dnn or frequency past the deadline; popularity for who is unknown; text "
+    "for a query that no model answered.",
     ["route", "method"],
 )
 DATA_AGE_DAYS = Gauge(
