@@ -149,3 +149,17 @@ def test_no_spec_breaks_the_reader(spec):
         parse(json.dumps({"spec": spec}))
     except SpecInvalid:
         pass
+
+
+def test_a_recommender_may_search_from_a_table_of_searches():
+    made = parse(
+        "spec: {data: {tables: {interactions: {uri: a.csv}, searches: {uri: b.csv, columns: {query: q}}}}, "
+        "training: {surfaces: [Items, Search]}}"
+    )
+    assert made.spec.training.surfaces == ["Items", "Search"]
+    assert made.spec.data.tables.searches.uri == "b.csv"
+
+
+def test_a_surface_that_there_is_not_is_refused_with_those_that_there_are():
+    said = refused(HEAD + "spec: {data: {dataset: x}, training: {surfaces: [Items, Serch]}}")
+    assert "spec.training.surfaces[1]: 'Serch' is not one of Items, Shops, Search; did you mean Search?" in said

@@ -82,9 +82,21 @@ def test_the_chart_of_a_predictor_refuses_with_the_same_words(field, value):
 def test_every_field_is_named_at_once():
     asked = recommender(training={"nodes": 2, "surfaces": ["Shops"]}, online={"enabled": True}, serving={"replicas": 1})
     assert described(unbuilt(asked.spec, place="Machine")) == (
-        "Not built yet: spec.training.surfaces (set it to [Items]); spec.training.nodes (set it to 1); "
+        "Not built yet: spec.training.surfaces (set it to [Items] or [Items, Search]); spec.training.nodes (set it to 1); "
         "spec.online.enabled (set it to false)."
     )
+
+
+@pytest.mark.parametrize("surfaces", [["Items"], ["Items", "Search"], ["Search", "Items"]])
+def test_a_model_that_recommends_may_answer_queries_too(surfaces):
+    asked = recommender(training={"surfaces": surfaces})
+    assert unbuilt(asked.spec, place="Machine") == unbuilt(asked.spec, place="Cluster") == []
+
+
+@pytest.mark.parametrize("surfaces", [["Search"], ["Shops"], ["Items", "Search", "Shops"]], ids=lambda it: "-".join(it))
+def test_other_surfaces_are_refused_by_name(surfaces, tmp_path):
+    said = on_this_machine(recommender(training={"surfaces": surfaces}), tmp_path)
+    assert said == "Not built yet: spec.training.surfaces (set it to [Items] or [Items, Search])."
 
 
 def test_a_runner_is_no_matter_on_a_machine_that_needs_none():

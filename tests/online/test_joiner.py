@@ -10,9 +10,9 @@ from shoploop.online.joiner import LATENESS, WINDOWS, Joiner
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
-def shown(request: str, *items: str, after: timedelta = timedelta(0)) -> Shown:
+def shown(request: str, *items: str, after: timedelta = timedelta(0), surface: str = "items") -> Shown:
     return Shown(
-        request_id=request, user="ann", version="v1", surface="items", method="fused", as_of="2026-01-05",
+        request_id=request, user="ann", version="v1", surface=surface, method="fused", as_of="2026-01-05",
         time=NOON + after, items=list(items), scores=[None] * len(items), propensities=[1.0] * len(items),
     )  # fmt: skip
 
@@ -40,6 +40,32 @@ def test_a_purchase_from_plain_browsing_is_a_choice_among_all():
 @pytest.mark.parametrize("kind", ["view", "cart", "click"])
 def test_what_is_only_looked_at_in_plain_browsing_teaches_nothing(kind):
     assert taken(Joiner(), did(kind, "milk")) == []
+
+
+@pytest.mark.parametrize("kind", ["view", "cart", "click"])
+def test_a_click_on_an_answer_to_a_query_teaches_nothing(kind):
+    """What was not clicked is not what the user does not want, but what the words did not mean."""
+    joiner = Joiner()
+    assert taken(joiner, shown("r1", "tea", "milk", surface="search"), did(kind, "milk", "r1")) == []
+    assert joiner.dead == []
+
+
+def test_a_purchase_from_an_answer_to_a_query_is_a_choice_among_all():
+    [example] = taken(Joiner(), shown("r1", "tea", "milk", surface="search"), did("purchase", "milk", "r1"))
+    assert (example.chosen, example.among) == ("milk", None)
+
+
+def test_feedback_that_comes_before_its_answer_to_a_query_is_joined_alike():
+    answer = shown("r1", "tea", "milk", surface="search")
+    assert taken(Joiner(), did("click", "milk", "r1"), answer) == []
+    [example] = taken(Joiner(), did("purchase", "milk", "r1"), answer)
+    assert (example.offset, example.among) == (1, None)
+
+
+def test_what_an_answer_to_a_query_did_not_show_was_not_chosen_from_it():
+    joiner = Joiner()
+    assert taken(joiner, shown("r1", "tea", surface="search"), did("purchase", "gold", "r1")) == []
+    assert [dead.reason for dead in joiner.dead] == ["not_shown"]
 
 
 def test_feedback_that_comes_before_its_answer_waits_for_it():
