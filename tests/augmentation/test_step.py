@@ -1,7 +1,6 @@
 """The step in a run: what may enter training, what never may, and that the run goes on whatever happens."""
 
 import json
-import shutil
 from dataclasses import replace
 
 import polars as pl
@@ -13,7 +12,6 @@ from tiny_effort import TINY
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation.step import augment_samples
 from shoploop.features.log import day_of
-from shoploop.samples.search_step import SEARCH
 from shoploop.training.step import train_fused
 from shoploop.versions.artifact import load_version
 
@@ -57,16 +55,6 @@ def test_virtual_samples_come_after_the_real_ones_and_only_in_training(ninety, a
 def test_the_files_of_the_real_samples_are_not_touched(ninety, always, tmp_path):
     write_folders(tmp_path, SHOP)
     assert bytes_of(tmp_path / "samples") == bytes_of(ninety / "samples")
-
-
-def test_the_samples_of_search_are_kept_as_they_are(ninety, tmp_path):
-    run = shutil.copytree(ninety, tmp_path / "run")
-    (run / "samples" / SEARCH).mkdir()
-    for name in ("requests.parquet", "searches.parquet"):
-        (run / "samples" / SEARCH / name).write_bytes(name.encode())
-    made = augment(run, tmp_path / "out", effort=replace(TINY, variants=("crop",)))
-    assert made["samples_added"] > 0
-    assert bytes_of(tmp_path / "out" / "samples" / SEARCH) == bytes_of(run / "samples" / SEARCH)
 
 
 @pytest.mark.parametrize("ratio", [0.1, 1.0])
