@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from shoploop.models.behaviour import Behaviour, RequestDropout
-from shoploop.surfaces.search.words import text_pieces
+from shoploop.surfaces.search.words import MOST_LETTERS, text_pieces
 
 MOST_PIECES = 48
 """Of a text that are read."""
@@ -33,7 +33,7 @@ def pieces_of(text: str) -> npt.NDArray[np.int64]:
 
 def padded_pieces(texts: Sequence[str]) -> npt.NDArray[np.int64]:
     """The pieces of several texts, (B, P); 0 pads."""
-    lists = [pieces_of(text) for text in texts]
+    lists = [pieces_of(text[:MOST_LETTERS]) for text in texts]  # what is kept of a long one is what is read of it
     table_BP = np.zeros((len(lists), max((len(each) for each in lists), default=0)), np.int64)
     for row, each in enumerate(lists):
         table_BP[row, : len(each)] = each
