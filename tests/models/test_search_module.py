@@ -178,4 +178,7 @@ def test_pieces_of_texts_are_padded_and_of_long_ones_the_first_are_read():
     table = padded_pieces(["milk", "", "a long name of very many different words that go on and on for ever"])
     assert table.shape == (3, MOST_PIECES) and not table[1].any()
     assert (table[0] > 0).sum() == len(pieces_of("milk"))
+    pieces_of.cache_clear()
+    padded_pieces(["milk " * 1_000 + end for end in ("a", "b", "c")])
+    assert pieces_of.cache_info().currsize == 1  # nobody fills the memory with long queries
     assert padded_pieces([]).shape == (0, 0) and padded_pieces([""]).shape == (1, 0)

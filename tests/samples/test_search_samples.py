@@ -16,6 +16,7 @@ from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.samples.files import SampleWriter, read_samples
 from shoploop.samples.search_step import NEGATIVES, SEARCH, SEARCHES, choose_searches, write_searches
+from shoploop.samples.step import build_samples
 from shoploop.surfaces.search.asked import NOBODY, Asked, requests_of, searches_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -182,6 +183,17 @@ def test_the_same_seed_writes_the_same_bytes(searching_shop, folders):
     write_search_folder(folders, SHOP)
     for path in (searching_shop / "samples" / SEARCH).iterdir():
         assert path.read_bytes() == (folders / "samples" / SEARCH / path.name).read_bytes(), path.name
+
+
+def test_a_run_samples_queries_only_where_its_spec_names_search(stored_shop, tmp_path):
+    """From Feast, with queries made of names: the shop's files have no searches."""
+    inputs = {name: stored_shop / name for name in ("data", "features")}
+    asked = TRAINING.model_copy(update={"surfaces": ["Items", "Search"]})
+    report = build_samples(**inputs, out=tmp_path / "search", training_spec=asked)
+    assert report["search"]["queries"] == "made of names"
+    assert len(read_samples(tmp_path / "search" / SEARCH, COLUMNS, "train").queries) > 20
+    assert "search" not in build_samples(**inputs, out=tmp_path / "plain", training_spec=TRAINING)
+    assert not (tmp_path / "plain" / SEARCH).exists()
 
 
 def test_a_window_without_a_search_is_too_little(folders):
