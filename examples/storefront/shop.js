@@ -199,7 +199,6 @@ async function look(item) {
   $("product-price").textContent = price(item);
   $("product-reason").textContent = item.reason ?? "";
   $("why").open = false;
-  $("why").hidden = item.path !== "/recommend"; // /explain knows recommendations alone; of a search the reason says it
   $("why-text").textContent = "";
   $("product").showModal();
   guarded(async () => {

@@ -24,6 +24,10 @@ from shoploop.versions.trained import TrainedModel
 MOST_UNSOLD = 50
 """Items unknown to the model that an answer may hold."""
 
+SPELT_LIKE, NEAR_ENOUGH = 0.4, 0.6
+"""Share of a query's pieces of letters, each by its rarity, that a name must have where it has none of the words; and cosine
+of a remembered spelling, from which what was taken after it may be meant."""
+
 OFTEN = 0.1
 """Share of what was taken after a query from which that is said as a reason."""
 
@@ -111,6 +115,7 @@ class Searching:
         asked = read(query, self._names, self._recall(day))
         own = np.unique(history.items_H).astype(np.int32)
         codes_N = search_candidates(asked, items, own, fill=False)
+        codes_N = codes_N[_meant(asked, codes_N)]
         return Searched(asked=asked, items_N=codes_N, features_NS=search_features(asked, codes_N, items))
 
     def only(self, searched: Searched, kept_N: npt.NDArray[np.bool_], items: ItemMatrix) -> Searched:
@@ -142,6 +147,16 @@ class Searching:
         if self._recalled is None or self._recalled[0] != day:
             self._recalled = day, self._memory.as_of(day)
         return self._recalled[1]
+
+
+def _meant(asked: Read, codes_N: Int32) -> npt.NDArray[np.bool_]:
+    """Which candidates the query may mean, (N,): a model orders what it is given, and nonsense is to find nothing."""
+    fit, remembered = asked.fit, asked.remembered
+    named_N = (fit.words_I[codes_N] > 0) | (fit.letters_I[codes_N] >= SPELT_LIKE)
+    taken_N = (remembered.same_I[codes_N] > 0) | (remembered.words_I[codes_N] > 0)
+    if remembered.nearest >= NEAR_ENOUGH:
+        taken_N |= remembered.near_I[codes_N] > 0
+    return named_N | taken_N
 
 
 def remembered_by(trained: TrainedModel) -> Searches:

@@ -52,7 +52,7 @@ def test_a_query_that_is_spelt_right_is_not_said_to_be_understood_otherwise():
 
 def test_a_number_is_never_corrected_to_another():
     names = Names(["Battery 1500", "Battery 2500"])
-    assert names.known("1501") is None
+    assert names.meant("1501") == []
     assert names.fit("battery 1501").understood is None
     assert (names.fit("battery 1501").words_I < 0.999).all()
 
@@ -64,7 +64,14 @@ def test_a_word_that_nobody_has_keeps_every_item_from_fitting_whole():
 
 
 def test_a_word_of_two_letters_is_not_guessed_at():
-    assert NAMES.known("te") is None
+    assert NAMES.meant("ea") == []
+
+
+def test_a_word_that_is_typed_by_half_finds_what_begins_with_it():
+    names = Names(["Chocolate bar", "Chopping board", "Milk chocolate"])
+    assert names.fit("cho").words_I.tolist() == [1.0, 1.0, 1.0]
+    assert names.fit("choc").words_I.tolist() == [1.0, 0.0, 1.0]
+    assert names.fit("choc").understood is None
 
 
 def test_pieces_of_letters_find_a_word_within_another():

@@ -5,15 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoploop.surfaces.search.words import (
-    MOST_LETTERS,
-    gram_matrix,
-    grams,
-    rarity,
-    spelling,
-    text_pieces,
-    words,
-)
+from shoploop.surfaces.search.words import MOST_LETTERS, gram_matrix, grams, plain, rarity, spelling, text_pieces, words
 
 SHORT = st.text(max_size=8)
 """Of all of Unicode, half surrogates and all; no longer than what is read once it is folded."""
@@ -108,8 +100,8 @@ def test_a_spelling_forgets_blanks_and_signs_but_not_the_order():
 
 @given(SHORT)
 def test_words_of_words_are_the_same_words(text):
-    once = words(text)
-    assert words(" ".join(once)) == once
+    once = plain(text)
+    assert plain(" ".join(once)) == once
 
 
 @given(SHORT)

@@ -74,9 +74,10 @@ class Names:
         ).T.tocsr()
         self._has_WI = indicator([sorted(self._place[word] for word in set(each)) for each in split], len(self.words)).T
         self._has_WI = self._has_WI.tocsr()
-        word_grams_WG = gram_matrix(self.words)
-        self._word_grams_GW = word_grams_WG.T.tocsr()
-        self._norm_W = np.sqrt(np.diff(word_grams_WG.indptr).astype(np.float32))
+        self._spelt = sorted({spelt for _, spelt in written})
+        grams_VG = gram_matrix(self._spelt)
+        self._spelt_grams_GV = grams_VG.T.tocsr()
+        self._norm_V = np.sqrt(np.diff(grams_VG.indptr).astype(np.float32))
         grams_IG = gram_matrix(["".join(each) for each in split])
         self._gram_rarity_G = rarity(grams_IG)
         self._grams_GI = grams_IG.T.tocsr()
@@ -86,37 +87,43 @@ class Names:
         return int(self.counts_IW.shape[0])
 
     def meant(self, word: str) -> list[int]:
-        """The places of the words that a word of a query stands for: itself; those that begin with it, as while somebody
-        types; or the one that it is most like. Empty where it is like none."""
-        if word in self._place:
-            return [self._place[word]]
+        """The places of the words that a word as typed stands for: itself; those that begin with it, as while somebody types;
+        or the one that it is spelt most like. Empty where it is like none."""
+        if stem(word) in self._place:
+            return [self._place[stem(word)]]
         if word.isdigit() or len(word) < SHORTEST_BEGINNING:  # another number is another thing
             return []
-        first = bisect_left(self.words, word)
-        end = bisect_left(self.words, word + LAST_SIGN, lo=first)
+        first = bisect_left(self._spelt, word)
+        end = bisect_left(self._spelt, word + LAST_SIGN, lo=first)
         if end > first:
-            return list(range(first, min(end, first + MOST_ENDINGS)))
+            return sorted({self._place[stem(spelt)] for spelt in self._spelt[first : min(end, first + MOST_ENDINGS)]})
         alike = self._alike(word) if len(word) >= SHORTEST_MISSPELT else None
-        return [] if alike is None else [alike]
+        return [] if alike is None else [self._place[stem(alike)]]
 
-    def _alike(self, word: str) -> int | None:
+    def _begins(self, word: str) -> bool:
+        first = bisect_left(self._spelt, word)
+        return first < len(self._spelt) and self._spelt[first].startswith(word)
+
+    def _alike(self, word: str) -> str | None:
         pieces = sorted(set(grams(word)))
-        shared_W = _sum(self._word_grams_GW, pieces, None, np.zeros(len(self.words), np.float32))
-        like_W = shared_W / (self._norm_W * np.sqrt(len(pieces)))
-        near = [int(place) for place in np.argsort(-like_W, kind="stable")[:LOOKED_AT] if like_W[place] > 0]
-        ratios = [(SequenceMatcher(None, word, self.words[place], autojunk=False).ratio(), -place) for place in near]
-        best, place = max(ratios, default=(0.0, 0))
-        return -place if best >= LIKE else None
+        shared_V = _sum(self._spelt_grams_GV, pieces, None, np.zeros(len(self._spelt), np.float32))
+        like_V = shared_V / (self._norm_V * np.sqrt(len(pieces)))
+        near = [self._spelt[place] for place in np.argsort(-like_V, kind="stable")[:LOOKED_AT] if like_V[place] > 0]
+        ratios = [(SequenceMatcher(None, word, spelt, autojunk=False).ratio(), spelt) for spelt in near]
+        best = max(ratios, key=lambda each: each[0], default=(0.0, ""))
+        return best[1] if best[0] >= LIKE else None
 
     def fit(self, query: str) -> Fit:
         """How well each item fits."""
-        asked = {stem(word): word for word in reversed(plain(query))}
+        asked: dict[str, str] = {}
+        for word in plain(query):
+            asked.setdefault(stem(word), word)
         none_I = np.zeros(len(self), np.float32)
         # a word that no name has counts as much as the rarest
         rarest = float(self.rarity_W.max(initial=1.0))
         bm25_I, has_I, total = none_I.copy(), none_I.copy(), 0.0
         read_as = []
-        for word in reversed(asked):
+        for word in asked.values():
             places = self.meant(word)
             weight = float(self.rarity_W[places].min()) if places else rarest
             total += weight
@@ -124,8 +131,8 @@ class Names:
                 found_I = _sum(rows, places, None, none_I)
                 # of several endings of one word a name needs but one
                 sum_I += np.minimum(found_I, 1.0) * weight if rows is self._has_WI else found_I
-            corrected = len(places) == 1 and not self.words[places[0]].startswith(word)
-            read_as.append(self._shown[self.words[places[0]]] if corrected else asked[word])
+            itself = not places or stem(word) in self._place or self._begins(word)
+            read_as.append(word if itself else self._shown[self.words[places[0]]])
         pieces = sorted(set(grams(spelling(query))))
         weights = self._gram_rarity_G[pieces]
         shared_I = _sum(self._grams_GI, pieces, weights, none_I)
@@ -135,7 +142,7 @@ class Names:
             words_I=has_I / np.float32(max(total, 1e-6)),
             letters_I=shared_I / np.float32(max(missing, 1e-6)),
             named_I=(shared_I / np.maximum(self._letters_I, 1e-6)).astype(np.float32),
-            understood=" ".join(read_as) if read_as != [asked[word] for word in reversed(asked)] else None,
+            understood=" ".join(read_as) if read_as != list(asked.values()) else None,
         )
 
 
