@@ -32,7 +32,7 @@ MAX_TRAINING, MAX_VALIDATION, MAX_EVALUATION = 4_000, 400, 2_000
 VALIDATION_SHARE = 0.06
 NEGATIVES = 100
 
-ENOUGH_TYPED = 500
+ENOUGH_TYPED = 100
 """Searches in the days to learn from, below which queries that are made of names are learned from beside them."""
 
 

@@ -8,6 +8,7 @@ import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import prometheus_client  # noqa: F401  # before Feast, which has it count for several processes from then on
 import pytest
 
 PAGES = Path(__file__).parents[2] / "examples" / "storefront"
