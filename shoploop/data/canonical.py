@@ -56,8 +56,8 @@ def complete(loaded: Loaded) -> dict[str, pl.DataFrame]:
     """All four tables with every canonical column, in canonical order, and searches where there are any; rules are noted on
     ``loaded``."""
     events = _interactions(loaded)
-    searches = {} if loaded.searches is None else {"searches": _searches(loaded, loaded.searches, events)}
-    return searches | {
+    searches = None if loaded.searches is None else _searches(loaded, loaded.searches, events)
+    return ({} if searches is None else {"searches": searches}) | {
         "interactions": events,
         "items": _entities(loaded, loaded.items, "items", events),
         "users": _entities(loaded, loaded.users, "users", events),
@@ -120,7 +120,8 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
     return kept.sort("time", "user", "item", "kind", *kept.columns[4:], maintain_order=True)
 
 
-def _searches(loaded: Loaded, given: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def _searches(loaded: Loaded, given: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame | None:
+    """What can be learned from; None where nothing is left of what was collected, of which nobody promised any."""
     table = _with_schema(given, "searches")
     query = pl.col("query").str.strip_chars()
     table = table.with_columns(query=pl.when(query != "").then(query))
@@ -150,6 +151,8 @@ def _searches(loaded: Loaded, given: pl.DataFrame, events: pl.DataFrame) -> pl.D
         "warned",
         "What was taken after these is in no interaction: it is found by its name, and its sales are not known.",
     )
+    if kept.is_empty() and not loaded.searches_named:
+        return None
     if kept.is_empty():
         raise TableEmpty(
             "searches: no row has a query, an item and a time within the days of the interactions. Check the file and "

@@ -43,6 +43,9 @@ class Loaded:
     users: pl.DataFrame | None = None
     shops: pl.DataFrame | None = None
     searches: pl.DataFrame | None = None
+    searches_named: bool = False
+    """Whether the spec names a table of searches; else they are what was collected, which a run can do without."""
+
     rules: list[Rule] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     """Sentences that a person should read at once, on the console."""

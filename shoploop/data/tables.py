@@ -77,6 +77,7 @@ def load(spec: TablesSpec) -> Loaded:
             setattr(loaded, name, _typed(_open(name, source), loaded, further=True))
     if spec.searches is not None:
         loaded.searches = _typed(_open("searches", spec.searches), loaded)
+        loaded.searches_named = True
     return loaded
 
 

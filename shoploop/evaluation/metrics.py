@@ -27,22 +27,26 @@ def list_metrics(ranked: npt.NDArray[np.integer], truth: npt.NDArray[np.integer]
         Recall over all of truth; precision over k places; their harmonic mean; NDCG with gain 1 and min(k, |truth|)
         items in the ideal list; hit 1 where any place is right.
     """
-    found = float(np.isin(ranked[:k], truth).sum())
+    right = np.isin(ranked[:k], truth)
+    found = float(right.sum())
     recall, precision = found / len(truth), found / k
     return {
         "recall@10": recall,
         "precision@10": precision,
         "f1@10": 2 * recall * precision / (recall + precision) if found else 0.0,
-        "ndcg@10": ndcg(ranked, truth, k),
+        "ndcg@10": _ndcg(right, len(truth), k),
         "hit@10": float(found > 0),
     }
 
 
 def ndcg(ranked: npt.NDArray[np.integer], truth: npt.NDArray[np.integer], k: int = K) -> float:
     """NDCG at k of one list, as :func:`list_metrics` has it."""
-    right = np.isin(ranked[:k], truth).astype(np.float64)
+    return _ndcg(np.isin(ranked[:k], truth), len(truth), k)
+
+
+def _ndcg(right: npt.NDArray[np.bool_], wanted: int, k: int) -> float:
     discount = 1 / np.log2(np.arange(2, k + 2))
-    return float((right * discount[: len(right)]).sum() / discount[: min(k, len(truth))].sum())
+    return float((right * discount[: len(right)]).sum() / discount[: min(k, wanted)].sum())
 
 
 def auc(scores_N: npt.NDArray[np.floating], labels_N: npt.NDArray[np.bool_]) -> float | None:

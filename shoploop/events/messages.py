@@ -154,10 +154,6 @@ class Exploration(_Record):
     """What was best before chance came to it, best first: the pool."""
 
 
-MOST_QUERY = 200
-"""Letters of a query that are kept."""
-
-
 class Shown(_Record):
     """An answer as it lies in the log."""
 
@@ -178,7 +174,7 @@ class Shown(_Record):
     """None where chance had no part."""
 
     query: str | None = None
-    """What was searched for, as typed, where it answers that; no longer than :data:`MOST_QUERY`."""
+    """What was searched for, as typed, where it answers that; as much of it as search reads."""
 
 
 _KNOWN: TypeAdapter[Kept | Shown] = TypeAdapter(Annotated[Kept | Shown, Discriminator("type")])

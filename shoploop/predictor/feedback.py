@@ -24,7 +24,7 @@ from shoploop.events.impressions import Impression, ImpressionRefused, Signature
 from shoploop.events.intake import Intake, Sender
 from shoploop.events.keyring import Keyring
 from shoploop.events.log import BEGINNING, MAX_ENTRY_BYTES, Entry, EventLog, LogFull, LogUnavailable
-from shoploop.events.messages import MOST_QUERY, EventsAnswer, EventsRequest, Exploration, Shown, to_json
+from shoploop.events.messages import EventsAnswer, EventsRequest, Exploration, Shown, to_json
 from shoploop.events.opening import open_log
 from shoploop.events.watched import Watched
 from shoploop.predictor import metrics
@@ -37,6 +37,7 @@ from shoploop.predictor.feedback_settings import (
 )
 from shoploop.predictor.http import PROBLEM, problem
 from shoploop.ranking.answer import Answer
+from shoploop.surfaces.search.words import MOST_LETTERS
 
 WAITING_IMPRESSIONS = 20_000
 WRITTEN_AT_ONCE = 500
@@ -137,6 +138,7 @@ class Feedback:
         token still proves it.
         """
         items = [item.item for item in answer.items]
+        query = query and query[:MOST_LETTERS]
         explored = answer.explored
         propensities = list(explored.propensities) if explored else None
         try:
@@ -146,7 +148,7 @@ class Feedback:
                 version=answer.version,
                 items=items,
                 propensities=propensities,
-                query=query and query[:MOST_QUERY],
+                query=query,
             )
         except KeyUnusable as error:  # a shopper has no use for that
             metrics.IMPRESSIONS.labels(outcome="unsigned").inc()
@@ -163,7 +165,7 @@ class Feedback:
             items=items,
             scores=[item.score for item in answer.items],
             propensities=propensities or [1.0] * len(items),
-            query=query and query[:MOST_QUERY],
+            query=query,
             exploration=explored
             and Exploration(share=explored.design.share, keep=explored.design.keep, ranking=list(explored.ranking)),
         )

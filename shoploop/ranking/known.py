@@ -29,7 +29,7 @@ from shoploop.ranking.rules import About
 from shoploop.ranking.searching import Searched, Searching
 from shoploop.ranking.settings import RankerSettings
 from shoploop.schemas import POSITIVE_KINDS
-from shoploop.surfaces.search.features import Read
+from shoploop.surfaces.search.features import Read, search_features
 from shoploop.versions.trained import TrainedModel
 
 EPOCH = date(1970, 1, 1)
@@ -134,7 +134,8 @@ class Known:
     def search_input(self, user: OnlineUser, searched: Searched, day: int, query: str) -> ModelInput:
         """What the model reads of a user, a query and items."""
         pairs = self.input(user, searched.items_N, day)
-        return replace(pairs, features_NK=np.hstack([pairs.features_NK, searched.features_NS]), query=query)
+        features_NS = search_features(searched.asked, searched.items_N, self.matrix)
+        return replace(pairs, features_NK=np.hstack([pairs.features_NK, features_NS]), query=query)
 
     def candidates(self, user: OnlineUser, day: int) -> Candidates:
         """What is scored for a request that names no items."""
@@ -218,7 +219,7 @@ class Known:
             return CHOSEN_BY_SHOP
         code = self.trained.vocabulary.code(item)
         if code < 0 and asked is not None:
-            return "its name has what you searched for"
+            return "it matches words that you searched for"
         if code < 0:
             return None if score is None else outside_reason(score)
         if asked is not None and (of_query := self.searching.reason(asked, code)):

@@ -259,9 +259,7 @@ class Ranker:
         user = visitor.user or NOBODY
         matrix, history, day = known.matrix, user.history, visitor.day
         searched = known.searching.search(request.query, items=matrix, history=history, day=day)
-        kept_N = self._findable(searched.items_N, request, out_of_stock)
-        if not kept_N.all():
-            searched = known.searching.only(searched, kept_N, matrix)
+        searched = searched.of_items(self._findable(searched.items_N, request, out_of_stock))
         left_out = {*request.exclude, *out_of_stock}
         unsold = [
             each

@@ -5,7 +5,7 @@ It must not know of HTTP.
 Legend: I items of the vocabulary, N candidates.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,7 @@ from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32
 from shoploop.surfaces.search.asked import item_texts
-from shoploop.surfaces.search.features import ALL_WORDS, Read, read, search_candidates, search_features
+from shoploop.surfaces.search.features import ALL_WORDS, Read, read, search_candidates
 from shoploop.surfaces.search.memory import QueryMemory, Recall, Searches
 from shoploop.surfaces.search.names import Names
 from shoploop.versions.trained import TrainedModel
@@ -40,8 +40,9 @@ class Searched:
     items_N: Int32
     """Codes, sorted, each once; empty where no item is called so and nothing was taken after such words."""
 
-    features_NS: Float32
-    """Of the query, for the model."""
+    def of_items(self, kept_N: npt.NDArray[np.bool_]) -> "Searched":
+        """The same of some of its items."""
+        return replace(self, items_N=self.items_N[kept_N])
 
     def fit_N(self, items: ItemMatrix, history: History) -> Float32:
         """Scores without a model, (N,): how many of the words the name has, then what the shopper buys, then what sells."""
@@ -115,15 +116,7 @@ class Searching:
         asked = read(query, self._names, self._recall(day))
         own = np.unique(history.items_H).astype(np.int32)
         codes_N = search_candidates(asked, items, own, fill=False)
-        codes_N = codes_N[_meant(asked, codes_N)]
-        return Searched(asked=asked, items_N=codes_N, features_NS=search_features(asked, codes_N, items))
-
-    def only(self, searched: Searched, kept_N: npt.NDArray[np.bool_], items: ItemMatrix) -> Searched:
-        """The same of some of its items."""
-        codes_N = searched.items_N[kept_N]
-        return Searched(
-            asked=searched.asked, items_N=codes_N, features_NS=search_features(searched.asked, codes_N, items)
-        )
+        return Searched(asked=asked, items_N=codes_N[_meant(asked, codes_N)])
 
     def reason(self, asked: Read, code: int) -> str | None:
         """Why a query found an item, in words for the shopper; None where neither its name nor other shoppers say it."""

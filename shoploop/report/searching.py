@@ -20,6 +20,11 @@ _ORIGINS = {
         "(spec.data.tables.searches) they would.",
         "warn",
     ),
+    "typed and made of names": (
+        "Few of these queries were typed, as the shop has only begun to keep them: the others are words from the name, brand "
+        "or kind of something that was bought, which do not show how people type.",
+        "warn",
+    ),
 }
 """By what the samples' step says of the queries: a sentence, and its tone."""
 

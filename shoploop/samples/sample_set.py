@@ -110,6 +110,37 @@ class SampleSet:
         )
 
     @classmethod
+    def of_request(
+        cls,
+        request: Request,
+        *,
+        items_N: Int32,
+        labels_N: npt.NDArray[np.bool_],
+        sources_N: npt.NDArray[np.uint8],
+        features_NK: Float32,
+        truth: Int32,
+        sequence: BasketSequence,
+        query: str | None = None,
+    ) -> "SampleSet":
+        """The set of one request."""
+        return cls(
+            users_Q=np.array([request.user], np.int32),
+            days_Q=np.array([request.day], np.int32),
+            offsets_Q1=np.array([0, len(items_N)]),
+            items_R=items_N,
+            labels_R=labels_N,
+            sources_R=sources_N,
+            features_RK=features_NK,
+            truth_offsets_Q1=np.array([0, len(truth)]),
+            truth_T=truth,
+            event_offsets_Q1=np.array([0, len(sequence.items_E)]),
+            event_items_E=sequence.items_E,
+            event_baskets_E=sequence.baskets_E,
+            ages_QL=sequence.ages_L[None, :],
+            queries=None if query is None else (query,),
+        )
+
+    @classmethod
     def concat(cls, parts: Sequence["SampleSet"]) -> "SampleSet":
         """One set of several without weights."""
         return cls(
@@ -216,9 +247,7 @@ def _one(
     items_N, sources_N = candidates.items_N, candidates.sources_N
     labels_N = np.isin(items_N, truth)
     if negatives is not None:
-        others = np.flatnonzero(~labels_N)
-        drawn = rng.permutation(others)[:negatives]
-        kept = np.sort(np.concatenate([np.flatnonzero(labels_N), drawn]))
+        kept = drawn(labels_N, negatives, rng)
         items_N, sources_N, labels_N = items_N[kept], sources_N[kept], labels_N[kept]
     features_NK = pair_features(
         sources.contract,
@@ -231,19 +260,18 @@ def _one(
         shop=shops.get(user.usual_shop),
         after=candidates.after,
     )
-    sequence = BasketSequence.of(history, day=request.day)
-    return SampleSet(
-        users_Q=np.array([request.user], np.int32),
-        days_Q=np.array([request.day], np.int32),
-        offsets_Q1=np.array([0, len(items_N)]),
-        items_R=items_N,
-        labels_R=labels_N,
-        sources_R=sources_N,
-        features_RK=features_NK,
-        truth_offsets_Q1=np.array([0, len(truth)]),
-        truth_T=truth,
-        event_offsets_Q1=np.array([0, len(sequence.items_E)]),
-        event_items_E=sequence.items_E,
-        event_baskets_E=sequence.baskets_E,
-        ages_QL=sequence.ages_L[None, :],
+    return SampleSet.of_request(
+        request,
+        items_N=items_N,
+        labels_N=labels_N,
+        sources_N=sources_N,
+        features_NK=features_NK,
+        truth=truth,
+        sequence=BasketSequence.of(history, day=request.day),
     )
+
+
+def drawn(labels_N: npt.NDArray[np.bool_], negatives: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Places of all that was taken, and of so many others, ascending."""
+    others = rng.permutation(np.flatnonzero(~labels_N))[:negatives]
+    return np.sort(np.concatenate([np.flatnonzero(labels_N), others]))

@@ -17,7 +17,7 @@ from shoploop.features.log import Float32, Int32
 from shoploop.features.pairs import pair_features
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow
-from shoploop.samples.sample_set import SampleSet, Sources
+from shoploop.samples.sample_set import Request, SampleSet, Sources, drawn
 from shoploop.surfaces.search.asked import NOBODY, Asked
 from shoploop.surfaces.search.features import SEARCH_FEATURES, read, search_candidates, search_features
 from shoploop.surfaces.search.memory import QueryMemory, Recall
@@ -131,23 +131,15 @@ def _one(
     truth = np.array(asked.items, np.int32)
     labels_N = np.isin(items_N, truth)
     if negatives is not None:
-        others = np.flatnonzero(~labels_N)
-        kept = np.sort(np.concatenate([np.flatnonzero(labels_N), rng.permutation(others)[:negatives]]))
+        kept = drawn(labels_N, negatives, rng)
         items_N, labels_N, features_NF = items_N[kept], labels_N[kept], features_NF[kept]
-    sequence = BasketSequence.of(history, day=asked.day)
-    return SampleSet(
-        users_Q=np.array([asked.user], np.int32),
-        days_Q=np.array([asked.day], np.int32),
-        offsets_Q1=np.array([0, len(items_N)]),
-        items_R=items_N,
-        labels_R=labels_N,
-        sources_R=np.zeros(len(items_N), np.uint8),
-        features_RK=features_NF,
-        truth_offsets_Q1=np.array([0, len(truth)]),
-        truth_T=truth,
-        event_offsets_Q1=np.array([0, len(sequence.items_E)]),
-        event_items_E=sequence.items_E,
-        event_baskets_E=sequence.baskets_E,
-        ages_QL=sequence.ages_L[None, :],
-        queries=(asked.query,),
+    return SampleSet.of_request(
+        Request(user=asked.user, day=asked.day),
+        items_N=items_N,
+        labels_N=labels_N,
+        sources_N=np.zeros(len(items_N), np.uint8),
+        features_NK=features_NF,
+        truth=truth,
+        sequence=BasketSequence.of(history, day=asked.day),
+        query=asked.query,
     )

@@ -7,6 +7,7 @@ together are lowest.
 
 import copy
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from shoploop.compute.cores import one_thread
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.sample_set import SampleSet
-from shoploop.training.loop import Curves, Progress, batches, losses, validation_loss
+from shoploop.training.loop import Curves, LabelledBatch, Progress, batches, losses, validation_loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +114,7 @@ def fit_search(
     return curves
 
 
-def _endless(visits: SampleSet, random: np.random.Generator, config: SearchTraining) -> Any:
+def _endless(visits: SampleSet, random: np.random.Generator, config: SearchTraining) -> Iterator[LabelledBatch]:
     while True:
         yield from batches(visits, random.permutation(len(visits)), config.batch_requests)
 

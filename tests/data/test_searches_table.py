@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 
 from shoploop import schemas
+from shoploop.data.canonical import complete
+from shoploop.data.rules import Loaded
 from shoploop.errors import SchemaMismatch, TableEmpty
 
 EVENTS = """
@@ -132,3 +134,14 @@ def test_the_order_of_rows_is_no_part_of_the_data(load, tables):
     one = tables.report["tables"]["searches"]["sha256"]
     load("query,item,time,user\nmilk,milk,2024-05-02,\nmilk,milk,2024-05-02,bob\ntea,tea,2024-05-02,ann")
     assert tables.report["tables"]["searches"]["sha256"] == one
+
+
+def test_collected_searches_of_other_days_stop_no_run():
+    """They came by themselves: nobody has promised any, and nobody could mend them."""
+    time = datetime(2024, 5, 1, tzinfo=UTC)
+    loaded = Loaded(
+        interactions=pl.DataFrame({"user": ["ann", "bob"], "item": ["tea", "milk"], "time": [time, time]}),
+        searches=pl.DataFrame({"user": ["ann"], "query": ["tea"], "item": ["tea"], "time": [time.replace(year=2025)]}),
+    )
+    assert "searches" not in complete(loaded)
+    assert [rule.rows for rule in loaded.rules if rule.name == "searches_outside_interactions"] == [1]

@@ -80,6 +80,7 @@ def test_kinds_of_queries_the_mix_and_how_many_there_are_is_told(page_of):
         ("made of names", "the numbers do not show how people type"),
         ("typed", "The queries are what people typed; right is what was taken after them."),
         (None, "No step has said where the queries come from."),
+        ("typed and made of names", "Few of these queries were typed"),
     ],
 )
 def test_where_the_queries_come_from_is_said_before_the_numbers(page_of, queries, sentence):

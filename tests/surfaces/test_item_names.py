@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoploop.surfaces.search.names import Names
+from shoploop.surfaces.search.names import MOST_WORDS, Names
 
 TEXTS = ("Green Tea", "Black Tea", "Whole Milk 1 l", "Whole Milk 2 l", "Chocolate", "")
 NAMES = Names(TEXTS)
@@ -118,3 +118,9 @@ def test_every_item_is_found_by_its_own_name(text):
 def test_a_query_of_ten_thousand_letters_is_read_as_its_beginning():
     assert fitting("tea " + "x" * 10_000) == []
     assert best("tea " + "x" * 10_000) in ("Green Tea", "Black Tea")
+
+
+def test_of_a_query_of_many_words_the_first_are_held_against_names():
+    words = [f"w{'abcdefghijklmnopqrst'[place]}x" for place in range(MOST_WORDS + 2)]
+    fit = Names([words[0], words[-1]]).fit(" ".join(words))
+    assert fit.words_I[0] > 0 == fit.words_I[1]

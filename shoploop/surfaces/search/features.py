@@ -13,6 +13,7 @@ from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32
 from shoploop.surfaces.search.memory import Recall, Remembered
 from shoploop.surfaces.search.names import Fit, Names
+from shoploop.surfaces.search.words import MOST_LETTERS
 
 SEARCH_FEATURES = (
     ("bm25", "BM25 of the query and the item's words"),
@@ -57,7 +58,7 @@ class Read:
 
 def read(query: str, names: Names, recall: Recall) -> Read:
     """Reads a query."""
-    return Read(fit=names.fit(query), remembered=recall.of(query), letters=len(query.strip()))
+    return Read(fit=names.fit(query), remembered=recall.of(query), letters=len(query[:MOST_LETTERS].strip()))
 
 
 def search_candidates(asked: Read, items: ItemMatrix, own: Int32, *, fill: bool = True) -> Int32:

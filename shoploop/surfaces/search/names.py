@@ -29,6 +29,9 @@ SHORTEST_BEGINNING, SHORTEST_MISSPELT = 2, 3
 MOST_ENDINGS, LAST_SIGN = 200, "\U0010ffff"
 """Words that a beginning stands for, at most; and a sign behind all others."""
 
+MOST_WORDS = 16
+"""Of a query that are held against names: one that no name has costs a look at all words."""
+
 LOOKED_AT = 30
 """Words with the most pieces in common, of which the most like is taken."""
 
@@ -116,7 +119,7 @@ class Names:
     def fit(self, query: str) -> Fit:
         """How well each item fits."""
         asked: dict[str, str] = {}
-        for word in plain(query):
+        for word in plain(query)[:MOST_WORDS]:
             asked.setdefault(stem(word), word)
         none_I = np.zeros(len(self), np.float32)
         # a word that no name has counts as much as the rarest
