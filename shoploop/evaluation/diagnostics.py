@@ -108,5 +108,6 @@ def feature_importance(
         for k, name in enumerate(contract.pair_features):
             term_RH = model.behaviour.term(k, features_RK[:, k])
             moved_R = torch.from_numpy(rng.permutation(len(features_RK)))
-            found.append({"feature": name, "ndcg@10_drop": whole - ndcg(sums_RH - term_RH + term_RH[moved_R])})
+            shuffled_RH = term_RH.index_select(0, moved_R).sub_(term_RH).add_(sums_RH)
+            found.append({"feature": name, "ndcg@10_drop": whole - ndcg(shuffled_RH)})
     return sorted(found, key=lambda row: -row["ndcg@10_drop"])

@@ -42,6 +42,11 @@ def model_scores(model: FusedModel, samples: SampleSet, *, surface: Surface = "i
 
 def request_metrics(samples: SampleSet, scores_R: Array) -> dict[str, Array]:
     """Each request's metrics at 10 and AUC over its candidates, (Q,) each; NaN where there is none."""
+    return request_list_metrics(samples, scores_R) | {"auc": request_auc(samples, scores_R)}
+
+
+def request_list_metrics(samples: SampleSet, scores_R: Array) -> dict[str, Array]:
+    """Each request's metrics at 10, (Q,) each; NaN where nothing was bought."""
     out = {name: np.full(len(samples), np.nan) for name in NAMES}
     for q in range(len(samples)):
         truth, rows = samples.truth(q), samples.rows(q)
@@ -50,7 +55,6 @@ def request_metrics(samples: SampleSet, scores_R: Array) -> dict[str, Array]:
         ranked = top(samples.items_R[rows], scores_R[rows])
         for name, value in list_metrics(ranked, truth).items():
             out[name][q] = value
-    out["auc"] = request_auc(samples, scores_R)
     return out
 
 

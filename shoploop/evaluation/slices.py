@@ -13,7 +13,7 @@ import numpy.typing as npt
 from shoploop.candidates.fetching import SOURCES
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.evaluation.metrics import NAMES
-from shoploop.evaluation.scoring import request_metrics, summary
+from shoploop.evaluation.scoring import request_list_metrics, summary
 from shoploop.samples.sample_set import SampleSet
 
 Array = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ def item_slices(
     found = {}
     for name, (rows_R, truths) in parts.items():
         cut, kept_R = _cut(samples, rows_R, truths)
-        metrics = {method: request_metrics(cut, values_R[kept_R]) for method, values_R in scores.items()}
+        metrics = {method: request_list_metrics(cut, values_R[kept_R]) for method, values_R in scores.items()}
         some_Q = np.diff(cut.truth_offsets_Q1) > 0
         if some_Q.any():
             found[name] = _part({m: {k: v[some_Q] for k, v in values.items()} for m, values in metrics.items()}, seed)

@@ -15,7 +15,7 @@ import polars as pl
 from shoploop.features.ease import ease
 from shoploop.features.factors import aligned, factors
 from shoploop.features.history import bought_on, history_of
-from shoploop.features.item_pairs import PairsAfter, pairs_together
+from shoploop.features.item_pairs import Followers, PairsAfter, pairs_together
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary
 
 ELAPSED_EDGES = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 21, 28, 35, 49, 70, 100, 150, 250])
@@ -67,6 +67,27 @@ class Catalog:
     @property
     def kinds(self) -> int:
         return len(self.log_odds_CB)
+
+    def with_followers(self, following: "LatestFollowers") -> "Catalog":
+        """This catalog with what follows what as of another day; all else is as it was."""
+        return replace(
+            self,
+            after_IP=following.ever.items_IP,
+            after_weights_IP=following.ever.weights_IP,
+            lately_IP=following.lately.items_IP,
+            lately_weights_IP=following.lately.weights_IP,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatestFollowers:
+    """What follows what as of a day."""
+
+    ever: Followers
+    """As long as anyone remembers."""
+
+    lately: Followers
+    """In the last weeks above all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,22 +145,16 @@ def fit_catalog(log: PurchaseLog, items: pl.DataFrame, config: CatalogConfig | N
 
 
 def pairs_after(log: PurchaseLog) -> PairsAfter:
-    """The counts that :func:`with_followers` reads."""
+    """The counts that :func:`followers` reads."""
     return PairsAfter(log, day_decays=(EVER_DAYS, LATELY_DAYS))
 
 
-def with_followers(catalog: Catalog, after: PairsAfter, config: CatalogConfig) -> Catalog:
-    """The catalog with what follows what as of the day that ``after`` has come to; all else is as it was."""
+def followers(after: PairsAfter, config: CatalogConfig) -> "LatestFollowers":
+    """What follows what as of the day that ``after`` has come to."""
     ever, lately = (
         after.followers(place, kept=config.followers, shrinkage=config.follower_shrinkage) for place in (0, 1)
     )
-    return replace(
-        catalog,
-        after_IP=ever.items_IP,
-        after_weights_IP=ever.weights_IP,
-        lately_IP=lately.items_IP,
-        lately_weights_IP=lately.weights_IP,
-    )
+    return LatestFollowers(ever=ever, lately=lately)
 
 
 def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalog:

@@ -13,12 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from shoploop.errors import ArtifactCorrupt
-from shoploop.online.pointer import POINTER, Pointer, file_name
+from shoploop.online.pointer import ENVIRONMENT, POINTER, Pointer, file_name
 from shoploop.online.rows import from_bytes
 from shoploop.ranking.ranker import Ranker
-
-ENVIRONMENT = "SHOPLOOP_ONLINE_UPDATES"
-"""Environment variable: the folder that an updater writes to. Unset: the version is served as it was trained."""
 
 LOOK_SECONDS = 0.1
 

@@ -8,6 +8,9 @@ from shoploop.store import disk
 
 POINTER = "current.json"
 
+ENVIRONMENT = "SHOPLOOP_ONLINE_UPDATES"
+"""Environment variable: the folder that an updater writes to. Unset: the version is served as it was trained."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer:

@@ -23,7 +23,7 @@ from shoploop.compute import lifetime
 from shoploop.errors import NotFound, PortInUse, ShoploopError
 from shoploop.exits import ended_by_signals
 from shoploop.hints import beside_the_user, command
-from shoploop.online.following import ENVIRONMENT as ONLINE_UPDATES
+from shoploop.online.pointer import ENVIRONMENT as ONLINE_UPDATES
 from shoploop.packaging.bento import fetch_bento, serve_command
 from shoploop.packaging.fetch import ranker_folder
 from shoploop.packaging.learning import learning
