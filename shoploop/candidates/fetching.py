@@ -137,7 +137,7 @@ def _alike(
     # in the factors' own precision: a wider one would copy all of them for each request
     direction_D = weight_H.astype(np.float32) @ catalog.factors_ID[history.items_H]
     # of what points the same way, that which is bought: a rare item's factors are mostly chance
-    score_I = (catalog.factors_ID @ direction_D) * np.sqrt(np.log1p(items["purchases_total"].astype(np.float64)))
+    score_I = (catalog.factors_ID @ direction_D) * items.evidence_I
     score_I[history.items_H] = 0.0
     return _likeliest(score_I, most)
 
@@ -148,8 +148,6 @@ def _kinds(
     if not catalog.kind_I.max(initial=0):
         return np.empty(0, np.int32)
     wanted_C = np.bincount(catalog.kind_I[history.items_H], weights=weight_H, minlength=catalog.kinds)
-    # a hundredth for what sold before the last weeks: it orders those that do not sell now
-    sold_I = items["purchases_28"].astype(np.float64) + 0.01 * items["purchases_total"]
-    score_I: npt.NDArray[np.float64] = (wanted_C[catalog.kind_I] * sold_I).astype(np.float64)
+    score_I: npt.NDArray[np.float64] = (wanted_C[catalog.kind_I] * items.sold_I).astype(np.float64)
     score_I[history.items_H] = 0.0
     return _likeliest(score_I, most)

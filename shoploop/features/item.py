@@ -45,6 +45,16 @@ class ItemMatrix:
         order = np.lexsort((np.arange(len(sold)), np.where(sold > 0, 0, -ever), -sold))
         return order[: int(((sold > 0) | (ever > 0)).sum())].astype(np.int32)
 
+    @cached_property
+    def evidence_I(self) -> Array:
+        """How far each item's factors are to be trusted: the root of the logarithm of its purchases."""
+        return np.sqrt(np.log1p(self["purchases_total"].astype(np.float64)))
+
+    @cached_property
+    def sold_I(self) -> Array:
+        """Purchases of the last weeks, and a hundredth for each before, which orders those that do not sell now."""
+        return self["purchases_28"].astype(np.float64) + 0.01 * self["purchases_total"]
+
     @classmethod
     def from_frame(cls, rows: pl.DataFrame, vocabulary: Vocabulary, day: int) -> "ItemMatrix":
         """From rows with ``item`` and the statistics, in any order; items without a row were never sold."""

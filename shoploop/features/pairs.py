@@ -205,14 +205,15 @@ def _taste(history: History, candidates_N: Int32, catalog: Catalog) -> dict[str,
     items_H = history.items_H
     _, basket_H = np.unique(history.days_H, return_inverse=True)
     since_H = basket_H.max(initial=0) - basket_H
-    near_NM, weight_NM = catalog.neighbours_IM[candidates_N], catalog.neighbour_weights_IM[candidates_N]
+    # take is indexing in half the time
+    near_NM, weight_NM = catalog.neighbours_IM.take(candidates_N, 0), catalog.neighbour_weights_IM.take(candidates_N, 0)
     count_I = np.bincount(items_H, minlength=len(catalog)).astype(np.float32)
     recent_I = np.bincount(items_H, weights=0.8**since_H, minlength=len(catalog)).astype(np.float32)
     factors_ND = catalog.factors_ID[candidates_N]
     last = items_H[since_H < 5]
     return {
-        "taste_all": np.einsum("nm,nm->n", np.log1p(count_I)[near_NM], weight_NM),
-        "taste_recent": np.einsum("nm,nm->n", recent_I[near_NM], weight_NM),
+        "taste_all": np.einsum("nm,nm->n", np.log1p(count_I).take(near_NM), weight_NM),
+        "taste_recent": np.einsum("nm,nm->n", recent_I.take(near_NM), weight_NM),
         "factor_recent": factors_ND @ _direction(catalog.factors_ID[last]),
         "factor_all": factors_ND @ _direction(catalog.factors_ID[items_H]),
     }
@@ -241,7 +242,7 @@ def follower_scores(history: History, catalog: Catalog) -> dict[str, Array]:
         ("after", catalog.after_IP, catalog.after_weights_IP),
         ("lately", catalog.lately_IP, catalog.lately_weights_IP),
     ):
-        near_HP, chance_HP = items_IP[items_H], weights_IP[items_H] * weight_H[:, None]
+        near_HP, chance_HP = items_IP.take(items_H, 0), weights_IP.take(items_H, 0) * weight_H[:, None]
         for which, rows in (("last", last_H), ("recent", slice(None))):
             total = np.bincount(near_HP[rows].ravel(), weights=chance_HP[rows].ravel(), minlength=len(catalog))
             found[f"{name}_{which}"] = total / max(float(weight_H[rows].sum()), 1.0)
