@@ -112,6 +112,7 @@ class Recommender:
     def _tell_commit(self) -> None:
         metrics.ONLINE_COMMIT.set(self.following.ranker.commit or 0)
         metrics.ONLINE_REFUSED.set(self.following.refused)
+        metrics.ONLINE_AGE.set(self.following.age_seconds())
 
     @property
     def _stable(self) -> Ranker:

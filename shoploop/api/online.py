@@ -93,7 +93,8 @@ class OnlineSpec(Spec):
     model_config = rules(NO_PASSWORD)
 
     enabled: bool = False
-    """Learn from feedback as it comes, between two runs. Not built yet."""
+    """Learn from feedback as it comes, between two runs. On a cluster it needs a log: one learner reads it, and a sidecar in
+    each predictor pod brings in what was learned."""
 
     log: EventLogSpec | None = None
     """Where impressions and feedback are kept: with it the predictor collects them, also where nothing is learned between two

@@ -121,7 +121,17 @@ class OnlineStatus(Spec):
     """Online learning."""
 
     lag_seconds: Annotated[float, Field(ge=0)] | None = None
-    """How far learning is behind the newest event."""
+    """Age of the oldest event that is not learned yet, in whole seconds; 0 where there is none, unset where nobody knows. It
+    is written anew where it is 0 again, or has moved by more than two seconds and a fifth."""
+
+    served_commit: Annotated[int, Field(ge=0)] | None = None
+    """The commit that predictors are to answer with, where that is not the last: one that was pinned."""
+
+    frozen: Annotated[str, Field(max_length=1024)] | None = None
+    """Why learning was stopped, by a guardrail or a person. Unset where it goes on."""
+
+    request: Text | None = None
+    """Value of the annotation shoploop.io/online that was carried out last: each value asks once."""
 
 
 class RecommenderStatus(Spec):
@@ -131,7 +141,7 @@ class RecommenderStatus(Spec):
     """The metadata.generation that this status is about."""
 
     conditions: Conditions = Field(default_factory=list)
-    """Ready, RunSucceeded, Released, ReleaseHeld, Progressing, Degraded, IncumbentNotCompared."""
+    """Ready, RunSucceeded, Released, ReleaseHeld, Progressing, Degraded, IncumbentNotCompared, OnlineLearning."""
 
     version: Text | None = None
     """The version that serves."""

@@ -60,7 +60,6 @@ LIMITS = (
         advice="leave it out",
         places=("Cluster",),  # on this machine `shoploop serve` follows it
     ),
-    Limit(field="online.enabled", built=lambda wanted: not wanted, instead=False, advice="set it to false"),
     Limit(
         field="runner.type",
         built=lambda runner: runner == "Job",

@@ -11,9 +11,10 @@ from shoploop.cli.doctor import Finding, examine
 from shoploop.cli.kubectl import Kubectl
 from shoploop.errors import NotFound
 
-Part = Literal["predictor", "run", "operator"]
+Part = Literal["predictor", "learner", "run", "operator"]
 PARTS: dict[Part, str] = {
     "predictor": "app.kubernetes.io/component=predictor,shoploop.io/recommender={name}",
+    "learner": "app.kubernetes.io/component=learner,shoploop.io/recommender={name}",
     "run": "app.kubernetes.io/component=run,shoploop.io/recommender={name}",
     "operator": "app.kubernetes.io/component=operator,app.kubernetes.io/part-of=shoploop",
 }

@@ -116,7 +116,7 @@ def serve(
     from shoploop.packaging.local_service import serve as serve_
 
     if online:
-        from shoploop.cli.online import check_trust
+        from shoploop.online.process import check_trust
 
         check_trust()
     opened = writable_store(store) if online else readable_store(store)
@@ -386,7 +386,8 @@ def status(name: Name, context: Context = None, namespace: Namespace = None) -> 
 def logs(
     name: Name,
     part: Annotated[
-        Literal["predictor", "run", "operator"], typer.Option(help="Whose log: run is the steps of its training runs.")
+        Literal["predictor", "learner", "run", "operator"],
+        typer.Option(help="Whose log: run is the steps of its training runs."),
     ] = "predictor",
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
     context: Context = None,

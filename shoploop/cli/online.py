@@ -1,23 +1,19 @@
 """What is learned between two runs: the processes that do it, what they have written, and what a person decides."""
 
-import gc
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from shoploop.api.online import OnlineSpec
 from shoploop.cli.events import last_spec, log_folder, log_of
 from shoploop.cli.output import write_json
-from shoploop.errors import ArtifactUnsigned, NotFound
+from shoploop.errors import NotFound
 from shoploop.online.chain import Action, Chain, Commit
 from shoploop.online.optimizers import OptimizerName
+from shoploop.online.process import asked_to_end, check_trust, keep_what_is_loaded
 from shoploop.packaging.local_service import home_of_events, packaged_ranker, serving_version
 from shoploop.store import Store, layout
 from shoploop.versions.artifact import MANIFEST
-from shoploop.versions.signing import Trust
 
 
 def learn(
@@ -65,9 +61,9 @@ def learn(
             weigh=weights_of(*weights) if weights else alike,
             skip_gaps=skip_gaps,
         )
-        gc.freeze()  # what is loaded stays: not to look through it again and again is a quarter of the time
+        keep_what_is_loaded()
         print(f"{name} {ranker.version} learns from what comes after record {start} of the event log.", flush=True)
-        loop.run(period_seconds=period_seconds, until=_ended())
+        loop.run(period_seconds=period_seconds, until=asked_to_end())
 
 
 def follow(store: Store, name: str, into: Path, *, version: str | None) -> None:
@@ -81,20 +77,7 @@ def follow(store: Store, name: str, into: Path, *, version: str | None) -> None:
 
     check_trust()
     version = version or serving_version(store, name)
-    follow(Updater(Chain(store, name, version), into, version=version), until=_ended())
-
-
-def check_trust() -> None:
-    """Commits are not signed yet.
-
-    Raises:
-        ArtifactUnsigned: the environment asks for signatures.
-    """
-    if Trust.configured().policy != "Ignore":
-        raise ArtifactUnsigned(
-            "What is learned online is not signed, and signatures are asked for here (SHOPLOOP_SIGNING_POLICY). Serve "
-            "without --online, or let the store's own access rules say who may write it."
-        )
+    follow(Updater(Chain(store, name, version), into, version=version), until=asked_to_end())
 
 
 def print_log(store: Store, name: str, *, version: str | None, last: int, json_: str | None) -> None:
@@ -209,11 +192,3 @@ def _summary(commit: Commit) -> str:
         f"the version as it was trained. {totals.dead_letters:,} dead letters, {totals.capped:,} beyond a user's share."
         + (f" {totals.lost:,} records were trimmed before they were learned from." if totals.lost else "")
     )
-
-
-def _ended() -> Callable[[], bool]:
-    """Whether this process was asked to end; it has to be its main thread that asks for this."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    return stop.is_set

@@ -7,13 +7,14 @@ from threading import BoundedSemaphore
 
 import kopf
 
+from shoploop.compute.answering import serve
 from shoploop.controller.audit import Audit
 from shoploop.controller.cache import Cache
 from shoploop.controller.cluster import Cluster, ClusterError, login
 from shoploop.controller.decide.kinds import MODEL_VERSION, RECOMMENDER
 from shoploop.controller.decide.settings import Settings
 from shoploop.controller.handlers import configured, registry
-from shoploop.controller.health import Pulse, health_answer, metrics_answer, serve
+from shoploop.controller.health import Pulse, health_answer, metrics_answer
 from shoploop.controller.helm import Helm
 from shoploop.controller.worker import Worker
 

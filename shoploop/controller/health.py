@@ -1,11 +1,11 @@
-"""``GET /healthz`` and ``GET /metrics``, on threads of their own, so that they answer when nothing else does."""
+"""What the operator answers to ``GET /healthz`` and ``GET /metrics``."""
 
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shoploop.compute.answering import Reply
 
 BEAT_SECONDS = 1
 SILENT_SECONDS = 30
@@ -39,29 +39,8 @@ class Pulse:
         return f"the watch of {deaf} is deaf" if deaf else None
 
 
-def serve(port: int, answer: Callable[[str], tuple[int, str, bytes] | None]) -> ThreadingHTTPServer:
-    """Serves ``answer(path) -> (status, content type, body)`` until the process ends."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, kind, body = answer(self.path) or (404, "text/plain", b"try /healthz or /metrics\n")
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass  # a probe every few seconds is no news
-
-    server = ThreadingHTTPServer(("", port), Handler)
-    server.daemon_threads = True
-    Thread(target=server.serve_forever, name=f"http-{port}", daemon=True).start()
-    return server
-
-
-def health_answer(pulse: Pulse) -> Callable[[str], tuple[int, str, bytes] | None]:
-    def answer(path: str) -> tuple[int, str, bytes] | None:
+def health_answer(pulse: Pulse) -> Callable[[str], Reply | None]:
+    def answer(path: str) -> Reply | None:
         if path.partition("?")[0] != "/healthz":
             return None
         trouble = pulse.trouble()
@@ -70,5 +49,5 @@ def health_answer(pulse: Pulse) -> Callable[[str], tuple[int, str, bytes] | None
     return answer
 
 
-def metrics_answer(path: str) -> tuple[int, str, bytes] | None:
+def metrics_answer(path: str) -> Reply | None:
     return (200, CONTENT_TYPE_LATEST, generate_latest()) if path.partition("?")[0] == "/metrics" else None

@@ -14,14 +14,23 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from shoploop.controller import metrics
+from shoploop.api.learner_state import LearnerState
+from shoploop.controller import learners, metrics
 from shoploop.controller.cache import Cache, Key
 from shoploop.controller.cluster import Cluster, ClusterError, Stale, kind_of
 from shoploop.controller.decide import data_checks as checks
 from shoploop.controller.decide import feedback, outcome, reconcile
 from shoploop.controller.decide.conditions import Found, say, timestamp
 from shoploop.controller.decide.kinds import MODEL_VERSION, OWN, RECOMMENDER, RELEASED, SECRET
-from shoploop.controller.decide.names import FINALIZER, RECOMMENDER_LABEL, Object, is_ours
+from shoploop.controller.decide.names import (
+    COMPONENT_LABEL,
+    FINALIZER,
+    ONLINE_COMPONENT,
+    RECOMMENDER_LABEL,
+    Object,
+    is_ours,
+    learner_name,
+)
 from shoploop.controller.decide.observed import Failure, Install, Observed, Plan, Recover, Repair, Uninstall
 from shoploop.controller.decide.reconcile import RELEASE, desired
 from shoploop.controller.decide.settings import Settings, chart_digest
@@ -38,11 +47,20 @@ KINDS_BY_KIND = {kind.kind: kind for kind in (*OWN, *RELEASED)}
 
 
 class Worker:
-    def __init__(self, settings: Settings, cluster: Cluster, helm: Helm, cache: Cache):
+    def __init__(
+        self,
+        settings: Settings,
+        cluster: Cluster,
+        helm: Helm,
+        cache: Cache,
+        *,
+        ask_learner: Callable[[str, str], LearnerState | str] = learners.ask,
+    ):
         self.settings = settings
         self.cluster = cluster
         self.helm = helm
         self.cache = cache
+        self._ask_learner = ask_learner
         self.pending = Pending()
         self.chart_digest = chart_digest(settings.chart)
         self.busy_since: dict[int, float] = {}
@@ -120,8 +138,19 @@ class Worker:
                 name: self.cluster.secret_keys(key[0], name)
                 for name in sorted(feedback.secret_names(recommender["spec"]))
             },
+            learner=self._learner(key, recommender, children),
             rival=self._rival(recommender),
             failures=self._failures.get(key, {}),
+        )
+
+    def _learner(
+        self, key: Key, recommender: Object, children: dict[tuple[str, str], Object]
+    ) -> LearnerState | str | None:
+        """What the learner says of itself, where there is one."""
+        wanted = (recommender["spec"].get("online") or {}).get("enabled") is True
+        there = ("Service", learner_name(key[1])) in children
+        return (
+            self._ask_learner(*key) if wanted and there and "deletionTimestamp" not in recommender["metadata"] else None
         )
 
     def _pods(
@@ -136,7 +165,7 @@ class Worker:
         lost = run.get("phase") == "Succeeded" and not recorded
         unready = any(kind == "Deployment" and not _is_ready(live) for (kind, _), live in children.items())
         deleting = "deletionTimestamp" in recommender["metadata"]
-        checking = bool(checks.jobs(children))
+        checking = bool(checks.jobs(children)) or _decides(children)
         if not (running or unready or deleting or lost or checking):
             return (), {}
         pods = tuple(self.cluster.pods(key[0], f"{RECOMMENDER_LABEL}={key[1]}"))
@@ -337,6 +366,14 @@ def _key(recommender: Object) -> Key:
 def _rank(recommender: Object) -> tuple[str, str]:
     meta: dict[str, Any] = recommender["metadata"]
     return meta["creationTimestamp"], meta["uid"]
+
+
+def _decides(children: dict[tuple[str, str], Object]) -> bool:
+    """Whether a Job writes what a person decided about online learning, or did."""
+    return any(
+        kind == "Job" and live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == ONLINE_COMPONENT
+        for (kind, _), live in children.items()
+    )
 
 
 def _is_ready(deployment: Object) -> bool:

@@ -7,13 +7,15 @@ import hashlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from shoploop.errors import ArtifactCorrupt
-from shoploop.online.pointer import ENVIRONMENT, POINTER, Pointer, file_name
+from shoploop.online.pointer import ENVIRONMENT, LOOKED, POINTER, Pointer, file_name
 from shoploop.online.rows import from_bytes
 from shoploop.ranking.ranker import Ranker
 
@@ -35,6 +37,10 @@ class Following:
         self.refused = 0
         """Updates that were not served, since they could not be verified."""
 
+        self._newest_since = time.time()
+        """When it was last known that nothing newer is to be served; until then, when this was made."""
+
+        self._served_newest = True
         self._base = ranker
         self._folder = folder
         self._seen: tuple[int, int] | None = None
@@ -46,6 +52,15 @@ class Following:
         """As the environment says."""
         folder = os.environ.get(ENVIRONMENT)
         return cls(ranker, Path(folder) if folder else None)
+
+    def age_seconds(self) -> float:
+        """Since what is served was last known to be what the chain serves; 0 where nothing is followed."""
+        if self._folder is None:
+            return 0.0
+        if self._served_newest:
+            with suppress(OSError):
+                self._newest_since = max(self._newest_since, (self._folder / LOOKED).stat().st_mtime)
+        return max(time.time() - self._newest_since, 0.0)
 
     def look(self) -> bool:
         """Serves what is newest; returns whether that changed."""
@@ -63,8 +78,10 @@ class Following:
             self.ranker = self._newest(self._folder)
         except (ArtifactCorrupt, OSError, ValueError) as error:
             self.refused += 1
+            self._served_newest = False
             logging.getLogger(__name__).warning("An online update is not served: %s", error)
             return False
+        self._served_newest = True
         return True
 
     def start(self, *, on_look: Callable[[], None] = lambda: None) -> None:

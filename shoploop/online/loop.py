@@ -109,6 +109,7 @@ class OnlineLoop:
         weigh: Weigh = alike,
         skip_gaps: bool = False,
         by: str | None = None,
+        beat: Callable[[], None] = lambda: None,
     ):
         """
         Args:
@@ -122,8 +123,16 @@ class OnlineLoop:
             weigh: How much each event counts; a function of it alone.
             skip_gaps: Go on where the log was trimmed behind what was read, with the oldest that is left.
             by: Who learns, in the chain.
+            beat: Called again and again while it gets on, whatever it does.
         """
         self.offset = start
+        self.settled: int | None = None
+        """Offset of the last record whose lesson is in the chain; None until it has taken up where the chain is."""
+
+        self.waits_for: str | None = None
+        """What it waits for: a log or a store that does not answer."""
+
+        self._beat = beat
         self._log = log
         self._chain = chain
         self._start = start
@@ -181,6 +190,7 @@ class OnlineLoop:
         first = self._start if self._start <= state.offset else begin
         self.offset = min(max(first, begin), standing.offset)
         while self.offset < standing.offset:
+            self._beat()
             records = self._log.read(self.offset, limit=READ)
             for record in records:
                 if record.offset <= standing.offset:
@@ -190,7 +200,7 @@ class OnlineLoop:
         self._totals = standing.totals
         self._skip_gap(begin)
         self._begin_batch()
-        self._stands = True
+        self._stands, self.settled = True, state.offset
 
     def step(self, *, wait_seconds: float = 0.0) -> int:
         """Takes up what others wrote into the chain, then reads and learns what is new; returns how many records that was.
@@ -238,7 +248,8 @@ class OnlineLoop:
             ahead = self._learner.touched()
         totals, self._totals, self._guard = self._totals, before, guard
         if totals == self._last_totals():
-            self._stands, self._published = True, self.offset
+            self._stands = True
+            self._published = self.settled = self.offset
             self._learner.touch(rows.codes_N)
             return None
         if not finite and self._guard_config.finite:
@@ -263,7 +274,8 @@ class OnlineLoop:
         except AlreadyExists:
             hold_alone(self._chain.refresh())
             return None
-        self._stands, self._published = True, self.offset
+        self._stands = True
+        self._published = self.settled = self.offset
         return commit
 
     def run(self, *, period_seconds: float, until: Callable[[], bool]) -> None:
@@ -276,26 +288,31 @@ class OnlineLoop:
         Raises:
             ChainTaken, LogGap: see :meth:`step`.
         """
-        self._patiently(self.catch_up, until)
-        last = time.monotonic()
-        while not until():
-            self._patiently(lambda: self.step(wait_seconds=min(0.25, period_seconds)), until)
-            waiting = self._totals.examples + len(self._batch.examples) - self._last_totals().examples
-            if time.monotonic() - last >= period_seconds or waiting >= MOST_UNPUBLISHED:
-                self._patiently(self.publish, until)
-                last = time.monotonic()
-        self.publish()
+        try:
+            self._patiently(self.catch_up, until)
+            last = time.monotonic()
+            while not until():
+                self._patiently(lambda: self.step(wait_seconds=min(0.25, period_seconds)), until)
+                waiting = self._totals.examples + len(self._batch.examples) - self._last_totals().examples
+                if time.monotonic() - last >= period_seconds or waiting >= MOST_UNPUBLISHED:
+                    self._patiently(self.publish, until)
+                    last = time.monotonic()
+            self.publish()
+        except ShoploopError:
+            self.settled = None  # it has to take up again where the chain is
+            raise
 
     def _patiently(self, what: Callable[[], object], until: Callable[[], bool]) -> None:
         """Until it is done: a log or a store that is away comes back."""
-        told = ""
         while not until():
+            self._beat()
             try:
                 what()
+                self.waits_for = None
                 return
             except (LogUnavailable, StoreError) as error:
-                if str(error) != told:
-                    told = str(error)
+                if str(error) != self.waits_for:
+                    self.waits_for = str(error)
                     self._say.warning("%s Nothing is learned until it is back.", error)
                 time.sleep(1.0)
 

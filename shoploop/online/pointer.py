@@ -7,6 +7,8 @@ from pathlib import Path
 from shoploop.store import disk
 
 POINTER = "current.json"
+LOOKED = "looked"
+"""A file whose time says when the updater last saw that this is what the chain serves."""
 
 ENVIRONMENT = "SHOPLOOP_ONLINE_UPDATES"
 """Environment variable: the folder that an updater writes to. Unset: the version is served as it was trained."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shoploop.errors import ShoploopError
 from shoploop.online.chain import Chain, State
-from shoploop.online.pointer import Pointer, file_name
+from shoploop.online.pointer import LOOKED, Pointer, file_name
 from shoploop.online.rows import to_bytes
 from shoploop.store import disk
 
@@ -39,11 +39,12 @@ class Updater:
         """
         self._chain.refresh()
         number = self._chain.served
-        if self._written == number:
-            return False
-        self._write(self._chain.state(number))
-        self._written = number
-        return True
+        new = self._written != number
+        if new:
+            self._write(self._chain.state(number))
+            self._written = number
+        (self._folder / LOOKED).touch()
+        return new
 
     def _write(self, state: State) -> None:
         body = to_bytes(state.rows)
@@ -59,16 +60,23 @@ class Updater:
                     old.unlink()
 
 
-def follow(updater: Updater, *, until: Callable[[], bool]) -> None:
-    """Looks again and again until it is told to end; a store that is away, or a damaged chain, is told once."""
+def follow(updater: Updater, *, until: Callable[[], bool], looked: Callable[[], None] = lambda: None) -> None:
+    """Looks again and again until it is told to end; a store that is away, or a damaged chain, is told once.
+
+    Args:
+        updater: Looks.
+        until: Whether to end.
+        looked: Called after each look, whatever it found.
+    """
     told = ""
     while not until():
         try:
             updater.look()
             told = ""
-        except ShoploopError as error:
+        except (ShoploopError, OSError) as error:  # a full disk, too
             if str(error) != told:
                 told = str(error)
                 logging.getLogger(__name__).warning("%s Predictors go on with what they have.", error)
             time.sleep(1.0)
+        looked()
         time.sleep(LOOK_SECONDS)

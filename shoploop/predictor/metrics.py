@@ -41,6 +41,12 @@ ONLINE_COMMIT = Gauge(
     "Number of the commit of what was learned online that answers are made with; 0 for the version as it was trained.",
     multiprocess_mode="mostrecent",
 )
+ONLINE_AGE = Gauge(
+    "shoploop_online_updates_age_seconds",
+    "Seconds since what this predictor serves was last known to be what the chain of online commits serves; it grows where "
+    "the store is away, where the updater is, or where what came could not be verified.",
+    multiprocess_mode="mostrecent",
+)
 ONLINE_REFUSED = Gauge(
     "shoploop_online_refused_updates",
     "Online updates that were not served since this predictor started, since they could not be verified.",

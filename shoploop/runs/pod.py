@@ -1,6 +1,7 @@
 """Steps inside a pod: ``python -m shoploop.runs run --steps load_data,... --spec FILE --run ID --store URI``.
 
-And, as ``python -m shoploop.runs source --data JSON``, whether there is anything new to run for.
+And, as ``python -m shoploop.runs source --data JSON``, whether there is anything new to run for; as ``gc`` and ``online``,
+what the operator, who reaches no store, wants done there.
 
 The first pod of a run plans it, and those after it go on from that plan. Folders pass from pod to pod through the store;
 where that is a mounted folder, steps write into it directly. A step whose key is in the store's index is not carried out
@@ -208,6 +209,16 @@ def main(arguments: list[str] | None = None) -> int:
     gc.add_argument("--store", required=True, help="URL of the store")
     gc.add_argument("--versions", type=int, required=True, help="newest ones that stay")
     gc.add_argument("--keep", action="append", default=[], help="a version that stays; may be given again")
+    online = verbs.add_parser("online", help="write what a person decided about online learning into its chain")
+    online.add_argument("--recommender", required=True)
+    online.add_argument("--store", required=True, help="URL of the store")
+    online.add_argument("--version", required=True, help="whose chain it is")
+    online.add_argument("--verb", required=True, choices=["pin", "unpin", "rollback", "resume"], dest="action")
+    online.add_argument("--to", type=int, help="number of a commit, for pin and rollback")
+    online.add_argument("--reason", required=True)
+    online.add_argument(
+        "--by", required=True, help="who decided; one decision has one such word, however often it is tried"
+    )
     wanted = parser.parse_args(arguments)
 
     def carry_out(**_: object) -> None:
@@ -250,7 +261,18 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"version {version} is removed", flush=True)
         print(f"{len(chosen.kept)} versions stay", flush=True)
 
-    return guarded({"run": carry_out, "source": tell_source, "gc": collect}[wanted.verb])
+    def decide(**_: object) -> None:
+        from shoploop.online.chain import Chain
+
+        chain = Chain(Store(wanted.store), wanted.recommender, wanted.version)
+        chain.refresh()
+        if any(commit.by == wanted.by for commit in chain.commits):
+            print("It is in the chain already.", flush=True)
+            return
+        commit = chain.decide(wanted.action, by=wanted.by, reason=wanted.reason, to=wanted.to)
+        print(f"{wanted.action}: commit {commit.number} of {wanted.version}", flush=True)
+
+    return guarded({"run": carry_out, "source": tell_source, "gc": collect, "online": decide}[wanted.verb])
 
 
 def _end(*_: object) -> None:

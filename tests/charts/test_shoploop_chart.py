@@ -11,7 +11,7 @@ from test_helm_charts import named
 from shoploop.controller import metrics
 from shoploop.controller.decide.settings import Settings
 
-METRIC = re.compile(r"shoploop_operator_\w+")
+METRIC = re.compile(r"shoploop_(?:operator|online)_\w+")
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 
 
@@ -26,9 +26,22 @@ def env_of(objects):
 
 def exported():
     """Names of the samples that the operator exports, whatever it was asked to do."""
-    families = [f for f in REGISTRY.collect() if f.name.startswith("shoploop_operator_")]
+    return samples("shoploop_operator_") if metrics.QUEUE else set()
+
+
+def told_of_learning():
+    """Names of the samples of what is learned online: of the learner, and of each predictor."""
+    from shoploop.online.telling import GAUGES
+    from shoploop.predictor import metrics as predictor
+
+    assert predictor.ONLINE_AGE
+    return {f"shoploop_online_{name}" for name in GAUGES} | samples("shoploop_online_")
+
+
+def samples(beginning):
+    families = [family for family in REGISTRY.collect() if family.name.startswith(beginning)]
     endings = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
-    assert metrics.QUEUE and families
+    assert families
     return {f"{family.name}{ending}" for family in families for ending in endings[family.type]}
 
 
@@ -95,11 +108,12 @@ def test_uninstalling_asks_first_unless_the_guard_is_off(render):
     assert "Job" not in {o["kind"] for o in off}
 
 
-def test_alerts_ask_for_metrics_that_the_operator_exports(render):
+def test_alerts_ask_for_metrics_that_somebody_exports(render):
+    known = exported() | told_of_learning()
     (group,) = named(render("shoploop", scenario="company"), "PrometheusRule")["spec"]["groups"]
     assert len(group["rules"]) >= 5
     for rule in group["rules"]:
-        assert set(METRIC.findall(rule["expr"])) <= exported(), rule["alert"]
+        assert METRIC.findall(rule["expr"]) and set(METRIC.findall(rule["expr"])) <= known, rule["alert"]
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert rule["annotations"]["description"]
 
@@ -116,3 +130,10 @@ def test_the_dashboard_shows_metrics_that_the_operator_exports(render):
     asked = {name for panel in dashboard["panels"] for t in panel["targets"] for name in METRIC.findall(t["expr"])}
     assert asked <= exported()
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_whoever_learns_is_watched_for_lag_trips_stale_pods_and_dead_letters(render):
+    (group,) = named(render("shoploop", scenario="company"), "PrometheusRule")["spec"]["groups"]
+    asked = {name for rule in group["rules"] for name in METRIC.findall(rule["expr"])}
+    wanted = {"lag_seconds", "frozen", "learning", "updates_age_seconds", "dead_letters"}
+    assert {f"shoploop_online_{name}" for name in wanted} <= asked

@@ -11,6 +11,7 @@ CHARTS = Path(__file__).resolve().parents[2] / "charts"
 
 HEX = "0123456789abcdef" * 4
 KEYS = {"impressionsSecretName": "impressions"}
+PEM = f"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA{'A' * 43}=\n-----END PUBLIC KEY-----\n"
 RECOMMENDER = {
     "unknown-value": ({"replica": 2}, "additional properties 'replica' not allowed"),
     "unknown-inner-value": ({"image": {"name": "x"}}, "'/image': additional properties 'name' not allowed"),
@@ -27,7 +28,26 @@ RECOMMENDER = {
     "replicas-and-autoscaling": ({"autoscaling": {"enabled": True}}, "replicas and autoscaling exclude each other"),
     "autoscaling-upside-down": ({"autoscaling": {"min": 5, "max": 2}}, "autoscaling.min 5 must not exceed"),
     "no-target-load": ({"autoscaling": {"targetInFlight": 0}}, "'/autoscaling/targetInFlight': exclusiveMinimum"),
-    "online-learning": ({"online": {"enabled": True}}, "Not built yet: online.enabled (set it to false)."),
+    "learning-from-no-log": ({"online": {"enabled": True}}, "online.enabled learns from the event log: set online.log"),
+    "learning-in-two-pods-of-a-file": (
+        {"online": {"enabled": True, "log": {"type": "Sqlite", "claimName": "events"}, "keys": KEYS}},
+        "online.log.type Sqlite serves one pod",
+    ),
+    "learning-where-signatures-are-asked-for": (
+        {
+            "online": {"enabled": True, "log": {"type": "Redis", "connection": "redis"}, "keys": KEYS},
+            "signing": {"publicKeys": [PEM]},
+        },
+        "online.enabled and signing exclude each other yet",
+    ),
+    "unknown-optimizer": (
+        {"online": {"optimizer": "Adam"}},
+        "'/online/optimizer': value must be one of 'Sgd', 'AdaGrad'",
+    ),
+    "no-time-between-commits": (
+        {"online": {"publishPeriodSeconds": 0}},
+        "'/online/publishPeriodSeconds': minimum: got 0",
+    ),
     "candidate": ({"candidate": {"percent": 10}}, "Not built yet: candidate (leave it out)."),
     "unknown-log": ({"online": {"log": {"type": "Mysql"}}}, "'/online/log/type': value must be one of '', 'Sqlite'"),
     "log-without-address": ({"online": {"log": {"type": "Redis"}, "keys": KEYS}}, "online.log.connection is empty"),

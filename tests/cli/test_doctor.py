@@ -138,7 +138,6 @@ UNBUILT = {
     "training.surfaces": {"training": {"surfaces": ["Shops"]}},
     "training.nodes": {"training": {"nodes": 2}},
     "serving.candidate": {"serving": {"candidate": {"percent": 10}, "replicas": 1}},
-    "online.enabled": {"online": {"enabled": True}, "serving": {"replicas": 1}},
     "runner.type": {"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp"}},
 }
 """By field: a spec that the operator refuses."""

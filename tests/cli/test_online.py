@@ -107,7 +107,7 @@ def test_a_version_that_is_not_there_is_named(chain):
 def test_what_has_no_signature_is_not_served_where_signatures_are_asked_for(chain, monkeypatch, tmp_path):
     from shoploop.versions.signing import Trust
 
-    monkeypatch.setattr("shoploop.cli.online.Trust.configured", lambda: Trust(policy="Require", keys={}))
+    monkeypatch.setattr("shoploop.online.process.Trust.configured", lambda: Trust(policy="Require", keys={}))
     for command in (
         ["serve", "grocery", "--online"],
         ["online", "follow", "grocery", "--into", str(tmp_path / "updates")],

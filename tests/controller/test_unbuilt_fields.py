@@ -19,7 +19,6 @@ ASKS = {
     "training.surfaces": {"training": {"surfaces": ["Items", "Shops"]}},
     "training.nodes": {"training": {"nodes": 2}},
     "serving.candidate": {"serving": {"candidate": {"percent": 10}}},
-    "online.enabled": {"online": {"enabled": True}, "serving": {"replicas": 1}},
     "runner.type": {"runner": {"type": "KubeflowPipelines"}},
 }
 """By field: the smallest spec that goes beyond what is built."""
@@ -73,17 +72,16 @@ def test_this_machine_refuses_with_the_same_words(field, tmp_path):
     assert on_this_machine(asked, tmp_path) == described(unbuilt(asked.spec, place="Cluster"))
 
 
-@pytest.mark.parametrize(("field", "value"), [("online.enabled", "online.enabled"), ("serving.candidate", "candidate")])
+@pytest.mark.parametrize(("field", "value"), [("serving.candidate", "candidate")])
 def test_the_chart_of_a_predictor_refuses_with_the_same_words(field, value):
     words = described([limit for limit in LIMITS if limit.field == field]).replace(f"spec.{field}", value)
     assert f'fail "{words}"' in (ROOT / "charts/recommender/templates/_helpers.tpl").read_text()
 
 
 def test_every_field_is_named_at_once():
-    asked = recommender(training={"nodes": 2, "surfaces": ["Shops"]}, online={"enabled": True}, serving={"replicas": 1})
+    asked = recommender(training={"nodes": 2, "surfaces": ["Shops"]})
     assert described(unbuilt(asked.spec, place="Machine")) == (
-        "Not built yet: spec.training.surfaces (set it to [Items] or [Items, Search]); spec.training.nodes (set it to 1); "
-        "spec.online.enabled (set it to false)."
+        "Not built yet: spec.training.surfaces (set it to [Items] or [Items, Search]); spec.training.nodes (set it to 1)."
     )
 
 

@@ -60,9 +60,6 @@ ownerReferences:
 {{/* Checks that values.schema.json cannot express: combinations, and what is not built yet. */}}
 {{- define "recommender.checks" -}}
 {{- $v := .Values -}}
-{{- if $v.online.enabled -}}
-{{- fail "Not built yet: online.enabled (set it to false)." -}}
-{{- end -}}
 {{- if $v.candidate -}}
 {{- fail "Not built yet: candidate (leave it out)." -}}
 {{- end -}}
@@ -101,6 +98,17 @@ ownerReferences:
 {{- end -}}
 {{- if and $log.type (not $v.online.keys.impressionsSecretName) -}}
 {{- fail "online.keys.impressionsSecretName is empty: with online.log answers are signed; name the Secret with a key, NAME.key, of 32 random bytes in base64." -}}
+{{- end -}}
+{{- if $v.online.enabled -}}
+{{- if not $log.type -}}
+{{- fail "online.enabled learns from the event log: set online.log.type, to Redis or Kafka, or for one pod to Sqlite." -}}
+{{- end -}}
+{{- if not $v.store.uri -}}
+{{- fail "online.enabled keeps what is learned in the store: set store.uri." -}}
+{{- end -}}
+{{- if or (has $v.signing.policy (list "Require" "Warn")) (and $v.signing.publicKeys (ne $v.signing.policy "Ignore")) -}}
+{{- fail "online.enabled and signing exclude each other yet, since what is learned online is not signed: set online.enabled to false, or signing.policy to Ignore." -}}
+{{- end -}}
 {{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) -}}
 {{- fail "ingress.hosts is empty: name at least one host, or set ingress.enabled to false." -}}

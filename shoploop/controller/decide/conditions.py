@@ -109,6 +109,24 @@ REASONS = _reasons(
     NotHeld="The release is the operator's.",
     PodsNotReady="{ready} of {wanted} pods of version {version} are ready.",
     PodsStalled="{ready} of {wanted} pods of version {version} are ready: {detail}",
+    # learning between two runs
+    OnlineLogUnset="spec.online.enabled is true, and spec.online.log is not set: it is learned from the events there."
+    " Name a log: {{type: Redis, connection: redis:6379}}, or for one pod {{type: Sqlite}}.",
+    OnlineUnsigned="spec.online.enabled is true and the signing policy is {policy}: what is learned online is not signed yet."
+    " Set spec.online.enabled to false, or the policy to Ignore.",
+    Learning="What comes is learned on top of version {version}{more}.",
+    OnlineOff="spec.online.enabled is false: nothing is learned between two runs.",
+    LearnerOff="There are no pods to learn from, as spec.serving.replicas asks.",
+    LearnerStarting="The learner starts: {detail}.",
+    LearnerWaits="The learner waits: {detail} What came is learned when it is back.",
+    LearnerHalted="The learner does not go on ({code}): {detail}",
+    LearnerStalled="The learner cannot start: {detail}",
+    LearnerUnreachable="Nobody knows how far learning is: {detail}. Let the operator reach it: online.learner.from of"
+    " charts/recommender, networkPolicy.egress of charts/shoploop.",
+    GuardrailTripped="Learning on top of version {version} was stopped, and commit {served} is served: {detail} Go on:"
+    " kubectl annotate recommender {name} {annotation}='resume WHY' --overwrite",
+    LearningFrozen="Learning on top of version {version} was stopped, and commit {served} is served: {detail} Go on:"
+    " kubectl annotate recommender {name} {annotation}='resume WHY' --overwrite",
     # the rest
     AsWanted="Nothing is under way.",
     VersionTooOld="Version {version} was made {days} days ago; spec.gate.maxAgeDays is {limit}.",
@@ -122,6 +140,10 @@ REASONS = _reasons(
     Promoted="Version {version} is promoted.",
     Repaired="Put back as revision {revision} has it: {objects}.",
     Pruned="{objects} went beyond spec.retention and were removed.",
+    OnlineDecided="{value}: it is in the chain of version {version}.",
+    OnlineNotDecided="{value}: it could not be done: {detail}",
+    OnlineAnnotationUnread="The annotation {annotation} is {value!r}, which says nothing that there is. Write pin N, unpin,"
+    " rollback N or resume, and why: e.g. 'rollback 12 a flood of clicks'.",
     ReleaseResumed="Revision {revision} is no longer held.",
     ReleaseRecovered="Revision {revision} was left half made by an operator that ended, and is made again.",
     DeletionTimedOut="Its children were not gone after {seconds:.0f} s, and it no longer waits: {detail}",
@@ -135,7 +157,9 @@ WARNINGS = frozenset(
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
         "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
         "VerdictLost", "IncumbentNotCompared", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
-        "DataClaimMissing", "FeedbackKeyUnset", "FeedbackSecretMissing", "FeedbackSecretKeyMissing",
+        "DataClaimMissing", "OnlineLogUnset", "OnlineUnsigned", "LearnerHalted", "LearnerStalled", "LearnerUnreachable",
+        "GuardrailTripped", "LearningFrozen", "LearnerWaits", "OnlineNotDecided", "OnlineAnnotationUnread",
+        "FeedbackKeyUnset", "FeedbackSecretMissing", "FeedbackSecretKeyMissing",
     }
 )  # fmt: skip
 """Reasons whose events are warnings."""

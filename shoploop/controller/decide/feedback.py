@@ -32,10 +32,12 @@ def values(recommender: Object, spec: RecommenderSpec) -> dict[str, Any]:
     """The section ``online`` of the values of charts/recommender."""
     log, keys = spec.online.log, spec.online.keys
     if log is None:
-        return {"enabled": spec.online.enabled}
+        return {"enabled": False}
     authority = log.tls.ca_ref if log.tls else None
     return {
         "enabled": spec.online.enabled,
+        "publishPeriodSeconds": spec.online.publish_period_seconds,
+        "optimizer": spec.online.optimizer,
         "log": {
             "type": log.type,
             "connection": log.connection or "",

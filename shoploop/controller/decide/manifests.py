@@ -18,6 +18,7 @@ from shoploop.controller.decide.names import (
     COMPONENT_LABEL,
     DATA_LABEL,
     GC_COMPONENT,
+    ONLINE_COMPONENT,
     PART_LABEL,
     RUN_COMPONENT,
     RUN_LABEL,
@@ -199,6 +200,30 @@ def gc_job(recommender: Object, spec: RecommenderSpec, settings: Settings, name:
     pod = pod_spec(recommender, spec, settings, [*arguments, "--store", store_uri(spec)])
     pod["containers"][0]["resources"] = SMALL
     return job_around(recommender, name, pod, {COMPONENT_LABEL: GC_COMPONENT})
+
+
+def online_job(
+    recommender: Object, spec: RecommenderSpec, settings: Settings, name: str, *, version: str, verb: str,
+    commit: int | None, reason: str,
+) -> Object:  # fmt: skip
+    """The Job that writes what a person decided about online learning into the store. Its uid stands in the entry: a pod
+    that was killed behind it is not followed by a second one."""
+    arguments = [
+        "-m",
+        "shoploop.runs",
+        "online",
+        "--recommender",
+        recommender["metadata"]["name"],
+        "--version",
+        version,
+    ]
+    arguments += ["--verb", verb, *(["--to", str(commit)] if commit is not None else []), f"--reason={reason}"]
+    arguments += ["--by", "kubectl annotate, Job $(SHOPLOOP_JOB)", "--store", store_uri(spec)]
+    pod = pod_spec(recommender, spec, settings, arguments)
+    uid = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/controller-uid']"}}
+    pod["containers"][0]["env"].append({"name": "SHOPLOOP_JOB", "valueFrom": uid})
+    pod["containers"][0]["resources"] = SMALL
+    return job_around(recommender, name, pod, {COMPONENT_LABEL: ONLINE_COMPONENT})
 
 
 def data_hash(spec: RecommenderSpec) -> str:

@@ -26,6 +26,13 @@ RUN_ANNOTATION = f"{GROUP}/run"
 RESUME_ANNOTATION = f"{GROUP}/resume"
 """Somebody lets go of a held release: the revision that was held."""
 
+ONLINE_ANNOTATION = f"{GROUP}/online"
+"""Somebody decides about what is learned online: ``pin 12``, ``unpin``, ``rollback 12`` or ``resume``, and why. Each new
+value asks once."""
+
+ONLINE_COMPONENT = "online"
+"""What pods are that write such a decision into the store."""
+
 SERVING_ANNOTATION = f"{GROUP}/serving"
 """On the Recommender that a run is handed: the version that serves, with which it compares its own."""
 
@@ -91,6 +98,11 @@ def run_object_name(recommender: Object, run: str, part: int | None = None) -> s
 
 def store_claim_name(recommender: Object) -> str:
     return f"{recommender['metadata']['name']}-store"
+
+
+def learner_name(name: str) -> str:
+    """Of the Deployment and the Service of a Recommender's learner."""
+    return f"{name}-learner"
 
 
 def event_claim_name(recommender: Object) -> str:

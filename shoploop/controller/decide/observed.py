@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from shoploop.api.learner_state import LearnerState
 from shoploop.controller.decide.conditions import Found
 from shoploop.controller.decide.names import Object
 
@@ -73,6 +74,9 @@ class Observed:
 
     feedback_secrets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     """By the name of each Secret that spec.online names, its keys; None where there is no such Secret."""
+
+    learner: LearnerState | str | None = None
+    """What the learner says of itself, or why it does not; None where there is none to ask."""
 
     rival: str | None = None
     """An older Recommender that keeps its versions at the same place, as namespace/name."""

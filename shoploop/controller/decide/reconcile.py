@@ -16,7 +16,7 @@ from shoploop.api.loading import problems_of
 from shoploop.api.places import relative_uris
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
-from shoploop.controller.decide import deletion, feedback, outcome, releases, signing
+from shoploop.controller.decide import deletion, feedback, online, outcome, releases, signing
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide.conditions import (
     WARNINGS,
@@ -28,7 +28,7 @@ from shoploop.controller.decide.conditions import (
     told_once,
 )
 from shoploop.controller.decide.drift import holds
-from shoploop.controller.decide.names import FINALIZER, Object
+from shoploop.controller.decide.names import COMPONENT_LABEL, FINALIZER, Object
 from shoploop.controller.decide.observed import ChildKey, Event, Install, Observed, Plan, Recover, Repair
 from shoploop.controller.decide.pruning import prune
 from shoploop.controller.decide.runs import POLL_SECONDS, Training, advance, pruned_runs, sooner
@@ -40,7 +40,7 @@ from shoploop.store import layout
 TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
 """Reasons without an event: the run tells them itself, or Kubernetes does."""
 
-QUIET = ("AllWell", "NotHeld", "NoIncumbent", "IncumbentCompared")
+QUIET = ("AllWell", "NotHeld", "NoIncumbent", "IncumbentCompared", "LearnerStarting", "LearnerOff", "OnlineOff")
 """Reasons without an event: nothing is amiss."""
 
 BLOCKED_SECONDS = 15
@@ -87,6 +87,7 @@ def desired(recommender: Object, observed: Observed, settings: Settings, *, char
     blocker = (
         _blocker(situation)
         or signing.blocker(spec, settings, observed.signing_keys, meta["namespace"])
+        or online.blocker(spec, settings)
         or feedback.blocker(spec, observed.feedback_secrets, meta["namespace"])
     )
     if blocker is not None:
@@ -285,7 +286,7 @@ def _rolled_out(situation: Situation, plan: Plan, version: str) -> Serving:
         plan = replace(plan, events=() if failure else (repaired,), requeue_seconds=5)
     live = situation.predictor
     wanted, ready, done = _pods(live)
-    pods = [p for p in observed.pods if p["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == name]
+    pods = [pod for pod in observed.pods if _is_predictor(pod, name)]
     detail = outcome.trouble(pods) or _replica_failure(live)
     if failure:
         state = (False, failure.found)
@@ -304,6 +305,11 @@ def _rolled_out(situation: Situation, plan: Plan, version: str) -> Serving:
         moving=not done,
         plan=plan,
     )
+
+
+def _is_predictor(pod: Object, name: str) -> bool:
+    labels: dict[str, str] = pod["metadata"].get("labels", {})
+    return labels.get("app.kubernetes.io/instance") == name and labels.get(COMPONENT_LABEL) != "learner"
 
 
 def _serves_well(version: str, ready: int, wanted: int) -> Found:
@@ -362,7 +368,8 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
     if failures and not ready[0]:
         ready = (False, failures[0])
     run_ok = bool(training.run and training.run["phase"] == "Succeeded") or training.state.reason == "NoRunNeeded"
-    degraded = _degraded(situation, training, serving, versions, failures)
+    learned = online.look(situation, serving.version)
+    degraded = _degraded(situation, training, serving, versions, failures) or learned.degraded
     moving = training.under_way or serving.moving
     found: dict[str, tuple[bool, Found]] = {
         "Ready": ready,
@@ -370,11 +377,12 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
         "Released": serving.released,
         "ReleaseHeld": serving.held,
         "Progressing": (moving, (training.state if training.under_way else ready[1]) if moving else say("AsWanted")),
+        **learned.condition,
         "Degraded": (degraded is not None, degraded or say("AllWell")),
     } | incumbent_not_compared(training.run)
     status = _status(situation.recommender, observed, found, keep=before)
     status = _with(status, version=serving.version, replicas=serving.replicas, run=training.run)
-    status = _with(status, release=_release_status(situation, serving))
+    status = _with(status, release=_release_status(situation, serving), online=learned.status)
     if observed.releases:
         status["selector"] = f"app.kubernetes.io/name=recommender,app.kubernetes.io/instance={situation.name}"
     in_use = {serving.version, situation.spec.serving.pinned_version, (training.run or {}).get("version")}
@@ -382,18 +390,18 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
     in_use |= {serving.target.id} if serving.target is not None else set()
     pruned = prune(situation, in_use, settled=ready[0] and not moving)
     old_versions = pruned.versions
-    events = (*training.events, *serving.plan.events, *_transitions(before, status))
+    events = (*training.events, *serving.plan.events, *learned.events, *_transitions(before, status))
     if old_versions:
         names = ", ".join(name for _, name in old_versions)
         events = (*events, Event(type="Normal", reason="Pruned", message=say("Pruned", objects=names).message))
     return Plan(
         status=status,
-        apply=(*training.apply, *pruned.apply, *_event_claim(situation)),
-        delete=(*training.delete, *pruned_runs(situation), *old_versions, *pruned.delete),
+        apply=(*training.apply, *pruned.apply, *_event_claim(situation), *learned.apply),
+        delete=(*training.delete, *pruned_runs(situation), *old_versions, *pruned.delete, *learned.delete),
         release=serving.plan.release,
         version_status=_version_status(versions, serving.version, old_versions),
         events=events,
-        requeue_seconds=sooner(training.requeue_seconds, serving.plan.requeue_seconds),
+        requeue_seconds=sooner(sooner(training.requeue_seconds, serving.plan.requeue_seconds), learned.requeue_seconds),
     )
 
 
@@ -491,7 +499,7 @@ def _transitions(before: dict[str, Any], after: dict[str, Any]) -> tuple[Event, 
     old = {condition["type"]: condition for condition in before.get("conditions", [])}
     events: dict[str, Event] = {}
     for condition in spelt_out(after["conditions"]):
-        if condition["type"] not in ("Ready", "ReleaseHeld", "Degraded", "IncumbentNotCompared"):
+        if condition["type"] not in ("Ready", "ReleaseHeld", "Degraded", "IncumbentNotCompared", online.CONDITION):
             continue
         reason = condition["reason"]
         if old.get(condition["type"], {}).get("reason") == reason or reason in QUIET:

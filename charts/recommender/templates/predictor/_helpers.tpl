@@ -89,8 +89,90 @@ seccompProfile:
 {{- end -}}
 {{- end -}}
 
-{{/* Where impressions and events go, as the predictor reads it (FeedbackSettings); nothing in it is secret. */}}
-{{- define "recommender.feedback" -}}
+{{/* Where pods are, and with whose right to pull. */}}
+{{- define "recommender.placement" -}}
+{{- $v := .Values -}}
+{{- with $v.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $v.placement.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $v.placement.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $v.placement.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The container that fetches, verifies and unpacks the Bento. */}}
+{{- define "recommender.fetch" -}}
+{{- $v := .Values -}}
+- name: fetch
+  image: {{ include "recommender.image" . | quote }}
+  imagePullPolicy: {{ $v.image.pullPolicy }}
+  args:
+    - python
+    - -m
+    - shoploop.packaging.fetch
+    - --bento={{ $v.version.bento }}
+    - --digest={{ $v.version.digest }}
+    - --recommender={{ include "recommender.name" . }}
+    - --version={{ $v.version.id }}
+    - --into=/bento/content
+    - --deadline-milliseconds={{ $v.deadlineMilliseconds }}
+    - --item-fields={{ join "," $v.itemFields }}
+    - {{ printf "--allowed-origins=%s" (join "," $v.allowedOrigins) | quote }}
+    - {{ printf "--list-rules=%s" (toJson $v.listRules) | quote }}
+  {{- with printf "%s%s%s" (include "recommender.storeEnv" .) (include "recommender.signingEnv" .) (include "recommender.networkEnv" .) | trim }}
+  env:
+    {{- . | nindent 4 }}
+  {{- end }}
+  terminationMessagePolicy: FallbackToLogsOnError
+  securityContext:
+    {{- include "recommender.containerSecurity" . | nindent 4 }}
+  resources:
+    requests: {cpu: 100m, memory: 128Mi}
+    limits: {memory: 512Mi}
+  volumeMounts:
+    - {name: bento, mountPath: /bento}
+    {{- include "recommender.storeMounts" (list . true) | nindent 4 }}
+{{- end -}}
+
+{{/* Temporary files, and what it takes to reach the store. Called with a list: the root, and whether it is only read. */}}
+{{- define "recommender.storeMounts" -}}
+{{- $root := index . 0 -}}
+- {name: tmp, mountPath: /tmp}
+{{- with include "recommender.storePath" $root }}
+- {name: store, mountPath: {{ . | quote }}, readOnly: {{ index $ 1 }}}
+{{- end }}
+{{- if $root.Values.privateCA.configMapName }}
+- {name: ca, mountPath: /etc/shoploop/ca, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/* Called with a list: the root, and whether somebody writes the store. */}}
+{{- define "recommender.storeVolumes" -}}
+{{- $v := (index . 0).Values -}}
+{{- with $v.store.claimName }}
+- name: store
+  persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: {{ not (index $ 1) }}}
+{{- end }}
+{{- with $v.privateCA.configMapName }}
+- name: ca
+  configMap:
+    name: {{ . }}
+    items:
+      - {key: {{ $v.privateCA.key | quote }}, path: ca.crt}
+{{- end }}
+{{- end -}}
+
+{{/* The log, as spec.online.log has it; nothing in it is secret. */}}
+{{- define "recommender.log" -}}
 {{- $log := .Values.online.log -}}
 {{- $told := dict "type" $log.type -}}
 {{- if ne $log.type "Sqlite" -}}
@@ -103,7 +185,45 @@ seccompProfile:
 {{- $_ := set $told "tls" $tls -}}
 {{- end -}}
 {{- end -}}
-{{- dict "recommender" (include "recommender.name" .) "log" $told "folder" "/var/lib/shoploop-events" "keys" "/etc/shoploop/keys" "access" "/etc/shoploop/log" | toJson -}}
+{{- $told | toJson -}}
+{{- end -}}
+
+{{/* Where impressions and events go, as the predictor reads it (FeedbackSettings). */}}
+{{- define "recommender.feedback" -}}
+{{- dict "recommender" (include "recommender.name" .) "log" (include "recommender.log" . | fromJson) "folder" "/var/lib/shoploop-events" "keys" "/etc/shoploop/keys" "access" "/etc/shoploop/log" | toJson -}}
+{{- end -}}
+
+{{/* What reads the log mounts of it. */}}
+{{- define "recommender.logMounts" -}}
+{{- $log := .Values.online.log -}}
+{{- if eq $log.type "Sqlite" }}
+- {name: events, mountPath: /var/lib/shoploop-events}
+{{- else if or $log.secretName (and $log.tls.enabled $log.tls.caSecretName) }}
+- {name: log-access, mountPath: /etc/shoploop/log, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "recommender.logVolumes" -}}
+{{- $log := .Values.online.log -}}
+{{- $tls := $log.tls -}}
+{{- if eq $log.type "Sqlite" }}
+- name: events
+  persistentVolumeClaim: {claimName: {{ $log.claimName }}}
+{{- else if or $log.secretName (and $tls.enabled $tls.caSecretName) }}
+- name: log-access
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- with $log.secretName }}
+      - secret: {name: {{ . }}}
+      {{- end }}
+      {{- if and $tls.enabled $tls.caSecretName }}
+      - secret:
+          name: {{ $tls.caSecretName }}
+          items:
+            - {key: {{ $tls.caKey | quote }}, path: ca.crt}
+      {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* What the server mounts of the log and its keys: pairs of a volume's name and its place. */}}
@@ -115,17 +235,12 @@ seccompProfile:
 - {name: keys-{{ $kind }}, mountPath: /etc/shoploop/keys/{{ $kind }}, readOnly: true}
 {{- end }}
 {{- end }}
-{{- if eq $online.log.type "Sqlite" }}
-- {name: events, mountPath: /var/lib/shoploop-events}
-{{- else if or $online.log.secretName (and $online.log.tls.enabled $online.log.tls.caSecretName) }}
-- {name: log-access, mountPath: /etc/shoploop/log, readOnly: true}
-{{- end }}
+{{- include "recommender.logMounts" . }}
 {{- end -}}
 {{- end -}}
 
 {{- define "recommender.feedbackVolumes" -}}
 {{- $online := .Values.online -}}
-{{- $tls := $online.log.tls -}}
 {{- if $online.log.type -}}
 {{- range $kind := list "impressions" "server" "publishable" }}
 {{- with get $online.keys (printf "%sSecretName" $kind) }}
@@ -133,24 +248,7 @@ seccompProfile:
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
 {{- end }}
-{{- if eq $online.log.type "Sqlite" }}
-- name: events
-  persistentVolumeClaim: {claimName: {{ $online.log.claimName }}}
-{{- else if or $online.log.secretName (and $tls.enabled $tls.caSecretName) }}
-- name: log-access
-  projected:
-    defaultMode: 0440
-    sources:
-      {{- with $online.log.secretName }}
-      - secret: {name: {{ . }}}
-      {{- end }}
-      {{- if and $tls.enabled $tls.caSecretName }}
-      - secret:
-          name: {{ $tls.caSecretName }}
-          items:
-            - {key: {{ $tls.caKey | quote }}, path: ca.crt}
-      {{- end }}
-{{- end }}
+{{- include "recommender.logVolumes" . }}
 {{- end -}}
 {{- end -}}
 
@@ -165,4 +263,64 @@ seccompProfile:
 {{- end -}}
 {{- join "," (uniq $ports) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Egress that is closed but for what the values name, and for the log. */}}
+{{- define "recommender.egress" -}}
+{{- with .Values.networkPolicy.egress -}}
+{{ toYaml . }}
+{{- with include "recommender.logPorts" $ }}
+- ports:
+    {{- range splitList "," . }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+  {{- with $.Values.online.log.to }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The sidecar that brings in what the learner learned. It starts before the server, so that this begins with the newest. */}}
+{{- define "recommender.updater" -}}
+{{- $v := .Values -}}
+- name: updater
+  image: {{ include "recommender.image" . | quote }}
+  imagePullPolicy: {{ $v.image.pullPolicy }}
+  restartPolicy: Always
+  args:
+    - python
+    - -m
+    - shoploop.online.updater_process
+    - --recommender={{ include "recommender.name" . }}
+    - --version={{ $v.version.id }}
+    - --store={{ $v.store.uri }}
+    - --into=/var/lib/shoploop-updates
+    - --port=9101
+  {{- with printf "%s%s" (include "recommender.storeEnv" .) (include "recommender.networkEnv" .) | trim }}
+  env:
+    {{- . | nindent 4 }}
+  {{- end }}
+  ports:
+    - {name: updater, containerPort: 9101, protocol: TCP}
+  # Once it has looked, whatever it found: a chain that cannot be read keeps no pod from serving.
+  startupProbe:
+    httpGet: {path: /startz, port: updater}
+    periodSeconds: 1
+    failureThreshold: 120
+    timeoutSeconds: 2
+  livenessProbe:
+    httpGet: {path: /livez, port: updater}
+    periodSeconds: 20
+    timeoutSeconds: 5
+    failureThreshold: 3
+  terminationMessagePolicy: FallbackToLogsOnError
+  securityContext:
+    {{- include "recommender.containerSecurity" . | nindent 4 }}
+  resources:
+    {{- toYaml $v.online.updater.resources | nindent 4 }}
+  volumeMounts:
+    - {name: updates, mountPath: /var/lib/shoploop-updates}
+    {{- include "recommender.storeMounts" (list . true) | nindent 4 }}
 {{- end -}}

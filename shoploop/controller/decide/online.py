@@ -1,0 +1,235 @@
+"""Learning between two runs, on a cluster: what it needs, how it fares, and what a person decides about it; pure.
+
+The operator reaches no store. How far learning is, the learner itself says when it is asked; what a person writes into the
+annotation ``shoploop.io/online`` is carried by a small Job into the chain of commits, where the learner and every predictor
+find it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shoploop.api.learner_state import LearnerState
+from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.controller.decide import manifests, outcome, signing
+from shoploop.controller.decide.conditions import WARNINGS, Found, say
+from shoploop.controller.decide.names import (
+    COMPONENT_LABEL,
+    ONLINE_ANNOTATION,
+    ONLINE_COMPONENT,
+    Object,
+    learner_name,
+    short_hash,
+)
+from shoploop.controller.decide.observed import ChildKey, Event
+from shoploop.controller.decide.settings import Settings
+from shoploop.controller.decide.situation import Situation
+
+CONDITION = "OnlineLearning"
+LOOK_SECONDS = 10
+"""Between two questions to a learner: so late a trip is told at most."""
+
+SILENT_SECONDS = 120
+"""A learner that starts, or starts again, may be silent for as long."""
+
+STILL_SECONDS, STILL_SHARE = 2.0, 0.2
+"""A lag that moved by less is not written anew: each write is another look."""
+
+VERB = re.compile(
+    r"\s*(?:(?P<to>pin|rollback)\s+(?P<commit>\d{1,12})|(?P<alone>unpin|resume))(?:\s+(?P<why>\S.*))?\s*", re.S
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a person wrote into the annotation."""
+
+    verb: str
+    commit: int | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Online:
+    """The part of a plan that is about learning between two runs."""
+
+    condition: Mapping[str, tuple[bool, Found]]
+    status: dict[str, Any] | None
+    """``status.online``."""
+
+    degraded: Found | None = None
+    apply: tuple[Object, ...] = ()
+    delete: tuple[ChildKey, ...] = ()
+    events: tuple[Event, ...] = ()
+    requeue_seconds: float | None = None
+
+
+def blocker(spec: RecommenderSpec, settings: Settings) -> Found | None:
+    """What somebody has to mend before it can be learned as it is asked for."""
+    if not spec.online.enabled:
+        return None
+    if spec.online.log is None:
+        return say("OnlineLogUnset")
+    held = signing.policy(spec, settings)
+    return say("OnlineUnsigned", policy=held) if held != "Ignore" else None
+
+
+def look(situation: Situation, version: str | None) -> Online:
+    """How learning fares, and what is to be done about it.
+
+    Args:
+        situation: Of the Recommender.
+        version: That serves.
+    """
+    if not situation.spec.online.enabled:
+        return Online(condition={CONDITION: (False, say("OnlineOff"))} if _was_told(situation) else {}, status=None)
+    state = situation.observed.learner
+    why = _why(situation, state)
+    learns = why.reason == "Learning"
+    before: dict[str, Any] = situation.status.get("online") or {}
+    status: dict[str, Any] = {}
+    if isinstance(state, LearnerState):
+        lag = _lag(before.get("lagSeconds"), state.lag_seconds)
+        pinned = state.served if state.served != state.commit else None
+        known = {"lagSeconds": lag, "servedCommit": pinned, "frozen": state.frozen and state.frozen[:1024]}
+        status = {key: value for key, value in known.items() if value is not None}
+    asked = _asked(situation, version)
+    if request := asked.request or before.get("request"):
+        status["request"] = request
+    return Online(
+        condition={CONDITION: (learns, why)},
+        status=status,
+        degraded=why if why.reason in WARNINGS else asked.problem,
+        apply=asked.apply,
+        delete=asked.delete,
+        events=asked.events,
+        requeue_seconds=LOOK_SECONDS,
+    )
+
+
+def _was_told(situation: Situation) -> bool:
+    return any(found["type"] == CONDITION for found in situation.status.get("conditions", []))
+
+
+def _lag(before: float | None, now: float | None) -> float | None:
+    """In whole seconds, and as it was told last where it has hardly moved."""
+    if now is None:
+        return None
+    rounded = float(round(now))
+    if before is None or rounded == 0:
+        return rounded
+    return before if abs(rounded - before) <= STILL_SECONDS + STILL_SHARE * before else rounded
+
+
+def _why(situation: Situation, state: LearnerState | str | None) -> Found:
+    """The reason that learning is as it is."""
+    name = situation.name
+    if situation.release is None:
+        return say("LearnerStarting", detail="nothing is released")
+    learner = situation.child("Deployment", learner_name(name))
+    if learner is not None and learner["spec"].get("replicas") == 0:
+        return say("LearnerOff")
+    if isinstance(state, LearnerState):
+        about = {"version": state.version, "commit": state.commit, "name": name}
+        if state.halt is not None:
+            return say("LearnerHalted", code=state.halt.code, detail=state.halt.message, **about)
+        if state.frozen is not None:
+            reason = "GuardrailTripped" if re.match(r"[a-z_]+: ", state.frozen) else "LearningFrozen"
+            return say(reason, detail=state.frozen, served=state.served, annotation=ONLINE_ANNOTATION, **about)
+        if state.waits_for is not None:
+            return say("LearnerWaits", detail=state.waits_for)
+        if state.settled is None:
+            return say("LearnerStarting", detail="it takes up where the chain is")
+        if state.served != state.commit:
+            return say("Learning", version=state.version, more=f", and commit {state.served} is pinned")
+        return say("Learning", version=state.version, more="")
+    pods = [pod for pod in situation.observed.pods if _is_learner(pod, name)]
+    if detail := outcome.trouble(pods):
+        return say("LearnerStalled", detail=detail)
+    if state is None or not _is_silent_since(situation, SILENT_SECONDS):
+        return say("LearnerStarting", detail=state or "it was not asked yet")
+    return say("LearnerUnreachable", detail=state)
+
+
+def _is_silent_since(situation: Situation, seconds: float) -> bool:
+    """Whether learning has been told of as not going on for as long."""
+    for told in situation.status.get("conditions", []):
+        if told["type"] == CONDITION and told["status"] == "False":
+            since = datetime.fromisoformat(told["lastTransitionTime"].replace("Z", "+00:00"))
+            return bool((situation.now - since).total_seconds() > seconds)
+    return False
+
+
+def _is_learner(pod: Object, name: str) -> bool:
+    labels: dict[str, str] = pod["metadata"].get("labels", {})
+    return labels.get("app.kubernetes.io/instance") == name and labels.get(COMPONENT_LABEL) == "learner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    request: str | None = None
+    """The value that was carried out, or given up, just now."""
+
+    problem: Found | None = None
+    apply: tuple[Object, ...] = ()
+    delete: tuple[ChildKey, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+def parse(text: str) -> Decision | None:
+    """What the annotation asks for; None where it asks for nothing that there is."""
+    match = VERB.fullmatch(text)
+    if match is None:
+        return None
+    commit = match["commit"]
+    return Decision(
+        verb=match["to"] or match["alone"],
+        commit=int(commit) if commit is not None else None,
+        reason=" ".join((match["why"] or "as the annotation asks").split())[:200],
+    )
+
+
+def _asked(situation: Situation, version: str | None) -> _Asked:
+    """What a person decides goes into the store by a Job, once."""
+    value = situation.annotations.get(ONLINE_ANNOTATION, "")[:253]
+    there = [
+        (key, live)
+        for key, live in situation.children("Job")
+        if live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == ONLINE_COMPONENT
+    ]
+    done = (situation.status.get("online") or {}).get("request")
+    if not value or value == done or version is None:
+        return _Asked(delete=tuple(key for key, live in there if outcome.state(live) != "Active"))
+    decision = parse(value)
+    if decision is None:
+        return _Asked(
+            request=value, events=(_event("OnlineAnnotationUnread", value=value, annotation=ONLINE_ANNOTATION),)
+        )
+    name = f"{situation.name}-online-{short_hash(situation.uid, version, value)}"
+    mine = [live for key, live in there if key[1] == name]
+    others = tuple(key for key, live in there if key[1] != name and outcome.state(live) != "Active")
+    if not mine:
+        made = manifests.online_job(
+            situation.recommender, situation.spec, situation.settings, name, version=version, verb=decision.verb,
+            commit=decision.commit, reason=decision.reason,
+        )  # fmt: skip
+        return _Asked(apply=(made,), delete=others)
+    (live,) = mine
+    match outcome.state(live):
+        case "Complete":
+            return _Asked(request=value, delete=others, events=(_event("OnlineDecided", value=value, version=version),))
+        case "Failed":
+            detail = outcome.failure_message(live, situation.observed.pods)
+            return _Asked(
+                request=value, delete=others, events=(_event("OnlineNotDecided", value=value, detail=detail),)
+            )
+    stuck = outcome.trouble(outcome.pods_of(live, situation.observed.pods)) or situation.observed.warnings.get(name)
+    return _Asked(delete=others, problem=say("OnlineNotDecided", value=value, detail=stuck) if stuck else None)
+
+
+def _event(reason: str, **values: object) -> Event:
+    return Event(
+        type="Warning" if reason in WARNINGS else "Normal", reason=reason, message=say(reason, **values).message
+    )

@@ -1,0 +1,24 @@
+"""Asks learners how far they are. That is all that the operator asks of anything but the API server."""
+
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from pydantic import ValidationError
+
+from shoploop.api.learner_state import PORT, LearnerState
+from shoploop.controller.decide.names import learner_name
+
+SECONDS = 2.0
+MOST_BYTES = 64 * 1024
+
+
+def ask(namespace: str, name: str) -> LearnerState | str:
+    """What the learner of a Recommender says of itself, or why nobody knows."""
+    url = f"http://{learner_name(name)}.{namespace}.svc:{PORT}/status"
+    try:
+        with build_opener(ProxyHandler({})).open(url, timeout=SECONDS) as answer:
+            return LearnerState.model_validate_json(answer.read(MOST_BYTES))
+    except ValidationError:
+        return f"what {url} says is no learner's state"
+    except (URLError, OSError) as error:
+        return f"{url} does not answer ({getattr(error, 'reason', error)})"

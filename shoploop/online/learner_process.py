@@ -1,0 +1,107 @@
+"""``python -m shoploop.online.learner_process``: the one learner of a recommender, in its pod.
+
+It answers ``/livez``, ``/readyz``, ``/status`` and ``/metrics`` meanwhile. Where it must not go on, because another learner
+is at work or the log has a gap, it says so there and looks again from time to time: whoever it shares a pod with is not
+disturbed, and who comes too late today may be the only one tomorrow.
+"""
+
+import argparse
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from shoploop.api.learner_state import PORT
+from shoploop.api.online import EventLogSpec
+from shoploop.compute.answering import serve
+from shoploop.compute.cores import use_one_thread
+from shoploop.errors import ShoploopError
+from shoploop.events.awaited import AwaitedLog
+from shoploop.events.opening import open_log
+from shoploop.exits import guarded
+from shoploop.online.chain import Chain
+from shoploop.online.learner import LearnerConfig
+from shoploop.online.loop import OnlineLoop
+from shoploop.online.optimizers import OptimizerName
+from shoploop.online.process import asked_to_end, check_trust, keep_what_is_loaded
+from shoploop.online.pulse import Pulse
+from shoploop.online.telling import Telling
+from shoploop.ranking.ranker import Ranker
+from shoploop.store import Store
+
+REST_SECONDS = 15.0
+"""Before it looks again whether it may go on."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m shoploop.online.learner_process")
+    parser.add_argument("--recommender", required=True, help="its name")
+    parser.add_argument("--store", required=True, help="URL of the store, where the chain is written")
+    parser.add_argument("--ranker", required=True, type=Path, help="folder of the version, as it was packaged")
+    parser.add_argument("--log", required=True, help="spec.online.log as JSON")
+    parser.add_argument("--log-folder", required=True, type=Path, help="where a log of type Sqlite lies")
+    parser.add_argument("--access", type=Path, help="folder with the log's username, password and ca.crt")
+    parser.add_argument("--period-seconds", type=float, default=1.0, help="between two commits at least")
+    parser.add_argument("--optimizer", default="AdaGrad", help="as spec.online.optimizer names it")
+    parser.add_argument("--port", type=int, default=PORT, help="where it answers")
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+
+    def learn(**_: object) -> None:
+        check_trust()
+        use_one_thread()
+        until = asked_to_end()
+        ranker, pulse = Ranker.load(args.ranker), Pulse()
+        start, width = ranker.settings.events_offset, ranker.items()[0].shape[1]
+        chain = Chain(Store(args.store), args.recommender, ranker.version, width=width, start=start)
+        spec = EventLogSpec.model_validate_json(args.log)
+        with AwaitedLog(
+            lambda: open_log(spec, name=args.recommender, folder=args.log_folder, access=args.access)
+        ) as log:
+            loop = OnlineLoop(
+                ranker=ranker,
+                log=log,
+                chain=chain,
+                start=start,
+                learner=LearnerConfig(optimizer=cast(OptimizerName, args.optimizer.lower())),
+                beat=pulse.beat,
+            )
+            telling = Telling(
+                loop=loop, chain=chain, log=log, name=args.recommender, version=ranker.version, pulse=pulse
+            )
+            serve(args.port, telling.answer)
+            keep_what_is_loaded()
+            logging.info("%s %s learns from what comes after record %d.", args.recommender, ranker.version, start)
+            run(loop, telling, period_seconds=args.period_seconds, until=until, beat=pulse.beat)
+
+    return guarded(learn)
+
+
+def run(
+    loop: OnlineLoop,
+    telling: Telling,
+    *,
+    period_seconds: float,
+    until: Callable[[], bool],
+    beat: Callable[[], None] = lambda: None,
+    rest_seconds: float = REST_SECONDS,
+) -> None:
+    """Learns until it is told to end; what it must not go on from is told, and tried again."""
+    told = ""
+    while not until():
+        try:
+            loop.run(period_seconds=period_seconds, until=until)
+        except ShoploopError as error:
+            telling.stopped_by(error)
+            if str(error) != told:
+                told = str(error)
+                logging.warning("%s It is tried again.", error)
+            deadline = time.monotonic() + rest_seconds
+            while time.monotonic() < deadline and not until():
+                beat()
+                time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
