@@ -1,7 +1,9 @@
 """What was learned, on its way from the chain into a predictor."""
 
 import json
+import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from shop.serving import make_ranker
 
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.following import Following
-from shoploop.online.pointer import POINTER
+from shoploop.online.pointer import LOOKED, POINTER
 from shoploop.online.rows import Rows
 from shoploop.online.updater import Updater
 from shoploop.ranking.answer import RankRequest, RecommendRequest
@@ -177,3 +179,19 @@ def test_answers_while_updates_come_are_each_of_one_commit(ranker, chain, update
     finally:
         following.stop()
     assert len(list((tmp_path / "updates").glob("*.safetensors"))) <= 4
+
+
+def test_the_age_is_since_it_was_last_known_that_nothing_newer_is_served(ranker, chain, updater, following, tmp_path):
+    looked = tmp_path / "updates" / LOOKED
+    learn(chain, lifted(ranker, "tea"))
+    updater.look()
+    following.look()
+    assert following.age_seconds() < 60
+    following._newest_since = 0.0
+    os.utime(looked, (looked.stat().st_atime, time.time() - 300))
+    assert 299 < following.age_seconds() < 360, "the updater saw nothing since"
+    (tmp_path / "updates" / POINTER).write_text("{}")
+    following.look()
+    looked.touch()
+    assert 299 < following.age_seconds() < 360, "what came was refused"
+    assert Following(ranker, None).age_seconds() == 0.0
