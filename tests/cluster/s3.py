@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -41,11 +42,32 @@ class S3:
 
     kubebox: str
     endpoint: str
+    server: "subprocess.Popen[bytes]"
 
     def put(self, *files: Path) -> None:
         """Copies files to s3://shop/lake/."""
         command = [sys.executable, "-c", PUT, self.endpoint, OWNER, *map(str, files)]
         subprocess.run([self.kubebox, "exec", "--", *command], check=True)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a process needs that opens s3://shop as the owner."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": OWNER,
+            "AWS_SECRET_ACCESS_KEY": OWNER,
+        }
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """It answers nothing within the block: neither yes nor no."""
+        self.server.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.server.send_signal(signal.SIGCONT)
 
     def store(self, prefix: str) -> Object:
         """spec.store for a prefix of the bucket, with keys from the Secret ``keys``."""
@@ -84,7 +106,7 @@ def serving(cluster: Cluster, folder: Path) -> Iterator[S3]:
     command = [cluster.env["KUBEBOX"], "exec", "--", weed, "server", f"-dir={folder}", *settings]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    made = S3(kubebox=cluster.env["KUBEBOX"], endpoint=f"http://{node}:{PORT}")
+    made = S3(kubebox=cluster.env["KUBEBOX"], endpoint=f"http://{node}:{PORT}", server=server)
     try:
         time.sleep(1)
         assert server.poll() is None, (folder / "log").read_text()[-2000:]

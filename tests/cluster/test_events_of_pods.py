@@ -3,24 +3,16 @@
 import base64
 import json
 import os
-import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from conftest import ROOT, Cluster, Object, Shop
+from conftest import Cluster, Object, Shop
+from redis_server import PASSWORD, Redis, kill_9, secret, serving
 
 pytestmark = pytest.mark.cluster
 
-PORT = 6390
-PASSWORD = "of-the-cluster-tests"
 SERVER_KEY = base64.b64encode(b"a key of the shop's own servers.").decode()
 WITHIN_SECONDS = 1.5
 """From the acceptance at one pod to another answer of the other; the goal is a second."""
@@ -98,77 +90,11 @@ for thread in threads:
 print(json.dumps({"accepted": accepted, "refused": refused}))
 """
 
-READ = """
-import json, sys
-from shoploop.events.log import BEGINNING
-from shoploop.events.redis_log import RedisLog
-
-items, after = [], BEGINNING
-with RedisLog(sys.argv[1], name=sys.argv[2]) as log:
-    while records := log.read(after, limit=10_000):
-        items += [json.loads(record.body).get("item") for record in records]
-        after = records[-1].offset
-print(json.dumps(items))
-"""
-
-
-@dataclass
-class Redis:
-    """A durable Redis within the cluster's network, which can be killed and started again on the same data."""
-
-    kubebox: str
-    node: str
-    folder: Path
-
-    def start(self) -> None:
-        kept = ["--dir", self.folder, "--save", "", "--appendonly", "yes", "--appendfsync", "always"]
-        reached = ["--bind", self.node, "--port", PORT, "--requirepass", PASSWORD]
-        settings = ["--daemonize", "yes", "--pidfile", self.folder / "pid", "--logfile", self.folder / "log"]
-        subprocess.run([self.kubebox, "exec", "--", "redis-server", *map(str, kept + reached + settings)], check=True)
-        for _ in range(100):
-            asked = ["redis-cli", "-h", self.node, "-p", str(PORT), "ping"]
-            env = os.environ | {"REDISCLI_AUTH": PASSWORD}
-            done = subprocess.run([self.kubebox, "exec", "--", *asked], env=env, capture_output=True, text=True)
-            if done.stdout.strip() == "PONG":
-                return
-            time.sleep(0.1)
-        raise AssertionError((self.folder / "log").read_text()[-2000:])
-
-    def kill(self) -> None:
-        """kill -9."""
-        with suppress(FileNotFoundError, ProcessLookupError):
-            os.kill(int((self.folder / "pid").read_text()), signal.SIGKILL)
-        (self.folder / "pid").unlink(missing_ok=True)
-
-    def items(self, name: str) -> list[str]:
-        """Of every record of a recommender's log, in its order."""
-        url = f"redis://:{PASSWORD}@{self.node}:{PORT}/0"
-        command = [self.kubebox, "exec", "--", sys.executable, "-c", READ, url, name]
-        env = os.environ | {"PYTHONPATH": str(ROOT)}
-        return list(json.loads(subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout))
-
 
 @pytest.fixture(scope="module")
 def redis(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    if "KUBEBOX" not in cluster.env or shutil.which("redis-server") is None:
-        pytest.skip("no Redis within the cluster: needs kubebox, and redis-server on this machine")
-    path = "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"
-    node = cluster.kubectl("get", "nodes", "-o", path)
-    made = Redis(kubebox=cluster.env["KUBEBOX"], node=node, folder=tmp_path_factory.mktemp("redis"))
-    made.start()
-    try:
+    with serving(cluster, tmp_path_factory.mktemp("redis")) as made:
         yield made
-    finally:
-        made.kill()
-
-
-def secret(namespace: str, name: str, **content: str) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace},
-        "stringData": {key.replace("__", "."): value for key, value in content.items()},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +105,7 @@ def collecting(shop: Shop, redis: Redis) -> Iterator[Shop]:
         secret(shop.namespace, "servers", shop__key=SERVER_KEY),
         secret(shop.namespace, "redis", password=PASSWORD),
     )
-    log = {"type": "Redis", "connection": f"{redis.node}:{PORT}", "secretRef": {"name": "redis"}}
+    log = {"type": "Redis", "connection": redis.address, "secretRef": {"name": "redis"}}
     keys = {"impressions": {"name": "impressions"}, "server": {"name": "servers"}}
     shop.patch(online={"log": log, "keys": keys}, serving={"replicas": 2})
     shop.wait_until_ready(seconds=300)
@@ -202,20 +128,6 @@ def restarts(shop: Shop) -> int:
 def all_ready(shop: Shop) -> bool:
     statuses = [status for pod in shop.pods() for status in pod["status"].get("containerStatuses", [])]
     return len(statuses) == 2 and all(status["ready"] for status in statuses)
-
-
-def kill_9(pod: Object) -> None:
-    """Kills every process of a pod's server, from the node: a pod's first process is deaf to a kill from within."""
-    uid = pod["metadata"]["uid"]
-    marks = (uid, uid.replace("-", "_"))
-    killed = 0
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            mine = any(mark in (process / "cgroup").read_text() for mark in marks)
-            if mine and b"bentoml" in (process / "cmdline").read_bytes():
-                os.kill(int(process.name), signal.SIGKILL)
-                killed += 1
-    assert killed, "no process of the pod was found on this machine"
 
 
 def ask(shop: Shop, name: str, script: str, *arguments: str, seconds: float = 120) -> Object:
@@ -267,7 +179,7 @@ def test_a_predictor_that_is_killed_amid_events_loses_and_doubles_none(collectin
     victim = shop.pods()[0]
 
     def fault() -> None:
-        kill_9(victim)
+        kill_9(victim, "bentoml")
         shop.wait("its restart", lambda: restarts(shop) > since and all_ready(shop), seconds=180)
 
     found = sent_while(shop, "numbered", fault)
@@ -308,7 +220,7 @@ def test_a_predictor_starts_while_its_log_is_away_and_takes_events_when_it_is_ba
     shop, since = collecting, restarts(collecting)
     victim = shop.pods()[0]
     redis.kill()
-    kill_9(victim)
+    kill_9(victim, "bentoml")
     shop.wait("its restart", lambda: restarts(shop) > since and all_ready(shop), seconds=180)
     assert len(shop.recommend("1", 3)["items"]) == 3
     found = ask(shop, "away", EVENTS, address(victim), SERVER_KEY, "1")

@@ -195,3 +195,16 @@ def test_the_age_is_since_it_was_last_known_that_nothing_newer_is_served(ranker,
     looked.touch()
     assert 299 < following.age_seconds() < 360, "what came was refused"
     assert Following(ranker, None).age_seconds() == 0.0
+
+
+def test_what_is_learned_comes_from_every_kind_of_store(ranker, make_store, tmp_path):
+    chain = Chain(make_store(), "grocery", "v123")
+    follower = Updater(Chain(make_store(), "grocery", "v123"), tmp_path / "updates", version="v123")
+    predictor = Following(ranker, tmp_path / "updates")
+    for item in ("tea", "salt"):
+        learn(chain, lifted(ranker, item, 50.0 + chain.head))
+        assert follower.look() and predictor.look()
+        assert first(predictor) == item
+    chain.decide("rollback", by="me", reason="to see", to=0)
+    assert follower.look() and predictor.look()
+    assert predictor.ranker.items()[1].tolist() == ranker.items()[1].tolist()

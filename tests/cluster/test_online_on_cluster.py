@@ -1,0 +1,434 @@
+"""Learning between two runs, on a cluster: what one pod takes all serve, and kills change nothing of what is learned.
+
+The shop's version is served again in a namespace of its own, from an S3, with a Redis for its events.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import redis_server
+import s3 as s3_server
+from conftest import ROOT, Cluster, Object, Shop, condition
+from prepared import recommender, version
+from redis_server import Redis, kill_9, secret
+from test_serving_faults import load
+
+pytestmark = pytest.mark.cluster
+
+NAMESPACE = "learning"
+SERVER_KEY = base64.b64encode(b"a key of the shop's own servers.").decode()
+STORE = "s3://shop/learning"
+WITHIN_SECONDS = 5.0
+"""From the acceptance at one pod to an answer of each that has learned it: once in three, for others use the machine, too."""
+
+COPY = """
+import sys, obstore
+from obstore.store import S3Store
+store = S3Store("shop", endpoint=sys.argv[1], region="us-east-1", access_key_id=sys.argv[2],
+                secret_access_key=sys.argv[2], client_options={"allow_http": True})
+obstore.put(store, sys.argv[4], open(sys.argv[3], "rb").read())
+"""
+
+HTTP = """
+import json, sys, time, urllib.error, urllib.request
+
+def ask(url, body=None, timeout=20, **headers):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json"} | headers)
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout) as answer:
+        return json.loads(answer.read())
+
+def rank(pod, user, items):
+    answer = ask(f"http://{pod}/rank", {"user": user, "items": items})
+    assert answer["method"] == "fused", answer["method"]
+    scores = {each["item"]: round(each["score"], 6) for each in answer["items"]}
+    return {"commit": answer["commit"] or 0, "scores": scores}
+"""
+
+RANK = (
+    HTTP
+    + """
+user, items, *pods = sys.argv[1:]
+print(json.dumps([rank(pod, user, items.split(",")) for pod in pods]))
+"""
+)
+
+STATUS = HTTP + "print(json.dumps(ask(sys.argv[1])))"
+
+LEARNED = (
+    HTTP
+    + """
+key, buyer, item, user, items, *pods = sys.argv[1:]
+before = [rank(pod, user, items.split(",")) for pod in pods]
+event = {"id": buyer, "kind": "purchase", "user": buyer, "item": item}
+told = ask(f"http://{pods[0]}/events", {"events": [event]}, authorization=f"Bearer {key}")
+accepted, seconds, after = time.monotonic(), [None] * len(pods), list(before)
+while None in seconds and time.monotonic() < accepted + 60:
+    for number, pod in enumerate(pods):
+        if seconds[number] is None:
+            after[number] = rank(pod, user, items.split(","))
+            if after[number]["commit"] > before[number]["commit"]:
+                seconds[number] = round(time.monotonic() - accepted, 2)
+    time.sleep(0.02)
+print(json.dumps({"told": told, "before": before, "after": after, "seconds": seconds}))
+"""
+)
+
+BUY = (
+    HTTP
+    + """
+label, key, count, items, *pods = sys.argv[1:]
+items, refused = items.split(","), []
+for number in range(int(count)):
+    event = {"id": f"{label}-{number}", "kind": "purchase", "user": f"{label}-{number}", "item": items[number % len(items)]}
+    attempt = 0
+    while True:  # as a shop's backend does: the same event again, at the next pod, until somebody has taken it
+        try:
+            pod = pods[(number + attempt) % len(pods)]
+            told = ask(f"http://{pod}/events", {"events": [event]}, timeout=5, authorization=f"Bearer {key}")
+            assert told["accepted"] == 1, told
+            break
+        except (OSError, urllib.error.URLError) as error:
+            refused.append(str(error))
+            attempt += 1
+            time.sleep(0.1)
+    time.sleep(0.1)
+print(json.dumps({"accepted": int(count), "refused": refused}))
+"""
+)
+
+AS_ONE_THAT_WAS_NEVER_KILLED = """
+import json, sys, tempfile
+from pathlib import Path
+
+import numpy as np
+
+from shoploop.compute.cores import use_one_thread
+from shoploop.events.redis_log import RedisLog
+from shoploop.online.chain import Chain
+from shoploop.online.loop import OnlineLoop
+from shoploop.packaging.fetch import fetch, ranker_folder
+from shoploop.ranking.ranker import Ranker
+from shoploop.store import Store
+
+store, bento, digest, version, url = sys.argv[1:]
+use_one_thread()
+with tempfile.TemporaryDirectory() as folder, RedisLog(url, name="grocery") as log:
+    fetch(bento, digest, Path(folder) / "bento", recommender="grocery", version=version)
+    ranker = Ranker.load(ranker_folder(Path(folder) / "bento"))
+    about = {"width": ranker.items()[0].shape[1], "start": ranker.settings.events_offset}
+    chain, other = (Chain(Store(uri), "grocery", version, **about) for uri in (store, f"file://{folder}/store"))
+    loop = OnlineLoop(ranker=ranker, log=log, chain=other, start=about["start"])
+    loop.catch_up()
+    while loop.step():
+        pass
+    loop.publish()
+    chain.refresh()
+    one, two = chain.state(), other.state()
+    names = ("codes_N", "vectors_ND", "bias_N", "slots_NE")
+    same = all(np.array_equal(getattr(one.rows, name), getattr(two.rows, name)) for name in names)
+    print(json.dumps({"same": same, "killed": vars(one.totals), "whole": vars(two.totals), "commits": chain.head}))
+"""
+
+TRIP = """
+import sys
+from shoploop.online.chain import Chain
+from shoploop.store import Store
+
+chain = Chain(Store(sys.argv[1]), "grocery", sys.argv[2])
+chain.decide("freeze", by="a test", reason="progressive_loss: what was learned is more surprised than what was trained.")
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """A Recommender that learns online, and ways to ask its pods from within the cluster's network."""
+
+    shop: Shop
+    redis: Redis
+    s3: s3_server.S3
+    bento: str
+    digest: str
+    version: str
+    items: tuple[str, ...]
+
+    def begin(self, script: str, *arguments: object) -> "subprocess.Popen[str]":
+        env = os.environ | self.s3.env | {"PYTHONPATH": str(ROOT)}
+        command = [self.s3.kubebox, "exec", "--", sys.executable, "-c", script, *map(str, arguments)]
+        return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(self, script: str, *arguments: object, seconds: float = 180) -> Any:
+        """What a script prints, as JSON; None where it prints nothing."""
+        return ended(self.begin(script, *arguments), seconds=seconds)
+
+    @property
+    def pods(self) -> list[str]:
+        """Of those that are ready, where they answer."""
+        return [f"{pod['status']['podIP']}:3000" for pod in self.shop.pods() if is_ready(pod)]
+
+    def learner(self) -> Object:
+        selector = f"app.kubernetes.io/component=learner,shoploop.io/recommender={self.shop.name}"
+        found = self.shop.cluster.items("pods", "-n", NAMESPACE, "-l", selector)
+        alive = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        return alive[0] if alive else {}
+
+    def state(self) -> Object:
+        """What the learner says of itself; nothing while it does not answer."""
+        address = self.learner().get("status", {}).get("podIP")
+        try:
+            return self.run(STATUS, f"http://{address}:9102/status") if address else {}
+        except AssertionError:
+            return {}
+
+    def settled(self, *, seconds: float = 180) -> Object:
+        """Where the learner is once every event's lesson is in the chain."""
+        done = lambda: (state := self.state()).get("behind") == 0 and state  # noqa: E731
+        return self.shop.wait("the learner has learned all there is", done, seconds=seconds)
+
+    def ranked(self, user: str = "C0119") -> list[Object]:
+        return list(self.run(RANK, user, ",".join(self.items), *self.pods))
+
+    def all_serve(self, commit: int, *, seconds: float = 60) -> list[Object]:
+        """Answers of all pods, once each is made with that commit, or a later one."""
+
+        def found() -> list[Object] | None:
+            answers = self.ranked()
+            return answers if min(one["commit"] for one in answers) >= commit else None
+
+        answers = list(self.shop.wait(f"all pods serve commit {commit}", found, seconds=seconds))
+        assert all(one == answers[0] for one in answers)
+        return answers
+
+    def annotate(self, value: str) -> None:
+        where = (self.shop.name, "-n", NAMESPACE)
+        self.shop.cluster.kubectl("annotate", "recommender", *where, f"shoploop.io/online={value}", "--overwrite")
+
+    def condition(self) -> Object:
+        return condition(self.shop.recommender(), "OnlineLearning")
+
+    def events(self) -> set[str]:
+        fields = "involvedObject.name=grocery,involvedObject.kind=Recommender"
+        return {one["reason"] for one in self.shop.cluster.items("events", "-n", NAMESPACE, "--field-selector", fields)}
+
+
+def ended(process: "subprocess.Popen[str]", *, seconds: float = 180) -> Any:
+    told, said = process.communicate(timeout=seconds)
+    assert process.returncode == 0, said[-3000:]
+    return json.loads(told.splitlines()[-1]) if told.strip() else None
+
+
+def is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+@pytest.fixture(scope="module")
+def redis(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with redis_server.serving(cluster, tmp_path_factory.mktemp("redis")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def s3(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.S3]:
+    with s3_server.serving(cluster, tmp_path_factory.mktemp("s3")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def learning(shop: Shop, redis: Redis, s3: s3_server.S3) -> Iterator[Learning]:
+    """The shop's version with two predictors that learn from what they are told."""
+    cluster, serves = shop.cluster, shop.recommender()["status"]["version"]
+    record = cluster.get("modelversion", f"grocery-{serves}", "-n", shop.namespace)
+    package = record["status"]["packages"][0]
+    place = f"learning/recommenders/grocery/versions/{serves}/bento/{package['digest'][:16]}.bento"
+    copies = [s3.endpoint, s3_server.OWNER, package["bento"].removeprefix("file://"), place]
+    volumes = {"/store": {"persistentVolumeClaim": {"claimName": "store"}}}
+    cluster.run_pod(cluster.pod(shop.namespace, "copy-bento", "python", "-c", COPY, *copies, volumes=volumes))
+    online = {
+        "enabled": True,
+        "log": {"type": "Redis", "connection": redis.address, "secretRef": {"name": "redis"}},
+        "keys": {"impressions": {"name": "impressions"}, "server": {"name": "servers"}},
+    }
+    serving = {"replicas": 2, "deadlineMilliseconds": 2000}
+    made = recommender("grocery", NAMESPACE, store=s3.store("learning"), online=online, serving=serving)
+    known = version(made)
+    known["metadata"]["name"], known["spec"]["version"] = f"grocery-{serves}", serves
+    known["status"]["packages"][0] |= {"digest": package["digest"], "bento": f"s3://shop/{place}"}
+    with cluster.namespace(NAMESPACE):
+        cluster.apply(
+            s3_server.secret(NAMESPACE, s3_server.OWNER),
+            secret(NAMESPACE, "impressions", **{"1__key": base64.b64encode(os.urandom(32)).decode()}),
+            secret(NAMESPACE, "servers", shop__key=SERVER_KEY),
+            secret(NAMESPACE, "redis", password=redis_server.PASSWORD),
+        )
+        cluster.apply(known, made)
+        there = Shop(cluster=cluster, namespace=NAMESPACE, name="grocery", seconds_to_ready=0)
+        there.wait_until_ready(seconds=300)
+        items = tuple(f"{1001 + number:05}" for number in range(0, 80, 4))
+        found = Learning(
+            shop=there,
+            redis=redis,
+            s3=s3,
+            bento=f"s3://shop/{place}",
+            digest=package["digest"],
+            version=serves,
+            items=items,
+        )
+        found.settled()
+        yield found
+        cluster.kubectl("delete", "recommenders", "--all", "-n", NAMESPACE, "--timeout=120s", timeout=130)
+
+
+@pytest.fixture(scope="module")
+def trained(learning: Learning) -> dict[str, float]:
+    """Scores of the version as it was trained."""
+    one, other = learning.ranked()
+    assert (one["commit"], other["commit"]) == (0, 0) and one["scores"] == other["scores"]
+    return dict(one["scores"])
+
+
+def test_what_is_told_to_one_pod_is_learned_and_served_by_both(learning: Learning, trained, record_property):
+    taken, pods = [], learning.pods
+    assert len(pods) == 2
+    for number, item in enumerate(learning.items[:3]):
+        arguments = (SERVER_KEY, f"stranger-{number}", item, "C0119", ",".join(learning.items))
+        found = learning.run(LEARNED, *arguments, *pods)
+        assert found["told"]["accepted"] == 1
+        before, after = found["before"][0], found["after"][0]
+        assert after["scores"][item] > before["scores"][item], "what is bought is wanted more"
+        assert after["scores"] == found["after"][1]["scores"]
+        taken.append(max(found["seconds"]))
+        pods.reverse()
+    print(f"\nan event was learned and served by both pods after {', '.join(map(str, taken))} s")
+    record_property("seconds_to_both", taken)
+    assert min(taken) <= WITHIN_SECONDS
+    assert learning.settled()["examples"] == 3
+
+
+def test_kubectl_shows_the_lag_and_why_learning_is_as_it_is(learning: Learning):
+    learning.shop.wait("the condition", lambda: learning.condition()["status"] == "True", seconds=60)
+    assert learning.condition()["reason"] == "Learning"
+    table = learning.shop.cluster.kubectl("get", "recommenders", "-n", NAMESPACE).splitlines()
+    column = table[0].index("ONLINE LAG")
+    assert table[1][column:].split()[0] == "0", table
+
+
+def test_whoever_is_killed_amid_events_nothing_is_lost_and_nothing_counts_twice(learning: Learning):
+    shop, before = learning.shop, learning.settled()["settled"]
+    shoppers = learning.begin(BUY, "killed", SERVER_KEY, 150, ",".join(learning.items), *learning.pods)
+    time.sleep(4)
+    gone = learning.learner()["metadata"]["name"]
+    shop.cluster.kubectl("delete", "pod", gone, "-n", NAMESPACE, "--grace-period=0", "--force")
+    kill_9(shop.pods()[0], "updater_process")
+    shop.wait("another learner", lambda: learning.state().get("settled") is not None, seconds=120)
+    kill_9(learning.learner(), "learner_process")
+    kill_9(shop.pods()[1], "updater_process")
+    told = ended(shoppers)
+    assert told["accepted"] == 150
+    state = learning.settled()
+    assert state["settled"] - before >= 150
+    held = learning.run(
+        AS_ONE_THAT_WAS_NEVER_KILLED, STORE, learning.bento, learning.digest, learning.version, learning.redis.url
+    )
+    print(
+        f"\n{held['killed']['examples']} examples in {held['commits']} commits, {held['killed']['capped']} beyond a share"
+    )
+    assert held["killed"]["examples"] + held["killed"]["capped"] == 150 + 3
+    assert held["killed"] == held["whole"] and held["same"]
+    learning.all_serve(state["served"])
+
+
+def test_pods_that_come_later_begin_with_what_was_learned(learning: Learning):
+    shop, head = learning.shop, learning.settled()["served"]
+    assert head > 0
+    shop.patch(serving={"replicas": 3})
+    known = learning.pods
+    shop.wait("three pods", lambda: len(learning.pods) == 3, seconds=240)
+    (new,) = (pod for pod in learning.pods if pod not in known)
+    (first,) = learning.run(RANK, "C0119", ",".join(learning.items), new)
+    assert first["commit"] >= head
+    learning.all_serve(head)
+    shop.patch(serving={"replicas": 2})
+    shop.wait_until_ready()
+    shop.wait("two pods", lambda: len(shop.pods(ending=True)) == 2, seconds=120)
+
+
+def test_an_annotation_takes_all_pods_back(learning: Learning, trained):
+    head = learning.settled()["commit"]
+    learning.annotate("rollback 0 to see what was trained")
+    answers = learning.all_serve(head + 1)
+    assert answers[0]["scores"] == trained
+    learning.shop.wait("it is told", lambda: "OnlineDecided" in learning.events(), seconds=60)
+    assert learning.shop.recommender()["status"]["online"]["request"] == "rollback 0 to see what was trained"
+
+
+def test_a_trip_is_told_and_an_annotation_lets_it_go_on(learning: Learning):
+    learning.run(TRIP, STORE, learning.version)
+    tripped = lambda: learning.condition()["reason"] == "GuardrailTripped"  # noqa: E731
+    learning.shop.wait("the trip is told", tripped, seconds=60)
+    assert "progressive_loss" in learning.condition()["message"]
+    assert "GuardrailTripped" in learning.events()
+    assert len(learning.shop.recommend("C0119", 3)["items"]) == 3
+    learning.annotate("resume looked at it")
+    learning.shop.wait("it goes on", lambda: learning.condition()["reason"] == "Learning", seconds=90)
+    arguments = (SERVER_KEY, "after-it", learning.items[5], "C0119", ",".join(learning.items))
+    assert None not in learning.run(LEARNED, *arguments, *learning.pods)["seconds"]
+
+
+@pytest.mark.cluster_full
+def test_a_store_that_is_away_for_a_minute_costs_no_answer_and_no_event(learning: Learning):
+    before = learning.settled()["settled"]
+    with load(learning.shop, "load-no-store") as result, learning.s3.away():
+        told = learning.run(BUY, "no-store", SERVER_KEY, 40, ",".join(learning.items), *learning.pods)
+        time.sleep(60)
+    assert told["accepted"] == 40 and told["refused"] == []
+    assert result["failures"] == [] and result["answered"] > 50
+    state = learning.settled(seconds=300)
+    assert state["settled"] - before >= 40
+    learning.all_serve(state["served"], seconds=120)
+
+
+@pytest.mark.cluster_full
+def test_a_redis_that_is_killed_while_it_learns_loses_and_doubles_nothing(learning: Learning):
+    before = learning.settled()
+    shoppers = learning.begin(BUY, "no-redis", SERVER_KEY, 100, ",".join(learning.items), *learning.pods)
+    time.sleep(4)
+    learning.redis.kill()
+    time.sleep(3)
+    learning.redis.start()
+    assert ended(shoppers)["accepted"] == 100
+    kept = [user for user in learning.redis.items("grocery") if user is not None]
+    assert len(kept) >= 100
+    after = learning.settled()
+    assert after["examples"] > before["examples"]
+    learning.all_serve(after["served"])
+
+
+@pytest.mark.cluster_full
+def test_an_upgrade_and_a_rollback_while_it_learns_cost_no_answer_and_no_event(learning: Learning):
+    shop, before = learning.shop, learning.settled()["settled"]
+    with load(shop, "load-learning") as result:
+        service = shop.cluster.get("service", "grocery-predictor", "-n", NAMESPACE)["spec"]["clusterIP"]
+        shoppers = learning.begin(BUY, "upgraded", SERVER_KEY, 300, ",".join(learning.items), f"{service}:80")
+        shop.patch(serving={"deadlineMilliseconds": 1900})
+        shop.wait_until_ready(seconds=300)
+        history = json.loads(shop.cluster.helm("history", "grocery", "-n", NAMESPACE, "-o", "json"))
+        shop.cluster.helm("rollback", "grocery", history[-2]["revision"], "-n", NAMESPACE)
+        shop.rolled_out()
+        revision = json.loads(shop.cluster.helm("history", "grocery", "-n", NAMESPACE, "-o", "json"))[-1]["revision"]
+        where = ("grocery", "-n", NAMESPACE)
+        shop.cluster.kubectl("annotate", "recommender", *where, f"shoploop.io/resume={revision}", "--overwrite")
+        shop.wait_until_ready(seconds=300)
+        assert ended(shoppers)["accepted"] == 300
+    assert result["failures"] == []
+    state = learning.settled()
+    assert state["settled"] - before >= 300
+    learning.all_serve(state["served"])
