@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from shoploop.api.fields import Spec, Text
 
@@ -21,7 +21,9 @@ class Halt(Spec):
 
 
 class LearnerState(Spec):
-    """Where a learner is."""
+    """Where a learner is. What a newer one says beside is passed over."""
+
+    model_config = ConfigDict(extra="ignore")
 
     version: Text
     """Its base."""

@@ -75,6 +75,9 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
     parts = ("id", "phase") if known else ("id", "phase", "message")
     facts.add_row("last run", " ".join(str(run[key]) for key in parts if key in run) or "none yet")
     facts.add_row("release", f"{release['name']}, revision {release['revision']}" if release else "none yet")
+    if online := state.get("online"):
+        lag = online.get("lagSeconds")
+        facts.add_row("online lag", "not known" if lag is None else f"{lag:.0f} s")
     facts.add_row("signatures", signatures(found.get("spec", {}).get("signing", {})))
     output.print_table(console, facts)
     conditions = Table("condition", "", "since", "why", box=None)

@@ -107,14 +107,21 @@ def serve(
         ),
     ] = None,
     online: Annotated[
-        bool, typer.Option("--online", help="Learn from what shoppers do, and serve what was learned.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--online/--no-online",
+            help="Learn from what shoppers do, and serve what was learned; else as spec.online.enabled of the last run says.",
+        ),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Serve the promoted version over HTTP, until Ctrl-C."""
-    from shoploop.cli.events import log_of
+    from shoploop.cli.events import last_spec, log_of
     from shoploop.packaging.local_service import serve as serve_
 
+    if online is None:
+        spec = last_spec(readable_store(store), name)
+        online = spec is not None and spec.online.enabled
     if online:
         from shoploop.online.process import check_trust
 

@@ -12,9 +12,12 @@ SECONDS = 2.0
 MOST_BYTES = 64 * 1024
 
 
-def ask(namespace: str, name: str) -> LearnerState | str:
+URL = "http://{service}.{namespace}.svc:{port}/status"
+
+
+def ask(namespace: str, name: str, *, url: str = URL) -> LearnerState | str:
     """What the learner of a Recommender says of itself, or why nobody knows."""
-    url = f"http://{learner_name(name)}.{namespace}.svc:{PORT}/status"
+    url = url.format(service=learner_name(name), namespace=namespace, port=PORT)
     try:
         with build_opener(ProxyHandler({})).open(url, timeout=SECONDS) as answer:
             return LearnerState.model_validate_json(answer.read(MOST_BYTES))

@@ -34,5 +34,5 @@ def check_trust() -> None:
     if Trust.configured().policy != "Ignore":
         raise ArtifactUnsigned(
             "What is learned online is not signed, and signatures are asked for here (SHOPLOOP_SIGNING_POLICY). Serve "
-            "without --online, or let the store's own access rules say who may write it."
+            "with --no-online, or let the store's own access rules say who may write it."
         )

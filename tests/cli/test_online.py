@@ -113,3 +113,25 @@ def test_what_has_no_signature_is_not_served_where_signatures_are_asked_for(chai
         ["online", "follow", "grocery", "--into", str(tmp_path / "updates")],
     ):
         assert isinstance(CliRunner().invoke(app, command).exception, ArtifactUnsigned)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "said", "learns"),
+    [(True, [], True), (False, [], False), (True, ["--no-online"], False), (False, ["--online"], True)],
+)
+def test_whether_a_served_version_learns_is_the_specs_to_say_and_the_command_comes_before_it(
+    tmp_path, monkeypatch, enabled, said, learns
+):
+    run = layout.run("grocery", "r1")
+    spec = {"data": {"dataset": "completejourney"}, "online": {"enabled": enabled}, "serving": {"replicas": 1}}
+    plan = {"recommender": {"metadata": {"name": "grocery"}, "spec": spec}}
+    Store(str(tmp_path)).put(layout.run_plan(run), json.dumps(plan).encode())
+    asked = {}
+
+    def serve(*_, **settings):
+        asked.update(settings)
+        return 0
+
+    monkeypatch.setattr("shoploop.packaging.local_service.serve", serve)
+    CliRunner().invoke(app, ["serve", "grocery", "--store", str(tmp_path), *said], catch_exceptions=False)
+    assert asked["online"] is learns
