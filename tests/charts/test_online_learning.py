@@ -8,7 +8,7 @@ from test_helm_charts import named
 from shoploop.api.learner_state import PORT
 from shoploop.api.online import EventLogSpec
 from shoploop.controller.decide.names import learner_name
-from shoploop.online.following import ENVIRONMENT
+from shoploop.online.pointer import ENVIRONMENT
 
 
 def pod(objects, ending="predictor"):
