@@ -10,13 +10,14 @@ import bentoml
 from shoploop.compute.cores import use_one_thread
 from shoploop.events.fresh import Done
 from shoploop.events.messages import MAX_EVENTS_BYTES, EventsRequest
-from shoploop.online.following import Following
+from shoploop.online.following import Followings
 from shoploop.predictor import metrics
 from shoploop.predictor.admission import Admission, Waiting
 from shoploop.predictor.explanations import Explanations, NotExplained
 from shoploop.predictor.feedback import Feedback, answer_events
 from shoploop.predictor.home import Home
 from shoploop.predictor.http import CheckedJson, problem_response
+from shoploop.predictor.lineup import Packaged
 from shoploop.predictor.origins import CrossOrigin, Origins
 from shoploop.predictor.stock import OutOfStock
 from shoploop.predictor.storefront import Storefront
@@ -44,12 +45,18 @@ class Recommender:
         self._prepare(self.ranker)
         WAITING.expect(deadline_seconds=WAITING.deadline_seconds, short_seconds=self.ranker.costs.short)
         self.out_of_stock = OutOfStock.configured(tell=metrics.OUT_OF_STOCK_ITEMS.set)
-        self.following = Following.configured(self.ranker)
-        self.following.start(on_look=self._tell_commit)
-        self.versions = Versions.configured(self.ranker, on_load=self._loaded, on_stable=self._prepare)
+        self.following = Followings.configured(self.ranker)
+        self.versions = Versions.configured(
+            self.ranker,
+            on_load=self._loaded,
+            on_stable=self._prepare,
+            on_answers=self._answers,
+            on_forget=self.following.forget,
+        )
         self.versions.start()
+        self.following.start(on_look=self._tell_commit)
         self.explanations = Explanations(
-            self.ranker, self.feedback, serving=lambda: self._stable, answered=self.versions.of
+            self.ranker, self.feedback, serving=lambda: self._stable, answered=self._answered
         )
 
     @bentoml.api(input_spec=RecommendRequest)
@@ -110,15 +117,18 @@ class Recommender:
             self.feedback.close()
 
     def _tell_commit(self) -> None:
-        metrics.ONLINE_COMMIT.set(self.following.ranker.commit or 0)
+        metrics.ONLINE_COMMIT.set(self._stable.commit or 0)
         metrics.ONLINE_REFUSED.set(self.following.refused)
-        metrics.ONLINE_AGE.set(self.following.age_seconds())
+        metrics.ONLINE_AGE.set(self.following.age_seconds(self.versions.stable))
 
     @property
     def _stable(self) -> Ranker:
         """Who serves, with what was learned online where that is followed."""
-        stable, learned = self.versions.stable, self.following.ranker
-        return learned if learned.version == stable.version else stable
+        return self.following.of(self.versions.stable)
+
+    def _answered(self, version: str) -> Ranker | None:
+        ranker = self.versions.of(version)
+        return ranker and self.following.of(ranker)
 
     def _answer(
         self,
@@ -133,9 +143,9 @@ class Recommender:
 
             def of(ranker: Ranker, in_time: bool) -> Answer:
                 fresh[ranker.version] = self._done(asked.user, ranker) if asked.user else ()
-                return ask(ranker, until if in_time else None, fresh[ranker.version], now)
+                return ask(self.following.of(ranker), until if in_time else None, fresh[ranker.version], now)
 
-            answer = self.versions.answer(asked.user or "", of, stable=self._stable)
+            answer = self.versions.answer(asked.user or "", of)
         self.explanations.remember(answer, asked, fresh[answer.version], now)
         metrics.count(route, self._stable, answer)
         if self.feedback is None or not asked.user:  # an impression is somebody's
@@ -153,6 +163,9 @@ class Recommender:
         # the pace is kept as requests have shown it: what a ranker measures beside them is too slow
         WAITING.deadline_seconds = settings.deadline_milliseconds / 1000
         metrics.DATA_AGE_DAYS.set(ranker.data_age_days())
+
+    def _answers(self, ranker: Ranker, packaged: Packaged) -> None:
+        self.following.begin(ranker, Path(packaged.updates) if packaged.updates else None)
 
     def _loaded(self, ranker: Ranker) -> None:
         if self.feedback:

@@ -16,7 +16,7 @@ from shoploop.bench.kills import NAME, NO_GUARD
 from shoploop.bench.online import NO_LIMITS, drawn_purchases
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain
-from shoploop.online.following import Following
+from shoploop.online.following import Followings
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.updater import Updater, follow
 from shoploop.packaging.local_service import packaged_ranker
@@ -124,12 +124,12 @@ def _play(role: str, packaged: Path, folder: Path, version: str) -> None:
         with SqliteLog(folder / "log") as log:
             loop = OnlineLoop(ranker=ranker, log=log, chain=chain, guard=NO_GUARD, limits=NO_LIMITS)
             loop.run(period_seconds=PERIOD_SECONDS, until=lambda: False)
-    following = Following(ranker, folder / "updates")
+    following = Followings(ranker, folder / "updates")
     following.start()
     user = next(iter(ranker.settings.warm_up_users), "somebody")
     print("ready", flush=True)
     for _ in sys.stdin:
-        print(following.ranker.recommend(RecommendRequest(user=user)).commit or 0, flush=True)
+        print(following.of(ranker).recommend(RecommendRequest(user=user)).commit or 0, flush=True)
 
 
 if __name__ == "__main__":

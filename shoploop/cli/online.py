@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from shoploop.api.online import OnlineSpec
 from shoploop.cli.events import last_spec, log_folder, log_of
-from shoploop.cli.output import write_json
+from shoploop.cli.output import one_line, write_json
 from shoploop.errors import NotFound
 from shoploop.online.chain import Action, Chain, Commit
 from shoploop.online.optimizers import OptimizerName
@@ -25,10 +25,12 @@ def learn(
     period_seconds: float,
     skip_gaps: bool,
     weights: tuple[Path, Path] | None = None,
+    beside: str | None = None,
 ) -> None:
     """Learns until it is ended.
 
     Args:
+        beside: The version that serves, whose place this one is to take once it has caught up.
         weights: A weights artifact and its samples folder: how much each event counts.
 
     Raises:
@@ -60,6 +62,7 @@ def learn(
             learner=LearnerConfig(optimizer=optimizer),
             weigh=weights_of(*weights) if weights else alike,
             skip_gaps=skip_gaps,
+            beside=Chain(store, name, beside) if beside else None,
         )
         keep_what_is_loaded()
         print(f"{name} {ranker.version} learns from what comes after record {start} of the event log.", flush=True)
@@ -103,29 +106,110 @@ def print_log(store: Store, name: str, *, version: str | None, last: int, json_:
         print(_frozen(name, frozen))
 
 
-def print_dead_letters(store: Store, name: str, log: str, *, version: str | None, last: int) -> None:
-    """Prints what nothing could be learned from, and why.
+def print_dead_letters(
+    store: Store, name: str, log: str, *, version: str | None, last: int, again: bool, json_: str | None
+) -> None:
+    """Prints what nothing could be learned from, and why; or replays what can be learned from now.
 
     Raises:
         NotFound: nothing serves, or no event was ever collected here.
     """
     from shoploop.events.opening import open_log
-    from shoploop.online.joiner import dead_letters
+    from shoploop.online.dead_letters import Replayed, dead_letters, replay
     from shoploop.packaging.bento import collected_of
 
     version = version or serving_version(store, name)
     spec = log_of(log)
     with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
         after = min(collected_of(store, name, version).offset, opened.end())
-        kept = deque(dead_letters(opened, after=after), maxlen=last)
-    for dead in kept:
-        print(f"{dead.offset}  {dead.reason}  {dead.body}")
-    if not kept:
+        found = dead_letters(opened, after=after)
+        done = replay(opened, found) if again else Replayed(replayed=(), left=())
+    if json_:
+        letters = [
+            {"offset": each.offset, "reason": each.reason, "bytes": len(each.body.encode()), "record": each.body}
+            for each in found[-last:]
+        ]
+        replayed = {"replayed": list(done.replayed), "left": list(done.left)} if again else {}
+        write_json({"dead_letters": letters, "all": len(found)} | replayed, json_)
+    elif not found:
         print(f"No dead letter: all that {version} of {name} could learn from so far, it did.")
+    elif again:
+        print(f"{len(done.replayed):,} of {len(found):,} dead letters are in the log once more, and are learned now.")
+        if done.left:
+            print(
+                f"{len(done.left):,} stay: their answer is not in the log, or never showed the item, or was too long ago."
+            )
+    else:
+        for dead in found[-last:]:
+            print(f"{dead.offset}  {dead.reason}  {len(dead.body.encode())} bytes  {dead.body}")
+
+
+def print_difference(
+    store: Store, name: str, one: int, other: int, *, version: str | None, last: int, json_: str | None
+) -> None:
+    """Prints what changed between two commits.
+
+    Raises:
+        NotFound: nothing serves, or there is no such commit.
+    """
+    from shoploop.online.difference import difference
+    from shoploop.ranking.trained_items import trained_items
+
+    version, chain = _chain(store, name, version)
+    items = trained_items(packaged_ranker(store, name, version))
+    found = difference(chain, one, other, trained=(items.vectors_ID, items.bias_I))
+    top = [
+        {
+            "item": items.names[code],
+            "title": items.titles.get(items.names[code]),
+            "vector_change": float(norm),
+            "bias_change": float(bias),
+        }
+        for code, norm, bias in zip(found.codes_N[:last], found.vectors_N, found.bias_N, strict=False)
+    ]
+    changes = {
+        "vectors": {"mean_norm": _mean(found.vectors_N), "max_norm": max(found.vectors_N.tolist(), default=0.0)},
+        "bias": {"mean": _mean(found.bias_N), "max": max(map(abs, found.bias_N.tolist()), default=0.0)},
+    }
+    if json_:
+        facts: dict[str, Any] = {"recommender": name, "version": version, "from": one, "to": other}
+        facts |= {"examples": found.examples, "offsets": list(found.offsets)}
+        write_json(facts | {"items": len(found.codes_N), "of": len(items.names)} | changes | {"top": top}, json_)
+        return
+    print(
+        f"{name} {version}, from commit {one} (record {found.offsets[0]:,}) to {other} (record {found.offsets[1]:,}): "
+        f"{found.examples:+,} examples."
+    )
+    print(f"{len(found.codes_N):,} of {len(items.names):,} items changed.")
+    if not top:
+        return
+    norm = float((items.vectors_ID**2).sum(axis=1).mean() ** 0.5)
+    vectors, bias = changes["vectors"], changes["bias"]
+    print(
+        f"w_i moved by {vectors['mean_norm']:.4f} on average, {vectors['max_norm']:.4f} at most; a typical one is "
+        f"{norm:.4f} long."
+    )
+    print(f"b_i moved by {bias['mean']:+.4f} log-odds on average, {bias['max']:.4f} at most.")
+    print("Those that moved most: change of w_i, of b_i, item")
+    for each in top:
+        moved = f"{each['vector_change']:8.4f}  {each['bias_change']:+8.4f}"
+        print(f"  {moved}  {each['item']}  {one_line(each['title'] or '')}".rstrip())
+
+
+def _mean(values_N: Any) -> float:
+    return float(values_N.mean()) if len(values_N) else 0.0
 
 
 def decide(
-    store: Store, name: str, action: Action, *, version: str | None, by: str, reason: str, to: int | None = None
+    store: Store,
+    name: str,
+    action: Action,
+    *,
+    version: str | None,
+    by: str,
+    reason: str,
+    to: int | None = None,
+    json_: str | None = None,
 ) -> None:
     """Writes what a person decides.
 
@@ -134,6 +218,9 @@ def decide(
     """
     version, chain = _chain(store, name, version)
     commit = chain.decide(action, by=by, reason=reason, to=to)
+    if json_:
+        write_json(_facts(commit) | {"recommender": name, "version": version, "served": chain.served}, json_)
+        return
     what = {
         "rollback": f"Commit {to} of {version} serves again; what comes is learned on top of it.",
         "pin": f"Commit {to} of {version} serves until `shoploop online unpin {name}`; learning goes on.",

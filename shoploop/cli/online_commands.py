@@ -40,56 +40,96 @@ def online_log(
 
 @app.command("rollback")
 def online_rollback(
-    name: Name, to: To, reason: Why = "rolled back by hand", version: VersionOption = None, store: StoreOption = None
+    name: Name,
+    to: To,
+    reason: Why = "rolled back by hand",
+    version: VersionOption = None,
+    json_: JsonOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Let an earlier commit serve again; what comes is learned on top of it."""
     from shoploop.cli.online import decide
 
-    decide(writable_store(store), name, "rollback", version=version, by=person(), reason=reason, to=to)
+    decide(writable_store(store), name, "rollback", version=version, by=person(), reason=reason, to=to, json_=json_)
 
 
 @app.command("pin")
 def online_pin(
-    name: Name, to: To, reason: Why = "pinned by hand", version: VersionOption = None, store: StoreOption = None
+    name: Name,
+    to: To,
+    reason: Why = "pinned by hand",
+    version: VersionOption = None,
+    json_: JsonOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Let one commit serve until it is unpinned; learning goes on."""
     from shoploop.cli.online import decide
 
-    decide(writable_store(store), name, "pin", version=version, by=person(), reason=reason, to=to)
+    decide(writable_store(store), name, "pin", version=version, by=person(), reason=reason, to=to, json_=json_)
 
 
 @app.command("unpin")
 def online_unpin(
-    name: Name, reason: Why = "unpinned by hand", version: VersionOption = None, store: StoreOption = None
+    name: Name,
+    reason: Why = "unpinned by hand",
+    version: VersionOption = None,
+    json_: JsonOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Let the newest commit serve again."""
     from shoploop.cli.online import decide
 
-    decide(writable_store(store), name, "unpin", version=version, by=person(), reason=reason)
+    decide(writable_store(store), name, "unpin", version=version, by=person(), reason=reason, json_=json_)
 
 
 @app.command("resume")
 def online_resume(
-    name: Name, reason: Why = "resumed by hand", version: VersionOption = None, store: StoreOption = None
+    name: Name,
+    reason: Why = "resumed by hand",
+    version: VersionOption = None,
+    json_: JsonOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Go on learning after a guardrail stopped it."""
     from shoploop.cli.online import decide
 
-    decide(writable_store(store), name, "resume", version=version, by=person(), reason=reason)
+    decide(writable_store(store), name, "resume", version=version, by=person(), reason=reason, json_=json_)
 
 
 @app.command("deadletters")
 def online_deadletters(
     name: Name,
     last: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest.")] = 20,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Learn from all that can be learned from now, whatever --last says.")
+    ] = False,
     log: LogOption = "sqlite",
     version: VersionOption = None,
+    json_: JsonOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Print the records of the event log that nothing could be learned from: offset, reason, and what lies there."""
+    """Print the records of the event log that nothing could be learned from: offset, reason, size, and what lies there."""
     from shoploop.cli.online import print_dead_letters
 
-    print_dead_letters(readable_store(store), name, log, version=version, last=last)
+    print_dead_letters(readable_store(store), name, log, version=version, last=last, again=replay, json_=json_)
+
+
+@app.command("diff")
+def online_diff(
+    name: Name,
+    one: Annotated[int, typer.Argument(metavar="A", min=0, help="A commit; 0 is the version as it was trained.")],
+    other: Annotated[int, typer.Argument(metavar="B", min=0, help="Another one.")],
+    last: Annotated[
+        int, typer.Option("--items", min=1, max=100_000, help="How many items, those that moved most.")
+    ] = 10,
+    version: VersionOption = None,
+    json_: JsonOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Say what changed between two commits: how many items, how far, and which of them most."""
+    from shoploop.cli.online import print_difference
+
+    print_difference(readable_store(store), name, one, other, version=version, last=last, json_=json_)
 
 
 @app.command("learn")
@@ -108,17 +148,23 @@ def online_learn(
     samples: Annotated[
         Path | None, typer.Option(help="The samples folder that the weights belong to.", metavar="FOLDER")
     ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            help="The version that serves: commit what it has read, too, to take its place.", metavar="VERSION"
+        ),
+    ] = None,
     version: VersionOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Learn from the event log until Ctrl-C: one such process for each recommender."""
+    """Learn from the event log until Ctrl-C: one such process for each version that learns."""
     from shoploop.cli.online import learn
 
     if (weights is None) != (samples is None):
         raise typer.BadParameter("--weights and --samples belong together: a weight is of a row of the samples.")
     learn(
         writable_store(store), name, log, version=version, period_seconds=period, skip_gaps=skip_gaps,
-        weights=(weights, samples) if weights and samples else None,
+        weights=(weights, samples) if weights and samples else None, beside=beside,
     )  # fmt: skip
 
 

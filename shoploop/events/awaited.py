@@ -59,6 +59,13 @@ class AwaitedLog(EventLog):
     def trim(self, before: int) -> None:
         self._opened().trim(before)
 
+    def erase(self, offsets: Sequence[int]) -> None:
+        self._opened().erase(offsets)
+
+    @property
+    def leftovers(self) -> str | None:
+        return self._opened().leftovers
+
     def close(self) -> None:
         self._closed.set()
         with self._lock:

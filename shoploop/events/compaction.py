@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoploop.data.collected import CUT_FILE, CollectedThrough
 from shoploop.errors import AlreadyExists, UserError
 from shoploop.events.intake import PAST
 from shoploop.events.log import BEGINNING, EventLog
-from shoploop.events.messages import Kept, Shown, from_json
+from shoploop.events.messages import Kept, Message, Shown, from_json
 from shoploop.store import Log, Store, disk, layout
 
 READ_AT_ONCE = 10_000
@@ -130,7 +131,7 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
     """
     known = cuts(store, name)
     if known and not anew:
-        _check_same(log, known[-1])
+        _check_same(log, known[-1], erased(store, name))
     number = known[-1].number if known else 0
     after = known[-1].through if known and not anew else BEGINNING
     missed = max(log.begin() - after, 0)
@@ -182,6 +183,46 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
     return cut
 
 
+def erase_collected(store: Store, name: str, user: str, *, today: str) -> int:
+    """Takes what a user did out of the files of all cuts; returns how many rows that were.
+
+    A cut that holds nothing comes first, so that no run takes up what steps have made of the files as they were.
+
+    Args:
+        store: Where the files lie.
+        name: Of the recommender.
+        user: Who; an id as it lies in the log.
+        today: UTC, ISO 8601.
+
+    Raises:
+        AlreadyExists: somebody compacts at the same time; do it again.
+    """
+    known = cuts(store, name)
+    found = []
+    for file in dict.fromkeys(file for cut in known for file in cut.files):
+        key = f"{layout.collected(name)}/{file}"
+        table = pq.read_table(io.BytesIO(store.get(key)))
+        kept = table.filter(pc.not_equal(table["user"], user))
+        if len(kept) < len(table):
+            found.append((key, kept, len(table) - len(kept)))
+    if not found:
+        return 0
+    last, file = known[-1], f"date={today}/{known[-1].number + 1:06}-nothing.parquet"
+    store.put(f"{layout.collected(name)}/{file}", _parquet([], COLUMNS))
+    entry = asdict(last) | {
+        "after": last.through, "events": 0, "unread": 0, "missed": 0, "files": (file,),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    del entry["number"]
+    try:
+        _log(store, name).append(entry, after=last.number)
+    except AlreadyExists as error:
+        raise AlreadyExists(f"Somebody compacts the events of {name} at the same time: do it again.") from error
+    for key, kept, _ in found:
+        store.put(key, _written(kept))
+    return sum(rows for _, _, rows in found)
+
+
 def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path:
     """Brings the files of all cuts up to the number ``through`` to this machine; returns the folder.
 
@@ -231,7 +272,7 @@ def trim(
     known = cuts(store, name)
     if not known:
         return None
-    _check_same(log, known[-1])
+    _check_same(log, known[-1], erased(store, name))
     # offsets of the log before the one there is now mean nothing in this one
     begun = max(cut.number for cut in known if cut.after == BEGINNING)
     old = (now or datetime.now(UTC)) - timedelta(days=max(days, LEAST_DAYS))
@@ -242,9 +283,14 @@ def trim(
     return found[-1].through
 
 
-def _check_same(log: EventLog, last: Cut) -> None:
-    """Makes sure that the log still holds the last record that was compacted, or was trimmed beyond it."""
-    if log.begin() >= last.through:
+def erased(store: Store, name: str) -> set[int]:
+    """Offsets of records that were taken out of the log."""
+    return {offset for entry in Log(store, layout.erased(name)).entries() for offset in entry["offsets"]}
+
+
+def _check_same(log: EventLog, last: Cut, gone: set[int]) -> None:
+    """Makes sure that the log still holds the last record that was compacted, or was trimmed beyond it, or gave it up."""
+    if log.begin() >= last.through or last.through in gone:
         if log.end() >= last.through:
             return
     elif (found := log.read(last.through - 1, limit=1)) and (found[0].offset, found[0].id) == (
@@ -258,7 +304,7 @@ def _check_same(log: EventLog, last: Cut) -> None:
     )
 
 
-def _events(log: EventLog, after: int) -> Iterator[tuple[int, str, Kept | Shown | None]]:
+def _events(log: EventLog, after: int) -> Iterator[tuple[int, str, Message | None]]:
     """Offset, id and message of every record; None where it cannot be read."""
     while records := log.read(after, limit=READ_AT_ONCE):
         for record in records:
@@ -271,8 +317,12 @@ def _events(log: EventLog, after: int) -> Iterator[tuple[int, str, Kept | Shown 
 
 
 def _parquet(rows: list[dict[str, Any]], schema: pa.Schema) -> bytes:
+    return _written(pa.Table.from_pylist(rows, schema=schema))
+
+
+def _written(table: pa.Table) -> bytes:
     stream = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), stream, compression="zstd")
+    pq.write_table(table, stream, compression="zstd")
     return stream.getvalue()
 
 

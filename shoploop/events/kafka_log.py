@@ -9,11 +9,16 @@ An append that fails may have written some of its entries: appended again, they 
 topic, without an id, is passed over.
 
 One partition, since the order of events is part of what they say; a shop of thousands of events a second fits into one.
+A topic gives up no single entry. One that is to be erased is named by a message of ours, which each reader finds before it
+reads anything else: nobody is told of it any more, and the broker holds it until it is trimmed.
+
 Offsets are Kafka's plus one. Nothing is ever committed to Kafka: who reads keeps the offset with what it made of the entries.
 """
 
+import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -25,6 +30,10 @@ from shoploop.events.log import BEGINNING, Entry, EventLog, LogUnavailable, Reco
 TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.1
 INDEXED_AT_ONCE = 10_000
+ERASED = "erased:"
+"""Begins the key of a message that names offsets of entries which nobody is told of."""
+
+ERASED_AT_ONCE = 10_000
 BROKERS_OWN = -1
 """Kafka's word for its own default."""
 
@@ -57,6 +66,7 @@ class KafkaLog(EventLog):
         self._settings |= settings or {}
         self._lock = threading.Lock()
         self._first: dict[bytes, int] = {}
+        self._erased: set[int] = set()
         self._indexed = BEGINNING
         self._closed = False
         with self._named_errors():
@@ -107,6 +117,7 @@ class KafkaLog(EventLog):
         with self._lock, self._named_errors():
             low, high = self._watermarks()
             at = max(after, low)
+            self._index_to_end()  # what is to be erased is named behind it
             while len(found) < limit:
                 if at >= high:
                     if found or time.monotonic() >= until:
@@ -117,10 +128,10 @@ class KafkaLog(EventLog):
                 for message in self._reader.next(at, min(limit - len(found), high - at)):
                     at = message.offset() + 1
                     id = _id(message)
-                    if id is None:
+                    if id is None or id.startswith(ERASED):
                         continue
                     self._index(id, at)
-                    if self._first[_key(id)] == at:
+                    if self._first[_key(id)] == at and at not in self._erased:
                         found.append(Record(at, id, message.value()))
         return found
 
@@ -144,6 +155,20 @@ class KafkaLog(EventLog):
             for future in self._admin.delete_records([TopicPartition(self.topic, 0, cut)]).values():
                 future.result(TIMEOUT_SECONDS)
             self._first = {key: offset for key, offset in self._first.items() if offset >= before}
+
+    def erase(self, offsets: Sequence[int]) -> None:
+        named = [
+            Entry(f"{ERASED}{uuid.uuid4().hex}", json.dumps(list(offsets[first : first + ERASED_AT_ONCE])).encode())
+            for first in range(0, len(offsets), ERASED_AT_ONCE)
+        ]
+        self.append(named)
+
+    @property
+    def leftovers(self) -> str | None:
+        return (
+            f"Kafka {self.where} gives up no single entry: shoploop tells nobody of them any more, and topic {self.topic} "
+            "holds their bytes, for whoever may read it, until `shoploop events trim` has gone beyond them."
+        )
 
     def close(self) -> None:
         with self._lock:
@@ -187,6 +212,8 @@ class KafkaLog(EventLog):
                 at = message.offset() + 1
                 if (id := _id(message)) is not None:
                     self._first.setdefault(_key(id), at)
+                    if id.startswith(ERASED):
+                        self._erased.update(json.loads(message.value()))
             self._indexed = at
 
     def _index(self, id: str, offset: int) -> None:

@@ -97,6 +97,21 @@ class EventLog(ABC):
         """Forgets the entries whose offset is below ``before``, with their ids. What is learned from may go."""
 
     @abstractmethod
+    def erase(self, offsets: Sequence[int]) -> None:
+        """Takes these entries away for good, with their ids: no read tells of them any more, in no process. :meth:`begin`,
+        and all other entries stay as they are; to do it again changes nothing. :attr:`leftovers` says what the log's server
+        keeps nevertheless.
+
+        Raises:
+            LogUnavailable: it is not known whether they are gone; to erase them again is safe.
+        """
+
+    @property
+    @abstractmethod
+    def leftovers(self) -> str | None:
+        """Where the bytes of erased entries stay, and until when, for people; None where they stay nowhere."""
+
+    @abstractmethod
     def close(self) -> None:
         """Frees what the log holds on this machine; a log that is closed raises LogUnavailable."""
 

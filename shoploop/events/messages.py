@@ -177,14 +177,31 @@ class Shown(_Record):
     """What was searched for, as typed, where it answers that; as much of it as search reads."""
 
 
-_KNOWN: TypeAdapter[Kept | Shown] = TypeAdapter(Annotated[Kept | Shown, Discriminator("type")])
+class Again(_Record):
+    """An event that nothing could be learned from where it first lay, for learners alone: others have counted it there."""
+
+    type: Literal["again"] = "again"
+    of: int
+    """Offset of the record that it was."""
+
+    event: Kept
+    items: list[str]
+    """Of the answer that it is about, as they were shown."""
+
+    searched: bool = False
+    """That was the answer to a query."""
 
 
-def to_json(message: Kept | Shown) -> bytes:
+Message = Kept | Shown | Again
+
+_KNOWN: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Discriminator("type")])
+
+
+def to_json(message: Message) -> bytes:
     return message.model_dump_json(exclude_none=True).encode()
 
 
-def from_json(body: bytes) -> Kept | Shown | None:
+def from_json(body: bytes) -> Message | None:
     """What lies in the log; None for a record of a kind that is not known here, such as one of a newer predictor.
 
     Raises:
@@ -200,6 +217,6 @@ def from_json(body: bytes) -> Kept | Shown | None:
         raise ValueError("nested too deeply") from error
     if not isinstance(document, dict):
         raise ValueError("no object")
-    kinds: dict[object, type[Kept] | type[Shown]] = {"event": Kept, "impression": Shown}
+    kinds: dict[object, type[Kept] | type[Shown] | type[Again]] = {"event": Kept, "impression": Shown, "again": Again}
     kind = kinds.get(str(document.get("type")))
     return kind.model_validate(document) if kind else None

@@ -9,7 +9,7 @@ which would destroy what nobody has read.
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from shoploop.errors import SpecInvalid, first_line
@@ -36,6 +36,8 @@ return offsets
 """
 
 TRIM = """
+local begin = redis.call('GET', KEYS[3])
+if begin and tonumber(begin) < tonumber(ARGV[1]) - 1 then redis.call('SET', KEYS[3], ARGV[1] - 1) end
 local gone = redis.call('XRANGE', KEYS[1], '-', '(' .. ARGV[1] .. '-0', 'COUNT', ARGV[2])
 for _, entry in ipairs(gone) do
   redis.call('HDEL', KEYS[2], entry[2][2])
@@ -43,6 +45,21 @@ for _, entry in ipairs(gone) do
 end
 return #gone
 """
+
+ERASE = """
+if redis.call('EXISTS', KEYS[3]) == 0 then
+  local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+  if first then redis.call('SET', KEYS[3], tonumber(string.match(first[1], '^%d+')) - 1) end
+end
+for i = 1, #ARGV do
+  local found = redis.call('XRANGE', KEYS[1], ARGV[i] .. '-0', ARGV[i] .. '-0')[1]
+  if found then
+    redis.call('HDEL', KEYS[2], found[2][2])
+    redis.call('XDEL', KEYS[1], found[1])
+  end
+end
+"""
+"""What was trimmed is kept as a number from then on: the first entry that is left may lie behind some that were erased."""
 
 
 class RedisLog(EventLog):
@@ -83,8 +100,10 @@ class RedisLog(EventLog):
         self.where = f"{place.get('host', place.get('path'))}:{place.get('port', '')}".rstrip(":")
         prefix = f"shoploop:{{{name}}}:events"  # the braces keep the three keys on one node of a Redis Cluster
         self._stream, self._ids, self._counter = prefix, f"{prefix}:ids", f"{prefix}:offset"
+        self._begin = f"{prefix}:begin"
         self._append = self._client.register_script(APPEND)
         self._trim = self._client.register_script(TRIM)
+        self._erase = self._client.register_script(ERASE)
         with self._named_errors():
             self._check_durable()
 
@@ -112,7 +131,10 @@ class RedisLog(EventLog):
     def begin(self) -> int:
         with self._named_errors():
             end = int(self._client.get(self._counter) or 0)  # first: what comes in between is not passed over
+            known = self._client.get(self._begin)
             first = self._client.xrange(self._stream, count=1)
+        if known is not None:
+            return min(int(known), end)
         return int(first[0][0].partition(b"-")[0]) - 1 if first else end
 
     def end(self) -> int:
@@ -121,8 +143,23 @@ class RedisLog(EventLog):
 
     def trim(self, before: int) -> None:
         with self._named_errors():
-            while self._trim(keys=[self._stream, self._ids], args=[before, TRIMMED_AT_ONCE]):
+            while self._trim(keys=[self._stream, self._ids, self._begin], args=[before, TRIMMED_AT_ONCE]):
                 pass
+
+    def erase(self, offsets: Sequence[int]) -> None:
+        with self._named_errors():
+            for first in range(0, len(offsets), TRIMMED_AT_ONCE):
+                part = [int(offset) for offset in offsets[first : first + TRIMMED_AT_ONCE]]
+                self._erase(keys=[self._stream, self._ids, self._begin], args=part)
+            with suppress(self._errors.ResponseError):  # it may be at it, or not let us: it does so by itself some day
+                self._client.bgrewriteaof()
+
+    @property
+    def leftovers(self) -> str | None:
+        return (
+            f"Redis {self.where} answers nobody with them any more. Their bytes stay in a block of entries, in its memory "
+            "and its file, until all of that block is gone (`shoploop events trim`), and in copies that were made of it."
+        )
 
     def close(self) -> None:
         self._closed = True

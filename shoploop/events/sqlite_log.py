@@ -22,6 +22,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS log (offset INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)
 """
 FULL = (sqlite3.SQLITE_FULL,)
+ERASED = b"\0"
+"""Body of a row whose entry was erased: so offsets before it do not look as if they had been trimmed."""
 
 
 class SqliteLog(EventLog):
@@ -65,7 +67,8 @@ class SqliteLog(EventLog):
         while True:
             with self._reading, self._named_errors():
                 rows = self._reader.execute(
-                    "SELECT offset, id, body FROM log WHERE offset > ? ORDER BY offset LIMIT ?", (after, limit)
+                    "SELECT offset, id, body FROM log WHERE offset > ? AND body != x'00' ORDER BY offset LIMIT ?",
+                    (after, limit),
                 ).fetchall()
             left = until - time.monotonic()
             if rows or left <= 0:
@@ -89,6 +92,26 @@ class SqliteLog(EventLog):
         with self._writing, self._named_errors():
             self._writer.execute("DELETE FROM log WHERE offset < ?", (before,))
 
+    def erase(self, offsets: Sequence[int]) -> None:
+        with self._writing, self._named_errors():
+            self._writer.execute("PRAGMA secure_delete=ON")  # what is overwritten is not left in a free page
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                self._writer.executemany(
+                    "UPDATE log SET id = 'erased:' || offset, body = ? WHERE offset = ?",
+                    [(ERASED, offset) for offset in offsets],
+                )
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+            self._empty_journal()
+
+    @property
+    def leftovers(self) -> str | None:
+        return None
+
     def close(self) -> None:
         with self._writing, self._reading:
             self._writer.close()
@@ -97,6 +120,21 @@ class SqliteLog(EventLog):
     def _connect(self) -> sqlite3.Connection:
         # the locks above let one thread at a time use a connection
         return sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+    def _empty_journal(self) -> None:
+        """The write-ahead log holds pages as they were before: it is written back and cut to nothing.
+
+        Raises:
+            LogUnavailable: somebody reads from it all the time.
+        """
+        until = time.monotonic() + BUSY_SECONDS
+        while self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > until:
+                raise LogUnavailable(
+                    f"Event log {self.path}: entries are erased, and the journal beside it, which still holds them, cannot "
+                    "be emptied while others read. Do it again."
+                )
+            time.sleep(POLL_SECONDS)
 
     def _offset(self, id: str) -> int:
         (offset,) = self._writer.execute("SELECT offset FROM log WHERE id = ?", (id,)).fetchone()

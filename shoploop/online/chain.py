@@ -176,6 +176,10 @@ class Chain:
                 return commit.to
         return self.head
 
+    def offset_of(self, number: int) -> int:
+        """The last record of the event log that was read for a commit; 0 is the version as it was trained."""
+        return self.commits[number - 1].offset if number else self._start
+
     def state(self, number: int | None = None) -> State:
         """What the chain comes to at a commit, the last one where none is named.
 

@@ -44,14 +44,12 @@ class Following:
         self._base = ranker
         self._folder = folder
         self._seen: tuple[int, int] | None = None
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._looking = threading.Lock()
 
-    @classmethod
-    def configured(cls, ranker: Ranker) -> "Following":
-        """As the environment says."""
-        folder = os.environ.get(ENVIRONMENT)
-        return cls(ranker, Path(folder) if folder else None)
+    @property
+    def folder(self) -> Path | None:
+        """That is followed."""
+        return self._folder
 
     def age_seconds(self) -> float:
         """Since what is served was last known to be what the chain serves; 0 where nothing is followed."""
@@ -66,8 +64,12 @@ class Following:
         """Serves what is newest; returns whether that changed."""
         if self._folder is None:
             return False
+        with self._looking:  # of two looks at once the one that began first must not end last
+            return self._look(self._folder)
+
+    def _look(self, folder: Path) -> bool:
         try:
-            facts = (self._folder / POINTER).stat()
+            facts = (folder / POINTER).stat()
         except FileNotFoundError:
             return False
         seen = (facts.st_mtime_ns, facts.st_ino)
@@ -75,7 +77,7 @@ class Following:
             return False
         self._seen = seen
         try:
-            self.ranker = self._newest(self._folder)
+            self.ranker = self._newest(folder)
         except (ArtifactCorrupt, OSError, ValueError) as error:
             self.refused += 1
             self._served_newest = False
@@ -83,28 +85,6 @@ class Following:
             return False
         self._served_newest = True
         return True
-
-    def start(self, *, on_look: Callable[[], None] = lambda: None) -> None:
-        """Looks once, then again and again in a thread until :meth:`stop`.
-
-        Args:
-            on_look: Called after each look.
-        """
-        self.look()
-        on_look()
-        if self._folder is not None:
-            self._thread = threading.Thread(target=self._follow, args=(on_look,), name="online-updates", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _follow(self, on_look: Callable[[], None]) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
-            self.look()
-            on_look()
 
     def _newest(self, folder: Path) -> Ranker:
         pointer = Pointer.read(folder)
@@ -126,3 +106,82 @@ class Following:
         if len(rows):
             vectors_ID[rows.codes_N], bias_I[rows.codes_N] = rows.vectors_ND, rows.bias_N
         return self._base.with_items(vectors_ID, bias_I, commit=pointer.commit)
+
+
+class Followings:
+    """What each version that may answer in one process has learned: the one that serves, and those beside it."""
+
+    def __init__(self, ranker: Ranker, folder: Path | None):
+        """
+        Args:
+            ranker: The version as it was packaged.
+            folder: That an updater writes to; None follows nothing.
+        """
+        self._by_version = {ranker.version: Following(ranker, folder)}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def configured(cls, ranker: Ranker) -> "Followings":
+        """As the environment says."""
+        folder = os.environ.get(ENVIRONMENT)
+        return cls(ranker, Path(folder) if folder else None)
+
+    @property
+    def refused(self) -> int:
+        """Updates that were not served, since they could not be verified."""
+        return sum(following.refused for following in tuple(self._by_version.values()))
+
+    def of(self, ranker: Ranker) -> Ranker:
+        """The same version with what was learned since, as far as that is known here."""
+        following = self._by_version.get(ranker.version)
+        return following.ranker if following else ranker
+
+    def age_seconds(self, ranker: Ranker) -> float:
+        """Since what this version answers with was last known to be what its chain serves; 0 where it follows none."""
+        following = self._by_version.get(ranker.version)
+        return following.age_seconds() if following else 0.0
+
+    def begin(self, ranker: Ranker, folder: Path | None) -> None:
+        """Follows one version more, and knows on return what its folder holds now: before it answers anybody.
+
+        Args:
+            ranker: The version as it was packaged.
+            folder: That its updater writes to; None follows nothing of it, or goes on with what was followed.
+        """
+        following = self._by_version.get(ranker.version)
+        if folder is not None and (following is None or following.folder != folder):
+            following = Following(ranker, folder)
+        if following is not None:
+            following.look()
+            self._by_version = self._by_version | {ranker.version: following}
+
+    def forget(self, version: str) -> None:
+        """Follows that version no longer."""
+        self._by_version = {name: following for name, following in self._by_version.items() if name != version}
+
+    def look(self) -> None:
+        """Has each version serve what is newest of it."""
+        for following in tuple(self._by_version.values()):
+            following.look()
+
+    def start(self, *, on_look: Callable[[], None] = lambda: None) -> None:
+        """Looks once, then again and again in a thread until :meth:`stop`.
+
+        Args:
+            on_look: Called after each look.
+        """
+        self.look()
+        on_look()
+        self._thread = threading.Thread(target=self._follow, args=(on_look,), name="online-updates", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _follow(self, on_look: Callable[[], None]) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            self.look()
+            on_look()

@@ -7,13 +7,12 @@ nobody writes to stands still.
 
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from shoploop.events.log import EventLog, Record
-from shoploop.events.messages import Kept, Kind, Shown, from_json
+from shoploop.events.log import Record
+from shoploop.events.messages import Again, Kept, Kind, Message, Shown, from_json
 from shoploop.schemas import POSITIVE_KINDS
 
 WINDOWS: dict[Kind, timedelta] = {
@@ -103,7 +102,7 @@ class Joiner:
         """Answers that wait for feedback."""
         return len(self._open)
 
-    def read(self, record: Record) -> Kept | Shown | None:
+    def read(self, record: Record) -> Message | None:
         """What a record of the log says; one that is none of ours is a dead letter."""
         try:
             return from_json(record.body)
@@ -111,8 +110,11 @@ class Joiner:
             self.bury(record.offset, "unreadable", record.body)
             return None
 
-    def take(self, offset: int, message: Kept | Shown) -> list[Example]:
+    def take(self, offset: int, message: Message) -> list[Example]:
         """What can be learned now that this message is known: mostly nothing, or one example."""
+        if isinstance(message, Again):
+            self._pass_to(message.event.received)
+            return self._chosen(offset, message.event, tuple(message.items), searched=message.searched)
         if isinstance(message, Shown):
             self._pass_to(message.time)
             self._open[message.request_id] = _Open(
@@ -149,9 +151,12 @@ class Joiner:
         if event.received - shown.time > WINDOWS[event.kind] + LATENESS:
             self.bury(offset, "late", event.model_dump_json(exclude_none=True))
             return []
-        if shown.searched:
+        return self._chosen(offset, event, shown.items, searched=shown.searched)
+
+    def _chosen(self, offset: int, event: Kept, shown: tuple[str, ...], *, searched: bool) -> list[Example]:
+        if searched:
             return [_example(offset, event, None)] if event.kind in POSITIVE_KINDS else []
-        return [_example(offset, event, shown.items)]
+        return [_example(offset, event, shown)]
 
     def _pass_to(self, time: datetime) -> None:
         """Closes what no feedback can be joined to any more."""
@@ -173,23 +178,3 @@ class Joiner:
 def _example(offset: int, event: Kept, among: tuple[str, ...] | None) -> Example:
     assert event.item is not None
     return Example(offset=offset, user=event.user, time=event.received, chosen=event.item, among=among)
-
-
-def dead_letters(log: EventLog, *, after: int) -> Iterator[DeadLetter]:
-    """What nothing could be learned from, in the order in which that was found: joined anew from the log.
-
-    Args:
-        log: What shoppers did.
-        after: Offset of the last record that the version was trained on.
-
-    Raises:
-        LogUnavailable: the log does not answer.
-    """
-    joiner, offset = Joiner(), after
-    while records := log.read(offset):
-        for record in records:
-            if message := joiner.read(record):
-                joiner.take(record.offset, message)
-            yield from joiner.dead
-            joiner.dead.clear()
-        offset = records[-1].offset

@@ -11,6 +11,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -20,7 +21,7 @@ import numpy as np
 from shoploop.errors import AlreadyExists, ShoploopError, StoreError
 from shoploop.events.fresh import Recent
 from shoploop.events.log import EventLog, LogUnavailable
-from shoploop.events.messages import Kept, Shown
+from shoploop.events.messages import Again, Kept, Message, Shown
 from shoploop.features.log import Float32
 from shoploop.online.chain import SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone
 from shoploop.online.guardrails import Guard, GuardConfig, Trip
@@ -110,6 +111,7 @@ class OnlineLoop:
         skip_gaps: bool = False,
         by: str | None = None,
         beat: Callable[[], None] = lambda: None,
+        beside: Chain | None = None,
     ):
         """
         Args:
@@ -124,6 +126,8 @@ class OnlineLoop:
             skip_gaps: Go on where the log was trimmed behind what was read, with the oldest that is left.
             by: Who learns, in the chain.
             beat: Called again and again while it gets on, whatever it does.
+            beside: Of the version that serves, whose place this one is to take: what that has read is committed here, too,
+                where it teaches nothing. So it can be seen in the chain that this version has caught up.
         """
         self.offset = start
         self.settled: int | None = None
@@ -145,6 +149,7 @@ class OnlineLoop:
         self._weigh = weigh
         self._skip_gaps = skip_gaps
         self._by = by or f"learner on {socket.gethostname()}"
+        self._beside = beside
         self._say = logging.getLogger(__name__)
         self._stands = False
         self._published: int
@@ -216,6 +221,9 @@ class OnlineLoop:
             hold_alone(new)
             if any(commit.action in ("rollback", "freeze", "resume") for commit in new):
                 self.catch_up()
+        if self._beside is not None:
+            with suppress(ShoploopError):  # it may be damaged, or gone: nobody waits for this version then
+                self._beside.refresh()
         if self._chain.frozen is not None:
             time.sleep(wait_seconds)
             return 0
@@ -237,7 +245,8 @@ class OnlineLoop:
             ChainTaken: another learner is at work; what it wrote stands, and this one's is gone.
             StoreUnavailable: ask again; nothing is lost.
         """
-        if not self._stands or self._chain.frozen is not None or self._published == self.offset:
+        awaited = self._is_awaited()
+        if not self._stands or self._chain.frozen is not None or (self._published == self.offset and not awaited):
             return None
         finite, rows = self._learner.is_finite(), self._learner.touched()
         standing, self._stands = self._standing, False  # until it is written: what was touched is known once
@@ -247,7 +256,7 @@ class OnlineLoop:
             finite = finite and self._learner.is_finite()
             ahead = self._learner.touched()
         totals, self._totals, self._guard = self._totals, before, guard
-        if totals == self._last_totals():
+        if totals == self._last_totals() and not awaited:
             self._stands = True
             self._published = self.settled = self.offset
             self._learner.touch(rows.codes_N)
@@ -294,7 +303,7 @@ class OnlineLoop:
             while not until():
                 self._patiently(lambda: self.step(wait_seconds=min(0.25, period_seconds)), until)
                 waiting = self._totals.examples + len(self._batch.examples) - self._last_totals().examples
-                if time.monotonic() - last >= period_seconds or waiting >= MOST_UNPUBLISHED:
+                if time.monotonic() - last >= period_seconds or waiting >= MOST_UNPUBLISHED or self._is_awaited():
                     self._patiently(self.publish, until)
                     last = time.monotonic()
             self.publish()
@@ -316,7 +325,14 @@ class OnlineLoop:
                     self._say.warning("%s Nothing is learned until it is back.", error)
                 time.sleep(1.0)
 
-    def _is_of_another_batch(self, offset: int, message: Kept | Shown | None) -> bool:
+    def _is_awaited(self) -> bool:
+        """Whether all was read here that the version beside has learned from, and no commit says so yet."""
+        if self._beside is None or not self._beside.head:
+            return False
+        there = self._beside.offset_of(self._beside.head)
+        return self._chain.offset_of(self._chain.head) < there <= self.offset
+
+    def _is_of_another_batch(self, offset: int, message: Message | None) -> bool:
         """Whether a batch ends before this record: that is for the log alone to say."""
         if offset // BATCH != self.offset // BATCH:
             return True
@@ -324,7 +340,7 @@ class OnlineLoop:
             return False
         return _time_of(message) - self._batch.began >= BATCH_SECONDS
 
-    def _take(self, offset: int, message: Kept | Shown | None, *, learn: bool = True) -> None:
+    def _take(self, offset: int, message: Message | None, *, learn: bool = True) -> None:
         """One record: joined and remembered, and its examples laid by for the end of the batch."""
         if message is not None and self._batch.began is None:
             self._batch.began = _time_of(message)
@@ -443,5 +459,7 @@ class OnlineLoop:
         return self._chain.commits[-1].totals if self._chain.commits else Totals()
 
 
-def _time_of(message: Kept | Shown) -> datetime:
-    return message.received if isinstance(message, Kept) else message.time
+def _time_of(message: Message) -> datetime:
+    if isinstance(message, Shown):
+        return message.time
+    return (message.event if isinstance(message, Again) else message).received

@@ -110,12 +110,13 @@ def ahead_from_bytes(body: bytes, *, width: int | None, what: str) -> Rows | Non
 
 
 def _tensors(rows: Rows, prefix: str = "") -> dict[str, np.ndarray]:
-    return {
+    tensors = {
         f"{prefix}codes": rows.codes_N,
         f"{prefix}vectors": rows.vectors_ND,
         f"{prefix}bias": rows.bias_N,
         f"{prefix}{_SLOTS}{rows.optimizer}": rows.slots_NE,
     }
+    return {name: np.ascontiguousarray(array) for name, array in tensors.items()}  # of a view the wrong bytes are saved
 
 
 def _read(body: bytes, prefix: str, *, width: int | None, what: str) -> Rows:

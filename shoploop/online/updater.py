@@ -17,6 +17,9 @@ from shoploop.online.rows import to_bytes
 from shoploop.store import disk
 
 LOOK_SECONDS = 0.2
+HOLD = "hold"
+"""While a file of this name lies in the folder, what predictors are brought stays as it is."""
+
 KEPT_FILES = 3
 """A predictor that is about to read an older one must find it."""
 
@@ -37,6 +40,8 @@ class Updater:
         Raises:
             StoreUnavailable, ArtifactCorrupt: nothing was written, and what was there stays.
         """
+        if (self._folder / HOLD).exists():
+            return False
         self._chain.refresh()
         number = self._chain.served
         new = self._written != number

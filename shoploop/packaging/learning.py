@@ -1,4 +1,8 @@
-"""The learner and the updater beside a service on this machine, as processes; one that ends by itself is started again."""
+"""The learners and updaters beside a service on this machine, as processes; one that ends by itself is started again.
+
+The version that serves learns, and beside it, in the shadow, one that is to take its place: what came since its data is in
+the log, and has to be learned before it may answer anybody.
+"""
 
 import os
 import subprocess
@@ -6,43 +10,210 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from shoploop.api.online import EventLogSpec
 from shoploop.compute import lifetime
+from shoploop.errors import NotFound
+from shoploop.online.chain import Chain
+from shoploop.online.pointer import Pointer
+from shoploop.online.updater import HOLD
+from shoploop.packaging.bento import collected_of
 from shoploop.store import Store
+from shoploop.versions.promotions import Promotion
 
 AGAIN_SECONDS = 2.0
 LONGEST_SECONDS = 60.0
 """Between two starts of a process that ends again and again; one that lived so long may start at once."""
 
 STOP_SECONDS = 15
+HELD_SECONDS = 10.0
+"""What the version that serves answers with stands still no longer, for another to reach it."""
+
+SETTLED_SECONDS = 0.5
+"""After as long an updater that was told to hold does."""
+
+
+@dataclass
+class _Race:
+    """One version on its way to another, which learns on."""
+
+    mark: int
+    """Offset that the other had reached when this was first looked at."""
+
+    held: float | None = None
+    """When the other was told to stand still; None while it moves."""
+
+
+class Learners:
+    """The processes of each version that learns here."""
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        log: EventLogSpec,
+        folder: Path,
+        *,
+        end: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """
+        Args:
+            store: Where the chains lie.
+            name: Of the recommender.
+            log: What shoppers did.
+            folder: Below which each version has the folder that its predictors follow.
+            end: Offset of the last record of the log.
+            clock: Seconds.
+        """
+        self._store, self._name, self._log, self._folder, self._end = store, name, log, folder, end
+        self._clock = clock
+        self._races: dict[tuple[str, str], _Race] = {}
+        self._running: dict[str, ExitStack] = {}
+        self._ending: dict[str, threading.Thread] = {}
+        self._chains: dict[str, Chain] = {}
+
+    def begin(self, version: str, *, beside: str | None = None) -> Path:
+        """Lets a version learn, if it does not yet; returns the folder that its predictors follow.
+
+        Args:
+            version: Its base.
+            beside: The version that serves meanwhile, whose place it is to take.
+        """
+        updates = self._folder / version
+        if version in self._running:
+            return updates
+        if version in self._ending:  # two learners of one version are one too many
+            self._ending.pop(version).join()
+        updates.mkdir(exist_ok=True)
+        (updates / HOLD).unlink(missing_ok=True)
+        with ExitStack() as stack:
+            for command in self._commands(version, updates, beside):
+                home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shoploop-online-")))
+                stack.enter_context(_kept_up(command, home))
+            self._running[version] = stack.pop_all()
+        return updates
+
+    def keep(self, *versions: str | None) -> None:
+        """Ends the learning of all others; does not wait until they have committed what they have."""
+        self._races = {race: how for race, how in self._races.items() if set(race) <= set(versions)}
+        for version in [known for known in self._running if known not in versions]:
+            ending = threading.Thread(target=self._running.pop(version).close, name=f"ends-{version}")
+            ending.start()
+            self._ending[version] = ending
+
+    def is_level(self, version: str, serving: str) -> bool:
+        """Whether a version's predictors would answer with all that those of the one that serves answer with.
+
+        Both learn on, so neither would ever be level for longer than a moment: once the first has reached what the other had
+        at some look before, the other's predictors are brought nothing more until it is level, or for HELD_SECONDS.
+
+        Raises:
+            StoreUnavailable, ArtifactCorrupt: a chain cannot be read.
+        """
+        try:
+            there = self._offset(serving, Pointer.read(self._folder / serving).commit)
+            here = self._offset(version, Pointer.read(self._folder / version).commit)
+        except (OSError, ValueError):  # its updater has not written yet
+            return False
+        if here < there:
+            there = min(there, self._end())  # of a log that took another's place
+        race = self._races.setdefault((version, serving), _Race(there))
+        hold, now = self._folder / serving / HOLD, self._clock()
+        if race.held is not None and now - race.held > HELD_SECONDS:
+            race.held, race.mark = None, there
+            hold.unlink(missing_ok=True)
+        elif race.held is None and here >= race.mark:
+            race.held = now
+            hold.touch()
+        return race.held is not None and now - race.held >= SETTLED_SECONDS and here >= there
+
+    def frozen(self, version: str) -> str | None:
+        """Why a version does not go on learning; None where nothing stops it."""
+        frozen = self._chain(version).frozen
+        return frozen.reason if frozen else None
+
+    def close(self) -> None:
+        """Ends all of it."""
+        self.keep()
+        for ending in self._ending.values():
+            ending.join()
+
+    def _offset(self, version: str, commit: int) -> int:
+        """Of the last record that was read for a commit."""
+        return self._chain(version).offset_of(commit)
+
+    def _chain(self, version: str) -> Chain:
+        if version not in self._chains:
+            self._chains[version] = chain_of(self._store, self._name, version)
+        chain = self._chains[version]
+        chain.refresh()
+        return chain
+
+    def _commands(self, version: str, updates: Path, beside: str | None) -> list[list[str]]:
+        shoploop = [sys.executable, "-m", "shoploop", "online"]
+        of = [self._name, "--version", version, "--store", self._store.uri]
+        learns_beside = ["--beside", beside] if beside else []
+        return [
+            [*shoploop, "follow", *of, "--into", str(updates)],
+            [*shoploop, "learn", *of, "--log", address_of(self._log), *learns_beside],
+        ]
+
+
+def chain_of(store: Store, name: str, version: str) -> Chain:
+    """The chain of a stored version, which begins where the collected events end that it was trained on.
+
+    Raises:
+        NotFound: it was not packaged.
+    """
+    return Chain(store, name, version, start=collected_of(store, name, version).offset)
+
+
+def level_version(store: Store, name: str, history: Sequence[Promotion], end: int) -> str:
+    """Which version may answer at once, whenever ``serve --online`` was ended: the promoted one, unless another that served
+    before it has learned more of the log, which it has to catch up with first.
+
+    What was rolled back to serves at once: whoever rolls back wants to be rid of what came after.
+
+    Args:
+        store: Where the chains lie.
+        name: Of the recommender.
+        history: Its promotions, one at least.
+        end: Offset of the last record of the log.
+    """
+    last = history[-1].version
+    if history[-1].action == "rollback":
+        return last
+    found, most = last, min(_learned(store, name, last), end)
+    for version in dict.fromkeys(promotion.version for promotion in reversed(history)):
+        try:
+            learned = min(_learned(store, name, version), end)
+        except NotFound:  # it went beyond spec.retention
+            continue
+        if learned > most:
+            found, most = version, learned
+    return found
+
+
+def _learned(store: Store, name: str, version: str) -> int:
+    chain = chain_of(store, name, version)
+    chain.refresh()
+    return chain.offset_of(chain.served)
 
 
 @contextmanager
-def learning(store: Store, name: str, version: str, log: EventLogSpec) -> Iterator[Path]:
-    """Lets a version learn while the block lasts; yields the folder that its predictors follow.
-
-    Args:
-        store: Where the chain lies.
-        name: Of the recommender.
-        version: Its base.
-        log: What shoppers did.
-    """
-    shoploop = [sys.executable, "-m", "shoploop", "online"]
-    of = [name, "--version", version, "--store", store.uri]
-    with tempfile.TemporaryDirectory(prefix="shoploop-online-") as folder, ExitStack() as stack:
-        updates = Path(folder, "updates")
-        updates.mkdir()
-        for command in (
-            [*shoploop, "follow", *of, "--into", str(updates)],
-            [*shoploop, "learn", *of, "--log", address_of(log)],
-        ):
-            home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shoploop-online-")))
-            stack.enter_context(_kept_up(command, home))
-        yield updates
+def learners(store: Store, name: str, log: EventLogSpec, *, end: Callable[[], int]) -> Iterator[Learners]:
+    """Versions may learn while the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="shoploop-online-") as folder:
+        found = Learners(store, name, log, Path(folder), end=end)
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 @contextmanager

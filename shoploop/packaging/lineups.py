@@ -12,14 +12,33 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from shoploop.errors import NotFound, ShoploopError
+from shoploop.hints import command
 from shoploop.packaging.bento import fetch_bento
 from shoploop.packaging.fetch import RANKER, ranker_folder
 from shoploop.predictor.lineup import Lineup, Packaged, Returned
 from shoploop.store import Store
 from shoploop.versions import candidacy, promotions
 from shoploop.versions.signing import Trust
+
+
+class Learning(Protocol):
+    """What is used of :class:`shoploop.packaging.learning.Learners`."""
+
+    def begin(self, version: str, *, beside: str | None = None) -> Path:
+        """Lets a version learn; returns the folder that its predictors follow."""
+
+    def is_level(self, version: str, serving: str) -> bool:
+        """Whether a version has learned all that another answers with."""
+
+    def frozen(self, version: str) -> str | None:
+        """Why it learns no more."""
+
+    def keep(self, *versions: str | None) -> None:
+        """Ends the learning of all others."""
+
 
 LOOK_SECONDS = 0.2
 AWAY_SECONDS = 1.0
@@ -54,6 +73,7 @@ class LineupKeeper:
         bento: Path,
         cache: Path,
         trust: Trust,
+        learning: Learning | None = None,
         tell: Callable[[str], None] = lambda line: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
@@ -66,11 +86,14 @@ class LineupKeeper:
             bento: Which was unpacked for that: its code is what runs.
             cache: For other unpacked Bentos.
             trust: Who must have signed them.
+            learning: Lets versions learn from what shoppers do; None: they are served as they were trained.
             tell: Is told of each change, for people.
             clock: The time, UTC.
         """
         self._store, self._name, self._folder = store, name, folder
         self._cache, self._trust, self._tell, self._clock = cache, trust, tell, clock
+        self._learning = learning
+        self._told_of_waiting = ""
         self._code = code_of(bento)
         self._unfit: set[str] = set()
         self._promotions: list[promotions.Promotion] = []
@@ -94,14 +117,51 @@ class LineupKeeper:
         if entries := candidacy.since(self._store, self._name, self._candidacies):
             self._candidacy, self._candidacies = entries[-1], entries[-1].number
         self._end_returned()
-        lineup = replace(self._lineup, stable=self._packaged(self._serving) or self._lineup.stable)
-        lineup = self._with_candidate(lineup)
+        lineup = self._with_candidate(replace(self._lineup, stable=self._stable()))
         if lineup == self._written:
             return False
         lineup.write(self._folder)
         self._say(lineup)
         self._lineup = self._written = lineup
+        if self._learning is not None:
+            candidate = lineup.candidate.version if lineup.candidate else None
+            self._learning.keep(lineup.stable.version, candidate, self._serving)
         return True
+
+    def _stable(self) -> Packaged:
+        """Who serves: the promoted version, once it has learned what the one before has learned."""
+        now = self._learns(self._lineup.stable)
+        wanted = self._packaged(self._serving)
+        if wanted is None:  # it serves after a restart, which should find it level
+            if self._learning is not None:
+                self._learning.begin(self._serving, beside=now.version)
+            return now
+        if wanted.version == now.version:
+            return now
+        wanted = self._learns(wanted, beside=now.version)
+        returns = bool(self._promotions) and self._promotions[-1].action == "rollback"
+        # whoever rolls back wants to be rid of what serves: what is still to be learned is learned then
+        return wanted if returns or self._is_level(wanted.version, now.version) else now
+
+    def _learns(self, packaged: Packaged, *, beside: str | None = None) -> Packaged:
+        """The version, which learns from now on where that is wanted."""
+        if self._learning is None:
+            return packaged
+        return replace(packaged, updates=str(self._learning.begin(packaged.version, beside=beside)))
+
+    def _is_level(self, version: str, serving: str) -> bool:
+        """Whether a version may take the place of another; tells once why not yet."""
+        if self._learning is None or self._learning.is_level(version, serving):
+            return True
+        frozen = self._learning.frozen(version)
+        line = f"{version} learns what came since its data; {serving} serves until it has caught up."
+        if frozen:
+            resume = command(self._store, f"online resume {self._name} --version {version}")
+            line = f"{version} does not take the place of {serving}: it learns no more. {frozen} `{resume}` goes on."
+        if line != self._told_of_waiting:
+            self._told_of_waiting = line
+            self._tell(line)
+        return False
 
     def _with_candidate(self, lineup: Lineup) -> Lineup:
         nobody = Lineup(stable=lineup.stable)
@@ -109,6 +169,8 @@ class LineupKeeper:
         if now is None or now.number == self._ended or now.is_over(self._promotions):
             return nobody
         percent = now.percent_at(self._clock())
+        if percent == candidacy.EVERYBODY and not self._is_level(now.version, lineup.stable.version):
+            percent = now.steps[-1][0]
         if percent == candidacy.EVERYBODY:
             reason = "the last step of its candidacy is over"
             last = self._promotions[-1].number
@@ -119,6 +181,7 @@ class LineupKeeper:
         packaged = self._packaged(now.version)
         if packaged is None:
             return nobody
+        packaged = self._learns(packaged, beside=lineup.stable.version)
         return replace(
             lineup, candidate=packaged, candidacy=now.number, percent=percent, shadow=now.shadow, salt=now.salt
         )
@@ -158,7 +221,7 @@ class LineupKeeper:
 
     def _say(self, lineup: Lineup) -> None:
         before = self._written or Lineup(stable=self._lineup.stable)
-        if lineup.stable != before.stable:
+        if lineup.stable.version != before.stable.version:
             self._tell(f"{lineup.stable.version} serves, in place of {before.stable.version}.")
         if lineup.candidate and (lineup.candidacy, lineup.percent) != (before.candidacy, before.percent):
             share = "answers in the shadow" if lineup.shadow else f"answers {lineup.percent} % of users"

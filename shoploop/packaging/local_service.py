@@ -26,8 +26,8 @@ from shoploop.hints import beside_the_user, command
 from shoploop.online.pointer import ENVIRONMENT as ONLINE_UPDATES
 from shoploop.packaging.bento import fetch_bento, serve_command
 from shoploop.packaging.fetch import ranker_folder
-from shoploop.packaging.learning import learning
-from shoploop.packaging.lineups import LineupKeeper, kept
+from shoploop.packaging.learning import Learners, learners, level_version
+from shoploop.packaging.lineups import LineupKeeper, code_of, kept
 from shoploop.predictor.feedback_settings import (
     ENVIRONMENT,
     IMPRESSION_KEYS,
@@ -48,6 +48,8 @@ from shoploop.versions.signing import Trust
 if TYPE_CHECKING:
     from http.client import HTTPResponse
     from urllib.request import Request
+
+    from shoploop.events.log import EventLog
 
 START_SECONDS = 180
 """Feast and torch take long to import on a cold disk."""
@@ -166,47 +168,56 @@ def running(
         events_home: Where keys and a log in a file lie, for who must not add to the shop's own; the usual place where not
             given.
         online: As :func:`serve`; it needs ``events``, in their usual place.
-        tell: Is told which versions answer, whenever that changes. Without a ``version``, and not ``online``, the service
-            follows what is promoted.
+        tell: Is told which versions answer, whenever that changes. Without a ``version`` the service follows what is
+            promoted; ``online``, once that has learned what the version before has learned.
 
     Raises:
         NotFound, PortInUse, ArtifactError, ServiceFailed: as :func:`serve`.
     """
-    follows = version is None and not online  # what is learned online lies on top of one version
-    version = version or serving_version(store, name)
+    follows = version is None
+    promoted = version or serving_version(store, name)
     check_port(port, host)
     trust = Trust.configured()
-    folder = fetch_bento(store, name, version, cache_folder(store, trust), trust)
+    folder = fetch_bento(store, name, promoted, cache_folder(store, trust), trust)
     feedback = (
         feedback_settings(store, name, events, events_home) if events else None
     )  # keys are made for what is there only
+    learning: Learners | None = None
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
     shop = storefront_settings(feedback, port) if feedback else None
     own = _environment(feedback, shop, out_of_stock)
-    command = serve_command(folder, port, host=host)
     with ExitStack() as stack:
+        began = promoted
+        if online and feedback:
+            opened = stack.enter_context(_log_of(feedback))
+            if follows and (level := _level_version(store, name, promoted, opened)) != promoted:
+                other = fetch_bento(store, name, level, cache_folder(store, trust), trust)
+                if code_of(other) == code_of(folder):  # else the promoted one could take its place by a restart only
+                    began, folder = level, other
+            learning = stack.enter_context(learners(store, name, feedback.log, end=opened.end))
+            own[ONLINE_UPDATES] = str(learning.begin(began))
+        command = serve_command(folder, port, host=host)
         if follows:
             lineup = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shoploop-lineup-")))
             keeper = LineupKeeper(
                 store,
                 name,
                 lineup,
-                version=version,
+                version=began,
                 bento=folder,
                 cache=cache_folder(store, trust),
                 trust=trust,
+                learning=learning,
                 tell=tell,
             )
             own[LINEUP] = str(lineup)
-        if online and feedback:
-            own[ONLINE_UPDATES] = str(stack.enter_context(learning(store, name, version, feedback.log)))
-        served = service_process(command, folder=folder, url=url, what=f"{name} {version}", own=own, log=log)
+        served = service_process(command, folder=folder, url=url, what=f"{name} {began}", own=own, log=log)
         process = stack.enter_context(served)
         if follows:
             stack.enter_context(kept(keeper))
         yield RunningService(
             url=url,
-            version=version,
+            version=began,
             process=process,
             events=feedback,
             storefront=f"{url}{STOREFRONT_PATH}/" if shop else None,
@@ -263,6 +274,24 @@ def serving_version(store: Store, name: str) -> str:
             f"`{command(store, f'promote {name} {kept[-1].id}')}` lets it serve all the same."
         )
     return version
+
+
+def _log_of(feedback: FeedbackSettings) -> "EventLog":
+    """The log that predictors write; it may be away."""
+    from shoploop.events.awaited import AwaitedLog
+    from shoploop.events.opening import open_log
+
+    return AwaitedLog(lambda: open_log(feedback.log, name=feedback.recommender, folder=feedback.folder))
+
+
+def _level_version(store: Store, name: str, promoted: str, log: "EventLog") -> str:
+    """Who may answer at once, where what is promoted may still have to learn; that version where nobody knows."""
+    from shoploop.events.log import LogUnavailable
+
+    try:
+        return level_version(store, name, promotions.promotions(store, name), log.end())
+    except LogUnavailable:
+        return promoted
 
 
 def packaged_ranker(store: Store, name: str, version: str | None = None) -> Path:

@@ -28,6 +28,9 @@ class Packaged:
     folder: str
     """What ``Ranker.load`` reads."""
 
+    updates: str | None = None
+    """Folder that brings what is learned on top of it; None: it is served as it was trained."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lineup:
@@ -44,7 +47,7 @@ class Lineup:
 
     def write(self, folder: Path) -> None:
         """Moves it into place; durable on return."""
-        disk.write_json(folder / FILE, asdict(self))
+        disk.write_json(folder / FILE, asdict(self, dict_factory=_without_updates_that_are_none))
 
     @classmethod
     def read(cls, folder: Path) -> "Lineup":
@@ -75,6 +78,11 @@ class Lineup:
             return False
         digest = hmac.digest(self.salt.encode(), user.encode(), sha256)
         return int.from_bytes(digest[:8]) < self.percent * 2**64 // 100
+
+
+def _without_updates_that_are_none(facts: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A predictor that was packaged before there were any reads what is left."""
+    return {name: fact for name, fact in facts if (name, fact) != ("updates", None)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,8 @@ class Versions:
         load: Callable[[Path], Ranker] = load,
         on_load: Callable[[Ranker], None] = lambda ranker: None,
         on_stable: Callable[[Ranker], None] = lambda ranker: None,
+        on_answers: Callable[[Ranker, Packaged], None] = lambda ranker, packaged: None,
+        on_forget: Callable[[str], None] = lambda version: None,
         clock: Callable[[], float] = time.perf_counter,
     ):
         """
@@ -72,6 +74,8 @@ class Versions:
             load: Reads the ranker in a folder.
             on_load: Told of a ranker before it answers anybody.
             on_stable: Told of a ranker before it is who serves.
+            on_answers: Told of a ranker whenever the file names it, before it answers anybody by that.
+            on_forget: Told of a version that is no longer in memory.
             clock: Seconds.
         """
         self._now = _Serving(ranker)
@@ -80,6 +84,8 @@ class Versions:
         self._load = load
         self._on_load = on_load
         self._on_stable = on_stable
+        self._on_answers = on_answers
+        self._on_forget = on_forget
         self._clock = clock
         self._seen: tuple[int, int] | None = None
         self._ended = 0
@@ -90,11 +96,20 @@ class Versions:
 
     @classmethod
     def configured(
-        cls, ranker: Ranker, *, on_load: Callable[[Ranker], None], on_stable: Callable[[Ranker], None]
+        cls,
+        ranker: Ranker,
+        *,
+        on_load: Callable[[Ranker], None],
+        on_stable: Callable[[Ranker], None],
+        on_answers: Callable[[Ranker, Packaged], None],
+        on_forget: Callable[[str], None],
     ) -> "Versions":
         """As the environment says."""
         folder = os.environ.get(ENVIRONMENT)
-        return cls(ranker, Path(folder) if folder else None, on_load=on_load, on_stable=on_stable)
+        return cls(
+            ranker, Path(folder) if folder else None,
+            on_load=on_load, on_stable=on_stable, on_answers=on_answers, on_forget=on_forget,
+        )  # fmt: skip
 
     @property
     def stable(self) -> Ranker:
@@ -105,13 +120,12 @@ class Versions:
         """A version that answers, or did lately; None where it is not in memory."""
         return self._loaded.get(version)
 
-    def answer(self, user: str, ask: Ask, *, stable: Ranker | None = None) -> Answer:
+    def answer(self, user: str, ask: Ask) -> Answer:
         """The answer of who answers this user.
 
         Args:
             user: Who asks.
-            ask: Asks a ranker.
-            stable: In place of who serves: the same version with what was learned online.
+            ask: Asks a ranker, or the same version with what was learned since.
         """
         now = self._now
         if now.candidate is not None and now.lineup is not None and now.lineup.gives_candidate(user):
@@ -124,7 +138,7 @@ class Versions:
                 self._answered(now, began, candidate=True)
                 return answer
         began = self._clock()
-        answer = ask(stable or now.stable, True)
+        answer = ask(now.stable, True)
         if now.candidate is not None and now.lineup is not None:
             self._answered(now, began, candidate=False)
             if now.lineup.shadow:
@@ -154,6 +168,10 @@ class Versions:
             candidate = self._ranker(lineup.candidate)
             if candidate is None:
                 self._return(lineup, "it cannot be loaded")
+            else:
+                self._on_answers(candidate, lineup.candidate)
+        if stable.version == lineup.stable.version:
+            self._on_answers(stable, lineup.stable)
         if stable is not before.stable:
             self._on_stable(stable)
         same = before.lineup is not None and before.lineup.candidacy == lineup.candidacy
@@ -235,6 +253,7 @@ class Versions:
         for version in self._loaded:
             if len(kept) > LOADED and version not in used:
                 del kept[version]
+                self._on_forget(version)
         self._loaded = kept
 
     def _shadow(self, now: _Serving, ask: Ask, answer: Answer) -> None:

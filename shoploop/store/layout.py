@@ -12,7 +12,8 @@
       candidates/            which version meets some shoppers beside it: a log
       events/                on a machine that serves: events.sqlite, and keys/ to sign impressions and to let events in
       online/<version>/      what was learned since the version: commits/, a log, and objects/, what its entries name
-      collected/             interactions from the event log: date=<day>/*.parquet, and cuts/, a log that says which count
+      collected/             interactions from the event log: date=<day>/*.parquet, and cuts/, a log that says which count;
+                             erased/ is a log of the records that a user wanted to be gone
       data/                  copies of one's own files: <table>/<digest>/<file>, made by `shoploop data push`
       work/                  what steps keep between runs: entries of steps that are done, outputs, caches; the folder for
                              temporary files of the run that goes on
@@ -150,6 +151,11 @@ def collected(name: str) -> str:
 def collected_cuts(name: str) -> str:
     """A log: which of the files count."""
     return f"{collected(name)}/cuts"
+
+
+def erased(name: str) -> str:
+    """A log: which records were taken out of the event log, since a user asked for it."""
+    return f"{collected(name)}/erased"
 
 
 def event_keys(name: str) -> str:

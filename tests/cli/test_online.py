@@ -13,6 +13,7 @@ from shoploop.events.log import Entry
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.rows import Rows
+from shoploop.ranking.trained_items import TrainedItems
 from shoploop.store import Store, layout
 
 
@@ -71,7 +72,13 @@ def test_dead_letters_are_shown_with_offset_reason_and_record(chain, tmp_path, m
     monkeypatch.setattr("shoploop.packaging.bento.collected_of", lambda *_: CollectedThrough(cut=0, offset=1))
     with SqliteLog(tmp_path / layout.events("grocery") / "events.sqlite") as log:
         log.append([Entry("old", b"{"), Entry("new", b"[")])
-    assert answer("deadletters", "grocery") == "2  unreadable  [\n"
+    assert answer("deadletters", "grocery") == "2  unreadable  1 bytes  [\n"
+    assert json.loads(answer("deadletters", "grocery", "--json", "-")) == {
+        "dead_letters": [{"offset": 2, "reason": "unreadable", "bytes": 1, "record": "["}],
+        "all": 1,
+    }
+    assert answer("deadletters", "grocery", "--replay").startswith("0 of 1 dead letters are in the log once more")
+    assert json.loads(answer("deadletters", "grocery", "--replay", "--json", "-"))["left"] == [2]
     monkeypatch.setattr("shoploop.packaging.bento.collected_of", lambda *_: CollectedThrough(cut=0, offset=2))
     assert answer("deadletters", "grocery").startswith("No dead letter")
 
@@ -82,6 +89,38 @@ def test_going_back_is_a_commit(chain):
     )
     chain.refresh()
     assert chain.state().rows.codes_N.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    "command, served", [(["rollback", "--to", "1"], 3), (["pin", "--to", "1"], 1), (["unpin"], 3), (["resume"], 3)]
+)
+def test_what_is_decided_is_told_as_json_too(chain, command, served):
+    verb, *rest = command
+    told = json.loads(answer(verb, "grocery", *rest, "--reason", "a test", "--json", "-"))
+    assert (told["number"], told["action"], told["reason"], told["served"]) == (3, verb, "a test", served)
+    assert (told["recommender"], told["version"]) == ("grocery", "v1")
+
+
+def test_the_difference_of_two_commits_names_the_items_that_moved(chain, monkeypatch):
+    items = TrainedItems(
+        names=tuple(f"i{code}" for code in range(9)),
+        titles={"i8": "Green tea"},
+        vectors_ID=np.ones((9, 1), np.float32),
+        bias_I=np.zeros(9, np.float32),
+    )
+    monkeypatch.setattr("shoploop.cli.online.packaged_ranker", lambda *_: None)
+    monkeypatch.setattr("shoploop.ranking.trained_items.trained_items", lambda folder: items)
+    assert answer("diff", "grocery", "1", "2").splitlines() == [
+        "grocery v1, from commit 1 (record 30) to 2 (record 80): +5 examples.",
+        "1 of 9 items changed.",
+        "w_i moved by 0.0000 on average, 0.0000 at most; a typical one is 1.0000 long.",
+        "b_i moved by +1.0000 log-odds on average, 1.0000 at most.",
+        "Those that moved most: change of w_i, of b_i, item",
+        "    0.0000   +1.0000  i8  Green tea",
+    ]
+    told = json.loads(answer("diff", "grocery", "0", "2", "--items", "1", "--json", "-"))
+    assert (told["items"], told["of"], told["examples"], told["offsets"]) == (2, 9, 8, [0, 80])
+    assert told["top"] == [{"item": "i3", "title": None, "vector_change": 0.0, "bias_change": 1.0}]
 
 
 def test_a_frozen_chain_says_why_and_how_to_go_on(chain):

@@ -1,5 +1,6 @@
 """What was learned, on its way from the chain into a predictor."""
 
+import copy
 import json
 import os
 import threading
@@ -10,7 +11,7 @@ import pytest
 from shop.serving import make_ranker
 
 from shoploop.online.chain import Chain, Totals
-from shoploop.online.following import Following
+from shoploop.online.following import Following, Followings
 from shoploop.online.pointer import LOOKED, POINTER
 from shoploop.online.rows import Rows
 from shoploop.online.updater import Updater
@@ -154,30 +155,30 @@ def test_an_update_with_what_is_no_number_is_refused(ranker, chain, updater, fol
 
 
 def test_without_a_folder_nothing_is_followed(ranker):
-    following = Following(ranker, None)
-    following.start()
-    assert not following.look()
-    following.stop()
+    followings = Followings(ranker, None)
+    followings.start()
+    assert followings.of(ranker) is ranker
+    followings.stop()
 
 
 def test_answers_while_updates_come_are_each_of_one_commit(ranker, chain, updater, tmp_path):
     """Of two items with the same bias in every commit, one of them lifted, the same stands first in the whole answer."""
     told = threading.Event()
-    following = Following(ranker, tmp_path / "updates")
-    following.start(on_look=told.set)
+    followings = Followings(ranker, tmp_path / "updates")
+    followings.start(on_look=told.set)
     try:
         for number in range(1, 31):
             learn(chain, lifted(ranker, "soap" if number % 2 else "rice", 50.0 + number))
             updater.look()
-            answer = following.ranker.recommend(ASKED)
+            answer = followings.of(ranker).recommend(ASKED)
             if answer.commit:
                 assert answer.items[0].item == ("soap" if answer.commit % 2 else "rice")
         told.clear()
         assert told.wait(10)
         assert told.clear() is None and told.wait(10)
-        assert following.ranker.commit == 30
+        assert followings.of(ranker).commit == 30
     finally:
-        following.stop()
+        followings.stop()
     assert len(list((tmp_path / "updates").glob("*.safetensors"))) <= 4
 
 
@@ -208,3 +209,24 @@ def test_what_is_learned_comes_from_every_kind_of_store(ranker, make_store, tmp_
     chain.decide("rollback", by="me", reason="to see", to=0)
     assert follower.look() and predictor.look()
     assert predictor.ranker.items()[1].tolist() == ranker.items()[1].tolist()
+
+
+def test_a_version_that_takes_the_place_of_another_answers_with_what_it_has_learned_from_its_first_answer_on(
+    ranker, chain, tmp_path
+):
+    followings = Followings(ranker, None)
+    newer = copy.copy(ranker)
+    newer.version = "v456"
+    learned = Chain(chain._store, "grocery", "v456")
+    learn(learned, lifted(ranker, "soap"))
+    Updater(learned, tmp_path / "newer", version="v456").look()
+    followings.begin(newer, tmp_path / "newer")
+    assert followings.of(newer).recommend(ASKED).items[0].item == "soap"
+    assert followings.of(newer).commit == 1
+    learn(learned, lifted(ranker, "rice", 90.0))
+    Updater(learned, tmp_path / "newer", version="v456").look()
+    followings.look()
+    assert followings.of(newer).commit == 2
+    assert followings.of(ranker) is ranker
+    followings.forget("v456")
+    assert followings.of(newer) is newer

@@ -293,7 +293,7 @@ def test_a_learner_that_is_killed_again_and_again_learns_each_event_once(ranker,
     log.append(entries)
     whole = Store(str(tmp_path / "whole"))
     learned(ranker, log, whole)
-    arguments = [str(tmp_path / "store"), str(tmp_path / "log"), str(log.end())]
+    arguments = [str(tmp_path / "store"), str(tmp_path / "log"), str(log.end()), "v123", "0", "0.01"]
     for killed in range(4):
         with (tmp_path / "said.txt").open("wb") as said:
             process = Forked("online_learner", arguments, env=os.environ, cwd=tmp_path, output=said)

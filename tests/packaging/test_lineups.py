@@ -70,11 +70,11 @@ def make_keeper(store, cache, clock, tmp_path):
     folder = tmp_path / "lineup"
     folder.mkdir()
 
-    def make():
+    def make(learning=None):
         said = []
         keeper = LineupKeeper(
             store, NAME, folder, version=store.first, bento=cache.bentos[store.first], cache=tmp_path,
-            trust=Trust.configured(), tell=said.append, clock=clock,
+            trust=Trust.configured(), learning=learning, tell=said.append, clock=clock,
         )  # fmt: skip
         keeper.folder, keeper.said = folder, said
         return keeper
@@ -200,3 +200,86 @@ def test_a_candidate_that_a_predictor_gave_up_ends_for_all_of_them(keeper, store
     assert candidacy.since(store, NAME, 0)[-1].reason == "3 of its last 3 answers failed"
     begin(store)  # somebody tries it again
     assert seen(keeper) == (store.first, store.second, 10)
+
+
+class Learning:
+    """Which versions learn, and which of them have caught up."""
+
+    def __init__(self, folder):
+        self.folder, self.level, self.stopped, self.at_work = folder, set(), {}, {}
+
+    def begin(self, version, *, beside=None):
+        self.at_work.setdefault(version, beside)
+        return self.folder / version
+
+    def is_level(self, version, serving):
+        return version in self.level
+
+    def frozen(self, version):
+        return self.stopped.get(version)
+
+    def keep(self, *versions):
+        self.at_work = {version: beside for version, beside in self.at_work.items() if version in versions}
+
+
+@pytest.fixture
+def learning(tmp_path):
+    return Learning(tmp_path / "updates")
+
+
+def test_a_promoted_version_learns_beside_the_one_that_serves_and_takes_its_place_once_it_has_caught_up(
+    make_keeper, learning, store
+):
+    keeper = make_keeper(learning)
+    assert seen(keeper) == (store.first, None, 0)
+    assert Lineup.read(keeper.folder).stable.updates == str(learning.folder / store.first)
+    promotions.promote(store, NAME, store.second, reason="better", by=BY)
+    for _ in range(2):
+        assert seen(keeper) == (store.first, None, 0)
+    assert learning.at_work == {store.first: None, store.second: store.first}
+    learning.level.add(store.second)
+    assert seen(keeper) == (store.second, None, 0)
+    assert Lineup.read(keeper.folder).stable.updates == str(learning.folder / store.second)
+    assert set(learning.at_work) == {store.second}
+    assert keeper.said == [
+        f"{store.second} learns what came since its data; {store.first} serves until it has caught up.",
+        f"{store.second} serves, in place of {store.first}.",
+    ]
+
+
+def test_a_rollback_waits_for_nothing(make_keeper, learning, store):
+    keeper = make_keeper(learning)
+    promotions.promote(store, NAME, store.second, reason="better", by=BY)
+    learning.level.add(store.second)
+    assert seen(keeper) == (store.second, None, 0)
+    promotions.rollback(store, NAME, by=BY)
+    assert seen(keeper) == (store.first, None, 0)
+    assert set(learning.at_work) == {store.first}
+
+
+def test_a_promoted_version_whose_learning_was_stopped_does_not_serve_and_that_is_told_with_the_remedy(
+    make_keeper, learning, store
+):
+    keeper = make_keeper(learning)
+    promotions.promote(store, NAME, store.second, reason="better", by=BY)
+    learning.stopped[store.second] = "progressive_loss: it is worse."
+    assert seen(keeper) == (store.first, None, 0)
+    [said] = keeper.said
+    assert "it learns no more. progressive_loss: it is worse." in said
+    assert f"online resume {NAME} --version {store.second}" in said
+
+
+def test_a_candidate_learns_too_and_is_promoted_by_its_last_step_only_once_it_has_caught_up(
+    make_keeper, learning, store, clock
+):
+    keeper = make_keeper(learning)
+    begin(store, percent=0, steps=((10, 60),))
+    assert seen(keeper) == (store.first, store.second, 10)
+    assert Lineup.read(keeper.folder).candidate.updates == str(learning.folder / store.second)
+    assert set(learning.at_work) == {store.first, store.second}
+    clock.ahead = timedelta(minutes=61)
+    assert seen(keeper) == (store.first, store.second, 10)
+    learning.level.add(store.second)
+    keeper.look()
+    assert seen(keeper) == (store.second, None, 0)
+    assert promotions.serving_version(store, NAME) == store.second

@@ -14,13 +14,19 @@ from shoploop.store import Store
 OPEN = LimitConfig(of_user=20, of_user_a_day=None, of_user_and_item=None, of_item=None)
 
 
-def learn(store: str, log: Path, until: int) -> None:
+def learn(store: str, log: Path, until: int, *, version: str, start: int, period: float, beside: str | None) -> None:
     with SqliteLog(log) as opened, tempfile.TemporaryDirectory() as folder:
         ranker = make_ranker(Path(folder), alpha_logit=-20.0)
-        loop = OnlineLoop(ranker=ranker, log=opened, chain=Chain(Store(store), "grocery", "v123"), limits=OPEN)
-        loop.run(period_seconds=0.01, until=lambda: loop.offset >= until)
+        loop = OnlineLoop(
+            ranker=ranker, log=opened, chain=Chain(Store(store), "grocery", version, start=start), start=start, limits=OPEN,
+            beside=Chain(Store(store), "grocery", beside) if beside else None,
+        )  # fmt: skip
+        loop.run(period_seconds=period, until=lambda: loop.offset >= until)
 
 
 def main(arguments: list[str]) -> None:
-    store, log, until = arguments
-    learn(store, Path(log), int(until))
+    store, log, until, version, start, period, *beside = arguments
+    learn(
+        store, Path(log), int(until), version=version, start=int(start), period=float(period),
+        beside=beside[0] if beside else None,
+    )  # fmt: skip

@@ -1,0 +1,98 @@
+"""Records that nothing was learned from, though something should have been: found anew from the log, and replayed.
+
+What is replayed is an entry of its own, which only learners read: others have counted the event where it first lay. It holds
+the answer that it is about, so that a learner that reads it needs to have seen nothing else.
+"""
+
+from dataclasses import dataclass
+
+from shoploop.events.log import Entry, EventLog
+from shoploop.events.messages import Again, Kept, Shown, from_json, to_json
+from shoploop.online.joiner import LATENESS, WINDOWS, DeadLetter, Joiner
+
+APPENDED = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What became of dead letters."""
+
+    replayed: tuple[int, ...]
+    """Offsets of those that are in the log once more."""
+
+    left: tuple[int, ...]
+    """Offsets of those that nothing can be learned from now, either."""
+
+
+def dead_letters(log: EventLog, *, after: int) -> list[DeadLetter]:
+    """What nothing could be learned from, in the order in which that was found, joined anew from the log; without those that
+    were replayed since.
+
+    Args:
+        log: What shoppers did.
+        after: Offset of the last record that the version was trained on.
+
+    Raises:
+        LogUnavailable: the log does not answer.
+    """
+    joiner, offset, again = Joiner(), after, set[int]()
+    found: list[DeadLetter] = []
+    while records := log.read(offset):
+        for record in records:
+            if message := joiner.read(record):
+                joiner.take(record.offset, message)
+            if isinstance(message, Again):
+                again.add(message.of)
+        found += joiner.dead
+        joiner.dead.clear()
+        offset = records[-1].offset
+    return [letter for letter in found if letter.offset not in again]
+
+
+def replay(log: EventLog, letters: list[DeadLetter]) -> Replayed:
+    """Appends those that can be learned from now: whose answer is in the log, though it came too late, or which came too late
+    themselves and say that they happened in time. To do it again changes nothing.
+
+    Raises:
+        LogUnavailable: the log does not answer; do it again.
+    """
+    events = {letter.offset: event for letter in letters if (event := _event(letter)) is not None}
+    answers = _answers(log, {event.request_id for event in events.values()})
+    entries, replayed = [], []
+    for offset, event in events.items():
+        shown = answers.get(event.request_id)
+        if shown is None or event.item not in shown.items or event.time - shown.time > WINDOWS[event.kind] + LATENESS:
+            continue
+        again = Again(of=offset, event=event, items=shown.items, searched=shown.surface == "search")
+        entries.append(Entry(f"again:{offset}", to_json(again)))
+        replayed.append(offset)
+    for first in range(0, len(entries), APPENDED):
+        log.append(entries[first : first + APPENDED])
+    left = sorted({letter.offset for letter in letters} - set(replayed))
+    return Replayed(replayed=tuple(replayed), left=tuple(left))
+
+
+def _event(letter: DeadLetter) -> Kept | None:
+    """Of a dead letter that may be learned from some day."""
+    if letter.reason not in ("no_impression", "late"):
+        return None
+    message = from_json(letter.body.encode())
+    if isinstance(message, Again):
+        message = message.event
+    return message if isinstance(message, Kept) and message.kind in WINDOWS else None
+
+
+def _answers(log: EventLog, wanted: set[str | None]) -> dict[str | None, Shown]:
+    """Those that are still in the log, by request."""
+    found: dict[str | None, Shown] = {}
+    offset = log.begin()
+    while wanted and (records := log.read(offset)):
+        for record in records:
+            try:
+                message = from_json(record.body)
+            except ValueError:
+                continue
+            if isinstance(message, Shown) and message.request_id in wanted:
+                found[message.request_id] = message
+        offset = records[-1].offset
+    return found

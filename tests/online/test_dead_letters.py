@@ -1,0 +1,112 @@
+"""Dead letters are found anew from the log, and those that can be learned from by now are learned when they are replayed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shoploop.events.compaction import compact
+from shoploop.events.fresh import FreshHistory
+from shoploop.events.log import BEGINNING, Entry
+from shoploop.events.messages import Kept, Shown, to_json
+from shoploop.events.sqlite_log import SqliteLog
+from shoploop.online.dead_letters import dead_letters, replay
+from shoploop.online.joiner import Joiner
+from shoploop.store import Store
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def shown(request: int, *items: str, at: datetime = NOON, surface: str = "items") -> Entry:
+    answer = Shown(
+        request_id=f"r{request}", user="ann", version="v1", surface=surface, method="fused", as_of="2026-01-05", time=at,
+        items=list(items), scores=[None] * len(items), propensities=[1.0] * len(items),
+    )  # fmt: skip
+    return Entry(f"shown {request}", to_json(answer))
+
+
+def clicked(request: int, item: str, *, at: datetime = NOON, came: datetime | None = None) -> Entry:
+    event = Kept(
+        source="attributed", kind="click", user="ann", item=item, time=at, received=came or at, request_id=f"r{request}"
+    )
+    return Entry(f"click {request} {item}", to_json(event))
+
+
+def passing(minutes: int) -> list[Entry]:
+    """So much that others do that it is so late by the log's own time, too."""
+    when = NOON + minutes * MINUTE
+    views = [
+        Kept(source="organic", kind="view", user="bob", item="tea", time=when, received=when, key=f"{number}")
+        for number in range(120)
+    ]
+    return [Entry(f"view {minutes} {number}", to_json(view)) for number, view in enumerate(views)]
+
+
+@pytest.fixture
+def log(tmp_path):
+    with SqliteLog(tmp_path / "log") as opened:
+        yield opened
+
+
+def letters(log):
+    return [(letter.offset, letter.reason) for letter in dead_letters(log, after=BEGINNING)]
+
+
+def examples(log):
+    """What a learner makes of the whole log: what was chosen, and from what."""
+    joiner, found = Joiner(), []
+    for record in log.read(BEGINNING, limit=10_000):
+        if message := joiner.read(record):
+            found += [(example.chosen, example.among) for example in joiner.take(record.offset, message)]
+    return found
+
+
+def test_a_click_whose_answer_came_too_late_is_learned_when_it_is_replayed_and_is_no_dead_letter_any_more(log):
+    log.append([clicked(1, "tea"), *passing(5), shown(1, "salt", "tea")])
+    assert (letters(log), examples(log)) == ([(1, "no_impression")], [])
+    done = replay(log, dead_letters(log, after=BEGINNING))
+    assert (done.replayed, done.left) == ((1,), ())
+    assert letters(log) == []
+    assert examples(log) == [("tea", ("salt", "tea"))]
+    assert replay(log, dead_letters(log, after=BEGINNING)).replayed == ()
+
+
+def test_a_click_that_came_too_late_is_learned_if_it_says_that_it_happened_in_time(log):
+    log.append([
+        shown(1, "salt", "tea"),
+        shown(2, "salt", "tea"),
+        clicked(1, "tea", at=NOON + MINUTE, came=NOON + 200 * MINUTE),
+        clicked(2, "tea", at=NOON + 199 * MINUTE, came=NOON + 200 * MINUTE),
+    ])  # fmt: skip
+    assert letters(log) == [(3, "late"), (4, "late")]
+    done = replay(log, dead_letters(log, after=BEGINNING))
+    assert (done.replayed, done.left) == ((3,), (4,))
+    assert (letters(log), examples(log)) == ([(4, "late")], [("tea", ("salt", "tea"))])
+
+
+def test_what_nothing_will_ever_be_learned_from_stays(log):
+    log.append([Entry("junk", b"{"), shown(1, "salt"), clicked(1, "tea"), clicked(9, "tea"), *passing(5)])
+    assert letters(log) == [(1, "unreadable"), (3, "not_shown"), (4, "no_impression")]
+    done = replay(log, dead_letters(log, after=BEGINNING))
+    assert (done.replayed, done.left) == ((), (1, 3, 4))
+    assert len(letters(log)) == 3
+
+
+def test_to_replay_twice_at_once_appends_once(log):
+    log.append([clicked(1, "tea"), *passing(5), shown(1, "salt", "tea")])
+    found = dead_letters(log, after=BEGINNING)
+    assert replay(log, found) == replay(log, found)
+    assert len(log.read(BEGINNING)) == 1 + 120 + 1 + 1
+
+
+def test_what_is_replayed_counts_no_second_time_as_something_that_was_done(log, tmp_path):
+    log.append([clicked(1, "tea"), *passing(5), shown(1, "salt", "tea")])
+    before = FreshHistory(log)
+    while before.catch_up():
+        pass
+    replay(log, dead_letters(log, after=BEGINNING))
+    after = FreshHistory(log)
+    while after.catch_up():
+        pass
+    assert after.of("ann") == before.of("ann") != ()
+    assert compact(log, Store(str(tmp_path / "store")), "grocery").events == 121
