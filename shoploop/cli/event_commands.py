@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from shoploop.cli.options import LogOption, Name, StoreOption, writable_store
+from shoploop.cli.options import JsonOption, LogOption, Name, StoreOption, person, writable_store
 
 app = typer.Typer(help="What shoppers did, as predictors have collected it.", no_args_is_help=True)
 
@@ -38,6 +38,20 @@ def events_trim(
     from shoploop.cli.events import trim_events
 
     trim_events(writable_store(store), name, log, days=days)
+
+
+@app.command("delete-user")
+def events_delete_user(
+    name: Name,
+    user: Annotated[str, typer.Option(help="Whose events; an id as in your data.")],
+    log: LogOption = "sqlite",
+    json_: JsonOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Take all that one user did, and was shown, out of the event log and of what was compacted of it, for good."""
+    from shoploop.cli.events import delete_user
+
+    delete_user(writable_store(store), name, log, user=user, by=person(), json_=json_)
 
 
 @app.command("show")

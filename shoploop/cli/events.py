@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from shoploop.api.online import EventLogSpec
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec, RetentionSpec
+from shoploop.cli.output import write_json
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.store import Store, layout
 
@@ -93,6 +94,53 @@ def trim_events(store: Store, name: str, log: str, *, days: int | None) -> None:
         f"Nothing to forget: of what {version} of {name} was trained on, no record was collected more than "
         f"{max(days, LEAST_DAYS)} days ago."
     )
+
+
+def delete_user(store: Store, name: str, log: str, *, user: str, by: str, json_: str | None) -> None:
+    """Takes a user's events away, and says where something of them stays.
+
+    Raises:
+        NotFound: no event was ever collected here.
+        LogUnavailable: the log does not answer; do it again.
+        AlreadyExists: somebody compacts at the same time; do it again.
+    """
+    from shoploop.data.ids import canonical_id
+    from shoploop.events.erasing import erase_user
+    from shoploop.events.opening import open_log
+    from shoploop.packaging.affected import affected
+
+    user, spec = str(canonical_id(user)), log_of(log)
+    with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
+        erased = erase_user(opened, store, name, user, by=by)
+    found = affected(store, name, erased)
+    remains = [
+        *([erased.leftovers] if erased.leftovers else []),
+        "What was learned of them stays in weights, as a part of sums over many users: it cannot be taken out of these, and "
+        "goes with the versions and commits that are named here.",
+        "Packages of versions hold users' histories, and runs keep copies of the data that they read: both go by "
+        "spec.retention (`shoploop gc`), once a run without these events has made a version that serves.",
+        "The shop's own tables are not touched: what they say of this user is learned from again, until it is deleted there.",
+        "Predictors that run know this user's last events until they are started again.",
+    ]
+    if json_:
+        facts = {"recommender": name, "user": user, "records": erased.records, "interactions": erased.interactions}
+        facts |= {"unread": erased.unread, "versions": list(found.versions)}
+        write_json(facts | {"commits": {k: list(v) for k, v in found.commits.items()}, "remains": remains}, json_)
+        return
+    if not erased.records and not erased.interactions:
+        print(f"The event log of {name}, and what was compacted of it, holds nothing of user {user}.")
+        return
+    print(
+        f"{erased.records:,} records of user {user} left the event log of {name}, and {erased.interactions:,} rows what was "
+        "compacted of it: no run, learner or replay reads them again."
+    )
+    if erased.unread:
+        print(f"{erased.unread:,} records of the log cannot be read, so nobody knows whose they are.")
+    print(f"Versions that were trained on some of them: {', '.join(found.versions) or 'none'}.")
+    learned = ", ".join(f"{first} to {last} of {version}" for version, (first, last) in found.commits.items())
+    print(f"Online commits that read some of them: {learned or 'none'}.")
+    for line in remains:
+        print(f"  {line}")
 
 
 def _retention_days(store: Store, name: str) -> int:

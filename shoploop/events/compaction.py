@@ -183,8 +183,17 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
     return cut
 
 
-def erase_collected(store: Store, name: str, user: str, *, today: str) -> int:
-    """Takes what a user did out of the files of all cuts; returns how many rows that were.
+@dataclass(frozen=True, kw_only=True)
+class ErasedRows:
+    """What was taken out of collected files."""
+
+    rows: int = 0
+    first_cut: int | None = None
+    """Number of the first cut that held some; None where none did."""
+
+
+def erase_collected(store: Store, name: str, user: str, *, today: str) -> ErasedRows:
+    """Takes what a user did, was shown and searched for out of the files of all cuts.
 
     A cut that holds nothing comes first, so that no run takes up what steps have made of the files as they were.
 
@@ -198,15 +207,15 @@ def erase_collected(store: Store, name: str, user: str, *, today: str) -> int:
         AlreadyExists: somebody compacts at the same time; do it again.
     """
     known = cuts(store, name)
-    found = []
-    for file in dict.fromkeys(file for cut in known for file in cut.files):
+    found, cuts_of_files = [], {file: cut.number for cut in reversed(known) for file in cut.files}
+    for file, number in cuts_of_files.items():
         key = f"{layout.collected(name)}/{file}"
         table = pq.read_table(io.BytesIO(store.get(key)))
         kept = table.filter(pc.not_equal(table["user"], user))
         if len(kept) < len(table):
-            found.append((key, kept, len(table) - len(kept)))
+            found.append((key, kept, len(table) - len(kept), number))
     if not found:
-        return 0
+        return ErasedRows()
     last, file = known[-1], f"date={today}/{known[-1].number + 1:06}-nothing.parquet"
     store.put(f"{layout.collected(name)}/{file}", _parquet([], COLUMNS))
     entry = asdict(last) | {
@@ -218,9 +227,9 @@ def erase_collected(store: Store, name: str, user: str, *, today: str) -> int:
         _log(store, name).append(entry, after=last.number)
     except AlreadyExists as error:
         raise AlreadyExists(f"Somebody compacts the events of {name} at the same time: do it again.") from error
-    for key, kept, _ in found:
+    for key, kept, _, _ in found:
         store.put(key, _written(kept))
-    return sum(rows for _, _, rows in found)
+    return ErasedRows(rows=sum(rows for _, _, rows, _ in found), first_cut=min(number for *_, number in found))
 
 
 def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path:

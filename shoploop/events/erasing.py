@@ -28,7 +28,13 @@ class Erased:
     """Rows of the collected files."""
 
     first: int | None
-    """Offset of their first record, of this time or an earlier one; None where there was never one."""
+    """Offset of their first record in the log; None where there was none."""
+
+    last: int | None
+    """Of their last one."""
+
+    first_cut: int | None
+    """Number of the first compaction that held something of theirs; None where none did."""
 
     unread: int
     """Records of the log that cannot be read, so that nobody knows whose they are."""
@@ -59,11 +65,13 @@ def erase_user(log: EventLog, store: Store, name: str, user: str, *, by: str) ->
         _note(store, name, found, by=by)  # first: a log that misses its last compacted record is known by it
         log.erase(found)
         gone += found
-    interactions = erase_collected(store, name, user, today=f"{datetime.now(UTC):%Y-%m-%d}")
+    collected = erase_collected(store, name, user, today=f"{datetime.now(UTC):%Y-%m-%d}")
     return Erased(
         records=len(gone),
-        interactions=interactions,
+        interactions=collected.rows,
         first=min(gone, default=None),
+        last=max(gone, default=None),
+        first_cut=collected.first_cut,
         unread=unread,
         leftovers=log.leftovers if gone else None,
     )

@@ -210,3 +210,39 @@ def test_any_text_is_an_id_and_any_bytes_are_a_body(open_one):
         assert {record.id: record.body for record in everything(log, before)} == first
 
     holds()
+
+
+def test_what_was_erased_is_told_to_nobody_and_all_else_stays_where_it_was(open_one):
+    log, other = open_one(), open_one()
+    offsets = log.append(entries("a", "b", "c", "d"))
+    before = everything(other)
+    log.erase([offsets[0], offsets[2]])
+    log.erase([offsets[0]])
+    for each in (log, other, open_one()):
+        assert everything(each) == everything(each, limit=1) == [before[1], before[3]]
+        assert each.begin() == BEGINNING
+        assert each.end() >= offsets[3]
+    assert ids(log.read(offsets[0])) == ["b", "d"]
+
+
+def test_what_comes_after_something_was_erased_is_appended_read_and_trimmed_as_ever(open_one):
+    log = open_one()
+    offsets = log.append(entries("a", "b", "c"))
+    log.erase([offsets[0], offsets[2]])
+    [d] = log.append(entries("d"))
+    assert d > offsets[2]
+    assert log.append(entries("b")) == [offsets[1]]
+    assert ids(everything(log)) == ["b", "d"]
+    log.trim(d)
+    assert ids(everything(log)) == ["d"]
+    assert offsets[2] <= log.begin() < d
+    log.trim(d + 1)
+    assert everything(log) == []
+    assert d <= log.begin() <= log.end()
+
+
+def test_a_log_all_of_which_was_erased_was_not_trimmed(open_one):
+    log = open_one()
+    log.erase(log.append(entries("a", "b")))
+    assert (everything(log), log.begin()) == ([], BEGINNING)
+    assert ids(log.read(BEGINNING, wait_seconds=0.01)) == []

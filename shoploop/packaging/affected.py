@@ -1,0 +1,47 @@
+"""Which versions, and which commits on top of them, may have learned from records that were erased since."""
+
+from dataclasses import dataclass
+
+from shoploop.errors import NotFound
+from shoploop.events.erasing import Erased
+from shoploop.online.chain import Chain
+from shoploop.packaging.bento import collected_of
+from shoploop.store import Store
+from shoploop.versions.promotions import version_ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class Affected:
+    """What may hold something of a user, though their records are gone."""
+
+    versions: tuple[str, ...]
+    """Trained on collected events from theirs on; their packages hold users' histories."""
+
+    commits: dict[str, tuple[int, int]]
+    """By version, the first and the last commit that read something of theirs."""
+
+
+def affected(store: Store, name: str, erased: Erased) -> Affected:
+    """Of all versions that are still in the store.
+
+    Raises:
+        StoreUnavailable: a chain cannot be read.
+    """
+    versions, commits = [], {}
+    for version in version_ids(store, name):
+        try:
+            collected = collected_of(store, name, version)
+        except NotFound:  # it was never packaged: nothing serves it
+            continue
+        read = erased.first is not None and collected.offset >= erased.first
+        if read or (erased.first_cut is not None and collected.cut >= erased.first_cut):
+            versions.append(version)
+        chain = Chain(store, name, version, start=collected.offset)
+        chain.refresh()
+        if erased.last is None or erased.last <= collected.offset:
+            continue
+        first = max(erased.first or 0, collected.offset + 1)
+        having = [commit.number for commit in chain.commits if commit.offset >= first]
+        if having:
+            commits[version] = (having[0], having[-1])
+    return Affected(versions=tuple(versions), commits=commits)
