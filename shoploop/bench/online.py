@@ -219,14 +219,7 @@ def _prequential(
     config: LearnerConfig | None = None,
 ) -> dict[str, Any]:
     config = config or LearnerConfig()
-    folder = folder_of(store, name, ranker.version)
-    if folder is None:
-        raise NotFound(f"The run that made {ranker.version} of {name!r} is not in the store any more: run again.")
-    events = pl.read_parquet(folder / "data" / "interactions.parquet", columns=["user", "item", "time", "kind"])
-    first = ranker.known.day(BEFORE_ALL) - EVALUATED_DAYS
-    day = pl.lit(EPOCH) + pl.duration(days=first)
-    events = events.filter(pl.col("kind").is_in(POSITIVE_KINDS) & (pl.col("time").dt.date() >= day.cast(pl.Date)))
-    events = events.sort("time", maintain_order=True).head(replayed)
+    events, first = later_purchases(store, ranker, name, replayed)
     say(f"{events.height} purchases since {EPOCH + timedelta(days=first)} are replayed, learned by {config.optimizer}")
     ranker = ranker.before(first)
     online, frozen, recent = ItemLearner(*ranker.items(), config), ItemLearner(*ranker.items()), Recent()
@@ -244,6 +237,29 @@ def _prequential(
     return _compared(
         pl.DataFrame(rows, schema=["user", "hit", "frozen_hit", "loss", "frozen_loss"], orient="row"), seed
     )
+
+
+def later_purchases(store: Store, ranker: Ranker, name: str, most: int) -> tuple[pl.DataFrame, int]:
+    """Purchases of the days that a version was evaluated on, in the order of their times, and the first of these days (days
+    since 1970-01-01).
+
+    Args:
+        store: Where the run lies that made the version.
+        ranker: The version.
+        name: Of the recommender.
+        most: So many, from the first on.
+
+    Raises:
+        NotFound: that run is gone.
+    """
+    folder = folder_of(store, name, ranker.version)
+    if folder is None:
+        raise NotFound(f"The run that made {ranker.version} of {name!r} is not in the store any more: run again.")
+    events = pl.read_parquet(folder / "data" / "interactions.parquet", columns=["user", "item", "time", "kind"])
+    first = ranker.known.day(BEFORE_ALL) - EVALUATED_DAYS
+    day = pl.lit(EPOCH) + pl.duration(days=first)
+    events = events.filter(pl.col("kind").is_in(POSITIVE_KINDS) & (pl.col("time").dt.date() >= day.cast(pl.Date)))
+    return events.sort("time", maintain_order=True).head(most), first
 
 
 def _compared(rows: pl.DataFrame, seed: int) -> dict[str, Any]:

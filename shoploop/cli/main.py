@@ -17,6 +17,7 @@ from shoploop.cli.options import (
     JsonOption,
     LogOption,
     Name,
+    Seed,
     StoreOption,
     person,
     readable_store,
@@ -130,6 +131,31 @@ def serve(
     raise typer.Exit(
         serve_(opened, name, port=port, version=version, log=log_of(log), out_of_stock=out_of_stock, online=online)
     )
+
+
+@app.command(rich_help_panel=RUN)
+def replay(
+    name: Name,
+    speed: Annotated[float, typer.Option(min=1, max=1e9, help="So many times faster than it was.")] = 1000,
+    purchases: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many at most.")] = 5_000,
+    period: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds between two commits at least.", metavar="SECONDS")
+    ] = 1.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the page is written; else NAME-replay.html here.", metavar="FILE.html")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    seed: Seed = 0,
+    json_: JsonOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Learn online from the last days of the data as if they came now, beside the version as it was trained."""
+    from shoploop.cli.replay import replay as replay_
+
+    replay_(
+        readable_store(store), name, speed=speed, purchases=purchases, period_seconds=period, seed=seed, out=out, show=open_,
+        json_=json_,
+    )  # fmt: skip
 
 
 @app.command(rich_help_panel=RUN)

@@ -7,7 +7,7 @@ the matrix that ranking works on.
 import copy
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,12 +73,19 @@ class OnlineFeatures:
         self._buyers: frozenset[str] | None = None
         self._has_looked = False
         self._until: int | None = None
+        self._stats: Mapping[str, UserRow] | None = None
 
-    def before(self, day: int) -> "OnlineFeatures":
-        """The same store with users' histories as they were before ``day``; their statistics, and the items', stay today's.
-        For replaying what came after."""
+    def before(self, day: int, stats: Mapping[str, UserRow] | None = None) -> "OnlineFeatures":
+        """The same store with users as they were before ``day``, to replay what came after; items' statistics stay today's.
+
+        Args:
+            day: Days since 1970-01-01 (UTC).
+            stats: Users' statistics on that day, of all that will be asked for. None: they stay today's, which is no harm
+                where only histories are read.
+        """
         other = copy.copy(self)
         other._until = other.serving_day = day
+        other._stats = stats
         return other
 
     def user(self, user: str) -> OnlineUser | None:
@@ -88,11 +95,15 @@ class OnlineFeatures:
         if packed is None:
             return None
         history = self._history(*unpack(packed))
-        return OnlineUser(
-            stats=UserRow.of({name: found[name][0] for name in self.contract.user_stats}),
-            attributes={name: found[name][0] for name in self._attributes},
-            history=history if self._until is None else history.before(self._until),
-        )
+        stats = UserRow.of({name: found[name][0] for name in self.contract.user_stats})
+        if self._until is not None:
+            history = history.before(self._until)
+            if self._stats is not None:
+                if not len(history):
+                    return None
+                stats = self._stats.get(user, UserRow())
+        attributes = {name: found[name][0] for name in self._attributes}
+        return OnlineUser(stats=stats, attributes=attributes, history=history)
 
     def histories(self, users: Sequence[str]) -> dict[str, History]:
         """The stored histories of those of the users whom the store has seen buy, read in bulk."""

@@ -7,7 +7,7 @@ Legend: N candidates, I items of the vocabulary, D dimensions.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -181,10 +181,10 @@ class Known:
         other.trained = replace(self.trained, model=self.trained.model.with_items(vectors_ID, bias_I))
         return other
 
-    def before(self, day: int) -> "Known":
-        """The same with users as they were before ``day``."""
+    def before(self, day: int, stats: Mapping[str, UserRow] | None = None) -> "Known":
+        """The same with users as they were before ``day``; see :meth:`OnlineFeatures.before`."""
         other = copy.copy(self)
-        other._features = self._features.before(day)
+        other._features = self._features.before(day, stats)
         return other
 
     def codes(self, items: Sequence[str]) -> Int32:

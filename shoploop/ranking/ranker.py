@@ -9,7 +9,7 @@ import copy
 import logging
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -25,6 +25,7 @@ from shoploop.events.fresh import Done
 from shoploop.features.history import History
 from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
+from shoploop.features.user import UserRow
 from shoploop.models.fusion import Part
 from shoploop.ranking.answer import (
     Answer,
@@ -175,10 +176,15 @@ class Ranker:
         """The same for many users at once."""
         return UserStates(self.known)
 
-    def before(self, day: int) -> "Ranker":
-        """This version with users as they were before ``day``, to replay what came after: for :meth:`user_state`."""
+    def before(self, day: int, stats: Mapping[str, UserRow] | None = None) -> "Ranker":
+        """This version with users as they were before ``day``, to replay what came after.
+
+        Args:
+            day: Days since 1970-01-01 (UTC).
+            stats: Users' statistics on that day, for :meth:`recommend`; :meth:`user_state` needs none.
+        """
         other = copy.copy(self)
-        other.known = self.known.before(day)
+        other.known = self.known.before(day, stats)
         return other
 
     def encode(self, items: Sequence[str]) -> Int32:

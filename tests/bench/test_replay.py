@@ -1,0 +1,63 @@
+"""Later days replayed through the whole loop, and the page about it."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from shop.serving import make_ranker
+from typer.testing import CliRunner
+
+from shoploop.bench import replay
+from shoploop.cli.main import app
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """Sixty people, each with a basket of their own, all buy soap and nothing else that others buy, for three days."""
+    ranker = make_ranker(tmp_path_factory.mktemp("ranker"), alpha_logit=-20.0)
+    bought = [(f"u{number}", "soap", NOON + number * timedelta(hours=1)) for number in range(60)]
+    return replay.replayed(ranker, bought, speed=1e9, period_seconds=0.1)
+
+
+def test_all_that_was_bought_goes_through_the_loop_and_is_told_by_day(found):
+    assert (found["visits"], found["users"], found["purchases"]) == (60, 60, 60)
+    assert [day["visits"] for day in found["days"]] == [12, 24, 24]
+    assert found["learned"] + found["capped"] == 60
+    assert found["dead_letters"] == 0
+    assert found["trips"] == []
+    assert found["commits"] >= 1
+    assert found["lag_seconds"]["p50"] > 0
+    assert found["loss"]["online"] < found["loss"]["frozen"]
+    recall = found["recall@10"]
+    assert recall["difference"] == pytest.approx(recall["online"] - recall["frozen"])
+
+
+def test_the_command_writes_a_page_that_needs_nothing_else_and_the_numbers_as_json(found, tmp_path, monkeypatch):
+    document = {"recommender": "grocery", "version": "v1"} | found
+    monkeypatch.setattr(replay, "run", lambda store, name, **settings: document)
+    page = tmp_path / "page.html"
+    command = ["replay", "grocery", "--store", str(tmp_path), "--out", str(page), "--json", str(tmp_path / "it.json")]
+    said = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert said.exit_code == 0
+    assert "Recall@10" in said.output and str(page) in said.output
+    assert json.loads((tmp_path / "it.json").read_text())["visits"] == 60
+    text = page.read_text()
+    assert "60 visits of 60 users were replayed" in text
+    assert text.count("<svg") >= 2
+    assert not re.search(r'(src|href)="(?!#)', text) and "<script" not in text
+
+
+def test_what_a_guardrail_stopped_is_on_the_page(found, tmp_path):
+    from shoploop.report import replay_page
+
+    stopped = {"recommender": "grocery", "version": "v1"} | found
+    stopped["trips"] = [{"commit": 7, "reason": "progressive_loss: <b>worse</b>"}]
+    stopped["days"] = found["days"][:1]
+    replay_page.write(tmp_path / "page.html", stopped)
+    text = (tmp_path / "page.html").read_text()
+    assert "A guardrail stopped it" in text
+    assert "progressive_loss: &lt;b&gt;worse&lt;/b&gt;" in text
+    assert "The replay is of one day." in text
