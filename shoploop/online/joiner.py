@@ -160,11 +160,16 @@ class Joiner:
 
     def _pass_to(self, time: datetime) -> None:
         """Closes what no feedback can be joined to any more."""
-        self._times.append(time)
-        insort(self._sorted_times, time)
-        if len(self._times) > VOTES:
-            del self._sorted_times[bisect_left(self._sorted_times, self._times.popleft())]
-        middle, watermark = self._sorted_times[len(self._times) // 2], self._watermark
+        times, ordered = self._times, self._sorted_times
+        times.append(time)
+        if not ordered or time >= ordered[-1]:  # nearly all come in their order
+            ordered.append(time)
+        else:
+            insort(ordered, time)
+        if len(times) > VOTES:
+            oldest = times.popleft()
+            del ordered[0 if ordered[0] == oldest else bisect_left(ordered, oldest)]
+        middle, watermark = ordered[len(times) // 2], self._watermark
         if watermark is None or middle > watermark:
             self._watermark = watermark = middle
         while self._open and next(iter(self._open.values())).time < watermark - CLOSED:

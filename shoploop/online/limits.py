@@ -4,7 +4,6 @@ Counts are of the log's records and its own time, so that a learner that begins 
 is counted and passed over; nothing is waited for.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,10 +47,10 @@ class Limits:
         even = 1.0 / max(len(shares_I), 1)
         self._times_I = (config.times_its_share * (shares_I + even)).tolist()
         self._span, self._day = -1, -1
-        self._of_user: Counter[str] = Counter()
-        self._of_user_a_day: Counter[str] = Counter()
-        self._of_item: Counter[int] = Counter()
-        self._pairs: Counter[tuple[str, int]] = Counter()
+        self._of_user: dict[str, int] = {}
+        self._of_user_a_day: dict[str, int] = {}
+        self._of_item: dict[int, int] = {}
+        self._pairs: dict[tuple[str, int], int] = {}
         self._learned = 0
 
     def allow(self, example: Example, code: int, *, offset: int, now: datetime) -> bool:
@@ -64,21 +63,21 @@ class Limits:
             now: The log's own time.
         """
         self._pass_to(offset, now)
-        config, user = self.config, example.user
-        if config.of_user is not None and self._of_user[user] >= config.of_user:
+        config, user, pair = self.config, example.user, (example.user, code)
+        in_span, in_day = self._of_user.get(user, 0), self._of_user_a_day.get(user, 0)
+        of_item, of_pair = self._of_item.get(code, 0), self._pairs.get(pair, 0)
+        if config.of_user is not None and in_span >= config.of_user:
             return False
-        if config.of_user_a_day is not None and self._of_user_a_day[user] >= config.of_user_a_day:
+        if config.of_user_a_day is not None and in_day >= config.of_user_a_day:
             return False
-        if config.of_user_and_item is not None and self._pairs[user, code] >= config.of_user_and_item:
+        if config.of_user_and_item is not None and of_pair >= config.of_user_and_item:
             return False
-        if config.of_item is not None:
-            most = config.of_item + self._times_I[code] * self._learned
-            if self._of_item[code] >= most:
-                return False
-        self._of_user[user] += 1
-        self._of_user_a_day[user] += 1
-        self._of_item[code] += 1
-        self._pairs[user, code] += 1
+        if config.of_item is not None and of_item >= config.of_item + self._times_I[code] * self._learned:
+            return False
+        self._of_user[user] = in_span + 1
+        self._of_user_a_day[user] = in_day + 1
+        self._of_item[code] = of_item + 1
+        self._pairs[pair] = of_pair + 1
         self._learned += 1
         return True
 
@@ -89,5 +88,6 @@ class Limits:
             self._of_user.clear()
         if day != self._day:
             self._day, self._learned = day, 0
-            for counter in (self._of_user_a_day, self._of_item, self._pairs):
-                counter.clear()
+            self._of_user_a_day.clear()
+            self._of_item.clear()
+            self._pairs.clear()

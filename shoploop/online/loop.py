@@ -38,8 +38,8 @@ BATCH = 512
 BATCH_SECONDS = timedelta(seconds=1)
 """From the first to the last record of a batch at most, as the records have it."""
 
-ENCODED = 256
-"""Examples of a batch whose users are encoded together. Small enough to be kept for the next commit amid a batch."""
+ENCODED = 512
+"""Examples of a batch whose users are encoded together: all of them, since a pass of the encoder costs more than its rows."""
 
 READ = 2_048
 """Records that are read at once."""
