@@ -1,6 +1,5 @@
 """What is learned between two runs: the processes that do it, what they have written, and what a person decides."""
 
-from collections import deque
 from pathlib import Path
 from typing import Any, cast
 

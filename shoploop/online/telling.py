@@ -9,7 +9,7 @@ from shoploop.api.learner_state import Halt, LearnerState
 from shoploop.compute.answering import Reply
 from shoploop.errors import ShoploopError
 from shoploop.events.log import EventLog, LogUnavailable
-from shoploop.events.messages import Kept, from_json
+from shoploop.events.messages import Kept, Shown, from_json
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.pulse import Pulse
@@ -94,7 +94,7 @@ class Telling:
                 message = from_json(record.body)
             except ValueError:
                 continue
-            if message is not None:
+            if isinstance(message, Kept | Shown):  # what is learned again tells when it first came, long ago
                 then = message.received if isinstance(message, Kept) else message.time
                 return behind, max((datetime.now(UTC) - then).total_seconds(), 0.0)
         return behind, 0.0
