@@ -417,7 +417,7 @@ def test_an_upgrade_and_a_rollback_while_it_learns_cost_no_answer_and_no_event(l
     shop, before = learning.shop, learning.settled()["settled"]
     with load(shop, "load-learning") as result:
         service = shop.cluster.get("service", "grocery-predictor", "-n", NAMESPACE)["spec"]["clusterIP"]
-        shoppers = learning.begin(BUY, "upgraded", SERVER_KEY, 300, ",".join(learning.items), f"{service}:80")
+        shoppers = learning.begin(BUY, "upgraded", SERVER_KEY, 800, ",".join(learning.items), f"{service}:80")
         shop.patch(serving={"deadlineMilliseconds": 1900})
         shop.wait_until_ready(seconds=300)
         history = json.loads(shop.cluster.helm("history", "grocery", "-n", NAMESPACE, "-o", "json"))
@@ -427,8 +427,8 @@ def test_an_upgrade_and_a_rollback_while_it_learns_cost_no_answer_and_no_event(l
         where = ("grocery", "-n", NAMESPACE)
         shop.cluster.kubectl("annotate", "recommender", *where, f"shoploop.io/resume={revision}", "--overwrite")
         shop.wait_until_ready(seconds=300)
-        assert ended(shoppers)["accepted"] == 300
+        assert ended(shoppers, seconds=300)["accepted"] == 800
     assert result["failures"] == []
     state = learning.settled()
-    assert state["settled"] - before >= 300
+    assert state["settled"] - before >= 800
     learning.all_serve(state["served"])
