@@ -29,6 +29,7 @@ from shoploop.api.fields import (
 from shoploop.api.kubernetes import PlacementSpec, ResourcesSpec, SecretReference
 from shoploop.api.list_rules import ListRulesSpec
 from shoploop.api.online import OnlineSpec
+from shoploop.api.runner import RunnerSpec
 from shoploop.api.signing import SigningSpec
 
 __all__ = ["API_VERSION", "GROUP", "VERSION", "Metadata", "Name", "Recommender", "RecommenderSpec", "Spec"]
@@ -396,16 +397,6 @@ class ServingSpec(Spec):
         if self.replicas is not None and self.autoscaling is not None:
             raise ValueError(REPLICAS_OR_AUTOSCALING.message)
         return self
-
-
-class RunnerSpec(Spec):
-    """What runs the steps on a cluster. A laptop needs none."""
-
-    type: Literal["Job", "KubeflowPipelines"] = "Job"
-    """Job runs the steps as Kubernetes Jobs. KubeflowPipelines is to hand them to Kubeflow and is not built yet."""
-
-    endpoint: Url | None = None
-    """Address of the Kubeflow Pipelines API."""
 
 
 class ScheduleSpec(Spec):

@@ -6,6 +6,7 @@ import pytest
 from worlds import condition, message
 
 from shoploop.api.places import is_relative, relative_uris
+from shoploop.api.pods import DATA_MOUNT
 from shoploop.api.v1alpha1 import DataSpec, RecommenderSpec
 from shoploop.controller.decide import manifests as runs
 from shoploop.data import resolve_uris
@@ -71,15 +72,15 @@ def test_a_pod_finds_the_claims_files_where_it_counts_relative_paths_from(make_r
     spec = job["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert {"name": "data", "persistentVolumeClaim": {"claimName": "shop-files"}} in spec["volumes"]
-    assert {"name": "data", "mountPath": runs.DATA_MOUNT, "readOnly": True} in container["volumeMounts"]
-    assert container["args"][container["args"].index("--data-root") + 1] == runs.DATA_MOUNT
+    assert {"name": "data", "mountPath": DATA_MOUNT, "readOnly": True} in container["volumeMounts"]
+    assert container["args"][container["args"].index("--data-root") + 1] == DATA_MOUNT
 
 
 def test_a_pod_that_looks_at_the_data_finds_them_too(make_recommender, settings):
     recommender = make_recommender(data=data(claim="shop-files"), **CHECKED)
     spec = RecommenderSpec.model_validate(recommender["spec"])
     (container,) = runs.check_job(recommender, spec, settings, "look")["spec"]["template"]["spec"]["containers"]
-    assert container["args"][-2:] == ["--data-root", runs.DATA_MOUNT]
+    assert container["args"][-2:] == ["--data-root", DATA_MOUNT]
     assert "data" in {mount["name"] for mount in container["volumeMounts"]}
 
 

@@ -6,6 +6,7 @@ import pytest
 from worlds import NOW, condition, message, said
 
 from shoploop.api.pod_result import PartDone, StepsFailed, written
+from shoploop.api.pods import image, store_env
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.cli.cluster import PARTS
 from shoploop.controller.decide import manifests as runs
@@ -400,7 +401,7 @@ def test_pods_are_restricted_and_hold_no_token(make_recommender, settings):
 
 def test_keys_of_the_store_come_from_its_secret(make_recommender):
     store = {"uri": "s3://shop", "endpoint": "http://s3:8333", "secretRef": {"name": "keys"}}
-    env = runs.store_env(RecommenderSpec.model_validate(make_recommender(store=store)["spec"]))
+    env = store_env(RecommenderSpec.model_validate(make_recommender(store=store)["spec"]))
     found = {entry["name"]: entry for entry in env}
     assert found["AWS_ENDPOINT_URL"]["value"] == "http://s3:8333"
     assert found["AWS_ACCESS_KEY_ID"]["valueFrom"]["secretKeyRef"]["name"] == "keys"
@@ -425,4 +426,4 @@ def test_a_queue_labels_the_job_and_not_its_pods(make_recommender, settings):
 def test_a_registry_of_the_spec_replaces_the_operators(make_recommender, reference, registry, wanted):
     images = {"registry": registry} if registry else {}
     spec = RecommenderSpec.model_validate(make_recommender(images=images)["spec"])
-    assert runs.image(reference, spec) == wanted
+    assert image(reference, spec) == wanted

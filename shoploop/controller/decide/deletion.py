@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from shoploop.api.pods import needs_claim
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide import outcome
@@ -66,7 +67,7 @@ def _store(recommender: Object, observed: Observed, settings: Settings) -> Plan 
     events = _claim(recommender, observed, event_claim_name(recommender), "event log")
     if events is not None:
         return events
-    if runs.needs_claim(spec) and not spec.store.claim:
+    if needs_claim(spec) and not spec.store.claim:
         return _claim(recommender, observed, store_claim_name(recommender), "store")
     live = observed.children.get(("Job", runs.cleanup_job_name(recommender)))
     if live is not None and outcome.state(live) == "Complete":

@@ -4,6 +4,7 @@ outcome.py."""
 from dataclasses import dataclass
 from typing import Any
 
+from shoploop.api.pods import needs_claim
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import manifests, outcome
 from shoploop.controller.decide.launcher import Moves, Seen
@@ -79,7 +80,7 @@ class Jobs:
         if former := self._former_pod(run, seen):
             return Moves(waits_for=former)
         made: list[Object] = []
-        if manifests.needs_claim(self.spec) and not self.spec.store.claim:
+        if needs_claim(self.spec) and not self.spec.store.claim:
             wanted = manifests.claim(self.recommender, self.spec)
             if ("PersistentVolumeClaim", wanted["metadata"]["name"]) not in seen.children:
                 made.append(wanted)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from shoploop.api.kubernetes import STORE_KEYS
 from shoploop.api.places import relative_uris
+from shoploop.api.pods import DATA_MOUNT, image, needs_claim, store_env, store_uri
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import signing
 from shoploop.controller.decide.names import (
@@ -33,12 +33,6 @@ from shoploop.controller.decide.settings import Settings
 from shoploop.steps import STEPS
 
 SPEC_MOUNT = "/etc/shoploop"
-DATA_MOUNT = "/var/lib/shoploop-data"
-"""Where a pod finds the files of spec.data.claim."""
-
-OWN_STORE = "file:///var/lib/shoploop"
-"""Where a store that the spec names by a relative folder lies in a pod."""
-
 TRAINING_SECTIONS = ("data", "validation", "features", "augmentation", "importance", "training", "gate")
 PACKED_BY = ("item_fields",)
 """Fields of spec.serving that are packed into a Bento."""
@@ -86,15 +80,6 @@ def pod_hash(spec: RecommenderSpec) -> str:
     """Hash of the fields of the spec that decide what a run's pods look like: with another one, what is unfinished
     begins again in other pods."""
     return short_hash(spec.model_dump(mode="json", by_alias=True, include=PLACED_BY, exclude_defaults=True), digits=12)
-
-
-def store_uri(spec: RecommenderSpec) -> str:
-    """The store as pods reach it: a relative folder lies on the recommender's own claim."""
-    return spec.store.uri.rstrip("/") if "://" in spec.store.uri else OWN_STORE
-
-
-def needs_claim(spec: RecommenderSpec) -> bool:
-    return urlsplit(store_uri(spec)).scheme == "file"
 
 
 def claim_name(recommender: Object, spec: RecommenderSpec) -> str | None:
@@ -325,36 +310,6 @@ def mount_data(pod: Object, spec: RecommenderSpec) -> None:
 def _data_root(spec: RecommenderSpec) -> list[str]:
     """The argument that says where relative uris are counted from; none where nothing is."""
     return ["--data-root", DATA_MOUNT] if spec.data.claim and relative_uris(spec.data) else []
-
-
-def store_env(spec: RecommenderSpec) -> list[Object]:
-    env: list[Object] = []
-    if spec.store.endpoint:
-        env.append({"name": "AWS_ENDPOINT_URL", "value": spec.store.endpoint})
-        if spec.store.endpoint.startswith("http://"):
-            env.append({"name": "AWS_ALLOW_HTTP", "value": "true"})
-    if spec.store.region:
-        env.append({"name": "AWS_REGION", "value": spec.store.region})
-    if spec.store.secret_ref:
-        for key in STORE_KEYS:
-            reference = {"name": spec.store.secret_ref.name, "key": key}
-            env.append({"name": key, "valueFrom": {"secretKeyRef": reference}})
-    return env
-
-
-def image(reference: str, spec: RecommenderSpec) -> str:
-    """``reference``, from the registry that the spec names, if it names one."""
-    if not spec.images.registry:
-        return reference
-    return f"{spec.images.registry.rstrip('/')}/{split_registry(reference)[1]}"
-
-
-def split_registry(reference: str) -> tuple[str, str]:
-    """Registry and the rest of an image reference; a first part without dot, colon or localhost is no registry."""
-    head, slash, rest = reference.partition("/")
-    if slash and ("." in head or ":" in head or head == "localhost"):
-        return head, rest
-    return "", reference
 
 
 def claim(recommender: Object, spec: RecommenderSpec) -> Object:

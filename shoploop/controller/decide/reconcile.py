@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from shoploop.api.kubernetes import STORE_KEYS
 from shoploop.api.loading import problems_of
 from shoploop.api.places import relative_uris
+from shoploop.api.pods import needs_claim, store_uri
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.controller.decide import deletion, feedback, online, outcome, releases, signing
-from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide.conditions import (
     WARNINGS,
     Found,
@@ -106,9 +106,9 @@ def parse(recommender: Object) -> RecommenderSpec:
 
 def store_path(recommender: Object, spec: RecommenderSpec) -> str | None:
     """Where its versions lie, if that can be somebody else's place too: a claim belongs to one namespace."""
-    if runs.needs_claim(spec):
+    if needs_claim(spec):
         return None
-    return f"{runs.store_uri(spec)}/{layout.recommender(recommender['metadata']['name'])}"
+    return f"{store_uri(spec)}/{layout.recommender(recommender['metadata']['name'])}"
 
 
 def _blocker(situation: Situation) -> Found | None:

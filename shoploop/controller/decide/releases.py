@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from shoploop.api.pods import split_registry, store_uri
 from shoploop.api.status import Package
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import feedback, signing
@@ -40,12 +41,12 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
     """Values of charts/recommender that make ``version`` serve from ``package``."""
     spec, settings = situation.spec, situation.settings
     serving = spec.serving
-    registry, rest = runs.split_registry(settings.serving_image)
+    registry, rest = split_registry(settings.serving_image)
     repository, _, tag = rest.partition(":")
     scaling = serving.autoscaling
     secrets = (*settings.pull_secrets, *spec.images.pull_secrets)
     store = {
-        "uri": runs.store_uri(spec),
+        "uri": store_uri(spec),
         "endpoint": spec.store.endpoint or "",
         "region": spec.store.region or "",
         "secretName": spec.store.secret_ref.name if spec.store.secret_ref else "",

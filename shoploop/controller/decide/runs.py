@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shoploop.api.pod_result import VersionMade
+from shoploop.api.pods import store_uri
 from shoploop.api.status import IncumbentStatus
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide import outcome
@@ -229,7 +230,7 @@ def _succeeded(situation: Situation, run: dict[str, Any], made: VersionMade) -> 
 
 def _with_result(situation: Situation, run: dict[str, Any], made: VersionMade) -> Version:
     return with_result(
-        situation.recommender, situation.versions, run, made, store=runs.store_uri(situation.spec),
+        situation.recommender, situation.versions, run, made, store=store_uri(situation.spec),
         pack_hash=run.get("packHash", situation.pack_hash),
     )  # fmt: skip
 

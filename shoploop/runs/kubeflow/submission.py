@@ -1,0 +1,161 @@
+"""What is made on a server so that a run begins there: a pipeline's version, an experiment, the run; each once.
+
+A version is named by the digest of its text, a run by our own id. So whoever asks again, because an answer got lost or a
+process ended in between, finds what is there.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from shoploop.errors import SpecInvalid
+from shoploop.runs.kubeflow.answers import Experiment, KubeflowRun, PipelineVersion, RecurringRun
+from shoploop.runs.kubeflow.client import KubeflowClient
+from shoploop.runs.kubeflow.errors import KubeflowConflict, KubeflowError
+
+DIGEST_LETTERS = 16
+
+
+def version_name(compiled: str) -> str:
+    """The name of the version of that text."""
+    return f"sha256-{sha256(compiled.encode()).hexdigest()[:DIGEST_LETTERS]}"
+
+
+def publish(
+    client: KubeflowClient, pipeline: str, compiled: str, *, description: str = "", namespace: str = ""
+) -> PipelineVersion:
+    """The version of a pipeline that this text is, uploaded where it is not there yet.
+
+    Args:
+        pipeline: Its name.
+        compiled: The pipeline as KFP's compiler wrote it.
+    """
+    found = client.pipeline_named(pipeline, namespace)
+    if found is None:
+        try:  # its first version has the pipeline's name, and so does not say what it is
+            found = client.upload_pipeline(pipeline, compiled, description=description, namespace=namespace)
+        except KubeflowError as error:
+            if not isinstance(error, KubeflowConflict) and not error.perhaps_done:
+                raise
+            found = client.pipeline_named(pipeline, namespace)
+            if found is None:
+                raise
+    name = version_name(compiled)
+
+    def there() -> PipelineVersion | None:
+        return next((one for one in client.versions(found.pipeline_id) if one.display_name == name), None)
+
+    if version := there():
+        return version
+    try:
+        return client.upload_version(found.pipeline_id, name, compiled, description=description)
+    except KubeflowError as error:
+        if not isinstance(error, KubeflowConflict) and not error.perhaps_done:
+            raise
+        if version := there():
+            return version
+        raise
+
+
+def experiment_of(client: KubeflowClient, name: str, namespace: str = "") -> Experiment:
+    """The experiment of a name, made where there is none."""
+    if found := client.experiment_named(name, namespace):
+        return found
+    try:
+        return client.create_experiment(name, namespace)
+    except KubeflowError as error:
+        if not isinstance(error, KubeflowConflict) and not error.perhaps_done:
+            raise
+        if found := client.experiment_named(name, namespace):
+            return found
+        raise
+
+
+def begin(
+    client: KubeflowClient,
+    version: PipelineVersion,
+    experiment: Experiment,
+    *,
+    name: str,
+    parameters: Mapping[str, Any],
+    description: str = "",
+    service_account: str | None = None,
+) -> KubeflowRun:
+    """Begins a run; one whose answer got lost is found by its name.
+
+    Args:
+        name: Nobody else's in that experiment.
+    """
+    body = _body(version, experiment, name, parameters, service_account)
+    if description:
+        body["description"] = description
+    try:
+        return client.create_run(body)
+    except KubeflowError as error:
+        if not error.perhaps_done:
+            raise
+        if found := find(client, experiment, name):
+            return found
+        raise
+
+
+def find(client: KubeflowClient, experiment: Experiment, name: str) -> KubeflowRun | None:
+    """The newest run of a name in an experiment."""
+    return next((run for run in client.runs(experiment.experiment_id) if run.display_name == name), None)
+
+
+def recur(
+    client: KubeflowClient,
+    version: PipelineVersion,
+    experiment: Experiment,
+    *,
+    name: str,
+    parameters: Mapping[str, Any],
+    cron: str,
+    service_account: str | None = None,
+) -> RecurringRun:
+    """Lets runs begin by a clock; what recurred under that name before is replaced once the new one is there.
+
+    Args:
+        cron: Five fields, as in crontab; the server's clock counts, and one run at a time.
+    """
+    if len(fields := cron.split()) != 5:
+        raise SpecInvalid(f"{cron!r} has {len(fields)} fields; a schedule has five, as in crontab, e.g. '0 3 * * *'.")
+    before = [one for one in client.recurrings(experiment.experiment_id) if one.display_name == name]
+    body = _body(version, experiment, name, parameters, service_account) | {
+        "trigger": {"cron_schedule": {"cron": f"0 {cron}"}},  # the server's cron begins with seconds
+        "max_concurrency": "1",
+        "mode": "ENABLE",
+        "no_catchup": True,
+    }
+    try:
+        made = client.create_recurring(body)
+    except KubeflowError as error:
+        if not error.perhaps_done:
+            raise
+        known = {one.recurring_run_id for one in before}
+        now = client.recurrings(experiment.experiment_id)
+        found = next((one for one in now if one.display_name == name and one.recurring_run_id not in known), None)
+        if found is None:
+            raise
+        made = found
+    for old in before:
+        client.delete_recurring(old.recurring_run_id)
+    return made
+
+
+def _body(
+    version: PipelineVersion,
+    experiment: Experiment,
+    name: str,
+    parameters: Mapping[str, Any],
+    service_account: str | None,
+) -> dict[str, Any]:
+    reference = {"pipeline_id": version.pipeline_id, "pipeline_version_id": version.pipeline_version_id}
+    body = {
+        "display_name": name,
+        "experiment_id": experiment.experiment_id,
+        "pipeline_version_reference": reference,
+        "runtime_config": {"parameters": dict(parameters)},
+    }
+    return body | ({"service_account": service_account} if service_account else {})
