@@ -1,6 +1,8 @@
-"""One Kubeflow Pipelines component a file: each calls one step of the library and logs its report."""
+"""One Kubeflow Pipelines component a file: each calls one step of the library, or what stands around them.
 
-import os
+Each shows what came of it, too.
+"""
 
-PIPELINE_IMAGE = os.environ.get("SHOPLOOP_PIPELINE_IMAGE", "shoploop-pipeline:latest-python3.11")
-"""Image that the steps run in. Its tag must change with the library: Kubeflow's cache looks at the tag, not inside."""
+from shoploop.runs.kubeflow.placement import IMAGE as PIPELINE_IMAGE
+
+__all__ = ["PIPELINE_IMAGE"]

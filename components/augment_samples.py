@@ -9,8 +9,12 @@ def augment_samples(
     features: dsl.Input[dsl.Artifact],
     samples: dsl.Input[dsl.Dataset],
     augmentation: dsl.Output[dsl.Dataset],
+    page: dsl.Output[dsl.HTML],
+    table: dsl.Output[dsl.Markdown],
     options: dict = {},
     seed: int = 0,
+    place: dict = {},
+    due: str = "",
 ):
     """Make virtual behaviour, and let what is shown to pay and to leak nobody into the training samples.
 
@@ -21,22 +25,23 @@ def augment_samples(
         augmentation: The samples that training reads, the virtual rows and the verdict.
         options: The spec's section ``augmentation``.
         seed: Of every random draw.
+        page: The step's own report.
+        table: What it came to, in short.
+        place: Where the run's store is, as plan_run says; empty for a step on its own.
+        due: What the step does, by its digest, and the run that does it or did it, as plan_run says.
     """
     from pathlib import Path
 
-    from shoploop.steps import run_step
+    from shoploop.runs.kubeflow.task import carry_out
 
-    report = run_step(
+    done = carry_out(
         "augment_samples",
         settings={"augmentation": options, "training": {"seed": int(seed)}},
         inputs={"data": Path(data.path), "features": Path(features.path), "samples": Path(samples.path)},
         out=Path(augmentation.path),
+        place=place,
+        due=due,
+        page=page.path,
+        table=table.path,
     )
-    augmentation.metadata["variant"] = report["variant"] or "none"
-    augmentation.metadata["reason"] = report["reason"]
-    augmentation.metadata["samples_added"] = report["samples_added"]
-    for name, tried in report.get("variants", {}).items():
-        augmentation.metadata[f"ndcg@10_gain of {name}"] = tried["ndcg@10_gain"]
-    for check in ("fidelity", "privacy"):
-        if check in report:
-            augmentation.metadata[f"{check} passed"] = report[check]["passed"]
+    augmentation.metadata.update(done.metadata)

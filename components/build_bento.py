@@ -9,12 +9,16 @@ def build_bento(
     features: dsl.Input[dsl.Artifact],
     model: dsl.Input[dsl.Model],
     bento: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+    table: dsl.Output[dsl.Markdown],
     item_fields: list = ["title"],
     deadline_milliseconds: int = 100,
     allowed_origins: list = [],
     list_rules: dict = {},
     exploration: dict = {},
     max_age_days: int = 7,
+    place: dict = {},
+    due: str = "",
 ):
     """Package the version as a Bento: what it writes is what serves.
 
@@ -29,12 +33,16 @@ def build_bento(
         list_rules: What every list must be, as spec.serving.listRules says.
         exploration: How often two items of an answer change places, as spec.serving.exploration says; empty: never.
         max_age_days: Data older than this makes the predictor answer as of the day after the data's last.
+        page: The step's own report.
+        table: What it came to, in short.
+        place: Where the run's store is, as plan_run says; empty for a step on its own.
+        due: What the step does, by its digest, and the run that does it or did it, as plan_run says.
     """
     from pathlib import Path
 
-    from shoploop.steps import run_step
+    from shoploop.runs.kubeflow.task import carry_out
 
-    report = run_step(
+    done = carry_out(
         "build_bento",
         settings={
             "serving": {
@@ -52,5 +60,9 @@ def build_bento(
             "model": Path(model.path),
         },
         out=Path(bento.path),
+        place=place,
+        due=due,
+        page=page.path,
+        table=table.path,
     )
-    bento.metadata["sha256"] = report["sha256"]
+    bento.metadata.update(done.metadata)

@@ -9,8 +9,12 @@ def estimate_importance(
     features: dsl.Input[dsl.Artifact],
     augmentation: dsl.Input[dsl.Dataset],
     importance: dsl.Output[dsl.Dataset],
+    page: dsl.Output[dsl.HTML],
+    table: dsl.Output[dsl.Markdown],
     estimator: str = "GanAttention",
     seed: int = 0,
+    place: dict = {},
+    due: str = "",
 ):
     """Weigh the training samples, check that the weights mean something, and keep them where they do not lose.
 
@@ -21,18 +25,23 @@ def estimate_importance(
         importance: A weight for each training row, the self-check and the verdict.
         estimator: Which estimator; None weighs nothing.
         seed: Of every random draw.
+        page: The step's own report.
+        table: What it came to, in short.
+        place: Where the run's store is, as plan_run says; empty for a step on its own.
+        due: What the step does, by its digest, and the run that does it or did it, as plan_run says.
     """
     from pathlib import Path
 
-    from shoploop.steps import run_step
+    from shoploop.runs.kubeflow.task import carry_out
 
-    report = run_step(
+    done = carry_out(
         "estimate_importance",
         settings={"importance": {"estimator": estimator}, "training": {"seed": int(seed)}},
         inputs={"data": Path(data.path), "features": Path(features.path), "augmentation": Path(augmentation.path)},
         out=Path(importance.path),
+        place=place,
+        due=due,
+        page=page.path,
+        table=table.path,
     )
-    importance.metadata["used"] = report["verdict"]["used"]
-    importance.metadata["reason"] = report["verdict"]["reason"]
-    for method, found in report.get("self_check", {}).get("detection", {}).items():
-        importance.metadata[f"detection auc of {method}"] = found["auc"]
+    importance.metadata.update(done.metadata)

@@ -11,10 +11,14 @@ def evaluate_model(
     model: dsl.Input[dsl.Model],
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
+    page: dsl.Output[dsl.HTML],
+    table: dsl.Output[dsl.Markdown],
     incumbent: str = "",
     metric: str = "ndcg@10",
     confidence: float = 0.95,
     counterfactual: bool = False,
+    place: dict = {},
+    due: str = "",
 ):
     """Measure a version against the baselines, and against the one that serves, on days it has not seen.
 
@@ -29,21 +33,29 @@ def evaluate_model(
         metric: What the gate compares.
         confidence: Of the intervals.
         counterfactual: Judge it on what shoppers did with the serving version's answers, too.
+        page: The step's own report.
+        table: What it came to, in short.
+        place: Where the run's store is, as plan_run says; empty for a step on its own.
+        due: What the step does, by its digest, and the run that does it or did it, as plan_run says.
     """
     from pathlib import Path
 
-    from shoploop.steps import run_step
+    from shoploop.runs.kubeflow.task import carry_out
 
     inputs = {"data": data, "features": features, "samples": samples, "model": model}
     paths = {name: Path(artifact.path) for name, artifact in inputs.items()}
     if incumbent:
         paths["incumbent"] = Path(incumbent)
-    report = run_step(
+    done = carry_out(
         "evaluate_model",
         settings={"gate": {"metric": metric, "confidence": confidence, "counterfactual": counterfactual}},
         inputs=paths,
         out=Path(evaluation.path),
+        place=place,
+        due=due,
+        page=page.path,
+        table=table.path,
     )
-    for name, value in report["methods"]["fused"].items():
-        if isinstance(value, float):
-            metrics.log_metric(name, value)
+    evaluation.metadata.update(done.metadata)
+    for name, value in done.metrics.items():
+        metrics.log_metric(name, value)

@@ -7,11 +7,15 @@ from components import PIPELINE_IMAGE
 def materialize_features(
     data: dsl.Input[dsl.Dataset],
     features: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+    table: dsl.Output[dsl.Markdown],
     store: dict = {},
     surfaces: list = ["Items"],
     seed: int = 0,
     evaluation_days: int = 0,
     training_days: int = 0,
+    place: dict = {},
+    due: str = "",
 ):
     """Compute features as of each day and load the online store.
 
@@ -23,12 +27,16 @@ def materialize_features(
         seed: Of every random draw.
         evaluation_days: Last days of the data, held out; 0 chooses them from the data.
         training_days: Days before them, whose requests are learned from; 0 chooses them.
+        page: The step's own report.
+        table: What it came to, in short.
+        place: Where the run's store is, as plan_run says; empty for a step on its own.
+        due: What the step does, by its digest, and the run that does it or did it, as plan_run says.
     """
     from pathlib import Path
 
-    from shoploop.steps import run_step
+    from shoploop.runs.kubeflow.task import carry_out
 
-    run_step(
+    done = carry_out(
         "materialize_features",
         settings={
             "features": store,
@@ -41,4 +49,9 @@ def materialize_features(
         },
         inputs={"data": Path(data.path)},
         out=Path(features.path),
+        place=place,
+        due=due,
+        page=page.path,
+        table=table.path,
     )
+    features.metadata.update(done.metadata)

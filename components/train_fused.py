@@ -10,6 +10,8 @@ def train_fused(
     augmentation: dsl.Input[dsl.Dataset],
     importance: dsl.Input[dsl.Dataset],
     model: dsl.Output[dsl.Model],
+    page: dsl.Output[dsl.HTML],
+    table: dsl.Output[dsl.Markdown],
     surfaces: list = ["Items"],
     seed: int = 0,
     evaluation_days: int = 0,
@@ -18,6 +20,8 @@ def train_fused(
     learning_rate: float = 1e-3,
     adversarial_radius: float = 0.0,
     parent: str = "",
+    place: dict = {},
+    due: str = "",
 ):
     """Train the DNN, the Transformer and the α that fuses them.
 
@@ -35,12 +39,16 @@ def train_fused(
         learning_rate: Step size of the optimiser.
         adversarial_radius: Share of the embeddings' length that training perturbs them by; 0 is none.
         parent: Id of the version that serves now; empty where none does.
+        page: The step's own report.
+        table: What it came to, in short.
+        place: Where the run's store is, as plan_run says; empty for a step on its own.
+        due: What the step does, by its digest, and the run that does it or did it, as plan_run says.
     """
     from pathlib import Path
 
-    from shoploop.steps import run_step
+    from shoploop.runs.kubeflow.task import carry_out
 
-    run_step(
+    done = carry_out(
         "train_fused",
         settings={
             "training": {
@@ -61,4 +69,9 @@ def train_fused(
             "importance": Path(importance.path),
         },
         out=Path(model.path),
+        place=place,
+        due=due,
+        page=page.path,
+        table=table.path,
     )
+    model.metadata.update(done.metadata)

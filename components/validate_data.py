@@ -7,7 +7,11 @@ from components import PIPELINE_IMAGE
 def validate_data(
     data: dsl.Input[dsl.Dataset],
     validation: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+    table: dsl.Output[dsl.Markdown],
     expectations: dict = {},
+    place: dict = {},
+    due: str = "",
 ):
     """Hold the tables against their expectations; a broken one of severity Stop ends the run.
 
@@ -15,15 +19,23 @@ def validate_data(
         data: The canonical tables.
         validation: Every expectation with its verdict and examples.
         expectations: The spec's section ``validation``.
+        page: The step's own report.
+        table: What it came to, in short.
+        place: Where the run's store is, as plan_run says; empty for a step on its own.
+        due: What the step does, by its digest, and the run that does it or did it, as plan_run says.
     """
     from pathlib import Path
 
-    from shoploop.steps import run_step
+    from shoploop.runs.kubeflow.task import carry_out
 
-    report = run_step(
+    done = carry_out(
         "validate_data",
         settings={"validation": expectations},
         inputs={"data": Path(data.path)},
         out=Path(validation.path),
+        place=place,
+        due=due,
+        page=page.path,
+        table=table.path,
     )
-    validation.metadata["verdict"] = report["verdict"]
+    validation.metadata.update(done.metadata)

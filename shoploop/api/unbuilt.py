@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.errors import SpecInvalid
 
-Place = Literal["Machine", "Cluster"]
-"""Where the spec is carried out: on this machine, or by the operator and its pods on a cluster."""
+Place = Literal["Machine", "Cluster", "Kubeflow"]
+"""Where the spec is carried out: on this machine, by the operator and its pods on a cluster, or by Kubeflow Pipelines."""
 
 STORE_SCHEMES = ("file", "s3", "gs", "az")
 """Of the addresses that pods can reach; a plain folder has none and lies on a claim."""
@@ -36,7 +36,7 @@ class Limit:
     advice: str
     """What to do, in words."""
 
-    places: tuple[Place, ...] = ("Machine", "Cluster")
+    places: tuple[Place, ...] = ("Machine", "Cluster", "Kubeflow")
     """Where it is refused; elsewhere the field has no meaning."""
 
 
@@ -45,7 +45,7 @@ LIMITS = (
         field="store.uri",
         built=lambda uri: "://" not in uri or urlsplit(uri).scheme in STORE_SCHEMES,
         advice="name a folder, or file://, s3://, gs:// or az://, in a new Recommender: it cannot be changed",
-        places=("Cluster",),  # on this machine --store comes before it, and the store says what it can open
+        places=("Cluster", "Kubeflow"),  # on this machine --store comes before it, and the store says what it can open
     ),
     Limit(
         field="training.surfaces",

@@ -4,6 +4,7 @@ It knows which step writes which file, and nothing of what the files mean.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,12 @@ def read_run(path: Path) -> RunFolder:
         elif name not in OPTIONAL or (path / file).exists():
             missing[name] = _why(step, run, problem)
     return RunFolder(path=path, run=run, documents=documents, missing=missing)
+
+
+def read_documents(files: Mapping[str, Path]) -> dict[str, Json]:
+    """Those of the named documents that are there and readable."""
+    found = {name: _read(path.parent, path.name)[0] for name, path in files.items()}
+    return {name: document for name, document in found.items() if document is not None}
 
 
 def _read(path: Path, file: str) -> tuple[Json | None, str]:

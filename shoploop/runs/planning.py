@@ -195,6 +195,35 @@ def read_plan(run_key: str, workspace: Workspace) -> Plan:
         raise NotFound(f"{workspace.store.url(key)} is damaged. Run the recommender again.") from error
 
 
+def keep_link(store: Store, run_key: str, job: str, *, endpoint: str, cancelled: bool = False) -> None:
+    """Keeps which run of Kubeflow Pipelines a run is, and whether somebody here has asked for its end.
+
+    Args:
+        job: Id of the run there.
+        endpoint: Address of the server; empty where it is not known.
+    """
+    known = read_link(store, run_key)
+    document = {"job": job, "endpoint": endpoint or (known or {}).get("endpoint", ""), "cancelled": cancelled}
+    store.put(layout.run_link(run_key), json.dumps(document, indent=1).encode())
+
+
+def read_link(store: Store, run_key: str) -> dict[str, Any] | None:
+    """What :func:`keep_link` has kept; None where the run is none of Kubeflow's."""
+    try:
+        found = store.get_json(layout.run_link(run_key))
+    except (NotFound, ValueError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("job"), str) else None
+
+
+def find_linked(store: Store, name: str, job: str) -> str | None:
+    """The run that is Kubeflow's run ``job``."""
+    for run in sorted(store.folders(layout.runs(name)), reverse=True):
+        if (link := read_link(store, layout.run(name, run))) and link["job"] == job:
+            return run
+    return None
+
+
 def keys_and_incumbent(
     recommender: Recommender, *, source: str, serving: str | None, trained: Callable[[str], Path | None]
 ) -> tuple[dict[str, str], str | None]:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shoploop.api import parse
-from shoploop.api.pod_result import DataSeen, PartDone, Result, StepsFailed, written
+from shoploop.api.pod_result import DataSeen, PartDone, Result, StepsFailed, VersionMade, written
 from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import DataSpec, Recommender
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
@@ -63,16 +63,19 @@ class Cancelled(BaseException):
 class Pod:
     """This pod's share of a run."""
 
-    def __init__(self, run: Run, workspace: Workspace):
+    def __init__(self, run: Run, workspace: Workspace, *, launcher: str = LAUNCHER):
         self.run, self.workspace = run, workspace
         self.plan = open_plan(run, workspace)
-        self.journal = Journal.begin(workspace, self.plan, launcher=LAUNCHER)
+        self.journal = Journal.begin(workspace, self.plan, launcher=launcher)
         self.membership = self.plan.membership(workspace)
         self._step_now: str | None = None
         """Whose output is not in the store yet."""
 
-    def carry_out(self, names: list[str]) -> Result:
+    def carry_out(self, names: list[str], *, finishes: bool = True) -> Result:
         """Carries out those of the named steps that are due; with the last step of all, finishes the run.
+
+        Args:
+            finishes: False where somebody else is to :meth:`conclude`.
 
         Returns:
             What came of the run, or that more steps are to come.
@@ -80,9 +83,21 @@ class Pod:
         with self._recorded():
             for name in names:
                 self._step(name)
-            if names[-1] != self.run.steps[-1]:
+            if names[-1] != self.run.steps[-1] or not finishes:
                 return PartDone()
-            return finish(self.workspace, self.plan, self.journal, promotes=False, trust=self.trust())
+            return self._finished(promotes=False)
+
+    def conclude(self, *, promotes: bool) -> VersionMade:
+        """Finishes the run, whose steps are all done.
+
+        Args:
+            promotes: Whether a version that passed is to serve from now on.
+        """
+        with self._recorded():
+            return self._finished(promotes=promotes)
+
+    def _finished(self, *, promotes: bool) -> VersionMade:
+        return finish(self.workspace, self.plan, self.journal, promotes=promotes, trust=self.trust())
 
     @contextlib.contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -232,7 +247,7 @@ def main(arguments: list[str] | None = None) -> int:
         workspace = Workspace(open_store(recommender, wanted.store), recommender.metadata.name, wanted.work)
         run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
         pod: Pod | None = None
-        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGTERM, end_gracefully)
         try:
             pod = Pod(run, workspace)
             _say(pod.carry_out(names))
@@ -275,5 +290,6 @@ def main(arguments: list[str] | None = None) -> int:
     return guarded({"run": carry_out, "source": tell_source, "gc": collect, "online": decide}[wanted.verb])
 
 
-def _end(*_: object) -> None:
+def end_gracefully(*_: object) -> None:
+    """For SIGTERM: the record says that the run was cancelled."""
     raise Cancelled

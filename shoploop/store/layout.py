@@ -53,6 +53,11 @@ def run_plan(run_key: str) -> str:
     return f"{run_key}/plan.json"
 
 
+def run_link(run_key: str) -> str:
+    """Which run of Kubeflow Pipelines it is."""
+    return f"{run_key}/kubeflow.json"
+
+
 def run_report(run_key: str) -> str:
     return f"{run_key}/report.html"
 

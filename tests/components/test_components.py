@@ -66,6 +66,8 @@ def test_a_component_offers_every_setting_of_its_step_with_the_default_of_the_sp
     for path in STEPS[name].settings:
         section, _, field = path.partition(".")
         if not field:
+            fields = [f"{section}.{name}" for name in GateSpec.model_fields] if section == "gate" else []
+            assert {one.partition(".")[2] for one in fields} <= set(parameters)
             continue
         snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in field)
         unset = getattr(sections[section], snake)

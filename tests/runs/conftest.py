@@ -4,16 +4,23 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 import toy_steps
 from fake_cluster import FakeCluster
+from fake_kubeflow import FakeKubeflow
+from kubeflow_carrier import Carrier
 
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.controller.decide.jobs import Jobs
 from shoploop.controller.decide.settings import Settings
 from shoploop.runs import Look, Run, ThisMachine, new_run
+from shoploop.runs.kubeflow.client import KubeflowClient
+from shoploop.runs.launchers.kubeflow_pipelines import KubeflowPipelines
 from shoploop.runs.launchers.launcher import Launcher
 from shoploop.steps import STEPS
 from shoploop.store import Store
@@ -86,6 +93,19 @@ class JobsOfCluster:
         return Jobs(known, spec, Settings(chart=Path("."), pipeline_image="pipeline", serving_image="serving"))
 
 
+class OnKubeflow(KubeflowPipelines):
+    """The launcher of Kubeflow Pipelines, with a server beside it that carries out what it is handed."""
+
+    def __init__(self, store: Store, folder: Path, toy: toy_steps.Toy):
+        self.carrier = Carrier(folder, toy)
+        self.server = FakeKubeflow(self.carrier)
+        client = KubeflowClient("http://kubeflow", transport=httpx.MockTransport(self.server.answer))
+        super().__init__(client, store, compiled=lambda one: compiled(one.model_dump_json(by_alias=True)))
+
+    def end(self) -> None:
+        self.carrier.end()
+
+
 class Bench:
     """A launcher at work: a store, toy steps, and a recommender to run."""
 
@@ -138,7 +158,18 @@ def recommender(tmp_path):
     (tmp_path / "events.csv").write_text("user,item,time\nu,i,2026-01-01T00:00:00Z\n")
     tables = {"interactions": {"uri": str(tmp_path / "events.csv")}}
     spec = {"data": {"tables": tables}, "store": {"uri": (tmp_path / "store").as_uri()}}
+    spec["runner"] = {"volumes": [{"claim": "here", "path": str(tmp_path)}], "retries": 0}  # pods have this folder, too
     return Recommender.model_validate({"metadata": {"name": "shop"}, "spec": spec})
+
+
+@cache
+def compiled(document: str) -> str:
+    from pipelines.recommender import compile_pipeline, server_pipeline
+
+    with TemporaryDirectory() as folder:
+        target = Path(folder) / "pipeline.yaml"
+        compile_pipeline(server_pipeline(Recommender.model_validate_json(document)), target, name="shop")
+        return target.read_text()
 
 
 @pytest.fixture
@@ -150,6 +181,9 @@ def make_bench(tmp_path, toy, recommender):
         store = Store((tmp_path / "store").as_uri())
         if name == "this machine":
             return Bench(ThisMachine(store, pipeline=(sys.executable, toy_steps.__file__)), store, toy, recommender)
+        if name == "Kubeflow Pipelines":
+            made.append(OnKubeflow(store, tmp_path / "kubeflow", toy))
+            return Bench(made[-1], store, toy, recommender)
         made.append(JobsOfCluster(FakeCluster(tmp_path / "cluster", toy), parts_differ=name == "Jobs in parts"))
         return Bench(made[-1], store, toy, recommender)
 

@@ -10,7 +10,7 @@ from shoploop.steps import STEPS
 from shoploop.store import layout
 
 
-@pytest.fixture(params=["this machine", "Jobs", "Jobs in parts"])
+@pytest.fixture(params=["this machine", "Jobs", "Jobs in parts", "Kubeflow Pipelines"])
 def bench(request, make_bench):
     return make_bench(request.param)
 

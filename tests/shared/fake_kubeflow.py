@@ -7,6 +7,7 @@ that carries it out does. ``break_next`` makes the next questions go wrong as se
 import json
 import random
 import re
+import threading
 import uuid
 from collections import deque
 from datetime import UTC, datetime, timedelta
@@ -88,6 +89,7 @@ class FakeKubeflow:
         """Those that are let in; None lets in everybody."""
 
         self.carrier = carrier
+        self.lock = threading.RLock()
         self.now = datetime(2026, 11, 23, 7, 14, 29, tzinfo=UTC)
         self._broken: deque[Any] = deque()
         self._ids: deque[str] = deque()
@@ -122,7 +124,8 @@ class FakeKubeflow:
         ):
             return httpx.Response(401, json={"code": 16, "message": "Request header error: there is no user identity."})
         try:
-            status, body = 200, self._answer(request)
+            with self.lock:
+                status, body = 200, self._answer(request)
         except Refused as error:
             status, body = error.status, error.body
         if fault == "lost":

@@ -23,7 +23,8 @@ from shoploop.compute.device import asks_for
 from shoploop.compute.lifetime import GRACE_SECONDS, members, named_starter, signal_group
 from shoploop.runs.planning import Plan
 from shoploop.shells import shells_folder
-from shoploop.steps import RUN_VARIABLE, STEPS, Workspace, settings_of
+from shoploop.steps import RUN_VARIABLE, Workspace
+from shoploop.steps.parameters import arguments_of
 from shoploop.store import layout
 from shoploop.versions.signing import Trust
 
@@ -178,35 +179,8 @@ def _arguments(plan: Plan, workspace: Workspace) -> dict[str, Any]:
         else ""
     )
 
-    def section(step: str, name: str) -> Any:
-        return settings_of(spec, STEPS[step]).get(name, {})
-
-    return {
-        "source": section("load_data", "data"),
+    return arguments_of(spec) | {
         "collected": str(workspace.collected(plan.collected)) if plan.collected and "load_data" in plan.due else "",
-        "expectations": section("validate_data", "validation"),
-        "store": section("materialize_features", "features"),
-        "surfaces": list(spec.training.surfaces),
-        "seed": spec.training.seed,
-        "evaluation_days": spec.training.evaluation_days or 0,  # KFP passes no None
-        "training_days": spec.training.training_days or 0,
-        "augmentation": section("augment_samples", "augmentation"),
-        "importance_estimator": spec.importance.estimator,
-        "epochs": spec.training.epochs,
-        "learning_rate": spec.training.learning_rate,
-        "adversarial_radius": spec.training.adversarial_radius,
         "parent": plan.incumbent or "",
         "incumbent": str(incumbent),
-        "metric": spec.gate.metric,
-        "confidence": spec.gate.confidence,
-        "counterfactual": spec.gate.counterfactual,
-        "rules": section("gate", "gate"),
-        "item_fields": list(spec.serving.item_fields),
-        "deadline_milliseconds": spec.serving.deadline_milliseconds,
-        "allowed_origins": list(spec.serving.allowed_origins),
-        "list_rules": spec.serving.list_rules.model_dump(mode="json", by_alias=True, exclude_unset=True),
-        "exploration": spec.serving.exploration.model_dump(mode="json", by_alias=True)
-        if spec.serving.exploration
-        else {},
-        "max_age_days": spec.gate.max_age_days,
     }
