@@ -243,7 +243,7 @@ def server_pipeline(recommender: Recommender | None = None) -> Any:
     if recommender is not None:
         check_submittable(recommender)
     known = recommender or Recommender.model_validate({"spec": {"data": EXAMPLE}})
-    pods = task_pods(known.spec)
+    pods = task_pods(known)
 
     def tune(name: str, task: dsl.PipelineTask) -> None:
         place(task, pods[name])

@@ -49,8 +49,8 @@ class StoreSpec(Spec):
     ReadWriteMany claim. It cannot be changed later."""
 
     claim: Text | None = None
-    """An existing PersistentVolumeClaim for a folder's files, on a cluster. Unset: one is made, 10 GiB of the default
-    storage class."""
+    """An existing PersistentVolumeClaim for a folder's files, on a cluster. Unset: the operator makes one, 10 GiB of the
+    default storage class; runs on Kubeflow look for NAME-store."""
 
     endpoint: Url | None = None
     """Address of an S3 that is not Amazon's, e.g. http://seaweedfs:8333."""

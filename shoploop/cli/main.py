@@ -11,6 +11,8 @@ from shoploop import exits as errors
 from shoploop.cli.bench_commands import app as bench_app
 from shoploop.cli.event_commands import app as events_app
 from shoploop.cli.keys import app as keys_app
+from shoploop.cli.kubeflow_commands import CaFile, Endpoint, TokenFile, Wait
+from shoploop.cli.kubeflow_commands import app as kubeflow_app
 from shoploop.cli.online_commands import app as online_app
 from shoploop.cli.options import (
     File,
@@ -38,6 +40,7 @@ data_app = typer.Typer(help="Your own files, on their way to a cluster.", no_arg
 app.add_typer(data_app, name="data", rich_help_panel="Data")
 app.add_typer(bench_app, name="bench", rich_help_panel="Measure")
 app.add_typer(keys_app, name="keys", rich_help_panel="Versions")
+app.add_typer(kubeflow_app, name="kubeflow", rich_help_panel="Cluster")
 
 RUN, DATA, VERSIONS, LOOK, CLUSTER = "Run", "Data", "Versions", "Look", "Cluster"
 
@@ -430,6 +433,47 @@ def logs(
     from shoploop.cli import cluster
 
     raise typer.Exit(cluster.logs(name, part=part, follow=follow, context=context, namespace=namespace))
+
+
+@app.command(rich_help_panel=CLUSTER)
+def submit(
+    file: File,
+    endpoint: Endpoint = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be handed over, and ask nobody.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the compiled pipeline.", metavar="FILE.yaml")] = None,
+    preset: Annotated[str, typer.Option(help="small: a run that only shows that all fits together.")] = "full",
+    recurring: Annotated[bool, typer.Option("--recurring", help="Begin runs when spec.schedule says.")] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Let a version that passes the gate serve.")] = False,
+    wait: Wait = False,
+    image: Annotated[str | None, typer.Option(help="Image of the steps; else spec.runner.image.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Else spec.runner.experiment, else the name.")] = None,
+    namespace: Annotated[str | None, typer.Option("-n", "--namespace", help="Else spec.runner.namespace.")] = None,
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
+    store: StoreOption = None,
+) -> None:
+    """Hand a run over to a server of Kubeflow Pipelines."""
+    from shoploop.cli import submit as submit_
+
+    server = submit_.Server(
+        endpoint=endpoint,
+        token_file=token_file,
+        ca_file=ca_file,
+        namespace=namespace,
+        experiment=experiment,
+        image=image,
+    )
+    submit_.submit(
+        file,
+        server,
+        dry_run=dry_run,
+        out=out,
+        preset=preset,
+        recurring=recurring,
+        promote=promote,
+        wait=wait,
+        store_override=store,
+    )
 
 
 @app.command("open", rich_help_panel=CLUSTER)

@@ -55,9 +55,14 @@ def carry_out(
     console.print(Text.assemble((run.name, "bold"), f"  run {run.id}  ", (f"store {store.uri}", "dim")))
     if idle := _without_effect(recommender):
         console.print(f"Without effect on this machine: {', '.join(idle)}.", style="dim")
-    with _Watcher(console) as watch:
+    with watching(console) as watch:
         runs.follow(launcher, run, watch)
     return run, Workspace(store, run.name)
+
+
+def watching(console: Console) -> "_Watcher":
+    """What tells, on ``console``, of a run that is followed."""
+    return _Watcher(console)
 
 
 def output_of(run: "Run", workspace: "Workspace", step: str) -> Path:

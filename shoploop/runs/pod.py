@@ -80,7 +80,7 @@ class Pod:
         Returns:
             What came of the run, or that more steps are to come.
         """
-        with self._recorded():
+        with self.recorded():
             for name in names:
                 self._step(name)
             if names[-1] != self.run.steps[-1] or not finishes:
@@ -93,14 +93,14 @@ class Pod:
         Args:
             promotes: Whether a version that passed is to serve from now on.
         """
-        with self._recorded():
+        with self.recorded():
             return self._finished(promotes=promotes)
 
     def _finished(self, *, promotes: bool) -> VersionMade:
         return finish(self.workspace, self.plan, self.journal, promotes=promotes, trust=self.trust())
 
     @contextlib.contextmanager
-    def _recorded(self) -> Iterator[None]:
+    def recorded(self) -> Iterator[None]:
         """However it ends, the record says so."""
         try:
             yield

@@ -72,12 +72,21 @@ class TaskPod:
     """Whether Kubeflow's own cache may stand in for it."""
 
 
-def task_pods(spec: RecommenderSpec) -> dict[str, TaskPod]:
+def task_pods(recommender: Recommender) -> dict[str, TaskPod]:
     """The pod of every task: each step's, and those around them."""
-    return {name: _task_pod(spec, name) for name in (PLAN, *STEPS, PUBLISH, END)}
+    return {name: _task_pod(recommender, name) for name in (PLAN, *STEPS, PUBLISH, END)}
 
 
-def _task_pod(spec: RecommenderSpec, name: str) -> TaskPod:
+def store_claim(recommender: Recommender) -> str | None:
+    """The claim that a store which is a folder lies on; nobody makes it on Kubeflow. None for a store elsewhere."""
+    spec = recommender.spec
+    if not needs_claim(spec) or _on_volume(spec, urlsplit(store_uri(spec)).path):
+        return None
+    return spec.store.claim or f"{recommender.metadata.name}-store"
+
+
+def _task_pod(recommender: Recommender, name: str) -> TaskPod:
+    spec = recommender.spec
     runner, training, own = spec.runner, spec.training, spec.runner.steps.get(name)
     step = STEPS.get(name)
     placed = training.placement
@@ -108,7 +117,7 @@ def _task_pod(spec: RecommenderSpec, name: str) -> TaskPod:
         retries=runner.retries if own is None or own.retries is None else own.retries,
         node_selector=dict(placed.node_selector),
         tolerations=tolerations,
-        claims=_claims(spec),
+        claims=_claims(recommender),
         variables=variables,
         secrets=(*stored, *((one.name, tuple(one.keys)) for one in runner.secrets)),
         secret_files=((private.name, SIGNING_MOUNT),) if private else (),
@@ -117,12 +126,13 @@ def _task_pod(spec: RecommenderSpec, name: str) -> TaskPod:
     )
 
 
-def _claims(spec: RecommenderSpec) -> tuple[Claim, ...]:
+def _claims(recommender: Recommender) -> tuple[Claim, ...]:
+    spec = recommender.spec
     found = [Claim(name=one.claim, path=one.path) for one in spec.runner.volumes]
     if spec.data.claim and relative_uris(spec.data):
         found.append(Claim(name=spec.data.claim, path=DATA_MOUNT))
-    if needs_claim(spec) and spec.store.claim:
-        found.append(Claim(name=spec.store.claim, path=urlsplit(store_uri(spec)).path))
+    if claim := store_claim(recommender):
+        found.append(Claim(name=claim, path=urlsplit(store_uri(spec)).path))
     return tuple(found)
 
 
@@ -134,18 +144,9 @@ def check_submittable(recommender: Recommender) -> None:
     """
     spec = recommender.spec
     refuse_unbuilt(spec, place="Kubeflow")
-    problems = [*_store_problems(spec), *_data_problems(spec), *_pod_problems(spec)]
+    problems = [*_data_problems(spec), *_pod_problems(recommender)]
     if problems:
         raise SpecInvalid("\n".join([f"{recommender.metadata.name!r} cannot run on Kubeflow:", *problems]))
-
-
-def _store_problems(spec: RecommenderSpec) -> list[str]:
-    if needs_claim(spec) and not spec.store.claim and not _on_volume(spec, urlsplit(store_uri(spec)).path):
-        return [
-            f"  spec.store.uri is {spec.store.uri!r}, a folder that no pod has: name s3://BUCKET/PREFIX, or a "
-            "ReadWriteMany claim in spec.store.claim"
-        ]
-    return []
 
 
 def _data_problems(spec: RecommenderSpec) -> list[str]:
@@ -176,13 +177,13 @@ def _data_problems(spec: RecommenderSpec) -> list[str]:
     return problems
 
 
-def _pod_problems(spec: RecommenderSpec) -> list[str]:
-    problems = []
+def _pod_problems(recommender: Recommender) -> list[str]:
+    spec, problems = recommender.spec, []
     known = (PLAN, *STEPS, PUBLISH, END)
     for name in spec.runner.steps:
         if name not in known:
             problems.append(f"  spec.runner.steps names {name!r}; there are {', '.join(known)}")
-    for reference in sorted({pod.image for pod in task_pods(spec).values()}):
+    for reference in sorted({pod.image for pod in task_pods(recommender).values()}):
         if why := unversioned(reference):
             problems.append(
                 f"  an image of the steps is {reference!r}, {why}: Kubeflow's cache would take other code for the same. Name "

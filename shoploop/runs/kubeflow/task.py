@@ -203,10 +203,11 @@ def _in_its_run(step: str, place: Mapping[str, Any], due: str) -> Path:
     if entry is None:
         pod = _pod(place, run)
         if pod.plan.keys[step] != key:
-            raise ShoploopError(
-                f"Step {step} of run {run} was planned by other code than this image's. Let all images of "
-                "spec.runner be of one release, and run again."
-            )
+            with pod.recorded():
+                raise ShoploopError(
+                    f"Step {step} of run {run} was planned by other code than this image's. Let all images of "
+                    "spec.runner be of one release, and run again."
+                )
         pod.carry_out([step], finishes=False)
         entry = workspace.index.find(key)
         assert entry is not None

@@ -17,11 +17,11 @@ from typing import Any
 
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import NotFound, ShoploopError, SpecInvalid
-from shoploop.runs.kubeflow.answers import KubeflowRun, Task
+from shoploop.runs.kubeflow.answers import Experiment, KubeflowRun, PipelineVersion, RecurringRun, Task
 from shoploop.runs.kubeflow.client import KubeflowClient
-from shoploop.runs.kubeflow.errors import KubeflowError, KubeflowFailed, KubeflowMissing, KubeflowRefused
+from shoploop.runs.kubeflow.errors import KubeflowFailed, KubeflowMissing, KubeflowRefused
 from shoploop.runs.kubeflow.placement import check_submittable
-from shoploop.runs.kubeflow.submission import begin, experiment_of, find, publish
+from shoploop.runs.kubeflow.submission import begin, experiment_of, find, publish, recur
 from shoploop.runs.kubeflow.task import LAUNCHER, settle
 from shoploop.runs.launchers.launcher import Look
 from shoploop.runs.launchers.this_machine import refuse_suspended
@@ -129,19 +129,26 @@ class KubeflowPipelines:
         with suppress(NotFound):
             yield from read_logs(self.store, run.name, run.id)
 
-    def arguments(self, run: Run) -> dict[str, Any]:
-        """The values of the pipeline's parameters."""
-        document = run.recommender.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-        document.pop("status", None)
-        document["metadata"] = {"name": run.name}
-        return {
-            "recommender": document,
-            "run": run.id,
-            "promotes": self.promotes,
-            **arguments_of(run.recommender.spec, self.preset),
-        }
+    def job(self, run: Run) -> str:
+        """The server's id of a run that was launched."""
+        return str(self._link(run)["job"])
 
-    def _submit(self, run: Run) -> None:
+    def recur(self, run: Run, cron: str) -> RecurringRun:
+        """Lets runs like this one begin by the server's clock; what recurred for the recommender before is replaced.
+
+        Args:
+            cron: Five fields, as in crontab, in UTC unless the server was told otherwise.
+        """
+        check_submittable(run.recommender)
+        version, experiment = self._made(run)
+        given = arguments(run, preset=self.preset, promotes=self.promotes) | {"run": ""}  # each is given its own id
+        account = run.recommender.spec.runner.service_account
+        return recur(
+            self.client, version, experiment, name=run.name, parameters=given, cron=cron, service_account=account
+        )
+
+    def _made(self, run: Run) -> tuple[PipelineVersion, Experiment]:
+        """The pipeline's version and the experiment, made where they are not there."""
         runner = run.recommender.spec.runner
         namespace = runner.namespace or ""
         version = publish(
@@ -151,14 +158,17 @@ class KubeflowPipelines:
             description=f"The learning loop of {run.name}.",
             namespace=namespace,
         )
-        experiment = experiment_of(self.client, runner.experiment or run.name, namespace)
+        return version, experiment_of(self.client, runner.experiment or run.name, namespace)
+
+    def _submit(self, run: Run) -> None:
+        version, experiment = self._made(run)
         begun = begin(
             self.client,
             version,
             experiment,
             name=run.id if find(self.client, experiment, run.id) is None else f"{run.id}-again",
-            parameters=self.arguments(run),
-            service_account=runner.service_account,
+            parameters=arguments(run, preset=self.preset, promotes=self.promotes),
+            service_account=run.recommender.spec.runner.service_account,
         )
         keep_link(self.store, run.key, begun.run_id, endpoint=self.client.endpoint)
 
@@ -185,7 +195,7 @@ class KubeflowPipelines:
             return Look(state="cancelled", steps=steps)
         message = (
             f"Somebody has deleted run {run.id} at {self.client.endpoint} before its end. What is done is kept; `shoploop "
-            f"kubeflow resume {run.name} {run.id}` goes on from there."
+            f"kubeflow resume -f FILE {run.id}` goes on from there."
         )
         return Look(state="failed", steps=steps, failure=Failure(message=message))
 
@@ -198,6 +208,19 @@ class KubeflowPipelines:
             except KubeflowMissing:
                 return
             time.sleep(POLL_SECONDS)
+
+
+def arguments(run: Run, *, preset: str = "full", promotes: bool = False) -> dict[str, Any]:
+    """The values of the pipeline's parameters for a run."""
+    document = run.recommender.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    document.pop("status", None)
+    document["metadata"] = {"name": run.name}
+    return {
+        "recommender": document,
+        "run": run.id,
+        "promotes": promotes,
+        **arguments_of(run.recommender.spec, preset),
+    }
 
 
 def steps_seen(run: KubeflowRun) -> dict[str, StepRecord]:
@@ -275,6 +298,3 @@ def compiled_by_process(recommender: Recommender) -> str:
 def check_preset(name: str) -> None:
     if name not in PRESETS:
         raise SpecInvalid(f"There is no preset {name!r}; there are {', '.join(PRESETS)}.")
-
-
-__all__ = ["KubeflowError", "KubeflowPipelines", "check_preset", "compiled_by_process", "run_page", "steps_seen"]

@@ -1,0 +1,249 @@
+"""The pipeline as a server of Kubeflow gets it: what it reads of the spec, what its pods are given, and what is refused.
+
+Run as a program, this file writes the golden file anew.
+"""
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from kfp import compiler
+from pydantic.alias_generators import to_camel
+
+from components.plan_run import plan_run
+from pipelines import recommender as pipelines
+from shoploop.api.v1alpha1 import GateSpec, Recommender
+from shoploop.errors import SpecInvalid
+from shoploop.runs.kubeflow.placement import check_submittable, task_pods, unversioned
+from shoploop.steps import STEPS, settings_of
+from shoploop.steps.parameters import arguments_of, parameters, recommender_of
+
+GOLDEN = Path(__file__).parent / "golden_server_pipeline.yaml"
+FULL = {
+    "store": {
+        "uri": "s3://shop/loop", "endpoint": "http://seaweedfs:8333", "region": "eu-central-1",
+        "secretRef": {"name": "s3-keys"},
+    },
+    "data": {"tables": {"interactions": {"uri": "events/*.parquet"}}, "claim": "shop-files"},
+    "training": {
+        "epochs": 7,
+        "resources": {"cpu": "2", "memory": "8Gi", "gpu": 1},
+        "placement": {
+            "nodeSelector": {"disk": "fast"}, "tolerations": [{"key": "batch", "operator": "Exists", "effect": "NoSchedule"}]
+        },
+    },
+    "signing": {"privateKey": {"name": "signing"}},
+    "images": {"registry": "registry.example.com/shop", "pullSecrets": ["registry"]},
+    "runner": {
+        "type": "KubeflowPipelines", "serviceAccount": "runner", "image": "shoploop-pipeline:1.2.3", "timeoutMinutes": 90,
+        "retries": 2, "accelerator": "amd.com/gpu", "volumes": [{"claim": "models", "path": "/mnt/models"}],
+        "secrets": [{"name": "database", "keys": ["PGPASSWORD"]}],
+        "steps": {"train_fused": {"image": "shoploop-pipeline-cuda:1.2.3", "memory": "16Gi", "timeoutMinutes": 600,
+                                  "retries": 0}},
+    },
+}  # fmt: skip
+
+
+def recommender(**spec):
+    return Recommender.model_validate(
+        {"metadata": {"name": "shop"}, "spec": {"data": {"dataset": "completejourney"}} | spec}
+    )
+
+
+def compiled(found, folder):
+    """Both documents of the compiled file: what is run, and what Kubernetes is told."""
+    compiler.Compiler().compile(pipelines.server_pipeline(found), str(folder / "pipeline.yaml"))
+    return list(yaml.safe_load_all((folder / "pipeline.yaml").read_text()))
+
+
+def without_sources(documents):
+    for executor in documents[0]["deploymentSpec"]["executors"].values():
+        executor["container"].pop("command")
+    return documents
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    return compiled(recommender(**FULL), tmp_path_factory.mktemp("compiled"))
+
+
+def executor(documents, task):
+    label = f"exec-{task.replace('_', '-')}"
+    return (
+        documents[0]["deploymentSpec"]["executors"][label]["container"],
+        documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"][label],
+    )
+
+
+def test_the_compiled_pipeline_is_as_it_was(full):
+    golden = list(yaml.safe_load_all(GOLDEN.read_text()))
+    said = "It has changed: if that is meant, run `python tests/components/test_server_pipeline.py`"
+    assert without_sources(json.loads(json.dumps(full))) == golden, said
+
+
+def test_all_steps_are_there_between_a_plan_and_a_version_and_the_end_is_recorded_whatever_happens(full):
+    root = full[0]["root"]["dag"]["tasks"]
+    inner = full[0]["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert set(root) == {"exit-handler-1", "record-end"}
+    assert root["record-end"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert set(inner) == {step.replace("_", "-") for step in STEPS} | {"plan-run", "publish-version"}
+    for step in STEPS:
+        given = inner[step.replace("_", "-")]["inputs"]["parameters"]
+        assert given["due"]["taskOutputParameter"] == {"outputParameterKey": step, "producerTask": "plan-run"}
+        assert given["place"]["taskOutputParameter"]["outputParameterKey"] == "place"
+    uncached = {name for name, task in (root | inner).items() if not task.get("cachingOptions", {}).get("enableCache")}
+    assert uncached == {"plan-run", "publish-version", "record-end", "exit-handler-1"}
+
+
+def test_parameters_are_the_specs_fields_with_their_defaults_and_their_words(full):
+    known = full[0]["root"]["inputDefinitions"]["parameters"]
+    own = {"recommender", "run", "promotes"}
+    assert set(known) == {one.name for one in parameters()} | own
+    for one in parameters():
+        assert known[one.name]["description"] == one.says
+    assert all(known[name]["description"] for name in own)
+    assert known["epochs"]["defaultValue"] == 7.0
+    planned = inspect.signature(plan_run.python_func).parameters
+    for one in parameters():
+        assert (planned[one.name].default, planned[one.name].annotation) == (one.default, one.kind), one.name
+    paths = {one.path for one in parameters()}
+    for step in STEPS.values():
+        for path in step.settings:
+            fields = {f"gate.{to_camel(name)}" for name in GateSpec.model_fields} if path == "gate" else {path}
+            assert fields <= paths, path
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        FULL,
+        {
+            "data": {
+                "tables": {"interactions": {"uri": "s3://lake/e", "columns": {"user": "who"}, "maxEventsPerUser": 500}}
+            },
+            "training": {"evaluationDays": 7, "seed": 3, "surfaces": ["Items", "Search"], "learningRate": 0.01},
+            "augmentation": {"mode": "Always", "differentialPrivacy": {"epsilon": 8}},
+            "importance": {"estimator": "None"},
+            "gate": {"rule": "Better", "maxAgeDays": 30, "counterfactual": True},
+            "serving": {"exploration": {"share": 0.5}, "listRules": {"maxPerCategory": 3}, "itemFields": []},
+        },
+    ],
+    ids=["defaults", "placed", "everything"],
+)
+def test_parameters_say_what_the_spec_says_after_a_journey_through_json_floats(spec):
+    before = recommender(**spec)
+    floats = json.loads(json.dumps(arguments_of(before.spec)), parse_int=float)
+    after = recommender_of(pipelines.document_of(before), floats)
+    for step in STEPS.values():
+        assert settings_of(after.spec, step) == settings_of(before.spec, step), step.name
+    assert after.spec.store == before.spec.store and after.metadata.name == "shop"
+
+
+def test_parameters_that_break_a_rule_of_the_spec_are_named():
+    given = arguments_of(recommender().spec)
+    with pytest.raises(SpecInvalid, match=r"spec\.training\.epochs"):
+        recommender_of({}, given | {"epochs": 0.0})
+    with pytest.raises(SpecInvalid, match="holds no spec"):
+        recommender_of({"spec": []}, given)
+
+
+def test_a_small_run_differs_in_what_takes_time_and_not_in_the_gate():
+    spec = recommender(training={"epochs": 9}).spec
+    small, whole = arguments_of(spec, "small"), arguments_of(spec)
+    assert (small["epochs"], small["augmentation"], small["importance_estimator"]) == (1, {"mode": "Never"}, "None")
+    assert {name for name in whole if whole[name] != small[name]} == {"epochs", "augmentation", "importance_estimator"}
+    recommender_of({}, small)
+
+
+def test_a_pod_is_given_what_the_spec_says_and_no_other_step_holds_a_gpu(full):
+    container, pod = executor(full, "train_fused")
+    assert container["image"] == "registry.example.com/shop/shoploop-pipeline-cuda:1.2.3"
+    resources = container["resources"]
+    assert (resources["resourceCpuRequest"], resources["resourceMemoryLimit"]) == ("2", "16Gi")
+    assert (resources["accelerator"]["resourceType"], resources["accelerator"]["resourceCount"]) == ("amd.com/gpu", "1")
+    assert pod["activeDeadlineSeconds"] == "36000"
+    assert pod["nodeSelector"]["labels"] == {"disk": "fast"}
+    assert {one["key"] for one in pod["tolerations"]} == {"batch", "amd.com/gpu"}
+    assert {one["mountPath"] for one in pod["pvcMount"]} == {"/mnt/models", "/var/lib/shoploop-data"}
+    assert [one["secretName"] for one in pod["secretAsEnv"]] == ["s3-keys", "database"]
+    assert pod["imagePullSecret"][0]["secretName"] == "registry"
+    environment = {one["name"]: one["value"] for one in container["env"]}
+    assert environment["AWS_ENDPOINT_URL"] == "http://seaweedfs:8333"
+    task = full[0]["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert "retryPolicy" not in task["train-fused"] and task["gate"]["retryPolicy"]["maxRetryCount"] == 2
+    with_gpu = {step for step in STEPS if "accelerator" in executor(full, step)[0]["resources"]}
+    assert with_gpu == {step.name for step in STEPS.values() if step.gpu}
+    signing = {one: executor(full, one)[1].get("secretAsVolume") for one in (*STEPS, "publish_version")}
+    assert [name for name, mounted in signing.items() if mounted] == ["publish_version"]
+
+
+def test_no_secret_is_a_parameter_and_every_image_has_a_version(full):
+    text = json.dumps(full[0]["root"])
+    assert "PGPASSWORD" not in text.replace('"keys": ["PGPASSWORD"]', "")
+    for one in full[0]["deploymentSpec"]["executors"].values():
+        assert unversioned(one["container"]["image"]) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"data": {"tables": {"interactions": {"uri": "events.csv"}}}}, r"events\.csv', a path of this machine.*data push"),
+        ({"data": {"tables": {"interactions": {"uri": "/home/me/e.csv"}}}}, "lies on no volume of the pods"),
+        ({"data": {"tables": {"interactions": {"uri": "duckdb:///shop.db"}}}}, "a path of this machine"),
+        ({"data": {"tables": {"interactions": {"uri": "postgresql://me:geheim@db/shop", "table": "e"}}}}, "holds a password"),
+        ({"runner": {"steps": {"train": {}}}}, "spec.runner.steps names 'train'; there are plan_run, load_data"),
+        ({"runner": {"image": "shoploop-pipeline"}}, "without a tag"),
+        ({"runner": {"image": "shoploop-pipeline:latest"}}, "names no version"),
+        ({"runner": {"steps": {"gate": {"image": "x y"}}}}, "no image reference"),
+        ({"store": {"uri": "hdfs://x/y"}}, r"spec\.store\.uri"),
+        ({"training": {"nodes": 2}}, r"spec\.training\.nodes"),
+    ],
+)  # fmt: skip
+def test_what_pods_cannot_do_is_refused_with_what_to_do(spec, says):
+    with pytest.raises(SpecInvalid, match=says) as told:
+        check_submittable(recommender(**spec))
+    assert "geheim" not in str(told.value)
+
+
+def test_all_that_is_wrong_is_named_at_once(tmp_path, capsys):
+    file = tmp_path / "recommender.yaml"
+    file.write_text("spec: {data: {tables: {interactions: {uri: a.csv}, items: {uri: b.csv}}}}")
+    assert pipelines.main(["-f", str(file), str(tmp_path / "out.yaml")]) == 2
+    assert "a.csv" in (said := capsys.readouterr().err) and "b.csv" in said
+    assert not (tmp_path / "out.yaml").exists()
+
+
+def test_a_digest_is_a_version_and_so_is_a_tag_behind_a_registrys_port():
+    assert unversioned(f"shoploop@sha256:{'0' * 64}") is None
+    assert unversioned("localhost:5000/shoploop:1.0") is None
+    assert unversioned("localhost:5000/shoploop") == "without a tag"
+
+
+def test_a_store_that_is_a_folder_lies_on_a_claim_named_after_the_recommender():
+    assert {claim.name for claim in task_pods(recommender())["load_data"].claims} == {"shop-store"}
+    named = recommender(store={"claim": "mine"})
+    assert {claim.name for claim in task_pods(named)["load_data"].claims} == {"mine"}
+    assert task_pods(recommender(store={"uri": "s3://a/b"}))["load_data"].claims == ()
+
+
+def test_it_compiles_to_objects_for_kubectl_too(tmp_path):
+    assert pipelines.main(["--manifests", "team", str(tmp_path / "out.yaml")]) == 0
+    objects = list(yaml.safe_load_all((tmp_path / "out.yaml").read_text()))
+    assert [one["kind"] for one in objects] == ["Pipeline", "PipelineVersion"]
+    assert {one["metadata"]["namespace"] for one in objects} == {"team"}
+    assert objects[1]["metadata"]["name"].startswith("recommender-sha256-")
+
+
+def main() -> None:
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as folder:
+        documents = without_sources(compiled(recommender(**FULL), Path(folder)))
+    GOLDEN.write_text(yaml.safe_dump_all(documents, width=120))
+
+
+if __name__ == "__main__":
+    main()
