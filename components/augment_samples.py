@@ -16,7 +16,7 @@ def augment_samples(
     place: dict = {},
     due: str = "",
 ):
-    """Make virtual behaviour, and let what is shown to pay and to leak nobody into the training samples.
+    """Make virtual behaviour, and let what is shown to pay and withstands attacks into the training samples.
 
     Args:
         data: The canonical tables.

@@ -1,4 +1,4 @@
-"""A private synthetic data set for sharing and load tests, with its fidelity and privacy sheet beside it."""
+"""A synthetic data set for load tests and demonstrations, with its sheet of fidelity and attacks beside it."""
 
 import json
 import tempfile

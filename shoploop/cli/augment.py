@@ -95,5 +95,6 @@ def synthesize_events(file: Path, rows: int, out: Path, conditions: list[str] | 
     console.print(f"Rows      {sheet['rows']:,} of {sheet['shoppers']:,} virtual shoppers, in {sheet['seconds']:.0f} s")
     console.print(Text.assemble("Fidelity  ", outcome))
     low, high = privacy["membership_auc_interval"]
-    console.print(f"Privacy   passed: membership AUC {privacy['membership_auc']:.3f} [{low:.3f}, {high:.3f}]")
+    console.print(f"Attacks   failed: membership AUC {privacy['membership_auc']:.3f} [{low:.3f}, {high:.3f}]")
+    console.print(f"          {privacy['undefended']}")
     console.print(f"Written   {out}, with {out.with_suffix('.users.parquet').name} and {out.with_suffix('.json').name}")

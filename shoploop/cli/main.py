@@ -191,7 +191,7 @@ def synthesize(
         str | None, typer.Option("--json", metavar="FILE", help="Write the sheet as JSON; - is stdout, and only JSON.")
     ] = None,
 ) -> None:
-    """Write a private synthetic data set, with its fidelity and privacy sheet beside it."""
+    """Write a synthetic data set, with its sheet beside it: how like the real it is, and which attacks failed."""
     from shoploop.cli.augment import synthesize_events
 
     synthesize_events(file, rows, out, condition, json_)

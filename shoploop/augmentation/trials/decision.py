@@ -119,7 +119,7 @@ def choose(verdicts: list[Verdict], mode: Literal["Auto", "Never", "Always"], ma
     """The variant that enters training, and why.
 
     Args:
-        mode: Auto takes the admitted variant with the greatest gain; Always takes the best that leaks nobody.
+        mode: Auto takes the admitted variant with the greatest gain; Always takes the best that withstands the attacks.
         made: Variants whose verdict began with a leak; no mode admits them.
     """
     safe = [v for v in verdicts if v.variant not in made]
