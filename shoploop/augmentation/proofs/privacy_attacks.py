@@ -25,10 +25,10 @@ ALLOWED = {
     "closest_record_share": CLOSEST_RECORD_SHARE,
 }
 UNDEFENDED = (
-    "Not tried, and not defended against: an attack on counts. How often each item is bought is learned exactly, and who knows "
-    "a shopper's items and those shares among other people tells a little better than chance whether they were learned from "
-    "(Homer et al. 2008, PLoS Genetics; AUC .69 on a grocer's 2,469 shoppers). Give such data to nobody to whom you would "
-    "not give the sales of each item."
+    "Not tried, and not defended against: an attack on counts. How often each item is bought is learned exactly, and who "
+    "knows a shopper's items and those shares among other people tells a little better than chance whether they were learned "
+    "from (Homer et al. 2008, PLoS Genetics; AUC .69 on a grocer's 2,469 shoppers). Give such data to nobody to whom you "
+    "would not give the sales of each item."
 )
 """What the attacks do not cover, in words for whoever shares the data."""
 
