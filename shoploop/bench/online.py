@@ -45,7 +45,9 @@ EVALUATED_DAYS = 14
 REPETITIONS = 3
 APPENDED = 5_000
 APART = timedelta(microseconds=30)
-NO_LIMITS = LimitConfig(of_user=None, of_user_a_day=None, of_user_and_item=None, of_item=None)
+NO_LIMITS = LimitConfig(
+    of_user=None, of_user_a_day=None, of_user_and_item=None, of_item=None, least_choices=None
+)  # fmt: skip
 """What is drawn is drawn to be learned, all of it."""
 
 

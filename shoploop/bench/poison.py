@@ -34,7 +34,9 @@ FARMERS = USERS // 100
 DAYS = 3
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 LIST = 10
-FREE_OF_LIMITS = LimitConfig(of_user=None, of_user_a_day=None, of_user_and_item=None, of_item=None)
+FREE_OF_LIMITS = LimitConfig(
+    of_user=None, of_user_a_day=None, of_user_and_item=None, of_item=None, least_choices=None
+)  # fmt: skip
 FREE_OF_GUARDS = GuardConfig(max_loss_excess=float("inf"), finite=False)
 UNBOUND = LearnerConfig(max_change=float("inf"), max_bias_change=float("inf"))
 

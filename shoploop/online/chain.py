@@ -44,7 +44,7 @@ class Totals:
     frozen_loss: float = 0.0
     dead_letters: int = 0
     capped: int = 0
-    """Examples of users who had had their share."""
+    """Examples of users who had had their share, or whose choices are worse than chance."""
 
     lost: int = 0
     """Records that the log had forgotten before they were learned from."""

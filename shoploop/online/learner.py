@@ -63,6 +63,8 @@ class BatchLosses:
 
     online_B: Float32
     frozen_B: Float32
+    chance_B: Float32
+    """Of a model that knows nothing: the log of how much there was to choose from."""
 
 
 class ItemLearner:
@@ -133,15 +135,17 @@ class ItemLearner:
         among: Sequence[Sequence[int] | None],
         offsets: Sequence[int],
         weights: Sequence[float] | None = None,
+        *,
+        learn: bool = True,
     ) -> BatchLosses:
         """One step of a batch: all of its examples are predicted first, then learned together.
 
-        Args: as :meth:`learn_one`, each as a sequence.
+        Args: as :meth:`learn_one`, each as a sequence; ``learn`` is false where they are to be predicted only.
 
         Returns:
             How surprising each was, before any of them was learned.
         """
-        losses = BatchLosses(*np.full((2, len(chosen)), np.nan, np.float32))
+        losses = BatchLosses(*np.full((3, len(chosen)), np.nan, np.float32))
         if not len(chosen):
             return losses
         choices = _Choices.of(chosen, among, lambda: self._sample(offsets[0]))
@@ -153,6 +157,9 @@ class ItemLearner:
         weights_B = np.ones(len(chosen), np.float32) if weights is None else np.asarray(weights, np.float32)
         shares_BC, losses.online_B[learns_B] = choices.predict(states_BD, self.vectors_ID, self.bias_I)
         _, losses.frozen_B[learns_B] = choices.predict(states_BD, self._trained_ID, self._trained_I)
+        losses.chance_B[learns_B] = np.log(choices.holds_BC.sum(axis=1))
+        if not learn:
+            return losses
         self._step(choices, states_BD, shares_BC, weights_B[learns_B, None])
         return losses
 

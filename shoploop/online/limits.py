@@ -30,6 +30,12 @@ class LimitConfig:
     of_item: int | None = 3
     """Examples of one item in a day, whatever its share; more where it has one."""
 
+    least_choices: int | None = 5
+    """Of one user, after which they teach nothing while their choices are shown to be worse than chance."""
+
+    chance_errors: float = 2.0
+    """Standard errors that show it."""
+
     times_its_share: float = 2.0
     """Of a day's examples, an item may have as many times its share of what was sold before, and of an even share."""
 

@@ -24,6 +24,7 @@ from shoploop.events.log import EventLog, LogUnavailable
 from shoploop.events.messages import Again, Kept, Message, Shown
 from shoploop.features.log import Float32
 from shoploop.online.chain import SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone
+from shoploop.online.credit import Credit
 from shoploop.online.guardrails import Guard, GuardConfig, Trip
 from shoploop.online.joiner import Example, Joiner
 from shoploop.online.learner import ItemLearner, LearnerConfig, Losses
@@ -191,7 +192,8 @@ class OnlineLoop:
         self._learner.reset(base)
         self._guard = Guard(self._guard_config, replace(standing.block))
         self._joiner, self._recent, self._limits = Joiner(), Recent(), Limits(self._shares_I, self._limit_config)
-        self._batch = _Batch()
+        self._credit = Credit(least=self._limit_config.least_choices, errors=self._limit_config.chance_errors)
+        self._batch, self._totals = _Batch(), standing.totals
         first = self._start if self._start <= state.offset else begin
         self.offset = min(max(first, begin), standing.offset)
         while self.offset < standing.offset:
@@ -199,9 +201,13 @@ class OnlineLoop:
             records = self._log.read(self.offset, limit=READ)
             for record in records:
                 if record.offset <= standing.offset:
-                    self._take(record.offset, self._joiner.read(record), learn=False)
+                    message = self._joiner.read(record)
+                    if self._is_of_another_batch(record.offset, message):
+                        self._judge_batch()
+                    self._take(record.offset, message, learn=False)
             if not records or records[-1].offset >= standing.offset:
                 self.offset = standing.offset  # a log may have no record of that number
+        self._judge_batch()
         self._totals = standing.totals
         self._skip_gap(begin)
         self._begin_batch()
@@ -350,8 +356,6 @@ class OnlineLoop:
                 continue
             assert self._joiner.watermark is not None
             allowed = self._limits.allow(example, code, offset=offset, now=self._joiner.watermark)
-            if not learn:
-                continue
             if not allowed:
                 self._totals = replace(self._totals, capped=self._totals.capped + 1)
                 continue
@@ -372,11 +376,17 @@ class OnlineLoop:
 
     def _end_batch(self) -> Trip | None:
         """Learns the batch for good."""
-        trip = self._learn_batch()
+        trip = self._learn_batch(for_good=True)
         self._begin_batch()
         return trip
 
-    def _learn_batch(self) -> Trip | None:
+    def _judge_batch(self) -> None:
+        """Knows again of a batch that was learned before whose choices were worse than chance."""
+        if self._batch.examples and self._limit_config.least_choices is not None:
+            self._learn_batch(for_good=True, learn=False)
+        self._batch = _Batch()
+
+    def _learn_batch(self, *, for_good: bool = False, learn: bool = True) -> Trip | None:
         """One step of the batch's examples; what tripped on the way, if anything did."""
         examples = self._batch.examples
         if not examples:
@@ -386,18 +396,26 @@ class OnlineLoop:
         kept = np.flatnonzero(finite_B).tolist()
         failed = len(examples) - len(kept)
         self._totals = replace(self._totals, dead_letters=self._totals.dead_letters + failed)
+        users = [examples[number].user for number in kept]
+        has_say_B = self._credit.has_say(users)
         losses = self._learner.learn_many(
             states_BD[kept],
             [self._batch.codes[number] for number in kept],
             [self._list(examples[number]) for number in kept],
             [examples[number].offset for number in kept],
-            [self._weigh(examples[number]) for number in kept],
+            [self._weigh(examples[number]) * say for number, say in zip(kept, has_say_B.tolist(), strict=True)],
+            learn=learn,
         )
-        learned_B = np.isfinite(losses.online_B)
+        if for_good:
+            self._credit.count(users, losses.frozen_B, losses.chance_B)
+        if not learn:
+            return None
+        learned_B = np.isfinite(losses.online_B) & has_say_B
         online_B, frozen_B = losses.online_B[learned_B].tolist(), losses.frozen_B[learned_B].tolist()
         self._totals = replace(
             self._totals,
             examples=self._totals.examples + len(online_B),
+            capped=self._totals.capped + int((~has_say_B).sum()),
             online_loss=self._totals.online_loss + sum(online_B),
             frozen_loss=self._totals.frozen_loss + sum(frozen_B),
         )

@@ -26,7 +26,9 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PEOPLE = ("ann", "bob", "cid", "somebody new")
 ITEMS = ("milk", "tea", "salt", "honey", "apples")
 SHARE = 20
-OPEN = LimitConfig(of_user=SHARE, of_user_a_day=None, of_user_and_item=None, of_item=None)
+OPEN = LimitConfig(
+    of_user=SHARE, of_user_a_day=None, of_user_and_item=None, of_item=None, least_choices=None
+)  # fmt: skip
 """Of one user, in a row; four people and five items would soon have taught all they may."""
 
 

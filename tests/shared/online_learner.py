@@ -11,7 +11,7 @@ from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import OnlineLoop
 from shoploop.store import Store
 
-OPEN = LimitConfig(of_user=20, of_user_a_day=None, of_user_and_item=None, of_item=None)
+OPEN = LimitConfig(of_user=20, of_user_a_day=None, of_user_and_item=None, of_item=None, least_choices=None)
 
 
 def learn(store: str, log: Path, until: int, *, version: str, start: int, period: float, beside: str | None) -> None:
