@@ -440,6 +440,14 @@ class RetentionSpec(Spec):
     ones."""
 
 
+class LineageSpec(Spec):
+    """Where it is told what every version came from. It is always kept beside the run."""
+
+    endpoint: Url | None = None
+    """Address of a server of OpenLineage's HTTP API, e.g. http://marquez:5000. Unset: what OPENLINEAGE_URL says, else
+    nowhere."""
+
+
 ONE_POD_LOG = Rule(
     cel="!((has(self.online.log) ? self.online.log.type == 'Sqlite' : self.online.enabled) && "
     "(has(self.serving.autoscaling) || (has(self.serving.replicas) && self.serving.replicas > 1)))",
@@ -497,6 +505,9 @@ class RecommenderSpec(Spec):
 
     images: ImagesSpec = ImagesSpec()
     """Where the images of runs and predictors come from."""
+
+    lineage: LineageSpec = LineageSpec()
+    """Where it is told what every version came from."""
 
     retention: RetentionSpec = RetentionSpec()
     """How much of the past is kept."""

@@ -25,6 +25,7 @@ from shoploop.cli.options import (
     readable_store,
     writable_store,
 )
+from shoploop.errors import SpecInvalid
 
 app = typer.Typer(
     name="shoploop",
@@ -262,6 +263,25 @@ def versions(name: Name, store: StoreOption = None) -> None:
     from shoploop.cli import tables
 
     tables.print_versions(readable_store(store), name)
+
+
+@app.command(rich_help_panel=LOOK)
+def lineage(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(help="A version other than the one that serves.")] = None,
+    user: Annotated[str | None, typer.Option(help="Say which versions have read rows of this user.")] = None,
+    json_: JsonOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Say what a version learned from, or which versions a user's rows touched."""
+    from shoploop.cli import lineage as lineage_
+
+    if user is None:
+        lineage_.show(readable_store(store), name, version, json_)
+    elif version is None:
+        lineage_.show_user(readable_store(store), name, user, json_)
+    else:
+        raise SpecInvalid("Name a version or a --user, not both: a user's answer tells of every version.")
 
 
 @app.command(rich_help_panel=LOOK)

@@ -69,12 +69,8 @@ def submit(
     """Hands a run over to the server, or says what would be handed over."""
     from shoploop.runs import new_run
     from shoploop.runs.kubeflow.placement import check_submittable
-    from shoploop.runs.launchers.kubeflow_pipelines import (
-        KubeflowPipelines,
-        check_preset,
-        compiled_by_process,
-        run_page,
-    )
+    from shoploop.runs.kubeflow.task import run_page
+    from shoploop.runs.launchers.kubeflow_pipelines import KubeflowPipelines, check_preset, compiled_by_process
 
     check_preset(preset)
     recommender = server.recommender(file)

@@ -16,11 +16,14 @@ def print_runs(store: Store, name: str) -> None:
     table = Table(box=None)
     for title in ("run", "where", "started", "state", "done / reused", "wall", "memory", "version", "gate"):
         table.add_column(title, no_wrap=title != "state")
+    links = []
     for record in list_runs(store, name):
         if isinstance(record, Unreadable):
             table.add_row(one_line(record.run), "-", "-", one_line(f"unreadable ({record.why})"))
             continue
         states = [step.state for step in record.steps]
+        if record.link:
+            links.append((record.run, record.link))
         table.add_row(
             one_line(record.run),
             one_line(record.launcher),
@@ -33,6 +36,8 @@ def print_runs(store: Store, name: str) -> None:
             {True: "passed", False: "refused", None: "not reached"}[record.passed],
         )
     print_table(console(), table)
+    for run, link in links:
+        print(one_line(f"{run} in Kubeflow: {link}"))
 
 
 def print_log(store: Store, name: str, run: str) -> None:

@@ -60,6 +60,7 @@ def provenance(run: RunFolder) -> frame.Section:
     lineage = _flat(_without_numbers(manifest.get("lineage") or {}))
     facts = {
         "Run": run.run.get("run"),
+        "Page in Kubeflow": run.run.get("link"),
         "Started": words.moment(run.run.get("started")) if run.run.get("started") else None,
         "Version trained": run.version,
         "Compared with": run.run.get("incumbent"),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shoploop.api.pod_result import Incumbent, VersionMade
+from shoploop.runs import lineage
 from shoploop.runs.planning import Plan
 from shoploop.runs.record import Failure, Journal, RunState
 from shoploop.steps import STEPS, Workspace
@@ -43,6 +44,7 @@ def finish(workspace: Workspace, plan: Plan, journal: Journal, *, promotes: bool
         if pinned or serving is None or not _begins(workspace.store, plan, wanted, reason=reason, by=by, trust=trust):
             promotions.promote(workspace.store, name, wanted, reason=reason, by=by, trust=trust)
     journal.end("done", version=result.version, passed=result.passed, reason=result.reason)
+    lineage.keep(workspace, plan, journal.record)
     write_report(workspace, plan.run.key)
     prune(workspace, plan, versions=promotes)
     return result
@@ -86,6 +88,7 @@ def break_off(
         if failure and failure.step and left and left.is_dir():
             disk.link_tree(left, folder / STEPS[failure.step].output)
         write_report(workspace, plan.run.key)
+        lineage.keep(workspace, plan.seen_again(workspace), journal.record)
     except Exception:  # a page that cannot be written must not hide why the run ended
         log.warning("The report of a run that broke off cannot be written.", exc_info=True)
 

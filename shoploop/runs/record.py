@@ -58,6 +58,9 @@ class Record(_Stored):
     launcher: str
     """Where it was carried out."""
 
+    link: str | None = None
+    """Its page in Kubeflow, where it is carried out there."""
+
     state: RunState
     started: datetime
     ended: datetime | None = None
@@ -102,7 +105,7 @@ class Journal:
         self._began, self._before = time.monotonic(), record.wall_seconds
 
     @classmethod
-    def begin(cls, workspace: Workspace, plan: Plan, *, launcher: str) -> "Journal":
+    def begin(cls, workspace: Workspace, plan: Plan, *, launcher: str, link: str | None = None) -> "Journal":
         """The record of a run that begins, or goes on after it was broken off; it is written."""
         run = plan.run
         try:
@@ -115,6 +118,7 @@ class Journal:
             name=run.name,
             run=run.id,
             launcher=launcher,
+            link=link or (before.link if before else None),
             state="running",
             started=before.started if before else datetime.now(UTC).replace(microsecond=0),
             steps=tuple(_begun(name, plan.found.get(name), run.id, steps.get(name)) for name in run.steps),

@@ -58,6 +58,11 @@ def run_link(run_key: str) -> str:
     return f"{run_key}/kubeflow.json"
 
 
+def run_lineage(run_key: str) -> str:
+    """Where everything of a run came from: an OpenLineage event a line."""
+    return f"{run_key}/lineage.jsonl"
+
+
 def run_report(run_key: str) -> str:
     return f"{run_key}/report.html"
 

@@ -62,7 +62,7 @@ def begin(document: Mapping[str, Any], arguments: Mapping[str, Any], *, run: str
 def _begun(document: Mapping[str, Any], arguments: Mapping[str, Any], run: str) -> Begun:
     from shoploop.api.places import relative_uris
     from shoploop.api.pods import DATA_MOUNT, store_uri
-    from shoploop.runs.planning import Run, keep_link, new_run, open_plan, open_store
+    from shoploop.runs.planning import Run, keep_link, new_run, open_plan, open_store, read_link
     from shoploop.runs.pod import at_root
     from shoploop.runs.record import Journal
     from shoploop.steps import Workspace
@@ -78,9 +78,12 @@ def _begun(document: Mapping[str, Any], arguments: Mapping[str, Any], run: str) 
     store = open_store(recommender, store_uri(spec))
     workspace = Workspace(store, recommender.metadata.name, _work())
     plan = open_plan(wanted, workspace)
-    Journal.begin(workspace, plan, launcher=LAUNCHER)
-    if job := os.environ.get(RUN_VARIABLE):
+    job = os.environ.get(RUN_VARIABLE)
+    if job:
         keep_link(store, wanted.key, job, endpoint=spec.runner.endpoint or "")
+    endpoint = (read_link(store, wanted.key) or {}).get("endpoint") or spec.runner.endpoint
+    link = run_page(endpoint, job) if job and endpoint else None
+    Journal.begin(workspace, plan, launcher=LAUNCHER, link=link)
     place = {"name": recommender.metadata.name, "store": {"uri": store.uri, "options": store.options}}
     by = {step: plan.found[step].run if step in plan.found else wanted.id for step in STEPS}
     return Begun(run=wanted.id, place=place, due={step: f"{plan.keys[step]}@{by[step]}" for step in STEPS})
@@ -167,6 +170,11 @@ def record_end(document: Mapping[str, Any], *, run: str = "") -> str:
             settle(store, record, "failed")
             return f"Run {run} broke off."
         return f"Run {run} is {record.state}."
+
+
+def run_page(endpoint: str, job: str) -> str:
+    """Address of a run's page in Kubeflow's user interface, where that is served beside the API."""
+    return f"{endpoint}/#/runs/details/{job}"
 
 
 def settle(store: Any, record: Any, state: Any) -> None:

@@ -22,7 +22,7 @@ from shoploop.runs.kubeflow.client import KubeflowClient
 from shoploop.runs.kubeflow.errors import KubeflowFailed, KubeflowMissing, KubeflowRefused
 from shoploop.runs.kubeflow.placement import check_submittable
 from shoploop.runs.kubeflow.submission import begin, experiment_of, find, publish, recur
-from shoploop.runs.kubeflow.task import LAUNCHER, settle
+from shoploop.runs.kubeflow.task import LAUNCHER, run_page, settle
 from shoploop.runs.launchers.launcher import Look
 from shoploop.runs.launchers.this_machine import refuse_suspended
 from shoploop.runs.planning import Run, keep_link, read_link
@@ -261,11 +261,6 @@ def _failure(run: KubeflowRun, link: dict[str, Any]) -> Failure:
     detail = run.error.message if run.error and run.error.message else ""
     where = run_page(link["endpoint"], link["job"])
     return Failure(step=step, message=f"{what}{': ' + detail if detail else ''}. Its pods: {where}")
-
-
-def run_page(endpoint: str, job: str) -> str:
-    """Address of a run's page in Kubeflow's user interface, where that is served beside the API."""
-    return f"{endpoint}/#/runs/details/{job}"
 
 
 def compiled_by_process(recommender: Recommender) -> str:
