@@ -55,6 +55,22 @@ def bench_candidates(
     measure(lambda say: candidates(problem_of(dataset), seed=seed, say=say), json_)
 
 
+@app.command("reasons")
+def bench_reasons(
+    dataset: Annotated[str, typer.Option(help="A known dataset, tafeng or amazon-beauty.")] = "completejourney",
+    users: Annotated[int, typer.Option(min=1, help="Whose answers are looked at.")] = 300,
+    visits: Annotated[int, typer.Option(min=20, help="That the model learns from, at most.")] = 4000,
+    seed: Seed = 0,
+    json_: JsonOption = None,
+) -> None:
+    """Are the reasons true: how much a score falls without what its reason names, and without something else."""
+    from shoploop.bench.prediction.datasets import problem_of
+    from shoploop.bench.prediction.reasons import reasons
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: reasons(problem_of(dataset), users=users, visits=visits, seed=seed, say=say), json_)
+
+
 @app.command("search")
 def bench_search(
     dataset: Annotated[str, typer.Option(help="bestbuy-xbox, online-retail or completejourney.")] = "bestbuy-xbox",

@@ -3,6 +3,9 @@
 Legend: N candidates, H history rows.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 
 from shoploop.features.catalog import Catalog
@@ -20,6 +23,21 @@ OFTEN = 2
 """Purchases from which on a rhythm is claimed."""
 
 
+Kind = Literal["own", "companion", "leader", "week", "month", "new"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What is claimed, in words and as what it names."""
+
+    kind: Kind
+    """own: bought before; companion, leader: another item of the last baskets; week, month: what sells; new: nothing."""
+
+    text: str
+    named: int | None = None
+    """Vocabulary code of the item of the history that it names."""
+
+
 def reason(
     item: int,
     *,
@@ -29,6 +47,20 @@ def reason(
     catalog: Catalog,
     titles: "list[str | None] | tuple[str | None, ...]",
 ) -> str:
+    """The words of :func:`find_reason`, which see."""
+    found = find_reason(item, history=history, day=day, items=items, catalog=catalog, titles=titles)
+    return found.text
+
+
+def find_reason(
+    item: int,
+    *,
+    history: History,
+    day: int,
+    items: ItemMatrix,
+    catalog: Catalog,
+    titles: "list[str | None] | tuple[str | None, ...]",
+) -> Reason:
     """The reason for one recommended item.
 
     Args:
@@ -43,21 +75,21 @@ def reason(
     days = history.days_H[history.items_H == item]
     if len(days) > OFTEN:
         every = max(round((int(days[-1]) - int(days[0])) / (len(days) - 1)), 1)
-        return f"you buy this about every {_days(every)}, last {_ago(day - int(days[-1]))}"
+        return Reason("own", f"you buy this about every {_days(every)}, last {_ago(day - int(days[-1]))}", item)
     if len(days):
         times = "once" if len(days) == 1 else "twice"
-        return f"you bought this {times}, last {_ago(day - int(days[-1]))}"
+        return Reason("own", f"you bought this {times}, last {_ago(day - int(days[-1]))}", item)
     companion = _companion(item, history, catalog)
     if companion is not None and titles[companion]:
-        return f"often bought with {titles[companion]}"
+        return Reason("companion", f"often bought with {titles[companion]}", companion)
     leader = _leader(item, history, catalog)
     if leader is not None and titles[leader]:
-        return f"often bought after {titles[leader]}"
+        return Reason("leader", f"often bought after {titles[leader]}", leader)
     if items["rate_7"][item] > 1.3 * items["rate_28"][item]:
-        return "popular this week"
+        return Reason("week", "popular this week")
     if items["purchases_28"][item] > 0:
-        return "popular this month"
-    return "new to you"
+        return Reason("month", "popular this month")
+    return Reason("new", "new to you")
 
 
 def outside_reason(rate: float) -> str:
@@ -67,7 +99,7 @@ def outside_reason(rate: float) -> str:
 
 def _companion(item: int, history: History, catalog: Catalog) -> int | None:
     """The item of the last five baskets that speaks most for this one."""
-    recent = _recent(history)
+    recent = recently_bought(history)
     if not len(recent):
         return None
     speaks = catalog.neighbour_weights_IM[item] * np.isin(catalog.neighbours_IM[item], recent)
@@ -77,7 +109,7 @@ def _companion(item: int, history: History, catalog: Catalog) -> int | None:
 
 def _leader(item: int, history: History, catalog: Catalog) -> int | None:
     """The item of the last five baskets that this one follows most often."""
-    recent = _recent(history)
+    recent = recently_bought(history)
     chances = np.where(catalog.lately_IP[recent] == item, catalog.lately_weights_IP[recent], 0.0).max(
         axis=1, initial=0.0
     )
@@ -86,7 +118,7 @@ def _leader(item: int, history: History, catalog: Catalog) -> int | None:
     return int(recent[chances.argmax()])
 
 
-def _recent(history: History) -> Int32:
+def recently_bought(history: History) -> Int32:
     """The items of the last five baskets."""
     if len(history) == 0:
         return history.items_H

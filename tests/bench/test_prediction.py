@@ -11,9 +11,11 @@ from shop import FIRST, Shop
 from shoploop.bench.prediction import datasets, next_item, tafeng
 from shoploop.bench.prediction.contest import candidates, contest
 from shoploop.bench.prediction.problem import Problem, ProtocolViolated
+from shoploop.bench.prediction.reasons import reasons, without
 from shoploop.candidates.fetching import SOURCES
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.features.contract import resolve
+from shoploop.features.history import History
 from shoploop.samples.sample_set import Request
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -144,3 +146,27 @@ def test_candidates_tell_what_each_source_reaches_and_what_only_it_reaches(probl
 def test_other_counts_than_the_protocols_are_other_data(problem):
     with pytest.raises(ProtocolViolated, match="60"):
         problem.checked({"users": 61})
+
+
+@pytest.fixture(scope="module")
+def reasoned(problem):
+    return reasons(problem, users=20, visits=150)
+
+
+def test_a_score_falls_further_without_what_its_reason_names_than_without_something_else(reasoned):
+    recommended = reasoned["lists"]["all"]
+    assert recommended["kinds"]["own"]["ratio"] is None or recommended["kinds"]["own"]["ratio"] > 3
+    assert recommended["kinds"]["own"]["named"]["mean"] > 0 and sum(recommended["shares"].values()) == pytest.approx(
+        1.0, abs=0.001
+    )
+    json.dumps(reasoned, allow_nan=False)
+
+
+def test_what_was_never_bought_has_no_reason_of_being_bought(reasoned):
+    assert "own" not in reasoned["lists"]["not_bought"]["shares"]
+
+
+def test_an_item_that_is_deleted_leaves_the_rest_of_the_history():
+    history = History.of(np.array([1, 2, 2], np.int32), np.array([5, 5, 6], np.int32), np.ones(3, np.float32))
+    left = without(history, 1)
+    assert left.items_H.tolist() == [2, 2] and left.sizes_H.tolist() == [1, 1]

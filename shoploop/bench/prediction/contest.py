@@ -193,6 +193,41 @@ def _slice(total: Mapping[str, Mapping[str, Array]], part_Q: npt.NDArray[np.bool
     }
 
 
+def parted(learn: SampleSet, seed: int) -> tuple[SampleSet, SampleSet]:
+    """What is trained on, and the twentieth that says which epoch is kept."""
+    order = np.random.default_rng(seed).permutation(len(learn))
+    held = max(len(learn) // 20, 1)
+    return learn.select(np.sort(order[held:])), learn.select(np.sort(order[:held]))
+
+
+def trained(
+    made: Samples,
+    train: SampleSet,
+    validation: SampleSet,
+    seed: int,
+    say: Say,
+    *,
+    after_alone: Callable[[FusedModel], None] = lambda model: None,
+) -> FusedModel:
+    """The fused model as a run trains it; ``after_alone`` as of :func:`shoploop.training.loop.fit`."""
+    from shoploop.training.building import build_model
+    from shoploop.training.calibration import calibrate
+    from shoploop.training.loop import TrainConfig, fit
+
+    say("training the fused model")
+    model = build_model(made.problem.contract, made.catalog, train, seed=seed)
+    fit(
+        model,
+        train,
+        validation,
+        TrainConfig(seed=seed),
+        progress=lambda done, total, what: say(f"{what}: {done:.0f} of {total:.0f}"),
+        after_alone=after_alone,
+    )
+    calibrate(model, validation)
+    return model
+
+
 def _once(
     made: Samples, seed: int, say: Say
 ) -> tuple[dict[str, dict[str, Array]], dict[str, float], npt.NDArray[np.intp]]:
@@ -202,9 +237,6 @@ def _once(
     from shoploop.evaluation.baselines import Decay, Ease, Followers, LambdaMart, Personal, Popular
     from shoploop.evaluation.counted import ItemNeighbours, best_decay, decayed_popularity
     from shoploop.evaluation.scoring import model_scores, request_metrics
-    from shoploop.training.building import build_model
-    from shoploop.training.calibration import calibrate
-    from shoploop.training.loop import TrainConfig, fit
 
     problem, contract = made.problem, made.problem.contract
     learn, test = made.labels(), made.targets()
@@ -216,16 +248,12 @@ def _once(
         "followers": Followers(contract).scores(test),
         "ease": Ease(contract).scores(test),
     }
-    order = np.random.default_rng(seed).permutation(len(learn))
-    held = max(len(learn) // 20, 1)
-    train, validation = learn.select(np.sort(order[held:])), learn.select(np.sort(order[:held]))
+    train, validation = parted(learn, seed)
     scores["popular_decayed"] = decayed_popularity(problem.past, test, best_decay(problem.past, validation))
     neighbours = ItemNeighbours(problem.past, before=problem.past.last_day + 1, histories=problem.log)
     scores["item_knn"] = neighbours.scores(test)
     say("training LambdaMART")
     scores["lambdamart"] = LambdaMart(seed=seed).fit(learn).scores(test)
-    say("training the fused model")
-    model = build_model(contract, made.catalog, train, seed=seed)
     alone: dict[str, Array] = {}
 
     def scored(fitted: FusedModel) -> dict[str, Array]:
@@ -236,16 +264,8 @@ def _once(
         fitted.sequence.factors_IF.copy_(factors_IF)
         return found
 
-    fit(
-        model,
-        train,
-        validation,
-        TrainConfig(seed=seed),
-        progress=lambda done, total, what: say(f"{what}: {done:.0f} of {total:.0f}"),
-        # the networks' own scores are those of networks that learned alone
-        after_alone=lambda fitted: alone.update(scored(fitted)),
-    )
-    calibrate(model, validation)
+    # the networks' own scores are those of networks that learned alone
+    model = trained(made, train, validation, seed, say, after_alone=lambda fitted: alone.update(scored(fitted)))
     say("measuring")
     scores |= {name: alone[name] for name in ("dnn", "transformer", "fixed_alpha")}
     scores["fused"] = scored(model)["fused"]
