@@ -41,6 +41,20 @@ def bench_next_item(
     measure(lambda say: contest(item_problem(dataset), seeds=seed or [0], say=say), json_)
 
 
+@app.command("ablation")
+def bench_ablation(
+    dataset: Annotated[str, typer.Option(help="A known dataset, tafeng or amazon-beauty.")] = "completejourney",
+    seed: Seeds = None,
+    json_: JsonOption = None,
+) -> None:
+    """What each network, their mean, a learned α and an α by circumstances give, with intervals."""
+    from shoploop.bench.prediction.ablation import ablation
+    from shoploop.bench.prediction.datasets import problem_of
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: ablation(problem_of(dataset), seeds=seed or [0], say=say), json_)
+
+
 @app.command("candidates")
 def bench_candidates(
     dataset: Annotated[str, typer.Option(help="A known dataset, tafeng or amazon-beauty.")] = "completejourney",

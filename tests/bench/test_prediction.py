@@ -9,6 +9,7 @@ import pytest
 from shop import FIRST, Shop
 
 from shoploop.bench.prediction import datasets, next_item, tafeng
+from shoploop.bench.prediction.ablation import ablation
 from shoploop.bench.prediction.contest import candidates, contest
 from shoploop.bench.prediction.problem import Problem, ProtocolViolated
 from shoploop.bench.prediction.reasons import reasons, without
@@ -134,6 +135,15 @@ def test_a_slice_is_measured_on_its_own_users_alone(measured):
     assert measured["slices"]["even"]["users"] == 30
     parts = [measured["slices"][part]["popular"]["ndcg@10"] for part in ("even", "odd")]
     assert parts[0] != parts[1] and sum(parts) / 2 == pytest.approx(measured["methods"]["popular"]["ndcg@10"])
+
+
+def test_an_ablation_measures_each_part_of_one_training_also_by_the_length_of_histories(problem, monkeypatch):
+    monkeypatch.setattr("shoploop.bench.prediction.ablation.SHORT_DAYS", 1000)
+    found = ablation(problem)
+    assert set(found["methods"]) == {"dnn", "transformer", "fixed_alpha", "fused", "contextual_alpha"}
+    assert {each["than"] for each in found["comparisons"]} == set(found["methods"]) - {"fused"}
+    assert found["slices"]["short_histories"]["users"] == 60 and found["slices"]["even"]["users"] == 30
+    assert found["methods"]["contextual_alpha"]["ndcg@10"] > 0.9
 
 
 def test_candidates_tell_what_each_source_reaches_and_what_only_it_reaches(problem):

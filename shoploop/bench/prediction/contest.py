@@ -131,13 +131,20 @@ def candidates(problem: Problem, *, seed: int = 0, say: Say = lambda what: None)
     )
 
 
-def contest(problem: Problem, *, seeds: Sequence[int] = (0,), say: Say = lambda what: None) -> dict[str, Any]:
+def contest(
+    problem: Problem,
+    *,
+    seeds: Sequence[int] = (0,),
+    say: Say = lambda what: None,
+    once: "Callable[[Samples, int, Say], Once] | None" = None,
+) -> dict[str, Any]:
     """Runs every method.
 
     Args:
         problem: What to predict.
         seeds: Of negatives, initial weights, order of batches and trees; each is a training of its own.
         say: Told what begins.
+        once: What is run with one seed; every method where not given.
 
     Returns:
         ``methods``: per method the mean over seeds of each metric, and 95 % intervals over users; ``slices`` the same of
@@ -154,7 +161,7 @@ def contest(problem: Problem, *, seeds: Sequence[int] = (0,), say: Say = lambda 
     order = np.arange(0)
     for seed in seeds:
         made = Samples(problem, seed, say)
-        metrics, alpha, order = _once(made, seed, say)
+        metrics, alpha, order = (once or every_method)(made, seed, say)
         alphas.append(alpha)
         found = found or reach(problem, made)
         for name, values in metrics.items():
@@ -228,15 +235,14 @@ def trained(
     return model
 
 
-def _once(
-    made: Samples, seed: int, say: Say
-) -> tuple[dict[str, dict[str, Array]], dict[str, float], npt.NDArray[np.intp]]:
-    """One seed: metrics by method, α, and the place of each target in the problem's list."""
-    import torch
+Once = tuple[dict[str, dict[str, Array]], dict[str, float], npt.NDArray[np.intp]]
+"""One seed: metrics by method, α, and the place of each target in the problem's list."""
 
+
+def every_method(made: Samples, seed: int, say: Say) -> Once:
+    """What is simple, LambdaMART, the networks alone and fused."""
     from shoploop.evaluation.baselines import Decay, Ease, Followers, LambdaMart, Personal, Popular
     from shoploop.evaluation.counted import ItemNeighbours, best_decay, decayed_popularity
-    from shoploop.evaluation.scoring import model_scores, request_metrics
 
     problem, contract = made.problem, made.problem.contract
     learn, test = made.labels(), made.targets()
@@ -254,21 +260,42 @@ def _once(
     scores["item_knn"] = neighbours.scores(test)
     say("training LambdaMART")
     scores["lambdamart"] = LambdaMart(seed=seed).fit(learn).scores(test)
+    own, model = networks(made, train, validation, test, seed, say)
+    return measured(made, test, scores | own, model, say)
+
+
+def networks(
+    made: Samples, train: SampleSet, validation: SampleSet, test: SampleSet, seed: int, say: Say
+) -> tuple[dict[str, Array], FusedModel]:
+    """Scores of the networks that learned alone, of their mean, and of both fused; and the model of the last."""
     alone: dict[str, Array] = {}
-
-    def scored(fitted: FusedModel) -> dict[str, Array]:
-        """With what is known of items by now, and then again as it was."""
-        factors_IF = fitted.sequence.factors_IF.clone()
-        fitted.sequence.factors_IF.copy_(torch.from_numpy(made.fresh.factors_ID))
-        found = {str(part): values for part, values in model_scores(fitted, test).items()}
-        fitted.sequence.factors_IF.copy_(factors_IF)
-        return found
-
     # the networks' own scores are those of networks that learned alone
-    model = trained(made, train, validation, seed, say, after_alone=lambda fitted: alone.update(scored(fitted)))
+    model = trained(
+        made, train, validation, seed, say, after_alone=lambda fitted: alone.update(scored(made, fitted, test))
+    )
+    own = {name: alone[name] for name in ("dnn", "transformer", "fixed_alpha")}
+    return own | {"fused": scored(made, model, test)["fused"]}, model
+
+
+def scored(made: Samples, fitted: FusedModel, test: SampleSet) -> dict[str, Array]:
+    """Each part's scores with what is known of items by now; the model is then again as it was."""
+    import torch
+
+    from shoploop.evaluation.scoring import model_scores
+
+    factors_IF = fitted.sequence.factors_IF.clone()
+    fitted.sequence.factors_IF.copy_(torch.from_numpy(made.fresh.factors_ID))
+    found = {str(part): values for part, values in model_scores(fitted, test).items()}
+    fitted.sequence.factors_IF.copy_(factors_IF)
+    return found
+
+
+def measured(made: Samples, test: SampleSet, scores: Mapping[str, Array], model: FusedModel, say: Say) -> Once:
+    """The metrics; what the user has bought is left out where it is no answer."""
+    from shoploop.evaluation.scoring import request_metrics
+
     say("measuring")
-    scores |= {name: alone[name] for name in ("dnn", "transformer", "fixed_alpha")}
-    scores["fused"] = scored(model)["fused"]
+    problem = made.problem
     if problem.new_only:
         own_R = test.sources_R >> SOURCES.index("history") & 1 == 1
         scores = {name: np.where(own_R, -np.inf, values) for name, values in scores.items()}
