@@ -405,7 +405,8 @@ class FakeKubeflow:
                 {
                     "run_id": run["run_id"], "task_id": self._any_id(), **({"display_name": name} if name else {}),
                     "create_time": run["created_at"], "start_time": f"{start:%Y-%m-%dT%H:%M:%SZ}",
-                    "end_time": self._time() if state != "RUNNING" else NO_TIME, **({"state": state} if state else {}),
+                    "end_time": f"{start + timedelta(seconds=5):%Y-%m-%dT%H:%M:%SZ}" if state != "RUNNING" else NO_TIME,
+                    **({"state": state} if state else {}),
                     **({"state_history": [{"update_time": self._time(), **({"state": state} if state else {})}]}
                        if "execution_id" not in more else {}),
                     **more,
