@@ -105,14 +105,14 @@ def run(
     ]
     say(f"{len(bought)} purchases since {EPOCH + timedelta(days=first)}, {speed:g} times as fast")
     with one_thread():
-        stats = _statistics(store, ranker, name, sorted({user for user, _, _ in bought}), first)
+        stats = statistics(store, ranker, name, sorted({user for user, _, _ in bought}), first)
         found = replayed(
             ranker.before(first, stats), bought, speed=speed, period_seconds=period_seconds, seed=seed, say=say
         )
     return {"recommender": name, "version": ranker.version} | found
 
 
-def _statistics(store: Store, ranker: Ranker, name: str, users: list[str], day: int) -> dict[str, UserRow]:
+def statistics(store: Store, ranker: Ranker, name: str, users: list[str], day: int) -> dict[str, UserRow]:
     """Users' statistics as they were on a day; of those who had bought something by then."""
     folder = folder_of(store, name, ranker.version)
     assert folder is not None
@@ -165,7 +165,7 @@ def replayed(
         began = time.perf_counter()
         first = bought[0][2] if bought else datetime.now(UTC)
         behind, told = 0.0, ""
-        for number, ((when, user), items) in enumerate(_visits(bought)):
+        for number, ((when, user), items) in enumerate(visits(bought)):
             due = began + (when - first).total_seconds() / speed
             behind = time.perf_counter() - due
             if behind < 0:
@@ -198,7 +198,7 @@ def replayed(
     }
 
 
-def _visits(bought: Sequence[Purchase]) -> Iterator[tuple[tuple[datetime, str], list[str]]]:
+def visits(bought: Sequence[Purchase]) -> Iterator[tuple[tuple[datetime, str], list[str]]]:
     """What each user bought at a time, in the order of the times."""
     ordered = sorted(bought, key=lambda purchase: (purchase[2], purchase[0]))
     for key, purchases in groupby(ordered, key=lambda purchase: (purchase[2], purchase[0])):

@@ -155,6 +155,22 @@ def bench_poison(
     measure(lambda say: poison.run(events=events, attacks=attacks, seed=seed, say=say), json_)
 
 
+@app.command("heads")
+def bench_heads(
+    name: Annotated[str, typer.Option(help="A recommender that serves.")] = "grocery",
+    purchases: Annotated[int, typer.Option(min=10, help="How many at most.")] = 2_000,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Whether it would pay to learn α and the DNN's last layer online, too."""
+    from shoploop.bench import heads
+    from shoploop.cli.bench import measure
+
+    opened = readable_store(store)
+    measure(lambda say: heads.run(opened, name, purchases=purchases, seed=seed, say=say), json_)
+
+
 @app.command("freshness")
 def bench_freshness(
     name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
