@@ -244,9 +244,19 @@ class ImportanceSpec(Spec):
     """How much each training sample counts. Weights are used only where a check shows that they do not lose."""
 
     estimator: Literal[
-        "GanAttention", "LossRanking", "El2n", "Forgetting", "TracIn", "KnnShapley", "DensityRatio", "None"
+        "GanAttention",
+        "Ensemble",
+        "LossRanking",
+        "BoostedLossRanking",
+        "El2n",
+        "Forgetting",
+        "TracIn",
+        "KnnShapley",
+        "DensityRatio",
+        "None",
     ] = "GanAttention"
-    """What tells doubtful samples from credible ones. None counts every sample alike."""
+    """What tells doubtful samples from credible ones; the self-check takes another where it is shown to find more. None
+    counts every sample alike."""
 
 
 class TrainingSpec(Spec):

@@ -244,13 +244,24 @@ def bench_augmentation(
 @app.command("importance")
 def bench_importance(
     dataset: Annotated[str, typer.Option(help="breast_cancer or completejourney.")] = "breast_cancer",
-    seeds: Annotated[int | None, typer.Option(min=1, help="20 of breast_cancer, 3 of completejourney.")] = None,
+    tables: Annotated[
+        str | None,
+        typer.Option(help="Many tables instead: all that chose nothing, choosing, or names with commas between."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="20 of breast_cancer, 3 of completejourney, 5 of tables.")
+    ] = None,
     json_: JsonOption = None,
 ) -> None:
     """Sample importance: who finds flipped labels, what removal and weights do to a model, and how long it takes."""
     from shoploop.bench.importance import run as importance
     from shoploop.cli.bench import measure
 
+    if tables is not None:
+        from shoploop.bench.importance import many
+
+        measure(lambda progress: many.run(tables, seeds or 5, progress), json_)
+        return
     measure(lambda progress: importance.run(dataset=dataset, seeds=seeds, progress=progress), json_)
 
 

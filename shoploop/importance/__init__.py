@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shoploop.importance.sample_importance import SampleImportance
+    from shoploop.importance.weighed_classifier import WeighedClassifier
 
-__all__ = ["SampleImportance"]
+__all__ = ["SampleImportance", "WeighedClassifier"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +15,8 @@ def __getattr__(name: str) -> Any:
         from shoploop.importance.sample_importance import SampleImportance
 
         return SampleImportance
+    if name == "WeighedClassifier":
+        from shoploop.importance.weighed_classifier import WeighedClassifier
+
+        return WeighedClassifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,28 +7,36 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
+from shoploop.importance.columns import Columns, is_frame, missing
+from shoploop.importance.doubt import noise_rate
+from shoploop.importance.estimators.errors import LabelsMissing, LabelUnknown, NewRowsUnknown
 from shoploop.importance.estimators.interface import make_estimator
-from shoploop.importance.estimators.table import Table
-from shoploop.importance.estimators.weights import WeightConfig, to_weights
+from shoploop.importance.estimators.judges import Chances
+from shoploop.importance.estimators.table import Float32, Table
+from shoploop.importance.estimators.weights import Scores, WeightConfig, to_weights, weights_by_noise
 from shoploop.importance.quality import describe_quality
 
 
 class SampleImportance(BaseEstimator):  # type: ignore[misc]
     """What each row of a table should count, for ``fit(X, y, sample_weight=importance.weights_)``.
 
+    Weights spread as far as labels are in doubt: where they can be trusted all rows count 1.
+
     Args:
-        method: One of gan_attention, loss, el2n, forgetting, tracin, knn_shapley, density_ratio, uniform.
+        method: One of ensemble, gan_attention, loss, loss_boosted, el2n, forgetting, tracin, knn_shapley, density_ratio,
+            uniform.
         lowest: No weight lies below it; from 0 to below 1.
         highest: No weight lies above it; above 1.
-        sharpness: Deviation of the log weights within a label before clipping.
+        sharpness: Power of the share by which a label is believed; 1 undoes the noise, more spares doubtful rows further.
         random_state: Seed, generator or None.
 
     Attributes:
         weights_: (n_samples,) float32, mean 1 within each label.
         importance_: (n_samples,) on the method's own scale.
         suspects_: (n_samples,) row numbers, the most doubtful label first.
+        noise_: How often a row carries a given label that is not its own, 0 where labels can be trusted.
         quality_: Missing values, outliers and duplicates; they have no part in the weights.
         diagnostics_: What the method says about its own work.
         parts_: What the method keeps for inspection, such as prototypes and attention; None for most.
@@ -37,11 +45,11 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        method: str = "gan_attention",
+        method: str = "ensemble",
         *,
         lowest: float = 0.05,
         highest: float = 5.0,
-        sharpness: float = 0.7,
+        sharpness: float = 1.0,
         random_state: int | np.random.RandomState | None = 0,
     ):
         self.method = method
@@ -50,37 +58,97 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         self.sharpness = sharpness
         self.random_state = random_state
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+    def fit(self, X: Any, y: npt.ArrayLike) -> Self:
         """Weighs the rows.
 
         Args:
-            X: (n_samples, n_features) numbers; a missing value is an error.
+            X: A frame of pandas or polars as it is, with categories, text, dates and missing values, or an array
+                (n_samples, n_features), in which a missing value is NaN.
             y: (n_samples,) labels of at least two classes.
 
         Raises:
-            ValueError: NaN or infinite values, continuous labels, or one of the errors of ``importance.errors``.
+            MethodUnknown: there is no such method.
+            ValueError: infinite values, continuous or missing labels, or another error of ``importance.estimators.errors``.
         """
-        x_NK, y_N = validate_data(self, X, y, dtype="numeric", ensure_min_samples=2)
-        check_classification_targets(y_N)
         config = WeightConfig(lowest=self.lowest, highest=self.highest, sharpness=self.sharpness)
         estimator = make_estimator(self.method)
+        X, y_N = self._read(X, y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        table = Table.of(x_NK, y_N, names=self._names(), seed=seed)
+        self._columns = Columns.fit(X, seed=seed)
+        numbers_NK = self._columns.numbers(X)
+        table = Table.of(numbers_NK, y_N, names=self._columns.names, seed=seed)
         scores = estimator.score(table, seed=seed)
         self.classes_ = table.classes
         self.importance_ = scores.importance_N
-        self.weights_ = to_weights(scores.importance_N, table.y_N, config)
-        self.suspects_ = np.argsort(self.weights_, kind="stable")
-        self.quality_ = describe_quality(x_NK, y_N, names=self._names())
+        self.weights_, self.noise_, chances = believed(scores, table, config, seed=seed)
+        self.suspects_ = np.argsort(to_weights(scores.importance_N, table.y_N), kind="stable")
+        self.quality_ = describe_quality(numbers_NK, y_N, names=self._columns.names)
         self.diagnostics_ = scores.diagnostics
         self.parts_ = scores.parts
+        self._scale, self._chances, self._codes_N = table.scale, chances, table.y_N
         return self
 
-    def _names(self) -> list[str] | None:
-        names: Any = getattr(self, "feature_names_in_", None)
-        return None if names is None else [str(name) for name in names]
+    def weigh(self, X: Any, y: npt.ArrayLike) -> Float32:
+        """What new rows should count, (n_samples,): as much as the fitted rows of their label that are as credible.
+
+        Args:
+            X: Rows with the same columns.
+            y: Their labels.
+
+        Raises:
+            NewRowsUnknown: the method judges only what it has learned from; ensemble, gan_attention, loss, loss_boosted,
+                density_ratio and uniform judge others too.
+            LabelUnknown: a label that the fitted rows do not carry.
+            ColumnsDiffer: a column is missing.
+        """
+        check_is_fitted(self)
+        X, y_M = self._read(X, y, reset=False)
+        if unknown := sorted({str(label) for label in np.unique(y_M) if label not in self.classes_}):
+            raise LabelUnknown(
+                f"The weights were learned with the labels {', '.join(map(str, self.classes_))}; the rows carry "
+                f"{', '.join(unknown)} too. Leave these rows out, or fit again with them."
+            )
+        if (self.weights_ == 1).all():
+            return np.ones(len(y_M), np.float32)
+        if self._chances.predict is None:
+            raise NewRowsUnknown(
+                f"The method {self.method!r} judges only rows that it has learned from. Fit again with the new ones, or use "
+                "ensemble, gan_attention, loss, loss_boosted or density_ratio."
+            )
+        code_M = np.searchsorted(self.classes_, y_M)
+        chance_MC = self._chances.predict(self._scale.forward(self._columns.numbers(X)))
+        weights_M = np.empty(len(y_M), np.float32)
+        for label in np.unique(code_M):
+            fitted_N, rows_M = self._codes_N == label, code_M == label
+            known, first = np.unique(self._chances.own_N[fitted_N], return_index=True)
+            weights_M[rows_M] = np.interp(chance_MC[rows_M, label], known, self.weights_[fitted_N][first])
+        return weights_M
+
+    def _read(self, X: Any, y: npt.ArrayLike, *, reset: bool = True) -> tuple[Any, npt.NDArray[Any]]:
+        if is_frame(X):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            labels = column_or_1d(y, warn=True)
+            check_consistent_length(X, labels)
+            if empty := sum(missing(label) for label in labels):
+                raise LabelsMissing(f"{empty} of the {len(labels)} rows carry no label. Leave them out.")
+        else:
+            X, labels = validate_data(
+                self, X, y, reset=reset, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=1 + reset
+            )
+        check_classification_targets(labels)
+        return X, np.asarray(labels)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
         return tags
+
+
+def believed(scores: Scores, table: Table, config: WeightConfig, *, seed: int) -> tuple[Float32, float, Chances]:
+    """What samples count by what an estimator says of them, the noise rate behind it, and the chances behind that."""
+    chances = Chances.of(scores, table, seed=seed)
+    rate = noise_rate(chances.chance_NC, table.y_N)
+    return weights_by_noise(chances.own_N, table.y_N, rate, config), rate, chances

@@ -7,6 +7,7 @@ import logging
 import resource
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from shoploop.errors import ShoploopError
 from shoploop.importance.checks.beside import CHECKS, JOB, CheckInputs, started
 from shoploop.importance.checks.check import PARTS, Inputs, check_weights, read_inputs
 from shoploop.importance.checks.effort import CheckConfig
-from shoploop.importance.checks.trial import Verdict
+from shoploop.importance.checks.trial import NOTHING_TO_WEIGH, Verdict
 from shoploop.importance.description import describe, inside
 from shoploop.importance.doubt import wrong_share
 from shoploop.importance.estimators.interface import make_estimator
@@ -53,6 +54,8 @@ def estimate_importance(
     check: CheckConfig | None = None,
 ) -> dict[str, Any]:
     """Weighs the rows of the split ``train``; those of validation and evaluation have no weight.
+
+    The self-check decides: where it finds more flipped labels by another method than the one asked for, that one weighs.
 
     What goes wrong with an estimator is a refusal with its reason: the run goes on with all samples alike.
 
@@ -119,22 +122,32 @@ def _estimate(
         beside = None
         if len(inputs.samples) >= given.check.beside and cores() > 1 and len(done) < len(CHECKS):
             beside = stack.enter_context(started(folder, given))
-        report = _weigh(inputs, config, given.seed, out, stages)
+        view, seconds = _look(inputs, config, given.seed, stages)
+        report = _weigh(inputs, view, seconds, config, given.seed, out, stages, "estimator")
         checking = time.perf_counter()
         if beside is not None:
             try:
                 beside.finish(JOB)
             except WorkerEnded as error:
                 logging.getLogger(__name__).warning("%s. The self-check is done here.", error)
-        verdict, report["self_check"] = check_weights(inputs, config, given.seed, stages, given.check)
+        verdict, check = check_weights(inputs, config, given.seed, stages, given.check)
+        took = time.perf_counter() - checking
+        preferred = str(check.get("preferred", config.method))
+        if preferred != config.method:
+            config = replace(config, method=preferred)
+            report = _weigh(inputs, view, seconds, config, given.seed, out, stages, "preferred")
     # what this step's own process has just made was not found done
     stages.reused = [name for name in stages.reused if name not in CHECKS or name in done]
-    report["stage_seconds"]["self_check"] = round(time.perf_counter() - checking, 2)
+    report["self_check"] = check
+    report["stage_seconds"]["self_check"] = round(took, 2)
+    if verdict.used and report["alike"]:
+        verdict = NOTHING_TO_WEIGH
     progress.report(PARTS, PARTS, "parts")
     return verdict, report
 
 
-def _weigh(inputs: Inputs, config: WeighingConfig, seed: int, out: Path, stages: Stages) -> dict[str, Any]:
+def _look(inputs: Inputs, config: WeighingConfig, seed: int, stages: Stages) -> tuple[ProxyView, float]:
+    """The proxy's look at all rows, and how long proxy and look took."""
     samples, shop = inputs.samples, inputs.shop
     began = time.perf_counter()
 
@@ -146,7 +159,20 @@ def _weigh(inputs: Inputs, config: WeighingConfig, seed: int, out: Path, stages:
 
     view_arrays, proxied = stages("proxy", proxy)
     progress.report(1, PARTS, "parts")
-    view = ProxyView(**view_arrays)
+    return ProxyView(**view_arrays), float(proxied["seconds"])
+
+
+def _weigh(
+    inputs: Inputs,
+    view: ProxyView,
+    view_seconds: float,
+    config: WeighingConfig,
+    seed: int,
+    out: Path,
+    stages: Stages,
+    stage: str,
+) -> dict[str, Any]:
+    samples, shop = inputs.samples, inputs.shop
     weighing = time.perf_counter()
 
     def estimator() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -154,7 +180,7 @@ def _weigh(inputs: Inputs, config: WeighingConfig, seed: int, out: Path, stages:
         notes = {"diagnostics": weighed.diagnostics, "inside": inside(samples, weighed, inputs.names)}
         return {"importance": weighed.importance_R}, notes | {"seconds": time.perf_counter() - weighing}
 
-    arrays, notes = stages("estimator", estimator)
+    arrays, notes = stages(stage, estimator)
     progress.report(2, PARTS, "parts")
     importance_R = arrays["importance"]
     weights_R = config.weights_of(importance_R, samples.labels_R)
@@ -168,7 +194,7 @@ def _weigh(inputs: Inputs, config: WeighingConfig, seed: int, out: Path, stages:
         }
     )
     write_weights(out / WEIGHTS, table, method=config.method, samples=inputs.digest)
-    weighed_seconds = proxied["seconds"] + notes["seconds"]
+    weighed_seconds = view_seconds + notes["seconds"]
     report: dict[str, Any] = {
         "method": config.method,
         "paper": make_estimator(config.method).paper,
@@ -187,8 +213,9 @@ def _weigh(inputs: Inputs, config: WeighingConfig, seed: int, out: Path, stages:
             "bought_only": config.bought_only,
         },
         "doubt": wrong_share(importance_R, samples.labels_R) if config.by_doubt else None,
+        "alike": bool((weights_R == 1).all()),
         "samples_per_second": round(len(weights_R) / max(weighed_seconds, 1e-9)),
-        "stage_seconds": {"proxy": round(proxied["seconds"], 2), "estimator": round(notes["seconds"], 2)},
+        "stage_seconds": {"proxy": round(view_seconds, 2), "estimator": round(notes["seconds"], 2)},
         "inside": notes["inside"],
         "diagnostics": notes["diagnostics"],
         "quality": _quality(inputs, seed),

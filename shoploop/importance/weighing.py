@@ -16,14 +16,16 @@ from shoploop.features.contract import Contract
 from shoploop.importance.doubt import wrong_share
 from shoploop.importance.estimators.interface import make_estimator
 from shoploop.importance.estimators.table import Float32, Float64, Table
-from shoploop.importance.estimators.weights import WeightConfig, to_weights
+from shoploop.importance.estimators.weights import NOTHING, WeightConfig, to_weights
 from shoploop.importance.shop import COLUMNS, Columns, shop_table
 from shoploop.importance.shop_proxy import ProxyView
 from shoploop.samples.sample_set import SampleSet
 
 METHODS = {
+    "Ensemble": "ensemble",
     "GanAttention": "gan_attention",
     "LossRanking": "loss",
+    "BoostedLossRanking": "loss_boosted",
     "El2n": "el2n",
     "Forgetting": "forgetting",
     "TracIn": "tracin",
@@ -31,10 +33,6 @@ METHODS = {
     "DensityRatio": "density_ratio",
 }
 """As a spec names an estimator, and as ``interface.ESTIMATORS`` does."""
-
-
-LEAST_DOUBT = 1e-6
-"""A spread is above 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +61,10 @@ class WeighingConfig:
         """
         config = self.weights
         if self.by_doubt:
-            doubt = max(wrong_share(importance_R, labels_R), LEAST_DOUBT)
-            config = replace(config, sharpness=config.sharpness * doubt)
+            spread = config.sharpness * wrong_share(importance_R, labels_R)
+            if spread < NOTHING:
+                return np.ones(len(labels_R), np.float32)
+            config = replace(config, sharpness=spread)
         weights_R = to_weights(importance_R, labels_R.astype(np.int64), config)
         if self.bought_only:
             weights_R[~labels_R] = 1.0

@@ -12,8 +12,10 @@ from shoploop.report.run_folder import Json, RunFolder
 TITLE = "How much each sample counts"
 
 METHODS = {
+    "ensemble": "Ensemble",
     "gan_attention": "GAN attention",
     "loss": "Loss ranking",
+    "loss_boosted": "Loss ranking, boosted",
     "el2n": "EL2N",
     "forgetting": "Forgetting",
     "tracin": "TracIn",

@@ -6,7 +6,7 @@ import torch
 from shop import Shop as World
 from shop.samples import OFFERED, OFFERED_FEATURES, offered
 
-from shoploop.importance.checks.flips import Shop, removal
+from shoploop.importance.checks.flips import Shop, prefer, removal
 from shoploop.importance.checks.trial import TrialConfig, history_slices, judge, try_weights
 from shoploop.importance.estimators.interface import ESTIMATORS, make_estimator
 from shoploop.importance.estimators.table import Table
@@ -49,7 +49,20 @@ def test_uniform_weights_train_the_same_model_to_the_digit():
     found = try_weights(
         offered(40), offered(30, seed=7), SHOP, WeighingConfig(method="uniform"), seed=0, trial=TrialConfig(epochs=1)
     )
-    assert found["overall"]["difference"] == 0 and judge(found).used
+    assert found["overall"]["difference"] == 0 and found["nothing"]
+
+
+def test_where_all_weights_are_1_there_is_nothing_to_weigh():
+    verdict = judge(trial(compared(0.0, 0.0, 0.0, bound=0.0)) | {"nothing": True})
+    assert not verdict.used and "Nothing to weigh" in verdict.reason
+
+
+def test_the_self_check_prefers_the_method_that_finds_more():
+    asked = [0.7, 0.6, 0.8, 0.7]
+    more, even, unknown = [0.8, 0.7, 0.9, 0.7], [0.9, 0.4, 0.9, 0.7], [float("nan")] * 4
+    assert prefer("gan_attention", {"gan_attention": asked, "loss": more, "knn_shapley": even}) == "loss"
+    assert prefer("gan_attention", {"gan_attention": asked, "loss": even}) == "gan_attention"
+    assert prefer("loss", {"loss": unknown, "knn_shapley": unknown}) == "loss"
 
 
 def test_users_are_told_apart_by_the_length_of_their_history():

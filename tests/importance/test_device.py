@@ -45,7 +45,7 @@ def test_attention_lies_where_the_discriminator_does():
 def test_prototypes_are_made_where_the_networks_are():
     rng = np.random.default_rng(0)
     table = Table.of(rng.normal(size=(20, FEATURES)), np.arange(20) % CLASSES)
-    trained = train_gan(table, GanConfig(folds=2, repeats=1, steps=2), seed=0)
+    trained = train_gan(table, GanConfig(folds=2, steps=2), seed=0)
     trained.discriminator.to("meta")
     trained.generator.to("meta")
     prototypes, scores = make_prototypes(table, trained, 4, source="Generated", seed=0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shoploop.importance.doubt import wrong_share
+from shoploop.importance.doubt import noise_rate, wrong_share
 from shoploop.importance.weighing import WeighingConfig
 
 CLEAN = np.repeat([True, False], [10, 90])
@@ -11,7 +11,7 @@ CLEAN = np.repeat([True, False], [10, 90])
 
 def importance(marked, *, likely=CLEAN):
     """What is likely bought and was, or is not and was not, is credible."""
-    return np.where(marked == likely, 0.9, 0.1) + 0.001 * np.arange(len(marked)) / len(marked)
+    return np.where(marked == likely, 0.9, 0.05) + 0.001 * np.arange(len(marked)) / len(marked)
 
 
 def test_labels_that_nothing_speaks_against_are_not_in_doubt():
@@ -34,9 +34,38 @@ def test_rows_without_the_label_leave_nothing_to_doubt():
 
 def test_trusted_labels_count_alike_and_doubtful_ones_do_not():
     trusted = WeighingConfig().weights_of(importance(CLEAN), CLEAN)
-    assert np.allclose(trusted, 1, atol=1e-4)
+    assert (trusted == 1).all()
     noisy = CLEAN.copy()
     noisy[50:60] = True  # bought, though the features say otherwise
     weights = WeighingConfig().weights_of(importance(noisy), noisy)
     assert weights[:10].min() > 1 > weights[50:60].max()
     assert (weights[~noisy] == 1).all()
+
+
+def two_labels(size, flipped, *, clear=True, seed=0):
+    """A good judge's chances, and labels of which this share is flipped; unclear ones are a coin's half the time."""
+    rng = np.random.default_rng(seed)
+    chance = rng.beta(0.2, 0.2, size) if clear else np.where(rng.random(size) < 0.5, 0.5, 0.02)
+    true = rng.random(size) < chance
+    wrong = rng.random(size) < flipped
+    seen = chance * (1 - 2 * flipped) + flipped
+    return np.column_stack([1 - seen, seen]), (true ^ wrong).astype(int)
+
+
+def test_clean_labels_have_no_noise_even_where_one_of_them_is_never_clear():
+    for clear in (True, False):
+        assert noise_rate(*two_labels(500, 0.0, clear=clear)) < 0.02
+
+
+def test_flipped_labels_are_counted_and_few_rows_say_less():
+    assert abs(noise_rate(*two_labels(5_000, 0.2)) - 0.2) < 0.03
+    assert noise_rate(*two_labels(100, 0.05, seed=1)) < 0.05
+
+
+def test_of_ten_labels_a_flip_goes_to_each_of_the_nine_others():
+    rng = np.random.default_rng(0)
+    true = rng.integers(10, size=4_000)
+    observed = np.where(rng.random(4_000) < 0.2, (true + rng.integers(1, 10, 4_000)) % 10, true)
+    chance = np.full((4_000, 10), 0.2 / 9)
+    chance[np.arange(4_000), true] = 0.8
+    assert abs(noise_rate(chance, observed) - 0.2 / 9) < 0.008

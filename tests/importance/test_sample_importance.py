@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shoploop.errors import ShoploopError, SpecInvalid
+from shoploop.errors import ShoploopError
 from shoploop.importance import SampleImportance
 from shoploop.importance.checks.detection import flip_labels, within_label_auc
 from shoploop.importance.estimators.attention import AttentionConfig
 from shoploop.importance.estimators.errors import (
     FeaturesNotFinite,
+    MethodUnknown,
     OneClassOnly,
     SamplesEqual,
     TooManyPrototypes,
@@ -20,8 +21,8 @@ from shoploop.importance.estimators.errors import (
 from shoploop.importance.estimators.gan import GanConfig
 from shoploop.importance.estimators.gan_attention import GanAttention, GanAttentionConfig
 from shoploop.importance.estimators.interface import ESTIMATORS, make_estimator
+from shoploop.importance.estimators.judges import BOOSTED, LINEAR
 from shoploop.importance.estimators.knn_shapley import shapley_values
-from shoploop.importance.estimators.loss import LossRanking
 from shoploop.importance.estimators.proxy import ProxyConfig
 from shoploop.importance.estimators.table import Table
 from shoploop.importance.estimators.weights import WeightConfig, to_weights
@@ -107,10 +108,12 @@ def test_bad_tables_are_named_errors():
     x[3, 1] = np.nan
     with pytest.raises(FeaturesNotFinite, match=r"x1 \(1 of 20\)"):
         Table.of(x, y)
-    with pytest.raises(ValueError, match="NaN"):
+    x[3, 1] = np.inf
+    with pytest.raises(FeaturesNotFinite, match=r"x1 holds 1 infinite"):
         SampleImportance().fit(x, y)
-    with pytest.raises(SpecInvalid, match="gan_attention"):
-        make_estimator("magic")
+    with pytest.raises(MethodUnknown, match="gan_attention"):
+        SampleImportance(method="magic").fit(x, y)
+    assert issubclass(MethodUnknown, ValueError)
 
 
 def test_more_prototypes_than_samples_are_refused(clouds):
@@ -141,7 +144,8 @@ def hurried(monkeypatch):
     monkeypatch.setitem(GanConfig.__init__.__kwdefaults__, "steps", 2)
     monkeypatch.setitem(AttentionConfig.__init__.__kwdefaults__, "steps", 2)
     monkeypatch.setitem(ProxyConfig.__init__.__kwdefaults__, "epochs", 1)
-    monkeypatch.setitem(LossRanking.__init__.__kwdefaults__, "strengths", None)
+    monkeypatch.setitem(vars(LINEAR), "settings", (0.1,))
+    monkeypatch.setitem(vars(BOOSTED), "settings", ((4, 5),))
 
 
 @pytest.mark.parametrize("method", ESTIMATORS)

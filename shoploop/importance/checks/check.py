@@ -67,7 +67,10 @@ def read_inputs(*, data: Path, features: Path, samples: Path, digest: str) -> In
 def check_weights(
     inputs: Inputs, config: WeighingConfig, seed: int, stages: Stages, check: CheckConfig
 ) -> tuple[Verdict, dict[str, Any]]:
-    """The self-check: flips and a trial on a sample, and what follows from them."""
+    """The self-check: flips and a trial on a sample, and what follows from them.
+
+    What is tried is the method that finds the most of what was flipped, whichever was asked for.
+    """
     learned, judged = _divided(inputs.samples, check, seed)
     sizes = {"learned": len(learned), "judged": len(judged), "flipped": min(check.flipped, len(learned))}
     if min(len(learned), len(judged)) < check.fewest:
@@ -80,7 +83,8 @@ def check_weights(
     few_learned, few_judged = (s.select(np.arange(min(check.flipped, len(s)))) for s in (learned, judged))
     _, flips = stages("flips", lambda: ({}, check_flips(few_learned, few_judged, shop, config.method, seed=seed)))
     progress.report(4, PARTS, "parts")
-    _, trial = stages("trial", lambda: ({}, try_weights(learned, judged, shop, config, seed=seed)))
+    preferred = replace(config, method=flips["preferred"])
+    _, trial = stages("trial", lambda: ({}, try_weights(learned, judged, shop, preferred, seed=seed)))
     return judge(trial), {"sample": sizes} | flips | {"training": trial}
 
 

@@ -6,6 +6,7 @@ the lowest rows is the better for it; agreement is that of ranks between seeds a
 Legend: R rows (a request and a candidate), S rows of the judged requests, Q judged requests, K features.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,8 +56,9 @@ def check_flips(sample: SampleSet, judged: SampleSet, shop: Shop, method: str, *
         seed: Of flips, proxy and estimators.
 
     Returns:
-        ``detection`` (method -> auc, interval, f1), ``removal`` (lowest, highest, random -> share -> auc, and against random
-        the difference with its paired interval) and ``agreement`` (pair -> Spearman's rank correlation).
+        ``preferred`` (the method that finds the most, where that is shown), ``detection`` (method -> auc, interval, f1),
+        ``removal`` (lowest, highest, random -> share -> auc, and against random the difference with its paired interval)
+        and ``agreement`` (pair -> Spearman's rank correlation).
     """
     rng = np.random.default_rng(seed)
     observed_R, flipped_R = flip_labels(sample.labels_R.astype(np.int64), SHARE, rng=rng)
@@ -71,8 +73,10 @@ def check_flips(sample: SampleSet, judged: SampleSet, shop: Shop, method: str, *
     chance_R = rng.random(len(observed_R))
     part_R = np.repeat(rng.permutation(len(sample)) % PARTS, np.diff(sample.offsets_Q1))
     x_SK, _ = shop_columns(judged, look(proxy, judged), shop.contract, shop.columns, only=table.names)
+    by_part = {name: _by_part(importance_R, observed_R, flipped_R, part_R) for name, importance_R in found.items()}
     return {
         "share": SHARE,
+        "preferred": prefer(method, by_part),
         "detection": {
             name: _detection(importance_R, observed_R, flipped_R, part_R)
             for name, importance_R in (found | {"random": chance_R}).items()
@@ -85,11 +89,30 @@ def check_flips(sample: SampleSet, judged: SampleSet, shop: Shop, method: str, *
     }
 
 
-def _detection(importance_R: Float64, observed_R: Int64, flipped_R: Flags, part_R: Int64) -> dict[str, Any]:
-    parts = [
+def prefer(method: str, by_part: Mapping[str, Sequence[float]]) -> str:
+    """The method that finds the most of what was flipped, of those that are shown to find more than the one asked for.
+
+    Args:
+        method: The one asked for.
+        by_part: AUC of each method on the same parts of the sample.
+    """
+    better = {}
+    for name, found in by_part.items():
+        gain = np.asarray(found) - np.asarray(by_part[method])
+        if mean_interval(gain)[0] > 0:
+            better[name] = float(np.nanmean(gain))
+    return max(better, key=lambda name: better[name]) if better else method
+
+
+def _by_part(importance_R: Float64, observed_R: Int64, flipped_R: Flags, part_R: Int64) -> list[float]:
+    return [
         within_label_auc(importance_R[part_R == part], observed_R[part_R == part], flipped_R[part_R == part])
         for part in np.unique(part_R)
     ]
+
+
+def _detection(importance_R: Float64, observed_R: Int64, flipped_R: Flags, part_R: Int64) -> dict[str, Any]:
+    parts = _by_part(importance_R, observed_R, flipped_R, part_R)
     return {
         "auc": within_label_auc(importance_R, observed_R, flipped_R),
         "interval": list(mean_interval(parts)),

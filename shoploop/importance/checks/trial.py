@@ -51,6 +51,11 @@ class Verdict:
         return asdict(self)
 
 
+NOTHING_TO_WEIGH = Verdict(
+    used=False, reason="Nothing to weigh: no label is in doubt as far as can be told, so every weight is 1."
+)
+
+
 def try_weights(
     learned: SampleSet,
     judged: SampleSet,
@@ -72,16 +77,18 @@ def try_weights(
 
     Returns:
         ``overall`` and ``slices``: NDCG@10 ``with`` and ``without``, ``difference`` and its paired 95 % ``interval``;
-        overall also ``bound``, the one-sided one.
+        overall also ``bound``, the one-sided one; ``nothing`` where all weights are 1, so that one training says both.
     """
     view = look(train_shop_proxy(learned, shop.catalog, shop.contract, seed=seed), learned)
     weighed = weigh(learned, view, shop.contract, config, seed=seed)
     without_Q = _quality(learned, None, judged, shop, trial or TrialConfig(), seed)
-    with_Q = _quality(learned, weighed.weights_R, judged, shop, trial or TrialConfig(), seed)
+    nothing = bool((weighed.weights_R == 1).all())
+    with_Q = without_Q if nothing else _quality(learned, weighed.weights_R, judged, shop, trial or TrialConfig(), seed)
     overall = _compared(with_Q, without_Q, seed)
     bound = Bootstrap(len(judged), seed=seed).interval(with_Q - without_Q, 2 * CONFIDENCE - 1)
     return {
         "metric": METRIC,
+        "nothing": nothing,
         "margin": MARGIN,
         "confidence": CONFIDENCE,
         "learned": len(learned),
@@ -101,6 +108,8 @@ def judge(trial: Mapping[str, Any]) -> Verdict:
     The weights are kept where a loss of the margin is ruled out overall, what is measured is none, and no slice clearly
     loses: weights that are worth nothing are not worth their cost.
     """
+    if trial.get("nothing"):
+        return NOTHING_TO_WEIGH
     overall, margin = trial["overall"], trial["margin"]
     measured = f"NDCG@10 {_signed(overall)} on {trial['judged']} later visits"
     losing = [n for n, s in trial["slices"].items() if s["interval"] and s["interval"][1] < 0]

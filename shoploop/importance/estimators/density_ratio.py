@@ -6,7 +6,9 @@ proposition 1; Azadi et al. 2019, section 3); d itself is monotone in it and bou
 
 from dataclasses import dataclass, field
 
-from shoploop.importance.estimators.gan import GanConfig, judged, train_gan
+import numpy as np
+
+from shoploop.importance.estimators.gan import GanConfig, scored, scored_new, train_gan
 from shoploop.importance.estimators.table import Table
 from shoploop.importance.estimators.weights import Scores
 
@@ -20,4 +22,12 @@ class DensityRatio:
     def score(self, table: Table, *, seed: int) -> Scores:
         """d of each sample, by networks that did not see it."""
         gan = train_gan(table, self.config, seed=seed)
-        return Scores(importance_N=judged(table, gan), diagnostics={"gan": gan.history}, parts=gan)
+        score_NC = scored(table, gan)
+        return Scores(
+            importance_N=score_NC[np.arange(len(table)), table.y_N],
+            diagnostics={"gan": gan.history, "decay": gan.decay, "decay_losses": gan.decay_losses},
+            parts=gan,
+            under_NC=score_NC,
+            blind=True,
+            predict=lambda x_MK: scored_new(x_MK, gan),
+        )

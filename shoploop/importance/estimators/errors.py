@@ -18,6 +18,26 @@ class FeaturesNotFinite(UserError, ValueError):
     """A feature is NaN or infinite."""
 
 
+class ColumnsDiffer(UserError, ValueError):
+    """New rows lack columns that the weights were learned with."""
+
+
+class LabelUnknown(UserError, ValueError):
+    """New rows carry a label that the weights were not learned with."""
+
+
+class LabelsMissing(UserError, ValueError):
+    """Rows carry no label."""
+
+
+class MethodUnknown(UserError, ValueError):
+    """There is no estimator of this name."""
+
+
+class NewRowsUnknown(UserError, ValueError):
+    """The method can say nothing of rows that it did not learn from."""
+
+
 class WeightsAllZero(UserError, ValueError):
     """Nothing is left to learn from after clipping."""
 

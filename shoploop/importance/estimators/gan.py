@@ -10,7 +10,8 @@ All draws are the CPU's, whatever computes (docs/decisions/0044).
 Legend: E networks, B rows, K features, C classes, Z noise, H hidden units.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shoploop.compute.device import training_device
+from shoploop.importance.estimators.judges import Calibration, log_loss
 from shoploop.importance.estimators.stacked import Batches, Folds, StackedLinear
-from shoploop.importance.estimators.table import Table
+from shoploop.importance.estimators.table import Float32, Float64, Int64, Table
 
 SLOPE = 0.2
 
@@ -27,19 +29,22 @@ SLOPE = 0.2
 @dataclass(frozen=True, kw_only=True)
 class GanConfig:
     folds: int = 5
-    repeats: int = 3
-    """Independent divisions into folds, averaged, of a table of up to ``small`` samples; a larger one has 1."""
-
-    small: int = 20_000
     hidden: int = 32
     noise: int = 8
-    batch: int = 512
+    batch: int = 128
     steps: int = 150
     """At least; more where a pass over the samples takes more."""
 
+    seen: int = 200_000
+    """Samples that a pass goes over, at most, however many there are."""
+
     learning_rate: float = 0.01
-    decay: float = 0.3
-    """Each step shrinks the networks' weights by this share: with doubtful labels only simple networks are to be trusted."""
+    decays: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01)
+    """Each step shrinks the networks' weights by this share, so it says how simple they stay. Which of these is chosen by the
+    discriminator's own out-of-fold log loss."""
+
+    tuned_on: int = 5_000
+    """Samples that the choice is made on, at most."""
 
     averaged_from: float = 0.5
     """The discriminator is the mean of its states after this share of the steps (Polyak averaging)."""
@@ -57,14 +62,13 @@ class GanConfig:
     nearness: float = 1.0
     """How strongly the generator is held near its anchor."""
 
-    def division(self, table: Table, *, seed: int) -> Folds:
-        if len(table) > self.small:
-            return Folds.draw(table.y_N, folds=self.folds, repeats=1, seed=seed)
-        return Folds.draw(table.y_N, folds=min(self.folds, len(table)), repeats=self.repeats, seed=seed)
+    def at(self, decay: float) -> "GanConfig":
+        """The same with this decay."""
+        return replace(self, decays=(decay,))
 
     def passes(self, samples: int) -> int:
         """Steps for one pass over the samples, not fewer than ``steps``."""
-        return max(self.steps, -(-samples // (2 * self.batch)))
+        return max(self.steps, min(samples, self.seen) // (2 * self.batch))
 
 
 class Discriminator(nn.Module):
@@ -112,6 +116,12 @@ class TrainedGan:
     history: list[dict[str, float]]
     """Losses and the discriminator's mean score of each kind of pair, at ten moments of the training."""
 
+    decay: float = 0.0
+    """The one that was chosen."""
+
+    decay_losses: dict[str, float] = field(default_factory=dict)
+    """Out-of-fold log loss of each that was on trial."""
+
     @property
     def device(self) -> torch.device:
         """Where it computes, and where its inputs must lie."""
@@ -123,23 +133,61 @@ def train_gan(table: Table, config: GanConfig, *, seed: int) -> TrainedGan:
 
     A GPU computes where :func:`~shoploop.compute.device.training_device` says so.
     """
+    some = table.some(config.tuned_on, seed=seed)
+    one = Folds.draw(some.y_N, folds=min(config.folds, len(some)), repeats=1, seed=seed)
+    trial = Folds(fold_RN=np.repeat(one.fold_RN, len(config.decays), axis=0), folds=one.folds)
+    # all are on trial at once, side by side, on the same folds
+    tried = _trained(some, config, trial, np.repeat(config.decays, one.folds), seed=seed)
+    losses = [_loss(scored(some, tried, repeats=[repeat]), some.y_N) for repeat, _ in enumerate(config.decays)]
+    best = int(np.argmin(losses))
+    if len(some) == len(table):
+        gan = _only(tried, one, best)
+    else:
+        folds = Folds.draw(table.y_N, folds=config.folds, repeats=1, seed=seed)
+        gan = _trained(table, config, folds, np.full(folds.nets, config.decays[best]), seed=seed)
+    named = {str(decay): loss for decay, loss in zip(config.decays, losses, strict=True)}
+    return replace(gan, decay=config.decays[best], decay_losses=named)
+
+
+def _loss(score_NC: Float64, y_N: Int64) -> float:
+    """Log loss of what the scores say once they are sharpened: strong decay makes them meek, not wrong."""
+    return log_loss(Calibration.fit(score_NC, y_N, blind=True).chance(score_NC), y_N)
+
+
+def _only(gan: TrainedGan, folds: Folds, repeat: int) -> TrainedGan:
+    """The networks of one repeat."""
+    nets = slice(repeat * folds.folds, (repeat + 1) * folds.folds)
+    for net in (gan.discriminator, gan.generator):
+        for parameter in net.parameters():
+            parameter.data = parameter.data[nets].clone()
+    return replace(gan, folds=folds)
+
+
+def _trained(table: Table, config: GanConfig, folds: Folds, decay_E: Float64, *, seed: int) -> TrainedGan:
     device = training_device()
-    folds = config.division(table, seed=seed)
     draws = torch.Generator().manual_seed(seed)
     classes, features = len(table.classes), table.x_NK.shape[1]
     judge = Discriminator(folds.nets, features, classes, config.hidden, draws).to(device)
     forger = Generator(folds.nets, features, classes, config.noise, config.hidden, draws).to(device)
-    weight_decay = config.decay / config.learning_rate
+    # the decay is done here, since it is each network's own: AdamW knows one for all
     of_judge, of_forger = (
-        torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=weight_decay, betas=(0.5, 0.9))
+        torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=0.0, betas=(0.5, 0.9))
         for net in (judge, forger)
     )
+    decay_E11 = torch.tensor(decay_E, dtype=torch.float32, device=device)[:, None, None]
     x_NK = torch.from_numpy(table.x_NK).to(device)
     steps = config.passes(len(table))
     schedules = [
         torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.learning_rate * config.last_rate)
         for optimiser in (of_judge, of_forger)
     ]
+
+    def shrink(net: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        share = optimiser.param_groups[0]["lr"] / config.learning_rate
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.mul_(1 - decay_E11 * share)
+
     averaged = torch.optim.swa_utils.AveragedModel(judge)
     history = []
     for step, (rows_EB, weights_EB) in enumerate(Batches(folds, table.y_N, size=config.batch, seed=seed).draw(steps)):
@@ -157,12 +205,14 @@ def train_gan(table: Table, config: GanConfig, *, seed: int) -> TrainedGan:
         ) * weights_EB
         of_judge.zero_grad()
         loss.sum().backward()
+        shrink(judge, of_judge)
         of_judge.step()
         passed_EB = (judge(forged_EBK) * wanted_EBC).sum(2)
         moved_EB = (forged_EBK - x_EBK).square().mean(2)
         forger_loss = (F.softplus(-passed_EB) + config.nearness * moved_EB) * weights_EB
         # the judge's own gradients would be thrown away
         forger_loss.sum().backward(inputs=list(forger.parameters()))
+        shrink(forger, of_forger)
         of_forger.step()
         of_forger.zero_grad()
         for schedule in schedules:
@@ -183,15 +233,24 @@ def train_gan(table: Table, config: GanConfig, *, seed: int) -> TrainedGan:
     return TrainedGan(folds=folds, discriminator=averaged.module, generator=forger, history=history)
 
 
-def judged(table: Table, gan: TrainedGan, *, chunk: int = 65_536) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """The discriminator's score of each sample under its label, by networks that did not see it; (N,) in 0 to 1."""
-    score_N = np.zeros(len(table))
+def scored(table: Table, gan: TrainedGan, *, repeats: Sequence[int] | None = None, chunk: int = 65_536) -> Float64:
+    """The discriminator's score of each sample under every label, (N, C), by networks that did not see it."""
+    asked = range(len(gan.folds.fold_RN)) if repeats is None else repeats
+    score_NC = np.zeros((len(table), len(table.classes)))
     with torch.inference_mode():
-        for net in range(gan.folds.nets):
+        for net in (repeat * gan.folds.folds + fold for repeat in asked for fold in range(gan.folds.folds)):
             rows = gan.folds.held_out(net)
             for start in range(0, len(rows), chunk):
                 part = rows[start : start + chunk]
                 logits, _ = gan.discriminator.embed_one(net, torch.from_numpy(table.x_NK[part]).to(gan.device))
-                own = logits.cpu()[torch.arange(len(part)), table.y_N[part]]
-                score_N[part] += torch.sigmoid(own).double().numpy()
-    return score_N / len(gan.folds.fold_RN)
+                score_NC[part] += torch.sigmoid(logits).cpu().double().numpy()
+    return score_NC / len(asked)
+
+
+def scored_new(x_MK: Float32, gan: TrainedGan) -> Float64:
+    """The discriminator's score of rows that no network saw, under every label, (M, C): the mean of all."""
+    with torch.inference_mode():
+        x_MK_device = torch.from_numpy(np.asarray(x_MK, np.float32)).to(gan.device)
+        nets = range(gan.folds.nets)
+        found = [torch.sigmoid(gan.discriminator.embed_one(net, x_MK_device)[0]).cpu().double().numpy() for net in nets]
+    return np.mean(found, axis=0)

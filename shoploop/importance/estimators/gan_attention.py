@@ -1,4 +1,4 @@
-"""The default: I_i = Σ_j w_ij · G_j over prototypes j that a conditional generator made.
+"""I_i = Σ_j w_ij · G_j over prototypes j that a conditional generator made.
 
 G_j is the discriminator's score of prototype j, w_ij the learned attention of sample i on it. A sample whose features
 look like prototypes that the discriminator does not believe, under the sample's label, is doubtful. Every part judges
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from shoploop.importance.estimators.attention import AttentionConfig, PrototypeAttention, train_attention
 from shoploop.importance.estimators.errors import TooManyPrototypes
 from shoploop.importance.estimators.gan import GanConfig, TrainedGan, train_gan
-from shoploop.importance.estimators.table import Float64, Int64, Table
+from shoploop.importance.estimators.table import Float32, Float64, Int64, Table
 from shoploop.importance.estimators.weights import Scores
 
 CHUNK = 65_536
@@ -28,7 +28,7 @@ CHUNK = 65_536
 @dataclass(frozen=True, kw_only=True)
 class GanAttentionConfig:
     prototypes: int | None = None
-    """Over all labels, for each network. Unset: 128, or as many as there are samples where these are fewer."""
+    """Over all labels, for each network. Unset: 64 for each label, or as many as there are samples where these are fewer."""
 
     source: Literal["Generated", "Real"] = "Generated"
     """Generated: the generator's outputs; Real: its anchors, real samples under every label."""
@@ -42,7 +42,7 @@ class GanAttentionConfig:
         Raises:
             TooManyPrototypes: more are asked for than there are samples.
         """
-        wanted = min(128, len(table)) if self.prototypes is None else self.prototypes
+        wanted = min(64 * len(table.classes), len(table)) if self.prototypes is None else self.prototypes
         if wanted > len(table):
             raise TooManyPrototypes(
                 f"{wanted} prototypes are asked for, but there are {len(table)} samples to draw their anchors from. Ask "
@@ -88,23 +88,40 @@ class GanAttentionParts:
         w, g = self.weights(np.array([row]), repeat)
         return features, w[0], g[0]
 
-    def importance(self, *, permute: np.random.Generator | None = None) -> Float64:
+    def importance(self, *, label: int | None = None, permute: np.random.Generator | None = None) -> Float64:
         """Σ_j w_ij · G_j, mean over repeats, (N,).
 
         Args:
+            label: Whose prototypes are attended to; None: those of each sample's own label.
             permute: Shuffles every sample's attention over the prototypes: what is left when it says nothing.
         """
         folds = self.gan.folds
         out_N = np.zeros(len(self.table))
         for net in range(folds.nets):
             held = folds.held_out(net)
-            for label in range(len(self.table.classes)):
-                rows = held[self.table.y_N[held] == label]
+            for own in range(len(self.table.classes)):
+                rows = held[self.table.y_N[held] == own]
                 for start in range(0, len(rows), CHUNK):
                     part = rows[start : start + CHUNK]
-                    w, g = self._weigh(net, label, part)
+                    w, g = self._weigh(net, own if label is None else label, part)
                     out_N[part] += (permute.permuted(w, axis=1) if permute else w) @ g
         return out_N / len(folds.fold_RN)
+
+    def under_every_label(self) -> Float64:
+        """The importance that each sample would have under every label, (N, C)."""
+        return np.stack([self.importance(label=label) for label in range(len(self.table.classes))], axis=1)
+
+    def of_new(self, x_MK: Float32) -> Float64:
+        """The same of rows that no network saw, (M, C): the mean of all."""
+        out_MC = np.zeros((len(x_MK), len(self.table.classes)))
+        with torch.inference_mode():
+            x = torch.from_numpy(np.asarray(x_MK, np.float32)).to(self.gan.device)
+            for net in range(self.gan.folds.nets):
+                view = self.attention.view.one(net, x)
+                for label in range(out_MC.shape[1]):
+                    w = self.attention.one(net, label, view)
+                    out_MC[:, label] += (w @ self.scores_ECM[net, label]).cpu().double().numpy()
+        return out_MC / self.gan.folds.nets
 
     def _weigh(self, net: int, label: int, rows: Int64) -> tuple[Float64, Float64]:
         with torch.inference_mode():
@@ -164,7 +181,15 @@ class GanAttention:
         parts = GanAttentionParts(
             table=table, gan=gan, prototypes_ECMK=prototypes, scores_ECM=scores, attention=attention
         )
-        return Scores(importance_N=parts.importance(), diagnostics=_diagnostics(parts), parts=parts)
+        score_NC = parts.under_every_label()
+        return Scores(
+            importance_N=score_NC[np.arange(len(table)), table.y_N],
+            diagnostics=_diagnostics(parts),
+            parts=parts,
+            under_NC=score_NC,
+            blind=True,
+            predict=parts.of_new,
+        )
 
 
 def _diagnostics(parts: GanAttentionParts) -> dict[str, object]:
@@ -174,6 +199,8 @@ def _diagnostics(parts: GanAttentionParts) -> dict[str, object]:
     scores = parts.scores_ECM
     return {
         "networks": parts.gan.folds.nets,
+        "decay": parts.gan.decay,
+        "decay_losses": parts.gan.decay_losses,
         "prototypes_per_class": scores.shape[2],
         "prototype_score": {
             str(label): {"mean": scores[:, c].mean().item(), "deviation": scores[:, c].std(correction=0).item()}

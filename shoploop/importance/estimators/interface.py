@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from shoploop.errors import SpecInvalid
+from shoploop.importance.estimators.errors import MethodUnknown
 from shoploop.importance.estimators.table import Table
 from shoploop.importance.estimators.weights import Scores
 
@@ -23,6 +23,12 @@ class Importance(Protocol):
         """An importance for each sample, higher for a more credible one; the same bytes under the same seed."""
 
 
+def _ensemble() -> Importance:
+    from shoploop.importance.estimators.ensemble import Ensemble
+
+    return Ensemble()
+
+
 def _gan_attention() -> Importance:
     from shoploop.importance.estimators.gan_attention import GanAttention
 
@@ -33,6 +39,12 @@ def _loss() -> Importance:
     from shoploop.importance.estimators.loss import LossRanking
 
     return LossRanking()
+
+
+def _loss_boosted() -> Importance:
+    from shoploop.importance.estimators.loss import boosted_loss
+
+    return boosted_loss()
 
 
 def _el2n() -> Importance:
@@ -72,8 +84,10 @@ def _uniform() -> Importance:
 
 
 ESTIMATORS: dict[str, Callable[[], Importance]] = {
+    "ensemble": _ensemble,
     "gan_attention": _gan_attention,
     "loss": _loss,
+    "loss_boosted": _loss_boosted,
     "el2n": _el2n,
     "forgetting": _forgetting,
     "tracin": _tracin,
@@ -88,8 +102,8 @@ def make_estimator(name: str) -> Importance:
     """The estimator of this name with its defaults.
 
     Raises:
-        SpecInvalid: there is none.
+        MethodUnknown: there is none.
     """
     if name not in ESTIMATORS:
-        raise SpecInvalid(f"There is no importance estimator {name!r}. Choose one of {', '.join(ESTIMATORS)}.")
+        raise MethodUnknown(f"There is no importance estimator {name!r}. Choose one of {', '.join(ESTIMATORS)}.")
     return ESTIMATORS[name]()

@@ -7,7 +7,7 @@ Legend: N samples, K features.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,15 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.y_N)
+
+    def some(self, most: int, *, seed: int) -> "Table":
+        """At most so many samples, drawn; two of each label at least, where there are as many."""
+        if len(self) <= most:
+            return self
+        order = np.random.default_rng(seed).permutation(len(self))
+        first = [order[self.y_N[order] == label][:2] for label in range(len(self.classes))]
+        rows = np.unique(np.concatenate([order[:most], *first]))
+        return replace(self, x_NK=self.x_NK[rows], y_N=self.y_N[rows])
 
     @classmethod
     def of(

@@ -3,6 +3,7 @@
 Legend: N samples.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,10 @@ class WeightConfig:
             )
 
 
+NOTHING = 0.01
+"""What no weight differs from 1 by where there is nothing to weigh, and all are exactly 1."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
     """What an estimator says."""
@@ -42,8 +47,38 @@ class Scores:
     diagnostics: dict[str, Any] = field(default_factory=dict)
     """Plain JSON."""
 
+    under_NC: Float64 | None = None
+    """The importance that each sample would have under every label; None where the estimator knows its own alone."""
+
+    blind: bool = False
+    """Whether it was learned as if all labels were equally common."""
+
+    predict: Callable[[Float32], Float64] | None = None
+    """The same of rows that were not there, (M, K) normal scores to (M, C); None where it knows its own rows only."""
+
     parts: Any = None
     """What the estimator keeps for inspection."""
+
+
+def weights_by_noise(chance_N: Float64, y_N: Int64, rate: float, config: WeightConfig) -> Float32:
+    """How far each label is to be believed, 1 - rate / chance (Liu and Tao 2016, section 3), mean 1 within each label.
+
+    Trained with these weights on noisy labels, a model learns what it would from clean ones; at rate 0 all are exactly 1.
+
+    Args:
+        chance_N: Of the label that each sample carries, as judged without having seen it.
+        y_N: Labels as they are.
+        rate: How often a sample carries a given label that is not its own, :func:`shoploop.importance.doubt.noise_rate`.
+        config: Bounds; the sharpness is the exponent.
+    """
+    believed_N = np.clip(1 - rate / np.maximum(chance_N, 1e-9), 0, 1) ** config.sharpness
+    weights_N = np.ones(len(y_N), np.float32)
+    if believed_N.min() > 1 - NOTHING:
+        return weights_N
+    for label in np.unique(y_N):
+        rows = y_N == label
+        weights_N[rows] = _scaled(np.maximum(believed_N[rows], 1e-9), config)
+    return weights_N
 
 
 def to_weights(importance_N: Float64, y_N: Int64, config: WeightConfig | None = None) -> Float32:

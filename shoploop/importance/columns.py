@@ -1,0 +1,197 @@
+"""A table as people have it, to numbers: categories, text, dates and missing values get columns of their own.
+
+It is learned on the rows that are weighed and remembered, so that new rows become the same columns. No label is looked at: an
+encoding that knows labels would tell the estimators what they are to judge.
+
+Legend: N rows, K columns of numbers.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.importance.estimators.errors import ColumnsDiffer, FeaturesNotFinite
+from shoploop.importance.estimators.table import Float64
+
+MOST_CATEGORIES = 20
+"""Of a column that get a number of their own; the rest share one."""
+
+TEXT_PARTS = 8
+"""Directions that a column of text is reduced to (latent semantic analysis, Deerwester et al. 1990)."""
+
+WORDS_OF_TEXT = 2.0
+"""Mean words a cell from which on a column of many different strings is text."""
+
+Objects = npt.NDArray[np.object_]
+
+
+def is_frame(x: Any) -> bool:
+    """Whether it is a table with named columns, of pandas or polars."""
+    return hasattr(x, "columns") and hasattr(x, "dtypes") and hasattr(x, "__getitem__")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Number:
+    name: str
+    middle: float
+    flagged: bool
+    """Whether a column says where the value is missing."""
+
+    def names(self) -> list[str]:
+        return [self.name, f"{self.name} is missing"] if self.flagged else [self.name]
+
+    def numbers(self, cells: Any) -> Float64:
+        values_N = _as_floats(self.name, cells)
+        missing_N = np.isnan(values_N)
+        filled_N = np.where(missing_N, self.middle, values_N)
+        return np.column_stack([filled_N, missing_N]) if self.flagged else filled_N[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Category:
+    name: str
+    known: tuple[str, ...]
+    """The commonest, in order of their names; what is not among them shares the last column, if there is one."""
+
+    others: bool
+
+    def names(self) -> list[str]:
+        return [f"{self.name}={value}" for value in self.known] + ([f"{self.name}=other"] if self.others else [])
+
+    def numbers(self, cells: Any) -> Float64:
+        words_N = _as_words(cells)
+        found = np.array([words_N == value for value in self.known]).T.reshape(len(words_N), len(self.known))
+        rest_N = ~found.any(1)
+        return np.column_stack([found, rest_N] if self.others else [found]).astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Text:
+    name: str
+    words: Any
+    parts: Any
+    """scikit-learn's TfidfVectorizer and TruncatedSVD."""
+
+    def names(self) -> list[str]:
+        return [f"{self.name} part {part}" for part in range(self.parts.n_components)]
+
+    def numbers(self, cells: Any) -> Float64:
+        found: Float64 = self.parts.transform(self.words.transform(_as_words(cells)))
+        return found
+
+
+Column = _Number | _Category | _Text
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Columns:
+    """How each column of a table becomes numbers."""
+
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def fit(cls, x: Any, *, seed: int = 0) -> "Columns":
+        """Looks at a frame of pandas or polars, or at an array of numbers or objects (N, K).
+
+        Raises:
+            FeaturesNotFinite: a number is infinite.
+        """
+        return cls(columns=tuple(_learned(name, cells, seed) for name, cells in _cells(x)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns of numbers."""
+        return tuple(name for column in self.columns for name in column.names())
+
+    def numbers(self, x: Any) -> Float64:
+        """(N, K) of a table with the same columns.
+
+        Raises:
+            ColumnsDiffer: it has other columns than those learned from.
+            FeaturesNotFinite: a number is infinite.
+        """
+        given = dict(_cells(x))
+        wanted = [column.name for column in self.columns]
+        if missing := [name for name in wanted if name not in given]:
+            raise ColumnsDiffer(
+                f"The rows lack {', '.join(missing[:5])}{' ...' if missing[5:] else ''}, which the weights were learned "
+                f"with. Bring the columns {', '.join(wanted[:8])}{' ...' if wanted[8:] else ''}."
+            )
+        return np.concatenate([column.numbers(given[column.name]) for column in self.columns], axis=1)
+
+
+def _cells(x: Any) -> list[tuple[str, Any]]:
+    """Names and cells of each column."""
+    if is_frame(x):
+        return [(str(name), x[name]) for name in x.columns]
+    values = np.asarray(x)
+    return [(f"x{k}", values[:, k]) for k in range(values.shape[1])]
+
+
+def _learned(name: str, cells: Any, seed: int) -> Column:
+    if _is_number(cells):
+        values_N = _as_floats(name, cells)
+        missing_N = np.isnan(values_N)
+        known = values_N[~missing_N]
+        return _Number(name=name, middle=float(np.median(known)) if len(known) else 0.0, flagged=bool(missing_N.any()))
+    words_N = _as_words(cells)
+    values, counts = np.unique(words_N.astype(str), return_counts=True)
+    if len(values) > MOST_CATEGORIES and np.mean([len(word.split()) for word in words_N]) >= WORDS_OF_TEXT:
+        return _text(name, words_N, seed)
+    common = np.sort(np.argsort(-counts, kind="stable")[:MOST_CATEGORIES])
+    kept = tuple(str(values[at]) for at in common if counts[at] > 1 or len(values) <= MOST_CATEGORIES)
+    return _Category(name=name, known=kept, others=len(kept) < len(values))
+
+
+def _text(name: str, words_N: Objects, seed: int) -> Column:
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = TfidfVectorizer(max_features=5_000, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+    try:
+        found = words.fit_transform(words_N)
+    except ValueError:  # no letter and no digit in any cell
+        return _Category(name=name, known=(), others=True)
+    count = min(TEXT_PARTS, found.shape[1] - 1, found.shape[0] - 1)
+    if count < 1:
+        return _Category(name=name, known=(), others=True)
+    return _Text(name=name, words=words, parts=TruncatedSVD(count, random_state=seed).fit(found))
+
+
+def _is_number(cells: Any) -> bool:
+    values = np.asarray(cells)
+    if values.dtype.kind in "biufMm":
+        return True
+    return values.dtype.kind == "O" and all(missing(v) or isinstance(v, int | float | np.number) for v in values)
+
+
+def _as_floats(name: str, cells: Any) -> Float64:
+    values = np.asarray(cells)
+    if values.dtype.kind in "Mm":
+        days = values.astype("datetime64[s]" if values.dtype.kind == "M" else "timedelta64[s]")
+        floats_N = np.where(np.isnat(days), np.nan, days.astype(np.int64) / 86_400)
+    elif values.dtype.kind == "O":
+        floats_N = np.array([np.nan if missing(value) else float(value) for value in values], np.float64)
+    else:
+        floats_N = values.astype(np.float64)
+    if infinite := int(np.isinf(floats_N).sum()):
+        raise FeaturesNotFinite(
+            f"Feature {name} holds {infinite} infinite values of {len(floats_N)}. Leave them empty, or give a number."
+        )
+    return floats_N
+
+
+def _as_words(cells: Any) -> Objects:
+    """Strings; a missing value is the empty one."""
+    return np.array(["" if missing(value) else str(value) for value in np.asarray(cells, object)], object)
+
+
+def missing(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        return bool(value != value)  # NaN and NaT differ from themselves
+    except TypeError:  # pandas.NA
+        return True

@@ -1,0 +1,150 @@
+"""Frames as people have them, rows that come later, and the pipelines and searches of scikit-learn."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn import config_context
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from shoploop.importance import SampleImportance, WeighedClassifier
+from shoploop.importance.columns import Columns
+from shoploop.importance.estimators.errors import (
+    ColumnsDiffer,
+    FeaturesNotFinite,
+    LabelsMissing,
+    LabelUnknown,
+    NewRowsUnknown,
+)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+ROWS = 300
+
+
+def orders(seed=0):
+    """Orders that were kept or returned, by their words and size; a fifth of the labels are wrong."""
+    rng = np.random.default_rng(seed)
+    kept = rng.random(ROWS) < 0.5
+    words = np.where(kept, "fine soft cloth number", "torn thin cloth number")
+    frame = pl.DataFrame(
+        {
+            "size": pl.Series([None if rng.random() < 0.1 else float(v) for v in rng.normal(np.where(kept, 2, -2))]),
+            "colour": pl.Series(np.where(kept, "red", "blue")).cast(pl.Categorical),
+            "words": [f"{word} {row}" for row, word in enumerate(words)],
+            "day": pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 10, 26), eager=True),
+            "code": [f"c{row}" for row in range(ROWS)],
+        }
+    )
+    wrong = rng.random(ROWS) < 0.2
+    label = np.where(kept ^ wrong, "kept", "returned")
+    return frame, label, wrong
+
+
+@pytest.fixture(scope="module")
+def weighed():
+    frame, label, wrong = orders()
+    return SampleImportance(method="loss").fit(frame, label), frame, label, wrong
+
+
+def test_wrong_labels_of_a_frame_with_categories_text_dates_and_gaps_count_less(weighed):
+    found, _, label, wrong = weighed
+    assert found.weights_[wrong].mean() < 0.5 < 1 < found.weights_[~wrong].mean()
+    for one in ("kept", "returned"):
+        assert found.weights_[label == one].mean() == pytest.approx(1, abs=1e-4)
+
+
+def test_pandas_and_polars_say_the_same(weighed):
+    found, frame, label, _ = weighed
+    other = SampleImportance(method="loss").fit(frame.to_pandas(), pd.Series(label))
+    assert np.array_equal(found.weights_, other.weights_)
+
+
+def test_every_kind_of_column_becomes_numbers():
+    frame, _, _ = orders()
+    names = Columns.fit(frame).names
+    assert {"size", "size is missing", "colour=red", "colour=blue", "words part 0", "day", "code=other"} <= set(names)
+    numbers = Columns.fit(frame).numbers(frame)
+    assert np.isfinite(numbers).all() and numbers.shape == (ROWS, len(names))
+
+
+def test_words_and_categories_that_come_later_are_the_others():
+    columns = Columns.fit(pd.DataFrame({"colour": ["red"] * 30 + [f"shade {n}x" for n in range(30)]}))
+    assert columns.names[-1] == "colour=other" or "part" in columns.names[0]
+    columns = Columns.fit(pd.DataFrame({"colour": ["red"] * 30 + [f"shade{n}" for n in range(30)]}))
+    assert columns.numbers(pd.DataFrame({"colour": ["red", "green"]}))[:, -1].tolist() == [0, 1]
+
+
+def test_labels_that_can_be_trusted_all_count_1():
+    frame, label, wrong = orders()
+    true = np.where((label == "kept") ^ wrong, "kept", "returned")
+    found = SampleImportance(method="loss").fit(frame, true)
+    assert found.noise_ == 0 and (found.weights_ == 1).all()
+    assert (found.weigh(frame[:4], true[:4]) == 1).all()
+
+
+def test_new_rows_count_as_fitted_ones_that_are_as_credible(weighed):
+    found, *_ = weighed
+    frame, label, wrong = orders(seed=1)
+    weights = found.weigh(frame, label)
+    assert weights[wrong].mean() < 0.5 < 1 < weights[~wrong].mean()
+    assert weights.min() >= found.weights_.min() and weights.max() <= found.weights_.max()
+
+
+def test_what_cannot_be_weighed_is_a_named_value_error(weighed):
+    found, frame, label, _ = weighed
+    with pytest.raises(LabelUnknown, match="lost"):
+        found.weigh(frame[:2], np.array(["kept", "lost"]))
+    with pytest.raises(ColumnsDiffer, match="colour"):
+        Columns.fit(frame).numbers(frame.drop("colour"))
+    with pytest.raises(ValueError, match="colour"):
+        found.weigh(frame.drop("colour"), label)
+    with pytest.raises(NewRowsUnknown, match="el2n"):
+        SampleImportance(method="el2n").fit(frame[["size"]], label).weigh(frame[["size"]], label)
+    with pytest.raises(FeaturesNotFinite, match="size"):
+        SampleImportance().fit(frame.with_columns(size=float("inf")), label)
+    with pytest.raises(LabelsMissing, match="1 of the 300"):
+        SampleImportance().fit(frame, np.where(np.arange(ROWS) == 3, None, label))
+
+
+def points():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 100)
+    x = rng.normal(size=(200, 2)) + np.where(y[:, None] == 0, -2, 2)
+    return x, np.where(rng.random(200) < 0.2, 1 - y, y)
+
+
+def test_a_pipeline_and_a_search_weigh_each_split_by_its_own_rows():
+    x, y = points()
+    model = WeighedClassifier(LogisticRegression(), SampleImportance(method="loss"))
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), model),
+        {"weighedclassifier__importance__method": ["loss", "uniform"], "weighedclassifier__estimator__C": [0.1, 1]},
+        cv=2,
+    ).fit(x, y)
+    assert search.best_score_ > 0.7
+    assert len(search.best_estimator_[-1].importance_.weights_) == 200
+
+
+def test_a_frame_goes_through_to_a_pipeline_that_reads_it():
+    frame, label, _ = orders()
+    reader = make_pipeline(make_column_transformer((CountVectorizer(), "words")), LogisticRegression())
+    fitted = WeighedClassifier(reader, SampleImportance(method="loss")).fit(frame.to_pandas(), label)
+    assert set(fitted.predict(frame.to_pandas()[:5])) <= {"kept", "returned"}
+
+
+def test_weights_of_ones_own_are_routed_and_multiplied():
+    x, y = points()
+    half = np.where(np.arange(200) % 2, 1.0, 0.0)
+    model = WeighedClassifier(LogisticRegression(), SampleImportance(method="uniform"))
+    with config_context(enable_metadata_routing=True):
+        asked = make_pipeline(
+            FunctionTransformer(), model.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+        )
+        search = GridSearchCV(asked, {"weighedclassifier__estimator__C": [1.0]}, cv=2).fit(x, y, sample_weight=half)
+    alone = LogisticRegression().fit(x, y, sample_weight=half)
+    assert np.allclose(search.best_estimator_[-1].estimator_.coef_, alone.coef_, atol=1e-3)
