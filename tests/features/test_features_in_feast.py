@@ -20,7 +20,7 @@ from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.features.materialize import materialize_features
 from shoploop.features.online import OnlineFeatures
 from shoploop.features.packing import pack, unpack
-from shoploop.features.user import UserRow
+from shoploop.features.user import UserRow, user_rows, user_stats
 from shoploop.shells import shells_folder
 
 SHOP = Shop()
@@ -220,3 +220,16 @@ def test_a_packed_history_unpacks_to_itself(rows):
 def test_a_cut_off_history_is_refused(packed):
     with pytest.raises(ArtifactCorrupt, match="Materialize the features again"):
         unpack(packed)
+
+
+def test_users_as_they_were_before_a_day_have_no_purchase_and_no_statistic_of_later(online, log):
+    then = SERVING_DAY - 40  # ann comes every 3 days, last 3 days before the one that is served on
+    stats = dict(zip(["ann", "bob"], user_rows(user_stats(log), ["ann", "bob"], [then] * 2), strict=True))
+    before = online.before(then, stats)
+    ann = before.user("ann")
+    assert (ann.stats.last_day, ann.stats.days_active) == (then - 2, 7.0)
+    assert ann.history.days_H.max() == then - 2
+    assert before.serving_day == then
+    assert before.user("cid").stats == UserRow()  # of whom nobody told the statistics
+    assert online.before(0, stats).user("ann") is None  # who had bought nothing by then
+    assert online.user("ann").stats.last_day == SERVING_DAY - 3
