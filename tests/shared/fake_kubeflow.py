@@ -401,17 +401,15 @@ class FakeKubeflow:
 
         def tell(name: str, state: str, at: int, **more: Any) -> None:
             start = datetime.fromisoformat(run["created_at"]) + timedelta(seconds=at)
-            told.append(
-                {
-                    "run_id": run["run_id"], "task_id": self._any_id(), **({"display_name": name} if name else {}),
-                    "create_time": run["created_at"], "start_time": f"{start:%Y-%m-%dT%H:%M:%SZ}",
-                    "end_time": f"{start + timedelta(seconds=5):%Y-%m-%dT%H:%M:%SZ}" if state != "RUNNING" else NO_TIME,
-                    **({"state": state} if state else {}),
-                    **({"state_history": [{"update_time": self._time(), **({"state": state} if state else {})}]}
-                       if "execution_id" not in more else {}),
-                    **more,
-                }
-            )  # fmt: skip
+            node: Json = {"run_id": run["run_id"], "task_id": self._any_id(), "create_time": run["created_at"]}
+            node["start_time"] = f"{start:%Y-%m-%dT%H:%M:%SZ}"
+            node["end_time"] = NO_TIME if state == "RUNNING" else f"{start + timedelta(seconds=5):%Y-%m-%dT%H:%M:%SZ}"
+            named = {"state": state} if state else {}
+            if name:
+                node["display_name"] = name
+            if "execution_id" not in more:
+                node["state_history"] = [{"update_time": self._time(), **named}]
+            told.append(node | named | more)
 
         tell(run["_name"], run["state"] if over else "RUNNING", 0, child_tasks=[{"pod_name": f"{run['_name']}-1"}])
         early = "FAILED" if over and not begun and run["state"] == "FAILED" else "PENDING"
