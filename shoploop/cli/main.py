@@ -216,6 +216,26 @@ def weigh(
     weigh_samples(file, store, estimator=estimator, show=open_, out=out, json_=json_)
 
 
+@app.command(rich_help_panel=RUN)
+def tune(
+    file: File,
+    trials: Annotated[int, typer.Option(min=1, max=10_000, help="In all, with those that an earlier tune did.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same trials.")] = 0,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, help="Begin no trial after so many seconds.", metavar="SECONDS")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the YAML with the proposal here.", metavar="FILE.yaml")
+    ] = None,
+    json_: JsonOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Search better settings of training, on visits before the days of evaluation, and propose a change of the YAML."""
+    from shoploop.cli.tune import tune_recommender
+
+    tune_recommender(file, store, trials=trials, seed=seed, timeout_seconds=timeout, out=out, json_=json_)
+
+
 @app.command(rich_help_panel=LOOK)
 def runs(
     name: Name,

@@ -15,8 +15,8 @@
       collected/             interactions from the event log: date=<day>/*.parquet, and cuts/, a log that says which count;
                              erased/ is a log of the records that a user wanted to be gone
       data/                  copies of one's own files: <table>/<digest>/<file>, made by `shoploop data push`
-      work/                  what steps keep between runs: entries of steps that are done, outputs, caches; the folder for
-                             temporary files of the run that goes on
+      work/                  what steps keep between runs: entries of steps that are done, outputs, caches, searches of
+                             settings; the folder for temporary files of the run that goes on
 
 On a laptop whose store is remote, ``work``, ``runs`` and ``events`` lie under the same names in ``.shoploop``. Keys never
 begin or end with a slash. It must not know how anything is read or written.
@@ -212,6 +212,11 @@ def collected_here(name: str) -> str:
 def steps_cache(name: str) -> str:
     """What a step keeps so that a killed one goes on from there."""
     return f"{work(name)}/steps-cache"
+
+
+def tuning(name: str, digest: str) -> str:
+    """A search of settings, by the digest of what it depends on; only on the machine that searches."""
+    return f"{work(name)}/tuning/{digest}"
 
 
 def temporary(name: str) -> str:

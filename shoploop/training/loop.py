@@ -173,6 +173,7 @@ def fit(
     *,
     progress: Progress = lambda done, total, what: None,
     after_alone: Callable[[FusedModel], None] = lambda model: None,
+    after_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> Curves:
     """Trains the model in place and leaves it at its best epoch by the validation loss of the fused score.
 
@@ -185,6 +186,7 @@ def fit(
         config: Epochs and step sizes. ``batch_requests`` are those of all processes together.
         progress: Called with the epochs done, the total, and "epochs".
         after_alone: Called once between the two phases with the model as it then is.
+        after_epoch: Given each epoch's row of the curves; what it raises ends the training.
     """
     together = group()
     torch.manual_seed(config.seed + 1_000_003 * together.rank)  # of dropout, which is each process's own
@@ -230,6 +232,7 @@ def fit(
         row["seconds"] = time.perf_counter() - started
         curves.epochs.append(row)
         progress(epoch + 1, total, "epochs")
+        after_epoch(row)
     if best is not None:
         model.load_state_dict(best[1])
     return curves
