@@ -72,17 +72,25 @@ def bench_candidates(
 @app.command("reasons")
 def bench_reasons(
     dataset: Annotated[str, typer.Option(help="A known dataset, tafeng or amazon-beauty.")] = "completejourney",
+    name: Annotated[
+        str | None, typer.Option(help="The serving version of this recommender instead of one trained for it.")
+    ] = None,
     users: Annotated[int, typer.Option(min=1, help="Whose answers are looked at.")] = 300,
     visits: Annotated[int, typer.Option(min=20, help="That the model learns from, at most.")] = 4000,
     seed: Seed = 0,
+    store: StoreOption = None,
     json_: JsonOption = None,
 ) -> None:
     """Are the reasons true: how much a score falls without what its reason names, and without something else."""
     from shoploop.bench.prediction.datasets import problem_of
-    from shoploop.bench.prediction.reasons import reasons
+    from shoploop.bench.prediction.reasons import reasons, reasons_of_version
     from shoploop.cli.bench import measure
 
-    measure(lambda say: reasons(problem_of(dataset), users=users, visits=visits, seed=seed, say=say), json_)
+    if name is None:
+        measure(lambda say: reasons(problem_of(dataset), users=users, visits=visits, seed=seed, say=say), json_)
+        return
+    opened = readable_store(store)
+    measure(lambda say: reasons_of_version(opened, name, users=users, seed=seed, say=say), json_)
 
 
 @app.command("search")

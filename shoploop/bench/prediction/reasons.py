@@ -7,30 +7,41 @@ Legend: N candidates, K features, A answers, B inputs.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import torch
 
 from shoploop.bench.prediction.contest import Samples, Say, parted, trained
 from shoploop.bench.prediction.problem import Problem
 from shoploop.candidates.fetching import CandidateConfig, fetch_candidates
+from shoploop.errors import NotFound
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.features.baskets import BasketSequence
 from shoploop.features.catalog import Catalog
+from shoploop.features.contract import Contract
 from shoploop.features.history import History, history_of
 from shoploop.features.item import ItemMatrix
-from shoploop.features.log import Int32
+from shoploop.features.joins import Joins
+from shoploop.features.log import Int32, Vocabulary
 from shoploop.features.pairs import pair_features
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow, user_rows, user_stats
 from shoploop.models.fusion import FusedModel
 from shoploop.models.inputs import ModelInput, collate
 from shoploop.ranking.reasons import Kind, Reason, find_reason, recently_bought
+from shoploop.runs.record import folder_of
+from shoploop.samples.files import read_catalog, read_samples
 from shoploop.samples.sample_set import Request
+from shoploop.samples.step import read_log
+from shoploop.store import Store
+from shoploop.versions import promotions
+from shoploop.versions.artifact import load_version
+from shoploop.versions.trained import TrainedModel
 
 SHOWN = 10
 """Items of an answer that are looked at."""
@@ -54,7 +65,7 @@ LISTS = ("all", "not_bought")
 class Visit:
     """One request, and all that its features are made of."""
 
-    problem: Problem
+    contract: Contract
     user: UserRow
     shop: ShopRow | None
     day: int
@@ -66,7 +77,7 @@ class Visit:
         """What the model reads of the items, sorted by code; of another history where one is given."""
         seen = self.history if history is None else history
         features_NK = pair_features(
-            self.problem.contract,
+            self.contract,
             history=seen,
             candidates_N=codes_N,
             day=self.day,
@@ -121,25 +132,98 @@ def reasons(
         say: Told what begins.
 
     Returns:
+        As :func:`look`, with what the model is.
+    """
+    rng = np.random.default_rng(seed)
+    made = Samples(replace(problem, labels=_drawn(problem.labels, visits, rng)), seed, say)
+    train, validation = parted(made.labels(), seed)
+    model = trained(made, train, validation, seed, say)
+    model.sequence.factors_IF.copy_(torch.from_numpy(made.fresh.factors_ID))
+    asked = sorted(_drawn(problem.targets, users, rng), key=lambda each: (each.day, each.user))
+    titles = _titles(problem.items, problem.log.vocabulary)
+    found = look(model, visits_of(made, asked), titles, candidates=made.candidates, others=others, seed=seed, say=say)
+    return {"dataset": problem.dataset, "learned_from": len(train)} | found
+
+
+def reasons_of_version(
+    store: Store,
+    name: str,
+    *,
+    users: int = 300,
+    others: int = 3,
+    seed: int = 0,
+    say: Say = lambda what: None,
+) -> dict[str, Any]:
+    """The same of the version that serves, on visits of the days that it was evaluated on.
+
+    Raises:
+        NotFound: nothing serves, or the run's tables are not on this machine.
+    """
+    version = promotions.serving_version(store, name)
+    folder = None if version is None else folder_of(store, name, version)
+    if version is None or folder is None:
+        raise NotFound(
+            f"No version of {name!r} serves from {store.uri}, or its run's tables are not here. Run it here."
+        )
+    known = TrainedModel.of_version(load_version(folder / "model"))
+    held_out = read_samples(folder / "samples", known.contract, "evaluation")
+    log, joins = read_log(folder / "data", known.vocabulary), Joins(folder / "features")
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(held_out))[:users])
+    codes, days = held_out.users_Q[chosen].tolist(), held_out.days_Q[chosen].tolist()
+    say("joining features")
+    rows = joins.users([log.users[code] for code in codes], days)
+
+    def visits() -> Iterator[Visit]:
+        day = None
+        for code, on, row in sorted(zip(codes, days, rows, strict=True), key=lambda each: each[:2][::-1]):
+            if on != day:
+                day = on
+                items = joins.items(known.vocabulary, [on])[on]
+                shops = joins.shops(log.shops, [on])[on]
+                catalog = read_catalog(folder / "samples", on)
+            yield Visit(
+                contract=known.contract,
+                user=row,
+                shop=shops.get(row.usual_shop),
+                day=on,
+                history=history_of(log, code, before=on),
+                items=items,
+                catalog=catalog,
+            )
+
+    # the version knows all purchases; it is asked with what was known before the days of evaluation
+    model = known.with_catalog(read_catalog(folder / "samples", int(held_out.days_Q.min()))).model
+    titles = _titles(pl.read_parquet(folder / "data" / "items.parquet"), known.vocabulary)
+    found = look(model, visits(), titles, candidates=known.candidates, others=others, seed=seed, say=say)
+    return {"recommender": name, "version": version} | found
+
+
+def look(
+    model: FusedModel,
+    visits: Iterable[Visit],
+    titles: list[str | None],
+    *,
+    candidates: CandidateConfig,
+    others: int,
+    seed: int,
+    say: Say,
+) -> dict[str, Any]:
+    """Deletes what the reasons of a model's answers name.
+
+    Returns:
         ``lists``: per list as of :data:`LISTS` ``shares`` of answers by kind of reason; ``measured`` answers; ``named``
         and ``other``, mean drops of the score in log odds with 95 % intervals over users; ``difference`` of the two,
         paired; ``ratio`` of the two, null where deleting something else lowers nothing, and ``ratio_to_moves``, of the
         named drop and of how far something else moves a score up or down; the same for each kind as ``kinds``.
         ``passed`` where the ratio of what is recommended is at least :data:`BAR`.
     """
-    started = time.perf_counter()
-    rng = np.random.default_rng(seed)
-    made = Samples(replace(problem, labels=_drawn(problem.labels, visits, rng)), seed, say)
-    train, validation = parted(made.labels(), seed)
-    model = trained(made, train, validation, seed, say)
-    model.sequence.factors_IF.copy_(torch.from_numpy(made.fresh.factors_ID))
+    started, rng = time.perf_counter(), np.random.default_rng([seed, 1])
     model.prepare()
-    titles = _titles(problem)
     found: dict[str, list[Looked]] = {name: [] for name in LISTS}
-    asked = sorted(_drawn(problem.targets, users, rng), key=lambda each: (each.day, each.user))
-    say(f"deleting, {len(asked)} users")
-    for number, visit in enumerate(visits_of(made, asked)):
-        for name, codes in _answers(model, visit, made.candidates).items():
+    count = 0
+    say("deleting")
+    for count, visit in enumerate(visits, 1):
+        for name, codes in _answers(model, visit, candidates).items():
             for code in codes:
                 why = find_reason(
                     code,
@@ -151,19 +235,20 @@ def reasons(
                 )
                 cut = deletions(visit, code, why, model, others=others, rng=rng)
                 drops = [] if cut is None else _drops(model, cut)
-                found[name].append(Looked(number, why.kind, drops[0] if drops else np.nan, tuple(drops[1:])))
-        if (number + 1) % 50 == 0:
-            say(f"deleted: {number + 1} of {len(asked)} users")
+                found[name].append(Looked(count, why.kind, drops[0] if drops else np.nan, tuple(drops[1:])))
+        if count % 20 == 0:
+            say(f"deleted: {count} users")
     lists = {name: _told(rows, seed) for name, rows in found.items() if rows}
-    ratio = lists["all"]["ratio"]
+    recommended = lists.get("all", {})
+    ratio = recommended.get("ratio")
     return {
-        "dataset": problem.dataset,
         "seed": seed,
-        "users": len(asked),
-        "learned_from": len(train),
+        "users": count,
         "alpha": model.alpha,
         "bar": BAR,
-        "passed": lists["all"]["named"]["mean"] > 0 and (ratio is None or ratio >= BAR),
+        "passed": bool(recommended.get("measured"))
+        and recommended["named"]["mean"] > 0
+        and (ratio is None or ratio >= BAR),
         "lists": lists,
         "seconds": round(time.perf_counter() - started, 1),
     }
@@ -181,7 +266,7 @@ def visits_of(made: Samples, asked: Sequence[Request]) -> Iterator[Visit]:
             day = request.day
             items, catalog, shops = sources.items(day), sources.catalogs(day), sources.shops(day)
         yield Visit(
-            problem=made.problem,
+            contract=made.problem.contract,
             user=row,
             shop=shops.get(row.usual_shop),
             day=request.day,
@@ -214,7 +299,7 @@ def deletions(
         )
     if why.kind == "new":
         return None
-    names = visit.problem.contract.pair_features
+    names = visit.contract.pair_features
     selling = np.flatnonzero([name in SELLING for name in names])
     rest = np.setdiff1d(np.arange(len(names)), selling)
     mean_K = model.behaviour.mean_K.numpy()
@@ -266,12 +351,12 @@ def _drawn(requests: Sequence[Request], most: int, rng: np.random.Generator) -> 
     return [requests[at] for at in np.sort(chosen)]
 
 
-def _titles(problem: Problem) -> list[str | None]:
+def _titles(items: pl.DataFrame, vocabulary: Vocabulary) -> list[str | None]:
     """By code; an item without a title is called by its id."""
     known: dict[str, str | None] = {}
-    if "title" in problem.items.columns:
-        known = dict(problem.items.select("item", "title").iter_rows())
-    return [known.get(item) or item for item in problem.log.vocabulary.items]
+    if "title" in items.columns:
+        known = dict(items.select("item", "title").iter_rows())
+    return [known.get(item) or item for item in vocabulary.items]
 
 
 def _told(rows: Sequence[Looked], seed: int) -> dict[str, Any]:
