@@ -44,6 +44,9 @@ from shoploop.runs.record import folder_of
 from shoploop.store import Store
 
 K = 10
+NO_DEADLINE = float("inf")
+"""Else a machine with other work would answer without the model now and then."""
+
 LOOK_SECONDS = 0.02
 END_SECONDS = 120
 """How long the end of a replay waits for what is still to be learned."""
@@ -175,7 +178,7 @@ def replayed(
                 told = day
                 say(f"{day}, commit {followings.of(ranker).commit or 0}")
             online, frozen = (
-                each.recommend(RecommendRequest(user=user, k=K), now=when, fresh=recent.of(user))
+                each.recommend(RecommendRequest(user=user, k=K), now=when, fresh=recent.of(user), until=NO_DEADLINE)
                 for each in (followings.of(ranker), ranker)
             )
             rows.append((day, user, _recall(online, items), _recall(frozen, items), online.commit or 0))
