@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,7 +154,6 @@ class Learning:
     """A Recommender that learns online, and ways to ask its pods from within the cluster's network."""
 
     shop: Shop
-    redis: Redis
     s3: s3_server.S3
     bento: str
     digest: str
@@ -175,10 +175,11 @@ class Learning:
         return [f"{pod['status']['podIP']}:3000" for pod in self.shop.pods() if is_ready(pod)]
 
     def learner(self) -> Object:
+        """Its pod; the predictor's where it has none of its own."""
         selector = f"app.kubernetes.io/component=learner,shoploop.io/recommender={self.shop.name}"
-        found = self.shop.cluster.items("pods", "-n", NAMESPACE, "-l", selector)
+        found = self.shop.cluster.items("pods", "-n", self.shop.namespace, "-l", selector)
         alive = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
-        return alive[0] if alive else {}
+        return [*alive, *self.shop.pods(), {}][0]
 
     def state(self) -> Object:
         """What the learner says of itself; nothing while it does not answer."""
@@ -208,7 +209,7 @@ class Learning:
         return answers
 
     def annotate(self, value: str) -> None:
-        where = (self.shop.name, "-n", NAMESPACE)
+        where = (self.shop.name, "-n", self.shop.namespace)
         self.shop.cluster.kubectl("annotate", "recommender", *where, f"shoploop.io/online={value}", "--overwrite")
 
     def condition(self) -> Object:
@@ -216,7 +217,8 @@ class Learning:
 
     def events(self) -> set[str]:
         fields = "involvedObject.name=grocery,involvedObject.kind=Recommender"
-        return {one["reason"] for one in self.shop.cluster.items("events", "-n", NAMESPACE, "--field-selector", fields)}
+        where = ("-n", self.shop.namespace)
+        return {one["reason"] for one in self.shop.cluster.items("events", *where, "--field-selector", fields)}
 
 
 def ended(process: "subprocess.Popen[str]", *, seconds: float = 180) -> Any:
@@ -242,49 +244,48 @@ def s3(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         yield made
 
 
-@pytest.fixture(scope="module")
-def learning(shop: Shop, redis: Redis, s3: s3_server.S3) -> Iterator[Learning]:
-    """The shop's version with two predictors that learn from what they are told."""
+@contextmanager
+def served(shop: Shop, s3: s3_server.S3, namespace: str, log: Object, *, replicas: int) -> Iterator[Learning]:
+    """The shop's version in a namespace of its own, with an S3 for its store, where it learns from ``log``."""
     cluster, serves = shop.cluster, shop.recommender()["status"]["version"]
     record = cluster.get("modelversion", f"grocery-{serves}", "-n", shop.namespace)
     package = record["status"]["packages"][0]
-    place = f"learning/recommenders/grocery/versions/{serves}/bento/{package['digest'][:16]}.bento"
+    place = f"{namespace}/recommenders/grocery/versions/{serves}/bento/{package['digest'][:16]}.bento"
     copies = [s3.endpoint, s3_server.OWNER, package["bento"].removeprefix("file://"), place]
     volumes = {"/store": {"persistentVolumeClaim": {"claimName": "store"}}}
-    cluster.run_pod(cluster.pod(shop.namespace, "copy-bento", "python", "-c", COPY, *copies, volumes=volumes))
-    online = {
-        "enabled": True,
-        "log": {"type": "Redis", "connection": redis.address, "secretRef": {"name": "redis"}},
-        "keys": {"impressions": {"name": "impressions"}, "server": {"name": "servers"}},
-    }
-    serving = {"replicas": 2, "deadlineMilliseconds": 2000}
-    made = recommender("grocery", NAMESPACE, store=s3.store("learning"), online=online, serving=serving)
+    cluster.run_pod(cluster.pod(shop.namespace, f"copy-to-{namespace}", "python", "-c", COPY, *copies, volumes=volumes))
+    keys = {"impressions": {"name": "impressions"}, "server": {"name": "servers"}}
+    online = {"enabled": True, "log": log, "keys": keys}
+    serving = {"replicas": replicas, "deadlineMilliseconds": 2000}
+    made = recommender("grocery", namespace, store=s3.store(namespace), online=online, serving=serving)
     known = version(made)
     known["metadata"]["name"], known["spec"]["version"] = f"grocery-{serves}", serves
     known["status"]["packages"][0] |= {"digest": package["digest"], "bento": f"s3://shop/{place}"}
-    with cluster.namespace(NAMESPACE):
+    with cluster.namespace(namespace):
         cluster.apply(
-            s3_server.secret(NAMESPACE, s3_server.OWNER),
-            secret(NAMESPACE, "impressions", **{"1__key": base64.b64encode(os.urandom(32)).decode()}),
-            secret(NAMESPACE, "servers", shop__key=SERVER_KEY),
-            secret(NAMESPACE, "redis", password=redis_server.PASSWORD),
+            s3_server.secret(namespace, s3_server.OWNER),
+            secret(namespace, "impressions", **{"1__key": base64.b64encode(os.urandom(32)).decode()}),
+            secret(namespace, "servers", shop__key=SERVER_KEY),
+            secret(namespace, "redis", password=redis_server.PASSWORD),
         )
         cluster.apply(known, made)
-        there = Shop(cluster=cluster, namespace=NAMESPACE, name="grocery", seconds_to_ready=0)
+        there = Shop(cluster=cluster, namespace=namespace, name="grocery", seconds_to_ready=0)
         there.wait_until_ready(seconds=300)
         items = tuple(f"{1001 + number:05}" for number in range(0, 80, 4))
         found = Learning(
-            shop=there,
-            redis=redis,
-            s3=s3,
-            bento=f"s3://shop/{place}",
-            digest=package["digest"],
-            version=serves,
-            items=items,
+            shop=there, s3=s3, bento=f"s3://shop/{place}", digest=package["digest"], version=serves, items=items
         )
         found.settled()
         yield found
-        cluster.kubectl("delete", "recommenders", "--all", "-n", NAMESPACE, "--timeout=120s", timeout=130)
+        cluster.kubectl("delete", "recommenders", "--all", "-n", namespace, "--timeout=120s", timeout=130)
+
+
+@pytest.fixture(scope="module")
+def learning(shop: Shop, redis: Redis, s3: s3_server.S3) -> Iterator[Learning]:
+    """The shop's version with two predictors that learn from what they are told."""
+    log = {"type": "Redis", "connection": redis.address, "secretRef": {"name": "redis"}}
+    with served(shop, s3, NAMESPACE, log, replicas=2) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +322,7 @@ def test_kubectl_shows_the_lag_and_why_learning_is_as_it_is(learning: Learning):
     assert table[1][column:].split()[0] == "0", table
 
 
-def test_whoever_is_killed_amid_events_nothing_is_lost_and_nothing_counts_twice(learning: Learning):
+def test_whoever_is_killed_amid_events_nothing_is_lost_and_nothing_counts_twice(learning: Learning, redis: Redis):
     shop, before = learning.shop, learning.settled()["settled"]
     shoppers = learning.begin(BUY, "killed", SERVER_KEY, 150, ",".join(learning.items), *learning.pods)
     time.sleep(4)
@@ -336,7 +337,7 @@ def test_whoever_is_killed_amid_events_nothing_is_lost_and_nothing_counts_twice(
     state = learning.settled()
     assert state["settled"] - before >= 150
     held = learning.run(
-        AS_ONE_THAT_WAS_NEVER_KILLED, STORE, learning.bento, learning.digest, learning.version, learning.redis.url
+        AS_ONE_THAT_WAS_NEVER_KILLED, STORE, learning.bento, learning.digest, learning.version, redis.url
     )
     print(
         f"\n{held['killed']['examples']} examples in {held['commits']} commits, {held['killed']['capped']} beyond a share"
@@ -397,15 +398,15 @@ def test_a_store_that_is_away_for_a_minute_costs_no_answer_and_no_event(learning
 
 
 @pytest.mark.cluster_full
-def test_a_redis_that_is_killed_while_it_learns_loses_and_doubles_nothing(learning: Learning):
+def test_a_redis_that_is_killed_while_it_learns_loses_and_doubles_nothing(learning: Learning, redis: Redis):
     before = learning.settled()
     shoppers = learning.begin(BUY, "no-redis", SERVER_KEY, 100, ",".join(learning.items), *learning.pods)
     time.sleep(4)
-    learning.redis.kill()
+    redis.kill()
     time.sleep(3)
-    learning.redis.start()
+    redis.start()
     assert ended(shoppers)["accepted"] == 100
-    kept = [user for user in learning.redis.items("grocery") if user is not None]
+    kept = [user for user in redis.items("grocery") if user is not None]
     assert len(kept) >= 100
     after = learning.settled()
     assert after["examples"] > before["examples"]
@@ -432,3 +433,32 @@ def test_an_upgrade_and_a_rollback_while_it_learns_cost_no_answer_and_no_event(l
     state = learning.settled()
     assert state["settled"] - before >= 800
     learning.all_serve(state["served"])
+
+
+@pytest.mark.cluster_full
+def test_one_pod_learns_from_a_log_in_a_file_and_says_so_where_another_log_takes_its_place(
+    shop: Shop, s3: s3_server.S3
+):
+    with served(shop, s3, "alone", {"type": "Sqlite"}, replicas=1) as alone:
+        arguments = (SERVER_KEY, "stranger", alone.items[0], "C0119", ",".join(alone.items))
+        found = alone.run(LEARNED, *arguments, *alone.pods)
+        assert None not in found["seconds"]
+        assert alone.settled()["examples"] == 1
+        alone.shop.wait("the condition", lambda: alone.condition()["reason"] == "Learning", seconds=60)
+        where = ("-n", "alone")
+        alone.shop.patch(online={"log": {"claim": "another"}})
+        made = alone.shop.cluster.get("pvc", "grocery-events", *where)
+        meta = {"name": "another", "namespace": "alone"}
+        alone.shop.cluster.apply(
+            {"apiVersion": "v1", "kind": made["kind"], "metadata": meta, "spec": wanted(made["spec"])}
+        )
+        alone.shop.wait_until_ready(seconds=300)
+        halted = lambda: alone.condition()["reason"] == "LearnerHalted"  # noqa: E731
+        alone.shop.wait("the gap is told", halted, seconds=120)
+        assert "LogGap" in alone.condition()["message"]
+        assert len(alone.shop.recommend("C0119", 3)["items"]) == 3
+
+
+def wanted(spec: Object) -> Object:
+    """What a claim asks for, without the volume that it was given."""
+    return {key: value for key, value in spec.items() if key in ("accessModes", "resources")}
