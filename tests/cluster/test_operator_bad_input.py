@@ -42,7 +42,7 @@ def test_a_secret_that_is_created_later_is_found(empty: Prepared):
     ("spec", "reason"),
     [
         ({"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp"}}, "NotBuilt"),
-        ({"online": {"enabled": True}}, "NotBuilt"),
+        ({"online": {"enabled": True}}, "OnlineLogUnset"),
         ({"store": {"uri": "ftp://shop"}}, "NotBuilt"),
     ],
     ids=["kubeflow", "online", "store"],
