@@ -10,14 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import redis_server
 import s3 as s3_server
-from conftest import ROOT, Cluster, Object, Shop, condition
+from conftest import ROOT, Cluster, Object, Shop, claim, condition
 from prepared import recommender, version
 from redis_server import Redis, kill_9, secret
 from test_serving_faults import load
@@ -26,7 +25,9 @@ pytestmark = pytest.mark.cluster
 
 NAMESPACE = "learning"
 SERVER_KEY = base64.b64encode(b"a key of the shop's own servers.").decode()
-STORE = "s3://shop/learning"
+STORE = f"s3://shop/{NAMESPACE}"
+ITEMS = tuple(f"{1001 + number:05}" for number in range(0, 80, 4))
+KEYS = {"impressions": {"name": "impressions"}, "server": {"name": "servers"}}
 WITHIN_SECONDS = 5.0
 """From the acceptance at one pod to an answer of each that has learned it: once in three, for others use the machine, too."""
 
@@ -155,10 +156,10 @@ class Learning:
 
     shop: Shop
     s3: s3_server.S3
-    bento: str
-    digest: str
-    version: str
     items: tuple[str, ...]
+    bento: str = ""
+    digest: str = ""
+    version: str = ""
 
     def begin(self, script: str, *arguments: object) -> "subprocess.Popen[str]":
         env = os.environ | self.s3.env | {"PYTHONPATH": str(ROOT)}
@@ -244,48 +245,45 @@ def s3(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         yield made
 
 
-@contextmanager
-def served(shop: Shop, s3: s3_server.S3, namespace: str, log: Object, *, replicas: int) -> Iterator[Learning]:
-    """The shop's version in a namespace of its own, with an S3 for its store, where it learns from ``log``."""
-    cluster, serves = shop.cluster, shop.recommender()["status"]["version"]
-    record = cluster.get("modelversion", f"grocery-{serves}", "-n", shop.namespace)
-    package = record["status"]["packages"][0]
-    place = f"{namespace}/recommenders/grocery/versions/{serves}/bento/{package['digest'][:16]}.bento"
-    copies = [s3.endpoint, s3_server.OWNER, package["bento"].removeprefix("file://"), place]
-    volumes = {"/store": {"persistentVolumeClaim": {"claimName": "store"}}}
-    cluster.run_pod(cluster.pod(shop.namespace, f"copy-to-{namespace}", "python", "-c", COPY, *copies, volumes=volumes))
-    keys = {"impressions": {"name": "impressions"}, "server": {"name": "servers"}}
-    online = {"enabled": True, "log": log, "keys": keys}
-    serving = {"replicas": replicas, "deadlineMilliseconds": 2000}
-    made = recommender("grocery", namespace, store=s3.store(namespace), online=online, serving=serving)
-    known = version(made)
-    known["metadata"]["name"], known["spec"]["version"] = f"grocery-{serves}", serves
-    known["status"]["packages"][0] |= {"digest": package["digest"], "bento": f"s3://shop/{place}"}
-    with cluster.namespace(namespace):
-        cluster.apply(
-            s3_server.secret(namespace, s3_server.OWNER),
-            secret(namespace, "impressions", **{"1__key": base64.b64encode(os.urandom(32)).decode()}),
-            secret(namespace, "servers", shop__key=SERVER_KEY),
-            secret(namespace, "redis", password=redis_server.PASSWORD),
-        )
-        cluster.apply(known, made)
-        there = Shop(cluster=cluster, namespace=namespace, name="grocery", seconds_to_ready=0)
-        there.wait_until_ready(seconds=300)
-        items = tuple(f"{1001 + number:05}" for number in range(0, 80, 4))
-        found = Learning(
-            shop=there, s3=s3, bento=f"s3://shop/{place}", digest=package["digest"], version=serves, items=items
-        )
-        found.settled()
-        yield found
-        cluster.kubectl("delete", "recommenders", "--all", "-n", namespace, "--timeout=120s", timeout=130)
+def keys(namespace: str) -> tuple[Object, Object]:
+    """The Secrets that KEYS names."""
+    return (
+        secret(namespace, "impressions", **{"1__key": base64.b64encode(os.urandom(32)).decode()}),
+        secret(namespace, "servers", shop__key=SERVER_KEY),
+    )
 
 
 @pytest.fixture(scope="module")
 def learning(shop: Shop, redis: Redis, s3: s3_server.S3) -> Iterator[Learning]:
     """The shop's version with two predictors that learn from what they are told."""
+    cluster, serves = shop.cluster, shop.recommender()["status"]["version"]
+    record = cluster.get("modelversion", f"grocery-{serves}", "-n", shop.namespace)
+    package = record["status"]["packages"][0]
+    place = f"{NAMESPACE}/recommenders/grocery/versions/{serves}/bento/{package['digest'][:16]}.bento"
+    copies = [s3.endpoint, s3_server.OWNER, package["bento"].removeprefix("file://"), place]
+    volumes = {"/store": {"persistentVolumeClaim": {"claimName": "store"}}}
+    cluster.run_pod(cluster.pod(shop.namespace, "copy-bento", "python", "-c", COPY, *copies, volumes=volumes))
     log = {"type": "Redis", "connection": redis.address, "secretRef": {"name": "redis"}}
-    with served(shop, s3, NAMESPACE, log, replicas=2) as found:
+    online = {"enabled": True, "log": log, "keys": KEYS}
+    serving = {"replicas": 2, "deadlineMilliseconds": 2000}
+    made = recommender("grocery", NAMESPACE, store=s3.store(NAMESPACE), online=online, serving=serving)
+    known = version(made)
+    known["metadata"]["name"], known["spec"]["version"] = f"grocery-{serves}", serves
+    known["status"]["packages"][0] |= {"digest": package["digest"], "bento": f"s3://shop/{place}"}
+    with cluster.namespace(NAMESPACE):
+        cluster.apply(
+            s3_server.secret(NAMESPACE, s3_server.OWNER),
+            secret(NAMESPACE, "redis", password=redis_server.PASSWORD),
+            *keys(NAMESPACE),
+        )
+        cluster.apply(known, made)
+        there = Shop(cluster=cluster, namespace=NAMESPACE, name="grocery", seconds_to_ready=0)
+        there.wait_until_ready(seconds=300)
+        bento = f"s3://shop/{place}"
+        found = Learning(shop=there, s3=s3, bento=bento, digest=package["digest"], version=serves, items=ITEMS)
+        found.settled()
         yield found
+        cluster.kubectl("delete", "recommenders", "--all", "-n", NAMESPACE, "--timeout=120s", timeout=130)
 
 
 @pytest.fixture(scope="module")
@@ -435,30 +433,34 @@ def test_an_upgrade_and_a_rollback_while_it_learns_cost_no_answer_and_no_event(l
     learning.all_serve(state["served"])
 
 
+@pytest.fixture
+def alone(shop: Shop, s3: s3_server.S3) -> Iterator[Learning]:
+    """The shop itself, whose store lies on a claim, with one pod that learns from a file; afterwards as it was."""
+    shop.cluster.apply(*keys(shop.namespace))
+    online = {"enabled": True, "log": {"type": "Sqlite"}, "keys": KEYS}
+    shop.patch(online=online, serving={"replicas": 1, "deadlineMilliseconds": 2000})
+    shop.wait_until_ready(seconds=300)
+    shop.wait("one pod and no more", lambda: len(shop.pods(ending=True)) == 1)
+    found = Learning(shop=shop, s3=s3, items=ITEMS)
+    found.settled()
+    yield found
+    shop.patch(
+        online={"enabled": False, "log": None, "keys": None}, serving={"replicas": 2, "deadlineMilliseconds": 1000}
+    )
+    shop.wait_until_ready(seconds=300)
+
+
 @pytest.mark.cluster_full
-def test_one_pod_learns_from_a_log_in_a_file_and_says_so_where_another_log_takes_its_place(
-    shop: Shop, s3: s3_server.S3
-):
-    with served(shop, s3, "alone", {"type": "Sqlite"}, replicas=1) as alone:
-        arguments = (SERVER_KEY, "stranger", alone.items[0], "C0119", ",".join(alone.items))
-        found = alone.run(LEARNED, *arguments, *alone.pods)
-        assert None not in found["seconds"]
-        assert alone.settled()["examples"] == 1
-        alone.shop.wait("the condition", lambda: alone.condition()["reason"] == "Learning", seconds=60)
-        where = ("-n", "alone")
-        alone.shop.patch(online={"log": {"claim": "another"}})
-        made = alone.shop.cluster.get("pvc", "grocery-events", *where)
-        meta = {"name": "another", "namespace": "alone"}
-        alone.shop.cluster.apply(
-            {"apiVersion": "v1", "kind": made["kind"], "metadata": meta, "spec": wanted(made["spec"])}
-        )
-        alone.shop.wait_until_ready(seconds=300)
-        halted = lambda: alone.condition()["reason"] == "LearnerHalted"  # noqa: E731
-        alone.shop.wait("the gap is told", halted, seconds=120)
-        assert "LogGap" in alone.condition()["message"]
-        assert len(alone.shop.recommend("C0119", 3)["items"]) == 3
-
-
-def wanted(spec: Object) -> Object:
-    """What a claim asks for, without the volume that it was given."""
-    return {key: value for key, value in spec.items() if key in ("accessModes", "resources")}
+def test_one_pod_learns_from_a_log_in_a_file_and_says_so_where_another_log_takes_its_place(alone: Learning):
+    shop, before = alone.shop, alone.state()["examples"]
+    arguments = (SERVER_KEY, f"stranger-{time.time_ns()}", alone.items[0], "C0119", ",".join(alone.items))
+    assert None not in alone.run(LEARNED, *arguments, *alone.pods)["seconds"]
+    assert alone.settled()["examples"] == before + 1
+    shop.wait("the condition", lambda: alone.condition()["reason"] == "Learning", seconds=60)
+    shop.cluster.apply(claim(shop.namespace, "another"))
+    shop.patch(online={"log": {"claim": "another"}})
+    shop.wait_until_ready(seconds=300)
+    halted = lambda: alone.condition()["reason"] == "LearnerHalted"  # noqa: E731
+    shop.wait("the gap is told", halted, seconds=120)
+    assert "LogGap" in alone.condition()["message"]
+    assert len(shop.recommend("C0119", 3)["items"]) == 3
