@@ -111,6 +111,17 @@ def test_who_may_ask_it_and_whom_it_may_reach_are_the_values_to_say(render):
     assert [[port["port"] for port in one["ports"]] for one in policy["egress"]] == [[53, 53, 8333], [6379]]
 
 
+def test_what_answers_are_like_is_nothing_to_the_learner(render):
+    one, other = (
+        pod(
+            render("recommender", {"deadlineMilliseconds": deadline, "itemFields": fields}, scenario="online"),
+            "learner",
+        )
+        for deadline, fields in ((100, ["title"]), (50, ["title", "price"]))
+    )
+    assert one == other, "a change of it would end the learner and begin another"
+
+
 def test_prometheus_finds_the_learner(render):
     objects = render("recommender", scenario="online")
     monitor, service = named(objects, "ServiceMonitor", "learner"), named(objects, "Service", "learner")

@@ -140,6 +140,20 @@ def test_a_learner_that_is_silent_for_long_is_called_unreachable(told):
         assert condition(made, "OnlineLearning") == ("False", reason), NOW
 
 
+@pytest.mark.parametrize(("ready", "reason"), [(0, "LearnerStarting"), (1, "LearnerUnreachable")])
+def test_a_pod_that_starts_for_long_is_not_called_unreachable(told, ready, reason):
+    seen = {"type": "OnlineLearning", "status": "False", "reason": "LearnerStarting", "message": "x"}
+    seen |= {"lastTransitionTime": "2026-03-02T11:50:00Z", "observedGeneration": 1}
+    learner = {
+        "kind": "Deployment",
+        "metadata": {"name": "grocery-learner", "namespace": "shop"},
+        "spec": {"replicas": 1},
+        "status": {"readyReplicas": ready},
+    }
+    made = told("it does not answer", learner, status={"conditions": [seen]})
+    assert condition(made, "OnlineLearning") == ("False", reason)
+
+
 def test_a_commit_that_is_pinned_is_told(told):
     made = told(LEARNS.model_copy(update={"served": 3}))
     assert "commit 3 is pinned" in message(made, "OnlineLearning")

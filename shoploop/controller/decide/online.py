@@ -32,7 +32,7 @@ LOOK_SECONDS = 10
 """Between two questions to a learner: so late a trip is told at most."""
 
 SILENT_SECONDS = 120
-"""A learner that starts, or starts again, may be silent for as long."""
+"""A learner whose pod is ready, or that has none of its own, may be silent for as long: it may just start again."""
 
 STILL_SECONDS, STILL_SHARE = 2.0, 0.2
 """A lag that moved by less is not written anew: each write is another look."""
@@ -148,7 +148,8 @@ def _why(situation: Situation, state: LearnerState | str | None) -> Found:
     pods = [pod for pod in situation.observed.pods if _is_learner(pod, name)]
     if detail := outcome.trouble(pods):
         return say("LearnerStalled", detail=detail)
-    if state is None or not _is_silent_since(situation, SILENT_SECONDS):
+    starts = learner is not None and not int(learner.get("status", {}).get("readyReplicas", 0))
+    if state is None or starts or not _is_silent_since(situation, SILENT_SECONDS):
         return say("LearnerStarting", detail=state or "it was not asked yet")
     return say("LearnerUnreachable", detail=state)
 

@@ -109,11 +109,13 @@ tolerations:
 {{- end }}
 {{- end -}}
 
-{{/* The container that fetches, verifies and unpacks the Bento. */}}
+{{/* The container that fetches, verifies and unpacks the Bento. Called with a list: the root, and whether the pod answers: what
+answers are like is nothing to a learner, which a change of it leaves alone. */}}
 {{- define "recommender.fetch" -}}
-{{- $v := .Values -}}
+{{- $root := index . 0 -}}
+{{- $v := $root.Values -}}
 - name: fetch
-  image: {{ include "recommender.image" . | quote }}
+  image: {{ include "recommender.image" $root | quote }}
   imagePullPolicy: {{ $v.image.pullPolicy }}
   args:
     - python
@@ -121,26 +123,28 @@ tolerations:
     - shoploop.packaging.fetch
     - --bento={{ $v.version.bento }}
     - --digest={{ $v.version.digest }}
-    - --recommender={{ include "recommender.name" . }}
+    - --recommender={{ include "recommender.name" $root }}
     - --version={{ $v.version.id }}
     - --into=/bento/content
+    {{- if index . 1 }}
     - --deadline-milliseconds={{ $v.deadlineMilliseconds }}
     - --item-fields={{ join "," $v.itemFields }}
     - {{ printf "--allowed-origins=%s" (join "," $v.allowedOrigins) | quote }}
     - {{ printf "--list-rules=%s" (toJson $v.listRules) | quote }}
-  {{- with printf "%s%s%s" (include "recommender.storeEnv" .) (include "recommender.signingEnv" .) (include "recommender.networkEnv" .) | trim }}
+    {{- end }}
+  {{- with printf "%s%s%s" (include "recommender.storeEnv" $root) (include "recommender.signingEnv" $root) (include "recommender.networkEnv" $root) | trim }}
   env:
     {{- . | nindent 4 }}
   {{- end }}
   terminationMessagePolicy: FallbackToLogsOnError
   securityContext:
-    {{- include "recommender.containerSecurity" . | nindent 4 }}
+    {{- include "recommender.containerSecurity" $root | nindent 4 }}
   resources:
     requests: {cpu: 100m, memory: 128Mi}
     limits: {memory: 512Mi}
   volumeMounts:
     - {name: bento, mountPath: /bento}
-    {{- include "recommender.storeMounts" (list . true) | nindent 4 }}
+    {{- include "recommender.storeMounts" (list $root true) | nindent 4 }}
 {{- end -}}
 
 {{/* Temporary files, and what it takes to reach the store. Called with a list: the root, and whether it is only read. */}}
