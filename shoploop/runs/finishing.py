@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from shoploop.api.pod_result import Incumbent, VersionMade
-from shoploop.runs import lineage
 from shoploop.runs.planning import Plan
 from shoploop.runs.record import Failure, Journal, RunState
 from shoploop.steps import STEPS, Workspace
@@ -29,6 +28,7 @@ def finish(workspace: Workspace, plan: Plan, journal: Journal, *, promotes: bool
     Raises:
         KeyUnusable, KeyUntrusted: signatures are required, and nobody here can give one; nothing was published.
     """
+    from shoploop.runs import lineage
     from shoploop.versions import promotions
 
     plan = plan.seen_again(workspace)
@@ -82,6 +82,8 @@ def break_off(
     Args:
         left: What the failed step had written, such as failing rows.
     """
+    from shoploop.runs import lineage
+
     journal.end(state, failure=failure)
     try:
         folder = collect(workspace, plan.seen_again(workspace))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from shoploop import __version__
 from shoploop.errors import without_passwords
-from shoploop.report.step_facts import document_of, facts
 from shoploop.runs.planning import Plan
 from shoploop.runs.record import Record
 from shoploop.steps import PRODUCER, STEPS, Workspace, settings_of
@@ -88,6 +87,8 @@ def events(workspace: Workspace, plan: Plan, record: Record) -> "Iterator[RunEve
     """The events of a run, in the order of its steps."""
     from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
     from openlineage.client.facet_v2 import error_message_run, parent_run, processing_engine_run, set_producer
+
+    from shoploop.report.step_facts import document_of
 
     set_producer(PRODUCER_URL)
 
@@ -178,6 +179,7 @@ def _of_run(record: Record) -> dict[str, Any]:
 
 def _own_facets(plan: Plan, step: str, document: Mapping[str, Any], *, by: str, state: str) -> dict[str, Any]:
     from shoploop.code_digest import code_digest
+    from shoploop.report.step_facts import facts
 
     known = STEPS[step]
     told = dict(facts(step, dict(document)).metadata)
@@ -206,6 +208,8 @@ def _job_facets(step: str) -> dict[str, Any]:
 def _inputs(at: _Names, plan: Plan, step: str, workspace: Workspace) -> "Iterator[InputDataset]":
     from openlineage.client.event_v2 import InputDataset
     from openlineage.client.facet_v2 import data_quality_assertions_dataset, dataset_version_dataset
+
+    from shoploop.report.step_facts import document_of
 
     def version(of: str) -> dict[str, Any]:
         return {"version": dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=of)}
