@@ -7,6 +7,7 @@ list, and a file only if its bytes have the digest that the list says. It must n
 
 import json
 import logging
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -58,9 +59,9 @@ class KeptWork:
 
     def push(self) -> None:
         """Brings to the store what has changed, and then removes what no list names any more."""
-        found = {
-            str(path.relative_to(self.local)): path for path in sorted(self.local.rglob("*")) if self._is_whole(path)
-        }
+        # os.walk, unlike rglob, goes on where a folder was moved away since it was listed
+        files = sorted(Path(folder, name) for folder, _, names in os.walk(self.local) for name in names)
+        found = {str(path.relative_to(self.local)): path for path in files if self._is_whole(path)}
         digests, seen = {}, {}
         for name, path in found.items():
             with suppress(FileNotFoundError):  # the step has removed it since
