@@ -18,6 +18,9 @@ from shoploop.importance.estimators.table import Float32, Table
 from shoploop.importance.estimators.weights import Scores, WeightConfig, to_weights, weights_by_noise
 from shoploop.importance.quality import describe_quality
 
+TINY = 1e-9
+"""Importance below which none is told from another."""
+
 
 class SampleImportance(BaseEstimator):  # type: ignore[misc]
     """What each row of a table should count, for ``fit(X, y, sample_weight=importance.weights_)``.
@@ -81,7 +84,9 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         self.classes_ = table.classes
         self.importance_ = scores.importance_N
         self.weights_, self.noise_, chances = believed(scores, table, config, seed=seed)
-        self.suspects_ = np.argsort(to_weights(scores.importance_N, table.y_N), kind="stable")
+        # a label of one row has no importance at all: no fit that has not seen the row knows the label
+        order_N = to_weights(np.maximum(scores.importance_N, TINY), table.y_N)
+        self.suspects_ = np.argsort(order_N, kind="stable")
         self.quality_ = describe_quality(numbers_NK, y_N, names=self._columns.names)
         self.diagnostics_ = scores.diagnostics
         self.parts_ = scores.parts
@@ -133,7 +138,7 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
                 raise LabelsMissing(f"{empty} of the {len(labels)} rows carry no label. Leave them out.")
         else:
             X, labels = validate_data(
-                self, X, y, reset=reset, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=1 + reset
+                self, X, y, reset=reset, dtype=None, ensure_all_finite=False, ensure_min_samples=1 + reset
             )
         check_classification_targets(labels)
         return X, np.asarray(labels)
@@ -149,6 +154,9 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
 
 def believed(scores: Scores, table: Table, config: WeightConfig, *, seed: int) -> tuple[Float32, float, Chances]:
     """What samples count by what an estimator says of them, the noise rate behind it, and the chances behind that."""
+    if (scores.importance_N == scores.importance_N[0]).all():
+        alike_NC = np.full((len(table), len(table.classes)), 1 / len(table.classes))
+        return np.ones(len(table), np.float32), 0.0, Chances(chance_NC=alike_NC, own_N=alike_NC[:, 0], predict=None)
     chances = Chances.of(scores, table, seed=seed)
     rate = noise_rate(chances.chance_NC, table.y_N)
     return weights_by_noise(chances.own_N, table.y_N, rate, config), rate, chances

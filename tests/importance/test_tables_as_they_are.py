@@ -8,6 +8,7 @@ from sklearn import config_context
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -142,9 +143,9 @@ def test_weights_of_ones_own_are_routed_and_multiplied():
     half = np.where(np.arange(200) % 2, 1.0, 0.0)
     model = WeighedClassifier(LogisticRegression(), SampleImportance(method="uniform"))
     with config_context(enable_metadata_routing=True):
-        asked = make_pipeline(
-            FunctionTransformer(), model.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
-        )
-        search = GridSearchCV(asked, {"weighedclassifier__estimator__C": [1.0]}, cv=2).fit(x, y, sample_weight=half)
+        asked = make_pipeline(FunctionTransformer(), model.set_fit_request(sample_weight=True))
+        judge = get_scorer("accuracy").set_score_request(sample_weight=False)
+        grid = {"weighedclassifier__estimator__C": [1.0]}
+        search = GridSearchCV(asked, grid, cv=2, scoring=judge).fit(x, y, sample_weight=half)
     alone = LogisticRegression().fit(x, y, sample_weight=half)
     assert np.allclose(search.best_estimator_[-1].estimator_.coef_, alone.coef_, atol=1e-3)
