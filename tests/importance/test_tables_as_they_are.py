@@ -1,5 +1,7 @@
 """Frames as people have them, rows that come later, and the pipelines and searches of scikit-learn."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -149,3 +151,9 @@ def test_weights_of_ones_own_are_routed_and_multiplied():
         search = GridSearchCV(asked, grid, cv=2, scoring=judge).fit(x, y, sample_weight=half)
     alone = LogisticRegression().fit(x, y, sample_weight=half)
     assert np.allclose(search.best_estimator_[-1].estimator_.coef_, alone.coef_, atol=1e-3)
+
+
+def test_what_is_fitted_goes_to_another_process_and_says_the_same(weighed):
+    found, frame, label, _ = weighed
+    other = pickle.loads(pickle.dumps(found))
+    assert np.array_equal(other.weigh(frame, label), found.weigh(frame, label))

@@ -5,6 +5,7 @@ proposition 1; Azadi et al. 2019, section 3); d itself is monotone in it and bou
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -29,5 +30,5 @@ class DensityRatio:
             parts=gan,
             under_NC=score_NC,
             blind=True,
-            predict=lambda x_MK: scored_new(x_MK, gan),
+            predict=partial(scored_new, gan=gan),
         )

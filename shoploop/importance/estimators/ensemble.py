@@ -15,7 +15,7 @@ import numpy as np
 
 from shoploop.importance.estimators.gan_attention import GanAttention
 from shoploop.importance.estimators.interface import Importance
-from shoploop.importance.estimators.judges import LEAST, Calibration, log_loss
+from shoploop.importance.estimators.judges import LEAST, Calibrated, Calibration, log_loss
 from shoploop.importance.estimators.loss import LossRanking, boosted_loss
 from shoploop.importance.estimators.table import Float32, Float64, Int64, Table
 from shoploop.importance.estimators.weights import Scores
@@ -50,10 +50,7 @@ def mixed(found: Mapping[str, Scores], y_N: Int64) -> Scores:
     share_J = mixing(np.stack([chance_NC[rows, y_N] for chance_NC in chances], axis=1))
     chance_NC = np.einsum("j,jnc->nc", share_J, np.stack(chances))
 
-    def predict(x_MK: Float32) -> Float64:
-        said = [c.chance(_known(one.predict)(x_MK)) for c, one in zip(calibrations, found.values(), strict=True)]
-        return np.einsum("j,jmc->mc", share_J, np.stack(said))
-
+    judges = _calibrated(found, calibrations)
     losses = {name: log_loss(chance, y_N) for name, chance in zip(found, chances, strict=True)}
     return Scores(
         importance_N=chance_NC[rows, y_N],
@@ -64,8 +61,24 @@ def mixed(found: Mapping[str, Scores], y_N: Int64) -> Scores:
         },
         parts=next((one.parts for one in found.values() if one.parts is not None), None),
         under_NC=chance_NC,
-        predict=predict,
+        predict=_Mix(share_J=share_J, judges=judges) if judges else None,
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Mix:
+    share_J: Float64
+    judges: Sequence[Calibrated]
+
+    def __call__(self, x_MK: Float32) -> Float64:
+        return np.einsum("j,jmc->mc", self.share_J, np.stack([judge(x_MK) for judge in self.judges]))
+
+
+def _calibrated(found: Mapping[str, Scores], calibrations: Sequence[Calibration]) -> Sequence[Calibrated] | None:
+    """None where one of them knows its own rows only."""
+    pairs = list(zip(calibrations, [one.predict for one in found.values()], strict=True))
+    made = [Calibrated(calibration=c, predict=predict) for c, predict in pairs if predict is not None]
+    return made if len(made) == len(pairs) else None
 
 
 def mixing(chance_NJ: Float64) -> Float64:

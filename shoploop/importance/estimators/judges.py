@@ -86,7 +86,7 @@ def _out_of_fold(kind: Kind, table: Table, settings: Sequence[Any], seed: int) -
         for setting, predict in _fitted(kind, table.x_NK[seen], table.y_N[seen], classes, settings, seed).items():
             chances[setting][held] = predict(table.x_NK[held])
             fits[setting].append(predict)
-    return {setting: (chances[setting], _mean(fits[setting])) for setting in settings}
+    return {setting: (chances[setting], _Mean(fits=fits[setting])) for setting in settings}
 
 
 def _fitted(
@@ -94,25 +94,46 @@ def _fitted(
 ) -> Mapping[Any, Predict]:
     known = np.unique(y_N)
     if len(known) == 1:
-        only = np.eye(classes)[known[0]]
-        return {setting: lambda x_MK: np.tile(only, (len(x_MK), 1)) for setting in settings}
+        return {setting: _Only(label=int(known[0]), classes=classes) for setting in settings}
     fits = kind.fit(x_NK, np.searchsorted(known, y_N), len(known), settings, seed)
-    return {setting: _spread(predict, known, classes) for setting, predict in fits.items()}
+    return {setting: _Spread(predict=predict, known=known, classes=classes) for setting, predict in fits.items()}
 
 
-def _spread(predict: Predict, known: Int64, classes: int) -> Predict:
+# Predictions are objects and not functions within functions, so that what is fitted can be sent to another process.
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Only:
+    """Of a fit that has seen one label."""
+
+    label: int
+    classes: int
+
+    def __call__(self, x_MK: Float32) -> Float64:
+        return np.tile(np.eye(self.classes)[self.label], (len(x_MK), 1))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Spread:
     """Labels that a fit has not seen have no chance."""
 
-    def spread(x_MK: Float32) -> Float64:
-        chance_MC = np.zeros((len(x_MK), classes))
-        chance_MC[:, known] = predict(x_MK)
+    predict: Predict
+    known: Int64
+    classes: int
+
+    def __call__(self, x_MK: Float32) -> Float64:
+        chance_MC = np.zeros((len(x_MK), self.classes))
+        chance_MC[:, self.known] = self.predict(x_MK)
         return chance_MC
 
-    return spread
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Mean:
+    fits: Sequence[Predict]
 
-def _mean(fits: Sequence[Predict]) -> Predict:
-    return lambda x_MK: np.mean([predict(x_MK) for predict in fits], axis=0)
+    def __call__(self, x_MK: Float32) -> Float64:
+        mean_MC: Float64 = np.mean([predict(x_MK) for predict in self.fits], axis=0)
+        return mean_MC
 
 
 def log_loss(chance_NC: Float64, y_N: Int64) -> float:
@@ -185,22 +206,36 @@ def _boosted(x_NK: Float32, y_N: Int64, classes: int, settings: Sequence[Any], s
         } | ({} if classes == 2 else {"num_class": classes})
         booster = lightgbm.train(parameters, lightgbm.Dataset(x_NK, y_N), num_boost_round=max(trees))
         for count in trees:
-            found[(leaves, count)] = _of_booster(booster, count, classes)
+            found[(leaves, count)] = _OfBooster(booster=booster, trees=count, classes=classes)
     return found
 
 
-def _of_booster(booster: Any, trees: int, classes: int) -> Predict:
-    def predict(x_MK: Float32) -> Float64:
-        found = np.asarray(booster.predict(x_MK, num_iteration=trees, num_threads=1))
-        return np.column_stack([1 - found, found]) if classes == 2 else found
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _OfBooster:
+    booster: Any
+    trees: int
+    classes: int
 
-    return predict
+    def __call__(self, x_MK: Float32) -> Float64:
+        found = np.asarray(self.booster.predict(x_MK, num_iteration=self.trees, num_threads=1))
+        return np.column_stack([1 - found, found]) if self.classes == 2 else found
 
 
 BOOSTED = Kind(
     name="boosted", settings=tuple((leaves, trees) for leaves in (4, 8) for trees in (20, 60, 120)), fit=_boosted
 )
 """Boosted trees (LightGBM); settings are leaves of a tree and trees."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibrated:
+    """Scores of rows that were not there, as chances."""
+
+    calibration: Calibration
+    predict: Predict
+
+    def __call__(self, x_MK: Float32) -> Float64:
+        return self.calibration.chance(self.predict(x_MK))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -228,7 +263,7 @@ class Chances:
             return cls(
                 chance_NC=chance_NC,
                 own_N=chance_NC[np.arange(len(table)), table.y_N],
-                predict=None if predict is None else lambda x_MK: calibration.chance(predict(x_MK)),
+                predict=None if predict is None else Calibrated(calibration=calibration, predict=predict),
             )
         chance_NC = judge(LINEAR, table, seed=seed).chance_NC
         own_N = chance_NC[np.arange(len(table)), table.y_N]
