@@ -165,10 +165,9 @@ def reasoned(problem):
 
 def test_a_score_falls_further_without_what_its_reason_names_than_without_something_else(reasoned):
     recommended = reasoned["lists"]["all"]
-    assert recommended["kinds"]["own"]["ratio"] is None or recommended["kinds"]["own"]["ratio"] > 3
-    assert recommended["kinds"]["own"]["named"]["mean"] > 0 and sum(recommended["shares"].values()) == pytest.approx(
-        1.0, abs=0.001
-    )
+    assert reasoned["passed"] and recommended["ratio_to_moves"] > 3
+    assert recommended["named"]["mean"] > 0 and recommended["difference"]["interval"][0] > 0
+    assert sum(recommended["shares"].values()) == pytest.approx(1.0, abs=0.001)
     json.dumps(reasoned, allow_nan=False)
 
 
