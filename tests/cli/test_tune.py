@@ -1,7 +1,10 @@
 """``shoploop tune`` refuses by name, before anything is searched, what could not be written afterwards."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from shoploop.api import load
 from shoploop.cli.tune import tune_recommender
 from shoploop.errors import AlreadyThere, NotFound, SpecInvalid
 
@@ -38,3 +41,40 @@ def test_a_copy_elsewhere_would_name_other_tables(file, tmp_path_factory):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SpecInvalid, match=r"missing\.yaml"):
         tune(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_a_copy_is_written_where_something_better_was_found_and_only_there(file, monkeypatch, capsys, better):
+    """The run and the search are stood in for: what is made of their findings is looked at."""
+    trial = {"number": 0, "settings": {"epochs": 4}, "state": "done", "value": 0.4, "losses": [1.0], "seconds": 1.0}
+    part = {"visits": 30, "users": 9}
+    found = {
+        "trials": [trial],
+        "better": better,
+        "proposal": {"epochs": 7} if better else {},
+        "verdict": "Told as it is.",
+        "timed_out": False,
+        "visits": {"learned_from": part, "choosing": part, "proving": part},
+    }
+    plan = SimpleNamespace(keys={"build_samples": "k"})
+    monkeypatch.setattr(
+        "shoploop.cli.run.carry_out", lambda *_, **__: (SimpleNamespace(name="corner", key="k"), Here())
+    )
+    monkeypatch.setattr("shoploop.cli.run.output_of", lambda *_: file.parent)
+    monkeypatch.setattr("shoploop.runs.read_plan", lambda *_: plan)
+    monkeypatch.setattr("shoploop.tuning.search.tune", lambda told, **_: told(trial) or found)
+    out = file.parent / "proposed.yaml"
+    tune(file, out=out)
+    printed = capsys.readouterr().out
+    assert "Told as it is." in printed and "as it is now" in printed
+    assert out.exists() == better == ("+spec: {training: {epochs: 7}" in printed)
+    if better:
+        assert load(out).spec.training.epochs == 7
+
+
+class Here:
+    """A workspace of which only places are asked."""
+
+    @staticmethod
+    def path(key):
+        return key
