@@ -107,6 +107,20 @@ def bench_search(
     measure(lambda say: contest(problem_of(dataset), seeds=seed or [0], say=say), json_)
 
 
+@app.command("shops")
+def bench_shops(
+    dataset: Annotated[str, typer.Option(help="completejourney.")] = "completejourney",
+    seed: Seeds = None,
+    json_: JsonOption = None,
+) -> None:
+    """Foresee the shop of each visit, day by day, by every method, with intervals."""
+    from shoploop.bench.shops.contest import contest
+    from shoploop.bench.shops.problems import problem_of
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: contest(problem_of(dataset), seeds=seed or [0], say=say), json_)
+
+
 @app.command("serving")
 def bench_serving(
     name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",

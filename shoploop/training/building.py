@@ -53,17 +53,18 @@ def build_model(
             search=search,
         )
     )
-    _standardise(model.behaviour, train.features_RK)
+    standardise(model.behaviour, train.features_RK)
     model.behaviour.cut(pieces)
     if asked_RS is not None:
-        _standardise(model.searching().query, asked_RS)
+        standardise(model.searching().query, asked_RS)
         model.searching().query.cut(of_query)
         model.searching().set_names(texts)
     model.sequence.factors_IF.copy_(torch.from_numpy(catalog.factors_ID))
     return model
 
 
-def _standardise(module: Behaviour, features_RK: Float32) -> None:
+def standardise(module: Behaviour, features_RK: Float32) -> None:
+    """Sets a module's mean and deviation of each feature to those of the samples, (R, K)."""
     mean_K = features_RK.mean(axis=0, dtype=np.float64).astype(np.float32)
     deviation_K = features_RK.std(axis=0, dtype=np.float64).astype(np.float32)
     module.standardise(torch.from_numpy(mean_K), torch.from_numpy(deviation_K))

@@ -1,0 +1,1 @@
+"""Which shop comes next, by every method."""
