@@ -31,6 +31,7 @@ BEYOND = {
         # estimators that spec.importance.estimator and the self-check do not ask for here
         "shoploop.importance.estimators.density_ratio",
         "shoploop.importance.estimators.el2n",
+        "shoploop.importance.estimators.ensemble",
         "shoploop.importance.estimators.forgetting",
         "shoploop.importance.estimators.tracin",
         "shoploop.importance.estimators.uniform",

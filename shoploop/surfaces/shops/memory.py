@@ -72,6 +72,6 @@ def _faded(age: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     return faded
 
 
-def _by_row(counts_PP: npt.NDArray[np.float64]) -> Float32:
+def _by_row(counts_PP: npt.NDArray[np.number]) -> Float32:
     total_P1 = counts_PP.sum(axis=1, keepdims=True)
     return (counts_PP / np.where(total_P1 > 0, total_P1, 1.0)).astype(np.float32)
