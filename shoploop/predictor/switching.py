@@ -89,6 +89,7 @@ class Versions:
         self._clock = clock
         self._seen: tuple[int, int] | None = None
         self._ended = 0
+        self._told: set[tuple[str, str]] = set()
         self._shadows: queue.Queue[tuple[_Serving, Ask, Answer]] = queue.Queue(SHADOWS)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -295,12 +296,17 @@ class Versions:
 
     def _tell(self) -> None:
         now = self._now
-        metrics.SERVING.clear()
-        metrics.SERVING.labels(role="stable", version=now.stable.version).set(100)
+        shares = {("stable", now.stable.version): 100}
         if now.candidate is not None and now.lineup is not None:
             role = "shadow" if now.lineup.shadow else "candidate"
-            metrics.SERVING.labels(role="stable", version=now.stable.version).set(100 - now.lineup.percent)
-            metrics.SERVING.labels(role=role, version=now.candidate.version).set(now.lineup.percent)
+            shares["stable", now.stable.version] -= now.lineup.percent
+            shares[role, now.candidate.version] = now.lineup.percent
+        # in a service of several processes no series can be taken away: what answers no more has a share of 0
+        for role, version in self._told - set(shares):
+            metrics.SERVING.labels(role=role, version=version).set(0)
+        for (role, version), percent in shares.items():
+            metrics.SERVING.labels(role=role, version=version).set(percent)
+        self._told |= set(shares)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def file(tmp_path):
 
 
 def test_an_unknown_estimator_is_named_with_those_there_are(file):
-    with pytest.raises(SpecInvalid, match=r"'Magic'.*GanAttention, LossRanking"):
+    with pytest.raises(SpecInvalid, match=r"'Magic'.*GanAttention, Ensemble, LossRanking"):
         weigh_samples(file, None, estimator="Magic", show=False, out=None, json_=None)
 
 

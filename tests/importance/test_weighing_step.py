@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from markupsafe import Markup
 from shop.samples import OFFERED_FEATURES, offered, offered_splits, write_folders
@@ -225,7 +227,11 @@ def test_training_uses_the_weights_where_the_verdict_says_so(shop, weighed, tmp_
     out, report = weighed
     importance = tmp_path / "importance"
     importance.mkdir()
-    (importance / "importance.parquet").write_bytes((out / "importance.parquet").read_bytes())
+    # where no label is in doubt all weights are 1: here every other row counts half
+    table = pq.read_table(out / "importance.parquet")
+    halves = pa.array(np.where(np.arange(len(table)) % 2, 1.5, 0.5).astype(np.float32))
+    place = table.schema.get_field_index("weight")
+    pq.write_table(table.set_column(place, table.schema.field(place), halves), importance / "importance.parquet")
     document = report | {"verdict": report["verdict"] | {"used": used}}
     (importance / "importance.json").write_text(json.dumps(document))
     given = folders_of(shop) | {"training_spec": TrainingSpec(epochs=1)}
