@@ -208,12 +208,10 @@ def erase_collected(store: Store, name: str, user: str, *, today: str) -> Erased
     """
     known = cuts(store, name)
     found, cuts_of_files = [], {file: cut.number for cut in reversed(known) for file in cut.files}
-    for file, number in cuts_of_files.items():
+    for file, number in cuts_of_files.items():  # one file in memory at a time: somebody may have come for years
         key = f"{layout.collected(name)}/{file}"
-        table = pq.read_table(io.BytesIO(store.get(key)))
-        kept = table.filter(pc.not_equal(table["user"], user))
-        if len(kept) < len(table):
-            found.append((key, kept, len(table) - len(kept), number))
+        if rows := _without(store, key, user)[1]:
+            found.append((key, rows, number))
     if not found:
         return ErasedRows()
     last, file = known[-1], f"date={today}/{known[-1].number + 1:06}-nothing.parquet"
@@ -227,9 +225,16 @@ def erase_collected(store: Store, name: str, user: str, *, today: str) -> Erased
         _log(store, name).append(entry, after=last.number)
     except AlreadyExists as error:
         raise AlreadyExists(f"Somebody compacts the events of {name} at the same time: do it again.") from error
-    for key, kept, _, _ in found:
-        store.put(key, _written(kept))
-    return ErasedRows(rows=sum(rows for _, _, rows, _ in found), first_cut=min(number for *_, number in found))
+    for key, _, _ in found:
+        store.put(key, _written(_without(store, key, user)[0]))
+    return ErasedRows(rows=sum(rows for _, rows, _ in found), first_cut=min(number for *_, number in found))
+
+
+def _without(store: Store, key: str, user: str) -> tuple[pa.Table, int]:
+    """A collected file without the rows of a user, and how many these are."""
+    table = pq.read_table(io.BytesIO(store.get(key)))
+    kept = table.filter(pc.not_equal(table["user"], user))
+    return kept, len(table) - len(kept)
 
 
 def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path:

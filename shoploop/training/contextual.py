@@ -28,8 +28,8 @@ STEPS = 200
 class ContextualAlpha:
     """What was found."""
 
-    base: float
-    """a."""
+    base: Tensor
+    """a, a number."""
 
     slopes_C: Tensor
     """θ, of circumstances with mean 0 and deviation 1."""
@@ -77,25 +77,18 @@ def learn_alpha(model: FusedModel, contract: Contract, validation: LabelledBatch
     prior = found.detach().clone()
     optimizer = torch.optim.LBFGS([found], max_iter=STEPS, line_search_fn="strong_wolfe")
 
-    def as_is() -> ContextualAlpha:
+    def of(found: Tensor) -> ContextualAlpha:
         return ContextualAlpha(
-            base=found[0],  # type: ignore[arg-type]  # a tensor while it is learned
-            slopes_C=found[1:],
-            mean_C=mean_C,
-            deviation_C=deviation_C,
-            columns_C=columns,
+            base=found[0], slopes_C=found[1:], mean_C=mean_C, deviation_C=deviation_C, columns_C=columns
         )
 
     def doubt() -> Tensor:
         optimizer.zero_grad()
-        mixed_BN = as_is().mixed(scores.dnn_BN, scores.transformer_BN, validation.batch)
+        mixed_BN = of(found).mixed(scores.dnn_BN, scores.transformer_BN, validation.batch)
         loss = listwise_loss(mixed_BN, validation.labels_BN, mask_BN, validation.weights_BN) * len(mixed_BN)
         loss = loss + (((found - prior) / PRIOR_LOGIT) ** 2).sum() / 2
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(doubt)  # type: ignore[no-untyped-call]
-    learned = found.detach()
-    return ContextualAlpha(
-        base=float(learned[0]), slopes_C=learned[1:], mean_C=mean_C, deviation_C=deviation_C, columns_C=columns
-    )
+    return of(found.detach())

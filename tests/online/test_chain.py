@@ -6,7 +6,7 @@ import pytest
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, StoreUnavailable
 from shoploop.online.chain import Chain, ChainTaken, Totals, hold_alone
 from shoploop.online.rows import Rows
-from shoploop.store import Store, layout
+from shoploop.store import layout
 
 
 def rows(*items: tuple[int, float]) -> Rows:
@@ -25,11 +25,6 @@ def learned(chain: Chain, offset: int, *items: tuple[int, float], full: bool = F
 def values(chain: Chain, number: int | None = None) -> dict[int, float]:
     state = chain.state(number)
     return dict(zip(state.rows.codes_N.tolist(), state.rows.bias_N.tolist(), strict=True))
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(str(tmp_path / "store"))
 
 
 @pytest.fixture

@@ -2,13 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from shoploop.events.compaction import compact
 from shoploop.events.fresh import FreshHistory
 from shoploop.events.log import BEGINNING, Entry
 from shoploop.events.messages import Kept, Shown, to_json
-from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.dead_letters import dead_letters, replay
 from shoploop.online.joiner import Joiner
 from shoploop.store import Store
@@ -40,12 +37,6 @@ def passing(minutes: int) -> list[Entry]:
         for number in range(120)
     ]
     return [Entry(f"view {minutes} {number}", to_json(view)) for number, view in enumerate(views)]
-
-
-@pytest.fixture
-def log(tmp_path):
-    with SqliteLog(tmp_path / "log") as opened:
-        yield opened
 
 
 def letters(log):

@@ -8,7 +8,6 @@ import time
 
 import numpy as np
 import pytest
-from shop.serving import make_ranker
 
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.following import Following, Followings
@@ -19,11 +18,6 @@ from shoploop.ranking.answer import RankRequest, RecommendRequest
 from shoploop.store import Store
 
 ASKED = RecommendRequest(user="ann", k=12)
-
-
-@pytest.fixture(scope="module")
-def ranker(tmp_path_factory):
-    return make_ranker(tmp_path_factory.mktemp("ranker"), alpha_logit=-20.0)
 
 
 @pytest.fixture

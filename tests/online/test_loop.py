@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from forked import Forked
-from shop.serving import make_ranker
 
 from shoploop.errors import StoreUnavailable
 from shoploop.events.log import Entry
@@ -62,22 +61,6 @@ def story(count: int) -> list[Entry]:
         else:
             entries.append(did(number, user, chance.choice([*ITEMS, "an item of tomorrow"])))
     return [*entries, Entry("junk", b"{")]
-
-
-@pytest.fixture(scope="module")
-def ranker(tmp_path_factory):
-    return make_ranker(tmp_path_factory.mktemp("ranker"), alpha_logit=-20.0)
-
-
-@pytest.fixture
-def log(tmp_path):
-    with SqliteLog(tmp_path / "log") as opened:
-        yield opened
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(str(tmp_path / "store"))
 
 
 def begun(ranker, log, store, **settings) -> OnlineLoop:

@@ -6,34 +6,15 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from shop.serving import make_ranker
 
 from shoploop.api.learner_state import LearnerState
 from shoploop.events.log import Entry, LogUnavailable
 from shoploop.events.messages import Kept, to_json
-from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.learner_process import run
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.pulse import SILENT_SECONDS, Pulse
 from shoploop.online.telling import GAUGES, Telling
-from shoploop.store import Store
-
-
-@pytest.fixture(scope="module")
-def ranker(tmp_path_factory):
-    return make_ranker(tmp_path_factory.mktemp("ranker"), alpha_logit=-20.0)
-
-
-@pytest.fixture
-def log(tmp_path):
-    with SqliteLog(tmp_path / "log") as opened:
-        yield opened
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(str(tmp_path / "store"))
 
 
 class Learner:

@@ -226,6 +226,20 @@ def test_a_private_authority_is_trusted_where_it_is_named(authority, tmp_path):
             KubeflowClient("https://kubeflow", authority=missing)
 
 
+def test_an_answer_of_another_api_is_not_taken_for_a_run_that_is_cancelled():
+    fake, clock = FakeKubeflow(), Clock()
+    client = KubeflowClient(
+        "http://kubeflow", transport=httpx.MockTransport(fake.answer), sleep=clock.sleep, clock=clock
+    )
+    version = publish(client, "shop", TRAINED)
+    run = begin(client, version, experiment_of(client, "shop"), name="one", parameters={"rows": 1})
+    fake.break_next("other")
+    with pytest.raises(errors.KubeflowError, match="other fields"):
+        client.terminate(run.run_id)
+    client.terminate(run.run_id)
+    assert fake.runs[run.run_id]["state"] == "CANCELING"
+
+
 class ClientAndFake(RuleBasedStateMachine):
     """Whatever goes wrong, a run that was asked for once is there at most once, and what the client says is so."""
 

@@ -12,10 +12,8 @@ import numpy.typing as npt
 
 from shoploop.bench.prediction.contest import Once, Samples, Say, contest, measured, networks, parted, scored
 from shoploop.bench.prediction.problem import Problem
+from shoploop.evaluation.slices import LONG_DAYS, SHORT_DAYS
 from shoploop.features.history import history_of
-
-SHORT_DAYS, LONG_DAYS = 10, 50
-"""Days with a purchase below which a history is short, and from which on it is long."""
 
 
 def ablation(problem: Problem, *, seeds: Sequence[int] = (0,), say: Say = lambda what: None) -> dict[str, Any]:

@@ -24,7 +24,9 @@ class _Answer(BaseModel):
 
 
 class Nothing(_Answer):
-    """An answer without content."""
+    """An answer without content: what says anything else does not say that it was done."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Health(_Answer):

@@ -4,9 +4,9 @@ A version is named by the digest of its text, a run by our own id. So whoever as
 process ended in between, finds what is there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from shoploop.errors import SpecInvalid
 from shoploop.runs.kubeflow.answers import Experiment, KubeflowRun, PipelineVersion, RecurringRun
@@ -14,6 +14,8 @@ from shoploop.runs.kubeflow.client import KubeflowClient
 from shoploop.runs.kubeflow.errors import KubeflowConflict, KubeflowError
 
 DIGEST_LETTERS = 16
+
+Made = TypeVar("Made")
 
 
 def version_name(compiled: str) -> str:
@@ -30,44 +32,34 @@ def publish(
         pipeline: Its name.
         compiled: The pipeline as KFP's compiler wrote it.
     """
-    found = client.pipeline_named(pipeline, namespace)
-    if found is None:
-        try:  # its first version has the pipeline's name, and so does not say what it is
-            found = client.upload_pipeline(pipeline, compiled, description=description, namespace=namespace)
-        except KubeflowError as error:
-            if not isinstance(error, KubeflowConflict) and not error.perhaps_done:
-                raise
-            found = client.pipeline_named(pipeline, namespace)
-            if found is None:
-                raise
-    name = version_name(compiled)
-
-    def there() -> PipelineVersion | None:
-        return next((one for one in client.versions(found.pipeline_id) if one.display_name == name), None)
-
-    if version := there():
-        return version
-    try:
-        return client.upload_version(found.pipeline_id, name, compiled, description=description)
-    except KubeflowError as error:
-        if not isinstance(error, KubeflowConflict) and not error.perhaps_done:
-            raise
-        if version := there():
-            return version
-        raise
+    # its first version has the pipeline's name, and so does not say what it is
+    known = _once(
+        lambda: client.pipeline_named(pipeline, namespace),
+        lambda: client.upload_pipeline(pipeline, compiled, description=description, namespace=namespace),
+    )
+    name, id = version_name(compiled), known.pipeline_id
+    return _once(
+        lambda: next((one for one in client.versions(id) if one.display_name == name), None),
+        lambda: client.upload_version(id, name, compiled, description=description),
+    )
 
 
 def experiment_of(client: KubeflowClient, name: str, namespace: str = "") -> Experiment:
     """The experiment of a name, made where there is none."""
-    if found := client.experiment_named(name, namespace):
-        return found
+    return _once(lambda: client.experiment_named(name, namespace), lambda: client.create_experiment(name, namespace))
+
+
+def _once(find: Callable[[], Made | None], make: Callable[[], Made]) -> Made:
+    """What is there already, or is made now; what somebody else made meanwhile, or an answer got lost of, is found."""
+    if (there := find()) is not None:
+        return there
     try:
-        return client.create_experiment(name, namespace)
+        return make()
     except KubeflowError as error:
         if not isinstance(error, KubeflowConflict) and not error.perhaps_done:
             raise
-        if found := client.experiment_named(name, namespace):
-            return found
+        if (there := find()) is not None:
+            return there
         raise
 
 
