@@ -24,6 +24,7 @@ def build_model(
     seed: int,
     queries: SampleSet | None = None,
     texts: Sequence[str] = (),
+    learned_items: bool = False,
 ) -> FusedModel:
     """Builds the model that ``train`` will teach.
 
@@ -34,6 +35,7 @@ def build_model(
         seed: Of the initial weights.
         queries: What the search surface will learn from; None for a model that does not search.
         texts: What items are called, in the order of the vocabulary, for search.
+        learned_items: Whether the Transformer has an embedding of each item beside its factors.
     """
     pieces = quantile_pieces(train.features_RK, train.labels_R, seed=seed)
     pairs = len(contract.pair_features)
@@ -48,7 +50,9 @@ def build_model(
     model = FusedModel(
         FusedModel.Config(
             behaviour=Behaviour.Config(features=pairs, pieces=len(pieces)),
-            sequence=SequenceModel.Config(items=len(catalog), factors=catalog.factors_ID.shape[1]),
+            sequence=SequenceModel.Config(
+                items=len(catalog), factors=catalog.factors_ID.shape[1], learned_items=learned_items
+            ),
             surfaces=("items",) if search is None else ("items", "search"),
             search=search,
         )
