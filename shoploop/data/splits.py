@@ -138,10 +138,12 @@ def _days_of_share(day_V: Days, share: float, last: int) -> int:
 
 
 def _training_days(before_V: Days, evaluation_first: int, sessions: bool) -> int:
-    """The usual days; more until they hold enough visits. Of sessions as few as hold enough."""
+    """The usual days; more until they hold enough visits. Of sessions as few as hold enough before the last of them."""
     if not len(before_V):
         return TRAINING_DAYS
     wanted, usual = (SESSION_VISITS, 1) if sessions else (WANTED_VISITS, TRAINING_DAYS)
+    if sessions:  # the last day is to validate on
+        before_V = before_V[: np.searchsorted(before_V, before_V[-1])] if before_V[0] < before_V[-1] else before_V
     enough = evaluation_first - int(before_V[max(len(before_V) - wanted, 0)])
     return min(max(usual, enough), LONGEST_TRAINING)
 

@@ -250,7 +250,7 @@ def choose_visits(
     rng = np.random.default_rng(seed)
     learn = np.flatnonzero((day_V >= split.training_first) & (day_V < split.evaluation_first))
     judge = np.flatnonzero((day_V >= split.evaluation_first) & (day_V <= split.last))
-    learn = rng.permutation(learn)[:MAX_TRAINING_REQUESTS]
+    learn = rng.permutation(learn)[: MAX_TRAINING_REQUESTS if moments_V is None else MAX_SESSION_REQUESTS]
     judge = rng.permutation(judge)
     # of each user the first visit in this random order
     _, one_each = np.unique(user_V[judge], return_index=True)
@@ -265,7 +265,12 @@ def choose_visits(
             "change spec.training.evaluationDays and trainingDays."
         )
     held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
-
+    validation, train = learn[:held], learn[held:]
+    if moments_V is not None:
+        # what sells moves from day to day where people click: only a day that was not learned from tells what was learned
+        is_last = day_V[learn] == day_V[learn].max()
+        if not is_last.all():
+            validation, train = learn[is_last][:held], learn[~is_last]
     count_V = np.ones(len(user_V), np.int64) if moments_V is None else moments_V.astype(np.int64)
     drawn_V = np.zeros(len(user_V), np.int64) if moments_V is None else rng.integers(0, count_V)
 
@@ -276,7 +281,7 @@ def choose_visits(
         return list(islice((before(v, seen) for v in visits for seen in range(count_V[v])), most))
 
     return Chosen(
-        train=each(learn[held:], MAX_SESSION_REQUESTS if moments_V is not None else MAX_TRAINING_REQUESTS),
-        validation=each(learn[:held], MAX_VALIDATION_REQUESTS),
+        train=each(train, MAX_SESSION_REQUESTS if moments_V is not None else MAX_TRAINING_REQUESTS),
+        validation=each(validation, MAX_VALIDATION_REQUESTS),
         evaluation=[before(v, int(drawn_V[v])) for v in judge],
     )

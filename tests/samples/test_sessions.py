@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shop import EPOCH, FIRST, Shop
 
+from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.data.moments import in_sessions
-from shoploop.data.splits import TimeSplit
+from shoploop.data.splits import SESSION_VISITS, TimeSplit, choose_split
 from shoploop.features.history import History, bought_on, history_of, moments_of
 from shoploop.features.item_pairs import PairsAfter
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
@@ -107,9 +108,27 @@ def test_requests_are_made_before_any_of_a_visits_moments_and_never_behind_the_l
     log = log_of(clicks())
     split = TimeSplit(training_first=FIRST + 1, evaluation_first=FIRST + 5, last=FIRST + 6)
     chosen = choose_requests(log, split, seed=0)
-    seen = [request.seen for request in chosen.train + chosen.validation + chosen.evaluation]
-    assert set(seen) == {0, 1, 2, 3}
+    for requests in (chosen.train, chosen.validation, chosen.evaluation):
+        assert {request.seen for request in requests} == {0, 1, 2, 3}
     assert chosen == choose_requests(log, split, seed=0)
+
+
+def test_a_visit_is_learned_from_before_each_of_its_moments_and_evaluated_on_once():
+    log = log_of(clicks())
+    chosen = choose_requests(
+        log, TimeSplit(training_first=FIRST + 1, evaluation_first=FIRST + 5, last=FIRST + 6), seed=0
+    )
+    assert len(chosen.train) == 4 * len({request.user for request in chosen.train})
+    assert len(chosen.evaluation) == len({request.user for request in chosen.evaluation})
+
+
+def test_what_is_validated_on_is_of_a_later_day_than_all_that_is_learned_from():
+    log = log_of(clicks())
+    chosen = choose_requests(
+        log, TimeSplit(training_first=FIRST + 1, evaluation_first=FIRST + 5, last=FIRST + 6), seed=0
+    )
+    assert {request.day for request in chosen.validation} == {FIRST + 4}
+    assert {request.day for request in chosen.train} == {FIRST + 1, FIRST + 2, FIRST + 3}
 
 
 def test_what_follows_is_told_within_the_visit():
@@ -121,6 +140,14 @@ def test_what_follows_is_told_within_the_visit():
     assert names(found.items_IP[hat]) == ["coat", "scarf", "glove"]
     assert (np.diff(found.weights_IP[hat]) < 0).all()
     assert found.weights_IP[NAMES.index("glove")].max() == 0
+
+
+def test_of_sessions_the_latest_days_that_hold_enough_are_learned_from_and_one_more_to_validate_on():
+    users, days = np.arange(40_000), np.repeat(np.arange(40), 1_000)
+    split = choose_split(users, days, last=39, training=TrainingSpec(), sessions=True)
+    usual = choose_split(users, days, last=39, training=TrainingSpec())
+    assert split.evaluation_first - split.training_first == 1 + SESSION_VISITS // 1_000
+    assert usual.training_first < split.training_first
 
 
 EVENTS = st.lists(st.tuples(st.integers(-1, 5), st.integers(100, 102)), max_size=12)
