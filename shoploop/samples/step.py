@@ -278,10 +278,10 @@ def choose_visits(
         return Request(user=int(user_V[v]), day=int(day_V[v]), seen=seen)
 
     def each(visits: "np.ndarray[Any, np.dtype[np.int64]]", most: int) -> list[Request]:
-        return list(islice((before(v, seen) for v in visits for seen in range(count_V[v])), most))
+        return list(islice((before(int(v), seen) for v in visits for seen in range(count_V[v])), most))
 
     return Chosen(
         train=each(train, MAX_SESSION_REQUESTS if moments_V is not None else MAX_TRAINING_REQUESTS),
         validation=each(validation, MAX_VALIDATION_REQUESTS),
-        evaluation=[before(v, int(drawn_V[v])) for v in judge],
+        evaluation=[before(int(v), int(drawn_V[v])) for v in judge],
     )
