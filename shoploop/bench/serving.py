@@ -59,9 +59,10 @@ def run(
         ``recommend_rps``, ``hello_rps``, ``share`` of the second that the first is, ``failures``, ``refused`` (503: past what
         it can do); ``overload`` of 200 clients: ``deadline_ms``, ``p50_ms`` and ``p99_ms`` of what was answered,
         ``within_deadline``, the share of these that took no longer, ``answered_rps``, ``refused``, ``failures`` and
-        ``rungs``; ``rungs``, the share of one client's answers by how they came about; ``equal_to_offline`` and ``offline``:
-        how many of 100 users' answers equal offline scores, the largest difference; ``cpu_milliseconds_per_request``,
-        ``rss_bytes`` of the service's processes together, ``start_seconds``, ``cores_apart``, ``load_average``.
+        ``rungs``, null where all were refused; ``rungs``, the share of one client's answers by how they came about;
+        ``equal_to_offline`` and ``offline``: how many of 100 users' answers equal offline scores, the largest difference;
+        ``cpu_milliseconds_per_request``, ``rss_bytes`` of the service's processes together, ``start_seconds``,
+        ``cores_apart``, ``load_average``.
 
     Raises:
         NotFound: nothing is promoted, or the run that made the version is not on this machine.
@@ -149,9 +150,9 @@ def _shares(methods: Counter[str]) -> dict[str, float]:
 def _overload(load: Load, deadline_milliseconds: float) -> dict[str, Any]:
     return {
         "deadline_ms": deadline_milliseconds,
-        "p50_ms": load.milliseconds(0.5),
-        "p99_ms": load.milliseconds(0.99),
-        "within_deadline": load.within(deadline_milliseconds),
+        "p50_ms": load.milliseconds(0.5) if load.seconds else None,
+        "p99_ms": load.milliseconds(0.99) if load.seconds else None,
+        "within_deadline": load.within(deadline_milliseconds) if load.seconds else None,
         "answered_rps": load.per_second,
         "refused": load.refused,
         "failures": len(load.failures),

@@ -108,7 +108,7 @@ def choose_split(user_V: Days, day_V: Days, *, last: int, training: TrainingSpec
         training_first=min(training_first, evaluation_first),
         evaluation_first=evaluation_first,
         last=last,
-        why=_why(training, evaluation_first - training_first, evaluation_days),
+        why=_why(training, evaluation_first - training_first, evaluation_days) + (_SESSIONS if sessions else ""),
     )
 
 
@@ -146,6 +146,12 @@ def _training_days(before_V: Days, evaluation_first: int, sessions: bool) -> int
         before_V = before_V[: np.searchsorted(before_V, before_V[-1])] if before_V[0] < before_V[-1] else before_V
     enough = evaluation_first - int(before_V[max(len(before_V) - wanted, 0)])
     return min(max(usual, enough), LONGEST_TRAINING)
+
+
+_SESSIONS = (
+    " Most visits are somebody's first: the latest days that hold enough are learned from, and the last of them is to "
+    "validate on."
+)
 
 
 def _why(training: TrainingSpec, training_days: int, evaluation_days: int) -> str:

@@ -250,7 +250,8 @@ def choose_visits(
     rng = np.random.default_rng(seed)
     learn = np.flatnonzero((day_V >= split.training_first) & (day_V < split.evaluation_first))
     judge = np.flatnonzero((day_V >= split.evaluation_first) & (day_V <= split.last))
-    learn = rng.permutation(learn)[: MAX_TRAINING_REQUESTS if moments_V is None else MAX_SESSION_REQUESTS]
+    most = MAX_TRAINING_REQUESTS if moments_V is None else MAX_SESSION_REQUESTS
+    learn = rng.permutation(learn)[:most]
     judge = rng.permutation(judge)
     # of each user the first visit in this random order
     _, one_each = np.unique(user_V[judge], return_index=True)
@@ -269,10 +270,10 @@ def choose_visits(
     if moments_V is not None:
         # what sells moves from day to day where people click: only a day that was not learned from tells what was learned
         is_last = day_V[learn] == day_V[learn].max()
-        if not is_last.all():
+        if (~is_last).sum() >= FEWEST_TRAINING:
             validation, train = learn[is_last][:held], learn[~is_last]
     count_V = np.ones(len(user_V), np.int64) if moments_V is None else moments_V.astype(np.int64)
-    drawn_V = np.zeros(len(user_V), np.int64) if moments_V is None else rng.integers(0, count_V)
+    drawn_V = rng.integers(0, count_V)
 
     def before(v: int, seen: int) -> Request:
         return Request(user=int(user_V[v]), day=int(day_V[v]), seen=seen)
@@ -281,7 +282,7 @@ def choose_visits(
         return list(islice((before(int(v), seen) for v in visits for seen in range(count_V[v])), most))
 
     return Chosen(
-        train=each(train, MAX_SESSION_REQUESTS if moments_V is not None else MAX_TRAINING_REQUESTS),
+        train=each(train, most),
         validation=each(validation, MAX_VALIDATION_REQUESTS),
         evaluation=[before(int(v), int(drawn_V[v])) for v in judge],
     )

@@ -142,6 +142,15 @@ def test_what_follows_is_told_within_the_visit():
     assert found.weights_IP[NAMES.index("glove")].max() == 0
 
 
+def test_where_the_last_day_alone_has_visits_enough_it_is_learned_from_too():
+    log = log_of(clicks(240))
+    few = log.where((log.day_R != FIRST + 4) | (log.user_R == 4))
+    split = TimeSplit(training_first=FIRST + 4, evaluation_first=FIRST + 6, last=FIRST + 6)
+    chosen = choose_requests(few, split, seed=0)
+    assert len({request.user for request in chosen.train}) >= 20
+    assert not {request.user for request in chosen.train} & {request.user for request in chosen.validation}
+
+
 def test_of_sessions_the_latest_days_that_hold_enough_are_learned_from_and_one_more_to_validate_on():
     users, days = np.arange(40_000), np.repeat(np.arange(40), 1_000)
     split = choose_split(users, days, last=39, training=TrainingSpec(), sessions=True)
