@@ -384,7 +384,7 @@ class ServingSpec(Spec):
     """After this long the predictor answers with what it has."""
 
     candidate: CandidateSpec | None = None
-    """How a new version meets its first shoppers; on a cluster not built yet. Unset: it replaces the old one at once."""
+    """How a new version meets its first shoppers. Unset: it replaces the old one at once."""
 
     pinned_version: Text | None = None
     """Serve this version whatever is trained later."""

@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--access", type=Path, help="folder with the log's username, password and ca.crt")
     parser.add_argument("--period-seconds", type=float, default=1.0, help="between two commits at least")
     parser.add_argument("--optimizer", default="AdaGrad", help="as spec.online.optimizer names it")
+    parser.add_argument("--beside", help="the version that serves, whose place this one is to take")
     parser.add_argument("--port", type=int, default=PORT, help="where it answers")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -66,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
                 start=start,
                 learner=LearnerConfig(optimizer=cast(OptimizerName, args.optimizer.lower())),
                 beat=pulse.beat,
+                beside=Chain(Store(args.store), args.recommender, args.beside) if args.beside else None,
             )
             telling = Telling(
                 loop=loop, chain=chain, log=log, name=args.recommender, version=ranker.version, pulse=pulse

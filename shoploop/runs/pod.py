@@ -1,7 +1,7 @@
 """Steps inside a pod: ``python -m shoploop.runs run --steps load_data,... --spec FILE --run ID --store URI``.
 
-And, as ``python -m shoploop.runs source --data JSON``, whether there is anything new to run for; as ``gc`` and ``online``,
-what the operator, who reaches no store, wants done there.
+And, as ``python -m shoploop.runs source --data JSON``, whether there is anything new to run for; as ``gc``, ``online``
+and ``serve``, what the operator, who reaches no store, wants done there.
 
 The first pod of a run plans it, and those after it go on from that plan. Folders pass from pod to pod through the store;
 where that is a mounted folder, steps write into it directly. A step whose key is in the store's index is not carried out
@@ -29,6 +29,7 @@ from shoploop.compute.device import asks_for
 from shoploop.compute.memory import PeakMemory
 from shoploop.errors import ShoploopError, SpecInvalid, StoreError
 from shoploop.exits import guarded
+from shoploop.runs import decisions
 from shoploop.runs.finishing import break_off, finish
 from shoploop.runs.planning import Run, open_plan, open_store
 from shoploop.runs.record import Failure, Journal
@@ -234,6 +235,7 @@ def main(arguments: list[str] | None = None) -> int:
     online.add_argument(
         "--by", required=True, help="who decided; one decision has one such word, however often it is tried"
     )
+    decisions.add_options(verbs.add_parser("serve", help="write a decision about who serves into the store"))
     wanted = parser.parse_args(arguments)
 
     def carry_out(**_: object) -> None:
@@ -287,7 +289,12 @@ def main(arguments: list[str] | None = None) -> int:
         commit = chain.decide(wanted.action, by=wanted.by, reason=wanted.reason, to=wanted.to)
         print(f"{wanted.action}: commit {commit.number} of {wanted.version}", flush=True)
 
-    return guarded({"run": carry_out, "source": tell_source, "gc": collect, "online": decide}[wanted.verb])
+    def serve(**_: object) -> None:
+        print(f"{wanted.action}: {decisions.carry_out(wanted)}", flush=True)
+
+    return guarded(
+        {"run": carry_out, "source": tell_source, "gc": collect, "online": decide, "serve": serve}[wanted.verb]
+    )
 
 
 def end_gracefully(*_: object) -> None:

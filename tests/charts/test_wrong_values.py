@@ -48,7 +48,7 @@ RECOMMENDER = {
         {"online": {"publishPeriodSeconds": 0}},
         "'/online/publishPeriodSeconds': minimum: got 0",
     ),
-    "candidate": ({"candidate": {"percent": 10}}, "Not built yet: candidate (leave it out)."),
+    "no-store-to-follow": ({"promotions": {"follow": True}, "store": {"uri": ""}}, "set store.uri"),
     "unknown-log": ({"online": {"log": {"type": "Mysql"}}}, "'/online/log/type': value must be one of '', 'Sqlite'"),
     "log-without-address": ({"online": {"log": {"type": "Redis"}, "keys": KEYS}}, "online.log.connection is empty"),
     "log-file-of-two-pods": (

@@ -57,12 +57,9 @@ ownerReferences:
 {{ default (include "recommender.predictor.name" .) .Values.serviceAccount.name }}
 {{- end -}}
 
-{{/* Checks that values.schema.json cannot express: combinations, and what is not built yet. */}}
+{{/* Checks that values.schema.json cannot express: combinations. */}}
 {{- define "recommender.checks" -}}
 {{- $v := .Values -}}
-{{- if $v.candidate -}}
-{{- fail "Not built yet: candidate (leave it out)." -}}
-{{- end -}}
 {{- range $key := list "id" "bento" "digest" -}}
 {{- if not (get $v.version $key) -}}
 {{- fail (printf "version.%s is required: name the model version, the URL of its Bento and the Bento's SHA-256 (shoploop versions NAME lists them)." $key) -}}
@@ -74,6 +71,9 @@ ownerReferences:
 {{- end -}}
 {{- if and $local (not (hasPrefix (printf "%s/" (trimSuffix "/" $v.store.uri)) $v.version.bento)) -}}
 {{- fail (printf "version.bento %s does not lie in store.uri %s, the path at which the claim %s is mounted." $v.version.bento $v.store.uri $v.store.claimName) -}}
+{{- end -}}
+{{- if and $v.promotions.follow (not $v.store.uri) -}}
+{{- fail "promotions.follow follows the store's logs: set store.uri." -}}
 {{- end -}}
 {{- if and (has $v.signing.policy (list "Require" "Warn")) (not $v.signing.publicKeys) -}}
 {{- fail (printf "signing.policy %s asks for signatures, and signing.publicKeys is empty: name the keys that are trusted." $v.signing.policy) -}}

@@ -22,6 +22,7 @@ from shoploop.controller.decide.names import (
     PART_LABEL,
     RUN_COMPONENT,
     RUN_LABEL,
+    SERVE_COMPONENT,
     SERVING_ANNOTATION,
     Object,
     child_metadata,
@@ -205,10 +206,29 @@ def online_job(
     arguments += ["--verb", verb, *(["--to", str(commit)] if commit is not None else []), f"--reason={reason}"]
     arguments += ["--by", "kubectl annotate, Job $(SHOPLOOP_JOB)", "--store", store_uri(spec)]
     pod = pod_spec(recommender, spec, settings, arguments)
+    _tell_job(pod)
+    return job_around(recommender, name, pod, {COMPONENT_LABEL: ONLINE_COMPONENT})
+
+
+def serve_job(
+    recommender: Object, spec: RecommenderSpec, settings: Settings, name: str, arguments: Sequence[str], *, reason: str,
+    by: str,
+) -> Object:  # fmt: skip
+    """The Job that writes a decision about who serves into the store. Its uid stands in the entry, as that of
+    :func:`online_job` does."""
+    words = ["-m", "shoploop.runs", "serve", "--recommender", recommender["metadata"]["name"], *arguments]
+    words += [f"--reason={reason}", "--by", f"{by}, Job $(SHOPLOOP_JOB)", "--store", store_uri(spec)]
+    pod = pod_spec(recommender, spec, settings, words)
+    signing.equip(pod, spec, settings, publishes=False)
+    _tell_job(pod)
+    return job_around(recommender, name, pod, {COMPONENT_LABEL: SERVE_COMPONENT})
+
+
+def _tell_job(pod: Object) -> None:
+    """Lets a pod know its Job's uid."""
     uid = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/controller-uid']"}}
     pod["containers"][0]["env"].append({"name": "SHOPLOOP_JOB", "valueFrom": uid})
     pod["containers"][0]["resources"] = SMALL
-    return job_around(recommender, name, pod, {COMPONENT_LABEL: ONLINE_COMPONENT})
 
 
 def data_hash(spec: RecommenderSpec) -> str:

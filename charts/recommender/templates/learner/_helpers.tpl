@@ -26,10 +26,17 @@ app.kubernetes.io/component: {{ ternary "learner" "predictor" (eq (include "reco
   args:
     - python
     - -m
+    {{- if $v.promotions.follow }}
+    - shoploop.packaging.pod_learner
+    - --version={{ $v.version.id }}
+    - --bento=/bento/content
+    - --into=/var/lib/shoploop-learner
+    {{- else }}
     - shoploop.online.learner_process
+    - --ranker=/bento/content/src/ranker
+    {{- end }}
     - --recommender={{ include "recommender.name" $root }}
     - --store={{ $v.store.uri }}
-    - --ranker=/bento/content/src/ranker
     - {{ printf "--log=%s" (include "recommender.log" $root) | quote }}
     - --log-folder=/var/lib/shoploop-events
     - --access=/etc/shoploop/log
@@ -71,6 +78,9 @@ app.kubernetes.io/component: {{ ternary "learner" "predictor" (eq (include "reco
     {{- toYaml $v.online.learner.resources | nindent 4 }}
   volumeMounts:
     - {name: bento, mountPath: /bento, readOnly: true}
+    {{- if $v.promotions.follow }}
+    - {name: learner, mountPath: /var/lib/shoploop-learner}
+    {{- end }}
     {{- include "recommender.storeMounts" (list $root false) | nindent 4 }}
     {{- with include "recommender.logMounts" $root | trim }}
     {{- . | nindent 4 }}

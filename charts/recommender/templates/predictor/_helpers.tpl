@@ -2,6 +2,10 @@
 {{ include "recommender.fullname" . }}-predictor
 {{- end -}}
 
+{{- define "recommender.updater.name" -}}
+{{ include "recommender.fullname" . }}-updater
+{{- end -}}
+
 {{- define "recommender.predictor.selectorLabels" -}}
 {{ include "recommender.selectorLabels" . }}
 app.kubernetes.io/component: predictor
@@ -127,10 +131,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
     - --version={{ $v.version.id }}
     - --into=/bento/content
     {{- if index . 1 }}
-    - --deadline-milliseconds={{ $v.deadlineMilliseconds }}
-    - --item-fields={{ join "," $v.itemFields }}
-    - {{ printf "--allowed-origins=%s" (join "," $v.allowedOrigins) | quote }}
-    - {{ printf "--list-rules=%s" (toJson $v.listRules) | quote }}
+    {{- include "recommender.answers" $root | nindent 4 }}
     {{- end }}
   {{- with printf "%s%s%s" (include "recommender.storeEnv" $root) (include "recommender.signingEnv" $root) (include "recommender.networkEnv" $root) | trim }}
   env:
@@ -286,7 +287,22 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- end }}
 {{- end -}}
 
-{{/* The sidecar that brings in what the learner learned. It starts before the server, so that this begins with the newest. */}}
+{{/* Whether pods follow the store by themselves: who serves, who is tried, what is learned. */}}
+{{- define "recommender.follows" -}}
+{{- if or .Values.promotions.follow .Values.online.enabled }}true{{ end }}
+{{- end -}}
+
+{{/* What the spec says today about answers, for whoever unpacks a Bento. */}}
+{{- define "recommender.answers" -}}
+{{- $v := .Values -}}
+- --deadline-milliseconds={{ $v.deadlineMilliseconds }}
+- --item-fields={{ join "," $v.itemFields }}
+- {{ printf "--allowed-origins=%s" (join "," $v.allowedOrigins) | quote }}
+- {{ printf "--list-rules=%s" (toJson $v.listRules) | quote }}
+{{- end -}}
+
+{{/* The sidecar that follows the store: who serves, who is tried, what was learned. It starts before the server, so that this
+begins with the newest, and it only reads the store. */}}
 {{- define "recommender.updater" -}}
 {{- $v := .Values -}}
 - name: updater
@@ -296,19 +312,33 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
   args:
     - python
     - -m
+    {{- if $v.promotions.follow }}
+    - shoploop.packaging.pod_updater
+    - --recommender={{ include "recommender.name" . }}
+    - --version={{ $v.version.id }}
+    - --bento=/bento/content
+    - --store={{ $v.store.uri }}
+    - --lineup=/var/lib/shoploop-lineup
+    - --into=/var/lib/shoploop-updates
+    {{- if $v.online.enabled }}
+    - --learns
+    {{- end }}
+    {{- include "recommender.answers" . | nindent 4 }}
+    {{- else }}
     - shoploop.online.updater_process
     - --recommender={{ include "recommender.name" . }}
     - --version={{ $v.version.id }}
     - --store={{ $v.store.uri }}
     - --into=/var/lib/shoploop-updates
+    {{- end }}
     - --port=9101
-  {{- with printf "%s%s" (include "recommender.storeEnv" .) (include "recommender.networkEnv" .) | trim }}
+  {{- with printf "%s%s%s" (include "recommender.storeEnv" .) (include "recommender.signingEnv" .) (include "recommender.networkEnv" .) | trim }}
   env:
     {{- . | nindent 4 }}
   {{- end }}
   ports:
     - {name: updater, containerPort: 9101, protocol: TCP}
-  # Once it has looked, whatever it found: a chain that cannot be read keeps no pod from serving.
+  # Once it has looked, whatever it found: a store that is away keeps no pod from serving.
   startupProbe:
     httpGet: {path: /startz, port: updater}
     periodSeconds: 1
@@ -323,8 +353,12 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
   securityContext:
     {{- include "recommender.containerSecurity" . | nindent 4 }}
   resources:
-    {{- toYaml $v.online.updater.resources | nindent 4 }}
+    {{- toYaml $v.promotions.updater.resources | nindent 4 }}
   volumeMounts:
     - {name: updates, mountPath: /var/lib/shoploop-updates}
+    {{- if $v.promotions.follow }}
+    - {name: bento, mountPath: /bento, readOnly: true}
+    - {name: lineup, mountPath: /var/lib/shoploop-lineup}
+    {{- end }}
     {{- include "recommender.storeMounts" (list . true) | nindent 4 }}
 {{- end -}}
