@@ -103,6 +103,10 @@ class OnlineSpec(Spec):
     keys: FeedbackKeysSpec = FeedbackKeysSpec()
     """Who may send events, on a cluster. `shoploop serve` makes its own."""
 
+    compact_every_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
+    """On a cluster, how often a small pod makes interactions of what was collected (`shoploop events compact`): the next run
+    learns from these. Nothing of it where spec.data.feedback is false."""
+
     publish_period_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 1
     """How often updated weights are offered to the predictors."""
 

@@ -115,6 +115,7 @@ REASONS = _reasons(
     OnlineUnsigned="spec.online.enabled is true and the signing policy is {policy}: what is learned online is not signed yet."
     " Set spec.online.enabled to false, or the policy to Ignore.",
     Learning="What comes is learned on top of version {version}{more}.",
+    CompactionFailed="What was collected did not become interactions, so the next run does not learn from it: {detail}",
     OnlineOff="spec.online.enabled is false: nothing is learned between two runs.",
     LearnerOff="There are no pods to learn from, as spec.serving.replicas asks.",
     LearnerStarting="The learner starts: {detail}.",
@@ -179,6 +180,7 @@ WARNINGS = frozenset(
         "VerdictLost", "IncumbentNotCompared", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
         "DataClaimMissing", "OnlineLogUnset", "OnlineUnsigned", "LearnerHalted", "LearnerStalled", "LearnerUnreachable",
         "GuardrailTripped", "LearningFrozen", "LearnerWaits", "OnlineNotDecided", "OnlineAnnotationUnread",
+        "CompactionFailed",
         "CandidateReturned", "CandidateOtherCode", "CandidateRefused", "PromotionHeld", "PredictorsUnreachable",
         "ServeNotDecided", "ServeAnnotationUnread", "FeedbackKeyUnset", "FeedbackSecretMissing", "FeedbackSecretKeyMissing",
     }

@@ -10,7 +10,8 @@ from typing import Any
 from shoploop.api.online import EventLogSpec
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide.conditions import Found, say
-from shoploop.controller.decide.names import Object, child_metadata, event_claim_name
+from shoploop.controller.decide.manifests import ACCESS_MOUNT, LOG_MOUNT
+from shoploop.controller.decide.names import COMPONENT_LABEL, Object, child_metadata, event_claim_name
 
 PASSWORD = "password"
 
@@ -75,6 +76,31 @@ def claim(recommender: Object, spec: RecommenderSpec) -> Object | None:
         "metadata": child_metadata(recommender, event_claim_name(recommender), owned=False),
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     }
+
+
+def equip(pod: Object, recommender: Object, spec: RecommenderSpec) -> None:
+    """Adds to a pod what it needs to read the log: the file, on the node of the pod that serves, or a password and the
+    certificates of an authority."""
+    log = spec.online.log
+    if log is None:
+        return
+    mounts, name = pod["containers"][0]["volumeMounts"], recommender["metadata"]["name"]
+    if is_file(log):
+        claimed = log.claim or event_claim_name(recommender)
+        mounts.append({"name": "events", "mountPath": LOG_MOUNT})
+        pod["volumes"].append({"name": "events", "persistentVolumeClaim": {"claimName": claimed}})
+        labels = {COMPONENT_LABEL: "predictor", "app.kubernetes.io/instance": name}
+        near = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels}}
+        pod["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}}
+        return
+    sources: list[Object] = []
+    if log.secret_ref is not None:
+        sources.append({"secret": {"name": log.secret_ref.name}})
+    if log.tls is not None and (authority := log.tls.ca_ref) is not None:
+        sources.append({"secret": {"name": authority.name, "items": [{"key": authority.key, "path": "ca.crt"}]}})
+    if sources:
+        mounts.append({"name": "log-access", "mountPath": ACCESS_MOUNT, "readOnly": True})
+        pod["volumes"].append({"name": "log-access", "projected": {"defaultMode": 0o440, "sources": sources}})
 
 
 def secret_names(spec: Mapping[str, Any]) -> set[str]:

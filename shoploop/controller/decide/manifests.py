@@ -15,6 +15,7 @@ from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import signing
 from shoploop.controller.decide.names import (
     CHECK_COMPONENT,
+    COMPACT_COMPONENT,
     COMPONENT_LABEL,
     DATA_LABEL,
     GC_COMPONENT,
@@ -57,6 +58,9 @@ BACKOFF_LIMIT = 3
 DEADLINE_SECONDS = 24 * 3600
 USER_ERROR_EXIT_CODE = 2
 """shoploop's exit code for what only a person can mend: trying again is of no use."""
+
+LOG_MOUNT, ACCESS_MOUNT = "/var/lib/shoploop-events", "/etc/shoploop/log"
+"""Where a pod finds the file of a log, or what proves it to a server and the server to it."""
 
 SMALL = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 """What a pod asks for that computes nothing."""
@@ -222,6 +226,19 @@ def serve_job(
     signing.equip(pod, spec, settings, publishes=False)
     _tell_job(pod)
     return job_around(recommender, name, pod, {COMPONENT_LABEL: SERVE_COMPONENT})
+
+
+def compact_job(recommender: Object, spec: RecommenderSpec, settings: Settings, name: str) -> Object:
+    """The Job that makes interactions of what the log has collected. What reaches the log is not in its pod yet."""
+    assert spec.online.log is not None
+    log = spec.online.log.model_dump_json(by_alias=True, exclude_none=True)
+    words = ["-m", "shoploop.runs", "compact", "--recommender", recommender["metadata"]["name"], f"--log={log}"]
+    words += ["--log-folder", LOG_MOUNT, "--access", ACCESS_MOUNT, "--store", store_uri(spec)]
+    pod = pod_spec(recommender, spec, settings, words)
+    pod["containers"][0]["resources"] = {"requests": SMALL["requests"], "limits": {"memory": "2Gi"}}
+    made = job_around(recommender, name, pod, {COMPONENT_LABEL: COMPACT_COMPONENT})
+    made["spec"]["backoffLimit"] = 1  # the next turn is its repetition
+    return made
 
 
 def _tell_job(pod: Object) -> None:

@@ -37,6 +37,9 @@ SERVE_ANNOTATION = f"{GROUP}/serve"
 """Somebody decides who serves: ``promote VERSION``, ``rollback``, ``candidate VERSION 10``, ``candidate VERSION shadow`` or
 ``end``, and why. Each new value asks once."""
 
+COMPACT_COMPONENT = "compact"
+"""What pods are that make interactions of collected events."""
+
 SERVE_COMPONENT = "serve"
 """What pods are that write such a decision, or one of the operator's, into the store."""
 

@@ -17,7 +17,17 @@ from shoploop.api.places import relative_uris
 from shoploop.api.pods import needs_claim, store_uri
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
-from shoploop.controller.decide import deletion, feedback, online, outcome, releases, rollouts, serve_decisions, signing
+from shoploop.controller.decide import (
+    compaction,
+    deletion,
+    feedback,
+    online,
+    outcome,
+    releases,
+    rollouts,
+    serve_decisions,
+    signing,
+)
 from shoploop.controller.decide.conditions import (
     WARNINGS,
     Found,
@@ -392,8 +402,13 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
         ready = (False, failures[0])
     run_ok = bool(training.run and training.run["phase"] == "Succeeded") or training.state.reason == "NoRunNeeded"
     learned = online.look(situation, serving.version)
-    rollout = serving.rollout
-    degraded = _degraded(situation, training, serving, versions, failures) or rollout.degraded or learned.degraded
+    rollout, compacted = serving.rollout, compaction.look(situation)
+    degraded = (
+        _degraded(situation, training, serving, versions, failures)
+        or rollout.degraded
+        or learned.degraded
+        or compacted.problem
+    )
     moving = training.under_way or serving.moving or rollout.waits is not None
     why_moving = training.state if training.under_way else ready[1] if serving.moving else rollout.waits or ready[1]
     found: dict[str, tuple[bool, Found]] = {
@@ -425,13 +440,21 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
         events = (*events, Event(type="Normal", reason="Pruned", message=say("Pruned", objects=names).message))
     return Plan(
         status=status,
-        apply=(*training.apply, *pruned.apply, *_event_claim(situation), *rollout.apply, *learned.apply),
+        apply=(
+            *training.apply,
+            *pruned.apply,
+            *_event_claim(situation),
+            *rollout.apply,
+            *compacted.apply,
+            *learned.apply,
+        ),
         delete=(
             *training.delete,
             *pruned_runs(situation),
             *old_versions,
             *pruned.delete,
             *rollout.delete,
+            *compacted.delete,
             *learned.delete,
         ),
         release=serving.plan.release,
@@ -439,7 +462,7 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
         events=events,
         requeue_seconds=sooner(
             sooner(training.requeue_seconds, serving.plan.requeue_seconds),
-            sooner(rollout.requeue_seconds, learned.requeue_seconds),
+            sooner(sooner(rollout.requeue_seconds, compacted.requeue_seconds), learned.requeue_seconds),
         ),
     )
 

@@ -93,7 +93,11 @@ def look(situation: Situation, target: Version | None) -> Rollout:
     before: dict[str, Any] = situation.status.get("serving") or {}
     told = max(states(situation), key=lambda state: state.promotions, default=None)
     asleep = situation.spec.serving.replicas == 0
-    wish = wished(situation, target, told) if target is not None and not asleep else None
+    # nothing is promoted before it is on record why it may serve
+    recorded = target is not None and any(
+        (one.id, one.verdicts) == (target.id, target.verdicts) for one in situation.versions
+    )
+    wish = wished(situation, target, told) if target is not None and recorded and not asleep else None
     open_wish = wish if wish is not None and not is_done(situation, wish, before, told) else None
     request = requested(situation, before)
     decisions = [
