@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from shoploop.events.compaction import last_cut
+from shoploop.events.compaction import cuts
 from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, to_json
 from shoploop.events.sqlite_log import SqliteLog
@@ -22,5 +22,5 @@ def test_what_came_since_the_last_turn_becomes_interactions(tmp_path, capsys):
     words = ["compact", *where, "--log", '{"type": "Sqlite"}', "--access", str(tmp_path / "none")]
     assert [pod.main(words) for _ in range(2)] == [0, 0]
     assert capsys.readouterr().out.splitlines() == ["1 events up to record 1 are interactions", "nothing new"]
-    cut = last_cut(store, "grocery")
+    (cut,) = cuts(store, "grocery")
     assert (cut.number, cut.events, cut.through) == (1, 1, 1)
