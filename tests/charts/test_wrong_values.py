@@ -48,6 +48,14 @@ RECOMMENDER = {
         {"online": {"publishPeriodSeconds": 0}},
         "'/online/publishPeriodSeconds': minimum: got 0",
     ),
+    "redis-for-another-log": (
+        {"redis": {"enabled": True}, "online": {"log": {"type": "Kafka", "connection": "kafka:9092"}, "keys": KEYS}},
+        "redis.enabled brings a Redis for the event log",
+    ),
+    "two-redis": (
+        {"redis": {"enabled": True}, "online": {"log": {"type": "Redis", "connection": "redis:6379"}, "keys": KEYS}},
+        "exclude each other",
+    ),
     "no-store-to-follow": ({"promotions": {"follow": True}, "store": {"uri": ""}}, "set store.uri"),
     "unknown-log": ({"online": {"log": {"type": "Mysql"}}}, "'/online/log/type': value must be one of '', 'Sqlite'"),
     "log-without-address": ({"online": {"log": {"type": "Redis"}, "keys": KEYS}}, "online.log.connection is empty"),

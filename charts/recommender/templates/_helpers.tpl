@@ -85,7 +85,15 @@ ownerReferences:
 {{- fail (printf "autoscaling.min %d must not exceed autoscaling.max %d." (int $v.autoscaling.min) (int $v.autoscaling.max)) -}}
 {{- end -}}
 {{- $log := $v.online.log -}}
-{{- if and (has $log.type (list "Redis" "Kafka")) (not $log.connection) -}}
+{{- if $v.redis.enabled -}}
+{{- if ne $log.type "Redis" -}}
+{{- fail "redis.enabled brings a Redis for the event log: set online.log.type to Redis, or redis.enabled to false." -}}
+{{- end -}}
+{{- if or $log.connection $log.tls.enabled -}}
+{{- fail "redis.enabled and online.log.connection exclude each other, and so do online.log.tls and the Redis that is brought, which is reached within the namespace: name one of the two." -}}
+{{- end -}}
+{{- end -}}
+{{- if and (has $log.type (list "Redis" "Kafka")) (not (or $log.connection $v.redis.enabled)) -}}
 {{- fail (printf "online.log.connection is empty: name the address of %s, host:port." $log.type) -}}
 {{- end -}}
 {{- if eq $log.type "Sqlite" -}}

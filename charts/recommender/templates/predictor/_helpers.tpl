@@ -181,9 +181,9 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- $log := .Values.online.log -}}
 {{- $told := dict "type" $log.type -}}
 {{- if ne $log.type "Sqlite" -}}
-{{- $_ := set $told "connection" $log.connection -}}
+{{- $_ := set $told "connection" (include "recommender.log.connection" .) -}}
 {{- $_ := set $told "saslMechanism" $log.saslMechanism -}}
-{{- with $log.secretName }}{{ $_ := set $told "secretRef" (dict "name" .) }}{{ end -}}
+{{- with include "recommender.log.secretName" . }}{{ $_ := set $told "secretRef" (dict "name" .) }}{{ end -}}
 {{- if $log.tls.enabled -}}
 {{- $tls := dict -}}
 {{- with $log.tls.caSecretName }}{{ $_ := set $tls "caRef" (dict "name" . "key" $log.tls.caKey) }}{{ end -}}
@@ -203,7 +203,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- $log := .Values.online.log -}}
 {{- if eq $log.type "Sqlite" }}
 - {name: events, mountPath: /var/lib/shoploop-events}
-{{- else if or $log.secretName (and $log.tls.enabled $log.tls.caSecretName) }}
+{{- else if or (include "recommender.log.secretName" .) (and $log.tls.enabled $log.tls.caSecretName) }}
 - {name: log-access, mountPath: /etc/shoploop/log, readOnly: true}
 {{- end }}
 {{- end -}}
@@ -214,12 +214,12 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- if eq $log.type "Sqlite" }}
 - name: events
   persistentVolumeClaim: {claimName: {{ $log.claimName }}}
-{{- else if or $log.secretName (and $tls.enabled $tls.caSecretName) }}
+{{- else if or (include "recommender.log.secretName" .) (and $tls.enabled $tls.caSecretName) }}
 - name: log-access
   projected:
     defaultMode: 0440
     sources:
-      {{- with $log.secretName }}
+      {{- with include "recommender.log.secretName" . }}
       - secret: {name: {{ . }}}
       {{- end }}
       {{- if and $tls.enabled $tls.caSecretName }}
@@ -262,7 +262,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- $log := .Values.online.log -}}
 {{- if has $log.type (list "Redis" "Kafka") -}}
 {{- $ports := list -}}
-{{- range splitList "," $log.connection -}}
+{{- range splitList "," (include "recommender.log.connection" .) -}}
 {{- $found := regexFind ":[0-9]+(/|$)" . | trimPrefix ":" | trimSuffix "/" -}}
 {{- $ports = append $ports (default (ternary "6379" "9092" (eq $log.type "Redis")) $found) -}}
 {{- end -}}
