@@ -65,15 +65,15 @@ ownerReferences:
 {{- fail (printf "version.%s is required: name the model version, the URL of its Bento and the Bento's SHA-256 (shoploop versions NAME lists them)." $key) -}}
 {{- end -}}
 {{- end -}}
+{{- if and $v.promotions.follow (not $v.store.uri) -}}
+{{- fail "promotions.follow follows the store's logs: set store.uri." -}}
+{{- end -}}
 {{- $local := hasPrefix "file://" $v.version.bento -}}
 {{- if and $local (not $v.store.claimName) -}}
 {{- fail "store.claimName is required for a file:// store: name the ReadWriteMany claim that holds it." -}}
 {{- end -}}
 {{- if and $local (not (hasPrefix (printf "%s/" (trimSuffix "/" $v.store.uri)) $v.version.bento)) -}}
 {{- fail (printf "version.bento %s does not lie in store.uri %s, the path at which the claim %s is mounted." $v.version.bento $v.store.uri $v.store.claimName) -}}
-{{- end -}}
-{{- if and $v.promotions.follow (not $v.store.uri) -}}
-{{- fail "promotions.follow follows the store's logs: set store.uri." -}}
 {{- end -}}
 {{- if and (has $v.signing.policy (list "Require" "Warn")) (not $v.signing.publicKeys) -}}
 {{- fail (printf "signing.policy %s asks for signatures, and signing.publicKeys is empty: name the keys that are trusted." $v.signing.policy) -}}

@@ -39,7 +39,8 @@ def look(situation: Situation) -> Compaction:
     active = [live for _, live in there if outcome.state(live) == "Active"]
     mine = [live for key, live in there if key[1] == name]
     if not mine and not active:
-        made = manifests.compact_job(situation.recommender, spec, situation.settings, name)
+        log = feedback.reached(situation.name, spec.online.log)
+        made = manifests.compact_job(situation.recommender, spec, situation.settings, name, log)
         feedback.equip(made["spec"]["template"]["spec"], situation.recommender, spec)
         # the last one stays until the new one says how it fares
         return Compaction(apply=(made,), delete=old, requeue_seconds=wait)

@@ -59,6 +59,26 @@ def values(recommender: Object, spec: RecommenderSpec) -> dict[str, Any]:
     }
 
 
+def redis_values(spec: RecommenderSpec) -> dict[str, Any]:
+    """The section ``redis`` of the values of charts/recommender."""
+    bring = spec.online.log.bring if spec.online.log else None
+    if bring is None:
+        return {"enabled": False}
+    storage = {"size": bring.storage, "className": bring.storage_class or ""}
+    number, unit = int(bring.max_memory[:-2]), {"kb": "Ki", "mb": "Mi", "gb": "Gi"}[bring.max_memory[-2:]]
+    limits = {"memory": f"{2 * number}{unit}"}  # what it takes while it writes its file anew
+    requests = {"cpu": "50m", "memory": f"{number}{unit}"}
+    resources = {"requests": requests, "limits": limits}
+    return {"enabled": True, "maxMemory": bring.max_memory, "storage": storage, "resources": resources}
+
+
+def reached(name: str, log: EventLogSpec) -> EventLogSpec:
+    """The log as pods reach it: the Redis that is brought has an address by then."""
+    if log.bring is None:
+        return log
+    return log.model_copy(update={"connection": f"{name}-redis:6379", "bring": None})
+
+
 def is_file(log: EventLogSpec | None) -> bool:
     """Whether one pod alone can use the log."""
     return log is not None and log.type == "Sqlite"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from shoploop.api.online import EventLogSpec
 from shoploop.api.places import relative_uris
 from shoploop.api.pods import DATA_MOUNT, image, needs_claim, store_env, store_uri
 from shoploop.api.v1alpha1 import RecommenderSpec
@@ -228,11 +229,12 @@ def serve_job(
     return job_around(recommender, name, pod, {COMPONENT_LABEL: SERVE_COMPONENT})
 
 
-def compact_job(recommender: Object, spec: RecommenderSpec, settings: Settings, name: str) -> Object:
+def compact_job(
+    recommender: Object, spec: RecommenderSpec, settings: Settings, name: str, log: EventLogSpec
+) -> Object:  # fmt: skip
     """The Job that makes interactions of what the log has collected. What reaches the log is not in its pod yet."""
-    assert spec.online.log is not None
-    log = spec.online.log.model_dump_json(by_alias=True, exclude_none=True)
-    words = ["-m", "shoploop.runs", "compact", "--recommender", recommender["metadata"]["name"], f"--log={log}"]
+    told = log.model_dump_json(by_alias=True, exclude_none=True)
+    words = ["-m", "shoploop.runs", "compact", "--recommender", recommender["metadata"]["name"], f"--log={told}"]
     words += ["--log-folder", LOG_MOUNT, "--access", ACCESS_MOUNT, "--store", store_uri(spec)]
     pod = pod_spec(recommender, spec, settings, words)
     pod["containers"][0]["resources"] = {"requests": SMALL["requests"], "limits": {"memory": "2Gi"}}

@@ -71,6 +71,7 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
         "itemFields": list(serving.item_fields),
         "allowedOrigins": list(serving.allowed_origins),
         "online": feedback.values(situation.recommender, spec),
+        "redis": feedback.redis_values(spec),
         "promotions": {"follow": True},
         "listRules": serving.list_rules.model_dump(mode="json", by_alias=True, exclude_unset=True),
     }
