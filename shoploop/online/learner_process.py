@@ -24,7 +24,7 @@ from shoploop.online.chain import Chain
 from shoploop.online.learner import LearnerConfig
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.optimizers import OptimizerName
-from shoploop.online.process import asked_to_end, check_trust, keep_what_is_loaded
+from shoploop.online.process import asked_to_end, check_signer, keep_what_is_loaded
 from shoploop.online.pulse import Pulse
 from shoploop.online.telling import Telling
 from shoploop.ranking.ranker import Ranker
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
     def learn(**_: object) -> None:
-        check_trust()
+        check_signer()
         use_one_thread()
         until = asked_to_end()
         ranker, pulse = Ranker.load(args.ranker), Pulse()

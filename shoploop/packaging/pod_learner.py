@@ -18,7 +18,7 @@ from shoploop.api.online import EventLogSpec
 from shoploop.compute.answering import Reply, serve
 from shoploop.errors import ShoploopError
 from shoploop.exits import guarded
-from shoploop.online.process import asked_to_end, check_trust
+from shoploop.online.process import asked_to_end, check_signer
 from shoploop.online.pulse import Pulse
 from shoploop.packaging.bento import fetch_bento
 from shoploop.packaging.fetch import ranker_folder
@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
     def learn(**_: object) -> None:
-        check_trust()
+        check_signer()
         until, pulse = asked_to_end(), Pulse()
         store, trust, bentos = Store(args.store), Trust.configured(), args.into / "bentos"
         bentos.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from shoploop.api.predictor_state import PORT, PredictorState
 from shoploop.compute.answering import Reply, serve
 from shoploop.errors import ShoploopError
 from shoploop.exits import guarded
-from shoploop.online.process import asked_to_end, check_trust
+from shoploop.online.process import asked_to_end
 from shoploop.online.pulse import Pulse
 from shoploop.packaging.bento import fetch_bento
 from shoploop.packaging.brought import Brought
@@ -50,8 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
     def bring(**_: object) -> None:
-        if args.learns:
-            check_trust()
         until, pulse, stack = asked_to_end(), Pulse(), ExitStack()
         keeper: LineupKeeper | None = None
         problem = ""

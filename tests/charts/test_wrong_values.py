@@ -38,7 +38,7 @@ RECOMMENDER = {
             "online": {"enabled": True, "log": {"type": "Redis", "connection": "redis"}, "keys": KEYS},
             "signing": {"publicKeys": [PEM]},
         },
-        "online.enabled and signing exclude each other yet",
+        "online.enabled and signing.policy Require need signing.privateKey",
     ),
     "unknown-optimizer": (
         {"online": {"optimizer": "Adam"}},

@@ -114,8 +114,8 @@ ownerReferences:
 {{- if not $v.store.uri -}}
 {{- fail "online.enabled keeps what is learned in the store: set store.uri." -}}
 {{- end -}}
-{{- if or (has $v.signing.policy (list "Require" "Warn")) (and $v.signing.publicKeys (ne $v.signing.policy "Ignore")) -}}
-{{- fail "online.enabled and signing exclude each other yet, since what is learned online is not signed: set online.enabled to false, or signing.policy to Ignore." -}}
+{{- if and $v.signing.publicKeys (has (default "Require" $v.signing.policy) (list "Require")) (not $v.signing.privateKey.secretName) -}}
+{{- fail "online.enabled and signing.policy Require need signing.privateKey: name the Secret with the key that the learner signs with." -}}
 {{- end -}}
 {{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) -}}

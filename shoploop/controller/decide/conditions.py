@@ -112,8 +112,6 @@ REASONS = _reasons(
     # learning between two runs
     OnlineLogUnset="spec.online.enabled is true, and spec.online.log is not set: it is learned from the events there."
     " Name a log: {{type: Redis, connection: redis:6379}}, or for one pod {{type: Sqlite}}.",
-    OnlineUnsigned="spec.online.enabled is true and the signing policy is {policy}: what is learned online is not signed yet."
-    " Set spec.online.enabled to false, or the policy to Ignore.",
     Learning="What comes is learned on top of version {version}{more}.",
     CompactionFailed="What was collected did not become interactions, so the next run does not learn from it: {detail}",
     OnlineOff="spec.online.enabled is false: nothing is learned between two runs.",
@@ -178,7 +176,7 @@ WARNINGS = frozenset(
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
         "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
         "VerdictLost", "IncumbentNotCompared", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
-        "DataClaimMissing", "OnlineLogUnset", "OnlineUnsigned", "LearnerHalted", "LearnerStalled", "LearnerUnreachable",
+        "DataClaimMissing", "OnlineLogUnset", "LearnerHalted", "LearnerStalled", "LearnerUnreachable",
         "GuardrailTripped", "LearningFrozen", "LearnerWaits", "OnlineNotDecided", "OnlineAnnotationUnread",
         "CompactionFailed",
         "CandidateReturned", "CandidateOtherCode", "CandidateRefused", "PromotionHeld", "PredictorsUnreachable",

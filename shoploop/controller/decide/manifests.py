@@ -211,6 +211,7 @@ def online_job(
     arguments += ["--verb", verb, *(["--to", str(commit)] if commit is not None else []), f"--reason={reason}"]
     arguments += ["--by", "kubectl annotate, Job $(SHOPLOOP_JOB)", "--store", store_uri(spec)]
     pod = pod_spec(recommender, spec, settings, arguments)
+    signing.equip(pod, spec, settings, publishes=True)  # what is decided is a commit, too
     _tell_job(pod)
     return job_around(recommender, name, pod, {COMPONENT_LABEL: ONLINE_COMPONENT})
 

@@ -110,7 +110,7 @@ def desired(recommender: Object, observed: Observed, settings: Settings, *, char
     blocker = (
         _blocker(situation)
         or signing.blocker(spec, settings, observed.signing_keys, meta["namespace"])
-        or online.blocker(spec, settings)
+        or online.blocker(spec)
         or feedback.blocker(spec, observed.feedback_secrets, meta["namespace"])
     )
     if blocker is not None:
