@@ -93,3 +93,15 @@ def test_the_signing_policy_holds_for_what_comes_later(render):
     spec = pod(render("recommender", FOLLOW | {"signing": {"publicKeys": [key]}}, scenario="own-store"))
     names = {one["name"] for one in container(spec, "updater")["env"]}
     assert {"SHOPLOOP_TRUSTED_KEYS", "SHOPLOOP_SIGNING_POLICY"} <= names
+
+
+@pytest.mark.parametrize("scenario", ["object-store", "online"])
+def test_an_authority_by_secret_is_trusted_wherever_the_store_is_reached(render, scenario):
+    values = FOLLOW | {"privateCA": {"configMapName": "", "secretName": "ca", "key": "tls.pem"}}
+    objects = render("recommender", values, scenario=scenario)
+    for spec in (one["spec"]["template"]["spec"] for one in objects if one["kind"] == "Deployment"):
+        (volume,) = (one for one in spec["volumes"] if one["name"] == "ca")
+        assert volume["secret"] == {"secretName": "ca", "items": [{"key": "tls.pem", "path": "ca.crt"}]}
+        for found in (*spec["initContainers"], *spec["containers"]):
+            env = {one["name"]: one.get("value") for one in found["env"]}
+            assert env["SSL_CERT_FILE"] == "/etc/shoploop/ca/ca.crt" and "/etc/shoploop/ca" in mounts(found)

@@ -124,14 +124,18 @@ def equip(pod: Object, recommender: Object, spec: RecommenderSpec) -> None:
 
 
 def secret_names(spec: Mapping[str, Any]) -> set[str]:
-    """Names of the Secrets that a spec names for feedback; of one that may break every rule."""
+    """Names of the Secrets that a spec names for feedback, or for the authority of its store; of one that may break every
+    rule."""
+    store = found if isinstance(found := spec.get("store"), dict) else {}
+    authority = found if isinstance(found := store.get("caRef"), dict) else {}
+    trusted = {name} if isinstance(name := authority.get("name"), str) else set()
     online = spec.get("online")
     online = online if isinstance(online, dict) else {}
     log, keys = (found if isinstance(found := online.get(part), dict) else {} for part in ("log", "keys"))
     tls = found if isinstance(found := log.get("tls"), dict) else {}
     references = (log.get("secretRef"), tls.get("caRef"), *keys.values())
     names = {reference.get("name") for reference in references if isinstance(reference, dict)}
-    return {name for name in names if isinstance(name, str)} if log else set()
+    return trusted | ({name for name in names if isinstance(name, str)} if log else set())
 
 
 def blocker(spec: RecommenderSpec, secrets: Mapping[str, frozenset[str] | None], namespace: str) -> Found | None:

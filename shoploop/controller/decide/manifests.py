@@ -47,7 +47,7 @@ PLACED_BY: Any = {
     "training": {"resources", "placement"},
     "images": True,
     "signing": True,
-    "store": {"claim", "endpoint", "region", "secret_ref"},
+    "store": {"claim", "endpoint", "region", "secret_ref", "ca_ref"},
 }
 """Fields of the spec that change a run's pods, but not what it makes."""
 
@@ -59,6 +59,9 @@ BACKOFF_LIMIT = 3
 DEADLINE_SECONDS = 24 * 3600
 USER_ERROR_EXIT_CODE = 2
 """shoploop's exit code for what only a person can mend: trying again is of no use."""
+
+CA_MOUNT, CA_VARIABLES = "/etc/shoploop/ca", ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+"""Where a pod finds the authority of a store, and the variables that libraries look at."""
 
 LOG_MOUNT, ACCESS_MOUNT = "/var/lib/shoploop-events", "/etc/shoploop/log"
 """Where a pod finds the file of a log, or what proves it to a server and the server to it."""
@@ -292,12 +295,18 @@ def job_around(recommender: Object, name: str, pod: Object, labels: dict[str, st
 def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arguments: Sequence[str]) -> Object:
     """A pod of the pipeline image under restricted Pod Security, with the store at hand."""
     placement = spec.training.placement
-    mounts = [{"name": "tmp", "mountPath": "/tmp"}]
+    mounts: list[Object] = [{"name": "tmp", "mountPath": "/tmp"}]
     volumes: list[Object] = [{"name": "tmp", "emptyDir": {}}]
     claim = claim_name(recommender, spec)
     if claim:
         mounts.append({"name": "store", "mountPath": urlsplit(store_uri(spec)).path})
         volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": claim}})
+    env: list[Object] = [{"name": "HOME", "value": "/tmp"}, *store_env(spec)]
+    if (authority := spec.store.ca_ref) is not None:
+        env += [{"name": name, "value": f"{CA_MOUNT}/ca.crt"} for name in CA_VARIABLES]
+        mounts.append({"name": "ca", "mountPath": CA_MOUNT, "readOnly": True})
+        items = [{"key": authority.key, "path": "ca.crt"}]
+        volumes.append({"name": "ca", "secret": {"secretName": authority.name, "items": items}})
     secrets = (*settings.pull_secrets, *spec.images.pull_secrets)
     pod: Object = {
         "restartPolicy": "Never",
@@ -321,7 +330,7 @@ def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arg
                 "image": image(settings.pipeline_image, spec),
                 "imagePullPolicy": settings.pull_policy,
                 "args": ["python", *arguments],
-                "env": [{"name": "HOME", "value": "/tmp"}, *store_env(spec)],
+                "env": env,
                 "terminationMessagePath": "/dev/termination-log",
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "securityContext": {

@@ -148,6 +148,13 @@ def _blocker(situation: Situation) -> Found | None:
         missing = [key for key in STORE_KEYS if key not in observed.secret_keys]
         if missing:
             return say("SecretKeyMissing", secret=reference.name, keys=" and ".join(missing))
+    if (authority := spec.store.ca_ref) is not None:
+        about = {"secret": authority.name, "field": "spec.store.caRef", "namespace": situation.namespace}
+        keys = observed.feedback_secrets.get(authority.name)
+        if keys is None:
+            return say("FeedbackSecretMissing", **about)
+        if authority.key not in keys:
+            return say("FeedbackSecretKeyMissing", **about, key=authority.key)
     return _unreachable_data(spec)
 
 

@@ -45,6 +45,8 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
     repository, _, tag = rest.partition(":")
     scaling = serving.autoscaling
     secrets = (*settings.pull_secrets, *spec.images.pull_secrets)
+    authority = spec.store.ca_ref
+    private = {"privateCA": {"secretName": authority.name, "key": authority.key}} if authority else {}
     store = {
         "uri": store_uri(spec),
         "endpoint": spec.store.endpoint or "",
@@ -74,7 +76,7 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
         "redis": feedback.redis_values(spec),
         "promotions": {"follow": True},
         "listRules": serving.list_rules.model_dump(mode="json", by_alias=True, exclude_unset=True),
-    }
+    } | private
 
 
 def replicas(spec: RecommenderSpec) -> int:

@@ -42,7 +42,7 @@ seccompProfile:
 - name: NO_PROXY
   value: {{ prepend (without (splitList "," $proxy.noProxy) "") "localhost,127.0.0.1,.svc,.cluster.local" | join "," | quote }}
 {{- end }}
-{{- if .Values.privateCA.configMapName }}
+{{- if or .Values.privateCA.configMapName .Values.privateCA.secretName }}
 {{- range list "SSL_CERT_FILE" "AWS_CA_BUNDLE" "REQUESTS_CA_BUNDLE" }}
 - name: {{ . }}
   value: /etc/shoploop/ca/ca.crt
@@ -155,7 +155,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- with include "recommender.storePath" $root }}
 - {name: store, mountPath: {{ . | quote }}, readOnly: {{ index $ 1 }}}
 {{- end }}
-{{- if $root.Values.privateCA.configMapName }}
+{{- if or $root.Values.privateCA.configMapName $root.Values.privateCA.secretName }}
 - {name: ca, mountPath: /etc/shoploop/ca, readOnly: true}
 {{- end }}
 {{- end -}}
@@ -167,12 +167,20 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 - name: store
   persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: {{ not (index $ 1) }}}
 {{- end }}
+{{- with $v.privateCA.secretName }}
+- name: ca
+  secret:
+    secretName: {{ . }}
+    items:
+      - {key: {{ $v.privateCA.key | quote }}, path: ca.crt}
+{{- else }}
 {{- with $v.privateCA.configMapName }}
 - name: ca
   configMap:
     name: {{ . }}
     items:
       - {key: {{ $v.privateCA.key | quote }}, path: ca.crt}
+{{- end }}
 {{- end }}
 {{- end -}}
 
