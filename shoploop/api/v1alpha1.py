@@ -26,7 +26,7 @@ from shoploop.api.fields import (
     rules,
     validations,
 )
-from shoploop.api.kubernetes import PlacementSpec, ResourcesSpec, SecretReference
+from shoploop.api.kubernetes import AuthorityReference, PlacementSpec, ResourcesSpec, SecretReference
 from shoploop.api.list_rules import ListRulesSpec
 from shoploop.api.online import OnlineSpec
 from shoploop.api.runner import RunnerSpec
@@ -60,6 +60,10 @@ class StoreSpec(Spec):
 
     secret_ref: SecretReference | None = None
     """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. On a laptop the environment's own variables are used."""
+
+    ca_ref: AuthorityReference | None = None
+    """Secret with the certificates of a private authority that the store's server is known by, on a cluster. Pods trust these
+    in place of those that everybody trusts; on a laptop SSL_CERT_FILE does that."""
 
 
 CanonicalKind = Literal["purchase", "cart", "view", "query", "return", "rating", "other"]
@@ -384,7 +388,7 @@ class ServingSpec(Spec):
     """After this long the predictor answers with what it has."""
 
     candidate: CandidateSpec | None = None
-    """How a new version meets its first shoppers; on a cluster not built yet. Unset: it replaces the old one at once."""
+    """How a new version meets its first shoppers. Unset: it replaces the old one at once."""
 
     pinned_version: Text | None = None
     """Serve this version whatever is trained later."""

@@ -128,9 +128,9 @@ def serve(
         spec = last_spec(readable_store(store), name)
         online = spec is not None and spec.online.enabled
     if online:
-        from shoploop.online.process import check_trust
+        from shoploop.online.process import check_signer
 
-        check_trust()
+        check_signer()
     opened = writable_store(store) if online else readable_store(store)
     raise typer.Exit(
         serve_(opened, name, port=port, version=version, log=log_of(log), out_of_stock=out_of_stock, online=online)

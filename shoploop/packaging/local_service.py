@@ -27,7 +27,8 @@ from shoploop.online.pointer import ENVIRONMENT as ONLINE_UPDATES
 from shoploop.packaging.bento import fetch_bento, serve_command
 from shoploop.packaging.fetch import ranker_folder
 from shoploop.packaging.learning import Learners, learners, level_version
-from shoploop.packaging.lineups import LineupKeeper, code_of, kept
+from shoploop.packaging.lineups import LineupKeeper, kept
+from shoploop.packaging.serving_code import code_of
 from shoploop.predictor.feedback_settings import (
     ENVIRONMENT,
     IMPRESSION_KEYS,

@@ -10,7 +10,8 @@ from typing import Any
 from shoploop.api.online import EventLogSpec
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide.conditions import Found, say
-from shoploop.controller.decide.names import Object, child_metadata, event_claim_name
+from shoploop.controller.decide.manifests import ACCESS_MOUNT, LOG_MOUNT
+from shoploop.controller.decide.names import COMPONENT_LABEL, Object, child_metadata, event_claim_name
 
 PASSWORD = "password"
 
@@ -58,6 +59,26 @@ def values(recommender: Object, spec: RecommenderSpec) -> dict[str, Any]:
     }
 
 
+def redis_values(spec: RecommenderSpec) -> dict[str, Any]:
+    """The section ``redis`` of the values of charts/recommender."""
+    bring = spec.online.log.bring if spec.online.log else None
+    if bring is None:
+        return {"enabled": False}
+    storage = {"size": bring.storage, "className": bring.storage_class or ""}
+    number, unit = int(bring.max_memory[:-2]), {"kb": "Ki", "mb": "Mi", "gb": "Gi"}[bring.max_memory[-2:]]
+    limits = {"memory": f"{2 * number}{unit}"}  # what it takes while it writes its file anew
+    requests = {"cpu": "50m", "memory": f"{number}{unit}"}
+    resources = {"requests": requests, "limits": limits}
+    return {"enabled": True, "maxMemory": bring.max_memory, "storage": storage, "resources": resources}
+
+
+def reached(name: str, log: EventLogSpec) -> EventLogSpec:
+    """The log as pods reach it: the Redis that is brought has an address by then."""
+    if log.bring is None:
+        return log
+    return log.model_copy(update={"connection": f"{name}-redis:6379", "bring": None})
+
+
 def is_file(log: EventLogSpec | None) -> bool:
     """Whether one pod alone can use the log."""
     return log is not None and log.type == "Sqlite"
@@ -77,15 +98,44 @@ def claim(recommender: Object, spec: RecommenderSpec) -> Object | None:
     }
 
 
+def equip(pod: Object, recommender: Object, spec: RecommenderSpec) -> None:
+    """Adds to a pod what it needs to read the log: the file, on the node of the pod that serves, or a password and the
+    certificates of an authority."""
+    log = spec.online.log
+    if log is None:
+        return
+    mounts, name = pod["containers"][0]["volumeMounts"], recommender["metadata"]["name"]
+    if is_file(log):
+        claimed = log.claim or event_claim_name(recommender)
+        mounts.append({"name": "events", "mountPath": LOG_MOUNT})
+        pod["volumes"].append({"name": "events", "persistentVolumeClaim": {"claimName": claimed}})
+        labels = {COMPONENT_LABEL: "predictor", "app.kubernetes.io/instance": name}
+        near = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels}}
+        pod["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}}
+        return
+    sources: list[Object] = []
+    if log.secret_ref is not None:
+        sources.append({"secret": {"name": log.secret_ref.name}})
+    if log.tls is not None and (authority := log.tls.ca_ref) is not None:
+        sources.append({"secret": {"name": authority.name, "items": [{"key": authority.key, "path": "ca.crt"}]}})
+    if sources:
+        mounts.append({"name": "log-access", "mountPath": ACCESS_MOUNT, "readOnly": True})
+        pod["volumes"].append({"name": "log-access", "projected": {"defaultMode": 0o440, "sources": sources}})
+
+
 def secret_names(spec: Mapping[str, Any]) -> set[str]:
-    """Names of the Secrets that a spec names for feedback; of one that may break every rule."""
+    """Names of the Secrets that a spec names for feedback, or for the authority of its store; of one that may break every
+    rule."""
+    store = found if isinstance(found := spec.get("store"), dict) else {}
+    authority = found if isinstance(found := store.get("caRef"), dict) else {}
+    trusted = {name} if isinstance(name := authority.get("name"), str) else set()
     online = spec.get("online")
     online = online if isinstance(online, dict) else {}
     log, keys = (found if isinstance(found := online.get(part), dict) else {} for part in ("log", "keys"))
     tls = found if isinstance(found := log.get("tls"), dict) else {}
     references = (log.get("secretRef"), tls.get("caRef"), *keys.values())
     names = {reference.get("name") for reference in references if isinstance(reference, dict)}
-    return {name for name in names if isinstance(name, str)} if log else set()
+    return trusted | ({name for name in names if isinstance(name, str)} if log else set())
 
 
 def blocker(spec: RecommenderSpec, secrets: Mapping[str, frozenset[str] | None], namespace: str) -> Found | None:
