@@ -26,6 +26,11 @@ EVENTS = Counter(
     "Events by what became of them: accepted, known (sent again), or the code of a refusal.",
     ["code"],
 )
+CALLERS = Counter(
+    "shoploop_callers",
+    "Requests, where not everybody may ask, by who was let in (key, token, server, publishable) or the code of a refusal.",
+    ["outcome"],
+)
 EVENT_LOG_UP = Gauge(
     "shoploop_event_log_up",
     "1 while the event log answers; 0 while it does not: then events are refused and answers know stored histories only.",

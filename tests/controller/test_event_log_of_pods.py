@@ -114,3 +114,17 @@ def test_the_claim_of_the_log_goes_with_the_store_and_stays_with_it(make_recomme
     }
     gone = (("PersistentVolumeClaim", "grocery-events"),)
     assert (plan(recommender, claim).delete == gone) is goes
+
+
+def test_secrets_of_who_may_ask_are_looked_for_without_a_log(make_recommender, make_version, settings, plan):
+    tokens = {"issuer": "https://id", "audience": "shoploop", "jwks": {"name": "issuer"}}
+    recommender = make_recommender(serving={"access": {"keys": {"name": "callers"}, "tokens": tokens}})
+    assert feedback.secret_names(recommender["spec"]) == {"callers", "issuer"}
+    there = {"callers": frozenset({"shop.key"}), "issuer": frozenset({"jwks.json"})}
+    for secrets, reason in (
+        (there | {"callers": None}, "FeedbackSecretMissing"),
+        (there | {"callers": frozenset({"shop"})}, "FeedbackSecretKeyMissing"),
+        (there | {"issuer": frozenset({"keys"})}, "FeedbackSecretKeyMissing"),
+    ):
+        assert reason in str(plan(recommender, make_version(), feedback_secrets=secrets).status)
+    assert "FeedbackSecret" not in str(plan(recommender, make_version(), feedback_secrets=there).status)

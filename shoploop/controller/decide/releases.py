@@ -70,6 +70,8 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
         "deadlineMilliseconds": serving.deadline_milliseconds,
         "itemFields": list(serving.item_fields),
         "allowedOrigins": list(serving.allowed_origins),
+        "access": feedback.access_values(spec),
+        "admin": {"onPublicPort": serving.admin_on_public_port},
         "online": feedback.values(situation.recommender, spec),
         "listRules": serving.list_rules.model_dump(mode="json", by_alias=True, exclude_unset=True),
     }
