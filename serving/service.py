@@ -1,6 +1,7 @@
 """HTTP surface of a recommender: `bentoml serve` in an unpacked Bento, whose folder ranker/ it is loaded from."""
 
 import os
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from shoploop.ranking.ranker import Ranker
 FOLDER = "SHOPLOOP_RANKER"
 """Environment variable: serve the ranker in another folder than the Bento's own."""
 
+DRIFT_SECONDS = 15.0
 ORIGINS = Origins()
 WAITING = Waiting()
 CALLERS = Callers.configured()
@@ -65,6 +67,8 @@ class Recommender:
         self.explanations = Explanations(
             self.ranker, self.feedback, serving=lambda: self._stable, answered=self._answered
         )
+        self._ends = threading.Event()
+        threading.Thread(target=self._tell_drift, name="drift", daemon=True).start()
         ADMIN.start()
 
     @bentoml.api(input_spec=RecommendRequest)
@@ -120,10 +124,15 @@ class Recommender:
 
     @bentoml.on_shutdown
     def close(self) -> None:
+        self._ends.set()
         self.versions.stop()
         self.following.stop()
         if self.feedback:
             self.feedback.close()
+
+    def _tell_drift(self) -> None:
+        while not self._ends.wait(DRIFT_SECONDS):
+            metrics.tell_drift(self.versions.stable)
 
     def _tell_commit(self) -> None:
         metrics.ONLINE_COMMIT.set(self._stable.commit or 0)

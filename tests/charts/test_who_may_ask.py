@@ -67,7 +67,7 @@ def test_what_administers_has_a_port_and_a_service_of_its_own(render):
 
 
 def test_prometheus_and_keda_ask_where_they_are_answered(render):
-    for public, port, url in (False, "admin", "predictor-admin.shop.svc:3001"), (True, "http", "predictor.shop.svc:80"):
+    for public, port, url in (False, "admin", "-admin.shop.svc:3001"), (True, "http", "predictor.shop.svc:80"):
         objects = render("recommender", {"admin": {"onPublicPort": public}}, scenario="object-store")
         monitor, service = named(objects, "ServiceMonitor"), [o for o in objects if o["kind"] == "Service"]
         assert [one["port"] for one in monitor["spec"]["endpoints"]] == [port]

@@ -41,6 +41,11 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Of the Service of that port. */}}
+{{- define "recommender.admin.name" -}}
+{{ include "recommender.fullname" . }}-admin
+{{- end -}}
+
 {{/* The port that has /metrics and /load, by its name. */}}
 {{- define "recommender.adminPort" -}}
 {{ ternary "http" "admin" .Values.admin.onPublicPort }}
