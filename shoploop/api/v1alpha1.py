@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from shoploop.api.access import AccessSpec
 from shoploop.api.exploration import ExplorationSpec
 from shoploop.api.fields import (
     API_VERSION,
@@ -398,6 +399,12 @@ class ServingSpec(Spec):
 
     allowed_origins: Annotated[list[Origin], Field(max_length=50)] = []
     """Origins whose pages may ask from a browser (CORS), e.g. https://shop.example; "*" is every one. Empty: none."""
+
+    access: AccessSpec | None = None
+    """Who may ask, on a cluster; `shoploop serve --access` is told by a folder. Unset: everybody who reaches it."""
+
+    admin_on_public_port: bool = False
+    """Whether /metrics, /docs.json and /load are answered where shoppers ask, too, and not at the admin port alone."""
 
     list_rules: ListRulesSpec = ListRulesSpec()
     """What every list must be, whatever the model thinks."""

@@ -146,3 +146,17 @@ def test_a_redis_that_is_brought_has_a_password_by_reference_and_pods_reach_it(
 def test_what_cannot_be_brought_is_refused(log):
     with pytest.raises(ValidationError, match="bring"):
         EventLogSpec.model_validate(log)
+
+
+def test_secrets_of_who_may_ask_are_looked_for_without_a_log(make_recommender, make_version, settings, plan):
+    tokens = {"issuer": "https://id", "audience": "shoploop", "jwks": {"name": "issuer"}}
+    recommender = make_recommender(serving={"access": {"keys": {"name": "callers"}, "tokens": tokens}})
+    assert feedback.secret_names(recommender["spec"]) == {"callers", "issuer"}
+    there = {"callers": frozenset({"shop.key"}), "issuer": frozenset({"jwks.json"})}
+    for secrets, reason in (
+        (there | {"callers": None}, "FeedbackSecretMissing"),
+        (there | {"callers": frozenset({"shop"})}, "FeedbackSecretKeyMissing"),
+        (there | {"issuer": frozenset({"keys"})}, "FeedbackSecretKeyMissing"),
+    ):
+        assert reason in str(plan(recommender, make_version(), feedback_secrets=secrets).status)
+    assert "FeedbackSecret" not in str(plan(recommender, make_version(), feedback_secrets=there).status)

@@ -84,6 +84,7 @@ ownerReferences:
 {{- if gt (int $v.autoscaling.min) (int $v.autoscaling.max) -}}
 {{- fail (printf "autoscaling.min %d must not exceed autoscaling.max %d." (int $v.autoscaling.min) (int $v.autoscaling.max)) -}}
 {{- end -}}
+{{- include "recommender.accessChecks" . -}}
 {{- $log := $v.online.log -}}
 {{- if $v.redis.enabled -}}
 {{- if ne $log.type "Redis" -}}

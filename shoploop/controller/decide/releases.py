@@ -72,6 +72,8 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
         "deadlineMilliseconds": serving.deadline_milliseconds,
         "itemFields": list(serving.item_fields),
         "allowedOrigins": list(serving.allowed_origins),
+        "access": feedback.access_values(spec),
+        "admin": {"onPublicPort": serving.admin_on_public_port},
         "online": feedback.values(situation.recommender, spec),
         "redis": feedback.redis_values(spec),
         "promotions": {"follow": True},
