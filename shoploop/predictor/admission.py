@@ -105,7 +105,7 @@ class Waiting:
 
 
 class Refusals:
-    """Spaces refusals in time: a bucket that fills at ``REFUSALS_PER_SECOND`` (GCRA, the virtual scheduling of ITU-T I.371)."""
+    """Spaces refusals in time: a bucket that fills at ``REFUSALS_PER_SECOND`` (GCRA, ITU-T I.371, 1996)."""
 
     def __init__(self, *, clock: Callable[[], float] = time.perf_counter):
         self._clock = clock
