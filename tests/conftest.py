@@ -36,6 +36,30 @@ settings.load_profile("shoploop")
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+LONGEST = (
+    "logs/test_minimal_logs.py",
+    "runs/test_launcher_laws.py",
+    "packaging/test_bento.py",
+    "importance/test_weighing_step.py",
+    "bench/test_importance.py",
+    "steps/test_code_digest.py",
+    "augmentation/test_step.py",
+    "bench/test_promotions_bench.py",
+    "bench/test_bench_and_synthesize.py",
+    "compute/test_chance_and_threads.py",
+    "importance/test_sample_importance.py",
+    "runs/test_broken_off_runs.py",
+    "cases/test_run_ends.py",
+)
+"""Files that take half a minute and more: they begin first, or the last of them would keep all other processes waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    place = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
 def pytest_collection_finish() -> None:
     """Python looks for circles among all that is imported: a tenth of the tests' time, and there are none to be found."""
     gc.collect()
