@@ -130,7 +130,8 @@ def serve(
                 print(f"{name} {service.version} answers on {service.url} (Ctrl-C ends it)", flush=True)
                 print(f"  to look at   {service.url}/  {service.url}/docs.json  {service.url}/metrics")
                 print(
-                    "  to ask       POST /recommend  /search  /rank  /explain: examples are on the first of these pages"
+                    "  to ask       POST /recommend  /search  /shops  /rank  /explain: examples are on the first of these "
+                    "pages"
                 )
                 if service.storefront:
                     print(f"  a shop       {service.storefront}")
