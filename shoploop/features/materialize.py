@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import FeaturesSpec, TrainingSpec
+from shoploop.data.moments import in_sessions
 from shoploop.data.splits import TimeSplit
 from shoploop.features import feast_store
 from shoploop.features.contract import Contract, resolve
@@ -63,9 +64,10 @@ def materialize_features(
     bought = purchases(interactions)
     if "Shops" in training_spec.surfaces:  # the first step that could know: before anything is computed
         refuse_shopless(bought)
-    chosen = choose_windows(bought, last=outside.span.last, training=training_spec)
+    sessions = in_sessions(bought)
+    chosen = choose_windows(bought, last=outside.span.last, training=training_spec, sessions=sessions)
     split, vocabulary = chosen.split, chosen.vocabulary
-    log = PurchaseLog.of(bought, vocabulary)
+    log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
     days_asked = request_days(log.day_R, split)
     del interactions, bought
     seconds.lap("read")

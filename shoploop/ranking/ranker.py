@@ -40,6 +40,7 @@ from shoploop.ranking.answer import (
     ShopsAnswer,
     ShopsRequest,
 )
+from shoploop.ranking.drift import FILE, Drift, Reference
 from shoploop.ranking.exploration import Design, explore
 from shoploop.ranking.known import NOBODY, Known, Visitor, iso, today
 from shoploop.ranking.popularity import EVERYWHERE, Popular, read_popularity
@@ -107,6 +108,7 @@ class Ranker:
         items: pl.DataFrame,
         settings: RankerSettings,
         visits: PackagedVisits | None = None,
+        reference: Reference | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ):
         """Takes what :meth:`load` reads.
@@ -119,6 +121,7 @@ class Ranker:
             items: ``item``, ``title``, ``category`` and the item fields.
             settings: The packaged part of the spec.
             visits: Who was in which shop; None where purchases name none.
+            reference: What the version saw when it was made.
             clock: Seconds; the deadline is measured with it.
         """
         self.version = version
@@ -128,6 +131,7 @@ class Ranker:
         self.known = Known(
             version=version, trained=trained, features=features, items=items, settings=settings, visits=visits
         )
+        self.drift = Drift(trained.contract.pair_features, reference)
         self._popular = popular
         self._clock = clock
 
@@ -152,6 +156,7 @@ class Ranker:
             items=pl.read_parquet(folder / "items.parquet"),
             settings=settings,
             visits=read_visits(folder),
+            reference=Reference.from_bytes(version.extra_files[FILE]) if FILE in version.extra_files else None,
         )
 
     @property
@@ -553,7 +558,10 @@ class Ranker:
         part: Literal["fused", "dnn"] = (
             "fused" if self._in_time(until, self.costs.dnn + self.costs.transformer) else "dnn"
         )
-        return part, self.known.trained.model.score(request, part=part)
+        scores_N = self.known.trained.model.score(request, part=part)
+        if part == "fused" and candidates is not None:  # those of a shopper, and not what somebody chose to ask about
+            self.drift.observe(request.features_NK, scores_N)
+        return part, scores_N
 
     def _until(self, given: float | None) -> float:
         return self._clock() + self.settings.deadline_milliseconds / 1000 if given is None else given
