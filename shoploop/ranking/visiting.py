@@ -147,6 +147,8 @@ class Visiting:
             visited: Whose.
             bought: What they bought.
         """
+        if self._trained.sessions:  # a visit to a shop is a day, also where one of items is a moment
+            bought = bought.by_days()
         sequence = BasketSequence.of(bought, day=visited.day)
         shops_L = visited.history.of_baskets(sequence.ages_L, day=visited.day)
         codes_L = np.where(shops_L >= 0, self._model_code_P[shops_L], -1).astype(np.int32)

@@ -56,6 +56,9 @@ class Names(Protocol):
     @property
     def vocabulary(self) -> Vocabulary: ...
 
+    @property
+    def sessions(self) -> bool: ...
+
 
 class SampleWriter:
     """Appends sample sets to the three files of a samples folder; requests are numbered in the order of writing."""
@@ -90,7 +93,7 @@ class SampleWriter:
                 "truth": _lists(part.truth_offsets_Q1, part.truth_T),
             }
             | ({} if part.queries is None else {QUERY: pa.array(part.queries, pa.string())})
-            | ({SEEN: _seen(part)} if self._log.sessions else {}),
+            | ({SEEN: _seen(part)} if self._names.sessions else {}),
         )
         self._append(
             CANDIDATES,

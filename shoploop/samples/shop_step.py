@@ -36,6 +36,8 @@ class _Names:
 
     users: tuple[str, ...]
     vocabulary: Vocabulary
+    sessions: bool = False
+    """A visit to a shop is a day, also where one of items has moments."""
 
 
 def read_visits(data: Path) -> Visits:
