@@ -196,7 +196,7 @@ def _explain_shop(known: Known, shown: Shown, place: int) -> Explanation:
     score = here.score
     if code >= 0:
         own = bool(code in visited.history.shops_H)
-        sources = ["visits"] if own else ["near"] if len(visited.history) else ["popular"]
+        sources = ["visits"] if own else ["near"] if choosing.is_near(code, visited) else ["popular"]
         choice = choosing.of_model(choosing.choice(visited, np.array([code], np.int32)))
         answered = (here.origin is None or here.origin.modelled) and (user is not None or len(visited.history) > 0)
         if answered and choosing.learned and len(choice.shops_N) and shown.method in ("fused", "dnn", None):

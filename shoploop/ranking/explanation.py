@@ -133,9 +133,9 @@ class Explanation(Message):
     sources: list[Source]
     """What named it as a candidate: the user's history, what is popular, neighbours of the last baskets, what is bought
     after them (followers), and what lately; best_sellers filled the list up; request and shop named it themselves. Of a
-    search: its name fits, or it was taken after such words (searches). Of a shop: the user's visits, or that others go there
-    who share their shops (near). Empty where only its impression is known, and it is
-    no candidate now."""
+    search: its name fits, or it was taken after such words (searches). Of a shop: the user's visits; that
+    others go there who share their shops (near); or that it is visited most (popular). Empty where only its impression is
+    known, and it is no candidate now."""
 
     features: list[FeatureEffect]
     """Those of the DNN that spoke most for or against it, strongest first."""

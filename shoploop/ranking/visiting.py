@@ -21,6 +21,7 @@ from shoploop.ranking.shop_reasons import shop_reason
 from shoploop.ranking.visits import PackagedVisits
 from shoploop.schemas import POSITIVE_KINDS
 from shoploop.surfaces.shops.features import NAMES, shop_candidates, shop_features
+from shoploop.surfaces.shops.memory import row_of
 from shoploop.surfaces.shops.visits import VisitHistory
 from shoploop.versions.trained import TrainedModel
 
@@ -166,6 +167,11 @@ class Visiting:
         rest = np.setdiff1d(np.arange(len(lately_P)), without)
         order = rest[np.argsort(-lately_P[rest], kind="stable")].tolist()
         return [(code, below - 1.0 + float(lately_P[code])) for code in order[: max(most, 0)]]
+
+    def is_near(self, shop: int, visited: Visited) -> bool:
+        """Whether others go there who share the user's shops."""
+        near_PP = self.packaged.recall.near_PP
+        return any(row_of(near_PP, int(own))[shop] > 0 for own in np.unique(visited.history.shops_H))
 
     def why(self, shop: int, visited: Visited) -> str:
         """Why a shop is answered, in words for the shopper; the code is among the packaged shops."""

@@ -14,7 +14,7 @@ from shoploop.features.log import Int32
 from shoploop.ranking.answer import ShopsRequest
 from shoploop.ranking.explaining import Shown, ShownItem, explain
 from shoploop.ranking.shop_reasons import shop_reason
-from shoploop.ranking.visiting import ShopsUnknown
+from shoploop.ranking.visiting import ShopsUnknown, Visiting
 from shoploop.surfaces.shops.memory import ShopRecall
 from shoploop.surfaces.shops.visits import VisitHistory
 from shoploop.versions.artifact import load_version
@@ -185,12 +185,21 @@ def test_an_explanation_adds_up_to_the_score(ranker):
     parts = why.parts
     assert parts.alpha * parts.dnn + (1 - parts.alpha) * parts.transformer == pytest.approx(why.score, rel=1e-4)
     assert (why.item, why.sources, why.reason) == ("south", ["visits"], answer.shops[0].reason)
-    assert why.features and all(each.name.startswith("shop_") and each.about for each in why.features)
+    assert why.features and all(each.feature.startswith("shop_") and each.about for each in why.features)
 
 
 def test_what_no_model_answered_is_explained_without_one(plain):
     why = explained(plain, shops(plain, "ann"), 2)
-    assert (why.item, why.sources, why.parts, why.features) == ("north", ["near"], None, [])
+    assert (why.item, why.sources, why.parts, why.features) == ("north", ["popular"], None, [])
+
+
+def test_who_shares_the_users_shops_is_named_only_where_somebody_does(plain):
+    packaged = plain.known.choosing.packaged
+    near_PP = sparse.csr_matrix(np.array([[0, 0], [1, 0]], np.float32))  # who goes to the south goes to the north too
+    shared = replace(packaged, recall=replace(packaged.recall, near_PP=near_PP))
+    visited = plain.known.visited("ann", (), NOON)
+    for told, near in ((packaged, False), (shared, True)):
+        assert Visiting(plain.known.trained, told).is_near(0, visited) == near
 
 
 def codes(*values: int) -> Int32:
