@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("shoploop", deadline=None)  # how long an example takes is no matter of a test
 settings.load_profile("shoploop")
+
+# Under nohup runs ignore it, as they should, and tests of it would wait.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_finish() -> None:
