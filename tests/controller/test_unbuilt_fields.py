@@ -22,7 +22,7 @@ ASKS = {
 }
 """By field: the smallest spec that goes beyond what is built."""
 
-BOTH = [limit.field for limit in LIMITS if limit.places == ("Machine", "Cluster")]
+BOTH = [limit.field for limit in LIMITS if {"Machine", "Cluster"} <= {*limit.places}]
 
 
 def recommender(**spec):
