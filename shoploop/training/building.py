@@ -27,6 +27,7 @@ def build_model(
     texts: Sequence[str] = (),
     visits: SampleSet | None = None,
     shops: int = 0,
+    learned_items: bool = False,
 ) -> FusedModel:
     """Builds the model that ``train`` will teach.
 
@@ -39,6 +40,7 @@ def build_model(
         texts: What items are called, in the order of the vocabulary, for search.
         visits: What the choice of a shop will learn from; None for a model that chooses none.
         shops: How many there are to choose from.
+        learned_items: Whether the Transformer has an embedding of each item beside its factors.
     """
     pieces = quantile_pieces(train.features_RK, train.labels_R, seed=seed)
     pairs = len(contract.pair_features)
@@ -60,7 +62,9 @@ def build_model(
     model = FusedModel(
         FusedModel.Config(
             behaviour=Behaviour.Config(features=pairs, pieces=len(pieces)),
-            sequence=SequenceModel.Config(items=len(catalog), factors=catalog.factors_ID.shape[1]),
+            sequence=SequenceModel.Config(
+                items=len(catalog), factors=catalog.factors_ID.shape[1], learned_items=learned_items
+            ),
             surfaces=tuple(asked),
             search=search,
             shops=choice,
