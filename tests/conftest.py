@@ -103,15 +103,18 @@ def trained_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def searching_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with what is searched for in it, and a version that searches; not to be written to."""
+    """The same with what is searched for in it and visits to its shops, and a version that answers both; not to be written
+    to."""
     from shop import TRAINING, Shop
     from shop.samples import write_folders
     from shop.searches import write_search_folder
 
+    from shoploop.samples.shop_step import write_shops
     from shoploop.training.step import train_fused
 
     root = write_folders(tmp_path_factory.mktemp("searching") / "run")
     write_search_folder(root, Shop())
+    write_shops(root / "data", root / "samples", windows=Shop().split, log=Shop().log(), seed=0)
     inputs = {name: root / name for name in ("data", "features", "samples")}
     with _one_thread():
         train_fused(**inputs, out=root / "model", training_spec=TRAINING)

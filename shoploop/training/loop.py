@@ -105,6 +105,7 @@ def model_input(samples: SampleSet, request: int) -> ModelInput:
         features_NK=samples.features_RK[rows],
         sequence=samples.sequence(request),
         query=None if samples.queries is None else samples.queries[request],
+        shops_L=None if samples.shops_QL is None else samples.shops_QL[request],
     )
 
 
