@@ -53,7 +53,13 @@ LIMITS = (
         instead=["Items"],
         advice="set it to [Items] or [Items, Search]",
     ),
-    Limit(field="training.nodes", built=lambda nodes: nodes == 1, instead=1, advice="set it to 1"),
+    Limit(
+        field="training.nodes",
+        built=lambda nodes: nodes == 1,
+        instead=1,
+        advice="set it to 1",
+        places=("Kubeflow",),  # this machine learns the same alone
+    ),
     Limit(
         field="serving.candidate",
         built=lambda candidate: candidate is None,

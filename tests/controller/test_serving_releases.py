@@ -238,7 +238,6 @@ def test_versions_beyond_retention_go_but_never_the_one_that_serves(make_recomme
     ("spec", "reason"),
     [
         ({"runner": {"type": "KubeflowPipelines"}}, "NotBuilt"),
-        ({"training": {"nodes": 2}}, "NotBuilt"),
         ({"online": {"enabled": True}, "serving": {"replicas": 1}}, "OnlineLogUnset"),
         ({"serving": {"candidate": {"percent": 10}}}, "NotBuilt"),
         ({"store": {"uri": "http://shop"}}, "NotBuilt"),

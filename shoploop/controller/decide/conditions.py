@@ -63,6 +63,11 @@ REASONS = _reasons(
     QuotaExceeded="The namespace's quota does not allow it: {detail}",
     Forbidden="The cluster does not allow it: {detail}",
     ApplyFailed="{object} could not be written and is tried again: {detail}",
+    TrainerMissing="spec.training.nodes is above 1, and the cluster does not know {object}: the Kubeflow Trainer, 2.1 or"
+    " later, is not installed. Install it (`shoploop doctor` says how), or set spec.training.nodes to 1.",
+    TrainerUnready="The Kubeflow Trainer does not answer about {object} and is asked again: {detail}",
+    TrainJobRefused="The Kubeflow Trainer refuses {object} and is asked again: {detail} shoploop writes what its versions 2.1"
+    " to 2.3 share: install one of them, or set spec.training.nodes to 1.",
     DataClaimMissing="spec.{field} is {uri}, a relative path, and on a cluster such a path is read from spec.data.claim,"
     " which is not set. Name the PersistentVolumeClaim with the files there, or copy them into the store:"
     " shoploop data push -f recommender.yaml",
@@ -159,7 +164,8 @@ WARNINGS = frozenset(
         "VerdictLost", "IncumbentNotCompared", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
         "DataClaimMissing", "OnlineLogUnset", "OnlineUnsigned", "LearnerHalted", "LearnerStalled", "LearnerUnreachable",
         "GuardrailTripped", "LearningFrozen", "LearnerWaits", "OnlineNotDecided", "OnlineAnnotationUnread",
-        "FeedbackKeyUnset", "FeedbackSecretMissing", "FeedbackSecretKeyMissing",
+        "TrainerMissing", "TrainerUnready", "TrainJobRefused", "FeedbackKeyUnset", "FeedbackSecretMissing",
+        "FeedbackSecretKeyMissing",
     }
 )  # fmt: skip
 """Reasons whose events are warnings."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from shoploop.api.learner_state import LearnerState
+from shoploop.api.status import ProgressStatus
 from shoploop.controller.decide.conditions import Found
 from shoploop.controller.decide.names import Object
 
@@ -77,6 +78,9 @@ class Observed:
 
     learner: LearnerState | str | None = None
     """What the learner says of itself, or why it does not; None where there is none to ask."""
+
+    progress: ProgressStatus | None = None
+    """How far the training on several machines is; None where there is none, or it says nothing."""
 
     rival: str | None = None
     """An older Recommender that keeps its versions at the same place, as namespace/name."""
