@@ -69,6 +69,22 @@ class ProgressStatus(Spec):
     """Of the fused score on validation, or on training where nothing is held out, after the last epoch."""
 
 
+class HandedOverStatus(Spec):
+    """A run that Kubeflow Pipelines carries out."""
+
+    id: Text | None = None
+    """Of the run there; unset until it has begun."""
+
+    page: Url | None = None
+    """Its page."""
+
+    done: Annotated[int, Field(ge=0)] | None = None
+    """Steps that are done."""
+
+    total: Annotated[int, Field(ge=0)] | None = None
+    """Of how many."""
+
+
 class RunStatus(Spec):
     """The last run."""
 
@@ -105,6 +121,9 @@ class RunStatus(Spec):
 
     progress: ProgressStatus | None = None
     """How far the training on several machines is, as its first pod says it."""
+
+    kubeflow: HandedOverStatus | None = None
+    """The run of Kubeflow Pipelines that carries it out, where runner.type asks for that."""
 
     started_at: Time
     """When it was decided."""

@@ -66,13 +66,6 @@ LIMITS = (
         advice="leave it out",
         places=("Cluster",),  # on this machine `shoploop serve` follows it
     ),
-    Limit(
-        field="runner.type",
-        built=lambda runner: runner == "Job",
-        instead="Job",
-        advice="set it to Job",
-        places=("Cluster",),  # a run on this machine has no use for a runner
-    ),
 )
 
 

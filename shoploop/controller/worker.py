@@ -22,12 +22,15 @@ from shoploop.controller.cluster import Cluster, ClusterError, Stale, kind_of
 from shoploop.controller.decide import data_checks as checks
 from shoploop.controller.decide import feedback, outcome, reconcile
 from shoploop.controller.decide.conditions import Found, say, timestamp
+from shoploop.controller.decide.handed_over import LOG_LINES as HANDED_OVER_LINES
+from shoploop.controller.decide.handed_over import Told, told
 from shoploop.controller.decide.kinds import MODEL_VERSION, OWN, RECOMMENDER, RELEASED, SECRET, TRAINING
 from shoploop.controller.decide.names import (
     COMPONENT_LABEL,
     FINALIZER,
     ONLINE_COMPONENT,
     RECOMMENDER_LABEL,
+    RUN_COMPONENT,
     Object,
     is_ours,
     learner_name,
@@ -143,6 +146,7 @@ class Worker:
             },
             learner=self._learner(key, recommender, children),
             progress=self._progress(key, children, pods),
+            handed_over=self._handed_over(key, recommender, children, pods),
             rival=self._rival(recommender),
             failures=self._failures.get(key, {}),
         )
@@ -171,6 +175,19 @@ class Worker:
         for (kind, _), live in children.items():
             if kind == TRAIN_JOB.kind and outcome.state(live) == "Active" and (pod := first_pod(live, pods)):
                 return read_progress(self.cluster.log_end(key[0], pod, LOG_LINES) or "")
+        return None
+
+    def _handed_over(
+        self, key: Key, recommender: Object, children: dict[tuple[str, str], Object], pods: tuple[Object, ...]
+    ) -> Told | None:
+        """What the pod says that waits for a run on Kubeflow Pipelines, while it does."""
+        if recommender["spec"].get("runner", {}).get("type") != "KubeflowPipelines":
+            return None
+        for (kind, _), live in children.items():
+            if kind != "Job" or live["metadata"].get("labels", {}).get(COMPONENT_LABEL) != RUN_COMPONENT:
+                continue
+            if outcome.state(live) == "Active" and (own := outcome.pods_of(live, pods)):
+                return told(self.cluster.log_end(key[0], own[-1]["metadata"]["name"], HANDED_OVER_LINES) or "")
         return None
 
     def _learner(

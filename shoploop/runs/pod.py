@@ -248,6 +248,11 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--store", help="URL that comes before the spec's store")
     run.add_argument("--data-root", type=Path, help=DATA_ROOT)
     run.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
+    submit = verbs.add_parser("submit", help="hand a run over to Kubeflow Pipelines, and wait for its end")
+    submit.add_argument("--spec", type=Path, required=True, help="the Recommender as JSON or YAML")
+    submit.add_argument("--run", required=True, help="id of the run")
+    submit.add_argument("--store", help="URL that comes before the spec's store")
+    submit.add_argument("--token-file", type=Path, help="holds the token that the server is shown")
     source = verbs.add_parser("source", help="tell the digest of the data as they now are")
     source.add_argument("--data", required=True, help="the section data of the spec, as JSON")
     source.add_argument("--data-root", type=Path, help=DATA_ROOT)
@@ -292,6 +297,24 @@ def main(arguments: list[str] | None = None) -> int:
         except Cancelled:
             raise SystemExit(128 + signal.SIGTERM) from None
 
+    def hand_over(**_: object) -> None:
+        from shoploop.runs.kubeflow.client import KubeflowClient
+        from shoploop.runs.kubeflow.handing_over import HandedOver
+        from shoploop.runs.launchers.kubeflow_pipelines import KubeflowPipelines
+
+        recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
+        signal.signal(signal.SIGTERM, end_gracefully)
+        try:
+            client = KubeflowClient(recommender.spec.runner.endpoint or "", token_file=wanted.token_file)
+            launcher = KubeflowPipelines(client, open_store(recommender, wanted.store))
+            run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
+            _say(HandedOver(launcher, run).carry())
+        except ShoploopError as error:
+            _say(StepsFailed(error=type(error).__name__, message=str(error)))
+            raise
+        except Cancelled:
+            raise SystemExit(128 + signal.SIGTERM) from None
+
     def tell_source(**_: object) -> None:
         from shoploop.data import resolve_uris, source_digest
 
@@ -322,7 +345,8 @@ def main(arguments: list[str] | None = None) -> int:
         commit = chain.decide(wanted.action, by=wanted.by, reason=wanted.reason, to=wanted.to)
         print(f"{wanted.action}: commit {commit.number} of {wanted.version}", flush=True)
 
-    return guarded({"run": carry_out, "source": tell_source, "gc": collect, "online": decide}[wanted.verb])
+    deeds = {"run": carry_out, "submit": hand_over, "source": tell_source, "gc": collect, "online": decide}
+    return guarded(deeds[wanted.verb])
 
 
 def end_gracefully(*_: object) -> None:

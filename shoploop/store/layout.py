@@ -58,6 +58,11 @@ def run_link(run_key: str) -> str:
     return f"{run_key}/kubeflow.json"
 
 
+def run_result(run_key: str) -> str:
+    """What a run that ended well has made, as its last pod says it."""
+    return f"{run_key}/result.json"
+
+
 def run_lineage(run_key: str) -> str:
     """Where everything of a run came from: an OpenLineage event a line."""
     return f"{run_key}/lineage.jsonl"

@@ -1,4 +1,4 @@
-"""Two machines train together on a real Kubeflow Trainer: its absence is told, a killed worker costs no epoch, and it serves."""
+"""Two machines train together on a real Kubeflow Trainer: its absence is told, a killed worker costs no epoch."""
 
 import json
 import subprocess

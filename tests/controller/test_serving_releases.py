@@ -237,7 +237,7 @@ def test_versions_beyond_retention_go_but_never_the_one_that_serves(make_recomme
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ({"runner": {"type": "KubeflowPipelines"}}, "NotBuilt"),
+        ({"runner": {"type": "KubeflowPipelines"}}, "RunnerEndpointUnset"),
         ({"online": {"enabled": True}, "serving": {"replicas": 1}}, "OnlineLogUnset"),
         ({"serving": {"candidate": {"percent": 10}}}, "NotBuilt"),
         ({"store": {"uri": "http://shop"}}, "NotBuilt"),

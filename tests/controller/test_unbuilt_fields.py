@@ -19,7 +19,6 @@ ASKS = {
     "training.surfaces": {"training": {"surfaces": ["Items", "Shops"]}},
     "training.nodes": {"training": {"nodes": 2}},
     "serving.candidate": {"serving": {"candidate": {"percent": 10}}},
-    "runner.type": {"runner": {"type": "KubeflowPipelines"}},
 }
 """By field: the smallest spec that goes beyond what is built."""
 
@@ -102,12 +101,6 @@ def test_several_machines_are_no_matter_on_one_and_train_on_a_cluster():
     asked = recommender(**ASKS["training.nodes"])
     assert unbuilt(asked.spec, place="Machine") == unbuilt(asked.spec, place="Cluster") == []
     assert not is_built("training.nodes", 2, place="Kubeflow")
-
-
-def test_a_runner_is_no_matter_on_a_machine_that_needs_none():
-    assert unbuilt(recommender(**ASKS["runner.type"]).spec, place="Machine") == []
-    assert is_built("runner.type", "KubeflowPipelines", place="Machine")
-    assert not is_built("runner.type", "KubeflowPipelines", place="Cluster")
 
 
 @pytest.mark.parametrize("uri", [".shoploop", "/srv/store", "file:///srv", "s3://b/p", "gs://b", "az://b"])

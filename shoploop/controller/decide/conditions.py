@@ -37,7 +37,14 @@ def _reasons(**messages: str) -> dict[str, Reason]:
     return {name: Reason(name=name, message=message) for name, message in messages.items()}
 
 
+KUBEFLOW = (
+    "KubeflowUnreachable", "KubeflowBusy", "KubeflowLogin", "KubeflowForbidden", "KubeflowMissing", "KubeflowConflict",
+    "KubeflowFailed", "KubeflowUnreadable",
+)  # fmt: skip
+"""Answers of a server of Kubeflow Pipelines that a run waits for the mending of; the server's client names them so."""
+
 REASONS = _reasons(
+    **dict.fromkeys(KUBEFLOW, "Run {run} waits, and asks again: {detail}"),
     # it serves
     Serving="Version {version} serves on {ready} of {wanted} pods.",
     ScaledToZero="Version {version} is released with no pods, as spec.serving.replicas asks.",
@@ -68,6 +75,9 @@ REASONS = _reasons(
     TrainerUnready="The Kubeflow Trainer does not answer about {object} and is asked again: {detail}",
     TrainJobRefused="The Kubeflow Trainer refuses {object} and is asked again: {detail} shoploop writes what its versions 2.1"
     " to 2.3 share: install one of them, or set spec.training.nodes to 1.",
+    RunnerEndpointUnset="spec.runner.type is KubeflowPipelines, and spec.runner.endpoint is not set. Name its API, e.g."
+    " http://ml-pipeline.kubeflow:8888, or set spec.runner.type to Job.",
+    RunnerRefuses="{problems}",
     DataClaimMissing="spec.{field} is {uri}, a relative path, and on a cluster such a path is read from spec.data.claim,"
     " which is not set. Name the PersistentVolumeClaim with the files there, or copy them into the store:"
     " shoploop data push -f recommender.yaml",
@@ -157,6 +167,7 @@ REASONS = _reasons(
 
 WARNINGS = frozenset(
     {
+        *KUBEFLOW, "RunnerEndpointUnset", "RunnerRefuses",
         "SpecInvalid", "NotBuilt", "StoreTaken", "VersionNotFound", "ScheduleNeverFires", "SecretMissing",
         "SecretKeyMissing", "SigningIncomplete", "SigningKeyMissing", "ForeignObject", "QuotaExceeded", "Forbidden",
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",

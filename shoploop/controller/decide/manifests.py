@@ -42,6 +42,7 @@ NOT_TRAINED_BY = {"training": ("resources", "placement", "nodes")}
 
 PLACED_BY: Any = {
     "training": {"resources", "placement", "nodes"},
+    "runner": True,
     "images": True,
     "signing": True,
     "store": {"claim", "endpoint", "region", "secret_ref"},
@@ -51,6 +52,12 @@ PLACED_BY: Any = {
 USER = 65532
 GRACE_SECONDS = 2
 """A step that is killed begins again, so its pod need not be asked for long."""
+
+CANCEL_SECONDS = 60
+"""For the pod that waits for a run on Kubeflow Pipelines: it has to ask for that run's end."""
+
+TOKEN_MOUNT, TOKEN_AUDIENCE = "/var/run/shoploop", "pipelines.kubeflow.org"
+"""Where that pod finds the token that it shows, and for whom the token is: Kubeflow Pipelines asks for that one."""
 
 BACKOFF_LIMIT = 3
 DEADLINE_SECONDS = 24 * 3600
@@ -101,7 +108,9 @@ class Part:
 
 
 def parts(spec: RecommenderSpec) -> list[Part]:
-    """The run's steps, cut where the resources change."""
+    """The run's steps, cut where the resources change; uncut where Kubeflow Pipelines carries them out."""
+    if spec.runner.type == "KubeflowPipelines":
+        return [Part(steps=tuple(STEPS), gpu=0)]
     cut: list[Part] = []
     for step in STEPS.values():
         gpu = spec.training.resources.gpu if step.gpu else 0
@@ -136,8 +145,34 @@ def config_map(recommender: Object, run: str) -> Object:
 def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settings: Settings) -> Object:
     """The Job of the run's part ``index``."""
     name = run_object_name(recommender, run, index)
+    if spec.runner.type == "KubeflowPipelines":
+        pod = hand_over_pod(recommender, spec, run, settings)
+        return job_around(recommender, name, pod, part_labels(run, index))
     pod = part_pod(recommender, spec, run, index, settings)
     return queued(job_around(recommender, name, pod, part_labels(run, index)), spec)
+
+
+def hand_over_pod(recommender: Object, spec: RecommenderSpec, run: str, settings: Settings) -> Object:
+    """The pod that hands a run over to Kubeflow Pipelines and waits for its end, with a run's store and Secret."""
+    arguments = ["submit", "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run, "--store", store_uri(spec)]
+    arguments += ["--token-file", f"{TOKEN_MOUNT}/token"]
+    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", *arguments])
+    pod["terminationGracePeriodSeconds"] = CANCEL_SECONDS
+    container = pod["containers"][0]
+    container["volumeMounts"] += [
+        {"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True},
+        {"name": "token", "mountPath": TOKEN_MOUNT, "readOnly": True},
+    ]
+    token = {"serviceAccountToken": {"audience": TOKEN_AUDIENCE, "expirationSeconds": 3600, "path": "token"}}
+    pod["volumes"] += [
+        {"name": "spec", "configMap": {"name": run_object_name(recommender, run)}},
+        {"name": "token", "projected": {"sources": [token]}},
+    ]
+    container["env"].append({"name": "SHOPLOOP_PIPELINE_IMAGE", "value": container["image"]})
+    container["resources"] = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+    if spec.runner.service_account:
+        pod["serviceAccountName"] = spec.runner.service_account
+    return pod
 
 
 def part_labels(run: str, index: int) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from shoploop.api.learner_state import LearnerState
 from shoploop.api.status import ProgressStatus
 from shoploop.controller.decide.conditions import Found
+from shoploop.controller.decide.handed_over import Told
 from shoploop.controller.decide.names import Object
 
 ChildKey = tuple[str, str]
@@ -81,6 +82,9 @@ class Observed:
 
     progress: ProgressStatus | None = None
     """How far the training on several machines is; None where there is none, or it says nothing."""
+
+    handed_over: Told | None = None
+    """What the pod says that waits for a run on Kubeflow Pipelines; None where there is none, or it says nothing."""
 
     rival: str | None = None
     """An older Recommender that keeps its versions at the same place, as namespace/name."""

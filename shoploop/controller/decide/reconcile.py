@@ -17,7 +17,7 @@ from shoploop.api.places import relative_uris
 from shoploop.api.pods import needs_claim, store_uri
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
-from shoploop.controller.decide import deletion, feedback, online, outcome, releases, signing
+from shoploop.controller.decide import deletion, feedback, handed_over, online, outcome, releases, signing
 from shoploop.controller.decide.conditions import (
     WARNINGS,
     Found,
@@ -87,6 +87,7 @@ def desired(recommender: Object, observed: Observed, settings: Settings, *, char
     blocker = (
         _blocker(situation)
         or signing.blocker(spec, settings, observed.signing_keys, meta["namespace"])
+        or handed_over.blocker(situation.name, spec)
         or online.blocker(spec, settings)
         or feedback.blocker(spec, observed.feedback_secrets, meta["namespace"])
     )

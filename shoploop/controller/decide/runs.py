@@ -8,6 +8,7 @@ from shoploop.api.pods import store_uri
 from shoploop.api.status import IncumbentStatus
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide import outcome
+from shoploop.controller.decide.conditions import KUBEFLOW as REASONS_OF_KUBEFLOW
 from shoploop.controller.decide.conditions import Found, say, timestamp
 from shoploop.controller.decide.data_checks import Checked, check
 from shoploop.controller.decide.due import REASONS, next_look, other_pods, request_of, run_due, schedule_of
@@ -155,7 +156,14 @@ def _continued(situation: Situation, run: dict[str, Any]) -> Training:
         return _waiting_for_job(situation, run)
     if situation.observed.progress is not None:
         run = run | {"progress": situation.observed.progress.model_dump(by_alias=True, exclude_none=True)}
+    told = situation.observed.handed_over
+    if told is not None:
+        run = run | {"kubeflow": told.status.model_dump(by_alias=True, exclude_none=True)}
     going = _active(run, look)
+    if told is not None and told.trouble is not None and not look.trouble:
+        reason, detail = told.trouble
+        state = say(reason if reason in REASONS_OF_KUBEFLOW else "RunStalled", run=run["id"], detail=detail)
+        going = replace(going, state=state, stalled=True)
     if look.outdated:
         return replace(going, delete=((look.job["kind"], look.job["metadata"]["name"]),), requeue_seconds=1)
     return replace(going, apply=launcher.advance(run["id"], seen).apply)
@@ -175,7 +183,7 @@ def _moved(situation: Situation, run: dict[str, Any]) -> Training:
         return Training(
             run=run, state=say("RunPending", run=run["id"]), under_way=True, requeue_seconds=1, delete=stale
         )
-    kept = {key: value for key, value in run.items() if key not in ("nodes", "progress")}
+    kept = {key: value for key, value in run.items() if key not in ("nodes", "progress", "kubeflow")}
     placed = kept | {"podHash": runs.pod_hash(situation.spec)} | _nodes(situation)
     event = Event(type="Normal", reason="RunMoved", message=say("RunMoved", run=run["id"]).message)
     return replace(_waiting_for_job(situation, placed), events=(event,))
