@@ -106,6 +106,6 @@ def _items(items: dict[str, Any]) -> str:
         f"{count:,} items: a training step of {requests} requests, each with a softmax over {items['drawn']} candidates and\n"
         f"drawn items, not all, takes {step} in one thread. The hundred best of all by a user's state\n"
         f"take {best}, exactly, without an index. The model has {model}; measuring it took {most} at most. A softmax\n"
-        f"over all would hold {requests} × {count:,} scores and their gradients, {8 * requests * count / mib:.0f} MiB, and the\n"
-        "features of all of them."
+        f"over all would hold {requests} × {count:,} scores and their gradients, {8 * requests * count / mib:.0f} MiB, and\n"
+        "the features of all of them."
     )

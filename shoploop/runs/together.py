@@ -32,7 +32,9 @@ def take_part(arguments: Sequence[str]) -> int:
     os.environ.setdefault(progress.VARIABLE, EVENTS)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        run(parse_args(["-m", "shoploop.runs", "run", *arguments]))  # type: ignore[no-untyped-call]
+        asked = parse_args(["-m", "shoploop.runs"])  # type: ignore[no-untyped-call]
+        asked.training_script_args = ["run", *arguments]  # torchrun would take --run for one of its own
+        run(asked)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         code = error.get_first_failure()[1].exitcode
         return 128 - code if code < 0 else code or 1
