@@ -166,6 +166,7 @@ def train_fused(
             contract=contract,
             vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
             candidates=CandidateConfig(**described["candidates"]),
+            sessions=described["sessions"],
             searches=queries.remembered if queries else None,
             texts=tuple(texts),
         ).with_catalog(catalogs.serving)
