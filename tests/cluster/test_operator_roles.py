@@ -16,7 +16,7 @@ pytestmark = pytest.mark.cluster
 
 ACCOUNT = f"system:serviceaccount:{PLATFORM}:shoploop-operator"
 OPTIONAL = {"keda.sh", "gateway.networking.k8s.io", "monitoring.coreos.com", "trainer.kubeflow.org"}
-"""Groups that this cluster lacks."""
+"""Groups that this cluster lacks, or has only where a test brings them."""
 
 WITHOUT_A_REQUEST = {
     ("batch", "jobs", "create"),  # asked for by a server-side apply of what is not there yet
