@@ -112,10 +112,10 @@ def write_shop(folder: Path, events: int, *, seed: int = 0) -> None:
         {
             "user": [f"u{user}" for user in who[of_basket]],
             "item": [f"i{item}" for item in bought],
-            "timestamp": pl.from_epoch(pl.Series(when[of_basket] + FIRST_SECOND), time_unit="s"),
+            "time": pl.from_epoch(pl.Series(when[of_basket] + FIRST_SECOND), time_unit="s"),
             "kind": "purchase",
         }
-    ).unique(["user", "item", "timestamp"], maintain_order=True)
+    ).unique(["user", "item", "time"], maintain_order=True)
     frame.write_parquet(folder / "events.parquet")
     items = pl.DataFrame(
         {

@@ -2,9 +2,12 @@
 
 import polars as pl
 import pytest
+import yaml
 
+from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.bench import scale
 from shoploop.bench.scale_page import page
+from shoploop.data import load_data, resolve_uris
 from shoploop.errors import SpecInvalid
 
 FOUND = {
@@ -40,7 +43,15 @@ def test_a_shop_has_as_many_events_as_were_asked_for_and_the_same_ones_again(tmp
     assert one.equals(other)
     assert 3000 < len(one) <= 4000
     assert one["user"].n_unique() == 40
-    assert (one["timestamp"].max() - one["timestamp"].min()).days in (scale.DAYS - 1, scale.DAYS - 2)
+    assert (one["time"].max() - one["time"].min()).days in (scale.DAYS - 1, scale.DAYS - 2)
+
+
+def test_its_recommender_reads_the_shop_as_it_is_drawn(tmp_path):
+    scale.write_shop(tmp_path, 2000)
+    spec = RecommenderSpec.model_validate(yaml.safe_load(scale.RECOMMENDER.format(epochs=1))["spec"])
+    load_data(out=tmp_path / "out", data_spec=resolve_uris(spec.data, tmp_path))
+    drawn, read = (pl.read_parquet(tmp_path / name) for name in ("events.parquet", "out/interactions.parquet"))
+    assert len(read) == len(drawn)
 
 
 def test_the_page_tells_every_step_and_names_the_worst():
