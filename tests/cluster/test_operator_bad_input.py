@@ -41,7 +41,10 @@ def test_a_secret_that_is_created_later_is_found(empty: Prepared):
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ({"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp"}, "training": {"nodes": 2}}, "RunnerRefuses"),
+        (
+            {"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp"}, "training": {"nodes": 2}},
+            "RunnerRefuses",
+        ),
         ({"online": {"enabled": True}}, "OnlineLogUnset"),
         ({"store": {"uri": "ftp://shop"}}, "NotBuilt"),
     ],
