@@ -12,6 +12,8 @@ from mutations import damaged, values
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'"),  # BentoML does, at every request
+    # OpenTelemetry's threads draw ids from it meanwhile
+    pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies"),
     pytest.mark.timeout(3600),
 ]
 

@@ -161,8 +161,8 @@ def here(run, store, tmp_path_factory):
         secret = base64.b64encode(add_key(service.events.keys / SERVER_KEYS).secret).decode()
         bearer = {"authorization": f"Bearer {secret}"}  # a new key is known after a second
 
-        def buys(name: str) -> None:
-            event = {"id": name, "kind": "purchase", "user": "ann", "item": "tea"}
+        def buys(name: str, item: str) -> None:
+            event = {"id": name, "kind": "purchase", "user": "ann", "item": item}
             until(lambda: client.post("/events", json={"events": [event]}, headers=bearer).status_code == 202)
 
         def commit_above(number: int) -> int | None:
@@ -174,11 +174,11 @@ def here(run, store, tmp_path_factory):
             return mine[0] if mine else None
 
         said.before = client.post("/recommend", json={"user": "bob"}).json()["commit"]
-        buys("first")
+        buys("first", "tea")
         said.first = until(lambda: commit_above(0))
         said.processes = set(psutil.Process().children(recursive=True)) - others
         until(learner).kill()
-        buys("second")
+        buys("second", "apples")
         said.second = until(lambda: commit_above(said.first))
     return said
 

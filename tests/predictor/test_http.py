@@ -15,7 +15,11 @@ from shoploop.predictor.http import CheckedJson
 from shoploop.ranking.answer import RecommendRequest
 from shoploop.ranking.ranker import Ranker
 
-pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'")  # BentoML does, at every request
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'"),  # BentoML does, at every request
+    # OpenTelemetry's threads draw ids from it meanwhile
+    pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies"),
+]
 JSON = {"content-type": "application/json"}
 
 
