@@ -175,6 +175,20 @@ def bench_shops(
     measure(lambda say: contest(problem_of(dataset), seeds=seed or [0], say=say), json_)
 
 
+@app.command("slates")
+def bench_slates(
+    dataset: Annotated[str, typer.Option(help="trivago-slates.")] = "trivago-slates",
+    seed: Seeds = None,
+    json_: JsonOption = None,
+) -> None:
+    """Foresee which item of a list that was shown is clicked, by every method, and say what its place has to do with it."""
+    from shoploop.bench.slates.contest import contest
+    from shoploop.bench.slates.problems import problem_of
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: contest(problem_of(dataset), seeds=seed or [0], say=say), json_)
+
+
 @app.command("serving")
 def bench_serving(
     name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",

@@ -1,0 +1,1 @@
+"""Slates: lists that were shown with places and prices, and which of them was clicked."""
