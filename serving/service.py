@@ -1,6 +1,7 @@
 """HTTP surface of a recommender: `bentoml serve` in an unpacked Bento, whose folder ranker/ it is loaded from."""
 
 import os
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +13,13 @@ from shoploop.events.fresh import Done
 from shoploop.events.messages import MAX_EVENTS_BYTES, EventsRequest
 from shoploop.online.following import Followings
 from shoploop.predictor import metrics
+from shoploop.predictor.access import Access, caller_of
+from shoploop.predictor.admin import Admin, Administered, with_security
 from shoploop.predictor.admission import Admission, Waiting
+from shoploop.predictor.callers import Callers
 from shoploop.predictor.explanations import Explanations, NotExplained
 from shoploop.predictor.feedback import Feedback, answer_events
+from shoploop.predictor.headers import SafeHeaders
 from shoploop.predictor.home import Home
 from shoploop.predictor.http import CheckedJson, problem_response
 from shoploop.predictor.lineup import Packaged
@@ -29,8 +34,11 @@ from shoploop.ranking.ranker import Ranker
 FOLDER = "SHOPLOOP_RANKER"
 """Environment variable: serve the ranker in another folder than the Bento's own."""
 
+DRIFT_SECONDS = 15.0
 ORIGINS = Origins()
 WAITING = Waiting()
+CALLERS = Callers.configured()
+ADMIN = Admin.configured(waiting=WAITING)
 
 
 @bentoml.service(name="recommender", workers=1, threads=2, traffic={"timeout": 10})
@@ -42,6 +50,7 @@ class Recommender:
         self.ranker = Ranker.load(Path(os.environ.get(FOLDER) or Path(__file__).parents[1] / "ranker"))
         self.ranker.warm_up()
         self.feedback = Feedback.configured(offset=self.ranker.settings.events_offset)
+        CALLERS.shop_keys = self.feedback.shop_keys if self.feedback else None
         self._prepare(self.ranker)
         WAITING.expect(deadline_seconds=WAITING.deadline_seconds, short_seconds=self.ranker.costs.short)
         self.out_of_stock = OutOfStock.configured(tell=metrics.OUT_OF_STOCK_ITEMS.set)
@@ -58,6 +67,9 @@ class Recommender:
         self.explanations = Explanations(
             self.ranker, self.feedback, serving=lambda: self._stable, answered=self._answered
         )
+        self._ends = threading.Event()
+        threading.Thread(target=self._tell_drift, name="drift", daemon=True).start()
+        ADMIN.start()
 
     @bentoml.api(input_spec=RecommendRequest)
     def recommend(self, **request: object) -> Answer:
@@ -104,17 +116,23 @@ class Recommender:
     def events(self, ctx: bentoml.Context, **request: object) -> dict[str, object]:
         """Takes what shoppers did; answers 202 when it is kept for good. It counts in the user's next request."""
         address = ctx.request.client.host if ctx.request.client else ""
-        answer = answer_events(self.feedback, EventsRequest.model_validate(request), ctx.request.headers, address)
+        asked, caller = EventsRequest.model_validate(request), caller_of(ctx.request.scope)
+        answer = answer_events(self.feedback, asked, ctx.request.headers, address, caller)
         ctx.response.status_code = answer.status
         ctx.response.headers.update(answer.headers)
         return answer.body
 
     @bentoml.on_shutdown
     def close(self) -> None:
+        self._ends.set()
         self.versions.stop()
         self.following.stop()
         if self.feedback:
             self.feedback.close()
+
+    def _tell_drift(self) -> None:
+        while not self._ends.wait(DRIFT_SECONDS):
+            metrics.tell_drift(self.versions.stable)
 
     def _tell_commit(self) -> None:
         metrics.ONLINE_COMMIT.set(self._stable.commit or 0)
@@ -200,9 +218,20 @@ EXAMPLES = {
     ),
 }
 
+
+def described() -> dict[str, object]:
+    """The interface, as OpenAPI."""
+    return with_security(Recommender.openapi_spec.asdict(), routes=tuple(REQUESTS), asked=CALLERS.are_asked)
+
+
+ADMIN.described = described
+
 # The first one added is the outermost: a refusal must be readable for a page, too.
+Recommender.add_asgi_middleware(SafeHeaders)
 Recommender.add_asgi_middleware(CrossOrigin, routes=tuple(REQUESTS), origins=ORIGINS)
+Recommender.add_asgi_middleware(Access, routes=tuple(REQUESTS), callers=CALLERS)
+Recommender.add_asgi_middleware(Administered, admin=ADMIN)
 Recommender.add_asgi_middleware(Admission, routes=ADMITTED, waiting=WAITING)
 Recommender.add_asgi_middleware(CheckedJson, requests=REQUESTS, larger_bytes={"/events": MAX_EVENTS_BYTES})
-Recommender.add_asgi_middleware(Home, examples=EXAMPLES)
+Recommender.add_asgi_middleware(Home, examples=EXAMPLES, private=ADMIN.is_private)
 Recommender.add_asgi_middleware(Storefront)

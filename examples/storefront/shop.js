@@ -29,10 +29,12 @@ const stored = {
 
 const someone = () => `visitor-${Math.random().toString(36).slice(2, 10)}`;
 
-async function post(path, body, headers = {}) {
+// The key says who asks, where a predictor wants to know that.
+async function post(path, body) {
+  const key = settings.key ? { authorization: `Bearer ${settings.key}` } : {};
   const answer = await fetch(`${settings.api}${path}`, {
     method: "POST",
-    headers: { "content-type": "application/json", ...headers },
+    headers: { "content-type": "application/json", ...key },
     body: JSON.stringify(body),
   });
   const said = await answer.json().catch(() => ({}));
@@ -57,7 +59,7 @@ async function tell(kind, about, label) {
   const event = { id: crypto.randomUUID?.() ?? someone(), kind, user, ...about };
   if (!event.impression) delete event.impression;
   try {
-    await post("/events", { events: [event] }, settings.key ? { authorization: `Bearer ${settings.key}` } : {});
+    await post("/events", { events: [event] });
     note(kind, label, "kept");
     return true;
   } catch (error) {

@@ -16,10 +16,30 @@ class LogTlsSpec(Spec):
 
 
 ADDRESS_OF_A_SERVER = Rule(
-    cel="self.type == 'Sqlite' ? !has(self.connection) && !has(self.secretRef) && !has(self.tls) : has(self.connection)",
-    message="a log of type Redis or Kafka needs connection, its server's address; one of type Sqlite has neither "
-    "connection nor secretRef nor tls",
+    cel="self.type == 'Sqlite' ? !has(self.connection) && !has(self.secretRef) && !has(self.tls) : "
+    "has(self.connection) != has(self.bring)",
+    message="a log of type Redis or Kafka needs connection, its server's address, or one of type Redis bring; one of type "
+    "Sqlite has neither connection nor secretRef nor tls",
 )
+BROUGHT = Rule(
+    cel="!has(self.bring) || self.type == 'Redis' && has(self.secretRef) && !has(self.tls)",
+    message="bring is for a log of type Redis, with its password in secretRef and without tls",
+)
+
+
+class BroughtRedisSpec(Spec):
+    """A Redis of one pod beside the predictors, on a cluster. It writes before it answers, and never evicts."""
+
+    storage: Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")] = "4Gi"
+    """Size of its claim, which stays when the Recommender goes."""
+
+    storage_class: Text | None = None
+    """Of the claim. Unset: the default one."""
+
+    max_memory: Annotated[str, Field(pattern=r"^[1-9][0-9]*(kb|mb|gb)$")] = "384mb"
+    """Beyond it events are refused until the log is trimmed. Its pod may take twice as much."""
+
+
 TLS_BY_URL = Rule(
     cel="!has(self.tls) || !has(self.connection) || !self.connection.startsWith('redis://')",
     message="connection redis:// is without TLS: name rediss://host:port/0, or host:port",
@@ -34,7 +54,7 @@ FILE_OF_A_POD = Rule(cel="self.type == 'Sqlite' || !has(self.claim)", message="c
 class EventLogSpec(Spec):
     """Where impressions and feedback are kept until they are learned from."""
 
-    model_config = rules(ADDRESS_OF_A_SERVER, FILE_OF_A_POD, TLS_BY_URL)
+    model_config = rules(ADDRESS_OF_A_SERVER, BROUGHT, FILE_OF_A_POD, TLS_BY_URL)
 
     type: Literal["Sqlite", "Redis", "Kafka"] = "Sqlite"
     """Sqlite is for one pod; Redis and Kafka serve many. A Redis must write before it answers (appendonly yes, appendfsync
@@ -52,6 +72,9 @@ class EventLogSpec(Spec):
     sasl_mechanism: Literal["Plain", "ScramSha256", "ScramSha512"] = "ScramSha512"
     """How Kafka is told username and password."""
 
+    bring: BroughtRedisSpec | None = None
+    """On a cluster, in place of connection: a Redis is brought. {} takes its defaults."""
+
     claim: Text | None = None
     """An existing PersistentVolumeClaim for the file of a log of type Sqlite, on a cluster. Unset: one is made, 1 GiB of
     the default storage class."""
@@ -61,11 +84,15 @@ class EventLogSpec(Spec):
         if self.type == "Sqlite":
             if self.connection or self.secret_ref or self.tls:
                 raise ValueError(ADDRESS_OF_A_SERVER.message)
-        elif not self.connection:
+        elif bool(self.connection) == (self.bring is not None):
             raise ValueError(ADDRESS_OF_A_SERVER.message)
-        elif self.claim:
+        if self.bring is not None and (self.type != "Redis" or self.secret_ref is None or self.tls):
+            raise ValueError(BROUGHT.message)
+        if self.type == "Sqlite":
+            return self
+        if self.claim:
             raise ValueError(FILE_OF_A_POD.message)
-        elif self.tls and self.connection.startswith("redis://"):
+        if self.tls and self.connection and self.connection.startswith("redis://"):
             raise ValueError(TLS_BY_URL.message)
         return self
 
@@ -102,6 +129,10 @@ class OnlineSpec(Spec):
 
     keys: FeedbackKeysSpec = FeedbackKeysSpec()
     """Who may send events, on a cluster. `shoploop serve` makes its own."""
+
+    compact_every_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
+    """On a cluster, how often a small pod makes interactions of what was collected (`shoploop events compact`): the next run
+    learns from these. Nothing of it where spec.data.feedback is false."""
 
     publish_period_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 1
     """How often updated weights are offered to the predictors."""

@@ -107,6 +107,9 @@ class VersionMade(_Result):
     digest: Sha256
     """sha256 of the Bento."""
 
+    code: Sha256 | None = None
+    """Digest of the serving code in it."""
+
 
 class DataSeen(_Result):
     """The data were looked at, and nothing else was done."""

@@ -134,6 +134,53 @@ class OnlineStatus(Spec):
     """Value of the annotation shoploop.io/online that was carried out last: each value asks once."""
 
 
+class CandidateStatus(Spec):
+    """The version that is tried beside the one that serves."""
+
+    version: Text
+    """Its id."""
+
+    number: Annotated[int, Field(ge=1)]
+    """Of its candidacy in the store's log."""
+
+    percent: Annotated[int, Field(ge=0, le=100)]
+    """Share of users that it answers."""
+
+    shadow: bool = False
+    """Whether it answers nobody, and only scores."""
+
+    pods: Annotated[int, Field(ge=0)] = 0
+    """Predictor pods in which it is at work."""
+
+    given: Annotated[int, Field(ge=0)] = 0
+    """Answers of it in those pods, in the shadow too. Counts are written anew where they have grown by half."""
+
+    failed: Annotated[int, Field(ge=0)] = 0
+    """Answers of it that failed; the version that serves gave them."""
+
+    different: Annotated[int, Field(ge=0)] = 0
+    """Answers in the shadow that were others than what was shown."""
+
+
+class ServingStatus(Spec):
+    """What the store's logs say of who serves, as far as predictors have read them, and what was decided."""
+
+    request: Text | None = None
+    """The verdict or the pin that was last written into them: a version and a run, or a version and ``pinned``."""
+
+    asked: Text | None = None
+    """Value of the annotation shoploop.io/serve that was carried out last: each value asks once."""
+
+    promoted: Text | None = None
+    """The version that the last promotion names. It serves where ``status.version`` says so."""
+
+    candidate: CandidateStatus | None = None
+    """Unset where there is none."""
+
+    silent_since: Time | None = None
+    """Since when no predictor says who answers there."""
+
+
 class RecommenderStatus(Spec):
     """What the operator observed."""
 
@@ -141,7 +188,7 @@ class RecommenderStatus(Spec):
     """The metadata.generation that this status is about."""
 
     conditions: Conditions = Field(default_factory=list)
-    """Ready, RunSucceeded, Released, ReleaseHeld, Progressing, Degraded, IncumbentNotCompared, OnlineLearning."""
+    """Ready, RunSucceeded, Released, ReleaseHeld, Progressing, Degraded, IncumbentNotCompared, OnlineLearning, Candidate."""
 
     version: Text | None = None
     """The version that serves."""
@@ -157,6 +204,9 @@ class RecommenderStatus(Spec):
 
     release: ReleaseStatus | None = None
     """The Helm release of the predictor."""
+
+    serving: ServingStatus | None = None
+    """Who serves by the store's logs, and who is tried beside."""
 
     online: OnlineStatus | None = None
     """Online learning."""
@@ -241,6 +291,9 @@ class Package(Spec):
 
     pack_hash: Text
     """Hash of the fields of the spec that are packed into it."""
+
+    code: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Digest of the serving code in it: versions of one code are exchanged without a moved pod. Unset where nobody knows."""
 
 
 def _by(key: str) -> Any:

@@ -55,12 +55,6 @@ LIMITS = (
     ),
     Limit(field="training.nodes", built=lambda nodes: nodes == 1, instead=1, advice="set it to 1"),
     Limit(
-        field="serving.candidate",
-        built=lambda candidate: candidate is None,
-        advice="leave it out",
-        places=("Cluster",),  # on this machine `shoploop serve` follows it
-    ),
-    Limit(
         field="runner.type",
         built=lambda runner: runner == "Job",
         instead="Job",

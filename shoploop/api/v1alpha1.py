@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from shoploop.api.access import AccessSpec
 from shoploop.api.exploration import ExplorationSpec
 from shoploop.api.fields import (
     API_VERSION,
@@ -26,7 +27,7 @@ from shoploop.api.fields import (
     rules,
     validations,
 )
-from shoploop.api.kubernetes import PlacementSpec, ResourcesSpec, SecretReference
+from shoploop.api.kubernetes import AuthorityReference, PlacementSpec, ResourcesSpec, SecretReference
 from shoploop.api.list_rules import ListRulesSpec
 from shoploop.api.online import OnlineSpec
 from shoploop.api.runner import RunnerSpec
@@ -60,6 +61,10 @@ class StoreSpec(Spec):
 
     secret_ref: SecretReference | None = None
     """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. On a laptop the environment's own variables are used."""
+
+    ca_ref: AuthorityReference | None = None
+    """Secret with the certificates of a private authority that the store's server is known by, on a cluster. Pods trust these
+    in place of those that everybody trusts; on a laptop SSL_CERT_FILE does that."""
 
 
 CanonicalKind = Literal["purchase", "cart", "view", "query", "return", "rating", "other"]
@@ -384,7 +389,7 @@ class ServingSpec(Spec):
     """After this long the predictor answers with what it has."""
 
     candidate: CandidateSpec | None = None
-    """How a new version meets its first shoppers; on a cluster not built yet. Unset: it replaces the old one at once."""
+    """How a new version meets its first shoppers. Unset: it replaces the old one at once."""
 
     pinned_version: Text | None = None
     """Serve this version whatever is trained later."""
@@ -394,6 +399,12 @@ class ServingSpec(Spec):
 
     allowed_origins: Annotated[list[Origin], Field(max_length=50)] = []
     """Origins whose pages may ask from a browser (CORS), e.g. https://shop.example; "*" is every one. Empty: none."""
+
+    access: AccessSpec | None = None
+    """Who may ask, on a cluster; `shoploop serve --access` is told by a folder. Unset: everybody who reaches it."""
+
+    admin_on_public_port: bool = False
+    """Whether /metrics, /docs.json and /load are answered where shoppers ask, too, and not at the admin port alone."""
 
     list_rules: ListRulesSpec = ListRulesSpec()
     """What every list must be, whatever the model thinks."""

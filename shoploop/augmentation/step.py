@@ -289,7 +289,7 @@ def _enter(task: _Task, tried: _Tried, variant: str) -> int:
         pl.col("split") == "train"
     )
     catalogs = read_catalogs(task.samples)
-    past, none = PurchaseLog.of(tried.bought, tried.trials.vocabulary), tried.trials.train.select([])
+    past, none = PurchaseLog.of(tried.bought, tried.trials.vocabulary, sessions=False), tried.trials.train.select([])
     trials = replace(
         tried.trials,
         bought=tried.bought,

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import psutil
+
+_METHOD = re.compile(rb'"method": ?"(\w+)"')
+"""Read without parsing the whole: the clients share the machine with what they measure."""
 
 
 @dataclass(kw_only=True)
@@ -28,11 +33,18 @@ class Load:
     bodies: dict[str, bytes] = field(default_factory=dict)
     """The first answer to each different request, by its ``user``."""
 
+    methods: Counter[str] = field(default_factory=Counter)
+    """Answers with 200 by the ``method`` that they say gave them."""
+
     wall_seconds: float = 0.0
 
     def milliseconds(self, share: float) -> float:
         """This quantile of the latency."""
         return round(float(np.quantile(self.seconds, share)) * 1000, 3) if self.seconds else float("nan")
+
+    def within(self, milliseconds: float) -> float:
+        """The share of what was answered with 200 that took no longer."""
+        return round(float(np.mean(np.array(self.seconds) <= milliseconds / 1000)), 4) if self.seconds else float("nan")
 
     @property
     def per_second(self) -> float:
@@ -74,6 +86,8 @@ async def _ask(url: str, asked: Sequence[dict[str, Any]], clients: int, requests
                 if response.status == 200:
                     load.seconds.append(time.perf_counter() - began)
                     load.bodies.setdefault(user, content)
+                    if said := _METHOD.search(content):
+                        load.methods[said[1].decode()] += 1
                 elif response.status == 503:
                     load.refused += 1
                 else:

@@ -17,13 +17,17 @@ from shoploop.api.online import EventLogSpec
 from shoploop.bench.hello import hello
 from shoploop.bench.load import Load, ask, cores_apart
 from shoploop.errors import NotFound
-from shoploop.packaging.local_service import RunningService, free_port, running, serving_version
+from shoploop.packaging.local_service import RunningService, free_port, packaged_ranker, running, serving_version
+from shoploop.ranking.settings import RankerSettings
 from shoploop.runs import folder_of
 from shoploop.store import Store
 
 USERS = 1000
 COMPARED = 100
 CLIENTS = 32
+CROWD = 200
+"""More clients than one core can answer with the whole model within the deadline."""
+
 K = 10
 TOLERANCE = 1e-4
 """Of a score. Batches of another size round differently."""
@@ -39,7 +43,8 @@ def run(
 ) -> dict[str, Any]:
     """Starts the promoted version as ``shoploop serve`` does, with a log of events, and asks it; then a bare service.
 
-    First one client asks for each of 1,000 users, whom the service has never seen: nothing is cached. Then 32 clients ask.
+    First one client asks for each of 1,000 users, whom the service has never seen: nothing is cached. Then 32 clients ask,
+    and then 200, who do not wait when they are refused: past what it can do, it must answer in time or refuse.
     The service has the first core, the clients the others. Impressions go to a log of this benchmark's own.
 
     Args:
@@ -52,9 +57,12 @@ def run(
     Returns:
         ``recommend`` and ``hello``: ``p50_ms``, ``p95_ms``, ``p99_ms`` of one client; ``throughput`` of 32 clients:
         ``recommend_rps``, ``hello_rps``, ``share`` of the second that the first is, ``failures``, ``refused`` (503: past what
-        it can do); ``rungs``, the share of all answers by how they came about; ``equal_to_offline`` and ``offline``: how many
-        of 100 users' answers equal offline scores, the largest difference; ``cpu_milliseconds_per_request``, ``rss_bytes``
-        of the service's processes together, ``start_seconds``, ``cores_apart``, ``load_average``.
+        it can do); ``overload`` of 200 clients: ``deadline_ms``, ``p50_ms`` and ``p99_ms`` of what was answered,
+        ``within_deadline``, the share of these that took no longer, ``answered_rps``, ``refused``, ``failures`` and
+        ``rungs``, null where all were refused; ``rungs``, the share of one client's answers by how they came about;
+        ``equal_to_offline`` and ``offline``: how many of 100 users' answers equal offline scores, the largest difference;
+        ``cpu_milliseconds_per_request``, ``rss_bytes`` of the service's processes together, ``start_seconds``,
+        ``cores_apart``, ``load_average``.
 
     Raises:
         NotFound: nothing is promoted, or the run that made the version is not on this machine.
@@ -64,6 +72,7 @@ def run(
     made_by = folder_of(store, name, version)
     if made_by is None:
         raise NotFound(f"No run of {name!r} has its tables on this machine. Measure where it was run.")
+    deadline = RankerSettings.read(packaged_ranker(store, name, version)).deadline_milliseconds
     asked: list[dict[str, Any]] = [{"user": user, "k": K} for user in users_of(made_by, seed)]
     progress(f"starting {name} {version}")
     began = time.perf_counter()
@@ -83,6 +92,8 @@ def run(
             cpu_seconds = _cpu_seconds(service) - before
             progress(f"{CLIENTS} clients, {requests} requests")
             many = ask(url, asked, clients=CLIENTS, requests=requests)
+            progress(f"{CROWD} clients, {requests} requests")
+            crowd = ask(url, asked, clients=CROWD, requests=requests)
         rss = sum(process.memory_info().rss for process in _processes(service))
     if not one.bodies:
         raise NotFound(
@@ -93,7 +104,7 @@ def run(
         body = next(iter(one.bodies.values()))
         with hello(Path(folder), body, log) as (bare, process), cores_apart(psutil.Process(process.pid)):
             alone = ask(f"{bare}/recommend", asked, clients=1, requests=len(asked))
-            crowd = ask(f"{bare}/recommend", asked, clients=CLIENTS, requests=requests)
+            bare_many = ask(f"{bare}/recommend", asked, clients=CLIENTS, requests=requests)
     progress("offline scores")
     answers = {user: json.loads(content) for user, content in one.bodies.items()}
     offline = compare_offline(made_by, answers)
@@ -109,13 +120,14 @@ def run(
         "hello": _latency(alone),
         "throughput": {
             "recommend_rps": many.per_second,
-            "hello_rps": crowd.per_second,
-            "share": round(many.per_second / max(crowd.per_second, 1e-9), 3),
+            "hello_rps": bare_many.per_second,
+            "share": round(many.per_second / max(bare_many.per_second, 1e-9), 3),
             "failures": len(one.failures) + len(many.failures),
             "refused": one.refused + many.refused,
         },
-        "first_failures": [*one.failures, *many.failures][:5],
-        "rungs": {_RUNG.get(method, method): round(count / len(answers), 4) for method, count in rungs.items()},
+        "overload": {"clients": CROWD, **_overload(crowd, deadline)},
+        "first_failures": [*one.failures, *many.failures, *crowd.failures][:5],
+        "rungs": _shares(rungs),
         "equal_to_offline": offline["equal"] == offline["compared"] > 0,
         "offline": offline,
         "cpu_milliseconds_per_request": round(cpu_seconds / len(asked) * 1000, 3),
@@ -129,6 +141,23 @@ def run(
 
 _RUNG = {"fused": "full"}
 """The full model's answers by the name that people ask for."""
+
+
+def _shares(methods: Counter[str]) -> dict[str, float]:
+    return {_RUNG.get(method, method): round(count / methods.total(), 4) for method, count in methods.items()}
+
+
+def _overload(load: Load, deadline_milliseconds: float) -> dict[str, Any]:
+    return {
+        "deadline_ms": deadline_milliseconds,
+        "p50_ms": load.milliseconds(0.5) if load.seconds else None,
+        "p99_ms": load.milliseconds(0.99) if load.seconds else None,
+        "within_deadline": load.within(deadline_milliseconds) if load.seconds else None,
+        "answered_rps": load.per_second,
+        "refused": load.refused,
+        "failures": len(load.failures),
+        "rungs": _shares(load.methods),
+    }
 
 
 def _latency(load: Load) -> dict[str, float]:

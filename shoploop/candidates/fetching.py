@@ -114,8 +114,7 @@ def _likeliest(scores_I: npt.NDArray[np.float64], most: int) -> Int32:
 def _neighbours(history: History, catalog: Catalog, config: CandidateConfig) -> Int32:
     if config.neighbours == 0 or len(history) == 0:
         return np.empty(0, np.int32)
-    days = distinct(history.days_H)[-config.neighbour_baskets :]
-    recent = distinct(history.items_H[history.days_H >= days[0]])
+    recent = history.last_visits(config.neighbour_baskets)
     weights = np.maximum(catalog.neighbour_weights_IM[recent], 0.0).ravel()
     near = catalog.neighbours_IM[recent].ravel()
     score_I = np.bincount(near, weights=weights, minlength=len(catalog)).astype(np.float64)
@@ -125,8 +124,7 @@ def _neighbours(history: History, catalog: Catalog, config: CandidateConfig) -> 
 
 def _last_visits(history: History) -> npt.NDArray[np.float64]:
     """What each row of the history counts, (H,): the less the more visits lie since; 0 for those of long ago."""
-    _, visit_H = np.unique(history.days_H, return_inverse=True)
-    since_H = visit_H.max() - visit_H
+    since_H = history.since_H
     weight_H: npt.NDArray[np.float64] = np.where(since_H < FOLLOWED_VISITS, FOLLOWED_DECAY**since_H, 0.0)
     return weight_H
 

@@ -75,6 +75,10 @@ def status(name: str, *, context: str | None = None, namespace: str | None = Non
     parts = ("id", "phase") if known else ("id", "phase", "message")
     facts.add_row("last run", " ".join(str(run[key]) for key in parts if key in run) or "none yet")
     facts.add_row("release", f"{release['name']}, revision {release['revision']}" if release else "none yet")
+    if candidate := state.get("serving", {}).get("candidate"):
+        share = "in the shadow" if candidate.get("shadow") else f"{candidate['percent']} % of users"
+        counts = f"{candidate.get('given', 0):,} answers, {candidate.get('failed', 0):,} failed"
+        facts.add_row("candidate", f"{candidate['version']}, {share}, in {candidate.get('pods', 0)} pods: {counts}")
     if online := state.get("online"):
         lag = online.get("lagSeconds")
         facts.add_row("online lag", "not known" if lag is None else f"{lag:.0f} s")

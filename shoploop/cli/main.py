@@ -119,6 +119,24 @@ def serve(
             help="Learn from what shoppers do, and serve what was learned; else as spec.online.enabled of the last run says.",
         ),
     ] = None,
+    access: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ask who asks: NAME.key holds an API key; tokens.json (issuer, audience) and jwks.json say which tokens are "
+            "believed. Made with a key where it is not there. Else everybody may ask.",
+            metavar="FOLDER",
+            file_okay=False,
+        ),
+    ] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help="Where /metrics, /docs.json and /load are answered, and nowhere else; as --port: where shoppers ask. Else "
+            "the first free one after --port.",
+        ),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Serve the promoted version over HTTP, until Ctrl-C."""
@@ -129,12 +147,22 @@ def serve(
         spec = last_spec(readable_store(store), name)
         online = spec is not None and spec.online.enabled
     if online:
-        from shoploop.online.process import check_trust
+        from shoploop.online.process import check_signer
 
-        check_trust()
+        check_signer()
     opened = writable_store(store) if online else readable_store(store)
     raise typer.Exit(
-        serve_(opened, name, port=port, version=version, log=log_of(log), out_of_stock=out_of_stock, online=online)
+        serve_(
+            opened,
+            name,
+            port=port,
+            version=version,
+            log=log_of(log),
+            out_of_stock=out_of_stock,
+            online=online,
+            access=access,
+            admin_port=admin_port,
+        )
     )
 
 

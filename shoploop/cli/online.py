@@ -9,7 +9,7 @@ from shoploop.cli.output import one_line, write_json
 from shoploop.errors import NotFound
 from shoploop.online.chain import Action, Chain, Commit
 from shoploop.online.optimizers import OptimizerName
-from shoploop.online.process import asked_to_end, check_trust, keep_what_is_loaded
+from shoploop.online.process import asked_to_end, check_signer, keep_what_is_loaded
 from shoploop.packaging.local_service import home_of_events, packaged_ranker, serving_version
 from shoploop.store import Store, layout
 from shoploop.versions.artifact import MANIFEST
@@ -45,6 +45,7 @@ def learn(
     from shoploop.online.weighing import alike, weights_of
     from shoploop.ranking.ranker import Ranker
 
+    check_signer()
     last = last_spec(store, name)
     optimizer = cast(OptimizerName, (last.online if last else OnlineSpec()).optimizer.lower())
     use_one_thread()
@@ -77,7 +78,6 @@ def follow(store: Store, name: str, into: Path, *, version: str | None) -> None:
     """
     from shoploop.online.updater import Updater, follow
 
-    check_trust()
     version = version or serving_version(store, name)
     follow(Updater(Chain(store, name, version), into, version=version), until=asked_to_end())
 

@@ -112,6 +112,7 @@ def read_release(secret: Object) -> Release | None:
             chart=kept["chart"]["metadata"]["name"],
             recommender=_text(values, "recommender", "name"),
             version=_text(values, "version", "id"),
+            digest=_text(values, "version", "digest"),
             manifest=kept.get("manifest", ""),
         )
     except (KeyError, ValueError, TypeError, OSError):

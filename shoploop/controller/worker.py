@@ -15,7 +15,8 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from shoploop.api.learner_state import LearnerState
-from shoploop.controller import learners, metrics
+from shoploop.api.predictor_state import PredictorState
+from shoploop.controller import learners, metrics, predictors
 from shoploop.controller.cache import Cache, Key
 from shoploop.controller.cluster import Cluster, ClusterError, Stale, kind_of
 from shoploop.controller.decide import data_checks as checks
@@ -27,9 +28,11 @@ from shoploop.controller.decide.names import (
     FINALIZER,
     ONLINE_COMPONENT,
     RECOMMENDER_LABEL,
+    SERVE_COMPONENT,
     Object,
     is_ours,
     learner_name,
+    updater_name,
 )
 from shoploop.controller.decide.observed import Failure, Install, Observed, Plan, Recover, Repair, Uninstall
 from shoploop.controller.decide.reconcile import RELEASE, desired
@@ -55,12 +58,13 @@ class Worker:
         cache: Cache,
         *,
         ask_learner: Callable[[str, str], LearnerState | str] = learners.ask,
+        ask_predictors: Callable[[str, str], tuple[PredictorState, ...] | str] = predictors.ask,
     ):
         self.settings = settings
         self.cluster = cluster
         self.helm = helm
         self.cache = cache
-        self._ask_learner = ask_learner
+        self._ask_learner, self._ask_predictors = ask_learner, ask_predictors
         self.pending = Pending()
         self.chart_digest = chart_digest(settings.chart)
         self.busy_since: dict[int, float] = {}
@@ -139,6 +143,7 @@ class Worker:
                 for name in sorted(feedback.secret_names(recommender["spec"]))
             },
             learner=self._learner(key, recommender, children),
+            predictors=self._predictors(key, recommender, children),
             rival=self._rival(recommender),
             failures=self._failures.get(key, {}),
         )
@@ -152,6 +157,14 @@ class Worker:
         return (
             self._ask_learner(*key) if wanted and there and "deletionTimestamp" not in recommender["metadata"] else None
         )
+
+    def _predictors(
+        self, key: Key, recommender: Object, children: dict[tuple[str, str], Object]
+    ) -> tuple[PredictorState, ...] | str:
+        """What the updaters of its pods say, where there are any."""
+        live = children.get(("Deployment", f"{key[1]}-predictor"))
+        there = ("Service", updater_name(key[1])) in children and live is not None and live["spec"].get("replicas", 1)
+        return self._ask_predictors(*key) if there and "deletionTimestamp" not in recommender["metadata"] else ()
 
     def _pods(
         self, key: Key, recommender: Object, children: dict[tuple[str, str], Object]
@@ -369,9 +382,9 @@ def _rank(recommender: Object) -> tuple[str, str]:
 
 
 def _decides(children: dict[tuple[str, str], Object]) -> bool:
-    """Whether a Job writes what a person decided about online learning, or did."""
+    """Whether a Job writes what was decided about who serves, or about online learning, or did."""
     return any(
-        kind == "Job" and live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == ONLINE_COMPONENT
+        kind == "Job" and live["metadata"].get("labels", {}).get(COMPONENT_LABEL) in (ONLINE_COMPONENT, SERVE_COMPONENT)
         for (kind, _), live in children.items()
     )
 

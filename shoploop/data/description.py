@@ -13,6 +13,7 @@ import polars as pl
 from shoploop import schemas
 from shoploop.data import canonical
 from shoploop.data.kinds import PURCHASE
+from shoploop.data.moments import in_sessions
 from shoploop.data.rules import Loaded
 
 SESSION_GAP_MINUTES = 30
@@ -159,6 +160,7 @@ def _habits(events: pl.DataFrame) -> dict[str, Any]:
     users = visits.group_by("user").agg(days=pl.len())
     between = visits.select(pl.col("day").diff().over("user")).to_series().drop_nulls()
     pairs = bought["pair"].n_unique()
+    sessions = in_sessions(events.filter(pl.col("kind") == PURCHASE))
     clock = events.select((pl.col("time").dt.epoch("us") % 86_400_000_000).n_unique() > 2).item()
     return {
         "purchases": bought.height,
@@ -170,6 +172,7 @@ def _habits(events: pl.DataFrame) -> dict[str, Any]:
         "days_between_visits": _median(between),
         "items_a_visit": _median(visits["items"]),
         "clock": bool(clock),
+        "asked_within_visits": sessions,
     } | (_sessions(events) if clock else {})
 
 
@@ -218,7 +221,13 @@ def _task(habits: Mapping[str, Any]) -> dict[str, Any]:
             f"A buyer comes {habits['visits_a_buyer']:g} times in the median, {rhythm:g} days after the last time."
         )
     unit = "day"
-    if not habits["clock"]:
+    if habits["asked_within_visits"]:
+        unit = "moment"
+        why.append(
+            "Most visits are somebody's first and go on for a while: a run learns to answer in the middle of a visit, by "
+            "what was done in it so far."
+        )
+    elif not habits["clock"]:
         why.append("Times are dates without a clock, so a visit is a user's day.")
     elif habits["sessions_a_day"] < SEVERAL_SESSIONS:
         why.append("People come about once a day, so a visit is a user's day.")

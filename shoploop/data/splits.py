@@ -26,6 +26,10 @@ enough where that is less."""
 WANTED_VISITS = 2_000
 """Visits to learn from: the model needs about so many to be better than what it is compared with."""
 
+SESSION_VISITS = 3_000
+"""Visits to learn from in a log of sessions, where nobody has habits: the latest, as many as a run learns from at most, so
+that what is known of items is as fresh for them as it is for who is served."""
+
 EVALUATION_SHARE, HISTORY_SHARE = 1 / 4, 1 / 3
 """Of the visits: at most a quarter is evaluated on, and of those before them the first third is never a label, for a visit
 without history says nothing about habits."""
@@ -81,7 +85,7 @@ class TimeSplit:
         }
 
 
-def choose_split(user_V: Days, day_V: Days, *, last: int, training: TrainingSpec) -> TimeSplit:
+def choose_split(user_V: Days, day_V: Days, *, last: int, training: TrainingSpec, sessions: bool = False) -> TimeSplit:
     """The days to learn from and to evaluate on: the spec's where it names them, others by what the log holds.
 
     Args:
@@ -89,13 +93,14 @@ def choose_split(user_V: Days, day_V: Days, *, last: int, training: TrainingSpec
         day_V: Its day; none after ``last``.
         last: Last day of the data.
         training: ``evaluation_days`` and ``training_days``; None is chosen.
+        sessions: Whether the log is of sessions (:mod:`shoploop.data.moments`).
     """
     order_V = np.argsort(day_V, kind="stable")
     user_V, day_V = user_V[order_V], day_V[order_V]
     evaluation_days = training.evaluation_days or _evaluation_days(user_V, day_V, last)
     evaluation_first = last - evaluation_days + 1
     before_V = day_V[: np.searchsorted(day_V, evaluation_first)]
-    training_days = training.training_days or _training_days(before_V, evaluation_first)
+    training_days = training.training_days or _training_days(before_V, evaluation_first, sessions)
     training_first = evaluation_first - training_days
     if len(before_V):  # history stays history, also where more days are asked for than there are
         training_first = max(training_first, int(before_V[int(HISTORY_SHARE * len(before_V))]))
@@ -103,7 +108,7 @@ def choose_split(user_V: Days, day_V: Days, *, last: int, training: TrainingSpec
         training_first=min(training_first, evaluation_first),
         evaluation_first=evaluation_first,
         last=last,
-        why=_why(training, evaluation_first - training_first, evaluation_days),
+        why=_why(training, evaluation_first - training_first, evaluation_days) + (_SESSIONS if sessions else ""),
     )
 
 
@@ -132,12 +137,21 @@ def _days_of_share(day_V: Days, share: float, last: int) -> int:
     return max(last - int(day_V[len(day_V) - most - 1]), 1) if most < len(day_V) else last - int(day_V[0]) + 1
 
 
-def _training_days(before_V: Days, evaluation_first: int) -> int:
-    """The usual days; more until they hold enough visits."""
+def _training_days(before_V: Days, evaluation_first: int, sessions: bool) -> int:
+    """The usual days; more until they hold enough visits. Of sessions as few as hold enough before the last of them."""
     if not len(before_V):
         return TRAINING_DAYS
-    enough = evaluation_first - int(before_V[max(len(before_V) - WANTED_VISITS, 0)])
-    return min(max(TRAINING_DAYS, enough), LONGEST_TRAINING)
+    wanted, usual = (SESSION_VISITS, 1) if sessions else (WANTED_VISITS, TRAINING_DAYS)
+    if sessions:  # the last day is to validate on
+        before_V = before_V[: np.searchsorted(before_V, before_V[-1])] if before_V[0] < before_V[-1] else before_V
+    enough = evaluation_first - int(before_V[max(len(before_V) - wanted, 0)])
+    return min(max(usual, enough), LONGEST_TRAINING)
+
+
+_SESSIONS = (
+    " Most visits are somebody's first: the latest days that hold enough are learned from, and the last of them is to "
+    "validate on."
+)
 
 
 def _why(training: TrainingSpec, training_days: int, evaluation_days: int) -> str:

@@ -298,7 +298,8 @@ def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
         bad = text.is_not_null() & bad & ~text.str.to_lowercase().is_in(times.NOTHING).fill_null(False)
     if _other_type(bad, values):
         if source.time_format:
-            advice = f"They do not fit {field} {source.time_format!r}: mend the pattern."
+            names = ", ".join(["iso", *times.UNIX])
+            advice = f"They do not fit {field} {source.time_format!r}: mend the pattern, or name one of {names}."
         elif values.dtype == pl.String:
             advice = times.advice(values.filter(bad), zone=source.time_zone, field=field)
         else:

@@ -89,11 +89,11 @@ class ItemNeighbours:
         scores_R = np.zeros(len(samples.items_R))
         for q in range(len(samples)):
             rows = samples.rows(q)
-            history = history_of(self._log, int(samples.users_Q[q]), before=int(samples.days_Q[q]))
+            request = samples.request(q)
+            history = history_of(self._log, request.user, before=request.day, seen=request.seen)
             if not len(history):
                 continue
-            _, visit_H = np.unique(history.days_H, return_inverse=True)
-            weight_H = VISIT_DECAY ** (visit_H.max() - visit_H)
+            weight_H = VISIT_DECAY ** history.since_H.astype(np.float64)
             weight_I = np.bincount(history.items_H, weights=weight_H, minlength=self._unit.shape[1])
             wanted = samples.items_R[rows]
             near_I = self._unit.T @ (self._unit @ weight_I)

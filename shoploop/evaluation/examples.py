@@ -33,8 +33,8 @@ def example(
     titles: list[str | None],
 ) -> dict[str, Any]:
     """One visit, as ``evaluation.json`` holds it."""
-    day = int(samples.days_Q[request])
-    history = history_of(log, int(samples.users_Q[request]), before=day)
+    asked = samples.request(request)
+    history = history_of(log, asked.user, before=asked.day, seen=asked.seen)
     rows, truth = samples.rows(request), samples.truth(request)
     best = top(samples.items_R[rows], scores_R[rows])
     score_of = dict(zip(samples.items_R[rows].tolist(), scores_R[rows].tolist(), strict=True))
@@ -43,7 +43,7 @@ def example(
         return titles[code] or log.vocabulary.items[code]
 
     return {
-        "user": log.users[int(samples.users_Q[request])],
+        "user": log.users[asked.user],
         "recent": [title(int(code)) for code in history.items_H[::-1][:RECENT]],
         "truth": [title(int(code)) for code in truth],
         "recommended": [
@@ -51,7 +51,9 @@ def example(
                 "item": log.vocabulary.items[int(code)],
                 "title": title(int(code)),
                 "score": score_of[int(code)],
-                "reason": reason(int(code), history=history, day=day, items=items, catalog=catalog, titles=titles),
+                "reason": reason(
+                    int(code), history=history, day=asked.as_of, items=items, catalog=catalog, titles=titles
+                ),
                 "bought": bool(np.isin(code, truth)),
             }
             for code in best

@@ -18,7 +18,7 @@ from shoploop.features.catalogs import following
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog, Vocabulary
 from shoploop.models.fusion import FusedModel
-from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
+from shoploop.samples.sample_set import SampleSet, Sources, assemble
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
 
@@ -83,7 +83,7 @@ def incumbent_metrics(folder: Path, samples: SampleSet, log: PurchaseLog, joins:
         SchemaMismatch: it was trained on features that this version of shoploop does not compute.
     """
     trained = on_vocabulary(_load(folder), log.vocabulary)
-    requests = [Request(user=int(u), day=int(d)) for u, d in zip(samples.users_Q, samples.days_Q, strict=True)]
+    requests = [samples.request(q) for q in range(len(samples))]
     users = joins.users([log.users[r.user] for r in requests], [r.day for r in requests])
     days = sorted({r.day for r in requests})
     items, shops = joins.items(log.vocabulary, days), joins.shops(log.shops, days)

@@ -71,7 +71,8 @@ def evaluate_model(
         gate_spec: Metric and confidence of the bounds that the gate will look at.
 
     Returns:
-        ``evaluation.json``: metrics of every method with 95% intervals over users, paired comparisons, slices, α,
+        ``evaluation.json``: whether visits were asked for in the middle, metrics of every method with 95% intervals
+        over users, paired comparisons, slices, α,
         recall of candidates, calibration, coverage, feature importance, examples, what exploration costs, and the bounds for
         the gate.
 
@@ -116,6 +117,7 @@ def evaluate_model(
     report: dict[str, Any] = {
         "users": len(held_out),
         "requests": len(held_out),
+        "sessions": log.sessions,
         "days": [_date(days[0]), _date(days[-1])],
         "methods": {name: summary(values, bootstrap) for name, values in metrics.items()},
         "comparisons": [comparison("fused", than, m, metrics, bootstrap) for than in rivals for m in METRICS],

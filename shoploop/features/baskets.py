@@ -35,9 +35,7 @@ class BasketSequence:
         ages_L = np.full(BASKETS, NO_AGE, np.int32)
         if len(history) == 0:
             return cls(items_E=np.empty(0, np.int32), baskets_E=np.empty(0, np.int32), ages_L=ages_L)
-        days, basket_H = np.unique(history.days_H, return_inverse=True)
-        latest_first_H = len(days) - 1 - basket_H
+        latest_first_H = history.since_H
         keep = latest_first_H < BASKETS
-        kept_days = days[::-1][:BASKETS]
-        ages_L[: len(kept_days)] = day - kept_days
+        ages_L[latest_first_H[keep]] = day - history.days_H[keep]
         return cls(items_E=history.items_H[keep], baskets_E=latest_first_H[keep].astype(np.int32), ages_L=ages_L)

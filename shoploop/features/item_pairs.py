@@ -133,13 +133,13 @@ def _strongest(counts: Any, total_I: Float64, kept: int) -> Followers:
 
 
 def _baskets(log: PurchaseLog) -> tuple[Any, Int32, Int32]:
-    """A sparse matrix (B, I) with 1 for each item of a basket, and each basket's user and day."""
+    """A sparse matrix (B, I) with 1 for each item of a visit, a basket or a moment, and each one's user and day."""
     import scipy.sparse
 
-    basket_R, first_B = log.baskets()
+    order_R, visit_R, first_B = log.visits()
     shape = (len(first_B), len(log.vocabulary))
-    held = scipy.sparse.csr_matrix((np.ones(len(log)), (basket_R, log.item_R)), shape=shape)
-    return held, log.user_R[first_B], log.day_R[first_B]
+    held = scipy.sparse.csr_matrix((np.ones(len(log)), (visit_R, log.item_R[order_R])), shape=shape)
+    return held, log.user_R[order_R][first_B], log.day_R[order_R][first_B]
 
 
 def _before(user_B: Int32, config: PairConfig) -> Any:

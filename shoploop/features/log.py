@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from shoploop.data.moments import first_moments, in_sessions
 from shoploop.errors import TooFewEvents
 from shoploop.schemas import POSITIVE_KINDS
 
@@ -125,6 +126,12 @@ class PurchaseLog:
     offsets_U1: npt.NDArray[np.int64]
     """Rows of user u are ``offsets_U1[u]`` to ``offsets_U1[u + 1]``."""
 
+    moment_R: Int32
+    """Of a log of sessions: how many earlier moments of the user's day had something in them; 0 where a visit is a day."""
+
+    sessions: bool = False
+    """Whether what a visit is about is told within the day (see :mod:`shoploop.data.moments`)."""
+
     def __len__(self) -> int:
         return len(self.user_R)
 
@@ -137,11 +144,19 @@ class PurchaseLog:
         return int(self.day_R.max())
 
     @classmethod
-    def of(cls, bought: pl.DataFrame, vocabulary: Vocabulary) -> "PurchaseLog":
-        """Builds the log from rows of :func:`purchases`; rows of items outside the vocabulary are left out."""
+    def of(cls, bought: pl.DataFrame, vocabulary: Vocabulary, *, sessions: bool | None = None) -> "PurchaseLog":
+        """Builds the log from rows of :func:`purchases`; rows of items outside the vocabulary are left out.
+
+        Args:
+            bought: Rows; ``time`` may be missing where visits are days.
+            vocabulary: The items.
+            sessions: Whether it is a log of sessions; what the rows look like, where not given.
+        """
+        sessions = in_sessions(bought) if sessions is None else sessions
+        time = ["time"] if sessions else []
         rows = (
             bought.lazy()
-            .select("user", "item", "day", "quantity", "price", "shop")
+            .select("user", "item", "day", "quantity", "price", "shop", *time)
             .join(vocabulary.frame().lazy(), on="item")
             # numbers too: neither the order of rows nor the number of threads is part of the data
             .sort("user", "day", "code", "quantity", "price")
@@ -167,6 +182,8 @@ class PurchaseLog:
             shop_R=codes_of(rows["shop"], shops),
             shops=tuple(shops),
             offsets_U1=np.searchsorted(user_R, np.arange(len(users) + 1)).astype(np.int64),
+            moment_R=first_moments(rows) if sessions else np.zeros(len(rows), np.int32),
+            sessions=sessions,
         )
 
     def where(self, keep_R: npt.NDArray[np.bool_]) -> "PurchaseLog":
@@ -180,6 +197,7 @@ class PurchaseLog:
             quantity_R=self.quantity_R[keep_R],
             price_R=self.price_R[keep_R],
             shop_R=self.shop_R[keep_R],
+            moment_R=self.moment_R[keep_R],
             offsets_U1=np.searchsorted(user_R, np.arange(len(self.users) + 1)).astype(np.int64),
         )
 
@@ -188,6 +206,15 @@ class PurchaseLog:
         starts_R = np.ones(len(self), bool)
         starts_R[1:] = (self.user_R[1:] != self.user_R[:-1]) | (self.day_R[1:] != self.day_R[:-1])
         return np.cumsum(starts_R) - 1, np.flatnonzero(starts_R)
+
+    def visits(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Rows by what one did at once, a basket or a moment of one: the rows in that order, (R,), the visit of each of
+        these by its number, (R,), and each visit's first place in that order."""
+        order_R = np.lexsort((self.moment_R, self.day_R, self.user_R))
+        user_R, day_R, moment_R = self.user_R[order_R], self.day_R[order_R], self.moment_R[order_R]
+        starts_R = np.ones(len(self), bool)
+        starts_R[1:] = (user_R[1:] != user_R[:-1]) | (day_R[1:] != day_R[:-1]) | (moment_R[1:] != moment_R[:-1])
+        return order_R, np.cumsum(starts_R) - 1, np.flatnonzero(starts_R)
 
     def by_day(self) -> "DayIndex":
         """The rows in the order of their days, for counts over windows of days."""
@@ -203,8 +230,9 @@ def _merged(rows: pl.DataFrame) -> pl.DataFrame:
         name: np.add.reduceat(rows[name].fill_null(0.0).to_numpy(), starts) if len(starts) else np.empty(0)
         for name in ("quantity", "price")
     }
-    shop = rows.select(group, "shop").group_by("group", maintain_order=True).agg(pl.col("shop").max())
-    return rows[starts].with_columns(shop["shop"], **{name: pl.Series(values) for name, values in summed.items()})
+    latest = [pl.col("shop").max(), *([pl.col("time").min()] if "time" in rows.columns else [])]
+    found = rows.with_columns(group).group_by("group", maintain_order=True).agg(latest).drop("group")
+    return rows[starts].with_columns(*found, **{name: pl.Series(values) for name, values in summed.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import FeaturesSpec, TrainingSpec
+from shoploop.data.moments import in_sessions
 from shoploop.data.splits import TimeSplit
 from shoploop.features import feast_store
 from shoploop.features.contract import Contract, resolve
@@ -61,9 +62,10 @@ def materialize_features(
     items = pl.read_parquet(data / "items.parquet", columns=["item", "category"])
     contract = resolve(interactions=interactions, items=items, users=users)
     bought = purchases(interactions)
-    chosen = choose_windows(bought, last=outside.span.last, training=training_spec)
+    sessions = in_sessions(bought)
+    chosen = choose_windows(bought, last=outside.span.last, training=training_spec, sessions=sessions)
     split, vocabulary = chosen.split, chosen.vocabulary
-    log = PurchaseLog.of(bought, vocabulary)
+    log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
     days_asked = request_days(log.day_R, split)
     del interactions, bought
     seconds.lap("read")

@@ -16,19 +16,21 @@ class Windows:
     vocabulary: Vocabulary
 
 
-def choose_windows(bought: pl.DataFrame, *, last: int, training: TrainingSpec) -> Windows:
+def choose_windows(bought: pl.DataFrame, *, last: int, training: TrainingSpec, sessions: bool = False) -> Windows:
     """The days to learn from and to evaluate on, and the items that were bought before the latter.
 
     Args:
         bought: Rows of :func:`shoploop.features.log.purchases`.
         last: The log's last day, days since 1970-01-01 (UTC).
         training: Days that the spec names.
+        sessions: Whether it is a log of sessions.
 
     Raises:
         TooFewEvents: nothing was bought before the days of evaluation.
     """
     visits = bought.select(pl.col("user").rank("dense").cast(pl.Int64), "day").unique().sort("day", "user")
-    split = choose_split(visits["user"].to_numpy(), visits["day"].to_numpy(), last=last, training=training)
+    user_V, day_V = visits["user"].to_numpy(), visits["day"].to_numpy()
+    split = choose_split(user_V, day_V, last=last, training=training, sessions=sessions)
     vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
     if not len(vocabulary):
         days = split.last - int(bought.select(pl.col("day").min()).item()) + 1

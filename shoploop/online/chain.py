@@ -7,9 +7,12 @@ commit holds the rows that changed since the one before; one that is ``full`` ho
 What is learned is learned by batches, and a commit does not wait for one to be whole: it has the rows as they were when the
 batch began, and those that its first examples would make of them *ahead*. Predictors serve both; a learner that begins anew
 goes on from where the batch began, so what it comes to does not depend on when somebody committed.
+
+Where there is a key each entry is signed: recommender, version, number and content, and so what it names.
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, ShoploopEr
 from shoploop.online.guardrails import Block
 from shoploop.online.rows import REMEDY, Rows, ahead_from_bytes, from_bytes, to_bytes
 from shoploop.store import Log, Store, layout
+from shoploop.versions.signing import Statement, Trust, digest, signed, signer_for
 
 Action = Literal["learn", "rollback", "freeze", "resume", "pin", "unpin"]
 ACTIONS: tuple[Action, ...] = ("learn", "rollback", "freeze", "resume", "pin", "unpin")
@@ -27,6 +31,9 @@ SNAPSHOT_EVERY = 100
 """Commits; so many are read at most to know a state."""
 
 ATTEMPTS = 20
+
+SIGNATURE = "signature"
+"""Of an entry: the envelope of its signatures, as :mod:`shoploop.versions.signing` writes it."""
 
 
 class ChainTaken(ShoploopError):
@@ -116,7 +123,16 @@ class State:
 class Chain:
     """Of one version of one recommender."""
 
-    def __init__(self, store: Store, name: str, version: str, *, width: int | None = None, start: int = 0):
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        version: str,
+        *,
+        width: int | None = None,
+        start: int = 0,
+        trust: Trust | None = None,
+    ):
         """
         Args:
             store: Where it lies.
@@ -124,7 +140,9 @@ class Chain:
             version: Its base.
             width: D, of the item vectors, which what is read must have; None takes any.
             start: Offset of the last record of the event log that the version was trained on.
+            trust: Who must have signed the entries; as the environment says where not given.
         """
+        self._trust = trust or Trust.configured()
         self._store = store
         self._name = name
         self._version = version
@@ -139,6 +157,8 @@ class Chain:
 
         Raises:
             StoreUnavailable: the store does not answer, or an entry is damaged.
+            ArtifactUnsigned, KeyUntrusted, SignatureInvalid, ArtifactForeign, ArtifactCorrupt: an entry is not signed as is
+                asked for; nothing of what is new is taken.
         """
         if self.commits:
             entries = self._log.since(self.commits[-1].number)
@@ -224,13 +244,14 @@ class Chain:
 
         Raises:
             AlreadyExists: somebody else wrote one since :meth:`refresh`.
+            KeyUnusable, KeyUntrusted: signatures are asked for, and nobody here can give one; nothing was written.
         """
-        digest = None
+        signer, named = signer_for(self._trust), None
         if rows is not None:
             body = to_bytes(rows, ahead)
-            digest = hashlib.sha256(body).hexdigest()
+            named = hashlib.sha256(body).hexdigest()
             with suppress(AlreadyExists):  # the same bytes
-                self._store.put_if_absent(layout.online_object(self._name, self._version, digest), body)
+                self._store.put_if_absent(layout.online_object(self._name, self._version, named), body)
         entry: dict[str, Any] = {
             "action": action,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -239,10 +260,12 @@ class Chain:
             "offset": offset,
             "totals": vars(totals),
             "resumes": (resumes or Standing(offset=offset, totals=totals, block=Block())).to_json(),
-            "object": digest,
+            "object": named,
             "full": full,
             "to": to,
         }
+        if signer is not None:
+            entry[SIGNATURE] = signed(self._statement(entry | {"number": self.head + 1}), signer).decode()
         number = self._log.append(entry, after=self.head)
         commit = self._commit(entry | {"number": number})
         self.commits.append(commit)
@@ -285,7 +308,17 @@ class Chain:
         rows = from_bytes(body, width=self._width, what=what)
         return rows, ahead_from_bytes(body, width=self._width, what=what) or Rows.none(self._width or 0)
 
+    def _statement(self, entry: dict[str, Any]) -> Statement:
+        """What a signature of an entry vouches for: all of it, at its place in this chain."""
+        content = {key: value for key, value in entry.items() if key != SIGNATURE}
+        body = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+        digests = {f"commit-{entry.get('number')}": digest(body)}
+        return Statement(kind="commit", recommender=self._name, version=self._version, digests=digests)
+
     def _commit(self, entry: dict[str, Any]) -> Commit:
+        envelope = entry.get(SIGNATURE)
+        where = f"{self._store.url(self._log.key)}: entry {entry.get('number')}"
+        self._trust.check(envelope.encode() if isinstance(envelope, str) else None, self._statement(entry), where)
         try:
             if entry["action"] not in ACTIONS:
                 raise ValueError(f"{entry['action']} is no action")

@@ -24,7 +24,7 @@ from shoploop.online.chain import Chain
 from shoploop.online.learner import LearnerConfig
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.optimizers import OptimizerName
-from shoploop.online.process import asked_to_end, check_trust, keep_what_is_loaded
+from shoploop.online.process import asked_to_end, check_signer, keep_what_is_loaded
 from shoploop.online.pulse import Pulse
 from shoploop.online.telling import Telling
 from shoploop.ranking.ranker import Ranker
@@ -44,12 +44,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--access", type=Path, help="folder with the log's username, password and ca.crt")
     parser.add_argument("--period-seconds", type=float, default=1.0, help="between two commits at least")
     parser.add_argument("--optimizer", default="AdaGrad", help="as spec.online.optimizer names it")
+    parser.add_argument("--beside", help="the version that serves, whose place this one is to take")
     parser.add_argument("--port", type=int, default=PORT, help="where it answers")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
     def learn(**_: object) -> None:
-        check_trust()
+        check_signer()
         use_one_thread()
         until = asked_to_end()
         ranker, pulse = Ranker.load(args.ranker), Pulse()
@@ -66,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
                 start=start,
                 learner=LearnerConfig(optimizer=cast(OptimizerName, args.optimizer.lower())),
                 beat=pulse.beat,
+                beside=Chain(Store(args.store), args.recommender, args.beside) if args.beside else None,
             )
             telling = Telling(
                 loop=loop, chain=chain, log=log, name=args.recommender, version=ranker.version, pulse=pulse

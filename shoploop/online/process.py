@@ -8,8 +8,7 @@ import signal
 import threading
 from collections.abc import Callable
 
-from shoploop.errors import ArtifactUnsigned
-from shoploop.versions.signing import Trust
+from shoploop.versions.signing import Trust, signer_for
 
 
 def asked_to_end() -> Callable[[], bool]:
@@ -25,14 +24,10 @@ def keep_what_is_loaded() -> None:
     gc.freeze()
 
 
-def check_trust() -> None:
-    """Commits are not signed yet.
+def check_signer() -> None:
+    """Makes sure that who learns here can sign what it learned, where that is asked for.
 
     Raises:
-        ArtifactUnsigned: the environment asks for signatures.
+        KeyUnusable, KeyUntrusted: the environment asks for signatures, and nobody here can give one.
     """
-    if Trust.configured().policy != "Ignore":
-        raise ArtifactUnsigned(
-            "What is learned online is not signed, and signatures are asked for here (SHOPLOOP_SIGNING_POLICY). Serve "
-            "with --no-online, or let the store's own access rules say who may write it."
-        )
+    signer_for(Trust.configured())

@@ -1,7 +1,8 @@
 """``python -m shoploop.online.updater_process``: the sidecar of a predictor; brings it what the learner learned.
 
-It knows no model and holds no key but the store's. It answers ``/startz`` once it has looked at the chain, whatever it found
-there, so that a new pod begins with the newest commit and a chain that cannot be read keeps no pod from serving.
+It knows no model and holds no key but the store's; what nobody trusted signed it does not bring. It answers ``/startz`` once
+it has looked at the chain, whatever it found there, so that a new pod begins with the newest commit and a chain that cannot
+be read keeps no pod from serving.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 from shoploop.compute.answering import Reply, serve
 from shoploop.exits import guarded
 from shoploop.online.chain import Chain
-from shoploop.online.process import asked_to_end, check_trust
+from shoploop.online.process import asked_to_end
 from shoploop.online.pulse import Pulse
 from shoploop.online.updater import Updater, follow
 from shoploop.store import Store
@@ -30,7 +31,6 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
     def bring(**_: object) -> None:
-        check_trust()
         until, pulse, looks = asked_to_end(), Pulse(), [0]
         chain = Chain(Store(args.store, read_only=True), args.recommender, args.version)
 

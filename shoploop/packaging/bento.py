@@ -19,6 +19,7 @@ from shoploop.api.v1alpha1 import GateSpec, ServingSpec
 from shoploop.data.collected import CollectedThrough, collected_in
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, ShoploopError
 from shoploop.packaging.archive import pack, unpack
+from shoploop.packaging.serving_code import code_of
 from shoploop.packaging.staging import NAME, RANKER, stage_code, stage_description, stage_ranker
 from shoploop.ranking.settings import RankerSettings
 from shoploop.store import Store, disk, layout
@@ -59,7 +60,7 @@ def build_bento(
         max_age_days: See :class:`RankerSettings`; unset means the gate's default.
 
     Returns:
-        ``bento.json``: version, archive, sha256, bytes, tag.
+        ``bento.json``: version, archive, sha256, bytes, tag, and the digest of its serving code.
 
     Raises:
         ArtifactCorrupt, ArtifactForeign: the version must not be used.
@@ -88,12 +89,14 @@ def build_bento(
         built = _build(context, home, version.id)
         archive = out / f"{version.id}.bento"
         pack(built, archive)
+        code = code_of(built)
     report = {
         "version": version.id,
         "archive": archive.name,
         "sha256": disk.digest_of(archive),
         "bytes": archive.stat().st_size,
         "tag": f"{NAME}:{version.id}",
+        "code": code,
         "bentoml": importlib.metadata.version("bentoml"),
         "collected": asdict(collected),
     }

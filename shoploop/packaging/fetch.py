@@ -37,25 +37,39 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--recommender", required=True, help="whose it must be")
     parser.add_argument("--version", required=True, help="which version it must be")
     parser.add_argument("--into", required=True, type=Path, help="folder to make")
-    parser.add_argument("--deadline-milliseconds", type=int, help="instead of what the Bento was packed with")
-    parser.add_argument("--item-fields", help="instead of what the Bento was packed with, separated by commas")
-    parser.add_argument("--allowed-origins", help="instead of what the Bento was packed with, separated by commas")
-    parser.add_argument("--list-rules", help="instead of what the Bento was packed with, as JSON")
+    add_settings(parser)
     args = parser.parse_args(arguments)
     try:
         fetch(args.bento, args.digest, args.into, recommender=args.recommender, version=args.version)
-        change_settings(
-            args.into / RANKER,
-            deadline_milliseconds=args.deadline_milliseconds,
-            item_fields=_names(args.item_fields),
-            allowed_origins=_names(args.allowed_origins),
-            list_rules=_rules(args.list_rules),
-        )
+        apply_settings(args.into / RANKER, args)
     except ShoploopError as error:
         print(f"shoploop: {type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
     print(f"{args.bento} is unpacked in {args.into}, sha256 {args.digest}")
     return 0
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Options for what the spec says today about answers."""
+    parser.add_argument("--deadline-milliseconds", type=int, help="instead of what the Bento was packed with")
+    parser.add_argument("--item-fields", help="instead of what the Bento was packed with, separated by commas")
+    parser.add_argument("--allowed-origins", help="instead of what the Bento was packed with, separated by commas")
+    parser.add_argument("--list-rules", help="instead of what the Bento was packed with, as JSON")
+
+
+def apply_settings(ranker: Path, args: argparse.Namespace) -> None:
+    """Writes what those options say over what the ranker in a folder was packed with.
+
+    Raises:
+        SpecInvalid: as :func:`change_settings`, or rules that break a rule themselves.
+    """
+    change_settings(
+        ranker,
+        deadline_milliseconds=args.deadline_milliseconds,
+        item_fields=_names(args.item_fields),
+        allowed_origins=_names(args.allowed_origins),
+        list_rules=_rules(args.list_rules),
+    )
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

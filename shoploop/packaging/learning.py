@@ -12,16 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from shoploop.api.online import EventLogSpec
 from shoploop.compute import lifetime
 from shoploop.errors import NotFound
-from shoploop.online.chain import Chain
-from shoploop.online.pointer import Pointer
 from shoploop.online.updater import HOLD
-from shoploop.packaging.bento import collected_of
+from shoploop.packaging.races import Races, chain_of
 from shoploop.store import Store
 from shoploop.versions.promotions import Promotion
 
@@ -30,22 +27,6 @@ LONGEST_SECONDS = 60.0
 """Between two starts of a process that ends again and again; one that lived so long may start at once."""
 
 STOP_SECONDS = 15
-HELD_SECONDS = 10.0
-"""What the version that serves answers with stands still no longer, for another to reach it."""
-
-SETTLED_SECONDS = 0.5
-"""After as long an updater that was told to hold does."""
-
-
-@dataclass
-class _Race:
-    """One version on its way to another, which learns on."""
-
-    mark: int
-    """Offset that the other had reached when this was first looked at."""
-
-    held: float | None = None
-    """When the other was told to stand still; None while it moves."""
 
 
 class Learners:
@@ -58,7 +39,7 @@ class Learners:
         log: EventLogSpec,
         folder: Path,
         *,
-        end: Callable[[], int],
+        end: Callable[[], int | None],
         clock: Callable[[], float] = time.monotonic,
     ):
         """
@@ -67,15 +48,13 @@ class Learners:
             name: Of the recommender.
             log: What shoppers did.
             folder: Below which each version has the folder that its predictors follow.
-            end: Offset of the last record of the log.
+            end: Offset of the last record of the log; None where nobody here knows.
             clock: Seconds.
         """
-        self._store, self._name, self._log, self._folder, self._end = store, name, log, folder, end
-        self._clock = clock
-        self._races: dict[tuple[str, str], _Race] = {}
+        self._store, self._name, self._log, self._folder = store, name, log, folder
+        self._races = Races(store, name, folder, end=end, clock=clock)
         self._running: dict[str, ExitStack] = {}
         self._ending: dict[str, threading.Thread] = {}
-        self._chains: dict[str, Chain] = {}
 
     def begin(self, version: str, *, beside: str | None = None) -> Path:
         """Lets a version learn, if it does not yet; returns the folder that its predictors follow.
@@ -100,59 +79,25 @@ class Learners:
 
     def keep(self, *versions: str | None) -> None:
         """Ends the learning of all others; does not wait until they have committed what they have."""
-        self._races = {race: how for race, how in self._races.items() if set(race) <= set(versions)}
+        self._races.keep(*versions)
         for version in [known for known in self._running if known not in versions]:
             ending = threading.Thread(target=self._running.pop(version).close, name=f"ends-{version}")
             ending.start()
             self._ending[version] = ending
 
     def is_level(self, version: str, serving: str) -> bool:
-        """Whether a version's predictors would answer with all that those of the one that serves answer with.
-
-        Both learn on, so neither would ever be level for longer than a moment: once the first has reached what the other had
-        at some look before, the other's predictors are brought nothing more until it is level, or for HELD_SECONDS.
-
-        Raises:
-            StoreUnavailable, ArtifactCorrupt: a chain cannot be read.
-        """
-        try:
-            there = self._offset(serving, Pointer.read(self._folder / serving).commit)
-            here = self._offset(version, Pointer.read(self._folder / version).commit)
-        except (OSError, ValueError):  # its updater has not written yet
-            return False
-        if here < there:
-            there = min(there, self._end())  # of a log that took another's place
-        race = self._races.setdefault((version, serving), _Race(there))
-        hold, now = self._folder / serving / HOLD, self._clock()
-        if race.held is not None and now - race.held > HELD_SECONDS:
-            race.held, race.mark = None, there
-            hold.unlink(missing_ok=True)
-        elif race.held is None and here >= race.mark:
-            race.held = now
-            hold.touch()
-        return race.held is not None and now - race.held >= SETTLED_SECONDS and here >= there
+        """As :meth:`Races.is_level`."""
+        return self._races.is_level(version, serving)
 
     def frozen(self, version: str) -> str | None:
-        """Why a version does not go on learning; None where nothing stops it."""
-        frozen = self._chain(version).frozen
-        return frozen.reason if frozen else None
+        """As :meth:`Races.frozen`."""
+        return self._races.frozen(version)
 
     def close(self) -> None:
         """Ends all of it."""
         self.keep()
         for ending in self._ending.values():
             ending.join()
-
-    def _offset(self, version: str, commit: int) -> int:
-        """Of the last record that was read for a commit."""
-        return self._chain(version).offset_of(commit)
-
-    def _chain(self, version: str) -> Chain:
-        if version not in self._chains:
-            self._chains[version] = chain_of(self._store, self._name, version)
-        chain = self._chains[version]
-        chain.refresh()
-        return chain
 
     def _commands(self, version: str, updates: Path, beside: str | None) -> list[list[str]]:
         shoploop = [sys.executable, "-m", "shoploop", "online"]
@@ -164,16 +109,7 @@ class Learners:
         ]
 
 
-def chain_of(store: Store, name: str, version: str) -> Chain:
-    """The chain of a stored version, which begins where the collected events end that it was trained on.
-
-    Raises:
-        NotFound: it was not packaged.
-    """
-    return Chain(store, name, version, start=collected_of(store, name, version).offset)
-
-
-def level_version(store: Store, name: str, history: Sequence[Promotion], end: int) -> str:
+def level_version(store: Store, name: str, history: Sequence[Promotion], end: int | None) -> str:
     """Which version may answer at once, whenever ``serve --online`` was ended: the promoted one, unless another that served
     before it has learned more of the log, which it has to catch up with first.
 
@@ -183,11 +119,12 @@ def level_version(store: Store, name: str, history: Sequence[Promotion], end: in
         store: Where the chains lie.
         name: Of the recommender.
         history: Its promotions, one at least.
-        end: Offset of the last record of the log.
+        end: Offset of the last record of the log; None where nobody here knows.
     """
     last = history[-1].version
     if history[-1].action == "rollback":
         return last
+    end = sys.maxsize if end is None else end
     found, most = last, min(_learned(store, name, last), end)
     for version in dict.fromkeys(promotion.version for promotion in reversed(history)):
         try:

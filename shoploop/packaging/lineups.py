@@ -1,10 +1,10 @@
 """From the store to the predictors of one machine: who serves and who is the candidate, fetched, verified, then pointed to.
 
 A version is swapped in place where it was packaged by the same serving code as the process that answers; one of other code is
-told of, and serves after a restart. It also keeps a candidate's steps, and ends a candidacy that a predictor gave up.
+told of, and serves after a restart. It also keeps a candidate's steps, and ends a candidacy that a predictor gave up, unless
+somebody else is to write the logs: on a cluster the operator, and pods only read them.
 """
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from shoploop.api.predictor_state import CandidateState, Ended, PredictorState, Waiting
 from shoploop.errors import NotFound, ShoploopError
 from shoploop.hints import command
 from shoploop.packaging.bento import fetch_bento
-from shoploop.packaging.fetch import RANKER, ranker_folder
-from shoploop.predictor.lineup import Lineup, Packaged, Returned
+from shoploop.packaging.fetch import ranker_folder
+from shoploop.packaging.serving_code import code_of
+from shoploop.predictor.lineup import Lineup, Packaged, Returned, Tally
 from shoploop.store import Store
 from shoploop.versions import candidacy, promotions
 from shoploop.versions.signing import Trust
@@ -45,19 +47,8 @@ AWAY_SECONDS = 1.0
 """Until the next look at a store that did not answer."""
 
 BY = "shoploop serve"
-
-
-def code_of(bento: Path) -> str:
-    """What tells the serving code of an unpacked Bento from another: a digest of all but its ranker, and of what it needs
-    installed."""
-    found = hashlib.sha256()
-    for part in (bento / "src", bento / "env" / "python"):
-        for path in sorted(part.rglob("*")):
-            inside = path.relative_to(bento)
-            if not path.is_file() or inside.is_relative_to(RANKER) or "__pycache__" in inside.parts:
-                continue
-            found.update(f"{inside.as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return found.hexdigest()
+KEPT = 4
+"""Unpacked versions that are known without asking the store again: who served lately may serve again at once."""
 
 
 class LineupKeeper:
@@ -71,9 +62,12 @@ class LineupKeeper:
         *,
         version: str,
         bento: Path,
+        base: str | None = None,
         cache: Path,
         trust: Trust,
         learning: Learning | None = None,
+        writes: bool = True,
+        prepare: Callable[[Path], None] = lambda ranker: None,
         tell: Callable[[str], None] = lambda line: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
@@ -84,15 +78,18 @@ class LineupKeeper:
             folder: That predictors look at.
             version: That they were started with.
             bento: Which was unpacked for that: its code is what runs.
+            base: That their process was started with, where that is another.
             cache: For other unpacked Bentos.
             trust: Who must have signed them.
             learning: Lets versions learn from what shoppers do; None: they are served as they were trained.
+            writes: Whether it writes what follows by itself into the logs; else :meth:`state` tells it.
+            prepare: Called with the folder of a ranker that was fetched, before predictors are told of it.
             tell: Is told of each change, for people.
             clock: The time, UTC.
         """
         self._store, self._name, self._folder = store, name, folder
         self._cache, self._trust, self._tell, self._clock = cache, trust, tell, clock
-        self._learning = learning
+        self._learning, self._writes, self._prepare = learning, writes, prepare
         self._told_of_waiting = ""
         self._code = code_of(bento)
         self._unfit: set[str] = set()
@@ -103,6 +100,16 @@ class LineupKeeper:
         self._ended = 0
         self._written: Lineup | None = None
         self._lineup = Lineup(stable=Packaged(version=version, folder=str(ranker_folder(bento))))
+        self._base = base or version
+        self._known = {version: self._lineup.stable}
+        self._waiting: Waiting | None = None
+        self._over = False
+        self.problem: str | None = None
+        """Why the last look failed; None where it did not."""
+
+    def knows(self, version: str, ranker: Path) -> None:
+        """Takes a version's ranker from a folder that is there, in place of the store."""
+        self._known.setdefault(version, Packaged(version=version, folder=str(ranker)))
 
     def look(self) -> bool:
         """Writes what is new; returns whether there was something.
@@ -117,6 +124,7 @@ class LineupKeeper:
         if entries := candidacy.since(self._store, self._name, self._candidacies):
             self._candidacy, self._candidacies = entries[-1], entries[-1].number
         self._end_returned()
+        self._waiting = None
         lineup = self._with_candidate(replace(self._lineup, stable=self._stable()))
         if lineup == self._written:
             return False
@@ -133,6 +141,7 @@ class LineupKeeper:
         now = self._learns(self._lineup.stable)
         wanted = self._packaged(self._serving)
         if wanted is None:  # it serves after a restart, which should find it level
+            self._waiting = Waiting(code="OtherCode", message=f"{self._serving} was packaged by other serving code.")
             if self._learning is not None:
                 self._learning.begin(self._serving, beside=now.version)
             return now
@@ -158,6 +167,8 @@ class LineupKeeper:
         if frozen:
             resume = command(self._store, f"online resume {self._name} --version {version}")
             line = f"{version} does not take the place of {serving}: it learns no more. {frozen} `{resume}` goes on."
+        if version == self._serving:
+            self._waiting = Waiting(code="LearningStopped" if frozen else "CatchingUp", message=line)
         if line != self._told_of_waiting:
             self._told_of_waiting = line
             self._tell(line)
@@ -165,12 +176,14 @@ class LineupKeeper:
 
     def _with_candidate(self, lineup: Lineup) -> Lineup:
         nobody = Lineup(stable=lineup.stable)
-        now = self._candidacy
+        now, self._over = self._candidacy, False
         if now is None or now.number == self._ended or now.is_over(self._promotions):
             return nobody
         percent = now.percent_at(self._clock())
         if percent == candidacy.EVERYBODY and not self._is_level(now.version, lineup.stable.version):
             percent = now.steps[-1][0]
+        if percent == candidacy.EVERYBODY and not self._writes:
+            self._over, percent = True, now.steps[-1][0]
         if percent == candidacy.EVERYBODY:
             reason = "the last step of its candidacy is over"
             last = self._promotions[-1].number
@@ -195,6 +208,8 @@ class LineupKeeper:
             return
         self._ended = now.number
         self._tell(f"Candidate {returned.version} answers no more: {returned.reason}.")
+        if not self._writes:
+            return
         try:
             candidacy.end(self._store, self._name, reason=returned.reason, by=BY, number=now.number)
         except NotFound:
@@ -204,9 +219,8 @@ class LineupKeeper:
 
     def _packaged(self, version: str) -> Packaged | None:
         """Fetched and verified; None where it cannot be swapped in."""
-        for known in (self._lineup.stable, self._lineup.candidate):
-            if known is not None and known.version == version:
-                return known
+        if version in self._known:
+            return self._known[version]
         if version in self._unfit:
             return None
         bento = fetch_bento(self._store, self._name, version, self._cache, self._trust)
@@ -217,7 +231,65 @@ class LineupKeeper:
                 "of `shoploop serve`."
             )
             return None
-        return Packaged(version=version, folder=str(ranker_folder(bento)))
+        self._prepare(ranker_folder(bento))
+        packaged = Packaged(version=version, folder=str(ranker_folder(bento)))
+        stay = [self._base, self._lineup.stable.version, *([c.version] if (c := self._lineup.candidate) else [])]
+        older = [known for known in self._known if known not in stay]
+        for known in older[: max(len(self._known) - KEPT + 1, 0)]:
+            del self._known[known]
+        self._known[version] = packaged
+        return packaged
+
+    @property
+    def unpacked(self) -> set[Path]:
+        """Folders of rankers that predictors are told of, or may be told of at once."""
+        return {Path(known.folder) for known in self._known.values()}
+
+    def state(self) -> PredictorState:
+        """Who answers here, as of the last look."""
+        last = self._promotions[-1] if self._promotions else None
+        waiting = self._waiting
+        serves = self._lineup.stable.version
+        if self.problem and last is not None and last.version != serves:
+            waiting = Waiting(code="Refused", message=self.problem)
+        return PredictorState(
+            base=self._base,
+            stable=serves,
+            promoted=last.version if last else None,
+            promotions=last.number if last else 0,
+            waiting=waiting,
+            candidate=self._candidate_state(),
+            ended=self._ended_state(),
+            problem=self.problem,
+        )
+
+    def _candidate_state(self) -> CandidateState | None:
+        now = self._candidacy
+        if now is None or now.is_over(self._promotions):
+            return None
+        at_work, returned = self._lineup.candidate, Returned.read(self._folder)
+        tally = Tally.read(self._folder)
+        counts = tally if tally is not None and tally.candidacy == now.number else Tally(candidacy=now.number)
+        gave_up = returned.reason if returned is not None and returned.candidacy == now.number else None
+        percent = min(now.percent_at(self._clock()), now.steps[-1][0] if now.steps else candidacy.EVERYBODY)
+        return CandidateState(
+            version=now.version,
+            number=now.number,
+            percent=percent,
+            shadow=now.shadow,
+            answers=at_work is not None and at_work.version == now.version and gave_up is None,
+            over=self._over,
+            returned=gave_up,
+            given=counts.given,
+            failed=counts.failed,
+            different=counts.different,
+        )
+
+    def _ended_state(self) -> Ended | None:
+        now = self._candidacy
+        if now is None or now.action != "end":
+            return None
+        return Ended(version=now.version, number=now.number, reason=now.reason, by=now.by)
 
     def _say(self, lineup: Lineup) -> None:
         before = self._written or Lineup(stable=self._lineup.stable)
@@ -237,9 +309,9 @@ def follow(keeper: LineupKeeper, stop: threading.Event) -> None:
         pause = LOOK_SECONDS
         try:
             keeper.look()
-            told = ""
+            told, keeper.problem = "", None
         except ShoploopError as error:
-            pause = AWAY_SECONDS
+            pause, keeper.problem = AWAY_SECONDS, str(error)[:4000]
             if str(error) != told:
                 told = str(error)
                 logging.getLogger(__name__).warning("%s Who serves goes on.", error)

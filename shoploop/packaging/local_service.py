@@ -20,14 +20,18 @@ from typing import IO, TYPE_CHECKING
 
 from shoploop.api.online import EventLogSpec
 from shoploop.compute import lifetime
-from shoploop.errors import NotFound, PortInUse, ShoploopError
+from shoploop.errors import NotFound, PortInUse, ShoploopError, SpecInvalid
+from shoploop.events.keyring import Keyring
 from shoploop.exits import ended_by_signals
 from shoploop.hints import beside_the_user, command
 from shoploop.online.pointer import ENVIRONMENT as ONLINE_UPDATES
 from shoploop.packaging.bento import fetch_bento, serve_command
 from shoploop.packaging.fetch import ranker_folder
 from shoploop.packaging.learning import Learners, learners, level_version
-from shoploop.packaging.lineups import LineupKeeper, code_of, kept
+from shoploop.packaging.lineups import LineupKeeper, kept
+from shoploop.packaging.serving_code import code_of
+from shoploop.predictor.access_settings import ADMIN, RULES, AccessSettings, AdminSettings
+from shoploop.predictor.access_settings import ENVIRONMENT as ACCESS
 from shoploop.predictor.feedback_settings import (
     ENVIRONMENT,
     IMPRESSION_KEYS,
@@ -74,6 +78,9 @@ class RunningService:
     storefront: str | None = None
     """URL of the example shop."""
 
+    admin_url: str | None = None
+    """Where metrics and the like are, if not at ``url``."""
+
 
 def serve(
     store: Store,
@@ -85,6 +92,8 @@ def serve(
     log: EventLogSpec | None = None,
     out_of_stock: Path | None = None,
     online: bool = False,
+    access: Path | None = None,
+    admin_port: int | None = None,
 ) -> int:
     """Serves until Ctrl-C or SIGTERM.
 
@@ -97,6 +106,10 @@ def serve(
         log: Where impressions and events go. Unset: a SQLite file of this machine.
         out_of_stock: File of the items that cannot be bought, an id a line; looked at again every second.
         online: Learn from what shoppers do, and serve what was learned.
+        access: Folder of who may ask: ``NAME.key``, and ``tokens.json`` with ``jwks.json``; one that is not there is made,
+            with a key. Unset: everybody who reaches the service.
+        admin_port: Where metrics and the like are answered; ``port`` for where shoppers ask. Unset: the first free one after
+            ``port``.
 
     Returns:
         The exit status: 0 after Ctrl-C or SIGTERM.
@@ -121,6 +134,8 @@ def serve(
                 events=log or EventLogSpec(),
                 out_of_stock=out_of_stock,
                 online=online,
+                access=access,
+                admin_port=_free_after(port, host) if admin_port is None else admin_port,
                 tell=lambda line: print(f"{name}: {line}", flush=True),
             ) as service,
         ):
@@ -128,7 +143,10 @@ def serve(
             assert events is not None
             with suppress(OSError):  # a terminal that is closed, or a reader who has gone
                 print(f"{name} {service.version} answers on {service.url} (Ctrl-C ends it)", flush=True)
-                print(f"  to look at   {service.url}/  {service.url}/docs.json  {service.url}/metrics")
+                admin = service.admin_url or service.url
+                print(f"  to look at   {service.url}/  {admin}/docs.json  {admin}/metrics")
+                if access is not None:
+                    print(f"  who may ask  whoever has a key or token by {access}")
                 print(
                     "  to ask       POST /recommend  /search  /rank  /explain: examples are on the first of these pages"
                 )
@@ -157,6 +175,8 @@ def running(
     out_of_stock: Path | None = None,
     events_home: Path | None = None,
     online: bool = False,
+    access: Path | None = None,
+    admin_port: int | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[RunningService]:
     """The service of a version as a child process, ready to answer; ended when the block is left.
@@ -167,6 +187,8 @@ def running(
         out_of_stock: As :func:`serve`.
         events_home: Where keys and a log in a file lie, for who must not add to the shop's own; the usual place where not
             given.
+        access: As :func:`serve`.
+        admin_port: As :func:`serve`; unset, it is ``port``.
         online: As :func:`serve`; it needs ``events``, in their usual place.
         tell: Is told which versions answer, whenever that changes. Without a ``version`` the service follows what is
             promoted; ``online``, once that has learned what the version before has learned.
@@ -177,6 +199,10 @@ def running(
     follows = version is None
     promoted = version or serving_version(store, name)
     check_port(port, host)
+    apart = admin_port is not None and admin_port != port
+    if admin_port is not None and apart:
+        check_port(admin_port, host, option="--admin-port")
+    asked = access_settings(access) if access is not None else None
     trust = Trust.configured()
     folder = fetch_bento(store, name, promoted, cache_folder(store, trust), trust)
     feedback = (
@@ -186,6 +212,10 @@ def running(
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
     shop = storefront_settings(feedback, port) if feedback else None
     own = _environment(feedback, shop, out_of_stock)
+    if asked is not None:
+        own[ACCESS] = asked.model_dump_json(by_alias=True)
+    if admin_port is not None and apart:
+        own[ADMIN] = AdminSettings(port=admin_port, host=host).model_dump_json()
     with ExitStack() as stack:
         began = promoted
         if online and feedback:
@@ -221,6 +251,7 @@ def running(
             process=process,
             events=feedback,
             storefront=f"{url}{STOREFRONT_PATH}/" if shop else None,
+            admin_url=f"{url.rpartition(':')[0]}:{admin_port}" if apart else None,
         )
 
 
@@ -320,7 +351,7 @@ def open_local(request: "str | Request", *, seconds: float) -> "HTTPResponse":
     return answer
 
 
-def check_port(port: int, host: str = "127.0.0.1") -> None:
+def check_port(port: int, host: str = "127.0.0.1", *, option: str = "--port") -> None:
     """Makes sure that one may listen on the port.
 
     Raises:
@@ -333,8 +364,44 @@ def check_port(port: int, host: str = "127.0.0.1") -> None:
         except OSError as error:
             raise PortInUse(
                 f"Port {port} on {host} cannot be listened on: {error.strerror}. End what uses it, or name another: "
-                f"--port {port + 1 if port < 65535 else port - 1}."
+                f"{option} {port + 1 if port < 65535 else port - 1}."
             ) from error
+
+
+def access_settings(folder: Path) -> AccessSettings:
+    """Who may ask, by a folder of this machine; one that is not there is made, with a key.
+
+    Raises:
+        SpecInvalid: its ``tokens.json`` does not say which tokens are believed.
+        KeyUnusable: its keys, or its ``jwks.json``, cannot be used.
+    """
+    from pydantic import ValidationError
+
+    from shoploop.api.access import TokenRules
+    from shoploop.api.loading import problems_of
+    from shoploop.predictor.callers import Callers
+
+    folder = folder.absolute()
+    rules = None
+    try:
+        rules = TokenRules.model_validate_json((folder / RULES).read_bytes())
+    except FileNotFoundError:
+        Keyring.made(folder)
+    except (OSError, ValidationError) as error:
+        why = "; ".join(problems_of(error, TokenRules)) if isinstance(error, ValidationError) else error.strerror
+        raise SpecInvalid(f"{folder / RULES} does not say which tokens are believed: {why}.") from error
+    settings = AccessSettings(folder=folder, tokens=rules)
+    Callers(settings)  # what is wrong with its keys is told here, and not in the log of the service
+    return settings
+
+
+def _free_after(port: int, host: str) -> int:
+    """The first port after ``port`` that nobody listens on; any other where there is none nearby."""
+    for other in range(port + 1, min(port + 21, 65536)):
+        with suppress(PortInUse):
+            check_port(other, host)
+            return other
+    return free_port()
 
 
 def free_port() -> int:
@@ -362,8 +429,6 @@ def home_of_events(store: Store) -> Path:
 def feedback_settings(store: Store, name: str, log: EventLogSpec, home: Path | None = None) -> FeedbackSettings:
     """Where the events of a recommender go that this machine serves, below ``home`` or in the usual place; makes keys where
     there are none."""
-    from shoploop.events.keyring import Keyring
-
     home = home or home_of_events(store)
     keys = home / layout.event_keys(name)
     for kind in (IMPRESSION_KEYS, SERVER_KEYS):

@@ -4,11 +4,11 @@ Requests wait for each other, so the time that one takes is taken from all that 
 model's answer only if the newest of those behind it can still get a short one in time; a request that could not get even
 that is refused at once with 503 and Retry-After, which costs the shop less than an answer that comes too late.
 
-``GET /load`` tells how many requests are being answered just now: an autoscaler asks it. A probe or a scrape is no load.
+``GET /load`` tells how many requests are being answered just now (:mod:`shoploop.predictor.admin`): an autoscaler asks it. A
+probe or a scrape is no load.
 It must not know what the requests mean.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -102,9 +102,6 @@ class Admission:
         self.waiting = waiting
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == PATH:
-            await self._tell(send)
-            return
         if scope["type"] != "http" or scope["path"] not in self.routes:
             await self.app(scope, receive, send)
             return
@@ -119,9 +116,3 @@ class Admission:
         finally:
             _arrived.reset(token)
             self.waiting.leave()
-
-    async def _tell(self, send: Send) -> None:
-        body = json.dumps({"inFlight": self.waiting.in_flight}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})

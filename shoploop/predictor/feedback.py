@@ -3,7 +3,6 @@
 Without a log that is named nothing of it is there: answers carry no impression, and ``/events`` says that none is collected.
 """
 
-import json
 import logging
 import os
 import queue
@@ -11,13 +10,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from shoploop.api.loading import problems_of
-from shoploop.errors import KeyUnusable, ShoploopError, SpecInvalid
+from shoploop.errors import KeyUnusable, SpecInvalid
 from shoploop.events.awaited import AwaitedLog
 from shoploop.events.fresh import Done, FreshHistory
 from shoploop.events.impressions import Impression, ImpressionRefused, Signatures
@@ -26,16 +24,11 @@ from shoploop.events.keyring import Keyring
 from shoploop.events.log import BEGINNING, MAX_ENTRY_BYTES, Entry, EventLog, LogFull, LogUnavailable
 from shoploop.events.messages import EventsAnswer, EventsRequest, Exploration, Shown, to_json
 from shoploop.events.opening import open_log
-from shoploop.events.watched import Watched
 from shoploop.predictor import metrics
-from shoploop.predictor.feedback_settings import (
-    ENVIRONMENT,
-    IMPRESSION_KEYS,
-    PUBLISHABLE_KEYS,
-    SERVER_KEYS,
-    FeedbackSettings,
-)
+from shoploop.predictor.callers import Caller
+from shoploop.predictor.feedback_settings import ENVIRONMENT, IMPRESSION_KEYS, FeedbackSettings
 from shoploop.predictor.http import PROBLEM, problem
+from shoploop.predictor.shop_keys import ShopKeys, Unauthorized, bearer
 from shoploop.ranking.answer import Answer
 from shoploop.surfaces.search.words import MOST_LETTERS
 
@@ -43,21 +36,6 @@ WAITING_IMPRESSIONS = 20_000
 WRITTEN_AT_ONCE = 500
 RETRY_SECONDS = 1.0
 WAIT_SECONDS = 0.25
-
-
-class Unauthorized(ShoploopError):
-    """A key that is not known, or used from where it may not be."""
-
-    def __init__(self, status: int, message: str):
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True)
-class _Publishable:
-    id: str
-    key: str
-    origins: tuple[str, ...]
 
 
 class Feedback:
@@ -80,14 +58,7 @@ class Feedback:
             lambda: open_log(settings.log, name=settings.recommender, folder=settings.folder, access=settings.access)
         )
         self._intake = Intake(self.log, self._signatures)
-        self._server_keys = Keyring(settings.keys / SERVER_KEYS, may_be_empty=True)
-        self._publishable: Watched[tuple[_Publishable, ...]] = Watched(
-            lambda: _publishable_keys(settings.keys / PUBLISHABLE_KEYS),
-            (),
-            errors=(KeyUnusable,),
-            goes_on=lambda _, error: f"{error} The publishable keys that were read before go on.",
-            looked=False,
-        )
+        self.shop_keys = ShopKeys(settings.keys)
         self._takes = True
         self.fresh = FreshHistory(self.log, after=offset)
         self.fresh.start(on_look=self._tell)
@@ -210,26 +181,28 @@ class Feedback:
         self._takes = True
         return answer
 
-    def sender(self, headers: Mapping[str, str], address: str) -> Sender:
-        """Who asks, by the header ``authorization: Bearer <key>``.
+    def sender(self, headers: Mapping[str, str], address: str, caller: Caller | None = None) -> Sender:
+        """Who sends events.
+
+        Args:
+            headers: Of the request, lower case; they may hold ``authorization: Bearer <key>``.
+            address: Where it came from.
+            caller: Who was let in, where not everybody is.
 
         Raises:
             Unauthorized: 401 for a key that is not known, 403 for one that this origin may not use.
         """
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        if not key:
+        if caller is not None and caller.by in ("key", "token"):
+            if not caller.sends_events:
+                return Sender(address=address)
+            return Sender(address=address, key=f"{caller.by} {caller.name}", trusted=True)
+        key = bearer(headers)
+        if key is None:
             return Sender(address=address)
-        if scheme.lower() != "bearer":
-            raise Unauthorized(401, "Send the key as: authorization: Bearer <key>.")
-        if found := self._server_keys.holds(key.strip().encode()):
-            return Sender(address=address, key=found.id, trusted=True)
-        for publishable in self._publishable.now:
-            if publishable.key == key.strip():
-                origin = headers.get("origin", "")
-                if origin not in publishable.origins:
-                    raise Unauthorized(403, f"This key may not be used from {origin or 'a request without an origin'}.")
-                return Sender(address=address, key=publishable.id)
-        raise Unauthorized(401, "This key is not known here.")
+        holder = self.shop_keys.holder(key, headers.get("origin", ""))
+        if holder is None:
+            raise Unauthorized(401, "This key is not known here.")
+        return Sender(address=address, key=holder.id, trusted=holder.is_server)
 
     def close(self) -> None:
         """Writes what waits, if the log takes it, then lets the log go."""
@@ -283,17 +256,6 @@ class Feedback:
                 return
 
 
-def _publishable_keys(folder: Path) -> tuple[_Publishable, ...]:
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            document = json.loads(path.read_text())
-            found.append(_Publishable(path.stem, str(document["key"]), tuple(document["origins"])))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise KeyUnusable(f"{path} is no publishable key: it needs key and origins.") from error
-    return tuple(found)
-
-
 @dataclass(frozen=True)
 class HttpAnswer:
     status: int
@@ -302,7 +264,11 @@ class HttpAnswer:
 
 
 def answer_events(
-    feedback: Feedback | None, request: EventsRequest, headers: Mapping[str, str], address: str
+    feedback: Feedback | None,
+    request: EventsRequest,
+    headers: Mapping[str, str],
+    address: str,
+    caller: Caller | None = None,
 ) -> HttpAnswer:
     """What is answered to ``/events``: 202 where something was kept, else problem details with the first reason's code.
 
@@ -311,13 +277,14 @@ def answer_events(
         request: The events.
         headers: Of the request, lower case.
         address: Where it came from.
+        caller: Who was let in, where not everybody is.
     """
     if feedback is None:
         return _problem(404, "This predictor collects no events: no event log is named.")
     try:
-        answer = feedback.take(request, feedback.sender(headers, address))
+        answer = feedback.take(request, feedback.sender(headers, address, caller))
     except Unauthorized as error:
-        return _problem(error.status, str(error))
+        return _problem(error.status, str(error), code=error.code)
     except LogUnavailable as error:
         return _problem(503, f"{error} Send the events again.", code="log_unavailable", headers={"retry-after": "1"})
     if answer.accepted:

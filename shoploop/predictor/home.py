@@ -1,6 +1,6 @@
 """The page at ``/``: what a predictor answers and how to ask it, without a byte from anywhere else."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 
 from shoploop.predictor.http import App, Message, Receive, Send
@@ -15,14 +15,17 @@ POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'
 class Home:
     """ASGI middleware that answers ``GET /``; everything else goes on."""
 
-    def __init__(self, app: App, *, examples: Mapping[str, tuple[str, str]]):
+    def __init__(
+        self, app: App, *, examples: Mapping[str, tuple[str, str]], private: Callable[[str], bool] = lambda path: False
+    ):
         """
         Args:
             app: What answers everything else.
             examples: By path, what it does and the JSON of an example.
+            private: Whether a path is answered at another port alone, so that the page must not name it.
         """
         self.app = app
-        self.body = _page(examples).encode()
+        self.body = _page(examples, private).encode()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] not in ("GET", "HEAD"):
@@ -38,14 +41,14 @@ class Home:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
 
 
-def _page(examples: Mapping[str, tuple[str, str]]) -> str:
+def _page(examples: Mapping[str, tuple[str, str]], private: Callable[[str], bool]) -> str:
     parts = [
         f"<h2>POST {escape(path)}</h2><p>{escape(what)}</p>"
         f"<pre>curl -s localhost:3000{escape(path)} -H 'content-type: application/json' -d '{escape(body)}'</pre>"
         for path, (what, body) in examples.items()
     ]
     links = (("/docs.json", "the OpenAPI description"), ("/readyz", "is it ready"), ("/metrics", "metrics"))
-    rows = "".join(f'<li><a href="{path}">{path}</a> {what}</li>' for path, what in links)
+    rows = "".join(f'<li><a href="{path}">{path}</a> {what}</li>' for path, what in links if not private(path))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>shoploop</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'

@@ -18,6 +18,7 @@ ENVIRONMENT = "SHOPLOOP_LINEUP"
 
 FILE = "lineup.json"
 RETURNED = "returned.json"
+TALLY = "tally.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,5 +102,29 @@ class Returned:
         """What a predictor wrote; None where it wrote nothing that can be read."""
         try:
             return cls(**json.loads((folder / RETURNED).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How a candidate has done in one process, since its candidacy was taken up there."""
+
+    candidacy: int
+    given: int = 0
+    """Answers of it, those in the shadow too."""
+
+    failed: int = 0
+    different: int = 0
+    """Answers in the shadow that were others than what was shown."""
+
+    def write(self, folder: Path) -> None:
+        disk.write_json(folder / TALLY, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Tally | None":
+        """What a predictor wrote; None where it wrote nothing that can be read."""
+        try:
+            return cls(**json.loads((folder / TALLY).read_text()))
         except (OSError, ValueError, TypeError):
             return None

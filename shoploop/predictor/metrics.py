@@ -4,6 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from shoploop.events.messages import EventsAnswer
 from shoploop.ranking.answer import Answer
+from shoploop.ranking.drift import SCORE
 from shoploop.ranking.ranker import Ranker
 
 ANSWERS = Counter(
@@ -25,6 +26,11 @@ EVENTS = Counter(
     "shoploop_events",
     "Events by what became of them: accepted, known (sent again), or the code of a refusal.",
     ["code"],
+)
+CALLERS = Counter(
+    "shoploop_callers",
+    "Requests, where not everybody may ask, by who was let in (key, token, server, publishable) or the code of a refusal.",
+    ["outcome"],
 )
 EVENT_LOG_UP = Gauge(
     "shoploop_event_log_up",
@@ -58,6 +64,13 @@ OUT_OF_STOCK_ITEMS = Gauge(
     multiprocess_mode="mostrecent",
 )
 
+DRIFT = Gauge(
+    "shoploop_drift_psi",
+    "Population stability index of what a version is asked about now, beside what it saw when it was made, of its scores "
+    "(what=score) or of one feature (what=feature). Below 0.1 nothing changed; from 0.25 on much did.",
+    ["version", "what", "feature"],
+    multiprocess_mode="mostrecent",
+)
 SERVING = Gauge(
     "shoploop_version_percent",
     "Share of users, in percent, that a version answers, by its role: stable, candidate, or shadow, which answers nobody.",
@@ -98,6 +111,15 @@ def count_events(answer: EventsAnswer) -> None:
     EVENTS.labels(code="known").inc(answer.known)
     for refused in answer.refused:
         EVENTS.labels(code=refused.code).inc()
+
+
+def tell_drift(ranker: Ranker) -> None:
+    """Tells how far what a version is asked about is from what it saw."""
+    for name, index in ranker.drift.told().items():
+        is_score = name == SCORE
+        DRIFT.labels(
+            version=ranker.version, what="score" if is_score else "feature", feature="" if is_score else name
+        ).set(index)
 
 
 def count(route: str, ranker: Ranker, answer: Answer) -> Answer:

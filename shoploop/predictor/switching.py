@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shoploop.predictor import metrics
-from shoploop.predictor.lineup import ENVIRONMENT, FILE, Lineup, Packaged, Returned
+from shoploop.predictor.lineup import ENVIRONMENT, FILE, Lineup, Packaged, Returned, Tally
 from shoploop.predictor.watch import CandidateWatch
 from shoploop.ranking.answer import Answer
 from shoploop.ranking.ranker import Ranker
 
 LOOK_SECONDS = 0.1
+TALLY_SECONDS = 1.0
+"""Between two tallies of a candidate, at least."""
+
 SHADOWS = 50
 """Answers that wait for a candidate in the shadow; beyond, it is spared them."""
 
@@ -89,6 +92,7 @@ class Versions:
         self._clock = clock
         self._seen: tuple[int, int] | None = None
         self._ended = 0
+        self._tallied, self._tally = 0.0, Tally(candidacy=0)
         self._told: set[tuple[str, str]] = set()
         self._shadows: queue.Queue[tuple[_Serving, Ask, Answer]] = queue.Queue(SHADOWS)
         self._stop = threading.Event()
@@ -181,6 +185,23 @@ class Versions:
         self._tell()
         return True
 
+    def tell_tally(self) -> None:
+        """Writes how the candidate has done, where that is another than was written and some time ago."""
+        now, clock = self._now, self._clock()
+        if self._folder is None or now.lineup is None or not now.lineup.candidacy:
+            return
+        watch = now.watch
+        tally = Tally(
+            candidacy=now.lineup.candidacy, given=watch.given, failed=watch.failures, different=watch.different
+        )
+        if tally == self._tally or clock - self._tallied < TALLY_SECONDS:
+            return
+        self._tallied, self._tally = clock, tally
+        try:
+            tally.write(self._folder)
+        except OSError as error:
+            logging.getLogger(__name__).warning("How the candidate does cannot be told: %s", error)
+
     def start(self) -> None:
         """Looks once, then again and again in a thread until :meth:`stop`."""
         if self._folder is None:
@@ -213,6 +234,8 @@ class Versions:
         self._answered(now, began, candidate=True)
         shown, instead = ([item.item for item in each.items] for each in (answer, other))
         metrics.SHADOW_ANSWERS.labels(outcome="same" if shown == instead else "different").inc()
+        if shown != instead:
+            now.watch.differed()
         if shown:
             metrics.SHADOW_OVERLAP.observe(len(set(shown) & set(instead)) / len(shown))
         return True
@@ -221,6 +244,7 @@ class Versions:
         while not self._stop.wait(LOOK_SECONDS):
             try:
                 self.look()
+                self.tell_tally()
             except Exception:  # a defect, which must not end the thread: nobody would be promoted any more
                 logging.getLogger(__name__).exception("Versions cannot be exchanged.")
 
@@ -279,7 +303,7 @@ class Versions:
 
     def _judge(self, now: _Serving) -> None:
         if (reason := now.watch.verdict) and now.lineup is not None and now is self._now:
-            self._now = _Serving(now.stable, None, now.lineup)
+            self._now = _Serving(now.stable, None, now.lineup, now.watch)
             self._return(now.lineup, reason)
             self._tell()
 

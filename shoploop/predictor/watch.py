@@ -23,17 +23,30 @@ class CandidateWatch:
         self._seconds: dict[bool, deque[float]] = {True: deque(maxlen=LAST), False: deque(maxlen=LAST)}
         self._failed: deque[bool] = deque(maxlen=LAST)
         self._lock = threading.Lock()
+        self.given = 0
+        """Answers of the candidate since it was first watched."""
+
+        self.failures = 0
+        self.different = 0
+        """Answers in the shadow that were others than what was shown."""
 
     def answered(self, seconds: float, *, candidate: bool) -> None:
         with self._lock:
             self._seconds[candidate].append(seconds)
             if candidate:
                 self._failed.append(False)
+                self.given += 1
+
+    def differed(self) -> None:
+        """In the shadow it would have shown something else."""
+        with self._lock:
+            self.different += 1
 
     def failed(self) -> None:
         """The candidate raised an error in place of an answer."""
         with self._lock:
             self._failed.append(True)
+            self.failures += 1
 
     @property
     def verdict(self) -> str | None:

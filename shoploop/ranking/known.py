@@ -18,7 +18,7 @@ import polars as pl
 from shoploop.candidates.fetching import Candidates, fetch_candidates
 from shoploop.events.fresh import Done
 from shoploop.features.baskets import BasketSequence
-from shoploop.features.history import History
+from shoploop.features.history import History, moments_of
 from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
 from shoploop.features.pairs import pair_features
@@ -123,7 +123,8 @@ class Known:
         days_N = np.fromiter((min(done.day + shift, day) for done in new), np.int32, len(new))
         quantities_N = np.fromiter((done.quantity for done in new), np.float32, len(new))
         base = stored or OnlineUser(stats=UserRow(), history=History.empty())
-        history = base.history.with_events(codes_N, days_N, quantities_N)
+        moments_N = moments_of(days_N) if self.trained.sessions else None
+        history = base.history.with_events(codes_N, days_N, quantities_N, moments_N)
         day = max(day, int(days_N[codes_N >= 0].max()) + 1)
         return Visitor(stored=stored, user=replace(base, history=history), day=day)
 

@@ -37,6 +37,7 @@ from shoploop.ranking.answer import (
     RuleEffect,
     SearchRequest,
 )
+from shoploop.ranking.drift import FILE, Drift, Reference
 from shoploop.ranking.exploration import Design, explore
 from shoploop.ranking.known import NOBODY, Known, Visitor, iso, today
 from shoploop.ranking.popularity import EVERYWHERE, Popular, read_popularity
@@ -101,6 +102,7 @@ class Ranker:
         popular: dict[str, Popular],
         items: pl.DataFrame,
         settings: RankerSettings,
+        reference: Reference | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ):
         """Takes what :meth:`load` reads.
@@ -112,6 +114,7 @@ class Ranker:
             popular: Best sellers by shop.
             items: ``item``, ``title``, ``category`` and the item fields.
             settings: The packaged part of the spec.
+            reference: What the version saw when it was made.
             clock: Seconds; the deadline is measured with it.
         """
         self.version = version
@@ -119,6 +122,7 @@ class Ranker:
         self.settings = settings
         self.costs = Costs()
         self.known = Known(version=version, trained=trained, features=features, items=items, settings=settings)
+        self.drift = Drift(trained.contract.pair_features, reference)
         self._popular = popular
         self._clock = clock
 
@@ -142,6 +146,7 @@ class Ranker:
             popular=read_popularity(folder),
             items=pl.read_parquet(folder / "items.parquet"),
             settings=settings,
+            reference=Reference.from_bytes(version.extra_files[FILE]) if FILE in version.extra_files else None,
         )
 
     @property
@@ -466,7 +471,10 @@ class Ranker:
         part: Literal["fused", "dnn"] = (
             "fused" if self._in_time(until, self.costs.dnn + self.costs.transformer) else "dnn"
         )
-        return part, self.known.trained.model.score(request, part=part)
+        scores_N = self.known.trained.model.score(request, part=part)
+        if part == "fused" and candidates is not None:  # those of a shopper, and not what somebody chose to ask about
+            self.drift.observe(request.features_NK, scores_N)
+        return part, scores_N
 
     def _until(self, given: float | None) -> float:
         return self._clock() + self.settings.deadline_milliseconds / 1000 if given is None else given

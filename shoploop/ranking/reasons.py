@@ -120,10 +120,7 @@ def _leader(item: int, history: History, catalog: Catalog) -> int | None:
 
 def recently_bought(history: History) -> Int32:
     """The items of the last five baskets."""
-    if len(history) == 0:
-        return history.items_H
-    last = np.unique(history.days_H)[-5:]
-    recent: Int32 = history.items_H[history.days_H >= last[0]]
+    recent: Int32 = history.items_H[history.since_H < 5]
     return recent
 
 

@@ -17,7 +17,7 @@ import torch
 
 from shoploop.events.fresh import Done
 from shoploop.features.baskets import BASKETS, NO_AGE
-from shoploop.features.history import History
+from shoploop.features.history import History, moments_of
 from shoploop.features.log import Float32, Int32
 from shoploop.models.inputs import Batch
 from shoploop.ranking.known import Known, today
@@ -61,7 +61,7 @@ class UserStates:
         stored = self._histories([each.user for each in asked])
         places: dict[object, int] = {}
         place_B = np.empty(len(asked), np.int64)
-        rows, days_U = _Rows(), list[int]()
+        rows, days_U = _Rows(sessions=self._known.trained.sessions), list[int]()
         for number, each in enumerate(asked):
             history = stored[each.user]
             codes, days, day = self._fresh(each, history)
@@ -107,11 +107,11 @@ class UserStates:
         return kept
 
     def _encode(self, rows: "_Rows", days_U: Int64) -> Float32:
-        owner_R, day_R, item_R = rows.sorted(days_U)
+        owner_R, day_R, moment_R, item_R = rows.sorted(days_U)
         users = len(days_U)
         # baskets of one user are counted from the latest
         new_R = np.ones(len(owner_R), bool)
-        new_R[1:] = (owner_R[1:] != owner_R[:-1]) | (day_R[1:] != day_R[:-1])
+        new_R[1:] = (owner_R[1:] != owner_R[:-1]) | (day_R[1:] != day_R[:-1]) | (moment_R[1:] != moment_R[:-1])
         basket_R = np.cumsum(new_R) - 1
         first_G = np.flatnonzero(new_R)
         count_U = np.bincount(owner_R[first_G], minlength=users)
@@ -166,7 +166,10 @@ class UserStates:
 class _Rows:
     """Purchases of all of them, as they are gathered."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sessions: bool) -> None:
+        """``sessions``: whether the last day's moments are visits of their own."""
+        self._sessions = sessions
+        self._moments: list[int] = []
         self._stored: list[tuple[int, History]] = []
         self._owners: list[int] = []
         self._codes: list[int] = []
@@ -180,10 +183,11 @@ class _Rows:
         self._owners += [self._count] * len(codes)
         self._codes += codes
         self._days += days
+        self._moments += moments_of(_array(days)).tolist() if self._sessions and days else [0] * len(days)
         self._count += 1
 
-    def sorted(self, days_U: Int64) -> tuple[Int64, Int64, Int64]:
-        """(owner, day, item) of each, an item once a day, by owner, day and item; only days before the owner's."""
+    def sorted(self, days_U: Int64) -> tuple[Int64, Int64, Int64, Int64]:
+        """(owner, day, moment, item) of each, an item once a day, in this order; only days before the owner's."""
         stored = self._stored
         lengths = [len(history) for _, history in stored]
         owners: list[npt.NDArray[np.integer]] = [
@@ -192,14 +196,17 @@ class _Rows:
         ]
         days: list[npt.NDArray[np.integer]] = [*(history.days_H for _, history in stored), _array(self._days)]
         items: list[npt.NDArray[np.integer]] = [*(history.items_H for _, history in stored), _array(self._codes)]
-        owner_R, day_R, item_R = (_joined(parts) for parts in (owners, days, items))
+        moments = [np.zeros(sum(lengths), np.int32), _array(self._moments)]
+        owner_R, day_R, moment_R, item_R = (_joined(parts) for parts in (owners, days, moments, items))
         seen_R = (day_R < days_U[owner_R]) & (item_R >= 0)
-        owner_R, day_R, item_R = owner_R[seen_R], day_R[seen_R], item_R[seen_R]
-        order_R = np.lexsort((item_R, day_R, owner_R))
-        owner_R, day_R, item_R = owner_R[order_R], day_R[order_R], item_R[order_R]
+        owner_R, day_R, moment_R, item_R = owner_R[seen_R], day_R[seen_R], moment_R[seen_R], item_R[seen_R]
+        order_R = np.lexsort((moment_R, item_R, day_R, owner_R))
+        owner_R, day_R, moment_R, item_R = owner_R[order_R], day_R[order_R], moment_R[order_R], item_R[order_R]
         first_R = np.ones(len(owner_R), bool)
         first_R[1:] = (owner_R[1:] != owner_R[:-1]) | (day_R[1:] != day_R[:-1]) | (item_R[1:] != item_R[:-1])
-        return owner_R[first_R], day_R[first_R], item_R[first_R]
+        owner_R, day_R, moment_R, item_R = owner_R[first_R], day_R[first_R], moment_R[first_R], item_R[first_R]
+        order_R = np.lexsort((item_R, moment_R, day_R, owner_R))
+        return owner_R[order_R], day_R[order_R], moment_R[order_R], item_R[order_R]
 
 
 def _joined(parts: Sequence[npt.NDArray[np.integer]]) -> Int64:

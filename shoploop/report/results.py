@@ -32,10 +32,17 @@ def alternatives(run: RunFolder) -> frame.Section:
     return frame.Section(
         id="results",
         title="Against the alternatives",
-        lead="Each method recommended ten products for the same visits. A dot is the mean, its line the interval in "
-        "which the mean would fall with other shoppers of the same kind (bootstrap).",
+        lead=f"Each method recommended ten products for the same visits{_WITHIN if evaluation.get('sessions') else ''}. "
+        "A dot is the mean, its line the interval in which the mean would fall with other shoppers of the same kind "
+        "(bootstrap).",
         body=frame.join(*parts),
     )
+
+
+_WITHIN = (
+    ", each asked in the middle, before one of its moments drawn at random: most visits are somebody's first, and what was "
+    "done in them so far is what tells what comes next"
+)
 
 
 def slices(run: RunFolder) -> frame.Section:

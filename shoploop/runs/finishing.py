@@ -115,7 +115,7 @@ def publish(store: Store, plan: Plan, folder: Path, trust: Trust) -> VersionMade
     Raises:
         KeyUnusable, KeyUntrusted: signatures are required, and nobody here can give one; nothing was written.
     """
-    from shoploop.packaging.bento import publish_bento
+    from shoploop.packaging.bento import REPORT, publish_bento
     from shoploop.versions import promotions
     from shoploop.versions.verdicts import read_verdict, record_verdict
 
@@ -126,6 +126,7 @@ def publish(store: Store, plan: Plan, folder: Path, trust: Trust) -> VersionMade
     gate = folder / "gate" / "gate.json"
     verdict = read_verdict(gate.read_bytes(), gate)
     record_verdict(store, name, version, verdict)
+    code = json.loads((folder / "bento" / REPORT).read_bytes()).get("code")
     measured = json.loads((folder / "evaluation" / "evaluation.json").read_bytes())["methods"]["fused"].items()
     seen = verdict.model_dump().get("incumbent")
     return VersionMade(
@@ -138,6 +139,7 @@ def publish(store: Store, plan: Plan, folder: Path, trust: Trust) -> VersionMade
         reason=verdict.reason,
         incumbent=Incumbent(**seen) if seen else None,
         digest=digest,
+        code=code,
     )
 
 

@@ -15,6 +15,7 @@ from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation.trials.splitting import FEWEST_JUDGED, FEWEST_SHOPPERS, FEWEST_VISITS, SHOPPERS_IN_A_RUN
 from shoploop.candidates.fetching import CandidateConfig
 from shoploop.data.description import user_and_item, with_codes
+from shoploop.data.moments import in_sessions
 from shoploop.data.rules import dropped_rows
 from shoploop.data.splits import WANTED_USERS, TimeSplit
 from shoploop.errors import TooFewEvents
@@ -82,21 +83,19 @@ class Rate:
 
 
 RATES: Mapping[str, Rate] = {
-    "load_data": Rate(size="rows", seconds=0.5, seconds_a_million=1.661, gib=0.38, gib_a_million=0.28),
-    "validate_data": Rate(size="rows", seconds=7.5, seconds_a_million=2.585, gib=0.53, gib_a_million=0.389),
-    "materialize_features": Rate(size="statistics", seconds=8.1, seconds_a_million=4.26, gib=0.71, gib_a_million=0.103),
-    "build_samples": Rate(size="candidates", seconds=11.2, seconds_a_million=7.532, gib=0.77, gib_a_million=0.0852),
-    "augment_samples": Rate(size="shoppers", seconds=3.2, seconds_a_million=5.642e+04, gib=0.57, gib_a_million=1.04e+03),
-    "estimate_importance": Rate(size="training_rows", seconds=42.2, seconds_a_million=17.62, gib=0.90, gib_a_million=2.02),
-    "train_fused": Rate(size="lessons", seconds=10.8, seconds_a_million=29.14, gib=0.67, gib_a_million=0.231),
-    "evaluate_model": Rate(size="evaluated", seconds=23.6, seconds_a_million=62.95, gib=0.90, gib_a_million=1.14),
-    "gate": Rate(size="", seconds=0.0, seconds_a_million=0.0, gib=0.22, gib_a_million=0.0),
-    "build_bento": Rate(size="", seconds=16.1, seconds_a_million=0.0, gib=1.04, gib_a_million=0.0),
+    "load_data": Rate(size="rows", seconds=0.5, seconds_a_million=1.434, gib=0.39, gib_a_million=0.273),
+    "validate_data": Rate(size="rows", seconds=5.7, seconds_a_million=5.53, gib=0.58, gib_a_million=0.355),
+    "materialize_features": Rate(size="statistics", seconds=5.8, seconds_a_million=6.475, gib=0.76, gib_a_million=0.0798),
+    "build_samples": Rate(size="candidates", seconds=8.9, seconds_a_million=22.8, gib=0.83, gib_a_million=0.0626),
+    "augment_samples": Rate(size="shoppers", seconds=3.4, seconds_a_million=6.735e+04, gib=0.62, gib_a_million=958),
+    "estimate_importance": Rate(size="training_rows", seconds=70.2, seconds_a_million=36.46, gib=1.01, gib_a_million=1.68),
+    "train_fused": Rate(size="lessons", seconds=7.9, seconds_a_million=51.65, gib=0.89, gib_a_million=0.0584),
+    "evaluate_model": Rate(size="evaluated", seconds=14.1, seconds_a_million=64.76, gib=0.98, gib_a_million=1.05),
+    "gate": Rate(size="", seconds=0.0, seconds_a_million=0.0, gib=0.28, gib_a_million=0.0),
+    "build_bento": Rate(size="rows", seconds=9.6, seconds_a_million=10.17, gib=0.89, gib_a_million=0.102),
 }  # fmt: skip
-"""From two runs on two cores of an AMD EPYC: the 1,469,307 interactions of examples/grocery with nothing else at work (564 s,
-3.4 GiB), and the 4,676 of examples/own-data beside other work. What build_bento, which does the same for any data, took
-longer in the second (34.5 s against 16.1 s), all of its steps are taken to have taken longer. A straight line through two
-points: between and near them it holds best."""
+"""From two runs on two cores with nothing else at work: the 1,469,307 interactions of examples/grocery and the 4,676 of
+examples/own-data. A straight line through two points: between and near them it holds best."""
 
 START_SECONDS = 1.8
 """To start a step's process."""
@@ -151,8 +150,9 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
     plan, step = _Plan(), "materialize_features"
     try:
         kept, outside = within_ends(with_codes(events))
-        bought = purchases(kept).select("user", "item", "day").unique()
-        windows = choose_windows(bought, last=outside.span.last, training=spec.training)
+        rows = purchases(kept)
+        bought = rows.select("user", "item", "day").unique()
+        windows = choose_windows(bought, last=outside.span.last, training=spec.training, sessions=in_sessions(rows))
         plan.split = windows.split
         items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
         known = bought.join(items, on="item", how="semi")

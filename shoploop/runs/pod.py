@@ -1,7 +1,7 @@
 """Steps inside a pod: ``python -m shoploop.runs run --steps load_data,... --spec FILE --run ID --store URI``.
 
-And, as ``python -m shoploop.runs source --data JSON``, whether there is anything new to run for; as ``gc`` and ``online``,
-what the operator, who reaches no store, wants done there.
+And, as ``python -m shoploop.runs source --data JSON``, whether there is anything new to run for; as ``gc``, ``online``
+and ``serve``, what the operator, who reaches no store, wants done there.
 
 The first pod of a run plans it, and those after it go on from that plan. Folders pass from pod to pod through the store;
 where that is a mounted folder, steps write into it directly. A step whose key is in the store's index is not carried out
@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shoploop.api import parse
+from shoploop.api.online import EventLogSpec
 from shoploop.api.pod_result import DataSeen, PartDone, Result, StepsFailed, VersionMade, written
 from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import DataSpec, Recommender
@@ -29,6 +30,7 @@ from shoploop.compute.device import asks_for
 from shoploop.compute.memory import PeakMemory
 from shoploop.errors import ShoploopError, SpecInvalid, StoreError
 from shoploop.exits import guarded
+from shoploop.runs import decisions
 from shoploop.runs.finishing import break_off, finish
 from shoploop.runs.planning import Run, open_plan, open_store
 from shoploop.runs.record import Failure, Journal
@@ -234,6 +236,13 @@ def main(arguments: list[str] | None = None) -> int:
     online.add_argument(
         "--by", required=True, help="who decided; one decision has one such word, however often it is tried"
     )
+    compact = verbs.add_parser("compact", help="make interactions of what the event log has collected")
+    compact.add_argument("--recommender", required=True)
+    compact.add_argument("--store", required=True, help="URL of the store")
+    compact.add_argument("--log", required=True, help="spec.online.log as JSON")
+    compact.add_argument("--log-folder", required=True, type=Path, help="where a log of type Sqlite lies")
+    compact.add_argument("--access", type=Path, help="folder with the log's username, password and ca.crt")
+    decisions.add_options(verbs.add_parser("serve", help="write a decision about who serves into the store"))
     wanted = parser.parse_args(arguments)
 
     def carry_out(**_: object) -> None:
@@ -287,7 +296,30 @@ def main(arguments: list[str] | None = None) -> int:
         commit = chain.decide(wanted.action, by=wanted.by, reason=wanted.reason, to=wanted.to)
         print(f"{wanted.action}: commit {commit.number} of {wanted.version}", flush=True)
 
-    return guarded({"run": carry_out, "source": tell_source, "gc": collect, "online": decide}[wanted.verb])
+    def serve(**_: object) -> None:
+        print(f"{wanted.action}: {decisions.carry_out(wanted)}", flush=True)
+
+    def compacted(**_: object) -> None:
+        from shoploop.events.compaction import compact
+        from shoploop.events.opening import open_log
+
+        spec = EventLogSpec.model_validate_json(wanted.log)
+        with open_log(spec, name=wanted.recommender, folder=wanted.log_folder, access=wanted.access) as opened:
+            cut = compact(opened, Store(wanted.store), wanted.recommender)
+        print(
+            f"{cut.events:,} events up to record {cut.through:,} are interactions" if cut else "nothing new", flush=True
+        )
+
+    return guarded(
+        {
+            "run": carry_out,
+            "source": tell_source,
+            "gc": collect,
+            "online": decide,
+            "serve": serve,
+            "compact": compacted,
+        }[wanted.verb]
+    )
 
 
 def end_gracefully(*_: object) -> None:

@@ -31,8 +31,9 @@ REQUESTS, CANDIDATES, HISTORIES = "requests.parquet", "candidates.parquet", "his
 ITEMS, CATALOG = "items.parquet", "catalog-{first}-{of}.parquet"
 
 
-QUERY = "query"
-"""Column of requests: what was asked for, where it was in words."""
+QUERY, SEEN = "query", "seen"
+"""Columns of requests: what was asked for, where it was in words; and, in a log of sessions, how many moments of the day lay
+behind them."""
 
 Columns = Contract | Sequence[str]
 """Whose pair features, or the names of features themselves, in their order."""
@@ -75,7 +76,8 @@ class SampleWriter:
                 "split": pa.array([split] * len(part), pa.string()),
                 "truth": _lists(part.truth_offsets_Q1, part.truth_T),
             }
-            | ({} if part.queries is None else {QUERY: pa.array(part.queries, pa.string())}),
+            | ({} if part.queries is None else {QUERY: pa.array(part.queries, pa.string())})
+            | ({SEEN: _seen(part)} if self._log.sessions else {}),
         )
         self._append(
             CANDIDATES,
@@ -106,6 +108,10 @@ class SampleWriter:
                 self._folder / name, table.schema, compression="lz4", use_dictionary=["item"]
             )
         self._writers[name].write_table(table, row_group_size=max(len(table), 1))
+
+
+def _seen(part: SampleSet) -> Int32:
+    return np.zeros(len(part), np.int32) if part.seen_Q is None else part.seen_Q
 
 
 def _lists(offsets: npt.NDArray[np.integer], values: npt.NDArray[Any]) -> pa.ListArray:
@@ -186,6 +192,7 @@ def _sample_set(head: pa.Table, rows: pa.Table, events: pa.Table, columns: Colum
         event_baskets_E=_flat(events["baskets"])[1],
         ages_QL=_flat(events["ages"])[1].reshape(len(head), -1),
         queries=tuple(head[QUERY].to_pylist()) if QUERY in head.column_names else None,
+        seen_Q=head[SEEN].to_numpy() if SEEN in head.column_names else None,
     )
 
 

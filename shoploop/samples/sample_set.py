@@ -39,6 +39,15 @@ class Request:
     day: int
     """Days since 1970-01-01 (UTC)."""
 
+    seen: int = 0
+    """Moments of that day which lie behind them, where a log is of sessions; what they buy after these is the label."""
+
+    @property
+    def as_of(self) -> int:
+        """The day before which everything of the user is known. Of items and shops it is always ``day``: what others do on
+        the same day is not known, and a predictor answers one who did something today as of tomorrow."""
+        return self.day + 1 if self.seen else self.day
+
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSet:
@@ -69,8 +78,16 @@ class SampleSet:
     queries: tuple[str, ...] | None = None
     """What each request asked for in words; None where nobody asked in words."""
 
+    seen_Q: Int32 | None = None
+    """Moments of the day that lie behind each request; None where a visit is a day."""
+
     def __len__(self) -> int:
         return len(self.users_Q)
+
+    def request(self, q: int) -> Request:
+        """Who asked when."""
+        seen = 0 if self.seen_Q is None else int(self.seen_Q[q])
+        return Request(user=int(self.users_Q[q]), day=int(self.days_Q[q]), seen=seen)
 
     def rows(self, request: int) -> slice:
         return slice(int(self.offsets_Q1[request]), int(self.offsets_Q1[request + 1]))
@@ -107,6 +124,7 @@ class SampleSet:
             ages_QL=self.ages_QL[chosen_Q],
             weights_R=None if self.weights_R is None else self.weights_R[rows],
             queries=None if self.queries is None else tuple(self.queries[q] for q in chosen_Q),
+            seen_Q=None if self.seen_Q is None else self.seen_Q[chosen_Q],
         )
 
     @classmethod
@@ -138,6 +156,7 @@ class SampleSet:
             event_baskets_E=sequence.baskets_E,
             ages_QL=sequence.ages_L[None, :],
             queries=None if query is None else (query,),
+            seen_Q=np.array([request.seen], np.int32) if request.seen else None,
         )
 
     @classmethod
@@ -158,12 +177,19 @@ class SampleSet:
             event_baskets_E=np.concatenate([p.event_baskets_E for p in parts]),
             ages_QL=np.concatenate([p.ages_QL for p in parts]),
             queries=_all_queries(parts),
+            seen_Q=_all_seen(parts),
         )
 
 
 def _all_queries(parts: Sequence[SampleSet]) -> tuple[str, ...] | None:
     words = [part.queries for part in parts if part.queries is not None]
     return tuple(query for each in words for query in each) if words else None
+
+
+def _all_seen(parts: Sequence[SampleSet]) -> Int32 | None:
+    if all(part.seen_Q is None for part in parts):
+        return None
+    return np.concatenate([np.zeros(len(p), np.int32) if p.seen_Q is None else p.seen_Q for p in parts])
 
 
 def _gather(offsets: Offsets, chosen: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Offsets]:
@@ -223,7 +249,7 @@ def assemble(
             if items is None or catalog is None or request.day != day:
                 day = request.day
                 items, catalog, shops = sources.items(day), sources.catalogs(day), dict(sources.shops(day))
-            rng = np.random.default_rng([seed, request.user, request.day])
+            rng = np.random.default_rng([seed, request.user, request.day, *([request.seen] if request.seen else [])])
             made.append(_one(request, users[q], sources, items, catalog, shops, candidates, negatives, rng))
         yield SampleSet.concat(made)
         progress(min(start + 1000, len(order)), len(order))
@@ -241,9 +267,9 @@ def _one(
     rng: np.random.Generator,
 ) -> SampleSet:
     log = sources.log
-    history = history_of(log, request.user, before=request.day)
-    truth = bought_on(log, request.user, day=request.day)
-    candidates = fetch_candidates(history, day=request.day, items=items, catalog=catalog, config=config)
+    history = history_of(log, request.user, before=request.day, seen=request.seen)
+    truth = bought_on(log, request.user, day=request.day, seen=request.seen)
+    candidates = fetch_candidates(history, day=request.as_of, items=items, catalog=catalog, config=config)
     items_N, sources_N = candidates.items_N, candidates.sources_N
     labels_N = np.isin(items_N, truth)
     if negatives is not None:
@@ -253,7 +279,7 @@ def _one(
         sources.contract,
         history=history,
         candidates_N=items_N,
-        day=request.day,
+        day=request.as_of,
         items=items,
         catalog=catalog,
         user=user,
@@ -267,7 +293,7 @@ def _one(
         sources_N=sources_N,
         features_NK=features_NK,
         truth=truth,
-        sequence=BasketSequence.of(history, day=request.day),
+        sequence=BasketSequence.of(history, day=request.as_of),
     )
 
 

@@ -11,6 +11,7 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 from shoploop.samples.search_step import write_searches
 
 MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 2_800, 600, 1_500
+MAX_SESSION_REQUESTS = 6_000
+"""Of a log of sessions, where a visit is asked for several times and little lies behind each request."""
+
 VALIDATION_SHARE = 0.06
 ALLOCATION_REQUESTS = 500
 """Users on whose latest visit to learn from the budget of each source of candidates is found."""
@@ -155,6 +159,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         "left_out": materialized["left_out"],
         "negatives_per_training_request": TRAINING_NEGATIVES,
         "candidates": asdict(config),
+        "sessions": log.sessions,
         "catalogs": list(catalogs.first_days),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -173,11 +178,11 @@ def allocate(requests: Sequence[Request], sources: Sources, *, seed: int) -> Can
     found = Allocation()
     for request in sorted((latest[int(user)] for user in chosen), key=lambda request: (request.day, request.user)):
         found.add(
-            history_of(sources.log, request.user, before=request.day),
-            day=request.day,
+            history_of(sources.log, request.user, before=request.day, seen=request.seen),
+            day=request.as_of,
             items=sources.items(request.day),
             catalog=sources.catalogs(request.day),
-            bought=bought_on(sources.log, request.user, day=request.day),
+            bought=bought_on(sources.log, request.user, day=request.day, seen=request.seen),
         )
     return found.config()
 
@@ -226,15 +231,27 @@ def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
         TooFewEvents: fewer than 20 visits to learn from or 10 users to evaluate on.
     """
     _, first_row = log.baskets()
-    return choose_visits(log.user_R[first_row], log.day_R[first_row], split, seed=seed)
+    moments_V = np.maximum.reduceat(log.moment_R, first_row) + 1 if log.sessions else None
+    return choose_visits(log.user_R[first_row], log.day_R[first_row], split, seed=seed, moments_V=moments_V)
 
 
-def choose_visits(user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int) -> Chosen:
-    """As :func:`choose_requests`, of visits (V) by their user's code and their day, sorted by both."""
+def choose_visits(
+    user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int, moments_V: Int32 | None = None
+) -> Chosen:
+    """As :func:`choose_requests`, of visits (V) by their user's code and their day, sorted by both.
+
+    Args:
+        user_V, day_V: A visit each.
+        split: The days.
+        seed: Of the choice.
+        moments_V: Of a log of sessions: how many moments each visit has. Somebody is asked for before each: all are learned
+            from, and one of each visit, drawn at random, is evaluated on.
+    """
     rng = np.random.default_rng(seed)
     learn = np.flatnonzero((day_V >= split.training_first) & (day_V < split.evaluation_first))
     judge = np.flatnonzero((day_V >= split.evaluation_first) & (day_V <= split.last))
-    learn = rng.permutation(learn)[:MAX_TRAINING_REQUESTS]
+    most = MAX_TRAINING_REQUESTS if moments_V is None else MAX_SESSION_REQUESTS
+    learn = rng.permutation(learn)[:most]
     judge = rng.permutation(judge)
     # of each user the first visit in this random order
     _, one_each = np.unique(user_V[judge], return_index=True)
@@ -249,12 +266,23 @@ def choose_visits(user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int) -
             "change spec.training.evaluationDays and trainingDays."
         )
     held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
+    validation, train = learn[:held], learn[held:]
+    if moments_V is not None:
+        # what sells moves from day to day where people click: only a day that was not learned from tells what was learned
+        is_last = day_V[learn] == day_V[learn].max()
+        if (~is_last).sum() >= FEWEST_TRAINING:
+            validation, train = learn[is_last][:held], learn[~is_last]
+    count_V = np.ones(len(user_V), np.int64) if moments_V is None else moments_V.astype(np.int64)
+    drawn_V = rng.integers(0, count_V)
 
-    def requests(chosen: "np.ndarray[Any, np.dtype[np.int64]]") -> list[Request]:
-        return [Request(user=int(user_V[v]), day=int(day_V[v])) for v in chosen]
+    def before(v: int, seen: int) -> Request:
+        return Request(user=int(user_V[v]), day=int(day_V[v]), seen=seen)
+
+    def each(visits: "np.ndarray[Any, np.dtype[np.int64]]", most: int) -> list[Request]:
+        return list(islice((before(int(v), seen) for v in visits for seen in range(count_V[v])), most))
 
     return Chosen(
-        train=requests(learn[held:]),
-        validation=requests(learn[:held]),
-        evaluation=requests(judge),
+        train=each(train, most),
+        validation=each(validation, MAX_VALIDATION_REQUESTS),
+        evaluation=[before(int(v), int(drawn_V[v])) for v in judge],
     )

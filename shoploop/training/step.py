@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 import shoploop
@@ -18,6 +19,8 @@ from shoploop.compute.parallel import writing
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
+from shoploop.ranking.drift import FILE as REFERENCE
+from shoploop.ranking.drift import Reference
 from shoploop.samples.files import read_catalogs, read_items, read_samples
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.search_step import SEARCH, SEARCHES
@@ -26,10 +29,13 @@ from shoploop.samples.weights import WEIGHTS, read_weights
 from shoploop.surfaces.search.asked import item_texts
 from shoploop.training.building import build_model
 from shoploop.training.calibration import calibrate
-from shoploop.training.loop import TrainConfig, fit
+from shoploop.training.loop import TrainConfig, fit, model_input
 from shoploop.training.searching import SearchTraining, fit_search
 from shoploop.versions.artifact import write_version
 from shoploop.versions.trained import TrainedModel
+
+REFERENCE_VISITS = 500
+"""The last ones, whose features and scores a version carries to be compared with."""
 
 
 def train_fused(
@@ -122,6 +128,7 @@ def train_fused(
             contract=contract,
             vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
             candidates=CandidateConfig(**described["candidates"]),
+            sessions=described["sessions"],
             searches=queries.remembered if queries else None,
             texts=tuple(texts),
         ).with_catalog(catalogs.serving)
@@ -135,7 +142,7 @@ def train_fused(
             | {"parent": parent, "ratings_weigh": ratings_weigh}
             | verdicts,
             metrics={"alpha": model.alpha} | _losses(curves.epochs),
-            extra_files=trained.extra_files(),
+            extra_files=trained.extra_files() | {REFERENCE: _reference(trained, validation, learn).to_bytes()},
         )
         report = {
             "version": version.id,
@@ -181,6 +188,14 @@ def _queries(samples: Path, contract: Contract) -> _Queries | None:
             "Search out of spec.training.surfaces."
         )
     return _Queries(train, read_samples(folder, columns, "validation"), pl.read_parquet(folder / SEARCHES))
+
+
+def _reference(trained: TrainedModel, validation: SampleSet, learn: SampleSet) -> Reference:
+    """What the version sees of visits that it has not learned from, or where there are none, of those that it has."""
+    seen = validation if len(validation) else learn
+    seen = seen.select(range(max(len(seen) - REFERENCE_VISITS, 0), len(seen)))
+    scores = [trained.model.score(model_input(seen, q)) for q in range(len(seen))]
+    return Reference.of(trained.contract.pair_features, seen.features_RK, np.concatenate(scores))
 
 
 def _losses(epochs: list[dict[str, Any]]) -> dict[str, Any]:

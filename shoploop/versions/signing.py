@@ -39,9 +39,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What a signature vouches for: these bytes are this version, or its Bento, of this recommender."""
+    """What a signature vouches for: these bytes are a version of this recommender, its Bento, or a commit on top of it."""
 
-    kind: Literal["version", "bento"]
+    kind: Literal["version", "bento", "commit"]
     recommender: str
     version: str
     digests: Mapping[str, str]
@@ -146,10 +146,15 @@ class Trust:
         """
         trusted = ", ".join(self.keys) or "none"
         if envelope is None:
+            remedy = (
+                "where it is learned, and promote a new version: its chain begins anew."
+                if statement.kind == "commit"
+                else "where versions are made and run again, or sign what you trust: "
+                f"shoploop keys sign {statement.recommender} {statement.version} --unverified."
+            )
             raise ArtifactUnsigned(
                 f"{where} is not signed, and a signature by one of these keys is asked for: {trusted}. Set {SIGNING_KEY} "
-                "(on a cluster spec.signing.privateKey) where versions are made and run again, or sign what you trust: "
-                f"shoploop keys sign {statement.recommender} {statement.version} --unverified."
+                f"(on a cluster spec.signing.privateKey) {remedy}"
             )
         try:
             payload, signatures = _opened(envelope)

@@ -40,6 +40,10 @@ class TrainedModel:
     contract: Contract
     vocabulary: Vocabulary
     candidates: CandidateConfig
+    sessions: bool = False
+    """Whether it was learned from requests in the middle of visits: what a user did on the day of a request is then told
+    apart moment by moment."""
+
     searches: pl.DataFrame | None = None
     """``query``, ``item`` and ``day``: what a model that searches remembers."""
 
@@ -72,6 +76,7 @@ class TrainedModel:
         return {
             "model": self.model.config.to_json(),
             "candidates": asdict(self.candidates),
+            "sessions": self.sessions,
         }
 
     @classmethod
@@ -98,6 +103,7 @@ class TrainedModel:
             contract=Contract.from_json(contract),
             vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
             candidates=CandidateConfig(**config["candidates"]),
+            sessions=config.get("sessions", False),
             texts=tuple(item_texts(pl.DataFrame(items), items["item"].to_pylist())),
             searches=pl.read_ipc(io.BytesIO(extra_files[SEARCHES]))
             if extra_files and SEARCHES in extra_files

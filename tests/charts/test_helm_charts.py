@@ -41,7 +41,8 @@ def test_a_scenario_passes_strict_lint(helm, chart, scenario):
 @pytest.mark.parametrize(("chart", "scenario"), SCENARIOS, ids=IDS)
 def test_selectors_equal_the_labels_of_the_pods_they_mean(render, chart, scenario):
     objects = render(chart, scenario=scenario)
-    templates = [o["spec"]["template"]["metadata"]["labels"] for o in objects if o["kind"] == "Deployment"]
+    runs_pods = ("Deployment", "StatefulSet")
+    templates = [o["spec"]["template"]["metadata"]["labels"] for o in objects if o["kind"] in runs_pods]
     selectors = [
         selector
         for o in objects

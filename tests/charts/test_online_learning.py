@@ -149,3 +149,17 @@ def test_what_the_operator_tells_of_learning_is_what_the_chart_takes(render):
     values = {"online": feedback.values({"metadata": {"name": "grocery"}}, spec)}
     found = container(pod(render("recommender", values, scenario="own-store"), "learner"), "learner")
     assert (told(found, "period-seconds"), told(found, "optimizer")) == ("2.5", "Ftrl")
+
+
+@pytest.mark.parametrize(("scenario", "ending"), [("online", "learner"), ("online-one-pod", "predictor")])
+def test_the_learner_alone_holds_the_key_that_it_signs_with_and_all_verify(render, scenario, ending):
+    pem = f"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA{'A' * 43}=\n-----END PUBLIC KEY-----\n"
+    values = {"signing": {"publicKeys": [pem], "privateKey": {"secretName": "shop", "key": "a.key"}}}
+    objects = render("recommender", values, scenario=scenario)
+    specs = [one["spec"]["template"]["spec"] for one in objects if one["kind"] == "Deployment"]
+    everyone = [one for spec in specs for one in (*spec["initContainers"], *spec["containers"])]
+    assert {one["name"] for one in everyone if "/etc/shoploop/signing" in mounts(one)} == {"learner"}
+    trusting = {one["name"] for one in everyone if "SHOPLOOP_TRUSTED_KEYS" in str(one.get("env"))}
+    assert trusting == {"fetch", "updater", "learner"}
+    (volume,) = (one["secret"] for one in pod(objects, ending)["volumes"] if one["name"] == "signing-key")
+    assert volume["items"] == [{"key": "a.key", "path": "private.pem", "mode": 0o440}]

@@ -4,6 +4,7 @@ import pytest
 from test_helm_charts import named
 
 from shoploop.predictor import admission
+from shoploop.predictor.access_settings import ADMIN
 
 DEPLOYMENT = "predictor"
 
@@ -75,7 +76,7 @@ def test_replicas_are_left_to_the_autoscaler_when_there_is_one(render):
 def test_pods_are_scaled_by_what_one_of_them_says_it_is_answering(render):
     (trigger,) = named(render("recommender", scenario="object-store"), "ScaledObject")["spec"]["triggers"]
     assert trigger["metricType"] == "Value", "the Service asks one pod, so the answer is no sum"
-    assert trigger["metadata"]["url"].endswith(f".shop.svc:80{admission.PATH}")
+    assert trigger["metadata"]["url"].endswith(f"-admin.shop.svc:3001{admission.PATH}")
     assert trigger["metadata"]["valueLocation"] == "inFlight"
     assert "format" not in trigger["metadata"], "KEDA 2.18 panics on the format prometheus"
 
@@ -131,7 +132,7 @@ def test_only_the_init_container_gets_the_trusted_keys_and_as_it_reads_them(rend
     objects = render("recommender", {"signing": {"publicKeys": KEYS}}, scenario="own-store")
     (fetch,), (server,) = (pod(objects)[kind] for kind in ("initContainers", "containers"))
     env = {one["name"]: one["value"] for one in fetch["env"]}
-    assert not [one for one in server["env"] if one["name"].startswith("SHOPLOOP_")]
+    assert not [one for one in server["env"] if one["name"].startswith("SHOPLOOP_") and one["name"] != ADMIN]
     for name in ("SHOPLOOP_TRUSTED_KEYS", "SHOPLOOP_SIGNING_POLICY"):
         monkeypatch.setenv(name, env[name])
     trust = Trust.configured()

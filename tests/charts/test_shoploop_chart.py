@@ -11,7 +11,7 @@ from test_helm_charts import named
 from shoploop.controller import metrics
 from shoploop.controller.decide.settings import Settings
 
-METRIC = re.compile(r"shoploop_(?:operator|online)_\w+")
+METRIC = re.compile(r"shoploop_(?:operator|online|drift)_\w+")
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 
 
@@ -35,7 +35,7 @@ def told_of_learning():
     from shoploop.predictor import metrics as predictor
 
     assert predictor.ONLINE_AGE
-    return {f"shoploop_online_{name}" for name in GAUGES} | samples("shoploop_online_")
+    return {f"shoploop_online_{name}" for name in GAUGES} | samples("shoploop_online_") | samples("shoploop_drift_")
 
 
 def samples(beginning):
@@ -130,6 +130,15 @@ def test_the_dashboard_shows_metrics_that_somebody_exports(render):
     asked = {name for panel in dashboard["panels"] for t in panel["targets"] for name in METRIC.findall(t["expr"])}
     assert asked <= exported() | told_of_learning()
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_scores_and_features_that_drift_are_told_of(render):
+    (group,) = named(render("shoploop", scenario="company"), "PrometheusRule")["spec"]["groups"]
+    asked = [rule["expr"] for rule in group["rules"] if "shoploop_drift_psi" in rule["expr"]]
+    assert sorted(what for what in ("score", "feature") for expr in asked if f'what="{what}"' in expr) == [
+        "feature",
+        "score",
+    ]
 
 
 def test_whoever_learns_is_watched_for_lag_trips_stale_pods_and_dead_letters(render):

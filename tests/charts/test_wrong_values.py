@@ -38,7 +38,7 @@ RECOMMENDER = {
             "online": {"enabled": True, "log": {"type": "Redis", "connection": "redis"}, "keys": KEYS},
             "signing": {"publicKeys": [PEM]},
         },
-        "online.enabled and signing exclude each other yet",
+        "online.enabled and signing.policy Require need signing.privateKey",
     ),
     "unknown-optimizer": (
         {"online": {"optimizer": "Adam"}},
@@ -48,7 +48,15 @@ RECOMMENDER = {
         {"online": {"publishPeriodSeconds": 0}},
         "'/online/publishPeriodSeconds': minimum: got 0",
     ),
-    "candidate": ({"candidate": {"percent": 10}}, "Not built yet: candidate (leave it out)."),
+    "redis-for-another-log": (
+        {"redis": {"enabled": True}, "online": {"log": {"type": "Kafka", "connection": "kafka:9092"}, "keys": KEYS}},
+        "redis.enabled brings a Redis for the event log",
+    ),
+    "two-redis": (
+        {"redis": {"enabled": True}, "online": {"log": {"type": "Redis", "connection": "redis:6379"}, "keys": KEYS}},
+        "exclude each other",
+    ),
+    "no-store-to-follow": ({"promotions": {"follow": True}, "store": {"uri": ""}}, "set store.uri"),
     "unknown-log": ({"online": {"log": {"type": "Mysql"}}}, "'/online/log/type': value must be one of '', 'Sqlite'"),
     "log-without-address": ({"online": {"log": {"type": "Redis"}, "keys": KEYS}}, "online.log.connection is empty"),
     "log-file-of-two-pods": (

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from shoploop.cli.main import app
 from shoploop.data.collected import CollectedThrough
-from shoploop.errors import ArtifactUnsigned, NotFound
+from shoploop.errors import ArtifactUnsigned, KeyUnusable, NotFound
 from shoploop.events.log import Entry
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, Totals
@@ -143,15 +143,13 @@ def test_a_version_that_is_not_there_is_named(chain):
     assert isinstance(found.exception, NotFound)
 
 
-def test_what_has_no_signature_is_not_served_where_signatures_are_asked_for(chain, monkeypatch, tmp_path):
+def test_what_has_no_signature_is_not_read_and_who_can_give_none_does_not_learn(chain, monkeypatch):
     from shoploop.versions.signing import Trust
 
-    monkeypatch.setattr("shoploop.online.process.Trust.configured", lambda: Trust(policy="Require", keys={}))
-    for command in (
-        ["serve", "grocery", "--online"],
-        ["online", "follow", "grocery", "--into", str(tmp_path / "updates")],
-    ):
-        assert isinstance(CliRunner().invoke(app, command).exception, ArtifactUnsigned)
+    monkeypatch.setattr("shoploop.versions.signing.Trust.configured", lambda: Trust(policy="Require", keys={}))
+    for command in (["serve", "grocery", "--online"], ["online", "learn", "grocery"]):
+        assert isinstance(CliRunner().invoke(app, command).exception, KeyUnusable)
+    assert isinstance(CliRunner().invoke(app, ["online", "status", "grocery"]).exception, ArtifactUnsigned)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,13 +32,7 @@ KEYS = {"impressions": {"name": "impressions"}, "server": {"name": "servers"}}
 WITHIN_SECONDS = 5.0
 """From the acceptance at one pod to an answer of each that has learned it: once in three, for others use the machine, too."""
 
-COPY = """
-import sys, obstore
-from obstore.store import S3Store
-store = S3Store("shop", endpoint=sys.argv[1], region="us-east-1", access_key_id=sys.argv[2],
-                secret_access_key=sys.argv[2], client_options={"allow_http": True})
-obstore.put(store, sys.argv[4], open(sys.argv[3], "rb").read())
-"""
+TWIN = Path(__file__).with_name("twin.py").read_text()
 
 HTTP = """
 import json, sys, time, urllib.error, urllib.request
@@ -140,6 +135,12 @@ with tempfile.TemporaryDirectory() as folder, RedisLog(url, name="grocery") as l
     print(json.dumps({"same": same, "killed": vars(one.totals), "whole": vars(two.totals), "commits": chain.head}))
 """
 
+REPORT = """
+import json, sys
+from shoploop.store import Store
+print(json.dumps(json.loads(Store(sys.argv[1]).get(sys.argv[2]))))
+"""
+
 TRIP = """
 import sys
 from shoploop.online.chain import Chain
@@ -160,6 +161,8 @@ class Learning:
     bento: str = ""
     digest: str = ""
     version: str = ""
+    twin: str = ""
+    """Another version of the same weights and code, that nobody has served yet."""
 
     def begin(self, script: str, *arguments: object) -> "subprocess.Popen[str]":
         env = os.environ | self.s3.env | {"PYTHONPATH": str(ROOT)}
@@ -260,9 +263,10 @@ def learning(shop: Shop, redis: Redis, s3: s3_server.S3) -> Iterator[Learning]:
     record = cluster.get("modelversion", f"grocery-{serves}", "-n", shop.namespace)
     package = record["status"]["packages"][0]
     place = f"{NAMESPACE}/recommenders/grocery/versions/{serves}/bento/{package['digest'][:16]}.bento"
-    copies = [s3.endpoint, s3_server.OWNER, package["bento"].removeprefix("file://"), place]
     volumes = {"/store": {"persistentVolumeClaim": {"claimName": "store"}}}
-    cluster.run_pod(cluster.pod(shop.namespace, "copy-bento", "python", "-c", COPY, *copies, volumes=volumes))
+    told = [serves, s3.endpoint, s3_server.OWNER, STORE]
+    copied = cluster.run_pod(cluster.pod(shop.namespace, "copy-bento", "python", "-c", TWIN, *told, volumes=volumes))
+    twin = copied.split()[-1]
     log = {"type": "Redis", "connection": redis.address, "secretRef": {"name": "redis"}}
     online = {"enabled": True, "log": log, "keys": KEYS}
     serving = {"replicas": 2, "deadlineMilliseconds": 2000}
@@ -280,7 +284,9 @@ def learning(shop: Shop, redis: Redis, s3: s3_server.S3) -> Iterator[Learning]:
         there = Shop(cluster=cluster, namespace=NAMESPACE, name="grocery", seconds_to_ready=0)
         there.wait_until_ready(seconds=300)
         bento = f"s3://shop/{place}"
-        found = Learning(shop=there, s3=s3, bento=bento, digest=package["digest"], version=serves, items=ITEMS)
+        found = Learning(
+            shop=there, s3=s3, bento=bento, digest=package["digest"], version=serves, items=ITEMS, twin=twin
+        )
         found.settled()
         yield found
         cluster.kubectl("delete", "recommenders", "--all", "-n", NAMESPACE, "--timeout=120s", timeout=130)
@@ -326,10 +332,10 @@ def test_whoever_is_killed_amid_events_nothing_is_lost_and_nothing_counts_twice(
     time.sleep(4)
     gone = learning.learner()["metadata"]["name"]
     shop.cluster.kubectl("delete", "pod", gone, "-n", NAMESPACE, "--grace-period=0", "--force")
-    kill_9(shop.pods()[0], "updater_process")
+    kill_9(shop.pods()[0], "pod_updater")
     shop.wait("another learner", lambda: learning.state().get("settled") is not None, seconds=120)
     kill_9(learning.learner(), "learner_process")
-    kill_9(shop.pods()[1], "updater_process")
+    kill_9(shop.pods()[1], "pod_updater")
     told = ended(shoppers)
     assert told["accepted"] == 150
     state = learning.settled()
@@ -380,6 +386,40 @@ def test_a_trip_is_told_and_an_annotation_lets_it_go_on(learning: Learning):
     learning.shop.wait("it goes on", lambda: learning.condition()["reason"] == "Learning", seconds=90)
     arguments = (SERVER_KEY, "after-it", learning.items[5], "C0119", ",".join(learning.items))
     assert None not in learning.run(LEARNED, *arguments, *learning.pods)["seconds"]
+
+
+def test_a_promotion_in_the_middle_of_the_stream_takes_nothing_out_of_the_answers(learning: Learning, redis: Redis):
+    """The same events are learned anew by a version that was promoted, and before it answers anybody."""
+    shop, before = learning.shop, learning.settled()
+    moved, told = {pod["metadata"]["uid"] for pod in shop.pods()}, []
+    with load(shop, "load-promotion") as result:
+        shoppers = learning.begin(BUY, "promoted", SERVER_KEY, 120, ",".join(learning.items), *learning.pods)
+        time.sleep(3)
+        where = (shop.name, "-n", shop.namespace)
+        shop.cluster.kubectl(
+            "annotate", "recommender", *where, f"shoploop.io/serve=promote {learning.twin} amid events"
+        )
+
+        def serves() -> bool:
+            live = shop.recommender()
+            told.append(condition(live, "Progressing")["reason"])
+            return bool(live["status"]["version"] == learning.twin)
+
+        shop.wait("the twin serves", serves, seconds=240)
+        assert ended(shoppers)["accepted"] == 120
+    assert result["failures"] == []
+    assert "CatchingUp" in told
+    assert {pod["metadata"]["uid"] for pod in shop.pods()} == moved
+    state = shop.wait(
+        "the twin's learner", lambda: (s := learning.settled())["version"] == learning.twin and s, seconds=120
+    )
+    assert state["settled"] - before["settled"] >= 120
+    place = f"recommenders/grocery/versions/{learning.twin}/bento"
+    report = learning.run(REPORT, STORE, f"{place}/bento.json")
+    bento = f"{STORE}/{place}/{report['sha256'][:16]}.bento"
+    held = learning.run(AS_ONE_THAT_WAS_NEVER_KILLED, STORE, bento, report["sha256"], learning.twin, redis.url)
+    assert held["killed"] == held["whole"] and held["same"]
+    learning.all_serve(state["served"])
 
 
 @pytest.mark.cluster_full

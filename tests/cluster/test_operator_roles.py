@@ -26,7 +26,7 @@ WITHOUT_A_REQUEST = {
 }
 """The API server asks the role about these beside a request of another verb."""
 
-ONLY_WHERE_THE_CHART_RENDERS_THEM = {"ingresses"}
+ONLY_WHERE_THE_CHART_RENDERS_THEM = {"ingresses", "statefulsets"}
 
 EVERYTHING = {"test_story.py", "test_operator_repairs.py", "test_operator_runs.py", "test_operator_bad_input.py"}
 """Files whose tests make the operator do all that it can do."""

@@ -88,6 +88,7 @@ def make_release():
             chart=chart,
             recommender="grocery",
             version=version["spec"]["version"],
+            digest=known.packages[0].digest,
             manifest=manifest,
         )
 

@@ -1,8 +1,11 @@
 """The way back from shoppers on a cluster: what the operator hands on, what it waits for and what it leaves."""
 
 import pytest
+from pydantic import ValidationError
 from worlds import chart_values, condition, message
 
+from shoploop.api.online import EventLogSpec
+from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import feedback
 
 KEYS = {"impressions": {"name": "impressions"}}
@@ -114,3 +117,46 @@ def test_the_claim_of_the_log_goes_with_the_store_and_stays_with_it(make_recomme
     }
     gone = (("PersistentVolumeClaim", "grocery-events"),)
     assert (plan(recommender, claim).delete == gone) is goes
+
+
+def test_a_redis_that_is_brought_has_a_password_by_reference_and_pods_reach_it(
+    make_recommender, make_version, settings
+):
+    bring = {"storage": "9Gi", "maxMemory": "1gb"}
+    log = {"type": "Redis", "bring": bring, "secretRef": {"name": "redis"}}
+    recommender = make_recommender(online={"log": log, "keys": {"impressions": {"name": "impressions"}}})
+    values = chart_values(recommender, make_version(), settings)
+    assert values["online"]["log"]["connection"] == "" and values["online"]["log"]["secretName"] == "redis"
+    assert values["redis"]["storage"] == {"size": "9Gi", "className": ""}
+    assert values["redis"]["maxMemory"] == "1gb" and values["redis"]["resources"]["limits"] == {"memory": "2Gi"}
+    spec = RecommenderSpec.model_validate(recommender["spec"])
+    assert feedback.reached("grocery", spec.online.log).connection == "grocery-redis:6379"
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        {"type": "Redis", "bring": {}},
+        {"type": "Redis", "bring": {}, "connection": "redis:6379", "secretRef": {"name": "redis"}},
+        {"type": "Kafka", "bring": {}, "secretRef": {"name": "redis"}},
+        {"type": "Sqlite", "bring": {}},
+    ],
+    ids=["no password", "two of them", "kafka", "sqlite"],
+)
+def test_what_cannot_be_brought_is_refused(log):
+    with pytest.raises(ValidationError, match="bring"):
+        EventLogSpec.model_validate(log)
+
+
+def test_secrets_of_who_may_ask_are_looked_for_without_a_log(make_recommender, make_version, settings, plan):
+    tokens = {"issuer": "https://id", "audience": "shoploop", "jwks": {"name": "issuer"}}
+    recommender = make_recommender(serving={"access": {"keys": {"name": "callers"}, "tokens": tokens}})
+    assert feedback.secret_names(recommender["spec"]) == {"callers", "issuer"}
+    there = {"callers": frozenset({"shop.key"}), "issuer": frozenset({"jwks.json"})}
+    for secrets, reason in (
+        (there | {"callers": None}, "FeedbackSecretMissing"),
+        (there | {"callers": frozenset({"shop"})}, "FeedbackSecretKeyMissing"),
+        (there | {"issuer": frozenset({"keys"})}, "FeedbackSecretKeyMissing"),
+    ):
+        assert reason in str(plan(recommender, make_version(), feedback_secrets=secrets).status)
+    assert "FeedbackSecret" not in str(plan(recommender, make_version(), feedback_secrets=there).status)

@@ -50,17 +50,9 @@ def test_what_is_asked_for_reaches_the_chart(make_recommender, make_version, set
     ("spec", "reason", "says"),
     [
         ({"online": {"enabled": True}, "serving": {"replicas": 1}}, "OnlineLogUnset", "spec.online.log is not set"),
-        (
-            {"online": ASKED, "signing": {"policy": "Warn", "publicKeys": ["{key}"]}},
-            "OnlineUnsigned",
-            "what is learned online is not signed yet",
-        ),
     ],
 )
 def test_what_it_needs_is_named_and_nothing_is_changed(make_recommender, make_version, plan, spec, reason, says):
-    pem = f"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA{'A' * 43}=\n-----END PUBLIC KEY-----\n"
-    if "signing" in spec:
-        spec = spec | {"signing": {"policy": "Warn", "publicKeys": [pem]}}
     made = plan(make_recommender(**spec), make_version(), feedback_secrets=SECRETS)
     assert condition(made, "Ready") == ("False", reason)
     assert says in message(made, "Ready")
@@ -230,3 +222,22 @@ def test_a_learner_without_pods_is_off(told):
         "spec": {"replicas": 0},
     }
     assert condition(told(None, learner), "OnlineLearning") == ("False", "LearnerOff")
+
+
+def test_what_is_learned_and_decided_is_signed_where_the_spec_has_a_key(make_recommender, make_version, settings):
+    from shoploop.api.v1alpha1 import RecommenderSpec
+    from shoploop.controller.decide import manifests
+
+    pem = f"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA{'A' * 43}=\n-----END PUBLIC KEY-----\n"
+    signing = {"policy": "Require", "publicKeys": [pem], "privateKey": {"name": "shop", "key": "a.key"}}
+    recommender = make_recommender(online=ASKED, signing=signing)
+    values = chart_values(recommender, make_version(), settings)
+    assert values["signing"]["privateKey"] == {"secretName": "shop", "key": "a.key"}
+    spec = RecommenderSpec.model_validate(recommender["spec"])
+    job = manifests.online_job(
+        recommender, spec, settings, "x", version=VERSION, verb="resume", commit=None, reason="looked at it"
+    )
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert {"SHOPLOOP_SIGNING_KEY", "SHOPLOOP_TRUSTED_KEYS"} <= {one["name"] for one in container["env"]}
+    alone = chart_values(make_recommender(signing=signing), make_version(), settings)
+    assert "privateKey" not in alone["signing"], "where nothing is learned nobody needs it"

@@ -240,7 +240,6 @@ def test_versions_beyond_retention_go_but_never_the_one_that_serves(make_recomme
         ({"runner": {"type": "KubeflowPipelines"}}, "NotBuilt"),
         ({"training": {"nodes": 2}}, "NotBuilt"),
         ({"online": {"enabled": True}, "serving": {"replicas": 1}}, "OnlineLogUnset"),
-        ({"serving": {"candidate": {"percent": 10}}}, "NotBuilt"),
         ({"store": {"uri": "http://shop"}}, "NotBuilt"),
         ({"store": {"uri": "s3://shop", "secretRef": {"name": "keys"}}}, "SecretMissing"),
     ],
@@ -256,6 +255,23 @@ def test_a_secret_without_the_key_names_the_key(make_recommender, plan):
     recommender = make_recommender(store={"uri": "s3://shop", "secretRef": {"name": "keys"}})
     made = plan(recommender, secret_keys=frozenset({"AWS_ACCESS_KEY_ID"}))
     assert "lacks AWS_SECRET_ACCESS_KEY" in message(made, "Ready")
+
+
+def test_an_authority_of_the_store_reaches_every_pod_and_is_missed_by_name(
+    make_recommender, make_version, plan, settings
+):
+    recommender = make_recommender(store={"uri": "s3://shop", "endpoint": "https://s3", "caRef": {"name": "ca"}})
+    for keys, reason in ((None, "FeedbackSecretMissing"), (frozenset({"x"}), "FeedbackSecretKeyMissing")):
+        made = plan(recommender, make_version(), feedback_secrets={"ca": keys})
+        assert condition(made, "Ready") == ("False", reason) and "spec.store.caRef" in message(made, "Ready")
+    assert chart_values(recommender, make_version(), settings)["privateCA"] == {"secretName": "ca", "key": "ca.crt"}
+    made = plan(recommender, make_version(), feedback_secrets={"ca": frozenset({"ca.crt"})})
+    pods = [one["spec"]["template"]["spec"] for one in made.apply if one["kind"] == "Job"]
+    assert pods
+    for pod in pods:
+        env = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+        assert env["SSL_CERT_FILE"] == "/etc/shoploop/ca/ca.crt"
+        assert "/etc/shoploop/ca" in {one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
 
 
 def test_two_recommenders_do_not_share_one_place(make_recommender, plan):

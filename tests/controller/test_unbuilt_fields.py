@@ -18,7 +18,6 @@ ASKS = {
     "store.uri": {"store": {"uri": "ftp://shop"}},
     "training.surfaces": {"training": {"surfaces": ["Items", "Shops"]}},
     "training.nodes": {"training": {"nodes": 2}},
-    "serving.candidate": {"serving": {"candidate": {"percent": 10}}},
     "runner.type": {"runner": {"type": "KubeflowPipelines"}},
 }
 """By field: the smallest spec that goes beyond what is built."""
@@ -70,12 +69,6 @@ def test_a_pod_refuses_with_the_same_words(field, tmp_path, capsys):
 def test_this_machine_refuses_with_the_same_words(field, tmp_path):
     asked = recommender(**ASKS[field])
     assert on_this_machine(asked, tmp_path) == described(unbuilt(asked.spec, place="Cluster"))
-
-
-@pytest.mark.parametrize(("field", "value"), [("serving.candidate", "candidate")])
-def test_the_chart_of_a_predictor_refuses_with_the_same_words(field, value):
-    words = described([limit for limit in LIMITS if limit.field == field]).replace(f"spec.{field}", value)
-    assert f'fail "{words}"' in (ROOT / "charts/recommender/templates/_helpers.tpl").read_text()
 
 
 def test_every_field_is_named_at_once():

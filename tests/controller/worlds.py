@@ -30,6 +30,11 @@ def message(plan: Any, type_: str) -> str:
     return str(next(c for c in plan.status["conditions"] if c["type"] == type_)["message"])
 
 
+def runs_of(plan: Any) -> list[Object]:
+    """What is made for a run, of all that a plan makes."""
+    return [one for one in plan.apply if "-serve-" not in one["metadata"]["name"]]
+
+
 def said(version: str = "v00000000000a", **more: Any) -> str:
     """The termination message of a run that made ``version``."""
     whole = {

@@ -73,19 +73,37 @@ def asked(run, store, tmp_path_factory):
     with pytest.MonkeyPatch.context() as environment:
         for variable, value in watching(watch).items():
             environment.setenv(variable, value)
-        with serve.running(store, "small", port=serve.free_port(), version=version_of(run)) as service:
+        ports = {"port": serve.free_port(), "admin_port": serve.free_port()}
+        access = tmp_path_factory.mktemp("access") / "keys"
+        with serve.running(store, "small", version=version_of(run), access=access, **ports) as service:
             environment.undo()
-            with httpx.Client(base_url=service.url, timeout=60) as client:
+            [key] = access.glob("*.key")
+            anybody = httpx.post(f"{service.url}/recommend", json={"user": "ann"})
+            bearer = {"authorization": f"Bearer {key.read_text().strip()}"}
+            with httpx.Client(base_url=service.url, timeout=60, headers=bearer) as client:
                 shoppers = ("ann", "bob", "nobody")
                 answers = {u: client.post("/recommend", json={"user": u, "k": 3}).json() for u in shoppers}
                 bad = client.post("/recommend", json={"user": "ann", "k": 0})
-                metrics = client.get("/metrics").text
+                metrics = client.get(f"{service.admin_url}/metrics").text
+                hidden = {path: client.get(path).status_code for path in ("/metrics", "/docs.json", "/load", "/readyz")}
+                load = client.get(f"{service.admin_url}/load").json()
                 ranked = client.post("/rank", json={"user": "ann", "items": ["milk", "apples"]})
                 with pytest.raises(PortInUse, match="cannot be listened on"):
                     serve.check_port(int(service.url.rsplit(":", 1)[1]))
     return SimpleNamespace(
-        answers=answers, bad=bad, metrics=metrics, ranked=ranked, process=service.process, imported=imported(watch)
-    )
+        answers=answers, bad=bad, metrics=metrics, ranked=ranked, process=service.process, imported=imported(watch),
+        hidden=hidden, load=load, anybody=anybody,
+    )  # fmt: skip
+
+
+def test_served_with_access_who_has_no_key_is_refused(asked):
+    assert (asked.anybody.status_code, asked.anybody.json()["code"]) == (401, "key_missing")
+    assert 'shoploop_callers_total{outcome="key_missing"} 1.0' in asked.metrics
+
+
+def test_what_administers_is_answered_at_its_own_port_alone(asked):
+    assert asked.hidden == {"/metrics": 404, "/docs.json": 404, "/load": 404, "/readyz": 200}
+    assert asked.load == {"inFlight": 0}
 
 
 def test_a_bento_holds_every_module_that_its_service_imports(run, asked):

@@ -20,8 +20,9 @@ from shoploop.online.chain import Chain, Totals
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.pointer import Pointer
 from shoploop.online.updater import HOLD, Updater
-from shoploop.packaging import learning
-from shoploop.packaging.learning import HELD_SECONDS, SETTLED_SECONDS, Learners, level_version
+from shoploop.packaging import races
+from shoploop.packaging.learning import Learners, level_version
+from shoploop.packaging.races import HELD_SECONDS, SETTLED_SECONDS
 from shoploop.store import Store
 from shoploop.versions.promotions import Promotion
 
@@ -54,7 +55,7 @@ def packaged(monkeypatch):
             raise NotFound(version)
         return CollectedThrough(cut=0, offset=found[version])
 
-    monkeypatch.setattr(learning, "collected_of", collected_of)
+    monkeypatch.setattr(races, "collected_of", collected_of)
     return found
 
 

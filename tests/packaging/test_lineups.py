@@ -9,7 +9,7 @@ from shop.serving import publish_twins
 from shoploop.errors import ArtifactCorrupt
 from shoploop.packaging import lineups
 from shoploop.packaging.lineups import LineupKeeper, code_of
-from shoploop.predictor.lineup import Lineup, Returned
+from shoploop.predictor.lineup import Lineup, Returned, Tally
 from shoploop.versions import candidacy, promotions
 from shoploop.versions.signing import Trust
 
@@ -70,11 +70,11 @@ def make_keeper(store, cache, clock, tmp_path):
     folder = tmp_path / "lineup"
     folder.mkdir()
 
-    def make(learning=None):
+    def make(learning=None, **options):
         said = []
         keeper = LineupKeeper(
             store, NAME, folder, version=store.first, bento=cache.bentos[store.first], cache=tmp_path,
-            trust=Trust.configured(), learning=learning, tell=said.append, clock=clock,
+            trust=Trust.configured(), learning=learning, tell=said.append, clock=clock, **options,
         )  # fmt: skip
         keeper.folder, keeper.said = folder, said
         return keeper
@@ -283,3 +283,56 @@ def test_a_candidate_learns_too_and_is_promoted_by_its_last_step_only_once_it_ha
     keeper.look()
     assert seen(keeper) == (store.second, None, 0)
     assert promotions.serving_version(store, NAME) == store.second
+
+
+def test_who_only_reads_tells_what_follows_by_itself_and_writes_nothing(make_keeper, store, clock):
+    keeper = make_keeper(writes=False)
+    begun = begin(store, percent=0, steps=((10, 30),))
+    assert seen(keeper)[1:] == (store.second, 10)
+    clock.ahead = timedelta(minutes=31)
+    assert seen(keeper)[1:] == (store.second, 10), "it stays at its last step until somebody has written the promotion"
+    state = keeper.state()
+    assert state.candidate.over and state.candidate.number == begun.number
+    Returned(candidacy=begun.number, version=store.second, reason="slow").write(keeper.folder)
+    assert seen(keeper) == (store.first, None, 0)
+    now = keeper.state().candidate
+    assert (now.answers, now.returned) == (False, "slow")
+    assert candidacy.current(store, NAME) == begun and promotions.serving_version(store, NAME) == store.first
+
+
+def test_the_state_says_who_serves_what_was_promoted_and_why_the_two_differ(make_keeper, learning, store, cache):
+    keeper = make_keeper(learning, writes=False)
+    seen(keeper)
+    assert (keeper.state().stable, keeper.state().promoted, keeper.state().waiting) == (store.first, store.first, None)
+    promotions.promote(store, NAME, store.second, reason="better", by=BY)
+    seen(keeper)
+    state = keeper.state()
+    assert (state.base, state.stable, state.promoted, state.promotions) == (store.first, store.first, store.second, 2)
+    assert state.waiting.code == "CatchingUp" and "until it has caught up" in state.waiting.message
+    learning.stopped[store.second] = "worse."
+    seen(keeper)
+    assert keeper.state().waiting.code == "LearningStopped"
+    learning.level.add(store.second)
+    seen(keeper)
+    assert (keeper.state().stable, keeper.state().waiting) == (store.second, None)
+
+
+def test_how_a_candidate_has_done_is_told_as_the_server_wrote_it(make_keeper, store):
+    keeper, begun = make_keeper(writes=False), begin(store)
+    seen(keeper)
+    Tally(candidacy=begun.number, given=12, failed=2, different=0).write(keeper.folder)
+    assert (keeper.state().candidate.given, keeper.state().candidate.failed) == (12, 2)
+    ended = candidacy.end(store, NAME, reason="enough", by=BY)
+    seen(keeper)
+    assert keeper.state().candidate is None and keeper.state().ended.number == ended.number
+
+
+def test_a_version_that_served_lately_is_not_fetched_again_and_is_made_ready_once(make_keeper, store, cache):
+    ready = []
+    keeper = make_keeper(writes=False, prepare=ready.append)
+    for version in (store.second, store.first, store.second):
+        promotions.promote(store, NAME, version, reason="again", by=BY)
+        assert seen(keeper)[0] == version
+    assert cache.fetched == [store.second]
+    assert ready == [cache.bentos[store.second] / "src" / "ranker"]
+    assert keeper.unpacked == {bento / "src" / "ranker" for bento in cache.bentos.values()}

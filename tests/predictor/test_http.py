@@ -268,6 +268,29 @@ def test_the_front_page_is_our_own_and_loads_nothing_from_elsewhere(client):
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
+def test_drift_of_what_is_asked_is_told_of_the_version():
+    from types import SimpleNamespace
+
+    from shoploop.predictor import metrics
+
+    metrics.tell_drift(
+        SimpleNamespace(version="v1", drift=SimpleNamespace(told=lambda: {"score": 0.5, "own_days": 0.1}))
+    )
+    told = {tuple(s.labels[k] for k in ("what", "feature")): s.value for s in metrics.DRIFT.collect()[0].samples}
+    assert told["score", ""] == 0.5 and told["feature", "own_days"] == 0.1
+
+
+def test_no_answer_is_kept_by_a_cache_or_taken_for_another_type(client):
+    for answer in (
+        client.post("/recommend", json={"user": "ann"}),
+        client.post("/recommend", json={}),
+        client.get("/"),
+    ):
+        assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == ("no-store", "no-referrer")
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+    assert client.get("/storefront/").headers.get_list("cache-control") == ["no-cache"]
+
+
 def test_the_deadline_counts_from_the_arrival_of_a_request(client, monkeypatch):
     from serving.service import WAITING
 

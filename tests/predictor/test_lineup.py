@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shop.serving import make_ranker
 
-from shoploop.predictor.lineup import Lineup, Packaged, Returned
-from shoploop.predictor.switching import SHADOWS, Versions
+from shoploop.predictor.lineup import Lineup, Packaged, Returned, Tally
+from shoploop.predictor.switching import SHADOWS, TALLY_SECONDS, Versions
 from shoploop.predictor.watch import FEWEST, CandidateWatch
 from shoploop.ranking.answer import RecommendRequest
 
@@ -246,3 +246,30 @@ def test_of_a_few_answers_nothing_is_concluded_but_that_they_fail():
     assert watched(candidate=[9.0] * (FEWEST - 1), stable=[0.01] * FEWEST) is None
     assert watched(candidate=[0.01] * 290, stable=[], failures=2) is None
     assert "failed" in watched(candidate=[0.01] * 200, stable=[], failures=3)
+
+
+def test_how_a_candidate_does_is_written_now_and_then(old, shelf, tmp_path):
+    seconds = [TALLY_SECONDS]
+    versions = Versions(old, tmp_path, load=shelf.load, clock=lambda: seconds[0])
+    told(versions, tmp_path, lineup(candidate=NEW, percent=50))
+    gave = answered(versions, USERS[:40]).count(NEW)
+    versions.tell_tally()
+    assert Tally.read(tmp_path) == Tally(candidacy=1, given=gave)
+    answered(versions, USERS[:40])
+    versions.tell_tally()
+    assert Tally.read(tmp_path).given == gave, "not at every answer"
+    seconds[0] += TALLY_SECONDS
+    versions.tell_tally()
+    assert Tally.read(tmp_path).given == 2 * gave
+
+
+def test_what_a_candidate_in_the_shadow_would_have_shown_else_is_counted(versions, tmp_path):
+    told(versions, tmp_path, lineup(candidate=NEW, shadow=True))
+
+    def ask_other(ranker, in_time=True):
+        return ranker.recommend(RecommendRequest(user="ann", k=3 if ranker.version == OLD else 1))
+
+    answered(versions, ask=ask_other)
+    assert versions.compare_next()
+    versions.tell_tally()
+    assert (Tally.read(tmp_path).given, Tally.read(tmp_path).different) == (1, 1)

@@ -57,16 +57,16 @@ ownerReferences:
 {{ default (include "recommender.predictor.name" .) .Values.serviceAccount.name }}
 {{- end -}}
 
-{{/* Checks that values.schema.json cannot express: combinations, and what is not built yet. */}}
+{{/* Checks that values.schema.json cannot express: combinations. */}}
 {{- define "recommender.checks" -}}
 {{- $v := .Values -}}
-{{- if $v.candidate -}}
-{{- fail "Not built yet: candidate (leave it out)." -}}
-{{- end -}}
 {{- range $key := list "id" "bento" "digest" -}}
 {{- if not (get $v.version $key) -}}
 {{- fail (printf "version.%s is required: name the model version, the URL of its Bento and the Bento's SHA-256 (shoploop versions NAME lists them)." $key) -}}
 {{- end -}}
+{{- end -}}
+{{- if and $v.promotions.follow (not $v.store.uri) -}}
+{{- fail "promotions.follow follows the store's logs: set store.uri." -}}
 {{- end -}}
 {{- $local := hasPrefix "file://" $v.version.bento -}}
 {{- if and $local (not $v.store.claimName) -}}
@@ -84,8 +84,17 @@ ownerReferences:
 {{- if gt (int $v.autoscaling.min) (int $v.autoscaling.max) -}}
 {{- fail (printf "autoscaling.min %d must not exceed autoscaling.max %d." (int $v.autoscaling.min) (int $v.autoscaling.max)) -}}
 {{- end -}}
+{{- include "recommender.accessChecks" . -}}
 {{- $log := $v.online.log -}}
-{{- if and (has $log.type (list "Redis" "Kafka")) (not $log.connection) -}}
+{{- if $v.redis.enabled -}}
+{{- if ne $log.type "Redis" -}}
+{{- fail "redis.enabled brings a Redis for the event log: set online.log.type to Redis, or redis.enabled to false." -}}
+{{- end -}}
+{{- if or $log.connection $log.tls.enabled -}}
+{{- fail "redis.enabled and online.log.connection exclude each other, and so do online.log.tls and the Redis that is brought, which is reached within the namespace: name one of the two." -}}
+{{- end -}}
+{{- end -}}
+{{- if and (has $log.type (list "Redis" "Kafka")) (not (or $log.connection $v.redis.enabled)) -}}
 {{- fail (printf "online.log.connection is empty: name the address of %s, host:port." $log.type) -}}
 {{- end -}}
 {{- if eq $log.type "Sqlite" -}}
@@ -106,8 +115,8 @@ ownerReferences:
 {{- if not $v.store.uri -}}
 {{- fail "online.enabled keeps what is learned in the store: set store.uri." -}}
 {{- end -}}
-{{- if or (has $v.signing.policy (list "Require" "Warn")) (and $v.signing.publicKeys (ne $v.signing.policy "Ignore")) -}}
-{{- fail "online.enabled and signing exclude each other yet, since what is learned online is not signed: set online.enabled to false, or signing.policy to Ignore." -}}
+{{- if and $v.signing.publicKeys (has (default "Require" $v.signing.policy) (list "Require")) (not $v.signing.privateKey.secretName) -}}
+{{- fail "online.enabled and signing.policy Require need signing.privateKey: name the Secret with the key that the learner signs with." -}}
 {{- end -}}
 {{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) -}}

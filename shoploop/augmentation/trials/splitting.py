@@ -141,7 +141,7 @@ class Trials:
         """
         if not extra.rows["user"].str.starts_with(PREFIX).all():
             raise ValueError(f"virtual rows must be of users whose names begin with {PREFIX!r}")
-        log = PurchaseLog.of(extra.rows, self.vocabulary)
+        log = PurchaseLog.of(extra.rows, self.vocabulary, sessions=False)
         return _assemble(
             log,
             self.statistics,
@@ -209,13 +209,15 @@ def prepare_trials(
     )
     if labels.height > most_labels:
         labels = labels[np.sort(random.permutation(labels.height)[:most_labels])]
-    past = PurchaseLog.of(training_rows, vocabulary)
+    past = PurchaseLog.of(training_rows, vocabulary, sessions=False)
     statistics = Statistics(past)
     catalog = fit_catalog(past, items, CatalogConfig(seed=seed))
     catalogs = following(catalog, past, [*labels["day"], *targets["day"]])
 
     def make(source: pl.DataFrame, wanted: pl.DataFrame, negatives: int | None) -> SampleSet:
-        return _assemble(PurchaseLog.of(source, vocabulary), statistics, wanted, contract, catalogs, negatives, seed)
+        return _assemble(
+            PurchaseLog.of(source, vocabulary, sessions=False), statistics, wanted, contract, catalogs, negatives, seed
+        )
 
     progress("samples of the visits to learn from")
     train = make(training_rows, labels, _NEGATIVES)
@@ -233,7 +235,7 @@ def prepare_trials(
         train=train,
         cold=make(cut, targets, None),
         overall=make(rows, targets, None),
-        shoppers=PurchaseLog.of(rows, vocabulary).users,
+        shoppers=PurchaseLog.of(rows, vocabulary, sessions=False).users,
         seed=seed,
     )
 

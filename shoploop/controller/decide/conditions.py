@@ -112,9 +112,8 @@ REASONS = _reasons(
     # learning between two runs
     OnlineLogUnset="spec.online.enabled is true, and spec.online.log is not set: it is learned from the events there."
     " Name a log: {{type: Redis, connection: redis:6379}}, or for one pod {{type: Sqlite}}.",
-    OnlineUnsigned="spec.online.enabled is true and the signing policy is {policy}: what is learned online is not signed yet."
-    " Set spec.online.enabled to false, or the policy to Ignore.",
     Learning="What comes is learned on top of version {version}{more}.",
+    CompactionFailed="What was collected did not become interactions, so the next run does not learn from it: {detail}",
     OnlineOff="spec.online.enabled is false: nothing is learned between two runs.",
     LearnerOff="There are no pods to learn from, as spec.serving.replicas asks.",
     LearnerStarting="The learner starts: {detail}.",
@@ -127,6 +126,21 @@ REASONS = _reasons(
     " kubectl annotate recommender {name} {annotation}='resume WHY' --overwrite",
     LearningFrozen="Learning on top of version {version} was stopped, and commit {served} is served: {detail} Go on:"
     " kubectl annotate recommender {name} {annotation}='resume WHY' --overwrite",
+    # who serves, and who is tried beside
+    CandidateBegins="Version {version} is about to be tried beside the one that serves.",
+    CandidateAnswers="Version {version} answers {percent} % of users; {stable} answers the others.",
+    CandidateInShadow="Version {version} answers in the shadow; {stable} answers all users.",
+    CandidateReturned="Version {version} answers no more: {reason}. {stable} answers all users.",
+    CandidateEnded="Version {version} is no candidate any more: {reason}. {stable} answers all users.",
+    CandidateOtherCode="Version {version} was packaged by other serving code than {stable}, so it cannot be tried beside it."
+    " Promote it, which makes new pods, or make both versions anew:"
+    " kubectl annotate recommender {name} {annotation}='promote {version}' --overwrite",
+    CandidateRefused="Version {version} cannot be tried: {detail}",
+    NoCandidate="No version is tried beside the one that serves.",
+    CatchingUp="{detail}",
+    PromotionHeld="{detail}",
+    PredictorsUnreachable="Nobody knows which version the predictors serve: {detail}. Let the operator reach their updaters:"
+    " promotions.from of charts/recommender, networkPolicy.egress of charts/shoploop.",
     # the rest
     AsWanted="Nothing is under way.",
     VersionTooOld="Version {version} was made {days} days ago; spec.gate.maxAgeDays is {limit}.",
@@ -138,6 +152,11 @@ REASONS = _reasons(
     RunMoved="Run {run} goes on in other pods, as the spec now asks; steps that are done are kept.",
     VersionRecorded="Version {version} is recorded; the gate {verdict} it.",
     Promoted="Version {version} is promoted.",
+    Exchanged="Version {version} serves, in place of {before}.",
+    ServeDecided="{what}: it is in the store, and predictors follow.",
+    ServeNotDecided="{what}: it could not be done: {detail}",
+    ServeAnnotationUnread="The annotation {annotation} is {value!r}, which says nothing that there is. Write promote VERSION,"
+    " rollback, candidate VERSION 10, candidate VERSION shadow or end, and why: e.g. 'rollback it sells less'.",
     Repaired="Put back as revision {revision} has it: {objects}.",
     Pruned="{objects} went beyond spec.retention and were removed.",
     OnlineDecided="{value}: it is in the chain of version {version}.",
@@ -157,9 +176,11 @@ WARNINGS = frozenset(
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
         "PodsStalled", "VersionTooOld", "DataCheckFailed", "DeletionTimedOut", "RunDiscarded", "ReleaseRecovered",
         "VerdictLost", "IncumbentNotCompared", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
-        "DataClaimMissing", "OnlineLogUnset", "OnlineUnsigned", "LearnerHalted", "LearnerStalled", "LearnerUnreachable",
+        "DataClaimMissing", "OnlineLogUnset", "LearnerHalted", "LearnerStalled", "LearnerUnreachable",
         "GuardrailTripped", "LearningFrozen", "LearnerWaits", "OnlineNotDecided", "OnlineAnnotationUnread",
-        "FeedbackKeyUnset", "FeedbackSecretMissing", "FeedbackSecretKeyMissing",
+        "CompactionFailed",
+        "CandidateReturned", "CandidateOtherCode", "CandidateRefused", "PromotionHeld", "PredictorsUnreachable",
+        "ServeNotDecided", "ServeAnnotationUnread", "FeedbackKeyUnset", "FeedbackSecretMissing", "FeedbackSecretKeyMissing",
     }
 )  # fmt: skip
 """Reasons whose events are warnings."""

@@ -43,6 +43,7 @@ DEPLOYMENT = Kind(group="apps", version="v1", kind="Deployment", plural="deploym
 
 RELEASED = (
     DEPLOYMENT,
+    Kind(group="apps", version="v1", kind="StatefulSet", plural="statefulsets"),
     Kind(group="", version="v1", kind="Service", plural="services"),
     Kind(group="", version="v1", kind="ServiceAccount", plural="serviceaccounts"),
     Kind(group="policy", version="v1", kind="PodDisruptionBudget", plural="poddisruptionbudgets"),
@@ -131,7 +132,7 @@ PERMISSIONS = (
         why="Helm keeps releases in Secrets; see whether a store's Secret has the keys it needs.",
     ),
     _helm_may("", "services", "serviceaccounts"),
-    _helm_may("apps", "deployments"),
+    _helm_may("apps", "deployments", "statefulsets"),
     _helm_may("policy", "poddisruptionbudgets"),
     _helm_may("networking.k8s.io", "networkpolicies", "ingresses"),
     _helm_may("keda.sh", "scaledobjects"),

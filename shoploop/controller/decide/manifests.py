@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from shoploop.api.online import EventLogSpec
 from shoploop.api.places import relative_uris
 from shoploop.api.pods import DATA_MOUNT, image, needs_claim, store_env, store_uri
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import signing
 from shoploop.controller.decide.names import (
     CHECK_COMPONENT,
+    COMPACT_COMPONENT,
     COMPONENT_LABEL,
     DATA_LABEL,
     GC_COMPONENT,
@@ -22,6 +24,7 @@ from shoploop.controller.decide.names import (
     PART_LABEL,
     RUN_COMPONENT,
     RUN_LABEL,
+    SERVE_COMPONENT,
     SERVING_ANNOTATION,
     Object,
     child_metadata,
@@ -44,7 +47,7 @@ PLACED_BY: Any = {
     "training": {"resources", "placement"},
     "images": True,
     "signing": True,
-    "store": {"claim", "endpoint", "region", "secret_ref"},
+    "store": {"claim", "endpoint", "region", "secret_ref", "ca_ref"},
 }
 """Fields of the spec that change a run's pods, but not what it makes."""
 
@@ -56,6 +59,12 @@ BACKOFF_LIMIT = 3
 DEADLINE_SECONDS = 24 * 3600
 USER_ERROR_EXIT_CODE = 2
 """shoploop's exit code for what only a person can mend: trying again is of no use."""
+
+CA_MOUNT, CA_VARIABLES = "/etc/shoploop/ca", ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+"""Where a pod finds the authority of a store, and the variables that libraries look at."""
+
+LOG_MOUNT, ACCESS_MOUNT = "/var/lib/shoploop-events", "/etc/shoploop/log"
+"""Where a pod finds the file of a log, or what proves it to a server and the server to it."""
 
 SMALL = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 """What a pod asks for that computes nothing."""
@@ -205,10 +214,44 @@ def online_job(
     arguments += ["--verb", verb, *(["--to", str(commit)] if commit is not None else []), f"--reason={reason}"]
     arguments += ["--by", "kubectl annotate, Job $(SHOPLOOP_JOB)", "--store", store_uri(spec)]
     pod = pod_spec(recommender, spec, settings, arguments)
+    signing.equip(pod, spec, settings, publishes=True)  # what is decided is a commit, too
+    _tell_job(pod)
+    return job_around(recommender, name, pod, {COMPONENT_LABEL: ONLINE_COMPONENT})
+
+
+def serve_job(
+    recommender: Object, spec: RecommenderSpec, settings: Settings, name: str, arguments: Sequence[str], *, reason: str,
+    by: str,
+) -> Object:  # fmt: skip
+    """The Job that writes a decision about who serves into the store. Its uid stands in the entry, as that of
+    :func:`online_job` does."""
+    words = ["-m", "shoploop.runs", "serve", "--recommender", recommender["metadata"]["name"], *arguments]
+    words += [f"--reason={reason}", "--by", f"{by}, Job $(SHOPLOOP_JOB)", "--store", store_uri(spec)]
+    pod = pod_spec(recommender, spec, settings, words)
+    signing.equip(pod, spec, settings, publishes=False)
+    _tell_job(pod)
+    return job_around(recommender, name, pod, {COMPONENT_LABEL: SERVE_COMPONENT})
+
+
+def compact_job(
+    recommender: Object, spec: RecommenderSpec, settings: Settings, name: str, log: EventLogSpec
+) -> Object:  # fmt: skip
+    """The Job that makes interactions of what the log has collected. What reaches the log is not in its pod yet."""
+    told = log.model_dump_json(by_alias=True, exclude_none=True)
+    words = ["-m", "shoploop.runs", "compact", "--recommender", recommender["metadata"]["name"], f"--log={told}"]
+    words += ["--log-folder", LOG_MOUNT, "--access", ACCESS_MOUNT, "--store", store_uri(spec)]
+    pod = pod_spec(recommender, spec, settings, words)
+    pod["containers"][0]["resources"] = {"requests": SMALL["requests"], "limits": {"memory": "2Gi"}}
+    made = job_around(recommender, name, pod, {COMPONENT_LABEL: COMPACT_COMPONENT})
+    made["spec"]["backoffLimit"] = 1  # the next turn is its repetition
+    return made
+
+
+def _tell_job(pod: Object) -> None:
+    """Lets a pod know its Job's uid."""
     uid = {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/controller-uid']"}}
     pod["containers"][0]["env"].append({"name": "SHOPLOOP_JOB", "valueFrom": uid})
     pod["containers"][0]["resources"] = SMALL
-    return job_around(recommender, name, pod, {COMPONENT_LABEL: ONLINE_COMPONENT})
 
 
 def data_hash(spec: RecommenderSpec) -> str:
@@ -252,12 +295,18 @@ def job_around(recommender: Object, name: str, pod: Object, labels: dict[str, st
 def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arguments: Sequence[str]) -> Object:
     """A pod of the pipeline image under restricted Pod Security, with the store at hand."""
     placement = spec.training.placement
-    mounts = [{"name": "tmp", "mountPath": "/tmp"}]
+    mounts: list[Object] = [{"name": "tmp", "mountPath": "/tmp"}]
     volumes: list[Object] = [{"name": "tmp", "emptyDir": {}}]
     claim = claim_name(recommender, spec)
     if claim:
         mounts.append({"name": "store", "mountPath": urlsplit(store_uri(spec)).path})
         volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": claim}})
+    env: list[Object] = [{"name": "HOME", "value": "/tmp"}, *store_env(spec)]
+    if (authority := spec.store.ca_ref) is not None:
+        env += [{"name": name, "value": f"{CA_MOUNT}/ca.crt"} for name in CA_VARIABLES]
+        mounts.append({"name": "ca", "mountPath": CA_MOUNT, "readOnly": True})
+        items = [{"key": authority.key, "path": "ca.crt"}]
+        volumes.append({"name": "ca", "secret": {"secretName": authority.name, "items": items}})
     secrets = (*settings.pull_secrets, *spec.images.pull_secrets)
     pod: Object = {
         "restartPolicy": "Never",
@@ -281,7 +330,7 @@ def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arg
                 "image": image(settings.pipeline_image, spec),
                 "imagePullPolicy": settings.pull_policy,
                 "args": ["python", *arguments],
-                "env": [{"name": "HOME", "value": "/tmp"}, *store_env(spec)],
+                "env": env,
                 "terminationMessagePath": "/dev/termination-log",
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "securityContext": {

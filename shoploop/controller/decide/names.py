@@ -33,6 +33,16 @@ value asks once."""
 ONLINE_COMPONENT = "online"
 """What pods are that write such a decision into the store."""
 
+SERVE_ANNOTATION = f"{GROUP}/serve"
+"""Somebody decides who serves: ``promote VERSION``, ``rollback``, ``candidate VERSION 10``, ``candidate VERSION shadow`` or
+``end``, and why. Each new value asks once."""
+
+COMPACT_COMPONENT = "compact"
+"""What pods are that make interactions of collected events."""
+
+SERVE_COMPONENT = "serve"
+"""What pods are that write such a decision, or one of the operator's, into the store."""
+
 SERVING_ANNOTATION = f"{GROUP}/serving"
 """On the Recommender that a run is handed: the version that serves, with which it compares its own."""
 
@@ -103,6 +113,11 @@ def store_claim_name(recommender: Object) -> str:
 def learner_name(name: str) -> str:
     """Of the Deployment and the Service of a Recommender's learner."""
     return f"{name}-learner"
+
+
+def updater_name(name: str) -> str:
+    """Of the Service of the updaters beside a Recommender's predictors."""
+    return f"{name}-updater"
 
 
 def event_claim_name(recommender: Object) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from shoploop.api.learner_state import LearnerState
+from shoploop.api.predictor_state import PredictorState
 from shoploop.controller.decide.conditions import Found
 from shoploop.controller.decide.names import Object
 
@@ -30,6 +31,9 @@ class Release:
 
     version: str = ""
     """The value version.id of its values: what it runs; empty where it has none."""
+
+    digest: str = ""
+    """The value version.digest of its values; empty where it has none."""
 
     manifest: str
     """What was rendered, as a stream of YAML documents."""
@@ -77,6 +81,9 @@ class Observed:
 
     learner: LearnerState | str | None = None
     """What the learner says of itself, or why it does not; None where there is none to ask."""
+
+    predictors: tuple[PredictorState, ...] | str = ()
+    """What the updaters of its pods say of who answers there, or why none does; empty where there are none to ask."""
 
     rival: str | None = None
     """An older Recommender that keeps its versions at the same place, as namespace/name."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from shoploop.api.learner_state import LearnerState
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller.decide import manifests, outcome, signing
+from shoploop.controller.decide import manifests, outcome
 from shoploop.controller.decide.conditions import WARNINGS, Found, say
 from shoploop.controller.decide.names import (
     COMPONENT_LABEL,
@@ -24,7 +24,6 @@ from shoploop.controller.decide.names import (
     short_hash,
 )
 from shoploop.controller.decide.observed import ChildKey, Event
-from shoploop.controller.decide.settings import Settings
 from shoploop.controller.decide.situation import Situation
 
 CONDITION = "OnlineLearning"
@@ -66,14 +65,11 @@ class Online:
     requeue_seconds: float | None = None
 
 
-def blocker(spec: RecommenderSpec, settings: Settings) -> Found | None:
+def blocker(spec: RecommenderSpec) -> Found | None:
     """What somebody has to mend before it can be learned as it is asked for."""
     if not spec.online.enabled:
         return None
-    if spec.online.log is None:
-        return say("OnlineLogUnset")
-    held = signing.policy(spec, settings)
-    return say("OnlineUnsigned", policy=held) if held != "Ignore" else None
+    return say("OnlineLogUnset") if spec.online.log is None else None
 
 
 def look(situation: Situation, version: str | None) -> Online:

@@ -5,7 +5,7 @@ operator's behaviour is tested without a cluster.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,17 @@ from shoploop.api.places import relative_uris
 from shoploop.api.pods import needs_claim, store_uri
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
-from shoploop.controller.decide import deletion, feedback, online, outcome, releases, signing
+from shoploop.controller.decide import (
+    compaction,
+    deletion,
+    feedback,
+    online,
+    outcome,
+    releases,
+    rollouts,
+    serve_decisions,
+    signing,
+)
 from shoploop.controller.decide.conditions import (
     WARNINGS,
     Found,
@@ -40,7 +50,17 @@ from shoploop.store import layout
 TOLD_ELSEWHERE = ("Running", "RunPending", "RunFailed", "GateRefused", "PodsNotReady")
 """Reasons without an event: the run tells them itself, or Kubernetes does."""
 
-QUIET = ("AllWell", "NotHeld", "NoIncumbent", "IncumbentCompared", "LearnerStarting", "LearnerOff", "OnlineOff")
+QUIET = (
+    "NoCandidate",
+    "CandidateBegins",
+    "AllWell",
+    "NotHeld",
+    "NoIncumbent",
+    "IncumbentCompared",
+    "LearnerStarting",
+    "LearnerOff",
+    "OnlineOff",
+)
 """Reasons without an event: nothing is amiss."""
 
 BLOCKED_SECONDS = 15
@@ -61,7 +81,10 @@ class Serving:
     """What serves: the version that the release runs, once its pods are out."""
 
     target: Version | None = None
-    """What should serve."""
+    """What pods are to be started with."""
+
+    rollout: rollouts.Rollout = field(default_factory=lambda: rollouts.Rollout(base=None))
+    """Who serves, and who is tried beside."""
 
     replicas: int | None = None
     moving: bool = False
@@ -87,7 +110,7 @@ def desired(recommender: Object, observed: Observed, settings: Settings, *, char
     blocker = (
         _blocker(situation)
         or signing.blocker(spec, settings, observed.signing_keys, meta["namespace"])
-        or online.blocker(spec, settings)
+        or online.blocker(spec)
         or feedback.blocker(spec, observed.feedback_secrets, meta["namespace"])
     )
     if blocker is not None:
@@ -125,6 +148,13 @@ def _blocker(situation: Situation) -> Found | None:
         missing = [key for key in STORE_KEYS if key not in observed.secret_keys]
         if missing:
             return say("SecretKeyMissing", secret=reference.name, keys=" and ".join(missing))
+    if (authority := spec.store.ca_ref) is not None:
+        about = {"secret": authority.name, "field": "spec.store.caRef", "namespace": situation.namespace}
+        keys = observed.feedback_secrets.get(authority.name)
+        if keys is None:
+            return say("FeedbackSecretMissing", **about)
+        if authority.key not in keys:
+            return say("FeedbackSecretKeyMissing", **about, key=authority.key)
     return _unreachable_data(spec)
 
 
@@ -183,16 +213,23 @@ def _target(situation: Situation, versions: tuple[Version, ...]) -> Version | Fo
 
 def _serving(situation: Situation, training: Training, versions: tuple[Version, ...]) -> Serving:
     target = _target(situation, versions)
-    if target is None:
-        nothing = training.state.reason in ("RunSucceeded", "NoRunNeeded")
-        return _as_it_is(situation, say("NoVersion") if nothing else training.state)
+    rollout = rollouts.look(situation, None if isinstance(target, Found) else target)
+    serving = _released_or_not(situation, training, target, rollout)
+    return replace(serving, target=rollout.base, rollout=rollout)
+
+
+def _released_or_not(
+    situation: Situation, training: Training, target: Version | Found | None, rollout: rollouts.Rollout
+) -> Serving:
     if isinstance(target, Found):
         return _as_it_is(situation, target, wanted=True)
-    package = target.package(situation.pack_hash)
+    base, package = rollout.base, rollout.package
+    if target is None or base is None:
+        nothing = training.state.reason in ("RunSucceeded", "NoRunNeeded")
+        return _as_it_is(situation, say("NoVersion") if nothing else training.state)
     if package is None:
-        return _as_it_is(situation, say("PackageMissing", version=target.id, name=situation.name), wanted=True)
-    serving = _released(situation, target, releases.decide(situation, releases.values(situation, target, package)))
-    return replace(serving, target=target)
+        return _as_it_is(situation, say("PackageMissing", version=base.id, name=situation.name), wanted=True)
+    return _released(situation, base, releases.decide(situation, releases.values(situation, base, package)))
 
 
 def _as_it_is(situation: Situation, why: Found, *, wanted: bool = False) -> Serving:
@@ -228,7 +265,7 @@ def _as_it_is(situation: Situation, why: Found, *, wanted: bool = False) -> Serv
 
 
 def _released(situation: Situation, target: Version, decision: releases.Decision) -> Serving:
-    """How far the release is on its way to ``target``."""
+    """How far the release is on its way to pods that are started with ``target``."""
     name, failure = situation.name, situation.observed.failures.get(RELEASE)
     not_held = (False, say("NotHeld"))
     plan = Plan(status={}, release=decision.action, requeue_seconds=decision.requeue_seconds)
@@ -269,7 +306,7 @@ def _release_events(situation: Situation, decision: releases.Decision, version: 
     if status.get("release", {}).get("heldSinceGeneration") is not None and latest is not None:
         message = say("ReleaseResumed", revision=latest.revision).message
         events.append(Event(type="Normal", reason="ReleaseResumed", message=message))
-    if status.get("version") != version:
+    if status.get("version") != version and (latest is None or latest.version != version):
         events.append(Event(type="Normal", reason="Promoted", message=say("Promoted", version=version).message))
     return tuple(events)
 
@@ -295,7 +332,7 @@ def _rolled_out(situation: Situation, plan: Plan, version: str) -> Serving:
         state = (False, say("PodsStalled", detail=detail, **values) if detail else say("PodsNotReady", **values))
         plan = replace(plan, requeue_seconds=sooner(plan.requeue_seconds, POLL_SECONDS))
     else:
-        state = (True, _serves_well(version, ready, wanted))
+        state = (True, _serves_well(_serves(situation) or version, ready, wanted))
     return Serving(
         ready=state,
         released=(True, _is_released(situation)),
@@ -325,7 +362,8 @@ def _is_released(situation: Situation) -> Found:
 
 
 def _serves(situation: Situation) -> str | None:
-    """The version that serves: what the release runs, whoever made it, once its pods are out; until then as before."""
+    """The version that serves once the release's pods are out, whoever made it: what they say, and where they do not say
+    anything what they run; until then as before."""
     before = situation.status.get("version")
     latest, live = situation.release, situation.predictor
     if latest is None or latest.status != "deployed" or latest.recommender != situation.name or not latest.version:
@@ -335,6 +373,8 @@ def _serves(situation: Situation) -> str | None:
     ours = [wanted for wanted in situation.rendered if wanted["kind"] == "Deployment"]
     if any(not holds(wanted, situation.child("Deployment", wanted["metadata"]["name"])) for wanted in ours):
         return before  # what was seen of it is older than the revision, or somebody changed it
+    if serve_decisions.states(situation):
+        return rollouts.stable(situation) or before
     return latest.version
 
 
@@ -369,39 +409,68 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
         ready = (False, failures[0])
     run_ok = bool(training.run and training.run["phase"] == "Succeeded") or training.state.reason == "NoRunNeeded"
     learned = online.look(situation, serving.version)
-    degraded = _degraded(situation, training, serving, versions, failures) or learned.degraded
-    moving = training.under_way or serving.moving
+    rollout, compacted = serving.rollout, compaction.look(situation)
+    degraded = (
+        _degraded(situation, training, serving, versions, failures)
+        or rollout.degraded
+        or learned.degraded
+        or compacted.problem
+    )
+    moving = training.under_way or serving.moving or rollout.waits is not None
+    why_moving = training.state if training.under_way else ready[1] if serving.moving else rollout.waits or ready[1]
     found: dict[str, tuple[bool, Found]] = {
         "Ready": ready,
         "RunSucceeded": (run_ok, training.state),
         "Released": serving.released,
         "ReleaseHeld": serving.held,
-        "Progressing": (moving, (training.state if training.under_way else ready[1]) if moving else say("AsWanted")),
+        "Progressing": (moving, why_moving if moving else say("AsWanted")),
+        **rollout.condition,
         **learned.condition,
         "Degraded": (degraded is not None, degraded or say("AllWell")),
     } | incumbent_not_compared(training.run)
     status = _status(situation.recommender, observed, found, keep=before)
     status = _with(status, version=serving.version, replicas=serving.replicas, run=training.run)
-    status = _with(status, release=_release_status(situation, serving), online=learned.status)
+    status = _with(status, release=_release_status(situation, serving), online=learned.status, serving=rollout.status)
     if observed.releases:
         status["selector"] = f"app.kubernetes.io/name=recommender,app.kubernetes.io/instance={situation.name}"
     in_use = {serving.version, situation.spec.serving.pinned_version, (training.run or {}).get("version")}
-    in_use |= {release.version for release in observed.releases}
+    in_use |= {release.version for release in observed.releases} | rollout.in_use
     in_use |= {serving.target.id} if serving.target is not None else set()
     pruned = prune(situation, in_use, settled=ready[0] and not moving)
     old_versions = pruned.versions
-    events = (*training.events, *serving.plan.events, *learned.events, *_transitions(before, status))
+    events = (*training.events, *serving.plan.events, *rollout.events, *learned.events, *_transitions(before, status))
+    if serve_decisions.states(situation) and (was := before.get("version")) and serving.version != was:
+        message = say("Exchanged", version=serving.version, before=was).message
+        events = (*events, Event(type="Normal", reason="Exchanged", message=message))
     if old_versions:
         names = ", ".join(name for _, name in old_versions)
         events = (*events, Event(type="Normal", reason="Pruned", message=say("Pruned", objects=names).message))
     return Plan(
         status=status,
-        apply=(*training.apply, *pruned.apply, *_event_claim(situation), *learned.apply),
-        delete=(*training.delete, *pruned_runs(situation), *old_versions, *pruned.delete, *learned.delete),
+        apply=(
+            *training.apply,
+            *pruned.apply,
+            *_event_claim(situation),
+            *rollout.apply,
+            *compacted.apply,
+            *learned.apply,
+        ),
+        delete=(
+            *training.delete,
+            *pruned_runs(situation),
+            *old_versions,
+            *pruned.delete,
+            *rollout.delete,
+            *compacted.delete,
+            *learned.delete,
+        ),
         release=serving.plan.release,
         version_status=_version_status(versions, serving.version, old_versions),
         events=events,
-        requeue_seconds=sooner(sooner(training.requeue_seconds, serving.plan.requeue_seconds), learned.requeue_seconds),
+        requeue_seconds=sooner(
+            sooner(training.requeue_seconds, serving.plan.requeue_seconds),
+            sooner(sooner(rollout.requeue_seconds, compacted.requeue_seconds), learned.requeue_seconds),
+        ),
     )
 
 
@@ -499,7 +568,14 @@ def _transitions(before: dict[str, Any], after: dict[str, Any]) -> tuple[Event, 
     old = {condition["type"]: condition for condition in before.get("conditions", [])}
     events: dict[str, Event] = {}
     for condition in spelt_out(after["conditions"]):
-        if condition["type"] not in ("Ready", "ReleaseHeld", "Degraded", "IncumbentNotCompared", online.CONDITION):
+        if condition["type"] not in (
+            "Ready",
+            "ReleaseHeld",
+            "Degraded",
+            "IncumbentNotCompared",
+            online.CONDITION,
+            rollouts.CONDITION,
+        ):
             continue
         reason = condition["reason"]
         if old.get(condition["type"], {}).get("reason") == reason or reason in QUIET:

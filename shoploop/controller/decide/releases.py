@@ -45,6 +45,8 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
     repository, _, tag = rest.partition(":")
     scaling = serving.autoscaling
     secrets = (*settings.pull_secrets, *spec.images.pull_secrets)
+    authority = spec.store.ca_ref
+    private = {"privateCA": {"secretName": authority.name, "key": authority.key}} if authority else {}
     store = {
         "uri": store_uri(spec),
         "endpoint": spec.store.endpoint or "",
@@ -70,9 +72,13 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
         "deadlineMilliseconds": serving.deadline_milliseconds,
         "itemFields": list(serving.item_fields),
         "allowedOrigins": list(serving.allowed_origins),
+        "access": feedback.access_values(spec),
+        "admin": {"onPublicPort": serving.admin_on_public_port},
         "online": feedback.values(situation.recommender, spec),
+        "redis": feedback.redis_values(spec),
+        "promotions": {"follow": True},
         "listRules": serving.list_rules.model_dump(mode="json", by_alias=True, exclude_unset=True),
-    }
+    } | private
 
 
 def replicas(spec: RecommenderSpec) -> int:

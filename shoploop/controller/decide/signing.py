@@ -23,7 +23,11 @@ def policy(spec: RecommenderSpec, settings: Settings) -> SigningPolicy:
 
 def values(spec: RecommenderSpec, settings: Settings) -> dict[str, Any]:
     """The section ``signing`` of the values of charts/recommender."""
-    return {"policy": policy(spec, settings), "publicKeys": list(spec.signing.public_keys)}
+    found: dict[str, Any] = {"policy": policy(spec, settings), "publicKeys": list(spec.signing.public_keys)}
+    reference = spec.signing.private_key
+    if spec.online.enabled and reference is not None:  # the learner signs what it learned
+        found["privateKey"] = {"secretName": reference.name, "key": reference.key}
+    return found
 
 
 def equip(pod: Object, spec: RecommenderSpec, settings: Settings, *, publishes: bool) -> None:

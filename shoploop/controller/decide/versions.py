@@ -69,7 +69,7 @@ class Version:
         status: dict[str, Any] = {"serving": serving}
         for name, entries in (("verdicts", self.verdicts), ("packages", self.packages)):
             if entries:
-                status[name] = [entry.model_dump(mode="json", by_alias=True) for entry in entries]
+                status[name] = [entry.model_dump(mode="json", by_alias=True, exclude_none=True) for entry in entries]
         return status
 
 
@@ -142,6 +142,7 @@ def with_result(
         run=run["id"],
         time=run["finishedAt"],
         pack_hash=pack_hash,
+        code=made.code,
     )
     verdicts = _newest_first((verdict, *(one for one in version.verdicts if one.run != verdict.run)))
     packages = _newest_first((package, *(one for one in version.packages if one.digest != package.digest)))

@@ -114,6 +114,6 @@ def write_folders(
             if len(samples):
                 writer.write(samples, split)
     described = {"evaluation_first": shop.split.evaluation_first, "last_day": shop.split.last}
-    described |= {"candidates": asdict(CandidateConfig())}
+    described |= {"candidates": asdict(CandidateConfig()), "sessions": False}
     (root / "samples" / "samples.json").write_text(json.dumps(described))
     return root

@@ -26,10 +26,17 @@ app.kubernetes.io/component: {{ ternary "learner" "predictor" (eq (include "reco
   args:
     - python
     - -m
+    {{- if $v.promotions.follow }}
+    - shoploop.packaging.pod_learner
+    - --version={{ $v.version.id }}
+    - --bento=/bento/content
+    - --into=/var/lib/shoploop-learner
+    {{- else }}
     - shoploop.online.learner_process
+    - --ranker=/bento/content/src/ranker
+    {{- end }}
     - --recommender={{ include "recommender.name" $root }}
     - --store={{ $v.store.uri }}
-    - --ranker=/bento/content/src/ranker
     - {{ printf "--log=%s" (include "recommender.log" $root) | quote }}
     - --log-folder=/var/lib/shoploop-events
     - --access=/etc/shoploop/log
@@ -38,8 +45,11 @@ app.kubernetes.io/component: {{ ternary "learner" "predictor" (eq (include "reco
     - --port=9102
   env:
     - {name: OMP_NUM_THREADS, value: "1"}
-    {{- with printf "%s%s" (include "recommender.storeEnv" $root) (include "recommender.networkEnv" $root) | trim }}
+    {{- with printf "%s%s%s" (include "recommender.storeEnv" $root) (include "recommender.signingEnv" $root) (include "recommender.networkEnv" $root) | trim }}
     {{- . | nindent 4 }}
+    {{- end }}
+    {{- if $v.signing.privateKey.secretName }}
+    - {name: SHOPLOOP_SIGNING_KEY, value: /etc/shoploop/signing/private.pem}
     {{- end }}
   ports:
     - {name: learner, containerPort: 9102, protocol: TCP}
@@ -71,10 +81,29 @@ app.kubernetes.io/component: {{ ternary "learner" "predictor" (eq (include "reco
     {{- toYaml $v.online.learner.resources | nindent 4 }}
   volumeMounts:
     - {name: bento, mountPath: /bento, readOnly: true}
+    {{- if $v.promotions.follow }}
+    - {name: learner, mountPath: /var/lib/shoploop-learner}
+    {{- end }}
+    {{- if $v.signing.privateKey.secretName }}
+    - {name: signing-key, mountPath: /etc/shoploop/signing, readOnly: true}
+    {{- end }}
     {{- include "recommender.storeMounts" (list $root false) | nindent 4 }}
     {{- with include "recommender.logMounts" $root | trim }}
     {{- . | nindent 4 }}
     {{- end }}
+{{- end -}}
+
+{{/* What the learner signs with. */}}
+{{- define "recommender.signingVolume" -}}
+{{- with .Values.signing.privateKey }}
+{{- if .secretName }}
+- name: signing-key
+  secret:
+    secretName: {{ .secretName }}
+    items:
+      - {key: {{ .key | quote }}, path: private.pem, mode: 0440}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "recommender.learner.ingress" -}}

@@ -2,6 +2,10 @@
 {{ include "recommender.fullname" . }}-predictor
 {{- end -}}
 
+{{- define "recommender.updater.name" -}}
+{{ include "recommender.fullname" . }}-updater
+{{- end -}}
+
 {{- define "recommender.predictor.selectorLabels" -}}
 {{ include "recommender.selectorLabels" . }}
 app.kubernetes.io/component: predictor
@@ -38,7 +42,7 @@ seccompProfile:
 - name: NO_PROXY
   value: {{ prepend (without (splitList "," $proxy.noProxy) "") "localhost,127.0.0.1,.svc,.cluster.local" | join "," | quote }}
 {{- end }}
-{{- if .Values.privateCA.configMapName }}
+{{- if or .Values.privateCA.configMapName .Values.privateCA.secretName }}
 {{- range list "SSL_CERT_FILE" "AWS_CA_BUNDLE" "REQUESTS_CA_BUNDLE" }}
 - name: {{ . }}
   value: /etc/shoploop/ca/ca.crt
@@ -127,10 +131,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
     - --version={{ $v.version.id }}
     - --into=/bento/content
     {{- if index . 1 }}
-    - --deadline-milliseconds={{ $v.deadlineMilliseconds }}
-    - --item-fields={{ join "," $v.itemFields }}
-    - {{ printf "--allowed-origins=%s" (join "," $v.allowedOrigins) | quote }}
-    - {{ printf "--list-rules=%s" (toJson $v.listRules) | quote }}
+    {{- include "recommender.answers" $root | nindent 4 }}
     {{- end }}
   {{- with printf "%s%s%s" (include "recommender.storeEnv" $root) (include "recommender.signingEnv" $root) (include "recommender.networkEnv" $root) | trim }}
   env:
@@ -154,7 +155,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- with include "recommender.storePath" $root }}
 - {name: store, mountPath: {{ . | quote }}, readOnly: {{ index $ 1 }}}
 {{- end }}
-{{- if $root.Values.privateCA.configMapName }}
+{{- if or $root.Values.privateCA.configMapName $root.Values.privateCA.secretName }}
 - {name: ca, mountPath: /etc/shoploop/ca, readOnly: true}
 {{- end }}
 {{- end -}}
@@ -166,12 +167,20 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 - name: store
   persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: {{ not (index $ 1) }}}
 {{- end }}
+{{- with $v.privateCA.secretName }}
+- name: ca
+  secret:
+    secretName: {{ . }}
+    items:
+      - {key: {{ $v.privateCA.key | quote }}, path: ca.crt}
+{{- else }}
 {{- with $v.privateCA.configMapName }}
 - name: ca
   configMap:
     name: {{ . }}
     items:
       - {key: {{ $v.privateCA.key | quote }}, path: ca.crt}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -180,9 +189,9 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- $log := .Values.online.log -}}
 {{- $told := dict "type" $log.type -}}
 {{- if ne $log.type "Sqlite" -}}
-{{- $_ := set $told "connection" $log.connection -}}
+{{- $_ := set $told "connection" (include "recommender.log.connection" .) -}}
 {{- $_ := set $told "saslMechanism" $log.saslMechanism -}}
-{{- with $log.secretName }}{{ $_ := set $told "secretRef" (dict "name" .) }}{{ end -}}
+{{- with include "recommender.log.secretName" . }}{{ $_ := set $told "secretRef" (dict "name" .) }}{{ end -}}
 {{- if $log.tls.enabled -}}
 {{- $tls := dict -}}
 {{- with $log.tls.caSecretName }}{{ $_ := set $tls "caRef" (dict "name" . "key" $log.tls.caKey) }}{{ end -}}
@@ -202,7 +211,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- $log := .Values.online.log -}}
 {{- if eq $log.type "Sqlite" }}
 - {name: events, mountPath: /var/lib/shoploop-events}
-{{- else if or $log.secretName (and $log.tls.enabled $log.tls.caSecretName) }}
+{{- else if or (include "recommender.log.secretName" .) (and $log.tls.enabled $log.tls.caSecretName) }}
 - {name: log-access, mountPath: /etc/shoploop/log, readOnly: true}
 {{- end }}
 {{- end -}}
@@ -213,12 +222,12 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- if eq $log.type "Sqlite" }}
 - name: events
   persistentVolumeClaim: {claimName: {{ $log.claimName }}}
-{{- else if or $log.secretName (and $tls.enabled $tls.caSecretName) }}
+{{- else if or (include "recommender.log.secretName" .) (and $tls.enabled $tls.caSecretName) }}
 - name: log-access
   projected:
     defaultMode: 0440
     sources:
-      {{- with $log.secretName }}
+      {{- with include "recommender.log.secretName" . }}
       - secret: {name: {{ . }}}
       {{- end }}
       {{- if and $tls.enabled $tls.caSecretName }}
@@ -261,7 +270,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- $log := .Values.online.log -}}
 {{- if has $log.type (list "Redis" "Kafka") -}}
 {{- $ports := list -}}
-{{- range splitList "," $log.connection -}}
+{{- range splitList "," (include "recommender.log.connection" .) -}}
 {{- $found := regexFind ":[0-9]+(/|$)" . | trimPrefix ":" | trimSuffix "/" -}}
 {{- $ports = append $ports (default (ternary "6379" "9092" (eq $log.type "Redis")) $found) -}}
 {{- end -}}
@@ -286,7 +295,22 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- end }}
 {{- end -}}
 
-{{/* The sidecar that brings in what the learner learned. It starts before the server, so that this begins with the newest. */}}
+{{/* Whether pods follow the store by themselves: who serves, who is tried, what is learned. */}}
+{{- define "recommender.follows" -}}
+{{- if or .Values.promotions.follow .Values.online.enabled }}true{{ end }}
+{{- end -}}
+
+{{/* What the spec says today about answers, for whoever unpacks a Bento. */}}
+{{- define "recommender.answers" -}}
+{{- $v := .Values -}}
+- --deadline-milliseconds={{ $v.deadlineMilliseconds }}
+- --item-fields={{ join "," $v.itemFields }}
+- {{ printf "--allowed-origins=%s" (join "," $v.allowedOrigins) | quote }}
+- {{ printf "--list-rules=%s" (toJson $v.listRules) | quote }}
+{{- end -}}
+
+{{/* The sidecar that follows the store: who serves, who is tried, what was learned. It starts before the server, so that this
+begins with the newest, and it only reads the store. */}}
 {{- define "recommender.updater" -}}
 {{- $v := .Values -}}
 - name: updater
@@ -296,19 +320,33 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
   args:
     - python
     - -m
+    {{- if $v.promotions.follow }}
+    - shoploop.packaging.pod_updater
+    - --recommender={{ include "recommender.name" . }}
+    - --version={{ $v.version.id }}
+    - --bento=/bento/content
+    - --store={{ $v.store.uri }}
+    - --lineup=/var/lib/shoploop-lineup
+    - --into=/var/lib/shoploop-updates
+    {{- if $v.online.enabled }}
+    - --learns
+    {{- end }}
+    {{- include "recommender.answers" . | nindent 4 }}
+    {{- else }}
     - shoploop.online.updater_process
     - --recommender={{ include "recommender.name" . }}
     - --version={{ $v.version.id }}
     - --store={{ $v.store.uri }}
     - --into=/var/lib/shoploop-updates
+    {{- end }}
     - --port=9101
-  {{- with printf "%s%s" (include "recommender.storeEnv" .) (include "recommender.networkEnv" .) | trim }}
+  {{- with printf "%s%s%s" (include "recommender.storeEnv" .) (include "recommender.signingEnv" .) (include "recommender.networkEnv" .) | trim }}
   env:
     {{- . | nindent 4 }}
   {{- end }}
   ports:
     - {name: updater, containerPort: 9101, protocol: TCP}
-  # Once it has looked, whatever it found: a chain that cannot be read keeps no pod from serving.
+  # Once it has looked, whatever it found: a store that is away keeps no pod from serving.
   startupProbe:
     httpGet: {path: /startz, port: updater}
     periodSeconds: 1
@@ -323,8 +361,12 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
   securityContext:
     {{- include "recommender.containerSecurity" . | nindent 4 }}
   resources:
-    {{- toYaml $v.online.updater.resources | nindent 4 }}
+    {{- toYaml $v.promotions.updater.resources | nindent 4 }}
   volumeMounts:
     - {name: updates, mountPath: /var/lib/shoploop-updates}
+    {{- if $v.promotions.follow }}
+    - {name: bento, mountPath: /bento, readOnly: true}
+    - {name: lineup, mountPath: /var/lib/shoploop-lineup}
+    {{- end }}
     {{- include "recommender.storeMounts" (list . true) | nindent 4 }}
 {{- end -}}

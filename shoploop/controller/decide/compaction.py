@@ -1,0 +1,66 @@
+"""What was collected becomes interactions, so that the next run learns from it: a small Job at every turn; pure.
+
+The operator reads neither log nor store. A Job that fails is told and followed by the next turn's; one that takes its time is
+not cut short, and of two that run at once one wins.
+"""
+
+from dataclasses import dataclass
+
+from shoploop.controller.decide import feedback, manifests, outcome
+from shoploop.controller.decide.conditions import Found, say
+from shoploop.controller.decide.names import COMPACT_COMPONENT, COMPONENT_LABEL, Object, short_hash
+from shoploop.controller.decide.observed import ChildKey
+from shoploop.controller.decide.situation import Situation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compaction:
+    """The part of a plan that is about collected events."""
+
+    problem: Found | None = None
+    apply: tuple[Object, ...] = ()
+    delete: tuple[ChildKey, ...] = ()
+    requeue_seconds: float | None = None
+
+
+def look(situation: Situation) -> Compaction:
+    """This turn's Job, or how it fares."""
+    spec = situation.spec
+    there = [
+        (key, live)
+        for key, live in situation.children("Job")
+        if live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == COMPACT_COMPONENT
+    ]
+    done = tuple(key for key, live in there if outcome.state(live) != "Active")
+    if spec.online.log is None or not spec.data.feedback or spec.suspend or situation.release is None:
+        return Compaction(delete=done)
+    name, wait = _turn(situation)
+    old = tuple(key for key in done if key[1] != name)
+    active = [live for _, live in there if outcome.state(live) == "Active"]
+    mine = [live for key, live in there if key[1] == name]
+    if not mine and not active:
+        log = feedback.reached(situation.name, spec.online.log)
+        made = manifests.compact_job(situation.recommender, spec, situation.settings, name, log)
+        feedback.equip(made["spec"]["template"]["spec"], situation.recommender, spec)
+        # the last one stays until the new one says how it fares
+        return Compaction(apply=(made,), delete=old, requeue_seconds=wait)
+    live = (mine or active)[-1]
+    detail = None
+    match outcome.state(live):
+        case "Failed":
+            detail = outcome.failure_message(live, situation.observed.pods)
+        case "Active":
+            stuck = outcome.trouble(outcome.pods_of(live, situation.observed.pods))
+            detail = stuck or situation.observed.warnings.get(live["metadata"]["name"])
+    return Compaction(
+        problem=say("CompactionFailed", detail=detail) if detail else None, delete=old, requeue_seconds=wait
+    )
+
+
+def _turn(situation: Situation) -> tuple[str, float]:
+    """Name of this turn's Job, and seconds to the next turn; Recommenders do not all begin at the same moment."""
+    seconds = situation.spec.online.compact_every_minutes * 60
+    since = situation.now.timestamp() + int(short_hash(situation.uid, "compact"), 16) % seconds
+    log = situation.spec.online.log
+    turn = short_hash(situation.uid, seconds, log and log.model_dump(mode="json"), int(since // seconds))
+    return f"{situation.name}-compact-{turn}", seconds - since % seconds + 1
