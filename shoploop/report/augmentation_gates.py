@@ -194,6 +194,8 @@ def privacy(found: Json) -> Markup:
             label="; ".join(f"{dot.label} {dot.text}" for dot in attacks) + ".",
         )
         parts.append(drawn)
+    if blind := found.get("blind"):
+        parts.append(frame.note("That these found nothing says little: " + "; ".join(map(str, blind)) + "."))
     if found.get("limits"):
         parts.append(frame.note(str(found["limits"])))
     reasons = found.get("reasons") or []

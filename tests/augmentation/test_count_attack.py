@@ -90,5 +90,6 @@ def test_every_attack_succeeds_on_its_control_and_a_significant_one_is_a_reason_
     told = found.told()
     assert set(told) == {"closest record", "closest basket", "loss", "item counts"}
     assert {name: attack["control"] for name, attack in told.items() if attack["control"] < 0.8} == {}
+    assert found.to_json()["blind"] == []
     assert told["item counts"]["auc"] > 0.6
     assert any("inferred by item counts" in reason for reason in found.reasons(k=1))

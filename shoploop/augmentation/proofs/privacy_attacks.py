@@ -21,6 +21,9 @@ from shoploop.features.distinct import distinct, is_among
 MEMBERSHIP_AUC = 0.55
 MEMBERSHIP_AUC_UPPER = 0.60
 CLOSEST_RECORD_SHARE = 0.55
+SEEING = 0.80
+"""AUC of a control from which on it counts that an attack finds nothing elsewhere."""
+
 ALLOWED = {
     "membership_auc": MEMBERSHIP_AUC,
     "membership_auc_upper": MEMBERSHIP_AUC_UPPER,
@@ -105,8 +108,16 @@ class Privacy:
         ]
         return [reason for reason in inferred if reason] + [reason for broken, reason in rules if broken]
 
+    def blind(self) -> list[str]:
+        """Of which attacks it says little that they found nothing: each that hardly succeeds where it must."""
+        return [
+            f"{name} reaches {control:.3f} even on copies, where {SEEING:.2f} is asked"
+            for name, control in self.controls.items()
+            if control < SEEING
+        ]
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"limits": LIMITS}
+        return asdict(self) | {"blind": self.blind(), "limits": LIMITS}
 
     def told(self) -> dict[str, dict[str, Any]]:
         """Every attack with its interval and its control."""
