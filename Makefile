@@ -24,7 +24,7 @@ run: $(STAMP)  ## The main job: a year of real purchases to a served recommender
 	$(BIN)/shoploop try grocery
 
 test: $(STAMP)  ## The tests that need no cluster
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not cluster and not cluster_full and not wheel'
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not cluster and not cluster_full and not wheel'
 
 fuzz: $(STAMP)  ## 10,000 mutated files, specs and requests, and the laws; a small part of it is in test
 	SHOPLOOP_FUZZ=10000 $(BIN)/python -m pytest -n 2 tests/fuzz

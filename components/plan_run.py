@@ -62,8 +62,9 @@ def plan_run(
         training_days: The days before them, whose requests are learned from. History reaches back further.
             Unset: 42, or more by what the log holds.
         surfaces: What the model answers. Items is what to recommend; with Search the same model learns to
-            answer queries in words from tables.searches or, without it, from queries made of the items' names.
-            Shops is not built yet.
+            answer queries in words from tables.searches or, without it, from queries made of the items' names;
+            with Shops, which shop somebody goes to next, from purchases that name their shop. A model without
+            Items is not built yet.
         augmentation: Virtual behaviour for sparse users and items.
         importance_estimator: What tells doubtful samples from credible ones. None counts every sample alike.
         epochs: Passes over the training samples.

@@ -27,9 +27,19 @@ from shoploop.predictor.origins import CrossOrigin, Origins
 from shoploop.predictor.stock import OutOfStock
 from shoploop.predictor.storefront import Storefront
 from shoploop.predictor.switching import Versions
-from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest, SearchRequest
+from shoploop.ranking.answer import (
+    A,
+    Answer,
+    AnyRequest,
+    RankRequest,
+    RecommendRequest,
+    SearchRequest,
+    ShopsAnswer,
+    ShopsRequest,
+)
 from shoploop.ranking.explanation import ExplainRequest, Explanation
 from shoploop.ranking.ranker import Ranker
+from shoploop.ranking.visiting import ShopsUnknown
 
 FOLDER = "SHOPLOOP_RANKER"
 """Environment variable: serve the ranker in another folder than the Bento's own."""
@@ -103,6 +113,19 @@ class Recommender:
 
         return self._answer("/search", asked, ask, "search")
 
+    @bentoml.api(input_spec=ShopsRequest)
+    def shops(self, **request: object) -> ShopsAnswer:
+        """The k shops that the user is most likely to go to next, best first. 404 where no shop is known."""
+        asked = ShopsRequest.model_validate(request)
+
+        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> ShopsAnswer:
+            return ranker.shops(asked, until=until, fresh=fresh, now=now)
+
+        try:
+            return self._answer("/shops", asked, ask, "shops")
+        except ShopsUnknown as error:
+            return problem_response(404, str(error), code=error.code)  # type: ignore[return-value]
+
     @bentoml.api(input_spec=ExplainRequest)
     def explain(self, **request: object) -> Explanation:
         """Why an item was at its place in an answer: scores, features, sources, rules. 404 where the answer is not known."""
@@ -148,18 +171,12 @@ class Recommender:
         ranker = self.versions.of(version)
         return ranker and self.following.of(ranker)
 
-    def _answer(
-        self,
-        route: str,
-        asked: RecommendRequest | RankRequest | SearchRequest,
-        ask: Callable[..., Answer],
-        surface: str,
-    ) -> Answer:
+    def _answer(self, route: str, asked: AnyRequest, ask: Callable[..., A], surface: str) -> A:
         now = self.explanations.now()
         fresh: dict[str, tuple[Done, ...]] = {}
         with WAITING.turn() as until:
 
-            def of(ranker: Ranker, in_time: bool) -> Answer:
+            def of(ranker: Ranker, in_time: bool) -> A:
                 fresh[ranker.version] = self._done(asked.user, ranker) if asked.user else ()
                 return ask(self.following.of(ranker), until if in_time else None, fresh[ranker.version], now)
 
@@ -193,16 +210,21 @@ class Recommender:
 REQUESTS = {
     "/recommend": RecommendRequest,
     "/search": SearchRequest,
+    "/shops": ShopsRequest,
     "/rank": RankRequest,
     "/events": EventsRequest,
     "/explain": ExplainRequest,
 }
-ADMITTED = ("/recommend", "/search", "/rank", "/explain")
+ADMITTED = ("/recommend", "/search", "/shops", "/rank", "/explain")
 EXAMPLES = {
     "/recommend": ("The items that a shopper is most likely to want, best first.", '{"user": "1", "k": 5}'),
     "/search": (
         "The items that a query most likely means; of what fits, what this shopper buys comes first.",
         '{"query": "milk", "user": "1", "k": 5}',
+    ),
+    "/shops": (
+        "The shops that a shopper is most likely to go to next.",
+        '{"user": "1", "k": 3}',
     ),
     "/rank": (
         "The given items, those first that a shopper is likely to want.",

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,33 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("shoploop", deadline=None)  # how long an example takes is no matter of a test
 settings.load_profile("shoploop")
+
+# Under nohup runs ignore it, as they should, and tests of it would wait.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+LONGEST = (
+    "logs/test_minimal_logs.py",
+    "runs/test_launcher_laws.py",
+    "packaging/test_bento.py",
+    "importance/test_weighing_step.py",
+    "bench/test_importance.py",
+    "steps/test_code_digest.py",
+    "augmentation/test_step.py",
+    "bench/test_promotions_bench.py",
+    "bench/test_bench_and_synthesize.py",
+    "compute/test_chance_and_threads.py",
+    "importance/test_sample_importance.py",
+    "runs/test_broken_off_runs.py",
+    "cases/test_run_ends.py",
+)
+"""Files that take half a minute and more: they begin first, or the last of them would keep all other processes waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    place = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 def pytest_collection_finish() -> None:
@@ -75,15 +103,18 @@ def trained_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def searching_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with what is searched for in it, and a version that searches; not to be written to."""
+    """The same with what is searched for in it and visits to its shops, and a version that answers both; not to be written
+    to."""
     from shop import TRAINING, Shop
     from shop.samples import write_folders
     from shop.searches import write_search_folder
 
+    from shoploop.samples.shop_step import write_shops
     from shoploop.training.step import train_fused
 
     root = write_folders(tmp_path_factory.mktemp("searching") / "run")
     write_search_folder(root, Shop())
+    write_shops(root / "data", root / "samples", windows=Shop().split, log=Shop().log(), seed=0)
     inputs = {name: root / name for name in ("data", "features", "samples")}
     with _one_thread():
         train_fused(**inputs, out=root / "model", training_spec=TRAINING)

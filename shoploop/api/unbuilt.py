@@ -49,9 +49,9 @@ LIMITS = (
     ),
     Limit(
         field="training.surfaces",
-        built=lambda surfaces: "Items" in surfaces and set(surfaces) <= {"Items", "Search"},
+        built=lambda surfaces: "Items" in surfaces,
         instead=["Items"],
-        advice="set it to [Items] or [Items, Search]",
+        advice="name Items among them: [Items], or with Search and Shops beside it",
     ),
     Limit(field="training.nodes", built=lambda nodes: nodes == 1, instead=1, advice="set it to 1"),
     Limit(

@@ -269,7 +269,8 @@ class TrainingSpec(Spec):
 
     surfaces: Annotated[list[Literal["Items", "Shops", "Search"]], Field(min_length=1, max_length=3)] = ["Items"]
     """What the model answers. Items is what to recommend; with Search the same model learns to answer queries in words from
-    tables.searches or, without it, from queries made of the items' names. Shops is not built yet."""
+    tables.searches or, without it, from queries made of the items' names; with Shops, which shop somebody goes to next, from
+    purchases that name their shop. A model without Items is not built yet."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Same seed, same data, same version."""

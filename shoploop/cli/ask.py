@@ -3,8 +3,10 @@
 import json
 import shlex
 import tempfile
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request
 
 from rich.console import Console
@@ -43,8 +45,11 @@ def try_recommender(store: Store, name: str, *, user: str | None, k: int) -> Non
         running(store, name, port=free_port(), version=version, log=log) as service,
     ):
         answer = _ask(f"{service.url}/recommend", {"user": user, "k": k})
+        shop = _next_shop(service.url, user)
     _print(console, name, user, recent, answer)
     console.print()
+    if shop is not None:
+        console.print(f"Next shop {output.one_line(shop['title'] or shop['shop'])}: {output.one_line(shop['reason'])}")
     if folder is None:
         console.print(
             "Bought    no run of it has its tables on this machine, so nobody knows here what was bought lately"
@@ -102,6 +107,18 @@ def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
     with open_local(request, seconds=30) as response:
         answer: dict[str, Any] = json.load(response)
     return answer
+
+
+def _next_shop(url: str, user: str) -> dict[str, Any] | None:
+    """Where the user is likely to go next; None where no purchase names its shop."""
+    try:
+        shops: list[dict[str, Any]] = _ask(f"{url}/shops", {"user": user, "k": 1})["shops"]
+    except HTTPError as error:
+        with error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise
+        return None
+    return shops[0]
 
 
 def _print(console: Console, name: str, user: str, recent: list[tuple[str, str]], answer: dict[str, Any]) -> None:

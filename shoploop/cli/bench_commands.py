@@ -1,7 +1,8 @@
 """``shoploop bench``: one command a benchmark."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,9 +23,10 @@ def bench_next_basket(
     """Predict each shopper's last basket, by every method, with intervals."""
     from shoploop.bench.prediction.contest import contest
     from shoploop.bench.prediction.datasets import basket_problem
+    from shoploop.bench.prediction.rivals.contest import refuse_weak
     from shoploop.cli.bench import measure
 
-    measure(lambda say: contest(basket_problem(dataset), seeds=seed or [0], say=say), json_)
+    refuse_weak(measure(lambda say: contest(basket_problem(dataset), seeds=seed or [0], say=say), json_))
 
 
 @app.command("next-item")
@@ -36,9 +38,61 @@ def bench_next_item(
     """Predict each shopper's last item of all, by every method, with intervals."""
     from shoploop.bench.prediction.contest import contest
     from shoploop.bench.prediction.datasets import item_problem
+    from shoploop.bench.prediction.rivals.contest import refuse_weak
     from shoploop.cli.bench import measure
 
-    measure(lambda say: contest(item_problem(dataset), seeds=seed or [0], say=say), json_)
+    refuse_weak(measure(lambda say: contest(item_problem(dataset), seeds=seed or [0], say=say), json_))
+
+
+@app.command("next-click")
+def bench_next_click(
+    dataset: Annotated[str, typer.Option(help="yoochoose.")] = "yoochoose",
+    seed: Seeds = None,
+    json_: JsonOption = None,
+) -> None:
+    """Predict each next click of a session, by every method, with intervals."""
+    from shoploop.bench.prediction.contest import contest
+    from shoploop.bench.prediction.datasets import click_problem
+    from shoploop.bench.prediction.rivals.contest import refuse_weak
+    from shoploop.cli.bench import measure
+
+    refuse_weak(measure(lambda say: contest(click_problem(dataset), seeds=seed or [0], say=say), json_))
+
+
+@app.command("classification")
+def bench_classification(
+    dataset: Annotated[
+        str, typer.Option(help="A known dataset whose items have titles and categories.")
+    ] = "completejourney",
+    seed: Seeds = None,
+    json_: JsonOption = None,
+) -> None:
+    """Tell the category of items from behaviour and text: each tower, both fused, and what is simple, with intervals."""
+    from shoploop.bench.classification.contest import classification
+    from shoploop.bench.classification.problem import of_tables
+    from shoploop.bench.prediction.next_basket import tables_of
+    from shoploop.cli.bench import measure
+
+    def benchmark(say: Callable[[str], None]) -> dict[str, Any]:
+        say("loading")
+        interactions, items, _ = tables_of(dataset)
+        return classification(of_tables(interactions, items), dataset, seeds=seed or [0], say=say)
+
+    measure(benchmark, json_)
+
+
+@app.command("sequence-epoch")
+def bench_sequence_epoch(
+    dataset: Annotated[str, typer.Option(help="amazon-beauty or yoochoose.")] = "amazon-beauty",
+    seed: Seed = 0,
+    json_: JsonOption = None,
+) -> None:
+    """Time one epoch of the Transformer over a whole log, and rank all items, beside a plain SASRec."""
+    from shoploop.bench.prediction.datasets import problem_of
+    from shoploop.bench.prediction.sequence_epoch import sequence_epoch
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: sequence_epoch(problem_of(dataset), seed=seed, say=say), json_)
 
 
 @app.command("ablation")

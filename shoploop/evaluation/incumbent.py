@@ -137,7 +137,11 @@ def on_vocabulary(trained: TrainedModel, vocabulary: Vocabulary) -> TrainedModel
     model = FusedModel(replace(config, sequence=replace(config.sequence, items=len(vocabulary))))
     state = trained.model.state_dict()
     state["sequence.factors_IF"] = torch.from_numpy(moved.factors_ID)
-    of_items = ["sequence.item_bias_I", *(("search.bias_I", "search.names_IP") if model.search is not None else ())]
+    of_items = [
+        "sequence.item_bias_I",
+        *(("sequence.own_ID",) if config.sequence.learned_items else ()),
+        *(("search.bias_I", "search.names_IP") if model.search is not None else ()),
+    ]
     for name in of_items:
         state[name] = torch.from_numpy(_rows(state[name].numpy(), old_of_new, 0))
     model.load_state_dict(state)

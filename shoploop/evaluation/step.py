@@ -25,12 +25,14 @@ from shoploop.evaluation.intervals import Bootstrap, mean
 from shoploop.evaluation.judging import judge
 from shoploop.evaluation.scoring import comparison, model_scores, request_metrics, summary
 from shoploop.evaluation.searching import evaluate_search
+from shoploop.evaluation.shopping import evaluate_shops
 from shoploop.evaluation.slices import item_slices, user_slices
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
 from shoploop.samples.files import read_catalog, read_samples
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.search_step import SEARCH
+from shoploop.samples.shop_step import SHOPS
 from shoploop.samples.step import read_log
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
@@ -140,6 +142,9 @@ def evaluate_model(
         "gate": _bounds(metrics, bootstrap, gate_spec, served),
         "search": evaluate_search(samples / SEARCH, contract.pair_features, trained.model, seed=seed)
         if trained.model.search is not None and (samples / SEARCH).is_dir()
+        else None,
+        "shops": evaluate_shops(samples / SHOPS, trained.model, seed=seed)
+        if trained.model.shops is not None and (samples / SHOPS).is_dir()
         else None,
         "seconds": round(time.perf_counter() - started, 2),
     }

@@ -35,6 +35,9 @@ class Done:
     offset: int = field(default=BEGINNING, compare=False)
     """Of its record in the log."""
 
+    shop: str | None = None
+    """Where it was done, if that is known."""
+
 
 class Recent:
     """The last events of the users who did something last; may be read by several threads."""
@@ -60,7 +63,7 @@ class Recent:
         if event.item is None:
             return
         day = event.time.toordinal() - EPOCH
-        done = Done(event.item, event.kind, day, 1.0 if event.quantity is None else event.quantity, offset)
+        done = Done(event.item, event.kind, day, 1.0 if event.quantity is None else event.quantity, offset, event.shop)
         with self._lock:
             events = self._done.setdefault(event.user, deque(maxlen=self._events_a_user))
             events.append(done)

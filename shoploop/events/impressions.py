@@ -61,6 +61,9 @@ class Impression:
     query: str | None = None
     """What was searched for, where it answers that."""
 
+    shops: bool = False
+    """What was shown are shops, in the place of items."""
+
     def position(self, item: str) -> int | None:
         """From 0; None where the item was not shown."""
         return self.items.index(item) if item in self.items else None
@@ -91,6 +94,7 @@ class Signatures:
         items: Sequence[str],
         propensities: Sequence[float] | None = None,
         query: str | None = None,
+        shops: bool = False,
     ) -> str:
         """The token that goes out with an answer."""
         key = self._keys.newest
@@ -108,6 +112,8 @@ class Signatures:
             claims["p"] = [round(p, 6) for p in propensities]
         if query is not None:
             claims["q"] = query
+        if shops:
+            claims["shops"] = True
         return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.id})
 
     def read(self, token: str) -> Impression:
@@ -135,6 +141,7 @@ class Signatures:
                 items=items,
                 propensities=tuple(float(p) for p in claims.get("p", [1.0] * len(items))),
                 query=None if claims.get("q") is None else str(claims["q"]),
+                shops=bool(claims.get("shops", False)),
             )
             expires = int(claims["exp"])
         except (jwt.InvalidAudienceError, jwt.MissingRequiredClaimError) as error:

@@ -119,6 +119,11 @@ class Intake:
             return _No(error.code, str(error))
         if not self._signatures.is_of(event.impression, shown, event.user):
             return _No("impression_of_another", "The impression was answered to another user.")
+        if shown.shops:  # a shop may be called as an item is
+            return _No(
+                "impression_of_shops",
+                "The impression shows shops. What comes of it is told by a purchase that names its shop, without it.",
+            )
         position = shown.position(event.item) if event.item else None
         if position is None:
             return _No("item_not_shown", "The impression does not show this item.")

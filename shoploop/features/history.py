@@ -112,6 +112,10 @@ class History:
             visits_H=self.visits_H[:end],
         )
 
+    def by_days(self) -> "History":
+        """The same with every day as one visit, whatever moments of it were told apart."""
+        return History.of(self.items_H, self.days_H, self.quantities_H)
+
     def with_events(self, items: Int32, days: Int32, quantities: Float32, moments: Int32 | None = None) -> "History":
         """The history, of whole days, with further events laid over it, such as today's.
 

@@ -28,7 +28,7 @@ from shoploop.features.history import midnight
 from shoploop.features.item import item_stats_pieces
 from shoploop.features.log import PurchaseLog, purchases
 from shoploop.features.packing import pack
-from shoploop.features.shop import shop_stats
+from shoploop.features.shop import refuse_shopless, shop_stats
 from shoploop.features.user import user_stats
 from shoploop.features.windows import choose_windows
 
@@ -52,7 +52,7 @@ def materialize_features(
         split and what was chosen of it, rows left out beyond the log's ends, seconds per part.
 
     Raises:
-        TooFewEvents: no purchase, or none before the days of evaluation.
+        TooFewEvents: no purchase, or none before the days of evaluation; or shops are asked for, and no two are named.
         SpecInvalid: the online store is incomplete.
     """
     seconds = _Stopwatch()
@@ -62,6 +62,8 @@ def materialize_features(
     items = pl.read_parquet(data / "items.parquet", columns=["item", "category"])
     contract = resolve(interactions=interactions, items=items, users=users)
     bought = purchases(interactions)
+    if "Shops" in training_spec.surfaces:  # the first step that could know: before anything is computed
+        refuse_shopless(bought)
     sessions = in_sessions(bought)
     chosen = choose_windows(bought, last=outside.span.last, training=training_spec, sessions=sessions)
     split, vocabulary = chosen.split, chosen.vocabulary

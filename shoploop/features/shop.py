@@ -9,12 +9,35 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from shoploop.errors import TooFewEvents
 from shoploop.features.contract import SHOP_STATS
 from shoploop.features.distinct import distinct
 from shoploop.features.history import midnight
 from shoploop.features.log import Float32, PurchaseLog
 
 NAMES = tuple(f.name for f in SHOP_STATS)
+
+
+def refuse_shopless(bought: pl.DataFrame) -> None:
+    """Makes sure that purchases can tell which shop is next.
+
+    Args:
+        bought: With the column ``shop``.
+
+    Raises:
+        TooFewEvents: no purchase names its shop, or all name the same.
+    """
+    shops = bought["shop"].drop_nulls().unique()
+    if len(shops) > 1:
+        return
+    why = (
+        f"All purchases that name a shop name {shops[0]!r}, so there is nothing to choose."
+        if len(shops)
+        else "No purchase names the shop in which it was made, so nothing can say which shop is next."
+    )
+    raise TooFewEvents(
+        f"{why} Map a column of your interactions to shop, or leave Shops out of spec.training.surfaces."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ Legend: B requests, N candidates, K dense features, I items, D width.
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -16,11 +17,12 @@ from shoploop.models.behaviour import Behaviour
 from shoploop.models.inputs import Batch, ModelInput, collate
 from shoploop.models.search import SearchModule, padded_pieces
 from shoploop.models.sequence import SequenceModel
+from shoploop.models.shops import ShopModule
 
 Part = Literal["fused", "fixed_alpha", "dnn", "transformer"]
 PARTS: tuple[Part, ...] = ("fused", "fixed_alpha", "dnn", "transformer")
 
-Surface = Literal["items", "search"]
+Surface = Literal["items", "search", "shops"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,9 @@ class FusedModel(nn.Module):
         search: SearchModule.Config | None = None
         """Set where search is one of the surfaces."""
 
+        shops: ShopModule.Config | None = None
+        """Set where shops are one of the surfaces."""
+
         def to_json(self) -> dict[str, Any]:
             return asdict(self)
 
@@ -66,6 +71,7 @@ class FusedModel(nn.Module):
                 sequence=SequenceModel.Config(**data["sequence"]),
                 surfaces=tuple(data["surfaces"]),
                 search=SearchModule.Config(**data["search"]) if data.get("search") else None,
+                shops=ShopModule.Config(**data["shops"]) if data.get("shops") else None,
             )
 
     def __init__(self, config: Config):
@@ -78,6 +84,10 @@ class FusedModel(nn.Module):
             None
             if config.search is None
             else SearchModule(config.search, config.behaviour, items=config.sequence.items, width=config.sequence.width)
+        )
+        # last: what is drawn for the others is the same with and without shops
+        self.shops = (
+            None if config.shops is None else ShopModule(config.shops, config.behaviour, width=config.sequence.width)
         )
         self._vectors_ID: Tensor | None = None
         self._bias_I: Tensor | None = None
@@ -97,6 +107,8 @@ class FusedModel(nn.Module):
     def forward(self, batch: Batch, surface: Surface = "items") -> Scores:
         if surface == "search":
             dnn_BN, transformer_BN = self._search(batch)
+        elif surface == "shops":
+            dnn_BN, transformer_BN = self._shops(batch)
         else:
             dnn_BN = self.behaviour(batch.features_BNK)
             transformer_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
@@ -117,15 +129,35 @@ class FusedModel(nn.Module):
         wanted_BND = self.sequence.wanted(batch.items_BN, self._vectors_ID)
         return dnn_BN, search.attend(taste_BN, wanted_BND, batch.items_BN, pieces_BP, self._names_ID)
 
+    def _shops(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Both modules' logits of shops. The Transformer is the recommendations' own and learns nothing of them here."""
+        shops = self.shopping()
+        assert batch.visited_BL is not None, "a choice of shops knows where the last baskets were bought"
+        with torch.no_grad():
+            user_BD, baskets_BLD = self.sequence.encode(batch)
+        attended_BN = shops.attend(user_BD, baskets_BLD, batch.items_BN, batch.visited_BL)
+        return shops.behaviour(batch.features_BNK), attended_BN
+
     def behave(self, features_BNF: Tensor) -> Tensor:
         """r_dnn of queries, (B, N), of a pair's features and those of its query behind them."""
         pairs = self.config.behaviour.features
         return self.searching().behave(self.behaviour.sums(features_BNF[..., :pairs]), features_BNF[..., pairs:])
 
+    def dnn(self, surface: Surface) -> Callable[[Tensor], Tensor]:
+        """What makes r_dnn, (B, N), of a surface's features."""
+        if surface == "search":
+            return self.behave
+        return self.shopping().behaviour if surface == "shops" else self.behaviour
+
     def searching(self) -> SearchModule:
         """Search's own weights; there are some where the configuration has them."""
         assert self.search is not None, "this model was not trained to search"
         return self.search
+
+    def shopping(self) -> ShopModule:
+        """The own weights of the choice of a shop; there are some where the configuration has them."""
+        assert self.shops is not None, "this model was not trained to choose shops"
+        return self.shops
 
     def prepare(self) -> "FusedModel":
         """Readies the model for :meth:`score`: no dropout, item vectors computed once. Undone by :meth:`train`."""
@@ -169,8 +201,7 @@ class FusedModel(nn.Module):
         """
         with torch.inference_mode():
             if part == "dnn":
-                behave = self.behaviour if surface == "items" else self.behave
-                scores_N: Float32 = behave(torch.from_numpy(request.features_NK)).numpy()
+                scores_N: Float32 = self.dnn(surface)(torch.from_numpy(request.features_NK)).numpy()
                 return scores_N
             scores = self(collate([request]), surface)
             chosen_N: Float32 = scores.part(part)[0].numpy().astype(np.float32, copy=False)

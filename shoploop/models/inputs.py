@@ -1,10 +1,13 @@
 """What the models read: one request as arrays, and many of them padded to a batch.
 
+Candidates are items, or where a shop is asked for, shops.
+
 Legend: B requests, N candidates, K dense features, L last baskets, E purchases in them, I items.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +31,9 @@ class ModelInput:
     sequence: BasketSequence
     query: str | None = None
     """What was asked for in words; its features stand behind the pair's."""
+
+    shops_L: Int32 | None = None
+    """Where a shop is asked for: codes of the shops where the last baskets were bought, -1 where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +62,13 @@ class Batch:
     queries: tuple[str, ...] | None = None
     """Of each request, where it has one."""
 
+    visited_BL: Tensor | None = None
+    """Where shops are asked for: int64 place among the candidates of the shop of each basket; N where it is none of them."""
+
     def to(self, device: torch.device) -> "Batch":
-        tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "queries"}
-        return Batch(**{name: tensor.to(device) for name, tensor in tensors.items()}, queries=self.queries)
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+        return Batch(**values | moved)
 
 
 def collate(inputs: Sequence[ModelInput]) -> Batch:
@@ -74,6 +84,8 @@ def collate(inputs: Sequence[ModelInput]) -> Batch:
     events_BE = np.zeros((size, events), np.int64)
     baskets_BE = np.full((size, events), BASKETS, np.int64)
     places_BE = np.full((size, events), longest, np.int64)
+    of_shops = inputs[0].shops_L is not None
+    visited_BL = np.full((size, BASKETS), longest, np.int64)
     for b, x in enumerate(inputs):
         n, e = len(x.items_N), len(x.sequence.items_E)
         items_BN[b, :n] = x.items_N
@@ -82,7 +94,10 @@ def collate(inputs: Sequence[ModelInput]) -> Batch:
         ages_BL[b] = x.sequence.ages_L
         events_BE[b, :e] = x.sequence.items_E
         baskets_BE[b, :e] = x.sequence.baskets_E
-        places_BE[b, :e] = places(x.items_N, x.sequence.items_E, missing=longest)
+        if x.shops_L is None:
+            places_BE[b, :e] = places(x.items_N, x.sequence.items_E, missing=longest)
+        else:  # codes of shops are none of items
+            visited_BL[b] = places(x.items_N, x.shops_L, missing=longest)
     return Batch(
         items_BN=torch.from_numpy(items_BN),
         mask_BN=torch.from_numpy(mask_BN),
@@ -92,6 +107,7 @@ def collate(inputs: Sequence[ModelInput]) -> Batch:
         baskets_BE=torch.from_numpy(baskets_BE),
         places_BE=torch.from_numpy(places_BE),
         queries=None if inputs[0].query is None else tuple(x.query or "" for x in inputs),
+        visited_BL=torch.from_numpy(visited_BL) if of_shops else None,
     )
 
 

@@ -1,6 +1,7 @@
 """The sequence module: a Transformer over the last baskets gives h_u and r_transformer = w_i·h_u + a repeat term.
 
-A basket is one token: the mean of its items' factors, its size and its age. The repeat term learns from each basket's
+A basket is one token: the mean of its items' factors, its size and its age. Where a log tells enough of each item, an item is
+also something of its own, learned beside its factors. The repeat term learns from each basket's
 output how much its items are wanted again, as copying heads do (Gu et al. 2016, CopyNet; Ren et al. 2019, RepeatNet).
 
 Legend: B requests, N candidates, L baskets, E purchases in them, I items, F factors, D width, H repeat heads, A ages.
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from shoploop.features.baskets import BASKETS
 from shoploop.models.inputs import Batch
@@ -34,6 +36,8 @@ class SequenceModel(nn.Module):
         layers: int = 2
         repeat_heads: int = 8
         dropout: float = 0.1
+        learned_items: bool = False
+        """Whether each item has an embedding of its own, which its factors do not tell."""
 
         def __post_init__(self) -> None:
             if self.width % self.heads:
@@ -41,6 +45,7 @@ class SequenceModel(nn.Module):
 
     factors_IF: Tensor
     age_edges_A: Tensor
+    own_times: Tensor
 
     def __init__(self, config: Config):
         super().__init__()
@@ -52,6 +57,10 @@ class SequenceModel(nn.Module):
         self.item_in = nn.Linear(config.factors, width)
         self.item_out = nn.Linear(config.factors, width, bias=False)
         self.item_bias_I = nn.Parameter(torch.zeros(config.items))
+        # begins at nothing: an item that nobody has bought yet is what its factors say
+        self.own_ID = nn.Parameter(torch.zeros(config.items, width)) if config.learned_items else None
+        if config.learned_items:
+            self.register_buffer("own_times", torch.ones(()))  # the same embeddings are read and scored with
         self.age = nn.Embedding(len(AGE_EDGES) + 1, width)
         self.place = nn.Embedding(BASKETS, width)
         self.size = nn.Linear(1, width)
@@ -74,16 +83,17 @@ class SequenceModel(nn.Module):
         """The user's state h_u, (B, D), and the baskets' outputs, (B, L, D)."""
         width, device = self.config.width, batch.ages_BL.device
         requests, baskets = batch.ages_BL.shape
-        factors_BEF = self.factors_IF[batch.events_BE]
-        sums_BLF = torch.zeros(requests, baskets + 1, self.config.factors, device=device).index_put(
-            (torch.arange(requests, device=device)[:, None].expand_as(batch.baskets_BE), batch.baskets_BE),
-            factors_BEF,
-            accumulate=True,
-        )[:, :baskets]
+        sums_BLF = _summed(self.factors_IF[batch.events_BE], batch.baskets_BE, baskets)
         sizes_BL = torch.zeros(requests, baskets + 1, device=device).scatter_add(
             1, batch.baskets_BE, torch.ones_like(batch.baskets_BE, dtype=torch.float32)
         )[:, :baskets]
-        baskets_BLD = self.item_in(sums_BLF / sizes_BL.clamp_min(1).unsqueeze(-1).sqrt())
+        root_BL1 = sizes_BL.clamp_min(1).unsqueeze(-1).sqrt()
+        baskets_BLD = self.item_in(sums_BLF / root_BL1)
+        if self.own_ID is not None:
+            baskets_BLD = (
+                baskets_BLD
+                + _summed(functional.embedding(batch.events_BE, self.own_ID), batch.baskets_BE, baskets) / root_BL1
+            )
         ages_BL = torch.bucketize(batch.ages_BL, self.age_edges_A, right=True)
         tokens_BLD = (
             baskets_BLD
@@ -105,18 +115,24 @@ class SequenceModel(nn.Module):
             *self.repeat_first.parameters(),
         ):
             parameter.mul_(factor)
+        if self.own_ID is not None:
+            self.own_times.mul_(factor)
 
     def item_vectors(self) -> Tensor:
         """w_i of every item, (I, D)."""
         vectors_ID: Tensor = self.item_out(self.factors_IF)
-        return vectors_ID
+        return vectors_ID if self.own_ID is None else vectors_ID + self.own_times * self.own_ID
+
+    def vectors_of(self, items: Tensor) -> Tensor:
+        """w_i of these items, (..., D)."""
+        vectors: Tensor = self.item_out(self.factors_IF[items])
+        return vectors if self.own_ID is None else vectors + self.own_times * functional.embedding(items, self.own_ID)
 
     def wanted(self, items_BN: Tensor, vectors_ID: Tensor | None = None) -> Tensor:
         """w_i of these items, (B, N, D); ``vectors_ID`` as of :meth:`forward`."""
         if vectors_ID is not None:
             return vectors_ID[items_BN]
-        wanted_BND: Tensor = self.item_out(self.factors_IF[items_BN])
-        return wanted_BND
+        return self.vectors_of(items_BN)
 
     def forward(self, batch: Batch, vectors_ID: Tensor | None = None, bias_I: Tensor | None = None) -> Tensor:
         """r_transformer, (B, N).
@@ -147,3 +163,14 @@ class SequenceModel(nn.Module):
         mixed_BN = torch.einsum("bnh,bh->bn", torch.log1p(sums_BNH), self.repeat_mix(user_BD))
         repeat_BN: Tensor = mixed_BN + bought_BN * self.repeat_first(user_BD)
         return repeat_BN
+
+
+def _summed(of_events_BEF: Tensor, baskets_BE: Tensor, baskets: int) -> Tensor:
+    """The sum over each basket's purchases, (B, L, F)."""
+    requests, _, width = of_events_BEF.shape
+    starts_B1 = torch.arange(requests, device=of_events_BEF.device)[:, None] * (baskets + 1)
+    # by rows: index_put takes ten times as long on a CPU
+    sums_BLF = torch.zeros(requests * (baskets + 1), width, device=of_events_BEF.device).index_add(
+        0, (starts_B1 + baskets_BE).flatten(), of_events_BEF.flatten(0, 1)
+    )
+    return sums_BLF.view(requests, baskets + 1, width)[:, :baskets]

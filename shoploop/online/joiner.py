@@ -117,6 +117,8 @@ class Joiner:
             return self._chosen(offset, message.event, tuple(message.items), searched=message.searched)
         if isinstance(message, Shown):
             self._pass_to(message.time)
+            if message.surface == "shops":  # no item was shown
+                return []
             self._open[message.request_id] = _Open(
                 message.time, tuple(message.items), searched=message.surface == "search"
             )

@@ -148,7 +148,8 @@ def serve(
                 if access is not None:
                     print(f"  who may ask  whoever has a key or token by {access}")
                 print(
-                    "  to ask       POST /recommend  /search  /rank  /explain: examples are on the first of these pages"
+                    "  to ask       POST /recommend  /search  /shops  /rank  /explain: examples are on the first of these "
+                    "pages"
                 )
                 if service.storefront:
                     print(f"  a shop       {service.storefront}")

@@ -49,6 +49,7 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
 
     from shoploop.features.ends import read_interactions
     from shoploop.ranking.popularity import write_popularity
+    from shoploop.ranking.visits import write_visits
 
     folder.mkdir(parents=True)
     (folder / "model").mkdir()
@@ -71,6 +72,8 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
     items.select("item", *fields).write_parquet(folder / "items.parquet", compression="zstd")
     interactions, _ = read_interactions(data)
     write_popularity(interactions, folder)
+    shops = data / "shops.parquet"
+    write_visits(interactions, folder, shops=pl.read_parquet(shops) if shops.is_file() else None)
     replace(settings, warm_up_users=_warm_up_users(interactions)).write(folder)
 
 

@@ -2,13 +2,17 @@
 
 Requests wait for each other, so the time that one takes is taken from all that wait behind it. A request gets the whole
 model's answer only if the newest of those behind it can still get a short one in time; a request that could not get even
-that is refused at once with 503 and Retry-After, which costs the shop less than an answer that comes too late.
+that is refused with 503 and Retry-After, which costs the shop less than an answer that comes too late.
+
+A refusal takes its time of the event loop, too. Clients that ask again the moment they are refused would leave those that
+were let in none of it, so beyond a rate refusals are held back, up to the second that clients are told to wait anyway.
 
 ``GET /load`` tells how many requests are being answered just now (:mod:`shoploop.predictor.admin`): an autoscaler asks it. A
 probe or a scrape is no load.
 It must not know what the requests mean.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -23,6 +27,13 @@ OVERHEAD_SECONDS = 0.001
 
 SMOOTHING = 0.1
 """Weight of the last pace that was seen."""
+
+REFUSALS_PER_SECOND = 100.0
+"""That are told at once: some tenth of a core."""
+
+REFUSALS_AT_ONCE = 20
+HELD_SECONDS = 1.0
+"""A refusal is held at most so long, the least that Retry-After ever says."""
 
 _arrived: ContextVar[float | None] = ContextVar("arrived", default=None)
 
@@ -93,6 +104,23 @@ class Waiting:
         self._last_answer = now if self.in_flight else None
 
 
+class Refusals:
+    """Spaces refusals in time: a bucket that fills at ``REFUSALS_PER_SECOND`` (GCRA, ITU-T I.371, 1996)."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.perf_counter):
+        self._clock = clock
+        self._due = -math.inf
+
+    def hold_seconds(self) -> float:
+        """How long the refusal that is due now is held back; 0 unless there have been many."""
+        now = self._clock()
+        earliest = now - (REFUSALS_AT_ONCE - 1) / REFUSALS_PER_SECOND
+        self._due = min(max(self._due, earliest), now + HELD_SECONDS)
+        held = max(self._due - now, 0.0)
+        self._due += 1 / REFUSALS_PER_SECOND
+        return held
+
+
 class Admission:
     """ASGI middleware: lets requests to some routes in, or refuses them while there are too many."""
 
@@ -100,12 +128,15 @@ class Admission:
         self.app = app
         self.routes = frozenset(routes)
         self.waiting = waiting
+        self.refusals = Refusals()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] not in self.routes:
             await self.app(scope, receive, send)
             return
         if not self.waiting.has_room:
+            if held := self.refusals.hold_seconds():
+                await asyncio.sleep(held)
             seconds = self.waiting.retry_after_seconds
             message = f"More requests than can be answered in time. Ask again in {seconds} s, or run more replicas."
             await refuse(send, 503, message, headers=[(b"retry-after", str(seconds).encode())])

@@ -14,7 +14,7 @@ from shoploop.errors import ShoploopError
 from shoploop.events.fresh import Done
 from shoploop.events.impressions import ImpressionRefused
 from shoploop.predictor.feedback import Feedback
-from shoploop.ranking.answer import Answer, RankRequest, RecommendRequest, SearchRequest
+from shoploop.ranking.answer import AnyAnswer, AnyRequest, RankRequest, SearchRequest, ShopsAnswer, ShopsRequest
 from shoploop.ranking.explaining import Shown, ShownItem, explain
 from shoploop.ranking.explanation import ExplainRequest, Explanation
 from shoploop.ranking.ranker import Ranker
@@ -64,8 +64,8 @@ class Explanations:
 
     def remember(
         self,
-        answer: Answer,
-        request: RecommendRequest | RankRequest | SearchRequest,
+        answer: AnyAnswer,
+        request: AnyRequest,
         fresh: Sequence[Done],
         now: datetime,
     ) -> None:
@@ -88,6 +88,8 @@ class Explanations:
             effects=tuple(answer.rules),
             asked_for=isinstance(request, RankRequest) or request.only is not None,
             query=request.query if isinstance(request, SearchRequest) else None,
+            shops=isinstance(answer, ShopsAnswer),
+            shop=request.shop if isinstance(request, ShopsRequest) else None,
         )
         with self._lock:
             self._shown[shown.request_id] = (answer.version, shown)
@@ -155,6 +157,7 @@ class Explanations:
             fresh=self._feedback.done(request.user, after=after),
             exact=False,
             query=impression.query,
+            shops=impression.shops,
         )
 
 

@@ -29,7 +29,7 @@ from shoploop.predictor.callers import Caller
 from shoploop.predictor.feedback_settings import ENVIRONMENT, IMPRESSION_KEYS, FeedbackSettings
 from shoploop.predictor.http import PROBLEM, problem
 from shoploop.predictor.shop_keys import ShopKeys, Unauthorized, bearer
-from shoploop.ranking.answer import Answer
+from shoploop.ranking.answer import A
 from shoploop.surfaces.search.words import MOST_LETTERS
 
 WAITING_IMPRESSIONS = 20_000
@@ -102,7 +102,7 @@ class Feedback:
         self.fresh = reaching
         before.stop()
 
-    def shown(self, answer: Answer, *, user: str, surface: str, query: str | None = None) -> Answer:
+    def shown(self, answer: A, *, user: str, surface: str, query: str | None = None) -> A:
         """The answer with its signed impression, which is on its way into the log.
 
         The log is not waited for: an impression that a crash costs is one that no estimate counts, and the answer's own
@@ -120,6 +120,7 @@ class Feedback:
                 items=items,
                 propensities=propensities,
                 query=query,
+                shops=surface == "shops",
             )
         except KeyUnusable as error:  # a shopper has no use for that
             metrics.IMPRESSIONS.labels(outcome="unsigned").inc()

@@ -3,7 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 from shoploop.events.messages import EventsAnswer
-from shoploop.ranking.answer import Answer
+from shoploop.ranking.answer import A
 from shoploop.ranking.drift import SCORE
 from shoploop.ranking.ranker import Ranker
 
@@ -122,7 +122,7 @@ def tell_drift(ranker: Ranker) -> None:
         ).set(index)
 
 
-def count(route: str, ranker: Ranker, answer: Answer) -> Answer:
+def count(route: str, ranker: Ranker, answer: A) -> A:
     """Counts an answer on its way out."""
     ANSWERS.labels(route=route, method=answer.method).inc()
     VERSION_ANSWERS.labels(version=answer.version).inc()

@@ -18,8 +18,9 @@ from pathlib import Path
 from shoploop.predictor import metrics
 from shoploop.predictor.lineup import ENVIRONMENT, FILE, Lineup, Packaged, Returned, Tally
 from shoploop.predictor.watch import CandidateWatch
-from shoploop.ranking.answer import Answer
+from shoploop.ranking.answer import A, AnyAnswer
 from shoploop.ranking.ranker import Ranker
+from shoploop.ranking.visiting import ShopsUnknown
 
 LOOK_SECONDS = 0.1
 TALLY_SECONDS = 1.0
@@ -34,7 +35,7 @@ LOADED = 3
 SWITCH_SECONDS = 0.0005
 """Python's threads take turns this often while a ranker is loaded, so that requests hardly wait for it."""
 
-Ask = Callable[[Ranker, bool], Answer]
+Ask = Callable[[Ranker, bool], AnyAnswer]
 """Asks a ranker; the second is false where nobody waits for the answer."""
 
 
@@ -94,7 +95,7 @@ class Versions:
         self._ended = 0
         self._tallied, self._tally = 0.0, Tally(candidacy=0)
         self._told: set[tuple[str, str]] = set()
-        self._shadows: queue.Queue[tuple[_Serving, Ask, Answer]] = queue.Queue(SHADOWS)
+        self._shadows: queue.Queue[tuple[_Serving, Ask, AnyAnswer]] = queue.Queue(SHADOWS)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._tell()
@@ -125,18 +126,25 @@ class Versions:
         """A version that answers, or did lately; None where it is not in memory."""
         return self._loaded.get(version)
 
-    def answer(self, user: str, ask: Ask) -> Answer:
+    def answer(self, user: str, ask: Callable[[Ranker, bool], A]) -> A:
         """The answer of who answers this user.
 
         Args:
             user: Who asks.
             ask: Asks a ranker, or the same version with what was learned since.
+
+        Raises:
+            ShopsUnknown: who serves has no shop to answer with.
         """
         now = self._now
         if now.candidate is not None and now.lineup is not None and now.lineup.gives_candidate(user):
             began = self._clock()
             try:
                 answer = ask(now.candidate, True)
+            except ShopsUnknown:  # the request's fault, where who serves has no shop to answer with either
+                answer = ask(now.stable, True)
+                self._failed(now)
+                return answer
             except Exception:
                 self._failed(now)
             else:
@@ -281,7 +289,7 @@ class Versions:
                 self._on_forget(version)
         self._loaded = kept
 
-    def _shadow(self, now: _Serving, ask: Ask, answer: Answer) -> None:
+    def _shadow(self, now: _Serving, ask: Ask, answer: AnyAnswer) -> None:
         try:
             self._shadows.put_nowait((now, ask, answer))
         except queue.Full:

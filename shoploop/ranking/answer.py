@@ -3,8 +3,9 @@
 The descriptions become the service's OpenAPI: they are written for who builds a shop's front end.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints
 
@@ -14,6 +15,7 @@ from shoploop.ranking.exploration import Explored
 from shoploop.ranking.rules import RuleName
 
 MAX_ITEMS = 500
+MAX_SHOPS = 100
 Method = Literal["fused", "dnn", "frequency", "popularity", "text"]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(canonical_id)]
 """Text, or a whole number, compared as the data's ids are."""
@@ -96,6 +98,29 @@ class SearchRequest(Message):
 
     only: Annotated[list[Id], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
     """Nothing but these is found, such as what a page's filter leaves."""
+
+
+class ShopsRequest(Message):
+    """Whose next shop is asked for."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"user": "1", "k": 3}})
+
+    user: Id
+    """Id as in your data, as text or as a whole number. For one that is not in it, the shops that are visited most."""
+
+    k: Annotated[int, Field(ge=1, le=MAX_SHOPS)] = 3
+    """How many shops."""
+
+    shop: Id | None = None
+    """Where the user is, or was last, if you know it: for one of whom no visit is known it says which shops are near. One
+    that nobody has visited says nothing."""
+
+    exclude: Annotated[list[Id], Field(max_length=MAX_ITEMS)] = []
+    """Shops that must not be answered, such as those that are closed."""
+
+    only: Annotated[list[Id], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
+    """Nothing but these is answered, such as the shops of a region. One that nobody has visited is left out; where nobody
+    has visited any of them, 404 shop_unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,3 +226,91 @@ class Answer(Message):
         """The same answer, which knows how it was drawn."""
         self._explored = explored
         return self
+
+
+class RankedShop(Message):
+    shop: str
+    title: str | None
+    """As the table of shops has it; null where it has none."""
+
+    score: float
+    """Larger is better; comparable within one answer."""
+
+    reason: str
+    """Why, in words for the shopper."""
+
+
+class ShopsAnswer(Message):
+    """Which shops somebody is likely to go to next."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "request_id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+                "version": "v9545a0c0da16",
+                "as_of": "2024-03-01",
+                "method": "fused",
+                "shops": [
+                    {"shop": "367", "title": None, "score": 1.7, "reason": "where you mostly are on Fridays"},
+                    {"shop": "406", "title": None, "score": 0.2, "reason": "you were here 4 times, last 9 days ago"},
+                ],
+                "impression": "eyJhbGciOiJIUzI1NiIs...",
+            }
+        }
+    )
+
+    request_id: str
+    """Names this answer in logs and in /explain."""
+
+    version: str
+    """The model version that answered."""
+
+    commit: int | None = None
+    """As of a recommendation; what is learned online changes no choice of a shop."""
+
+    as_of: str
+    """The day (ISO 8601, UTC) that is answered for: its weekday counts."""
+
+    method: Method
+    """fused is the whole model. dnn is its short answer past the deadline. frequency is what was visited lately and on this
+    weekday, without a model: past the deadline, or where the version was not trained to choose shops. popularity is what is
+    visited most, for a user of whom nothing is known."""
+
+    shops: list[RankedShop]
+    """Best first."""
+
+    impression: str | None = None
+    """Send it with /explain. What comes of the answer is told by the purchases that name their shop, without it. Null where
+    events are not collected."""
+
+    _origins: tuple[Origin, ...] = PrivateAttr(default=())
+
+    @property
+    def items(self) -> list[RankedItem]:
+        """The shops as what every answer consists of, for the log and for explanations."""
+        return [
+            RankedItem(item=shop.shop, score=shop.score, known=True, reason=shop.reason, fields={}).came_by(origin)
+            for shop, origin in zip(self.shops, self._origins, strict=True)
+        ]
+
+    @property
+    def rules(self) -> list[RuleEffect]:
+        """A shop's rules are about items."""
+        return []
+
+    @property
+    def explored(self) -> None:
+        """Chance has no part in it."""
+        return None
+
+    def came_by(self, origins: Iterable[Origin]) -> "ShopsAnswer":
+        """The same answer, which knows how each shop came to its place."""
+        self._origins = tuple(origins)
+        return self
+
+
+A = TypeVar("A", Answer, ShopsAnswer)
+"""What answers a request of its kind."""
+
+AnyAnswer = Answer | ShopsAnswer
+AnyRequest = RecommendRequest | RankRequest | SearchRequest | ShopsRequest

@@ -23,6 +23,7 @@ from shoploop.ranking.explanation import (
     Source,
     feature_effects,
     search_effects,
+    shop_effects,
 )
 from shoploop.ranking.known import NOBODY, Known, Visitor, iso
 
@@ -69,6 +70,12 @@ class Shown:
     query: str | None = None
     """What was searched for, where it answers that."""
 
+    shops: bool = False
+    """What was answered are shops, in the place of items."""
+
+    shop: str | None = None
+    """Where the user said they were."""
+
     exact: bool = True
     """It is remembered as it was answered, and the model has not changed."""
 
@@ -83,6 +90,8 @@ def explain(known: Known, shown: Shown, place: int) -> Explanation:
     """
     if shown.query is not None:
         return _explain_search(known, shown, place, shown.query)
+    if shown.shops:
+        return _explain_shop(known, shown, place)
     here = shown.items[place - 1]
     item, origin = here.item, here.origin
     visitor = known.visitor(shown.user, shown.fresh, shown.now)
@@ -172,6 +181,57 @@ def _explain_search(known: Known, shown: Shown, place: int, query: str) -> Expla
         features=features,
         rules=list(shown.effects),
     )
+
+
+def _explain_shop(known: Known, shown: Shown, place: int) -> Explanation:
+    """Why a shop was answered: by the user's visits, by what others visit who share their shops."""
+    here = shown.items[place - 1]
+    choosing = known.choosing
+    visited = known.visited(shown.user, shown.fresh, shown.now, shop=shown.shop)
+    user = known.visitor(shown.user, shown.fresh, shown.now).user
+    code = choosing.packaged.code(here.item)
+    sources: list[Source] = []
+    parts: ScoreParts | None = None
+    features: list[FeatureEffect] = []
+    score = here.score
+    if code >= 0:
+        own = bool(code in visited.history.shops_H)
+        sources = ["visits"] if own else ["near"] if choosing.is_near(code, visited) else ["popular"]
+        choice = choosing.of_model(choosing.choice(visited, np.array([code], np.int32)))
+        answered = (here.origin is None or here.origin.modelled) and (user is not None or len(visited.history) > 0)
+        if answered and choosing.learned and len(choice.shops_N) and shown.method in ("fused", "dnn", None):
+            request = choosing.input(choice, visited, user.history if user else History.empty())
+            parts, features = _shop_parts(known, request, shown.method)
+            if here.origin is None:
+                score = parts.alpha * parts.dnn + (1 - parts.alpha) * (parts.transformer or 0.0)
+    return Explanation(
+        request_id=shown.request_id,
+        item=here.item,
+        place=place,
+        version=known.version,
+        as_of=iso(visited.day),
+        method=shown.method,
+        exact=shown.exact,
+        reason=choosing.why(code, visited) if code >= 0 else None,
+        score=score,
+        boost=here.origin.boost if here.origin else None,
+        pinned=here.origin.pinned if here.origin else None,
+        parts=parts,
+        sources=sources,
+        features=features,
+    )
+
+
+def _shop_parts(known: Known, request: ModelInput, method: Method | None) -> tuple[ScoreParts, list[FeatureEffect]]:
+    """What the model's halves say of the one shop of a request, and which features speak most."""
+    model = known.trained.model
+    dnn = float(model.score(request, part="dnn", surface="shops")[0])
+    transformer, alpha = None, 1.0
+    if method != "dnn":
+        transformer = float(model.score(request, part="transformer", surface="shops")[0])
+        alpha = model.alpha["shops"]
+    effects = shop_effects(model, request.features_NK[0], alpha=alpha)
+    return ScoreParts(dnn=dnn, transformer=transformer, alpha=alpha), effects
 
 
 def _search_parts(

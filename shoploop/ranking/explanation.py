@@ -17,15 +17,19 @@ from shoploop.features.log import Float32
 from shoploop.models.fusion import FusedModel
 from shoploop.ranking.answer import Id, Message, Method, RuleEffect
 from shoploop.samples.searching import search_columns
+from shoploop.samples.shops import SHOP_COLUMNS
 from shoploop.surfaces.search.features import SEARCH_FEATURES
+from shoploop.surfaces.shops.features import SHOP_FEATURES
 
 STRONGEST = 6
 """Features that an explanation names."""
 
 SMALL = 1e-6
-ABOUT = {feature.name: feature.about for feature in PAIR_FEATURES} | {
-    f"search_{name}": about for name, about in SEARCH_FEATURES
-}
+ABOUT = (
+    {feature.name: feature.about for feature in PAIR_FEATURES}
+    | {f"search_{name}": about for name, about in SEARCH_FEATURES}
+    | {f"shop_{name}": about for name, about in SHOP_FEATURES}
+)
 
 Source = Literal[
     "history",
@@ -40,6 +44,8 @@ Source = Literal[
     "shop",
     "name",
     "searches",
+    "visits",
+    "near",
 ]
 
 
@@ -50,7 +56,7 @@ class ExplainRequest(Message):
     """Of the answer."""
 
     item: Id
-    """One that was in it."""
+    """One that was in it; of an answer of /shops, a shop."""
 
     user: Id | None = None
     """Who was answered; needed with the impression."""
@@ -127,8 +133,9 @@ class Explanation(Message):
     sources: list[Source]
     """What named it as a candidate: the user's history, what is popular, neighbours of the last baskets, what is bought
     after them (followers), and what lately; best_sellers filled the list up; request and shop named it themselves. Of a
-    search: its name fits, or it was taken after such words (searches). Empty where only its impression is known, and it is
-    no candidate now."""
+    search: its name fits, or it was taken after such words (searches). Of a shop: the user's visits; that
+    others go there who share their shops (near); or that it is visited most (popular). Empty where only its impression is
+    known, and it is no candidate now."""
 
     features: list[FeatureEffect]
     """Those of the DNN that spoke most for or against it, strongest first."""
@@ -182,6 +189,12 @@ def search_effects(model: FusedModel, features_F: Float32, contract: Contract, *
     """The same of an item that a query found: ``features_F`` are those of the pair, then those of the query."""
     means_F = torch.cat([model.behaviour.mean_K, model.searching().query.mean_K])
     return _strongest(model.behave, means_F, features_F, search_columns(contract.pair_features), alpha)
+
+
+def shop_effects(model: FusedModel, features_S: Float32, *, alpha: float) -> list[FeatureEffect]:
+    """The same of a shop: ``features_S`` are those of the user's visits and the shop."""
+    behaviour = model.shopping().behaviour
+    return _strongest(behaviour, behaviour.mean_K, features_S, SHOP_COLUMNS, alpha)
 
 
 def _strongest(

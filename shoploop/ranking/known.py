@@ -28,6 +28,8 @@ from shoploop.ranking.reasons import CHOSEN_BY_SHOP, outside_reason, reason
 from shoploop.ranking.rules import About
 from shoploop.ranking.searching import Searched, Searching
 from shoploop.ranking.settings import RankerSettings
+from shoploop.ranking.visiting import ShopsUnknown, Visited, Visiting
+from shoploop.ranking.visits import PackagedVisits
 from shoploop.schemas import POSITIVE_KINDS
 from shoploop.surfaces.search.features import Read, search_features
 from shoploop.versions.trained import TrainedModel
@@ -64,6 +66,7 @@ class Known:
         features: OnlineFeatures,
         items: pl.DataFrame,
         settings: RankerSettings,
+        visits: PackagedVisits | None = None,
     ):
         """Reads what is the same for all requests.
 
@@ -73,6 +76,7 @@ class Known:
             features: Opened with the model's vocabulary.
             items: ``item``, ``title``, ``category`` and the item fields.
             settings: The packaged part of the spec.
+            visits: Who was in which shop; None where purchases name none.
         """
         self.version = version
         self.trained = trained
@@ -93,6 +97,7 @@ class Known:
         }
         columns = {name: items[name].to_list() for name in settings.item_fields}
         self.searching = Searching(trained, items)
+        self._visiting = None if visits is None else Visiting(trained, visits)
         self._fields: dict[str, dict[str, Any]] = {
             item: {name: column[row] for name, column in columns.items()} for row, item in enumerate(items["item"])
         }
@@ -131,6 +136,31 @@ class Known:
     def nobody(self, now: datetime | None) -> Visitor:
         """Somebody of whom not even a name is known."""
         return Visitor(stored=None, user=None, day=self.day(now))
+
+    def visited(self, user: str, fresh: Sequence[Done], now: datetime | None, *, shop: str | None = None) -> Visited:
+        """The user's visits to shops, with what they did since, and the day that is answered for; ``shop`` is where they say
+        that they are.
+
+        Raises:
+            ShopsUnknown: purchases name no shops.
+        """
+        day = self.day(now)
+        return self.choosing.visited(user, fresh, day=day, shift=day - today(now), shop=shop)
+
+    @property
+    def choosing(self) -> Visiting:
+        """What is known of shops.
+
+        Raises:
+            ShopsUnknown: that is nothing.
+        """
+        if self._visiting is None:
+            raise ShopsUnknown(
+                "shops_not_named",
+                f"Version {self.version} knows no shops: none of the purchases that it was made from names one. Map a column "
+                "of the interactions to shop, and run again.",
+            )
+        return self._visiting
 
     def search_input(self, user: OnlineUser, searched: Searched, day: int, query: str) -> ModelInput:
         """What the model reads of a user, a query and items."""

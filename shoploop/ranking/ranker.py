@@ -32,10 +32,13 @@ from shoploop.ranking.answer import (
     Method,
     Origin,
     RankedItem,
+    RankedShop,
     RankRequest,
     RecommendRequest,
     RuleEffect,
     SearchRequest,
+    ShopsAnswer,
+    ShopsRequest,
 )
 from shoploop.ranking.drift import FILE, Drift, Reference
 from shoploop.ranking.exploration import Design, explore
@@ -45,6 +48,8 @@ from shoploop.ranking.rules import Hides, Placed, RuleName, Scored, rerank
 from shoploop.ranking.searching import Searched
 from shoploop.ranking.settings import RankerSettings
 from shoploop.ranking.states import UserStates
+from shoploop.ranking.visiting import ShopChoice, ShopsUnknown, Visited
+from shoploop.ranking.visits import PackagedVisits, read_visits
 from shoploop.schemas import POSITIVE_KINDS
 from shoploop.surfaces.search.features import ALL_WORDS
 from shoploop.versions.artifact import check_contract, load_version
@@ -102,6 +107,7 @@ class Ranker:
         popular: dict[str, Popular],
         items: pl.DataFrame,
         settings: RankerSettings,
+        visits: PackagedVisits | None = None,
         reference: Reference | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ):
@@ -114,6 +120,7 @@ class Ranker:
             popular: Best sellers by shop.
             items: ``item``, ``title``, ``category`` and the item fields.
             settings: The packaged part of the spec.
+            visits: Who was in which shop; None where purchases name none.
             reference: What the version saw when it was made.
             clock: Seconds; the deadline is measured with it.
         """
@@ -121,7 +128,9 @@ class Ranker:
         self.commit: int | None = None
         self.settings = settings
         self.costs = Costs()
-        self.known = Known(version=version, trained=trained, features=features, items=items, settings=settings)
+        self.known = Known(
+            version=version, trained=trained, features=features, items=items, settings=settings, visits=visits
+        )
         self.drift = Drift(trained.contract.pair_features, reference)
         self._popular = popular
         self._clock = clock
@@ -146,6 +155,7 @@ class Ranker:
             popular=read_popularity(folder),
             items=pl.read_parquet(folder / "items.parquet"),
             settings=settings,
+            visits=read_visits(folder),
             reference=Reference.from_bytes(version.extra_files[FILE]) if FILE in version.extra_files else None,
         )
 
@@ -289,6 +299,83 @@ class Ranker:
         ahead = [Placed(item=each.item, score=None) for each in unsold if each.words > best + 1e-3]
         behind = [Placed(item=each.item, score=None) for each in unsold if ALL_WORDS <= each.words <= best + 1e-3]
         return self._answer(found, [*ahead, *_placed(scored), *behind][: request.k], day, searched=searched)
+
+    def shops(
+        self,
+        request: ShopsRequest,
+        *,
+        now: datetime | None = None,
+        until: float | None = None,
+        fresh: Sequence[Done] = (),
+    ) -> ShopsAnswer:
+        """The k shops that the user is most likely to go to next; for one of whom nothing is known, those visited most.
+
+        Args: as :meth:`recommend`.
+
+        Raises:
+            ShopsUnknown: purchases name no shops, or nobody has visited any of those that are asked for.
+        """
+        until = self._until(until)
+        choosing = self.known.choosing
+        packaged = choosing.packaged
+        visited = self.known.visited(request.user, fresh, now, shop=request.shop)
+        only = None if request.only is None else packaged.codes(request.only)
+        if only is not None and not len(only):
+            raise ShopsUnknown(
+                "shop_unknown",
+                f"Nobody has visited any of the shops in only: {', '.join(map(repr, (request.only or [])[:5]))}. Ask without "
+                "it for those that are known.",
+            )
+        choice = choosing.choice(visited, only).without(packaged.codes(request.exclude))
+        method, choice, scores_N = self._shop_scores(request.user, visited, choice, fresh, now, until)
+        order = np.lexsort((choice.shops_N, -scores_N))[: request.k]
+        scored = [(int(code), float(score)) for code, score in zip(choice.shops_N[order], scores_N[order], strict=True)]
+        by_model = len(scored) if method in ("fused", "dnn") else 0
+        if only is None:
+            scored += choosing.popular(
+                request.k - len(scored),
+                without=[*(code for code, _ in scored), *packaged.codes(request.exclude)],
+                below=min((score for _, score in scored), default=1.0),
+            )
+        return ShopsAnswer(
+            request_id=uuid.uuid4().hex,
+            version=self.version,
+            commit=self.commit,
+            as_of=iso(visited.day),
+            method=method,
+            shops=[
+                RankedShop(
+                    shop=packaged.shops[code],
+                    title=packaged.titles[code],
+                    score=score,
+                    reason=choosing.why(code, visited),
+                )
+                for code, score in scored
+            ],
+        ).came_by(Origin(modelled=place < by_model) for place in range(len(scored)))
+
+    def _shop_scores(
+        self,
+        name: str,
+        visited: Visited,
+        choice: ShopChoice,
+        fresh: Sequence[Done],
+        now: datetime | None,
+        until: float,
+    ) -> tuple[Method, ShopChoice, Float32]:
+        """Scores of the best method that the version has and the deadline allows, and the shops that they are of."""
+        choosing = self.known.choosing
+        user = self.known.visitor(name, fresh, now).user
+        known = choosing.of_model(choice)
+        asked = choosing.learned and len(known.shops_N) > 0 and self._in_time(until, self.costs.dnn)
+        if not len(visited.history) and (user is None or not asked):
+            return "popularity", choice, choosing.packaged.recall.lately_P[choice.shops_N]
+        if not asked:
+            return "frequency", choice, choice.habit_N()
+        request = choosing.input(known, visited, user.history if user else History.empty())
+        in_time = self._in_time(until, self.costs.dnn + self.costs.transformer)
+        part: Literal["fused", "dnn"] = "fused" if in_time else "dnn"
+        return part, known, self.known.trained.model.score(request, part=part, surface="shops")
 
     def _search_scores(
         self, user: OnlineUser, searched: Searched, day: int, query: str, until: float

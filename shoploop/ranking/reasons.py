@@ -75,10 +75,10 @@ def find_reason(
     days = history.days_H[history.items_H == item]
     if len(days) > OFTEN:
         every = max(round((int(days[-1]) - int(days[0])) / (len(days) - 1)), 1)
-        return Reason("own", f"you buy this about every {_days(every)}, last {_ago(day - int(days[-1]))}", item)
+        return Reason("own", f"you buy this about every {in_days(every)}, last {ago(day - int(days[-1]))}", item)
     if len(days):
         times = "once" if len(days) == 1 else "twice"
-        return Reason("own", f"you bought this {times}, last {_ago(day - int(days[-1]))}", item)
+        return Reason("own", f"you bought this {times}, last {ago(day - int(days[-1]))}", item)
     companion = _companion(item, history, catalog)
     if companion is not None and titles[companion]:
         return Reason("companion", f"often bought with {titles[companion]}", companion)
@@ -124,9 +124,11 @@ def recently_bought(history: History) -> Int32:
     return recent
 
 
-def _days(count: int) -> str:
+def in_days(count: int) -> str:
+    """How many days, in words."""
     return "day" if count == 1 else f"{count} days"
 
 
-def _ago(days: int) -> str:
+def ago(days: int) -> str:
+    """How many days ago, in words."""
     return "yesterday" if days == 1 else f"{days} days ago"

@@ -230,7 +230,8 @@ def methods_table(caption: str, methods: dict[str, Json], metrics: Sequence[str]
     if coverage:
         columns.append(frame.Column(title="Coverage@10", numeric=True, hint="share of products"))
     rows = []
-    for name in sorted(methods, key=lambda name: -float(methods[name].get("ndcg@10") or 0)):
+    first = "ndcg@10" if "ndcg@10" in metrics or not metrics else metrics[0]
+    for name in sorted(methods, key=lambda name: -float(methods[name].get(first) or 0)):
         known = words.method(name)
         cells: list[object] = [frame.render("named.html", title=known.title, meaning=known.meaning)]
         cells += [_with_interval(methods[name], metric) for metric in metrics]

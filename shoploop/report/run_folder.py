@@ -29,7 +29,7 @@ DOCUMENTS = {
 }
 """Name in ``report.json`` -> the step that writes it, and where below the run folder."""
 
-OPTIONAL = frozenset({"augmentation", "importance", "search"})
+OPTIONAL = frozenset({"augmentation", "importance", "search", "shops"})
 """Documents, and parts of several, whose absence needs no explanation: the run was not asked for them."""
 
 
@@ -85,8 +85,9 @@ class RunFolder:
     @property
     def asked(self) -> set[str]:
         """Which documents, and parts of several, the run was asked for."""
-        searched = any(self.documents.get(name, {}).get("search") for name in ("samples", "training", "evaluation"))
-        return {*self.documents, *self.missing, *(["search"] if searched else [])}
+        steps = [self.documents.get(name, {}) for name in ("samples", "training", "evaluation")]
+        surfaces = [surface for surface in ("search", "shops") if any(step.get(surface) for step in steps)]
+        return {*self.documents, *self.missing, *surfaces}
 
     def part(self, name: str) -> Json:
         """The document of that name.

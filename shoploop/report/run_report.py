@@ -13,6 +13,7 @@ from shoploop.report import (
     quality,
     results,
     searching,
+    shopping,
     verdict,
 )
 from shoploop.report.run_folder import OPTIONAL, Json, PartMissing, RunFolder, read_run
@@ -24,6 +25,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], frame.Section]], ...] = (
     ("slices", "For whom it works", results.slices),
     ("examples", "What shoppers are shown", examples.examples),
     ("search", searching.TITLE, searching.section),
+    ("shops", shopping.TITLE, shopping.section),
     ("candidates", "What it can choose from", learning.candidates),
     ("fusion", "How the two networks are mixed", learning.fusion),
     ("feature-importance", "What it looks at", learning.features),

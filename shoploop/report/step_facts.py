@@ -18,6 +18,7 @@ from shoploop.report import (
     quality,
     results,
     searching,
+    shopping,
     verdict,
     words,
 )
@@ -35,6 +36,7 @@ PAGES: dict[str, tuple[Callable[[RunFolder], frame.Section], ...]] = {
         results.slices,
         examples.examples,
         searching.section,
+        shopping.section,
         learning.candidates,
         learning.fusion,
         results.calibration,

@@ -26,6 +26,8 @@ METRICS = {
     "precision@10": Metric(title="Precision@10", meaning="share of the ten that were bought, 0 to 1"),
     "f1@10": Metric(title="F1@10", meaning="harmonic mean of precision and recall, 0 to 1"),
     "hit@10": Metric(title="Hit@10", meaning="share of visits with at least one of the ten bought, 0 to 1"),
+    "hit@1": Metric(title="Hit@1", meaning="share of visits whose shop came first, 0 to 1"),
+    "mrr": Metric(title="MRR", meaning="one over the place of the shop that was visited, mean; 0 where it was none"),
     "auc": Metric(title="AUC", meaning="chance that a bought product is scored above one not bought; 0.5 is a coin"),
     "coverage@10": Metric(title="Coverage@10", meaning="share of all products that anybody is shown, 0 to 1"),
 }
@@ -78,6 +80,14 @@ METHODS = {
         title="What was taken",
         kind="simple",
         meaning="what others took after the same words, also spelt otherwise, then BM25 and sales",
+    ),
+    "last": Method(title="Last shop", kind="simple", meaning="where the shopper was last"),
+    "most_frequent": Method(title="Most frequent shop", kind="simple", meaning="where the shopper was most often"),
+    "half_life_30": Method(
+        title="Recent visits", kind="simple", meaning="where the shopper was, a visit counting half at 30 days"
+    ),
+    "half_life_weekday": Method(
+        title="Recent visits and weekday", kind="simple", meaning="the same, and visits on this weekday again"
     ),
 }
 

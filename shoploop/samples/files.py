@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from shoploop.features.baskets import BASKETS
 from shoploop.features.catalog import Catalog
 from shoploop.features.catalogs import Catalogs
 from shoploop.features.contract import Contract
-from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary
+from shoploop.features.log import Float32, Int32, Vocabulary
 from shoploop.samples.sample_set import SampleSet
 from shoploop.schemas import RATING
 
@@ -35,6 +35,9 @@ QUERY, SEEN = "query", "seen"
 """Columns of requests: what was asked for, where it was in words; and, in a log of sessions, how many moments of the day lay
 behind them."""
 
+SHOPS = "shops"
+"""Column of histories: codes of the shops where the baskets were bought, where a shop is asked for."""
+
 Columns = Contract | Sequence[str]
 """Whose pair features, or the names of features themselves, in their order."""
 
@@ -44,11 +47,24 @@ def feature_names(columns: Columns) -> tuple[str, ...]:
     return tuple(columns.pair_features if isinstance(columns, Contract) else columns)
 
 
+class Names(Protocol):
+    """What codes stand for; a log of purchases says it of its own."""
+
+    @property
+    def users(self) -> tuple[str, ...]: ...
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def sessions(self) -> bool: ...
+
+
 class SampleWriter:
     """Appends sample sets to the three files of a samples folder; requests are numbered in the order of writing."""
 
-    def __init__(self, folder: Path, columns: Columns, log: PurchaseLog):
-        self._folder, self._columns, self._log = folder, feature_names(columns), log
+    def __init__(self, folder: Path, columns: Columns, names: Names):
+        self._folder, self._columns, self._names = folder, feature_names(columns), names
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._requests = 0
 
@@ -65,19 +81,19 @@ class SampleWriter:
         """Appends one part; ``ratings_R`` is the rating of each row where ratings weigh, NaN where there is none."""
         numbers_Q = np.arange(self._requests, self._requests + len(part), dtype=np.int32)
         self._requests += len(part)
-        items = pa.array(self._log.vocabulary.items)
+        items = pa.array(self._names.vocabulary.items)
         self._append(
             REQUESTS,
             {
                 "request": numbers_Q,
-                "user": pa.array([self._log.users[u] if u >= 0 else None for u in part.users_Q], pa.string()),
+                "user": pa.array([self._names.users[u] if u >= 0 else None for u in part.users_Q], pa.string()),
                 "user_code": part.users_Q,
                 "day": part.days_Q,
                 "split": pa.array([split] * len(part), pa.string()),
                 "truth": _lists(part.truth_offsets_Q1, part.truth_T),
             }
             | ({} if part.queries is None else {QUERY: pa.array(part.queries, pa.string())})
-            | ({SEEN: _seen(part)} if self._log.sessions else {}),
+            | ({SEEN: _seen(part)} if self._names.sessions else {}),
         )
         self._append(
             CANDIDATES,
@@ -98,7 +114,12 @@ class SampleWriter:
                 "items": _lists(part.event_offsets_Q1, part.event_items_E),
                 "baskets": _lists(part.event_offsets_Q1, part.event_baskets_E),
                 "ages": _lists(np.arange(len(part) + 1) * part.ages_QL.shape[1], part.ages_QL.ravel()),
-            },
+            }
+            | (
+                {}
+                if part.shops_QL is None
+                else {SHOPS: _lists(np.arange(len(part) + 1) * part.shops_QL.shape[1], part.shops_QL.ravel())}
+            ),
         )
 
     def _append(self, name: str, columns: dict[str, Any]) -> None:
@@ -192,6 +213,7 @@ def _sample_set(head: pa.Table, rows: pa.Table, events: pa.Table, columns: Colum
         event_baskets_E=_flat(events["baskets"])[1],
         ages_QL=_flat(events["ages"])[1].reshape(len(head), -1),
         queries=tuple(head[QUERY].to_pylist()) if QUERY in head.column_names else None,
+        shops_QL=_flat(events[SHOPS])[1].reshape(len(head), -1) if SHOPS in events.column_names else None,
         seen_Q=head[SEEN].to_numpy() if SEEN in head.column_names else None,
     )
 

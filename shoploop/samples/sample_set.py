@@ -78,6 +78,9 @@ class SampleSet:
     queries: tuple[str, ...] | None = None
     """What each request asked for in words; None where nobody asked in words."""
 
+    shops_QL: Int32 | None = None
+    """Where shops are asked for: those where the last baskets were bought, -1 where that is not known."""
+
     seen_Q: Int32 | None = None
     """Moments of the day that lie behind each request; None where a visit is a day."""
 
@@ -124,6 +127,7 @@ class SampleSet:
             ages_QL=self.ages_QL[chosen_Q],
             weights_R=None if self.weights_R is None else self.weights_R[rows],
             queries=None if self.queries is None else tuple(self.queries[q] for q in chosen_Q),
+            shops_QL=None if self.shops_QL is None else self.shops_QL[chosen_Q],
             seen_Q=None if self.seen_Q is None else self.seen_Q[chosen_Q],
         )
 
@@ -177,6 +181,7 @@ class SampleSet:
             event_baskets_E=np.concatenate([p.event_baskets_E for p in parts]),
             ages_QL=np.concatenate([p.ages_QL for p in parts]),
             queries=_all_queries(parts),
+            shops_QL=_all_shops(parts),
             seen_Q=_all_seen(parts),
         )
 
@@ -184,6 +189,11 @@ class SampleSet:
 def _all_queries(parts: Sequence[SampleSet]) -> tuple[str, ...] | None:
     words = [part.queries for part in parts if part.queries is not None]
     return tuple(query for each in words for query in each) if words else None
+
+
+def _all_shops(parts: Sequence[SampleSet]) -> Int32 | None:
+    shops = [part.shops_QL for part in parts if part.shops_QL is not None]
+    return np.concatenate(shops) if shops else None
 
 
 def _all_seen(parts: Sequence[SampleSet]) -> Int32 | None:

@@ -36,6 +36,7 @@ from shoploop.samples.files import SampleWriter, write_catalogs
 from shoploop.samples.ratings import read_ratings
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 from shoploop.samples.search_step import write_searches
+from shoploop.samples.shop_step import write_shops
 
 MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 2_800, 600, 1_500
 MAX_SESSION_REQUESTS = 6_000
@@ -67,7 +68,8 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
             item, label, sources and every pair feature; all candidates of evaluation, a draw of the others),
             ``histories.parquet`` (request and its last baskets), ``items.parquet`` (the vocabulary),
             ``catalog-*.parquet`` (what purchases say of items, by day), ``search/`` where the spec asks for search (the first
-            three of queries, and ``searches.parquet``, what is remembered of them), and ``samples.json``.
+            three of queries, and ``searches.parquet``, what is remembered of them), ``shops/`` where it asks for shops (the
+            first three of visits, and ``shops.parquet``, the shops' names), and ``samples.json``.
         training_spec: The seed; the days are those that ``materialize_features`` has statistics of.
 
     Returns:
@@ -149,6 +151,9 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         )
         report["search"] = made
         seconds["search"] = time.perf_counter() - started - sum(seconds.values())
+    if "Shops" in training_spec.surfaces:
+        report["shops"] = write_shops(data, out, windows=windows, log=log, seed=training_spec.seed)
+        seconds["shops"] = time.perf_counter() - started - sum(seconds.values())
     report |= {
         "items": len(vocabulary),
         "features": len(contract.pair_features),

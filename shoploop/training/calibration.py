@@ -70,7 +70,7 @@ def calibrate(model: FusedModel, validation: SampleSet, surface: Surface = "item
 
     Args:
         model: Trained.
-        validation: Visits that it has not learned from, or queries.
+        validation: Visits that it has not learned from, or queries, or choices of a shop.
         surface: Whose scores and α.
 
     Returns:
@@ -102,6 +102,8 @@ def calibrate(model: FusedModel, validation: SampleSet, surface: Surface = "item
     with torch.no_grad():
         if surface == "search":
             model.searching().multiply_scores(dnn=dnn_times, transformer=transformer_times)
+        elif surface == "shops":
+            model.shopping().multiply_scores(dnn=dnn_times, transformer=transformer_times)
         else:
             model.behaviour.multiply_scores(dnn_times)
             model.sequence.multiply_scores(transformer_times)

@@ -39,6 +39,9 @@ class TrainConfig:
     behaviour_rate: float = 2.0
     """The DNN's learning rate in those of the rest, while it learns alone: it has no attention that could come apart."""
 
+    sequence_rate: float = 1.0
+    """The Transformer's, likewise: one that knows the log already would else forget it."""
+
     alpha_learning_rate: float = 3e-2
     weight_decay: float = 1e-2
     batch_requests: int = 32
@@ -102,6 +105,7 @@ def model_input(samples: SampleSet, request: int) -> ModelInput:
         features_NK=samples.features_RK[rows],
         sequence=samples.sequence(request),
         query=None if samples.queries is None else samples.queries[request],
+        shops_L=None if samples.shops_QL is None else samples.shops_QL[request],
     )
 
 
@@ -251,9 +255,10 @@ def _optimiser(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     rate = config.joint_learning_rate if joint else config.learning_rate
     behaviour_rate = rate if joint else rate * config.behaviour_rate
+    sequence_rate = rate if joint else rate * config.sequence_rate
     optimiser = torch.optim.AdamW(
         [
-            {"params": list(model.sequence.parameters()), "lr": rate, "weight_decay": config.weight_decay},
+            {"params": list(model.sequence.parameters()), "lr": sequence_rate, "weight_decay": config.weight_decay},
             {"params": list(model.behaviour.parameters()), "lr": behaviour_rate, "weight_decay": config.weight_decay},
             {"params": [model.alpha_logits], "lr": config.alpha_learning_rate, "weight_decay": 0.0},
         ]

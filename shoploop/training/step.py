@@ -25,12 +25,15 @@ from shoploop.samples.files import read_catalogs, read_items, read_samples
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.search_step import SEARCH, SEARCHES
 from shoploop.samples.searching import search_columns
+from shoploop.samples.shop_step import SHOP_NAMES, SHOPS
+from shoploop.samples.shops import SHOP_COLUMNS
 from shoploop.samples.weights import WEIGHTS, read_weights
 from shoploop.surfaces.search.asked import item_texts
 from shoploop.training.building import build_model
 from shoploop.training.calibration import calibrate
 from shoploop.training.loop import TrainConfig, fit, model_input
 from shoploop.training.searching import SearchTraining, fit_search
+from shoploop.training.shopping import ShopTraining, fit_shops
 from shoploop.versions.artifact import write_version
 from shoploop.versions.trained import TrainedModel
 
@@ -90,7 +93,7 @@ def train_fused(
                 f"None of the {len(learn)} training requests has a candidate that was bought: shoppers of this data "
                 "neither repeat nor buy what sells. Bring more days or users."
             )
-        queries = _queries(samples, contract)
+        queries, visits = _queries(samples, contract), _visits(samples)
         texts = item_texts(pl.DataFrame(items), items["item"].to_pylist())
         model = build_model(
             contract,
@@ -99,6 +102,8 @@ def train_fused(
             seed=training_spec.seed,
             queries=queries.train if queries else None,
             texts=texts,
+            visits=visits.train if visits else None,
+            shops=len(visits.shops) if visits else 0,
         ).to(training_device())
         config = TrainConfig(
             epochs=training_spec.epochs,
@@ -122,6 +127,16 @@ def train_fused(
             # what the surfaces share has learned on, so both are put on one scale anew
             calibration = calibrate(model, validation) or calibration
             on_queries = calibrate(model, queries.validation, "search")
+        shopping = on_visits = None
+        if visits is not None:
+            shopping = fit_shops(
+                model,
+                visits.train,
+                visits.validation,
+                ShopTraining(seed=training_spec.seed),
+                progress=progress.report,
+            )
+            on_visits = calibrate(model, visits.validation, "shops")
         trained = TrainedModel(
             model=model.cpu(),
             catalog=catalogs.training,
@@ -131,6 +146,7 @@ def train_fused(
             sessions=described["sessions"],
             searches=queries.remembered if queries else None,
             texts=tuple(texts),
+            shops=visits.shops if visits else (),
         ).with_catalog(catalogs.serving)
         version = write_version(
             written,
@@ -157,6 +173,13 @@ def train_fused(
                 "epochs": searching.epochs,
                 "calibration": None if on_queries is None else asdict(on_queries),
                 "requests": {"train": len(queries.train), "validation": len(queries.validation)},
+            },
+            "shops": None
+            if visits is None or shopping is None
+            else {
+                "epochs": shopping.epochs,
+                "calibration": None if on_visits is None else asdict(on_visits),
+                "requests": {"train": len(visits.train), "validation": len(visits.validation)},
             },
             "weighted": weights is not None,
             "ratings_weigh": ratings_weigh,
@@ -196,6 +219,29 @@ def _reference(trained: TrainedModel, validation: SampleSet, learn: SampleSet) -
     seen = seen.select(range(max(len(seen) - REFERENCE_VISITS, 0), len(seen)))
     scores = [trained.model.score(model_input(seen, q)) for q in range(len(seen))]
     return Reference.of(trained.contract.pair_features, seen.features_RK, np.concatenate(scores))
+
+
+@dataclass(frozen=True)
+class _Visits:
+    """What the choice of a shop learns from."""
+
+    train: SampleSet
+    validation: SampleSet
+    shops: tuple[str, ...]
+
+
+def _visits(samples: Path) -> _Visits | None:
+    folder = samples / SHOPS
+    if not folder.is_dir():
+        return None
+    train = read_samples(folder, SHOP_COLUMNS, "train")
+    if not train.labels_R.any():
+        raise TooFewEvents(
+            f"None of the {len(train)} visits to learn from is to a shop that could be foreseen. Bring more days, or leave "
+            "Shops out of spec.training.surfaces."
+        )
+    names = tuple(pl.read_parquet(folder / SHOP_NAMES)["shop"].to_list())
+    return _Visits(train, read_samples(folder, SHOP_COLUMNS, "validation"), names)
 
 
 def _losses(epochs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from shoploop.versions.artifact import Version
 
 SEARCHES = "searches.arrow"
+SHOPS = "shops.arrow"
 
 CATALOG = "catalog."
 FACTORS = "sequence.factors_IF"
 """Lies in the tensors once, as the catalog's factors."""
+
+
+_TABLES = (SEARCHES, SHOPS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,13 +54,15 @@ class TrainedModel:
     texts: tuple[str, ...] = ()
     """What each item is called, in the order of the vocabulary's codes."""
 
+    shops: tuple[str, ...] = ()
+    """Those that a model knows which chooses shops, in the order of their codes."""
+
     def extra_files(self) -> dict[str, bytes]:
         """Further files of a version, for ``artifacts.write_version``."""
-        if self.searches is None:
-            return {}
-        held = io.BytesIO()
-        self.searches.write_ipc(held, compression="zstd")
-        return {SEARCHES: held.getvalue()}
+        tables = {} if self.searches is None else {SEARCHES: self.searches}
+        if self.shops:
+            tables[SHOPS] = pl.DataFrame({"shop": list(self.shops)}, schema={"shop": pl.String})
+        return {name: _arrow(table) for name, table in tables.items()}
 
     def tensors(self) -> dict[str, Tensor]:
         """Plain contiguous tensors by name, for ``artifacts.write_version``."""
@@ -93,6 +99,7 @@ class TrainedModel:
         def array(name: str) -> Any:
             return np.ascontiguousarray(tensors[CATALOG + name].numpy())
 
+        files = {name: pl.read_ipc(io.BytesIO(data)) for name, data in (extra_files or {}).items() if name in _TABLES}
         catalog = Catalog(**{field.name: array(field.name) for field in fields(Catalog)})
         model = FusedModel(FusedModel.Config.from_json(config["model"]))
         weights = {name: value for name, value in tensors.items() if not name.startswith(CATALOG)}
@@ -105,12 +112,17 @@ class TrainedModel:
             candidates=CandidateConfig(**config["candidates"]),
             sessions=config.get("sessions", False),
             texts=tuple(item_texts(pl.DataFrame(items), items["item"].to_pylist())),
-            searches=pl.read_ipc(io.BytesIO(extra_files[SEARCHES]))
-            if extra_files and SEARCHES in extra_files
-            else None,
+            searches=files.get(SEARCHES),
+            shops=tuple(files[SHOPS]["shop"].to_list()) if SHOPS in files else (),
         )
 
     @classmethod
     def of_version(cls, version: "Version") -> "TrainedModel":
         """The model of a verified version; ``items.arrow`` is in the order of the vocabulary's codes."""
         return cls.build(version.tensors, version.config, version.contract, version.items, version.extra_files)
+
+
+def _arrow(table: pl.DataFrame) -> bytes:
+    held = io.BytesIO()
+    table.write_ipc(held, compression="zstd")
+    return held.getvalue()

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from shop import FIRST, Shop
 
-from shoploop.bench.prediction import datasets, next_item, tafeng
+from shoploop.bench.prediction import datasets, next_click, next_item, tafeng
 from shoploop.bench.prediction.ablation import ablation
 from shoploop.bench.prediction.contest import candidates, contest
 from shoploop.bench.prediction.problem import Problem, ProtocolViolated
@@ -179,3 +179,22 @@ def test_an_item_that_is_deleted_leaves_the_rest_of_the_history():
     history = History.of(np.array([1, 2, 2], np.int32), np.array([5, 5, 6], np.int32), np.ones(3, np.float32))
     left = without(history, 1)
     assert left.items_H.tolist() == [2, 2] and left.sizes_H.tolist() == [1, 1]
+
+
+def test_each_click_of_a_session_but_the_first_is_asked_for_with_those_before_it_known():
+    clicks = pl.DataFrame(
+        [("train-1", "train", "a", 0.0), ("train-1", "train", "b", 60.0), ("train-2", "train", "c", 1801.0),
+         ("train-2", "train", "a", 1802.0), ("test-1", "test", "a", 86_400.0), ("test-1", "test", "b", 86_401.0),
+         ("test-1", "test", "a", 86_402.0), ("test-2", "test", "new", 86_400.0), ("test-2", "test", "b", 86_401.0)],
+        schema=["user", "part", "item", "seconds"], orient="row",
+    )  # fmt: skip
+    problem = next_click.of_clicks(clicks, "small")
+    log, names = problem.log, problem.log.vocabulary.items
+    assert problem.counts == {"sessions": 1, "items": 3, "clicks": 2, "judged": 2}, "of the second one click is left"
+    second, third = problem.targets
+    assert third.day - second.day == 1 and log.users[second.user] == "test-1"
+    known = log.item_R[(log.user_R == third.user) & (log.day_R < third.day)]
+    assert [names[code] for code in known] == ["a", "b"]
+    assert problem.past.last_day < second.day and len(problem.past) == 4
+    # half an hour is told as a day: the second session began one later than the first
+    assert sorted({int(day) for day in problem.past.day_R}) == [next_click.FIRST_DAY + at for at in (0, 1, 2)]

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from shoploop.bench.shops.contest import contest, visit_metrics
+from shoploop.bench.shops.contest import contest
 from shoploop.bench.shops.problems import ShopProblem, problem_of
 from shoploop.errors import SpecInvalid, TooFewEvents
+from shoploop.evaluation.shopping import visit_metrics
 from shoploop.samples.shops import assemble_shops
 from shoploop.surfaces.shops.memory import ShopMemory
 from shoploop.surfaces.shops.visits import Visits

@@ -134,12 +134,14 @@ def test_a_version_whose_run_is_gone_can_be_asked_with_the_tables_of_another_or_
 
     monkeypatch.setattr(local_service, "running", lambda *_, **__: Service())
     answer = {"items": [{"item": "i", "score": 1.0, "fields": {"title": "[b] Milk"}}]}
-    monkeypatch.setattr(ask, "_ask", lambda url, body: asked.append(body["user"]) or answer)
+    answer |= {"shops": [{"shop": "7", "title": None, "reason": "where you mostly are on [b] Fridays"}]}
+    monkeypatch.setattr(ask, "_ask", lambda url, body: asked.append((url[-6:], body["user"])) or answer)
     assert folder_of(store, "shop", record["version"]) is None  # toys write no tables
     ask.try_recommender(store, "shop", user="ann", k=1)
     ask.try_recommender(store, "shop", user=None, k=1)
-    assert asked == ["ann", ask.NEWCOMER]
+    assert asked == [(of, user) for user in ("ann", ask.NEWCOMER) for of in ("ommend", "/shops")]
     said = capsys.readouterr().out
+    assert "Next shop 7: where you mostly are on [b] Fridays\n" in said
     assert "[b] Milk" in said and "nobody knows here what was bought lately" in said
 
     (shop.store / "recommenders/shop/runs" / record["run"] / "data" / "interactions.parquet").touch()

@@ -1,6 +1,9 @@
 """What a person is shown who tries a recommender, and what answers carry."""
 
 from datetime import datetime, timedelta
+from email.message import Message
+from io import BytesIO
+from urllib.error import HTTPError
 
 import polars as pl
 import pytest
@@ -47,6 +50,19 @@ def test_who_is_shown_has_bought_as_much_as_others_who_come_again(kept):
 
 def test_where_nobody_buys_somebody_new_is_shown(kept):
     assert ask._somebody(kept(("a", "tea", "view"))) == ask.NEWCOMER
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_where_no_shop_is_known_none_is_shown_and_what_else_goes_wrong_is_not_hidden(monkeypatch, status):
+    def refuse(url, body):
+        raise HTTPError(url, status, "no", Message(), BytesIO(b"{}"))
+
+    monkeypatch.setattr(ask, "_ask", refuse)
+    if status == 404:
+        assert ask._next_shop("http://localhost:1", "ann") is None
+    else:
+        with pytest.raises(HTTPError):
+            ask._next_shop("http://localhost:1", "ann")
 
 
 def test_answers_carry_a_shops_own_columns_whatever_their_names(stored_shop, tmp_path):

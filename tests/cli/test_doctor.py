@@ -137,7 +137,6 @@ UNBUILT = {
     "store.uri": {"store": {"uri": "ftp://shop"}},
     "training.surfaces": {"training": {"surfaces": ["Shops"]}},
     "training.nodes": {"training": {"nodes": 2}},
-    "serving.candidate": {"serving": {"candidate": {"percent": 10}, "replicas": 1}},
     "runner.type": {"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp"}},
 }
 """By field: a spec that the operator refuses."""
@@ -199,12 +198,12 @@ def test_the_advice_for_a_refused_spec_is_followed_and_it_is_refused_no_more(mak
 
 
 def test_one_command_mends_every_refused_field_at_once(make_cluster):
-    asked = recommender(**UNBUILT["training.nodes"] | UNBUILT["runner.type"] | UNBUILT["serving.candidate"])
-    assert len(refused(asked["spec"])) == 3
+    asked = recommender(**UNBUILT["training.nodes"] | UNBUILT["runner.type"])
+    assert len(refused(asked["spec"])) == 2
     findings = examine(make_cluster(asked))
     spec = advised(asked["spec"], findings)
     assert refused(spec) == []
-    assert (spec["runner"], spec["serving"]) == ({"type": "Job", "endpoint": "http://kfp"}, {"replicas": 1})
+    assert (spec["runner"], spec["training"]) == ({"type": "Job", "endpoint": "http://kfp"}, {"nodes": 1})
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.about)

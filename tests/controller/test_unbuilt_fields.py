@@ -16,13 +16,13 @@ from shoploop.store import Store
 ROOT = Path(__file__).parents[2]
 ASKS = {
     "store.uri": {"store": {"uri": "ftp://shop"}},
-    "training.surfaces": {"training": {"surfaces": ["Items", "Shops"]}},
+    "training.surfaces": {"training": {"surfaces": ["Shops"]}},
     "training.nodes": {"training": {"nodes": 2}},
     "runner.type": {"runner": {"type": "KubeflowPipelines"}},
 }
 """By field: the smallest spec that goes beyond what is built."""
 
-BOTH = [limit.field for limit in LIMITS if limit.places == ("Machine", "Cluster")]
+BOTH = [limit.field for limit in LIMITS if {"Machine", "Cluster"} <= {*limit.places}]
 
 
 def recommender(**spec):
@@ -74,20 +74,22 @@ def test_this_machine_refuses_with_the_same_words(field, tmp_path):
 def test_every_field_is_named_at_once():
     asked = recommender(training={"nodes": 2, "surfaces": ["Shops"]})
     assert described(unbuilt(asked.spec, place="Machine")) == (
-        "Not built yet: spec.training.surfaces (set it to [Items] or [Items, Search]); spec.training.nodes (set it to 1)."
+        "Not built yet: spec.training.surfaces (name Items among them: [Items], or with Search and Shops beside it); "
+        "spec.training.nodes (set it to 1)."
     )
 
 
-@pytest.mark.parametrize("surfaces", [["Items"], ["Items", "Search"], ["Search", "Items"]])
-def test_a_model_that_recommends_may_answer_queries_too(surfaces):
+@pytest.mark.parametrize("surfaces", [["Items"], ["Search", "Items"], ["Items", "Search", "Shops"]])
+def test_a_model_that_recommends_may_answer_queries_and_choose_shops_too(surfaces):
     asked = recommender(training={"surfaces": surfaces})
     assert unbuilt(asked.spec, place="Machine") == unbuilt(asked.spec, place="Cluster") == []
 
 
-@pytest.mark.parametrize("surfaces", [["Search"], ["Shops"], ["Items", "Search", "Shops"]], ids=lambda it: "-".join(it))
-def test_other_surfaces_are_refused_by_name(surfaces, tmp_path):
+@pytest.mark.parametrize("surfaces", [["Search"], ["Shops"], ["Search", "Shops"]], ids=lambda it: "-".join(it))
+def test_surfaces_without_recommendations_are_refused_by_name(surfaces, tmp_path):
     said = on_this_machine(recommender(training={"surfaces": surfaces}), tmp_path)
-    assert said == "Not built yet: spec.training.surfaces (set it to [Items] or [Items, Search])."
+    advice = "name Items among them: [Items], or with Search and Shops beside it"
+    assert said == f"Not built yet: spec.training.surfaces ({advice})."
 
 
 def test_a_runner_is_no_matter_on_a_machine_that_needs_none():

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from shoploop.predictor.admission import Admission, Waiting
+from shoploop.predictor.admission import Admission, Refusals, Waiting
 
 
 class Clock:
@@ -85,6 +85,25 @@ def test_a_pause_without_requests_is_no_pace():
         calm.leave()
 
     assert round(calm.pace_seconds, 6) == 0.01
+
+
+def test_a_flood_of_refusals_is_spaced_and_none_is_held_for_more_than_a_second():
+    refusals = Refusals(clock=Clock())
+    held = [refusals.hold_seconds() for _ in range(300)]
+
+    assert [round(seconds, 6) for seconds in held[:20]] == [0.0] * 20
+    assert [round(seconds, 6) for seconds in held[20:23]] == [0.01, 0.02, 0.03]
+    assert round(max(held), 6) == 1.0
+
+
+def test_refusals_are_told_at_once_again_after_a_flood():
+    clock = Clock()
+    refusals = Refusals(clock=clock)
+    for _ in range(300):
+        refusals.hold_seconds()
+    clock.now = 2.0
+
+    assert [refusals.hold_seconds() for _ in range(20)] == [0.0] * 20
 
 
 def ask(app, path):

@@ -271,7 +271,12 @@ def test_the_service_asks_who_asks_and_counts_it(client, monkeypatch, tmp_path, 
     key = add_key(tmp_path)
     monkeypatch.setattr(CALLERS, "settings", AccessSettings(folder=tmp_path))
     monkeypatch.setattr(CALLERS, "_keys", Keyring(tmp_path))
-    for path, body in (("/recommend", {"user": "ann"}), ("/events", {"events": []}), ("/search", {"query": "tea"})):
+    for path, body in (
+        ("/recommend", {"user": "ann"}),
+        ("/events", {"events": []}),
+        ("/search", {"query": "tea"}),
+        ("/shops", {"user": "ann"}),
+    ):
         assert client.post(path, json=body).json()["code"] == "key_missing"
     bearer = {"authorization": f"Bearer {text_of(key)}"}
     answer = client.post("/recommend", json={"user": "ann", "k": 1}, headers=bearer)

@@ -12,6 +12,7 @@ from shoploop.predictor.lineup import Lineup, Packaged, Returned, Tally
 from shoploop.predictor.switching import SHADOWS, TALLY_SECONDS, Versions
 from shoploop.predictor.watch import FEWEST, CandidateWatch
 from shoploop.ranking.answer import RecommendRequest
+from shoploop.ranking.visiting import ShopsUnknown
 
 USERS = [f"user-{number}" for number in range(2_000)]
 OLD, NEW, OTHER = "v00000000000a", "v00000000000b", "v00000000000c"
@@ -185,6 +186,25 @@ def test_where_who_serves_fails_nobody_else_is_to_blame(versions, tmp_path):
     with pytest.raises(RuntimeError):
         answered(versions, USERS[:50], failing(OLD))
     assert Returned.read(tmp_path) is None
+
+
+def shopless(*versions):
+    def of(ranker, in_time=True):
+        if ranker.version in versions:
+            raise ShopsUnknown("shop_unknown", "Nobody has visited it.")
+        return ask(ranker)
+
+    return of
+
+
+def test_a_candidate_that_knows_no_shop_has_failed_only_where_who_serves_knows_one(versions, tmp_path):
+    told(versions, tmp_path, lineup(OLD, NEW, percent=99))
+    for user in USERS[:20]:
+        with pytest.raises(ShopsUnknown):
+            versions.answer(user, shopless(OLD, NEW))
+    assert Returned.read(tmp_path) is None, "nobody knows a shop that is none"
+    assert set(answered(versions, USERS[:20], shopless(NEW))) == {OLD}
+    assert Returned.read(tmp_path).version == NEW
 
 
 def test_a_candidate_that_cannot_be_loaded_returns(versions, tmp_path):

@@ -1,9 +1,11 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from shop import FIRST, TRAINING, Shop
 from shop.samples import split_visits, visits
 
@@ -11,6 +13,7 @@ from shoploop.errors import ArtifactCorrupt, ArtifactForeign, TooFewEvents
 from shoploop.evaluation.incumbent import on_vocabulary
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
+from shoploop.models.fusion import FusedModel
 from shoploop.samples.files import SampleWriter, read_catalog, read_catalogs, read_items, read_samples
 from shoploop.samples.ratings import read_ratings
 from shoploop.samples.sample_set import Request
@@ -163,8 +166,21 @@ def test_weights_of_other_samples_are_refused(trained_shop, tmp_path):
         train(trained_shop, tmp_path / "model", weights=weights)
 
 
-def test_a_version_scores_alike_under_another_vocabulary(trained_shop):
-    trained = TrainedModel.of_version(load_version(trained_shop / "model"))
+def with_learned_items(trained):
+    """The same version, but each item is something of its own beside its factors."""
+    config = trained.model.config
+    model = FusedModel(replace(config, sequence=replace(config.sequence, learned_items=True)))
+    model.load_state_dict(trained.model.state_dict(), strict=False)
+    with torch.no_grad():
+        model.sequence.own_ID.normal_(generator=torch.Generator().manual_seed(0))
+    return replace(trained, model=model.prepare())
+
+
+@pytest.mark.parametrize(
+    "changed", [lambda trained: trained, with_learned_items], ids=["factors alone", "learned items"]
+)
+def test_a_version_scores_alike_under_another_vocabulary(trained_shop, changed):
+    trained = changed(TrainedModel.of_version(load_version(trained_shop / "model")))
     moved = on_vocabulary(trained, Vocabulary(("a-new-one", *SHOP.names)))
     request = model_input(read_samples(trained_shop / "samples", Contract(), "evaluation"), 0)
     shifted = type(request)(

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from shoploop.errors import TooFewEvents
 from shoploop.features.log import purchases
 from shoploop.surfaces.shops.features import NAMES, shop_candidates, shop_features, weekday
-from shoploop.surfaces.shops.memory import ShopMemory, ShopRecall
+from shoploop.surfaces.shops.memory import ShopMemory, ShopRecall, row_of
 from shoploop.surfaces.shops.visits import VisitHistory, Visits, visits_of
 
 MONDAY = 18_001
@@ -80,8 +81,8 @@ def test_memory_knows_which_shop_follows_which_and_who_shares_them():
     )
     recall = ShopMemory(found).as_of(MONDAY + 9)
     assert recall.next_PP[EAST, MALL] > 0.6 > recall.next_PP[EAST, WEST] > 0.3
-    assert recall.next_PP[WEST].sum() == 0
-    assert recall.near_PP[MALL].tolist() == [1, 0, 0]
+    assert row_of(recall.next_PP, WEST).sum() == 0
+    assert row_of(recall.near_PP, MALL).tolist() == [1, 0, 0]
     np.testing.assert_allclose(recall.lately_P, [3 / 6, 2 / 6, 1 / 6])
 
 
@@ -131,7 +132,9 @@ def test_features_are_finite_whatever_was_visited(rows, day):
         sizes_H=np.array([rows[each][1] for each in days], np.int32),
     )
     nothing = ShopRecall(
-        lately_P=np.zeros(3, np.float32), next_PP=np.zeros((3, 3), np.float32), near_PP=np.zeros((3, 3), np.float32)
+        lately_P=np.zeros(3, np.float32),
+        next_PP=sparse.csr_matrix((3, 3), dtype=np.float32),
+        near_PP=sparse.csr_matrix((3, 3), dtype=np.float32),
     )
     features_NS = shop_features(history, np.arange(3, dtype=np.int32), day=day, recall=nothing)
     assert features_NS.shape == (3, len(NAMES)) and np.isfinite(features_NS).all()

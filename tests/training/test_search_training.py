@@ -170,7 +170,7 @@ def test_a_version_remembers_queries_and_what_items_are_called(version, searchin
     written = pl.read_parquet(searching_shop / "samples" / SEARCH / "searches.parquet")
     assert trained.searches.equals(written)
     assert trained.texts[SHOP.names.index("milk")].split() == ["Milk", "sweet"]
-    assert trained.model.alpha.keys() == {"items", "search"}
+    assert trained.model.alpha.keys() == {"items", "search", "shops"}
 
 
 def test_a_version_read_back_scores_as_it_did(version, searching_shop):

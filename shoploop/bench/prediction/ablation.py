@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.bench.prediction.contest import Once, Samples, Say, contest, measured, networks, parted, scored
-from shoploop.bench.prediction.problem import Problem
+from shoploop.bench.prediction.contest import Once, Samples, contest, measured, networks, parted, scored
+from shoploop.bench.prediction.problem import Problem, Say
 from shoploop.evaluation.slices import LONG_DAYS, SHORT_DAYS
 from shoploop.features.history import history_of
 

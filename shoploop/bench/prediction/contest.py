@@ -6,12 +6,13 @@ Legend: Q targets, R rows.
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.bench.prediction.problem import Problem
+from shoploop.bench.prediction.problem import Problem, Say
+from shoploop.bench.prediction.rivals.contest import rivals
 from shoploop.candidates.fetching import SOURCES, CandidateConfig, fetch_candidates
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog, renewed
 from shoploop.features.catalogs import Catalogs, following
@@ -26,7 +27,9 @@ from shoploop.samples.step import allocate
 TRAINING_NEGATIVES = 150
 METRICS = ("recall@10", "ndcg@10", "hit@10")
 
-Say = Callable[[str], None]
+if TYPE_CHECKING:
+    from shoploop.evaluation.intervals import Bootstrap
+
 Array = npt.NDArray[np.float64]
 
 
@@ -35,6 +38,8 @@ class Samples:
 
     def __init__(self, problem: Problem, seed: int, say: Say):
         self.problem, self._seed, self._say = problem, seed, say
+        self.held: list[dict[str, Any]] = []
+        """Rivals beside what is known of them, as of :func:`shoploop.bench.prediction.rivals.contest.hold`."""
         config = CatalogConfig(seed=seed)
         say("fitting the catalog")
         self.catalog: Catalog = fit_catalog(problem.before_labels, problem.items, config)
@@ -127,7 +132,7 @@ def candidates(problem: Problem, *, seed: int = 0, say: Say = lambda what: None)
     return (
         {"dataset": problem.dataset, "seed": seed, "counts": dict(problem.counts), "budget": budget}
         | found
-        | _cost(started)
+        | cost(started)
     )
 
 
@@ -148,52 +153,68 @@ def contest(
 
     Returns:
         ``methods``: per method the mean over seeds of each metric, and 95 % intervals over users; ``slices`` the same of
-        parts of the targets; ``comparisons`` of the fused score with every other, paired; ``counts``, ``alpha`` by seed,
+        parts of the targets; ``comparisons`` of the fused score with every other, paired; ``held_against``: rivals beside
+        what is known of them, by seed; ``counts``, ``alpha`` by seed,
         ``candidates`` as of :func:`reach` with the first seed, ``seconds``, ``peak_rss_bytes``.
     """
-    from shoploop.evaluation.intervals import Bootstrap
     from shoploop.evaluation.scoring import comparison, summary
 
     started = time.perf_counter()
     total: dict[str, dict[str, Array]] = {}
     alphas: list[dict[str, float]] = []
     found: dict[str, Any] = {}
+    held: list[dict[str, Any]] = []
     order = np.arange(0)
     for seed in seeds:
         made = Samples(problem, seed, say)
         metrics, alpha, order = (once or every_method)(made, seed, say)
         alphas.append(alpha)
+        held += [{"seed": seed, **row} for row in made.held]
         found = found or reach(problem, made)
         for name, values in metrics.items():
             mine = total.setdefault(name, {metric: np.zeros(len(order)) for metric in METRICS})
             for metric in METRICS:
                 mine[metric] += values[metric] / len(seeds)
-    bootstrap = Bootstrap(len(order), seed=seeds[0])
+    users_Q = np.array([request.user for request in problem.targets])[order]
+    bootstrap = _bootstrap(users_Q, seeds[0])
     return {
         "dataset": problem.dataset,
         "seeds": list(seeds),
         "counts": dict(problem.counts),
         "methods": {name: summary(values, bootstrap, METRICS) for name, values in total.items()},
-        "slices": {name: _slice(total, part_Q[order], seeds[0]) for name, part_Q in problem.slices.items()},
+        "slices": {name: _slice(total, part_Q[order], users_Q, seeds[0]) for name, part_Q in problem.slices.items()},
         "comparisons": [
             comparison("fused", than, metric, total, bootstrap)
             for than in total
             if than != "fused"
             for metric in METRICS
         ],
+        "held_against": held,
         "alpha": alphas,
         "candidates": found,
-    } | _cost(started)
+    } | cost(started)
 
 
-def _slice(total: Mapping[str, Mapping[str, Array]], part_Q: npt.NDArray[np.bool_], seed: int) -> dict[str, Any]:
+def _bootstrap(users_Q: npt.NDArray[np.intp], seed: int) -> "Bootstrap":
+    """Draws of targets; those of a user are drawn together."""
     from shoploop.evaluation.intervals import Bootstrap
+
+    several = len(np.unique(users_Q)) < len(users_Q)
+    return Bootstrap(len(users_Q), seed=seed, of_user=users_Q if several else None)
+
+
+def _slice(
+    total: Mapping[str, Mapping[str, Array]],
+    part_Q: npt.NDArray[np.bool_],
+    users_Q: npt.NDArray[np.intp],
+    seed: int,
+) -> dict[str, Any]:
     from shoploop.evaluation.scoring import comparison, summary
 
-    bootstrap = Bootstrap(int(part_Q.sum()), seed=seed)
+    bootstrap = _bootstrap(users_Q[part_Q], seed)
     own = {name: {metric: values[metric][part_Q] for metric in METRICS} for name, values in total.items()}
     return {name: summary(values, bootstrap, METRICS) for name, values in own.items()} | {
-        "users": int(part_Q.sum()),
+        "users": len(np.unique(users_Q[part_Q])),
         "comparisons": [
             comparison("fused", than, m, own, bootstrap) for than in own if than != "fused" for m in METRICS
         ],
@@ -240,11 +261,13 @@ Once = tuple[dict[str, dict[str, Array]], dict[str, float], npt.NDArray[np.intp]
 
 
 def every_method(made: Samples, seed: int, say: Say) -> Once:
-    """What is simple, LambdaMART, the networks alone and fused."""
+    """Rivals, what is simple, LambdaMART, the networks alone and fused."""
     from shoploop.evaluation.baselines import Decay, Ease, Followers, LambdaMart, Personal, Popular
     from shoploop.evaluation.counted import ItemNeighbours, best_decay, decayed_popularity
 
     problem, contract = made.problem, made.problem.contract
+    others = rivals(problem, seed=seed, say=say)
+    made.held += others.held
     learn, test = made.labels(), made.targets()
     say("counting")
     scores = {
@@ -261,7 +284,9 @@ def every_method(made: Samples, seed: int, say: Say) -> Once:
     say("training LambdaMART")
     scores["lambdamart"] = LambdaMart(seed=seed).fit(learn).scores(test)
     own, model = networks(made, train, validation, test, seed, say)
-    return measured(made, test, scores | own, model, say)
+    metrics, alpha, order = measured(made, test, scores | own, model, say)
+    beside = {name: {metric: values[order] for metric, values in each.items()} for name, each in others.metrics.items()}
+    return beside | metrics, alpha, order
 
 
 def networks(
@@ -305,7 +330,7 @@ def measured(made: Samples, test: SampleSet, scores: Mapping[str, Array], model:
     return metrics, model.alpha, order
 
 
-def _cost(started: float) -> dict[str, Any]:
+def cost(started: float) -> dict[str, Any]:
     return {
         "seconds": round(time.perf_counter() - started, 1),
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

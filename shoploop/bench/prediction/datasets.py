@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from shoploop.bench.prediction import next_basket, next_item, tafeng
+from shoploop.bench.prediction import next_basket, next_click, next_item, tafeng
 from shoploop.bench.prediction.problem import Problem
 from shoploop.errors import NotFound, SpecInvalid
 
 PLACE = "SHOPLOOP_BENCH_DATA"
-BASKETS, ITEMS = ("completejourney", "tafeng"), ("amazon-beauty",)
+BASKETS, ITEMS, CLICKS = ("completejourney", "tafeng"), ("amazon-beauty",), ("yoochoose",)
 
 
 def problem_of(dataset: str) -> Problem:
@@ -18,7 +18,9 @@ def problem_of(dataset: str) -> Problem:
         SpecInvalid: no benchmark knows the dataset.
         NotFound: its files are not there.
     """
-    return item_problem(dataset) if dataset in ITEMS else basket_problem(dataset)
+    if dataset in ITEMS:
+        return item_problem(dataset)
+    return click_problem(dataset) if dataset in CLICKS else basket_problem(dataset)
 
 
 def basket_problem(dataset: str) -> Problem:
@@ -36,6 +38,14 @@ def item_problem(dataset: str) -> Problem:
         raise _unknown(dataset, ITEMS)
     problem = next_item.leave_last_out(next_item.read_reviews(folder_of(dataset)), dataset)
     return problem.checked(next_item.COUNTS[dataset])
+
+
+def click_problem(dataset: str) -> Problem:
+    """The next click; raises as :func:`problem_of`."""
+    if dataset not in CLICKS:
+        raise _unknown(dataset, CLICKS)
+    problem = next_click.of_clicks(next_click.read_clicks(folder_of(dataset)), dataset)
+    return problem.checked(next_click.COUNTS[dataset])
 
 
 def folder_of(dataset: str) -> Path:

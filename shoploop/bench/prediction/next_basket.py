@@ -125,6 +125,7 @@ def of_dataset(dataset: str) -> Problem:
             "items": len(split.log.vocabulary),
             "mean_target": round(sum(bought) / len(bought), 1),
         },
+        rivals=("tifu_knn",),
     ).checked(COUNTS.get(dataset, {}))
 
 

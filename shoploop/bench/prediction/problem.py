@@ -1,7 +1,7 @@
 """A dataset cut by its protocol: what may be learned from, and what has to be predicted."""
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +14,22 @@ from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary
 from shoploop.samples.sample_set import Request
 
+Say = Callable[[str], None]
+
 
 class ProtocolViolated(ShoploopError):
     """The data does not give the counts that the protocol states."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A number that others report of a method: one that is far below it was made badly, and is no rival."""
+
+    rival: str
+    metric: str
+    value: float
+    slice: str | None = None
+    """Which part of all targets; None is all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +60,18 @@ class Problem:
 
     slices: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     """Parts of the targets by name, (Q,) each, in the order of ``targets``."""
+
+    rivals: tuple[str, ...] = ()
+    """Known methods that are fitted beside, by the names of :mod:`shoploop.bench.prediction.rivals`."""
+
+    known: tuple["Known", ...] = ()
+    """What rivals reach elsewhere under this protocol."""
+
+    everyone: list[Request] = field(default_factory=list)
+    """All targets, where ``targets`` are a draw of them: rivals are held against what is known of them on these."""
+
+    everyones_slices: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    """Parts of ``everyone`` by name, in its order."""
 
     def checked(self, stated: Mapping[str, float]) -> "Problem":
         """Itself.
@@ -90,6 +115,17 @@ def bare_items(vocabulary: Vocabulary) -> pl.DataFrame:
         {"item": vocabulary.items, "category": [[] for _ in vocabulary.items]},
         schema={"item": pl.String, "category": pl.List(pl.String)},
     )
+
+
+def latest_labels(past: PurchaseLog, most: int) -> tuple[list[Request], int]:
+    """The latest visits that have others before them, and the first day of any of them."""
+    _, first_V = past.baskets()
+    user_V, day_V = past.user_R[first_V], past.day_R[first_V]
+    later_V = np.concatenate([[False], user_V[1:] == user_V[:-1]])
+    order = np.argsort(-day_V[later_V], kind="stable")[:most]
+    first = int(day_V[later_V][order].min())
+    chosen = (day_V >= first) & later_V
+    return [Request(user=int(u), day=int(d)) for u, d in zip(user_V[chosen], day_V[chosen], strict=True)], first
 
 
 NOBODY = pl.DataFrame({"user": [""]})

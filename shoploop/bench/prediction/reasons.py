@@ -16,8 +16,8 @@ import numpy.typing as npt
 import polars as pl
 import torch
 
-from shoploop.bench.prediction.contest import Samples, Say, parted, trained
-from shoploop.bench.prediction.problem import Problem
+from shoploop.bench.prediction.contest import Samples, parted, trained
+from shoploop.bench.prediction.problem import Problem, Say
 from shoploop.candidates.fetching import CandidateConfig, fetch_candidates
 from shoploop.errors import NotFound
 from shoploop.evaluation.intervals import Bootstrap

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from shoploop.bench.prediction.problem import NOBODY, Problem, bare_items, bare_purchases, read_compressed
+from shoploop.bench.prediction.problem import NOBODY, Known, Problem, bare_items, bare_purchases, read_compressed
 from shoploop.features.contract import resolve
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.samples.sample_set import Request
@@ -20,6 +20,9 @@ LAST_DAY = 11_000
 
 LABELS = 1
 """Last baskets before the target that are learned from: most users have few."""
+
+
+KNOWN = (Known(rival="tifu_knn", metric="recall@10", value=0.1306),)
 
 
 def of_folder(folder: Path, keyset: int = 0) -> Problem:
@@ -61,4 +64,6 @@ def of_folder(folder: Path, keyset: int = 0) -> Problem:
         contract=resolve(interactions=interactions, items=items, users=NOBODY),
         items=items,
         counts={"users": len(targets), "items": len(log.vocabulary)},
+        rivals=("tifu_knn",),
+        known=KNOWN,
     )

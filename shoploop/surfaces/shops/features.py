@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.features.log import Float32, Int32
-from shoploop.surfaces.shops.memory import ShopRecall
+from shoploop.surfaces.shops.memory import ShopRecall, row_of
 from shoploop.surfaces.shops.visits import VisitHistory
 
 HALF_LIVES_DAYS = (7, 14, 30, 60, 120, 365)
@@ -84,7 +84,9 @@ def weekday(day: npt.NDArray[np.integer] | int) -> npt.NDArray[np.integer]:
 def shop_candidates(history: VisitHistory, recall: ShopRecall) -> Int32:
     """Codes of the shops to score, sorted: the user's own, those of who shares them, the most visited."""
     own = np.unique(history.shops_H)
-    near_P = recall.near_PP[own].sum(axis=0) if len(own) else np.zeros_like(recall.lately_P)
+    near_P = np.zeros_like(recall.lately_P)
+    for shop in own:
+        near_P += row_of(recall.near_PP, int(shop))
     found = np.concatenate([own, _best(near_P, NEAR), _best(recall.lately_P, POPULAR)])
     return np.unique(found).astype(np.int32)
 
@@ -155,7 +157,7 @@ def shop_features(history: VisitHistory, candidates_N: Int32, *, day: int, recal
         "own_next_visits": float(np.log1p(same_H.sum())),
         "own_next_two": _smoothed(after_NH, fade_H * two_H, decay[90]),
         "own_next_gap": _smoothed(after_NH, fade_H * like_H, decay[90]),
-        "everyones_next": recall.next_PP[shops_H[-1], candidates_N] if some else none_N,
+        "everyones_next": row_of(recall.next_PP, int(shops_H[-1]))[candidates_N] if some else none_N,
         "near": _near(decay[90], candidates_N, recall),
         "lately": np.log(recall.lately_P[candidates_N] + 1e-5),
         "size": size_N,
@@ -207,8 +209,7 @@ def _due(
 
 def _near(share_N: npt.NDArray[np.float64], candidates_N: Int32, recall: ShopRecall) -> npt.NDArray[np.float64]:
     """The user's own shops are among the candidates, so their shares are all that there is to weigh with."""
-    own_N = share_N > 0
-    near_N: npt.NDArray[np.float64] = share_N[own_N] @ recall.near_PP[np.ix_(candidates_N[own_N], candidates_N)].astype(
-        np.float64
-    )
+    near_N = np.zeros(len(candidates_N))
+    for place in np.flatnonzero(share_N > 0):
+        near_N += share_N[place] * row_of(recall.near_PP, int(candidates_N[place]))[candidates_N]
     return near_N

@@ -23,11 +23,19 @@ class ShopRecall:
     lately_P: Float32
     """Share of the last 28 days' visits."""
 
-    next_PP: Float32
+    next_PP: sparse.csr_matrix
     """Chance of the next visit's shop (columns) after one at a shop (rows)."""
 
-    near_PP: Float32
+    near_PP: sparse.csr_matrix
     """Share of the visits that a shop's visitors (rows) make at each other shop (columns); 0 on the diagonal."""
+
+
+def row_of(matrix_PP: sparse.csr_matrix, shop: int) -> Float32:
+    """A shop's row, (P,): without what SciPy's own selection costs, which is more than all other features of a request."""
+    row_P = np.zeros(matrix_PP.shape[1], np.float32)
+    of = slice(matrix_PP.indptr[shop], matrix_PP.indptr[shop + 1])
+    row_P[matrix_PP.indices[of]] = matrix_PP.data[of]
+    return row_P
 
 
 class ShopMemory:
@@ -46,15 +54,15 @@ class ShopMemory:
         lately_P = np.bincount(visits.shop_V[lately_V], minlength=shops)
         before = self._second_day < day
         weight = _faded(day - self._second_day[before])
-        pair = self._from[before].astype(np.int64) * shops + self._to[before]
-        next_PP = np.bincount(pair, weights=weight, minlength=shops * shops).reshape(shops, shops)
+        # of many shops most follow few
+        next_PP = sparse.csr_matrix((weight, (self._from[before], self._to[before])), shape=(shops, shops))
         return ShopRecall(
             lately_P=(lately_P / max(int(lately_P.sum()), 1)).astype(np.float32),
             next_PP=_by_row(next_PP),
             near_PP=self._near(day),
         )
 
-    def _near(self, day: int) -> Float32:
+    def _near(self, day: int) -> sparse.csr_matrix:
         visits = self._visits
         before_V = visits.day_V < day
         shape = (len(visits.users), len(visits.shops))
@@ -62,9 +70,8 @@ class ShopMemory:
         counts_UP = sparse.csr_matrix((_faded(day - visits.day_V[before_V]), places), shape=shape)
         total_U = np.asarray(counts_UP.sum(axis=1)).ravel()
         share_UP = sparse.diags(1 / np.maximum(total_U, 1e-9)) @ counts_UP
-        near_PP = np.asarray((share_UP.T @ share_UP).todense())
-        np.fill_diagonal(near_PP, 0.0)
-        return _by_row(near_PP)
+        near_PP = (share_UP.T @ share_UP).tocsr()
+        return _by_row(near_PP - sparse.diags(near_PP.diagonal()))
 
 
 def _faded(age: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
@@ -72,6 +79,9 @@ def _faded(age: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     return faded
 
 
-def _by_row(counts_PP: npt.NDArray[np.number]) -> Float32:
-    total_P1 = counts_PP.sum(axis=1, keepdims=True)
-    return (counts_PP / np.where(total_P1 > 0, total_P1, 1.0)).astype(np.float32)
+def _by_row(counts_PP: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Each row's shares."""
+    total_P = np.asarray(counts_PP.sum(axis=1)).ravel()
+    share_PP = (sparse.diags(1 / np.where(total_P > 0, total_P, 1.0)) @ counts_PP).tocsr().astype(np.float32)
+    share_PP.eliminate_zeros()
+    return share_PP

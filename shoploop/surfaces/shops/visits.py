@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from shoploop.errors import TooFewEvents
 from shoploop.features.log import Int32, codes_of
+from shoploop.features.shop import refuse_shopless
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,38 @@ class VisitHistory:
 
     def __len__(self) -> int:
         return len(self.shops_H)
+
+    def before(self, day: int) -> "VisitHistory":
+        """What a request on ``day`` may see: the visits of earlier days."""
+        end = int(np.searchsorted(self.days_H, day))
+        return VisitHistory(shops_H=self.shops_H[:end], days_H=self.days_H[:end], sizes_H=self.sizes_H[:end])
+
+    def at(self, days_N: npt.NDArray[np.integer]) -> Int32:
+        """Codes of the shops that were visited on these days, (N,); -1 for a day without a visit."""
+        if not len(self):
+            return np.full(len(days_N), -1, np.int32)
+        place_N = np.minimum(np.searchsorted(self.days_H, days_N), len(self) - 1)
+        return np.where(self.days_H[place_N] == days_N, self.shops_H[place_N], -1).astype(np.int32)
+
+    def of_baskets(self, ages_L: Int32, *, day: int) -> Int32:
+        """Codes of the shops where the last baskets were bought, (L,); -1 where that is not known.
+
+        Args:
+            ages_L: Days from the baskets to the request, as :class:`shoploop.features.baskets.BasketSequence` has them.
+            day: Of the request.
+        """
+        return np.where(ages_L > 0, self.at(day - ages_L), -1).astype(np.int32)
+
+    def with_visits(self, shops_N: Int32, days_N: Int32, sizes_N: Int32) -> "VisitHistory":
+        """The history with later visits laid over it; of a day that is in both, the later one holds."""
+        kept_H = ~np.isin(self.days_H, days_N)
+        days = np.concatenate([self.days_H[kept_H], days_N])
+        order = np.argsort(days, kind="stable")
+        return VisitHistory(
+            shops_H=np.concatenate([self.shops_H[kept_H], shops_N])[order].astype(np.int32),
+            days_H=days[order].astype(np.int32),
+            sizes_H=np.concatenate([self.sizes_H[kept_H], sizes_N])[order].astype(np.int32),
+        )
 
     @classmethod
     def empty(cls) -> "VisitHistory":
@@ -77,10 +109,7 @@ def visits_of(bought: pl.DataFrame) -> Visits:
     """
     named = bought.filter(pl.col("shop").is_not_null())
     if named.is_empty():
-        raise TooFewEvents(
-            "No purchase names the shop in which it was made, so nothing can say which shop is next. Map a column of your "
-            "interactions to shop, or leave Shops out of spec.training.surfaces."
-        )
+        refuse_shopless(bought)
     # where as much was bought in two shops on a day, the name decides: the order of rows is no part of the data
     rows = (
         named.lazy()

@@ -23,6 +23,7 @@ from shoploop.models.sequence import SequenceModel
 from shoploop.ranking.popularity import read_popularity, write_popularity
 from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
+from shoploop.ranking.visits import read_visits, write_visits
 from shoploop.store import Store
 from shoploop.surfaces.search.asked import item_texts
 from shoploop.versions import promotions
@@ -146,12 +147,14 @@ def make_ranker(
     """A ranker of that model or another over :class:`MemoryFeatures`, without a deadline unless a test is about it."""
     tables = SHOP.tables()
     write_popularity(tables["interactions"], folder)
+    write_visits(tables["interactions"], folder, shops=tables["shops"])
     defaults = {"version": "v123", "deadline_milliseconds": 60_000, "warm_up_users": ("ann", "bob")}
     return Ranker(
         version="v123",
         trained=trained or trained_model(alpha_logit=alpha_logit),
         features=MemoryFeatures(),
         popular=read_popularity(folder),
+        visits=read_visits(folder),
         items=tables["items"],
         settings=RankerSettings(**defaults | settings),
         **({"clock": clock} if clock else {}),

@@ -1,0 +1,148 @@
+"""What the Transformer learns from the log alone, and when it does."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from shoploop.features.baskets import BasketSequence
+from shoploop.features.history import history_of
+from shoploop.features.log import PurchaseLog, Vocabulary
+from shoploop.models.inputs import ModelInput, collate
+from shoploop.models.sequence import SequenceModel
+from shoploop.training import sequence_task as rules
+from shoploop.training.pretraining import PretrainingConfig, Visits, _Drawing, pretrain
+from shoploop.training.sequence_task import repeat_share, sequence_task
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def log_of(rows, items=6):
+    """(user, item's number, day) each."""
+    table = pl.DataFrame(
+        [(f"u{user:04}", f"i{item:03}", day, 1.0, None, None) for user, item, day in rows],
+        schema={"user": pl.String, "item": pl.String, "day": pl.Int32, "quantity": pl.Float64, "price": pl.Float64,
+                "shop": pl.String}, orient="row",
+    )  # fmt: skip
+    return PurchaseLog.of(table, Vocabulary(tuple(f"i{item:03}" for item in range(items))))
+
+
+@pytest.fixture
+def log():
+    """The first user comes four times, the second twice, the third once."""
+    rows = [
+        (0, 0, 10),
+        (0, 1, 10),
+        (0, 2, 13),
+        (0, 3, 20),
+        (0, 0, 20),
+        (0, 4, 21),
+        (1, 5, 5),
+        (1, 1, 11),
+        (1, 2, 11),
+        (2, 3, 9),
+    ]
+    return log_of(rows)
+
+
+def model_of(log, **changes):
+    torch.manual_seed(0)
+    items = len(log.vocabulary)
+    model = SequenceModel(SequenceModel.Config(items=items, factors=4, width=8, heads=2, **changes))
+    model.factors_IF.copy_(torch.randn(items, 4))
+    return model.eval()
+
+
+def test_a_visit_is_read_as_a_request_of_its_day_would_be(log):
+    model, visits = model_of(log, learned_items=True), Visits.of(log)
+    with torch.no_grad():
+        model.own_ID.normal_()
+        asked = visits.asked_V
+        user_BD, _ = model.encode(visits.history(asked))
+        requests = [(0, 13), (0, 20), (0, 21), (1, 11)]
+        inputs = [
+            ModelInput(
+                items_N=np.empty(0, np.int32),
+                features_NK=np.empty((0, 1), np.float32),
+                sequence=BasketSequence.of(history_of(log, user, before=day), day=day),
+            )
+            for user, day in requests
+        ]
+        assert torch.allclose(user_BD, model.encode(collate(inputs))[0], atol=1e-5)
+
+
+def test_what_was_bought_at_a_visit_is_its_answer_each_item_a_share_of_it(log):
+    visits = Visits.of(log)
+    visit_T, item_T, share_T = visits.bought(visits.asked_V)
+    assert list(zip(visit_T.tolist(), item_T.tolist(), strict=True)) == [(0, 2), (1, 0), (1, 3), (2, 4), (3, 1), (3, 2)]
+    assert share_T.tolist() == pytest.approx([1, 0.5**0.5, 0.5**0.5, 1, 0.5**0.5, 0.5**0.5])
+
+
+def test_visits_before_the_first_day_are_read_but_not_asked(log):
+    visits = Visits.of(log, first_day=20)
+    assert visits.day_V[visits.asked_V].tolist() == [20, 21] and visits.back_V[visits.asked_V].tolist() == [2, 3]
+
+
+def test_drawn_items_stand_for_all_others():
+    log = log_of([(user, user % 50, day) for user in range(200) for day in (1, 2)], items=400)
+    scores_I = np.random.default_rng(1).normal(size=400)
+    drawing, rng = _Drawing(log, PretrainingConfig(drawn_items=200)), np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        items_S, log_count_S = drawing.draw(rng)
+        found.append(np.exp(scores_I[items_S.numpy()] + log_count_S.numpy()).sum())
+    assert np.mean(found) == pytest.approx(np.exp(scores_I).sum(), rel=0.03)
+
+
+def test_few_items_are_all_read():
+    log = log_of([(0, 0, 1), (0, 1, 2)])
+    items_S, log_count_S = _Drawing(log, PretrainingConfig()).draw(np.random.default_rng(0))
+    assert items_S.tolist() == list(range(6)) and not log_count_S.any()
+
+
+def test_it_learns_what_follows_and_the_same_under_the_same_seed():
+    rows = [(user, (user + step) % 6, 10 + step) for user in range(60) for step in range(4)]
+    log, config = log_of(rows), PretrainingConfig(epochs=8, batch_visits=32, learning_rate=2e-2)
+    losses, models = [], []
+    for _ in range(2):
+        model = model_of(log, learned_items=True)
+        pretrain(model, log, config, after_epoch=lambda epoch, loss, seconds: losses.append(loss) is None)
+        models.append(model)
+    assert losses[:8] == losses[8:] and losses[7] < 0.4 * losses[0]
+    first, second = (dict(model.state_dict()) for model in models)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert all(module.p > 0 for module in models[0].encoder.modules() if isinstance(module, torch.nn.Dropout))
+
+
+def test_an_item_of_its_own_begins_as_its_factors_and_both_are_put_on_another_scale(log):
+    plain, learned = model_of(log), model_of(log, learned_items=True)
+    learned.load_state_dict(plain.state_dict(), strict=False)
+    assert torch.equal(plain.item_vectors(), learned.item_vectors())
+    with torch.no_grad():
+        learned.own_ID.normal_()
+        before = learned.item_vectors()
+        learned.multiply_scores(3.0)
+        assert torch.allclose(learned.item_vectors(), 3 * before, atol=1e-5)
+        assert torch.allclose(learned.vectors_of(torch.tensor([4, 1])), 3 * before[[4, 1]], atol=1e-5)
+
+
+def test_a_log_of_repeats_is_left_to_candidates(monkeypatch):
+    monkeypatch.setattr(rules, "FEWEST_VISITS", 10)
+    log = log_of([(user, user % 6, day) for user in range(20) for day in range(5)])
+    task = sequence_task(log)
+    assert repeat_share(log) == pytest.approx(0.8) and task.epochs == 0 and "80%" in task.why
+
+
+def test_a_log_in_which_all_is_new_is_learned_from_as_far_as_time_goes(monkeypatch):
+    log = log_of([(user, (user + day) % 6, day) for user in range(20) for day in range(6)])
+    assert sequence_task(log).epochs == 0 and "too few" in sequence_task(log).why
+    monkeypatch.setattr(rules, "FEWEST_VISITS", 10)
+    assert sequence_task(log).epochs == rules.MOST_EPOCHS and sequence_task(log).learned_items
+    monkeypatch.setattr(rules, "VISITS_READ", 40)
+    assert (sequence_task(log).epochs, sequence_task(log).first_day) == (1, 4), "twenty visits a day, the latest forty"
+
+
+def test_items_bought_too_seldom_are_their_factors_alone(monkeypatch):
+    monkeypatch.setattr(rules, "FEWEST_VISITS", 10)
+    log = log_of([(user, 3 * user + day, day) for user in range(20) for day in range(3)], items=60)
+    assert sequence_task(log).epochs > 0 and not sequence_task(log).learned_items
