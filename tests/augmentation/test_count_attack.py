@@ -1,9 +1,11 @@
 """Who was counted is told by counts, and by bounded counts no more: on shoppers with rare items of their own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from shoploop.augmentation.generator.counts import bounded_shares
+from shoploop.augmentation.generator.counts import bounded_shares, counted_shares
 from shoploop.augmentation.generator.records import Behaviour, Vocabulary
 from shoploop.augmentation.proofs import privacy_attacks as privacy
 from shoploop.augmentation.proofs.count_attack import leaning
@@ -64,24 +66,52 @@ def test_shares_of_other_people_tell_nothing():
     assert abs(attacked(np.bincount(shoppers(300, 3).item, minlength=ITEMS)) - 0.5) < 0.06
 
 
-def test_each_shopper_tells_of_few_rows_however_many_there_are():
+def test_one_who_buys_an_item_thousands_of_times_makes_it_hardly_more_common():
     item = MEMBERS.item.copy()
     item[::FAVOURITES] = 7
     usual = Behaviour(**{**vars(MEMBERS), "item": item})
     rows = np.concatenate([item, np.full(5000, 7)])
     basket = np.concatenate([MEMBERS.basket, np.full(5000, MEMBERS.basket[-1])])
     glutton = Behaviour(**{**vars(usual), "item": rows, "basket": basket, "kind": 0 * rows})
-    before, after = (bounded_shares(side, VOCABULARY, seed=0)[7] for side in (usual, glutton))
-    assert after - before < 2 / MEMBERS.records
+    before, after = (
+        np.mean([bounded_shares(side, VOCABULARY, seed=seed)[7] for seed in range(200)]) for side in (usual, glutton)
+    )
+    assert after < 1.3 * before < counted_shares(glutton, ITEMS)[7]
 
 
-def test_what_half_of_all_buy_is_common_and_what_nobody_told_of_is_rare_and_there():
+def test_items_of_few_buyers_are_told_alike_but_for_noise_that_only_who_has_the_counts_can_draw_again():
     item = MEMBERS.item.copy()
-    item[: len(item) // 2] = 7
-    shares = bounded_shares(Behaviour(**{**vars(MEMBERS), "item": item}), VOCABULARY, seed=0)
-    assert shares[7] > 0.3
-    assert 0 < shares.min() < 1 / ITEMS
-    assert shares.sum() == pytest.approx(1, abs=1e-3)
+    item[item == 10] = 5  # of one category, and with their dozen buyers still of few
+    other = Behaviour(**{**vars(MEMBERS), "item": item})
+    one, moved = (
+        np.stack([bounded_shares(side, VOCABULARY, seed=seed) for seed in range(200)]) for side in (MEMBERS, other)
+    )
+    assert moved[:, 5].mean() == pytest.approx(one[:, 5].mean(), rel=0.3)
+    assert abs(np.corrcoef(np.log(one[0]), np.log(moved[0]))[0, 1]) < 0.2
+    assert bounded_shares(MEMBERS, VOCABULARY, seed=0).tolist() == one[0].tolist()
+
+
+def test_noise_leaves_each_category_its_rows_and_common_items_their_place():
+    item = MEMBERS.item.copy()
+    item[::2] = 7
+    side = Behaviour(**{**vars(MEMBERS), "item": item})
+    shares = bounded_shares(side, VOCABULARY, seed=0)
+    told, rows = (np.bincount(VOCABULARY.category, values) for values in (shares, np.bincount(item, minlength=ITEMS)))
+    assert told == pytest.approx(rows / rows.sum(), rel=1e-3)
+    assert shares.argmax() == 7
+    assert shares.min() > 0
+
+
+def test_how_common_what_is_bought_is_stays_about_as_it_was_however_wide_the_noise():
+    """What is thinned instead makes all rarer, and what selects by rarity then drops the baskets that show it best."""
+    sixty = replace(VOCABULARY, items=VOCABULARY.items[:60], category=VOCABULARY.category[:60])
+    bought = 1 / (np.arange(60) + 1)  # the rarest some twenty-five times
+    item = np.random.default_rng(4).choice(60, len(MEMBERS.item), p=bought / bought.sum())
+    side = Behaviour(**{**vars(MEMBERS), "item": item})
+    exact = counted_shares(side, 60)
+    told = np.mean([bounded_shares(side, sixty, seed=seed) for seed in range(50)], 0)
+    common = [(shares * np.log(exact)).sum() for shares in (exact, told)]
+    assert common[1] == pytest.approx(common[0], abs=0.15)
 
 
 def test_every_attack_succeeds_on_its_control_and_a_significant_one_is_a_reason_by_name():

@@ -1,6 +1,7 @@
 """The judge that nothing selects by, the lifts of pairs, and what rows say beside their items."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
@@ -88,6 +89,24 @@ def test_a_price_that_few_paid_is_not_told():
     )
     vocabulary = build_vocabulary(events, SHOP.described(), min_buyers=2)
     assert 77.77 not in fit_habits(events, vocabulary, min_users=5).price.round(2)
+
+
+def test_an_item_of_which_every_buyer_paid_another_price_is_told_at_means_of_as_many_as_may_be_told():
+    users = [f"u{i}" for i in range(12)]
+    rows = pl.DataFrame({"user": users, "item": ["a"] * 12, "price": [1.0 + i for i in range(12)]})
+    both = pl.concat(
+        [rows, rows.with_columns(item=pl.lit("b"), price=pl.when(pl.col("price") < 6).then(5.0).otherwise(9.0))]
+    )
+    events = both.with_columns(
+        time=pl.lit(datetime(2026, 1, 1, tzinfo=UTC)), kind=pl.lit("purchase"), quantity=1.0, shop=None
+    )
+    vocabulary = build_vocabulary(events, pl.DataFrame({"item": ["a", "b"]}), min_buyers=2)
+    habits = fit_habits(events, vocabulary, min_users=5)
+    assert habits.price.tolist() == [3.0, 9.0, 5.0, 9.0], (
+        "of a the mean of five and of the seven others; b's as they are"
+    )
+    assert habits.price_to.tolist() == [0, 2, 4]
+    assert habits.price_below[:2] == pytest.approx([5 / 12, 1])
 
 
 def test_records_are_moved_into_the_days_of_the_data_and_one_that_is_longer_is_shortened():

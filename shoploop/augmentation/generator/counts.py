@@ -1,12 +1,19 @@
 """How often each item is bought, told no more exactly than the many who buy it allow.
 
-Shares of items counted exactly tell who was counted (:mod:`~shoploop.augmentation.proofs.count_attack`), rare items above
-all: of twenty buyers each is a twentieth of the count. So every shopper tells of a few rows only, drawn at random, however
-many there are: who is among the buyers of an item is mostly not among those who told of it. Sharing out exact counts among
-the rare items of a category hides as much, and makes rare items as common as others, which anyone sees (record 0083).
+Shares of items counted exactly tell who was counted (:mod:`~shoploop.augmentation.proofs.count_attack`): each of twenty
+buyers is a twentieth of the count. So items of few buyers are as common as each other within a category, a shopper adds to
+no count much more than others do, and shares are drawn from what would be known of them if one of eighty buyers had been
+counted: a gamma distribution about each count, which normalised is Dirichlet's, a posterior of tempered counts.
+
+Noise keeps means: the rows of a category are as many, and what is bought is about as common, as they were. It has to, since
+whoever sees that everything is rarer than it should be tells the virtual from the real, and a selection that sees it drops
+the large baskets, which show it best (record 0083). For the same reason what is learned by, and never drawn by, are
+:func:`counted_shares`: how popular what a basket holds is, and which records look real.
 
 Shapes: V items, C categories, U shoppers.
 """
+
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -14,25 +21,49 @@ import numpy.typing as npt
 from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
 from shoploop.features.distinct import distinct
 
-SHOPPERS_A_ROW = 1600
-"""Of so many shoppers each tells of one row, of twice as many of two: what the rows told of an item say of one of its buyers
-is then the same in a small shop and in a large one."""
-
 ENOUGH = 200
 """Buyers at whom what is told of a category is half its own and half that of all."""
 
-_UNTOLD = 0.1
-"""Rows of an average item that are there without having been told: what nobody told of is rare, and not unheard of."""
+_FEW = 80
+"""Buyers below which items are as common as the others of so few in their category."""
+
+_MOST_ROWS = 5
+"""Rows of a shopper that are counted, in rows that the item's buyers have on average."""
+
+_TEMPER = 80
+"""Buyers that say as much of an item's share as one would if all that they say were believed."""
+
+_FEWEST = 40
+"""Buyers that an item has at least, as to how wide its noise is: wider, and few items would be most of a category."""
+
+_LEAST = 0.02
+"""Of its level, what an item is told at least: what is there can be drawn."""
 
 Numbers = npt.NDArray[np.float64]
 
 
 def bounded_shares(behaviour: Behaviour, vocabulary: Vocabulary, *, seed: int) -> Floats:
-    """(V,) shares of rows, above 0, sum 1, in which every shopper counts alike; see the module."""
+    """(V,) shares of rows to draw by, above 0, sum 1; see the module.
+
+    The noise is drawn by the counts themselves beside the seed: who knows the seed alone can't draw it again and divide
+    by it, and the same data give the same shares.
+    """
     category = vocabulary.category
-    told = _told(behaviour, len(vocabulary), np.random.default_rng((seed, 11)))
-    common = (np.bincount(category, told) + 0.5) / np.maximum(np.bincount(category), 1)
-    rows = told + _UNTOLD * common[category] / common[category].mean()
+    buyers, rows = _counts(behaviour, len(vocabulary))
+    seen = np.maximum(buyers, 1)
+    few = seen < _FEW
+    alike = _sums(category, rows * few) / np.maximum(_sums(category, few.astype(np.float64)), 1)
+    level = np.maximum(np.where(few, alike[category], rows), 0.5)
+    shape = np.maximum(seen, _FEWEST) / _TEMPER
+    drawn = int.from_bytes(sha256(buyers.tobytes() + rows.tobytes()).digest())
+    told = level * np.maximum(np.random.default_rng((seed, drawn)).gamma(shape) / shape, _LEAST)
+    told *= (np.maximum(_sums(category, rows), 0.5) / _sums(category, told))[category]
+    return np.asarray(told / told.sum(), np.float32)
+
+
+def counted_shares(behaviour: Behaviour, items: int) -> Floats:
+    """(V,) shares of rows as they are, half a row added to each."""
+    rows = np.bincount(behaviour.item, minlength=items) + 0.5
     return np.asarray(rows / rows.sum(), np.float32)
 
 
@@ -51,13 +82,16 @@ def category_buyers(behaviour: Behaviour, vocabulary: Vocabulary) -> Ints:
     return np.bincount(pairs // users, minlength=len(vocabulary.categories)).astype(np.int64)
 
 
-def _told(behaviour: Behaviour, items: int, random: np.random.Generator) -> Numbers:
-    """(V,) rows that are told of: of each shopper a few items, drawn by their rows and without replacement."""
-    users, user = np.unique(behaviour.user, return_inverse=True)
-    few = max(1, len(users) // SHOPPERS_A_ROW)
+def _counts(behaviour: Behaviour, items: int) -> tuple[Ints, Numbers]:
+    """(V,) distinct shoppers of each item, and its rows, of a shopper no more than a few times what its buyers have."""
+    _, user = np.unique(behaviour.user, return_inverse=True)
     key, count = np.unique(user[behaviour.row_record] * items + behaviour.item, return_counts=True)
-    who, what = np.divmod(key, items)
-    # The best by Gumbel noise are a draw without replacement in proportion to the rows (Vieira 2014).
-    order = np.lexsort((-(np.log(count) + random.gumbel(size=len(count))), who))
-    rank = np.arange(len(order)) - np.searchsorted(who[order], who[order])
-    return np.bincount(what[order[rank < few]], minlength=items).astype(np.float64)
+    what = key % items
+    buyers = np.bincount(what, minlength=items).astype(np.int64)
+    most = _MOST_ROWS * np.bincount(what, count, items) / np.maximum(buyers, 1)
+    return buyers, np.bincount(what, np.minimum(count, most[what]), items)
+
+
+def _sums(group: Ints, values: Numbers) -> Numbers:
+    out: Numbers = np.bincount(group, values)
+    return out

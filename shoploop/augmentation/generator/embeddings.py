@@ -20,7 +20,7 @@ def embed_items(behaviour: Behaviour, vocabulary: Vocabulary, shares: Floats, *,
     (Greenacre 1984), so that neither long baskets nor popular items rule; the first, trivial direction is dropped.
 
     Args:
-        shares: (V,) of rows, as far as they may be told.
+        shares: (V,) of rows.
 
     Returns:
         (V, dims + 1) float32: rows of length 1, where an item that was never seen beside another lies where its category

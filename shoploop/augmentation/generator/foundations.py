@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoploop.augmentation.generator.calibration import Aim
-from shoploop.augmentation.generator.counts import bounded_shares
+from shoploop.augmentation.generator.counts import bounded_shares, counted_shares
 from shoploop.augmentation.generator.decoding import Decoder, initial_decoder
 from shoploop.augmentation.generator.embeddings import embed_items
 from shoploop.augmentation.generator.encoding import Encoding, fit_encoding
@@ -23,7 +23,7 @@ class Foundations:
     decoder: Decoder
     aim: Aim
     shares: Floats
-    """(V,) of rows, as far as they may be told."""
+    """(V,) of rows, by which a record's items are known to be popular or rare. What items are drawn by stands in the aim."""
 
     condition: Ints
     """(N,) of records; what a new record is asked to be is drawn from them."""
@@ -48,13 +48,14 @@ def lay_foundations(
         drawn: Records of ``behaviour`` in which every shopper counts alike.
         dims: Of the item embeddings.
     """
-    shares = bounded_shares(behaviour, vocabulary, seed=seed)
-    embeddings = embed_items(behaviour, vocabulary, shares, dims=dims, seed=seed)
+    told = bounded_shares(behaviour, vocabulary, seed=seed)
+    known = counted_shares(behaviour, len(vocabulary))
+    embeddings = embed_items(behaviour, vocabulary, known, dims=dims, seed=seed)
     return Foundations(
         encoding=fit_encoding(drawn, vocabulary, embeddings),
-        decoder=initial_decoder(vocabulary, embeddings, shares),
-        aim=Aim.of(drawn, vocabulary, embeddings[:, -1], shares),
-        shares=shares,
+        decoder=initial_decoder(vocabulary, embeddings, told),
+        aim=Aim.of(drawn, vocabulary, embeddings[:, -1], told),
+        shares=known,
         condition=drawn.condition,
         baskets=np.bincount(drawn.record, minlength=drawn.records).astype(np.int64),
         days=np.sort(drawn.day[drawn.position == 0]),

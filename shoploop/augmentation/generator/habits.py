@@ -1,7 +1,7 @@
 """What a row of a virtual visit says beside its item: how many pieces, at what price, in which shop.
 
 None is learned by the adversary. Quantities are drawn by a category's share of rows with several pieces, prices are some at
-which at least k users bought the item, and a shopper has one usual shop and sometimes goes to another. All of them are
+which at least k users bought the item or the mean of what k of them paid, and a shopper has one usual shop and sometimes goes to another. All of them are
 aggregates over at least k shoppers, those of small categories drawn towards the shop's.
 
 Shapes: R rows, V items, C categories, P shops, Q quantiles.
@@ -30,7 +30,7 @@ class Habits:
     """(Q,) quantiles over shoppers of how much oftener than others they take several pieces, mean 1."""
 
     price: Floats
-    """(points,) money per piece at which at least k users bought an item; the points of each item lie together."""
+    """(points,) money per piece, each of at least k users (:func:`_price_points`); the points of each item lie together."""
 
     price_to: Ints
     """(V + 1,) where the points of each item begin; of an item without there is no price."""
@@ -123,15 +123,7 @@ def fit_habits(interactions: pl.DataFrame, vocabulary: Vocabulary, *, min_users:
         .sort("user", "day", "item")
         .with_columns(pieces=pl.col("quantity").round().clip(1, _MOST_PIECES).cast(pl.Int64))
     )
-    points = (
-        rows.filter(pl.col("price") > 0)
-        .with_columns(each=(pl.col("price") / pl.col("quantity")).round(2))
-        .group_by("code", "each")
-        .agg(users=pl.col("user").n_unique())
-        .filter(pl.col("users") >= min_users)
-        .sort("code", "each")
-        .with_columns(below=pl.col("users").cum_sum().over("code") / pl.col("users").sum().over("code"))
-    )
+    points = _price_points(rows, min_users)
     each_item = np.bincount(points["code"].to_numpy(), minlength=len(vocabulary))
     shops, shares, usual = _shops(rows, min_users)
     pieces = _pieces(rows, len(vocabulary.categories))
@@ -144,6 +136,36 @@ def fit_habits(interactions: pl.DataFrame, vocabulary: Vocabulary, *, min_users:
         shops=shops,
         shop_share=shares,
         usual=usual,
+    )
+
+
+def _price_points(rows: pl.DataFrame, min_users: int) -> pl.DataFrame:
+    """``code``, ``each``, ``users`` and ``below`` of each point, by item and price: prices of at least ``min_users`` users,
+    and where they are rarer the mean over as many users who paid about the same.
+
+    Without the means an item of hardly more buyers than these would have no price at all.
+    """
+    paid = (
+        rows.filter(pl.col("price") > 0)
+        .with_columns(each=(pl.col("price") / pl.col("quantity")).round(2))
+        .with_columns(users=pl.col("user").n_unique().over("code", "each"))
+    )
+    usual = paid.filter(pl.col("users") >= min_users).group_by("code", "each").agg(pl.col("users").first())
+    alike = (
+        paid.filter(pl.col("users") < min_users)
+        .group_by("code", "user")
+        .agg(pl.col("each").quantile(0.5, "lower"))  # once each, so that as many rows are as many users
+        .sort("code", "each", "user")
+        .with_columns(rank=pl.int_range(pl.len()).over("code"), groups=pl.len().over("code") // min_users)
+        .filter(pl.col("groups") > 0)
+        .group_by("code", group=pl.min_horizontal(pl.col("rank") // min_users, pl.col("groups") - 1))
+        .agg(pl.col("each").mean().round(2), users=pl.len())
+    )
+    columns = (pl.col("code"), pl.col("each"), pl.col("users").cast(pl.Int64))
+    return (
+        pl.concat([side.select(columns) for side in (usual, alike)])
+        .sort("code", "each")
+        .with_columns(below=pl.col("users").cum_sum().over("code") / pl.col("users").sum().over("code"))
     )
 
 
