@@ -1,8 +1,8 @@
 """What a row of a virtual visit says beside its item: how many pieces, at what price, in which shop.
 
 None is learned by the adversary. Quantities are drawn by a category's share of rows with several pieces, prices are some at
-which at least k users bought the item or the mean of what k of them paid, and a shopper has one usual shop and sometimes goes to another. All of them are
-aggregates over at least k shoppers, those of small categories drawn towards the shop's.
+which at least k users bought the item or the mean of what k of them paid, and a shopper has one usual shop and sometimes
+goes to another. All of them are aggregates over at least k shoppers, those of small categories drawn towards the shop's.
 
 Shapes: R rows, V items, C categories, P shops, Q quantiles.
 """
