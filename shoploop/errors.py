@@ -21,6 +21,7 @@
     │   ├── KeyUntrusted         only keys that are not trusted have signed it
     │   ├── SignatureInvalid     its signature is not the key's that it claims to be
     │   └── ContractMismatch     it was trained on other features than those at hand
+    ├── PeerLost                 of processes that work together one has ended, or cannot be reached
     └── StoreError
         ├── StoreUnavailable     it cannot be read or written
         ├── DiskFull             no space is left, or a limit is reached
@@ -107,6 +108,10 @@ class SignatureInvalid(ArtifactError):
 
 
 class ContractMismatch(ArtifactError):
+    pass
+
+
+class PeerLost(ShoploopError):
     pass
 
 

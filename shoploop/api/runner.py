@@ -54,8 +54,8 @@ class RunnerSpec(Spec):
     """What runs the steps on a cluster. A laptop needs none; all but type is for Kubeflow Pipelines."""
 
     type: Literal["Job", "KubeflowPipelines"] = "Job"
-    """Job runs the steps as Kubernetes Jobs. KubeflowPipelines is for `shoploop submit`; an operator that hands runs over to
-    it is not built yet."""
+    """Job runs the steps as Kubernetes Jobs. KubeflowPipelines hands a run over to the server at endpoint, by a pod that
+    waits for its end; `shoploop submit` does it without an operator."""
 
     endpoint: Url | None = None
     """Address of the Kubeflow Pipelines API, e.g. http://ml-pipeline.kubeflow:8888."""

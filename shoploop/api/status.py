@@ -53,6 +53,38 @@ class IncumbentStatus(Spec):
     """Why they could not."""
 
 
+class ProgressStatus(Spec):
+    """How far a training on several machines is."""
+
+    done: Annotated[float, Field(ge=0)]
+    """How many are done."""
+
+    total: Annotated[float, Field(ge=0)]
+    """Of how many."""
+
+    what: Annotated[str, Field(min_length=1, max_length=64)]
+    """What is counted, e.g. epochs."""
+
+    loss: float | None = None
+    """Of the fused score on validation, or on training where nothing is held out, after the last epoch."""
+
+
+class HandedOverStatus(Spec):
+    """A run that Kubeflow Pipelines carries out."""
+
+    id: Text | None = None
+    """Of the run there; unset until it has begun."""
+
+    page: Url | None = None
+    """Its page."""
+
+    done: Annotated[int, Field(ge=0)] | None = None
+    """Steps that are done."""
+
+    total: Annotated[int, Field(ge=0)] | None = None
+    """Of how many."""
+
+
 class RunStatus(Spec):
     """The last run."""
 
@@ -83,6 +115,15 @@ class RunStatus(Spec):
 
     phase: Literal["Running", "Succeeded", "Failed"]
     """How far it is."""
+
+    nodes: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Machines that train together; unset where one trains alone."""
+
+    progress: ProgressStatus | None = None
+    """How far the training on several machines is, as its first pod says it."""
+
+    kubeflow: HandedOverStatus | None = None
+    """The run of Kubeflow Pipelines that carries it out, where runner.type asks for that."""
 
     started_at: Time
     """When it was decided."""

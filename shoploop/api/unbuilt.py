@@ -53,13 +53,12 @@ LIMITS = (
         instead=["Items"],
         advice="name Items among them: [Items], or with Search and Shops beside it",
     ),
-    Limit(field="training.nodes", built=lambda nodes: nodes == 1, instead=1, advice="set it to 1"),
     Limit(
-        field="runner.type",
-        built=lambda runner: runner == "Job",
-        instead="Job",
-        advice="set it to Job",
-        places=("Cluster",),  # a run on this machine has no use for a runner
+        field="training.nodes",
+        built=lambda nodes: nodes == 1,
+        instead=1,
+        advice="set it to 1",
+        places=("Kubeflow",),  # this machine learns the same alone
     ),
 )
 

@@ -293,7 +293,8 @@ class TrainingSpec(Spec):
     log holds."""
 
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """More than 1 is to make a Kubeflow TrainJob, which is not built yet: leave it 1."""
+    """Machines that train together, which makes the same of the same data. More than 1 needs the Kubeflow Trainer, 2.1 or
+    later, on the cluster; a laptop trains alone. For runner.type Job: on Kubeflow Pipelines leave it 1."""
 
     resources: ResourcesSpec = ResourcesSpec()
     """What the pods of a run ask for."""

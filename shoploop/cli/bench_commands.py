@@ -369,3 +369,29 @@ def bench_promotions(
 
     opened = readable_store(store)
     measure(lambda say: promotions.run(opened, name, count=count, seed=seed, say=say), json_)
+
+
+@app.command("scale")
+def bench_scale(
+    events: Annotated[int, typer.Option(help="Of the smallest shop.")] = 20_000,
+    factors: Annotated[str, typer.Option(help="How many times as many the others have.")] = "1,2,4,8,16",
+    items: Annotated[int, typer.Option(help="Of the model whose training step is measured; 0: none.")] = 1_000_000,
+    epochs: Annotated[int, typer.Option(help="In which each module learns alone.")] = 1,
+    page: Annotated[
+        Path | None, typer.Option(help="Also write docs/scale.md, or another file.", metavar="FILE.md")
+    ] = None,
+    json_: JsonOption = None,
+) -> None:
+    """Time and memory of each step against events; a training step and the hundred best of a million items."""
+    from shoploop.bench import scale
+    from shoploop.bench.scale_page import write_page
+    from shoploop.cli.bench import measure
+    from shoploop.errors import SpecInvalid
+
+    try:
+        times = [int(factor) for factor in factors.split(",")]
+    except ValueError as error:
+        raise SpecInvalid(f"--factors is {factors!r}; it is whole numbers with commas, e.g. 1,2,4.") from error
+    found = measure(lambda say: scale.run(events=events, factors=times, items=items, epochs=epochs, say=say), json_)
+    if page is not None:
+        write_page(page, found)

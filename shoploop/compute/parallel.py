@@ -6,8 +6,9 @@ generator's both train through a :class:`Group`.
 """
 
 import os
+import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ import torch
 from torch import Tensor, distributed
 
 from shoploop.compute.device import training_device
+from shoploop.errors import PeerLost
+
+_TRANSPORT = re.compile(r"\b(gloo|nccl)\b|Connection (closed|reset|refused)", re.IGNORECASE)
+"""In the words of errors of sums over several processes, which have no class of their own."""
 
 Rows = TypeVar("Rows", Tensor, npt.NDArray[np.int64])
 
@@ -34,6 +39,12 @@ class Group:
         """This process's rows of a batch that all have drawn; none where there are fewer rows than processes."""
         return batch[self.rank :: self.size]
 
+    def owned(self, batch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Of the rows that a batch names by their numbers among all rows, those that this process holds, by their numbers
+        among its own: of all rows it holds every ``size``-th, beginning with number ``rank``."""
+        own: npt.NDArray[np.int64] = batch[batch % self.size == self.rank] // self.size
+        return own
+
     def sum(self, values: Tensor) -> Tensor:
         """The sum over all processes."""
         if self.size == 1:
@@ -41,6 +52,12 @@ class Group:
         total = values.clone()
         distributed.all_reduce(total)
         return total
+
+    def totals(self, values: Sequence[float]) -> list[float]:
+        """The sum of each number over all processes."""
+        if self.size == 1:
+            return list(values)
+        return [float(x) for x in self.sum(torch.tensor(values, dtype=torch.float64, device=training_device()))]
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replaces each gradient by the sum over all processes: each must have scaled its loss by its part of the whole."""
@@ -52,6 +69,23 @@ class Group:
         for gradient in gradients:
             gradient.copy_(total[at : at + gradient.numel()].view_as(gradient))
             at += gradient.numel()
+
+    def told(self, words: bytes | None) -> bytes | None:
+        """What the first process says; what the others bring counts for nothing. None is no word."""
+        if self.size == 1:
+            return words
+        device = training_device()
+        length = torch.tensor([-1 if words is None else len(words)], device=device)
+        distributed.broadcast(length, src=0)
+        if (count := int(length)) < 0:
+            return None
+        if self.rank == 0:
+            assert words is not None
+            said = torch.frombuffer(bytearray(words), dtype=torch.uint8).to(device)
+        else:
+            said = torch.empty(count, dtype=torch.uint8, device=device)
+        distributed.broadcast(said, src=0)
+        return bytes(said.cpu().numpy().tobytes())
 
     def agree(self, value: int) -> bool:
         """Whether all processes say the same."""
@@ -71,18 +105,30 @@ def group() -> Group:
 
 @contextmanager
 def joined() -> Iterator[Group]:
-    """Waits for the other processes of torchrun, where there are any: over NCCL between GPUs, over Gloo between CPUs."""
+    """Waits for the other processes of torchrun, where there are any: over NCCL between GPUs, over Gloo between CPUs.
+
+    Raises:
+        PeerLost: one of them ended before its time, or cannot be reached.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Group()
         return
     device = training_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         yield group()
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and not _TRANSPORT.search(str(error)):
+            raise
+        raise PeerLost(
+            f"Another of {os.environ['WORLD_SIZE']} processes has ended, or cannot be reached "
+            f"({' '.join(str(error).split())[:300]}). All have to begin again; what is kept of the work is gone on from."
+        ) from error
     finally:
-        distributed.destroy_process_group()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import kubernetes.config
 from shoploop.controller.decide.conditions import Found, say
 from shoploop.controller.decide.kinds import BY_NAME, EVENT, POD, SECRET, Kind
 from shoploop.controller.decide.names import FIELD_MANAGER, FINALIZER, Object
+from shoploop.controller.decide.train_jobs import TRAIN_JOB, child_job_name
 from shoploop.errors import ShoploopError
 
 TIMEOUT_SECONDS = 30
@@ -37,6 +38,20 @@ class ClusterError(ShoploopError):
         if self.status == 403:
             return say("Forbidden", detail=self.detail)
         return say("ApplyFailed", object=self.what, detail=self.detail)
+
+
+class TrainerError(ClusterError):
+    """Of something that the Kubeflow Trainer is asked for."""
+
+    @property
+    def found(self) -> Found:
+        if self.status == 404:
+            return say("TrainerMissing", object=self.what)
+        if "failed calling webhook" in self.detail:
+            return say("TrainerUnready", object=self.what, detail=self.detail)
+        if self.status in (400, 422) or "admission webhook" in self.detail:
+            return say("TrainJobRefused", object=self.what, detail=self.detail)
+        return super().found
 
 
 class Stale(ClusterError):
@@ -158,11 +173,22 @@ class Cluster:
         return self.find(POD, namespace, labels=labels)
 
     def pod_failures(self, namespace: str, job: Object) -> str | None:
-        """Why a Job's controller could make no pod, as its newest event says."""
-        fields = f"involvedObject.uid={job['metadata']['uid']},reason=FailedCreate"
+        """Why a Job's controller could make no pod, as its newest event says; of a TrainJob the Job within."""
+        about = f"involvedObject.uid={job['metadata']['uid']}"
+        if job["kind"] == TRAIN_JOB.kind:
+            about = f"involvedObject.kind=Job,involvedObject.name={child_job_name(job)}"
+        fields = f"{about},reason=FailedCreate"
         events = self.find(EVENT, namespace, fields=fields)
         events.sort(key=lambda event: str(event.get("lastTimestamp") or event["metadata"]["creationTimestamp"]))
         return str(events[-1].get("message", ""))[:300] if events else None
+
+    def log_end(self, namespace: str, pod: str, lines: int) -> str | None:
+        """The last lines that a pod has written; None where it has no log, or no longer."""
+        path, query = f"{POD.path(namespace, pod)}/log", [("tailLines", str(lines))]
+        try:
+            return self._bytes("GET", path, f"the log of pod {pod}", query=query, accept="*/*").decode(errors="replace")
+        except ClusterError:
+            return None
 
     def tell(self, about: Object, *, type_: str, reason: str, message: str, name: str, now: str) -> None:
         """Writes an event about an object."""
@@ -222,7 +248,10 @@ class Cluster:
             )
             return bytes(response.data)
         except kubernetes.client.ApiException as error:
-            raise ClusterError(what, int(error.status or 0), _message(error)) from error
+            of_trainer = f"/apis/{TRAIN_JOB.group}/" in path
+            raise (TrainerError if of_trainer else ClusterError)(
+                what, int(error.status or 0), _message(error)
+            ) from error
         except Exception as error:  # urllib3's many ways to say that nobody answered
             raise ClusterError(what, 0, f"the API server did not answer ({type(error).__name__}).") from error
 

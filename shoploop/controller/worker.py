@@ -16,18 +16,22 @@ from pydantic import ValidationError
 
 from shoploop.api.learner_state import LearnerState
 from shoploop.api.predictor_state import PredictorState
+from shoploop.api.status import ProgressStatus
 from shoploop.controller import learners, metrics, predictors
-from shoploop.controller.cache import Cache, Key
+from shoploop.controller.cache import Cache, Key, trimmed
 from shoploop.controller.cluster import Cluster, ClusterError, Stale, kind_of
 from shoploop.controller.decide import data_checks as checks
 from shoploop.controller.decide import feedback, outcome, reconcile
 from shoploop.controller.decide.conditions import Found, say, timestamp
-from shoploop.controller.decide.kinds import MODEL_VERSION, OWN, RECOMMENDER, RELEASED, SECRET
+from shoploop.controller.decide.handed_over import LOG_LINES as HANDED_OVER_LINES
+from shoploop.controller.decide.handed_over import Told, told
+from shoploop.controller.decide.kinds import MODEL_VERSION, OWN, RECOMMENDER, RELEASED, SECRET, TRAINING
 from shoploop.controller.decide.names import (
     COMPONENT_LABEL,
     FINALIZER,
     ONLINE_COMPONENT,
     RECOMMENDER_LABEL,
+    RUN_COMPONENT,
     SERVE_COMPONENT,
     Object,
     is_ours,
@@ -37,6 +41,8 @@ from shoploop.controller.decide.names import (
 from shoploop.controller.decide.observed import Failure, Install, Observed, Plan, Recover, Repair, Uninstall
 from shoploop.controller.decide.reconcile import RELEASE, desired
 from shoploop.controller.decide.settings import Settings, chart_digest
+from shoploop.controller.decide.train_jobs import LOG_LINES, TRAIN_JOB, first_pod
+from shoploop.controller.decide.train_jobs import progress as read_progress
 from shoploop.controller.decide.versions import versions_of
 from shoploop.controller.helm import Helm, HelmFailed, secret_name
 from shoploop.controller.pending import Pending
@@ -46,7 +52,7 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS = 5
 LONGEST_RETRY_SECONDS = 300
 STALE_SECONDS = 0.2
-KINDS_BY_KIND = {kind.kind: kind for kind in (*OWN, *RELEASED)}
+KINDS_BY_KIND = {kind.kind: kind for kind in (*OWN, *TRAINING, *RELEASED)}
 
 
 class Worker:
@@ -124,7 +130,7 @@ class Worker:
     # what there is
 
     def _observe(self, key: Key, recommender: Object) -> Observed:
-        children = self.cache.children(key)
+        children = self.cache.children(key) | self._training(key, recommender)
         releases = self.cache.releases(key)
         store = recommender["spec"].get("store", {})
         reference = store.get("secretRef")
@@ -144,9 +150,50 @@ class Worker:
             },
             learner=self._learner(key, recommender, children),
             predictors=self._predictors(key, recommender, children),
+            progress=self._progress(key, children, pods),
+            handed_over=self._handed_over(key, recommender, children, pods),
             rival=self._rival(recommender),
             failures=self._failures.get(key, {}),
         )
+
+    def _training(self, key: Key, recommender: Object) -> dict[tuple[str, str], Object]:
+        """What the Kubeflow Trainer has of the Recommender, while a run may need it; nothing where there is no Trainer."""
+        run = recommender.get("status", {}).get("run") or {}
+        nodes = max(recommender["spec"].get("training", {}).get("nodes", 1), run.get("nodes", 1))
+        if nodes == 1 or run.get("phase") != "Running":
+            return {}
+        found: dict[tuple[str, str], Object] = {}
+        for kind in TRAINING:
+            try:
+                there = self.cluster.find(kind, key[0], labels=f"{RECOMMENDER_LABEL}={key[1]}")
+            except ClusterError as error:
+                if error.status != 404:
+                    raise
+                there = []
+            found |= {(kind.kind, live["metadata"]["name"]): trimmed(kind, live) for live in there}
+        return found
+
+    def _progress(
+        self, key: Key, children: dict[tuple[str, str], Object], pods: tuple[Object, ...]
+    ) -> ProgressStatus | None:
+        """How far a training on several machines is, by the log of its first pod."""
+        for (kind, _), live in children.items():
+            if kind == TRAIN_JOB.kind and outcome.state(live) == "Active" and (pod := first_pod(live, pods)):
+                return read_progress(self.cluster.log_end(key[0], pod, LOG_LINES) or "")
+        return None
+
+    def _handed_over(
+        self, key: Key, recommender: Object, children: dict[tuple[str, str], Object], pods: tuple[Object, ...]
+    ) -> Told | None:
+        """What the pod says that waits for a run on Kubeflow Pipelines, while it does."""
+        if recommender["spec"].get("runner", {}).get("type") != "KubeflowPipelines":
+            return None
+        for (kind, _), live in children.items():
+            if kind != "Job" or live["metadata"].get("labels", {}).get(COMPONENT_LABEL) != RUN_COMPONENT:
+                continue
+            if outcome.state(live) == "Active" and (own := outcome.pods_of(live, pods)):
+                return told(self.cluster.log_end(key[0], own[-1]["metadata"]["name"], HANDED_OVER_LINES) or "")
+        return None
 
     def _learner(
         self, key: Key, recommender: Object, children: dict[tuple[str, str], Object]
@@ -184,7 +231,7 @@ class Worker:
         pods = tuple(self.cluster.pods(key[0], f"{RECOMMENDER_LABEL}={key[1]}"))
         warnings = {}
         for (kind, name), live in children.items():
-            if kind == "Job" and outcome.state(live) == "Active" and not outcome.pods_of(live, pods):
+            if kind in ("Job", TRAIN_JOB.kind) and outcome.state(live) == "Active" and not outcome.pods_of(live, pods):
                 message = self.cluster.pod_failures(key[0], live)
                 if message:
                     warnings[name] = message
@@ -300,7 +347,8 @@ class Worker:
             raise _ForeignObject(f"{kind.kind} {meta['name']}", f"kubectl delete {kind.plural} {meta['name']}")
         if live is None or kind is not MODEL_VERSION:  # a record is written once
             live = self.cluster.apply(wanted)
-        self.cache.put(kind, live)
+        if kind not in TRAINING:  # they are asked for
+            self.cache.put(kind, live)
 
     def _release(self, namespace: str, plan: Plan) -> None:
         match plan.release:

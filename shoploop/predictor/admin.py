@@ -119,11 +119,12 @@ class Admin:
 
 def metrics_reply() -> Reply:
     """What this process and its like have counted."""
-    from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+    from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, values
     from prometheus_client.multiprocess import MultiProcessCollector  # type: ignore[attr-defined, unused-ignore]
 
     registry = REGISTRY
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    # not by the environment: Feast sets it when it is imported, which may be after counting began in this process alone
+    if values.ValueClass._multiprocess:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call, unused-ignore]
     return 200, CONTENT_TYPE_LATEST, generate_latest(registry)

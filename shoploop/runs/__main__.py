@@ -3,6 +3,7 @@
 import sys
 
 from shoploop.runs.pod import main
+from shoploop.runs.together import VERB, take_part
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(take_part(sys.argv[2:]) if sys.argv[1:2] == [VERB] else main())

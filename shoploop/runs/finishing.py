@@ -7,11 +7,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from shoploop.api.pod_result import Incumbent, VersionMade
+from shoploop.api.pod_result import Incumbent, VersionMade, written
 from shoploop.runs.planning import Plan
 from shoploop.runs.record import Failure, Journal, RunState
 from shoploop.steps import STEPS, Workspace
-from shoploop.store import Store, disk
+from shoploop.store import Store, disk, layout
 from shoploop.versions.signing import Trust, signer_for
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ def finish(workspace: Workspace, plan: Plan, journal: Journal, *, promotes: bool
     plan = plan.seen_again(workspace)
     folder = collect(workspace, plan)
     result = publish(workspace.store, plan, folder, trust)
+    workspace.store.put(layout.run_result(plan.run.key), written(result).encode())
     name = plan.run.name
     pinned = plan.run.recommender.spec.serving.pinned_version
     wanted = pinned or (result.version if result.passed else None)

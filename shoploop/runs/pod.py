@@ -19,6 +19,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from shoploop.api import parse
 from shoploop.api.online import EventLogSpec
@@ -32,7 +33,7 @@ from shoploop.errors import ShoploopError, SpecInvalid, StoreError
 from shoploop.exits import guarded
 from shoploop.runs import decisions
 from shoploop.runs.finishing import break_off, finish
-from shoploop.runs.planning import Run, open_plan, open_store
+from shoploop.runs.planning import Plan, Run, open_plan, open_store
 from shoploop.runs.record import Failure, Journal
 from shoploop.runs.step_log import OUTSIDE, kept_output, kept_text
 from shoploop.steps import PRODUCER, STEPS, Workspace, run_step, settings_of
@@ -135,18 +136,14 @@ class Pod:
             print(f"{name}: unchanged, reused", flush=True)
             return
         step, out = STEPS[name], self._out(name)
-        inputs = {output: self._input(output) for output in step.inputs}
+        inputs = inputs_of(name, self.plan, self.workspace)
         if name == "evaluate_model" and self.plan.incumbent:
             inputs["incumbent"] = self.workspace.incumbent(self.plan.incumbent, self.trust())
         if name == "load_data" and self.plan.collected:
             inputs["collected"] = self.workspace.collected(self.plan.collected)
         shutil.rmtree(out, ignore_errors=True)  # what a killed pod left half written
-        settings = settings_of(self.run.recommender.spec, step)
-        if name == "train_fused":
-            settings |= {"parent": self.plan.incumbent}
+        settings = settings_in(name, self.plan)
         print(f"{name}: {step.says}", flush=True)
-        gpus = self.run.recommender.spec.training.resources.gpu if step.gpu else 0
-        os.environ[DEVICE_VARIABLE] = asks_for(gpus)
         self.journal.step(name, state="running")
         self._step_now = name
         with kept_output(self._output(name)), PeakMemory(SAMPLE_SECONDS) as memory:
@@ -179,11 +176,46 @@ class Pod:
     def _out(self, name: str) -> Path:
         return self.workspace.path(layout.outputs(self.run.name, self.run.id)) / STEPS[name].output
 
-    def _input(self, output: str) -> Path:
-        entry = self.plan.found.get(PRODUCER[output])
+
+def inputs_of(name: str, plan: Plan, workspace: Workspace) -> dict[str, Path]:
+    """The folders of earlier steps that a step of a run reads, on this machine."""
+    found = {}
+    for output in STEPS[name].inputs:
+        entry = plan.found.get(PRODUCER[output])
         if entry is None:
-            raise ShoploopError(f"Run {self.run.id} has no {output!r} yet: its step must come before this one.")
-        return self.workspace.output(entry)
+            raise ShoploopError(f"Run {plan.run.id} has no {output!r} yet: its step must come before this one.")
+        found[output] = workspace.output(entry)
+    return found
+
+
+def settings_in(name: str, plan: Plan) -> dict[str, Any]:
+    """A step's settings in a run; the device that it is to use is said to this process."""
+    spec, step = plan.run.recommender.spec, STEPS[name]
+    os.environ[DEVICE_VARIABLE] = asks_for(spec.training.resources.gpu if step.gpu else 0)
+    return settings_of(spec, step) | ({"parent": plan.incumbent} if name == "train_fused" else {})
+
+
+def is_companion() -> bool:
+    """Whether this process is one of several that carry a step out together (``runs/together.py``), and not the first."""
+    return os.environ.get("RANK", "0") != "0"
+
+
+def work_of(folder: Path) -> Path:
+    """The folder of this process: of several on one machine each has its own."""
+    local = os.environ.get("LOCAL_RANK", "0")
+    return folder if local == "0" else folder / f"process-{local}"
+
+
+def accompany(run: Run, workspace: Workspace, names: list[str]) -> Result:
+    """Takes part in steps that the first process records: nothing of what is made here is kept."""
+    plan = open_plan(run, workspace)
+    for name in names:
+        if name in plan.found:
+            continue
+        settings, inputs = settings_in(name, plan), inputs_of(name, plan, workspace)
+        with tempfile.TemporaryDirectory() as aside:
+            run_step(name, settings=settings, inputs=inputs, out=Path(aside))
+    return PartDone()
 
 
 def at_root(recommender: Recommender, root: Path | None) -> Recommender:
@@ -218,6 +250,11 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--store", help="URL that comes before the spec's store")
     run.add_argument("--data-root", type=Path, help=DATA_ROOT)
     run.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
+    submit = verbs.add_parser("submit", help="hand a run over to Kubeflow Pipelines, and wait for its end")
+    submit.add_argument("--spec", type=Path, required=True, help="the Recommender as JSON or YAML")
+    submit.add_argument("--run", required=True, help="id of the run")
+    submit.add_argument("--store", help="URL that comes before the spec's store")
+    submit.add_argument("--token-file", type=Path, help="holds the token that the server is shown")
     source = verbs.add_parser("source", help="tell the digest of the data as they now are")
     source.add_argument("--data", required=True, help="the section data of the spec, as JSON")
     source.add_argument("--data-root", type=Path, help=DATA_ROOT)
@@ -252,16 +289,37 @@ def main(arguments: list[str] | None = None) -> int:
         recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
         refuse_unbuilt(recommender.spec, place="Cluster")
         recommender = at_root(recommender, wanted.data_root)
-        wanted.work.mkdir(parents=True, exist_ok=True)
-        workspace = Workspace(open_store(recommender, wanted.store), recommender.metadata.name, wanted.work)
+        work_of(wanted.work).mkdir(parents=True, exist_ok=True)
+        workspace = Workspace(open_store(recommender, wanted.store), recommender.metadata.name, work_of(wanted.work))
         run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
         pod: Pod | None = None
         signal.signal(signal.SIGTERM, end_gracefully)
         try:
+            if is_companion():
+                _say(accompany(run, workspace, names))
+                return
             pod = Pod(run, workspace)
             _say(pod.carry_out(names))
         except ShoploopError as error:
             _say(StepsFailed(error=type(error).__name__, message=str(error), source=pod.plan.source if pod else None))
+            raise
+        except Cancelled:
+            raise SystemExit(128 + signal.SIGTERM) from None
+
+    def hand_over(**_: object) -> None:
+        from shoploop.runs.kubeflow.client import KubeflowClient
+        from shoploop.runs.kubeflow.handing_over import HandedOver
+        from shoploop.runs.launchers.kubeflow_pipelines import KubeflowPipelines
+
+        recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
+        signal.signal(signal.SIGTERM, end_gracefully)
+        try:
+            client = KubeflowClient(recommender.spec.runner.endpoint or "", token_file=wanted.token_file)
+            launcher = KubeflowPipelines(client, open_store(recommender, wanted.store))
+            run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
+            _say(HandedOver(launcher, run).carry())
+        except ShoploopError as error:
+            _say(StepsFailed(error=type(error).__name__, message=str(error)))
             raise
         except Cancelled:
             raise SystemExit(128 + signal.SIGTERM) from None
@@ -313,6 +371,7 @@ def main(arguments: list[str] | None = None) -> int:
     return guarded(
         {
             "run": carry_out,
+            "submit": hand_over,
             "source": tell_source,
             "gc": collect,
             "online": decide,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from shoploop.features.contract import Contract
 from shoploop.features.log import Float32, Int32, Vocabulary
 from shoploop.samples.sample_set import SampleSet
 from shoploop.schemas import RATING
+
+if TYPE_CHECKING:
+    from shoploop.compute.parallel import Group
 
 Split = Literal["train", "validation", "evaluation"]
 
@@ -139,7 +142,9 @@ def _lists(offsets: npt.NDArray[np.integer], values: npt.NDArray[Any]) -> pa.Lis
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values))
 
 
-def read_samples(folder: Path, columns: Columns, split: Split, weights: pa.Table | None = None) -> SampleSet:
+def read_samples(
+    folder: Path, columns: Columns, split: Split, weights: pa.Table | None = None, *, group: "Group | None" = None
+) -> SampleSet:
     """The samples of one split.
 
     Args:
@@ -148,25 +153,50 @@ def read_samples(folder: Path, columns: Columns, split: Split, weights: pa.Table
         split: Which requests.
         weights: ``request``, ``item`` (id) and ``weight`` of an artifact that belongs to this folder; rows without a
             weight count 1. Where the samples hold ratings, a bought row counts by both.
+        group: Processes that share the requests: each keeps those that it owns (:meth:`Group.owned`) of every piece of the
+            files, and never holds more than one piece beside them. All have to read at the same time.
     """
-    parts = list(iterate_samples(folder, columns, split))
+    pieces = iterate_samples(folder, columns, split)
+    parts = list(pieces if group is None else _owned(pieces, group))
     if not parts:
         return _empty(columns)
     samples = SampleSet.concat([part for part, _ in parts])
     keys = pa.concat_tables([keys for _, keys in parts])
     if RATING in keys.column_names:
-        samples = replace(samples, weights_R=weights_of_ratings(keys[RATING].to_numpy(), samples.labels_R))
+        ratings_R = keys[RATING].to_numpy()
+        samples = replace(samples, weights_R=weights_of_ratings(ratings_R, samples.labels_R, group=group))
     if weights is None:
         return samples
     given_R = _joined_weights(keys, weights)
     return replace(samples, weights_R=given_R if samples.weights_R is None else given_R * samples.weights_R)
 
 
-def weights_of_ratings(ratings_R: npt.NDArray[Any], labels_R: npt.NDArray[np.bool_]) -> Float32:
-    """In proportion to the rating, mean 1 over the bought rows that have one; all others count 1."""
+def count_requests(folder: Path, split: Split) -> int:
+    """How many requests a split has, whoever holds them."""
+    with pq.ParquetFile(folder / REQUESTS) as requests:
+        heads = (requests.read_row_group(group, columns=["split"]) for group in range(requests.num_row_groups))
+        return sum(len(head) for head in heads if head["split"][0].as_py() == split)
+
+
+def _owned(pieces: Iterator[tuple[SampleSet, pa.Table]], group: "Group") -> Iterator[tuple[SampleSet, pa.Table]]:
+    """Of each piece the requests that this process owns, with their rows' keys."""
+    before = 0
+    for part, keys in pieces:
+        held_Q = (np.arange(len(part)) + before) % group.size == group.rank
+        before += len(part)
+        yield part.select(np.flatnonzero(held_Q)), keys.filter(pa.array(np.repeat(held_Q, np.diff(part.offsets_Q1))))
+
+
+def weights_of_ratings(
+    ratings_R: npt.NDArray[Any], labels_R: npt.NDArray[np.bool_], *, group: "Group | None" = None
+) -> Float32:
+    """In proportion to the rating, mean 1 over the bought rows that have one, of all processes; all others count 1."""
     rated_R = labels_R & np.isfinite(ratings_R)
     weights_R = np.ones(len(labels_R), np.float32)
-    if rated_R.any():
+    if group is not None:
+        total, count = group.totals([float(ratings_R[rated_R].sum(dtype=np.float64)), float(rated_R.sum())])
+        weights_R[rated_R] = ratings_R[rated_R] / (total / max(count, 1.0))
+    elif rated_R.any():
         weights_R[rated_R] = ratings_R[rated_R] / ratings_R[rated_R].mean(dtype=np.float64)
     return weights_R
 

@@ -68,6 +68,9 @@ class Step:
     gpu: bool = False
     """Whether ``training.resources`` are for this step; a CPU step never holds a GPU."""
 
+    together: bool = False
+    """Whether ``training.nodes`` machines carry it out together; what it makes does not depend on how many."""
+
     says: str = ""
     """What it does, for people."""
 
@@ -148,6 +151,7 @@ def _train_fused(call: Call) -> dict[str, Any]:
         out=call.out,
         training_spec=call.section("training", TrainingSpec),
         parent=call.settings.get("parent"),
+        cache=call.cache,
     )
 
 
@@ -255,7 +259,9 @@ STEPS: dict[str, Step] = {
             function=_train_fused,
             inputs=("data", "features", "augmentation", "importance"),
             settings=(*_SAMPLING, "training.epochs", "training.learningRate", "training.adversarialRadius"),
+            caches=True,
             gpu=True,
+            together=True,
             says="Train the DNN, the Transformer and the α that fuses them",
         ),
         Step(

@@ -2,7 +2,7 @@
 
     recommenders/<name>/
       runs/<run>/            run.json (the record), report.html, and a folder for each step's output; what it printed is in
-                             log.txt, of steps in pods in logs/<step>.txt
+                             log.txt, of steps in pods in logs/<step>.txt; result.json is what it made
       only/<step>/           the last run that ended with this step, made to be looked at
       versions/<version>/    a model: manifest.json, weights, items, contract; manifest.dsse.json is its signature
         bento/               its packages: <digest>.bento, each with its signature <digest>.dsse.json, and bento.json that
@@ -56,6 +56,11 @@ def run_plan(run_key: str) -> str:
 def run_link(run_key: str) -> str:
     """Which run of Kubeflow Pipelines it is."""
     return f"{run_key}/kubeflow.json"
+
+
+def run_result(run_key: str) -> str:
+    """What a run that ended well has made, as its last pod says it."""
+    return f"{run_key}/result.json"
 
 
 def run_lineage(run_key: str) -> str:

@@ -22,6 +22,7 @@ from shoploop.models.fusion import FusedModel, Scores, Surface
 from shoploop.models.inputs import Batch, ModelInput, collate
 from shoploop.samples.sample_set import SampleSet
 from shoploop.training.adversarial import perturbed
+from shoploop.training.checkpoint import Checkpoint, Progressed
 
 Progress = Callable[[float, float, str], None]
 
@@ -47,6 +48,10 @@ class TrainConfig:
     batch_requests: int = 32
     own_loss_share: float = 0.5
     """Weight of each module's own loss while they learn together; at 0 the modules would no longer serve alone."""
+
+    micro_requests: int | None = None
+    """Requests whose gradients a process computes at a time; the steps are the same, and less memory is taken. Unset: its
+    whole share of a batch."""
 
     adversarial_radius: float = 0.0
     """Step of the fast gradient on the items' embeddings, as a share of their length; 0 trains without, more takes
@@ -132,21 +137,49 @@ def batches(
     """The requests in this order, ``size`` at a time; of each batch a group's process gets its share."""
     group = group or Group()
     for start in range(0, len(order), size):
-        chosen = group.share(order[start : start + size])
-        idle = not len(chosen)
-        if idle:  # it must take part in every sum all the same
-            chosen = order[start : start + 1]
-        batch = collate([model_input(samples, int(q)) for q in chosen])
-        labels_BN = torch.zeros(batch.mask_BN.shape)
-        weights_BN = torch.ones(batch.mask_BN.shape)
-        for b, q in enumerate(chosen):
-            low, high = samples.offsets_Q1[q], samples.offsets_Q1[q + 1]
-            labels_BN[b, : high - low] = torch.from_numpy(samples.labels_R[low:high].astype(np.float32))
-            if samples.weights_R is not None:
-                weights_BN[b, : high - low] = torch.from_numpy(samples.weights_R[low:high])
-        if idle:
-            weights_BN.zero_()
-        yield LabelledBatch(batch=batch, labels_BN=labels_BN, weights_BN=weights_BN)
+        yield _labelled(samples, group.share(order[start : start + size]))
+
+
+def shares(
+    samples: SampleSet,
+    order: "np.ndarray[Any, np.dtype[np.int64]]",
+    config: TrainConfig,
+    group: Group,
+    *,
+    begin: int = 0,
+    whole: bool = True,
+) -> Iterator[Iterator[LabelledBatch]]:
+    """For each step this process's share of its batch, in the pieces that are computed at a time; at least one.
+
+    Args:
+        samples: All requests, or those that this process owns.
+        order: Numbers among all requests, as every process has drawn them.
+        begin: Steps of this order that are over.
+        whole: Whether ``samples`` are all requests.
+    """
+    for start in range(begin * config.batch_requests, len(order), config.batch_requests):
+        drawn = order[start : start + config.batch_requests]
+        chosen = group.share(drawn) if whole else group.owned(drawn)
+        piece = config.micro_requests or max(len(chosen), 1)
+        yield (_labelled(samples, chosen[low : low + piece]) for low in range(0, max(len(chosen), 1), piece))
+
+
+def _labelled(samples: SampleSet, chosen: "np.ndarray[Any, np.dtype[np.int64]]") -> LabelledBatch:
+    """A batch of these requests; of none, one that counts nothing: its process must take part in every sum all the same."""
+    idle = not len(chosen)
+    if idle:
+        chosen = np.zeros(1, np.int64)
+    batch = collate([model_input(samples, int(q)) for q in chosen])
+    labels_BN = torch.zeros(batch.mask_BN.shape)
+    weights_BN = torch.ones(batch.mask_BN.shape)
+    for b, q in enumerate(chosen):
+        low, high = samples.offsets_Q1[q], samples.offsets_Q1[q + 1]
+        labels_BN[b, : high - low] = torch.from_numpy(samples.labels_R[low:high].astype(np.float32))
+        if samples.weights_R is not None:
+            weights_BN[b, : high - low] = torch.from_numpy(samples.weights_R[low:high])
+    if idle:
+        weights_BN.zero_()
+    return LabelledBatch(batch=batch, labels_BN=labels_BN, weights_BN=weights_BN)
 
 
 def losses(scores: Scores, labelled: LabelledBatch) -> tuple[Tensor, Tensor, Tensor]:
@@ -178,6 +211,9 @@ def fit(
     progress: Progress = lambda done, total, what: None,
     after_alone: Callable[[FusedModel], None] = lambda model: None,
     after_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
+    after_step: Callable[[int, float], None] | None = None,
+    requests: int | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Curves:
     """Trains the model in place and leaves it at its best epoch by the validation loss of the fused score.
 
@@ -191,42 +227,69 @@ def fit(
         progress: Called with the epochs done, the total, and "epochs".
         after_alone: Called once between the two phases with the model as it then is.
         after_epoch: Given each epoch's row of the curves; what it raises ends the training.
+        after_step: Given the number of each step, from 0, and the loss of its whole batch.
+        requests: Of all processes together, where ``train`` holds only those that this one owns (:meth:`Group.owned`).
+            Unset: ``train`` holds all.
+        checkpoint: Where it is kept how far the training is, so that one that was killed goes on. One process alone comes to
+            the bytes of a training that nobody has killed; of several each draws its dropout anew.
     """
     together = group()
     torch.manual_seed(config.seed + 1_000_003 * together.rank)  # of dropout, which is each process's own
     rng = np.random.default_rng(config.seed)
     curves = Curves()
     total = config.epochs + config.joint_epochs
+    count, whole = (len(train), True) if requests is None else (requests, False)
     best: tuple[float, dict[str, Tensor]] | None = None
-    for epoch in range(total):
+    steps = max(-(-count // config.batch_requests), 1)
+    checkpoint = checkpoint or Checkpoint(None, {})
+    going_on = checkpoint.load(together)
+    for epoch in range(going_on.epoch if going_on else 0, total):
         started = time.perf_counter()
         joint = epoch >= config.epochs
-        if epoch in (0, config.epochs):
-            optimiser, schedule = _optimiser(model, config, joint, len(train))
-        if joint and epoch == config.epochs:
+        begins = epoch in (0, config.epochs) and not (going_on and going_on.step)
+        if begins or going_on:
+            optimiser, schedule = _optimiser(model, config, joint, count)
+        sums, step = np.zeros(3), 0
+        if going_on:
+            best = going_on.restore(model, None if begins else optimiser, None if begins else schedule, rng, together)
+            curves.epochs = list(going_on.curves)
+            sums, step = going_on.sums if together.rank == 0 else sums, going_on.step
+            going_on = None
+        if joint and begins:
             after_alone(model)
+        drawn_with = rng.bit_generator.state
         model.train()
         factors_IF = model.sequence.factors_IF
-        sums = np.zeros(3)
-        for labelled in batches(train, rng.permutation(len(train)), config.batch_requests, together):
-            labelled = labelled.to(model.device)
-            part = _part(labelled, together)
+        for pieces in shares(train, rng.permutation(count), config, together, begin=step, whole=whole):
+            own = [piece.to(model.device) for piece in pieces]
+            parts = _parts(own, together)
             optimiser.zero_grad()
             factors_IF.requires_grad_(config.adversarial_radius > 0)
-            loss, dnn, transformer, fused = _objective(model, labelled, config, joint)
-            torch.autograd.backward(part * loss)
+            seen = np.zeros(3)
+            for labelled, part in zip(own, parts, strict=True):
+                loss, dnn, transformer, fused = _objective(model, labelled, config, joint)
+                torch.autograd.backward(part * loss)
+                seen += [part * dnn.item(), part * transformer.item(), part * fused.item()]
             if config.adversarial_radius > 0:
                 together.sum_gradients([factors_IF])
                 with perturbed(factors_IF, config.adversarial_radius):
-                    torch.autograd.backward(part * _objective(model, labelled, config, joint)[0])
+                    for labelled, part in zip(own, parts, strict=True):
+                        torch.autograd.backward(part * _objective(model, labelled, config, joint)[0])
             factors_IF.requires_grad_(False)
             together.sum_gradients(model.parameters())
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-            sums += [part * dnn.item(), part * transformer.item(), part * fused.item()]
-        sums = together.sum(torch.from_numpy(sums).to(model.device)).cpu().numpy()
-        steps = max(-(-len(train) // config.batch_requests), 1)
+            sums += seen
+            step += 1
+            if after_step is not None:
+                after_step(epoch * steps + step - 1, together.totals(seen.tolist())[2])
+            if checkpoint.is_due(step):
+                at = Progressed(
+                    epoch=epoch, step=step, sums=np.array(together.totals(sums.tolist())), curves=curves.epochs
+                )
+                checkpoint.save(at, model, optimiser, schedule, drawn_with, best, together)
+        sums = np.array(together.totals(sums.tolist()))
         row: dict[str, Any] = {"epoch": epoch + 1, "phase": "together" if joint else "alone", "alpha": model.alpha}
         row["train_loss"] = dict(zip(("dnn", "transformer", "fused"), (sums / steps).tolist(), strict=True))
         if len(validation):
@@ -237,17 +300,22 @@ def fit(
         curves.epochs.append(row)
         progress(epoch + 1, total, "epochs")
         after_epoch(row)
+        done = Progressed(epoch=epoch + 1, step=0, sums=np.zeros(3), curves=curves.epochs)
+        checkpoint.save(done, model, optimiser, schedule, rng.bit_generator.state, best, together)
+    if going_on:  # all of it was done, but for what comes of it
+        best, curves.epochs = going_on.restore(model, None, None, rng, together), list(going_on.curves)
     if best is not None:
         model.load_state_dict(best[1])
     return curves
 
 
-def _part(labelled: LabelledBatch, together: Group) -> float:
-    """How much of the whole batch's loss is this process's."""
-    if together.size == 1:
-        return 1.0
-    counts = labelled.counts()
-    return float(counts / together.sum(counts).clamp_min(1e-6))
+def _parts(own: list[LabelledBatch], together: Group) -> list[float]:
+    """How much of the whole batch's loss is each of this process's pieces."""
+    if together.size == 1 and len(own) == 1:
+        return [1.0]
+    counts = [float(piece.counts()) for piece in own]
+    whole = max(together.totals([sum(counts)])[0], 1e-6)
+    return [count / whole for count in counts]
 
 
 def _optimiser(

@@ -3,34 +3,41 @@
 import json
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
+from safetensors.torch import load, save
 
 import shoploop
 from shoploop import progress
 from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.fetching import CandidateConfig
+from shoploop.code_digest import code_digest
 from shoploop.compute.device import training_device
-from shoploop.compute.parallel import writing
-from shoploop.errors import TooFewEvents
+from shoploop.compute.parallel import Group, group, writing
+from shoploop.errors import SpecInvalid, TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
+from shoploop.models.fusion import FusedModel
 from shoploop.ranking.drift import FILE as REFERENCE
 from shoploop.ranking.drift import Reference
-from shoploop.samples.files import read_catalogs, read_items, read_samples
+from shoploop.samples.files import count_requests, read_catalogs, read_items, read_samples
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.search_step import SEARCH, SEARCHES
 from shoploop.samples.searching import search_columns
 from shoploop.samples.shop_step import SHOP_NAMES, SHOPS
 from shoploop.samples.shops import SHOP_COLUMNS
-from shoploop.samples.weights import WEIGHTS, read_weights
+from shoploop.samples.weights import WEIGHTS, read_weights, samples_digest
+from shoploop.store import disk
 from shoploop.surfaces.search.asked import item_texts
 from shoploop.training.building import build_model
 from shoploop.training.calibration import calibrate
+from shoploop.training.checkpoint import Checkpoint
 from shoploop.training.loop import TrainConfig, fit, model_input
 from shoploop.training.searching import SearchTraining, fit_search
 from shoploop.training.shopping import ShopTraining, fit_shops
@@ -39,6 +46,9 @@ from shoploop.versions.trained import TrainedModel
 
 REFERENCE_VISITS = 500
 """The last ones, whose features and scores a version carries to be compared with."""
+
+CHECKPOINT = "train_fused.safetensors"
+"""In the step's cache: how far the training is that was under way last."""
 
 
 def train_fused(
@@ -52,6 +62,7 @@ def train_fused(
     out: Path,
     training_spec: TrainingSpec,
     parent: str | None = None,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """Trains the DNN, the Transformer and the α that fuses them, and writes a model version.
 
@@ -66,6 +77,7 @@ def train_fused(
         out: The version's folder; ``training.json`` with the curves is written beside its files.
         training_spec: Epochs, learning rate and seed.
         parent: Id of the version that serves now, for the lineage.
+        cache: Where it is kept how far training is, so that a killed step goes on; of several processes the first one's.
 
     Returns:
         ``training.json``: per epoch losses, α and seconds; the scale and the α that were found on validation;
@@ -75,6 +87,7 @@ def train_fused(
         TooFewEvents: no training request has a candidate that was bought.
         WeightsForeign: the weights belong to other samples.
         ArtifactForeign, ArtifactCorrupt: they are no weights artifact, or a weight is negative or not finite.
+        SpecInvalid: there are fewer training requests than processes.
     """
     with writing(out) as written:
         started = time.perf_counter()
@@ -85,33 +98,71 @@ def train_fused(
         if importance is not None and verdicts["importance"]["used"]:
             weights = importance / WEIGHTS
         given = None if weights is None else read_weights(weights, samples)
-        learn = read_samples(samples, contract, "train", given.table if given else None)
+        table = given.table if given else None
         validation = read_samples(samples, contract, "validation")
         ratings_weigh = validation.weights_R is not None  # the artifact weighs training rows only
-        if not learn.labels_R.any():
-            raise TooFewEvents(
-                f"None of the {len(learn)} training requests has a candidate that was bought: shoppers of this data "
-                "neither repeat nor buy what sells. Bring more days or users."
-            )
         queries, visits = _queries(samples, contract), _visits(samples)
         texts = item_texts(pl.DataFrame(items), items["item"].to_pylist())
-        model = build_model(
-            contract,
-            catalogs.training,
-            learn,
-            seed=training_spec.seed,
-            queries=queries.train if queries else None,
-            texts=texts,
-            visits=visits.train if visits else None,
-            shops=len(visits.shops) if visits else 0,
-        ).to(training_device())
+        together = group()
+        requests = count_requests(samples, "train")
+        if requests < together.size:
+            raise SpecInvalid(
+                f"{together.size} processes cannot share {requests} training requests. Set spec.training.nodes to "
+                f"{max(requests, 1)} or less."
+            )
+        # search and shops learn from all visits in every process, so only recommendations alone are learned from shares
+        shared = together.size > 1 and queries is None and visits is None
+
+        def fresh(learn: SampleSet) -> FusedModel:
+            if not learn.labels_R.any():
+                raise TooFewEvents(
+                    f"None of the {len(learn)} training requests has a candidate that was bought: shoppers of this data "
+                    "neither repeat nor buy what sells. Bring more days or users."
+                )
+            return build_model(
+                contract,
+                catalogs.training,
+                learn,
+                seed=training_spec.seed,
+                queries=queries.train if queries else None,
+                texts=texts,
+                visits=visits.train if visits else None,
+                shops=len(visits.shops) if visits else 0,
+            )
+
+        if shared:
+            model = told_model(together, lambda: fresh(read_samples(samples, contract, "train", table)))
+            learn = read_samples(samples, contract, "train", table, group=together)
+        else:
+            learn = read_samples(samples, contract, "train", table)
+            model = fresh(learn)
+        model = model.to(training_device())
         config = TrainConfig(
             epochs=training_spec.epochs,
             learning_rate=training_spec.learning_rate,
             adversarial_radius=training_spec.adversarial_radius,
             seed=training_spec.seed,
         )
-        curves = fit(model, learn, validation, config, progress=progress.report)
+        key: dict[str, Any] = {
+            "samples": samples_digest(samples),
+            "search": None if queries is None else samples_digest(samples / SEARCH),
+            "shops": None if visits is None else samples_digest(samples / SHOPS),
+            "weights": None if weights is None else disk.digest_of(weights),
+            "code": code_digest(__name__),
+            "config": asdict(config),
+            "seed": training_spec.seed,
+        }
+        checkpoint = Checkpoint(None if cache is None else cache / CHECKPOINT, key)
+        curves = fit(
+            model,
+            learn,
+            validation,
+            config,
+            progress=progress.report,
+            after_epoch=lambda row: progress.emit("epoch", **row),
+            requests=requests if shared else None,
+            checkpoint=checkpoint,
+        )
         calibration = calibrate(model, validation)
         searching = None
         if queries is not None:
@@ -166,7 +217,7 @@ def train_fused(
             "alpha": model.alpha,
             "calibration": None if calibration is None else asdict(calibration),
             "parameters": sum(p.numel() for p in model.parameters()),
-            "requests": {"train": len(learn), "validation": len(validation)},
+            "requests": {"train": requests, "validation": len(validation)},
             "search": None
             if queries is None or searching is None
             else {
@@ -187,7 +238,27 @@ def train_fused(
             "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
         (written / "training.json").write_text(json.dumps(report, indent=1) + "\n")
+        checkpoint.clear()
         return report
+
+
+def told_model(together: Group, fresh: Callable[[], FusedModel]) -> FusedModel:
+    """The model that the first process makes, in every process: what it is made from, that one alone has to hold."""
+    made = fresh() if together.rank == 0 else None
+    words = None
+    if made is not None:
+        config = torch.frombuffer(bytearray(json.dumps(made.config.to_json()).encode()), dtype=torch.uint8)
+        words = save(
+            {name: value.contiguous().clone() for name, value in made.state_dict().items()} | {"config": config}
+        )
+    told = together.told(words)
+    if made is not None:
+        return made
+    assert told is not None
+    tensors = load(told)
+    model = FusedModel(FusedModel.Config.from_json(json.loads(bytes(tensors.pop("config").numpy().tobytes()))))
+    model.load_state_dict(tensors)
+    return model
 
 
 @dataclass(frozen=True)

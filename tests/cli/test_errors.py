@@ -50,7 +50,7 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, says):
         ("spec: {data: {dataset: completjourney}}\n", "completejourney"),
         ("spec: {data: {dataset: completejourney}, training: {epochs: 0}}\n", "spec.training.epochs"),
         ("spec: {data: {tables: {interactions: {uri: no.csv}}}}\n", "no.csv"),
-        ("spec: {data: {dataset: completejourney}, training: {nodes: 2}}\n", "spec.training.nodes"),
+        ("spec: {data: {dataset: completejourney}, training: {surfaces: [Shops]}}\n", "spec.training.surfaces"),
         ("spec: [unclosed\n", "YAML"),
     ],
     ids=[

@@ -60,6 +60,26 @@ def test_two_processes_learn_what_one_learns_from_the_same_batches(learned):
     assert np.abs(alone["plain sequence.item_in.weight"] - fresh).max() > 1e-3
 
 
+def test_every_step_of_two_processes_has_the_loss_of_one(learned):
+    _, found = learned
+    alone, together = found["alone.0"], found["together.0"]
+    steps = [name for name in alone if name.startswith("plain step")]
+    assert len(steps) == 10  # five a phase
+    for name in steps:
+        assert abs(together[name] - alone[name]) < 1e-4, name
+
+
+def test_processes_that_hold_their_shares_alone_and_were_killed_come_to_the_same_losses(learned):
+    """In pieces of three requests, which are added up; what one holds is no part of what the other has."""
+    _, found = learned
+    alone = found["alone.0"]
+    for name in ("alone.0", "together.0"):
+        for step in range(10):
+            assert abs(found[name][f"shared step {step}"] - alone[f"plain step {step}"]) < 1e-4, (name, step)
+    weight = "sequence.item_in.weight"
+    np.testing.assert_allclose(found["together.0"][f"shared {weight}"], alone[f"plain {weight}"], rtol=2e-3, atol=1e-5)
+
+
 def test_processes_that_learn_together_end_with_the_same_numbers(learned):
     _, found = learned
     for name, values in found["together.0"].items():

@@ -237,8 +237,7 @@ def test_versions_beyond_retention_go_but_never_the_one_that_serves(make_recomme
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ({"runner": {"type": "KubeflowPipelines"}}, "NotBuilt"),
-        ({"training": {"nodes": 2}}, "NotBuilt"),
+        ({"runner": {"type": "KubeflowPipelines"}}, "RunnerEndpointUnset"),
         ({"online": {"enabled": True}, "serving": {"replicas": 1}}, "OnlineLogUnset"),
         ({"store": {"uri": "http://shop"}}, "NotBuilt"),
         ({"store": {"uri": "s3://shop", "secretRef": {"name": "keys"}}}, "SecretMissing"),

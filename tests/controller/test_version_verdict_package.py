@@ -275,6 +275,16 @@ def test_the_package_with_the_item_fields_of_the_spec_is_released(shop):
     assert labels["digest"] == "1" * 64
 
 
+def test_a_promotion_that_is_written_while_another_run_ends_is_not_forgotten(shop):
+    shop.end("va", passed=True)
+    shop.run("va", passed=False)
+    shop.run("vc", passed=True)
+    shop.run("vc", passed=False)
+    shop.holds()
+    assert serving(shop) == {"va": False, "vc": True}
+    assert shop.status["serving"]["promoted"] == "vc"
+
+
 @pytest.mark.parametrize("writes", range(8))
 def test_an_operator_that_is_killed_between_two_writes_loses_no_verdict(shop, writes):
     shop.end("va", passed=False, killed_after=writes)

@@ -25,7 +25,8 @@ def test_of_much_output_the_end_is_kept_in_whole_lines(tmp_path):
 def run_python(program: str, *arguments: object, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, timeout=60,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}, **options,
+        # in whole lines, or those of several processes would mix
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PYTHONUNBUFFERED": ""}, **options,
     )  # fmt: skip
 
 

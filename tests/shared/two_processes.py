@@ -1,6 +1,8 @@
 """What one process, or torchrun's two, learn from the same batches; each writes it down. A test starts it."""
 
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +14,12 @@ from torch import nn
 
 from shoploop.augmentation.generator.adversary import Adversary
 from shoploop.compute.parallel import group, writing
+from shoploop.models.fusion import FusedModel
 from shoploop.samples.sample_set import SampleSet
 from shoploop.training.building import build_model
+from shoploop.training.checkpoint import Checkpoint
 from shoploop.training.loop import TrainConfig, fit
+from shoploop.training.step import told_model
 
 REQUESTS = 33  # of batches of eight the last has one request, and one of two processes none
 
@@ -23,6 +28,52 @@ def samples(requests: int, seed: int) -> SampleSet:
     """Some requests have several purchases and some none: each counts differently in a batch."""
     drawn = offered(requests, seed=seed)
     return replace(drawn, labels_R=np.random.default_rng(seed).random(len(drawn.labels_R)) < 0.2)
+
+
+def fresh(train: SampleSet) -> FusedModel:
+    return build_model(OFFERED_FEATURES, Shop().catalog(), train, seed=0)
+
+
+def undropped(model: FusedModel) -> FusedModel:
+    """Without dropout, of which each process draws its own."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return model
+
+
+def note(found: dict[str, np.ndarray], name: str) -> Callable[[int, float], None]:
+    """Notes the loss of each step under the name and the step's number."""
+    return lambda step, loss: found.update({f"{name} {step}": np.array(loss)})
+
+
+class Killed(Exception):
+    """Somebody has ended the training."""
+
+
+def learn_from_shares(checkpoint: Path) -> dict[str, np.ndarray]:
+    """Each process holds what it owns alone, computes three requests at a time, is killed in its third step, and goes on."""
+    together, whole = group(), samples(REQUESTS, seed=0)
+    own = whole.select([q for q in range(REQUESTS) if q % together.size == together.rank])
+    config = TrainConfig(epochs=1, batch_requests=8, micro_requests=3)
+    found: dict[str, np.ndarray] = {}
+    noted = note(found, "shared step")
+
+    def kill(step: int, loss: float) -> None:
+        noted(step, loss)
+        if step == 2:
+            raise Killed
+
+    for after_step in (kill, noted):
+        model = undropped(told_model(together, lambda: fresh(whole)))
+        kept = Checkpoint(checkpoint if together.rank == 0 else None, {"seed": 0}, every_steps=2)
+        with suppress(Killed):
+            fit(
+                model, own, samples(10, seed=1), config, requests=REQUESTS, checkpoint=kept, after_step=after_step
+            )  # fmt: skip
+    found |= {f"shared {key}": value.numpy() for key, value in model.state_dict().items()}
+    kept.clear()
+    return found
 
 
 def learn(out: Path) -> None:
@@ -35,14 +86,12 @@ def learn(out: Path) -> None:
         found: dict[str, np.ndarray] = {}
         for name, radius in (("plain", 0.0), ("adversarial", 0.1)):
             train = samples(REQUESTS, seed=0)
-            model = build_model(OFFERED_FEATURES, Shop().catalog(), train, seed=0)
-            for module in model.modules():
-                if isinstance(module, nn.Dropout):
-                    module.p = 0.0  # each process draws its own
+            model = undropped(fresh(train))
             config = TrainConfig(epochs=1, batch_requests=8, adversarial_radius=radius)
-            curves = fit(model, train, samples(10, seed=1), config)
+            curves = fit(model, train, samples(10, seed=1), config, after_step=note(found, f"{name} step"))
             found |= {f"{name} {key}": value.numpy() for key, value in model.state_dict().items()}
             found[f"{name} losses"] = np.array([list(row["train_loss"].values()) for row in curves.epochs])
+        found |= learn_from_shares(mine / "checkpoint")
         adversary = Adversary(4, 1, Adversary.Config(steps=8, hidden=8, batch=8, dropout=0.0), seed=0)
         given = (torch.randn(32, 4, generator=torch.Generator().manual_seed(0)), torch.ones(32, 1), torch.ones(32, 4))
         adversary.train(*given, checkpoint=out.with_suffix(f".{rank}.safetensors"))

@@ -37,7 +37,14 @@ def _reasons(**messages: str) -> dict[str, Reason]:
     return {name: Reason(name=name, message=message) for name, message in messages.items()}
 
 
+KUBEFLOW = (
+    "KubeflowUnreachable", "KubeflowBusy", "KubeflowLogin", "KubeflowForbidden", "KubeflowMissing", "KubeflowConflict",
+    "KubeflowFailed", "KubeflowUnreadable",
+)  # fmt: skip
+"""Answers of a server of Kubeflow Pipelines that a run waits for the mending of; the server's client names them so."""
+
 REASONS = _reasons(
+    **dict.fromkeys(KUBEFLOW, "Run {run} waits, and asks again: {detail}"),
     # it serves
     Serving="Version {version} serves on {ready} of {wanted} pods.",
     ScaledToZero="Version {version} is released with no pods, as spec.serving.replicas asks.",
@@ -63,6 +70,14 @@ REASONS = _reasons(
     QuotaExceeded="The namespace's quota does not allow it: {detail}",
     Forbidden="The cluster does not allow it: {detail}",
     ApplyFailed="{object} could not be written and is tried again: {detail}",
+    TrainerMissing="spec.training.nodes is above 1, and the cluster does not know {object}: the Kubeflow Trainer, 2.1 or"
+    " later, is not installed. Install it (`shoploop doctor` says how), or set spec.training.nodes to 1.",
+    TrainerUnready="The Kubeflow Trainer does not answer about {object} and is asked again: {detail}",
+    TrainJobRefused="The Kubeflow Trainer refuses {object} and is asked again: {detail} shoploop writes what its versions 2.1"
+    " to 2.3 share: install one of them, or set spec.training.nodes to 1.",
+    RunnerEndpointUnset="spec.runner.type is KubeflowPipelines, and spec.runner.endpoint is not set. Name its API, e.g."
+    " http://ml-pipeline.kubeflow:8888, or set spec.runner.type to Job.",
+    RunnerRefuses="{problems}",
     DataClaimMissing="spec.{field} is {uri}, a relative path, and on a cluster such a path is read from spec.data.claim,"
     " which is not set. Name the PersistentVolumeClaim with the files there, or copy them into the store:"
     " shoploop data push -f recommender.yaml",
@@ -171,6 +186,7 @@ REASONS = _reasons(
 
 WARNINGS = frozenset(
     {
+        *KUBEFLOW, "RunnerEndpointUnset", "RunnerRefuses",
         "SpecInvalid", "NotBuilt", "StoreTaken", "VersionNotFound", "ScheduleNeverFires", "SecretMissing",
         "SecretKeyMissing", "SigningIncomplete", "SigningKeyMissing", "ForeignObject", "QuotaExceeded", "Forbidden",
         "ApplyFailed", "RunStalled", "RunFailed", "GateRefused", "ReleaseFailed", "ValuesRefused", "ReleaseHeld",
@@ -181,6 +197,7 @@ WARNINGS = frozenset(
         "CompactionFailed",
         "CandidateReturned", "CandidateOtherCode", "CandidateRefused", "PromotionHeld", "PredictorsUnreachable",
         "ServeNotDecided", "ServeAnnotationUnread", "FeedbackKeyUnset", "FeedbackSecretMissing", "FeedbackSecretKeyMissing",
+        "TrainerMissing", "TrainerUnready", "TrainJobRefused",
     }
 )  # fmt: skip
 """Reasons whose events are warnings."""

@@ -1,12 +1,13 @@
-"""Runs as Kubernetes Jobs: the launcher's half that decides; pure. Which pods they are is in manifests.py, how they fare in
-outcome.py."""
+"""Runs as Kubernetes Jobs, and TrainJobs where several machines train: the launcher's half that decides; pure. Which pods
+they are is in manifests.py and train_jobs.py, how they fare in outcome.py."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from shoploop.api.pods import needs_claim
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.controller.decide import manifests, outcome
+from shoploop.controller.decide import manifests, outcome, train_jobs
+from shoploop.controller.decide.kinds import TRAINING
 from shoploop.controller.decide.launcher import Moves, Seen
 from shoploop.controller.decide.names import (
     COMPONENT_LABEL,
@@ -15,11 +16,15 @@ from shoploop.controller.decide.names import (
     RUN_LABEL,
     Object,
     run_object_name,
+    train_job_name,
 )
 from shoploop.controller.decide.observed import ChildKey
 from shoploop.controller.decide.settings import Settings
 from shoploop.runs.launchers.launcher import Look
 from shoploop.runs.record import Failure, StepRecord
+
+KINDS = ("Job", "ConfigMap", *(kind.kind for kind in TRAINING))
+"""What a run consists of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +57,7 @@ class Jobs:
     def look(self, run: str, seen: Seen) -> JobsLook:
         steps: dict[str, StepRecord] = {}
         for index, part in enumerate(self.parts):
-            job = seen.children.get(("Job", run_object_name(self.recommender, run, index)))
+            job = seen.children.get(self._key(run, index))
             at: dict[str, Any] = {"part": index, "parts": len(self.parts), "job": job}
             if job is None:
                 return JobsLook(state="running", steps=steps, **at)
@@ -66,7 +71,11 @@ class Jobs:
             if state == "Active":
                 pods = outcome.pods_of(job, seen.pods)
                 trouble = outcome.trouble(pods) or seen.warnings.get(job["metadata"]["name"])
-                outdated = bool(trouble) and _image(job) != _image(self._job(run, index))
+                if trouble and part.nodes > 1:
+                    trouble += (
+                        f" spec.training.nodes asks for {part.nodes} such pods at once: make room, or set it lower."
+                    )
+                outdated = bool(trouble) and _image(job) != _image(self._made(run, index)[-1])
                 return JobsLook(state="running", steps=steps, trouble=trouble, outdated=outdated, **at)
         return JobsLook(state="done", steps=steps, **at)
 
@@ -84,7 +93,7 @@ class Jobs:
             wanted = manifests.claim(self.recommender, self.spec)
             if ("PersistentVolumeClaim", wanted["metadata"]["name"]) not in seen.children:
                 made.append(wanted)
-        return Moves(apply=(*made, *self._spec_of_run(run, seen), self._job(run, look.part)))
+        return Moves(apply=(*made, *self._spec_of_run(run, seen), *self._made(run, look.part)))
 
     def cancel(self, run: str, seen: Seen) -> Moves:
         """Its Jobs and its ConfigMap go; the pods go with the Jobs."""
@@ -92,7 +101,7 @@ class Jobs:
 
     def resume(self, run: str, seen: Seen) -> Moves:
         """No Job is kept: the steps may be cut into other parts by now."""
-        return Moves(delete=tuple(key for key, _ in self._objects(run, seen) if key[0] == "Job"))
+        return Moves(delete=tuple(key for key, _ in self._objects(run, seen) if key[0] != "ConfigMap"))
 
     def logs(self, run: str) -> str:
         labels = {
@@ -103,18 +112,27 @@ class Jobs:
         return ",".join(f"{name}={value}" for name, value in labels.items())
 
     def of_run(self, run: str, seen: Seen) -> list[Object]:
-        """The Jobs that there are of a run."""
-        return [live for (kind, _), live in self._objects(run, seen) if kind == "Job"]
+        """The Jobs and TrainJobs that there are of a run."""
+        return [live for (kind, _), live in self._objects(run, seen) if kind in ("Job", train_jobs.TRAIN_JOB.kind)]
 
     def _objects(self, run: str, seen: Seen) -> list[tuple[ChildKey, Object]]:
         return [
             (key, live)
             for key, live in seen.children.items()
-            if key[0] in ("Job", "ConfigMap") and live["metadata"].get("labels", {}).get(RUN_LABEL) == run
+            if key[0] in KINDS and live["metadata"].get("labels", {}).get(RUN_LABEL) == run
         ]
 
-    def _job(self, run: str, part: int) -> Object:
-        return manifests.job(self.recommender, self.spec, run, part, self.settings)
+    def _key(self, run: str, part: int) -> ChildKey:
+        """Of the Job or the TrainJob that carries a part out."""
+        if self.parts[part].nodes > 1:
+            return train_jobs.TRAIN_JOB.kind, train_job_name(self.recommender, run, part)
+        return "Job", run_object_name(self.recommender, run, part)
+
+    def _made(self, run: str, part: int) -> tuple[Object, ...]:
+        """What carries a part out; what it needs comes before it."""
+        if self.parts[part].nodes > 1:
+            return train_jobs.objects(self.recommender, self.spec, run, part, self.settings)
+        return (manifests.job(self.recommender, self.spec, run, part, self.settings),)
 
     def _spec_of_run(self, run: str, seen: Seen) -> tuple[Object, ...]:
         """The ConfigMap with the run's spec, where it is missing: a pod that is made again needs it."""
@@ -123,10 +141,10 @@ class Jobs:
 
     def _former_pod(self, run: str, seen: Seen) -> str | None:
         """A pod that still works for the run, though its Job is gone: two must never write at once."""
-        jobs = {live["metadata"].get("uid") for live in self.of_run(run, seen)}
+        working = {id(pod) for live in self.of_run(run, seen) for pod in outcome.pods_of(live, seen.pods)}
         for pod in seen.pods:
             meta = pod["metadata"]
-            owned = any(owner["uid"] in jobs for owner in meta.get("ownerReferences", []))
+            owned = id(pod) in working
             ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
             if meta.get("labels", {}).get(RUN_LABEL) == run and not owned and not ended:
                 return str(meta["name"])
@@ -134,4 +152,6 @@ class Jobs:
 
 
 def _image(job: Object) -> str:
+    if job["kind"] == train_jobs.TRAIN_JOB.kind:
+        return str(job["spec"]["trainer"]["image"])
     return str(job["spec"]["template"]["spec"]["containers"][0]["image"])

@@ -58,9 +58,17 @@ RELEASED = (
 OWN = (MODEL_VERSION, JOB, CONFIG_MAP, CLAIM)
 """What the operator makes itself."""
 
+TRAINER_GROUP = "trainer.kubeflow.org"
+TRAINING = (
+    Kind(group=TRAINER_GROUP, version="v1alpha1", kind="TrainingRuntime", plural="trainingruntimes", optional=True),
+    Kind(group=TRAINER_GROUP, version="v1alpha1", kind="TrainJob", plural="trainjobs", optional=True),
+)
+"""What the operator makes for steps that several machines carry out together. They are asked for while such a run is under
+way, and not watched: whoever installs the Kubeflow Trainer later need not start the operator again."""
+
 WATCHED = (RECOMMENDER, *OWN, SECRET, *RELEASED)
 
-BY_NAME = {(kind.api_version, kind.kind): kind for kind in (*WATCHED, POD, EVENT)}
+BY_NAME = {(kind.api_version, kind.kind): kind for kind in (*WATCHED, *TRAINING, POD, EVENT)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +138,18 @@ PERMISSIONS = (
         resources=("secrets",),
         verbs=("get", "list", "watch", "create", "update", "delete"),
         why="Helm keeps releases in Secrets; see whether a store's Secret has the keys it needs.",
+    ),
+    Permission(
+        group=TRAINER_GROUP,
+        resources=("trainjobs", "trainingruntimes"),
+        verbs=("get", "list", "create", "patch", "delete"),
+        why="Let several machines train together, where spec.training.nodes asks for it.",
+    ),
+    Permission(
+        group="",
+        resources=("pods/log",),
+        verbs=("get",),
+        why="Tell how far a training on several machines is.",
     ),
     _helm_may("", "services", "serviceaccounts"),
     _helm_may("apps", "deployments", "statefulsets"),

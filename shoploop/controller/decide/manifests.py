@@ -5,7 +5,7 @@ Consecutive steps with equal resources share a Job. What a step writes reaches t
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,7 +44,8 @@ NOT_TRAINED_BY = {"training": ("resources", "placement", "nodes")}
 """Fields of those sections that change where a run happens, but not what it makes."""
 
 PLACED_BY: Any = {
-    "training": {"resources", "placement"},
+    "training": {"resources", "placement", "nodes"},
+    "runner": True,
     "images": True,
     "signing": True,
     "store": {"claim", "endpoint", "region", "secret_ref", "ca_ref"},
@@ -54,6 +55,12 @@ PLACED_BY: Any = {
 USER = 65532
 GRACE_SECONDS = 2
 """A step that is killed begins again, so its pod need not be asked for long."""
+
+CANCEL_SECONDS = 60
+"""For the pod that waits for a run on Kubeflow Pipelines: it has to ask for that run's end."""
+
+TOKEN_MOUNT, TOKEN_AUDIENCE = "/var/run/shoploop", "pipelines.kubeflow.org"
+"""Where that pod finds the token that it shows, and for whom the token is: Kubeflow Pipelines asks for that one."""
 
 BACKOFF_LIMIT = 3
 DEADLINE_SECONDS = 24 * 3600
@@ -103,18 +110,24 @@ class Part:
 
     steps: tuple[str, ...]
     gpu: int
-    """nvidia.com/gpu that its pod holds."""
+    """nvidia.com/gpu that each of its pods holds."""
+
+    nodes: int = 1
+    """Pods that carry its steps out together; more than one are a TrainJob's."""
 
 
 def parts(spec: RecommenderSpec) -> list[Part]:
-    """The run's steps, cut where the resources change."""
+    """The run's steps, cut where the resources change; uncut where Kubeflow Pipelines carries them out."""
+    if spec.runner.type == "KubeflowPipelines":
+        return [Part(steps=tuple(STEPS), gpu=0)]
     cut: list[Part] = []
     for step in STEPS.values():
         gpu = spec.training.resources.gpu if step.gpu else 0
-        if cut and cut[-1].gpu == gpu:
-            cut[-1] = Part(steps=(*cut[-1].steps, step.name), gpu=gpu)
+        nodes = spec.training.nodes if step.together else 1
+        if cut and (cut[-1].gpu, cut[-1].nodes) == (gpu, nodes):
+            cut[-1] = replace(cut[-1], steps=(*cut[-1].steps, step.name))
         else:
-            cut.append(Part(steps=(step.name,), gpu=gpu))
+            cut.append(Part(steps=(step.name,), gpu=gpu, nodes=nodes))
     return cut
 
 
@@ -140,9 +153,56 @@ def config_map(recommender: Object, run: str) -> Object:
 
 def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settings: Settings) -> Object:
     """The Job of the run's part ``index``."""
+    name = run_object_name(recommender, run, index)
+    if spec.runner.type == "KubeflowPipelines":
+        pod = hand_over_pod(recommender, spec, run, settings)
+        return job_around(recommender, name, pod, part_labels(run, index))
+    pod = part_pod(recommender, spec, run, index, settings)
+    return queued(job_around(recommender, name, pod, part_labels(run, index)), spec)
+
+
+def hand_over_pod(recommender: Object, spec: RecommenderSpec, run: str, settings: Settings) -> Object:
+    """The pod that hands a run over to Kubeflow Pipelines and waits for its end, with a run's store and Secret."""
+    arguments = ["submit", "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run, "--store", store_uri(spec)]
+    arguments += ["--token-file", f"{TOKEN_MOUNT}/token"]
+    pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", *arguments])
+    pod["terminationGracePeriodSeconds"] = CANCEL_SECONDS
+    container = pod["containers"][0]
+    container["volumeMounts"] += [
+        {"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True},
+        {"name": "token", "mountPath": TOKEN_MOUNT, "readOnly": True},
+    ]
+    token = {"serviceAccountToken": {"audience": TOKEN_AUDIENCE, "expirationSeconds": 3600, "path": "token"}}
+    pod["volumes"] += [
+        {"name": "spec", "configMap": {"name": run_object_name(recommender, run)}},
+        {"name": "token", "projected": {"sources": [token]}},
+    ]
+    container["env"].append({"name": "SHOPLOOP_PIPELINE_IMAGE", "value": container["image"]})
+    container["resources"] = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+    if spec.runner.service_account:
+        pod["serviceAccountName"] = spec.runner.service_account
+    return pod
+
+
+def part_labels(run: str, index: int) -> dict[str, str]:
+    """Of a run's part and its pods."""
+    return {COMPONENT_LABEL: RUN_COMPONENT, RUN_LABEL: run, PART_LABEL: str(index)}
+
+
+def queued(made: Object, spec: RecommenderSpec) -> Object:
+    """The same, in the queue that the spec names: Kueue suspends it until there is room."""
+    if spec.training.placement.queue:
+        made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = spec.training.placement.queue
+    return made
+
+
+def part_pod(
+    recommender: Object, spec: RecommenderSpec, run: str, index: int, settings: Settings, *, verb: str = "run"
+) -> Object:
+    """The pod, or one of the pods, of the run's part ``index``."""
     cut = parts(spec)
     part = cut[index]
-    arguments = ["run", "--steps", ",".join(part.steps), "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
+    arguments = [verb, "--steps", ",".join(part.steps), "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
     arguments += ["--store", store_uri(spec), *_data_root(spec)]
     pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", *arguments])
     mount_data(pod, spec)
@@ -155,12 +215,7 @@ def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settin
     if part.gpu:
         container["resources"]["limits"]["nvidia.com/gpu"] = part.gpu
         pod["tolerations"].append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
-    name = run_object_name(recommender, run, index)
-    labels = {COMPONENT_LABEL: RUN_COMPONENT, RUN_LABEL: run, PART_LABEL: str(index)}
-    made = job_around(recommender, name, pod, labels)
-    if spec.training.placement.queue:
-        made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = spec.training.placement.queue
-    return made
+    return pod
 
 
 def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) -> Object:
@@ -273,22 +328,23 @@ def job_around(recommender: Object, name: str, pod: Object, labels: dict[str, st
         "spec": {
             "backoffLimit": BACKOFF_LIMIT,
             "activeDeadlineSeconds": DEADLINE_SECONDS,
-            "podFailurePolicy": {
-                "rules": [
-                    # a node that goes away is nobody's fault, and a person's mistake does not mend itself
-                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                    {
-                        "action": "FailJob",
-                        "onExitCodes": {
-                            "containerName": "steps",
-                            "operator": "In",
-                            "values": [USER_ERROR_EXIT_CODE],
-                        },
-                    },
-                ]
-            },
+            "podFailurePolicy": pod_failure_policy("steps"),
             "template": {"metadata": {"labels": pod_labels}, "spec": pod},
         },
+    }
+
+
+def pod_failure_policy(container: str) -> Object:
+    """Which failures of a pod count, and which end its Job at once."""
+    return {
+        "rules": [
+            # a node that goes away is nobody's fault, and a person's mistake does not mend itself
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {
+                "action": "FailJob",
+                "onExitCodes": {"containerName": container, "operator": "In", "values": [USER_ERROR_EXIT_CODE]},
+            },
+        ]
     }
 
 

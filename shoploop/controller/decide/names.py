@@ -106,6 +106,13 @@ def run_object_name(recommender: Object, run: str, part: int | None = None) -> s
     return base if part is None else f"{base}-{part}"
 
 
+def train_job_name(recommender: Object, run: str, part: int) -> str:
+    """Name of the TrainJob of a run's part, and of its runtime; at most 51 letters: JobSet and Job make hostnames of it,
+    which have 63."""
+    name, uid = recommender["metadata"]["name"], recommender["metadata"]["uid"]
+    return f"{name}-{short_hash(uid, run)}-{part}"
+
+
 def store_claim_name(recommender: Object) -> str:
     return f"{recommender['metadata']['name']}-store"
 

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from shoploop.api.learner_state import LearnerState
 from shoploop.api.predictor_state import PredictorState
+from shoploop.api.status import ProgressStatus
 from shoploop.controller.decide.conditions import Found
+from shoploop.controller.decide.handed_over import Told
 from shoploop.controller.decide.names import Object
 
 ChildKey = tuple[str, str]
@@ -84,6 +86,12 @@ class Observed:
 
     predictors: tuple[PredictorState, ...] | str = ()
     """What the updaters of its pods say of who answers there, or why none does; empty where there are none to ask."""
+
+    progress: ProgressStatus | None = None
+    """How far the training on several machines is; None where there is none, or it says nothing."""
+
+    handed_over: Told | None = None
+    """What the pod says that waits for a run on Kubeflow Pipelines; None where there is none, or it says nothing."""
 
     rival: str | None = None
     """An older Recommender that keeps its versions at the same place, as namespace/name."""

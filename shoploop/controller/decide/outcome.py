@@ -6,6 +6,8 @@ from typing import Literal
 from shoploop.api.pod_result import PartDone, Result, ResultUnreadable, StepsFailed, read
 from shoploop.controller.decide.conditions import Found, say
 from shoploop.controller.decide.names import Object
+from shoploop.controller.decide.train_jobs import CONTAINER, TRAIN_JOB, child_job_name
+from shoploop.errors import PeerLost
 
 WAITS_FOR_A_PERSON = {
     "ErrImagePull": "its image cannot be pulled",
@@ -16,6 +18,9 @@ WAITS_FOR_A_PERSON = {
     "CrashLoopBackOff": "its container ends again and again",
 }
 
+
+CONTAINERS = ("steps", CONTAINER)
+"""Of a Job's pod, and of a TrainJob's."""
 
 LAST_WORDS = 700
 """Letters of a container's last words that a condition has room for."""
@@ -30,15 +35,24 @@ def state(live: Object) -> Literal["Active", "Complete", "Failed"]:
 
 
 def failure_message(live: Object, pods: Sequence[Object]) -> str:
-    """Why a Job failed: the last words of its newest pod, else the Job's own condition."""
-    for pod in reversed(pods_of(live, pods)):
-        ended = _terminated(pod)
-        if ended and ended.get("exitCode") != 0:
-            return _last_words(ended)[-700:]
+    """Why a Job failed: the last words of its newest pod, else the Job's own condition. Of pods that worked together the one
+    is heard that names an error of its own: the others only say that they have lost it."""
+    told = [_last_words(ended) for pod in reversed(pods_of(live, pods)) if (ended := _failed(pod))]
+    if told:
+        return min(told, key=_only_lost_another)[-700:]
     for condition in live.get("status", {}).get("conditions", []):
         if condition["type"] == "Failed" and condition["status"] == "True":
             return f"{condition.get('reason', 'Failed')}: {condition.get('message', '')}"
     return "its Job failed."
+
+
+def _failed(pod: Object) -> Object | None:
+    ended = _terminated(pod)
+    return ended if ended and ended.get("exitCode") != 0 else None
+
+
+def _only_lost_another(words: str) -> bool:
+    return words.startswith(f"{PeerLost.__name__}:")
 
 
 def _last_words(ended: Object) -> str:
@@ -77,9 +91,12 @@ def source(live: Object, pods: Sequence[Object]) -> str | None:
 
 
 def pods_of(live: Object, pods: Sequence[Object]) -> list[Object]:
-    """A Job's pods, oldest first."""
-    uid = live["metadata"]["uid"]
-    own = [p for p in pods if any(o.get("uid") == uid for o in p["metadata"].get("ownerReferences", []))]
+    """A Job's pods, oldest first; of a TrainJob those of the Job that the Trainer makes."""
+    if live["kind"] == TRAIN_JOB.kind:
+        key, wanted = "name", child_job_name(live)
+    else:
+        key, wanted = "uid", live["metadata"]["uid"]
+    own = [p for p in pods if any(o.get(key) == wanted for o in p["metadata"].get("ownerReferences", []))]
     return sorted(own, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
 
 
@@ -102,7 +119,7 @@ def trouble(pods: Sequence[Object]) -> str | None:
 
 def _terminated(pod: Object) -> Object | None:
     for container in pod.get("status", {}).get("containerStatuses", []):
-        if container.get("name") == "steps" and "terminated" in container.get("state", {}):
+        if container.get("name") in CONTAINERS and "terminated" in container.get("state", {}):
             ended: Object = container["state"]["terminated"]
             return ended
     return None

@@ -21,6 +21,7 @@ from shoploop.controller.decide import (
     compaction,
     deletion,
     feedback,
+    handed_over,
     online,
     outcome,
     releases,
@@ -110,6 +111,7 @@ def desired(recommender: Object, observed: Observed, settings: Settings, *, char
     blocker = (
         _blocker(situation)
         or signing.blocker(spec, settings, observed.signing_keys, meta["namespace"])
+        or handed_over.blocker(situation.name, spec)
         or online.blocker(spec)
         or feedback.blocker(spec, observed.feedback_secrets, meta["namespace"])
     )

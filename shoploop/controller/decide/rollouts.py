@@ -93,11 +93,12 @@ def look(situation: Situation, target: Version | None) -> Rollout:
     before: dict[str, Any] = situation.status.get("serving") or {}
     told = max(states(situation), key=lambda state: state.promotions, default=None)
     asleep = situation.spec.serving.replicas == 0
-    # nothing is promoted before it is on record why it may serve
-    recorded = target is not None and any(
-        (one.id, one.verdicts) == (target.id, target.verdicts) for one in situation.versions
+    # nothing is promoted before it is on record why it may serve; until then what was decided before stands, for its Job may
+    # have ended and not been read yet
+    unrecorded = target is not None and all(
+        (one.id, one.verdicts) != (target.id, target.verdicts) for one in situation.versions
     )
-    wish = wished(situation, target, told) if target is not None and recorded and not asleep else None
+    wish = wished(situation, target, told) if target is not None and not unrecorded and not asleep else None
     open_wish = wish if wish is not None and not is_done(situation, wish, before, told) else None
     request = requested(situation, before)
     decisions = [
@@ -105,7 +106,7 @@ def look(situation: Situation, target: Version | None) -> Rollout:
         *([request] if request else []),
         *by_itself(situation, told),
     ]
-    carried = carry(situation, decisions)
+    carried = carry(situation, decisions, keep=unrecorded)
     status, events = _status(situation, before, told, open_wish, request, carried)
     value = annotated(situation)
     if value and value != before.get("asked") and ANNOTATION.fullmatch(value) is None:
@@ -115,7 +116,7 @@ def look(situation: Situation, target: Version | None) -> Rollout:
     status |= silent
     held = waits is not None and waits.reason in WARNINGS
     condition = _condition(situation, told, open_wish)
-    base, package = _base(situation, target, open_wish, status, told, asleep=asleep)
+    base, package = _base(situation, target, open_wish, status, told, asleep=asleep, unrecorded=unrecorded)
     why = condition.get(CONDITION)
     degraded = (
         carried.problem
@@ -238,14 +239,16 @@ def _unreachable(situation: Situation, silent: Mapping[str, str]) -> Found | Non
 
 def _base(
     situation: Situation, target: Version | None, wish: Wish | None, status: Mapping[str, Any],
-    told: PredictorState | None, *, asleep: bool,
+    told: PredictorState | None, *, asleep: bool, unrecorded: bool,
 ) -> tuple[Version | None, Package | None]:  # fmt: skip
     """The version that is released: what pods have now, for as long as who serves was packaged by the same serving code."""
     versions = {version.id: version for version in situation.versions} | ({target.id: target} if target else {})
     now = versions.get(situation.release.version) if situation.release is not None else None
     wanted = target
     if not asleep and target is not None:
-        if wish is not None:
+        if unrecorded:
+            wanted = now or target
+        elif wish is not None:
             wanted = now or target if wish.tries else wish.version
         else:
             promoted = told.promoted if told is not None and told.promoted else status.get("promoted")

@@ -8,10 +8,11 @@ from shoploop.api.pods import store_uri
 from shoploop.api.status import IncumbentStatus
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide import outcome
+from shoploop.controller.decide.conditions import KUBEFLOW as REASONS_OF_KUBEFLOW
 from shoploop.controller.decide.conditions import Found, say, timestamp
 from shoploop.controller.decide.data_checks import Checked, check
 from shoploop.controller.decide.due import REASONS, next_look, other_pods, request_of, run_due, schedule_of
-from shoploop.controller.decide.jobs import JobsLook
+from shoploop.controller.decide.jobs import KINDS, JobsLook
 from shoploop.controller.decide.names import PART_LABEL, RUN_LABEL, Object, short_hash
 from shoploop.controller.decide.observed import ChildKey, Event
 from shoploop.controller.decide.situation import Situation
@@ -83,7 +84,7 @@ def _started_if_due(situation: Situation, before: dict[str, Any] | None) -> Trai
         return idle
     trigger, value = cause
     run_id = f"{situation.now:%Y%m%d-%H%M%S}-{short_hash(situation.uid, trigger, value, digits=6)}"
-    run = {
+    run: dict[str, Any] = {
         "id": run_id,
         "trigger": trigger,
         "cause": value,
@@ -93,6 +94,7 @@ def _started_if_due(situation: Situation, before: dict[str, Any] | None) -> Trai
         "phase": "Running",
         "startedAt": timestamp(situation.now),
     } | request_of(situation)
+    run |= _nodes(situation)
     if trigger == "Data":
         run["source"] = value
     started = _continued(situation, run)
@@ -152,9 +154,18 @@ def _continued(situation: Situation, run: dict[str, Any]) -> Training:
         return _failed(situation, run | _source(outcome.source(look.job, seen.pods)), why)
     if look.job is None:
         return _waiting_for_job(situation, run)
+    if situation.observed.progress is not None:
+        run = run | {"progress": situation.observed.progress.model_dump(by_alias=True, exclude_none=True)}
+    told = situation.observed.handed_over
+    if told is not None:
+        run = run | {"kubeflow": told.status.model_dump(by_alias=True, exclude_none=True)}
     going = _active(run, look)
+    if told is not None and told.trouble is not None and not look.trouble:
+        reason, detail = told.trouble
+        state = say(reason if reason in REASONS_OF_KUBEFLOW else "RunStalled", run=run["id"], detail=detail)
+        going = replace(going, state=state, stalled=True)
     if look.outdated:
-        return replace(going, delete=(("Job", look.job["metadata"]["name"]),), requeue_seconds=1)
+        return replace(going, delete=((look.job["kind"], look.job["metadata"]["name"]),), requeue_seconds=1)
     return replace(going, apply=launcher.advance(run["id"], seen).apply)
 
 
@@ -172,9 +183,15 @@ def _moved(situation: Situation, run: dict[str, Any]) -> Training:
         return Training(
             run=run, state=say("RunPending", run=run["id"]), under_way=True, requeue_seconds=1, delete=stale
         )
-    placed = run | {"podHash": runs.pod_hash(situation.spec)}
+    kept = {key: value for key, value in run.items() if key not in ("nodes", "progress", "kubeflow")}
+    placed = kept | {"podHash": runs.pod_hash(situation.spec)} | _nodes(situation)
     event = Event(type="Normal", reason="RunMoved", message=say("RunMoved", run=run["id"]).message)
     return replace(_waiting_for_job(situation, placed), events=(event,))
+
+
+def _nodes(situation: Situation) -> dict[str, int]:
+    """How many machines train together, where that is more than one."""
+    return {"nodes": situation.spec.training.nodes} if situation.spec.training.nodes > 1 else {}
 
 
 def _waiting_for_job(situation: Situation, run: dict[str, Any]) -> Training:
@@ -282,7 +299,7 @@ def pruned_runs(situation: Situation) -> tuple[ChildKey, ...]:
     """Jobs and ConfigMaps of runs beyond spec.retention.runs; the last run is always kept."""
     current = (situation.last_run or {}).get("id", "")
     by_run: dict[str, list[ChildKey]] = {}
-    for key, live in (*situation.children("Job"), *situation.children("ConfigMap")):
+    for key, live in (one for kind in KINDS for one in situation.children(kind)):
         if run := live["metadata"].get("labels", {}).get(RUN_LABEL):
             by_run.setdefault(run, []).append(key)
     kept = sorted({*by_run, current} - {""}, reverse=True)[: situation.spec.retention.runs]

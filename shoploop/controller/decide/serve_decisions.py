@@ -179,8 +179,8 @@ def by_itself(situation: Situation, told: PredictorState | None) -> list[Decisio
     return found
 
 
-def carry(situation: Situation, decisions: Iterable[Decision]) -> Carried:
-    """Each decision has one Job; what is no longer to be decided has none."""
+def carry(situation: Situation, decisions: Iterable[Decision], *, keep: bool = False) -> Carried:
+    """Each decision has one Job; what is no longer to be decided has none, unless it is kept for now."""
     there = {
         key[1]: (key, live)
         for key, live in situation.children("Job")
@@ -225,7 +225,8 @@ def carry(situation: Situation, decisions: Iterable[Decision]) -> Carried:
                 stuck = outcome.trouble(outcome.pods_of(live, situation.observed.pods))
                 if stuck := stuck or situation.observed.warnings.get(name):
                     problem = problem or say("ServeNotDecided", what=decision.what, detail=stuck)
-    delete += [key for name, (key, live) in there.items() if name not in names and outcome.state(live) != "Active"]
+    if not keep:
+        delete += [key for name, (key, live) in there.items() if name not in names and outcome.state(live) != "Active"]
     return Carried(
         done=frozenset(done), failed=failed, problem=problem, apply=tuple(apply), delete=tuple(delete), waiting=waiting
     )

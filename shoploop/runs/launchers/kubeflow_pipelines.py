@@ -133,6 +133,16 @@ class KubeflowPipelines:
         """The server's id of a run that was launched."""
         return str(self._link(run)["job"])
 
+    def adopt(self, run: Run) -> bool:
+        """Takes up a run that the server has begun though its answer got lost; False where it has none of that id."""
+        runner = run.recommender.spec.runner
+        experiment = self.client.experiment_named(runner.experiment or run.name, runner.namespace or "")
+        there = find(self.client, experiment, run.id) if experiment else None
+        if there is None:
+            return False
+        keep_link(self.store, run.key, there.run_id, endpoint=self.client.endpoint)
+        return True
+
     def recur(self, run: Run, cron: str) -> RecurringRun:
         """Lets runs like this one begin by the server's clock; what recurred for the recommender before is replaced.
 

@@ -1,0 +1,111 @@
+"""docs/scale.md: what :mod:`shoploop.bench.scale` measured, the engine of each part, and where it breaks."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from shoploop.store import disk
+
+ENGINES = (
+    (
+        "tables",
+        "polars, one process",
+        "they do not fit in memory",
+        "a database (`duckdb://`, `postgresql://`), fewer days",
+    ),
+    (
+        "features",
+        "Feast: DuckDB, SQLite",
+        "one machine's disk; a second predictor pod",
+        "Redis online; its offline stores",
+    ),
+    (
+        "samples",
+        "numpy, in pieces",
+        "candidates × features do not fit in memory",
+        "fewer days; shares, by `training.nodes`",
+    ),
+    ("training", "one process, one thread", "time", "`training.nodes`: a TrainJob; each process reads its share"),
+    ("item vectors", "in each process", "some ten million items", "TorchRec (below)"),
+    ("best of all items", "a matrix product", "some ten million items within 100 ms", "an index of nearest neighbours"),
+    ("event log", "SQLite", "one pod", "Redis Streams; Kafka"),
+    ("objects", "a folder", "one machine", "s3://, gs://, az://"),
+    ("pipeline", "a process a step", "one machine", "Jobs; Kubeflow Pipelines"),
+    ("serving", "one process", "requests a second", "replicas, KEDA"),
+)
+"""Part, what does it, where that breaks, and what comes then."""
+
+HEAD = """# From one machine to many
+
+This page is written by `shoploop bench scale --json scale.json --page docs/scale.md`. It says how a run grows, not how fast
+a machine is: the shop is synthetic and small, and other work was on the machine."""
+
+TORCHREC = """Where parts break follows from bytes and from the seconds above; it was not measured.
+
+**TorchRec is an option, not a part.** All embeddings here are linear maps of frozen factors, with one bias an item that is
+learned: that fits on a device for tens of millions of items. Somebody who learns a free vector an item, of more items than a
+device holds, shards them by TorchRec's `DistributedModelParallel` within the processes that a TrainJob starts. What would
+change our mind: a catalogue of more than ten million items, on which free vectors gain."""
+
+COST = """## What it costs
+
+A run costs cores × hours × price. A step's seconds on your shop are those of the largest shop × (your events / its events)^e,
+as far as e was fitted where the step's own work is most of its time; on n nodes training takes about 1/n of them, the others
+as long as before. The memory of a machine is the largest row, by the same rule. Nothing beyond the sizes in the
+tables was measured, and nothing on several machines or on a GPU."""
+
+
+def page(found: dict[str, Any]) -> str:
+    """The page as Markdown.
+
+    Args:
+        found: As :func:`shoploop.bench.scale.run` returns it.
+    """
+    heads = [f"{size:,}" for size in found["events"]]
+    steps = found["steps"].items()
+    seconds = [(name, *(f"{value:.1f}" for value in step["seconds"]), step["exponent"]) for name, step in steps]
+    mib = [
+        (name, *(f"{x / 2**20:.0f}" for x in step["peak_rss_bytes"]), step["memory_exponent"]) for name, step in steps
+    ]
+    parts = [HEAD, "## Events", _events(found), _table(["seconds", *heads, "exponent"], seconds)]
+    parts.append(_table(["MiB at most", *heads, "exponent"], mib))
+    if items := found.get("items"):
+        parts += ["## Items", _items(items)]
+    parts += ["## The engine of each part, and where it breaks"]
+    parts += [_table(["part", "here", "breaks where", "then"], ENGINES), TORCHREC, COST]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_page(target: Path, found: dict[str, Any]) -> None:
+    """Writes :func:`page` whole or not at all."""
+    disk.write_text(target, page(found))
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _events(found: dict[str, Any]) -> str:
+    shop = found["shop"]
+    known = [(step["exponent"], name) for name, step in found["steps"].items() if step["exponent"] is not None]
+    worst = f"The largest is {max(known)[0]} ({max(known)[1]})." if known else "One size has none."
+    return (
+        f"{shop['items']:,} items, {shop['days']} days, a shopper for every {shop['events_a_shopper']} events; each step a\n"
+        f"process, on {found['cores']} cores. The exponent e is fitted to seconds = c·events^e. What a process costs before\n"
+        f"it begins counts in it: where that is most of a step, e is low and says nothing of larger shops. {worst}\n"
+        "Augmentation and importance are left out (`mode: Never`, `estimator: None`): how long they try is bounded."
+    )
+
+
+def _items(items: dict[str, Any]) -> str:
+    count, requests, mib = items["items"], items["requests"], 2**20
+    step, best = (f"{items[name] * 1000:.0f} ms" for name in ("training_step_seconds", "top_100_seconds"))
+    model, most = (f"{items[name] / mib:.0f} MiB" for name in ("parameters_bytes", "peak_rss_bytes"))
+    return (
+        f"{count:,} items: a training step of {requests} requests, each with a softmax over {items['drawn']} candidates and\n"
+        f"drawn items, not all, takes {step} in one thread. The hundred best of all by a user's state\n"
+        f"take {best}, exactly, without an index. The model has {model}; measuring it took {most} at most. A softmax\n"
+        f"over all would hold {requests} × {count:,} scores and their gradients, {8 * requests * count / mib:.0f} MiB, and\n"
+        "the features of all of them."
+    )

@@ -1,0 +1,73 @@
+"""How growth is fitted and told. Whole runs of several sizes are the bench's own; here one shop is drawn."""
+
+import polars as pl
+import pytest
+import yaml
+
+from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.bench import scale
+from shoploop.bench.scale_page import page
+from shoploop.data import load_data, resolve_uris
+from shoploop.errors import SpecInvalid
+
+FOUND = {
+    "events": [1000, 2000],
+    "cores": 2,
+    "shop": {"items": 10, "days": 5, "events_a_shopper": 100},
+    "steps": {
+        "load_data": {"seconds": [1.0, 1.5], "peak_rss_bytes": [2**20, 2**21], "exponent": 0.585, "memory_exponent": 1.0},
+        "train_fused": {"seconds": [1.0, 2.0], "peak_rss_bytes": [2**20] * 2, "exponent": 1.0, "memory_exponent": 0.0},
+    },
+    "items": {
+        "items": 1_000_000, "requests": 32, "drawn": 512, "training_step_seconds": 0.2, "top_100_seconds": 0.05,
+        "parameters_bytes": 2**28, "peak_rss_bytes": 2**30,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("power", "factor"), [(1.0, 3.0), (0.5, 2.0), (2.0, 0.1)])
+def test_the_exponent_is_that_of_what_was_measured(power, factor):
+    sizes = [100, 200, 400, 800]
+    assert scale.exponent(sizes, [factor * size**power for size in sizes]) == pytest.approx(power, abs=1e-3)
+
+
+def test_one_size_has_no_exponent():
+    assert scale.exponent([100], [1.0]) is None
+
+
+def test_a_shop_has_as_many_events_as_were_asked_for_and_the_same_ones_again(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        scale.write_shop(tmp_path / name, 4000)
+    one, other = (pl.read_parquet(tmp_path / name / "events.parquet") for name in ("a", "b"))
+    assert one.equals(other)
+    assert 3000 < len(one) <= 4000
+    assert one["user"].n_unique() == 40
+    assert (one["time"].max() - one["time"].min()).days in (scale.DAYS - 1, scale.DAYS - 2)
+
+
+def test_its_recommender_reads_the_shop_as_it_is_drawn(tmp_path):
+    scale.write_shop(tmp_path, 2000)
+    spec = RecommenderSpec.model_validate(yaml.safe_load(scale.RECOMMENDER.format(epochs=1))["spec"])
+    load_data(out=tmp_path / "out", data_spec=resolve_uris(spec.data, tmp_path))
+    drawn, read = (pl.read_parquet(tmp_path / name) for name in ("events.parquet", "out/interactions.parquet"))
+    assert len(read) == len(drawn)
+
+
+def test_the_page_tells_every_step_and_names_the_worst():
+    text = page(FOUND)
+    assert "| load_data | 1.0 | 1.5 | 0.585 |" in text
+    assert "The largest is 1.0 (train_fused)" in text
+    assert "1,000,000 items: a training step of 32 requests" in text and "TorchRec is an option" in text
+
+
+def test_a_training_step_over_many_items_is_measured_in_a_process_of_its_own():
+    found = scale.many_items(2_000)
+    assert found["items"] == 2_000 and found["training_step_seconds"] > 0 and found["top_100_seconds"] > 0
+    assert found["peak_rss_bytes"] > found["parameters_bytes"] > 2_000 * 64 * 4
+
+
+@pytest.mark.parametrize("asked", [{"events": 10}, {"factors": []}, {"factors": [2, 1]}, {"factors": [0, 1]}])
+def test_sizes_that_are_no_shop_are_refused(asked):
+    with pytest.raises(SpecInvalid):
+        scale.run(**asked)
