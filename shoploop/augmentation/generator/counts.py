@@ -89,9 +89,8 @@ def _counts(behaviour: Behaviour, items: int) -> tuple[Ints, Numbers]:
     what = key % items
     buyers = np.bincount(what, minlength=items).astype(np.int64)
     most = _MOST_ROWS * np.bincount(what, count, items) / np.maximum(buyers, 1)
-    return buyers, np.bincount(what, np.minimum(count, most[what]), items)
+    return buyers, np.bincount(what, np.minimum(count, most[what]), items).astype(np.float64)
 
 
 def _sums(group: Ints, values: Numbers) -> Numbers:
-    out: Numbers = np.bincount(group, values)
-    return out
+    return np.bincount(group, values).astype(np.float64)
