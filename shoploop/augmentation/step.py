@@ -273,7 +273,7 @@ def _look_at(task: _Task, tried: _Tried) -> None:
         about = {
             "digest": study.digest,
             "steps": study.generator.adversary.step,
-            "shoppers": study.shoppers,
+            **study.counted,
             "curve": study.generator.adversary.curve,
         }
         tried.report |= {"generator": about} | studies.sheet(study, shown)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ import pyarrow as pa
 from torch import Tensor
 
 from shoploop.augmentation.generator.adversary import Adversary
-from shoploop.augmentation.generator.conditions import fit_conditions
-from shoploop.augmentation.generator.dp_sgd import Budget, Spent, shortened, train_privately
-from shoploop.augmentation.generator.fitting import BehaviourGenerator, fit_generator
+from shoploop.augmentation.generator.conditions import Conditions, fit_conditions
+from shoploop.augmentation.generator.dp_sgd import Budget, Spent, plan, shortened, train_privately
+from shoploop.augmentation.generator.fitting import BehaviourGenerator, Privately, fit_generator
+from shoploop.augmentation.generator.habits import Habits, fit_habits, unknown_habits
+from shoploop.augmentation.generator.ledger import Ledger
+from shoploop.augmentation.generator.private import lay_private_foundations, private_conditions, private_vocabulary
 from shoploop.augmentation.generator.pseudonyms import pseudonym_key, pseudonymise
 from shoploop.augmentation.generator.records import (
+    RECORD_BASKETS,
     Behaviour,
     Ints,
     Vocabulary,
@@ -23,14 +28,15 @@ from shoploop.augmentation.generator.records import (
     read_behaviour,
     split_users,
 )
-from shoploop.augmentation.generator.rows import generator_digest, item_prices, shop_shares, write_rows
-from shoploop.augmentation.proofs import fidelity, two_sample
+from shoploop.augmentation.generator.rows import generator_digest, write_rows
+from shoploop.augmentation.proofs import fidelity, two_sample, unselected
 from shoploop.augmentation.proofs import privacy_attacks as privacy
 from shoploop.augmentation.proofs.controls import sample_popularity
 from shoploop.compute.cores import one_thread
+from shoploop.features.log import day_of
 
-MIN_BUYERS = 5
-"""k: an item, and a shop, of fewer users is never spoken of."""
+MIN_BUYERS = 20
+"""k: an item, and a shop, of fewer users is never spoken of: that it is there at all would tell of those few."""
 
 HELD_OUT = 0.3
 """Share of the shoppers that the generator never sees: the other side of every attack."""
@@ -49,25 +55,41 @@ class Study:
     vocabulary: Vocabulary
     real: Behaviour
     held: Behaviour
+    conditions: Conditions
     generator: BehaviourGenerator
     interactions: pl.DataFrame
     """Pseudonymous, of those learned from; for prices and shops, which are aggregates."""
 
     seed: int
     shoppers: int
-    """Those looked at, in and out of the generator's data."""
+    """Those looked at, in and out of the generator's data, with histories long enough or not."""
 
     digest: str
+    hidden: pl.DataFrame
+    """The same of the hold-out; for judges alone."""
+
     spent: Spent | None = None
     """What it cost of the shoppers' privacy, where that was asked to be bounded."""
 
+    @property
+    def counted(self) -> dict[str, int]:
+        """How many shoppers were looked at, learned from, and held out."""
+        sides = {"learned_from": self.real, "held_out": self.held}
+        return {"shoppers": self.shoppers} | {name: len(np.unique(side.user)) for name, side in sides.items()}
+
+    @cached_property
+    def habits(self) -> Habits:
+        """Of quantities, prices and shops; none where a budget would have to cover them."""
+        if self.spent is not None:
+            return unknown_habits(self.vocabulary)
+        return fit_habits(self.interactions, self.vocabulary, min_users=MIN_BUYERS)
+
     def table(self, made: Behaviour, *, seed: int) -> pa.Table:
-        """The rows in the canonical schema, marked as virtual."""
+        """The rows in the canonical schema, marked as virtual; without price and shop where a budget covers neither."""
         return write_rows(
             made,
             self.vocabulary,
-            item_prices(self.interactions, self.vocabulary),
-            shop_shares(self.interactions, min_users=MIN_BUYERS),
+            self.habits,
             digest=self.digest,
             seed=seed,
             score=self.generator.score(made, seed=seed),
@@ -102,6 +124,7 @@ def learn(
     if budget is not None:
         config = replace(config, adversary=shortened(config.adversary))
     # What is made must not depend on the key: the draw is over users in the order of the data.
+    days = interactions.select(first=day_of("time").min(), last=day_of("time").max()).row(0)
     users = interactions.select(pl.col("user").unique(maintain_order=True))
     if most_shoppers is not None and users.height > most_shoppers:
         drawn = np.sort(np.random.default_rng(seed).permutation(users.height)[:most_shoppers])
@@ -109,8 +132,15 @@ def learn(
     key = pseudonym_key()
     known = pseudonymise(interactions, key)
     seen, hidden = split_users(known, share=HELD_OUT, random=np.random.default_rng(seed))
-    vocabulary, behaviour = _anonymous(seen, items)
-    conditions, real = fit_conditions(behaviour, vocabulary, segments=SEGMENTS, seed=seed)
+    ledger: Ledger | None = None
+    if budget is None:
+        vocabulary, behaviour = _anonymous(seen, items)
+        conditions, real = fit_conditions(behaviour, vocabulary, segments=SEGMENTS, seed=seed)
+    else:
+        learners = seen["user"].n_unique()
+        ledger = Ledger(plan(learners, config.adversary, budget).counts_noise, key=key, seed=seed)
+        vocabulary, buyers = private_vocabulary(seen, items, ledger, min_buyers=MIN_BUYERS)
+        conditions, real = private_conditions(read_behaviour(seen, vocabulary), vocabulary)
     held = conditions.assign(read_behaviour(hidden, vocabulary), vocabulary)
     progress(f"a generator learns from {len(np.unique(real.user))} shoppers")
     spent: list[Spent] = []
@@ -120,6 +150,10 @@ def learn(
         once = train_privately(adversary, vectors, conditions, masks, users, budget, key=key, progress=progress)
         spent.append(once)
 
+    privately_ = None
+    if ledger is not None:
+        foundations = lay_private_foundations(real, vocabulary, buyers, ledger, days=days, dims=config.dims, seed=seed)
+        privately_ = Privately(foundations=foundations, train=privately)
     generator = fit_generator(
         real,
         vocabulary,
@@ -128,18 +162,20 @@ def learn(
         seed=seed,
         checkpoint=checkpoint,
         progress=progress,
-        privately=privately if budget else None,
+        privately=privately_,
     )
     return Study(
         vocabulary=vocabulary,
         real=real,
         held=held,
+        conditions=conditions,
         generator=generator,
         interactions=seen,
+        hidden=hidden,
         seed=seed,
         shoppers=known["user"].n_unique(),
         digest=generator_digest(generator),
-        spent=spent[0] if spent else None,
+        spent=replace(spent[0], counts=tuple(ledger.told)) if spent and ledger else None,
     )
 
 
@@ -159,13 +195,17 @@ def _anonymous(seen: pl.DataFrame, items: pl.DataFrame) -> tuple[Vocabulary, Beh
 
 
 @one_thread()
-def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: None) -> dict[str, Any]:
+def sheet(
+    study: Study, made: Behaviour, *, between_real: bool = False, progress: Progress = lambda what: None
+) -> dict[str, Any]:
     """Fidelity and privacy of records, as they stand in reports beside what was made.
 
     Returns:
         ``fidelity`` (``two_sample_auc``, ``control_auc`` of a popularity sampler in the same run, ``real_auc``: the same
         test between real shoppers, ``telling``, ``marginals`` with distance, floor, passed, ``coverage``, ``novelty``,
-        ``passed``), ``privacy`` (see :class:`Privacy`, with ``reasons`` and ``passed``).
+        ``passed``), ``judges`` (AUC of the ``selected`` and of the ``unselected``), ``unselected`` (see :func:`judge_rows`),
+        ``attacks`` by name with ``auc``, ``interval`` by shopper and ``control``, ``privacy`` (see
+        :class:`Privacy`, with ``reasons`` and ``passed``).
     """
     real, held, vocabulary = study.real, study.held, study.vocabulary
     popularity = np.bincount(real.item, minlength=len(vocabulary)).astype(np.float32) / len(real.item)
@@ -180,6 +220,8 @@ def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: No
     }
     progress("statistics against the hold-out")
     marginals = fidelity.measure(made, real, held, vocabulary, seed=study.seed)
+    progress("a judge that nothing selects by")
+    judged = judge_rows(study, made, between_real=between_real)
     progress("attacks on privacy")
     attacked = privacy.attack(made, real, held, vocabulary, seed=study.seed, losses=study.generator.losses())
     reasons = attacked.reasons(k=MIN_BUYERS)
@@ -196,21 +238,61 @@ def sheet(study: Study, made: Behaviour, *, progress: Progress = lambda what: No
             and tests["control"].auc >= CONTROL_AUC
             and all(m.passed for m in marginals.values()),
         },
+        "attacks": attacked.told(),
+        "judges": {"selected": auc, "unselected": judged["auc"]},
+        "unselected": judged,
         "privacy": attacked.to_json()
         | {"k_asked": MIN_BUYERS, "allowed": privacy.ALLOWED, "reasons": reasons, "passed": not reasons}
         | {"differential_privacy": study.spent.to_json() if study.spent else None},
     }
 
 
+def judge_rows(study: Study, made: Behaviour, *, between_real: bool = False) -> dict[str, Any]:
+    """What written rows look like to who sees nothing that the generator selects by.
+
+    Args:
+        between_real: Whether real shoppers are told from each other too, which takes as long again.
+
+    Returns:
+        ``auc`` of virtual against hold-out and ``real_auc`` between real shoppers, of a stretch of visits each, ``features``,
+        ``telling``; ``lifts`` and ``lifts_real``, Spearman's correlation with the hold-out's; and medians of both sides of
+        ``visits`` a shopper and of the share of rows with several ``pieces``.
+    """
+    items, random = study.vocabulary.items, np.random.default_rng((study.seed, 3))
+    rows = unselected.visits(pl.DataFrame(study.table(made, seed=study.seed)))
+    held, seen = (unselected.visits(side, items) for side in (study.hidden, study.interactions))
+    stretch = [unselected.one_stretch(side, random, most=RECORD_BASKETS) for side in (held, seen)]
+    found = unselected.judge(rows, stretch[0], seed=study.seed)
+    both = {"made": rows, "real": held}
+    return {
+        "auc": found.auc,
+        "interval": list(found.interval),
+        "features": found.features,
+        "telling": [list(pair) for pair in found.telling],
+        **({"real_auc": unselected.judge(stretch[1], stretch[0], seed=study.seed).auc} if between_real else {}),
+        "lifts": unselected.lifts_alike(rows, held),
+        "lifts_real": unselected.lifts_alike(seen, held),
+        "visits": {name: _visits_each(side) for name, side in both.items()},
+        "pieces": {
+            name: float(side.select((pl.col("quantity") > 1).mean()).item() or 0) for name, side in both.items()
+        },
+    }
+
+
+def _visits_each(rows: pl.DataFrame) -> float:
+    return float(np.median(rows.group_by("user").agg(pl.col("day").n_unique())["day"].to_numpy()))
+
+
 def profiles(made: Behaviour, users: pl.DataFrame, study: Study, names: list[str], *, seed: int) -> pl.DataFrame:
     """A users table for virtual shoppers: each attribute drawn on its own from values that at least k users have.
 
-    Drawn alone, no combination of attributes can be a real user's except by chance.
+    Drawn alone, no combination of attributes can be a real user's except by chance. With differential privacy there are no
+    attributes: no budget was spent on them.
     """
     random = np.random.default_rng(seed)
     columns: dict[str, Any] = {"user": names}
     for name in users.columns:
-        if name == "user" or users.schema[name] != pl.String:
+        if study.spent is not None or name == "user" or users.schema[name] != pl.String:
             continue
         counts = users[name].drop_nulls().value_counts().filter(pl.col("count") >= MIN_BUYERS).sort(name)
         if counts.height:

@@ -1,20 +1,26 @@
 """A synthetic data set for load tests and demonstrations, with its sheet of fidelity and attacks beside it."""
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation.generator.dp_sgd import Budget
-from shoploop.augmentation.generator.records import Behaviour
-from shoploop.augmentation.study import Study, learn, profiles, sheet
+from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour
+from shoploop.augmentation.proofs import privacy_attacks as privacy
+from shoploop.augmentation.proofs.privacy_attacks import COUNTS
+from shoploop.augmentation.study import MIN_BUYERS, Study, learn, profiles, sheet
 from shoploop.augmentation.trials.effort import FULL, Effort
 from shoploop.errors import DataUnreadable, ShoploopError, SpecInvalid
 from shoploop.store import disk
@@ -47,11 +53,13 @@ def synthesize(
         conditions: Only shoppers of these; see ``conditions`` of the sheet for the names.
 
     Returns:
-        The sheet: rows, shoppers, ``fidelity``, ``privacy``, generator, ``seconds``.
+        The sheet: ``rows``, ``shoppers``, ``file`` (name, bytes, digest, rows, shoppers, visits, first and last time),
+        ``measured_on``, ``limits``, ``generator`` (with how many shoppers it learned from), what
+        :func:`sheet` says, ``seconds``.
 
     Raises:
         SpecInvalid: rows is not between 1 and 50 million, or ``out`` is no Parquet file.
-        DataUnreadable: there is no folder to write into.
+        DataUnreadable: see :func:`check_outputs`.
         TooFewEvents: there is too little to learn from, or nobody has a condition.
         NotPrivate: an attack succeeds.
     """
@@ -63,8 +71,7 @@ def synthesize(
         raise SpecInvalid(
             f"--out is {out}; name a file that ends in .parquet, its sheet is written beside it as .json."
         )
-    if not out.parent.is_dir():
-        raise DataUnreadable(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
+    check_outputs(out)
     started = time.perf_counter()
     seed = spec.training.seed
     with tempfile.TemporaryDirectory() as folder:
@@ -83,52 +90,137 @@ def synthesize(
         budget=Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None,
         progress=progress,
     )
-    judged = study.generator.sample_rows(effort.rows, seed=seed)
-    made = judged
-    if rows < effort.rows or conditions:
-        made = study.generator.sample_rows(min(rows, effort.rows), seed=seed, conditions=conditions)
+    made = study.generator.sample_rows(min(rows, effort.rows), seed=seed, conditions=conditions)
+    # Few rows, or rows of chosen shoppers, say little of the generator: of it then speaks a draw of its own.
+    of_file = rows >= effort.rows and not conditions
+    judged = made if of_file else study.generator.sample_rows(effort.rows, seed=seed)
     report = sheet(study, judged, progress=progress)
     if not report["privacy"]["passed"]:
-        raise NotPrivate(f"Nothing was written to {out}: {'; '.join(report['privacy']['reasons'])}. Bring more users.")
+        raise _refused(out, report["privacy"]["reasons"])
     progress(f"writing {rows} rows")
-    written, names = _write(study, made, rows, out, conditions, seed)
-    profiles(made, users, study, names, seed=seed).write_parquet(out.with_suffix(".users.parquet"))
+    written = _write(study, made, rows, out, conditions, seed)
+    profiles(made, users, study, written.names, seed=seed).write_parquet(out.with_suffix(".users.parquet"))
     report = {
-        "rows": written,
-        "shoppers": len(names),
+        "rows": written.rows,
+        "shoppers": len(written.names),
         "conditions": list(conditions or study.generator.conditions.names),
+        "file": written.told(out),
+        "measured_on": {
+            "rows": len(judged.item),
+            "shoppers": judged.records,
+            "of_the_file": of_file,
+            "counts": "all rows of the file",
+        },
+        "limits": limits(study),
         "generator": {
             "digest": study.digest,
             "seed": seed,
             "steps": study.generator.adversary.step,
-            "shoppers": study.shoppers,
+            **study.counted,
         },
         **report,
         "seconds": round(time.perf_counter() - started, 2),
     }
-    out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    report["attacks"][COUNTS] |= {"auc_of_file": written.counts[0], "interval_of_file": list(written.counts[1:])}
+    with disk.whole_path(out.with_suffix(".json")) as aside:
+        aside.write_text(json.dumps(report, indent=1) + "\n")
     return report
 
 
-def _write(
-    study: Study, first: Behaviour, rows: int, out: Path, conditions: list[str] | None, seed: int
-) -> tuple[int, list[str]]:
-    """Writes in pieces, to a file beside ``out`` that takes its name when it is whole."""
+def check_outputs(out: Path) -> None:
+    """Ends before any work where what is to be written could not be.
+
+    Raises:
+        DataUnreadable: there is no folder to write into, it may not be written to, or a folder has one of the names.
+    """
+    if not out.parent.is_dir():
+        raise DataUnreadable(f"There is no folder {out.parent} to write {out.name} into. Make it, or name another.")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise DataUnreadable(f"The folder {out.parent} may not be written to; {out.name} needs it. Name another.")
+    for path in (out, out.with_suffix(".users.parquet"), out.with_suffix(".json")):
+        if path.is_dir():
+            raise DataUnreadable(f"{path} is a folder, and a file is to be written there. Name another --out.")
+
+
+def limits(study: Study) -> list[str]:
+    """What nobody should take the file for, in words."""
+    vocabulary = study.vocabulary
+    said = [
+        f"A shopper has at most {RECORD_BASKETS} visits; real ones may have many more.",
+        f"{vocabulary.outside:.0%} of the real rows are of items of fewer than {MIN_BUYERS} buyers, which do not occur.",
+        "How often an item is bought is known from few rows of each shopper: the fewer its buyers, the more it is luck.",
+        "Quantity and price are drawn row by row, and shops visit by visit, whatever else is bought.",
+    ]
+    if study.spent is not None:
+        said[1] = (
+            f"About {vocabulary.outside:.0%} of rows are of items without surely {MIN_BUYERS} buyers; none occurs."
+        )
+        said[-2:] = [
+            "Every quantity is 1, and there is neither price nor shop nor attribute: no budget was spent on them."
+        ]
+    return said
+
+
+def _refused(out: Path, reasons: list[str]) -> NotPrivate:
+    return NotPrivate(f"Nothing was written to {out}: {'; '.join(reasons)}. Bring more users.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    rows: int
+    names: list[str]
+    first: datetime
+    last: datetime
+    visits: int
+    counts: tuple[float, float, float]
+    """What the attack on counts finds in all rows."""
+
+    def told(self, out: Path) -> dict[str, Any]:
+        """The file itself."""
+        return {
+            "name": out.name,
+            "bytes": out.stat().st_size,
+            "sha256": disk.digest_of(out),
+            "rows": self.rows,
+            "shoppers": len(self.names),
+            "visits": self.visits,
+            "first": self.first.isoformat(),
+            "last": self.last.isoformat(),
+        }
+
+
+def _write(study: Study, first: Behaviour, rows: int, out: Path, conditions: list[str] | None, seed: int) -> _Written:
+    """Writes in pieces, to a file beside ``out`` that takes its name when it is whole and withstands the attack on counts,
+    which finds the more the more rows there are.
+
+    Raises:
+        NotPrivate: it does not.
+    """
     names: set[str] = set()
-    written, shoppers, piece = 0, 0, 0
+    written, shoppers, piece, visits = 0, 0, 0, 0
+    count = np.zeros(len(study.vocabulary), np.int64)
+    times: list[datetime] = []
     table = study.table(first, seed=seed)
-    with disk.whole_path(out) as aside, pq.ParquetWriter(aside, table.schema, compression="zstd") as writer:
-        while True:
-            writer.write_table(table)
-            written += len(table)
-            shoppers += first.records
-            names.update(table["user"].unique().to_pylist())
-            if written >= rows:
-                break
-            piece += 1
-            more = study.generator.sample_rows(
-                min(rows - written, _BATCH_ROWS), seed=seed + 15_485_863 * piece, conditions=conditions
-            )
-            first = replace(more, user=more.user + shoppers)
-            table = study.table(first, seed=seed)
-    return written, sorted(names)
+    with disk.whole_path(out) as aside:
+        with pq.ParquetWriter(aside, table.schema, compression="zstd") as writer:
+            while True:
+                writer.write_table(table)
+                written += len(table)
+                shoppers += first.records
+                visits += len(first.record)
+                count += np.bincount(first.item, minlength=len(count))
+                names.update(table["user"].unique().to_pylist())
+                span = pc.min_max(table["time"]).as_py()
+                times += [span["min"], span["max"]]
+                if written >= rows:
+                    break
+                piece += 1
+                more = study.generator.sample_rows(
+                    min(rows - written, _BATCH_ROWS), seed=seed + 15_485_863 * piece, conditions=conditions
+                )
+                first = replace(more, user=more.user + shoppers)
+                table = study.table(first, seed=seed)
+        found = privacy.attack_counts(count, study.real, study.held, seed=seed)
+        if reason := privacy.refusal(privacy.COUNTS, found):
+            raise _refused(out, [reason])
+    return _Written(rows=written, names=sorted(names), first=min(times), last=max(times), visits=visits, counts=found)

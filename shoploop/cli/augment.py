@@ -96,5 +96,9 @@ def synthesize_events(file: Path, rows: int, out: Path, conditions: list[str] | 
     console.print(Text.assemble("Fidelity  ", outcome))
     low, high = privacy["membership_auc_interval"]
     console.print(f"Attacks   failed: membership AUC {privacy['membership_auc']:.3f} [{low:.3f}, {high:.3f}]")
-    console.print(f"          {privacy['undefended']}")
+    for weak in privacy["blind"]:
+        console.print(f"Blind     {weak}: that it found nothing says little")
+    console.print(f"          {privacy['limits']}")
+    judges = sheet["judges"]
+    console.print(f"Judges    AUC {judges['selected']:.3f}; of one that nothing selects by {judges['unselected']:.3f}")
     console.print(f"Written   {out}, with {out.with_suffix('.users.parquet').name} and {out.with_suffix('.json').name}")

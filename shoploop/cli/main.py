@@ -23,6 +23,7 @@ from shoploop.cli.options import (
     StoreOption,
     person,
     readable_store,
+    whole_number,
     writable_store,
 )
 from shoploop.errors import SpecInvalid
@@ -212,7 +213,9 @@ def augment(
 def synthesize(
     file: File,
     out: Annotated[Path, typer.Option(help="The Parquet file to write.", metavar="FILE.parquet")],
-    rows: Annotated[int, typer.Option(help="How many rows, at least.")] = 100_000,
+    rows: Annotated[
+        int, typer.Option(help="How many rows, at least; 1e7 is ten million.", parser=whole_number, metavar="INTEGER")
+    ] = 100_000,
     condition: Annotated[
         list[str] | None, typer.Option(help="Only shoppers of this segment and sparsity; may be given again.")
     ] = None,

@@ -40,3 +40,20 @@ def readable_store(override: str | None) -> Any:
 def person() -> str:
     """Who decides, for logs of decisions."""
     return os.environ.get("USER") or "a person"
+
+
+def whole_number(text: str) -> int:
+    """A number as people write it: 10000000, 10_000_000 or 1e7.
+
+    Raises:
+        typer.BadParameter: it is no whole number.
+    """
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        number = Decimal(str(text))
+        if number == number.to_integral_value() and abs(number) < 10**18:
+            return int(number)
+    except (InvalidOperation, ValueError):
+        pass
+    raise typer.BadParameter(f"{text!r} is no whole number; write 10000000, 10_000_000 or 1e7.")

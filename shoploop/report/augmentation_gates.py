@@ -194,8 +194,10 @@ def privacy(found: Json) -> Markup:
             label="; ".join(f"{dot.label} {dot.text}" for dot in attacks) + ".",
         )
         parts.append(drawn)
-    if found.get("undefended"):
-        parts.append(frame.note(str(found["undefended"])))
+    if blind := found.get("blind"):
+        parts.append(frame.note("That these found nothing says little: " + "; ".join(map(str, blind)) + "."))
+    if found.get("limits"):
+        parts.append(frame.note(str(found["limits"])))
     reasons = found.get("reasons") or []
     if reasons:
         parts.insert(0, frame.note("Refused: " + "; ".join(map(str, reasons)) + ".", "bad"))

@@ -1,19 +1,20 @@
 """Differentially private training: what it costs, what it refuses, and that what it says stands in the reports."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from pydantic import ValidationError
 from shop import two_tastes
-from shop.samples import write_folders
 from tiny_effort import TINY
 
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import study
 from shoploop.augmentation.generator.adversary import Adversary, GeneratorDiverged
 from shoploop.augmentation.generator.dp_sgd import Budget, _Records, plan, train_privately
+from shoploop.augmentation.generator.ledger import SHARES, Ledger
 from shoploop.augmentation.step import augment_samples
-from shoploop.errors import SpecInvalid
+from shoploop.errors import SpecInvalid, TooFewEvents
 
 CONFIG = Adversary.Config(steps=20, hidden=8, batch=32, discriminator_steps=1)
 KEY = b"a key that is kept outside of the data"
@@ -100,27 +101,75 @@ def test_values_that_are_no_numbers_end_by_name():
         learned(Budget(epsilon=4), real=torch.full((100, 4), float("nan")))
 
 
-def test_a_generator_of_behaviour_trains_privately_and_its_sheet_says_what_that_cost():
-    shop, budget = two_tastes(90), Budget(epsilon=6, delta=1e-4)
-    found = study.learn(shop.interactions(), shop.described(), config=TINY.generator, seed=0, budget=budget)
-    made = found.generator.sample_rows(2000, seed=0)
-    told = study.sheet(found, made)["privacy"]["differential_privacy"]
-    assert 5 < told["epsilon"] <= 6
+@pytest.fixture(scope="module")
+def private(ninety, tmp_path_factory):
+    """What the step makes of ninety shoppers within a budget wide enough for so few, and its report."""
+    out = tmp_path_factory.mktemp("private") / "out"
+    asked = AugmentationSpec.model_validate({"mode": "Always", "differentialPrivacy": {"epsilon": 90, "delta": 1e-4}})
+    folders = {name: ninety / name for name in ("data", "features", "samples")}
+    return out, augment_samples(**folders, out=out, augmentation_spec=asked, seed=0, effort=TINY)
+
+
+def test_the_sheet_says_what_every_statistic_and_the_training_cost_together(private):
+    told = private[1]["privacy"]["differential_privacy"]
+    assert 80 < told["epsilon"] <= 90
     assert told["delta"] == 1e-4
-    assert "not the item embeddings" in told["covers"]
+    assert {one["what"] for one in told["counts"]} == set(SHARES)
+    shares = sum(told["counts_noise"] ** 2 / one["noise_multiplier"] ** 2 for one in told["counts"])
+    assert shares == pytest.approx(1), "together they are one mechanism of that noise"
 
 
-def test_epsilon_and_delta_stand_in_the_verdict_that_the_manifest_carries(tmp_path):
-    write_folders(tmp_path, two_tastes(60))
-    asked = AugmentationSpec.model_validate({"mode": "Always", "differentialPrivacy": {"epsilon": 5}})
-    report = augment_samples(
-        data=tmp_path / "data",
-        features=tmp_path / "features",
-        samples=tmp_path / "samples",
-        out=tmp_path / "out",
-        augmentation_spec=asked,
-        seed=0,
-        effort=TINY,
-    )
-    assert report["verdict"]["privacy"]["differential_privacy"]["epsilon"] <= 5
-    assert report["verdict"]["privacy"]["differential_privacy"]["delta"] == 1e-5
+def test_statistics_take_from_what_the_training_may_spend():
+    from opacus.accountants import RDPAccountant
+
+    together = plan(1000, CONFIG, Budget(epsilon=4))
+    accountant = RDPAccountant()
+    accountant.history = [(together.noise_multiplier, together.sample_rate, together.steps)]
+    assert accountant.get_epsilon(together.delta) < 0.9 * together.epsilon
+
+
+def test_epsilon_and_delta_stand_in_the_verdict_that_the_manifest_carries(private):
+    assert private[1]["verdict"]["privacy"]["differential_privacy"]["epsilon"] <= 90
+    assert private[1]["verdict"]["privacy"]["differential_privacy"]["delta"] == 1e-4
+
+
+def test_a_private_table_says_nothing_that_no_budget_covers(private):
+    rows = pl.read_parquet(private[0] / "synthetic.parquet")
+    assert rows.height > 0
+    assert rows["price"].is_null().all()
+    assert rows["shop"].is_null().all()
+    assert (rows["quantity"] == 1).all()
+
+
+def test_a_budget_that_names_no_item_of_so_few_shoppers_is_refused_by_name():
+    shop = two_tastes(90)
+    with pytest.raises(
+        TooFewEvents, match=r"surely have 20 buyers.*Raise spec.augmentation.differentialPrivacy.epsilon"
+    ):
+        study.learn(shop.interactions(), shop.described(), config=TINY.generator, seed=0, budget=Budget(epsilon=1))
+
+
+def test_a_shopper_moves_no_sum_by_more_than_the_norm_and_noise_is_as_wide_as_is_written_down():
+    ledger = Ledger(2.0, key=KEY, seed=0)
+    glutton = np.array([[3000.0] + [0.0] * 4999])
+    found = ledger.sum("weeks", glutton, norm=1.0)
+    wide = 2.0 / np.sqrt(SHARES["weeks"])
+    assert ledger.told == [{"what": "weeks", "norm": 1.0, "noise_multiplier": pytest.approx(wide)}]
+    assert found.std() == pytest.approx(wide, rel=0.1)
+    assert found[0] < 6 * wide, "three thousand would stand out"
+
+
+def test_a_statistic_is_told_once_and_the_shares_are_all_there_is():
+    ledger = Ledger(1.0, key=KEY, seed=0)
+    ledger.noisy("weeks", np.zeros(3), norm=1.0)
+    with pytest.raises(ValueError, match="told already"):
+        ledger.noisy("weeks", np.zeros(3), norm=1.0)
+    assert sum(SHARES.values()) == pytest.approx(1)
+
+
+def test_noise_is_the_same_with_the_key_and_other_without():
+    drawn = [
+        Ledger(1.0, key=key, seed=0).noisy("weeks", np.zeros(3), norm=1.0) for key in (KEY, KEY, b"another key here")
+    ]
+    assert drawn[0].tolist() == drawn[1].tolist()
+    assert drawn[0].tolist() != drawn[2].tolist()

@@ -59,6 +59,9 @@ def test_the_page_is_self_contained_and_shows_both_sides(always, tmp_path, monke
     assert "A virtual shopper" in page
     assert "Muffin 1" in page
     assert "Fidelity and privacy" in page
+    assert re.search(r"That these found nothing says little: .*item counts reaches 0\.", page), (
+        "all buy all of its items"
+    )
     assert "<b>shop</b>" not in page
     assert not re.findall(r"(?:src|href)=\"(?:http|//)", page)
     assert "<script" not in page

@@ -1,5 +1,6 @@
 """The benchmark's keys and controls, and a synthetic data set with its sheet, on a shop that a laptop learns in seconds."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 from shop import two_tastes
 from tiny_effort import TINY
+from typer import BadParameter
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation import synthesize as synthesis
@@ -15,6 +17,7 @@ from shoploop.augmentation.trials.decision import choose
 from shoploop.bench.augmentation import run as bench
 from shoploop.bench.augmentation import shop as augmentation_shop
 from shoploop.bench.augmentation import transfer
+from shoploop.cli.options import whole_number
 from shoploop.errors import DataUnreadable, NotFound, SpecInvalid, TooFewEvents
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -51,6 +54,29 @@ def test_the_benchmark_prints_the_keys_that_its_readers_know(measured):
         assert {"ndcg@10_gain", "interval", "admitted"} <= set(tried)
     assert measured["seconds"] > 0
     json.dumps(measured, allow_nan=False)
+
+
+def test_every_attack_is_told_with_its_interval_and_its_control(measured):
+    assert {"item counts", "closest record", "likelihood ratio with shadows"} <= set(measured["attacks"])
+    for attack in measured["attacks"].values():
+        assert attack["interval"][0] <= attack["auc"] <= attack["interval"][1]
+        assert len(attack["by_seed"]) == 2
+
+
+def test_an_attack_that_cannot_succeed_on_its_control_is_told_to_be_blind(measured):
+    # Everybody buys nearly all forty items, so that their shares tell nobody apart even where they are copies' own. Where
+    # items are many the same control is held to be strong: tests/augmentation/test_count_attack.py.
+    controls = {name: attack["control"] for name, attack in measured["attacks"].items()}
+    assert abs(controls.pop("item counts") - 0.5) < 0.15
+    assert {name: control for name, control in controls.items() if control < 0.8} == {}
+    assert [weak.split(" reaches ")[0] for weak in measured["privacy"]["blind"]] == ["item counts"]
+
+
+def test_a_judge_that_nothing_selects_by_stands_beside_the_other_and_zero_steps_beside_it(measured):
+    judges = measured["judges"]
+    assert all(0 <= judges[name] <= 1 for name in ("selected", "unselected", "zero_steps"))
+    assert abs(judges["by_seed"][0]["real"] - 0.5) < 0.25, "real shoppers are like real shoppers"
+    assert all(-1 <= value <= 1 for value in (measured["lifts"], *measured["lifts_of"].values()))
 
 
 def test_every_seed_is_told_beside_the_whole(measured):
@@ -116,7 +142,51 @@ def test_a_synthetic_data_set_has_its_rows_its_profiles_and_its_sheet(loaded, di
     assert set(users["age"]) <= {"20", "30"}
     assert not set(rows["user"]) & set(SHOP.people)
     assert json.loads((tmp_path / "events.json").read_text()) == json.loads(json.dumps(sheet))
-    assert {"fidelity", "privacy", "generator"} <= set(sheet)
+    assert {"fidelity", "privacy", "generator", "attacks", "judges", "limits"} <= set(sheet)
+
+
+def test_the_sheet_describes_the_file_that_was_written_and_who_was_learned_from(loaded, discreet, tmp_path):
+    out = tmp_path / "events.parquet"
+    sheet = synthesize(out, rows=700)
+    rows, about = pl.read_parquet(out), sheet["file"]
+    assert (about["rows"], about["shoppers"]) == (rows.height, rows["user"].n_unique())
+    assert about["visits"] == rows["basket"].n_unique()
+    assert about["first"] == rows["time"].min().isoformat()
+    assert about["last"] == rows["time"].max().isoformat()
+    assert about["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    learned = sheet["generator"]
+    assert learned["learned_from"] + learned["held_out"] <= learned["shoppers"] == 120
+    assert learned["learned_from"] < 90
+    assert sheet["measured_on"]["of_the_file"] is False, "700 rows say little; 3000 others were looked at"
+    real = SHOP.interactions()["time"]
+    assert real.min().date() <= rows["time"].min().date()
+    assert rows["time"].max().date() <= real.max().date()
+
+
+def test_a_file_whose_counts_tell_members_is_not_left_behind(loaded, discreet, tmp_path, monkeypatch):
+    monkeypatch.setattr("shoploop.augmentation.proofs.privacy_attacks.attack_counts", lambda *_, seed: (0.7, 0.6, 0.8))
+    with pytest.raises(synthesis.NotPrivate, match=r"by item counts: AUC 0\.700"):
+        synthesize(tmp_path / "events.parquet", rows=500)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("taken", ["events.parquet", "events.users.parquet", "events.json"])
+def test_a_folder_in_the_place_of_an_output_is_named_before_any_work(tmp_path, monkeypatch, taken):
+    monkeypatch.setattr("shoploop.data.step.load_data", lambda **_: pytest.fail("work was begun"))
+    (tmp_path / taken).mkdir()
+    with pytest.raises(DataUnreadable, match=f"{taken} is a folder"):
+        synthesize(tmp_path / "events.parquet")
+
+
+@pytest.mark.parametrize(("text", "number"), [("1e7", 10_000_000), ("10_000", 10_000), ("500", 500), ("2.5e3", 2500)])
+def test_a_number_of_rows_means_what_it_says(text, number):
+    assert whole_number(text) == number
+
+
+@pytest.mark.parametrize("text", ["1.5", "many", "1e-3", "nan", "inf"])
+def test_what_is_no_whole_number_is_refused(text):
+    with pytest.raises(BadParameter, match="no whole number"):
+        whole_number(text)
 
 
 def test_the_same_seed_writes_the_same_bytes(loaded, discreet, tmp_path):

@@ -5,21 +5,17 @@ making some hundred records and correcting bring all of them near their aim at o
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.augmentation.generator.counts import category_buyers, trust
 from shoploop.augmentation.generator.decoding import Decoder, pull_classes
 from shoploop.augmentation.generator.encoding import SIZE_CLASSES, focus, size_class
 from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
 
 _FEW = 5
 """Rows, below which a ratio of counts is noise."""
-
-_LUCKY = 3
-"""An item of so many buyers is made half as often as it was bought: that it was bought at all by those who were learned
-from is partly luck, shoppers never seen buy it less, and naming it says most about its buyers."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -35,30 +31,39 @@ class Aim:
     """(V,) of the embeddings, what tells how popular an item is."""
 
     count: Numbers
-    """(V,) rows of each item, those of few buyers fewer."""
+    """(V,) rows of each item, as far as they may be told."""
 
     rows: Numbers
     """(categories,)"""
 
-    company: tuple[Numbers, Numbers]
-    """(categories,) each: see :func:`_company`."""
+    company: tuple[Numbers, Numbers] | None
+    """(categories,) each: see :func:`_company`. None where it may not be told, and clump and cling stay as they are."""
 
-    popularity: Numbers
-    """(classes of size,) mean of ``popular`` over rows."""
+    popularity: Numbers | None
+    """(classes of size,) mean of ``popular`` over rows. None where it may not be told, and the tilt stays as it is."""
 
     @classmethod
-    def of(cls, real: Behaviour, vocabulary: Vocabulary, popular: Floats) -> "Aim":
-        items, categories = len(vocabulary), len(vocabulary.categories)
-        bought = np.unique(real.item * real.records + _first_codes(real.user)[real.row_record]) // real.records
-        buyers = np.bincount(bought, minlength=items)
-        trust = buyers / (buyers + _LUCKY)
+    def of(cls, real: Behaviour, vocabulary: Vocabulary, popular: Floats, shares: Floats) -> "Aim":
+        """
+        Args:
+            popular: (V,) of the embeddings.
+            shares: (V,) of rows, as far as they may be told (:mod:`~.counts`).
+        """
+        categories = len(vocabulary.categories)
+        count = shares.astype(np.float64) * len(real.item)
+        rows = np.bincount(vocabulary.category, count, categories).astype(np.float64)
+        known = trust(category_buyers(real, vocabulary))
+        company = [
+            known * own + (1 - known) * np.average(own, weights=rows)
+            for own in _company(real, vocabulary.category, categories)
+        ]
         return cls(
             category=vocabulary.category,
             popular=popular,
-            count=np.bincount(real.item, minlength=items) * trust,
-            rows=np.bincount(vocabulary.category[real.item], minlength=categories).astype(float),
-            company=_company(real, vocabulary.category, categories),
-            popularity=_popularity(real, popular, trust),
+            count=count,
+            rows=rows,
+            company=(company[0], company[1]),
+            popularity=_popularity(real, popular),
         )
 
 
@@ -72,12 +77,14 @@ def calibrate(decoder: Decoder, made: Behaviour, asked: Floats, aim: Aim, *, str
     categories = len(decoder.clump)
     count = np.bincount(made.item, minlength=len(aim.count)).astype(float)
     popularity = _corrections(count, aim.count * count.sum() / aim.count.sum(), aim.category)
-    company = _company(made, aim.category, categories)
-    rows = np.bincount(aim.category[made.item], minlength=categories)
-    sure = strength * rows / (rows + 50)  # of fewer rows the mean company is mostly chance
-    clump, cling = (sure * np.log((aim.company[i] + 0.02) / (company[i] + 0.02)) for i in (0, 1))
-    # What all categories have in common is the pull's part.
-    clump -= np.average(clump, weights=aim.rows)
+    clump = cling = np.zeros(categories)
+    if aim.company is not None:
+        company = _company(made, aim.category, categories)
+        rows = np.bincount(aim.category[made.item], minlength=categories)
+        sure = strength * rows / (rows + 50)  # of fewer rows the mean company is mostly chance
+        clump, cling = (sure * np.log((aim.company[i] + 0.02) / (company[i] + 0.02)) for i in (0, 1))
+        # What all categories have in common is the pull's part.
+        clump -= np.average(clump, weights=aim.rows)
     of_class = np.ravel_multi_index(pull_classes(made.sizes, asked), decoder.pull.shape)
     several = (made.sizes > 1).astype(float)
     wanted, found = (
@@ -85,9 +92,11 @@ def calibrate(decoder: Decoder, made: Behaviour, asked: Floats, aim: Aim, *, str
         for values in (asked, focus(made, aim.category))
     )
     pull = 2 * strength * np.log(wanted / found).reshape(decoder.pull.shape)
-    rows = np.bincount(size_class(made.sizes)[made.basket], minlength=SIZE_CLASSES)
-    short = aim.popularity - _popularity(made, aim.popular, np.ones(len(count)))
-    tilt = strength * short / aim.popular.var() * rows / (rows + 50)
+    tilt = np.zeros(SIZE_CLASSES)
+    if aim.popularity is not None:
+        rows = np.bincount(size_class(made.sizes)[made.basket], minlength=SIZE_CLASSES)
+        short = aim.popularity - _popularity(made, aim.popular)
+        tilt = strength * short / max(float(aim.popular.var()), 1e-9) * rows / (rows + 50)
     return replace(
         decoder,
         log_popularity=np.asarray(decoder.log_popularity + strength * popularity, np.float32),
@@ -111,12 +120,11 @@ def _corrections(count: Numbers, wanted: Numbers, category: Ints) -> Numbers:
     return out
 
 
-def _popularity(behaviour: Behaviour, popular: Floats, weight: npt.NDArray[Any]) -> Numbers:
-    """(classes of size,) weighted mean of ``popular`` over the rows of baskets of about a size; 0 where there are none."""
+def _popularity(behaviour: Behaviour, popular: Floats) -> Numbers:
+    """(classes of size,) mean of ``popular`` over the rows of baskets of about a size; 0 where there are none."""
     of_size = size_class(behaviour.sizes)[behaviour.basket]
-    weights = weight[behaviour.item]
-    sums = np.bincount(of_size, weights * popular[behaviour.item], SIZE_CLASSES)
-    out: Numbers = sums / np.maximum(np.bincount(of_size, weights, SIZE_CLASSES), 1e-12)
+    sums = np.bincount(of_size, popular[behaviour.item], SIZE_CLASSES)
+    out: Numbers = sums / np.maximum(np.bincount(of_size, minlength=SIZE_CLASSES), 1)
     return out
 
 
@@ -131,8 +139,3 @@ def _company(behaviour: Behaviour, category: Ints, categories: int) -> tuple[Num
     matched = same & (key[at] == key - categories)
     before = np.bincount(group, count * np.where(matched, count[at], 0), categories)
     return beside / rows, before / rows
-
-
-def _first_codes(user: Ints) -> Ints:
-    """(N,) users numbered from 0."""
-    return np.unique(user, return_inverse=True)[1].astype(np.int64)

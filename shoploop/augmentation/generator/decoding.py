@@ -227,9 +227,8 @@ def pull_classes(sizes: npt.NDArray[Any], asked: npt.NDArray[Any]) -> tuple[Ints
     return size_class(sizes), np.searchsorted(_FOCUS, asked, side="right")
 
 
-def initial_decoder(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Floats) -> Decoder:
-    """Popularity as it is in the data, no pull of categories yet, groups along each category's main direction."""
-    count = np.bincount(behaviour.item, minlength=len(vocabulary))
+def initial_decoder(vocabulary: Vocabulary, embeddings: Floats, shares: Floats) -> Decoder:
+    """Popularity by (V,) shares of rows, no pull of categories yet, groups along each category's main direction."""
     groups: list[Ints] = []
     of_group: list[int] = []
     for category in range(len(vocabulary.categories)):
@@ -244,7 +243,7 @@ def initial_decoder(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Fl
     return Decoder(
         groups=np.stack(groups),
         group_category=np.array(of_group),
-        log_popularity=np.log((count + 0.5) / count.sum()).astype(np.float32),
+        log_popularity=np.log(shares).astype(np.float32),
         clump=none,
         cling=none,
         pull=np.zeros((SIZE_CLASSES, len(_FOCUS) + 1), np.float32),

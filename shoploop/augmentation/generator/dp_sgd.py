@@ -5,8 +5,7 @@ discriminator and is private by post-processing (Xie et al. 2018, DPGAN). One un
 the same chance, and of one that is drawn a single record. With noise on every gradient the gradient penalty cannot be had,
 and is not needed, because clipping bounds what a step can do; the loss is that of a plain GAN (Bie et al. 2023).
 
-What (ε, δ) covers is the weights of both networks. The item embeddings, the encoding and the decoder's tables are counts
-over shoppers, each of at least k, and are not covered: reports say so.
+What else is told of shoppers (:mod:`~.private`) is measured with noise out of the same budget, and accounted together.
 
 Shape suffixes: as in ``adversary``; U shoppers.
 """
@@ -28,10 +27,21 @@ from shoploop.augmentation.generator.adversary import Adversary, GeneratorDiverg
 from shoploop.errors import SpecInvalid
 
 COVERS = (
-    "the weights of generator and discriminator; not the item embeddings, the encoding and the decoder's tables, which are "
-    "counts over shoppers"
+    "all that is learned of shoppers: the weights of generator and discriminator, which items there are and how often they "
+    "are bought, what categories go together, sizes, pauses, hours and lengths of histories"
 )
+OUTSIDE = (
+    "how many shoppers there are, the catalogue with its categories, the kinds of interaction, and the first and last day "
+    "of the data, which are taken to be known; and the numbers of this sheet, which are measured on real shoppers: keep it"
+)
+COUNTS_SHARE = 0.5
+"""Of ε, what statistics may cost alone; the training has what is left by the accountant."""
+
 LARGEST_EPSILON = 100.0
+_MOST_NOISE = 1e5
+_ORDERS = [1 + tenth / 10 for tenth in range(1, 10)] + list(range(2, 64))
+"""Of the Rényi divergences; any of them bounds, and those between whole numbers take long."""
+
 MOST_STEPS = 200
 """Of the generator: each step costs privacy, and the noise that pays for many drowns what they would teach."""
 
@@ -65,7 +75,14 @@ class Spent:
     """Of the discriminator."""
 
     sample_rate: float
+    counts_noise: float
+    """Noise multiplier of all statistics together, as one Gaussian mechanism."""
+
+    counts: tuple[dict[str, Any], ...] = ()
+    """Each statistic: ``what``, the ``norm`` to which a shopper's part was clipped, and its own ``noise_multiplier``."""
+
     covers: str = COVERS
+    outside: str = OUTSIDE
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -78,7 +95,8 @@ def shortened(config: Adversary.Config) -> Adversary.Config:
 
 @cache
 def plan(users: int, config: Adversary.Config, budget: Budget) -> Spent:
-    """The noise that keeps a training within its budget, and what it then spends.
+    """The noise that keeps statistics and training together within their budget, and what they then spend: the Gaussian
+    mechanisms of both are composed by their Rényi divergences (Mironov 2017).
 
     Raises:
         SpecInvalid: no noise is enough for the budget.
@@ -91,23 +109,46 @@ def plan(users: int, config: Adversary.Config, budget: Budget) -> Spent:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that another order might bound a little tighter
         try:
-            noise = get_noise_multiplier(
-                target_epsilon=budget.epsilon,
+            counts = get_noise_multiplier(
+                target_epsilon=COUNTS_SHARE * budget.epsilon,
                 target_delta=budget.delta,
-                sample_rate=rate,
-                steps=steps,
+                sample_rate=1.0,
+                steps=1,
                 accountant="rdp",
                 epsilon_tolerance=min(0.01, budget.epsilon / 20),
             )
         except ValueError as error:
-            raise SpecInvalid(
-                f"No noise keeps {steps} steps on {users} shoppers within ε {budget.epsilon}, δ {budget.delta}. "
-                "Raise ε, or bring more users."
-            ) from error
+            raise _impossible(steps, users, budget) from error
         accountant = RDPAccountant()
-        accountant.history = [(noise, rate, steps)]
-        epsilon = float(accountant.get_epsilon(budget.delta))
-    return Spent(epsilon=epsilon, delta=budget.delta, noise_multiplier=float(noise), steps=steps, sample_rate=rate)
+
+        def spent(noise: float) -> float:
+            accountant.history = [(counts, 1.0, 1), (noise, rate, steps)]
+            return float(accountant.get_epsilon(budget.delta, alphas=_ORDERS))
+
+        low, high = 0.0, 1.0
+        while spent(high) > budget.epsilon:
+            low, high = high, 2 * high
+            if high > _MOST_NOISE:
+                raise _impossible(steps, users, budget)
+        while high - low > 0.01 * high:
+            middle = (low + high) / 2
+            low, high = (low, middle) if spent(middle) <= budget.epsilon else (middle, high)
+        epsilon = spent(high)
+    return Spent(
+        epsilon=epsilon,
+        delta=budget.delta,
+        noise_multiplier=high,
+        steps=steps,
+        sample_rate=rate,
+        counts_noise=float(counts),
+    )
+
+
+def _impossible(steps: int, users: int, budget: Budget) -> SpecInvalid:
+    return SpecInvalid(
+        f"No noise keeps {steps} steps on {users} shoppers within ε {budget.epsilon}, δ {budget.delta}. "
+        "Raise ε, or bring more users."
+    )
 
 
 def train_privately(
@@ -138,7 +179,7 @@ def train_privately(
         raise GeneratorDiverged("What the generator should learn from holds values that are no numbers.")
     users, index = np.unique(user_N, return_inverse=True)
     spent = plan(len(users), adversary.config, budget)
-    secret = torch.Generator().manual_seed(_seed(key, adversary.seed))
+    secret = torch.Generator().manual_seed(secret_seed(key, f"noise {adversary.seed}"))
     if adversary.step == 0:
         _start_from_nothing(adversary)
     records = _Records(index, len(users))
@@ -254,5 +295,6 @@ def _start_from_nothing(adversary: Adversary) -> None:
         generator.shift.weight.zero_()
 
 
-def _seed(key: bytes, seed: int) -> int:
-    return int.from_bytes(hmac.new(key, f"noise {seed}".encode(), sha256).digest()[:8], "big") >> 1
+def secret_seed(key: bytes, what: str) -> int:
+    """Where the noise for ``what`` begins: nobody without the key can draw it again."""
+    return int.from_bytes(hmac.new(key, what.encode(), sha256).digest()[:8], "big") >> 1

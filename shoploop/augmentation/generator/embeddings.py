@@ -13,15 +13,18 @@ from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Voc
 POPULARITY = 0.3
 
 
-def embed_items(behaviour: Behaviour, vocabulary: Vocabulary, *, dims: int, seed: int) -> Floats:
+def embed_items(behaviour: Behaviour, vocabulary: Vocabulary, shares: Floats, *, dims: int, seed: int) -> Floats:
     """Unit vectors per item from baskets, shoppers and categories, stacked as rows of one sparse matrix.
 
     Rows are divided by the root of their length and columns by the root of theirs, as correspondence analysis does
     (Greenacre 1984), so that neither long baskets nor popular items rule; the first, trivial direction is dropped.
 
+    Args:
+        shares: (V,) of rows.
+
     Returns:
         (V, dims + 1) float32: rows of length 1, where an item that was never seen beside another lies where its category
-        does; then the standardised logarithm of how often it was bought, at ``POPULARITY`` of its length.
+        does; then the standardised logarithm of its share, at ``POPULARITY`` of its length.
     """
     from scipy import sparse
     from sklearn.utils.extmath import randomized_svd
@@ -42,9 +45,13 @@ def embed_items(behaviour: Behaviour, vocabulary: Vocabulary, *, dims: int, seed
     out = (vectors[1:] * values[1:, None]).T / np.sqrt(np.maximum(columns, 1))[:, None]
     out = np.pad(out, ((0, 0), (0, dims - wanted)))
     out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-    bought = np.log(np.bincount(behaviour.item, minlength=items) + 0.5)
-    popular = POPULARITY * (bought - bought.mean()) / max(float(bought.std()), 1e-6)
-    return np.asarray(np.column_stack([out, popular]), np.float32)
+    return np.asarray(np.column_stack([out, popular_column(shares)]), np.float32)
+
+
+def popular_column(shares: Floats) -> Floats:
+    """(V,) how popular an item is, beside embeddings of length 1."""
+    bought = np.log(shares)
+    return np.asarray(POPULARITY * (bought - bought.mean()) / max(float(bought.std()), 1e-6), np.float32)
 
 
 def _incidence(row: Ints, column: Ints, rows: int, columns: int) -> Any:  # scipy.sparse has no types

@@ -20,7 +20,7 @@ from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, F
 
 NUMBERS = ("size", "gap", "repeat", "minute", "focus", "weekend")
 SHARES = ("repeat", "focus")
-_KNOTS = 1001
+KNOTS = 1001
 _SIZES = np.array([2, 3, 5, 9, 17])
 SIZE_CLASSES = len(_SIZES) + 1
 
@@ -86,10 +86,10 @@ class Encoding:
     def number(self, vectors: Floats, name: str) -> Floats:
         """(N, T) values of one number in its own unit: items, days, share, minutes."""
         if name in SHARES:
-            level = (ndtr(vectors[..., self._of(name)]) * _KNOTS).astype(int)
+            level = (ndtr(vectors[..., self._of(name)]) * KNOTS).astype(int)
             of_size = size_class(self.number(vectors, "size"))
             knots = self.shares[SHARES.index(name)]
-            return np.asarray(knots[of_size, np.clip(level, 0, _KNOTS - 1)], np.float32)
+            return np.asarray(knots[of_size, np.clip(level, 0, KNOTS - 1)], np.float32)
         return self._from_normal(self._of(name), vectors[..., self._of(name)])
 
     def kind_shares(self, vectors: Floats) -> Floats:
@@ -103,12 +103,12 @@ class Encoding:
 
     def _from_normal(self, column: int, values: Floats) -> Floats:
         knots = self.quantiles[column]
-        return np.asarray(knots[np.clip((ndtr(values) * _KNOTS).astype(int), 0, _KNOTS - 1)], np.float32)
+        return np.asarray(knots[np.clip((ndtr(values) * KNOTS).astype(int), 0, KNOTS - 1)], np.float32)
 
 
 def _to_normal(knots: Floats, values: npt.NDArray[np.float64], random: np.random.Generator) -> Floats:
-    low = np.searchsorted(knots, values.astype(np.float32), side="left") / _KNOTS
-    high = np.searchsorted(knots, values.astype(np.float32), side="right") / _KNOTS
+    low = np.searchsorted(knots, values.astype(np.float32), side="left") / KNOTS
+    high = np.searchsorted(knots, values.astype(np.float32), side="right") / KNOTS
     level = low + (high - low) * random.random(len(values))
     return np.asarray(ndtri(np.clip(level, 1e-3, 1 - 1e-3)), np.float32)
 
@@ -123,14 +123,14 @@ def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Float
     further = len(vocabulary.kinds) - 1
     columns = _columns(behaviour, embeddings, vocabulary.category, mean, spread, further)
     later = behaviour.position > 0
-    levels = (np.arange(_KNOTS) + 0.5) / _KNOTS
+    levels = (np.arange(KNOTS) + 0.5) / KNOTS
     names = (*[""] * embeddings.shape[1], *NUMBERS, *vocabulary.kinds[1:])
     quantiles = [
         np.quantile(column[later] if name in ("gap", "repeat") else column, levels, method="inverted_cdf")
         for name, column in zip(names, columns.T, strict=True)
     ]
     of_size = size_class(behaviour.sizes)
-    by_size = np.zeros((len(SHARES), SIZE_CLASSES, _KNOTS))
+    by_size = np.zeros((len(SHARES), SIZE_CLASSES, KNOTS))
     for name, table in zip(SHARES, by_size, strict=True):
         counts = later if name == "repeat" else np.ones(len(later), bool)
         for size in np.unique(of_size[counts]):
@@ -157,7 +157,7 @@ def _columns(
 ) -> npt.NDArray[np.float64]:
     """(B, F) before normalising."""
     centres = (basket_means(behaviour, embeddings) - mean) / _scale(spread, behaviour.sizes)
-    return np.concatenate([centres, _numbers(behaviour, category, further_kinds)], 1)
+    return np.concatenate([centres, measured_numbers(behaviour, category, further_kinds)], 1)
 
 
 def basket_means(behaviour: Behaviour, embeddings: Floats) -> Floats:
@@ -188,7 +188,8 @@ def weekend(day: Ints) -> npt.NDArray[np.bool_]:
     return out
 
 
-def _numbers(behaviour: Behaviour, category: Ints, further_kinds: int) -> npt.NDArray[np.float64]:
+def measured_numbers(behaviour: Behaviour, category: Ints, further_kinds: int) -> npt.NDArray[np.float64]:
+    """(B, numbers) of :data:`NUMBERS`, then shares of further kinds."""
     sizes = behaviour.sizes
     repeats = np.bincount(behaviour.basket, weights=behaviour.repeated, minlength=len(sizes)) / sizes
     kinds = [

@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 
 from shoploop.augmentation.generator.adversary import Adversary
-from shoploop.augmentation.generator.calibration import Aim, calibrate
+from shoploop.augmentation.generator.calibration import calibrate
 from shoploop.augmentation.generator.conditions import Conditions
-from shoploop.augmentation.generator.decoding import Decoder, initial_decoder
-from shoploop.augmentation.generator.embeddings import embed_items
-from shoploop.augmentation.generator.encoding import Encoding, fit_encoding
+from shoploop.augmentation.generator.foundations import Foundations, lay_foundations
 from shoploop.augmentation.generator.marginals import Marginals
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary, concatenate
 from shoploop.augmentation.generator.selection import Selection, fit_selection
@@ -26,6 +24,15 @@ from shoploop.errors import SpecInvalid
 _DRAWS_PER_USER = 4
 _MOST_PROPOSED = 4096
 _MOST_KEPT = 4096  # at a time: what bounds the memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privately:
+    """In the place of what is measured and learned without noise."""
+
+    foundations: Foundations
+    train: Callable[[Adversary, Tensor, Tensor, Tensor, Ints], None]
+    """Of vectors, conditions, masks and whose each record is."""
 
 
 class BehaviourGenerator:
@@ -56,24 +63,21 @@ class BehaviourGenerator:
         self,
         vocabulary: Vocabulary,
         conditions: Conditions,
-        encoding: Encoding,
-        decoder: Decoder,
+        known: Foundations,
         adversary: Adversary,
-        shapes: tuple[Ints, Ints],
-        days: Ints,
     ):
-        self.vocabulary, self.conditions, self.encoding = vocabulary, conditions, encoding
-        self.decoder, self.adversary = decoder, adversary
+        self.vocabulary, self.conditions, self.encoding = vocabulary, conditions, known.encoding
+        self.decoder, self.adversary = known.decoder, adversary
         self.marginals: Marginals | None = None
         self.selection: Selection | None = None
         self.proposals = 1
-        self.shapes = shapes
+        self.shapes = (known.condition, known.baskets)
         """Condition and baskets of the records learned from: what a new record is asked to be is drawn from them."""
 
-        self.days = days
+        self.days = known.days
         """First days of the records learned from, sorted."""
 
-        self.last_day = int(days.max())
+        self.range = known.first_day, known.last_day
 
     def sample(self, records: int, *, seed: int, conditions: list[str] | None = None) -> Behaviour:
         """Makes records, of the conditions that shoppers have, each shopper counting alike, or evenly over the named.
@@ -112,7 +116,7 @@ class BehaviourGenerator:
             random.choice(self.days, records),
             seed,
         )
-        return _before(made, self.last_day), asked
+        return within(made, *self.range), asked
 
     def _vectors(self, condition: Ints, mask: Floats, seed: int) -> Floats:
         """(N, T, F)"""
@@ -161,12 +165,12 @@ def fit_generator(
     seed: int,
     checkpoint: Path | None = None,
     progress: Callable[[str], None] | None = None,
-    privately: Callable[[Adversary, Tensor, Tensor, Tensor, Ints], None] | None = None,
+    privately: Privately | None = None,
 ) -> BehaviourGenerator:
     """Learns from records that carry their conditions; goes on from ``checkpoint`` where there is one.
 
     Args:
-        privately: Trains the adversary in the place of its own method: vectors, conditions, masks and whose each record is.
+        privately: What is known of shoppers, and how the adversary is trained, where both must stay within a budget.
 
     Raises:
         GeneratorDiverged: a loss is no number.
@@ -174,12 +178,15 @@ def fit_generator(
         SpecInvalid: several processes would share what only one can do.
     """
     random = np.random.default_rng(seed)
-    embeddings = embed_items(behaviour, vocabulary, dims=config.dims, seed=seed)
-    last_day = int(behaviour.day.max())
     # A virtual shopper is to be like a shopper, not like a visit: every shopper counts alike, however many records.
-    behaviour = concatenate([behaviour.one_per_user(random) for _ in range(_DRAWS_PER_USER)])
-    encoding = fit_encoding(behaviour, vocabulary, embeddings)
-    vectors, mask = encoding.encode(behaviour, random)
+    drawn = concatenate([behaviour.one_per_user(random) for _ in range(_DRAWS_PER_USER)])
+    known = (
+        privately.foundations
+        if privately is not None
+        else lay_foundations(behaviour, drawn, vocabulary, dims=config.dims, seed=seed)
+    )
+    behaviour = drawn
+    vectors, mask = known.encoding.encode(behaviour, random)
     given = condition_vectors(behaviour.condition, mask, len(conditions.counts))
     if privately is not None and group().size > 1:
         raise SpecInvalid(
@@ -192,19 +199,10 @@ def fit_generator(
         adversary.load(checkpoint)
         if progress:
             progress(f"generator goes on after {adversary.step} of {config.adversary.steps} steps")
-    generator = BehaviourGenerator(
-        vocabulary,
-        conditions,
-        encoding,
-        initial_decoder(behaviour, vocabulary, embeddings),
-        adversary,
-        (behaviour.condition, mask.sum(1).astype(np.int64)),
-        np.sort(behaviour.day[behaviour.position == 0]),
-    )
-    generator.last_day = last_day
+    generator = BehaviourGenerator(vocabulary, conditions, known, adversary)
     learned = (torch.from_numpy(vectors.reshape(len(vectors), -1)), given, generator._wide(mask))
     if privately is not None:
-        privately(adversary, *learned, behaviour.user)
+        privately.train(adversary, *learned, behaviour.user)
         if checkpoint is not None:
             adversary.save(checkpoint)
     else:
@@ -212,24 +210,22 @@ def fit_generator(
         # A map of quantiles and a second discriminator learn from shoppers; no budget bounds what these would tell.
         made_vectors = generator._vectors(behaviour.condition, mask, _turn(seed, 1))
         generator.marginals = Marginals.fit(made_vectors, mask, vectors, mask)
-    aim = Aim.of(behaviour, vocabulary, embeddings[:, -1])
     for turn in range(config.calibrations):
         made, asked = generator.propose(config.calibration_records, seed=_turn(seed, 2 + turn))
         strength = 0.9 if turn < config.calibrations // 2 else 0.5
-        generator.decoder = calibrate(generator.decoder, made, asked, aim, strength=strength)
+        generator.decoder = calibrate(generator.decoder, made, asked, known.aim, strength=strength)
     if config.proposals > 1 and privately is None:
         generator.proposals = config.proposals
         proposed, fresh = (
             generator.propose(records, seed=_turn(seed, 1000 + i))[0]
             for i, records in enumerate((config.selection_records, config.selection_records // 4))
         )
-        popularity = (np.bincount(behaviour.item, minlength=len(vocabulary)) / len(behaviour.item)).astype(np.float32)
         generator.selection = fit_selection(
             behaviour,
             proposed,
             fresh,
             vocabulary,
-            popularity,
+            known.shares,
             rounds=config.selection_rounds,
             proposals=config.proposals,
             seed=seed,
@@ -249,8 +245,17 @@ def condition_vectors(condition: Ints, mask: Floats, conditions: int) -> Tensor:
     return torch.from_numpy(np.concatenate([one_hot, mask], 1))
 
 
-def _before(made: Behaviour, last_day: int) -> Behaviour:
-    """Moves records that would end after the last day that the generator may speak of back by whole weeks."""
-    last = np.maximum.reduceat(made.day, np.searchsorted(made.record, np.arange(made.records)))
-    weeks = -(-np.maximum(last - last_day, 0) // 7)
-    return replace(made, day=made.day - 7 * weeks[made.record])
+def within(made: Behaviour, first_day: int, last_day: int) -> Behaviour:
+    """Moves records by whole weeks until they lie within these days; one that is longer than all of them is shortened."""
+    start = np.searchsorted(made.record, np.arange(made.records))
+    begin, end = made.day[start], np.maximum.reduceat(made.day, start)
+    shift = -7 * -(-np.maximum(end - last_day, 0) // 7)
+    shift += 7 * -(-np.maximum(first_day - begin - shift, 0) // 7)
+    fits = end + shift <= last_day
+    since = (made.day - begin[made.record]).astype(np.float64)
+    room = np.minimum((last_day - first_day) / np.maximum(end - begin, 1), 1.0)
+    short = first_day + np.floor(since * room[made.record]).astype(np.int64)
+    # What whole weeks bring to neither side is moved to the last day at which it fits.
+    late = np.minimum(begin + shift, last_day - (end - begin))[made.record] + since.astype(np.int64)
+    moved = np.where(fits[made.record], made.day + shift[made.record], late)
+    return replace(made, day=np.where((end - begin > last_day - first_day)[made.record], short, moved))

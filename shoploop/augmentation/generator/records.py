@@ -179,12 +179,7 @@ def build_vocabulary(interactions: pl.DataFrame, items: pl.DataFrame, *, min_buy
             f"Only {kept.height} of {buyers.height} items were bought by {min_buyers} users or more, and a generator "
             "of behaviour needs two. Bring more data, or set spec.augmentation.mode to Never."
         )
-    path = (
-        items.select("item", category=pl.col("category").list.head(2).list.join(" / "))
-        if "category" in items.columns and isinstance(items.schema["category"], pl.List)
-        else items.select("item", category=pl.lit(""))
-    )
-    named = kept.join(path, on="item", how="left", maintain_order="left").with_columns(pl.col("category").fill_null(""))
+    named = category_paths(kept, items)
     categories = named["category"].unique().sort()
     kinds = interactions.group_by("kind").len().sort(["len", "kind"], descending=[True, False])["kind"]
     return Vocabulary(
@@ -196,6 +191,18 @@ def build_vocabulary(interactions: pl.DataFrame, items: pl.DataFrame, *, min_buy
         categories=tuple(categories),
         kinds=tuple(kinds),
         outside=1 - int(kept["rows"].sum()) / interactions.height,
+    )
+
+
+def category_paths(chosen: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """``chosen`` with each item's category, its two widest levels joined; empty where there is none."""
+    path = (
+        items.select("item", category=pl.col("category").list.head(2).list.join(" / "))
+        if "category" in items.columns and isinstance(items.schema["category"], pl.List)
+        else items.select("item", category=pl.lit(""))
+    )
+    return chosen.join(path, on="item", how="left", maintain_order="left").with_columns(
+        pl.col("category").fill_null("")
     )
 
 

@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 
 from shoploop.augmentation.generator.fitting import BehaviourGenerator
+from shoploop.augmentation.generator.habits import Habits
 from shoploop.augmentation.generator.records import Behaviour, Floats, Vocabulary
 from shoploop.schemas import INTERACTIONS
 
@@ -52,8 +53,7 @@ def generator_digest(generator: BehaviourGenerator) -> str:
 def write_rows(
     made: Behaviour,
     vocabulary: Vocabulary,
-    prices: Floats,
-    shops: tuple[list[str], Floats],
+    habits: Habits,
     *,
     digest: str,
     seed: int,
@@ -61,18 +61,11 @@ def write_rows(
 ) -> pa.Table:
     """Rows of :data:`SYNTHETIC`, by user and time.
 
-    A virtual shopper goes to one shop, drawn by the shops' shares; quantity is 1, price the item's median. Neither is
-    learned: nothing in them can be anybody's.
-
     Args:
-        prices: (V,) median money per row of each item; NaN where unknown.
-        shops: Names and shares; empty where the data has none.
+        habits: What quantity, price and shop are drawn from.
         score: (N,) of the records.
     """
-    random = np.random.default_rng(seed)
-    names, share = shops
-    # a place in the names for each record; without names the only place is that of no name
-    shop = random.choice(len(names), made.records, p=share / share.sum()) if names else np.zeros(made.records, np.int64)
+    said = habits.draw(made, vocabulary, np.random.default_rng(seed))
     row_record = made.row_record
     users = [f"~virtual-{digest[:6]}-{seed}-{user:06d}" for user in made.user]
     frame = pl.DataFrame(
@@ -81,9 +74,9 @@ def write_rows(
             "item": pl.Series(vocabulary.items).gather(made.item),
             "time": pl.Series(made.day * 1440 + made.minute).gather(made.basket) * 60_000_000,
             "kind": pl.Series(vocabulary.kinds).gather(made.kind),
-            "quantity": pl.Series(np.ones(len(made.item))),
-            "price": pl.Series(prices[made.item].astype(np.float64)).fill_nan(None),
-            "shop": pl.Series(names or [None], dtype=pl.String).gather(shop[row_record]),
+            "quantity": said["quantity"],
+            "price": said["price"],
+            "shop": said["shop"],
             "basket": pl.Series([f"{users[r]}-{p}" for r, p in zip(made.record, made.position, strict=True)]).gather(
                 made.basket
             ),
@@ -94,26 +87,3 @@ def write_rows(
         }
     ).with_columns(pl.col("time").cast(pl.Datetime("us", "UTC")))
     return frame.select(SYNTHETIC.names).to_arrow().cast(SYNTHETIC)
-
-
-def item_prices(interactions: pl.DataFrame, vocabulary: Vocabulary) -> Floats:
-    """(V,) median money per piece."""
-    median = (
-        interactions.filter((pl.col("quantity") > 0) & (pl.col("price") > 0))
-        .group_by("item")
-        .agg(price=(pl.col("price") / pl.col("quantity")).median())
-    )
-    known = dict(median.iter_rows())
-    return np.array([known.get(item, np.nan) for item in vocabulary.items], np.float32)
-
-
-def shop_shares(interactions: pl.DataFrame, *, min_users: int) -> tuple[list[str], Floats]:
-    """Shops that at least ``min_users`` users visited, and their shares of rows."""
-    counted = (
-        interactions.drop_nulls("shop")
-        .group_by("shop")
-        .agg(users=pl.col("user").n_unique(), rows=pl.len())
-        .filter(pl.col("users") >= min_users)
-        .sort("shop")
-    )
-    return counted["shop"].to_list(), counted["rows"].to_numpy().astype(np.float32)

@@ -42,7 +42,10 @@ def run(
 
     Returns:
         ``fidelity`` (means over seeds, with ``by_seed``), ``privacy`` (of the seed with the greatest membership AUC,
-        with ``by_seed``), ``use`` (``slice``, ``variants`` with ``ndcg@10_gain`` as a fraction, ``interval``,
+        with ``by_seed``), ``attacks`` by name (``auc``, ``interval``, ``control``, ``by_seed``; of the seed on which it found
+        most), ``judges`` (AUC of the ``selected``, of the ``unselected``, and of the latter with ``zero_steps``; 95 %
+        intervals ``by_seed``), ``lifts`` (Spearman) and ``lifts_of`` real shoppers and zero steps,
+        ``use`` (``slice``, ``variants`` with ``ndcg@10_gain`` as a fraction, ``interval``,
         ``admitted``, ``reason``, ``by_seed``), ``transfer``, ``memoriser``, ``speed``, ``seconds``, ``peak_rss_bytes``.
         Of a plain table: ``tables`` by seed and the mean ``auc``.
 
@@ -112,6 +115,26 @@ def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effo
         "fidelity": _mean_fidelity([sheet["fidelity"] for sheet in sheets]),
         "privacy": worst["privacy"]
         | {"by_seed": [[s["privacy"]["membership_auc"], *s["privacy"]["membership_auc_interval"]] for s in sheets]},
+        "attacks": _strongest([sheet["attacks"] for sheet in sheets]),
+        "judges": {
+            "selected": _mean([sheet["judges"]["selected"] for sheet in sheets]),
+            "unselected": _mean([sheet["judges"]["unselected"] for sheet in sheets]),
+            "zero_steps": _mean([found.zero_steps["auc"] for found in every]),
+            "by_seed": [
+                {
+                    "unselected": [sheet["unselected"]["auc"], *sheet["unselected"]["interval"]],
+                    "zero_steps": [found.zero_steps["auc"], *found.zero_steps["interval"]],
+                    "real": sheet["unselected"]["real_auc"],
+                }
+                for sheet, found in zip(sheets, every, strict=True)
+            ],
+            "telling": sheets[0]["unselected"]["telling"],
+        },
+        "lifts": _mean([sheet["unselected"]["lifts"] for sheet in sheets]),
+        "lifts_of": {
+            "real": _mean([sheet["unselected"]["lifts_real"] for sheet in sheets]),
+            "zero_steps": _mean([found.zero_steps["lifts"] for found in every]),
+        },
         "memoriser": every[0].memoriser,
         "use": {
             "slice": "cold",
@@ -131,6 +154,22 @@ def _transfer(every: list["Transferred | str"], seed: int) -> dict[str, Any]:
             return {"refused": one}
         found.append(one)
     return gain_of([metrics for metrics, _ in found], found[0][1], seed=seed)
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values))
+
+
+def _strongest(every: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Of each attack that of the seed on which it found most, and its weakest control; all seeds beside."""
+    return {
+        name: max((found[name] for found in every), key=lambda attack: float(attack["auc"]))
+        | {
+            "control": min(found[name]["control"] for found in every),
+            "by_seed": [found[name]["auc"] for found in every],
+        }
+        for name in every[0]
+    }
 
 
 def _mean_fidelity(found: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from shoploop.augmentation.generator.kept import kept_generator
 from shoploop.augmentation.proofs import privacy_attacks as privacy
 from shoploop.augmentation.proofs.controls import Memoriser, sample_noise
 from shoploop.augmentation.step import MORE_RECORDS
-from shoploop.augmentation.study import MIN_BUYERS, Study, learn, sheet
+from shoploop.augmentation.study import MIN_BUYERS, Study, judge_rows, learn, sheet
 from shoploop.augmentation.trials.effort import Effort
 from shoploop.augmentation.trials.episodes import virtual
 from shoploop.augmentation.trials.splitting import Metric, Trials, prepare_trials
 from shoploop.augmentation.trials.trainings import Trainings
 from shoploop.augmentation.trials.variants import GENERATED, UNAUGMENTED, Extra, course_of
+from shoploop.bench.augmentation.shadows import likelihood_ratio
 from shoploop.bench.augmentation.transfer import Domains, category_domains, shop_domains, transferred
 from shoploop.compute.cores import cores
 from shoploop.data.step import load_data
@@ -35,6 +36,7 @@ from shoploop.features.log import Vocabulary, purchases
 from shoploop.resuming.stages import Stages
 
 RATIO = 0.5
+SHADOWS = "likelihood ratio with shadows"
 TRANSFERS = ("shop", "category")
 _MEMORISED_SHOPPERS = 150
 
@@ -82,6 +84,7 @@ class Measured:
     """Under one seed."""
 
     sheet: dict[str, Any]
+    zero_steps: dict[str, Any]
     memoriser: dict[str, Any] | None
     metrics: dict[str, dict[str, Metric]]
     """NDCG@10 per household of ``cold`` and ``overall``, by variant, the unaugmented and noise among them."""
@@ -103,8 +106,9 @@ class Seed:
         sheet = self.sheet()
         found = self.world.stages.document("memoriser", self.memoriser) if memoriser else None
         self.__dict__.pop("whole", None)  # and with it its memory
+        zero_steps = self.without_steps()
         metrics, transfers = self.tried()
-        return Measured(sheet=sheet, memoriser=found, metrics=metrics, transfers=transfers)
+        return Measured(sheet=sheet, zero_steps=zero_steps, memoriser=found, metrics=metrics, transfers=transfers)
 
     def sheet(self) -> dict[str, Any]:
         return self.world.stages.document(f"seed {self.seed} sheet", self._sheet)
@@ -113,7 +117,25 @@ class Seed:
         began = time.perf_counter()
         made = self.whole.generator.sample_rows(self.world.effort.rows, seed=self.seed)
         speed = {"rows": len(made.item), "seconds": round(self._learned_seconds + time.perf_counter() - began, 1)}
-        return sheet(self.whole, made, progress=self._say) | {"speed": speed, "seed": self.seed}
+        found = sheet(self.whole, made, between_real=True, progress=self._say) | {"speed": speed, "seed": self.seed}
+        self._say("shadow generators")
+        ratio = likelihood_ratio(self.whole, made, self.world.effort.generator, seed=self.seed)
+        shadows = (ratio.auc, *ratio.interval)
+        found["attacks"][SHADOWS] = {"auc": ratio.auc, "interval": list(ratio.interval), "control": ratio.control}
+        if reason := privacy.refusal(SHADOWS, shadows):
+            found["privacy"] |= {"reasons": [*found["privacy"]["reasons"], reason], "passed": False}
+        return found
+
+    def without_steps(self) -> dict[str, Any]:
+        """What the judge that nothing selects by says of a generator whose adversary took no step."""
+        return self.world.stages.document(f"seed {self.seed} zero steps", self._without_steps)
+
+    def _without_steps(self) -> dict[str, Any]:
+        self._say("a generator of no adversarial steps")
+        config = self.world.effort.generator
+        config = replace(config, adversary=replace(config.adversary, steps=0))
+        study = learn(self.world.interactions, self.world.items, config=config, seed=self.seed, progress=self._say)
+        return judge_rows(study, study.generator.sample_rows(self.world.effort.rows, seed=self.seed))
 
     @cached_property
     def whole(self) -> Study:

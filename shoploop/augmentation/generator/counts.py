@@ -1,0 +1,96 @@
+"""How often each item is bought, told no more exactly than the many who buy it allow.
+
+Shares of items counted exactly tell who was counted (:mod:`~shoploop.augmentation.proofs.count_attack`): each of twenty
+buyers is a twentieth of the count. So items of few buyers are as common as each other within a category, a shopper adds to
+no count much more than others do, and shares are drawn from what would be known of them if one of eighty buyers had been
+counted: a gamma distribution about each count, which normalised is Dirichlet's, a posterior of tempered counts.
+
+Noise keeps means: the rows of a category are as many, and what is bought is about as common, as they were. It has to, since
+whoever sees that everything is rarer than it should be tells the virtual from the real, and a selection that sees it drops
+the large baskets, which show it best (record 0083). For the same reason what is learned by, and never drawn by, are
+:func:`counted_shares`: how popular what a basket holds is, and which records look real.
+
+Shapes: V items, C categories, U shoppers.
+"""
+
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
+from shoploop.features.distinct import distinct
+
+ENOUGH = 200
+"""Buyers at whom what is told of a category is half its own and half that of all."""
+
+_FEW = 80
+"""Buyers below which items are as common as the others of so few in their category."""
+
+_MOST_ROWS = 5
+"""Rows of a shopper that are counted, in rows that the item's buyers have on average."""
+
+_TEMPER = 80
+"""Buyers that say as much of an item's share as one would if all that they say were believed."""
+
+_FEWEST = 40
+"""Buyers that an item has at least, as to how wide its noise is: wider, and few items would be most of a category."""
+
+_LEAST = 0.02
+"""Of its level, what an item is told at least: what is there can be drawn."""
+
+Numbers = npt.NDArray[np.float64]
+
+
+def bounded_shares(behaviour: Behaviour, vocabulary: Vocabulary, *, seed: int) -> Floats:
+    """(V,) shares of rows to draw by, above 0, sum 1; see the module.
+
+    The noise is drawn by the counts themselves beside the seed: who knows the seed alone can't draw it again and divide
+    by it, and the same data give the same shares.
+    """
+    category = vocabulary.category
+    buyers, rows = _counts(behaviour, len(vocabulary))
+    seen = np.maximum(buyers, 1)
+    few = seen < _FEW
+    alike = _sums(category, rows * few) / np.maximum(_sums(category, few.astype(np.float64)), 1)
+    level = np.maximum(np.where(few, alike[category], rows), 0.5)
+    shape = np.maximum(seen, _FEWEST) / _TEMPER
+    drawn = int.from_bytes(sha256(buyers.tobytes() + rows.tobytes()).digest())
+    told = level * np.maximum(np.random.default_rng((seed, drawn)).gamma(shape) / shape, _LEAST)
+    told *= (np.maximum(_sums(category, rows), 0.5) / _sums(category, told))[category]
+    return np.asarray(told / told.sum(), np.float32)
+
+
+def counted_shares(behaviour: Behaviour, items: int) -> Floats:
+    """(V,) shares of rows as they are, half a row added to each."""
+    rows = np.bincount(behaviour.item, minlength=items) + 0.5
+    return np.asarray(rows / rows.sum(), np.float32)
+
+
+def trust(buyers: npt.NDArray[np.floating] | Ints) -> Numbers:
+    """How far what so many buyers did is told as it is, from 0 to 1."""
+    known = np.maximum(buyers, 0)
+    out: Numbers = known / (known + ENOUGH)
+    return out
+
+
+def category_buyers(behaviour: Behaviour, vocabulary: Vocabulary) -> Ints:
+    """(C,) distinct shoppers of each category."""
+    users = int(behaviour.user.max(initial=0)) + 1
+    code = vocabulary.category[behaviour.item]
+    pairs = distinct(code * users + behaviour.user[behaviour.row_record])
+    return np.bincount(pairs // users, minlength=len(vocabulary.categories)).astype(np.int64)
+
+
+def _counts(behaviour: Behaviour, items: int) -> tuple[Ints, Numbers]:
+    """(V,) distinct shoppers of each item, and its rows, of a shopper no more than a few times what its buyers have."""
+    _, user = np.unique(behaviour.user, return_inverse=True)
+    key, count = np.unique(user[behaviour.row_record] * items + behaviour.item, return_counts=True)
+    what = key % items
+    buyers = np.bincount(what, minlength=items).astype(np.int64)
+    most = _MOST_ROWS * np.bincount(what, count, items) / np.maximum(buyers, 1)
+    return buyers, np.bincount(what, np.minimum(count, most[what]), items).astype(np.float64)
+
+
+def _sums(group: Ints, values: Numbers) -> Numbers:
+    return np.bincount(group, values).astype(np.float64)

@@ -1,0 +1,64 @@
+"""What a generator knows of its shoppers beside what the adversary learns: counts, quantiles, lengths and days.
+
+Measured as they are here, with items' shares bounded; with noise in :mod:`~.private`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shoploop.augmentation.generator.calibration import Aim
+from shoploop.augmentation.generator.counts import bounded_shares, counted_shares
+from shoploop.augmentation.generator.decoding import Decoder, initial_decoder
+from shoploop.augmentation.generator.embeddings import embed_items
+from shoploop.augmentation.generator.encoding import Encoding, fit_encoding
+from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foundations:
+    """Aggregates over shoppers."""
+
+    encoding: Encoding
+    decoder: Decoder
+    aim: Aim
+    shares: Floats
+    """(V,) of rows, by which a record's items are known to be popular or rare. What items are drawn by stands in the aim."""
+
+    condition: Ints
+    """(N,) of records; what a new record is asked to be is drawn from them."""
+
+    baskets: Ints
+    """(N,) of the same records."""
+
+    days: Ints
+    """First days of records, sorted."""
+
+    first_day: int
+    last_day: int
+    """No record begins before the one or ends after the other."""
+
+
+def lay_foundations(
+    behaviour: Behaviour, drawn: Behaviour, vocabulary: Vocabulary, *, dims: int, seed: int
+) -> Foundations:
+    """Measures without noise.
+
+    Args:
+        drawn: Records of ``behaviour`` in which every shopper counts alike.
+        dims: Of the item embeddings.
+    """
+    told = bounded_shares(behaviour, vocabulary, seed=seed)
+    known = counted_shares(behaviour, len(vocabulary))
+    embeddings = embed_items(behaviour, vocabulary, known, dims=dims, seed=seed)
+    return Foundations(
+        encoding=fit_encoding(drawn, vocabulary, embeddings),
+        decoder=initial_decoder(vocabulary, embeddings, told),
+        aim=Aim.of(drawn, vocabulary, embeddings[:, -1], told),
+        shares=known,
+        condition=drawn.condition,
+        baskets=np.bincount(drawn.record, minlength=drawn.records).astype(np.int64),
+        days=np.sort(drawn.day[drawn.position == 0]),
+        first_day=int(behaviour.day.min()),
+        last_day=int(behaviour.day.max()),
+    )

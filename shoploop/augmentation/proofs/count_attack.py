@@ -1,0 +1,63 @@
+"""The attack on counts: who knows a shopper's items and the shares of items among other people asks whether the virtual
+shares lean towards that shopper (Homer et al. 2008, PLoS Genetics 4:e1000167).
+
+It needs no virtual record that is like a real one: shares alone betray. It must not know how they were made.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.augmentation.generator.records import Behaviour, Ints
+from shoploop.features.distinct import distinct
+
+_SMOOTH = 0.5
+"""Rows added to each item's: else an item that nobody of the public bought would decide alone."""
+
+Scores = npt.NDArray[np.float64]
+
+
+def leaning(made: Ints, members: Behaviour, others: Behaviour, random: np.random.Generator) -> tuple[Scores, Scores]:
+    """Per shopper of either side: mean over the shopper's items of the log ratio of virtual to public share.
+
+    Half of the others are the public and the other half are asked about beside half of the members; then the other way
+    round. Scores of a turn are standardised, since two publics differ in scale.
+
+    Args:
+        made: (V,) virtual rows of each item.
+        members: Records of those who may have been learned from.
+        others: Records of those who surely were not; of at least four shoppers.
+    """
+    virtual = _log_shares(made)
+    publics = _halves(others.user, random)
+    found: list[tuple[Scores, Scores]] = []
+    for public, asked, member in zip(publics, reversed(publics), _halves(members.user, random), strict=True):
+        ratio = virtual - _log_shares(np.bincount(_of(others, public).item, minlength=len(made)))
+        sides = item_means(_of(members, member), ratio), item_means(_of(others, asked), ratio)
+        both = np.concatenate(sides)
+        centre, spread = both.mean(), max(float(both.std()), 1e-12)
+        found.append(((sides[0] - centre) / spread, (sides[1] - centre) / spread))
+    return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
+
+
+def item_means(behaviour: Behaviour, value: Scores) -> Scores:
+    """(shoppers,) mean of ``value`` over each shopper's distinct items, in the order of their codes."""
+    users, index = np.unique(behaviour.user, return_inverse=True)
+    pairs = distinct(index[behaviour.row_record] * len(value) + behaviour.item)
+    user, item = np.divmod(pairs, len(value))
+    out: Scores = np.bincount(user, value[item], len(users)) / np.maximum(np.bincount(user, minlength=len(users)), 1)
+    return out
+
+
+def _log_shares(rows: Ints) -> Scores:
+    count = rows + _SMOOTH
+    out: Scores = np.log(count / count.sum())
+    return out
+
+
+def _halves(user: Ints, random: np.random.Generator) -> list[Ints]:
+    users = random.permutation(np.unique(user))
+    return [np.sort(users[: len(users) // 2]), np.sort(users[len(users) // 2 :])]
+
+
+def _of(side: Behaviour, users: Ints) -> Behaviour:
+    return side.take(np.flatnonzero(np.isin(side.user, users)))
