@@ -120,3 +120,23 @@ def test_records_are_moved_into_the_days_of_the_data_and_one_that_is_longer_is_s
     assert (stretched.day >= first).all()
     assert (stretched.day <= last).all()
     assert within(made, first, last).day.tolist() == made.day.tolist()
+
+
+@pytest.mark.parametrize("users", [0, 1, 2, 4])
+def test_of_hardly_anybody_it_says_little_and_does_not_break(users):
+    rows = pl.DataFrame(
+        {
+            "user": [str(user) for user in range(users) for _ in range(2)],
+            "day": [day for _ in range(users) for day in (1, 3)],
+            "item": ["tea", "milk"] * users,
+            "quantity": [1] * 2 * users,
+            "price": [1.5, 2.0] * users,
+            "shop": ["s"] * 2 * users,
+        },
+        schema={
+            "user": pl.Int64, "day": pl.Int64, "item": pl.String, "quantity": pl.Int64, "price": pl.Float64, "shop": pl.String,
+        },
+        strict=False,
+    )  # fmt: skip
+    found = unselected.judge(rows, rows, seed=0)
+    assert 0.0 <= found.interval[0] <= found.auc <= found.interval[1] <= 1.0

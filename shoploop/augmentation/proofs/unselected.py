@@ -71,13 +71,18 @@ def one_stretch(rows: pl.DataFrame, random: np.random.Generator, *, most: int) -
 
 
 def judge(made: pl.DataFrame, real: pl.DataFrame, *, seed: int) -> Unselected:
-    """Two sides of as many users each, as :func:`visits` makes them; the folds are of users, who each count once."""
+    """Two sides of as many users each, as :func:`visits` makes them; the folds are of users, who each count once.
+
+    Of fewer than two users a side nothing can be learned and held against others: the AUC is .5, and may be anything.
+    """
     import lightgbm
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold
 
     random = np.random.default_rng(seed)
     count = min(made["user"].n_unique(), real["user"].n_unique())
+    if count < 2:
+        return Unselected(auc=0.5, interval=(0.0, 1.0), features=0, telling=())
     sides = []
     for side in (made, real):
         users = side["user"].unique(maintain_order=True)
@@ -95,7 +100,7 @@ def judge(made: pl.DataFrame, real: pl.DataFrame, *, seed: int) -> Unselected:
         "deterministic": True, "num_threads": 1,
     }  # fmt: skip
     score, gain = np.zeros(len(label)), np.zeros(table.shape[1])
-    for learn, held in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(table, label):
+    for learn, held in StratifiedKFold(min(_FOLDS, count), shuffle=True, random_state=seed).split(table, label):
         booster = lightgbm.train(settings, lightgbm.Dataset(table[learn], label[learn]), num_boost_round=100)
         score[held] = np.asarray(booster.predict(table[held]))
         gain += booster.feature_importance("gain")
