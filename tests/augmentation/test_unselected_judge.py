@@ -134,7 +134,8 @@ def test_of_hardly_anybody_it_says_little_and_does_not_break(users):
             "shop": ["s"] * 2 * users,
         },
         schema={
-            "user": pl.Int64, "day": pl.Int64, "item": pl.String, "quantity": pl.Int64, "price": pl.Float64, "shop": pl.String,
+            "user": pl.Int64, "day": pl.Int64, "item": pl.String,
+            "quantity": pl.Int64, "price": pl.Float64, "shop": pl.String,
         },
         strict=False,
     )  # fmt: skip
