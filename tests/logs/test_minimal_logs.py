@@ -87,7 +87,7 @@ LOGS = {
     ),
     "no shop, no kind, no price": Log(make=with_words),
     "twenty years, few users": Log(make=twenty_years),
-    "eight days": Log(make=lambda folder: write(folder, bought(users=70, days=8, every=1.3, seed=6))),
+    "eight days": Log(make=lambda folder: write(folder, bought(users=140, days=8, every=1.3, seed=6))),
     "sessions of strangers": Log(make=strangers, augments=False),
     "ratings": Log(make=ratings),
     "most come once": Log(make=mostly_once),
