@@ -92,7 +92,8 @@ def training(run: RunFolder) -> frame.Section:
         id="training",
         title="How it was trained",
         lead=_learned_from(document)
-        + "One point for each pass over the samples. Validation that rises while training falls is overfitting.",
+        + "One point for each pass over the samples. Validation that rises while training falls is overfitting."
+        + (f" Before that: {why}" if (why := (document.get("pretraining") or {}).get("why")) else ""),
         body=frame.join(
             *([frame.render("grid.html", items=drawn)] if drawn else []),
             frame.fold("The curves as numbers", frame.table("Training by epoch", columns, rows)),

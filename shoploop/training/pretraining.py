@@ -26,8 +26,12 @@ from shoploop.features.baskets import BASKETS, NO_AGE
 from shoploop.features.log import PurchaseLog
 from shoploop.models.inputs import Batch
 from shoploop.models.sequence import SequenceModel
+from shoploop.training.sequence_task import SequenceTask
 
 Ints = npt.NDArray[np.int64]
+
+PRETRAINED_RATE = 0.3
+"""Of the learning rate on candidates: what was learned from the log is to be fitted to them, and kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +138,28 @@ class Visits:
             torch.from_numpy(self.log.item_R[row_T].astype(np.int64)),
             torch.from_numpy(share_T.astype(np.float32)),
         )
+
+
+def pretrain_for(
+    task: SequenceTask,
+    model: SequenceModel,
+    log: PurchaseLog,
+    *,
+    seed: int,
+    progress: Callable[[float, float, str], None] = lambda done, total, what: None,
+) -> list[dict[str, float]]:
+    """Does what the task says, which may be nothing; returns each epoch's ``loss`` and ``seconds``."""
+    epochs: list[dict[str, float]] = []
+
+    def told(epoch: int, loss: float, seconds: float) -> bool:
+        epochs.append({"loss": loss, "seconds": seconds})
+        progress(epoch, task.epochs, "epochs of the log")
+        return True
+
+    if task.epochs:
+        config = PretrainingConfig(epochs=task.epochs, first_day=task.first_day, seed=seed)
+        pretrain(model, log, config, after_epoch=told)
+    return epochs
 
 
 def pretrain(

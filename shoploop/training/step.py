@@ -30,6 +30,7 @@ from shoploop.samples.files import count_requests, read_catalogs, read_items, re
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.search_step import SEARCH, SEARCHES
 from shoploop.samples.searching import search_columns
+from shoploop.samples.step import read_log
 from shoploop.samples.shop_step import SHOP_NAMES, SHOPS
 from shoploop.samples.shops import SHOP_COLUMNS
 from shoploop.samples.weights import WEIGHTS, read_weights, samples_digest
@@ -39,7 +40,9 @@ from shoploop.training.building import build_model
 from shoploop.training.calibration import calibrate
 from shoploop.training.checkpoint import Checkpoint
 from shoploop.training.loop import TrainConfig, fit, model_input
+from shoploop.training.pretraining import PRETRAINED_RATE, pretrain_for
 from shoploop.training.searching import SearchTraining, fit_search
+from shoploop.training.sequence_task import sequence_task
 from shoploop.training.shopping import ShopTraining, fit_shops
 from shoploop.versions.artifact import write_version
 from shoploop.versions.trained import TrainedModel
@@ -103,6 +106,9 @@ def train_fused(
         ratings_weigh = validation.weights_R is not None  # the artifact weighs training rows only
         queries, visits = _queries(samples, contract), _visits(samples)
         texts = item_texts(pl.DataFrame(items), items["item"].to_pylist())
+        log = read_log(data, Vocabulary(tuple(items["item"].to_pylist())))
+        log = log.where(log.day_R < catalogs.first_days[0])  # none that a sample has as its label
+        task = sequence_task(log)
         together = group()
         requests = count_requests(samples, "train")
         if requests < together.size:
@@ -128,6 +134,7 @@ def train_fused(
                 texts=texts,
                 visits=visits.train if visits else None,
                 shops=len(visits.shops) if visits else 0,
+                learned_items=task.learned_items,
             )
 
         if shared:
@@ -137,9 +144,11 @@ def train_fused(
             learn = read_samples(samples, contract, "train", table)
             model = fresh(learn)
         model = model.to(training_device())
+        alone = pretrain_for(task, model.sequence, log, seed=training_spec.seed, progress=progress.report)
         config = TrainConfig(
             epochs=training_spec.epochs,
             learning_rate=training_spec.learning_rate,
+            sequence_rate=PRETRAINED_RATE if alone else 1.0,
             adversarial_radius=training_spec.adversarial_radius,
             seed=training_spec.seed,
         )
@@ -214,6 +223,7 @@ def train_fused(
         report = {
             "version": version.id,
             "epochs": curves.epochs,
+            "pretraining": {"why": task.why, "learned_items": task.learned_items, "epochs": alone},
             "alpha": model.alpha,
             "calibration": None if calibration is None else asdict(calibration),
             "parameters": sum(p.numel() for p in model.parameters()),

@@ -241,14 +241,25 @@ def trained(
     from shoploop.training.building import build_model
     from shoploop.training.calibration import calibrate
     from shoploop.training.loop import TrainConfig, fit
+    from shoploop.training.pretraining import PRETRAINED_RATE, pretrain_for
+    from shoploop.training.sequence_task import sequence_task
 
     say("training the fused model")
-    model = build_model(made.problem.contract, made.catalog, train, seed=seed)
+    task = sequence_task(made.problem.before_labels)
+    say(task.why)
+    model = build_model(made.problem.contract, made.catalog, train, seed=seed, learned_items=task.learned_items)
+    pretrain_for(
+        task,
+        model.sequence,
+        made.problem.before_labels,
+        seed=seed,
+        progress=lambda done, total, what: say(f"{what}: {done:.0f} of {total:.0f}"),
+    )
     fit(
         model,
         train,
         validation,
-        TrainConfig(seed=seed),
+        TrainConfig(seed=seed, sequence_rate=PRETRAINED_RATE if task.epochs else 1.0),
         progress=lambda done, total, what: say(f"{what}: {done:.0f} of {total:.0f}"),
         after_alone=after_alone,
     )
