@@ -36,6 +36,19 @@ def kubebox(*args: str, stdin: IO[bytes] | None = None) -> str:
     return subprocess.run([program, *args], check=True, text=True, stdin=stdin, stdout=subprocess.PIPE).stdout
 
 
+def begin() -> None:
+    """Brings the cluster up; now and then its kubelet asks for containers before there is anybody to answer, and ends."""
+    for tries_left in (2, 1, 0):
+        try:
+            kubebox("up")
+            return
+        except subprocess.CalledProcessError:
+            kubebox("down")
+            if not tries_left:
+                raise
+            print("kubebox: once more", flush=True)
+
+
 def environment() -> dict[str, str]:
     """The variables that kubebox's `env` sets."""
     lines = [line.removeprefix("export ") for line in kubebox("env").splitlines()]
@@ -96,7 +109,7 @@ def up() -> None:
     check()
     kubebox("install")
     kubebox("down")
-    kubebox("up")
+    begin()
     make_volumes_writable(Path(environment()["KUBECONFIG"]).parent / "volumes")
     build()
     print(f'eval "$({os.environ["SHOPLOOP_KUBEBOX"]} env)"')

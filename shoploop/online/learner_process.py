@@ -5,14 +5,12 @@ is at work or the log has a gap, it says so there and looks again from time to t
 disturbed, and who comes too late today may be the only one tomorrow.
 """
 
-import argparse
 import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from shoploop.api.learner_state import PORT
 from shoploop.api.online import EventLogSpec
 from shoploop.compute.answering import serve
 from shoploop.compute.cores import use_one_thread
@@ -24,7 +22,7 @@ from shoploop.online.chain import Chain
 from shoploop.online.learner import LearnerConfig
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.optimizers import OptimizerName
-from shoploop.online.process import asked_to_end, check_signer, keep_what_is_loaded
+from shoploop.online.process import asked_to_end, check_signer, keep_what_is_loaded, learner_arguments
 from shoploop.online.pulse import Pulse
 from shoploop.online.telling import Telling
 from shoploop.ranking.ranker import Ranker
@@ -35,17 +33,9 @@ REST_SECONDS = 15.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m shoploop.online.learner_process")
-    parser.add_argument("--recommender", required=True, help="its name")
-    parser.add_argument("--store", required=True, help="URL of the store, where the chain is written")
+    parser = learner_arguments("python -m shoploop.online.learner_process")
     parser.add_argument("--ranker", required=True, type=Path, help="folder of the version, as it was packaged")
-    parser.add_argument("--log", required=True, help="spec.online.log as JSON")
-    parser.add_argument("--log-folder", required=True, type=Path, help="where a log of type Sqlite lies")
-    parser.add_argument("--access", type=Path, help="folder with the log's username, password and ca.crt")
-    parser.add_argument("--period-seconds", type=float, default=1.0, help="between two commits at least")
-    parser.add_argument("--optimizer", default="AdaGrad", help="as spec.online.optimizer names it")
     parser.add_argument("--beside", help="the version that serves, whose place this one is to take")
-    parser.add_argument("--port", type=int, default=PORT, help="where it answers")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 

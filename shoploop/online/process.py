@@ -3,11 +3,14 @@
 The same for the command line and for a pod, which differ in where they find the version and the log.
 """
 
+import argparse
 import gc
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+from shoploop.api.learner_state import PORT
 from shoploop.versions.signing import Trust, signer_for
 
 
@@ -31,3 +34,17 @@ def check_signer() -> None:
         KeyUnusable, KeyUntrusted: the environment asks for signatures, and nobody here can give one.
     """
     signer_for(Trust.configured())
+
+
+def learner_arguments(prog: str) -> argparse.ArgumentParser:
+    """What every process of a learner is told; the caller adds where its version lies."""
+    parser = argparse.ArgumentParser(prog=prog)
+    parser.add_argument("--recommender", required=True, help="its name")
+    parser.add_argument("--store", required=True, help="URL of the store, where chains are written")
+    parser.add_argument("--log", required=True, help="spec.online.log as JSON")
+    parser.add_argument("--log-folder", required=True, type=Path, help="where a log of type Sqlite lies")
+    parser.add_argument("--access", type=Path, help="folder with the log's username, password and ca.crt")
+    parser.add_argument("--period-seconds", type=float, default=1.0, help="between two commits at least")
+    parser.add_argument("--optimizer", default="AdaGrad", help="as spec.online.optimizer names it")
+    parser.add_argument("--port", type=int, default=PORT, help="where it answers")
+    return parser

@@ -18,7 +18,7 @@ from shoploop.api.online import EventLogSpec
 from shoploop.compute.answering import Reply, serve
 from shoploop.errors import ShoploopError
 from shoploop.exits import guarded
-from shoploop.online.process import asked_to_end, check_signer
+from shoploop.online.process import asked_to_end, check_signer, learner_arguments
 from shoploop.online.pulse import Pulse
 from shoploop.packaging.bento import fetch_bento
 from shoploop.packaging.fetch import ranker_folder
@@ -84,18 +84,10 @@ class PodLearners(Learners):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m shoploop.packaging.pod_learner")
-    parser.add_argument("--recommender", required=True, help="its name")
+    parser = learner_arguments("python -m shoploop.packaging.pod_learner")
     parser.add_argument("--version", required=True, help="that the pod is started with")
     parser.add_argument("--bento", required=True, type=Path, help="folder that it was unpacked to")
-    parser.add_argument("--store", required=True, help="URL of the store, where chains are written")
     parser.add_argument("--into", required=True, type=Path, help="folder for versions, and for what is learned")
-    parser.add_argument("--log", required=True, help="spec.online.log as JSON")
-    parser.add_argument("--log-folder", required=True, type=Path, help="where a log of type Sqlite lies")
-    parser.add_argument("--access", type=Path, help="folder with the log's username, password and ca.crt")
-    parser.add_argument("--period-seconds", type=float, default=1.0, help="between two commits at least")
-    parser.add_argument("--optimizer", default="AdaGrad", help="as spec.online.optimizer names it")
-    parser.add_argument("--port", type=int, default=PORT, help="where it answers")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from shoploop.report import frame, words
 from shoploop.report.results import MAIN, differences, legend, methods_table
 from shoploop.report.run_folder import Json, RunFolder
+from shoploop.report.surfaces import counted, found_and_alpha, slices_table
 
 TITLE = "Search"
 
@@ -60,37 +61,28 @@ def _origin(run: RunFolder) -> Markup:
 def _facts(run: RunFolder, found: Json) -> list[frame.Fact]:
     learned = ((run.documents.get("training", {}).get("search") or {}).get("requests") or {}).get("train")
     splits = (run.documents.get("samples", {}).get("search") or {}).get("splits") or {}
-    alpha, reached = found.get("alpha"), (splits.get("evaluation") or {}).get("candidate_recall")
-    facts = [frame.Fact(title="Queries judged", value=words.count(found.get("queries")))]
-    if words.is_number(learned):
-        facts.append(frame.Fact(title="Learned from", value=words.count(learned), note="queries"))
-    if words.is_number(reached):
-        facts.append(
-            frame.Fact(title="Can be found", value=words.percent(reached), note="of what was taken, by names or memory")
-        )
-    if words.is_number(alpha):
-        facts.append(
-            frame.Fact(title="α of search", value=words.decimal(alpha, 3), note="share of the DNN, 0 to 1; its own")
-        )
-    return facts
+    return [
+        frame.Fact(title="Queries judged", value=words.count(found.get("queries"))),
+        *counted("Learned from", learned, "queries"),
+        *found_and_alpha(
+            reached=(splits.get("evaluation") or {}).get("candidate_recall"),
+            of_what="of what was taken, by names or memory",
+            surface="search",
+            alpha=found.get("alpha"),
+        ),
+    ]
 
 
 def _slices(slices: dict[str, Json], methods: dict[str, Json]) -> Markup:
-    columns = [frame.Column(title="Method")]
-    columns += [
-        frame.Column(
-            title=_SLICES.get(name, words.plain(name)), numeric=True, hint=f"{words.count(part.get('queries'))} queries"
-        )
-        for name, part in slices.items()
-    ]
-    rows = [
-        frame.Row(
-            cells=[words.method(name).title, *(words.decimal(part.get(name)) for part in slices.values())],
-            emphasis=words.method(name).kind == "ours",
-        )
-        for name in sorted(methods, key=lambda name: -float(methods[name].get(MAIN[0]) or 0))
-    ]
-    return frame.table("NDCG@10 by kind of query, higher is better", columns, rows, show_caption=True)
+    return slices_table(
+        "NDCG@10 by kind of query, higher is better",
+        slices,
+        methods,
+        metric=MAIN[0],
+        titles=_SLICES,
+        noun="queries",
+        value=lambda part, name: part.get(name),
+    )
 
 
 _SLICES = {

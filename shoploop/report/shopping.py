@@ -5,6 +5,7 @@ from markupsafe import Markup
 from shoploop.report import frame, words
 from shoploop.report.results import differences, legend, methods_table
 from shoploop.report.run_folder import Json, RunFolder
+from shoploop.report.surfaces import counted, found_and_alpha, slices_table
 
 TITLE = "Shops"
 METRICS = ("hit@1", "mrr")
@@ -35,45 +36,29 @@ def section(run: RunFolder) -> frame.Section:
 def _facts(run: RunFolder, found: Json) -> list[frame.Fact]:
     learned = ((run.documents.get("training", {}).get("shops") or {}).get("requests") or {}).get("train")
     shops = (run.documents.get("samples", {}).get("shops") or {}).get("shops")
-    reached, alpha = found.get("candidate_recall"), found.get("alpha")
-    facts = [frame.Fact(title="Visits judged", value=words.count(found.get("visits")))]
-    if words.is_number(learned):
-        facts.append(frame.Fact(title="Learned from", value=words.count(learned), note="visits"))
-    if words.is_number(shops):
-        facts.append(frame.Fact(title="Shops", value=words.count(shops)))
-    if words.is_number(reached):
-        facts.append(
-            frame.Fact(title="Can be found", value=words.percent(reached), note="of the shops that were visited")
-        )
-    if words.is_number(alpha):
-        facts.append(
-            frame.Fact(title="α of shops", value=words.decimal(alpha, 3), note="share of the DNN, 0 to 1; its own")
-        )
-    return facts
+    return [
+        frame.Fact(title="Visits judged", value=words.count(found.get("visits"))),
+        *counted("Learned from", learned, "visits"),
+        *counted("Shops", shops),
+        *found_and_alpha(
+            reached=found.get("candidate_recall"),
+            of_what="of the shops that were visited",
+            surface="shops",
+            alpha=found.get("alpha"),
+        ),
+    ]
 
 
 def _slices(slices: dict[str, Json], methods: dict[str, Json]) -> Markup:
-    columns = [frame.Column(title="Method")]
-    columns += [
-        frame.Column(
-            title=_SLICES.get(name, words.plain(name)), numeric=True, hint=f"{words.count(part.get('visits'))} visits"
-        )
-        for name, part in slices.items()
-    ]
-    rows = [
-        frame.Row(
-            cells=[
-                words.method(name).title,
-                *(
-                    words.decimal(((part.get("methods") or {}).get(name) or {}).get(METRICS[0]))
-                    for part in slices.values()
-                ),
-            ],
-            emphasis=words.method(name).kind == "ours",
-        )
-        for name in sorted(methods, key=lambda name: -float(methods[name].get(METRICS[0]) or 0))
-    ]
-    return frame.table("Hit@1 by kind of visit, higher is better", columns, rows, show_caption=True)
+    return slices_table(
+        "Hit@1 by kind of visit, higher is better",
+        slices,
+        methods,
+        metric=METRICS[0],
+        titles=_SLICES,
+        noun="visits",
+        value=lambda part, name: ((part.get("methods") or {}).get(name) or {}).get(METRICS[0]),
+    )
 
 
 _SLICES = {

@@ -133,6 +133,29 @@ def test_a_pin_is_written_and_written_again_where_somebody_decides_otherwise(tol
     assert again["metadata"]["name"] != job["metadata"]["name"]
 
 
+@pytest.mark.parametrize("state", ["Complete", "Active"])
+def test_a_pin_that_is_taken_back_before_it_was_read_gives_way_to_what_passed_last(told, state):
+    passed = {"request": f"{SECOND} run-02", "promoted": SECOND}
+    serves = [pod(stable=SECOND, promoted=SECOND, promotions=2)] * 2
+    (pin,) = jobs(told(*serves, serving={"pinnedVersion": FIRST}, written=passed))
+    there = ended(pin) if state == "Complete" else pin | {"metadata": pin["metadata"] | {"uid": "job"}}
+    made = told(*[pod(promoted=FIRST, promotions=3)] * 2, written=passed, objects=(there,))
+    if state == "Active":  # nobody knows yet that it is written
+        assert jobs(made) == [] and ("Job", pin["metadata"]["name"]) not in made.delete
+        made = told(*[pod(promotions=3)] * 2, written=made.status["serving"], objects=(ended(pin),))
+    (again,) = jobs(made)
+    assert f"--verb promote --version {SECOND}" in words(again)
+    assert made.status["serving"] == {"request": f"{FIRST} pinned", "promoted": FIRST}
+    assert ("Job", pin["metadata"]["name"]) in made.delete
+
+
+def test_a_job_that_was_read_asks_for_nothing_once_more(told):
+    passed = {"request": f"{SECOND} run-02", "promoted": SECOND}
+    (job,) = jobs(told(pod()))
+    made = told(pod(promoted=FIRST, promotions=3), written=passed, objects=(ended(job),))
+    assert jobs(made) == [] and made.status["serving"]["request"] == passed["request"]
+
+
 @pytest.mark.parametrize(
     ("asked", "says"),
     [

@@ -4,7 +4,7 @@ Consecutive steps with equal resources share a Job. What a step writes reaches t
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -276,7 +276,7 @@ def online_job(
 
 def serve_job(
     recommender: Object, spec: RecommenderSpec, settings: Settings, name: str, arguments: Sequence[str], *, reason: str,
-    by: str,
+    by: str, annotations: Mapping[str, str],
 ) -> Object:  # fmt: skip
     """The Job that writes a decision about who serves into the store. Its uid stands in the entry, as that of
     :func:`online_job` does."""
@@ -285,7 +285,10 @@ def serve_job(
     pod = pod_spec(recommender, spec, settings, words)
     signing.equip(pod, spec, settings, publishes=False)
     _tell_job(pod)
-    return job_around(recommender, name, pod, {COMPONENT_LABEL: SERVE_COMPONENT})
+    made = job_around(recommender, name, pod, {COMPONENT_LABEL: SERVE_COMPONENT})
+    if annotations:
+        made["metadata"]["annotations"] = dict(annotations)
+    return made
 
 
 def compact_job(

@@ -43,6 +43,9 @@ COMPACT_COMPONENT = "compact"
 SERVE_COMPONENT = "serve"
 """What pods are that write such a decision, or one of the operator's, into the store."""
 
+WROTE_ANNOTATION, PROMOTES_ANNOTATION = f"{GROUP}/wrote", f"{GROUP}/promotes"
+"""On the Job of a verdict or a pin: what the decision is known by, and the version that it promotes, if it does."""
+
 SERVING_ANNOTATION = f"{GROUP}/serving"
 """On the Recommender that a run is handed: the version that serves, with which it compares its own."""
 

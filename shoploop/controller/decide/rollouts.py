@@ -29,6 +29,7 @@ from shoploop.controller.decide.serve_decisions import (
     requested,
     states,
     wished,
+    with_written,
 )
 from shoploop.controller.decide.situation import Situation
 from shoploop.controller.decide.versions import Version
@@ -99,6 +100,7 @@ def look(situation: Situation, target: Version | None) -> Rollout:
         (one.id, one.verdicts) != (target.id, target.verdicts) for one in situation.versions
     )
     wish = wished(situation, target, told) if target is not None and not unrecorded and not asleep else None
+    before = with_written(situation, before, wish)
     open_wish = wish if wish is not None and not is_done(situation, wish, before, told) else None
     request = requested(situation, before)
     decisions = [

@@ -12,7 +12,15 @@ from shoploop.api.predictor_state import PredictorState
 from shoploop.api.v1alpha1 import CandidateSpec
 from shoploop.controller.decide import manifests, outcome
 from shoploop.controller.decide.conditions import Found, say
-from shoploop.controller.decide.names import COMPONENT_LABEL, SERVE_ANNOTATION, SERVE_COMPONENT, Object, short_hash
+from shoploop.controller.decide.names import (
+    COMPONENT_LABEL,
+    PROMOTES_ANNOTATION,
+    SERVE_ANNOTATION,
+    SERVE_COMPONENT,
+    WROTE_ANNOTATION,
+    Object,
+    short_hash,
+)
 from shoploop.controller.decide.observed import ChildKey
 from shoploop.controller.decide.situation import Situation
 from shoploop.controller.decide.versions import Version
@@ -46,6 +54,8 @@ class Decision:
 
     reason: str
     by: str = "the operator"
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of its Job, by which :func:`with_written` knows it when nothing asks for it any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +106,7 @@ def wished(situation: Situation, target: Version, told: PredictorState | None) -
                 *(["--after", str(number)] if number else []),
             ),
             reason="spec.serving.pinnedVersion names it",
+            annotations={WROTE_ANNOTATION: f"{target.id} pinned", PROMOTES_ANNOTATION: target.id},
         )
         return Wish(version=target, decision=decision, tries=False)
     verdict = target.passed_last
@@ -105,10 +116,22 @@ def wished(situation: Situation, target: Version, told: PredictorState | None) -
     asked = serving.candidate
     if asked is not None and (asked.shadow or asked.percent or asked.steps) and serves and serves != target.id:
         arguments = ("--verb", "candidate", "--version", target.id, "--serving", serves, *_how(asked))
-        decision = Decision(key=key, what=f"candidate {target.id}", arguments=arguments, reason=verdict.reason)
+        decision = Decision(
+            key=key,
+            what=f"candidate {target.id}",
+            arguments=arguments,
+            reason=verdict.reason,
+            annotations={WROTE_ANNOTATION: key},
+        )
         return Wish(version=target, decision=decision, tries=True)
     arguments = ("--verb", "promote", "--version", target.id)
-    decision = Decision(key=key, what=f"promote {target.id}", arguments=arguments, reason=verdict.reason)
+    decision = Decision(
+        key=key,
+        what=f"promote {target.id}",
+        arguments=arguments,
+        reason=verdict.reason,
+        annotations={WROTE_ANNOTATION: key, PROMOTES_ANNOTATION: target.id},
+    )
     return Wish(version=target, decision=decision, tries=False)
 
 
@@ -127,6 +150,41 @@ def is_done(situation: Situation, wish: Wish, before: Mapping[str, Any], told: P
     written = before.get("request") == wish.decision.key
     pinned = situation.spec.serving.pinned_version is not None
     return written and not (pinned and told is not None and told.promoted not in (None, wish.version.id))
+
+
+def with_written(situation: Situation, before: Mapping[str, Any], wish: Wish | None) -> dict[str, Any]:
+    """``status.serving`` with what stands in the store by a Job that nothing asks for any more: a pin may be taken back
+    before its Job's end was read, and what serves by it is then to be replaced."""
+    known = dict(before)
+    ended = [
+        (_ended_at(live), live["metadata"]["name"], annotations)
+        for _, live in _jobs(situation)
+        if outcome.state(live) == "Complete"
+        and (annotations := live["metadata"].get("annotations", {})).get(WROTE_ANNOTATION)
+    ]
+    if not ended:
+        return known
+    last = max(ended)[-1]
+    if wish is not None and last[WROTE_ANNOTATION] == wish.decision.key:
+        return known
+    known["request"] = last[WROTE_ANNOTATION]
+    if promoted := last.get(PROMOTES_ANNOTATION):
+        known["promoted"] = promoted
+    return known
+
+
+def _jobs(situation: Situation) -> list[tuple[ChildKey, Object]]:
+    """Those of decisions."""
+    return [
+        (key, live)
+        for key, live in situation.children("Job")
+        if live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == SERVE_COMPONENT
+    ]
+
+
+def _ended_at(live: Object) -> str:
+    found = [one.get("lastTransitionTime") for one in live["status"]["conditions"] if one["type"] == "Complete"]
+    return str((found and found[0]) or live["metadata"].get("creationTimestamp", ""))
 
 
 def annotated(situation: Situation) -> str:
@@ -181,11 +239,7 @@ def by_itself(situation: Situation, told: PredictorState | None) -> list[Decisio
 
 def carry(situation: Situation, decisions: Iterable[Decision], *, keep: bool = False) -> Carried:
     """Each decision has one Job; what is no longer to be decided has none, unless it is kept for now."""
-    there = {
-        key[1]: (key, live)
-        for key, live in situation.children("Job")
-        if live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == SERVE_COMPONENT
-    }
+    there = {key[1]: (key, live) for key, live in _jobs(situation)}
     names: set[str] = set()
     done: set[str] = set()
     failed: dict[str, str] = {}
@@ -206,6 +260,7 @@ def carry(situation: Situation, decisions: Iterable[Decision], *, keep: bool = F
                     decision.arguments,
                     reason=decision.reason[:500],
                     by=decision.by,
+                    annotations=decision.annotations,
                 )
             )
             waiting = True
