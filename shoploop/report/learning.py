@@ -81,6 +81,17 @@ def training(run: RunFolder) -> frame.Section:
         for title, curves in panels.items()
         if title != "Seconds" and max(map(len, curves.values())) > 1
     ]
+    of_log: Json = document.get("pretraining") or {}
+    if len(of_log.get("epochs", [])) > 1:
+        losses = [(float(row["epoch"]), float(row["loss"])) for row in of_log["epochs"]]
+        drawn.append(
+            figure(
+                charts.lines({"Transformer": losses}, x="epoch"),
+                title="The Transformer learns from the log first",
+                caption="Cross-entropy over all items at each visit before those that samples are made of, in nats.",
+                label=f"The Transformer's loss over the log ends at {words.decimal(losses[-1][1])}",
+            )
+        )
     columns, cells = [frame.Column(title="Epoch", numeric=True)], []
     for title, curves in panels.items():
         for name, points in curves.items():
@@ -93,7 +104,7 @@ def training(run: RunFolder) -> frame.Section:
         title="How it was trained",
         lead=_learned_from(document)
         + "One point for each pass over the samples. Validation that rises while training falls is overfitting."
-        + (f" Before that: {why}" if (why := (document.get("pretraining") or {}).get("why")) else ""),
+        + (f" {of_log['why']}" if of_log else ""),
         body=frame.join(
             *([frame.render("grid.html", items=drawn)] if drawn else []),
             frame.fold("The curves as numbers", frame.table("Training by epoch", columns, rows)),

@@ -13,19 +13,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from shoploop.compute.cores import one_thread
-from shoploop.compute.parallel import group
+from shoploop.compute.parallel import Group, group
 from shoploop.features.baskets import BASKETS, NO_AGE
 from shoploop.features.log import PurchaseLog
 from shoploop.models.inputs import Batch
 from shoploop.models.sequence import SequenceModel
+from shoploop.training.checkpoint import Checkpoint, Progressed
 from shoploop.training.sequence_task import SequenceTask
 
 Ints = npt.NDArray[np.int64]
@@ -147,19 +150,39 @@ def pretrain_for(
     *,
     seed: int,
     progress: Callable[[float, float, str], None] = lambda done, total, what: None,
-) -> list[dict[str, float]]:
-    """Does what the task says, which may be nothing; returns each epoch's ``loss`` and ``seconds``."""
-    epochs: list[dict[str, float]] = []
+    checkpoint: Checkpoint | None = None,
+) -> list[dict[str, Any]]:
+    """Does what the task says, which may be nothing; returns each epoch's ``loss`` and ``seconds``.
 
-    def told(epoch: int, loss: float, seconds: float) -> bool:
-        epochs.append({"loss": loss, "seconds": seconds})
-        progress(epoch, task.epochs, "epochs of the log")
-        return True
+    Of several processes the first one learns, and tells the others what it has learned: shares of batches this small would
+    cost more in sums than they save.
 
-    if task.epochs:
+    Args:
+        task: What the log asks for.
+        model: As of :func:`pretrain`, in every process.
+        log: Likewise.
+        seed: Of the order of visits, of the items that are drawn, and of dropout.
+        progress: Told the epochs that are over, how many there are, and what they are.
+        checkpoint: As of :func:`pretrain`.
+    """
+    if not task.epochs:
+        return []
+    rows: list[dict[str, Any]] = []
+    together = group()
+    if together.rank == 0:
         config = PretrainingConfig(epochs=task.epochs, first_day=task.first_day, seed=seed)
-        pretrain(model, log, config, after_epoch=told)
-    return epochs
+
+        def told(row: dict[str, Any]) -> bool:
+            progress(row["epoch"], task.epochs, "epochs of the log")
+            return True
+
+        rows = pretrain(model, log, config, after_epoch=told, checkpoint=checkpoint)
+    if together.size > 1:
+        learned = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
+        words = together.told(save(learned) if together.rank == 0 else None)
+        assert words is not None
+        model.load_state_dict(load(words))
+    return rows
 
 
 def pretrain(
@@ -167,8 +190,9 @@ def pretrain(
     log: PurchaseLog,
     config: PretrainingConfig | None = None,
     *,
-    after_epoch: Callable[[int, float, float], bool] = lambda epoch, loss, seconds: True,
-) -> None:
+    after_epoch: Callable[[dict[str, Any]], bool] = lambda row: True,
+    checkpoint: Checkpoint | None = None,
+) -> list[dict[str, Any]]:
     """Teaches the sequence module alone, in place: the user's state, what items mean, and how much each sells.
 
     In one thread, so that the digits do not depend on how many cores there are. The repeat term is left as it is: it learns
@@ -178,12 +202,17 @@ def pretrain(
         model: Fresh, with factors set, where it is to compute.
         log: The purchases to learn from: none that a later sample has as its label.
         config: How long, and how.
-        after_epoch: Told each epoch's number, loss and seconds; False ends the training.
+        after_epoch: Told each epoch's ``epoch`` (from 1), ``loss`` and ``seconds``; False ends the training.
+        checkpoint: Where it is kept after each epoch how far the training is, so that one that was killed goes on to the
+            same bytes.
+
+    Returns:
+        All that ``after_epoch`` was told, and before a kill.
     """
     config = config or PretrainingConfig()
     visits = Visits.of(log, config.baskets, config.first_day)
     if not len(visits):
-        return
+        return []
     rng = np.random.default_rng(config.seed)
     drawing = _Drawing(log, config)
     steps = config.epochs * -(-len(visits) // config.batch_visits)
@@ -192,9 +221,15 @@ def pretrain(
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=steps, pct_start=0.1)
     device = model.item_bias_I.device
+    alone = Group()  # whoever else there is does not take part
+    checkpoint = checkpoint or Checkpoint(None, {})
+    rows: list[dict[str, Any]] = []
     with one_thread(), _whole(model):
         torch.manual_seed(config.seed)
-        for epoch in range(config.epochs):
+        if going_on := checkpoint.load(alone):
+            going_on.restore(model, optimiser, schedule, rng, alone)
+            rows = list(going_on.curves)
+        for epoch in range(len(rows), config.epochs):
             began, total, seen = time.perf_counter(), 0.0, 0
             model.train()
             for asked_B in visits.batches(config.batch_visits, rng):
@@ -209,14 +244,13 @@ def pretrain(
                 optimiser.step()
                 schedule.step()
                 total, seen = total + len(asked_B) * loss.item(), seen + len(asked_B)
-            if not after_epoch(epoch + 1, total / seen, time.perf_counter() - began):
+            rows.append({"epoch": epoch + 1, "loss": total / seen, "seconds": time.perf_counter() - began})
+            done = Progressed(epoch=epoch + 1, step=0, sums=np.zeros(1), curves=rows)
+            checkpoint.save(done, model, optimiser, schedule, rng.bit_generator.state, None, alone)
+            if not after_epoch(rows[-1]):
                 break
-    together = group()
-    if together.size > 1:  # each process has learned the same, but for the last digits of its device
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.copy_(together.sum(parameter.detach().clone()) / together.size)
     model.eval()
+    return rows
 
 
 @contextmanager

@@ -53,6 +53,9 @@ REFERENCE_VISITS = 500
 CHECKPOINT = "train_fused.safetensors"
 """In the step's cache: how far the training is that was under way last."""
 
+LOG_CHECKPOINT = "train_fused.log.safetensors"
+"""Likewise: how far the Transformer is that learns from the log first."""
+
 
 def train_fused(
     *,
@@ -144,11 +147,10 @@ def train_fused(
             learn = read_samples(samples, contract, "train", table)
             model = fresh(learn)
         model = model.to(training_device())
-        alone = pretrain_for(task, model.sequence, log, seed=training_spec.seed, progress=progress.report)
         config = TrainConfig(
             epochs=training_spec.epochs,
             learning_rate=training_spec.learning_rate,
-            sequence_rate=PRETRAINED_RATE if alone else 1.0,
+            sequence_rate=PRETRAINED_RATE if task.epochs else 1.0,
             adversarial_radius=training_spec.adversarial_radius,
             seed=training_spec.seed,
         )
@@ -162,6 +164,10 @@ def train_fused(
             "seed": training_spec.seed,
         }
         checkpoint = Checkpoint(None if cache is None else cache / CHECKPOINT, key)
+        of_log = Checkpoint(None if cache is None else cache / LOG_CHECKPOINT, key)
+        alone = pretrain_for(
+            task, model.sequence, log, seed=training_spec.seed, progress=progress.report, checkpoint=of_log
+        )
         curves = fit(
             model,
             learn,
@@ -249,6 +255,7 @@ def train_fused(
         }
         (written / "training.json").write_text(json.dumps(report, indent=1) + "\n")
         checkpoint.clear()
+        of_log.clear()
         return report
 
 

@@ -19,8 +19,9 @@ from shoploop.samples.ratings import read_ratings
 from shoploop.samples.sample_set import Request
 from shoploop.samples.step import choose_requests
 from shoploop.samples.weights import WeightsForeign, read_weights, samples_digest, write_weights
+from shoploop.training import sequence_task
 from shoploop.training.loop import model_input
-from shoploop.training.step import train_fused
+from shoploop.training.step import LOG_CHECKPOINT, train_fused
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
 
@@ -95,6 +96,43 @@ def test_the_same_samples_and_seed_train_the_same_version(trained_shop, tmp_path
     assert train(trained_shop, other)["version"] == load_version(one).id
     assert (one / "weights.safetensors").read_bytes() == (other / "weights.safetensors").read_bytes()
     assert json.loads((other / "training.json").read_text())["epochs"][0]["epoch"] == 1
+
+
+@pytest.fixture
+def all_is_new(monkeypatch):
+    """The rules take the shop's log for one of which a Transformer learns alone first."""
+    monkeypatch.setattr(sequence_task, "FEWEST_VISITS", 1)
+    monkeypatch.setattr(sequence_task, "MOST_REPEATS", 1.1)
+    monkeypatch.setattr(sequence_task, "FEWEST_PURCHASES", 0.0)
+    monkeypatch.setattr(sequence_task, "MOST_EPOCHS", 3)
+
+
+def test_a_training_that_is_killed_while_it_learns_from_the_log_goes_on_to_the_same_version(
+    trained_shop, all_is_new, tmp_path, monkeypatch
+):
+    at_once = train(trained_shop, tmp_path / "at-once")
+    assert [row["epoch"] for row in at_once["pretraining"]["epochs"]] == [1, 2, 3]
+    assert at_once["version"] != load_version(trained_shop / "model").id
+
+    def kill(done, total, what):
+        if what == "epochs of the log" and done == 2:
+            raise KeyboardInterrupt
+
+    cache = tmp_path / "cache"
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr("shoploop.training.step.progress.report", kill)
+        train(trained_shop, tmp_path / "killed", cache=cache)
+    assert [path.name for path in cache.iterdir()] == [LOG_CHECKPOINT]
+    gone_on = train(trained_shop, tmp_path / "gone-on", cache=cache)
+    assert gone_on["version"] == at_once["version"] and not list(cache.iterdir())
+    assert gone_on["pretraining"]["epochs"][:2] != at_once["pretraining"]["epochs"][:2], "seconds of the killed one"
+
+    model = TrainedModel.of_version(load_version(tmp_path / "gone-on")).model
+    assert model.config.sequence.learned_items and model.sequence.own_ID.abs().sum() > 0
+    vectors_ID, bias_I = model.items()
+    request = model_input(read_samples(trained_shop / "samples", Contract(), "evaluation"), 0)
+    learned_on = model.with_items(vectors_ID + 1, bias_I)
+    assert not np.allclose(learned_on.score(request, part="transformer"), model.score(request, part="transformer"))
 
 
 def write_weights_of(folder, path, rows, weight):

@@ -19,9 +19,13 @@ from shoploop.samples.sample_set import SampleSet
 from shoploop.training.building import build_model
 from shoploop.training.checkpoint import Checkpoint
 from shoploop.training.loop import TrainConfig, fit
+from shoploop.training.pretraining import pretrain_for
+from shoploop.training.sequence_task import SequenceTask
 from shoploop.training.step import told_model
 
 REQUESTS = 33  # of batches of eight the last has one request, and one of two processes none
+
+OF_LOG = SequenceTask(epochs=1, learned_items=False, first_day=0, why="")
 
 
 def samples(requests: int, seed: int) -> SampleSet:
@@ -92,6 +96,9 @@ def learn(out: Path) -> None:
             found |= {f"{name} {key}": value.numpy() for key, value in model.state_dict().items()}
             found[f"{name} losses"] = np.array([list(row["train_loss"].values()) for row in curves.epochs])
         found |= learn_from_shares(mine / "checkpoint")
+        alone = fresh(samples(REQUESTS, seed=0)).sequence
+        pretrain_for(OF_LOG, alone, Shop().log(), seed=0)
+        found |= {f"of the log {key}": value.numpy() for key, value in alone.state_dict().items()}
         adversary = Adversary(4, 1, Adversary.Config(steps=8, hidden=8, batch=8, dropout=0.0), seed=0)
         given = (torch.randn(32, 4, generator=torch.Generator().manual_seed(0)), torch.ones(32, 1), torch.ones(32, 4))
         adversary.train(*given, checkpoint=out.with_suffix(f".{rank}.safetensors"))

@@ -11,6 +11,7 @@ from shoploop.features.log import PurchaseLog, Vocabulary
 from shoploop.models.inputs import ModelInput, collate
 from shoploop.models.sequence import SequenceModel
 from shoploop.training import sequence_task as rules
+from shoploop.training.checkpoint import Checkpoint
 from shoploop.training.pretraining import PretrainingConfig, Visits, _Drawing, pretrain
 from shoploop.training.sequence_task import repeat_share, sequence_task
 
@@ -106,12 +107,31 @@ def test_it_learns_what_follows_and_the_same_under_the_same_seed():
     losses, models = [], []
     for _ in range(2):
         model = model_of(log, learned_items=True)
-        pretrain(model, log, config, after_epoch=lambda epoch, loss, seconds: losses.append(loss) is None)
+        pretrain(model, log, config, after_epoch=lambda row: losses.append(row["loss"]) is None)
         models.append(model)
     assert losses[:8] == losses[8:] and losses[7] < 0.4 * losses[0]
     first, second = (dict(model.state_dict()) for model in models)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert all(module.p > 0 for module in models[0].encoder.modules() if isinstance(module, torch.nn.Dropout))
+
+
+def test_learning_that_was_killed_after_an_epoch_goes_on_to_the_same_bytes(tmp_path):
+    log = log_of([(user, (user + step) % 6, 10 + step) for user in range(60) for step in range(4)])
+    config, key = PretrainingConfig(epochs=4, batch_visits=32), {"seed": 0}
+
+    def learned(stop_after=None):
+        model = model_of(log, learned_items=True)
+        checkpoint = Checkpoint(tmp_path / "log.safetensors", key)
+        rows = pretrain(model, log, config, after_epoch=lambda row: row["epoch"] != stop_after, checkpoint=checkpoint)
+        return dict(model.state_dict()), rows
+
+    broken_off, _ = learned(stop_after=2)
+    gone_on, rows = learned()
+    (tmp_path / "log.safetensors").unlink()
+    at_once, _ = learned()
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert all(torch.equal(gone_on[name], at_once[name]) for name in at_once)
+    assert not torch.equal(broken_off["own_ID"], at_once["own_ID"])
 
 
 def test_an_item_of_its_own_begins_as_its_factors_and_both_are_put_on_another_scale(log):

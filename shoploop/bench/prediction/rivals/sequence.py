@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,9 +44,9 @@ class SequenceAlone:
         self.model = SequenceModel(SequenceModel.Config(items=items, factors=self._factors, learned_items=own))
         self.model.factors_IF.copy_(torch.from_numpy(factors(pairs_together(past), width=self._factors, seed=seed)))
 
-        def told(epoch: int, loss: float, seconds: float) -> bool:
-            self.epoch_seconds.append(seconds)
-            say(f"sequence: epoch {epoch}, loss {loss:.4f}, {seconds:.1f} s")
+        def told(row: dict[str, Any]) -> bool:
+            self.epoch_seconds.append(row["seconds"])
+            say(f"sequence: epoch {row['epoch']}, loss {row['loss']:.4f}, {row['seconds']:.1f} s")
             return True
 
         pretrain(self.model, past, replace(self._config or chosen, seed=seed), after_epoch=told)
