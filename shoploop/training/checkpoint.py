@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from shoploop.compute.parallel import Group
 from shoploop.store import disk
 
-FORMAT = "shoploop.training/1"
+FORMAT = "shoploop.training/2"
 EVERY_STEPS = 500
 """Steps between two checkpoints within an epoch; at the end of each there is one anyway."""
 
@@ -68,8 +68,8 @@ class Progressed:
                 slots.setdefault(int(index), {})[slot] = value
             schedule.load_state_dict(self.notes["schedule"])
             groups = optimiser.state_dict()["param_groups"]
-            for held, kept in zip(groups, self.notes["rates"], strict=True):
-                held["lr"] = kept
+            for held, rate, betas in zip(groups, self.notes["rates"], self.notes["betas"], strict=True):
+                held["lr"], held["betas"] = rate, tuple(betas)  # a schedule may move both
             optimiser.load_state_dict({"state": slots, "param_groups": groups})
         rng.bit_generator.state = self.notes["order"]
         device = next(model.parameters()).device
@@ -156,6 +156,7 @@ class Checkpoint:
             "sums": at.sums.tolist(),
             "curves": at.curves,
             "rates": [group["lr"] for group in optimiser.param_groups],
+            "betas": [group["betas"] for group in optimiser.param_groups],
             "schedule": schedule.state_dict(),
             "order": order,
             "best": best[0] if best else None,

@@ -30,9 +30,9 @@ from shoploop.samples.files import count_requests, read_catalogs, read_items, re
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.search_step import SEARCH, SEARCHES
 from shoploop.samples.searching import search_columns
-from shoploop.samples.step import read_log
 from shoploop.samples.shop_step import SHOP_NAMES, SHOPS
 from shoploop.samples.shops import SHOP_COLUMNS
+from shoploop.samples.step import read_log
 from shoploop.samples.weights import WEIGHTS, read_weights, samples_digest
 from shoploop.store import disk
 from shoploop.surfaces.search.asked import item_texts

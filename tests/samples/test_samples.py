@@ -119,6 +119,7 @@ def test_a_training_that_is_killed_while_it_learns_from_the_log_goes_on_to_the_s
             raise KeyboardInterrupt
 
     cache = tmp_path / "cache"
+    cache.mkdir()
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
         killed.setattr("shoploop.training.step.progress.report", kill)
         train(trained_shop, tmp_path / "killed", cache=cache)
