@@ -109,8 +109,8 @@ def _events(found: dict[str, Any]) -> str:
     return (
         f"{shop['items']:,} items, {shop['days']} days, a shopper for every {shop['events_a_shopper']} events; each step a\n"
         f"process, on {found['cores']} cores. The exponent e is fitted to seconds = c·events^e. What a process costs before\n"
-        f"it begins counts in it: where that is most of a step, e is low and says nothing of larger shops; the last column is\n"
-        f"closer to them, and noisier. Steps of less than {FEWEST_SECONDS:g} s have none. {worst}\n"
+        f"it begins counts in it: where that is most of a step, e is low and says nothing of larger shops; the last column\n"
+        f"is closer to them, and noisier. Steps of less than {FEWEST_SECONDS:g} s have none. {worst}\n"
         "Augmentation and importance are left out (`mode: Never`, `estimator: None`): how long they try is bounded."
     )
 
