@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from shoploop.bench.scale import exponent
 from shoploop.store import disk
 
 ENGINES = (
@@ -38,14 +39,17 @@ ENGINES = (
 HEAD = """# From one machine to many
 
 This page is written by `shoploop bench scale --json scale.json --page docs/scale.md`. It says how a run grows, not how fast
-a machine is: the shop is synthetic and small, and other work was on the machine."""
+a machine is: the shop is synthetic and small."""
+
+FEWEST_SECONDS = 1.0
+"""Of a step's longest, for its exponent to say anything."""
 
 TORCHREC = """Where parts break follows from bytes and from the seconds above; it was not measured.
 
-**TorchRec is an option, not a part.** All embeddings here are linear maps of frozen factors, with one bias an item that is
-learned: that fits on a device for tens of millions of items. Somebody who learns a free vector an item, of more items than a
-device holds, shards them by TorchRec's `DistributedModelParallel` within the processes that a TrainJob starts. What would
-change our mind: a catalogue of more than ten million items, on which free vectors gain."""
+**TorchRec is an option, not a part.** Embeddings here are linear maps of frozen factors with one bias an item, and, where a
+log without repeats tells enough of each item, a free vector of 64 numbers: that fits on a device for tens of millions of
+items. Somebody with more items than a device holds shards them by TorchRec's `DistributedModelParallel` within the processes
+that a TrainJob starts. What would change our mind: a catalogue of more than ten million items, on which free vectors gain."""
 
 COST = """## What it costs
 
@@ -63,11 +67,11 @@ def page(found: dict[str, Any]) -> str:
     """
     heads = [f"{size:,}" for size in found["events"]]
     steps = found["steps"].items()
-    seconds = [(name, *(f"{value:.1f}" for value in step["seconds"]), step["exponent"]) for name, step in steps]
+    seconds = [(name, *(f"{value:.1f}" for value in step["seconds"]), *_growth(found, name)) for name, step in steps]
     mib = [
         (name, *(f"{x / 2**20:.0f}" for x in step["peak_rss_bytes"]), step["memory_exponent"]) for name, step in steps
     ]
-    parts = [HEAD, "## Events", _events(found), _table(["seconds", *heads, "exponent"], seconds)]
+    parts = [HEAD, "## Events", _events(found), _table(["seconds", *heads, *GROWTH], seconds)]
     parts.append(_table(["MiB at most", *heads, "exponent"], mib))
     if items := found.get("items"):
         parts += ["## Items", _items(items)]
@@ -86,14 +90,27 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
+GROWTH = ("exponent", "of the two largest")
+
+
+def _growth(found: dict[str, Any], name: str) -> tuple[str, str]:
+    """A step's exponent over all sizes, and that of the two largest, in which what a process costs anyway counts least."""
+    sizes, step = found["events"], found["steps"][name]
+    if len(sizes) < 2 or max(step["seconds"]) < FEWEST_SECONDS:
+        return "", ""
+    return f"{step['exponent']:.2f}", f"{exponent(sizes[-2:], step['seconds'][-2:]):.2f}"
+
+
 def _events(found: dict[str, Any]) -> str:
     shop = found["shop"]
-    known = [(step["exponent"], name) for name, step in found["steps"].items() if step["exponent"] is not None]
-    worst = f"The largest is {max(known)[0]} ({max(known)[1]})." if known else "One size has none."
+    known = [(grown, name) for name in found["steps"] for grown in _growth(found, name) if grown]
+    worst = "The largest is {} ({}).".format(*max(known, key=lambda each: float(each[0]))) if known else ""
+    worst = worst or "One size has none."
     return (
         f"{shop['items']:,} items, {shop['days']} days, a shopper for every {shop['events_a_shopper']} events; each step a\n"
         f"process, on {found['cores']} cores. The exponent e is fitted to seconds = c·events^e. What a process costs before\n"
-        f"it begins counts in it: where that is most of a step, e is low and says nothing of larger shops. {worst}\n"
+        f"it begins counts in it: where that is most of a step, e is low and says nothing of larger shops; the last column\n"
+        f"is closer to them, and noisier. Steps of less than {FEWEST_SECONDS:g} s have none. {worst}\n"
         "Augmentation and importance are left out (`mode: Never`, `estimator: None`): how long they try is bounded."
     )
 

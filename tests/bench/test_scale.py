@@ -17,6 +17,7 @@ FOUND = {
     "steps": {
         "load_data": {"seconds": [1.0, 1.5], "peak_rss_bytes": [2**20, 2**21], "exponent": 0.585, "memory_exponent": 1.0},
         "train_fused": {"seconds": [1.0, 2.0], "peak_rss_bytes": [2**20] * 2, "exponent": 1.0, "memory_exponent": 0.0},
+        "gate": {"seconds": [0.01, 0.1], "peak_rss_bytes": [2**20] * 2, "exponent": 3.3, "memory_exponent": 0.0},
     },
     "items": {
         "items": 1_000_000, "requests": 32, "drawn": 512, "training_step_seconds": 0.2, "top_100_seconds": 0.05,
@@ -56,8 +57,9 @@ def test_its_recommender_reads_the_shop_as_it_is_drawn(tmp_path):
 
 def test_the_page_tells_every_step_and_names_the_worst():
     text = page(FOUND)
-    assert "| load_data | 1.0 | 1.5 | 0.585 |" in text
-    assert "The largest is 1.0 (train_fused)" in text
+    assert "| load_data | 1.0 | 1.5 | 0.58 | 0.58 |" in text
+    assert "The largest is 1.00 (train_fused)" in text
+    assert "| gate | 0.0 | 0.1 |  |  |" in text
     assert "1,000,000 items: a training step of 32 requests" in text and "TorchRec is an option" in text
 
 
