@@ -264,6 +264,18 @@ class ImportanceSpec(Spec):
     counts every sample alike."""
 
 
+class TaskSpec(Spec):
+    """What kind of log it is, for whoever knows better than the log says; what is unset is seen from the log."""
+
+    sessions: bool | None = None
+    """Whether what somebody wants shows within a visit: requests then lie in the middle of visits too. Unset: where half of
+    the visits are somebody's first and half have several moments."""
+
+    log_epochs: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Passes over the whole log in which the Transformer learns alone before it is mixed; 0 is none. Unset: by how much is
+    bought again, and how much there is."""
+
+
 class TrainingSpec(Spec):
     """How a version is trained."""
 
@@ -295,6 +307,9 @@ class TrainingSpec(Spec):
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1
     """Machines that train together, which makes the same of the same data. More than 1 needs the Kubeflow Trainer, 2.1 or
     later, on the cluster; a laptop trains alone. For runner.type Job: on Kubeflow Pipelines leave it 1."""
+
+    task: TaskSpec = TaskSpec()
+    """What kind of log it is; the report says what was seen."""
 
     resources: ResourcesSpec = ResourcesSpec()
     """What the pods of a run ask for."""

@@ -184,7 +184,7 @@ def compare_offline(folder: Path, answers: dict[str, dict[str, Any]]) -> dict[st
     from shoploop.versions.trained import TrainedModel
 
     trained = TrainedModel.of_version(load_version(folder / "model"))
-    log = read_log(folder / "data", trained.vocabulary)
+    log = read_log(folder / "data", trained.vocabulary, sessions=trained.sessions)
     codes = {user: code for code, user in enumerate(log.users)}
     chosen = [user for user, answer in answers.items() if answer["method"] in ("fused", "dnn") and user in codes]
     chosen = chosen[:COMPARED]

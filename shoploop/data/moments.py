@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from shoploop.api.v1alpha1 import TaskSpec
+
 FIRST_VISITS = 0.5
 """Share of visits by somebody who was never there before, from which on a log is of sessions."""
 
@@ -19,10 +21,12 @@ FEWEST_VISITS = 100
 """Of fewer nobody can say."""
 
 
-def in_sessions(bought: pl.DataFrame) -> bool:
-    """Whether these rows (``user``, ``day`` and ``time``) are a log of sessions."""
+def in_sessions(bought: pl.DataFrame, task: TaskSpec | None = None) -> bool:
+    """Whether these rows (``user``, ``day`` and ``time``) are a log of sessions, unless ``task`` says it."""
     if "time" not in bought.columns:
         return False
+    if task is not None and task.sessions is not None:
+        return task.sessions
     visits = bought.lazy().group_by("user", "day").agg(moments=pl.col("time").n_unique())
     found = visits.select(
         visits=pl.len(), users=pl.col("user").n_unique(), several=(pl.col("moments") > 1).mean().fill_null(0.0)

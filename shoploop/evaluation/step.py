@@ -88,7 +88,7 @@ def evaluate_model(
     held_out = read_samples(samples, contract, "evaluation")
     # the version knows all purchases; it is judged on what was known before the days of evaluation
     trained = trained.with_catalog(read_catalog(samples, int(held_out.days_Q.min())))
-    log = read_log(data, trained.vocabulary)
+    log = read_log(data, trained.vocabulary, sessions=trained.sessions)
     joins = Joins(features)
 
     scores: dict[str, Any] = {

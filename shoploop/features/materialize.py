@@ -64,7 +64,7 @@ def materialize_features(
     bought = purchases(interactions)
     if "Shops" in training_spec.surfaces:  # the first step that could know: before anything is computed
         refuse_shopless(bought)
-    sessions = in_sessions(bought)
+    sessions = in_sessions(bought, training_spec.task)
     chosen = choose_windows(bought, last=outside.span.last, training=training_spec, sessions=sessions)
     split, vocabulary = chosen.split, chosen.vocabulary
     log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
@@ -113,6 +113,7 @@ def materialize_features(
         "first_day": log.first_day,
         "evaluation_day": split.evaluation_first,
         "serving_day": split.serving,
+        "sessions": sessions,
         "split": split.to_json(),
         "windows": split.report(),
         "left_out": outside.report(),

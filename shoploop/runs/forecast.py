@@ -26,6 +26,7 @@ from shoploop.features.windows import choose_windows
 from shoploop.importance.checks.effort import CheckConfig, first_judged_day
 from shoploop.samples.step import TRAINING_NEGATIVES, Chosen, choose_visits
 from shoploop.steps import STEPS
+from shoploop.training.sequence_task import sequence_task
 from shoploop.validation.expectations import Expectation, configured
 
 State = Literal["enough", "little", "too little", "not asked for", "not reached"]
@@ -68,6 +69,9 @@ class Sizes:
     evaluated: int
     """Candidates of the requests that are evaluated on."""
 
+    log_visits: int
+    """Visits that the Transformer learns from before it is mixed, in all passes together."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
@@ -96,6 +100,9 @@ RATES: Mapping[str, Rate] = {
 }  # fmt: skip
 """From two runs on two cores with nothing else at work: the 1,469,307 interactions of examples/grocery and the 4,676 of
 examples/own-data. A straight line through two points: between and near them it holds best."""
+
+LOG_VISIT_SECONDS = 0.00025
+"""To learn from a visit of the log in ``train_fused`` (record 0086)."""
 
 START_SECONDS = 1.8
 """To start a step's process."""
@@ -142,6 +149,9 @@ class _Plan:
     """Users and what each has bought of them."""
 
     chosen: Chosen | None = None
+    log_visits: int = 0
+    """As of :class:`Sizes`."""
+
     stopped: tuple[str, str] | None = None
     """The step that would end the run, and what it says."""
 
@@ -152,7 +162,9 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         kept, outside = within_ends(with_codes(events))
         rows = purchases(kept)
         bought = rows.select("user", "item", "day").unique()
-        windows = choose_windows(bought, last=outside.span.last, training=spec.training, sessions=in_sessions(rows))
+        windows = choose_windows(
+            bought, last=outside.span.last, training=spec.training, sessions=in_sessions(rows, spec.training.task)
+        )
         plan.split = windows.split
         items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
         known = bought.join(items, on="item", how="semi")
@@ -161,6 +173,9 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         step = "build_samples"
         user_V = plan.visits["user"].rank("dense").cast(pl.Int32).to_numpy() - 1
         plan.chosen = choose_visits(user_V, plan.visits["day"].to_numpy(), windows.split, seed=spec.training.seed)
+        before = known.filter(pl.col("day") < windows.split.training_first).sort("user", "day")
+        task = sequence_task(*(before[name].to_numpy() for name in ("user", "day", "item")), spec.training.task)
+        plan.log_visits = task.epochs * task.visits
     except TooFewEvents as error:
         plan.stopped = (step, str(error))
     return plan
@@ -298,6 +313,7 @@ def _sizes(spec: RecommenderSpec, events: pl.DataFrame, plan: _Plan) -> Sizes:
         training_rows=training_rows,
         lessons=training_rows * spec.training.epochs,
         evaluated=int(len(chosen.evaluation) * each),
+        log_visits=plan.log_visits,
     )
 
 
@@ -312,6 +328,8 @@ def _estimate(spec: RecommenderSpec, sizes: Sizes) -> dict[str, Any]:
         if name in _skipped(spec):
             seconds = min(seconds, rate.seconds)
             millions = 0.0
+        if name == "train_fused":
+            seconds += LOG_VISIT_SECONDS * sizes.log_visits
         if name == "train_fused" and spec.training.adversarial_radius:
             seconds *= 2
         gib = rate.gib + rate.gib_a_million * millions

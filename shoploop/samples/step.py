@@ -83,10 +83,10 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     started = time.perf_counter()
     contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
     vocabulary = Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"]))
-    log = read_log(data, vocabulary)
+    materialized = json.loads((features / "features.json").read_text())
+    log = read_log(data, vocabulary, sessions=materialized["sessions"])
     ratings = read_ratings(data, log)
     items = pl.read_parquet(data / "items.parquet")
-    materialized = json.loads((features / "features.json").read_text())
     windows = TimeSplit.from_json(materialized["split"])
     chosen = choose_requests(log, windows, seed=training_spec.seed)
     seconds = {"choose": time.perf_counter() - started}
@@ -223,10 +223,16 @@ class _Counts:
         }
 
 
-def read_log(data: Path, vocabulary: Vocabulary) -> PurchaseLog:
-    """The purchases of a ``load_data`` folder, between the log's ends."""
+def read_log(data: Path, vocabulary: Vocabulary, *, sessions: bool) -> PurchaseLog:
+    """The purchases of a ``load_data`` folder, between the log's ends.
+
+    Args:
+        data: The folder.
+        vocabulary: The items that count.
+        sessions: Whether it is read as a log of sessions, as ``materialize_features`` has found or was told.
+    """
     columns = ["user", "item", "time", "kind", "quantity", "price", "shop"]
-    return PurchaseLog.of(purchases(read_interactions(data, columns)[0]), vocabulary)
+    return PurchaseLog.of(purchases(read_interactions(data, columns)[0]), vocabulary, sessions=sessions)
 
 
 def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:

@@ -6,10 +6,15 @@ tells it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from shoploop.api.v1alpha1 import TaskSpec
 from shoploop.features.log import PurchaseLog
+
+Codes = npt.NDArray[np.integer[Any]]
 
 MOST_REPEATS = 0.2
 """Share of purchases that are of an item that its user has bought before, from which on the log is one of repeats: a
@@ -32,6 +37,9 @@ MOST_EPOCHS = 8
 class SequenceTask:
     """What is to be done."""
 
+    visits: int
+    """That are asked in each pass."""
+
     epochs: int
     """Passes over the log; 0 where the Transformer begins with candidates."""
 
@@ -45,42 +53,58 @@ class SequenceTask:
     """A sentence for the report."""
 
 
-def sequence_task(log: PurchaseLog) -> SequenceTask:
+def sequence_task_of(log: PurchaseLog, asked: TaskSpec | None = None) -> SequenceTask:
+    """:func:`sequence_task` of the purchases before those that labels are made of."""
+    return sequence_task(log.user_R, log.day_R, log.item_R, asked)
+
+
+def sequence_task(user_R: Codes, day_R: Codes, item_R: Codes, asked: TaskSpec | None = None) -> SequenceTask:
     """The rules.
 
     Args:
-        log: The purchases before those that labels are made of.
+        user_R: The user of each purchase before those that labels are made of, as a number; sorted.
+        day_R: Its day; a user's are sorted.
+        item_R: Its item, as a number: once a user and day.
+        asked: ``log_epochs`` where somebody knows better.
     """
-    first_V = log.baskets()[1]
-    user_V, day_V = log.user_R[first_V], log.day_R[first_V]
+    wanted = asked.log_epochs if asked else None
+    visit_R = np.diff(user_R, prepend=-1).astype(bool) | np.diff(day_R, prepend=-1).astype(bool)
+    user_V, day_V = user_R[visit_R], day_R[visit_R]
     asked_V = np.concatenate([[False], user_V[1:] == user_V[:-1]]) if len(user_V) else np.zeros(0, bool)
-    visits, repeats = int(asked_V.sum()), repeat_share(log)
+    visits, repeats = int(asked_V.sum()), repeat_share(user_R, item_R)
 
     def none(why: str) -> SequenceTask:
-        return SequenceTask(epochs=0, learned_items=False, first_day=0, why=why)
+        return SequenceTask(visits=0, epochs=0, learned_items=False, first_day=0, why=why)
 
-    if visits < FEWEST_VISITS:
+    if wanted == 0 or not visits:
+        return none(
+            "spec.training.task.logEpochs is 0: the Transformer begins with candidates."
+            if visits
+            else "No visit before the days to learn from follows another: the Transformer begins with candidates."
+        )
+    if wanted is None and visits < FEWEST_VISITS:
         return none(
             f"{visits:,} visits before the days to learn from follow another: too few for a Transformer of its own."
         )
-    if repeats >= MOST_REPEATS:
+    if wanted is None and repeats >= MOST_REPEATS:
         return none(f"{repeats:.0%} of what is bought was bought before: repeats are learned from candidates.")
     days_V = np.sort(day_V[asked_V])[::-1]
     read = min(visits, VISITS_READ)
-    bought = len(log) / max(len(np.unique(log.item_R)), 1)
-    epochs = int(np.clip(VISITS_READ // read, 1, MOST_EPOCHS))
+    bought = len(item_R) / max(len(np.unique(item_R)), 1)
+    epochs = wanted or int(np.clip(VISITS_READ // read, 1, MOST_EPOCHS))
     return SequenceTask(
+        visits=read,
         epochs=epochs,
         learned_items=bought >= FEWEST_PURCHASES,
         first_day=int(days_V[read - 1]),
         why=f"{repeats:.0%} of what is bought was bought before: the Transformer learns from {read:,} visits, "
-        f"{epochs} times.",
+        f"{epochs} times" + (", as spec.training.task.logEpochs says." if wanted else "."),
     )
 
 
-def repeat_share(log: PurchaseLog) -> float:
+def repeat_share(user_R: Codes, item_R: Codes) -> float:
     """Share of the purchases that are of an item that their user has bought on an earlier day."""
-    if not len(log):
+    if not len(user_R):
         return 0.0
-    pairs = log.user_R.astype(np.int64) * len(log.vocabulary) + log.item_R
-    return 1.0 - len(np.unique(pairs)) / len(log)
+    pairs = user_R.astype(np.int64) * (int(item_R.max()) + 1) + item_R
+    return 1.0 - len(np.unique(pairs)) / len(user_R)

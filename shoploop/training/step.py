@@ -42,7 +42,7 @@ from shoploop.training.checkpoint import Checkpoint
 from shoploop.training.loop import TrainConfig, fit, model_input
 from shoploop.training.pretraining import PRETRAINED_RATE, pretrain_for
 from shoploop.training.searching import SearchTraining, fit_search
-from shoploop.training.sequence_task import sequence_task
+from shoploop.training.sequence_task import sequence_task_of
 from shoploop.training.shopping import ShopTraining, fit_shops
 from shoploop.versions.artifact import write_version
 from shoploop.versions.trained import TrainedModel
@@ -109,9 +109,9 @@ def train_fused(
         ratings_weigh = validation.weights_R is not None  # the artifact weighs training rows only
         queries, visits = _queries(samples, contract), _visits(samples)
         texts = item_texts(pl.DataFrame(items), items["item"].to_pylist())
-        log = read_log(data, Vocabulary(tuple(items["item"].to_pylist())))
+        log = read_log(data, Vocabulary(tuple(items["item"].to_pylist())), sessions=described["sessions"])
         log = log.where(log.day_R < catalogs.first_days[0])  # none that a sample has as its label
-        task = sequence_task(log)
+        task = sequence_task_of(log, training_spec.task)
         together = group()
         requests = count_requests(samples, "train")
         if requests < together.size:

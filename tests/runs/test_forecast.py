@@ -8,7 +8,7 @@ from shoploop.api.v1alpha1 import DataSpec, RecommenderSpec
 from shoploop.data.description import describe
 from shoploop.data.step import read_raw
 from shoploop.errors import TooFewEvents
-from shoploop.runs.forecast import RATES, forecast
+from shoploop.runs.forecast import LOG_VISIT_SECONDS, RATES, forecast
 from shoploop.steps import STEPS
 
 
@@ -35,6 +35,15 @@ def test_every_step_is_told_of_and_has_a_measured_rate(foretold):
     found, _ = foretold(bought(users=60, days=90, every=6))
     assert list(states(found)) == list(STEPS) == list(RATES)
     assert list(found["estimate"]["steps"]) == list(STEPS)
+
+
+def test_what_the_transformer_learns_from_the_log_counts_in_the_estimate(foretold):
+    shop = bought(users=60, days=90, every=6)
+    (without, _), (read, _) = foretold(shop), foretold(shop, training={"task": {"logEpochs": 3}})
+    visits = read["estimate"]["sizes"]["log_visits"]
+    assert without["estimate"]["sizes"]["log_visits"] == 0 < visits and visits % 3 == 0
+    longer = [found["estimate"]["steps"]["train_fused"]["seconds"] for found in (without, read)]
+    assert longer[1] - longer[0] == pytest.approx(LOG_VISIT_SECONDS * visits, abs=0.11)
 
 
 def test_a_small_shop_is_enough_to_train_on_and_little_to_prove_anything(foretold):

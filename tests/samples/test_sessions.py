@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shop import EPOCH, FIRST, Shop
 
-from shoploop.api.v1alpha1 import TrainingSpec
+from shoploop.api.v1alpha1 import TaskSpec, TrainingSpec
 from shoploop.data.moments import in_sessions
 from shoploop.data.splits import SESSION_VISITS, TimeSplit, choose_split
 from shoploop.features.history import History, bought_on, history_of, moments_of
@@ -63,6 +63,10 @@ def test_people_who_come_back_do_not():
 
 def test_a_handful_of_visits_says_nothing():
     assert not in_sessions(clicks(users=20))
+
+
+def test_whoever_knows_better_says_whether_a_log_is_of_sessions():
+    assert in_sessions(clicks(days=3), TaskSpec(sessions=True)) and not in_sessions(clicks(), TaskSpec(sessions=False))
 
 
 def test_the_made_up_grocer_has_no_sessions():

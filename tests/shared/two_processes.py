@@ -25,7 +25,7 @@ from shoploop.training.step import told_model
 
 REQUESTS = 33  # of batches of eight the last has one request, and one of two processes none
 
-OF_LOG = SequenceTask(epochs=1, learned_items=False, first_day=0, why="")
+OF_LOG = SequenceTask(visits=1, epochs=1, learned_items=False, first_day=0, why="")
 
 
 def samples(requests: int, seed: int) -> SampleSet:

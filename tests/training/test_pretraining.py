@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 import torch
 
+from shoploop.api.v1alpha1 import TaskSpec
 from shoploop.features.baskets import BasketSequence
 from shoploop.features.history import history_of
 from shoploop.features.log import PurchaseLog, Vocabulary
@@ -13,7 +14,7 @@ from shoploop.models.sequence import SequenceModel
 from shoploop.training import sequence_task as rules
 from shoploop.training.checkpoint import Checkpoint
 from shoploop.training.pretraining import PretrainingConfig, Visits, _Drawing, pretrain
-from shoploop.training.sequence_task import repeat_share, sequence_task
+from shoploop.training.sequence_task import repeat_share, sequence_task_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -149,20 +150,34 @@ def test_an_item_of_its_own_begins_as_its_factors_and_both_are_put_on_another_sc
 def test_a_log_of_repeats_is_left_to_candidates(monkeypatch):
     monkeypatch.setattr(rules, "FEWEST_VISITS", 10)
     log = log_of([(user, user % 6, day) for user in range(20) for day in range(5)])
-    task = sequence_task(log)
-    assert repeat_share(log) == pytest.approx(0.8) and task.epochs == 0 and "80%" in task.why
+    task = sequence_task_of(log)
+    assert repeat_share(log.user_R, log.item_R) == pytest.approx(0.8) and task.epochs == 0 and "80%" in task.why
 
 
 def test_a_log_in_which_all_is_new_is_learned_from_as_far_as_time_goes(monkeypatch):
     log = log_of([(user, (user + day) % 6, day) for user in range(20) for day in range(6)])
-    assert sequence_task(log).epochs == 0 and "too few" in sequence_task(log).why
+    assert sequence_task_of(log).epochs == 0 and "too few" in sequence_task_of(log).why
     monkeypatch.setattr(rules, "FEWEST_VISITS", 10)
-    assert sequence_task(log).epochs == rules.MOST_EPOCHS and sequence_task(log).learned_items
+    assert sequence_task_of(log).epochs == rules.MOST_EPOCHS and sequence_task_of(log).learned_items
     monkeypatch.setattr(rules, "VISITS_READ", 40)
-    assert (sequence_task(log).epochs, sequence_task(log).first_day) == (1, 4), "twenty visits a day, the latest forty"
+    assert (sequence_task_of(log).epochs, sequence_task_of(log).first_day) == (1, 4), (
+        "twenty visits a day, the latest forty"
+    )
+
+
+def test_whoever_knows_better_says_how_often_the_log_is_read_whatever_it_holds(monkeypatch):
+    log = log_of([(user, user % 6, day) for user in range(20) for day in range(5)])
+    assert sequence_task_of(log).epochs == 0
+    asked = sequence_task_of(log, TaskSpec(log_epochs=3))
+    assert (asked.epochs, asked.visits) == (3, 80) and "spec.training.task.logEpochs" in asked.why
+    monkeypatch.setattr(rules, "FEWEST_VISITS", 10)
+    new = log_of([(user, (user + day) % 6, day) for user in range(20) for day in range(6)])
+    assert sequence_task_of(new).epochs and not sequence_task_of(new, TaskSpec(log_epochs=0)).epochs
+    nobody_came_back = log_of([(user, 0, 1) for user in range(20)])
+    assert sequence_task_of(nobody_came_back, TaskSpec(log_epochs=3)).epochs == 0
 
 
 def test_items_bought_too_seldom_are_their_factors_alone(monkeypatch):
     monkeypatch.setattr(rules, "FEWEST_VISITS", 10)
     log = log_of([(user, 3 * user + day, day) for user in range(20) for day in range(3)], items=60)
-    assert sequence_task(log).epochs > 0 and not sequence_task(log).learned_items
+    assert sequence_task_of(log).epochs > 0 and not sequence_task_of(log).learned_items

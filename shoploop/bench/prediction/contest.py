@@ -242,10 +242,10 @@ def trained(
     from shoploop.training.calibration import calibrate
     from shoploop.training.loop import TrainConfig, fit
     from shoploop.training.pretraining import PRETRAINED_RATE, pretrain_for
-    from shoploop.training.sequence_task import sequence_task
+    from shoploop.training.sequence_task import sequence_task_of
 
     say("training the fused model")
-    task = sequence_task(made.problem.before_labels)
+    task = sequence_task_of(made.problem.before_labels)
     say(task.why)
     model = build_model(made.problem.contract, made.catalog, train, seed=seed, learned_items=task.learned_items)
     pretrain_for(

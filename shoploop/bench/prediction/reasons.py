@@ -171,7 +171,10 @@ def reasons_of_version(
     stored = load_version(folder / "model")
     known = TrainedModel.of_version(stored)
     held_out = read_samples(folder / "samples", known.contract, "evaluation")
-    log, joins = read_log(folder / "data", known.vocabulary), Joins(folder / "features")
+    log, joins = (
+        read_log(folder / "data", known.vocabulary, sessions=known.trained.sessions),
+        Joins(folder / "features"),
+    )
     chosen = np.sort(np.random.default_rng(seed).permutation(len(held_out))[:users])
     codes, days = held_out.users_Q[chosen].tolist(), held_out.days_Q[chosen].tolist()
     say("joining features")

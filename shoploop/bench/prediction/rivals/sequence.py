@@ -17,7 +17,7 @@ from shoploop.models.inputs import ModelInput, collate
 from shoploop.models.sequence import SequenceModel
 from shoploop.samples.sample_set import Request
 from shoploop.training.pretraining import PretrainingConfig, pretrain
-from shoploop.training.sequence_task import MOST_EPOCHS, sequence_task
+from shoploop.training.sequence_task import MOST_EPOCHS, sequence_task_of
 
 BATCH = 256
 NO_ITEMS: Int32 = np.empty(0, np.int32)
@@ -35,7 +35,7 @@ class SequenceAlone:
     def fit(self, problem: Problem, *, seed: int, say: Say) -> None:
         self._problem = problem
         items, past = len(problem.log.vocabulary), problem.past
-        task = sequence_task(past)
+        task = sequence_task_of(past)
         say(task.why)
         # where a run would not do it, it is measured what it would be
         chosen = PretrainingConfig(epochs=task.epochs or MOST_EPOCHS, first_day=task.first_day)
