@@ -172,7 +172,7 @@ def reasons_of_version(
     known = TrainedModel.of_version(stored)
     held_out = read_samples(folder / "samples", known.contract, "evaluation")
     log, joins = (
-        read_log(folder / "data", known.vocabulary, sessions=known.trained.sessions),
+        read_log(folder / "data", known.vocabulary, sessions=known.sessions),
         Joins(folder / "features"),
     )
     chosen = np.sort(np.random.default_rng(seed).permutation(len(held_out))[:users])
