@@ -241,15 +241,20 @@ def _say(result: Result) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    from shoploop.runs import studies
+
     parser = argparse.ArgumentParser(prog="python -m shoploop.runs", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", help="carry out steps of a run")
     run.add_argument("--steps", required=True, help=f"of {', '.join(STEPS)}")
-    run.add_argument("--spec", type=Path, required=True, help="the Recommender as JSON or YAML")
     run.add_argument("--run", required=True, help="id of the run")
-    run.add_argument("--store", help="URL that comes before the spec's store")
-    run.add_argument("--data-root", type=Path, help=DATA_ROOT)
-    run.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
+    search = verbs.add_parser(studies.VERB, help="carry out a trial of a search of settings, or gather all")
+    studies.add_options(search)
+    for works in (run, search):
+        works.add_argument("--spec", type=Path, required=True, help="the Recommender as JSON or YAML")
+        works.add_argument("--store", help="URL that comes before the spec's store")
+        works.add_argument("--data-root", type=Path, help=DATA_ROOT)
+        works.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
     submit = verbs.add_parser("submit", help="hand a run over to Kubeflow Pipelines, and wait for its end")
     submit.add_argument("--spec", type=Path, required=True, help="the Recommender as JSON or YAML")
     submit.add_argument("--run", required=True, help="id of the run")
@@ -282,15 +287,27 @@ def main(arguments: list[str] | None = None) -> int:
     decisions.add_options(verbs.add_parser("serve", help="write a decision about who serves into the store"))
     wanted = parser.parse_args(arguments)
 
-    def carry_out(**_: object) -> None:
-        names = wanted.steps.split(",")
-        if unknown := [name for name in names if name not in STEPS]:
-            raise SpecInvalid(f"Unknown steps: {', '.join(unknown)}. There are {', '.join(STEPS)}.")
+    def opened() -> tuple[Recommender, Workspace]:
         recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
         refuse_unbuilt(recommender.spec, place="Cluster")
         recommender = at_root(recommender, wanted.data_root)
         work_of(wanted.work).mkdir(parents=True, exist_ok=True)
-        workspace = Workspace(open_store(recommender, wanted.store), recommender.metadata.name, work_of(wanted.work))
+        store = open_store(recommender, wanted.store)
+        return recommender, Workspace(store, recommender.metadata.name, work_of(wanted.work))
+
+    def tune(**_: object) -> None:
+        recommender, workspace = opened()
+        try:
+            studies.carry_out(wanted, workspace, recommender)
+        except ShoploopError as error:
+            _say(StepsFailed(error=type(error).__name__, message=str(error)))
+            raise
+
+    def carry_out(**_: object) -> None:
+        names = wanted.steps.split(",")
+        if unknown := [name for name in names if name not in STEPS]:
+            raise SpecInvalid(f"Unknown steps: {', '.join(unknown)}. There are {', '.join(STEPS)}.")
+        recommender, workspace = opened()
         run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
         pod: Pod | None = None
         signal.signal(signal.SIGTERM, end_gracefully)
@@ -371,6 +388,7 @@ def main(arguments: list[str] | None = None) -> int:
     return guarded(
         {
             "run": carry_out,
+            studies.VERB: tune,
             "submit": hand_over,
             "source": tell_source,
             "gc": collect,

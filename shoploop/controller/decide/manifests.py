@@ -203,19 +203,25 @@ def part_pod(
     cut = parts(spec)
     part = cut[index]
     arguments = [verb, "--steps", ",".join(part.steps), "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
-    arguments += ["--store", store_uri(spec), *_data_root(spec)]
+    arguments += ["--store", store_uri(spec), *data_root(spec)]
     pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", *arguments])
     mount_data(pod, spec)
     container = pod["containers"][0]
     container["volumeMounts"].append({"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True})
     pod["volumes"].append({"name": "spec", "configMap": {"name": run_object_name(recommender, run)}})
     signing.equip(pod, spec, settings, publishes=index == len(cut) - 1)
-    asked = {"cpu": spec.training.resources.cpu, "memory": spec.training.resources.memory}
-    container["resources"] = {"requests": dict(asked), "limits": {"memory": asked["memory"]}}
-    if part.gpu:
-        container["resources"]["limits"]["nvidia.com/gpu"] = part.gpu
-        pod["tolerations"].append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
+    ask(pod, spec, gpu=part.gpu)
     return pod
+
+
+def ask(pod: Object, spec: RecommenderSpec, *, gpu: int) -> None:
+    """Lets a pod ask for what the spec gives to a run's, and for so many GPUs."""
+    asked = {"cpu": spec.training.resources.cpu, "memory": spec.training.resources.memory}
+    container = pod["containers"][0]
+    container["resources"] = {"requests": dict(asked), "limits": {"memory": asked["memory"]}}
+    if gpu:
+        container["resources"]["limits"]["nvidia.com/gpu"] = gpu
+        pod["tolerations"].append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
 
 
 def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) -> Object:
@@ -232,7 +238,7 @@ def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) 
 def check_job(recommender: Object, spec: RecommenderSpec, settings: Settings, name: str) -> Object:
     """The Job that tells what the data now are, by their digest. It has the eyes of a run: its store and its Secret."""
     data = spec.data.model_dump_json(by_alias=True, exclude_none=True)
-    arguments = ["-m", "shoploop.runs", "source", "--data", data, *_data_root(spec)]
+    arguments = ["-m", "shoploop.runs", "source", "--data", data, *data_root(spec)]
     pod = pod_spec(recommender, spec, settings, arguments)
     mount_data(pod, spec)
     pod["containers"][0]["resources"] = SMALL
@@ -409,13 +415,13 @@ def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arg
 
 def mount_data(pod: Object, spec: RecommenderSpec) -> None:
     """Puts the files of spec.data.claim at hand, to be read only."""
-    if _data_root(spec):
+    if data_root(spec):
         mount = {"name": "data", "mountPath": DATA_MOUNT, "readOnly": True}
         pod["containers"][0]["volumeMounts"].append(mount)
         pod["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": spec.data.claim}})
 
 
-def _data_root(spec: RecommenderSpec) -> list[str]:
+def data_root(spec: RecommenderSpec) -> list[str]:
     """The argument that says where relative uris are counted from; none where nothing is."""
     return ["--data-root", DATA_MOUNT] if spec.data.claim and relative_uris(spec.data) else []
 
