@@ -11,6 +11,7 @@ record, and in the container's termination message, which the operator reads.
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -33,7 +34,7 @@ from shoploop.errors import ShoploopError, SpecInvalid, StoreError
 from shoploop.exits import guarded
 from shoploop.runs import decisions
 from shoploop.runs.finishing import break_off, finish
-from shoploop.runs.planning import Plan, Run, open_plan, open_store
+from shoploop.runs.planning import Plan, Run, open_plan, open_store, read_plan
 from shoploop.runs.record import Failure, Journal
 from shoploop.runs.step_log import OUTSIDE, kept_output, kept_text
 from shoploop.steps import PRODUCER, STEPS, Workspace, run_step, settings_of
@@ -89,6 +90,21 @@ class Pod:
             if names[-1] != self.run.steps[-1] or not finishes:
                 return PartDone()
             return self._finished(promotes=False)
+
+    def expect(self, name: str, key: str) -> None:
+        """Makes sure that a step is what somebody else has planned.
+
+        Args:
+            key: The step's, as it was planned.
+
+        Raises:
+            ShoploopError: this image's code would do something else.
+        """
+        if self.plan.keys[name] != key:
+            raise ShoploopError(
+                f"Step {name} of run {self.run.id} was planned by other code than this image's. Let all images of "
+                "spec.runner be of one release, and run again."
+            )
 
     def conclude(self, *, promotes: bool) -> VersionMade:
         """Finishes the run, whose steps are all done.
@@ -248,10 +264,14 @@ def main(arguments: list[str] | None = None) -> int:
     run = verbs.add_parser("run", help="carry out steps of a run")
     run.add_argument("--steps", required=True, help=f"of {', '.join(STEPS)}")
     run.add_argument("--run", required=True, help="id of the run")
+    run.add_argument(
+        "--place", type=json.loads, help="where a run lies that was planned, as JSON, in the place of --spec"
+    )
+    run.add_argument("--due", help="key that the step was planned with")
     search = verbs.add_parser(studies.VERB, help="carry out a trial of a search of settings, or gather all")
     studies.add_options(search)
     for works in (run, search):
-        works.add_argument("--spec", type=Path, required=True, help="the Recommender as JSON or YAML")
+        works.add_argument("--spec", type=Path, required=works is search, help="the Recommender as JSON or YAML")
         works.add_argument("--store", help="URL that comes before the spec's store")
         works.add_argument("--data-root", type=Path, help=DATA_ROOT)
         works.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
@@ -295,6 +315,19 @@ def main(arguments: list[str] | None = None) -> int:
         store = open_store(recommender, wanted.store)
         return recommender, Workspace(store, recommender.metadata.name, work_of(wanted.work))
 
+    def begun() -> tuple[Run, Workspace, str]:
+        if wanted.place:
+            from shoploop.runs.kubeflow.task import LAUNCHER as KUBEFLOW
+
+            store = Store(wanted.place["store"]["uri"], options=wanted.place["store"].get("options") or {})
+            workspace = Workspace(store, wanted.place["name"], work_of(wanted.work))
+            return read_plan(layout.run(workspace.name, wanted.run), workspace).run, workspace, KUBEFLOW
+        if wanted.spec is None:
+            raise SpecInvalid("What is to be run? Name the Recommender by --spec, or where its run lies by --place.")
+        recommender, workspace = opened()
+        run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
+        return run, workspace, LAUNCHER
+
     def tune(**_: object) -> None:
         recommender, workspace = opened()
         try:
@@ -307,15 +340,16 @@ def main(arguments: list[str] | None = None) -> int:
         names = wanted.steps.split(",")
         if unknown := [name for name in names if name not in STEPS]:
             raise SpecInvalid(f"Unknown steps: {', '.join(unknown)}. There are {', '.join(STEPS)}.")
-        recommender, workspace = opened()
-        run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
+        run, workspace, launcher = begun()
         pod: Pod | None = None
         signal.signal(signal.SIGTERM, end_gracefully)
         try:
             if is_companion():
                 _say(accompany(run, workspace, names))
                 return
-            pod = Pod(run, workspace)
+            pod = Pod(run, workspace, launcher=launcher)
+            if wanted.due:
+                pod.expect(names[0], wanted.due)
             _say(pod.carry_out(names))
         except ShoploopError as error:
             _say(StepsFailed(error=type(error).__name__, message=str(error), source=pod.plan.source if pod else None))

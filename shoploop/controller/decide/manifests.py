@@ -11,7 +11,18 @@ from urllib.parse import urlsplit
 
 from shoploop.api.online import EventLogSpec
 from shoploop.api.places import relative_uris
-from shoploop.api.pods import DATA_MOUNT, image, needs_claim, store_env, store_uri
+from shoploop.api.pods import (
+    DATA_MOUNT,
+    DEADLINE_SECONDS,
+    container_security,
+    image,
+    needs_claim,
+    pod_failure_policy,
+    pod_security,
+    queued,
+    store_env,
+    store_uri,
+)
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import signing
 from shoploop.controller.decide.names import (
@@ -52,7 +63,6 @@ PLACED_BY: Any = {
 }
 """Fields of the spec that change a run's pods, but not what it makes."""
 
-USER = 65532
 GRACE_SECONDS = 2
 """A step that is killed begins again, so its pod need not be asked for long."""
 
@@ -63,10 +73,6 @@ TOKEN_MOUNT, TOKEN_AUDIENCE = "/var/run/shoploop", "pipelines.kubeflow.org"
 """Where that pod finds the token that it shows, and for whom the token is: Kubeflow Pipelines asks for that one."""
 
 BACKOFF_LIMIT = 3
-DEADLINE_SECONDS = 24 * 3600
-USER_ERROR_EXIT_CODE = 2
-"""shoploop's exit code for what only a person can mend: trying again is of no use."""
-
 CA_MOUNT, CA_VARIABLES = "/etc/shoploop/ca", ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 """Where a pod finds the authority of a store, and the variables that libraries look at."""
 
@@ -187,13 +193,6 @@ def hand_over_pod(recommender: Object, spec: RecommenderSpec, run: str, settings
 def part_labels(run: str, index: int) -> dict[str, str]:
     """Of a run's part and its pods."""
     return {COMPONENT_LABEL: RUN_COMPONENT, RUN_LABEL: run, PART_LABEL: str(index)}
-
-
-def queued(made: Object, spec: RecommenderSpec) -> Object:
-    """The same, in the queue that the spec names: Kueue suspends it until there is room."""
-    if spec.training.placement.queue:
-        made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = spec.training.placement.queue
-    return made
 
 
 def part_pod(
@@ -343,20 +342,6 @@ def job_around(recommender: Object, name: str, pod: Object, labels: dict[str, st
     }
 
 
-def pod_failure_policy(container: str) -> Object:
-    """Which failures of a pod count, and which end its Job at once."""
-    return {
-        "rules": [
-            # a node that goes away is nobody's fault, and a person's mistake does not mend itself
-            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            {
-                "action": "FailJob",
-                "onExitCodes": {"containerName": container, "operator": "In", "values": [USER_ERROR_EXIT_CODE]},
-            },
-        ]
-    }
-
-
 def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arguments: Sequence[str]) -> Object:
     """A pod of the pipeline image under restricted Pod Security, with the store at hand."""
     placement = spec.training.placement
@@ -378,14 +363,7 @@ def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arg
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "nodeSelector": dict(placement.node_selector),
         "tolerations": [entry.model_dump(by_alias=True, exclude_none=True) for entry in placement.tolerations],
         "imagePullSecrets": [{"name": name} for name in secrets],
@@ -398,11 +376,7 @@ def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arg
                 "env": env,
                 "terminationMessagePath": "/dev/termination-log",
                 "terminationMessagePolicy": "FallbackToLogsOnError",
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": container_security(),
                 "volumeMounts": mounts,
             }
         ],

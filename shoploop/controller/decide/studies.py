@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from shoploop.api.pods import store_uri
+from shoploop.api.pods import DEADLINE_SECONDS, pod_failure_policy, queued, store_uri
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.controller.decide import manifests
 from shoploop.controller.decide.names import COMPONENT_LABEL, RECOMMENDER_LABEL, Object, short_hash
@@ -130,7 +130,7 @@ def trials_job(study: Study) -> Object:
         "completions": study.trials,
         "parallelism": study.parallel,
         "backoffLimitPerIndex": 1,
-        "activeDeadlineSeconds": manifests.DEADLINE_SECONDS * -(-study.trials // study.parallel),
+        "activeDeadlineSeconds": DEADLINE_SECONDS * -(-study.trials // study.parallel),
     }
     del made["spec"]["backoffLimit"]  # one trial that fails must not end the others
     if (
@@ -179,12 +179,12 @@ def _job(study: Study, pod: Object, *, name: str = "") -> Object:
         "metadata": _metadata(study, name),
         "spec": {
             "backoffLimit": 1,
-            "activeDeadlineSeconds": manifests.DEADLINE_SECONDS,
-            "podFailurePolicy": manifests.pod_failure_policy(pod["containers"][0]["name"]),
+            "activeDeadlineSeconds": DEADLINE_SECONDS,
+            "podFailurePolicy": pod_failure_policy(pod["containers"][0]["name"]),
             "template": {"metadata": {"labels": study.labels}, "spec": pod},
         },
     }
-    return manifests.queued(made, study.recommender.spec)
+    return queued(made, study.recommender.spec)
 
 
 def _metadata(study: Study, name: str) -> Object:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from shoploop.errors import NotFound, ShoploopError
-from shoploop.runs.kubeflow.placement import RUN_VARIABLE, check_submittable
+from shoploop.runs.kubeflow.placement import RUN_VARIABLE, check_submittable, hands_over
 from shoploop.steps import STEPS, run_step
 
 LAUNCHER = "Kubeflow Pipelines"
@@ -208,19 +208,36 @@ def _in_its_run(step: str, place: Mapping[str, Any], due: str) -> Path:
     entry = workspace.index.find(key)
     if entry is None:
         pod = _pod(place, run)
-        if pod.plan.keys[step] != key:
-            with pod.recorded():
-                raise ShoploopError(
-                    f"Step {step} of run {run} was planned by other code than this image's. Let all images of "
-                    "spec.runner be of one release, and run again."
-                )
-        pod.carry_out([step], finishes=False)
+        with pod.recorded():
+            pod.expect(step, key)
+        if hands_over(pod.run.recommender.spec, step):
+            _handed_over(step, place, run, key, pod.run.recommender)
+        else:
+            pod.carry_out([step], finishes=False)
         entry = workspace.index.find(key)
-        assert entry is not None
+        if entry is None:
+            raise ShoploopError(
+                f"Step {step} of run {run} ended well, and the store has nothing that it wrote. Run again."
+            )
     else:
         print(f"{step}: unchanged, reused of run {entry.run}", flush=True)
     found: Path = workspace.output(entry)
     return found
+
+
+def _handed_over(step: str, place: Mapping[str, Any], run: str, key: str, recommender: Any) -> None:
+    """Several machines carry the step out; how that ends badly, the record says."""
+    from shoploop.runs.kubeflow.together import hand_over
+    from shoploop.runs.pod import Cancelled
+
+    try:
+        hand_over(recommender, step, place=place, run=run, key=key)
+    except (ShoploopError, Cancelled) as error:
+        pod = _pod(place, run)  # the record as the machines have left it
+        with pod.recorded():
+            if isinstance(error, ShoploopError):
+                pod.journal.step(step, state="failed", error=str(error))
+            raise
 
 
 def _shown(
