@@ -15,11 +15,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoploop.errors import NotFound, ShoploopError
 from shoploop.runs.kubeflow.placement import RUN_VARIABLE, check_submittable, hands_over
 from shoploop.steps import STEPS, run_step
+
+if TYPE_CHECKING:
+    from shoploop.report.step_facts import Classification
 
 LAUNCHER = "Kubeflow Pipelines"
 """As records say it."""
@@ -31,6 +34,20 @@ class Done:
 
     metadata: dict[str, Any]
     metrics: dict[str, float]
+    classification: "Classification | None" = None
+
+    def show_classification(self, artifact: Any) -> None:
+        """Gives the curve and the confusion of a step's classifier to an artifact ``ClassificationMetrics`` of KFP's; where
+        the step judged by none, it stays empty."""
+        found = self.classification
+        if found is None:
+            return
+        if found.threshold:
+            artifact.log_roc_curve(
+                list(found.false_positive_rate), list(found.true_positive_rate), list(found.threshold)
+            )
+        if found.confusion:
+            artifact.log_confusion_matrix(list(found.categories), [list(row) for row in found.confusion])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +277,7 @@ def _shown(
     if table:
         Path(table).parent.mkdir(parents=True, exist_ok=True)
         Path(table).write_text(found.markdown, encoding="utf-8")
-    return Done(metadata=metadata | found.metadata, metrics=found.metrics)
+    return Done(metadata=metadata | found.metadata, metrics=found.metrics, classification=found.classification)
 
 
 def _pod(place: Mapping[str, Any], run: str) -> Any:
