@@ -11,6 +11,7 @@ def augment_samples(
     augmentation: dsl.Output[dsl.Dataset],
     page: dsl.Output[dsl.HTML],
     table: dsl.Output[dsl.Markdown],
+    judge: dsl.Output[dsl.ClassificationMetrics],
     options: dict = {},
     seed: int = 0,
     place: dict = {},
@@ -27,6 +28,7 @@ def augment_samples(
         seed: Of every random draw.
         page: The step's own report.
         table: What it came to, in short.
+        judge: ROC curve and confusion of a judge that tells virtual behaviour from real; empty where nobody did.
         place: Where the run's store is, as plan_run says; empty for a step on its own.
         due: What the step does, by its digest, and the run that does it or did it, as plan_run says.
     """
@@ -45,3 +47,4 @@ def augment_samples(
         table=table.path,
     )
     augmentation.metadata.update(done.metadata)
+    done.show_classification(judge)

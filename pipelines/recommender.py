@@ -41,6 +41,8 @@ from shoploop.errors import ShoploopError
 from shoploop.runs.kubeflow.placement import (
     END,
     PLAN,
+    POD_UID_VARIABLE,
+    POD_VARIABLE,
     PUBLISH,
     RUN_LABEL,
     RUN_VARIABLE,
@@ -326,6 +328,9 @@ def place(task: dsl.PipelineTask, pod: TaskPod) -> None:
         task.set_env_variable(name, value)
     kubernetes.set_timeout(task, pod.timeout_seconds)
     kubernetes.use_field_path_as_env(task, RUN_VARIABLE, RUN_LABEL)
+    if pod.hands_over:
+        kubernetes.use_field_path_as_env(task, POD_VARIABLE, "metadata.name")
+        kubernetes.use_field_path_as_env(task, POD_UID_VARIABLE, "metadata.uid")
     for label, value in pod.node_selector.items():
         kubernetes.add_node_selector(task, label, value)
     for one in pod.tolerations:

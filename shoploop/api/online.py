@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shoploop.api.fields import Rule, Servers, Spec, Text, rules
+from shoploop.api.fields import Name, Rule, Servers, Spec, Text, rules
 from shoploop.api.kubernetes import AuthorityReference, SecretReference
 
 
@@ -16,10 +16,10 @@ class LogTlsSpec(Spec):
 
 
 ADDRESS_OF_A_SERVER = Rule(
-    cel="self.type == 'Sqlite' ? !has(self.connection) && !has(self.secretRef) && !has(self.tls) : "
+    cel="self.type == 'Sqlite' ? !has(self.connection) && !has(self.prefix) && !has(self.secretRef) && !has(self.tls) : "
     "has(self.connection) != has(self.bring)",
     message="a log of type Redis or Kafka needs connection, its server's address, or one of type Redis bring; one of type "
-    "Sqlite has neither connection nor secretRef nor tls",
+    "Sqlite has neither connection nor prefix nor secretRef nor tls",
 )
 BROUGHT = Rule(
     cel="!has(self.bring) || self.type == 'Redis' && has(self.secretRef) && !has(self.tls)",
@@ -63,6 +63,10 @@ class EventLogSpec(Spec):
     connection: Servers | None = None
     """host:port of Redis, or Kafka's bootstrap servers, host:port,... Passwords are in secretRef."""
 
+    prefix: Name | None = None
+    """Comes before the recommender's name in the log's own name, on a Redis or Kafka that several tenants share: what their
+    users may reach is told apart by it. Unset: none."""
+
     secret_ref: SecretReference | None = None
     """Secret with password, and username where there is one, for Redis or Kafka."""
 
@@ -82,7 +86,7 @@ class EventLogSpec(Spec):
     @model_validator(mode="after")
     def _fits_its_type(self) -> "EventLogSpec":
         if self.type == "Sqlite":
-            if self.connection or self.secret_ref or self.tls:
+            if self.connection or self.prefix or self.secret_ref or self.tls:
                 raise ValueError(ADDRESS_OF_A_SERVER.message)
         elif bool(self.connection) == (self.bring is not None):
             raise ValueError(ADDRESS_OF_A_SERVER.message)

@@ -6,6 +6,15 @@ from urllib.parse import urlsplit
 from shoploop.api.kubernetes import STORE_KEYS
 from shoploop.api.v1alpha1 import RecommenderSpec
 
+DEADLINE_SECONDS = 24 * 3600
+"""After this long a part of a run is ended."""
+
+USER_ERROR_EXIT_CODE = 2
+"""shoploop's exit code for what only a person can mend: trying again is of no use."""
+
+USER = 65532
+"""Who works in a pod, as in the image."""
+
 DATA_MOUNT = "/var/lib/shoploop-data"
 """Where a pod finds the files of spec.data.claim."""
 
@@ -50,3 +59,45 @@ def split_registry(reference: str) -> tuple[str, str]:
     if slash and ("." in head or ":" in head or head == "localhost"):
         return head, rest
     return "", reference
+
+
+def pod_security() -> dict[str, Any]:
+    """Of a pod under restricted Pod Security whose claims are its user's."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security() -> dict[str, Any]:
+    """Of a container under restricted Pod Security that writes nowhere but on its volumes."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def pod_failure_policy(container: str) -> dict[str, Any]:
+    """Which failures of a pod count, and which end its Job at once."""
+    return {
+        "rules": [
+            # a node that goes away is nobody's fault, and a person's mistake does not mend itself
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {
+                "action": "FailJob",
+                "onExitCodes": {"containerName": container, "operator": "In", "values": [USER_ERROR_EXIT_CODE]},
+            },
+        ]
+    }
+
+
+def queued(made: dict[str, Any], spec: RecommenderSpec) -> dict[str, Any]:
+    """The same, in the queue that the spec names: Kueue suspends it until there is room."""
+    if spec.training.placement.queue:
+        made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = spec.training.placement.queue
+    return made

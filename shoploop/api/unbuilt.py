@@ -53,13 +53,6 @@ LIMITS = (
         instead=["Items"],
         advice="name Items among them: [Items], or with Search and Shops beside it",
     ),
-    Limit(
-        field="training.nodes",
-        built=lambda nodes: nodes == 1,
-        instead=1,
-        advice="set it to 1",
-        places=("Kubeflow",),  # this machine learns the same alone
-    ),
 )
 
 

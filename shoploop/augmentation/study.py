@@ -202,9 +202,9 @@ def sheet(
 
     Returns:
         ``fidelity`` (``two_sample_auc``, ``control_auc`` of a popularity sampler in the same run, ``real_auc``: the same
-        test between real shoppers, ``telling``, ``marginals`` with distance, floor, passed, ``coverage``, ``novelty``,
-        ``passed``), ``judges`` (AUC of the ``selected`` and of the ``unselected``), ``unselected`` (see :func:`judge_rows`),
-        ``attacks`` by name with ``auc``, ``interval`` by shopper and ``control``, ``privacy`` (see
+        test between real shoppers, ``telling``, ``curve``, ``marginals`` with distance, floor, passed, ``coverage``,
+        ``novelty``, ``passed``), ``judges`` (AUC of the ``selected`` and of the ``unselected``), ``unselected`` (see
+        :func:`judge_rows`), ``attacks`` by name with ``auc``, ``interval`` by shopper and ``control``, ``privacy`` (see
         :class:`Privacy`, with ``reasons`` and ``passed``).
     """
     real, held, vocabulary = study.real, study.held, study.vocabulary
@@ -232,6 +232,7 @@ def sheet(
             "control_auc": tests["control"].auc,
             "real_auc": tests["real"].auc,
             "telling": [list(pair) for pair in tests["made"].telling],
+            "curve": tests["made"].curve,
             "marginals": {name: asdict(m) | {"passed": m.passed} for name, m in marginals.items()},
             **fidelity.coverage_and_novelty(made, real, held, vocabulary),
             "passed": auc <= TWO_SAMPLE_AUC

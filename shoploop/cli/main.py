@@ -260,10 +260,54 @@ def tune(
     ] = None,
     json_: JsonOption = None,
     store: StoreOption = None,
+    on: Annotated[
+        Literal["machine", "cluster"],
+        typer.Option(help="Where trials are carried out. On a cluster the store and the data are the spec's."),
+    ] = "machine",
+    by: Annotated[
+        Literal["auto", "katib", "jobs"],
+        typer.Option(
+            help="A Katib Experiment, or a Job of numbered trials; auto: Katib where it is.", rich_help_panel=CLUSTER
+        ),
+    ] = "auto",
+    parallel: Annotated[int, typer.Option(min=1, help="Trials at once.", rich_help_panel=CLUSTER)] = 2,
+    study: Annotated[
+        str | None, typer.Option(help="Go on with a study that was begun, or gather it.", rich_help_panel=CLUSTER)
+    ] = None,
+    resume_policy: Annotated[
+        Literal["Never", "LongRunning", "FromVolume"],
+        typer.Option(
+            help="Of the Experiment: whether it takes more trials when all are done.", rich_help_panel=CLUSTER
+        ),
+    ] = "Never",
+    image: Annotated[
+        str | None, typer.Option(help="Of the trials; else spec.runner.image.", rich_help_panel=CLUSTER)
+    ] = None,
+    manifests: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the objects here and ask no cluster; - is stdout.", metavar="FILE.yaml", rich_help_panel=CLUSTER
+        ),
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(help="Of your kubeconfig; else its current one.", rich_help_panel=CLUSTER)
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("-n", "--namespace", help="Else the context's.", rich_help_panel=CLUSTER)
+    ] = None,
 ) -> None:
     """Search better settings of training, on visits before the days of evaluation, and propose a change of the YAML."""
-    from shoploop.cli.tune import tune_recommender
+    from shoploop.cli.tune import tune_on_cluster, tune_recommender
 
+    if on == "cluster":
+        from shoploop.cli.tune_on_cluster import OnCluster
+
+        asked = OnCluster(
+            by=by, parallel=parallel, study=study, image=image, resume_policy=resume_policy, manifests=manifests,
+            context=context, namespace=namespace,
+        )  # fmt: skip
+        tune_on_cluster(file, asked, trials=trials, seed=seed, timeout_seconds=timeout, out=out, json_=json_)
+        return
     tune_recommender(file, store, trials=trials, seed=seed, timeout_seconds=timeout, out=out, json_=json_)
 
 

@@ -13,6 +13,8 @@ from shoploop.store import disk
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from shoploop.cli.tune_on_cluster import OnCluster
+
 
 def tune_recommender(
     file: Path,
@@ -28,7 +30,7 @@ def tune_recommender(
     from shoploop.cli.run import carry_out, load_with_data, output_of
     from shoploop.runs import read_plan
     from shoploop.store import layout
-    from shoploop.tuning.proposal import difference, proposed
+    from shoploop.tuning.proposal import proposed
     from shoploop.tuning.search import study_digest, tune
 
     recommender = load_with_data(file)
@@ -57,9 +59,52 @@ def tune_recommender(
             told=watch.trial,
             epoch=watch.epoch,
         )
+    found["study"] = str(folder)
+    _propose(console, found, file, text, out, json_)
+
+
+def tune_on_cluster(
+    file: Path,
+    asked: "OnCluster",
+    *,
+    trials: int,
+    seed: int,
+    timeout_seconds: float | None,
+    out: Path | None,
+    json_: str | None,
+) -> None:
+    """The same with pods that carry the trials out; or what they would be made of, for somebody else to begin."""
+    from shoploop.api import load
+    from shoploop.cli.tune_on_cluster import chosen_output, searched, study_of, write_manifests
+    from shoploop.tuning.proposal import proposed
+
+    recommender = load(file)
+    if out is not None:
+        _check_out(file, out, recommender)
+    text = file.read_text(encoding="utf-8")
+    proposed(text, {}, source=str(file))
+    study = study_of(recommender, asked, trials=trials, seed=seed)
+    console = chosen_output(json_, asked.manifests)
+    if asked.manifests is not None:
+        write_manifests(study, asked, console)
+        return
+    found = searched(study, asked, console, timeout_seconds=timeout_seconds)
+    if found is None:
+        return
+    watch = _Watcher(console)
+    for trial in found["trials"]:
+        watch.trial(trial)
+    found["study"] = study.id
+    _propose(console, found, file, text, out, json_)
+
+
+def _propose(
+    console: Console, found: dict[str, Any], file: Path, text: str, out: Path | None, json_: str | None
+) -> None:
+    from shoploop.tuning.proposal import difference, proposed
+
     after = proposed(text, found["proposal"], source=str(file)) if found["better"] else None
     found["diff"] = difference(text, after, name=str(file)) if after is not None else ""
-    found["study"] = str(folder)
     _summarize(console, found)
     if after is not None and out is not None:
         disk.write_text(out, after)

@@ -35,11 +35,18 @@ def open_log(spec: EventLogSpec, *, name: str, folder: Path, access: Path | None
     if spec.connection is None:
         raise SpecInvalid(f"spec.online.log.connection: a log of type {spec.type} needs the address of its server.")
     proofs = Access(spec, access)
+    name = name_of(spec, name)
     if spec.type == "Kafka":
         return KafkaLog(spec.connection, name=name, settings=kafka_settings(proofs))
     scheme = "redis" if spec.tls is None else "rediss"
     url = spec.connection if "://" in spec.connection else f"{scheme}://{spec.connection}/0"
     return RedisLog(url, name=name, access=proofs)
+
+
+def name_of(spec: EventLogSpec, name: str) -> str:
+    """What the log of the recommender ``name`` is called on its server: no two tenants' are called alike, since a name has no
+    dot."""
+    return f"{spec.prefix}.{name}" if spec.prefix else name
 
 
 def kafka_settings(access: Access) -> dict[str, str]:

@@ -49,12 +49,30 @@ LONGEST_TEXT = 500
 
 
 @dataclass(frozen=True, kw_only=True)
+class Classification:
+    """A classifier that the step judges by."""
+
+    categories: tuple[str, str]
+    """What is not to be found, and what is."""
+
+    false_positive_rate: tuple[float, ...]
+    """Points of its ROC curve; none where it had one kind alone before it."""
+
+    true_positive_rate: tuple[float, ...]
+    threshold: tuple[float, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """By the truth, then by what it was called."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepFacts:
     metadata: dict[str, Any]
     """Name to text or number."""
 
     metrics: dict[str, float]
     markdown: str
+    classification: Classification | None = None
+    """Of the step that judges by a classifier."""
 
 
 def document_of(step: str, folder: Path) -> Json:
@@ -69,7 +87,10 @@ def facts(step: str, document: Json) -> StepFacts:
     rows = [*found.items(), *((name, f"{value:.4f}") for name, value in metrics.items())]
     lines = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows]
     return StepFacts(
-        metadata=found, metrics=metrics, markdown="\n".join(["| what | |", "| --- | --- |", *lines]) + "\n"
+        metadata=found,
+        metrics=metrics,
+        markdown="\n".join(["| what | |", "| --- | --- |", *lines]) + "\n",
+        classification=_classification(step, document),
     )
 
 
@@ -124,6 +145,29 @@ def _read(folder: Path, step: str) -> RunFolder:
     files = {name: folder / Path(file).name for name, (owner, file) in DOCUMENTS.items() if owner == step}
     documents = read_documents(files)
     return RunFolder(path=folder, run={}, documents=documents, missing={})
+
+
+def _classification(step: str, document: Json) -> Classification | None:
+    """The judge of virtual behaviour, or who finds labels that were flipped on purpose; None where neither is there, or the
+    document is of an earlier release."""
+    if step == "augment_samples":
+        categories, curve = ("real", "virtual"), (document.get("fidelity") or {}).get("curve")
+    elif step == "estimate_importance":
+        check = document.get("self_check") or {}
+        categories = ("as it was", "flipped")
+        curve = ((check.get("detection") or {}).get(check.get("preferred")) or {}).get("curve")
+    else:
+        return None
+    if not curve:
+        return None
+    roc = curve.get("roc") or {}
+    return Classification(
+        categories=categories,
+        false_positive_rate=tuple(roc.get("false_positive_rate") or ()),
+        true_positive_rate=tuple(roc.get("true_positive_rate") or ()),
+        threshold=tuple(roc.get("threshold") or ()),
+        confusion=tuple(map(tuple, curve.get("confusion") or ())),
+    )
 
 
 def _metrics(document: Json) -> dict[str, float]:

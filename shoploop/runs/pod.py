@@ -11,6 +11,7 @@ record, and in the container's termination message, which the operator reads.
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -33,7 +34,7 @@ from shoploop.errors import ShoploopError, SpecInvalid, StoreError
 from shoploop.exits import guarded
 from shoploop.runs import decisions
 from shoploop.runs.finishing import break_off, finish
-from shoploop.runs.planning import Plan, Run, open_plan, open_store
+from shoploop.runs.planning import Plan, Run, open_plan, open_store, read_plan
 from shoploop.runs.record import Failure, Journal
 from shoploop.runs.step_log import OUTSIDE, kept_output, kept_text
 from shoploop.steps import PRODUCER, STEPS, Workspace, run_step, settings_of
@@ -89,6 +90,21 @@ class Pod:
             if names[-1] != self.run.steps[-1] or not finishes:
                 return PartDone()
             return self._finished(promotes=False)
+
+    def expect(self, name: str, key: str) -> None:
+        """Makes sure that a step is what somebody else has planned.
+
+        Args:
+            key: The step's, as it was planned.
+
+        Raises:
+            ShoploopError: this image's code would do something else.
+        """
+        if self.plan.keys[name] != key:
+            raise ShoploopError(
+                f"Step {name} of run {self.run.id} was planned by other code than this image's. Let all images of "
+                "spec.runner be of one release, and run again."
+            )
 
     def conclude(self, *, promotes: bool) -> VersionMade:
         """Finishes the run, whose steps are all done.
@@ -241,15 +257,24 @@ def _say(result: Result) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    from shoploop.runs import studies
+
     parser = argparse.ArgumentParser(prog="python -m shoploop.runs", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", help="carry out steps of a run")
     run.add_argument("--steps", required=True, help=f"of {', '.join(STEPS)}")
-    run.add_argument("--spec", type=Path, required=True, help="the Recommender as JSON or YAML")
     run.add_argument("--run", required=True, help="id of the run")
-    run.add_argument("--store", help="URL that comes before the spec's store")
-    run.add_argument("--data-root", type=Path, help=DATA_ROOT)
-    run.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
+    run.add_argument(
+        "--place", type=json.loads, help="where a run lies that was planned, as JSON, in the place of --spec"
+    )
+    run.add_argument("--due", help="key that the step was planned with")
+    search = verbs.add_parser(studies.VERB, help="carry out a trial of a search of settings, or gather all")
+    studies.add_options(search)
+    for works in (run, search):
+        works.add_argument("--spec", type=Path, required=works is search, help="the Recommender as JSON or YAML")
+        works.add_argument("--store", help="URL that comes before the spec's store")
+        works.add_argument("--data-root", type=Path, help=DATA_ROOT)
+        works.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
     submit = verbs.add_parser("submit", help="hand a run over to Kubeflow Pipelines, and wait for its end")
     submit.add_argument("--spec", type=Path, required=True, help="the Recommender as JSON or YAML")
     submit.add_argument("--run", required=True, help="id of the run")
@@ -282,23 +307,49 @@ def main(arguments: list[str] | None = None) -> int:
     decisions.add_options(verbs.add_parser("serve", help="write a decision about who serves into the store"))
     wanted = parser.parse_args(arguments)
 
-    def carry_out(**_: object) -> None:
-        names = wanted.steps.split(",")
-        if unknown := [name for name in names if name not in STEPS]:
-            raise SpecInvalid(f"Unknown steps: {', '.join(unknown)}. There are {', '.join(STEPS)}.")
+    def opened() -> tuple[Recommender, Workspace]:
         recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
         refuse_unbuilt(recommender.spec, place="Cluster")
         recommender = at_root(recommender, wanted.data_root)
         work_of(wanted.work).mkdir(parents=True, exist_ok=True)
-        workspace = Workspace(open_store(recommender, wanted.store), recommender.metadata.name, work_of(wanted.work))
+        store = open_store(recommender, wanted.store)
+        return recommender, Workspace(store, recommender.metadata.name, work_of(wanted.work))
+
+    def begun() -> tuple[Run, Workspace, str]:
+        if wanted.place:
+            from shoploop.runs.kubeflow.task import LAUNCHER as KUBEFLOW
+
+            store = Store(wanted.place["store"]["uri"], options=wanted.place["store"].get("options") or {})
+            workspace = Workspace(store, wanted.place["name"], work_of(wanted.work))
+            return read_plan(layout.run(workspace.name, wanted.run), workspace).run, workspace, KUBEFLOW
+        if wanted.spec is None:
+            raise SpecInvalid("What is to be run? Name the Recommender by --spec, or where its run lies by --place.")
+        recommender, workspace = opened()
         run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
+        return run, workspace, LAUNCHER
+
+    def tune(**_: object) -> None:
+        recommender, workspace = opened()
+        try:
+            studies.carry_out(wanted, workspace, recommender)
+        except ShoploopError as error:
+            _say(StepsFailed(error=type(error).__name__, message=str(error)))
+            raise
+
+    def carry_out(**_: object) -> None:
+        names = wanted.steps.split(",")
+        if unknown := [name for name in names if name not in STEPS]:
+            raise SpecInvalid(f"Unknown steps: {', '.join(unknown)}. There are {', '.join(STEPS)}.")
+        run, workspace, launcher = begun()
         pod: Pod | None = None
         signal.signal(signal.SIGTERM, end_gracefully)
         try:
             if is_companion():
                 _say(accompany(run, workspace, names))
                 return
-            pod = Pod(run, workspace)
+            pod = Pod(run, workspace, launcher=launcher)
+            if wanted.due:
+                pod.expect(names[0], wanted.due)
             _say(pod.carry_out(names))
         except ShoploopError as error:
             _say(StepsFailed(error=type(error).__name__, message=str(error), source=pod.plan.source if pod else None))
@@ -371,6 +422,7 @@ def main(arguments: list[str] | None = None) -> int:
     return guarded(
         {
             "run": carry_out,
+            studies.VERB: tune,
             "submit": hand_over,
             "source": tell_source,
             "gc": collect,

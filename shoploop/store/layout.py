@@ -224,6 +224,30 @@ def tuning(name: str, digest: str) -> str:
     return f"{work(name)}/tuning/{digest}"
 
 
+def study(name: str, study: str) -> str:
+    """A search of settings that pods of a cluster carry out, and what it looks at."""
+    return f"{work(name)}/studies/{study}"
+
+
+def study_plan(name: str, study_id: str) -> str:
+    """Which samples a study looks at, whenever its trials begin."""
+    return f"{study(name, study_id)}/plan.json"
+
+
+def study_trials(name: str, study_id: str) -> str:
+    return f"{study(name, study_id)}/trials"
+
+
+def study_trial(name: str, study_id: str, trial: str) -> str:
+    """What a trial that ended well came to."""
+    return f"{study_trials(name, study_id)}/{trial}.json"
+
+
+def study_found(name: str, study_id: str) -> str:
+    """What all trials came to."""
+    return f"{study(name, study_id)}/found.json"
+
+
 def temporary(name: str) -> str:
     """Where the processes of the run that goes on put their temporary files; only on the machine that carries it out."""
     return f"{work(name)}/tmp"

@@ -8,7 +8,7 @@ Legend: Q visits.
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,14 @@ from shoploop.evaluation.intervals import Bootstrap
 from shoploop.evaluation.scoring import model_scores, request_ndcg
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
+from shoploop.models.fusion import FusedModel
 from shoploop.samples.files import read_catalog, read_samples
 from shoploop.store import disk
 from shoploop.training.building import build_model
 from shoploop.training.calibration import calibrate
 from shoploop.training.loop import TrainConfig, fit
-from shoploop.tuning.settings import Settings, changed, present, space
-from shoploop.tuning.study import Reporting, Study, alone
+from shoploop.tuning.settings import Settings, changed, present, space, tidy
+from shoploop.tuning.study import Reporting, Study, alone, drawn
 from shoploop.tuning.visits import Visits, part_visits
 
 METRIC = "ndcg@10"
@@ -127,12 +128,85 @@ def tune(
                 told(study.next(carry_out))
             except OutOfTime:
                 timed_out = True
-        counted = study.trials[:trials]
-        best = study.best_of(counted)
-        better, proof = False, None
-        if best["settings"] != now:
-            proof = judge.proof(best, counted[0])
-            better = proof["interval"] is not None and proof["interval"][0] > 0
+        return _found(judge, study.trials[:trials], visits, now, seed=seed, timed_out=timed_out)
+
+
+class Apart:
+    """The same search for whoever carries its trials out apart from each other, in processes that share no folder.
+
+    A trial is a number's settings, or somebody else's, and comes to all that is needed of it later.
+    """
+
+    def __init__(self, *, features: Path, samples: Path, folder: Path, training_spec: TrainingSpec, seed: int = 0):
+        """Args are those of :func:`tune`; the folder is this process's own.
+
+        Raises:
+            TooFewEvents: too few visits before the days of evaluation to search by.
+        """
+        contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
+        self._visits = part_visits(
+            read_samples(samples, contract, "train"), read_samples(samples, contract, "validation"), seed=seed
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        self._training, self._seed = training_spec, seed
+        self._judge = _Judge(self._visits, contract, read_catalog(samples), training_spec, folder)
+
+    def drawn(self, number: int) -> dict[str, float | int]:
+        """The settings of a trial that knows no other: of number 0 those of now."""
+        return drawn(space(self._training), present(self._training), number, seed=self._seed)
+
+    def trial(self, settings: Settings, after: Callable[[float], None] = lambda value: None) -> dict[str, Any]:
+        """Trains once.
+
+        Args:
+            after: Told after each epoch NDCG@10 on the choosing visits, as the model then is.
+
+        Returns:
+            ``settings``; ``value``, the mean of NDCG@10 on the choosing visits; ``proving``, that of each proving visit, for
+            the proof alone (null where nothing was bought); ``losses`` by epoch; ``seconds``.
+        """
+        began, losses, kept = time.monotonic(), list[float](), tidy(settings)
+
+        def told(loss: float, model: FusedModel) -> None:
+            losses.append(loss)
+            after(float(np.nanmean(self._judge.choosing(model))))
+
+        model = self._judge.trained(kept, self._training.seed, told)
+        proving = self._judge.proving(model)
+        return {
+            "settings": kept,
+            "state": "done",
+            "value": float(np.nanmean(self._judge.choosing(model))),
+            "proving": [None if np.isnan(value) else float(value) for value in proving],
+            "losses": losses,
+            "seconds": round(time.monotonic() - began, 2),
+        }
+
+    def conclude(self, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """What :func:`tune` comes to, of trials that others have carried out; the settings of now are tried where nobody has.
+
+        Args:
+            trials: As :meth:`trial` returns them, each with a ``name``; their order says which of equals is the best.
+        """
+        now = present(self._training)
+        own = next((trial for trial in trials if trial["settings"] == now), None) or {"name": "now"} | self.trial(now)
+        counted: list[dict[str, Any]] = [
+            {"number": number} | dict(trial)
+            for number, trial in enumerate([own, *(trial for trial in trials if trial is not own)])
+        ]
+        for trial in counted:
+            self._judge.keep(trial["number"], self._training.seed, trial["settings"], trial.pop("proving"))
+        return _found(self._judge, counted, self._visits, now, seed=self._seed, timed_out=False)
+
+
+def _found(
+    judge: "_Judge", counted: list[dict[str, Any]], visits: Visits, now: Settings, *, seed: int, timed_out: bool
+) -> dict[str, Any]:
+    best = Study.best_of(counted)
+    better, proof = False, None
+    if best["settings"] != now:
+        proof = judge.proof(best, counted[0])
+        better = proof["interval"] is not None and proof["interval"][0] > 0
     return {
         "metric": METRIC,
         "seed": seed,
@@ -174,8 +248,10 @@ class _Judge:
         self._visits, self._contract, self._catalog = visits, contract, catalog
         self._training, self._folder = training, folder
 
-    def measure(self, number: int, settings: Settings, seed: int, after: Reporting = lambda loss: None) -> Array:
-        """NDCG@10 by choosing visit, (Q,); that of the proving visits goes to a file, for the proof alone."""
+    def trained(
+        self, settings: Settings, seed: int, after: Callable[[float, FusedModel], None] = lambda loss, model: None
+    ) -> FusedModel:
+        """A model that has learned with them; ``after`` is told each epoch's loss, and given the model as it then is."""
         spec = changed(self._training, settings)
         visits = self._visits
         model = build_model(self._contract, self._catalog, visits.train, seed=seed)
@@ -189,12 +265,28 @@ class _Judge:
                 adversarial_radius=spec.adversarial_radius,
                 seed=seed,
             ),
-            after_epoch=lambda row: after(row.get("validation_loss", row["train_loss"])["fused"]),
+            after_epoch=lambda row: after(row.get("validation_loss", row["train_loss"])["fused"], model),
         )
         calibrate(model, visits.validation)
-        proving = request_ndcg(visits.proving, model_scores(model, visits.proving)["fused"])
-        disk.write_json(self._path(number, seed), {"settings": dict(settings), "ndcg": proving.tolist()})
-        return request_ndcg(visits.choosing, model_scores(model, visits.choosing)["fused"])
+        return model
+
+    def choosing(self, model: FusedModel) -> Array:
+        """NDCG@10 by choosing visit, (Q,)."""
+        return request_ndcg(self._visits.choosing, model_scores(model, self._visits.choosing)["fused"])
+
+    def proving(self, model: FusedModel) -> Array:
+        """NDCG@10 by proving visit, (Q,)."""
+        return request_ndcg(self._visits.proving, model_scores(model, self._visits.proving)["fused"])
+
+    def keep(self, number: int, seed: int, settings: Settings, proving: list[float | None]) -> None:
+        """Puts what a training came to on the proving visits into a file, for the proof alone."""
+        disk.write_json(self._path(number, seed), {"settings": dict(settings), "ndcg": proving})
+
+    def measure(self, number: int, settings: Settings, seed: int, after: Reporting = lambda loss: None) -> Array:
+        """NDCG@10 by choosing visit, (Q,); that of the proving visits goes to a file."""
+        model = self.trained(settings, seed, lambda loss, model: after(loss))
+        self.keep(number, seed, settings, self.proving(model).tolist())
+        return self.choosing(model)
 
     def proof(self, best: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         """What the best settings gain over those of now, on the proving visits, as means over trainings."""

@@ -80,11 +80,7 @@ class Study:
             The trial: ``number``, ``settings``, ``state`` (done, pruned), ``value`` and ``epochs``, the losses by epoch.
         """
         number, began = len(self.trials), time.monotonic()
-        # what is asked depends on the seed, the number and what was found: not on where a search was broken off
-        self._study.sampler = TPESampler(
-            seed=int.from_bytes(hashlib.sha256(f"{self._seed} {number}".encode()).digest()[:4]),
-            n_startup_trials=STARTUP_TRIALS,
-        )
+        self._study.sampler = _sampler(self._seed, number)
         if number == 0:
             self._study.enqueue_trial(self._first)
         asked = self._study.ask(self._space)
@@ -132,6 +128,29 @@ class Study:
             distributions=self._space,
             intermediate_values={step + 1: -loss for step, loss in enumerate(trial["losses"])},
         )
+
+
+def drawn(space: dict[str, BaseDistribution], first: Settings, number: int, *, seed: int) -> dict[str, float | int]:
+    """The settings of a trial that is carried out apart from all others, and so learns nothing from them: those that a
+    :class:`Study` of the same seed asks for under that number before it has found anything.
+
+    Args:
+        space: Where is searched.
+        first: What number 0 tries.
+        number: From 0.
+        seed: Of the search.
+    """
+    if number == 0:
+        return dict(first)
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+    return tidy(optuna.create_study(sampler=_sampler(seed, number)).ask(space).params)
+
+
+def _sampler(seed: int, number: int) -> TPESampler:
+    """What is asked depends on the seed, the number and what was found: not on where a search was broken off."""
+    return TPESampler(
+        seed=int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:4]), n_startup_trials=STARTUP_TRIALS
+    )
 
 
 Reporting = Callable[[float], None]

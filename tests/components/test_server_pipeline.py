@@ -21,6 +21,7 @@ from shoploop.steps import STEPS, settings_of
 from shoploop.steps.parameters import arguments_of, parameters, recommender_of
 
 GOLDEN = Path(__file__).parent / "golden_server_pipeline.yaml"
+HANDED_OVER = Path(__file__).parent / "golden_train_on_two_machines.yaml"
 FULL = {
     "store": {
         "uri": "s3://shop/loop", "endpoint": "http://seaweedfs:8333", "region": "eu-central-1",
@@ -180,6 +181,23 @@ def test_a_pod_is_given_what_the_spec_says_and_no_other_step_holds_a_gpu(full):
     assert [name for name, mounted in signing.items() if mounted] == ["publish_version"]
 
 
+def train_on_two_machines(folder):
+    """The pod of the training step, where two machines train."""
+    found = recommender(**FULL | {"training": FULL["training"] | {"nodes": 2}})
+    container, pod = executor(compiled(found, folder), "train_fused")
+    container.pop("command")
+    return {"container": container, "kubernetes": pod}
+
+
+def test_where_several_machines_train_the_task_holds_no_gpu_and_knows_who_it_is(tmp_path):
+    made = train_on_two_machines(tmp_path)
+    assert "accelerator" not in made["container"]["resources"]
+    assert made["container"]["resources"]["resourceCpuRequest"] == "100m"
+    fields = {one["name"]: one["fieldPath"] for one in made["kubernetes"]["fieldPathAsEnv"]}
+    assert (fields["SHOPLOOP_POD"], fields["SHOPLOOP_POD_UID"]) == ("metadata.name", "metadata.uid")
+    assert made == yaml.safe_load(HANDED_OVER.read_text()), "if that is meant, run this file as a program"
+
+
 def test_no_secret_is_a_parameter_and_every_image_has_a_version(full):
     text = json.dumps(full[0]["root"])
     assert "PGPASSWORD" not in text.replace('"keys": ["PGPASSWORD"]', "")
@@ -199,7 +217,6 @@ def test_no_secret_is_a_parameter_and_every_image_has_a_version(full):
         ({"runner": {"image": "shoploop-pipeline:latest"}}, "names no version"),
         ({"runner": {"steps": {"gate": {"image": "x y"}}}}, "no image reference"),
         ({"store": {"uri": "hdfs://x/y"}}, r"spec\.store\.uri"),
-        ({"training": {"nodes": 2}}, r"spec\.training\.nodes"),
     ],
 )  # fmt: skip
 def test_what_pods_cannot_do_is_refused_with_what_to_do(spec, says):
@@ -242,7 +259,9 @@ def main() -> None:
 
     with TemporaryDirectory() as folder:
         documents = without_sources(compiled(recommender(**FULL), Path(folder)))
+        handed_over = train_on_two_machines(Path(folder))
     GOLDEN.write_text(yaml.safe_dump_all(documents, width=120))
+    HANDED_OVER.write_text(yaml.safe_dump(handed_over, width=120))
 
 
 if __name__ == "__main__":

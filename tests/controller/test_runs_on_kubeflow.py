@@ -72,7 +72,7 @@ def test_without_an_endpoint_it_is_refused_by_a_condition(make_recommender, plan
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ({"training": {"nodes": 2}}, "spec.training.nodes"),
+        ({"runner": RUNNER | {"image": "shop/pipeline:1", "steps": {"train": {}}}}, "names 'train'"),
         ({"runner": RUNNER | {"image": "shop/pipeline:latest"}}, "names no version"),
     ],
 )

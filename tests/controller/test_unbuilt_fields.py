@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[2]
 ASKS = {
     "store.uri": {"store": {"uri": "ftp://shop"}},
     "training.surfaces": {"training": {"surfaces": ["Shops"]}},
-    "training.nodes": {"training": {"nodes": 2}},
 }
 """By field: the smallest spec that goes beyond what is built."""
 
@@ -72,10 +71,10 @@ def test_this_machine_refuses_with_the_same_words(field, tmp_path):
 
 
 def test_every_field_is_named_at_once():
-    asked = recommender(training={"nodes": 2, "surfaces": ["Shops"]})
+    asked = recommender(store={"uri": "ftp://shop"}, training={"surfaces": ["Shops"]})
     assert described(unbuilt(asked.spec, place="Kubeflow")) == (
-        "Not built yet: spec.training.surfaces (name Items among them: [Items], or with Search and Shops beside it); "
-        "spec.training.nodes (set it to 1)."
+        "Not built yet: spec.store.uri (name a folder, or file://, s3://, gs:// or az://, in a new Recommender: it cannot be "
+        "changed); spec.training.surfaces (name Items among them: [Items], or with Search and Shops beside it)."
     )
 
 
@@ -92,10 +91,10 @@ def test_surfaces_without_recommendations_are_refused_by_name(surfaces, tmp_path
     assert said == f"Not built yet: spec.training.surfaces ({advice})."
 
 
-def test_several_machines_are_no_matter_on_one_and_train_on_a_cluster():
-    asked = recommender(**ASKS["training.nodes"])
-    assert unbuilt(asked.spec, place="Machine") == unbuilt(asked.spec, place="Cluster") == []
-    assert not is_built("training.nodes", 2, place="Kubeflow")
+@pytest.mark.parametrize("place", ["Machine", "Cluster", "Kubeflow"])
+def test_several_machines_are_no_matter_on_one_and_train_on_a_cluster(place):
+    assert unbuilt(recommender(training={"nodes": 2}).spec, place=place) == []
+    assert is_built("training.nodes", 2, place=place)
 
 
 @pytest.mark.parametrize("uri", [".shoploop", "/srv/store", "file:///srv", "s3://b/p", "gs://b", "az://b"])

@@ -151,6 +151,9 @@ def test_the_self_check_finds_flipped_labels_and_tells_everything(weighed):
     _, report = weighed
     check = report["self_check"]
     assert check["detection"]["gan_attention"]["auc"] > 0.7 > 0.6 > check["detection"]["random"]["auc"]
+    shown = check["detection"]["gan_attention"]["curve"]
+    assert sum(shown["confusion"][1]) == sum(row[1] for row in shown["confusion"]), "as many are called flipped as were"
+    assert shown["roc"]["true_positive_rate"][-1] == 1
     assert set(check["detection"]) == {"gan_attention", "loss", "knn_shapley", "random"}
     assert check["removal"]["highest"]["0.3"]["difference"] < 0
     assert -1 <= check["agreement"]["between seeds"] <= 1

@@ -7,6 +7,7 @@ import pytest
 import report_runs
 
 from shoploop.report.step_facts import document_of, facts, step_page
+from shoploop.runs.kubeflow.task import Done
 from shoploop.steps import STEPS
 
 
@@ -47,3 +48,49 @@ def test_what_stands_in_a_table_is_no_markup():
 def test_numbers_that_are_none_are_no_metrics():
     document = {"methods": {"fused": {"ndcg@10": float("nan"), "hit@10": 0.5, "interval": {}}}}
     assert facts("evaluate_model", document).metrics == {"hit@10": 0.5}
+
+
+CURVE = {
+    "roc": {
+        "false_positive_rate": [0.0, 0.0, 1.0],
+        "true_positive_rate": [0.0, 0.5, 1.0],
+        "threshold": [0.9, 0.9, 0.1],
+    },
+    "confusion": [[8, 2], [1, 3]],
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "document", "categories"),
+    [
+        ("augment_samples", {"fidelity": {"two_sample_auc": 0.6, "curve": CURVE}}, ("real", "virtual")),
+        (
+            "estimate_importance",
+            {"self_check": {"preferred": "loss", "detection": {"random": {}, "loss": {"auc": 0.8, "curve": CURVE}}}},
+            ("as it was", "flipped"),
+        ),
+    ],
+)
+def test_a_step_that_judges_by_a_classifier_shows_its_curve_and_its_confusion(step, document, categories):
+    from kfp import dsl
+
+    found = facts(step, document).classification
+    assert found.categories == categories and found.confusion == ((8, 2), (1, 3))
+    artifact = dsl.ClassificationMetrics(name="judge", uri="judge")
+    Done(metadata={}, metrics={}, classification=found).show_classification(artifact)
+    shown = artifact.metadata["confidenceMetrics"]
+    assert [(one["falsePositiveRate"], one["recall"]) for one in shown] == [(0, 0), (0, 0.5), (1, 1)]
+    matrix = artifact.metadata["confusionMatrix"]
+    assert [one["displayName"] for one in matrix["annotationSpecs"]] == list(categories)
+    assert [row["row"] for row in matrix["rows"]] == [[8, 2], [1, 3]]
+
+
+@pytest.mark.parametrize("document", [{}, {"fidelity": {}}, {"self_check": {"detection": {"loss": {"auc": 0.8}}}}])
+def test_a_step_without_a_classifier_shows_none(document):
+    from kfp import dsl
+
+    for step in ("augment_samples", "estimate_importance", "gate"):
+        assert facts(step, document).classification is None
+    artifact = dsl.ClassificationMetrics(name="judge", uri="judge")
+    Done(metadata={}, metrics={}).show_classification(artifact)
+    assert not artifact.metadata

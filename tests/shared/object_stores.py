@@ -14,6 +14,8 @@ import pytest
 from shoploop.store import Store
 
 KEY = "shoploop"
+TENANTS = ("north", "south")
+"""Who may reach the folder of their own name in the bucket ``shop``, with that name as key and secret."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -37,7 +39,15 @@ def s3_options(tmp_path_factory):
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     settings = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-s3.port.lance=0", "-s3.port.iceberg=0"]
     identity = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": KEY}], "actions": ["Admin"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    tenants = [
+        {
+            "name": name,
+            "credentials": [{"accessKey": name, "secretKey": name}],
+            "actions": [f"{action}:shop/{name}/*" for action in ("Read", "Write", "List")],
+        }
+        for name in TENANTS
+    ]
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity, *tenants]}))
     settings += [f"-s3.config={folder / 's3.json'}", "-s3.iam=false"]
     settings += ["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=200"]
     settings += [f"-{name}={port}" for name, port in ports.items()]

@@ -1,6 +1,7 @@
 """A search of settings on the shared shop: what it looks at, what it keeps, what it says."""
 
 import json
+import re
 
 import numpy as np
 import optuna
@@ -12,9 +13,9 @@ from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.errors import ArtifactForeign, TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.samples.files import read_samples
-from shoploop.tuning import search
+from shoploop.tuning import katib, search
 from shoploop.tuning.settings import changed, present, space, tidy
-from shoploop.tuning.study import AnotherTune, Study, alone
+from shoploop.tuning.study import AnotherTune, Study, alone, drawn
 from shoploop.tuning.visits import part_visits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -166,3 +167,51 @@ def test_the_days_of_evaluation_are_not_looked_at(tuned):
 def test_where_the_time_is_over_what_the_spec_says_now_was_tried_all_the_same(folders, tmp_path):
     found = searched(folders, tmp_path, 4, timeout_seconds=0)
     assert found["timed_out"] and len(found["trials"]) == 1 and "No better" in found["verdict"]
+
+
+def test_a_trial_that_knows_no_other_asks_what_the_search_asks_before_it_has_found_anything(tmp_path):
+    whole = study(tmp_path)
+    for _ in range(5):
+        whole.next(nearer)
+    apart = [drawn(space(TrainingSpec()), NOW, number, seed=0) for number in range(5)]
+    assert apart == [trial["settings"] for trial in whole.trials]
+
+
+@pytest.fixture(scope="module")
+def apart(folders, tmp_path_factory):
+    return search.Apart(
+        features=folders / "features",
+        samples=folders / "samples",
+        folder=tmp_path_factory.mktemp("apart"),
+        training_spec=TrainingSpec(epochs=1, learning_rate=1e-4),
+    )
+
+
+def test_trials_that_share_no_folder_come_to_what_one_search_comes_to(tuned, apart):
+    found = tuned[0]
+    said, (now, other) = [], found["trials"][:2]
+    kept = [{"name": "b", **apart.trial(other["settings"])}, {"name": "a", **apart.trial(now["settings"], said.append)}]
+    assert [trial["value"] for trial in kept] == pytest.approx([other["value"], now["value"]], abs=1e-9)
+    assert len(said) == len(now["losses"]), "it tells how good it is after each epoch"
+    gathered = apart.conclude(kept)
+    assert [trial["name"] for trial in gathered["trials"]] == ["a", "b"], "what the spec says now comes first"
+    for same in ("present", "visits", "metric"):
+        assert gathered[same] == found[same]
+    if found["best"] == other["settings"]:
+        assert gathered["proof"] == found["proof"] and gathered["proposal"] == found["proposal"]
+    json.dumps(gathered, allow_nan=False)
+
+
+def test_the_space_is_the_same_in_katibs_words():
+    for parameter in katib.parameters(whole := space(TrainingSpec())):
+        of, feasible = whole[parameter["name"]], parameter["feasibleSpace"]
+        assert (float(feasible["min"]), float(feasible["max"])) == (of.low, of.high)
+        assert (feasible["distribution"] == "logUniform") == of.log
+        assert parameter["parameterType"] == ("int" if isinstance(of.low, int) else "double")
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.43127, 3e-9])
+def test_katibs_collector_reads_the_line_that_tells_how_good_a_trial_is(value):
+    its_own = re.compile(r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)")  # DefaultFilter of its file collector
+    ((name, number, *_),) = its_own.findall(katib.told(value))
+    assert name == katib.objective()["objectiveMetricName"] and float(number) == pytest.approx(value, abs=1e-6)

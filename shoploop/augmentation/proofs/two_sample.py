@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from shoploop.augmentation.generator.description import columns_of, describe
 from shoploop.augmentation.generator.records import Behaviour, Vocabulary
+from shoploop.evaluation import curves
 
 _FOLDS = 5
 
@@ -25,6 +26,9 @@ class TwoSample:
 
     telling: tuple[tuple[str, float], ...]
     """The features that gave most away, with their share of the gain."""
+
+    curve: dict[str, Any]
+    """``roc`` of telling virtual records from real ones, and their ``confusion``: see :mod:`shoploop.evaluation.curves`."""
 
 
 def compare(
@@ -73,6 +77,7 @@ def compare(
         auc=float(roc_auc_score(label, score)),
         records=count,
         telling=tuple((names[i], round(float(share[i]), 4)) for i in top),
+        curve={"roc": curves.roc(score, label == 1), "confusion": curves.confusion(score, label == 1)},
     )
 
 

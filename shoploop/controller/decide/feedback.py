@@ -42,6 +42,7 @@ def values(recommender: Object, spec: RecommenderSpec) -> dict[str, Any]:
         "log": {
             "type": log.type,
             "connection": log.connection or "",
+            "prefix": log.prefix or "",
             "secretName": log.secret_ref.name if log.secret_ref else "",
             "tls": {
                 "enabled": log.tls is not None,

@@ -6,6 +6,7 @@ The watches, the paths of requests and the operator's roles (``make generate``) 
 from dataclasses import dataclass
 
 from shoploop.api.fields import GROUP, VERSION
+from shoploop.runs import train_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +59,9 @@ RELEASED = (
 OWN = (MODEL_VERSION, JOB, CONFIG_MAP, CLAIM)
 """What the operator makes itself."""
 
-TRAINER_GROUP = "trainer.kubeflow.org"
-TRAINING = (
-    Kind(group=TRAINER_GROUP, version="v1alpha1", kind="TrainingRuntime", plural="trainingruntimes", optional=True),
-    Kind(group=TRAINER_GROUP, version="v1alpha1", kind="TrainJob", plural="trainjobs", optional=True),
+TRAINING = tuple(
+    Kind(group=train_job.GROUP, version=train_job.VERSION, kind=kind, plural=plural, optional=True)
+    for kind, plural in train_job.KINDS.items()
 )
 """What the operator makes for steps that several machines carry out together. They are asked for while such a run is under
 way, and not watched: whoever installs the Kubeflow Trainer later need not start the operator again."""
@@ -140,7 +140,7 @@ PERMISSIONS = (
         why="Helm keeps releases in Secrets; see whether a store's Secret has the keys it needs.",
     ),
     Permission(
-        group=TRAINER_GROUP,
+        group=train_job.GROUP,
         resources=("trainjobs", "trainingruntimes"),
         verbs=("get", "list", "create", "patch", "delete"),
         why="Let several machines train together, where spec.training.nodes asks for it.",

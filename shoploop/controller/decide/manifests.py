@@ -11,7 +11,18 @@ from urllib.parse import urlsplit
 
 from shoploop.api.online import EventLogSpec
 from shoploop.api.places import relative_uris
-from shoploop.api.pods import DATA_MOUNT, image, needs_claim, store_env, store_uri
+from shoploop.api.pods import (
+    DATA_MOUNT,
+    DEADLINE_SECONDS,
+    container_security,
+    image,
+    needs_claim,
+    pod_failure_policy,
+    pod_security,
+    queued,
+    store_env,
+    store_uri,
+)
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import signing
 from shoploop.controller.decide.names import (
@@ -52,7 +63,6 @@ PLACED_BY: Any = {
 }
 """Fields of the spec that change a run's pods, but not what it makes."""
 
-USER = 65532
 GRACE_SECONDS = 2
 """A step that is killed begins again, so its pod need not be asked for long."""
 
@@ -63,10 +73,6 @@ TOKEN_MOUNT, TOKEN_AUDIENCE = "/var/run/shoploop", "pipelines.kubeflow.org"
 """Where that pod finds the token that it shows, and for whom the token is: Kubeflow Pipelines asks for that one."""
 
 BACKOFF_LIMIT = 3
-DEADLINE_SECONDS = 24 * 3600
-USER_ERROR_EXIT_CODE = 2
-"""shoploop's exit code for what only a person can mend: trying again is of no use."""
-
 CA_MOUNT, CA_VARIABLES = "/etc/shoploop/ca", ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 """Where a pod finds the authority of a store, and the variables that libraries look at."""
 
@@ -189,13 +195,6 @@ def part_labels(run: str, index: int) -> dict[str, str]:
     return {COMPONENT_LABEL: RUN_COMPONENT, RUN_LABEL: run, PART_LABEL: str(index)}
 
 
-def queued(made: Object, spec: RecommenderSpec) -> Object:
-    """The same, in the queue that the spec names: Kueue suspends it until there is room."""
-    if spec.training.placement.queue:
-        made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = spec.training.placement.queue
-    return made
-
-
 def part_pod(
     recommender: Object, spec: RecommenderSpec, run: str, index: int, settings: Settings, *, verb: str = "run"
 ) -> Object:
@@ -203,19 +202,25 @@ def part_pod(
     cut = parts(spec)
     part = cut[index]
     arguments = [verb, "--steps", ",".join(part.steps), "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
-    arguments += ["--store", store_uri(spec), *_data_root(spec)]
+    arguments += ["--store", store_uri(spec), *data_root(spec)]
     pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", *arguments])
     mount_data(pod, spec)
     container = pod["containers"][0]
     container["volumeMounts"].append({"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True})
     pod["volumes"].append({"name": "spec", "configMap": {"name": run_object_name(recommender, run)}})
     signing.equip(pod, spec, settings, publishes=index == len(cut) - 1)
-    asked = {"cpu": spec.training.resources.cpu, "memory": spec.training.resources.memory}
-    container["resources"] = {"requests": dict(asked), "limits": {"memory": asked["memory"]}}
-    if part.gpu:
-        container["resources"]["limits"]["nvidia.com/gpu"] = part.gpu
-        pod["tolerations"].append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
+    ask(pod, spec, gpu=part.gpu)
     return pod
+
+
+def ask(pod: Object, spec: RecommenderSpec, *, gpu: int) -> None:
+    """Lets a pod ask for what the spec gives to a run's, and for so many GPUs."""
+    asked = {"cpu": spec.training.resources.cpu, "memory": spec.training.resources.memory}
+    container = pod["containers"][0]
+    container["resources"] = {"requests": dict(asked), "limits": {"memory": asked["memory"]}}
+    if gpu:
+        container["resources"]["limits"]["nvidia.com/gpu"] = gpu
+        pod["tolerations"].append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
 
 
 def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) -> Object:
@@ -232,7 +237,7 @@ def cleanup_job(recommender: Object, spec: RecommenderSpec, settings: Settings) 
 def check_job(recommender: Object, spec: RecommenderSpec, settings: Settings, name: str) -> Object:
     """The Job that tells what the data now are, by their digest. It has the eyes of a run: its store and its Secret."""
     data = spec.data.model_dump_json(by_alias=True, exclude_none=True)
-    arguments = ["-m", "shoploop.runs", "source", "--data", data, *_data_root(spec)]
+    arguments = ["-m", "shoploop.runs", "source", "--data", data, *data_root(spec)]
     pod = pod_spec(recommender, spec, settings, arguments)
     mount_data(pod, spec)
     pod["containers"][0]["resources"] = SMALL
@@ -337,20 +342,6 @@ def job_around(recommender: Object, name: str, pod: Object, labels: dict[str, st
     }
 
 
-def pod_failure_policy(container: str) -> Object:
-    """Which failures of a pod count, and which end its Job at once."""
-    return {
-        "rules": [
-            # a node that goes away is nobody's fault, and a person's mistake does not mend itself
-            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            {
-                "action": "FailJob",
-                "onExitCodes": {"containerName": container, "operator": "In", "values": [USER_ERROR_EXIT_CODE]},
-            },
-        ]
-    }
-
-
 def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arguments: Sequence[str]) -> Object:
     """A pod of the pipeline image under restricted Pod Security, with the store at hand."""
     placement = spec.training.placement
@@ -372,14 +363,7 @@ def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arg
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "nodeSelector": dict(placement.node_selector),
         "tolerations": [entry.model_dump(by_alias=True, exclude_none=True) for entry in placement.tolerations],
         "imagePullSecrets": [{"name": name} for name in secrets],
@@ -392,11 +376,7 @@ def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arg
                 "env": env,
                 "terminationMessagePath": "/dev/termination-log",
                 "terminationMessagePolicy": "FallbackToLogsOnError",
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": container_security(),
                 "volumeMounts": mounts,
             }
         ],
@@ -409,13 +389,13 @@ def pod_spec(recommender: Object, spec: RecommenderSpec, settings: Settings, arg
 
 def mount_data(pod: Object, spec: RecommenderSpec) -> None:
     """Puts the files of spec.data.claim at hand, to be read only."""
-    if _data_root(spec):
+    if data_root(spec):
         mount = {"name": "data", "mountPath": DATA_MOUNT, "readOnly": True}
         pod["containers"][0]["volumeMounts"].append(mount)
         pod["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": spec.data.claim}})
 
 
-def _data_root(spec: RecommenderSpec) -> list[str]:
+def data_root(spec: RecommenderSpec) -> list[str]:
     """The argument that says where relative uris are counted from; none where nothing is."""
     return ["--data-root", DATA_MOUNT] if spec.data.claim and relative_uris(spec.data) else []
 

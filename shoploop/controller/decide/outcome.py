@@ -6,8 +6,9 @@ from typing import Literal
 from shoploop.api.pod_result import PartDone, Result, ResultUnreadable, StepsFailed, read
 from shoploop.controller.decide.conditions import Found, say
 from shoploop.controller.decide.names import Object
-from shoploop.controller.decide.train_jobs import CONTAINER, TRAIN_JOB, child_job_name
+from shoploop.controller.decide.train_jobs import TRAIN_JOB, child_job_name
 from shoploop.errors import PeerLost
+from shoploop.runs import train_job
 
 WAITS_FOR_A_PERSON = {
     "ErrImagePull": "its image cannot be pulled",
@@ -19,7 +20,7 @@ WAITS_FOR_A_PERSON = {
 }
 
 
-CONTAINERS = ("steps", CONTAINER)
+CONTAINERS = ("steps", train_job.CONTAINER)
 """Of a Job's pod, and of a TrainJob's."""
 
 LAST_WORDS = 700

@@ -1,9 +1,4 @@
-"""Steps that several machines carry out together, as a TrainJob of the Kubeflow Trainer; pure.
-
-What a pod needs besides its image, words and resources has no place in a TrainJob that the Trainer's versions 2.1 to 2.3
-share: ``podTemplateOverrides`` became ``runtimePatches``. So each TrainJob has a TrainingRuntime of its own beside it, in
-the shape of the Trainer's torch-distributed, with the pod that a Job of the run would have. Both have the same name.
-"""
+"""Steps that several machines carry out together, as TrainJobs of the operator's, and how far they are; pure."""
 
 import json
 from typing import Any
@@ -14,14 +9,9 @@ from shoploop.controller.decide import manifests
 from shoploop.controller.decide.kinds import TRAINING
 from shoploop.controller.decide.names import Object, child_metadata, train_job_name
 from shoploop.controller.decide.settings import Settings
+from shoploop.runs import train_job
 
-RUNTIME, TRAIN_JOB = TRAINING
-CONTAINER = "node"
-"""What the Trainer calls the container, and the Job of the JobSet that it is in."""
-
-RESTARTS = 10
-"""A machine that is lost ends the others' processes too, so all begin again at their last checkpoint."""
-
+TRAIN_JOB = TRAINING[1]
 LOG_LINES = 40
 """Of the first pod's log that are looked at for how far it is."""
 
@@ -32,71 +22,21 @@ def objects(
     """The runtime and the TrainJob of the run's part ``index``, in the order in which they are made."""
     part = manifests.parts(spec)[index]
     pod = manifests.part_pod(recommender, spec, run, index, settings, verb="together")
-    container = pod["containers"][0]
-    container["name"] = CONTAINER
-    trainer: Object = {
-        "image": container["image"],
-        "args": container.pop("args"),
-        "numNodes": part.nodes,
-        "numProcPerNode": max(part.gpu, 1),
-        "resourcesPerNode": container.pop("resources"),
-    }
-    if part.gpu:  # NCCL's processes of one machine meet there
-        container["volumeMounts"].append({"name": "shared-memory", "mountPath": "/dev/shm"})
-        pod["volumes"].append({"name": "shared-memory", "emptyDir": {"medium": "Memory"}})
+    if part.gpu:
+        train_job.share_memory(pod)
     labels = manifests.part_labels(run, index)
     metadata = child_metadata(recommender, train_job_name(recommender, run, index), labels)
-    runtime = {
-        "apiVersion": RUNTIME.api_version,
-        "kind": RUNTIME.kind,
-        "metadata": metadata | {"labels": metadata["labels"] | {"trainer.kubeflow.org/framework": "torch"}},
-        "spec": {
-            "mlPolicy": {"numNodes": part.nodes, "torch": {}},
-            "template": {"spec": _job_set(pod, dict(metadata["labels"]))},
-        },
-    }
-    train_job = {
-        "apiVersion": TRAIN_JOB.api_version,
-        "kind": TRAIN_JOB.kind,
-        "metadata": metadata | {"labels": dict(metadata["labels"])},
-        "spec": {
-            "runtimeRef": {"apiGroup": RUNTIME.group, "kind": RUNTIME.kind, "name": metadata["name"]},
-            "trainer": trainer,
-        },
-    }
-    return runtime, manifests.queued(train_job, spec)
+    return train_job.objects(spec, metadata, pod, nodes=part.nodes, processes=max(part.gpu, 1))
 
 
-def _job_set(pod: Object, labels: dict[str, str]) -> Object:
-    mistake = {"name": "mistake", "action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}
-    return {
-        # one pod that fails ends its Job, and then all begin again once all of them are gone: two never write at once
-        "failurePolicy": {"maxRestarts": RESTARTS, "restartStrategy": "BlockingRecreate", "rules": [mistake]},
-        "replicatedJobs": [
-            {
-                "name": CONTAINER,
-                "template": {
-                    "metadata": {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}},
-                    "spec": {
-                        "backoffLimit": 0,
-                        "activeDeadlineSeconds": manifests.DEADLINE_SECONDS,
-                        "podFailurePolicy": manifests.pod_failure_policy(CONTAINER),
-                        "template": {"metadata": {"labels": labels}, "spec": pod},
-                    },
-                },
-            }
-        ],
-    }
-
-
-def child_job_name(train_job: Object) -> str:
+def child_job_name(live: Object) -> str:
     """Name of the Job that the Trainer makes."""
-    return f"{train_job['metadata']['name']}-{CONTAINER}-0"
+    return f"{live['metadata']['name']}-{train_job.CONTAINER}-0"
 
 
-def first_pod(train_job: Object, pods: tuple[Object, ...]) -> str | None:
+def first_pod(live: Object, pods: tuple[Object, ...]) -> str | None:
     """Name of the pod whose process is the first of all, while it runs."""
-    owner = child_job_name(train_job)
+    owner = child_job_name(live)
     for pod in pods:
         meta = pod["metadata"]
         of_it = any(reference.get("name") == owner for reference in meta.get("ownerReferences", []))

@@ -4,10 +4,12 @@ Legend: N samples.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.evaluation import curves
 from shoploop.evaluation.metrics import auc
 from shoploop.importance.estimators.table import Float64, Int64
 
@@ -54,6 +56,17 @@ def within_label_auc(importance_N: Float64, observed_N: Int64, flipped_N: Flags)
     found = [auc(-importance_N[observed_N == label], flipped_N[observed_N == label]) for label in np.unique(observed_N)]
     values = [value for value in found if value is not None]
     return float(np.mean(values)) if values else float("nan")
+
+
+def within_label_curve(importance_N: Float64, observed_N: Int64, flipped_N: Flags) -> dict[str, Any]:
+    """``roc`` of calling the least important samples of each observed label flipped, and their ``confusion``: see
+    :mod:`shoploop.evaluation.curves`. A score is the share of its label's samples that are more important."""
+    scores_N = np.zeros(len(importance_N))
+    for label in np.unique(observed_N):
+        of_it = observed_N == label
+        ascending = np.sort(importance_N[of_it])
+        scores_N[of_it] = 1 - np.searchsorted(ascending, importance_N[of_it], side="right") / len(ascending)
+    return {"roc": curves.roc(scores_N, flipped_N), "confusion": curves.confusion(scores_N, flipped_N)}
 
 
 def lowest_f1(importance_N: Float64, observed_N: Int64, flipped_N: Flags) -> float:

@@ -17,7 +17,14 @@ from shoploop.evaluation.intervals import Bootstrap, mean
 from shoploop.evaluation.scoring import request_auc
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
-from shoploop.importance.checks.detection import Flags, flip_labels, lowest_f1, mean_interval, within_label_auc
+from shoploop.importance.checks.detection import (
+    Flags,
+    flip_labels,
+    lowest_f1,
+    mean_interval,
+    within_label_auc,
+    within_label_curve,
+)
 from shoploop.importance.estimators.interface import make_estimator
 from shoploop.importance.estimators.table import Float32, Float64, Int64
 from shoploop.importance.shop import Columns, shop_columns, shop_table
@@ -56,8 +63,9 @@ def check_flips(sample: SampleSet, judged: SampleSet, shop: Shop, method: str, *
         seed: Of flips, proxy and estimators.
 
     Returns:
-        ``preferred`` (the method that finds the most, where that is shown), ``detection`` (method -> auc, interval, f1),
-        ``removal`` (lowest, highest, random -> share -> auc, and against random the difference with its paired interval)
+        ``preferred`` (the method that finds the most, where that is shown), ``detection`` (method -> auc, interval, f1,
+        curve), ``removal`` (lowest, highest, random -> share -> auc, and against random the difference with its paired
+        interval)
         and ``agreement`` (pair -> Spearman's rank correlation).
     """
     rng = np.random.default_rng(seed)
@@ -117,6 +125,7 @@ def _detection(importance_R: Float64, observed_R: Int64, flipped_R: Flags, part_
         "auc": within_label_auc(importance_R, observed_R, flipped_R),
         "interval": list(mean_interval(parts)),
         "f1": lowest_f1(importance_R, observed_R, flipped_R),
+        "curve": within_label_curve(importance_R, observed_R, flipped_R),
     }
 
 

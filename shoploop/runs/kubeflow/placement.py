@@ -19,12 +19,16 @@ from shoploop.steps.parameters import arguments_of
 PLAN, PUBLISH, END = "plan_run", "publish_version", "record_end"
 """Tasks around the steps."""
 
-IMAGE = os.environ.get("SHOPLOOP_PIPELINE_IMAGE") or f"shoploop-pipeline:{__version__}"
+IMAGE_VARIABLE = "SHOPLOOP_PIPELINE_IMAGE"
+IMAGE = os.environ.get(IMAGE_VARIABLE) or f"shoploop-pipeline:{__version__}"
 """Image of the steps where the spec names none. Its tag must change with the library: Kubeflow's cache looks at the tag."""
 
 SIGNING_MOUNT = "/etc/shoploop/signing"
 RUN_VARIABLE = "SHOPLOOP_KUBEFLOW_RUN"
 """In every pod: the id of the run as Kubeflow says it."""
+
+POD_VARIABLE, POD_UID_VARIABLE = "SHOPLOOP_POD", "SHOPLOOP_POD_UID"
+"""In a pod that hands its work over: its own name and uid."""
 
 RUN_LABEL = "metadata.labels['pipeline/runid']"
 FLOATING_TAGS = ("latest", "main", "master", "dev", "nightly")
@@ -71,10 +75,23 @@ class TaskPod:
     cached: bool
     """Whether Kubeflow's own cache may stand in for it."""
 
+    hands_over: bool = False
+    """Whether others do its work, and it waits for them: it has to know who it is, for what it makes to go with it."""
+
 
 def task_pods(recommender: Recommender) -> dict[str, TaskPod]:
     """The pod of every task: each step's, and those around them."""
     return {name: _task_pod(recommender, name) for name in (PLAN, *STEPS, PUBLISH, END)}
+
+
+def worker_pod(recommender: Recommender, name: str) -> TaskPod:
+    """Each of the pods that a step's task hands its work over to, where several machines carry it out."""
+    return _task_pod(recommender, name, works=True)
+
+
+def hands_over(spec: RecommenderSpec, name: str) -> bool:
+    """Whether the step's task makes others carry it out."""
+    return name in STEPS and STEPS[name].together and spec.training.nodes > 1
 
 
 def store_claim(recommender: Recommender) -> str | None:
@@ -85,16 +102,18 @@ def store_claim(recommender: Recommender) -> str | None:
     return spec.store.claim or f"{recommender.metadata.name}-store"
 
 
-def _task_pod(recommender: Recommender, name: str) -> TaskPod:
+def _task_pod(recommender: Recommender, name: str, *, works: bool = False) -> TaskPod:
     spec = recommender.spec
     runner, training, own = spec.runner, spec.training, spec.runner.steps.get(name)
     step = STEPS.get(name)
     placed = training.placement
     tolerations = tuple(placed.tolerations)
-    gpu = training.resources.gpu if step and step.gpu else 0
+    waits = hands_over(spec, name) and not works
+    gpu = training.resources.gpu if step and step.gpu and not waits else 0
     if gpu:
         tolerations += (Toleration(key=runner.accelerator, operator="Exists", effect="NoSchedule"),)
-    light = name in (PLAN, END)
+    light = waits or name in (PLAN, END)
+    cpu, memory = (own.cpu, own.memory) if own and not waits else (None, None)
     private = spec.signing.private_key if name == PUBLISH else None
     variables = {"HOME": "/tmp"}
     if spec.store.region:
@@ -107,10 +126,12 @@ def _task_pod(recommender: Recommender, name: str) -> TaskPod:
         variables["SHOPLOOP_SIGNING_KEY"] = f"{SIGNING_MOUNT}/{private.key}"
     stored = [(spec.store.secret_ref.name, STORE_KEYS)] if spec.store.secret_ref else []
     default = runner.image or IMAGE
+    if waits:
+        variables[IMAGE_VARIABLE] = default
     return TaskPod(
         image=image((own.image if own else None) or default, spec),
-        cpu=(own.cpu if own else None) or ("100m" if light else training.resources.cpu),
-        memory=(own.memory if own else None) or (SMALL_MEMORY if light else training.resources.memory),
+        cpu=cpu or ("100m" if light else training.resources.cpu),
+        memory=memory or (SMALL_MEMORY if light else training.resources.memory),
         gpu=gpu,
         accelerator=runner.accelerator,
         timeout_seconds=60 * ((own.timeout_minutes if own else None) or runner.timeout_minutes),
@@ -123,6 +144,7 @@ def _task_pod(recommender: Recommender, name: str) -> TaskPod:
         secret_files=((private.name, SIGNING_MOUNT),) if private else (),
         pull_secrets=tuple(spec.images.pull_secrets),
         cached=step is not None,
+        hands_over=waits,
     )
 
 

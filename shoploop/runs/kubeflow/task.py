@@ -15,11 +15,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoploop.errors import NotFound, ShoploopError
-from shoploop.runs.kubeflow.placement import RUN_VARIABLE, check_submittable
+from shoploop.runs.kubeflow.placement import RUN_VARIABLE, check_submittable, hands_over
 from shoploop.steps import STEPS, run_step
+
+if TYPE_CHECKING:
+    from shoploop.report.step_facts import Classification
 
 LAUNCHER = "Kubeflow Pipelines"
 """As records say it."""
@@ -31,6 +34,20 @@ class Done:
 
     metadata: dict[str, Any]
     metrics: dict[str, float]
+    classification: "Classification | None" = None
+
+    def show_classification(self, artifact: Any) -> None:
+        """Gives the curve and the confusion of a step's classifier to an artifact ``ClassificationMetrics`` of KFP's; where
+        the step judged by none, it stays empty."""
+        found = self.classification
+        if found is None:
+            return
+        if found.threshold:
+            artifact.log_roc_curve(
+                list(found.false_positive_rate), list(found.true_positive_rate), list(found.threshold)
+            )
+        if found.confusion:
+            artifact.log_confusion_matrix(list(found.categories), [list(row) for row in found.confusion])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,19 +225,36 @@ def _in_its_run(step: str, place: Mapping[str, Any], due: str) -> Path:
     entry = workspace.index.find(key)
     if entry is None:
         pod = _pod(place, run)
-        if pod.plan.keys[step] != key:
-            with pod.recorded():
-                raise ShoploopError(
-                    f"Step {step} of run {run} was planned by other code than this image's. Let all images of "
-                    "spec.runner be of one release, and run again."
-                )
-        pod.carry_out([step], finishes=False)
+        with pod.recorded():
+            pod.expect(step, key)
+        if hands_over(pod.run.recommender.spec, step):
+            _handed_over(step, place, run, key, pod.run.recommender)
+        else:
+            pod.carry_out([step], finishes=False)
         entry = workspace.index.find(key)
-        assert entry is not None
+        if entry is None:
+            raise ShoploopError(
+                f"Step {step} of run {run} ended well, and the store has nothing that it wrote. Run again."
+            )
     else:
         print(f"{step}: unchanged, reused of run {entry.run}", flush=True)
     found: Path = workspace.output(entry)
     return found
+
+
+def _handed_over(step: str, place: Mapping[str, Any], run: str, key: str, recommender: Any) -> None:
+    """Several machines carry the step out; how that ends badly, the record says."""
+    from shoploop.runs.kubeflow.together import hand_over
+    from shoploop.runs.pod import Cancelled
+
+    try:
+        hand_over(recommender, step, place=place, run=run, key=key)
+    except (ShoploopError, Cancelled) as error:
+        pod = _pod(place, run)  # the record as the machines have left it
+        with pod.recorded():
+            if isinstance(error, ShoploopError):
+                pod.journal.step(step, state="failed", error=str(error))
+            raise
 
 
 def _shown(
@@ -243,7 +277,7 @@ def _shown(
     if table:
         Path(table).parent.mkdir(parents=True, exist_ok=True)
         Path(table).write_text(found.markdown, encoding="utf-8")
-    return Done(metadata=metadata | found.metadata, metrics=found.metrics)
+    return Done(metadata=metadata | found.metadata, metrics=found.metrics, classification=found.classification)
 
 
 def _pod(place: Mapping[str, Any], run: str) -> Any:

@@ -191,6 +191,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- if ne $log.type "Sqlite" -}}
 {{- $_ := set $told "connection" (include "recommender.log.connection" .) -}}
 {{- $_ := set $told "saslMechanism" $log.saslMechanism -}}
+{{- with $log.prefix }}{{ $_ := set $told "prefix" . }}{{ end -}}
 {{- with include "recommender.log.secretName" . }}{{ $_ := set $told "secretRef" (dict "name" .) }}{{ end -}}
 {{- if $log.tls.enabled -}}
 {{- $tls := dict -}}
