@@ -9,6 +9,7 @@ from coloured_pictures import as_file, pixels, product
 from shop import SALTY, SWEET, TRAINING, Shop
 from shop.stored import write_files
 
+from shoploop.api.places import relative_uris
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.candidates.fetching import SOURCES, CandidateConfig, fetch_candidates
 from shoploop.data.inputs import resolve_uris, source_digest
@@ -156,6 +157,8 @@ def test_pictures_are_part_of_what_a_run_is_made_of(tmp_path, encoder):
 def test_relative_folders_of_pictures_are_counted_from_the_yaml(tmp_path):
     image = {"uri": "shelf", "encoder": "models/pictures"}
     spec = DataSpec(tables={"interactions": {"uri": "a.csv"}, "items": {"uri": "b.csv", "image": image}})
+    assert set(relative_uris(spec)) >= {"data.tables.items.image.uri", "data.tables.items.image.encoder"}
+    assert not relative_uris(resolve_uris(spec, tmp_path))
     found = resolve_uris(spec, tmp_path).tables.items.image
     assert (found.uri, found.encoder) == (str(tmp_path / "shelf"), str(tmp_path / "models/pictures"))
 

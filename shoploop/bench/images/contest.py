@@ -24,9 +24,10 @@ from shoploop.images.learning import LearningConfig, describe, describe_texts, l
 
 METRICS = ("hit@1", "hit@5")
 MINE, EVEN = "picture_and_text", "picture_and_text_even"
-HELP = 0.15
-"""Cosine that EVEN gives to items without photos: a photo was never told to be one of them, so that they score lower than
-those that photos were learned of (calibrated stacking; Chao, Changpinyo, Gong, Sha 2016, ECCV)."""
+HELP, OWN = 0.125, 0.25
+"""What EVEN gives to items without photos, as a cosine: a photo was never told to be one of them, so that they score lower
+than those that photos were learned of (calibrated stacking; Chao, Changpinyo, Gong, Sha 2016, ECCV). And what the nearness to
+the item's own picture counts beside that to its direction."""
 
 LOOKED_UP = ("colour_photos", "nearest_photos")
 """Methods that look the item's own photos up, the network without having learned from them."""
@@ -75,6 +76,9 @@ def contest(
                 hits = _hits(problem, scores_JI)
                 _add(left_out, name, hits, out_J / len(seeds))
                 _add(known, name, hits, ~out_J / len(seeds) / (FOLDS - 1))
+                say(
+                    f"    {name}: hit@1 {hits['hit@1'][out_J].mean():.3f} left out, {hits['hit@1'][~out_J].mean():.3f} known"
+                )
     items = len(problem)
     return {
         "dataset": problem.dataset,
@@ -113,10 +117,11 @@ def learned_scores(
         describe(learned.encoder.network, pictures) for pictures in (problem.judged, problem.photos)
     )
     close_JI = judged_JD @ learned.directions_ID.T
+    own_JI = judged_JD @ describe(learned.encoder.network, problem.icons).T
     scores = {
         MINE: close_JI,
-        EVEN: close_JI + HELP * out_I,
-        "picture": judged_JD @ describe(learned.encoder.network, problem.icons).T,
+        EVEN: (close_JI + OWN * own_JI) / (1 + OWN) + HELP * out_I,
+        "picture": own_JI,
         "text": judged_JD @ describe_texts(learned.encoder, problem.texts).T,
         "nearest_photos": nearest_vote(judged_JD @ photos_MD.T, problem.photo_items, items=len(problem)),
     }
