@@ -75,5 +75,6 @@ def read_picture(data: bytes, *, name: str, side: int = SIDE) -> Pixels:
             f"Picture {name} cannot be read: {first_line(error)}. Formats: {', '.join(FORMATS)}; is it whole?"
         ) from error
     square = Image.new("RGB", (side, side), "white")
-    square.paste(picture, tuple((side - n) // 2 for n in picture.size), picture if see_through else None)
+    left, top = ((side - length) // 2 for length in picture.size)
+    square.paste(picture, (left, top), picture if see_through else None)
     return np.asarray(square)

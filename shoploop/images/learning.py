@@ -35,7 +35,7 @@ class LearningConfig:
     """How an encoder learns."""
 
     network: PictureNetwork.Config = field(default_factory=PictureNetwork.Config)
-    steps: int = 600
+    steps: int = 450
     batch: int = 48
     """Views of a step: half of them of photos, or where there are none of the items' pictures as they are; half cut out."""
 
@@ -108,7 +108,7 @@ def learn_pictures(
         of_seen = scores[:half].masked_fill(never_I, -1e4)
         loss = (F.cross_entropy(of_seen, shows_M[seen_B]) + F.cross_entropy(scores[half:], made_B)) / 2
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         losses.append(loss.item())

@@ -19,7 +19,8 @@ def histograms(pictures: Pixels) -> Array:
     level = pictures.astype(np.int64) * BINS // 256
     code = (level[..., 0] * BINS + level[..., 1]) * BINS + level[..., 2]
     counts = np.stack([np.bincount(each.ravel(), minlength=BINS**3) for each in code])
-    return counts / counts.sum(axis=1, keepdims=True)
+    shares: Array = counts / counts.sum(axis=1, keepdims=True)
+    return shares
 
 
 def overlap(asked_MB: Array, answers_AB: Array) -> Array:
@@ -27,7 +28,9 @@ def overlap(asked_MB: Array, answers_AB: Array) -> Array:
     return np.stack([np.minimum(row, answers_AB).sum(axis=1) for row in asked_MB])
 
 
-def nearest_vote(closeness_MA: Array, items_A: npt.NDArray[np.integer], *, items: int, nearest: int = 10) -> Array:
+def nearest_vote(
+    closeness_MA: npt.NDArray[np.floating], items_A: npt.NDArray[np.integer], *, items: int, nearest: int = 10
+) -> Array:
     """Of the K nearest photos each speaks for its item by its closeness, (M, I)."""
     best_MK = np.argsort(-closeness_MA, axis=1, kind="stable")[:, :nearest]
     scores_MI = np.zeros((len(closeness_MA), items))
