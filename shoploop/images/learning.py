@@ -35,8 +35,8 @@ class LearningConfig:
     """How an encoder learns."""
 
     network: PictureNetwork.Config = field(default_factory=PictureNetwork.Config)
-    steps: int = 450
-    batch: int = 48
+    steps: int = 600
+    batch: int = 64
     """Views of a step: half of them of photos, or where there are none of the items' pictures as they are; half cut out."""
 
     learning_rate: float = 3e-3

@@ -40,7 +40,7 @@ class PictureNetwork(nn.Module):
         side: int = 48
         """V."""
 
-        channels: tuple[int, ...] = (16, 32, 64, 128)
+        channels: tuple[int, ...] = (24, 48, 96, 192)
         width: int = 128
         """D."""
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from coloured_pictures import COLOURS, as_file, photo, product
 
-from shoploop.bench.images.contest import EVEN, LOOKED_UP, METRICS, MINE, contest
+from shoploop.bench.images.contest import EVEN, LOOKED_UP, METRICS, MINE, contest, even_help
 from shoploop.bench.images.histograms import histograms, nearest_vote, overlap
 from shoploop.bench.images.problems import FOLDS, problem_of, read_problem
 from shoploop.errors import DataUnreadable, NotFound, PictureUnreadable, SpecInvalid
@@ -51,6 +51,16 @@ def test_every_method_is_judged_on_items_left_out_and_on_known_ones(folder):
         assert part["methods"]["colour_photos"]["hit@1"] == 1
         assert {(row["better"], row["than"]) for row in part["comparisons"]} > {(MINE, "colour_icon"), (EVEN, MINE)}
     assert found["seconds"] > 0 and found["peak_rss_bytes"] > 0 and found["parameters"] > 1000
+
+
+def test_items_without_photos_are_helped_as_far_as_about_two_of_three_known_ones_stay():
+    rooms = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    scores = np.stack([1 - rooms, np.ones(5)], axis=1)  # of each photo the second item is first, by so much
+    out = np.array([True, False])
+    given = even_help(scores, np.ones(5, int), out)
+    assert 0.2 < given < 0.3 and (scores + given * out).argmax(axis=1).sum() == 3
+    assert even_help(scores, np.zeros(5, int), out) == 0.0  # none is found, none is to lose
+    assert even_help(scores[:0], np.ones(0, int), out) == 0.0
 
 
 def test_every_item_is_left_out_once_and_by_each_seed_with_others(folder):
