@@ -22,6 +22,7 @@ from shoploop import progress
 from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.allocation import Allocation
 from shoploop.candidates.fetching import BY_PICTURES, SOURCES, CandidateConfig
+from shoploop.data.picture_files import FILE as PICTURED
 from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
 from shoploop.errors import TooFewEvents
 from shoploop.features.catalog import CatalogConfig
@@ -32,7 +33,6 @@ from shoploop.features.history import bought_on, history_of
 from shoploop.features.joins import Joins
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary, purchases
 from shoploop.features.resemblance import with_resemblance
-from shoploop.images.encoder import encoder_files, likeness
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter, write_catalogs
 from shoploop.samples.ratings import read_ratings
@@ -108,13 +108,11 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         last=windows.last,
         config=CatalogConfig(seed=training_spec.seed),
     )
-    pictured = likeness(
-        data,
-        items,
-        vocabulary,
-        seed=training_spec.seed,
-        progress=progress.report,
-    )
+    pictured = None
+    if (data / PICTURED).exists():  # a shop without pictures does not load what learns from them
+        from shoploop.images.encoder import encoder_files, likeness
+
+        pictured = likeness(data, items, vocabulary, seed=training_spec.seed, progress=progress.report)
     if pictured is not None:
         catalogs = with_resemblance(catalogs, pictured[0])
     seconds["catalog"] = time.perf_counter() - started - sum(seconds.values())
