@@ -6,6 +6,7 @@
     ├── UserError                somebody has to change a file, a flag or a spec; exit code 2
     │   ├── SpecInvalid          the recommender.yaml breaks a rule
     │   ├── DataUnreadable       a table is missing, unreadable or of no known format
+    │   ├── PictureUnreadable    a picture is none, is too large, or lies where none may be read
     │   ├── SchemaMismatch       a column is missing, misspelt or of another type
     │   ├── TableEmpty           a table, or a column it needs, holds nothing
     │   ├── TooFewEvents         not enough history to split, train and evaluate on
@@ -48,6 +49,10 @@ class SpecInvalid(UserError):
 
 
 class DataUnreadable(UserError):
+    pass
+
+
+class PictureUnreadable(UserError):
     pass
 
 

@@ -20,11 +20,13 @@ def is_relative(uri: str) -> bool:
 
 
 def relative_uris(data: DataSpec) -> dict[str, str]:
-    """The tables whose uri is relative: its path below ``spec``, and the uri."""
+    """The tables, the folders of items' pictures and of their encoder whose uri is relative: its path below ``spec``, and
+    the uri."""
     if data.tables is None:
         return {}
-    return {
-        f"data.tables.{name}.uri": table.uri
-        for name, table in data.tables
-        if table is not None and is_relative(table.uri)
-    }
+    named = {f"data.tables.{name}.uri": table.uri for name, table in data.tables if table is not None}
+    if data.tables.items is not None and (image := data.tables.items.image) is not None:
+        named["data.tables.items.image.uri"] = image.uri
+        if image.encoder is not None:
+            named["data.tables.items.image.encoder"] = image.encoder
+    return {field: uri for field, uri in named.items() if is_relative(uri)}

@@ -134,6 +134,26 @@ class InteractionsSource(TableSource):
     users stay below, and at least 500."""
 
 
+class ImageSource(Spec):
+    """Where the pictures of items lie, and what describes them."""
+
+    uri: Url
+    """A folder, or file://, s3://, gs:// or az:// with a bucket and a prefix. The column image holds paths below it, or URLs
+    that begin with it; nothing outside of it is read. JPEG, PNG, WebP, GIF and BMP up to 20 MiB and 50 megapixels."""
+
+    encoder: Text | None = None
+    """A local folder with the encoder of pictures that an earlier version carries (encoder.json and encoder.safetensors).
+    Unset: a small convolutional encoder is trained with the model, from these pictures and the items' texts."""
+
+
+class ItemsSource(TableSource):
+    """The table of what can be bought."""
+
+    image: ImageSource | None = None
+    """Where the pictures lie that the column image names. Items that nobody has bought are then found by what looks and is
+    called like them. Unset: pictures are not looked at."""
+
+
 class TablesSpec(Spec):
     """Your own tables. Interactions are enough to begin with."""
 
@@ -141,7 +161,7 @@ class TablesSpec(Spec):
     """Who did what with which item, and when: user, item, time, and optionally kind, quantity, price, shop, basket,
     rating."""
 
-    items: TableSource | None = None
+    items: ItemsSource | None = None
     """item, and optionally title, category, brand, price, image."""
 
     users: TableSource | None = None

@@ -30,7 +30,9 @@ POPULAR_AT_LEAST = 100
 TELLING = 100
 """Items bought for the first time from which on a budget says more than a guess."""
 
-GIVEN = tuple(source for source in SOURCES if source != "history")
+GIVEN = tuple(source for source in SOURCES if source not in ("history", "unsold"))
+"""What was never sold cannot have been found on visits of the past."""
+
 DEEP = CandidateConfig(**dict.fromkeys(GIVEN, DEEPEST))
 
 

@@ -4,7 +4,7 @@ Legend: N candidates.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,11 @@ from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Int32
 from shoploop.features.pairs import FOLLOWED_DECAY, FOLLOWED_VISITS, follower_scores
 
-SOURCES = ("history", "popular", "neighbours", "followers", "lately", "alike", "kinds")
+SOURCES = ("history", "popular", "neighbours", "followers", "lately", "alike", "kinds", "unsold")
 """In the order of the bits of :attr:`Candidates.sources_N`."""
+
+BY_PICTURES = "unsold"
+"""The source that only a shop with pictures has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,13 @@ class CandidateConfig:
 
     kinds: int = 0
     """What sells most among the kinds that the user bought last."""
+
+    unsold: int = 0
+    """Items that nobody has bought yet, whose factors are those of what they look like and are called like: the same way."""
+
+    def to_json(self) -> dict[str, int]:
+        """Its fields; a shop without pictures has none of the last kind, and no word of it."""
+        return {name: value for name, value in asdict(self).items() if name != BY_PICTURES or value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +103,13 @@ def by_source(
         "lately": _likeliest(after.get("lately_recent", nothing), config.lately),
         "alike": nothing.astype(np.int32),
         "kinds": nothing.astype(np.int32),
+        "unsold": nothing.astype(np.int32),
     }
-    if len(history) and (config.alike or config.kinds):
+    if len(history) and (config.alike or config.kinds or config.unsold):
         weight_H = _last_visits(history)
         named["alike"] = _alike(history, weight_H, items, catalog, config.alike)
         named["kinds"] = _kinds(history, weight_H, items, catalog, config.kinds)
+        named["unsold"] = _unsold(history, weight_H, items, catalog, config.unsold)
     return named, after
 
 
@@ -137,6 +149,16 @@ def _alike(
     # of what points the same way, that which is bought: a rare item's factors are mostly chance
     score_I = (catalog.factors_ID @ direction_D) * items.evidence_I
     score_I[history.items_H] = 0.0
+    return _likeliest(score_I, most)
+
+
+def _unsold(
+    history: History, weight_H: npt.NDArray[np.float64], items: ItemMatrix, catalog: Catalog, most: int
+) -> Int32:
+    if not most:
+        return np.empty(0, np.int32)
+    direction_D = weight_H.astype(np.float32) @ catalog.factors_ID[history.items_H]
+    score_I = np.where(items["purchases_total"] > 0, 0.0, catalog.factors_ID @ direction_D)
     return _likeliest(score_I, most)
 
 

@@ -189,6 +189,20 @@ def bench_slates(
     measure(lambda say: contest(problem_of(dataset), seeds=seed or [0], say=say), json_)
 
 
+@app.command("images")
+def bench_images(
+    dataset: Annotated[str, typer.Option(help="grocery-images.")] = "grocery-images",
+    seed: Seeds = None,
+    json_: JsonOption = None,
+) -> None:
+    """Find items by photos of them, also those of which no photo was learned from, by every method."""
+    from shoploop.bench.images.contest import contest
+    from shoploop.bench.images.problems import problem_of
+    from shoploop.cli.bench import measure
+
+    measure(lambda say: contest(problem_of(dataset), seeds=seed or [0], say=say), json_)
+
+
 @app.command("serving")
 def bench_serving(
     name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",

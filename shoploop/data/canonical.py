@@ -14,6 +14,8 @@ from shoploop import progress, schemas
 from shoploop.data import fitting, outliers
 from shoploop.data.collected import CollectedThrough
 from shoploop.data.kinds import PURCHASE, UNKNOWN, with_returns
+from shoploop.data.picture_files import FILE as PICTURES
+from shoploop.data.picture_files import PictureFolder, read_pictures
 from shoploop.data.rules import Loaded
 from shoploop.errors import TableEmpty
 from shoploop.store import disk
@@ -28,7 +30,13 @@ _COLUMNS = {name: dict(pl.Schema(table.schema)) for name, table in schemas.READA
 
 
 def write(
-    loaded: Loaded, *, dataset: str | None, digest: str, out: Path, collected: CollectedThrough | None = None
+    loaded: Loaded,
+    *,
+    dataset: str | None,
+    digest: str,
+    out: Path,
+    collected: CollectedThrough | None = None,
+    pictures: PictureFolder | None = None,
 ) -> dict[str, Any]:
     """Completes ``loaded`` and writes the folder that :func:`shoploop.data.load_data` describes.
 
@@ -37,6 +45,7 @@ def write(
     """
     try:
         tables = complete(loaded)
+        pictured = None if pictures is None else read_pictures(tables["items"], pictures, loaded)
     finally:  # what was seen on the way explains an error
         for sentence in loaded.remarks:
             progress.warn(sentence)
@@ -48,6 +57,9 @@ def write(
         path = out / f"{name}.parquet"
         table.write_parquet(path, compression="zstd", statistics=True, row_group_size=262_144)
         report["tables"][name] = {"rows": table.height, "columns": table.columns, "sha256": disk.digest_of(path)}
+    if pictured is not None:
+        pictured.write_parquet(out / PICTURES, compression="zstd")
+        report["pictures"] = {"rows": pictured.height, "sha256": disk.digest_of(out / PICTURES)}
     (out / "load.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shoploop.api.v1alpha1 import DataSpec
+from shoploop.api.v1alpha1 import DataSpec, ImageSource, TableSource
 from shoploop.data import datasets, sources
 
 
@@ -19,6 +19,10 @@ def source_digest(data_spec: DataSpec) -> str:
         return sources.digest_of_files(source.files(), settings=settings)
     assert data_spec.tables is not None
     given = {name: table for name, table in data_spec.tables if table is not None}
+    if image := image_of(data_spec):
+        given["items.image"] = TableSource(uri=image.uri)
+        if image.encoder is not None:
+            given["items.image.encoder"] = TableSource(uri=image.encoder)
     return sources.digest(given, settings=data_spec.tables.model_dump_json())
 
 
@@ -31,7 +35,17 @@ def resolve_uris(data_spec: DataSpec, base: Path) -> DataSpec:
         for name, table in data_spec.tables
         if table is not None
     }
+    if image := image_of(data_spec):
+        encoder = None if image.encoder is None else sources.absolute(image.encoder, base)
+        image = image.model_copy(update={"uri": sources.absolute(image.uri, base), "encoder": encoder})
+        absolute["items"] = absolute["items"].model_copy(update={"image": image})
     return data_spec.model_copy(update={"tables": data_spec.tables.model_copy(update=absolute)})
+
+
+def image_of(data_spec: DataSpec) -> ImageSource | None:
+    """Where the pictures of items lie; None where nobody asks for them."""
+    items = data_spec.tables.items if data_spec.tables is not None else None
+    return items.image if items is not None else None
 
 
 def check_columns(data_spec: DataSpec) -> list[str]:

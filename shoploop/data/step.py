@@ -6,7 +6,8 @@ from typing import Any
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data import canonical, datasets, tables
 from shoploop.data.collected import add_collected, add_searches, collected_through, write_shown
-from shoploop.data.inputs import source_digest
+from shoploop.data.inputs import image_of, source_digest
+from shoploop.data.picture_files import ENCODER, PictureFolder, encoder_bytes
 from shoploop.data.rules import Loaded
 
 
@@ -16,8 +17,9 @@ def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) 
     Args:
         out: Folder to write: ``interactions.parquet`` (sorted by time, user, item and the rest), ``items.parquet``,
             ``users.parquet``, ``shops.parquet``, where there are searches ``searches.parquet``, where answers were explored
-            ``shown.parquet``, and ``load.json``, which is the returned report: rows, columns and sha256 per table, and each
-            rule by which rows were kept, changed or dropped, with its count.
+            ``shown.parquet``, where pictures are asked for ``pictures.parquet``
+            and the given ``encoder/``, and ``load.json``, which is the returned report: rows, columns and sha256 per table,
+            and each rule by which rows were kept, changed or dropped, with its count.
         data_spec: ``dataset`` or ``tables``. Relative paths count from the working directory (see
             :func:`shoploop.data.inputs.resolve_uris`).
         collected: Folder of interactions that came from the event log, which are added.
@@ -32,13 +34,19 @@ def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) 
     if collected is not None:
         add_collected(loaded, collected)
         add_searches(loaded, collected)
+    image = image_of(data_spec)
     report = canonical.write(
         loaded,
         dataset=data_spec.dataset,
         digest=source_digest(data_spec),
         collected=collected_through(collected),
         out=out,
+        pictures=PictureFolder(image.uri) if image is not None else None,
     )
+    if image is not None and image.encoder is not None:
+        (out / ENCODER).mkdir(exist_ok=True)
+        for name, content in encoder_bytes(Path(image.encoder)).items():
+            (out / ENCODER / name).write_bytes(content)
     if collected is not None:
         write_shown(collected, out)
     return report

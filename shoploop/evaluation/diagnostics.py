@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shoploop.candidates.fetching import SOURCES
+from shoploop.candidates.fetching import BY_PICTURES, SOURCES
 from shoploop.evaluation.intervals import mean
 from shoploop.evaluation.metrics import top
 from shoploop.evaluation.scoring import request_ndcg
@@ -70,7 +70,9 @@ def candidate_recall(samples: SampleSet) -> dict[str, Any]:
     return {
         "recall": share(samples.labels_R),
         "by_source": {
-            source: share(samples.labels_R & (samples.sources_R >> bit & 1 == 1)) for bit, source in enumerate(SOURCES)
+            source: share(samples.labels_R & (samples.sources_R >> bit & 1 == 1))
+            for bit, source in enumerate(SOURCES)
+            if source != BY_PICTURES or (samples.sources_R >> bit & 1 == 1).any()
         },
         "mean_count": float(np.diff(samples.offsets_Q1).mean()) if len(samples) else 0.0,
     }

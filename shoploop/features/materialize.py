@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from shoploop import progress
 from shoploop.api.v1alpha1 import FeaturesSpec, TrainingSpec
 from shoploop.data.moments import in_sessions
+from shoploop.data.picture_files import FILE as PICTURES
 from shoploop.data.splits import TimeSplit
 from shoploop.features import feast_store
 from shoploop.features.contract import Contract, resolve
@@ -65,7 +66,10 @@ def materialize_features(
     if "Shops" in training_spec.surfaces:  # the first step that could know: before anything is computed
         refuse_shopless(bought)
     sessions = in_sessions(bought, training_spec.task)
-    chosen = choose_windows(bought, last=outside.span.last, training=training_spec, sessions=sessions)
+    pictured = pl.read_parquet(data / PICTURES, columns=["item"])["item"] if (data / PICTURES).exists() else ()
+    chosen = choose_windows(
+        bought, last=outside.span.last, training=training_spec, sessions=sessions, pictured=list(pictured)
+    )
     split, vocabulary = chosen.split, chosen.vocabulary
     log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
     days_asked = request_days(log.day_R, split)

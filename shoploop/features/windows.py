@@ -1,5 +1,6 @@
 """Which days and which items a run is about: chosen from the purchases before anything is counted."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
@@ -7,7 +8,7 @@ import polars as pl
 from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.data.splits import TimeSplit, choose_split
 from shoploop.errors import TooFewEvents
-from shoploop.features.log import Vocabulary, choose_vocabulary
+from shoploop.features.log import MAX_VOCABULARY, Vocabulary, choose_vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,9 @@ class Windows:
     vocabulary: Vocabulary
 
 
-def choose_windows(bought: pl.DataFrame, *, last: int, training: TrainingSpec, sessions: bool = False) -> Windows:
+def choose_windows(
+    bought: pl.DataFrame, *, last: int, training: TrainingSpec, sessions: bool = False, pictured: Collection[str] = ()
+) -> Windows:
     """The days to learn from and to evaluate on, and the items that were bought before the latter.
 
     Args:
@@ -24,6 +27,8 @@ def choose_windows(bought: pl.DataFrame, *, last: int, training: TrainingSpec, s
         last: The log's last day, days since 1970-01-01 (UTC).
         training: Days that the spec names.
         sessions: Whether it is a log of sessions.
+        pictured: Items that are known by their pictures, whether bought or not: they are among the items as far as there is
+            room.
 
     Raises:
         TooFewEvents: nothing was bought before the days of evaluation.
@@ -40,4 +45,7 @@ def choose_windows(bought: pl.DataFrame, *, last: int, training: TrainingSpec, s
             f"{windows['evaluation'][1]}; the last {windows['evaluation_days']} days are for evaluation, and nothing was "
             "bought before them to learn from. Bring more days, or lower spec.training.evaluationDays."
         )
+    if pictured:
+        more = sorted(set(pictured) - set(vocabulary.items))[: MAX_VOCABULARY - len(vocabulary)]
+        vocabulary = Vocabulary(tuple(sorted([*vocabulary.items, *more])))
     return Windows(split=split, vocabulary=vocabulary)

@@ -39,6 +39,7 @@ Source = Literal[
     "lately",
     "alike",
     "kinds",
+    "unsold",
     "best_sellers",
     "request",
     "shop",

@@ -99,6 +99,7 @@ SOURCES = {
     "lately": "Bought after, lately",
     "alike": "Alike",
     "kinds": "Best of own kinds",
+    "unsold": "New, and like what was bought",
     "transformer": "Transformer's own",
 }
 

@@ -10,7 +10,7 @@ import json
 import resource
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ import polars as pl
 from shoploop import progress
 from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.allocation import Allocation
-from shoploop.candidates.fetching import SOURCES, CandidateConfig
+from shoploop.candidates.fetching import BY_PICTURES, SOURCES, CandidateConfig
+from shoploop.data.picture_files import FILE as PICTURED
 from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
 from shoploop.errors import TooFewEvents
 from shoploop.features.catalog import CatalogConfig
@@ -31,6 +32,7 @@ from shoploop.features.ends import read_interactions
 from shoploop.features.history import bought_on, history_of
 from shoploop.features.joins import Joins
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary, purchases
+from shoploop.features.resemblance import with_resemblance
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter, write_catalogs
 from shoploop.samples.ratings import read_ratings
@@ -47,6 +49,12 @@ ALLOCATION_REQUESTS = 500
 """Users on whose latest visit to learn from the budget of each source of candidates is found."""
 
 TRAINING_NEGATIVES = 120
+
+UNSOLD = 20
+"""Places for items that nobody has bought, where pictures say what they are like."""
+
+PICTURES = "pictures"
+"""Folder of the encoder of pictures, where there are pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +75,8 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         out: Folder to write: ``requests.parquet`` (request, user, day, split, truth), ``candidates.parquet`` (request,
             item, label, sources and every pair feature; all candidates of evaluation, a draw of the others),
             ``histories.parquet`` (request and its last baskets), ``items.parquet`` (the vocabulary),
-            ``catalog-*.parquet`` (what purchases say of items, by day), ``search/`` where the spec asks for search (the first
+            ``pictures/`` where items have pictures (the encoder of them), ``catalog-*.parquet`` (what purchases say of items,
+            by day), ``search/`` where the spec asks for search (the first
             three of queries, and ``searches.parquet``, what is remembered of them), ``shops/`` where it asks for shops (the
             first three of visits, and ``shops.parquet``, the shops' names), and ``samples.json``.
         training_spec: The seed; the days are those that ``materialize_features`` has statistics of.
@@ -99,6 +108,13 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         last=windows.last,
         config=CatalogConfig(seed=training_spec.seed),
     )
+    pictured = None
+    if (data / PICTURED).exists():  # a shop without pictures does not load what learns from them
+        from shoploop.images.encoder import encoder_files, likeness
+
+        pictured = likeness(data, items, vocabulary, seed=training_spec.seed, progress=progress.report)
+    if pictured is not None:
+        catalogs = with_resemblance(catalogs, pictured[0])
     seconds["catalog"] = time.perf_counter() - started - sum(seconds.values())
     requests = [*chosen.train, *chosen.validation, *chosen.evaluation]
     joins = Joins(features)
@@ -113,6 +129,11 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     out.mkdir(parents=True, exist_ok=True)
     write_catalogs(out, catalogs, vocabulary, items)
     config = allocate(chosen.train, sources, seed=training_spec.seed)
+    if pictured is not None:
+        config = replace(config, unsold=UNSOLD)
+        (out / PICTURES).mkdir()
+        for name, content in encoder_files(pictured[1]).items():
+            (out / PICTURES / name).write_bytes(content)
     seconds["allocation"] = time.perf_counter() - started - sum(seconds.values())
     report: dict[str, Any] = {"splits": {}}
     done = 0
@@ -163,7 +184,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         "windows": windows.report(),
         "left_out": materialized["left_out"],
         "negatives_per_training_request": TRAINING_NEGATIVES,
-        "candidates": asdict(config),
+        "candidates": config.to_json(),
         "sessions": log.sessions,
         "catalogs": list(catalogs.first_days),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
@@ -219,7 +240,9 @@ class _Counts:
             "bought": self.bought,
             **({} if self.rated is None else {"rated": self.rated}),
             "candidate_recall": self.positives / bought,
-            "candidate_recall_by_source": {source: found / bought for source, found in self.found.items()},
+            "candidate_recall_by_source": {
+                source: found / bought for source, found in self.found.items() if source != BY_PICTURES or found
+            },
         }
 
 

@@ -32,7 +32,7 @@ from shoploop.samples.search_step import SEARCH, SEARCHES
 from shoploop.samples.searching import search_columns
 from shoploop.samples.shop_step import SHOP_NAMES, SHOPS
 from shoploop.samples.shops import SHOP_COLUMNS
-from shoploop.samples.step import read_log
+from shoploop.samples.step import PICTURES, read_log
 from shoploop.samples.weights import WEIGHTS, read_weights, samples_digest
 from shoploop.store import disk
 from shoploop.surfaces.search.asked import item_texts
@@ -224,7 +224,9 @@ def train_fused(
             | {"parent": parent, "ratings_weigh": ratings_weigh}
             | verdicts,
             metrics={"alpha": model.alpha} | _losses(curves.epochs),
-            extra_files=trained.extra_files() | {REFERENCE: _reference(trained, validation, learn).to_bytes()},
+            extra_files=trained.extra_files()
+            | {REFERENCE: _reference(trained, validation, learn).to_bytes()}
+            | _encoder(samples),
         )
         report = {
             "version": version.id,
@@ -330,6 +332,12 @@ def _visits(samples: Path) -> _Visits | None:
         )
     names = tuple(pl.read_parquet(folder / SHOP_NAMES)["shop"].to_list())
     return _Visits(train, read_samples(folder, SHOP_COLUMNS, "validation"), names)
+
+
+def _encoder(samples: Path) -> dict[str, bytes]:
+    """The encoder of pictures, where there are pictures: an image.encoder of other runs."""
+    folder = samples / PICTURES
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder.is_dir() else {}
 
 
 def _losses(epochs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Legend: I items, M neighbours, F factors, C kinds, B buckets.
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +81,7 @@ class TrainedModel:
         """JSON from which :meth:`build` makes the same modules."""
         return {
             "model": self.model.config.to_json(),
-            "candidates": asdict(self.candidates),
+            "candidates": self.candidates.to_json(),
             "sessions": self.sessions,
         }
 

@@ -1,0 +1,171 @@
+"""Pictures that a table of items names by paths or URLs below one folder or store; nothing outside of it is ever read.
+
+What cannot be read does not stop a run: the item goes on without a picture, and the rule that says so names one of them.
+
+Legend: S side.
+"""
+
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import polars as pl
+
+from shoploop.data.pictures import MOST_BYTES, SIDE, Pixels, read_picture
+from shoploop.data.rules import Loaded
+from shoploop.errors import DataUnreadable, NotFound, PictureUnreadable
+from shoploop.store.objects import Store
+
+FILE = "pictures.parquet"
+"""Beside the canonical tables, where a spec asks for pictures and some can be read: ``item`` and ``pixels``."""
+
+ENCODER, ENCODER_CONFIG, ENCODER_WEIGHTS = "encoder", "encoder.json", "encoder.safetensors"
+"""Folder beside them with what describes them, where a spec brings it, and its two files."""
+
+MOST_ENCODER_BYTES = 200 * 2**20
+
+MOST_PICTURES = 20_000
+"""Of the first items by id; more would not fit what a step may hold."""
+
+
+class PictureFolder:
+    """A folder of this machine, or a prefix of an object store, that pictures lie below."""
+
+    def __init__(self, uri: str):
+        """
+        Args:
+            uri: As of :class:`~shoploop.store.objects.Store`; a folder must be there.
+
+        Raises:
+            NotFound: there is no such folder.
+            StoreUnavailable: the store cannot be opened.
+        """
+        parts = urlsplit(uri)
+        if parts.scheme in ("", "file"):
+            folder = Path(unquote(parts.path) if parts.scheme else uri)
+            if not folder.is_dir():
+                raise NotFound(f"The folder of pictures {uri} is not there. Check image.uri of the table of items.")
+        self._store = Store(uri, read_only=True)
+        self._folder = None if self._store.folder is None else self._store.folder.resolve()
+
+    def read(self, named: str) -> bytes:
+        """The bytes of a file.
+
+        Args:
+            named: Its path below the folder, with ``/``, or the folder's own URL and then that path.
+
+        Raises:
+            PictureUnreadable: it lies outside of the folder, is not there, or is too large.
+            StoreUnavailable: the store did not answer.
+        """
+        key = self._key(named)
+        if self._folder is not None:
+            path = (self._folder / key).resolve()
+            if not path.is_relative_to(self._folder):  # by a link
+                raise _outside(named, self._store.uri)
+            if not path.is_file():
+                raise PictureUnreadable(f"Picture {named} is not below {self._store.uri}. Check the column image.")
+            if path.stat().st_size > MOST_BYTES:
+                raise PictureUnreadable(
+                    f"Picture {named} has {path.stat().st_size:,} bytes; up to {MOST_BYTES:,} are read. Store a smaller one."
+                )
+            return path.read_bytes()
+        try:
+            size = int(self._store.facts(key)["size"])
+            if size > MOST_BYTES:
+                raise PictureUnreadable(
+                    f"Picture {named} has {size:,} bytes; up to {MOST_BYTES:,} are read. Store a smaller one."
+                )
+            return self._store.get(key)
+        except NotFound as error:
+            raise PictureUnreadable(
+                f"Picture {named} is not below {self._store.uri}. Check the column image."
+            ) from error
+
+    def _key(self, named: str) -> str:
+        own = self._store.uri.rstrip("/") + "/"
+        if named.startswith(own):
+            named = unquote(named[len(own) :]) if self._folder is not None else named[len(own) :]
+        elif "://" in named:
+            raise _outside(named, self._store.uri)
+        path = PurePosixPath(named)
+        # a zero byte ends a path for the system, though not for us
+        if path.is_absolute() or ".." in path.parts or "\0" in named or "\\" in named or not path.parts:
+            raise _outside(named, self._store.uri)
+        return path.as_posix()
+
+
+def encoder_bytes(folder: Path) -> dict[str, bytes]:
+    """The two files of an encoder of pictures, as they are.
+
+    Raises:
+        NotFound: one of them is not there.
+        DataUnreadable: it is too large to be one.
+    """
+    found: dict[str, bytes] = {}
+    for name in (ENCODER_CONFIG, ENCODER_WEIGHTS):
+        path = folder / name
+        if not path.is_file():
+            raise NotFound(
+                f"The encoder of pictures {folder} has no {name}. Check image.encoder of the table of items."
+            )
+        if path.stat().st_size > MOST_ENCODER_BYTES:
+            raise DataUnreadable(f"{path} has {path.stat().st_size:,} bytes, which no encoder of pictures has.")
+        found[name] = path.read_bytes()
+    return found
+
+
+def _outside(named: str, uri: str) -> PictureUnreadable:
+    return PictureUnreadable(
+        f"Picture {named!r} lies outside of {uri}, and nothing else is read. Write the path below it."
+    )
+
+
+def read_pictures(items: pl.DataFrame, folder: PictureFolder, loaded: Loaded) -> pl.DataFrame | None:
+    """The pictures of a table of items, as far as they can be read; what cannot is noted as a rule.
+
+    Args:
+        items: Canonical: ``item`` and ``image``, null where there is none.
+        folder: Where they lie.
+        loaded: Told of those that cannot be read.
+
+    Returns:
+        ``item`` (sorted) and ``pixels`` (S × S × 3 bytes); None where there is none at all.
+
+    Raises:
+        StoreUnavailable: the store did not answer.
+    """
+    named = items.select("item", "image").drop_nulls().filter(pl.col("image") != "").unique("item").sort("item")
+    loaded.note(
+        "pictures_too_many",
+        "items",
+        max(named.height - MOST_PICTURES, 0),
+        "kept",
+        f"Pictures of the first {MOST_PICTURES:,} items are looked at.",
+    )
+    found: dict[str, bytes] = {}
+    refused: list[str] = []
+    for item, image in named.head(MOST_PICTURES).iter_rows():
+        try:
+            found[item] = read_picture(folder.read(image), name=repr(image)).tobytes()
+        except PictureUnreadable as error:
+            refused.append(str(error))
+    loaded.note(
+        "picture_unreadable",
+        "items",
+        len(refused),
+        "kept",
+        f"Their items go on without a picture. The first: {refused[0] if refused else ''}",
+        tell=True,
+    )
+    if not found:
+        return None
+    return pl.DataFrame(
+        {"item": list(found), "pixels": list(found.values())}, schema={"item": pl.String, "pixels": pl.Binary}
+    )
+
+
+def pixels_of(table: pl.DataFrame) -> Pixels:
+    """The pictures of such a table, (M, S, S, 3)."""
+    joined = b"".join(table["pixels"].to_list())
+    return np.frombuffer(joined, np.uint8).reshape(-1, SIDE, SIDE, 3)
