@@ -334,7 +334,8 @@ def _commits(store: Store, key: str, chain: Chain) -> dict[str, Any]:
 def _lag(chain: Chain, ends: list[tuple[float, int]], served: dict[int, float]) -> dict[str, Any]:
     """From a moment when a record was in the log until an answer's model had learned all up to it."""
     offsets = [commit.offset for commit in chain.commits]
-    numbers, moments = sorted(served), []
+    numbers = sorted(served)
+    moments: list[float] = []
     for number in reversed(numbers):  # a commit that was in no answer was in that of a later one
         moments.append(min([served[number], *moments[-1:]]))
     moments.reverse()
