@@ -308,6 +308,28 @@ def bench_kills(
     measure(lambda say: bench.run(opened, name, kills=kills, seed=seed, say=say), json_)
 
 
+@app.command("soak")
+def bench_soak(
+    name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of load.")] = 20.0,
+    online: Annotated[
+        bool, typer.Option("--online", help="Learn from it, too, as `shoploop serve --online` does.")
+    ] = False,
+    clients: Annotated[int, typer.Option(min=1, help="That ask at a time.")] = 2,
+    seed: Seed = 0,
+    store: StoreOption = None,
+    json_: JsonOption = None,
+) -> None:
+    """Serve under load for a long time: do memory, file descriptors, threads or bytes per commit grow, and does it fail."""
+    from shoploop.bench import soak
+    from shoploop.cli.bench import measure
+
+    opened = readable_store(store)
+    measure(
+        lambda say: soak.run(opened, name, minutes=minutes, online=online, clients=clients, seed=seed, say=say), json_
+    )
+
+
 @app.command("cli")
 def bench_cli(json_: JsonOption = None) -> None:
     """Time the command line's own start, and what describe takes on 1,500,000 events."""

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
-from limits import RateLimitItemPerDay, RateLimitItemPerMinute
+from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
+from shoploop.events.day_counts import DayCounts
 from shoploop.events.impressions import VALID_SECONDS, ImpressionRefused, Signatures
 from shoploop.events.log import Entry, EventLog
 from shoploop.events.messages import Event, EventsAnswer, Kept, Refused, to_json
@@ -68,7 +69,7 @@ class Intake:
         self._signatures = signatures
         self._clock = clock
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
-        self._per_item = RateLimitItemPerDay(self.limits.per_user_item_and_day)
+        self._today = DayCounts(clock)
 
     def take(self, events: Sequence[Event], sender: Sender) -> EventsAnswer:
         """Keeps what may be kept; returns when that is durable.
@@ -80,11 +81,12 @@ class Intake:
         refused: list[Refused] = []
         entries: list[Entry] = []
         abouts: list[tuple[str, ...]] = []
+        most = self.limits.per_user_item_and_day
         for index, event in enumerate(events):
             about: tuple[str, ...] = ("i", event.user, event.kind, event.item or event.query or "")
             kept = self._judged(event, sender, now)
-            if not isinstance(kept, _No) and abouts.count(about) >= self._left(about):
-                kept = _No("too_often", f"More of one user, item and kind than {self._per_item} is not counted.")
+            if not isinstance(kept, _No) and self._today.seen(about) + abouts.count(about) >= most:
+                kept = _No("too_often", f"More of one user, item and kind than {most} a day is not counted.")
             if isinstance(kept, _No):
                 refused.append(Refused(index=index, code=kept.code, message=kept.message))
             else:
@@ -97,7 +99,7 @@ class Intake:
                 if offset <= end:
                     known += 1
                 else:  # only what is kept counts: to send again what a log that was away did not take is no offence
-                    self._limiter.hit(self._per_item, *about)
+                    self._today.add(about)
         self.codes.update(each.code for each in refused)
         self.codes.update(accepted=len(entries) - known, known=known)
         return EventsAnswer(accepted=len(entries), known=known, refused=refused)
@@ -155,9 +157,6 @@ class Intake:
             if not self._limiter.hit(RateLimitItemPerMinute(most), whose, name):
                 return _No("rate_limited", f"More than {most} events a minute of one {whose}. Send it again later.")
         return None
-
-    def _left(self, about: tuple[str, ...]) -> int:
-        return self._limiter.get_window_stats(self._per_item, *about).remaining
 
 
 @dataclass(frozen=True)

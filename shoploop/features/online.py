@@ -66,8 +66,9 @@ class OnlineFeatures:
             self._recode = self.vocabulary.encode(list(own.items))
         self._shops = pl.read_parquet(folder / "shop_stats.parquet", columns=["shop"])["shop"].unique().sort().to_list()
         self._attributes = tuple(a.name for a in self.contract.user_attributes)
-        self._features = [f"user_stats:{name}" for name in self.contract.user_stats] + ["user_history:packed"]
-        self._features += [f"user_profile:{name}" for name in self._attributes]
+        views = {"user_stats": self.contract.user_stats, "user_history": ("packed",), "user_profile": self._attributes}
+        self._features = [f"{view}:{name}" for view, names in views.items() for name in names]
+        self._row = feast_store.row_reader(self._store, views)
         self._lock = threading.Lock()
         self._folder = folder
         self._buyers: frozenset[str] | None = None
@@ -90,19 +91,19 @@ class OnlineFeatures:
 
     def user(self, user: str) -> OnlineUser | None:
         """The user's row; None where the store has never seen them buy."""
-        found = self._read(self._features, "user", [user])
-        packed = found["packed"][0]
+        found = self._user_row(user)
+        packed = found["packed"]
         if packed is None:
             return None
         history = self._history(*unpack(packed))
-        stats = UserRow.of({name: found[name][0] for name in self.contract.user_stats})
+        stats = UserRow.of({name: found[name] for name in self.contract.user_stats})
         if self._until is not None:
             history = history.before(self._until)
             if self._stats is not None:
                 if not len(history):
                     return None
                 stats = self._stats.get(user, UserRow())
-        attributes = {name: found[name][0] for name in self._attributes}
+        attributes = {name: found[name] for name in self._attributes}
         return OnlineUser(stats=stats, attributes=attributes, history=history)
 
     def histories(self, users: Sequence[str]) -> dict[str, History]:
@@ -150,6 +151,13 @@ class OnlineFeatures:
             frames.append(pl.DataFrame({key: chunk} | {name: found[name] for name in names}, schema=schema))
         table = pl.concat(frames)
         return table.filter(pl.col(names[0]).is_not_null())
+
+    def _user_row(self, user: str) -> dict[str, Any]:
+        """Each of the features of a user; None where the store has none."""
+        if self._row is None:
+            return {name: values[0] for name, values in self._read(self._features, "user", [user]).items()}
+        with self._lock:
+            return self._row(user)
 
     def _read(self, features: list[str], key: str, ids: list[str]) -> dict[str, list[Any]]:
         with self._lock:  # Feast shares one SQLite connection

@@ -73,6 +73,8 @@ class Batch:
 
 def collate(inputs: Sequence[ModelInput]) -> Batch:
     """Pads requests to one batch."""
+    if len(inputs) == 1:
+        return _alone(inputs[0])
     size = len(inputs)
     longest = max((len(x.items_N) for x in inputs), default=0)
     events = max((len(x.sequence.items_E) for x in inputs), default=0)
@@ -108,6 +110,28 @@ def collate(inputs: Sequence[ModelInput]) -> Batch:
         places_BE=torch.from_numpy(places_BE),
         queries=None if inputs[0].query is None else tuple(x.query or "" for x in inputs),
         visited_BL=torch.from_numpy(visited_BL) if of_shops else None,
+    )
+
+
+def _alone(request: ModelInput) -> Batch:
+    """One request, which needs no padding; its features are not copied where they may be written to."""
+    items_N, sequence, candidates = request.items_N, request.sequence, len(request.items_N)
+    places_E = np.full(len(sequence.items_E), candidates, np.int64)
+    visited_L = None
+    if request.shops_L is None:
+        places_E = places(items_N, sequence.items_E, missing=candidates)
+    else:  # codes of shops are none of items
+        visited_L = torch.from_numpy(places(items_N, request.shops_L, missing=candidates))[None]
+    return Batch(
+        items_BN=torch.from_numpy(items_N.astype(np.int64))[None],
+        mask_BN=torch.ones(1, candidates, dtype=torch.bool),
+        features_BNK=torch.from_numpy(np.require(request.features_NK, np.float32, "W"))[None],
+        ages_BL=torch.from_numpy(sequence.ages_L.astype(np.int64))[None],
+        events_BE=torch.from_numpy(sequence.items_E.astype(np.int64))[None],
+        baskets_BE=torch.from_numpy(sequence.baskets_E.astype(np.int64))[None],
+        places_BE=torch.from_numpy(places_E)[None],
+        queries=None if request.query is None else (request.query,),
+        visited_BL=visited_L,
     )
 
 

@@ -93,6 +93,12 @@ def test_attributes_come_with_the_user(online):
     assert online.user("fay").attributes == {"tier": None}
 
 
+def test_a_users_row_is_read_as_feast_answers_it(online):
+    for user in ("ann", "dora", "nobody"):
+        asked = {name: values[0] for name, values in online._read(online._features, "user", [user]).items()}
+        assert online._row is not None and online._user_row(user) == {name: asked[name] for name in online._row(user)}
+
+
 def test_an_unknown_user_is_none(online):
     assert online.user("nobody") is None
 

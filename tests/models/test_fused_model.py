@@ -58,6 +58,16 @@ def test_one_request_scores_as_it_does_in_a_batch(model):
         np.testing.assert_allclose(together[b, : len(request.items_N)], model.score(request), rtol=1e-4, atol=1e-5)
 
 
+def test_a_request_alone_is_the_same_batch_as_one_that_is_padded():
+    few, many = model_input(offered(1, candidates=4), 0), model_input(offered(2, seed=1, candidates=9), 1)
+    alone, padded = collate([many]), collate([many, few])
+    for name in ("items_BN", "mask_BN", "features_BNK", "ages_BL"):
+        torch.testing.assert_close(getattr(alone, name)[0], getattr(padded, name)[0], rtol=0, atol=0)
+    for name in ("events_BE", "baskets_BE", "places_BE"):
+        events = len(many.sequence.items_E)
+        torch.testing.assert_close(getattr(alone, name)[0], getattr(padded, name)[0, :events], rtol=0, atol=0)
+
+
 def test_an_empty_history_gets_finite_scores(model):
     nothing = BasketSequence.of(History.empty(), day=20_000)
     request = model_input(offered(1), 0)

@@ -19,6 +19,7 @@ from watched_imports import imported, watching
 from shoploop import code_digest
 from shoploop.api.online import EventLogSpec
 from shoploop.api.v1alpha1 import ServingSpec
+from shoploop.bench import soak
 from shoploop.bench.serving import compare_offline
 from shoploop.data.collected import CollectedThrough
 from shoploop.errors import ArtifactCorrupt, NotFound, PortInUse, SpecInvalid
@@ -200,6 +201,23 @@ def test_served_online_what_shoppers_buy_is_in_the_next_answers_even_if_the_lear
     chain = Chain(store, "small", version_of(run))
     chain.refresh()
     assert chain.state().totals.examples == 2
+
+
+def test_under_load_no_request_fails_and_what_each_process_holds_is_told(run, store, monkeypatch):
+    monkeypatch.setattr(soak, "serving_version", lambda store, name: version_of(run))
+    monkeypatch.setattr(soak, "folder_of", lambda store, name, version: run)
+    others, before = set(psutil.Process().children(recursive=True)), list(store.list())
+    found = soak.run(store, "small", minutes=0.1, online=True)
+    assert list(store.list()) == before  # what it learns and collects is nobody's
+    assert found["failures"] == 0 and found["restarts"] == 0, found["first_failures"]
+    assert set(found["processes"]) == {"serve", "bentoml", "predictor", "learner", "updater"}
+    assert all(each["fds_end"] > 0 and each["threads_end"] > 0 for each in found["processes"].values())
+    assert found["requests"] == sum(found["requests_by"].values())
+    assert found["requests_by"]["recommend"] > 10 and found["events"]["accepted"] > 0
+    assert found["log"]["records"] > found["events"]["accepted"]  # impressions, too
+    assert found["commits"]["count"] > 0 and found["commits"]["bytes_p50"] > 0
+    assert found["lag_seconds"]["p50"] is not None
+    assert not set(psutil.Process().children(recursive=True)) - others
 
 
 def test_a_bento_holds_code_model_features_and_settings(run):
