@@ -1,6 +1,7 @@
 """Optimisers do without torch's compiler, and who asks for it still gets it."""
 
 import sys
+from contextlib import nullcontext
 from importlib.util import spec_from_loader
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from shoploop.compute import eager
 from shoploop.compute.cores import one_thread
+from shoploop.compute.device import training_device
 
 
 @pytest.fixture
@@ -39,8 +41,9 @@ def imported(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["Adam", "AdamW", "SGD"])
-def test_an_optimiser_steps_and_is_stored_without_the_compiler(uncompiled, imported, kind):
-    with one_thread():
+@pytest.mark.parametrize("before", [one_thread, lambda: nullcontext(training_device())])
+def test_an_optimiser_steps_and_is_stored_without_the_compiler(uncompiled, imported, kind, before):
+    with before():
         weight = torch.nn.Parameter(torch.ones(3))
         optimiser = getattr(torch.optim, kind)([weight], lr=0.1)
         weight.sum().backward()
