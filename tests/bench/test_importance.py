@@ -187,6 +187,7 @@ def test_every_bar_is_printed_and_an_interval_that_holds_0_meets_none(shop_repor
     assert not found["1,000,000 samples in 120 s"] and found["in 4 GiB"]
 
 
-def test_speed_is_that_of_the_largest_table():
+def test_speed_is_that_of_the_largest_table(monkeypatch):
+    hurry(monkeypatch, steps=40)
     speed = importance_speed.measure(clouds(0), (200, 400), seed=0)
     assert speed["samples_per_second"] == pytest.approx(400 / speed["seconds"]["400"], rel=0.1)
