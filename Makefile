@@ -23,6 +23,8 @@ run: $(STAMP)  ## The main job: a year of real purchases to a served recommender
 	$(BIN)/shoploop run -f examples/grocery/recommender.yaml
 	$(BIN)/shoploop try grocery
 
+# Also where the shell forbids it, Python keeps what it has compiled: else every process compiles library and tests anew.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP)  ## The tests that need no cluster
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not cluster and not cluster_full and not wheel'
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from shoploop.compute.eager import spare_compiler
+
 
 def cores() -> int:
     """Those that this process may use at a time: by its affinity and its container's CPU quota, a part counting as one."""
@@ -13,13 +15,14 @@ def cores() -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it torch, BLAS and OpenMP use one thread.
+    """Within it torch, BLAS and OpenMP use one thread, and optimisers do without torch's compiler.
 
     For work so small that a second one gains nothing; the last digits of its sums would depend on how many cores there are.
     """
     import torch
     from threadpoolctl import threadpool_limits
 
+    spare_compiler()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -8,6 +8,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from shoploop.compute.eager import spare_compiler
 from shoploop.errors import SpecInvalid
 
 if TYPE_CHECKING:
@@ -18,13 +19,15 @@ CPU, GPU = "cpu", "gpu"
 
 
 def training_device() -> "device":
-    """The device that SHOPLOOP_DEVICE asks for; of several GPUs the one of torchrun's LOCAL_RANK.
+    """The device that SHOPLOOP_DEVICE asks for; of several GPUs the one of torchrun's LOCAL_RANK. Whoever asks is about to
+    train, so optimisers do without torch's compiler from here on.
 
     Raises:
         SpecInvalid: the variable says neither ``cpu`` nor ``gpu``.
     """
     import torch
 
+    spare_compiler()
     asked = os.environ.get(VARIABLE, CPU)
     if asked not in (CPU, GPU):
         raise SpecInvalid(f"{VARIABLE} is {asked!r}; it may be {CPU!r} or {GPU!r}.")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from hurried_estimators import hurry
 from shop import Shop as World
 from shop.samples import OFFERED_FEATURES, offered
 
@@ -115,7 +116,8 @@ def test_noise_flips_a_fifth_of_the_rows_and_leaves_the_truth():
     assert (after.truth_T == before.truth_T).all()
 
 
-def test_a_plain_table_goes_through_the_whole_benchmark():
+def test_a_plain_table_goes_through_the_whole_benchmark(monkeypatch):
+    hurry(monkeypatch, steps=40)
     report = importance_table.run(clouds(0, size=60), range(1), lambda what: None)
     assert report["detection"]["0.2"]["loss"]["auc"] > 0.9
     assert set(report["training"]) == {"metric", "clean", "noisy"}
@@ -125,7 +127,9 @@ def test_a_plain_table_goes_through_the_whole_benchmark():
 @pytest.fixture(scope="module")
 def shop_report():
     material = importance_shop.Material(train=offered(60), judged=offered(15, seed=3), shop=SHOP)
-    return importance_shop.run(material, range(1), lambda what: None, TINY)
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch, steps=40)
+        return importance_shop.run(material, range(1), lambda what: None, TINY)
 
 
 def test_a_shop_goes_through_the_whole_benchmark(shop_report):
@@ -183,6 +187,7 @@ def test_every_bar_is_printed_and_an_interval_that_holds_0_meets_none(shop_repor
     assert not found["1,000,000 samples in 120 s"] and found["in 4 GiB"]
 
 
-def test_speed_is_that_of_the_largest_table():
+def test_speed_is_that_of_the_largest_table(monkeypatch):
+    hurry(monkeypatch, steps=40)
     speed = importance_speed.measure(clouds(0), (200, 400), seed=0)
     assert speed["samples_per_second"] == pytest.approx(400 / speed["seconds"]["400"], rel=0.1)

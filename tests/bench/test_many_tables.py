@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from hurried_estimators import hurry
 
 from shoploop.bench.importance import many
 from shoploop.bench.importance.tables import CHOOSING, REPORTED, RealTable
@@ -58,6 +59,7 @@ def test_formulas_say_what_cleanlab_says(monkeypatch):
 def test_one_table_goes_through_the_whole_benchmark(monkeypatch):
     monkeypatch.setattr(many, "TABLES", {"a": lambda: clouds("a", 0)})
     monkeypatch.setattr(many, "cores", lambda: 1)
+    hurry(monkeypatch, steps=40)
     found = many.run("a", seeds=1)
     assert found["detection"]["a"]["ensemble"]["auc"] > 0.85
     assert {"loss", "gan_attention", "knn_shapley", "cleanlab_averaged"} <= set(found["over_tables"])

@@ -6,18 +6,35 @@ import pytest
 from shop.serving import write_model
 
 from shoploop.bench import promotions as bench
+from shoploop.packaging.bento import build_bento
 
 
-@pytest.fixture
-def made_by(stored_shop, tmp_path):
+@pytest.fixture(scope="module")
+def made_by(stored_shop, tmp_path_factory):
     """A run's folders."""
-    (tmp_path / "features").symlink_to(stored_shop / "features")
-    shutil.copytree(stored_shop / "data", tmp_path / "data")
-    write_model(tmp_path / "model")
-    return tmp_path
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "features").symlink_to(stored_shop / "features")
+    shutil.copytree(stored_shop / "data", folder / "data")
+    write_model(folder / "model")
+    return folder
 
 
-def test_no_request_fails_and_every_promotion_takes_effect(made_by, make_store, monkeypatch):
+@pytest.fixture(scope="module")
+def build_once(tmp_path_factory):
+    """Builds the run's Bento for the first who asks, and hands copies out: built again it is the same, byte for byte."""
+    kept, reports = tmp_path_factory.mktemp("built") / "bento", []
+
+    def build(*, out, **folders):
+        if not reports:
+            reports.append(build_bento(out=kept, **folders))
+        shutil.copytree(kept, out)
+        return reports[0]
+
+    return build
+
+
+def test_no_request_fails_and_every_promotion_takes_effect(made_by, build_once, make_store, monkeypatch):
+    monkeypatch.setattr(bench, "build_bento", build_once)
     monkeypatch.setattr(bench, "serving_version", lambda store, name: "v")
     monkeypatch.setattr(bench, "folder_of", lambda store, name, version: made_by)
     found = bench.run(make_store(), "small", count=4)

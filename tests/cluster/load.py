@@ -3,7 +3,9 @@
     python load.py HOST [CLIENTS [PAUSE_SECONDS]]
 
 Standard library only. Half of the clients keep their connection, half make a new one for each request. A kept one that
-the server closed between two requests is opened again, as every HTTP client does; all else counts as a failure.
+the server closed between two requests is opened again, as every HTTP client does. One that is refused with 503 because more
+is asked than can be answered waits for as long as Retry-After says; such refusals are counted by themselves. All else counts
+as a failure.
 """
 
 import http.client
@@ -20,11 +22,20 @@ BODY = json.dumps({"user": "1", "k": 3})
 STOP = Path("/tmp/stop")
 
 
+class Refused(Exception):
+    """The service has told when to ask again."""
+
+    def __init__(self, seconds: int):
+        super().__init__(f"ask again in {seconds} s")
+        self.seconds = seconds
+
+
 class Client(threading.Thread):
     def __init__(self, keeps: bool):
         super().__init__()
         self.keeps = keeps
         self.answered = 0
+        self.refused = 0
         self.failures: list[str] = []
         self.connection: http.client.HTTPConnection | None = None
 
@@ -34,6 +45,10 @@ class Client(threading.Thread):
             try:
                 self.ask()
                 self.answered += 1
+            except Refused as refusal:
+                self.refused += 1
+                self.wait(refusal.seconds)
+                continue
             except Exception as error:
                 self.failures.append(f"{began:.1f} {type(error).__name__}: {error}")
                 self.close()
@@ -52,10 +67,19 @@ class Client(threading.Thread):
             if fresh:
                 raise
             return self.ask()
-        if answer.status != 200 or not json.loads(body)["items"]:
-            raise RuntimeError(f"{answer.status} {body[:200]!r}")
         if not self.keeps or answer.getheader("connection") == "close":
             self.close()
+        again = answer.getheader("retry-after", "")
+        if answer.status == 503 and again.isdecimal() and int(again) > 0:
+            raise Refused(int(again))
+        if answer.status != 200 or not json.loads(body)["items"]:
+            raise RuntimeError(f"{answer.status} {body[:200]!r}")
+
+    def wait(self, seconds: int) -> None:
+        """So many seconds, or until all are to stop."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not STOP.exists():
+            time.sleep(0.1)
 
     def close(self) -> None:
         if self.connection:
@@ -71,7 +95,8 @@ def main() -> None:
     for client in clients:
         client.join()
     failures = [failure for client in clients for failure in client.failures]
-    print(json.dumps({"answered": sum(client.answered for client in clients), "failures": failures}))
+    answered, refused = (sum(getattr(client, what) for client in clients) for what in ("answered", "refused"))
+    print(json.dumps({"answered": answered, "refused": refused, "failures": failures}))
 
 
 if __name__ == "__main__":

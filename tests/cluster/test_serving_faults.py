@@ -43,8 +43,10 @@ def load(shop: Shop, name: str, *how: str) -> Iterator[dict]:
     cluster.kubectl("delete", "pod", name, *where, "--wait=false")
 
 
-def no_request_failed(result: dict) -> None:
+def no_request_failed(result: dict, *, past_capacity: bool = False) -> None:
+    """All were answered; only where more is asked than can be, some may be told when to ask again instead."""
     assert result["failures"] == []
+    assert past_capacity or result["refused"] == 0
     assert result["answered"] >= ENOUGH
 
 
@@ -161,7 +163,7 @@ def test_a_killed_kubelet_restarts_no_pod_and_shoppers_are_back_within_seconds(s
     print(f"\nkubelet killed: {len(times)} requests refused within {seconds:.1f} s, {result['answered']} answered")
     assert seconds <= PROBED_WITHIN_SECONDS
     assert all("ConnectionRefusedError" in failure for failure in result["failures"])
-    assert result["answered"] >= ENOUGH
+    assert result["answered"] >= ENOUGH and result["refused"] == 0
     assert uids(shop) == before
     assert all(status["restartCount"] == 0 for pod in shop.pods() for status in pod["status"]["containerStatuses"])
     shop.wait_until_ready()
@@ -220,7 +222,7 @@ def test_predictors_are_scaled_by_real_load(shop: Shop, keda: None):
     with load(shop, "load-many", "24", "0") as result:
         shop.wait("more pods that answer", lambda: ready() >= 2, seconds=240)
         print(f"\nscaled to {ready()} ready pods {time.monotonic() - began:.0f} s after the load began")
-    no_request_failed(result)
+    no_request_failed(result, past_capacity=True)
     where = ("-n", shop.namespace)
     found = lambda: shop.cluster.find("scaledobject", "grocery-predictor", *where)  # noqa: E731
     uid = found()["metadata"]["uid"]

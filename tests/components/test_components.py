@@ -20,7 +20,7 @@ def component(name):
 def compiled(tmp_path_factory):
     target = tmp_path_factory.mktemp("compiled") / "recommender.yaml"
     compiler.Compiler().compile(recommender_pipeline(), str(target))
-    return next(yaml.safe_load_all(target.read_text()))
+    return next(yaml.load_all(target.read_text(), yaml.CSafeLoader))
 
 
 def test_the_pipeline_has_every_step_and_no_other(compiled):
@@ -30,7 +30,7 @@ def test_the_pipeline_has_every_step_and_no_other(compiled):
 @pytest.mark.parametrize("step", ["load_data", "validate_data", "augment_samples", "estimate_importance", "gate"])
 def test_a_pipeline_until_a_step_has_what_it_needs_and_no_more(tmp_path, step):
     compiler.Compiler().compile(recommender_pipeline(until=step), str(tmp_path / "part.yaml"))
-    part = next(yaml.safe_load_all((tmp_path / "part.yaml").read_text()))
+    part = next(yaml.load_all((tmp_path / "part.yaml").read_text(), yaml.CSafeLoader))
     assert {name.replace("-", "_") for name in part["root"]["dag"]["tasks"]} == set(needed_by(step))
 
 
@@ -80,7 +80,7 @@ def test_a_component_offers_every_setting_of_its_step_with_the_default_of_the_sp
 def test_what_is_found_is_read_from_its_folder_and_not_carried_out(tmp_path):
     found = {name: f"/done/{STEPS[name].output}" for name in STEPS if name not in ("gate", "build_bento")}
     compiler.Compiler().compile(recommender_pipeline(found), str(tmp_path / "rest.yaml"))
-    rest = next(yaml.safe_load_all((tmp_path / "rest.yaml").read_text()))
+    rest = next(yaml.load_all((tmp_path / "rest.yaml").read_text(), yaml.CSafeLoader))
     tasks = rest["root"]["dag"]["tasks"]
     assert {name for name in tasks if not name.startswith("importer")} == {"gate", "build-bento"}
     assert "build-bento" not in tasks["gate"].get("dependentTasks", [])

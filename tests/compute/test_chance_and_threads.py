@@ -133,8 +133,8 @@ minimal_logs.with_little_effort(patch)
 import shoploop.augmentation.step, shoploop.importance.step
 shoploop.augmentation.step.augment_samples = patched["shoploop.augmentation.step.augment_samples"]
 shoploop.importance.step.estimate_importance = patched["shoploop.importance.step.estimate_importance"]
-from shoploop.importance.estimators.loss import LossRanking
-LossRanking.__init__.__kwdefaults__["strengths"] = (0.1, 1.0)  # it chooses among two, not four
+from shoploop.importance.estimators.judges import LINEAR
+vars(LINEAR)["settings"] = (0.1, 1.0)  # it chooses among two, not four
 out = Path(sys.argv[2])
 table = minimal_logs.bought(users=60, days=50, every=6, seed=3, items=8)
 table = minimal_logs.priced(table)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hurried_estimators import few_folds, hurry
 
 from shoploop.errors import ShoploopError
 from shoploop.importance import SampleImportance
 from shoploop.importance.checks.detection import flip_labels, within_label_auc
-from shoploop.importance.estimators.attention import AttentionConfig
 from shoploop.importance.estimators.errors import (
     FeaturesNotFinite,
     MethodUnknown,
@@ -18,12 +18,9 @@ from shoploop.importance.estimators.errors import (
     TooManyPrototypes,
     WeightsAllZero,
 )
-from shoploop.importance.estimators.gan import GanConfig
 from shoploop.importance.estimators.gan_attention import GanAttention, GanAttentionConfig
 from shoploop.importance.estimators.interface import ESTIMATORS, make_estimator
-from shoploop.importance.estimators.judges import BOOSTED, LINEAR
 from shoploop.importance.estimators.knn_shapley import shapley_values
-from shoploop.importance.estimators.proxy import ProxyConfig
 from shoploop.importance.estimators.table import Table
 from shoploop.importance.estimators.weights import WeightConfig, to_weights
 
@@ -48,17 +45,21 @@ def test_flipped_labels_between_two_clouds_are_found(method, clouds):
     assert within_label_auc(scores.importance_N, observed, flipped) > (0.8 if method == "tracin" else 0.9)
 
 
-@pytest.mark.parametrize("method", ESTIMATORS)
-def test_the_same_seed_gives_the_same_bytes(method, clouds):
+@pytest.fixture(scope="module", params=list(ESTIMATORS))
+def fitted(request, clouds):
     x, observed, _ = clouds
-    first, second = (SampleImportance(method=method, random_state=3).fit(x, observed).weights_ for _ in range(2))
-    assert first.tobytes() == second.tobytes()
+    return SampleImportance(method=request.param, random_state=3).fit(x, observed)
 
 
-@pytest.mark.parametrize("method", ESTIMATORS)
-def test_weights_are_within_bounds_and_mean_1_within_each_label(method, clouds):
+def test_the_same_seed_gives_the_same_bytes(fitted, clouds):
     x, observed, _ = clouds
-    weights = SampleImportance(method=method).fit(x, observed).weights_
+    again = SampleImportance(method=fitted.method, random_state=3).fit(x, observed)
+    assert again.weights_.tobytes() == fitted.weights_.tobytes()
+
+
+def test_weights_are_within_bounds_and_mean_1_within_each_label(fitted, clouds):
+    _, observed, _ = clouds
+    weights = fitted.weights_
     assert weights.dtype == np.float32
     assert weights.min() >= 0.05 - 1e-6 and weights.max() <= 5 + 1e-6
     for label in (0, 1):
@@ -141,11 +142,8 @@ def test_duplicates_and_outliers_are_said_beside_the_weights():
 @pytest.fixture
 def hurried(monkeypatch):
     """Estimators that learn for a moment: scikit-learn asks in a hundred fits how they behave, not how well they find."""
-    monkeypatch.setitem(GanConfig.__init__.__kwdefaults__, "steps", 2)
-    monkeypatch.setitem(AttentionConfig.__init__.__kwdefaults__, "steps", 2)
-    monkeypatch.setitem(ProxyConfig.__init__.__kwdefaults__, "epochs", 1)
-    monkeypatch.setitem(vars(LINEAR), "settings", (0.1,))
-    monkeypatch.setitem(vars(BOOSTED), "settings", ((4, 5),))
+    few_folds(monkeypatch)
+    hurry(monkeypatch, steps=2, attention_steps=2)
 
 
 @pytest.mark.parametrize("method", ESTIMATORS)

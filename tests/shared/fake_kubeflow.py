@@ -265,7 +265,7 @@ class FakeKubeflow:
 
     def _add_version(self, pipeline: str, name: str, query: Json, text: str) -> Json:
         version = self._new("pipeline_version_id", name, query) | {
-            "pipeline_id": pipeline, "pipeline_spec": next(iter(yaml.safe_load_all(text))), "_text": text
+            "pipeline_id": pipeline, "pipeline_spec": next(iter(yaml.load_all(text, yaml.CSafeLoader))), "_text": text
         }  # fmt: skip
         self.versions[version["pipeline_version_id"]] = version
         return version

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from hurried_estimators import hurry
 from shop import Shop
 from tiny_effort import TINY
 
 from shoploop.augmentation.step import augment_samples
+from shoploop.evaluation.baselines import LambdaMart
 from shoploop.importance.checks.check import CheckConfig
-from shoploop.importance.estimators.attention import AttentionConfig
-from shoploop.importance.estimators.gan import GanConfig
-from shoploop.importance.estimators.loss import LossRanking
 from shoploop.importance.step import estimate_importance
 from shoploop.packaging.staging import stage_ranker
 from shoploop.ranking.ranker import Ranker
@@ -88,9 +87,8 @@ def carry(
 
 def with_little_effort(monkeypatch: Any) -> None:
     """Makes augmentation and importance work on as much as a small log has, and learn no longer than they must."""
-    monkeypatch.setitem(GanConfig.__init__.__kwdefaults__, "steps", 10)
-    monkeypatch.setitem(AttentionConfig.__init__.__kwdefaults__, "steps", 5)
-    monkeypatch.setitem(LossRanking.__init__.__kwdefaults__, "strengths", None)  # else it chooses by four hundred fits
+    hurry(monkeypatch, steps=10)
+    monkeypatch.setitem(LambdaMart.__init__.__kwdefaults__, "rounds", 20)
     monkeypatch.setattr("shoploop.augmentation.step.augment_samples", partial(augment_samples, effort=EFFORT))
     monkeypatch.setattr("shoploop.importance.step.estimate_importance", partial(estimate_importance, check=CHECK))
 

@@ -54,11 +54,11 @@ effort.RUN = replace(effort.RUN, generator=generator, epochs=1, rows=1000, varia
 from shoploop.importance.checks.check import CheckConfig
 from shoploop.importance.estimators.gan import GanConfig
 CheckConfig.__init__.__kwdefaults__ |= {"flipped": 20, "learned": 30, "judged": 30, "fewest": 5, "beside": 0}
-from shoploop.importance.estimators.loss import LossRanking
+from shoploop.importance.estimators.judges import LINEAR
 from shoploop.importance.estimators.attention import AttentionConfig
 GanConfig.__init__.__kwdefaults__ |= {"steps": 5}
 AttentionConfig.__init__.__kwdefaults__ |= {"steps": 5}
-LossRanking.__init__.__kwdefaults__ |= {"strengths": None}
+vars(LINEAR)["settings"] = (0.1,)
 """,
 }
 """Before a long step, and in the processes that it starts: how much it does imports nothing."""
