@@ -19,6 +19,8 @@ JsonOption = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - is stdout, and only JSON.")
 ]
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]
+Context = Annotated[str | None, typer.Option(help="Of your kubeconfig; else its current one.")]
+Namespace = Annotated[str | None, typer.Option("-n", "--namespace", help="Where the Recommender lies; else any.")]
 
 
 def writable_store(override: str | None) -> Any:
