@@ -174,7 +174,8 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         user_V = plan.visits["user"].rank("dense").cast(pl.Int32).to_numpy() - 1
         plan.chosen = choose_visits(user_V, plan.visits["day"].to_numpy(), windows.split, seed=spec.training.seed)
         before = known.filter(pl.col("day") < windows.split.training_first).sort("user", "day")
-        task = sequence_task(*(before[name].to_numpy() for name in ("user", "day", "item")), spec.training.task)
+        user_R, day_R, item_R = (before[name].to_numpy() for name in ("user", "day", "item"))
+        task = sequence_task(user_R, day_R, item_R, spec.training.task)
         plan.log_visits = task.epochs * task.visits
     except TooFewEvents as error:
         plan.stopped = (step, str(error))
