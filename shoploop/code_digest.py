@@ -32,6 +32,7 @@ LIBRARIES = (
     "opacus",
     "safetensors",
     "pydantic",
+    "pillow",
 )
 """Those whose version may change what a step writes."""
 

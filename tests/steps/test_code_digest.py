@@ -21,7 +21,20 @@ from shoploop.steps import STEPS, settings_of, step_keys
 
 RUNNER = "what carries out every step"
 
+PICTURES = {
+    "shoploop.images",
+    "shoploop.images.encoder",
+    "shoploop.images.learning",
+    "shoploop.images.network",
+    "shoploop.images.views",
+}
+"""What learns from pictures, of which this shop has none; whoever reads samples reaches it by ``shoploop.samples.step``."""
+
 BEYOND = {
+    "build_samples": PICTURES,
+    "augment_samples": PICTURES,
+    "train_fused": PICTURES,
+    "evaluate_model": PICTURES,
     "load_data": {
         # a dataset that this shop does not come from
         "shoploop.data.completejourney",
@@ -233,6 +246,7 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "ibis": "ibis-framework",
     "pydantic_core": "pydantic",
+    "PIL": "pillow",
 }
 
 
