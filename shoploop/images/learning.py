@@ -82,7 +82,8 @@ def learn_pictures(
     torch.manual_seed(config.seed)
     items, side = len(products), config.network.side
     encoder = Encoder(config.network, places=TEXT_PLACES)
-    own_ID = nn.Parameter(torch.randn(items, config.network.width) * 0.1)
+    drawing = torch.Generator().manual_seed(config.seed)
+    own_ID = nn.Parameter(torch.randn(items, config.network.width, generator=drawing) * 0.1)
     pieces_IP = padded(texts)
     views, cut = Views(side, config.seed), cut_out(products, side)
     few = photos is None or items_M is None or len(photos) == 0

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shoploop.compute.cores import one_thread
 from shoploop.models.fusion import FusedModel, Surface
 from shoploop.samples.sample_set import SampleSet
 from shoploop.training.loop import batches, listwise_loss
@@ -65,6 +66,7 @@ class _Logits:
         return mean.item() * len(scores_QN)
 
 
+@one_thread()
 def calibrate(model: FusedModel, validation: SampleSet, surface: Surface = "items") -> Calibration | None:
     """Puts the networks on one scale and learns α; the model is changed in place.
 

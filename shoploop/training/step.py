@@ -18,6 +18,7 @@ from shoploop import progress
 from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.fetching import CandidateConfig
 from shoploop.code_digest import code_digest
+from shoploop.compute.cores import one_thread
 from shoploop.compute.device import training_device
 from shoploop.compute.parallel import Group, group, writing
 from shoploop.errors import SpecInvalid, TooFewEvents
@@ -303,6 +304,7 @@ def _queries(samples: Path, contract: Contract) -> _Queries | None:
     return _Queries(train, read_samples(folder, columns, "validation"), pl.read_parquet(folder / SEARCHES))
 
 
+@one_thread()
 def _reference(trained: TrainedModel, validation: SampleSet, learn: SampleSet) -> Reference:
     """What the version sees of visits that it has not learned from, or where there are none, of those that it has."""
     seen = validation if len(validation) else learn

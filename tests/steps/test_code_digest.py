@@ -31,7 +31,7 @@ PICTURES = {
 """What learns from pictures, of which this shop has none; whoever reads samples reaches it by ``shoploop.samples.step``."""
 
 BEYOND = {
-    "build_samples": PICTURES,
+    "build_samples": PICTURES | {"shoploop.compute.cores", "shoploop.compute.eager"},
     "augment_samples": PICTURES,
     "train_fused": PICTURES,
     "evaluate_model": PICTURES,
