@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from shoploop.errors import KeyUnusable, SpecInvalid
 from shoploop.runs.kubeflow import errors
 from shoploop.runs.kubeflow.client import KubeflowClient
-from shoploop.runs.kubeflow.submission import begin, experiment_of, find, publish
+from shoploop.runs.kubeflow.submission import begin, experiment_of, find, publish, version_name
 
 
 class Clock:
@@ -139,7 +139,7 @@ def test_a_token_file_without_a_token_is_named(tmp_path, content):
 def test_what_is_there_already_is_used_again(fake, client):
     first = publish(client, "shop", TRAINED)
     assert publish(client, "shop", TRAINED) == first
-    other = publish(client, "shop", TRAINED + "# other\n")
+    other = publish(client, "shop", TRAINED + "---\nother: 1\n")
     assert other.pipeline_version_id != first.pipeline_version_id and other.pipeline_id == first.pipeline_id
     assert experiment_of(client, "shop") == experiment_of(client, "shop")
     assert len(fake.pipelines) == len(fake.experiments) == 1
@@ -257,7 +257,7 @@ class ClientAndFake(RuleBasedStateMachine):
     def break_next(self, faults):
         self.fake.break_next(*faults)
 
-    @rule(text=st.sampled_from([TRAINED, TRAINED + "# 2\n"]), rows=st.sampled_from([1, 2.0, "many"]))
+    @rule(text=st.sampled_from([TRAINED, TRAINED + "---\nmore: 2\n"]), rows=st.sampled_from([1, 2.0, "many"]))
     def submit(self, text, rows):
         self.asked += 1
         name = f"20261127-{self.asked:06}-aaaa"
@@ -315,3 +315,9 @@ ClientAndFake.TestCase.settings = settings(
     max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_client_and_fake_agree_whatever_goes_wrong = ClientAndFake.TestCase
+
+
+def test_a_version_has_the_name_of_what_its_text_says_whatever_its_comments_and_the_order_of_its_keys():
+    one = "# Default: {'a': 1, 'b': 2}\nname: shop\nsteps: {load: 1, train: 2}\n---\nkind: platform\n"
+    other = "# Default: {'b': 2, 'a': 1}\nsteps: {train: 2, load: 1}\nname: shop\n---\nkind: platform\n"
+    assert version_name(one) == version_name(other) != version_name(one.replace("train: 2", "train: 3"))

@@ -1,12 +1,15 @@
 """What is made on a server so that a run begins there: a pipeline's version, an experiment, the run; each once.
 
-A version is named by the digest of its text, a run by our own id. So whoever asks again, because an answer got lost or a
-process ended in between, finds what is there.
+A version is named by the digest of what its text says, a run by our own id. So whoever asks again, because an answer got lost
+or a process ended in between, finds what is there.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
+
+import yaml
 
 from shoploop.errors import SpecInvalid
 from shoploop.runs.kubeflow.answers import Experiment, KubeflowRun, PipelineVersion, RecurringRun
@@ -19,8 +22,13 @@ Made = TypeVar("Made")
 
 
 def version_name(compiled: str) -> str:
-    """The name of the version of that text."""
-    return f"sha256-{sha256(compiled.encode()).hexdigest()[:DIGEST_LETTERS]}"
+    """The name of the version that this text is.
+
+    By its documents and not by its letters: KFP's compiler writes defaults into a comment in another order each time.
+    """
+    documents = list(yaml.safe_load_all(compiled))
+    said = json.dumps(documents, sort_keys=True, default=str)
+    return f"sha256-{sha256(said.encode()).hexdigest()[:DIGEST_LETTERS]}"
 
 
 def publish(
