@@ -114,3 +114,24 @@ def test_one_clock_that_is_wrong_moves_no_time():
     [example] = taken(joiner, did("click", "tea", "r1", after=timedelta(seconds=11)))
     assert example.chosen == "tea"
     assert joiner.watermark < NOON + timedelta(seconds=11)
+
+
+def test_what_waits_does_not_grow_with_the_log():
+    joiner = Joiner(shown_at_once=50, orphans_at_once=20)
+    for number in range(2_000):
+        items = ["".join(["i", str(number % 3)]), "".join(["j", str(number % 2)])]  # strings of their own
+        joiner.take(number, shown(f"r{number}", *items))
+        joiner.take(number, did("click", "tea", f"of nobody {number // 3}"))  # all at one time: no watermark moves
+    assert joiner.waiting == 50
+    assert len({id(item) for waits in joiner._open.values() for item in waits.items}) == 5
+    assert sum(len(waits.events) for waits in joiner._orphans.values()) == joiner._waiting_orphans <= 20
+    assert len(joiner.dead) + joiner._waiting_orphans == 2_000
+    assert {dead.reason for dead in joiner.dead} == {"no_impression"}
+
+
+def test_an_orphan_that_found_its_answer_waits_no_longer():
+    joiner = Joiner(orphans_at_once=2)
+    for number in range(10):
+        click = did("click", "tea", f"r{number}")
+        assert len(taken(joiner, click, shown(f"r{number}", "tea"))) == 1
+    assert (joiner._waiting_orphans, joiner.dead) == (0, [])
