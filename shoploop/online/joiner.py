@@ -8,7 +8,7 @@ nobody writes to stands still.
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from sys import intern
 from typing import Literal, NamedTuple
 
@@ -93,7 +93,11 @@ class Joiner:
         self._shown_at_once = shown_at_once
         self._orphans_at_once = orphans_at_once
         self._waiting_orphans = 0
-        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._open: dict[str, _Open] = {}
+        self._opened: deque[str] = deque()
+        """The same requests, the oldest first: an answer is only ever closed after all before it, and a table that knows its
+        order itself would cost each of many answers a hundred bytes."""
+
         self._orphans: OrderedDict[str, _Orphans] = OrderedDict()
         self._watermark: datetime | None = None
         self._times: deque[datetime] = deque()
@@ -126,13 +130,15 @@ class Joiner:
             self._pass_to(message.time)
             if message.surface == "shops":  # no item was shown
                 return []
+            if message.request_id not in self._open:
+                self._opened.append(message.request_id)
             self._open[message.request_id] = _Open(
-                message.time,
+                message.time.astimezone(UTC),  # which all share; a message's own zone is an object of its own
                 tuple(map(intern, message.items)),  # each message brings strings of its own, and most say the same
                 searched=message.surface == "search",
             )
-            while len(self._open) > self._shown_at_once:
-                self._open.popitem(last=False)
+            while len(self._opened) > self._shown_at_once:
+                del self._open[self._opened.popleft()]
             orphans = self._orphans.pop(message.request_id, None)
             if orphans is None:
                 return []
@@ -189,8 +195,8 @@ class Joiner:
         middle, watermark = ordered[len(times) // 2], self._watermark
         if watermark is None or middle > watermark:
             self._watermark = watermark = middle
-        while self._open and next(iter(self._open.values())).time < watermark - CLOSED:
-            self._open.popitem(last=False)
+        while self._opened and self._open[self._opened[0]].time < watermark - CLOSED:
+            del self._open[self._opened.popleft()]
         while self._orphans and next(iter(self._orphans.values())).time < watermark - LATENESS:
             self._bury_oldest_orphans()
 
