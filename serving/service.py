@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import bentoml
+from bentoml._internal.server.http import instruments
 
 from shoploop.compute.cores import use_one_thread
 from shoploop.events.fresh import Done
@@ -14,17 +15,19 @@ from shoploop.events.messages import MAX_EVENTS_BYTES, EventsRequest
 from shoploop.online.following import Followings
 from shoploop.predictor import metrics
 from shoploop.predictor.access import Access, caller_of
-from shoploop.predictor.admin import Admin, Administered, with_security
+from shoploop.predictor.admin import ANSWERED, Admin, Administered, with_security
 from shoploop.predictor.admission import Admission, Waiting
 from shoploop.predictor.callers import Callers
+from shoploop.predictor.counted_paths import CountedPaths
 from shoploop.predictor.explanations import Explanations, NotExplained
 from shoploop.predictor.feedback import Feedback, answer_events
 from shoploop.predictor.headers import SafeHeaders
 from shoploop.predictor.home import Home
-from shoploop.predictor.http import CheckedJson, problem_response
+from shoploop.predictor.http import App, CheckedJson, Message, Receive, Send, problem_response
 from shoploop.predictor.lineup import Packaged
 from shoploop.predictor.origins import CrossOrigin, Origins
 from shoploop.predictor.stock import OutOfStock
+from shoploop.predictor.storefront import PATH as STOREFRONT
 from shoploop.predictor.storefront import Storefront
 from shoploop.predictor.switching import Versions
 from shoploop.ranking.answer import (
@@ -239,6 +242,22 @@ EXAMPLES = {
         '{"events": [{"id": "1", "kind": "click", "user": "1", "item": "a", "impression": "..."}]}',
     ),
 }
+
+
+PATHS = CountedPaths(("/", *REQUESTS, *ANSWERED), below=(STOREFRONT,))
+
+
+class Counted(instruments.RunnerTrafficMetricsMiddleware):
+    """BentoML's counts of requests, which it keeps by path: of those that anybody can make up it keeps one."""
+
+    def __init__(self, app: App, **options: object) -> None:
+        super().__init__(PATHS.as_asked(app), **options)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        await super().__call__(PATHS.as_counted(scope), receive, send)
+
+
+instruments.RunnerTrafficMetricsMiddleware = Counted  # it is outside of all that a service may add
 
 
 def described() -> dict[str, object]:

@@ -72,7 +72,7 @@ def run(
         pipes = [(_pipe(p.stdin), _pipe(p.stdout)) for p in [started("serve") for _ in range(replicas)]]
         for _, answers in pipes:
             answers.readline()
-        chain = Chain(Store(str(place / "store")), NAME, version)
+        chain = Chain(Store(str(place / "store")), NAME, version, keep=None)
         say(f"{events} events, one by one")
         seconds = []
         for entry in entries:

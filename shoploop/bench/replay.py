@@ -159,7 +159,7 @@ def replayed(
         log = stack.enter_context(SqliteLog(Path(folder) / "log"))
         store = Store(str(Path(folder) / "store"))
         followings = Followings(ranker, Path(folder) / "updates")
-        chain = Chain(store, "replay", ranker.version)
+        chain = Chain(store, "replay", ranker.version, keep=None)
         loop = OnlineLoop(ranker=ranker, log=log, chain=Chain(store, "replay", ranker.version), learner=learner)
         updater = Updater(Chain(store, "replay", ranker.version), Path(folder) / "updates", version=ranker.version)
         followings.start()

@@ -1,22 +1,26 @@
 """What users did since their stored history was made: the tail of the log, laid over it at a request.
 
 One thread follows the log; a request reads from memory. Memory is bounded: of each user the last events, and the users who
-did something last. Every predictor follows the same log, so all of them agree as soon as they have read as far, also after a
-restart, which reads it again from where the stored histories end.
+did something last, as many as have so many events together. Every predictor follows the same log, so all of them agree as
+soon as they have read as far, also after a restart, which reads it again from where the stored histories end.
 """
 
 import logging
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from sys import intern
 
 from shoploop.events.log import BEGINNING, EventLog, LogUnavailable
 from shoploop.events.messages import Kept, from_json
 
 EVENTS_A_USER = 200
 USERS = 50_000
+EVENTS = 1_000_000
+"""Of all users together; some 130 MB. So many users with so many events each would take ten times as much."""
+
 WAIT_SECONDS = 0.25
 RETRY_SECONDS = 1.0
 EPOCH = date(1970, 1, 1).toordinal()
@@ -42,16 +46,20 @@ class Done:
 class Recent:
     """The last events of the users who did something last; may be read by several threads."""
 
-    def __init__(self, *, users: int = USERS, events_a_user: int = EVENTS_A_USER):
+    def __init__(self, *, users: int = USERS, events_a_user: int = EVENTS_A_USER, events: int = EVENTS):
         self._users = users
         self._events_a_user = events_a_user
-        self._done: OrderedDict[str, deque[Done]] = OrderedDict()
+        self._events = events
+        self._held = 0
+        self._done: OrderedDict[str, tuple[Done, ...]] = OrderedDict()
+        """Tuples, so that all who were told the same hold it once."""
+
         self._lock = threading.Lock()
 
     def of(self, user: str) -> tuple[Done, ...]:
         """What the user did, in the order in which it came."""
         with self._lock:
-            return tuple(self._done.get(user, ()))
+            return self._done.get(user, ())
 
     def add(self, event: Kept, *, offset: int = BEGINNING) -> None:
         """Remembers what was done with an item.
@@ -63,13 +71,21 @@ class Recent:
         if event.item is None:
             return
         day = event.time.toordinal() - EPOCH
-        done = Done(event.item, event.kind, day, 1.0 if event.quantity is None else event.quantity, offset, event.shop)
+        done = Done(
+            intern(event.item),  # each message brings strings of its own, and most say the same
+            intern(event.kind),
+            day,
+            1.0 if event.quantity is None else event.quantity,
+            offset,
+            event.shop and intern(event.shop),
+        )
         with self._lock:
-            events = self._done.setdefault(event.user, deque(maxlen=self._events_a_user))
-            events.append(done)
+            before = self._done.get(event.user, ())
+            self._done[event.user] = now = (*before, done)[-self._events_a_user :]
             self._done.move_to_end(event.user)
-            while len(self._done) > self._users:
-                self._done.popitem(last=False)
+            self._held += len(now) - len(before)
+            while len(self._done) > self._users or (self._held > self._events and len(self._done) > 1):
+                self._held -= len(self._done.popitem(last=False)[1])
 
 
 class FreshHistory:

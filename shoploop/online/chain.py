@@ -13,11 +13,11 @@ Where there is a key each entry is signed: recommender, version, number and cont
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, ShoploopError, StoreUnavailable
 from shoploop.online.guardrails import Block
@@ -29,6 +29,10 @@ Action = Literal["learn", "rollback", "freeze", "resume", "pin", "unpin"]
 ACTIONS: tuple[Action, ...] = ("learn", "rollback", "freeze", "resume", "pin", "unpin")
 SNAPSHOT_EVERY = 100
 """Commits; so many are read at most to know a state."""
+
+KEPT = 2 * SNAPSHOT_EVERY
+"""Commits that stay in memory, the last ones: what the next state is made of, also where a decision took the place of one
+that would have been full. Older ones are read from the store when somebody asks for them."""
 
 ATTEMPTS = 20
 
@@ -120,6 +124,61 @@ class State:
     """The rows as they were there."""
 
 
+class Commits(Sequence[Commit]):
+    """Commits by place, the oldest first; those that are not in memory are read from the store one by one."""
+
+    def __init__(self, read: Callable[[int], Commit], places: range):
+        """
+        Args:
+            read: The commit of a number.
+            places: Of these commits; the first commit of a chain has place 0.
+        """
+        self._read = read
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> Commit: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Commits": ...
+    def __getitem__(self, place: int | slice) -> "Commit | Commits":
+        if isinstance(place, slice):
+            return Commits(self._read, self._places[place])
+        return self._read(self._places[place] + 1)
+
+    def __iter__(self) -> Iterator[Commit]:
+        return (self._read(place + 1) for place in self._places)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is in memory of a chain: its size does not grow with the chain. It is exchanged as a whole, so that other threads
+    never see half of it."""
+
+    head: int = 0
+    last: tuple[Commit, ...] = ()
+    frozen: Commit | None = None
+    pinned: int | None = None
+
+    def after(self, commit: Commit, *, keep: int | None) -> "_Known":
+        """The same with one commit more."""
+        last = (*self.last, commit) if keep is None else (*self.last, commit)[-keep:]
+        known = replace(self, head=commit.number, last=last)
+        match commit.action:
+            case "freeze":
+                return replace(known, frozen=commit)
+            case "resume":
+                return replace(known, frozen=None)
+            case "pin":
+                assert commit.to is not None
+                return replace(known, pinned=commit.to)
+            case "unpin" | "rollback":
+                return replace(known, pinned=None)
+        return known
+
+
 class Chain:
     """Of one version of one recommender."""
 
@@ -132,6 +191,7 @@ class Chain:
         width: int | None = None,
         start: int = 0,
         trust: Trust | None = None,
+        keep: int | None = KEPT,
     ):
         """
         Args:
@@ -141,7 +201,9 @@ class Chain:
             width: D, of the item vectors, which what is read must have; None takes any.
             start: Offset of the last record of the event log that the version was trained on.
             trust: Who must have signed the entries; as the environment says where not given.
+            keep: Commits that stay in memory, the last ones; None keeps all, for who goes through all of them once.
         """
+        self._keep = keep
         self._trust = trust or Trust.configured()
         self._store = store
         self._name = name
@@ -149,10 +211,18 @@ class Chain:
         self._width = width
         self._start = start
         self._log = Log(store, layout.online_commits(name, version))
-        self.commits: list[Commit] = []
-        """As they were last read."""
+        self._known = _Known()
 
-    def refresh(self) -> list[Commit]:
+    @property
+    def commits(self) -> Commits:
+        """As they were last read.
+
+        Raises (whoever asks for one that is no longer in memory):
+            StoreUnavailable: the store does not answer, or the entry is damaged or missing.
+        """
+        return Commits(self._at, range(self.head))
+
+    def refresh(self) -> Commits:
         """Reads what is new; returns it.
 
         Raises:
@@ -160,41 +230,31 @@ class Chain:
             ArtifactUnsigned, KeyUntrusted, SignatureInvalid, ArtifactForeign, ArtifactCorrupt: an entry is not signed as is
                 asked for; nothing of what is new is taken.
         """
-        if self.commits:
-            entries = self._log.since(self.commits[-1].number)
-        else:
-            entries = self._log.entries()
-        new = [self._commit(entry) for entry in entries]
-        if [commit.number for commit in new] != [self.head + 1 + place for place in range(len(new))]:
-            raise StoreUnavailable(f"{self._store.url(self._log.key)}: an entry is missing. Bring it back.")
-        self.commits += new
-        return new
+        before = known = self._known
+        entries: Iterable[dict[str, Any]] = self._log.since(before.head) if before.head else self._log.each()
+        for entry in entries:
+            commit = self._commit(entry)
+            if commit.number != known.head + 1:
+                raise StoreUnavailable(f"{self._store.url(self._log.key)}: an entry is missing. Bring it back.")
+            known = self._after(known, commit)
+        self._known = known
+        return Commits(self._at, range(before.head, known.head))
 
     @property
     def head(self) -> int:
         """Number of the last commit that is known; 0 for none."""
-        return self.commits[-1].number if self.commits else 0
+        return self._known.head
 
     @property
     def frozen(self) -> Commit | None:
         """Why nothing is learned now; None where nothing stops it."""
-        for commit in reversed(self.commits):
-            if commit.action == "freeze":
-                return commit
-            if commit.action == "resume":
-                return None
-        return None
+        return self._known.frozen
 
     @property
     def served(self) -> int:
         """The commit that predictors answer with: the pinned one, else the last."""
-        for commit in reversed(self.commits):
-            if commit.action in ("unpin", "rollback"):
-                break
-            if commit.action == "pin":
-                assert commit.to is not None
-                return commit.to
-        return self.head
+        known = self._known
+        return known.head if known.pinned is None else known.pinned
 
     def offset_of(self, number: int) -> int:
         """The last record of the event log that was read for a commit; 0 is the version as it was trained."""
@@ -210,10 +270,14 @@ class Chain:
         number = self.head if number is None else number
         if not 0 <= number <= self.head:
             raise NotFound(f"{self._name} {self._version} has no commit {number}: its commits are 0 to {self.head}.")
-        at = self.commits[number - 1] if number else None
         base, ahead = Rows.none(self._width or 0), Rows.none(self._width or 0)
-        first = next((n for n in range(number, 0, -1) if self.commits[n - 1].full), 1)
-        for commit in self.commits[first - 1 : number]:
+        made_of: list[Commit] = []
+        for commit in reversed(self.commits[:number]):
+            made_of.append(commit)
+            if commit.full:
+                break
+        at = made_of[0] if made_of else None
+        for commit in reversed(made_of):
             if commit.digest is not None:
                 newer, ahead = self._rows(commit.digest)
                 base = newer if commit.full else base.updated(newer)
@@ -268,7 +332,7 @@ class Chain:
             entry[SIGNATURE] = signed(self._statement(entry | {"number": self.head + 1}), signer).decode()
         number = self._log.append(entry, after=self.head)
         commit = self._commit(entry | {"number": number})
-        self.commits.append(commit)
+        self._known = self._after(self._known, commit)
         return commit
 
     def decide(self, action: Action, *, by: str, reason: str, to: int | None = None) -> Commit:
@@ -294,6 +358,15 @@ class Chain:
             except AlreadyExists:
                 continue
         raise AlreadyExists(f"Online commits of {self._name!r}: other writers were first {ATTEMPTS} times. Try again.")
+
+    def _after(self, known: _Known, commit: Commit) -> _Known:
+        return known.after(commit, keep=self._keep)
+
+    def _at(self, number: int) -> Commit:
+        """One of those that are known."""
+        known = self._known
+        place = number - known.head - 1
+        return known.last[place] if -place <= len(known.last) else self._commit(self._log.entry(number))
 
     def _rows(self, digest: str) -> tuple[Rows, Rows]:
         """What a commit holds, and what lies ahead of it."""

@@ -1,9 +1,11 @@
 """Whose choices are worse than chance: who keeps taking what the model as it was trained thinks least of teaches nothing.
 
 It is judged by that model alone, so nobody can earn a say by what they taught. Counts are a function of the log's records in
-their order: who begins anew judges the records again.
+their order: who begins anew judges the records again. Who has chosen nothing for the longest is forgotten where there are too
+many, in that order too.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,19 +15,24 @@ from shoploop.features.log import Float32
 
 Bool = npt.NDArray[np.bool_]
 
+USERS = 100_000
+"""Who are remembered, the last who chose something; some 30 MB."""
+
 
 class Credit:
     """How surprising the choices of each user were, beyond what chance would be, in nats."""
 
-    def __init__(self, *, least: int | None, errors: float):
+    def __init__(self, *, least: int | None, errors: float, users: int = USERS):
         """
         Args:
             least: Choices of a user before anything is said of them; None: everybody has a say.
             errors: Standard errors by which the mean must be above chance.
+            users: See :data:`USERS`.
         """
         self._least = least
         self._errors = errors
-        self._sums: dict[str, tuple[int, float, float]] = {}
+        self._users = users
+        self._sums: OrderedDict[str, tuple[int, float, float]] = OrderedDict()
 
     def has_say(self, users: Sequence[str]) -> Bool:
         """Of each, whether what they choose may teach, (B,)."""
@@ -45,6 +52,9 @@ class Credit:
             if excess == excess:
                 choices, total, squares = self._sums.get(user, (0, 0.0, 0.0))
                 self._sums[user] = (choices + 1, total + excess, squares + excess * excess)
+                self._sums.move_to_end(user)
+                if len(self._sums) > self._users:
+                    self._sums.popitem(last=False)
 
     def _has_say(self, user: str) -> bool:
         choices, total, squares = self._sums.get(user, (0, 0.0, 0.0))

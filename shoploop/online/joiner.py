@@ -8,7 +8,8 @@ nobody writes to stands still.
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from sys import intern
 from typing import Literal, NamedTuple
 
 from shoploop.events.log import Record
@@ -33,6 +34,10 @@ VOTES = 101
 
 SHOWN_AT_ONCE = 200_000
 """Answers that wait for what becomes of them; beyond, the oldest count as done."""
+
+ORPHANS_AT_ONCE = 50_000
+"""Events that wait for their answer; beyond, the oldest are dead letters. They wait for seconds by the log's own time, which
+stands still where all of a flood has one time."""
 
 Reason = Literal["no_impression", "late", "not_shown", "unreadable", "failed"]
 
@@ -60,7 +65,7 @@ class DeadLetter:
     """As it lies in the log."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Open:
     """An answer that waits for feedback."""
 
@@ -70,7 +75,7 @@ class _Open:
     """It answers a query: what was not taken of it is not what the user does not want, but what the words did not mean."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Orphans:
     """Feedback that came before its answer."""
 
@@ -81,12 +86,18 @@ class _Orphans:
 class Joiner:
     """The open window."""
 
-    def __init__(self, *, shown_at_once: int = SHOWN_AT_ONCE):
+    def __init__(self, *, shown_at_once: int = SHOWN_AT_ONCE, orphans_at_once: int = ORPHANS_AT_ONCE):
         self.dead: list[DeadLetter] = []
         """Whoever counts or shows them takes them away."""
 
         self._shown_at_once = shown_at_once
-        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._orphans_at_once = orphans_at_once
+        self._waiting_orphans = 0
+        self._open: dict[str, _Open] = {}
+        self._opened: deque[str] = deque()
+        """The same requests, the oldest first: an answer is only ever closed after all before it, and a table that knows its
+        order itself would cost each of many answers a hundred bytes."""
+
         self._orphans: OrderedDict[str, _Orphans] = OrderedDict()
         self._watermark: datetime | None = None
         self._times: deque[datetime] = deque()
@@ -119,13 +130,20 @@ class Joiner:
             self._pass_to(message.time)
             if message.surface == "shops":  # no item was shown
                 return []
+            if message.request_id not in self._open:
+                self._opened.append(message.request_id)
             self._open[message.request_id] = _Open(
-                message.time, tuple(message.items), searched=message.surface == "search"
+                message.time.astimezone(UTC),  # which all share; a message's own zone is an object of its own
+                tuple(map(intern, message.items)),  # each message brings strings of its own, and most say the same
+                searched=message.surface == "search",
             )
-            while len(self._open) > self._shown_at_once:
-                self._open.popitem(last=False)
+            while len(self._opened) > self._shown_at_once:
+                del self._open[self._opened.popleft()]
             orphans = self._orphans.pop(message.request_id, None)
-            return [example for at, event in (orphans.events if orphans else []) for example in self._joined(at, event)]
+            if orphans is None:
+                return []
+            self._waiting_orphans -= len(orphans.events)
+            return [example for at, event in orphans.events for example in self._joined(at, event)]
         self._pass_to(message.received)
         if message.item is None:
             return []
@@ -146,6 +164,9 @@ class Joiner:
         shown = self._open.get(event.request_id)
         if shown is None:
             self._orphans.setdefault(event.request_id, _Orphans(event.received)).events.append((offset, event))
+            self._waiting_orphans += 1
+            while self._waiting_orphans > self._orphans_at_once:
+                self._bury_oldest_orphans()
             return []
         if event.item not in shown.items:
             self.bury(offset, "not_shown", event.model_dump_json(exclude_none=True))
@@ -174,12 +195,17 @@ class Joiner:
         middle, watermark = ordered[len(times) // 2], self._watermark
         if watermark is None or middle > watermark:
             self._watermark = watermark = middle
-        while self._open and next(iter(self._open.values())).time < watermark - CLOSED:
-            self._open.popitem(last=False)
+        while self._opened and self._open[self._opened[0]].time < watermark - CLOSED:
+            del self._open[self._opened.popleft()]
         while self._orphans and next(iter(self._orphans.values())).time < watermark - LATENESS:
-            _, orphans = self._orphans.popitem(last=False)
-            for offset, event in orphans.events:
-                self.bury(offset, "no_impression", event.model_dump_json(exclude_none=True))
+            self._bury_oldest_orphans()
+
+    def _bury_oldest_orphans(self) -> None:
+        """Those of the answer that has been waited for the longest."""
+        _, orphans = self._orphans.popitem(last=False)
+        self._waiting_orphans -= len(orphans.events)
+        for offset, event in orphans.events:
+            self.bury(offset, "no_impression", event.model_dump_json(exclude_none=True))
 
 
 def _example(offset: int, event: Kept, among: tuple[str, ...] | None) -> Example:

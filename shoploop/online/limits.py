@@ -4,14 +4,20 @@ Counts are of the log's records and its own time, so that a learner that begins 
 is counted and passed over; nothing is waited for.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from sys import intern
 
 from shoploop.features.log import Float32
 from shoploop.online.joiner import Example
 
 SPAN = 1_000
 """Records of the log."""
+
+MOST = 200_000
+"""Users of a day, and pairs of a user and an item, that are counted: the last who taught something. Who floods a shop with so
+many others that their own count is forgotten has been held by the limit of each item meanwhile. Some 60 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +49,22 @@ class LimitConfig:
 class Limits:
     """Counts of the running windows."""
 
-    def __init__(self, shares_I: Float32, config: LimitConfig = LimitConfig()):
+    def __init__(self, shares_I: Float32, config: LimitConfig = LimitConfig(), *, most: int = MOST):
         """
         Args:
             shares_I: Of each item, in what was sold; they sum to one.
             config: How much is allowed.
+            most: See :data:`MOST`.
         """
         self.config = config
+        self._most = most
         even = 1.0 / max(len(shares_I), 1)
         self._times_I = (config.times_its_share * (shares_I + even)).tolist()
         self._span, self._day = -1, -1
         self._of_user: dict[str, int] = {}
-        self._of_user_a_day: dict[str, int] = {}
+        self._of_user_a_day: OrderedDict[str, int] = OrderedDict()
         self._of_item: dict[int, int] = {}
-        self._pairs: dict[tuple[str, int], int] = {}
+        self._pairs: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._learned = 0
 
     def allow(self, example: Example, code: int, *, offset: int, now: datetime) -> bool:
@@ -69,7 +77,8 @@ class Limits:
             now: The log's own time.
         """
         self._pass_to(offset, now)
-        config, user, pair = self.config, example.user, (example.user, code)
+        config, user = self.config, intern(example.user)  # of each event a string of its own
+        pair = (user, code)
         in_span, in_day = self._of_user.get(user, 0), self._of_user_a_day.get(user, 0)
         of_item, of_pair = self._of_item.get(code, 0), self._pairs.get(pair, 0)
         if config.of_user is not None and in_span >= config.of_user:
@@ -84,6 +93,11 @@ class Limits:
         self._of_user_a_day[user] = in_day + 1
         self._of_item[code] = of_item + 1
         self._pairs[pair] = of_pair + 1
+        self._of_user_a_day.move_to_end(user)
+        self._pairs.move_to_end(pair)
+        for counts in (self._of_user_a_day, self._pairs):
+            if len(counts) > self._most:
+                counts.popitem(last=False)
         self._learned += 1
         return True
 

@@ -80,6 +80,7 @@ class Learners:
     def keep(self, *versions: str | None) -> None:
         """Ends the learning of all others; does not wait until they have committed what they have."""
         self._races.keep(*versions)
+        self._ending = {version: ending for version, ending in self._ending.items() if ending.is_alive()}
         for version in [known for known in self._running if known not in versions]:
             ending = threading.Thread(target=self._running.pop(version).close, name=f"ends-{version}")
             ending.start()

@@ -86,8 +86,9 @@ class Races:
         return frozen.reason if frozen else None
 
     def keep(self, *versions: str | None) -> None:
-        """Forgets all races but those between these."""
+        """Forgets all races but those between these, and the chains of all others."""
         self._races = {race: how for race, how in self._races.items() if set(race) <= set(versions)}
+        self._chains = {version: chain for version, chain in self._chains.items() if version in versions}
 
     def chain(self, version: str) -> Chain:
         """Of a version, as it is now."""

@@ -22,6 +22,7 @@ from shoploop.predictor.http import App, Message, Receive, Send, refuse
 
 DOCS, METRICS = "/docs.json", "/metrics"
 PRIVATE = frozenset({DOCS, METRICS, LOAD, "/schema.json"})
+ANSWERED = (DOCS, METRICS, LOAD, "/schema.json", "/livez", "/readyz", "/healthz")
 PRIVATE_BELOW = "/static_content/"
 """BentoML's own page of the description."""
 

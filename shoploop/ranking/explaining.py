@@ -42,7 +42,7 @@ class ShownItem:
         return cls(item=ranked.item, score=ranked.score, origin=ranked.origin)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
     """What has to be known of an answer to explain it."""
 

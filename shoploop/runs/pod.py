@@ -397,7 +397,7 @@ def main(arguments: list[str] | None = None) -> int:
     def decide(**_: object) -> None:
         from shoploop.online.chain import Chain
 
-        chain = Chain(Store(wanted.store), wanted.recommender, wanted.version)
+        chain = Chain(Store(wanted.store), wanted.recommender, wanted.version, keep=None)
         chain.refresh()
         if any(commit.by == wanted.by for commit in chain.commits):
             print("It is in the chain already.", flush=True)

@@ -5,7 +5,6 @@ knows. Every such write, hard link and digest of the house is made here. It must
 """
 
 import errno
-import glob
 import hashlib
 import json
 import math
@@ -258,8 +257,19 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{SUFFIX}")
 
 
+def _lying_aside(path: Path) -> list[Path]:
+    """What writers of that name have left, or are at. By names alone: a pattern for each name that is ever written would stay
+    in Python's cache of 32,768 compiled ones, 1.7 kB each."""
+    begins = f".{path.name}."
+    try:
+        names = [name for name in os.listdir(path.parent) if name.startswith(begins)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # whoever writes is told
+        return []
+    return [path.with_name(name) for name in names if name.removeprefix(begins).endswith(SUFFIX)]
+
+
 def _remove_abandoned(path: Path) -> None:
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{SUFFIX}"):
+    for left in _lying_aside(path):
         try:
             # not the time of modification: a link has its source's
             abandoned = time.time() - left.stat().st_ctime > ABANDONED_SECONDS

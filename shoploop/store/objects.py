@@ -293,8 +293,24 @@ class Log:
 
     def entries(self) -> list[dict[str, Any]]:
         """All entries, oldest first; each has its ``number``."""
+        return list(self.each())
+
+    def each(self) -> Iterator[dict[str, Any]]:
+        """The same one by one, for who goes through a long log."""
         found = [key for key in self.store.list(f"{self.key}/") if ENTRY.fullmatch(key.removeprefix(f"{self.key}/"))]
-        return [{"number": int(key[-17:-5])} | self._entry(key) for key in found]
+        return ({"number": int(key[-17:-5])} | self._entry(key) for key in found)
+
+    def entry(self, number: int) -> dict[str, Any]:
+        """The entry of that number.
+
+        Raises:
+            StoreUnavailable: it is damaged, or no longer there.
+        """
+        key = f"{self.key}/{number:012}.json"
+        try:
+            return {"number": number} | self._entry(key)
+        except NotFound as error:
+            raise StoreUnavailable(f"{self.store.url(self.key)}: entry {number} is missing. Bring it back.") from error
 
     def since(self, number: int) -> list[dict[str, Any]]:
         """The entries after that number, oldest first; asks for each by its name, so that a long log costs no more than a

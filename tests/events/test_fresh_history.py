@@ -4,7 +4,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from shoploop.events.fresh import FreshHistory
+from shoploop.events.fresh import FreshHistory, Recent
 from shoploop.events.log import Entry, LogUnavailable
 from shoploop.events.messages import Kept, to_json
 from shoploop.events.sqlite_log import SqliteLog
@@ -158,3 +158,21 @@ def until(condition):
             return
         time.sleep(0.05)
     raise AssertionError("it did not come")
+
+
+def test_memory_is_bounded_by_the_events_of_all_users_together_and_holds_what_is_said_again_once():
+    recent = Recent(users=1000, events_a_user=10, events=50)
+    for number in range(5_000):
+        item = "".join(["i", str(number % 3)])  # a string of its own, as each message brings them
+        recent.add(Kept(source="organic", kind="view", user=f"u{number // 100}", item=item, time=NOW, received=NOW))
+        assert recent._held == sum(map(len, recent._done.values())) <= 50
+    assert len(recent.of("u49")) == 10
+    assert len({id(done.item) for events in recent._done.values() for done in events}) <= 3
+    assert recent.of("u49") is recent.of("u49")
+
+
+def test_the_one_user_who_did_something_keeps_what_they_did_where_it_is_more_than_all_may_have():
+    recent = Recent(events_a_user=10, events=5)
+    for number in range(20):
+        recent.add(Kept(source="organic", kind="view", user="ann", item=f"i{number}", time=NOW, received=NOW))
+    assert [done.item for done in recent.of("ann")] == [f"i{number}" for number in range(10, 20)]

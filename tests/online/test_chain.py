@@ -127,3 +127,46 @@ def test_rows_of_another_width_are_not_read(store, chain):
     other.refresh()
     with pytest.raises(ArtifactCorrupt, match="width 64"):
         other.state()
+
+
+def test_what_is_kept_of_a_chain_does_not_grow_with_it_and_what_is_older_is_read_when_it_is_asked_for(store):
+    chain = Chain(store, "grocery", "v1", keep=4)
+    other = Chain(store, "grocery", "v1", keep=4)
+    for number in range(1, 41):
+        learned(chain, 10 * number, (number % 3, float(number)), full=number == 20)
+        if number % 10 == 0:
+            other.refresh()
+    first = Chain(store, "grocery", "v1", keep=4)
+    assert [commit.offset for commit in first.refresh()] == list(range(10, 410, 10))
+    for each in (chain, other, first):
+        assert (each.head, len(each.commits), len(each._known.last)) == (40, 40, 4)
+        assert [commit.number for commit in each.commits[-6:-2]] == [35, 36, 37, 38]
+        assert (each.commits[-1].offset, each.offset_of(3), each.commits[0].number) == (400, 30, 1)
+        assert values(each, 25) == {2: 20.0} | {code: float(24 + (code - 24) % 3) for code in (0, 1)} | {2: 23.0}
+        assert values(each) == {0: 39.0, 1: 40.0, 2: 38.0}
+
+
+def test_a_pin_and_a_freeze_hold_however_long_ago_they_were(store):
+    chain = Chain(store, "grocery", "v1", keep=2)
+    learned(chain, 10, (1, 1.0))
+    chain.decide("pin", by="me", reason="", to=1)
+    chain.decide("freeze", by="me", reason="why")
+    for number in range(20, 60, 10):
+        learned(chain, number, (1, float(number)))
+    other = Chain(store, "grocery", "v1", keep=2)
+    other.refresh()
+    for each in (chain, other):
+        assert (each.served, each.frozen and each.frozen.reason, values(each, each.served)) == (1, "why", {1: 1.0})
+    other.decide("rollback", by="me", reason="", to=1)
+    other.decide("resume", by="me", reason="")
+    chain.refresh()
+    assert (chain.served, chain.frozen, values(chain)) == (chain.head, None, {1: 1.0})
+
+
+def test_a_commit_that_was_forgotten_and_is_gone_from_the_store_is_named(store):
+    chain = Chain(store, "grocery", "v1", keep=1)
+    for number in (10, 20):
+        learned(chain, number, (1, 1.0))
+    (store.path(layout.online_commits("grocery", "v1")) / "000000000001.json").unlink()
+    with pytest.raises(StoreUnavailable, match="entry 1 is missing"):
+        chain.state()

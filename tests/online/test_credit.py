@@ -116,3 +116,14 @@ def test_a_learner_that_begins_anew_knows_whose_say_was_lost_and_comes_to_the_sa
     assert one.totals == other.totals
     for name in ("codes_N", "vectors_ND", "bias_N", "slots_NE"):
         assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name
+
+
+def test_who_chose_nothing_for_the_longest_is_forgotten_where_there_are_too_many():
+    credit = Credit(least=2, errors=2.0, users=50)
+    worse = np.array([3.0], np.float32), np.ones(1, np.float32)
+    for number in range(2_000):
+        for user in ("ann", f"user {number}"):
+            credit.count([user], *worse)
+            credit.count([user], *worse)
+    assert len(credit._sums) == 50
+    assert credit.has_say(["ann", "user 1999", "user 1"]).tolist() == [False, False, True]

@@ -114,3 +114,34 @@ def test_one_clock_that_is_wrong_moves_no_time():
     [example] = taken(joiner, did("click", "tea", "r1", after=timedelta(seconds=11)))
     assert example.chosen == "tea"
     assert joiner.watermark < NOON + timedelta(seconds=11)
+
+
+def test_what_waits_does_not_grow_with_the_log():
+    joiner = Joiner(shown_at_once=50, orphans_at_once=20)
+    for number in range(2_000):
+        items = ["".join(["i", str(number % 3)]), "".join(["j", str(number % 2)])]  # strings of their own
+        joiner.take(number, shown(f"r{number}", *items))
+        joiner.take(number, did("click", "tea", f"of nobody {number // 3}"))  # all at one time: no watermark moves
+    assert joiner.waiting == len(joiner._opened) == 50
+    assert len({id(item) for waits in joiner._open.values() for item in waits.items}) == 5
+    assert sum(len(waits.events) for waits in joiner._orphans.values()) == joiner._waiting_orphans <= 20
+    assert len(joiner.dead) + joiner._waiting_orphans == 2_000
+    assert {dead.reason for dead in joiner.dead} == {"no_impression"}
+
+
+def test_an_orphan_that_found_its_answer_waits_no_longer():
+    joiner = Joiner(orphans_at_once=2)
+    for number in range(10):
+        click = did("click", "tea", f"r{number}")
+        assert len(taken(joiner, click, shown(f"r{number}", "tea"))) == 1
+    assert (joiner._waiting_orphans, joiner.dead) == (0, [])
+
+
+def test_an_answer_that_the_log_holds_twice_waits_once():
+    joiner = Joiner(shown_at_once=2)
+    for request in ("r1", "r1", "r2"):
+        joiner.take(1, shown(request, "tea"))
+    assert joiner.waiting == len(joiner._opened) == 2
+    assert len(taken(joiner, did("click", "tea", "r1"), did("click", "tea", "r2"))) == 2
+    joiner.take(2, shown("r3", "tea"))
+    assert taken(joiner, did("click", "tea", "r1")) == []

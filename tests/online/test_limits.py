@@ -60,3 +60,11 @@ def test_what_does_not_teach_makes_no_room_for_others():
 
 def test_without_limits_all_may_teach():
     assert all(allowed(limits(), "ann", 1) for _ in range(1000))
+
+
+def test_what_is_counted_of_a_day_does_not_grow_with_its_users():
+    held = Limits(SHARES, LimitConfig(**OFF | {"of_user_a_day": 2, "of_user_and_item": 1}), most=100)
+    assert all(allowed(held, f"user {number}", number % 4, offset=number) for number in range(5_000))
+    assert (len(held._of_user_a_day), len(held._pairs)) == (100, 100)
+    assert not allowed(held, "user 4999", 4999 % 4)  # one of the last is still known
+    assert len(held._of_user) <= SPAN

@@ -164,8 +164,9 @@ class Unsure(Chain):
             return super().append(*arguments, **named)
         self.failures -= 1
         if self.written:
+            known = self._known
             super().append(*arguments, **named)
-            self.commits.pop()
+            self._known = known
         raise StoreUnavailable("the store is away")
 
 

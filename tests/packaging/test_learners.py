@@ -317,3 +317,14 @@ def learned(chain, folder):
     number = Pointer.read(folder / "updates" / chain._version).commit
     chain.refresh()
     return chain.offset_of(number), chain.state(number).totals.examples
+
+
+def test_the_chains_of_versions_that_are_gone_are_forgotten(make_learners, packaged):
+    learners = make_learners()
+    for number in range(50):
+        version = f"v{number:012}"
+        packaged[version] = number
+        assert learners.frozen(version) is None
+        learners.keep(version, OLD)
+    assert set(learners._races._chains) == {version}
+    assert not any(ending.is_alive() for ending in learners._ending.values()) and len(learners._ending) <= 1

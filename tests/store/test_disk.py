@@ -1,5 +1,6 @@
 """Whoever is killed amid a write leaves the old content or the new one, and beside it nothing that is taken for whole."""
 
+import fnmatch
 import json
 import os
 import random
@@ -201,3 +202,12 @@ def test_the_digest_is_sha256_of_the_bytes(tmp_path):
 
 def test_a_disk_has_some_bytes_free(tmp_path):
     assert disk.free_bytes(tmp_path) > 0
+
+
+def test_names_that_are_written_leave_no_pattern_in_memory(tmp_path):
+    known = fnmatch._compile_pattern.cache_info().currsize
+    for number in range(50):
+        disk.write_bytes(tmp_path / f"{number}", b"x")
+        Store(str(tmp_path / "store")).put_if_absent(f"objects/{number}", b"x")
+    assert fnmatch._compile_pattern.cache_info().currsize <= known + 1
+    assert len(list(tmp_path.glob("[0-9]*"))) == 50
