@@ -42,7 +42,7 @@ def test_a_secret_that_is_created_later_is_found(empty: Prepared):
     ("spec", "reason"),
     [
         (
-            {"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp"}, "training": {"nodes": 2}},
+            {"runner": {"type": "KubeflowPipelines", "endpoint": "http://kfp", "steps": {"train": {}}}},
             "RunnerRefuses",
         ),
         ({"online": {"enabled": True}}, "OnlineLogUnset"),
