@@ -382,7 +382,7 @@ def shop(cluster: Cluster, platform: str) -> Iterator[Shop]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What brings the Kubeflow Trainer comes after the test that finds it missing. The story is told last: its end deletes what
-    the other tests look at. Then the roles: all that was done is known."""
+    """What brings the Kubeflow Trainer comes after the test that finds it missing. The story is told last: its end deletes
+    what the other tests look at. Then the roles: all that was done is known."""
     last = ["test_handed_over_on_cluster.py", "test_story.py", "test_operator_roles.py", "test_reinstalled.py"]
     items.sort(key=lambda item: last.index(item.path.name) + 1 if item.path.name in last else 0)
