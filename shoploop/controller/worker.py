@@ -32,6 +32,7 @@ from shoploop.controller.decide.names import (
     ONLINE_COMPONENT,
     RECOMMENDER_LABEL,
     RUN_COMPONENT,
+    RUN_LABEL,
     SERVE_COMPONENT,
     Object,
     is_ours,
@@ -150,7 +151,7 @@ class Worker:
             },
             learner=self._learner(key, recommender, children),
             predictors=self._predictors(key, recommender, children),
-            progress=self._progress(key, children, pods),
+            progress=self._progress(key, recommender, children, pods),
             handed_over=self._handed_over(key, recommender, children, pods),
             rival=self._rival(recommender),
             failures=self._failures.get(key, {}),
@@ -174,11 +175,15 @@ class Worker:
         return found
 
     def _progress(
-        self, key: Key, children: dict[tuple[str, str], Object], pods: tuple[Object, ...]
+        self, key: Key, recommender: Object, children: dict[tuple[str, str], Object], pods: tuple[Object, ...]
     ) -> ProgressStatus | None:
-        """How far a training on several machines is, by the log of its first pod."""
+        """How far a training on several machines is, by the log of its first pod: also once it has ended, or what came
+        between the last look and the end would never be told."""
+        run = (recommender.get("status") or {}).get("run") or {}
         for (kind, _), live in children.items():
-            if kind == TRAIN_JOB.kind and outcome.state(live) == "Active" and (pod := first_pod(live, pods)):
+            if kind != TRAIN_JOB.kind or live["metadata"].get("labels", {}).get(RUN_LABEL) != run.get("id"):
+                continue
+            if outcome.state(live) in ("Active", "Complete") and (pod := first_pod(live, pods)):
                 return read_progress(self.cluster.log_end(key[0], pod, LOG_LINES) or "")
         return None
 

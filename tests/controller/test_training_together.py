@@ -159,6 +159,14 @@ def test_a_log_that_says_nothing_is_no_progress(log):
     assert train_jobs.progress(log) is None
 
 
+def test_the_first_pod_is_asked_how_far_it_came_when_it_has_ended_too(at_training, make_train_job):
+    recommender, _ = at_training()
+    objects, pods = make_train_job(recommender, (0, ""), (0, ""), status="Complete")
+    ended = tuple(pod | {"status": pod.get("status", {}) | {"phase": "Succeeded"}} for pod in pods)
+    lost = tuple(pod | {"status": {"phase": "Failed"}} for pod in pods)
+    assert (train_jobs.first_pod(objects[1], ended), train_jobs.first_pod(objects[1], lost)) == ("pod-0", None)
+
+
 def test_when_it_is_done_the_next_part_begins(at_training, make_train_job, plan):
     recommender, before = at_training()
     objects, pods = make_train_job(recommender, (0, ""), (0, ""), status="Complete")

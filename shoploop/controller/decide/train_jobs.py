@@ -35,7 +35,7 @@ def child_job_name(live: Object) -> str:
 
 
 def first_pod(live: Object, pods: tuple[Object, ...]) -> str | None:
-    """Name of the pod whose process is the first of all, while it runs."""
+    """Name of the pod whose process is the first of all, while it runs or when it has done all."""
     owner = child_job_name(live)
     for pod in pods:
         meta = pod["metadata"]
@@ -43,7 +43,7 @@ def first_pod(live: Object, pods: tuple[Object, ...]) -> str | None:
         index = {**meta.get("labels", {}), **meta.get("annotations", {})}.get(
             "batch.kubernetes.io/job-completion-index"
         )
-        if of_it and index == "0" and pod.get("status", {}).get("phase") == "Running":
+        if of_it and index == "0" and pod.get("status", {}).get("phase") in ("Running", "Succeeded"):
             return str(meta["name"])
     return None
 
