@@ -317,9 +317,6 @@ def document_of(recommender: Recommender) -> dict[str, Any]:
 
 def place(task: dsl.PipelineTask, pod: TaskPod) -> None:
     """Gives a task's pod what the spec says."""
-    # Before each of these it makes sure that the task has a container, as all here have; to name its caller, should there be
-    # none, it seeks the modules of the whole stack of calls, which takes seconds where many are loaded.
-    task._ensure_container_spec_exists = lambda: None
     task.set_container_image(pod.image)
     task.set_cpu_request(pod.cpu).set_memory_request(pod.memory).set_memory_limit(pod.memory)
     task.set_caching_options(pod.cached)

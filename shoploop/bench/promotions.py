@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from shoploop.bench.clients import BACK_SECONDS, Clients
 from shoploop.bench.load import cores_apart
 from shoploop.bench.serving import K, users_of
 from shoploop.errors import NotFound
@@ -40,10 +40,6 @@ AROUND_SECONDS = 0.1
 """A request that goes on within so long of an effect is one at a swap."""
 
 
-BACK_SECONDS = 0.05
-"""Until a client that was turned away asks again."""
-
-
 @dataclass(frozen=True)
 class Answered:
     """One request that got an answer."""
@@ -53,26 +49,17 @@ class Answered:
     version: str
 
 
-class _Load:
+class _Load(Clients):
     """Clients that ask again as soon as they are answered, until they are told to end."""
 
     def __init__(self, url: str, users: list[str]):
+        super().__init__()
         self.answered: list[Answered] = []
         self.failures: list[str] = []
         self.refused: list[float] = []
         """When one was turned away with 503: past what the service can do."""
 
         self._url, self._users = url, users
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._ask()), name="load")
-
-    def __enter__(self) -> "_Load":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def version_since(self, moment: float, version: str) -> float | None:
         """When the version first answered a request that began after the moment."""

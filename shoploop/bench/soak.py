@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from bisect import bisect_left
@@ -23,6 +22,7 @@ import numpy as np
 import psutil
 
 from shoploop.api.online import EventLogSpec
+from shoploop.bench.clients import BACK_SECONDS, Clients
 from shoploop.bench.resources import WARM_UP_SHARE, Trend, Watch
 from shoploop.bench.serving import users_of
 from shoploop.compute import lifetime
@@ -51,19 +51,17 @@ OTHER_EVERY = 8
 NOT_COUNTED = ("too_often", "rate_limited")
 """Events that are refused as they should be, where few users have clicked all day."""
 
-BACK_SECONDS = 0.05
-"""Until a client that was turned away asks again."""
-
 BYTES_SHARE_PER_HOUR = 0.1
 """Of the mean of a commit's bytes: a slope that is not above it is flat."""
 
 LAG_SECONDS_PER_HOUR = 1.0
 
 
-class _Load:
+class _Load(Clients):
     """Clients that ask, and tell what became of it, until they are told to end."""
 
     def __init__(self, url: str, key: str, users: list[str], clients: int, seed: int):
+        super().__init__()
         self.requests: Counter[str] = Counter()
         """With an answer, by route."""
 
@@ -81,16 +79,6 @@ class _Load:
         """When each commit was first in an answer, in seconds since 1970."""
 
         self._url, self._key, self._users, self._clients, self._seed = url, key, users, clients, seed
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._ask()), name="load")
-
-    def __enter__(self) -> "_Load":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     async def _ask(self) -> None:
         import aiohttp

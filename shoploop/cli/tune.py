@@ -30,15 +30,11 @@ def tune_recommender(
     from shoploop.cli.run import carry_out, load_with_data, output_of
     from shoploop.runs import read_plan
     from shoploop.store import layout
-    from shoploop.tuning.proposal import proposed
     from shoploop.tuning.search import study_digest, tune
 
     recommender = load_with_data(file)
-    if out is not None:
-        _check_out(file, out, recommender)
-    text = file.read_text(encoding="utf-8")
+    text = _changeable(file, out, recommender)
     training = recommender.spec.training
-    proposed(text, {}, source=str(file))  # better now than when all is searched
     console = output.console(stderr=json_ == "-")
     run, workspace = carry_out(recommender, store_override, console, until="build_samples")
     key = read_plan(run.key, workspace).keys["build_samples"]
@@ -76,13 +72,9 @@ def tune_on_cluster(
     """The same with pods that carry the trials out; or what they would be made of, for somebody else to begin."""
     from shoploop.api import load
     from shoploop.cli.tune_on_cluster import chosen_output, searched, study_of, write_manifests
-    from shoploop.tuning.proposal import proposed
 
     recommender = load(file)
-    if out is not None:
-        _check_out(file, out, recommender)
-    text = file.read_text(encoding="utf-8")
-    proposed(text, {}, source=str(file))
+    text = _changeable(file, out, recommender)
     study = study_of(recommender, asked, trials=trials, seed=seed)
     console = chosen_output(json_, asked.manifests)
     if asked.manifests is not None:
@@ -112,6 +104,17 @@ def _propose(
     elif out is not None:
         console.print(f"Written   nothing: {out} would be as {file} is.")
     output.write_json(found, json_)
+
+
+def _changeable(file: Path, out: Path | None, recommender: Any) -> str:
+    """The file's text; what could not be changed or written is told now, and not when all is searched."""
+    from shoploop.tuning.proposal import proposed
+
+    if out is not None:
+        _check_out(file, out, recommender)
+    text = file.read_text(encoding="utf-8")
+    proposed(text, {}, source=str(file))
+    return text
 
 
 def _check_out(file: Path, out: Path, recommender: Any) -> None:

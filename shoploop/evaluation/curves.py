@@ -24,29 +24,30 @@ def roc(scores_N: npt.NDArray[np.floating], found_N: npt.NDArray[np.bool_]) -> d
     Returns:
         ``false_positive_rate``, ``true_positive_rate`` and ``threshold`` of each point, from (0, 0) to (1, 1).
     """
-    positives = int(found_N.sum())
-    if positives in (0, len(found_N)):
+    from sklearn.metrics import roc_curve
+
+    if found_N.all() or not found_N.any():
         return None
-    order = np.argsort(-scores_N, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores_N[order])), len(order) - 1)  # equal scores are called alike
-    hits = np.cumsum(found_N[order])[ends]
-    kept = np.unique(np.linspace(0, len(ends) - 1, POINTS).round().astype(int))
-    hits, called, threshold = hits[kept], ends[kept] + 1, scores_N[order][ends[kept]]
+    false_positive, true_positive, threshold = roc_curve(found_N, scores_N, drop_intermediate=False)
+    # the first point calls nothing found, at a threshold that is no number of JSON's
+    kept = np.append(0, np.unique(np.linspace(1, len(threshold) - 1, POINTS).round().astype(int)))
+    threshold[0] = threshold[1]
     return {
-        "false_positive_rate": [0.0, *_rounded((called - hits) / (len(found_N) - positives))],
-        "true_positive_rate": [0.0, *_rounded(hits / positives)],
-        "threshold": [*_rounded(threshold[:1]), *_rounded(threshold)],
+        "false_positive_rate": _rounded(false_positive[kept]),
+        "true_positive_rate": _rounded(true_positive[kept]),
+        "threshold": _rounded(threshold[kept]),
     }
 
 
 def confusion(scores_N: npt.NDArray[np.floating], found_N: npt.NDArray[np.bool_]) -> list[list[int]]:
     """Counts where as many are called found as are to be found, the highest scores first: rows are the truth, not found and
     found, columns what they are called."""
-    positives = int(found_N.sum())
+    from sklearn.metrics import confusion_matrix
+
     called_N = np.zeros(len(found_N), bool)
-    called_N[np.argsort(-scores_N, kind="stable")[:positives]] = True
-    return [[int((~found_N & ~called_N).sum()), int((~found_N & called_N).sum())],
-            [int((found_N & ~called_N).sum()), int((found_N & called_N).sum())]]  # fmt: skip
+    called_N[np.argsort(-scores_N, kind="stable")[: int(found_N.sum())]] = True
+    counts: list[list[int]] = confusion_matrix(found_N, called_N, labels=[False, True]).tolist()
+    return counts
 
 
 def _rounded(values: npt.NDArray[Any]) -> list[float]:

@@ -10,7 +10,7 @@ Legend: R rows, C cells.
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 
 import numpy as np
@@ -25,7 +25,8 @@ class DayCounts:
     def __init__(self, clock: Callable[[], datetime]):
         """
         Args:
-            clock: The time, UTC. One that goes back keeps the counts of the later day.
+            clock: The time, UTC. One that goes back by a day at most keeps the counts of the later day; further back, the
+                later one was wrong, and counting begins anew: else nobody would be counted afresh until that day comes.
         """
         self._clock = clock
         self._day = clock().date()
@@ -49,7 +50,8 @@ class DayCounts:
             self._counts_RC[self._rows_R, cells_R] = np.maximum(found_R, least)
 
     def _begin_day(self) -> None:
-        if (today := self._clock().date()) > self._day:
+        today = self._clock().date()
+        if today > self._day or today < self._day - timedelta(days=1):
             self._day = today
             self._counts_RC[:] = 0
 

@@ -68,7 +68,7 @@ def carry_out(asked: argparse.Namespace, workspace: Workspace, recommender: Any,
         NotFound: there is nothing to gather.
     """
     from shoploop.tuning import katib
-    from shoploop.tuning.search import Apart
+    from shoploop.tuning.search import SeparateTrials
 
     name, study = recommender.metadata.name, asked.study
     for word in (study, asked.trial or study):
@@ -82,7 +82,7 @@ def carry_out(asked: argparse.Namespace, workspace: Workspace, recommender: Any,
         return
     given = None if asked.drawn or asked.conclude else settings_of_words(asked.set)
     plan = samples_of(workspace, recommender, study, say)
-    apart = Apart(
+    separate = SeparateTrials(
         features=workspace.output(plan.found["materialize_features"]),
         samples=workspace.output(plan.found[LAST]),
         folder=workspace.path(layout.temporary(name)) / f"study-{study}-{trial or 'found'}",
@@ -90,11 +90,11 @@ def carry_out(asked: argparse.Namespace, workspace: Workspace, recommender: Any,
         seed=asked.seed,
     )
     if asked.conclude:
-        found = apart.conclude(trials)
+        found = separate.conclude(trials)
         workspace.store.put(layout.study_found(name, study), json.dumps(found).encode())
         say(json.dumps({"kind": KIND, **found}))
         return
-    done = apart.trial(apart.drawn(number) if given is None else given, lambda value: say(katib.told(value)))
+    done = separate.trial(separate.drawn(number) if given is None else given, lambda value: say(katib.told(value)))
     try:
         workspace.store.put_if_absent(layout.study_trial(name, study, trial), json.dumps(done).encode())
     except AlreadyExists:

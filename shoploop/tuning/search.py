@@ -131,7 +131,7 @@ def tune(
         return _found(judge, study.trials[:trials], visits, now, seed=seed, timed_out=timed_out)
 
 
-class Apart:
+class SeparateTrials:
     """The same search for whoever carries its trials out apart from each other, in processes that share no folder.
 
     A trial is a number's settings, or somebody else's, and comes to all that is needed of it later.

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+import quick_compiling  # noqa: F401
 import small_pipeline
 from fake_kubeflow import FakeKubeflow
 from typer.testing import CliRunner

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+import quick_compiling  # noqa: F401
 import yaml
 from kfp import compiler
 from pydantic.alias_generators import to_camel

@@ -21,7 +21,18 @@ def test_what_was_seen_is_counted_until_the_day_ends():
     assert counts.seen(("ann", "milk")) == 0
 
 
-def test_a_clock_that_goes_back_forgets_nothing():
+def test_a_clock_that_was_a_year_ahead_does_not_keep_its_counts_for_a_year():
+    now = [NOON + timedelta(days=365)]
+    counts = DayCounts(lambda: now[0])
+    counts.add(("ann", "milk"))
+    now[0] = NOON
+    assert counts.seen(("ann", "milk")) == 0
+    counts.add(("ann", "milk"))
+    now[0] = NOON + timedelta(days=1)
+    assert counts.seen(("ann", "milk")) == 0
+
+
+def test_a_clock_that_goes_back_by_a_day_forgets_nothing():
     now = [NOON]
     counts = DayCounts(lambda: now[0])
     counts.add(("ann", "milk"))

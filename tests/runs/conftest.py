@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
+import quick_compiling  # noqa: F401
 import toy_steps
 from fake_cluster import FakeCluster
 from fake_kubeflow import FakeKubeflow

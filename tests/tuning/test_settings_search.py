@@ -179,7 +179,7 @@ def test_a_trial_that_knows_no_other_asks_what_the_search_asks_before_it_has_fou
 
 @pytest.fixture(scope="module")
 def apart(folders, tmp_path_factory):
-    return search.Apart(
+    return search.SeparateTrials(
         features=folders / "features",
         samples=folders / "samples",
         folder=tmp_path_factory.mktemp("apart"),
