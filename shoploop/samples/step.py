@@ -23,7 +23,13 @@ from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.allocation import Allocation
 from shoploop.candidates.fetching import BY_PICTURES, SOURCES, CandidateConfig
 from shoploop.data.picture_files import FILE as PICTURED
-from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
+from shoploop.data.splits import (
+    FEWEST_EVALUATION,
+    FEWEST_TRAINING,
+    TimeSplit,
+    visits_to_learn_from,
+    visits_to_validate_on,
+)
 from shoploop.errors import TooFewEvents
 from shoploop.features.catalog import CatalogConfig
 from shoploop.features.catalogs import fit_catalogs
@@ -40,11 +46,13 @@ from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 from shoploop.samples.search_step import write_searches
 from shoploop.samples.shop_step import write_shops
 
-MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 2_800, 600, 1_500
+LEAST_CAP = 2_800
+"""Visits that are learned from at most, where a visit holds much; where it holds less, as many as hold enough."""
+
 MAX_SESSION_REQUESTS = 6_000
 """Of a log of sessions, where a visit is asked for several times and little lies behind each request."""
 
-VALIDATION_SHARE = 0.06
+MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 600, 1_500
 ALLOCATION_REQUESTS = 500
 """Users on whose latest visit to learn from the budget of each source of candidates is found."""
 
@@ -266,11 +274,12 @@ def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
     """
     _, first_row = log.baskets()
     moments_V = np.maximum.reduceat(log.moment_R, first_row) + 1 if log.sessions else None
-    return choose_visits(log.user_R[first_row], log.day_R[first_row], split, seed=seed, moments_V=moments_V)
+    held = len(log) / max(len(first_row), 1)
+    return choose_visits(log.user_R[first_row], log.day_R[first_row], split, seed=seed, held=held, moments_V=moments_V)
 
 
 def choose_visits(
-    user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int, moments_V: Int32 | None = None
+    user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int, held: float, moments_V: Int32 | None = None
 ) -> Chosen:
     """As :func:`choose_requests`, of visits (V) by their user's code and their day, sorted by both.
 
@@ -278,13 +287,14 @@ def choose_visits(
         user_V, day_V: A visit each.
         split: The days.
         seed: Of the choice.
+        held: Purchases in a visit, on average.
         moments_V: Of a log of sessions: how many moments each visit has. Somebody is asked for before each: all are learned
             from, and one of each visit, drawn at random, is evaluated on.
     """
     rng = np.random.default_rng(seed)
     learn = np.flatnonzero((day_V >= split.training_first) & (day_V < split.evaluation_first))
     judge = np.flatnonzero((day_V >= split.evaluation_first) & (day_V <= split.last))
-    most = MAX_TRAINING_REQUESTS if moments_V is None else MAX_SESSION_REQUESTS
+    most = max(LEAST_CAP, visits_to_learn_from(held)) if moments_V is None else MAX_SESSION_REQUESTS
     learn = rng.permutation(learn)[:most]
     judge = rng.permutation(judge)
     # of each user the first visit in this random order
@@ -299,13 +309,13 @@ def choose_visits(
             f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {chosen['why']} Bring more days or users, or "
             "change spec.training.evaluationDays and trainingDays."
         )
-    held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
-    validation, train = learn[:held], learn[held:]
+    validating = min(visits_to_validate_on(len(learn), held), MAX_VALIDATION_REQUESTS)
+    validation, train = learn[:validating], learn[validating:]
     if moments_V is not None:
         # what sells moves from day to day where people click: only a day that was not learned from tells what was learned
         is_last = day_V[learn] == day_V[learn].max()
         if (~is_last).sum() >= FEWEST_TRAINING:
-            validation, train = learn[is_last][:held], learn[~is_last]
+            validation, train = learn[is_last][:validating], learn[~is_last]
     count_V = np.ones(len(user_V), np.int64) if moments_V is None else moments_V.astype(np.int64)
     drawn_V = rng.integers(0, count_V)
 
