@@ -1,5 +1,6 @@
 """Later days of a recommender's own data, replayed through the whole loop: each visit asks, buys, and is learned from, while
-a frozen version answers the same visits.
+a frozen version answers the same visits; beside both, where it is asked for, a version that is trained anew every night,
+alone and with what is learned since.
 
 It is the loop as it serves, within one process: an event log, the joiner and the learner, a chain in a store, an updater that
 writes a folder, and a ranker that follows it. Nothing of the shop's own is written.
@@ -11,22 +12,25 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
+from shoploop.api.v1alpha1 import TrainingSpec
+from shoploop.bench import nights
 from shoploop.bench.online import EPOCH, later_purchases
 from shoploop.compute.cores import one_thread
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.events.fresh import Recent
-from shoploop.events.log import Entry
+from shoploop.events.log import Entry, EventLog
 from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.features.log import PurchaseLog
@@ -40,10 +44,13 @@ from shoploop.online.updater import Updater, follow
 from shoploop.packaging.local_service import packaged_ranker
 from shoploop.ranking.answer import Answer, RecommendRequest
 from shoploop.ranking.ranker import Ranker
-from shoploop.runs.record import folder_of
-from shoploop.store import Store
+from shoploop.runs.record import Record, folder_of, read_record
+from shoploop.store import Store, layout
 
 K = 10
+SIDES = ("online", "frozen", "nightly_online", "nightly")
+"""What was learned and what was trained, first of one version, then of each night's."""
+
 NO_DEADLINE = float("inf")
 """Else a machine with other work would answer without the model now and then."""
 
@@ -54,8 +61,11 @@ END_SECONDS = 120
 Purchase = tuple[str, str, datetime]
 """User, item, time."""
 
-_Row = tuple[str, str, float, float, int]
-"""Day, user, recall of what was learned and of what was trained, commit."""
+Morning = Callable[[], Ranker]
+"""Loads the version of a morning."""
+
+_Row = tuple[str, str, tuple[float | None, ...], int]
+"""Day, user, recall of each of :data:`SIDES`, commit."""
 
 
 @dataclass
@@ -80,13 +90,15 @@ def run(
     speed: float = 1000.0,
     purchases: int = 5_000,
     period_seconds: float = 1.0,
+    nightly: bool = False,
     seed: int = 0,
     say: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Replays the days that the served version was evaluated on, which its weights have not seen.
 
     Users' histories are as they were before these days. Items' statistics and factors are as of the end of the data, for both
-    sides: the frozen one is a little better than it could have been.
+    sides: the frozen one is a little better than it could have been. With ``nightly`` no side knows anything of a later day:
+    the one that is frozen is then trained on what lies before the first of these days, and not the version that serves.
 
     Args:
         store: Where that version lies; nothing is written there.
@@ -94,11 +106,16 @@ def run(
         speed: So many times faster than it was; where the machine cannot do that, as fast as it can.
         purchases: How many at most, from the first on.
         period_seconds: Between two commits at least.
+        nightly: Trains a version for each of the days, on what was known by then.
         seed: Of the intervals.
         say: Told what is being done.
 
     Returns:
         As :func:`replayed`, and which version it was of.
+
+    Raises:
+        NotFound: nothing serves, or the run that made the version is gone.
+        TooFewEvents: before one of the days there was too little to train on.
     """
     ranker = Ranker.load(packaged_ranker(store, name))
     events, first = later_purchases(store, ranker, name, purchases)
@@ -107,12 +124,34 @@ def run(
         for user, item, time_ in zip(events["user"], events["item"], events["time"], strict=True)
     ]
     say(f"{len(bought)} purchases since {EPOCH + timedelta(days=first)}, {speed:g} times as fast")
-    with one_thread():
-        stats = statistics(store, ranker, name, sorted({user for user, _, _ in bought}), first)
-        found = replayed(
-            ranker.before(first, stats), bought, speed=speed, period_seconds=period_seconds, seed=seed, say=say
-        )
+    asked: dict[str, Any] = {"speed": speed, "period_seconds": period_seconds, "seed": seed, "say": say}
+    with one_thread(), tempfile.TemporaryDirectory(prefix="shoploop-nights-") as folder:
+        if nightly:
+            made = _trained(store, ranker, name, bought, Path(folder), say)
+            mornings = {day: partial(nights.load, made[day]) for day in made}
+            found = replayed(mornings[min(made)](), bought, mornings=mornings, **asked)
+        else:
+            stats = statistics(store, ranker, name, sorted({user for user, _, _ in bought}), first)
+            found = replayed(ranker.before(first, stats), bought, **asked)
     return {"recommender": name, "version": ranker.version} | found
+
+
+def _trained(
+    store: Store, ranker: Ranker, name: str, bought: Sequence[Purchase], folder: Path, say: Callable[[str], None]
+) -> dict[date, Path]:
+    """A version for each day with a purchase, of the data and by the spec of the run that made the one that serves."""
+    made_by = folder_of(store, name, ranker.version)
+    assert made_by is not None, "its purchases were read"
+    record = read_record(store, layout.run(name, made_by.name), made_by.name)
+    spec = record.spec.get("spec", {}) if isinstance(record, Record) else {}
+    return nights.train_nights(
+        made_by / "data",
+        sorted({time_.date() for _, _, time_ in bought}),
+        folder,
+        training=TrainingSpec.model_validate(spec.get("training", {})),
+        settings=ranker.settings,
+        say=say,
+    )
 
 
 def statistics(store: Store, ranker: Ranker, name: str, users: list[str], day: int) -> dict[str, UserRow]:
@@ -134,6 +173,7 @@ def replayed(
     period_seconds: float = 1.0,
     seed: int = 0,
     learner: LearnerConfig | None = None,
+    mornings: Mapping[date, Morning] | None = None,
     say: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Replays purchases, in the order of their times.
@@ -145,53 +185,57 @@ def replayed(
         period_seconds: Between two commits at least.
         seed: Of the intervals.
         learner: How fast, and how far.
+        mornings: The version that answers on each day beside ``ranker``, trained on what came before.
         say: Told what is being done.
 
     Returns:
-        ``recall@10`` of visits: ``online``, ``frozen``, their difference and its 95 % interval over users; ``days``, the same
+        ``recall@10`` of visits: ``online``, ``frozen``, their difference and its 95 % interval over users; ``nightly``, the
+        same of the versions of the mornings (``recall@10``: ``online`` has learned since the morning, ``frozen`` has not) and
+        what the latter have over ``ranker`` (``gained``), None without them; ``days``, the same
         day by day with ``visits``, ``commits`` and ``lag_seconds`` (median, from an append until the ranker that answers has
         learned it); ``lag_seconds`` over all (``p50`` and ``p99``), ``commits``, ``learned`` examples and their ``loss``,
         ``trips`` of guardrails, ``dead_letters``, and ``behind_seconds`` at the end where the machine was too slow.
     """
     rows: list[_Row] = []
-    lags, recent = _Lags(), Recent()
     with tempfile.TemporaryDirectory(prefix="shoploop-replay-") as folder, ExitStack() as stack:
         log = stack.enter_context(SqliteLog(Path(folder) / "log"))
-        store = Store(str(Path(folder) / "store"))
-        followings = Followings(ranker, Path(folder) / "updates")
-        chain = Chain(store, "replay", ranker.version, keep=None)
-        loop = OnlineLoop(ranker=ranker, log=log, chain=Chain(store, "replay", ranker.version), learner=learner)
-        updater = Updater(Chain(store, "replay", ranker.version), Path(folder) / "updates", version=ranker.version)
-        followings.start()
-        stack.callback(followings.stop)
-        stack.enter_context(_working(loop, updater, lambda: followings.of(ranker), chain, lags, period_seconds))
+
+        def side(version: Ranker, name: str, start: int = 0) -> _Side:
+            return _Side(version, log, Path(folder) / name, start=start, learner=learner, period_seconds=period_seconds)
+
+        base = stack.enter_context(side(ranker, "base"))
+        last_night = stack.enter_context(ExitStack())
+        night: _Side | None = None
         began = time.perf_counter()
         first = bought[0][2] if bought else datetime.now(UTC)
-        behind, told = 0.0, ""
+        behind, today = 0.0, date.min
         for number, ((when, user), items) in enumerate(visits(bought)):
+            if when.date() != today:
+                today, woke = when.date(), time.perf_counter()
+                say(f"{today.isoformat()}, commit {base.answering.commit or 0}")
+                if mornings is not None:
+                    last_night.close()
+                    version = mornings[today]()
+                    night = last_night.enter_context(side(version, today.isoformat(), start=log.end()))
+                    began += time.perf_counter() - woke  # nobody shops meanwhile
             due = began + (when - first).total_seconds() / speed
             behind = time.perf_counter() - due
             if behind < 0:
                 time.sleep(-behind)
-            day = when.date().isoformat()
-            if day != told:
-                told = day
-                say(f"{day}, commit {followings.of(ranker).commit or 0}")
-            online, frozen = (
-                each.recommend(RecommendRequest(user=user, k=K), now=when, fresh=recent.of(user), until=NO_DEADLINE)
-                for each in (followings.of(ranker), ranker)
-            )
-            rows.append((day, user, _recall(online, items), _recall(frozen, items), online.commit or 0))
-            entries = list(_entries(number, user, items, online, when))
-            offset = log.append(entries)[-1]
-            lags.waiting.append((offset, time.perf_counter(), day))
-            for item in items:
-                recent.add(Kept(source="organic", kind="purchase", user=user, item=item, time=when, received=when))
+            online, frozen = base.answers(user, when)
+            of_night = [_recall(answer, items) for answer in night.answers(user, when)] if night else (None, None)
+            recalls = (_recall(online, items), _recall(frozen, items), *of_night)
+            rows.append((today.isoformat(), user, recalls, online.commit or 0))
+            offset = log.append(list(_entries(number, user, items, online, when)))[-1]
+            base.lags.waiting.append((offset, time.perf_counter(), today.isoformat()))
+            for each in filter(None, (base, night)):
+                each.happened(user, items, when)
+        last_night.close()
         say("what is left is learned")
-        _wait(loop, log.end(), lags, period_seconds)
+        _wait(base.loop, log.end(), base.lags, period_seconds)
         seconds = time.perf_counter() - began
-        chain.refresh()
-    return _told(rows, lags, chain, seed) | {
+        base.chain.refresh()
+    return _told(rows, base.lags, base.chain, seed) | {
         "purchases": len(bought),
         "speed": speed,
         "seconds": seconds,
@@ -227,40 +271,78 @@ def _recall(answer: Answer, items: list[str]) -> float:
     return len({placed.item for placed in answer.items} & set(items)) / len(items)
 
 
-@contextmanager
-def _working(
-    loop: OnlineLoop,
-    updater: Updater,
-    answering: Callable[[], Ranker],
-    chain: Chain,
-    lags: _Lags,
-    period_seconds: float,
-) -> Iterator[None]:
-    """The learner, the updater and who looks what is answered with, each in its thread."""
-    stop = threading.Event()
+class _Side:
+    """A version as it was trained, and what is learned of it meanwhile: learner, updater and who looks what is answered with,
+    each in its thread."""
 
-    def look() -> None:
-        while not stop.wait(LOOK_SECONDS):
-            if commit := answering().commit:
-                if commit > chain.head:
-                    chain.refresh()
-                lags.passed(chain.offset_of(commit), time.perf_counter())
+    def __init__(
+        self,
+        ranker: Ranker,
+        log: EventLog,
+        folder: Path,
+        *,
+        start: int,
+        learner: LearnerConfig | None,
+        period_seconds: float,
+    ):
+        store = Store(str(folder / "store"))
+        self.ranker, self.lags = ranker, _Lags()
+        self.chain = Chain(store, "replay", ranker.version, keep=None)
+        self.loop = OnlineLoop(
+            ranker=ranker, log=log, chain=Chain(store, "replay", ranker.version), start=start, learner=learner
+        )
+        self._updater = Updater(Chain(store, "replay", ranker.version), folder / "updates", version=ranker.version)
+        self._followings = Followings(ranker, folder / "updates")
+        self._recent = Recent()
+        self._period_seconds = period_seconds
+        self._stop = threading.Event()
 
-    threads = [
-        threading.Thread(target=lambda: loop.run(period_seconds=period_seconds, until=stop.is_set), name="learner"),
-        threading.Thread(target=lambda: follow(updater, until=stop.is_set), name="updater"),
-        threading.Thread(target=look, name="looks"),
-    ]
-    for thread in threads:
-        thread.start()
-    gc.freeze()  # what is loaded is not looked through for garbage, as in a learner's own process
-    try:
-        yield
-    finally:
+    @property
+    def answering(self) -> Ranker:
+        """With what was learned until now."""
+        return self._followings.of(self.ranker)
+
+    def answers(self, user: str, now: datetime) -> tuple[Answer, Answer]:
+        """With what was learned, and as it was trained; both know what the user did since."""
+        fresh = self._recent.of(user)
+        online, frozen = (
+            each.recommend(RecommendRequest(user=user, k=K), now=now, fresh=fresh, until=NO_DEADLINE)
+            for each in (self.answering, self.ranker)
+        )
+        return online, frozen
+
+    def happened(self, user: str, items: Sequence[str], when: datetime) -> None:
+        for item in items:
+            self._recent.add(Kept(source="organic", kind="purchase", user=user, item=item, time=when, received=when))
+
+    def __enter__(self) -> Self:
+        self._followings.start()
+        self._threads = [
+            threading.Thread(target=self._learn, name="learner"),
+            threading.Thread(target=lambda: follow(self._updater, until=self._stop.is_set), name="updater"),
+            threading.Thread(target=self._look, name="looks"),
+        ]
+        for thread in self._threads:
+            thread.start()
+        gc.freeze()  # what is loaded is not looked through for garbage, as in a learner's own process
+        return self
+
+    def __exit__(self, *raised: object) -> None:
         gc.unfreeze()
-        stop.set()
-        for thread in threads:
+        self._stop.set()
+        for thread in self._threads:
             thread.join()
+        self._followings.stop()
+
+    def _learn(self) -> None:
+        self.loop.run(period_seconds=self._period_seconds, until=self._stop.is_set)
+
+    def _look(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            if commit := self.answering.commit:
+                if commit > self.chain.head:
+                    self.chain.refresh()
+                self.lags.passed(self.chain.offset_of(commit), time.perf_counter())
 
 
 def _wait(loop: OnlineLoop, end: int, lags: _Lags, period_seconds: float) -> None:
@@ -274,10 +356,35 @@ def _wait(loop: OnlineLoop, end: int, lags: _Lags, period_seconds: float) -> Non
         time.sleep(LOOK_SECONDS)
 
 
+def _mean(column: pl.Series) -> float | None:
+    return None if column.null_count() else float(column.to_numpy().mean())
+
+
 def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int) -> dict[str, Any]:
-    frame = pl.DataFrame(rows, schema=["day", "user", "online", "frozen", "commit"], orient="row")
-    of_user = frame.group_by("user", maintain_order=True).agg(pl.col("online", "frozen").mean())
-    online_U, frozen_U = of_user["online"].to_numpy(), of_user["frozen"].to_numpy()
+    frame = pl.DataFrame(
+        [(day, user, *recalls, commit) for day, user, recalls, commit in rows],
+        schema={"day": pl.String, "user": pl.String, **dict.fromkeys(SIDES, pl.Float64), "commit": pl.Int64},
+        orient="row",
+    )
+    of_user = frame.group_by("user", maintain_order=True).agg(pl.col(*SIDES).mean())
+    bootstrap = Bootstrap(of_user.height, seed=seed)
+
+    def compared(better: str, than: str) -> dict[str, Any]:
+        better_U, than_U = of_user[better].to_numpy(), of_user[than].to_numpy()
+        return {
+            "online": float(better_U.mean()),
+            "frozen": float(than_U.mean()),
+            "difference": float((better_U - than_U).mean()),
+            "interval": bootstrap.interval(better_U - than_U),
+        }
+
+    nightly = None
+    if not frame["nightly"].null_count():
+        gained = compared("nightly", "frozen")
+        nightly = {
+            "recall@10": compared("nightly_online", "nightly"),
+            "gained": {"difference": gained["difference"], "interval": gained["interval"]},
+        }
     seconds: dict[str, list[float]] = {}
     for day, lag in lags.seconds:
         seconds.setdefault(day, []).append(lag)
@@ -287,8 +394,7 @@ def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int) -> dict[str, A
         days.append({
             "day": day,
             "visits": visits.height,
-            "online": float(visits["online"].to_numpy().mean()),
-            "frozen": float(visits["frozen"].to_numpy().mean()),
+            **{side: _mean(visits[side]) for side in SIDES},
             "commits": last - before,
             "lag_seconds": float(np.median(seconds[str(day)])) if str(day) in seconds else None,
         })  # fmt: skip
@@ -296,12 +402,8 @@ def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int) -> dict[str, A
     totals = chain.commits[-1].totals if chain.commits else Totals()
     every = [lag for _, lag in lags.seconds]
     return {
-        "recall@10": {
-            "online": float(online_U.mean()),
-            "frozen": float(frozen_U.mean()),
-            "difference": float((online_U - frozen_U).mean()),
-            "interval": Bootstrap(of_user.height, seed=seed).interval(online_U - frozen_U),
-        },
+        "recall@10": compared("online", "frozen"),
+        "nightly": nightly,
         "visits": frame.height,
         "users": of_user.height,
         "days": days,

@@ -15,6 +15,7 @@ def replay(
     speed: float,
     purchases: int,
     period_seconds: float,
+    nightly: bool,
     seed: int,
     out: Path | None,
     show: bool,
@@ -24,13 +25,21 @@ def replay(
 
     Raises:
         NotFound: nothing serves, or the run that made the version is gone.
+        TooFewEvents: before one of the days there was too little to train a version on.
     """
     from shoploop.bench.replay import run
     from shoploop.report import replay_page
 
     document = measure(
         lambda say: run(
-            store, name, speed=speed, purchases=purchases, period_seconds=period_seconds, seed=seed, say=say
+            store,
+            name,
+            speed=speed,
+            purchases=purchases,
+            period_seconds=period_seconds,
+            nightly=nightly,
+            seed=seed,
+            say=say,
         ),
         json_,
         quiet=json_ is None,
@@ -44,6 +53,14 @@ def replay(
         f"Recall@10 {recall['online']:.4f} online, {recall['frozen']:.4f} frozen: {recall['difference']:+.4f} "
         f"[{low:+.4f}, {high:+.4f}], {document['visits']:,} visits"
     )
+    if (nights := document["nightly"]) is not None:
+        recall, (low, high) = nights["recall@10"], nights["recall@10"]["interval"]
+        console.print(
+            f"Nightly   {recall['online']:.4f} with what was learned since the morning, {recall['frozen']:.4f} without: "
+            f"{recall['difference']:+.4f} [{low:+.4f}, {high:+.4f}]"
+        )
+        gained, (low, high) = nights["gained"], nights["gained"]["interval"]
+        console.print(f"          {gained['difference']:+.4f} [{low:+.4f}, {high:+.4f}] over the frozen version")
     lag = document["lag_seconds"]
     if lag["p50"] is not None:
         console.print(f"Lag       {lag['p50']:.2f} s, p99 {lag['p99']:.2f} s, in {document['commits']:,} commits")

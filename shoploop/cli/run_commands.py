@@ -134,6 +134,10 @@ def replay(
     period: Annotated[
         float, typer.Option(min=0.1, max=3600, help="Seconds between two commits at least.", metavar="SECONDS")
     ] = 1.0,
+    nightly: Annotated[
+        bool,
+        typer.Option("--nightly", help="Train a version for each of the days, too: minutes each, on a grocer's year."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Where the page is written; else NAME-replay.html here.", metavar="FILE.html")
     ] = None,
@@ -146,8 +150,8 @@ def replay(
     from shoploop.cli.replay import replay as replay_
 
     replay_(
-        readable_store(store), name, speed=speed, purchases=purchases, period_seconds=period, seed=seed, out=out, show=open_,
-        json_=json_,
+        readable_store(store), name, speed=speed, purchases=purchases, period_seconds=period, nightly=nightly, seed=seed,
+        out=out, show=open_, json_=json_,
     )  # fmt: skip
 
 

@@ -43,11 +43,31 @@ def write(target: Path, document: Json) -> None:
             ),
             facts=_facts(document),
         ),
-        sections=frame.gathered([_over_time(document), _lag(document), _trips(document), _days(document)]),
-        footer="Written by shoploop replay. Items' statistics and factors are as of the end of the data, on both sides. "
-        "A version that is trained anew every night is not among them: that takes a run a night.",
+        sections=frame.gathered(
+            [_over_time(document), _nights(document), _lag(document), _trips(document), _days(document)]
+        ),
+        footer=_FOOTER[document["nightly"] is not None],
     )
     disk.write_text(target, page)
+
+
+_FOOTER = {
+    False: "Written by shoploop replay. Items' statistics and factors are as of the end of the data, on both sides. A "
+    "version that is trained anew every night is not among them: shoploop replay --nightly trains one for each day.",
+    True: "Written by shoploop replay --nightly. No version knows of a day after the night that it was trained in; the "
+    "frozen one is that of the first night.",
+}
+
+SIDES = {
+    "online": "frozen, learning online",
+    "frozen": "frozen",
+    "nightly_online": "trained every night, learning online",
+    "nightly": "trained every night",
+}
+
+
+def _sides(document: Json) -> list[str]:
+    return list(SIDES) if document["nightly"] is not None else ["online", "frozen"]
 
 
 def _facts(document: Json) -> Markup:
@@ -76,13 +96,13 @@ def _over_time(document: Json) -> frame.Section:
     if len(days) < 2:
         return frame.missing("time", "Over time", "The replay is of one day.")
     curves = {}
-    for side in ("online", "frozen"):
+    for side in _sides(document):
         visits, found, points = 0, 0.0, []
         for number, day in enumerate(days, 1):
             visits += day["visits"]
             found += day["visits"] * day[side]
             points.append((float(number), found / visits))
-        curves[side] = points
+        curves[SIDES[side] if len(_sides(document)) > 2 else side] = points
     ends = "; ".join(f"{name} ends at {words.decimal(points[-1][1])}" for name, points in curves.items())
     return frame.Section(
         id="time",
@@ -93,6 +113,33 @@ def _over_time(document: Json) -> frame.Section:
             label=f"Recall@10 over all visits so far, by day: {ends}.",
         ),
     )  # fmt: skip
+
+
+def _nights(document: Json) -> frame.Section:
+    nights = document["nightly"]
+    if nights is None:
+        return frame.missing("nights", "Trained every night", "Nobody asked for it: shoploop replay --nightly.")
+    columns = [
+        frame.Column(title="Recall@10"),
+        *(frame.Column(title=title, numeric=True) for title in ("More", "95 %")),
+    ]
+    recall, gained = nights["recall@10"], nights["gained"]
+    frozen = document["recall@10"]
+    rows = [
+        frame.Row(cells=[name, f"{found['difference']:+.4f}", "[{:+.4f}, {:+.4f}]".format(*found["interval"])])
+        for name, found in (
+            (f"{SIDES['online']}, over the same without", frozen),
+            (f"{SIDES['nightly']}, over frozen", gained),
+            (f"{SIDES['nightly_online']}, over the same without", recall),
+        )
+    ]
+    return frame.Section(
+        id="nights",
+        title="Trained every night",
+        lead=f"A version for each day, trained on all that came before it: recall@10 {words.decimal(recall['frozen'])} as "
+        f"it was trained, {words.decimal(recall['online'])} with what it learned since the morning.",
+        body=frame.table("What a night and what a second is worth", columns, rows),
+    )
 
 
 def _lag(document: Json) -> frame.Section:
@@ -130,17 +177,18 @@ def _trips(document: Json) -> frame.Section:
 
 
 def _days(document: Json) -> frame.Section:
+    sides = _sides(document)
+    named = [side.replace("_", " ").capitalize() for side in sides]
     columns = [
         frame.Column(title="Day"),
-        *(frame.Column(title=title, numeric=True) for title in ("Visits", "Online", "Frozen", "Commits", "Lag")),
+        *(frame.Column(title=title, numeric=True) for title in ("Visits", *named, "Commits", "Lag")),
     ]
     rows = [
         frame.Row(
             cells=[
                 day["day"],
                 words.count(day["visits"]),
-                words.decimal(day["online"]),
-                words.decimal(day["frozen"]),
+                *(words.decimal(day[side]) for side in sides),
                 words.count(day["commits"]),
                 None if day["lag_seconds"] is None else f"{day['lag_seconds']:.2f} s",
             ]
