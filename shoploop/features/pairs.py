@@ -27,6 +27,24 @@ FOLLOWED_VISITS, FOLLOWED_DECAY = 10, 0.9
 NEVER_DAYS, NEVER_BASKETS, MOST_OVERDUE = 400.0, 200.0, 10.0
 RATE_FLOOR, CHANCE_FLOOR = 1e-6, 1e-5
 
+OF_REQUEST = frozenset(
+    "user_days user_basket_size user_gap_days user_since_days user_since_ratio user_repeat_share user_variety weekend "
+    "shop_visits shop_basket_size".split()
+)
+"""Features that are the same for all candidates of a request."""
+
+OF_ITEM = frozenset(
+    "item_rate_1 item_rate_3 item_rate_7 item_rate_28 item_rate_91 item_trend item_repeat item_gap_days item_buyers_28 "
+    "item_since_days item_known_days item_price item_price_change kind_rank".split()
+)
+"""Features that are an item's for whoever asks on a day."""
+
+BOUGHT = "own_days"
+"""Above 0 where the user has bought the candidate."""
+
+OF_OWN_PURCHASES = frozenset(feature.name for feature in PAIR_FEATURES if feature.name.startswith("own_"))
+"""Features that are the same for all candidates that the user has never bought."""
+
 
 def pair_features(
     contract: Contract,

@@ -98,6 +98,11 @@ class Behaviour(nn.Module):
         scores_BN1: Tensor = self.layers[1:](first_BNH)
         return scores_BN1.squeeze(-1)
 
+    def of(self, features_BNK: Tensor, first_BNH: Tensor | None = None) -> Tensor:
+        """r_dnn, (B, N), of the features, or of what the first layer gave where that is known."""
+        scores_BN: Tensor = self(features_BNK) if first_BNH is None else self.of_sums(first_BNH)
+        return scores_BN
+
     def embed(self, features_BNK: Tensor) -> Tensor:
         """The last hidden units, (B, N, H): what the score is a linear function of."""
         if len(self.layers) == 1:

@@ -110,7 +110,7 @@ class FusedModel(nn.Module):
         elif surface == "shops":
             dnn_BN, transformer_BN = self._shops(batch)
         else:
-            dnn_BN = self.behaviour(batch.features_BNK)
+            dnn_BN = self.dnn(surface)(batch.features_BNK, batch.first_BNH)
             transformer_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
         alpha = torch.sigmoid(self.alpha_logits[self.config.surfaces.index(surface)])
         return Scores(
@@ -123,7 +123,7 @@ class FusedModel(nn.Module):
         """Both modules' logits of queries; a pair's features come first, those of its query behind them."""
         search = self.searching()
         assert batch.queries is not None, "a search has a query"
-        dnn_BN = self.behave(batch.features_BNK)
+        dnn_BN = self.behave(batch.features_BNK, batch.first_BNH)
         taste_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
         pieces_BP = torch.from_numpy(padded_pieces(batch.queries)).to(self.device)
         wanted_BND = self.sequence.wanted(batch.items_BN, self._vectors_ID)
@@ -138,16 +138,22 @@ class FusedModel(nn.Module):
         attended_BN = shops.attend(user_BD, baskets_BLD, batch.items_BN, batch.visited_BL)
         return shops.behaviour(batch.features_BNK), attended_BN
 
-    def behave(self, features_BNF: Tensor) -> Tensor:
-        """r_dnn of queries, (B, N), of a pair's features and those of its query behind them."""
-        pairs = self.config.behaviour.features
-        return self.searching().behave(self.behaviour.sums(features_BNF[..., :pairs]), features_BNF[..., pairs:])
+    def behave(self, features_BNF: Tensor, first_BNH: Tensor | None = None) -> Tensor:
+        """r_dnn of queries, (B, N), of a pair's features and those of its query behind them.
 
-    def dnn(self, surface: Surface) -> Callable[[Tensor], Tensor]:
-        """What makes r_dnn, (B, N), of a surface's features."""
+        Args:
+            features_BNF: The features.
+            first_BNH: What the DNN's first layer makes of the pair's, where it is known.
+        """
+        pairs = self.config.behaviour.features
+        first_BNH = self.behaviour.sums(features_BNF[..., :pairs]) if first_BNH is None else first_BNH
+        return self.searching().behave(first_BNH, features_BNF[..., pairs:])
+
+    def dnn(self, surface: Surface) -> "Callable[[Tensor, Tensor | None], Tensor]":
+        """What makes r_dnn, (B, N), of a surface's features, or of what the first layer makes of them."""
         if surface == "search":
             return self.behave
-        return self.shopping().behaviour if surface == "shops" else self.behaviour
+        return self.shopping().behaviour.of if surface == "shops" else self.behaviour.of
 
     def searching(self) -> SearchModule:
         """Search's own weights; there are some where the configuration has them."""
@@ -201,7 +207,8 @@ class FusedModel(nn.Module):
         """
         with torch.inference_mode():
             if part == "dnn":
-                scores_N: Float32 = self.dnn(surface)(torch.from_numpy(request.features_NK)).numpy()
+                first_NH = None if request.first_NH is None else torch.from_numpy(request.first_NH)
+                scores_N: Float32 = self.dnn(surface)(torch.from_numpy(request.features_NK), first_NH).numpy()
                 return scores_N
             scores = self(collate([request]), surface)
             chosen_N: Float32 = scores.part(part)[0].numpy().astype(np.float32, copy=False)

@@ -29,6 +29,9 @@ class ModelInput:
     """From ``features.pairs.pair_features``."""
 
     sequence: BasketSequence
+    first_NH: Float32 | None = None
+    """What the DNN's first layer makes of the pair's features, where somebody has it (:mod:`shoploop.models.shared_sums`)."""
+
     query: str | None = None
     """What was asked for in words; its features stand behind the pair's."""
 
@@ -58,6 +61,9 @@ class Batch:
 
     places_BE: Tensor
     """int64 place of the event's item among the candidates; N where it is none of them."""
+
+    first_BNH: Tensor | None = None
+    """What the DNN's first layer makes of the pair's features, where it is known."""
 
     queries: tuple[str, ...] | None = None
     """Of each request, where it has one."""
@@ -130,6 +136,7 @@ def _alone(request: ModelInput) -> Batch:
         events_BE=torch.from_numpy(sequence.items_E.astype(np.int64))[None],
         baskets_BE=torch.from_numpy(sequence.baskets_E.astype(np.int64))[None],
         places_BE=torch.from_numpy(places_E)[None],
+        first_BNH=None if request.first_NH is None else torch.from_numpy(request.first_NH)[None],
         queries=None if request.query is None else (request.query,),
         visited_BL=visited_L,
     )

@@ -24,6 +24,7 @@ from shoploop.features.online import OnlineFeatures, OnlineUser
 from shoploop.features.pairs import pair_features
 from shoploop.features.user import UserRow
 from shoploop.models.inputs import ModelInput
+from shoploop.models.shared_sums import MOST_ITEMS, SharedSums
 from shoploop.ranking.reasons import CHOSEN_BY_SHOP, outside_reason, reason
 from shoploop.ranking.rules import About
 from shoploop.ranking.searching import Searched, Searching
@@ -36,6 +37,9 @@ from shoploop.versions.trained import TrainedModel
 
 EPOCH = date(1970, 1, 1)
 
+
+WORTH_SHARING = 64
+"""Candidates from which on it is less work to compute once what they share."""
 
 NOBODY = OnlineUser(stats=UserRow(), history=History.empty())
 """Of whom nothing is known."""
@@ -98,6 +102,7 @@ class Known:
         columns = {name: items[name].to_list() for name in settings.item_fields}
         self.searching = Searching(trained, items)
         self._visiting = None if visits is None else Visiting(trained, visits)
+        self._sums = self._shared_sums()
         self._fields: dict[str, dict[str, Any]] = {
             item: {name: column[row] for name, column in columns.items()} for row, item in enumerate(items["item"])
         }
@@ -193,8 +198,28 @@ class Known:
             shop=self._shops.get(user.stats.usual_shop),
             after=candidates.after if candidates else None,
         )
+        first_NH = None
+        if self._sums is not None and len(codes_N) >= WORTH_SHARING:
+            first_NH = self._sums(features_NK, codes_N)
         sequence = BasketSequence.of(user.history, day=day)
-        return ModelInput(items_N=codes_N, features_NK=features_NK, sequence=sequence)
+        return ModelInput(items_N=codes_N, features_NK=features_NK, sequence=sequence, first_NH=first_NH)
+
+    def _shared_sums(self) -> SharedSums | None:
+        trained = self.trained
+        if not trained.model.config.behaviour.hidden:
+            return None
+        features_IK = None
+        if len(trained.vocabulary) <= MOST_ITEMS:
+            features_IK = pair_features(
+                trained.contract,
+                history=NOBODY.history,
+                candidates_N=np.arange(len(trained.vocabulary), dtype=np.int32),
+                day=0,
+                items=self.matrix,
+                catalog=trained.catalog,
+                user=NOBODY.stats,
+            )
+        return SharedSums(trained.model.behaviour, trained.contract.pair_features, features_IK)
 
     def user_state(self, visitor: Visitor) -> Float32:
         """h_u, (D,), by the visitor's history."""
