@@ -20,6 +20,9 @@ from shoploop.samples.step import build_samples
 from shoploop.training.step import train_fused
 from shoploop.versions.artifact import load_version
 
+ANY_AGE = 100_000
+"""Days after which a version answers as of its own day: the one that is frozen is to know which day it is, too."""
+
 TIMED = ("interactions.parquet", "searches.parquet", "shown.parquet")
 """Tables of which a night knows what came before it."""
 
@@ -59,7 +62,7 @@ def train_nights(
         materialize_features(data=before, out=features, training_spec=training)
         build_samples(data=before, features=features, out=samples, training_spec=training)
         train_fused(data=before, features=features, samples=samples, out=model, training_spec=training)
-        own = RankerSettings(version=load_version(model).id, item_fields=settings.item_fields)
+        own = RankerSettings(version=load_version(model).id, item_fields=settings.item_fields, max_age_days=ANY_AGE)
         stage_ranker(night / "ranker", data=before, features=features, model=model, settings=own)
         for whole in (before, features, samples, model):
             shutil.rmtree(whole)
