@@ -36,10 +36,12 @@ def collect(
 def _print(past: Past, *, dry_run: bool) -> None:
     console = output.console()
     verb = "would go" if dry_run else "is removed"
-    for what, names in (("run", past.runs), ("outputs of run", past.outputs), ("version", past.versions)):
+    work = tuple(key.partition("/work/")[2] for key in past.work)
+    gone = (("run", past.runs), ("outputs of run", past.outputs), ("version", past.versions), ("kept work", work))
+    for what, names in gone:
         for name in names:
             console.print(f"{what} {name} {verb}")
     for name, why in past.kept.items():
         console.print(f"{name} stays: it {why}")
-    if not (past.runs or past.outputs or past.versions):
+    if not any(names for _, names in gone):
         console.print("Nothing is beyond spec.retention.")

@@ -1,14 +1,17 @@
-"""What of the past may go: runs, outputs of steps, versions. One rule, for a laptop, a pod and ``shoploop gc``.
+"""What of the past may go: runs, outputs of steps, versions, kept work. One rule, for a laptop, a pod and ``shoploop gc``.
 
 A run stays while it is one of the newest, goes on, or made a version that serves or is pinned. Outputs of steps stay while
-a young run, or one that goes on, has made or reused them. Of versions :mod:`shoploop.versions.retention` decides. What
+a young run, or one that goes on, has made or reused them. Of versions :mod:`shoploop.versions.retention` decides. Work that
+was kept so that a killed step or a search of settings goes on stays for a week after it was touched last. What
 nobody here knows (a file that somebody put there) is left alone, and a folder that holds nothing else is no run.
 """
 
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shoploop.api.v1alpha1 import RetentionSpec
@@ -22,6 +25,12 @@ from shoploop.versions.removal import choose_versions, remove_version
 
 KEPT_WORK = 4
 """Runs whose outputs stay, so that going back to an earlier spec finds its steps done."""
+
+KEPT_DAYS = 7
+"""Days that kept work stays after it was touched last."""
+
+OURS = re.compile(r"[0-9a-f]{16,64}([.-][A-Za-z0-9.-]+)?")
+"""Names of kept work: by digests of what it depends on."""
 
 OF_A_RUN = (
     *(step.output for step in STEPS.values()),
@@ -44,15 +53,21 @@ class Past:
     versions: tuple[str, ...] = ()
     """Oldest first."""
 
+    work: tuple[str, ...] = ()
+    """Keys of kept work, sorted."""
+
     kept: Mapping[str, str]
     """Version or run to the reason why it stays."""
 
 
-def choose(workspace: Workspace, retention: RetentionSpec, *, named: Mapping[str, str]) -> Past:
+def choose(
+    workspace: Workspace, retention: RetentionSpec, *, named: Mapping[str, str], now: datetime | None = None
+) -> Past:
     """Applies the rule. Nothing is changed.
 
     Args:
         named: Versions that must stay whatever the promotions say, each with the reason.
+        now: What kept work is old or young by; the wall clock's where not given.
     """
     store, name = workspace.store, workspace.name
     versions = choose_versions(store, name, newest=retention.versions, named=named)
@@ -71,7 +86,9 @@ def choose(workspace: Workspace, retention: RetentionSpec, *, named: Mapping[str
     young = {run for run in runs if run in newest[-KEPT_WORK:] or _goes_on(records[run])}
     needed = young.union(*(_lent_to(workspace, run) for run in young))
     outputs = [run for run in _known(store.folders(layout.all_outputs(name))) if run not in needed]
-    return Past(runs=gone, outputs=tuple(outputs), versions=versions.removed, kept=versions.kept | kept)
+    touched = (now or datetime.now(UTC)) - timedelta(days=KEPT_DAYS)
+    work = tuple(sorted(key for key, last in _kept_work(workspace).items() if last < touched.timestamp()))
+    return Past(runs=gone, outputs=tuple(outputs), versions=versions.removed, work=work, kept=versions.kept | kept)
 
 
 def asked_for(workspace: Workspace) -> tuple[RetentionSpec, dict[str, str]]:
@@ -107,7 +124,13 @@ def remove(workspace: Workspace, past: Past, *, named: Mapping[str, str]) -> Pas
     for run in past.outputs:
         _remove(workspace, layout.outputs(name, run))
     versions = tuple(version for version in past.versions if remove_version(store, name, version, named=named))
-    return Past(runs=past.runs, outputs=past.outputs, versions=versions, kept=past.kept)
+    for key in past.work:
+        if key.startswith(f"{layout.steps_cache(name)}/"):
+            _remove(workspace, key)
+        else:  # a person may have named it, and not as a folder is
+            store.delete_folder(key)
+            shutil.rmtree(workspace.path(key), ignore_errors=True)
+    return Past(runs=past.runs, outputs=past.outputs, versions=versions, work=past.work, kept=past.kept)
 
 
 def _known(folders: tuple[str, ...]) -> list[str]:
@@ -133,6 +156,28 @@ def _lent_to(workspace: Workspace, run: str) -> set[str]:
     except NotFound:
         return {run}
     return {run, *(entry.run for entry in plan.found.values())}
+
+
+def _kept_work(workspace: Workspace) -> dict[str, float]:
+    """When each piece of kept work was touched last, in the store or on this machine, seconds since 1970."""
+    name, found = workspace.name, {}
+    for room, below in ((layout.steps_cache(name), 1), (layout.tunings(name), 0), (layout.studies(name), 0)):
+        local = workspace.path(room)
+        here = [path for path in local.rglob("*") if path.is_file()] if workspace.store.folder is None else []
+        files = [(facts["path"], facts["last_modified"].timestamp()) for facts in workspace.store.list_facts(room)]
+        files += [(f"{room}/{path.relative_to(local).as_posix()}", path.stat().st_mtime) for path in here]
+        for path, touched in files:
+            parts = path.removeprefix(f"{room}/").split("/")
+            ours = len(parts) > below and (OURS.fullmatch(parts[below]) or _is_study(workspace, room, parts[0]))
+            if ours:
+                key = "/".join([room, *parts[: below + 1]])
+                found[key] = max(found.get(key, 0.0), touched)
+    return found
+
+
+def _is_study(workspace: Workspace, room: str, name: str) -> bool:
+    """A person may have named it."""
+    return room == layout.studies(workspace.name) and workspace.store.exists(layout.study_plan(workspace.name, name))
 
 
 def _remove(workspace: Workspace, key: str) -> None:

@@ -219,14 +219,22 @@ def steps_cache(name: str) -> str:
     return f"{work(name)}/steps-cache"
 
 
+def tunings(name: str) -> str:
+    return f"{work(name)}/tuning"
+
+
 def tuning(name: str, digest: str) -> str:
     """A search of settings, by the digest of what it depends on; only on the machine that searches."""
-    return f"{work(name)}/tuning/{digest}"
+    return f"{tunings(name)}/{digest}"
+
+
+def studies(name: str) -> str:
+    return f"{work(name)}/studies"
 
 
 def study(name: str, study: str) -> str:
     """A search of settings that pods of a cluster carry out, and what it looks at."""
-    return f"{work(name)}/studies/{study}"
+    return f"{studies(name)}/{study}"
 
 
 def study_plan(name: str, study_id: str) -> str:

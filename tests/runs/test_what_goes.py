@@ -49,9 +49,9 @@ class Past:
             promotions.promote(self.store, NAME, version, reason="better", by="gate")
         return version
 
-    def collect(self, **asked):
+    def collect(self, now=None, **asked):
         retention, named = asked_for(self.workspace)
-        chosen = choose(self.workspace, retention.model_copy(update=asked), named=named)
+        chosen = choose(self.workspace, retention.model_copy(update=asked), named=named, now=now)
         return remove(self.workspace, chosen, named=named)
 
     @property
@@ -111,6 +111,23 @@ def test_outputs_go_with_runs_that_are_no_longer_young(past):
 
     assert gone.runs == (runs[0],)
     assert set(gone.outputs) == {runs[0], runs[1]}
+
+
+def test_work_that_was_kept_to_go_on_stays_for_a_week_after_it_was_touched(past):
+    past.run()
+    generator = f"{layout.steps_cache(NAME)}/generators/{'a' * 32}.safetensors"
+    search = f"{layout.tuning(NAME, 'b' * 16)}/journal.log"
+    study = layout.study_trial(NAME, "spring.2", "00001")
+    strange = f"{layout.studies(NAME)}/notes/readme.txt"
+    for key in (generator, search, layout.study_plan(NAME, "spring.2"), study, strange):
+        past.store.put(key, b"kept")
+
+    assert past.collect(now=datetime.now(UTC) + timedelta(days=6)).work == ()
+    gone = past.collect(now=datetime.now(UTC) + timedelta(days=8))
+
+    assert gone.work == tuple(sorted((generator, layout.tuning(NAME, "b" * 16), layout.study(NAME, "spring.2"))))
+    assert [key for key in (generator, search, study) if past.store.exists(key)] == []
+    assert past.store.exists(strange), "nobody here has made it"
 
 
 def test_what_somebody_else_has_put_there_is_left_alone(past):
