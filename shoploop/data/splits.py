@@ -23,19 +23,8 @@ WANTED_USERS = 300
 """Users with a visit in the days of evaluation: with fewer, a gain of a tenth is not told from chance. Half of all users are
 enough where that is less."""
 
-WANTED_PURCHASES = 25_000
-"""Purchases to learn from. What a visit teaches is what was bought in it: a grocer's basket tells ten times as much as the
-one film that somebody saw."""
-
-WANTED_VISITS = 2_000, 6_000
-"""Visits to learn from, at least and at most, however much each holds: with fewer a model is not better than what it is
-compared with, and more take longer than a run may."""
-
-VALIDATION_PURCHASES = 1_600
-"""To validate on: when to stop, and what each network's scores are worth beside the other's, hang on them."""
-
-VALIDATION_SHARE = 0.06, 0.1
-"""Of the visits to learn from, at least and at most, however much each holds."""
+WANTED_VISITS = 2_000
+"""Visits to learn from: the model needs about so many to be better than what it is compared with."""
 
 SESSION_VISITS = 3_000
 """Visits to learn from in a log of sessions, where nobody has habits: the latest, as many as a run learns from at most, so
@@ -96,25 +85,7 @@ class TimeSplit:
         }
 
 
-def visits_to_learn_from(held: float) -> int:
-    """How many visits hold enough to learn from.
-
-    Args:
-        held: Purchases in a visit, on average: different items that a user bought on one day.
-    """
-    least, most = WANTED_VISITS
-    return int(np.clip(WANTED_PURCHASES / max(held, 1), least, most))
-
-
-def visits_to_validate_on(visits: int, held: float) -> int:
-    """How many of the visits to learn from are held back; ``held`` as of :func:`visits_to_learn_from`."""
-    least, most = VALIDATION_SHARE
-    return int(np.clip(VALIDATION_PURCHASES / max(held, 1), least * visits, most * visits))
-
-
-def choose_split(
-    user_V: Days, day_V: Days, *, last: int, training: TrainingSpec, held: float, sessions: bool = False
-) -> TimeSplit:
+def choose_split(user_V: Days, day_V: Days, *, last: int, training: TrainingSpec, sessions: bool = False) -> TimeSplit:
     """The days to learn from and to evaluate on: the spec's where it names them, others by what the log holds.
 
     Args:
@@ -122,7 +93,6 @@ def choose_split(
         day_V: Its day; none after ``last``.
         last: Last day of the data.
         training: ``evaluation_days`` and ``training_days``; None is chosen.
-        held: Purchases in a visit, on average.
         sessions: Whether the log is of sessions (:mod:`shoploop.data.moments`).
     """
     order_V = np.argsort(day_V, kind="stable")
@@ -130,8 +100,7 @@ def choose_split(
     evaluation_days = training.evaluation_days or _evaluation_days(user_V, day_V, last)
     evaluation_first = last - evaluation_days + 1
     before_V = day_V[: np.searchsorted(day_V, evaluation_first)]
-    wanted = None if sessions else visits_to_learn_from(held)
-    training_days = training.training_days or _training_days(before_V, evaluation_first, wanted)
+    training_days = training.training_days or _training_days(before_V, evaluation_first, sessions)
     training_first = evaluation_first - training_days
     if len(before_V):  # history stays history, also where more days are asked for than there are
         training_first = max(training_first, int(before_V[int(HISTORY_SHARE * len(before_V))]))
@@ -168,15 +137,12 @@ def _days_of_share(day_V: Days, share: float, last: int) -> int:
     return max(last - int(day_V[len(day_V) - most - 1]), 1) if most < len(day_V) else last - int(day_V[0]) + 1
 
 
-def _training_days(before_V: Days, evaluation_first: int, wanted: int | None) -> int:
-    """The usual days; more until they hold the wanted visits. Of sessions (None) as few as hold enough before the last of
-    them."""
+def _training_days(before_V: Days, evaluation_first: int, sessions: bool) -> int:
+    """The usual days; more until they hold enough visits. Of sessions as few as hold enough before the last of them."""
     if not len(before_V):
         return TRAINING_DAYS
-    usual = TRAINING_DAYS
-    if wanted is None:
-        wanted, usual = SESSION_VISITS, 1
-        # the last day is to validate on
+    wanted, usual = (SESSION_VISITS, 1) if sessions else (WANTED_VISITS, TRAINING_DAYS)
+    if sessions:  # the last day is to validate on
         before_V = before_V[: np.searchsorted(before_V, before_V[-1])] if before_V[0] < before_V[-1] else before_V
     enough = evaluation_first - int(before_V[max(len(before_V) - wanted, 0)])
     return min(max(usual, enough), LONGEST_TRAINING)

@@ -35,8 +35,7 @@ def choose_windows(
     """
     visits = bought.select(pl.col("user").rank("dense").cast(pl.Int64), "day").unique().sort("day", "user")
     user_V, day_V = visits["user"].to_numpy(), visits["day"].to_numpy()
-    held = bought.select(pl.struct("user", "day", "item").n_unique()).item() / max(visits.height, 1)
-    split = choose_split(user_V, day_V, last=last, training=training, held=held, sessions=sessions)
+    split = choose_split(user_V, day_V, last=last, training=training, sessions=sessions)
     vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
     if not len(vocabulary):
         days = split.last - int(bought.select(pl.col("day").min()).item()) + 1

@@ -160,7 +160,8 @@ def _lent_to(workspace: Workspace, run: str) -> set[str]:
 
 def _kept_work(workspace: Workspace) -> dict[str, float]:
     """When each piece of kept work was touched last, in the store or on this machine, seconds since 1970."""
-    name, found = workspace.name, {}
+    name = workspace.name
+    found: dict[str, float] = {}
     for room, below in ((layout.steps_cache(name), 1), (layout.tunings(name), 0), (layout.studies(name), 0)):
         local = workspace.path(room)
         here = [path for path in local.rglob("*") if path.is_file()] if workspace.store.folder is None else []

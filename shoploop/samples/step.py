@@ -23,13 +23,7 @@ from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.allocation import Allocation
 from shoploop.candidates.fetching import BY_PICTURES, SOURCES, CandidateConfig
 from shoploop.data.picture_files import FILE as PICTURED
-from shoploop.data.splits import (
-    FEWEST_EVALUATION,
-    FEWEST_TRAINING,
-    TimeSplit,
-    visits_to_learn_from,
-    visits_to_validate_on,
-)
+from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
 from shoploop.errors import TooFewEvents
 from shoploop.features.catalog import CatalogConfig
 from shoploop.features.catalogs import fit_catalogs
@@ -46,13 +40,18 @@ from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 from shoploop.samples.search_step import write_searches
 from shoploop.samples.shop_step import write_shops
 
-LEAST_CAP = 2_800
-"""Visits that are learned from at most, where a visit holds much; where it holds less, as many as hold enough."""
+MAX_TRAINING_REQUESTS = 2_800, 6_000
+"""Visits that are learned from at most: the first of these where a visit holds much, the other where it holds little."""
+
+WANTED_PURCHASES = 25_000
+"""Purchases that are learned from, between the two. What a visit teaches is what was bought in it: a grocer's basket tells
+ten times as much as the one film that somebody saw."""
 
 MAX_SESSION_REQUESTS = 6_000
 """Of a log of sessions, where a visit is asked for several times and little lies behind each request."""
 
 MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 600, 1_500
+VALIDATION_SHARE = 0.06
 ALLOCATION_REQUESTS = 500
 """Users on whose latest visit to learn from the budget of each source of candidates is found."""
 
@@ -278,6 +277,15 @@ def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
     return choose_visits(log.user_R[first_row], log.day_R[first_row], split, seed=seed, held=held, moments_V=moments_V)
 
 
+def most_visits(held: float) -> int:
+    """How many visits are learned from at most.
+
+    Args:
+        held: Purchases in a visit, on average: different items that a user bought on one day.
+    """
+    return int(np.clip(WANTED_PURCHASES / max(held, 1), *MAX_TRAINING_REQUESTS))
+
+
 def choose_visits(
     user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int, held: float, moments_V: Int32 | None = None
 ) -> Chosen:
@@ -294,7 +302,7 @@ def choose_visits(
     rng = np.random.default_rng(seed)
     learn = np.flatnonzero((day_V >= split.training_first) & (day_V < split.evaluation_first))
     judge = np.flatnonzero((day_V >= split.evaluation_first) & (day_V <= split.last))
-    most = max(LEAST_CAP, visits_to_learn_from(held)) if moments_V is None else MAX_SESSION_REQUESTS
+    most = most_visits(held) if moments_V is None else MAX_SESSION_REQUESTS
     learn = rng.permutation(learn)[:most]
     judge = rng.permutation(judge)
     # of each user the first visit in this random order
@@ -309,7 +317,7 @@ def choose_visits(
             f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {chosen['why']} Bring more days or users, or "
             "change spec.training.evaluationDays and trainingDays."
         )
-    validating = min(visits_to_validate_on(len(learn), held), MAX_VALIDATION_REQUESTS)
+    validating = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
     validation, train = learn[:validating], learn[validating:]
     if moments_V is not None:
         # what sells moves from day to day where people click: only a day that was not learned from tells what was learned

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shoploop.api.v1alpha1 import TrainingSpec
-from shoploop.data.splits import choose_split, visits_to_learn_from, visits_to_validate_on
+from shoploop.data.splits import choose_split
 
 FIRST = 20_000
 
@@ -17,7 +17,7 @@ def visits(days, users, every=1):
 
 
 def chosen(user, day, **training):
-    split = choose_split(user, day, last=int(day.max()), training=TrainingSpec(**training), held=13)
+    split = choose_split(user, day, last=int(day.max()), training=TrainingSpec(**training))
     return split.evaluation_first - split.training_first, split.last - split.evaluation_first + 1, split.why
 
 
@@ -40,24 +40,6 @@ def test_a_long_sparse_log_is_evaluated_until_half_of_its_users_are_in_it():
     assert learned > 10 * 42
 
 
-def test_the_less_a_visit_holds_the_more_visits_are_learned_from():
-    assert [visits_to_learn_from(held) for held in (0.0, 1.0, 5.0, 10.0, 40.0)] == [6000, 6000, 5000, 2500, 2000]
-
-
-def test_the_less_a_visit_holds_the_more_of_them_are_validated_on():
-    assert [visits_to_validate_on(2000, held) for held in (1.0, 10.0, 40.0)] == [200, 160, 120]
-
-
-def test_a_log_whose_visits_hold_one_item_is_learned_from_for_longer_than_one_of_baskets():
-    user, day = visits(400, 500, every=10)
-    days = [
-        split.evaluation_first - split.training_first
-        for held in (1, 13)
-        if (split := choose_split(user, day, last=int(day.max()), training=TrainingSpec(), held=held))
-    ]
-    assert days == [120, 42]
-
-
 def test_the_spec_has_the_last_word():
     user, day = visits(100, 40)
     assert chosen(user, day, evaluation_days=30, training_days=10)[:2] == (10, 30)
@@ -72,12 +54,12 @@ def test_history_stays_history_where_more_days_are_asked_for_than_there_are():
 def test_a_shop_that_grows_fast_is_split_by_its_visits_and_not_by_its_days():
     user = np.arange(2**12)
     day = FIRST + np.floor(np.log2(user + 1)).astype(int) * 7
-    split = choose_split(user, day, last=int(day.max()), training=TrainingSpec(), held=13)
+    split = choose_split(user, day, last=int(day.max()), training=TrainingSpec())
     assert (day >= split.evaluation_first).any()
     assert ((day >= split.training_first) & (day < split.evaluation_first)).sum() >= 1000
 
 
 def test_days_at_the_end_without_a_visit_are_no_reason_to_evaluate_on_none():
     user, day = visits(100, 40)
-    split = choose_split(user, day, last=int(day.max()) + 30, training=TrainingSpec(), held=13)
+    split = choose_split(user, day, last=int(day.max()) + 30, training=TrainingSpec())
     assert len(set(user[day >= split.evaluation_first])) >= 20
