@@ -40,7 +40,8 @@ from shoploop.controller.decide.names import (
     updater_name,
 )
 from shoploop.controller.decide.observed import Failure, Install, Observed, Plan, Recover, Repair, Uninstall
-from shoploop.controller.decide.reconcile import RELEASE, desired
+from shoploop.controller.decide.reconcile import desired
+from shoploop.controller.decide.serving import RELEASE
 from shoploop.controller.decide.settings import Settings, chart_digest
 from shoploop.controller.decide.train_jobs import LOG_LINES, TRAIN_JOB, first_pod
 from shoploop.controller.decide.train_jobs import progress as read_progress

@@ -13,7 +13,7 @@ import numpy as np
 from shoploop.candidates.fetching import SOURCES, Candidates
 from shoploop.events.fresh import Done
 from shoploop.features.history import History
-from shoploop.features.online import OnlineUser
+from shoploop.models.fusion import Surface
 from shoploop.models.inputs import ModelInput
 from shoploop.ranking.answer import Method, Origin, RankedItem, RuleEffect
 from shoploop.ranking.explanation import (
@@ -103,28 +103,23 @@ def explain(known: Known, shown: Shown, place: int) -> Explanation:
     parts: ScoreParts | None = None
     features: list[FeatureEffect] = []
     if modelled and visitor.user is not None:
-        parts, features = _parts(known, visitor.user, visitor.day, code, shown.method, candidates)
-    score = here.score
-    if parts is not None and origin is None:
-        score = parts.alpha * parts.dnn + (1 - parts.alpha) * (parts.transformer or 0.0)
+        request = known.input(visitor.user, np.array([code], np.int32), visitor.day, candidates)
+        parts = _halves(known, request, 0, "items", shown.method)
+        features = feature_effects(
+            known.trained.model, request.features_NK[0], known.trained.contract, alpha=parts.alpha
+        )
+    score = _score(here, parts)
     history = visitor.user.history if visitor.user and shown.method != "popularity" else History.empty()
     pinned = origin is not None and origin.pinned
-    return Explanation(
-        request_id=shown.request_id,
-        item=item,
-        place=place,
-        version=known.version,
-        as_of=iso(visitor.day),
-        method=shown.method,
-        exact=shown.exact,
+    return _told(
+        known,
+        shown,
+        place,
+        day=visitor.day,
         reason=known.why(item, history=history, day=visitor.day, score=score, pinned=pinned),
-        score=score,
-        boost=origin.boost if origin else None,
-        pinned=origin.pinned if origin else None,
         parts=parts,
         sources=_sources(shown, origin, visitor, code, candidates),
         features=features,
-        rules=list(shown.effects),
     )
 
 
@@ -149,37 +144,30 @@ def _explain_search(known: Known, shown: Shown, place: int, query: str) -> Expla
         if shown.method in ("fused", "dnn", None) and known.trained.model.search is not None:
             row = int(at[0])
             request = known.search_input(user, searched, visitor.day, query)
-            parts, features = _search_parts(known, request, row, shown.method)
+            parts = _halves(known, request, row, "search", shown.method)
+            features = search_effects(
+                known.trained.model, request.features_NK[row], known.trained.contract, alpha=parts.alpha
+            )
     elif shown.method == "popularity":
         sources = ["best_sellers"]
     elif code < 0:
         sources = ["name"]
     found = shown.method != "popularity"
-    score = here.score
-    if parts is not None and here.origin is None:
-        score = parts.alpha * parts.dnn + (1 - parts.alpha) * (parts.transformer or 0.0)
-    return Explanation(
-        request_id=shown.request_id,
-        item=here.item,
-        place=place,
-        version=known.version,
-        as_of=iso(visitor.day),
-        method=shown.method,
-        exact=shown.exact,
+    return _told(
+        known,
+        shown,
+        place,
+        day=visitor.day,
         reason=known.why(
             here.item,
             history=user.history if found else History.empty(),
             day=visitor.day,
-            score=score,
+            score=_score(here, parts),
             asked=searched.asked if found else None,
         ),
-        score=score,
-        boost=here.origin.boost if here.origin else None,
-        pinned=here.origin.pinned if here.origin else None,
         parts=parts,
         sources=sources,
         features=features,
-        rules=list(shown.effects),
     )
 
 
@@ -193,7 +181,6 @@ def _explain_shop(known: Known, shown: Shown, place: int) -> Explanation:
     sources: list[Source] = []
     parts: ScoreParts | None = None
     features: list[FeatureEffect] = []
-    score = here.score
     if code >= 0:
         own = bool(code in visited.history.shops_H)
         sources = ["visits"] if own else ["near"] if choosing.is_near(code, visited) else ["popular"]
@@ -201,65 +188,59 @@ def _explain_shop(known: Known, shown: Shown, place: int) -> Explanation:
         answered = (here.origin is None or here.origin.modelled) and (user is not None or len(visited.history) > 0)
         if answered and choosing.learned and len(choice.shops_N) and shown.method in ("fused", "dnn", None):
             request = choosing.input(choice, visited, user.history if user else History.empty())
-            parts, features = _shop_parts(known, request, shown.method)
-            if here.origin is None:
-                score = parts.alpha * parts.dnn + (1 - parts.alpha) * (parts.transformer or 0.0)
+            parts = _halves(known, request, 0, "shops", shown.method)
+            features = shop_effects(known.trained.model, request.features_NK[0], alpha=parts.alpha)
+    reason = choosing.why(code, visited) if code >= 0 else None
+    return _told(known, shown, place, day=visited.day, reason=reason, parts=parts, sources=sources, features=features)
+
+
+def _told(
+    known: Known,
+    shown: Shown,
+    place: int,
+    *,
+    day: int,
+    reason: str | None,
+    parts: ScoreParts | None,
+    sources: list[Source],
+    features: list[FeatureEffect],
+) -> Explanation:
+    """The explanation of an item or a shop of an answer, as of ``day``."""
+    here = shown.items[place - 1]
     return Explanation(
         request_id=shown.request_id,
         item=here.item,
         place=place,
         version=known.version,
-        as_of=iso(visited.day),
+        as_of=iso(day),
         method=shown.method,
         exact=shown.exact,
-        reason=choosing.why(code, visited) if code >= 0 else None,
-        score=score,
+        reason=reason,
+        score=_score(here, parts),
         boost=here.origin.boost if here.origin else None,
         pinned=here.origin.pinned if here.origin else None,
         parts=parts,
         sources=sources,
         features=features,
+        rules=list(shown.effects),
     )
 
 
-def _shop_parts(known: Known, request: ModelInput, method: Method | None) -> tuple[ScoreParts, list[FeatureEffect]]:
-    """What the model's halves say of the one shop of a request, and which features speak most."""
+def _score(here: ShownItem, parts: ScoreParts | None) -> float | None:
+    """What was answered; where only an impression tells of it, what the model's halves come to."""
+    if parts is None or here.origin is not None:
+        return here.score
+    return parts.alpha * parts.dnn + (1 - parts.alpha) * (parts.transformer or 0.0)
+
+
+def _halves(known: Known, request: ModelInput, row: int, surface: Surface, method: Method | None) -> ScoreParts:
+    """What the model's halves say of one item, or shop, of a request."""
     model = known.trained.model
-    dnn = float(model.score(request, part="dnn", surface="shops")[0])
-    transformer, alpha = None, 1.0
-    if method != "dnn":
-        transformer = float(model.score(request, part="transformer", surface="shops")[0])
-        alpha = model.alpha["shops"]
-    effects = shop_effects(model, request.features_NK[0], alpha=alpha)
-    return ScoreParts(dnn=dnn, transformer=transformer, alpha=alpha), effects
-
-
-def _search_parts(
-    known: Known, request: ModelInput, row: int, method: Method | None
-) -> tuple[ScoreParts, list[FeatureEffect]]:
-    """What the model's halves say of one of a query's items, and which features speak most."""
-    model = known.trained.model
-    dnn = float(model.score(request, part="dnn", surface="search")[row])
-    transformer, alpha = None, 1.0
-    if method != "dnn":
-        transformer = float(model.score(request, part="transformer", surface="search")[row])
-        alpha = model.alpha["search"]
-    effects = search_effects(model, request.features_NK[row], known.trained.contract, alpha=alpha)
-    return ScoreParts(dnn=dnn, transformer=transformer, alpha=alpha), effects
-
-
-def _parts(
-    known: Known, user: OnlineUser, day: int, code: int, method: Method | None, candidates: Candidates | None
-) -> tuple[ScoreParts, list[FeatureEffect]]:
-    """What the model's halves say of the item, and which features speak most."""
-    model = known.trained.model
-    request = known.input(user, np.array([code], np.int32), day, candidates)
-    dnn = float(model.score(request, part="dnn")[0])
-    transformer, alpha = None, 1.0
-    if method != "dnn":
-        transformer, alpha = float(model.score(request, part="transformer")[0]), model.alpha["items"]
-    features = feature_effects(model, request.features_NK[0], known.trained.contract, alpha=alpha)
-    return ScoreParts(dnn=dnn, transformer=transformer, alpha=alpha), features
+    dnn = float(model.score(request, part="dnn", surface=surface)[row])
+    if method == "dnn":
+        return ScoreParts(dnn=dnn, transformer=None, alpha=1.0)
+    transformer = float(model.score(request, part="transformer", surface=surface)[row])
+    return ScoreParts(dnn=dnn, transformer=transformer, alpha=model.alpha[surface])
 
 
 def _sources(

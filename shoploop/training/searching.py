@@ -5,11 +5,8 @@ Transformer; what is search's own learns from queries alone. Of the epochs the o
 together are lowest.
 """
 
-import copy
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +16,7 @@ from shoploop.compute.cores import one_thread
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.sample_set import SampleSet
 from shoploop.training.loop import Curves, LabelledBatch, Progress, batches, losses, validation_loss
+from shoploop.training.surface_loop import Judged, Losses, learn_surface
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,45 +71,40 @@ def fit_search(
     """
     torch.manual_seed(config.seed)
     random = np.random.default_rng(config.seed)
-    curves = Curves()
-    steps = max(config.epochs * -(-len(queries) // config.batch_requests), 1)
-    optimiser = _optimiser(model, config)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.learning_rate * 0.02)
-    best: tuple[float, dict[str, Tensor]] | None = None
-    for epoch in range(config.epochs):
-        started = time.perf_counter()
+    beside: Iterator[LabelledBatch] = iter(())
+
+    def begin() -> Iterator[LabelledBatch]:
+        nonlocal beside
         model.train()
-        sums, done = np.zeros(3), 0
         beside = _endless(visits, random, config)
-        for asked in batches(queries, random.permutation(len(queries)), config.batch_requests):
-            asked = asked.to(model.device)
-            found = losses(model(asked.batch, "search"), asked)
-            loss = _together(found, config)
-            if config.items_share:
-                visited = next(beside).to(model.device)
-                loss = loss + config.items_share * _together(losses(model(visited.batch), visited), config)
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            sums += [each.item() for each in found]
-            done += 1
-        row: dict[str, Any] = {"epoch": epoch + 1, "phase": "search", "alpha": model.alpha}
-        row["train_loss"] = dict(zip(("dnn", "transformer", "fused"), (sums / max(done, 1)).tolist(), strict=True))
-        if len(validation):
-            row["validation_loss"] = validation_loss(model, validation, surface="search")
-            row["items_validation_loss"] = validation_loss(model, visits_validation) if len(visits_validation) else None
-            beside_loss = row["items_validation_loss"]["fused"] if row["items_validation_loss"] else 0.0
-            both = row["validation_loss"]["fused"] + config.items_share * beside_loss
-            if best is None or both < best[0]:
-                best = both, copy.deepcopy(model.state_dict())
-        row["seconds"] = time.perf_counter() - started
-        curves.epochs.append(row)
-        progress(epoch + 1, config.epochs, "epochs of search")
-    if best is not None:
-        model.load_state_dict(best[1])
-    return curves
+        return batches(queries, random.permutation(len(queries)), config.batch_requests)
+
+    def loss(found: Losses) -> Tensor:
+        of_queries = _together(found, config)
+        if not config.items_share:
+            return of_queries
+        visited = next(beside).to(model.device)
+        return of_queries + config.items_share * _together(losses(model(visited.batch), visited), config)
+
+    def judge() -> tuple[float, Judged]:
+        of_queries = validation_loss(model, validation, surface="search")
+        of_visits = validation_loss(model, visits_validation) if len(visits_validation) else None
+        both = of_queries["fused"] + config.items_share * (of_visits["fused"] if of_visits else 0.0)
+        return both, {"validation_loss": of_queries, "items_validation_loss": of_visits}
+
+    return learn_surface(
+        model,
+        "search",
+        epochs=config.epochs,
+        steps=max(config.epochs * -(-len(queries) // config.batch_requests), 1),
+        optimiser=_optimiser(model, config),
+        learning_rate=config.learning_rate,
+        clipped=list(model.parameters()),
+        begin=begin,
+        loss=loss,
+        judge=judge if len(validation) else None,
+        progress=progress,
+    )
 
 
 def _endless(visits: SampleSet, random: np.random.Generator, config: SearchTraining) -> Iterator[LabelledBatch]:
@@ -119,7 +112,7 @@ def _endless(visits: SampleSet, random: np.random.Generator, config: SearchTrain
         yield from batches(visits, random.permutation(len(visits)), config.batch_requests)
 
 
-def _together(found: tuple[Tensor, Tensor, Tensor], config: SearchTraining) -> Tensor:
+def _together(found: Losses, config: SearchTraining) -> Tensor:
     dnn, transformer, fused = found
     return fused + config.own_loss_share * (dnn + transformer)
 

@@ -5,18 +5,18 @@ surface's own weights and its α move, so items and queries are answered as with
 a shop that the Transformer learns nothing for it, docs/decisions/0080 tells.
 """
 
-import copy
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from shoploop.compute.cores import one_thread
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.sample_set import SampleSet
-from shoploop.training.loop import Curves, Progress, batches, losses, validation_loss
+from shoploop.training.loop import Curves, LabelledBatch, Progress, batches, validation_loss
+from shoploop.training.surface_loop import Judged, Losses, learn_surface
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,36 +62,32 @@ def fit_shops(
             {"params": [model.alpha_logits], "lr": config.alpha_learning_rate, "weight_decay": 0.0},
         ]
     )
-    steps = max(config.epochs * -(-len(visits) // config.batch_visits), 1)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=config.learning_rate * 0.02)
-    curves = Curves()
-    best: tuple[float, dict[str, torch.Tensor]] | None = None
-    for epoch in range(config.epochs):
-        started = time.perf_counter()
+
+    def begin() -> Iterator[LabelledBatch]:
         model.eval()
         shops.train()  # what is shared reads without chance, as it will
-        sums, done = np.zeros(3), 0
-        for labelled in batches(visits, random.permutation(len(visits)), config.batch_visits):
-            labelled = labelled.to(model.device)
-            found = losses(model(labelled.batch, "shops"), labelled)
-            dnn, transformer, fused = found
-            optimiser.zero_grad()
-            torch.autograd.backward(fused + config.own_loss_share * (dnn + transformer))
-            torch.nn.utils.clip_grad_norm_(shops.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            sums += [each.item() for each in found]
-            done += 1
-        row: dict[str, Any] = {"epoch": epoch + 1, "phase": "shops", "alpha": model.alpha}
-        row["train_loss"] = dict(zip(("dnn", "transformer", "fused"), (sums / max(done, 1)).tolist(), strict=True))
-        if len(validation):
-            row["validation_loss"] = validation_loss(model, validation, surface="shops")
-            if best is None or row["validation_loss"]["fused"] < best[0]:
-                best = row["validation_loss"]["fused"], copy.deepcopy(model.state_dict())
-        row["seconds"] = time.perf_counter() - started
-        curves.epochs.append(row)
-        progress(epoch + 1, config.epochs, "epochs of shops")
-    if best is not None:
-        model.load_state_dict(best[1])
+        return batches(visits, random.permutation(len(visits)), config.batch_visits)
+
+    def loss(found: Losses) -> Tensor:
+        dnn, transformer, fused = found
+        return fused + config.own_loss_share * (dnn + transformer)
+
+    def judge() -> tuple[float, Judged]:
+        found = validation_loss(model, validation, surface="shops")
+        return found["fused"], {"validation_loss": found}
+
+    curves = learn_surface(
+        model,
+        "shops",
+        epochs=config.epochs,
+        steps=max(config.epochs * -(-len(visits) // config.batch_visits), 1),
+        optimiser=optimiser,
+        learning_rate=config.learning_rate,
+        clipped=list(shops.parameters()),
+        begin=begin,
+        loss=loss,
+        judge=judge if len(validation) else None,
+        progress=progress,
+    )
     model.eval()
     return curves

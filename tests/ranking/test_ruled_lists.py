@@ -14,6 +14,7 @@ from shoploop.candidates import fetching
 from shoploop.events.fresh import Done
 from shoploop.features import pairs
 from shoploop.features.pairs import follower_scores
+from shoploop.ranking import lists as lists_module
 from shoploop.ranking import ranker as ranker_module
 from shoploop.ranking.answer import RecommendRequest
 
@@ -124,11 +125,17 @@ def test_a_list_is_full_also_where_candidates_and_best_sellers_do_not_suffice(tm
     assert len(names(recommend(ranker, "nobody", k=12, rules={"maxPerCategory": 500}))) == 12
 
 
+def few_further(monkeypatch, number):
+    """Rules look at so many items beyond those asked for."""
+    for module in (ranker_module, lists_module):
+        monkeypatch.setattr(module, "FURTHER", number)
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["with the model", "past the deadline"])
 @pytest.mark.parametrize("user", ["ann", "nobody"])
 def test_rules_look_at_a_bounded_number_of_items(tmp_path, monkeypatch, user, late):
     """Of a shop of twelve, two that were asked for and three further, found and not found: ten at the most."""
-    monkeypatch.setattr(ranker_module, "FURTHER", 3)
+    few_further(monkeypatch, 3)
     ranker = make_ranker(tmp_path)
     looked = Counter()
 
@@ -155,7 +162,7 @@ def test_past_the_deadline_too_a_request_that_names_items_goes_over_them_alone(t
 
 
 def test_a_pin_far_down_the_models_order_keeps_its_score(tmp_path, monkeypatch):
-    monkeypatch.setattr(ranker_module, "FURTHER", 0)
+    few_further(monkeypatch, 0)
     ranker = make_ranker(tmp_path)
     first, second = recommend(ranker, k=2, rules={"pins": [{"item": "salt", "place": 1}]}).items
     assert (first.item, second.item) == ("salt", "milk") and first.score is not None

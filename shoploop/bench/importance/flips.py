@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from shoploop.importance.checks.detection import Flags, flip_labels, lowest_f1, mean_interval, within_label_auc
+from shoploop.importance.estimators.estimator import Importance
 from shoploop.importance.estimators.gan_attention import GanAttention, GanAttentionConfig
-from shoploop.importance.estimators.interface import ESTIMATORS, Importance, make_estimator
+from shoploop.importance.estimators.interface import ESTIMATORS, make_estimator
 from shoploop.importance.estimators.table import Float32, Float64, Int64, Table
 
 SHARES = (0.1, 0.2, 0.3)

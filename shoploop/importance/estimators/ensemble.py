@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from shoploop.importance.estimators.estimator import Importance
 from shoploop.importance.estimators.gan_attention import GanAttention
-from shoploop.importance.estimators.interface import Importance
 from shoploop.importance.estimators.judges import LEAST, Calibrated, Calibration, log_loss
 from shoploop.importance.estimators.loss import LossRanking, boosted_loss
 from shoploop.importance.estimators.table import Float32, Float64, Int64, Table

@@ -163,7 +163,7 @@ class GanAttention:
     paper = "Goodfellow et al. 2014; Reed et al. 2016, section 4.2; Vaswani et al. 2017, section 3.2"
 
     def score(self, table: Table, *, seed: int) -> Scores:
-        """See :class:`~shoploop.importance.estimators.interface.Importance`."""
+        """See :class:`~shoploop.importance.estimators.estimator.Importance`."""
         config = self.config
         count = config.per_class(table)
         gan = train_gan(table, config.gan, seed=seed)

@@ -1,0 +1,84 @@
+"""One query answered: what it may mean, the model as far as the deadline allows, and what is called so but was never bought.
+
+Legend: N items that the query may mean.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.features.history import History
+from shoploop.features.log import Float32, Int32
+from shoploop.features.online import OnlineUser
+from shoploop.ranking.answer import Method, RecommendRequest, SearchRequest
+from shoploop.ranking.budget import Budget
+from shoploop.ranking.known import NOBODY, Known, Visitor
+from shoploop.ranking.lists import Found, Lists, placed
+from shoploop.ranking.rules import Placed
+from shoploop.ranking.searching import Searched
+from shoploop.surfaces.search.features import ALL_WORDS
+
+ANYBODY = "?"
+"""Asks for best sellers where nobody is named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchList:
+    """The items that a query most likely means, in the order in which they are shown."""
+
+    found: Found
+    shown: list[Placed]
+    searched: Searched | None
+    """How the query was understood; None where nothing is called so, and what sells is shown."""
+
+
+def search_list(
+    lists: Lists, request: SearchRequest, visitor: Visitor, budget: Budget, out_of_stock: Collection[str]
+) -> SearchList:
+    """The k items that a query most likely means; where nothing is called so, what sells."""
+    known, user = lists.known, visitor.user or NOBODY
+    matrix, history, day = known.matrix, user.history, visitor.day
+    searched = known.searching.search(request.query, items=matrix, history=history, day=day)
+    searched = searched.of_items(_findable(known, searched.items_N, request, out_of_stock))
+    left_out = {*request.exclude, *out_of_stock}
+    unsold = [
+        each
+        for each in known.searching.unsold(request.query)
+        if each.item not in left_out and (request.only is None or each.item in request.only)
+    ]
+    if not len(searched.items_N) and not unsold:
+        wanted = RecommendRequest(user=request.user or ANYBODY, k=request.k, only=request.only)
+        sold = lists.best_sellers(wanted, left_out, request.k)
+        found = Found(method="popularity", scored=sold, history=History.empty())
+        return SearchList(found=found, shown=placed(sold), searched=None)
+    method, scores_N = _scores(known, user, searched, day, request.query, budget)
+    scored = lists.in_order(searched.items_N, scores_N, request.k)
+    found = Found(method=method, scored=scored, by_model=0 if method == "text" else len(scored), history=history)
+    # what nobody has bought yet comes first where its name alone has the words, and else behind what is bought
+    best = float(searched.asked.fit.words_I[searched.items_N].max(initial=0.0))
+    ahead = [Placed(item=each.item, score=None) for each in unsold if each.words > best + 1e-3]
+    behind = [Placed(item=each.item, score=None) for each in unsold if ALL_WORDS <= each.words <= best + 1e-3]
+    return SearchList(found=found, shown=[*ahead, *placed(scored), *behind][: request.k], searched=searched)
+
+
+def _scores(
+    known: Known, user: OnlineUser, searched: Searched, day: int, query: str, budget: Budget
+) -> tuple[Method, Float32]:
+    """Scores of the best method that the version has and the deadline allows."""
+    learned = known.trained.model.search is not None and len(searched.items_N) > 0
+    if not learned or not budget.allows_a_model():
+        return "text", searched.fit_N(known.matrix, user.history)
+    asked = known.search_input(user, searched, day, query)
+    part = budget.part()
+    return part, known.trained.model.score(asked, part=part, surface="search")
+
+
+def _findable(
+    known: Known, codes_N: Int32, request: SearchRequest, out_of_stock: Collection[str]
+) -> npt.NDArray[np.bool_]:
+    """Which of the items may be shown, (N,)."""
+    left_out = known.codes([*request.exclude, *out_of_stock])
+    kept_N: npt.NDArray[np.bool_] = ~np.isin(codes_N, left_out)
+    return kept_N if request.only is None else kept_N & np.isin(codes_N, known.codes(request.only))
