@@ -25,7 +25,7 @@ class TableSource(Spec):
 
     columns: dict[str, str | list[str]] = {}
     """Canonical column to the name it has in your file, e.g. {user: customer_id}. A list builds the category path,
-    widest first. A canonical column that is not named here is looked for under its own name."""
+    widest first. A canonical column that is not named here is looked for under its own name; an empty list leaves it out."""
 
     header: Annotated[list[Text], Field(max_length=1000)] = []
     """Names of the columns of a CSV without a header line, in order, e.g. [user, item, rating, time]."""
@@ -38,7 +38,7 @@ class TableSource(Spec):
 
     time_format: str | list[str] | None = None
     """strptime pattern of times that are not ISO 8601, or one of iso, unix-seconds, unix-milliseconds,
-    unix-microseconds; a list where a column holds several shapes."""
+    unix-microseconds, unix-days, excel-days; a list where a column holds several shapes."""
 
     category_separator: Annotated[str, Field(min_length=1, max_length=10)] | None = None
     """What divides one text into the levels of a category path, e.g. "|" or ">". Unset: a text is one level."""

@@ -9,7 +9,16 @@ from typing import BinaryIO
 
 import polars as pl
 
-from shoploop.data.csv_text import Csv, by_arrow, decoded, decoded_lines, divided, refuse_ragged, stood_in
+from shoploop.data.csv_text import (
+    Csv,
+    by_arrow,
+    decoded,
+    decoded_lines,
+    divided,
+    refuse_ragged,
+    stood_in,
+    without_above,
+)
 
 PIECE_BYTES = 1 << 22
 """Of a piece; a file that is smaller is read as a whole."""
@@ -33,11 +42,12 @@ def read_pieces(path: Path, *, shown: str, separator: str | None, header: list[s
         text, recoded = decoded(_lines(file), shown=shown)
         if not text.strip():
             return None
+        text, above = (text, []) if header else without_above(text, separator)
         text, sign, spelt = divided(text, shown=shown, separator=separator, header=header)
         whole = by_arrow(text, sign, header, shown, "quotes")
         if whole is None:
             return None
-        whole.recoded = recoded
+        whole.recoded, whole.above = recoded, above
         bodies, mended = [_body(whole)], [_mended(whole)]
         while raw := _lines(file):
             text, recoded = decoded_lines(raw)
@@ -48,6 +58,7 @@ def read_pieces(path: Path, *, shown: str, separator: str | None, header: list[s
             mended.append(_mended(piece))
             whole.recoded += recoded
             whole.mended += piece.mended
+            whole.headers += piece.headers
             whole.ragged += piece.ragged
             whole.example = whole.example or piece.example
     whole.table = pl.concat([*bodies, *mended], rechunk=False)

@@ -13,11 +13,26 @@ import polars as pl
 
 from shoploop.errors import DataUnreadable, SpecInvalid, TableEmpty
 
-SEPARATORS = ("::", ",", ";", "\t", "|")
+SEPARATORS = ("::", ",", ";", "\t", "|", "\x01", "^", "~")
+"""The first of equals is taken; \\x01 is Hive's. Spaces divide where none of these does."""
+
 RAGGED_SHARE = 0.05
 """Above this share of lines with too many or too few columns the file is not what it is taken for."""
 
 SAMPLE_LINES = 100
+MOST_ABOVE = 20
+"""Lines above the header that are no part of the table: a title, comments, a border."""
+
+WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+"""Marks of encodings of two and of four bytes a sign."""
+
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\0\0", "utf-32-le"),
+    (b"\0\0\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
 _STAND_IN = "\x1f"
 """ASCII's own sign for what divides columns; stands in for separators of several signs."""
 
@@ -39,6 +54,12 @@ class Csv:
     example: str = ""
     """The first of these."""
 
+    above: list[str] = field(default_factory=list)
+    """Lines above the header that are no part of the table; left out."""
+
+    headers: int = 0
+    """Lines that are the header again, as where files were put together; left out."""
+
     repeated: list[str] = field(default_factory=list)
     """Names that the header holds twice."""
 
@@ -58,10 +79,37 @@ def read_csv(raw: bytes, *, shown: str, separator: str | None, header: list[str]
         SpecInvalid: the separator cannot divide columns.
     """
     text, recoded = decoded(raw, shown=shown)
+    text, above = (text, []) if header else without_above(text, separator)
     text, sign, _ = divided(text, shown=shown, separator=separator, header=header)
     result = _parsed(text, sign, header, shown)
-    result.recoded = recoded
+    result.recoded, result.above = recoded, above
     return result
+
+
+def without_above(text: str, separator: str | None) -> tuple[str, list[str]]:
+    """The text from its header on, and the lines above it: comments or lines that nothing divides, where what follows is
+    divided evenly and begins with names."""
+    lines = [line for line in _sample(text) if line.strip()]
+    best: tuple[float, int, str] = (0.0, 0, "")
+    for candidate in [_spelt(separator) or ","] if separator else SEPARATORS:
+        widths = _widths_of(lines, candidate)
+        width = Counter(widths).most_common(1)[0][0] if widths else 1
+        if width < 2:
+            continue
+        first = widths.index(width)
+        if first == 0:
+            return text, []
+        apart = all(n == 1 or line.startswith("#") for n, line in zip(widths[:first], lines, strict=False))
+        share = widths[first:].count(width) / len(widths[first:])
+        if apart and first <= MOST_ABOVE and share >= 1 - RAGGED_SHARE and (share, width) > best[:2]:
+            best = (share, width, candidate)
+    if not best[2]:
+        return text, []
+    widths = _widths_of(lines, best[2])
+    header = lines[widths.index(best[1])]
+    if any(re.fullmatch(r"[\d.,:/+\-]+", cell.strip()) for cell in header.split(best[2])):
+        return text, []  # the line above may be its names, divided otherwise
+    return text[text.index(header) :], lines[: widths.index(best[1])]
 
 
 def divided(text: str, *, shown: str, separator: str | None, header: list[str]) -> tuple[str, str, str]:
@@ -76,6 +124,8 @@ def divided(text: str, *, shown: str, separator: str | None, header: list[str]) 
         first, _, text = text.partition("\n")
         separator = first.strip()[4:] or None
     separator = _spelt(separator) or separator_of(text)
+    if separator == " ":
+        text = re.sub(r"(?m)^ +| +$", "", text)
     if set(separator) & set('"\r\n\0'):
         raise SpecInvalid(
             f"{shown}: {separator!r} cannot divide columns: quotes and ends of lines have a meaning of their own."
@@ -93,6 +143,8 @@ def divided(text: str, *, shown: str, separator: str | None, header: list[str]) 
 
 def stood_in(text: str, separator: str) -> tuple[str, str]:
     """The text with one sign of ASCII, which is all that Arrow takes, in the place of another separator; and the sign."""
+    if separator == " ":  # as many as stand there: columns are often put below each other
+        return re.sub(" +", _STAND_IN, text), _STAND_IN
     if len(separator) == 1 and separator.isascii():
         return text, separator
     return text.replace(separator, _STAND_IN), _STAND_IN
@@ -104,7 +156,7 @@ def decoded(raw: bytes, *, shown: str) -> tuple[str, int]:
     Raises:
         DataUnreadable: it is no text.
     """
-    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+    for mark, encoding in _MARKS:
         if raw.startswith(mark) and (encoding == "utf-8" or b"\0" in raw[:400]):
             raw = raw[len(mark) :]
             if encoding != "utf-8":
@@ -117,7 +169,7 @@ def decoded(raw: bytes, *, shown: str) -> tuple[str, int]:
             if max(sample[0::2].count(0), sample[1::2].count(0)) <= len(sample) // 3:
                 raise DataUnreadable(_no_text(shown))
             return _strict(raw, wide, shown), 0
-    strange = sum(raw[:4000].count(bytes([sign])) for sign in range(32) if sign not in (9, 10, 12, 13, 31))
+    strange = sum(raw[:4000].count(bytes([sign])) for sign in range(32) if sign not in (1, 9, 10, 12, 13, 31))
     if strange * 50 > len(raw[:4000]) or b"\0" in raw:
         raise DataUnreadable(_no_text(shown))
     return decoded_lines(raw)
@@ -133,7 +185,7 @@ def decoded_lines(raw: bytes) -> tuple[str, int]:
 
 
 def separator_of(text: str) -> str:
-    """What divides the first lines most evenly; a comma where nothing does."""
+    """What divides the first lines most evenly; spaces where nothing else does and they do, else a comma."""
     best, sign = (0.0, 0), ","
     for candidate in SEPARATORS:
         widths = _widths(text, candidate)
@@ -145,13 +197,21 @@ def separator_of(text: str) -> str:
             best, sign = score, candidate
             if candidate == "::" and score[0] == 1:
                 break
-    return sign
+    words = {len(line.split()) for line in _sample(text) if line.strip()} if best == (0.0, 0) else {1}
+    return " " if len(words) == 1 and min(words) >= 3 else sign
+
+
+def _sample(text: str) -> list[str]:
+    lines = text[: 200 * SAMPLE_LINES * 5].splitlines()[: SAMPLE_LINES + 1]
+    return lines[:-1] if len(lines) > SAMPLE_LINES else lines
 
 
 def _widths(text: str, separator: str) -> list[int]:
     """Columns of each of the first lines, quotes respected where the separator is one sign."""
-    lines = text[: 200 * SAMPLE_LINES * 5].splitlines()[: SAMPLE_LINES + 1]
-    lines = [line for line in (lines[:-1] if len(lines) > SAMPLE_LINES else lines) if line.strip()]
+    return _widths_of([line for line in _sample(text) if line.strip()], separator)
+
+
+def _widths_of(lines: list[str], separator: str) -> list[int]:
     if len(separator) > 1:
         return [line.count(separator) + 1 for line in lines] or [1]
     widths = []
@@ -239,7 +299,12 @@ def by_arrow(text: str, separator: str, header: list[str], shown: str, quoting: 
             pl.when(pl.all().str.contains(r'^".*"$')).then(pl.all().str.slice(1).str.head(-1).str.replace_all('""', '"'))
             .otherwise(pl.all()).name.keep()
         )  # fmt: skip
-    result = Csv(table=table, repeated=repeated)
+    again = table.select(
+        pl.all_horizontal(pl.col(own).str.strip_chars() == name for own, name in zip(unique, names, strict=True))
+    )
+    headers = again.to_series().fill_null(False)
+    table = table.filter(~headers) if headers.any() else table
+    result = Csv(table=table, repeated=repeated, headers=int(headers.sum()))
     mended = []
     for line in odd:
         cells = _cells(line, separator, quoting)
@@ -279,7 +344,19 @@ def _names(text: str, separator: str, quoting: str) -> tuple[list[str], str]:
     except (csv.Error, StopIteration):
         line, _, rest = stripped.partition("\n")
         return [name.strip() for name in line.split(separator)], rest
-    return [name.strip().strip('"') for name in names], stripped[stream.tell() :]
+    names, rest = [name.strip().strip('"') for name in names], stripped[stream.tell() :]
+    return (["", *names] if _numbers_its_rows(rest, separator, len(names)) else names), rest
+
+
+def _numbers_its_rows(rest: str, separator: str, width: int) -> bool:
+    """Whether each line begins with its number, of which the header says nothing: as R writes tables."""
+    rows = [_cells(line, separator, "quotes") for line in rest[: 1 << 16].splitlines()[:SAMPLE_LINES] if line.strip()][
+        :-1
+    ]
+    if len(rows) < 2 or width < 2 or any(len(row) != width + 1 for row in rows):
+        return False
+    first = rows[0][0].strip()
+    return first in ("0", "1") and all(row[0].strip() == str(n) for n, row in enumerate(rows, start=int(first)))
 
 
 def _unique(names: list[str]) -> tuple[list[str], list[str]]:

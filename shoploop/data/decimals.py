@@ -6,6 +6,12 @@ import polars as pl
 
 from shoploop.data.ids import NOTHING, text_of
 
+_MONEY = r"(?i)^(?:\p{Sc}|[a-z]{0,3}\p{Sc}|[a-z]{3})\s*|\s*(?:\p{Sc}|[a-z]{3}|kr\.?|zł|kč|lei)$"
+"""A currency before or after a number: its sign, its code of three letters, or one of few short names."""
+
+_SPACES = r"[\s\u{a0}\u{202f}\u{2009}'\u{2019}]"
+"""What people part thousands with that is no point and no comma."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers:
@@ -17,28 +23,58 @@ class Numbers:
     unreadable: pl.Series
     """Whether something stands there that is none."""
 
-    with_comma: int
+    with_comma: int = 0
     """Values whose decimal point was written as a comma."""
+
+    with_signs: int = 0
+    """Values with a currency, with signs between thousands, or negative as 2.50- and (2.50) are."""
 
 
 def read_numbers(values: pl.Series) -> Numbers:
     """Reads a column of single values; words such as NULL are as good as nothing.
 
     A comma is a decimal point only where every number of the column may be read so: 1,29 and 1.234,5 beside 7, but neither
-    1.29 nor 1,234, which may be a thousand. What is no number at all, such as "free", has no say in it.
+    1.29 nor 1,234, which may be a thousand. It parts thousands only where another number has a point that it stands before,
+    or stands twice: 1,234.50. What is no number at all, such as "free", has no say in it. A currency is taken away where
+    all that have one have the same: of two nobody knows what they are worth.
     """
     text = text_of(values)
     numbers = text.cast(pl.Float64, strict=False)
     if numbers.null_count() == text.null_count() and numbers.is_finite().all():  # nothing but plain numbers
-        return Numbers(numbers=numbers, unreadable=pl.repeat(False, len(text), eager=True), with_comma=0)
+        return Numbers(numbers=numbers, unreadable=pl.repeat(False, len(text), eager=True))
     text = text.set(text.str.to_lowercase().is_in(NOTHING).fill_null(False), None)
+    written = text
+    if text.str.contains(r"\d").any():
+        text = _bare(text)
     with_comma = 0
     if _has_decimal_commas(text):
         with_comma = int(text.str.contains(",", literal=True).sum())
         text = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    elif _has_commas_of_thousands(text):
+        text = text.str.replace_all(",", "", literal=True)
     numbers = text.cast(pl.Float64, strict=False)
     numbers = numbers.zip_with(numbers.is_finite(), pl.Series([None], dtype=pl.Float64))
-    return Numbers(numbers=numbers, unreadable=text.is_not_null() & numbers.is_null(), with_comma=with_comma)
+    changed = 0 if with_comma and text.equals(written) else int(((written != text) & numbers.is_not_null()).sum())
+    return Numbers(
+        numbers=numbers,
+        unreadable=text.is_not_null() & numbers.is_null(),
+        with_comma=with_comma,
+        with_signs=max(0, changed - with_comma),
+    )
+
+
+def _bare(text: pl.Series) -> pl.Series:
+    """Without a currency, without signs between thousands, and with the minus in front."""
+    negative = text.str.contains(r"^\(.*\d.*\)$|\d\s*-$").fill_null(False)
+    inner = text.str.replace(r"^\((.*)\)$", "$1").str.replace(r"\s*-$", "")
+    plain = text.zip_with(~negative, inner)
+    money = plain.str.extract_all(_MONEY).list.join("").str.strip_chars()
+    if money.filter(money != "").n_unique() == 1:
+        plain = plain.str.replace_all(_MONEY, "")
+    parted = plain.str.contains(rf"^[-+]?\d{{1,3}}(?:{_SPACES}\d{{3}})+(?:[.,]\d+)?$").fill_null(False)
+    if parted.any():
+        plain = plain.zip_with(~parted, plain.str.replace_all(_SPACES, ""))
+    return plain.zip_with(~negative, "-" + plain)
 
 
 def _has_decimal_commas(text: pl.Series) -> bool:
@@ -46,3 +82,11 @@ def _has_decimal_commas(text: pl.Series) -> bool:
         return False
     numbers = text.filter(text.str.contains(r"^-?[\d.,]+$").fill_null(False))
     return bool(numbers.str.contains(r"^-?(\d+|\d{1,3}(\.\d{3})+)(,\d{1,2})?$").all())
+
+
+def _has_commas_of_thousands(text: pl.Series) -> bool:
+    """Where nothing else is possible: a point behind a comma, or two commas, and every number fits."""
+    numbers = text.filter(text.str.contains(r"^-?[\d.,]+$").fill_null(False))
+    if not numbers.str.contains(r",\d{3}\.\d|,\d{3},").any():
+        return False
+    return bool(numbers.str.contains(r"^-?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?$").all())

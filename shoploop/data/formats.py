@@ -7,10 +7,10 @@ import bz2
 import gzip
 import io
 import lzma
-import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,14 @@ from typing import Any
 import polars as pl
 
 from shoploop.data import csv_pieces
-from shoploop.data.csv_text import Csv, read_csv
+from shoploop.data.csv_text import WIDE, Csv, decoded, read_csv
+from shoploop.data.json_text import flattened, read_json
 from shoploop.errors import DataUnreadable, TableEmpty, first_line
 
 ZSTD = b"\x28\xb5\x2f\xfd"
+STREAM = b"\xff\xff\xff\xff"
+"""Arrow's stream: a table that was sent rather than written."""
+
 REFUSED = {
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as CSV",
     b"ORC": "ORC: write it as Parquet",
@@ -31,14 +35,20 @@ REFUSED = {
     b"\x89HDF": "HDF5: write it as Parquet",
     b"\x80\x04\x95": "a pickle: write it as Parquet",
     b"\x80\x05\x95": "a pickle: write it as Parquet",
+    b"\x93NUMPY": "an array of NumPy: write it as Parquet",
+    b"RDX": "a file of R: write it as Parquet or CSV",
+    b"$FL2": "a file of SPSS: write it as Parquet or CSV",
+    b"<stata_dta>": "a file of Stata: write it as Parquet or CSV",
+    b"version https://git-lfs": "a pointer of Git LFS, and not the file itself: fetch it with git lfs pull",
 }
 """First bytes of what is no table that can be read, and what to do."""
 
-DEEPEST = 50
-"""Levels of JSON. No table has as many, and polars takes minutes over a few hundred."""
-
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_NO_BRACKETS = bytes(sign for sign in range(256) if sign not in b"{}[]")
+MARKUP = {
+    b"<!doctype html": "a web page and no table, most often what a server says to who is not logged in: fetch the file again",
+    b"<html": "a web page and no table, most often what a server says to who is not logged in: fetch the file again",
+    b"<?xml": "XML: write it as CSV, JSON Lines or Parquet",
+}
+"""The same of text, in lower case; space may stand before it."""
 
 _UNPACKING = (zlib.error, lzma.LZMAError, struct.error)
 """What libraries of compression raise that derives from nothing more general than Exception."""
@@ -64,10 +74,15 @@ class Remarks:
     recoded: int = 0
     mended: int = 0
     ragged: int = 0
+    headers: int = 0
+    above: list[str] = field(default_factory=list)
     example: str = ""
     repeated: list[str] = field(default_factory=list)
     files_without: dict[str, int] = field(default_factory=dict)
     """Columns that some files lack, and the rows of these files."""
+
+    first_without: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    """The first of these files, and the columns that it has."""
 
 
 def read_file(path: Path, *, shown: str, layout: Layout, remarks: Remarks) -> pl.DataFrame:
@@ -108,9 +123,16 @@ def _of_bytes(raw: bytes, *, shown: str, layout: Layout, remarks: Remarks) -> pl
         return _parquet(io.BytesIO(raw), shown)
     if raw.startswith((b"ARROW1", b"FEA1")):
         return _feather(raw, shown)
-    start = raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if start in (b"{", b"["):
-        found = _json(raw, shown)
+    if raw.startswith(STREAM):
+        return _stream(raw, shown)
+    if raw.startswith(WIDE) and b"\0" in raw[:400]:
+        raw = decoded(raw, shown=shown)[0].encode()
+    start = raw[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for mark, what in MARKUP.items():
+        if start.startswith(mark):
+            raise DataUnreadable(f"{shown} is {what}.")
+    if start[:1] in (b"{", b"["):
+        found = read_json(raw, shown=shown)
         if found is not None:
             return found
     return _noted(read_csv(raw, shown=shown, separator=layout.separator, header=list(layout.header)), remarks)
@@ -118,15 +140,18 @@ def _of_bytes(raw: bytes, *, shown: str, layout: Layout, remarks: Remarks) -> pl
 
 def _may_be_csv(head: bytes) -> bool:
     """Whether a file with this beginning is none of another known format; what a CSV holds shows itself further on."""
-    known = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", ZSTD, b"PAR1", b"ARROW1", b"FEA1", *REFUSED)
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    return not (head.startswith(known) or head[257:262] == b"ustar" or head[8:12] == b"DUCK" or start in (b"{", b"["))
+    known = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", ZSTD, STREAM, b"PAR1", b"ARROW1", b"FEA1", *REFUSED)
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    text = start.startswith((b"{", b"[", *MARKUP))
+    return not (text or head.startswith(known) or head[257:262] == b"ustar" or head[8:12] == b"DUCK")
 
 
 def _noted(result: Csv, remarks: Remarks) -> pl.DataFrame:
     remarks.recoded += result.recoded
     remarks.mended += result.mended
     remarks.ragged += result.ragged
+    remarks.above += result.above
+    remarks.headers += result.headers
     remarks.example = remarks.example or result.example
     remarks.repeated += result.repeated
     return result.table
@@ -163,10 +188,16 @@ def _zip(raw: bytes, *, shown: str, layout: Layout, remarks: Remarks) -> pl.Data
                 raise TableEmpty(f"{shown} is an empty archive. Point uri at a file with data.")
     except _UNZIPPING as error:
         raise DataUnreadable(f"{shown} is an archive that cannot be unpacked: {first_line(error)}.") from error
-    tables = [
-        _of_bytes(_member(raw, name, shown), shown=f"{shown} ({name})", layout=layout, remarks=remarks)
-        for name in sorted(names)
-    ]
+    tables: list[tuple[str, pl.DataFrame]] = []
+    for name in sorted(names):
+        try:
+            member = _member(raw, name, shown)
+            tables.append((name, _of_bytes(member, shown=f"{shown} ({name})", layout=layout, remarks=remarks)))
+        except TableEmpty:
+            if len(names) == 1:
+                raise  # of many files some may be empty
+    if not tables:
+        raise TableEmpty(f"{shown} holds empty files only. Point uri at a file with data.")
     return stacked(tables, shown=shown, remarks=remarks)
 
 
@@ -186,7 +217,7 @@ def _parquet(source: Path | io.BytesIO, shown: str) -> pl.DataFrame:
     """By polars; what it refuses, by Arrow, which knows more writers' ways."""
     try:
         with source.open("rb") if isinstance(source, Path) else source as file:
-            return pl.read_parquet(file)
+            return flattened(pl.read_parquet(file))
     except (OSError, *_POLARS):
         pass
     import pyarrow as pa
@@ -213,52 +244,35 @@ def _feather(raw: bytes, shown: str) -> pl.DataFrame:
 
 def _of_arrow(table: Any) -> pl.DataFrame:
     """Offsets that a damaged file gives are held against its buffers first: polars would follow them out of the process."""
+    import pyarrow as pa
+
     table.validate(full=True)
-    return pl.DataFrame(pl.from_arrow(table))
+    for place, column in enumerate(table.schema):
+        if pa.types.is_decimal256(column.type):  # polars ends in a panic at them
+            table = table.set_column(place, column.name, table.column(place).cast(pa.string()))
+    return flattened(pl.DataFrame(pl.from_arrow(table)))
 
 
-def _json(raw: bytes, shown: str) -> pl.DataFrame | None:
-    """JSON Lines, or one array of objects; None where it is no JSON at all but begins like it."""
-    raw = raw.removeprefix(b"\xef\xbb\xbf").strip()
-    for number, line in enumerate([raw] if raw.startswith(b"[") else raw.split(b"\n"), start=1):
-        if line.count(b"{") + line.count(b"[") > DEEPEST and _depth(line) > DEEPEST:
-            raise DataUnreadable(
-                f"{shown} cannot be read as JSON Lines: line {number} is no whole object, or is nested more than {DEEPEST} "
-                "levels deep. Write one flat object a line."
-            )
+def _stream(raw: bytes, shown: str) -> pl.DataFrame:
+    import pyarrow as pa
+
     try:
-        if raw.startswith(b"["):
-            return pl.read_json(raw, infer_schema_length=None)
-        return pl.read_ndjson(raw, infer_schema_length=None)
-    except _POLARS as error:
-        import json
-
-        for number, line in enumerate(raw.split(b"\n"), start=1):
-            try:
-                if line.strip():
-                    json.loads(line)
-            except (ValueError, RecursionError):
-                if number == 1 and not raw.startswith(b'{"'):
-                    return None
-                raise DataUnreadable(
-                    f"{shown} cannot be read as JSON Lines: line {number} is no whole object. Write one object a line."
-                ) from error
-        raise DataUnreadable(f"{shown} cannot be read as JSON Lines: {first_line(error)}.") from error
+        with pa.ipc.open_stream(raw) as stream:
+            return _of_arrow(stream.read_all())
+    except (pa.ArrowException, OSError, ValueError, *_POLARS) as error:
+        raise DataUnreadable(
+            f"{shown} begins as a stream of Arrow and cannot be read: {first_line(error)}. Write it as Parquet."
+        ) from error
 
 
-def _depth(text: bytes) -> int:
-    """How many brackets are open at once, those within strings aside."""
-    depth = deepest = 0
-    for sign in _STRINGS.sub(b"", text).translate(None, delete=_NO_BRACKETS):
-        depth += 1 if sign in b"{[" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def stacked(files: Sequence[tuple[str, pl.DataFrame]], *, shown: str, remarks: Remarks) -> pl.DataFrame:
+    """Tables of files, each with its name, one below the other.
 
-
-def stacked(tables: list[pl.DataFrame], *, shown: str, remarks: Remarks) -> pl.DataFrame:
-    """Tables one below the other. A column that is of another type in another file is read as text in all."""
+    A column that is of another type in another file is read as text in all.
+    """
     from shoploop.data.ids import text_of
 
+    tables = [table for _, table in files]
     if len(tables) == 1:
         return tables[0]
     filled = [table for table in tables if table.height] or tables[:1]
@@ -268,6 +282,8 @@ def stacked(tables: list[pl.DataFrame], *, shown: str, remarks: Remarks) -> pl.D
         lacking = sum(table.height for table in filled if name not in table.columns)
         if lacking:
             remarks.files_without[name] = remarks.files_without.get(name, 0) + lacking
+            file, columns = next((file, t.columns) for file, t in files if t.height and name not in t.columns)
+            remarks.first_without.setdefault(name, (file, columns))
     try:
         alike = [
             table.with_columns(

@@ -15,6 +15,9 @@ from shoploop.errors import SchemaMismatch
 EXACT = 2**53
 """Beyond this a float cannot tell one whole number from the next."""
 
+EXACT_OF: dict[Any, int] = {pl.Float16: 2**11, pl.Float32: 2**24}
+"""The same of shorter floats."""
+
 NOTHING = ("null", "nan", "none", "nil", "n/a", "#n/a", "<na>", "nat", "undefined", "(null)", "\\n", "-")
 """How programs write that there is no value, in lower case."""
 
@@ -74,10 +77,14 @@ def text_of(values: pl.Series) -> pl.Series:
         elif dtype.is_float():
             values = values.fill_nan(None)
     elif dtype == pl.Binary:
+        raw = values
         try:
             values = values.cast(pl.String)
-        except pl.exceptions.PolarsError:  # no text but a number of fixed width, such as a UUID
-            values = values.bin.encode("hex")
+            readable = not values.str.contains(r"[\x00-\x1f\x7f]").any()
+        except pl.exceptions.PolarsError:
+            readable = False
+        if not readable:  # no text but a number of fixed width, such as a UUID
+            values = raw.bin.encode("hex")
     elif dtype == pl.Duration:  # has no cast to text
         values = values.dt.to_string()
     elif dtype == pl.Date or (isinstance(dtype, pl.Datetime) and dtype.time_unit != "ns"):  # 64 bits of them reach 2262
@@ -154,12 +161,13 @@ def is_guest(user: str) -> bool:
 
 
 def _refuse_inexact(values: pl.Series, where: str) -> None:
+    exact = EXACT_OF.get(type(values.dtype), EXACT)
     numbers = values.cast(pl.Float64).drop_nulls().drop_nans()
-    if (numbers.abs() >= EXACT).any():
-        seen = numbers.filter(numbers.abs() >= EXACT)[0]
+    if (numbers.abs() >= exact).any():
+        seen = numbers.filter(numbers.abs() >= exact)[0]
         raise SchemaMismatch(
-            f"{where} holds ids as floats beyond 2**53, e.g. {seen:.0f}: their last digits are lost, and different ids "
-            "have become one. Write the column as text or as whole numbers; in pandas a gap makes it float, "
+            f"{where} holds ids as floats beyond 2**{exact.bit_length() - 1}, e.g. {seen:.0f}: their last digits are lost, "
+            "and different ids have become one. Write it as text or as whole numbers; in pandas a gap makes it float, "
             'astype("Int64") keeps it whole.'
         )
     if not (numbers == numbers.floor()).all():

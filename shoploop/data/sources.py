@@ -150,7 +150,7 @@ def read(source: TableSource, *, field: str) -> Raw:
         )
     layout = Layout(separator=source.separator, header=tuple(source.header))
     with local_copies(uri) as files:
-        tables = []
+        tables: list[tuple[str, pl.DataFrame]] = []
         for file in files:
             shown = f"{uri} ({file.path.name})" if len(files) > 1 else uri
             try:
@@ -160,10 +160,9 @@ def read(source: TableSource, *, field: str) -> Raw:
                     raise
                 continue  # of many files some may be empty, as Spark's often are
             keys = {name: value for name, value in file.keys.items() if name not in table.columns}
-            tables.append(
-                table.with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in keys.items())
-            )
-    if not any(table.height for table in tables):
+            table = table.with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in keys.items())
+            tables.append((file.path.name, table))
+    if not any(table.height for _, table in tables):
         raise TableEmpty(f"{uri} holds no row. Point uri at a file with data.")
     return Raw(table=stacked(tables, shown=uri, remarks=remarks), remarks=remarks)
 

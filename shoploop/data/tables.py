@@ -124,6 +124,8 @@ def _open(name: str, source: TableSource, *, also: tuple[str, ...] = ()) -> _Raw
                 found[column] = [_single(own, column, name, source, read.remarks)]
             continue
         wanted = [named] if isinstance(named, str) else named
+        if not wanted and column not in schemas.READABLE[name].required:
+            continue  # left out, whatever is called so
         if len(wanted) != 1 and column != "category":
             raise SpecInvalid(
                 f"spec.data.tables.{name}.columns.{column} lists several columns; only category is built from a list. "
@@ -140,12 +142,26 @@ def _open(name: str, source: TableSource, *, also: tuple[str, ...] = ()) -> _Raw
             found[column].append(_single(own, column, name, source, read.remarks))
     for column in schemas.READABLE[name].required:
         if column not in found:
+            left = [own for own in table.columns if [own] not in found.values() and own not in canonical]
             raise SchemaMismatch(
-                f"{source.uri} has no column {column!r}{_nearest(column, table.columns)} It has "
+                f"{source.uri} has no column {column!r}{_nearest(column, left)} It has "
                 f"{_listed(table.columns)}. Say which one it is: spec.data.tables.{name}.columns: {{{column}: ...}}."
                 f"{_headerless(source, table)}"
             )
+        _refuse_files_without(found[column][0], column, name, source, read)
     return _Raw(name=name, source=source, table=table, found=found, remarks=read.remarks)
+
+
+def _refuse_files_without(own: str, column: str, name: str, source: TableSource, read: sources.Raw) -> None:
+    """Of many files, one without what every row needs is another table, or names it otherwise."""
+    if read.remarks.files_without.get(own, 0) > UNREADABLE_SHARE * read.table.height:
+        file, columns = read.remarks.first_without[own]
+        lacking = pl.DataFrame({each: [] for each in columns})
+        raise SchemaMismatch(
+            f"{source.uri}: {file} has no column {own!r}, the {column} of {name}, which other files have"
+            f"{_nearest(own, columns)} It has {_listed(columns)}. Name its columns as the others', or let uri name only the "
+            f"files that belong together, e.g. by a pattern.{_headerless(source, lacking)}"
+        )
 
 
 def _single(own: str, column: str, name: str, source: TableSource, remarks: Remarks) -> str:
@@ -247,7 +263,16 @@ def _note_remarks(raw: _Raw, loaded: Loaded) -> None:
     )  # fmt: skip
     loaded.note(
         "lines_with_other_columns", raw.name, remarks.ragged, "dropped",
-        f"Lines with more columns than the first, e.g. {remarks.example!r}. Quote what holds the separator.", tell=True,
+        f"Lines with another number of columns than the first, e.g. {remarks.example!r}. Quote what holds the separator.",
+        tell=True,
+    )  # fmt: skip
+    loaded.note(
+        "lines_above_the_header", raw.name, len(remarks.above), "dropped",
+        f"Lines above the names of the columns, no part of the table, e.g. {(remarks.above or [''])[0][:200]!r}.", tell=True,
+    )  # fmt: skip
+    loaded.note(
+        "header_again", raw.name, remarks.headers, "dropped",
+        "Lines that hold the names of the columns once more, as where files were put together.",
     )  # fmt: skip
     loaded.note(
         "lines_filled_up", raw.name, remarks.mended, "changed",
@@ -293,18 +318,19 @@ def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
     field = f"{raw.field}.timeFormat"
     parsed = times.parse(values, time_format=source.time_format, zone=source.time_zone, where=source.uri)
     bad = parsed.times.is_null() & values.is_not_null()
-    if bad.any():
+    if bad.any() and values.dtype.is_numeric() and not source.time_format:
+        bad = bad & (values != 0)  # what programs write where there is none
+    elif bad.any():
         text = text_of(values)
         bad = text.is_not_null() & bad & ~text.str.to_lowercase().is_in(times.NOTHING).fill_null(False)
     if _other_type(bad, values):
         if source.time_format:
-            names = ", ".join(["iso", *times.UNIX])
+            names = ", ".join(["iso", *times.UNITS])
             advice = f"They do not fit {field} {source.time_format!r}: mend the pattern, or name one of {names}."
         elif values.dtype == pl.String:
             advice = times.advice(values.filter(bad), zone=source.time_zone, field=field)
         else:
-            units = ", ".join(times.UNIX)
-            advice = f"As unix times they would lie before 1990 or after 2100: say the unit in {field} ({units})."
+            advice = times.advice_for_numbers(values.filter(bad), field=field)
         _refuse_other_type(raw, values, bad, "times", advice)
     loaded.note("time_unreadable", raw.name, int(bad.sum()), "changed", "No time could be read; it became null.")
     loaded.note(
@@ -336,8 +362,16 @@ def _number(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Ser
         f"Every {column} is written as 1.234,50 is: a comma before one or two last digits is the decimal point, points "
         "before three digits are of thousands.", tell=True,
     )  # fmt: skip
+    loaded.note(
+        f"{column}_with_signs", raw.name, read.with_signs, "changed",
+        f"A {column} with a currency or a unit, with signs between thousands, or with its minus behind it or as brackets; "
+        "these were taken away.", tell=True,
+    )  # fmt: skip
     bad = read.unreadable
-    _refuse_other_type(raw, values, bad, "numbers", "Numbers have a decimal point and no currency sign.")
+    advice = f"Write numbers as 1234.5, or leave the column out, {raw.field}.columns: {{{column}: []}}."
+    if column == "rating":
+        advice += ' Words for it can be kinds: columns: {rating: [], kind: ...}, kinds: {"up": purchase}.'
+    _refuse_other_type(raw, values, bad, "numbers", advice)
     loaded.note(f"{column}_unreadable", raw.name, int(bad.sum()), "changed", "It is no number; it became null.")
     return read.numbers
 

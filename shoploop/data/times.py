@@ -13,11 +13,20 @@ from functools import cache
 
 import polars as pl
 
+from shoploop.data import ids
 from shoploop.data.ids import text_of
 from shoploop.errors import SchemaMismatch, SpecInvalid, first_line
 
-UNIX = {"unix-seconds": 1_000_000, "unix-milliseconds": 1_000, "unix-microseconds": 1}
+_DAY = 86_400_000_000
+UNIX = {"unix-seconds": 1_000_000, "unix-milliseconds": 1_000, "unix-microseconds": 1, "unix-days": _DAY}
 """Format to microseconds per unit."""
+
+EXCEL, EXCEL_ZERO = "excel-days", 25_569
+"""Days as a spreadsheet counts them, the time as a fraction, on the clock of the zone; and the number of 1970's first."""
+
+UNITS = (*UNIX, EXCEL)
+DAYS = {"unix-days": (10_957, 25_568), EXCEL: (32_874, 54_788)}
+"""What numbers of days may be: those of 2000 to 2039, and of 1990 to 2049. Never seen by sight: they may be anything."""
 
 EPOCHS = UNIX | {"unix-nanoseconds": 0}
 PLAUSIBLE_SECONDS = (631_152_000, 4_102_444_800)
@@ -26,16 +35,20 @@ PLAUSIBLE_SECONDS = (631_152_000, 4_102_444_800)
 COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Digits to what such a number means where it is a plausible date."""
 
-NOTHING = ("null", "nan", "none", "nat", "n/a", "<na>", "(null)", "\\n", "-", "0000-00-00", "0000-00-00 00:00:00")
+NOTHING = (*ids.NOTHING, "na", "unknown", "never", "0", "0000-00-00", "0000-00-00 00:00:00")
 """How programs write that there is no time, in lower case."""
 
-COMMON = tuple(
-    date + clock
-    for date in (
-        *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
-        *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%a, %d %b %Y", "%d/%b/%Y"),
-    )
-    for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z", ":%H:%M:%S %z")
+COMMON = (
+    *(
+        date + clock
+        for date in (
+            *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
+            *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%a, %d %b %Y", "%d/%b/%Y"),
+            *("%d-%b-%y", "%d %b %y", "%b %d %Y", "%d. %B %Y", "%d. %b %Y", "%a %b %d %Y"),
+        )
+        for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z", ":%H:%M:%S %z")
+    ),
+    *("%a %b %d %H:%M:%S %Y", "%A, %B %d, %Y", "%A, %d %B %Y"),
 )
 """Patterns that are tried for the advice, where times are no ISO 8601."""
 
@@ -106,7 +119,7 @@ def parse(values: pl.Series, *, time_format: str | Sequence[str] | None, zone: s
 
     Args:
         values: Times, dates, text or numbers.
-        time_format: strptime pattern, ``iso``, or a unit of :data:`UNIX`; or several, of which the first that fits a
+        time_format: strptime pattern, ``iso``, or a unit of :data:`UNITS`; or several, of which the first that fits a
             value is taken. None for what is seen by the values.
         zone: Of values that carry no zone of their own. Of an hour that the clock showed twice, the first.
         where: The file, for messages.
@@ -137,6 +150,8 @@ def parse(values: pl.Series, *, time_format: str | Sequence[str] | None, zone: s
             times, moved = (naive.dt.replace_time_zone("UTC"), 0) if zoned else _localised(naive, zone)
             return Parsed(times=_possible(times).alias(values.name), moved=moved)
         absent = (values.str.to_lowercase().is_in(NOTHING) | (values == "")).fill_null(False)
+        if formats:  # which may count from any time
+            absent = absent & (values != "0").fill_null(False)
         parsed.nothing = int(absent.sum())
         values = values.zip_with(~absent, pl.Series([None], dtype=pl.String))
     if formats:
@@ -151,6 +166,8 @@ def advice(values: pl.Series, *, zone: str, field: str) -> str:
     """What to write into ``field`` so that ``values``, text that is no ISO 8601, can be read."""
     text = values.cast(pl.String).str.strip_chars()
     sample = text.drop_nulls().unique(maintain_order=True).head(2_000)
+    if sample.str.contains(r"^\d+(\.\d*)?$").all():
+        return advice_for_numbers(sample, field=field)
     fits = _fits(sample, zone)
     whole = [pattern for pattern, read in fits.items() if read.all()]
     if len(whole) > 1:
@@ -172,7 +189,19 @@ def advice(values: pl.Series, *, zone: str, field: str) -> str:
     if chosen and len(chosen) <= 4:
         some = ", ".join(repr(pattern) for pattern in (*chosen, *(["iso"] if left.any() else [])))
         return f"They come in several shapes. Where days and months are meant so, write {field}: [{some}]."
-    return f"Give their pattern in {field} (strptime, {', '.join(UNIX)}; a list for several)."
+    return f"Give their pattern in {field} (strptime, {', '.join(UNITS)}; a list for several)."
+
+
+def advice_for_numbers(values: pl.Series, *, field: str) -> str:
+    """The same for numbers that are no unix times by their size."""
+    numbers = values.cast(pl.Float64, strict=False).drop_nulls()
+    for unit, (first, last) in DAYS.items():
+        if len(numbers) and numbers.is_between(first, last).all():
+            day = numbers[0] - (EXCEL_ZERO if unit == EXCEL else 0)
+            what = "a spreadsheet's days" if unit == EXCEL else "days since 1970"
+            seen = pl.Series([int(day)]).cast(pl.Date)[0]
+            return f"As {what} they would lie in {seen:%Y} and thereabouts: if they are, write {field}: {unit}."
+    return f"As unix times they would lie before 1990 or after 2100: say the unit in {field} ({', '.join(UNITS)})."
 
 
 def fitting(values: pl.Series) -> list[str]:
@@ -198,6 +227,10 @@ def _by_formats(values: pl.Series, formats: list[str], zone: str, where: str, pa
     for pattern in formats:
         if pattern in UNIX:
             times, moved = _unix(values, UNIX[pattern]), 0
+        elif pattern == EXCEL:
+            since = _unix(values.cast(pl.Float64, strict=False) - EXCEL_ZERO, _DAY)
+            # a fraction of a day has a few digits only: to the second
+            times, moved = _localised(since.dt.replace_time_zone(None).dt.round("1s"), zone)
         elif pattern == "iso":
             times, moved = _iso(values.cast(pl.String), zone)
         else:
@@ -230,6 +263,7 @@ def _by_sight(values: pl.Series, zone: str, parsed: Parsed) -> None:
         numbers = left.str.extract(r"^([+-]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?)$", 1).cast(pl.Float64, strict=False)
     else:
         numbers = values.cast(pl.Float64, strict=False)
+        parsed.nothing += int((numbers == 0).sum())
         numbers = numbers.zip_with(numbers.is_finite().fill_null(False), pl.Series([None], dtype=pl.Float64))
     if numbers.null_count() == numbers.len():
         return
@@ -292,6 +326,8 @@ def _patterned(values: pl.Series, pattern: str, zone: str) -> tuple[pl.Series, i
                 f"timeFormat: {pattern!r} cannot be used: {first_line(error)}. Use strptime's letters, "
                 "e.g. %d.%m.%Y %H:%M."
             ) from error
+    whole = (parsed.dt.year() >= 100).fill_null(True)  # two digits where four are expected
+    parsed = parsed.zip_with(whole, pl.Series([None], dtype=parsed.dtype))
     if aware:
         return parsed.dt.convert_time_zone("UTC"), 0
     return _localised(parsed, zone)

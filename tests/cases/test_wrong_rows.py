@@ -120,7 +120,28 @@ def test_prices_with_a_decimal_comma_are_read_and_told(tables):
     assert tables.rule("price_with_comma")["rows"] == 45
 
 
-@pytest.mark.parametrize("price", ["1,234", "gratis", "$1.29", "1,234.50", "12.34,50"])
+@pytest.mark.parametrize(
+    ("prices", "read"),
+    [
+        (["$1.29", "$7"], [1.29, 7.0]),
+        (["1.234,50 €", "2,00 €"], [2.0, 1234.5]),
+        (["1,234.50", "2.5", "1,000"], [2.5, 1000.0, 1234.5]),
+        (["1'234.50", "3"], [3.0, 1234.5]),
+        (["(2.50)", "2.50-", "3"], [2.5, 3.0]),
+    ],
+)
+def test_a_currency_signs_of_thousands_and_a_minus_at_the_end_are_read_and_told(tables, prices, read):
+    events = tables.events(tables.csv("events.csv", log(60, price=(prices * 60)[:60]).write_csv(separator=";")))
+    assert sorted(set(events["price"])) == read
+    assert "taken away" in tables.told() or "decimal point" in tables.told()
+
+
+def test_a_price_that_cannot_be_read_can_be_left_out(tables):
+    uri = tables.csv("events.csv", log(60, price=["gratis"] * 60).write_csv())
+    assert tables.events(uri, columns={"price": []})["price"].null_count() == 60
+
+
+@pytest.mark.parametrize("price", ["1,234", "gratis", "12.34,50", "1.5 kg and more"])
 def test_prices_that_may_be_read_in_two_ways_or_none_are_refused(tables, price):
     with pytest.raises(SchemaMismatch, match="where numbers are expected"):
         tables.events(tables.csv("events.csv", log(60, price=[price] * 60).write_csv(separator=";")))
