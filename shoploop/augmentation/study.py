@@ -259,18 +259,16 @@ def judge_rows(study: Study, made: Behaviour, *, between_real: bool = False) -> 
         ``telling``; ``lifts`` and ``lifts_real``, Spearman's correlation with the hold-out's; and medians of both sides of
         ``visits`` a shopper and of the share of rows with several ``pieces``.
     """
-    items, random = study.vocabulary.items, np.random.default_rng((study.seed, 3))
-    rows = unselected.visits(pl.DataFrame(study.table(made, seed=study.seed)))
-    held, seen = (unselected.visits(side, items) for side in (study.hidden, study.interactions))
-    stretch = [unselected.one_stretch(side, random, most=RECORD_BASKETS) for side in (held, seen)]
-    found = unselected.judge(rows, stretch[0], seed=study.seed)
+    rows, held, stretch = sides_to_judge(study, made)
+    seen = unselected.visits(study.interactions, study.vocabulary.items)
+    found = unselected.judge(rows, stretch, seed=study.seed)
     both = {"made": rows, "real": held}
     return {
         "auc": found.auc,
         "interval": list(found.interval),
         "features": found.features,
         "telling": [list(pair) for pair in found.telling],
-        **({"real_auc": unselected.judge(stretch[1], stretch[0], seed=study.seed).auc} if between_real else {}),
+        **({"real_auc": unselected.judge(_stretch(seen, study), stretch, seed=study.seed).auc} if between_real else {}),
         "lifts": unselected.lifts_alike(rows, held),
         "lifts_real": unselected.lifts_alike(seen, held),
         "visits": {name: _visits_each(side) for name, side in both.items()},
@@ -278,6 +276,17 @@ def judge_rows(study: Study, made: Behaviour, *, between_real: bool = False) -> 
             name: float(side.select((pl.col("quantity") > 1).mean()).item() or 0) for name, side in both.items()
         },
     }
+
+
+def sides_to_judge(study: Study, made: Behaviour) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Virtual rows, those of the hold-out, and of each shopper of the latter a stretch that is no longer than a record."""
+    rows = unselected.visits(pl.DataFrame(study.table(made, seed=study.seed)))
+    held = unselected.visits(study.hidden, study.vocabulary.items)
+    return rows, held, _stretch(held, study)
+
+
+def _stretch(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+    return unselected.one_stretch(rows, np.random.default_rng((study.seed, 3)), most=RECORD_BASKETS)
 
 
 def _visits_each(rows: pl.DataFrame) -> float:
