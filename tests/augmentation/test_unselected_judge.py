@@ -58,6 +58,14 @@ def test_lifts_are_alike_between_two_draws_and_not_where_items_are_shuffled_over
     assert unselected.lifts_alike(one, other, pairs=8) > 0.7 > unselected.lifts_alike(shuffled, other, pairs=8)
 
 
+def test_of_some_visits_all_rows_are_kept_and_of_no_more_than_there_are(halves):
+    rows = halves[0]
+    some = unselected.some_visits(rows, 30, np.random.default_rng(0))
+    assert some.select("user", "day").unique().height == 30
+    assert some.equals(rows.join(some.select("user", "day").unique(), on=["user", "day"], how="semi"))
+    assert unselected.some_visits(rows, 10**6, np.random.default_rng(0)).equals(rows)
+
+
 def test_a_stretch_is_of_consecutive_visits_and_of_every_shopper_one(halves):
     rows = halves[0]
     stretch = unselected.one_stretch(rows, np.random.default_rng(0), most=3)

@@ -136,6 +136,7 @@ def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effo
         "lifts": _mean([sheet["unselected"]["lifts"] for sheet in sheets]),
         "lifts_of": {
             "real": _mean([sheet["unselected"]["lifts_real"] for sheet in sheets]),
+            "real_of_as_many": _mean([sheet["unselected"]["lifts_real_of_as_many"] for sheet in sheets]),
             "zero_steps": _mean([found.zero_steps["lifts"] for found in every]),
         },
         "memoriser": every[0].memoriser,

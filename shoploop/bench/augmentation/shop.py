@@ -139,7 +139,7 @@ class Seed:
         config = replace(config, adversary=replace(config.adversary, steps=0))
         study = learn(self.world.interactions, self.world.items, config=config, seed=self.seed, progress=self._say)
         made = study.generator.sample_rows(self.world.effort.rows, seed=self.seed)
-        return judge_rows(study, made) | {"words": self._by_words(study, made)}
+        return judge_rows(study, made, as_many_visits=True) | {"words": self._by_words(study, made)}
 
     def _by_words(self, study: Study, made: Behaviour) -> float:
         rows, _, stretch = sides_to_judge(study, made)
