@@ -200,6 +200,9 @@ def sheet(
 ) -> dict[str, Any]:
     """Fidelity and privacy of records, as they stand in reports beside what was made.
 
+    Args:
+        between_real: Spends several times the time on what a benchmark asks beside: see :func:`judge_rows`.
+
     Returns:
         ``fidelity`` (``two_sample_auc``, ``control_auc`` of a popularity sampler in the same run, ``real_auc``: the same
         test between real shoppers, ``telling``, ``curve``, ``marginals`` with distance, floor, passed, ``coverage``,
@@ -221,7 +224,7 @@ def sheet(
     progress("statistics against the hold-out")
     marginals = fidelity.measure(made, real, held, vocabulary, seed=study.seed)
     progress("a judge that nothing selects by")
-    judged = judge_rows(study, made, between_real=between_real)
+    judged = judge_rows(study, made, between_real=between_real, as_many_visits=between_real)
     progress("attacks on privacy")
     attacked = privacy.attack(made, real, held, vocabulary, seed=study.seed, losses=study.generator.losses())
     reasons = attacked.reasons(k=MIN_BUYERS)
@@ -248,36 +251,62 @@ def sheet(
     }
 
 
-def judge_rows(study: Study, made: Behaviour, *, between_real: bool = False) -> dict[str, Any]:
+def judge_rows(
+    study: Study, made: Behaviour, *, between_real: bool = False, as_many_visits: bool = False
+) -> dict[str, Any]:
     """What written rows look like to who sees nothing that the generator selects by.
 
     Args:
         between_real: Whether real shoppers are told from each other too, which takes as long again.
+        as_many_visits: Whether lifts are of a draw with as many visits as the hold-out has, several times ``made``: of few
+            visits a pair is counted a handful of times, and even real ones agree with real ones no better.
 
     Returns:
         ``auc`` of virtual against hold-out and ``real_auc`` between real shoppers, of a stretch of visits each, ``features``,
-        ``telling``; ``lifts`` and ``lifts_real``, Spearman's correlation with the hold-out's; and medians of both sides of
+        ``telling``; ``lifts`` and ``lifts_real``, Spearman's correlation with the hold-out's, ``lifts_visits``, of how many
+        visits the former are, ``lifts_real_of_as_many``, what as many of real shoppers come to; and medians of both sides of
         ``visits`` a shopper and of the share of rows with several ``pieces``.
     """
-    items, random = study.vocabulary.items, np.random.default_rng((study.seed, 3))
-    rows = unselected.visits(pl.DataFrame(study.table(made, seed=study.seed)))
-    held, seen = (unselected.visits(side, items) for side in (study.hidden, study.interactions))
-    stretch = [unselected.one_stretch(side, random, most=RECORD_BASKETS) for side in (held, seen)]
-    found = unselected.judge(rows, stretch[0], seed=study.seed)
+    rows, held, stretch = sides_to_judge(study, made)
+    seen = unselected.visits(study.interactions, study.vocabulary.items)
+    found = unselected.judge(rows, stretch, seed=study.seed)
     both = {"made": rows, "real": held}
+    many = rows
+    if as_many_visits:
+        wanted = len(made.item) * _visits(held) // max(_visits(rows), 1)
+        more = study.generator.sample_rows(max(wanted, 1), seed=study.seed + 1)
+        many = unselected.visits(pl.DataFrame(study.table(more, seed=study.seed + 1)))
+    few = unselected.some_visits(seen, _visits(many), np.random.default_rng(study.seed))
     return {
         "auc": found.auc,
         "interval": list(found.interval),
         "features": found.features,
         "telling": [list(pair) for pair in found.telling],
-        **({"real_auc": unselected.judge(stretch[1], stretch[0], seed=study.seed).auc} if between_real else {}),
-        "lifts": unselected.lifts_alike(rows, held),
+        **({"real_auc": unselected.judge(_stretch(seen, study), stretch, seed=study.seed).auc} if between_real else {}),
+        "lifts": unselected.lifts_alike(many, held),
+        "lifts_visits": _visits(many),
+        "lifts_real_of_as_many": unselected.lifts_alike(few, held),
         "lifts_real": unselected.lifts_alike(seen, held),
         "visits": {name: _visits_each(side) for name, side in both.items()},
         "pieces": {
             name: float(side.select((pl.col("quantity") > 1).mean()).item() or 0) for name, side in both.items()
         },
     }
+
+
+def sides_to_judge(study: Study, made: Behaviour) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Virtual rows, those of the hold-out, and of each shopper of the latter a stretch that is no longer than a record."""
+    rows = unselected.visits(pl.DataFrame(study.table(made, seed=study.seed)))
+    held = unselected.visits(study.hidden, study.vocabulary.items)
+    return rows, held, _stretch(held, study)
+
+
+def _stretch(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+    return unselected.one_stretch(rows, np.random.default_rng((study.seed, 3)), most=RECORD_BASKETS)
+
+
+def _visits(rows: pl.DataFrame) -> int:
+    return rows.select("user", "day").unique().height
 
 
 def _visits_each(rows: pl.DataFrame) -> float:

@@ -149,7 +149,7 @@ def limits(study: Study) -> list[str]:
         f"A shopper has at most {RECORD_BASKETS} visits; real ones may have many more.",
         f"{vocabulary.outside:.0%} of the real rows are of items of fewer than {MIN_BUYERS} buyers, which do not occur.",
         "How often an item is bought is known from few rows of each shopper: the fewer its buyers, the more it is luck.",
-        "Quantity and price are drawn row by row, and shops visit by visit, whatever else is bought.",
+        "Pieces and price follow item and shopper, shops a usual one and a second; no price follows the day.",
     ]
     if study.spent is not None:
         said[1] = (

@@ -8,7 +8,7 @@ import pytest
 from shoploop.augmentation.generator.counts import bounded_shares, counted_shares
 from shoploop.augmentation.generator.records import Behaviour, Vocabulary
 from shoploop.augmentation.proofs import privacy_attacks as privacy
-from shoploop.augmentation.proofs.count_attack import leaning
+from shoploop.augmentation.proofs.count_attack import leaning, pairs_of
 from shoploop.evaluation.metrics import auc
 
 ITEMS, FAVOURITES = 600, 12
@@ -44,6 +44,7 @@ VOCABULARY = Vocabulary(
     category=np.arange(ITEMS) % 5,
     categories=tuple("abcde"),
     kinds=("purchase",),
+    dear=np.zeros(ITEMS, np.float32),
     outside=0.0,
 )
 
@@ -64,6 +65,23 @@ def test_bounded_shares_tell_less_than_half_of_it_even_of_items_with_six_buyers(
 
 def test_shares_of_other_people_tell_nothing():
     assert abs(attacked(np.bincount(shoppers(300, 3).item, minlength=ITEMS)) - 0.5) < 0.06
+
+
+def test_pairs_are_of_one_basket_and_of_the_items_that_are_asked_about():
+    bought = Behaviour(
+        item=np.array([9, 2, 5, 2, 5]),
+        kind=np.zeros(5, np.int64),
+        basket=np.array([0, 0, 0, 1, 2]),
+        record=np.array([0, 0, 1]),
+        day=np.array([1, 2, 1]),
+        minute=np.zeros(3, np.int64),
+        user=np.array([0, 1]),
+        condition=np.zeros(2, np.int64),
+    )
+    pairs = pairs_of(bought, np.array([2, 9]))
+    assert (pairs.item.tolist(), pairs.basket.tolist()) == ([1], [0])
+    assert pairs_of(bought, np.array([2, 5, 9])).item.tolist() == [1, 2, 5]
+    assert pairs.take(np.array([1])).item.tolist() == []
 
 
 def test_one_who_buys_an_item_thousands_of_times_makes_it_hardly_more_common():
@@ -118,7 +136,7 @@ def test_every_attack_succeeds_on_its_control_and_a_significant_one_is_a_reason_
     counted = drawn_by(np.bincount(MEMBERS.item, minlength=ITEMS).astype(float), MEMBERS, times=2)
     found = privacy.attack(counted, MEMBERS, OTHERS, VOCABULARY, seed=0, losses={"loss": lambda side: side.user})
     told = found.told()
-    assert set(told) == {"closest record", "closest basket", "loss", "item counts"}
+    assert set(told) == {"closest record", "closest basket", "loss", "item counts", "pair counts"}
     assert {name: attack["control"] for name, attack in told.items() if attack["control"] < 0.8} == {}
     assert found.to_json()["blind"] == []
     assert told["item counts"]["auc"] > 0.6

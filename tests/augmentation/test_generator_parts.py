@@ -8,9 +8,10 @@ from shop import two_tastes
 from tiny_effort import TINY
 
 from shoploop.augmentation.generator.calibration import Aim, calibrate
+from shoploop.augmentation.generator.company import Company
 from shoploop.augmentation.generator.conditions import fit_conditions
 from shoploop.augmentation.generator.decoding import initial_decoder
-from shoploop.augmentation.generator.embeddings import POPULARITY, embed_items
+from shoploop.augmentation.generator.embeddings import MANNERS, POPULARITY, embed_items
 from shoploop.augmentation.generator.encoding import fit_encoding, focus, weekend
 from shoploop.augmentation.generator.fitting import fit_generator
 from shoploop.augmentation.generator.marginals import Marginals
@@ -45,7 +46,7 @@ def test_a_popular_item_says_so_in_its_embedding(shop):
     vectors = embed_items(replace(behaviour, item=popular), vocabulary, shares, dims=4, seed=0)
     assert vectors[:, -1].argmax() == 7
     assert vectors[:, -1].std() == pytest.approx(POPULARITY, rel=1e-3)
-    assert np.linalg.norm(vectors[:, :-1], axis=1) == pytest.approx(1, rel=1e-3)
+    assert np.linalg.norm(vectors[:, :-MANNERS], axis=1) == pytest.approx(1, rel=1e-3)
 
 
 def test_numbers_of_a_basket_survive_the_way_to_vectors_and_back(shop):
@@ -78,7 +79,7 @@ def test_calibrating_makes_an_item_that_is_made_too_seldom_likelier(shop):
     decoder = initial_decoder(vocabulary, popular, shares)
     never = replace(behaviour, item=np.where(behaviour.item == 3, 4, behaviour.item))
     asked = focus(never, vocabulary.category).astype(np.float32)
-    moved = calibrate(decoder, never, asked, Aim.of(behaviour, vocabulary, popular[:, -1], shares), strength=0.5)
+    moved = calibrate(decoder, never, asked, Aim.of(behaviour, vocabulary, popular[:, -1:], shares), strength=0.5)
     change = moved.log_popularity - decoder.log_popularity
     assert change.argmax() == 3
     assert change.argmin() == 4
@@ -91,9 +92,40 @@ def test_calibrating_pulls_together_what_was_asked_to_be_of_one_category_and_was
     decoder = initial_decoder(vocabulary, popular, shares)
     mixed = replace(behaviour, item=np.tile([0, 39], len(behaviour.item))[: len(behaviour.item)])
     asked = np.ones(len(mixed.record), np.float32)
-    moved = calibrate(decoder, mixed, asked, Aim.of(behaviour, vocabulary, popular[:, -1], shares), strength=0.5)
+    moved = calibrate(decoder, mixed, asked, Aim.of(behaviour, vocabulary, popular[:, -1:], shares), strength=0.5)
     assert moved.pull.max() > 0
     assert moved.pull.min() == 0
+
+
+def test_two_items_that_always_come_together_are_told_so_where_enough_shoppers_had_both_and_are_pulled_together():
+    """Of four items the first two are always bought together, the others each alone."""
+    real = baskets([[0, 1], [2], [0, 1], [3]] * 20)
+    four = np.arange(4)
+    told = Company.of(replace(real, record=np.arange(80), user=np.arange(80)), four, min_users=20)
+    assert told.lift[0, 1] == told.lift[1, 0] > 1.5
+    assert told.lift[0, 2] < 1
+    of_few = Company.of(replace(real, record=np.arange(80), user=np.arange(80) % 10), four, min_users=20)
+    assert of_few.lift[0, 1] == of_few.lift[0, 2], "no ten shoppers are told of"
+    mixed = baskets([[0, 2], [1, 3], [0, 3], [1, 2]] * 20)
+    assert told.missing(mixed)[0, 1] > 0.5 > 0 > told.missing(mixed)[0, 2]
+
+
+def test_what_is_drawn_together_comes_together(shop):
+    """Items 0 and 1 in one basket of three from one taste: oftener with a pull than without."""
+    behaviour, vocabulary = shop
+    shares = shares_of(behaviour, vocabulary)
+    embeddings = embed_items(behaviour, vocabulary, shares, dims=4, seed=0)
+    encoding = fit_encoding(behaviour, vocabulary, embeddings)
+    vectors, mask = encoding.encode(behaviour, np.random.default_rng(0))
+    plain = initial_decoder(vocabulary, embeddings, shares, np.arange(2), MANNERS)
+    pulled = replace(plain, together=np.array([[0, 4], [4, 0]], np.float32))
+    condition, day = np.zeros(len(vectors), np.int64), np.zeros(len(vectors), np.int64)
+    both = []
+    for decoder in (plain, pulled):
+        made, _ = decoder.decode(encoding, vectors, mask, condition, day, 0)
+        held = [np.isin(np.arange(len(made.record)), made.basket[made.item == item]) for item in (0, 1)]
+        both.append((held[0] & held[1]).sum() / max((held[0] | held[1]).sum(), 1))
+    assert both[1] > 1.3 * both[0]
 
 
 def test_selection_keeps_what_is_like_the_real_and_drops_what_is_not(shop):

@@ -58,6 +58,14 @@ def test_lifts_are_alike_between_two_draws_and_not_where_items_are_shuffled_over
     assert unselected.lifts_alike(one, other, pairs=8) > 0.7 > unselected.lifts_alike(shuffled, other, pairs=8)
 
 
+def test_of_some_visits_all_rows_are_kept_and_of_no_more_than_there_are(halves):
+    rows = halves[0]
+    some = unselected.some_visits(rows, 30, np.random.default_rng(0))
+    assert some.select("user", "day").unique().height == 30
+    assert some.equals(rows.join(some.select("user", "day").unique(), on=["user", "day"], how="semi"))
+    assert unselected.some_visits(rows, 10**6, np.random.default_rng(0)).equals(rows)
+
+
 def test_a_stretch_is_of_consecutive_visits_and_of_every_shopper_one(halves):
     rows = halves[0]
     stretch = unselected.one_stretch(rows, np.random.default_rng(0), most=3)
@@ -88,7 +96,9 @@ def test_a_price_that_few_paid_is_not_told():
         price=pl.when(pl.col("user") == SHOP.people[0]).then(77.77).otherwise(1.0)
     )
     vocabulary = build_vocabulary(events, SHOP.described(), min_buyers=2)
-    assert 77.77 not in fit_habits(events, vocabulary, min_users=5).price.round(2)
+    prices = fit_habits(events, vocabulary, min_users=5).prices
+    assert 77.77 not in prices.each.round(2)
+    assert prices.amounts[0].tolist() == [1.0]
 
 
 def test_an_item_of_which_every_buyer_paid_another_price_is_told_at_means_of_as_many_as_may_be_told():
@@ -101,12 +111,30 @@ def test_an_item_of_which_every_buyer_paid_another_price_is_told_at_means_of_as_
         time=pl.lit(datetime(2026, 1, 1, tzinfo=UTC)), kind=pl.lit("purchase"), quantity=1.0, shop=None
     )
     vocabulary = build_vocabulary(events, pl.DataFrame({"item": ["a", "b"]}), min_buyers=2)
-    habits = fit_habits(events, vocabulary, min_users=5)
-    assert habits.price.tolist() == [3.0, 9.0, 5.0, 9.0], (
-        "of a the mean of five and of the seven others; b's as they are"
+    prices = fit_habits(events, vocabulary, min_users=5).prices
+    logs = [np.log(np.arange(1.0, 6)).mean(), np.log(np.arange(6.0, 13)).mean()]
+    assert prices.each == pytest.approx([*np.exp(logs), 5.0, 9.0]), "of a two means; b's as they are"
+    assert prices.end.tolist() == [1, 3, -1, -1]
+    assert prices.to.tolist() == [0, 2, 4]
+    assert prices.below[:2] == pytest.approx([5 / 12, 1])
+
+
+def test_what_is_drawn_at_a_mean_strays_from_it_and_lands_on_amounts_that_many_paid():
+    """Everyone pays another price for the tea, and most amounts of the shop end on nine."""
+    users = [f"u{i:02}" for i in range(60)]
+    tea = pl.DataFrame({"user": users, "item": "tea", "price": [1.09 + 0.1 * (i % 30) for i in range(60)]})
+    others = [tea.with_columns(item=pl.lit(f"other {i}"), price=pl.lit(1.09 + 0.1 * i)) for i in range(30)]
+    events = pl.concat([tea, *others]).with_columns(
+        time=pl.lit(datetime(2026, 1, 1, tzinfo=UTC)), kind=pl.lit("purchase"), quantity=1.0, shop=None
     )
-    assert habits.price_to.tolist() == [0, 2, 4]
-    assert habits.price_below[:2] == pytest.approx([5 / 12, 1])
+    vocabulary = build_vocabulary(events, pl.DataFrame({"item": events["item"].unique().sort()}), min_buyers=2)
+    again = pl.concat([events, events.with_columns(pl.col("time") + pl.duration(days=3))])
+    made = read_behaviour(again, vocabulary)
+    said = fit_habits(events, vocabulary, min_users=20).draw(made, vocabulary, np.random.default_rng(0))
+    price = said["price"].filter(pl.Series(made.item == vocabulary.items.index("tea")))
+    assert ((price * 100).round() % 10 == 9).all()
+    assert price.n_unique() > 15
+    assert price.median() == pytest.approx(2.5, abs=0.3)
 
 
 def test_records_are_moved_into_the_days_of_the_data_and_one_that_is_longer_is_shortened():

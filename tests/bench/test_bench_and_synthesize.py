@@ -74,7 +74,7 @@ def test_an_attack_that_cannot_succeed_on_its_control_is_told_to_be_blind(measur
 
 def test_a_judge_that_nothing_selects_by_stands_beside_the_other_and_zero_steps_beside_it(measured):
     judges = measured["judges"]
-    assert all(0 <= judges[name] <= 1 for name in ("selected", "unselected", "zero_steps"))
+    assert all(0 <= judges[name] <= 1 for name in ("selected", "unselected", "zero_steps", "words", "words_zero_steps"))
     assert abs(judges["by_seed"][0]["real"] - 0.5) < 0.25, "real shoppers are like real shoppers"
     assert all(-1 <= value <= 1 for value in (measured["lifts"], *measured["lifts_of"].values()))
 

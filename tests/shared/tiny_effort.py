@@ -12,6 +12,7 @@ TINY = Effort(
         adversary=Adversary.Config(places=RECORD_BASKETS, hidden=16, steps=20, batch=32),
         calibrations=1,
         calibration_records=64,
+        pair_records=64,
         proposals=2,
         selection_records=128,
         selection_rounds=10,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.augmentation.generator.company import Company
 from shoploop.augmentation.generator.counts import category_buyers, trust
 from shoploop.augmentation.generator.decoding import Decoder, pull_classes
 from shoploop.augmentation.generator.encoding import SIZE_CLASSES, focus, size_class
@@ -27,8 +28,8 @@ class Aim:
     category: Ints
     """(V,)"""
 
-    popular: Floats
-    """(V,) of the embeddings, what tells how popular an item is."""
+    manners: Floats
+    """(V, M) of the embeddings, what tells how popular an item is, how dear, and in how large baskets it lies."""
 
     count: Numbers
     """(V,) rows of each item, as far as they may be told."""
@@ -36,53 +37,69 @@ class Aim:
     rows: Numbers
     """(categories,)"""
 
-    company: tuple[Numbers, Numbers] | None
-    """(categories,) each: see :func:`_company`. None where it may not be told, and clump and cling stay as they are."""
+    alike: tuple[Numbers, Numbers] | None
+    """(categories,) each: see :func:`_alike`. None where it may not be told, and clump and cling stay as they are."""
 
-    popularity: Numbers | None
-    """(classes of size,) mean of ``popular`` over rows. None where it may not be told, and the tilt stays as it is."""
+    by_size: Numbers | None
+    """(classes of size, M) mean of ``manners`` over rows. None where it may not be told, and the tilt stays as it is."""
+
+    company: Company | None = None
+    """Of common items. None where it may not be told, and no pair pulls."""
 
     @classmethod
-    def of(cls, real: Behaviour, vocabulary: Vocabulary, popular: Floats, shares: Floats) -> "Aim":
+    def of(
+        cls,
+        real: Behaviour,
+        vocabulary: Vocabulary,
+        manners: Floats,
+        shares: Floats,
+        *,
+        company: Company | None = None,
+    ) -> "Aim":
         """
         Args:
-            popular: (V,) of the embeddings.
+            manners: (V, M) of the embeddings.
             shares: (V,) of rows, as far as they may be told (:mod:`~.counts`).
+            company: Of common items.
         """
         categories = len(vocabulary.categories)
         count = shares.astype(np.float64) * len(real.item)
         rows = np.bincount(vocabulary.category, count, categories).astype(np.float64)
         known = trust(category_buyers(real, vocabulary))
-        company = [
+        alike = [
             known * own + (1 - known) * np.average(own, weights=rows)
-            for own in _company(real, vocabulary.category, categories)
+            for own in _alike(real, vocabulary.category, categories)
         ]
         return cls(
             category=vocabulary.category,
-            popular=popular,
+            manners=manners,
             count=count,
             rows=rows,
-            company=(company[0], company[1]),
-            popularity=_popularity(real, popular),
+            alike=(alike[0], alike[1]),
+            by_size=_by_size(real, manners),
+            company=company,
         )
 
 
-def calibrate(decoder: Decoder, made: Behaviour, asked: Floats, aim: Aim, *, strength: float) -> Decoder:
+def calibrate(
+    decoder: Decoder, made: Behaviour, asked: Floats, aim: Aim, *, strength: float, of_pairs: float = 0.0
+) -> Decoder:
     """The decoder, a little nearer to its aim.
 
     Args:
         asked: (B,) focus that was asked of each basket of ``made``.
         strength: Power of each correction; below 1, so that what is chance in ``made`` evens out.
+        of_pairs: The same of what goes together by name, which takes many more records.
     """
     categories = len(decoder.clump)
     count = np.bincount(made.item, minlength=len(aim.count)).astype(float)
     popularity = _corrections(count, aim.count * count.sum() / aim.count.sum(), aim.category)
     clump = cling = np.zeros(categories)
-    if aim.company is not None:
-        company = _company(made, aim.category, categories)
+    if aim.alike is not None:
+        alike = _alike(made, aim.category, categories)
         rows = np.bincount(aim.category[made.item], minlength=categories)
         sure = strength * rows / (rows + 50)  # of fewer rows the mean company is mostly chance
-        clump, cling = (sure * np.log((aim.company[i] + 0.02) / (company[i] + 0.02)) for i in (0, 1))
+        clump, cling = (sure * np.log((aim.alike[i] + 0.02) / (alike[i] + 0.02)) for i in (0, 1))
         # What all categories have in common is the pull's part.
         clump -= np.average(clump, weights=aim.rows)
     of_class = np.ravel_multi_index(pull_classes(made.sizes, asked), decoder.pull.shape)
@@ -92,18 +109,22 @@ def calibrate(decoder: Decoder, made: Behaviour, asked: Floats, aim: Aim, *, str
         for values in (asked, focus(made, aim.category))
     )
     pull = 2 * strength * np.log(wanted / found).reshape(decoder.pull.shape)
-    tilt = np.zeros(SIZE_CLASSES)
-    if aim.popularity is not None:
+    tilt = np.zeros(decoder.tilt.shape)
+    if aim.by_size is not None:
         rows = np.bincount(size_class(made.sizes)[made.basket], minlength=SIZE_CLASSES)
-        short = aim.popularity - _popularity(made, aim.popular)
-        tilt = strength * short / max(float(aim.popular.var()), 1e-9) * rows / (rows + 50)
+        short = aim.by_size - _by_size(made, aim.manners)
+        tilt = strength * short / np.maximum(aim.manners.var(0), 1e-6) * (rows / (rows + 50))[:, None]
+    together = decoder.together
+    if aim.company is not None and of_pairs:
+        together = together + np.float32(of_pairs) * aim.company.missing(made)
     return replace(
         decoder,
         log_popularity=np.asarray(decoder.log_popularity + strength * popularity, np.float32),
         clump=np.clip(decoder.clump + clump, -8, 8).astype(np.float32),
         cling=np.clip(decoder.cling + cling, -8, 8).astype(np.float32),
         pull=np.clip(decoder.pull + pull, -40, 40).astype(np.float32),
-        tilt=np.asarray(decoder.tilt + tilt, np.float32),
+        tilt=np.clip(decoder.tilt + tilt, -40, 40).astype(np.float32),
+        together=np.clip(together, -4, 4).astype(np.float32),
     )
 
 
@@ -120,15 +141,15 @@ def _corrections(count: Numbers, wanted: Numbers, category: Ints) -> Numbers:
     return out
 
 
-def _popularity(behaviour: Behaviour, popular: Floats) -> Numbers:
-    """(classes of size,) mean of ``popular`` over the rows of baskets of about a size; 0 where there are none."""
+def _by_size(behaviour: Behaviour, manners: Floats) -> Numbers:
+    """(classes of size, M) mean of ``manners`` over the rows of baskets of about a size; 0 where there are none."""
     of_size = size_class(behaviour.sizes)[behaviour.basket]
-    sums = np.bincount(of_size, popular[behaviour.item], SIZE_CLASSES)
-    out: Numbers = sums / np.maximum(np.bincount(of_size, minlength=SIZE_CLASSES), 1)
+    sums = [np.bincount(of_size, column[behaviour.item], SIZE_CLASSES) for column in manners.T]
+    out: Numbers = np.stack(sums, 1) / np.maximum(np.bincount(of_size, minlength=SIZE_CLASSES), 1)[:, None]
     return out
 
 
-def _company(behaviour: Behaviour, category: Ints, categories: int) -> tuple[Numbers, Numbers]:
+def _alike(behaviour: Behaviour, category: Ints, categories: int) -> tuple[Numbers, Numbers]:
     """Per category, over its rows: other rows of it in the same basket, and rows of it in the record's basket before."""
     key, count = np.unique(behaviour.basket * categories + category[behaviour.item], return_counts=True)
     basket, group = np.divmod(key, categories)

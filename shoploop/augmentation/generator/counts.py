@@ -2,8 +2,9 @@
 
 Shares of items counted exactly tell who was counted (:mod:`~shoploop.augmentation.proofs.count_attack`): each of twenty
 buyers is a twentieth of the count. So items of few buyers are as common as each other within a category, a shopper adds to
-no count much more than others do, and shares are drawn from what would be known of them if one of eighty buyers had been
-counted: a gamma distribution about each count, which normalised is Dirichlet's, a posterior of tempered counts.
+no count much more than others do, and shares are drawn from a gamma distribution about each count, as wide as one buyer in
+eighty, whatever the number of buyers: what a buyer adds to a count of eighty or of eight hundred drowns alike, and what
+hundreds bought is told the more exactly.
 
 Noise keeps means: the rows of a category are as many, and what is bought is about as common, as they were. It has to, since
 whoever sees that everything is rarer than it should be tells the virtual from the real, and a selection that sees it drops
@@ -24,16 +25,16 @@ from shoploop.features.distinct import distinct
 ENOUGH = 200
 """Buyers at whom what is told of a category is half its own and half that of all."""
 
-_FEW = 80
+_FEW = 120
 """Buyers below which items are as common as the others of so few in their category."""
 
 _MOST_ROWS = 5
 """Rows of a shopper that are counted, in rows that the item's buyers have on average."""
 
 _TEMPER = 80
-"""Buyers that say as much of an item's share as one would if all that they say were believed."""
+"""Buyers whose number is as wide as its noise."""
 
-_FEWEST = 40
+_FEWEST = 80
 """Buyers that an item has at least, as to how wide its noise is: wider, and few items would be most of a category."""
 
 _LEAST = 0.02
@@ -54,7 +55,8 @@ def bounded_shares(behaviour: Behaviour, vocabulary: Vocabulary, *, seed: int) -
     few = seen < _FEW
     alike = _sums(category, rows * few) / np.maximum(_sums(category, few.astype(np.float64)), 1)
     level = np.maximum(np.where(few, alike[category], rows), 0.5)
-    shape = np.maximum(seen, _FEWEST) / _TEMPER
+    # One buyer is one part in so many: the square keeps what the noise hides of each alike, and spares what all buy.
+    shape = (np.maximum(seen, _FEWEST) / _TEMPER) ** 2
     drawn = int.from_bytes(sha256(buyers.tobytes() + rows.tobytes()).digest())
     told = level * np.maximum(np.random.default_rng((seed, drawn)).gamma(shape) / shape, _LEAST)
     told *= (np.maximum(_sums(category, rows), 0.5) / _sums(category, told))[category]

@@ -5,7 +5,7 @@ embeddings. Items are drawn one after the other, each near to what is still miss
 Herding), so that a basket of ten items is ten different items and not ten times the nearest. A draw takes two looks: at
 groups of alike items of one category, then at the items of the group.
 
-Shapes: N records, T baskets, V items, G groups, S most items of a group, D embedding.
+Shapes: N records, T baskets, V items, G groups, S most items of a group, D embedding, M manners, P common items.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -50,8 +50,14 @@ class Decoder:
     for: one basket is of a dozen categories, the next of cat food. Corrected likewise."""
 
     tilt: Floats
-    """(classes of size,) further pull to popular items: what is fetched alone is rarer than what fills a trolley, and the
-    mean of few embeddings is too vague to say so. Corrected likewise."""
+    """(classes of size, M) further pull to popular items, to dear ones, to those of large baskets: what is fetched alone is
+    rarer than what fills a trolley, and the mean of few embeddings is too vague to say so. Corrected likewise."""
+
+    common: Ints
+    """(P,) items, ascending, each a group of its own."""
+
+    together: Floats
+    """(P, P) pull of a common item already in the basket on another. Corrected likewise."""
 
     sharpness: float = 24.0
     """Inverse temperature of the choice; infinity is the nearest item, 0 is popularity."""
@@ -135,7 +141,7 @@ class _Basketeer:
         self.repeat = encoding.number(vectors, "repeat")
         self.repeat[:, 0] = 0
         self.kinds = encoding.kind_shares(vectors)
-        self.tilt = decoder.tilt[size_class(self.sizes)]
+        self.tilt = decoder.tilt[size_class(self.sizes)]  # (N, T, M)
         self.pull = decoder.pull[pull_classes(self.sizes, encoding.number(vectors, "focus"))]
         filled = decoder.groups >= 0
         self.centroids = (self.embeddings[decoder.groups] * filled[..., None]).sum(1) / filled.sum(1)[:, None]
@@ -146,6 +152,8 @@ class _Basketeer:
         self.before = np.zeros((records, len(decoder.clump)), np.float32)
         self.category = np.empty(items, np.int64)
         self.category[decoder.groups[filled]] = np.repeat(decoder.group_category, filled.sum(1))
+        self.column = np.full(items, -1)
+        self.column[decoder.common] = np.arange(len(decoder.common))
 
     def fill(self) -> Ints:
         """(R, 4): record of the chunk, basket, item, kind."""
@@ -160,6 +168,7 @@ class _Basketeer:
         self.left = sizes.copy()
         self.here = np.zeros(self.bought.shape, bool)
         self.held = np.zeros_like(self.before)
+        self.drawn_to = np.zeros((len(sizes), len(self.decoder.common)), np.float32)
         self.together, self.popular = self.pull[:, t], self.tilt[:, t]
         rows = [self._draw(self._past, again), self._draw(self._new, sizes - again)]
         self.bought += self.here
@@ -178,13 +187,15 @@ class _Basketeer:
             active = np.flatnonzero(due)
             draws = np.minimum(at_once, due)[active]
             pull = self.missing[active] * (self.decoder.sharpness / np.maximum(self.left[active, None], 1))
-            pull[:, -1] += self.popular[active]
+            pull[:, -self.popular.shape[1] :] += self.popular[active]
             row, item = choose(active, pull.astype(np.float32), draws)
             pairs = distinct(active[row] * len(self.category) + item)  # drawn twice at a look counts once
             record, item = np.divmod(pairs, len(self.category))
             self.here[record, item] = True
             np.add.at(self.held, (record, self.category[item]), 1)
             np.subtract.at(self.missing, record, self.embeddings[item])
+            common = np.flatnonzero(self.column[item] >= 0)
+            np.add.at(self.drawn_to, record[common], self.decoder.together[self.column[item[common]]])
             drawn = np.bincount(record, minlength=len(due))
             self.left -= drawn
             due -= drawn
@@ -198,6 +209,8 @@ class _Basketeer:
         logits = (pull[record] * self.embeddings[item]).sum(1) + self.decoder.loyalty * np.log(count)
         at = active[record]
         logits += self.together[at] * np.log1p(self.held[at, self.category[item]])
+        column = self.column[item]
+        logits += np.where(column >= 0, self.drawn_to[at, column], 0) if len(self.decoder.common) else 0
         # The `draws` best by Gumbel noise are a draw without replacement from the softmax (Vieira 2014).
         noisy = logits + self.random.gumbel(size=len(logits))
         order = np.lexsort((-noisy, record))
@@ -210,6 +223,8 @@ class _Basketeer:
         urn = (decoder.clump + self.together[active, None]) * np.log1p(self.held[active])
         urn += decoder.cling * np.log1p(self.before[active])
         logits = pull @ self.centroids.T + self.group_popularity + urn[:, decoder.group_category]
+        if len(decoder.common):
+            logits[:, -len(decoder.common) :] += self.drawn_to[active]
         row = np.repeat(np.arange(len(active)), draws)
         group = _softmax_draw(logits.astype(np.float32), row, self.random)
         items = decoder.groups[group]
@@ -227,18 +242,26 @@ def pull_classes(sizes: npt.NDArray[Any], asked: npt.NDArray[Any]) -> tuple[Ints
     return size_class(sizes), np.searchsorted(_FOCUS, asked, side="right")
 
 
-def initial_decoder(vocabulary: Vocabulary, embeddings: Floats, shares: Floats) -> Decoder:
-    """Popularity by (V,) shares of rows, no pull of categories yet, groups along each category's main direction."""
+def initial_decoder(
+    vocabulary: Vocabulary, embeddings: Floats, shares: Floats, common: Ints | None = None, manners: int = 1
+) -> Decoder:
+    """Popularity by (V,) shares of rows, no pull of categories yet, groups along each category's main direction, and last one
+    for each common item."""
     groups: list[Ints] = []
     of_group: list[int] = []
+    common = np.zeros(0, np.int64) if common is None else common
     for category in range(len(vocabulary.categories)):
-        members = np.flatnonzero(vocabulary.category == category)
+        members = np.setdiff1d(np.flatnonzero(vocabulary.category == category), common, assume_unique=True)
+        if not len(members):
+            continue
         vectors = embeddings[members] - embeddings[members].mean(0)
         main = np.linalg.svd(vectors, full_matrices=False)[2][0]
         ordered = members[np.argsort(vectors @ main, kind="stable")]
         for part in np.array_split(ordered, -(-len(ordered) // _GROUP)):
             groups.append(np.pad(part, (0, _GROUP - len(part)), constant_values=-1))
             of_group.append(category)
+    groups += [np.pad(common[i : i + 1], (0, _GROUP - 1), constant_values=-1) for i in range(len(common))]
+    of_group += vocabulary.category[common].tolist()
     none = np.zeros(len(vocabulary.categories), np.float32)
     return Decoder(
         groups=np.stack(groups),
@@ -247,7 +270,9 @@ def initial_decoder(vocabulary: Vocabulary, embeddings: Floats, shares: Floats) 
         clump=none,
         cling=none,
         pull=np.zeros((SIZE_CLASSES, len(_FOCUS) + 1), np.float32),
-        tilt=np.zeros(SIZE_CLASSES, np.float32),
+        tilt=np.zeros((SIZE_CLASSES, manners), np.float32),
+        common=common,
+        together=np.zeros((len(common), len(common)), np.float32),
     )
 
 

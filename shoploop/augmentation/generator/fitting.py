@@ -23,6 +23,11 @@ from shoploop.errors import SpecInvalid
 
 _DRAWS_PER_USER = 4
 _MOST_PROPOSED = 4096
+_OF_PAIRS, _OF_THE_REST = (0.9, 0.7, 0.5), 0.4
+"""Strengths of the corrections of pairs, and of all others beside them."""
+
+_ALIKE = 100
+"""Records learned from that are about as long as one, on either side of it."""
 _MOST_KEPT = 4096  # at a time: what bounds the memory
 
 
@@ -59,6 +64,12 @@ class BehaviourGenerator:
         selection_rounds: int = 600
         """Trees of the selection."""
 
+        pair_records: int = 2048
+        """Records made for each of three corrections of what goes together: of few, a pair is mostly chance."""
+
+        pair_shoppers: int = 20
+        """k of pairs of items: what fewer shoppers had together is not told."""
+
     def __init__(
         self,
         vocabulary: Vocabulary,
@@ -74,8 +85,8 @@ class BehaviourGenerator:
         self.shapes = (known.condition, known.baskets)
         """Condition and baskets of the records learned from: what a new record is asked to be is drawn from them."""
 
-        self.days = known.days
-        """First days of the records learned from, sorted."""
+        self.days, self.spans = known.days, known.spans
+        """First days of the records learned from, and how many days these last, by which they are sorted."""
 
         self.range = known.first_day, known.last_day
 
@@ -108,15 +119,19 @@ class BehaviourGenerator:
             known = self.shapes[1][self.shapes[0] == value]
             baskets[condition == value] = random.choice(known, int((condition == value).sum()))
         mask = (np.arange(RECORD_BASKETS) < baskets[:, None]).astype(np.float32)
-        made, asked = self.decoder.decode(
-            self.encoding,
-            self._vectors(condition, mask, seed),
-            mask,
-            condition,
-            random.choice(self.days, records),
-            seed,
-        )
+        vectors = self._vectors(condition, mask, seed)
+        first = self._first_days(vectors, mask, random)
+        made, asked = self.decoder.decode(self.encoding, vectors, mask, condition, first, seed)
         return within(made, *self.range), asked
+
+    def _first_days(self, vectors: Floats, mask: Floats, random: np.random.Generator) -> Ints:
+        """(N,) drawn; where it is known, of real records that last about as long."""
+        if self.spans is None:
+            return np.asarray(random.choice(self.days, len(vectors)), np.int64)
+        gaps = np.maximum(self.encoding.number(vectors, "gap"), 1)[:, 1:]
+        span = (gaps.astype(np.int64) * (mask[:, 1:] > 0)).sum(1)
+        at = np.searchsorted(self.spans, span) + random.integers(-_ALIKE, _ALIKE + 1, size=len(vectors))
+        return np.asarray(self.days[np.clip(at, 0, len(self.days) - 1)], np.int64)
 
     def _vectors(self, condition: Ints, mask: Floats, seed: int) -> Floats:
         """(N, T, F)"""
@@ -183,7 +198,7 @@ def fit_generator(
     known = (
         privately.foundations
         if privately is not None
-        else lay_foundations(behaviour, drawn, vocabulary, dims=config.dims, seed=seed)
+        else lay_foundations(behaviour, drawn, vocabulary, dims=config.dims, min_users=config.pair_shoppers, seed=seed)
     )
     behaviour = drawn
     vectors, mask = known.encoding.encode(behaviour, random)
@@ -214,6 +229,12 @@ def fit_generator(
         made, asked = generator.propose(config.calibration_records, seed=_turn(seed, 2 + turn))
         strength = 0.9 if turn < config.calibrations // 2 else 0.5
         generator.decoder = calibrate(generator.decoder, made, asked, known.aim, strength=strength)
+    if known.aim.company is not None:
+        for turn, strength in enumerate(_OF_PAIRS):
+            made, asked = generator.propose(config.pair_records, seed=_turn(seed, 500 + turn))
+            generator.decoder = calibrate(
+                generator.decoder, made, asked, known.aim, strength=_OF_THE_REST, of_pairs=strength
+            )
     if config.proposals > 1 and privately is None:
         generator.proposals = config.proposals
         proposed, fresh = (

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoploop.augmentation.generator.calibration import Aim
+from shoploop.augmentation.generator.company import Company, commonest
 from shoploop.augmentation.generator.counts import bounded_shares, counted_shares
 from shoploop.augmentation.generator.decoding import Decoder, initial_decoder
-from shoploop.augmentation.generator.embeddings import embed_items
+from shoploop.augmentation.generator.embeddings import MANNERS, embed_items
 from shoploop.augmentation.generator.encoding import Encoding, fit_encoding
 from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
 
@@ -32,7 +33,10 @@ class Foundations:
     """(N,) of the same records."""
 
     days: Ints
-    """First days of records, sorted."""
+    """First days of records, in the order of ``spans``; sorted where these may not be told."""
+
+    spans: Ints | None
+    """Days from the first to the last visit of the same records, ascending: who comes seldom begins early, or is cut off."""
 
     first_day: int
     last_day: int
@@ -40,25 +44,37 @@ class Foundations:
 
 
 def lay_foundations(
-    behaviour: Behaviour, drawn: Behaviour, vocabulary: Vocabulary, *, dims: int, seed: int
+    behaviour: Behaviour, drawn: Behaviour, vocabulary: Vocabulary, *, dims: int, min_users: int, seed: int
 ) -> Foundations:
     """Measures without noise.
 
     Args:
         drawn: Records of ``behaviour`` in which every shopper counts alike.
         dims: Of the item embeddings.
+        min_users: k, of what is told of pairs of items.
     """
     told = bounded_shares(behaviour, vocabulary, seed=seed)
     known = counted_shares(behaviour, len(vocabulary))
     embeddings = embed_items(behaviour, vocabulary, known, dims=dims, seed=seed)
+    common = commonest(behaviour, len(vocabulary))
+    first, last = (np.searchsorted(drawn.record, np.arange(drawn.records), side) for side in ("left", "right"))
+    begins, spans = drawn.day[first], drawn.day[last - 1] - drawn.day[first]
+    by_span = np.lexsort((begins, spans))
     return Foundations(
         encoding=fit_encoding(drawn, vocabulary, embeddings),
-        decoder=initial_decoder(vocabulary, embeddings, told),
-        aim=Aim.of(drawn, vocabulary, embeddings[:, -1], told),
+        decoder=initial_decoder(vocabulary, embeddings, told, common, MANNERS),
+        aim=Aim.of(
+            drawn,
+            vocabulary,
+            embeddings[:, -MANNERS:],
+            told,
+            company=Company.of(behaviour, common, min_users=min_users),
+        ),
         shares=known,
         condition=drawn.condition,
         baskets=np.bincount(drawn.record, minlength=drawn.records).astype(np.int64),
-        days=np.sort(drawn.day[drawn.position == 0]),
+        days=begins[by_span],
+        spans=spans[by_span],
         first_day=int(behaviour.day.min()),
         last_day=int(behaviour.day.max()),
     )

@@ -1,10 +1,10 @@
 """What a row of a virtual visit says beside its item: how many pieces, at what price, in which shop.
 
-None is learned by the adversary. Quantities are drawn by a category's share of rows with several pieces, prices are some at
-which at least k users bought the item or the mean of what k of them paid, and a shopper has one usual shop and sometimes
-goes to another. All of them are aggregates over at least k shoppers, those of small categories drawn towards the shop's.
+None is learned by the adversary. Quantities are drawn by a category's share of rows with several pieces, prices by
+:mod:`~.prices`, and a shopper has one usual shop and sometimes goes to another. All of them are aggregates over at least k
+shoppers, those of small categories drawn towards the shop's.
 
-Shapes: R rows, V items, C categories, P shops, Q quantiles.
+Shapes: R rows, C categories, P shops, Q quantiles.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ import numpy.typing as npt
 import polars as pl
 
 from shoploop.augmentation.generator.counts import trust
-from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
+from shoploop.augmentation.generator.prices import Prices, fit_prices, unknown_prices
+from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary
 
 _MOST_PIECES = 12
 _QUANTILES = 51
@@ -29,14 +30,10 @@ class Habits:
     eager: Floats
     """(Q,) quantiles over shoppers of how much oftener than others they take several pieces, mean 1."""
 
-    price: Floats
-    """(points,) money per piece, each of at least k users (:func:`_price_points`); the points of each item lie together."""
+    as_before: float
+    """Share of rows of an item bought again that take one piece or several as the shopper does of it, not as chance says."""
 
-    price_to: Ints
-    """(V + 1,) where the points of each item begin; of an item without there is no price."""
-
-    price_below: Floats
-    """(points,) share of the item's buyers at this point and those before it."""
+    prices: Prices
 
     shops: tuple[str, ...]
     """Those of at least k users."""
@@ -44,13 +41,16 @@ class Habits:
     shop_share: Floats
     """(P,) of visits."""
 
-    usual: float
-    """Share of visits that are to the shopper's usual shop."""
+    usual: Floats
+    """(Q,) quantiles over shoppers of the share of a few visits that are to the one shop which has most of them."""
+
+    second: float
+    """Share of the other visits that are to the shopper's second shop."""
 
     def draw(self, made: Behaviour, vocabulary: Vocabulary, random: np.random.Generator) -> pl.DataFrame:
         """``quantity``, ``price`` (money of the row; null where unknown) and ``shop`` of each row."""
         pieces = self._pieces(made, vocabulary, random)
-        price = np.round(self._each(made.item, random) * pieces, 2)
+        price = self.prices.draw(made, vocabulary, pieces, random)
         return pl.DataFrame(
             {
                 "quantity": pl.Series(pieces.astype(np.float64)),
@@ -59,37 +59,33 @@ class Habits:
             }
         )
 
-    def _each(self, item: Ints, random: np.random.Generator) -> npt.NDArray[np.float64]:
-        """(R,) money per piece; NaN where unknown."""
-        first, stop = self.price_to[item], self.price_to[item + 1]
-        # levels of all items on one line, each item's between its own whole number and the next
-        line = np.repeat(np.arange(len(self.price_to) - 1), np.diff(self.price_to)) + np.minimum(self.price_below, 1.0)
-        at = np.searchsorted(line, item + random.random(len(item)) * 0.999)
-        known = stop > first
-        out = np.full(len(item), np.nan)
-        out[known] = self.price[np.clip(at[known], first[known], stop[known] - 1)]
-        return out
-
     def _pieces(self, made: Behaviour, vocabulary: Vocabulary, random: np.random.Generator) -> Ints:
         eager = self.eager[random.integers(len(self.eager), size=made.records)][made.row_record]
         category = vocabulary.category[made.item]
         several = np.minimum((1 - self.pieces[:, 0])[category] * eager, 0.98)
         more = self.pieces[:, 1:] / np.maximum(self.pieces[:, 1:].sum(1, keepdims=True), 1e-12)
-        level = random.random(len(category))
+        _, pair = np.unique(made.row_record * len(vocabulary) + made.item, return_inverse=True)
+        same = random.random(len(category)) < self.as_before
+        own = random.random(int(pair.max(initial=-1)) + 1)[pair]
+        takes, level = np.where(same, own, random.random(len(category))), random.random(len(category))
         which = 2 + (level[:, None] > np.cumsum(more, 1)[category]).sum(1)
-        out = np.where(random.random(len(category)) < several, np.minimum(which, _MOST_PIECES), 1)
-        return out.astype(np.int64)
+        return np.where(takes < several, np.minimum(which, _MOST_PIECES), 1).astype(np.int64)
 
     def _shops(self, made: Behaviour, random: np.random.Generator) -> pl.Series:
         if not self.shops:
             return pl.Series([None] * len(made.item), dtype=pl.String)
-        usual, other = (
-            random.choice(
-                len(self.shops), size, p=self.shop_share.astype(np.float64) / self.shop_share.sum(dtype=np.float64)
-            )
-            for size in (made.records, len(made.record))
+        share = self.shop_share.astype(np.float64) / self.shop_share.sum(dtype=np.float64)
+        usual, second, other = (
+            random.choice(len(self.shops), size, p=share) for size in (made.records, made.records, len(made.record))
         )
-        visited = np.where(random.random(len(made.record)) < self.usual, usual[made.record], other)
+        other = np.where(random.random(len(other)) < self.second, second[made.record], other)
+        # Of each record's visits so many, and which ones by chance, are to the usual shop.
+        visits = np.bincount(made.record, minlength=made.records)
+        many = np.round(self.usual[random.integers(len(self.usual), size=made.records)] * visits)
+        order = np.lexsort((random.random(len(other)), made.record))
+        rank = np.empty(len(other), np.int64)
+        rank[order] = np.arange(len(other)) - (np.cumsum(visits) - visits)[made.record]
+        visited = np.where(rank < np.maximum(many, 1)[made.record], usual[made.record], other)
         return pl.Series(self.shops, dtype=pl.String).gather(visited[made.basket])
 
 
@@ -100,12 +96,12 @@ def unknown_habits(vocabulary: Vocabulary) -> Habits:
     return Habits(
         pieces=pieces,
         eager=np.ones(1, np.float32),
-        price=np.zeros(0, np.float32),
-        price_to=np.zeros(len(vocabulary) + 1, np.int64),
-        price_below=np.zeros(0, np.float32),
+        prices=unknown_prices(vocabulary),
         shops=(),
         shop_share=np.zeros(0, np.float32),
-        usual=1.0,
+        as_before=0.0,
+        usual=np.ones(1, np.float32),
+        second=0.0,
     )
 
 
@@ -118,54 +114,26 @@ def fit_habits(interactions: pl.DataFrame, vocabulary: Vocabulary, *, min_users:
     rows = (
         interactions.filter(pl.col("quantity") > 0)
         .group_by("user", day, "item")
-        .agg(pl.col("quantity", "price").sum(), pl.col("shop").first())
+        .agg(
+            pl.col("quantity").sum(),
+            price=pl.when(pl.col("price").is_not_null().any()).then(pl.col("price").sum()),
+            shop=pl.col("shop").first(),
+        )
         .join(known, on="item")
         .sort("user", "day", "item")
         .with_columns(pieces=pl.col("quantity").round().clip(1, _MOST_PIECES).cast(pl.Int64))
     )
-    points = _price_points(rows, min_users)
-    each_item = np.bincount(points["code"].to_numpy(), minlength=len(vocabulary))
-    shops, shares, usual = _shops(rows, min_users)
+    shops, shares, usual, second = _shops(rows, min_users)
     pieces = _pieces(rows, len(vocabulary.categories))
     return Habits(
         pieces=pieces,
         eager=_eager(rows, pieces),
-        price=points["each"].to_numpy().astype(np.float32),
-        price_to=np.concatenate([[0], np.cumsum(each_item)]).astype(np.int64),
-        price_below=points["below"].to_numpy().astype(np.float32),
+        prices=fit_prices(rows, vocabulary, min_users=min_users, most_pieces=_MOST_PIECES),
         shops=shops,
         shop_share=shares,
+        as_before=_as_before(rows, pieces),
         usual=usual,
-    )
-
-
-def _price_points(rows: pl.DataFrame, min_users: int) -> pl.DataFrame:
-    """``code``, ``each``, ``users`` and ``below`` of each point, by item and price: prices of at least ``min_users`` users,
-    and where they are rarer the mean over as many users who paid about the same.
-
-    Without the means an item of hardly more buyers than these would have no price at all.
-    """
-    paid = (
-        rows.filter(pl.col("price") > 0)
-        .with_columns(each=(pl.col("price") / pl.col("quantity")).round(2))
-        .with_columns(users=pl.col("user").n_unique().over("code", "each"))
-    )
-    usual = paid.filter(pl.col("users") >= min_users).group_by("code", "each").agg(pl.col("users").first())
-    alike = (
-        paid.filter(pl.col("users") < min_users)
-        .group_by("code", "user")
-        .agg(pl.col("each").quantile(0.5, "lower"))  # once each, so that as many rows are as many users
-        .sort("code", "each", "user")
-        .with_columns(rank=pl.int_range(pl.len()).over("code"), groups=pl.len().over("code") // min_users)
-        .filter(pl.col("groups") > 0)
-        .group_by("code", group=pl.min_horizontal(pl.col("rank") // min_users, pl.col("groups") - 1))
-        .agg(pl.col("each").mean().round(2), users=pl.len())
-    )
-    columns = (pl.col("code"), pl.col("each"), pl.col("users").cast(pl.Int64))
-    return (
-        pl.concat([side.select(columns) for side in (usual, alike)])
-        .sort("code", "each")
-        .with_columns(below=pl.col("users").cum_sum().over("code") / pl.col("users").sum().over("code"))
+        second=second,
     )
 
 
@@ -198,7 +166,25 @@ def _eager(rows: pl.DataFrame, pieces: Floats) -> Floats:
     return ratio / max(float(ratio.mean()), 1e-6) if ratio.mean() > 0 else np.ones(1, np.float32)
 
 
-def _shops(rows: pl.DataFrame, min_users: int) -> tuple[tuple[str, ...], Floats, float]:
+def _as_before(rows: pl.DataFrame, pieces: Floats) -> float:
+    """How much oftener than by chance a shopper's next purchase of an item takes several pieces or one as the one before."""
+    again = rows.with_columns(
+        several=pl.col("pieces") > 1, usual=pl.Series(1 - pieces[rows["category"].to_numpy(), 0].astype(np.float64))
+    ).sort("user", "item", "day", maintain_order=True)
+    eager = pl.col("several").sum().over("user") / pl.col("usual").sum().over("user")
+    again = again.with_columns(chance=(pl.col("usual") * eager).clip(0, 0.98))
+    before = pl.col("several").shift(1).over("user", "item")
+    pairs = again.select("chance", same=pl.col("several") == before).drop_nulls()
+    if pairs.height < _FEWEST_SHOPPERS:
+        return 0.0
+    several = pairs["chance"].to_numpy()
+    chance = float((several**2 + (1 - several) ** 2).mean())
+    found = float(pairs["same"].mean())  # type: ignore[arg-type]
+    alike = np.sqrt(np.clip((found - chance) / max(1 - chance, 1e-9), 0, 1))  # both of a pair take the shopper's number
+    return float(alike)
+
+
+def _shops(rows: pl.DataFrame, min_users: int) -> tuple[tuple[str, ...], Floats, Floats, float]:
     visits = rows.drop_nulls("shop").select("user", "day", "shop").unique(["user", "day"], maintain_order=True)
     counted = (
         visits.group_by("shop")
@@ -206,9 +192,18 @@ def _shops(rows: pl.DataFrame, min_users: int) -> tuple[tuple[str, ...], Floats,
         .filter(pl.col("users") >= min_users)
         .sort("shop")
     )
-    most = visits.group_by("user", "shop").len().group_by("user").agg(most=pl.col("len").max(), all=pl.col("len").sum())
-    usual = float(most["most"].sum() / max(int(most["all"].sum()), 1)) if most.height else 1.0
-    return tuple(counted["shop"]), counted["visits"].to_numpy().astype(np.float32), usual
+    # As few visits as a record has, the last ones of each shopper: over a year everybody goes everywhere.
+    last = visits.filter(pl.col("day").rank("dense", descending=True).over("user") <= RECORD_BASKETS)
+    each = last.group_by("user", "shop").len().sort("user", "len", "shop", descending=[False, True, False])
+    each = each.group_by("user", maintain_order=True).agg(
+        all=pl.col("len").sum(), most=pl.col("len").first(), next=pl.col("len").slice(1, 1).sum()
+    )
+    each = each.filter(pl.col("all") > 1)
+    if each.height < _FEWEST_SHOPPERS:
+        return tuple(counted["shop"]), counted["visits"].to_numpy().astype(np.float32), np.ones(1, np.float32), 0.0
+    usual = _quantiles((each["most"] / each["all"]).to_numpy())
+    second = float(each["next"].sum() / max(int((each["all"] - each["most"]).sum()), 1))
+    return tuple(counted["shop"]), counted["visits"].to_numpy().astype(np.float32), usual, second
 
 
 def _quantiles(values: npt.NDArray[np.floating]) -> Floats:

@@ -95,6 +95,7 @@ def private_vocabulary(
         items=tuple(chosen["item"]),
         category=code.to_numpy().astype(np.int64),
         categories=tuple(categories),
+        dear=np.zeros(len(kept), np.float32),
         kinds=tuple(sorted(seen["kind"].unique(), key=lambda kind: (kind != "purchase", kind))),
         outside=float(np.clip(1 - buyers[kept].sum() / max(buyers.sum(), 1e-9), 0, 1)),
     )
@@ -137,11 +138,11 @@ def lay_private_foundations(
     encoding = _encoding(behaviour, user, len(users), vocabulary, embeddings, known, ledger)
     aim = Aim(
         category=vocabulary.category,
-        popular=embeddings[:, -1],
+        manners=embeddings[:, -1:],
         count=shares.astype(np.float64),
         rows=np.bincount(vocabulary.category, shares, categories).astype(np.float64),
-        company=None,
-        popularity=None,
+        alike=None,
+        by_size=None,
     )
     return Foundations(
         encoding=encoding,
@@ -151,6 +152,7 @@ def lay_private_foundations(
         condition=condition,
         baskets=baskets,
         days=_first_days(one, days, ledger, random),
+        spans=None,
         first_day=days[0],
         last_day=days[1],
     )

@@ -35,6 +35,9 @@ class Vocabulary:
 
     categories: tuple[str, ...]
     kinds: tuple[str, ...]
+    dear: Floats
+    """(V,) logarithm of the price of a piece, of as many buyers as an item must have; 0 where nothing is known."""
+
     outside: float
     """Share of the real rows whose item had too few buyers, and which no generator sees."""
 
@@ -190,8 +193,20 @@ def build_vocabulary(interactions: pl.DataFrame, items: pl.DataFrame, *, min_buy
         .astype(np.int64),
         categories=tuple(categories),
         kinds=tuple(kinds),
+        dear=_dear(interactions, named["item"], min_buyers),
         outside=1 - int(kept["rows"].sum()) / interactions.height,
     )
+
+
+def _dear(interactions: pl.DataFrame, items: pl.Series, min_buyers: int) -> Floats:
+    paid = interactions.filter((pl.col("price") > 0) & (pl.col("quantity") > 0))
+    each = paid.group_by("item").agg(
+        each=(pl.col("price") / pl.col("quantity")).log().mean(), users=pl.col("user").n_unique()
+    )
+    known = each.filter(pl.col("users") >= min_buyers).select("item", "each")
+    out = pl.DataFrame({"item": items}).join(known, on="item", how="left", maintain_order="left")["each"]
+    middle = out.mean()
+    return out.fill_null(0.0 if middle is None else middle).to_numpy().astype(np.float32)
 
 
 def category_paths(chosen: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:

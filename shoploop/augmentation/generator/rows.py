@@ -41,6 +41,7 @@ def generator_digest(generator: BehaviourGenerator) -> str:
         decoder.cling,
         decoder.pull,
         decoder.tilt,
+        decoder.together,
         *((generator.marginals.made, generator.marginals.real) if generator.marginals else ()),
     ):
         digest.update(np.ascontiguousarray(array).tobytes())

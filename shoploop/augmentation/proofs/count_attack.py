@@ -1,8 +1,11 @@
 """The attack on counts: who knows a shopper's items and the shares of items among other people asks whether the virtual
 shares lean towards that shopper (Homer et al. 2008, PLoS Genetics 4:e1000167).
 
-It needs no virtual record that is like a real one: shares alone betray. It must not know how they were made.
+It needs no virtual record that is like a real one: shares alone betray. The same is asked of pairs of common items in one
+basket. It must not know how shares were made.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +40,32 @@ def leaning(made: Ints, members: Behaviour, others: Behaviour, random: np.random
         centre, spread = both.mean(), max(float(both.std()), 1e-12)
         found.append(((sides[0] - centre) / spread, (sides[1] - centre) / spread))
     return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
+
+
+def pairs_of(behaviour: Behaviour, items: Ints) -> Behaviour:
+    """The same shoppers, whose rows are pairs of these items in one basket: first place of the pair times ``len(items)`` plus
+    the second.
+
+    Args:
+        items: Codes, ascending.
+    """
+    at = np.minimum(np.searchsorted(items, behaviour.item), len(items) - 1)
+    known = items[at] == behaviour.item
+    basket, column = behaviour.basket[known], at[known]
+    order = np.lexsort((column, basket))
+    basket, column = basket[order], column[order]
+    rows = np.arange(len(basket))
+    behind = np.searchsorted(basket, basket, side="right") - 1 - rows  # rows of the same basket that come after each
+    first = np.repeat(rows, behind)
+    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(behind) - behind, behind)
+    different = column[first] != column[second]
+    pair = (column[first] * len(items) + column[second])[different]
+    return replace(behaviour, item=pair, kind=np.zeros_like(pair), basket=basket[first][different])
+
+
+def commonest(rows: Ints, most: int) -> Ints:
+    """Codes, ascending, of the items with the most rows."""
+    return np.sort(np.argsort(-rows, kind="stable")[:most]).astype(np.int64)
 
 
 def item_means(behaviour: Behaviour, value: Scores) -> Scores:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from shoploop.augmentation.generator.description import describe
 from shoploop.augmentation.generator.records import Behaviour, Vocabulary
-from shoploop.augmentation.proofs.count_attack import leaning
+from shoploop.augmentation.proofs.count_attack import commonest, leaning, pairs_of
 from shoploop.augmentation.proofs.fidelity import pair_keys, pair_rows
 from shoploop.evaluation.metrics import auc
 from shoploop.features.distinct import distinct, is_among
@@ -37,8 +37,12 @@ LIMITS = (
 """What the attacks do not show, in words for whoever shares the data."""
 
 COUNTS = "item counts"
+PAIRS = "pair counts"
 CONTROL_SHOPPERS = 40
 """Shoppers whom the control copies; on them every attack must succeed."""
+
+_PAIRED_ITEMS = 400
+"""Of the virtual data the commonest, whose pairs are counted."""
 
 _BOOTSTRAPS = 1000
 _COPY_ITEMS = 3  # baskets of one or two items are alike by chance
@@ -213,7 +217,12 @@ def _scores(
         name: (best_by_user(members.user, score(members)), best_by_user(others.user, score(others)))
         for name, score in scores.items()
     }
-    return by_user | {COUNTS: leaning(np.bincount(made.item, minlength=len(weight)), members, others, random)}
+    rows = np.bincount(made.item, minlength=len(weight))
+    by_user[COUNTS] = leaning(rows, members, others, random)
+    common = commonest(rows, _PAIRED_ITEMS)
+    virtual, inside, outside = (pairs_of(side, common) for side in (made, members, others))
+    by_user[PAIRS] = leaning(np.bincount(virtual.item, minlength=len(common) ** 2), inside, outside, random)
+    return by_user
 
 
 def _controls(

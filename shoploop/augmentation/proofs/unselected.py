@@ -70,6 +70,13 @@ def one_stretch(rows: pl.DataFrame, random: np.random.Generator, *, most: int) -
     )
 
 
+def some_visits(rows: pl.DataFrame, most: int, random: np.random.Generator) -> pl.DataFrame:
+    """The rows of ``most`` visits, drawn; all where there are no more."""
+    every = rows.select("user", "day").unique(maintain_order=True)
+    chosen = every[np.sort(random.permutation(every.height)[:most])]
+    return rows.join(chosen, on=["user", "day"], how="semi", maintain_order="left")
+
+
 def judge(made: pl.DataFrame, real: pl.DataFrame, *, seed: int) -> Unselected:
     """Two sides of as many users each, as :func:`visits` makes them; the folds are of users, who each count once.
 

@@ -43,8 +43,9 @@ def run(
     Returns:
         ``fidelity`` (means over seeds, with ``by_seed``), ``privacy`` (of the seed with the greatest membership AUC,
         with ``by_seed``), ``attacks`` by name (``auc``, ``interval``, ``control``, ``by_seed``; of the seed on which it found
-        most), ``judges`` (AUC of the ``selected``, of the ``unselected``, and of the latter with ``zero_steps``; 95 %
-        intervals ``by_seed``), ``lifts`` (Spearman) and ``lifts_of`` real shoppers and zero steps,
+        most), ``judges`` (AUC of the ``selected``, of the ``unselected``, of ``words``, and of the latter two with
+        ``zero_steps`` and ``words_zero_steps``; 95 % intervals ``by_seed``),
+        ``lifts`` (Spearman) and ``lifts_of`` real shoppers and zero steps,
         ``use`` (``slice``, ``variants`` with ``ndcg@10_gain`` as a fraction, ``interval``,
         ``admitted``, ``reason``, ``by_seed``), ``transfer``, ``memoriser``, ``speed``, ``seconds``, ``peak_rss_bytes``.
         Of a plain table: ``tables`` by seed and the mean ``auc``.
@@ -120,6 +121,8 @@ def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effo
             "selected": _mean([sheet["judges"]["selected"] for sheet in sheets]),
             "unselected": _mean([sheet["judges"]["unselected"] for sheet in sheets]),
             "zero_steps": _mean([found.zero_steps["auc"] for found in every]),
+            "words": _mean([sheet["judges"]["words"] for sheet in sheets]),
+            "words_zero_steps": _mean([found.zero_steps["words"] for found in every]),
             "by_seed": [
                 {
                     "unselected": [sheet["unselected"]["auc"], *sheet["unselected"]["interval"]],
@@ -133,6 +136,7 @@ def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effo
         "lifts": _mean([sheet["unselected"]["lifts"] for sheet in sheets]),
         "lifts_of": {
             "real": _mean([sheet["unselected"]["lifts_real"] for sheet in sheets]),
+            "real_of_as_many": _mean([sheet["unselected"]["lifts_real_of_as_many"] for sheet in sheets]),
             "zero_steps": _mean([found.zero_steps["lifts"] for found in every]),
         },
         "memoriser": every[0].memoriser,

@@ -17,10 +17,11 @@ import polars as pl
 
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.augmentation.generator.kept import kept_generator
+from shoploop.augmentation.generator.records import Behaviour
 from shoploop.augmentation.proofs import privacy_attacks as privacy
 from shoploop.augmentation.proofs.controls import Memoriser, sample_noise
 from shoploop.augmentation.step import MORE_RECORDS
-from shoploop.augmentation.study import MIN_BUYERS, Study, judge_rows, learn, sheet
+from shoploop.augmentation.study import MIN_BUYERS, Study, judge_rows, learn, sheet, sides_to_judge
 from shoploop.augmentation.trials.effort import Effort
 from shoploop.augmentation.trials.episodes import virtual
 from shoploop.augmentation.trials.splitting import Metric, Trials, prepare_trials
@@ -28,6 +29,7 @@ from shoploop.augmentation.trials.trainings import Trainings
 from shoploop.augmentation.trials.variants import GENERATED, UNAUGMENTED, Extra, course_of
 from shoploop.bench.augmentation.shadows import likelihood_ratio
 from shoploop.bench.augmentation.transfer import Domains, category_domains, shop_domains, transferred
+from shoploop.bench.augmentation.words import judge_by_words
 from shoploop.compute.cores import cores
 from shoploop.data.step import load_data
 from shoploop.errors import TooFewEvents
@@ -118,6 +120,7 @@ class Seed:
         made = self.whole.generator.sample_rows(self.world.effort.rows, seed=self.seed)
         speed = {"rows": len(made.item), "seconds": round(self._learned_seconds + time.perf_counter() - began, 1)}
         found = sheet(self.whole, made, between_real=True, progress=self._say) | {"speed": speed, "seed": self.seed}
+        found["judges"]["words"] = self._by_words(self.whole, made)
         self._say("shadow generators")
         ratio = likelihood_ratio(self.whole, made, self.world.effort.generator, seed=self.seed)
         shadows = (ratio.auc, *ratio.interval)
@@ -135,7 +138,12 @@ class Seed:
         config = self.world.effort.generator
         config = replace(config, adversary=replace(config.adversary, steps=0))
         study = learn(self.world.interactions, self.world.items, config=config, seed=self.seed, progress=self._say)
-        return judge_rows(study, study.generator.sample_rows(self.world.effort.rows, seed=self.seed))
+        made = study.generator.sample_rows(self.world.effort.rows, seed=self.seed)
+        return judge_rows(study, made, as_many_visits=True) | {"words": self._by_words(study, made)}
+
+    def _by_words(self, study: Study, made: Behaviour) -> float:
+        rows, _, stretch = sides_to_judge(study, made)
+        return judge_by_words(rows, stretch, seed=self.seed)
 
     @cached_property
     def whole(self) -> Study:

@@ -1,0 +1,100 @@
+"""Which items go together, by name: of the commonest ones, how much oftener two share a basket than chance would have it.
+
+Embeddings of a few dimensions say that yogurts go together, and not which. Told of a pair is the ratio of shared baskets to
+what chance would have, where at least k shoppers had both in one; all pairs of fewer are told one ratio together. A count is
+believed as far as it goes beyond what so many baskets do by luck: a few baskets are added on either side.
+
+Shapes: P items, the commonest ones, by code ascending.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shoploop.augmentation.generator.records import Behaviour, Floats, Ints
+
+MOST_ITEMS = 400
+_LUCK = 10.0
+"""Baskets that are added to those of a pair, shared and by chance."""
+
+_MADE_LUCK = 4.0
+"""The same of what was made for a correction, which is less."""
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Company:
+    items: Ints
+    """(P,)"""
+
+    lift: Numbers
+    """(P, P) shared baskets, over those by chance."""
+
+    @classmethod
+    def of(cls, behaviour: Behaviour, items: Ints, *, min_users: int) -> "Company":
+        """Of these items in real records."""
+        together, single, many = shared(behaviour, items)
+        chance = np.outer(single, single) / max(many, 1)
+        known = _shoppers(behaviour, items, np.argwhere(np.triu(together, 1) >= min_users)) >= min_users
+        known |= known.T
+        others = ~known & ~np.eye(len(items), dtype=bool)
+        rest = (together[others].sum() + _LUCK) / (chance[others].sum() + _LUCK)
+        lift = np.where(known, (together + _LUCK) / (chance + _LUCK), rest)
+        np.fill_diagonal(lift, 1.0)
+        return cls(items=items, lift=lift)
+
+    def missing(self, made: Behaviour) -> Floats:
+        """(P, P) logarithm of how many shared baskets there should be in what was made, over those that there are."""
+        together, single, many = shared(made, self.items)
+        wanted = self.lift * np.outer(single, single) / max(many, 1)
+        out = np.log((wanted + _MADE_LUCK) / (together + _MADE_LUCK))
+        np.fill_diagonal(out, 0.0)
+        return np.asarray(out, np.float32)
+
+
+def commonest(behaviour: Behaviour, items: int) -> Ints:
+    """(P,) codes, ascending, of those with the most rows."""
+    count = np.bincount(behaviour.item, minlength=items)
+    return np.sort(np.argsort(-count, kind="stable")[: min(MOST_ITEMS, items)]).astype(np.int64)
+
+
+def shared(behaviour: Behaviour, items: Ints) -> tuple[Numbers, Numbers, int]:
+    """(P, P) baskets with both of two items, (P,) with one, and how many baskets there are."""
+    from scipy import sparse
+
+    basket, column = _columns(behaviour, items)
+    many = len(behaviour.record)
+    table = sparse.csr_matrix((np.ones(len(basket)), (basket, column)), shape=(max(many, 1), len(items)))
+    table.data[:] = 1
+    together = np.asarray((table.T @ table).todense(), np.float64)
+    return together, together.diagonal().copy(), many
+
+
+def _shoppers(behaviour: Behaviour, items: Ints, pairs: Ints) -> Ints:
+    """(P, P) shoppers who had both in one basket, of the pairs (first, second) asked about; 0 of the others."""
+    from scipy import sparse
+
+    _, user = np.unique(behaviour.user, return_inverse=True)
+    basket, column = _columns(behaviour, items)
+    many = len(behaviour.record)
+    table = sparse.csc_matrix((np.ones(len(basket), bool), (basket, column)), shape=(max(many, 1), len(items)))
+    rows = [table.indices[table.indptr[i] : table.indptr[i + 1]] for i in range(len(items))]
+    had = np.zeros(max(many, 1), bool)
+    of_basket = user[behaviour.record]
+    out = np.zeros((len(items), len(items)), np.int64)
+    for first in np.unique(pairs[:, 0]):
+        had[rows[first]] = True
+        for second in pairs[pairs[:, 0] == first, 1]:
+            both = rows[second][had[rows[second]]]
+            out[first, second] = len(np.unique(of_basket[both]))
+        had[rows[first]] = False
+    return out
+
+
+def _columns(behaviour: Behaviour, items: Ints) -> tuple[Ints, Ints]:
+    """Basket and column of each row of these items."""
+    at = np.minimum(np.searchsorted(items, behaviour.item), len(items) - 1)
+    known = items[at] == behaviour.item
+    return behaviour.basket[known], at[known]
