@@ -2,7 +2,7 @@
 
 import sys
 
-from shoploop.runs.pod import main
+from shoploop.runs.pod_verbs import main
 from shoploop.runs.together import VERB, take_part
 
 if __name__ == "__main__":

@@ -1,60 +1,43 @@
-"""Steps inside a pod: ``python -m shoploop.runs run --steps load_data,... --spec FILE --run ID --store URI``.
-
-And, as ``python -m shoploop.runs source --data JSON``, whether there is anything new to run for; as ``gc``, ``online``
-and ``serve``, what the operator, who reaches no store, wants done there.
+"""Steps inside a pod: planned by the first pod of a run, kept in the store, told in the run's record.
 
 The first pod of a run plans it, and those after it go on from that plan. Folders pass from pod to pod through the store;
 where that is a mounted folder, steps write into it directly. A step whose key is in the store's index is not carried out
-again, whichever run did it, and a pod that was killed begins at the step it was at. What came of it all stands in the run's
-record, and in the container's termination message, which the operator reads.
+again, whichever run did it, and a pod that was killed begins at the step it was at. It must not know how a pod is asked
+(:mod:`shoploop.runs.pod_verbs`).
 """
 
-import argparse
 import contextlib
-import json
 import logging
 import os
 import shutil
-import signal
 import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shoploop.api import parse
-from shoploop.api.online import EventLogSpec
-from shoploop.api.pod_result import DataSeen, PartDone, Result, StepsFailed, VersionMade, written
-from shoploop.api.unbuilt import refuse_unbuilt
-from shoploop.api.v1alpha1 import DataSpec, Recommender
+from shoploop.api.pod_result import PartDone, Result, VersionMade
+from shoploop.api.v1alpha1 import Recommender
 from shoploop.compute.device import VARIABLE as DEVICE_VARIABLE
 from shoploop.compute.device import asks_for
 from shoploop.compute.memory import PeakMemory
-from shoploop.errors import ShoploopError, SpecInvalid, StoreError
-from shoploop.exits import guarded
-from shoploop.runs import decisions
+from shoploop.errors import ShoploopError, StoreError
 from shoploop.runs.finishing import break_off, finish
-from shoploop.runs.planning import Plan, Run, open_plan, open_store, read_plan
+from shoploop.runs.planning import Plan, Run, open_plan
 from shoploop.runs.record import Failure, Journal
 from shoploop.runs.step_log import OUTSIDE, kept_output, kept_text
 from shoploop.steps import PRODUCER, STEPS, Workspace, run_step, settings_of
-from shoploop.store import Store, layout
+from shoploop.store import layout
 from shoploop.versions.keys import TRUSTED_KEYS
-from shoploop.versions.removal import choose_versions, remove_version
 from shoploop.versions.signing import Trust
 
 log = logging.getLogger(__name__)
-
-TERMINATION_LOG = "SHOPLOOP_TERMINATION_LOG"
-"""Variable with the path of the container's termination message, where that is not Kubernetes' own."""
 
 SERVING_ANNOTATION = "shoploop.io/serving"
 """On the Recommender that the operator hands to a run: the version that serves."""
 
 LAUNCHER = "Jobs"
 """As records say it."""
-
-DATA_ROOT = "folder that the tables' relative uris are counted from"
 
 SAMPLE_SECONDS = 1.0
 """Between two looks at memory: they take time from the step, which is in this process."""
@@ -248,189 +231,6 @@ def told_serving(recommender: Recommender) -> str | None:
     """The version that serves, where the operator says so: on a cluster it promotes, and does not reach the store."""
     annotations = (recommender.metadata.model_extra or {}).get("annotations") or {}
     return annotations.get(SERVING_ANNOTATION)
-
-
-def _say(result: Result) -> None:
-    """Leaves the container's termination message; outside a container there is no such file."""
-    with contextlib.suppress(OSError):
-        Path(os.environ.get(TERMINATION_LOG, "/dev/termination-log")).write_text(written(result), encoding="utf-8")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    from shoploop.runs import studies
-
-    parser = argparse.ArgumentParser(prog="python -m shoploop.runs", description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    run = verbs.add_parser("run", help="carry out steps of a run")
-    run.add_argument("--steps", required=True, help=f"of {', '.join(STEPS)}")
-    run.add_argument("--run", required=True, help="id of the run")
-    run.add_argument(
-        "--place", type=json.loads, help="where a run lies that was planned, as JSON, in the place of --spec"
-    )
-    run.add_argument("--due", help="key that the step was planned with")
-    search = verbs.add_parser(studies.VERB, help="carry out a trial of a search of settings, or gather all")
-    studies.add_options(search)
-    for works in (run, search):
-        works.add_argument("--spec", type=Path, required=works is search, help="the Recommender as JSON or YAML")
-        works.add_argument("--store", help="URL that comes before the spec's store")
-        works.add_argument("--data-root", type=Path, help=DATA_ROOT)
-        works.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
-    submit = verbs.add_parser("submit", help="hand a run over to Kubeflow Pipelines, and wait for its end")
-    submit.add_argument("--spec", type=Path, required=True, help="the Recommender as JSON or YAML")
-    submit.add_argument("--run", required=True, help="id of the run")
-    submit.add_argument("--store", help="URL that comes before the spec's store")
-    submit.add_argument("--token-file", type=Path, help="holds the token that the server is shown")
-    source = verbs.add_parser("source", help="tell the digest of the data as they now are")
-    source.add_argument("--data", required=True, help="the section data of the spec, as JSON")
-    source.add_argument("--data-root", type=Path, help=DATA_ROOT)
-    gc = verbs.add_parser("gc", help="remove stored versions beyond what is kept")
-    gc.add_argument("--recommender", required=True)
-    gc.add_argument("--store", required=True, help="URL of the store")
-    gc.add_argument("--versions", type=int, required=True, help="newest ones that stay")
-    gc.add_argument("--keep", action="append", default=[], help="a version that stays; may be given again")
-    online = verbs.add_parser("online", help="write what a person decided about online learning into its chain")
-    online.add_argument("--recommender", required=True)
-    online.add_argument("--store", required=True, help="URL of the store")
-    online.add_argument("--version", required=True, help="whose chain it is")
-    online.add_argument("--verb", required=True, choices=["pin", "unpin", "rollback", "resume"], dest="action")
-    online.add_argument("--to", type=int, help="number of a commit, for pin and rollback")
-    online.add_argument("--reason", required=True)
-    online.add_argument(
-        "--by", required=True, help="who decided; one decision has one such word, however often it is tried"
-    )
-    compact = verbs.add_parser("compact", help="make interactions of what the event log has collected")
-    compact.add_argument("--recommender", required=True)
-    compact.add_argument("--store", required=True, help="URL of the store")
-    compact.add_argument("--log", required=True, help="spec.online.log as JSON")
-    compact.add_argument("--log-folder", required=True, type=Path, help="where a log of type Sqlite lies")
-    compact.add_argument("--access", type=Path, help="folder with the log's username, password and ca.crt")
-    decisions.add_options(verbs.add_parser("serve", help="write a decision about who serves into the store"))
-    wanted = parser.parse_args(arguments)
-
-    def opened() -> tuple[Recommender, Workspace]:
-        recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
-        refuse_unbuilt(recommender.spec, place="Cluster")
-        recommender = at_root(recommender, wanted.data_root)
-        work_of(wanted.work).mkdir(parents=True, exist_ok=True)
-        store = open_store(recommender, wanted.store)
-        return recommender, Workspace(store, recommender.metadata.name, work_of(wanted.work))
-
-    def begun() -> tuple[Run, Workspace, str]:
-        if wanted.place:
-            from shoploop.runs.kubeflow.task import LAUNCHER as KUBEFLOW
-
-            store = Store(wanted.place["store"]["uri"], options=wanted.place["store"].get("options") or {})
-            workspace = Workspace(store, wanted.place["name"], work_of(wanted.work))
-            return read_plan(layout.run(workspace.name, wanted.run), workspace).run, workspace, KUBEFLOW
-        if wanted.spec is None:
-            raise SpecInvalid("What is to be run? Name the Recommender by --spec, or where its run lies by --place.")
-        recommender, workspace = opened()
-        run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
-        return run, workspace, LAUNCHER
-
-    def tune(**_: object) -> None:
-        recommender, workspace = opened()
-        try:
-            studies.carry_out(wanted, workspace, recommender)
-        except ShoploopError as error:
-            _say(StepsFailed(error=type(error).__name__, message=str(error)))
-            raise
-
-    def carry_out(**_: object) -> None:
-        names = wanted.steps.split(",")
-        if unknown := [name for name in names if name not in STEPS]:
-            raise SpecInvalid(f"Unknown steps: {', '.join(unknown)}. There are {', '.join(STEPS)}.")
-        run, workspace, launcher = begun()
-        pod: Pod | None = None
-        signal.signal(signal.SIGTERM, end_gracefully)
-        try:
-            if is_companion():
-                _say(accompany(run, workspace, names))
-                return
-            pod = Pod(run, workspace, launcher=launcher)
-            if wanted.due:
-                pod.expect(names[0], wanted.due)
-            _say(pod.carry_out(names))
-        except ShoploopError as error:
-            _say(StepsFailed(error=type(error).__name__, message=str(error), source=pod.plan.source if pod else None))
-            raise
-        except Cancelled:
-            raise SystemExit(128 + signal.SIGTERM) from None
-
-    def hand_over(**_: object) -> None:
-        from shoploop.runs.kubeflow.client import KubeflowClient
-        from shoploop.runs.kubeflow.handing_over import HandedOver
-        from shoploop.runs.launchers.kubeflow_pipelines import KubeflowPipelines
-
-        recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
-        signal.signal(signal.SIGTERM, end_gracefully)
-        try:
-            client = KubeflowClient(recommender.spec.runner.endpoint or "", token_file=wanted.token_file)
-            launcher = KubeflowPipelines(client, open_store(recommender, wanted.store))
-            run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
-            _say(HandedOver(launcher, run).carry())
-        except ShoploopError as error:
-            _say(StepsFailed(error=type(error).__name__, message=str(error)))
-            raise
-        except Cancelled:
-            raise SystemExit(128 + signal.SIGTERM) from None
-
-    def tell_source(**_: object) -> None:
-        from shoploop.data import resolve_uris, source_digest
-
-        try:
-            data = DataSpec.model_validate_json(wanted.data)
-            _say(DataSeen(source=source_digest(resolve_uris(data, wanted.data_root) if wanted.data_root else data)))
-        except ShoploopError as error:
-            _say(StepsFailed(error=type(error).__name__, message=str(error)))
-            raise
-
-    def collect(**_: object) -> None:
-        named = dict.fromkeys(wanted.keep, "has a ModelVersion")
-        store = Store(wanted.store)
-        chosen = choose_versions(store, wanted.recommender, newest=wanted.versions, named=named)
-        for version in chosen.removed:
-            if remove_version(store, wanted.recommender, version, named=named):
-                print(f"version {version} is removed", flush=True)
-        print(f"{len(chosen.kept)} versions stay", flush=True)
-
-    def decide(**_: object) -> None:
-        from shoploop.online.chain import Chain
-
-        chain = Chain(Store(wanted.store), wanted.recommender, wanted.version, keep=None)
-        chain.refresh()
-        if any(commit.by == wanted.by for commit in chain.commits):
-            print("It is in the chain already.", flush=True)
-            return
-        commit = chain.decide(wanted.action, by=wanted.by, reason=wanted.reason, to=wanted.to)
-        print(f"{wanted.action}: commit {commit.number} of {wanted.version}", flush=True)
-
-    def serve(**_: object) -> None:
-        print(f"{wanted.action}: {decisions.carry_out(wanted)}", flush=True)
-
-    def compacted(**_: object) -> None:
-        from shoploop.events.compaction import compact
-        from shoploop.events.opening import open_log
-
-        spec = EventLogSpec.model_validate_json(wanted.log)
-        with open_log(spec, name=wanted.recommender, folder=wanted.log_folder, access=wanted.access) as opened:
-            cut = compact(opened, Store(wanted.store), wanted.recommender)
-        print(
-            f"{cut.events:,} events up to record {cut.through:,} are interactions" if cut else "nothing new", flush=True
-        )
-
-    return guarded(
-        {
-            "run": carry_out,
-            studies.VERB: tune,
-            "submit": hand_over,
-            "source": tell_source,
-            "gc": collect,
-            "online": decide,
-            "serve": serve,
-            "compact": compacted,
-        }[wanted.verb]
-    )
 
 
 def end_gracefully(*_: object) -> None:

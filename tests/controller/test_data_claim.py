@@ -10,7 +10,7 @@ from shoploop.api.pods import DATA_MOUNT
 from shoploop.api.v1alpha1 import DataSpec, RecommenderSpec
 from shoploop.controller.decide import manifests as runs
 from shoploop.data import resolve_uris
-from shoploop.runs import pod
+from shoploop.runs import pod, pod_verbs
 
 CHECKED = {"dataCheck": {"everyMinutes": 60}}
 
@@ -95,12 +95,12 @@ def test_a_pod_reads_relative_paths_from_the_folder_that_it_is_told(tmp_path, mo
     claim.mkdir()
     (claim / "events.csv").write_text("user,item,time\nann,tea,2024-05-01\n")
     told = tmp_path / "told"
-    monkeypatch.setenv(pod.TERMINATION_LOG, str(told))
+    monkeypatch.setenv(pod_verbs.TERMINATION_LOG, str(told))
     monkeypatch.chdir(tmp_path)
     arguments = ["source", "--data", json.dumps(data())]
-    assert pod.main([*arguments, "--data-root", str(claim)]) == 0
+    assert pod_verbs.main([*arguments, "--data-root", str(claim)]) == 0
     assert json.loads(told.read_text())["source"]
-    assert pod.main(arguments) == 2
+    assert pod_verbs.main(arguments) == 2
     assert "events.csv does not exist" in told.read_text()
 
 

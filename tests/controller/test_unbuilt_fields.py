@@ -10,7 +10,7 @@ from worlds import condition, message
 from shoploop.api.unbuilt import LIMITS, described, is_built, unbuilt
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import SpecInvalid
-from shoploop.runs import ThisMachine, new_run, pod
+from shoploop.runs import ThisMachine, new_run, pod_verbs
 from shoploop.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def in_a_pod(asked, folder, capsys) -> str:
     file = folder / "spec.json"
     file.write_text(json.dumps(asked.model_dump(mode="json", by_alias=True, exclude_none=True)))
     arguments = ["--steps", "load_data", "--spec", str(file), "--run", "r", "--work", str(folder / "work")]
-    assert pod.main(["run", *arguments, "--store", str(folder / "store")]) == 2
+    assert pod_verbs.main(["run", *arguments, "--store", str(folder / "store")]) == 2
     return capsys.readouterr().err.splitlines()[-1].removeprefix("shoploop: ")
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.rows import Rows
-from shoploop.runs import pod
+from shoploop.runs import pod_verbs
 from shoploop.store import Store
 
 
@@ -27,7 +27,7 @@ def chain(store):
 
 def decide(store, verb, *more, by="kubectl annotate, Job 1") -> int:
     asked = ["online", "--recommender=grocery", "--version=v1", f"--store={store.uri}", f"--verb={verb}", *more]
-    return pod.main([*asked, "--reason=a flood", f"--by={by}"])
+    return pod_verbs.main([*asked, "--reason=a flood", f"--by={by}"])
 
 
 def test_what_is_decided_is_in_the_chain_with_who_and_why(store, chain):

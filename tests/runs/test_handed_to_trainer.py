@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from shoploop.api.v1alpha1 import Recommender
-from shoploop.runs import pod, read_record, train_job
+from shoploop.runs import pod, pod_verbs, read_record, train_job
 from shoploop.runs.kubeflow import task, together
 from shoploop.runs.kubeflow.api_server import ApiServer, NotInCluster
 from shoploop.runs.planning import new_run, open_plan
@@ -120,7 +120,7 @@ def work(cluster):
     """What the first machine of the TrainJob does, in this process."""
     args = cluster.train_job["spec"]["trainer"]["args"]
     assert args[:4] == ["python", "-m", "shoploop.runs", "together"]
-    assert pod.main(["run", *args[4:]]) == 0
+    assert pod_verbs.main(["run", *args[4:]]) == 0
     cluster.end("Complete")
 
 
@@ -221,7 +221,7 @@ def test_a_train_job_that_ends_badly_ends_the_step_with_its_reason(begun, cluste
 def test_machines_with_other_code_than_the_plans_do_not_begin(begun, capsys):
     place, due, *_ = begun
     words = ["--steps", STEP, "--place", json.dumps(place), "--run", due.partition("@")[2], "--due", "0" * 16]
-    assert pod.main(["run", *words]) == 1
+    assert pod_verbs.main(["run", *words]) == 1
     assert "planned by other code" in capsys.readouterr().err
 
 

@@ -7,10 +7,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
-from fake_kubeflow import TRAINED, FakeKubeflow
+from fake_kubeflow import FakeKubeflow
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from kubeflow_specs import TRAINED
 
 from shoploop.errors import KeyUnusable, SpecInvalid
 from shoploop.runs.kubeflow import errors

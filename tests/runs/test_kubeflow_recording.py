@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import kfp_server_api
 import pytest
-from fake_kubeflow import TRAINED, FakeKubeflow
+from fake_kubeflow import FakeKubeflow
+from kubeflow_specs import TRAINED
 
 from shoploop.runs.kubeflow.client import KubeflowClient
 from shoploop.runs.kubeflow.errors import KubeflowConflict, KubeflowFailed, KubeflowMissing, KubeflowRefused

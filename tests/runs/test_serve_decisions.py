@@ -3,7 +3,7 @@
 import pytest
 from shop.serving import publish_twins
 
-from shoploop.runs import pod
+from shoploop.runs import pod_verbs
 from shoploop.store import Store
 from shoploop.versions import candidacy, promotions
 
@@ -19,7 +19,7 @@ def store(tmp_path):
 
 def decide(store, *words, by="the operator, Job 1"):
     where = ["--recommender", NAME, "--store", store.uri, "--reason", "as a test asks", "--by", by]
-    return pod.main(["serve", "--verb", *words, *where])
+    return pod_verbs.main(["serve", "--verb", *words, *where])
 
 
 def served(store):

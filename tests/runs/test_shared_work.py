@@ -5,7 +5,7 @@ import pytest
 from shoploop.api.pod_result import DataSeen, Result, read
 from shoploop.data import source_digest
 from shoploop.errors import ShoploopError
-from shoploop.runs.pod import main
+from shoploop.runs.pod_verbs import main
 from shoploop.steps import Membership, Workspace, run_step
 from shoploop.store import Store
 

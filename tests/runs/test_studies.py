@@ -10,7 +10,7 @@ from shop.samples import write_folders
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.runs import studies
-from shoploop.runs.pod import main
+from shoploop.runs.pod_verbs import main
 from shoploop.steps import STEPS, Entry, Workspace, needed_by
 from shoploop.steps.workspace import sizes_of
 from shoploop.store import Store, layout

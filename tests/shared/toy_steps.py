@@ -179,7 +179,7 @@ def ready() -> None:
     import shoploop.events.compaction
     import shoploop.packaging.bento
     import shoploop.report
-    import shoploop.runs.pod
+    import shoploop.runs.pod_verbs
     import shoploop.runs.retention
     import shoploop.versions.promotions  # noqa: F401
     from shoploop.api.v1alpha1 import Recommender
@@ -200,9 +200,9 @@ def main(arguments: list[str]) -> None:
     if role == "cli":
         command_line(words)
     else:
-        from shoploop.runs import pod
+        from shoploop.runs import pod_verbs
 
-        sys.exit(pod.main(words))
+        sys.exit(pod_verbs.main(words))
 
 
 if __name__ == "__main__":
