@@ -1,8 +1,9 @@
-"""Training without torch's compiler, which nothing here uses.
+"""Training without torch's compiler and its symbolic shapes, which nothing here uses.
 
-Every optimiser of torch imports ``torch._dynamo`` to tell it that it need not look inside. That takes two seconds in each
-process that trains, as long as all else of a small step, and brings eight hundred modules. A stand-in says there is
-nothing to tell; who asks it for anything else gets the real one.
+Every optimiser of torch imports ``torch._dynamo`` to tell it that it need not look inside, and every attention with padding
+imports ``torch.fx.experimental.symbolic_shapes``, and sympy with it, to ask whether True is true. That takes two and a half
+seconds in each process that trains, as long as all else of a small step, and brings well over a thousand modules. Stand-ins
+say that there is nothing to tell, and that what is true is true; who asks them for anything else gets the real ones.
 """
 
 import sys
@@ -11,10 +12,32 @@ from types import ModuleType
 from typing import Any
 
 NAME = "torch._dynamo"
+SHAPES = "torch.fx.experimental.symbolic_shapes"
 
 
-class _Compiler(ModuleType):
+class _StandIn(ModuleType):
+    """In the place of a module until somebody wants more of it than this offers."""
+
+    _is_package = False
+
+    def __getattr__(self, name: str) -> Any:
+        sought = name == "__path__" and self._is_package  # where a submodule is looked for
+        if name.startswith("__") and not sought:  # what Python asks any module
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+            self._load()
+        return getattr(sys.modules[self.__name__], name)
+
+    @staticmethod
+    def _load() -> None:
+        raise NotImplementedError
+
+
+class _Compiler(_StandIn):
     """In the place of ``torch._dynamo`` until somebody wants to compile."""
+
+    _is_package = True
 
     def graph_break(self, *_: Any, **__: Any) -> None:
         """There is no graph."""
@@ -23,20 +46,30 @@ class _Compiler(ModuleType):
         """What is never compiled stays as it is."""
         return (lambda wrapped: wrapped) if function is None else function
 
-    def __getattr__(self, name: str) -> Any:
-        if (
-            name.startswith("__") and name != "__path__"
-        ):  # what Python asks any module; a submodule is sought in the path
-            raise AttributeError(name)
-        if sys.modules.get(NAME) is self:
-            del sys.modules[NAME]
-            import torch._dynamo  # noqa: F401
-        return getattr(sys.modules[NAME], name)
+    @staticmethod
+    def _load() -> None:
+        import torch._dynamo  # noqa: F401
+
+
+class _Shapes(_StandIn):
+    """In the place of ``torch.fx.experimental.symbolic_shapes`` as long as every size is a number."""
+
+    def expect_true(self, found: Any, skip: int = 0) -> Any:
+        """What is plainly true or false says so itself."""
+        if isinstance(found, bool):
+            return found
+        return self.__getattr__("expect_true")(found, skip + 1)
+
+    @staticmethod
+    def _load() -> None:
+        import torch.fx.experimental.symbolic_shapes  # noqa: F401
 
 
 def spare_compiler() -> None:
-    """From now on optimisers of this process do without torch's compiler, unless it is loaded already."""
+    """From now on this process trains without torch's compiler and symbolic shapes, each unless it is loaded already."""
     import torch
 
     if NAME not in sys.modules:
         sys.modules[NAME] = torch._dynamo = _Compiler(NAME)
+    if SHAPES not in sys.modules:
+        sys.modules[SHAPES] = _Shapes(SHAPES)

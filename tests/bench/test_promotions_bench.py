@@ -6,7 +6,6 @@ import pytest
 from shop.serving import write_model
 
 from shoploop.bench import promotions as bench
-from shoploop.packaging.bento import build_bento
 
 
 @pytest.fixture(scope="module")
@@ -19,22 +18,9 @@ def made_by(stored_shop, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def build_once(tmp_path_factory):
-    """Builds the run's Bento for the first who asks, and hands copies out: built again it is the same, byte for byte."""
-    kept, reports = tmp_path_factory.mktemp("built") / "bento", []
-
-    def build(*, out, **folders):
-        if not reports:
-            reports.append(build_bento(out=kept, **folders))
-        shutil.copytree(kept, out)
-        return reports[0]
-
-    return build
-
-
-def test_no_request_fails_and_every_promotion_takes_effect(made_by, build_once, make_store, monkeypatch):
-    monkeypatch.setattr(bench, "build_bento", build_once)
+@pytest.mark.parametrize("make_store", ["s3"], indirect=True)
+def test_no_request_fails_and_every_promotion_takes_effect(made_by, make_store, monkeypatch):
+    """From a bucket, where what is asked for takes the longest; pods of a cluster take theirs from a folder."""
     monkeypatch.setattr(bench, "serving_version", lambda store, name: "v")
     monkeypatch.setattr(bench, "folder_of", lambda store, name, version: made_by)
     found = bench.run(make_store(), "small", count=4)

@@ -1,4 +1,4 @@
-"""Optimisers do without torch's compiler, and who asks for it still gets it."""
+"""Trainings do without torch's compiler and symbolic shapes, and who asks for these still gets them."""
 
 import sys
 from contextlib import nullcontext
@@ -15,22 +15,23 @@ from shoploop.compute.device import training_device
 @pytest.fixture
 def uncompiled(monkeypatch):
     """As in a process in which nobody has asked for the compiler."""
-    for places, name in ((sys.modules, eager.NAME), (vars(torch), "_dynamo")):
+    for places, name in ((sys.modules, eager.NAME), (vars(torch), "_dynamo"), (sys.modules, eager.SHAPES)):
         monkeypatch.setitem(places, name, None)  # what is not there now is taken away again afterwards
         monkeypatch.delitem(places, name)
 
 
 class Compiler:
-    """What is imported in the place of the real compiler, which takes two seconds."""
+    """What is imported in the place of the real modules, which takes two seconds."""
 
     def find_spec(self, name, path, target=None):
-        return spec_from_loader(name, self) if name == eager.NAME else None
+        return spec_from_loader(name, self) if name in (eager.NAME, eager.SHAPES) else None
 
     def create_module(self, spec):
         return None
 
     def exec_module(self, module):
         module.__path__, module.reset = ["here"], "reset"
+        module.expect_true = lambda found, skip=0: ("asked", found)
 
 
 @pytest.fixture
@@ -69,3 +70,22 @@ def test_a_compiler_that_is_there_stays(uncompiled, imported):
     there = torch._dynamo
     eager.spare_compiler()
     assert imported() and torch._dynamo is there
+
+
+def test_attention_with_padding_does_without_symbolic_shapes(uncompiled, imported):
+    eager.spare_compiler()
+    attention = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+    x, padded = torch.ones(1, 3, 4), torch.tensor([[False, False, True]])
+    attention(x, x, x, key_padding_mask=padded)[0].sum().backward()
+    with pytest.raises(AssertionError, match="key_padded_mask"):
+        attention(x, x, x, key_padding_mask=padded[:, :2])
+    assert "reset" not in vars(sys.modules[eager.SHAPES])
+
+
+def test_who_asks_about_a_size_that_is_no_number_asks_the_real_ones(uncompiled, imported):
+    eager.spare_compiler()
+    from torch.fx.experimental.symbolic_shapes import expect_true, reset
+
+    assert reset == "reset" and "reset" in vars(sys.modules[eager.SHAPES])
+    assert expect_true("a symbol") == ("asked", "a symbol")
+    assert expect_true(True) is True

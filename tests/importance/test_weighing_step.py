@@ -61,6 +61,13 @@ def weighed(shop, tmp_path_factory):
     return out, weigh(shop, out)
 
 
+@pytest.fixture(scope="module")
+def ranked(shop, tmp_path_factory):
+    """What an estimator says that learns no network; its self-check is the same."""
+    out = tmp_path_factory.mktemp("ranked")
+    return out, weigh(shop, out, "LossRanking")
+
+
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
@@ -73,8 +80,8 @@ shop, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
 out, cache = Path(settings.pop("out")), Path(settings.pop("cache"))
 check_module.try_weights = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 folders = {name: shop / name for name in ("data", "features", "samples")}
-check = step.CheckConfig(**settings)
-step.estimate_importance(**folders, out=out, importance_spec=ImportanceSpec(), seed=0, cache=cache, check=check)
+check, asked = step.CheckConfig(**settings), ImportanceSpec(estimator="LossRanking")
+step.estimate_importance(**folders, out=out, importance_spec=asked, seed=0, cache=cache, check=check)
 """
 
 
@@ -85,20 +92,20 @@ def timeless(report):
 TIMES = ("seconds", "stage_seconds", "samples_per_second", "peak_rss_bytes", "reused")
 
 
-def test_a_check_beside_the_weighing_finds_what_one_after_it_finds(shop, weighed, tmp_path, monkeypatch):
+def test_a_check_beside_the_weighing_finds_what_one_after_it_finds(shop, ranked, tmp_path, monkeypatch):
     monkeypatch.setattr(steps, "cores", lambda: 2)
     monkeypatch.setattr(checks, "check_flips", lambda *_, **__: pytest.fail("the other process has done this"))
-    report = weigh(shop, tmp_path / "out", check=replace(CHECK, beside=0))
-    assert timeless(report) == timeless(weighed[1])
+    report = weigh(shop, tmp_path / "out", "LossRanking", check=replace(CHECK, beside=0))
+    assert timeless(report) == timeless(ranked[1])
     assert report["reused"] == []
 
 
-def test_a_check_whose_process_breaks_is_done_by_the_step(shop, weighed, tmp_path, monkeypatch, caplog):
+def test_a_check_whose_process_breaks_is_done_by_the_step(shop, ranked, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(steps, "cores", lambda: 2)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    report = weigh(shop, tmp_path / "out", check=replace(CHECK, beside=0))
+    report = weigh(shop, tmp_path / "out", "LossRanking", check=replace(CHECK, beside=0))
     assert "process for self-check ended with exit 1" in caplog.text
-    assert timeless(report) == timeless(weighed[1])
+    assert timeless(report) == timeless(ranked[1])
 
 
 def test_an_event_gets_the_weight_of_its_row(shop, weighed):
@@ -171,14 +178,14 @@ def test_missing_values_outliers_and_duplicates_stand_beside_the_weights(tmp_pat
     assert "weights" not in weighed[1]["quality"]
 
 
-def test_a_killed_step_goes_on_where_it_was_to_the_same_bytes(shop, weighed, tmp_path, monkeypatch):
-    out, report = weighed
+def test_a_killed_step_goes_on_where_it_was_to_the_same_bytes(shop, ranked, tmp_path, monkeypatch):
+    out, report = ranked
     settings = {"out": tmp_path / "killed", "cache": tmp_path / "cache"} | vars(CHECK)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(shop), json.dumps(settings, default=str)], check=False)
     assert killed.returncode == -signal.SIGKILL
     for module, stage in ((steps, "train_shop_proxy"), (steps, "weigh"), (checks, "check_flips")):
         monkeypatch.setattr(module, stage, lambda *_, **__: pytest.fail("done already"))
-    again = weigh(shop, tmp_path / "out", cache=tmp_path / "cache")
+    again = weigh(shop, tmp_path / "out", "LossRanking", cache=tmp_path / "cache")
     assert again["reused"] == ["proxy", "estimator", "flips"]
     assert timeless(again) == timeless(report)
     assert (tmp_path / "out" / "importance.parquet").read_bytes() == (out / "importance.parquet").read_bytes()
