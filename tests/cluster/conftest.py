@@ -12,7 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class Cluster:
 
     env: dict[str, str]
     image: str
+    left: list[str] = field(default_factory=list)
+    """Namespaces that are on their way out."""
 
     def run(self, program: str, *args: object, stdin: str | None = None, timeout: float = 120) -> str:
         command = [shutil.which(program, path=self.env["PATH"]) or program, *map(str, args)]
@@ -85,7 +88,9 @@ class Cluster:
 
     @contextmanager
     def namespace(self, name: str) -> Iterator[str]:
-        """A namespace that enforces restricted Pod Security."""
+        """A namespace that enforces restricted Pod Security; nobody waits for its end, see :meth:`until_gone`."""
+        if name in self.left:
+            self.until_gone()
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
         self.wait(
             "the namespace's service account",
@@ -95,7 +100,14 @@ class Cluster:
         try:
             yield name
         finally:
-            self.kubectl("delete", "namespace", name, "--wait=true", "--timeout=90s", timeout=100)
+            self.kubectl("delete", "namespace", name, "--wait=false")
+            self.left.append(name)
+
+    def until_gone(self) -> None:
+        """Waits for the end of all namespaces that were left, which takes each of them seconds and nobody's work."""
+        while self.left:
+            self.kubectl("wait", "--for=delete", f"namespace/{self.left[-1]}", "--timeout=120s", timeout=130)
+            self.left.pop()
 
     def pod(self, namespace: str, name: str, *command: str, volumes: dict[str, Object] | None = None) -> Object:
         """A pod of the image that runs ``command`` once, within restricted Pod Security; ``volumes`` by mount path."""
@@ -239,6 +251,7 @@ def platform(cluster: Cluster) -> Iterator[str]:
             "--wait", "--timeout=180s",
         )  # fmt: skip
         yield PLATFORM
+        cluster.until_gone()  # the operator lets go of what is in them
         if cluster.helm("list", "-n", PLATFORM, "-q").strip():
             cluster.helm("uninstall", "shoploop", "-n", PLATFORM, "--no-hooks")
 
@@ -369,20 +382,63 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def shop(cluster: Cluster, platform: str) -> Iterator[Shop]:
-    """The story up to a served recommender: the one full training of these tests."""
+def begun_shop(cluster: Cluster, platform: str) -> Iterator[str]:
+    """The namespace in which the one full training of these tests has begun."""
     with cluster.namespace(SHOP):
         put_data(cluster, SHOP)
-        begun = time.monotonic()
         cluster.apply(own_data("grocery", SHOP))
-        made = Shop(cluster=cluster, namespace=SHOP, name="grocery", seconds_to_ready=0)
-        made.wait_until_ready(seconds=420)
-        yield Shop(cluster=cluster, namespace=SHOP, name="grocery", seconds_to_ready=time.monotonic() - begun)
+        yield SHOP
         cluster.kubectl("delete", "recommenders", "--all", "-n", SHOP, "--timeout=120s", timeout=130)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def in_time(request: pytest.FixtureRequest) -> None:
+    """Has the shop trained beside the first tests, which do without it."""
+    if any(of_the_shop(item) for item in request.session.items):
+        request.getfixturevalue("begun_shop")
+
+
+@pytest.fixture(scope="session")
+def shop(cluster: Cluster, begun_shop: str) -> Shop:
+    """The story up to a served recommender."""
+    made = Shop(cluster=cluster, namespace=begun_shop, name="grocery", seconds_to_ready=0)
+    found = made.wait_until_ready(seconds=420)
+    moments = (found["metadata"]["creationTimestamp"], condition(found, "Ready")["lastTransitionTime"])
+    created, ready = map(datetime.fromisoformat, moments)
+    return replace(made, seconds_to_ready=(ready - created).total_seconds())
+
+
+@pytest.fixture(scope="session")
+def files_for_many(cluster: Cluster, platform: str) -> Iterator[str]:
+    """A namespace with the shop's files, in which trainings on several machines share what comes before these."""
+    with cluster.namespace("together") as namespace:
+        put_data(cluster, namespace)
+        yield namespace
+
+
+@pytest.fixture
+def together(cluster: Cluster, files_for_many: str) -> Iterator[str]:
+    """The same for one test, which leaves no Recommender there."""
+    yield files_for_many
+    cluster.kubectl("delete", "recommenders", "--all", "-n", files_for_many, "--timeout=120s", timeout=130)
+
+
+def of_the_shop(item: pytest.Item) -> bool:
+    """Whether a test on the cluster needs the trained shop."""
+    return item.path.parent == Path(__file__).parent and "shop" in getattr(item, "fixturenames", ())
+
+
+LAST = ("test_handed_over_on_cluster.py", "test_story.py", "test_operator_roles.py", "test_reinstalled.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What brings the Kubeflow Trainer comes after the test that finds it missing. The story is told last: its end deletes
-    what the other tests look at. Then the roles: all that was done is known."""
-    last = ["test_handed_over_on_cluster.py", "test_story.py", "test_operator_roles.py", "test_reinstalled.py"]
-    items.sort(key=lambda item: last.index(item.path.name) + 1 if item.path.name in last else 0)
+    """First what does without the shop, which is trained meanwhile. What brings the Kubeflow Trainer comes after the test
+    that finds it missing. The story is told last: its end deletes what the other tests look at. Then the roles: all that
+    was done is known."""
+    later = {item.path.name for item in items if of_the_shop(item)} | {"test_training_on_two_nodes.py"}  # as heavy
+
+    def turn(item: pytest.Item) -> int:
+        name = item.path.name
+        return LAST.index(name) + 2 if name in LAST else int(name in later)
+
+    items.sort(key=turn)

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from conftest import Cluster, Failed, own_data, put_data
+from conftest import Cluster, Failed, own_data
 
 from shoploop.runs import train_job
 
@@ -28,44 +28,44 @@ print("all done")
 """What Kubeflow's pods do one after another: the plan, and each task up to the training."""
 
 
-def test_two_machines_train_for_a_task_that_may_ask_for_them(cluster: Cluster):
+def test_two_machines_train_for_a_task_that_may_ask_for_them(cluster: Cluster, together: str):
+    """What comes before the training was done by the operator's run of the same shop, and is reused."""
     kubebox = cluster.env.get("KUBEBOX")
     if kubebox is None:
         pytest.skip("only kubebox can be asked for the Kubeflow Trainer")
-    with cluster.namespace("handed-over") as namespace:
-        put_data(cluster, namespace)
-        made = own_data(
-            "grocery", namespace, augmentation={"mode": "Never"}, importance={"estimator": "None"},
-            training={"resources": {"cpu": "200m", "memory": "2Gi"}, "epochs": 1, "nodes": 2},
-            runner={
-                "type": "KubeflowPipelines", "image": cluster.image, "volumes": [{"claim": "store", "path": "/store"}],
-            },
-        )  # fmt: skip
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "runner", "namespace": namespace}}
-        cluster.apply(account)
-        subprocess.run([kubebox, "addon", "trainer"], check=True, env=cluster.env)
+    namespace = together
+    made = own_data(
+        "grocery", namespace, augmentation={"mode": "Never"}, importance={"estimator": "None"},
+        training={"resources": {"cpu": "200m", "memory": "2Gi"}, "epochs": 1, "nodes": 2},
+        runner={
+            "type": "KubeflowPipelines", "image": cluster.image, "volumes": [{"claim": "store", "path": "/store"}],
+        },
+    )  # fmt: skip
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "runner", "namespace": namespace}}
+    cluster.apply(account)
+    subprocess.run([kubebox, "addon", "trainer"], check=True, env=cluster.env)
 
-        def run(name: str) -> str:
-            claim = {"persistentVolumeClaim": {"claimName": "store"}}
-            pod = cluster.pod(namespace, name, "python", "-c", TASKS, json.dumps(made), volumes={"/store": claim})
-            pod["spec"] |= {"serviceAccountName": "runner", "automountServiceAccountToken": True}
-            field = {name: {"fieldRef": {"fieldPath": path}} for name, path in FIELDS.items()}
-            pod["spec"]["containers"][0]["env"] = [{"name": "HOME", "value": "/tmp"}] + [
-                {"name": name, "valueFrom": source} for name, source in field.items()
-            ]
-            return cluster.run_pod(pod, seconds=420)
+    def run(name: str) -> str:
+        claim = {"persistentVolumeClaim": {"claimName": "store"}}
+        pod = cluster.pod(namespace, name, "python", "-c", TASKS, json.dumps(made), volumes={"/store": claim})
+        pod["spec"] |= {"serviceAccountName": "runner", "automountServiceAccountToken": True}
+        field = {name: {"fieldRef": {"fieldPath": path}} for name, path in FIELDS.items()}
+        pod["spec"]["containers"][0]["env"] = [{"name": "HOME", "value": "/tmp"}] + [
+            {"name": name, "valueFrom": source} for name, source in field.items()
+        ]
+        return cluster.run_pod(pod, seconds=420)
 
-        with pytest.raises(Failed, match=f"--serviceaccount={namespace}:runner"):
-            run("without-rights")
-        kinds = ",".join(f"{plural}.{train_job.GROUP}" for plural in train_job.KINDS.values())
-        role = ("--verb=get,create,patch,delete", f"--resource={kinds}", "-n", namespace)
-        cluster.kubectl("create", "role", "shoploop-train", *role)
-        bound = ("--role=shoploop-train", f"--serviceaccount={namespace}:runner", "-n", namespace)
-        cluster.kubectl("create", "rolebinding", "shoploop-train", *bound)
-        told = run("with-rights")
-        assert "all done" in told and "2 machines" in told
-        assert "build_samples: unchanged, reused" in told, "what was done before is not done again"
-        assert not cluster.items(f"trainjobs.{train_job.GROUP}", "-n", namespace), "nothing is left of it"
+    with pytest.raises(Failed, match=f"--serviceaccount={namespace}:runner"):
+        run("without-rights")
+    kinds = ",".join(f"{plural}.{train_job.GROUP}" for plural in train_job.KINDS.values())
+    role = ("--verb=get,create,patch,delete", f"--resource={kinds}", "-n", namespace)
+    cluster.kubectl("create", "role", "shoploop-train", *role)
+    bound = ("--role=shoploop-train", f"--serviceaccount={namespace}:runner", "-n", namespace)
+    cluster.kubectl("create", "rolebinding", "shoploop-train", *bound)
+    told = run("with-rights")
+    assert "all done" in told and "2 machines" in told
+    assert "build_samples: unchanged, reused" in told, "what was done before is not done again"
+    assert not cluster.items(f"trainjobs.{train_job.GROUP}", "-n", namespace), "nothing is left of it"
 
 
 FIELDS = {"SHOPLOOP_POD": "metadata.name", "SHOPLOOP_POD_UID": "metadata.uid"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Cluster, own_data, put_data
+from conftest import Cluster, Shop, own_data
 
 pytestmark = pytest.mark.cluster
 
@@ -40,34 +40,36 @@ def shoploop(cluster: Cluster, *words: object) -> str:
     return done.stdout
 
 
-def test_trials_are_taken_by_the_api_server_and_carried_out(cluster: Cluster, tmp_path: Path):
-    with cluster.namespace("tuning") as namespace:
-        put_data(cluster, namespace)
-        file = tmp_path / "recommender.yaml"
-        training = {"resources": {"cpu": "300m", "memory": "2Gi"}, "epochs": 1}
-        file.write_text(yaml.safe_dump(own_data("grocery", namespace, training=training)))
-        where = ("tune", "-f", file, "--on", "cluster", "-n", namespace, "--image", cluster.image, "--trials", 2)
+def test_trials_are_taken_by_the_api_server_and_carried_out(shop: Shop, tmp_path: Path):
+    """Over the shop that was trained: its samples are made already."""
+    cluster, namespace = shop.cluster, shop.namespace
+    file = tmp_path / "recommender.yaml"
+    training = {"resources": {"cpu": "300m", "memory": "2Gi"}, "epochs": 1}
+    file.write_text(yaml.safe_dump(own_data("grocery", namespace, training=training)))
+    where = ("tune", "-f", file, "--on", "cluster", "-n", namespace, "--image", cluster.image, "--trials", 2)
 
-        cluster.apply(CRD)
-        cluster.kubectl("wait", "--for=condition=Established", "crd/experiments.kubeflow.org", "--timeout=30s")
-        _, experiment = yaml.safe_load_all(shoploop(cluster, *where, "--manifests", "-"))
-        dry = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", "-n", namespace)
-        cluster.kubectl(*dry, stdin=json.dumps(experiment))
-        text = json.dumps(experiment["spec"]["trialTemplate"]["trialSpec"])
-        for given, value in {
-            "trial": "t-1",
-            "learningRate": "0.001",
-            "epochs": "2",
-            "adversarialRadius": "0.1",
-        }.items():
-            text = text.replace(f"${{trialParameters.{given}}}", value)
-        job = json.loads(text)
-        assert "$" not in text
-        job["metadata"]["name"] = "as-katib-makes-it"
-        cluster.kubectl(*dry, stdin=json.dumps(job))
-        cluster.kubectl("delete", "crd", "experiments.kubeflow.org")
+    cluster.apply(CRD)
+    cluster.kubectl("wait", "--for=condition=Established", "crd/experiments.kubeflow.org", "--timeout=30s")
+    _, experiment = yaml.safe_load_all(shoploop(cluster, *where, "--manifests", "-"))
+    dry = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", "-n", namespace)
+    cluster.kubectl(*dry, stdin=json.dumps(experiment))
+    text = json.dumps(experiment["spec"]["trialTemplate"]["trialSpec"])
+    for given, value in {
+        "trial": "t-1",
+        "learningRate": "0.001",
+        "epochs": "2",
+        "adversarialRadius": "0.1",
+    }.items():
+        text = text.replace(f"${{trialParameters.{given}}}", value)
+    job = json.loads(text)
+    assert "$" not in text
+    job["metadata"]["name"] = "as-katib-makes-it"
+    cluster.kubectl(*dry, stdin=json.dumps(job))
+    cluster.kubectl("delete", "crd", "experiments.kubeflow.org")
 
-        found = json.loads(shoploop(cluster, *where, "--json", "-"))
-        assert [trial["state"] for trial in found["trials"]] == ["done", "done"]
-        assert found["trials"][0]["settings"] == found["present"] and found["verdict"]
-        assert cluster.items("jobs", "-n", namespace, "-l", f"shoploop.io/study={found['study']}")
+    found = json.loads(shoploop(cluster, *where, "--json", "-"))
+    assert [trial["state"] for trial in found["trials"]] == ["done", "done"]
+    assert found["trials"][0]["settings"] == found["present"] and found["verdict"]
+    of_study = ("-n", namespace, "-l", f"shoploop.io/study={found['study']}")
+    assert cluster.items("jobs", *of_study)
+    cluster.kubectl("delete", "jobs,configmaps", *of_study, "--wait=true")
