@@ -275,6 +275,7 @@ def _amounts(
     paid: pl.DataFrame, categories: int, min_users: int, most_pieces: int
 ) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
     """By pieces, amounts that k users paid, and (C, A) shares, of small categories drawn towards the shop's."""
+    paid = paid.filter(pl.col("quantity").round() == pl.col("pieces"))  # more than the most are asked as they are
     counted = (
         paid.with_columns(amount=pl.col("price").round(2))
         .group_by("pieces", "amount", "category")

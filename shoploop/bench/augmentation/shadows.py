@@ -21,6 +21,7 @@ PAIRS = 2
 """Times that the shoppers are halved; each half is a shadow's."""
 
 _CALIBRATIONS = 6
+_PAIR_RECORDS = 512
 _SHADOW_ROWS = 40_000
 
 Scores = npt.NDArray[np.float64]
@@ -40,7 +41,13 @@ def likelihood_ratio(study: Study, made: Behaviour, config: BehaviourGenerator.C
     members = len(np.unique(study.real.user))
     everyone = concatenate([study.real, replace(study.held, user=study.held.user + int(study.real.user.max()) + 1)])
     calibrations = min(_CALIBRATIONS, config.calibrations)
-    cheap = replace(config, adversary=replace(config.adversary, steps=0), calibrations=calibrations, proposals=1)
+    cheap = replace(
+        config,
+        adversary=replace(config.adversary, steps=0),
+        calibrations=calibrations,
+        pair_records=min(_PAIR_RECORDS, config.pair_records),
+        proposals=1,
+    )
 
     def learned(half: Behaviour, turn: int) -> Behaviour:
         shadow = fit_generator(half, study.vocabulary, study.conditions, cheap, seed=seed + turn)
