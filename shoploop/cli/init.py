@@ -13,8 +13,8 @@ import yaml
 from shoploop.api.fields import API_VERSION, NAME_LENGTH
 from shoploop.api.v1alpha1 import CanonicalKind
 from shoploop.cli.sheet import Sheet
-from shoploop.data import databases
-from shoploop.data.column import Column
+from shoploop.data import databases, times
+from shoploop.data.column import LIKELY, Column, worth_of_name
 from shoploop.data.guessing import (
     DESCRIBING,
     EVENT_COLUMNS,
@@ -26,6 +26,7 @@ from shoploop.data.guessing import (
     guess_items,
     read_meanings,
 )
+from shoploop.data.ids import text_of
 from shoploop.errors import AlreadyThere, SchemaMismatch, SpecInvalid, without_passwords
 from shoploop.hints import on_file
 from shoploop.store import disk
@@ -136,10 +137,26 @@ def _settle(guess: Guess, table: str, uri: str, ask: Ask | None) -> None:
             _ask_column(guess, role, needed, ask)
         if needed and role not in guess.found:
             raise SchemaMismatch(
-                f"{uri}: no column looks like {role} ({SAYS[role]}). It has {_listed(guess)}. Name it: "
-                f"--column {'' if table == 'interactions' else 'items.'}{role}=COLUMN."
+                f"{uri}: no column looks like {role} ({SAYS[role]}). It has {_listed(guess)}.{_called_so(guess, role)} "
+                f"Name it: --column {'' if table == 'interactions' else 'items.'}{role}=COLUMN."
             )
     assert all(name in names for one in guess.found.values() for name in one.columns)
+
+
+def _called_so(guess: Guess, role: str) -> str:
+    """Why a column is not taken whose name says what is looked for."""
+    for column in map(Column, guess.table):
+        if guess.header or worth_of_name(role, column) < LIKELY:
+            continue
+        if column.nested:
+            return f" Column {column.name!r} is called so, and holds lists or objects: write single values."
+        if column.sample.is_empty():
+            return f" Column {column.name!r} is called so, and is empty in every row."
+        if role == "time":
+            told = times.advice(text_of(column.sample), zone="UTC", field="timeFormat")
+            return f" Column {column.name!r} is called so, and what it holds is no time by itself: {column.shown()}. {told}"
+        return f" Column {column.name!r} is called so, and holds what no id is: {column.shown()}."
+    return ""
 
 
 def _ask_column(guess: Guess, role: str, needed: bool, ask: Ask) -> None:
@@ -251,6 +268,10 @@ def _table(name: str, guess: Guess, uri: str) -> list[str]:
         for role, one in guess.found.items():
             value = f"[{', '.join(map(_scalar, one.columns))}]" if len(one.columns) > 1 else _scalar(one.columns[0])
             lines.append(f"          {role}: {value} # {_reason(columns[one.columns[0]], one)}")
+    if not guess.header:
+        for role in guess.left_out(EVENT_COLUMNS if name == "interactions" else ITEM_COLUMNS):
+            shown = columns[role].shown() or "no single values"
+            lines.append(f"          {role}: [] # left out: it holds no numbers, e.g. {_plain(shown)}")
     if unread := guess.unread:
         use = "kept as attributes" if name == "items" else "not read"
         lines.append(f"        # {use}: {', '.join(map(_plain, unread))}")

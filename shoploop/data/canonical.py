@@ -102,6 +102,7 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
             "interactions: no row of a user is left; all are of visitors without an account or of robots. Check the column "
             "of users, and maxEventsPerUser."
         )
+    outliers.tell_doubtful(kept, loaded)
     kept = with_returns(outliers.without_absurd(kept, "interactions", loaded), loaded)
     bought = kept.filter(pl.col("kind") == PURCHASE)
     without = bought["quantity"].null_count()

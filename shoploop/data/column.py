@@ -4,12 +4,13 @@ It must not know the other columns; what is proposed for a table is :mod:`shoplo
 """
 
 import re
+import unicodedata
 from functools import cached_property
 
 import polars as pl
 
 from shoploop.data import times
-from shoploop.data.column_names import FOREIGN_WORDS, NAMES
+from shoploop.data.column_names import FOREIGN_WORDS, NAMES, NOT_WHEN
 from shoploop.data.decimals import read_numbers
 from shoploop.data.ids import safe_name, text_of
 from shoploop.data.kinds import WORDS
@@ -22,6 +23,9 @@ SAMPLE_ROWS = 50_000
 MOST_KINDS = 50
 """A column of more different words says something else than what people did."""
 
+MOST_CODES = 12
+"""The same of numbers."""
+
 _TYPED = re.compile(r":(token|token_seq|float|float_seq)$")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
@@ -32,7 +36,8 @@ class Column:
     def __init__(self, values: pl.Series):
         self.name = values.name
         self.values = values.alias(safe_name(values.name))
-        bare = _TYPED.sub("", values.name)
+        plain = unicodedata.normalize("NFKD", _TYPED.sub("", values.name))
+        bare = "".join(sign for sign in plain if not unicodedata.combining(sign))
         self.tokens = tuple(word.lower() for word in _WORD.findall(bare)) or (bare.lower(),)
         self.word = "".join(self.tokens)
 
@@ -73,7 +78,8 @@ class Column:
             parsed = times.parse(self.sample, time_format=None, zone="UTC", where=self.name)
         except SchemaMismatch:
             return ""
-        if parsed.times.drop_nulls().len() < 0.95 * self.sample.len():
+        given = self.sample.len() - parsed.nothing
+        if not given or parsed.times.drop_nulls().len() < 0.95 * given:
             return ""
         return "number" if self.numbers is not None else "time"
 
@@ -113,6 +119,8 @@ def worth_of_name(role: str, column: Column) -> float:
         return EXACT
     if column.word in likely:
         return LIKELY
+    if role == "time" and NOT_WHEN & set(column.tokens):
+        return 0.0
     return TOKEN if set(token) & set(column.tokens) and role not in ("title", "image") else 0.0
 
 
@@ -121,7 +129,7 @@ def worth_of_content(column: Column, *, headerless: bool) -> list[tuple[str, flo
     if column.known_words >= 0.5:
         found.append(("kind", EXACT))
     if column.clock == "time" or (headerless and column.clock == "number"):
-        found.append(("time", LIKELY))
+        found.append(("time", HELD if NOT_WHEN & set(column.tokens) else LIKELY))
     elif column.patterns:
         found.append(("time", HELD))
     if headerless and column.numbers is not None and not column.clock and 3 <= column.distinct <= 11:
@@ -139,9 +147,13 @@ def may_be(role: str, column: Column) -> bool:
         case "time":
             return bool(column.clock or column.patterns)
         case "user" | "item":
-            return column.distinct >= 2 and (numbers is None or column.whole) and column.clock != "time"
+            several = column.distinct >= (1 if worth_of_name(role, column) == EXACT else 2)
+            # an id may be two numbers with a point between them, as those that browsers are given
+            ids = numbers is None or column.whole or (column.values.dtype == pl.String and "id" in column.tokens)
+            return several and ids and column.clock != "time"
         case "kind":
-            return column.distinct <= MOST_KINDS and numbers is None
+            codes = column.whole and column.distinct <= MOST_CODES and worth_of_name(role, column) == EXACT
+            return column.distinct <= MOST_KINDS and (numbers is None or codes)
         case "rating":
             return numbers is not None and column.distinct <= 101
         case "quantity":

@@ -299,12 +299,10 @@ def by_arrow(text: str, separator: str, header: list[str], shown: str, quoting: 
             pl.when(pl.all().str.contains(r'^".*"$')).then(pl.all().str.slice(1).str.head(-1).str.replace_all('""', '"'))
             .otherwise(pl.all()).name.keep()
         )  # fmt: skip
-    again = table.select(
-        pl.all_horizontal(pl.col(own).str.strip_chars() == name for own, name in zip(unique, names, strict=True))
-    )
-    headers = again.to_series().fill_null(False)
-    table = table.filter(~headers) if headers.any() else table
-    result = Csv(table=table, repeated=repeated, headers=int(headers.sum()))
+    headers = _headers_again(table, names)
+    if headers is not None:
+        table = table.filter(~headers)
+    result = Csv(table=table, repeated=repeated, headers=0 if headers is None else int(headers.sum()))
     mended = []
     for line in odd:
         cells = _cells(line, separator, quoting)
@@ -320,6 +318,19 @@ def by_arrow(text: str, separator: str, header: list[str], shown: str, quoting: 
         result.table = pl.concat([table, more.with_columns(pl.all().replace("", None))])
         result.mended = len(mended)
     return result
+
+
+def _headers_again(table: pl.DataFrame, names: list[str]) -> pl.Series | None:
+    """Which rows hold the names of the columns; None where none does, as nearly always."""
+    found: pl.Series | None = None
+    for column, name in zip(table.get_columns(), names, strict=True):
+        if not name:
+            continue
+        same = (column == name).fill_null(False)
+        found = same if found is None else found & same
+        if not found.any():
+            return None
+    return found
 
 
 def _cells(line: str, separator: str, quoting: str) -> list[str]:

@@ -35,6 +35,11 @@ CAUSES: tuple[tuple[str, Callable[[pl.Expr], pl.Expr], str], ...] = (
         lambda ids: ids.str.replace(r"\.0+$", "").str.strip_chars_start("0"),
         "One of the two has lost its leading zeros, as spreadsheets and number columns do: export it as text.",
     ),
+    (
+        "how letters with accents are coded",
+        lambda ids: ids.str.normalize("NFKC"),
+        "They look the same and are not: write both in the same form of Unicode, e.g. NFC.",
+    ),
     ("upper and lower case", lambda ids: ids.str.to_lowercase(), "Write ids in the same case in both."),
     (
         "signs around or within the id",
@@ -65,8 +70,8 @@ def check_fit(events: pl.DataFrame, listed: pl.DataFrame, *, name: str, key: str
     share = lost / total
     mine, theirs = (", ".join(map(repr, sorted(ids)[:3])) for ids in (lacking[key].to_list(), listed[key].to_list()))
     what = (
-        f"{share:.0%} of the interactions ({lost:,} of {total:,} rows) name a {key} that the table of {name} does not have, "
-        f"e.g. {mine}; it has {theirs}."
+        f"{share:.0%} of the interactions ({lost:,} of {total:,} rows) name {'an' if key == 'item' else 'a'} {key} that the "
+        f"table of {name} does not have, e.g. {mine}; it has {theirs}."
     )
     cause = _cause(lacking, listed, key, lost)
     if cause is not None:

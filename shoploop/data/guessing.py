@@ -13,7 +13,7 @@ import polars as pl
 from shoploop.api.v1alpha1 import TableSource
 from shoploop.data import sources, tables, times
 from shoploop.data.column import LIKELY, TOKEN, Column, may_be, worth_of_content, worth_of_name
-from shoploop.data.column_names import FOREIGN_WORDS, NAMES
+from shoploop.data.column_names import FLAGS, FOREIGN_WORDS, NAMES
 from shoploop.data.decimals import read_numbers
 from shoploop.data.ids import text_of
 from shoploop.data.kinds import PURCHASE, WORDS
@@ -70,6 +70,14 @@ class Guess:
         """What divides a category's levels, where they stand in one text."""
         category = self.found.get("category")
         return _separator(self.table[category.columns[0]]) if category and len(category.columns) == 1 else None
+
+    def left_out(self, roles: Iterable[str]) -> dict[str, str]:
+        """Roles whose very name a column has that cannot be read as such, and the column: a run would end at it."""
+        numbers = [role for role in roles if role in ("quantity", "price", "rating") and role in self.table.columns]
+        columns = {role: Column(self.table[role]) for role in numbers if role not in self.found}
+        return {
+            role: role for role, c in columns.items() if c.nested or (c.numbers is None and not c.sample.is_empty())
+        }
 
     @property
     def unread(self) -> list[str]:
@@ -309,6 +317,12 @@ def _kinds(guess: Guess, column: Column) -> None:
     unknown = [word for word in guess.words if word not in WORDS and word not in FOREIGN_WORDS]
     read = {word: WORDS.get(word) or guess.kinds.get(word) for word in guess.words}
     guess.kinds_sure = not unknown
+    if set(guess.words) <= set(FLAGS) and len(guess.words) > 1:
+        guess.kinds = {word: PURCHASE if FLAGS[word] else "view" for word in guess.words}
+        guess.kinds_sure = False
+        return
+    if all(word.isdecimal() for word in guess.words):
+        unknown.reverse()  # of codes the rarest: people look more often than they buy
     if PURCHASE not in read.values() and guess.words:
         # somebody has to want something: what nobody knows, else what goes into a cart, else what is seen
         carts = [word for word, kind in read.items() if kind == "cart"]

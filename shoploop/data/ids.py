@@ -21,7 +21,28 @@ EXACT_OF: dict[Any, int] = {pl.Float16: 2**11, pl.Float32: 2**24}
 NOTHING = ("null", "nan", "none", "nil", "n/a", "#n/a", "<na>", "nat", "undefined", "(null)", "\\n", "-")
 """How programs write that there is no value, in lower case."""
 
-GUESTS = ("0", "-1", "na", "guest", "anonymous", "anon", "unknown", "not set", "(not set)", "test")
+GUESTS = (
+    "0",
+    "-1",
+    "na",
+    "guest",
+    "anonymous",
+    "anon",
+    "unknown",
+    "not set",
+    "(not set)",
+    "test",
+    "guest user",
+    "guest_user",
+    "visitor",
+    "walk-in",
+    "nobody",
+    "default",
+    "gast",
+    "invité",
+    "invitado",
+    "ospite",
+)
 """Ids, in lower case, under which shops file visitors without an account; one of them may also be a real user's."""
 
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))

@@ -21,6 +21,30 @@ ROBOT_TIMES, ROBOT_LEAST = 100, 500
 FAR, LARGEST = 1_000, 1e12
 """A price or quantity beyond this many times the one that 99 of 100 rows stay below is no price, nor is one beyond 10**12."""
 
+PLACEHOLDERS = tuple(
+    date(*day).toordinal() - date(1970, 1, 1).toordinal()
+    for day in (
+        (1, 1, 1),
+        (1753, 1, 1),
+        (1899, 12, 30),
+        (1899, 12, 31),
+        (1900, 1, 1),
+        (1970, 1, 1),
+        (2099, 12, 31),
+        (2999, 12, 31),
+    )
+)
+"""Days that programs write where there is no date."""
+
+ALONE_DAYS = 365
+"""So far from every other row such a day is none of the log, whatever its share."""
+
+WRITTEN_TWICE = 0.02
+"""Share of ids from which it is told that some are the same but for their case or a point."""
+
+ALONE_SHARE, ALONE_TIMES = 0.05, 5
+"""It is told where one user has more than this share of all rows, and this many times the rows of nine of ten users."""
+
 LEAST_QUANTITY, LEAST_PRICE = 1e5, 1e6
 """Below these nothing is absurd, however small the rest."""
 
@@ -73,11 +97,12 @@ def without_robots(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
 def within_span(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
     """Rows that lie far before or after all others left out: their dates are wrong."""
     day = pl.col("time").dt.epoch("d")
-    span = ends_of(events.select(day).to_series())
-    inside = day.is_between(span.first, span.last)
+    days = events.select(day).to_series()
+    span = ends_of(days)
+    inside = days.is_between(span.first, span.last)
     strays = events.filter(~inside)
     if strays.is_empty():
-        return events
+        return _without_placeholders(events, days, loaded)
     some = "; ".join(
         f"user {row['user']!r}, item {row['item']!r}, {row['time']:%Y-%m-%d}"
         for row in strays.sort("time", descending=True).head(3).iter_rows(named=True)
@@ -87,7 +112,51 @@ def within_span(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
         f"Nearly all rows lie between {_day(span.first)} and {_day(span.last)}; these lie far outside, most likely by a "
         f"wrong date: {some}.", tell=True,
     )  # fmt: skip
-    return events.filter(inside)
+    return _without_placeholders(events.filter(inside), days.filter(inside), loaded)
+
+
+def _without_placeholders(events: pl.DataFrame, days: pl.Series, loaded: Loaded) -> pl.DataFrame:
+    different = days.unique()
+    others = different.filter(~different.is_in(PLACEHOLDERS))
+    if len(others) in (0, len(different)):
+        return events
+    none = [
+        number
+        for number in different.filter(different.is_in(PLACEHOLDERS)).sort()
+        if int((others - number).abs().min()) > ALONE_DAYS
+    ]
+    strays = days.is_in(none)
+    if strays.any():
+        some = ", ".join(map(str, map(_day, none)))
+        loaded.note(
+            "outside_the_span", "interactions", int(strays.sum()), "dropped",
+            f"Rows of {some}, which programs write where there is no date; all others lie more than a year away.", tell=True,
+        )  # fmt: skip
+    return events.filter(~strays)
+
+
+def tell_doubtful(events: pl.DataFrame, loaded: Loaded) -> None:
+    """Says what may be wrong with ids and cannot be told from what is right: nothing is changed by it."""
+    for column in ("user", "item"):
+        ids = events[column].unique()
+        alike = ids.str.to_lowercase().str.replace(r"\.0+$", "")
+        twice = ids.len() - alike.n_unique()
+        if twice > max(2, WRITTEN_TWICE * ids.len()):
+            again = (
+                pl.DataFrame({"id": ids, "alike": alike}).filter(pl.col("alike").is_duplicated()).sort("alike", "id")
+            )
+            one, two = again["id"][:2]
+            loaded.tell(
+                f"{twice:,} of {ids.len():,} ids of {column}s are another one in other letters or with a point, "
+                f"e.g. {one!r} and {two!r}. They count as different {column}s: write them alike if they are not."
+            )
+    counts = events["user"].value_counts(name="rows").sort("rows", "user", descending=True)
+    first, usual = counts.row(0), float(counts["rows"].quantile(0.9) or 0.0)
+    if counts.height >= 10 and first[1] > max(ALONE_SHARE * events.height, ALONE_TIMES * usual):
+        loaded.tell(
+            f"User {first[0]!r} has {first[1]:,} of {events.height:,} rows, nine of ten users have at most {usual:,.0f}. "
+            "If it stands for many people, leave its rows out, or say how many a user may have: maxEventsPerUser."
+        )
 
 
 def without_absurd(table: pl.DataFrame, name: str, loaded: Loaded) -> pl.DataFrame:

@@ -231,6 +231,14 @@ def _local_files(uri: str) -> list[_File]:
         if not found:
             raise DataUnreadable(f"No file matches {uri}. Check the pattern; {_beside(path)}")
     else:
+        if path.is_symlink():
+            raise DataUnreadable(
+                f"{uri} is a link to {path.readlink()}, which does not exist. Mend the link, or name the file."
+            )
+        if path.exists():
+            raise DataUnreadable(
+                f"{uri} is neither a file nor a folder. Write what it gives into a file, and name that."
+            )
         raise DataUnreadable(f"{uri} does not exist. Check the path; {_beside(path)}")
     keys = _hive([str(file) for file in found], str(path))
     return [_File(path=file, keys=own) for file, own in zip(found, keys, strict=True)]
