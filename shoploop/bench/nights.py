@@ -6,6 +6,7 @@ What a run tries beside them (virtual shoppers, weights of samples) is left out.
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def train_nights(
         materialize_features(data=before, out=features, training_spec=training)
         build_samples(data=before, features=features, out=samples, training_spec=training)
         train_fused(data=before, features=features, samples=samples, out=model, training_spec=training)
-        own = RankerSettings(version=load_version(model).id, item_fields=settings.item_fields, max_age_days=ANY_AGE)
+        own = replace(settings, version=load_version(model).id, max_age_days=ANY_AGE, events_offset=0)
         stage_ranker(night / "ranker", data=before, features=features, model=model, settings=own)
         for whole in (before, features, samples, model):
             shutil.rmtree(whole)
@@ -71,7 +72,7 @@ def train_nights(
 
 
 def known_before(data: Path, day: date, out: Path) -> None:
-    """What a folder of ``load_data`` would hold had it been loaded at the beginning of a day (UTC)."""
+    """What a folder of ``load_data`` would hold of what was done, had it been loaded at the beginning of a day (UTC)."""
     shutil.copytree(data, out)
     for name in TIMED:
         if (out / name).is_file():

@@ -28,6 +28,7 @@ from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.bench import nights
 from shoploop.bench.online import EPOCH, later_purchases
 from shoploop.compute.cores import one_thread
+from shoploop.errors import NotFound
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.events.fresh import Recent
 from shoploop.events.log import Entry, EventLog
@@ -36,7 +37,7 @@ from shoploop.events.sqlite_log import SqliteLog
 from shoploop.features.log import PurchaseLog
 from shoploop.features.log import purchases as purchases_of
 from shoploop.features.user import UserRow, user_rows, user_stats
-from shoploop.online.chain import Chain, Totals
+from shoploop.online.chain import KEPT, Chain, Totals
 from shoploop.online.following import Followings
 from shoploop.online.learner import LearnerConfig
 from shoploop.online.loop import OnlineLoop
@@ -97,8 +98,9 @@ def run(
     """Replays the days that the served version was evaluated on, which its weights have not seen.
 
     Users' histories are as they were before these days. Items' statistics and factors are as of the end of the data, for both
-    sides: the frozen one is a little better than it could have been. With ``nightly`` no side knows anything of a later day:
-    the one that is frozen is then trained on what lies before the first of these days, and not the version that serves.
+    sides: the frozen one is a little better than it could have been. With ``nightly`` no side knows what was done on a later
+    day: the one that is frozen is then trained on what lies before the first of these days, and not the version that serves.
+    Tables of items, users and shops are as they are, whatever the day.
 
     Args:
         store: Where that version lies; nothing is written there.
@@ -123,6 +125,8 @@ def run(
         (user, item, time_.replace(tzinfo=UTC))
         for user, item, time_ in zip(events["user"], events["item"], events["time"], strict=True)
     ]
+    if not bought:
+        raise NotFound(f"Nothing was bought in the days that {ranker.version} of {name!r} was evaluated on.")
     say(f"{len(bought)} purchases since {EPOCH + timedelta(days=first)}, {speed:g} times as fast")
     asked: dict[str, Any] = {"speed": speed, "period_seconds": period_seconds, "seed": seed, "say": say}
     with one_thread(), tempfile.TemporaryDirectory(prefix="shoploop-nights-") as folder:
@@ -143,12 +147,13 @@ def _trained(
     made_by = folder_of(store, name, ranker.version)
     assert made_by is not None, "its purchases were read"
     record = read_record(store, layout.run(name, made_by.name), made_by.name)
-    spec = record.spec.get("spec", {}) if isinstance(record, Record) else {}
+    if not isinstance(record, Record):
+        raise NotFound(f"The record of run {made_by.name} of {name!r} cannot be read ({record.why}): run again.")
     return nights.train_nights(
         made_by / "data",
         sorted({time_.date() for _, _, time_ in bought}),
         folder,
-        training=TrainingSpec.model_validate(spec.get("training", {})),
+        training=TrainingSpec.model_validate(record.spec.get("spec", {}).get("training", {})),
         settings=ranker.settings,
         say=say,
     )
@@ -214,6 +219,7 @@ def replayed(
                 today, woke = when.date(), time.perf_counter()
                 say(f"{today.isoformat()}, commit {base.answering.commit or 0}")
                 if mornings is not None:
+                    _wait(base.loop, log.end(), base.lags, period_seconds)  # what waits is not to wait for the loading
                     last_night.close()
                     version = mornings[today]()
                     night = last_night.enter_context(side(version, today.isoformat(), start=log.end()))
@@ -235,7 +241,7 @@ def replayed(
         _wait(base.loop, log.end(), base.lags, period_seconds)
         seconds = time.perf_counter() - began
         base.chain.refresh()
-    return _told(rows, base.lags, base.chain, seed) | {
+    return _told(rows, base.lags, base.chain, seed, nightly=mornings is not None) | {
         "purchases": len(bought),
         "speed": speed,
         "seconds": seconds,
@@ -286,12 +292,14 @@ class _Side:
         period_seconds: float,
     ):
         store = Store(str(folder / "store"))
+
+        def chain(keep: int | None = KEPT) -> Chain:
+            return Chain(store, "replay", ranker.version, start=start, keep=keep)
+
         self.ranker, self.lags = ranker, _Lags()
-        self.chain = Chain(store, "replay", ranker.version, keep=None)
-        self.loop = OnlineLoop(
-            ranker=ranker, log=log, chain=Chain(store, "replay", ranker.version), start=start, learner=learner
-        )
-        self._updater = Updater(Chain(store, "replay", ranker.version), folder / "updates", version=ranker.version)
+        self.chain = chain(None)
+        self.loop = OnlineLoop(ranker=ranker, log=log, chain=chain(), start=start, learner=learner)
+        self._updater = Updater(chain(), folder / "updates", version=ranker.version)
         self._followings = Followings(ranker, folder / "updates")
         self._recent = Recent()
         self._period_seconds = period_seconds
@@ -360,7 +368,7 @@ def _mean(column: pl.Series) -> float | None:
     return None if column.null_count() else float(column.to_numpy().mean())
 
 
-def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int) -> dict[str, Any]:
+def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int, *, nightly: bool) -> dict[str, Any]:
     frame = pl.DataFrame(
         [(day, user, *recalls, commit) for day, user, recalls, commit in rows],
         schema={"day": pl.String, "user": pl.String, **dict.fromkeys(SIDES, pl.Float64), "commit": pl.Int64},
@@ -378,10 +386,10 @@ def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int) -> dict[str, A
             "interval": bootstrap.interval(better_U - than_U),
         }
 
-    nightly = None
-    if not frame["nightly"].null_count():
+    of_nights = None
+    if nightly:
         gained = compared("nightly", "frozen")
-        nightly = {
+        of_nights = {
             "recall@10": compared("nightly_online", "nightly"),
             "gained": {"difference": gained["difference"], "interval": gained["interval"]},
         }
@@ -403,7 +411,7 @@ def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int) -> dict[str, A
     every = [lag for _, lag in lags.seconds]
     return {
         "recall@10": compared("online", "frozen"),
-        "nightly": nightly,
+        "nightly": of_nights,
         "visits": frame.height,
         "users": of_user.height,
         "days": days,

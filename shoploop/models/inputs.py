@@ -30,7 +30,8 @@ class ModelInput:
 
     sequence: BasketSequence
     first_NH: Float32 | None = None
-    """What the DNN's first layer makes of the pair's features, where somebody has it (:mod:`shoploop.models.shared_sums`)."""
+    """What the DNN's first layer makes of the pair's features, where somebody has it (:mod:`shoploop.models.shared_sums`);
+    whoever changes these features must take it away."""
 
     query: str | None = None
     """What was asked for in words; its features stand behind the pair's."""

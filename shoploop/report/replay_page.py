@@ -54,8 +54,8 @@ def write(target: Path, document: Json) -> None:
 _FOOTER = {
     False: "Written by shoploop replay. Items' statistics and factors are as of the end of the data, on both sides. A "
     "version that is trained anew every night is not among them: shoploop replay --nightly trains one for each day.",
-    True: "Written by shoploop replay --nightly. No version knows of a day after the night that it was trained in; the "
-    "frozen one is that of the first night.",
+    True: "Written by shoploop replay --nightly. No version knows what was done after the night that it was trained "
+    "in; the frozen one is that of the first night. Tables of items, users and shops are as they are, whatever the day.",
 }
 
 SIDES = {

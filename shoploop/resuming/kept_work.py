@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -114,6 +114,29 @@ class KeptWork:
             digest = disk.digest_of(copy)
             self.store.put_file(f"{self.key}/{FILES}/{digest}", copy)
         return digest
+
+
+def kept_since(store: Store, key: str) -> dict[str, float]:
+    """Names of what is kept, and when each was brought, seconds since 1970; a list that cannot be read names nothing."""
+    try:
+        listed: dict[str, str] = store.get_json(f"{key}/{LIST}")
+    except (NotFound, ValueError):
+        return {}
+    brought = {facts["path"]: facts["last_modified"].timestamp() for facts in store.list_facts(f"{key}/{FILES}")}
+    files = {name: f"{key}/{FILES}/{digest}" for name, digest in listed.items()}
+    return {name: brought[file] for name, file in files.items() if file in brought}
+
+
+def forget(store: Store, key: str, names: Collection[str]) -> None:
+    """Removes what is kept under these names; a step that works meanwhile brings what it has of them again."""
+    try:
+        listed: dict[str, str] = store.get_json(f"{key}/{LIST}")
+    except (NotFound, ValueError):
+        return
+    left = {name: digest for name, digest in listed.items() if name not in names}
+    store.put(f"{key}/{LIST}", json.dumps(left, sort_keys=True).encode())
+    for digest in set(listed.values()) - set(left.values()):
+        store.delete(f"{key}/{FILES}/{digest}")
 
 
 def _mark(path: Path) -> tuple[int, int, int]:

@@ -172,9 +172,7 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         plan.visits = known.select("user", "day").unique().sort("user", "day")
         step = "build_samples"
         user_V = plan.visits["user"].rank("dense").cast(pl.Int32).to_numpy() - 1
-        held = known.height / max(plan.visits.height, 1)
-        day_V = plan.visits["day"].to_numpy()
-        plan.chosen = choose_visits(user_V, day_V, windows.split, seed=spec.training.seed, held=held)
+        plan.chosen = choose_visits(user_V, plan.visits["day"].to_numpy(), windows.split, seed=spec.training.seed)
         before = known.filter(pl.col("day") < windows.split.training_first).sort("user", "day")
         user_R, day_R, item_R = (before[name].to_numpy() for name in ("user", "day", "item"))
         task = sequence_task(user_R, day_R, item_R, spec.training.task)

@@ -1,12 +1,11 @@
 """What of the past may go: runs, outputs of steps, versions, kept work. One rule, for a laptop, a pod and ``shoploop gc``.
 
 A run stays while it is one of the newest, goes on, or made a version that serves or is pinned. Outputs of steps stay while
-a young run, or one that goes on, has made or reused them. Of versions :mod:`shoploop.versions.retention` decides. Work that
-was kept so that a killed step or a search of settings goes on stays for a week after it was touched last. What
+a young run, or one that goes on, has made or reused them. Of versions :mod:`shoploop.versions.retention` decides. Kept work
+stays for a week after it was touched last (:mod:`shoploop.runs.leftovers`). What
 nobody here knows (a file that somebody put there) is left alone, and a folder that holds nothing else is no run.
 """
 
-import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from shoploop.api.v1alpha1 import RetentionSpec
 from shoploop.errors import NotFound
+from shoploop.runs import leftovers
 from shoploop.runs.planning import RUN_ID, read_plan
 from shoploop.runs.record import Record, Unreadable, read_record
 from shoploop.steps import STEPS, Workspace
@@ -28,9 +28,6 @@ KEPT_WORK = 4
 
 KEPT_DAYS = 7
 """Days that kept work stays after it was touched last."""
-
-OURS = re.compile(r"[0-9a-f]{16,64}([.-][A-Za-z0-9.-]+)?")
-"""Names of kept work: by digests of what it depends on."""
 
 OF_A_RUN = (
     *(step.output for step in STEPS.values()),
@@ -86,8 +83,8 @@ def choose(
     young = {run for run in runs if run in newest[-KEPT_WORK:] or _goes_on(records[run])}
     needed = young.union(*(_lent_to(workspace, run) for run in young))
     outputs = [run for run in _known(store.folders(layout.all_outputs(name))) if run not in needed]
-    touched = (now or datetime.now(UTC)) - timedelta(days=KEPT_DAYS)
-    work = tuple(sorted(key for key, last in _kept_work(workspace).items() if last < touched.timestamp()))
+    week_ago = (now or datetime.now(UTC)) - timedelta(days=KEPT_DAYS)
+    work = leftovers.untouched(workspace, week_ago.timestamp())
     return Past(runs=gone, outputs=tuple(outputs), versions=versions.removed, work=work, kept=versions.kept | kept)
 
 
@@ -124,12 +121,7 @@ def remove(workspace: Workspace, past: Past, *, named: Mapping[str, str]) -> Pas
     for run in past.outputs:
         _remove(workspace, layout.outputs(name, run))
     versions = tuple(version for version in past.versions if remove_version(store, name, version, named=named))
-    for key in past.work:
-        if key.startswith(f"{layout.steps_cache(name)}/"):
-            _remove(workspace, key)
-        else:  # a person may have named it, and not as a folder is
-            store.delete_folder(key)
-            shutil.rmtree(workspace.path(key), ignore_errors=True)
+    leftovers.remove(workspace, past.work)
     return Past(runs=past.runs, outputs=past.outputs, versions=versions, work=past.work, kept=past.kept)
 
 
@@ -156,29 +148,6 @@ def _lent_to(workspace: Workspace, run: str) -> set[str]:
     except NotFound:
         return {run}
     return {run, *(entry.run for entry in plan.found.values())}
-
-
-def _kept_work(workspace: Workspace) -> dict[str, float]:
-    """When each piece of kept work was touched last, in the store or on this machine, seconds since 1970."""
-    name = workspace.name
-    found: dict[str, float] = {}
-    for room, below in ((layout.steps_cache(name), 1), (layout.tunings(name), 0), (layout.studies(name), 0)):
-        local = workspace.path(room)
-        here = [path for path in local.rglob("*") if path.is_file()] if workspace.store.folder is None else []
-        files = [(facts["path"], facts["last_modified"].timestamp()) for facts in workspace.store.list_facts(room)]
-        files += [(f"{room}/{path.relative_to(local).as_posix()}", path.stat().st_mtime) for path in here]
-        for path, touched in files:
-            parts = path.removeprefix(f"{room}/").split("/")
-            ours = len(parts) > below and (OURS.fullmatch(parts[below]) or _is_study(workspace, room, parts[0]))
-            if ours:
-                key = "/".join([room, *parts[: below + 1]])
-                found[key] = max(found.get(key, 0.0), touched)
-    return found
-
-
-def _is_study(workspace: Workspace, room: str, name: str) -> bool:
-    """A person may have named it."""
-    return room == layout.studies(workspace.name) and workspace.store.exists(layout.study_plan(workspace.name, name))
 
 
 def _remove(workspace: Workspace, key: str) -> None:

@@ -155,7 +155,7 @@ def _kept(workspace: Workspace, name: str, study: str) -> list[dict[str, Any]]:
     store, folder = workspace.store, layout.study_trials(name, study)
     keys = sorted(store.list(folder))
     if not keys:
-        raise NotFound(f"No trial of study {study} has ended well. Look into a trial's log for why.")
+        raise NotFound(f"No trial of study {study} has ended well in the last week. Look into a trial's log for why.")
     return [{"name": Path(key).stem} | store.get_json(key) for key in keys]
 
 

@@ -40,17 +40,10 @@ from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 from shoploop.samples.search_step import write_searches
 from shoploop.samples.shop_step import write_shops
 
-MAX_TRAINING_REQUESTS = 2_800, 6_000
-"""Visits that are learned from at most: the first of these where a visit holds much, the other where it holds little."""
-
-WANTED_PURCHASES = 25_000
-"""Purchases that are learned from, between the two. What a visit teaches is what was bought in it: a grocer's basket tells
-ten times as much as the one film that somebody saw."""
-
+MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 2_800, 600, 1_500
 MAX_SESSION_REQUESTS = 6_000
 """Of a log of sessions, where a visit is asked for several times and little lies behind each request."""
 
-MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 600, 1_500
 VALIDATION_SHARE = 0.06
 ALLOCATION_REQUESTS = 500
 """Users on whose latest visit to learn from the budget of each source of candidates is found."""
@@ -273,21 +266,11 @@ def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
     """
     _, first_row = log.baskets()
     moments_V = np.maximum.reduceat(log.moment_R, first_row) + 1 if log.sessions else None
-    held = len(log) / max(len(first_row), 1)
-    return choose_visits(log.user_R[first_row], log.day_R[first_row], split, seed=seed, held=held, moments_V=moments_V)
-
-
-def most_visits(held: float) -> int:
-    """How many visits are learned from at most.
-
-    Args:
-        held: Purchases in a visit, on average: different items that a user bought on one day.
-    """
-    return int(np.clip(WANTED_PURCHASES / max(held, 1), *MAX_TRAINING_REQUESTS))
+    return choose_visits(log.user_R[first_row], log.day_R[first_row], split, seed=seed, moments_V=moments_V)
 
 
 def choose_visits(
-    user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int, held: float, moments_V: Int32 | None = None
+    user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int, moments_V: Int32 | None = None
 ) -> Chosen:
     """As :func:`choose_requests`, of visits (V) by their user's code and their day, sorted by both.
 
@@ -295,14 +278,13 @@ def choose_visits(
         user_V, day_V: A visit each.
         split: The days.
         seed: Of the choice.
-        held: Purchases in a visit, on average.
         moments_V: Of a log of sessions: how many moments each visit has. Somebody is asked for before each: all are learned
             from, and one of each visit, drawn at random, is evaluated on.
     """
     rng = np.random.default_rng(seed)
     learn = np.flatnonzero((day_V >= split.training_first) & (day_V < split.evaluation_first))
     judge = np.flatnonzero((day_V >= split.evaluation_first) & (day_V <= split.last))
-    most = most_visits(held) if moments_V is None else MAX_SESSION_REQUESTS
+    most = MAX_TRAINING_REQUESTS if moments_V is None else MAX_SESSION_REQUESTS
     learn = rng.permutation(learn)[:most]
     judge = rng.permutation(judge)
     # of each user the first visit in this random order
@@ -317,13 +299,13 @@ def choose_visits(
             f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {chosen['why']} Bring more days or users, or "
             "change spec.training.evaluationDays and trainingDays."
         )
-    validating = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
-    validation, train = learn[:validating], learn[validating:]
+    held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
+    validation, train = learn[:held], learn[held:]
     if moments_V is not None:
         # what sells moves from day to day where people click: only a day that was not learned from tells what was learned
         is_last = day_V[learn] == day_V[learn].max()
         if (~is_last).sum() >= FEWEST_TRAINING:
-            validation, train = learn[is_last][:validating], learn[~is_last]
+            validation, train = learn[is_last][:held], learn[~is_last]
     count_V = np.ones(len(user_V), np.int64) if moments_V is None else moments_V.astype(np.int64)
     drawn_V = rng.integers(0, count_V)
 

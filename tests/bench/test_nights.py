@@ -51,10 +51,10 @@ def test_each_day_is_answered_by_the_version_of_its_night_alone_and_with_what_it
     assert nightly["gained"]["difference"] == pytest.approx(found["frozen"] - replayed["recall@10"]["frozen"])
 
 
-def test_the_page_draws_all_four_and_says_that_no_version_knows_of_a_later_day(replayed, tmp_path):
+def test_the_page_draws_all_four_and_says_that_no_version_knows_what_was_done_later(replayed, tmp_path):
     from shoploop.report import replay_page
 
     replay_page.write(tmp_path / "page.html", {"recommender": "shop", "version": "v1"} | replayed)
     text = (tmp_path / "page.html").read_text()
     assert "trained every night, learning online" in text
-    assert "No version knows of a day after the night that it was trained in" in text
+    assert "No version knows what was done after the night that it was trained" in text

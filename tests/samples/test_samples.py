@@ -17,7 +17,7 @@ from shoploop.models.fusion import FusedModel
 from shoploop.samples.files import SampleWriter, read_catalog, read_catalogs, read_items, read_samples
 from shoploop.samples.ratings import read_ratings
 from shoploop.samples.sample_set import Request
-from shoploop.samples.step import choose_requests, most_visits
+from shoploop.samples.step import choose_requests
 from shoploop.samples.weights import WeightsForeign, read_weights, samples_digest, write_weights
 from shoploop.training import sequence_task
 from shoploop.training.loop import model_input
@@ -43,10 +43,6 @@ def test_evaluation_lies_after_training_and_asks_each_user_once():
     assert min(learned) >= FIRST + 32
     users = [r.user for r in chosen.evaluation]
     assert len(users) == len(set(users)) == 15
-
-
-def test_the_less_a_visit_holds_the_more_visits_are_learned_from():
-    assert [most_visits(held) for held in (0.0, 1.0, 5.0, 8.0, 40.0)] == [6000, 6000, 5000, 3125, 2800]
 
 
 def test_too_few_visits_are_named_and_counted():
