@@ -8,7 +8,7 @@ all features at once by rounding alone.
 Legend: N candidates, I items, K features, C features of a part, P pieces of them, H width of the layer, R rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,20 +26,20 @@ MOST_ITEMS = 100_000
 class SharedSums:
     """Of one trained DNN, whose weights must not change meanwhile."""
 
-    def __init__(self, behaviour: Behaviour, names: Sequence[str], features_IK: Float32 | None):
+    def __init__(self, behaviour: Behaviour, names: Sequence[str], of_items: Iterable[Float32] | None):
         """
         Args:
             behaviour: The DNN; it has a hidden layer.
             names: Of its K features.
-            features_IK: Features of all items, in the order of their codes, of which those count that are everybody's; None
-                computes these with each request.
+            of_items: Features of all items, (R, K) of some at a time in the order of their codes, of which those count that
+                are everybody's; None computes these with each request.
 
         Raises:
             ValueError: the DNN is a line, which has no layer to share.
         """
         if not behaviour.config.hidden:
             raise ValueError("a DNN without a hidden layer has no sums to share")
-        kept = features_IK is not None
+        kept = of_items is not None
         of_item = [k for k, name in enumerate(names) if kept and name in OF_ITEM]
         of_request = [k for k, name in enumerate(names) if name in OF_REQUEST]
         own = [k for k, name in enumerate(names) if name in OF_OWN_PURCHASES] if BOUGHT in names else []
@@ -51,9 +51,11 @@ class SharedSums:
         self._pair = _Part(behaviour, [k for k in range(len(names)) if k not in shared])
         self._request, self._own = _Part(behaviour, of_request), _Part(behaviour, own)
         self._items_IH = None
-        if features_IK is not None:
+        if of_items is not None:
+            part = _Part(behaviour, of_item)
             with torch.inference_mode():
-                self._items_IH = _Part(behaviour, of_item)(torch.from_numpy(np.ascontiguousarray(features_IK.T)))
+                terms = [part(torch.from_numpy(np.ascontiguousarray(some_RK.T))) for some_RK in of_items]
+                self._items_IH = torch.cat([torch.empty(0, behaviour.config.hidden[0]), *terms])
 
     def __call__(self, features_NK: Float32, items_N: Int32) -> Float32:
         """What the first layer makes of a request's candidates, (N, H).

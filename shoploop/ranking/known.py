@@ -7,7 +7,7 @@ Legend: N candidates, I items of the vocabulary, D dimensions.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -40,6 +40,9 @@ EPOCH = date(1970, 1, 1)
 
 WORTH_SHARING = 64
 """Candidates from which on it is less work to compute once what they share."""
+
+AT_A_TIME = 4_096
+"""Items whose features are made at once, where those of all are wanted."""
 
 NOBODY = OnlineUser(stats=UserRow(), history=History.empty())
 """Of whom nothing is known."""
@@ -208,18 +211,23 @@ class Known:
         trained = self.trained
         if not trained.model.config.behaviour.hidden:
             return None
-        features_IK = None
-        if len(trained.vocabulary) <= MOST_ITEMS:
-            features_IK = pair_features(
+        few = len(trained.vocabulary) <= MOST_ITEMS
+        return SharedSums(trained.model.behaviour, trained.contract.pair_features, self._of_items() if few else None)
+
+    def _of_items(self) -> Iterator[Float32]:
+        """Features of all items for nobody, of which those count that are an item's for whoever asks: some at a time, since
+        most of the others are not kept."""
+        trained = self.trained
+        for first in range(0, len(trained.vocabulary), AT_A_TIME):
+            yield pair_features(
                 trained.contract,
                 history=NOBODY.history,
-                candidates_N=np.arange(len(trained.vocabulary), dtype=np.int32),
+                candidates_N=np.arange(first, min(first + AT_A_TIME, len(trained.vocabulary)), dtype=np.int32),
                 day=0,
                 items=self.matrix,
                 catalog=trained.catalog,
                 user=NOBODY.stats,
             )
-        return SharedSums(trained.model.behaviour, trained.contract.pair_features, features_IK)
 
     def user_state(self, visitor: Visitor) -> Float32:
         """h_u, (D,), by the visitor's history."""

@@ -9,6 +9,9 @@ from shop.stored import write_files
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.bench import nights, replay
 from shoploop.data.step import load_data
+from shoploop.events.log import Entry
+from shoploop.events.messages import Kept, to_json
+from shoploop.events.sqlite_log import SqliteLog
 from shoploop.ranking.settings import RankerSettings
 
 SHOP = Shop()
@@ -38,6 +41,15 @@ def test_a_morning_knows_what_was_bought_until_the_night_and_answers_for_its_day
     assert bob == [FIRST + 55, FIRST + 58], "he comes every third day, on the first of the two"
     assert [made[morning].known.day(day(59)) for morning in MORNINGS] == [FIRST + 59, FIRST + 59]
     assert made[MORNINGS[0]].version != made[MORNINGS[1]].version
+
+
+def test_what_was_done_before_the_morning_is_not_learned_a_second_time(made, tmp_path):
+    with SqliteLog(tmp_path / "log") as log:
+        kept = Kept(source="organic", kind="purchase", user="bob", item="soap", time=day(58), received=day(58))
+        log.append([Entry(str(number), to_json(kept)) for number in range(3)])
+        side = replay._Side(made[MORNINGS[1]], log, tmp_path, start=log.end(), learner=None, period_seconds=0.1)
+        side.loop.catch_up()
+        assert side.loop.offset == log.end() > 0
 
 
 def test_each_day_is_answered_by_the_version_of_its_night_alone_and_with_what_it_has_learned(replayed):

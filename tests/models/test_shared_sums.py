@@ -5,12 +5,12 @@ import pytest
 import torch
 from shop import FIRST, Shop
 
-from shoploop.features.contract import Contract
-from shoploop.features.history import history_of
+from shoploop.features.contract import PAIR_FEATURES, Contract
+from shoploop.features.history import History, history_of
 from shoploop.features.item import ItemStatistics
 from shoploop.features.pairs import BOUGHT, OF_ITEM, OF_OWN_PURCHASES, OF_REQUEST, pair_features
 from shoploop.features.shop import ShopRow
-from shoploop.features.user import user_rows, user_stats
+from shoploop.features.user import UserRow, user_rows, user_stats
 from shoploop.models.behaviour import Behaviour
 from shoploop.models.pieces import quantile_pieces
 from shoploop.models.shared_sums import SharedSums
@@ -28,6 +28,18 @@ def features(who: int, items=EVERYTHING):
         Contract(), history=history_of(log, who, before=DAY), candidates_N=items, day=DAY, items=ItemStatistics(log).on(DAY),
         catalog=SHOP.catalog(), user=user, shop=ShopRow(visits_28=3.0),
     )  # fmt: skip
+
+
+def for_nobody():
+    """As a predictor makes what is everybody's: of nobody, on no day."""
+    return pair_features(
+        Contract(), history=History.empty(), candidates_N=EVERYTHING, day=0, items=ItemStatistics(SHOP.log()).on(DAY),
+        catalog=SHOP.catalog(), user=UserRow(),
+    )  # fmt: skip
+
+
+def in_pieces(features_IK):
+    return [features_IK[first : first + 16] for first in range(0, len(features_IK), 16)]
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +64,14 @@ def test_features_of_the_request_are_the_same_for_all_of_its_candidates():
         np.testing.assert_array_equal(of_request_NC, of_request_NC[:1].repeat(40, axis=0))
 
 
-def test_features_of_an_item_are_the_same_for_everybody():
-    for who in range(1, 4):
-        np.testing.assert_array_equal(features(who)[:, columns(OF_ITEM)], features(0)[:, columns(OF_ITEM)])
+def test_features_of_an_item_are_the_same_for_everybody_and_whatever_the_day():
+    for who in range(4):
+        np.testing.assert_array_equal(features(who)[:, columns(OF_ITEM)], for_nobody()[:, columns(OF_ITEM)])
+
+
+def test_what_is_shared_are_features_and_each_is_shared_for_one_reason():
+    assert {*OF_ITEM, *OF_REQUEST, *OF_OWN_PURCHASES} <= {feature.name for feature in PAIR_FEATURES}
+    assert not OF_ITEM & OF_REQUEST and not (OF_ITEM | OF_REQUEST) & OF_OWN_PURCHASES
 
 
 def test_features_of_own_purchases_are_the_same_for_all_that_was_never_bought():
@@ -68,7 +85,7 @@ def test_features_of_own_purchases_are_the_same_for_all_that_was_never_bought():
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("items", [EVERYTHING, EVERYTHING[::3], np.array([5], np.int32)])
 def test_the_sums_are_those_of_all_features_at_once(behaviour, items, kept):
-    shared = SharedSums(behaviour, NAMES, features(14) if kept else None)
+    shared = SharedSums(behaviour, NAMES, in_pieces(for_nobody()) if kept else None)
     for who in range(6):
         found_NK = features(who, items)
         with torch.no_grad():

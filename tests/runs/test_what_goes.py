@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from shoploop.api.v1alpha1 import RetentionSpec
 from shoploop.cli.main import app
 from shoploop.errors import NotFound
+from shoploop.resuming.kept_work import KeptWork
+from shoploop.runs import leftovers
 from shoploop.runs.record import Record
 from shoploop.runs.retention import asked_for, choose, remove
 from shoploop.steps import Workspace
@@ -113,21 +115,51 @@ def test_outputs_go_with_runs_that_are_no_longer_young(past):
     assert set(gone.outputs) == {runs[0], runs[1]}
 
 
+def in_days(days):
+    return datetime.now(UTC) + timedelta(days=days)
+
+
 def test_work_that_was_kept_to_go_on_stays_for_a_week_after_it_was_touched(past):
     past.run()
     generator = f"{layout.steps_cache(NAME)}/generators/{'a' * 32}.safetensors"
-    search = f"{layout.tuning(NAME, 'b' * 16)}/journal.log"
-    study = layout.study_trial(NAME, "spring.2", "00001")
-    strange = f"{layout.studies(NAME)}/notes/readme.txt"
-    for key in (generator, search, layout.study_plan(NAME, "spring.2"), study, strange):
+    search = f"{layout.tuning(NAME, 'b' * 16)}/trial-00001.json"
+    trial = layout.study_trial(NAME, "spring.2", "00001")
+    kept = [generator, search, layout.study_plan(NAME, "spring.2"), trial]
+    others = [
+        layout.study_found(NAME, "spring.2"), f"{layout.study(NAME, 'spring.2')}/note of ann.txt",
+        f"{layout.studies(NAME)}/notes/readme.txt", f"{layout.tunings(NAME)}/{'c' * 16}.txt",
+    ]  # fmt: skip
+    for key in (*kept, *others):
         past.store.put(key, b"kept")
 
-    assert past.collect(now=datetime.now(UTC) + timedelta(days=6)).work == ()
-    gone = past.collect(now=datetime.now(UTC) + timedelta(days=8))
+    assert past.collect(now=in_days(6)).work == ()
+    gone = past.collect(now=in_days(8))
 
     assert gone.work == tuple(sorted((generator, layout.tuning(NAME, "b" * 16), layout.study(NAME, "spring.2"))))
-    assert [key for key in (generator, search, study) if past.store.exists(key)] == []
-    assert past.store.exists(strange), "nobody here has made it"
+    assert [key for key in kept if past.store.exists(key)] == []
+    assert all(past.store.exists(key) for key in others), "what a study came to, and what is somebody else's"
+    assert past.collect(now=in_days(8)).work == ()
+
+
+def test_what_steps_keep_in_an_object_store_goes_from_its_list_and_from_the_store(tmp_path):
+    store = Store("memory:///")
+    cache = layout.steps_cache(NAME)
+    names = [f"generators/{'a' * 32}.safetensors", "train_fused.safetensors"]
+    for name in names:
+        path = tmp_path / "pod" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    KeptWork(store, cache, tmp_path / "pod").push()
+    workspace = Workspace(store, NAME, home=tmp_path / "home")
+
+    assert leftovers.untouched(workspace, in_days(-1).timestamp()) == ()
+    old = leftovers.untouched(workspace, in_days(1).timestamp())
+    leftovers.remove(workspace, old)
+
+    assert old == (f"{cache}/{names[0]}",), "the other is written over by the next training"
+    KeptWork(store, cache, tmp_path / "next").fetch()
+    assert [path.name for path in (tmp_path / "next").rglob("*") if path.is_file()] == ["train_fused.safetensors"]
+    assert len(list(store.list(f"{cache}/files"))) == 1
 
 
 def test_what_somebody_else_has_put_there_is_left_alone(past):
