@@ -316,6 +316,7 @@ def _is_empty(values: pl.Series) -> bool:
 def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
     source = raw.source
     field = f"{raw.field}.timeFormat"
+    values = text_of(values) if values.dtype == pl.Binary else values
     parsed = times.parse(values, time_format=source.time_format, zone=source.time_zone, where=source.uri)
     bad = parsed.times.is_null() & values.is_not_null()
     if bad.any() and values.dtype.is_numeric() and not source.time_format:
@@ -327,10 +328,10 @@ def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
         if source.time_format:
             names = ", ".join(["iso", *times.UNITS])
             advice = f"They do not fit {field} {source.time_format!r}: mend the pattern, or name one of {names}."
-        elif values.dtype == pl.String:
-            advice = times.advice(values.filter(bad), zone=source.time_zone, field=field)
-        else:
+        elif values.dtype.is_numeric():
             advice = times.advice_for_numbers(values.filter(bad), field=field)
+        else:
+            advice = times.advice(text_of(values).filter(bad), zone=source.time_zone, field=field)
         _refuse_other_type(raw, values, bad, "times", advice)
     loaded.note("time_unreadable", raw.name, int(bad.sum()), "changed", "No time could be read; it became null.")
     loaded.note(

@@ -142,3 +142,10 @@ def test_an_unknown_dataset_names_the_known_ones_and_the_nearest(tmp_path, call)
     with pytest.raises(SpecInvalid, match="did you mean 'completejourney'\\? Known: completejourney"):
         call(DataSpec(dataset="completejourny"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("settings", [{}, {"timeFormat": "unix-seconds"}, {"timeFormat": "excel-days"}])
+def test_bytes_that_are_no_times_are_refused_as_times(tables, refused, settings):
+    path = tables.folder / "events.parquet"
+    pl.DataFrame({"user": ["ann"] * 4, "item": ["tea"] * 4, "time": [b"\xff\xfe", b"a"] * 2}).write_parquet(path)
+    assert "where times are expected" in refused(SchemaMismatch, path, **settings)
