@@ -51,7 +51,7 @@ def read_pieces(path: Path, *, shown: str, separator: str | None, header: list[s
         bodies, mended = [_body(whole)], [_mended(whole)]
         while raw := _lines(file):
             text, recoded = decoded_lines(raw)
-            piece = by_arrow(stood_in(text, spelt)[0], sign, whole.table.columns, shown, "quotes")
+            piece = by_arrow(stood_in(text, spelt)[0], sign, whole.names, shown, "quotes")
             if piece is None:
                 return None
             bodies.append(_body(piece))

@@ -20,6 +20,7 @@ RAGGED_SHARE = 0.05
 """Above this share of lines with too many or too few columns the file is not what it is taken for."""
 
 SAMPLE_LINES = 100
+SAMPLE_SIGNS = 100_000
 MOST_ABOVE = 20
 """Lines above the header that are no part of the table: a title, comments, a border."""
 
@@ -33,6 +34,9 @@ _MARKS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
+_ALIGNED = "\0 "
+"""Stands for any number of spaces, where nobody named the separator; nobody can name this one."""
+
 _STAND_IN = "\x1f"
 """ASCII's own sign for what divides columns; stands in for separators of several signs."""
 
@@ -63,6 +67,9 @@ class Csv:
     repeated: list[str] = field(default_factory=list)
     """Names that the header holds twice."""
 
+    names: list[str] = field(default_factory=list)
+    """The header as it stands in the file, where a name may be empty or stand twice."""
+
 
 def read_csv(raw: bytes, *, shown: str, separator: str | None, header: list[str]) -> Csv:
     """Reads CSV of any encoding and separator.
@@ -91,25 +98,48 @@ def without_above(text: str, separator: str | None) -> tuple[str, list[str]]:
     divided evenly and begins with names."""
     lines = [line for line in _sample(text) if line.strip()]
     best: tuple[float, int, str] = (0.0, 0, "")
+    place = 0
     for candidate in [_spelt(separator) or ","] if separator else SEPARATORS:
         widths = _widths_of(lines, candidate)
         width = Counter(widths).most_common(1)[0][0] if widths else 1
         if width < 2:
             continue
-        first = widths.index(width)
+        first = _place_of_header(lines, widths, width, candidate)
         if first == 0:
             return text, []
         apart = all(n == 1 or line.startswith("#") for n, line in zip(widths[:first], lines, strict=False))
         share = widths[first:].count(width) / len(widths[first:])
         if apart and first <= MOST_ABOVE and share >= 1 - RAGGED_SHARE and (share, width) > best[:2]:
-            best = (share, width, candidate)
+            best, place = (share, width, candidate), first
     if not best[2]:
         return text, []
-    widths = _widths_of(lines, best[2])
-    header = lines[widths.index(best[1])]
-    if any(re.fullmatch(r"[\d.,:/+\-]+", cell.strip()) for cell in header.split(best[2])):
+    if any(re.fullmatch(r"[\d.,:/+\-]+", cell.strip()) for cell in lines[place].split(best[2])):
         return text, []  # the line above may be its names, divided otherwise
-    return text[text.index(header) :], lines[: widths.index(best[1])]
+    return _from_line(text, place), lines[:place]
+
+
+def _place_of_header(lines: list[str], widths: list[int], width: int, separator: str) -> int:
+    """The first line as wide as most; one that begins with # is passed over where it holds words and the next such line
+    can be no data, since no figure is in it."""
+    first = widths.index(width)
+    if not lines[first].startswith("#"):
+        return first
+    below = (n for n, line in enumerate(lines) if widths[n] == width and not line.startswith("#"))
+    names = next(below, first)
+    words = any(re.search(r"\S\s+\S", cell.strip("# ")) for cell in lines[first].split(separator))
+    return names if words and not re.search(r"\d", lines[names]) else first
+
+
+def _from_line(text: str, place: int) -> str:
+    """From the line on that so many lines that are not blank stand above."""
+    start = 0
+    for line in text[:SAMPLE_SIGNS].splitlines(keepends=True):
+        if line.strip():
+            if place == 0:
+                break
+            place -= 1
+        start += len(line)
+    return text[start:]
 
 
 def divided(text: str, *, shown: str, separator: str | None, header: list[str]) -> tuple[str, str, str]:
@@ -123,10 +153,11 @@ def divided(text: str, *, shown: str, separator: str | None, header: list[str]) 
     if separator is None and text[:4].lower() == "sep=":  # Excel's own first line
         first, _, text = text.partition("\n")
         separator = first.strip()[4:] or None
-    separator = _spelt(separator) or separator_of(text)
-    if separator == " ":
-        text = re.sub(r"(?m)^ +| +$", "", text)
-    if set(separator) & set('"\r\n\0'):
+    named = _spelt(separator)
+    separator = named or separator_of(text)
+    if not named and separator == " ":
+        separator = _ALIGNED
+    elif set(separator) & set('"\r\n\0'):
         raise SpecInvalid(
             f"{shown}: {separator!r} cannot divide columns: quotes and ends of lines have a meaning of their own."
         )
@@ -143,8 +174,8 @@ def divided(text: str, *, shown: str, separator: str | None, header: list[str]) 
 
 def stood_in(text: str, separator: str) -> tuple[str, str]:
     """The text with one sign of ASCII, which is all that Arrow takes, in the place of another separator; and the sign."""
-    if separator == " ":  # as many as stand there: columns are often put below each other
-        return re.sub(" +", _STAND_IN, text), _STAND_IN
+    if separator == _ALIGNED:  # as many as stand there, also around the line: columns are put below each other
+        return re.sub(" +", _STAND_IN, re.sub(r"(?m)^ +| +(?=\r?$)", "", text)), _STAND_IN
     if len(separator) == 1 and separator.isascii():
         return text, separator
     return text.replace(separator, _STAND_IN), _STAND_IN
@@ -202,7 +233,7 @@ def separator_of(text: str) -> str:
 
 
 def _sample(text: str) -> list[str]:
-    lines = text[: 200 * SAMPLE_LINES * 5].splitlines()[: SAMPLE_LINES + 1]
+    lines = text[:SAMPLE_SIGNS].splitlines()[: SAMPLE_LINES + 1]
     return lines[:-1] if len(lines) > SAMPLE_LINES else lines
 
 
@@ -286,7 +317,8 @@ def by_arrow(text: str, separator: str, header: list[str], shown: str, quoting: 
         ),
     }
     if not rest.strip():
-        return Csv(table=pl.DataFrame({name: [] for name in unique}, schema=dict.fromkeys(unique, pl.String)))
+        empty = pl.DataFrame({name: [] for name in unique}, schema=dict.fromkeys(unique, pl.String))
+        return Csv(table=empty, names=names)
     try:
         table = pl.from_arrow(pc.read_csv(io.BytesIO(rest.encode()), **options))
     except pa.ArrowInvalid as error:
@@ -302,7 +334,7 @@ def by_arrow(text: str, separator: str, header: list[str], shown: str, quoting: 
     headers = _headers_again(table, names)
     if headers is not None:
         table = table.filter(~headers)
-    result = Csv(table=table, repeated=repeated, headers=0 if headers is None else int(headers.sum()))
+    result = Csv(table=table, repeated=repeated, names=names, headers=0 if headers is None else int(headers.sum()))
     mended = []
     for line in odd:
         cells = _cells(line, separator, quoting)

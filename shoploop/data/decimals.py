@@ -9,6 +9,9 @@ from shoploop.data.ids import NOTHING, text_of
 _MONEY = r"(?i)^(?:\p{Sc}|[a-z]{0,3}\p{Sc}|[a-z]{3})\s*|\s*(?:\p{Sc}|[a-z]{3}|kr\.?|zł|kč|lei)$"
 """A currency before or after a number: its sign, its code of three letters, or one of few short names."""
 
+_MINUS_FIRST = r"(?i)^-\s*((?:[a-z]{0,3}\p{Sc}|[a-z]{3})\s*)([\d.,])"
+"""A minus before the currency, as in -$5.00."""
+
 _SPACES = r"[\s\u{a0}\u{202f}\u{2009}'\u{2019}]"
 """What people part thousands with that is no point and no comma."""
 
@@ -42,12 +45,17 @@ def read_numbers(values: pl.Series) -> Numbers:
     numbers = text.cast(pl.Float64, strict=False)
     if numbers.null_count() == text.null_count() and numbers.is_finite().all():  # nothing but plain numbers
         return Numbers(numbers=numbers, unreadable=pl.repeat(False, len(text), eager=True))
-    text = text.set(text.str.to_lowercase().is_in(NOTHING).fill_null(False), None)
-    written = text
-    if text.str.contains(r"\d").any():
-        text = _bare(text)
+    places = (text.is_not_null() & ~numbers.is_finite().fill_null(False)).arg_true()
+    odd = text.gather(places)  # often a few of millions
+    odd = odd.set(odd.str.to_lowercase().is_in(NOTHING).fill_null(False), None)
+    written = text.clone().scatter(places, odd)
+    if odd.str.contains(r"\d").any():
+        odd = _bare(odd)
+    text = written.clone().scatter(places, odd)
     with_comma = 0
-    if _has_decimal_commas(text):
+    if not odd.str.contains(",", literal=True).any():
+        pass
+    elif _has_decimal_commas(text):
         with_comma = int(text.str.contains(",", literal=True).sum())
         text = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
     elif _has_commas_of_thousands(text):
@@ -68,9 +76,11 @@ def _bare(text: pl.Series) -> pl.Series:
     negative = text.str.contains(r"^\(.*\d.*\)$|\d\s*-$").fill_null(False)
     inner = text.str.replace(r"^\((.*)\)$", "$1").str.replace(r"\s*-$", "")
     plain = text.zip_with(~negative, inner)
-    money = plain.str.extract_all(_MONEY).list.join("").str.strip_chars()
+    plain = plain.str.replace(_MINUS_FIRST, "${1}-${2}")
+    counted = plain.str.contains(r"\d").fill_null(False)  # the rest is words, whose letters are no currency
+    money = plain.filter(counted).str.extract_all(_MONEY).list.join("").str.strip_chars()
     if money.filter(money != "").n_unique() == 1:
-        plain = plain.str.replace_all(_MONEY, "")
+        plain = plain.zip_with(~counted, plain.str.replace_all(_MONEY, ""))
     parted = plain.str.contains(rf"^[-+]?\d{{1,3}}(?:{_SPACES}\d{{3}})+(?:[.,]\d+)?$").fill_null(False)
     if parted.any():
         plain = plain.zip_with(~parted, plain.str.replace_all(_SPACES, ""))

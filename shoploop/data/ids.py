@@ -52,6 +52,9 @@ _TICKS_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000}
 _FIRST_DAY, _LAST_DAY = -719_161, 2_932_895
 """Days since 1970 of the years 1 to 9999, a day of each end aside for zones."""
 
+_NO_TEXT = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+"""Signs that steer machines; tabs and ends of lines stand in text too."""
+
 _WITH_POINT = r"^-?[0-9]+\.0+$"
 _WHOLE = r"^-?[0-9]+(\.0+)?$"
 _ROUNDED = r"^-?[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
@@ -98,14 +101,7 @@ def text_of(values: pl.Series) -> pl.Series:
         elif dtype.is_float():
             values = values.fill_nan(None)
     elif dtype == pl.Binary:
-        raw = values
-        try:
-            values = values.cast(pl.String)
-            readable = not values.str.contains(r"[\x00-\x1f\x7f]").any()
-        except pl.exceptions.PolarsError:
-            readable = False
-        if not readable:  # no text but a number of fixed width, such as a UUID
-            values = raw.bin.encode("hex")
+        values = _text_of_bytes(values)
     elif dtype == pl.Duration:  # has no cast to text
         values = values.dt.to_string()
     elif dtype == pl.Date or (isinstance(dtype, pl.Datetime) and dtype.time_unit != "ns"):  # 64 bits of them reach 2262
@@ -113,6 +109,16 @@ def text_of(values: pl.Series) -> pl.Series:
     text = values.cast(pl.String).str.strip_chars()
     empty = text.str.len_bytes() == 0
     return text.set(empty.fill_null(False), None) if empty.any() else text
+
+
+def _text_of_bytes(values: pl.Series) -> pl.Series:
+    """Bytes as the text that they are; of numbers of one width, such as UUIDs, their hexadecimal digits."""
+    try:
+        text = values.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return values.bin.encode("hex")
+    one_width = values.drop_nulls().bin.size().n_unique() == 1
+    return values.bin.encode("hex") if one_width and text.str.contains(_NO_TEXT).any() else text
 
 
 def _text_of_times(values: pl.Series) -> pl.Series:

@@ -5,6 +5,7 @@ It must not know what columns mean.
 
 import json
 import re
+from typing import Any
 
 import polars as pl
 
@@ -64,13 +65,14 @@ def flattened(table: pl.DataFrame) -> pl.DataFrame:
     """Objects within a row as columns with a point in their names, ``{"user": {"id": 1}}`` as ``user.id``: as pandas'
     json_normalize names them. One with too many fields, or whose names would meet others, stays what it is."""
     for _ in range(DEEPEST):
-        nested = [
-            name
-            for name, dtype in table.schema.items()
-            if isinstance(dtype, pl.Struct)
-            and 0 < len(dtype.fields) <= MOST_FIELDS
-            and not {f"{name}.{field.name}" for field in dtype.fields} & set(table.columns)
-        ]
+        nested, taken = [], set(table.columns)
+        for name, dtype in table.schema.items():
+            if not isinstance(dtype, pl.Struct) or not 0 < len(dtype.fields) <= MOST_FIELDS:
+                continue
+            new = {f"{name}.{field.name}" for field in dtype.fields}
+            if not new & taken:
+                nested.append(name)
+                taken |= new
         if not nested:
             break
         columns: list[pl.Series] = []
@@ -94,16 +96,24 @@ def _refuse_one_object(raw: bytes, shown: str) -> None:
     if not isinstance(whole, dict):
         return
     rows = [name for name, part in whole.items() if isinstance(part, list) and part and isinstance(part[0], dict)]
-    by_column = sum(isinstance(part, (list, dict)) and len(part) > 1 for part in whole.values()) > len(whole) / 2
     if rows:
         raise DataUnreadable(
             f"{shown} is one JSON object, whose rows stand in {rows[0]!r}. Write these one object a line: "
             f"jq -c '.{rows[0]}[]'."
         )
-    if by_column and len(whole) > 1:
+    if len(whole) > 1 and _are_columns(list(whole.values())):
         raise DataUnreadable(
             f"{shown} is one JSON object that holds a table column by column, and rows are expected. {_AS_LINES}."
         )
+
+
+def _are_columns(parts: list[Any]) -> bool:
+    """Whether all are lists of one length, or objects of the same names; an event has objects of several."""
+    if all(isinstance(part, list) for part in parts):
+        return len(parts[0]) > 1 and len({len(part) for part in parts}) == 1
+    if all(isinstance(part, dict) for part in parts):
+        return len(parts[0]) > 1 and all(part.keys() == parts[0].keys() for part in parts)
+    return False
 
 
 def _depth(text: bytes) -> int:

@@ -95,44 +95,43 @@ def without_robots(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
 
 
 def within_span(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
-    """Rows that lie far before or after all others left out: their dates are wrong."""
-    day = pl.col("time").dt.epoch("d")
-    days = events.select(day).to_series()
-    span = ends_of(days)
-    inside = days.is_between(span.first, span.last)
+    """Rows that lie far before or after all others left out: their dates are wrong.
+
+    Days that stand for none are set aside first: where they are many they would be an end of the log, and hide what lies
+    beyond the other.
+    """
+    days = events.select(pl.col("time").dt.epoch("d")).to_series()
+    none = _placeholders(days)
+    dated = ~days.is_in(none)
+    span = ends_of(days.filter(dated))
+    inside = days.is_between(span.first, span.last) & dated
     strays = events.filter(~inside)
     if strays.is_empty():
-        return _without_placeholders(events, days, loaded)
+        return events
     some = "; ".join(
-        f"user {row['user']!r}, item {row['item']!r}, {row['time']:%Y-%m-%d}"
+        f"user {row['user']!r}, item {row['item']!r}, {row['time'].date()}"
         for row in strays.sort("time", descending=True).head(3).iter_rows(named=True)
+    )
+    written = (
+        f" Programs write {', '.join(str(_day(number)) for number in none)} where there is no date." if none else ""
     )
     loaded.note(
         "outside_the_span", "interactions", strays.height, "dropped",
         f"Nearly all rows lie between {_day(span.first)} and {_day(span.last)}; these lie far outside, most likely by a "
-        f"wrong date: {some}.", tell=True,
+        f"wrong date: {some}.{written}", tell=True,
     )  # fmt: skip
-    return _without_placeholders(events.filter(inside), days.filter(inside), loaded)
+    return events.filter(inside)
 
 
-def _without_placeholders(events: pl.DataFrame, days: pl.Series, loaded: Loaded) -> pl.DataFrame:
+def _placeholders(days: pl.Series) -> list[int]:
+    """The days among them that programs write for none, and that lie more than a year from every other; of a log that has
+    no others, none."""
     different = days.unique()
-    others = different.filter(~different.is_in(PLACEHOLDERS))
-    if len(others) in (0, len(different)):
-        return events
-    none = [
-        number
-        for number in different.filter(different.is_in(PLACEHOLDERS)).sort()
-        if int((others - number).abs().min()) > ALONE_DAYS
-    ]
-    strays = days.is_in(none)
-    if strays.any():
-        some = ", ".join(map(str, map(_day, none)))
-        loaded.note(
-            "outside_the_span", "interactions", int(strays.sum()), "dropped",
-            f"Rows of {some}, which programs write where there is no date; all others lie more than a year away.", tell=True,
-        )  # fmt: skip
-    return events.filter(~strays)
+    suspect = different.is_in(PLACEHOLDERS)
+    others = different.filter(~suspect)
+    if others.is_empty():
+        return []
+    return [number for number in different.filter(suspect).sort() if int((others - number).abs().min()) > ALONE_DAYS]
 
 
 def tell_doubtful(events: pl.DataFrame, loaded: Loaded) -> None:

@@ -317,6 +317,8 @@ def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
     source = raw.source
     field = f"{raw.field}.timeFormat"
     values = text_of(values) if values.dtype == pl.Binary else values
+    if values.dtype.is_float():
+        values = values.fill_nan(None)  # pandas' way to say that there is none
     parsed = times.parse(values, time_format=source.time_format, zone=source.time_zone, where=source.uri)
     bad = parsed.times.is_null() & values.is_not_null()
     if bad.any() and values.dtype.is_numeric() and not source.time_format:

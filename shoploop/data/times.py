@@ -327,6 +327,10 @@ def _patterned(values: pl.Series, pattern: str, zone: str) -> tuple[pl.Series, i
                 "e.g. %d.%m.%Y %H:%M."
             ) from error
     whole = (parsed.dt.year() >= 100).fill_null(True)  # two digits where four are expected
+    if not whole.all():
+        written = pl.DataFrame({"text": values, "year": parsed.dt.year().cast(pl.String).str.zfill(4)})
+        padded = pl.col("text").str.contains(pl.col("year"), literal=True).fill_null(False)
+        whole = whole | written.select(padded).to_series()  # 01/01/0001 is a date, if of nothing
     parsed = parsed.zip_with(whole, pl.Series([None], dtype=parsed.dtype))
     if aware:
         return parsed.dt.convert_time_zone("UTC"), 0

@@ -104,3 +104,21 @@ def test_a_link_to_nothing_and_what_is_no_file_are_named(tables):
         tables.events(tables.folder / "link.csv")
     with pytest.raises(DataUnreadable, match="neither a file nor a folder"):
         tables.events("/dev/null")
+
+
+def test_dates_that_stand_for_none_do_not_hide_a_stray(tables):
+    times = (
+        [f"2024-05-{n % 28 + 1:02}T10:00:00" for n in range(720)]
+        + ["1970-01-01T00:00:00"] * 80
+        + ["2025-05-03T10:00:00"]
+    )
+    users = [f"u{n % 97}" for n in range(801)]
+    events = tables.events(tables.csv("events.csv", log(801, time=times, user=users).write_csv()))
+    assert events.height == 720
+    assert tables.rule("outside_the_span")["rows"] == 81
+
+
+def test_a_day_of_year_one_stands_for_none_in_a_shape_of_ones_own_too(tables):
+    times = ["01/01/0001" if n % 5 == 0 else f"{n % 28 + 1:02}/05/2024" for n in range(60)]
+    uri = tables.csv("events.csv", log(60, time=times).write_csv())
+    assert tables.events(uri, timeFormat="%d/%m/%Y").height == 48

@@ -12,6 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from own_tables import log
 
+from shoploop.data.csv_text import read_csv
+from shoploop.data.decimals import read_numbers
+from shoploop.data.ids import text_of
+from shoploop.data.json_text import read_json
 from shoploop.errors import DataUnreadable, SchemaMismatch
 
 ROWS = [
@@ -174,3 +178,69 @@ def test_zero_among_unix_times_is_no_time(tables, kind):
     times = pl.Series([0 if n % 10 == 0 else 1_714_500_000 + n for n in range(60)]).cast(kind)
     assert tables.events(tables.parquet("events.parquet", log(60).with_columns(time=times))).height == 54
     assert tables.rule("time_missing")["rows"] == 6
+
+
+def test_text_that_came_as_bytes_stays_text_with_a_tab_or_a_line_in_it(tables):
+    titles = [b"tea", b"a\nb", b"a\tc", b"\x01 jam"]
+    pq.write_table(arrow(title=pa.array(titles, pa.binary())), tables.folder / "e.parquet")
+    assert text_of(pl.read_parquet(tables.folder / "e.parquet")["title"]).to_list() == [
+        "tea",
+        "a\nb",
+        "a\tc",
+        "\x01 jam",
+    ]
+
+
+@pytest.mark.parametrize("settings", [{}, {"timeFormat": "unix-seconds"}])
+def test_a_unix_time_that_is_no_number_is_no_time(tables, settings):
+    times = [float("nan") if n % 5 == 0 else 1_714_500_000.0 + n for n in range(60)]
+    assert tables.events(tables.parquet("events.parquet", log(60, time=times)), **settings).height == 48
+
+
+def test_a_comment_that_holds_the_names_is_no_header(tables):
+    for comment in ("#fields user,item,time and others, x", "# by user,item,time of day"):
+        events = of_bytes(tables, f"{comment}\n".encode() + CSV.encode())
+        assert events["user"].to_list() == USERS
+        assert tables.rule("lines_above_the_header")["rows"] == 1
+
+
+def test_names_behind_a_sharp_stay_the_names(tables):
+    timed = CSV.replace("user,", "#user,", 1).replace("-01\n", "-01T10:00\n")
+    assert of_bytes(tables, timed.encode(), columns={"user": "#user"})["user"].to_list() == USERS
+    assert read_csv(b"# the user,item\nann,p1\nbob,p2\n", shown="f", separator=None, header=[]).table.height == 2
+
+
+def test_spaces_that_somebody_named_divide_one_by_one(tables):
+    content = b"user price item time\nann  tea 2024-05-01\nbob 2 milk 2024-05-02\n"
+    assert of_bytes(tables, content, separator=" ")["price"].to_list() == [None, 2.0]
+
+
+def test_one_event_is_a_row(tables):
+    event = {"user": {"id": 1, "mail": "x"}, "product": {"id": 2, "price": 3}, "time": "2024-05-01"}
+    columns = {"user": "user.id", "item": "product.id"}
+    assert of_bytes(tables, json.dumps(event).encode(), columns=columns).select("user", "item").rows() == [("1", "2")]
+
+
+def test_two_objects_whose_names_would_meet_are_told_apart():
+    table = read_json(b'{"a":{"b.c":1},"a.b":{"c":2}}\n{"a":{"b.c":3},"a.b":{"c":4}}', shown="f")
+    assert table.columns == ["a.b.c", "a.b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        (["$1.29", "free", "$2"], [1.29, None, 2.0]),
+        (["-$5.00", "$1", "- EUR"], [-5.0, 1.0, None]),
+        (["-5,00 €", "€ 2,50", "7", "NULL"], [-5.0, 2.5, 7.0, None]),
+        (["1", "NULL", "free", None, "nan", "2e3"], [1.0, None, None, None, None, 2000.0]),
+        (["$1", "€2", "3"], [None, None, 3.0]),
+        (["1,234.50", "7", "(2.50)"], [1234.5, 7.0, -2.5]),
+        (["1,29", "7.5"], [None, 7.5]),
+    ],
+)
+def test_numbers_are_read_beside_words_and_with_a_minus_before_the_currency(words, numbers):
+    read = read_numbers(pl.Series("price", words))
+    assert read.numbers.to_list() == numbers
+    assert read.unreadable.to_list() == [
+        number is None and word not in (None, "NULL", "nan") for word, number in zip(words, numbers, strict=True)
+    ]

@@ -80,3 +80,19 @@ def test_a_large_file_is_read_in_pieces_and_what_was_mended_is_told(tmp_path, sm
     assert table.row(-1) == ("ann", "tea", None)
     assert table.row(-2)[0] == "café"
     assert (remarks.mended, remarks.recoded, remarks.ragged) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_columns_that_stand_below_each_other_are_read_alike_in_all_pieces(tmp_path, small_pieces, end):
+    raw = "".join(f"{n:>4}  i{n % 7}   t{n % 3}  {end}" for n in range(60))
+    raw = (f"user  item time{end}" + raw).encode()
+    pieces, whole = both(tmp_path / "events.txt", raw, separator=None)
+    assert pieces.table.equals(whole.table)
+    assert pieces.table.row(59) == ("59", "i3", "t2")
+
+
+def test_a_header_again_is_seen_in_every_piece_where_pandas_left_a_name_empty(tmp_path, small_pieces):
+    one = ",user,item\n" + "".join(f"{n},u{n},i{n}\n" for n in range(20))
+    pieces, whole = both(tmp_path / "events.csv", (one + one).encode())
+    assert (pieces.headers, whole.headers) == (1, 1)
+    assert pieces.table.equals(whole.table)
