@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.augmentation.generator.records import Behaviour, Floats, Ints
+from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, rows_of
 
 MOST_ITEMS = 400
 _LUCK = 10.0
@@ -37,8 +37,7 @@ class Company:
         """Of these items in real records."""
         together, single, many = shared(behaviour, items)
         chance = np.outer(single, single) / max(many, 1)
-        known = _shoppers(behaviour, items, np.argwhere(np.triu(together, 1) >= min_users)) >= min_users
-        known |= known.T
+        known = _shoppers(behaviour, items) >= min_users
         others = ~known & ~np.eye(len(items), dtype=bool)
         rest = (together[others].sum() + _LUCK) / (chance[others].sum() + _LUCK)
         lift = np.where(known, (together + _LUCK) / (chance + _LUCK), rest)
@@ -54,17 +53,11 @@ class Company:
         return np.asarray(out, np.float32)
 
 
-def commonest(behaviour: Behaviour, items: int) -> Ints:
-    """(P,) codes, ascending, of those with the most rows."""
-    count = np.bincount(behaviour.item, minlength=items)
-    return np.sort(np.argsort(-count, kind="stable")[: min(MOST_ITEMS, items)]).astype(np.int64)
-
-
 def shared(behaviour: Behaviour, items: Ints) -> tuple[Numbers, Numbers, int]:
     """(P, P) baskets with both of two items, (P,) with one, and how many baskets there are."""
     from scipy import sparse
 
-    basket, column = _columns(behaviour, items)
+    basket, column = rows_of(behaviour, items)
     many = len(behaviour.record)
     table = sparse.csr_matrix((np.ones(len(basket)), (basket, column)), shape=(max(many, 1), len(items)))
     table.data[:] = 1
@@ -72,29 +65,20 @@ def shared(behaviour: Behaviour, items: Ints) -> tuple[Numbers, Numbers, int]:
     return together, together.diagonal().copy(), many
 
 
-def _shoppers(behaviour: Behaviour, items: Ints, pairs: Ints) -> Ints:
-    """(P, P) shoppers who had both in one basket, of the pairs (first, second) asked about; 0 of the others."""
+def _shoppers(behaviour: Behaviour, items: Ints) -> Ints:
+    """(P, P) shoppers who had both in one basket."""
     from scipy import sparse
 
     _, user = np.unique(behaviour.user, return_inverse=True)
-    basket, column = _columns(behaviour, items)
-    many = len(behaviour.record)
-    table = sparse.csc_matrix((np.ones(len(basket), bool), (basket, column)), shape=(max(many, 1), len(items)))
-    rows = [table.indices[table.indptr[i] : table.indptr[i + 1]] for i in range(len(items))]
-    had = np.zeros(max(many, 1), bool)
     of_basket = user[behaviour.record]
+    basket, column = rows_of(behaviour, items)
+    shape = (len(of_basket), len(items))
+    table = sparse.csr_matrix((np.ones(len(basket), np.int32), (basket, column)), shape=shape)
+    by_item = table.tocsc()
     out = np.zeros((len(items), len(items)), np.int64)
-    for first in np.unique(pairs[:, 0]):
-        had[rows[first]] = True
-        for second in pairs[pairs[:, 0] == first, 1]:
-            both = rows[second][had[rows[second]]]
-            out[first, second] = len(np.unique(of_basket[both]))
-        had[rows[first]] = False
+    for at in range(len(items)):
+        having = by_item.indices[by_item.indptr[at] : by_item.indptr[at + 1]]
+        _, shopper = np.unique(of_basket[having], return_inverse=True)
+        whose = sparse.csr_matrix((np.ones(len(having), np.int32), (shopper, np.arange(len(having)))))
+        out[at] = np.bincount((whose @ table[having]).indices, minlength=len(items)) if len(having) else 0
     return out
-
-
-def _columns(behaviour: Behaviour, items: Ints) -> tuple[Ints, Ints]:
-    """Basket and column of each row of these items."""
-    at = np.minimum(np.searchsorted(items, behaviour.item), len(items) - 1)
-    known = items[at] == behaviour.item
-    return behaviour.basket[known], at[known]
