@@ -21,6 +21,9 @@ _LUCK = 10.0
 _MADE_LUCK = 4.0
 """The same of what was made for a correction, which is less."""
 
+_AT_ONCE = 8192
+"""Shoppers counted together: what bounds the memory."""
+
 Numbers = npt.NDArray[np.float64]
 
 
@@ -67,18 +70,20 @@ def shared(behaviour: Behaviour, items: Ints) -> tuple[Numbers, Numbers, int]:
 
 def _shoppers(behaviour: Behaviour, items: Ints) -> Ints:
     """(P, P) shoppers who had both in one basket."""
-    from scipy import sparse
-
     _, user = np.unique(behaviour.user, return_inverse=True)
-    of_basket = user[behaviour.record]
+    by_user = np.argsort(user[behaviour.record], kind="stable")
+    of_basket = user[behaviour.record][by_user]
     basket, column = rows_of(behaviour, items)
-    shape = (len(of_basket), len(items))
-    table = sparse.csr_matrix((np.ones(len(basket), np.int32), (basket, column)), shape=shape)
-    by_item = table.tocsc()
+    # A bit for each item: what a shopper had beside one is then a few words to be joined for each basket.
+    held = np.zeros((len(of_basket), -(-len(items) // 64) * 8), np.uint8)
+    np.bitwise_or.at(held, (np.argsort(by_user)[basket], column // 8), (1 << (column % 8)).astype(np.uint8))
+    words = held.view(np.uint64)
     out = np.zeros((len(items), len(items)), np.int64)
     for at in range(len(items)):
-        having = by_item.indices[by_item.indptr[at] : by_item.indptr[at + 1]]
-        _, shopper = np.unique(of_basket[having], return_inverse=True)
-        whose = sparse.csr_matrix((np.ones(len(having), np.int32), (shopper, np.arange(len(having)))))
-        out[at] = np.bincount((whose @ table[having]).indices, minlength=len(items)) if len(having) else 0
+        having = np.flatnonzero(held[:, at // 8] & (1 << (at % 8)))
+        first = np.flatnonzero(np.diff(of_basket[having], prepend=-1))
+        beside = np.bitwise_or.reduceat(words[having], first) if len(first) else words[:0]
+        for start in range(0, len(beside), _AT_ONCE):
+            part = np.ascontiguousarray(beside[start : start + _AT_ONCE]).view(np.uint8)
+            out[at] += np.unpackbits(part, axis=1, count=len(items), bitorder="little").sum(0, dtype=np.int64)
     return out
