@@ -78,10 +78,17 @@ def test_pairs_are_of_one_basket_and_of_the_items_that_are_asked_about():
         user=np.array([0, 1]),
         condition=np.zeros(2, np.int64),
     )
-    pairs = pairs_of(bought, np.array([2, 9]))
+    random = np.random.default_rng(0)
+    pairs = pairs_of(bought, np.array([2, 9]), random)
     assert (pairs.item.tolist(), pairs.basket.tolist()) == ([1], [0])
-    assert pairs_of(bought, np.array([2, 5, 9])).item.tolist() == [1, 2, 5]
+    assert pairs_of(bought, np.array([2, 5, 9]), random).item.tolist() == [1, 2, 5]
     assert pairs.take(np.array([1])).item.tolist() == []
+
+
+def test_of_a_basket_of_hundreds_of_common_items_only_a_few_are_paired():
+    rows = np.arange(300)
+    one = replace(MEMBERS.take(np.array([0])), item=rows, kind=0 * rows, basket=rows // 299)
+    assert len(pairs_of(one, rows, np.random.default_rng(0)).item) == 190
 
 
 def test_one_who_buys_an_item_thousands_of_times_makes_it_hardly_more_common():

@@ -1,8 +1,10 @@
 """The parts of the generator that bring what it makes near the real: each on data whose answer is plain."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 from shop import two_tastes
 from tiny_effort import TINY
@@ -13,8 +15,11 @@ from shoploop.augmentation.generator.conditions import fit_conditions
 from shoploop.augmentation.generator.decoding import initial_decoder
 from shoploop.augmentation.generator.embeddings import MANNERS, POPULARITY, embed_items
 from shoploop.augmentation.generator.encoding import fit_encoding, focus, weekend
-from shoploop.augmentation.generator.fitting import fit_generator
+from shoploop.augmentation.generator.fitting import BehaviourGenerator, fit_generator
+from shoploop.augmentation.generator.foundations import lay_foundations
+from shoploop.augmentation.generator.habits import _another, fit_habits, unknown_habits
 from shoploop.augmentation.generator.marginals import Marginals
+from shoploop.augmentation.generator.prices import _how_dear, _quantiles
 from shoploop.augmentation.generator.records import Behaviour, build_vocabulary, concatenate, read_behaviour
 from shoploop.augmentation.generator.selection import ceiling, fit_selection
 
@@ -126,6 +131,85 @@ def test_what_is_drawn_together_comes_together(shop):
         held = [np.isin(np.arange(len(made.record)), made.basket[made.item == item]) for item in (0, 1)]
         both.append((held[0] & held[1]).sum() / max((held[0] | held[1]).sum(), 1))
     assert both[1] > 1.3 * both[0]
+
+
+def test_in_a_shop_where_each_item_is_a_group_of_its_own_baskets_are_as_large_as_asked(shop):
+    behaviour, vocabulary = shop
+    shares = shares_of(behaviour, vocabulary)
+    embeddings = embed_items(behaviour, vocabulary, shares, dims=4, seed=0)
+    encoding = fit_encoding(behaviour, vocabulary, embeddings)
+    vectors, mask = encoding.encode(behaviour, np.random.default_rng(0))
+    decoder = initial_decoder(vocabulary, embeddings, shares, np.arange(len(vocabulary)), MANNERS)
+    none = np.zeros(len(vectors), np.int64)
+    made, _ = decoder.decode(encoding, vectors, mask, none, none, 0)
+    assert made.sizes.tolist() == np.minimum(behaviour.sizes, len(vocabulary) // 2).tolist()
+
+
+def test_first_days_are_those_of_all_records_that_last_as_long_or_of_the_nearest():
+    days = np.random.default_rng(0).integers(1, 366, 3000)
+    generator = BehaviourGenerator.__new__(BehaviourGenerator)
+    generator.days, generator.spans = days, np.repeat([1, 8], [1000, 2000])
+    generator.encoding = SimpleNamespace(number=lambda vectors, name: vectors)
+    for span, alike in ((1, days[:1000]), (8, days[1000:]), (0, days[:200]), (99, days[-200:])):
+        gaps = np.tile([0.0, span], (4000, 1))
+        mask = np.tile([1, span > 0], (4000, 1))
+        drawn = generator._first_days(gaps, mask, np.random.default_rng(1))
+        assert np.quantile(drawn, [0.25, 0.5, 0.75]) == pytest.approx(np.quantile(alike, [0.25, 0.5, 0.75]), abs=25)
+        assert len(np.unique(drawn)) > 100
+
+
+def test_records_of_one_span_lie_in_no_order_of_their_first_days(shop):
+    behaviour, vocabulary = shop
+    whole = replace(behaviour, day=1000 + behaviour.record * 7 + behaviour.position)
+    known = lay_foundations(whole, whole, vocabulary, dims=4, min_users=5, seed=0)
+    alike = known.days[known.spans == np.bincount(known.spans).argmax()]
+    assert len(alike) > 20
+    assert not (np.diff(alike) >= 0).all()
+
+
+def test_of_two_shops_the_usual_one_has_the_share_of_visits_that_was_measured(shop):
+    _, vocabulary = shop
+    habits = replace(
+        unknown_habits(vocabulary),
+        shops=("one", "two"),
+        shop_share=np.ones(2, np.float32),
+        usual=np.full(1, 0.75, np.float32),
+        second=0.5,
+    )
+    visits = baskets([[0]] * 80)
+    made = replace(visits, record=np.repeat(np.arange(20), 4), user=np.arange(20), condition=np.zeros(20, np.int64))
+    said = habits.draw(made, vocabulary, np.random.default_rng(0))["shop"].to_numpy().reshape(20, 4)
+    assert sorted(set((said == "one").sum(1).tolist())) == [1, 3]
+
+
+def test_a_third_shop_is_drawn_by_the_shares_of_those_that_are_not_the_usual():
+    share, random = np.array([0.5, 0.3, 0.2]), np.random.default_rng(0)
+    for than, wanted in ((0, [0, 0.6, 0.4]), (1, [5 / 7, 0, 2 / 7]), (2, [5 / 8, 3 / 8, 0])):
+        drawn = _another(share, np.full(20_000, than), random)
+        assert np.bincount(drawn, minlength=3) / 20_000 == pytest.approx(wanted, abs=0.02)
+    assert _another(np.ones(1), np.zeros(2, np.int64), random).tolist() == [0, 0]
+
+
+def test_where_prices_of_fewer_than_k_payers_are_known_none_is_drawn(shop):
+    behaviour, vocabulary = shop
+    rows = two_tastes(100).interactions().with_columns(quantity=pl.lit(1.0), shop=pl.lit(None, pl.String))
+    price = pl.when(pl.int_range(pl.len()) < 15).then(1.99)
+    habits = fit_habits(rows.with_columns(price=price), vocabulary, min_users=20)
+    assert habits.draw(behaviour, vocabulary, np.random.default_rng(0))["price"].null_count() == len(behaviour.item)
+    assert habits.as_before == 0, "of one piece each"
+
+
+def test_how_dear_is_told_by_users_that_count_once_and_of_too_few_as_one_piece_less():
+    """A hundred rows of one user are no hundred users."""
+    user = pl.Series([*"abcdefgh", *["z"] * 100])
+    values = np.concatenate([np.arange(8.0), np.full(100, 99.0)])
+    assert _quantiles(values, user, 10) is None
+    assert _quantiles(values, user, 5) == pytest.approx(np.full(101, (28 + 99) / 9))
+    even = [f"u{i:02}" for i in range(40)]
+    paid = pl.DataFrame({"user": even, "code": 0, "each": np.arange(1.0, 41), "pieces": [1] * 36 + [2] * 4})
+    level, _, _ = _how_dear(paid, 5)
+    assert level[1].tolist() == level[2].tolist() == level[0].tolist()
+    assert level[0][0] < 0.2 < 0.7 < level[0][-1]
 
 
 def test_selection_keeps_what_is_like_the_real_and_drops_what_is_not(shop):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.augmentation.generator.records import Behaviour, Floats, Ints
+from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, rows_of
 
 MOST_ITEMS = 400
 _LUCK = 10.0
@@ -20,6 +20,9 @@ _LUCK = 10.0
 
 _MADE_LUCK = 4.0
 """The same of what was made for a correction, which is less."""
+
+_AT_ONCE = 8192
+"""Shoppers counted together: what bounds the memory."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -37,8 +40,7 @@ class Company:
         """Of these items in real records."""
         together, single, many = shared(behaviour, items)
         chance = np.outer(single, single) / max(many, 1)
-        known = _shoppers(behaviour, items, np.argwhere(np.triu(together, 1) >= min_users)) >= min_users
-        known |= known.T
+        known = _shoppers(behaviour, items) >= min_users
         others = ~known & ~np.eye(len(items), dtype=bool)
         rest = (together[others].sum() + _LUCK) / (chance[others].sum() + _LUCK)
         lift = np.where(known, (together + _LUCK) / (chance + _LUCK), rest)
@@ -54,17 +56,11 @@ class Company:
         return np.asarray(out, np.float32)
 
 
-def commonest(behaviour: Behaviour, items: int) -> Ints:
-    """(P,) codes, ascending, of those with the most rows."""
-    count = np.bincount(behaviour.item, minlength=items)
-    return np.sort(np.argsort(-count, kind="stable")[: min(MOST_ITEMS, items)]).astype(np.int64)
-
-
 def shared(behaviour: Behaviour, items: Ints) -> tuple[Numbers, Numbers, int]:
     """(P, P) baskets with both of two items, (P,) with one, and how many baskets there are."""
     from scipy import sparse
 
-    basket, column = _columns(behaviour, items)
+    basket, column = rows_of(behaviour, items)
     many = len(behaviour.record)
     table = sparse.csr_matrix((np.ones(len(basket)), (basket, column)), shape=(max(many, 1), len(items)))
     table.data[:] = 1
@@ -72,29 +68,22 @@ def shared(behaviour: Behaviour, items: Ints) -> tuple[Numbers, Numbers, int]:
     return together, together.diagonal().copy(), many
 
 
-def _shoppers(behaviour: Behaviour, items: Ints, pairs: Ints) -> Ints:
-    """(P, P) shoppers who had both in one basket, of the pairs (first, second) asked about; 0 of the others."""
-    from scipy import sparse
-
+def _shoppers(behaviour: Behaviour, items: Ints) -> Ints:
+    """(P, P) shoppers who had both in one basket."""
     _, user = np.unique(behaviour.user, return_inverse=True)
-    basket, column = _columns(behaviour, items)
-    many = len(behaviour.record)
-    table = sparse.csc_matrix((np.ones(len(basket), bool), (basket, column)), shape=(max(many, 1), len(items)))
-    rows = [table.indices[table.indptr[i] : table.indptr[i + 1]] for i in range(len(items))]
-    had = np.zeros(max(many, 1), bool)
-    of_basket = user[behaviour.record]
+    by_user = np.argsort(user[behaviour.record], kind="stable")
+    of_basket = user[behaviour.record][by_user]
+    basket, column = rows_of(behaviour, items)
+    # A bit for each item: what a shopper had beside one is then a few words to be joined for each basket.
+    held = np.zeros((len(of_basket), -(-len(items) // 64) * 8), np.uint8)
+    np.bitwise_or.at(held, (np.argsort(by_user)[basket], column // 8), (1 << (column % 8)).astype(np.uint8))
+    words = held.view(np.uint64)
     out = np.zeros((len(items), len(items)), np.int64)
-    for first in np.unique(pairs[:, 0]):
-        had[rows[first]] = True
-        for second in pairs[pairs[:, 0] == first, 1]:
-            both = rows[second][had[rows[second]]]
-            out[first, second] = len(np.unique(of_basket[both]))
-        had[rows[first]] = False
+    for at in range(len(items)):
+        having = np.flatnonzero(held[:, at // 8] & (1 << (at % 8)))
+        first = np.flatnonzero(np.diff(of_basket[having], prepend=-1))
+        beside = np.bitwise_or.reduceat(words[having], first) if len(first) else words[:0]
+        for start in range(0, len(beside), _AT_ONCE):
+            part = np.ascontiguousarray(beside[start : start + _AT_ONCE]).view(np.uint8)
+            out[at] += np.unpackbits(part, axis=1, count=len(items), bitorder="little").sum(0, dtype=np.int64)
     return out
-
-
-def _columns(behaviour: Behaviour, items: Ints) -> tuple[Ints, Ints]:
-    """Basket and column of each row of these items."""
-    at = np.minimum(np.searchsorted(items, behaviour.item), len(items) - 1)
-    known = items[at] == behaviour.item
-    return behaviour.basket[known], at[known]

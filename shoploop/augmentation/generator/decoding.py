@@ -162,7 +162,9 @@ class _Basketeer:
     def _basket(self, t: int) -> Ints:
         sizes = self.sizes[:, t]
         again = np.floor(sizes * self.repeat[:, t] + self.random.random(len(sizes))).astype(np.int64)
-        again = np.minimum(again, np.minimum(sizes, (self.bought > 0).sum(1)))
+        held = (self.bought > 0).sum(1)
+        again = np.maximum(again, sizes - (self.bought.shape[1] - held))  # what nothing new is left for
+        again = np.minimum(again, np.minimum(sizes, held))
         # What has been chosen is missing from the mean at the mean's own scale: size × mean - sum of the chosen.
         self.missing = self.centres[:, t] * sizes[:, None]
         self.left = sizes.copy()
@@ -224,7 +226,11 @@ class _Basketeer:
         urn += decoder.cling * np.log1p(self.before[active])
         logits = pull @ self.centroids.T + self.group_popularity + urn[:, decoder.group_category]
         if len(decoder.common):
-            logits[:, -len(decoder.common) :] += self.drawn_to[active]
+            common = np.ix_(active, decoder.common)
+            alone = logits[:, -len(decoder.common) :]
+            alone += self.drawn_to[active]
+            # A group of one item that the record has is empty. Not infinite: of none but such there would be no softmax.
+            alone[(self.bought[common] > 0) | self.here[common]] = -1e9
         row = np.repeat(np.arange(len(active)), draws)
         group = _softmax_draw(logits.astype(np.float32), row, self.random)
         items = decoder.groups[group]

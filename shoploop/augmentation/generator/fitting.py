@@ -27,7 +27,8 @@ _OF_PAIRS, _OF_THE_REST = (0.9, 0.7, 0.5), 0.4
 """Strengths of the corrections of pairs, and of all others beside them."""
 
 _ALIKE = 100
-"""Records learned from that are about as long as one, on either side of it."""
+"""Records learned from that are about as long as one, on either side of those as long; at an end as many on one side."""
+
 _MOST_KEPT = 4096  # at a time: what bounds the memory
 
 
@@ -130,8 +131,10 @@ class BehaviourGenerator:
             return np.asarray(random.choice(self.days, len(vectors)), np.int64)
         gaps = np.maximum(self.encoding.number(vectors, "gap"), 1)[:, 1:]
         span = (gaps.astype(np.int64) * (mask[:, 1:] > 0)).sum(1)
-        at = np.searchsorted(self.spans, span) + random.integers(-_ALIKE, _ALIKE + 1, size=len(vectors))
-        return np.asarray(self.days[np.clip(at, 0, len(self.days) - 1)], np.int64)
+        low, high = (np.searchsorted(self.spans, span, side) for side in ("left", "right"))
+        start = np.clip(low - _ALIKE, 0, max(len(self.days) - 2 * _ALIKE, 0))
+        stop = np.minimum(np.maximum(high + _ALIKE, start + 2 * _ALIKE), len(self.days))
+        return np.asarray(self.days[random.integers(start, stop)], np.int64)
 
     def _vectors(self, condition: Ints, mask: Floats, seed: int) -> Floats:
         """(N, T, F)"""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoploop.augmentation.generator.calibration import Aim
-from shoploop.augmentation.generator.company import Company, commonest
+from shoploop.augmentation.generator.company import MOST_ITEMS, Company
 from shoploop.augmentation.generator.counts import bounded_shares, counted_shares
 from shoploop.augmentation.generator.decoding import Decoder, initial_decoder
 from shoploop.augmentation.generator.embeddings import MANNERS, embed_items
 from shoploop.augmentation.generator.encoding import Encoding, fit_encoding
-from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
+from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary, commonest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +56,11 @@ def lay_foundations(
     told = bounded_shares(behaviour, vocabulary, seed=seed)
     known = counted_shares(behaviour, len(vocabulary))
     embeddings = embed_items(behaviour, vocabulary, known, dims=dims, seed=seed)
-    common = commonest(behaviour, len(vocabulary))
+    common = commonest(np.bincount(behaviour.item, minlength=len(vocabulary)), MOST_ITEMS)
     first, last = (np.searchsorted(drawn.record, np.arange(drawn.records), side) for side in ("left", "right"))
     begins, spans = drawn.day[first], drawn.day[last - 1] - drawn.day[first]
-    by_span = np.lexsort((begins, spans))
+    # Of equal spans by chance: else the neighbours of one are all early or all late.
+    by_span = np.lexsort((np.random.default_rng((seed, 2)).random(len(spans)), spans))
     return Foundations(
         encoding=fit_encoding(drawn, vocabulary, embeddings),
         decoder=initial_decoder(vocabulary, embeddings, told, common, MANNERS),

@@ -75,9 +75,8 @@ class Habits:
         if not self.shops:
             return pl.Series([None] * len(made.item), dtype=pl.String)
         share = self.shop_share.astype(np.float64) / self.shop_share.sum(dtype=np.float64)
-        usual, second, other = (
-            random.choice(len(self.shops), size, p=share) for size in (made.records, made.records, len(made.record))
-        )
+        usual = random.choice(len(self.shops), made.records, p=share)
+        second, other = (_another(share, than, random) for than in (usual, usual[made.record]))
         other = np.where(random.random(len(other)) < self.second, second[made.record], other)
         # Of each record's visits so many, and which ones by chance, are to the usual shop.
         visits = np.bincount(made.record, minlength=made.records)
@@ -87,6 +86,17 @@ class Habits:
         rank[order] = np.arange(len(other)) - (np.cumsum(visits) - visits)[made.record]
         visited = np.where(rank < np.maximum(many, 1)[made.record], usual[made.record], other)
         return pl.Series(self.shops, dtype=pl.String).gather(visited[made.basket])
+
+
+def _another(share: npt.NDArray[np.float64], than: Ints, random: np.random.Generator) -> Ints:
+    """Shops drawn by their (P,) shares, each another than ``than`` where there is more than one."""
+    if len(share) == 1:
+        return than
+    upper = np.cumsum(share)
+    level = random.random(len(than)) * (upper[-1] - share[than])
+    level += np.where(level >= upper[than] - share[than], share[than], 0)
+    out: Ints = np.minimum(np.searchsorted(upper, level, side="right"), len(share) - 1)
+    return out
 
 
 def unknown_habits(vocabulary: Vocabulary) -> Habits:
@@ -174,7 +184,7 @@ def _as_before(rows: pl.DataFrame, pieces: Floats) -> float:
     eager = pl.col("several").sum().over("user") / pl.col("usual").sum().over("user")
     again = again.with_columns(chance=(pl.col("usual") * eager).clip(0, 0.98))
     before = pl.col("several").shift(1).over("user", "item")
-    pairs = again.select("chance", same=pl.col("several") == before).drop_nulls()
+    pairs = again.select("chance", same=pl.col("several") == before).drop_nulls().drop_nans()
     if pairs.height < _FEWEST_SHOPPERS:
         return 0.0
     several = pairs["chance"].to_numpy()

@@ -12,6 +12,7 @@ Shapes: R rows, V items, C categories, A amounts, Q quantiles.
 """
 
 from dataclasses import dataclass
+from math import fsum
 
 import numpy as np
 import numpy.typing as npt
@@ -165,10 +166,14 @@ def fit_prices(rows: pl.DataFrame, vocabulary: Vocabulary, *, min_users: int, mo
     if not paid.height:
         return unknown_prices(vocabulary)
     points, alike = _points(paid, min_users)
+    if not points.height:
+        return unknown_prices(vocabulary)
     level, own, own_of_item = _how_dear(paid, min_users)
     amounts, shares = _amounts(paid, len(vocabulary.categories), min_users, most_pieces)
     each_item = np.bincount(points["code"].to_numpy(), minlength=len(vocabulary))
-    free = _of_category(known.select("user", "category", value=(pl.col("price") == 0)), len(vocabulary.categories))
+    free = _of_category(
+        known.select("user", "category", value=(pl.col("price") == 0)), len(vocabulary.categories), min_users
+    )
     return Prices(
         each=points["each"].to_numpy().astype(np.float32),
         to=np.concatenate([[0], np.cumsum(each_item)]).astype(np.int64),
@@ -186,8 +191,8 @@ def fit_prices(rows: pl.DataFrame, vocabulary: Vocabulary, *, min_users: int, mo
 
 
 def _points(paid: pl.DataFrame, min_users: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """``code``, ``each``, ``below``, ``end`` and ``spread`` of each point, by item and price; and of the users whom means are
-    of, once an item, ``end`` and ``off``, by how many deviations each paid more than the mean.
+    """``code``, ``each``, ``below``, ``end`` and ``spread`` of each point, by item and price; and of each ``user`` whom means
+    are of, once an item, ``end`` and ``off``, by how many deviations the user paid more than the mean.
 
     Without the means an item of hardly more buyers than k would have no price at all.
     """
@@ -229,21 +234,22 @@ def _points(paid: pl.DataFrame, min_users: int) -> tuple[pl.DataFrame, pl.DataFr
     columns = (pl.col("code"), pl.col("each"), pl.col("rows").cast(pl.Int64), pl.col("end"), pl.col("spread"))
     points = (
         pl.concat([side.select(columns) for side in (usual, means)])
-        .sort("code", "each")
+        .sort("code", "each", "end", "rows", "spread")
         .with_columns(below=pl.col("rows").cum_sum().over("code") / pl.col("rows").sum().over("code"))
     )
-    return points, alike.select("end", "off")
+    return points, alike.select("user", "end", "off")
 
 
 def _strays(alike: pl.DataFrame, min_users: int) -> Floats:
     """(4, Q)"""
-    off, end = alike["off"].to_numpy(), alike["end"].to_numpy()
-    return np.stack([_quantiles(off[end == which], min_users) for which in range(_ENDS)])
+    of_end = [alike.filter(pl.col("end") == which) for which in range(_ENDS)]
+    found = [_quantiles(part["off"].to_numpy(), part["user"], min_users) for part in of_end]
+    return np.stack([np.zeros(_QUANTILES, np.float32) if part is None else part for part in found])
 
 
 def _how_dear(paid: pl.DataFrame, min_users: int) -> tuple[Floats, float, float]:
-    """(3, Q) quantiles of an item's levels by class of pieces; the shopper's share of their variance, and the share that is
-    the shopper's for the item."""
+    """(3, Q) quantiles of an item's levels by class of pieces, of a class of too few users those of the class before; the
+    shopper's share of their variance, and the share that is the shopper's for the item."""
     many = pl.len().over("code")
     ranked = paid.with_columns(
         # Equal prices lie at all of their levels: else an item of one price would ask for the middle of every other.
@@ -251,24 +257,32 @@ def _how_dear(paid: pl.DataFrame, min_users: int) -> tuple[Floats, float, float]
         middle=(pl.col("each").rank("average").over("code") - 0.5) / many,
     )
     of_class = np.minimum(ranked["pieces"].to_numpy(), _CLASSES) - 1
-    dear = ranked["level"].to_numpy()
-    level = np.stack([_quantiles(dear[of_class == which], min_users, empty=0.5) for which in range(_CLASSES)])
-    if not np.any(of_class == 2):
-        level[2] = level[1] if np.any(of_class == 1) else level[0]
+    level = [np.full(_QUANTILES, 0.5, np.float32)]
+    for which in range(_CLASSES):
+        part = ranked.filter(of_class == which)
+        told = _quantiles(part["level"].to_numpy(), part["user"], min_users)
+        level.append(level[-1] if told is None else told)
     middle = ranked["middle"].to_numpy()
     scores = ranked.select("user", "code", z=pl.Series(ndtri(np.clip(middle, 0.005, 0.995))))
     total = max(float(scores["z"].to_numpy().var()), 1e-9)
-    by_item = scores.group_by("user", "code").agg(sum=pl.col("z").sum(), square=(pl.col("z") ** 2).sum(), n=pl.len())
-    within = float((by_item["sum"] ** 2 - by_item["square"]).sum()) / max(
-        float((by_item["n"] * (by_item["n"] - 1)).sum()), 1.0
+    sums = (
+        pl.col("z").sum().alias("sum"),
+        (pl.col("z") ** 2).sum().alias("square"),
+        pl.len().cast(pl.Int64).alias("n"),
     )
-    first = by_item.with_columns(mean=pl.col("sum") / pl.col("n"))
-    by_user = first.group_by("user").agg(sum=pl.col("mean").sum(), square=(pl.col("mean") ** 2).sum(), n=pl.len())
-    across = float((by_user["sum"] ** 2 - by_user["square"]).sum()) / max(
-        float((by_user["n"].cast(pl.Int64) * (by_user["n"].cast(pl.Int64) - 1)).sum()), 1.0
-    )
+    by_item = scores.group_by("user", "code", maintain_order=True).agg(*sums)
+    within = _shared_variance(by_item)
+    means = by_item.with_columns(z=pl.col("sum") / pl.col("n")).select("user", "z")
+    across = _shared_variance(means.group_by("user", maintain_order=True).agg(*sums))
     own = float(np.clip(across / total, 0, 0.9))
-    return level, own, float(np.clip(within / total - own, 0, 0.95 - own))
+    return np.stack(level[1:]), own, float(np.clip(within / total - own, 0, 0.95 - own))
+
+
+def _shared_variance(of_groups: pl.DataFrame) -> float:
+    """Mean product of two numbers of one group, by each group's ``sum``, sum of squares ``square`` and ``n``."""
+    # Summed exactly: else the last bits depend on how many threads there are.
+    products = fsum((of_groups["sum"] ** 2 - of_groups["square"]).to_list())
+    return products / max(float((of_groups["n"] * (of_groups["n"] - 1)).sum()), 1.0)
 
 
 def _amounts(
@@ -307,13 +321,14 @@ def _amounts(
     return tuple(amounts), tuple(shares)
 
 
-def _of_category(rows: pl.DataFrame, categories: int) -> Numbers:
-    """(C,) mean of ``value``, of small categories drawn towards the mean of all."""
+def _of_category(rows: pl.DataFrame, categories: int, min_users: int) -> Numbers:
+    """(C,) mean of ``value``, of small categories drawn towards the mean of all, which those of too few users have."""
     common = float(rows["value"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
     by = rows.group_by("category").agg(pl.col("value").cast(pl.Float64).mean(), users=pl.col("user").n_unique())
     out = np.full(categories, common)
     at = by["category"].to_numpy()
-    known = trust(by["users"].to_numpy())
+    users = by["users"].to_numpy()
+    known = trust(users) * (users >= min_users)
     out[at] = known * by["value"].to_numpy() + (1 - known) * common
     return out
 
@@ -325,10 +340,21 @@ def _buyers(rows: pl.DataFrame, categories: int) -> Numbers:
     return out
 
 
-def _quantiles(values: Numbers, min_users: int, empty: float = 0.0) -> Floats:
-    """(Q,): each the mean of what lies about it, as many values as may be told at the least."""
-    if len(values) < min_users:
-        return np.full(_QUANTILES, values.mean() if len(values) else empty, np.float32)
-    parts = np.array_split(np.sort(values), min(_QUANTILES, len(values) // min_users))
-    means = np.array([part.mean() for part in parts])
+def _quantiles(values: Numbers, user: pl.Series, min_users: int) -> Floats | None:
+    """(Q,): each the mean of what lies about it, over as many users as may be told of at the least, each counting once; None
+    where there are fewer."""
+    users, code = np.unique(user.rank("dense").to_numpy(), return_inverse=True)
+    if len(users) < min_users:
+        return None
+    order = np.lexsort((code, values))
+    parts = min(_QUANTILES, len(users) // min_users)
+    while True:
+        part = (np.arange(len(order)) * parts) // len(order)
+        pair, of_pair = np.unique(part * len(users) + code[order], return_inverse=True)
+        each = np.bincount(of_pair, values[order]) / np.bincount(of_pair)
+        counted = np.bincount(pair // len(users), minlength=parts)
+        if counted.min() >= min_users:
+            break
+        parts -= 1 + parts // 8  # of one part all are counted
+    means = np.bincount(pair // len(users), each) / counted
     return np.asarray(means[(np.arange(_QUANTILES) * len(means)) // _QUANTILES], np.float32)

@@ -36,7 +36,8 @@ class Vocabulary:
     categories: tuple[str, ...]
     kinds: tuple[str, ...]
     dear: Floats
-    """(V,) logarithm of the price of a piece, of as many buyers as an item must have; 0 where nothing is known."""
+    """(V,) logarithm of the price of a piece, of as many buyers as an item must have; the mean of the others where no price
+    of an item is known, 0 where none of any is."""
 
     outside: float
     """Share of the real rows whose item had too few buyers, and which no generator sees."""
@@ -165,6 +166,18 @@ def concatenate(parts: list[Behaviour]) -> Behaviour:
     )
 
 
+def commonest(rows: Ints, most: int) -> Ints:
+    """(P,) codes, ascending, of the items with the most of (V,) rows."""
+    return np.sort(np.argsort(-rows, kind="stable")[:most]).astype(np.int64)
+
+
+def rows_of(behaviour: Behaviour, items: Ints) -> tuple[Ints, Ints]:
+    """Basket of each row of these items, which are codes, ascending; and which of them it holds, from 0."""
+    at = np.minimum(np.searchsorted(items, behaviour.item), len(items) - 1)
+    known = items[at] == behaviour.item
+    return behaviour.basket[known], at[known].astype(np.int64)
+
+
 def build_vocabulary(interactions: pl.DataFrame, items: pl.DataFrame, *, min_buyers: int) -> Vocabulary:
     """The items that at least ``min_buyers`` users bought: a rarer one could name its buyer.
 
@@ -200,7 +213,7 @@ def build_vocabulary(interactions: pl.DataFrame, items: pl.DataFrame, *, min_buy
 
 def _dear(interactions: pl.DataFrame, items: pl.Series, min_buyers: int) -> Floats:
     paid = interactions.filter((pl.col("price") > 0) & (pl.col("quantity") > 0))
-    each = paid.group_by("item").agg(
+    each = paid.group_by("item", maintain_order=True).agg(
         each=(pl.col("price") / pl.col("quantity")).log().mean(), users=pl.col("user").n_unique()
     )
     known = each.filter(pl.col("users") >= min_buyers).select("item", "each")

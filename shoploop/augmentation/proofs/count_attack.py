@@ -10,11 +10,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.augmentation.generator.records import Behaviour, Ints
+from shoploop.augmentation.generator.records import Behaviour, Ints, rows_of
 from shoploop.features.distinct import distinct
 
 _SMOOTH = 0.5
 """Rows added to each item's: else an item that nobody of the public bought would decide alone."""
+
+_PAIR_BASKET = 20
+"""Rows of a basket that are paired."""
 
 Scores = npt.NDArray[np.float64]
 
@@ -42,18 +45,19 @@ def leaning(made: Ints, members: Behaviour, others: Behaviour, random: np.random
     return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
 
 
-def pairs_of(behaviour: Behaviour, items: Ints) -> Behaviour:
+def pairs_of(behaviour: Behaviour, items: Ints, random: np.random.Generator) -> Behaviour:
     """The same shoppers, whose rows are pairs of these items in one basket: first place of the pair times ``len(items)`` plus
-    the second.
+    the second. Of a basket with many of these items a few count, drawn at random: pairs grow as their square.
 
     Args:
         items: Codes, ascending.
     """
-    at = np.minimum(np.searchsorted(items, behaviour.item), len(items) - 1)
-    known = items[at] == behaviour.item
-    basket, column = behaviour.basket[known], at[known]
-    order = np.lexsort((column, basket))
-    basket, column = basket[order], column[order]
+    basket, column = rows_of(behaviour, items)
+    order = np.lexsort((random.random(len(basket)), basket))
+    place = np.arange(len(order)) - np.searchsorted(basket[order], basket[order])
+    few = order[place < _PAIR_BASKET]
+    few = few[np.lexsort((column[few], basket[few]))]
+    basket, column = basket[few], column[few]
     rows = np.arange(len(basket))
     behind = np.searchsorted(basket, basket, side="right") - 1 - rows  # rows of the same basket that come after each
     first = np.repeat(rows, behind)
@@ -61,11 +65,6 @@ def pairs_of(behaviour: Behaviour, items: Ints) -> Behaviour:
     different = column[first] != column[second]
     pair = (column[first] * len(items) + column[second])[different]
     return replace(behaviour, item=pair, kind=np.zeros_like(pair), basket=basket[first][different])
-
-
-def commonest(rows: Ints, most: int) -> Ints:
-    """Codes, ascending, of the items with the most rows."""
-    return np.sort(np.argsort(-rows, kind="stable")[:most]).astype(np.int64)
 
 
 def item_means(behaviour: Behaviour, value: Scores) -> Scores:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.augmentation.generator.description import describe
-from shoploop.augmentation.generator.records import Behaviour, Vocabulary
-from shoploop.augmentation.proofs.count_attack import commonest, leaning, pairs_of
+from shoploop.augmentation.generator.records import Behaviour, Vocabulary, commonest
+from shoploop.augmentation.proofs.count_attack import leaning, pairs_of
 from shoploop.augmentation.proofs.fidelity import pair_keys, pair_rows
 from shoploop.evaluation.metrics import auc
 from shoploop.features.distinct import distinct, is_among
@@ -220,7 +220,9 @@ def _scores(
     rows = np.bincount(made.item, minlength=len(weight))
     by_user[COUNTS] = leaning(rows, members, others, random)
     common = commonest(rows, _PAIRED_ITEMS)
-    virtual, inside, outside = (pairs_of(side, common) for side in (made, members, others))
+    virtual, inside, outside = (
+        pairs_of(side, common, drawn) for side, drawn in zip((made, members, others), random.spawn(3), strict=True)
+    )
     by_user[PAIRS] = leaning(np.bincount(virtual.item, minlength=len(common) ** 2), inside, outside, random)
     return by_user
 
