@@ -13,6 +13,7 @@ from typer import BadParameter
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation import synthesize as synthesis
+from shoploop.augmentation.proofs import privacy_attacks
 from shoploop.augmentation.trials.decision import choose
 from shoploop.bench.augmentation import run as bench
 from shoploop.bench.augmentation import shop as augmentation_shop
@@ -131,9 +132,11 @@ def synthesize(out, rows=2000, **settings):
 @pytest.fixture
 def discreet(monkeypatch):
     """A hundred shoppers are too few for an attack's interval to be narrow; what is written is looked at here."""
-    proofs = "shoploop.augmentation.proofs.privacy_attacks"
-    monkeypatch.setattr(f"{proofs}.Privacy.reasons", lambda self, *, k: [])
-    monkeypatch.setattr(f"{proofs}.refusal", lambda name, found: None)  # nor in what was written
+    monkeypatch.setattr(privacy_attacks.Privacy, "reasons", lambda self, *, k: [])
+    refusal = privacy_attacks.refusal
+    monkeypatch.setattr(
+        privacy_attacks, "refusal", lambda name, found: refusal(name, found) if found[1] > 0.55 else None
+    )
 
 
 def test_a_synthetic_data_set_has_its_rows_its_profiles_and_its_sheet(loaded, discreet, tmp_path):
