@@ -20,6 +20,15 @@ class _StandIn(ModuleType):
 
     _is_package = False
 
+    def __init__(self, name: str, load: Callable[[], None]):
+        """
+        Args:
+            name: Of the module.
+            load: Imports it; a statement says which, so that the code's digest sees it.
+        """
+        super().__init__(name)
+        self._load = load
+
     def __getattr__(self, name: str) -> Any:
         sought = name == "__path__" and self._is_package  # where a submodule is looked for
         if name.startswith("__") and not sought:  # what Python asks any module
@@ -28,10 +37,6 @@ class _StandIn(ModuleType):
             del sys.modules[self.__name__]
             self._load()
         return getattr(sys.modules[self.__name__], name)
-
-    @staticmethod
-    def _load() -> None:
-        raise NotImplementedError
 
 
 class _Compiler(_StandIn):
@@ -46,10 +51,6 @@ class _Compiler(_StandIn):
         """What is never compiled stays as it is."""
         return (lambda wrapped: wrapped) if function is None else function
 
-    @staticmethod
-    def _load() -> None:
-        import torch._dynamo  # noqa: F401
-
 
 class _Shapes(_StandIn):
     """In the place of ``torch.fx.experimental.symbolic_shapes`` as long as every size is a number."""
@@ -60,9 +61,13 @@ class _Shapes(_StandIn):
             return found
         return self.__getattr__("expect_true")(found, skip + 1)
 
-    @staticmethod
-    def _load() -> None:
-        import torch.fx.experimental.symbolic_shapes  # noqa: F401
+
+def _load_compiler() -> None:
+    import torch._dynamo  # noqa: F401
+
+
+def _load_shapes() -> None:
+    import torch.fx.experimental.symbolic_shapes  # noqa: F401
 
 
 def spare_compiler() -> None:
@@ -70,6 +75,6 @@ def spare_compiler() -> None:
     import torch
 
     if NAME not in sys.modules:
-        sys.modules[NAME] = torch._dynamo = _Compiler(NAME)
+        sys.modules[NAME] = torch._dynamo = _Compiler(NAME, _load_compiler)
     if SHAPES not in sys.modules:
-        sys.modules[SHAPES] = _Shapes(SHAPES)
+        sys.modules[SHAPES] = _Shapes(SHAPES, _load_shapes)

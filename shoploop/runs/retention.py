@@ -2,8 +2,8 @@
 
 A run stays while it is one of the newest, goes on, or made a version that serves or is pinned. Outputs of steps stay while
 a young run, or one that goes on, has made or reused them. Of versions :mod:`shoploop.versions.retention` decides. Kept work
-stays for a week after it was touched last (:mod:`shoploop.runs.leftovers`). What
-nobody here knows (a file that somebody put there) is left alone, and a folder that holds nothing else is no run.
+stays for a week after it was touched last (:mod:`shoploop.runs.leftovers`). What nobody here knows (a file that somebody put
+there) is left alone, and a folder that holds nothing else is no run.
 """
 
 import shutil

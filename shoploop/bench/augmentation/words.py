@@ -20,6 +20,7 @@ def judge_by_words(made: pl.DataFrame, real: pl.DataFrame, *, seed: int) -> floa
     Args:
         made, real: Rows, as :func:`~shoploop.augmentation.proofs.unselected.visits` makes them.
     """
+    from scipy import sparse
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -32,20 +33,13 @@ def judge_by_words(made: pl.DataFrame, real: pl.DataFrame, *, seed: int) -> floa
         users = side["user"].unique(maintain_order=True)
         chosen = users.gather(np.sort(random.permutation(len(users))[:count]))
         tables.append(_table(side.filter(pl.col("user").is_in(chosen.implode()))))
-    table = _stacked(tables)
-    table = normalize(table.sqrt())
+    table = normalize(sparse.vstack(tables).tocsr().sqrt())
     label = np.repeat([1, 0], count)
     score = np.zeros(len(label))
     for learn, held in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(table, label):
         model = GridSearchCV(LogisticRegression(max_iter=500), {"C": _STRENGTHS}, cv=3, scoring="neg_log_loss")
         score[held] = model.fit(table[learn], label[learn]).predict_proba(table[held])[:, 1]
     return float(roc_auc_score(label, score))
-
-
-def _stacked(tables: list[Any]) -> Any:
-    from scipy import sparse
-
-    return sparse.vstack(tables).tocsr()
 
 
 def _table(rows: pl.DataFrame) -> Any:
