@@ -22,8 +22,11 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS log (offset INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)
 """
 FULL = (sqlite3.SQLITE_FULL,)
-ERASED = b"\0"
-"""Body of a row whose entry was erased: so offsets before it do not look as if they had been trimmed."""
+ERASED = "CAST('erased:' || offset AS BLOB)"
+"""Id of a row whose entry was erased: so offsets before it do not look as if they had been trimmed. Of bytes, where each
+entry's is a text, so that no entry can have it."""
+LIVE = "typeof(id) = 'text' AND NOT (body = x'00' AND id = 'erased:' || offset)"
+"""What is no row of an erased entry. Files of earlier versions mark one by a text and a body of one NUL byte."""
 
 
 class SqliteLog(EventLog):
@@ -67,7 +70,7 @@ class SqliteLog(EventLog):
         while True:
             with self._reading, self._named_errors():
                 rows = self._reader.execute(
-                    "SELECT offset, id, body FROM log WHERE offset > ? AND body != x'00' ORDER BY offset LIMIT ?",
+                    f"SELECT offset, id, body FROM log WHERE offset > ? AND {LIVE} ORDER BY offset LIMIT ?",
                     (after, limit),
                 ).fetchall()
             left = until - time.monotonic()
@@ -98,8 +101,8 @@ class SqliteLog(EventLog):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 self._writer.executemany(
-                    "UPDATE log SET id = 'erased:' || offset, body = ? WHERE offset = ?",
-                    [(ERASED, offset) for offset in offsets],
+                    f"UPDATE log SET id = {ERASED}, body = x'' WHERE offset = ?",
+                    [(offset,) for offset in offsets],
                 )
                 self._writer.execute("COMMIT")
             except BaseException:

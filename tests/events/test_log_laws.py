@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shoploop.events.log import BEGINNING, MAX_ENTRY_BYTES, Entry, LogUnavailable
@@ -193,11 +193,12 @@ def test_a_closed_log_says_so(open_one):
 
 
 def test_any_text_is_an_id_and_any_bytes_are_a_body(open_one):
-    """What text and bytes there are: a NUL, an emoji, no valid UTF-8 in a body."""
+    """What text and bytes there are: a NUL, nothing but a NUL, an emoji, no valid UTF-8 in a body."""
     log = open_one()
     text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
     @settings(max_examples=25)
+    @example(given=[("nothing but a NUL", b"\0")])
     @given(given=st.lists(st.tuples(text, st.binary(max_size=50)), max_size=8))
     def holds(given):
         before = log.end()

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from object_stores import free_ports
+from ports import free_ports
 
 from shoploop.events.kafka_log import KafkaLog
 from shoploop.events.log import EventLog
@@ -71,9 +71,10 @@ class KafkaBroker:
     """A Kafka by the script that SHOPLOOP_KAFKA names."""
 
     def __init__(self, folder: Path):
-        ports = free_ports(2)
+        self.folder = folder
+        (port,) = free_ports(1, beside=1)  # the next one is the controller's
         self.servers = ""
-        self._env = os.environ | {"KAFKA_TEST_HOME": str(folder), "KAFKA_TEST_PORT": str(_with_free_next(ports))}
+        self._env = os.environ | {"KAFKA_TEST_HOME": str(folder), "KAFKA_TEST_PORT": str(port)}
 
     def start(self) -> None:
         told = self._call("up")
@@ -88,22 +89,26 @@ class KafkaBroker:
 
     def _call(self, what: str) -> subprocess.CompletedProcess[str]:
         script = os.environ["SHOPLOOP_KAFKA"]
-        return subprocess.run([script, what], env=self._env, check=True, capture_output=True, text=True, timeout=120)
+        done = subprocess.run([script, what], env=self._env, capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            log = self.folder / "log"
+            told = log.read_text(errors="replace")[-3000:] if log.exists() else "it wrote no log"
+            raise AssertionError(f"Kafka's script ended {what!r} with {done.returncode}: {done.stderr[-1000:]}\n{told}")
+        return done
 
 
-def _with_free_next(ports: list[int]) -> int:
-    """A port whose follower is free too: the broker's controller takes that."""
-    import socket
-
-    for port in [*ports, *free_ports(20)]:
-        with socket.socket() as first, socket.socket() as second:
-            try:
-                first.bind(("127.0.0.1", port))
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no two free ports beside each other")
+def started_kafka(folder: Path) -> KafkaBroker:
+    """A broker that runs; on other ports where somebody was quicker at taking these, or the machine too slow to start it."""
+    for attempt in range(3):
+        broker = KafkaBroker(folder / str(attempt))
+        try:
+            broker.start()
+            return broker
+        except AssertionError:
+            broker.end()
+            if attempt == 2:
+                raise
+    raise AssertionError("unreachable")
 
 
 @pytest.fixture(scope="session")
@@ -116,8 +121,7 @@ def redis_place(tmp_path_factory) -> Iterator[RedisServer]:
 def kafka_place(tmp_path_factory) -> Iterator[KafkaBroker]:
     if "SHOPLOOP_KAFKA" not in os.environ:
         pytest.skip("no Kafka to test against: SHOPLOOP_KAFKA names no script that starts one")
-    broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
-    broker.start()
+    broker = started_kafka(tmp_path_factory.mktemp("kafka"))
     try:
         yield broker
     finally:

@@ -6,25 +6,16 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from ports import free_ports
 
 from shoploop.store import Store
 
 KEY = "shoploop"
 TENANTS = ("north", "south")
 """Who may reach the folder of their own name in the bucket ``shop``, with that name as key and secret."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; all held at once, so that they differ."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture(scope="session")
