@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := pipeline,serving,operator,dev,bench
+EXTRAS := pipeline,serving,operator,dev,bench,postgres
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test fuzz test-wheel test-cluster test-cluster-full images cluster-up cluster-down check check-protocol generate verify bench lock clean

@@ -18,7 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONTEXT = ROOT / ".cache" / "images"
 PRODUCT = ["operator", "pipeline", "serving"]
-EXTRAS = {role: [role] for role in PRODUCT} | {"everything": PRODUCT}
+EXTRAS = {"operator": ["operator"], "pipeline": ["pipeline", "postgres"], "serving": ["serving"]}
+"""What each role installs; a step may read its tables from Postgres."""
+
+EXTRAS["everything"] = [extra for role in PRODUCT for extra in EXTRAS[role]]
 WITH_HELM = {"operator", "everything"}
 OLDER_PYTHON = ["async-timeout==5.0.1"]
 """Wheels that Python before 3.11.3 (Debian 12 has 3.11.2) needs too: redis wants this one."""

@@ -6,14 +6,18 @@ It must not know what the columns mean.
 import hashlib
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from shoploop.api.places import DATABASE_FILES
+from shoploop.data.ids import texts_of_arrow
 from shoploop.errors import DataUnreadable, SpecInvalid, without_passwords
 
 FILES = DATABASE_FILES
 SERVERS = ("postgresql", "postgres")
+MONEY = b"money"
+"""A type of Postgres that comes as whole numbers, of cents or not, as the server's locale has it."""
 
 
 def scheme_of(uri: str) -> str:
@@ -112,16 +116,39 @@ def _postgres(uri: str, statement: str) -> pl.DataFrame:
         raise DataUnreadable(
             f"{without_passwords(uri)} needs the driver of Postgres. Install it: pip install 'shoploop[postgres]'."
         )
-    import pyarrow as pa
     from adbc_driver_postgresql import dbapi
 
     with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
         cursor.execute(statement)
         rows = cursor.fetch_arrow_table()
-    columns = {}
-    for place, name in enumerate(rows.column_names):
-        column = rows.column(place)
-        if isinstance(column.type, pa.BaseExtensionType):  # numeric, among others, comes as text in disguise
-            column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
-        columns[name] = column
-    return pl.DataFrame(pl.from_arrow(pa.table(columns)))
+        if MONEY in {_type_of(field) for field in rows.schema}:
+            columns = [
+                f'"{field.name}"::numeric AS "{field.name}"' if _type_of(field) == MONEY else f'"{field.name}"'
+                for field in rows.schema
+            ]
+            cursor.execute(f"SELECT {', '.join(columns)} FROM ({statement.rstrip().rstrip(';')}) AS asked")
+            rows = cursor.fetch_arrow_table()
+    return pl.DataFrame([_column(name, rows.column(place)) for place, name in enumerate(rows.column_names)])
+
+
+def _type_of(field: Any) -> bytes:
+    """What Postgres calls a column's type."""
+    kind: bytes = (field.metadata or {}).get(b"POSTGRESQL:type", b"")
+    return kind
+
+
+def _column(name: str, values: Any) -> pl.Series:
+    """A column of Arrow, whatever the server has for it: what no mapping names must not keep the others from being read."""
+    import pyarrow as pa
+
+    if isinstance(values.type, pa.UuidType):
+        return pl.Series(name, texts_of_arrow(values), dtype=pl.String)
+    if isinstance(values.type, pa.BaseExtensionType):  # numeric, among others, comes as text in disguise
+        values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
+    try:
+        column = pl.from_arrow(pa.table({name: values}))
+    except pl.exceptions.PolarsError:  # an interval
+        return pl.Series(name, texts_of_arrow(values), dtype=pl.String)
+    assert isinstance(column, pl.DataFrame)
+    return column[name]

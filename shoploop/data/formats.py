@@ -19,6 +19,7 @@ import polars as pl
 
 from shoploop.data import csv_pieces
 from shoploop.data.csv_text import WIDE, Csv, decoded, read_csv
+from shoploop.data.ids import texts_of_arrow, with_hyphens
 from shoploop.data.json_text import flattened, read_json
 from shoploop.errors import DataUnreadable, TableEmpty, first_line
 
@@ -216,8 +217,9 @@ def _is_hidden(name: str) -> bool:
 def _parquet(source: Path | io.BytesIO, shown: str) -> pl.DataFrame:
     """By polars; what it refuses, by Arrow, which knows more writers' ways."""
     try:
-        with source.open("rb") if isinstance(source, Path) else source as file:
-            return flattened(pl.read_parquet(file))
+        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source.getbuffer()) as file:
+            rows = flattened(pl.read_parquet(file))
+            return rows.with_columns(with_hyphens(rows[name].bin.encode("hex")) for name in _uuids(file, rows))
     except (OSError, *_POLARS):
         pass
     import pyarrow as pa
@@ -230,6 +232,17 @@ def _parquet(source: Path | io.BytesIO, shown: str) -> pl.DataFrame:
         raise DataUnreadable(
             f"{shown} cannot be read: {first_line(error)}. Check that it is an undamaged Parquet."
         ) from error
+
+
+def _uuids(file: Any, rows: pl.DataFrame) -> list[str]:
+    """Columns that the file calls UUIDs, of which polars gives the bytes alone."""
+    if pl.Binary not in rows.dtypes:
+        return []
+    import pyarrow.parquet as pq
+
+    columns = pq.ParquetFile(file).schema
+    named = {column.path for column in map(columns.column, range(len(columns))) if column.logical_type.type == "UUID"}
+    return [name for name, dtype in rows.schema.items() if dtype == pl.Binary and name in named]
 
 
 def _feather(raw: bytes, shown: str) -> pl.DataFrame:
@@ -250,6 +263,8 @@ def _of_arrow(table: Any) -> pl.DataFrame:
     for place, column in enumerate(table.schema):
         if pa.types.is_decimal256(column.type):  # polars ends in a panic at them
             table = table.set_column(place, column.name, table.column(place).cast(pa.string()))
+        elif isinstance(column.type, pa.UuidType):
+            table = table.set_column(place, column.name, pa.array(texts_of_arrow(table.column(place)), pa.string()))
     return flattened(pl.DataFrame(pl.from_arrow(table)))
 
 

@@ -1,0 +1,80 @@
+"""Tables in a real Postgres, as a shop's database has them."""
+
+from datetime import UTC, datetime
+
+import pytest
+from postgres_server import postgres
+
+from shoploop.errors import DataUnreadable, SpecInvalid
+
+__all__ = ["postgres"]
+
+SALES = """
+CREATE TYPE action AS ENUM ('view', 'order');
+CREATE TABLE sales (
+    id bigserial, customer uuid, sku char(12), sold timestamptz, local timestamp, action action, pieces smallint,
+    amount numeric(10, 2), paid money, wait interval, tags text[], extra jsonb, seen boolean, near point, net inet
+);
+INSERT INTO sales (customer, sku, sold, local, action, pieces, amount, paid, wait, tags, extra, seen, near, net) VALUES
+    ('00000000-0000-0000-0000-0000000000ff', '0012', '2024-05-01 10:00+02', '2024-05-01 10:00', 'order', 3, 1234.50,
+     '1234.50', '1 day 2 hours', '{a,b}', '{"a": [1]}', true, '(1,2)', '10.0.0.1'),
+    (NULL, '13', '2024-05-02 00:00Z', '2024-05-02 00:00', 'view', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+"""
+COLUMNS = {"user": "customer", "item": "sku", "time": "sold", "kind": "action", "quantity": "pieces", "price": "paid"}
+
+
+@pytest.fixture(scope="module")
+def sales(postgres):
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(postgres) as connection, connection.cursor() as cursor:
+        for statement in SALES.split(";"):
+            cursor.execute(statement)
+        connection.commit()
+    return postgres
+
+
+def read(tables, uri, *, table: str | None = None, query: str | None = None, **columns: str):
+    named = {"table": table} if table else {"query": query}
+    return tables.events(uri, columns=COLUMNS | columns, kinds={"order": "purchase"}, **named)
+
+
+def test_a_table_is_read_whatever_types_its_other_columns_have(tables, sales):
+    (row,) = read(tables, sales, table="sales").to_dicts()
+    assert row["user"] == "00000000-0000-0000-0000-0000000000ff"
+    assert (row["item"], row["kind"], row["quantity"]) == ("0012", "purchase", 3)
+    assert row["time"] == datetime(2024, 5, 1, 8, tzinfo=UTC)
+    assert tables.rules()["rows_without_user"] == 1
+
+
+def test_money_is_what_was_paid_and_not_cents(tables, sales):
+    prices = [read(tables, sales, table="public.sales", price=name)["price"].item() for name in ("paid", "amount")]
+    assert prices == [1234.5, 1234.5]
+
+
+def test_a_query_of_postgres_is_a_table(tables, sales):
+    query = """select 123456789012345678 as customer, 42::numeric as sku, sold, action, 1 as pieces, paid from sales
+               where pieces > 1;"""
+    (row,) = read(tables, sales, query=query).to_dicts()
+    assert (row["user"], row["item"], row["price"]) == ("123456789012345678", "42", 1234.5)
+
+
+def test_a_time_without_a_zone_is_of_the_shops_zone(tables, sales):
+    data = {"uri": sales, "table": "sales", "columns": COLUMNS | {"time": "local"}, "timeZone": "Europe/Berlin"}
+    events = tables.load(interactions=data | {"kinds": {"order": "purchase"}})["interactions"]
+    assert events["time"].to_list() == [datetime(2024, 5, 1, 8, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "told"),
+    [
+        ({"table": "sale"}, DataUnreadable, 'relation "sale" does not exist'),
+        ({"query": "select nothing from sales"}, DataUnreadable, 'column "nothing" does not exist'),
+        ({"query": "delete from sales returning *"}, DataUnreadable, "in a read-only transaction"),
+        ({}, SpecInvalid, "Name what to read of it"),
+    ],
+)
+def test_what_postgres_refuses_is_named(tables, sales, asked, error, told):
+    with pytest.raises(error, match=told):
+        tables.events(sales, columns=COLUMNS, **asked)
+    assert read(tables, sales, table="sales").height == 1, "nothing was changed"
