@@ -6,6 +6,7 @@ are as of the end of the data, for the learner and for the frozen version alike.
 """
 
 import gc
+import json
 import platform
 import tempfile
 import time
@@ -41,7 +42,6 @@ from shoploop.store import Store
 ITEMS, WIDTH = 12_000, 64
 EPOCH = date(1970, 1, 1)
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
-EVALUATED_DAYS = 14
 REPETITIONS = 3
 APPENDED = 5_000
 APART = timedelta(microseconds=30)
@@ -258,7 +258,7 @@ def later_purchases(store: Store, ranker: Ranker, name: str, most: int) -> tuple
     if folder is None:
         raise NotFound(f"The run that made {ranker.version} of {name!r} is not in the store any more: run again.")
     events = pl.read_parquet(folder / "data" / "interactions.parquet", columns=["user", "item", "time", "kind"])
-    first = ranker.known.day(BEFORE_ALL) - EVALUATED_DAYS
+    first = int(json.loads((folder / "samples" / "samples.json").read_text())["evaluation_first"])
     day = pl.lit(EPOCH) + pl.duration(days=first)
     events = events.filter(pl.col("kind").is_in(POSITIVE_KINDS) & (pl.col("time").dt.date() >= day.cast(pl.Date)))
     return events.sort("time", maintain_order=True).head(most), first

@@ -5,6 +5,7 @@ It must not know what the columns mean.
 
 import hashlib
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,7 @@ def _duckdb(uri: str, statement: str) -> pl.DataFrame:
     import duckdb
 
     with duckdb.connect(str(file_of(uri)), read_only=True) as connection:
-        rows: pl.DataFrame = connection.sql(statement).pl()
-    return rows
+        return _of_arrow(connection.sql(statement).to_arrow_table())
 
 
 def _sqlite(uri: str, statement: str) -> pl.DataFrame:
@@ -108,7 +108,34 @@ def _sqlite(uri: str, statement: str) -> pl.DataFrame:
     with closing(
         sqlite3.connect(f"file:{Path(str(file_of(uri))).as_uri().removeprefix('file://')}?mode=ro", uri=True)
     ) as c:
-        return pl.read_database(statement, c, infer_schema_length=None)
+        cursor = c.execute(statement)
+        names = [name for name, *_ in cursor.description or ()]
+        columns = list(zip(*cursor, strict=True)) or [()] * len(names)
+    return pl.DataFrame([_of_any_types(name, values) for name, values in zip(names, columns, strict=True)])
+
+
+def _of_any_types(name: str, values: Sequence[Any]) -> pl.Series:
+    """A column of SQLite, each value of which has a type of its own: text where they differ, as in a CSV."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if kinds <= {int, float} or len(kinds) < 2:
+        return pl.Series(name, values, dtype=None if kinds else pl.String, strict=False)
+    texts = [_text(value) for value in values]
+    return pl.Series(name, texts, dtype=pl.String)
+
+
+def _text(value: Any) -> str | None:
+    match value:
+        case None:
+            return None
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return value.hex()
+        case float() if value.is_integer():  # 12.0 in a column with texts is the id 12
+            return str(int(value))
+        case _:
+            return str(value)
 
 
 def _postgres(uri: str, statement: str) -> pl.DataFrame:
@@ -129,13 +156,17 @@ def _postgres(uri: str, statement: str) -> pl.DataFrame:
             ]
             cursor.execute(f"SELECT {', '.join(columns)} FROM ({statement.rstrip().rstrip(';')}) AS asked")
             rows = cursor.fetch_arrow_table()
-    return pl.DataFrame([_column(name, rows.column(place)) for place, name in enumerate(rows.column_names)])
+    return _of_arrow(rows)
 
 
 def _type_of(field: Any) -> bytes:
     """What Postgres calls a column's type."""
     kind: bytes = (field.metadata or {}).get(b"POSTGRESQL:type", b"")
     return kind
+
+
+def _of_arrow(rows: Any) -> pl.DataFrame:
+    return pl.DataFrame([_column(name, rows.column(place)) for place, name in enumerate(rows.column_names)])
 
 
 def _column(name: str, values: Any) -> pl.Series:

@@ -3,13 +3,16 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 from shop.serving import make_ranker
 from typer.testing import CliRunner
 
-from shoploop.bench import replay
+from shoploop.bench import online, replay
 from shoploop.cli.main import app
+from shoploop.store import Store
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -61,3 +64,17 @@ def test_what_a_guardrail_stopped_is_on_the_page(found, tmp_path):
     assert "A guardrail stopped it" in text
     assert "progressive_loss: &lt;b&gt;worse&lt;/b&gt;" in text
     assert "The replay is of one day." in text
+
+
+def test_replayed_is_what_was_bought_since_the_first_day_of_evaluation(tmp_path, monkeypatch):
+    """Which day that is depends on the log: a short one is evaluated on two days."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "samples.json").write_text('{"evaluation_first": 19002}')
+    days = [datetime(2022, 1, 10 + day, 9) for day in range(3)]  # 19002 days after 1970-01-01 is 2022-01-10
+    rows = pl.DataFrame({"user": ["ann"] * 4, "item": list("abcd"), "time": [datetime(2022, 1, 9, 23), *days],
+                         "kind": ["purchase", "purchase", "view", "purchase"]})  # fmt: skip
+    rows.write_parquet(tmp_path / "data" / "interactions.parquet")
+    monkeypatch.setattr(online, "folder_of", lambda store, name, version: tmp_path)
+    events, first = online.later_purchases(Store(str(tmp_path)), SimpleNamespace(version="v1"), "shop", 10)
+    assert (events["item"].to_list(), first) == (["b", "d"], 19002)

@@ -78,3 +78,37 @@ def test_what_postgres_refuses_is_named(tables, sales, asked, error, told):
     with pytest.raises(error, match=told):
         tables.events(sales, columns=COLUMNS, **asked)
     assert read(tables, sales, table="sales").height == 1, "nothing was changed"
+
+
+def test_duckdb_gives_a_table_whatever_types_its_other_columns_have(tables):
+    import duckdb
+
+    path = tables.folder / "shop.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "CREATE TABLE sales AS SELECT uuid '00000000-0000-0000-0000-0000000000ff' AS customer, 12::hugeint AS sku, "
+            "timestamptz '2024-05-01 10:00+02' AS sold, 'order'::ENUM ('view', 'order') AS action, 3::utinyint AS pieces, "
+            "1.50::decimal(38, 2) AS paid, interval 1 day AS wait, {'a': 1} AS extra, map {'x': 1} AS tags"
+        )
+    (row,) = read(tables, f"duckdb:///{path}", table="sales").to_dicts()
+    assert (row["user"], row["item"], row["price"]) == ("00000000-0000-0000-0000-0000000000ff", "12", 1.5)
+    assert row["time"] == datetime(2024, 5, 1, 8, tzinfo=UTC)
+
+
+def test_a_column_of_sqlite_may_hold_values_of_several_types(tables):
+    import sqlite3
+    from contextlib import closing
+
+    path = tables.folder / "shop.db"
+    rows = [
+        (1, 7, "2024-05-01"),
+        ("ann", 12.0, "2024-05-02"),
+        (b"bob", "x", "2024-05-03"),
+        (b"\xff", 2.5, "2024-05-04"),
+    ]
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE sales (user, item, time, empty)")
+        connection.executemany("INSERT INTO sales VALUES (?, ?, ?, NULL)", rows)
+        connection.commit()
+    events = tables.events(f"sqlite:///{path}", table="sales")
+    assert events.select("user", "item").rows() == [("1", "7"), ("ann", "12"), ("bob", "x"), ("ff", "2.5")]
