@@ -20,7 +20,7 @@ from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow
 from shoploop.samples.sample_set import Request, SampleSet, Sources, drawn
 from shoploop.surfaces.search.asked import NOBODY, Asked
-from shoploop.surfaces.search.features import SEARCH_FEATURES, read, search_candidates, search_features
+from shoploop.surfaces.search.features import NEW, SEARCH_FEATURES, read, search_candidates, search_features
 from shoploop.surfaces.search.memory import QueryMemory, Recall
 from shoploop.surfaces.search.names import Names
 
@@ -69,7 +69,8 @@ def assemble_searches(
         asked: Queries.
         users: Statistics of who asks, one per query; what :class:`UserRow` says of nobody where they are not known.
         sources: Everything else that features are made of.
-        negatives: Candidates kept per query beside those that were taken, drawn at random; None keeps all.
+        negatives: Candidates kept per query beside those that were taken, drawn at random of those that somebody has taken
+            before; None keeps all.
         hiding: For queries to learn from: whether some come once more, behind themselves, with items as if they were new.
         seed: Of these draws.
         progress: Told queries done and in all.
@@ -152,6 +153,7 @@ def _one(
 ) -> SampleSet:
     log = sources.pairs.log
     history = History.empty() if asked.user == NOBODY else history_of(log, asked.user, before=asked.day)
+    hidden = as_if_new(len(log.vocabulary), np.unique(history.items_H), rng) if hiding else NONE
     items_N, features_NF = query_features(
         asked.query,
         history=history,
@@ -162,12 +164,15 @@ def _one(
         items=items,
         catalog=catalog,
         recall=recall,
-        hidden=as_if_new(len(log.vocabulary), np.unique(history.items_H), rng) if hiding else NONE,
+        hidden=hidden,
     )
     truth = np.array(asked.items, np.int32)
     labels_N = np.isin(items_N, truth)
     if negatives is not None:
-        kept = drawn(labels_N, negatives, rng)
+        # a log does not say since when an item is there: that nobody has taken it yet says nothing against it
+        new_N = features_NF[:, len(sources.pairs.contract.pair_features) + NEW] > 0
+        known = np.flatnonzero(labels_N | ~new_N | np.isin(items_N, hidden))
+        kept = known[drawn(labels_N[known], negatives, rng)]
         items_N, labels_N, features_NF = items_N[kept], labels_N[kept], features_NF[kept]
     return SampleSet.of_request(
         Request(user=asked.user, day=asked.day),

@@ -1,8 +1,8 @@
 """A made-up log of searches: who types the name of what nobody has taken yet finds it, and the others find what they did.
 
 Seven makers sell six colours each. Who types a maker's name takes its red one, who types maker and colour takes that.
-Black ones are in the shop since ever and nobody takes them; white ones nobody has taken before the last day, when they are
-asked for by name.
+Black ones are in the shop since ever and nobody takes them. White ones nobody has taken before the last day, though some
+asked for them by name when they were not there yet, and took others.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -38,6 +38,8 @@ def made_up():
             maker, user = MAKERS[random.integers(7)], f"user {random.integers(60)}"
             colour = COLOURS[random.choice(4, p=[0.6, 0.2, 0.1, 0.1])]
             query = maker if colour == "red" and visit % 2 else f"{maker} {colour}"
+            if day >= DAYS - 10 and visit < 2:
+                query, colour = f"{maker} white", COLOURS[random.integers(4)]
             rows.append((user, query, f"{maker}-{colour}", FIRST + timedelta(days=day, minutes=visit)))
     last = FIRST + timedelta(days=DAYS)
     rows += [("somebody", f"{maker} white", f"{maker}-white", last) for maker in MAKERS]
