@@ -149,7 +149,8 @@ class FusedModel(nn.Module):
         """
         pairs = self.config.behaviour.features
         first_BNH = self.behaviour.sums(features_BNF[..., :pairs]) if first_BNH is None else first_BNH
-        return self.searching().behave(first_BNH, features_BNF[..., pairs:])
+        search = self.searching()  # a version that learned of fewer features does not look at what stands behind them
+        return search.behave(first_BNH, features_BNF[..., pairs : pairs + search.config.features])
 
     def dnn(self, surface: Surface) -> "Callable[[Tensor, Tensor | None], Tensor]":
         """What makes r_dnn, (B, N), of a surface's features, or of what the first layer makes of them."""

@@ -1,5 +1,6 @@
 """What somebody who searches is answered: by a model that searches, and by one that does not."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import numpy as np
@@ -19,7 +20,7 @@ from shoploop.ranking.rules import Placed
 from shoploop.ranking.search_list import with_unsold
 from shoploop.ranking.searching import Searched, Unsold, remembered_by
 from shoploop.samples.searching import query_features
-from shoploop.surfaces.search.features import Read
+from shoploop.surfaces.search.features import SEARCH_FEATURES, Read
 from shoploop.surfaces.search.memory import Remembered
 from shoploop.surfaces.search.names import Names
 from shoploop.versions.artifact import load_version
@@ -285,6 +286,18 @@ def test_the_predictor_reads_of_a_query_what_training_did(ranker, query, user):
         np.testing.assert_allclose(
             served.features_NK[:, place], features[rows, place], rtol=1e-4, atol=1e-4, err_msg=name
         )
+
+
+def test_a_version_that_learned_of_fewer_features_answers_without_the_others(ranker, monkeypatch):
+    search_module = ranker.known.trained.model.search
+    fewer = replace(search_module.config, features=20)
+    monkeypatch.setattr(search_module, "config", fewer)
+    visitor = ranker.known.visitor("ann", (), NOON)
+    found = ranker.known.searching.search(
+        "milk", items=ranker.known.matrix, history=visitor.user.history, day=visitor.day
+    )
+    read = ranker.known.search_input(visitor.user, found, visitor.day, "milk")
+    assert read.features_NK.shape[1] == len(COLUMNS) - len(SEARCH_FEATURES) + 20
 
 
 @settings(max_examples=60)
