@@ -17,7 +17,7 @@ def push_data(file: Path, store_override: str | None) -> None:
     """Copies, says how far it is on stderr, and prints nothing but the YAML on stdout."""
     from shoploop.api import load
     from shoploop.cli.run import load_with_data
-    from shoploop.data.pushing import push_tables
+    from shoploop.data.pushing import PICTURES, push_tables
     from shoploop.runs import open_store
 
     recommender = load_with_data(file)
@@ -25,6 +25,10 @@ def push_data(file: Path, store_override: str | None) -> None:
     pushed = push_tables(recommender.metadata.name, recommender.spec.data, store, _Watcher())
     for table, one in pushed.items():
         _say(f"{table}: {one.files:,} files, {one.bytes / MEGABYTE:,.1f} MB, {one.copied:,} copied now; {one.uri}")
+    if PICTURES in pushed:
+        _say(
+            "The column image is to hold paths below that folder; URLs that begin with where it lies here name nothing there."
+        )
     if not pushed:
         _say("Every table lies where pods can reach it; nothing was copied.")
     if store.folder is not None:
@@ -36,7 +40,10 @@ def push_data(file: Path, store_override: str | None) -> None:
     document: dict[str, Any] = {"apiVersion": API_VERSION, "kind": "Recommender"} | written
     document["metadata"] = {"name": recommender.metadata.name} | written.get("metadata", {})
     for table, one in pushed.items():
-        document["spec"]["data"]["tables"][table]["uri"] = one.uri
+        section = document["spec"]["data"]["tables"]
+        for part in table.split("."):
+            section = section[part]
+        section["uri"] = one.uri
     if store.folder is None:
         document["spec"]["store"] = document["spec"].get("store", {}) | _store_section(store.uri)
         if "secretRef" not in document["spec"]["store"]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import polars as pl
 
-from shoploop.data.pictures import MOST_BYTES, SIDE, Pixels, read_picture
+from shoploop.data.pictures import FORMATS, HEAD, MOST_BYTES, SIDE, Pixels, is_picture, read_picture
 from shoploop.data.rules import Loaded
 from shoploop.errors import DataUnreadable, NotFound, PictureUnreadable
 from shoploop.store.objects import Store
@@ -93,6 +93,38 @@ class PictureFolder:
         if path.is_absolute() or ".." in path.parts or "\0" in named or "\\" in named or not path.parts:
             raise _outside(named, self._store.uri)
         return path.as_posix()
+
+
+def pictures_below(uri: str) -> dict[str, Path]:
+    """The pictures of a folder of this machine, by their paths below it, sorted: what begins as a picture does and is no
+    larger than what is read. What is hidden, and links that leave the folder, are left out, as reading leaves them out.
+
+    Raises:
+        NotFound: there is no such folder.
+        DataUnreadable: it holds no picture, or a file in it cannot be read.
+    """
+    folder = Path(unquote(urlsplit(uri).path) if uri.startswith("file://") else uri)
+    if not folder.is_dir():
+        raise NotFound(f"The folder of pictures {uri} is not there. Check image.uri of the table of items.")
+    whole, found = folder.resolve(), {}
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in inner.parts)
+        if hidden or not path.is_file() or not path.resolve().is_relative_to(whole):
+            continue
+        try:
+            with path.open("rb") as file:
+                begins = is_picture(file.read(HEAD))
+        except OSError as error:
+            raise DataUnreadable(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+        if begins and path.stat().st_size <= MOST_BYTES:
+            found[inner.as_posix()] = path
+    if not found:
+        raise DataUnreadable(
+            f"The folder {uri} holds no picture: no file below it begins as {', '.join(FORMATS)} do. "
+            "Check image.uri of the table of items."
+        )
+    return found
 
 
 def encoder_bytes(folder: Path) -> dict[str, bytes]:

@@ -28,6 +28,17 @@ MOST_PIXELS = 50_000_000
 """Above what cameras of shops make (50 megapixels); decoded it is 150 MB."""
 
 
+HEAD = 12
+"""Bytes that say which format a file is of."""
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file with these first :data:`HEAD` bytes begins as one of :data:`FORMATS` does."""
+    return head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")) or (
+        head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+    )
+
+
 def read_picture(data: bytes, *, name: str, side: int = SIDE) -> Pixels:
     """The picture, whole, in the middle of a white square.
 

@@ -55,15 +55,27 @@ class ItemMatrix:
         """Purchases of the last weeks, and a hundredth for each before, which orders those that do not sell now."""
         return self["purchases_28"].astype(np.float64) + 0.01 * self["purchases_total"]
 
+    def as_if_new(self, codes: Int32) -> "ItemMatrix":
+        """The same, had nobody bought these items yet."""
+        values_IS = self.values_IS.copy()
+        values_IS[codes] = _never_sold()
+        return ItemMatrix(day=self.day, values_IS=values_IS)
+
     @classmethod
     def from_frame(cls, rows: pl.DataFrame, vocabulary: Vocabulary, day: int) -> "ItemMatrix":
         """From rows with ``item`` and the statistics, in any order; items without a row were never sold."""
-        values_IS = np.zeros((len(vocabulary), len(NAMES)), np.float32)
-        values_IS[:, NAMES.index("days_since_sold")] = NEVER_DAYS
+        values_IS = np.tile(_never_sold(), (len(vocabulary), 1))
         codes = vocabulary.encode(rows["item"].to_list())
         known = codes >= 0
         values_IS[codes[known]] = rows.select(pl.col(NAMES).cast(pl.Float32).fill_null(0)).to_numpy()[known]
         return cls(day=day, values_IS=values_IS)
+
+
+def _never_sold() -> Float32:
+    """The statistics of an item that nobody has bought, (S,)."""
+    values_S = np.zeros(len(NAMES), np.float32)
+    values_S[NAMES.index("days_since_sold")] = NEVER_DAYS
+    return values_S
 
 
 class ItemStatistics:

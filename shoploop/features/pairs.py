@@ -39,6 +39,12 @@ OF_ITEM = frozenset(
 )
 """Features that are an item's for whoever asks on a day."""
 
+OF_WHAT_GOES_WITH_IT = {
+    **dict.fromkeys(("taste_all", "taste_recent", "factor_recent", "factor_all"), 0.0),
+    **dict.fromkeys(("after_last", "after_recent", "lately_last", "lately_recent"), float(np.log(CHANCE_FLOOR))),
+}
+"""Features that others' purchases of an item make, and what they are where nobody has bought it."""
+
 BOUGHT = "own_days"
 """Above 0 where the user has bought the candidate."""
 

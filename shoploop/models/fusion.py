@@ -127,7 +127,9 @@ class FusedModel(nn.Module):
         taste_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
         pieces_BP = torch.from_numpy(padded_pieces(batch.queries)).to(self.device)
         wanted_BND = self.sequence.wanted(batch.items_BN, self._vectors_ID)
-        return dnn_BN, search.attend(taste_BN, wanted_BND, batch.items_BN, pieces_BP, self._names_ID)
+        new = search.config.new
+        new_BN = None if new is None else batch.features_BNK[..., self.config.behaviour.features + new]
+        return dnn_BN, search.attend(taste_BN, wanted_BND, batch.items_BN, pieces_BP, self._names_ID, new_BN)
 
     def _shops(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Both modules' logits of shops. The Transformer is the recommendations' own and learns nothing of them here."""
@@ -147,7 +149,8 @@ class FusedModel(nn.Module):
         """
         pairs = self.config.behaviour.features
         first_BNH = self.behaviour.sums(features_BNF[..., :pairs]) if first_BNH is None else first_BNH
-        return self.searching().behave(first_BNH, features_BNF[..., pairs:])
+        search = self.searching()  # a version that learned of fewer features does not look at what stands behind them
+        return search.behave(first_BNH, features_BNF[..., pairs : pairs + search.config.features])
 
     def dnn(self, surface: Surface) -> "Callable[[Tensor, Tensor | None], Tensor]":
         """What makes r_dnn, (B, N), of a surface's features, or of what the first layer makes of them."""

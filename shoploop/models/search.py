@@ -60,6 +60,9 @@ class SearchModule(nn.Module):
         dropout: float = 0.3
         """Of a query's vector."""
 
+        new: int | None = None
+        """Which of its features is 1 where nobody has taken the item yet; None where none says so."""
+
     names_IP: Tensor
     dnn_times: Tensor
     transformer_times: Tensor
@@ -86,6 +89,7 @@ class SearchModule(nn.Module):
             self.text.weight[0].zero_()
         self.dropout = nn.Dropout(config.dropout)
         self.bias_I = nn.Parameter(torch.zeros(items))
+        self.new = None if config.new is None else nn.Parameter(torch.zeros(1))
         self.register_buffer("dnn_times", torch.ones(1))
         self.register_buffer("transformer_times", torch.ones(1))
         self.register_buffer("names_IP", torch.zeros(items, config.name_pieces, dtype=torch.int64))
@@ -113,7 +117,13 @@ class SearchModule(nn.Module):
         return self.encode(self.names_IP)
 
     def attend(
-        self, taste_BN: Tensor, wanted_BND: Tensor, items_BN: Tensor, pieces_BP: Tensor, names_ID: Tensor | None
+        self,
+        taste_BN: Tensor,
+        wanted_BND: Tensor,
+        items_BN: Tensor,
+        pieces_BP: Tensor,
+        names_ID: Tensor | None,
+        new_BN: Tensor | None = None,
     ) -> Tensor:
         """r_transformer, (B, N).
 
@@ -123,11 +133,17 @@ class SearchModule(nn.Module):
             items_BN: Their codes.
             pieces_BP: Of the queries.
             names_ID: :meth:`names`, where the caller keeps them between requests.
+            new_BN: 1 where nobody has taken the item yet: all that was learned of it then is that nobody took it, so
+                that its name alone is compared, and one number stands for all that are new.
         """
         names_BND = self.encode(self.names_IP[items_BN]) if names_ID is None else names_ID[items_BN]
         query_BD = self.dropout(self.encode(pieces_BP))
+        learned_BN = taste_BN + self.bias_I[items_BN]
+        if new_BN is not None and self.new is not None:
+            wanted_BND = wanted_BND * (1 - new_BN)[..., None]
+            learned_BN = torch.where(new_BN > 0, self.new, learned_BN)
         said_BN = torch.einsum("bd,bnd->bn", query_BD, wanted_BND + names_BND)
-        return self.transformer_times * (taste_BN + said_BN + self.bias_I[items_BN])
+        return self.transformer_times * (said_BN + learned_BN)
 
     def multiply_scores(self, *, dnn: float, transformer: float) -> None:
         """Makes each score so many times what it was."""

@@ -173,7 +173,9 @@ class Known:
     def search_input(self, user: OnlineUser, searched: Searched, day: int, query: str) -> ModelInput:
         """What the model reads of a user, a query and items."""
         pairs = self.input(user, searched.items_N, day)
-        features_NS = search_features(searched.asked, searched.items_N, self.matrix)
+        # a version reads the features that there were when it learned; others have come behind them since
+        learned = self.trained.model.searching().config.features
+        features_NS = search_features(searched.asked, searched.items_N, self.matrix)[:, :learned]
         return replace(pairs, features_NK=np.hstack([pairs.features_NK, features_NS]), query=query)
 
     def candidates(self, user: OnlineUser, day: int) -> Candidates:

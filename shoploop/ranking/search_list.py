@@ -3,7 +3,7 @@
 Legend: N items that the query may mean.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,12 @@ from shoploop.ranking.budget import Budget
 from shoploop.ranking.known import NOBODY, Known, Visitor
 from shoploop.ranking.lists import Found, Lists, placed
 from shoploop.ranking.rules import Placed
-from shoploop.ranking.searching import Searched
+from shoploop.ranking.searching import Searched, Unsold
 from shoploop.surfaces.search.features import ALL_WORDS
+
+SEEN = 3
+"""Places before that of the one item which nobody has bought and which has all the words; where there are more, each has
+its chance once the one before it is bought."""
 
 ANYBODY = "?"
 """Asks for best sellers where nobody is named."""
@@ -56,11 +60,23 @@ def search_list(
     method, scores_N = _scores(known, user, searched, day, request.query, budget)
     scored = lists.in_order(searched.items_N, scores_N, request.k)
     found = Found(method=method, scored=scored, by_model=0 if method == "text" else len(scored), history=history)
-    # what nobody has bought yet comes first where its name alone has the words, and else behind what is bought
-    best = float(searched.asked.fit.words_I[searched.items_N].max(initial=0.0))
-    ahead = [Placed(item=each.item, score=None) for each in unsold if each.words > best + 1e-3]
-    behind = [Placed(item=each.item, score=None) for each in unsold if ALL_WORDS <= each.words <= best + 1e-3]
-    return SearchList(found=found, shown=[*ahead, *placed(scored), *behind][: request.k], searched=searched)
+    shown = with_unsold(placed(scored), unsold, searched)
+    return SearchList(found=found, shown=shown[: request.k], searched=searched)
+
+
+def with_unsold(bought: Sequence[Placed], unsold: Sequence[Unsold], searched: Searched) -> list[Placed]:
+    """What is bought, as the model orders it, and what nobody has bought yet: first where the query says its name better; of
+    the others that have all the words the best has a place that is seen, or nobody could ever take it, and the rest come
+    behind."""
+    wanted = [each.wanted(searched.asked, searched.items_N) for each in unsold]
+    ahead = [Placed(item=each.item, score=None) for each, first in zip(unsold, wanted, strict=True) if first]
+    others = [
+        Placed(item=each.item, score=None)
+        for each, first in zip(unsold, wanted, strict=True)
+        if not first and each.words >= ALL_WORDS
+    ]
+    chance = 0 if ahead else 1
+    return [*ahead, *bought[:SEEN], *others[:chance], *bought[SEEN:], *others[chance:]]
 
 
 def _scores(

@@ -24,6 +24,9 @@ from shoploop.versions.trained import TrainedModel
 MOST_UNSOLD = 50
 """Items unknown to the model that an answer may hold."""
 
+WHOLE_NAME, SLIGHT = 0.9, 1e-3
+"""Share of a name's pieces that a query has which says it, and a difference between shares that counts."""
+
 SPELT_LIKE, NEAR_ENOUGH = 0.4, 0.6
 """Share of a query's pieces of letters, each by its rarity, that a name must have where it has none of the words; and cosine
 of a remembered spelling, from which what was taken after it may be meant."""
@@ -62,6 +65,27 @@ class Unsold:
     words: float
     """Share of the query's words that its name has, each by its rarity."""
 
+    named: float = 0.0
+    """Share of its name's pieces that the query has: 1 where it says the whole name."""
+
+    as_typed: bool = True
+    """Whether the query's words are among those of such names as they were typed, none misspelt."""
+
+    def wanted(self, asked: Read, codes_N: Int32) -> bool:
+        """Whether the query says this item's name better than that of any of these: it has more of the words, or has them all
+        as they were typed where the others are but spelt alike, or it is called so and no more than that."""
+        fit = asked.fit
+        words_N = fit.words_I[codes_N]
+        best = float(words_N.max(initial=0.0))
+        if self.words > best + SLIGHT:
+            return True
+        if self.words < ALL_WORDS:
+            return False
+        if fit.understood is not None and self.as_typed:
+            return True
+        named = float(fit.named_I[codes_N][words_N >= best - SLIGHT].max(initial=0.0))
+        return self.named >= WHOLE_NAME and self.named > named + SLIGHT
+
 
 class Searching:
     """What one version knows of names and of queries."""
@@ -87,9 +111,17 @@ class Searching:
             return []
         fit = self._unsold_names.fit(query)
         some = np.flatnonzero(fit.words_I > 0)
-        order = some[np.lexsort((some, -fit.bm25_I[some], -fit.words_I[some]))][:MOST_UNSOLD]
+        order = some[np.lexsort((some, -fit.named_I[some], -fit.bm25_I[some], -fit.words_I[some]))][:MOST_UNSOLD]
         names = self._unsold["item"]
-        return [Unsold(item=names[int(place)], words=float(fit.words_I[place])) for place in order]
+        return [
+            Unsold(
+                item=names[int(place)],
+                words=float(fit.words_I[place]),
+                named=float(fit.named_I[place]),
+                as_typed=fit.understood is None,
+            )
+            for place in order
+        ]
 
     @cached_property
     def _names(self) -> Names:

@@ -91,6 +91,7 @@ def write_searches(
                 users,
                 sources,
                 negatives=negatives,
+                hiding=split == "train",
                 seed=seed,
                 progress=lambda done, total: progress.report(done, total, "queries"),
             ):

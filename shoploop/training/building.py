@@ -15,6 +15,7 @@ from shoploop.models.search import SearchModule, padded_pieces
 from shoploop.models.sequence import SequenceModel
 from shoploop.models.shops import ShopModule
 from shoploop.samples.sample_set import SampleSet
+from shoploop.surfaces.search.features import NEW, SEARCH_FEATURES
 
 
 def build_model(
@@ -49,7 +50,10 @@ def build_model(
         asked_RS = np.ascontiguousarray(queries.features_RK[:, pairs:])
         of_query = quantile_pieces(asked_RS, queries.labels_R, seed=seed)
         search = SearchModule.Config(
-            features=asked_RS.shape[1], pieces=len(of_query), name_pieces=padded_pieces(texts).shape[1]
+            features=asked_RS.shape[1],
+            pieces=len(of_query),
+            name_pieces=padded_pieces(texts).shape[1],
+            new=NEW if asked_RS.shape[1] == len(SEARCH_FEATURES) else None,
         )
     choice = None
     if visits is not None:

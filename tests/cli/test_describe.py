@@ -301,6 +301,18 @@ def test_push_prints_the_yaml_that_reads_the_copies_and_nothing_else(shop, capsy
     assert again.exit_code == 0
 
 
+def test_push_names_the_copies_of_pictures_too(shop):
+    Path("items.csv").write_text("item,title,image\ntea,Tea,tea.gif\n")
+    Path("shelf").mkdir()
+    Path("shelf/tea.gif").write_bytes(b"GIF89a")
+    written = yaml.safe_load(Path("recommender.yaml").read_text())
+    written["spec"]["data"]["tables"]["items"] = {"uri": "items.csv", "image": {"uri": "shelf"}}
+    Path("recommender.yaml").write_text(yaml.safe_dump(written))
+    done = CliRunner().invoke(app, ["data", "push", "-f", "recommender.yaml", "--store", str(shop / "store")])
+    items = yaml.safe_load(done.stdout)["spec"]["data"]["tables"]["items"]
+    assert Path(items["image"]["uri"], "tea.gif").read_bytes() == b"GIF89a" and "items.image: 1 files" in done.stderr
+
+
 def test_a_store_that_pods_reach_is_named_in_the_yaml(shop, monkeypatch, s3_options):
     for name, value in {
         "AWS_ENDPOINT_URL": s3_options["endpoint"], "AWS_ACCESS_KEY_ID": s3_options["access_key_id"],

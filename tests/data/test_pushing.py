@@ -1,14 +1,19 @@
 """One's own files in the store, on a folder and a real S3: once, whole, and read as they were read before."""
 
+import io
+
 import polars as pl
 import pytest
 from own_tables import log
+from PIL import Image
 
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data import sources
 from shoploop.data.inputs import resolve_uris
-from shoploop.data.pushing import push_tables
-from shoploop.errors import DataUnreadable, SpecInvalid
+from shoploop.data.picture_files import PictureFolder
+from shoploop.data.pictures import FORMATS
+from shoploop.data.pushing import PICTURES, push_tables
+from shoploop.errors import DataUnreadable, NotFound, SpecInvalid
 from shoploop.store import Store
 
 
@@ -91,6 +96,49 @@ def test_progress_ends_with_all_bytes(tables, tmp_path):
     )
     assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
     assert told[-1] == ("interactions", pushed["interactions"].bytes, pushed["interactions"].bytes)
+
+
+def with_pictures(tables, uri: str) -> DataSpec:
+    here = {"interactions": tables.parquet("e.parquet", log(5)), "items": tables.parquet("i.parquet", log(5))}
+    return DataSpec(
+        tables={"interactions": {"uri": here["interactions"]}, "items": {"uri": here["items"], "image": {"uri": uri}}}
+    )
+
+
+def picture(kind: str = "PNG") -> bytes:
+    held = io.BytesIO()
+    Image.new("RGB", (4, 4), "red").save(held, kind)
+    return held.getvalue()
+
+
+def test_a_folder_of_pictures_is_read_there_as_it_was_here(tables, make_store):
+    """Every format that is read, whatever a file is called; nothing that is none, is hidden or lies outside."""
+    made = {f"red/{n} é": picture(kind) for n, kind in enumerate(FORMATS)} | {"tea.jpg": picture("JPEG")}
+    for inner, held in made.items():
+        tables.bytes(f"shelf/{inner}", held)
+    tables.bytes("shelf/readme.png", b"no picture")
+    tables.bytes("shelf/.cache/tea.png", picture())
+    tables.bytes("secret.png", picture())
+    (tables.folder / "shelf" / "link.png").symlink_to(tables.folder / "secret.png")
+    store, data = make_store(), with_pictures(tables, str(tables.folder / "shelf"))
+    pushed = push_tables("shop", data, store)[PICTURES]
+    assert (pushed.files, pushed.copied) == (len(made), len(made))
+    inside = pushed.uri.split("recommenders/", 1)[1]
+    assert {key: store.get(f"recommenders/{inside}/{key}") for key in store.sizes(f"recommenders/{inside}")} == made
+    assert push_tables("shop", data, store)[PICTURES].copied == 0
+    if store.folder is not None:
+        assert PictureFolder(pushed.uri).read("tea.jpg") == made["tea.jpg"]
+
+
+def test_pictures_elsewhere_stay_where_they_are(tables, tmp_path):
+    assert PICTURES not in push_tables("shop", with_pictures(tables, "s3://shop/pictures"), Store(str(tmp_path / "s")))
+
+
+def test_a_folder_without_a_picture_is_named(tables, tmp_path):
+    tables.bytes("shelf/readme.txt", b"no picture")
+    for uri, says in ((tables.folder / "shelf", "holds no picture"), (tables.folder / "gone", "is not there")):
+        with pytest.raises((DataUnreadable, NotFound), match=says):
+            push_tables("shop", with_pictures(tables, str(uri)), Store(str(tmp_path / "s")))
 
 
 def test_tables_elsewhere_stay_where_they_are(tables, tmp_path):

@@ -143,6 +143,26 @@ def test_a_query_without_a_candidate_has_no_score(model):
         assert model.prepare().score(nothing, part=part, surface="search").shape == (0,)
 
 
+def test_of_what_is_new_the_transformer_reads_the_name_alone():
+    """What was learned of an item that nobody had taken is that nobody took it."""
+    torch.manual_seed(0)
+    model = FusedModel(replace(CONFIG, search=replace(CONFIG.search, new=1))).eval()
+    search, query = model.searching(), asked("milk")
+    search.set_names(SHOP.names)
+    query.features_NK[:, PAIRS + 1] = new = np.arange(6) == 2
+
+    def scores():
+        return model.prepare().score(query, part="transformer", surface="search")
+
+    before = scores()
+    with torch.no_grad():
+        search.bias_I[query.items_N] -= 5.0
+        model.train().sequence.item_bias_I[query.items_N] -= 5.0
+    np.testing.assert_allclose(scores()[new], before[new], atol=1e-6)
+    np.testing.assert_allclose(scores()[~new], before[~new] - 10.0, atol=1e-4)
+    assert "search.new" in model.state_dict() and "search.new" not in FusedModel(CONFIG).state_dict()
+
+
 def test_a_configuration_survives_json(model):
     again = FusedModel.Config.from_json(json.loads(json.dumps(CONFIG.to_json())))
     assert again == CONFIG

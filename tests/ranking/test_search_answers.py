@@ -1,5 +1,6 @@
 """What somebody who searches is answered: by a model that searches, and by one that does not."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import numpy as np
@@ -15,8 +16,13 @@ from shoploop.events.fresh import Done
 from shoploop.features.history import history_of
 from shoploop.features.user import user_rows, user_stats
 from shoploop.ranking.answer import SearchRequest
-from shoploop.ranking.searching import remembered_by
+from shoploop.ranking.rules import Placed
+from shoploop.ranking.search_list import with_unsold
+from shoploop.ranking.searching import Searched, Unsold, remembered_by
 from shoploop.samples.searching import query_features
+from shoploop.surfaces.search.features import SEARCH_FEATURES, Read
+from shoploop.surfaces.search.memory import Remembered
+from shoploop.surfaces.search.names import Names
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
 
@@ -160,6 +166,53 @@ def test_no_item_is_found_twice_and_never_more_than_k(either, k):
     assert len(names(search(either, "sweet", k=k))) == min(k, len(SWEET))
 
 
+def placed_among(query, *, bought, unsold):
+    """The order of items, those that nobody has bought in capitals."""
+    texts, new = Names([*bought]), Names([*unsold])
+    nothing = np.zeros(len(bought), np.float32)
+    recall = Remembered(
+        same_I=nothing, lately_I=nothing, near_I=nothing, words_I=nothing, times=0.0, near_times=0.0, nearest=0.0,
+        taken_I=nothing > 0,
+    )  # fmt: skip
+    searched = Searched(
+        asked=Read(fit=texts.fit(query), remembered=recall, letters=len(query)),
+        items_N=np.flatnonzero(texts.fit(query).words_I > 0).astype(np.int32),
+    )
+    fit = new.fit(query)
+    found = [
+        Unsold(
+            item=name.upper(),
+            words=float(fit.words_I[at]),
+            named=float(fit.named_I[at]),
+            as_typed=fit.understood is None,
+        )
+        for at, name in enumerate(unsold)
+        if fit.words_I[at] > 0
+    ]
+    order = [Placed(item=bought[code], score=1.0) for code in searched.items_N]
+    return [each.item for each in with_unsold(order, found, searched)]
+
+
+MUGS = ("mug red", "mug blue", "mug green", "mug black", "mug pink")
+
+
+def test_what_nobody_has_bought_is_first_where_its_name_is_said_better():
+    assert placed_among("mug white", bought=MUGS, unsold=["mug white"])[0] == "MUG WHITE"
+    limited = ("halo four limited edition", "halo three")
+    assert placed_among("halo four", bought=limited, unsold=["halo four"])[0] == "HALO FOUR"
+    assert placed_among("rocksmith", bought=("rocksmiths rock", "blocksmith"), unsold=["drum"])[0] != "DRUM"
+    assert placed_among("knitting", bought=("kniting needles",), unsold=["knitting wool"])[0] == "KNITTING WOOL"
+
+
+def test_one_of_what_nobody_has_bought_has_a_place_that_is_seen_and_the_others_come_behind():
+    found = placed_among("mug", bought=MUGS, unsold=["mug white large", "mug grey large"])
+    assert found == [*MUGS[:3], "MUG WHITE LARGE", *MUGS[3:], "MUG GREY LARGE"]
+
+
+def test_what_has_some_of_the_words_only_is_left_out_unless_nothing_bought_has_as_many():
+    assert placed_among("mug red", bought=MUGS, unsold=["mug white large"]) == list(MUGS)
+
+
 class Clock:
     """Seconds; what was announced passes at the next looks at it."""
 
@@ -233,6 +286,18 @@ def test_the_predictor_reads_of_a_query_what_training_did(ranker, query, user):
         np.testing.assert_allclose(
             served.features_NK[:, place], features[rows, place], rtol=1e-4, atol=1e-4, err_msg=name
         )
+
+
+def test_a_version_that_learned_of_fewer_features_answers_without_the_others(ranker, monkeypatch):
+    search_module = ranker.known.trained.model.search
+    fewer = replace(search_module.config, features=20)
+    monkeypatch.setattr(search_module, "config", fewer)
+    visitor = ranker.known.visitor("ann", (), NOON)
+    found = ranker.known.searching.search(
+        "milk", items=ranker.known.matrix, history=visitor.user.history, day=visitor.day
+    )
+    read = ranker.known.search_input(visitor.user, found, visitor.day, "milk")
+    assert read.features_NK.shape[1] == len(COLUMNS) - len(SEARCH_FEATURES) + 20
 
 
 @settings(max_examples=60)

@@ -87,6 +87,40 @@ def test_features_of_an_item_do_not_depend_on_what_else_is_scored():
             assert alone[name] == pytest.approx(together[name], rel=1e-5, abs=1e-6), (query, name)
 
 
+NEW = [SHOP.names.index("milk")]
+
+
+def as_if_new(query, codes=NEW):
+    """What is said of all items where nobody has taken these yet."""
+    codes = np.array(codes, np.int32)
+    asked = read(query, NAMES, RECALL).as_if_new(codes)
+    found = search_features(asked, np.arange(SHOP.items, dtype=np.int32), ITEMS.as_if_new(codes))
+    return {name: dict(zip(COLUMNS, row, strict=True)) for name, row in zip(SHOP.names, found.tolist(), strict=True)}
+
+
+def test_what_nobody_has_taken_yet_is_said_to_be_new_and_how_much_better_it_is_called_so():
+    assert not any(item["new"] for item in features("milk").values())
+    found = as_if_new("milk")
+    assert [name for name, item in found.items() if item["new"]] == ["milk"]
+    assert found["milk"]["words_ahead"] == pytest.approx(1) and found["milk"]["letters_ahead"] > 0.5
+    assert found["milk"]["named_ahead"] > 0.3 and found["bread"]["words_ahead"] == 0
+    assert as_if_new("sweet")["milk"]["words_ahead"] == pytest.approx(0)
+
+
+def test_as_if_new_is_what_it_would_be_had_nobody_taken_it():
+    """The same as of a log without the item, of every item."""
+    log, table = SHOP.log(), typed(SHOP)
+    others = QueryMemory(searches_of(table.filter(table["item"] != "milk"), log), SHOP.items).as_of(FIRST + 60)
+    items = ItemStatistics(log.where(log.item_R != NEW[0])).on(FIRST + 60)
+    every = np.arange(SHOP.items, dtype=np.int32)
+    for query in ("sweet", "bedtime drink", "milk", "apples"):
+        without = search_features(read(query, NAMES, others), every, items)
+        for name, row in zip(SHOP.names, without.tolist(), strict=True):
+            told, held = dict(zip(COLUMNS, row, strict=True)), as_if_new(query)[name]
+            for column in ("new", "words_ahead", "same", "lately", "near", "sold_rank_7", "times", "near_times"):
+                assert held[column] == pytest.approx(told[column], abs=1e-4), (query, name, column)
+
+
 def test_no_candidates_have_no_features():
     found = search_features(read("milk", NAMES, RECALL), NOTHING, ITEMS)
     assert found.shape == (0, len(SEARCH_FEATURES))

@@ -71,7 +71,10 @@ class _Made:
             shops=ShopStatistics(log).rows_on,
         )
 
-    def queries(self, asked: Sequence[Asked], *, frozen: bool = False, negatives: int | None = None) -> SampleSet:
+    def queries(
+        self, asked: Sequence[Asked], *, frozen: bool = False, learn: bool = False, hiding: bool = False
+    ) -> SampleSet:
+        """Samples of queries; of those to ``learn`` from some candidates, and with ``hiding`` some items as if new."""
         test, log = self.problem.test, self.problem.log
         if frozen:  # what somebody did within the judged days is not known either
             past = log.where(log.day_R < test)
@@ -90,7 +93,8 @@ class _Made:
             asked,
             rows,
             known,
-            negatives=negatives,
+            negatives=NEGATIVES if learn else None,
+            hiding=hiding,
             progress=lambda done, total: self._say(f"samples: {done} of {total} queries"),
         )
         return SampleSet.concat(list(parts))
@@ -173,11 +177,10 @@ def contest(problem: SearchProblem, *, seeds: Sequence[int] = (0,), say: Say = l
 def _learned(made: _Made, seed: int) -> tuple[SampleSet, SampleSet]:
     """Queries to learn from and to validate on."""
     learn = made.problem.learn
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(learn))[:LEARNED])
-    samples = made.queries([learn[place] for place in drawn], negatives=NEGATIVES)
-    order = np.random.default_rng(seed).permutation(len(samples))
-    held = max(len(samples) // 20, 1)
-    return samples.select(np.sort(order[held:])), samples.select(np.sort(order[:held]))
+    drawn = np.random.default_rng(seed).permutation(len(learn))[:LEARNED]
+    held = max(len(drawn) // 20, 1)
+    parts = [[learn[place] for place in np.sort(some)] for some in (drawn[held:], drawn[:held])]
+    return made.queries(parts[0], learn=True, hiding=True), made.queries(parts[1], learn=True)
 
 
 def _counted(samples: SampleSet, columns: tuple[str, ...]) -> SampleSet:

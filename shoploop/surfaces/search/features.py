@@ -4,7 +4,7 @@ Legend: I items, N candidates, S features.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +36,18 @@ SEARCH_FEATURES = (
     ("near_times", "log of how often near ones were"),
     ("nearest", "nearness of the nearest other spelling"),
     ("length", "letters of the query, log"),
+    ("new", "1 where nobody has taken it yet, so that neither memory nor sales can speak for it"),
+    ("words_ahead", "share of the query's words that it has, less that of the best item that somebody has taken"),
+    ("letters_ahead", "the same of pieces of letters"),
+    (
+        "named_ahead",
+        "share of its words' pieces that the query has, less that of the best taken one with as many words",
+    ),
 )
-"""Name and what it says, in the order of the columns."""
+"""Name and what it says, in the order of the columns. What is added goes behind: a version reads as many as it learned of."""
+
+NEW = [name for name, _ in SEARCH_FEATURES].index("new")
+"""Column that says that an item has had no chance yet."""
 
 ALL_WORDS = 0.999
 LIKE_ENOUGH = 0.15
@@ -54,6 +64,10 @@ class Read:
     fit: Fit
     remembered: Remembered
     letters: int
+
+    def as_if_new(self, codes: Int32) -> "Read":
+        """The same, had nobody taken these items yet."""
+        return replace(self, remembered=self.remembered.as_if_new(codes))
 
 
 def read(query: str, names: Names, recall: Recall) -> Read:
@@ -116,6 +130,11 @@ def search_features(asked: Read, candidates_N: Int32, items: ItemMatrix) -> Floa
             # among all items: a model learns beside candidates that fill, and answers without them
             ranks.append(np.log1p(_rank(level_I, sold_I, candidates_N)))
     by_words_N = remembered.words_I[candidates_N]
+    taken_I = (items["purchases_total"] > 0) | remembered.taken_I
+    best_words = float(fit.words_I[taken_I].max(initial=0.0))
+    best_letters = float(fit.letters_I[taken_I].max(initial=0.0))
+    best_level = int(level_I[taken_I].max(initial=0))
+    best_named = float(fit.named_I[taken_I & (level_I == best_level)].max(initial=0.0))
     columns: Sequence[npt.NDArray[np.floating] | float] = (
         bm25_N,
         bm25_N / max(float(fit.bm25_I.max(initial=0.0)), 1e-6),
@@ -137,6 +156,10 @@ def search_features(asked: Read, candidates_N: Int32, items: ItemMatrix) -> Floa
         float(np.log1p(remembered.near_times)),
         remembered.nearest,
         float(np.log1p(asked.letters)),
+        (~taken_I[candidates_N]).astype(np.float32),
+        words_N - best_words,
+        letters_N - best_letters,
+        fit.named_I[candidates_N] - best_named,
     )
     features_NS = np.empty((len(candidates_N), len(SEARCH_FEATURES)), np.float32)
     for place, column in enumerate(columns):

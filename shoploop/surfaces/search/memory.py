@@ -4,7 +4,7 @@ Legend: E searches, Q spellings, I items, P pairs of spelling and item, W words,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -84,6 +84,29 @@ class Remembered:
     nearest: float
     """Cosine of the nearest other spelling."""
 
+    taken_I: npt.NDArray[np.bool_]
+    """Whether anybody has taken the item after any query."""
+
+    def as_if_new(self, codes: Int32) -> "Remembered":
+        """What memory would say if nobody had taken these items yet: what was taken of the others makes up the shares."""
+        taken_I = self.taken_I.copy()
+        taken_I[codes] = False
+        same_I, same = _without(self.same_I, codes)
+        near_I, near = _without(self.near_I, codes)
+        words_I = self.words_I.copy()
+        # what was never taken after these words has the least that an item can have
+        words_I[codes] = words_I.min(initial=0.0)
+        return replace(
+            self,
+            taken_I=taken_I,
+            same_I=same_I,
+            lately_I=_without(self.lately_I, codes)[0],
+            near_I=near_I,
+            words_I=words_I,
+            times=self.times * same,
+            near_times=self.near_times * near,
+        )
+
 
 class QueryMemory:
     """Searches up to a day. What it remembers of one day costs a pass over the pairs, not over what they are made of."""
@@ -152,6 +175,7 @@ class Recall:
         self._total_Q = np.asarray(counts_QI.sum(axis=1)).ravel()
         self._units_WI = (memory.units_QW.T @ counts_QI).tocsr()
         taken_I = np.asarray(counts_QI.sum(axis=0)).ravel()
+        self._taken_I = taken_I > 0
         self._share_I = ((taken_I + 1e-3) / (taken_I.sum() + 1e-3 * max(len(taken_I), 1))).astype(np.float32)
         # which pieces are rare is part of what the day knows
         self._rarity_G = rarity(memory.grams_QG[np.flatnonzero(self._total_Q > 0)])
@@ -181,6 +205,7 @@ class Recall:
             times=times,
             near_times=near_times,
             nearest=float(like_Q[others[0]]) if len(others) else 0.0,
+            taken_I=self._taken_I,
         )
 
     def _near(self, text: str) -> tuple[npt.NDArray[np.int64], Float32]:
@@ -210,6 +235,17 @@ class Recall:
             more = np.log1p(values / (SMOOTHING * self._share_I[columns]))
             total_I[columns] += more
         return total_I
+
+
+def _without(share_I: Float32, codes: Int32) -> tuple[Float32, float]:
+    """Shares without these items, and how much of the whole the others were."""
+    others_I = share_I.copy()
+    others_I[codes] = 0.0
+    left = float(others_I.sum())
+    if left <= 0 or not share_I[codes].any():
+        return others_I, 1.0 if not share_I[codes].any() else 0.0
+    whole = float(share_I.sum())
+    return others_I * np.float32(whole / left), left / whole
 
 
 def _share(counts_QI: sparse.csr_matrix, place: int | None, items: int) -> tuple[Float32, float]:
