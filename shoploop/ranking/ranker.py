@@ -319,7 +319,8 @@ class Ranker:
         exploration = self.settings.exploration
         # what is pinned has a place that chance must not take, and gives way to none
         pool = max(request.k, exploration.pool) if exploration and not rules.pins else request.k
-        found = self._found(visitor, request, rules, pool + FURTHER if ruled else pool, budget)
+        hides = self._hides(request, rules, visitor, fresh, out_of_stock, now) if ruled else {}
+        found = self._found(visitor, request, rules, hides, pool, budget)
         if not ruled:
             return self._drawn(found, placed(found.scored), visitor.day, request.k)
         shown = rerank(
@@ -328,7 +329,7 @@ class Ranker:
             rules=rules,
             more=self._lists.others(found.scored, request),
             about=self.known.about,
-            hides=self._hides(request, rules, visitor, fresh, out_of_stock, now),
+            hides=hides,
             log_odds=found.method in ("fused", "dnn"),
         )
         effects = [RuleEffect(rule=name, items=count) for name, count in shown.effects.items()]
@@ -348,11 +349,18 @@ class Ranker:
         return self._answer(found, shown, day, effects, request_id=request_id).drawn_as(explored)
 
     def _found(
-        self, visitor: Visitor, request: RecommendRequest, rules: ListRulesSpec, wanted: int, budget: Budget
+        self,
+        visitor: Visitor,
+        request: RecommendRequest,
+        rules: ListRulesSpec,
+        hides: Hides,
+        pool: int,
+        budget: Budget,
     ) -> Found:
-        """What to recommend, best first: up to ``wanted`` items, and those that the shop pins."""
+        """What to recommend, best first: ``pool`` items, more where rules may hide some, and those that the shop pins."""
+        wanted = pool + FURTHER if hides else pool
         if visitor.user is not None:
-            method, scored = self._best(visitor.user, request, rules, wanted, visitor.day, budget)
+            method, scored = self._best(visitor.user, request, rules, hides, pool, wanted, visitor.day, budget)
             if scored:
                 return Found(
                     method=method,
@@ -395,6 +403,8 @@ class Ranker:
         user: OnlineUser,
         request: RecommendRequest,
         rules: ListRulesSpec,
+        hides: Hides,
+        pool: int,
         wanted: int,
         day: int,
         budget: Budget,
@@ -405,7 +415,7 @@ class Ranker:
             return "frequency", self._lists.short(user.history, request, wanted)
         candidates = None
         if request.only is None:
-            candidates = known.candidates(user, day)
+            candidates = self._lists.passed(known.candidates(user, day), request, rules, hides, asked=pool)
             codes_N = candidates.items_N
         else:
             codes_N = known.codes(request.only)
@@ -479,8 +489,7 @@ class Ranker:
         )
 
     def _measure(self, name: str, visitor: Visitor, user: OnlineUser) -> Costs:
-        codes_N = self.known.matrix.by_popularity[: self.known.trained.candidates.popular]
-        codes_N = np.union1d(codes_N, user.history.items_H).astype(np.int32)
+        codes_N = self.known.candidates(user, visitor.day).passed().items_N
         times = [self._clock()]
         late = self._budget(float("-inf"))
         self._recommended(RecommendRequest(user=name, k=MEASURED_ITEMS), visitor, late)

@@ -279,7 +279,7 @@ def _one(
     log = sources.log
     history = history_of(log, request.user, before=request.day, seen=request.seen)
     truth = bought_on(log, request.user, day=request.day, seen=request.seen)
-    candidates = fetch_candidates(history, day=request.as_of, items=items, catalog=catalog, config=config)
+    candidates = fetch_candidates(history, day=request.as_of, items=items, catalog=catalog, config=config).passed()
     items_N, sources_N = candidates.items_N, candidates.sources_N
     labels_N = np.isin(items_N, truth)
     if negatives is not None:
