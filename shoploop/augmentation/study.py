@@ -123,6 +123,8 @@ def learn(
     config = config or BehaviourGenerator.Config()
     if budget is not None:
         config = replace(config, adversary=shortened(config.adversary))
+    # A coupon's or a bottle bank's row of no pieces is nothing that was bought.
+    interactions = interactions.filter(pl.col("quantity") > 0)
     # What is made must not depend on the key: the draw is over users in the order of the data.
     days = interactions.select(first=day_of("time").min(), last=day_of("time").max()).row(0)
     users = interactions.select(pl.col("user").unique(maintain_order=True))

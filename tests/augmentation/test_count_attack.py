@@ -127,6 +127,12 @@ def test_noise_leaves_each_category_its_rows_and_common_items_their_place():
     assert shares.min() > 0
 
 
+def test_a_shopper_of_many_records_counts_in_shares_as_much_as_one_of_a_single():
+    many = MEMBERS.take(np.concatenate([np.zeros(400, np.int64), np.arange(MEMBERS.records)]))
+    one, told = counted_shares(MEMBERS, ITEMS), counted_shares(many, ITEMS)
+    assert told == pytest.approx(one, rel=0.2, abs=1e-4)
+
+
 def test_how_common_what_is_bought_is_stays_about_as_it_was_however_wide_the_noise():
     """What is thinned instead makes all rarer, and what selects by rarity then drops the baskets that show it best."""
     sixty = replace(VOCABULARY, items=VOCABULARY.items[:60], category=VOCABULARY.category[:60])

@@ -9,7 +9,7 @@ import pytest
 from shop import two_tastes
 from tiny_effort import TINY
 
-from shoploop.augmentation.generator.calibration import Aim, calibrate
+from shoploop.augmentation.generator.calibration import Aim, Strides, calibrate
 from shoploop.augmentation.generator.company import Company
 from shoploop.augmentation.generator.conditions import fit_conditions
 from shoploop.augmentation.generator.decoding import initial_decoder
@@ -188,6 +188,30 @@ def test_a_third_shop_is_drawn_by_the_shares_of_those_that_are_not_the_usual():
         drawn = _another(share, np.full(20_000, than), random)
         assert np.bincount(drawn, minlength=3) / 20_000 == pytest.approx(wanted, abs=0.02)
     assert _another(np.ones(1), np.zeros(2, np.int64), random).tolist() == [0, 0]
+
+
+def test_a_category_that_is_fetched_alone_is_pulled_into_small_baskets_and_out_of_large_ones(shop):
+    """Sixty shoppers fetch an item of category 1 alone, and four of category 0 at once."""
+    _, vocabulary = shop
+    one, other = (np.flatnonzero(vocabulary.category == which) for which in (0, 1))
+    record = baskets([[other[0]], one[:4].tolist()])
+    real = concatenate([replace(record, user=np.array([user])) for user in range(60)])
+    made = concatenate([baskets([[one[0]], [*one[:2], *other[:2]]])] * 60)
+    shares = shares_of(real, vocabulary)
+    vectors = embed_items(real, vocabulary, shares, dims=4, seed=0)
+    aim = Aim.of(real, vocabulary, vectors[:, -MANNERS:], shares)
+    decoder = initial_decoder(vocabulary, vectors, shares, manners=MANNERS)
+    strides = Strides()
+    once = calibrate(decoder, made, np.zeros(120), aim, strength=0.5, strides=strides)
+    assert once.fit[0, 1] > 0.5 > -0.2 > once.fit[0, 0]
+    assert once.fit[2, 0] > 0.1 > -0.2 > once.fit[2, 1], "of three rows or four"
+    twice = calibrate(once, made, np.zeros(120), aim, strength=0.5, strides=strides)
+    assert twice.fit[0, 1] > 2.3 * once.fit[0, 1], "what did not suffice is done at a longer stride"
+    few = Aim.of(real.take(np.arange(19)), vocabulary, vectors[:, -MANNERS:], shares)
+    assert few.fit is not None
+    assert few.fit == pytest.approx(
+        np.tile(few.rows / few.rows.sum(), (len(few.fit), 1)) * (few.fit.sum(1) > 0)[:, None]
+    )
 
 
 def test_where_prices_of_fewer_than_k_payers_are_known_none_is_drawn(shop):

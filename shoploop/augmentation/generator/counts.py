@@ -64,8 +64,8 @@ def bounded_shares(behaviour: Behaviour, vocabulary: Vocabulary, *, seed: int) -
 
 
 def counted_shares(behaviour: Behaviour, items: int) -> Floats:
-    """(V,) shares of rows as they are, half a row added to each."""
-    rows = np.bincount(behaviour.item, minlength=items) + 0.5
+    """(V,) shares of rows as they are, every shopper counting alike, half a row added to each."""
+    rows = np.bincount(behaviour.item, _alike(behaviour), items) + 0.5
     return np.asarray(rows / rows.sum(), np.float32)
 
 
@@ -85,13 +85,24 @@ def category_buyers(behaviour: Behaviour, vocabulary: Vocabulary) -> Ints:
 
 
 def _counts(behaviour: Behaviour, items: int) -> tuple[Ints, Numbers]:
-    """(V,) distinct shoppers of each item, and its rows, of a shopper no more than a few times what its buyers have."""
+    """(V,) distinct shoppers of each item, and its rows, shoppers counting alike, of one no more than a few times what its
+    buyers have."""
     _, user = np.unique(behaviour.user, return_inverse=True)
-    key, count = np.unique(user[behaviour.row_record] * items + behaviour.item, return_counts=True)
+    key, pair = np.unique(user[behaviour.row_record] * items + behaviour.item, return_inverse=True)
+    count = np.bincount(pair, _alike(behaviour))
     what = key % items
     buyers = np.bincount(what, minlength=items).astype(np.int64)
     most = _MOST_ROWS * np.bincount(what, count, items) / np.maximum(buyers, 1)
     return buyers, np.bincount(what, np.minimum(count, most[what]), items).astype(np.float64)
+
+
+def _alike(behaviour: Behaviour) -> Numbers:
+    """(R,) what each row counts, 1 on average, so that a shopper of ten records counts as much as one of a single: a virtual
+    shopper has one."""
+    _, user = np.unique(behaviour.user, return_inverse=True)
+    each = (1 / np.bincount(user))[user][behaviour.row_record]
+    out: Numbers = each * (len(each) / max(float(each.sum()), 1e-12))
+    return out
 
 
 def _sums(group: Ints, values: Numbers) -> Numbers:

@@ -54,6 +54,10 @@ class Decoder:
     """(classes of size, M) further pull to popular items, to dear ones, to those of large baskets: what is fetched alone is
     rarer than what fills a trolley, and the mean of few embeddings is too vague to say so. Corrected likewise."""
 
+    fit: Floats
+    """(classes of size, categories) pull of a category in a basket of about a size: fuel is fetched alone, and with a drink,
+    and not with half a trolley. Corrected likewise."""
+
     common: Ints
     """(P,) items, ascending, each a group of its own."""
 
@@ -142,7 +146,8 @@ class _Basketeer:
         self.repeat = encoding.number(vectors, "repeat")
         self.repeat[:, 0] = 0
         self.kinds = encoding.kind_shares(vectors)
-        self.tilt = decoder.tilt[size_class(self.sizes)]  # (N, T, M)
+        self.of_size = size_class(self.sizes)
+        self.tilt = decoder.tilt[self.of_size]  # (N, T, M)
         self.pull = decoder.pull[pull_classes(self.sizes, encoding.number(vectors, "focus"))]
         filled = decoder.groups >= 0
         self.centroids = (self.embeddings[decoder.groups] * filled[..., None]).sum(1) / filled.sum(1)[:, None]
@@ -178,8 +183,9 @@ class _Basketeer:
         self.drawn_to = np.zeros((len(sizes), len(self.decoder.common)), np.float32)
         self.together, self.popular = self.pull[:, t], self.tilt[:, t]
         # What stays while the basket fills: reckoned once, and not at each look.
-        cling = (self.decoder.cling * self.log1p[self.before])[:, self.decoder.group_category]
-        self.lasting = cling + self.group_popularity
+        self.fit = self.decoder.fit[self.of_size[:, t]]
+        lasting = self.decoder.cling * self.log1p[self.before] + self.fit
+        self.lasting = np.take(lasting, self.decoder.group_category, axis=1) + self.group_popularity
         self.past = np.nonzero(self.owned)
         rows = [self._draw(self._past, again), self._draw(self._new, sizes - again)]
         self.bought += self.here
@@ -226,7 +232,8 @@ class _Basketeer:
         record = row[at]
         logits = np.einsum("rd,rd->r", pull[record], self.embeddings[item])
         logits = logits + self.decoder.loyalty * np.log(self.bought[at, item])
-        logits += self.together[at] * self.log1p[self.held[at, self.category[item]]]
+        category = self.category[item]
+        logits += self.together[at] * self.log1p[self.held[at, category]] + self.fit[at, category]
         column = self.column[item]
         logits += np.where(column >= 0, self.drawn_to[at, column], 0) if len(self.decoder.common) else 0
         # The `draws` best by Gumbel noise are a draw without replacement from the softmax (Vieira 2014).
@@ -313,6 +320,7 @@ def initial_decoder(
         cling=none,
         pull=np.zeros((SIZE_CLASSES, len(_FOCUS) + 1), np.float32),
         tilt=np.zeros((SIZE_CLASSES, manners), np.float32),
+        fit=np.zeros((SIZE_CLASSES, len(none)), np.float32),
         common=common,
         together=np.zeros((len(common), len(common)), np.float32),
     )
