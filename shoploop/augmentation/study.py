@@ -275,9 +275,11 @@ def judge_rows(
     both = {"made": rows, "real": held}
     many = rows
     if as_many_visits:
-        wanted = len(made.item) * _visits(held) // max(_visits(rows), 1)
-        more = study.generator.sample_rows(max(wanted, 1), seed=study.seed + 1)
-        many = unselected.visits(pl.DataFrame(study.table(more, seed=study.seed + 1)))
+        wanted = len(made.item) * (_visits(held) - _visits(rows)) // max(_visits(rows), 1)
+        if wanted > 0:  # beside what was made already
+            more = study.generator.sample_rows(wanted, seed=study.seed + 1)
+            added = unselected.visits(pl.DataFrame(study.table(more, seed=study.seed + 1)))
+            many = pl.concat([rows, added.with_columns(pl.col("user") + made.records)])
     few = unselected.some_visits(seen, _visits(many), np.random.default_rng(study.seed))
     return {
         "auc": found.auc,

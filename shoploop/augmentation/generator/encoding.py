@@ -17,12 +17,15 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary
+from shoploop.features.distinct import distinct
 
 NUMBERS = ("size", "gap", "repeat", "minute", "focus", "weekend")
 SHARES = ("repeat", "focus")
 KNOTS = 1001
 _SIZES = np.array([2, 3, 5, 9, 17])
 SIZE_CLASSES = len(_SIZES) + 1
+_FEWEST_SHOPPERS = 20
+"""With baskets of a size: what fewer do is told as baskets of all sizes have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,15 +141,18 @@ def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Float
         np.quantile(column[later] if name in ("gap", "repeat") else column, levels, method="inverted_cdf")
         for name, column in zip(names, columns.T, strict=True)
     ]
-    of_size = size_class(behaviour.sizes)
+    of_size, user = size_class(behaviour.sizes), behaviour.user[behaviour.record]
     dims = embeddings.shape[1]
     by_size = np.zeros((dims + len(SHARES), SIZE_CLASSES, KNOTS))
     for which, table in enumerate(by_size):
         name = SHARES[which - dims] if which >= dims else ""
         counts = later if name == "repeat" else np.ones(len(later), bool)
-        for size in np.unique(of_size[counts]):
-            values = columns[counts & (of_size == size), dims + NUMBERS.index(name) if name else which]
-            table[size] = np.quantile(values, levels, method="inverted_cdf")
+        values = columns[:, dims + NUMBERS.index(name) if name else which]
+        for size in range(SIZE_CLASSES):
+            of = counts & (of_size == size)
+            if len(distinct(user[of])) < _FEWEST_SHOPPERS:
+                of = counts
+            table[size] = np.quantile(values[of], levels, method="inverted_cdf")
     return Encoding(
         embeddings=embeddings,
         category=vocabulary.category,
