@@ -153,4 +153,11 @@ def test_every_attack_succeeds_on_its_control_and_a_significant_one_is_a_reason_
     assert {name: attack["control"] for name, attack in told.items() if attack["control"] < 0.8} == {}
     assert found.to_json()["blind"] == []
     assert told["item counts"]["auc"] > 0.6
-    assert any("inferred by item counts" in reason for reason in found.reasons(k=1))
+    assert any(reason.startswith("membership can be inferred by item counts") for reason in found.reasons(k=1))
+
+
+def test_an_attack_that_found_nothing_among_too_few_is_told_as_not_ruled_out():
+    reason = privacy.refusal("item counts", (0.52, 0.44, 0.61))
+    assert reason is not None
+    assert reason.startswith("of too few shoppers it is not ruled out that membership can be inferred by item counts")
+    assert privacy.refusal("item counts", (0.52, 0.48, 0.56)) is None

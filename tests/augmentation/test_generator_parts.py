@@ -223,6 +223,22 @@ def test_where_prices_of_fewer_than_k_payers_are_known_none_is_drawn(shop):
     assert habits.as_before == 0, "of one piece each"
 
 
+def test_a_gross_is_taken_where_k_shoppers_took_one_and_a_number_of_fewer_is_not_told(shop):
+    behaviour, vocabulary = shop
+    people = two_tastes(100).people
+    taken = pl.when(pl.col("user").is_in(people[:40])).then(144.0).when(pl.col("user").is_in(people[40:50])).then(300.0)
+    rows = two_tastes(100).interactions().with_columns(quantity=taken.otherwise(1.0))
+    habits = fit_habits(
+        rows.with_columns(price=None, shop=None).cast({"price": pl.Float64, "shop": pl.String}),
+        vocabulary,
+        min_users=20,
+    )
+    assert habits.numbers.tolist() == [*range(1, 13), 144]
+    quantity = habits.draw(behaviour, vocabulary, np.random.default_rng(0))["quantity"].to_numpy()
+    assert set(quantity.tolist()) == {1.0, 144.0}
+    assert (quantity > 1).mean() == pytest.approx(0.5, abs=0.15)
+
+
 def test_how_dear_is_told_by_users_that_count_once_and_of_too_few_as_one_piece_less():
     """A hundred rows of one user are no hundred users."""
     user = pl.Series([*"abcdefgh", *["z"] * 100])
