@@ -22,6 +22,7 @@ from shoploop.augmentation.generator.marginals import Marginals
 from shoploop.augmentation.generator.prices import _how_dear, _quantiles
 from shoploop.augmentation.generator.records import Behaviour, build_vocabulary, concatenate, read_behaviour
 from shoploop.augmentation.generator.selection import ceiling, fit_selection
+from shoploop.augmentation.study import _with_history
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +238,12 @@ def test_a_gross_is_taken_where_k_shoppers_took_one_and_a_number_of_fewer_is_not
     quantity = habits.draw(behaviour, vocabulary, np.random.default_rng(0))["quantity"].to_numpy()
     assert set(quantity.tolist()) == {1.0, 144.0}
     assert (quantity > 1).mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_who_came_once_is_nobody_to_learn_from_and_is_not_sampled():
+    rows = two_tastes(100).interactions()
+    once = rows.unique("user", keep="first").with_columns(user="once " + pl.col("user"))
+    assert set(_with_history(pl.concat([once, rows]))["user"]) == set(rows["user"])
 
 
 def test_how_dear_is_told_by_users_that_count_once_and_of_too_few_as_one_piece_less():
