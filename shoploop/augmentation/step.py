@@ -18,6 +18,7 @@ from shoploop.augmentation import study as studies
 from shoploop.augmentation.adding import add_samples
 from shoploop.augmentation.generator.dp_sgd import Budget
 from shoploop.augmentation.generator.kept import kept_generator
+from shoploop.augmentation.generator.records import Behaviour, concatenate
 from shoploop.augmentation.generator.rows import SYNTHETIC
 from shoploop.augmentation.study import Study
 from shoploop.augmentation.trials.contest import Contest
@@ -75,6 +76,9 @@ class _Tried:
     trials: Trials | None = None
     extra: Extra | None = None
     study: Study | None = None
+    made: Behaviour | None = None
+    """What the trial of the generator's variant learns from."""
+
     table: pa.Table = field(default_factory=SYNTHETIC.empty_table)
 
 
@@ -256,8 +260,8 @@ def _learn(
             disk.link_file(checkpoint, task.out / CHECKPOINT_FILE)
         shutil.rmtree(task.out / _ASIDE, ignore_errors=True)
         tried.study = study
-        made = study.generator.sample(int(MORE_RECORDS * most), seed=task.seed)
-        table: pa.Table = study.table(made, seed=task.seed)
+        tried.made = study.generator.sample(int(MORE_RECORDS * most), seed=task.seed)
+        table: pa.Table = study.table(tried.made, seed=task.seed)
         return table
     except (ShoploopError, *_NUMERIC) as error:
         tried.report["generator"] = {"refused": str(error)}
@@ -266,10 +270,13 @@ def _learn(
 
 def _look_at(task: _Task, tried: _Tried) -> None:
     """The generator's sheet, and the rows that it is about; or in the report why nothing of it may be used."""
-    study = tried.study
-    assert study is not None, "what has made rows is a generator"
+    study, made = tried.study, tried.made
+    assert study is not None and made is not None, "what has made rows is a generator"
     try:
-        shown = study.generator.sample_rows(task.effort.rows, seed=task.seed)
+        # Of the same draw as the trial's, and as much more as the sheet asks for.
+        missing = task.effort.rows - len(made.item)
+        shown = concatenate([made, study.generator.sample_rows(missing, seed=task.seed)]) if missing > 0 else made
+        shown = replace(shown, user=np.arange(shown.records))
         about = {
             "digest": study.digest,
             "steps": study.generator.adversary.step,

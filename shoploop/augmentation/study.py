@@ -111,7 +111,7 @@ def learn(
     """Learns a generator from canonical interactions; users' names are replaced before anything else is done.
 
     Args:
-        most_shoppers: A random sample of users, where the data has more.
+        most_shoppers: A random sample of users who came on two days or more, where the data has more of these.
         checkpoint: Where the training goes on from, and what it leaves.
         budget: Trains with differential privacy.
 
@@ -123,9 +123,11 @@ def learn(
     config = config or BehaviourGenerator.Config()
     if budget is not None:
         config = replace(config, adversary=shortened(config.adversary))
+    # A coupon's or a bottle bank's row of no pieces is nothing that was bought.
+    interactions = interactions.filter(pl.col("quantity") > 0)
     # What is made must not depend on the key: the draw is over users in the order of the data.
     days = interactions.select(first=day_of("time").min(), last=day_of("time").max()).row(0)
-    users = interactions.select(pl.col("user").unique(maintain_order=True))
+    users = _with_history(interactions)
     if most_shoppers is not None and users.height > most_shoppers:
         drawn = np.sort(np.random.default_rng(seed).permutation(users.height)[:most_shoppers])
         interactions = interactions.join(users[drawn], on="user", how="semi", maintain_order="left")
@@ -177,6 +179,13 @@ def learn(
         digest=generator_digest(generator),
         spent=replace(spent[0], counts=tuple(ledger.told)) if spent and ledger else None,
     )
+
+
+def _with_history(interactions: pl.DataFrame) -> pl.DataFrame:
+    """``user`` of those who came on two days, by first appearance: where nearly all came once, a sample of all holds nobody
+    to learn from."""
+    days = interactions.group_by("user", maintain_order=True).agg(days=day_of("time").n_unique())
+    return days.filter(pl.col("days") > 1).select("user")
 
 
 def _anonymous(seen: pl.DataFrame, items: pl.DataFrame) -> tuple[Vocabulary, Behaviour]:
@@ -273,9 +282,11 @@ def judge_rows(
     both = {"made": rows, "real": held}
     many = rows
     if as_many_visits:
-        wanted = len(made.item) * _visits(held) // max(_visits(rows), 1)
-        more = study.generator.sample_rows(max(wanted, 1), seed=study.seed + 1)
-        many = unselected.visits(pl.DataFrame(study.table(more, seed=study.seed + 1)))
+        wanted = len(made.item) * (_visits(held) - _visits(rows)) // max(_visits(rows), 1)
+        if wanted > 0:  # beside what was made already
+            more = study.generator.sample_rows(wanted, seed=study.seed + 1)
+            added = unselected.visits(pl.DataFrame(study.table(more, seed=study.seed + 1)))
+            many = pl.concat([rows, added.with_columns(pl.col("user") + made.records)])
     few = unselected.some_visits(seen, _visits(many), np.random.default_rng(study.seed))
     return {
         "auc": found.auc,

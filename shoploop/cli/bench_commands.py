@@ -355,6 +355,12 @@ def bench_operator(
 def bench_augmentation(
     dataset: Annotated[str, typer.Option(help="completejourney or breast_cancer.")] = "completejourney",
     seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, ...")] = 3,
+    use: Annotated[
+        bool,
+        typer.Option(
+            "--use/--no-use", help="Whether variants are trained; likeness and attacks take a fraction of it."
+        ),
+    ] = True,
     work: Annotated[
         Path | None, typer.Option(help="Folder that keeps what is measured; a benchmark broken off goes on there.")
     ] = None,
@@ -364,7 +370,7 @@ def bench_augmentation(
     from shoploop.bench.augmentation import run as augmentation
     from shoploop.cli.bench import measure
 
-    measure(lambda progress: augmentation.run(dataset, tuple(range(seeds)), progress, work=work), json_)
+    measure(lambda progress: augmentation.run(dataset, tuple(range(seeds)), progress, work=work, use=use), json_)
 
 
 @app.command("importance")

@@ -127,6 +127,12 @@ def test_noise_leaves_each_category_its_rows_and_common_items_their_place():
     assert shares.min() > 0
 
 
+def test_a_shopper_of_many_records_counts_in_shares_as_much_as_one_of_a_single():
+    many = MEMBERS.take(np.concatenate([np.zeros(400, np.int64), np.arange(MEMBERS.records)]))
+    one, told = counted_shares(MEMBERS, ITEMS), counted_shares(many, ITEMS)
+    assert told == pytest.approx(one, rel=0.2, abs=1e-4)
+
+
 def test_how_common_what_is_bought_is_stays_about_as_it_was_however_wide_the_noise():
     """What is thinned instead makes all rarer, and what selects by rarity then drops the baskets that show it best."""
     sixty = replace(VOCABULARY, items=VOCABULARY.items[:60], category=VOCABULARY.category[:60])
@@ -147,4 +153,11 @@ def test_every_attack_succeeds_on_its_control_and_a_significant_one_is_a_reason_
     assert {name: attack["control"] for name, attack in told.items() if attack["control"] < 0.8} == {}
     assert found.to_json()["blind"] == []
     assert told["item counts"]["auc"] > 0.6
-    assert any("inferred by item counts" in reason for reason in found.reasons(k=1))
+    assert any(reason.startswith("membership can be inferred by item counts") for reason in found.reasons(k=1))
+
+
+def test_an_attack_that_found_nothing_among_too_few_is_told_as_not_ruled_out():
+    reason = privacy.refusal("item counts", (0.52, 0.44, 0.61))
+    assert reason is not None
+    assert reason.startswith("of too few shoppers it is not ruled out that membership can be inferred by item counts")
+    assert privacy.refusal("item counts", (0.52, 0.48, 0.56)) is None

@@ -9,7 +9,7 @@ import pytest
 from shop import two_tastes
 from tiny_effort import TINY
 
-from shoploop.augmentation.generator.calibration import Aim, calibrate
+from shoploop.augmentation.generator.calibration import Aim, Strides, calibrate
 from shoploop.augmentation.generator.company import Company
 from shoploop.augmentation.generator.conditions import fit_conditions
 from shoploop.augmentation.generator.decoding import initial_decoder
@@ -22,6 +22,7 @@ from shoploop.augmentation.generator.marginals import Marginals
 from shoploop.augmentation.generator.prices import _how_dear, _quantiles
 from shoploop.augmentation.generator.records import Behaviour, build_vocabulary, concatenate, read_behaviour
 from shoploop.augmentation.generator.selection import ceiling, fit_selection
+from shoploop.augmentation.study import _with_history
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +191,30 @@ def test_a_third_shop_is_drawn_by_the_shares_of_those_that_are_not_the_usual():
     assert _another(np.ones(1), np.zeros(2, np.int64), random).tolist() == [0, 0]
 
 
+def test_a_category_that_is_fetched_alone_is_pulled_into_small_baskets_and_out_of_large_ones(shop):
+    """Sixty shoppers fetch an item of category 1 alone, and four of category 0 at once."""
+    _, vocabulary = shop
+    one, other = (np.flatnonzero(vocabulary.category == which) for which in (0, 1))
+    record = baskets([[other[0]], one[:4].tolist()])
+    real = concatenate([replace(record, user=np.array([user])) for user in range(60)])
+    made = concatenate([baskets([[one[0]], [*one[:2], *other[:2]]])] * 60)
+    shares = shares_of(real, vocabulary)
+    vectors = embed_items(real, vocabulary, shares, dims=4, seed=0)
+    aim = Aim.of(real, vocabulary, vectors[:, -MANNERS:], shares)
+    decoder = initial_decoder(vocabulary, vectors, shares, manners=MANNERS)
+    strides = Strides()
+    once = calibrate(decoder, made, np.zeros(120), aim, strength=0.5, strides=strides)
+    assert once.fit[0, 1] > 0.5 > -0.2 > once.fit[0, 0]
+    assert once.fit[2, 0] > 0.1 > -0.2 > once.fit[2, 1], "of three rows or four"
+    twice = calibrate(once, made, np.zeros(120), aim, strength=0.5, strides=strides)
+    assert twice.fit[0, 1] > 2.3 * once.fit[0, 1], "what did not suffice is done at a longer stride"
+    few = Aim.of(real.take(np.arange(19)), vocabulary, vectors[:, -MANNERS:], shares)
+    assert few.fit is not None
+    assert few.fit == pytest.approx(
+        np.tile(few.rows / few.rows.sum(), (len(few.fit), 1)) * (few.fit.sum(1) > 0)[:, None]
+    )
+
+
 def test_where_prices_of_fewer_than_k_payers_are_known_none_is_drawn(shop):
     behaviour, vocabulary = shop
     rows = two_tastes(100).interactions().with_columns(quantity=pl.lit(1.0), shop=pl.lit(None, pl.String))
@@ -197,6 +222,28 @@ def test_where_prices_of_fewer_than_k_payers_are_known_none_is_drawn(shop):
     habits = fit_habits(rows.with_columns(price=price), vocabulary, min_users=20)
     assert habits.draw(behaviour, vocabulary, np.random.default_rng(0))["price"].null_count() == len(behaviour.item)
     assert habits.as_before == 0, "of one piece each"
+
+
+def test_a_gross_is_taken_where_k_shoppers_took_one_and_a_number_of_fewer_is_not_told(shop):
+    behaviour, vocabulary = shop
+    people = two_tastes(100).people
+    taken = pl.when(pl.col("user").is_in(people[:40])).then(144.0).when(pl.col("user").is_in(people[40:50])).then(300.0)
+    rows = two_tastes(100).interactions().with_columns(quantity=taken.otherwise(1.0))
+    habits = fit_habits(
+        rows.with_columns(price=None, shop=None).cast({"price": pl.Float64, "shop": pl.String}),
+        vocabulary,
+        min_users=20,
+    )
+    assert habits.numbers.tolist() == [*range(1, 13), 144]
+    quantity = habits.draw(behaviour, vocabulary, np.random.default_rng(0))["quantity"].to_numpy()
+    assert set(quantity.tolist()) == {1.0, 144.0}
+    assert (quantity > 1).mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_who_came_once_is_nobody_to_learn_from_and_is_not_sampled():
+    rows = two_tastes(100).interactions()
+    once = rows.unique("user", keep="first").with_columns(user="once " + pl.col("user"))
+    assert set(_with_history(pl.concat([once, rows]))["user"]) == set(rows["user"])
 
 
 def test_how_dear_is_told_by_users_that_count_once_and_of_too_few_as_one_piece_less():

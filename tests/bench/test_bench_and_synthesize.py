@@ -37,13 +37,20 @@ def load(*, out, data_spec):
     return {}
 
 
+EFFORT = replace(TINY, variants=("crop", "gan"))
+
+
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def measured(work):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(augmentation_shop, "load_data", load)
         patch.setattr(transfer, "FEWEST_JUDGED", 5)
-        effort = replace(TINY, variants=("crop", "gan"))
-        yield bench.run("completejourney", (0, 1), effort=effort, work=tmp_path_factory.mktemp("work"))
+        yield bench.run("completejourney", (0, 1), effort=EFFORT, work=work)
 
 
 def test_the_benchmark_prints_the_keys_that_its_readers_know(measured):
@@ -80,6 +87,13 @@ def test_a_judge_that_nothing_selects_by_stands_beside_the_other_and_zero_steps_
     assert all(0 <= judges[name] <= 1 for name in ("selected", "unselected", "zero_steps", "words", "words_zero_steps"))
     assert abs(judges["by_seed"][0]["real"] - 0.5) < 0.25, "real shoppers are like real shoppers"
     assert all(-1 <= value <= 1 for value in (measured["lifts"], *measured["lifts_of"].values()))
+
+
+def test_likeness_and_attacks_without_use_are_the_same_numbers(measured, work):
+    alone = bench.run("completejourney", (0, 1), effort=EFFORT, work=work, use=False)
+    assert set(measured) - set(alone) == {"use", "transfer"}
+    assert alone["judges"] == measured["judges"]
+    assert alone["attacks"] == measured["attacks"]
 
 
 def test_every_seed_is_told_beside_the_whole(measured):

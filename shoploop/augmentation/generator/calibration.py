@@ -14,9 +14,16 @@ from shoploop.augmentation.generator.counts import category_buyers, trust
 from shoploop.augmentation.generator.decoding import Decoder, pull_classes
 from shoploop.augmentation.generator.encoding import SIZE_CLASSES, focus, size_class
 from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
+from shoploop.features.distinct import distinct
 
 _FEW = 5
 """Rows, below which a ratio of counts is noise."""
+
+_LUCK = 10
+"""The same of a category's rows in baskets of about a size, which come in clumps."""
+
+_FEWEST_BUYERS = 20
+"""Of a category in baskets of about a size: what fewer do is told as chance would have it."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -42,6 +49,9 @@ class Aim:
 
     by_size: Numbers | None
     """(classes of size, M) mean of ``manners`` over rows. None where it may not be told, and the tilt stays as it is."""
+
+    fit: Numbers | None = None
+    """(classes of size, categories) share of each class's rows. None where it may not be told, and the fit stays as it is."""
 
     company: Company | None = None
     """Of common items. None where it may not be told, and no pair pulls."""
@@ -77,12 +87,41 @@ class Aim:
             rows=rows,
             alike=(alike[0], alike[1]),
             by_size=_by_size(real, manners),
+            fit=_fit(real, vocabulary, rows),
             company=company,
         )
 
 
+class Strides:
+    """How far corrections of one kind go: farther where the last did not suffice, shorter where it was too much.
+
+    What a basket asks for may all but settle what it holds, and then a correction as large as what is missing moves little
+    (Riedmiller & Braun 1993, Rprop, whose sign of the slope is the sign of what is missing here).
+    """
+
+    def __init__(self) -> None:
+        self._length: Numbers | None = None
+        self._last: Numbers | None = None
+
+    def step(self, missing: Numbers) -> Numbers:
+        """``missing``, each entry so many times."""
+        if self._length is None or self._last is None:
+            self._length, self._last = np.ones(missing.shape), np.zeros(missing.shape)
+        turned = np.sign(missing) * np.sign(self._last)
+        self._length = np.clip(np.where(turned > 0, 1.4, np.where(turned < 0, 0.5, 1.0)) * self._length, 0.5, 6.0)
+        self._last = missing
+        return missing * self._length
+
+
 def calibrate(
-    decoder: Decoder, made: Behaviour, asked: Floats, aim: Aim, *, strength: float, of_pairs: float = 0.0
+    decoder: Decoder,
+    made: Behaviour,
+    asked: Floats,
+    aim: Aim,
+    *,
+    strength: float,
+    of_pairs: float = 0.0,
+    strides: Strides | None = None,
 ) -> Decoder:
     """The decoder, a little nearer to its aim.
 
@@ -90,6 +129,7 @@ def calibrate(
         asked: (B,) focus that was asked of each basket of ``made``.
         strength: Power of each correction; below 1, so that what is chance in ``made`` evens out.
         of_pairs: The same of what goes together by name, which takes many more records.
+        strides: Of the fit of categories to sizes, from one correction to the next.
     """
     categories = len(decoder.clump)
     count = np.bincount(made.item, minlength=len(aim.count)).astype(float)
@@ -114,6 +154,9 @@ def calibrate(
         rows = np.bincount(size_class(made.sizes)[made.basket], minlength=SIZE_CLASSES)
         short = aim.by_size - _by_size(made, aim.manners)
         tilt = strength * short / np.maximum(aim.manners.var(0), 1e-6) * (rows / (rows + 50))[:, None]
+    fit = np.zeros(decoder.fit.shape)
+    if aim.fit is not None:
+        fit = strength * (strides or Strides()).step(_unfit(made, aim.category, aim.fit))
     together = decoder.together
     if aim.company is not None and of_pairs:
         together = together + np.float32(of_pairs) * aim.company.missing(made)
@@ -124,6 +167,7 @@ def calibrate(
         cling=np.clip(decoder.cling + cling, -8, 8).astype(np.float32),
         pull=np.clip(decoder.pull + pull, -40, 40).astype(np.float32),
         tilt=np.clip(decoder.tilt + tilt, -40, 40).astype(np.float32),
+        fit=np.clip(decoder.fit + fit, -20, 20).astype(np.float32),
         together=np.clip(together, -4, 4).astype(np.float32),
     )
 
@@ -146,6 +190,35 @@ def _by_size(behaviour: Behaviour, manners: Floats) -> Numbers:
     of_size = size_class(behaviour.sizes)[behaviour.basket]
     sums = [np.bincount(of_size, column[behaviour.item], SIZE_CLASSES) for column in manners.T]
     out: Numbers = np.stack(sums, 1) / np.maximum(np.bincount(of_size, minlength=SIZE_CLASSES), 1)[:, None]
+    return out
+
+
+def _of_class(behaviour: Behaviour, category: Ints, categories: int) -> Numbers:
+    """(classes of size, categories) rows."""
+    of_row = size_class(behaviour.sizes)[behaviour.basket] * categories + category[behaviour.item]
+    return np.bincount(of_row, minlength=SIZE_CLASSES * categories).reshape(-1, categories).astype(np.float64)
+
+
+def _fit(real: Behaviour, vocabulary: Vocabulary, rows: Numbers) -> Numbers:
+    """(classes of size, categories) share of each class's rows, of few buyers drawn towards what chance would have."""
+    categories = len(vocabulary.categories)
+    table = _of_class(real, vocabulary.category, categories)
+    by_chance = np.outer(table.sum(1), rows / rows.sum())
+    of_row = size_class(real.sizes)[real.basket] * categories + vocabulary.category[real.item]
+    users = int(real.user.max(initial=0)) + 1
+    buyers = np.bincount(distinct(of_row * users + real.user[real.row_record]) // users, minlength=table.size)
+    # Nearer to what was counted than other aggregates: fuel told as half so much alone would be told elsewhere instead.
+    known = (buyers * (buyers >= _FEWEST_BUYERS) / (buyers + _FEWEST_BUYERS)).reshape(table.shape)
+    out = known * table + (1 - known) * by_chance
+    told: Numbers = out / np.maximum(out.sum(1, keepdims=True), 1e-12)
+    return told
+
+
+def _unfit(made: Behaviour, category: Ints, aim: Numbers) -> Numbers:
+    """(classes of size, categories) logarithms of what there should be over what there is, towards 0 where both are few."""
+    found = _of_class(made, category, aim.shape[1])
+    wanted = aim * found.sum(1, keepdims=True)
+    out: Numbers = np.log((wanted + _LUCK) / (found + _LUCK))
     return out
 
 

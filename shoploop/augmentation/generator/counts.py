@@ -50,7 +50,7 @@ def bounded_shares(behaviour: Behaviour, vocabulary: Vocabulary, *, seed: int) -
     by it, and the same data give the same shares.
     """
     category = vocabulary.category
-    buyers, rows = _counts(behaviour, len(vocabulary))
+    buyers, rows = _counts(behaviour, len(vocabulary), np.ones(len(behaviour.item)))
     seen = np.maximum(buyers, 1)
     few = seen < _FEW
     alike = _sums(category, rows * few) / np.maximum(_sums(category, few.astype(np.float64)), 1)
@@ -59,13 +59,15 @@ def bounded_shares(behaviour: Behaviour, vocabulary: Vocabulary, *, seed: int) -
     shape = (np.maximum(seen, _FEWEST) / _TEMPER) ** 2
     drawn = int.from_bytes(sha256(buyers.tobytes() + rows.tobytes()).digest())
     told = level * np.maximum(np.random.default_rng((seed, drawn)).gamma(shape) / shape, _LEAST)
-    told *= (np.maximum(_sums(category, rows), 0.5) / _sums(category, told))[category]
+    # A category has the rows that it has where shoppers count alike; its items share them as all rows say.
+    of_category = _sums(category, _counts(behaviour, len(vocabulary), _alike(behaviour))[1])
+    told *= (np.maximum(of_category, 0.5) / _sums(category, told))[category]
     return np.asarray(told / told.sum(), np.float32)
 
 
 def counted_shares(behaviour: Behaviour, items: int) -> Floats:
-    """(V,) shares of rows as they are, half a row added to each."""
-    rows = np.bincount(behaviour.item, minlength=items) + 0.5
+    """(V,) shares of rows as they are, every shopper counting alike, half a row added to each."""
+    rows = np.bincount(behaviour.item, _alike(behaviour), items) + 0.5
     return np.asarray(rows / rows.sum(), np.float32)
 
 
@@ -84,14 +86,25 @@ def category_buyers(behaviour: Behaviour, vocabulary: Vocabulary) -> Ints:
     return np.bincount(pairs // users, minlength=len(vocabulary.categories)).astype(np.int64)
 
 
-def _counts(behaviour: Behaviour, items: int) -> tuple[Ints, Numbers]:
-    """(V,) distinct shoppers of each item, and its rows, of a shopper no more than a few times what its buyers have."""
+def _counts(behaviour: Behaviour, items: int, weight: Numbers) -> tuple[Ints, Numbers]:
+    """(V,) distinct shoppers of each item, and its rows, which count as (R,) ``weight`` says, of a shopper no more than a few
+    times what its buyers have."""
     _, user = np.unique(behaviour.user, return_inverse=True)
-    key, count = np.unique(user[behaviour.row_record] * items + behaviour.item, return_counts=True)
+    key, pair = np.unique(user[behaviour.row_record] * items + behaviour.item, return_inverse=True)
+    count = np.bincount(pair, weight)
     what = key % items
     buyers = np.bincount(what, minlength=items).astype(np.int64)
     most = _MOST_ROWS * np.bincount(what, count, items) / np.maximum(buyers, 1)
     return buyers, np.bincount(what, np.minimum(count, most[what]), items).astype(np.float64)
+
+
+def _alike(behaviour: Behaviour) -> Numbers:
+    """(R,) what each row counts, 1 on average, so that a shopper of ten records counts as much as one of a single: a virtual
+    shopper has one."""
+    _, user = np.unique(behaviour.user, return_inverse=True)
+    each = (1 / np.bincount(user))[user][behaviour.row_record]
+    out: Numbers = each * (len(each) / max(float(each.sum()), 1e-12))
+    return out
 
 
 def _sums(group: Ints, values: Numbers) -> Numbers:

@@ -22,6 +22,7 @@ from shoploop.features.distinct import distinct
 _CHUNK = 256  # records at a time
 _THREADS = 2
 _GROUP = 64  # most items of a group
+_CROWDS = np.array([1, 4, 16, _GROUP])  # sizes of groups that are looked at together
 _FOCUS = np.array([0.02, 0.07, 0.15, 0.3, 0.6])
 """Least focus of each further class."""
 
@@ -52,6 +53,10 @@ class Decoder:
     tilt: Floats
     """(classes of size, M) further pull to popular items, to dear ones, to those of large baskets: what is fetched alone is
     rarer than what fills a trolley, and the mean of few embeddings is too vague to say so. Corrected likewise."""
+
+    fit: Floats
+    """(classes of size, categories) pull of a category in a basket of about a size: fuel is fetched alone, and with a drink,
+    and not with half a trolley. Corrected likewise."""
 
     common: Ints
     """(P,) items, ascending, each a group of its own."""
@@ -141,7 +146,8 @@ class _Basketeer:
         self.repeat = encoding.number(vectors, "repeat")
         self.repeat[:, 0] = 0
         self.kinds = encoding.kind_shares(vectors)
-        self.tilt = decoder.tilt[size_class(self.sizes)]  # (N, T, M)
+        self.of_size = size_class(self.sizes)
+        self.tilt = decoder.tilt[self.of_size]  # (N, T, M)
         self.pull = decoder.pull[pull_classes(self.sizes, encoding.number(vectors, "focus"))]
         filled = decoder.groups >= 0
         self.centroids = (self.embeddings[decoder.groups] * filled[..., None]).sum(1) / filled.sum(1)[:, None]
@@ -149,11 +155,15 @@ class _Basketeer:
         self.group_popularity = np.log(popularity.sum(1)).astype(np.float32)
         records = len(vectors)
         self.bought = np.zeros((records, items), np.uint8)
-        self.before = np.zeros((records, len(decoder.clump)), np.float32)
+        self.before = np.zeros((records, len(decoder.clump)), np.int64)
+        self.owned = np.zeros((records, items), bool)  # in this basket or an earlier one
+        self.gone = np.zeros((records, len(decoder.common)), bool)  # the same of common items
         self.category = np.empty(items, np.int64)
         self.category[decoder.groups[filled]] = np.repeat(decoder.group_category, filled.sum(1))
         self.column = np.full(items, -1)
         self.column[decoder.common] = np.arange(len(decoder.common))
+        self.log1p = np.log1p(np.arange(items + 1, dtype=np.float32))
+        self.crowds = _crowds(filled.sum(1))
 
     def fill(self) -> Ints:
         """(R, 4): record of the chunk, basket, item, kind."""
@@ -169,9 +179,14 @@ class _Basketeer:
         self.missing = self.centres[:, t] * sizes[:, None]
         self.left = sizes.copy()
         self.here = np.zeros(self.bought.shape, bool)
-        self.held = np.zeros_like(self.before)
+        self.held = np.zeros(self.before.shape, np.int64)
         self.drawn_to = np.zeros((len(sizes), len(self.decoder.common)), np.float32)
         self.together, self.popular = self.pull[:, t], self.tilt[:, t]
+        # What stays while the basket fills: reckoned once, and not at each look.
+        self.fit = self.decoder.fit[self.of_size[:, t]]
+        lasting = self.decoder.cling * self.log1p[self.before] + self.fit
+        self.lasting = np.take(lasting, self.decoder.group_category, axis=1) + self.group_popularity
+        self.past = np.nonzero(self.owned)
         rows = [self._draw(self._past, again), self._draw(self._new, sizes - again)]
         self.bought += self.here
         self.before += self.held
@@ -193,12 +208,15 @@ class _Basketeer:
             row, item = choose(active, pull.astype(np.float32), draws)
             pairs = distinct(active[row] * len(self.category) + item)  # drawn twice at a look counts once
             record, item = np.divmod(pairs, len(self.category))
-            self.here[record, item] = True
-            np.add.at(self.held, (record, self.category[item]), 1)
-            np.subtract.at(self.missing, record, self.embeddings[item])
-            common = np.flatnonzero(self.column[item] >= 0)
-            np.add.at(self.drawn_to, record[common], self.decoder.together[self.column[item[common]]])
+            self.here[record, item] = self.owned[record, item] = True
+            wide = self.held.shape[1]
+            self.held += np.bincount(record * wide + self.category[item], minlength=self.held.size).reshape(-1, wide)
             drawn = np.bincount(record, minlength=len(due))
+            _add_by_record(self.missing, record, -self.embeddings[item])
+            common = self.column[item] >= 0
+            whose, column = record[common], self.column[item[common]]
+            self.gone[whose, column] = True
+            _add_by_record(self.drawn_to, whose, self.decoder.together[column])
             self.left -= drawn
             due -= drawn
             out.append(np.stack([record, item]))
@@ -206,11 +224,16 @@ class _Basketeer:
 
     def _past(self, active: Ints, pull: Floats, draws: Ints) -> tuple[Ints, Ints]:
         """From what the record holds already: the more often it was bought, the likelier."""
-        record, item = np.nonzero((self.bought[active] > 0) & ~self.here[active])
-        count = self.bought[active][record, item]
-        logits = (pull[record] * self.embeddings[item]).sum(1) + self.decoder.loyalty * np.log(count)
-        at = active[record]
-        logits += self.together[at] * np.log1p(self.held[at, self.category[item]])
+        at, item = self.past
+        row = np.full(len(self.here), -1)
+        row[active] = np.arange(len(active))
+        free = (row[at] >= 0) & ~self.here[at, item]
+        at, item = at[free], item[free]
+        record = row[at]
+        logits = np.einsum("rd,rd->r", pull[record], self.embeddings[item])
+        logits = logits + self.decoder.loyalty * np.log(self.bought[at, item])
+        category = self.category[item]
+        logits += self.together[at] * self.log1p[self.held[at, category]] + self.fit[at, category]
         column = self.column[item]
         logits += np.where(column >= 0, self.drawn_to[at, column], 0) if len(self.decoder.common) else 0
         # The `draws` best by Gumbel noise are a draw without replacement from the softmax (Vieira 2014).
@@ -222,25 +245,45 @@ class _Basketeer:
 
     def _new(self, active: Ints, pull: Floats, draws: Ints) -> tuple[Ints, Ints]:
         decoder = self.decoder
-        urn = (decoder.clump + self.together[active, None]) * np.log1p(self.held[active])
-        urn += decoder.cling * np.log1p(self.before[active])
-        logits = pull @ self.centroids.T + self.group_popularity + urn[:, decoder.group_category]
+        urn = (decoder.clump + self.together[active, None]) * self.log1p[self.held[active]]
+        logits = pull @ self.centroids.T
+        logits += self.lasting[active]
+        logits += np.take(urn, decoder.group_category, axis=1)
         if len(decoder.common):
-            common = np.ix_(active, decoder.common)
             alone = logits[:, -len(decoder.common) :]
             alone += self.drawn_to[active]
             # A group of one item that the record has is empty. Not infinite: of none but such there would be no softmax.
-            alone[(self.bought[common] > 0) | self.here[common]] = -1e9
+            alone[self.gone[active]] = -1e9
         row = np.repeat(np.arange(len(active)), draws)
         group = _softmax_draw(logits.astype(np.float32), row, self.random)
-        items = decoder.groups[group]
-        within = np.einsum("rd,rsd->rs", pull[row], self.embeddings[items]) + decoder.log_popularity[items]
-        taken = (self.bought[active[row, None], items] > 0) | self.here[active[row, None], items]
-        within[(items < 0) | taken] = -np.inf
+        chosen = np.full(len(row), -1)
+        for crowd, most in enumerate(_CROWDS):  # groups of few items are not looked at as if they had 64
+            of = np.flatnonzero(self.crowds[group] == crowd)
+            chosen[of] = self._of_group(active[row[of]], pull[row[of]], decoder.groups[group[of], :most])
+        some = chosen >= 0
+        return row[some], chosen[some]
+
+    def _of_group(self, record: Ints, pull: Floats, items: Ints) -> Ints:
+        """One of each row's (R, S) items, or -1 where the record has all of them."""
+        if items.shape[1] == 1:
+            return np.where(self.owned[record, items[:, 0]], -1, items[:, 0])
+        within = np.einsum("rd,rsd->rs", pull, self.embeddings[items]) + self.decoder.log_popularity[items]
+        within[(items < 0) | self.owned[record[:, None], items]] = -np.inf
         noisy = within + self.random.gumbel(size=within.shape)
-        best = noisy.argmax(1)
-        some = np.isfinite(noisy[np.arange(len(row)), best])
-        return row[some], items[np.arange(len(row)), best][some]
+        best, every = noisy.argmax(1), np.arange(len(record))
+        return np.where(np.isfinite(noisy[every, best]), items[every, best], -1)
+
+
+def _crowds(members: Ints) -> Ints:
+    """Which of ``_CROWDS`` is the least that holds so many."""
+    return np.searchsorted(_CROWDS, members).astype(np.int64)
+
+
+def _add_by_record(out: npt.NDArray[Any], record: Ints, rows: Floats) -> None:
+    """Adds each of the rows to its record's; records ascend."""
+    if len(record):
+        first = np.flatnonzero(np.diff(record, prepend=-1))
+        out[record[first]] += np.add.reduceat(rows, first)
 
 
 def pull_classes(sizes: npt.NDArray[Any], asked: npt.NDArray[Any]) -> tuple[Ints, Ints]:
@@ -277,6 +320,7 @@ def initial_decoder(
         cling=none,
         pull=np.zeros((SIZE_CLASSES, len(_FOCUS) + 1), np.float32),
         tilt=np.zeros((SIZE_CLASSES, manners), np.float32),
+        fit=np.zeros((SIZE_CLASSES, len(none)), np.float32),
         common=common,
         together=np.zeros((len(common), len(common)), np.float32),
     )
@@ -286,9 +330,14 @@ def _softmax_draw(logits: Floats, row: Ints, random: np.random.Generator) -> Int
     """One column for each entry of ``row``, by that row's softmax."""
     logits -= logits.max(1, keepdims=True)
     cumulated = np.cumsum(np.exp(logits), 1)
+    last = logits.shape[1] - 1
     level = random.random(len(row), dtype=np.float32) * cumulated[row, -1]
-    out: Ints = np.minimum((cumulated[row] <= level[:, None]).sum(1), logits.shape[1] - 1)
-    return out
+    low, high = np.zeros(len(row), np.int64), np.full(len(row), last)
+    for _ in range(last.bit_length()):  # bisection, of all rows at once
+        middle = (low + high) // 2
+        above = cumulated[row, middle] <= level
+        low, high = np.where(above, np.minimum(middle + 1, high), low), np.where(above, high, middle)
+    return low
 
 
 def _draw_kinds(shares: Floats, random: np.random.Generator) -> Ints:

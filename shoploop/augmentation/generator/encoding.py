@@ -17,12 +17,15 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary
+from shoploop.features.distinct import distinct
 
 NUMBERS = ("size", "gap", "repeat", "minute", "focus", "weekend")
 SHARES = ("repeat", "focus")
 KNOTS = 1001
 _SIZES = np.array([2, 3, 5, 9, 17])
 SIZE_CLASSES = len(_SIZES) + 1
+_FEWEST_SHOPPERS = 20
+"""With baskets of a size: what fewer do is told as baskets of all sizes have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +47,10 @@ class Encoding:
     quantiles: Floats
     """(F, 1001) of each column, from least to greatest: D of scaled means, then the numbers."""
 
-    shares: Floats
-    """(2, classes of size, 1001) of the two ``SHARES`` in baskets of about a size: two of three rows alike are common,
-    twenty of thirty are not. Their columns tell which quantile of its like a basket is."""
+    by_size: Floats
+    """(D + 2, classes of size, 1001) of the scaled means and of the two ``SHARES`` in baskets of about a size: two of three
+    rows alike are common, twenty of thirty are not, and what a single item is like is farther out than any mean, however
+    scaled. Their columns tell which quantile of its like a basket is."""
 
     @property
     def dims(self) -> int:
@@ -68,8 +72,7 @@ class Encoding:
             [_to_normal(knots, column, random) for knots, column in zip(self.quantiles, columns.T, strict=True)], 1
         )
         of_size = size_class(behaviour.sizes)
-        for name, by_size in zip(SHARES, self.shares, strict=True):
-            at = self._of(name)
+        for at, by_size in zip(self._sized, self.by_size, strict=True):
             for size, knots in enumerate(by_size):
                 of = np.flatnonzero(of_size == size)
                 vectors[place[0][of], place[1][of], at] = _to_normal(knots, columns[of, at], random)
@@ -80,16 +83,16 @@ class Encoding:
 
     def centres(self, vectors: Floats) -> Floats:
         """(N, T, D) means of embeddings that the vectors ask for."""
-        scaled = np.stack([self._from_normal(i, vectors[..., i]) for i in range(self.dims)], -1)
-        return np.asarray(scaled * _scale(self.spread, self.number(vectors, "size")) + self.mean, np.float32)
+        sizes = self.number(vectors, "size")
+        of_size = size_class(sizes)
+        scaled = np.stack([self._of_size(i, vectors[..., i], of_size) for i in range(self.dims)], -1)
+        return np.asarray(scaled * _scale(self.spread, sizes) + self.mean, np.float32)
 
     def number(self, vectors: Floats, name: str) -> Floats:
         """(N, T) values of one number in its own unit: items, days, share, minutes."""
         if name in SHARES:
-            level = (ndtr(vectors[..., self._of(name)]) * KNOTS).astype(int)
             of_size = size_class(self.number(vectors, "size"))
-            knots = self.shares[SHARES.index(name)]
-            return np.asarray(knots[of_size, np.clip(level, 0, KNOTS - 1)], np.float32)
+            return self._of_size(self.dims + SHARES.index(name), vectors[..., self._of(name)], of_size)
         return self._from_normal(self._of(name), vectors[..., self._of(name)])
 
     def kind_shares(self, vectors: Floats) -> Floats:
@@ -97,6 +100,15 @@ class Encoding:
         further = range(self.dims + len(NUMBERS), self.width)
         shares = [self._from_normal(i, vectors[..., i]) for i in further]
         return np.stack(shares, -1) if shares else np.zeros((*vectors.shape[:2], 0), np.float32)
+
+    @property
+    def _sized(self) -> list[int]:
+        """The columns of ``by_size``."""
+        return [*range(self.dims), *(self._of(name) for name in SHARES)]
+
+    def _of_size(self, which: int, values: Floats, of_size: Ints) -> Floats:
+        level = np.clip((ndtr(values) * KNOTS).astype(int), 0, KNOTS - 1)
+        return np.asarray(self.by_size[which][of_size, level], np.float32)
 
     def _of(self, number: str) -> int:
         return self.dims + NUMBERS.index(number)
@@ -129,20 +141,25 @@ def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Float
         np.quantile(column[later] if name in ("gap", "repeat") else column, levels, method="inverted_cdf")
         for name, column in zip(names, columns.T, strict=True)
     ]
-    of_size = size_class(behaviour.sizes)
-    by_size = np.zeros((len(SHARES), SIZE_CLASSES, KNOTS))
-    for name, table in zip(SHARES, by_size, strict=True):
+    of_size, user = size_class(behaviour.sizes), behaviour.user[behaviour.record]
+    dims = embeddings.shape[1]
+    by_size = np.zeros((dims + len(SHARES), SIZE_CLASSES, KNOTS))
+    for which, table in enumerate(by_size):
+        name = SHARES[which - dims] if which >= dims else ""
         counts = later if name == "repeat" else np.ones(len(later), bool)
-        for size in np.unique(of_size[counts]):
-            values = columns[counts & (of_size == size), embeddings.shape[1] + NUMBERS.index(name)]
-            table[size] = np.quantile(values, levels, method="inverted_cdf")
+        values = columns[:, dims + NUMBERS.index(name) if name else which]
+        for size in range(SIZE_CLASSES):
+            of = counts & (of_size == size)
+            if len(distinct(user[of])) < _FEWEST_SHOPPERS:
+                of = counts
+            table[size] = np.quantile(values[of], levels, method="inverted_cdf")
     return Encoding(
         embeddings=embeddings,
         category=vocabulary.category,
         mean=mean,
         spread=spread.astype(np.float32),
         quantiles=np.asarray(quantiles, np.float32),
-        shares=np.asarray(by_size, np.float32),
+        by_size=np.asarray(by_size, np.float32),
     )
 
 

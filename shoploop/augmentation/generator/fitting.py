@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from shoploop.augmentation.generator.adversary import Adversary
-from shoploop.augmentation.generator.calibration import calibrate
+from shoploop.augmentation.generator.calibration import Strides, calibrate
 from shoploop.augmentation.generator.conditions import Conditions
 from shoploop.augmentation.generator.foundations import Foundations, lay_foundations
 from shoploop.augmentation.generator.marginals import Marginals
@@ -228,15 +228,22 @@ def fit_generator(
         # A map of quantiles and a second discriminator learn from shoppers; no budget bounds what these would tell.
         made_vectors = generator._vectors(behaviour.condition, mask, _turn(seed, 1))
         generator.marginals = Marginals.fit(made_vectors, mask, vectors, mask)
+    strides = Strides()
     for turn in range(config.calibrations):
         made, asked = generator.propose(config.calibration_records, seed=_turn(seed, 2 + turn))
         strength = 0.9 if turn < config.calibrations // 2 else 0.5
-        generator.decoder = calibrate(generator.decoder, made, asked, known.aim, strength=strength)
+        generator.decoder = calibrate(generator.decoder, made, asked, known.aim, strength=strength, strides=strides)
     if known.aim.company is not None:
         for turn, strength in enumerate(_OF_PAIRS):
             made, asked = generator.propose(config.pair_records, seed=_turn(seed, 500 + turn))
             generator.decoder = calibrate(
-                generator.decoder, made, asked, known.aim, strength=_OF_THE_REST, of_pairs=strength
+                generator.decoder,
+                made,
+                asked,
+                known.aim,
+                strength=_OF_THE_REST,
+                of_pairs=strength,
+                strides=strides,
             )
     if config.proposals > 1 and privately is None:
         generator.proposals = config.proposals

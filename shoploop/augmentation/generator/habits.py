@@ -4,7 +4,7 @@ None is learned by the adversary. Quantities are drawn by a category's share of 
 :mod:`~.prices`, and a shopper has one usual shop and sometimes goes to another. All of them are aggregates over at least k
 shoppers, those of small categories drawn towards the shop's.
 
-Shapes: R rows, C categories, P shops, Q quantiles.
+Shapes: R rows, C categories, L numbers of pieces, P shops, Q quantiles.
 """
 
 from dataclasses import dataclass
@@ -12,20 +12,35 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.special import ndtr, ndtri
 
 from shoploop.augmentation.generator.counts import trust
-from shoploop.augmentation.generator.prices import Prices, fit_prices, unknown_prices
+from shoploop.augmentation.generator.prices import Prices, fit_prices, shared_variance, unknown_prices
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary
 
 _MOST_PIECES = 12
+"""Up to so many each number of pieces is told; of greater ones those that k users took at once: a dozen, a gross."""
+
+_MOST_NUMBERS = 48
+"""Greater ones that are told."""
+
 _QUANTILES = 51
 _FEWEST_SHOPPERS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Habits:
+    numbers: Ints
+    """(L,) of pieces, ascending from 1."""
+
+    dear: Floats
+    """(3,) logarithms of price that part a shop's items into quarters: what is cheap is taken by the dozen."""
+
     pieces: Floats
-    """(C, 12) shares of rows with one piece, two, and so on."""
+    """(4 C, L) shares of rows with so many pieces, of a category's cheapest items, the dearer, and so on."""
+
+    own: float
+    """Share of the variance of how many, where there are several, that is the shopper's: some buy for a shop of their own."""
 
     eager: Floats
     """(Q,) quantiles over shoppers of how much oftener than others they take several pieces, mean 1."""
@@ -61,15 +76,20 @@ class Habits:
 
     def _pieces(self, made: Behaviour, vocabulary: Vocabulary, random: np.random.Generator) -> Ints:
         eager = self.eager[random.integers(len(self.eager), size=made.records)][made.row_record]
-        category = vocabulary.category[made.item]
+        category = _quarters(vocabulary, self.dear)[made.item]
         several = np.minimum((1 - self.pieces[:, 0])[category] * eager, 0.98)
-        more = self.pieces[:, 1:] / np.maximum(self.pieces[:, 1:].sum(1, keepdims=True), 1e-12)
         _, pair = np.unique(made.row_record * len(vocabulary) + made.item, return_inverse=True)
         same = random.random(len(category)) < self.as_before
         own = random.random(int(pair.max(initial=-1)) + 1)[pair]
-        takes, level = np.where(same, own, random.random(len(category))), random.random(len(category))
-        which = 2 + (level[:, None] > np.cumsum(more, 1)[category]).sum(1)
-        return np.where(takes < several, np.minimum(which, _MOST_PIECES), 1).astype(np.int64)
+        takes = np.where(same, own, random.random(len(category)))
+        shared = np.sqrt(self.own) * random.normal(size=made.records)[made.row_record]
+        alone = np.where(same, random.normal(size=len(pair))[pair], random.normal(size=len(category)))
+        level = ndtr(shared + np.sqrt(1 - self.own) * alone)
+        # levels of all categories on one line, each category's between its own whole number and the next
+        wide = len(self.numbers) - 1
+        line = (np.minimum(_below(self.pieces)[:, 1:], 1.0) + np.arange(len(self.pieces))[:, None]).ravel()
+        which = np.searchsorted(line, category + np.minimum(level, 0.999999)) - category * wide
+        return np.where(takes < several, self.numbers[1 + np.clip(which, 0, wide - 1)], 1).astype(np.int64)
 
     def _shops(self, made: Behaviour, random: np.random.Generator) -> pl.Series:
         if not self.shops:
@@ -101,10 +121,13 @@ def _another(share: npt.NDArray[np.float64], than: Ints, random: np.random.Gener
 
 def unknown_habits(vocabulary: Vocabulary) -> Habits:
     """One piece, no price, no shop: where no budget covers more."""
-    pieces = np.zeros((len(vocabulary.categories), _MOST_PIECES), np.float32)
+    pieces = np.zeros((4 * len(vocabulary.categories), _MOST_PIECES), np.float32)
     pieces[:, 0] = 1
     return Habits(
+        dear=np.zeros(3, np.float32),
+        numbers=np.arange(1, _MOST_PIECES + 1),
         pieces=pieces,
+        own=0.0,
         eager=np.ones(1, np.float32),
         prices=unknown_prices(vocabulary),
         shops=(),
@@ -134,30 +157,80 @@ def fit_habits(interactions: pl.DataFrame, vocabulary: Vocabulary, *, min_users:
         .with_columns(pieces=pl.col("quantity").round().clip(1, _MOST_PIECES).cast(pl.Int64))
     )
     shops, shares, usual, second = _shops(rows, min_users)
-    pieces = _pieces(rows, len(vocabulary.categories))
+    numbers = _numbers(rows, min_users)
+    # What nobody else took is the nearest number that others did, by ratio.
+    between = np.sqrt(numbers[1:] * numbers[:-1])
+    rows = rows.with_columns(step=np.searchsorted(between, rows["quantity"].round().clip(1).to_numpy()))
+    dear = np.quantile(vocabulary.dear, [0.25, 0.5, 0.75]).astype(np.float32)
+    quarters = _quarters(vocabulary, dear)
+    pieces = _pieces(rows, quarters, len(vocabulary.categories), len(numbers))
+    of_rows = rows.with_columns(category=quarters[rows["code"].to_numpy()])
     return Habits(
+        dear=dear,
+        numbers=numbers,
         pieces=pieces,
-        eager=_eager(rows, pieces),
+        own=_own(of_rows, pieces),
+        eager=_eager(of_rows, pieces),
         prices=fit_prices(rows, vocabulary, min_users=min_users, most_pieces=_MOST_PIECES),
         shops=shops,
         shop_share=shares,
-        as_before=_as_before(rows, pieces),
+        as_before=_as_before(of_rows, pieces),
         usual=usual,
         second=second,
     )
 
 
-def _pieces(rows: pl.DataFrame, categories: int) -> Floats:
-    table = np.zeros((categories, _MOST_PIECES))
-    np.add.at(table, (rows["category"].to_numpy(), rows["pieces"].to_numpy() - 1), 1)
-    common = table.sum(0) / max(table.sum(), 1)
-    buyers = np.zeros(categories)
-    counted = rows.group_by("category").agg(users=pl.col("user").n_unique())
-    buyers[counted["category"].to_numpy()] = counted["users"].to_numpy()
-    known = trust(buyers)[:, None]
-    own = table / np.maximum(table.sum(1, keepdims=True), 1)
-    out = known * own + (1 - known) * common
-    return np.asarray(out if table.sum() else np.eye(1, _MOST_PIECES).repeat(categories, 0), np.float32)
+def _numbers(rows: pl.DataFrame, min_users: int) -> Ints:
+    """(L,)"""
+    many = rows.select("user", number=pl.col("quantity").round().cast(pl.Int64)).filter(pl.col("number") > _MOST_PIECES)
+    taken = many.group_by("number").agg(users=pl.col("user").n_unique()).filter(pl.col("users") >= min_users)
+    greater = taken.sort("users", "number", descending=[True, False])["number"].head(_MOST_NUMBERS).sort().to_numpy()
+    return np.concatenate([np.arange(1, _MOST_PIECES + 1), greater]).astype(np.int64)
+
+
+def _below(pieces: Floats) -> npt.NDArray[np.float64]:
+    """(C, L) share of the rows with several pieces that have so many or fewer; 0 of one."""
+    several = np.pad(pieces[:, 1:].astype(np.float64), ((0, 0), (1, 0)))
+    out: npt.NDArray[np.float64] = np.cumsum(several, 1) / np.maximum(several.sum(1, keepdims=True), 1e-12)
+    return out
+
+
+def _own(rows: pl.DataFrame, pieces: Floats) -> float:
+    several = rows.filter(pl.col("step") > 0)
+    if several["user"].n_unique() < _FEWEST_SHOPPERS:
+        return 0.0
+    below, category, step = _below(pieces), several["category"].to_numpy(), several["step"].to_numpy()
+    middle = (below[category, step - 1] + below[category, step]) / 2
+    scores = several.select("user", z=pl.Series(ndtri(np.clip(middle, 0.005, 0.995))))
+    total = max(float(scores["z"].to_numpy().var()), 1e-9)
+    return float(np.clip(shared_variance(scores, "user") / total, 0, 0.95))
+
+
+def _quarters(vocabulary: Vocabulary, dear: Floats) -> Ints:
+    """(V,) of each item its category's quarter: four times the category's code, and how dear the item is from 0 to 3."""
+    return np.asarray(4 * vocabulary.category + np.searchsorted(dear, vocabulary.dear), np.int64)
+
+
+def _pieces(rows: pl.DataFrame, quarters: Ints, categories: int, numbers: int) -> Floats:
+    if not rows.height:
+        return np.eye(1, numbers).repeat(4 * categories, 0).astype(np.float32)
+    common = np.full((1, numbers), 1 / numbers)
+    whole = np.zeros(rows.height, np.int64)
+    # Of few buyers drawn towards the category's, and these towards the shop's.
+    for groups, of_row in (
+        (1, whole),
+        (categories, rows["category"].to_numpy()),
+        (4 * categories, quarters[rows["code"].to_numpy()]),
+    ):
+        table = np.zeros((groups, numbers))
+        np.add.at(table, (of_row, rows["step"].to_numpy()), 1)
+        counted = rows.select("user", group=of_row).group_by("group").agg(users=pl.col("user").n_unique())
+        buyers = np.zeros(groups)
+        buyers[counted["group"].to_numpy()] = counted["users"].to_numpy()
+        known = trust(buyers)[:, None] if groups > 1 else 1.0
+        own = table / np.maximum(table.sum(1, keepdims=True), 1)
+        common = known * own + (1 - known) * common.repeat(groups // len(common), 0)
+    return np.asarray(common, np.float32)
 
 
 def _eager(rows: pl.DataFrame, pieces: Floats) -> Floats:

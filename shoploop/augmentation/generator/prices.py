@@ -265,21 +265,18 @@ def _how_dear(paid: pl.DataFrame, min_users: int) -> tuple[Floats, float, float]
     middle = ranked["middle"].to_numpy()
     scores = ranked.select("user", "code", z=pl.Series(ndtri(np.clip(middle, 0.005, 0.995))))
     total = max(float(scores["z"].to_numpy().var()), 1e-9)
-    sums = (
-        pl.col("z").sum().alias("sum"),
-        (pl.col("z") ** 2).sum().alias("square"),
-        pl.len().cast(pl.Int64).alias("n"),
-    )
-    by_item = scores.group_by("user", "code", maintain_order=True).agg(*sums)
-    within = _shared_variance(by_item)
-    means = by_item.with_columns(z=pl.col("sum") / pl.col("n")).select("user", "z")
-    across = _shared_variance(means.group_by("user", maintain_order=True).agg(*sums))
+    within = shared_variance(scores, "user", "code")
+    means = scores.group_by("user", "code", maintain_order=True).agg(z=pl.col("z").sum() / pl.len())
+    across = shared_variance(means, "user")
     own = float(np.clip(across / total, 0, 0.9))
     return np.stack(level[1:]), own, float(np.clip(within / total - own, 0, 0.95 - own))
 
 
-def _shared_variance(of_groups: pl.DataFrame) -> float:
-    """Mean product of two numbers of one group, by each group's ``sum``, sum of squares ``square`` and ``n``."""
+def shared_variance(scores: pl.DataFrame, *group: str) -> float:
+    """Mean product of two ``z`` of one group."""
+    of_groups = scores.group_by(*group, maintain_order=True).agg(
+        sum=pl.col("z").sum(), square=(pl.col("z") ** 2).sum(), n=pl.len().cast(pl.Int64)
+    )
     # Summed exactly: else the last bits depend on how many threads there are.
     products = fsum((of_groups["sum"] ** 2 - of_groups["square"]).to_list())
     return products / max(float((of_groups["n"] * (of_groups["n"] - 1)).sum()), 1.0)

@@ -222,7 +222,7 @@ def _encoding(
         mean=np.asarray(mean, np.float32),
         spread=spread.astype(np.float32),
         quantiles=np.concatenate([gaussian, quantiles]).astype(np.float32),
-        shares=shares.astype(np.float32),
+        by_size=np.concatenate([np.tile(gaussian[:, None], (1, SIZE_CLASSES, 1)), shares]).astype(np.float32),
     )
 
 

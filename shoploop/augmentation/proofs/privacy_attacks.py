@@ -193,9 +193,10 @@ def refusal(name: str, found: tuple[float, float, float]) -> str | None:
     value, low, high = found
     if value <= MEMBERSHIP_AUC and high <= MEMBERSHIP_AUC_UPPER:
         return None
+    doubt = "" if low > 0.5 else "of too few shoppers it is not ruled out that "
     return (
-        f"membership can be inferred by {name}: AUC {value:.3f} [{low:.3f}, {high:.3f}], allowed {MEMBERSHIP_AUC} with an "
-        f"upper end of {MEMBERSHIP_AUC_UPPER}"
+        f"{doubt}membership can be inferred by {name}: AUC {value:.3f} [{low:.3f}, {high:.3f}], allowed "
+        f"{MEMBERSHIP_AUC} with an upper end of {MEMBERSHIP_AUC_UPPER}"
     )
 
 

@@ -18,7 +18,7 @@ from shoploop.augmentation.study import CONTROL_AUC, TWO_SAMPLE_AUC
 from shoploop.augmentation.trials.decision import judge, relative_gain
 from shoploop.augmentation.trials.effort import FULL, Effort
 from shoploop.augmentation.trials.variants import GENERATED, SAYS, UNAUGMENTED
-from shoploop.bench.augmentation.shop import TRANSFERS, Progress, Seed, Transferred, World
+from shoploop.bench.augmentation.shop import TRANSFERS, Measured, Progress, Seed, Transferred, World
 from shoploop.bench.augmentation.transfer import gain_of
 from shoploop.code_digest import code_digest
 from shoploop.errors import NotFound
@@ -34,11 +34,14 @@ def run(
     *,
     effort: Effort = FULL,
     work: Path | None = None,
+    use: bool = True,
 ) -> dict[str, Any]:
     """Runs the benchmark.
 
     Args:
         work: Folder that keeps what is measured, so that a benchmark that was broken off goes on where it was.
+        use: Whether variants and transfers are trained. Without, ``use`` and ``transfer`` are not told, and several seeds
+            of the rest are affordable.
 
     Returns:
         ``fidelity`` (means over seeds, with ``by_seed``), ``privacy`` (of the seed with the greatest membership AUC,
@@ -57,7 +60,7 @@ def run(
     if dataset in TABLES:
         report = _table(dataset, seeds, progress)
     else:
-        report = _shop(dataset, seeds, progress, effort, _kept(work, dataset, effort))
+        report = _shop(dataset, seeds, progress, effort, _kept(work, dataset, effort), use)
     return report | {
         "dataset": dataset,
         "seeds": list(seeds),
@@ -88,14 +91,19 @@ def _table(dataset: str, seeds: tuple[int, ...], progress: Progress) -> dict[str
     return {"auc": mean, "tables": found}
 
 
-def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effort, stages: Stages) -> dict[str, Any]:
+def _shop(
+    dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effort, stages: Stages, use: bool
+) -> dict[str, Any]:
     world = World.load(dataset, effort, stages, progress)
     # one seed after the other: the samples of one take a gigabyte
-    every = [Seed(world, seed).measured(memoriser=seed == seeds[0]) for seed in seeds]
-    sheets = [found.sheet for found in every]
+    every = [Seed(world, seed).measured(memoriser=seed == seeds[0], use=use) for seed in seeds]
+    return _likeness(every) | (_use(every, seeds, effort) if use else {})
+
+
+def _use(every: list[Measured], seeds: tuple[int, ...], effort: Effort) -> dict[str, Any]:
     names = [name for name in every[0].metrics if name != UNAUGMENTED]
     without = {part: [found.metrics[UNAUGMENTED][part] for found in every] for part in ("cold", "overall")}
-    leaks = [reason for sheet in sheets for reason in sheet["privacy"]["reasons"]]
+    leaks = [reason for found in every for reason in found.sheet["privacy"]["reasons"]]
     variants = {}
     for name in names:
         verdict = judge(
@@ -111,6 +119,19 @@ def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effo
             "by_seed": [relative_gain([new], [old], seed=seeds[0]).gain for new, old in of_seeds],
             "what": SAYS.get(name, "uniform items: must be refused"),
         }
+    return {
+        "use": {
+            "slice": "cold",
+            "households": len(without["cold"][0]),
+            "ndcg@10": {part: float(np.nanmean(values)) for part, values in without.items()},
+            "variants": variants,
+        },
+        "transfer": {name: _transfer([found.transfers[name] for found in every], seeds[0]) for name in TRANSFERS},
+    }
+
+
+def _likeness(every: list[Measured]) -> dict[str, Any]:
+    sheets = [found.sheet for found in every]
     worst = max(sheets, key=lambda sheet: float(sheet["privacy"]["membership_auc"]))
     return {
         "fidelity": _mean_fidelity([sheet["fidelity"] for sheet in sheets]),
@@ -128,6 +149,10 @@ def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effo
                     "unselected": [sheet["unselected"]["auc"], *sheet["unselected"]["interval"]],
                     "zero_steps": [found.zero_steps["auc"], *found.zero_steps["interval"]],
                     "real": sheet["unselected"]["real_auc"],
+                    "words": sheet["judges"]["words"],
+                    "words_zero_steps": found.zero_steps["words"],
+                    "lifts": sheet["unselected"]["lifts"],
+                    "lifts_zero_steps": found.zero_steps["lifts"],
                 }
                 for sheet, found in zip(sheets, every, strict=True)
             ],
@@ -140,13 +165,6 @@ def _shop(dataset: str, seeds: tuple[int, ...], progress: Progress, effort: Effo
             "zero_steps": _mean([found.zero_steps["lifts"] for found in every]),
         },
         "memoriser": every[0].memoriser,
-        "use": {
-            "slice": "cold",
-            "households": len(without["cold"][0]),
-            "ndcg@10": {part: float(np.nanmean(values)) for part, values in without.items()},
-            "variants": variants,
-        },
-        "transfer": {name: _transfer([found.transfers[name] for found in every], seeds[0]) for name in TRANSFERS},
         "speed": {str(sheet["seed"]): sheet["speed"] for sheet in sheets},
     }
 

@@ -104,12 +104,12 @@ class Seed:
     def _say(self, what: str) -> None:
         self.world.progress(f"seed {self.seed}: {what}")
 
-    def measured(self, *, memoriser: bool) -> Measured:
+    def measured(self, *, memoriser: bool, use: bool = True) -> Measured:
         sheet = self.sheet()
         found = self.world.stages.document("memoriser", self.memoriser) if memoriser else None
         self.__dict__.pop("whole", None)  # and with it its memory
         zero_steps = self.without_steps()
-        metrics, transfers = self.tried()
+        metrics, transfers = self.tried() if use else ({}, {})
         return Measured(sheet=sheet, zero_steps=zero_steps, memoriser=found, metrics=metrics, transfers=transfers)
 
     def sheet(self) -> dict[str, Any]:
