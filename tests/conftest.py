@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from event_logs import kafka_place, open_one, redis_place
@@ -54,6 +55,28 @@ LONGEST = (
 """Files that take half a minute and more: they begin first, or the last of them would keep all other processes waiting."""
 
 
+KAFKA = "the files that need a Kafka"
+TOGETHER = {
+    f"tests/events/{name}.py": KAFKA
+    for name in ("test_compaction", "test_fresh_history", "test_log_faults", "test_log_laws", "test_tenants")
+}
+"""Files that one process carries out, as if they were one: what they share takes longer to start than to use."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return TOGETHER.get(file, file)
+
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     place = {tests / name: place for place, name in enumerate(LONGEST)}
@@ -83,6 +106,16 @@ def _one_thread() -> Iterator[None]:
 def one_thread() -> Iterator[None]:
     """Models this small only lose time on waking other threads."""
     with _one_thread():
+        yield
+
+
+@pytest.fixture(scope="module")
+def narrow_network() -> Iterator[None]:
+    """Models are as small as may be: where what is done with one counts, and not how well it knows a shop."""
+    from narrow_network import narrow
+
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch)
         yield
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from narrow_network import narrow
 from shop import two_tastes
 from shop.samples import write_folders
 from tiny_effort import TINY
@@ -25,7 +26,9 @@ def always(ninety: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     root = tmp_path_factory.mktemp("always")
     folders = {name: ninety / name for name in ("data", "features", "samples")}
     settings = {"augmentation_spec": AugmentationSpec(mode="Always", ratio=0.5), "seed": 0, "effort": TINY}
-    return root / "out", augment_samples(**folders, out=root / "out", cache=root / "cache", **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch)
+        return root / "out", augment_samples(**folders, out=root / "out", cache=root / "cache", **settings)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from shoploop.features.contract import Contract
 from shoploop.features.log import purchases
 from shoploop.samples.search_step import SEARCH
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_network")
 
 SHOP = two_tastes(90)
 EVALUATION_FIRST = SHOP.split.evaluation_first

@@ -102,7 +102,7 @@ def test_values_that_are_no_numbers_end_by_name():
 
 
 @pytest.fixture(scope="module")
-def private(ninety, tmp_path_factory):
+def private(ninety, tmp_path_factory, narrow_network):
     """What the step makes of ninety shoppers within a budget wide enough for so few, and its report."""
     out = tmp_path_factory.mktemp("private") / "out"
     asked = AugmentationSpec.model_validate({"mode": "Always", "differentialPrivacy": {"epsilon": 90, "delta": 1e-4}})

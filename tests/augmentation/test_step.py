@@ -15,7 +15,7 @@ from shoploop.features.log import day_of
 from shoploop.training.step import train_fused
 from shoploop.versions.artifact import load_version
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "narrow_network")
 
 SHOP = two_tastes(90)
 EVALUATION_FIRST = SHOP.split.evaluation_first

@@ -125,7 +125,7 @@ def test_a_plain_table_goes_through_the_whole_benchmark(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def shop_report():
+def shop_report(narrow_network):
     material = importance_shop.Material(train=offered(60), judged=offered(15, seed=3), shop=SHOP)
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch, steps=40)

@@ -19,7 +19,7 @@ MORNINGS = [day(58).date(), day(59).date()]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, narrow_network):
     folder = tmp_path_factory.mktemp("nights")
     load_data(out=folder / "data", data_spec=DataSpec(tables=write_files(folder / "files", SHOP)))
     settings = RankerSettings(version="another")

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 CHECK = CheckConfig(flipped=80, learned=80, judged=40, fewest=10)
 UNCHECKED = CheckConfig(fewest=1_000)
+TRAINING = TrainingSpec(epochs=1)
 REQUESTS = 160
 
 
@@ -232,8 +233,15 @@ def test_no_training_visit_at_all_does_not_break_the_step(tmp_path):
     assert report["verdict"]["used"] is False and "nothing to weigh" in report["verdict"]["reason"]
 
 
+@pytest.fixture(scope="module")
+def unweighted(shop, tmp_path_factory):
+    """A version that was trained on the same samples without weights, and its report."""
+    out = tmp_path_factory.mktemp("unweighted") / "model"
+    return out, train_fused(**folders_of(shop), training_spec=TRAINING, out=out)
+
+
 @pytest.mark.parametrize("used", [True, False])
-def test_training_uses_the_weights_where_the_verdict_says_so(shop, weighed, tmp_path, used):
+def test_training_uses_the_weights_where_the_verdict_says_so(shop, weighed, unweighted, tmp_path, used):
     out, report = weighed
     importance = tmp_path / "importance"
     importance.mkdir()
@@ -244,15 +252,13 @@ def test_training_uses_the_weights_where_the_verdict_says_so(shop, weighed, tmp_
     pq.write_table(table.set_column(place, table.schema.field(place), halves), importance / "importance.parquet")
     document = report | {"verdict": report["verdict"] | {"used": used}}
     (importance / "importance.json").write_text(json.dumps(document))
-    given = folders_of(shop) | {"training_spec": TrainingSpec(epochs=1)}
+    given = folders_of(shop) | {"training_spec": TRAINING}
     trained = train_fused(**given, importance=importance, out=tmp_path / "model")
-    plain = train_fused(**given, out=tmp_path / "plain")
+    folder, plain = unweighted
     assert trained["weighted"] is used
     lineage = load_version(tmp_path / "model").lineage
     assert lineage["importance"]["used"] is used and lineage["importance"]["estimator"] == "GanAttention"
-    same = (tmp_path / "model" / "weights.safetensors").read_bytes() == (
-        tmp_path / "plain" / "weights.safetensors"
-    ).read_bytes()
+    same = (tmp_path / "model" / "weights.safetensors").read_bytes() == (folder / "weights.safetensors").read_bytes()
     assert same is not used and plain["weighted"] is False
 
 

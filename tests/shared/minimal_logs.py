@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 from hurried_estimators import hurry
+from narrow_network import narrow
 from shop import Shop
 from tiny_effort import TINY
 
@@ -88,6 +89,7 @@ def carry(
 def with_little_effort(monkeypatch: Any) -> None:
     """Makes augmentation and importance work on as much as a small log has, and learn no longer than they must."""
     hurry(monkeypatch, steps=10)
+    narrow(monkeypatch)
     monkeypatch.setitem(LambdaMart.__init__.__kwdefaults__, "rounds", 20)
     monkeypatch.setattr("shoploop.augmentation.step.augment_samples", partial(augment_samples, effort=EFFORT))
     monkeypatch.setattr("shoploop.importance.step.estimate_importance", partial(estimate_importance, check=CHECK))
