@@ -139,8 +139,8 @@ def privacy(found: Json) -> Markup:
         (
             "Copied baskets",
             words.percent(found.get("copies"), 2),
-            f"at most as among real shoppers, {words.percent(found.get('copies_real'), 2)}",
-            _at_most(found.get("copies"), found.get("copies_real")),
+            f"at most as among real shoppers, {words.percent(found.get('copies_real'), 2)}, beyond chance",
+            _at_most(found.get("copies"), found.get("copies_allowed")),
         ),
         (
             "Fewest buyers of a product in it",

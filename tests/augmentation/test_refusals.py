@@ -129,3 +129,15 @@ def test_a_loss_that_is_no_number_ends_by_name():
         Adversary(4, 1, Adversary.Config(steps=2, hidden=8, batch=8), seed=0).train(
             real, torch.ones(16, 1), torch.ones_like(real)
         )
+
+
+def test_one_copied_basket_more_than_among_real_shoppers_is_chance_and_many_are_not():
+    def share(copied: int) -> tuple[float, float]:
+        made_B, held_B = np.arange(5_000) < copied, np.arange(3_000) < 1
+        return float(made_B.mean()), privacy._by_chance(made_B, held_B)
+
+    copies, allowed = share(3)
+    assert copies <= allowed
+    copies, allowed = share(15)
+    assert copies > allowed
+    assert privacy._by_chance(np.zeros(5, bool), np.zeros(0, bool)) == 0.0

@@ -323,6 +323,7 @@ def augmentation() -> dict[str, Any]:
             "neighbour_ratio_real": 0.95,
             "copies": 0.0,
             "copies_real": 0.0004,
+            "copies_allowed": 0.0005,
             "k": 5,
             "k_asked": 5,
             "unique_pairs": 0.02,

@@ -3,7 +3,7 @@
 Shares of items counted exactly tell who was counted (:mod:`~shoploop.augmentation.proofs.count_attack`): each of twenty
 buyers is a twentieth of the count. So items of few buyers are as common as each other within a category, a shopper adds to
 no count much more than others do, and shares are drawn from a gamma distribution about each count, as wide as one buyer in
-eighty, whatever the number of buyers: what a buyer adds to a count of eighty or of eight hundred drowns alike, and what
+a hundred, whatever the number of buyers: what a buyer adds to a count of eighty or of eight hundred drowns alike, and what
 hundreds bought is told the more exactly.
 
 Noise keeps means: the rows of a category are as many, and what is bought is about as common, as they were. It has to, since
@@ -31,7 +31,7 @@ _FEW = 120
 _MOST_ROWS = 5
 """Rows of a shopper that are counted, in rows that the item's buyers have on average."""
 
-_TEMPER = 80
+_TEMPER = 100
 """Buyers whose number is as wide as its noise."""
 
 _FEWEST = 80
