@@ -21,7 +21,7 @@ import polars as pl
 
 from shoploop.bench.rivals import other_rates
 from shoploop.compute.cores import one_thread
-from shoploop.errors import NotFound
+from shoploop.errors import ArtifactCorrupt, NotFound
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.events.fresh import Recent
 from shoploop.events.log import Entry
@@ -37,7 +37,8 @@ from shoploop.packaging.local_service import packaged_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.runs.record import folder_of
 from shoploop.schemas import POSITIVE_KINDS
-from shoploop.store import Store
+from shoploop.store import Store, layout
+from shoploop.versions.artifact import MANIFEST, version_id
 
 ITEMS, WIDTH = 12_000, 64
 EPOCH = date(1970, 1, 1)
@@ -253,15 +254,24 @@ def later_purchases(store: Store, ranker: Ranker, name: str, most: int) -> tuple
 
     Raises:
         NotFound: that run is gone.
+        ArtifactCorrupt: what the version says of itself was altered.
     """
     folder = folder_of(store, name, ranker.version)
     if folder is None:
         raise NotFound(f"The run that made {ranker.version} of {name!r} is not in the store any more: run again.")
     events = pl.read_parquet(folder / "data" / "interactions.parquet", columns=["user", "item", "time", "kind"])
-    first = int(json.loads((folder / "samples" / "samples.json").read_text())["evaluation_first"])
+    first = _last_training_day(store, name, ranker.version) + 1
     day = pl.lit(EPOCH) + pl.duration(days=first)
     events = events.filter(pl.col("kind").is_in(POSITIVE_KINDS) & (pl.col("time").dt.date() >= day.cast(pl.Date)))
     return events.sort("time", maintain_order=True).head(most), first
+
+
+def _last_training_day(store: Store, name: str, version: str) -> int:
+    """As the version itself says: a run that has tables may be another one's."""
+    manifest = store.get(f"{layout.version(name, version)}/{MANIFEST}")
+    if version_id(manifest) != version:
+        raise ArtifactCorrupt(f"The manifest of version {version} of {name!r} was altered: promote another version.")
+    return int(json.loads(manifest)["lineage"]["last_training_day"])
 
 
 def _compared(rows: pl.DataFrame, seed: int) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from shoploop.bench import online, replay
 from shoploop.cli.main import app
-from shoploop.store import Store
+from shoploop.store import Store, layout
+from shoploop.versions.artifact import MANIFEST, version_id
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -69,12 +70,13 @@ def test_what_a_guardrail_stopped_is_on_the_page(found, tmp_path):
 def test_replayed_is_what_was_bought_since_the_first_day_of_evaluation(tmp_path, monkeypatch):
     """Which day that is depends on the log: a short one is evaluated on two days."""
     (tmp_path / "data").mkdir()
-    (tmp_path / "samples").mkdir()
-    (tmp_path / "samples" / "samples.json").write_text('{"evaluation_first": 19002}')
+    manifest = b'{"lineage": {"last_training_day": 19001}}'
+    version, store = version_id(manifest), Store(str(tmp_path / "store"))
+    store.put(f"{layout.version('shop', version)}/{MANIFEST}", manifest)
     days = [datetime(2022, 1, 10 + day, 9) for day in range(3)]  # 19002 days after 1970-01-01 is 2022-01-10
     rows = pl.DataFrame({"user": ["ann"] * 4, "item": list("abcd"), "time": [datetime(2022, 1, 9, 23), *days],
                          "kind": ["purchase", "purchase", "view", "purchase"]})  # fmt: skip
     rows.write_parquet(tmp_path / "data" / "interactions.parquet")
     monkeypatch.setattr(online, "folder_of", lambda store, name, version: tmp_path)
-    events, first = online.later_purchases(Store(str(tmp_path)), SimpleNamespace(version="v1"), "shop", 10)
+    events, first = online.later_purchases(store, SimpleNamespace(version=version), "shop", 10)
     assert (events["item"].to_list(), first) == (["b", "d"], 19002)
