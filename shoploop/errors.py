@@ -138,7 +138,8 @@ class AlreadyExists(StoreError):
 
 def without_passwords(text: str) -> str:
     """A text without the passwords of the addresses in it."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:...@", text)
+    text = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:...@", text)
+    return re.sub(r"(?i)([?&](?:ssl)?password=)[^&\s'\"]+", r"\1...", text)
 
 
 def first_line(error: BaseException) -> str:

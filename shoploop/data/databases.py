@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from shoploop.api.places import DATABASE_FILES
-from shoploop.data.ids import texts_of_arrow
+from shoploop.data.ids import EXACT, texts_of_arrow
 from shoploop.errors import DataUnreadable, SpecInvalid, without_passwords
 
 FILES = DATABASE_FILES
@@ -117,7 +117,8 @@ def _sqlite(uri: str, statement: str) -> pl.DataFrame:
 def _of_any_types(name: str, values: Sequence[Any]) -> pl.Series:
     """A column of SQLite, each value of which has a type of its own: text where they differ, as in a CSV."""
     kinds = {type(value) for value in values} - {type(None)}
-    if kinds <= {int, float} or len(kinds) < 2:
+    exact = float not in kinds or all(abs(value) <= EXACT for value in values if isinstance(value, int))
+    if (kinds <= {int, float} and exact) or len(kinds) < 2:
         return pl.Series(name, values, dtype=None if kinds else pl.String, strict=False)
     texts = [_text(value) for value in values]
     return pl.Series(name, texts, dtype=pl.String)
@@ -149,13 +150,16 @@ def _postgres(uri: str, statement: str) -> pl.DataFrame:
         cursor.execute("SET TRANSACTION READ ONLY")
         cursor.execute(statement)
         rows = cursor.fetch_arrow_table()
+        names = rows.column_names
         if MONEY in {_type_of(field) for field in rows.schema}:
-            columns = [
-                f'"{field.name}"::numeric AS "{field.name}"' if _type_of(field) == MONEY else f'"{field.name}"'
-                for field in rows.schema
+            places = [f"c{place}" for place in range(len(names))]  # two columns may have one name
+            asked = [
+                f"{place}::numeric" if _type_of(field) == MONEY else place
+                for place, field in zip(places, rows.schema, strict=True)
             ]
-            cursor.execute(f"SELECT {', '.join(columns)} FROM ({statement.rstrip().rstrip(';')}) AS asked")
-            rows = cursor.fetch_arrow_table()
+            inner = statement.rstrip().rstrip(";")
+            cursor.execute(f"SELECT {', '.join(asked)} FROM ({inner}) AS asked({', '.join(places)})")
+            rows = cursor.fetch_arrow_table().rename_columns(names)
     return _of_arrow(rows)
 
 
@@ -166,7 +170,13 @@ def _type_of(field: Any) -> bytes:
 
 
 def _of_arrow(rows: Any) -> pl.DataFrame:
-    return pl.DataFrame([_column(name, rows.column(place)) for place, name in enumerate(rows.column_names)])
+    columns: dict[str, pl.Series] = {}
+    for place, name in enumerate(rows.column_names):
+        times = 0
+        while (free := f"{name}_{times}" if times else name) in columns:  # of a join, a name may come twice
+            times += 1
+        columns[free] = _column(free, rows.column(place))
+    return pl.DataFrame(columns)
 
 
 def _column(name: str, values: Any) -> pl.Series:
@@ -179,7 +189,7 @@ def _column(name: str, values: Any) -> pl.Series:
         values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
     try:
         column = pl.from_arrow(pa.table({name: values}))
-    except pl.exceptions.PolarsError:  # an interval
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # an interval, alone or within something
         return pl.Series(name, texts_of_arrow(values), dtype=pl.String)
     assert isinstance(column, pl.DataFrame)
     return column[name]

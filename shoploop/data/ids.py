@@ -55,7 +55,6 @@ _FIRST_DAY, _LAST_DAY = -719_161, 2_932_895
 _NO_TEXT = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 """Signs that steer machines; tabs and ends of lines stand in text too."""
 
-_UUID = "^[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15}$"
 _PARTS_OF_UUID = "^(.{8})(.{4})(.{4})(.{4})(.{12})$"
 _WITH_POINT = r"^-?[0-9]+\.0+$"
 _WHOLE = r"^-?[0-9]+(\.0+)?$"
@@ -118,19 +117,14 @@ def _text_of_bytes(values: pl.Series) -> pl.Series:
     try:
         text = values.cast(pl.String)
     except pl.exceptions.PolarsError:
-        return digits_of_bytes(values)
+        return values.bin.encode("hex")
     one_width = values.drop_nulls().bin.size().n_unique() == 1
-    return digits_of_bytes(values) if one_width and text.str.contains(_NO_TEXT).any() else text
-
-
-def digits_of_bytes(values: pl.Series) -> pl.Series:
-    """Hexadecimal digits, with the hyphens of a UUID where all are one by version and variant (RFC 9562, section 4)."""
-    digits = values.bin.encode("hex")
-    return with_hyphens(digits) if digits.drop_nulls().str.contains(_UUID).all() else digits
+    return values.bin.encode("hex") if one_width and text.str.contains(_NO_TEXT).any() else text
 
 
 def with_hyphens(digits: pl.Series) -> pl.Series:
-    """32 hexadecimal digits as people, databases and programs write a UUID."""
+    """32 hexadecimal digits as people, databases and programs write a UUID. For columns that are said to hold some: bytes
+    that are not may as well be a hash, and one table must not be taken for what the other is not."""
     return digits.str.replace(_PARTS_OF_UUID, "$1-$2-$3-$4-$5")
 
 

@@ -95,9 +95,15 @@ class PictureFolder:
         return path.as_posix()
 
 
+def _may_be_named(inner: str) -> bool:
+    """Whether a table can name it and a store keep it: text, without backslashes and without what steers machines."""
+    return inner.isprintable() and "\\" not in inner and inner.encode(errors="replace").decode() == inner
+
+
 def pictures_below(uri: str) -> dict[str, Path]:
     """The pictures of a folder of this machine, by their paths below it, sorted: what begins as a picture does and is no
-    larger than what is read. What is hidden, and links that leave the folder, are left out, as reading leaves them out.
+    larger than what is read. Left out, as reading leaves it out, is what is hidden, what lies behind a link that leaves the
+    folder, and what has a name that no table can hold.
 
     Raises:
         NotFound: there is no such folder.
@@ -109,7 +115,7 @@ def pictures_below(uri: str) -> dict[str, Path]:
     whole, found = folder.resolve(), {}
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in inner.parts)
+        hidden = any(part.startswith(".") for part in inner.parts) or not _may_be_named(inner.as_posix())
         if hidden or not path.is_file() or not path.resolve().is_relative_to(whole):
             continue
         try:

@@ -69,6 +69,11 @@ def push_tables(
             )
         here[table] = sources.local_tree(source.uri)
     image = image_of(data)
+    if image is not None and image.encoder is not None and Path(image.encoder).is_dir():
+        raise SpecInvalid(
+            f"spec.data.tables.items.image.encoder: {image.encoder} is a folder of this machine, which pods cannot read. "
+            "Leave it out, so that one is trained with the model, or copy it to where pods read it and name that."
+        )
     shown = {} if image is None or sources.is_remote(image.uri) else pictures_below(image.uri)
     pushed = {}
     for table, tree in here.items():

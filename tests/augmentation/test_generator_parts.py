@@ -20,7 +20,13 @@ from shoploop.augmentation.generator.foundations import lay_foundations
 from shoploop.augmentation.generator.habits import _another, fit_habits, unknown_habits
 from shoploop.augmentation.generator.marginals import Marginals
 from shoploop.augmentation.generator.prices import _how_dear, _quantiles
-from shoploop.augmentation.generator.records import Behaviour, build_vocabulary, concatenate, read_behaviour
+from shoploop.augmentation.generator.records import (
+    Behaviour,
+    Vocabulary,
+    build_vocabulary,
+    concatenate,
+    read_behaviour,
+)
 from shoploop.augmentation.generator.selection import ceiling, fit_selection
 from shoploop.augmentation.study import _with_history
 
@@ -238,6 +244,34 @@ def test_a_gross_is_taken_where_k_shoppers_took_one_and_a_number_of_fewer_is_not
     quantity = habits.draw(behaviour, vocabulary, np.random.default_rng(0))["quantity"].to_numpy()
     assert set(quantity.tolist()) == {1.0, 144.0}
     assert (quantity > 1).mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_in_a_shop_of_six_items_that_are_bought_again_and_again_baskets_are_filled():
+    """Eight baskets of three of six items: a category has more rows than there are items."""
+    items, records = 6, 20
+    random = np.random.default_rng(0)
+    baskets = 8 * records
+    real = Behaviour(
+        item=np.concatenate([np.sort(random.choice(items, 3, replace=False)) for _ in range(baskets)]),
+        kind=np.zeros(3 * baskets, np.int64),
+        basket=np.repeat(np.arange(baskets), 3),
+        record=np.repeat(np.arange(records), 8),
+        day=18_000 + np.tile(np.arange(8), records),
+        minute=np.full(baskets, 600),
+        user=np.arange(records),
+        condition=np.zeros(records, np.int64),
+    )
+    vocabulary = Vocabulary(
+        items=tuple("abcdef"), category=np.zeros(items, np.int64), categories=("all",), kinds=("purchase",),
+        dear=np.zeros(items, np.float32), outside=0.0,
+    )  # fmt: skip
+    embeddings = random.normal(size=(items, 4)).astype(np.float32)
+    encoding = fit_encoding(real, vocabulary, embeddings)
+    vectors, mask = encoding.encode(real, random)
+    decoder = initial_decoder(vocabulary, embeddings, np.full(items, 1 / items, np.float32))
+    made, _ = decoder.decode(encoding, vectors, mask, real.condition, np.full(records, 18_000), 1)
+    assert made.records == records
+    assert len(made.item) > 16 * records
 
 
 def test_who_came_once_is_nobody_to_learn_from_and_is_not_sampled():

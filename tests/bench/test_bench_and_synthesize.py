@@ -89,7 +89,7 @@ def test_a_judge_that_nothing_selects_by_stands_beside_the_other_and_zero_steps_
     assert all(-1 <= value <= 1 for value in (measured["lifts"], *measured["lifts_of"].values()))
 
 
-def test_likeness_and_attacks_without_use_are_the_same_numbers(measured, work):
+def test_likeness_and_attacks_are_told_without_use_from_what_is_kept(measured, work):
     alone = bench.run("completejourney", (0, 1), effort=EFFORT, work=work, use=False)
     assert set(measured) - set(alone) == {"use", "transfer"}
     assert alone["judges"] == measured["judges"]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from postgres_server import postgres
 
-from shoploop.errors import DataUnreadable, SpecInvalid
+from shoploop.errors import DataUnreadable, SpecInvalid, without_passwords
 
 __all__ = ["postgres"]
 
@@ -53,8 +53,8 @@ def test_money_is_what_was_paid_and_not_cents(tables, sales):
 
 
 def test_a_query_of_postgres_is_a_table(tables, sales):
-    query = """select 123456789012345678 as customer, 42::numeric as sku, sold, action, 1 as pieces, paid from sales
-               where pieces > 1;"""
+    query = """select 123456789012345678 as customer, 42::numeric as sku, s.sold, s.action, 1 as pieces, s.paid, s.id, o.id
+               from sales s join sales o on s.id = o.id where s.pieces > 1;"""
     (row,) = read(tables, sales, query=query).to_dicts()
     assert (row["user"], row["item"], row["price"]) == ("123456789012345678", "42", 1234.5)
 
@@ -88,7 +88,7 @@ def test_duckdb_gives_a_table_whatever_types_its_other_columns_have(tables):
         connection.execute(
             "CREATE TABLE sales AS SELECT uuid '00000000-0000-0000-0000-0000000000ff' AS customer, 12::hugeint AS sku, "
             "timestamptz '2024-05-01 10:00+02' AS sold, 'order'::ENUM ('view', 'order') AS action, 3::utinyint AS pieces, "
-            "1.50::decimal(38, 2) AS paid, interval 1 day AS wait, {'a': 1} AS extra, map {'x': 1} AS tags"
+            "1.50::decimal(38, 2) AS paid, interval 1 day AS wait, {'a': [interval 1 day]} AS extra, map {'x': 1} AS tags"
         )
     (row,) = read(tables, f"duckdb:///{path}", table="sales").to_dicts()
     assert (row["user"], row["item"], row["price"]) == ("00000000-0000-0000-0000-0000000000ff", "12", 1.5)
@@ -112,3 +112,34 @@ def test_a_column_of_sqlite_may_hold_values_of_several_types(tables):
         connection.commit()
     events = tables.events(f"sqlite:///{path}", table="sales")
     assert events.select("user", "item").rows() == [("1", "7"), ("ann", "12"), ("bob", "x"), ("ff", "2.5")]
+
+
+def test_a_join_of_duckdb_may_have_two_columns_of_one_name(tables):
+    import duckdb
+
+    path = tables.folder / "join.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE sales AS SELECT 'ann' AS user, 'tea' AS item, date '2024-05-01' AS time")
+        connection.execute("CREATE TABLE items AS SELECT 'tea' AS item, 'Tea' AS title")
+    query = "select * from sales s join items i on s.item = i.item"
+    events = tables.events(f"duckdb:///{path}", query=query)
+    assert events.select("user", "item").rows() == [("ann", "tea")]
+
+
+def test_a_large_id_beside_a_broken_number_keeps_its_digits(tables):
+    import sqlite3
+    from contextlib import closing
+
+    path = tables.folder / "large.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE sales (user, item, time)")
+        connection.executemany("INSERT INTO sales VALUES (?, 'tea', '2024-05-01')", [(2**53 + 1,), (1.5,)])
+        connection.commit()
+    assert sorted(tables.events(f"sqlite:///{path}", table="sales")["user"]) == ["1.5", "9007199254740993"]
+
+
+def test_no_password_of_an_address_is_told():
+    told = without_passwords(
+        "postgresql://host/db?user=shop&password=secret&sslmode=require and postgres://me:other@host/db"
+    )
+    assert told == "postgresql://host/db?user=shop&password=...&sslmode=require and postgres://me:...@host/db"

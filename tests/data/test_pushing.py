@@ -1,6 +1,7 @@
 """One's own files in the store, on a folder and a real S3: once, whole, and read as they were read before."""
 
 import io
+import os
 
 import polars as pl
 import pytest
@@ -98,11 +99,10 @@ def test_progress_ends_with_all_bytes(tables, tmp_path):
     assert told[-1] == ("interactions", pushed["interactions"].bytes, pushed["interactions"].bytes)
 
 
-def with_pictures(tables, uri: str) -> DataSpec:
+def with_pictures(tables, uri: str, **of_image: str) -> DataSpec:
     here = {"interactions": tables.parquet("e.parquet", log(5)), "items": tables.parquet("i.parquet", log(5))}
-    return DataSpec(
-        tables={"interactions": {"uri": here["interactions"]}, "items": {"uri": here["items"], "image": {"uri": uri}}}
-    )
+    items = {"uri": here["items"], "image": {"uri": uri, **of_image}}
+    return DataSpec(tables={"interactions": {"uri": here["interactions"]}, "items": items})
 
 
 def picture(kind: str = "PNG") -> bytes:
@@ -117,6 +117,8 @@ def test_a_folder_of_pictures_is_read_there_as_it_was_here(tables, make_store):
     for inner, held in made.items():
         tables.bytes(f"shelf/{inner}", held)
     tables.bytes("shelf/readme.png", b"no picture")
+    for inner in ("a\nb.png", "a\\b.png", os.fsdecode(b"caf\xe9.png")):  # names that no table can hold
+        tables.bytes(f"shelf/{inner}", picture())
     tables.bytes("shelf/.cache/tea.png", picture())
     tables.bytes("secret.png", picture())
     (tables.folder / "shelf" / "link.png").symlink_to(tables.folder / "secret.png")
@@ -132,6 +134,13 @@ def test_a_folder_of_pictures_is_read_there_as_it_was_here(tables, make_store):
 
 def test_pictures_elsewhere_stay_where_they_are(tables, tmp_path):
     assert PICTURES not in push_tables("shop", with_pictures(tables, "s3://shop/pictures"), Store(str(tmp_path / "s")))
+
+
+def test_an_encoder_of_pictures_that_lies_here_is_named(tables, tmp_path):
+    tables.bytes("shelf/tea.png", picture())
+    data = with_pictures(tables, str(tables.folder / "shelf"), encoder=str(tables.folder / "shelf"))
+    with pytest.raises(SpecInvalid, match=r"image\.encoder: .* is a folder of this machine"):
+        push_tables("shop", data, Store(str(tmp_path / "store")))
 
 
 def test_a_folder_without_a_picture_is_named(tables, tmp_path):

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -107,8 +107,9 @@ def started_kafka(folder: Path) -> KafkaBroker:
         try:
             broker.start()
             return broker
-        except AssertionError:
-            broker.end()
+        except (AssertionError, subprocess.TimeoutExpired):
+            with suppress(AssertionError, subprocess.TimeoutExpired):
+                broker.end()
             if attempt == 2:
                 raise
     raise AssertionError("unreachable")

@@ -15,14 +15,18 @@ def free_ports(count: int, beside: int = 0) -> list[int]:
     They lie below those that the kernel gives to whoever connects: between the moment at which a port is seen free and
     the one at which a server takes it, a connection of another test would otherwise take it now and then.
     """
-    below = int(_EPHEMERAL.read_text().split()[0]) if _EPHEMERAL.exists() else 32768
+    below, above = map(int, _EPHEMERAL.read_text().split()) if _EPHEMERAL.exists() else (32768, 60999)
+    places = [
+        place for place in (range(_LOWEST, below - beside), range(above + 1, 65535 - beside)) if len(place) > 1000
+    ]
+    places = places or [range(_LOWEST, 65535 - beside)]  # a machine that gives out all of them
     chance = random.SystemRandom()  # not a seed's: processes side by side must differ
     found: list[int] = []
     with ExitStack() as held:
         for _ in range(1000):
             if len(found) == count:
                 break
-            port = chance.randrange(_LOWEST, below - beside)
+            port = chance.choice(chance.choice(places))
             with ExitStack() as attempt:
                 try:
                     for each in range(port, port + beside + 1):
@@ -31,5 +35,5 @@ def free_ports(count: int, beside: int = 0) -> list[int]:
                     continue
                 held.enter_context(attempt.pop_all())
             found.append(port)
-    assert len(found) == count, f"no {count} free ports between {_LOWEST} and {below}"
+    assert len(found) == count, f"no {count} free ports in {places}"
     return found

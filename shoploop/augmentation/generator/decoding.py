@@ -162,7 +162,8 @@ class _Basketeer:
         self.category[decoder.groups[filled]] = np.repeat(decoder.group_category, filled.sum(1))
         self.column = np.full(items, -1)
         self.column[decoder.common] = np.arange(len(decoder.common))
-        self.log1p = np.log1p(np.arange(items + 1, dtype=np.float32))
+        # rows of a category so far: an item may come again in each basket
+        self.log1p = np.log1p(np.arange(self.sizes.shape[1] * items + 1, dtype=np.float32))
         self.crowds = _crowds(filled.sum(1))
 
     def fill(self) -> Ints:

@@ -18,6 +18,7 @@ from shoploop.augmentation.generator.counts import trust
 from shoploop.augmentation.generator.prices import Prices, fit_prices, shared_variance, unknown_prices
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary
 
+_MOST_EXACT = 2**53
 _MOST_PIECES = 12
 """Up to so many each number of pieces is told; of greater ones those that k users took at once: a dozen, a gross."""
 
@@ -182,7 +183,8 @@ def fit_habits(interactions: pl.DataFrame, vocabulary: Vocabulary, *, min_users:
 
 def _numbers(rows: pl.DataFrame, min_users: int) -> Ints:
     """(L,)"""
-    many = rows.select("user", number=pl.col("quantity").round().cast(pl.Int64)).filter(pl.col("number") > _MOST_PIECES)
+    number = pl.col("quantity").round().clip(0, _MOST_EXACT).cast(pl.Int64)
+    many = rows.select("user", number=number).filter(pl.col("number") > _MOST_PIECES)
     taken = many.group_by("number").agg(users=pl.col("user").n_unique()).filter(pl.col("users") >= min_users)
     greater = taken.sort("users", "number", descending=[True, False])["number"].head(_MOST_NUMBERS).sort().to_numpy()
     return np.concatenate([np.arange(1, _MOST_PIECES + 1), greater]).astype(np.int64)
@@ -202,7 +204,7 @@ def _own(rows: pl.DataFrame, pieces: Floats) -> float:
     below, category, step = _below(pieces), several["category"].to_numpy(), several["step"].to_numpy()
     middle = (below[category, step - 1] + below[category, step]) / 2
     scores = several.select("user", z=pl.Series(ndtri(np.clip(middle, 0.005, 0.995))))
-    total = max(float(scores["z"].to_numpy().var()), 1e-9)
+    total = max(float(np.sort(scores["z"].to_numpy()).var()), 1e-9)  # users come in another order in each run
     return float(np.clip(shared_variance(scores, "user") / total, 0, 0.95))
 
 
