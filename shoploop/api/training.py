@@ -92,10 +92,6 @@ class TrainingSpec(Spec):
     """The days before them, whose requests are learned from. History reaches back further. Unset: 42, or more by what the
     log holds."""
 
-    candidates: Annotated[int, Field(ge=0, le=10_000)] = 200
-    """Of what is fetched for somebody, some hundreds of items, so many are looked at by the model: those that are most often
-    bought when these sources name them at these places. More costs time with each request; 0 looks at all."""
-
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1
     """Machines that train together, which makes the same of the same data. More than 1 needs the Kubeflow Trainer, 2.1 or
     later, on the cluster, also where Kubeflow Pipelines runs the steps; a laptop trains alone."""

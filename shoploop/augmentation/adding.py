@@ -41,7 +41,7 @@ def add_samples(samples: Path, out: Path, rows: Labelled, trials: Trials, *, fir
     latest = rows.rows["day"].max()
     if isinstance(latest, int) and latest >= first_hidden:
         raise ValueError(f"a virtual row is of day {latest}; evaluation begins on day {first_hidden}")
-    config = CandidateConfig.from_json(json.loads((samples / "samples.json").read_text())["candidates"])
+    config = CandidateConfig(**json.loads((samples / "samples.json").read_text())["candidates"])
     extra = trials.samples(rows, candidates=config, negatives=TRAINING_NEGATIVES)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".virtual-") as folder:

@@ -134,7 +134,7 @@ def _asked(ranker: Ranker, bought: Sequence[Purchase]) -> Iterator[_Asked]:
         for (when, user), items in visits(bought):
             visitor = known.visitor(user, recent.of(user), when)
             if visitor.user is not None:
-                candidates = known.candidates(visitor.user, visitor.day).passed()
+                candidates = known.candidates(visitor.user, visitor.day)
                 request = known.input(visitor.user, candidates.items_N, visitor.day, candidates)
                 caught.clear()
                 model.score(request, part="dnn")

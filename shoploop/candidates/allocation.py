@@ -33,7 +33,7 @@ TELLING = 100
 GIVEN = tuple(source for source in SOURCES if source not in ("history", "unsold"))
 """What was never sold cannot have been found on visits of the past."""
 
-DEEP = CandidateConfig.from_json(dict.fromkeys(GIVEN, DEEPEST))
+DEEP = CandidateConfig(**dict.fromkeys(GIVEN, DEEPEST))
 
 
 class Allocation:

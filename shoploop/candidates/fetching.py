@@ -4,13 +4,11 @@ Legend: N candidates.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.candidates.first_pass import FIRST_OF_EACH, TIMES_ASKED, FirstPass, best
 from shoploop.features.catalog import Catalog
 from shoploop.features.distinct import distinct
 from shoploop.features.history import History
@@ -20,9 +18,6 @@ from shoploop.features.pairs import FOLLOWED_DECAY, FOLLOWED_VISITS, follower_sc
 
 SOURCES = ("history", "popular", "neighbours", "followers", "lately", "alike", "kinds", "unsold")
 """In the order of the bits of :attr:`Candidates.sources_N`."""
-
-OWN_DECAY = 0.9
-"""What a purchase counts less for each visit since, in the order of what a user has bought."""
 
 BY_PICTURES = "unsold"
 """The source that only a shop with pictures has."""
@@ -56,22 +51,9 @@ class CandidateConfig:
     unsold: int = 0
     """Items that nobody has bought yet, whose factors are those of what they look like and are called like: the same way."""
 
-    first_pass: FirstPass | None = None
-    """Which of all these the model looks at; None: at all of them."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Its fields; of what a shop does not have, pictures and a first pass, no word."""
-        numbers = {name: value for name, value in self._numbers().items() if name != BY_PICTURES or value}
-        return numbers | ({"first_pass": self.first_pass.to_json()} if self.first_pass else {})
-
-    @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> "CandidateConfig":
-        """Of :meth:`to_json`, also as it was before there was a first pass."""
-        first_pass = told.get("first_pass")
-        return cls(**dict(told) | {"first_pass": first_pass and FirstPass.from_json(first_pass)})
-
-    def _numbers(self) -> dict[str, int]:
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "first_pass"}
+    def to_json(self) -> dict[str, int]:
+        """Its fields; a shop without pictures has none of the last kind, and no word of it."""
+        return {name: value for name, value in asdict(self).items() if name != BY_PICTURES or value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,59 +67,11 @@ class Candidates:
     after: Mapping[str, npt.NDArray[np.float64]]
     """Of :func:`shoploop.features.pairs.follower_scores`, for the features of the same request; empty where nobody asked."""
 
-    worth_N: npt.NDArray[np.float64] | None = None
-    """By the first pass; None where there is none."""
-
-    always_N: npt.NDArray[np.bool_] | None = None
-    """What passes whatever it is worth: the first of each source, and what nobody has bought yet."""
-
-    keep: int = 0
-    """How many pass."""
-
-    def but(self, codes: Int32) -> "Candidates":
-        """Those that are not among ``codes``."""
-        return self._where(~np.isin(self.items_N, codes)) if len(codes) else self
-
-    def passed(
-        self,
-        *,
-        asked: int = 0,
-        hidden_N: npt.NDArray[np.bool_] | None = None,
-        raised_N: npt.NDArray[np.float64] | None = None,
-    ) -> "Candidates":
-        """What the model looks at: all, where there is no first pass.
-
-        Args:
-            asked: Items that somebody asked for; ten candidates pass for each.
-            hidden_N: What will not be shown; as of :func:`shoploop.candidates.first_pass.best`.
-            raised_N: What the shop adds to the log-odds of each.
-        """
-        if self.worth_N is None or self.always_N is None:
-            return self
-        worth_N = self.worth_N if raised_N is None else self.worth_N + raised_N
-        keep = max(self.keep, TIMES_ASKED * asked)
-        if len(worth_N) <= keep:
-            return self
-        return self._where(best(worth_N, keep, always_N=self.always_N, hidden_N=hidden_N))
-
-    def _where(self, which_N: npt.NDArray[np.bool_]) -> "Candidates":
-        def of(values_N: "npt.NDArray[Any] | None") -> Any:
-            return None if values_N is None else values_N[which_N]
-
-        return replace(
-            self,
-            items_N=self.items_N[which_N],
-            sources_N=self.sources_N[which_N],
-            worth_N=of(self.worth_N),
-            always_N=of(self.always_N),
-        )
-
 
 def fetch_candidates(
     history: History, *, day: int, items: ItemMatrix, catalog: Catalog, config: CandidateConfig | None = None
 ) -> Candidates:
-    """All candidates of one request: the user's own items, recent popularity, and what goes with the last baskets. The model
-    looks at those that :meth:`Candidates.passed`.
+    """The candidates of one request: the user's own items, recent popularity, and what goes with the last baskets.
 
     Args:
         history: The user's purchases; rows from ``day`` on are ignored.
@@ -146,26 +80,12 @@ def fetch_candidates(
         catalog: Neighbours, followers, factors and kinds, as of the day.
         config: How many of each.
     """
-    config = config or CandidateConfig()
-    named, after = by_source(history, day=day, items=items, catalog=catalog, config=config)
+    named, after = by_source(history, day=day, items=items, catalog=catalog, config=config or CandidateConfig())
     items_N = distinct(np.concatenate([named[source] for source in SOURCES])).astype(np.int32)
     sources_N = np.zeros(len(items_N), np.uint8)
-    places = [np.searchsorted(items_N, named[source]) for source in SOURCES]
-    for bit, at in enumerate(places):
-        sources_N[at] |= np.uint8(1 << bit)
-    if config.first_pass is None:
-        return Candidates(items_N=items_N, sources_N=sources_N, after=after)
-    always_N = np.zeros(len(items_N), bool)
-    for source, at in zip(SOURCES, places, strict=True):
-        always_N[at if source == BY_PICTURES else at[:FIRST_OF_EACH]] = True
-    return Candidates(
-        items_N=items_N,
-        sources_N=sources_N,
-        after=after,
-        worth_N=config.first_pass.scores(places, len(items_N)),
-        always_N=always_N,
-        keep=config.first_pass.keep,
-    )
+    for bit, source in enumerate(SOURCES):
+        sources_N[np.searchsorted(items_N, named[source])] |= np.uint8(1 << bit)
+    return Candidates(items_N=items_N, sources_N=sources_N, after=after)
 
 
 def by_source(
@@ -176,7 +96,7 @@ def by_source(
     after = follower_scores(history, catalog) if config.followers or config.lately else {}
     nothing = np.empty(0)
     named = {
-        "history": _own(history, len(catalog)),
+        "history": distinct(history.items_H),
         "popular": items.by_popularity[: config.popular],
         "neighbours": _neighbours(history, catalog, config),
         "followers": _likeliest(after.get("after_recent", nothing), config.followers),
@@ -201,13 +121,6 @@ def _likeliest(scores_I: npt.NDArray[np.float64], most: int) -> Int32:
         some = some[scores_I[some] >= least]
     order = np.lexsort((some, -scores_I[some]))
     return some[order[:most]].astype(np.int32)
-
-
-def _own(history: History, items: int) -> Int32:
-    """What the user has bought, what was bought often and in the last visits first."""
-    own = distinct(history.items_H)
-    often_I = np.bincount(history.items_H, weights=OWN_DECAY ** history.since_H.astype(np.float64), minlength=items)
-    return own[np.argsort(-often_I[own], kind="stable")].astype(np.int32)
 
 
 def _neighbours(history: History, catalog: Catalog, config: CandidateConfig) -> Int32:

@@ -179,7 +179,7 @@ class Known:
         return replace(pairs, features_NK=np.hstack([pairs.features_NK, features_NS]), query=query)
 
     def candidates(self, user: OnlineUser, day: int) -> Candidates:
-        """What is fetched for a request that names no items; what the model looks at has ``passed``."""
+        """What is scored for a request that names no items."""
         trained = self.trained
         return fetch_candidates(
             user.history, day=day, items=self.matrix, catalog=trained.catalog, config=trained.candidates

@@ -9,14 +9,12 @@ from itertools import islice
 
 import numpy as np
 
-from shoploop.api.list_rules import ListRulesSpec
-from shoploop.candidates.fetching import Candidates
 from shoploop.features.history import History
 from shoploop.features.log import Float32, Int32
 from shoploop.ranking.answer import Method, RecommendRequest
 from shoploop.ranking.known import Known
 from shoploop.ranking.popularity import EVERYWHERE, Popular
-from shoploop.ranking.rules import Hides, Placed, Scored, boosts_of
+from shoploop.ranking.rules import Placed, Scored
 
 FURTHER = 1000
 """Items beyond those asked for that rules may look at, of what was found and again of what was not: a list may have to go far
@@ -54,22 +52,6 @@ class Lists:
             order = order[:most]
         names = self.known.trained.vocabulary.items
         return [(names[code], float(score)) for code, score in zip(codes_N[order], scores_N[order], strict=True)]
-
-    def passed(
-        self, fetched: Candidates, request: RecommendRequest, rules: ListRulesSpec, hides: Hides, *, asked: int
-    ) -> Candidates:
-        """What the model looks at, for a list of ``asked``: what will be hidden takes no place from what may be shown, and
-        what the shop raises or lowers is raised or lowered here, too."""
-        fetched = fetched.but(self.known.codes(request.exclude)) if request.exclude else fetched
-        if fetched.worth_N is None or not hides:
-            return fetched.passed(asked=asked)
-        names = [self.known.trained.vocabulary.items[code] for code in fetched.items_N]
-        boosts = boosts_of(rules, names, self.known.about)
-        return fetched.passed(
-            asked=asked,
-            hidden_N=np.fromiter((any(hide(name) for hide in hides.values()) for name in names), bool, len(names)),
-            raised_N=np.array([boosts.get(name, 0.0) for name in names]) if boosts else None,
-        )
 
     def without(self, codes_N: Int32, excluded: Sequence[str]) -> Int32:
         """The codes but those of the excluded items."""

@@ -319,8 +319,7 @@ class Ranker:
         exploration = self.settings.exploration
         # what is pinned has a place that chance must not take, and gives way to none
         pool = max(request.k, exploration.pool) if exploration and not rules.pins else request.k
-        hides = self._hides(request, rules, visitor, fresh, out_of_stock, now) if ruled else {}
-        found = self._found(visitor, request, rules, hides, pool, budget)
+        found = self._found(visitor, request, rules, pool + FURTHER if ruled else pool, budget)
         if not ruled:
             return self._drawn(found, placed(found.scored), visitor.day, request.k)
         shown = rerank(
@@ -329,7 +328,7 @@ class Ranker:
             rules=rules,
             more=self._lists.others(found.scored, request),
             about=self.known.about,
-            hides=hides,
+            hides=self._hides(request, rules, visitor, fresh, out_of_stock, now),
             log_odds=found.method in ("fused", "dnn"),
         )
         effects = [RuleEffect(rule=name, items=count) for name, count in shown.effects.items()]
@@ -349,18 +348,11 @@ class Ranker:
         return self._answer(found, shown, day, effects, request_id=request_id).drawn_as(explored)
 
     def _found(
-        self,
-        visitor: Visitor,
-        request: RecommendRequest,
-        rules: ListRulesSpec,
-        hides: Hides,
-        pool: int,
-        budget: Budget,
+        self, visitor: Visitor, request: RecommendRequest, rules: ListRulesSpec, wanted: int, budget: Budget
     ) -> Found:
-        """What to recommend, best first: ``pool`` items, more where rules may hide some, and those that the shop pins."""
-        wanted = pool + FURTHER if hides else pool
+        """What to recommend, best first: up to ``wanted`` items, and those that the shop pins."""
         if visitor.user is not None:
-            method, scored = self._best(visitor.user, request, rules, hides, pool, wanted, visitor.day, budget)
+            method, scored = self._best(visitor.user, request, rules, wanted, visitor.day, budget)
             if scored:
                 return Found(
                     method=method,
@@ -403,8 +395,6 @@ class Ranker:
         user: OnlineUser,
         request: RecommendRequest,
         rules: ListRulesSpec,
-        hides: Hides,
-        pool: int,
         wanted: int,
         day: int,
         budget: Budget,
@@ -415,7 +405,7 @@ class Ranker:
             return "frequency", self._lists.short(user.history, request, wanted)
         candidates = None
         if request.only is None:
-            candidates = self._lists.passed(known.candidates(user, day), request, rules, hides, asked=pool)
+            candidates = known.candidates(user, day)
             codes_N = candidates.items_N
         else:
             codes_N = known.codes(request.only)
@@ -489,7 +479,8 @@ class Ranker:
         )
 
     def _measure(self, name: str, visitor: Visitor, user: OnlineUser) -> Costs:
-        codes_N = self.known.candidates(user, visitor.day).passed().items_N
+        codes_N = self.known.matrix.by_popularity[: self.known.trained.candidates.popular]
+        codes_N = np.union1d(codes_N, user.history.items_H).astype(np.int32)
         times = [self._clock()]
         late = self._budget(float("-inf"))
         self._recommended(RecommendRequest(user=name, k=MEASURED_ITEMS), visitor, late)

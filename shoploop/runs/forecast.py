@@ -302,8 +302,6 @@ def _sizes(spec: RecommenderSpec, events: pl.DataFrame, plan: _Plan) -> Sizes:
     chosen, config = plan.chosen, CandidateConfig()
     history = plan.pairs / plan.visits["user"].n_unique()
     each = min(plan.items, history + config.popular + config.neighbours)
-    if spec.training.candidates:
-        each = min(each, spec.training.candidates)
     requests = len(chosen.train) + len(chosen.validation) + len(chosen.evaluation)
     training_rows = int(len(chosen.train) * min(each, TRAINING_NEGATIVES))
     least = FEWEST_JUDGED if spec.augmentation.mode == "Auto" else FEWEST_SHOPPERS

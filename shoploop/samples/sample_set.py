@@ -246,8 +246,7 @@ def assemble(
         users: Their statistics, one per request.
         sources: Everything else that features are made of.
         candidates: How many candidates.
-        negatives: To learn from: candidates kept per request beside those that were bought, drawn at random from all that is
-            fetched. None to judge by: all that the first pass leaves, as where it is served.
+        negatives: Candidates kept per request beside those that were bought, drawn at random; None keeps all.
         seed: Of that draw.
         progress: Told requests done and in all.
     """
@@ -281,8 +280,6 @@ def _one(
     history = history_of(log, request.user, before=request.day, seen=request.seen)
     truth = bought_on(log, request.user, day=request.day, seen=request.seen)
     candidates = fetch_candidates(history, day=request.as_of, items=items, catalog=catalog, config=config)
-    if negatives is None:  # as it is served; a model that has only met what passes orders that worse (record 0107)
-        candidates = candidates.passed()
     items_N, sources_N = candidates.items_N, candidates.sources_N
     labels_N = np.isin(items_N, truth)
     if negatives is not None:

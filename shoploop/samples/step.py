@@ -21,9 +21,7 @@ import polars as pl
 from shoploop import progress
 from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.allocation import Allocation
-from shoploop.candidates.fetching import BY_PICTURES, SOURCES, CandidateConfig, by_source
-from shoploop.candidates.first_pass import FirstPass
-from shoploop.candidates.worth import Worth
+from shoploop.candidates.fetching import BY_PICTURES, SOURCES, CandidateConfig
 from shoploop.data.picture_files import FILE as PICTURED
 from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
 from shoploop.errors import TooFewEvents
@@ -131,9 +129,6 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     out.mkdir(parents=True, exist_ok=True)
     write_catalogs(out, catalogs, vocabulary, items)
     config = allocate(chosen.train, sources, seed=training_spec.seed)
-    if training_spec.candidates:
-        first_pass = judge(chosen.train, sources, config, keep=training_spec.candidates, seed=training_spec.seed)
-        config = replace(config, first_pass=first_pass)
     if pictured is not None:
         config = replace(config, unsold=UNSOLD)
         (out / PICTURES).mkdir()
@@ -204,8 +199,10 @@ def allocate(requests: Sequence[Request], sources: Sources, *, seed: int) -> Can
 
     Of each user one, as in evaluation: who comes often knows most of what sells.
     """
+    latest = {request.user: request for request in sorted(requests, key=lambda request: request.day)}
+    chosen = np.random.default_rng(seed).permutation(sorted(latest))[:ALLOCATION_REQUESTS]
     found = Allocation()
-    for request in latest_visits(requests, seed=seed):
+    for request in sorted((latest[int(user)] for user in chosen), key=lambda request: (request.day, request.user)):
         found.add(
             history_of(sources.log, request.user, before=request.day, seen=request.seen),
             day=request.as_of,
@@ -214,31 +211,6 @@ def allocate(requests: Sequence[Request], sources: Sources, *, seed: int) -> Can
             bought=bought_on(sources.log, request.user, day=request.day, seen=request.seen),
         )
     return found.config()
-
-
-def judge(
-    requests: Sequence[Request], sources: Sources, config: CandidateConfig, *, keep: int, seed: int
-) -> FirstPass | None:
-    """Which ``keep`` of what is fetched are worth a look by the model, by what was bought on the visits that
-    the budget of the sources was found on; None where too little was, or no more is fetched."""
-    worth = Worth()
-    for request in latest_visits(requests, seed=seed):
-        named, _ = by_source(
-            history_of(sources.log, request.user, before=request.day, seen=request.seen),
-            day=request.as_of,
-            items=sources.items(request.day),
-            catalog=sources.catalogs(request.day),
-            config=config,
-        )
-        worth.add(named, bought_on(sources.log, request.user, day=request.day, seen=request.seen))
-    return worth.first_pass(keep)
-
-
-def latest_visits(requests: Sequence[Request], *, seed: int) -> list[Request]:
-    """The latest visit of some of these users, in the order of days and users."""
-    latest = {request.user: request for request in sorted(requests, key=lambda request: request.day)}
-    chosen = np.random.default_rng(seed).permutation(sorted(latest))[:ALLOCATION_REQUESTS]
-    return sorted((latest[int(user)] for user in chosen), key=lambda request: (request.day, request.user))
 
 
 class _Counts:

@@ -209,7 +209,7 @@ def train_fused(
             catalog=catalogs.training,
             contract=contract,
             vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
-            candidates=CandidateConfig.from_json(described["candidates"]),
+            candidates=CandidateConfig(**described["candidates"]),
             sessions=described["sessions"],
             searches=queries.remembered if queries else None,
             texts=tuple(texts),

@@ -109,7 +109,7 @@ class TrainedModel:
             catalog=catalog,
             contract=Contract.from_json(contract),
             vocabulary=Vocabulary(tuple(items["item"].to_pylist())),
-            candidates=CandidateConfig.from_json(config["candidates"]),
+            candidates=CandidateConfig(**config["candidates"]),
             sessions=config.get("sessions", False),
             texts=tuple(item_texts(pl.DataFrame(items), items["item"].to_pylist())),
             searches=files.get(SEARCHES),

@@ -6,13 +6,11 @@ Legend: Q targets, R rows.
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.bench.prediction.problem import Problem, Say
 from shoploop.bench.prediction.rivals.contest import rivals
 from shoploop.candidates.fetching import SOURCES, CandidateConfig, fetch_candidates
@@ -24,7 +22,7 @@ from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
-from shoploop.samples.step import allocate, judge
+from shoploop.samples.step import allocate
 
 TRAINING_NEGATIVES = 150
 METRICS = ("recall@10", "ndcg@10", "hit@10")
@@ -52,7 +50,6 @@ class Samples:
         self.sources = self._sources(following(self.fresh, problem.past, days, config))
         say("sharing out the candidates")
         self.candidates: CandidateConfig = allocate(problem.labels, self._labels, seed=seed)
-        """Without a first pass: every method is to say what it thinks of all that is fetched."""
 
     def _sources(self, catalogs: Catalogs) -> Sources:
         past = self.problem.past
@@ -64,11 +61,6 @@ class Samples:
             items=statistics.on,
             shops=shops.rows_on,
         )
-
-    def cut(self, keep: int) -> CandidateConfig:
-        """The same with the first pass of a run."""
-        first_pass = judge(self.problem.labels, self._labels, self.candidates, keep=keep, seed=self._seed)
-        return replace(self.candidates, first_pass=first_pass)
 
     def labels(self) -> SampleSet:
         return self._make(self.problem.labels, self._labels, TRAINING_NEGATIVES)
@@ -96,14 +88,11 @@ def reach(problem: Problem, made: Samples) -> dict[str, Any]:
     """Share of what was bought that is among the candidates, mean over targets: of all, of each source, and without it.
 
     Returns:
-        ``recall`` of all together; per source ``alone``, and ``marginal``: what no other source names; ``passed``, the recall
-        and the number of what a run's first pass would leave.
+        ``recall`` of all together; per source ``alone``, and ``marginal``: what no other source names.
     """
-    keep = TrainingSpec().candidates
-    config = made.cut(keep)
     log, sources = problem.log, made.sources
     found: list[list[float]] = []
-    sizes = left = 0
+    sizes = 0
     for request in sorted(problem.targets, key=lambda each: (each.day, each.user)):
         bought = bought_on(log, request.user, day=request.day)
         named = fetch_candidates(
@@ -111,25 +100,17 @@ def reach(problem: Problem, made: Samples) -> dict[str, Any]:
             day=request.day,
             items=sources.items(request.day),
             catalog=sources.catalogs(request.day),
-            config=config,
+            config=made.candidates,
         )
-        passed = named.passed(hidden_N=named.sources_N & 1 == 1 if problem.new_only else None)
-        left += len(passed.items_N)
         sizes += len(named.items_N)
         bits_T = named.sources_N[np.isin(named.items_N, bought)]
-        counts = [
-            np.isin(bought, passed.items_N),
-            bits_T > 0,
-            *((bits_T >> bit & 1 == 1) for bit in range(len(SOURCES))),
-        ]
+        counts = [bits_T > 0, *((bits_T >> bit & 1 == 1) for bit in range(len(SOURCES)))]
         counts += [bits_T == 1 << bit for bit in range(len(SOURCES))]
         found.append([float(each.sum()) / len(bought) for each in counts])
     mean = np.array(found).mean(axis=0)
-    mean_passed, mean = mean[0], mean[1:]
     alone, marginal = mean[1 : 1 + len(SOURCES)], mean[1 + len(SOURCES) :]
     return {
         "recall": float(mean[0]),
-        "passed": {"keep": keep, "recall": float(mean_passed), "candidates": left / len(problem.targets)},
         "candidates": sizes / len(problem.targets),
         "sources": {
             source: {"alone": float(alone[bit]), "marginal": float(marginal[bit])} for bit, source in enumerate(SOURCES)

@@ -336,7 +336,7 @@ def _answers(model: FusedModel, visit: Visit, candidates: CandidateConfig) -> di
         items=visit.items,
         catalog=visit.catalog,
         config=candidates,
-    ).passed()
+    )
     codes_N = named.items_N
     order = np.lexsort((codes_N, -model.score(visit.input(codes_N))))
     best = codes_N[order]
