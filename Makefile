@@ -13,7 +13,7 @@ help:  ## Show what can be made
 install: $(STAMP)  ## Make .venv and install everything, pinned
 
 # pip, not another installer: it is what finds a CPU build of torch where an index or a find-links folder offers one.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'

@@ -42,7 +42,6 @@ from shoploop.versions.artifact import MANIFEST, version_id
 
 ITEMS, WIDTH = 12_000, 64
 EPOCH = date(1970, 1, 1)
-BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 REPETITIONS = 3
 APPENDED = 5_000
 APART = timedelta(microseconds=30)

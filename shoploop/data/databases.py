@@ -111,7 +111,7 @@ def _sqlite(uri: str, statement: str) -> pl.DataFrame:
         cursor = c.execute(statement)
         names = [name for name, *_ in cursor.description or ()]
         columns = list(zip(*cursor, strict=True)) or [()] * len(names)
-    return pl.DataFrame([_of_any_types(name, values) for name, values in zip(names, columns, strict=True)])
+    return pl.DataFrame([_of_any_types(name, values) for name, values in zip(_apart(names), columns, strict=True)])
 
 
 def _of_any_types(name: str, values: Sequence[Any]) -> pl.Series:
@@ -170,13 +170,19 @@ def _type_of(field: Any) -> bytes:
 
 
 def _of_arrow(rows: Any) -> pl.DataFrame:
-    columns: dict[str, pl.Series] = {}
-    for place, name in enumerate(rows.column_names):
+    names = _apart(rows.column_names)
+    return pl.DataFrame([_column(name, rows.column(place)) for place, name in enumerate(names)])
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """The names, a number behind what has come before: a join has some twice."""
+    found: dict[str, None] = {}
+    for name in names:
         times = 0
-        while (free := f"{name}_{times}" if times else name) in columns:  # of a join, a name may come twice
+        while (free := f"{name}_{times}" if times else name) in found:
             times += 1
-        columns[free] = _column(free, rows.column(place))
-    return pl.DataFrame(columns)
+        found[free] = None
+    return list(found)
 
 
 def _column(name: str, values: Any) -> pl.Series:

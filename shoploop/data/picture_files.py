@@ -115,8 +115,13 @@ def pictures_below(uri: str) -> dict[str, Path]:
     whole, found = folder.resolve(), {}
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in inner.parts) or not _may_be_named(inner.as_posix())
-        if hidden or not path.is_file() or not path.resolve().is_relative_to(whole):
+        hidden = any(part.startswith(".") for part in inner.parts)
+        if (
+            hidden
+            or not _may_be_named(inner.as_posix())
+            or not path.is_file()
+            or not path.resolve().is_relative_to(whole)
+        ):
             continue
         try:
             with path.open("rb") as file:

@@ -114,6 +114,19 @@ def test_a_column_of_sqlite_may_hold_values_of_several_types(tables):
     assert events.select("user", "item").rows() == [("1", "7"), ("ann", "12"), ("bob", "x"), ("ff", "2.5")]
 
 
+def test_a_join_of_sqlite_may_have_two_columns_of_one_name(tables):
+    import sqlite3
+    from contextlib import closing
+
+    path = tables.folder / "join.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE sales AS SELECT 'ann' AS user, 'tea' AS item, '2024-05-01' AS time")
+        connection.execute("CREATE TABLE items AS SELECT 'tea' AS item, 'Tea' AS title")
+        connection.commit()
+    query = "select * from sales s join items i on s.item = i.item"
+    assert tables.events(f"sqlite:///{path}", query=query).select("user", "item").rows() == [("ann", "tea")]
+
+
 def test_a_join_of_duckdb_may_have_two_columns_of_one_name(tables):
     import duckdb
 
