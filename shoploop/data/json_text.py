@@ -78,9 +78,8 @@ def flattened(table: pl.DataFrame) -> pl.DataFrame:
         columns: list[pl.Series] = []
         for column in table:
             if column.name in nested:
-                columns += [
-                    column.struct.field(field).alias(f"{column.name}.{field}") for field in column.struct.fields
-                ]
+                # not field by field: polars takes a name such as ^u.*$ for a pattern there
+                columns += [part.alias(f"{column.name}.{part.name}") for part in column.struct.unnest()]
             else:
                 columns.append(column)
         table = pl.DataFrame(columns)

@@ -79,6 +79,12 @@ def test_an_empty_file_of_an_archive_is_passed_over(tables):
     assert of_bytes(tables, archive.getvalue())["user"].to_list() == USERS
 
 
+def test_a_nested_name_that_looks_like_a_pattern_is_a_name(tables):
+    row = b'{"user": "ann", "item": "tea", "time": "2024-05-01", "^u.*$": {"^i.*$": 1, "": 2}}'
+    events = tables.events(tables.bytes("e.jsonl", row + b"\n" + row), columns={"quantity": "^u.*$.^i.*$"})
+    assert events.select("user", "item", "quantity").rows() == [("ann", "tea", 1.0)] * 2
+
+
 def test_objects_within_a_row_are_columns_with_a_point_in_their_names(tables):
     rows = [{"user": {"id": u}, "what": {"item": {"sku": i}}, "at": {"$date": t}} for u, i, t in ROWS]
     text = "\n".join(map(json.dumps, rows))
