@@ -93,6 +93,8 @@ def _log(whole: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if log["shops"]:
         facts.append(("shops", f"{log['shops']:,}{_listed(tables['shops'])}"))
+    if "searches" in tables:
+        facts.append(("searches", f"{tables['searches']['rows']:,} that something was taken of"))
     facts.append(("density", f"{_share(log['density'])} of all pairs of a user and an item occur"))
     return facts
 

@@ -58,7 +58,7 @@ def describe(loaded: Loaded) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
     Raises:
         TableEmpty, SchemaMismatch: as loading itself.
     """
-    given = {name: _columns(getattr(loaded, name)) for name in schemas.TABLES}
+    given = {name: _columns(getattr(loaded, name)) for name in schemas.READABLE}
     read = loaded.interactions.height
     tables = canonical.complete(loaded)
     events = tables["interactions"]
@@ -112,7 +112,8 @@ def _kinds(events: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _table(table: pl.DataFrame, given: list[str] | None) -> dict[str, Any]:
-    listed = int(table[schemas.LISTED].sum()) if given is not None else None
+    # searches name nobody and nothing of their own: no row of theirs is there for completeness
+    listed = int(table[schemas.LISTED].sum()) if given is not None and schemas.LISTED in table.columns else None
     return {"rows": table.height, "listed": listed, "columns": given}
 
 

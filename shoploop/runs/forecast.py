@@ -104,6 +104,9 @@ examples/own-data. A straight line through two points: between and near them it 
 LOG_VISIT_SECONDS = 0.00025
 """To learn from a visit of the log in ``train_fused`` (record 0086)."""
 
+SKIPPED_SECONDS = 1.0
+"""Of a step that is not asked for, beside its start: it writes that it was not."""
+
 START_SECONDS = 1.8
 """To start a step's process."""
 
@@ -327,8 +330,7 @@ def _estimate(spec: RecommenderSpec, sizes: Sizes) -> dict[str, Any]:
         millions = getattr(sizes, rate.size) / 1e6 if rate.size else 0.0
         seconds = rate.seconds + rate.seconds_a_million * millions
         if name in _skipped(spec):
-            seconds = min(seconds, rate.seconds)
-            millions = 0.0
+            seconds, millions = SKIPPED_SECONDS, 0.0
         if name == "train_fused":
             seconds += LOG_VISIT_SECONDS * sizes.log_visits
         if name == "train_fused" and spec.training.adversarial_radius:

@@ -40,6 +40,15 @@ def test_the_log_is_counted(described):
     assert found["density"] == 3 / 4
 
 
+def test_searches_are_counted_beside_the_log(tables):
+    given = {
+        "interactions": {"uri": tables.csv("events.csv", SMALL)},
+        "searches": {"uri": tables.csv("searches.csv", "query,item,time\ngreen tea,tea,2024-05-02")},
+    }
+    found = describe(read_raw(DataSpec(tables=given)))[0]["tables"]
+    assert found["searches"]["rows"] == 1
+
+
 def test_habits_are_those_of_purchases_and_sessions_those_of_all_events(described):
     habits = described(SMALL, kinds={"order": "purchase"})["habits"]
     assert (habits["purchases"], habits["repeats"]) == (4, 0.25)

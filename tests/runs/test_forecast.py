@@ -94,7 +94,8 @@ def test_what_is_not_asked_for_takes_no_time(foretold):
     table = bought(users=60, days=90, every=6)
     off = {"augmentation": {"mode": "Never"}, "importance": {"estimator": "None"}}
     with_, without = (foretold(table, **spec)[0]["estimate"] for spec in ({}, off))
-    assert without["steps"]["estimate_importance"]["seconds"] < with_["steps"]["estimate_importance"]["seconds"]
+    for step in ("augment_samples", "estimate_importance"):
+        assert without["steps"][step]["seconds"] < min(5, with_["steps"][step]["seconds"])
     assert states(foretold(table, **off)[0])["estimate_importance"] == "not asked for"
 
 
