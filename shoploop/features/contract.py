@@ -115,12 +115,6 @@ PAIR_FEATURES = (
     _feature("own_hazard", "log odds that a bought item of its kind is bought again after this many days"),
     _feature("own_hazard_share", "chance that it is bought again after so many days, times its share of baskets"),
     _feature("own_weekday_share", "share of its purchases on the request's weekday"),
-    _feature(
-        "own_weekday_rate",
-        "share of the user's baskets of the request's weekday that hold it, the latest counting most (90 days), drawn to "
-        "own_decay_rate_90 where they are few",
-    ),
-    _feature("own_weekend_rate", "the same of baskets of such days: workdays, or Saturdays and Sundays"),
     _feature("own_quantity", "log(1 + mean pieces per purchase)"),
     # the user's purchases of the same kind of item
     _feature("kind_days", "log(1 + days on which the user bought the item's kind)", needs="category"),

@@ -26,8 +26,6 @@ FOLLOWED_VISITS, FOLLOWED_DECAY = 10, 0.9
 
 NEVER_DAYS, NEVER_BASKETS, MOST_OVERDUE = 400.0, 200.0, 10.0
 RATE_FLOOR, CHANCE_FLOOR = 1e-6, 1e-5
-USUAL_VISITS = 2.0
-"""What a user's share of all visits counts for where visits of one weekday are few."""
 
 OF_REQUEST = frozenset(
     "user_days user_basket_size user_gap_days user_since_days user_since_ratio user_repeat_share user_variety weekend "
@@ -141,15 +139,7 @@ class _History:
         gap = np.where(count > 1, (first - last) / np.maximum(count - 1, 1), 0.0)
         decay_30, decay_90, decay_180 = (np.exp(-age / d) for d in (30.0, 90.0, 180.0))
         decays = {b: b**since for b in (0.8, 0.9, 0.95)}
-        fade_V = np.exp(-(self.day - self.days_V) / 90.0)
-        all_days = fade_V.sum()
-        usual = total(decay_90) / max(all_days, 1e-9)
-
-        def rate(like_V: npt.NDArray[np.bool_]) -> Array:
-            """The share of such visits that hold it, drawn to that of all visits."""
-            held = total(decay_90 * like_V[self.basket_H[row]])
-            return (held + USUAL_VISITS * usual) / (fade_V[like_V].sum() + USUAL_VISITS)
-
+        all_days = np.exp(-(self.day - self.days_V) / 90.0).sum()
         all_baskets = (0.9 ** np.arange(self.baskets)).sum()
         share = count / max(self.baskets, 1)
         kind = catalog.kind_I[candidates_N]
@@ -171,7 +161,7 @@ class _History:
             "own_decay_baskets_80": total(decays[0.8]),
             "own_decay_baskets_90": total(decays[0.9]),
             "own_decay_baskets_95": total(decays[0.95]),
-            "own_decay_rate_90": usual,
+            "own_decay_rate_90": total(decay_90) / max(all_days, 1e-9),
             "own_decay_rate_baskets_90": total(decays[0.9]) / max(all_baskets, 1e-9),
             "own_focus": total(focus),
             "own_focus_decay": total(decays[0.95] * focus),
@@ -185,8 +175,6 @@ class _History:
             "own_hazard": np.where(never, -6.0, log_odds),
             "own_hazard_share": np.where(never, 0.0, chance * share),
             "own_weekday_share": total(weekday.astype(np.float64)) / some,
-            "own_weekday_rate": rate((self.days_V - self.day) % 7 == 0),
-            "own_weekend_rate": rate(_weekend(self.days_V) == _weekend(self.day)),
             "own_quantity": np.log1p(np.maximum(total(self.quantities_H[row]) / some, 0.0)),
         }
 
@@ -222,11 +210,6 @@ class _History:
             f"{name}_loyalty": own / np.maximum(spread(rows), 1.0),
             f"{name}_items": np.log1p(spread(variety)),
         }
-
-
-def _weekend(day: Any) -> Any:
-    """Whether days, or one, are a Saturday or a Sunday; 1970-01-01 was a Thursday."""
-    return (day + 3) % 7 >= 5
 
 
 def _ratio(days: Array, gap: Array, where: npt.NDArray[np.bool_]) -> Array:
@@ -343,7 +326,8 @@ def _request(day: int, user: UserRow, shop: ShopRow) -> dict[str, Array | float]
         "user_since_ratio": min(since / max(gap, 0.5), MOST_OVERDUE) if user.days_active > 1 else 0.0,
         "user_repeat_share": user.repeat_share,
         "user_variety": user.distinct_items / max(user.purchases, 1.0),
-        "weekend": float(_weekend(day)),
+        # 1970-01-01 was a Thursday
+        "weekend": float((day + 3) % 7 >= 5),
         "shop_visits": float(np.log1p(shop.visits_28)),
         "shop_basket_size": float(np.log1p(shop.mean_basket_size_28)),
     }
