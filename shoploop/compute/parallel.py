@@ -101,9 +101,23 @@ _words: distributed.ProcessGroup | None = None
 
 def group() -> Group:
     """The processes that :func:`joined` has brought together, or this one alone."""
-    if distributed.is_available() and distributed.is_initialized():
+    if not _by_itself and distributed.is_available() and distributed.is_initialized():
         return Group(rank=distributed.get_rank(), size=distributed.get_world_size())
     return Group()
+
+
+_by_itself = False
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """What is learned within is this process's own, though others are there for something else."""
+    global _by_itself
+    before, _by_itself = _by_itself, True
+    try:
+        yield
+    finally:
+        _by_itself = before
 
 
 @contextmanager
