@@ -113,9 +113,7 @@ def many_users(users: Sequence[int], say: Callable[[str], None] = lambda what: N
         ``users``, ``events`` of each; ``steps``, by name ``seconds``, ``peak_rss_bytes``, ``exponent``, ``memory_exponent``
         over the sizes that were done, and ``why`` of the first that was not; from there on a step has None.
     """
-    steps: dict[str, dict[str, Any]] = {
-        name: {"seconds": [], "peak_rss_bytes": [], "why": None} for name in DATA_STEPS
-    }
+    steps: dict[str, dict[str, Any]] = {name: {"seconds": [], "peak_rss_bytes": [], "why": None} for name in DATA_STEPS}
     for count in users:
         with tempfile.TemporaryDirectory(prefix="shoploop-scale-") as name:
             folder = Path(name)

@@ -149,7 +149,8 @@ def _users(found: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"Shops of so many users, {found['events'][0] // found['users'][0]} purchases each, and the steps that read all\n"
-            "rows, each a process. What is learned from is bounded by days (`training.trainingDays`), and is not measured here.",
+            "rows, each a process. What is learned from is bounded by days (`training.trainingDays`), and is not\n"
+            "measured here.",
             _table(["seconds", *heads, "exponent"], seconds),
             _table(["MiB at most", *heads, "exponent"], mib),
             *whys,

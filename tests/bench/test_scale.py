@@ -79,12 +79,18 @@ def test_of_a_shop_of_many_users_the_steps_that_read_all_rows_are_measured(monke
 
 def test_the_page_says_which_step_of_how_many_users_was_not_done():
     step = {"seconds": [1.0, None], "peak_rss_bytes": [2**20, None], "exponent": None, "memory_exponent": None}
-    users = {"users": [1000, 2000], "events": [4000, 8000], "steps": {"load_data": step | {"why": "load_data was killed"}}}
+    users = {
+        "users": [1000, 2000],
+        "events": [4000, 8000],
+        "steps": {"load_data": step | {"why": "load_data was killed"}},
+    }
     text = page(FOUND | {"users": users})
     assert "| load_data | 1.0 | not done |  |" in text and "Not done: load_data was killed." in text
 
 
-@pytest.mark.parametrize("asked", [{"users": [2000, 1000]}, {"events": 10}, {"factors": []}, {"factors": [2, 1]}, {"factors": [0, 1]}])
+@pytest.mark.parametrize(
+    "asked", [{"users": [2000, 1000]}, {"events": 10}, {"factors": []}, {"factors": [2, 1]}, {"factors": [0, 1]}]
+)
 def test_sizes_that_are_no_shop_are_refused(asked):
     with pytest.raises(SpecInvalid):
         scale.run(**asked)

@@ -64,7 +64,9 @@ def test_one_tenants_jobs_wait_for_its_own_quota_and_leave_anothers_alone(cluste
             cluster.apply(*tenant(name))
         cluster.apply(job(cluster, north, "first", f"{north}-queue"))
         cluster.wait("the first Job is admitted", lambda: goes_on(north, "first"), seconds=60)
-        cluster.apply(job(cluster, north, "second", f"{north}-queue"), job(cluster, north, "trespasses", f"{south}-queue"))
+        cluster.apply(
+            job(cluster, north, "second", f"{north}-queue"), job(cluster, north, "trespasses", f"{south}-queue")
+        )
         cluster.apply(job(cluster, south, "first", f"{south}-queue"))
         cluster.wait("the other tenant's is admitted", lambda: goes_on(south, "first"), seconds=60)
         assert not goes_on(north, "second"), "the quota is for one"

@@ -431,4 +431,4 @@ def take_part(together: Group) -> None:
         )
         adversary._restore(tensors, notes)
         with contextlib.suppress(GeneratorDiverged):
-            adversary._go_on(*(tensors[name].contiguous() for name in ("real", "condition", "mask")))
+            adversary._go_on(tensors["real"], tensors["condition"], tensors["mask"])
