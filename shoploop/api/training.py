@@ -93,8 +93,9 @@ class TrainingSpec(Spec):
     log holds."""
 
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Machines that train together, which makes the same of the same data. More than 1 needs the Kubeflow Trainer, 2.1 or
-    later, on the cluster, also where Kubeflow Pipelines runs the steps; a laptop trains alone."""
+    """Machines that train together, the model and the generator of augmentation, which makes the same of the same data, to
+    rounding. More than 1 needs the Kubeflow Trainer, 2.1 or later, on the cluster, also where Kubeflow Pipelines runs the
+    steps; a laptop trains alone."""
 
     task: TaskSpec = TaskSpec()
     """What kind of log it is; the report says what was seen."""

@@ -16,6 +16,7 @@ import torch
 from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import study as studies
 from shoploop.augmentation.adding import add_samples
+from shoploop.augmentation.generator.adversary import take_part
 from shoploop.augmentation.generator.dp_sgd import Budget
 from shoploop.augmentation.generator.kept import kept_generator
 from shoploop.augmentation.generator.records import Behaviour, concatenate
@@ -28,7 +29,7 @@ from shoploop.augmentation.trials.episodes import virtual
 from shoploop.augmentation.trials.splitting import FEWEST_JUDGED, Statistics, Trials, prepare_trials
 from shoploop.augmentation.trials.trainings import Trainings
 from shoploop.augmentation.trials.variants import ADDED, GENERATED, UNAUGMENTED, Extra
-from shoploop.compute.parallel import writing
+from shoploop.compute.parallel import joined, leave
 from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.features.ends import read_interactions
@@ -95,7 +96,9 @@ def augment_samples(
 ) -> dict[str, Any]:
     """Tries variants of augmentation on what lies before the days of evaluation and adds the one that pays to training.
 
-    What goes wrong with a generator is a refusal with its reason: the run goes on without virtual behaviour.
+    What goes wrong with a generator is a refusal with its reason: the run goes on without virtual behaviour. Of several
+    processes the first one does all this; the others train the generator with it, read and write nothing, and leave when it
+    is trained.
 
     Args:
         data: Folder of ``load_data``.
@@ -112,14 +115,22 @@ def augment_samples(
     Returns:
         ``augmentation.json``: ``mode``, ``variant`` that entered training or null, ``reason``, ``variants``,
         ``fidelity``, ``privacy``, ``generator`` (digest, steps, shoppers), ``samples_added``, ``effort``, ``seconds``,
-        and ``verdict``, the part of it that a version's lineage carries.
+        and ``verdict``, the part of it that a version's lineage carries. Of several processes the first one's alone.
+
+    Raises:
+        PeerLost: another of several processes has ended.
     """
-    with writing(out) as mine:
+    with joined() as together:
+        if together.rank:
+            take_part(together)
+            return {}
+        if augmentation_spec.mode == "Never" or augmentation_spec.differential_privacy:
+            leave()  # there is nothing to train, or only one may draw its noise
         task = _Task(
             data=data,
             features=features,
             samples=samples,
-            out=mine,
+            out=out,
             spec=augmentation_spec,
             seed=seed,
             cache=cache,
@@ -142,6 +153,7 @@ def _carry_out(task: _Task) -> dict[str, Any]:
                 added = _enter(task, tried, choice.variant)
         except (ShoploopError, *_NUMERIC) as error:
             choice = Choice(variant=None, reason=f"Nothing could be shown to pay: {error}")
+            leave()
     if choice.variant is None:
         disk.link_tree(task.samples, task.out / "samples")
     pq.write_table(tried.table, task.out / SYNTHETIC_FILE, compression="zstd")
@@ -256,7 +268,7 @@ def _learn(
         except ArtifactForeign:  # written by half; a step must end all the same
             checkpoint.unlink()
             study = studies.learn(interactions, items, checkpoint=checkpoint, **settings)
-        if checkpoint.exists():  # of several processes only the first writes one
+        if checkpoint.exists():
             disk.link_file(checkpoint, task.out / CHECKPOINT_FILE)
         shutil.rmtree(task.out / _ASIDE, ignore_errors=True)
         tried.study = study
@@ -265,6 +277,7 @@ def _learn(
         return table
     except (ShoploopError, *_NUMERIC) as error:
         tried.report["generator"] = {"refused": str(error)}
+        leave()
         return None
 
 

@@ -29,6 +29,15 @@ MANY_ITEMS = 1_000_000
 DRAWN = 512
 """Candidates and items drawn beside them that a request's softmax is over, instead of over a million."""
 
+EVENTS_A_USER = 4
+"""Of shops of many users: a basket each, more or less."""
+
+DATA_STEPS = ("load_data", "validate_data", "materialize_features")
+"""Of a shop of many users: they see all its rows, while what is learned from is bounded by days."""
+
+LONGEST_SECONDS = 900
+"""A step of a shop of many users is given no longer; the page says that it was not done."""
+
 RECOMMENDER = """spec:
   data:
     tables:
@@ -47,23 +56,27 @@ def run(
     events: int = EVENTS,
     factors: Sequence[int] = FACTORS,
     items: int = MANY_ITEMS,
+    users: Sequence[int] = (),
     epochs: int = 1,
     say: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Runs shops of ``events`` times each of ``factors`` events, and measures a training step over ``items`` items.
 
     Args:
+        users: Sizes of further shops, of which the steps that read all rows are carried out (:func:`many_users`).
         epochs: In which each module learns alone.
 
     Returns:
         ``events``; ``steps``, by name ``seconds`` and ``peak_rss_bytes`` for each, and ``exponent`` and
-        ``memory_exponent`` (:func:`exponent`); ``items``, see :func:`many_items`.
+        ``memory_exponent`` (:func:`exponent`); ``items``, see :func:`many_items`; ``users``, see :func:`many_users`.
 
     Raises:
         SpecInvalid: the sizes are no shop.
     """
     if events < 2_000 or not factors or min(factors) < 1 or list(factors) != sorted(set(factors)):
         raise SpecInvalid("A shop here has 2,000 events at least, and the factors are whole numbers, ascending.")
+    if list(users) != sorted(set(users)) or any(count < 1_000 for count in users):
+        raise SpecInvalid("Shops of many users have 1,000 at least, and their numbers ascend.")
     sizes = [events * factor for factor in factors]
     steps: dict[str, dict[str, Any]] = {}
     for size in sizes:
@@ -80,6 +93,8 @@ def run(
     if items:
         say(f"{items:,} items")
         found["items"] = many_items(items)
+    if users:
+        found["users"] = many_users(users, say)
     return found
 
 
@@ -91,13 +106,63 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float | None:
     return round(float(slope), 3)
 
 
-def write_shop(folder: Path, events: int, *, seed: int = 0) -> None:
+def many_users(users: Sequence[int], say: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
+    """What the steps that read all rows take of shops of so many users, each step a process.
+
+    Returns:
+        ``users``, ``events`` of each; ``steps``, by name ``seconds``, ``peak_rss_bytes``, ``exponent``, ``memory_exponent``
+        over the sizes that were done, and ``why`` of the first that was not; from there on a step has None.
+    """
+    steps: dict[str, dict[str, Any]] = {name: {"seconds": [], "peak_rss_bytes": [], "why": None} for name in DATA_STEPS}
+    for count in users:
+        with tempfile.TemporaryDirectory(prefix="shoploop-scale-") as name:
+            folder = Path(name)
+            write_shop(folder, EVENTS_A_USER * count, events_a_shopper=EVENTS_A_USER)
+            (folder / "recommender.yaml").write_text("metadata: {name: recommender}\n" + RECOMMENDER.format(epochs=1))
+            why: str | None = None
+            for step, found in steps.items():
+                seconds, peak, why = (None, None, why) if why else _one_step(folder, step)
+                found["seconds"].append(seconds)
+                found["peak_rss_bytes"].append(peak)
+                found["why"] = found["why"] or why
+        say(f"{count:,} users: {sum(step['seconds'][-1] or 0 for step in steps.values()):.0f} s")
+    for found in steps.values():
+        done = [place for place, seconds in enumerate(found["seconds"]) if seconds is not None]
+        sizes = [float(users[place]) for place in done]
+        found["exponent"] = exponent(sizes, [found["seconds"][place] for place in done])
+        found["memory_exponent"] = exponent(sizes, [found["peak_rss_bytes"][place] for place in done])
+    return {"users": list(users), "events": [EVENTS_A_USER * count for count in users], "steps": steps}
+
+
+def _one_step(folder: Path, step: str) -> tuple[float | None, int | None, str | None]:
+    """Seconds and peak memory, in bytes, of one step, by the run's record; or why there are none."""
+    from shoploop.runs.record import Record, read_record
+    from shoploop.store import Store, layout
+
+    run_id = "20260101-000000-scale"
+    words = ["--steps", step, "--spec", "recommender.yaml", "--run", run_id, "--store", "store"]
+    command = [sys.executable, "-m", "shoploop.runs", "run", *words, "--data-root", ".", "--work", "work"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LONGEST_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None, None, f"{step} was not done in {LONGEST_SECONDS // 60} minutes"
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        how = "was killed (out of memory?)" if done.returncode < 0 else f"failed: {said[-1] if said else 'no word'}"
+        return None, None, f"{step} {how}"
+    record = read_record(Store(str(folder / "store")), layout.run("recommender", run_id), run_id)
+    assert isinstance(record, Record), "it has just been written"
+    (carried_out,) = (one for one in record.steps if one.name == step)
+    return round(carried_out.seconds, 2), carried_out.peak_rss_bytes or 0, None
+
+
+def write_shop(folder: Path, events: int, *, events_a_shopper: int = EVENTS_A_SHOPPER, seed: int = 0) -> None:
     """``events.parquet`` and ``items.parquet`` of a shop of so many purchases.
 
     A shopper buys three baskets of four things in ten from twenty favourites, drawn by what sells (Zipf), else anything.
     """
     rng = np.random.default_rng(seed)
-    shoppers = max(events // EVENTS_A_SHOPPER, 20)
+    shoppers = max(events // events_a_shopper, 20)
     chances = 1 / np.arange(1, ITEMS + 1)
     chances /= chances.sum()
     favourites = rng.choice(ITEMS, size=(shoppers, 20), p=chances)
@@ -110,12 +175,14 @@ def write_shop(folder: Path, events: int, *, seed: int = 0) -> None:
     bought = np.where(rng.random(len(of_basket)) < 0.7, liked, other)
     frame = pl.DataFrame(
         {
-            "user": [f"u{user}" for user in who[of_basket]],
-            "item": [f"i{item}" for item in bought],
+            "user": who[of_basket],
+            "item": bought,
             "time": pl.from_epoch(pl.Series(when[of_basket] + FIRST_SECOND), time_unit="s"),
-            "kind": "purchase",
         }
     ).unique(["user", "item", "time"], maintain_order=True)
+    frame = frame.with_columns(
+        user=pl.concat_str(pl.lit("u"), "user"), item=pl.concat_str(pl.lit("i"), "item"), kind=pl.lit("purchase")
+    )
     frame.write_parquet(folder / "events.parquet")
     items = pl.DataFrame(
         {

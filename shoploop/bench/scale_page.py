@@ -75,6 +75,8 @@ def page(found: dict[str, Any]) -> str:
     parts.append(_table(["MiB at most", *heads, "exponent"], mib))
     if items := found.get("items"):
         parts += ["## Items", _items(items)]
+    if users := found.get("users"):
+        parts += ["## Users", _users(users)]
     parts += ["## The engine of each part, and where it breaks"]
     parts += [_table(["part", "here", "breaks where", "then"], ENGINES), TORCHREC, COST]
     return "\n\n".join(parts) + "\n"
@@ -125,4 +127,32 @@ def _items(items: dict[str, Any]) -> str:
         f"take {best}, exactly, without an index. The model has {model}; measuring it took {most} at most. A softmax\n"
         f"over all would hold {requests} × {count:,} scores and their gradients, {8 * requests * count / mib:.0f} MiB, and\n"
         "the features of all of them."
+    )
+
+
+def _users(found: dict[str, Any]) -> str:
+    heads = [f"{users:,}" for users in found["users"]]
+    steps = found["steps"].items()
+
+    def told(value: float | None, unit: float, digits: int) -> str:
+        return "not done" if value is None else f"{value / unit:.{digits}f}"
+
+    def grown(value: float | None) -> str:
+        return "" if value is None else f"{value:.2f}"
+
+    seconds = [(name, *(told(x, 1, 1) for x in step["seconds"]), grown(step["exponent"])) for name, step in steps]
+    mib = [
+        (name, *(told(x, 2**20, 0) for x in step["peak_rss_bytes"]), grown(step["memory_exponent"]))
+        for name, step in steps
+    ]
+    whys = [f"Not done: {step['why']}." for _, step in steps if step["why"]][:1]
+    return "\n\n".join(
+        [
+            f"Shops of so many users, {found['events'][0] // found['users'][0]} purchases each, and the steps that read all\n"
+            "rows, each a process. What is learned from is bounded by days (`training.trainingDays`), and is not\n"
+            "measured here.",
+            _table(["seconds", *heads, "exponent"], seconds),
+            _table(["MiB at most", *heads, "exponent"], mib),
+            *whys,
+        ]
     )

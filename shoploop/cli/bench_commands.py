@@ -432,6 +432,9 @@ def bench_scale(
     events: Annotated[int, typer.Option(help="Of the smallest shop.")] = 20_000,
     factors: Annotated[str, typer.Option(help="How many times as many the others have.")] = "1,2,4,8,16",
     items: Annotated[int, typer.Option(help="Of the model whose training step is measured; 0: none.")] = 1_000_000,
+    users: Annotated[
+        str, typer.Option(help="Of further shops, whose data steps alone are measured, e.g. 100000,1000000.")
+    ] = "",
     epochs: Annotated[int, typer.Option(help="In which each module learns alone.")] = 1,
     page: Annotated[
         Path | None, typer.Option(help="Also write docs/scale.md, or another file.", metavar="FILE.md")
@@ -444,10 +447,15 @@ def bench_scale(
     from shoploop.cli.bench import measure
     from shoploop.errors import SpecInvalid
 
-    try:
-        times = [int(factor) for factor in factors.split(",")]
-    except ValueError as error:
-        raise SpecInvalid(f"--factors is {factors!r}; it is whole numbers with commas, e.g. 1,2,4.") from error
-    found = measure(lambda say: scale.run(events=events, factors=times, items=items, epochs=epochs, say=say), json_)
+    def whole(name: str, text: str) -> list[int]:
+        try:
+            return [int(number) for number in text.split(",") if text]
+        except ValueError as error:
+            raise SpecInvalid(f"--{name} is {text!r}; it is whole numbers with commas, e.g. 1,2,4.") from error
+
+    times, counts = whole("factors", factors), whole("users", users)
+    found = measure(
+        lambda say: scale.run(events=events, factors=times, items=items, users=counts, epochs=epochs, say=say), json_
+    )
     if page is not None:
         write_page(page, found)

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,13 @@ from torch import Tensor, distributed
 
 from shoploop.compute.device import training_device
 from shoploop.errors import PeerLost
+
+STEP_PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others' part of a step before they count as lost."""
+
+WORD_PATIENCE = timedelta(hours=12)
+"""How long the others wait for what the first one tells: before it has something to tell, it prepares that alone. If it ends
+instead, they hear of that at once."""
 
 _TRANSPORT = re.compile(r"\b(gloo|nccl)\b|Connection (closed|reset|refused)", re.IGNORECASE)
 """In the words of errors of sums over several processes, which have no class of their own."""
@@ -74,38 +82,48 @@ class Group:
         """What the first process says; what the others bring counts for nothing. None is no word."""
         if self.size == 1:
             return words
-        device = training_device()
-        length = torch.tensor([-1 if words is None else len(words)], device=device)
-        distributed.broadcast(length, src=0)
+        length = torch.tensor([-1 if words is None else len(words)])
+        distributed.broadcast(length, src=0, group=_words)
         if (count := int(length)) < 0:
             return None
         if self.rank == 0:
             assert words is not None
-            said = torch.frombuffer(bytearray(words), dtype=torch.uint8).to(device)
+            said = torch.frombuffer(bytearray(words), dtype=torch.uint8)
         else:
-            said = torch.empty(count, dtype=torch.uint8, device=device)
-        distributed.broadcast(said, src=0)
-        return bytes(said.cpu().numpy().tobytes())
+            said = torch.empty(count, dtype=torch.uint8)
+        distributed.broadcast(said, src=0, group=_words)
+        return bytes(said.numpy().tobytes())
 
-    def agree(self, value: int) -> bool:
-        """Whether all processes say the same."""
-        if self.size == 1:
-            return True
-        here = torch.tensor([value, -value], device=training_device())
-        distributed.all_reduce(here, op=distributed.ReduceOp.MAX)
-        return int(here[0]) == -int(here[1])
+
+_words: distributed.ProcessGroup | None = None
+"""The processes that are together, for words: on the CPU, and patient."""
 
 
 def group() -> Group:
     """The processes that :func:`joined` has brought together, or this one alone."""
-    if distributed.is_available() and distributed.is_initialized():
+    if not _by_itself and distributed.is_available() and distributed.is_initialized():
         return Group(rank=distributed.get_rank(), size=distributed.get_world_size())
     return Group()
 
 
+_by_itself = False
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """What is learned within is this process's own, though others are there for something else."""
+    global _by_itself
+    before, _by_itself = _by_itself, True
+    try:
+        yield
+    finally:
+        _by_itself = before
+
+
 @contextmanager
 def joined() -> Iterator[Group]:
-    """Waits for the other processes of torchrun, where there are any: over NCCL between GPUs, over Gloo between CPUs.
+    """Waits for the other processes of torchrun, where there are any: over NCCL between GPUs, over Gloo between CPUs and for
+    words.
 
     Raises:
         PeerLost: one of them ended before its time, or cannot be reached.
@@ -113,11 +131,13 @@ def joined() -> Iterator[Group]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Group()
         return
+    global _words
     device = training_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=STEP_PATIENCE)
+        _words = distributed.new_group(backend="gloo", timeout=WORD_PATIENCE)
         yield group()
     except RuntimeError as error:
         if not isinstance(error, distributed.DistError) and not _TRANSPORT.search(str(error)):
@@ -127,8 +147,21 @@ def joined() -> Iterator[Group]:
             f"({' '.join(str(error).split())[:300]}). All have to begin again; what is kept of the work is gone on from."
         ) from error
     finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
+        _part()
+
+
+def leave() -> None:
+    """The first process goes on alone: it tells the others, by no word, that there is nothing more to do together."""
+    if group().size > 1:
+        group().told(None)
+        _part()
+
+
+def _part() -> None:
+    global _words
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+    _words = None
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from shoploop.api.pods import DEADLINE_SECONDS, pod_failure_policy, queued
 from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.steps import STEPS
 
 Object = dict[str, Any]
 
@@ -22,6 +23,12 @@ CONTAINER = "node"
 
 RESTARTS = 10
 """A machine that is lost ends the others' processes too, so all begin again at their last checkpoint."""
+
+
+def machines(spec: RecommenderSpec, step: str) -> int:
+    """How many carry a step out together."""
+    learns = step != "augment_samples" or spec.augmentation.mode != "Never"
+    return spec.training.nodes if STEPS[step].together and learns else 1
 
 
 def objects(

@@ -69,7 +69,7 @@ class Step:
     """Whether ``training.resources`` are for this step; a CPU step never holds a GPU."""
 
     together: bool = False
-    """Whether ``training.nodes`` machines carry it out together; what it makes does not depend on how many."""
+    """Whether ``training.nodes`` machines carry it out together; what it makes does not depend on how many, to rounding."""
 
     says: str = ""
     """What it does, for people."""
@@ -239,6 +239,7 @@ STEPS: dict[str, Step] = {
             settings=("augmentation", "training.seed"),
             caches=True,
             gpu=True,
+            together=True,
             says="Try virtual behaviour, and add what pays",
         ),
         Step(

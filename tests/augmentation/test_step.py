@@ -1,10 +1,15 @@
 """The step in a run: what may enter training, what never may, and that the run goes on whatever happens."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from safetensors.numpy import load_file
 from shop import TRAINING, two_tastes
 from shop.samples import write_folders
 from tiny_effort import TINY
@@ -104,6 +109,26 @@ def test_the_same_seed_gives_the_same_bytes(ninety, always, tmp_path):
     assert first["synthetic.parquet"] == second["synthetic.parquet"]
     reports = [json.loads(made["augmentation.json"]) | {"seconds": 0} for made in (first, second)]
     assert reports[0] == reports[1]
+
+
+def test_two_processes_come_to_the_decision_of_one_and_the_second_writes_nothing(ninety, always, tmp_path):
+    """They train the generator together; its weights are those of one, to rounding."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = Path(__file__).with_name("step_of_two.py")
+    command = [sys.executable, "-W", "ignore", *torchrun, str(script), str(ninety), str(tmp_path / "out")]
+    subprocess.run(command, check=True, timeout=240)
+    out, report = always
+    told = json.loads((tmp_path / "out" / "augmentation.json").read_text())
+    assert (told["variant"], told["samples_added"]) == (report["variant"], report["samples_added"])
+    assert told["generator"]["steps"] == report["generator"]["steps"] == TINY.generator.adversary.steps
+    for mine, other in zip(told["generator"]["curve"], report["generator"]["curve"], strict=True):
+        assert mine == pytest.approx(other, abs=1e-4)
+    alone, together = (load_file(folder / "generator.safetensors") for folder in (out, tmp_path / "out"))
+    assert alone.keys() == together.keys()
+    for name in (name for name in alone if name.startswith("averaged.")):
+        np.testing.assert_allclose(together[name], alone[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    names = [{path.relative_to(folder) for path in folder.rglob("*")} for folder in (out, tmp_path / "out")]
+    assert names[0] == names[1]
 
 
 def test_virtual_rows_are_marked_and_speak_of_no_day_of_evaluation(always):

@@ -69,7 +69,28 @@ def test_a_training_step_over_many_items_is_measured_in_a_process_of_its_own():
     assert found["peak_rss_bytes"] > found["parameters_bytes"] > 2_000 * 64 * 4
 
 
-@pytest.mark.parametrize("asked", [{"events": 10}, {"factors": []}, {"factors": [2, 1]}, {"factors": [0, 1]}])
+def test_of_a_shop_of_many_users_the_steps_that_read_all_rows_are_measured(monkeypatch):
+    monkeypatch.setattr(scale, "DATA_STEPS", ("load_data",))
+    found = scale.many_users([1_000])
+    assert (found["users"], found["events"]) == ([1_000], [4_000])
+    step = found["steps"]["load_data"]
+    assert step["seconds"][0] > 0 and step["peak_rss_bytes"][0] > 2**20 and step["why"] is None
+
+
+def test_the_page_says_which_step_of_how_many_users_was_not_done():
+    step = {"seconds": [1.0, None], "peak_rss_bytes": [2**20, None], "exponent": None, "memory_exponent": None}
+    users = {
+        "users": [1000, 2000],
+        "events": [4000, 8000],
+        "steps": {"load_data": step | {"why": "load_data was killed"}},
+    }
+    text = page(FOUND | {"users": users})
+    assert "| load_data | 1.0 | not done |  |" in text and "Not done: load_data was killed." in text
+
+
+@pytest.mark.parametrize(
+    "asked", [{"users": [2000, 1000]}, {"events": 10}, {"factors": []}, {"factors": [2, 1]}, {"factors": [0, 1]}]
+)
 def test_sizes_that_are_no_shop_are_refused(asked):
     with pytest.raises(SpecInvalid):
         scale.run(**asked)

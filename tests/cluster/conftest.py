@@ -428,13 +428,19 @@ def of_the_shop(item: pytest.Item) -> bool:
     return item.path.parent == Path(__file__).parent and "shop" in getattr(item, "fixturenames", ())
 
 
-LAST = ("test_handed_over_on_cluster.py", "test_story.py", "test_operator_roles.py", "test_reinstalled.py")
+LAST = (
+    "test_handed_over_on_cluster.py",
+    "test_story.py",
+    "test_operator_roles.py",
+    "test_reinstalled.py",
+    "test_tenants_on_cluster.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """First what does without the shop, which is trained meanwhile. What brings the Kubeflow Trainer comes after the test
     that finds it missing. The story is told last: its end deletes what the other tests look at. Then the roles: all that
-    was done is known."""
+    was done is known. Kueue, which everybody would have to ask from then on, comes after all."""
     later = {item.path.name for item in items if of_the_shop(item)} | {"test_training_on_two_nodes.py"}  # as heavy
 
     def turn(item: pytest.Item) -> int:

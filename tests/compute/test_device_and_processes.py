@@ -12,10 +12,9 @@ from shop import Shop
 from shop.samples import OFFERED_FEATURES, offered
 from two_processes import learn
 
-from shoploop.augmentation.generator.adversary import Adversary
 from shoploop.compute.device import VARIABLE, asks_for, training_device
 from shoploop.compute.parallel import Group
-from shoploop.errors import ArtifactForeign, SpecInvalid
+from shoploop.errors import SpecInvalid
 from shoploop.training.building import build_model
 from shoploop.training.loop import TrainConfig, batches
 
@@ -86,10 +85,17 @@ def test_processes_that_learn_together_end_with_the_same_numbers(learned):
         assert np.array_equal(found["together.1"][name], values), name
 
 
-def test_the_first_process_alone_writes_a_checkpoint(learned):
+def test_every_step_of_a_generator_that_two_train_has_the_loss_of_one_and_so_from_a_checkpoint(learned):
+    """The second of two is told all that it needs by the first, and both drop out what one would."""
     folder, _ = learned
-    assert (folder / "together.0.safetensors").exists()
-    assert not (folder / "together.1.safetensors").exists()
+    alone, together = (dict(np.load(folder / f"{name}.generator.npz")) for name in ("alone", "together"))
+    for found in (alone, together):
+        for name, at in {"whole": range(1, 13), "gone on": range(5, 13)}.items():
+            assert [key for key in found if key.startswith(f"{name} step")] == [f"{name} step {step}" for step in at]
+            for step in at:
+                assert np.abs(found[f"{name} step {step}"] - alone[f"whole step {step}"]).max() < 1e-4, (name, step)
+    for name in (key for key in alone if key.startswith("whole") and " step " not in key):
+        np.testing.assert_allclose(together[name], alone[name], rtol=2e-3, atol=1e-5, err_msg=name)
 
 
 def test_of_a_step_that_several_carry_out_the_first_ones_files_count(learned):
@@ -104,17 +110,15 @@ def test_a_process_without_a_share_of_the_last_batch_takes_part_with_nothing():
     assert share.counts() == 0
 
 
-def test_batches_that_cannot_be_shared_evenly_are_refused(monkeypatch):
-    monkeypatch.setattr("shoploop.augmentation.generator.adversary.group", lambda: Group(rank=0, size=3))
-    with pytest.raises(SpecInvalid, match="3 processes cannot share"):
-        Adversary(4, 1, Adversary.Config(batch=8), seed=0)
-
-
-def test_processes_that_would_go_on_from_different_checkpoints_are_refused(monkeypatch):
-    adversary = Adversary(4, 1, Adversary.Config(batch=8), seed=0)
-    monkeypatch.setattr(Group, "agree", lambda self, step: False)
-    with pytest.raises(ArtifactForeign, match="Give all of them the same cache"):
-        adversary.train(torch.ones(8, 4), torch.ones(8, 1), torch.ones(8, 4))
+def test_a_process_that_never_does_its_part_is_lost_by_name_to_the_others_after_a_while():
+    started = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    with subprocess.Popen([*started, str(SHARED / "one_hangs.py")], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+        finally:
+            process.terminate()  # torchrun takes the one that hangs along
+    assert said.startswith("rank 0: Another of 2 processes has ended, or cannot be reached"), said
 
 
 def test_nobody_who_asks_for_no_gpu_gets_one(monkeypatch):

@@ -62,7 +62,7 @@ def at_training(make_recommender, make_job, settings):
     """A run of which only the training and what follows it is due, and the objects of what is done."""
 
     def make(**training):
-        recommender = running(make_recommender(training={"nodes": 2} | training))
+        recommender = running(make_recommender(training={"nodes": 2} | training, augmentation={"mode": "Never"}))
         cut = runs.parts(RecommenderSpec.model_validate(recommender["spec"]))
         trains = next(index for index, part in enumerate(cut) if part.nodes > 1)
         done = [make_job(recommender, RUN, settings, part=part, state="Complete")[0] for part in range(trains)]
@@ -71,13 +71,15 @@ def at_training(make_recommender, make_job, settings):
     return make
 
 
-def test_only_the_training_is_done_by_several(make_recommender):
-    cut = runs.parts(RecommenderSpec.model_validate(make_recommender(training={"nodes": 3})["spec"]))
-    assert [(part.nodes, part.steps[0]) for part in cut] == [
-        (1, "load_data"),
-        (3, "train_fused"),
-        (1, "evaluate_model"),
-    ]
+def test_the_training_and_that_of_a_generator_alone_are_done_by_several(make_recommender):
+    def cut(**more):
+        spec = RecommenderSpec.model_validate(make_recommender(training={"nodes": 3}, **more)["spec"])
+        return [(part.nodes, part.steps[0]) for part in runs.parts(spec)]
+
+    trained = [(3, "train_fused"), (1, "evaluate_model")]
+    with_generator = [(1, "load_data"), (3, "augment_samples"), (1, "estimate_importance"), *trained]
+    assert cut(augmentation={"mode": "Auto"}) == with_generator
+    assert cut(augmentation={"mode": "Never"}) == [(1, "load_data"), *trained]
 
 
 def test_a_run_says_how_many_train(make_recommender, plan):

@@ -4,12 +4,16 @@ from contextlib import closing
 
 import pytest
 from object_stores import TENANTS
+from signed_things import make_key, no_keys, publish, require
 
 from shoploop.api.online import EventLogSpec
-from shoploop.errors import NotFound, StoreUnavailable
+from shoploop.errors import KeyUntrusted, NotFound, StoreUnavailable
 from shoploop.events.log import BEGINNING, Entry, LogUnavailable
 from shoploop.events.opening import name_of, open_log
 from shoploop.store import Store
+from shoploop.versions.stored import check_version, fetch_version
+
+__all__ = ["make_key", "no_keys"]
 
 NAME = "corner"
 
@@ -85,3 +89,14 @@ def test_a_tenants_keys_to_the_store_reach_their_own_prefix_alone(s3_options):
     assert stores["south"].get(f"recommenders/{NAME}/version") == b"south"
     with pytest.raises(NotFound):
         stores["north"].get("recommenders/other")
+
+
+def test_a_version_that_one_tenants_key_signed_is_refused_by_the_other(make_key, tmp_path):
+    """Also where it lies in the other's own folder, under the name of the other's own recommender."""
+    keys = {tenant: make_key(tenant) for tenant in TENANTS}
+    stores = {tenant: Store(str(tmp_path / "store" / tenant)) for tenant in TENANTS}
+    for tenant, other in (TENANTS, TENANTS[::-1]):
+        version, _ = publish(stores[tenant], tmp_path / f"of {other}", signer=keys[other])
+        with pytest.raises(KeyUntrusted, match=keys[tenant].id):
+            fetch_version(stores[tenant], "grocery", version, tmp_path / "copies" / tenant, require(keys[tenant]))
+        check_version(stores[tenant], "grocery", version, require(keys[other]))  # nothing else is amiss about it

@@ -7,10 +7,11 @@ import httpx
 import polars as pl
 import pytest
 
-from shoploop.api.v1alpha1 import Recommender
+from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.runs import pod, pod_verbs, read_record, train_job
 from shoploop.runs.kubeflow import task, together
 from shoploop.runs.kubeflow.api_server import ApiServer, NotInCluster
+from shoploop.runs.kubeflow.placement import hands_over
 from shoploop.runs.planning import new_run, open_plan
 from shoploop.runs.pod import Cancelled
 from shoploop.steps import STEPS, Workspace
@@ -238,3 +239,17 @@ def test_names_are_short_enough_for_the_hostnames_that_are_made_of_them():
     place = {"name": "a" * 40, "store": {"uri": "s3://a/b"}}
     runtime, _ = together.objects(long, STEP, place=place, run="20260302-115000-abcdef", key="k")
     assert len(runtime["metadata"]["name"]) <= 51
+
+
+def test_the_generators_step_is_handed_over_where_a_generator_may_learn():
+    """What a task's pod holds was settled when the pipeline was compiled; the mode is a parameter of the run."""
+
+    def told(step, mode):
+        spec = RecommenderSpec.model_validate(
+            {"data": {"dataset": "any"}, "training": {"nodes": 2}, "augmentation": {"mode": mode}}
+        )
+        return hands_over(spec, step), train_job.machines(spec, step)
+
+    assert told("augment_samples", "Auto") == told("train_fused", "Never") == (True, 2)
+    assert told("augment_samples", "Never") == (True, 1)
+    assert told("estimate_importance", "Auto") == (False, 1)

@@ -1,5 +1,6 @@
 """What one process, or torchrun's two, learn from the same batches; each writes it down. A test starts it."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,8 +13,8 @@ from shop import Shop
 from shop.samples import OFFERED_FEATURES, offered
 from torch import nn
 
-from shoploop.augmentation.generator.adversary import Adversary
-from shoploop.compute.parallel import group, writing
+from shoploop.augmentation.generator.adversary import Adversary, take_part
+from shoploop.compute.parallel import group, leave, writing
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.sample_set import SampleSet
 from shoploop.training.building import build_model
@@ -80,6 +81,34 @@ def learn_from_shares(checkpoint: Path) -> dict[str, np.ndarray]:
     return found
 
 
+def learn_to_make(folder: Path) -> dict[str, np.ndarray]:
+    """A generator, with dropout, and with batches that two cannot share evenly; another goes on from a checkpoint of it."""
+    found: dict[str, np.ndarray] = {}
+    given = (torch.randn(32, 4, generator=torch.Generator().manual_seed(0)), torch.ones(32, 1), torch.ones(32, 4))
+    folder.mkdir()
+    early = folder / "early.safetensors"
+
+    def fresh_one() -> Adversary:
+        return Adversary(4, 1, Adversary.Config(steps=12, hidden=8, batch=9, dropout=0.3), seed=0)
+
+    def keep(step: int) -> None:
+        if step == 4:
+            shutil.copy(folder / "generator.safetensors", early)
+
+    def noted(name: str) -> Callable[[int, float, float], None]:
+        return lambda step, *losses: found.update({f"{name} step {step}": np.array(losses)})
+
+    adversary = fresh_one()
+    adversary.train(
+        *given, checkpoint=folder / "generator.safetensors", every=4, progress=keep, after_step=noted("whole")
+    )
+    found |= {f"whole {key}": value.numpy() for key, value in adversary.averaged.state_dict().items()}
+    again = fresh_one()
+    again.load(early)
+    again.train(*given, after_step=noted("gone on"))
+    return found
+
+
 def learn(out: Path) -> None:
     torch.set_num_threads(1)
     step = out.with_suffix(".step")
@@ -99,11 +128,12 @@ def learn(out: Path) -> None:
         alone = fresh(samples(REQUESTS, seed=0)).sequence
         pretrain_for(OF_LOG, alone, Shop().log(), seed=0)
         found |= {f"of the log {key}": value.numpy() for key, value in alone.state_dict().items()}
-        adversary = Adversary(4, 1, Adversary.Config(steps=8, hidden=8, batch=8, dropout=0.0), seed=0)
-        given = (torch.randn(32, 4, generator=torch.Generator().manual_seed(0)), torch.ones(32, 1), torch.ones(32, 4))
-        adversary.train(*given, checkpoint=out.with_suffix(f".{rank}.safetensors"))
-        found |= {f"gan {key}": value.numpy() for key, value in adversary.averaged.state_dict().items()}
-        found["gan curve"] = np.array([adversary.curve[-1]["distance"]])
+        if rank:
+            take_part(group())
+        else:
+            np.savez(out.with_suffix(".generator.npz"), **learn_to_make(out.with_suffix(".generator")))
+            leave()
+            assert group().size == 1
         np.savez(out.with_suffix(f".{rank}.npz"), **found)
 
 

@@ -1,14 +1,18 @@
 """A Wasserstein GAN with gradient penalty on fixed-size vectors (Gulrajani et al. 2017, Improved Training of WGANs).
 
 It knows nothing of shops: records of behaviour and rows of a plain table are learned by the same code. It computes on the
-device it is given, and together with the other processes of :func:`shoploop.compute.parallel.joined`, if there are any.
-Noise is drawn on the CPU, so that a seed draws the same everywhere.
+device it is given, and together with the other processes of :func:`shoploop.compute.parallel.joined`, if there are any:
+these have nothing but what the first one tells them (:func:`take_part`). Noise is drawn on the CPU, so that a seed draws
+the same everywhere, and like dropout for the whole batch, of which each process takes its rows: however many there are, they
+take the same steps, to rounding.
 
 Shape suffixes: B batch, N all, X width of a vector, T places, F columns of a place, C width of the condition.
 """
 
+import contextlib
 import copy
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from shoploop.compute.cores import one_thread
-from shoploop.compute.parallel import group
-from shoploop.errors import ArtifactForeign, ShoploopError, SpecInvalid
+from shoploop.compute.device import training_device
+from shoploop.compute.parallel import Group, group
+from shoploop.errors import ArtifactForeign, ShoploopError
 from shoploop.store import disk
 
 CHECKPOINT_FORMAT = "shoploop.gan/1"
@@ -78,6 +83,21 @@ class Generator(nn.Module):
         self.shift.weight.copy_(shift_CX.T)
 
 
+class BatchDropout(nn.Module):
+    """Dropout that is drawn for the whole batch, of which a process keeps what its own rows are given."""
+
+    def __init__(self, rate: float, batch: int, together: Group):
+        super().__init__()
+        self.rate, self.batch, self.together = rate, batch, together
+
+    def forward(self, hidden_BH: Tensor) -> Tensor:
+        if not self.training or not self.rate:
+            return hidden_BH
+        rows = len(hidden_BH) if self.together.size == 1 else self.batch
+        kept_BH = torch.empty(rows, hidden_BH.shape[1], device=hidden_BH.device).bernoulli_(1 - self.rate)
+        return hidden_BH * self.together.share(kept_BH.div_(1 - self.rate))
+
+
 class Discriminator(nn.Module):
     """From a vector and a condition to a score; higher is more like the real ones.
 
@@ -85,17 +105,17 @@ class Discriminator(nn.Module):
     network would take long to find. No normalisation across a batch: the penalty is on each vector's own gradient.
     """
 
-    def __init__(self, width: int, condition: int, config: "Adversary.Config"):
+    def __init__(self, width: int, condition: int, config: "Adversary.Config", together: Group):
         super().__init__()
         self.places = config.places
         summaries = 3 * (width // config.places) if config.places > 1 else 0
         self.body = nn.Sequential(
             nn.Linear(width + summaries + condition, config.hidden),
             nn.LeakyReLU(0.2),
-            nn.Dropout(config.dropout),
+            BatchDropout(config.dropout, config.batch, together),
             nn.Linear(config.hidden, config.hidden),
             nn.LeakyReLU(0.2),
-            nn.Dropout(config.dropout),
+            BatchDropout(config.dropout, config.batch, together),
             nn.Linear(config.hidden, 1),
         )
 
@@ -150,16 +170,10 @@ class Adversary:
         """State of the draws of dropout at a checkpoint: gone on from there, the bytes are those of an unbroken training."""
 
         self.group = group()
-        if config.batch % self.group.size:
-            raise SpecInvalid(
-                f"{self.group.size} processes cannot share the generator's batches of {config.batch} evenly. Start a number "
-                f"that divides {config.batch}."
-            )
-
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.generator = Generator(width, condition, config)
-            self.discriminator = Discriminator(width, condition, config)
+            self.discriminator = Discriminator(width, condition, config, self.group)
         self.generator.to(self.device)
         self.discriminator.to(self.device)
         self.averaged = copy.deepcopy(self.generator)
@@ -178,69 +192,71 @@ class Adversary:
         *,
         checkpoint: Path | None = None,
         every: int = 100,
-        progress: Callable[[str], None] | None = None,
+        progress: Callable[[int], None] | None = None,
+        after_step: Callable[[int, float, float], None] | None = None,
     ) -> None:
-        """Trains up to ``config.steps``, going on from where :meth:`load` left off.
+        """Trains up to ``config.steps``, going on from where :meth:`load` left off; with the others, if there are any, which
+        are told all that is here and :func:`take_part`.
 
         Args:
             mask_NX: 1 where a record has a value; a virtual vector is masked like the real one beside it.
             checkpoint: Written every ``every`` steps, whole or not at all.
+            progress: Told every ``every`` steps how many are done.
+            after_step: Told of each step its number, the discriminator's distance and the generator's loss.
 
         Raises:
             GeneratorDiverged: a loss is not finite.
-            ArtifactForeign: the processes of a group have gone on from different checkpoints.
         """
-        if not self.group.agree(self.step):
-            raise ArtifactForeign(
-                f"Process {self.group.rank} of {self.group.size} would go on after {self.step} steps, others after another "
-                "number. Give all of them the same cache, or delete their checkpoints."
-            )
         if not torch.isfinite(real_NX).all():
             raise GeneratorDiverged("What the generator should learn from holds values that are no numbers.")
         if self.step == 0:
             with one_thread():
                 for generator in (self.generator, self.averaged):
                     generator.start_from(real_NX, condition_NC, mask_NX)
-        real_NX, condition_NC, mask_NX = (tensor.to(self.device) for tensor in (real_NX, condition_NC, mask_NX))
-        with one_thread(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            if self.dropout is None or self.group.rank:
-                torch.manual_seed(self.seed * 1_000_003 + self.step + 7919 * self.group.rank)
-            elif self.device.type == "cuda":
-                torch.cuda.set_rng_state(self.dropout, self.device)
-            else:
-                torch.set_rng_state(self.dropout)
-            self._train(real_NX, condition_NC, mask_NX, checkpoint, every, progress)
+        if self.step < self.config.steps and self.group.size > 1:
+            self.group.told(self._told({"real": real_NX, "condition": condition_NC, "mask": mask_NX}))
+        self._go_on(real_NX, condition_NC, mask_NX, checkpoint, every, progress, after_step)
 
-    def _train(
+    def _go_on(
         self,
         real_NX: Tensor,
         condition_NC: Tensor,
         mask_NX: Tensor,
-        checkpoint: Path | None,
-        every: int,
-        progress: Callable[[str], None] | None,
+        checkpoint: Path | None = None,
+        every: int = 100,
+        progress: Callable[[int], None] | None = None,
+        after_step: Callable[[int, float, float], None] | None = None,
     ) -> None:
-        while self.step < self.config.steps:
-            for _ in range(self.config.discriminator_steps):
+        real_NX, condition_NC, mask_NX = (tensor.to(self.device) for tensor in (real_NX, condition_NC, mask_NX))
+        with one_thread(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            if self.dropout is None:
+                torch.manual_seed(self.seed * 1_000_003 + self.step)
+            elif self.device.type == "cuda":
+                torch.cuda.set_rng_state(self.dropout, self.device)
+            else:
+                torch.set_rng_state(self.dropout)
+            while self.step < self.config.steps:
+                for _ in range(self.config.discriminator_steps):
+                    at = self._draw(len(real_NX))
+                    critic = self._discriminator_step(real_NX[at], condition_NC[at], mask_NX[at])
                 at = self._draw(len(real_NX))
-                critic = self._discriminator_step(real_NX[at], condition_NC[at], mask_NX[at])
-            at = self._draw(len(real_NX))
-            judged = self._generator_step(condition_NC[at], mask_NX[at])
-            self.step += 1
-            if self.step % 100 == 0 or self.step == self.config.steps:
-                losses = self.group.sum(torch.tensor([critic, judged], dtype=torch.float64, device=self.device))
-                critic, judged = (losses / self.group.size).tolist()
-                self.curve.append({"step": self.step, "distance": -critic, "generator": judged})
-                if not torch.isfinite(losses).all():
-                    raise GeneratorDiverged(
-                        f"The generator's loss is no number after {self.step} steps. Lower its learning rate "
-                        f"({self.config.learning_rate}), or set spec.augmentation.mode to Never."
-                    )
-            if checkpoint is not None and (self.step % every == 0 or self.step == self.config.steps):
-                if self.group.rank == 0:
-                    self.save(checkpoint)
-                if progress:
-                    progress(f"generator {self.step} of {self.config.steps} steps")
+                judged = self._generator_step(condition_NC[at], mask_NX[at])
+                self.step += 1
+                critic, judged = self.group.totals([critic, judged])
+                if after_step:
+                    after_step(self.step, -critic, judged)
+                if self.step % 100 == 0 or self.step == self.config.steps:
+                    self.curve.append({"step": self.step, "distance": -critic, "generator": judged})
+                    if not (math.isfinite(critic) and math.isfinite(judged)):
+                        raise GeneratorDiverged(
+                            f"The generator's loss is no number after {self.step} steps. Lower its learning rate "
+                            f"({self.config.learning_rate}), or set spec.augmentation.mode to Never."
+                        )
+                if self.step % every == 0 or self.step == self.config.steps:
+                    if checkpoint is not None:
+                        self.save(checkpoint)
+                    if progress:
+                        progress(self.step)
 
     def sample(self, condition_NC: Tensor, mask_NX: Tensor, *, seed: int) -> Tensor:
         """(N, X) vectors, masked."""
@@ -263,9 +279,13 @@ class Adversary:
         """This process's share of a batch."""
         return self.group.share(torch.randint(records, (self.config.batch,), generator=self.random)).to(self.device)
 
+    def _rows(self, own: int) -> int:
+        """Of the batch that ``own`` rows are this process's share of."""
+        return own if self.group.size == 1 else self.config.batch
+
     def _noise(self, batch: int) -> Tensor:
         """Drawn for the batches of all processes, so that together they see what one would."""
-        drawn = torch.randn(batch * self.group.size, self.width, generator=self.random)
+        drawn = torch.randn(self._rows(batch), self.width, generator=self.random)
         return self.group.share(drawn).to(self.device)
 
     def _blurred(self, vector_BX: Tensor, mask_BX: Tensor) -> Tensor:
@@ -275,24 +295,28 @@ class Adversary:
         with torch.no_grad():
             made_BX = self.generator(self._noise(len(real_BX)), condition_BC) * mask_BX
             made_BX, real_BX = self._blurred(made_BX, mask_BX), self._blurred(real_BX, mask_BX)
-        drawn = torch.rand(len(real_BX) * self.group.size, 1, generator=self.random)
+        rows = self._rows(len(real_BX))
+        drawn = torch.rand(rows, 1, generator=self.random)
         between_B1 = self.group.share(drawn).to(self.device)
         mixed_BX = (between_B1 * real_BX + (1 - between_B1) * made_BX).requires_grad_()
         score_B = self.discriminator(mixed_BX, condition_BC)
         (gradient_BX,) = torch.autograd.grad(score_B.sum(), mixed_BX, create_graph=True)
-        penalty = ((gradient_BX.norm(2, dim=1) - 1) ** 2).mean()
-        distance = self.discriminator(made_BX, condition_BC).mean() - self.discriminator(real_BX, condition_BC).mean()
+        # of a share, maybe of no row: what it adds to the means over the batch
+        penalty = ((gradient_BX.norm(2, dim=1) - 1) ** 2).sum() / rows
+        distance = self.discriminator(made_BX, condition_BC).sum() / rows
+        distance = distance - self.discriminator(real_BX, condition_BC).sum() / rows
         self.discriminator_steps.zero_grad()
-        torch.autograd.backward((distance + self.config.penalty * penalty) / self.group.size)
+        torch.autograd.backward(distance + self.config.penalty * penalty)
         self.group.sum_gradients(self.discriminator.parameters())
         self.discriminator_steps.step()
         return float(distance.detach())
 
     def _generator_step(self, condition_BC: Tensor, mask_BX: Tensor) -> float:
         made_BX = self.generator(self._noise(len(condition_BC)), condition_BC) * mask_BX
-        loss = -self.discriminator(self._blurred(made_BX, mask_BX), condition_BC).mean()
+        score_B = self.discriminator(self._blurred(made_BX, mask_BX), condition_BC)
+        loss = -score_B.sum() / self._rows(len(score_B))
         self.generator_steps.zero_grad()
-        torch.autograd.backward(loss / self.group.size)
+        torch.autograd.backward(loss)
         self.group.sum_gradients(self.generator.parameters())
         self.generator_steps.step()
         with torch.no_grad():
@@ -325,9 +349,21 @@ class Adversary:
         """Writes a checkpoint beside ``path`` and renames it into place."""
         from safetensors.torch import save_file
 
-        notes = {"schema": json.dumps(self.schema()), "step": str(self.step), "curve": json.dumps(self.curve)}
         with disk.whole_path(path) as aside:
-            save_file({name: value.clone() for name, value in self.state().items()}, aside, metadata=notes)
+            save_file({name: value.clone() for name, value in self.state().items()}, aside, metadata=self._notes())
+
+    def _notes(self) -> dict[str, str]:
+        return {"schema": json.dumps(self.schema()), "step": str(self.step), "curve": json.dumps(self.curve)}
+
+    def _told(self, beside: dict[str, Tensor]) -> bytes:
+        """What others need to train on with this one: its state, and what it learns from."""
+        from safetensors.torch import save
+
+        notes = torch.frombuffer(bytearray(json.dumps(self._notes()).encode()), dtype=torch.uint8)
+        told = {name: value for name, value in self.state().items() if not name.startswith("dropout_")}
+        if self.dropout is not None:  # else all begin it from the seed
+            told[f"dropout_{self.device.type}"] = self.dropout
+        return save({name: value.clone().contiguous() for name, value in (told | beside | {"notes": notes}).items()})
 
     def load(self, path: Path) -> None:
         """Goes on from a checkpoint.
@@ -351,6 +387,9 @@ class Adversary:
             raise ArtifactForeign(
                 f"Checkpoint {path} is of another schema ({', '.join(differ)} differ). Delete it to train anew."
             )
+        self._restore(tensors, notes)
+
+    def _restore(self, tensors: dict[str, Tensor], notes: dict[str, str]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict({key: tensors[f"{name}.{key}"] for key in part.state_dict()})
         for name, optimiser in self._optimisers().items():
@@ -370,3 +409,26 @@ class Adversary:
 
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"generator_steps": self.generator_steps, "discriminator_steps": self.discriminator_steps}
+
+
+def take_part(together: Group) -> None:
+    """Trains on with the first process whatever that one trains, until it has nothing more to train; keeps nothing.
+
+    What ends a training badly, ends it in all processes alike, and is the first one's to tell.
+    """
+    from safetensors.torch import load
+
+    while (told := together.told(None)) is not None:
+        tensors = load(told)
+        notes = json.loads(bytes(tensors.pop("notes").numpy().tobytes()))
+        schema = json.loads(notes["schema"])
+        adversary = Adversary(
+            schema["width"],
+            schema["condition"],
+            Adversary.Config(**schema["config"]),
+            seed=schema["seed"],
+            device=training_device(),
+        )
+        adversary._restore(tensors, notes)
+        with contextlib.suppress(GeneratorDiverged):
+            adversary._go_on(tensors["real"], tensors["condition"], tensors["mask"])

@@ -18,13 +18,17 @@ from shoploop.augmentation.generator.marginals import Marginals
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary, concatenate
 from shoploop.augmentation.generator.selection import Selection, fit_selection
 from shoploop.compute.device import training_device
-from shoploop.compute.parallel import group
+from shoploop.compute.parallel import group, leave
 from shoploop.errors import SpecInvalid
+from shoploop.progress import report
 
 _DRAWS_PER_USER = 4
 _MOST_PROPOSED = 4096
 _OF_PAIRS, _OF_THE_REST = (0.9, 0.7, 0.5), 0.4
 """Strengths of the corrections of pairs, and of all others beside them."""
+
+STEPS = "steps of the generator"
+"""What is counted where somebody watches how far it is."""
 
 _ALIKE = 100
 """Records learned from that are about as long as one, on either side of those as long; at an end as many on one side."""
@@ -195,6 +199,12 @@ def fit_generator(
         ArtifactForeign: the checkpoint is of another schema.
         SpecInvalid: several processes would share what only one can do.
     """
+
+    def trained(steps: int) -> None:
+        report(steps, config.adversary.steps, STEPS)
+        if progress:
+            progress(f"generator {steps} of {config.adversary.steps} steps")
+
     random = np.random.default_rng(seed)
     # A virtual shopper is to be like a shopper, not like a visit: every shopper counts alike, however many records.
     drawn = concatenate([behaviour.one_per_user(random) for _ in range(_DRAWS_PER_USER)])
@@ -224,7 +234,8 @@ def fit_generator(
         if checkpoint is not None:
             adversary.save(checkpoint)
     else:
-        adversary.train(*learned, checkpoint=checkpoint, progress=progress)
+        adversary.train(*learned, checkpoint=checkpoint, progress=trained)
+        leave()  # what comes now is for one process
         # A map of quantiles and a second discriminator learn from shoppers; no budget bounds what these would tell.
         made_vectors = generator._vectors(behaviour.condition, mask, _turn(seed, 1))
         generator.marginals = Marginals.fit(made_vectors, mask, vectors, mask)

@@ -19,6 +19,7 @@ import numpy as np
 
 from shoploop.augmentation.trials.splitting import Judging, Metric, train_and_judge
 from shoploop.compute.cores import cores
+from shoploop.compute.parallel import alone
 from shoploop.compute.worker import Worker, work
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
@@ -93,9 +94,12 @@ class Trainings:
         """
         if not self._processes:
             done: Future[Metrics] = Future()
-            done.set_result(
-                train_and_judge(self._trial, train, first=first, epochs=epochs, adversarial_radius=adversarial_radius)
-            )
+            with alone():
+                done.set_result(
+                    train_and_judge(
+                        self._trial, train, first=first, epochs=epochs, adversarial_radius=adversarial_radius
+                    )
+                )
             return done
         self._room.acquire()
         name = name.replace(" ", "-")

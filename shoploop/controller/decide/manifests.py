@@ -44,6 +44,7 @@ from shoploop.controller.decide.names import (
     store_claim_name,
 )
 from shoploop.controller.decide.settings import Settings
+from shoploop.runs import train_job
 from shoploop.steps import STEPS
 
 SPEC_MOUNT = "/etc/shoploop"
@@ -129,7 +130,7 @@ def parts(spec: RecommenderSpec) -> list[Part]:
     cut: list[Part] = []
     for step in STEPS.values():
         gpu = spec.training.resources.gpu if step.gpu else 0
-        nodes = spec.training.nodes if step.together else 1
+        nodes = train_job.machines(spec, step.name)
         if cut and (cut[-1].gpu, cut[-1].nodes) == (gpu, nodes):
             cut[-1] = replace(cut[-1], steps=(*cut[-1].steps, step.name))
         else:

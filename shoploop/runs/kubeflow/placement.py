@@ -90,7 +90,7 @@ def worker_pod(recommender: Recommender, name: str) -> TaskPod:
 
 
 def hands_over(spec: RecommenderSpec, name: str) -> bool:
-    """Whether the step's task makes others carry it out."""
+    """Whether the step's task is one that makes others carry it out; a parameter of the run may leave them nothing to do."""
     return name in STEPS and STEPS[name].together and spec.training.nodes > 1
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoploop.errors import NotFound, ShoploopError
 from shoploop.runs.kubeflow.placement import RUN_VARIABLE, check_submittable, hands_over
+from shoploop.runs.train_job import machines
 from shoploop.steps import STEPS, run_step
 
 if TYPE_CHECKING:
@@ -227,7 +228,8 @@ def _in_its_run(step: str, place: Mapping[str, Any], due: str) -> Path:
         pod = _pod(place, run)
         with pod.recorded():
             pod.expect(step, key)
-        if hands_over(pod.run.recommender.spec, step):
+        spec = pod.run.recommender.spec
+        if hands_over(spec, step) and machines(spec, step) > 1:
             _handed_over(step, place, run, key, pod.run.recommender)
         else:
             pod.carry_out([step], finishes=False)
