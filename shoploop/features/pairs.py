@@ -441,7 +441,7 @@ def _item(candidates_N: Int32, items: ItemMatrix, catalog: Catalog) -> dict[str,
 
 
 def _price_ratio(candidates_N: Int32, items: ItemMatrix, user: UserRow) -> Array:
-    price_N = items["mean_price"].take(candidates_N).astype(np.float64)
+    price_N = items.values_IS[candidates_N, NAMES.index("mean_price")].astype(np.float64)
     known_N = (price_N > 0) & (user.mean_price > 0)
     return np.where(known_N, np.log(np.maximum(price_N, 1e-3) / max(user.mean_price, 1e-3)), 0.0)
 

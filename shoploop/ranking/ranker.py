@@ -20,6 +20,7 @@ import polars as pl
 from shoploop.api.list_rules import NO_RULES, ListRulesSpec
 from shoploop.candidates.fetching import Candidates
 from shoploop.events.fresh import Done
+from shoploop.features.distinct import distinct
 from shoploop.features.history import History
 from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
@@ -410,7 +411,7 @@ class Ranker:
         else:
             codes_N = known.codes(request.only)
         pinned = known.codes([pin.item for pin in rules.pins])
-        codes_N = self._lists.without(np.union1d(codes_N, pinned).astype(np.int32), request.exclude)
+        codes_N = self._lists.without(distinct(np.concatenate([codes_N, pinned])), request.exclude)
         if not len(codes_N):
             return "fused", []
         method, scores_N = self._scores(user, codes_N, day, budget, candidates)
