@@ -15,10 +15,12 @@ from shoploop.events.messages import MAX_EVENTS_BYTES, EventsRequest
 from shoploop.online.following import Followings
 from shoploop.predictor import metrics
 from shoploop.predictor.access import Access, caller_of
+from shoploop.predictor.access_log import AccessLog, lines
 from shoploop.predictor.admin import ANSWERED, Admin, Administered, with_security
 from shoploop.predictor.admission import Admission, Waiting
 from shoploop.predictor.callers import Callers
 from shoploop.predictor.counted_paths import CountedPaths
+from shoploop.predictor.direct import Answers, Direct, Refused
 from shoploop.predictor.explanations import Explanations, NotExplained
 from shoploop.predictor.feedback import Feedback, answer_events
 from shoploop.predictor.headers import SafeHeaders
@@ -30,6 +32,7 @@ from shoploop.predictor.stock import OutOfStock
 from shoploop.predictor.storefront import PATH as STOREFRONT
 from shoploop.predictor.storefront import Storefront
 from shoploop.predictor.switching import Versions
+from shoploop.predictor.tracing import tracing
 from shoploop.ranking.answer import (
     A,
     Answer,
@@ -51,10 +54,20 @@ DRIFT_SECONDS = 15.0
 ORIGINS = Origins()
 WAITING = Waiting()
 CALLERS = Callers.configured()
+THREADS = 2
+ANSWERS = Answers(threads=THREADS)
 ADMIN = Admin.configured(waiting=WAITING)
 
 
-@bentoml.service(name="recommender", workers=1, threads=2, traffic={"timeout": 10})
+# BentoML's own line of each request is another's work: AccessLog
+@bentoml.service(
+    name="recommender",
+    workers=1,
+    threads=THREADS,
+    traffic={"timeout": 10},
+    tracing=tracing(),
+    logging={"access": {"enabled": False}},
+)
 class Recommender:
     """Recommendations of one shop, with a reason for each."""
 
@@ -80,54 +93,40 @@ class Recommender:
         self.explanations = Explanations(
             self.ranker, self.feedback, serving=lambda: self._stable, answered=self._answered
         )
+        ANSWERS.by_path = {
+            "/recommend": self._recommended,
+            "/rank": self._ranked,
+            "/search": self._found,
+            "/shops": self._chosen,
+        }
         self._ends = threading.Event()
         threading.Thread(target=self._tell_drift, name="drift", daemon=True).start()
         ADMIN.start()
 
+    # What BentoML calls where Direct has not answered; its paths, and what OpenAPI says of them.
+
     @bentoml.api(input_spec=RecommendRequest)
     def recommend(self, **request: object) -> Answer:
         """The k items that the user is most likely to want, best first."""
-        asked = RecommendRequest.model_validate(request)
-        gone = self.out_of_stock.items
-
-        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> Answer:
-            return ranker.recommend(asked, until=until, fresh=fresh, now=now, out_of_stock=gone)
-
-        return self._answer("/recommend", asked, ask, asked.surface)
+        return self._recommended(RecommendRequest.model_validate(request))
 
     @bentoml.api(input_spec=RankRequest)
     def rank(self, **request: object) -> Answer:
         """The given items in the order in which the user is likely to want them."""
-        asked = RankRequest.model_validate(request)
-
-        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> Answer:
-            return ranker.rank(asked, until=until, fresh=fresh, now=now)
-
-        return self._answer("/rank", asked, ask, "items")
+        return self._ranked(RankRequest.model_validate(request))
 
     @bentoml.api(input_spec=SearchRequest)
     def search(self, **request: object) -> Answer:
         """The k items that a query most likely means, best first."""
-        asked = SearchRequest.model_validate(request)
-        gone = self.out_of_stock.items
-
-        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> Answer:
-            return ranker.search(asked, until=until, fresh=fresh, now=now, out_of_stock=gone)
-
-        return self._answer("/search", asked, ask, "search")
+        return self._found(SearchRequest.model_validate(request))
 
     @bentoml.api(input_spec=ShopsRequest)
     def shops(self, **request: object) -> ShopsAnswer:
         """The k shops that the user is most likely to go to next, best first. 404 where no shop is known."""
-        asked = ShopsRequest.model_validate(request)
-
-        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> ShopsAnswer:
-            return ranker.shops(asked, until=until, fresh=fresh, now=now)
-
         try:
-            return self._answer("/shops", asked, ask, "shops")
-        except ShopsUnknown as error:
-            return problem_response(404, str(error), code=error.code)  # type: ignore[return-value]
+            return self._chosen(ShopsRequest.model_validate(request))
+        except Refused as error:
+            return problem_response(error.status, str(error), code=error.code)  # type: ignore[return-value]
 
     @bentoml.api(input_spec=ExplainRequest)
     def explain(self, **request: object) -> Explanation:
@@ -173,6 +172,37 @@ class Recommender:
     def _answered(self, version: str) -> Ranker | None:
         ranker = self.versions.of(version)
         return ranker and self.following.of(ranker)
+
+    def _recommended(self, asked: RecommendRequest) -> Answer:
+        gone = self.out_of_stock.items
+
+        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> Answer:
+            return ranker.recommend(asked, until=until, fresh=fresh, now=now, out_of_stock=gone)
+
+        return self._answer("/recommend", asked, ask, asked.surface)
+
+    def _ranked(self, asked: RankRequest) -> Answer:
+        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> Answer:
+            return ranker.rank(asked, until=until, fresh=fresh, now=now)
+
+        return self._answer("/rank", asked, ask, "items")
+
+    def _found(self, asked: SearchRequest) -> Answer:
+        gone = self.out_of_stock.items
+
+        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> Answer:
+            return ranker.search(asked, until=until, fresh=fresh, now=now, out_of_stock=gone)
+
+        return self._answer("/search", asked, ask, "search")
+
+    def _chosen(self, asked: ShopsRequest) -> ShopsAnswer:
+        def ask(ranker: Ranker, until: float | None, fresh: tuple[Done, ...], now: datetime) -> ShopsAnswer:
+            return ranker.shops(asked, until=until, fresh=fresh, now=now)
+
+        try:
+            return self._answer("/shops", asked, ask, "shops")
+        except ShopsUnknown as error:
+            raise Refused(404, error.code, str(error)) from error
 
     def _answer(self, route: str, asked: AnyRequest, ask: Callable[..., A], surface: str) -> A:
         now = self.explanations.now()
@@ -268,6 +298,7 @@ def described() -> dict[str, object]:
 ADMIN.described = described
 
 # The first one added is the outermost: a refusal must be readable for a page, too.
+Recommender.add_asgi_middleware(AccessLog, routes=tuple(REQUESTS), write=lines())
 Recommender.add_asgi_middleware(SafeHeaders)
 Recommender.add_asgi_middleware(CrossOrigin, routes=tuple(REQUESTS), origins=ORIGINS)
 Recommender.add_asgi_middleware(Access, routes=tuple(REQUESTS), callers=CALLERS)
@@ -276,3 +307,4 @@ Recommender.add_asgi_middleware(Admission, routes=ADMITTED, waiting=WAITING)
 Recommender.add_asgi_middleware(CheckedJson, requests=REQUESTS, larger_bytes={"/events": MAX_EVENTS_BYTES})
 Recommender.add_asgi_middleware(Home, examples=EXAMPLES, private=ADMIN.is_private)
 Recommender.add_asgi_middleware(Storefront)
+Recommender.add_asgi_middleware(Direct, answers=ANSWERS)

@@ -2,10 +2,12 @@
 
 It sees a history that is cut at the request's day and the statistics of that day; it must not read a table or a clock.
 
-Legend: N candidates, K features of the contract, H history rows, V baskets (days with a purchase), I items.
+Legend: N candidates, M of them that the user has bought, K features of the contract, C some of them, H history rows,
+V baskets (days with a purchase), I items.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,6 +53,75 @@ BOUGHT = "own_days"
 OF_OWN_PURCHASES = frozenset(feature.name for feature in PAIR_FEATURES if feature.name.startswith("own_"))
 """Features that are the same for all candidates that the user has never bought."""
 
+NEVER_BOUGHT = {
+    "own_since_days": float(np.log1p(NEVER_DAYS)),
+    "own_since_baskets": float(np.log1p(NEVER_BASKETS)),
+    "own_hazard": -6.0,
+}
+"""What they are then; the others are 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairParts:
+    """What is known of each candidate of a request, each number as often as it differs."""
+
+    candidates_N: Int32
+    bought_M: npt.NDArray[np.intp]
+    """Places of the candidates that the user has bought, ascending."""
+
+    own_M: dict[str, Array]
+    """Of these, the features of one's own purchases, (M,); of all others they are :data:`NEVER_BOUGHT`."""
+
+    pairs_N: dict[str, Array]
+    """Features that differ from candidate to candidate and from user to user, (N,)."""
+
+    request: dict[str, float]
+    """Those that are the same for all candidates."""
+
+    items: ItemMatrix
+    catalog: Catalog
+
+    def rows(self, names: Sequence[str]) -> Float32:
+        """Some of :attr:`pairs_N`, (C, N)."""
+        values_CN = np.empty((len(names), len(self.candidates_N)), np.float32)
+        for row, name in enumerate(names):
+            values_CN[row] = self.pairs_N[name]
+        return values_CN
+
+    def own(self, names: Sequence[str]) -> Float32:
+        """Some features of one's own purchases, (C, 1 + M): first those of what was never bought."""
+        values_CM = np.empty((len(names), 1 + len(self.bought_M)), np.float32)
+        for row, name in enumerate(names):
+            values_CM[row, 0] = NEVER_BOUGHT.get(name, 0.0)
+            values_CM[row, 1:] = self.own_M[name]
+        return values_CM
+
+    def of_request(self, names: Sequence[str]) -> Float32:
+        """Some features of the request, (C, 1)."""
+        return np.array([[self.request[name]] for name in names], np.float32).reshape(-1, 1)
+
+    def of_items(self, names: Sequence[str]) -> Float32:
+        """Some features that are the items', (C, N)."""
+        found = _item(self.candidates_N, self.items, self.catalog)
+        return np.array([found[name] for name in names], np.float32).reshape(len(names), -1)
+
+    def whole(self, contract: Contract) -> Float32:
+        """All features of the contract, (N, K) float32, finite."""
+        # as it is written, and read by the DNN
+        values_KN = np.empty((len(contract.columns_K), len(self.candidates_N)), np.float32)
+        of_item = _item(self.candidates_N, self.items, self.catalog)
+        for position, column in enumerate(contract.columns_K):
+            name = PAIR_FEATURES[column].name
+            if name in self.own_M:
+                values_KN[position] = NEVER_BOUGHT.get(name, 0.0)
+                values_KN[position, self.bought_M] = self.own_M[name]
+            elif name in self.request:
+                values_KN[position] = self.request[name]
+            else:
+                values_KN[position] = of_item[name] if name in OF_ITEM else self.pairs_N[name]
+        values_NK: Float32 = values_KN.T
+        return values_NK
+
 
 def pair_features(
     contract: Contract,
@@ -80,19 +151,50 @@ def pair_features(
     Returns:
         (N, K) float32, finite.
     """
+    parts = pair_parts(
+        history=history,
+        candidates_N=candidates_N,
+        day=day,
+        items=items,
+        catalog=catalog,
+        user=user,
+        shop=shop,
+        after=after,
+    )
+    return parts.whole(contract)
+
+
+def pair_parts(
+    *,
+    history: History,
+    candidates_N: Int32,
+    day: int,
+    items: ItemMatrix,
+    catalog: Catalog,
+    user: UserRow,
+    shop: ShopRow | None = None,
+    after: Mapping[str, Array] | None = None,
+) -> PairParts:
+    """The same, of all features that there are, by what they depend on. Arguments as above."""
     history = history.before(day)
-    columns = _History(history, day).columns(candidates_N, items, catalog)
-    columns |= _taste(history, candidates_N, catalog)
-    columns |= _after(after or follower_scores(history, catalog), candidates_N)
-    columns |= _item(candidates_N, items, catalog, user)
-    columns |= _request(day, user, shop or ShopRow())
-    values_KN = np.empty(
-        (len(contract.columns_K), len(candidates_N)), np.float32
-    )  # as it is written, and read by the DNN
-    for position, column in enumerate(contract.columns_K):
-        values_KN[position] = columns[PAIR_FEATURES[column].name]
-    values_NK: Float32 = values_KN.T
-    return values_NK
+    read = _History(history, day)
+    bought_M, count_M, own_M = read.own(candidates_N, items, catalog)
+    count_N = np.zeros(len(candidates_N))
+    count_N[bought_M] = count_M
+    pairs_N = read.kind(candidates_N, catalog.kind_I, "kind", count_N)
+    pairs_N |= read.kind(candidates_N, catalog.group_I, "group", count_N)
+    pairs_N |= _taste(history, candidates_N, catalog)
+    pairs_N |= _after(after or follower_scores(history, catalog), candidates_N)
+    pairs_N["item_price_ratio"] = _price_ratio(candidates_N, items, user)
+    return PairParts(
+        candidates_N=candidates_N,
+        bought_M=bought_M,
+        own_M=own_M,
+        pairs_N=pairs_N,
+        request=_request(day, user, shop or ShopRow()),
+        items=items,
+        catalog=catalog,
+    )
 
 
 class _History:
@@ -102,89 +204,105 @@ class _History:
         self.items_H = history.items_H
         self.days_H = history.days_H
         self.quantities_H = history.quantities_H.astype(np.float64)
-        self.age_H = (day - history.days_H).astype(np.float64)
         self.basket_H = history.visits_H.astype(np.int64)
         self.days_V = history.days_H[np.flatnonzero(np.diff(self.basket_H, prepend=-1))]
         self.baskets = len(self.days_V)
-        self.since_H = (self.baskets - 1 - self.basket_H).astype(np.float64)
+        # what is a visit's is computed once a visit
+        self.age_V = (day - self.days_V).astype(np.float64)
+        self.since_V = np.arange(self.baskets - 1, -1, -1, dtype=np.float64)
+        self.decay_days_V = {days: np.exp(-self.age_V / days) for days in (30.0, 90.0, 180.0)}
+        self.decay_baskets_V = {base: base**self.since_V for base in (0.8, 0.9, 0.95)}
         self.focus_H = 1.0 / np.maximum(history.sizes_H, 1)
+        self.different = distinct(history.items_H)
         self.day = day
 
-    def columns(self, candidates_N: Int32, items: ItemMatrix, catalog: Catalog) -> dict[str, Array | float]:
-        columns = self._own(candidates_N, items, catalog)
-        columns |= self._kind(candidates_N, catalog.kind_I, "kind", columns["own_count"])
-        columns |= self._kind(candidates_N, catalog.group_I, "group", columns["own_count"])
-        return columns
-
-    def _own(self, candidates_N: Int32, items: ItemMatrix, catalog: Catalog) -> dict[str, Array | float]:
-        size = len(candidates_N)
-        order = np.argsort(candidates_N, kind="stable")
-        found_H = np.searchsorted(candidates_N, self.items_H, sorter=order)
-        place_H = order[np.minimum(found_H, size - 1)] if size else found_H
-        among_H = (candidates_N[place_H] == self.items_H) if size else np.zeros(len(self.items_H), bool)
-        row, place = np.flatnonzero(among_H), place_H[among_H]
-        age, since, focus = self.age_H[row], self.since_H[row], self.focus_H[row]
+    def own(
+        self, candidates_N: Int32, items: ItemMatrix, catalog: Catalog
+    ) -> tuple[npt.NDArray[np.intp], Array, dict[str, Array]]:
+        """Which candidates the user has bought, how often, and what is known of these."""
+        bought_M, place, row = self._bought(candidates_N)
+        codes_M = candidates_N[bought_M]
+        size = len(bought_M)
+        visit = self.basket_H[row]
+        age, since, focus = self.age_V[visit], self.since_V[visit], self.focus_H[row]
 
         def total(weights: Array | None = None) -> Array:
             return np.bincount(place, weights=weights, minlength=size).astype(np.float64)
 
         count = total()
-        never = count == 0
-        some = np.maximum(count, 1)
         # history is sorted by day: the last write is the latest purchase, and the first one of the reversed order
-        last, first = np.full(size, NEVER_DAYS), np.zeros(size)
-        last_baskets, first_baskets = np.full(size, NEVER_BASKETS), np.zeros(size)
+        last, first, last_baskets, first_baskets = (np.zeros(size) for _ in range(4))
         last[place], last_baskets[place] = age, since
         first[place[::-1]], first_baskets[place[::-1]] = age[::-1], since[::-1]
         gap = np.where(count > 1, (first - last) / np.maximum(count - 1, 1), 0.0)
-        decay_30, decay_90, decay_180 = (np.exp(-age / d) for d in (30.0, 90.0, 180.0))
-        decays = {b: b**since for b in (0.8, 0.9, 0.95)}
-        all_days = np.exp(-(self.day - self.days_V) / 90.0).sum()
+        decay_90, baskets_90 = total(self.decay_days_V[90.0][visit]), total(self.decay_baskets_V[0.9][visit])
+        decay_95 = self.decay_baskets_V[0.95][visit]
+        all_days = self.decay_days_V[90.0].sum()
         all_baskets = (0.9 ** np.arange(self.baskets)).sum()
         share = count / max(self.baskets, 1)
-        kind = catalog.kind_I[candidates_N]
+        kind = catalog.kind_I[codes_M]
         log_odds = catalog.log_odds_CB[kind, elapsed_bucket(np.minimum(last, NEVER_DAYS).astype(np.int64))]
         chance = 1 / (1 + np.exp(-log_odds.astype(np.float64)))
-        item_gap = items["mean_gap_days"][candidates_N].astype(np.float64)
+        item_gap = items["mean_gap_days"][codes_M].astype(np.float64)
         weekday = (self.days_H[row] - self.day) % 7 == 0
-        return {
-            "own_count": count,
+        own = {
             "own_days": np.log1p(count),
             "own_share": share,
-            "own_recent_share": np.where(never, 0.0, count / (first_baskets + 1)),
+            "own_recent_share": count / (first_baskets + 1),
             "own_since_days": np.log1p(last),
             "own_since_baskets": np.log1p(last_baskets),
             "own_first_days": np.log1p(first),
-            "own_decay_days_30": total(decay_30),
-            "own_decay_days_90": total(decay_90),
-            "own_decay_days_180": total(decay_180),
-            "own_decay_baskets_80": total(decays[0.8]),
-            "own_decay_baskets_90": total(decays[0.9]),
-            "own_decay_baskets_95": total(decays[0.95]),
-            "own_decay_rate_90": total(decay_90) / max(all_days, 1e-9),
-            "own_decay_rate_baskets_90": total(decays[0.9]) / max(all_baskets, 1e-9),
+            "own_decay_days_30": total(self.decay_days_V[30.0][visit]),
+            "own_decay_days_90": decay_90,
+            "own_decay_days_180": total(self.decay_days_V[180.0][visit]),
+            "own_decay_baskets_80": total(self.decay_baskets_V[0.8][visit]),
+            "own_decay_baskets_90": baskets_90,
+            "own_decay_baskets_95": total(decay_95),
+            "own_decay_rate_90": decay_90 / max(all_days, 1e-9),
+            "own_decay_rate_baskets_90": baskets_90 / max(all_baskets, 1e-9),
             "own_focus": total(focus),
-            "own_focus_decay": total(decays[0.95] * focus),
+            "own_focus_decay": total(decay_95 * focus),
             "own_in_last": total((since < 1).astype(np.float64)),
             "own_in_last_5": total((since < 5).astype(np.float64)) / 5,
             "own_in_last_10": total((since < 10).astype(np.float64)) / 10,
             "own_gap_days": np.log1p(gap),
             "own_gap_spread": _spread(place, self.days_H[row], count, gap),
             "own_due": _ratio(last, gap, count > 1),
-            "own_due_item": _ratio(last, item_gap, ~never & (item_gap > 0)),
-            "own_hazard": np.where(never, -6.0, log_odds),
-            "own_hazard_share": np.where(never, 0.0, chance * share),
-            "own_weekday_share": total(weekday.astype(np.float64)) / some,
-            "own_quantity": np.log1p(np.maximum(total(self.quantities_H[row]) / some, 0.0)),
+            "own_due_item": _ratio(last, item_gap, item_gap > 0),
+            "own_hazard": log_odds,
+            "own_hazard_share": chance * share,
+            "own_weekday_share": total(weekday.astype(np.float64)) / count,
+            "own_quantity": np.log1p(np.maximum(total(self.quantities_H[row]) / count, 0.0)),
         }
+        return bought_M, count, own
 
-    def _kind(self, candidates_N: Int32, code_I: Int32, name: str, own: Array | float) -> dict[str, Array | float]:
+    def _bought(self, candidates_N: Int32) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """The places of candidates that the user has bought, and the history's rows that hold one, with which of these."""
+        size = len(candidates_N)
+        if not size:
+            nothing = np.empty(0, np.intp)
+            return nothing, nothing, nothing
+        order = np.argsort(candidates_N, kind="stable")
+        found_H = np.searchsorted(candidates_N, self.items_H, sorter=order)
+        place_H = order[np.minimum(found_H, size - 1)]
+        row = np.flatnonzero(candidates_N[place_H] == self.items_H)
+        at = place_H[row]
+        bought_N = np.zeros(size, bool)
+        bought_N[at] = True
+        number_N = np.cumsum(bought_N) - 1
+        return np.flatnonzero(bought_N), number_N[at], row
+
+    def kind(self, candidates_N: Int32, code_I: Int32, name: str, own_N: Array) -> dict[str, Array]:
         """The same of all items with the candidate's code, a day counting once."""
         code_H = code_I[self.items_H].astype(np.int64)
-        kinds, start = np.unique(code_H * (self.baskets + 1) + self.basket_H, return_index=True)
-        code, basket = kinds // (self.baskets + 1), kinds % (self.baskets + 1)
-        age, since = self.age_H[start], (self.baskets - 1 - basket).astype(np.float64)
-        codes, inverse = np.unique(code, return_inverse=True)
+        # rows by code and then basket, of which the first of each stands for the day
+        key_H = code_H * (self.baskets + 1) + self.basket_H
+        order = np.argsort(key_H, kind="stable")
+        start = order[_firsts(key_H[order])]
+        basket = self.basket_H[start]
+        firsts = _firsts(code_H[start])
+        codes, inverse = code_H[start][firsts], np.cumsum(firsts) - 1
+        age = self.age_V[basket]
         size = len(codes)
         days = np.bincount(inverse, minlength=size).astype(np.float64)
         last, first = np.full(size, NEVER_DAYS), np.zeros(size)
@@ -199,17 +317,24 @@ class _History:
         def spread(values: npt.NDArray[Any], missing: float = 0.0) -> Array:
             return np.where(known_N, values[at_N], missing) if size else np.full(len(wanted), missing)
 
-        different = distinct(self.items_H)
-        variety = np.bincount(np.searchsorted(codes, code_I[different]), minlength=size).astype(np.float64)
+        variety = np.bincount(np.searchsorted(codes, code_I[self.different]), minlength=size).astype(np.float64)
+        by_days, by_baskets = self.decay_days_V[90.0][basket], self.decay_baskets_V[0.9][basket]
         return {
-            f"{name}_days": np.log1p(spread(days)),
-            f"{name}_since_days": np.log1p(spread(last, NEVER_DAYS)),
-            f"{name}_decay_days_90": spread(np.bincount(inverse, weights=np.exp(-age / 90.0), minlength=size)),
-            f"{name}_decay_baskets_90": spread(np.bincount(inverse, weights=0.9**since, minlength=size)),
+            f"{name}_days": spread(np.log1p(days)),
+            f"{name}_since_days": spread(np.log1p(last), float(np.log1p(NEVER_DAYS))),
+            f"{name}_decay_days_90": spread(np.bincount(inverse, weights=by_days, minlength=size)),
+            f"{name}_decay_baskets_90": spread(np.bincount(inverse, weights=by_baskets, minlength=size)),
             f"{name}_due": spread(_ratio(last, gap, days > 1)),
-            f"{name}_loyalty": own / np.maximum(spread(rows), 1.0),
-            f"{name}_items": np.log1p(spread(variety)),
+            f"{name}_loyalty": own_N / np.maximum(spread(rows), 1.0),
+            f"{name}_items": spread(np.log1p(variety)),
         }
+
+
+def _firsts(ascending: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where a value stands for the first time."""
+    first = np.ones(len(ascending), bool)
+    np.not_equal(ascending[1:], ascending[:-1], out=first[1:])
+    return first
 
 
 def _ratio(days: Array, gap: Array, where: npt.NDArray[np.bool_]) -> Array:
@@ -227,7 +352,7 @@ def _spread(place: npt.NDArray[np.intp], days: Int32, count: Array, gap: Array) 
     return np.where(count > 2, np.sqrt(np.maximum(variance, 0.0)) / np.maximum(gap, 0.5), 0.0)
 
 
-def _taste(history: History, candidates_N: Int32, catalog: Catalog) -> dict[str, Array | float]:
+def _taste(history: History, candidates_N: Int32, catalog: Catalog) -> dict[str, Array]:
     """What the other items bought say about a candidate."""
     items_H = history.items_H
     since_H = history.since_H
@@ -235,18 +360,20 @@ def _taste(history: History, candidates_N: Int32, catalog: Catalog) -> dict[str,
     near_NM = catalog.neighbours_IM.take(candidates_N, 0).astype(np.intp)  # once: take would twice
     weight_NM = catalog.neighbour_weights_IM.take(candidates_N, 0)
     count_I = np.bincount(items_H, minlength=len(catalog)).astype(np.float32)
-    recent_I = np.bincount(items_H, weights=0.8**since_H, minlength=len(catalog)).astype(np.float32)
+    count_I[items_H] = np.log1p(count_I[items_H])
+    faded_V = 0.8 ** np.arange(history.visits)
+    recent_I = np.bincount(items_H, weights=faded_V[since_H], minlength=len(catalog)).astype(np.float32)
     factors_ND = catalog.factors_ID.take(candidates_N, 0)
     last = items_H[since_H < 5]
     return {
-        "taste_all": np.einsum("nm,nm->n", np.log1p(count_I).take(near_NM), weight_NM),
+        "taste_all": np.einsum("nm,nm->n", count_I.take(near_NM), weight_NM),
         "taste_recent": np.einsum("nm,nm->n", recent_I.take(near_NM), weight_NM),
-        "factor_recent": factors_ND @ _direction(catalog.factors_ID[last]),
+        "factor_recent": factors_ND @ _direction(catalog.factors_ID.take(last, 0)),
         "factor_all": factors_ND @ _direction(catalog.factors_ID.take(items_H, 0)),
     }
 
 
-def _after(after: Mapping[str, Array], candidates_N: Int32) -> dict[str, Array | float]:
+def _after(after: Mapping[str, Array], candidates_N: Int32) -> dict[str, Array]:
     """What is bought after the items of the last visits."""
     return {name: np.log(scores_I[candidates_N] + CHANCE_FLOOR) for name, scores_I in after.items()}
 
@@ -282,7 +409,8 @@ def _direction(rows: Float32) -> Float32:
     return direction
 
 
-def _item(candidates_N: Int32, items: ItemMatrix, catalog: Catalog, user: UserRow) -> dict[str, Array | float]:
+def _item(candidates_N: Int32, items: ItemMatrix, catalog: Catalog) -> dict[str, Array]:
+    """What is said of an item to everybody."""
     values_SN = np.ascontiguousarray(items.values_IS.take(candidates_N, 0).T, np.float64)
 
     def stat(name: str) -> Array:
@@ -294,8 +422,6 @@ def _item(candidates_N: Int32, items: ItemMatrix, catalog: Catalog, user: UserRo
     of_kind = np.bincount(
         catalog.kind_I, weights=items["purchases_28"], minlength=int(catalog.kind_I.max(initial=0)) + 1
     )
-    known_price = (price > 0) & (user.mean_price > 0)
-    price_ratio = np.log(np.maximum(price, 1e-3) / max(user.mean_price, 1e-3))
     return {
         "item_rate_1": rates[1],
         "item_rate_3": rates[3],
@@ -310,12 +436,17 @@ def _item(candidates_N: Int32, items: ItemMatrix, catalog: Catalog, user: UserRo
         "item_known_days": np.log1p(stat("days_known")),
         "item_price": np.log1p(price),
         "item_price_change": stat("price_change"),
-        "item_price_ratio": np.where(known_price, price_ratio, 0.0),
         "kind_rank": stat("purchases_28") / np.maximum(of_kind[catalog.kind_I[candidates_N]], 1.0),
     }
 
 
-def _request(day: int, user: UserRow, shop: ShopRow) -> dict[str, Array | float]:
+def _price_ratio(candidates_N: Int32, items: ItemMatrix, user: UserRow) -> Array:
+    price_N = items.values_IS[candidates_N, NAMES.index("mean_price")].astype(np.float64)
+    known_N = (price_N > 0) & (user.mean_price > 0)
+    return np.where(known_N, np.log(np.maximum(price_N, 1e-3) / max(user.mean_price, 1e-3)), 0.0)
+
+
+def _request(day: int, user: UserRow, shop: ShopRow) -> dict[str, float]:
     since = NEVER_DAYS if user.last_day is None else float(min(day - user.last_day, NEVER_DAYS))
     gap = user.mean_gap_days
     return {

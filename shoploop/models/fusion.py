@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from shoploop.features.log import Float32
 from shoploop.models.behaviour import Behaviour
 from shoploop.models.inputs import Batch, ModelInput, collate
+from shoploop.models.one_request import OneSequence
 from shoploop.models.search import SearchModule, padded_pieces
 from shoploop.models.sequence import SequenceModel
 from shoploop.models.shops import ShopModule
@@ -92,6 +93,7 @@ class FusedModel(nn.Module):
         self._vectors_ID: Tensor | None = None
         self._bias_I: Tensor | None = None
         self._names_ID: Tensor | None = None
+        self._one: OneSequence | None = None
 
     @property
     def alpha(self) -> dict[str, float]:
@@ -104,14 +106,21 @@ class FusedModel(nn.Module):
         """Where it computes, and where its batches must lie."""
         return self.alpha_logits.device
 
-    def forward(self, batch: Batch, surface: Surface = "items") -> Scores:
+    def forward(self, batch: Batch, surface: Surface = "items", *, alone: ModelInput | None = None) -> Scores:
+        """Logits of a batch.
+
+        Args:
+            batch: The requests.
+            surface: What they ask for.
+            alone: The request of a batch of one, where the model is prepared.
+        """
         if surface == "search":
-            dnn_BN, transformer_BN = self._search(batch)
+            dnn_BN, transformer_BN = self._search(batch, alone)
         elif surface == "shops":
-            dnn_BN, transformer_BN = self._shops(batch)
+            dnn_BN, transformer_BN = self._shops(batch, alone)
         else:
             dnn_BN = self.dnn(surface)(batch.features_BNK, batch.first_BNH)
-            transformer_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
+            transformer_BN = self._taste(batch, alone)
         alpha = torch.sigmoid(self.alpha_logits[self.config.surfaces.index(surface)])
         return Scores(
             dnn_BN=dnn_BN,
@@ -119,25 +128,37 @@ class FusedModel(nn.Module):
             fused_BN=alpha * dnn_BN + (1 - alpha) * transformer_BN,
         )
 
-    def _search(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _taste(self, batch: Batch, alone: ModelInput | None) -> Tensor:
+        """r_transformer of recommendations, (B, N)."""
+        if alone is None or self._one is None:
+            scores_BN: Tensor = self.sequence(batch, self._vectors_ID, self._bias_I)
+            return scores_BN
+        return torch.from_numpy(self._one.scores(alone.items_N, alone.sequence, *self.items()))[None]
+
+    def _search(self, batch: Batch, alone: ModelInput | None) -> tuple[Tensor, Tensor]:
         """Both modules' logits of queries; a pair's features come first, those of its query behind them."""
         search = self.searching()
         assert batch.queries is not None, "a search has a query"
         dnn_BN = self.behave(batch.features_BNK, batch.first_BNH)
-        taste_BN = self.sequence(batch, self._vectors_ID, self._bias_I)
+        taste_BN = self._taste(batch, alone)
         pieces_BP = torch.from_numpy(padded_pieces(batch.queries)).to(self.device)
         wanted_BND = self.sequence.wanted(batch.items_BN, self._vectors_ID)
         new = search.config.new
         new_BN = None if new is None else batch.features_BNK[..., self.config.behaviour.features + new]
         return dnn_BN, search.attend(taste_BN, wanted_BND, batch.items_BN, pieces_BP, self._names_ID, new_BN)
 
-    def _shops(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _shops(self, batch: Batch, alone: ModelInput | None) -> tuple[Tensor, Tensor]:
         """Both modules' logits of shops. The Transformer is the recommendations' own and learns nothing of them here."""
         shops = self.shopping()
         assert batch.visited_BL is not None, "a choice of shops knows where the last baskets were bought"
-        with torch.no_grad():
-            user_BD, baskets_BLD = self.sequence.encode(batch)
-        attended_BN = shops.attend(user_BD, baskets_BLD, batch.items_BN, batch.visited_BL)
+        if alone is None or self._one is None:
+            with torch.no_grad():
+                user_BD, baskets_BLD = self.sequence.encode(batch)
+            visited_BL = batch.visited_BL
+        else:
+            user_BD, baskets_BLD = (torch.from_numpy(found)[None] for found in self._one.encode(alone.sequence))
+            visited_BL = batch.visited_BL[:, : baskets_BLD.shape[1]]
+        attended_BN = shops.attend(user_BD, baskets_BLD, batch.items_BN, visited_BL)
         return shops.behaviour(batch.features_BNK), attended_BN
 
     def behave(self, features_BNF: Tensor, first_BNH: Tensor | None = None) -> Tensor:
@@ -174,6 +195,8 @@ class FusedModel(nn.Module):
         with torch.inference_mode():
             self._vectors_ID = self.sequence.item_vectors()
             self._names_ID = None if self.search is None else self.search.names()
+        if self.device.type == "cpu":
+            self._one = OneSequence(self.sequence)
         return self
 
     def items(self) -> tuple[Float32, Float32]:
@@ -191,12 +214,14 @@ class FusedModel(nn.Module):
 
     def user_state(self, request: ModelInput) -> Float32:
         """h_u of one request, (D,): what the items' w_i are compared with."""
+        if self._one is not None:
+            return self._one.encode(request.sequence)[0]
         with torch.inference_mode():
             state_D: Float32 = self.sequence.encode(collate([request]))[0][0].numpy()
             return state_D
 
     def train(self, mode: bool = True) -> "FusedModel":
-        self._vectors_ID = self._bias_I = self._names_ID = None
+        self._vectors_ID = self._bias_I = self._names_ID = self._one = None
         super().train(mode)
         return self
 
@@ -208,11 +233,31 @@ class FusedModel(nn.Module):
             part: ``dnn`` alone is the path of a predictor that is short of time; it never touches the Transformer.
             surface: Whose α.
         """
+        if self._one is not None and surface == "items":
+            return self._recommended(request, part, self._one)
         with torch.inference_mode():
             if part == "dnn":
-                first_NH = None if request.first_NH is None else torch.from_numpy(request.first_NH)
-                scores_N: Float32 = self.dnn(surface)(torch.from_numpy(request.features_NK), first_NH).numpy()
-                return scores_N
-            scores = self(collate([request]), surface)
+                return self._dnn(request, surface)
+            scores = self(collate([request]), surface, alone=request)
             chosen_N: Float32 = scores.part(part)[0].numpy().astype(np.float32, copy=False)
             return chosen_N
+
+    def _recommended(self, request: ModelInput, part: Part, sequence: OneSequence) -> Float32:
+        """The same of the items' surface, without a batch."""
+        if part == "dnn":
+            return self._dnn(request, "items")
+        transformer_N = sequence.scores(request.items_N, request.sequence, *self.items())
+        if part == "transformer":
+            return transformer_N
+        alpha = np.float32(0.5 if part == "fixed_alpha" else self.alpha["items"])
+        fused_N: Float32 = alpha * self._dnn(request, "items") + (1 - alpha) * transformer_N
+        return fused_N
+
+    def _dnn(self, request: ModelInput, surface: Surface) -> Float32:
+        """r_dnn, (N,)."""
+        with torch.inference_mode():
+            # they may be read-only, which torch warns of
+            features_NK = torch.from_numpy(np.require(request.features_NK, np.float32, "W"))
+            first_NH = None if request.first_NH is None else torch.from_numpy(request.first_NH)
+            scores_N: Float32 = self.dnn(surface)(features_NK, first_NH).numpy()
+            return scores_N

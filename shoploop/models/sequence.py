@@ -103,10 +103,7 @@ class SequenceModel(nn.Module):
         )
         tokens_BLD = torch.cat([self.user.expand(requests, 1, width), tokens_BLD], dim=1)
         absent_BL = torch.cat([torch.zeros(requests, 1, dtype=torch.bool, device=device), batch.ages_BL < 0], dim=1)
-        if requests == 1 and not self.training and not torch.is_grad_enabled():
-            out_BLD = self.norm(encoded_one(self.encoder, tokens_BLD, int((~absent_BL).sum())))
-        else:
-            out_BLD = self.norm(self.encoder(tokens_BLD, src_key_padding_mask=absent_BL))
+        out_BLD = self.norm(self.encoder(tokens_BLD, src_key_padding_mask=absent_BL))
         return out_BLD[:, 0], out_BLD[:, 1:]
 
     def multiply_scores(self, factor: float) -> None:
@@ -163,33 +160,6 @@ class SequenceModel(nn.Module):
         mixed_BN = torch.einsum("bnh,bh->bn", torch.log1p(sums_BNH), self.repeat_mix(user_BD))
         repeat_BN: Tensor = mixed_BN + bought_BN * self.repeat_first(user_BD)
         return repeat_BN
-
-
-def encoded_one(encoder: nn.TransformerEncoder, tokens_BLD: Tensor, present: int) -> Tensor:
-    """What the encoder makes of one request, in half of its time: of so few rows most of it goes into asking again and again
-    what the layers are, and into places without a basket.
-
-    Args:
-        encoder: Of layers that normalise first and bend by GELU, without a last norm.
-        tokens_BLD: Of one request, the present ones first.
-        present: How many are there; others hear nobody and are heard by nobody, and come out as they went in.
-    """
-    x_LD = tokens_BLD[0, :present]
-    for layer in encoder.layers:
-        attention = layer.self_attn
-        heads = attention.num_heads
-        length, width = x_LD.shape
-        in_LD = layer.norm1(x_LD)
-        qkv = torch.addmm(attention.in_proj_bias, in_LD, attention.in_proj_weight.t())
-        # 3 x heads, L, what of the width each head has
-        parts = qkv.view(length, 3 * heads, width // heads).transpose(0, 1)
-        query, key, value = parts[:heads], parts[heads : 2 * heads], parts[2 * heads :]
-        weights = torch.bmm(query, key.transpose(1, 2)).mul_((width // heads) ** -0.5).softmax(dim=-1)
-        heard_LD = torch.bmm(weights, value).transpose(0, 1).reshape(length, width)
-        x_LD = x_LD + torch.addmm(attention.out_proj.bias, heard_LD, attention.out_proj.weight.t())
-        hidden = torch.addmm(layer.linear1.bias, layer.norm2(x_LD), layer.linear1.weight.t())
-        x_LD = x_LD + torch.addmm(layer.linear2.bias, functional.gelu(hidden), layer.linear2.weight.t())
-    return torch.cat([x_LD, tokens_BLD[0, present:]])[None]
 
 
 def _summed(of_events_BEF: Tensor, baskets_BE: Tensor, baskets: int) -> Tensor:

@@ -16,6 +16,9 @@ from starlette.responses import JSONResponse, Response
 
 from shoploop.errors import ShoploopError
 
+ASKED = "shoploop.asked"
+"""In the scope of a request whose body was read: what it says, as pydantic has it."""
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -117,7 +120,7 @@ class CheckedJson:
         if model := self.requests.get(scope["path"]):
             try:
                 check_json(body or b"{}")
-                model.model_validate_json(body or b"{}")
+                scope = {**scope, ASKED: model.model_validate_json(body or b"{}")}
             except JsonRefused as error:
                 await refuse(send, 400, str(error), code=error.code)
                 return
@@ -167,6 +170,7 @@ CODES = {
     413: "body_too_large",
     415: "not_json",
     429: "rate_limited",
+    500: "not_answered",
     503: "overloaded",
 }
 

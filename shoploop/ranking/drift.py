@@ -110,14 +110,19 @@ class Drift:
             name: np.zeros(len(share_B)) for name, share_B in (reference.shares if reference else {}).items()
         }
 
-    def observe(self, features_NK: Float32, scores_N: Float32) -> bool:
-        """Looks at one request, now and then; returns whether it did."""
-        if self._reference is None or not len(scores_N):
+    def is_due(self) -> bool:
+        """Whether the next request is one of those that are looked at; asked once for each."""
+        if self._reference is None:
             return False
         with self._lock:
             self._asked += 1
-            if self._asked % self._every:
-                return False
+            return self._asked % self._every == 0
+
+    def observe(self, features_NK: Float32, scores_N: Float32) -> None:
+        """Looks at a request."""
+        if self._reference is None or not len(scores_N):
+            return
+        with self._lock:
             columns = zip(self._names, (features_NK[:, column] for column in self._columns), strict=True)
             for name, values_N in ((SCORE, scores_N), *columns):
                 if name in self._found:
@@ -127,7 +132,6 @@ class Drift:
                 self._looked //= 2
                 for counts_B in self._found.values():
                     counts_B *= 0.5
-            return True
 
     def told(self) -> dict[str, float]:
         """The index by feature, and of the scores as ``score``; empty while too little was looked at."""

@@ -21,7 +21,7 @@ from shoploop.features.baskets import BasketSequence
 from shoploop.features.history import History, moments_of
 from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
-from shoploop.features.pairs import pair_features
+from shoploop.features.pairs import PairParts, pair_parts
 from shoploop.features.user import UserRow
 from shoploop.models.inputs import ModelInput
 from shoploop.models.shared_sums import MOST_ITEMS, SharedSums
@@ -185,29 +185,41 @@ class Known:
             user.history, day=day, items=self.matrix, catalog=trained.catalog, config=trained.candidates
         )
 
-    def input(self, user: OnlineUser, codes_N: Int32, day: int, candidates: Candidates | None = None) -> ModelInput:
+    def input(
+        self, user: OnlineUser, codes_N: Int32, day: int, candidates: Candidates | None = None, *, whole: bool = True
+    ) -> ModelInput:
         """What the model reads of a user and items; ``codes_N`` sorted, each once.
 
         Args:
+            user: Who.
+            codes_N: Which items.
+            day: That is answered for.
             candidates: Of the same user and day, where somebody fetched them: what follows what is not counted twice.
+            whole: With all features, also where scores need only what the DNN's first layer makes of them; without, an
+                input that the model does not read has none.
         """
         trained = self.trained
-        features_NK = pair_features(
-            trained.contract,
+        parts = self._parts(user, codes_N, day, candidates)
+        first_NH = None
+        if self._sums is not None and len(codes_N) >= WORTH_SHARING:
+            first_NH = self._sums(parts)
+        features_NK = np.empty((len(codes_N), 0), np.float32)
+        if whole or first_NH is None:
+            features_NK = parts.whole(trained.contract)
+        sequence = BasketSequence.of(user.history, day=day)
+        return ModelInput(items_N=codes_N, features_NK=features_NK, sequence=sequence, first_NH=first_NH)
+
+    def _parts(self, user: OnlineUser, codes_N: Int32, day: int, candidates: Candidates | None = None) -> PairParts:
+        return pair_parts(
             history=user.history,
             candidates_N=codes_N,
             day=day,
             items=self.matrix,
-            catalog=trained.catalog,
+            catalog=self.trained.catalog,
             user=user.stats,
             shop=self._shops.get(user.stats.usual_shop),
             after=candidates.after if candidates else None,
         )
-        first_NH = None
-        if self._sums is not None and len(codes_N) >= WORTH_SHARING:
-            first_NH = self._sums(features_NK, codes_N)
-        sequence = BasketSequence.of(user.history, day=day)
-        return ModelInput(items_N=codes_N, features_NK=features_NK, sequence=sequence, first_NH=first_NH)
 
     def _shared_sums(self) -> SharedSums | None:
         trained = self.trained
@@ -216,20 +228,12 @@ class Known:
         few = len(trained.vocabulary) <= MOST_ITEMS
         return SharedSums(trained.model.behaviour, trained.contract.pair_features, self._of_items() if few else None)
 
-    def _of_items(self) -> Iterator[Float32]:
-        """Features of all items for nobody, of which those count that are an item's for whoever asks: some at a time, since
-        most of the others are not kept."""
-        trained = self.trained
-        for first in range(0, len(trained.vocabulary), AT_A_TIME):
-            yield pair_features(
-                trained.contract,
-                history=NOBODY.history,
-                candidates_N=np.arange(first, min(first + AT_A_TIME, len(trained.vocabulary)), dtype=np.int32),
-                day=0,
-                items=self.matrix,
-                catalog=trained.catalog,
-                user=NOBODY.stats,
-            )
+    def _of_items(self) -> Iterator[PairParts]:
+        """All items for nobody, of whose features those count that are an item's for whoever asks: some at a time, since most
+        of the others are not kept."""
+        for first in range(0, len(self.trained.vocabulary), AT_A_TIME):
+            codes_N = np.arange(first, min(first + AT_A_TIME, len(self.trained.vocabulary)), dtype=np.int32)
+            yield self._parts(NOBODY, codes_N, 0)
 
     def user_state(self, visitor: Visitor) -> Float32:
         """h_u, (D,), by the visitor's history."""

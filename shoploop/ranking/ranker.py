@@ -20,6 +20,7 @@ import polars as pl
 from shoploop.api.list_rules import NO_RULES, ListRulesSpec
 from shoploop.candidates.fetching import Candidates
 from shoploop.events.fresh import Done
+from shoploop.features.distinct import distinct
 from shoploop.features.history import History
 from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
@@ -410,7 +411,7 @@ class Ranker:
         else:
             codes_N = known.codes(request.only)
         pinned = known.codes([pin.item for pin in rules.pins])
-        codes_N = self._lists.without(np.union1d(codes_N, pinned).astype(np.int32), request.exclude)
+        codes_N = self._lists.without(distinct(np.concatenate([codes_N, pinned])), request.exclude)
         if not len(codes_N):
             return "fused", []
         method, scores_N = self._scores(user, codes_N, day, budget, candidates)
@@ -420,12 +421,14 @@ class Ranker:
         self, user: OnlineUser, codes_N: Int32, day: int, budget: Budget, candidates: Candidates | None = None
     ) -> tuple[Method, Float32]:
         """Scores of the best method that the rest of the deadline allows."""
-        request = self.known.input(user, codes_N, day, candidates)
+        # those of a shopper, and not what somebody chose to ask about
+        observed = candidates is not None and self.drift.is_due()
+        request = self.known.input(user, codes_N, day, candidates, whole=observed)
         if not budget.allows(self.costs.dnn):
             return "frequency", self._lists.frequencies(user.history, codes_N)
         part = budget.part()
         scores_N = self.known.trained.model.score(request, part=part)
-        if part == "fused" and candidates is not None:  # those of a shopper, and not what somebody chose to ask about
+        if part == "fused" and observed:
             self.drift.observe(request.features_NK, scores_N)
         return part, scores_N
 

@@ -8,7 +8,7 @@ from shop import FIRST, Shop
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.history import History, history_of
 from shoploop.features.item import ItemStatistics
-from shoploop.features.pairs import BOUGHT, OF_ITEM, OF_OWN_PURCHASES, OF_REQUEST, pair_features
+from shoploop.features.pairs import BOUGHT, OF_ITEM, OF_OWN_PURCHASES, OF_REQUEST, pair_parts
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow, user_rows, user_stats
 from shoploop.models.behaviour import Behaviour
@@ -20,26 +20,30 @@ NAMES = Contract().pair_features
 EVERYTHING = np.arange(40, dtype=np.int32)
 
 
-def features(who: int, items=EVERYTHING):
-    """What is known of a shopper and these items on the day."""
+def parts(who: int, items=EVERYTHING):
+    """What is known of a shopper and these items on the day, by what it depends on."""
     log = SHOP.log()
     (user,) = user_rows(user_stats(log), [log.users[who]], [DAY])
-    return pair_features(
-        Contract(), history=history_of(log, who, before=DAY), candidates_N=items, day=DAY, items=ItemStatistics(log).on(DAY),
+    return pair_parts(
+        history=history_of(log, who, before=DAY), candidates_N=items, day=DAY, items=ItemStatistics(log).on(DAY),
         catalog=SHOP.catalog(), user=user, shop=ShopRow(visits_28=3.0),
     )  # fmt: skip
 
 
-def for_nobody():
+def features(who: int, items=EVERYTHING):
+    return parts(who, items).whole(Contract())
+
+
+def for_nobody(items=EVERYTHING):
     """As a predictor makes what is everybody's: of nobody, on no day."""
-    return pair_features(
-        Contract(), history=History.empty(), candidates_N=EVERYTHING, day=0, items=ItemStatistics(SHOP.log()).on(DAY),
+    return pair_parts(
+        history=History.empty(), candidates_N=items, day=0, items=ItemStatistics(SHOP.log()).on(DAY),
         catalog=SHOP.catalog(), user=UserRow(),
     )  # fmt: skip
 
 
-def in_pieces(features_IK):
-    return [features_IK[first : first + 16] for first in range(0, len(features_IK), 16)]
+def in_pieces():
+    return [for_nobody(EVERYTHING[first : first + 16]) for first in range(0, len(EVERYTHING), 16)]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,9 @@ def test_features_of_the_request_are_the_same_for_all_of_its_candidates():
 
 def test_features_of_an_item_are_the_same_for_everybody_and_whatever_the_day():
     for who in range(4):
-        np.testing.assert_array_equal(features(who)[:, columns(OF_ITEM)], for_nobody()[:, columns(OF_ITEM)])
+        np.testing.assert_array_equal(
+            features(who)[:, columns(OF_ITEM)], for_nobody().whole(Contract())[:, columns(OF_ITEM)]
+        )
 
 
 def test_what_is_shared_are_features_and_each_is_shared_for_one_reason():
@@ -85,12 +91,12 @@ def test_features_of_own_purchases_are_the_same_for_all_that_was_never_bought():
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("items", [EVERYTHING, EVERYTHING[::3], np.array([5], np.int32)])
 def test_the_sums_are_those_of_all_features_at_once(behaviour, items, kept):
-    shared = SharedSums(behaviour, NAMES, in_pieces(for_nobody()) if kept else None)
+    shared = SharedSums(behaviour, NAMES, in_pieces() if kept else None)
     for who in range(6):
         found_NK = features(who, items)
         with torch.no_grad():
             wanted_NH = behaviour.sums(torch.from_numpy(found_NK.copy())).numpy()
-        np.testing.assert_allclose(shared(found_NK, items), wanted_NH, atol=2e-5)
+        np.testing.assert_allclose(shared(parts(who, items)), wanted_NH, atol=2e-5)
 
 
 def test_somebody_who_has_bought_all_that_is_asked_for_shares_nothing_of_their_own_purchases(behaviour):
@@ -99,7 +105,7 @@ def test_somebody_who_has_bought_all_that_is_asked_for_shares_nothing_of_their_o
     bought = EVERYTHING[found_NK[:, NAMES.index(BOUGHT)] > 0]
     with torch.no_grad():
         wanted_NH = behaviour.sums(torch.from_numpy(features(0, bought).copy())).numpy()
-    np.testing.assert_allclose(shared(features(0, bought), bought), wanted_NH, atol=2e-5)
+    np.testing.assert_allclose(shared(parts(0, bought)), wanted_NH, atol=2e-5)
 
 
 def test_a_contract_without_ones_own_days_is_summed_all_the_same():
@@ -109,7 +115,7 @@ def test_a_contract_without_ones_own_days_is_summed_all_the_same():
     found_NK = np.ascontiguousarray(features(0)[:, [NAMES.index(name) for name in names]])
     with torch.no_grad():
         wanted_NH = made.sums(torch.from_numpy(found_NK)).numpy()
-    np.testing.assert_allclose(SharedSums(made, names, None)(found_NK, EVERYTHING), wanted_NH, atol=2e-5)
+    np.testing.assert_allclose(SharedSums(made, names, None)(parts(0)), wanted_NH, atol=2e-5)
 
 
 def test_a_line_has_no_layer_to_share():

@@ -1,11 +1,15 @@
 """What ``build_bento`` wrote is what serves: packaged, published, fetched, verified, started, and asked."""
 
 import base64
+import gzip
 import json
 import shutil
 import socket
 import tarfile
 import tempfile
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +31,7 @@ from shoploop.events.keyring import add_key
 from shoploop.online.chain import Chain
 from shoploop.packaging import bento
 from shoploop.packaging import local_service as serve
+from shoploop.predictor import tracing
 from shoploop.predictor.feedback_settings import SERVER_KEYS
 from shoploop.ranking.settings import RankerSettings
 from shoploop.shells import shells_folder
@@ -69,9 +74,10 @@ def version_of(run: Path) -> str:
 
 @pytest.fixture(scope="module")
 def asked(run, store, tmp_path_factory):
-    """What the Bento said while it was served, and which modules it imported."""
+    """What the Bento said while it was served, which modules it imported, and the spans of its requests."""
     watch = tmp_path_factory.mktemp("watch") / "imports"
-    with pytest.MonkeyPatch.context() as environment:
+    with pytest.MonkeyPatch.context() as environment, collector() as (endpoint, spans):
+        environment.setenv(tracing.ENDPOINT, endpoint)
         for variable, value in watching(watch).items():
             environment.setenv(variable, value)
         ports = {"port": serve.free_port(), "admin_port": serve.free_port()}
@@ -88,13 +94,43 @@ def asked(run, store, tmp_path_factory):
                 metrics = client.get(f"{service.admin_url}/metrics").text
                 hidden = {path: client.get(path).status_code for path in ("/metrics", "/docs.json", "/load", "/readyz")}
                 load = client.get(f"{service.admin_url}/load").json()
+                until(lambda: any("/recommend" in span for span in spans))
                 ranked = client.post("/rank", json={"user": "ann", "items": ["milk", "apples"]})
                 with pytest.raises(PortInUse, match="cannot be listened on"):
                     serve.check_port(int(service.url.rsplit(":", 1)[1]))
     return SimpleNamespace(
         answers=answers, bad=bad, metrics=metrics, ranked=ranked, process=service.process, imported=imported(watch),
-        hidden=hidden, load=load, anybody=anybody,
+        hidden=hidden, load=load, anybody=anybody, spans=spans,
     )  # fmt: skip
+
+
+@contextmanager
+def collector():
+    """Listens as a collector of OpenTelemetry's does; its address, and the names of the spans that came."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    names = []
+
+    class Collects(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            body = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                names.extend(span.name for scope in resource.scope_spans for span in scope.spans)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collects) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", names
+        server.shutdown()
+
+
+def test_where_an_endpoint_is_named_each_request_leaves_a_span(asked):
+    assert any("/recommend" in name for name in asked.spans)
 
 
 def test_served_with_access_who_has_no_key_is_refused(asked):
