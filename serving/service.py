@@ -150,6 +150,7 @@ class Recommender:
     @bentoml.on_shutdown
     def close(self) -> None:
         self._ends.set()
+        ANSWERS.close()
         self.versions.stop()
         self.following.stop()
         if self.feedback:

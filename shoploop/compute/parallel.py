@@ -86,13 +86,13 @@ class Group:
         distributed.broadcast(length, src=0, group=_words)
         if (count := int(length)) < 0:
             return None
-        if self.rank == 0:
-            assert words is not None
-            said = torch.frombuffer(bytearray(words), dtype=torch.uint8)
-        else:
-            said = torch.empty(count, dtype=torch.uint8)
+        if words is not None and self.rank == 0:
+            distributed.broadcast(torch.frombuffer(bytearray(words), dtype=torch.uint8), src=0, group=_words)
+            return words
+        said = torch.empty(count, dtype=torch.uint8)
         distributed.broadcast(said, src=0, group=_words)
-        return bytes(said.numpy().tobytes())
+        heard: bytes = said.numpy().tobytes()
+        return heard
 
 
 _words: distributed.ProcessGroup | None = None
@@ -131,16 +131,14 @@ def joined() -> Iterator[Group]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Group()
         return
-    global _words
     device = training_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=STEP_PATIENCE)
-        _words = distributed.new_group(backend="gloo", timeout=WORD_PATIENCE)
+        _meet("nccl" if device.type == "cuda" else "gloo")
         yield group()
     except RuntimeError as error:
-        if not isinstance(error, distributed.DistError) and not _TRANSPORT.search(str(error)):
+        if _left or (not isinstance(error, distributed.DistError) and not _TRANSPORT.search(str(error))):
             raise
         raise PeerLost(
             f"Another of {os.environ['WORLD_SIZE']} processes has ended, or cannot be reached "
@@ -152,9 +150,36 @@ def joined() -> Iterator[Group]:
 
 def leave() -> None:
     """The first process goes on alone: it tells the others, by no word, that there is nothing more to do together."""
+    global _left
     if group().size > 1:
         group().told(None)
         _part()
+        _left = True
+
+
+_store: distributed.Store | None = None
+"""Where these processes find each other; torchrun keeps it for as long as they live."""
+
+_meetings = 0
+_left = False
+"""Whether this process has gone on alone, so that what fails now is its own."""
+
+
+def _meet(backend: str) -> None:
+    """Brings the processes together, maybe not for the first time: each meeting has keys of its own, or who comes early to
+    the second one would find the addresses of the first."""
+    global _store, _meetings, _left, _words
+    if _store is None:
+        _store, _, _ = next(iter(distributed.rendezvous("env://", timeout=STEP_PATIENCE)))
+    _meetings, _left = _meetings + 1, False
+    distributed.init_process_group(
+        backend,
+        store=distributed.PrefixStore(f"meeting {_meetings}", _store),
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        timeout=STEP_PATIENCE,
+    )
+    _words = distributed.new_group(backend="gloo", timeout=WORD_PATIENCE)
 
 
 def _part() -> None:

@@ -103,7 +103,7 @@ class PairParts:
     def of_items(self, names: Sequence[str]) -> Float32:
         """Some features that are the items', (C, N)."""
         found = _item(self.candidates_N, self.items, self.catalog)
-        return np.array([found[name] for name in names], np.float32).reshape(len(names), -1)
+        return np.array([found[name] for name in names], np.float32).reshape(len(names), len(self.candidates_N))
 
     def whole(self, contract: Contract) -> Float32:
         """All features of the contract, (N, K) float32, finite."""

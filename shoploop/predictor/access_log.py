@@ -3,6 +3,7 @@
 It names nobody: who asked stands in the event log alone, under a pseudonym.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -34,8 +35,11 @@ def lines() -> Callable[[str], None] | None:
     return log.info
 
 
+GIVEN_UP = 504
+
+
 class AccessLog:
-    """ASGI middleware: tells what became of each request to some paths."""
+    """ASGI middleware: tells what became of each request to some paths; ``status`` is null where who asked has gone."""
 
     def __init__(self, app: App, *, routes: Collection[str], write: Callable[[str], None] | None):
         self.app = app
@@ -46,7 +50,8 @@ class AccessLog:
         if self.write is None or scope["type"] != "http" or scope["path"] not in self.routes:
             await self.app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
+        began = time.perf_counter()
+        status: int | None = None
         answered: dict[str, str] = {}
 
         async def seen(message: Message) -> None:
@@ -57,6 +62,9 @@ class AccessLog:
 
         try:
             await self.app({**scope, ANSWERED: answered}, receive, seen)
+        except asyncio.CancelledError:  # BentoML's time limit, which stands outside and says so to who asked
+            status = status or GIVEN_UP
+            raise
         finally:
             told = {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),

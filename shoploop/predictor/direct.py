@@ -22,6 +22,10 @@ Answering = Callable[[Any], Any]
 """Of a request as pydantic has read it, the answer as pydantic writes it: an answer of a ranker."""
 
 
+MOST_HANGING = 64
+"""Threads of requests that were given up and have not ended."""
+
+
 class Refused(Exception):
     """What an answering raises instead of an answer."""
 
@@ -37,10 +41,16 @@ class Answers:
     def __init__(self, *, threads: int):
         """
         Args:
-            threads: Requests that are worked on at a time; others wait.
+            threads: Requests that are worked on at a time; others wait. One that is given up after its time no longer
+                counts, though its thread may hang on.
         """
         self.by_path: Mapping[str, Answering] = {}
-        self.threads = ThreadPoolExecutor(threads, thread_name_prefix="answers")
+        self.turns = asyncio.Semaphore(threads)
+        self.threads = ThreadPoolExecutor(threads + MOST_HANGING, thread_name_prefix="answers")
+
+    def close(self) -> None:
+        """Begins nothing more; what is being worked on goes on."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Direct:
@@ -59,7 +69,8 @@ class Direct:
         # when the request came is known by the context
         work = partial(contextvars.copy_context().run, _answered, answering, asked)
         try:
-            answered, body = await asyncio.get_running_loop().run_in_executor(self.answers.threads, work)
+            async with self.answers.turns:
+                answered, body = await asyncio.get_running_loop().run_in_executor(self.answers.threads, work)
         except Refused as error:
             await refuse(send, error.status, str(error), code=error.code)
             return

@@ -8,31 +8,40 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from shoploop.errors import SpecInvalid
+
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-"""Environment variable, as OpenTelemetry names it: where an OTLP collector is listening by HTTP, e.g. http://otel:4318."""
+"""Environment variable, as OpenTelemetry names it: where an OTLP collector is listening by HTTP, e.g. http://otel:4318. Of
+OpenTelemetry's variables this one, :data:`SHARE` and :data:`PROTOCOL` are read."""
+
+PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
+"""Environment variable, as OpenTelemetry names it: http/protobuf, which is all that is spoken here."""
 
 SHARE = "OTEL_TRACES_SAMPLER_ARG"
 """Environment variable, as OpenTelemetry names it: the share of requests that is traced; all where not given."""
 
 NO_PATH_IS = ".*"
+SPOKEN = "http/protobuf"
 
 
 def tracing(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """What BentoML's service is told of tracing.
 
     Raises:
-        ValueError: the share is none between 0 and 1.
+        SpecInvalid: the share is none between 0 and 1, or the protocol is another.
     """
     endpoint = environment.get(ENDPOINT, "").strip()
     if not endpoint:
         return {"excluded_urls": NO_PATH_IS}
+    if (protocol := environment.get(PROTOCOL, SPOKEN).strip() or SPOKEN) != SPOKEN:
+        raise SpecInvalid(f"{PROTOCOL} is {protocol!r}; traces are sent by {SPOKEN} alone, mostly to port 4318.")
     said = environment.get(SHARE, "1").strip() or "1"
     try:
         share = float(said)
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise ValueError(f"{SHARE} is {said!r}; it is the share of requests that is traced, from 0 to 1.")
+        raise SpecInvalid(f"{SHARE} is {said!r}; it is the share of requests that is traced, from 0 to 1.")
     traces = endpoint if endpoint.rstrip("/").endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"
     return {
         "exporter_type": "otlp",

@@ -27,7 +27,9 @@ RESTARTS = 10
 
 def machines(spec: RecommenderSpec, step: str) -> int:
     """How many carry a step out together."""
-    learns = step != "augment_samples" or spec.augmentation.mode != "Never"
+    augmentation = spec.augmentation
+    # with differential privacy the generator is trained by one: its accountant sees every batch whole
+    learns = step != "augment_samples" or (augmentation.mode != "Never" and augmentation.differential_privacy is None)
     return spec.training.nodes if STEPS[step].together and learns else 1
 
 

@@ -41,8 +41,9 @@ def learned(tmp_path_factory):
 
 def test_two_processes_learn_what_one_learns_from_the_same_batches(learned):
     _, found = learned
-    alone, together = found["alone.0"], found["together.0"]
+    alone, together = dict(found["alone.0"]), dict(found["together.0"])
     assert set(alone) == set(together)
+    assert alone.pop("met again") == 1 and together.pop("met again") == 2
     for name, values in alone.items():
         also = together[name]
         if name.endswith("in_proj_bias"):

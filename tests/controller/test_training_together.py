@@ -80,6 +80,8 @@ def test_the_training_and_that_of_a_generator_alone_are_done_by_several(make_rec
     with_generator = [(1, "load_data"), (3, "augment_samples"), (1, "estimate_importance"), *trained]
     assert cut(augmentation={"mode": "Auto"}) == with_generator
     assert cut(augmentation={"mode": "Never"}) == [(1, "load_data"), *trained]
+    private = {"mode": "Auto", "differentialPrivacy": {"epsilon": 8}}
+    assert cut(augmentation=private) == [(1, "load_data"), *trained], "a private generator is trained by one"
 
 
 def test_a_run_says_how_many_train(make_recommender, plan):

@@ -118,6 +118,18 @@ def test_a_contract_without_ones_own_days_is_summed_all_the_same():
     np.testing.assert_allclose(SharedSums(made, names, None)(parts(0)), wanted_NH, atol=2e-5)
 
 
+@pytest.mark.parametrize("of", [OF_ITEM, OF_REQUEST, OF_OWN_PURCHASES], ids=["item", "request", "own purchases"])
+def test_a_contract_without_one_kind_of_features_is_summed_all_the_same(of):
+    names = tuple(name for name in NAMES if name not in of)
+    torch.manual_seed(1)
+    made = Behaviour(Behaviour.Config(features=len(names), hidden=(8,))).eval()
+    found_NK = np.ascontiguousarray(features(0)[:, [NAMES.index(name) for name in names]])
+    with torch.no_grad():
+        wanted_NH = made.sums(torch.from_numpy(found_NK)).numpy()
+    for kept in (in_pieces(), None):
+        np.testing.assert_allclose(SharedSums(made, names, kept)(parts(0)), wanted_NH, atol=2e-5)
+
+
 def test_a_line_has_no_layer_to_share():
     with pytest.raises(ValueError, match="without a hidden layer"):
         SharedSums(Behaviour(Behaviour.Config(features=len(NAMES), hidden=())), NAMES, None)

@@ -4,14 +4,16 @@ somebody collects them."""
 import asyncio
 import contextvars
 import json
+import threading
 
 import pytest
 from pydantic import BaseModel
 
+from shoploop.errors import SpecInvalid
 from shoploop.predictor.access_log import ENVIRONMENT, AccessLog, lines
 from shoploop.predictor.direct import Answers, Direct, Refused
-from shoploop.predictor.http import CheckedJson
-from shoploop.predictor.tracing import ENDPOINT, SHARE, tracing
+from shoploop.predictor.http import ASKED, CheckedJson
+from shoploop.predictor.tracing import ENDPOINT, PROTOCOL, SHARE, tracing
 
 ARRIVED = contextvars.ContextVar("arrived", default="never")
 
@@ -87,6 +89,32 @@ def test_other_paths_and_a_service_that_is_not_there_yet_are_left_to_bentoml():
     assert ask(b'{"user": "ann"}', ready=False)[0] == 299
 
 
+def test_requests_that_hang_and_are_given_up_keep_nobody_else_from_an_answer():
+    ends = threading.Event()
+    answers, written = Answers(threads=2), []
+    answers.by_path = {"/recommend": lambda asked: Answer() if asked.user == "ann" else ends.wait()}
+    app = AccessLog(Direct(None, answers=answers), routes=["/recommend"], write=written.append)
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    def asks(user):
+        scope = {"type": "http", "method": "POST", "path": "/recommend", ASKED: Request(user=user)}
+        return asyncio.wait_for(app(scope, None, send), 0.2)
+
+    async def whole():
+        for user in ("zoe", "zoe", "zoe"):
+            with pytest.raises(TimeoutError):
+                await asks(user)
+        await asks("ann")
+
+    asyncio.run(whole())
+    ends.set()
+    assert [json.loads(line)["status"] for line in written] == [504, 504, 504, 200]
+    assert sent[0]["status"] == 200
+
+
 def test_each_request_leaves_a_line_that_names_the_answer_and_nobody():
     written = []
     ask(b'{"user": "ann"}', write=written.append)
@@ -122,5 +150,10 @@ def test_nothing_is_traced_before_an_endpoint_is_named():
 
 @pytest.mark.parametrize("share", ["2", "-0.5", "half", "nan"])
 def test_a_share_of_requests_that_is_none_is_named(share):
-    with pytest.raises(ValueError, match=f"{SHARE} is '{share}'"):
+    with pytest.raises(SpecInvalid, match=f"{SHARE} is '{share}'"):
         tracing({ENDPOINT: "http://otel:4318", SHARE: share})
+
+
+def test_a_protocol_that_is_not_spoken_is_named():
+    with pytest.raises(SpecInvalid, match=f"{PROTOCOL} is 'grpc'; traces are sent by http/protobuf alone"):
+        tracing({ENDPOINT: "http://otel:4317", PROTOCOL: "grpc"})

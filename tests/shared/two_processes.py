@@ -1,7 +1,9 @@
 """What one process, or torchrun's two, learn from the same batches; each writes it down. A test starts it."""
 
+import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +16,7 @@ from shop.samples import OFFERED_FEATURES, offered
 from torch import nn
 
 from shoploop.augmentation.generator.adversary import Adversary, take_part
-from shoploop.compute.parallel import group, leave, writing
+from shoploop.compute.parallel import group, joined, leave, writing
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.sample_set import SampleSet
 from shoploop.training.building import build_model
@@ -134,7 +136,12 @@ def learn(out: Path) -> None:
             np.savez(out.with_suffix(".generator.npz"), **learn_to_make(out.with_suffix(".generator")))
             leave()
             assert group().size == 1
-        np.savez(out.with_suffix(f".{rank}.npz"), **found)
+        if rank == 0 and "RANK" in os.environ:
+            time.sleep(0.5)  # so that the other one is early to meet again
+    with joined() as here:
+        found["met again"] = here.sum(torch.ones(1)).numpy()
+        assert here.told(b"a word") == b"a word"
+    np.savez(out.with_suffix(f".{rank}.npz"), **found)
 
 
 if __name__ == "__main__":

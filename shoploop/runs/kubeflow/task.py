@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from shoploop.errors import NotFound, ShoploopError
 from shoploop.runs.kubeflow.placement import RUN_VARIABLE, check_submittable, hands_over
-from shoploop.runs.train_job import machines
 from shoploop.steps import STEPS, run_step
 
 if TYPE_CHECKING:
@@ -229,7 +228,8 @@ def _in_its_run(step: str, place: Mapping[str, Any], due: str) -> Path:
         with pod.recorded():
             pod.expect(step, key)
         spec = pod.run.recommender.spec
-        if hands_over(spec, step) and machines(spec, step) > 1:
+        # whose task waits is too small to do the work itself
+        if hands_over(spec, step) and not (step == "augment_samples" and spec.augmentation.mode == "Never"):
             _handed_over(step, place, run, key, pod.run.recommender)
         else:
             pod.carry_out([step], finishes=False)

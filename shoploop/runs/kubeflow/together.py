@@ -85,7 +85,7 @@ def hand_over(
     try:
         for made in (runtime, job):
             _patiently(partial(server.apply, made, train_job.KINDS[made["kind"]]), sleep, tell)
-        tell(f"{step}: TrainJob {job['metadata']['name']}, {recommender.spec.training.nodes} machines")
+        tell(f"{step}: TrainJob {job['metadata']['name']}, {train_job.machines(recommender.spec, step)} machines")
         _wait(server, job, place=place, run=run, sleep=sleep, tell=tell)
     except ApiRefused as error:
         raise _named(error, recommender, server.namespace) from error
@@ -120,7 +120,7 @@ def objects(
     }
     if (own := os.environ.get(POD_VARIABLE)) and (uid := os.environ.get(POD_UID_VARIABLE)):
         metadata["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": own, "uid": uid}]
-    return train_job.objects(spec, metadata, pod, nodes=spec.training.nodes, processes=max(task.gpu, 1))
+    return train_job.objects(spec, metadata, pod, nodes=train_job.machines(spec, step), processes=max(task.gpu, 1))
 
 
 def _pod(task: TaskPod, words: list[str]) -> Object:
