@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, distributed
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from shoploop.compute.device import training_device
 from shoploop.errors import PeerLost
@@ -157,7 +159,7 @@ def leave() -> None:
         _left = True
 
 
-_store: distributed.Store | None = None
+_store: Store | None = None
 """Where these processes find each other; torchrun keeps it for as long as they live."""
 
 _meetings = 0
@@ -170,11 +172,11 @@ def _meet(backend: str) -> None:
     the second one would find the addresses of the first."""
     global _store, _meetings, _left, _words
     if _store is None:
-        _store, _, _ = next(iter(distributed.rendezvous("env://", timeout=STEP_PATIENCE)))
+        _store, _, _ = next(iter(rendezvous("env://", timeout=STEP_PATIENCE)))
     _meetings, _left = _meetings + 1, False
     distributed.init_process_group(
         backend,
-        store=distributed.PrefixStore(f"meeting {_meetings}", _store),
+        store=PrefixStore(f"meeting {_meetings}", _store),
         rank=int(os.environ["RANK"]),
         world_size=int(os.environ["WORLD_SIZE"]),
         timeout=STEP_PATIENCE,
