@@ -70,7 +70,7 @@ def run(
         items: 0 leaves this part out.
         users: Sizes of further shops, of which the steps that read all rows are carried out (:func:`many_users`).
         epochs: In which each module learns alone.
-        earlier: What was returned before; the parts that are left out are its.
+        earlier: What was returned before; the parts that are left out, and other numbers of users, are its.
 
     Returns:
         ``events``; ``steps``, by name ``seconds`` and ``peak_rss_bytes`` for each, and ``exponent``,
@@ -91,7 +91,7 @@ def run(
         say(f"{items:,} items")
         found["items"] = many_items(items)
     if users:
-        found["users"] = many_users(users, say)
+        found["users"] = many_users(users, say, earlier=found.get("users"))
     if not found:
         raise SpecInvalid("Nothing is left to measure: name events, items or users, or what was found earlier.")
     return found
@@ -125,18 +125,23 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float | None:
 def own_exponent(sizes: Sequence[int], values: Sequence[float | None]) -> float | None:
     """The e of what a step takes beyond what it takes of the smallest size, which is mostly its fixed price.
 
-    Fitted to the sizes where this own work is at least as much as the fixed price; None where these are not two, or where
-    the smallest size was not done.
+    Fitted to the sizes where this own work is at least half the fixed price, below which it is noise; None where these are
+    not two, or where the smallest size was not done.
     """
     fixed = values[0] if values else None
     if fixed is None:
         return None
-    own = [(size, value - fixed) for size, value in zip(sizes, values, strict=True) if value and value >= 2 * fixed]
+    own = [(size, value - fixed) for size, value in zip(sizes, values, strict=True) if value and value >= 1.5 * fixed]
     return exponent([size for size, _ in own], [value for _, value in own])
 
 
-def many_users(users: Sequence[int], say: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
+def many_users(
+    users: Sequence[int], say: Callable[[str], None] = lambda what: None, *, earlier: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """What the steps that read all rows take of shops of so many users, each step a process.
+
+    Args:
+        earlier: What was returned before: its sizes are kept, but for those that are measured again.
 
     Returns:
         ``users``, ``events`` and ``buyers`` of each; ``cores``; ``steps``, by name, for each size: ``seconds`` within
@@ -164,11 +169,23 @@ def many_users(users: Sequence[int], say: Callable[[str], None] = lambda what: N
                     undone = undone or step
                 else:
                     say(f"{count:,} users: {step} {measured['seconds']} s, {measured['cpu_seconds']} s of CPU")
+    sizes = list(users)
+    if earlier is not None:
+        kept = [place for place, size in enumerate(earlier["users"]) if size not in users]
+        order = np.argsort([*users, *(earlier["users"][place] for place in kept)])
+
+        def together(new: list[Any], old: list[Any]) -> list[Any]:
+            both = [*new, *(old[place] for place in kept)]
+            return [both[place] for place in order]
+
+        sizes, buyers = together(sizes, earlier["users"]), together(buyers, earlier["buyers"])
+        for step, found in steps.items():
+            steps[step] = {what: together(values, earlier["steps"][step][what]) for what, values in found.items()}
     for found in steps.values():
-        found["exponent"] = own_exponent(users, found["cpu_seconds"])
-        found["memory_exponent"] = own_exponent(users, found["peak_rss_bytes"])
-    events = [EVENTS_A_USER * count for count in users]
-    return {"users": list(users), "events": events, "buyers": buyers, "cores": os.cpu_count(), "steps": steps}
+        found["exponent"] = own_exponent(sizes, found["cpu_seconds"])
+        found["memory_exponent"] = own_exponent(sizes, found["peak_rss_bytes"])
+    events = [EVENTS_A_USER * count for count in sizes]
+    return {"users": sizes, "events": events, "buyers": buyers, "cores": os.cpu_count(), "steps": steps}
 
 
 def _buyers(folder: Path) -> int:

@@ -181,7 +181,7 @@ def _users(found: dict[str, Any]) -> list[str]:
         f"random, so that {found['buyers'][-1] / found['users'][-1]:.0%} of them bought at all; and the steps that read all\n"
         f"rows, each a process, on {found['cores']} cores that others used, too: seconds are what a person waited, CPU\n"
         "seconds what was worked, over all threads and with the start of the process. The exponents are of what is taken\n"
-        "beyond the smallest shop's, over the shops where that is at least as much as the smallest shop's; where there are\n"
+        "beyond the smallest shop's, over the shops where that is at least half the smallest shop's; where there are\n"
         "not two such shops there is none. What is learned from is bounded by days (`training.trainingDays`), and is not\n"
         "measured here."
     )

@@ -49,7 +49,9 @@ def write_latest(store: Any, file: Path, frame: pl.DataFrame, *, view: str, star
         for piece in latest.iter_slices(ENTITIES):
             keys = _keys(piece[column.name], column.name, store.config.entity_key_serialization_version)
             moments = piece[TIME].dt.replace_time_zone(None)
-            adapted = {moment: sqlite3.adapt(moment) for moment in moments.unique()}  # as Feast has registered
+            adapted = {
+                moment: sqlite3.adapt(moment, sqlite3.PrepareProtocol) for moment in moments.unique()
+            }  # as Feast has registered
             times = [adapted[moment] for moment in moments]
             encoded = [_encoded(piece[feature.name], feature.dtype.to_value_type()) for feature in table.features]
             rows = zip(keys, times, zip(*encoded, strict=True), strict=True)
@@ -81,10 +83,10 @@ def _encoded(values: pl.Series, kind: Any) -> Iterator[tuple[bytes, str | None]]
 
     plain = values.to_numpy()
     if plain.dtype == object:
-        protos = python_values_to_proto_values(plain, kind)
+        protos = python_values_to_proto_values(list(plain), kind)
         return ((proto.SerializeToString(), extract_text_and_num(proto, False)[0]) for proto in protos)
     # numbers by their bits: 0 and -0 are two, NaN is one
     bits, place = np.unique(plain.view(f"u{plain.dtype.itemsize}"), return_inverse=True)
-    protos = python_values_to_proto_values(bits.view(plain.dtype), kind)
+    protos = python_values_to_proto_values(list(bits.view(plain.dtype)), kind)
     each = [(proto.SerializeToString(), extract_text_and_num(proto, False)[0]) for proto in protos]
     return (each[at] for at in place.tolist())

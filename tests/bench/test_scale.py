@@ -97,6 +97,22 @@ def test_of_a_shop_of_many_users_the_steps_that_read_all_rows_are_measured(monke
     assert step["why"] == [None]
 
 
+def test_other_numbers_of_users_are_kept_and_the_same_ones_replaced(monkeypatch):
+    monkeypatch.setattr(scale, "DATA_STEPS", ("load_data",))
+    monkeypatch.setattr(scale, "write_shop", lambda *_, **__: None)
+    monkeypatch.setattr(scale, "_buyers", lambda folder: 600)
+
+    def step_of(seconds):
+        return lambda *_: {"seconds": seconds, "cpu_seconds": seconds, "peak_rss_bytes": 2**20}
+
+    monkeypatch.setattr(scale, "_one_step", step_of(1.0))
+    before = scale.many_users([1_000, 2_000, 9_000])
+    monkeypatch.setattr(scale, "_one_step", step_of(2.0))
+    found = scale.many_users([2_000, 4_000], earlier=before)
+    assert found["users"] == [1_000, 2_000, 4_000, 9_000] and found["events"] == [4_000, 8_000, 16_000, 36_000]
+    assert found["steps"]["load_data"]["seconds"] == [1.0, 2.0, 2.0, 1.0]
+
+
 def test_a_step_that_fails_is_told_with_its_reason_and_never_as_a_fast_one(monkeypatch):
     monkeypatch.setattr(scale, "DATA_STEPS", ("load_data", "validate_data"))
     monkeypatch.setattr(scale, "_buyers", lambda folder: 1)
@@ -137,7 +153,7 @@ def test_the_page_says_which_step_of_how_many_users_was_not_done():
 
 
 def test_parts_that_are_left_out_are_those_that_were_found_earlier(monkeypatch):
-    monkeypatch.setattr(scale, "many_users", lambda users, say: users)
+    monkeypatch.setattr(scale, "many_users", lambda users, say, *, earlier: users)
     assert scale.run(events=0, items=0, users=[2000], earlier=FOUND) == FOUND | {"users": [2000]}
     assert scale.run(events=0, items=0, earlier=FOUND) == FOUND
 

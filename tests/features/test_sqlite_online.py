@@ -70,4 +70,4 @@ def test_only_the_latest_row_within_the_bounds_is_written(stored_shop, tmp_path)
     [table] = [found for name, found in rows(features).items() if name.endswith("item_stats")]
     of_second = stats.filter(pl.col("event_timestamp") == second)
     assert len(table) == len(of_second) * (len(stats.columns) - 2)
-    assert {row[-2] for row in table} == {int(sqlite3.adapt(second.replace(tzinfo=None)))}
+    assert {row[-2] for row in table} == {int(sqlite3.adapt(second.replace(tzinfo=None), sqlite3.PrepareProtocol))}
