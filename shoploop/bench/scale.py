@@ -1,4 +1,4 @@
-"""How time and memory of each step grow with a shop's events, and what a million items cost.
+"""How time and memory of each step grow with a shop's events and users, and what a million items cost.
 
 The shop is drawn here: the same items and days, and as many shoppers as the events ask for, each of whom comes again for what
 they like. It is run as a person runs it, each step a process, whose seconds and memory the run's record says. What has a
@@ -7,6 +7,8 @@ fixed price, such as imports, counts in both, so that a fitted exponent is that 
 
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shoploop.errors import ShoploopError, SpecInvalid
+from shoploop.errors import NotFound, ShoploopError, SpecInvalid
 
 EVENTS = 20_000
 FACTORS = (1, 2, 4, 8, 16)
@@ -58,26 +60,45 @@ def run(
     items: int = MANY_ITEMS,
     users: Sequence[int] = (),
     epochs: int = 1,
+    earlier: dict[str, Any] | None = None,
     say: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Runs shops of ``events`` times each of ``factors`` events, and measures a training step over ``items`` items.
 
     Args:
+        events: 0 leaves this part out.
+        items: 0 leaves this part out.
         users: Sizes of further shops, of which the steps that read all rows are carried out (:func:`many_users`).
         epochs: In which each module learns alone.
+        earlier: What was returned before; the parts that are left out, and other numbers of users, are its.
 
     Returns:
-        ``events``; ``steps``, by name ``seconds`` and ``peak_rss_bytes`` for each, and ``exponent`` and
-        ``memory_exponent`` (:func:`exponent`); ``items``, see :func:`many_items`; ``users``, see :func:`many_users`.
+        ``events``; ``steps``, by name ``seconds`` and ``peak_rss_bytes`` for each, and ``exponent``,
+        ``memory_exponent`` and, of the two largest, ``last_exponent`` (:func:`exponent`); ``items``, see
+        :func:`many_items`; ``users``, see :func:`many_users`.
 
     Raises:
-        SpecInvalid: the sizes are no shop.
+        SpecInvalid: the sizes are no shop, or every part is left out.
     """
-    if events < 2_000 or not factors or min(factors) < 1 or list(factors) != sorted(set(factors)):
+    if events and (events < 2_000 or not factors or min(factors) < 1 or list(factors) != sorted(set(factors))):
         raise SpecInvalid("A shop here has 2,000 events at least, and the factors are whole numbers, ascending.")
     if list(users) != sorted(set(users)) or any(count < 1_000 for count in users):
         raise SpecInvalid("Shops of many users have 1,000 at least, and their numbers ascend.")
-    sizes = [events * factor for factor in factors]
+    found = dict(earlier or {})
+    if events:
+        found |= _many_events([events * factor for factor in factors], epochs, say)
+    if items:
+        say(f"{items:,} items")
+        found["items"] = many_items(items)
+    if users:
+        found["users"] = many_users(users, say, earlier=found.get("users"))
+    if not found:
+        raise SpecInvalid("Nothing is left to measure: name events, items or users, or what was found earlier.")
+    return found
+
+
+def _many_events(sizes: Sequence[int], epochs: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """The parts ``events`` and ``steps`` of :func:`run`, and what they were measured on."""
     steps: dict[str, dict[str, Any]] = {}
     for size in sizes:
         for name, (seconds, peak) in _one_run(size, epochs).items():
@@ -88,14 +109,9 @@ def run(
     for step in steps.values():
         step["exponent"] = exponent(sizes, step["seconds"])
         step["memory_exponent"] = exponent(sizes, step["peak_rss_bytes"])
+        step["last_exponent"] = exponent(sizes[-2:], step["seconds"][-2:])
     shop = {"items": ITEMS, "days": DAYS, "events_a_shopper": EVENTS_A_SHOPPER}
-    found = {"events": sizes, "steps": steps, "cores": os.cpu_count(), "shop": shop}
-    if items:
-        say(f"{items:,} items")
-        found["items"] = many_items(items)
-    if users:
-        found["users"] = many_users(users, say)
-    return found
+    return {"events": sizes, "steps": steps, "cores": os.cpu_count(), "shop": shop}
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float | None:
@@ -106,54 +122,114 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float | None:
     return round(float(slope), 3)
 
 
-def many_users(users: Sequence[int], say: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
+def own_exponent(sizes: Sequence[int], values: Sequence[float | None]) -> float | None:
+    """The e of what a step takes beyond what it takes of the smallest size, which is mostly its fixed price.
+
+    Fitted to the sizes where this own work is at least half the fixed price, below which it is noise; None where these are
+    not two, or where the smallest size was not done.
+    """
+    fixed = values[0] if values else None
+    if fixed is None:
+        return None
+    own = [(size, value - fixed) for size, value in zip(sizes, values, strict=True) if value and value >= 1.5 * fixed]
+    return exponent([size for size, _ in own], [value for _, value in own])
+
+
+def many_users(
+    users: Sequence[int], say: Callable[[str], None] = lambda what: None, *, earlier: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """What the steps that read all rows take of shops of so many users, each step a process.
 
+    Args:
+        earlier: What was returned before: its sizes are kept, but for those that are measured again.
+
     Returns:
-        ``users``, ``events`` of each; ``steps``, by name ``seconds``, ``peak_rss_bytes``, ``exponent``, ``memory_exponent``
-        over the sizes that were done, and ``why`` of the first that was not; from there on a step has None.
+        ``users``, ``events`` and ``buyers`` of each; ``cores``; ``steps``, by name, for each size: ``seconds`` within
+        the step, ``cpu_seconds`` of its whole process, ``peak_rss_bytes``, all None where it was not done, and
+        ``why`` then; and ``exponent`` of the CPU seconds and ``memory_exponent`` (:func:`own_exponent`).
+        What follows a step that was not done is not tried.
     """
-    steps: dict[str, dict[str, Any]] = {name: {"seconds": [], "peak_rss_bytes": [], "why": None} for name in DATA_STEPS}
+    steps: dict[str, dict[str, Any]] = {
+        name: {"seconds": [], "cpu_seconds": [], "peak_rss_bytes": [], "why": []} for name in DATA_STEPS
+    }
+    buyers = []
     for count in users:
         with tempfile.TemporaryDirectory(prefix="shoploop-scale-") as name:
             folder = Path(name)
             write_shop(folder, EVENTS_A_USER * count, events_a_shopper=EVENTS_A_USER)
+            buyers.append(_buyers(folder))
             (folder / "recommender.yaml").write_text("metadata: {name: recommender}\n" + RECOMMENDER.format(epochs=1))
-            why: str | None = None
+            undone: str | None = None
             for step, found in steps.items():
-                seconds, peak, why = (None, None, why) if why else _one_step(folder, step)
-                found["seconds"].append(seconds)
-                found["peak_rss_bytes"].append(peak)
-                found["why"] = found["why"] or why
-        say(f"{count:,} users: {sum(step['seconds'][-1] or 0 for step in steps.values()):.0f} s")
+                measured = {"why": f"{undone} was not done"} if undone else _one_step(folder, step)
+                for what, values in found.items():
+                    values.append(measured.get(what))
+                if why := measured.get("why"):
+                    say(f"{count:,} users: {step} was NOT done: {why}")
+                    undone = undone or step
+                else:
+                    say(f"{count:,} users: {step} {measured['seconds']} s, {measured['cpu_seconds']} s of CPU")
+    sizes = list(users)
+    if earlier is not None:
+        kept = [place for place, size in enumerate(earlier["users"]) if size not in users]
+        order = np.argsort([*users, *(earlier["users"][place] for place in kept)])
+
+        def together(new: list[Any], old: list[Any]) -> list[Any]:
+            both = [*new, *(old[place] for place in kept)]
+            return [both[place] for place in order]
+
+        sizes, buyers = together(sizes, earlier["users"]), together(buyers, earlier["buyers"])
+        for step, found in steps.items():
+            steps[step] = {what: together(values, earlier["steps"][step][what]) for what, values in found.items()}
     for found in steps.values():
-        done = [place for place, seconds in enumerate(found["seconds"]) if seconds is not None]
-        sizes = [float(users[place]) for place in done]
-        found["exponent"] = exponent(sizes, [found["seconds"][place] for place in done])
-        found["memory_exponent"] = exponent(sizes, [found["peak_rss_bytes"][place] for place in done])
-    return {"users": list(users), "events": [EVENTS_A_USER * count for count in users], "steps": steps}
+        found["exponent"] = own_exponent(sizes, found["cpu_seconds"])
+        found["memory_exponent"] = own_exponent(sizes, found["peak_rss_bytes"])
+    events = [EVENTS_A_USER * count for count in sizes]
+    return {"users": sizes, "events": events, "buyers": buyers, "cores": os.cpu_count(), "steps": steps}
 
 
-def _one_step(folder: Path, step: str) -> tuple[float | None, int | None, str | None]:
-    """Seconds and peak memory, in bytes, of one step, by the run's record; or why there are none."""
+def _buyers(folder: Path) -> int:
+    """Users of a shop who came at all: baskets fall on users at random."""
+    return int(pl.scan_parquet(folder / "events.parquet").select(pl.col("user").n_unique()).collect().item())
+
+
+def _one_step(folder: Path, step: str) -> dict[str, Any]:
+    """``seconds``, ``cpu_seconds`` and ``peak_rss_bytes`` of a step that the run's record says is done; else ``why``."""
     from shoploop.runs.record import Record, read_record
     from shoploop.store import Store, layout
 
     run_id = "20260101-000000-scale"
     words = ["--steps", step, "--spec", "recommender.yaml", "--run", run_id, "--store", "store"]
     command = [sys.executable, "-m", "shoploop.runs", "run", *words, "--data-root", ".", "--work", "work"]
+    before = _cpu_of_children()
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=LONGEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # the step may have processes of its own
+            return {"why": f"it was not done in {LONGEST_SECONDS // 60} minutes"}
+    cpu = _cpu_of_children() - before
+    if process.returncode < 0:
+        return {"why": f"it was killed by signal {-process.returncode} (out of memory?)"}
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LONGEST_SECONDS)
-    except subprocess.TimeoutExpired:
-        return None, None, f"{step} was not done in {LONGEST_SECONDS // 60} minutes"
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        how = "was killed (out of memory?)" if done.returncode < 0 else f"failed: {said[-1] if said else 'no word'}"
-        return None, None, f"{step} {how}"
-    record = read_record(Store(str(folder / "store")), layout.run("recommender", run_id), run_id)
-    assert isinstance(record, Record), "it has just been written"
-    (carried_out,) = (one for one in record.steps if one.name == step)
-    return round(carried_out.seconds, 2), carried_out.peak_rss_bytes or 0, None
+        record = read_record(Store(str(folder / "store")), layout.run("recommender", run_id), run_id)
+    except NotFound:  # it failed before the run began
+        record = None
+    carried_out = record.step(step) if isinstance(record, Record) else None
+    if process.returncode or carried_out is None or carried_out.state != "done":
+        error = carried_out.error if carried_out else None
+        last = (said.strip().splitlines() or ["it said nothing"])[-1]
+        return {"why": f"it failed (exit {process.returncode}): {error or last}"}
+    peak = carried_out.peak_rss_bytes or None
+    return {"seconds": round(carried_out.seconds, 2), "cpu_seconds": round(cpu, 2), "peak_rss_bytes": peak}
+
+
+def _cpu_of_children() -> float:
+    """CPU seconds of all processes that were waited for, with theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def write_shop(folder: Path, events: int, *, events_a_shopper: int = EVENTS_A_SHOPPER, seed: int = 0) -> None:
@@ -232,7 +308,6 @@ def many_items(items: int) -> dict[str, Any]:
 
 
 def _measure_items(items: int, *, repetitions: int = 7) -> dict[str, Any]:
-    import resource
     import statistics
     import time
 

@@ -429,21 +429,25 @@ def bench_promotions(
 
 @app.command("scale")
 def bench_scale(
-    events: Annotated[int, typer.Option(help="Of the smallest shop.")] = 20_000,
+    events: Annotated[int, typer.Option(help="Of the smallest shop; 0: none is run.")] = 20_000,
     factors: Annotated[str, typer.Option(help="How many times as many the others have.")] = "1,2,4,8,16",
     items: Annotated[int, typer.Option(help="Of the model whose training step is measured; 0: none.")] = 1_000_000,
     users: Annotated[
         str, typer.Option(help="Of further shops, whose data steps alone are measured, e.g. 100000,1000000.")
     ] = "",
     epochs: Annotated[int, typer.Option(help="In which each module learns alone.")] = 1,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(help="JSON of this command, for the parts that are left out now.", metavar="FILE.json"),
+    ] = None,
     page: Annotated[
         Path | None, typer.Option(help="Also write docs/scale.md, or another file.", metavar="FILE.md")
     ] = None,
     json_: JsonOption = None,
 ) -> None:
-    """Time and memory of each step against events; a training step and the hundred best of a million items."""
+    """Time and memory of each step against events or users; a training step and the hundred best of a million items."""
     from shoploop.bench import scale
-    from shoploop.bench.scale_page import write_page
+    from shoploop.bench.scale_page import read_earlier, write_page
     from shoploop.cli.bench import measure
     from shoploop.errors import SpecInvalid
 
@@ -454,8 +458,12 @@ def bench_scale(
             raise SpecInvalid(f"--{name} is {text!r}; it is whole numbers with commas, e.g. 1,2,4.") from error
 
     times, counts = whole("factors", factors), whole("users", users)
+    before = read_earlier(earlier) if earlier is not None else None
     found = measure(
-        lambda say: scale.run(events=events, factors=times, items=items, users=counts, epochs=epochs, say=say), json_
+        lambda say: scale.run(
+            events=events, factors=times, items=items, users=counts, epochs=epochs, earlier=before, say=say
+        ),
+        json_,
     )
     if page is not None:
         write_page(page, found)

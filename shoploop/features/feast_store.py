@@ -26,6 +26,7 @@ import yaml
 from shoploop.api.v1alpha1 import OnlineStoreSpec
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.features.contract import ITEM_STATS, SHOP_STATS, USER_STATS
+from shoploop.features.sqlite_online import write_latest
 from shoploop.shells import shells_folder
 
 REPOSITORY = "feast"
@@ -80,7 +81,7 @@ def entities(store: Any, folder: Path, view: str) -> frozenset[str] | None:
         return None
     from feast.infra.key_encoding_utils import deserialize_entity_key
 
-    file = folder.absolute() / REPOSITORY / store.config.online_store.path
+    file = _online_file(store, folder)
     table = f"{store.project}_{view}".replace('"', "")
     with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
         keys = connection.execute(f'SELECT DISTINCT entity_key FROM "{table}"').fetchall()
@@ -143,8 +144,16 @@ def open_store(folder: Path, *, must_exist: bool = True) -> Any:
 
 def write_online(folder: Path, store: Any, *, view: str, start: datetime, end: datetime) -> None:
     """Feast's materialization of one view: each entity's latest row in the range goes into the online store."""
+    if store.config.online_store.type == "sqlite":
+        frame = pl.read_parquet(folder / f"{view}.parquet")
+        write_latest(store, _online_file(store, folder), frame, view=view, start=start, end=end)
+        return
     with _offline(folder):
         store.materialize(start_date=start, end_date=end, feature_views=[view])
+
+
+def _online_file(store: Any, folder: Path) -> Path:
+    return folder.absolute() / REPOSITORY / str(store.config.online_store.path)
 
 
 def historical_features(folder: Path, view: str, requests: pl.DataFrame, *, store: Any = None) -> pl.DataFrame:
