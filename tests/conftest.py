@@ -30,6 +30,9 @@ __all__ = [
 # more time on waiting for each other than on computing.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# While tests are imported and collected, all that is made stays; see pytest_collection_finish.
+gc.disable()
+
 settings.register_profile("shoploop", deadline=None)  # how long an example takes is no matter of a test
 settings.load_profile("shoploop")
 
@@ -88,6 +91,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @contextmanager
