@@ -25,6 +25,10 @@ PATH = "/load"
 OVERHEAD_SECONDS = 0.001
 """Of HTTP, for an answer; what is seen in operation corrects it."""
 
+FILLED = 0.7
+"""Share of the deadline up to which requests that wait are let in: the pace is a mean, and half of what is let in to the last
+moment would be late."""
+
 SMOOTHING = 0.1
 """Weight of the last pace that was seen."""
 
@@ -65,7 +69,7 @@ class Waiting:
     @property
     def has_room(self) -> bool:
         """Whether one more request could get a short answer in time. One is always let in."""
-        return self.in_flight == 0 or (self.in_flight + 1) * self.pace_seconds <= self.deadline_seconds
+        return self.in_flight == 0 or (self.in_flight + 1) * self.pace_seconds <= self.deadline_seconds * FILLED
 
     @property
     def retry_after_seconds(self) -> int:
