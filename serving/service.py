@@ -20,12 +20,12 @@ from shoploop.predictor.admin import ANSWERED, Admin, Administered, with_securit
 from shoploop.predictor.admission import Admission, Waiting
 from shoploop.predictor.callers import Callers
 from shoploop.predictor.counted_paths import CountedPaths
-from shoploop.predictor.direct import Answers, Direct, Refused
+from shoploop.predictor.direct import Answers, Direct
 from shoploop.predictor.explanations import Explanations, NotExplained
 from shoploop.predictor.feedback import Feedback, answer_events
 from shoploop.predictor.headers import SafeHeaders
 from shoploop.predictor.home import Home
-from shoploop.predictor.http import App, CheckedJson, Message, Receive, Send, problem_response
+from shoploop.predictor.http import App, CheckedJson, Message, Receive, Refused, Send, problem_response
 from shoploop.predictor.lineup import Packaged
 from shoploop.predictor.origins import CrossOrigin, Origins
 from shoploop.predictor.stock import OutOfStock

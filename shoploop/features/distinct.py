@@ -13,9 +13,14 @@ Number = TypeVar("Number", bound=np.generic)
 def distinct(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """The different values, ascending."""
     ordered = np.sort(values, axis=None)
-    first = np.ones(len(ordered), bool)
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    return ordered[first]
+    return ordered[firsts(ordered)]
+
+
+def firsts(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where another value stands than before it: the first of each, where equal ones lie side by side."""
+    first = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=first[1:])
+    return first
 
 
 def is_among(values: npt.NDArray[Any], ascending: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

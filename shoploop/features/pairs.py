@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from shoploop.features.catalog import Catalog, elapsed_bucket
 from shoploop.features.contract import PAIR_FEATURES, Contract
-from shoploop.features.distinct import distinct
+from shoploop.features.distinct import distinct, firsts
 from shoploop.features.history import History
 from shoploop.features.item import NAMES, RATE_DAYS, ItemMatrix
 from shoploop.features.log import Float32, Int32
@@ -123,47 +123,6 @@ class PairParts:
         return values_NK
 
 
-def pair_features(
-    contract: Contract,
-    *,
-    history: History,
-    candidates_N: Int32,
-    day: int,
-    items: ItemMatrix,
-    catalog: Catalog,
-    user: UserRow,
-    shop: ShopRow | None = None,
-    after: Mapping[str, Array] | None = None,
-) -> Float32:
-    """What the model knows about each candidate at a request.
-
-    Args:
-        contract: Names the features wanted, in their order.
-        history: The user's purchases; rows from ``day`` on are ignored.
-        candidates_N: Vocabulary codes, each once.
-        day: Day of the request, days since 1970-01-01 (UTC).
-        items: Statistics of all items as of ``day``.
-        catalog: Kinds, neighbours and factors.
-        user: Statistics of the user as of ``day``.
-        shop: Statistics of the user's usual shop as of ``day``; None where it has none.
-        after: :func:`follower_scores` of the same history and catalog, where somebody has them.
-
-    Returns:
-        (N, K) float32, finite.
-    """
-    parts = pair_parts(
-        history=history,
-        candidates_N=candidates_N,
-        day=day,
-        items=items,
-        catalog=catalog,
-        user=user,
-        shop=shop,
-        after=after,
-    )
-    return parts.whole(contract)
-
-
 def pair_parts(
     *,
     history: History,
@@ -175,7 +134,18 @@ def pair_parts(
     shop: ShopRow | None = None,
     after: Mapping[str, Array] | None = None,
 ) -> PairParts:
-    """The same, of all features that there are, by what they depend on. Arguments as above."""
+    """What is known of each candidate at a request: of all features that there are, of which a model reads its contract's.
+
+    Args:
+        history: The user's purchases; rows from ``day`` on are ignored.
+        candidates_N: Vocabulary codes, each once.
+        day: Day of the request, days since 1970-01-01 (UTC).
+        items: Statistics of all items as of ``day``.
+        catalog: Kinds, neighbours and factors.
+        user: Statistics of the user as of ``day``.
+        shop: Statistics of the user's usual shop as of ``day``; None where it has none.
+        after: :func:`follower_scores` of the same history and catalog, where somebody has them.
+    """
     history = history.before(day)
     read = _History(history, day)
     bought_M, count_M, own_M = read.own(candidates_N, items, catalog)
@@ -298,10 +268,10 @@ class _History:
         # rows by code and then basket, of which the first of each stands for the day
         key_H = code_H * (self.baskets + 1) + self.basket_H
         order = np.argsort(key_H, kind="stable")
-        start = order[_firsts(key_H[order])]
+        start = order[firsts(key_H[order])]
         basket = self.basket_H[start]
-        firsts = _firsts(code_H[start])
-        codes, inverse = code_H[start][firsts], np.cumsum(firsts) - 1
+        new = firsts(code_H[start])
+        codes, inverse = code_H[start][new], np.cumsum(new) - 1
         age = self.age_V[basket]
         size = len(codes)
         days = np.bincount(inverse, minlength=size).astype(np.float64)
@@ -328,13 +298,6 @@ class _History:
             f"{name}_loyalty": own_N / np.maximum(spread(rows), 1.0),
             f"{name}_items": spread(np.log1p(variety)),
         }
-
-
-def _firsts(ascending: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Where a value stands for the first time."""
-    first = np.ones(len(ascending), bool)
-    np.not_equal(ascending[1:], ascending[:-1], out=first[1:])
-    return first
 
 
 def _ratio(days: Array, gap: Array, where: npt.NDArray[np.bool_]) -> Array:

@@ -26,7 +26,7 @@ class ModelInput:
     """Candidates, sorted by code, each once."""
 
     features_NK: Float32
-    """From ``features.pairs.pair_features``; (N, 0) where ``first_NH`` stands for them."""
+    """From ``features.pairs.PairParts.whole``; (N, 0) where ``first_NH`` stands for them."""
 
     sequence: BasketSequence
     first_NH: Float32 | None = None

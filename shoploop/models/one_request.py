@@ -15,6 +15,7 @@ from scipy.special import erf
 from torch import Tensor, nn
 
 from shoploop.features.baskets import BasketSequence
+from shoploop.features.distinct import firsts
 from shoploop.features.log import Float32, Int32
 from shoploop.models.inputs import places
 from shoploop.models.sequence import SequenceModel
@@ -137,10 +138,8 @@ class OneSequence:
     def _tokens(self, sequence: BasketSequence, baskets: int) -> Float32:
         """What the encoder reads of each basket, (L, D), the latest first."""
         baskets_E = sequence.baskets_E
-        first_E = np.ones(len(baskets_E), bool)
-        np.not_equal(baskets_E[1:], baskets_E[:-1], out=first_E[1:])
         # purchases of a basket lie side by side
-        starts_L = np.flatnonzero(first_E)
+        starts_L = np.flatnonzero(firsts(baskets_E))
         read_ED = self._read(sequence.items_E) if self._read_ID is None else self._read_ID.take(sequence.items_E, 0)
         sums_LD, sizes_L = np.zeros((baskets, self._width), np.float32), np.zeros(baskets, np.float32)
         place_L = baskets_E[starts_L]

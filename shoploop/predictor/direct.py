@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shoploop.predictor.access_log import ANSWERED
-from shoploop.predictor.http import ASKED, App, Message, Receive, Send, refuse
+from shoploop.predictor.http import ASKED, App, Message, Receive, Refused, Send, refuse
 
 Answering = Callable[[Any], Any]
 """Of a request as pydantic has read it, the answer as pydantic writes it: an answer of a ranker."""
@@ -24,15 +24,6 @@ Answering = Callable[[Any], Any]
 
 MOST_HANGING = 64
 """Threads of requests that were given up and have not ended."""
-
-
-class Refused(Exception):
-    """What an answering raises instead of an answer."""
-
-    def __init__(self, status: int, code: str, message: str):
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 class Answers:

@@ -10,23 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from shoploop.errors import ShoploopError
 from shoploop.events.fresh import Done
 from shoploop.events.impressions import ImpressionRefused
 from shoploop.predictor.feedback import Feedback
+from shoploop.predictor.http import Refused
 from shoploop.ranking.answer import AnyAnswer, AnyRequest, RankRequest, SearchRequest, ShopsAnswer, ShopsRequest
 from shoploop.ranking.explaining import Shown, ShownItem, explain
 from shoploop.ranking.explanation import ExplainRequest, Explanation
 from shoploop.ranking.ranker import Ranker
 
 
-class NotExplained(ShoploopError):
-    """Why there is no answer; ``code`` is for programs."""
-
-    def __init__(self, status: int, code: str, message: str):
-        super().__init__(message)
-        self.status = status
-        self.code = code
+class NotExplained(Refused):
+    """Why there is no answer."""
 
 
 class Explanations:

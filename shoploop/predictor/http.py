@@ -31,6 +31,15 @@ BODY_SECONDS = 10.0
 """For a body to arrive: who sends a byte now and then must not hold a place."""
 
 
+class Refused(ShoploopError):
+    """What is raised instead of an answer; ``status`` is HTTP's, ``code`` is for programs."""
+
+    def __init__(self, status: int, code: str, message: str):
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
 class JsonRefused(ShoploopError):
     """A body that readers of JSON would disagree about, or none of them could read; ``code`` is for programs."""
 

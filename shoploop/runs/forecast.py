@@ -4,7 +4,7 @@ Days, items and requests are chosen by the functions that the steps themselves c
 words. Time and memory are an estimate from measured runs and no more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from shoploop.features.materialize import request_days
 from shoploop.features.windows import choose_windows
 from shoploop.importance.checks.effort import CheckConfig, first_judged_day
 from shoploop.samples.step import TRAINING_NEGATIVES, Chosen, choose_visits
-from shoploop.steps import STEPS
+from shoploop.steps import STEPS, not_asked_for
 from shoploop.training.sequence_task import sequence_task
 from shoploop.validation.expectations import Expectation, configured
 
@@ -329,7 +329,7 @@ def _estimate(spec: RecommenderSpec, sizes: Sizes) -> dict[str, Any]:
         rate = RATES[name]
         millions = getattr(sizes, rate.size) / 1e6 if rate.size else 0.0
         seconds = rate.seconds + rate.seconds_a_million * millions
-        if name in _skipped(spec):
+        if name in not_asked_for(spec):
             seconds, millions = SKIPPED_SECONDS, 0.0
         if name == "train_fused":
             seconds += LOG_VISIT_SECONDS * sizes.log_visits
@@ -349,11 +349,6 @@ def _estimate(spec: RecommenderSpec, sizes: Sizes) -> dict[str, Any]:
             f"on; half or twice as much is possible. {_cores(here)}"
         ),
     }
-
-
-def _skipped(spec: RecommenderSpec) -> Sequence[str]:
-    never = ["augment_samples"] if spec.augmentation.mode == "Never" else []
-    return [*never, *(["estimate_importance"] if spec.importance.estimator == "None" else [])]
 
 
 def _cores(here: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from shoploop.api.pods import DEADLINE_SECONDS, pod_failure_policy, queued
 from shoploop.api.v1alpha1 import RecommenderSpec
-from shoploop.steps import STEPS
+from shoploop.steps import STEPS, not_asked_for
 
 Object = dict[str, Any]
 
@@ -27,10 +27,10 @@ RESTARTS = 10
 
 def machines(spec: RecommenderSpec, step: str) -> int:
     """How many carry a step out together."""
-    augmentation = spec.augmentation
     # with differential privacy the generator is trained by one: its accountant sees every batch whole
-    learns = step != "augment_samples" or (augmentation.mode != "Never" and augmentation.differential_privacy is None)
-    return spec.training.nodes if STEPS[step].together and learns else 1
+    private = step == "augment_samples" and spec.augmentation.differential_privacy is not None
+    alone = private or step in not_asked_for(spec)
+    return spec.training.nodes if STEPS[step].together and not alone else 1
 
 
 def objects(

@@ -19,7 +19,7 @@ from shoploop.features.contract import Contract
 from shoploop.features.history import bought_on, history_of
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32, PurchaseLog
-from shoploop.features.pairs import pair_features
+from shoploop.features.pairs import pair_parts
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow
 
@@ -285,8 +285,7 @@ def _one(
     if negatives is not None:
         kept = drawn(labels_N, negatives, rng)
         items_N, sources_N, labels_N = items_N[kept], sources_N[kept], labels_N[kept]
-    features_NK = pair_features(
-        sources.contract,
+    features_NK = pair_parts(
         history=history,
         candidates_N=items_N,
         day=request.as_of,
@@ -295,7 +294,7 @@ def _one(
         user=user,
         shop=shops.get(user.usual_shop),
         after=candidates.after,
-    )
+    ).whole(sources.contract)
     return SampleSet.of_request(
         request,
         items_N=items_N,

@@ -15,7 +15,7 @@ from shoploop.features.catalog import Catalog
 from shoploop.features.history import History, history_of
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32
-from shoploop.features.pairs import OF_WHAT_GOES_WITH_IT, pair_features
+from shoploop.features.pairs import OF_WHAT_GOES_WITH_IT, pair_parts
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow
 from shoploop.samples.sample_set import Request, SampleSet, Sources, drawn
@@ -114,8 +114,7 @@ def query_features(
     if len(hidden):
         items, read_query = items.as_if_new(hidden), read_query.as_if_new(hidden)
     candidates_N = search_candidates(read_query, items, np.unique(history.items_H).astype(np.int32))
-    pairs_NK = pair_features(
-        sources.pairs.contract,
+    pairs_NK = pair_parts(
         history=history,
         candidates_N=candidates_N,
         day=day,
@@ -123,7 +122,7 @@ def query_features(
         catalog=catalog,
         user=user,
         shop=shop,
-    )
+    ).whole(sources.pairs.contract)
     if len(hidden):
         hidden_N, names = np.isin(candidates_N, hidden), sources.pairs.contract.pair_features
         for name, value in OF_WHAT_GOES_WITH_IT.items():

@@ -8,7 +8,7 @@ alone. It must not know which of the three started it.
 from shoploop.steps.index import Entry, Index
 from shoploop.steps.keys import settings_of, step_keys
 from shoploop.steps.running import RUN_VARIABLE, Membership, run_step
-from shoploop.steps.table import PRODUCER, STEPS, Call, Step, needed_by
+from shoploop.steps.table import PRODUCER, STEPS, Call, Step, needed_by, not_asked_for
 from shoploop.steps.workspace import Workspace, home_of, sizes_of
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Workspace",
     "home_of",
     "needed_by",
+    "not_asked_for",
     "run_step",
     "settings_of",
     "sizes_of",

@@ -15,6 +15,7 @@ from shoploop.api.v1alpha1 import (
     FeaturesSpec,
     GateSpec,
     ImportanceSpec,
+    RecommenderSpec,
     ServingSpec,
     Spec,
     TrainingSpec,
@@ -316,3 +317,9 @@ def needed_by(name: str) -> list[str]:
         wanted.add(step.name)
         waiting += [*(PRODUCER[output] for output in step.inputs), *step.after]
     return [step for step in STEPS if step in wanted]
+
+
+def not_asked_for(spec: RecommenderSpec) -> list[str]:
+    """The steps to which a spec leaves nothing to do but to write that it does."""
+    never = ["augment_samples"] if spec.augmentation.mode == "Never" else []
+    return [*never, *(["estimate_importance"] if spec.importance.estimator == "None" else [])]

@@ -20,6 +20,7 @@ from shoploop.augmentation.generator.foundations import lay_foundations
 from shoploop.augmentation.generator.habits import _another, fit_habits, unknown_habits
 from shoploop.augmentation.generator.marginals import Marginals
 from shoploop.augmentation.generator.prices import _how_dear, _quantiles
+from shoploop.augmentation.generator.pseudonyms import pseudonymise
 from shoploop.augmentation.generator.records import (
     Behaviour,
     Vocabulary,
@@ -244,6 +245,27 @@ def test_a_gross_is_taken_where_k_shoppers_took_one_and_a_number_of_fewer_is_not
     quantity = habits.draw(behaviour, vocabulary, np.random.default_rng(0))["quantity"].to_numpy()
     assert set(quantity.tolist()) == {1.0, 144.0}
     assert (quantity > 1).mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_what_is_measured_of_prices_pieces_and_shops_does_not_depend_on_the_key_of_the_pseudonyms(shop):
+    """Users who paid alike are told apart by their order, and pseudonyms sort at random."""
+    behaviour, vocabulary = shop
+    random = np.random.default_rng(0)
+    rows = two_tastes(100).interactions()
+    rows = rows.with_columns(
+        quantity=pl.Series(random.integers(1, 4, rows.height).astype(np.float64)),
+        price=pl.Series(random.choice([1.0, 1.5, 2.0, 4.0], rows.height)),
+        shop=pl.Series(random.choice(["north", "south"], rows.height)),
+    )
+    drawn = []
+    for key in (b"a key", b"another", b"a third one"):
+        habits = fit_habits(pseudonymise(rows, key), vocabulary, min_users=20)
+        drawn.append(
+            [habits.prices.level, *habits.draw(behaviour, vocabulary, np.random.default_rng(0)).to_dict().values()]
+        )
+    for other in drawn[1:]:
+        for one, same in zip(drawn[0], other, strict=True):
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(same))
 
 
 def test_in_a_shop_of_six_items_that_are_bought_again_and_again_baskets_are_filled():

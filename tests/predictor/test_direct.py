@@ -9,10 +9,9 @@ import threading
 import pytest
 from pydantic import BaseModel
 
-from shoploop.errors import SpecInvalid
 from shoploop.predictor.access_log import ENVIRONMENT, AccessLog, lines
-from shoploop.predictor.direct import Answers, Direct, Refused
-from shoploop.predictor.http import ASKED, CheckedJson
+from shoploop.predictor.direct import Answers, Direct
+from shoploop.predictor.http import ASKED, CheckedJson, Refused
 from shoploop.predictor.tracing import ENDPOINT, PROTOCOL, SHARE, tracing
 
 ARRIVED = contextvars.ContextVar("arrived", default="never")
@@ -149,11 +148,11 @@ def test_nothing_is_traced_before_an_endpoint_is_named():
 
 
 @pytest.mark.parametrize("share", ["2", "-0.5", "half", "nan"])
-def test_a_share_of_requests_that_is_none_is_named(share):
-    with pytest.raises(SpecInvalid, match=f"{SHARE} is '{share}'"):
-        tracing({ENDPOINT: "http://otel:4318", SHARE: share})
+def test_a_share_of_requests_that_is_none_costs_the_traces_and_is_named(share, caplog):
+    assert tracing({ENDPOINT: "http://otel:4318", SHARE: share}) == tracing({})
+    assert f"not traced: {SHARE} is '{share}'" in caplog.text
 
 
-def test_a_protocol_that_is_not_spoken_is_named():
-    with pytest.raises(SpecInvalid, match=f"{PROTOCOL} is 'grpc'; traces are sent by http/protobuf alone"):
-        tracing({ENDPOINT: "http://otel:4317", PROTOCOL: "grpc"})
+def test_a_protocol_that_is_not_spoken_costs_the_traces_and_is_named(caplog):
+    assert tracing({ENDPOINT: "http://otel:4317", PROTOCOL: "grpc"}) == tracing({})
+    assert f"not traced: {PROTOCOL} is 'grpc'. Set it to http/protobuf" in caplog.text

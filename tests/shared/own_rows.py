@@ -13,7 +13,7 @@ from shoploop.features.contract import Contract
 from shoploop.features.history import history_of
 from shoploop.features.item import ItemStatistics
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
-from shoploop.features.pairs import pair_features
+from shoploop.features.pairs import pair_parts
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
 
@@ -72,8 +72,7 @@ def features_at(
     """What a request of this user on FIRST + day would be scored on, for every item of the vocabulary."""
     code = log.users.index(user)
     (row,) = user_rows(user_stats(log), [user], [FIRST + day])
-    return pair_features(
-        contract or Contract(),
+    return pair_parts(
         history=history_of(log, code, before=FIRST + day),
         candidates_N=np.arange(len(log.vocabulary), dtype=np.int32),
         day=FIRST + day,
@@ -81,4 +80,4 @@ def features_at(
         catalog=catalog,
         user=row,
         shop=ShopStatistics(log).rows_on(FIRST + day).get(row.usual_shop),
-    )
+    ).whole(contract or Contract())

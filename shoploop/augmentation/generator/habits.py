@@ -16,6 +16,7 @@ from scipy.special import ndtr, ndtri
 
 from shoploop.augmentation.generator.counts import trust
 from shoploop.augmentation.generator.prices import Prices, fit_prices, shared_variance, unknown_prices
+from shoploop.augmentation.generator.pseudonyms import numbered
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary
 
 _MOST_EXACT = 2**53
@@ -146,7 +147,8 @@ def fit_habits(interactions: pl.DataFrame, vocabulary: Vocabulary, *, min_users:
     )
     day = pl.col("time").dt.epoch("d").alias("day")
     rows = (
-        interactions.filter(pl.col("quantity") > 0)
+        numbered(interactions)
+        .filter(pl.col("quantity") > 0)
         .group_by("user", day, "item")
         .agg(
             pl.col("quantity").sum(),

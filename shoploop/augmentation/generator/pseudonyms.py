@@ -37,3 +37,11 @@ def pseudonymise(frame: pl.DataFrame, key: bytes, *, column: str = "user") -> pl
     names = frame[column].unique().drop_nulls().sort()
     hashes = [hmac.new(key, name.encode(), sha256).hexdigest()[:24] for name in names]
     return frame.with_columns(pl.col(column).replace_strict(names, hashes, default=None))
+
+
+def numbered(frame: pl.DataFrame, *, column: str = "user") -> pl.DataFrame:
+    """The frame in its order with whole numbers in place of pseudonyms, by first appearance: pseudonyms sort at random, and
+    what is made of them must not depend on their key."""
+    names = frame.select(pl.col(column).unique(maintain_order=True)).with_row_index("_number")
+    rows = frame.join(names, on=column, maintain_order="left")
+    return rows.with_columns(pl.col("_number").cast(pl.Int64).alias(column)).drop("_number")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from shoploop.augmentation.generator.pseudonyms import numbered
 from shoploop.errors import TooFewEvents
 
 Ints = npt.NDArray[np.int64]
@@ -246,22 +247,16 @@ def read_behaviour(interactions: pl.DataFrame, vocabulary: Vocabulary, *, basket
     """
     codes = pl.DataFrame({"item": vocabulary.items, "item_code": np.arange(len(vocabulary))})
     kinds = pl.DataFrame({"kind": vocabulary.kinds, "kind_code": np.arange(len(vocabulary.kinds))})
-    # By first appearance: pseudonyms sort at random, and what is made must not depend on their key.
-    users = (
-        interactions.select(pl.col("user").unique(maintain_order=True))
-        .with_row_index("user_code")
-        .cast({"user_code": pl.Int64})
-    )
     time = pl.col("time").dt.convert_time_zone("UTC")
     rows = (
-        interactions.select("user", "item", "time", "kind")
+        numbered(interactions.select("user", "item", "time", "kind"))
+        .rename({"user": "user_code"})
         .join(codes, on="item")
         .join(kinds, on="kind")
         .with_columns(
             day=time.dt.epoch("d").cast(pl.Int64),
             minute=time.dt.hour().cast(pl.Int64) * 60 + time.dt.minute().cast(pl.Int64),
         )
-        .join(users, on="user")
         .group_by("user_code", "day", "item_code", "kind_code")
         .agg(minute=pl.col("minute").min())
         .with_columns(minute=pl.col("minute").min().over("user_code", "day"))

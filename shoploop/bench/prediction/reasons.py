@@ -28,7 +28,7 @@ from shoploop.features.history import History, history_of
 from shoploop.features.item import ItemMatrix
 from shoploop.features.joins import Joins
 from shoploop.features.log import Int32, Vocabulary
-from shoploop.features.pairs import pair_features
+from shoploop.features.pairs import pair_parts
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow, user_rows, user_stats
 from shoploop.models.fusion import FusedModel
@@ -79,8 +79,7 @@ class Visit:
     def input(self, codes_N: Int32, history: History | None = None) -> ModelInput:
         """What the model reads of the items, sorted by code; of another history where one is given."""
         seen = self.history if history is None else history
-        features_NK = pair_features(
-            self.contract,
+        features_NK = pair_parts(
             history=seen,
             candidates_N=codes_N,
             day=self.day,
@@ -88,7 +87,7 @@ class Visit:
             catalog=self.catalog,
             user=self.user,
             shop=self.shop,
-        )
+        ).whole(self.contract)
         return ModelInput(items_N=codes_N, features_NK=features_NK, sequence=BasketSequence.of(seen, day=self.day))
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoploop.errors import NotFound, ShoploopError
 from shoploop.runs.kubeflow.placement import RUN_VARIABLE, check_submittable, hands_over
-from shoploop.steps import STEPS, run_step
+from shoploop.steps import STEPS, not_asked_for, run_step
 
 if TYPE_CHECKING:
     from shoploop.report.step_facts import Classification
@@ -229,7 +229,7 @@ def _in_its_run(step: str, place: Mapping[str, Any], due: str) -> Path:
             pod.expect(step, key)
         spec = pod.run.recommender.spec
         # whose task waits is too small to do the work itself
-        if hands_over(spec, step) and not (step == "augment_samples" and spec.augmentation.mode == "Never"):
+        if hands_over(spec, step) and step not in not_asked_for(spec):
             _handed_over(step, place, run, key, pod.run.recommender)
         else:
             pod.carry_out([step], finishes=False)
