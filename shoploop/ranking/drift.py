@@ -118,6 +118,11 @@ class Drift:
             self._asked += 1
             return self._asked % self._every == 0
 
+    def put_off(self) -> None:
+        """The request that was due had no time for the whole model: the next one is looked at instead."""
+        with self._lock:
+            self._asked -= 1
+
     def observe(self, features_NK: Float32, scores_N: Float32) -> None:
         """Looks at a request."""
         if self._reference is None or not len(scores_N):

@@ -422,7 +422,7 @@ class Ranker:
     ) -> tuple[Method, Float32]:
         """Scores of the best method that the rest of the deadline allows."""
         # those of a shopper, and not what somebody chose to ask about
-        observed = candidates is not None and budget.part() == "fused" and self.drift.is_due()
+        observed = candidates is not None and self.drift.is_due()
         request = self.known.input(user, codes_N, day, candidates, whole=observed)
         if not budget.allows(self.costs.dnn):
             return "frequency", self._lists.frequencies(user.history, codes_N)
@@ -430,6 +430,8 @@ class Ranker:
         scores_N = self.known.trained.model.score(request, part=part)
         if observed and part == "fused":
             self.drift.observe(request.features_NK, scores_N)
+        elif observed:
+            self.drift.put_off()
         return part, scores_N
 
     def _budget(self, until: float | None) -> Budget:

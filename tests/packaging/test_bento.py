@@ -82,7 +82,10 @@ def asked(run, store, tmp_path_factory):
             environment.setenv(variable, value)
         ports = {"port": serve.free_port(), "admin_port": serve.free_port()}
         access = tmp_path_factory.mktemp("access") / "keys"
-        with serve.running(store, "small", version=version_of(run), access=access, **ports) as service:
+        with (
+            (watch.parent / "log.txt").open("w+b") as log,
+            serve.running(store, "small", version=version_of(run), access=access, log=log, **ports) as service,
+        ):
             environment.undo()
             [key] = access.glob("*.key")
             anybody = httpx.post(f"{service.url}/recommend", json={"user": "ann"})
@@ -98,9 +101,11 @@ def asked(run, store, tmp_path_factory):
                 ranked = client.post("/rank", json={"user": "ann", "items": ["milk", "apples"]})
                 with pytest.raises(PortInUse, match="cannot be listened on"):
                     serve.check_port(int(service.url.rsplit(":", 1)[1]))
+        lines = (watch.parent / "log.txt").read_text().splitlines()
     return SimpleNamespace(
         answers=answers, bad=bad, metrics=metrics, ranked=ranked, process=service.process, imported=imported(watch),
         hidden=hidden, load=load, anybody=anybody, spans=spans,
+        lines=[json.loads(line) for line in lines if line.startswith("{")],
     )  # fmt: skip
 
 
@@ -131,6 +136,15 @@ def collector():
 
 def test_where_an_endpoint_is_named_each_request_leaves_a_span(asked):
     assert any("/recommend" in name for name in asked.spans)
+
+
+def test_each_request_leaves_a_line_with_its_answers_id_and_nobodys_name(asked):
+    told = {line.get("request_id"): line for line in asked.lines}
+    for user, answer in asked.answers.items():
+        line = told[answer["request_id"]]
+        assert (line["route"], line["status"], line["method"]) == ("/recommend", 200, answer["method"]), user
+    assert {(line["route"], line["status"]) for line in asked.lines} >= {("/recommend", 401), ("/recommend", 400)}
+    assert "ann" not in json.dumps(asked.lines)
 
 
 def test_served_with_access_who_has_no_key_is_refused(asked):

@@ -55,6 +55,8 @@ def test_nothing_is_told_before_enough_was_looked_at(reference):
 def test_one_request_in_some_is_looked_at_and_the_past_is_forgotten(reference):
     drift = Drift(NAMES, reference, every=4)
     assert [drift.is_due() for _ in range(8)] == 2 * [False, False, False, True]
+    drift.put_off()
+    assert [drift.is_due() for _ in range(4)] == [True, False, False, False]
     assert not any(Drift(NAMES, None, every=1).is_due() for _ in range(8)), "there is nothing to compare with"
     drift = Drift(NAMES, reference, every=1)
     for _ in range(WINDOW):
