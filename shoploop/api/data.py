@@ -33,6 +33,10 @@ class TableSource(Spec):
     separator: Annotated[str, Field(min_length=1, max_length=4)] | None = None
     """What divides the columns of a CSV, e.g. ";" or "::". Unset: what divides its first lines most evenly."""
 
+    encoding: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{2,30}$")] | None = None
+    """Of text that is not UTF-8, by Python's name, e.g. cp1251, shift_jis or gb18030. Unset: UTF-8, and lines that are not
+    are read as what they look like, which the report names; mostly Windows-1252."""
+
     time_zone: Text = "UTC"
     """Zone of times that carry none, e.g. Europe/Berlin."""
 

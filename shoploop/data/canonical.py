@@ -77,6 +77,19 @@ def complete(loaded: Loaded) -> dict[str, pl.DataFrame]:
     }
 
 
+def _of_an_item(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
+    """Without what people did with no item and that is no purchase: home pages and searches in a log of events."""
+    if not events["item"].null_count():
+        return events
+    aimless = pl.col("item").is_null() & pl.col("time").is_not_null() & ~pl.col("kind").is_in([PURCHASE, UNKNOWN])
+    kept = events.filter(~aimless.fill_null(False))
+    loaded.note(
+        "rows_of_no_item", "interactions", events.height - kept.height, "dropped",
+        "Views, searches and the like that name no item, such as those of a home page: nothing is learned from them.",
+    )  # fmt: skip
+    return kept
+
+
 def _interactions(loaded: Loaded) -> pl.DataFrame:
     wanted = (*_COLUMNS["interactions"], schemas.RATING)
     given = loaded.interactions
@@ -85,7 +98,7 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
         raise TableEmpty(
             "interactions: no row has a user, an item and a time. Check the file and spec.data.tables.interactions."
         )
-    named = outliers.without_guests(events, loaded)
+    named = _of_an_item(outliers.without_guests(events, loaded), loaded)
     required = list(schemas.INTERACTIONS.required)
     kept = named.drop_nulls(required) if any(named[column].null_count() for column in required) else named
     loaded.note(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from shoploop.data.kinds import WORDS
+from shoploop.data.kinds import meaning
 from shoploop.data.rules import Loaded
 from shoploop.errors import DataUnreadable
 
@@ -63,7 +63,7 @@ def add_collected(loaded: Loaded, folder: Path) -> None:
         _read(files)
         .filter(pl.col("kind").is_in(KINDS))
         .with_columns(
-            pl.col("kind").replace_strict(WORDS, default=pl.col("kind")),
+            pl.col("kind").replace({kind: meaning(kind) or kind for kind in KINDS}),
             pl.col("time").cast(pl.Datetime("us", "UTC")),
             price=pl.col("price") * pl.col("quantity").fill_null(1.0),  # of the whole row
         )

@@ -13,7 +13,7 @@ from shoploop.data import times
 from shoploop.data.column_names import FOREIGN_WORDS, NAMES, NOT_WHEN
 from shoploop.data.decimals import read_numbers
 from shoploop.data.ids import safe_name, text_of
-from shoploop.data.kinds import WORDS
+from shoploop.data.kinds import meaning
 from shoploop.errors import SchemaMismatch
 
 EXACT, LIKELY, TOKEN, HELD = 3.0, 2.5, 2.0, 1.0
@@ -27,7 +27,8 @@ MOST_CODES = 12
 """The same of numbers."""
 
 _TYPED = re.compile(r":(token|token_seq|float|float_seq)$")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
+_ACCENT = re.compile("[\u0300-\u036f]")
 
 
 class Column:
@@ -37,7 +38,9 @@ class Column:
         self.name = values.name
         self.values = values.alias(safe_name(values.name))
         plain = unicodedata.normalize("NFKD", _TYPED.sub("", values.name))
-        bare = "".join(sign for sign in plain if not unicodedata.combining(sign))
+        bare = unicodedata.normalize(
+            "NFC", _ACCENT.sub("", plain)
+        )  # what is written of several signs elsewhere is one again
         self.tokens = tuple(word.lower() for word in _WORD.findall(bare)) or (bare.lower(),)
         self.word = "".join(self.tokens)
 
@@ -99,13 +102,13 @@ class Column:
         if self.values.dtype not in (pl.String, pl.Categorical, pl.Enum) or not 2 <= self.distinct <= MOST_KINDS:
             return 0.0
         words = [word.lower() for word in text_of(self.values).drop_nulls().unique()]
-        return sum(word in WORDS or word in FOREIGN_WORDS for word in words) / len(words)
+        return sum(word in FOREIGN_WORDS or meaning(word) is not None for word in words) / len(words)
 
     @cached_property
     def strange(self) -> bool:
         """Whether most of its words are none that is known for a kind of interaction."""
         words = text_of(self.values).str.to_lowercase().drop_nulls().unique()
-        return self.known_words < 0.5 and any(word not in WORDS and word not in FOREIGN_WORDS for word in words)
+        return self.known_words < 0.5 and any(word not in FOREIGN_WORDS and meaning(word) is None for word in words)
 
     def shown(self) -> str:
         """Some of its values, for people."""

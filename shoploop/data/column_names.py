@@ -4,9 +4,14 @@ from collections.abc import Mapping
 
 NAMES: Mapping[str, tuple[str, str, str]] = {
     "user": (
-        "user userid uid customer customerid cust custid client clientid member memberid visitor visitorid shopper household "
-        "householdid buyer buyerid account accountid reviewer reviewerid person personid subscriber msno kunde kundennummer "
-        "kundennr kundenid cliente clienteid usuario usuarioid utilisateur acheteur utente klant userpseudoid",
+        "user userid uid customer customerid cust custid client clientid member memberid visitor visitorid shopper "
+        "household "
+        "householdid buyer buyerid account accountid reviewer reviewerid person personid subscriber msno kunde "
+        "kundennummer "
+        "kundennr kundenid cliente clienteid usuario usuarioid utilisateur acheteur utente klant userpseudoid "
+        "用户 用户id 用户编号 客户 客户id 客户编号 会员 会员id 会员编号 顧客 顧客id 顧客番号 会員 会員id 会員番号 "
+        "고객 고객id 고객번호 회원 회원번호 "
+        "пользователь клиент покупатель кодклиента musteri musterino kullanici klient uzytkownik zakaznik vasarlo",
         "session sessionid cookie cookieid device deviceid profile profileid author",
         "user customer client member visitor shopper household buyer reviewer kunde",
     ),
@@ -14,20 +19,28 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "item itemid iid product productid sku article articleid asin movie movieid book bookid isbn track trackid song "
         "songid stockcode content contentid offer offerid ean gtin upc listing listingid news newsid recipe recipeid game "
         "gameid aid business businessid artikel artikelnummer artikelnr produkt producto productoid articulo produit "
-        "prodotto articolo produto artigo",
-        "code artist artistid video videoid poi venue venueid",
+        "prodotto articolo produto artigo "
+        "商品 商品id 商品编号 商品編號 产品 产品id 产品编号 商品コード 商品番号 品番 상품 상품id 상품코드 상품번호 "
+        "товар артикул кодтовара urun urunkodu urunid "
+        "towar",
+        "code artist artistid video videoid poi venue venueid 商品名 商品名称 产品名称 品名 상품명 наименование "
+        "urunadi nazwa",
         "item product sku article movie book track stock artikel produkt",
     ),
     "time": (
         "time timestamp ts date datetime when eventtime eventdate createdat created invoicedate orderdate purchasedate "
         "transactiondate transactiondt tdat reviewtime unixreviewtime unixtimestamp unixtime datum zeit zeitpunkt "
         "eventtimestamp bestelldatum kaufdatum rechnungsdatum auftragsdatum purchasedon purchasedat orderedon orderedat "
-        "boughtat fecha fechahora horodatage data dataora datahora",
+        "boughtat fecha fechahora horodatage data dataora datahora "
+        "时间 日期 购买时间 购买日期 下单时间 日時 日付 購入日 購入日時 注文日 注文日時 날짜 일시 주문일 주문일시 "
+        "구매일 дата датаивремя датазаказа tarih "
+        "siparistarihi",
         "day dt at",
         "time timestamp date datum dt",
     ),
     "kind": (
-        "kind event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype activity interaction "
+        "kind event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype activity "
+        "interaction "
         "interactiontype feedbacktype aktion evento tipoevento accion evenement azione acao "
         "purchased ispurchase ispurchased bought converted conversion clicked isclick liked",
         "type status vorgang rating vote thumbs feedback",
@@ -35,39 +48,47 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     ),
     "rating": ("rating ratings stars overall bewertung", "score rate grade", "rating stars"),
     "quantity": (
-        "quantity qty pieces units menge anzahl stueck cantidad quantite quantita quantidade aantal",
+        "quantity qty pieces units menge anzahl stueck cantidad quantite quantita quantidade aantal "
+        "数量 购买数量 個数 수량 количество колво adet ilosc",
         "count amount num number",
         "quantity qty",
     ),
     "price": (
         "price unitprice salesprice salesvalue totalprice revenue preis betrag umsatz paid spend einzelpreis stueckpreis "
-        "verkaufspreis gesamtpreis listenpreis uvp precio prix prezzo preco prijs importe montant",
+        "verkaufspreis gesamtpreis listenpreis uvp precio prix prezzo preco prijs importe montant "
+        "价格 单价 金额 总价 価格 単価 金額 가격 단가 금액 цена сумма стоимость fiyat birimfiyat tutar cena",
         "amount total cost value sales",
         "price revenue preis",
     ),
     "shop": (
-        "shop shopid store storeid branch branchid outlet filiale markt tienda magasin negozio loja winkel",
+        "shop shopid store storeid branch branchid outlet filiale markt tienda magasin negozio loja winkel "
+        "店铺 门店 店舗 店名 매장 지점 магазин magaza sube sklep",
         "location warehouse seller sellerid",
         "shop store",
     ),
     "basket": (
         "basket basketid order orderid orderno ordernumber invoice invoiceno invoiceid transaction transactionid receipt "
         "receiptid ticket cartid bestellung bestellnummer bestellnr auftragsnummer auftragsnr rechnung rechnungsnummer "
-        "rechnungsnr bon pedido commande ordine factura",
+        "rechnungsnr bon pedido commande ordine factura "
+        "订单 订单号 订单编号 注文番号 伝票番号 주문번호 заказ номерзаказа чек siparisno zamowienie",
         "visit visitid",
         "basket order invoice receipt",
     ),
     "title": (
         "title name description itemname productname itemtitle producttitle movietitle articlename artikelname bezeichnung "
-        "titel prodname trackname songname moviename bookname", "label", "title",
+        "titel prodname trackname songname moviename bookname "
+        "商品名 商品名称 产品名称 品名 상품명 наименование название urunadi nazwa", "label", "title",
     ),
     "category": (
         "category categoryid categoryname categorycode categories department dept class genre genres aisle producttype "
         "productgroup productgroupname subcategory subclass section kategorie warengruppe garmentgroupname group "
-        "itemcategory productcategory",
+        "itemcategory productcategory 类别 分类 品类 カテゴリ カテゴリー 분류 카테고리 категория kategori kategoria",
         "type level", "category dept department genre",
     ),
-    "brand": ("brand brandname manufacturer marke hersteller vendor artistname", "make maker", "brand"),
+    "brand": (
+        "brand brandname manufacturer marke hersteller vendor artistname 品牌 ブランド メーカー 브랜드 бренд marka",
+        "make maker", "brand",
+    ),
     "image": ("image imageurl img imgurl picture photo bild imurl thumbnail", "", "image picture photo"),
 }  # fmt: skip
 """Canonical column to other people's names for it: its own names, names with another meaning too, parts of names."""
@@ -86,7 +107,7 @@ FLAGS = {
 
 FOREIGN_WORDS = {
     **dict.fromkeys(
-        ("pv", "impression", "show", "browse", "open", "play", "listen", "watch", "read", "view_item", "page view", "ansicht",
+        ("pv", "impression", "show", "browse", "open", "play", "listen", "watch", "read", "ansicht",
          "klick", "vista", "visto", "visita", "clic", "vue", "consultation", "visualizzazione", "visualização", "bekeken",
          "浏览", "閲覧"), "view"
     ),

@@ -13,12 +13,12 @@ from shoploop.data.csv_text import (
     Csv,
     by_arrow,
     decoded,
-    decoded_lines,
     divided,
     refuse_ragged,
     stood_in,
     without_above,
 )
+from shoploop.data.encodings import Recoding
 
 PIECE_BYTES = 1 << 22
 """Of a piece; a file that is smaller is read as a whole."""
@@ -39,7 +39,8 @@ def read_pieces(path: Path, *, shown: str, separator: str | None, header: list[s
     with path.open("rb") as file:
         if not _can_be_cut(file):
             return None
-        text, recoded = decoded(_lines(file), shown=shown)
+        recoding = Recoding()
+        text = decoded(_lines(file), recoding, shown=shown)
         if not text.strip():
             return None
         text, above = (text, []) if header else without_above(text, separator)
@@ -47,16 +48,14 @@ def read_pieces(path: Path, *, shown: str, separator: str | None, header: list[s
         whole = by_arrow(text, sign, header, shown, "quotes")
         if whole is None:
             return None
-        whole.recoded, whole.above = recoded, above
+        whole.recoding, whole.above = recoding, above
         bodies, mended = [_body(whole)], [_mended(whole)]
         while raw := _lines(file):
-            text, recoded = decoded_lines(raw)
-            piece = by_arrow(stood_in(text, spelt)[0], sign, whole.names, shown, "quotes")
+            piece = by_arrow(stood_in(recoding.text(raw), spelt)[0], sign, whole.names, shown, "quotes")
             if piece is None:
                 return None
             bodies.append(_body(piece))
             mended.append(_mended(piece))
-            whole.recoded += recoded
             whole.mended += piece.mended
             whole.headers += piece.headers
             whole.ragged += piece.ragged

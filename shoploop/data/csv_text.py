@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from shoploop.data.encodings import Recoding
 from shoploop.errors import DataUnreadable, SpecInvalid, TableEmpty
 
 SEPARATORS = ("::", ",", ";", "\t", "|", "\x01", "^", "~")
@@ -46,8 +47,8 @@ class Csv:
     """A CSV as a table of text, and what had to be done to read it."""
 
     table: pl.DataFrame
-    recoded: int = 0
-    """Lines that are not UTF-8, read as Windows-1252."""
+    recoding: Recoding = field(default_factory=Recoding)
+    """Lines that are not UTF-8, and what they were read as."""
 
     mended: int = 0
     """Lines with fewer columns than the header, filled up with nothing, or with empty ones too many."""
@@ -85,11 +86,12 @@ def read_csv(raw: bytes, *, shown: str, separator: str | None, header: list[str]
         DataUnreadable: it is no text, or too many lines do not fit the header.
         SpecInvalid: the separator cannot divide columns.
     """
-    text, recoded = decoded(raw, shown=shown)
+    recoding = Recoding()
+    text = decoded(raw, recoding, shown=shown)
     text, above = (text, []) if header else without_above(text, separator)
     text, sign, _ = divided(text, shown=shown, separator=separator, header=header)
     result = _parsed(text, sign, header, shown)
-    result.recoded, result.above = recoded, above
+    result.recoding, result.above = recoding, above
     return result
 
 
@@ -181,8 +183,13 @@ def stood_in(text: str, separator: str) -> tuple[str, str]:
     return text.replace(separator, _STAND_IN), _STAND_IN
 
 
-def decoded(raw: bytes, *, shown: str) -> tuple[str, int]:
-    """Text of bytes, and how many lines were no UTF-8 and taken for Windows-1252.
+def decoded(raw: bytes, recoding: Recoding, *, shown: str) -> str:
+    """Text of bytes.
+
+    Args:
+        raw: A file, or its first lines.
+        recoding: Of the file.
+        shown: The file, for messages.
 
     Raises:
         DataUnreadable: it is no text.
@@ -191,7 +198,7 @@ def decoded(raw: bytes, *, shown: str) -> tuple[str, int]:
         if raw.startswith(mark) and (encoding == "utf-8" or b"\0" in raw[:400]):
             raw = raw[len(mark) :]
             if encoding != "utf-8":
-                return _strict(raw, encoding, shown), 0
+                return _strict(raw, encoding, shown)
             break
     else:
         if b"\0" in raw[:4000]:
@@ -199,20 +206,11 @@ def decoded(raw: bytes, *, shown: str) -> tuple[str, int]:
             wide = "utf-16-le" if sample[1::2].count(0) > len(sample) // 3 else "utf-16-be"
             if max(sample[0::2].count(0), sample[1::2].count(0)) <= len(sample) // 3:
                 raise DataUnreadable(_no_text(shown))
-            return _strict(raw, wide, shown), 0
+            return _strict(raw, wide, shown)
     strange = sum(raw[:4000].count(bytes([sign])) for sign in range(32) if sign not in (1, 9, 10, 12, 13, 31))
     if strange * 50 > len(raw[:4000]) or b"\0" in raw:
         raise DataUnreadable(_no_text(shown))
-    return decoded_lines(raw)
-
-
-def decoded_lines(raw: bytes) -> tuple[str, int]:
-    """Whole lines as text, and how many of them were no UTF-8 and taken for Windows-1252."""
-    try:
-        return raw.decode(), 0
-    except UnicodeDecodeError:
-        lines = raw.split(b"\n")
-        return "\n".join(map(_line, lines)), sum(not _is_utf8(line) for line in lines)
+    return recoding.text(raw)
 
 
 def separator_of(text: str) -> str:
@@ -418,25 +416,6 @@ def _unique(names: list[str]) -> tuple[list[str], list[str]]:
 
 def _spelt(separator: str | None) -> str | None:
     return {"\\t": "\t", "tab": "\t"}.get(separator, separator) if separator else None
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _line(line: bytes) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        pass
-    try:
-        return line.decode("cp1252")
-    except UnicodeDecodeError:
-        return line.decode("latin-1")
 
 
 def _strict(raw: bytes, encoding: str, shown: str) -> str:

@@ -10,6 +10,7 @@ import lzma
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ import polars as pl
 
 from shoploop.data import csv_pieces
 from shoploop.data.csv_text import WIDE, Csv, decoded, read_csv
+from shoploop.data.encodings import Recoding, in_encoding
 from shoploop.data.ids import texts_of_arrow, with_hyphens
 from shoploop.data.json_text import flattened, read_json
 from shoploop.errors import DataUnreadable, TableEmpty, first_line
@@ -66,13 +68,16 @@ class Layout:
 
     separator: str | None = None
     header: tuple[str, ...] = ()
+    encoding: str | None = None
 
 
 @dataclass(kw_only=True)
 class Remarks:
     """What had to be done to read some files; counts are lines."""
 
-    recoded: int = 0
+    recoded: Counter[str] = field(default_factory=Counter)
+    """By the encoding that they were read as."""
+
     mended: int = 0
     ragged: int = 0
     headers: int = 0
@@ -98,7 +103,7 @@ def read_file(path: Path, *, shown: str, layout: Layout, remarks: Remarks) -> pl
             head = file.read(512)
         if head.startswith(b"PAR1"):
             return _parquet(path, shown)
-        if path.stat().st_size > csv_pieces.PIECE_BYTES and _may_be_csv(head):
+        if layout.encoding is None and path.stat().st_size > csv_pieces.PIECE_BYTES and _may_be_csv(head):
             found = csv_pieces.read_pieces(path, shown=shown, separator=layout.separator, header=list(layout.header))
             if found is not None:
                 return _noted(found, remarks)
@@ -126,8 +131,10 @@ def _of_bytes(raw: bytes, *, shown: str, layout: Layout, remarks: Remarks) -> pl
         return _feather(raw, shown)
     if raw.startswith(STREAM):
         return _stream(raw, shown)
-    if raw.startswith(WIDE) and b"\0" in raw[:400]:
-        raw = decoded(raw, shown=shown)[0].encode()
+    if layout.encoding is not None:
+        raw = in_encoding(raw, layout.encoding, shown=shown).encode()
+    elif raw.startswith(WIDE) and b"\0" in raw[:400]:
+        raw = decoded(raw, Recoding(), shown=shown).encode()
     start = raw[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for mark, what in MARKUP.items():
         if start.startswith(mark):
@@ -148,7 +155,8 @@ def _may_be_csv(head: bytes) -> bool:
 
 
 def _noted(result: Csv, remarks: Remarks) -> pl.DataFrame:
-    remarks.recoded += result.recoded
+    if result.recoding.encoding is not None:
+        remarks.recoded[result.recoding.encoding] += result.recoding.lines
     remarks.mended += result.mended
     remarks.ragged += result.ragged
     remarks.above += result.above

@@ -16,7 +16,7 @@ from shoploop.data.column import LIKELY, TOKEN, Column, may_be, worth_of_content
 from shoploop.data.column_names import FLAGS, FOREIGN_WORDS, NAMES
 from shoploop.data.decimals import read_numbers
 from shoploop.data.ids import text_of
-from shoploop.data.kinds import PURCHASE, WORDS
+from shoploop.data.kinds import PURCHASE, meaning
 from shoploop.errors import SchemaMismatch
 
 EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", "shop", "basket", "title", "category",
@@ -313,9 +313,10 @@ def _jumps(read: pl.Series) -> float:
 def _kinds(guess: Guess, column: Column) -> None:
     counts = text_of(column.values).str.to_lowercase().value_counts(sort=True).drop_nulls()
     guess.words = {str(word): int(rows) for word, rows in counts.iter_rows()}
-    guess.kinds = {word: FOREIGN_WORDS[word] for word in guess.words if word not in WORDS and word in FOREIGN_WORDS}
-    unknown = [word for word in guess.words if word not in WORDS and word not in FOREIGN_WORDS]
-    read = {word: WORDS.get(word) or guess.kinds.get(word) for word in guess.words}
+    strange = [word for word in guess.words if meaning(word) is None]
+    guess.kinds = {word: FOREIGN_WORDS[word] for word in strange if word in FOREIGN_WORDS}
+    unknown = [word for word in strange if word not in FOREIGN_WORDS]
+    read = {word: meaning(word) or guess.kinds.get(word) for word in guess.words}
     guess.kinds_sure = not unknown
     if set(guess.words) <= set(FLAGS) and len(guess.words) > 1:
         guess.kinds = {word: PURCHASE if FLAGS[word] else "view" for word in guess.words}

@@ -4,6 +4,7 @@ Nothing is decided without a word: whatever is assumed is noted with its rows an
 """
 
 import difflib
+import re
 
 import polars as pl
 
@@ -15,17 +16,38 @@ from shoploop.errors import SchemaMismatch, TableEmpty
 
 PURCHASE, RETURN, RATING, UNKNOWN = "purchase", "return", "rating", "unknown"
 
-WORDS = {
+_WORDS = {
     **dict.fromkeys(
-        ("purchase", "buy", "bought", "order", "ordered", "orders", "sale", "sold", "transaction"), PURCHASE
+        ("purchase", "purchases", "purchased", "buy", "buys", "bought", "order", "orders", "ordered", "sale", "sold",
+         "transaction", "checkout", "ordercompleted", "completedorder", "ordercomplete", "orderplaced", "placedorder",
+         "orderpaid", "checkoutcompleted", "purchasecompleted", "completepurchase", "ecommercepurchase", "productpurchased",
+         "itempurchased"), PURCHASE
     ),
-    **dict.fromkeys(("purchases", "purchased", "checkout", "buys"), PURCHASE),
-    **dict.fromkeys(("cart", "addtocart", "add_to_cart", "add-to-cart", "add to cart", "basket", "carts"), "cart"),
-    **dict.fromkeys(("view", "click", "detail", "viewed", "visit", "pageview", "page_view", "views", "clicks"), "view"),
-    **dict.fromkeys(("query", "search"), "query"),
-    **dict.fromkeys(("return", "returned", "refund", "refunded", "returns"), RETURN),
-}
-"""Other people's words for our kinds of interaction."""
+    **dict.fromkeys(
+        ("cart", "carts", "basket", "addtocart", "addedtocart", "addtobasket", "addedtobasket", "addtobag", "cartadd",
+         "productadded", "itemadded", "productaddedtocart", "itemaddedtocart"), "cart"
+    ),
+    **dict.fromkeys(
+        ("view", "views", "viewed", "visit", "click", "clicks", "detail", "pageview", "pageviewed", "screenview",
+         "productview", "productviewed", "viewproduct", "viewedproduct", "itemview", "itemviewed", "viewitem", "viewcontent",
+         "productclick", "productclicked", "itemclick", "itemclicked", "selectitem", "detailview", "productdetail",
+         "productdetailview"), "view"
+    ),
+    **dict.fromkeys(("query", "search", "searched", "sitesearch", "productssearched", "viewsearchresults"), "query"),
+    **dict.fromkeys(("return", "returns", "returned", "refund", "refunds", "refunded", "orderrefunded"), RETURN),
+}  # fmt: skip
+"""Other people's words for our kinds of interaction, those of the common trackers among them (Google Analytics 4, Segment,
+Shopify, Meta), in small letters and without what stands between words."""
+
+
+def meaning(word: str) -> str | None:
+    """Our kind of interaction for a word of others, however it is spelt: Product Viewed, product_viewed, productViewed.
+
+    Returns:
+        None for a word that nobody here knows.
+    """
+    return _WORDS.get(re.sub(r"[\s_.:/-]+", "", word.lower()))
+
 
 SCALE_STEPS = 101
 """A column of at most this many different numbers in the place of a kind is a rating."""
@@ -79,7 +101,7 @@ def with_kinds(
 def _by_words(
     events: pl.DataFrame, given: dict[str, str], rows_without: int, mapped: str | None, loaded: Loaded
 ) -> pl.DataFrame:
-    known = WORDS | {"": UNKNOWN, "rating": RATING, "other": "other"} | given
+    own = {"": UNKNOWN, "rating": RATING, "other": "other"} | given
     word = pl.col("kind").str.strip_chars().str.to_lowercase().fill_null("")
     word = pl.when(word.is_in(NOTHING) & ~word.is_in(list(given))).then(pl.lit("")).otherwise(word)
     written = events["kind"].value_counts(name="rows").with_columns(word=word)  # of many rows a few different ones
@@ -102,9 +124,9 @@ def _by_words(
             f"These rows have no kind. They became {UNKNOWN!r}, which is never learned from.{lacking} Say what they are: "
             'kinds: {"": view} or {"": purchase}.', tell=True,
         )  # fmt: skip
-    read = {name: known.get(name, name) for name in counts}
+    read = {name: own.get(name) or meaning(name) or name for name in counts}
     loaded.kinds = [{"word": name, "kind": read[name], "rows": rows} for name, rows in counts.items()]
-    strange = {name: rows for name, rows in counts.items() if name not in known}
+    strange = {name: rows for name, rows in counts.items() if name not in own and meaning(name) is None}
     if strange:
         some = ", ".join(f"{name!r} ({rows:,})" for name, rows in list(strange.items())[:8])
         loaded.note(

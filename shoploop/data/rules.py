@@ -8,8 +8,8 @@ import polars as pl
 
 Action = Literal["kept", "changed", "dropped", "warned"]
 
-MEANT = ("rows_without_user", "outside_the_span", "user_with_too_many_events", "collected_twice", "lines_above_the_header",
-         "header_again")  # fmt: skip
+MEANT = ("rows_without_user", "rows_of_no_item", "outside_the_span", "user_with_too_many_events", "collected_twice",
+         "lines_above_the_header", "header_again")  # fmt: skip
 """Rules that leave rows out because of what they are, and not because a mapping is wrong: validation's tolerance for
 dropped rows does not count them."""
 

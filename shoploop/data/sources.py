@@ -148,7 +148,7 @@ def read(source: TableSource, *, field: str) -> Raw:
             f"{field}: query and table read a database, and {uri} is none. Write duckdb:///file.db, sqlite:///file.db "
             "or postgresql://..., or leave them out."
         )
-    layout = Layout(separator=source.separator, header=tuple(source.header))
+    layout = Layout(separator=source.separator, header=tuple(source.header), encoding=source.encoding)
     with local_copies(uri) as files:
         tables: list[tuple[str, pl.DataFrame]] = []
         for file in files:

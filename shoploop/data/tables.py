@@ -11,7 +11,7 @@ import polars as pl
 
 from shoploop import schemas
 from shoploop.api.v1alpha1 import InteractionsSource, TableSource, TablesSpec
-from shoploop.data import sources, times
+from shoploop.data import encodings, sources, times
 from shoploop.data.decimals import read_numbers
 from shoploop.data.formats import Remarks
 from shoploop.data.ids import canonical_ids, safe_name, text_of
@@ -256,10 +256,11 @@ def _tell_empty(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> No
 def _note_remarks(raw: _Raw, loaded: Loaded) -> None:
     """What had to be done to read the files."""
     remarks = raw.remarks
+    read_as = " and ".join(map(encodings.said, sorted(remarks.recoded)))
     loaded.note(
-        "lines_not_utf8", raw.name, remarks.recoded, "changed",
-        "These lines are not UTF-8; they were read as Windows-1252 (Latin-1). Save the file as UTF-8 if names look wrong.",
-        tell=True,
+        "lines_not_utf8", raw.name, remarks.recoded.total(), "changed",
+        f"These lines are not UTF-8; they were read as {read_as}. If names look wrong, write {raw.field}.encoding, or save "
+        "the file as UTF-8.", tell=True,
     )  # fmt: skip
     loaded.note(
         "lines_with_other_columns", raw.name, remarks.ragged, "dropped",

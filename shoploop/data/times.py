@@ -348,7 +348,7 @@ def _iso(values: pl.Series, zone: str) -> tuple[pl.Series, int]:
     if quick is not None:
         naive, zoned = quick
         return (naive.dt.replace_time_zone("UTC"), 0) if zoned else _localised(naive, zone)
-    parts = values.str.extract_groups(_ISO).struct.unnest()
+    parts = _with_signs(values).str.extract_groups(_ISO).struct.unnest()
     number = {name: pl.col(name).fill_null("0").cast(pl.Int64) for name in ("hour", "minute", "second")}
     places = ("month", "month2", "month3", "month4"), ("day", "day2", "day3", "day4")
     month, day = (pl.coalesce(*names).str.zfill(2) for names in places)
@@ -374,6 +374,28 @@ def _iso(values: pl.Series, zone: str) -> tuple[pl.Series, int]:
     absolute = (naive - (signed * 60_000_000).cast(pl.Duration("us"))).dt.replace_time_zone("UTC")
     local, moved = _localised(naive.zip_with(~read["zoned"], pl.Series([None], dtype=naive.dtype)), zone)
     return absolute.zip_with(read["zoned"], local), moved
+
+
+_EAST_ASIAN = (
+    (r"[(（][月火水木金土日월화수목금토일][)）]", ""),
+    (r"\s*[年년月월]\s*", "-"),
+    (r"\s*[日號号일]\s*", " "),
+    (r"\s*[時时點点시分분]\s*", ":"),
+    (r"[秒초]", ""),
+    (r":?\s*$", ""),
+)
+"""How China, Japan and Korea write 2025年1月5日 9時30分, and the signs of ISO 8601 for it."""
+
+
+def _with_signs(values: pl.Series) -> pl.Series:
+    """ISO 8601's signs between the numbers of dates that are written with words for year, month and day."""
+    written = values.str.contains(r"^\d{4}\s*[年년]")
+    if not written.any():
+        return values
+    text = values
+    for words, sign in _EAST_ASIAN:
+        text = text.str.replace_all(words, sign)
+    return text.zip_with(written.fill_null(False), values)
 
 
 def _plain_iso(values: pl.Series) -> tuple[pl.Series, bool] | None:

@@ -26,6 +26,8 @@ from pyarrow import feather
 from shoploop.api.v1alpha1 import DataSpec, InteractionsSource
 from shoploop.data.csv_text import read_csv
 from shoploop.data.inputs import check_columns, resolve_uris, source_digest
+from shoploop.data.kinds import meaning
+from shoploop.data.rules import dropped_rows
 from shoploop.errors import DataUnreadable, SchemaMismatch, SpecInvalid, TableEmpty
 
 TWO = "user,item,time\nann,tea,2024-05-01\nbob,milk,2024-05-02\n"
@@ -526,3 +528,46 @@ def test_a_shops_own_column_called_listed_stays_its_own(tables):
     items = {"uri": tables.csv("i.csv", "item,listed\ntea,2020-01-01\nmilk,2020-01-02")}
     loaded = tables.load(interactions={"uri": tables.bytes("e.csv", TWO.encode())}, items=items)["items"]
     assert loaded["listed"].to_list() == ["2020-01-02", "2020-01-01"]
+
+
+def test_a_named_encoding_reads_what_nobody_could_guess(tables):
+    """Polish in its own encoding is as good as Windows-1252 to whoever counts signs."""
+    raw = "item,title\ntea,Łódzka herbata\nsoup,Żurek\n".encode("cp1250")
+    events = tables.csv("events.csv", "user,item,time\nann,tea,2024-05-01\nbob,soup,2024-05-02")
+    items = {"uri": tables.bytes("items.csv", raw), "encoding": "cp1250"}
+    loaded = tables.load(interactions={"uri": events}, items=items)["items"]
+    assert loaded.select("item", "title").rows() == [("soup", "Żurek"), ("tea", "Łódzka herbata")]
+
+
+def test_what_lines_were_read_as_is_told(tables):
+    names = "Молоко Хлеб Сыр Масло Яблоко Чай Колбаса Огурец".split()
+    raw = ("user,item,time\n" + "".join(f"ann,{name},2024-05-01\n" for name in names)).encode("cp1251")
+    loaded = tables.load(interactions={"uri": tables.bytes("events.csv", raw)})["interactions"]
+    assert set(loaded["item"]) == set(names)
+    assert "read as Windows-1251" in tables.rule("lines_not_utf8")["why"]
+
+
+def test_dates_with_the_words_of_east_asia_are_read(tables):
+    text = "user,item,time\nann,tea,2025年1月5日\nbob,tea,2025年12月24日 9時30分\ncid,tea,2025년 2월 3일\n"
+    times = tables.events(tables.bytes("e.csv", text.encode()))["time"].to_list()
+    assert times == [
+        datetime(2025, 1, 5, tzinfo=UTC), datetime(2025, 2, 3, tzinfo=UTC), datetime(2025, 12, 24, 9, 30, tzinfo=UTC)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("Order Completed", "purchase"), ("order_placed", "purchase"), ("productViewed", "view"), ("view_item", "view"),
+        ("Product Added", "cart"), ("add-to-cart", "cart"), ("Products Searched", "query"), ("remove_from_cart", None),
+    ],
+)  # fmt: skip
+def test_the_words_of_the_common_trackers_are_known_however_they_are_spelt(word, kind):
+    assert meaning(word) == kind
+
+
+def test_a_view_of_no_item_is_left_out_and_held_against_nobody(tables):
+    text = "user,item,time,kind\nann,tea,2025-01-05,order placed\nann,,2025-01-05,page view\nann,,2025-01-06,purchase\n"
+    tables.events(tables.bytes("e.csv", text.encode()))
+    assert tables.rules() | {"rows_of_no_item": 1, "incomplete_rows": 1} == tables.rules()
+    assert dropped_rows(tables.report["rules"])["interactions"] == 1
