@@ -27,7 +27,7 @@ MOST_CODES = 12
 """The same of numbers."""
 
 _TYPED = re.compile(r":(token|token_seq|float|float_seq)$")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
 
 
 class Column:
@@ -38,6 +38,7 @@ class Column:
         self.values = values.alias(safe_name(values.name))
         plain = unicodedata.normalize("NFKD", _TYPED.sub("", values.name))
         bare = "".join(sign for sign in plain if not unicodedata.combining(sign))
+        bare = unicodedata.normalize("NFC", bare)  # which puts syllables of Korean together again
         self.tokens = tuple(word.lower() for word in _WORD.findall(bare)) or (bare.lower(),)
         self.word = "".join(self.tokens)
 

@@ -6,7 +6,8 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "user": (
         "user userid uid customer customerid cust custid client clientid member memberid visitor visitorid shopper household "
         "householdid buyer buyerid account accountid reviewer reviewerid person personid subscriber msno kunde kundennummer "
-        "kundennr kundenid cliente clienteid usuario usuarioid utilisateur acheteur utente klant userpseudoid",
+        "kundennr kundenid cliente clienteid usuario usuarioid utilisateur acheteur utente klant userpseudoid "
+        "kund kundnr asiakas klient musteri покупатель клиент пользователь 用户 用户id 顾客 客户 会員 会員番号 顧客 고객",
         "session sessionid cookie cookieid device deviceid profile profileid author",
         "user customer client member visitor shopper household buyer reviewer kunde",
     ),
@@ -14,7 +15,8 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "item itemid iid product productid sku article articleid asin movie movieid book bookid isbn track trackid song "
         "songid stockcode content contentid offer offerid ean gtin upc listing listingid news newsid recipe recipeid game "
         "gameid aid business businessid artikel artikelnummer artikelnr produkt producto productoid articulo produit "
-        "prodotto articolo produto artigo",
+        "prodotto articolo produto artigo "
+        "vara tuote urun товар артикул 商品 商品id 商品编号 商品番号 상품",
         "code artist artistid video videoid poi venue venueid",
         "item product sku article movie book track stock artikel produkt",
     ),
@@ -22,28 +24,32 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "time timestamp ts date datetime when eventtime eventdate createdat created invoicedate orderdate purchasedate "
         "transactiondate transactiondt tdat reviewtime unixreviewtime unixtimestamp unixtime datum zeit zeitpunkt "
         "eventtimestamp bestelldatum kaufdatum rechnungsdatum auftragsdatum purchasedon purchasedat orderedon orderedat "
-        "boughtat fecha fechahora horodatage data dataora datahora",
+        "boughtat fecha fechahora horodatage data dataora datahora "
+        "datedecommande datecommande dateachat dato tidspunkt tijd pvm paivays tarih дата время 时间 日期 购买时间 日時 "
+        "購入日 注文日 날짜",
         "day dt at",
         "time timestamp date datum dt",
     ),
     "kind": (
         "kind event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype activity interaction "
-        "interactiontype feedbacktype aktion evento tipoevento accion evenement azione acao "
+        "interactiontype feedbacktype aktion evento tipoevento accion evenement azione acao событие 行为 行動 "
         "purchased ispurchase ispurchased bought converted conversion clicked isclick liked",
         "type status vorgang rating vote thumbs feedback",
         "event action behavior behaviour",
     ),
     "rating": ("rating ratings stars overall bewertung", "score rate grade", "rating stars"),
     "quantity": (
-        "quantity qty pieces units menge anzahl stueck cantidad quantite quantita quantidade aantal",
+        "quantity qty pieces units menge anzahl stueck cantidad quantite quantita quantidade aantal "
+        "antal qte maara adet ilosc количество 数量 수량",
         "count amount num number",
         "quantity qty",
     ),
     "price": (
         "price unitprice salesprice salesvalue totalprice revenue preis betrag umsatz paid spend einzelpreis stueckpreis "
-        "verkaufspreis gesamtpreis listenpreis uvp precio prix prezzo preco prijs importe montant",
+        "verkaufspreis gesamtpreis listenpreis uvp precio prix prezzo preco prijs importe montant "
+        "pris hinta fiyat cena цена сумма 价格 金额 価格 金額 가격",
         "amount total cost value sales",
-        "price revenue preis",
+        "price revenue preis prix precio prezzo",
     ),
     "shop": (
         "shop shopid store storeid branch branchid outlet filiale markt tienda magasin negozio loja winkel",
@@ -59,12 +65,13 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     ),
     "title": (
         "title name description itemname productname itemtitle producttitle movietitle articlename artikelname bezeichnung "
-        "titel prodname trackname songname moviename bookname", "label", "title",
+        "titel prodname trackname songname moviename bookname libelle designation descripcion descrizione название "
+        "наименование 商品名 商品名称 상품명", "label", "title",
     ),
     "category": (
         "category categoryid categoryname categorycode categories department dept class genre genres aisle producttype "
         "productgroup productgroupname subcategory subclass section kategorie warengruppe garmentgroupname group "
-        "itemcategory productcategory",
+        "itemcategory productcategory categorie categoria категория 类别 类目",
         "type level", "category dept department genre",
     ),
     "brand": ("brand brandname manufacturer marke hersteller vendor artistname", "make maker", "brand"),
@@ -108,3 +115,13 @@ FOREIGN_WORDS = {
     ),
 }  # fmt: skip
 """Words for kinds that loading leaves as they are, and what they are proposed to be."""
+
+PARTS_OF_KINDS = (
+    ("other", "remove removed wishlist favorite favorites favourite cancel cancelled canceled failed started begin abandoned "
+              "shared shipped delivered"),
+    ("return", "return returned refund refunded"),
+    ("view", "view viewed views click clicked clicks detail details impression visit visited"),
+    ("cart", "cart basket added"),
+    ("purchase", "purchase purchased buy bought order ordered orders sale sold transaction completed paid"),
+)  # fmt: skip
+"""What parts of an unknown word for a kind say of it; the first kind with any of them is proposed."""

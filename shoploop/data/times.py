@@ -48,11 +48,18 @@ COMMON = (
         )
         for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z", ":%H:%M:%S %z")
     ),
+    *(  # as JavaScript, Excel and tills write them where no ISO 8601 is left
+        date + clock
+        for date in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
+        for clock in (", %H:%M", ", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p", " %H.%M", " %H.%M.%S")
+    ),
+    *(date + clock for date in ("%Y-%m-%d", "%Y/%m/%d") for clock in (" %I:%M %p", " %I:%M:%S %p")),
+    *("%Y年%m月%d日" + clock for clock in ("", " %H:%M", " %H:%M:%S", "%H:%M", "%H:%M:%S", " %H时%M分", "%H時%M分")),
     *("%a %b %d %H:%M:%S %Y", "%A, %B %d, %Y", "%A, %d %B %Y"),
 )
 """Patterns that are tried for the advice, where times are no ISO 8601."""
 
-_DATED = r"(?i)[./-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_DATED = r"(?i)[./年-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 """In what any of these patterns reads: a sign between numbers, or the month's name."""
 
 _TIME = pl.Datetime("us", "UTC")
