@@ -38,9 +38,7 @@ class Column:
         self.name = values.name
         self.values = values.alias(safe_name(values.name))
         plain = unicodedata.normalize("NFKD", _TYPED.sub("", values.name))
-        bare = unicodedata.normalize(
-            "NFC", _ACCENT.sub("", plain)
-        )  # what is written of several signs elsewhere is one again
+        bare = unicodedata.normalize("NFC", _ACCENT.sub("", plain))  # signs of Japan and Korea are put together again
         self.tokens = tuple(word.lower() for word in _WORD.findall(bare)) or (bare.lower(),)
         self.word = "".join(self.tokens)
 

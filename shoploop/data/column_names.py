@@ -5,24 +5,20 @@ from collections.abc import Mapping
 NAMES: Mapping[str, tuple[str, str, str]] = {
     "user": (
         "user userid uid customer customerid cust custid client clientid member memberid visitor visitorid shopper "
-        "household "
-        "householdid buyer buyerid account accountid reviewer reviewerid person personid subscriber msno kunde "
-        "kundennummer "
-        "kundennr kundenid cliente clienteid usuario usuarioid utilisateur acheteur utente klant userpseudoid "
-        "用户 用户id 用户编号 客户 客户id 客户编号 会员 会员id 会员编号 顧客 顧客id 顧客番号 会員 会員id 会員番号 "
-        "고객 고객id 고객번호 회원 회원번호 "
-        "пользователь клиент покупатель кодклиента musteri musterino kullanici klient uzytkownik zakaznik vasarlo",
+        "household householdid buyer buyerid account accountid reviewer reviewerid person personid subscriber msno "
+        "kunde kundennummer kundennr kundenid cliente clienteid usuario usuarioid utilisateur acheteur utente klant "
+        "userpseudoid kund kundnr asiakas klient musteri покупатель клиент пользователь 用户 用户id 顾客 客户 会員 "
+        "会員番号 顧客 고객 用户编号 客户id 客户编号 会员 会员id 会员编号 顧客id 顧客番号 会員id 고객id 고객번호 회원 "
+        "회원번호 кодклиента musterino kullanici uzytkownik zakaznik vasarlo",
         "session sessionid cookie cookieid device deviceid profile profileid author",
         "user customer client member visitor shopper household buyer reviewer kunde",
     ),
     "item": (
-        "item itemid iid product productid sku article articleid asin movie movieid book bookid isbn track trackid song "
-        "songid stockcode content contentid offer offerid ean gtin upc listing listingid news newsid recipe recipeid game "
-        "gameid aid business businessid artikel artikelnummer artikelnr produkt producto productoid articulo produit "
-        "prodotto articolo produto artigo "
-        "商品 商品id 商品编号 商品編號 产品 产品id 产品编号 商品コード 商品番号 品番 상품 상품id 상품코드 상품번호 "
-        "товар артикул кодтовара urun urunkodu urunid "
-        "towar",
+        "item itemid iid product productid sku article articleid asin movie movieid book bookid isbn track trackid "
+        "song songid stockcode content contentid offer offerid ean gtin upc listing listingid news newsid recipe "
+        "recipeid game gameid aid business businessid artikel artikelnummer artikelnr produkt producto productoid "
+        "articulo produit prodotto articolo produto artigo vara tuote urun товар артикул 商品 商品id 商品编号 商品番号 "
+        "상품 商品編號 产品 产品id 产品编号 商品コード 品番 상품id 상품코드 상품번호 кодтовара urunkodu urunid towar",
         "code artist artistid video videoid poi venue venueid 商品名 商品名称 产品名称 品名 상품명 наименование "
         "urunadi nazwa",
         "item product sku article movie book track stock artikel produkt",
@@ -30,66 +26,77 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "time": (
         "time timestamp ts date datetime when eventtime eventdate createdat created invoicedate orderdate purchasedate "
         "transactiondate transactiondt tdat reviewtime unixreviewtime unixtimestamp unixtime datum zeit zeitpunkt "
-        "eventtimestamp bestelldatum kaufdatum rechnungsdatum auftragsdatum purchasedon purchasedat orderedon orderedat "
-        "boughtat fecha fechahora horodatage data dataora datahora "
-        "时间 日期 购买时间 购买日期 下单时间 日時 日付 購入日 購入日時 注文日 注文日時 날짜 일시 주문일 주문일시 "
-        "구매일 дата датаивремя датазаказа tarih "
-        "siparistarihi",
+        "eventtimestamp bestelldatum kaufdatum rechnungsdatum auftragsdatum purchasedon purchasedat orderedon "
+        "orderedat boughtat fecha fechahora horodatage data dataora datahora datedecommande datecommande dateachat "
+        "dato tidspunkt tijd pvm paivays tarih дата время 时间 日期 购买时间 日時 購入日 注文日 날짜 购买日期 下单时间 "
+        "日付 購入日時 注文日時 일시 주문일 주문일시 구매일 датаивремя датазаказа siparistarihi",
         "day dt at",
         "time timestamp date datum dt",
     ),
     "kind": (
         "kind event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype activity "
-        "interaction "
-        "interactiontype feedbacktype aktion evento tipoevento accion evenement azione acao "
-        "purchased ispurchase ispurchased bought converted conversion clicked isclick liked",
+        "interaction interactiontype feedbacktype aktion evento tipoevento accion evenement azione acao событие 行为 "
+        "行動 purchased ispurchase ispurchased bought converted conversion clicked isclick liked",
         "type status vorgang rating vote thumbs feedback",
         "event action behavior behaviour",
     ),
-    "rating": ("rating ratings stars overall bewertung", "score rate grade", "rating stars"),
+    "rating": (
+        "rating ratings stars overall bewertung",
+        "score rate grade",
+        "rating stars",
+    ),
     "quantity": (
-        "quantity qty pieces units menge anzahl stueck cantidad quantite quantita quantidade aantal "
-        "数量 购买数量 個数 수량 количество колво adet ilosc",
+        "quantity qty pieces units menge anzahl stueck cantidad quantite quantita quantidade aantal antal qte maara "
+        "adet ilosc количество 数量 수량 购买数量 個数 колво",
         "count amount num number",
         "quantity qty",
     ),
     "price": (
-        "price unitprice salesprice salesvalue totalprice revenue preis betrag umsatz paid spend einzelpreis stueckpreis "
-        "verkaufspreis gesamtpreis listenpreis uvp precio prix prezzo preco prijs importe montant "
-        "价格 单价 金额 总价 価格 単価 金額 가격 단가 금액 цена сумма стоимость fiyat birimfiyat tutar cena",
+        "price unitprice salesprice salesvalue totalprice revenue preis betrag umsatz paid spend einzelpreis "
+        "stueckpreis verkaufspreis gesamtpreis listenpreis uvp precio prix prezzo preco prijs importe montant pris "
+        "hinta fiyat cena цена сумма 价格 金额 価格 金額 가격 单价 总价 単価 단가 금액 стоимость birimfiyat tutar",
         "amount total cost value sales",
-        "price revenue preis",
+        "price revenue preis prix precio prezzo",
     ),
     "shop": (
-        "shop shopid store storeid branch branchid outlet filiale markt tienda magasin negozio loja winkel "
-        "店铺 门店 店舗 店名 매장 지점 магазин magaza sube sklep",
+        "shop shopid store storeid branch branchid outlet filiale markt tienda magasin negozio loja winkel 店铺 门店 "
+        "店舗 店名 매장 지점 магазин magaza sube sklep",
         "location warehouse seller sellerid",
         "shop store",
     ),
     "basket": (
-        "basket basketid order orderid orderno ordernumber invoice invoiceno invoiceid transaction transactionid receipt "
-        "receiptid ticket cartid bestellung bestellnummer bestellnr auftragsnummer auftragsnr rechnung rechnungsnummer "
-        "rechnungsnr bon pedido commande ordine factura "
-        "订单 订单号 订单编号 注文番号 伝票番号 주문번호 заказ номерзаказа чек siparisno zamowienie",
+        "basket basketid order orderid orderno ordernumber invoice invoiceno invoiceid transaction transactionid "
+        "receipt receiptid ticket cartid bestellung bestellnummer bestellnr auftragsnummer auftragsnr rechnung "
+        "rechnungsnummer rechnungsnr bon pedido commande ordine factura 订单 订单号 订单编号 注文番号 伝票番号 "
+        "주문번호 заказ номерзаказа чек siparisno zamowienie",
         "visit visitid",
         "basket order invoice receipt",
     ),
     "title": (
-        "title name description itemname productname itemtitle producttitle movietitle articlename artikelname bezeichnung "
-        "titel prodname trackname songname moviename bookname "
-        "商品名 商品名称 产品名称 品名 상품명 наименование название urunadi nazwa", "label", "title",
+        "title name description itemname productname itemtitle producttitle movietitle articlename artikelname "
+        "bezeichnung titel prodname trackname songname moviename bookname libelle designation descripcion descrizione "
+        "название наименование 商品名 商品名称 상품명 产品名称 品名 urunadi nazwa",
+        "label",
+        "title",
     ),
     "category": (
         "category categoryid categoryname categorycode categories department dept class genre genres aisle producttype "
         "productgroup productgroupname subcategory subclass section kategorie warengruppe garmentgroupname group "
-        "itemcategory productcategory 类别 分类 品类 カテゴリ カテゴリー 분류 카테고리 категория kategori kategoria",
-        "type level", "category dept department genre",
+        "itemcategory productcategory categorie categoria категория 类别 类目 分类 品类 カテゴリ カテゴリー 분류 "
+        "카테고리 kategori kategoria",
+        "type level",
+        "category dept department genre",
     ),
     "brand": (
         "brand brandname manufacturer marke hersteller vendor artistname 品牌 ブランド メーカー 브랜드 бренд marka",
-        "make maker", "brand",
+        "make maker",
+        "brand",
     ),
-    "image": ("image imageurl img imgurl picture photo bild imurl thumbnail", "", "image picture photo"),
+    "image": (
+        "image imageurl img imgurl picture photo bild imurl thumbnail",
+        "",
+        "image picture photo",
+    ),
 }  # fmt: skip
 """Canonical column to other people's names for it: its own names, names with another meaning too, parts of names."""
 
@@ -129,3 +136,13 @@ FOREIGN_WORDS = {
     ),
 }  # fmt: skip
 """Words for kinds that loading leaves as they are, and what they are proposed to be."""
+
+PARTS_OF_KINDS = (
+    ("other", "remove removed wishlist favorite favorites favourite cancel cancelled canceled failed started begin abandoned "
+              "shared shipped delivered"),
+    ("return", "return returned refund refunded"),
+    ("view", "view viewed views click clicked clicks detail details impression visit visited"),
+    ("cart", "cart basket added"),
+    ("purchase", "purchase purchased buy bought order ordered orders sale sold transaction completed paid"),
+)  # fmt: skip
+"""What parts of an unknown word for a kind say of it; the first kind with any of them is proposed."""

@@ -6,14 +6,21 @@ import polars as pl
 
 from shoploop.data.ids import NOTHING, text_of
 
-_MONEY = r"(?i)^(?:\p{Sc}|[a-z]{0,3}\p{Sc}|[a-z]{3})\s*|\s*(?:\p{Sc}|[a-z]{3}|kr\.?|zł|kč|lei)$"
+_SHORT = r"kr\.?|zł|kč|lei|ft|円|元|원|руб\.?|р\.|грн\.?|лв\.?"
+_MONEY = rf"(?i)^(?:\p{{Sc}}|[a-z]{{0,3}}\p{{Sc}}|[a-z]{{3}}|kr\.?|rs\.?)\s*|\s*(?:\p{{Sc}}|[a-z]{{3}}|{_SHORT})$"
 """A currency before or after a number: its sign, its code of three letters, or one of few short names."""
 
-_MINUS_FIRST = r"(?i)^-\s*((?:[a-z]{0,3}\p{Sc}|[a-z]{3})\s*)([\d.,])"
+_MINUS_FIRST = r"(?i)^-\s*((?:[a-z]{0,3}\p{Sc}|[a-z]{3}|kr\.?|rs\.?)\s*)([\d.,])"
 """A minus before the currency, as in -$5.00."""
 
 _SPACES = r"[\s\u{a0}\u{202f}\u{2009}'\u{2019}]"
 """What people part thousands with that is no point and no comma."""
+
+
+_SIGNS = {"\u2212": "-", "\u066b": ".", "\u066c": ","} | {
+    chr(zero + digit): str(digit) for zero in (0x660, 0x6F0) for digit in range(10)
+}
+"""The typesetters' minus, which spreadsheets of the north write; digits and signs of numbers in Arabic and Persian."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +44,10 @@ def read_numbers(values: pl.Series) -> Numbers:
     """Reads a column of single values; words such as NULL are as good as nothing.
 
     A comma is a decimal point only where every number of the column may be read so: 1,29 and 1.234,5 beside 7, but neither
-    1.29 nor 1,234, which may be a thousand. It parts thousands only where another number has a point that it stands before,
-    or stands twice: 1,234.50. What is no number at all, such as "free", has no say in it. A currency is taken away where
-    all that have one have the same: of two nobody knows what they are worth.
+    1.29 nor 1,234, which may be a thousand, unless 0,250 beside it says that it is none. It parts thousands only where
+    another number has a point that it stands before, or stands twice: 1,234.50, and 1,23,456 as India writes it. What is no
+    number at all, such as "free", has no say in it. A currency is taken away where all that have one have the same: of two
+    nobody knows what they are worth.
     """
     text = text_of(values)
     numbers = text.cast(pl.Float64, strict=False)
@@ -73,6 +81,7 @@ def read_numbers(values: pl.Series) -> Numbers:
 
 def _bare(text: pl.Series) -> pl.Series:
     """Without a currency, without signs between thousands, and with the minus in front."""
+    text = text.str.normalize("NFKC").str.replace_many(_SIGNS)
     negative = text.str.contains(r"^\(.*\d.*\)$|\d\s*-$").fill_null(False)
     inner = text.str.replace(r"^\((.*)\)$", "$1").str.replace(r"\s*-$", "")
     plain = text.zip_with(~negative, inner)
@@ -88,15 +97,17 @@ def _bare(text: pl.Series) -> pl.Series:
 
 
 def _has_decimal_commas(text: pl.Series) -> bool:
-    if not text.str.contains(r"\d,\d{1,2}$").any():
-        return False
     numbers = text.filter(text.str.contains(r"^-?[\d.,]+$").fill_null(False))
-    return bool(numbers.str.contains(r"^-?(\d+|\d{1,3}(\.\d{3})+)(,\d{1,2})?$").all())
+    # no thousand begins with nothing: 0,250 is a quarter, and then 1,250 is no thousand either
+    digits = r"\d+" if numbers.str.contains(r"^-?0,\d{3}").any() else r"\d{1,2}"
+    if not numbers.str.contains(rf"\d,{digits}$").any():
+        return False
+    return bool(numbers.str.contains(rf"^-?(\d+|\d{{1,3}}(\.\d{{3}})+)(,{digits})?$").all())
 
 
 def _has_commas_of_thousands(text: pl.Series) -> bool:
     """Where nothing else is possible: a point behind a comma, or two commas, and every number fits."""
     numbers = text.filter(text.str.contains(r"^-?[\d.,]+$").fill_null(False))
-    if not numbers.str.contains(r",\d{3}\.\d|,\d{3},").any():
+    if not numbers.str.contains(r",\d{3}\.\d|,\d{2,3},").any():
         return False
-    return bool(numbers.str.contains(r"^-?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?$").all())
+    return bool(numbers.str.contains(r"^-?(\d+|\d{1,3}(,\d{3})+|\d{1,2}(,\d{2})*,\d{3})(\.\d*)?$").all())

@@ -13,7 +13,7 @@ import polars as pl
 from shoploop.api.v1alpha1 import TableSource
 from shoploop.data import sources, tables, times
 from shoploop.data.column import LIKELY, TOKEN, Column, may_be, worth_of_content, worth_of_name
-from shoploop.data.column_names import FLAGS, FOREIGN_WORDS, NAMES
+from shoploop.data.column_names import FLAGS, FOREIGN_WORDS, NAMES, PARTS_OF_KINDS
 from shoploop.data.decimals import read_numbers
 from shoploop.data.ids import text_of
 from shoploop.data.kinds import PURCHASE, meaning
@@ -318,20 +318,30 @@ def _kinds(guess: Guess, column: Column) -> None:
     unknown = [word for word in strange if word not in FOREIGN_WORDS]
     read = {word: meaning(word) or guess.kinds.get(word) for word in guess.words}
     guess.kinds_sure = not unknown
+    likely = {word: kind for word in unknown if (kind := _kind_by_parts(word))}
+    read |= likely
     if set(guess.words) <= set(FLAGS) and len(guess.words) > 1:
         guess.kinds = {word: PURCHASE if FLAGS[word] else "view" for word in guess.words}
         guess.kinds_sure = False
         return
     if all(word.isdecimal() for word in guess.words):
         unknown.reverse()  # of codes the rarest: people look more often than they buy
+    guess.kinds |= likely
+    strange = [word for word in unknown if word not in likely]
     if PURCHASE not in read.values() and guess.words:
         # somebody has to want something: what nobody knows, else what goes into a cart, else what is seen
         carts = [word for word, kind in read.items() if kind == "cart"]
-        chosen = (unknown or carts or list(guess.words))[0]
+        chosen = (strange or carts or list(guess.words))[0]
         guess.kinds[chosen] = PURCHASE
         guess.kinds_sure = False
-    for word in unknown:
+    for word in strange:
         guess.kinds.setdefault(word, "other")
+
+
+def _kind_by_parts(word: str) -> str | None:
+    """What the parts of a word say, as in ``order completed`` or ``product_view``; None where they say nothing."""
+    parts = set(re.split(r"[\W_]+", word))
+    return next((kind for kind, said in PARTS_OF_KINDS if parts & set(said.split())), None) if len(parts) > 1 else None
 
 
 def _price(guess: Guess) -> None:

@@ -66,7 +66,10 @@ def load(spec: TablesSpec) -> Loaded:
     _note_ignored(raw, loaded)
     if spec.interactions.price_is == "unit" and "price" in events.columns:
         pieces = pl.col("quantity").fill_null(1.0) if "quantity" in events.columns else pl.lit(1.0)
-        events = events.with_columns(price=pl.col("price").abs() * pieces)
+        one = pl.col("price")
+        # of two signs one is enough: money that went back stays below 0, whichever of the two says it
+        back = pl.when((one < 0) | (pieces < 0)).then(-1.0).otherwise(1.0)
+        events = events.with_columns(price=one.abs() * pieces.abs() * back)
     kept = (*schemas.INTERACTIONS.schema.names, schemas.RATING)
     loaded.interactions = events.select(c for c in events.columns if c in kept)
     if any(column in raw.found for column in described):

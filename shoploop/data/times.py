@@ -48,6 +48,12 @@ COMMON = (
         )
         for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z", ":%H:%M:%S %z")
     ),
+    *(  # as JavaScript, Excel and tills write them where no ISO 8601 is left
+        date + clock
+        for date in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
+        for clock in (", %H:%M", ", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p", " %H.%M", " %H.%M.%S")
+    ),
+    *(date + clock for date in ("%Y-%m-%d", "%Y/%m/%d") for clock in (" %I:%M %p", " %I:%M:%S %p")),
     *("%a %b %d %H:%M:%S %Y", "%A, %B %d, %Y", "%A, %d %B %Y"),
 )
 """Patterns that are tried for the advice, where times are no ISO 8601."""

@@ -18,6 +18,7 @@ from shoploop.models.fusion import FusedModel
 from shoploop.samples.files import read_samples
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.searching import search_columns
+from shoploop.surfaces.search.asked import NOBODY
 
 Array = npt.NDArray[np.float64]
 
@@ -69,8 +70,12 @@ def simple_scores(samples: SampleSet, columns: tuple[str, ...]) -> dict[str, Arr
 def compared(
     samples: SampleSet, columns: tuple[str, ...], metrics: Mapping[str, Mapping[str, Array]], *, seed: int
 ) -> dict[str, Any]:
-    """Means with intervals, the fused score against every other, and the same of queries that nobody asked before."""
-    bootstrap = Bootstrap(len(samples), seed=seed)
+    """Means with intervals, users drawn whole, the fused score against every other, and the same of queries that nobody
+    asked before."""
+    # queries of one user are alike; those of nobody are each of somebody else
+    strangers = int(samples.users_Q.max(initial=NOBODY)) + 1 + np.arange(len(samples))
+    of_user = np.where(samples.users_Q == NOBODY, strangers, samples.users_Q)
+    bootstrap = Bootstrap(len(samples), seed=seed, of_user=of_user)
     rivals = [name for name in metrics if name != "fused"]
     found: dict[str, Any] = {
         "methods": {name: summary(values, bootstrap, NAMES) for name, values in metrics.items()},

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import FeaturesSpec, TrainingSpec
+from shoploop.data.collected import SHOWN_FILE
 from shoploop.data.moments import in_sessions
 from shoploop.data.picture_files import FILE as PICTURES
 from shoploop.data.splits import TimeSplit
@@ -27,11 +28,14 @@ from shoploop.features.contract import Contract, resolve
 from shoploop.features.ends import read_interactions
 from shoploop.features.history import midnight
 from shoploop.features.item import item_stats_pieces
-from shoploop.features.log import PurchaseLog, purchases
+from shoploop.features.log import PurchaseLog, day_of, purchases
 from shoploop.features.packing import pack
 from shoploop.features.shop import refuse_shopless, shop_stats
 from shoploop.features.user import user_stats
 from shoploop.features.windows import choose_windows
+
+SEARCHES = "searches.parquet"
+"""In a folder of ``load_data``, where there are searches."""
 
 
 def materialize_features(
@@ -45,7 +49,8 @@ def materialize_features(
             ``item_stats.parquet`` and ``shop_stats.parquet`` (each with ``event_timestamp``), ``user_history.parquet``,
             ``user_profile.parquet`` where users have attributes, ``feast/`` and ``features.json``.
         training_spec: Its days, or those chosen from the log where it names none, decide for which days items and shops
-            have rows: those with a visit to learn from or to evaluate on, and the serving day.
+            have rows: those with a visit to learn from or to evaluate on, those on which somebody searched or was shown what
+            chance had a part in, and the serving day.
         features_spec: The online store: SQLite inside ``out`` unless it says Redis.
 
     Returns:
@@ -72,7 +77,10 @@ def materialize_features(
     )
     split, vocabulary = chosen.split, chosen.vocabulary
     log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
-    days_asked = request_days(log.day_R, split)
+    others = [_other_days(data / SHOWN_FILE)]
+    if "Search" in training_spec.surfaces:
+        others.append(_other_days(data / SEARCHES))
+    days_asked = request_days(np.concatenate([log.day_R, *others]), split)
     del interactions, bought
     seconds.lap("read")
 
@@ -129,9 +137,16 @@ def materialize_features(
 
 
 def request_days(days: npt.NDArray[np.integer[Any]], split: TimeSplit) -> list[int]:
-    """Every day on which samples or the predictor ask for statistics: days without a visit have no request."""
+    """Of these days each on which samples or the predictor ask for statistics: days without a visit have no request."""
     days = np.unique(days)
     return [int(day) for day in days[(days >= split.training_first) & (days <= split.last)]] + [split.serving]
+
+
+def _other_days(file: Path) -> npt.NDArray[np.integer[Any]]:
+    """Days of which a table holds what was asked without being a visit: on some of them nothing may have been bought."""
+    if not file.exists():
+        return np.empty(0, np.int32)
+    return pl.read_parquet(file, columns=["time"]).select(day_of("time")).to_series().unique().to_numpy()
 
 
 def _write_pieces(pieces: Iterable[pl.DataFrame], path: Path) -> int:

@@ -141,6 +141,32 @@ def test_words_for_kinds_are_proposed_and_the_unknown_ones_are_in_doubt(tables):
     assert (half.kinds, half.kinds_sure) == ({"pv": "view"}, True)
 
 
+def test_of_words_for_kinds_that_nobody_knows_the_parts_are_looked_at(tables):
+    words = ("Product Viewed", "Product Viewed", "Product Added", "Order Completed", "Product Removed", "rank_up")
+    line = "user,item,time,event\n" + "".join(
+        f"u{n % 7},i{n % 5},2024-05-{1 + n % 9:02},{words[n % 6]}\n" for n in range(60)
+    )
+    guess = guess_events(tables.bytes("e.csv", line.encode()))
+    assert guess.kinds == {
+        "product viewed": "view", "product added": "cart", "order completed": "purchase", "product removed": "other",
+        "rank_up": "other",
+    }  # fmt: skip
+    assert not guess.kinds_sure
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["%m/%d/%Y, %I:%M:%S %p", "%d.%m.%Y, %H:%M", "%Y-%m-%d %I:%M:%S %p", "%d.%m.%Y %H.%M", "%Y年%m月%d日 %H:%M"],
+)
+def test_times_as_browsers_tills_and_other_countries_write_them_need_no_pattern(tables, pattern):
+    log = text(lambda n, u, i, t: f"{u};{i};{t.strftime(pattern)}", header="用户ID;товар;날짜\n")
+    guess = guess_events(tables.bytes("e.csv", log))
+    assert {role: one.columns[0] for role, one in guess.found.items()} == {
+        "user": "用户ID", "item": "товар", "time": "날짜"
+    }  # fmt: skip
+    assert guess.time_format == pattern and not guess.time_doubt
+
+
 def test_ratings_stay_where_a_column_of_strange_words_only_looks_like_kinds(tables):
     where = ["web", "app", "store"]
     log = text(lambda n, u, i, t: f"{u},{i},{t.isoformat()},{1 + n % 5},{where[n % 3]}",
@@ -259,6 +285,11 @@ def test_one_text_of_several_categories_has_its_separator(tables):
         (["1.234,50", "7", "0,5"], [1234.5, 7.0, 0.5]),
         (["1.234,50", "7.5", "8.5"], [None, 7.5, 8.5]),  # a point is one of thousands everywhere, or nowhere
         (["1,234", "7.5", "8.5"], [None, 7.5, 8.5]),  # perhaps a thousand
+        (["0,250", "1,125", "2,5"], [0.25, 1.125, 2.5]),  # a quarter begins no thousand, so the others are none
+        (["1,23,456.50", "12,345.00", "9"], [123456.5, 12345.0, 9.0]),  # India's
+        (["\u22125,50", "3,25", "4"], [-5.5, 3.25, 4.0]),
+        (["٢٠٥", "١٢٫٥", "4"], [205.0, 12.5, 4.0]),
+        (["1 200 руб.", "99 руб.", "5 руб."], [1200.0, 99.0, 5.0]),
         (["NULL", "", "inf", "12", "13", "14"], [None, None, None, 12.0, 13.0, 14.0]),
     ],
 )

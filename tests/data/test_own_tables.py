@@ -38,6 +38,14 @@ def test_every_table_has_the_canonical_columns_and_types(tables):
         assert written.names[: len(table.schema)] == table.schema.names
 
 
+@pytest.mark.parametrize("price_is", ["unit", "total"])
+def test_money_that_went_back_is_a_return_whatever_a_price_is_of(tables, price_is):
+    uri = tables.csv("log.csv", "user,item,time,quantity,price\nann,tea,2024-05-01,2,3\nann,tea,2024-05-02,2,-3")
+    bought, back = tables.load(interactions={"uri": uri, "priceIs": price_is})["interactions"].to_dicts()
+    assert (bought["kind"], back["kind"]) == ("purchase", "return")
+    assert bought["price"] == back["price"] == (6.0 if price_is == "unit" else 3.0)
+
+
 def test_columns_are_found_by_their_mapping(tables):
     uri = tables.csv("log.csv", "who;what;at;action;n\n 7;0042;2024-05-01;order;3")
     columns = {"user": "who", "item": "what", "time": "at", "kind": "action", "quantity": "n"}

@@ -54,6 +54,19 @@ def test_slices_are_of_queries_that_nobody_asked_before_and_of_users_who_are_not
     assert slices["query_not_seen_before"]["queries"] == 1  # "qqqq"; ann shares "sweet" with who is not known
 
 
+def test_one_user_who_asks_often_is_one_witness_and_strangers_are_each_their_own(asked):
+    answered = {name: np.repeat([1.0, 0.0], [30, 10]) for name in (*NAMES, "auc")}
+
+    def width(users):
+        many = replace(asked.select([0] * 40), users_Q=np.array(users, np.int32))
+        low, high = compared(many, COLUMNS, {"fused": answered}, seed=0)["methods"]["fused"]["interval"]["hit@10"]
+        return high - low
+
+    two_people = width([0] * 30 + [1] * 10)
+    assert two_people == 1.0  # one of them may be drawn twice: found all, or nothing
+    assert width([NOBODY] * 40) == width(range(40)) < 0.5
+
+
 def test_a_query_without_candidates_is_a_query_that_found_nothing(asked):
     empty = replace(
         asked.select([0]),

@@ -16,6 +16,7 @@ from shoploop.errors import ArtifactCorrupt, NotFound, SpecInvalid, TooFewEvents
 from shoploop.features import feast_store
 from shoploop.features.contract import ITEM_STATS, SHOP_STATS, USER_STATS, Contract
 from shoploop.features.history import history_of
+from shoploop.features.item import ItemStatistics
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.features.materialize import materialize_features
 from shoploop.features.online import OnlineFeatures
@@ -123,6 +124,24 @@ def test_rows_later_than_a_request_change_nothing(features, tmp_path, log):
         assert not feast_store.historical_features(features, view, later).equals(
             feast_store.historical_features(other, view, later)
         ), view
+
+
+def test_a_day_on_which_people_search_and_nobody_buys_has_statistics_of_its_own(features, tmp_path, log):
+    data, closed = tmp_path / "data", [EVALUATION_DAY + 2, EVALUATION_DAY + 3]
+    shutil.copytree(features.parent / "data", data)
+    open_ = SHOP.interactions().filter(~pl.col("time").dt.epoch("d").is_in(closed))
+    open_.write_parquet(data / "interactions.parquet")
+    asked = pl.DataFrame({"time": pl.Series(closed[1:], dtype=pl.Int32).cast(pl.Date).cast(pl.Datetime("us", "UTC"))})
+    asked.write_parquet(data / "searches.parquet")
+    searching = TRAINING.model_copy(update={"surfaces": ("Items", "Search")})
+    materialize_features(data=data, out=tmp_path / "features", training_spec=searching)
+    found = feast_store.historical_features(
+        tmp_path / "features", "item_stats", requests("item", log.vocabulary.items, closed[1:])
+    )
+    sold = PurchaseLog.of(purchases(open_), log.vocabulary)
+    right = ItemStatistics(sold).on(closed[1])
+    np.testing.assert_array_equal(found["purchases_28"].to_numpy(), right["purchases_28"])
+    assert found["purchases_28"].sum() > 0
 
 
 def test_a_join_keeps_the_order_and_the_repetitions_of_its_requests(features, log):
