@@ -136,6 +136,23 @@ def test_what_serves_stands_still_for_a_version_that_is_nearly_level_and_not_for
     assert is_level(learners, clock)
 
 
+def test_what_serves_moves_on_after_a_promotion_that_was_withdrawn_while_it_stood_still(
+    make_learners, store, clock, tmp_path
+):
+    learners = make_learners()
+    hold = tmp_path / "updates" / OLD / HOLD
+    committed(store, OLD, 7), committed(store, NEW, 7)
+    brought(store, tmp_path, OLD), brought(store, tmp_path, NEW)
+    assert not learners.is_level(NEW, OLD) and hold.exists()
+    committed(store, OLD, 9)
+    brought(store, tmp_path, OLD)
+    assert Pointer.read(tmp_path / "updates" / OLD).commit == 1
+    then = time.time() - 60  # and nobody asks any more whether the new one is level
+    os.utime(hold, (then, then))
+    brought(store, tmp_path, OLD)
+    assert Pointer.read(tmp_path / "updates" / OLD).commit == 2
+
+
 def test_a_version_that_was_trained_on_all_that_the_other_has_learned_is_level_before_its_first_commit(
     make_learners, store, packaged, clock, tmp_path
 ):
