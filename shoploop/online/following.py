@@ -183,5 +183,8 @@ class Followings:
 
     def _follow(self, on_look: Callable[[], None]) -> None:
         while not self._stop.wait(LOOK_SECONDS):
-            self.look()
-            on_look()
+            try:
+                self.look()
+                on_look()
+            except Exception:  # a defect, which must not end the thread: nothing learned would be served any more
+                logging.getLogger(__name__).exception("What was learned cannot be followed.")
