@@ -219,6 +219,26 @@ def test_a_record_with_a_time_of_no_zone_is_a_dead_letter_and_the_rest_is_learne
     assert (totals.examples, totals.dead_letters) == (1, 1)
 
 
+def test_an_event_that_cannot_be_learned_from_is_named_by_its_record_alone_and_the_rest_is_learned(
+    ranker, log, store, monkeypatch, caplog
+):
+    states = ranker.user_states()
+
+    class Fails:
+        def of(self, asked):
+            if any(each.user == "bob" for each in asked):
+                raise RuntimeError("a defect")
+            return states.of(asked)
+
+    monkeypatch.setattr(ranker, "user_states", Fails)
+    log.append([did(number, user, "salt") for number, user in enumerate(["ann", "cid", "bob", "somebody new"])])
+    learned(ranker, log, store)
+    totals = chain_of(store).state().totals
+    assert (totals.examples, totals.dead_letters) == (3, 1)
+    assert "Record 3 of the event log" in caplog.text
+    assert "bob" not in caplog.text
+
+
 def test_going_back_by_hand_wins_over_a_learner_at_work(ranker, log, store):
     log.append([did(1, "ann", "salt")])
     loop = learned(ranker, log, store)
