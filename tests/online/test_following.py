@@ -158,6 +158,18 @@ def test_an_update_that_cannot_be_verified_is_refused_counted_and_followed_by_th
     assert first(following) == "rice"
 
 
+def test_an_update_that_cannot_be_read_for_a_moment_is_served_when_it_can(ranker, chain, updater, following, tmp_path):
+    learn(chain, lifted(ranker, "soap"))
+    updater.look()
+    [file] = (tmp_path / "updates").glob("*.safetensors")
+    file.rename(tmp_path / "aside")
+    assert not following.look() and not following.look()
+    assert following.refused == 1
+    (tmp_path / "aside").rename(file)
+    assert following.look()
+    assert first(following) == "soap"
+
+
 @pytest.mark.parametrize("bias", [float("nan"), float("inf")])
 def test_an_update_with_what_is_no_number_is_refused(ranker, chain, updater, following, bias):
     learn(chain, lifted(ranker, "soap", bias))
