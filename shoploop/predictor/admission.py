@@ -125,8 +125,8 @@ class Waiting:
         """Counts an answer that is on its way, and sees how fast answers follow each other while requests wait.
 
         The pace is counted from the answer before, or from when all of the request was there: nobody could work on it before.
-        What one that waited for nobody took is more than the pace, so it corrects one that is too slow, and no other. Else a
-        pace that let in one alone would be seen by nobody, and stay.
+        A pace that lets in one alone would be seen by nobody, and stay: it is corrected by what those take that come alone,
+        which is more than the pace.
         """
         if visit.came is None:
             return
@@ -135,7 +135,8 @@ class Waiting:
         if visit.began:
             before = self._last_answer
             seconds = now - (visit.came if before is None else max(visit.came, before))
-            if before is not None or seconds < self.pace_seconds:
+            lets_in_one = 2 * self.pace_seconds > self.deadline_seconds * FILLED
+            if before is not None or (lets_in_one and seconds < self.pace_seconds):
                 self.pace_seconds += SMOOTHING * (seconds - self.pace_seconds)
             self._last_answer = now
         if not self.in_flight:
