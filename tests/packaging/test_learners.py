@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from shoploop.online.chain import Chain, Totals
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.pointer import Pointer
 from shoploop.online.updater import HOLD, Updater
-from shoploop.packaging import races
+from shoploop.packaging import learning, races
 from shoploop.packaging.learning import Learners, level_version
 from shoploop.packaging.races import HELD_SECONDS, SETTLED_SECONDS
 from shoploop.store import Store
@@ -334,6 +335,26 @@ def learned(chain, folder):
     number = Pointer.read(folder / "updates" / chain._version).commit
     chain.refresh()
     return chain.offset_of(number), chain.state(number).totals.examples
+
+
+def test_a_process_that_ends_is_started_again_also_where_it_could_not_be_for_a_moment(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(learning, "AGAIN_SECONDS", 0.02)
+    starts, start = [], subprocess.Popen
+
+    def sometimes(*arguments, **named):
+        starts.append(len(starts))
+        if len(starts) == 2:
+            raise BlockingIOError("Resource temporarily unavailable")
+        return start(*arguments, **named)
+
+    monkeypatch.setattr(learning.subprocess, "Popen", sometimes)
+    with learning._kept_up(["true"], tmp_path):
+        for _ in range(400):
+            if len(starts) >= 3:
+                break
+            time.sleep(0.05)
+    assert len(starts) >= 3
+    assert "true cannot be started: Resource temporarily unavailable. It is tried again." in caplog.text
 
 
 def test_the_chains_of_versions_that_are_gone_are_forgotten(make_learners, packaged):
