@@ -180,6 +180,17 @@ def test_a_log_tells_up_to_where_it_was_trimmed(open_one):
     assert ids(open_one().read(offsets[2])) == ["d"]
 
 
+def test_what_comes_after_all_was_trimmed_and_more_was_asked_for_is_not_trimmed(open_one):
+    log = open_one()
+    offsets = log.append(entries("a", "b", "c"))
+    log.erase(offsets[1:2])
+    end = log.end()
+    log.trim(end + 100)
+    assert log.begin() == end
+    log.append(entries("d", "e"))
+    assert (log.begin(), ids(log.read(BEGINNING))) == (end, ["d", "e"])
+
+
 def test_trimming_does_not_forget_ids_that_stay(open_one):
     log = open_one()
     offsets = log.append(entries("a", "b"))
