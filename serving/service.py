@@ -24,6 +24,7 @@ from shoploop.predictor.direct import Answers, Direct
 from shoploop.predictor.explanations import Explanations, NotExplained
 from shoploop.predictor.feedback import Feedback, answer_events
 from shoploop.predictor.headers import SafeHeaders
+from shoploop.predictor.held import Held
 from shoploop.predictor.home import Home
 from shoploop.predictor.http import App, CheckedJson, Message, Receive, Refused, Send, problem_response
 from shoploop.predictor.lineup import Packaged
@@ -305,6 +306,7 @@ Recommender.add_asgi_middleware(CrossOrigin, routes=tuple(REQUESTS), origins=ORI
 Recommender.add_asgi_middleware(Access, routes=tuple(REQUESTS), callers=CALLERS)
 Recommender.add_asgi_middleware(Administered, admin=ADMIN)
 Recommender.add_asgi_middleware(Admission, routes=ADMITTED, waiting=WAITING)
+Recommender.add_asgi_middleware(Held, routes=tuple(REQUESTS))
 Recommender.add_asgi_middleware(CheckedJson, requests=REQUESTS, larger_bytes={"/events": MAX_EVENTS_BYTES})
 Recommender.add_asgi_middleware(Home, examples=EXAMPLES, private=ADMIN.is_private)
 Recommender.add_asgi_middleware(Storefront)

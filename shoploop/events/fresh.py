@@ -23,6 +23,7 @@ EVENTS = 1_000_000
 
 WAIT_SECONDS = 0.25
 RETRY_SECONDS = 1.0
+UNTIL_THEN = "Answers know stored histories only, until it is back."
 EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -169,7 +170,7 @@ class FreshHistory:
             on_look(0)
         except LogUnavailable as error:
             self._placed, self.trouble = False, str(error)
-            logging.getLogger(__name__).warning("%s Answers know stored histories only, until it is back.", error)
+            logging.getLogger(__name__).warning("%s %s", error, UNTIL_THEN)
             on_look(None)
         self._thread = threading.Thread(target=self._follow, args=(on_look,), name="fresh-history", daemon=True)
         self._thread.start()
@@ -183,11 +184,15 @@ class FreshHistory:
         while not self._stop.is_set():
             try:
                 records = self.catch_up(wait_seconds=WAIT_SECONDS)
+                if self.trouble is not None:
+                    logging.getLogger(__name__).warning("The event log answers again.")
                 self.trouble = None
                 on_look(records)
             except Exception as error:
                 if not isinstance(error, LogUnavailable):  # a defect: histories that stand still must not stay so
                     logging.getLogger(__name__).exception("The event log cannot be followed from %d on.", self.offset)
+                elif str(error) != self.trouble:
+                    logging.getLogger(__name__).warning("%s %s", error, UNTIL_THEN)
                 self._placed, self.trouble = False, str(error)  # it may come back as another
                 on_look(None)
                 self._stop.wait(RETRY_SECONDS)

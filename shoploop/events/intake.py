@@ -94,12 +94,13 @@ class Intake:
                 abouts.append(about)
         known = 0
         if entries:
-            end = self._log.end()
+            end, new = self._log.end(), set[int]()
             for about, offset in zip(abouts, self._log.append(entries), strict=True):
-                if offset <= end:
+                if offset <= end or offset in new:
                     known += 1
                 else:  # only what is kept counts: to send again what a log that was away did not take is no offence
                     self._today.add(about)
+                    new.add(offset)
         self.codes.update(each.code for each in refused)
         self.codes.update(accepted=len(entries) - known, known=known)
         return EventsAnswer(accepted=len(entries), known=known, refused=refused)

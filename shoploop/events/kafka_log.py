@@ -112,28 +112,14 @@ class KafkaLog(EventLog):
             return [self._first.get(_key(each.id)) or written[each.id] for each in entries]
 
     def read(self, after: int, *, limit: int = 1000, wait_seconds: float = 0.0) -> list[Record]:
-        until = time.monotonic() + wait_seconds
-        found: list[Record] = []
-        with self._lock, self._named_errors():
-            low, high = self._watermarks()
-            at = max(after, low)
-            self._index_to_end()  # what is to be erased is named behind it
-            while len(found) < limit:
-                if at >= high:
-                    if found or time.monotonic() >= until:
-                        break
-                    time.sleep(min(POLL_SECONDS, max(until - time.monotonic(), 0)))
-                    _, high = self._watermarks()
-                    continue
-                for message in self._reader.next(at, min(limit - len(found), high - at)):
-                    at = message.offset() + 1
-                    id = _id(message)
-                    if id is None or id.startswith(ERASED):
-                        continue
-                    self._index(id, at)
-                    if self._first[_key(id)] == at and at not in self._erased:
-                        found.append(Record(at, id, message.value()))
-        return found
+        until, at = time.monotonic() + wait_seconds, after
+        while True:
+            with self._lock, self._named_errors():
+                found, at = self._read(at, limit)
+            left = until - time.monotonic()
+            if found or left <= 0:
+                return found
+            time.sleep(min(POLL_SECONDS, left))  # without the lock: who appends must not wait for who waits
 
     def begin(self) -> int:
         with self._lock, self._named_errors():
@@ -204,7 +190,24 @@ class KafkaLog(EventLog):
             raise LogUnavailable("This event log was closed.")
         return self._indexer.watermarks()
 
-    def _index_to_end(self) -> None:
+    def _read(self, at: int, limit: int) -> tuple[list[Record], int]:
+        """The entries behind Kafka's offset ``at`` that are there now, and up to where they were looked for."""
+        found: list[Record] = []
+        low, high = self._index_to_end()  # what is to be erased is named behind it
+        at = max(at, low)
+        while len(found) < limit and at < high:
+            for message in self._reader.next(at, min(limit - len(found), high - at)):
+                at = message.offset() + 1
+                id = _id(message)
+                if id is None or id.startswith(ERASED):
+                    continue
+                self._index(id, at)
+                if self._first[_key(id)] == at and at not in self._erased:
+                    found.append(Record(at, id, message.value()))
+        return found, at
+
+    def _index_to_end(self) -> tuple[int, int]:
+        """Knows the ids and what is erased up to the end; returns the watermarks that it was read by."""
         low, high = self._watermarks()
         at = max(self._indexed, low)
         while at < high:
@@ -215,6 +218,7 @@ class KafkaLog(EventLog):
                     if id.startswith(ERASED):
                         self._erased.update(json.loads(message.value()))
             self._indexed = at
+        return low, high
 
     def _index(self, id: str, offset: int) -> None:
         """Knows the first offset of every id up to ``offset``, which ``id`` has."""

@@ -142,6 +142,7 @@ class RedisLog(EventLog):
             return int(self._client.get(self._counter) or 0)
 
     def trim(self, before: int) -> None:
+        before = min(before, self.end() + 1)  # what comes later is not trimmed, whatever was asked for
         with self._named_errors():
             while self._trim(keys=[self._stream, self._ids, self._begin], args=[before, TRIMMED_AT_ONCE]):
                 pass

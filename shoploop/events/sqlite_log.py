@@ -54,10 +54,7 @@ class SqliteLog(EventLog):
         with self._writing, self._named_errors():
             self._writer.execute("BEGIN IMMEDIATE")
             try:
-                self._writer.executemany(
-                    "INSERT OR IGNORE INTO log (id, body) VALUES (?, ?)", [(each.id, each.body) for each in entries]
-                )
-                offsets = [self._offset(each.id) for each in entries]
+                offsets = [self._written(each) for each in entries]
                 self._writer.execute("COMMIT")
             except BaseException:
                 if self._writer.in_transaction:
@@ -139,9 +136,15 @@ class SqliteLog(EventLog):
                 )
             time.sleep(POLL_SECONDS)
 
-    def _offset(self, id: str) -> int:
-        (offset,) = self._writer.execute("SELECT offset FROM log WHERE id = ?", (id,)).fetchone()
-        return int(offset)
+    def _written(self, entry: Entry) -> int:
+        """Offset of an entry, which is written where it was not there. It is looked for first: to have SQLite ignore what is
+        there would use up an offset each time, and the log would seem to end behind its last entry."""
+        found = self._writer.execute("SELECT offset FROM log WHERE id = ?", (entry.id,)).fetchone()
+        if found is not None:
+            return int(found[0])
+        written = self._writer.execute("INSERT INTO log (id, body) VALUES (?, ?)", (entry.id, entry.body))
+        assert written.lastrowid is not None
+        return written.lastrowid
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

@@ -44,6 +44,7 @@ class Following:
         self._base = ranker
         self._folder = folder
         self._seen: tuple[int, int] | None = None
+        self._told: tuple[int, int] | None = None
         self._looking = threading.Lock()
 
     @property
@@ -75,15 +76,18 @@ class Following:
         seen = (facts.st_mtime_ns, facts.st_ino)
         if seen == self._seen:
             return False
-        self._seen = seen
         try:
             self.ranker = self._newest(folder)
         except (ArtifactCorrupt, OSError, ValueError) as error:
-            self.refused += 1
+            if not isinstance(error, OSError):  # what cannot be read now may be read at the next look
+                self._seen = seen
+            if seen != self._told:
+                self._told = seen
+                self.refused += 1
+                logging.getLogger(__name__).warning("An online update is not served: %s", error)
             self._served_newest = False
-            logging.getLogger(__name__).warning("An online update is not served: %s", error)
             return False
-        self._served_newest = True
+        self._seen, self._served_newest = seen, True
         return True
 
     def _newest(self, folder: Path) -> Ranker:
@@ -183,5 +187,8 @@ class Followings:
 
     def _follow(self, on_look: Callable[[], None]) -> None:
         while not self._stop.wait(LOOK_SECONDS):
-            self.look()
-            on_look()
+            try:
+                self.look()
+                on_look()
+            except Exception:  # a defect, which must not end the thread: nothing learned would be served any more
+                logging.getLogger(__name__).exception("What was learned cannot be followed.")

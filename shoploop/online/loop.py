@@ -430,20 +430,23 @@ class OnlineLoop:
     def _encoded(self) -> Float32:
         """h_u of the batch's examples; NaN where somebody's cannot be made. Groups that are whole are encoded once."""
         states, asked = self._batch.states, self._batch.asked
-        groups = [asked[first : first + ENCODED] for first in range(len(states) * ENCODED, len(asked), ENCODED)]
-        found = [self._group(group) for group in groups]
+        firsts = range(len(states) * ENCODED, len(asked), ENCODED)
+        found = [self._group(range(first, min(first + ENCODED, len(asked)))) for first in firsts]
         states += [states_BD for states_BD in found if len(states_BD) == ENCODED]
         return np.concatenate([*states, *(states_BD for states_BD in found if len(states_BD) < ENCODED)])
 
-    def _group(self, asked: Sequence[Asked]) -> Float32:
+    def _group(self, places: range) -> Float32:
+        """Of the batch's examples at these places."""
         try:
-            return self._states.of(asked)
+            return self._states.of(self._batch.asked[places.start : places.stop])
         except (LogUnavailable, StoreError):
             raise
         except Exception:  # one event must not stop all that come after it
-            if len(asked) > 1:
-                return np.concatenate([self._group(asked[: len(asked) // 2]), self._group(asked[len(asked) // 2 :])])
-            self._say.exception("What %s did at %s cannot be learned from.", asked[0].user, asked[0].time)
+            if len(places) > 1:
+                middle = len(places) // 2
+                return np.concatenate([self._group(places[:middle]), self._group(places[middle:])])
+            offset = self._batch.examples[places.start].offset  # by which who may read the log finds whose it is
+            self._say.exception("Record %d of the event log cannot be learned from.", offset)
             return np.full((1, self._learner.vectors_ID.shape[1]), np.nan, np.float32)
 
     def _freeze(self, trip: Trip) -> None:

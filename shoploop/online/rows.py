@@ -13,6 +13,8 @@ from shoploop.online.optimizers import OPTIMIZERS, OptimizerName
 
 REMEDY = "Bring it back, or begin anew: promote a version again."
 _SLOTS = "slots."
+KINDS = ("int32", "float32", "float32", "float32")
+"""Of codes, vectors, bias and slots."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,6 +139,9 @@ def _read(body: bytes, prefix: str, *, width: int | None, what: str) -> Rows:
         raise ArtifactCorrupt(f"{what} cannot be read: it names no optimiser that is known here. {REMEDY}") from None
     except (SafetensorError, KeyError, ValueError) as error:
         raise ArtifactCorrupt(f"{what} cannot be read: {error}. {REMEDY}") from error
+    kinds = tuple(str(array.dtype) for array in (rows.codes_N, rows.vectors_ND, rows.bias_N, rows.slots_NE))
+    if kinds != KINDS:
+        raise ArtifactCorrupt(f"{what} holds rows of types {kinds}; {KINDS} were expected. {REMEDY}")
     count = len(rows.codes_N)
     if (width is None or not count) and rows.vectors_ND.ndim == 2:
         width = rows.vectors_ND.shape[1]

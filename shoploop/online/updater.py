@@ -20,6 +20,9 @@ LOOK_SECONDS = 0.2
 HOLD = "hold"
 """While a file of this name lies in the folder, what predictors are brought stays as it is."""
 
+HELD_AT_MOST_SECONDS = 20.0
+"""An older file counts no more: whoever laid it there takes it away sooner, or wants the pause no longer, or has gone."""
+
 KEPT_FILES = 3
 """A predictor that is about to read an older one must find it."""
 
@@ -40,7 +43,7 @@ class Updater:
         Raises:
             StoreUnavailable, ArtifactCorrupt: nothing was written, and what was there stays.
         """
-        if (self._folder / HOLD).exists():
+        if self._is_held():
             return False
         self._chain.refresh()
         number = self._chain.served
@@ -50,6 +53,13 @@ class Updater:
             self._written = number
         (self._folder / LOOKED).touch()
         return new
+
+    def _is_held(self) -> bool:
+        try:
+            laid = (self._folder / HOLD).stat().st_mtime
+        except FileNotFoundError:
+            return False
+        return abs(time.time() - laid) < HELD_AT_MOST_SECONDS
 
     def _write(self, state: State) -> None:
         body = to_bytes(state.rows)

@@ -4,6 +4,7 @@ The version that serves learns, and beside it, in the shadow, one that is to tak
 the log, and has to be learned before it may answer anybody.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -178,7 +179,12 @@ def _kept_up(command: Sequence[str], home: Path) -> Iterator[None]:
             lived = time.monotonic() - began
             pause = AGAIN_SECONDS if lived >= LONGEST_SECONDS else min(2 * pause, LONGEST_SECONDS)
             if not stop.wait(pause):
-                begin()
+                try:
+                    begin()
+                except OSError as error:  # no process, or no memory, to be had just now: the next time, maybe
+                    logging.getLogger(__name__).warning(
+                        "%s cannot be started: %s. It is tried again.", " ".join(command[:5]), error
+                    )
 
     begin()
     thread = threading.Thread(target=keep, name="kept-up", daemon=True)

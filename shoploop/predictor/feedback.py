@@ -59,7 +59,7 @@ class Feedback:
         )
         self._intake = Intake(self.log, self._signatures)
         self.shop_keys = ShopKeys(settings.keys)
-        self._takes = True
+        self._takes, self._complaint = True, ""
         self.fresh = FreshHistory(self.log, after=offset)
         self.fresh.start(on_look=self._tell)
         self._waiting: queue.Queue[Entry] = queue.Queue(WAITING_IMPRESSIONS)
@@ -175,11 +175,11 @@ class Feedback:
         except LogUnavailable as error:
             code = "log_full" if isinstance(error, LogFull) else "log_unavailable"
             metrics.EVENTS.labels(code=code).inc(len(request.events))
-            self._takes = False
+            self._refused_by_log(error)
             self._tell()
             raise
         metrics.count_events(answer)
-        self._takes = True
+        self._taken_by_log()
         return answer
 
     def sender(self, headers: Mapping[str, str], address: str, caller: Caller | None = None) -> Sender:
@@ -217,6 +217,15 @@ class Feedback:
         """Whether the log is of use: it can be read, and took what it was given last."""
         return self.fresh.trouble is None and self._takes
 
+    def _refused_by_log(self, error: LogUnavailable) -> None:
+        """Tells it once: whoever sent the events is told no more than that they are to send them again."""
+        if str(error) != self._complaint:
+            logging.getLogger(__name__).warning("%s What cannot be written is refused, or waits.", error)
+        self._takes, self._complaint = False, str(error)
+
+    def _taken_by_log(self) -> None:
+        self._takes, self._complaint = True, ""
+
     def _tell(self, records: int | None = None) -> None:
         metrics.EVENT_LOG_UP.set(self.is_up)
         metrics.FRESH_MISSED.set(self.fresh.missed)
@@ -238,7 +247,7 @@ class Feedback:
             try:
                 self.log.append(entries)
             except LogUnavailable as error:
-                self._takes = False
+                self._refused_by_log(error)
                 if self._closing.wait(RETRY_SECONDS):
                     lost = len(entries)
                     while not self._waiting.empty():  # to wait for each of them would hold up the end
@@ -252,7 +261,7 @@ class Feedback:
                 logging.getLogger(__name__).exception("%d impressions cannot be written.", len(entries))
                 return
             else:
-                self._takes = True
+                self._taken_by_log()
                 metrics.IMPRESSIONS.labels(outcome="written").inc(len(entries))
                 return
 
@@ -286,8 +295,9 @@ def answer_events(
         answer = feedback.take(request, feedback.sender(headers, address, caller))
     except Unauthorized as error:
         return _problem(error.status, str(error), code=error.code)
-    except LogUnavailable as error:
-        return _problem(503, f"{error} Send the events again.", code="log_unavailable", headers={"retry-after": "1"})
+    except LogUnavailable:  # why is for the predictor's own log: it names servers and folders
+        detail = "The events cannot be kept just now. Send them again."
+        return _problem(503, detail, code="log_unavailable", headers={"retry-after": "1"})
     if answer.accepted:
         return HttpAnswer(202, answer.model_dump())
     first, codes = answer.refused[0], {refused.code for refused in answer.refused}

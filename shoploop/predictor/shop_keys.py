@@ -92,7 +92,10 @@ def _publishable_keys(folder: Path) -> tuple[_Publishable, ...]:
     for path in sorted(folder.glob("*.json")):
         try:
             document = json.loads(path.read_text())
-            found.append(_Publishable(path.stem, str(document["key"]), tuple(document["origins"])))
+            origins = document["origins"]
+            if not isinstance(origins, list):  # a text would be taken for a list of its letters, and let nobody in
+                raise TypeError
+            found.append(_Publishable(path.stem, str(document["key"]), tuple(map(str, origins))))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise KeyUnusable(f"{path} is no publishable key: it needs key and origins.") from error
+            raise KeyUnusable(f"{path} is no publishable key: it needs key and a list of origins.") from error
     return tuple(found)

@@ -23,6 +23,9 @@ from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.visiting import ShopsUnknown
 
 LOOK_SECONDS = 0.1
+AGAIN_SECONDS = 30.0
+"""Until a version is loaded anew that should serve and could not be loaded: there may have been no room for it."""
+
 TALLY_SECONDS = 1.0
 """Between two tallies of a candidate, at least."""
 
@@ -92,6 +95,9 @@ class Versions:
         self._on_forget = on_forget
         self._clock = clock
         self._seen: tuple[int, int] | None = None
+        self._again: float | None = None
+        """When to look once more, though the file says the same."""
+
         self._ended = 0
         self._tallied, self._tally = 0.0, Tally(candidacy=0)
         self._told: set[tuple[str, str]] = set()
@@ -165,7 +171,7 @@ class Versions:
         try:
             facts = (self._folder / FILE).stat()
             seen = (facts.st_mtime_ns, facts.st_ino)
-            if seen == self._seen:
+            if seen == self._seen and (self._again is None or self._clock() < self._again):
                 return False
             lineup = Lineup.read(self._folder)
         except FileNotFoundError:
@@ -183,8 +189,11 @@ class Versions:
                 self._return(lineup, "it cannot be loaded")
             else:
                 self._on_answers(candidate, lineup.candidate)
+        self._again = None
         if stable.version == lineup.stable.version:
             self._on_answers(stable, lineup.stable)
+        else:
+            self._again = self._clock() + AGAIN_SECONDS
         if stable is not before.stable:
             self._on_stable(stable)
         same = before.lineup is not None and before.lineup.candidacy == lineup.candidacy

@@ -23,6 +23,7 @@ class Service:
         self.methods = []
 
     async def answer(self, scope, receive, send):
+        await receive()
         await asyncio.sleep(0)  # all have arrived before the first is answered
         async with self.one_after_another:
             with self.waiting.turn() as until:
@@ -39,7 +40,10 @@ class Service:
         async def send(message):
             sent.append((message, self.now - arrived))
 
-        await self.admission({"type": "http", "path": "/recommend", "method": "POST", "headers": []}, None, send)
+        async def receive():
+            return {"type": "http.request", "body": b"{}", "more_body": False}
+
+        await self.admission({"type": "http", "path": "/recommend", "method": "POST", "headers": []}, receive, send)
         start, seconds = sent[0]
         return start["status"], dict(start["headers"]), seconds
 

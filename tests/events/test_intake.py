@@ -65,6 +65,12 @@ def test_what_is_sent_again_does_not_use_up_what_one_may_say(log, intake):
     assert len(kept(log)) == 4
 
 
+def test_what_one_request_says_twice_is_new_once(log, intake):
+    answer = intake.take([bought("1"), bought("1")], SERVER)
+    assert (answer.accepted, answer.known, intake.codes["accepted"]) == (2, 1, 1)
+    assert intake.take([bought("2"), bought("3")], SERVER).accepted == 2  # three a day are allowed
+
+
 def test_ids_of_one_sender_do_not_take_the_place_of_anothers(log, intake):
     page = Sender(address="1.2.3.4", key="front")
     assert intake.take([bought("order-1")], page).known == 0

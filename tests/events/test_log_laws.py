@@ -1,6 +1,7 @@
 """What every event log promises, over each kind of it."""
 
 import threading
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -65,6 +66,15 @@ def test_a_retried_append_doubles_nothing(open_one):
     assert ids(everything(log)) == ["a", "b", "c"]
 
 
+def test_a_log_ends_with_its_last_entry_however_often_that_is_appended_again(open_one):
+    log = open_one()
+    (offset,) = log.append(entries("a"))
+    for _ in range(3):
+        log.append(entries("a", "a"))
+    assert log.end() == offset
+    assert log.append(entries("b")) == [offset + 1]
+
+
 def test_a_retry_at_another_predictor_doubles_nothing(open_one):
     one, other = open_one(), open_one()
     once = one.append(entries("a"))
@@ -126,6 +136,17 @@ def test_a_reader_who_waits_gets_what_comes(open_one):
         timer.join()
 
 
+def test_who_appends_does_not_wait_for_who_waits_to_read_the_same_log(open_one):
+    log = open_one()
+    read = []
+    reader = threading.Thread(target=lambda: read.extend(log.read(BEGINNING, wait_seconds=8)))
+    reader.start()
+    time.sleep(0.3)  # it waits by now
+    log.append(entries("meanwhile"))
+    reader.join()
+    assert ids(read) == ["meanwhile"]
+
+
 def test_one_who_waits_in_vain_gets_nothing(open_one):
     assert open_one().read(BEGINNING, wait_seconds=0.05) == []
 
@@ -157,6 +178,17 @@ def test_a_log_tells_up_to_where_it_was_trimmed(open_one):
     log.append(entries("d"))
     assert log.begin() == offsets[2]
     assert ids(open_one().read(offsets[2])) == ["d"]
+
+
+def test_what_comes_after_all_was_trimmed_and_more_was_asked_for_is_not_trimmed(open_one):
+    log = open_one()
+    offsets = log.append(entries("a", "b", "c"))
+    log.erase(offsets[1:2])
+    end = log.end()
+    log.trim(end + 100)
+    assert log.begin() == end
+    log.append(entries("d", "e"))
+    assert (log.begin(), ids(log.read(BEGINNING))) == (end, ["d", "e"])
 
 
 def test_trimming_does_not_forget_ids_that_stay(open_one):

@@ -1,17 +1,20 @@
 """What was learned, on its way from the chain into a predictor."""
 
 import copy
+import hashlib
 import json
 import os
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.following import Following, Followings
-from shoploop.online.pointer import LOOKED, POINTER
+from shoploop.online.pointer import LOOKED, POINTER, Pointer, file_name
 from shoploop.online.rows import Rows
 from shoploop.online.updater import Updater
 from shoploop.ranking.answer import RankRequest, RecommendRequest
@@ -124,7 +127,22 @@ def no_json(folder):
     (folder / POINTER).write_text("{")
 
 
-@pytest.mark.parametrize("damage", [altered, cut, gone, foreign, no_json])
+def of_other_types(folder):
+    """Whole, with the digest that the pointer names; codes are no whole numbers."""
+    pointer, body = (
+        Pointer.read(folder),
+        save({name: array.astype(np.float64) for name, array in rows_of(folder).items()}),
+    )
+    digest = hashlib.sha256(body).hexdigest()
+    (folder / file_name(digest)).write_bytes(body)
+    replace(pointer, sha256=digest).write(folder)
+
+
+def rows_of(folder):
+    return load((folder / file_name(Pointer.read(folder).sha256)).read_bytes())
+
+
+@pytest.mark.parametrize("damage", [altered, cut, gone, foreign, no_json, of_other_types])
 def test_an_update_that_cannot_be_verified_is_refused_counted_and_followed_by_the_next(
     ranker, chain, updater, following, tmp_path, damage
 ):
@@ -140,12 +158,42 @@ def test_an_update_that_cannot_be_verified_is_refused_counted_and_followed_by_th
     assert first(following) == "rice"
 
 
+def test_an_update_that_cannot_be_read_for_a_moment_is_served_when_it_can(ranker, chain, updater, following, tmp_path):
+    learn(chain, lifted(ranker, "soap"))
+    updater.look()
+    [file] = (tmp_path / "updates").glob("*.safetensors")
+    file.rename(tmp_path / "aside")
+    assert not following.look() and not following.look()
+    assert following.refused == 1
+    (tmp_path / "aside").rename(file)
+    assert following.look()
+    assert first(following) == "soap"
+
+
 @pytest.mark.parametrize("bias", [float("nan"), float("inf")])
 def test_an_update_with_what_is_no_number_is_refused(ranker, chain, updater, following, bias):
     learn(chain, lifted(ranker, "soap", bias))
     updater.look()
     assert not following.look()
     assert following.refused == 1
+
+
+def test_a_defect_at_a_look_keeps_no_later_update_from_being_served(ranker, chain, updater, tmp_path, monkeypatch):
+    followings, failed, followed = Followings(ranker, tmp_path / "updates"), threading.Event(), threading.Event()
+    look = followings.look
+
+    def fails_once():
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError
+        look()
+
+    followings.start(on_look=lambda: followed.set() if failed.is_set() else None)
+    monkeypatch.setattr(followings, "look", fails_once)
+    try:
+        assert failed.wait(10) and followed.wait(10)
+    finally:
+        followings.stop()
 
 
 def test_without_a_folder_nothing_is_followed(ranker):

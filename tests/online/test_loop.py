@@ -4,14 +4,16 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from forked import Forked
 
-from shoploop.errors import StoreUnavailable
+from shoploop.errors import DiskFull, StoreUnavailable
 from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
@@ -192,6 +194,42 @@ def test_a_commit_of_which_nobody_knows_whether_it_was_written_costs_and_doubles
     assert np.array_equal(one.rows.vectors_ND, other.rows.vectors_ND)
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 128 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a file system of its own can only be mounted by root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("left", [0, 4096, 8192])
+def test_a_disk_that_is_full_amid_a_commit_is_named_and_costs_and_doubles_nothing(ranker, log, store, small_disk, left):
+    """There is room for nothing, or for a part of what a commit writes."""
+    log.append(story(200))
+    learned(ranker, log, store)
+    other = Store(str(small_disk))
+    loop = begun(ranker, log, other)
+    loop.step()
+    with open(small_disk / "others", "wb", buffering=0) as others:
+        with suppress(OSError):
+            while others.write(b"x" * 4096):
+                pass
+        others.truncate(others.tell() - left)
+    with pytest.raises(DiskFull, match="no space left"):
+        loop.publish()
+    (small_disk / "others").unlink()
+    while loop.step():
+        pass
+    loop.publish()
+    one, two = chain_of(store).state(), chain_of(other).state()
+    assert (one.number, one.totals) == (two.number, two.totals)
+    assert np.array_equal(one.rows.vectors_ND, two.rows.vectors_ND)
+
+
 def test_what_tripped_is_not_committed_where_the_freeze_cannot_be_written(ranker, log, store):
     always = GuardConfig(block=3, max_loss_excess=-100.0, errors=-1e9)
     log.append([did(number, PEOPLE[number % 4], "tea") for number in range(5)])
@@ -217,6 +255,26 @@ def test_a_record_with_a_time_of_no_zone_is_a_dead_letter_and_the_rest_is_learne
     learned(ranker, log, store)
     totals = chain_of(store).state().totals
     assert (totals.examples, totals.dead_letters) == (1, 1)
+
+
+def test_an_event_that_cannot_be_learned_from_is_named_by_its_record_alone_and_the_rest_is_learned(
+    ranker, log, store, monkeypatch, caplog
+):
+    states = ranker.user_states()
+
+    class Fails:
+        def of(self, asked):
+            if any(each.user == "bob" for each in asked):
+                raise RuntimeError("a defect")
+            return states.of(asked)
+
+    monkeypatch.setattr(ranker, "user_states", Fails)
+    log.append([did(number, user, "salt") for number, user in enumerate(["ann", "cid", "bob", "somebody new"])])
+    learned(ranker, log, store)
+    totals = chain_of(store).state().totals
+    assert (totals.examples, totals.dead_letters) == (3, 1)
+    assert "Record 3 of the event log" in caplog.text
+    assert "bob" not in caplog.text
 
 
 def test_going_back_by_hand_wins_over_a_learner_at_work(ranker, log, store):

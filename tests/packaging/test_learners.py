@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from shoploop.online.chain import Chain, Totals
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.pointer import Pointer
 from shoploop.online.updater import HOLD, Updater
-from shoploop.packaging import races
+from shoploop.packaging import learning, races
 from shoploop.packaging.learning import Learners, level_version
 from shoploop.packaging.races import HELD_SECONDS, SETTLED_SECONDS
 from shoploop.store import Store
@@ -134,6 +135,23 @@ def test_what_serves_stands_still_for_a_version_that_is_nearly_level_and_not_for
     committed(store, NEW, 80)
     brought(store, tmp_path, OLD), brought(store, tmp_path, NEW)
     assert is_level(learners, clock)
+
+
+def test_what_serves_moves_on_after_a_promotion_that_was_withdrawn_while_it_stood_still(
+    make_learners, store, clock, tmp_path
+):
+    learners = make_learners()
+    hold = tmp_path / "updates" / OLD / HOLD
+    committed(store, OLD, 7), committed(store, NEW, 7)
+    brought(store, tmp_path, OLD), brought(store, tmp_path, NEW)
+    assert not learners.is_level(NEW, OLD) and hold.exists()
+    committed(store, OLD, 9)
+    brought(store, tmp_path, OLD)
+    assert Pointer.read(tmp_path / "updates" / OLD).commit == 1
+    then = time.time() - 60  # and nobody asks any more whether the new one is level
+    os.utime(hold, (then, then))
+    brought(store, tmp_path, OLD)
+    assert Pointer.read(tmp_path / "updates" / OLD).commit == 2
 
 
 def test_a_version_that_was_trained_on_all_that_the_other_has_learned_is_level_before_its_first_commit(
@@ -317,6 +335,26 @@ def learned(chain, folder):
     number = Pointer.read(folder / "updates" / chain._version).commit
     chain.refresh()
     return chain.offset_of(number), chain.state(number).totals.examples
+
+
+def test_a_process_that_ends_is_started_again_also_where_it_could_not_be_for_a_moment(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(learning, "AGAIN_SECONDS", 0.02)
+    starts, start = [], subprocess.Popen
+
+    def sometimes(*arguments, **named):
+        starts.append(len(starts))
+        if len(starts) == 2:
+            raise BlockingIOError("Resource temporarily unavailable")
+        return start(*arguments, **named)
+
+    monkeypatch.setattr(learning.subprocess, "Popen", sometimes)
+    with learning._kept_up(["true"], tmp_path):
+        for _ in range(400):
+            if len(starts) >= 3:
+                break
+            time.sleep(0.05)
+    assert len(starts) >= 3
+    assert "true cannot be started: Resource temporarily unavailable. It is tried again." in caplog.text
 
 
 def test_the_chains_of_versions_that_are_gone_are_forgotten(make_learners, packaged):

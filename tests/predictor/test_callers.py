@@ -217,6 +217,14 @@ def test_the_shops_server_and_its_pages_may_ask_with_the_keys_that_they_have(tmp
     assert refused(callers, "pk_2", origin="https://shop.example") == (401, "key_unknown")
 
 
+def test_a_page_key_whose_origins_are_no_list_is_told_by_name(tmp_path, caplog):
+    (tmp_path / "publishable").mkdir()
+    page = tmp_path / "publishable" / "page.json"
+    page.write_text(json.dumps({"key": "pk_1", "origins": "https://shop.example"}))
+    assert ShopKeys(tmp_path).holder("pk_1", "https://shop.example") is None
+    assert f"{page} is no publishable key: it needs key and a list of origins" in caplog.text
+
+
 def test_only_a_token_with_the_scope_sends_events_as_the_server_does(tmp_path, callers, make_token):
     add_key(tmp_path / "keys" / "impressions")
     feedback = Feedback(FeedbackSettings(recommender="grocery", folder=tmp_path, keys=tmp_path / "keys"))

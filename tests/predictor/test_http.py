@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shoploop.predictor.admission import Visit
 from shoploop.predictor.http import CheckedJson
 from shoploop.ranking.answer import RecommendRequest
 from shoploop.ranking.ranker import Ranker
@@ -307,7 +308,7 @@ def test_the_deadline_counts_from_the_arrival_of_a_request(client, monkeypatch):
 
     monkeypatch.setattr(WAITING, "deadline_seconds", 5000)
     arrive = WAITING.arrive
-    monkeypatch.setattr(WAITING, "arrive", lambda: arrive() - 2000)  # it has waited that long
+    monkeypatch.setattr(WAITING, "arrive", lambda: Visit(arrive().arrived - 2000))  # it has waited that long
     monkeypatch.setattr(Ranker, "recommend", recommend)
     client.post("/recommend", json={"user": "ann", "k": 1})
 

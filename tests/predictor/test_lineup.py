@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shop.serving import make_ranker
 
 from shoploop.predictor.lineup import Lineup, Packaged, Returned, Tally
-from shoploop.predictor.switching import SHADOWS, TALLY_SECONDS, Versions
+from shoploop.predictor.switching import AGAIN_SECONDS, SHADOWS, TALLY_SECONDS, Versions
 from shoploop.predictor.watch import FEWEST, CandidateWatch
 from shoploop.ranking.answer import RecommendRequest
 from shoploop.ranking.visiting import ShopsUnknown
@@ -126,6 +126,19 @@ def test_a_version_that_cannot_be_loaded_leaves_who_serves(versions, shelf, tmp_
     for version in ("vmissing", "vdamaged"):
         told(versions, tmp_path, lineup(version))
         assert answered(versions) == [OLD]
+
+
+def test_a_version_that_could_not_be_loaded_for_a_moment_serves_a_while_later(old, shelf, tmp_path):
+    seconds, late = [0.0], shelf.rankers.pop(NEW)
+    versions = Versions(old, tmp_path, load=shelf.load, clock=lambda: seconds[0])
+    told(versions, tmp_path, lineup(NEW))
+    shelf.rankers[NEW] = late
+    assert not versions.look()
+    seconds[0] = AGAIN_SECONDS
+    assert versions.look()
+    assert answered(versions) == [NEW]
+    seconds[0] = 2 * AGAIN_SECONDS
+    assert not versions.look() and shelf.loads == [NEW, NEW]
 
 
 def test_memory_holds_who_serves_who_served_before_and_the_candidate(versions, shelf, old, tmp_path):
