@@ -6,7 +6,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "user": (
         "user userid uid customer customerid cust custid client clientid member memberid visitor visitorid shopper household "
         "householdid buyer buyerid account accountid reviewer reviewerid person personid subscriber msno kunde kundennummer "
-        "kundennr kundenid cliente clienteid usuario usuarioid utilisateur acheteur utente klant userpseudoid",
+        "kundennr kundenid loyaltycard cliente clienteid usuario usuarioid utilisateur acheteur utente klant userpseudoid",
         "session sessionid cookie cookieid device deviceid profile profileid author",
         "user customer client member visitor shopper household buyer reviewer kunde",
     ),
@@ -22,7 +22,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "time timestamp ts date datetime when eventtime eventdate createdat created invoicedate orderdate purchasedate "
         "transactiondate transactiondt tdat reviewtime unixreviewtime unixtimestamp unixtime datum zeit zeitpunkt "
         "eventtimestamp bestelldatum kaufdatum rechnungsdatum auftragsdatum purchasedon purchasedat orderedon orderedat "
-        "boughtat fecha fechahora horodatage data dataora datahora",
+        "boughtat soldat soldon searchedat fecha fechahora horodatage data dataora datahora",
         "day dt at",
         "time timestamp date datum dt",
     ),
@@ -68,6 +68,11 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "type level", "category dept department genre",
     ),
     "brand": ("brand brandname manufacturer marke hersteller vendor artistname", "make maker", "brand"),
+    "query": (
+        "query querytext queryterm queryphrase searchquery searchterm searchterms searchphrase searchstring searchtext "
+        "keyword keywords suchbegriff suchanfrage suchwort suchtext busqueda consulta recherche requete ricerca pesquisa "
+        "zoekterm zoekopdracht", "q search searched phrase term terms typed words", "query search keyword",
+    ),
     "image": ("image imageurl img imgurl picture photo bild imurl thumbnail", "", "image picture photo"),
 }  # fmt: skip
 """Canonical column to other people's names for it: its own names, names with another meaning too, parts of names."""
