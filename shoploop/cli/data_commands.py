@@ -36,6 +36,9 @@ def datasets(json_: JsonOption = None) -> None:
 def init(
     events: Annotated[str, typer.Argument(help="Your log: a file, a folder, a pattern or a URL.", metavar="EVENTS")],
     items: Annotated[str | None, typer.Option(help="The table of items, if there is one.", metavar="ITEMS")] = None,
+    searches: Annotated[
+        str | None, typer.Option(help="What was typed and what was taken then, if that is known.", metavar="SEARCHES")
+    ] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="The YAML to write.", metavar="FILE")] = Path(
         "recommender.yaml"
     ),
@@ -51,7 +54,7 @@ def init(
     """Look at a log's columns, ask where they leave a doubt, and write a recommender.yaml for it."""
     from shoploop.cli.init import init_recommender
 
-    init_recommender(events, items=items, out=out, columns=column or [], yes=yes, force=force)
+    init_recommender(events, items=items, searches=searches, out=out, columns=column or [], yes=yes, force=force)
 
 
 @data_app.command("push")

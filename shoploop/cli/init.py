@@ -20,10 +20,12 @@ from shoploop.data.guessing import (
     EVENT_COLUMNS,
     ITEM_COLUMNS,
     NEEDED,
+    SEARCH_COLUMNS,
     Guess,
     Proposal,
     guess_events,
     guess_items,
+    guess_searches,
     read_meanings,
 )
 from shoploop.data.ids import text_of
@@ -40,15 +42,26 @@ MOST_ASKED = 12
 SAYS = {
     "user": "who", "item": "which item", "time": "when", "kind": "what people did", "rating": "how much they liked it",
     "quantity": "how many pieces", "price": "the money", "shop": "in which shop", "basket": "which order",
+    "query": "what was typed",
     "title": "the item's name", "category": "its category", "brand": "its maker", "image": "its picture",
 }  # fmt: skip
+
+ROLES = {"interactions": EVENT_COLUMNS, "items": ITEM_COLUMNS, "searches": SEARCH_COLUMNS}
 
 Ask = Callable[[str, str], str]
 """A question and what is taken for an empty answer; gives the answer."""
 
 
 def init_recommender(
-    events: str, *, items: str | None, out: Path, columns: Sequence[str], yes: bool, force: bool, ask: Ask | None = None
+    events: str,
+    *,
+    items: str | None,
+    out: Path,
+    columns: Sequence[str],
+    yes: bool,
+    force: bool,
+    searches: str | None = None,
+    ask: Ask | None = None,
 ) -> None:
     """Looks, asks, writes and says what it took.
 
@@ -56,9 +69,10 @@ def init_recommender(
         events: The log's uri, as a person typed it.
         items: The table of items.
         out: The YAML to write.
-        columns: ``name=column`` pairs; those of the table of items begin with ``items.``.
+        columns: ``name=column`` pairs; those of the tables of items and of searches begin with ``items.`` and ``searches.``.
         yes: Ask nothing.
         force: Overwrite.
+        searches: The table of searches.
         ask: Whom to ask; None asks on the terminal, where there is one.
 
     Raises:
@@ -73,7 +87,7 @@ def init_recommender(
         raise AlreadyThere(f"{out} is there already and is left as it is. Name another with -o, or give --force.")
     if not out.parent.is_dir():
         raise SpecInvalid(f"There is no folder {out.parent}. Name another file with -o.")
-    _refuse_databases(interactions=events, items=items)
+    _refuse_databases(interactions=events, items=items, searches=searches)
     given = _given(columns, has_items=items is not None)
     asking = None if yes else ask or (_prompt if sys.stdin.isatty() and sys.stdout.isatty() else None)
     log = guess_events(_place(events), given["interactions"], items_uri=_place(items) if items is not None else None)
@@ -86,12 +100,22 @@ def init_recommender(
     if items is not None:
         listed = guess_items(_place(items), log, given["items"])
         _settle(listed, "items", items, asking)
+    searched = None
+    if searches is not None:
+        searched = guess_searches(_place(searches), log, given["searches"])
+        _settle(searched, "searches", searches, asking)
     text = recommender_yaml(
-        log, listed, events=_relative(events, out), items_uri=_relative(items, out), name=_name(events)
+        log,
+        listed,
+        searched,
+        events=_relative(events, out),
+        items_uri=_relative(items, out),
+        searches_uri=_relative(searches, out),
+        name=_name(events),
     )
     _check(text, out)
     disk.write_text(out, text)
-    _say(log, listed, out)
+    _say(log, listed, searched, out)
 
 
 def _place(uri: str) -> str:
@@ -110,12 +134,12 @@ def _refuse_databases(**uris: str | None) -> None:
 
 
 def _given(columns: Sequence[str], *, has_items: bool) -> dict[str, dict[str, str]]:
-    given: dict[str, dict[str, str]] = {"interactions": {}, "items": {}}
+    given: dict[str, dict[str, str]] = {table: {} for table in ROLES}
     for pair in columns:
         role, _, column = pair.partition("=")
-        table = "items" if role.startswith("items.") else "interactions"
-        role = role.removeprefix("items.")
-        known = ITEM_COLUMNS if table == "items" else EVENT_COLUMNS
+        table = next((name for name in ("items", "searches") if role.startswith(f"{name}.")), "interactions")
+        role = role.removeprefix(f"{table}.")
+        known = ROLES[table]
         if role not in known or not column:
             raise SpecInvalid(f"--column {pair!r}: write NAME=COLUMN with a NAME of {', '.join(known)}.")
         if has_items and table == "interactions" and role in DESCRIBING:
@@ -130,7 +154,7 @@ def _given(columns: Sequence[str], *, has_items: bool) -> dict[str, dict[str, st
 def _settle(guess: Guess, table: str, uri: str, ask: Ask | None) -> None:
     """Asks where there is a doubt, and refuses where nothing can be what is needed."""
     names = guess.table.columns
-    for role in NEEDED[table] if ask is None else (EVENT_COLUMNS if table == "interactions" else ITEM_COLUMNS):
+    for role in NEEDED[table] if ask is None else ROLES[table]:
         proposal = guess.found.get(role)
         needed = role in NEEDED[table]
         if ask is not None and ((proposal is not None and not proposal.sure) or (proposal is None and needed)):
@@ -138,7 +162,7 @@ def _settle(guess: Guess, table: str, uri: str, ask: Ask | None) -> None:
         if needed and role not in guess.found:
             raise SchemaMismatch(
                 f"{uri}: no column looks like {role} ({SAYS[role]}). It has {_listed(guess)}.{_called_so(guess, role)} "
-                f"Name it: --column {'' if table == 'interactions' else 'items.'}{role}=COLUMN."
+                f"Name it: --column {'' if table == 'interactions' else f'{table}.'}{role}=COLUMN."
             )
     assert all(name in names for one in guess.found.values() for name in one.columns)
 
@@ -211,7 +235,16 @@ def _ask_meanings(guess: Guess, ask: Ask | None) -> None:
         guess.price_is, guess.price_sure = answer, True
 
 
-def recommender_yaml(log: Guess, items: Guess | None, *, events: str, items_uri: str | None = None, name: str) -> str:
+def recommender_yaml(
+    log: Guess,
+    items: Guess | None,
+    searches: Guess | None = None,
+    *,
+    events: str,
+    items_uri: str | None = None,
+    searches_uri: str | None = None,
+    name: str,
+) -> str:
     """A recommender.yaml with a reason beside each line."""
     lines = [
         "# Written by `shoploop init`, from what the files hold. Look it over: what nobody was sure of is marked.",
@@ -236,13 +269,7 @@ def recommender_yaml(log: Guess, items: Guess | None, *, events: str, items_uri:
         doubt = "" if log.price_sure else "; not sure"
         of = "one piece" if log.price_is == "unit" else "the whole row, all pieces together"
         lines.append(f"        priceIs: {log.price_is} # the price is of {of}{doubt}")
-    if log.time_format:
-        doubt = f"; not sure, {_scalar(log.time_doubt)} reads them too" if log.time_doubt else ""
-        lines.append(
-            f"        timeFormat: {_scalar(log.time_format)} # of column {_plain(found['time'].columns[0])}{doubt}"
-        )
-    if not log.zoned:
-        lines.append("        timeZone: UTC # of times that carry none: write your own, e.g. Europe/Berlin")
+    lines += _time_lines(log)
     if log.category_separator and items is None:
         lines.append(f"        categorySeparator: {_scalar(log.category_separator)} # what divides a category's levels")
     if items is not None:
@@ -252,7 +279,25 @@ def recommender_yaml(log: Guess, items: Guess | None, *, events: str, items_uri:
             lines.append(
                 f"        categorySeparator: {_scalar(items.category_separator)} # what divides a category's levels"
             )
+    if searches is not None:
+        assert searches_uri is not None
+        lines += _table("searches", searches, searches_uri) + _time_lines(searches)
+        lines.append("  training:")
+        lines.append(
+            "    surfaces: [Items, Search] # search learns from what was typed; without Search nothing is searched"
+        )
     return "\n".join(lines) + "\n"
+
+
+def _time_lines(guess: Guess) -> list[str]:
+    lines = []
+    if guess.time_format:
+        doubt = f"; not sure, {_scalar(guess.time_doubt)} reads them too" if guess.time_doubt else ""
+        column = _plain(guess.found["time"].columns[0])
+        lines.append(f"        timeFormat: {_scalar(guess.time_format)} # of column {column}{doubt}")
+    if not guess.zoned:
+        lines.append("        timeZone: UTC # of times that carry none: write your own, e.g. Europe/Berlin")
+    return lines
 
 
 def _table(name: str, guess: Guess, uri: str) -> list[str]:
@@ -269,7 +314,7 @@ def _table(name: str, guess: Guess, uri: str) -> list[str]:
             value = f"[{', '.join(map(_scalar, one.columns))}]" if len(one.columns) > 1 else _scalar(one.columns[0])
             lines.append(f"          {role}: {value} # {_reason(columns[one.columns[0]], one)}")
     if not guess.header:
-        for role in guess.left_out(EVENT_COLUMNS if name == "interactions" else ITEM_COLUMNS):
+        for role in guess.left_out(ROLES[name]):
             shown = columns[role].shown() or "no single values"
             lines.append(f"          {role}: [] # left out: it holds no numbers, e.g. {_plain(shown)}")
     if unread := guess.unread:
@@ -343,7 +388,7 @@ def _listed(guess: Guess) -> str:
     return ", ".join(f"{c.name} ({c.shown()})" if guess.header else c.name for c in map(Column, guess.table))
 
 
-def _say(log: Guess, items: Guess | None, out: Path) -> None:
+def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> None:
     sheet = Sheet()
     sheet.heading("The log")
     sheet.lines(_columns(log))
@@ -364,6 +409,11 @@ def _say(log: Guess, items: Guess | None, out: Path) -> None:
     if items is not None:
         sheet.heading("The items")
         sheet.lines(_columns(items))
+    if searches is not None:
+        sheet.heading("The searches")
+        sheet.lines(_columns(searches))
+        if not searches.zoned:
+            sheet.line("times", "carry no zone: set timeZone to yours")
     sheet.heading(f"{out} is written. Next: {on_file('describe', out)}")
 
 

@@ -22,10 +22,11 @@ from shoploop.errors import SchemaMismatch
 EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", "shop", "basket", "title", "category",
                  "brand", "image")  # fmt: skip
 ITEM_COLUMNS = ("item", "title", "category", "brand", "price", "image")
+SEARCH_COLUMNS = ("query", "item", "time", "user")
 DESCRIBING = tables.ITEM_COLUMNS
 """Columns of a log that describe its items; a table of items says it instead, where there is one."""
 
-NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",)}
+NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",), "searches": ("query", "item", "time")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +157,38 @@ def guess_items(uri: str, events: Guess, given: Mapping[str, str] | None = None)
     guess.found = _proposals(columns, ITEM_COLUMNS, known, headerless=bool(guess.header))
     _path(guess, columns, settled="category" in (given or {}))
     return guess
+
+
+def guess_searches(uri: str, events: Guess, given: Mapping[str, str] | None = None) -> Guess:
+    """Looks at a table of what was typed and what was taken then; its items and users are those that the log names.
+
+    Raises:
+        DataUnreadable, TableEmpty, SchemaMismatch: as :func:`guess_events`.
+    """
+    guess = Guess(table=pl.DataFrame())
+    guess.table, guess.header = _read(uri)
+    columns = _columns(guess.table)
+    known = _given(given or {}, columns, uri)
+    for role in ("item", "user"):
+        if role not in known and role in events.found:
+            listed = Column(events.table[events.found[role].columns[0]])
+            taken = {name for one in known.values() for name in one.columns}
+            shares = {c.name: _known(c, listed) for c in columns if c.name not in taken and not (c.nested or c.clock)}
+            best = max(shares, key=lambda name: shares[name], default=None)
+            if best is not None and shares[best] >= 0.5:
+                why = f"{shares[best]:.0%} of what it holds are {role}s of the log"
+                known[role] = Proposal(columns=(best,), sure=True, why=why)
+    found = _proposals(columns, SEARCH_COLUMNS, known, headerless=bool(guess.header))
+    # whoever has no column of their own is nobody: what looks like ids is no reason here, for text does as well
+    guess.found = {role: one for role, one in found.items() if one.sure or role in ("query", "time") or role in known}
+    if "time" in guess.found:
+        _time(guess, next(c for c in columns if c.name == guess.found["time"].columns[0]))
+    return guess
+
+
+def _known(column: Column, listed: Column) -> float:
+    """The share of a column's values that another one lists."""
+    return _overlap(listed, text_of(column.values).drop_nulls().unique())
 
 
 def _read(uri: str) -> tuple[pl.DataFrame, tuple[str, ...]]:

@@ -6,7 +6,7 @@ every model version; its hash decides whether a model may run on the features at
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
@@ -15,9 +15,10 @@ import numpy.typing as npt
 import polars as pl
 
 from shoploop.errors import SchemaMismatch
+from shoploop.features.habits import PARTITIONS, Partition
 from shoploop.schemas import POSITIVE_KINDS
 
-Needs = Literal["category", "price", "shop"]
+Needs = Literal["category", "price", "shop", "weekday", "weekend"]
 
 FORMAT = 1
 """Raised whenever a feature's meaning changes under an unchanged name."""
@@ -30,7 +31,8 @@ class Feature:
     name: str
     dtype: Literal["float32", "int32", "string"] = "float32"
     needs: Needs | None = None
-    """What the data must have for the feature to exist."""
+    """What the data must have for the feature to exist; of ``weekday`` and ``weekend`` that choices hang on such kinds of
+    day (:mod:`shoploop.features.habits`)."""
 
     about: str
 
@@ -115,6 +117,17 @@ PAIR_FEATURES = (
     _feature("own_hazard", "log odds that a bought item of its kind is bought again after this many days"),
     _feature("own_hazard_share", "chance that it is bought again after so many days, times its share of baskets"),
     _feature("own_weekday_share", "share of its purchases on the request's weekday"),
+    _feature(
+        "own_weekday_rate",
+        "share of the user's baskets of the request's weekday that hold it, the latest counting most (90 days), drawn to "
+        "own_decay_rate_90 where they are few",
+        needs="weekday",
+    ),
+    _feature(
+        "own_weekend_rate",
+        "the same of baskets of such days: workdays, or Saturdays and Sundays",
+        needs="weekend",
+    ),
     _feature("own_quantity", "log(1 + mean pieces per purchase)"),
     # the user's purchases of the same kind of item
     _feature("kind_days", "log(1 + days on which the user bought the item's kind)", needs="category"),
@@ -201,6 +214,9 @@ class Contract:
     columns_K: npt.NDArray[np.intp] = field(init=False, repr=False, compare=False)
     """Where each of the contract's pair features stands in ``PAIR_FEATURES``."""
 
+    habits: tuple[Partition, ...] = field(init=False, repr=False, compare=False)
+    """Kinds of day that the contract has a feature of."""
+
     def __post_init__(self) -> None:
         position = {f.name: i for i, f in enumerate(PAIR_FEATURES)}
         unknown = [name for name in self.pair_features if name not in position]
@@ -209,6 +225,8 @@ class Contract:
                 f"The feature contract names {', '.join(unknown)}, which this version of shoploop does not compute. "
                 "Train again, or use the version that wrote it."
             )
+        needed = {PAIR_FEATURES[position[name]].needs for name in self.pair_features}
+        object.__setattr__(self, "habits", tuple(partition for partition in PARTITIONS if partition in needed))
         object.__setattr__(self, "columns_K", np.array([position[name] for name in self.pair_features], np.intp))
 
     @property
@@ -241,16 +259,21 @@ class Contract:
         )
 
 
-def resolve(*, interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> Contract:
+def resolve(
+    *, interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame, habits: Collection[Partition] = ()
+) -> Contract:
     """The contract of these canonical tables: features whose source they lack are left out.
 
-    Levels of attributes are those of users who bought something: nobody else may add an input, or be one level too many.
+    ``habits`` are the kinds of day that choices hang on (:func:`shoploop.features.habits.tells`). Levels of attributes are
+    those of users who bought something: nobody else may add an input, or be one level too many.
     """
     bought = interactions.filter(pl.col("kind").is_in(POSITIVE_KINDS))
     has: dict[Needs, bool] = {
         "category": bool((items["category"].list.len() > 0).any()),
         "price": bool((interactions["price"] > 0).any()),
         "shop": interactions["shop"].null_count() < len(interactions),
+        "weekday": "weekday" in habits,
+        "weekend": "weekend" in habits,
     }
     return Contract(
         pair_features=tuple(f.name for f in PAIR_FEATURES if f.needs is None or has[f.needs]),

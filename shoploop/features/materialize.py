@@ -26,6 +26,7 @@ from shoploop.data.splits import TimeSplit
 from shoploop.features import feast_store
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.ends import read_interactions
+from shoploop.features.habits import habits, tells
 from shoploop.features.history import midnight
 from shoploop.features.item import item_stats_pieces
 from shoploop.features.log import PurchaseLog, day_of, purchases
@@ -66,7 +67,6 @@ def materialize_features(
     interactions, outside = read_interactions(data)
     users = pl.read_parquet(data / "users.parquet")
     items = pl.read_parquet(data / "items.parquet", columns=["item", "category"])
-    contract = resolve(interactions=interactions, items=items, users=users)
     bought = purchases(interactions)
     if "Shops" in training_spec.surfaces:  # the first step that could know: before anything is computed
         refuse_shopless(bought)
@@ -77,6 +77,8 @@ def materialize_features(
     )
     split, vocabulary = chosen.split, chosen.vocabulary
     log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
+    found = habits(log, before=split.evaluation_first)
+    contract = resolve(interactions=interactions, items=items, users=users, habits=tells(found))
     others = [_other_days(data / SHOWN_FILE)]
     if "Search" in training_spec.surfaces:
         others.append(_other_days(data / SEARCHES))
@@ -119,6 +121,7 @@ def materialize_features(
     report = {
         "contract": contract.hash,
         "features": len(contract.pair_features),
+        "habits": {partition: numbers | {"told": partition in contract.habits} for partition, numbers in found.items()},
         "rows": rows,
         "items": len(vocabulary),
         "users": len(log.users),

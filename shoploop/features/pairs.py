@@ -6,7 +6,7 @@ Legend: N candidates, M of them that the user has bought, K features of the cont
 V baskets (days with a purchase), I items.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from shoploop.features.catalog import Catalog, elapsed_bucket
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.distinct import distinct, firsts
+from shoploop.features.habits import KIND_OF_DAY, PARTITIONS, Partition, rate_on_such_days
 from shoploop.features.history import History
 from shoploop.features.item import NAMES, RATE_DAYS, ItemMatrix
 from shoploop.features.log import Float32, Int32
@@ -133,6 +134,7 @@ def pair_parts(
     user: UserRow,
     shop: ShopRow | None = None,
     after: Mapping[str, Array] | None = None,
+    habits: Collection[Partition] = PARTITIONS,
 ) -> PairParts:
     """What is known of each candidate at a request: of all features that there are, of which a model reads its contract's.
 
@@ -145,9 +147,10 @@ def pair_parts(
         user: Statistics of the user as of ``day``.
         shop: Statistics of the user's usual shop as of ``day``; None where it has none.
         after: :func:`follower_scores` of the same history and catalog, where somebody has them.
+        habits: Kinds of day whose features are wanted: the contract's. Few shops have them, and what they cost is seen.
     """
     history = history.before(day)
-    read = _History(history, day)
+    read = _History(history, day, habits)
     bought_M, count_M, own_M = read.own(candidates_N, items, catalog)
     count_N = np.zeros(len(candidates_N))
     count_N[bought_M] = count_M
@@ -170,7 +173,7 @@ def pair_parts(
 class _History:
     """The history's rows with what every group of them is counted by."""
 
-    def __init__(self, history: History, day: int):
+    def __init__(self, history: History, day: int, habits: Collection[Partition]):
         self.items_H = history.items_H
         self.days_H = history.days_H
         self.quantities_H = history.quantities_H.astype(np.float64)
@@ -185,6 +188,7 @@ class _History:
         self.focus_H = 1.0 / np.maximum(history.sizes_H, 1)
         self.different = distinct(history.items_H)
         self.day = day
+        self.habits = habits
 
     def own(
         self, candidates_N: Int32, items: ItemMatrix, catalog: Catalog
@@ -244,6 +248,16 @@ class _History:
             "own_weekday_share": total(weekday.astype(np.float64)) / count,
             "own_quantity": np.log1p(np.maximum(total(self.quantities_H[row]) / count, 0.0)),
         }
+        for partition in self.habits:
+            own[f"own_{partition}_rate"] = rate_on_such_days(
+                partition,
+                day=self.day,
+                days_V=self.days_V,
+                fade_V=self.decay_days_V[90.0],
+                visit_R=visit,
+                place_R=place,
+                usual_M=own["own_decay_rate_90"],
+            )
         return bought_M, count, own
 
     def _bought(self, candidates_N: Int32) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -420,8 +434,7 @@ def _request(day: int, user: UserRow, shop: ShopRow) -> dict[str, float]:
         "user_since_ratio": min(since / max(gap, 0.5), MOST_OVERDUE) if user.days_active > 1 else 0.0,
         "user_repeat_share": user.repeat_share,
         "user_variety": user.distinct_items / max(user.purchases, 1.0),
-        # 1970-01-01 was a Thursday
-        "weekend": float((day + 3) % 7 >= 5),
+        "weekend": float(KIND_OF_DAY["weekend"](day)),
         "shop_visits": float(np.log1p(shop.visits_28)),
         "shop_basket_size": float(np.log1p(shop.mean_basket_size_28)),
     }

@@ -219,6 +219,7 @@ class Known:
             user=user.stats,
             shop=self._shops.get(user.stats.usual_shop),
             after=candidates.after if candidates else None,
+            habits=self.trained.contract.habits,
         )
 
     def _shared_sums(self) -> SharedSums | None:

@@ -191,6 +191,10 @@ def _facts(step: str, document: Json) -> Iterator[tuple[str, Any]]:
                 yield name, document.get(name)
             for name, rows in (document.get("rows") or {}).items():
                 yield f"rows of {name}", rows
+            for partition, gain in (document.get("habits") or {}).items():
+                told = "a feature" if gain["told"] else "no feature: less than this part of all visits tells"
+                numbers = f"{gain['gain']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}] a purchase"
+                yield f"habits by {partition}", f"{numbers}; {told}"
         case "build_samples":
             for name, split in (document.get("splits") or {}).items():
                 for what in ("requests", "rows"):

@@ -294,6 +294,7 @@ def _one(
         user=user,
         shop=shops.get(user.usual_shop),
         after=candidates.after,
+        habits=sources.contract.habits,
     ).whole(sources.contract)
     return SampleSet.of_request(
         request,

@@ -122,6 +122,7 @@ def query_features(
         catalog=catalog,
         user=user,
         shop=shop,
+        habits=sources.pairs.contract.habits,
     ).whole(sources.pairs.contract)
     if len(hidden):
         hidden_N, names = np.isin(candidates_N, hidden), sources.pairs.contract.pair_features

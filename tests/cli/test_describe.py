@@ -91,7 +91,9 @@ def test_a_dataset_that_is_not_here_says_how_to_get_it(monkeypatch):
 def init(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def make(content, *, name="events.csv", items=None, answers=None, columns=(), force=False, yes=False):
+    def make(
+        content, *, name="events.csv", items=None, searches=None, answers=None, columns=(), force=False, yes=False
+    ):
         Path(name).write_text(content)
         asked = []
 
@@ -101,7 +103,14 @@ def init(tmp_path, monkeypatch):
 
         out = Path("recommender.yaml")
         init_recommender(
-            name, items=items, out=out, columns=columns, yes=yes, force=force, ask=None if answers is None else ask
+            name,
+            items=items,
+            searches=searches,
+            out=out,
+            columns=columns,
+            yes=yes,
+            force=force,
+            ask=None if answers is None else ask,
         )
         return load(out).spec.data.tables, out.read_text(), asked
 
@@ -131,6 +140,31 @@ def test_init_of_parquet_and_of_a_table_of_items(init, tmp_path):
     tables = load("r.yaml").spec.data.tables
     assert tables.items.columns == {"item": "nr", "title": "name", "category": "dept"}
     assert shoploop("describe", "-f", "r.yaml").exit_code == 0
+
+
+def test_init_of_a_table_of_searches_writes_the_surface_that_learns_from_it(init):
+    Path("typed.csv").write_text(
+        "wer;suchbegriff;was;zeitpunkt\n"
+        + "".join(
+            f"{f'c{n % 7}' if n % 2 else ''};sahcen {n % 3};s{n % 5};0{1 + n % 9}.02.2024 09:26\n" for n in range(30)
+        )
+    )
+    tables, text, asked = init(LOG, searches="typed.csv", answers={})
+    assert asked == []
+    assert tables.searches.columns == {"query": "suchbegriff", "item": "was", "time": "zeitpunkt", "user": "wer"}
+    assert tables.searches.time_format == "%d.%m.%Y %H:%M"
+    assert load("recommender.yaml").spec.training.surfaces == ["Items", "Search"]
+    assert "100% of what it holds are items of the log" in text
+
+
+def test_init_of_searches_without_a_query_says_how_to_name_it(init):
+    Path("typed.csv").write_text(
+        "who,what,stamp\n" + "".join(f"c{n % 7},s{n % 5},2024-02-0{1 + n % 9}\n" for n in range(30))
+    )
+    with pytest.raises(
+        SchemaMismatch, match=r"no column looks like query \(what was typed\).*--column searches.query=COLUMN"
+    ):
+        init(LOG, searches="typed.csv")
 
 
 def test_init_asks_only_where_there_is_a_doubt(init):

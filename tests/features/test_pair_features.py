@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from own_rows import catalog_of, features_at, log_of
+from shop import FIRST
 
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.history import History
@@ -32,6 +33,22 @@ def test_a_weekly_purchase_is_due_after_a_week():
     assert value(features, log, "bread", "own_in_last") == 1
     assert value(features, log, "salt", "own_days") == 0
     assert value(features, log, "salt", "own_since_days") == pytest.approx(math.log(401))
+
+
+def test_what_is_bought_at_weekends_alone_is_told_from_what_is_bought_on_workdays():
+    monday = (4 - FIRST) % 7  # 1970-01-05 was one
+    log = log_of([("anna", "tea" if day < 5 else "buns", monday + day) for day in range(7)])
+    catalog = catalog_of(log)
+
+    def rates(name, day):
+        features = features_at(log, catalog, "anna", monday + day)
+        return [value(features, log, item, name) for item in ("tea", "buns")]
+
+    # what is usual, five and two of seven visits, counts as much as two visits: 5 + 2 * 5/7 of 5 + 2
+    assert rates("own_weekend_rate", 7) == pytest.approx([6.43 / 7, 0.57 / 7], abs=0.02)
+    assert rates("own_weekend_rate", 12) == pytest.approx([1.43 / 4, 2.57 / 4], abs=0.02)
+    assert rates("own_weekday_rate", 7) == pytest.approx([2.43 / 3, 0.57 / 3], abs=0.02)
+    assert rates("own_weekday_rate", 13) == pytest.approx([1.43 / 3, 1.57 / 3], abs=0.02)
 
 
 def test_decays_count_days_and_baskets():

@@ -94,3 +94,11 @@ def test_a_step_without_a_classifier_shows_none(document):
     artifact = dsl.ClassificationMetrics(name="judge", uri="judge")
     Done(metadata={}, metrics={}).show_classification(artifact)
     assert not artifact.metadata
+
+
+def test_kinds_of_day_are_told_with_what_they_gain():
+    gains = {"gain": 0.27, "low": 0.25, "high": 0.29, "visits": 1749.0}
+    document = {"habits": {"weekend": gains | {"told": True}, "weekday": gains | {"told": False}}}
+    told = facts("materialize_features", document).metadata
+    assert told["habits by weekend"] == "+0.270 [+0.250, +0.290] a purchase; a feature"
+    assert "no feature" in told["habits by weekday"]

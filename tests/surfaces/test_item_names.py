@@ -124,3 +124,10 @@ def test_of_a_query_of_many_words_the_first_are_held_against_names():
     words = [f"w{'abcdefghijklmnopqrst'[place]}x" for place in range(MOST_WORDS + 2)]
     fit = Names([words[0], words[-1]]).fit(" ".join(words))
     assert fit.words_I[0] > 0 == fit.words_I[1]
+
+
+@pytest.mark.parametrize(("typed", "found"), [("saege", 0), ("Säge", 0), ("giesskanne", 1), ("blaue", 2), ("blue", 3)])
+def test_accents_that_a_keyboard_spells_out_are_read_as_accents_and_no_other_word_is_changed(typed, found):
+    names = Names(["Bosma Stichsäge", "Gießkanne", "blaue Farbe", "blue paint", "blu player"])
+    fit = names.fit(typed)
+    assert np.argmax(fit.letters_I) == found and fit.letters_I[found] > 0.3

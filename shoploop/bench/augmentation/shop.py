@@ -71,7 +71,7 @@ class World:
             items=tables["items"],
             bought=bought,
             cold=cold,
-            contract=resolve(**tables),
+            contract=resolve(interactions=tables["interactions"], items=tables["items"], users=tables["users"]),
             effort=effort,
             stages=stages,
             progress=progress,

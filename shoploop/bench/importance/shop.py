@@ -127,7 +127,7 @@ def prepare(dataset: str, effort: Effort, progress: Progress, *, seed: int = 0) 
         tables = {
             name: pl.read_parquet(Path(folder) / f"{name}.parquet") for name in ("interactions", "items", "users")
         }
-    contract = resolve(**tables)
+    contract = resolve(interactions=tables["interactions"], items=tables["items"], users=tables["users"])
     last = int(tables["interactions"].select(pl.col("time").dt.epoch("d").max()).item())
     split = TimeSplit.of(last, TrainingSpec())  # the usual days
     bought = purchases(tables["interactions"])

@@ -87,6 +87,7 @@ class Visit:
             catalog=self.catalog,
             user=self.user,
             shop=self.shop,
+            habits=self.contract.habits,
         ).whole(self.contract)
         return ModelInput(items_N=codes_N, features_NK=features_NK, sequence=BasketSequence.of(seen, day=self.day))
 

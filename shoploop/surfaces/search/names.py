@@ -14,7 +14,17 @@ import numpy.typing as npt
 from scipy import sparse
 
 from shoploop.features.log import Float32
-from shoploop.surfaces.search.words import gram_matrix, grams, indicator, plain, rarity, spelling, stem, words
+from shoploop.surfaces.search.words import (
+    gram_matrix,
+    grams,
+    indicator,
+    plain,
+    rarity,
+    spelling,
+    stem,
+    without_spelt_out,
+    words,
+)
 
 SATURATION, LENGTH_SHARE = 1.2, 0.5
 """k1 and b of BM25 (Robertson and Zaragoza 2009, "The probabilistic relevance framework", section 3.3); names are short, so
@@ -116,8 +126,21 @@ class Names:
         best = max(ratios, key=lambda each: each[0], default=(0.0, ""))
         return best[1] if best[0] >= LIKE else None
 
+    def _as_spelt(self, query: str) -> str:
+        """The query, where words of it that are part of no name are part of one without accents that were spelt out."""
+        typed = plain(query)[:MOST_WORDS]
+        read = [self._accented(word) for word in typed]
+        return query if read == typed else " ".join(read)
+
+    def _accented(self, word: str) -> str:
+        bare = without_spelt_out(word)
+        if bare == word or len(bare) < SHORTEST_BEGINNING or any(word in spelt for spelt in self._spelt):
+            return word
+        return bare if any(bare in spelt for spelt in self._spelt) else word
+
     def fit(self, query: str) -> Fit:
         """How well each item fits."""
+        query = self._as_spelt(query)
         asked: dict[str, str] = {}
         for word in plain(query)[:MOST_WORDS]:
             asked.setdefault(stem(word), word)

@@ -30,6 +30,8 @@ _VOWELS = "".join(
 
 _WORD = re.compile(rf"[^\W\d_](?:[^\W\d_]|[{_VOWELS}{VOICED}])*|\d+")
 
+_SPELT_OUT = re.compile("([aou])e")
+
 
 def words(text: str) -> list[str]:
     """The words of a text in their order, without endings: letters and digits apart, so that "mw3" is "mw 3"."""
@@ -52,6 +54,12 @@ def stem(word: str) -> str:
     if len(word) > 3 and word.endswith("e"):
         word = word[:-1]
     return word[:-1] + "y" if len(word) > 3 and word.endswith("i") else word
+
+
+def without_spelt_out(word: str) -> str:
+    """A word without the second letter that stands for an accent where a keyboard has none: "saege" is "sage", which is how
+    "Säge" is read. Only where the word is unknown as it is: "blue" is no "blu"."""
+    return _SPELT_OUT.sub(r"\1", word)
 
 
 def spelling(text: str) -> str:
