@@ -41,21 +41,35 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 LONGEST = (
-    "logs/test_minimal_logs.py",
-    "runs/test_launcher_laws.py",
     "packaging/test_bento.py",
-    "importance/test_weighing_step.py",
-    "bench/test_importance.py",
-    "steps/test_code_digest.py",
-    "augmentation/test_step.py",
-    "bench/test_promotions_bench.py",
+    "logs/test_minimal_logs.py",
     "bench/test_bench_and_synthesize.py",
-    "compute/test_chance_and_threads.py",
+    "runs/test_launcher_laws.py",
+    "events/test_log_laws.py",
+    "validation/test_validation.py",
+    "importance/test_weighing_step.py",
     "importance/test_sample_importance.py",
+    "steps/test_code_digest.py",
+    "fuzz/test_mutated_tables.py",
+    "compute/test_chance_and_threads.py",
+    "fuzz/test_laws.py",
     "runs/test_broken_off_runs.py",
+    "bench/test_promotions_bench.py",
+    "augmentation/test_step.py",
+    "compute/test_device_and_processes.py",
+    "controller/test_version_verdict_package.py",
+    "tuning/test_settings_search.py",
+    "augmentation/test_differential_privacy.py",
+    "training/test_training_loop.py",
+    "training/test_search_training.py",
+    "augmentation/test_killed_step.py",
     "cases/test_run_ends.py",
+    "bench/test_prediction.py",
+    "packaging/test_learners.py",
+    "bench/test_importance.py",
 )
-"""Files that take half a minute and more: they begin first, or the last of them would keep all other processes waiting."""
+"""Files that take half a minute and more, the longest first, as measured beside others: the last of them would keep all other
+processes waiting. Each that needs a Kafka stands for all of them."""
 
 
 KAFKA = "the files that need a Kafka"

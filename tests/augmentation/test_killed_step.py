@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from narrow_network import narrow
 from shop import two_tastes
 from shop.samples import write_folders
 from tiny_effort import TINY
@@ -32,16 +33,18 @@ PLACES = [str(HERE), str(HERE.parent / "shared")]
 
 def work(root: Path) -> dict:
     asked = AugmentationSpec(mode="Always")
-    return augment_samples(
-        data=root / "data",
-        features=root / "features",
-        samples=root / "samples",
-        out=root / "out",
-        augmentation_spec=asked,
-        seed=0,
-        cache=root / "cache",
-        effort=SLOW,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch)
+        return augment_samples(
+            data=root / "data",
+            features=root / "features",
+            samples=root / "samples",
+            out=root / "out",
+            augmentation_spec=asked,
+            seed=0,
+            cache=root / "cache",
+            effort=SLOW,
+        )
 
 
 def test_a_killed_step_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):

@@ -38,6 +38,9 @@ class Log:
 PLAIN = {"augmentation": {"mode": "Never"}}
 """Of a log that differs from others in its columns alone: augmentation sees when who bought what, as in these."""
 
+UNVALIDATED = ("validate_data",)
+"""Where samples are looked at, which are built without it; each log that ends in a version is validated."""
+
 UNWEIGHED = PLAIN | {"importance": {"estimator": "None"}}
 
 
@@ -94,7 +97,11 @@ LOGS = {
     ),
     "no shop, no kind, no price": Log(make=with_words, augments=False, weighs=False, settings=UNWEIGHED),
     "twenty years, few users": Log(make=twenty_years),
-    "eight days": Log(make=lambda folder: write(folder, bought(users=140, days=8, every=1.3, seed=6))),
+    "eight days": Log(
+        make=lambda folder: write(folder, bought(users=140, days=8, every=1.3, seed=6)),
+        weighs=False,
+        settings={"importance": {"estimator": "None"}},
+    ),
     "sessions of strangers": Log(make=strangers, augments=False),
     "ratings": Log(make=ratings, augments=False, settings=PLAIN),
     "most come once": Log(make=mostly_once),
@@ -138,7 +145,7 @@ def test_a_log_that_is_written_otherwise_is_loaded_as_the_same(name, tmp_path):
 
 def test_eleven_days_are_enough_for_samples(tmp_path):
     data = write(tmp_path, bought(users=70, days=11, every=1.6, seed=6))
-    samples = carry(tmp_path, data, until="build_samples")["build_samples"]
+    samples = carry(tmp_path, data, until="build_samples", without=UNVALIDATED)["build_samples"]
     assert samples["splits"]["train"]["positives"] > 50
     assert samples["splits"]["evaluation"]["requests"] >= 20
 
@@ -177,18 +184,19 @@ def test_returns_are_no_purchases_or_are_refused_by_name(tmp_path):
 
 def test_a_log_of_one_day_is_refused_with_its_values(tmp_path):
     with pytest.raises(TooFewEvents, match=r"spans 1 days with 30 visits .* ends on 2024-10-04"):
-        carry(tmp_path, write(tmp_path, bought(users=30, days=1, every=1)), until="build_samples")
+        carry(tmp_path, write(tmp_path, bought(users=30, days=1, every=1)), until="build_samples", without=UNVALIDATED)
 
 
 def test_too_few_visitors_are_refused_with_the_days_and_the_counts(tmp_path):
     with pytest.raises(TooFewEvents, match=r"of 8 users, .* and \d users bought something in the \d+ days .*2024-"):
-        carry(tmp_path, write(tmp_path, bought(users=8, days=60, every=6)), until="build_samples")
+        few = write(tmp_path, bought(users=8, days=60, every=6))
+        carry(tmp_path, few, until="build_samples", without=UNVALIDATED)
 
 
 def test_one_wrong_date_changes_nothing_but_is_named(tmp_path):
     table = regular(13)
     wrong = table.head(1).with_columns(time=pl.lit(datetime(2099, 1, 1, tzinfo=UTC)).cast(pl.Datetime("us", "UTC")))
-    whole = carry(tmp_path / "a", write(tmp_path / "a", table), until="build_samples")
+    whole = carry(tmp_path / "a", write(tmp_path / "a", table), until="build_samples", without=UNVALIDATED)
     carry(tmp_path / "b", write(tmp_path / "b", pl.concat([table, wrong])), until="build_samples")
     features, samples = (
         json.loads((tmp_path / "b" / name / f"{name}.json").read_text()) for name in ("features", "samples")
@@ -203,6 +211,6 @@ def test_one_wrong_date_changes_nothing_but_is_named(tmp_path):
 @pytest.mark.parametrize("asked", [{"evaluationDays": 5, "trainingDays": 9}])
 def test_days_that_the_spec_names_are_taken(asked, tmp_path):
     data = write(tmp_path, regular(14))
-    reports = carry(tmp_path, data, until="build_samples", settings={"training": asked})
+    reports = carry(tmp_path, data, until="build_samples", without=UNVALIDATED, settings={"training": asked})
     windows = reports["build_samples"]["windows"]
     assert (windows["evaluation_days"], windows["training_days"]) == (5, 9)
