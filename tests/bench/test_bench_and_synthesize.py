@@ -16,10 +16,9 @@ from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation import synthesize as synthesis
 from shoploop.augmentation.proofs import privacy_attacks
 from shoploop.augmentation.trials.decision import choose
-from shoploop.bench.augmentation import plain_table
+from shoploop.bench.augmentation import plain_table, transfer
 from shoploop.bench.augmentation import run as bench
 from shoploop.bench.augmentation import shop as augmentation_shop
-from shoploop.bench.augmentation import transfer
 from shoploop.cli.options import whole_number
 from shoploop.errors import DataUnreadable, NotFound, SpecInvalid, TooFewEvents
 
