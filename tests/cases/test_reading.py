@@ -173,50 +173,6 @@ def test_bytes_of_any_kind_are_a_table_or_a_named_error(content):
         assert "x.csv" in str(error)
 
 
-WHOLE = log(40, kind=["view", "order"] * 20, quantity=[1.0, 2.0] * 20, price=[2.5] * 40).write_csv().encode()
-JUNK = [
-    b'"',
-    b",",
-    b"\n",
-    b"\r",
-    b"\0",
-    b"\xff",
-    b";",
-    b"\t",
-    b"1e300",
-    b"-1",
-    b"nan",
-    b"NULL",
-    b"\\",
-    b"{",
-    b"2099-01-01",
-    b"",
-]
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 30), st.sampled_from(JUNK)), min_size=1, max_size=8)
-)
-@settings(max_examples=60, deadline=None)
-def test_a_damaged_file_is_loaded_or_refused_by_name_and_never_half_written(tmp_path_factory, changes):
-    from shoploop.data.step import load_data
-    from shoploop.errors import UserError
-
-    folder = tmp_path_factory.mktemp("damaged")
-    content = bytearray(WHOLE)
-    for start, length, junk in changes:
-        content[start : start + length] = junk
-    (folder / "events.csv").write_bytes(bytes(content))
-    try:
-        load_data(out=folder / "out", data_spec=DataSpec(tables={"interactions": {"uri": str(folder / "events.csv")}}))
-    except UserError:
-        assert not (folder / "out").exists()
-    else:
-        events = pl.read_parquet(folder / "out" / "interactions.parquet")
-        assert events.height and not events["user"].is_null().any() and not events["kind"].is_null().any()
-        assert (events["quantity"] >= 0).all() and (events["quantity"] < 1e12).all()
-
-
 @pytest.mark.parametrize("separator", ["é", "🫖", "::", "§", "(", "\\", "*", "|"])
 def test_any_sign_may_divide_columns(tables, separator):
     content = tables.bytes("e.csv", TWO.replace(",", separator).encode())
