@@ -7,7 +7,8 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "user userid uid customer customerid cust custid client clientid member memberid visitor visitorid shopper "
         "household householdid buyer buyerid account accountid reviewer reviewerid person personid subscriber msno "
         "kunde kundennummer kundennr kundenid cliente clienteid usuario usuarioid utilisateur acheteur utente klant "
-        "userpseudoid loyaltycard kund kundnr asiakas klient musteri покупатель клиент пользователь 用户 用户id 顾客 客户 会員 "
+        "userpseudoid loyaltycard kund kundnr asiakas klient musteri покупатель клиент пользователь 用户 用户id 顾客 "
+        "客户 会員 "
         "会員番号 顧客 고객 用户编号 客户id 客户编号 会员 会员id 会员编号 顧客id 顧客番号 会員id 고객id 고객번호 회원 "
         "회원번호 кодклиента musterino kullanici uzytkownik zakaznik vasarlo",
         "session sessionid cookie cookieid device deviceid profile profileid author",
@@ -27,7 +28,8 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "time timestamp ts date datetime when eventtime eventdate createdat created invoicedate orderdate purchasedate "
         "transactiondate transactiondt tdat reviewtime unixreviewtime unixtimestamp unixtime datum zeit zeitpunkt "
         "eventtimestamp bestelldatum kaufdatum rechnungsdatum auftragsdatum purchasedon purchasedat orderedon "
-        "orderedat boughtat soldat soldon searchedat fecha fechahora horodatage data dataora datahora datedecommande datecommande dateachat "
+        "orderedat boughtat soldat soldon searchedat fecha fechahora horodatage data dataora datahora datedecommande "
+        "datecommande dateachat "
         "dato tidspunkt tijd pvm paivays tarih дата время 时间 日期 购买时间 日時 購入日 注文日 날짜 购买日期 下单时间 "
         "日付 購入日時 注文日時 일시 주문일 주문일시 구매일 датаивремя датазаказа siparistarihi",
         "day dt at",
