@@ -8,7 +8,6 @@ V baskets (days with a purchase), I items.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt

@@ -91,7 +91,7 @@ class _Part:
 
         columns = [k for k, name in enumerate(names) if is_part(name)]
         at = torch.tensor(columns, dtype=torch.int64)
-        # a row of each feature, standardised, and one of each of its pieces: value - low, times or over a width, within bounds
+        # a row of each feature, standardised, and one of each of its pieces: (value - low) / width, within bounds
         weights = [first.weight.detach()[:, at]]
         feature, low, width = torch.arange(len(columns)), behaviour.mean_K[at], 1 / behaviour.scale_K[at]
         least, most = torch.full((len(columns),), -5.0), torch.full((len(columns),), 5.0)
