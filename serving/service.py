@@ -1,6 +1,5 @@
 """HTTP surface of a recommender: `bentoml serve` in an unpacked Bento, whose folder ranker/ it is loaded from."""
 
-import gc
 import os
 import threading
 from collections.abc import Callable
@@ -103,9 +102,6 @@ class Recommender:
         self._ends = threading.Event()
         threading.Thread(target=self._tell_drift, name="drift", daemon=True).start()
         ADMIN.start()
-        # what is there now stays: to look through all of it for garbage again and again would hold up requests
-        gc.collect()
-        gc.freeze()
 
     # What BentoML calls where Direct has not answered; its paths, and what OpenAPI says of them.
 

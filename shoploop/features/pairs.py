@@ -89,7 +89,8 @@ class ByCode:
 
     def table(self, names: Sequence[str]) -> Float32:
         """Some of the features, (len(names), C)."""
-        return np.array([self.values_C[name] for name in names], np.float32).reshape(len(names), -1)
+        size = len(next(iter(self.values_C.values())))
+        return np.array([self.values_C[name] for name in names], np.float32).reshape(len(names), size)
 
     def of_candidates(self, name: str) -> Array:
         """One of the features, (N,)."""

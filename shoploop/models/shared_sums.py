@@ -91,24 +91,22 @@ class _Part:
 
         columns = [k for k, name in enumerate(names) if is_part(name)]
         at = torch.tensor(columns, dtype=torch.int64)
-        # a row of each feature, standardised, and one of each of its pieces: (value - low) / width, within bounds
+        # a row of each feature, standardised, behind them one of each of their pieces: (value - low) / width, in bounds
         weights = [first.weight.detach()[:, at]]
         feature, low, width = torch.arange(len(columns)), behaviour.mean_K[at], 1 / behaviour.scale_K[at]
-        least, most = torch.full((len(columns),), -5.0), torch.full((len(columns),), 5.0)
         if pieces is not None:
             own_P = torch.isin(pieces.column_P, at)
             feature = torch.cat([feature, torch.searchsorted(at, pieces.column_P[own_P])])
             low, width = torch.cat([low, pieces.low_P[own_P]]), torch.cat([width, pieces.width_P[own_P]])
-            count = int(own_P.sum())
-            least, most = torch.cat([least, torch.zeros(count)]), torch.cat([most, torch.ones(count)])
             weights.append(pieces.layer.weight.detach()[:, own_P])
         self._feature_P = feature
         self._low_P1, self._width_P1 = low[:, None], width[:, None]
-        self._least_P1, self._most_P1 = least[:, None], most[:, None]
         self._weight_PH = torch.cat(weights, dim=1).T.contiguous()
 
     def __call__(self, values_CR: Float32, *, onto: Tensor | None = None) -> Tensor:
         """The terms of the part's features, (R, H); added to ``onto`` where that is given."""
         way_PR = torch.from_numpy(values_CR).index_select(0, self._feature_P).sub_(self._low_P1).div_(self._width_P1)
-        terms_PR = way_PR.clamp_(self._least_P1, self._most_P1)
-        return terms_PR.T @ self._weight_PH if onto is None else onto.addmm_(terms_PR.T, self._weight_PH)
+        features = len(self.names)
+        way_PR[:features].clamp_(-5.0, 5.0)
+        way_PR[features:].clamp_(0.0, 1.0)
+        return way_PR.T @ self._weight_PH if onto is None else onto.addmm_(way_PR.T, self._weight_PH)
