@@ -14,7 +14,7 @@ from datetime import date
 from sys import intern
 
 from shoploop.events.log import BEGINNING, EventLog, LogUnavailable
-from shoploop.events.messages import Kept, from_json
+from shoploop.events.messages import Kept, from_json, is_impression
 
 EVENTS_A_USER = 200
 USERS = 50_000
@@ -148,6 +148,9 @@ class FreshHistory:
         if records and records[0].offset > self.offset + 1:
             self._begin_at_what_is_left()
         for record in records:
+            if is_impression(record.body):  # most records, and none of them is history
+                self.offset = record.offset
+                continue
             try:
                 message = from_json(record.body)
             except ValueError:

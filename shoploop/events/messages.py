@@ -197,8 +197,17 @@ Message = Kept | Shown | Again
 _KNOWN: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Discriminator("type")])
 
 
+_IMPRESSION = b'{"type":"impression",'
+"""How an answer's JSON begins: fields are written in the order of their definition."""
+
+
 def to_json(message: Message) -> bytes:
     return message.model_dump_json(exclude_none=True).encode()
+
+
+def is_impression(body: bytes) -> bool:
+    """Whether :func:`to_json` wrote an answer as it was shown, without reading all of it."""
+    return body.startswith(_IMPRESSION)
 
 
 def from_json(body: bytes) -> Message | None:

@@ -4,6 +4,7 @@ Legend: H rows, one per visit and item.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -79,10 +80,12 @@ class History:
         """How many."""
         return int(self.visits_H[-1]) + 1 if len(self.visits_H) else 0
 
-    @property
+    @cached_property
     def since_H(self) -> Int32:
-        """How many visits are later than each row's, (H,)."""
-        return self.visits - 1 - self.visits_H
+        """How many visits are later than each row's, (H,); not to be written to."""
+        since_H: Int32 = self.visits - 1 - self.visits_H
+        since_H.flags.writeable = False
+        return since_H
 
     def last_visits(self, count: int) -> Int32:
         """The items of the last visits, each once, by code."""
@@ -101,9 +104,9 @@ class History:
 
     def before(self, day: int) -> "History":
         """What a request on ``day`` may see: the rows of earlier days."""
-        end = int(np.searchsorted(self.days_H, day))
-        if end == len(self):
+        if not len(self) or self.days_H[-1] < day:
             return self
+        end = int(np.searchsorted(self.days_H, day))
         return History(
             items_H=self.items_H[:end],
             days_H=self.days_H[:end],

@@ -68,7 +68,7 @@ class OnlineFeatures:
         self._attributes = tuple(a.name for a in self.contract.user_attributes)
         views = {"user_stats": self.contract.user_stats, "user_history": ("packed",), "user_profile": self._attributes}
         self._features = [f"{view}:{name}" for view, names in views.items() for name in names]
-        self._row = feast_store.row_reader(self._store, views)
+        self._row = feast_store.row_reader(self._store, folder, views)
         self._lock = threading.Lock()
         self._folder = folder
         self._buyers: frozenset[str] | None = None

@@ -8,7 +8,6 @@ V baskets (days with a purchase), I items.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +60,44 @@ NEVER_BOUGHT = {
 }
 """What they are then; the others are 0."""
 
+OF_KIND = {
+    "kind_days": 0.0,
+    "kind_since_days": float(np.log1p(NEVER_DAYS)),
+    "kind_decay_days_90": 0.0,
+    "kind_decay_baskets_90": 0.0,
+    "kind_due": 0.0,
+    "kind_items": 0.0,
+}
+"""Features that are the same for all candidates of a kind, and what they are of a kind that the user has never bought."""
+
+OF_GROUP = {
+    "group_days": 0.0,
+    "group_since_days": float(np.log1p(NEVER_DAYS)),
+    "group_decay_baskets_90": 0.0,
+}
+"""The same of the wider groups."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByCode:
+    """Features that are the same for all candidates of a kind, or of a wider group."""
+
+    values_C: dict[str, Array]
+    """Of each kind that the user has bought, ascending, and last of all others, (C,)."""
+
+    place_N: npt.NDArray[np.intp]
+    """Which of these a candidate's is."""
+
+    def table(self, names: Sequence[str]) -> Float32:
+        """Some of the features, (len(names), C)."""
+        size = len(next(iter(self.values_C.values())))
+        return np.array([self.values_C[name] for name in names], np.float32).reshape(len(names), size)
+
+    def of_candidates(self, name: str) -> Array:
+        """One of the features, (N,)."""
+        values_N: Array = self.values_C[name].take(self.place_N)
+        return values_N
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairParts:
@@ -75,6 +112,12 @@ class PairParts:
 
     pairs_N: dict[str, Array]
     """Features that differ from candidate to candidate and from user to user, (N,)."""
+
+    kinds: ByCode
+    """:data:`OF_KIND`."""
+
+    groups: ByCode
+    """:data:`OF_GROUP`."""
 
     request: dict[str, float]
     """Those that are the same for all candidates."""
@@ -118,6 +161,8 @@ class PairParts:
                 values_KN[position, self.bought_M] = self.own_M[name]
             elif name in self.request:
                 values_KN[position] = self.request[name]
+            elif name in OF_KIND or name in OF_GROUP:
+                values_KN[position] = (self.kinds if name in OF_KIND else self.groups).of_candidates(name)
             else:
                 values_KN[position] = of_item[name] if name in OF_ITEM else self.pairs_N[name]
         values_NK: Float32 = values_KN.T
@@ -152,10 +197,11 @@ def pair_parts(
     history = history.before(day)
     read = _History(history, day, habits)
     bought_M, count_M, own_M = read.own(candidates_N, items, catalog)
-    count_N = np.zeros(len(candidates_N))
-    count_N[bought_M] = count_M
-    pairs_N = read.kind(candidates_N, catalog.kind_I, "kind", count_N)
-    pairs_N |= read.kind(candidates_N, catalog.group_I, "group", count_N)
+    kinds, rows_N = read.by_code(candidates_N, catalog.kind_I, "kind", OF_KIND)
+    groups, _ = read.by_code(candidates_N, catalog.group_I, "group", OF_GROUP)
+    loyalty_N = np.zeros(len(candidates_N))
+    loyalty_N[bought_M] = count_M / np.maximum(rows_N[bought_M], 1.0)
+    pairs_N = {"kind_loyalty": loyalty_N}
     pairs_N |= _taste(history, candidates_N, catalog)
     pairs_N |= _after(after or follower_scores(history, catalog), candidates_N)
     pairs_N["item_price_ratio"] = _price_ratio(candidates_N, items, user)
@@ -164,6 +210,8 @@ def pair_parts(
         bought_M=bought_M,
         own_M=own_M,
         pairs_N=pairs_N,
+        kinds=kinds,
+        groups=groups,
         request=_request(day, user, shop or ShopRow()),
         items=items,
         catalog=catalog,
@@ -276,42 +324,55 @@ class _History:
         number_N = np.cumsum(bought_N) - 1
         return np.flatnonzero(bought_N), number_N[at], row
 
-    def kind(self, candidates_N: Int32, code_I: Int32, name: str, own_N: Array) -> dict[str, Array]:
-        """The same of all items with the candidate's code, a day counting once."""
+    def by_code(
+        self, candidates_N: Int32, code_I: Int32, name: str, never: Mapping[str, float]
+    ) -> tuple[ByCode, Array]:
+        """What :meth:`own` says of an item of all items with the candidate's code, a day counting once, and how many rows of
+        the history have that code, (N,).
+
+        Args:
+            candidates_N: Items.
+            code_I: Of each item of the vocabulary.
+            name: Of the code, kind or group: what the features' names begin with.
+            never: The features, and what each is where nothing with the code was bought.
+        """
         code_H = code_I[self.items_H].astype(np.int64)
         # rows by code and then basket, of which the first of each stands for the day
         key_H = code_H * (self.baskets + 1) + self.basket_H
         order = np.argsort(key_H, kind="stable")
+        ordered_H = code_H[order]
+        begins = np.flatnonzero(firsts(ordered_H))
         start = order[firsts(key_H[order])]
         basket = self.basket_H[start]
         new = firsts(code_H[start])
         codes, inverse = code_H[start][new], np.cumsum(new) - 1
-        age = self.age_V[basket]
         size = len(codes)
+        # the last one stands for codes of which nothing was bought
+        place_I = np.full(int(code_I.max(initial=-1)) + 1, size, np.intp)
+        place_I[codes] = np.arange(size)
         days = np.bincount(inverse, minlength=size).astype(np.float64)
-        last, first = np.full(size, NEVER_DAYS), np.zeros(size)
+        age = self.age_V[basket]
+        last = np.full(size, NEVER_DAYS)
         last[inverse] = age
-        first[inverse[::-1]] = age[::-1]
-        gap = np.where(days > 1, (first - last) / np.maximum(days - 1, 1), 0.0)
-        rows = np.bincount(np.searchsorted(codes, code_H), minlength=size).astype(np.float64)
-        wanted = code_I[candidates_N].astype(np.int64)
-        at_N = np.minimum(np.searchsorted(codes, wanted), max(size - 1, 0))
-        known_N = codes[at_N] == wanted if size else np.zeros(len(wanted), bool)
-
-        def spread(values: npt.NDArray[Any], missing: float = 0.0) -> Array:
-            return np.where(known_N, values[at_N], missing) if size else np.full(len(wanted), missing)
-
-        variety = np.bincount(np.searchsorted(codes, code_I[self.different]), minlength=size).astype(np.float64)
-        by_days, by_baskets = self.decay_days_V[90.0][basket], self.decay_baskets_V[0.9][basket]
-        return {
-            f"{name}_days": spread(np.log1p(days)),
-            f"{name}_since_days": spread(np.log1p(last), float(np.log1p(NEVER_DAYS))),
-            f"{name}_decay_days_90": spread(np.bincount(inverse, weights=by_days, minlength=size)),
-            f"{name}_decay_baskets_90": spread(np.bincount(inverse, weights=by_baskets, minlength=size)),
-            f"{name}_due": spread(_ratio(last, gap, days > 1)),
-            f"{name}_loyalty": own_N / np.maximum(spread(rows), 1.0),
-            f"{name}_items": spread(np.log1p(variety)),
+        made = {
+            "days": np.log1p(days),
+            "since_days": np.log1p(last),
+            "decay_baskets_90": np.bincount(inverse, self.decay_baskets_V[0.9][basket], size),
         }
+        if name == "kind":
+            first = np.zeros(size)
+            first[inverse[::-1]] = age[::-1]
+            gap = np.where(days > 1, (first - last) / np.maximum(days - 1, 1), 0.0)
+            variety = np.bincount(place_I[code_I[self.different]], minlength=size).astype(np.float64)
+            made |= {
+                "decay_days_90": np.bincount(inverse, self.decay_days_V[90.0][basket], size),
+                "due": _ratio(last, gap, days > 1),
+                "items": np.log1p(variety),
+            }
+        values_C = {feature: np.append(made[feature.removeprefix(f"{name}_")], never[feature]) for feature in never}
+        place_N = place_I.take(code_I.take(candidates_N))
+        rows_C = np.append(np.diff(begins, append=len(code_H)), 0).astype(np.float64)
+        return ByCode(values_C=values_C, place_N=place_N), rows_C.take(place_N)
 
 
 def _ratio(days: Array, gap: Array, where: npt.NDArray[np.bool_]) -> Array:

@@ -1,4 +1,5 @@
-"""A view's latest rows put into Feast's online store where that is a SQLite file, as Feast's materialization puts them.
+"""Feast's online store where that is a SQLite file: a view's latest rows put into it, as Feast's materialization puts them,
+and one user's row of all views read.
 
 Feast makes objects of all rows at once and sends the file one statement for each feature of each entity, in the order of
 times: nearly all that the step took of a shop of many users. Here each value is encoded once, entities come in the order of
@@ -7,7 +8,7 @@ their keys, which is that of the file's index, and memory is that of one piece. 
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,38 @@ def write_latest(store: Any, file: Path, frame: pl.DataFrame, *, view: str, star
                     for name, value in zip(names, values, strict=True)
                 ),
             )
+
+
+def row_reader(store: Any, file: Path, views: Mapping[str, Sequence[str]]) -> Callable[[str], dict[str, Any]]:
+    """See :func:`shoploop.features.feast_store.row_reader`: one statement for all views."""
+    from feast.infra.key_encoding_utils import serialize_entity_key
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    version = store.config.entity_key_serialization_version
+    read_views = {view: frozenset(names) for view, names in views.items() if names}
+    tables = [f"{store.project}_{view}".replace('"', "") for view in read_views]
+    statement = " UNION ALL ".join(
+        f'SELECT {number}, feature_name, value FROM "{table}" WHERE entity_key = ?'
+        for number, table in enumerate(tables)
+    )
+    wanted = tuple(read_views.values())
+    nothing = dict.fromkeys(name for names in wanted for name in names)
+    # whoever calls sees to it that one does at a time
+    connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+    def read(user: str) -> dict[str, Any]:
+        key = serialize_entity_key(EntityKey(join_keys=["user"], entity_values=[Value(string_val=user)]), version)
+        found: dict[str, Any] = dict(nothing)
+        for number, name, encoded in connection.execute(statement, [key] * len(wanted)):
+            if name in wanted[number]:
+                value = Value.FromString(encoded)
+                kind = value.WhichOneof("val")
+                # numbers, strings and bytes: these views have no lists
+                found[name] = getattr(value, kind) if kind else None
+        return found
+
+    return read
 
 
 def _keys(entities: pl.Series, name: str, version: int) -> list[bytes]:

@@ -4,6 +4,7 @@ Legend: B requests, N candidates, K dense features.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -95,8 +96,10 @@ class Behaviour(nn.Module):
 
     def of_sums(self, first_BNH: Tensor) -> Tensor:
         """r_dnn, (B, N), of what the first layer gave."""
-        scores_BN1: Tensor = self.layers[1:](first_BNH)
-        return scores_BN1.squeeze(-1)
+        made = first_BNH
+        for layer in islice(self.layers, 1, None):  # a slice of them would be a new module each time
+            made = layer(made)
+        return made.squeeze(-1)
 
     def of(self, features_BNK: Tensor, first_BNH: Tensor | None = None) -> Tensor:
         """r_dnn, (B, N), of the features, or of what the first layer gave where that is known."""

@@ -94,6 +94,7 @@ class FusedModel(nn.Module):
         self._bias_I: Tensor | None = None
         self._names_ID: Tensor | None = None
         self._one: OneSequence | None = None
+        self._share: dict[str, float] = {}
 
     @property
     def alpha(self) -> dict[str, float]:
@@ -192,6 +193,7 @@ class FusedModel(nn.Module):
     def prepare(self) -> "FusedModel":
         """Readies the model for :meth:`score`: no dropout, item vectors computed once. Undone by :meth:`train`."""
         self.eval()
+        self._share = self.alpha
         with torch.inference_mode():
             self._vectors_ID = self.sequence.item_vectors()
             self._names_ID = None if self.search is None else self.search.names()
@@ -222,6 +224,7 @@ class FusedModel(nn.Module):
 
     def train(self, mode: bool = True) -> "FusedModel":
         self._vectors_ID = self._bias_I = self._names_ID = self._one = None
+        self._share = {}
         super().train(mode)
         return self
 
@@ -249,7 +252,7 @@ class FusedModel(nn.Module):
         transformer_N = sequence.scores(request.items_N, request.sequence, *self.items())
         if part == "transformer":
             return transformer_N
-        alpha = np.float32(0.5 if part == "fixed_alpha" else self.alpha["items"])
+        alpha = np.float32(0.5 if part == "fixed_alpha" else self._share["items"])
         fused_N: Float32 = alpha * self._dnn(request, "items") + (1 - alpha) * transformer_N
         return fused_N
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from shoploop.features.log import Float32
-from shoploop.features.pairs import OF_ITEM, OF_OWN_PURCHASES, OF_REQUEST, PairParts
+from shoploop.features.pairs import OF_GROUP, OF_ITEM, OF_KIND, OF_OWN_PURCHASES, OF_REQUEST, PairParts
 from shoploop.models.behaviour import Behaviour
 
 MOST_ITEMS = 100_000
@@ -42,10 +42,11 @@ class SharedSums:
         first = behaviour.layers[0]
         assert isinstance(first, nn.Linear)
         self._bias_H = first.bias.detach()
-        self._request, self._own, self._item = (
-            _Part(behaviour, names, of.__contains__) for of in (OF_REQUEST, OF_OWN_PURCHASES, OF_ITEM)
+        parts = (OF_REQUEST, OF_OWN_PURCHASES, OF_ITEM, OF_KIND, OF_GROUP)
+        self._request, self._own, self._item, self._kind, self._group = (
+            _Part(behaviour, names, of.__contains__) for of in parts
         )
-        shared = OF_REQUEST | OF_OWN_PURCHASES | OF_ITEM
+        shared = frozenset().union(*parts)
         self._pair = _Part(behaviour, names, lambda name: name not in shared)
         self._items_IH = None
         if of_items is not None:
@@ -56,18 +57,26 @@ class SharedSums:
     def __call__(self, parts: PairParts) -> Float32:
         """What the first layer makes of a request's candidates, (N, H)."""
         with torch.inference_mode():
-            first_NH = self._pair(parts.rows(self._pair.names))
             # of what was never bought, and behind it of each that was
             own_RH = self._own(parts.own(self._own.names))
-            shared_H = self._bias_H + self._request(parts.of_request(self._request.names))[0] + own_RH[0]
-            if len(parts.bought_M):
-                first_NH.index_add_(0, torch.from_numpy(parts.bought_M), own_RH[1:].sub_(own_RH[0].clone()))
+            own_RH += self._request(parts.of_request(self._request.names)).add_(self._bias_H)
+            own_N = np.zeros(len(parts.candidates_N), np.int64)
+            own_N[parts.bought_M] = np.arange(1, 1 + len(parts.bought_M))
+            kind_RH = self._kind(parts.kinds.table(self._kind.names))
+            group_RH = self._group(parts.groups.table(self._group.names))
+            rows_N3 = np.stack(
+                [own_N, parts.kinds.place_N + len(own_RH), parts.groups.place_N + (len(own_RH) + len(kind_RH))], axis=1
+            )
+            # a sum of three rows for each candidate
+            first_NH = nn.functional.embedding_bag(
+                torch.from_numpy(rows_N3), torch.cat([own_RH, kind_RH, group_RH]), mode="sum"
+            )
             if self._items_IH is not None:
                 items_N = torch.from_numpy(parts.candidates_N.astype(np.int64))
                 first_NH += self._items_IH.index_select(0, items_N)
             else:
                 first_NH += self._item(parts.of_items(self._item.names))
-            sums_NH: Float32 = first_NH.add_(shared_H).numpy()
+            sums_NH: Float32 = self._pair(parts.rows(self._pair.names), onto=first_NH).numpy()
             return sums_NH
 
 
@@ -80,23 +89,24 @@ class _Part:
         self.names = tuple(name for name in names if is_part(name))
         """Of the part's features, C of them."""
 
-        columns = torch.tensor([k for k, name in enumerate(names) if is_part(name)], dtype=torch.int64)
-        self._mean_C1 = behaviour.mean_K[columns, None]
-        self._scale_C1 = behaviour.scale_K[columns, None]
-        weights = [first.weight.detach()[:, columns]]
+        columns = [k for k, name in enumerate(names) if is_part(name)]
+        at = torch.tensor(columns, dtype=torch.int64)
+        # a row of each feature, standardised, behind them one of each of their pieces: (value - low) / width, in bounds
+        weights = [first.weight.detach()[:, at]]
+        feature, low, width = torch.arange(len(columns)), behaviour.mean_K[at], 1 / behaviour.scale_K[at]
         if pieces is not None:
-            own_P = torch.isin(pieces.column_P, columns)
-            self._feature_P = torch.searchsorted(columns, pieces.column_P[own_P])
-            self._low_P1, self._width_P1 = pieces.low_P[own_P, None], pieces.width_P[own_P, None]
+            own_P = torch.isin(pieces.column_P, at)
+            feature = torch.cat([feature, torch.searchsorted(at, pieces.column_P[own_P])])
+            low, width = torch.cat([low, pieces.low_P[own_P]]), torch.cat([width, pieces.width_P[own_P]])
             weights.append(pieces.layer.weight.detach()[:, own_P])
-        self._pieces = pieces is not None
-        self._weight_CH = torch.cat(weights, dim=1).T.contiguous()
+        self._feature_P = feature
+        self._low_P1, self._width_P1 = low[:, None], width[:, None]
+        self._weight_PH = torch.cat(weights, dim=1).T.contiguous()
 
-    def __call__(self, values_CR: Float32) -> Tensor:
-        """The terms of the part's features, (R, H)."""
-        values = torch.from_numpy(values_CR)
-        terms = [values.sub(self._mean_C1).mul_(self._scale_C1).clamp_(-5.0, 5.0)]
-        if self._pieces:
-            way_PR = values.index_select(0, self._feature_P).sub_(self._low_P1).div_(self._width_P1)
-            terms.append(way_PR.clamp_(0.0, 1.0))
-        return torch.cat(terms).T @ self._weight_CH
+    def __call__(self, values_CR: Float32, *, onto: Tensor | None = None) -> Tensor:
+        """The terms of the part's features, (R, H); added to ``onto`` where that is given."""
+        way_PR = torch.from_numpy(values_CR).index_select(0, self._feature_P).sub_(self._low_P1).div_(self._width_P1)
+        features = len(self.names)
+        way_PR[:features].clamp_(-5.0, 5.0)
+        way_PR[features:].clamp_(0.0, 1.0)
+        return way_PR.T @ self._weight_PH if onto is None else onto.addmm_(way_PR.T, self._weight_PH)

@@ -36,6 +36,9 @@ WAITING_IMPRESSIONS = 20_000
 WRITTEN_AT_ONCE = 500
 RETRY_SECONDS = 1.0
 WAIT_SECONDS = 0.25
+GATHERED_SECONDS = 0.05
+"""Impressions of so long are written together: an append of its own for each costs as much processor as a tenth of an answer,
+and takes it while the answer is on its way out."""
 
 
 class Feedback:
@@ -237,6 +240,8 @@ class Feedback:
                 batch = [self._waiting.get(timeout=WAIT_SECONDS)]
             except queue.Empty:
                 continue
+            if self._waiting.qsize() < WRITTEN_AT_ONCE:
+                self._closing.wait(GATHERED_SECONDS)
             while len(batch) < WRITTEN_AT_ONCE and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             self._append(batch)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from shoploop.events.fresh import FreshHistory, Recent
 from shoploop.events.log import Entry, LogUnavailable
-from shoploop.events.messages import Kept, to_json
+from shoploop.events.messages import Kept, Shown, from_json, is_impression, to_json
 from shoploop.events.sqlite_log import SqliteLog
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -32,6 +32,22 @@ def test_what_was_appended_is_known_after_the_next_reading(tmp_path):
         assert (done.item, done.kind, done.day, done.quantity) == ("tea", "purchase", DAY, 2.0)
         assert fresh.of("bob")[0].kind == "view"
         assert fresh.of("cat") == ()
+
+
+def test_what_was_shown_is_no_history_and_is_passed_over(tmp_path):
+    shown = Shown(
+        request_id="r", user="ann", version="v", surface="items", method="fused", as_of="2026-01-05", time=NOW,
+        items=["tea"], scores=[1.0], propensities=[1.0],
+    )  # fmt: skip
+    strange = did(1, '{"type":"impression",', "milk")
+    assert is_impression(to_json(shown)) and from_json(to_json(shown)) == shown
+    assert not is_impression(strange.body)
+    with SqliteLog(tmp_path / "log") as log:
+        fresh = FreshHistory(log)
+        offsets = log.append([Entry("i:r", to_json(shown)), strange, Entry("i:s", to_json(shown))])
+        assert fresh.catch_up() == 3
+        assert fresh.of("ann") == () and items(fresh, '{"type":"impression",') == ["milk"]
+        assert fresh.offset == offsets[-1]
 
 
 def test_a_predictor_that_starts_again_knows_the_same(tmp_path):

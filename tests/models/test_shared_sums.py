@@ -8,7 +8,7 @@ from shop import FIRST, Shop
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.history import History, history_of
 from shoploop.features.item import ItemStatistics
-from shoploop.features.pairs import BOUGHT, OF_ITEM, OF_OWN_PURCHASES, OF_REQUEST, pair_parts
+from shoploop.features.pairs import BOUGHT, OF_GROUP, OF_ITEM, OF_KIND, OF_OWN_PURCHASES, OF_REQUEST, pair_parts
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow, user_rows, user_stats
 from shoploop.models.behaviour import Behaviour
@@ -76,8 +76,9 @@ def test_features_of_an_item_are_the_same_for_everybody_and_whatever_the_day():
 
 
 def test_what_is_shared_are_features_and_each_is_shared_for_one_reason():
-    assert {*OF_ITEM, *OF_REQUEST, *OF_OWN_PURCHASES} <= {feature.name for feature in PAIR_FEATURES}
-    assert not OF_ITEM & OF_REQUEST and not (OF_ITEM | OF_REQUEST) & OF_OWN_PURCHASES
+    shared = [*OF_ITEM, *OF_REQUEST, *OF_OWN_PURCHASES, *OF_KIND, *OF_GROUP]
+    assert set(shared) <= {feature.name for feature in PAIR_FEATURES}
+    assert len(shared) == len(set(shared))
 
 
 def test_features_of_own_purchases_are_the_same_for_all_that_was_never_bought():
@@ -86,6 +87,24 @@ def test_features_of_own_purchases_are_the_same_for_all_that_was_never_bought():
         never_RC = found_NK[found_NK[:, NAMES.index(BOUGHT)] == 0][:, columns(OF_OWN_PURCHASES)]
         assert 30 < len(never_RC) < 40
         np.testing.assert_array_equal(never_RC, never_RC[:1].repeat(len(never_RC), axis=0))
+
+
+@pytest.mark.parametrize(("of", "codes"), [(OF_KIND, "kind_I"), (OF_GROUP, "group_I")])
+def test_features_of_a_kind_are_the_same_for_all_of_the_kind_and_one_where_nothing_of_it_was_bought(of, codes):
+    code_I = getattr(SHOP.catalog(), codes)
+    for who in range(4):
+        log, found_NC = SHOP.log(), features(who)[:, columns(of)]
+        bought = {int(code_I[item]) for item in history_of(log, who, before=DAY).items_H}
+        for code in set(code_I.tolist()):
+            of_code_NC = found_NC[code_I == code]
+            wanted_C = of_code_NC[0] if code in bought else np.array([of[name] for name in of], np.float32)
+            np.testing.assert_array_equal(of_code_NC, np.tile(wanted_C, (len(of_code_NC), 1)))
+
+
+def test_of_nobody_the_sums_are_those_of_all_features_at_once(behaviour):
+    with torch.no_grad():
+        wanted_NH = behaviour.sums(torch.from_numpy(for_nobody().whole(Contract()).copy())).numpy()
+    np.testing.assert_allclose(SharedSums(behaviour, NAMES, in_pieces())(for_nobody()), wanted_NH, atol=2e-5)
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -118,7 +137,11 @@ def test_a_contract_without_ones_own_days_is_summed_all_the_same():
     np.testing.assert_allclose(SharedSums(made, names, None)(parts(0)), wanted_NH, atol=2e-5)
 
 
-@pytest.mark.parametrize("of", [OF_ITEM, OF_REQUEST, OF_OWN_PURCHASES], ids=["item", "request", "own purchases"])
+@pytest.mark.parametrize(
+    "of",
+    [OF_ITEM, OF_REQUEST, OF_OWN_PURCHASES, OF_KIND, OF_GROUP],
+    ids=["item", "request", "own purchases", "kind", "group"],
+)
 def test_a_contract_without_one_kind_of_features_is_summed_all_the_same(of):
     names = tuple(name for name in NAMES if name not in of)
     torch.manual_seed(1)
