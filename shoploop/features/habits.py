@@ -87,7 +87,7 @@ def habits(log: PurchaseLog, *, before: int) -> dict[Partition, dict[str, float]
 
     Returns:
         ``gain`` (natural logarithm, a purchase), ``low`` and ``high`` (95 %) and ``visits`` by partition; none where fewer
-        than :data:`FEWEST_ASKED` visits can be asked about.
+        than :data:`FEWEST_ASKED` visits can be asked about, or those of one user alone.
     """
     _, first = log.baskets()
     user_V, day_V = log.user_R[first], log.day_R[first]
@@ -102,7 +102,7 @@ def habits(log: PurchaseLog, *, before: int) -> dict[Partition, dict[str, float]
         if gain is not None:
             users.append(user)
             gains.append(gain)
-    if len(users) < FEWEST_ASKED:
+    if len(users) < FEWEST_ASKED or len(set(users)) < 2:  # one user's visits are one thing seen: they have no interval
         return {}
     found = {}
     for partition, gain_Q in zip(PARTITIONS, np.array(gains).T, strict=True):

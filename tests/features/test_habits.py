@@ -66,6 +66,11 @@ def test_of_few_visits_nothing_is_said():
     assert habits(few, before=END) == {}
 
 
+def test_what_one_user_does_is_no_habit_of_a_shop():
+    one = log_of([("anna", by_weekend(day, day % 2), MONDAY + day) for day in range(300)], DRINKS)
+    assert habits(one, before=END + 300) == {}
+
+
 def test_the_contract_has_a_feature_of_the_kinds_of_day_that_tell():
     rows = events([("anna", "tea", 1)])
     tables = {"interactions": rows, "items": items(["tea"]), "users": rows.select("user")}
