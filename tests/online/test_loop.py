@@ -17,6 +17,7 @@ from shoploop.errors import DiskFull, StoreUnavailable
 from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
+from shoploop.features.bounded_reads import FeatureStoreUnavailable
 from shoploop.online.chain import Chain, ChainTaken
 from shoploop.online.guardrails import GuardConfig
 from shoploop.online.limits import LimitConfig
@@ -228,6 +229,30 @@ def test_a_disk_that_is_full_amid_a_commit_is_named_and_costs_and_doubles_nothin
     one, two = chain_of(store).state(), chain_of(other).state()
     assert (one.number, one.totals) == (two.number, two.totals)
     assert np.array_equal(one.rows.vectors_ND, two.rows.vectors_ND)
+
+
+def test_a_store_of_features_that_is_away_costs_no_event_and_none_is_learned_without_its_users_history(
+    ranker, log, store, tmp_path, monkeypatch
+):
+    log.append(story(200))
+    whole = Store(str(tmp_path / "whole"))
+    learned(ranker, log, whole)
+    loop, features = begun(ranker, log, store), ranker.known._features
+    with monkeypatch.context() as away:
+        away.setattr(type(features), "histories", _away)
+        with pytest.raises(StoreUnavailable):
+            loop.step()
+            loop.publish()
+    while loop.step():
+        pass
+    loop.publish()
+    one, other = chain_of(whole).state(), chain_of(store).state()
+    assert one.totals == other.totals
+    assert np.array_equal(one.rows.vectors_ND, other.rows.vectors_ND)
+
+
+def _away(self, users):
+    raise FeatureStoreUnavailable("Redis is away.")
 
 
 def test_what_tripped_is_not_committed_where_the_freeze_cannot_be_written(ranker, log, store):
