@@ -153,6 +153,9 @@ class OnlineLoop:
         self._beside = beside
         self._say = logging.getLogger(__name__)
         self._stands = False
+        self._was_away = False
+        """The log did not answer since it was read last: it may have come back as another."""
+
         self._published: int
         self._standing: Standing
         """What is in memory is what the chain says, and what was learned on top of it: only then may it be committed."""
@@ -221,6 +224,9 @@ class OnlineLoop:
             LogGap: the log was trimmed behind what was read.
             LogUnavailable, StoreUnavailable: ask again.
         """
+        if self._was_away:
+            self._stands = self._stands and self._log.end() >= self.offset
+            self._was_away = False
         if not self._stands:
             self.catch_up()
         if new := self._chain.refresh():
@@ -326,6 +332,7 @@ class OnlineLoop:
                 self.waits_for = None
                 return
             except (LogUnavailable, StoreError) as error:
+                self._was_away |= isinstance(error, LogUnavailable)
                 if str(error) != self.waits_for:
                     self.waits_for = str(error)
                     self._say.warning("%s Nothing is learned until it is back.", error)

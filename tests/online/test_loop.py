@@ -357,6 +357,16 @@ def test_another_log_in_the_place_of_the_former_is_not_learned_from(ranker, log,
         begun(ranker, other, store)
 
 
+def test_a_log_that_was_away_and_comes_back_as_another_is_not_learned_from(ranker, log, store):
+    log.append([did(number, "ann", "salt") for number in range(1, 11)])
+    loop = learned(ranker, log, store)
+    for each in log.path.parent.glob(f"{log.path.name}*"):
+        each.unlink()
+    with SqliteLog(log.path) as other, pytest.raises(LogGap, match="it is another log"):
+        other.append([did(1, "ann", "salt")])
+        loop.run(period_seconds=60, until=lambda: False)
+
+
 def test_a_learner_that_is_killed_again_and_again_learns_each_event_once(ranker, log, store, tmp_path):
     entries, chance = story(2_000), random.Random(11)
     log.append(entries)
