@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,7 @@ from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.features.bounded_reads import FeatureStoreUnavailable
 from shoploop.online.chain import Chain, ChainTaken
+from shoploop.online.dead_letters import dead_letters, replay
 from shoploop.online.guardrails import GuardConfig
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import LogGap, OnlineLoop
@@ -300,6 +302,44 @@ def test_an_event_that_cannot_be_learned_from_is_named_by_its_record_alone_and_t
     assert (totals.examples, totals.dead_letters) == (3, 1)
     assert "Record 3 of the event log" in caplog.text
     assert "bob" not in caplog.text
+
+
+def test_what_the_learner_failed_at_is_a_dead_letter_that_is_learned_when_it_is_replayed(
+    ranker, log, store, tmp_path, monkeypatch
+):
+    states, defect = ranker.user_states(), {"bob", "ann"}
+
+    tried = Counter()
+
+    class Fails:
+        def of(self, asked):
+            names = {each.user for each in asked}
+            if len(asked) == 1:
+                tried.update(names)
+            if "bob" in names & defect or ("ann" in names and tried["ann"] < 2):  # that one passes by itself
+                raise RuntimeError("a defect")
+            return states.of(asked)
+
+    monkeypatch.setattr(ranker, "user_states", Fails)
+    story = [
+        shown(1, "bob", "salt", "tea"), did(2, "ann", "salt"), did(3, "bob", "salt"),
+        did(4, "bob", "tea", kind="click", request=1), did(60, "cid", "salt"),
+    ]  # fmt: skip
+    log.append(story)
+    loop = learned(ranker, log, store)
+    chain = chain_of(store)
+    assert (chain.state().totals.examples, chain.state().totals.dead_letters) == (2, 2)
+    found = dead_letters(log, after=0, failed=chain.failed)
+    assert [(letter.offset, letter.reason) for letter in found] == [(3, "failed"), (4, "failed")]
+    begun(ranker, log, store)
+    assert chain_of(store).failed == (3, 4)  # whoever goes on knows it, and tells each once
+    defect.clear()
+    assert replay(log, found).replayed == (3, 4)
+    while loop.step():
+        pass
+    loop.publish()
+    assert chain_of(store).state().totals.examples == 4
+    assert dead_letters(log, after=0, failed=chain_of(store).failed) == []
 
 
 def test_going_back_by_hand_wins_over_a_learner_at_work(ranker, log, store):
