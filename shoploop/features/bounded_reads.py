@@ -66,7 +66,7 @@ class BoundedReads(Generic[T]):
             if not future.cancel():
                 with self._lock:
                     self._late = future
-            raise FeatureStoreUnavailable(f"{self._where} did not answer in {seconds:.3f} s.") from None
+            raise FeatureStoreUnavailable(f"{self._where} did not answer in {seconds or 0:.3f} s.") from None
 
     def _tried(self, asked: str) -> T:
         try:

@@ -159,14 +159,14 @@ def named_errors(store: Any) -> Iterator[None]:
             yield
         except sqlite3.Error as error:
             raise FeatureStoreUnavailable(
-                f"The online store of features, {file}, cannot be read: {error}. Fetch the version again."
+                f"The online store of features, {file}, cannot be read: {error}. If that stays, fetch the version again."
             ) from error
         return
     import redis
 
     try:
         yield
-    except redis.RedisError as error:
+    except (redis.RedisError, OSError) as error:
         raise FeatureStoreUnavailable(
             f"{where} does not answer: {first_line(error)}. See whether it runs, and whether "
             "spec.features.onlineStore.connection is its address."

@@ -76,6 +76,7 @@ class OnlineFeatures:
         self._row = feast_store.row_reader(self._store, folder, views)
         self._lock = threading.Lock()
         where = feast_store.online_server(self._store)
+        self._trouble = ""
         self._bounded = None if where is None else BoundedReads(self._user_row, where=where)
         self._folder = folder
         self._buyers: frozenset[str] | None = None
@@ -107,7 +108,10 @@ class OnlineFeatures:
         Raises:
             FeatureStoreUnavailable: the store cannot be read, or not in time.
         """
-        found = self._user_row(user) if self._bounded is None else self._bounded(user, patience and patience())
+        if self._bounded is None:
+            found = self._told_once(user)
+        else:
+            found = self._bounded(user, patience and patience())
         packed = found["packed"]
         if packed is None:
             return None
@@ -193,6 +197,18 @@ class OnlineFeatures:
             frames.append(pl.DataFrame({key: chunk} | {name: found[name] for name in names}, schema=schema))
         table = pl.concat(frames)
         return table.filter(pl.col(names[0]).is_not_null())
+
+    def _told_once(self, user: str) -> dict[str, Any]:
+        """:meth:`_user_row` of a file; what keeps it from being read is told where it begins."""
+        try:
+            found = self._user_row(user)
+        except FeatureStoreUnavailable as error:
+            if str(error) != self._trouble:
+                logging.getLogger(__name__).warning("%s Answers do without it until it can be read.", error)
+            self._trouble = str(error)
+            raise
+        self._trouble = ""
+        return found
 
     def _user_row(self, user: str) -> dict[str, Any]:
         """Each of the features of a user; None where the store has none."""

@@ -3,7 +3,9 @@
 import os
 import shutil
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 
 import numpy as np
@@ -156,3 +158,19 @@ def test_why_an_item_was_shown_is_asked_again_where_the_store_is_away(ranker, se
     until_whole(ranker)
     assert explanations.explain(asked).exact
     assert not explanations.explain(ExplainRequest(request_id=less.request_id, item=less.items[0].item)).exact
+
+
+def test_a_file_of_features_that_cannot_be_read_is_as_a_server_that_is_down(stored_shop, tmp_path, caplog):
+    shutil.copytree(stored_shop / "features", tmp_path / "features")
+    trained = trained_model()
+    features = OnlineFeatures(tmp_path / "features", vocabulary=trained.vocabulary)
+    ranker = make_ranker(tmp_path, trained=trained, features=features)
+    whole = ranker.recommend(ANN, now=NOON)
+    assert whole.degraded is None
+    file = tmp_path / "features" / "feast" / "online.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert set(degraded(ranker).values()) == {AWAY}
+        other.execute("ROLLBACK")
+    assert caplog.text.count("is locked. If that stays, fetch the version again. Answers do without it") == 1
+    assert ranker.recommend(ANN, now=NOON).items == whole.items
