@@ -33,6 +33,7 @@ LIBRARIES = (
     "safetensors",
     "pydantic",
     "pillow",
+    "charset-normalizer",
 )
 """Those whose version may change what a step writes."""
 

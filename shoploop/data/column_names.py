@@ -146,10 +146,10 @@ FOREIGN_WORDS = {
 
 PARTS_OF_KINDS = (
     ("other", "remove removed wishlist favorite favorites favourite cancel cancelled canceled failed started begin abandoned "
-              "shared shipped delivered"),
+              "shared shipped delivered not login signup registration account newsletter survey"),
     ("return", "return returned refund refunded"),
     ("view", "view viewed views click clicked clicks detail details impression visit visited"),
     ("cart", "cart basket added"),
-    ("purchase", "purchase purchased buy bought order ordered orders sale sold transaction completed paid"),
+    ("purchase", "purchase purchased buy bought order ordered orders sale sold transaction"),
 )  # fmt: skip
 """What parts of an unknown word for a kind say of it; the first kind with any of them is proposed."""

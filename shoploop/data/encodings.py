@@ -116,8 +116,8 @@ def said(encoding: str) -> str:
     return NAMES.get(encoding, encoding.replace("cp125", "Windows-125"))
 
 
-def in_encoding(raw: bytes, encoding: str, *, shown: str) -> str:
-    """Text of bytes, as somebody said.
+def in_utf8(raw: bytes, encoding: str, *, shown: str) -> bytes:
+    """The same text in UTF-8, of bytes in an encoding that somebody named.
 
     Args:
         raw: Of a file.
@@ -129,7 +129,7 @@ def in_encoding(raw: bytes, encoding: str, *, shown: str) -> str:
         DataUnreadable: the file is in another one.
     """
     try:
-        return raw.decode(encoding).removeprefix("\ufeff")
+        return raw.decode(encoding).removeprefix("\ufeff").encode()
     except LookupError as error:  # also one that is known and holds no text, such as base64
         raise SpecInvalid(
             f"{shown}: encoding {encoding!r} is not known. Write a name of Python's, such as cp1251, shift_jis or gb18030."

@@ -20,7 +20,7 @@ import polars as pl
 
 from shoploop.data import csv_pieces
 from shoploop.data.csv_text import WIDE, Csv, decoded, read_csv
-from shoploop.data.encodings import Recoding, in_encoding
+from shoploop.data.encodings import Recoding, in_utf8
 from shoploop.data.ids import texts_of_arrow, with_hyphens
 from shoploop.data.json_text import flattened, read_json
 from shoploop.errors import DataUnreadable, TableEmpty, first_line
@@ -132,7 +132,7 @@ def _of_bytes(raw: bytes, *, shown: str, layout: Layout, remarks: Remarks) -> pl
     if raw.startswith(STREAM):
         return _stream(raw, shown)
     if layout.encoding is not None:
-        raw = in_encoding(raw, layout.encoding, shown=shown).encode()
+        raw = in_utf8(raw, layout.encoding, shown=shown)
     elif raw.startswith(WIDE) and b"\0" in raw[:400]:
         raw = decoded(raw, Recoding(), shown=shown).encode()
     start = raw[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()

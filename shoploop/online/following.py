@@ -73,6 +73,9 @@ class Following:
             facts = (folder / POINTER).stat()
         except FileNotFoundError:
             return False
+        except OSError:  # such as a volume that is gone for a moment: what is served goes on, and its age says so
+            self._seen, self._served_newest = None, False
+            return False
         seen = (facts.st_mtime_ns, facts.st_ino)
         if seen == self._seen:
             return False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shoploop.data.encodings import Recoding, encoding_of, in_encoding
+from shoploop.data.encodings import Recoding, encoding_of, in_utf8
 from shoploop.errors import DataUnreadable, SpecInvalid
 
 WORDS = {
@@ -52,16 +52,16 @@ def test_two_bytes_that_are_a_sign_of_utf8_by_chance_are_read_as_the_other_lines
 
 def test_an_encoding_that_was_named_is_taken():
     text = "Łódź,Żurek\n"
-    assert in_encoding(text.encode("cp1250"), "cp1250", shown="x.csv") == text
-    assert in_encoding(text.encode("utf-8-sig"), "utf-8", shown="x.csv") == text
+    assert in_utf8(text.encode("cp1250"), "cp1250", shown="x.csv") == text.encode()
+    assert in_utf8(text.encode("utf-8-sig"), "utf-8", shown="x.csv") == text.encode()
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "base64"])
 def test_what_is_no_encoding_of_text_is_refused_by_name(encoding):
     with pytest.raises(SpecInvalid, match=f"encoding '{encoding}' is not known"):
-        in_encoding(b"a", encoding, shown="x.csv")
+        in_utf8(b"a", encoding, shown="x.csv")
 
 
 def test_a_file_of_another_encoding_than_named_is_refused_with_the_place():
     with pytest.raises(DataUnreadable, match=r"x\.csv cannot be read as utf-8 at byte 1"):
-        in_encoding(b"a\xff", "utf-8", shown="x.csv")
+        in_utf8(b"a\xff", "utf-8", shown="x.csv")

@@ -142,21 +142,21 @@ def test_words_for_kinds_are_proposed_and_the_unknown_ones_are_in_doubt(tables):
 
 
 def test_of_words_for_kinds_that_nobody_knows_the_parts_are_looked_at(tables):
-    words = ("Product Viewed", "Product Viewed", "Product Added", "Order Completed", "Product Removed", "rank_up")
+    words = ("Page Visited", "Page Visited", "Gift Added", "Gift Bought", "Product Removed", "Login Completed")
     line = "user,item,time,event\n" + "".join(
         f"u{n % 7},i{n % 5},2024-05-{1 + n % 9:02},{words[n % 6]}\n" for n in range(60)
     )
     guess = guess_events(tables.bytes("e.csv", line.encode()))
     assert guess.kinds == {
-        "product viewed": "view", "product added": "cart", "order completed": "purchase", "product removed": "other",
-        "rank_up": "other",
+        "page visited": "view", "gift added": "cart", "gift bought": "purchase", "product removed": "other",
+        "login completed": "other",
     }  # fmt: skip
     assert not guess.kinds_sure
 
 
 @pytest.mark.parametrize(
     "pattern",
-    ["%m/%d/%Y, %I:%M:%S %p", "%d.%m.%Y, %H:%M", "%Y-%m-%d %I:%M:%S %p", "%d.%m.%Y %H.%M", "%Y年%m月%d日 %H:%M"],
+    ["%m/%d/%Y, %I:%M:%S %p", "%d.%m.%Y, %H:%M", "%Y-%m-%d %I:%M:%S %p", "%d.%m.%Y %H.%M"],
 )
 def test_times_as_browsers_tills_and_other_countries_write_them_need_no_pattern(tables, pattern):
     log = text(lambda n, u, i, t: f"{u};{i};{t.strftime(pattern)}", header="用户ID;товар;날짜\n")
@@ -300,7 +300,8 @@ def test_a_number_is_read_in_one_way_by_all_that_look_at_it(tables, texts, numbe
     assert column is not None and column.max() == (1234.5 if 1234.5 in numbers else max(read.drop_nulls()))
     lines = "".join(f'ann,tea,2024-05-01,"{text}"\n' for text in [*texts, *["1"] * 100])
     loaded = tables.load(interactions={"uri": tables.csv("events.csv", "user,item,time,price\n" + lines)})
-    assert sorted(loaded["interactions"]["price"].drop_nulls())[-1] == column.max()
+    dearest = column.abs().max()  # below 0: given back, for so much
+    assert sorted(loaded["interactions"]["price"].drop_nulls())[-1] == dearest
 
 
 def test_a_price_with_points_of_thousands_is_told_to_be_of_a_piece(tables):

@@ -76,6 +76,20 @@ def test_going_back_brings_the_version_back_as_it_was_trained(ranker, chain, upd
     assert [(item.item, item.score) for item in following.ranker.recommend(ASKED).items] == before
 
 
+def test_a_folder_that_is_gone_for_a_moment_costs_no_more_than_that_moment(ranker, chain, updater, following):
+    learn(chain, lifted(ranker, "soap"))
+    updater.look(), following.look()
+    folder = following.folder
+    folder.rename(folder.with_suffix(".aside"))
+    folder.write_text("no folder")
+    assert not following.look() and first(following) == "soap"
+    later = time.time() + 60
+    os.utime(folder.with_suffix(".aside") / LOOKED, (later, later))
+    assert following.age_seconds() > 0
+    folder.unlink(), folder.with_suffix(".aside").rename(folder)
+    assert following.look() and following.age_seconds() == 0
+
+
 def test_a_request_under_way_keeps_the_model_that_it_began_with(ranker, chain, updater, following):
     began_with = following.ranker
     learn(chain, lifted(ranker, "soap"))

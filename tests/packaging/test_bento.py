@@ -74,17 +74,24 @@ def version_of(run: Path) -> str:
 
 @pytest.fixture(scope="module")
 def asked(run, store, tmp_path_factory):
-    """What the Bento said while it was served, which modules it imported, and the spans of its requests."""
+    """What the Bento said while it was served, which modules it imported, and the spans of its requests.
+
+    It is served once with all that can be asked for: the first answers are from before anybody has done anything; then
+    something is out of stock, shoppers buy, and a learner is killed, which is what ``here`` holds.
+    """
     watch = tmp_path_factory.mktemp("watch") / "imports"
     with pytest.MonkeyPatch.context() as environment, collector() as (endpoint, spans):
         environment.setenv(tracing.ENDPOINT, endpoint)
         for variable, value in watching(watch).items():
             environment.setenv(variable, value)
         ports = {"port": serve.free_port(), "admin_port": serve.free_port()}
-        access = tmp_path_factory.mktemp("access") / "keys"
+        access, gone = tmp_path_factory.mktemp("access") / "keys", tmp_path_factory.mktemp("stock") / "gone.txt"
+        gone.write_text("")
+        online = {"events": EventLogSpec(), "out_of_stock": gone, "online": True}
+        others, version = set(psutil.Process().children(recursive=True)), version_of(run)
         with (
             (watch.parent / "log.txt").open("w+b") as log,
-            serve.running(store, "small", version=version_of(run), access=access, log=log, **ports) as service,
+            serve.running(store, "small", version=version, access=access, log=log, **ports, **online) as service,
         ):
             environment.undo()
             [key] = access.glob("*.key")
@@ -101,10 +108,15 @@ def asked(run, store, tmp_path_factory):
                 ranked = client.post("/rank", json={"user": "ann", "items": ["milk", "apples"]})
                 with pytest.raises(PortInUse, match="cannot be listened on"):
                     serve.check_port(int(service.url.rsplit(":", 1)[1]))
+                here = go_on(service, client, gone, others)
+                ranks = psutil.Process(service.process.pid)
+                own = {
+                    process.pid for process in (ranks, *ranks.children(recursive=True))
+                }  # not the learner and the updater
         lines = (watch.parent / "log.txt").read_text().splitlines()
     return SimpleNamespace(
-        answers=answers, bad=bad, metrics=metrics, ranked=ranked, process=service.process, imported=imported(watch),
-        hidden=hidden, load=load, anybody=anybody, spans=spans,
+        answers=answers, bad=bad, metrics=metrics, ranked=ranked, process=service.process, imported=imported(watch, own),
+        here=here, hidden=hidden, load=load, anybody=anybody, spans=spans,
         lines=[json.loads(line) for line in lines if line.startswith("{")],
     )  # fmt: skip
 
@@ -190,48 +202,53 @@ def test_the_built_bento_answers_like_an_offline_run(run, asked):
     assert offline["compared"] == offline["equal"] == 2
 
 
-@pytest.fixture(scope="module")
-def here(run, store, tmp_path_factory):
-    """What was said while it was served online, with an example shop and something out of stock, and a learner was killed."""
-    version, others = version_of(run), set(psutil.Process().children(recursive=True))
-    gone, port = tmp_path_factory.mktemp("stock") / "gone.txt", serve.free_port()
-    gone.write_text("milk\n")
+def go_on(service, client, gone, others):
+    """What is said with an example shop and something out of stock, and what online learning says of what is bought."""
     said = SimpleNamespace()
-    with serve.running(
-        store, "small", port=port, version=version, events=EventLogSpec(), out_of_stock=gone, online=True
-    ) as service, httpx.Client(base_url=service.url, timeout=60) as client:  # fmt: skip
-        said.page = client.get(service.storefront)
-        key = client.get(f"{service.storefront}config.json").json()["key"]
-        view = {"id": "1", "kind": "view", "user": "zoe", "item": "tea"}
-        headers = {"authorization": f"Bearer {key}", "origin": f"http://localhost:{port}"}
-        said.told = client.post("/events", json={"events": [view]}, headers=headers)
-        said.answer = client.post("/recommend", json={"user": "ann", "k": 3}).json()
-        said.capped = client.post("/recommend", json={"user": "ann", "k": 12, "rules": {"maxPerCategory": 1}}).json()
-        said.metrics = client.get("/metrics").text
+    gone.write_text("milk\n")
+    said.page = client.get(service.storefront)
+    key = client.get(f"{service.storefront}config.json").json()["key"]
+    view = {"id": "1", "kind": "view", "user": "zoe", "item": "tea"}
+    origin = service.url.replace("127.0.0.1", "localhost")
+    headers = {"authorization": f"Bearer {key}", "origin": origin}
+    said.told = client.post("/events", json={"events": [view]}, headers=headers)
 
-        secret = base64.b64encode(add_key(service.events.keys / SERVER_KEYS).secret).decode()
-        bearer = {"authorization": f"Bearer {secret}"}  # a new key is known after a second
+    def left_out() -> dict | None:
+        answer = client.post("/recommend", json={"user": "ann", "k": 3}).json()
+        return answer if answer["rules"] else None
 
-        def buys(name: str, item: str) -> None:
-            event = {"id": name, "kind": "purchase", "user": "ann", "item": item}
-            until(lambda: client.post("/events", json={"events": [event]}, headers=bearer).status_code == 202)
+    said.answer = until(left_out)  # the file is looked at every second
+    said.capped = client.post("/recommend", json={"user": "ann", "k": 12, "rules": {"maxPerCategory": 1}}).json()
+    said.metrics = client.get(f"{service.admin_url}/metrics").text
 
-        def commit_above(number: int) -> int | None:
-            found = client.post("/recommend", json={"user": "bob"}).json()["commit"] or 0
-            return found if found > number else None
+    secret = base64.b64encode(add_key(service.events.keys / SERVER_KEYS).secret).decode()
+    bearer = {"authorization": f"Bearer {secret}"}  # a new key is known after a second
 
-        def learner() -> psutil.Process | None:
-            mine = [p for p in psutil.Process().children(recursive=True) if "learn" in p.cmdline()[:6]]
-            return mine[0] if mine else None
+    def buys(name: str, item: str) -> None:
+        event = {"id": name, "kind": "purchase", "user": "ann", "item": item}
+        until(lambda: client.post("/events", json={"events": [event]}, headers=bearer).status_code == 202)
 
-        said.before = client.post("/recommend", json={"user": "bob"}).json()["commit"]
-        buys("first", "tea")
-        said.first = until(lambda: commit_above(0))
-        said.processes = set(psutil.Process().children(recursive=True)) - others
-        until(learner).kill()
-        buys("second", "apples")
-        said.second = until(lambda: commit_above(said.first))
+    def commit_above(number: int) -> int | None:
+        found = client.post("/recommend", json={"user": "bob"}).json()["commit"] or 0
+        return found if found > number else None
+
+    def learner() -> psutil.Process | None:
+        mine = [p for p in psutil.Process().children(recursive=True) if "learn" in p.cmdline()[:6]]
+        return mine[0] if mine else None
+
+    said.before = client.post("/recommend", json={"user": "bob"}).json()["commit"]
+    buys("first", "tea")
+    said.first = until(lambda: commit_above(0))
+    said.processes = set(psutil.Process().children(recursive=True)) - others
+    until(learner).kill()
+    buys("second", "apples")
+    said.second = until(lambda: commit_above(said.first))
     return said
+
+
+@pytest.fixture(scope="module")
+def here(asked):
+    return asked.here
 
 
 def test_served_here_there_is_an_example_shop_and_what_is_out_of_stock_is_left_out(here):

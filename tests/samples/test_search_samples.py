@@ -16,6 +16,7 @@ from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.samples.files import SampleWriter, read_samples
 from shoploop.samples.search_step import NEGATIVES, SEARCH, SEARCHES, choose_searches, write_searches
+from shoploop.samples.searching import search_columns
 from shoploop.samples.step import build_samples
 from shoploop.surfaces.search.asked import NOBODY, Asked, requests_of, searches_of
 
@@ -191,7 +192,9 @@ def test_a_run_samples_queries_only_where_its_spec_names_search(stored_shop, tmp
     asked = TRAINING.model_copy(update={"surfaces": ["Items", "Search"]})
     report = build_samples(**inputs, out=tmp_path / "search", training_spec=asked)
     assert report["search"]["queries"] == "made of names"
-    assert len(read_samples(tmp_path / "search" / SEARCH, COLUMNS, "train").queries) > 20
+    contract = Contract.from_json(json.loads((stored_shop / "features" / "contract.json").read_text()))
+    asked_of = search_columns(contract.pair_features)
+    assert len(read_samples(tmp_path / "search" / SEARCH, asked_of, "train").queries) > 20
     assert "search" not in build_samples(**inputs, out=tmp_path / "plain", training_spec=TRAINING)
     assert not (tmp_path / "plain" / SEARCH).exists()
 

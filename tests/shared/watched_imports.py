@@ -7,6 +7,7 @@ shoploop.
 import os
 import sys
 import warnings
+from collections.abc import Collection
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -53,9 +54,10 @@ def watching(folder: Path, first: str = "") -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(paths), "WATCHED_IMPORTS": str(folder / "notes")}
 
 
-def imported(folder: Path) -> set[str]:
-    """What was asked for since; a name that is no module may be among them."""
-    return {name for notes in (folder / "notes").iterdir() for name in notes.read_text().split()}
+def imported(folder: Path, pids: Collection[int] | None = None) -> set[str]:
+    """What was asked for since, by all or by those processes alone; a name that is no module may be among them."""
+    noted = [notes for notes in (folder / "notes").iterdir() if pids is None or int(notes.name) in pids]
+    return {name for notes in noted for name in notes.read_text().split()}
 
 
 def _run(code: str, environment: dict[str, str], arguments: tuple[str, ...]) -> None:

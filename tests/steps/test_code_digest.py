@@ -247,6 +247,7 @@ DISTRIBUTIONS = {
     "ibis": "ibis-framework",
     "pydantic_core": "pydantic",
     "PIL": "pillow",
+    "charset_normalizer": "charset-normalizer",
 }
 
 
