@@ -1,13 +1,15 @@
 """Logs whose disk, server or writer fails: an accepted entry is there once, a refused one is named, nothing is invented."""
 
+import re
 import shutil
 import subprocess
 import sys
+import time
 import traceback
 
 import pytest
 from event_logs import KafkaBroker, redis_server
-from mounts import fill, may_be_written, seen_from, small_disk
+from mounts import fill, may_be_written, may_hold, seen_from, small_disk
 
 from shoploop.api.online import EventLogSpec
 from shoploop.errors import SpecInvalid
@@ -143,6 +145,34 @@ def test_a_redis_that_is_killed_and_started_again_has_what_it_accepted(tmp_path)
         assert log.append(ONE) == [1]  # it is known still
         log.append(TWO)
         assert all_ids(log) == ["one", "two"]
+
+
+def test_a_redis_whose_disk_is_full_is_named_and_has_what_it_accepted_when_there_is_room(tmp_path):
+    with small_disk(tmp_path / "small", "512k") as folder:
+        with redis_server(folder / "redis") as server, RedisLog(server.url, name="shop") as log:
+            accepted = []
+            with pytest.raises(
+                LogUnavailable, match=r"Redis 127\.0\.0\.1"
+            ):  # it ends rather than lose what it said it has
+                for number in range(1000):
+                    log.append([Entry(f"large-{number}", b"x" * 5000)])
+                    accepted.append(f"large-{number}")
+            server.process.wait(30)
+            may_hold(folder, "8m")
+            server.start()
+            assert accepted and all_ids(log) == accepted
+            log.append(ONE)
+            assert all_ids(log) == [*accepted, "one"]
+
+
+@pytest.mark.parametrize(("hour", "said"), [(3600, "ahead of"), (-3600, "behind")])
+def test_whoever_opens_a_redis_with_another_time_is_told_by_how_much_it_is_off(
+    redis_place, monkeypatch, caplog, hour, said
+):
+    now = time.time
+    monkeypatch.setattr("shoploop.events.redis_log.time.time", lambda: now() + hour)
+    RedisLog(redis_place.url, name="clocks").close()
+    assert re.search(rf"clock is 3(59\d|60\d) s {said} that of Redis 127\.0\.0\.1.*by NTP", caplog.text)
 
 
 def test_a_redis_at_its_maxmemory_refuses_by_name_and_forgets_nothing(tmp_path):

@@ -29,6 +29,11 @@ def may_be_written(place: Path, may: bool) -> None:
     subprocess.run(["mount", "-o", f"remount,bind,{'rw' if may else 'ro'}", str(place)], check=True)
 
 
+def may_hold(folder: Path, size: str) -> None:
+    """Makes a small disk larger."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+
+
 def fill(folder: Path, *, left: int = 0) -> Path:
     """Writes a file until the disk is full but for some bytes; returns it."""
     others = folder / "others"
