@@ -232,4 +232,5 @@ def rows_of_the_day(folder: Path, view: str) -> pl.DataFrame:
         view: ``item_stats`` or ``shop_stats``.
     """
     serving_day: int = json.loads((folder / "features.json").read_text())["serving_day"]
-    return pl.read_parquet(folder / f"{view}.parquet").filter(pl.col("event_timestamp") == midnight(serving_day))
+    rows = pl.scan_parquet(folder / f"{view}.parquet")
+    return rows.filter(pl.col("event_timestamp") == midnight(serving_day)).collect()
