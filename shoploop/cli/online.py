@@ -117,11 +117,11 @@ def print_dead_letters(
     from shoploop.online.dead_letters import Replayed, dead_letters, replay
     from shoploop.packaging.bento import collected_of
 
-    version = version or serving_version(store, name)
+    version, chain = _chain(store, name, version)
     spec = log_of(log)
     with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
         after = min(collected_of(store, name, version).offset, opened.end())
-        found = dead_letters(opened, after=after)
+        found = dead_letters(opened, after=after, failed=chain.failed)
         done = replay(opened, found) if again else Replayed(replayed=(), left=())
     if json_:
         letters = [

@@ -10,6 +10,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ Code = Literal[
     "impression_altered",
     "impression_expired",
     "impression_foreign",
+    "impression_in_future",
     "impression_key_unknown",
     "impression_of_another",
 ]
@@ -154,7 +156,11 @@ class Signatures:
                 "impression_expired", "The impression is too old: ask again, and show what is answered."
             )
         if now < found.issued - SKEW_SECONDS:
-            raise ImpressionRefused("impression_altered", "The impression is from the future.")
+            raise ImpressionRefused(
+                "impression_in_future",
+                f"The impression was signed at {_iso(found.issued)}, {found.issued - now:.0f} s later than it is here, "
+                f"{_iso(now)}: the clock of the predictor that signed it is ahead, or this one's is behind. Set both by NTP.",
+            )
         return found
 
     def is_of(self, token: str, impression: Impression, user: str) -> bool:
@@ -173,6 +179,10 @@ class Signatures:
                 "impression_key_unknown", "The impression was signed by a key that is not used here."
             )
         return key
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _pseudonym(key: SecretKey, recommender: str, user: str) -> str:

@@ -108,7 +108,12 @@ class Intake:
     def _judged(self, event: Event, sender: Sender, now: datetime) -> "Kept | _No":
         time = (event.time or now).astimezone(UTC)
         if time > now + FUTURE:
-            return _No("time_in_future", f"{time.isoformat()} is later than now, {now.isoformat()}.")
+            ahead = (time - now).total_seconds()
+            return _No(
+                "time_in_future",
+                f"{time.isoformat()} is {ahead:.0f} s later than it is here, {now.isoformat()}: the sender's clock is ahead, "
+                "or this predictor's is behind. Set both by NTP; an event without a time has the predictor's.",
+            )
         if time < now - PAST:
             return _No("time_too_old", f"{time.isoformat()} is more than {PAST.days} days ago: load it as data.")
         kept = self._attributed(event, time, now) if event.impression else self._organic(event, sender, time, now)

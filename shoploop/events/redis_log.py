@@ -8,6 +8,7 @@ which would destroy what nobody has read.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,6 +19,9 @@ from shoploop.events.log import Entry, EventLog, LogFull, LogNotDurable, LogUnav
 
 TIMEOUT_SECONDS = 5.0
 TRIMMED_AT_ONCE = 1000
+ROOM = "Raise it, or have `shoploop events trim` forget what versions were trained on."
+APART_SECONDS = 60.0
+"""Between this machine's clock and the server's, from where on that is told."""
 
 APPEND = """
 local offsets = {}
@@ -106,6 +110,7 @@ class RedisLog(EventLog):
         self._erase = self._client.register_script(ERASE)
         with self._named_errors():
             self._check_durable()
+            self._compare_clocks()
 
     def append(self, entries: Sequence[Entry]) -> list[int]:
         check(entries)
@@ -192,6 +197,20 @@ class RedisLog(EventLog):
                 f"Redis {self.where} evicts with maxmemory-policy {found['maxmemory-policy']}. Set it to noeviction."
             )
 
+    def _compare_clocks(self) -> None:
+        """Tells whoever opens the log if their clock is not the server's: what all of them say shows which one is off."""
+        with suppress(self._errors.ResponseError):  # it may not be asked
+            seconds, microseconds = self._client.time()
+            ahead = time.time() - (int(seconds) + int(microseconds) / 1e6)
+            if abs(ahead) > APART_SECONDS:
+                logging.getLogger(__name__).warning(
+                    "This machine's clock is %.0f s %s that of Redis %s. Set the one that is off, by NTP: where it is this "
+                    "one, events are refused as too early or come too late to be learned from.",
+                    abs(ahead),
+                    "ahead of" if ahead > 0 else "behind",
+                    self.where,
+                )
+
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
         if self._closed:
@@ -199,10 +218,10 @@ class RedisLog(EventLog):
         try:
             yield
         except self._errors.OutOfMemoryError as error:
-            raise LogFull(f"Redis {self.where} is at its maxmemory; nothing was written.") from error
+            raise LogFull(f"Redis {self.where} is at its maxmemory; nothing was written. {ROOM}") from error
         except self._errors.RedisError as error:
             if "OOM" in str(error):
-                raise LogFull(f"Redis {self.where} is at its maxmemory; nothing was written.") from error
+                raise LogFull(f"Redis {self.where} is at its maxmemory; nothing was written. {ROOM}") from error
             raise LogUnavailable(f"Redis {self.where}: {first_line(error)}.") from error
 
 

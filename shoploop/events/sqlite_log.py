@@ -18,10 +18,21 @@ BUSY_SECONDS = 5.0
 """How long a writer waits for another process's."""
 
 POLL_SECONDS = 0.02
+SQLITE_IOERR_SHMSIZE = sqlite3.SQLITE_IOERR | 19 << 8
+"""The index of the journal cannot grow: what a disk with a little room left says. Python 3.11 has no name for it."""
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS log (offset INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)
 """
-FULL = (sqlite3.SQLITE_FULL,)
+FULL = (sqlite3.SQLITE_FULL, SQLITE_IOERR_SHMSIZE)
+PLACE = "It needs a folder that this process may write: on a cluster a claim (spec.online.log.claim)."
+ADVICE = {
+    sqlite3.SQLITE_READONLY: f"Nothing was written. {PLACE}",
+    sqlite3.SQLITE_CANTOPEN: PLACE,
+    sqlite3.SQLITE_IOERR: "Nothing was written, as far as is known. See what the system says of this disk.",
+}
+"""What to do, by the kind of error."""
+
 ERASED = "CAST('erased:' || offset AS BLOB)"
 """Id of a row whose entry was erased: so offsets before it do not look as if they had been trimmed. Of bytes, where each
 entry's is a text, so that no entry can have it."""
@@ -43,29 +54,33 @@ class SqliteLog(EventLog):
         self._reading = threading.Lock()
         with self._named_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = self._connect()
-            self._writer.execute("PRAGMA journal_mode=WAL")
-            self._writer.execute("PRAGMA synchronous=FULL")
-            self._writer.execute(SCHEMA)
-            self._reader = self._connect()
+            self._writer = self._connect_writer()
+            try:
+                self._reader = self._connect()
+                self._written_file: tuple[int, int] | None = self._file()
+                self._read_file: tuple[int, int] | None = self._written_file
+                """None where it has to be opened anew."""
+            except BaseException:
+                self._writer.close()
+                raise
 
     def append(self, entries: Sequence[Entry]) -> list[int]:
         check(entries)
         with self._writing, self._named_errors():
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._hold_written()
             try:
-                offsets = [self._written(each) for each in entries]
-                self._writer.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
-        return offsets
+                return self._appended(entries)
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_READONLY:
+                    raise
+            self._open_anew()  # by now it may be written
+            return self._appended(entries)
 
     def read(self, after: int, *, limit: int = 1000, wait_seconds: float = 0.0) -> list[Record]:
         until = time.monotonic() + wait_seconds
         while True:
             with self._reading, self._named_errors():
+                self._hold_read()
                 rows = self._reader.execute(
                     f"SELECT offset, id, body FROM log WHERE offset > ? AND {LIVE} ORDER BY offset LIMIT ?",
                     (after, limit),
@@ -77,6 +92,7 @@ class SqliteLog(EventLog):
 
     def begin(self) -> int:
         with self._reading, self._named_errors():
+            self._hold_read()
             first, last = self._reader.execute(
                 "SELECT (SELECT min(offset) FROM log), (SELECT seq FROM sqlite_sequence WHERE name = 'log')"
             ).fetchone()
@@ -84,16 +100,19 @@ class SqliteLog(EventLog):
 
     def end(self) -> int:
         with self._reading, self._named_errors():
+            self._hold_read()
             # the sequence knows it after everything was trimmed, too
             row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'log'").fetchone()
         return int(row[0]) if row else 0
 
     def trim(self, before: int) -> None:
         with self._writing, self._named_errors():
+            self._hold_written()
             self._writer.execute("DELETE FROM log WHERE offset < ?", (before,))
 
     def erase(self, offsets: Sequence[int]) -> None:
         with self._writing, self._named_errors():
+            self._hold_written()
             self._writer.execute("PRAGMA secure_delete=ON")  # what is overwritten is not left in a free page
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -116,6 +135,77 @@ class SqliteLog(EventLog):
         with self._writing, self._reading:
             self._writer.close()
             self._reader.close()
+
+    def _appended(self, entries: Sequence[Entry]) -> list[int]:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            offsets = [self._written(each) for each in entries]
+            self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
+        return offsets
+
+    def _open_anew(self) -> None:
+        """A file that could only be read when it was opened stays so for who has it open. The caller holds the lock of
+        writing."""
+        with self._reading:  # all of a process share what is open of a file
+            self._writer.close()
+            self._reader.close()
+            self._written_file = self._read_file = None
+        self._hold_written()
+
+    def _hold_written(self) -> None:
+        """Makes sure that what is written goes into the file that others read: one that was taken away would take entries for
+        as long as it is open, and lose them all. The caller holds the lock of writing.
+
+        Raises:
+            LogUnavailable: it is not there; or another one is, which is opened.
+        """
+        found, before = self._file(), self._written_file
+        if found != before:
+            writer = self._connect_writer()
+            self._writer.close()
+            self._writer, self._written_file = writer, found
+            if before is not None:
+                raise self._another()
+
+    def _hold_read(self) -> None:
+        """The same of what is read: whoever reads has to look where another file begins. The caller holds the lock of
+        reading."""
+        found, before = self._file(), self._read_file
+        if found != before:
+            reader = self._connect()
+            self._reader.close()
+            self._reader, self._read_file = reader, found
+            if before is not None:
+                raise self._another()
+
+    def _another(self) -> LogUnavailable:
+        return LogUnavailable(f"Event log {self.path} is another file than before; it was opened anew.")
+
+    def _file(self) -> tuple[int, int]:
+        """Which file lies there."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            raise LogUnavailable(
+                f"Event log {self.path} was taken away while it was in use; nothing is written. Put the file back; or start "
+                "whoever uses it again, for a log that begins anew."
+            ) from None
+        return found.st_dev, found.st_ino
+
+    def _connect_writer(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _connect(self) -> sqlite3.Connection:
         # the locks above let one thread at a time use a connection
@@ -151,11 +241,16 @@ class SqliteLog(EventLog):
         try:
             yield
         except OSError as error:
-            raise LogUnavailable(f"Event log {self.path} cannot be opened: {error.strerror}.") from error
+            raise LogUnavailable(f"Event log {self.path} cannot be opened: {error.strerror}. {PLACE}") from error
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", None)
-            if code is not None and code & 0xFF in FULL:
+            if _code(error) in FULL or getattr(error, "sqlite_errorcode", None) in FULL:
                 raise LogFull(
                     f"Event log {self.path}: the disk is full. Free some room; nothing was written."
                 ) from error
-            raise LogUnavailable(f"Event log {self.path}: {error}.") from error
+            advice = ADVICE.get(_code(error), "")
+            raise LogUnavailable(f"Event log {self.path}: {error}.{advice and ' '}{advice}") from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The kind of an error, without what it says beside."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

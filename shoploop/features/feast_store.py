@@ -24,8 +24,9 @@ import polars as pl
 import yaml
 
 from shoploop.api.v1alpha1 import OnlineStoreSpec
-from shoploop.errors import NotFound, SpecInvalid
+from shoploop.errors import NotFound, SpecInvalid, first_line
 from shoploop.features import sqlite_online
+from shoploop.features.bounded_reads import FeatureStoreUnavailable
 from shoploop.features.contract import ITEM_STATS, SHOP_STATS, USER_STATS
 from shoploop.features.sqlite_online import write_latest
 from shoploop.shells import shells_folder
@@ -35,6 +36,9 @@ REPOSITORY = "feast"
 
 ROW_ID = "row_id"
 """Carried through a join, whose row order is not the entity table's."""
+
+WRITE_SECONDS = 30.0
+"""That a Redis may take to answer a step."""
 
 COLUMNS = {
     "user_stats": tuple(feature.name for feature in USER_STATS),
@@ -109,8 +113,14 @@ def row_reader(store: Any, folder: Path, views: Mapping[str, Sequence[str]]) -> 
     return sqlite_online.row_reader(store, file, views) if file.is_file() else None
 
 
-def open_store(folder: Path, *, must_exist: bool = True) -> Any:
+def open_store(folder: Path, *, must_exist: bool = True, read_seconds: float | None = None) -> Any:
     """Feast's FeatureStore of a features folder.
+
+    Args:
+        folder: A features folder.
+        must_exist: Whether a repository has to be applied there.
+        read_seconds: How long an online store that is a server may take to connect, and to answer; it is tried once more at
+            once, where a connection was broken off. None: as long as a step that writes much into it may wait.
 
     Raises:
         NotFound: no repository was applied there.
@@ -122,7 +132,60 @@ def open_store(folder: Path, *, must_exist: bool = True) -> Any:
         with _uninstrumented():
             from feast import FeatureStore
 
-        return FeatureStore(repo_path=str(repository))
+        store = FeatureStore(repo_path=str(repository))
+    if store.config.online_store.type == "redis":
+        _bound(store, read_seconds)
+    return store
+
+
+def online_server(store: Any) -> str | None:
+    """Where an online store that is a server answers, without what may be secret of it; None where it is a file."""
+    if store.config.online_store.type != "redis":
+        return None
+    return f"The online store of features, Redis {store.config.online_store.connection_string.partition(',')[0]},"
+
+
+@contextlib.contextmanager
+def named_errors(store: Any) -> Iterator[None]:
+    """Context in which what an online store's client raises becomes ours.
+
+    Raises:
+        FeatureStoreUnavailable: it cannot be read or written.
+    """
+    where = online_server(store)
+    if where is None:
+        file = f"{store.repo_path}/{store.config.online_store.path}"
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise FeatureStoreUnavailable(
+                f"The online store of features, {file}, cannot be read: {error}. If that stays, fetch the version again."
+            ) from error
+        return
+    import redis
+
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        raise FeatureStoreUnavailable(
+            f"{where} does not answer: {first_line(error)}. See whether it runs, and whether "
+            "spec.features.onlineStore.connection is its address."
+        ) from error
+
+
+def _bound(store: Any, read_seconds: float | None) -> None:
+    """Sees to it that no read or write of a Redis waits for ever, which is Feast's own way, nor for the pauses between the
+    tries of its client."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    config = store.config.online_store
+    seconds = WRITE_SECONDS if read_seconds is None else read_seconds
+    for setting in ("socket_timeout", "socket_connect_timeout"):
+        if f",{setting}=" not in config.connection_string:
+            config.connection_string += f",{setting}={seconds}"
+    if read_seconds is not None:
+        store._get_provider().online_store._get_client(config).set_retry(Retry(NoBackoff(), 1))
 
 
 def write_online(folder: Path, store: Any, *, view: str, start: datetime, end: datetime) -> None:
@@ -131,7 +194,7 @@ def write_online(folder: Path, store: Any, *, view: str, start: datetime, end: d
         frame = pl.read_parquet(folder / f"{view}.parquet")
         write_latest(store, _online_file(store, folder), frame, view=view, start=start, end=end)
         return
-    with _offline(folder):
+    with _offline(folder), named_errors(store):
         store.materialize(start_date=start, end_date=end, feature_views=[view])
 
 

@@ -19,6 +19,9 @@ import polars as pl
 ENTITIES = 20_000
 """Whose values are in memory at a time."""
 
+BUSY_SECONDS = 0.02
+"""That somebody else's write into the file is waited for: a shopper waits, too."""
+
 TIME = "event_timestamp"
 
 
@@ -82,7 +85,9 @@ def row_reader(store: Any, file: Path, views: Mapping[str, Sequence[str]]) -> Ca
     wanted = tuple(read_views.values())
     nothing = dict.fromkeys(name for names in wanted for name in names)
     # whoever calls sees to it that one does at a time
-    connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    connection = sqlite3.connect(
+        f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, check_same_thread=False
+    )
 
     def read(user: str) -> dict[str, Any]:
         key = serialize_entity_key(EntityKey(join_keys=["user"], entity_values=[Value(string_val=user)]), version)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, overload
 
-from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, ShoploopError, StoreUnavailable
+from shoploop.errors import AlreadyExists, ArtifactCorrupt, ArtifactForeign, NotFound, ShoploopError, StoreUnavailable
 from shoploop.online.guardrails import Block
 from shoploop.online.rows import REMEDY, Rows, ahead_from_bytes, from_bytes, to_bytes
 from shoploop.store import Log, Store, layout
@@ -38,6 +38,14 @@ ATTEMPTS = 20
 
 SIGNATURE = "signature"
 """Of an entry: the envelope of its signatures, as :mod:`shoploop.versions.signing` writes it."""
+
+
+FORMAT = 1
+"""Of entries. One that a shoploop before could not read as it is meant has a higher one; those without a number are of the
+first."""
+
+FAILED_KEPT = 100
+"""Records that the learner failed at, the last ones, whose offsets an entry tells; how many there were is in its totals."""
 
 
 class ChainTaken(ShoploopError):
@@ -105,6 +113,10 @@ class Commit:
 
     to: int | None = None
     """The commit whose state a rollback, a freeze or a pin names; 0 is the version as it was trained."""
+
+    failed: tuple[int, ...] = ()
+    """Offsets of the last records since the version was trained which the learner failed at; those of an open batch are
+    told when it ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +263,11 @@ class Chain:
         return self._known.frozen
 
     @property
+    def failed(self) -> tuple[int, ...]:
+        """Offsets of the last records that the learner failed at."""
+        return self.commits[-1].failed if self.head else ()
+
+    @property
     def served(self) -> int:
         """The commit that predictors answer with: the pinned one, else the last."""
         known = self._known
@@ -303,8 +320,10 @@ class Chain:
         ahead: Rows | None = None,
         full: bool = False,
         to: int | None = None,
+        failed: Sequence[int] | None = None,
     ) -> Commit:
-        """Writes the next entry, what it names first; durable on return. Without ``resumes`` a batch begins behind it.
+        """Writes the next entry, what it names first; durable on return. Without ``resumes`` a batch begins behind it;
+        without ``failed`` the last entry's go on.
 
         Raises:
             AlreadyExists: somebody else wrote one since :meth:`refresh`.
@@ -316,7 +335,10 @@ class Chain:
             named = hashlib.sha256(body).hexdigest()
             with suppress(AlreadyExists):  # the same bytes
                 self._store.put_if_absent(layout.online_object(self._name, self._version, named), body)
+        if failed is None:
+            failed = self.failed
         entry: dict[str, Any] = {
+            "format": FORMAT,
             "action": action,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "by": by,
@@ -327,6 +349,7 @@ class Chain:
             "object": named,
             "full": full,
             "to": to,
+            "failed": list(failed)[-FAILED_KEPT:],
         }
         if signer is not None:
             entry[SIGNATURE] = signed(self._statement(entry | {"number": self.head + 1}), signer).decode()
@@ -392,6 +415,12 @@ class Chain:
         envelope = entry.get(SIGNATURE)
         where = f"{self._store.url(self._log.key)}: entry {entry.get('number')}"
         self._trust.check(envelope.encode() if isinstance(envelope, str) else None, self._statement(entry), where)
+        format = entry.get("format", FORMAT)
+        if format != FORMAT:
+            raise ArtifactForeign(
+                f"{where} is of format {format!r}; this shoploop reads {FORMAT}. Use the shoploop that wrote it, or a newer "
+                "one; nothing was changed."
+            )
         try:
             if entry["action"] not in ACTIONS:
                 raise ValueError(f"{entry['action']} is no action")
@@ -407,6 +436,7 @@ class Chain:
                 digest=entry["object"],
                 full=bool(entry["full"]),
                 to=entry["to"],
+                failed=tuple(map(int, entry.get("failed", ()))),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StoreUnavailable(

@@ -4,6 +4,7 @@ What is replayed is an entry of its own, which only learners read: others have c
 the answer that it is about, so that a learner that reads it needs to have seen nothing else.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from shoploop.events.log import Entry, EventLog
@@ -24,13 +25,14 @@ class Replayed:
     """Offsets of those that nothing can be learned from now, either."""
 
 
-def dead_letters(log: EventLog, *, after: int) -> list[DeadLetter]:
+def dead_letters(log: EventLog, *, after: int, failed: Collection[int] = ()) -> list[DeadLetter]:
     """What nothing could be learned from, in the order in which that was found, joined anew from the log; without those that
     were replayed since.
 
     Args:
         log: What shoppers did.
         after: Offset of the last record that the version was trained on.
+        failed: Offsets of records that the learner failed at, as the chain tells: the log does not show it.
 
     Raises:
         LogUnavailable: the log does not answer.
@@ -41,6 +43,8 @@ def dead_letters(log: EventLog, *, after: int) -> list[DeadLetter]:
         for record in records:
             if message := joiner.read(record):
                 joiner.take(record.offset, message)
+            if message and record.offset in failed:
+                joiner.bury(record.offset, "failed", record.body)
             if isinstance(message, Again):
                 again.add(message.of)
         found += joiner.dead
@@ -51,15 +55,20 @@ def dead_letters(log: EventLog, *, after: int) -> list[DeadLetter]:
 
 def replay(log: EventLog, letters: list[DeadLetter]) -> Replayed:
     """Appends those that can be learned from now: whose answer is in the log, though it came too late, or which came too late
-    themselves and say that they happened in time. To do it again changes nothing.
+    themselves and say that they happened in time; and those that the learner failed at, which a newer one may not. To do it
+    again changes nothing.
 
     Raises:
         LogUnavailable: the log does not answer; do it again.
     """
     events = {letter.offset: event for letter in letters if (event := _event(letter)) is not None}
-    answers = _answers(log, {event.request_id for event in events.values()})
+    answers = _answers(log, {event.request_id for event in events.values() if event.source == "attributed"})
     entries, replayed = [], []
     for offset, event in events.items():
+        if event.source == "organic":  # chosen from no list
+            entries.append(Entry(f"again:{offset}", to_json(Again(of=offset, event=event, items=[], searched=True))))
+            replayed.append(offset)
+            continue
         shown = answers.get(event.request_id)
         if shown is None or event.item not in shown.items or event.time - shown.time > WINDOWS[event.kind] + LATENESS:
             continue
@@ -74,7 +83,7 @@ def replay(log: EventLog, letters: list[DeadLetter]) -> Replayed:
 
 def _event(letter: DeadLetter) -> Kept | None:
     """Of a dead letter that may be learned from some day."""
-    if letter.reason not in ("no_impression", "late"):
+    if letter.reason not in ("no_impression", "late", "failed"):
         return None
     message = from_json(letter.body.encode())
     if isinstance(message, Again):

@@ -23,7 +23,7 @@ from shoploop.events.fresh import Recent
 from shoploop.events.log import EventLog, LogUnavailable
 from shoploop.events.messages import Again, Kept, Message, Shown
 from shoploop.features.log import Float32
-from shoploop.online.chain import SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone
+from shoploop.online.chain import FAILED_KEPT, SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone
 from shoploop.online.credit import Credit
 from shoploop.online.guardrails import Guard, GuardConfig, Trip
 from shoploop.online.joiner import Example, Joiner
@@ -44,6 +44,9 @@ ENCODED = 512
 
 READ = 2_048
 """Records that are read at once."""
+
+TRIES = 3
+"""Of an example that cannot be encoded; then it is a dead letter."""
 
 MOST_UNPUBLISHED = 50_000
 """Examples; with as many a commit does not wait for its time."""
@@ -153,6 +156,12 @@ class OnlineLoop:
         self._beside = beside
         self._say = logging.getLogger(__name__)
         self._stands = False
+        self._failed: tuple[int, ...] = ()
+        """Records of batches that ended which could not be learned from, the last ones."""
+
+        self._was_away = False
+        """The log did not answer since it was read last: it may have come back as another."""
+
         self._published: int
         self._standing: Standing
         """What is in memory is what the chain says, and what was learned on top of it: only then may it be committed."""
@@ -193,7 +202,7 @@ class OnlineLoop:
         self._guard = Guard(self._guard_config, replace(standing.block))
         self._joiner, self._recent, self._limits = Joiner(), Recent(), Limits(self._shares_I, self._limit_config)
         self._credit = Credit(least=self._limit_config.least_choices, errors=self._limit_config.chance_errors)
-        self._batch, self._totals = _Batch(), standing.totals
+        self._batch, self._totals, self._failed = _Batch(), standing.totals, self._chain.failed
         first = self._start if self._start <= state.offset else begin
         self.offset = min(max(first, begin), standing.offset)
         while self.offset < standing.offset:
@@ -221,6 +230,9 @@ class OnlineLoop:
             LogGap: the log was trimmed behind what was read.
             LogUnavailable, StoreUnavailable: ask again.
         """
+        if self._was_away:
+            self._stands = self._stands and self._log.end() >= self.offset
+            self._was_away = False
         if not self._stands:
             self.catch_up()
         if new := self._chain.refresh():
@@ -262,7 +274,7 @@ class OnlineLoop:
             finite = finite and self._learner.is_finite()
             ahead = self._learner.touched()
         totals, self._totals, self._guard = self._totals, before, guard
-        if totals == self._last_totals() and not awaited:
+        if totals == self._last_totals() and self._failed == self._chain.failed and not awaited:
             self._stands = True
             self._published = self.settled = self.offset
             self._learner.touch(rows.codes_N)
@@ -285,6 +297,7 @@ class OnlineLoop:
                 rows=self._chain.state().base.updated(rows) if full else rows,
                 ahead=ahead,
                 full=full,
+                failed=self._failed,
             )
         except AlreadyExists:
             hold_alone(self._chain.refresh())
@@ -326,6 +339,7 @@ class OnlineLoop:
                 self.waits_for = None
                 return
             except (LogUnavailable, StoreError) as error:
+                self._was_away |= isinstance(error, LogUnavailable)
                 if str(error) != self.waits_for:
                     self.waits_for = str(error)
                     self._say.warning("%s Nothing is learned until it is back.", error)
@@ -394,8 +408,10 @@ class OnlineLoop:
         states_BD = self._encoded()
         finite_B = np.isfinite(states_BD).all(axis=1) | (not self._guard_config.finite)
         kept = np.flatnonzero(finite_B).tolist()
-        failed = len(examples) - len(kept)
-        self._totals = replace(self._totals, dead_letters=self._totals.dead_letters + failed)
+        failed = [examples[number].offset for number in np.flatnonzero(~finite_B)]
+        self._totals = replace(self._totals, dead_letters=self._totals.dead_letters + len(failed))
+        if for_good and learn and failed:
+            self._failed = (*self._failed, *failed)[-FAILED_KEPT:]
         users = [examples[number].user for number in kept]
         has_say_B = self._credit.has_say(users)
         losses = self._learner.learn_many(
@@ -435,8 +451,8 @@ class OnlineLoop:
         states += [states_BD for states_BD in found if len(states_BD) == ENCODED]
         return np.concatenate([*states, *(states_BD for states_BD in found if len(states_BD) < ENCODED)])
 
-    def _group(self, places: range) -> Float32:
-        """Of the batch's examples at these places."""
+    def _group(self, places: range, *, tries: int = TRIES) -> Float32:
+        """Of the batch's examples at these places. One that fails is tried again, since it may not have been its fault."""
         try:
             return self._states.of(self._batch.asked[places.start : places.stop])
         except (LogUnavailable, StoreError):
@@ -445,6 +461,8 @@ class OnlineLoop:
             if len(places) > 1:
                 middle = len(places) // 2
                 return np.concatenate([self._group(places[:middle]), self._group(places[middle:])])
+            if tries > 1:
+                return self._group(places, tries=tries - 1)
             offset = self._batch.examples[places.start].offset  # by which who may read the log finds whose it is
             self._say.exception("Record %d of the event log cannot be learned from.", offset)
             return np.full((1, self._learner.vectors_ID.shape[1]), np.nan, np.float32)
@@ -459,6 +477,7 @@ class OnlineLoop:
             self._chain.append(
                 "freeze", by=self._by, reason=f"{trip.code}: {trip.message}", offset=self.offset, totals=self._totals,
                 rows=self._chain.state(good).rows, full=True, to=good,
+                failed=self._failed,
             )  # fmt: skip
         except AlreadyExists:  # it is learned again on top of what was written, and judged again
             hold_alone(self._chain.refresh())

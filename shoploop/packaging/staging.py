@@ -24,7 +24,8 @@ RANKER = "ranker"
 """Folder inside the Bento's sources that :class:`shoploop.ranking.ranker.Ranker` is loaded from."""
 
 ONLINE_FILES = ("contract.json", "features.json", "vocabulary.parquet", "shop_stats.parquet", "feast")
-"""The part of a features folder that :class:`shoploop.features.online.OnlineFeatures` reads."""
+"""The part of a features folder that :class:`shoploop.features.online.OnlineFeatures` reads, but for the items' statistics:
+of those it needs one day."""
 
 WARM_UP_USERS = 16
 
@@ -48,6 +49,7 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
     import polars as pl
 
     from shoploop.features.ends import read_interactions
+    from shoploop.features.online import rows_of_the_day
     from shoploop.ranking.popularity import write_popularity
     from shoploop.ranking.visits import write_visits
 
@@ -62,6 +64,9 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
         else:
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, target)
+    rows_of_the_day(features, "item_stats").write_parquet(
+        folder / "features" / "item_stats.parquet", compression="zstd"
+    )
     items = pl.read_parquet(data / "items.parquet")
     if missing := set(settings.item_fields) - set(items.columns):
         raise SpecInvalid(

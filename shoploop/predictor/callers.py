@@ -174,9 +174,14 @@ class Callers:
         except (TypeError, ValueError) as error:
             raise _refused("token_invalid", "The token's exp or nbf is no number.") from error
         if not now < expires + skew_seconds:  # also of what is no number
-            raise _refused("token_expired", "The token has expired.")
+            raise _refused(
+                "token_expired", f"The token has expired, {now - expires:.0f} s ago by this predictor's clock."
+            )
         if not now >= begins - skew_seconds:
-            raise _refused("token_not_yet_valid", "The token is not valid yet.")
+            raise _refused(
+                "token_not_yet_valid",
+                f"The token is not valid yet: it begins in {begins - now:.0f} s by this predictor's clock.",
+            )
 
 
 def read_key_set(path: Path, rules: TokenRules) -> dict[str, jwt.PyJWK]:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from shoploop.events.fresh import Done
 from shoploop.events.impressions import ImpressionRefused
+from shoploop.features.bounded_reads import FeatureStoreUnavailable
 from shoploop.predictor.feedback import Feedback
 from shoploop.predictor.http import Refused
 from shoploop.ranking.answer import AnyAnswer, AnyRequest, RankRequest, SearchRequest, ShopsAnswer, ShopsRequest
@@ -85,6 +86,7 @@ class Explanations:
             query=request.query if isinstance(request, SearchRequest) else None,
             shops=isinstance(answer, ShopsAnswer),
             shop=request.shop if isinstance(request, ShopsRequest) else None,
+            exact=answer.degraded is None,  # else what is stored of the user is known by now, and was not then
         )
         with self._lock:
             self._shown[shown.request_id] = (answer.version, shown)
@@ -97,7 +99,7 @@ class Explanations:
         """Why an item was at its place.
 
         Raises:
-            NotExplained: the answer is not known, or did not show the item.
+            NotExplained: the answer is not known, or did not show the item; or what is stored of its user cannot be read.
         """
         with self._lock:
             version, shown = self._shown.get(request.request_id, (None, None))
@@ -111,7 +113,11 @@ class Explanations:
             raise NotExplained(404, "item_not_shown", "The answer did not show this item.")
         if shown.commit != serving.commit:  # the model has learned since: its parts are no longer those of the score
             shown = replace(shown, exact=False)
-        return explain(serving.known, shown, place)
+        try:
+            return explain(serving.known, shown, place)
+        except FeatureStoreUnavailable as error:  # whose words name servers
+            detail = "What is stored of the user cannot be read just now. Ask again."
+            raise NotExplained(503, "feature_store_unavailable", detail) from error
 
     def _of(self, version: str) -> Ranker:
         """Who gave an answer.

@@ -54,7 +54,9 @@ class Held:
             await self.app(scope, received, send)
         except _TooMuch:
             self._tell(path)
-            detail = "More is being sent than can be read at once. Send it again in 1 s."
+            detail = (
+                f"More is being sent to {path} at once than there is room for. Send it again in 1 s, or less at a time."
+            )
             await refuse(send, 503, detail, headers=[(b"retry-after", b"1"), (b"connection", b"close")])
         finally:
             self.held[path] -= mine
@@ -63,7 +65,8 @@ class Held:
         if time.monotonic() - self._told >= TOLD_SECONDS:
             self._told = time.monotonic()
             logging.getLogger(__name__).warning(
-                "Requests to %s are refused: %d bytes of others are in memory, which is all there is room for.",
+                "Requests to %s are refused: %d bytes of others are in memory, which is all there is room for. Where that is "
+                "one client's, limit it before it gets here; where it is all of them, run more predictors.",
                 path,
                 self.held[path],
             )

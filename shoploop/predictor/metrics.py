@@ -13,6 +13,12 @@ ANSWERS = Counter(
     "for a query that no model answered.",
     ["route", "method"],
 )
+DEGRADED = Counter(
+    "shoploop_degraded_answers",
+    "Answers that are less than they could be, by the reason that they tell: feature_store_unavailable where what is stored "
+    "of the user could not be read in time.",
+    ["route", "reason"],
+)
 DATA_AGE_DAYS = Gauge(
     "shoploop_data_age_days",
     "Days since the last day of the data that answers are made from.",
@@ -126,5 +132,7 @@ def count(route: str, ranker: Ranker, answer: A) -> A:
     """Counts an answer on its way out."""
     ANSWERS.labels(route=route, method=answer.method).inc()
     VERSION_ANSWERS.labels(version=answer.version).inc()
+    if answer.degraded:
+        DEGRADED.labels(route=route, reason=answer.degraded).inc()
     DATA_AGE_DAYS.set(ranker.data_age_days())
     return answer

@@ -16,6 +16,7 @@ from shoploop.ranking.rules import RuleName
 
 MAX_ITEMS = 500
 MAX_SHOPS = 100
+Degraded = Literal["feature_store_unavailable"]
 Method = Literal["fused", "dnn", "frequency", "popularity", "text"]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(canonical_id)]
 """Text, or a whole number, compared as the data's ids are."""
@@ -212,6 +213,11 @@ class Answer(Message):
     rules: list[RuleEffect] = []
     """What the shop's rules changed; empty where the list is as the model made it."""
 
+    degraded: Degraded | None = None
+    """Why the answer is less than it could be. feature_store_unavailable: what is stored of the user could not be read in
+    time, so what they bought before the last events is not known to it, nor to rules on what they own. Null where
+    nothing is missing."""
+
     impression: str | None = None
     """Send it with what the shopper does with these items, to /events. Null where events are not collected."""
 
@@ -278,6 +284,9 @@ class ShopsAnswer(Message):
 
     shops: list[RankedShop]
     """Best first."""
+
+    degraded: Degraded | None = None
+    """As of a recommendation; the visits that are known do not depend on it."""
 
     impression: str | None = None
     """Send it with /explain. What comes of the answer is told by the purchases that name their shop, without it. Null where

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+LEAST_PATIENCE_SECONDS = 0.01
+
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
@@ -35,6 +37,11 @@ class Budget:
     def allows_a_model(self) -> bool:
         """Whether there is time for features and the quicker half of the model."""
         return self.allows(self.costs.features + self.costs.dnn)
+
+    def patience(self) -> float:
+        """Seconds that what is known of the user may take to come: half of what is left, so that there is an answer without
+        it; and a little past the deadline, where it is worth more than what is late already."""
+        return max((self.until - self.clock()) / 2, LEAST_PATIENCE_SECONDS)
 
     def part(self) -> Literal["fused", "dnn"]:
         """How much of the model there is time for, once its features are there."""

@@ -77,7 +77,7 @@ class Shown:
     """Where the user said they were."""
 
     exact: bool = True
-    """It is remembered as it was answered, and the model has not changed."""
+    """It is remembered as it was answered with all that is known of the user, and the model has not changed."""
 
 
 def explain(known: Known, shown: Shown, place: int) -> Explanation:

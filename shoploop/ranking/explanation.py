@@ -112,8 +112,8 @@ class Explanation(Message):
 
     exact: bool
     """True where the predictor remembers the answer, and the model is as it was. False where parts are computed by what the
-    model has learned since, or all of it from the impression with what is known of the user now: an impression tells
-    neither of rules nor of deadlines."""
+    model has learned since, or by what could not be read of the user then (degraded), or all of it from the impression with
+    what is known of the user now: an impression tells neither of rules nor of deadlines."""
 
     reason: str | None
     """As the shopper sees it; null for an item of /rank that the model does not know."""

@@ -7,7 +7,7 @@ Legend: N candidates, I items of the vocabulary, D dimensions.
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ import polars as pl
 from shoploop.candidates.fetching import Candidates, fetch_candidates
 from shoploop.events.fresh import Done
 from shoploop.features.baskets import BasketSequence
+from shoploop.features.bounded_reads import FeatureStoreUnavailable
 from shoploop.features.history import History, moments_of
 from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
@@ -44,6 +45,9 @@ WORTH_SHARING = 64
 AT_A_TIME = 4_096
 """Items whose features are made at once, where those of all are wanted."""
 
+OF_SOMEBODY = 30
+"""Items that are made up to have been bought, where costs are measured and nobody's history can be read."""
+
 NOBODY = OnlineUser(stats=UserRow(), history=History.empty())
 """Of whom nothing is known."""
 
@@ -60,6 +64,9 @@ class Visitor:
 
     day: int
     """That is answered for, days since 1970-01-01 (UTC)."""
+
+    is_missed: bool = False
+    """The online store did not say in time what it has of them."""
 
 
 class Known:
@@ -110,23 +117,53 @@ class Known:
             item: {name: column[row] for name, column in columns.items()} for row, item in enumerate(items["item"])
         }
 
-    def stored(self, user: str) -> OnlineUser | None:
-        """The user as the online store has them; None where it has never seen them buy."""
-        return self._features.user(user)
+    def stored(self, user: str, *, patience: Callable[[], float] | None = None) -> OnlineUser | None:
+        """The user as the online store has them; None where it has never seen them buy.
+
+        Args and Raises: as :meth:`OnlineFeatures.user`.
+        """
+        return self._features.user(user, patience=patience)
 
     def histories(self, users: Sequence[str]) -> dict[str, History]:
-        """The stored histories of those of the users whom the online store has seen buy."""
+        """The stored histories of those of the users whom the online store has seen buy.
+
+        Raises:
+            FeatureStoreUnavailable: it cannot be read.
+        """
         return self._features.histories(users)
 
-    def visitor(self, user: str, fresh: Sequence[Done], now: datetime | None) -> Visitor:
+    def visitor_in_time(
+        self, user: str, fresh: Sequence[Done], now: datetime | None, *, patience: Callable[[], float] | None
+    ) -> Visitor:
+        """:meth:`visitor`; where the online store does not say in time what it has of them, who is known by what they did
+        since alone."""
+        try:
+            return self.visitor(user, fresh, now, patience=patience)
+        except FeatureStoreUnavailable:
+            return replace(self._overlaid(None, fresh, now), is_missed=True)
+
+    def visitor(
+        self, user: str, fresh: Sequence[Done], now: datetime | None, *, patience: Callable[[], float] | None = None
+    ) -> Visitor:
         """What is known of the user, with what they did since, and the day that is answered for.
 
         Purchases lie over the stored history. Of one who never bought anything, what they looked at stands for it: it says
         more than what sells. Features of a day see the days before it, so one who did something today is answered for
         tomorrow; where the answer is as of an earlier day than today, what is new moves with it.
+
+        Args:
+            user: Who.
+            fresh: What they did since the stored history was made.
+            now: UTC; the wall clock's where not given.
+            patience: How many seconds the online store may take; see :meth:`OnlineFeatures.user`.
+
+        Raises:
+            FeatureStoreUnavailable: it cannot be read, or not in time.
         """
+        return self._overlaid(self.stored(user, patience=patience), fresh, now)
+
+    def _overlaid(self, stored: OnlineUser | None, fresh: Sequence[Done], now: datetime | None) -> Visitor:
         day = self.day(now)
-        stored = self.stored(user)
         bought = [done for done in fresh if done.kind in POSITIVE_KINDS]
         new = bought if bought or (stored and len(stored.history)) else list(fresh)
         codes_N = self.trained.vocabulary.encode([done.item for done in new])
@@ -140,6 +177,15 @@ class Known:
         history = base.history.with_events(codes_N, days_N, quantities_N, moments_N)
         day = max(day, int(days_N[codes_N >= 0].max()) + 1)
         return Visitor(stored=stored, user=replace(base, history=history), day=day)
+
+    def somebody(self) -> Visitor:
+        """A user who bought what sells, the day before: to measure with where no real one is at hand."""
+        codes_N = self.matrix.by_popularity[:OF_SOMEBODY].astype(np.int32)
+        day = self.day()
+        days_N = np.full(len(codes_N), day - 1, np.int32)
+        moments_N = moments_of(days_N) if self.trained.sessions else None
+        history = History.empty().with_events(codes_N, days_N, np.ones(len(codes_N), np.float32), moments_N)
+        return Visitor(stored=None, user=OnlineUser(stats=UserRow(), history=history), day=day)
 
     def nobody(self, now: datetime | None) -> Visitor:
         """Somebody of whom not even a name is known."""

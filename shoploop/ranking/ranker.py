@@ -27,6 +27,7 @@ from shoploop.features.online import OnlineFeatures, OnlineUser
 from shoploop.features.user import UserRow
 from shoploop.models.fusion import Part
 from shoploop.ranking.answer import (
+    A,
     Answer,
     Method,
     Origin,
@@ -193,8 +194,9 @@ class Ranker:
             out_of_stock: Items that cannot be bought now.
         """
         budget = self._budget(until)
-        visitor = self.known.visitor(request.user, fresh, now)
-        return self._recommended(request, visitor, budget, fresh=fresh, out_of_stock=out_of_stock, now=now)
+        visitor = self.known.visitor_in_time(request.user, fresh, now, patience=budget.patience)
+        answer = self._recommended(request, visitor, budget, fresh=fresh, out_of_stock=out_of_stock, now=now)
+        return _degraded(answer, visitor.is_missed)
 
     def rank(
         self,
@@ -212,7 +214,7 @@ class Ranker:
         asked = list(dict.fromkeys(request.items))
         vocabulary = self.known.trained.vocabulary
         codes_N = self.known.codes(asked)
-        visitor = self.known.visitor(request.user, fresh, now)
+        visitor = self.known.visitor_in_time(request.user, fresh, now, patience=budget.patience)
         method: Method
         if visitor.user is None:
             method, scores_N = "popularity", self.known.matrix["rate_28"][codes_N]
@@ -227,7 +229,8 @@ class Ranker:
             history=visitor.user.history if visitor.user else History.empty(),
         )
         unknown = [Placed(item=item, score=None) for item in asked if item not in vocabulary]
-        return self._answer(found, [*placed(found.scored), *unknown], visitor.day)
+        answer = self._answer(found, [*placed(found.scored), *unknown], visitor.day)
+        return _degraded(answer, visitor.is_missed)
 
     def search(
         self,
@@ -243,9 +246,12 @@ class Ranker:
         Args: as :meth:`recommend`.
         """
         budget = self._budget(until)
-        visitor = self.known.visitor(request.user, fresh, now) if request.user else self.known.nobody(now)
+        visitor = self.known.nobody(now)
+        if request.user:
+            visitor = self.known.visitor_in_time(request.user, fresh, now, patience=budget.patience)
         listed = search_list(self._lists, request, visitor, budget, out_of_stock)
-        return self._answer(listed.found, listed.shown, visitor.day, searched=listed.searched)
+        answer = self._answer(listed.found, listed.shown, visitor.day, searched=listed.searched)
+        return _degraded(answer, visitor.is_missed)
 
     def shops(
         self,
@@ -265,7 +271,7 @@ class Ranker:
         listed = shop_list(self.known, request, fresh=fresh, now=now, budget=self._budget(until))
         choosing, visited = self.known.choosing, listed.visited
         packaged = choosing.packaged
-        return ShopsAnswer(
+        answer = ShopsAnswer(
             request_id=uuid.uuid4().hex,
             version=self.version,
             commit=self.commit,
@@ -281,6 +287,7 @@ class Ranker:
                 for code, score in listed.scored
             ],
         ).came_by(Origin(modelled=place < listed.by_model) for place in range(len(listed.scored)))
+        return _degraded(answer, listed.is_missed)
 
     def data_age_days(self, now: datetime | None = None) -> int:
         """Days from the last day of the data to today."""
@@ -293,7 +300,9 @@ class Ranker:
         self.known.searching.warm_up(self.known.day())
         measured = []
         for user in self.settings.warm_up_users:
-            visitor = self.known.visitor(user, (), None)
+            visitor = self.known.visitor_in_time(user, (), None, patience=None)
+            if visitor.is_missed:  # what the parts cost has to be known before the store is back
+                visitor = self.known.somebody()
             if visitor.user is not None:
                 self.recommend(RecommendRequest(user=user))
                 measured.append(self._measure(user, visitor, visitor.user))
@@ -498,3 +507,8 @@ class Ranker:
         short, features, dnn, fused = np.diff(times)
         transformer = max(float(fused - dnn), 0.0)
         return Costs(features=float(features), dnn=float(dnn), transformer=transformer, short=float(short))
+
+
+def _degraded(answer: A, is_missed: bool) -> A:
+    """The answer, which says so where what is stored of its user is missing."""
+    return answer.model_copy(update={"degraded": "feature_store_unavailable"}) if is_missed else answer

@@ -31,6 +31,9 @@ class ShopList:
     by_model: int
     """So many of them, from the first, have their score from the model."""
 
+    is_missed: bool
+    """The online store did not say in time what the user bought."""
+
 
 def shop_list(
     known: Known, request: ShopsRequest, *, fresh: Sequence[Done], now: datetime | None, budget: Budget
@@ -51,8 +54,8 @@ def shop_list(
             "it for those that are known.",
         )
     choice = choosing.choice(visited, only).without(packaged.codes(request.exclude))
-    user = known.visitor(request.user, fresh, now).user
-    method, choice, scores_N = _scores(known, user, visited, choice, budget)
+    visitor = known.visitor_in_time(request.user, fresh, now, patience=budget.patience)
+    method, choice, scores_N = _scores(known, visitor.user, visited, choice, budget)
     order = np.lexsort((choice.shops_N, -scores_N))[: request.k]
     scored = [(int(code), float(score)) for code, score in zip(choice.shops_N[order], scores_N[order], strict=True)]
     by_model = len(scored) if method in ("fused", "dnn") else 0
@@ -62,7 +65,7 @@ def shop_list(
             without=[*(code for code, _ in scored), *packaged.codes(request.exclude)],
             below=min((score for _, score in scored), default=1.0),
         )
-    return ShopList(method=method, visited=visited, scored=scored, by_model=by_model)
+    return ShopList(method=method, visited=visited, scored=scored, by_model=by_model, is_missed=visitor.is_missed)
 
 
 def _scores(

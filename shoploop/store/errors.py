@@ -4,6 +4,11 @@ It must not know how a store is opened or what lies in it.
 """
 
 import re
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import unquote, urlsplit
@@ -20,7 +25,14 @@ S3_ANSWERS = {
 }
 """Error codes that a person can mend, of the S3 API's error responses."""
 
+SKEWED = "RequestTimeTooSkewed"
+"""What was signed is of another time than the server's: no matter of credentials, though the status is theirs, 403."""
+
+CLOCK_SECONDS = 2.0
+"""That a server may take to tell its time."""
+
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_ASKED = re.compile(r"Error performing \w+ (https?://\S+)")
 
 
 class named_errors:
@@ -40,6 +52,8 @@ class named_errors:
         if not isinstance(error, exceptions.BaseError | OSError):
             return
         code = _CODE.search(str(error))
+        if code and code[1] == SKEWED:
+            raise StoreUnavailable(f"{self.url}: {_skewed(str(error))}") from error
         if code and code[1] in S3_ANSWERS:
             raise StoreUnavailable(f"{self.url}: {S3_ANSWERS[code[1]]}") from error
         if isinstance(error, exceptions.AlreadyExistsError):
@@ -49,6 +63,34 @@ class named_errors:
         if disk.is_full(error) and (folder := _nearest(self.url)):
             raise disk.full_error(f"What writes {self.url}", folder) from error
         raise StoreUnavailable(f"{self.url}: {first_line(error)}") from error
+
+
+def _skewed(told: str) -> str:
+    """What to say where the server's clock and this machine's are too far apart; ``told`` is what obstore says of it."""
+    asked = _ASKED.search(told)
+    ahead = _seconds_ahead(asked[1]) if asked else None
+    apart = "This machine's clock and the server's are too far apart"
+    if ahead is not None:
+        apart = f"This machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's"
+    return (
+        f"{apart}, so the server refuses what is signed here; the credentials may be right. Set the one that is off, by NTP: "
+        "`timedatectl` tells whether this machine's is."
+    )
+
+
+def _seconds_ahead(url: str) -> float | None:
+    """How far this machine's clock is ahead of a server's; None where that does not tell its time. Every answer does, also
+    the refusal of who sends no signature."""
+    with suppress(OSError, ValueError, TypeError):
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(url.partition("?")[0], method="HEAD"), timeout=CLOCK_SECONDS
+            ) as answer:
+                date = answer.headers["date"]
+        except urllib.error.HTTPError as refusal:
+            date = refusal.headers["date"]
+        return time.time() - parsedate_to_datetime(date).timestamp()
+    return None
 
 
 def _nearest(url: str) -> Path | None:

@@ -11,7 +11,7 @@ from test_helm_charts import named
 from shoploop.controller import metrics
 from shoploop.controller.decide.settings import Settings
 
-METRIC = re.compile(r"shoploop_(?:operator|online|drift)_\w+")
+METRIC = re.compile(r"shoploop_(?:operator|online|drift|degraded)_\w+")
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 
 
@@ -30,12 +30,13 @@ def exported():
 
 
 def told_of_learning():
-    """Names of the samples of what is learned online: of the learner, and of each predictor."""
+    """Names of the samples of the learner, and of those of a predictor that alerts ask for."""
     from shoploop.online.telling import GAUGES
     from shoploop.predictor import metrics as predictor
 
     assert predictor.ONLINE_AGE
-    return {f"shoploop_online_{name}" for name in GAUGES} | samples("shoploop_online_") | samples("shoploop_drift_")
+    of_predictors = [samples(f"shoploop_{what}_") for what in ("online", "drift", "degraded")]
+    return {f"shoploop_online_{name}" for name in GAUGES}.union(*of_predictors)
 
 
 def samples(beginning):

@@ -1,7 +1,7 @@
 """Which events are kept: what is sent again is never lost or doubled, and nobody's ids take the place of another's."""
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -55,6 +55,20 @@ def test_a_sender_who_tries_until_the_log_is_back_loses_nothing(log, intake):
     log.away = False
     assert intake.take([bought("1")], SERVER).accepted == 1
     assert len(kept(log)) == 1
+
+
+def test_where_clocks_are_an_hour_apart_it_is_said_how_far_and_that_either_may_be_off(log, intake, tmp_path):
+    hour = timedelta(hours=1)
+    keys = Keyring(tmp_path / "keys")
+    ahead = Signatures(keys, recommender="grocery", clock=(NOW + hour).timestamp)
+    shown = ahead.sign(request_id="r1", user="ann", version="v1", items=["tea"])
+    click = Event(id="1", kind="click", user="ann", item="tea", impression=shown)
+    answer = intake.take([click, bought("2").model_copy(update={"time": NOW + hour})], SERVER)
+    assert [refused.code for refused in answer.refused] == ["impression_in_future", "time_in_future"]
+    for refused in answer.refused:
+        assert "3600 s later than it is here" in refused.message and "NTP" in refused.message
+        assert "behind" in refused.message  # it is for nobody here to say which of the two
+    assert intake.take([bought("2")], SERVER).accepted == 1
 
 
 def test_what_is_sent_again_does_not_use_up_what_one_may_say(log, intake):

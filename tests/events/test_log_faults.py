@@ -1,11 +1,15 @@
 """Logs whose disk, server or writer fails: an accepted entry is there once, a refused one is named, nothing is invented."""
 
+import re
+import shutil
 import subprocess
 import sys
+import time
 import traceback
 
 import pytest
 from event_logs import KafkaBroker, redis_server
+from mounts import fill, may_be_written, may_hold, seen_from, small_disk
 
 from shoploop.api.online import EventLogSpec
 from shoploop.errors import SpecInvalid
@@ -51,6 +55,60 @@ def test_a_full_disk_is_named_and_what_was_there_stays(tmp_path):
         assert all_ids(log) == ["one", "two"]
 
 
+@pytest.mark.parametrize("left", [0, 12_288])
+def test_a_disk_that_has_no_room_for_a_new_log_is_full_and_the_log_is_begun_when_there_is_room(tmp_path, left):
+    """There is room for nothing, or for the file and not for the index of its journal."""
+    with small_disk(tmp_path / "small", "256k") as folder:
+        others = fill(folder, left=left)
+        with pytest.raises(LogFull, match="Free some room"):
+            SqliteLog(folder / "events.sqlite")
+        others.unlink()
+        with SqliteLog(folder / "events.sqlite") as log:
+            log.append(ONE)
+            assert all_ids(log) == ["one"]
+
+
+def test_a_log_that_may_only_be_read_is_read_and_it_is_written_as_soon_as_it_may_be(tmp_path):
+    with SqliteLog(tmp_path / "first" / "events.sqlite") as log:
+        log.append(ONE)
+        shutil.copytree(tmp_path / "first", tmp_path / "there")  # as who is killed leaves it
+    with seen_from(tmp_path / "there", tmp_path / "here") as here, SqliteLog(here / "events.sqlite") as log:
+        for _ in range(2):
+            with pytest.raises(LogUnavailable, match=r"readonly.*Nothing was written.*spec\.online\.log\.claim"):
+                log.append(TWO)
+        assert all_ids(log) == ["one"]
+        may_be_written(here, True)
+        log.append(TWO)
+        assert all_ids(log) == ["one", "two"]
+
+
+def test_a_folder_in_the_place_of_the_log_is_named(tmp_path):
+    (tmp_path / "events.sqlite").mkdir()
+    with pytest.raises(LogUnavailable, match=r"events\.sqlite.*a folder that this process may write"):
+        SqliteLog(tmp_path / "events.sqlite")
+
+
+def test_a_log_that_was_taken_away_takes_nothing_that_nobody_would_find_and_goes_on_when_it_is_back(tmp_path):
+    path, elsewhere = tmp_path / "events.sqlite", tmp_path / "elsewhere.sqlite"
+    with SqliteLog(path) as log:
+        log.append(ONE)
+        path.rename(elsewhere)
+        for use in (lambda: log.append(TWO), lambda: log.read(BEGINNING)):
+            with pytest.raises(LogUnavailable, match="taken away"):
+                use()
+        elsewhere.rename(path)
+        log.append(TWO)
+        assert all_ids(log) == ["one", "two"]
+        for each in tmp_path.glob("events.sqlite*"):
+            each.unlink()
+        with SqliteLog(path) as other:
+            for use in (lambda: log.append(TWO), log.end):  # told once to who writes, and once to who reads
+                with pytest.raises(LogUnavailable, match="another file"):
+                    use()
+            log.append(TWO)
+            assert all_ids(log) == all_ids(other) == ["two"]
+
+
 def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "events.sqlite"
     path.write_bytes(b"not a database, but a file of somebody's" * 100)
@@ -87,6 +145,34 @@ def test_a_redis_that_is_killed_and_started_again_has_what_it_accepted(tmp_path)
         assert log.append(ONE) == [1]  # it is known still
         log.append(TWO)
         assert all_ids(log) == ["one", "two"]
+
+
+def test_a_redis_whose_disk_is_full_is_named_and_has_what_it_accepted_when_there_is_room(tmp_path):
+    with small_disk(tmp_path / "small", "512k") as folder:
+        with redis_server(folder / "redis") as server, RedisLog(server.url, name="shop") as log:
+            accepted = []
+            with pytest.raises(
+                LogUnavailable, match=r"Redis 127\.0\.0\.1"
+            ):  # it ends rather than lose what it said it has
+                for number in range(1000):
+                    log.append([Entry(f"large-{number}", b"x" * 5000)])
+                    accepted.append(f"large-{number}")
+            server.process.wait(30)
+            may_hold(folder, "8m")
+            server.start()
+            assert accepted and all_ids(log) == accepted
+            log.append(ONE)
+            assert all_ids(log) == [*accepted, "one"]
+
+
+@pytest.mark.parametrize(("hour", "said"), [(3600, "ahead of"), (-3600, "behind")])
+def test_whoever_opens_a_redis_with_another_time_is_told_by_how_much_it_is_off(
+    redis_place, monkeypatch, caplog, hour, said
+):
+    now = time.time
+    monkeypatch.setattr("shoploop.events.redis_log.time.time", lambda: now() + hour)
+    RedisLog(redis_place.url, name="clocks").close()
+    assert re.search(rf"clock is 3(59\d|60\d) s {said} that of Redis 127\.0\.0\.1.*by NTP", caplog.text)
 
 
 def test_a_redis_at_its_maxmemory_refuses_by_name_and_forgets_nothing(tmp_path):

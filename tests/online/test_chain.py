@@ -1,9 +1,11 @@
 """The chain of commits in a store."""
 
+import json
+
 import numpy as np
 import pytest
 
-from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound, StoreUnavailable
+from shoploop.errors import AlreadyExists, ArtifactCorrupt, ArtifactForeign, NotFound, StoreUnavailable
 from shoploop.online.chain import Chain, ChainTaken, Totals, hold_alone
 from shoploop.online.rows import Rows
 from shoploop.store import layout
@@ -118,6 +120,19 @@ def test_an_entry_that_is_missing_or_damaged_is_named(store, chain):
         Chain(store, "grocery", "v1").refresh()
     entry.unlink()
     with pytest.raises(StoreUnavailable, match="an entry is missing"):
+        Chain(store, "grocery", "v1").refresh()
+
+
+def test_an_entry_of_a_newer_format_is_named_and_taken_neither_for_damage_nor_for_what_it_is_not(store, chain):
+    learned(chain, 10, (1, 1.0))
+    entry = store.path(layout.online_commits("grocery", "v1")) / "000000000001.json"
+    written = json.loads(entry.read_text())
+    before = {key: value for key, value in written.items() if key not in ("format", "failed")}
+    entry.write_text(json.dumps(before))  # as earlier versions wrote it
+    [commit] = Chain(store, "grocery", "v1").refresh()
+    assert (commit.offset, commit.failed) == (10, ())
+    entry.write_text(json.dumps(written | {"format": 2, "totals": {"of_another_kind": 1}}))
+    with pytest.raises(ArtifactForeign, match="entry 1 is of format 2; this shoploop reads 1"):
         Chain(store, "grocery", "v1").refresh()
 
 

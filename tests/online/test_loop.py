@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +18,9 @@ from shoploop.errors import DiskFull, StoreUnavailable
 from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
+from shoploop.features.bounded_reads import FeatureStoreUnavailable
 from shoploop.online.chain import Chain, ChainTaken
+from shoploop.online.dead_letters import dead_letters, replay
 from shoploop.online.guardrails import GuardConfig
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import LogGap, OnlineLoop
@@ -230,6 +233,30 @@ def test_a_disk_that_is_full_amid_a_commit_is_named_and_costs_and_doubles_nothin
     assert np.array_equal(one.rows.vectors_ND, two.rows.vectors_ND)
 
 
+def test_a_store_of_features_that_is_away_costs_no_event_and_none_is_learned_without_its_users_history(
+    ranker, log, store, tmp_path, monkeypatch
+):
+    log.append(story(200))
+    whole = Store(str(tmp_path / "whole"))
+    learned(ranker, log, whole)
+    loop, features = begun(ranker, log, store), ranker.known._features
+    with monkeypatch.context() as away:
+        away.setattr(type(features), "histories", _away)
+        with pytest.raises(StoreUnavailable):
+            loop.step()
+            loop.publish()
+    while loop.step():
+        pass
+    loop.publish()
+    one, other = chain_of(whole).state(), chain_of(store).state()
+    assert one.totals == other.totals
+    assert np.array_equal(one.rows.vectors_ND, other.rows.vectors_ND)
+
+
+def _away(self, users):
+    raise FeatureStoreUnavailable("Redis is away.")
+
+
 def test_what_tripped_is_not_committed_where_the_freeze_cannot_be_written(ranker, log, store):
     always = GuardConfig(block=3, max_loss_excess=-100.0, errors=-1e9)
     log.append([did(number, PEOPLE[number % 4], "tea") for number in range(5)])
@@ -275,6 +302,44 @@ def test_an_event_that_cannot_be_learned_from_is_named_by_its_record_alone_and_t
     assert (totals.examples, totals.dead_letters) == (3, 1)
     assert "Record 3 of the event log" in caplog.text
     assert "bob" not in caplog.text
+
+
+def test_what_the_learner_failed_at_is_a_dead_letter_that_is_learned_when_it_is_replayed(
+    ranker, log, store, tmp_path, monkeypatch
+):
+    states, defect = ranker.user_states(), {"bob", "ann"}
+
+    tried = Counter()
+
+    class Fails:
+        def of(self, asked):
+            names = {each.user for each in asked}
+            if len(asked) == 1:
+                tried.update(names)
+            if "bob" in names & defect or ("ann" in names and tried["ann"] < 2):  # that one passes by itself
+                raise RuntimeError("a defect")
+            return states.of(asked)
+
+    monkeypatch.setattr(ranker, "user_states", Fails)
+    story = [
+        shown(1, "bob", "salt", "tea"), did(2, "ann", "salt"), did(3, "bob", "salt"),
+        did(4, "bob", "tea", kind="click", request=1), did(60, "cid", "salt"),
+    ]  # fmt: skip
+    log.append(story)
+    loop = learned(ranker, log, store)
+    chain = chain_of(store)
+    assert (chain.state().totals.examples, chain.state().totals.dead_letters) == (2, 2)
+    found = dead_letters(log, after=0, failed=chain.failed)
+    assert [(letter.offset, letter.reason) for letter in found] == [(3, "failed"), (4, "failed")]
+    begun(ranker, log, store)
+    assert chain_of(store).failed == (3, 4)  # whoever goes on knows it, and tells each once
+    defect.clear()
+    assert replay(log, found).replayed == (3, 4)
+    while loop.step():
+        pass
+    loop.publish()
+    assert chain_of(store).state().totals.examples == 4
+    assert dead_letters(log, after=0, failed=chain_of(store).failed) == []
 
 
 def test_going_back_by_hand_wins_over_a_learner_at_work(ranker, log, store):
@@ -330,6 +395,16 @@ def test_another_log_in_the_place_of_the_former_is_not_learned_from(ranker, log,
     with SqliteLog(tmp_path / "other") as other, pytest.raises(LogGap, match="it is another log"):
         other.append([did(1, "ann", "salt")])
         begun(ranker, other, store)
+
+
+def test_a_log_that_was_away_and_comes_back_as_another_is_not_learned_from(ranker, log, store):
+    log.append([did(number, "ann", "salt") for number in range(1, 11)])
+    loop = learned(ranker, log, store)
+    for each in log.path.parent.glob(f"{log.path.name}*"):
+        each.unlink()
+    with SqliteLog(log.path) as other, pytest.raises(LogGap, match="it is another log"):
+        other.append([did(1, "ann", "salt")])
+        loop.run(period_seconds=60, until=lambda: False)
 
 
 def test_a_learner_that_is_killed_again_and_again_learns_each_event_once(ranker, log, store, tmp_path):

@@ -33,7 +33,14 @@ def test_recommend_answers_with_items_scores_reasons_and_fields(client):
     assert body.pop("as_of")
     assert body.pop("impression")
     [item] = body.pop("items")
-    assert body == {"version": "v123", "commit": None, "method": "fused", "understood": None, "rules": []}
+    assert body == {
+        "version": "v123",
+        "commit": None,
+        "method": "fused",
+        "understood": None,
+        "rules": [],
+        "degraded": None,
+    }
     assert item.pop("score") > 0
     assert item.pop("reason").startswith("you buy this about every 3 days")
     assert item == {"item": "milk", "known": True, "fields": {"title": "Milk"}}

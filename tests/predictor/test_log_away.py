@@ -4,6 +4,7 @@ import time
 
 import pytest
 from event_logs import redis_server
+from mounts import fill, small_disk
 
 from shoploop.api.online import EventLogSpec
 from shoploop.events.fresh import WAIT_SECONDS
@@ -41,10 +42,10 @@ def settings_of(folder, **log):
     )
 
 
-def send(feedback, folder):
+def send(feedback, folder, **event):
     [key] = (folder / "keys" / "server").iterdir()
     headers = {"authorization": f"Bearer {key.read_text().strip()}"}
-    return answer_events(feedback, EventsRequest.model_validate({"events": [EVENT]}), headers, "127.0.0.1")
+    return answer_events(feedback, EventsRequest.model_validate({"events": [EVENT | event]}), headers, "127.0.0.1")
 
 
 def up():
@@ -137,6 +138,28 @@ def watched(folder, monkeypatch):
     yield feedback, log
     log.appending = log.reading = None
     feedback.close()
+
+
+def test_a_disk_that_is_full_while_events_come_in_loses_none_that_was_accepted_and_takes_them_again(folder, caplog):
+    with small_disk(folder / "here", "256k"):
+        feedback = Feedback(settings_of(folder))
+        try:
+            assert send(feedback, folder).status == 202
+            others = fill(folder / "here")
+            accepted = {"1"}
+            for number in range(2, 200):
+                said = send(feedback, folder, id=str(number))
+                if said.status != 202:
+                    break
+                accepted.add(str(number))
+            assert (said.status, said.body["code"], said.headers["retry-after"]) == (503, "log_unavailable", "1")
+            assert "Free some room" in caplog.text and not feedback.is_up
+            others.unlink()
+            assert send(feedback, folder, id=str(number)).body["known"] == 0
+            assert feedback.is_up
+            assert len(feedback.log.read(BEGINNING)) == len(accepted) + 1
+        finally:
+            feedback.close()
 
 
 def test_while_the_log_does_not_answer_no_request_waits_for_it(watched, folder, caplog):

@@ -25,7 +25,14 @@ def test_search_answers_with_items_scores_reasons_and_fields(client):
     body = answer.json()
     assert body.pop("request_id") and body.pop("as_of") and body.pop("impression")
     [item] = body.pop("items")
-    assert body == {"version": "v123", "commit": None, "method": "text", "understood": None, "rules": []}
+    assert body == {
+        "version": "v123",
+        "commit": None,
+        "method": "text",
+        "understood": None,
+        "rules": [],
+        "degraded": None,
+    }
     assert isinstance(item.pop("score"), float) and item.pop("reason")
     assert item == {"item": "milk", "known": True, "fields": {"title": "Milk"}}
 

@@ -173,7 +173,7 @@ def test_a_user_is_read_once_for_a_request_and_what_follows_what_is_counted_once
     ranker = make_ranker(tmp_path)
     read, counted = [], []
     stored, count = ranker.known.stored, follower_scores
-    monkeypatch.setattr(ranker.known, "stored", lambda user: read.append(user) or stored(user))
+    monkeypatch.setattr(ranker.known, "stored", lambda user, **how: read.append(user) or stored(user, **how))
     for module in (fetching, pairs):
         monkeypatch.setattr(module, "follower_scores", lambda *asked: counted.append(1) or count(*asked))
     recommend(ranker, k=3, rules=rules)

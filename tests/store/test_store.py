@@ -3,11 +3,15 @@
 import os
 import re
 import threading
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable
 from shoploop.store import Log, Store
+from shoploop.store.errors import named_errors
 
 
 def test_what_was_put_is_read_again(make_store):
@@ -207,3 +211,25 @@ def test_what_an_s3_refuses_is_told_with_what_to_do(s3_options, bucket, options,
     store = Store(f"s3://{bucket}/shoploop", options=s3_options | options)
     with pytest.raises(StoreUnavailable, match=re.escape(says)):
         list(store.list("x/"))
+
+
+@pytest.mark.parametrize("ahead", [3600, -3600])
+def test_a_clock_that_is_off_is_said_in_the_place_of_missing_rights(s3_options, monkeypatch, ahead):
+    """What the server answers to who signs an hour off: no test can set the clock that obstore signs with."""
+    from obstore.exceptions import PermissionDeniedError
+
+    url = f"{s3_options['endpoint']}/shop/key"
+    when = datetime.now(UTC) + timedelta(seconds=ahead)
+    scope = f"shoploop/{when:%Y%m%d}/us-east-1/s3/aws4_request"
+    signed = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature={'0' * 64}"
+    asked = urllib.request.Request(url, headers={"x-amz-date": f"{when:%Y%m%dT%H%M%SZ}", "authorization": signed})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(asked)
+    answer = refused.value.read().decode()
+    monkeypatch.setattr("shoploop.store.errors.time.time", lambda: when.timestamp())
+    way = "ahead of" if ahead > 0 else "behind"
+    with (
+        pytest.raises(StoreUnavailable, match=rf"clock is (3599|3600|3601) s {way} the server's.*timedatectl"),
+        named_errors("s3://shop/key"),
+    ):
+        raise PermissionDeniedError(f"Error performing GET {url} in 1ms - 403 Forbidden: {answer}")

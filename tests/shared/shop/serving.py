@@ -14,7 +14,7 @@ from shoploop.candidates.fetching import CandidateConfig
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.history import history_of
 from shoploop.features.item import ItemMatrix, ItemStatistics
-from shoploop.features.online import OnlineUser
+from shoploop.features.online import OnlineFeatures, OnlineUser
 from shoploop.features.shop import ShopRow, ShopStatistics
 from shoploop.features.user import user_rows, user_stats
 from shoploop.models.behaviour import Behaviour
@@ -119,7 +119,7 @@ class MemoryFeatures:
         self.contract = contract()
         self.serving_day = SHOP.split.serving
 
-    def user(self, user: str) -> OnlineUser | None:
+    def user(self, user: str, *, patience: object = None) -> OnlineUser | None:
         if user not in self.log.users:
             return None
         [stats] = user_rows(user_stats(self.log), [user], [self.serving_day])
@@ -142,9 +142,11 @@ def make_ranker(
     clock: Callable[[], float] | None = None,
     alpha_logit: float = 20.0,
     trained: TrainedModel | None = None,
+    features: OnlineFeatures | None = None,
     **settings: object,
 ) -> Ranker:
-    """A ranker of that model or another over :class:`MemoryFeatures`, without a deadline unless a test is about it."""
+    """A ranker of that model or another over :class:`MemoryFeatures` or other features, without a deadline unless a test is
+    about it."""
     tables = SHOP.tables()
     write_popularity(tables["interactions"], folder)
     write_visits(tables["interactions"], folder, shops=tables["shops"])
@@ -152,7 +154,7 @@ def make_ranker(
     return Ranker(
         version="v123",
         trained=trained or trained_model(alpha_logit=alpha_logit),
-        features=MemoryFeatures(),
+        features=features or MemoryFeatures(),
         popular=read_popularity(folder),
         visits=read_visits(folder),
         items=tables["items"],
