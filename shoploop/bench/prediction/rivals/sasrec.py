@@ -34,7 +34,7 @@ class SasrecConfig:
     blocks: int = 2
     heads: int = 1
     dropout: float = 0.5
-    batch: int = 256
+    batch: int = 128
     learning_rate: float = 1e-3
     epochs: int = 60
     """At most."""
@@ -42,7 +42,7 @@ class SasrecConfig:
     patience: int = 10
     """Epochs without a better one on practice visits after which it ends."""
 
-    practice: int = 12_000
+    practice: int = 4_000
     """Practice visits, at most: of 2,000 the best epoch is a matter of luck."""
 
 
