@@ -2,8 +2,8 @@
 
 The paper's architecture: item and place embeddings, blocks of causal attention and point-wise layers, normalised before each,
 scores by the item embeddings. Its loss against one drawn item is left for the softmax over all, under which it is far
-stronger (Klenitskiy, Vasilev 2023, "Turning dross into gold loss"); 2,048 items are drawn to stand for all, a third of the
-time.
+stronger (Klenitskiy, Vasilev 2023, "Turning dross into gold loss"); 2,048 drawn items stand for all, in a third
+of the time.
 
 Legend: B sequences, L places, D width, I items, T targets, S drawn items.
 """
