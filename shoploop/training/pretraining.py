@@ -214,7 +214,7 @@ def pretrain(
     if not len(visits):
         return []
     rng = np.random.default_rng(config.seed)
-    drawing = _Drawing(log, config)
+    drawing = Drawing(log, config)
     steps = config.epochs * -(-len(visits) // config.batch_visits)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -267,7 +267,7 @@ def _whole(model: SequenceModel) -> Iterator[None]:
             module.p = p
 
 
-class _Drawing:
+class Drawing:
     """Items of a softmax: all where they are few, or so many drawn by how often they are bought."""
 
     def __init__(self, log: PurchaseLog, config: PretrainingConfig):

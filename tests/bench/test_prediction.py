@@ -16,7 +16,7 @@ from shoploop.bench.prediction.reasons import reasons, without
 from shoploop.candidates.fetching import SOURCES
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.features.contract import resolve
-from shoploop.features.history import History
+from shoploop.features.history import History, bought_on
 from shoploop.samples.sample_set import Request
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -56,6 +56,18 @@ def test_the_last_item_is_asked_for_with_all_before_it_known_also_what_came_at_t
     known = problem.log.item_R[(problem.log.user_R == ann.user) & (problem.log.day_R < ann.day)]
     assert [problem.log.vocabulary.items[code] for code in known] == ["a", "b", "c"]
     assert problem.slices["distinct_times"].tolist() == [False, True]
+
+
+def test_next_to_last_items_are_for_validation_where_nothing_of_the_past_came_with_them(tmp_path):
+    rows = [
+        ("train", "ann", "d", 99), ("train", "ann", "a", 100), ("valid", "ann", "b", 101), ("test", "ann", "c", 101),
+        ("train", "bob", "d", 99), ("train", "bob", "a", 100), ("valid", "bob", "c", 100), ("test", "bob", "b", 120),
+    ]  # fmt: skip
+    problem = next_item.leave_last_out(next_item.read_reviews(written(tmp_path, rows)), "small")
+    asked = [(problem.log.users[request.user], request.day) for request in problem.validation]
+    assert asked == [("ann", 101)]
+    (bought,) = bought_on(problem.log, problem.validation[0].user, day=101)
+    assert problem.log.vocabulary.items[bought] == "b"
 
 
 def test_reviews_that_are_not_there_are_missed_by_name(tmp_path):

@@ -1,14 +1,17 @@
 """Rivals on logs in which one sees what comes next, and what is held against them."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from shoploop.bench.prediction.problem import Known, Problem, bare_items, bare_purchases
 from shoploop.bench.prediction.rivals.contest import RivalTooWeak, hold, refuse_weak, rivals
 from shoploop.bench.prediction.rivals.interface import Sequences, judged, practice
 from shoploop.bench.prediction.rivals.markov import Markov, MarkovConfig
-from shoploop.bench.prediction.rivals.sasrec import SasrecConfig
+from shoploop.bench.prediction.rivals.sasrec import PIECE, Sasrec, SasrecConfig, cross_entropy
 from shoploop.bench.prediction.rivals.tifu_knn import TifuConfig, TifuKnn, vectors
 from shoploop.bench.prediction.sequence_epoch import sequence_epoch
 from shoploop.features.contract import resolve
@@ -86,6 +89,62 @@ def test_practice_asks_for_the_last_visit_of_the_past_and_knows_nothing_of_it(ro
         assert (rehearsal.past.day_R[rehearsal.past.user_R == request.user] < request.day).all()
     asked = {(request.user, request.day) for request in round_trip.targets}
     assert not asked & {(request.user, request.day) for request in rehearsal.targets}
+
+
+def test_practice_takes_the_visits_that_are_there_for_it_and_leaves_the_past_whole():
+    rows = [("ann", "a", 1), ("ann", "b", 2), ("ann", "c", 3), ("bob", "a", 1), ("bob", "b", 3)]
+    problem = problem_of(rows)
+    ann = problem.log.users.index("ann")
+    split = replace(
+        problem,
+        past=problem.past.where(problem.past.day_R < 2),
+        validation=[Request(user=ann, day=2)],
+    )
+    rehearsal = practice(split, seed=0)
+    assert rehearsal.targets == split.validation and rehearsal.past is split.past
+    assert Sequences(rehearsal.log, seed=0).before(rehearsal.targets[0]).tolist() == [
+        rehearsal.log.vocabulary.code("a")
+    ]
+
+
+@pytest.mark.parametrize("drawn", [[1, 4, 9], list(range(12))], ids=["a few drawn", "all"])
+def test_the_loss_over_items_and_its_gradients_are_torchs(drawn):
+    random = torch.Generator().manual_seed(0)
+    targets_T = torch.randint(12, (PIECE + 5,), generator=random)  # more than one piece
+    drawn_S, log_count_S = torch.tensor(drawn), torch.linspace(0, 1, len(drawn)) * (len(drawn) < 12)
+    state_TD, items_ID = torch.randn(PIECE + 5, 4, generator=random), torch.randn(12, 4, generator=random)
+
+    def by_hand(state_TD, items_ID):
+        others_TS = (state_TD @ items_ID[drawn_S].T + log_count_S).masked_fill(
+            drawn_S == targets_T[:, None], -torch.inf
+        )
+        logits_TS = torch.cat([(state_TD * items_ID[targets_T]).sum(1, keepdim=True), others_TS], dim=1)
+        return torch.nn.functional.cross_entropy(logits_TS, torch.zeros_like(targets_T))
+
+    def found(loss):
+        leaves = state_TD.clone().requires_grad_(), items_ID.clone().requires_grad_()
+        value = loss(*leaves)
+        (value * 3).backward()
+        return value.detach(), *(leaf.grad for leaf in leaves)
+
+    ours = found(lambda state, items: cross_entropy(state, items, targets_T, drawn_S, log_count_S))
+    torch.testing.assert_close(ours, found(by_hand))
+    if len(drawn) == 12:
+        torch.testing.assert_close(
+            ours, found(lambda state, items: torch.nn.functional.cross_entropy(state @ items.T, targets_T))
+        )
+
+
+def test_sasrec_learns_all_of_the_past_and_the_same_seed_gives_the_same_scores(round_trip):
+    def scores(seed):
+        model = Sasrec(replace(QUICK, epochs=2))
+        model.fit(round_trip, seed=seed, say=said.append)
+        return np.array(list(model.scores(round_trip.targets)))
+
+    said: list[str] = []
+    assert np.array_equal(scores(0), scores(0))
+    assert any("over all of the past" in what for what in said), "practice held the last visits of the past back"
+    assert not np.array_equal(scores(0), scores(1))
 
 
 def test_networks_learn_the_round_and_are_timed_beside_each_other(round_trip, monkeypatch):

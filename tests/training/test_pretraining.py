@@ -13,7 +13,7 @@ from shoploop.models.inputs import ModelInput, collate
 from shoploop.models.sequence import SequenceModel
 from shoploop.training import sequence_task as rules
 from shoploop.training.checkpoint import Checkpoint
-from shoploop.training.pretraining import PretrainingConfig, Visits, _Drawing, pretrain
+from shoploop.training.pretraining import Drawing, PretrainingConfig, Visits, pretrain
 from shoploop.training.sequence_task import repeat_share, sequence_task_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,7 +88,7 @@ def test_visits_before_the_first_day_are_read_but_not_asked(log):
 def test_drawn_items_stand_for_all_others():
     log = log_of([(user, user % 50, day) for user in range(200) for day in (1, 2)], items=400)
     scores_I = np.random.default_rng(1).normal(size=400)
-    drawing, rng = _Drawing(log, PretrainingConfig(drawn_items=200)), np.random.default_rng(0)
+    drawing, rng = Drawing(log, PretrainingConfig(drawn_items=200)), np.random.default_rng(0)
     found = []
     for _ in range(200):
         items_S, log_count_S = drawing.draw(rng)
@@ -98,7 +98,7 @@ def test_drawn_items_stand_for_all_others():
 
 def test_few_items_are_all_read():
     log = log_of([(0, 0, 1), (0, 1, 2)])
-    items_S, log_count_S = _Drawing(log, PretrainingConfig()).draw(np.random.default_rng(0))
+    items_S, log_count_S = Drawing(log, PretrainingConfig()).draw(np.random.default_rng(0))
     assert items_S.tolist() == list(range(6)) and not log_count_S.any()
 
 

@@ -1,7 +1,8 @@
 """The next-item benchmark: each user's last item, predicted from all but the last two of everybody.
 
 The protocol ("strict"): the log without each user's last two items is what statistics, catalog and models are fitted on; a
-user's own history is all but the last item. All items are ranked, the user's own masked. In Amazon's reviews two in five
+user's own history is all but the last item. The next-to-last items are for validation, where no item of the past has the
+same time. All items are ranked, the user's own masked. In Amazon's reviews two in five
 users have their last two items at one time, sorted by item id, and their order leaks: items of one time are a set here, no
 id is a feature, and the slice ``distinct_times`` holds the users whose last two times differ.
 """
@@ -82,7 +83,11 @@ def leave_last_out(reviews: pl.DataFrame, dataset: str, *, seed: int = 0) -> Pro
     code = {user: place for place, user in enumerate(log.users)}
     test = bought.filter(pl.col("part") == "test").sort("user")
     targets = [Request(user=code[user], day=day) for user, day in test.select("user", "day").iter_rows()]
-    past = log.where(_of(log, bought.filter(pl.col("part") == "train")))
+    train = bought.filter(pl.col("part") == "train")
+    past = log.where(_of(log, train))
+    # as on the slice: what stands in one set with items of the past is no question
+    until = train.group_by("user").agg(until=pl.col("day").max())
+    valid = bought.filter(pl.col("part") == "valid").join(until, on="user").filter(pl.col("day") > pl.col("until"))
     labels, first = latest_labels(past, LABELS)
     items = bare_items(log.vocabulary)
     distinct = test.select(pl.col("last") != pl.col("before")).to_series().to_numpy()
@@ -103,6 +108,9 @@ def leave_last_out(reviews: pl.DataFrame, dataset: str, *, seed: int = 0) -> Pro
             "judged": len(judged),
         },
         new_only=True,
+        validation=[
+            Request(user=code[user], day=day) for user, day in valid.sort("user").select("user", "day").iter_rows()
+        ],
         slices={"distinct_times": distinct[judged]},
         rivals=("markov", "sasrec"),
         known=KNOWN.get(dataset, ()),

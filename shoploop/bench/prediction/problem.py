@@ -58,6 +58,10 @@ class Problem:
     new_only: bool = False
     """What the user has bought is no answer: it is masked for every method alike."""
 
+    validation: list[Request] = field(default_factory=list)
+    """Visits between the past and the targets, where the protocol has some: part of histories, and nobody learns from them.
+    Settings are chosen on them; without any, on the past's own last visits."""
+
     slices: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     """Parts of the targets by name, (Q,) each, in the order of ``targets``."""
 

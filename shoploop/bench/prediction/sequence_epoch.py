@@ -13,8 +13,8 @@ def sequence_epoch(problem: Problem, *, seed: int = 0, say: Say = lambda what: N
 
     Returns:
         ``sequence`` and ``sasrec``: ``seconds`` of an epoch, the median, without judging; ``ndcg@10``, ``hit@10``,
-        ``epochs``; of parts of the targets ``slices``. Batches of 256 and a width of 64 for both; SASRec reads 50 items, the
-        product's Transformer 40 visits.
+        ``epochs``; of parts of the targets ``slices``. A width of 64 for both; the product's Transformer reads 40 visits in
+        batches of 256, SASRec 50 items in batches of 128.
     """
     import numpy as np
 

@@ -19,7 +19,7 @@ from shoploop.samples.sample_set import Request
 Array = npt.NDArray[np.float64]
 
 PRACTICE = 2_000
-"""Users whose last visit before the targets settings are chosen on, at most."""
+"""Users whose last visit before the targets settings are chosen on, where a rival asks for no other number."""
 
 
 class Rival(Protocol):
@@ -33,19 +33,26 @@ class Rival(Protocol):
 
 
 def practice(problem: Problem, *, seed: int, users: int = PRACTICE) -> Problem:
-    """The same task one visit earlier: the last visits in the past are its targets, and what lies before them its past.
+    """The same task one visit earlier: its targets are the problem's visits for validation, and its past is the same.
+
+    Where the problem has none, the last visits in the past are its targets, and what lies before them its past.
 
     Args:
         problem: Whose targets stay unseen.
         seed: Of the draw of users.
         users: How many, at most.
     """
-    past = problem.past
+    chance, past = np.random.default_rng(seed), problem.past
+    if problem.validation:
+        drawn = np.sort(chance.permutation(len(problem.validation))[:users])
+        return replace(
+            problem, targets=[problem.validation[place] for place in drawn], validation=[], everyone=[], slices={}
+        )
     _, first_V = past.baskets()
     user_V, day_V = past.user_R[first_V], past.day_R[first_V]
     last_V = np.append(user_V[1:] != user_V[:-1], True)
     several_V = np.concatenate([[False], user_V[1:] == user_V[:-1]])
-    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(last_V & several_V))[:users]
+    chosen = chance.permutation(np.flatnonzero(last_V & several_V))[:users]
     requests = [Request(user=int(user_V[v]), day=int(day_V[v])) for v in np.sort(chosen)]
     asked_U = np.full(len(past.users), np.iinfo(np.int32).max, np.int32)
     asked_U[[request.user for request in requests]] = [request.day for request in requests]
