@@ -27,7 +27,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "time": (
         "time timestamp ts date datetime when eventtime eventdate createdat created invoicedate orderdate purchasedate "
         "transactiondate transactiondt tdat reviewtime unixreviewtime unixtimestamp unixtime datum zeit zeitpunkt "
-        "eventtimestamp bestelldatum kaufdatum rechnungsdatum auftragsdatum purchasedon purchasedat orderedon "
+        "eventtimestamp bestelldatum belegdatum kaufdatum rechnungsdatum auftragsdatum purchasedon purchasedat orderedon "
         "orderedat boughtat soldat soldon searchedat fecha fechahora horodatage data dataora datahora datedecommande "
         "datecommande dateachat "
         "dato tidspunkt tijd pvm paivays tarih дата время 时间 日期 购买时间 日時 購入日 注文日 날짜 购买日期 下单时间 "
@@ -69,21 +69,22 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "basket": (
         "basket basketid order orderid orderno ordernumber invoice invoiceno invoiceid transaction transactionid "
         "receipt receiptid ticket cartid bestellung bestellnummer bestellnr auftragsnummer auftragsnr rechnung "
-        "rechnungsnummer rechnungsnr bon pedido commande ordine factura 订单 订单号 订单编号 注文番号 伝票番号 "
+        "rechnungsnummer rechnungsnr belegnummer belegnr bon pedido commande ordine factura "
+        "订单 订单号 订单编号 注文番号 伝票番号 "
         "주문번호 заказ номерзаказа чек siparisno zamowienie",
         "visit visitid",
         "basket order invoice receipt",
     ),
     "title": (
-        "title name description itemname productname itemtitle producttitle movietitle articlename artikelname "
-        "bezeichnung titel prodname trackname songname moviename bookname libelle designation descripcion descrizione "
-        "название наименование 商品名 商品名称 상품명 产品名称 品名 urunadi nazwa",
+        "title headline name description itemname productname itemtitle producttitle movietitle articlename artikelname "
+        "bezeichnung artikelbezeichnung titel prodname trackname songname moviename bookname libelle designation descripcion "
+        "descrizione название наименование 商品名 商品名称 상품명 产品名称 品名 urunadi nazwa",
         "label",
         "title",
     ),
     "category": (
         "category categoryid categoryname categorycode categories department dept class genre genres aisle producttype "
-        "productgroup productgroupname subcategory subclass section kategorie warengruppe garmentgroupname group "
+        "productgroup productgroupname subcategory subclass section kategorie warengruppe untergruppe garmentgroupname group "
         "itemcategory productcategory categorie categoria категория 类别 类目 分类 品类 カテゴリ カテゴリー 분류 "
         "카테고리 kategori kategoria",
         "type level",

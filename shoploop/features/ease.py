@@ -11,7 +11,7 @@ from shoploop.compute.threads import one_blas_thread
 from shoploop.features.log import Float32, Int32, PurchaseLog
 
 MOST_PAIRS = 20_000_000
-"""Pairs of items in users' purchases up to which each item is fitted on those that it is bought with: 240 MB at most."""
+"""Pairs of items in users' purchases up to which each item is fitted on those that it is bought with: 300 MB at most."""
 
 MOST_FITTED = 50_000
 """Items that are then fitted, the most purchased: half a minute."""

@@ -20,7 +20,7 @@ from shoploop.data.rules import dropped_rows
 from shoploop.data.splits import WANTED_USERS, TimeSplit
 from shoploop.errors import TooFewEvents
 from shoploop.features.ends import within_ends
-from shoploop.features.log import purchases
+from shoploop.features.log import MAX_VOCABULARY, purchases
 from shoploop.features.materialize import request_days
 from shoploop.features.windows import choose_windows
 from shoploop.importance.checks.effort import CheckConfig, first_judged_day
@@ -199,6 +199,8 @@ def _enough(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.Da
     assert plan.chosen is not None
     learned, judged = len(plan.chosen.train) + len(plan.chosen.validation), len(plan.chosen.evaluation)
     known = f"{plan.items:,} items that were bought before the days of evaluation, {plan.visits['user'].n_unique():,} buyers."
+    if plan.items >= MAX_VOCABULARY:
+        known += f" These are the {MAX_VOCABULARY:,} bought most often: the rarer ones are recommended by no model."
     found.append(Enough(step="materialize_features", state="enough", why=known))
     requests = f"{learned:,} visits to learn from, {judged:,} users to evaluate on."
     found.append(Enough(step="build_samples", state="enough", why=requests))

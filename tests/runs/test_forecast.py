@@ -54,6 +54,15 @@ def test_a_small_shop_is_enough_to_train_on_and_little_to_prove_anything(foretol
     assert told["evaluate_model"] == "little" and "fewer than 300" in why(found, "evaluate_model")
 
 
+def test_a_shop_of_more_items_than_are_known_is_told_that_the_rarer_ones_are_not_recommended(foretold, monkeypatch):
+    shop = bought(users=60, days=90, every=6)
+    found, _ = foretold(shop)
+    assert "rarer" not in why(found, "materialize_features")
+    monkeypatch.setattr("shoploop.runs.forecast.MAX_VOCABULARY", shop["item"].n_unique())
+    found, _ = foretold(shop)
+    assert "the rarer ones are recommended by no model" in why(found, "materialize_features")
+
+
 def test_requests_and_windows_are_those_of_the_steps(foretold, tmp_path):
     found, data = foretold(bought(users=60, days=90, every=6))
     reports = carry(tmp_path / "run", data, until="build_samples")
