@@ -60,7 +60,7 @@ class Column:
         """As numbers, where nearly all values are."""
         if self.nested or self.values.dtype.is_temporal() or self.sample.is_empty() or self.values.dtype == pl.Boolean:
             return None
-        read = read_numbers(self.sample)
+        read = read_numbers(self.sample, pieces=self.word in NAMES["quantity"][0].split())
         numbers = read.numbers.drop_nulls()
         return numbers if numbers.len() and read.unreadable.sum() <= 0.05 * self.sample.len() else None
 

@@ -40,7 +40,7 @@ class Numbers:
     """Values with a currency, with signs between thousands, or negative as 2.50- and (2.50) are."""
 
 
-def read_numbers(values: pl.Series) -> Numbers:
+def read_numbers(values: pl.Series, *, pieces: bool = False) -> Numbers:
     """Reads a column of single values; words such as NULL are as good as nothing.
 
     A comma is a decimal point only where every number of the column may be read so: 1,29 and 1.234,5 beside 7, but neither
@@ -48,6 +48,11 @@ def read_numbers(values: pl.Series) -> Numbers:
     another number has a point that it stands before, or stands twice: 1,234.50, and 1,23,456 as India writes it. What is no
     number at all, such as "free", has no say in it. A currency is taken away where all that have one have the same: of two
     nobody knows what they are worth.
+
+    Args:
+        values: The column.
+        pieces: It says how many pieces there were: where each number has three digits behind a comma, as tills export 3,000
+            beside 24,000, they are three and twenty-four. Nobody buys by the thousand each time.
     """
     text = text_of(values)
     numbers = text.cast(pl.Float64, strict=False)
@@ -63,7 +68,7 @@ def read_numbers(values: pl.Series) -> Numbers:
     with_comma = 0
     if not odd.str.contains(",", literal=True).any():
         pass
-    elif _has_decimal_commas(text):
+    elif _has_decimal_commas(text, pieces=pieces):
         with_comma = int(text.str.contains(",", literal=True).sum())
         text = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
     elif _has_commas_of_thousands(text):
@@ -96,10 +101,13 @@ def _bare(text: pl.Series) -> pl.Series:
     return plain.zip_with(~negative, "-" + plain)
 
 
-def _has_decimal_commas(text: pl.Series) -> bool:
+def _has_decimal_commas(text: pl.Series, *, pieces: bool) -> bool:
     numbers = text.filter(text.str.contains(r"^-?[\d.,]+$").fill_null(False))
     # no thousand begins with nothing: 0,250 is a quarter, and then 1,250 is no thousand either
-    digits = r"\d+" if numbers.str.contains(r"^-?0,\d{3}").any() else r"\d{1,2}"
+    no_thousands = numbers.str.contains(r"^-?0,\d{3}").any() or (
+        pieces and numbers.str.contains(r"^-?\d+,\d{3}$").all()
+    )
+    digits = r"\d+" if no_thousands else r"\d{1,2}"
     if not numbers.str.contains(rf"\d,{digits}$").any():
         return False
     return bool(numbers.str.contains(rf"^-?(\d+|\d{{1,3}}(\.\d{{3}})+)(,{digits})?$").all())

@@ -389,7 +389,7 @@ def _price(guess: Guess) -> None:
         return
     names = {"item": guess.found["item"], "price": guess.found["price"], "quantity": guess.found["quantity"]}
     some = {role: guess.table[one.columns[0]].head(500_000) for role, one in names.items()}
-    numbers = {role: read_numbers(some[role]).numbers for role in ("price", "quantity")}
+    numbers = {role: read_numbers(some[role], pieces=role == "quantity").numbers for role in ("price", "quantity")}
     rows = pl.DataFrame({"item": text_of(some["item"]), **numbers})
     rows = rows.filter((pl.col("price") > 0) & (pl.col("quantity") > 0))
     single = rows.filter(pl.col("quantity") == 1).group_by("item").agg(one=pl.col("price").median())

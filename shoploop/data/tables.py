@@ -363,11 +363,11 @@ def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
 
 
 def _number(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Series:
-    read = read_numbers(values)
+    read = read_numbers(values, pieces=column == "quantity")
     loaded.note(
         f"{column}_with_comma", raw.name, read.with_comma, "changed",
-        f"Every {column} is written as 1.234,50 is: a comma before one or two last digits is the decimal point, points "
-        "before three digits are of thousands.", tell=True,
+        f"Every {column} is written as 1.234,50 is: the comma is the decimal point, points before three digits are of "
+        "thousands.", tell=True,
     )  # fmt: skip
     loaded.note(
         f"{column}_with_signs", raw.name, read.with_signs, "changed",

@@ -58,7 +58,7 @@ SHAPES = {
                        header="Datum;Kundennummer;Artikel;Menge;Betrag;Filiale\n"),
                   {"user": "Kundennummer", "item": "Artikel", "time": "Datum", "quantity": "Menge", "price": "Betrag",
                    "shop": "Filiale"}),
-    "belege.csv": (text(lambda n, u, i, t: f"{n // 3};{t:%d.%m.%Y};K{u};A{i};{1 + n % 3};{i % 5},50",
+    "belege.csv": (text(lambda n, u, i, t: f"{n // 3};{t:%d.%m.%Y};K{u};A{i};{1 + n % 3},000;{i % 5},50",
                         header="Beleg-Nr;Belegdatum;Kunden-Nr;Artikel-Nr;Menge;Einzelpreis\n"),
                    {"basket": "Beleg-Nr", "user": "Kunden-Nr", "item": "Artikel-Nr", "time": "Belegdatum",
                     "quantity": "Menge", "price": "Einzelpreis"}),
@@ -306,6 +306,18 @@ def test_a_number_is_read_in_one_way_by_all_that_look_at_it(tables, texts, numbe
     loaded = tables.load(interactions={"uri": tables.csv("events.csv", "user,item,time,price\n" + lines)})
     dearest = column.abs().max()  # below 0: given back, for so much
     assert sorted(loaded["interactions"]["price"].drop_nulls())[-1] == dearest
+
+
+def test_pieces_with_three_digits_behind_a_comma_are_no_thousands(tables):
+    """As tills export them; of money that may be: in rupiah all prices are."""
+    texts = ["3,000", "24,000", "-1,000"]
+    assert read_numbers(pl.Series(texts), pieces=True).numbers.to_list() == [3.0, 24.0, -1.0]
+    assert read_numbers(pl.Series(texts)).numbers.to_list() == [None] * 3
+    assert read_numbers(pl.Series([*texts, "7"]), pieces=True).numbers.to_list() == [None] * 3 + [7.0]
+    lines = "".join(f'ann,tea,2024-05-0{day},"{text}"\n' for day, text in enumerate(texts, 1))
+    loaded = tables.load(interactions={"uri": tables.csv("events.csv", "user,item,time,quantity\n" + lines)})
+    assert sorted(loaded["interactions"]["quantity"]) == [1.0, 3.0, 24.0]
+    assert loaded["interactions"]["kind"].to_list().count("return") == 1
 
 
 def test_a_price_with_points_of_thousands_is_told_to_be_of_a_piece(tables):
