@@ -107,7 +107,9 @@ def collecting(shop: Shop, redis: Redis) -> Iterator[Shop]:
     )
     log = {"type": "Redis", "connection": redis.address, "secretRef": {"name": "redis"}}
     keys = {"impressions": {"name": "impressions"}, "server": {"name": "servers"}}
-    shop.patch(online={"log": log, "keys": keys}, serving={"replicas": 2})
+    # thousands of events of nobody are to become no interactions, or whoever trains afterwards has another shop
+    online = {"log": log, "keys": keys, "compactEveryMinutes": 10_080}
+    shop.patch(online=online, serving={"replicas": 2})
     shop.wait_until_ready(seconds=300)
     shop.wait("two pods and no more", lambda: len(shop.pods(ending=True)) == 2)
     yield shop

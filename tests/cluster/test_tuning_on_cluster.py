@@ -45,10 +45,7 @@ def test_trials_are_taken_by_the_api_server_and_carried_out(shop: Shop, tmp_path
     cluster, namespace = shop.cluster, shop.namespace
     file = tmp_path / "recommender.yaml"
     training = {"resources": {"cpu": "300m", "memory": "2Gi"}, "epochs": 1}
-    recommender = own_data("grocery", namespace, training=training)
-    # what other tests have posted becomes interactions now and then, of a year after the shop's last day
-    recommender["spec"]["data"]["feedback"] = False
-    file.write_text(yaml.safe_dump(recommender))
+    file.write_text(yaml.safe_dump(own_data("grocery", namespace, training=training)))
     where = ("tune", "-f", file, "--on", "cluster", "-n", namespace, "--image", cluster.image, "--trials", 2)
 
     cluster.apply(CRD)
