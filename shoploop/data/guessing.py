@@ -151,8 +151,7 @@ def guess_items(uri: str, events: Guess, given: Mapping[str, str] | None = None)
     if "item" in events.found and "item" not in known:
         ids = text_of(events.table[events.found["item"].columns[0]]).drop_nulls().unique()
         shares = {c.name: _overlap(c, ids) for c in columns if not c.nested}
-        best = max(shares, key=lambda name: shares[name], default=None)
-        if best is not None and shares[best] >= 0.5:
+        if best := _most_shared(shares):
             known["item"] = Proposal(columns=(best,), sure=True, why=f"it holds {shares[best]:.0%} of the log's items")
     guess.found = _proposals(columns, ITEM_COLUMNS, known, headerless=bool(guess.header))
     _path(guess, columns, settled="category" in (given or {}))
@@ -174,8 +173,7 @@ def guess_searches(uri: str, events: Guess, given: Mapping[str, str] | None = No
             listed = Column(events.table[events.found[role].columns[0]])
             taken = {name for one in known.values() for name in one.columns}
             shares = {c.name: _known(c, listed) for c in columns if c.name not in taken and not (c.nested or c.clock)}
-            best = max(shares, key=lambda name: shares[name], default=None)
-            if best is not None and shares[best] >= 0.5:
+            if best := _most_shared(shares):
                 why = f"{shares[best]:.0%} of what it holds are {role}s of the log"
                 known[role] = Proposal(columns=(best,), sure=True, why=why)
     found = _proposals(columns, SEARCH_COLUMNS, known, headerless=bool(guess.header))
@@ -184,6 +182,12 @@ def guess_searches(uri: str, events: Guess, given: Mapping[str, str] | None = No
     if "time" in guess.found:
         _time(guess, next(c for c in columns if c.name == guess.found["time"].columns[0]))
     return guess
+
+
+def _most_shared(shares: Mapping[str, float]) -> str | None:
+    """The column of the greatest share, where that is at least a half."""
+    best = max(shares, key=lambda name: shares[name], default=None)
+    return best if best is not None and shares[best] >= 0.5 else None
 
 
 def _known(column: Column, listed: Column) -> float:

@@ -191,6 +191,9 @@ class Again(_Record):
     searched: bool = False
     """That was the answer to a query."""
 
+    failed: bool = False
+    """A learner failed at it: another one may have learned it where it first lay."""
+
 
 Message = Kept | Shown | Again
 

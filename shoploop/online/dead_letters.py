@@ -62,17 +62,21 @@ def replay(log: EventLog, letters: list[DeadLetter]) -> Replayed:
         LogUnavailable: the log does not answer; do it again.
     """
     events = {letter.offset: event for letter in letters if (event := _event(letter)) is not None}
+    failed = {letter.offset for letter in letters if letter.reason == "failed"}
     answers = _answers(log, {event.request_id for event in events.values() if event.source == "attributed"})
     entries, replayed = [], []
     for offset, event in events.items():
         if event.source == "organic":  # chosen from no list
-            entries.append(Entry(f"again:{offset}", to_json(Again(of=offset, event=event, items=[], searched=True))))
+            again = Again(of=offset, event=event, items=[], searched=True, failed=offset in failed)
+            entries.append(Entry(f"again:{offset}", to_json(again)))
             replayed.append(offset)
             continue
         shown = answers.get(event.request_id)
         if shown is None or event.item not in shown.items or event.time - shown.time > WINDOWS[event.kind] + LATENESS:
             continue
-        again = Again(of=offset, event=event, items=shown.items, searched=shown.surface == "search")
+        again = Again(
+            of=offset, event=event, items=shown.items, searched=shown.surface == "search", failed=offset in failed
+        )
         entries.append(Entry(f"again:{offset}", to_json(again)))
         replayed.append(offset)
     for first in range(0, len(entries), APPENDED):

@@ -364,7 +364,10 @@ class OnlineLoop:
         """One record: joined and remembered, and its examples laid by for the end of the batch."""
         if message is not None and self._batch.began is None:
             self._batch.began = _time_of(message)
-        for example in () if message is None else self._joiner.take(offset, message):
+        examples = [] if message is None else self._joiner.take(offset, message)
+        if isinstance(message, Again) and message.failed and message.of not in self._failed:
+            examples = []  # another version's learner failed at it; this one learned it where it first lay
+        for example in examples:
             code = self._code.get(example.chosen, -1)
             if code < 0:
                 continue

@@ -340,6 +340,9 @@ def test_what_the_learner_failed_at_is_a_dead_letter_that_is_learned_when_it_is_
     loop.publish()
     assert chain_of(store).state().totals.examples == 4
     assert dead_letters(log, after=0, failed=chain_of(store).failed) == []
+    anew = Store(str(tmp_path / "anew"))
+    learned(ranker, log, anew)
+    assert chain_of(anew).state().totals.examples == 4, "whoever did not fail learns each where it first lay, and once"
 
 
 def test_going_back_by_hand_wins_over_a_learner_at_work(ranker, log, store):
