@@ -18,8 +18,15 @@ from shoploop.schemas import POSITIVE_KINDS
 Int32 = npt.NDArray[np.int32]
 Float32 = npt.NDArray[np.float32]
 
-MAX_VOCABULARY = 12_000
-"""Items with a place of their own. Rarer ones stay in the data and are recommended by no model."""
+COMMON_ITEMS = 12_000
+"""So many have a place of their own, however rarely they are bought."""
+
+ENOUGH_PURCHASES = 5
+"""User-days on which an item beyond those was bought, to have one, too. Of rarer ones hardly anything is known but that
+somebody bought them: they stay in the data and are recommended by no model."""
+
+MAX_VOCABULARY = 100_000
+"""Items with a place of their own at most: a version takes two kilobytes for each, a request a tenth of a microsecond."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +84,15 @@ def day_of(time: str) -> pl.Expr:
     return pl.col(time).dt.epoch("d").cast(pl.Int32)
 
 
-def choose_vocabulary(bought: pl.DataFrame, *, before: int, limit: int = MAX_VOCABULARY) -> Vocabulary:
-    """The items bought before the day ``before``, at most ``limit``: those bought on the most user-days, ties by id.
+def choose_vocabulary(
+    bought: pl.DataFrame, *, before: int, common: int = COMMON_ITEMS, limit: int = MAX_VOCABULARY
+) -> Vocabulary:
+    """The items bought before the day ``before`` on the most user-days, ties by id.
 
     Args:
         bought: Rows of :func:`purchases`.
         before: Day from which on nothing may be known, usually the first day of evaluation.
+        common: So many of them in any case; of the others those that were bought on ``ENOUGH_PURCHASES`` user-days.
         limit: Longest vocabulary.
     """
     counts = (
@@ -94,6 +104,8 @@ def choose_vocabulary(bought: pl.DataFrame, *, before: int, limit: int = MAX_VOC
         .len("user_days")
         .sort(["user_days", "item"], descending=[True, False])
         .head(limit)
+        .with_row_index("rank")
+        .filter((pl.col("rank") < common) | (pl.col("user_days") >= ENOUGH_PURCHASES))
         .collect()
     )
     return Vocabulary(tuple(sorted(counts["item"].to_list())))

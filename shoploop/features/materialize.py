@@ -33,7 +33,7 @@ from shoploop.features.log import PurchaseLog, day_of, purchases
 from shoploop.features.packing import pack
 from shoploop.features.shop import refuse_shopless, shop_stats
 from shoploop.features.user import user_stats
-from shoploop.features.windows import choose_windows
+from shoploop.features.windows import choose_windows, unknown_share
 
 SEARCHES = "searches.parquet"
 """In a folder of ``load_data``, where there are searches."""
@@ -83,6 +83,7 @@ def materialize_features(
     if "Search" in training_spec.surfaces:
         others.append(_other_days(data / SEARCHES))
     days_asked = request_days(np.concatenate([log.day_R, *others]), split)
+    unknown = unknown_share(bought, chosen)
     del interactions, bought
     seconds.lap("read")
 
@@ -124,6 +125,7 @@ def materialize_features(
         "habits": {partition: numbers | {"told": partition in contract.habits} for partition, numbers in found.items()},
         "rows": rows,
         "items": len(vocabulary),
+        "unknown_share": unknown,
         "users": len(log.users),
         "first_day": log.first_day,
         "evaluation_day": split.evaluation_first,

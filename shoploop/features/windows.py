@@ -49,3 +49,12 @@ def choose_windows(
         more = sorted(set(pictured) - set(vocabulary.items))[: MAX_VOCABULARY - len(vocabulary)]
         vocabulary = Vocabulary(tuple(sorted([*vocabulary.items, *more])))
     return Windows(split=split, vocabulary=vocabulary)
+
+
+def unknown_share(bought: pl.DataFrame, windows: Windows) -> float:
+    """Share of what is bought on the days of evaluation, of each user and day an item once, that is of no item of the
+    vocabulary: too rare before, or never bought. No model can recommend it; 0 where nothing is bought on these days."""
+    later = bought.lazy().filter(pl.col("day") >= windows.split.evaluation_first).select("user", "item", "day").unique()
+    known = pl.LazyFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
+    total, found = pl.collect_all([later.select(pl.len()), later.join(known, on="item", how="semi").select(pl.len())])
+    return 1.0 - found.item() / total.item() if total.item() else 0.0

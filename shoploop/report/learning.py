@@ -30,7 +30,8 @@ def candidates(run: RunFolder) -> frame.Section:
         id="candidates",
         title="What it can choose from",
         lead="Products are fetched from several sources first and ranked then; what was not fetched cannot be shown. "
-        + (f"A visit has {words.count(mean)} candidates on average." if words.is_number(mean) else ""),
+        + (f"A visit has {words.count(mean)} candidates on average. " if words.is_number(mean) else "")
+        + _unknown(run.part("features")),
         body=figure(
             charts.bars(rows, axis="share of products bought", axis_format=".0%", labels=170, top=1.0),
             wide=True,
@@ -38,6 +39,17 @@ def candidates(run: RunFolder) -> frame.Section:
             caption="share of the products bought, higher is better; a product may come from several sources",
             label=f"Recall of candidates: {described}.",
         ),
+    )
+
+
+def _unknown(features: Json) -> str:
+    """What no source could fetch, where it is enough to be worth a sentence."""
+    share, items = features.get("unknown_share"), features.get("items")
+    if not words.is_number(share) or share < 0.005:
+        return ""
+    return (
+        f"Counted here is what was bought of the {words.count(items)} products that the version knows; another "
+        f"{words.percent(share)} of all that was bought is of products that were bought too rarely before, or never."
     )
 
 

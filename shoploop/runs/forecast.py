@@ -20,9 +20,9 @@ from shoploop.data.rules import dropped_rows
 from shoploop.data.splits import WANTED_USERS, TimeSplit
 from shoploop.errors import TooFewEvents
 from shoploop.features.ends import within_ends
-from shoploop.features.log import MAX_VOCABULARY, purchases
+from shoploop.features.log import purchases
 from shoploop.features.materialize import request_days
-from shoploop.features.windows import choose_windows
+from shoploop.features.windows import choose_windows, unknown_share
 from shoploop.importance.checks.effort import CheckConfig, first_judged_day
 from shoploop.samples.step import TRAINING_NEGATIVES, Chosen, choose_visits
 from shoploop.steps import STEPS, not_asked_for
@@ -145,6 +145,12 @@ class _Plan:
     items: int = 0
     """Of the vocabulary."""
 
+    rarer: int = 0
+    """Items that were bought before the days of evaluation and have no place in the vocabulary."""
+
+    unknown_share: float = 0.0
+    """As of :func:`shoploop.features.windows.unknown_share`."""
+
     visits: pl.DataFrame = field(default_factory=pl.DataFrame)
     """User and day of those who bought one of these items, sorted."""
 
@@ -171,6 +177,9 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         plan.split = windows.split
         items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
         known = bought.join(items, on="item", how="semi")
+        earlier = bought.filter(pl.col("day") < windows.split.evaluation_first)
+        plan.rarer = earlier["item"].n_unique() - len(windows.vocabulary)
+        plan.unknown_share = unknown_share(bought, windows)
         plan.items, plan.pairs = len(windows.vocabulary), known.select(user_and_item()).n_unique()
         plan.visits = known.select("user", "day").unique().sort("user", "day")
         step = "build_samples"
@@ -199,8 +208,11 @@ def _enough(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.Da
     assert plan.chosen is not None
     learned, judged = len(plan.chosen.train) + len(plan.chosen.validation), len(plan.chosen.evaluation)
     known = f"{plan.items:,} items that were bought before the days of evaluation, {plan.visits['user'].n_unique():,} buyers."
-    if plan.items >= MAX_VOCABULARY:
-        known += f" These are the {MAX_VOCABULARY:,} bought most often: the rarer ones are recommended by no model."
+    if plan.rarer:
+        known += (
+            f" {plan.rarer:,} rarer ones are recommended by no model: {plan.unknown_share:.0%} of what is bought on the days "
+            "of evaluation is of these, or was never bought before."
+        )
     found.append(Enough(step="materialize_features", state="enough", why=known))
     requests = f"{learned:,} visits to learn from, {judged:,} users to evaluate on."
     found.append(Enough(step="build_samples", state="enough", why=requests))

@@ -1,14 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from own_rows import FIRST, catalog_of, events, items, log_of
 
+from shoploop.data.splits import TimeSplit
 from shoploop.errors import SchemaMismatch, TooFewEvents
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.item import ItemMatrix, ItemStatistics, item_stats
-from shoploop.features.log import choose_vocabulary, purchases
+from shoploop.features.log import Vocabulary, choose_vocabulary, purchases
 from shoploop.features.shop import shop_stats
 from shoploop.features.user import user_rows, user_stats
+from shoploop.features.windows import Windows, unknown_share
 
 WEEK = [("anna", "milk", 0), ("anna", "bread", 0), ("anna", "milk", 10), ("bob", "milk", 10), ("bob", "tea", 11)]
 
@@ -61,6 +65,24 @@ def test_the_vocabulary_is_what_sold_before_the_cut():
     bought = purchases(events([*WEEK, ("bob", "cake", 20)]))
     assert choose_vocabulary(bought, before=FIRST + 20).items == ("bread", "milk", "tea")
     assert choose_vocabulary(bought, before=FIRST + 20, limit=1).items == ("milk",)
+
+
+def test_beyond_the_commonest_items_those_have_a_place_that_were_bought_often_enough():
+    days = [(f"user{n}", "milk", n) for n in range(7)] + [(f"user{n}", "bread", n) for n in range(5)]
+    bought = purchases(events([*days, *[(f"user{n}", "tea", n) for n in range(4)], ("bob", "cake", 3)]))
+    assert choose_vocabulary(bought, before=FIRST + 20, common=1).items == ("bread", "milk")
+    assert choose_vocabulary(bought, before=FIRST + 20, common=3).items == ("bread", "milk", "tea")
+    assert choose_vocabulary(bought, before=FIRST + 20, common=0, limit=1).items == ("milk",)
+
+
+def test_what_was_bought_too_rarely_before_or_never_is_told_as_a_share():
+    bought = purchases(
+        events([*WEEK, ("bob", "cake", 20), ("bob", "milk", 20), ("ann", "milk", 20), ("ann", "milk", 21)])
+    )
+    split = TimeSplit(training_first=FIRST, evaluation_first=FIRST + 20, last=FIRST + 21)
+    known = Windows(split=split, vocabulary=Vocabulary(("bread", "milk", "tea")))
+    assert unknown_share(bought, known) == 1 / 4
+    assert unknown_share(bought, replace(known, split=replace(split, evaluation_first=FIRST + 30))) == 0
 
 
 def test_views_alone_are_too_little_and_the_error_names_them():

@@ -1,5 +1,7 @@
 """What a run of some data would be, in the words of the steps that would refuse it."""
 
+from functools import partial
+
 import polars as pl
 import pytest
 from minimal_logs import bought, carry, write
@@ -8,6 +10,7 @@ from shoploop.api.v1alpha1 import DataSpec, RecommenderSpec
 from shoploop.data.description import describe
 from shoploop.data.step import read_raw
 from shoploop.errors import TooFewEvents
+from shoploop.features.log import choose_vocabulary
 from shoploop.runs.forecast import LOG_VISIT_SECONDS, RATES, forecast
 from shoploop.steps import STEPS
 
@@ -58,9 +61,11 @@ def test_a_shop_of_more_items_than_are_known_is_told_that_the_rarer_ones_are_not
     shop = bought(users=60, days=90, every=6)
     found, _ = foretold(shop)
     assert "rarer" not in why(found, "materialize_features")
-    monkeypatch.setattr("shoploop.runs.forecast.MAX_VOCABULARY", shop["item"].n_unique())
+    most = shop["item"].n_unique() - 2
+    monkeypatch.setattr("shoploop.features.windows.choose_vocabulary", partial(choose_vocabulary, common=0, limit=most))
     found, _ = foretold(shop)
-    assert "the rarer ones are recommended by no model" in why(found, "materialize_features")
+    assert f"{most} items that" in why(found, "materialize_features")
+    assert "2 rarer ones are recommended by no model" in why(found, "materialize_features")
 
 
 def test_requests_and_windows_are_those_of_the_steps(foretold, tmp_path):
