@@ -121,7 +121,7 @@ def fit_catalog(log: PurchaseLog, items: pl.DataFrame, config: CatalogConfig | N
     Args:
         log: The purchases to learn from: none that a later sample has as its label.
         items: Columns ``item`` and ``category`` (path, widest first); further rows and missing items are fine.
-        config: Defaults suit a shop of 10,000 items.
+        config: Defaults suit a shop of 1,000 to 100,000 items.
     """
     config = config or CatalogConfig()
     kind_I, group_I = _kinds(items, log.vocabulary)

@@ -14,7 +14,7 @@ MOST_PAIRS = 20_000_000
 """Pairs of items in users' purchases up to which each item is fitted on those that it is bought with: 300 MB at most."""
 
 MOST_FITTED = 50_000
-"""Items that are then fitted, the most purchased: half a minute. A run's vocabulary is smaller."""
+"""Items that are then fitted, the most purchased: half a minute."""
 
 
 def ease(log: PurchaseLog, *, items: int, penalty: float, kept: int) -> tuple[Int32, Float32]:

@@ -18,12 +18,13 @@ from shoploop.schemas import POSITIVE_KINDS
 Int32 = npt.NDArray[np.int32]
 Float32 = npt.NDArray[np.float32]
 
-COMMON_ITEMS = 12_000
-"""So many have a place of their own, however rarely they are bought."""
+COMMON_ITEMS, COMMON_SHARE = 12_000, 0.8
+"""So many of the most purchased have a place of their own. Where they are less than so much of what is bought, others have, too:
+a grocer's rare items are bought by few and gain nothing that could be measured (record 0114), a market lives by them."""
 
 ENOUGH_PURCHASES = 5
-"""User-days on which an item beyond those was bought, to have one, too. Of rarer ones hardly anything is known but that
-somebody bought them: they stay in the data and are recommended by no model."""
+"""User-days on which such another item was bought. Of rarer ones hardly anything is known but that somebody bought them: they
+stay in the data and are recommended by no model."""
 
 MAX_VOCABULARY = 100_000
 """Items with a place of their own at most: a version takes two kilobytes for each, a request a tenth of a microsecond."""
@@ -92,7 +93,8 @@ def choose_vocabulary(
     Args:
         bought: Rows of :func:`purchases`.
         before: Day from which on nothing may be known, usually the first day of evaluation.
-        common: So many of them in any case; of the others those that were bought on ``ENOUGH_PURCHASES`` user-days.
+        common: So many of them. Where these are less than ``COMMON_SHARE`` of all user-days, also the others that were bought on
+            ``ENOUGH_PURCHASES``.
         limit: Longest vocabulary.
     """
     counts = (
@@ -103,11 +105,11 @@ def choose_vocabulary(
         .group_by("item")
         .len("user_days")
         .sort(["user_days", "item"], descending=[True, False])
-        .head(limit)
-        .with_row_index("rank")
-        .filter((pl.col("rank") < common) | (pl.col("user_days") >= ENOUGH_PURCHASES))
         .collect()
     )
+    days = counts["user_days"]
+    more = days.head(common).sum() < COMMON_SHARE * days.sum()
+    counts = counts.head(min(max(common, int((days >= ENOUGH_PURCHASES).sum())) if more else common, limit))
     return Vocabulary(tuple(sorted(counts["item"].to_list())))
 
 

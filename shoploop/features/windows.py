@@ -20,7 +20,11 @@ class Windows:
 def choose_windows(
     bought: pl.DataFrame, *, last: int, training: TrainingSpec, sessions: bool = False, pictured: Collection[str] = ()
 ) -> Windows:
-    """The days to learn from and to evaluate on, and the items that were bought before the latter.
+    """The days to learn from and to evaluate on, and the items that are known.
+
+    These are the items of :func:`~shoploop.features.log.choose_vocabulary` before the days of evaluation, and all that was first
+    bought since: a shop shows what is new. How often it was bought since does not decide, or being known would
+    tell of what is still to come; nothing is learned of such an item but what counts and catalogs say of it from its first day on.
 
     Args:
         bought: Rows of :func:`shoploop.features.log.purchases`.
@@ -45,15 +49,24 @@ def choose_windows(
             f"{windows['evaluation'][1]}; the last {windows['evaluation_days']} days are for evaluation, and nothing was "
             "bought before them to learn from. Bring more days, or lower spec.training.evaluationDays."
         )
+    new = _first_bought_since(bought, split.evaluation_first)[: MAX_VOCABULARY - len(vocabulary)]
+    vocabulary = Vocabulary(tuple(sorted([*vocabulary.items, *new])))
     if pictured:
         more = sorted(set(pictured) - set(vocabulary.items))[: MAX_VOCABULARY - len(vocabulary)]
         vocabulary = Vocabulary(tuple(sorted([*vocabulary.items, *more])))
     return Windows(split=split, vocabulary=vocabulary)
 
 
+def _first_bought_since(bought: pl.DataFrame, day: int) -> list[str]:
+    """Items of which nobody bought any before the day, those that came first in front, ties by id."""
+    first = bought.lazy().group_by("item").agg(pl.col("day").min()).filter(pl.col("day") >= day)
+    found: list[str] = first.sort("day", "item").select("item").collect()["item"].to_list()
+    return found
+
+
 def unknown_share(bought: pl.DataFrame, windows: Windows) -> float:
     """Share of what is bought on the days of evaluation, of each user and day an item once, that is of no item of the
-    vocabulary: too rare before, or never bought. No model can recommend it; 0 where nothing is bought on these days."""
+    vocabulary, since it was bought too rarely before. No model can recommend it; 0 where nothing is bought on these days."""
     later = bought.lazy().filter(pl.col("day") >= windows.split.evaluation_first).select("user", "item", "day").unique()
     known = pl.LazyFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
     total, found = pl.collect_all([later.select(pl.len()), later.join(known, on="item", how="semi").select(pl.len())])

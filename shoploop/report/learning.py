@@ -49,7 +49,7 @@ def _unknown(features: Json) -> str:
         return ""
     return (
         f"Counted here is what was bought of the {words.count(items)} products that the version knows; another "
-        f"{words.percent(share)} of all that was bought is of products that were bought too rarely before, or never."
+        f"{words.percent(share)} of all that was bought is of products that were bought too rarely before."
     )
 
 

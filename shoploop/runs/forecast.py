@@ -178,7 +178,7 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
         known = bought.join(items, on="item", how="semi")
         earlier = bought.filter(pl.col("day") < windows.split.evaluation_first)
-        plan.rarer = earlier["item"].n_unique() - len(windows.vocabulary)
+        plan.rarer = earlier.join(items, on="item", how="anti")["item"].n_unique()
         plan.unknown_share = unknown_share(bought, windows)
         plan.items, plan.pairs = len(windows.vocabulary), known.select(user_and_item()).n_unique()
         plan.visits = known.select("user", "day").unique().sort("user", "day")
@@ -207,11 +207,11 @@ def _enough(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.Da
         return found
     assert plan.chosen is not None
     learned, judged = len(plan.chosen.train) + len(plan.chosen.validation), len(plan.chosen.evaluation)
-    known = f"{plan.items:,} items that were bought before the days of evaluation, {plan.visits['user'].n_unique():,} buyers."
+    known = f"{plan.items:,} items, {plan.visits['user'].n_unique():,} buyers."
     if plan.rarer:
         known += (
             f" {plan.rarer:,} rarer ones are recommended by no model: {plan.unknown_share:.0%} of what is bought on the days "
-            "of evaluation is of these, or was never bought before."
+            "of evaluation is of these."
         )
     found.append(Enough(step="materialize_features", state="enough", why=known))
     requests = f"{learned:,} visits to learn from, {judged:,} users to evaluate on."

@@ -1,10 +1,12 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
 import pytest
 from own_rows import FIRST, catalog_of, events, items, log_of
 
+from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.data.splits import TimeSplit
 from shoploop.errors import SchemaMismatch, TooFewEvents
 from shoploop.features.contract import Contract, resolve
@@ -12,7 +14,7 @@ from shoploop.features.item import ItemMatrix, ItemStatistics, item_stats
 from shoploop.features.log import Vocabulary, choose_vocabulary, purchases
 from shoploop.features.shop import shop_stats
 from shoploop.features.user import user_rows, user_stats
-from shoploop.features.windows import Windows, unknown_share
+from shoploop.features.windows import Windows, choose_windows, unknown_share
 
 WEEK = [("anna", "milk", 0), ("anna", "bread", 0), ("anna", "milk", 10), ("bob", "milk", 10), ("bob", "tea", 11)]
 
@@ -67,12 +69,25 @@ def test_the_vocabulary_is_what_sold_before_the_cut():
     assert choose_vocabulary(bought, before=FIRST + 20, limit=1).items == ("milk",)
 
 
-def test_beyond_the_commonest_items_those_have_a_place_that_were_bought_often_enough():
+def test_where_the_commonest_items_are_little_of_what_is_bought_those_have_a_place_that_are_bought_often_enough():
     days = [(f"user{n}", "milk", n) for n in range(7)] + [(f"user{n}", "bread", n) for n in range(5)]
     bought = purchases(events([*days, *[(f"user{n}", "tea", n) for n in range(4)], ("bob", "cake", 3)]))
     assert choose_vocabulary(bought, before=FIRST + 20, common=1).items == ("bread", "milk")
-    assert choose_vocabulary(bought, before=FIRST + 20, common=3).items == ("bread", "milk", "tea")
+    assert choose_vocabulary(bought, before=FIRST + 20, common=3).items == ("bread", "milk", "tea"), "16 of 17"
     assert choose_vocabulary(bought, before=FIRST + 20, common=0, limit=1).items == ("milk",)
+
+
+def test_what_is_first_bought_on_the_days_of_evaluation_has_a_place_however_rarely(monkeypatch):
+    monkeypatch.setattr("shoploop.features.windows.choose_vocabulary", partial(choose_vocabulary, common=2, limit=9))
+    rows = [*WEEK, ("bob", "tart", 50), ("ann", "cake", 52), ("ann", "tea", 52), ("ann", "tea", 53), ("bob", "pie", 53)]
+    training = TrainingSpec(evaluation_days=5, training_days=5)
+    bought = purchases(events(rows))
+    assert choose_windows(bought, last=FIRST + 53, training=training).vocabulary.items == (
+        *("bread", "cake", "milk", "pie", "tart"),
+    )
+    monkeypatch.setattr("shoploop.features.windows.MAX_VOCABULARY", 4)
+    known = choose_windows(bought, last=FIRST + 53, training=training).vocabulary.items
+    assert known == ("bread", "cake", "milk", "tart"), "the first of the new ones, for a place must not hang on what is to come"
 
 
 def test_what_was_bought_too_rarely_before_or_never_is_told_as_a_share():

@@ -64,7 +64,7 @@ def test_a_shop_of_more_items_than_are_known_is_told_that_the_rarer_ones_are_not
     most = shop["item"].n_unique() - 2
     monkeypatch.setattr("shoploop.features.windows.choose_vocabulary", partial(choose_vocabulary, common=0, limit=most))
     found, _ = foretold(shop)
-    assert f"{most} items that" in why(found, "materialize_features")
+    assert f"{most} items, " in why(found, "materialize_features")
     assert "2 rarer ones are recommended by no model" in why(found, "materialize_features")
 
 
