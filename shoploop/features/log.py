@@ -19,8 +19,8 @@ Int32 = npt.NDArray[np.int32]
 Float32 = npt.NDArray[np.float32]
 
 COMMON_ITEMS, COMMON_SHARE = 12_000, 0.8
-"""So many of the most purchased have a place of their own. Where they are less than so much of what is bought, others have, too:
-a grocer's rare items are bought by few and gain nothing that could be measured (record 0114), a market lives by them."""
+"""So many of the most purchased have a place of their own. Where they are less than so much of what is bought, others have,
+too: a grocer's rare items are bought by few and gain nothing that could be measured (record 0114), a market lives by them."""
 
 ENOUGH_PURCHASES = 5
 """User-days on which such another item was bought. Of rarer ones hardly anything is known but that somebody bought them: they
@@ -93,8 +93,8 @@ def choose_vocabulary(
     Args:
         bought: Rows of :func:`purchases`.
         before: Day from which on nothing may be known, usually the first day of evaluation.
-        common: So many of them. Where these are less than ``COMMON_SHARE`` of all user-days, also the others that were bought on
-            ``ENOUGH_PURCHASES``.
+        common: So many of them. Where these are less than ``COMMON_SHARE`` of all user-days, also the others that were bought
+            on ``ENOUGH_PURCHASES``.
         limit: Longest vocabulary.
     """
     counts = (

@@ -22,9 +22,9 @@ def choose_windows(
 ) -> Windows:
     """The days to learn from and to evaluate on, and the items that are known.
 
-    These are the items of :func:`~shoploop.features.log.choose_vocabulary` before the days of evaluation, and all that was first
-    bought since: a shop shows what is new. How often it was bought since does not decide, or being known would
-    tell of what is still to come; nothing is learned of such an item but what counts and catalogs say of it from its first day on.
+    These are the items of :func:`~shoploop.features.log.choose_vocabulary` before the days of evaluation, and all that was
+    first bought since: a shop shows what is new. How often it was bought since does not decide, or being known would tell of
+    what is still to come; nothing is learned of such an item but what counts and catalogs say of it from its first day on.
 
     Args:
         bought: Rows of :func:`shoploop.features.log.purchases`.

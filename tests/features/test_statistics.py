@@ -87,7 +87,7 @@ def test_what_is_first_bought_on_the_days_of_evaluation_has_a_place_however_rare
     )
     monkeypatch.setattr("shoploop.features.windows.MAX_VOCABULARY", 4)
     known = choose_windows(bought, last=FIRST + 53, training=training).vocabulary.items
-    assert known == ("bread", "cake", "milk", "tart"), "the first of the new ones, for a place must not hang on what is to come"
+    assert known == ("bread", "cake", "milk", "tart"), "the first of the new: a place must not hang on what is to come"
 
 
 def test_what_was_bought_too_rarely_before_or_never_is_told_as_a_share():
