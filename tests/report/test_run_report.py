@@ -176,6 +176,15 @@ def test_the_recall_of_candidates_is_known_before_anything_is_evaluated(tmp_path
     assert "59.8%" in page.text
 
 
+def test_what_is_bought_of_products_that_no_version_knows_is_told_beside_the_recall(tmp_path, undrawn):
+    run = complete_run(tmp_path)
+    features = json.loads((run / "features/features.json").read_bytes())
+    write(run, "features/features.json", features | {"items": 12000, "unknown_share": 0.213})
+    assert "another 21.3% of all that was bought is of products that were bought too rarely before" in Page(build(run)).text
+    write(run, "features/features.json", features | {"items": 900, "unknown_share": 0.0})
+    assert "too rarely" not in Page(build(run)).text
+
+
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leaves the charts' marks out, which is where the time goes."""
