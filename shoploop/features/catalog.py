@@ -168,8 +168,7 @@ def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalo
         log: All purchases that are known now, in the catalog's vocabulary.
         config: As it was fitted.
     """
-    neighbours_IM, weights_IM = ease(log, items=config.ease_items, penalty=config.ease_penalty, kept=config.neighbours)
-    fresh = replace(catalog, neighbours_IM=neighbours_IM, neighbour_weights_IM=weights_IM)
+    fresh = with_neighbours(catalog, log, config)
     latest = log.item_R[log.day_R > log.day_R.max(initial=0) - LATEST_DAYS]
     known = (catalog.factors_ID != 0).any(axis=1, keepdims=True)[latest]
     if len(latest) and known.mean() >= FACTORS_KNOW:
@@ -177,6 +176,12 @@ def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalo
     fresh_ID = factors(pairs_together(log), width=catalog.factors_ID.shape[1], seed=config.seed)
     counts_I = np.bincount(log.item_R, minlength=len(catalog))
     return replace(fresh, factors_ID=aligned(fresh_ID, catalog.factors_ID, counts_I))
+
+
+def with_neighbours(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalog:
+    """The catalog with neighbours fitted to these purchases; all else is as it was."""
+    neighbours_IM, weights_IM = ease(log, items=config.ease_items, penalty=config.ease_penalty, kept=config.neighbours)
+    return replace(catalog, neighbours_IM=neighbours_IM, neighbour_weights_IM=weights_IM)
 
 
 def _kinds(items: pl.DataFrame, vocabulary: Vocabulary) -> tuple[Int32, Int32]:

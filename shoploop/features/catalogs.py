@@ -1,8 +1,10 @@
 """The catalog as of the day that is asked for: taste moves, and what is known of items must not be older than it has to be.
 
 A model is trained on what was known before each of its labels, judged on what was known when the days of evaluation began,
-and served with all that is known. What follows what is counted on every few days, which costs little; neighbours and factors
-are fitted three times: before the labels, before the evaluation, and for serving.
+and served with all that is known. What follows what is counted on every few days, which costs little. Factors are fitted
+three times: before the labels, before the evaluation, and for serving. Neighbours are, too, and beside that every few days
+of those to learn from: a model that learns from neighbours of months ago trusts those of yesterday too little
+(docs/decisions/0115).
 """
 
 from bisect import bisect_right
@@ -20,6 +22,7 @@ from shoploop.features.catalog import (
     followers,
     pairs_after,
     renewed,
+    with_neighbours,
 )
 from shoploop.features.log import PurchaseLog
 
@@ -31,6 +34,11 @@ MOST_RENEWALS, FEWEST_RENEWALS = 6, 3
 
 LOG_OF_FEWEST = 1_000_000
 """Purchases from which on the fewest have to do: each takes some seconds, and so many change little in a week."""
+
+
+NEIGHBOURS_FITTED = 60_000
+"""Items whose neighbours are fitted anew within the days to learn from, all times together: a minute where each is fitted by
+itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +91,8 @@ def fit_catalogs(
         following = beside.submit(_followers, log, days, config)
         base = fit_catalog(log.where(log.day_R < training_first), items, config)
         judged, serving = (renewed(base, log.where(log.day_R < day), config) for day in (evaluation_first, last + 1))
-        fitted = dict.fromkeys(learned_days, base) | dict.fromkeys(judged_days, judged) | {last + 1: serving}
+        learned = _renewed_neighbours(base, log, learned_days, config)
+        fitted = learned | dict.fromkeys(judged_days, judged) | {last + 1: serving}
         return _followed(fitted, following.result())
 
 
@@ -98,6 +107,37 @@ def following(catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: C
     """
     renewals = _renewals(min(days), max(days) + 1, log)
     return _followed(dict.fromkeys(renewals, catalog), _followers(log, renewals, config or CatalogConfig()))
+
+
+def moving(catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: CatalogConfig | None = None) -> Catalogs:
+    """The catalog by day as a run learns from it: what follows what is renewed, and so are neighbours.
+
+    Args:
+        catalog: As of the first of the days; all else of it stays.
+        log: As of :func:`following`.
+        days: Likewise.
+        config: As the catalog was fitted.
+    """
+    config = config or CatalogConfig()
+    renewals = _renewals(min(days), max(days) + 1, log)
+    return _followed(_renewed_neighbours(catalog, log, renewals, config), _followers(log, renewals, config))
+
+
+def _renewed_neighbours(
+    catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: CatalogConfig
+) -> dict[int, Catalog]:
+    """The catalog by these ascending days, with the neighbours as of each: as many times as may be, evenly spread.
+
+    A log of so many purchases that its renewals are few keeps those of the first day: there they move slowly.
+    """
+    times = 0 if len(log) >= LOG_OF_FEWEST else min(NEIGHBOURS_FITTED // max(len(catalog), 1), len(days) - 1)
+    anew = {days[-(-place * len(days) // (times + 1))] for place in range(1, times + 1)}
+    found: dict[int, Catalog] = {}
+    for day in days:
+        if day in anew:
+            catalog = with_neighbours(catalog, log.where(log.day_R < day), config)
+        found[day] = catalog
+    return found
 
 
 def _followers(log: PurchaseLog, days: Sequence[int], config: CatalogConfig) -> list[LatestFollowers]:

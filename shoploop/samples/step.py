@@ -300,9 +300,12 @@ def choose_visits(
             "change spec.training.evaluationDays and trainingDays."
         )
     held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
-    validation, train = learn[:held], learn[held:]
+    # taste moves: what was learned is held against visits after those that it was learned from, not between them, or the
+    # network that remembers what sold on those days is trusted too much
+    latest = np.argsort(-day_V[learn], kind="stable")
+    validation, train = learn[latest[:held]], learn[np.sort(latest[held:])]
     if moments_V is not None:
-        # what sells moves from day to day where people click: only a day that was not learned from tells what was learned
+        # where people click what sells moves from day to day, so it is a day of which nothing was learned
         is_last = day_V[learn] == day_V[learn].max()
         if (~is_last).sum() >= FEWEST_TRAINING:
             validation, train = learn[is_last][:held], learn[~is_last]

@@ -180,7 +180,10 @@ def test_what_is_bought_of_products_that_no_version_knows_is_told_beside_the_rec
     run = complete_run(tmp_path)
     features = json.loads((run / "features/features.json").read_bytes())
     write(run, "features/features.json", features | {"items": 12000, "unknown_share": 0.213})
-    assert "another 21.3% of all that was bought is of products that were bought too rarely before" in Page(build(run)).text
+    assert (
+        "another 21.3% of all that was bought is of products that were bought too rarely before"
+        in Page(build(run)).text
+    )
     write(run, "features/features.json", features | {"items": 900, "unknown_share": 0.0})
     assert "too rarely" not in Page(build(run)).text
 

@@ -15,7 +15,7 @@ from shoploop.bench.prediction.problem import Problem, Say
 from shoploop.bench.prediction.rivals.contest import rivals
 from shoploop.candidates.fetching import SOURCES, CandidateConfig, fetch_candidates
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog, renewed
-from shoploop.features.catalogs import Catalogs, following
+from shoploop.features.catalogs import Catalogs, following, moving
 from shoploop.features.history import bought_on, history_of
 from shoploop.features.item import ItemStatistics
 from shoploop.features.shop import ShopStatistics
@@ -44,7 +44,7 @@ class Samples:
         say("fitting the catalog")
         self.catalog: Catalog = fit_catalog(problem.before_labels, problem.items, config)
         days = [request.day for request in problem.targets]
-        self._labels = self._sources(following(self.catalog, problem.past, [r.day for r in problem.labels], config))
+        self._labels = self._sources(moving(self.catalog, problem.past, [r.day for r in problem.labels], config))
         # what is known of items when the targets are asked for is what all of the past says
         self.fresh: Catalog = renewed(self.catalog, problem.past, config)
         self.sources = self._sources(following(self.fresh, problem.past, days, config))
@@ -222,8 +222,9 @@ def _slice(
 
 
 def parted(learn: SampleSet, seed: int) -> tuple[SampleSet, SampleSet]:
-    """What is trained on, and the twentieth that says which epoch is kept."""
-    order = np.random.default_rng(seed).permutation(len(learn))
+    """What is trained on, and the latest twentieth, which says which epoch is kept and what α is, as in a run."""
+    drawn = np.random.default_rng(seed).permutation(len(learn))
+    order = drawn[np.argsort(-learn.days_Q[drawn], kind="stable")]
     held = max(len(learn) // 20, 1)
     return learn.select(np.sort(order[held:])), learn.select(np.sort(order[:held]))
 
