@@ -130,6 +130,27 @@ def test_a_run_learns_on_catalogs_that_move_with_its_days_and_serves_with_all_th
     assert catalogs(FIRST) is catalogs.training
 
 
+def test_what_is_learned_from_has_the_neighbours_of_its_own_days_as_often_as_may_be(monkeypatch):
+    rows = [("u", "a", 0), ("u", "b", 0), ("v", "a", 12), ("v", "c", 12), ("w", "a", 26), ("w", "d", 26), ("x", "a", 59)]
+
+    def near_a():
+        config = CatalogConfig(factors=2, neighbours=3)
+        span = {"training_first": FIRST + 10, "evaluation_first": FIRST + 38, "last": FIRST + 59}
+        catalogs = fit_catalogs(log_of(rows), items("abcd"), **span, config=config)
+        found = {day: catalogs(FIRST + day) for day in (10, 16, 17, 24, 31, 37)}
+        assert all(each.factors_ID is catalogs.training.factors_ID for each in found.values())
+        return {
+            day: {int(j) for j, w in zip(each.neighbours_IM[A], each.neighbour_weights_IM[A], strict=True) if w > 0}
+            for day, each in found.items()
+        }
+
+    assert near_a() == {10: {B}, 16: {B}, 17: {B, C}, 24: {B, C}, 31: {B, C, D}, 37: {B, C, D}}
+    monkeypatch.setattr("shoploop.features.catalogs.NEIGHBOURS_FITTED", 4)  # once, of four items
+    assert near_a() == {10: {B}, 16: {B}, 17: {B}, 24: {B, C}, 31: {B, C}, 37: {B, C}}
+    monkeypatch.setattr("shoploop.features.catalogs.LOG_OF_FEWEST", 1)
+    assert set(map(frozenset, near_a().values())) == {frozenset({B})}
+
+
 def test_catalogs_in_which_only_followers_move_keep_all_else():
     log = log_of([("u", "a", 0), ("u", "b", 3), ("u", "c", 20), ("v", "a", 20)])
     catalog = catalog_of(log)

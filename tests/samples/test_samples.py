@@ -45,6 +45,13 @@ def test_evaluation_lies_after_training_and_asks_each_user_once():
     assert len(users) == len(set(users)) == 15
 
 
+def test_what_was_learned_is_held_against_visits_after_those_it_was_learned_from():
+    chosen = choose_requests(SHOP.log(), SHOP.split, seed=0)
+    held = min(r.day for r in chosen.validation)
+    assert chosen.validation and max(r.day for r in chosen.train) <= held
+    assert choose_requests(SHOP.log(), SHOP.split, seed=1).train != chosen.train, "in an order of their own"
+
+
 def test_too_few_visits_are_named_and_counted():
     few = Shop(users=3)
     with pytest.raises(TooFewEvents, match=r"3 users bought something in the 7 days of evaluation \(.*\); 20 and 10"):
