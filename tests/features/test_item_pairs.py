@@ -131,7 +131,15 @@ def test_a_run_learns_on_catalogs_that_move_with_its_days_and_serves_with_all_th
 
 
 def test_what_is_learned_from_has_the_neighbours_of_its_own_days_as_often_as_may_be(monkeypatch):
-    rows = [("u", "a", 0), ("u", "b", 0), ("v", "a", 12), ("v", "c", 12), ("w", "a", 26), ("w", "d", 26), ("x", "a", 59)]
+    rows = [
+        ("u", "a", 0),
+        ("u", "b", 0),
+        ("v", "a", 12),
+        ("v", "c", 12),
+        ("w", "a", 26),
+        ("w", "d", 26),
+        ("x", "a", 59),
+    ]
 
     def near_a():
         config = CatalogConfig(factors=2, neighbours=3)
