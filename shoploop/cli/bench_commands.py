@@ -113,6 +113,10 @@ def bench_ablation(
 def bench_candidates(
     dataset: Annotated[str, typer.Option(help="A known dataset, tafeng or amazon-beauty.")] = "completejourney",
     seed: Seed = 0,
+    places: Annotated[
+        int | None,
+        typer.Option(help="Items of all sources together, beside the user's own. As in a run, if not given.", min=100),
+    ] = None,
     json_: JsonOption = None,
 ) -> None:
     """How much of what is bought next the candidates reach, and what each source adds."""
@@ -120,7 +124,8 @@ def bench_candidates(
     from shoploop.bench.prediction.datasets import problem_of
     from shoploop.cli.bench import measure
 
-    measure(lambda say: candidates(problem_of(dataset), seed=seed, say=say), json_)
+    given = {} if places is None else {"places": places}
+    measure(lambda say: candidates(problem_of(dataset), seed=seed, say=say, **given), json_)
 
 
 @app.command("reasons")

@@ -107,9 +107,9 @@ def choose_vocabulary(
         .sort(["user_days", "item"], descending=[True, False])
         .collect()
     )
-    days = counts["user_days"]
-    more = days.head(common).sum() < COMMON_SHARE * days.sum()
-    counts = counts.head(min(max(common, int((days >= ENOUGH_PURCHASES).sum())) if more else common, limit))
+    days_I = counts["user_days"].to_numpy()
+    more = days_I[:common].sum() < COMMON_SHARE * days_I.sum()
+    counts = counts.head(min(max(common, int((days_I >= ENOUGH_PURCHASES).sum())) if more else common, limit))
     return Vocabulary(tuple(sorted(counts["item"].to_list())))
 
 

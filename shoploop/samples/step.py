@@ -20,7 +20,7 @@ import polars as pl
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import TrainingSpec
-from shoploop.candidates.allocation import Allocation
+from shoploop.candidates.allocation import PLACES, Allocation
 from shoploop.candidates.fetching import BY_PICTURES, SOURCES, CandidateConfig
 from shoploop.data.picture_files import FILE as PICTURED
 from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
@@ -194,10 +194,16 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     return report
 
 
-def allocate(requests: Sequence[Request], sources: Sources, *, seed: int) -> CandidateConfig:
+def allocate(requests: Sequence[Request], sources: Sources, *, seed: int, places: int = PLACES) -> CandidateConfig:
     """How many items each source may bring, by what it would have found on the latest visit of some of these users.
 
     Of each user one, as in evaluation: who comes often knows most of what sells.
+
+    Args:
+        requests: Visits of the past.
+        sources: What is known before each.
+        seed: Of the users who are drawn.
+        places: Of all sources together.
     """
     latest = {request.user: request for request in sorted(requests, key=lambda request: request.day)}
     chosen = np.random.default_rng(seed).permutation(sorted(latest))[:ALLOCATION_REQUESTS]
@@ -210,7 +216,7 @@ def allocate(requests: Sequence[Request], sources: Sources, *, seed: int) -> Can
             catalog=sources.catalogs(request.day),
             bought=bought_on(sources.log, request.user, day=request.day, seen=request.seen),
         )
-    return found.config()
+    return found.config(places)
 
 
 class _Counts:

@@ -165,6 +165,11 @@ def test_candidates_tell_what_each_source_reaches_and_what_only_it_reaches(probl
     assert found["sources"]["history"]["alone"] == 1.0 and found["sources"]["kinds"]["marginal"] == 0.0
 
 
+def test_candidates_are_measured_with_as_many_places_as_are_asked_for(problem, monkeypatch):
+    monkeypatch.setattr("shoploop.candidates.allocation.TELLING", 0)
+    assert sum(candidates(problem, places=100)["budget"].values()) == 100, "best sellers, for a new visitor"
+
+
 def test_other_counts_than_the_protocols_are_other_data(problem):
     with pytest.raises(ProtocolViolated, match="60"):
         problem.checked({"users": 61})

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from shoploop.bench.prediction.problem import Problem, Say
 from shoploop.bench.prediction.rivals.contest import rivals
+from shoploop.candidates.allocation import PLACES
 from shoploop.candidates.fetching import SOURCES, CandidateConfig, fetch_candidates
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog, renewed
 from shoploop.features.catalogs import Catalogs, following, moving
@@ -36,7 +37,7 @@ Array = npt.NDArray[np.float64]
 class Samples:
     """The samples of one problem and seed."""
 
-    def __init__(self, problem: Problem, seed: int, say: Say):
+    def __init__(self, problem: Problem, seed: int, say: Say, *, places: int = PLACES):
         self.problem, self._seed, self._say = problem, seed, say
         self.held: list[dict[str, Any]] = []
         """Rivals beside what is known of them, as of :func:`shoploop.bench.prediction.rivals.contest.hold`."""
@@ -49,7 +50,7 @@ class Samples:
         self.fresh: Catalog = renewed(self.catalog, problem.past, config)
         self.sources = self._sources(following(self.fresh, problem.past, days, config))
         say("sharing out the candidates")
-        self.candidates: CandidateConfig = allocate(problem.labels, self._labels, seed=seed)
+        self.candidates: CandidateConfig = allocate(problem.labels, self._labels, seed=seed, places=places)
 
     def _sources(self, catalogs: Catalogs) -> Sources:
         past = self.problem.past
@@ -118,14 +119,22 @@ def reach(problem: Problem, made: Samples) -> dict[str, Any]:
     }
 
 
-def candidates(problem: Problem, *, seed: int = 0, say: Say = lambda what: None) -> dict[str, Any]:
+def candidates(
+    problem: Problem, *, seed: int = 0, say: Say = lambda what: None, places: int = PLACES
+) -> dict[str, Any]:
     """What the candidates reach on the targets, and what each source adds.
+
+    Args:
+        problem: What to predict.
+        seed: Of what is drawn.
+        say: Told what begins.
+        places: Items that the sources may bring together, beside the user's own; a run's where not given.
 
     Returns:
         ``methods`` as of :func:`reach`, the budget of each source, counts, seconds and peak memory.
     """
     started = time.perf_counter()
-    made = Samples(problem, seed, say)
+    made = Samples(problem, seed, say, places=places)
     say("fetching")
     found = reach(problem, made)
     budget = {source: getattr(made.candidates, source) for source in SOURCES if source != "history"}
