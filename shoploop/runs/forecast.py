@@ -22,6 +22,7 @@ from shoploop.errors import TooFewEvents
 from shoploop.features.ends import within_ends
 from shoploop.features.log import purchases
 from shoploop.features.materialize import request_days
+from shoploop.features.repeats import is_of_repeats
 from shoploop.features.windows import choose_windows, unknown_share
 from shoploop.importance.checks.effort import CheckConfig, first_judged_day
 from shoploop.samples.step import TRAINING_NEGATIVES, Chosen, choose_visits
@@ -184,7 +185,11 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         plan.visits = known.select("user", "day").unique().sort("user", "day")
         step = "build_samples"
         user_V = plan.visits["user"].rank("dense").cast(pl.Int32).to_numpy() - 1
-        plan.chosen = choose_visits(user_V, plan.visits["day"].to_numpy(), windows.split, seed=spec.training.seed)
+        earlier = known.filter(pl.col("day") < windows.split.evaluation_first)
+        latest = not is_of_repeats(earlier["user"].to_numpy(), earlier["item"].to_numpy())
+        plan.chosen = choose_visits(
+            user_V, plan.visits["day"].to_numpy(), windows.split, seed=spec.training.seed, latest=latest
+        )
         before = known.filter(pl.col("day") < windows.split.training_first).sort("user", "day")
         user_R, day_R, item_R = (before[name].to_numpy() for name in ("user", "day", "item"))
         task = sequence_task(user_R, day_R, item_R, spec.training.task)

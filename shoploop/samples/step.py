@@ -32,6 +32,7 @@ from shoploop.features.ends import read_interactions
 from shoploop.features.history import bought_on, history_of
 from shoploop.features.joins import Joins
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary, purchases
+from shoploop.features.repeats import is_of_repeats
 from shoploop.features.resemblance import with_resemblance
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter, write_catalogs
@@ -272,11 +273,21 @@ def choose_requests(log: PurchaseLog, split: TimeSplit, *, seed: int) -> Chosen:
     """
     _, first_row = log.baskets()
     moments_V = np.maximum.reduceat(log.moment_R, first_row) + 1 if log.sessions else None
-    return choose_visits(log.user_R[first_row], log.day_R[first_row], split, seed=seed, moments_V=moments_V)
+    known = log.day_R < split.evaluation_first
+    latest = not is_of_repeats(log.user_R[known], log.item_R[known])
+    return choose_visits(
+        log.user_R[first_row], log.day_R[first_row], split, seed=seed, moments_V=moments_V, latest=latest
+    )
 
 
 def choose_visits(
-    user_V: Int32, day_V: Int32, split: TimeSplit, *, seed: int, moments_V: Int32 | None = None
+    user_V: Int32,
+    day_V: Int32,
+    split: TimeSplit,
+    *,
+    seed: int,
+    moments_V: Int32 | None = None,
+    latest: bool = False,
 ) -> Chosen:
     """As :func:`choose_requests`, of visits (V) by their user's code and their day, sorted by both.
 
@@ -286,6 +297,8 @@ def choose_visits(
         seed: Of the choice.
         moments_V: Of a log of sessions: how many moments each visit has. Somebody is asked for before each: all are learned
             from, and one of each visit, drawn at random, is evaluated on.
+        latest: Whether the visits of validation are the latest that could be learned from: as it should be where the log is
+            not one of repeats (docs/decisions/0115). Else they lie between those that are learned from.
     """
     rng = np.random.default_rng(seed)
     learn = np.flatnonzero((day_V >= split.training_first) & (day_V < split.evaluation_first))
@@ -306,10 +319,10 @@ def choose_visits(
             "change spec.training.evaluationDays and trainingDays."
         )
     held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
-    # taste moves: what was learned is held against visits after those that it was learned from, not between them, or the
-    # network that remembers what sold on those days is trusted too much
-    latest = np.argsort(-day_V[learn], kind="stable")
-    validation, train = learn[latest[:held]], learn[np.sort(latest[held:])]
+    validation, train = learn[:held], learn[held:]
+    if latest:  # else the network that remembers what sold on those days is trusted too much
+        order = np.argsort(-day_V[learn], kind="stable")
+        validation, train = learn[order[:held]], learn[np.sort(order[held:])]
     if moments_V is not None:
         # where people click what sells moves from day to day, so it is a day of which nothing was learned
         is_last = day_V[learn] == day_V[learn].max()

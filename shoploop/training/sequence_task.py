@@ -6,19 +6,12 @@ tells it.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from shoploop.api.v1alpha1 import TaskSpec
 from shoploop.features.log import PurchaseLog
-
-Codes = npt.NDArray[np.integer[Any]]
-
-MOST_REPEATS = 0.2
-"""Share of purchases that are of an item that its user has bought before, from which on the log is one of repeats: a
-Transformer over all items would spend itself on telling them anew."""
+from shoploop.features.repeats import MOST_REPEATS, Codes, repeat_share
 
 FEWEST_VISITS = 5_000
 """That have one before them: fewer are learned by heart."""
@@ -86,7 +79,9 @@ def sequence_task(user_R: Codes, day_R: Codes, item_R: Codes, asked: TaskSpec | 
         return none(
             f"{visits:,} visits before the days to learn from follow another: too few for a Transformer of its own."
         )
-    if wanted is None and repeats >= MOST_REPEATS:
+    if (
+        wanted is None and repeats >= MOST_REPEATS
+    ):  # a Transformer over all items would spend itself on telling them anew
         return none(f"{repeats:.0%} of what is bought was bought before: repeats are learned from candidates.")
     days_V = np.sort(day_V[asked_V])[::-1]
     read = min(visits, VISITS_READ)
@@ -100,11 +95,3 @@ def sequence_task(user_R: Codes, day_R: Codes, item_R: Codes, asked: TaskSpec | 
         why=f"{repeats:.0%} of what is bought was bought before: the Transformer learns from {read:,} visits, "
         f"{epochs} times" + (", as spec.training.task.logEpochs says." if wanted else "."),
     )
-
-
-def repeat_share(user_R: Codes, item_R: Codes) -> float:
-    """Share of the purchases that are of an item that their user has bought on an earlier day."""
-    if not len(user_R):
-        return 0.0
-    pairs = user_R.astype(np.int64) * (int(item_R.max()) + 1) + item_R
-    return 1.0 - len(np.unique(pairs)) / len(user_R)

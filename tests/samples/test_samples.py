@@ -45,11 +45,19 @@ def test_evaluation_lies_after_training_and_asks_each_user_once():
     assert len(users) == len(set(users)) == 15
 
 
-def test_what_was_learned_is_held_against_visits_after_those_it_was_learned_from():
-    chosen = choose_requests(SHOP.log(), SHOP.split, seed=0)
-    held = min(r.day for r in chosen.validation)
-    assert chosen.validation and max(r.day for r in chosen.train) <= held
-    assert choose_requests(SHOP.log(), SHOP.split, seed=1).train != chosen.train, "in an order of their own"
+def test_where_nobody_buys_again_what_was_learned_is_held_against_later_visits():
+    def days(log, seed=0):
+        chosen = choose_requests(log, SHOP.split, seed=seed)
+        return [r.day for r in chosen.train], [r.day for r in chosen.validation]
+
+    log = SHOP.log()
+    train, held = days(log)
+    assert min(held) < max(train), "where everybody buys what they have bought, they lie between them"
+    codes = np.arange(len(log), dtype=np.int32)
+    names = Vocabulary(tuple(f"{code:04}" for code in codes))
+    train, held = days(replace(log, item_R=codes, vocabulary=names))  # nobody buys anything twice
+    assert max(train) <= min(held)
+    assert train != sorted(train) and train != days(replace(log, item_R=codes, vocabulary=names), seed=1)[0]
 
 
 def test_too_few_visits_are_named_and_counted():

@@ -9,12 +9,13 @@ from shoploop.api.v1alpha1 import TaskSpec
 from shoploop.features.baskets import BasketSequence
 from shoploop.features.history import history_of
 from shoploop.features.log import PurchaseLog, Vocabulary
+from shoploop.features.repeats import repeat_share
 from shoploop.models.inputs import ModelInput, collate
 from shoploop.models.sequence import SequenceModel
 from shoploop.training import sequence_task as rules
 from shoploop.training.checkpoint import Checkpoint
 from shoploop.training.pretraining import Drawing, PretrainingConfig, Visits, pretrain
-from shoploop.training.sequence_task import repeat_share, sequence_task_of
+from shoploop.training.sequence_task import sequence_task_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -35,7 +35,7 @@ def _parts(made: Samples, seed: int, say: Say) -> Once:
     from shoploop.training.loop import batches
 
     learn, test = made.labels(), made.targets()
-    train, validation = parted(learn, seed)
+    train, validation = parted(made, learn, seed)
     scores, model = networks(made, train, validation, test, seed, say)
     say("learning α by circumstances")
     (held,) = batches(validation, np.arange(len(validation)), len(validation))

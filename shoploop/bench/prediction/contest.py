@@ -19,6 +19,7 @@ from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog, renew
 from shoploop.features.catalogs import Catalogs, following, moving
 from shoploop.features.history import bought_on, history_of
 from shoploop.features.item import ItemStatistics
+from shoploop.features.repeats import is_of_repeats
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
 from shoploop.models.fusion import FusedModel
@@ -230,10 +231,12 @@ def _slice(
     }
 
 
-def parted(learn: SampleSet, seed: int) -> tuple[SampleSet, SampleSet]:
-    """What is trained on, and the latest twentieth, which says which epoch is kept and what α is, as in a run."""
-    drawn = np.random.default_rng(seed).permutation(len(learn))
-    order = drawn[np.argsort(-learn.days_Q[drawn], kind="stable")]
+def parted(made: Samples, learn: SampleSet, seed: int) -> tuple[SampleSet, SampleSet]:
+    """What is trained on, and a twentieth that says which epoch is kept and what α is: the latest where a run takes these."""
+    order = np.random.default_rng(seed).permutation(len(learn))
+    log = made.problem.before_labels
+    if log.sessions or not is_of_repeats(log.user_R, log.item_R):
+        order = order[np.argsort(-learn.days_Q[order], kind="stable")]
     held = max(len(learn) // 20, 1)
     return learn.select(np.sort(order[held:])), learn.select(np.sort(order[:held]))
 
@@ -298,7 +301,7 @@ def every_method(made: Samples, seed: int, say: Say) -> Once:
         "followers": Followers(contract).scores(test),
         "ease": Ease(contract).scores(test),
     }
-    train, validation = parted(learn, seed)
+    train, validation = parted(made, learn, seed)
     scores["popular_decayed"] = decayed_popularity(problem.past, test, best_decay(problem.past, validation))
     neighbours = ItemNeighbours(problem.past, before=problem.past.last_day + 1, histories=problem.log)
     scores["item_knn"] = neighbours.scores(test)

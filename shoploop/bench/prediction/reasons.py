@@ -139,7 +139,7 @@ def reasons(
     """
     rng = np.random.default_rng(seed)
     made = Samples(replace(problem, labels=_drawn(problem.labels, visits, rng)), seed, say)
-    train, validation = parted(made.labels(), seed)
+    train, validation = parted(made, made.labels(), seed)
     model = trained(made, train, validation, seed, say)
     model.sequence.factors_IF.copy_(torch.from_numpy(made.fresh.factors_ID))
     asked = sorted(_drawn(problem.targets, users, rng), key=lambda each: (each.day, each.user))
