@@ -35,7 +35,6 @@ MOST_RENEWALS, FEWEST_RENEWALS = 6, 3
 LOG_OF_FEWEST = 1_000_000
 """Purchases from which on the fewest have to do: each takes some seconds, and so many change little in a week."""
 
-
 NEIGHBOURS_FITTED = 60_000
 """Items whose neighbours are fitted anew within the days to learn from, all times together: a minute where each is fitted by
 itself."""

@@ -27,7 +27,7 @@ ENOUGH_PURCHASES = 5
 stay in the data and are recommended by no model."""
 
 MAX_VOCABULARY = 100_000
-"""Items with a place of their own at most: a version takes two kilobytes for each, a request a tenth of a microsecond."""
+"""Items with a place of their own at most: each costs a package a kilobyte, and every run time."""
 
 
 @dataclass(frozen=True)

@@ -178,15 +178,15 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         plan.split = windows.split
         items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
         known = bought.join(items, on="item", how="semi")
-        earlier = bought.filter(pl.col("day") < windows.split.evaluation_first)
-        plan.rarer = earlier.join(items, on="item", how="anti")["item"].n_unique()
+        judged = pl.col("day") >= windows.split.evaluation_first
+        plan.rarer = bought.filter(~judged).join(items, on="item", how="anti")["item"].n_unique()
         plan.unknown_share = unknown_share(bought, windows)
         plan.items, plan.pairs = len(windows.vocabulary), known.select(user_and_item()).n_unique()
         plan.visits = known.select("user", "day").unique().sort("user", "day")
         step = "build_samples"
         user_V = plan.visits["user"].rank("dense").cast(pl.Int32).to_numpy() - 1
-        earlier = known.filter(pl.col("day") < windows.split.evaluation_first)
-        latest = not is_of_repeats(earlier["user"].to_numpy(), earlier["item"].to_numpy())
+        learned = known.filter(~judged)
+        latest = not is_of_repeats(learned["user"].to_numpy(), learned["item"].to_numpy())
         plan.chosen = choose_visits(
             user_V, plan.visits["day"].to_numpy(), windows.split, seed=spec.training.seed, latest=latest
         )

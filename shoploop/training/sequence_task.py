@@ -79,9 +79,8 @@ def sequence_task(user_R: Codes, day_R: Codes, item_R: Codes, asked: TaskSpec | 
         return none(
             f"{visits:,} visits before the days to learn from follow another: too few for a Transformer of its own."
         )
-    if (
-        wanted is None and repeats >= MOST_REPEATS
-    ):  # a Transformer over all items would spend itself on telling them anew
+    # a Transformer over all items would spend itself on telling repeats anew
+    if wanted is None and repeats >= MOST_REPEATS:
         return none(f"{repeats:.0%} of what is bought was bought before: repeats are learned from candidates.")
     days_V = np.sort(day_V[asked_V])[::-1]
     read = min(visits, VISITS_READ)
