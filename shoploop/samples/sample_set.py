@@ -254,13 +254,14 @@ def assemble(
     items, catalog, shops, day = None, None, {}, None
     for start in range(0, len(order), 1000):
         made = []
-        for q in order[start : start + 1000]:
-            request = requests[q]
-            if items is None or catalog is None or request.day != day:
-                day = request.day
-                items, catalog, shops = sources.items(day), sources.catalogs(day), dict(sources.shops(day))
-            rng = np.random.default_rng([seed, request.user, request.day, *([request.seen] if request.seen else [])])
-            made.append(_one(request, users[q], sources, items, catalog, shops, candidates, negatives, rng))
+        with one_blas_thread():  # of two, one waits for the other longer than a request's product takes
+            for q in order[start : start + 1000]:
+                request = requests[q]
+                if items is None or catalog is None or request.day != day:
+                    day = request.day
+                    items, catalog, shops = sources.items(day), sources.catalogs(day), dict(sources.shops(day))
+                rng = np.random.default_rng([seed, request.user, request.day, *([request.seen] if request.seen else [])])
+                made.append(_one(request, users[q], sources, items, catalog, shops, candidates, negatives, rng))
         yield SampleSet.concat(made)
         progress(min(start + 1000, len(order)), len(order))
 
