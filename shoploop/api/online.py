@@ -118,6 +118,55 @@ class FeedbackKeysSpec(Spec):
 Optimizer = Literal["Sgd", "AdaGrad", "Ftrl", "Newton"]
 
 
+class GuardrailsSpec(Spec):
+    """What must hold of what is learned between two runs. Where it does not, nothing more of it goes out: predictors go back
+    to what was learned before, and learning waits until somebody resumes it, or resumeAfterMinutes are over. What is not
+    finite, or not of the model's shape, never goes out."""
+
+    block: Annotated[int, Field(ge=20, le=100_000)] = 200
+    """Examples that are judged together, each predicted before it is learned."""
+
+    max_loss_excess: Annotated[float, Field(ge=0, le=100)] = 0.1
+    """Nats by which what is learned may be more surprised by a block than the version as it was trained; more by chance
+    stops nothing (three standard errors)."""
+
+    max_auc_loss: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """By how much its AUC, the share of what could have been chosen that it puts behind what was, may be lower, likewise."""
+
+    max_calibration_excess: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """By how much the chance that it gives to its first choice may be farther from how often that is chosen, likewise."""
+
+    max_dead_letter_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the records that something should be learned from of which nothing can be: dead letters."""
+
+    max_row_change: Annotated[float, Field(gt=0, le=100)] = 2
+    """How far one item may move between two commits, in units of the mean length of the trained item vectors. An item moves
+    by 1 from where it was trained at most, so 2 always holds."""
+
+    max_change: Annotated[float, Field(gt=0, le=100)] = 0.5
+    """How far all items together may be from where they were trained (root mean square), in the same units."""
+
+    max_score_drift: Annotated[float, Field(gt=0, le=100)] | None = 1
+    """Population stability index of items' scores on golden requests against those that were trained: shoppers of whom
+    nothing is known but that they have just bought one of the sixteen items that sell most. null: any."""
+
+    min_top10_overlap: Annotated[float, Field(ge=0, le=1)] | None = 0.1
+    """Share of the first ten answers to golden requests that must be those of the version as it was trained. null: any."""
+
+    per_user_a_day: Annotated[int, Field(ge=1, le=1_000_000)] | None = 10
+    """Examples of one user that are learned in a day; the others count for the user's own history alone. null: all."""
+
+    per_user_and_item_a_day: Annotated[int, Field(ge=1, le=1_000_000)] | None = 1
+    """The same of one user and one item."""
+
+    per_item_a_day: Annotated[int, Field(ge=1, le=1_000_000)] | None = 3
+    """The same of one item, whatever its share; more where it has one: twice its share of what is sold."""
+
+    resume_after_minutes: Annotated[float, Field(gt=0, le=10_080)] | None = None
+    """After how long a learner goes on by itself that a guardrail has stopped, behind what stopped it; twice as long after
+    each further stop within a day. Unset: somebody resumes it (`shoploop online resume`)."""
+
+
 class OnlineSpec(Spec):
     """What shoppers do, between two runs: it is collected, and learned from."""
 
@@ -144,6 +193,9 @@ class OnlineSpec(Spec):
     optimizer: Optimizer = "AdaGrad"
     """The rule by which item vectors learn from events: AdaGrad, stochastic gradient descent, FTRL-Proximal, or a diagonal
     Newton step. Another one than what was learned by takes a new version, or a rollback to 0."""
+
+    guardrails: GuardrailsSpec = GuardrailsSpec()
+    """What stops it, and how much one user and one item may teach."""
 
     @model_validator(mode="after")
     def _has_no_password(self) -> "OnlineSpec":

@@ -12,11 +12,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from shoploop.bench.kills import NAME, NO_GUARD
+from shoploop.bench.kills import NAME
 from shoploop.bench.online import NO_LIMITS, drawn_purchases
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain
 from shoploop.online.following import Followings
+from shoploop.online.guardrails import NO_GUARD
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.updater import Updater, follow
 from shoploop.packaging.local_service import packaged_ranker

@@ -17,13 +17,12 @@ from shoploop.compute.cores import one_thread
 from shoploop.events.log import Entry, EventLog
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, State
-from shoploop.online.guardrails import GuardConfig
+from shoploop.online.guardrails import NO_GUARD
 from shoploop.online.loop import OnlineLoop
 from shoploop.packaging.local_service import packaged_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.store import Store
 
-NO_GUARD = GuardConfig(max_loss_excess=float("inf"))
 """What is drawn cannot be learned."""
 
 BATCH = 20

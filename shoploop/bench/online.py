@@ -28,7 +28,7 @@ from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, Kind, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain
-from shoploop.online.guardrails import GuardConfig
+from shoploop.online.guardrails import NO_GUARD
 from shoploop.online.learner import ItemLearner, LearnerConfig
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import BATCH, OnlineLoop
@@ -193,7 +193,7 @@ def _whole(ranker: Ranker, name: str, entries: list[Entry]) -> tuple[tuple[float
         store = Store(str(Path(folder) / "store"))
 
         def loop() -> OnlineLoop:
-            guard = GuardConfig(max_loss_excess=float("inf"))  # what is drawn cannot be learned
+            guard = NO_GUARD  # what is drawn cannot be learned
             made = OnlineLoop(
                 ranker=ranker, log=log, chain=Chain(store, name, ranker.version), guard=guard, limits=NO_LIMITS
             )

@@ -10,6 +10,7 @@ Legend: I items, D width, U honest users.
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from shoploop.events.messages import Kept, Shown, from_json, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.features.log import Float32, Int32
 from shoploop.online.chain import Chain
-from shoploop.online.guardrails import GuardConfig
+from shoploop.online.guardrails import NO_GUARD, GuardConfig
 from shoploop.online.learner import LearnerConfig
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import OnlineLoop
@@ -37,7 +38,7 @@ LIST = 10
 FREE_OF_LIMITS = LimitConfig(
     of_user=None, of_user_a_day=None, of_user_and_item=None, of_item=None, least_choices=None
 )  # fmt: skip
-FREE_OF_GUARDS = GuardConfig(max_loss_excess=float("inf"), finite=False)
+FREE_OF_GUARDS = replace(NO_GUARD, finite=False)
 UNBOUND = LearnerConfig(max_change=float("inf"), max_bias_change=float("inf"))
 
 Timed = tuple[datetime, list[Entry]]

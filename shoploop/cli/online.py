@@ -40,14 +40,16 @@ def learn(
     from shoploop.compute.cores import use_one_thread
     from shoploop.events.awaited import AwaitedLog
     from shoploop.events.opening import open_log
+    from shoploop.online.guardrails import GuardConfig
     from shoploop.online.learner import LearnerConfig
+    from shoploop.online.limits import LimitConfig
     from shoploop.online.loop import OnlineLoop
     from shoploop.online.weighing import alike, weights_of
     from shoploop.ranking.ranker import Ranker
 
     check_signer()
     last = last_spec(store, name)
-    optimizer = cast(OptimizerName, (last.online if last else OnlineSpec()).optimizer.lower())
+    asked = last.online if last else OnlineSpec()
     use_one_thread()
     ranker = Ranker.load(packaged_ranker(store, name, version))
     start = ranker.settings.events_offset
@@ -59,7 +61,9 @@ def learn(
             log=opened,
             chain=Chain(store, name, ranker.version, width=width, start=start),
             start=start,
-            learner=LearnerConfig(optimizer=optimizer),
+            learner=LearnerConfig(optimizer=cast(OptimizerName, asked.optimizer.lower())),
+            guard=GuardConfig.of(asked.guardrails),
+            limits=LimitConfig.of(asked.guardrails),
             weigh=weights_of(*weights) if weights else alike,
             skip_gaps=skip_gaps,
             beside=Chain(store, name, beside) if beside else None,

@@ -40,9 +40,9 @@ SIGNATURE = "signature"
 """Of an entry: the envelope of its signatures, as :mod:`shoploop.versions.signing` writes it."""
 
 
-FORMAT = 1
+FORMAT = 2
 """Of entries. One that a shoploop before could not read as it is meant has a higher one; those without a number are of the
-first."""
+first, which had fewer sums of a block."""
 
 FAILED_KEPT = 100
 """Records that the learner failed at, the last ones, whose offsets an entry tells; how many there were is in its totals."""
@@ -263,6 +263,11 @@ class Chain:
         return self._known.frozen
 
     @property
+    def recent(self) -> tuple[Commit, ...]:
+        """The last ones, that are in memory."""
+        return self._known.last
+
+    @property
     def failed(self) -> tuple[int, ...]:
         """Offsets of the last records that the learner failed at."""
         return self.commits[-1].failed if self.head else ()
@@ -415,11 +420,11 @@ class Chain:
         envelope = entry.get(SIGNATURE)
         where = f"{self._store.url(self._log.key)}: entry {entry.get('number')}"
         self._trust.check(envelope.encode() if isinstance(envelope, str) else None, self._statement(entry), where)
-        format = entry.get("format", FORMAT)
-        if format != FORMAT:
+        format = entry.get("format", 1)
+        if format not in range(1, FORMAT + 1):
             raise ArtifactForeign(
-                f"{where} is of format {format!r}; this shoploop reads {FORMAT}. Use the shoploop that wrote it, or a newer "
-                "one; nothing was changed."
+                f"{where} is of format {format!r}; this shoploop reads those up to {FORMAT}. Use the shoploop that wrote it, "
+                "or a newer one; nothing was changed."
             )
         try:
             if entry["action"] not in ACTIONS:

@@ -1,26 +1,97 @@
-"""What must hold before a commit goes out; what does not freezes publishing until somebody resumes it."""
+"""What must hold before a commit goes out; what does not freezes publishing until somebody, or a rule, resumes it.
 
+Some are judged on what shoppers do, by blocks of examples, each predicted before it is learned: surprise, order (AUC),
+calibration, and how many records nothing could be learned from. That is a function of the log alone. The others are judged on
+what is about to go out: whether it is finite and of the model's shape, how far it has moved, and what it answers to requests
+that are always the same.
+
+Legend: I items, D width, N rows of a commit, G golden requests, B bins.
+"""
+
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from shoploop.online.learner import Losses
+import numpy as np
+import numpy.typing as npt
 
-Code = Literal["not_finite", "progressive_loss"]
+from shoploop.api.online import GuardrailsSpec
+from shoploop.features.log import Float32
+from shoploop.online.learner import Change, Losses
+from shoploop.ranking.drift import BINS, psi
+
+Code = Literal[
+    "not_finite",
+    "wrong_shape",
+    "progressive_loss",
+    "progressive_auc",
+    "calibration",
+    "row_change",
+    "change",
+    "score_drift",
+    "top10_overlap",
+    "dead_letters",
+]
+CODES: tuple[Code, ...] = get_args(Code)
+
+TOP = 10
+FEWEST_ITEMS = 100
+"""Of fewer, golden requests say nothing: each score is a bin of its own, and ten answers are most of the shop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuardConfig:
+    """The numbers of ``spec.online.guardrails``, where they are explained; None holds nothing."""
+
     block: int = 200
     """Examples that are judged together."""
 
     max_loss_excess: float = 0.1
     """Nats by which what is learned may be more surprised than what was trained, on average over a block."""
 
+    max_auc_loss: float = 0.05
+    max_calibration_excess: float = 0.2
     errors: float = 3.0
-    """Standard errors of the mean that the excess must be above zero, too."""
+    """Standard errors of the mean that each of these must be above zero, too."""
+
+    max_dead_letter_share: float = 0.5
+    max_row_change: float = 2.0
+    max_change: float = 0.5
+    max_score_drift: float | None = 1.0
+    min_top10_overlap: float | None = 0.1
+    resume_after_minutes: float | None = None
 
     finite: bool = True
     """NaN and infinity are learned from by nobody, and published by nobody. Off: to measure what that is good for."""
+
+    @classmethod
+    def of(cls, spec: GuardrailsSpec) -> "GuardConfig":
+        """What a spec asks for."""
+        return cls(
+            block=spec.block,
+            max_loss_excess=spec.max_loss_excess,
+            max_auc_loss=spec.max_auc_loss,
+            max_calibration_excess=spec.max_calibration_excess,
+            max_dead_letter_share=spec.max_dead_letter_share,
+            max_row_change=spec.max_row_change,
+            max_change=spec.max_change,
+            max_score_drift=spec.max_score_drift,
+            min_top10_overlap=spec.min_top10_overlap,
+            resume_after_minutes=spec.resume_after_minutes,
+        )
+
+
+NO_GUARD = GuardConfig(
+    max_loss_excess=float("inf"),
+    max_auc_loss=float("inf"),
+    max_calibration_excess=float("inf"),
+    max_dead_letter_share=1.0,
+    max_row_change=float("inf"),
+    max_change=float("inf"),
+    max_score_drift=None,
+    min_top10_overlap=None,
+)
+"""Only what is not finite, or of another shape, is held back: for who measures what cannot be learned from."""
 
 
 @dataclass(frozen=True)
@@ -31,41 +102,221 @@ class Trip:
     message: str
 
 
+def is_of_guard(reason: str) -> bool:
+    """Whether a guardrail froze a chain, by the reason that it gives; a person gives reasons of their own."""
+    return reason.partition(":")[0] in CODES
+
+
 @dataclass
 class Block:
-    """Sums over the examples of the block that is not whole yet; a commit holds them."""
+    """Sums over the examples of the block that is not whole yet; a commit holds them.
+
+    Sums and sums of squares of each difference between what is learned and what was trained.
+    """
 
     examples: int = 0
     excess: float = 0.0
     squares: float = 0.0
+    auc: float = 0.0
+    auc_squares: float = 0.0
+    sureness: float = 0.0
+    """Of what is learned: the chance that it gives to its first choice, less 1 where that was chosen."""
+
+    sureness_squares: float = 0.0
+    frozen_sureness: float = 0.0
+    letters: int = 0
+    """Records that something should have been learned from since such records were judged last."""
+
+    dead: int = 0
+    """Of them, those of which nothing could be."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-class Guard:
-    """Holds the online model against the frozen one, on each example before it is learned."""
+class Golden:
+    """What the model answers to requests that are always the same: shoppers of whom nothing is known but that they have just
+    bought one of the items that sell most."""
 
-    def __init__(self, config: GuardConfig = GuardConfig(), block: Block | None = None):
+    def __init__(self, states_GD: Float32, vectors_ID: Float32, bias_I: Float32):
+        """
+        Args:
+            states_GD: h_u of the requests.
+            vectors_ID: As they were trained.
+            bias_I: As they were trained.
+        """
+        self._states_GD = states_GD[np.isfinite(states_GD).all(axis=1)]
+        scores_GI = self._scores(vectors_ID, bias_I)
+        self._edges_B = np.unique(np.quantile(scores_GI, np.linspace(0, 1, BINS + 1)[1:-1])) if scores_GI.size else None
+        self._shares_B = self._counted(scores_GI)
+        self._top_GK = self._top(scores_GI)
+
+    def look(self, vectors_ID: Float32, bias_I: Float32) -> tuple[float, float]:
+        """Population stability index of all items' scores against those that were trained, 0 where nothing moved; and the
+        share of their first ten answers that are the same."""
+        if not len(self._states_GD):
+            return 0.0, 1.0
+        scores_GI = self._scores(vectors_ID, bias_I)
+        top_GK = self._top(scores_GI)
+        same = [len(np.intersect1d(before, now)) for before, now in zip(self._top_GK, top_GK, strict=True)]
+        return psi(self._shares_B, self._counted(scores_GI)), float(np.mean(same)) / max(top_GK.shape[1], 1)
+
+    def _scores(self, vectors_ID: Float32, bias_I: Float32) -> Float32:
+        scores_GI: Float32 = self._states_GD @ vectors_ID.T + bias_I
+        scores_GI -= scores_GI.mean(axis=1, keepdims=True)  # what all items gain alike changes no answer
+        return scores_GI
+
+    def _counted(self, scores_GI: Float32) -> npt.NDArray[np.float64]:
+        if self._edges_B is None:
+            return np.ones(1)
+        bins = np.searchsorted(self._edges_B, scores_GI.ravel(), side="right")
+        return np.bincount(bins, minlength=len(self._edges_B) + 1).astype(np.float64)
+
+    def _top(self, scores_GI: Float32) -> npt.NDArray[np.int64]:
+        k = min(TOP, scores_GI.shape[1])
+        return np.argpartition(-scores_GI, k - 1, axis=1)[:, :k] if k else np.zeros((len(scores_GI), 0), np.int64)
+
+
+class Guard:
+    """Holds the online model against the frozen one: on each example before it is learned, and on what is to go out."""
+
+    def __init__(
+        self,
+        config: GuardConfig = GuardConfig(),
+        block: Block | None = None,
+        numbers: dict[str, float] | None = None,
+    ):
+        """
+        Args:
+            config: What must hold.
+            block: What was counted already.
+            numbers: Where it is written what each guardrail found last, by its code.
+        """
         self.config = config
         self.block = block or Block()
+        self.numbers = {} if numbers is None else numbers
 
     def take(self, losses: Losses) -> Trip | None:
         """Counts one example; where a block is whole, judges it and begins another."""
-        excess = losses.online - losses.frozen
-        self.block.examples += 1
-        self.block.excess += excess
-        self.block.squares += excess * excess
-        count = self.block.examples
-        if count < self.config.block:
+        block = self.block
+        excess, auc = losses.online - losses.frozen, losses.frozen_auc - losses.online_auc
+        block.examples += 1
+        block.letters += 1
+        block.excess += excess
+        block.squares += excess * excess
+        block.auc += auc
+        block.auc_squares += auc * auc
+        block.sureness += losses.online_sureness
+        block.sureness_squares += losses.online_sureness**2
+        block.frozen_sureness += losses.frozen_sureness
+        if block.examples < self.config.block:
             return None
-        mean = self.block.excess / count
-        error = (max(self.block.squares / count - mean * mean, 0.0) / count) ** 0.5
-        self.block = Block()
-        if mean <= self.config.max_loss_excess or mean <= self.config.errors * error:
+        self.block = Block(letters=block.letters, dead=block.dead)
+        return self._judged(block)
+
+    def take_dead(self, records: int) -> None:
+        """Counts records that nothing can be learned from; :meth:`judge_letters` judges them."""
+        self.block.letters += records
+        self.block.dead += records
+
+    def judge_letters(self) -> Trip | None:
+        """Judges how many records nothing could be learned from, where as many as a block were seen."""
+        block = self.block
+        if block.letters < self.config.block:
+            return None
+        share = self.numbers["dead_letters"] = block.dead / block.letters
+        letters, block.letters, block.dead = block.letters, 0, 0
+        if share <= self.config.max_dead_letter_share:
             return None
         return Trip(
-            "progressive_loss",
-            f"On the last {count} examples what was learned is more surprised than what was trained, by {mean:.3f} nats "
-            f"(standard error {error:.3f}; {self.config.max_loss_excess} are allowed).",
+            "dead_letters",
+            f"Of the last {letters} records that something should be learned from, {share:.0%} are dead letters "
+            f"({self.config.max_dead_letter_share:.0%} are allowed); `shoploop online deadletters` shows them.",
         )
+
+    def judge_change(self, change: Change, golden: Golden, vectors_ID: Float32, bias_I: Float32) -> Trip | None:
+        """Judges what is about to go out.
+
+        Args:
+            change: How far it has moved.
+            golden: What it is asked.
+            vectors_ID, bias_I: All of it.
+        """
+        config, found = self.config, self.numbers
+        if not change.fits:
+            return Trip("wrong_shape", "What was learned is not of the shape of the model that it was learned for.")
+        found["row_change"], found["change"] = change.row, change.all
+        if not change.row <= config.max_row_change:
+            return Trip(
+                "row_change",
+                f"Since the last commit an item has moved by {change.row:.2f} of the mean length of the trained vectors "
+                f"({config.max_row_change:g} are allowed).",
+            )
+        if not change.all <= config.max_change:
+            return Trip(
+                "change",
+                f"All items together have moved by {change.all:.2f} of the mean length of the trained vectors, as the root "
+                f"of the mean square ({config.max_change:g} are allowed).",
+            )
+        if (config.max_score_drift is None and config.min_top10_overlap is None) or len(bias_I) < FEWEST_ITEMS:
+            return None
+        drift, overlap = found["score_drift"], found["top10_overlap"] = golden.look(vectors_ID, bias_I)
+        if config.max_score_drift is not None and not drift <= config.max_score_drift:
+            return Trip(
+                "score_drift",
+                f"Scores of the golden requests have drifted from those that were trained by a population stability index "
+                f"of {drift:.2f} ({config.max_score_drift:g} is allowed).",
+            )
+        if config.min_top10_overlap is not None and overlap < config.min_top10_overlap:
+            return Trip(
+                "top10_overlap",
+                f"Of the first ten answers to the golden requests {overlap:.0%} are those of the model as it was trained "
+                f"({config.min_top10_overlap:.0%} are needed).",
+            )
+        return None
+
+    def _judged(self, block: Block) -> Trip | None:
+        """What a whole block shows."""
+        config, count = self.config, block.examples
+        loss, loss_error = _mean(block.excess, block.squares, count)
+        auc, auc_error = _mean(block.auc, block.auc_squares, count)
+        sure, sure_error = _mean(block.sureness, block.sureness_squares, count)
+        calibration = abs(sure) - abs(block.frozen_sureness / count)
+        self.numbers |= {"progressive_loss": loss, "progressive_auc": auc, "calibration": calibration}
+
+        def shown(excess: float, error: float, most: float) -> bool:
+            return excess > most and excess > config.errors * error
+
+        if shown(loss, loss_error, config.max_loss_excess):
+            return Trip(
+                "progressive_loss",
+                f"On the last {count} examples what was learned is more surprised than what was trained, by {loss:.3f} nats "
+                f"(standard error {loss_error:.3f}; {config.max_loss_excess} are allowed).",
+            )
+        if shown(auc, auc_error, config.max_auc_loss):
+            return Trip(
+                "progressive_auc",
+                f"On the last {count} examples what was learned puts what was chosen before the rest less often than what "
+                f"was trained: its AUC is lower by {auc:.3f} (standard error {auc_error:.3f}; {config.max_auc_loss} are "
+                "allowed).",
+            )
+        if shown(calibration, sure_error, config.max_calibration_excess):
+            return Trip(
+                "calibration",
+                f"On the last {count} examples the chance that what was learned gives to its first choice is off by "
+                f"{calibration:.3f} more than that of what was trained (standard error {sure_error:.3f}; "
+                f"{config.max_calibration_excess} are allowed).",
+            )
+        return None
+
+
+def _mean(total: float, squares: float, count: int) -> tuple[float, float]:
+    """A mean, and its standard error."""
+    mean = total / count
+    return mean, float((max(squares / count - mean * mean, 0.0) / count) ** 0.5)
+
+
+def golden_items(shares_I: Sequence[float] | Float32, most: int) -> list[int]:
+    """Codes of the items that golden requests are about: those that sell most, ties by code."""
+    shares = np.asarray(shares_I, np.float64)
+    return [int(code) for code in np.lexsort((np.arange(len(shares)), -shares))[:most]]

@@ -56,6 +56,15 @@ class Losses:
     frozen: float
     """Of the model as it was trained."""
 
+    online_auc: float = 0.5
+    """Share of the others of its choices that it put behind what was chosen; half of those beside."""
+
+    frozen_auc: float = 0.5
+    online_sureness: float = 0.0
+    """The chance that it gave to its first choice, less 1 where that was chosen: 0 on average where it is calibrated."""
+
+    frozen_sureness: float = 0.0
+
 
 @dataclass(frozen=True)
 class BatchLosses:
@@ -63,8 +72,37 @@ class BatchLosses:
 
     online_B: Float32
     frozen_B: Float32
+    online_auc_B: Float32
+    frozen_auc_B: Float32
+    online_sureness_B: Float32
+    frozen_sureness_B: Float32
     chance_B: Float32
     """Of a model that knows nothing: the log of how much there was to choose from."""
+
+    def of(self, number: int) -> Losses:
+        """Of one example."""
+        return Losses(
+            online=float(self.online_B[number]),
+            frozen=float(self.frozen_B[number]),
+            online_auc=float(self.online_auc_B[number]),
+            frozen_auc=float(self.frozen_auc_B[number]),
+            online_sureness=float(self.online_sureness_B[number]),
+            frozen_sureness=float(self.frozen_sureness_B[number]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """How far the items have moved, in units of the mean length of the trained vectors."""
+
+    row: float
+    """The farthest of those that were touched, since the last commit."""
+
+    all: float
+    """Root of the mean square over all items, since they were trained."""
+
+    fits: bool
+    """Whether what was learned is of the trained model's shape."""
 
 
 class ItemLearner:
@@ -82,7 +120,8 @@ class ItemLearner:
         self._trained_I = np.array(bias_I, np.float32)
         self._trained_ID.flags.writeable = self._trained_I.flags.writeable = False
         typical = float(np.sqrt(np.mean(np.square(self._trained_ID, dtype=np.float64)))) or 1.0
-        self._radius = config.max_change * (float(np.linalg.norm(self._trained_ID, axis=1).mean()) or 1.0)
+        self._length = float(np.linalg.norm(self._trained_ID, axis=1).mean()) or 1.0
+        self._radius = config.max_change * self._length
         rule = OPTIMIZERS[config.optimizer]
         rate = rule.rate if config.rate is None else config.rate
         rate_P = np.append(np.full(self._trained_ID.shape[1], rate * typical), rate).astype(np.float32)
@@ -98,6 +137,25 @@ class ItemLearner:
         self._touched_I = np.zeros(len(self.bias_I), bool)
         self._undo: list[tuple[Int32, Rows]] | None = None
         self._lay(rows)
+        self._out_ID = self.vectors_ID.copy()
+
+    def trained(self) -> tuple[Float32, Float32]:
+        """w_i and b_i as they were trained; not to be written to."""
+        return self._trained_ID, self._trained_I
+
+    def change(self, codes_N: Int32) -> Change:
+        """How far it has moved, with these items touched since the last commit."""
+        moved_N = np.linalg.norm(self.vectors_ID[codes_N] - self._out_ID[codes_N], axis=1)
+        squares = float(np.square(self.vectors_ID - self._trained_ID, dtype=np.float64).sum())
+        return Change(
+            row=float(moved_N.max(initial=0.0)) / self._length,
+            all=(squares / max(len(self.bias_I), 1)) ** 0.5 / self._length,
+            fits=self.vectors_ID.shape == self._trained_ID.shape and self.bias_I.shape == self._trained_I.shape,
+        )
+
+    def goes_out(self, codes_N: Int32) -> None:
+        """Remembers these items as they are: what the next commit's change is measured from."""
+        self._out_ID[codes_N] = self.vectors_ID[codes_N]
 
     def predict_one(self, state_D: Float32, codes_S: Int32) -> Float32:
         """p(i | u) of each of the items, among them, (S,)."""
@@ -125,8 +183,7 @@ class ItemLearner:
             How surprising it was; None where there was nothing to choose from.
         """
         losses = self.learn_many([state_D], [chosen], [among], [offset], [weight])
-        online, frozen = float(losses.online_B[0]), float(losses.frozen_B[0])
-        return None if np.isnan(online) else Losses(online, frozen)
+        return None if np.isnan(losses.online_B[0]) else losses.of(0)
 
     def learn_many(
         self,
@@ -145,7 +202,7 @@ class ItemLearner:
         Returns:
             How surprising each was, before any of them was learned.
         """
-        losses = BatchLosses(*np.full((3, len(chosen)), np.nan, np.float32))
+        losses = BatchLosses(*np.full((7, len(chosen)), np.nan, np.float32))
         if not len(chosen):
             return losses
         choices = _Choices.of(chosen, among, lambda: self._sample(offsets[0]))
@@ -156,7 +213,9 @@ class ItemLearner:
         states_BD = np.asarray(states, np.float32)[learns_B]
         weights_B = np.ones(len(chosen), np.float32) if weights is None else np.asarray(weights, np.float32)
         shares_BC, losses.online_B[learns_B] = choices.predict(states_BD, self.vectors_ID, self.bias_I)
-        _, losses.frozen_B[learns_B] = choices.predict(states_BD, self._trained_ID, self._trained_I)
+        frozen_BC, losses.frozen_B[learns_B] = choices.predict(states_BD, self._trained_ID, self._trained_I)
+        losses.online_auc_B[learns_B], losses.online_sureness_B[learns_B] = choices.judged(shares_BC)
+        losses.frozen_auc_B[learns_B], losses.frozen_sureness_B[learns_B] = choices.judged(frozen_BC)
         losses.chance_B[learns_B] = np.log(choices.holds_BC.sum(axis=1))
         if not learn:
             return losses
@@ -296,6 +355,16 @@ class _Choices:
         sums_B1 = powers_BC.sum(axis=1, keepdims=True)
         surprise_B = (np.log(sums_B1) + highest_B1 - logits_BC[:, :1])[:, 0]
         return powers_BC / sums_B1, np.maximum(surprise_B, np.float32(0))
+
+    def judged(self, shares_BC: Float32) -> tuple[Float32, Float32]:
+        """Of the chances of each choice: :attr:`Losses.online_auc` and :attr:`Losses.online_sureness` of each example."""
+        chosen_B1, rest_BC = shares_BC[:, :1], shares_BC[:, 1:]
+        held_BC = self.holds_BC[:, 1:]
+        behind_B = ((rest_BC < chosen_B1) & held_BC).sum(axis=1) + 0.5 * ((rest_BC == chosen_B1) & held_BC).sum(axis=1)
+        first_B = rest_BC.max(axis=1)  # of what it does not hold the chance is 0
+        chosen_B = chosen_B1[:, 0]
+        sureness_B = np.where(chosen_B >= first_B, chosen_B - 1, first_B)
+        return (behind_B / held_BC.sum(axis=1)).astype(np.float32), sureness_B.astype(np.float32)
 
     def places(self) -> "_Places":
         """The items that the batch touches, and where its choices stand among them."""

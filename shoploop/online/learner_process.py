@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from shoploop.api.online import EventLogSpec
+from shoploop.api.online import EventLogSpec, GuardrailsSpec
 from shoploop.compute.answering import serve
 from shoploop.compute.cores import use_one_thread
 from shoploop.errors import ShoploopError
@@ -19,7 +19,9 @@ from shoploop.events.awaited import AwaitedLog
 from shoploop.events.opening import open_log
 from shoploop.exits import guarded
 from shoploop.online.chain import Chain
+from shoploop.online.guardrails import GuardConfig
 from shoploop.online.learner import LearnerConfig
+from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.optimizers import OptimizerName
 from shoploop.online.process import asked_to_end, check_signer, keep_what_is_loaded, learner_arguments
@@ -47,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         start, width = ranker.settings.events_offset, ranker.items()[0].shape[1]
         chain = Chain(Store(args.store), args.recommender, ranker.version, width=width, start=start)
         spec = EventLogSpec.model_validate_json(args.log)
+        guardrails = GuardrailsSpec.model_validate_json(args.guardrails)
         with AwaitedLog(
             lambda: open_log(spec, name=args.recommender, folder=args.log_folder, access=args.access)
         ) as log:
@@ -56,6 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
                 chain=chain,
                 start=start,
                 learner=LearnerConfig(optimizer=cast(OptimizerName, args.optimizer.lower())),
+                guard=GuardConfig.of(guardrails),
+                limits=LimitConfig.of(guardrails),
                 beat=pulse.beat,
                 beside=Chain(Store(args.store), args.recommender, args.beside) if args.beside else None,
             )

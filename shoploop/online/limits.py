@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from sys import intern
 
+from shoploop.api.online import GuardrailsSpec
 from shoploop.features.log import Float32
 from shoploop.online.joiner import Example
 
@@ -44,6 +45,15 @@ class LimitConfig:
 
     times_its_share: float = 2.0
     """Of a day's examples, an item may have as many times its share of what was sold before, and of an even share."""
+
+    @classmethod
+    def of(cls, spec: GuardrailsSpec) -> "LimitConfig":
+        """What a spec asks for."""
+        return cls(
+            of_user_a_day=spec.per_user_a_day,
+            of_user_and_item=spec.per_user_and_item_a_day,
+            of_item=spec.per_item_a_day,
+        )
 
 
 class Limits:

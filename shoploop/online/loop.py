@@ -13,21 +13,21 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import numpy as np
 
 from shoploop.errors import AlreadyExists, ShoploopError, StoreError
-from shoploop.events.fresh import Recent
+from shoploop.events.fresh import Done, Recent
 from shoploop.events.log import EventLog, LogUnavailable
 from shoploop.events.messages import Again, Kept, Message, Shown
-from shoploop.features.log import Float32
+from shoploop.features.log import Float32, Int32
 from shoploop.online.chain import FAILED_KEPT, SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone
 from shoploop.online.credit import Credit
-from shoploop.online.guardrails import Guard, GuardConfig, Trip
+from shoploop.online.guardrails import Golden, Guard, GuardConfig, Trip, golden_items, is_of_guard
 from shoploop.online.joiner import Example, Joiner
-from shoploop.online.learner import ItemLearner, LearnerConfig, Losses
+from shoploop.online.learner import ItemLearner, LearnerConfig
 from shoploop.online.limits import LimitConfig, Limits
 from shoploop.online.rows import hold_same_optimizer
 from shoploop.online.weighing import Weigh, alike
@@ -47,6 +47,12 @@ READ = 2_048
 
 TRIES = 3
 """Of an example that cannot be encoded; then it is a dead letter."""
+
+LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
+"""When golden requests are asked: before all data, which is answered as of the day after its last."""
+
+GOLDEN = 16
+"""Requests that each commit is asked before it goes out."""
 
 MOST_UNPUBLISHED = 50_000
 """Examples; with as many a commit does not wait for its time."""
@@ -147,6 +153,11 @@ class OnlineLoop:
         self._learner = ItemLearner(*ranker.items(), learner or LearnerConfig())
         self._states = ranker.user_states()
         self._guard_config = guard or GuardConfig()
+        self.numbers: dict[str, float] = {}
+        """Of each guardrail what it found last, by its code; what was not found yet is missing."""
+
+        self._guard = Guard(self._guard_config, numbers=self.numbers)
+        self._golden: Golden | None = None
         self._limit_config = limits or LimitConfig()
         self._shares_I = ranker.shares()
         self._code = {item: code for code, item in enumerate(ranker.known_items)}
@@ -199,7 +210,7 @@ class OnlineLoop:
             standing = replace(standing, offset=state.offset)
         hold_same_optimizer(base, self._learner.config.optimizer)
         self._learner.reset(base)
-        self._guard = Guard(self._guard_config, replace(standing.block))
+        self._guard = Guard(self._guard_config, replace(standing.block), self.numbers)
         self._joiner, self._recent, self._limits = Joiner(), Recent(), Limits(self._shares_I, self._limit_config)
         self._credit = Credit(least=self._limit_config.least_choices, errors=self._limit_config.chance_errors)
         self._batch, self._totals, self._failed = _Batch(), standing.totals, self._chain.failed
@@ -242,7 +253,7 @@ class OnlineLoop:
         if self._beside is not None:
             with suppress(ShoploopError):  # it may be damaged, or gone: nobody waits for this version then
                 self._beside.refresh()
-        if self._chain.frozen is not None:
+        if self._chain.frozen is not None and not self._resumes(self._chain.frozen):
             time.sleep(wait_seconds)
             return 0
         records = self._log.read(self.offset, limit=READ, wait_seconds=wait_seconds)
@@ -268,11 +279,16 @@ class OnlineLoop:
             return None
         finite, rows = self._learner.is_finite(), self._learner.touched()
         standing, self._stands = self._standing, False  # until it is written: what was touched is known once
-        before, guard, self._guard = self._totals, self._guard, Guard(self._guard_config, replace(self._guard.block))
+        before, guard = self._totals, self._guard
+        self._guard = Guard(self._guard_config, replace(guard.block), self.numbers)
         with self._learner.tentatively():
             trip = self._learn_batch()
             finite = finite and self._learner.is_finite()
             ahead = self._learner.touched()
+            touched = np.union1d(rows.codes_N, ahead.codes_N).astype(np.int32)
+            if finite and trip is None and len(touched):
+                trip = self._judge_change(touched)
+            self._learner.goes_out(touched)
         totals, self._totals, self._guard = self._totals, before, guard
         if totals == self._last_totals() and self._failed == self._chain.failed and not awaited:
             self._stands = True
@@ -383,6 +399,7 @@ class OnlineLoop:
             self._recent.add(message)
         if learn and self._joiner.dead:
             self._totals = replace(self._totals, dead_letters=self._totals.dead_letters + len(self._joiner.dead))
+            self._guard.take_dead(len(self._joiner.dead))
         self._joiner.dead.clear()
         self.offset = offset
 
@@ -393,7 +410,7 @@ class OnlineLoop:
 
     def _end_batch(self) -> Trip | None:
         """Learns the batch for good."""
-        trip = self._learn_batch(for_good=True)
+        trip = self._learn_batch(for_good=True) or self._guard.judge_letters()
         self._begin_batch()
         return trip
 
@@ -413,6 +430,8 @@ class OnlineLoop:
         kept = np.flatnonzero(finite_B).tolist()
         failed = [examples[number].offset for number in np.flatnonzero(~finite_B)]
         self._totals = replace(self._totals, dead_letters=self._totals.dead_letters + len(failed))
+        if learn:
+            self._guard.take_dead(len(failed))
         if for_good and learn and failed:
             self._failed = (*self._failed, *failed)[-FAILED_KEPT:]
         users = [examples[number].user for number in kept]
@@ -438,8 +457,32 @@ class OnlineLoop:
             online_loss=self._totals.online_loss + sum(online_B),
             frozen_loss=self._totals.frozen_loss + sum(frozen_B),
         )
-        trips = [trip for pair in zip(online_B, frozen_B, strict=True) if (trip := self._guard.take(Losses(*pair)))]
+        numbers = np.flatnonzero(learned_B).tolist()
+        trips = [trip for number in numbers if (trip := self._guard.take(losses.of(number)))]
         return trips[0] if trips else None
+
+    def _judge_change(self, touched_N: Int32) -> Trip | None:
+        """What is to go out, and what it answers to golden requests."""
+        if self._golden is None:
+            self._golden = Golden(self._golden_states(), *self._learner.trained())
+        change = self._learner.change(touched_N)
+        return self._guard.judge_change(change, self._golden, self._learner.vectors_ID, self._learner.bias_I)
+
+    def _golden_states(self) -> Float32:
+        """h_u of who has just bought one of the items that sell most; of nobody, where that cannot be made."""
+        names = list(self._code)
+        try:
+            return self._states.of(
+                [
+                    Asked("", (Done(item=names[code], kind="purchase", day=0, quantity=1.0),), LONG_AGO)
+                    for code in golden_items(self._shares_I, GOLDEN)
+                ]
+            )
+        except (LogUnavailable, StoreError):
+            raise
+        except Exception:
+            self._say.exception("The golden requests cannot be made: what they would be answered is not looked at.")
+            return np.zeros((0, self._learner.vectors_ID.shape[1]), np.float32)
 
     def _list(self, example: Example) -> list[int] | None:
         if example.among is None:
@@ -484,6 +527,22 @@ class OnlineLoop:
             )  # fmt: skip
         except AlreadyExists:  # it is learned again on top of what was written, and judged again
             hold_alone(self._chain.refresh())
+
+    def _resumes(self, frozen: Commit) -> bool:
+        """Goes on by itself, where a rule says so: after a while, the longer the more often it was stopped within a day."""
+        after = self._guard_config.resume_after_minutes
+        if after is None or not is_of_guard(frozen.reason):
+            return False
+        now = datetime.now(UTC)
+        stops = [datetime.fromisoformat(c.time) for c in self._chain.recent if is_of_guard(c.reason)]
+        lately = sum(now - stop < timedelta(days=1) for stop in stops)
+        wait = timedelta(minutes=min(after * 2.0 ** max(lately - 1, 0), 24 * 60))
+        if now - datetime.fromisoformat(frozen.time) < wait:
+            return False
+        minutes = wait.total_seconds() / 60
+        self._chain.decide("resume", by=self._by, reason=f"resumed by rule, {minutes:g} minutes after it was stopped")
+        self.catch_up()
+        return True
 
     def _skip_gap(self, begin: int) -> None:
         if begin <= self.offset:

@@ -46,5 +46,6 @@ def learner_arguments(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--access", type=Path, help="folder with the log's username, password and ca.crt")
     parser.add_argument("--period-seconds", type=float, default=1.0, help="between two commits at least")
     parser.add_argument("--optimizer", default="AdaGrad", help="as spec.online.optimizer names it")
+    parser.add_argument("--guardrails", default="{}", help="spec.online.guardrails as JSON")
     parser.add_argument("--port", type=int, default=PORT, help="where it answers")
     return parser

@@ -115,6 +115,7 @@ class Telling:
             "lost_records": totals.lost,
             "loss_excess_nats": (totals.online_loss - totals.frozen_loss) / max(totals.examples, 1),
         }
+        values |= {f"guard_{code}": self._loop.numbers.get(code, float("nan")) for code in GUARDS}
         with self._lock:
             for key, value in values.items():
                 self._gauges[key].labels(recommender=self._name, version=self._version).set(value)
@@ -124,6 +125,18 @@ class Telling:
         commits = self._chain.commits
         return commits[-1].totals if commits else Totals()
 
+
+GUARDS = {
+    "progressive_loss": "Nats by which what is learned was more surprised than what was trained, over the last whole block.",
+    "progressive_auc": "By how much its AUC was lower than that of what was trained, over the last whole block.",
+    "calibration": "By how much the chance of its first choice was farther off than that of what was trained, likewise.",
+    "dead_letters": "Share of dead letters among the records that something should be learned from, of the last as many.",
+    "row_change": "How far the item that moved most has moved by the last commit, in mean lengths of trained vectors.",
+    "change": "Root mean square of how far all items are from where they were trained, in the same units.",
+    "score_drift": "Population stability index of scores of the golden requests against those that were trained.",
+    "top10_overlap": "Share of the first ten answers to the golden requests that are those of the trained model.",
+}
+"""Of each guardrail with a number what it found last, by its code; NaN before."""
 
 GAUGES = {
     "lag_seconds": "Age of the oldest record of the event log whose lesson is in no commit; 0 where there is none.",
@@ -138,4 +151,5 @@ GAUGES = {
     "lost_records": "Records that the log had forgotten before they were learned from.",
     "loss_excess_nats": "Surprise of what was learned less that of the version as it was trained, on average over what was "
     "learned, each before it was.",
+    **{f"guard_{code}": says for code, says in GUARDS.items()},
 }

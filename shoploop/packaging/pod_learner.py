@@ -70,7 +70,7 @@ class PodLearners(Learners):
         learner = [
             sys.executable, "-m", "shoploop.online.learner_process", *of, "--ranker", str(ranker), "--log", args.log,
             "--log-folder", str(args.log_folder), "--access", str(args.access), "--optimizer", args.optimizer,
-            "--period-seconds", str(args.period_seconds), "--port", str(self.port(version)),
+            "--period-seconds", str(args.period_seconds), "--port", str(self.port(version)), "--guardrails", args.guardrails,
             *(["--beside", beside] if beside else []),
         ]  # fmt: skip
         updater = [

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.candidates.fetching import CandidateConfig, fetch_candidates
+from shoploop.compute.threads import one_blas_thread
 from shoploop.features.baskets import BasketSequence
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
@@ -260,7 +261,9 @@ def assemble(
                 if items is None or catalog is None or request.day != day:
                     day = request.day
                     items, catalog, shops = sources.items(day), sources.catalogs(day), dict(sources.shops(day))
-                rng = np.random.default_rng([seed, request.user, request.day, *([request.seen] if request.seen else [])])
+                rng = np.random.default_rng(
+                    [seed, request.user, request.day, *([request.seen] if request.seen else [])]
+                )
                 made.append(_one(request, users[q], sources, items, catalog, shops, candidates, negatives, rng))
         yield SampleSet.concat(made)
         progress(min(start + 1000, len(order)), len(order))

@@ -131,8 +131,8 @@ def test_an_entry_of_a_newer_format_is_named_and_taken_neither_for_damage_nor_fo
     entry.write_text(json.dumps(before))  # as earlier versions wrote it
     [commit] = Chain(store, "grocery", "v1").refresh()
     assert (commit.offset, commit.failed) == (10, ())
-    entry.write_text(json.dumps(written | {"format": 2, "totals": {"of_another_kind": 1}}))
-    with pytest.raises(ArtifactForeign, match="entry 1 is of format 2; this shoploop reads 1"):
+    entry.write_text(json.dumps(written | {"format": 3, "totals": {"of_another_kind": 1}}))
+    with pytest.raises(ArtifactForeign, match="entry 1 is of format 3; this shoploop reads those up to 2"):
         Chain(store, "grocery", "v1").refresh()
 
 

@@ -1,7 +1,12 @@
 """What freezes publishing."""
 
-from shoploop.online.guardrails import Guard, GuardConfig
-from shoploop.online.learner import Losses
+import numpy as np
+import pytest
+
+from shoploop.api.online import GuardrailsSpec
+from shoploop.online.guardrails import NO_GUARD, Golden, Guard, GuardConfig, golden_items, is_of_guard
+from shoploop.online.learner import Change, ItemLearner, Losses
+from shoploop.online.limits import LimitConfig
 
 CONFIG = GuardConfig(block=10, max_loss_excess=0.1)
 
@@ -28,3 +33,92 @@ def test_a_trip_says_by_how_much():
     [trip] = [found for _ in range(10) if (found := guard.take(Losses(online=2.0, frozen=1.0)))]
     assert trip.code == "progressive_loss"
     assert "by 1.000 nats" in trip.message
+
+
+def code_after(count: int = 10, dead: int = 0, **one) -> str | None:
+    """What trips, if anything does, after as many examples that are all the same."""
+    guard = Guard(CONFIG)
+    trips = [guard.take(Losses(**{"online": 1.0, "frozen": 1.0} | one)) for _ in range(count)]
+    guard.take_dead(dead)
+    found = [trip for trip in (*trips, guard.judge_letters()) if trip]
+    return found[0].code if found else None
+
+
+def test_who_puts_what_is_chosen_behind_the_rest_where_the_trained_model_did_not_trips():
+    assert code_after(online_auc=0.5, frozen_auc=0.9) == "progressive_auc"
+    assert code_after(online_auc=0.9, frozen_auc=0.5) is None
+
+
+def test_who_is_much_surer_or_much_less_sure_than_is_right_trips_where_the_trained_model_is_not():
+    assert code_after(online_sureness=0.5, frozen_sureness=0.1) == "calibration"
+    assert code_after(online_sureness=-0.5, frozen_sureness=0.1) == "calibration"
+    assert code_after(online_sureness=0.5, frozen_sureness=-0.5) is None
+
+
+def test_dead_letters_trip_where_they_are_more_than_half_of_what_should_be_learned_from():
+    assert code_after(count=9, dead=10) == "dead_letters"
+    assert code_after(count=10, dead=9) is None
+    assert code_after(count=1, dead=3) is None  # too few to say
+
+
+LARGE, WIDTH = 200, 4
+RANDOM = np.random.default_rng(3)
+VECTORS, BIAS = RANDOM.standard_normal((LARGE, WIDTH)).astype(np.float32), np.zeros(LARGE, np.float32)
+GOLDEN = Golden(RANDOM.standard_normal((16, WIDTH)).astype(np.float32), VECTORS, BIAS)
+STILL = Change(row=0.0, all=0.0, fits=True)
+
+
+def told(change: Change = STILL, vectors=VECTORS, bias=BIAS, **config) -> str | None:
+    trip = Guard(GuardConfig(**config)).judge_change(change, GOLDEN, vectors, bias)
+    return trip and trip.code
+
+
+def test_what_goes_out_may_move_so_far_and_no_farther():
+    far = Change(row=1.5, all=0.6, fits=True)
+    assert told() is None
+    assert told(far, max_row_change=1.0) == "row_change"
+    assert told(far) == "change"
+    assert told(far, max_change=0.7) is None
+    assert told(Change(row=0.0, all=0.0, fits=False)) == "wrong_shape"
+    assert told(Change(row=float("nan"), all=0.0, fits=True)) == "row_change"
+
+
+def test_a_model_that_is_turned_round_answers_golden_requests_otherwise_and_one_that_all_items_gain_in_does_not():
+    assert GOLDEN.look(VECTORS, BIAS + 3) == pytest.approx((0.0, 1.0), abs=1e-3)
+    drift, overlap = GOLDEN.look(-VECTORS, BIAS)
+    assert overlap == 0.0
+    assert told(vectors=-VECTORS) == "top10_overlap"
+    assert told(vectors=-VECTORS, min_top10_overlap=None) is None, drift  # turned round, scores lie as they lay
+    assert told(vectors=5 * VECTORS) == "score_drift"
+    assert told(vectors=5 * VECTORS, max_score_drift=None) is None
+    assert Guard(NO_GUARD).judge_change(STILL, GOLDEN, -5 * VECTORS, BIAS) is None
+
+
+def test_golden_requests_say_nothing_of_a_shop_of_few_items():
+    few = Golden(np.ones((2, WIDTH), np.float32), VECTORS[:20], BIAS[:20])
+    assert Guard().judge_change(STILL, few, -5 * VECTORS[:20], BIAS[:20]) is None
+
+
+def test_golden_requests_are_about_what_sells_most():
+    assert golden_items([0.1, 0.4, 0.1, 0.4], 3) == [1, 3, 0]
+
+
+def test_change_is_measured_from_the_last_commit_and_from_training_in_lengths_of_trained_vectors():
+    learner = ItemLearner(np.array([[3.0, 4.0], [5.0, 0.0]], np.float32), np.zeros(2, np.float32))
+    touched = np.array([0], np.int32)
+    learner.vectors_ID[0] += [5.0, 0.0]
+    change = learner.change(touched)
+    assert (change.row, change.all, change.fits) == pytest.approx((1.0, 0.5**0.5, True))
+    learner.goes_out(touched)
+    assert learner.change(touched).row == 0.0
+    assert learner.change(touched).all == pytest.approx(0.5**0.5)
+
+
+def test_the_numbers_of_the_spec_are_those_that_hold_where_nobody_says_anything():
+    assert GuardConfig.of(GuardrailsSpec()) == GuardConfig()
+    assert LimitConfig.of(GuardrailsSpec()) == LimitConfig()
+
+
+def test_a_persons_reason_is_not_taken_for_a_guardrails():
+    assert is_of_guard("score_drift: Scores of the golden requests have drifted")
+    assert not is_of_guard("a flood of clicks")

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -377,6 +378,40 @@ def test_a_guardrail_that_trips_goes_back_to_before_and_stops_until_it_is_resume
     chain.decide("resume", by="me", reason="")
     assert loop.step() == 1
     assert loop.publish() is not None
+
+
+def test_a_rule_resumes_what_a_guardrail_stopped_after_its_time_and_nothing_that_a_person_stopped(ranker, log, store):
+    always = GuardConfig(block=5, max_loss_excess=-100.0, errors=-1e9, resume_after_minutes=60.0)
+    log.append([did(number, PEOPLE[number % 4], "salt") for number in range(1, 7)])
+    loop = begun(ranker, log, store, guard=always)
+    loop.step(), loop.step()
+    assert [commit.action for commit in chain_of(store).commits] == ["freeze"]  # an hour has not passed
+    at_once = begun(ranker, log, store, guard=replace(always, resume_after_minutes=1e-9))
+    at_once.step()
+    assert [commit.action for commit in chain_of(store).commits] == ["freeze", "resume"]
+    chain_of(store).decide("freeze", by="me", reason="a sale")
+    for _ in range(2):
+        at_once.step()
+    assert [commit.action for commit in chain_of(store).commits] == ["freeze", "resume", "freeze"]
+
+
+def test_what_is_resumed_by_a_rule_waits_twice_as_long_after_each_further_stop_within_a_day(ranker, log, store):
+    chain = chain_of(store)
+    for _ in range(3):
+        chain.decide("freeze", by="learner", reason="progressive_loss: more surprised")
+    begun(ranker, log, store, guard=GuardConfig(resume_after_minutes=1e-5)).step()
+    resumed = chain_of(store).commits[-1]
+    assert (resumed.action, resumed.reason) == ("resume", "resumed by rule, 4e-05 minutes after it was stopped")
+
+
+def test_what_is_about_to_go_out_and_moved_too_far_freezes_instead(ranker, log, store):
+    log.append([did(number, "ann", "salt") for number in range(1, 4)])
+    loop = begun(ranker, log, store, guard=GuardConfig(max_row_change=1e-6))
+    loop.step()
+    assert loop.publish() is None
+    frozen = chain_of(store).frozen
+    assert frozen is not None and frozen.reason.startswith("row_change: Since the last commit an item has moved")
+    assert loop.numbers["row_change"] > 1e-6
 
 
 def test_a_log_that_was_trimmed_behind_the_learner_is_named_and_passed_over_only_when_told_to(ranker, log, store):

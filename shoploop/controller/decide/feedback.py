@@ -39,6 +39,8 @@ def values(recommender: Object, spec: RecommenderSpec) -> dict[str, Any]:
         "enabled": spec.online.enabled,
         "publishPeriodSeconds": spec.online.publish_period_seconds,
         "optimizer": spec.online.optimizer,
+        # what is as it is by default is not told, so that a new default is no new pod
+        "guardrails": spec.online.guardrails.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "log": {
             "type": log.type,
             "connection": log.connection or "",

@@ -42,6 +42,7 @@ app.kubernetes.io/component: {{ ternary "learner" "predictor" (eq (include "reco
     - --access=/etc/shoploop/log
     - --period-seconds={{ $v.online.publishPeriodSeconds }}
     - --optimizer={{ $v.online.optimizer }}
+    - --guardrails={{ $v.online.guardrails | toJson }}
     - --port=9102
   env:
     - {name: OMP_NUM_THREADS, value: "1"}
