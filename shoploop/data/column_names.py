@@ -11,7 +11,8 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "客户 会員 "
         "会員番号 顧客 고객 用户编号 客户id 客户编号 会员 会员id 会员编号 顧客id 顧客番号 会員id 고객id 고객번호 회원 "
         "회원번호 кодклиента musterino kullanici uzytkownik zakaznik vasarlo",
-        "borrower borrowerid patron patronid reader readerid session sessionid cookie cookieid device deviceid profile profileid author",
+        "borrower borrowerid patron patronid reader readerid "
+        "session sessionid cookie cookieid device deviceid profile profileid author",
         "user customer client member visitor shopper household buyer reviewer kunde",
     ),
     "item": (
@@ -20,7 +21,8 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "recipeid game gameid aid business businessid artikel artikelnummer artikelnr produkt producto productoid "
         "articulo produit prodotto articolo produto artigo vara tuote urun товар артикул 商品 商品id 商品编号 商品番号 "
         "상품 商品編號 产品 产品id 产品编号 商品コード 品番 상품id 상품코드 상품번호 кодтовара urunkodu urunid towar",
-        "partno partnumber partid teilenummer teilenr menuitem menuitemid appid code artist artistid video videoid poi venue venueid 商品名 商品名称 产品名称 品名 상품명 наименование "
+        "partno partnumber partid teilenummer teilenr menuitem menuitemid appid "
+        "code artist artistid video videoid poi venue venueid 商品名 商品名称 产品名称 品名 상품명 наименование "
         "urunadi nazwa",
         "item product sku article movie book track stock artikel produkt",
     ),
@@ -84,7 +86,8 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     ),
     "category": (
         "category categoryid categoryname categorycode categories department dept class genre genres aisle producttype "
-        "productgroup productgroupname subcategory subclass section kategorie warengruppe untergruppe sachgruppe garmentgroupname group "
+        "productgroup productgroupname subcategory subclass section kategorie warengruppe untergruppe sachgruppe "
+        "garmentgroupname group "
         "itemcategory productcategory categorie categoria категория 类别 类目 分类 品类 カテゴリ カテゴリー 분류 "
         "카테고리 kategori kategoria",
         "type level",

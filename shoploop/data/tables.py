@@ -28,6 +28,9 @@ SEEN_FIRST = 1_000
 UNREADABLE_SHARE = 0.05
 """Above this share of unreadable values a column is of another type; below it they are counted and become null."""
 
+ALL_BUT_TOTALS = 0.95
+"""Share of the ids that are written so; a spreadsheet's line of totals is not."""
+
 _PARTED = r"^\d{1,3}(,\d{3})+$"
 _NUMBERS = ("quantity", "price", "rating")
 _RECBOLE = ("token", "token_seq", "float", "float_seq")
@@ -243,20 +246,27 @@ def _id(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Series:
         f"{column}_with_point", raw.name, counts["pointed"], "changed",
         f"Every {column} is a whole number, and some are written with a point, as in 1001.0: read as 1001.", tell=True,
     )  # fmt: skip
-    parted = int(ids.str.contains(_PARTED).sum())
-    if parted and (ids.drop_nulls().str.contains(_PARTED) | ids.drop_nulls().str.contains(r"^\d{1,3}$")).mean() > 0.95:
-        example = ids.filter(ids.str.contains(_PARTED).fill_null(False))[0]
-        loaded.note(
-            f"{column}_with_commas", raw.name, parted, "kept",
-            f"Every {column} is a number with commas between thousands, such as {example!r}, as spreadsheets show it. It is kept "
-            f"as it stands, and who asks has to write it so: export the column without them if {example.replace(',', '')!r} "
-            "is meant.", tell=True,
-        )  # fmt: skip
+    _tell_parted(raw, column, ids, loaded)
     if column in ("shop", "basket"):
         loaded.note(
             f"{column}_nothing", raw.name, counts["nothing"], "changed", "A word such as NULL or nan; it became null."
         )
     return ids
+
+
+def _tell_parted(raw: _Raw, column: str, ids: pl.Series, loaded: Loaded) -> None:
+    """Says where ids are numbers as spreadsheets show them; they are kept, as 1,001 may be one by itself."""
+    different = ids.drop_nulls().unique(maintain_order=True)
+    parted = different.filter(different.str.contains(_PARTED))
+    small = int(different.str.contains(r"^\d{1,3}$").sum())
+    if parted.is_empty() or len(parted) + small < ALL_BUT_TOTALS * len(different):
+        return
+    loaded.note(
+        f"{column}_with_commas", raw.name, int(ids.is_in(parted.implode()).sum()), "kept",
+        f"The ids of this {column} column are numbers with commas between thousands, such as {parted[0]!r}, as spreadsheets "
+        "show them. They stay so, and requests have to name them so: export the column without commas if they are none.",
+        tell=True,
+    )  # fmt: skip
 
 
 def _named(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Series:
@@ -403,8 +413,8 @@ def _number(raw: _Raw, column: str, values: pl.Series, read: Numbers, loaded: Lo
         example = values.filter(text_of(values).str.contains(".", literal=True).fill_null(False))[0]
         loaded.note(
             f"{column}_with_point", raw.name, read.with_doubt, "kept",
-            f"A {column} such as {example!r} among whole ones is read as {float(example):g}. If the point parts thousands, write "
-            "the numbers without it.", tell=True,
+            f"A {column} such as {example!r} among whole ones is read as {float(example):g}. If the point parts "
+            "thousands, write the numbers without it.", tell=True,
         )  # fmt: skip
     bad = read.unreadable
     advice = f"Write numbers as 1234.5, or leave the column out, {raw.field}.columns: {{{column}: []}}."

@@ -73,7 +73,7 @@ def test_words_for_nothing_are_no_titles_categories_or_brands(tables):
 def test_ids_with_commas_between_thousands_are_kept_and_told(tables):
     uri = tables.csv("log.csv", 'user,item,time\n"1,001",tea,2024-05-01\n"12,345",tea,2024-05-02\n7,tea,2024-05-02')
     assert set(tables.events(uri)["user"]) == {"1,001", "12,345", "7"}
-    assert "Every user is a number with commas between thousands, such as '1,001'" in tables.told()
+    assert "The ids of this user column are numbers with commas between thousands, such as '1,001'" in tables.told()
 
 
 def test_the_number_of_a_row_is_no_user_and_a_due_date_is_not_when(tables):
