@@ -38,7 +38,7 @@ class TableSource(Spec):
     are read as what they look like, which the report names; mostly Windows-1252."""
 
     time_zone: Text = "UTC"
-    """Zone of times that carry none, e.g. Europe/Berlin."""
+    """Zone of times that carry none, e.g. Europe/Berlin. Days without a clock stay the days that they are."""
 
     time_format: str | list[str] | None = None
     """strptime pattern of times that are not ISO 8601, or one of iso, unix-seconds, unix-milliseconds,

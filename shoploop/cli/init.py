@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import polars as pl
 import yaml
 
 from shoploop.api.fields import API_VERSION, NAME_LENGTH
@@ -161,7 +162,8 @@ def _settle(guess: Guess, table: str, uri: str, ask: Ask | None) -> None:
             _ask_column(guess, role, needed, ask)
         if needed and role not in guess.found:
             raise SchemaMismatch(
-                f"{uri}: no column looks like {role} ({SAYS[role]}). It has {_listed(guess)}.{_called_so(guess, role)} "
+                f"{uri}: no column looks like {role} ({SAYS[role]}). It has {_listed(guess)}."
+                f"{_called_so(guess, role) or _of_many(guess)} "
                 f"Name it: --column {'' if table == 'interactions' else f'{table}.'}{role}=COLUMN."
             )
     assert all(name in names for one in guess.found.values() for name in one.columns)
@@ -181,6 +183,12 @@ def _called_so(guess: Guess, role: str) -> str:
             return f" Column {column.name!r} is called so, and what it holds is no time by itself: {column.shown()}. {told}"
         return f" Column {column.name!r} is called so, and holds what no id is: {column.shown()}."
     return ""
+
+
+def _of_many(guess: Guess) -> str:
+    """Where it may lie, where a row holds several."""
+    rows = [c.name for c in map(Column, guess.table) if isinstance(c.values.dtype, pl.List | pl.Array)]
+    return f" {' and '.join(map(repr, rows))} hold lists: write a row for each of their entries." if rows else ""
 
 
 def _ask_column(guess: Guess, role: str, needed: bool, ask: Ask) -> None:

@@ -11,6 +11,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "客户 会員 "
         "会員番号 顧客 고객 用户编号 客户id 客户编号 会员 会员id 会员编号 顧客id 顧客番号 会員id 고객id 고객번호 회원 "
         "회원번호 кодклиента musterino kullanici uzytkownik zakaznik vasarlo",
+        "borrower borrowerid patron patronid reader readerid "
         "session sessionid cookie cookieid device deviceid profile profileid author",
         "user customer client member visitor shopper household buyer reviewer kunde",
     ),
@@ -20,6 +21,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "recipeid game gameid aid business businessid artikel artikelnummer artikelnr produkt producto productoid "
         "articulo produit prodotto articolo produto artigo vara tuote urun товар артикул 商品 商品id 商品编号 商品番号 "
         "상품 商品編號 产品 产品id 产品编号 商品コード 品番 상품id 상품코드 상품번호 кодтовара urunkodu urunid towar",
+        "partno partnumber partid teilenummer teilenr menuitem menuitemid appid "
         "code artist artistid video videoid poi venue venueid 商品名 商品名称 产品名称 品名 상품명 наименование "
         "urunadi nazwa",
         "item product sku article movie book track stock artikel produkt",
@@ -50,20 +52,20 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "quantity": (
         "quantity qty pieces units menge anzahl stueck cantidad quantite quantita quantidade aantal antal qte maara "
         "adet ilosc количество 数量 수량 购买数量 個数 колво",
-        "count amount num number",
+        "unitssold unitsordered count amount num number",
         "quantity qty",
     ),
     "price": (
         "price unitprice salesprice salesvalue totalprice revenue preis betrag umsatz paid spend einzelpreis "
         "stueckpreis verkaufspreis gesamtpreis listenpreis uvp precio prix prezzo preco prijs importe montant pris "
         "hinta fiyat cena цена сумма 价格 金额 価格 金額 가격 单价 总价 単価 단가 금액 стоимость birimfiyat tutar",
-        "amount total cost value sales",
-        "price revenue preis prix precio prezzo",
+        "linetotal lineamount amount total cost value sales",
+        "цена стоимость сумма price revenue preis prix precio prezzo",
     ),
     "shop": (
         "shop shopid store storeid branch branchid outlet filiale markt tienda magasin negozio loja winkel 店铺 门店 "
         "店舗 店名 매장 지점 магазин magaza sube sklep",
-        "location warehouse seller sellerid",
+        "location warehouse seller sellerid продавец",
         "shop store",
     ),
     "basket": (
@@ -72,19 +74,20 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "rechnungsnummer rechnungsnr belegnummer belegnr bon pedido commande ordine factura "
         "订单 订单号 订单编号 注文番号 伝票番号 "
         "주문번호 заказ номерзаказа чек siparisno zamowienie",
-        "visit visitid",
+        "visit visitid checkno checknumber",
         "basket order invoice receipt",
     ),
     "title": (
         "title headline name description itemname productname itemtitle producttitle movietitle articlename artikelname "
         "bezeichnung artikelbezeichnung titel prodname trackname songname moviename bookname libelle designation descripcion "
         "descrizione название наименование 商品名 商品名称 상품명 产品名称 品名 urunadi nazwa",
-        "label",
+        "label dish",
         "title",
     ),
     "category": (
         "category categoryid categoryname categorycode categories department dept class genre genres aisle producttype "
-        "productgroup productgroupname subcategory subclass section kategorie warengruppe untergruppe garmentgroupname group "
+        "productgroup productgroupname subcategory subclass section kategorie warengruppe untergruppe sachgruppe "
+        "garmentgroupname group "
         "itemcategory productcategory categorie categoria категория 类别 类目 分类 品类 カテゴリ カテゴリー 분류 "
         "카테고리 kategori kategoria",
         "type level",
@@ -110,7 +113,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
 
 NOT_WHEN = frozenset(
     "birth birthday birthdate dob expiry expires expired valid ship shipped shipping delivery delivered registered signup "
-    "joined release released publish published updated modified".split()
+    "joined due returned release released publish published updated modified".split()
 )
 """Parts of names of times that say something else than when it was done."""
 

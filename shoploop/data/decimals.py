@@ -1,6 +1,7 @@
 """Columns of numbers as people write them, with a decimal point or a comma: the one reading of all that look at a column."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -39,13 +40,29 @@ class Numbers:
     with_signs: int = 0
     """Values with a currency, with signs between thousands, or negative as 2.50- and (2.50) are."""
 
+    with_doubt: int = 0
+    """Pieces such as 1.200, read as 1.2, where all others are whole and without a point."""
 
-def read_numbers(values: pl.Series, *, pieces: bool = False) -> Numbers:
+
+def read_table(columns: Mapping[str, pl.Series]) -> dict[str, Numbers]:
+    """Reads the columns of numbers of one table, by what they are: where one has a comma as its decimal point, the points of
+    the others are none: 1.200 pieces at 4,16 each are twelve hundred."""
+    read = {role: read_numbers(values, pieces=role == "quantity") for role, values in columns.items()}
+    if not any(one.with_comma for one in read.values()):
+        return read
+    return {
+        role: one if one.with_comma else read_numbers(columns[role], pieces=role == "quantity", beside_commas=True)
+        for role, one in read.items()
+    }
+
+
+def read_numbers(values: pl.Series, *, pieces: bool = False, beside_commas: bool = False) -> Numbers:
     """Reads a column of single values; words such as NULL are as good as nothing.
 
     A comma is a decimal point only where every number of the column may be read so: 1,29 and 1.234,5 beside 7, but neither
     1.29 nor 1,234, which may be a thousand, unless 0,250 beside it says that it is none. It parts thousands only where
-    another number has a point that it stands before, or stands twice: 1,234.50, and 1,23,456 as India writes it. What is no
+    another number has a point that it stands before, or stands twice: 1,234.50, and 1,23,456 as India writes it. A point
+    parts thousands where it stands twice, 1.234.567, or where the table's other numbers have decimal commas. What is no
     number at all, such as "free", has no say in it. A currency is taken away where all that have one have the same: of two
     nobody knows what they are worth.
 
@@ -53,11 +70,18 @@ def read_numbers(values: pl.Series, *, pieces: bool = False) -> Numbers:
         values: The column.
         pieces: It says how many pieces there were: where each number has three digits behind a comma, as tills export 3,000
             beside 24,000, they are three and twenty-four. Nobody buys by the thousand each time.
+        beside_commas: Another column of the same table has decimal commas.
     """
     text = text_of(values)
+    if values.dtype == pl.String and _has_points_of_thousands(text, beside_commas=beside_commas):
+        parted = text.str.contains(_POINTED).fill_null(False)
+        whole = text.zip_with(~parted, text.str.replace_all(".", "", literal=True))
+        read = read_numbers(whole, pieces=pieces)
+        return replace(read, with_signs=read.with_signs + int(parted.sum()))
     numbers = text.cast(pl.Float64, strict=False)
     if numbers.null_count() == text.null_count() and numbers.is_finite().all():  # nothing but plain numbers
-        return Numbers(numbers=numbers, unreadable=pl.repeat(False, len(text), eager=True))
+        doubt = _doubtful(text) if pieces and values.dtype == pl.String else 0
+        return Numbers(numbers=numbers, unreadable=pl.repeat(False, len(text), eager=True), with_doubt=doubt)
     places = (text.is_not_null() & ~numbers.is_finite().fill_null(False)).arg_true()
     odd = text.gather(places)  # often a few of millions
     odd = odd.set(odd.str.to_lowercase().is_in(NOTHING).fill_null(False), None)
@@ -119,3 +143,21 @@ def _has_commas_of_thousands(text: pl.Series) -> bool:
     if not numbers.str.contains(r",\d{3}\.\d|,\d{2,3},").any():
         return False
     return bool(numbers.str.contains(r"^-?(\d+|\d{1,3}(,\d{3})+|\d{1,2}(,\d{2})*,\d{3})(\.\d*)?$").all())
+
+
+_POINTED = r"^[-+]?[1-9]\d{0,2}(?:\.\d{3})+$"
+
+
+def _has_points_of_thousands(text: pl.Series, *, beside_commas: bool) -> bool:
+    """Where nothing else is possible: two points, or commas beside them, and every number fits."""
+    if not beside_commas and not text.str.contains(r"^[-+]?\d{1,3}\.\d{3}\.\d{3}").any():
+        return False
+    numbers = text.filter(text.str.contains(r"^[-+]?[\d.,]+$").fill_null(False))
+    return bool(numbers.str.contains(_POINTED).any() and numbers.str.contains(rf"{_POINTED}|^[-+]?\d+$").all())
+
+
+def _doubtful(text: pl.Series) -> int:
+    """How many have three digits behind a point, where every other is whole and is written so."""
+    pointed = text.str.contains(_POINTED)
+    whole = text.str.contains(r"^[-+]?\d+$")
+    return int(pointed.sum()) if whole.any() and (pointed | whole).all() else 0

@@ -14,7 +14,7 @@ from shoploop.api.v1alpha1 import TableSource
 from shoploop.data import sources, tables, times
 from shoploop.data.column import LIKELY, TOKEN, Column, may_be, worth_of_content, worth_of_name
 from shoploop.data.column_names import FLAGS, FOREIGN_WORDS, NAMES, PARTS_OF_KINDS
-from shoploop.data.decimals import read_numbers
+from shoploop.data.decimals import read_table
 from shoploop.data.ids import text_of
 from shoploop.data.kinds import PURCHASE, meaning
 from shoploop.errors import SchemaMismatch
@@ -305,6 +305,8 @@ def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Prop
         if role not in roles or role in found:
             continue
         left = [c for c in columns if c.name not in taken and may_be(role, c) and not c.clock]
+        if "time" in roles:  # of a log: what is another one in every row numbers its rows
+            left = [c for c in left if c.distinct < c.values.len() - c.values.null_count()] or left
         if left:
             found[role] = Proposal(columns=(left[0].name,), sure=False, why="it looks like ids; no name says whose")
             taken.add(left[0].name)
@@ -393,7 +395,8 @@ def _price(guess: Guess) -> None:
         return
     names = {"item": guess.found["item"], "price": guess.found["price"], "quantity": guess.found["quantity"]}
     some = {role: guess.table[one.columns[0]].head(500_000) for role, one in names.items()}
-    numbers = {role: read_numbers(some[role], pieces=role == "quantity").numbers for role in ("price", "quantity")}
+    read = read_table({role: some[role] for role in ("price", "quantity")})
+    numbers = {role: one.numbers for role, one in read.items()}
     rows = pl.DataFrame({"item": text_of(some["item"]), **numbers})
     rows = rows.filter((pl.col("price") > 0) & (pl.col("quantity") > 0))
     single = rows.filter(pl.col("quantity") == 1).group_by("item").agg(one=pl.col("price").median())

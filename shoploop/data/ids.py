@@ -21,6 +21,9 @@ EXACT_OF: dict[Any, int] = {pl.Float16: 2**11, pl.Float32: 2**24}
 NOTHING = ("null", "nan", "none", "nil", "n/a", "#n/a", "<na>", "nat", "undefined", "(null)", "\\n", "-")
 """How programs write that there is no value, in lower case."""
 
+NO_NAME = ("nan", "NaN", "NULL", "null", "None", "<NA>", "#N/A", "(null)", "undefined", "\\N")
+"""The same in the place of a name, letter for letter: Nan is a bread."""
+
 GUESTS = (
     "0",
     "-1",

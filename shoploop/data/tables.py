@@ -12,9 +12,9 @@ import polars as pl
 from shoploop import schemas
 from shoploop.api.v1alpha1 import InteractionsSource, TableSource, TablesSpec
 from shoploop.data import encodings, sources, times
-from shoploop.data.decimals import read_numbers
+from shoploop.data.decimals import Numbers, read_table
 from shoploop.data.formats import Remarks
-from shoploop.data.ids import canonical_ids, safe_name, text_of
+from shoploop.data.ids import NO_NAME, canonical_ids, safe_name, text_of
 from shoploop.data.kinds import with_kinds
 from shoploop.data.rules import Loaded
 from shoploop.errors import SchemaMismatch, SpecInvalid, TableEmpty
@@ -28,6 +28,10 @@ SEEN_FIRST = 1_000
 UNREADABLE_SHARE = 0.05
 """Above this share of unreadable values a column is of another type; below it they are counted and become null."""
 
+ALL_BUT_TOTALS = 0.95
+"""Share of the ids that are written so; a spreadsheet's line of totals is not."""
+
+_PARTED = r"^\d{1,3}(,\d{3})+$"
 _NUMBERS = ("quantity", "price", "rating")
 _RECBOLE = ("token", "token_seq", "float", "float_seq")
 _IDS = ("user", "item", "shop", "basket")
@@ -202,6 +206,8 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
     """The found columns under their canonical names and types; with ``further``, the others as text too."""
     _note_remarks(raw, loaded)
     columns = {}
+    single = {role: raw.values(names[0]) for role, names in raw.found.items() if role in _NUMBERS}
+    numbers = read_table({role: values for role, values in single.items() if not values.dtype.is_nested()})
     for column, (name, *rest) in raw.found.items():
         values = raw.values(name)
         _refuse_nested(raw, column, [name, *rest])
@@ -209,12 +215,15 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
         if column == "time":
             columns[column] = _time(raw, values, loaded)
         elif column in _NUMBERS:
-            columns[column] = _number(raw, column, values, loaded)
+            columns[column] = _number(raw, column, values, numbers[column], loaded)
         elif column == "category":
             levels = [values, *(raw.values(other) for other in rest)]
+            levels = [_named(raw, column, level, loaded) for level in levels]
             columns[column] = _path(levels, raw.source.category_separator)
         elif column in _IDS:
             columns[column] = _id(raw, column, values, loaded)
+        elif column in ITEM_COLUMNS:
+            columns[column] = text_of(_named(raw, column, values, loaded))
         else:
             columns[column] = text_of(values)
         if column in raw.source.columns and column not in schemas.READABLE[raw.name].required:
@@ -237,11 +246,38 @@ def _id(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Series:
         f"{column}_with_point", raw.name, counts["pointed"], "changed",
         f"Every {column} is a whole number, and some are written with a point, as in 1001.0: read as 1001.", tell=True,
     )  # fmt: skip
+    _tell_parted(raw, column, ids, loaded)
     if column in ("shop", "basket"):
         loaded.note(
             f"{column}_nothing", raw.name, counts["nothing"], "changed", "A word such as NULL or nan; it became null."
         )
     return ids
+
+
+def _tell_parted(raw: _Raw, column: str, ids: pl.Series, loaded: Loaded) -> None:
+    """Says where ids are numbers as spreadsheets show them; they are kept, as 1,001 may be one by itself."""
+    different = ids.drop_nulls().unique(maintain_order=True)
+    parted = different.filter(different.str.contains(_PARTED))
+    small = int(different.str.contains(r"^\d{1,3}$").sum())
+    if parted.is_empty() or len(parted) + small < ALL_BUT_TOTALS * len(different):
+        return
+    loaded.note(
+        f"{column}_with_commas", raw.name, int(ids.is_in(parted.implode()).sum()), "kept",
+        f"The ids of this {column} column are numbers with commas between thousands, such as {parted[0]!r}, as spreadsheets "
+        "show them. They stay so, and requests have to name them so: export the column without commas if they are none.",
+        tell=True,
+    )  # fmt: skip
+
+
+def _named(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Series:
+    """Without what programs write where there is no name."""
+    if values.dtype != pl.String:
+        return values
+    absent = values.str.strip_chars().is_in(NO_NAME).fill_null(False)
+    loaded.note(
+        f"{column}_nothing", raw.name, int(absent.sum()), "changed", "A word such as NULL or nan; it became null."
+    )
+    return values.set(absent, None) if absent.any() else values
 
 
 def _tell_empty(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> None:
@@ -362,8 +398,7 @@ def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
     return parsed.times
 
 
-def _number(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Series:
-    read = read_numbers(values, pieces=column == "quantity")
+def _number(raw: _Raw, column: str, values: pl.Series, read: Numbers, loaded: Loaded) -> pl.Series:
     loaded.note(
         f"{column}_with_comma", raw.name, read.with_comma, "changed",
         f"Every {column} is written as 1.234,50 is: the comma is the decimal point, points before three digits are of "
@@ -374,6 +409,13 @@ def _number(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Ser
         f"A {column} with a currency or a unit, with signs between thousands, or with its minus behind it or as brackets; "
         "these were taken away.", tell=True,
     )  # fmt: skip
+    if read.with_doubt:
+        example = values.filter(text_of(values).str.contains(".", literal=True).fill_null(False))[0]
+        loaded.note(
+            f"{column}_with_point", raw.name, read.with_doubt, "kept",
+            f"A {column} such as {example!r} among whole ones is read as {float(example):g}. If the point parts "
+            "thousands, write the numbers without it.", tell=True,
+        )  # fmt: skip
     bad = read.unreadable
     advice = f"Write numbers as 1234.5, or leave the column out, {raw.field}.columns: {{{column}: []}}."
     if column == "rating":

@@ -130,7 +130,8 @@ def parse(values: pl.Series, *, time_format: str | Sequence[str] | None, zone: s
         values: Times, dates, text or numbers.
         time_format: strptime pattern, ``iso``, or a unit of :data:`UNITS`; or several, of which the first that fits a
             value is taken. None for what is seen by the values.
-        zone: Of values that carry no zone of their own. Of an hour that the clock showed twice, the first.
+        zone: Of values that carry no zone of their own, unless all are days without a clock. Of an hour that the clock
+            showed twice, the first.
         where: The file, for messages.
 
     Raises:
@@ -421,7 +422,13 @@ def _plain_iso(values: pl.Series) -> tuple[pl.Series, bool] | None:
 
 
 def _localised(naive: pl.Series, zone: str) -> tuple[pl.Series, int]:
-    """Wall-clock times of ``zone`` as UTC; a time in the hour that spring skips is read as one hour later."""
+    """Wall-clock times of ``zone`` as UTC; a time in the hour that spring skips is read as one hour later.
+
+    Where all are midnight they are days without a clock, and stay the days that were written: everything that asks for the
+    day of a row asks for that of UTC, which at a midnight east of Greenwich is the day before.
+    """
+    if zone != "UTC" and (naive.dt.truncate("1d") == naive).all():
+        return naive.dt.replace_time_zone("UTC"), 0
     local = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     skipped = local.is_null() & naive.is_not_null()
     if not skipped.any():

@@ -1,0 +1,92 @@
+"""What exports of other trades taught: a library, a dealer in spare parts, a restaurant, a spreadsheet."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from shoploop.cli.init import init_recommender
+from shoploop.data.decimals import read_numbers, read_table
+from shoploop.data.guessing import guess_events
+from shoploop.errors import SchemaMismatch
+
+
+def test_points_part_thousands_where_the_prices_beside_them_have_commas(tables):
+    lines = "\n".join(f'ann,p{n},2024-05-01,{pieces},"{n},50"' for n, pieces in enumerate(["50", "1.200", "500"]))
+    uri = tables.csv("log.csv", "user,item,time,quantity,price\n" + lines)
+    loaded = tables.load(interactions={"uri": uri, "priceIs": "unit"})["interactions"].sort("item")
+    assert loaded["quantity"].to_list() == [50.0, 1200.0, 500.0]
+    assert loaded["price"].to_list() == [25.0, 1800.0, 1250.0]
+
+
+def test_pieces_with_three_digits_behind_a_point_among_whole_ones_are_told(tables):
+    uri = tables.csv("log.csv", "user,item,time,quantity\nann,a,2024-05-01,50\nann,b,2024-05-01,1.200")
+    assert tables.events(uri)["quantity"].to_list() == [50.0, 1.2]
+    assert "A quantity such as '1.200' among whole ones is read as 1.2." in tables.told()
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1.200.000", "-1.200", "5"], [1_200_000.0, -1200.0, 5.0]),
+        (["0.350", "1.200", "2"], [0.35, 1.2, 2.0]),  # kilogrammes
+        (["1.200", "2.50"], [1.2, 2.5]),
+    ],
+)
+def test_a_point_parts_thousands_only_where_nothing_else_is_possible(texts, numbers):
+    read = read_numbers(pl.Series(texts), pieces=True)
+    assert (read.numbers.to_list(), read.with_doubt) == (numbers, 0)
+
+
+def test_beside_decimal_commas_a_number_that_starts_with_nothing_keeps_its_point():
+    read = read_table({"quantity": pl.Series(["0.350", "1.200"]), "price": pl.Series(["4,16", "0,50"])})
+    assert read["quantity"].numbers.to_list() == [0.35, 1.2]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize(
+    "days", ["2024-07-01 2024-01-02", "01.07.24 02.01.24", "2024-07-01T00:00:00 2024-01-02T00:00:00"]
+)
+def test_days_without_a_clock_stay_the_days_that_were_written(tables, zone, days):
+    first, second = days.split()
+    uri = tables.csv("log.csv", f"user,item,time\nann,tea,{first}\nann,tea,{second}")
+    pattern = {"timeFormat": "%d.%m.%y"} if "." in first else {}
+    times = tables.events(uri, timeZone=zone, **pattern)["time"]
+    assert times.to_list() == [datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)]
+
+
+def test_days_of_a_parquet_file_stay_the_days_that_were_written(tables):
+    frame = pl.DataFrame({"user": ["ann"], "item": ["tea"], "time": [date(2024, 7, 1)]})
+    times = tables.events(tables.parquet("log.parquet", frame), timeZone="Asia/Tokyo")["time"]
+    assert times.to_list() == [datetime(2024, 7, 1, tzinfo=UTC)]
+
+
+def test_words_for_nothing_are_no_titles_categories_or_brands(tables):
+    lines = "ann,tea,2024-05-01,nan,NULL,None\nann,bread,2024-05-02,Nan,Bakery,Own"
+    loaded = tables.load(interactions={"uri": tables.csv("log.csv", "user,item,time,title,category,brand\n" + lines)})
+    described = loaded["items"].select("item", "title", "category", "brand").rows()
+    assert described == [("bread", "Nan", ["Bakery"], "Own"), ("tea", "Item tea", [], None)]
+    assert tables.rules()["title_nothing"] == 1
+
+
+def test_ids_with_commas_between_thousands_are_kept_and_told(tables):
+    uri = tables.csv("log.csv", 'user,item,time\n"1,001",tea,2024-05-01\n"12,345",tea,2024-05-02\n7,tea,2024-05-02')
+    assert set(tables.events(uri)["user"]) == {"1,001", "12,345", "7"}
+    assert "The ids of this user column are numbers with commas between thousands, such as '1,001'" in tables.told()
+
+
+def test_the_number_of_a_row_is_no_user_and_a_due_date_is_not_when(tables):
+    rows = [(f"{n:05}", f"p{n % 7}", f"c{n % 5}", date(2024, 1, 1) + timedelta(days=n)) for n in range(40)]
+    lines = [f"{no},{person},{copy},{day},{day + timedelta(days=28)}" for no, person, copy, day in rows]
+    uri = tables.csv("loans.csv", "\n".join(["no_of_loan,whom,isbn,loaned,due_date", *lines]))
+    found = guess_events(uri).found
+    assert {role: one.columns[0] for role, one in found.items()} == {"user": "whom", "item": "isbn", "time": "loaned"}
+    assert found["time"].sure and not found["user"].sure
+
+
+def test_where_a_row_is_an_order_with_a_list_of_lines_it_says_so(tables, tmp_path):
+    orders = [{"customer": f"p{n % 5}", "ordered": f"2024-01-{n + 1:02}", "lines": [{"sku": n}]} for n in range(20)]
+    uri = tables.bytes("orders.jsonl", "\n".join(map(json.dumps, orders)).encode())
+    with pytest.raises(SchemaMismatch, match="'lines' hold lists: write a row for each of their entries"):
+        init_recommender(uri, items=None, out=tmp_path / "recommender.yaml", columns=(), yes=True, force=False)
