@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shoploop.compute.eager import spare_compiler
+from shoploop.compute.threads import pools
 
 
 def cores() -> int:
@@ -20,13 +21,12 @@ def one_thread() -> Iterator[None]:
     For work so small that a second one gains nothing; the last digits of its sums would depend on how many cores there are.
     """
     import torch
-    from threadpoolctl import threadpool_limits
 
     spare_compiler()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1):
+        with pools().limit(limits=1):
             yield
     finally:
         torch.set_num_threads(before)

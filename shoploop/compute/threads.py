@@ -24,14 +24,34 @@ not reach what is made (``augmentation.generator.pseudonyms``).
 What is not promised: the same last digits on another kind of processor, whose BLAS has other kernels.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Within it BLAS and OpenMP use one thread; nothing here needs torch."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with pools().limit(limits=1):
         yield
+
+
+def pools() -> "ThreadpoolController":
+    """The libraries of this process that compute in threads of their own.
+
+    To find them all that is loaded is looked through, which takes longer than many a computation in one thread: it is done
+    again where something was imported since, for only then may another one be loaded.
+    """
+    return _pools(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _pools(_imported: int) -> "ThreadpoolController":
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

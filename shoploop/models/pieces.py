@@ -66,8 +66,11 @@ def quantile_pieces(
 
 def _pieces(features_RK: Float32, most: int) -> Pieces:
     column, low, width = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-    for k in range(features_RK.shape[1] if len(features_RK) else 0):
-        edges = np.unique(np.quantile(features_RK[:, k], np.linspace(0, 1, most + 1), method="nearest"))
+    columns = range(features_RK.shape[1] if len(features_RK) else 0)
+    levels = np.linspace(0, 1, most + 1)
+    found_LK = np.quantile(features_RK, levels, method="nearest", axis=0) if columns else np.empty((0, 0), np.float32)
+    for k in columns:
+        edges = np.unique(found_LK[:, k])
         least = np.maximum(NARROWEST * float(features_RK[:, k].std()), np.finfo(np.float32).tiny)
         edges = edges[np.concatenate([[True], np.diff(edges) > least])]
         column.append(np.full(len(edges) - 1, k))

@@ -1,4 +1,4 @@
-"""The step as torchrun's processes carry it out together; a test starts it."""
+"""The step as two processes that meet carry it out together; a test starts it."""
 
 import sys
 from pathlib import Path

@@ -1,8 +1,6 @@
 """The step in a run: what may enter training, what never may, and that the run goes on whatever happens."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from safetensors.numpy import load_file
+from script import two_that_meet
 from shop import TRAINING, two_tastes
 from shop.samples import write_folders
 from tiny_effort import TINY
@@ -113,10 +112,10 @@ def test_the_same_seed_gives_the_same_bytes(ninety, always, tmp_path):
 
 def test_two_processes_come_to_the_decision_of_one_and_the_second_writes_nothing(ninety, always, tmp_path):
     """They train the generator together; its weights are those of one, to rounding."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = Path(__file__).with_name("step_of_two.py")
-    command = [sys.executable, "-W", "ignore", *torchrun, str(script), str(ninety), str(tmp_path / "out")]
-    subprocess.run(command, check=True, timeout=240)
+    processes = two_that_meet(script, str(ninety), str(tmp_path / "out"), logs=tmp_path)
+    for rank, process in enumerate(processes):
+        assert process.wait(240) == 0, (tmp_path / f"{rank}.log").read_text()[-2000:]
     out, report = always
     told = json.loads((tmp_path / "out" / "augmentation.json").read_text())
     assert (told["variant"], told["samples_added"]) == (report["variant"], report["samples_added"])

@@ -3,12 +3,11 @@
 import ast
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import Forked
 from own_rows import catalog_of, events, log_of
 from threadpoolctl import threadpool_limits
 
@@ -123,8 +122,13 @@ PROGRAM = """
 import json, sys, warnings
 from pathlib import Path
 from types import SimpleNamespace
+import polars, torch
+from threadpoolctl import threadpool_info, threadpool_limits
 warnings.simplefilter("ignore")
-sys.path.insert(0, sys.argv[1])
+threads = int(sys.argv[2])
+torch.set_num_threads(threads)
+threadpool_limits(threads)
+assert {polars.thread_pool_size(), torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info())} == {threads}
 import minimal_logs
 patched = {}
 # what is computed is computed in full: only how much there is of it is little
@@ -135,7 +139,7 @@ shoploop.augmentation.step.augment_samples = patched["shoploop.augmentation.step
 shoploop.importance.step.estimate_importance = patched["shoploop.importance.step.estimate_importance"]
 from shoploop.importance.estimators.judges import LINEAR
 vars(LINEAR)["settings"] = (0.1, 1.0)  # it chooses among two, not four
-out = Path(sys.argv[2])
+out = Path(sys.argv[1])
 table = minimal_logs.bought(users=60, days=50, every=6, seed=3, items=8)
 table = minimal_logs.priced(table)
 data = minimal_logs.write(out / "raw", table)
@@ -147,18 +151,18 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS
 
 def test_one_thread_and_two_make_the_same_version_of_a_small_shop(tmp_path):
     """The whole way, with virtual shoppers, weights and training, in a process that has one thread and one that has two."""
-    shared = Path(__file__).parents[1] / "shared"
-    processes = []
+    script = tmp_path / "whole.py"
+    script.write_text(PROGRAM)
+    processes, said = [], []
     for threads in ("1", "2"):
-        command = [sys.executable, "-c", PROGRAM, str(shared), str(tmp_path / "shop" / threads)]
         environment = os.environ | dict.fromkeys(THREADS, threads)
-        processes.append(
-            subprocess.Popen(
-                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
-            )
-        )
-    said = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said[0][1][-2000:] + said[1][1][-2000:]
-    (one, variant), (two, _) = (json.loads(out.splitlines()[-1]) for out, _ in said)
+        arguments = [str(script), str(tmp_path / "shop" / threads), threads]
+        with (tmp_path / threads).open("wb") as output, (tmp_path / f"{threads}.errors").open("wb") as errors:
+            processes.append(Forked("script", arguments, env=environment, cwd=tmp_path, output=output, errors=errors))
+    for threads, process in zip(("1", "2"), processes, strict=True):
+        code = process.wait(500)
+        assert code == 0, (tmp_path / f"{threads}.errors").read_text()[-2000:]
+        said.append(json.loads((tmp_path / threads).read_text().splitlines()[-1]))
+    (one, variant), (two, _) = said
     assert variant is not None
     assert one == two

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from script import two_that_meet
 from shop import Shop
 from shop.samples import OFFERED_FEATURES, offered
 from two_processes import learn
@@ -111,14 +112,15 @@ def test_a_process_without_a_share_of_the_last_batch_takes_part_with_nothing():
     assert share.counts() == 0
 
 
-def test_a_process_that_never_does_its_part_is_lost_by_name_to_the_others_after_a_while():
-    started = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    with subprocess.Popen([*started, str(SHARED / "one_hangs.py")], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            said = process.stdout.readline()
-        finally:
-            process.terminate()  # torchrun takes the one that hangs along
+def test_a_process_that_never_does_its_part_is_lost_by_name_to_the_others_after_a_while(tmp_path):
+    waits, hangs = two_that_meet(SHARED / "one_hangs.py", logs=tmp_path)
+    try:
+        waits.wait(120)
+        assert hangs.poll() is None
+    finally:
+        waits.terminate()
+        hangs.terminate()
+    said = (tmp_path / "0.log").read_text()
     assert said.startswith("rank 0: Another of 2 processes has ended, or cannot be reached"), said
 
 

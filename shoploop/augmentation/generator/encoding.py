@@ -138,7 +138,7 @@ def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Float
     levels = (np.arange(KNOTS) + 0.5) / KNOTS
     names = (*[""] * embeddings.shape[1], *NUMBERS, *vocabulary.kinds[1:])
     quantiles = [
-        np.quantile(column[later] if name in ("gap", "repeat") else column, levels, method="inverted_cdf")
+        _inverted_cdf(column[later] if name in ("gap", "repeat") else column, levels)
         for name, column in zip(names, columns.T, strict=True)
     ]
     of_size, user = size_class(behaviour.sizes), behaviour.user[behaviour.record]
@@ -152,7 +152,7 @@ def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Float
             of = counts & (of_size == size)
             if len(distinct(user[of])) < _FEWEST_SHOPPERS:
                 of = counts
-            table[size] = np.quantile(values[of], levels, method="inverted_cdf")
+            table[size] = _inverted_cdf(values[of], levels)
     return Encoding(
         embeddings=embeddings,
         category=vocabulary.category,
@@ -161,6 +161,14 @@ def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Float
         quantiles=np.asarray(quantiles, np.float32),
         by_size=np.asarray(by_size, np.float32),
     )
+
+
+def _inverted_cdf(values: npt.NDArray[np.float64], levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What ``np.quantile(values, levels, method="inverted_cdf")`` says, which looks for each of a thousand places on its
+    own and takes a hundred times as long."""
+    place = np.maximum(np.ceil(len(values) * levels - 1), 0).astype(np.intp)
+    out: npt.NDArray[np.float64] = np.sort(values)[place]
+    return out
 
 
 def _scale(spread: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> npt.NDArray[Any]:
