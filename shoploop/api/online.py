@@ -146,20 +146,20 @@ class GuardrailsSpec(Spec):
     max_change: Annotated[float, Field(gt=0, le=100)] = 0.5
     """How far all items together may be from where they were trained (root mean square), in the same units."""
 
-    max_score_drift: Annotated[float, Field(gt=0, le=100)] | None = 1
+    max_score_drift: Annotated[float, Field(gt=0, le=100)] = 1
     """Population stability index of items' scores on golden requests against those that were trained: shoppers of whom
-    nothing is known but that they have just bought one of the sixteen items that sell most. null: any."""
+    nothing is known but that they have just bought one of the sixteen items that sell most. It is never above 20."""
 
-    min_top10_overlap: Annotated[float, Field(ge=0, le=1)] | None = 0.1
-    """Share of the first ten answers to golden requests that must be those of the version as it was trained. null: any."""
+    min_top10_overlap: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the first ten answers to golden requests that must be those of the version as it was trained."""
 
-    per_user_a_day: Annotated[int, Field(ge=1, le=1_000_000)] | None = 10
-    """Examples of one user that are learned in a day; the others count for the user's own history alone. null: all."""
+    per_user_a_day: Annotated[int, Field(ge=1, le=1_000_000_000)] = 10
+    """Examples of one user that are learned in a day; the others count for the user's own history alone."""
 
-    per_user_and_item_a_day: Annotated[int, Field(ge=1, le=1_000_000)] | None = 1
+    per_user_and_item_a_day: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1
     """The same of one user and one item."""
 
-    per_item_a_day: Annotated[int, Field(ge=1, le=1_000_000)] | None = 3
+    per_item_a_day: Annotated[int, Field(ge=1, le=1_000_000_000)] = 3
     """The same of one item, whatever its share; more where it has one: twice its share of what is sold."""
 
     resume_after_minutes: Annotated[float, Field(gt=0, le=10_080)] | None = None

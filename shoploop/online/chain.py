@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, overload
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, ArtifactForeign, NotFound, ShoploopError, StoreUnavailable
-from shoploop.online.guardrails import Block
+from shoploop.online.guardrails import Block, is_of_guard
 from shoploop.online.rows import REMEDY, Rows, ahead_from_bytes, from_bytes, to_bytes
 from shoploop.store import Log, Store, layout
 from shoploop.versions.signing import Statement, Trust, digest, signed, signer_for
@@ -43,6 +43,9 @@ SIGNATURE = "signature"
 FORMAT = 2
 """Of entries. One that a shoploop before could not read as it is meant has a higher one; those without a number are of the
 first, which had fewer sums of a block."""
+
+STOPS_KEPT = 16
+"""Times at which a guardrail stopped learning: what is resumed by rule waits longer for each within a day."""
 
 FAILED_KEPT = 100
 """Records that the learner failed at, the last ones, whose offsets an entry tells; how many there were is in its totals."""
@@ -173,6 +176,8 @@ class _Known:
     last: tuple[Commit, ...] = ()
     frozen: Commit | None = None
     pinned: int | None = None
+    stops: tuple[datetime, ...] = ()
+    """When guardrails have frozen it, the last times."""
 
     def after(self, commit: Commit, *, keep: int | None) -> "_Known":
         """The same with one commit more."""
@@ -180,7 +185,10 @@ class _Known:
         known = replace(self, head=commit.number, last=last)
         match commit.action:
             case "freeze":
-                return replace(known, frozen=commit)
+                stops = known.stops
+                if is_of_guard(commit.reason):
+                    stops = (*stops, datetime.fromisoformat(commit.time))[-STOPS_KEPT:]
+                return replace(known, frozen=commit, stops=stops)
             case "resume":
                 return replace(known, frozen=None)
             case "pin":
@@ -263,9 +271,9 @@ class Chain:
         return self._known.frozen
 
     @property
-    def recent(self) -> tuple[Commit, ...]:
-        """The last ones, that are in memory."""
-        return self._known.last
+    def stops(self) -> tuple[datetime, ...]:
+        """When guardrails stopped it, the last times."""
+        return self._known.stops
 
     @property
     def failed(self) -> tuple[int, ...]:

@@ -41,7 +41,7 @@ FEWEST_ITEMS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class GuardConfig:
-    """The numbers of ``spec.online.guardrails``, where they are explained; None holds nothing."""
+    """The numbers of ``spec.online.guardrails``, where they are explained."""
 
     block: int = 200
     """Examples that are judged together."""
@@ -57,8 +57,8 @@ class GuardConfig:
     max_dead_letter_share: float = 0.5
     max_row_change: float = 2.0
     max_change: float = 0.5
-    max_score_drift: float | None = 1.0
-    min_top10_overlap: float | None = 0.1
+    max_score_drift: float = 1.0
+    min_top10_overlap: float = 0.1
     resume_after_minutes: float | None = None
 
     finite: bool = True
@@ -88,8 +88,8 @@ NO_GUARD = GuardConfig(
     max_dead_letter_share=1.0,
     max_row_change=float("inf"),
     max_change=float("inf"),
-    max_score_drift=None,
-    min_top10_overlap=None,
+    max_score_drift=float("inf"),
+    min_top10_overlap=0.0,
 )
 """Only what is not finite, or of another shape, is held back: for who measures what cannot be learned from."""
 
@@ -258,16 +258,16 @@ class Guard:
                 f"All items together have moved by {change.all:.2f} of the mean length of the trained vectors, as the root "
                 f"of the mean square ({config.max_change:g} are allowed).",
             )
-        if (config.max_score_drift is None and config.min_top10_overlap is None) or len(bias_I) < FEWEST_ITEMS:
+        if len(bias_I) < FEWEST_ITEMS or (config.max_score_drift == float("inf") and config.min_top10_overlap <= 0):
             return None
         drift, overlap = found["score_drift"], found["top10_overlap"] = golden.look(vectors_ID, bias_I)
-        if config.max_score_drift is not None and not drift <= config.max_score_drift:
+        if not drift <= config.max_score_drift:
             return Trip(
                 "score_drift",
                 f"Scores of the golden requests have drifted from those that were trained by a population stability index "
                 f"of {drift:.2f} ({config.max_score_drift:g} is allowed).",
             )
-        if config.min_top10_overlap is not None and overlap < config.min_top10_overlap:
+        if overlap < config.min_top10_overlap:
             return Trip(
                 "top10_overlap",
                 f"Of the first ten answers to the golden requests {overlap:.0%} are those of the model as it was trained "

@@ -534,8 +534,7 @@ class OnlineLoop:
         if after is None or not is_of_guard(frozen.reason):
             return False
         now = datetime.now(UTC)
-        stops = [datetime.fromisoformat(c.time) for c in self._chain.recent if is_of_guard(c.reason)]
-        lately = sum(now - stop < timedelta(days=1) for stop in stops)
+        lately = sum(now - stop < timedelta(days=1) for stop in self._chain.stops)
         wait = timedelta(minutes=min(after * 2.0 ** max(lately - 1, 0), 24 * 60))
         if now - datetime.fromisoformat(frozen.time) < wait:
             return False
