@@ -135,6 +135,7 @@ def test_without_pods_nobody_learns(render):
 
 
 def test_what_the_operator_tells_of_learning_is_what_the_chart_takes(render):
+    from shoploop.api.online import GuardrailsSpec
     from shoploop.api.v1alpha1 import RecommenderSpec
     from shoploop.controller.decide import feedback
 
@@ -144,11 +145,13 @@ def test_what_the_operator_tells_of_learning_is_what_the_chart_takes(render):
         "keys": {"impressions": {"name": "impressions"}},
         "publishPeriodSeconds": 2.5,
         "optimizer": "Ftrl",
+        "guardrails": {"maxChange": 0.25, "perItemADay": 100_000_000, "resumeAfterMinutes": 30},
     }
     spec = RecommenderSpec.model_validate({"data": {"dataset": "completejourney"}, "online": online})
     values = {"online": feedback.values({"metadata": {"name": "grocery"}}, spec)}
     found = container(pod(render("recommender", values, scenario="own-store"), "learner"), "learner")
     assert (told(found, "period-seconds"), told(found, "optimizer")) == ("2.5", "Ftrl")
+    assert GuardrailsSpec.model_validate_json(told(found, "guardrails")) == spec.online.guardrails
 
 
 @pytest.mark.parametrize(("scenario", "ending"), [("online", "learner"), ("online-one-pod", "predictor")])

@@ -1,6 +1,7 @@
 """What a learner says of itself while it works, waits and is kept from going on."""
 
 import json
+import math
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -99,6 +100,8 @@ def test_what_prometheus_is_told_has_every_gauge_and_names_the_recommender(learn
     of = '{recommender="grocery",version="v123"}'
     assert float(samples[f"shoploop_online_learning{of}"]) == 1.0
     assert float(samples[f"shoploop_online_examples{of}"]) == 1.0
+    assert 0 < float(samples[f"shoploop_online_guard_change{of}"]) < 0.5
+    assert math.isnan(float(samples[f"shoploop_online_guard_calibration{of}"]))  # no block is whole yet
 
 
 def test_a_log_that_is_away_is_waited_for_and_named(learner, log, monkeypatch):
