@@ -359,12 +359,14 @@ class _Choices:
     def judged(self, shares_BC: Float32) -> tuple[Float32, Float32]:
         """Of the chances of each choice: :attr:`Losses.online_auc` and :attr:`Losses.online_sureness` of each example."""
         chosen_B1, rest_BC = shares_BC[:, :1], shares_BC[:, 1:]
-        held_BC = self.holds_BC[:, 1:]
-        behind_B = ((rest_BC < chosen_B1) & held_BC).sum(axis=1) + 0.5 * ((rest_BC == chosen_B1) & held_BC).sum(axis=1)
-        first_B = rest_BC.max(axis=1)  # of what it does not hold the chance is 0
+        held_B = np.count_nonzero(self.holds_BC[:, 1:], axis=1)
+        # of what it does not hold the chance is 0, which is behind
+        behind_B = np.count_nonzero(rest_BC < chosen_B1, axis=1) + np.count_nonzero(rest_BC <= chosen_B1, axis=1)
+        behind_B = np.maximum(behind_B / 2 - (rest_BC.shape[1] - held_B), 0.0)
+        first_B = rest_BC.max(axis=1)
         chosen_B = chosen_B1[:, 0]
         sureness_B = np.where(chosen_B >= first_B, chosen_B - 1, first_B)
-        return (behind_B / held_BC.sum(axis=1)).astype(np.float32), sureness_B.astype(np.float32)
+        return (behind_B / held_B).astype(np.float32), sureness_B.astype(np.float32)
 
     def places(self) -> "_Places":
         """The items that the batch touches, and where its choices stand among them."""

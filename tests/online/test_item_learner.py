@@ -158,3 +158,17 @@ def test_rows_that_are_laid_over_each_other_are_the_last_of_each_item(writes):
         rows, last = rows.updated(newer), last | {code: float(value)}
     assert dict(zip(rows.codes_N.tolist(), rows.bias_N.tolist(), strict=True)) == last
     assert rows.codes_N.tolist() == sorted(last)
+
+
+def test_auc_is_the_share_of_the_others_that_were_put_behind_what_was_chosen_and_sureness_how_far_off_the_first_chance_was():
+    """By biases alone: item 0 is wanted most, 1 and 2 alike, 3 least."""
+    bias = np.log(np.array([4.0, 2.0, 2.0, 1.0], np.float32))
+    model = ItemLearner(np.zeros((4, 2), np.float32), bias)
+    state = np.zeros((4, 2), np.float32)
+    lists = [[0, 1, 2, 3], [0, 1, 2, 3], [1, 2], [0, 3]]
+    losses = model.learn_many(state, [0, 1, 2, 3], lists, [1, 2, 3, 4], learn=False)
+    assert losses.online_auc_B.tolist() == pytest.approx(
+        [1.0, 0.5, 0.5, 0.0]
+    )  # of three: one before, one beside, one behind
+    assert losses.online_sureness_B.tolist() == pytest.approx([4 / 9 - 1, 4 / 9, 0.5 - 1, 0.8])
+    assert losses.frozen_auc_B.tolist() == losses.online_auc_B.tolist()
