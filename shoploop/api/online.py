@@ -136,8 +136,9 @@ class GuardrailsSpec(Spec):
     max_calibration_excess: Annotated[float, Field(ge=0, le=1)] = 0.2
     """By how much the chance that it gives to its first choice may be farther from how often that is chosen, likewise."""
 
-    max_dead_letter_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of the records that something should be learned from of which nothing can be: dead letters."""
+    max_dead_letter_share: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """Share of the records that something should be learned from of which nothing can be: dead letters. A lower one can be
+    brought about by a few who send much."""
 
     max_row_change: Annotated[float, Field(gt=0, le=100)] = 2
     """How far one item may move between two commits, in units of the mean length of the trained item vectors. An item moves

@@ -54,7 +54,7 @@ class GuardConfig:
     errors: float = 3.0
     """Standard errors of the mean that each of these must be above zero, too."""
 
-    max_dead_letter_share: float = 0.5
+    max_dead_letter_share: float = 0.9
     max_row_change: float = 2.0
     max_change: float = 0.5
     max_score_drift: float = 1.0

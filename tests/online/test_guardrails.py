@@ -8,7 +8,7 @@ from shoploop.online.guardrails import NO_GUARD, Golden, Guard, GuardConfig, gol
 from shoploop.online.learner import Change, ItemLearner, Losses
 from shoploop.online.limits import LimitConfig
 
-CONFIG = GuardConfig(block=10, max_loss_excess=0.1)
+CONFIG = GuardConfig(block=10, max_loss_excess=0.1, max_dead_letter_share=0.5)
 
 
 def trips(*excesses: float) -> list[bool]:
@@ -55,7 +55,7 @@ def test_who_is_much_surer_or_much_less_sure_than_is_right_trips_where_the_train
     assert code_after(online_sureness=0.5, frozen_sureness=-0.5) is None
 
 
-def test_dead_letters_trip_where_they_are_more_than_half_of_what_should_be_learned_from():
+def test_dead_letters_trip_where_they_are_more_of_what_should_be_learned_from_than_is_allowed():
     assert code_after(count=9, dead=10) == "dead_letters"
     assert code_after(count=10, dead=9) is None
     assert code_after(count=1, dead=3) is None  # too few to say
