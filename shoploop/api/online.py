@@ -144,8 +144,8 @@ class GuardrailsSpec(Spec):
     """How far one item may move between two commits, in units of the mean length of the trained item vectors. An item moves
     by 1 from where it was trained at most, so 2 always holds."""
 
-    max_change: Annotated[float, Field(gt=0, le=100)] = 0.5
-    """How far all items together may be from where they were trained (root mean square), in the same units."""
+    max_change: Annotated[float, Field(gt=0, le=100)] = 0.9
+    """How far all items together may be from where they were trained (root mean square), in the same units: never above 1."""
 
     max_score_drift: Annotated[float, Field(gt=0, le=100)] = 1
     """Population stability index of items' scores on golden requests against those that were trained: shoppers of whom

@@ -56,7 +56,7 @@ class GuardConfig:
 
     max_dead_letter_share: float = 0.9
     max_row_change: float = 2.0
-    max_change: float = 0.5
+    max_change: float = 0.9
     max_score_drift: float = 1.0
     min_top10_overlap: float = 0.1
     resume_after_minutes: float | None = None

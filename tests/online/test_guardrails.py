@@ -74,11 +74,11 @@ def told(change: Change = STILL, vectors=VECTORS, bias=BIAS, **config) -> str | 
 
 
 def test_what_goes_out_may_move_so_far_and_no_farther():
-    far = Change(row=1.5, all=0.6, fits=True)
+    far = Change(row=1.5, all=0.95, fits=True)
     assert told() is None
     assert told(far, max_row_change=1.0) == "row_change"
     assert told(far) == "change"
-    assert told(far, max_change=0.7) is None
+    assert told(far, max_change=0.96) is None
     assert told(Change(row=0.0, all=0.0, fits=False)) == "wrong_shape"
     assert told(Change(row=float("nan"), all=0.0, fits=True)) == "row_change"
 
