@@ -48,10 +48,13 @@ def read_table(columns: Mapping[str, pl.Series]) -> dict[str, Numbers]:
     """Reads the columns of numbers of one table, by what they are: where one has a comma as its decimal point, the points of
     the others are none: 1.200 pieces at 4,16 each are twelve hundred."""
     read = {role: read_numbers(values, pieces=role == "quantity") for role, values in columns.items()}
-    if not any(one.with_comma for one in read.values()):
+    # 3,000 pieces are three by what pieces are, which says nothing of the points of prices
+    if not any(one.with_comma and read_numbers(columns[role]).with_comma for role, one in read.items()):
         return read
     return {
-        role: one if one.with_comma else read_numbers(columns[role], pieces=role == "quantity", beside_commas=True)
+        role: one
+        if one.with_comma or role == "rating"
+        else read_numbers(columns[role], pieces=role == "quantity", beside_commas=True)
         for role, one in read.items()
     }
 
@@ -73,11 +76,13 @@ def read_numbers(values: pl.Series, *, pieces: bool = False, beside_commas: bool
         beside_commas: Another column of the same table has decimal commas.
     """
     text = text_of(values)
-    if values.dtype == pl.String and _has_points_of_thousands(text, beside_commas=beside_commas):
-        parted = text.str.contains(_POINTED).fill_null(False)
-        whole = text.zip_with(~parted, text.str.replace_all(".", "", literal=True))
-        read = read_numbers(whole, pieces=pieces)
-        return replace(read, with_signs=read.with_signs + int(parted.sum()))
+    if values.dtype == pl.String and (beside_commas or text.str.contains(r"\d\.\d{3}\.\d{3}").any()):
+        bare = _bare(text)  # 1.200- and € 1.200 are parted as 1.200 is
+        if _has_points_of_thousands(bare, beside_commas=beside_commas):
+            parted = bare.str.contains(_POINTED).fill_null(False)
+            whole = bare.zip_with(~parted, bare.str.replace_all(".", "", literal=True))
+            changed = int(((text != whole) & whole.str.contains(r"^[-+]?\d+$")).sum())
+            return replace(read_numbers(whole, pieces=pieces), with_signs=changed)
     numbers = text.cast(pl.Float64, strict=False)
     if numbers.null_count() == text.null_count() and numbers.is_finite().all():  # nothing but plain numbers
         doubt = _doubtful(text) if pieces and values.dtype == pl.String else 0
@@ -103,6 +108,7 @@ def read_numbers(values: pl.Series, *, pieces: bool = False, beside_commas: bool
     return Numbers(
         numbers=numbers,
         unreadable=text.is_not_null() & numbers.is_null(),
+        with_doubt=_doubtful(text) if pieces and values.dtype == pl.String and not with_comma else 0,
         with_comma=with_comma,
         with_signs=max(0, changed - with_comma),
     )

@@ -306,7 +306,8 @@ def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Prop
             continue
         left = [c for c in columns if c.name not in taken and may_be(role, c) and not c.clock]
         if "time" in roles:  # of a log: what is another one in every row numbers its rows
-            left = [c for c in left if c.distinct < c.values.len() - c.values.null_count()] or left
+            some = [c for c in left if c.distinct < c.values.len() - c.values.null_count()]
+            left = some if len(some) >= sum(r in roles and r not in found for r in ("user", "item")) else left
         if left:
             found[role] = Proposal(columns=(left[0].name,), sure=False, why="it looks like ids; no name says whose")
             taken.add(left[0].name)

@@ -410,10 +410,11 @@ def _number(raw: _Raw, column: str, values: pl.Series, read: Numbers, loaded: Lo
         "these were taken away.", tell=True,
     )  # fmt: skip
     if read.with_doubt:
-        example = values.filter(text_of(values).str.contains(".", literal=True).fill_null(False))[0]
+        pointed = text_of(values).str.contains(".", literal=True).fill_null(False)
+        example, number = values.filter(pointed)[0], read.numbers.filter(pointed)[0]
         loaded.note(
             f"{column}_with_point", raw.name, read.with_doubt, "kept",
-            f"A {column} such as {example!r} among whole ones is read as {float(example):g}. If the point parts "
+            f"A {column} such as {example!r} among whole ones is read as {number:g}. If the point parts "
             "thousands, write the numbers without it.", tell=True,
         )  # fmt: skip
     bad = read.unreadable

@@ -237,17 +237,22 @@ def _possible(times: pl.Series) -> pl.Series:
 
 def _by_formats(values: pl.Series, formats: list[str], zone: str, where: str, parsed: Parsed) -> None:
     readings: list[tuple[str, pl.Series]] = []
+    days = True
+    if len(formats) > 1 and zone != "UTC":  # one may read days, and another clocks: all are days, or none
+        whole = Parsed(times=parsed.times)
+        _by_formats(values, formats, "UTC", where, whole)
+        days = bool((whole.times.dt.truncate("1d") == whole.times).all())
     for pattern in formats:
         if pattern in UNIX:
             times, moved = _unix(values, UNIX[pattern]), 0
         elif pattern == EXCEL:
             since = _unix(values.cast(pl.Float64, strict=False) - EXCEL_ZERO, _DAY)
             # a fraction of a day has a few digits only: to the second
-            times, moved = _localised(since.dt.replace_time_zone(None).dt.round("1s"), zone)
+            times, moved = _localised(since.dt.replace_time_zone(None).dt.round("1s"), zone, days=days)
         elif pattern == "iso":
-            times, moved = _iso(values.cast(pl.String), zone)
+            times, moved = _iso(values.cast(pl.String), zone, days=days)
         else:
-            times, moved = _patterned(values.cast(pl.String), pattern, zone)
+            times, moved = _patterned(values.cast(pl.String), pattern, zone, days=days)
         for other, read in readings:
             unlike = (read != times).fill_null(False)
             if unlike.any():
@@ -327,7 +332,7 @@ def _unix(values: pl.Series, microseconds: int) -> pl.Series:
     return scaled.cast(pl.Int64, strict=False).cast(_TIME).alias(values.name)
 
 
-def _patterned(values: pl.Series, pattern: str, zone: str) -> tuple[pl.Series, int]:
+def _patterned(values: pl.Series, pattern: str, zone: str, *, days: bool = True) -> tuple[pl.Series, int]:
     aware = re.search(r"%[#:]*z", pattern) is not None
     try:
         parsed = values.str.strip_chars().str.to_datetime(pattern, time_unit="us", strict=False)
@@ -347,14 +352,14 @@ def _patterned(values: pl.Series, pattern: str, zone: str) -> tuple[pl.Series, i
     parsed = parsed.zip_with(whole, pl.Series([None], dtype=parsed.dtype))
     if aware:
         return parsed.dt.convert_time_zone("UTC"), 0
-    return _localised(parsed, zone)
+    return _localised(parsed, zone, days=days)
 
 
-def _iso(values: pl.Series, zone: str) -> tuple[pl.Series, int]:
+def _iso(values: pl.Series, zone: str, *, days: bool = True) -> tuple[pl.Series, int]:
     quick = _plain_iso(values)
     if quick is not None:
         naive, zoned = quick
-        return (naive.dt.replace_time_zone("UTC"), 0) if zoned else _localised(naive, zone)
+        return (naive.dt.replace_time_zone("UTC"), 0) if zoned else _localised(naive, zone, days=days)
     parts = _with_signs(values).str.extract_groups(_ISO).struct.unnest()
     number = {name: pl.col(name).fill_null("0").cast(pl.Int64) for name in ("hour", "minute", "second")}
     places = ("month", "month2", "month3", "month4"), ("day", "day2", "day3", "day4")
@@ -374,12 +379,12 @@ def _iso(values: pl.Series, zone: str) -> tuple[pl.Series, int]:
     moment = pl.col("date").cast(pl.Datetime("us")) + pl.col("since").cast(pl.Duration("us"))
     naive = read.select(pl.when(possible).then(moment)).to_series().alias(values.name)
     if not read["zoned"].any():
-        return _localised(naive, zone)
+        return _localised(naive, zone, days=days)
     offset = read["zone"].str.replace("(?i)^Z?$", "+0000").str.pad_end(5, "0")
     minutes = offset.str.slice(1, 2).cast(pl.Int64) * 60 + offset.str.slice(3, 2).cast(pl.Int64)
     signed = minutes.zip_with(offset.str.starts_with("+").fill_null(True), -minutes)
     absolute = (naive - (signed * 60_000_000).cast(pl.Duration("us"))).dt.replace_time_zone("UTC")
-    local, moved = _localised(naive.zip_with(~read["zoned"], pl.Series([None], dtype=naive.dtype)), zone)
+    local, moved = _localised(naive.zip_with(~read["zoned"], pl.Series([None], dtype=naive.dtype)), zone, days=False)
     return absolute.zip_with(read["zoned"], local), moved
 
 
@@ -421,13 +426,13 @@ def _plain_iso(values: pl.Series) -> tuple[pl.Series, bool] | None:
     return (naive, shape.endswith(("Z", "UTC"))) if naive.null_count() == values.null_count() else None
 
 
-def _localised(naive: pl.Series, zone: str) -> tuple[pl.Series, int]:
+def _localised(naive: pl.Series, zone: str, *, days: bool = True) -> tuple[pl.Series, int]:
     """Wall-clock times of ``zone`` as UTC; a time in the hour that spring skips is read as one hour later.
 
     Where all are midnight they are days without a clock, and stay the days that were written: everything that asks for the
     day of a row asks for that of UTC, which at a midnight east of Greenwich is the day before.
     """
-    if zone != "UTC" and (naive.dt.truncate("1d") == naive).all():
+    if days and zone != "UTC" and (naive.dt.truncate("1d") == naive).all():
         return naive.dt.replace_time_zone("UTC"), 0
     local = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     skipped = local.is_null() & naive.is_not_null()

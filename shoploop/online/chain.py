@@ -186,7 +186,7 @@ class _Known:
         match commit.action:
             case "freeze":
                 stops = known.stops
-                if is_of_guard(commit.reason):
+                if is_of_guard(commit.reason, commit.to):
                     stops = (*stops, datetime.fromisoformat(commit.time))[-STOPS_KEPT:]
                 return replace(known, frozen=commit, stops=stops)
             case "resume":

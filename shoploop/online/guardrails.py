@@ -102,9 +102,9 @@ class Trip:
     message: str
 
 
-def is_of_guard(reason: str) -> bool:
-    """Whether a guardrail froze a chain, by the reason that it gives; a person gives reasons of their own."""
-    return reason.partition(":")[0] in CODES
+def is_of_guard(reason: str, to: int | None) -> bool:
+    """Whether a guardrail froze a chain: it names the commit that serves again, which nobody else's freeze does."""
+    return to is not None and reason.partition(":")[0] in CODES
 
 
 @dataclass
@@ -151,11 +151,14 @@ class Golden:
         self._shares_B = self._counted(scores_GI)
         self._top_GK = self._top(scores_GI)
 
+    @property
+    def is_empty(self) -> bool:
+        """No request could be made: it says nothing."""
+        return not len(self._states_GD)
+
     def look(self, vectors_ID: Float32, bias_I: Float32) -> tuple[float, float]:
         """Population stability index of all items' scores against those that were trained, 0 where nothing moved; and the
         share of their first ten answers that are the same."""
-        if not len(self._states_GD):
-            return 0.0, 1.0
         scores_GI = self._scores(vectors_ID, bias_I)
         top_GK = self._top(scores_GI)
         same = [len(np.intersect1d(before, now)) for before, now in zip(self._top_GK, top_GK, strict=True)]
@@ -219,6 +222,10 @@ class Guard:
         self.block.letters += records
         self.block.dead += records
 
+    def take_capped(self, records: int) -> None:
+        """Counts records that could be learned from and were not, since somebody or something had had its share."""
+        self.block.letters += records
+
     def judge_letters(self) -> Trip | None:
         """Judges how many records nothing could be learned from, where as many as a block were seen."""
         block = self.block
@@ -258,7 +265,11 @@ class Guard:
                 f"All items together have moved by {change.all:.2f} of the mean length of the trained vectors, as the root "
                 f"of the mean square ({config.max_change:g} are allowed).",
             )
-        if len(bias_I) < FEWEST_ITEMS or (config.max_score_drift == float("inf") and config.min_top10_overlap <= 0):
+        if (
+            golden.is_empty
+            or len(bias_I) < FEWEST_ITEMS
+            or (config.max_score_drift == float("inf") and config.min_top10_overlap <= 0)
+        ):
             return None
         drift, overlap = found["score_drift"], found["top10_overlap"] = golden.look(vectors_ID, bias_I)
         if not drift <= config.max_score_drift:

@@ -145,12 +145,14 @@ class ItemLearner:
 
     def change(self, codes_N: Int32) -> Change:
         """How far it has moved, with these items touched since the last commit."""
+        if self.vectors_ID.shape != self._trained_ID.shape or self.bias_I.shape != self._trained_I.shape:
+            return Change(row=float("nan"), all=float("nan"), fits=False)
         moved_N = np.linalg.norm(self.vectors_ID[codes_N] - self._out_ID[codes_N], axis=1)
         squares = float(np.square(self.vectors_ID - self._trained_ID, dtype=np.float64).sum())
         return Change(
             row=float(moved_N.max(initial=0.0)) / self._length,
             all=(squares / max(len(self.bias_I), 1)) ** 0.5 / self._length,
-            fits=self.vectors_ID.shape == self._trained_ID.shape and self.bias_I.shape == self._trained_I.shape,
+            fits=True,
         )
 
     def goes_out(self, codes_N: Int32) -> None:

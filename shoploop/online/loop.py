@@ -391,6 +391,8 @@ class OnlineLoop:
             allowed = self._limits.allow(example, code, offset=offset, now=self._joiner.watermark)
             if not allowed:
                 self._totals = replace(self._totals, capped=self._totals.capped + 1)
+                if learn:
+                    self._guard.take_capped(1)
                 continue
             self._batch.examples.append(example)
             self._batch.codes.append(code)
@@ -457,6 +459,7 @@ class OnlineLoop:
             online_loss=self._totals.online_loss + sum(online_B),
             frozen_loss=self._totals.frozen_loss + sum(frozen_B),
         )
+        self._guard.take_capped(int((~has_say_B).sum()))
         numbers = np.flatnonzero(learned_B).tolist()
         trips = [trip for number in numbers if (trip := self._guard.take(losses.of(number)))]
         return trips[0] if trips else None
@@ -516,7 +519,15 @@ class OnlineLoop:
     def _freeze(self, trip: Trip) -> None:
         """Goes back to what was learned before the block that tripped, and stops."""
         before = self._totals.examples - self._guard_config.block
-        good = next((c.number for c in reversed(self._chain.commits) if c.totals.examples <= before), 0)
+        # what an earlier freeze or a rollback threw away does not come back: behind those nobody looks
+        good = next(
+            (
+                c.number
+                for c in reversed(self._chain.commits)
+                if c.totals.examples <= before or (c.action in ("freeze", "rollback") and c.to is not None)
+            ),
+            0,
+        )
         self._stands = False  # whatever becomes of this: what tripped must not be committed
         self._say.warning("%s Publishing stops; commit %d serves again.", trip.message, good)
         try:
@@ -531,12 +542,12 @@ class OnlineLoop:
     def _resumes(self, frozen: Commit) -> bool:
         """Goes on by itself, where a rule says so: after a while, the longer the more often it was stopped within a day."""
         after = self._guard_config.resume_after_minutes
-        if after is None or not is_of_guard(frozen.reason):
+        if after is None or not is_of_guard(frozen.reason, frozen.to):
             return False
-        now = datetime.now(UTC)
-        lately = sum(now - stop < timedelta(days=1) for stop in self._chain.stops)
-        wait = timedelta(minutes=min(after * 2.0 ** max(lately - 1, 0), 24 * 60))
-        if now - datetime.fromisoformat(frozen.time) < wait:
+        stopped = datetime.fromisoformat(frozen.time)
+        lately = sum(stopped - stop < timedelta(days=1) for stop in self._chain.stops)
+        wait = timedelta(minutes=max(after, min(after * 2.0 ** max(lately - 1, 0), 24 * 60)))
+        if datetime.now(UTC) - stopped < wait:
             return False
         minutes = wait.total_seconds() / 60
         self._chain.decide("resume", by=self._by, reason=f"resumed by rule, {minutes:g} minutes after it was stopped")

@@ -44,6 +44,39 @@ def test_beside_decimal_commas_a_number_that_starts_with_nothing_keeps_its_point
     assert read["quantity"].numbers.to_list() == [0.35, 1.2]
 
 
+def test_what_stands_around_a_number_does_not_change_how_its_point_is_read():
+    prices = pl.Series(["4,16", "5,00", "6,10", "7,00"])
+    pieces = read_table({"quantity": pl.Series(["50", "1.200", "NULL", "1.200-"]), "price": prices})["quantity"]
+    assert pieces.numbers.to_list() == [50.0, 1200.0, None, -1200.0]
+
+
+def test_commas_that_only_pieces_may_have_say_nothing_of_the_points_of_prices():
+    read = read_table({"quantity": pl.Series(["3,000", "24,000"]), "price": pl.Series(["1.250", "12.500"])})
+    assert (read["quantity"].numbers.to_list(), read["price"].numbers.to_list()) == ([3.0, 24.0], [1.25, 12.5])
+
+
+def test_one_word_for_nothing_does_not_silence_a_doubt():
+    read = read_numbers(pl.Series(["50", "1.200", "NULL"]), pieces=True)
+    assert (read.numbers.to_list(), read.with_doubt) == ([50.0, 1.2, None], 1)
+
+
+def test_days_beside_clocks_are_moments_of_the_zone_like_these(tables):
+    lines = "user,item,time\nann,a,01.07.2024\nann,b,01.07.2024 08:30"
+    loaded = tables.load(
+        interactions={
+            "uri": tables.csv("log.csv", lines), "timeZone": "Asia/Tokyo",
+            "timeFormat": ["%d.%m.%Y", "%d.%m.%Y %H:%M"],
+        }
+    )["interactions"].sort("item")  # fmt: skip
+    assert [time.isoformat() for time in loaded["time"]] == ["2024-06-30T15:00:00+00:00", "2024-06-30T23:30:00+00:00"]
+
+
+def test_who_buys_once_each_is_no_number_of_a_row(tables):
+    rows = [f"w{n},t{n % 7},{date(2024, 5, 1) + timedelta(days=n)}" for n in range(40)]
+    found = guess_events(tables.csv("log.csv", "who,thing,date\n" + "\n".join(rows))).found
+    assert (found["user"].columns, found["item"].columns) == (("who",), ("thing",))
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Tokyo", "America/New_York"])
 @pytest.mark.parametrize(
     "days", ["2024-07-01 2024-01-02", "01.07.24 02.01.24", "2024-07-01T00:00:00 2024-01-02T00:00:00"]

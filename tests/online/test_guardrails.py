@@ -61,6 +61,14 @@ def test_dead_letters_trip_where_they_are_more_of_what_should_be_learned_from_th
     assert code_after(count=1, dead=3) is None  # too few to say
 
 
+def test_what_was_held_back_by_a_limit_is_no_dead_letter_and_was_no_rarity_either():
+    guard = Guard(CONFIG)
+    guard.take_capped(30)
+    guard.take_dead(10)
+    assert guard.judge_letters() is None
+    assert guard.numbers["dead_letters"] == 0.25
+
+
 LARGE, WIDTH = 200, 4
 RANDOM = np.random.default_rng(3)
 VECTORS, BIAS = RANDOM.standard_normal((LARGE, WIDTH)).astype(np.float32), np.zeros(LARGE, np.float32)
@@ -114,11 +122,26 @@ def test_change_is_measured_from_the_last_commit_and_from_training_in_lengths_of
     assert learner.change(touched).all == pytest.approx(0.5**0.5)
 
 
+def test_a_learner_of_another_shape_is_told_as_that():
+    learner = ItemLearner(np.ones((3, 4), np.float32), np.zeros(3, np.float32))
+    learner.vectors_ID = np.ones((3, 2), np.float32)
+    assert not learner.change(np.array([0], np.int32)).fits
+
+
+def test_where_no_golden_request_can_be_made_nothing_is_said_of_them():
+    guard = Guard()
+    assert (
+        guard.judge_change(STILL, Golden(np.zeros((0, WIDTH), np.float32), VECTORS, BIAS), -5 * VECTORS, BIAS) is None
+    )
+    assert "score_drift" not in guard.numbers
+
+
 def test_the_numbers_of_the_spec_are_those_that_hold_where_nobody_says_anything():
     assert GuardConfig.of(GuardrailsSpec()) == GuardConfig()
     assert LimitConfig.of(GuardrailsSpec()) == LimitConfig()
 
 
 def test_a_persons_reason_is_not_taken_for_a_guardrails():
-    assert is_of_guard("score_drift: Scores of the golden requests have drifted")
-    assert not is_of_guard("a flood of clicks")
+    assert is_of_guard("score_drift: Scores of the golden requests have drifted", 0)
+    assert not is_of_guard("a flood of clicks", 0)
+    assert not is_of_guard("change: new prices", None)

@@ -22,7 +22,7 @@ from shoploop.events.sqlite_log import SqliteLog
 from shoploop.features.bounded_reads import FeatureStoreUnavailable
 from shoploop.online.chain import Chain, ChainTaken
 from shoploop.online.dead_letters import dead_letters, replay
-from shoploop.online.guardrails import GuardConfig
+from shoploop.online.guardrails import NO_GUARD, GuardConfig
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import LogGap, OnlineLoop
 from shoploop.store import Store
@@ -398,10 +398,29 @@ def test_a_rule_resumes_what_a_guardrail_stopped_after_its_time_and_nothing_that
 def test_what_is_resumed_by_a_rule_waits_twice_as_long_after_each_further_stop_within_a_day(ranker, log, store):
     chain = chain_of(store)
     for _ in range(3):
-        chain.decide("freeze", by="learner", reason="progressive_loss: more surprised")
+        chain.decide("freeze", by="learner", reason="progressive_loss: more surprised", to=0)
     begun(ranker, log, store, guard=GuardConfig(resume_after_minutes=1e-5)).step()
     resumed = chain_of(store).commits[-1]
     assert (resumed.action, resumed.reason) == ("resume", "resumed by rule, 4e-05 minutes after it was stopped")
+
+
+def test_a_second_stop_brings_nothing_back_that_the_first_threw_away(ranker, log, store):
+    """Commits of 2, 4 and 6 examples; the seventh trips, and a block of 3 takes the third commit back, too."""
+    steady = replace(NO_GUARD, block=3)
+    strict = replace(steady, max_row_change=1e-9)
+    loop = begun(ranker, log, store, guard=steady)
+    for first in (1, 3, 5):
+        log.append([did(number, PEOPLE[number % 4], "salt") for number in (first, first + 1)])
+        loop.step(), loop.publish()
+    for number in (7, 8):
+        log.append([did(number, "ann", "tea")])
+        tripped = begun(ranker, log, store, guard=strict)
+        tripped.step(), tripped.publish()
+        chain_of(store).decide("resume", by="me", reason="")
+    freezes = [commit for commit in chain_of(store).commits if commit.action == "freeze"]
+    assert [commit.to for commit in freezes] == [2, freezes[0].number]
+    first, second = (chain_of(store).state(commit.number).rows for commit in freezes)
+    assert np.array_equal(first.bias_N, second.bias_N)
 
 
 def test_what_is_about_to_go_out_and_moved_too_far_freezes_instead(ranker, log, store):
