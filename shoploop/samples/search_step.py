@@ -14,6 +14,7 @@ from shoploop.features.catalogs import Catalogs
 from shoploop.features.contract import Contract
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
+from shoploop.features.repeats import is_of_repeats
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter
 from shoploop.samples.sample_set import Sources
@@ -68,7 +69,9 @@ def write_searches(
     items = pl.read_parquet(data / "items.parquet")
     texts = item_texts(items, log.vocabulary.items)
     searches, come_from = _searches(data / "searches.parquet", log, texts, windows, seed=seed)
-    chosen = choose_searches(requests_of(searches), windows, seed=seed)
+    known = log.day_R < windows.evaluation_first
+    latest = not is_of_repeats(log.user_R[known], log.item_R[known])
+    chosen = choose_searches(requests_of(searches), windows, seed=seed, latest=latest)
     days = sorted({each.day for part in chosen.values() for each in part})
     matrices = ByDay(lambda some: joins.items(log.vocabulary, some), days, rows_a_day=len(log.vocabulary))
     shops = ByDay(lambda some: joins.shops(log.shops, some), days, rows_a_day=len(log.shops))
@@ -122,8 +125,17 @@ def _searches(
     return searches.joined(made_searches(log, texts, seed=seed)), "typed and made of names"
 
 
-def choose_searches(asked: list[Asked], windows: TimeSplit, *, seed: int) -> dict[str, list[Asked]]:
+def choose_searches(
+    asked: list[Asked], windows: TimeSplit, *, seed: int, latest: bool = False
+) -> dict[str, list[Asked]]:
     """Queries to learn from, to validate on and to be judged on, each in the order of days.
+
+    Args:
+        asked: All of them.
+        windows: The days.
+        seed: Of the choice.
+        latest: Whether those to validate on are the latest that could be learned from, as it is of visits
+            (docs/decisions/0115).
 
     Raises:
         TooFewEvents: fewer than 20 to learn from or 10 to evaluate on.
@@ -142,6 +154,8 @@ def choose_searches(asked: list[Asked], windows: TimeSplit, *, seed: int) -> dic
         )
     learn = learn[: MAX_TRAINING + MAX_VALIDATION]
     held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION)
+    if latest:
+        learn = learn[np.argsort(-days[learn], kind="stable")]
     parts = {"train": learn[held:], "validation": learn[:held], "evaluation": judge[:MAX_EVALUATION]}
     return {name: [asked[place] for place in np.sort(places)] for name, places in parts.items()}
 

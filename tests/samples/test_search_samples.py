@@ -135,6 +135,14 @@ def test_evaluation_lies_after_what_is_learned_from():
     assert not {id(each) for each in parts["train"]} & {id(each) for each in parts["validation"]}
 
 
+def test_what_is_validated_on_may_be_the_latest_that_could_be_learned_from():
+    asked = requests_of(searches_of(typed(SHOP), SHOP.log()))
+    between, latest = (choose_searches(asked, SHOP.split, seed=0, latest=latest) for latest in (False, True))
+    assert min(each.day for each in latest["validation"]) >= max(each.day for each in latest["train"])
+    assert min(each.day for each in between["validation"]) < max(each.day for each in between["train"])
+    assert [len(latest[name]) for name in latest] == [len(between[name]) for name in between]
+
+
 def test_too_few_queries_are_named_and_counted():
     few = [asks("milk", MILK, day=40), asks("milk", MILK, day=55)]
     with pytest.raises(TooFewEvents, match=r"Of 2 queries .* 1 lie in .* and 1 in .*; 20 and 10 are needed"):

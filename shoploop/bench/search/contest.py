@@ -24,6 +24,7 @@ from shoploop.evaluation.searching import simple_scores
 from shoploop.features.catalog import CatalogConfig
 from shoploop.features.catalogs import fit_catalogs
 from shoploop.features.item import ItemStatistics
+from shoploop.features.repeats import is_of_repeats
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
 from shoploop.models.fusion import FusedModel
@@ -178,6 +179,11 @@ def _learned(made: _Made, seed: int) -> tuple[SampleSet, SampleSet]:
     """Queries to learn from and to validate on."""
     learn = made.problem.learn
     drawn = np.random.default_rng(seed).permutation(len(learn))[:LEARNED]
+    log = made.problem.log
+    before = log.day_R < made.problem.test
+    if not is_of_repeats(log.user_R[before], log.item_R[before]):  # as a run has it
+        days = np.array([each.day for each in learn])[drawn]
+        drawn = drawn[np.argsort(-days, kind="stable")]
     held = max(len(drawn) // 20, 1)
     parts = [[learn[place] for place in np.sort(some)] for some in (drawn[held:], drawn[:held])]
     return made.queries(parts[0], learn=True, hiding=True), made.queries(parts[1], learn=True)
