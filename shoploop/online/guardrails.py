@@ -5,20 +5,16 @@ calibration, and how many records nothing could be learned from. That is a funct
 what is about to go out: whether it is finite and of the model's shape, how far it has moved, and what it answers to requests
 that are always the same.
 
-Legend: I items, D width, N rows of a commit, G golden requests, B bins.
+Legend: I items, D width.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-import numpy as np
-import numpy.typing as npt
-
 from shoploop.api.online import GuardrailsSpec
 from shoploop.features.log import Float32
+from shoploop.online.golden import Golden
 from shoploop.online.learner import Change, Losses
-from shoploop.ranking.drift import BINS, psi
 
 Code = Literal[
     "not_finite",
@@ -34,7 +30,6 @@ Code = Literal[
 ]
 CODES: tuple[Code, ...] = get_args(Code)
 
-TOP = 10
 FEWEST_ITEMS = 100
 """Of fewer, golden requests say nothing: each score is a bin of its own, and ten answers are most of the shop."""
 
@@ -134,52 +129,6 @@ class Block:
         return asdict(self)
 
 
-class Golden:
-    """What the model answers to requests that are always the same: shoppers of whom nothing is known but that they have just
-    bought one of the items that sell most."""
-
-    def __init__(self, states_GD: Float32, vectors_ID: Float32, bias_I: Float32):
-        """
-        Args:
-            states_GD: h_u of the requests.
-            vectors_ID: As they were trained.
-            bias_I: As they were trained.
-        """
-        self._states_GD = states_GD[np.isfinite(states_GD).all(axis=1)]
-        scores_GI = self._scores(vectors_ID, bias_I)
-        self._edges_B = np.unique(np.quantile(scores_GI, np.linspace(0, 1, BINS + 1)[1:-1])) if scores_GI.size else None
-        self._shares_B = self._counted(scores_GI)
-        self._top_GK = self._top(scores_GI)
-
-    @property
-    def is_empty(self) -> bool:
-        """No request could be made: it says nothing."""
-        return not len(self._states_GD)
-
-    def look(self, vectors_ID: Float32, bias_I: Float32) -> tuple[float, float]:
-        """Population stability index of all items' scores against those that were trained, 0 where nothing moved; and the
-        share of their first ten answers that are the same."""
-        scores_GI = self._scores(vectors_ID, bias_I)
-        top_GK = self._top(scores_GI)
-        same = [len(np.intersect1d(before, now)) for before, now in zip(self._top_GK, top_GK, strict=True)]
-        return psi(self._shares_B, self._counted(scores_GI)), float(np.mean(same)) / max(top_GK.shape[1], 1)
-
-    def _scores(self, vectors_ID: Float32, bias_I: Float32) -> Float32:
-        scores_GI: Float32 = self._states_GD @ vectors_ID.T + bias_I
-        scores_GI -= scores_GI.mean(axis=1, keepdims=True)  # what all items gain alike changes no answer
-        return scores_GI
-
-    def _counted(self, scores_GI: Float32) -> npt.NDArray[np.float64]:
-        if self._edges_B is None:
-            return np.ones(1)
-        bins = np.searchsorted(self._edges_B, scores_GI.ravel(), side="right")
-        return np.bincount(bins, minlength=len(self._edges_B) + 1).astype(np.float64)
-
-    def _top(self, scores_GI: Float32) -> npt.NDArray[np.int64]:
-        k = min(TOP, scores_GI.shape[1])
-        return np.argpartition(-scores_GI, k - 1, axis=1)[:, :k] if k else np.zeros((len(scores_GI), 0), np.int64)
-
-
 class Guard:
     """Holds the online model against the frozen one: on each example before it is learned, and on what is to go out."""
 
@@ -265,12 +214,14 @@ class Guard:
                 f"All items together have moved by {change.all:.2f} of the mean length of the trained vectors, as the root "
                 f"of the mean square ({config.max_change:g} are allowed).",
             )
-        if (
-            golden.is_empty
-            or len(bias_I) < FEWEST_ITEMS
-            or (config.max_score_drift == float("inf") and config.min_top10_overlap <= 0)
-        ):
+        if len(bias_I) < FEWEST_ITEMS or (config.max_score_drift == float("inf") and config.min_top10_overlap <= 0):
             return None
+        if golden.is_empty:
+            return Trip(
+                "score_drift",
+                "No golden request can be made, so nobody knows what would be answered; the learner's log says why. Mend "
+                "that, or serve another version.",
+            )
         drift, overlap = found["score_drift"], found["top10_overlap"] = golden.look(vectors_ID, bias_I)
         if not drift <= config.max_score_drift:
             return Trip(
@@ -325,9 +276,3 @@ def _mean(total: float, squares: float, count: int) -> tuple[float, float]:
     """A mean, and its standard error."""
     mean = total / count
     return mean, float((max(squares / count - mean * mean, 0.0) / count) ** 0.5)
-
-
-def golden_items(shares_I: Sequence[float] | Float32, most: int) -> list[int]:
-    """Codes of the items that golden requests are about: those that sell most, ties by code."""
-    shares = np.asarray(shares_I, np.float64)
-    return [int(code) for code in np.lexsort((np.arange(len(shares)), -shares))[:most]]

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from pydantic import ValidationError
+
+from shoploop.api.loading import problems_of
 from shoploop.api.online import EventLogSpec, GuardrailsSpec
 from shoploop.compute.answering import serve
 from shoploop.compute.cores import use_one_thread
-from shoploop.errors import ShoploopError
+from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.events.awaited import AwaitedLog
 from shoploop.events.opening import open_log
 from shoploop.exits import guarded
@@ -49,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         start, width = ranker.settings.events_offset, ranker.items()[0].shape[1]
         chain = Chain(Store(args.store), args.recommender, ranker.version, width=width, start=start)
         spec = EventLogSpec.model_validate_json(args.log)
-        guardrails = GuardrailsSpec.model_validate_json(args.guardrails)
+        guardrails = guardrails_of(args.guardrails)
         with AwaitedLog(
             lambda: open_log(spec, name=args.recommender, folder=args.log_folder, access=args.access)
         ) as log:
@@ -73,6 +76,21 @@ def main(arguments: list[str] | None = None) -> int:
             run(loop, telling, period_seconds=args.period_seconds, until=until, beat=pulse.beat)
 
     return guarded(learn)
+
+
+def guardrails_of(told: str) -> GuardrailsSpec:
+    """What a chart's values, or a person, say of them.
+
+    Raises:
+        SpecInvalid: there is no such number, or it is out of its bounds.
+    """
+    try:
+        return GuardrailsSpec.model_validate_json(told)
+    except ValidationError as error:
+        why = "; ".join(problems_of(error, GuardrailsSpec))
+        raise SpecInvalid(
+            f"--guardrails, online.guardrails of the chart, as in spec.online.guardrails: {why}"
+        ) from error
 
 
 def run(

@@ -19,13 +19,14 @@ from typing import Protocol
 import numpy as np
 
 from shoploop.errors import AlreadyExists, ShoploopError, StoreError
-from shoploop.events.fresh import Done, Recent
+from shoploop.events.fresh import Recent
 from shoploop.events.log import EventLog, LogUnavailable
 from shoploop.events.messages import Again, Kept, Message, Shown
 from shoploop.features.log import Float32, Int32
 from shoploop.online.chain import FAILED_KEPT, SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone
 from shoploop.online.credit import Credit
-from shoploop.online.guardrails import Golden, Guard, GuardConfig, Trip, golden_items, is_of_guard
+from shoploop.online.golden import Golden, golden_requests
+from shoploop.online.guardrails import Guard, GuardConfig, Trip, is_of_guard
 from shoploop.online.joiner import Example, Joiner
 from shoploop.online.learner import ItemLearner, LearnerConfig
 from shoploop.online.limits import LimitConfig, Limits
@@ -47,12 +48,6 @@ READ = 2_048
 
 TRIES = 3
 """Of an example that cannot be encoded; then it is a dead letter."""
-
-LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
-"""When golden requests are asked: before all data, which is answered as of the day after its last."""
-
-GOLDEN = 16
-"""Requests that each commit is asked before it goes out."""
 
 MOST_UNPUBLISHED = 50_000
 """Examples; with as many a commit does not wait for its time."""
@@ -288,7 +283,8 @@ class OnlineLoop:
             touched = np.union1d(rows.codes_N, ahead.codes_N).astype(np.int32)
             if finite and trip is None and len(touched):
                 trip = self._judge_change(touched)
-            self._learner.goes_out(touched)
+            if trip is None:
+                self._learner.goes_out(touched)
         totals, self._totals, self._guard = self._totals, before, guard
         if totals == self._last_totals() and self._failed == self._chain.failed and not awaited:
             self._stands = True
@@ -467,25 +463,11 @@ class OnlineLoop:
     def _judge_change(self, touched_N: Int32) -> Trip | None:
         """What is to go out, and what it answers to golden requests."""
         if self._golden is None:
-            self._golden = Golden(self._golden_states(), *self._learner.trained())
+            asked = golden_requests(list(self._code), self._shares_I)
+            states_GD = self._group(asked, range(len(asked)), lambda place: f"Golden request {place} cannot be made.")
+            self._golden = Golden(states_GD, *self._learner.trained())
         change = self._learner.change(touched_N)
         return self._guard.judge_change(change, self._golden, self._learner.vectors_ID, self._learner.bias_I)
-
-    def _golden_states(self) -> Float32:
-        """h_u of who has just bought one of the items that sell most; of nobody, where that cannot be made."""
-        names = list(self._code)
-        try:
-            return self._states.of(
-                [
-                    Asked("", (Done(item=names[code], kind="purchase", day=0, quantity=1.0),), LONG_AGO)
-                    for code in golden_items(self._shares_I, GOLDEN)
-                ]
-            )
-        except (LogUnavailable, StoreError):
-            raise
-        except Exception:
-            self._say.exception("The golden requests cannot be made: what they would be answered is not looked at.")
-            return np.zeros((0, self._learner.vectors_ID.shape[1]), np.float32)
 
     def _list(self, example: Example) -> list[int] | None:
         if example.among is None:
@@ -496,24 +478,32 @@ class OnlineLoop:
         """h_u of the batch's examples; NaN where somebody's cannot be made. Groups that are whole are encoded once."""
         states, asked = self._batch.states, self._batch.asked
         firsts = range(len(states) * ENCODED, len(asked), ENCODED)
-        found = [self._group(range(first, min(first + ENCODED, len(asked)))) for first in firsts]
+
+        def failed(place: int) -> str:
+            # by its offset who may read the log finds whose it is
+            return f"Record {self._batch.examples[place].offset} of the event log cannot be learned from."
+
+        found = [self._group(asked, range(first, min(first + ENCODED, len(asked))), failed) for first in firsts]
         states += [states_BD for states_BD in found if len(states_BD) == ENCODED]
         return np.concatenate([*states, *(states_BD for states_BD in found if len(states_BD) < ENCODED)])
 
-    def _group(self, places: range, *, tries: int = TRIES) -> Float32:
-        """Of the batch's examples at these places. One that fails is tried again, since it may not have been its fault."""
+    def _group(
+        self, asked: Sequence[Asked], places: range, failed: Callable[[int], str], *, tries: int = TRIES
+    ) -> Float32:
+        """h_u of who stands at these places, NaN where it cannot be made, which is then said. One that fails is tried again,
+        since it may not have been its fault."""
         try:
-            return self._states.of(self._batch.asked[places.start : places.stop])
+            return self._states.of(asked[places.start : places.stop])
         except (LogUnavailable, StoreError):
             raise
         except Exception:  # one event must not stop all that come after it
             if len(places) > 1:
                 middle = len(places) // 2
-                return np.concatenate([self._group(places[:middle]), self._group(places[middle:])])
+                halves = places[:middle], places[middle:]
+                return np.concatenate([self._group(asked, half, failed) for half in halves])
             if tries > 1:
-                return self._group(places, tries=tries - 1)
-            offset = self._batch.examples[places.start].offset  # by which who may read the log finds whose it is
-            self._say.exception("Record %d of the event log cannot be learned from.", offset)
+                return self._group(asked, places, failed, tries=tries - 1)
+            self._say.exception("%s", failed(places.start))
             return np.full((1, self._learner.vectors_ID.shape[1]), np.nan, np.float32)
 
     def _freeze(self, trip: Trip) -> None:
@@ -550,9 +540,15 @@ class OnlineLoop:
         if datetime.now(UTC) - stopped < wait:
             return False
         minutes = wait.total_seconds() / 60
-        self._chain.decide("resume", by=self._by, reason=f"resumed by rule, {minutes:g} minutes after it was stopped")
+        last, why = self._chain.commits[-1], f"resumed by rule, {minutes:g} minutes after it was stopped"
+        try:
+            self._chain.append(
+                "resume", by=self._by, reason=why, offset=last.offset, totals=last.totals, resumes=last.resumes
+            )
+        except AlreadyExists:  # somebody decided, or learns, at this moment
+            hold_alone(self._chain.refresh())
         self.catch_up()
-        return True
+        return self._chain.frozen is None
 
     def _skip_gap(self, begin: int) -> None:
         if begin <= self.offset:

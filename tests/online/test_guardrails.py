@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from shoploop.api.online import GuardrailsSpec
-from shoploop.online.guardrails import NO_GUARD, Golden, Guard, GuardConfig, golden_items, is_of_guard
+from shoploop.errors import SpecInvalid
+from shoploop.online.golden import Golden, golden_requests
+from shoploop.online.guardrails import NO_GUARD, Guard, GuardConfig, is_of_guard
 from shoploop.online.learner import Change, ItemLearner, Losses
+from shoploop.online.learner_process import guardrails_of
 from shoploop.online.limits import LimitConfig
 
 CONFIG = GuardConfig(block=10, max_loss_excess=0.1, max_dead_letter_share=0.5)
@@ -108,7 +111,8 @@ def test_golden_requests_say_nothing_of_a_shop_of_few_items():
 
 
 def test_golden_requests_are_about_what_sells_most():
-    assert golden_items([0.1, 0.4, 0.1, 0.4], 3) == [1, 3, 0]
+    asked = golden_requests(["a", "b", "c", "d"], np.array([0.1, 0.4, 0.1, 0.4], np.float32))
+    assert [done.item for each in asked for done in each.fresh] == ["b", "d", "a", "c"]
 
 
 def test_change_is_measured_from_the_last_commit_and_from_training_in_lengths_of_trained_vectors():
@@ -128,12 +132,12 @@ def test_a_learner_of_another_shape_is_told_as_that():
     assert not learner.change(np.array([0], np.int32)).fits
 
 
-def test_where_no_golden_request_can_be_made_nothing_is_said_of_them():
-    guard = Guard()
-    assert (
-        guard.judge_change(STILL, Golden(np.zeros((0, WIDTH), np.float32), VECTORS, BIAS), -5 * VECTORS, BIAS) is None
-    )
+def test_where_no_golden_request_can_be_made_nothing_goes_out_and_no_number_is_told():
+    guard, unknown = Guard(), Golden(np.full((2, WIDTH), np.nan, np.float32), VECTORS, BIAS)
+    trip = guard.judge_change(STILL, unknown, VECTORS, BIAS)
+    assert trip is not None and trip.code == "score_drift" and "No golden request can be made" in trip.message
     assert "score_drift" not in guard.numbers
+    assert Guard(NO_GUARD).judge_change(STILL, unknown, VECTORS, BIAS) is None
 
 
 def test_the_numbers_of_the_spec_are_those_that_hold_where_nobody_says_anything():
@@ -145,3 +149,12 @@ def test_a_persons_reason_is_not_taken_for_a_guardrails():
     assert is_of_guard("score_drift: Scores of the golden requests have drifted", 0)
     assert not is_of_guard("a flood of clicks", 0)
     assert not is_of_guard("change: new prices", None)
+
+
+@pytest.mark.parametrize(
+    ("told", "says"), [('{"maxChanges": 1}', "maxChanges"), ('{"block": 5}', "block"), ("{", "JSON")]
+)
+def test_a_guardrail_that_is_none_or_out_of_bounds_is_named(told, says):
+    with pytest.raises(SpecInvalid, match=says):
+        guardrails_of(told)
+    assert guardrails_of("{}") == GuardrailsSpec()
