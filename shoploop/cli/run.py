@@ -109,7 +109,8 @@ class _Watcher:
         step = event.get("step", "")
         match event["kind"]:
             case "started":
-                self.task = self.live.add_task(f"{step:{WIDTH}}  {STEPS[step].says}", total=None, what="")
+                says = event.get("says") or STEPS[step].says
+                self.task = self.live.add_task(f"{step:{WIDTH}}  {says}", total=None, what="")
             case "progress" if self.task is not None:
                 what = f"{event['done']:g} of {event['total']:g} {event['what']}"
                 self.live.update(self.task, completed=event["done"], total=event["total"], what=what)

@@ -30,6 +30,14 @@ def run(file: File, store: StoreOption = None) -> None:
     run_recommender(file, store)
 
 
+@app.command(rich_help_panel=PANEL)
+def renew(file: File, json_: JsonOption = None, store: StoreOption = None) -> None:
+    """Bring the version that serves up to date with the data, without training: its weights, and all that is known by now."""
+    from shoploop.cli.renew import renew_recommender
+
+    renew_recommender(file, store, json_=json_)
+
+
 @app.command("try", rich_help_panel=PANEL)
 def try_(
     name: Name,

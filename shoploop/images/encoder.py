@@ -29,6 +29,7 @@ def likeness(
     vocabulary: Vocabulary,
     *,
     seed: int = 0,
+    encoder: Encoder | None = None,
     progress: Callable[[int, int, str], None] = lambda done, of, what: None,
 ) -> tuple[Float32, Encoder] | None:
     """Where items lie by their pictures and texts.
@@ -38,6 +39,7 @@ def likeness(
         items: Its table of items.
         vocabulary: Whose items are asked for.
         seed: Of its training.
+        encoder: One that was trained before, in the place of any other.
         progress: Told how far the training is.
 
     Returns:
@@ -55,7 +57,9 @@ def likeness(
     if not table.height:
         return None
     pixels, texts = pixels_of(table), item_texts(items, table["item"].to_list())
-    if not (data / ENCODER).is_dir():
+    if encoder is None and (data / ENCODER).is_dir():
+        encoder = read_encoder(data / ENCODER)
+    if encoder is None:
         learned = learn_pictures(
             pixels,
             texts,
@@ -63,8 +67,6 @@ def likeness(
             after_step=lambda step, steps: progress(step, steps, "steps of the encoder of pictures"),
         )
         encoder = learned.encoder
-    else:
-        encoder = read_encoder(data / ENCODER)
     found = np.zeros((len(vocabulary), 2 * encoder.network.config.width), np.float32)
     found[codes[codes >= 0]] = described(encoder, pixels, texts)
     return found, encoder

@@ -95,8 +95,9 @@ class SearchModule(nn.Module):
         self.register_buffer("names_IP", torch.zeros(items, config.name_pieces, dtype=torch.int64))
 
     def set_names(self, texts: Sequence[str]) -> None:
-        """Sets what items are called, in the order of their codes."""
-        table_IP = torch.from_numpy(padded_pieces(texts))
+        """Sets what items are called, in the order of their codes; of a name that is longer than any that it was made for
+        the first pieces count."""
+        table_IP = torch.from_numpy(padded_pieces(texts))[:, : self.names_IP.shape[1]]
         self.names_IP.zero_()
         self.names_IP[:, : table_IP.shape[1]] = table_IP
 

@@ -64,6 +64,11 @@ class RunFolder:
         return next((step for step in self.steps if step.get("state") == "failed"), None)
 
     @property
+    def is_renewal(self) -> bool:
+        """Whether it brought a version up to date, and trained none."""
+        return _is_renewal(self.run)
+
+    @property
     def methods(self) -> dict[str, Json]:
         """The evaluated methods' scores; empty where there is no evaluation."""
         found = self.documents.get("evaluation", {}).get("methods")
@@ -149,12 +154,18 @@ def _why(step: str, run: Json, problem: str) -> str:
         return f"The step {step} ended well, but: {problem}"
     if state == "failed":
         return f"The step {step} failed{_reason(steps[step])}"
+    if _is_renewal(run) and state is None:
+        return f"A renewal needs no {step}: its version has the weights of {run.get('incumbent')}, whose run has that."
     if state == "running":
         return f"The run ended in the middle of the step {step}."
     for name, other in steps.items():
         if other.get("state") == "failed":
             return f"The step {step} was not reached, because {name} failed."
     return f"The run ended before the step {step}." if steps else problem
+
+
+def _is_renewal(run: Json) -> bool:
+    return any(step.get("name") == "renew_model" for step in run.get("steps") or [] if isinstance(step, dict))
 
 
 def _reason(step: Json) -> str:

@@ -29,6 +29,13 @@ def verdict(run: RunFolder) -> Verdict:
     gate, failed = run.documents.get("gate"), run.failed_step
     if failed is not None:
         return _failed(run, failed)
+    if run.is_renewal:
+        return Verdict(
+            state="Renewed",
+            tone="good",
+            headline="It knows what shoppers did since",
+            sentence=f"{run.run.get('reason') or ''} Nothing was trained.".strip(),
+        )
     if gate is None:
         return Verdict(
             state="Incomplete",

@@ -14,6 +14,9 @@ from shoploop.runs.planning import RUN_ID, Plan
 from shoploop.steps import Entry, Workspace, home_of
 from shoploop.store import Store, disk, layout
 
+RENEW = "renew_model"
+"""What a renewal does in the place of training; no step of a run."""
+
 StepState = Literal["waiting", "running", "done", "reused", "failed"]
 RunState = Literal["running", "done", "failed", "cancelled"]
 
@@ -88,6 +91,11 @@ class Record(_Stored):
 
     def step(self, name: str) -> StepRecord:
         return next(step for step in self.steps if step.name == name)
+
+    @property
+    def is_renewal(self) -> bool:
+        """Whether it brought a version up to date, and trained none."""
+        return any(step.name == RENEW for step in self.steps)
 
 
 class Unreadable(_Stored):

@@ -160,6 +160,13 @@ def choose_searches(
     return {name: [asked[place] for place in np.sort(places)] for name, places in parts.items()}
 
 
+def known_searches(
+    data: Path, log: PurchaseLog, texts: Sequence[str], windows: TimeSplit, *, seed: int
+) -> pl.DataFrame:
+    """:func:`remembered` of all searches of a ``load_data`` folder, as :func:`write_searches` finds them."""
+    return remembered(_searches(data / "searches.parquet", log, texts, windows, seed=seed)[0], log)
+
+
 def remembered(searches: Searches, log: PurchaseLog) -> pl.DataFrame:
     """Searches as a table: ``query``, ``item`` and ``day`` (days since 1970-01-01), with the user nowhere."""
     items = np.array(log.vocabulary.items, object)

@@ -10,7 +10,6 @@ from shop import FIRST, TRAINING, Shop
 from shop.samples import split_visits, visits
 
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, TooFewEvents
-from shoploop.evaluation.incumbent import on_vocabulary
 from shoploop.features.contract import Contract
 from shoploop.features.log import Vocabulary
 from shoploop.models.fusion import FusedModel
@@ -24,6 +23,7 @@ from shoploop.training.loop import model_input
 from shoploop.training.step import LOG_CHECKPOINT, train_fused
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
+from shoploop.versions.vocabulary import on_vocabulary
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

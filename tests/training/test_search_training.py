@@ -15,7 +15,6 @@ from shop import Shop
 from shop.samples import OFFERED_FEATURES, offered
 from shop.searches import COLUMNS
 
-from shoploop.evaluation.incumbent import on_vocabulary
 from shoploop.evaluation.scoring import model_scores
 from shoploop.features.log import Vocabulary
 from shoploop.samples.files import read_samples
@@ -26,6 +25,7 @@ from shoploop.training.loop import TrainConfig, fit, model_input, validation_los
 from shoploop.training.searching import SearchTraining, fit_search
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import SEARCHES, TrainedModel
+from shoploop.versions.vocabulary import on_vocabulary
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

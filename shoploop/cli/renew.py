@@ -1,0 +1,39 @@
+"""``shoploop renew``: what a person sees of a renewal."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from shoploop.cli import output
+from shoploop.cli.run import carry_out, load_with_data, watching
+from shoploop.hints import command
+
+
+def renew_recommender(file: Path, store_override: str | None, *, json_: str | None) -> None:
+    """Renews the version that serves, and prints what became of it."""
+    from shoploop import runs
+    from shoploop.runs import renewal
+    from shoploop.steps import Workspace
+    from shoploop.versions.signing import Trust
+
+    console = output.console(stderr=json_ is not None)
+    recommender = load_with_data(file)
+    spec = recommender.spec
+    workspace = Workspace(runs.open_store(recommender, store_override), recommender.metadata.name)
+    serving = renewal.serving_version(workspace, pinned=spec.serving.pinned_version)
+    run, workspace = carry_out(recommender, store_override, console, until=renewal.UNTIL)
+    with watching(console) as watch:
+        done = renewal.renew(workspace, run, serving, trust=Trust.configured(spec.signing), tell=watch)
+    if json_:
+        output.write_json(
+            asdict(done.renewed) | {"run": done.run, "seconds": done.seconds, "serves": done.promoted}, json_
+        )
+        return
+    renewed = done.renewed
+    becomes = "serves" if done.promoted else "is kept, but does not serve: somebody has decided otherwise meanwhile"
+    console.print()
+    console.print(f"Version   {renewed.version} {becomes}")
+    console.print(f"Weights   of {renewed.parent}, which knew what was up to {renewed.before}")
+    console.print(
+        f"Knows     what was up to {renewed.through}; {renewed.items:,} items, {renewed.new_items:,} of them new"
+    )
+    console.print(f"Next      {command(workspace.store, f'serve {run.name}')}")

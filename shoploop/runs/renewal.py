@@ -1,0 +1,229 @@
+"""A renewal: the version that serves, brought up to date with all that is known of users and items, without training.
+
+Its first steps are those of a run, with the same reuse. Then the weights of the version get what these say, the whole is
+packaged, published and promoted in the place of the one it renews. It is kept as a run is, in the same list. The gate does
+not judge it: of the weights it has judged already, and an incumbent is measured as renewed, too. docs/decisions/0117.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shoploop.api.pod_result import VersionMade, written
+from shoploop.compute.memory import PeakMemory
+from shoploop.errors import NotFound, UserError
+from shoploop.runs.finishing import prune, write_report
+from shoploop.runs.planning import Plan, Run, keep_plan, read_plan
+from shoploop.runs.record import RENEW, Journal, Record, StepRecord, read_record
+from shoploop.steps import STEPS, Workspace
+from shoploop.store import disk, layout
+from shoploop.training.renewal import Renewed
+from shoploop.versions.signing import Trust, signer_for
+
+UNTIL = "materialize_features"
+"""The last step that a renewal has in common with a run."""
+
+PACKAGE = "build_bento"
+SAYS = {
+    RENEW: "Bring what the version knows of users and items up to date",
+    PACKAGE: STEPS[PACKAGE].says,
+}
+
+
+class Pinned(UserError):
+    """Somebody has decided which version serves, or tries one beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewal:
+    """What became of one."""
+
+    run: str
+    renewed: Renewed
+    made: VersionMade
+    seconds: float
+    promoted: bool
+    """Whether it serves from now on; not where somebody has decided otherwise meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """The version to renew, as it was when that was decided."""
+
+    version: str
+    after: int
+    """Number of the promotion that let it serve."""
+
+
+def serving_version(workspace: Workspace, *, pinned: str | None) -> Serving:
+    """The version to renew.
+
+    Raises:
+        NotFound: none serves.
+        Pinned: the spec names the one that is to serve, or a candidate is tried beside it.
+    """
+    from shoploop.versions import candidacy, promotions
+
+    store, name = workspace.store, workspace.name
+    history = promotions.promotions(store, name)
+    if not history:
+        raise NotFound(f"No version of {name!r} serves yet, so none can be renewed. `shoploop run` makes the first.")
+    if pinned:
+        raise Pinned(
+            f"spec.serving.pinnedVersion names {pinned}, and a renewal would serve in its place. Remove the pin, or leave it."
+        )
+    if (now := candidacy.current(store, name)) is not None:
+        raise Pinned(
+            f"{now.version} is being tried beside {history[-1].version}: a renewal would change what it is compared with. "
+            f"Wait until that is decided, or end it: `shoploop candidate {name} --end`."
+        )
+    return Serving(version=history[-1].version, after=history[-1].number)
+
+
+def renew(
+    workspace: Workspace,
+    begun: Run,
+    serving: Serving,
+    *,
+    trust: Trust,
+    promotes: bool = True,
+    tell: Callable[[dict[str, Any]], None] = lambda event: None,
+) -> Renewal:
+    """Makes and publishes the renewal of a version, and lets it serve.
+
+    Args:
+        workspace: Of the recommender.
+        begun: A run up to :data:`UNTIL` that is done.
+        serving: What to renew.
+        trust: Whose signatures count.
+        promotes: Whether it is to serve from now on; on a cluster that is the operator's to say.
+        tell: Told of its own steps, as who watches a run is.
+
+    Raises:
+        NothingToRenew, ContractMismatch: see :func:`~shoploop.training.renewal.renew_model`.
+        KeyUnusable, KeyUntrusted: signatures are required, and nobody here can give one; nothing was published.
+        ArtifactError: the version that serves must not be used.
+    """
+    from shoploop.packaging.bento import build_bento
+    from shoploop.training.renewal import renew_model
+
+    signer_for(trust)  # better now than when all is packaged
+    started = time.monotonic()
+    plan = read_plan(begun.key, workspace)
+    own = Run(id=begun.id, recommender=begun.recommender)
+    folder = workspace.path(own.key)
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, entry in plan.found.items():
+        disk.link_tree(workspace.output(entry), folder / STEPS[name].output)
+    keep_plan(replace(plan, run=own), workspace)
+    journal = _journal(workspace, begun, own, serving.version)
+    try:
+        parent = workspace.incumbent(serving.version, trust)
+        with _timed(journal, RENEW, tell):
+            renewed = renew_model(
+                data=folder / "data", features=folder / "features", parent=parent, out=folder / "model"
+            )
+        with _timed(journal, PACKAGE, tell):
+            spec = own.recommender.spec
+            build_bento(
+                data=folder / "data",
+                features=folder / "features",
+                model=folder / "model",
+                out=folder / "bento",
+                serving_spec=spec.serving,
+                max_age_days=spec.gate.max_age_days,
+            )
+        made = _publish(workspace, plan, own, renewed, trust)
+        serves = promotes and _promote(workspace, own, serving, made, trust)
+        journal.end("done", version=made.version, passed=made.passed, reason=made.reason)
+    except BaseException:
+        # what it is made of lies elsewhere; a renewal that was not is in no list
+        shutil.rmtree(folder, ignore_errors=True)
+        workspace.store.delete_folder(own.key)
+        raise
+    _keep_lineage(workspace, plan, own, journal.record)
+    write_report(workspace, own.key)
+    prune(workspace, plan, versions=promotes)
+    return Renewal(run=own.id, renewed=renewed, made=made, seconds=time.monotonic() - started, promoted=serves)
+
+
+def _publish(workspace: Workspace, plan: Plan, own: Run, renewed: Renewed, trust: Trust) -> VersionMade:
+    """Puts the version, its Bento and what the gate said of its weights into the store, the latter last."""
+    from shoploop.packaging.bento import REPORT, publish_bento
+    from shoploop.versions import promotions
+    from shoploop.versions.verdicts import Verdict, latest_verdict, record_verdict
+
+    store, name, folder = workspace.store, workspace.name, workspace.path(own.key)
+    signer = signer_for(trust)
+    version = promotions.publish_version(store, name, folder / "model", signer=signer)
+    digest = publish_bento(store, name, version, folder / "bento", signer=signer)
+    judged = latest_verdict(store, name, renewed.parent)
+    of_weights = f"of its weights the gate said: {judged.reason}" if judged else "the gate has not judged its weights"
+    verdict = Verdict(
+        passed=judged.passed if judged else True,
+        rule=judged.rule if judged else "Always",
+        reason=f"It renews {renewed.parent} with what is known up to {renewed.through}; {of_weights}",
+    )
+    record_verdict(store, name, version, verdict)
+    made = VersionMade(
+        version=version,
+        parent=renewed.parent,
+        source=plan.source,
+        metrics={},
+        rule=verdict.rule,
+        passed=verdict.passed,
+        reason=verdict.reason,
+        digest=digest,
+        code=json.loads((folder / "bento" / REPORT).read_bytes()).get("code"),
+    )
+    store.put(layout.run_result(own.key), written(made).encode())
+    return made
+
+
+def _promote(workspace: Workspace, own: Run, serving: Serving, made: VersionMade, trust: Trust) -> bool:
+    """Lets it serve in the place of the version that it renews; returns whether it does."""
+    from shoploop.versions import promotions
+
+    done = promotions.promote(
+        workspace.store, workspace.name, made.version,
+        reason=made.reason, by=f"renewal {own.id}", trust=trust, after=serving.after,
+    )  # fmt: skip
+    return done.version == made.version
+
+
+def _journal(workspace: Workspace, begun: Run, own: Run, parent: str) -> Journal:
+    """Its record, as of a run: the steps that went before, and the two of its own."""
+    before = read_record(workspace.store, begun.key, begun.id)
+    if not isinstance(before, Record):
+        raise NotFound(f"The record of the steps before the renewal cannot be read ({before.why}). Renew again.")
+    steps = (*before.steps, StepRecord(name=RENEW), StepRecord(name=PACKAGE))
+    record = before.model_copy(update={"state": "running", "ended": None, "steps": steps, "incumbent": parent})
+    journal = Journal(workspace, own.key, record)
+    journal.change()
+    return journal
+
+
+@contextmanager
+def _timed(journal: Journal, step: str, tell: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Tells of a step, here and in the record."""
+    tell({"kind": "started", "step": step, "says": SAYS[step]})
+    journal.step(step, state="running")
+    began = time.monotonic()
+    with PeakMemory() as memory:
+        yield
+        peak = memory.taken()
+    seconds = time.monotonic() - began
+    journal.step(step, state="done", seconds=seconds, peak_rss_bytes=peak)
+    tell({"kind": "finished", "step": step, "seconds": seconds, "peak_rss_bytes": peak})
+
+
+def _keep_lineage(workspace: Workspace, plan: Plan, own: Run, record: Record) -> None:
+    """What of a renewal is a step of a run; whose weights it has, the version itself says."""
+    from shoploop.runs import lineage
+
+    steps = tuple(step for step in record.steps if step.name in plan.found)
+    lineage.keep(workspace, replace(plan, run=own), record.model_copy(update={"steps": steps}))

@@ -1,0 +1,221 @@
+"""A version brought up to date without training: the weights of one that serves, and what is known of users and items by now.
+
+Taste moves faster than anybody trains. What a model knows besides its weights (what follows what, neighbours, factors,
+searches) are functions of a log and a day, so they are made anew from the log of now, by the functions of a run; the factors
+are turned to where the weights expect them. Items that were not there when the weights learned get what the log says of
+them. docs/decisions/0117.
+
+Legend: I items.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shoploop.compute.cores import one_thread
+from shoploop.data.picture_files import ENCODER_CONFIG
+from shoploop.data.splits import TimeSplit
+from shoploop.errors import ContractMismatch, UserError
+from shoploop.features.catalog import Catalog, CatalogConfig, renewed
+from shoploop.features.catalogs import Catalogs, following
+from shoploop.features.contract import PAIR_FEATURES, Contract
+from shoploop.features.habits import PARTITIONS
+from shoploop.features.log import Int32, PurchaseLog, Vocabulary
+from shoploop.features.resemblance import with_resemblance
+from shoploop.samples.search_step import known_searches
+from shoploop.samples.step import read_log
+from shoploop.surfaces.search.asked import item_texts
+from shoploop.versions.artifact import Version, load_version, write_version
+from shoploop.versions.trained import TrainedModel
+from shoploop.versions.vocabulary import on_vocabulary
+
+EPOCH = date(1970, 1, 1)
+
+RENEWED = "renewed"
+"""In a version's lineage: it has the weights of its parent."""
+
+
+class NothingToRenew(UserError):
+    """The version knows all that there is to know, or later things than the data holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewed:
+    """What a renewal came to."""
+
+    version: str
+    parent: str
+    through: str
+    """Last day of the data, ISO 8601."""
+
+    before: str
+    """The same of the parent."""
+
+    items: int
+    """That the version knows."""
+
+    new_items: int
+    """Of these, those that the parent did not."""
+
+
+@one_thread()
+def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renewed:
+    """Writes a version with the weights of another, and with what ``data`` says of items.
+
+    Args:
+        data: Folder of ``load_data``.
+        features: Folder of ``materialize_features``; ``contract.json`` in it is replaced by the parent's, where both can
+            be served from what lies there.
+        parent: Folder of the version to renew.
+        out: The version's folder.
+
+    Raises:
+        NothingToRenew: the parent was made of the same tables, or of later ones.
+        ContractMismatch: the tables say less of users and items than the weights have learned from.
+        ArtifactCorrupt, ArtifactForeign: the parent must not be used.
+    """
+    version = load_version(parent)
+    materialized = json.loads((features / "features.json").read_text())
+    tables = {name: table["sha256"] for name, table in json.loads((data / "load.json").read_text())["tables"].items()}
+    last_day = materialized["serving_day"] - 1
+    _hold_newer(version, tables, last_day)
+    _keep_contract(version, features)
+    vocabulary = Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"]))
+    items = pl.read_parquet(data / "items.parquet")
+    before = TrainedModel.of_version(version)
+    log = read_log(data, vocabulary, sessions=before.sessions)
+    trained = _as_of_now(before, version, log, items, data=data, materialized=materialized, parent=parent)
+    made = write_version(
+        out,
+        tensors=trained.tensors(),
+        config=trained.config(),
+        contract=version.contract,
+        items=vocabulary.frame()
+        .join(items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left")
+        .to_arrow(),
+        lineage=version.lineage | {"tables": tables, "last_day": last_day, "parent": version.id, RENEWED: True},
+        metrics=version.manifest["metrics"],
+        extra_files=version.extra_files | trained.extra_files(),
+    )
+    return Renewed(
+        version=made.id,
+        parent=version.id,
+        through=_iso(last_day),
+        before=_iso(version.lineage["last_day"]),
+        items=len(vocabulary),
+        new_items=int((before.vocabulary.encode(list(vocabulary.items)) < 0).sum()),
+    )
+
+
+def _hold_newer(version: Version, tables: Mapping[str, str], last_day: int) -> None:
+    known = version.lineage["last_day"]
+    if dict(tables) == version.lineage["tables"]:
+        raise NothingToRenew(
+            f"Version {version.id} was made of these very tables: there is nothing new that it could know. What shoppers did "
+            "since comes into them by `shoploop events compact`, where spec.data.feedback is set."
+        )
+    if last_day < known:
+        raise NothingToRenew(
+            f"The data ends on {_iso(last_day)}, and version {version.id} knows what was up to {_iso(known)}. Look whether "
+            "the tables are whole."
+        )
+
+
+def _keep_contract(version: Version, features: Path) -> None:
+    """Has the features be of the version's own contract, if all that it names is there: which kinds of day tell, or which
+    levels an attribute has, may be found otherwise in other data, and the weights know what they have learned from."""
+    own = Contract.from_json(version.contract)
+    at_hand = Contract.from_json(json.loads((features / "contract.json").read_text()))
+    wanted = _columns(own)
+    if missing := sorted(wanted - _columns(at_hand)):
+        raise ContractMismatch(
+            f"Version {version.id} has learned from {', '.join(missing)}, which these tables do not say any more. Bring it "
+            "back, or train a version on what there is: `shoploop run`."
+        )
+    file = features / "contract.json"
+    file.unlink()  # it may be a link to what a step has written
+    file.write_text(json.dumps(version.contract, indent=1) + "\n")
+
+
+def _columns(contract: Contract) -> set[str]:
+    """What a contract needs of the tables; features of kinds of day can always be made."""
+    pairs = set(contract.pair_features) - {f.name for f in PAIR_FEATURES if f.needs in PARTITIONS}
+    attributes = {f"the attribute {attribute.name}" for attribute in contract.user_attributes}
+    return {*contract.user_stats, *contract.item_stats, *contract.shop_stats, *pairs, *attributes}
+
+
+def _as_of_now(
+    before: TrainedModel,
+    version: Version,
+    log: PurchaseLog,
+    items: pl.DataFrame,
+    *,
+    data: Path,
+    materialized: Mapping[str, Any],
+    parent: Path,
+) -> TrainedModel:
+    config = CatalogConfig(seed=version.lineage["seed"])
+    trained = on_vocabulary(before, log.vocabulary)
+    catalog = renewed(_with_kinds(trained.catalog, before, version, log.vocabulary, items), log, config)
+    day = materialized["serving_day"]
+    catalogs: Catalogs = following(catalog, log, [day], config)
+    if ENCODER_CONFIG in version.extra_files:
+        catalogs = _pictured(catalogs, data, items, log.vocabulary, parent)
+    texts = tuple(item_texts(items, log.vocabulary.items))
+    searches = trained.searches
+    if searches is not None:
+        windows = TimeSplit.from_json(materialized["split"])
+        searches = known_searches(data, log, texts, windows, seed=version.lineage["seed"])
+        trained.model.searching().set_names(texts)
+    return replace(trained, searches=searches, texts=texts).with_catalog(catalogs.serving)
+
+
+def _pictured(catalogs: Catalogs, data: Path, items: pl.DataFrame, vocabulary: Vocabulary, parent: Path) -> Catalogs:
+    """Items without factors get those of what they look like, by the encoder that the version carries."""
+    from shoploop.images.encoder import likeness, read_encoder
+
+    pictured = likeness(data, items, vocabulary, encoder=read_encoder(parent))
+    return catalogs if pictured is None else with_resemblance(catalogs, pictured[0])
+
+
+def _with_kinds(
+    catalog: Catalog, before: TrainedModel, version: Version, vocabulary: Vocabulary, items: pl.DataFrame
+) -> Catalog:
+    """Items that the version did not know are of the kind and the group of those that lie in the same category there."""
+    known = pl.DataFrame(version.items)
+    if "category" not in known.columns:
+        return catalog
+    codes = before.vocabulary.encode(known["item"].to_list())
+    kinds: dict[tuple[str, ...], int] = {}
+    groups: dict[tuple[str, ...], int] = {}
+    for code, category in zip(codes.tolist(), known["category"].to_list(), strict=True):
+        if code >= 0 and category:
+            path = tuple(category)
+            kinds.setdefault(path, int(before.catalog.kind_I[code]))
+            groups.setdefault(_group(path), int(before.catalog.group_I[code]))
+    kind_I, group_I = catalog.kind_I.copy(), catalog.group_I.copy()
+    paths = dict(zip(items["item"].to_list(), items["category"].to_list(), strict=True))
+    for code in np.flatnonzero(before.vocabulary.encode(list(vocabulary.items)) < 0).tolist():
+        path = tuple(paths.get(vocabulary.items[code]) or ())
+        kind_I[code] = kinds.get(path, kind_I[code])
+        group_I[code] = groups.get(_group(path), group_I[code])
+    return replace(catalog, kind_I=_int32(kind_I), group_I=_int32(group_I))
+
+
+def _group(path: tuple[str, ...]) -> tuple[str, ...]:
+    """The category one level up; of one without a level above, itself."""
+    return path[:-1] if len(path) > 1 else path
+
+
+def _int32(values: Int32) -> Int32:
+    return np.ascontiguousarray(values, np.int32)
+
+
+def _iso(day: int) -> str:
+    return (EPOCH + timedelta(days=day)).isoformat()

@@ -1,0 +1,65 @@
+"""A trained model with another vocabulary's codes: of later data, which has items that it never learned of.
+
+Legend: I items.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from shoploop.features.catalog import Catalog
+from shoploop.features.log import Vocabulary
+from shoploop.models.fusion import FusedModel
+from shoploop.versions.trained import TrainedModel
+
+
+def on_vocabulary(trained: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:
+    """The same model with another vocabulary's codes; items that it never knew have no factors and no neighbours."""
+    if trained.vocabulary.items == vocabulary.items:
+        return trained
+    old_of_new = trained.vocabulary.encode(list(vocabulary.items))
+    new_of_old = vocabulary.encode(list(trained.vocabulary.items))
+    catalog = trained.catalog
+    tables = {}
+    for codes, weights in _TABLES:
+        items = new_of_old[_rows(getattr(catalog, codes), old_of_new, 0)]
+        tables[codes] = np.maximum(items, 0)
+        known = _rows(getattr(catalog, weights), old_of_new, 0)
+        tables[weights] = np.where(items >= 0, known, 0).astype(np.float32)
+    moved: Catalog = replace(
+        catalog,
+        kind_I=_rows(catalog.kind_I, old_of_new, catalog.kinds - 1),
+        group_I=_rows(catalog.group_I, old_of_new, int(catalog.group_I.max(initial=0))),
+        factors_ID=_rows(catalog.factors_ID, old_of_new, 0),
+        **tables,
+    )
+    config = trained.model.config
+    model = FusedModel(replace(config, sequence=replace(config.sequence, items=len(vocabulary))))
+    state = trained.model.state_dict()
+    state["sequence.factors_IF"] = torch.from_numpy(moved.factors_ID)
+    of_items = [
+        "sequence.item_bias_I",
+        *(("sequence.own_ID",) if config.sequence.learned_items else ()),
+        *(("search.bias_I", "search.names_IP") if model.search is not None else ()),
+    ]
+    for name in of_items:
+        state[name] = torch.from_numpy(_rows(state[name].numpy(), old_of_new, 0))
+    model.load_state_dict(state)
+    texts = tuple(trained.texts[old] if 0 <= old < len(trained.texts) else "" for old in old_of_new.tolist())
+    return replace(trained, model=model.prepare(), catalog=moved, vocabulary=vocabulary, texts=texts)
+
+
+_TABLES = (
+    ("neighbours_IM", "neighbour_weights_IM"),
+    ("after_IP", "after_weights_IP"),
+    ("lately_IP", "lately_weights_IP"),
+)
+"""Of a catalog's items other items, and their weights."""
+
+
+def _rows(values: "np.ndarray", codes: "Sequence[int] | np.ndarray", missing: float) -> "np.ndarray":
+    picked = values[np.maximum(codes, 0)].copy()
+    picked[np.asarray(codes) < 0] = missing
+    return picked
