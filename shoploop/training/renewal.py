@@ -115,7 +115,7 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
 
 def _hold_newer(version: Version, tables: Mapping[str, str], last_day: int) -> None:
     known = version.lineage["last_day"]
-    if dict(tables) == version.lineage["tables"]:
+    if last_day == known and dict(tables) == version.lineage["tables"]:
         raise NothingToRenew(
             f"Version {version.id} was made of these very tables: there is nothing new that it could know. What shoppers did "
             "since comes into them by `shoploop events compact`, where spec.data.feedback is set."
