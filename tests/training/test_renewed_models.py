@@ -45,6 +45,7 @@ def test_it_has_the_weights_of_its_parent_and_knows_the_days_since(found, later,
     assert version.lineage["last_training_day"] == parent.lineage["last_training_day"]
     assert version.lineage["last_day"] == FIRST + 62 == parent.lineage["last_day"] + 3
     assert (told.before, told.through) == (day(59).date().isoformat(), day(62).date().isoformat())
+    assert told.learned == day(52).date().isoformat()
     old = before.model.state_dict()
     learned = {name for name in old if not name.endswith(("_ID", "_IF", "_I", "_IP"))}
     assert "behaviour.layers.0.weight" in learned
