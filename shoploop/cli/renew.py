@@ -9,10 +9,11 @@ from shoploop.hints import command
 
 
 def renew_recommender(file: Path, store_override: str | None, *, json_: str | None) -> None:
-    """Renews the version that serves, and prints what became of it."""
+    """Renews the version that serves, and prints what became of it. That there is nothing new is no mistake."""
     from shoploop import runs
     from shoploop.runs import renewal
     from shoploop.steps import Workspace
+    from shoploop.training.renewal import NothingToRenew
     from shoploop.versions.signing import Trust
 
     console = output.console(stderr=json_ is not None)
