@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from shoploop.api.v1alpha1 import TrainingSpec
+from shoploop.features.log import Vocabulary
 from shoploop.features.materialize import materialize_features
 from shoploop.packaging.staging import stage_ranker
 from shoploop.ranking.ranker import Ranker
@@ -24,6 +25,7 @@ from shoploop.training.renewal import keep_contract, renew_model
 from shoploop.training.step import train_fused
 from shoploop.versions.artifact import load_version, write_version
 from shoploop.versions.trained import TrainedModel
+from shoploop.versions.vocabulary import on_vocabulary
 
 EPOCH = date(1970, 1, 1)
 ANY_AGE = 100_000
@@ -102,6 +104,7 @@ def first_night(
     morning: date,
     folder: Path,
     *,
+    data: Path,
     training: TrainingSpec,
     settings: RankerSettings,
 ) -> Path:
@@ -112,25 +115,30 @@ def first_night(
         run: Its folder, with its samples: they hold what was known of items by day.
         morning: The first of these days.
         folder: What is made lies in it.
+        data: Folder of ``load_data``, of the run or of a later renewal.
         training: Of the spec.
         settings: What answers are to be like.
 
     Returns:
         The folder that the morning's :class:`~shoploop.ranking.ranker.Ranker` is loaded from.
     """
-    night = _Night(folder / f"frozen {morning.isoformat()}", run / "data", morning, training)
+    night = _Night(folder / f"frozen {morning.isoformat()}", data, morning, training)
     version = load_version(run / "model")
     keep_contract(version, night.features)
     judged = TrainedModel.of_version(version).with_catalog(read_catalog(run / "samples", (morning - EPOCH).days))
+    # what was first sold later is not known yet
+    vocabulary = Vocabulary(tuple(pl.read_parquet(night.features / "vocabulary.parquet").sort("code")["item"]))
+    judged = on_vocabulary(judged, vocabulary)
+    items = pl.DataFrame(version.items)
     write_version(
         night.model,
         tensors=judged.tensors(),
         config=judged.config(),
         contract=version.contract,
-        items=version.items,
+        items=vocabulary.frame().select("item").join(items, on="item", how="left", maintain_order="left").to_arrow(),
         lineage=version.lineage | {"last_day": (morning - EPOCH).days - 1},
         metrics=version.manifest["metrics"],
-        extra_files=version.extra_files,
+        extra_files=version.extra_files | judged.extra_files(),
     )
     return night.packaged(settings)
 

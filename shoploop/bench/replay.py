@@ -45,6 +45,7 @@ from shoploop.ranking.answer import Answer, RecommendRequest
 from shoploop.ranking.ranker import Ranker
 from shoploop.runs.record import Record, folder_of, read_record
 from shoploop.store import Store, layout
+from shoploop.versions.artifact import load_version
 
 K = 10
 OF_NIGHTS = ("nightly", "renewed")
@@ -165,9 +166,12 @@ def _made(
     }
     if nightly:
         made["nightly"] = nights.train_nights(data, days, folder, say=say, **about)
-    if record.version == ranker.version and not record.is_renewal:
-        frozen = nights.first_night(run, days[0], folder, **about)
-    else:  # its samples, which hold what was known before these days, are not at hand
+    weights_of = load_version(run / "model").weights_of if record.version == ranker.version else None
+    made_by = folder_of(store, name, weights_of) if weights_of else None
+    if made_by is not None and load_version(made_by / "model").id == weights_of:
+        frozen = nights.first_night(made_by, days[0], folder, data=data, **about)
+    else:  # the run's samples, which hold what was known before these days, are gone
+        say("a version is trained: the run that trained the one that serves is gone")
         trained = made.get("nightly") or nights.train_nights(data, days[:1], folder, say=say, **about)
         frozen = trained[days[0]]
     if renewed:

@@ -78,6 +78,7 @@ def of_version(store: Store, name: str, version: str | None) -> dict[str, Any]:
     Args:
         version: None for the one that serves, or the newest where none does.
     """
+    from shoploop.packaging.bento import bento_digest
     from shoploop.runs import lineage
     from shoploop.versions import promotions
 
@@ -114,7 +115,7 @@ def of_version(store: Store, name: str, version: str | None) -> dict[str, Any]:
         "parent": run.incumbent,
         "renews": run.incumbent if run.is_renewal else None,
         "gate": {"passed": run.passed, "reason": run.reason},
-        "bento": facts("build_bento").get("sha256"),
+        "bento": facts("build_bento").get("sha256") or bento_digest(store, name, wanted),
         "read": [
             {"namespace": one["namespace"], "name": one["name"], "version": _version_of(one)}
             for one in (by_step.get("load_data") or {}).get("inputs", [])
@@ -139,8 +140,8 @@ def of_version(store: Store, name: str, version: str | None) -> dict[str, Any]:
 def of_user(store: Store, name: str, user: str) -> dict[str, Any]:
     """What ``shoploop lineage NAME --user U`` answers, as JSON: rows is None where a run's tables are gone.
 
-    A version has read a user's rows if they are in the tables that its run loaded; whether its weights show it is another
-    question.
+    A version has read a user's rows if they are in the tables that its run loaded, or that of the version whose weights it
+    has; whether its weights show it is another question.
     """
     from shoploop.runs import lineage
     from shoploop.steps import Workspace
@@ -148,8 +149,9 @@ def of_user(store: Store, name: str, user: str) -> dict[str, Any]:
     workspace = Workspace(store, name)
     counted: dict[str, dict[str, Any] | None] = {}
     versions = []
-    for version, runs in _runs_by_version(store, name).items():
-        seen: dict[str, Any] | None = None
+    made = _runs_by_version(store, name)
+
+    def seen_by(runs: list[Any]) -> dict[str, Any] | None:
         for run in runs:
             try:
                 plan = lineage.plan_of(workspace, name, run.run)
@@ -158,9 +160,26 @@ def of_user(store: Store, name: str, user: str) -> dict[str, Any]:
             key = plan.keys["load_data"]
             if key not in counted:
                 counted[key] = lineage.touched_by(workspace, plan, user)
-            seen = seen or counted[key]
-        versions.append({"version": version, "run": runs[0].run, **(seen or {"rows": None})})
+            if (seen := counted[key]) is not None:
+                return seen
+        return None
+
+    for version, runs in made.items():
+        seen = [seen_by(made[each]) for each in (version, *_renewed_from(version, made))]
+        most = max((each for each in seen if each), key=lambda each: int(each["rows"]), default=None)
+        if most and not most["rows"] and None in seen:  # one of those tables is gone
+            most = None
+        versions.append({"version": version, "run": runs[0].run, **(most or {"rows": None})})
     return {"recommender": name, "user": user, "versions": versions}
+
+
+def _renewed_from(version: str, made: dict[str, list[Any]]) -> list[str]:
+    """What a renewal has renewed, one after another: its weights have learned from the rows of the last of these."""
+    found: list[str] = []
+    while made[version][0].is_renewal and (parent := made[version][0].incumbent) in made and parent not in found:
+        found.append(parent)
+        version = parent
+    return found
 
 
 def _runs_by_version(store: Store, name: str) -> dict[str, list[Any]]:

@@ -1,5 +1,6 @@
 """``shoploop renew``: what a person sees of a renewal."""
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +13,7 @@ def renew_recommender(file: Path, store_override: str | None, *, json_: str | No
     """Renews the version that serves, and prints what became of it. That there is nothing new is no mistake."""
     from shoploop import runs
     from shoploop.runs import renewal
+    from shoploop.runs.launchers.this_machine import Alone, refuse_suspended
     from shoploop.steps import Workspace
     from shoploop.training.renewal import NothingToRenew
     from shoploop.versions.signing import Trust
@@ -20,10 +22,12 @@ def renew_recommender(file: Path, store_override: str | None, *, json_: str | No
     recommender = load_with_data(file)
     spec = recommender.spec
     workspace = Workspace(runs.open_store(recommender, store_override), recommender.metadata.name)
+    began = time.monotonic()
+    refuse_suspended(runs.new_run(recommender))
     serving = renewal.serving_version(workspace, pinned=spec.serving.pinned_version)
     run, workspace = carry_out(recommender, store_override, console, until=renewal.UNTIL)
     try:
-        with watching(console) as watch:
+        with Alone(workspace), watching(console) as watch:
             done = renewal.renew(workspace, run, serving, trust=Trust.configured(spec.signing), tell=watch)
     except NothingToRenew as nothing:
         console.print(str(nothing))
@@ -31,11 +35,11 @@ def renew_recommender(file: Path, store_override: str | None, *, json_: str | No
             output.write_json({"renewed": False, "version": serving.version, "serves": True}, json_)
         return
     if json_:
-        told = {"run": done.run, "seconds": done.seconds, "serves": done.promoted}
+        told = {"run": done.run, "seconds": time.monotonic() - began, "serves": done.promoted}
         output.write_json({"renewed": True} | asdict(done.renewed) | told, json_)
         return
     renewed = done.renewed
-    becomes = "serves" if done.promoted else "is kept, but does not serve: somebody has decided otherwise meanwhile"
+    becomes = "serves" if done.promoted else "is kept, and does not serve: somebody has decided otherwise meanwhile"
     console.print()
     console.print(f"Version   {renewed.version} {becomes}")
     console.print(f"Knows     what was up to {renewed.through}; {renewed.parent} what was up to {renewed.before}")

@@ -29,7 +29,7 @@ from shoploop.features.ends import read_interactions
 from shoploop.features.habits import habits, tells
 from shoploop.features.history import midnight
 from shoploop.features.item import item_stats_pieces
-from shoploop.features.log import PurchaseLog, day_of, purchases
+from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
 from shoploop.features.packing import pack
 from shoploop.features.shop import refuse_shopless, shop_stats
 from shoploop.features.user import user_stats
@@ -105,9 +105,7 @@ def materialize_features(
         progress.report(len(rows), len(tables) + 1, "tables")
     seconds.lap("compute")
 
-    feast_store.write_repository(
-        out, project=_project(data / "interactions.parquet", contract), online_store=online_store
-    )
+    feast_store.write_repository(out, project=_project(data, contract, vocabulary), online_store=online_store)
     store = feast_store.apply(out)
     seconds.lap("apply")
     serving = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=split.serving)
@@ -175,10 +173,14 @@ def _plain(schema: pa.Schema) -> pa.Schema:
     return pa.schema([(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in schema])
 
 
-def _project(interactions: Path, contract: Contract) -> str:
-    """Feast's name for this data under this contract: in a shared Redis, no shop or run reads another's rows."""
-    digest = hashlib.sha256(contract.hash.encode() + interactions.read_bytes()).hexdigest()
-    return f"shoploop_{digest[:12]}"
+def _project(data: Path, contract: Contract, vocabulary: Vocabulary) -> str:
+    """Feast's name for this data under this contract: in a shared Redis, no shop or run reads another's rows, and none has
+    its rows overwritten by those of other codes."""
+    digest = hashlib.sha256(contract.hash.encode())
+    for name in ("interactions", "users"):
+        digest.update((data / f"{name}.parquet").read_bytes())
+    digest.update("\0".join(vocabulary.items).encode())
+    return f"shoploop_{digest.hexdigest()[:12]}"
 
 
 def _histories(log: PurchaseLog, *, before: int) -> pl.DataFrame:

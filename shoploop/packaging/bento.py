@@ -168,6 +168,18 @@ def collected_of(store: Store, name: str, version: str) -> CollectedThrough:
     return CollectedThrough(**report.get("collected", {}))
 
 
+def bento_digest(store: Store, name: str, version: str) -> str | None:
+    """sha256 of a stored version's current Bento; None where it has none.
+
+    Raises:
+        ArtifactCorrupt, ArtifactForeign: what is there does not describe one.
+    """
+    try:
+        return str(_stored_report(store, name, version)[1]["sha256"])
+    except NotFound:
+        return None
+
+
 def check_bento(store: Store, name: str, version: str, body: bytes, sha256: str, trust: Trust) -> None:
     """Makes sure that the archive with that digest, described by ``body``, is signed as ``trust`` asks."""
     where = store.url(layout.bento_archive(name, version, sha256))

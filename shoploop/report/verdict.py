@@ -32,7 +32,7 @@ def verdict(run: RunFolder) -> Verdict:
     if run.is_renewal:
         return Verdict(
             state="Renewed",
-            tone="good",
+            tone="good" if run.run.get("passed") is True else "warn",
             headline="It knows what shoppers did since",
             sentence=f"{run.run.get('reason') or ''} Nothing was trained.".strip(),
         )

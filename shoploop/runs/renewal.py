@@ -15,13 +15,13 @@ from typing import Any
 
 from shoploop.api.pod_result import VersionMade, written
 from shoploop.compute.memory import PeakMemory
-from shoploop.errors import NotFound, UserError
+from shoploop.errors import NotFound, ShoploopError, UserError
 from shoploop.runs.finishing import prune, write_report
 from shoploop.runs.planning import Plan, Run, keep_plan, read_plan
-from shoploop.runs.record import RENEW, Journal, Record, StepRecord, read_record
+from shoploop.runs.record import RENEW, Failure, Journal, Record, StepRecord, read_record
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import disk, layout
-from shoploop.training.renewal import Renewed
+from shoploop.training.renewal import NothingToRenew, Renewed
 from shoploop.versions.signing import Trust, signer_for
 
 UNTIL = "materialize_features"
@@ -32,6 +32,10 @@ SAYS = {
     RENEW: "Bring what the version knows of users and items up to date",
     PACKAGE: STEPS[PACKAGE].says,
 }
+
+
+OF_WEIGHTS = "of_weights"
+"""In a renewal's verdict: what the gate said of the version whose weights it has."""
 
 
 class Pinned(UserError):
@@ -45,7 +49,6 @@ class Renewal:
     run: str
     renewed: Renewed
     made: VersionMade
-    seconds: float
     promoted: bool
     """Whether it serves from now on; not where somebody has decided otherwise meanwhile."""
 
@@ -112,13 +115,16 @@ def renew(
     from shoploop.training.renewal import renew_model
 
     signer_for(trust)  # better now than when all is packaged
-    started = time.monotonic()
     plan = read_plan(begun.key, workspace)
     own = Run(id=begun.id, recommender=begun.recommender)
     folder = workspace.path(own.key)
     shutil.rmtree(folder, ignore_errors=True)
-    for name, entry in plan.found.items():
-        disk.link_tree(workspace.output(entry), folder / STEPS[name].output)
+    for name in begun.steps:
+        entry = plan.found.get(name)
+        output = workspace.output(entry) if entry else None
+        if output is None or not output.is_dir():
+            raise NotFound(f"What the step {name} has written for this renewal was removed meanwhile. Renew again.")
+        disk.link_tree(output, folder / STEPS[name].output)
     keep_plan(replace(plan, run=own), workspace)
     journal = _journal(workspace, begun, own, serving.version)
     try:
@@ -138,17 +144,38 @@ def renew(
                 max_age_days=spec.gate.max_age_days,
             )
         made = _publish(workspace, plan, own, renewed, trust)
-        serves = promotes and _promote(workspace, own, serving, made, trust)
-        journal.end("done", version=made.version, passed=made.passed, reason=made.reason)
-    except BaseException:
-        # what it is made of lies elsewhere; a renewal that was not is in no list
-        shutil.rmtree(folder, ignore_errors=True)
-        workspace.store.delete_folder(own.key)
+    except NothingToRenew:  # no renewal: it is in no list
+        _forget(workspace, own)
         raise
+    except BaseException as error:
+        _fail(workspace, own, journal, error)
+        raise
+    # before it serves, so that what serves is always found in the list
+    journal.end("done", version=made.version, passed=made.passed, reason=made.reason)
+    serves = promotes and _promote(workspace, own, serving, made, trust)
     _keep_lineage(workspace, plan, own, journal.record)
     write_report(workspace, own.key)
     prune(workspace, plan, versions=promotes)
-    return Renewal(run=own.id, renewed=renewed, made=made, seconds=time.monotonic() - started, promoted=serves)
+    return Renewal(run=own.id, renewed=renewed, made=made, promoted=serves)
+
+
+def _forget(workspace: Workspace, own: Run) -> None:
+    shutil.rmtree(workspace.path(own.key), ignore_errors=True)
+    workspace.store.delete_folder(own.key)
+
+
+def _fail(workspace: Workspace, own: Run, journal: Journal, error: BaseException) -> None:
+    """Ends the record of one that came to nothing; what was made of it goes."""
+    step = next((step.name for step in journal.record.steps if step.state == "running"), None)
+    if not isinstance(error, Exception):
+        journal.end("cancelled")
+    else:
+        code = error.exit_code if isinstance(error, ShoploopError) else 1
+        if step:
+            journal.step(step, state="failed", error=str(error))
+        journal.end("failed", failure=Failure(step=step, message=str(error), exit_code=code))
+    for made in ("model", "bento"):
+        shutil.rmtree(workspace.path(own.key) / made, ignore_errors=True)
 
 
 def _publish(workspace: Workspace, plan: Plan, own: Run, renewed: Renewed, trust: Trust) -> VersionMade:
@@ -162,11 +189,15 @@ def _publish(workspace: Workspace, plan: Plan, own: Run, renewed: Renewed, trust
     version = promotions.publish_version(store, name, folder / "model", signer=signer)
     digest = publish_bento(store, name, version, folder / "bento", signer=signer)
     judged = latest_verdict(store, name, renewed.parent)
-    of_weights = f"of its weights the gate said: {judged.reason}" if judged else "the gate has not judged its weights"
+    # of a renewal that is renewed: what the gate said, and not what was said of that
+    said = (judged.model_dump().get(OF_WEIGHTS) or judged.reason) if judged else "nothing"
+    known = f"It has the weights of {renewed.weights_of} and knows what was up to {renewed.through}"
+    about = {OF_WEIGHTS: said}
     verdict = Verdict(
         passed=judged.passed if judged else True,
         rule=judged.rule if judged else "Always",
-        reason=f"It renews {renewed.parent} with what is known up to {renewed.through}; {of_weights}",
+        reason=f"{known}. Of the weights the gate said: {said}",
+        **about,
     )
     record_verdict(store, name, version, verdict)
     made = VersionMade(
@@ -185,9 +216,12 @@ def _publish(workspace: Workspace, plan: Plan, own: Run, renewed: Renewed, trust
 
 
 def _promote(workspace: Workspace, own: Run, serving: Serving, made: VersionMade, trust: Trust) -> bool:
-    """Lets it serve in the place of the version that it renews; returns whether it does."""
-    from shoploop.versions import promotions
+    """Lets it serve in the place of the version that it renews, unless somebody has decided otherwise since; returns whether
+    it does."""
+    from shoploop.versions import candidacy, promotions
 
+    if candidacy.current(workspace.store, workspace.name) is not None:
+        return False
     done = promotions.promote(
         workspace.store, workspace.name, made.version,
         reason=made.reason, by=f"renewal {own.id}", trust=trust, after=serving.after,

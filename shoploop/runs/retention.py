@@ -1,6 +1,7 @@
 """What of the past may go: runs, outputs of steps, versions, kept work. One rule, for a laptop, a pod and ``shoploop gc``.
 
-A run stays while it is one of the newest, goes on, or made a version that serves or is pinned. Outputs of steps stay while
+A run stays while it is one of the newest, goes on, or made a version that serves or is pinned, or
+whose weights such a one has. Outputs of steps stay while
 a young run, or one that goes on, has made or reused them. Of versions :mod:`shoploop.versions.retention` decides. Kept work
 stays for a week after it was touched last (:mod:`shoploop.runs.leftovers`). What nobody here knows (a file that somebody put
 there) is left alone, and a folder that holds nothing else is no run.
@@ -21,7 +22,7 @@ from shoploop.runs.record import Record, Unreadable, read_record
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import layout
 from shoploop.versions import promotions
-from shoploop.versions.removal import choose_versions, remove_version
+from shoploop.versions.removal import choose_versions, remove_version, weights_of
 
 KEPT_WORK = 4
 """Runs whose outputs stay, so that going back to an earlier spec finds its steps done."""
@@ -70,9 +71,13 @@ def choose(
     versions = choose_versions(store, name, newest=retention.versions, named=named)
     serving = promotions.serving_version(store, name)
     wanted = {version for version in (serving, *named) if version}
+    wanted |= {weights_of(store, name, version) for version in wanted}
     records = {run: _record(workspace, run) for run in _known(store.folders(layout.runs(name)))}
     runs = [run for run, record in records.items() if record or store.exists(layout.run_plan(layout.run(name, run)))]
-    newest = runs[-retention.runs :]
+    # renewals are many: they do not push out what they are made of
+    renewals = [run for run in runs if _is_renewal(records[run])]
+    trainings = [run for run in runs if run not in renewals]
+    newest = [*trainings[-retention.runs :], *renewals[-retention.runs :]]
     kept = {run: "goes on" for run in runs if _goes_on(records[run])}
     for run in reversed(runs):
         record = records[run]
@@ -80,7 +85,8 @@ def choose(
             wanted.discard(record.version)
             kept.setdefault(run, f"made {record.version}, which {versions.kept.get(record.version, 'is asked for')}")
     gone = tuple(run for run in runs if run not in newest and run not in kept)
-    young = {run for run in runs if run in newest[-KEPT_WORK:] or _goes_on(records[run])}
+    youngest = (*trainings[-min(retention.runs, KEPT_WORK) :], *renewals[-min(retention.runs, KEPT_WORK) :])
+    young = {run for run in runs if run in youngest or _goes_on(records[run])}
     needed = young.union(*(_lent_to(workspace, run) for run in young))
     outputs = [run for run in _known(store.folders(layout.all_outputs(name))) if run not in needed]
     week_ago = (now or datetime.now(UTC)) - timedelta(days=KEPT_DAYS)
@@ -139,6 +145,10 @@ def _record(workspace: Workspace, run: str) -> Record | Unreadable | None:
 def _goes_on(record: Record | Unreadable | None) -> bool:
     """A run with a plan and no record has only just begun."""
     return record is None or (isinstance(record, Record) and record.state == "running")
+
+
+def _is_renewal(record: Record | Unreadable | None) -> bool:
+    return isinstance(record, Record) and record.is_renewal
 
 
 def _lent_to(workspace: Workspace, run: str) -> set[str]:

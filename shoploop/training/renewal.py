@@ -31,15 +31,12 @@ from shoploop.features.resemblance import with_resemblance
 from shoploop.samples.search_step import known_searches
 from shoploop.samples.step import read_log
 from shoploop.surfaces.search.asked import item_texts
-from shoploop.versions.artifact import Version, write_version
+from shoploop.versions.artifact import WEIGHTS_OF, Version, write_version
 from shoploop.versions.loading import load_trained
 from shoploop.versions.trained import TrainedModel
 from shoploop.versions.vocabulary import on_vocabulary, with_kinds
 
 EPOCH = date(1970, 1, 1)
-
-WEIGHTS_OF = "weights_of"
-"""In a version's lineage: the version that was trained, and whose weights it has."""
 
 
 class NothingToRenew(UserError):
@@ -111,25 +108,20 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
         .join(items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left")
         .to_arrow(),
         lineage=version.lineage
-        | {"tables": tables, "last_day": last_day, "parent": version.id, WEIGHTS_OF: weights_of(version)},
+        | {"tables": tables, "last_day": last_day, "parent": version.id, WEIGHTS_OF: version.weights_of},
         metrics=version.manifest["metrics"],
         extra_files=version.extra_files | trained.extra_files(),
     )
     return Renewed(
         version=made.id,
         parent=version.id,
-        weights_of=weights_of(version),
+        weights_of=version.weights_of,
         through=_iso(last_day),
         before=_iso(version.lineage["last_day"]),
         learned=_iso(version.lineage["last_training_day"]),
         items=len(vocabulary),
         new_items=int((before.vocabulary.encode(list(vocabulary.items)) < 0).sum()),
     )
-
-
-def weights_of(version: Version) -> str:
-    """The version that was trained, and whose weights this one has: itself, or one before it."""
-    return str(version.lineage.get(WEIGHTS_OF) or version.id)
 
 
 def _hold_newer(version: Version, tables: Mapping[str, str], last_day: int) -> None:

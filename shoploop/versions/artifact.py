@@ -41,6 +41,9 @@ RESERVED = "manifest.dsse.json"
 REFUSED = "refused.txt"
 """In a folder that holds no version, because it must not be used: why."""
 
+WEIGHTS_OF = "weights_of"
+"""In the lineage of a renewal: the version that was trained, and whose weights it has (docs/decisions/0117)."""
+
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -69,6 +72,11 @@ class Version:
         """Digests of the input tables, code version and parent."""
         lineage: dict[str, Any] = self.manifest["lineage"]
         return lineage
+
+    @property
+    def weights_of(self) -> str:
+        """The version that was trained, and whose weights this one has: itself, where it is no renewal."""
+        return str(self.lineage.get(WEIGHTS_OF) or self.id)
 
 
 def write_version(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from shoploop.errors import NotFound
 from shoploop.store import Store, layout
 from shoploop.versions import candidacy, promotions
-from shoploop.versions.artifact import MANIFEST, version_id
+from shoploop.versions.artifact import MANIFEST, WEIGHTS_OF, version_id
 from shoploop.versions.retention import StoredVersion, kept_versions
 
 OURS = re.compile(r".*\.dsse\.json|[0-9a-f]{16}\.bento|bento\.json|\d{12}\.json")
@@ -41,7 +41,7 @@ def choose_versions(store: Store, name: str, *, newest: int, named: Mapping[str,
         try:
             body = store.get(key)
             readable = version_id(body) == id_
-            stored.append(StoredVersion(id=id_, parent=_parent(body), modified=store.modified(key)))
+            stored.append(_stored(id_, body, store.modified(key)))
         except NotFound:
             continue  # another one is removing it
         if not readable:
@@ -50,6 +50,15 @@ def choose_versions(store: Store, name: str, *, newest: int, named: Mapping[str,
     kept = kept_versions(stored, promotions.promotions(store, name), newest=newest, named=named)
     gone = sorted((version for version in stored if version.id not in kept), key=lambda version: version.modified)
     return VersionsChosen(kept=kept, removed=tuple(version.id for version in gone))
+
+
+def weights_of(store: Store, name: str, version: str) -> str:
+    """The version whose weights a stored one has: itself, where it is no renewal, or where that cannot be read."""
+    try:
+        body = store.get(f"{layout.version(name, version)}/{MANIFEST}")
+    except NotFound:
+        return version
+    return _stored(version, body, 0.0).weights
 
 
 def remove_version(store: Store, name: str, version: str, *, named: Mapping[str, str]) -> bool:
@@ -65,8 +74,7 @@ def remove_version(store: Store, name: str, version: str, *, named: Mapping[str,
         return False
     at = store.modified(manifest)
     store.delete(manifest)
-    parent = _parent(body)
-    alone = StoredVersion(id=version, parent=parent, modified=at)
+    alone = _stored(version, body, at)
     named = _with_candidate(store, name, named)
     if version in kept_versions([alone], promotions.promotions(store, name), newest=0, named=named):
         store.put(manifest, body)
@@ -97,9 +105,16 @@ def _files(manifest: bytes) -> list[str]:
         return []
 
 
-def _parent(manifest: bytes) -> str | None:
+def _stored(version: str, manifest: bytes, modified: float) -> StoredVersion:
+    """What the rule looks at; of a manifest that cannot be read nothing is known."""
     try:
-        parent = json.loads(manifest)["lineage"].get("parent")
+        lineage = json.loads(manifest)["lineage"]
+        parent, weights_of = lineage.get("parent"), lineage.get(WEIGHTS_OF)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return str(parent) if parent else None
+        parent = weights_of = None
+    return StoredVersion(
+        id=version,
+        parent=str(parent) if parent else None,
+        modified=modified,
+        weights_of=str(weights_of) if weights_of else None,
+    )

@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from shop import FIRST, TRAINING, Shop, day
+from shop import FIRST, TRAINING, Shop, day, later
 from shop.stored import write_files
 
 from shoploop.api.v1alpha1 import DataSpec
@@ -62,16 +62,16 @@ def test_a_renewed_morning_has_the_weights_of_the_first_night(made):
 
 
 def test_the_frozen_version_has_the_weights_of_its_run_and_knows_nothing_of_the_days_that_are_replayed(
-    trained_shop, stored_shop, tmp_path
+    trained_shop, tmp_path
 ):
-    run, first = tmp_path / "run", day(53).date()
-    run.mkdir()
-    for name, root in (("data", stored_shop), ("samples", trained_shop), ("model", trained_shop)):
-        (run / name).symlink_to(root / name)
-    folder = nights.first_night(run, first, tmp_path, training=TRAINING, settings=RankerSettings(version="another"))
+    first, data = day(53).date(), later.made(tmp_path / "later", later.events()) / "data"
+    folder = nights.first_night(
+        trained_shop, first, tmp_path, data=data, training=TRAINING, settings=RankerSettings(version="another")
+    )
     frozen, trained = nights.load(folder), TrainedModel.of_version(load_version(trained_shop / "model"))
     assert max(int(frozen.known.stored(who).history.days_H.max()) for who in SHOP.people) == FIRST + 52
     assert frozen.known.day(day(53)) == FIRST + 53
+    assert frozen.known.trained.vocabulary.items == SHOP.names, "nobody has bought a waffle yet"
     weights = frozen.known.trained.model.state_dict()["behaviour.layers.0.weight"]
     assert (weights == trained.model.state_dict()["behaviour.layers.0.weight"]).all()
     judged = read_catalog(trained_shop / "samples", FIRST + 53)

@@ -5,12 +5,16 @@ import json
 import shutil
 
 import pytest
+from shop import Shop
 from shop.later import events, made
+from typer.testing import CliRunner
 
 from shoploop.api.v1alpha1 import Recommender
+from shoploop.cli.main import app
 from shoploop.errors import ContractMismatch, NotFound
 from shoploop.packaging import bento
 from shoploop.runs import Run, list_runs, planning, renewal
+from shoploop.runs.launchers.this_machine import Suspended
 from shoploop.runs.record import Journal
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import Store, layout
@@ -95,7 +99,7 @@ def test_the_renewal_serves_in_the_place_of_its_parent_and_a_rollback_brings_tha
     assert done.promoted and serving(workspace) == done.renewed.version != parent
     assert done.made.parent == parent
     said = latest_verdict(workspace.store, "shop", done.renewed.version)
-    assert said.passed and said.reason.endswith("of its weights the gate said: it is better")
+    assert said.passed and said.reason.endswith("Of the weights the gate said: it is better")
     assert promotions.rollback(workspace.store, "shop", by="a test").version == parent
 
 
@@ -134,8 +138,46 @@ def test_tables_that_lack_what_was_learned_from_are_refused_and_what_serves_goes
     with pytest.raises(ContractMismatch, match="price"):
         renewal.renew(workspace, begin(poorer), renewal.serving_version(workspace, pinned=None), trust=TRUST)
     assert serving(workspace) == before
-    with pytest.raises(NotFound):
-        list_runs(workspace.store, "shop")
+    (record,) = list_runs(workspace.store, "shop")
+    assert (record.state, record.failure.step, record.failure.exit_code) == ("failed", "renew_model", 2)
+
+
+def test_a_renewal_of_a_renewal_says_what_the_gate_said_of_the_weights_once(workspace, begin, later, tmp_path):
+    trained = serving(workspace)
+    renewal.renew(workspace, begin(later), renewal.serving_version(workspace, pinned=None), trust=TRUST)
+    further = made(tmp_path / "run", events(Shop(days=65)))
+    done = renewal.renew(workspace, begin(further, 2), renewal.serving_version(workspace, pinned=None), trust=TRUST)
+    assert done.renewed.weights_of == trained != done.renewed.parent
+    assert done.made.reason.count("said") == 1
+    assert trained in done.made.reason and done.made.reason.endswith("it is better")
+
+
+def test_one_that_is_broken_off_when_it_is_to_serve_is_in_the_list(workspace, begin, later, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    asked, run = renewal.serving_version(workspace, pinned=None), begin(later)
+    monkeypatch.setattr(promotions, "promote", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        renewal.renew(workspace, run, asked, trust=TRUST)
+    (record,) = list_runs(workspace.store, "shop")
+    assert record.state == "done" and record.version in promotions.version_ids(workspace.store, "shop")
+
+
+def test_a_candidate_that_somebody_begins_meanwhile_is_not_overrun(workspace, begin, later, trained_shop, tmp_path):
+    asked, before = renewal.serving_version(workspace, pinned=None), serving(workspace)
+    other = promotions.publish_version(workspace.store, "shop", another(trained_shop / "model", tmp_path / "other"))
+    candidacy.begin(workspace.store, "shop", other, percent=10, shadow=False, steps=(), reason="-", by="-", trust=TRUST)
+    assert not renewal.renew(workspace, begin(later), asked, trust=TRUST).promoted
+    assert serving(workspace) == before
+
+
+def test_a_shop_that_is_suspended_is_not_renewed(tmp_path):
+    written = RECOMMENDER.model_dump(mode="json", by_alias=True, exclude_none=True)
+    written["spec"] |= {"suspend": True, "store": {"uri": str(tmp_path / "store")}}
+    (tmp_path / "r.yaml").write_text(json.dumps(written))
+    said = CliRunner().invoke(app, ["renew", "-f", str(tmp_path / "r.yaml")])
+    assert isinstance(said.exception, Suspended)
 
 
 def test_who_has_decided_otherwise_meanwhile_is_right(workspace, begin, later, trained_shop, tmp_path):

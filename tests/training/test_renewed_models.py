@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import polars as pl
 import pytest
 from shop import FIRST, Shop, day
@@ -61,6 +62,23 @@ def test_an_item_that_came_since_is_known_with_its_kind_and_what_it_follows(foun
     assert after.catalog.kind_I[waffle] == after.catalog.kind_I[bread]
     assert after.catalog.group_I[waffle] == after.catalog.group_I[bread]
     assert waffle in after.catalog.after_IP[milk][after.catalog.after_weights_IP[milk] > 0]
+
+
+def test_a_category_that_is_new_is_a_kind_of_its_own_which_is_bought_again_as_kinds_are_on_average(
+    trained_shop, tmp_path
+):
+    folder = made(tmp_path / "run", events(), waffles_are=["breakfast", "waffles"])
+    renewed(folder, trained_shop)
+    after = TrainedModel.of_version(load_version(folder / "model"))
+    kinds, waffle = after.catalog.kind_I.tolist(), after.vocabulary.code("waffle")
+    assert kinds.count(kinds[waffle]) == 1
+    assert len(after.catalog.log_odds_CB) == max(kinds) + 1
+    before = TrainedModel.of_version(load_version(trained_shop / "model")).catalog.log_odds_CB
+    np.testing.assert_allclose(after.catalog.log_odds_CB[kinds[waffle]], before.mean(axis=0), rtol=1e-5)
+    again = made(tmp_path / "again", events(Shop(days=65)), waffles_are=["breakfast", "waffles"])
+    renewed(again, folder)
+    kept = TrainedModel.of_version(load_version(again / "model")).catalog
+    assert len(kept.log_odds_CB) == len(after.catalog.log_odds_CB), "no kind comes with each renewal"
 
 
 def test_the_same_data_renew_to_the_same_version(later, trained_shop, tmp_path, found):

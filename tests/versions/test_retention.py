@@ -184,3 +184,15 @@ def test_versions_stored_in_the_same_moment_are_told_apart_by_name():
     same = [StoredVersion(id=id_, parent=None, modified=1.0) for id_ in ("b", "a", "c")]
 
     assert set(kept_versions(same, [], newest=2, named={})) == {"a", "b"}
+
+
+def test_renewals_of_the_same_weights_count_once_and_what_they_have_their_weights_of_stays():
+    nights = [StoredVersion(id=f"n{night}", parent=None, modified=10.0 + night, weights_of="a") for night in range(9)]
+    trained = [StoredVersion(id=id_, parent=None, modified=at) for id_, at in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
+    served = [
+        promotions.Promotion(number=number, action="promote", version=version, reason="", by="", time="")
+        for number, version in enumerate(["b", "a", *(night.id for night in nights)], 1)
+    ]
+    kept = kept_versions([*nights, *trained], served, newest=2, named={})
+    assert set(kept) == {"n8", "n7", "a", "b", "c"}
+    assert (kept["n8"], kept["b"], kept["a"]) == ("serves", "may be rolled back to", "has the weights of n8")

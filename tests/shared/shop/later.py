@@ -23,12 +23,20 @@ def events(shop: Shop = LATER) -> pl.DataFrame:
 
 
 def made(
-    folder: Path, bought: pl.DataFrame, *, without: list[str] | None = None, searched: pl.DataFrame | None = None
+    folder: Path,
+    bought: pl.DataFrame,
+    *,
+    without: list[str] | None = None,
+    searched: pl.DataFrame | None = None,
+    waffles_are: list[str] | None = None,
 ) -> Path:
-    """The folders of ``load_data`` and ``materialize_features`` of these purchases, with waffles beside bread."""
+    """The folders of ``load_data`` and ``materialize_features`` of these purchases, with waffles beside bread, or in another
+    category."""
     tables = write_files(folder, LATER, bought.drop(without) if without else bought)
     items = pl.read_parquet(folder / "items.parquet")
     bread = items.filter(pl.col("item") == "bread").with_columns(item=pl.lit(WAFFLE[0]), title=pl.lit(WAFFLE[1]))
+    if waffles_are:
+        bread = bread.with_columns(category=pl.lit(pl.Series([waffles_are])))
     pl.concat([items, bread]).write_parquet(folder / "items.parquet")
     load_data(out=folder / "data", data_spec=DataSpec(tables=tables))
     if searched is not None:
