@@ -19,13 +19,11 @@ from shoploop.errors import NotFound, UserError
 from shoploop.runs.finishing import prune, write_report
 from shoploop.runs.planning import Plan, Run, keep_plan, read_plan
 from shoploop.runs.record import RENEW, Journal, Record, StepRecord, read_record
+from shoploop.runs.record import UNTIL as UNTIL
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import disk, layout
 from shoploop.training.renewal import Renewed
 from shoploop.versions.signing import Trust, signer_for
-
-UNTIL = "materialize_features"
-"""The last step that a renewal has in common with a run."""
 
 PACKAGE = "build_bento"
 SAYS = {
