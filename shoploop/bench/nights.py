@@ -1,7 +1,8 @@
-"""A version for each morning of a replay, trained the night before on all that was there by then.
+"""A version for each morning of a replay, trained or renewed the night before with all that was there by then.
 
 Each is made by the steps of a run, in the order of a run: features, samples, training, and what a predictor is loaded from.
-What a run tries beside them (virtual shoppers, weights of samples) is left out.
+What a run tries beside them (virtual shoppers, weights of samples) is left out. A renewed one has the weights of the first
+night, and what is known of users and items by its own.
 """
 
 import shutil
@@ -18,6 +19,7 @@ from shoploop.packaging.staging import stage_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
 from shoploop.samples.step import build_samples
+from shoploop.training.renewal import renew_model
 from shoploop.training.step import train_fused
 from shoploop.versions.artifact import load_version
 
@@ -56,19 +58,58 @@ def train_nights(
     made = {}
     for morning in mornings:
         say(f"the night before {morning.isoformat()}")
-        night = folder / morning.isoformat()
-        before = night / "data"
-        known_before(data, morning, before)
-        features, samples, model = night / "features", night / "samples", night / "model"
-        materialize_features(data=before, out=features, training_spec=training)
-        build_samples(data=before, features=features, out=samples, training_spec=training)
-        train_fused(data=before, features=features, samples=samples, out=model, training_spec=training)
-        own = replace(settings, version=load_version(model).id, max_age_days=ANY_AGE, events_offset=0)
-        stage_ranker(night / "ranker", data=before, features=features, model=model, settings=own)
-        for whole in (before, features, samples, model):
-            shutil.rmtree(whole)
-        made[morning] = night / "ranker"
+        night = _Night(folder / morning.isoformat(), data, morning, training)
+        build_samples(data=night.data, features=night.features, out=night.samples, training_spec=training)
+        train_fused(
+            data=night.data, features=night.features, samples=night.samples, out=night.model, training_spec=training
+        )
+        made[morning] = night.packaged(settings)
     return made
+
+
+def renew_nights(
+    data: Path,
+    mornings: Sequence[date],
+    folder: Path,
+    *,
+    first: Path,
+    training: TrainingSpec,
+    settings: RankerSettings,
+    say: Callable[[str], None] = lambda what: None,
+) -> dict[date, Path]:
+    """Renews the version of the first night for each later morning.
+
+    Args: as :func:`train_nights`; ``first`` is what that has returned of the first morning.
+
+    Raises:
+        ContractMismatch: one of the nights says less than the first of what its version has learned from.
+    """
+    made = {}
+    for morning in mornings:
+        say(f"renewed the night before {morning.isoformat()}")
+        night = _Night(folder / f"renewed {morning.isoformat()}", data, morning, training)
+        # its own id, not the first night's: a chain belongs to a version
+        renew_model(data=night.data, features=night.features, parent=first / "model", out=night.model)
+        made[morning] = night.packaged(settings)
+    return made
+
+
+class _Night:
+    """What a night has to work with, and where it lies."""
+
+    def __init__(self, folder: Path, data: Path, morning: date, training: TrainingSpec):
+        self.data, self.features = folder / "data", folder / "features"
+        self.samples, self.model, self._ranker = folder / "samples", folder / "model", folder / "ranker"
+        known_before(data, morning, self.data)
+        materialize_features(data=self.data, out=self.features, training_spec=training)
+
+    def packaged(self, settings: RankerSettings) -> Path:
+        """What a predictor is loaded from; all else goes."""
+        own = replace(settings, version=load_version(self.model).id, max_age_days=ANY_AGE, events_offset=0)
+        stage_ranker(self._ranker, data=self.data, features=self.features, model=self.model, settings=own)
+        for whole in (self.data, self.features, self.samples, self.model):
+            shutil.rmtree(whole, ignore_errors=True)
+        return self._ranker
 
 
 def known_before(data: Path, day: date, out: Path) -> None:

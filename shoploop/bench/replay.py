@@ -1,6 +1,6 @@
 """Later days of a recommender's own data, replayed through the whole loop: each visit asks, buys, and is learned from, while
-a frozen version answers the same visits; beside both, where it is asked for, a version that is trained anew every night,
-alone and with what is learned since.
+a frozen version answers the same visits; beside both, where it is asked for, a version that is trained anew every night, and
+one that is renewed every night, each alone and with what is learned since.
 
 It is the loop as it serves, within one process: an event log, the joiner and the learner, a chain in a store, an updater that
 writes a folder, and a ranker that follows it. Nothing of the shop's own is written.
@@ -30,6 +30,7 @@ from shoploop.bench.online import EPOCH, later_purchases
 from shoploop.compute.cores import one_thread
 from shoploop.errors import NotFound
 from shoploop.evaluation.intervals import Bootstrap
+from shoploop.evaluation.metrics import ndcg
 from shoploop.events.fresh import Recent
 from shoploop.events.log import Entry, EventLog
 from shoploop.events.messages import Kept, Shown, to_json
@@ -49,8 +50,13 @@ from shoploop.runs.record import Record, folder_of, read_record
 from shoploop.store import Store, layout
 
 K = 10
-SIDES = ("online", "frozen", "nightly_online", "nightly")
-"""What was learned and what was trained, first of one version, then of each night's."""
+OF_NIGHTS = ("nightly", "renewed")
+"""What becomes of the version every night: it is trained anew, or renewed (docs/decisions/0117)."""
+
+SIDES = ("online", "frozen", *(f"{kind}{side}" for kind in OF_NIGHTS for side in ("_online", "")))
+"""With what was learned and without, first of one version, then of those of each night."""
+
+METRICS = ("recall@10", "ndcg@10")
 
 NO_DEADLINE = float("inf")
 """Else a machine with other work would answer without the model now and then."""
@@ -65,8 +71,8 @@ Purchase = tuple[str, str, datetime]
 Morning = Callable[[], Ranker]
 """Loads the version of a morning."""
 
-_Row = tuple[str, str, tuple[float | None, ...], int]
-"""Day, user, recall of each of :data:`SIDES`, commit."""
+_Row = tuple[str, str, int, dict[str, float | None]]
+"""Day, user, commit, and each of :data:`METRICS` of each of :data:`SIDES`, by :func:`_column`."""
 
 
 @dataclass
@@ -92,15 +98,16 @@ def run(
     purchases: int = 5_000,
     period_seconds: float = 1.0,
     nightly: bool = False,
+    renewed: bool = False,
     seed: int = 0,
     say: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Replays the days that the served version was evaluated on, which its weights have not seen.
 
     Users' histories are as they were before these days. Items' statistics and factors are as of the end of the data, for both
-    sides: the frozen one is a little better than it could have been. With ``nightly`` no side knows what was done on a later
-    day: the one that is frozen is then trained on what lies before the first of these days, and not the version that serves.
-    Tables of items, users and shops are as they are, whatever the day.
+    sides: the frozen one is a little better than it could have been. With ``nightly`` or ``renewed`` no side knows what was
+    done on a later day: the one that is frozen is then trained on what lies before the first of these days, and not the
+    version that serves. Tables of items, users and shops are as they are, whatever the day.
 
     Args:
         store: Where that version lies; nothing is written there.
@@ -109,6 +116,7 @@ def run(
         purchases: How many at most, from the first on.
         period_seconds: Between two commits at least.
         nightly: Trains a version for each of the days, on what was known by then.
+        renewed: Renews the first night's version for each of the days, with what was known by then.
         seed: Of the intervals.
         say: Told what is being done.
 
@@ -130,33 +138,49 @@ def run(
     say(f"{len(bought)} purchases since {EPOCH + timedelta(days=first)}, {speed:g} times as fast")
     asked: dict[str, Any] = {"speed": speed, "period_seconds": period_seconds, "seed": seed, "say": say}
     with one_thread(), tempfile.TemporaryDirectory(prefix="shoploop-nights-") as folder:
-        if nightly:
-            made = _trained(store, ranker, name, bought, Path(folder), say)
-            mornings = {day: partial(nights.load, made[day]) for day in made}
-            found = replayed(mornings[min(made)](), bought, mornings=mornings, **asked)
+        if nightly or renewed:
+            made = _made(store, ranker, name, bought, Path(folder), say, nightly=nightly, renewed=renewed)
+            mornings = {
+                kind: {day: partial(nights.load, path) for day, path in of.items()} for kind, of in made.items()
+            }
+            first_night = next(iter(mornings.values()))
+            found = replayed(first_night[min(first_night)](), bought, mornings=mornings, **asked)
         else:
             stats = statistics(store, ranker, name, sorted({user for user, _, _ in bought}), first)
             found = replayed(ranker.before(first, stats), bought, **asked)
     return {"recommender": name, "version": ranker.version} | found
 
 
-def _trained(
-    store: Store, ranker: Ranker, name: str, bought: Sequence[Purchase], folder: Path, say: Callable[[str], None]
-) -> dict[date, Path]:
-    """A version for each day with a purchase, of the data and by the spec of the run that made the one that serves."""
+def _made(
+    store: Store,
+    ranker: Ranker,
+    name: str,
+    bought: Sequence[Purchase],
+    folder: Path,
+    say: Callable[[str], None],
+    *,
+    nightly: bool,
+    renewed: bool,
+) -> dict[str, dict[date, Path]]:
+    """Of each kind that is wanted a version for each day with a purchase, of the data and by the spec of the run that made
+    the one that serves."""
     made_by = folder_of(store, name, ranker.version)
     assert made_by is not None, "its purchases were read"
     record = read_record(store, layout.run(name, made_by.name), made_by.name)
     if not isinstance(record, Record):
         raise NotFound(f"The record of run {made_by.name} of {name!r} cannot be read ({record.why}): run again.")
-    return nights.train_nights(
-        made_by / "data",
-        sorted({time_.date() for _, _, time_ in bought}),
-        folder,
-        training=TrainingSpec.model_validate(record.spec.get("spec", {}).get("training", {})),
-        settings=ranker.settings,
-        say=say,
-    )
+    data, mornings = made_by / "data", sorted({time_.date() for _, _, time_ in bought})
+    asked: dict[str, Any] = {
+        "training": TrainingSpec.model_validate(record.spec.get("spec", {}).get("training", {})),
+        "settings": ranker.settings,
+        "say": say,
+    }
+    trained = nights.train_nights(data, mornings if nightly else mornings[:1], folder, **asked)
+    made = {"nightly": trained} if nightly else {}
+    if renewed:
+        first = trained[mornings[0]]
+        made["renewed"] = {mornings[0]: first} | nights.renew_nights(data, mornings[1:], folder, first=first, **asked)
+    return made
 
 
 def statistics(store: Store, ranker: Ranker, name: str, users: list[str], day: int) -> dict[str, UserRow]:
@@ -178,7 +202,7 @@ def replayed(
     period_seconds: float = 1.0,
     seed: int = 0,
     learner: LearnerConfig | None = None,
-    mornings: Mapping[date, Morning] | None = None,
+    mornings: Mapping[str, Mapping[date, Morning]] | None = None,
     say: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Replays purchases, in the order of their times.
@@ -190,15 +214,17 @@ def replayed(
         period_seconds: Between two commits at least.
         seed: Of the intervals.
         learner: How fast, and how far.
-        mornings: The version that answers on each day beside ``ranker``, trained on what came before.
+        mornings: Of each of :data:`OF_NIGHTS` that is wanted, the version that answers on each day beside ``ranker``, made of
+            what came before.
         say: Told what is being done.
 
     Returns:
-        ``recall@10`` of visits: ``online``, ``frozen``, their difference and its 95 % interval over users; ``nightly``, the
-        same of the versions of the mornings (``recall@10``: ``online`` has learned since the morning, ``frozen`` has not) and
-        what the latter have over ``ranker`` (``gained``), None without them; ``days``, the same
-        day by day with ``visits``, ``commits`` and ``lag_seconds`` (median, from an append until the ranker that answers has
-        learned it); ``lag_seconds`` over all (``p50`` and ``p99``), ``commits``, ``learned`` examples and their ``loss``,
+        ``recall@10`` and ``ndcg@10`` of visits: ``online``, ``frozen``, their difference and its 95 % interval over users;
+        ``nightly`` and ``renewed``, the same of the versions of the mornings (``online`` has learned since the morning,
+        ``frozen`` has not) and what the latter have over ``ranker`` (``gained``, of each metric), None without them;
+        ``days``, recall@10 day by day with ``visits``, ``commits`` and ``lag_seconds`` (median, from an append until the
+        ranker that answers has learned it); ``lag_seconds`` over all (``p50`` and ``p99``), ``commits``, ``learned`` examples
+        and their ``loss``,
         ``trips`` of guardrails, ``dead_letters``, and ``behind_seconds`` at the end where the machine was too slow.
     """
     rows: list[_Row] = []
@@ -210,7 +236,7 @@ def replayed(
 
         base = stack.enter_context(side(ranker, "base"))
         last_night = stack.enter_context(ExitStack())
-        night: _Side | None = None
+        of_night: dict[str, _Side] = {}
         began = time.perf_counter()
         first = bought[0][2] if bought else datetime.now(UTC)
         behind, today = 0.0, date.min
@@ -221,27 +247,32 @@ def replayed(
                 if mornings is not None:
                     _wait(base.loop, log.end(), base.lags, period_seconds)  # what waits is not to wait for the loading
                     last_night.close()
-                    version = mornings[today]()
-                    night = last_night.enter_context(side(version, today.isoformat(), start=log.end()))
+                    of_night = {
+                        kind: last_night.enter_context(
+                            side(versions[today](), f"{kind} {today.isoformat()}", start=log.end())
+                        )
+                        for kind, versions in mornings.items()
+                    }
                     began += time.perf_counter() - woke  # nobody shops meanwhile
             due = began + (when - first).total_seconds() / speed
             behind = time.perf_counter() - due
             if behind < 0:
                 time.sleep(-behind)
             online, frozen = base.answers(user, when)
-            of_night = [_recall(answer, items) for answer in night.answers(user, when)] if night else (None, None)
-            recalls = (_recall(online, items), _recall(frozen, items), *of_night)
-            rows.append((today.isoformat(), user, recalls, online.commit or 0))
+            answers = {"online": online, "frozen": frozen}
+            for kind, version in of_night.items():
+                answers[f"{kind}_online"], answers[kind] = version.answers(user, when)
+            rows.append((today.isoformat(), user, online.commit or 0, _measured(answers, items)))
             offset = log.append(list(_entries(number, user, items, online, when)))[-1]
             base.lags.waiting.append((offset, time.perf_counter(), today.isoformat()))
-            for each in filter(None, (base, night)):
+            for each in (base, *of_night.values()):
                 each.happened(user, items, when)
         last_night.close()
         say("what is left is learned")
         _wait(base.loop, log.end(), base.lags, period_seconds)
         seconds = time.perf_counter() - began
         base.chain.refresh()
-    return _told(rows, base.lags, base.chain, seed, nightly=mornings is not None) | {
+    return _told(rows, base.lags, base.chain, seed, kinds=tuple(mornings or ())) | {
         "purchases": len(bought),
         "speed": speed,
         "seconds": seconds,
@@ -273,8 +304,20 @@ def _entries(number: int, user: str, items: list[str], answer: Answer, when: dat
         yield Entry(f"e:{number}:{item}", to_json(kept))
 
 
-def _recall(answer: Answer, items: list[str]) -> float:
-    return len({placed.item for placed in answer.items} & set(items)) / len(items)
+def _column(metric: str, side: str) -> str:
+    return f"{side} {metric}"
+
+
+def _measured(answers: Mapping[str, Answer], items: list[str]) -> dict[str, float | None]:
+    """Of each metric and side how much of what was bought stood in the answer, and how far in front."""
+    found: dict[str, float | None] = {_column(metric, side): None for metric in METRICS for side in SIDES}
+    codes = {item: code for code, item in enumerate(items)}
+    truth_T = np.arange(len(items))
+    for side, answer in answers.items():
+        ranked_K = np.array([codes.get(placed.item, -1) for placed in answer.items], np.int64)
+        found[_column("recall@10", side)] = float((ranked_K >= 0).sum()) / len(items)
+        found[_column("ndcg@10", side)] = ndcg(ranked_K, truth_T, K)
+    return found
 
 
 class _Side:
@@ -368,17 +411,17 @@ def _mean(column: pl.Series) -> float | None:
     return None if column.null_count() else float(column.to_numpy().mean())
 
 
-def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int, *, nightly: bool) -> dict[str, Any]:
+def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int, *, kinds: Sequence[str]) -> dict[str, Any]:
+    columns = [_column(metric, side) for metric in METRICS for side in SIDES]
     frame = pl.DataFrame(
-        [(day, user, *recalls, commit) for day, user, recalls, commit in rows],
-        schema={"day": pl.String, "user": pl.String, **dict.fromkeys(SIDES, pl.Float64), "commit": pl.Int64},
-        orient="row",
+        [{"day": day, "user": user, "commit": commit, **measured} for day, user, commit, measured in rows],
+        schema={"day": pl.String, "user": pl.String, "commit": pl.Int64, **dict.fromkeys(columns, pl.Float64)},
     )
-    of_user = frame.group_by("user", maintain_order=True).agg(pl.col(*SIDES).mean())
+    of_user = frame.group_by("user", maintain_order=True).agg(pl.col(columns).mean())
     bootstrap = Bootstrap(of_user.height, seed=seed)
 
-    def compared(better: str, than: str) -> dict[str, Any]:
-        better_U, than_U = of_user[better].to_numpy(), of_user[than].to_numpy()
+    def compared(metric: str, better: str, than: str) -> dict[str, Any]:
+        better_U, than_U = (of_user[_column(metric, side)].to_numpy() for side in (better, than))
         return {
             "online": float(better_U.mean()),
             "frozen": float(than_U.mean()),
@@ -386,13 +429,14 @@ def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int, *, nightly: bo
             "interval": bootstrap.interval(better_U - than_U),
         }
 
-    of_nights = None
-    if nightly:
-        gained = compared("nightly", "frozen")
-        of_nights = {
-            "recall@10": compared("nightly_online", "nightly"),
-            "gained": {"difference": gained["difference"], "interval": gained["interval"]},
+    def of_nights(kind: str) -> dict[str, Any]:
+        gained = {metric: compared(metric, kind, "frozen") for metric in METRICS}
+        return {metric: compared(metric, f"{kind}_online", kind) for metric in METRICS} | {
+            "gained": {
+                metric: {key: found[key] for key in ("difference", "interval")} for metric, found in gained.items()
+            }
         }
+
     seconds: dict[str, list[float]] = {}
     for day, lag in lags.seconds:
         seconds.setdefault(day, []).append(lag)
@@ -402,7 +446,7 @@ def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int, *, nightly: bo
         days.append({
             "day": day,
             "visits": visits.height,
-            **{side: _mean(visits[side]) for side in SIDES},
+            **{side: _mean(visits[_column("recall@10", side)]) for side in SIDES},
             "commits": last - before,
             "lag_seconds": float(np.median(seconds[str(day)])) if str(day) in seconds else None,
         })  # fmt: skip
@@ -410,8 +454,8 @@ def _told(rows: list[_Row], lags: _Lags, chain: Chain, seed: int, *, nightly: bo
     totals = chain.commits[-1].totals if chain.commits else Totals()
     every = [lag for _, lag in lags.seconds]
     return {
-        "recall@10": compared("online", "frozen"),
-        "nightly": of_nights,
+        **{metric: compared(metric, "online", "frozen") for metric in METRICS},
+        **{kind: of_nights(kind) if kind in kinds else None for kind in OF_NIGHTS},
         "visits": frame.height,
         "users": of_user.height,
         "days": days,

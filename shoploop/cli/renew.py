@@ -32,8 +32,9 @@ def renew_recommender(file: Path, store_override: str | None, *, json_: str | No
     becomes = "serves" if done.promoted else "is kept, but does not serve: somebody has decided otherwise meanwhile"
     console.print()
     console.print(f"Version   {renewed.version} {becomes}")
-    console.print(f"Weights   of {renewed.parent}, which knew what was up to {renewed.before}")
+    console.print(f"Knows     what was up to {renewed.through}; {renewed.parent} what was up to {renewed.before}")
+    console.print(f"Items     {renewed.items:,}, {renewed.new_items:,} of them new")
     console.print(
-        f"Knows     what was up to {renewed.through}; {renewed.items:,} items, {renewed.new_items:,} of them new"
+        f"Weights   of {renewed.parent}, learned from what was up to {renewed.learned}; `shoploop run` trains new ones"
     )
     console.print(f"Next      {command(workspace.store, f'serve {run.name}')}")

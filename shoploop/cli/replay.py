@@ -16,6 +16,7 @@ def replay(
     purchases: int,
     period_seconds: float,
     nightly: bool,
+    renewed: bool,
     seed: int,
     out: Path | None,
     show: bool,
@@ -38,6 +39,7 @@ def replay(
             purchases=purchases,
             period_seconds=period_seconds,
             nightly=nightly,
+            renewed=renewed,
             seed=seed,
             say=say,
         ),
@@ -53,14 +55,18 @@ def replay(
         f"Recall@10 {recall['online']:.4f} online, {recall['frozen']:.4f} frozen: {recall['difference']:+.4f} "
         f"[{low:+.4f}, {high:+.4f}], {document['visits']:,} visits"
     )
-    if (nights := document["nightly"]) is not None:
-        recall, (low, high) = nights["recall@10"], nights["recall@10"]["interval"]
-        console.print(
-            f"Nightly   {recall['online']:.4f} with what was learned since the morning, {recall['frozen']:.4f} without: "
-            f"{recall['difference']:+.4f} [{low:+.4f}, {high:+.4f}]"
-        )
-        gained, (low, high) = nights["gained"], nights["gained"]["interval"]
-        console.print(f"          {gained['difference']:+.4f} [{low:+.4f}, {high:+.4f}] over the frozen version")
+    for kind in ("renewed", "nightly"):
+        if (nights := document[kind]) is not None:
+            recall, (low, high) = nights["recall@10"], nights["recall@10"]["interval"]
+            console.print(
+                f"{kind.title():9} {recall['frozen']:.4f}, {recall['online']:.4f} with what was learned since the morning: "
+                f"{recall['difference']:+.4f} [{low:+.4f}, {high:+.4f}]"
+            )
+            for metric, gained in nights["gained"].items():
+                low, high = gained["interval"]
+                console.print(
+                    f"          {metric} {gained['difference']:+.4f} [{low:+.4f}, {high:+.4f}] over the frozen version"
+                )
     lag = document["lag_seconds"]
     if lag["p50"] is not None:
         console.print(f"Lag       {lag['p50']:.2f} s, p99 {lag['p99']:.2f} s, in {document['commits']:,} commits")

@@ -146,6 +146,10 @@ def replay(
         bool,
         typer.Option("--nightly", help="Train a version for each of the days, too: minutes each, on a grocer's year."),
     ] = False,
+    renewed: Annotated[
+        bool,
+        typer.Option("--renewed", help="Renew the first day's version for each of the days, too: seconds each."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Where the page is written; else NAME-replay.html here.", metavar="FILE.html")
     ] = None,
@@ -158,7 +162,8 @@ def replay(
     from shoploop.cli.replay import replay as replay_
 
     replay_(
-        readable_store(store), name, speed=speed, purchases=purchases, period_seconds=period, nightly=nightly, seed=seed,
+        readable_store(store), name, speed=speed, purchases=purchases, period_seconds=period, nightly=nightly,
+        renewed=renewed, seed=seed,
         out=out, show=open_, json_=json_,
     )  # fmt: skip
 

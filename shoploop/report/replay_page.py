@@ -46,28 +46,37 @@ def write(target: Path, document: Json) -> None:
         sections=frame.gathered(
             [_over_time(document), _nights(document), _lag(document), _trips(document), _days(document)]
         ),
-        footer=_FOOTER[document["nightly"] is not None],
+        footer=_FOOTER[bool(_kinds(document))],
     )
     disk.write_text(target, page)
 
 
 _FOOTER = {
     False: "Written by shoploop replay. Items' statistics and factors are as of the end of the data, on both sides. A "
-    "version that is trained anew every night is not among them: shoploop replay --nightly trains one for each day.",
-    True: "Written by shoploop replay --nightly. No version knows what was done after the night that it was trained "
-    "in; the frozen one is that of the first night. Tables of items, users and shops are as they are, whatever the day.",
+    "version that is trained anew or renewed every night is not among them: shoploop replay --nightly --renewed makes one "
+    "for each day.",
+    True: "Written by shoploop replay. No version knows what was done after the night that it was trained or renewed in; the "
+    "frozen one is that of the first night. Tables of items, users and shops are as they are, whatever the day.",
 }
 
 SIDES = {
     "online": "frozen, learning online",
     "frozen": "frozen",
+    "renewed_online": "renewed every night, learning online",
+    "renewed": "renewed every night",
     "nightly_online": "trained every night, learning online",
     "nightly": "trained every night",
 }
 
 
+def _kinds(document: Json) -> list[str]:
+    """What became of a version every night, as far as somebody asked."""
+    return [kind for kind in ("renewed", "nightly") if document.get(kind) is not None]
+
+
 def _sides(document: Json) -> list[str]:
-    return list(SIDES) if document["nightly"] is not None else ["online", "frozen"]
+    kinds = _kinds(document)
+    return [side for side in SIDES if side in ("online", "frozen") or side.removesuffix("_online") in kinds]
 
 
 def _facts(document: Json) -> Markup:
@@ -116,28 +125,33 @@ def _over_time(document: Json) -> frame.Section:
 
 
 def _nights(document: Json) -> frame.Section:
-    nights = document["nightly"]
-    if nights is None:
-        return frame.missing("nights", "Trained every night", "Nobody asked for it: shoploop replay --nightly.")
+    kinds = _kinds(document)
+    if not kinds:
+        return frame.missing("nights", "A version a night", "Nobody asked for it: shoploop replay --nightly --renewed.")
     columns = [
-        frame.Column(title="Recall@10"),
+        frame.Column(title="What"),
+        frame.Column(title="Metric"),
         *(frame.Column(title=title, numeric=True) for title in ("More", "95 %")),
     ]
-    recall, gained = nights["recall@10"], nights["gained"]
-    frozen = document["recall@10"]
+    compared = [(f"{SIDES['online']}, over the same without", document)]
+    for kind in kinds:
+        compared.append((f"{SIDES[kind]}, over frozen", document[kind]["gained"]))
+        compared.append((f"{SIDES[f'{kind}_online']}, over the same without", document[kind]))
     rows = [
-        frame.Row(cells=[name, f"{found['difference']:+.4f}", "[{:+.4f}, {:+.4f}]".format(*found["interval"])])
-        for name, found in (
-            (f"{SIDES['online']}, over the same without", frozen),
-            (f"{SIDES['nightly']}, over frozen", gained),
-            (f"{SIDES['nightly_online']}, over the same without", recall),
+        frame.Row(
+            cells=[
+                name, words.metric(metric).title, words.signed(found[metric]["difference"]),
+                words.interval(found[metric]["interval"]),
+            ]
         )
-    ]
+        for name, found in compared
+        for metric in ("recall@10", "ndcg@10")
+    ]  # fmt: skip
+    lead = "Trained is what a run does. Renewed has the weights of the first night, and all that is known since."
     return frame.Section(
         id="nights",
-        title="Trained every night",
-        lead=f"A version for each day, trained on all that came before it: recall@10 {words.decimal(recall['frozen'])} as "
-        f"it was trained, {words.decimal(recall['online'])} with what it learned since the morning.",
+        title="A version a night",
+        lead=lead,
         body=frame.table("What a night and what a second is worth", columns, rows),
     )
 

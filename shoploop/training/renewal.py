@@ -57,6 +57,9 @@ class Renewed:
     before: str
     """The same of the parent."""
 
+    learned: str
+    """Last day that the weights have learned from; a renewal does not move it."""
+
     items: int
     """That the version knows."""
 
@@ -108,6 +111,7 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
         parent=version.id,
         through=_iso(last_day),
         before=_iso(version.lineage["last_day"]),
+        learned=_iso(version.lineage["last_training_day"]),
         items=len(vocabulary),
         new_items=int((before.vocabulary.encode(list(vocabulary.items)) < 0).sum()),
     )
@@ -115,7 +119,7 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
 
 def _hold_newer(version: Version, tables: Mapping[str, str], last_day: int) -> None:
     known = version.lineage["last_day"]
-    if dict(tables) == version.lineage["tables"]:
+    if last_day == known and dict(tables) == version.lineage["tables"]:
         raise NothingToRenew(
             f"Version {version.id} was made of these very tables: there is nothing new that it could know. What shoppers did "
             "since comes into them by `shoploop events compact`, where spec.data.feedback is set."
