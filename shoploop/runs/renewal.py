@@ -57,8 +57,14 @@ class Serving:
     """Number of the promotion that let it serve."""
 
 
-def serving_version(workspace: Workspace, *, pinned: str | None) -> Serving:
+def serving_version(workspace: Workspace, *, pinned: str | None, told: str | None = None) -> Serving:
     """The version to renew.
+
+    Args:
+        workspace: Of the recommender.
+        pinned: spec.serving.pinnedVersion.
+        told: The one that serves, by the word of somebody who knows better than the store, and has seen that it may be
+            renewed: on a cluster the operator's.
 
     Raises:
         NotFound: none serves.
@@ -68,6 +74,8 @@ def serving_version(workspace: Workspace, *, pinned: str | None) -> Serving:
 
     store, name = workspace.store, workspace.name
     history = promotions.promotions(store, name)
+    if told:
+        return Serving(version=told, after=history[-1].number if history else 0)
     if not history:
         raise NotFound(f"No version of {name!r} serves yet, so none can be renewed. `shoploop run` makes the first.")
     if pinned:
