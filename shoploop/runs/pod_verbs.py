@@ -1,8 +1,8 @@
 """What is asked of a pod: ``python -m shoploop.runs run --steps load_data,... --spec FILE --run ID --store URI``.
 
 And, as ``python -m shoploop.runs renew``, a whole renewal; as ``source --data JSON``, whether there is anything new to run
-for; as ``gc``, ``online`` and ``serve``, what the operator, who reaches no store, wants done there. What came of it stands in the container's
-termination message, which the operator reads.
+for; as ``gc``, ``online`` and ``serve``, what the operator, who reaches no store, wants done there. What came of it stands in
+the container's termination message, which the operator reads.
 """
 
 import argparse

@@ -6,8 +6,8 @@ from typing import Any
 
 from shoploop.api.pod_result import NothingNew, Result
 from shoploop.api.v1alpha1 import Recommender
-from shoploop.runs.pod import Pod, told_serving
 from shoploop.runs.planning import Run
+from shoploop.runs.pod import Pod, told_serving
 from shoploop.runs.record import UNTIL
 from shoploop.steps import Workspace
 
