@@ -151,7 +151,7 @@ class GuardrailsSpec(Spec):
     """Population stability index of items' scores on golden requests against those that were trained: shoppers of whom
     nothing is known but that they have just bought one of the sixteen items that sell most. It is never above 20."""
 
-    min_top10_overlap: Annotated[float, Field(ge=0, le=1)] = 0.1
+    min_top10_overlap: Annotated[float, Field(ge=0, le=1)] = 0.02
     """Share of the first ten answers to golden requests that must be those of the version as it was trained."""
 
     per_user_a_day: Annotated[int, Field(ge=1, le=1_000_000_000)] = 10

@@ -17,14 +17,17 @@ import polars as pl
 import torch
 
 from shoploop.bench.online import later_purchases
-from shoploop.bench.replay import K, Purchase, statistics, visits
+from shoploop.bench.replay import K, Purchase, visits
 from shoploop.compute.cores import one_thread
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.events.fresh import Recent
 from shoploop.events.messages import Kept
-from shoploop.features.log import Float32
+from shoploop.features.log import Float32, PurchaseLog
+from shoploop.features.log import purchases as purchases_of
+from shoploop.features.user import UserRow, user_rows, user_stats
 from shoploop.packaging.local_service import packaged_ranker
 from shoploop.ranking.ranker import Ranker
+from shoploop.runs.record import folder_of
 from shoploop.store import Store
 
 RATES = (0.005, 0.02, 0.1)
@@ -121,6 +124,17 @@ def run(
             for learns in HEADS
         }
     return found
+
+
+def statistics(store: Store, ranker: Ranker, name: str, users: list[str], day: int) -> dict[str, UserRow]:
+    """Users' statistics as they were on a day; of those who had bought something by then."""
+    folder = folder_of(store, name, ranker.version)
+    assert folder is not None
+    bought = purchases_of(pl.read_parquet(folder / "data" / "interactions.parquet"))
+    log = PurchaseLog.of(bought, ranker.known.trained.vocabulary)
+    there = set(log.users)
+    known = [user for user in users if user in there]
+    return dict(zip(known, user_rows(user_stats(log), known, [day] * len(known)), strict=True))
 
 
 def _asked(ranker: Ranker, bought: Sequence[Purchase]) -> Iterator[_Asked]:

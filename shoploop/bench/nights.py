@@ -18,11 +18,14 @@ from shoploop.features.materialize import materialize_features
 from shoploop.packaging.staging import stage_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
+from shoploop.samples.files import read_catalog
 from shoploop.samples.step import build_samples
-from shoploop.training.renewal import renew_model
+from shoploop.training.renewal import keep_contract, renew_model
 from shoploop.training.step import train_fused
-from shoploop.versions.artifact import load_version
+from shoploop.versions.artifact import load_version, write_version
+from shoploop.versions.trained import TrainedModel
 
+EPOCH = date(1970, 1, 1)
 ANY_AGE = 100_000
 """Days after which a version answers as of its own day: the one that is frozen is to know which day it is, too."""
 
@@ -92,6 +95,44 @@ def renew_nights(
         renew_model(data=night.data, features=night.features, parent=first / "model", out=night.model)
         made[morning] = night.packaged(settings)
     return made
+
+
+def first_night(
+    run: Path,
+    morning: date,
+    folder: Path,
+    *,
+    training: TrainingSpec,
+    settings: RankerSettings,
+) -> Path:
+    """The version of a run with what was known before the first of the days that it was evaluated on, as its evaluation saw
+    it; its weights have not seen these days.
+
+    Args:
+        run: Its folder, with its samples: they hold what was known of items by day.
+        morning: The first of these days.
+        folder: What is made lies in it.
+        training: Of the spec.
+        settings: What answers are to be like.
+
+    Returns:
+        The folder that the morning's :class:`~shoploop.ranking.ranker.Ranker` is loaded from.
+    """
+    night = _Night(folder / f"frozen {morning.isoformat()}", run / "data", morning, training)
+    version = load_version(run / "model")
+    keep_contract(version, night.features)
+    judged = TrainedModel.of_version(version).with_catalog(read_catalog(run / "samples", (morning - EPOCH).days))
+    write_version(
+        night.model,
+        tensors=judged.tensors(),
+        config=judged.config(),
+        contract=version.contract,
+        items=version.items,
+        lineage=version.lineage | {"last_day": (morning - EPOCH).days - 1},
+        metrics=version.manifest["metrics"],
+        extra_files=version.extra_files,
+    )
+    return night.packaged(settings)
 
 
 class _Night:

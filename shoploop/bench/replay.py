@@ -35,9 +35,6 @@ from shoploop.events.fresh import Recent
 from shoploop.events.log import Entry, EventLog
 from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
-from shoploop.features.log import PurchaseLog
-from shoploop.features.log import purchases as purchases_of
-from shoploop.features.user import UserRow, user_rows, user_stats
 from shoploop.online.chain import KEPT, Chain, Totals
 from shoploop.online.following import Followings
 from shoploop.online.learner import LearnerConfig
@@ -104,10 +101,8 @@ def run(
 ) -> dict[str, Any]:
     """Replays the days that the served version was evaluated on, which its weights have not seen.
 
-    Users' histories are as they were before these days. Items' statistics and factors are as of the end of the data, for both
-    sides: the frozen one is a little better than it could have been. With ``nightly`` or ``renewed`` no side knows what was
-    done on a later day: the one that is frozen is then trained on what lies before the first of these days, and not the
-    version that serves. Tables of items, users and shops are as they are, whatever the day.
+    No side knows what was done on a later day: the frozen version has these weights and what was known before the first of
+    the days. Tables of items, users and shops are as they are, whatever the day.
 
     Args:
         store: Where that version lies; nothing is written there.
@@ -116,7 +111,7 @@ def run(
         purchases: How many at most, from the first on.
         period_seconds: Between two commits at least.
         nightly: Trains a version for each of the days, on what was known by then.
-        renewed: Renews the first night's version for each of the days, with what was known by then.
+        renewed: Renews the frozen version for each of the days, with what was known by then.
         seed: Of the intervals.
         say: Told what is being done.
 
@@ -138,16 +133,9 @@ def run(
     say(f"{len(bought)} purchases since {EPOCH + timedelta(days=first)}, {speed:g} times as fast")
     asked: dict[str, Any] = {"speed": speed, "period_seconds": period_seconds, "seed": seed, "say": say}
     with one_thread(), tempfile.TemporaryDirectory(prefix="shoploop-nights-") as folder:
-        if nightly or renewed:
-            made = _made(store, ranker, name, bought, Path(folder), say, nightly=nightly, renewed=renewed)
-            mornings = {
-                kind: {day: partial(nights.load, path) for day, path in of.items()} for kind, of in made.items()
-            }
-            first_night = next(iter(mornings.values()))
-            found = replayed(first_night[min(first_night)](), bought, mornings=mornings, **asked)
-        else:
-            stats = statistics(store, ranker, name, sorted({user for user, _, _ in bought}), first)
-            found = replayed(ranker.before(first, stats), bought, **asked)
+        frozen, made = _made(store, ranker, name, bought, Path(folder), say, nightly=nightly, renewed=renewed)
+        mornings = {kind: {day: partial(nights.load, path) for day, path in of.items()} for kind, of in made.items()}
+        found = replayed(nights.load(frozen), bought, mornings=mornings, **asked)
     return {"recommender": name, "version": ranker.version} | found
 
 
@@ -161,37 +149,31 @@ def _made(
     *,
     nightly: bool,
     renewed: bool,
-) -> dict[str, dict[date, Path]]:
-    """Of each kind that is wanted a version for each day with a purchase, of the data and by the spec of the run that made
-    the one that serves."""
-    made_by = folder_of(store, name, ranker.version)
-    assert made_by is not None, "its purchases were read"
-    record = read_record(store, layout.run(name, made_by.name), made_by.name)
+) -> tuple[Path, dict[str, dict[date, Path]]]:
+    """The version as it was before the first of the days, and of each kind that is wanted one for each of them, of the data
+    and by the spec of the run that made the one that serves."""
+    run = folder_of(store, name, ranker.version)
+    assert run is not None, "its purchases were read"
+    record = read_record(store, layout.run(name, run.name), run.name)
     if not isinstance(record, Record):
-        raise NotFound(f"The record of run {made_by.name} of {name!r} cannot be read ({record.why}): run again.")
-    data, mornings = made_by / "data", sorted({time_.date() for _, _, time_ in bought})
-    asked: dict[str, Any] = {
+        raise NotFound(f"The record of run {run.name} of {name!r} cannot be read ({record.why}): run again.")
+    data, days = run / "data", sorted({time_.date() for _, _, time_ in bought})
+    made: dict[str, dict[date, Path]] = {}
+    about: dict[str, Any] = {
         "training": TrainingSpec.model_validate(record.spec.get("spec", {}).get("training", {})),
         "settings": ranker.settings,
-        "say": say,
     }
-    trained = nights.train_nights(data, mornings if nightly else mornings[:1], folder, **asked)
-    made = {"nightly": trained} if nightly else {}
+    if nightly:
+        made["nightly"] = nights.train_nights(data, days, folder, say=say, **about)
+    if record.version == ranker.version and not record.is_renewal:
+        frozen = nights.first_night(run, days[0], folder, **about)
+    else:  # its samples, which hold what was known before these days, are not at hand
+        trained = made.get("nightly") or nights.train_nights(data, days[:1], folder, say=say, **about)
+        frozen = trained[days[0]]
     if renewed:
-        first = trained[mornings[0]]
-        made["renewed"] = {mornings[0]: first} | nights.renew_nights(data, mornings[1:], folder, first=first, **asked)
-    return made
-
-
-def statistics(store: Store, ranker: Ranker, name: str, users: list[str], day: int) -> dict[str, UserRow]:
-    """Users' statistics as they were on a day; of those who had bought something by then."""
-    folder = folder_of(store, name, ranker.version)
-    assert folder is not None
-    bought = purchases_of(pl.read_parquet(folder / "data" / "interactions.parquet"))
-    log = PurchaseLog.of(bought, ranker.known.trained.vocabulary)
-    there = set(log.users)
-    known = [user for user in users if user in there]
-    return dict(zip(known, user_rows(user_stats(log), known, [day] * len(known)), strict=True))
+        later = nights.renew_nights(data, days[1:], folder, first=frozen, say=say, **about)
+        made["renewed"] = {days[0]: frozen} | later
+    return frozen, made
 
 
 def replayed(
@@ -244,7 +226,7 @@ def replayed(
             if when.date() != today:
                 today, woke = when.date(), time.perf_counter()
                 say(f"{today.isoformat()}, commit {base.answering.commit or 0}")
-                if mornings is not None:
+                if mornings:
                     _wait(base.loop, log.end(), base.lags, period_seconds)  # what waits is not to wait for the loading
                     last_night.close()
                     of_night = {

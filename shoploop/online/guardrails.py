@@ -53,7 +53,7 @@ class GuardConfig:
     max_row_change: float = 2.0
     max_change: float = 0.9
     max_score_drift: float = 1.0
-    min_top10_overlap: float = 0.1
+    min_top10_overlap: float = 0.02
     resume_after_minutes: float | None = None
 
     finite: bool = True

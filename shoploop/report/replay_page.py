@@ -46,18 +46,15 @@ def write(target: Path, document: Json) -> None:
         sections=frame.gathered(
             [_over_time(document), _nights(document), _lag(document), _trips(document), _days(document)]
         ),
-        footer=_FOOTER[bool(_kinds(document))],
+        footer=_FOOTER,
     )
     disk.write_text(target, page)
 
 
-_FOOTER = {
-    False: "Written by shoploop replay. Items' statistics and factors are as of the end of the data, on both sides. A "
-    "version that is trained anew or renewed every night is not among them: shoploop replay --nightly --renewed makes one "
-    "for each day.",
-    True: "Written by shoploop replay. No version knows what was done after the night that it was trained or renewed in; the "
-    "frozen one is that of the first night. Tables of items, users and shops are as they are, whatever the day.",
-}
+_FOOTER = (
+    "Written by shoploop replay. The frozen version knows what was known before the first of these days, and one of a night "
+    "what was known by then. Tables of items, users and shops are as they are, whatever the day."
+)
 
 SIDES = {
     "online": "frozen, learning online",

@@ -88,7 +88,7 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
     tables = {name: table["sha256"] for name, table in json.loads((data / "load.json").read_text())["tables"].items()}
     last_day = materialized["serving_day"] - 1
     _hold_newer(version, tables, last_day)
-    _keep_contract(version, features)
+    keep_contract(version, features)
     vocabulary = Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"]))
     items = pl.read_parquet(data / "items.parquet")
     before = TrainedModel.of_version(version)
@@ -131,7 +131,7 @@ def _hold_newer(version: Version, tables: Mapping[str, str], last_day: int) -> N
         )
 
 
-def _keep_contract(version: Version, features: Path) -> None:
+def keep_contract(version: Version, features: Path) -> None:
     """Has the features be of the version's own contract, if all that it names is there: which kinds of day tell, or which
     levels an attribute has, may be found otherwise in other data, and the weights know what they have learned from."""
     own = Contract.from_json(version.contract)
