@@ -35,6 +35,7 @@ class World:
         self.predictors: Any = ()
         self.children: list[Any] = []
         self.pods: tuple[Any, ...] = ()
+        self.feedback: dict[str, frozenset[str]] = {}
         self.now = NOW
         self.begin()
 
@@ -57,8 +58,11 @@ class World:
         """What is decided now; what is told of it is the status of the next look."""
         self.now += timedelta(**later)
         things = [*self.versions, self.deployment, *self.children]
+        for number, thing in enumerate(things):
+            thing["metadata"].setdefault("uid", f"uid-{number}")
         observed = Observed(
             now=self.now, releases=(self.release,), pods=self.pods, predictors=self.predictors,
+            feedback_secrets=self.feedback,
             children={(thing["kind"], thing["metadata"]["name"]): thing for thing in things},
         )  # fmt: skip
         plan = desired(self.recommender, observed, self.settings, chart_digest=CHART_DIGEST)
@@ -387,3 +391,30 @@ def test_a_schedule_of_renewals_that_never_fires_is_told(world):
     plan = world.look()
     assert condition(plan, "Degraded") == ("True", "ScheduleNeverFires")
     assert message(plan, "Degraded").startswith("spec.renewal.cron '0 3 31 2 *' never fires")
+
+
+def test_what_was_collected_becomes_interactions_before_a_renewal_reads_them(world):
+    world.feedback = {"impressions": frozenset({"1.key"}), "redis": frozenset({"password"})}
+    log = {"type": "Redis", "connection": "redis:6379", "secretRef": {"name": "redis"}}
+    online = {"log": log, "keys": {"impressions": {"name": "impressions"}}, "compactEveryMinutes": 10_080}
+    world.begin(meta=asks(), online=online, data={"dataset": "completejourney", "feedback": True})
+
+    def done(job, state="Complete"):
+        return job | {"status": {"conditions": [{"type": state, "status": "True", "message": "no log"}]}}
+
+    plan = world.look()
+    (compacts,) = plan.apply
+    assert "compact" in compacts["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert condition(plan, "Renewed") == ("False", "RenewalCollects")
+    world.children = [compacts]
+    assert world.look(seconds=5).apply == ()
+    for state in ("Complete", "Failed"):
+        world.children = [done(compacts, state)]
+        plan = world.look(seconds=5)
+        assert [one["kind"] for one in plan.apply] == ["ConfigMap", "Job"]
+        assert "renew" in plan.apply[-1]["spec"]["template"]["spec"]["containers"][0]["args"]
+        assert plan.delete == ()
+    world.ends(written(NothingNew(reason="It is all known.")))
+    world.children.append(done(compacts))
+    gone = world.look(minutes=1).delete
+    assert ("Job", compacts["metadata"]["name"]) in gone, "the turns go on with Jobs of their own"

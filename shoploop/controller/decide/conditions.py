@@ -98,6 +98,7 @@ REASONS = _reasons(
     " version is put aside.",
     RenewalFailed="Renewal {run} failed, and what serves goes on serving: {detail} Mend it, and ask for another:"
     f" kubectl annotate recommender {{name}} {RENEW_ANNOTATION}=$(date +%s) --overwrite",
+    RenewalCollects="Renewal {run} begins once what was collected has become interactions.",
     RenewalWaits="A renewal is due, because of {asked}, and waits: {why}.",
     JobFailed="{detail}",
     ResultLost="its last pod was removed before its result was read.",

@@ -148,7 +148,8 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
     about_run = training.rested or training.state
     run_ok = bool(training.last and training.last["phase"] == "Succeeded") or about_run.reason == "NoRunNeeded"
     learned = online.look(situation, serving.version)
-    rollout, compacted = serving.rollout, compaction.look(situation)
+    renews = training.run["id"] if training.run and training.under_way and renewals.is_renewal(training.run) else None
+    rollout, compacted = serving.rollout, compaction.look(situation, renewal=renews)
     degraded = (
         _degraded(situation, training, serving, versions, failures)
         or rollout.degraded

@@ -7,8 +7,8 @@ from typing import Any
 from shoploop.api.pod_result import NothingNew, VersionMade
 from shoploop.api.pods import store_uri
 from shoploop.api.status import IncumbentStatus
+from shoploop.controller.decide import compaction, outcome, renewals
 from shoploop.controller.decide import manifests as runs
-from shoploop.controller.decide import outcome, renewals
 from shoploop.controller.decide.conditions import KUBEFLOW as REASONS_OF_KUBEFLOW
 from shoploop.controller.decide.conditions import Found, say, timestamp
 from shoploop.controller.decide.data_checks import Checked, check
@@ -279,6 +279,9 @@ def _nodes(situation: Situation, run: dict[str, Any]) -> dict[str, int]:
 
 def _waiting_for_job(situation: Situation, run: dict[str, Any]) -> Training:
     """Makes the Job that comes next, and what it needs where that is missing."""
+    if is_renewal(run) and compaction.pending(situation, run["id"]):
+        state = say("RenewalCollects", run=run["id"])
+        return Training(run=run, state=state, under_way=True, requeue_seconds=POLL_SECONDS)
     moves = situation.launcher(run).advance(run["id"], situation.observed)
     if moves.waits_for:
         state = say("RunWaits", run=run["id"], pod=moves.waits_for)
