@@ -195,7 +195,8 @@ def test_a_pod_renews_what_the_operator_says_serves_and_leaves_the_promotion_to_
     # one that was killed at its end is followed by another
     assert pod(events(), serving=parent) == (code, made)
     said = capsys.readouterr().out
-    assert "materialize_features: unchanged, reused" in said and "renew_model: done" in said
+    assert "materialize_features: unchanged, reused" in said, said
+    assert "renew_model: done" in said
     assert len(list_runs(workspace.store, "shop")) == 1
 
     code, nothing = pod(events(), serving=made.version, run="20260102-000001-abcd")
