@@ -13,17 +13,9 @@ from shoploop.steps import Workspace
 
 
 class RenewingPod:
-    """The one pod of a renewal."""
+    """The one pod of the renewal ``run`` of a recommender, which the operator hands over with the version that serves."""
 
     def __init__(self, run: str, recommender: Recommender, workspace: Workspace):
-        """Args:
-        run: Id of the renewal.
-        recommender: As the operator hands it over, with the version that serves.
-        workspace: Of the recommender.
-
-        Raises:
-            NotFound: none serves.
-        """
         from shoploop.runs import renewal
 
         pinned = recommender.spec.serving.pinned_version
@@ -40,6 +32,7 @@ class RenewingPod:
         """The version that was made; or that there is nothing new to know.
 
         Raises:
+            ShoploopError: a step failed.
             ContractMismatch, KeyUnusable, KeyUntrusted, ArtifactError: see :func:`~shoploop.runs.renewal.renew`.
         """
         from shoploop.runs import renewal

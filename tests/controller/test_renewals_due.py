@@ -86,6 +86,7 @@ class World:
         for thing in plan.apply:
             if thing["kind"] == "ModelVersion":
                 status = plan.version_status[thing["metadata"]["name"]]
+                thing["metadata"]["creationTimestamp"] = f"{self.now:%Y-%m-%dT%H:%M:%SZ}"
                 self.versions.append(thing | {"status": status})
         return plan
 
@@ -251,7 +252,7 @@ def test_a_look_at_the_data_that_is_not_done_is_waited_for(world):
 
 
 def test_its_version_is_recorded_with_its_parent_and_promoted_at_once(world):
-    world.begin(meta=asks(), serving={"candidate": {"percent": 10}})
+    world.begin(meta=asks(), serving={"candidate": {"percent": 10}}, training={"resources": {"gpu": 1}})
     world.look()
     plan = world.ends(renewal_said())
     (record,) = (one for one in plan.apply if one["kind"] == "ModelVersion")
@@ -266,14 +267,14 @@ def test_its_version_is_recorded_with_its_parent_and_promoted_at_once(world):
 
 def test_a_renewal_stands_for_no_run(world):
     """What the last run trained stays told beside it, and is what a changed spec and changed data are compared with."""
-    world.begin(meta=asks())
+    world.begin(meta=asks(), run={"incumbent": {"version": "v000000000000", "compared": True}})
     trained = world.recommender["status"]["run"]
     world.look()
     assert world.recommender["status"]["trainingRun"] == trained
     plan = world.ends(renewal_said())
     assert plan.status["trainingRun"] == trained
     assert condition(plan, "RunSucceeded") == ("True", "RunSucceeded")
-    assert condition(plan, "IncumbentNotCompared") == ("False", "NoIncumbent")
+    assert condition(plan, "IncumbentNotCompared") == ("False", "IncumbentCompared")
     world.recommender["metadata"]["annotations"]["shoploop.io/run"] = "1"
     run = world.look(minutes=1).status
     assert run["run"]["trigger"] == "Request" and run["run"]["renewRequest"] == "1"

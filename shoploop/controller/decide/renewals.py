@@ -115,4 +115,5 @@ def told(situation: Situation, run: Mapping[str, Any], made: Version | None) -> 
     about = {"run": run["id"], "version": run["version"]}
     if verdict is not None and not verdict.passed:
         return False, say("GateRefused", **about, rule=verdict.rule, why=verdict.reason)
-    return True, say("Renewed", **about, why=f"{verdict.reason}." if verdict is not None else "")
+    lost = "What the gate said of its weights is recorded nowhere."
+    return True, say("Renewed", **about, why=verdict.reason if verdict is not None else lost)
