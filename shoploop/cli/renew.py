@@ -9,10 +9,11 @@ from shoploop.hints import command
 
 
 def renew_recommender(file: Path, store_override: str | None, *, json_: str | None) -> None:
-    """Renews the version that serves, and prints what became of it."""
+    """Renews the version that serves, and prints what became of it. That there is nothing new is no mistake."""
     from shoploop import runs
     from shoploop.runs import renewal
     from shoploop.steps import Workspace
+    from shoploop.training.renewal import NothingToRenew
     from shoploop.versions.signing import Trust
 
     console = output.console(stderr=json_ is not None)
@@ -21,12 +22,17 @@ def renew_recommender(file: Path, store_override: str | None, *, json_: str | No
     workspace = Workspace(runs.open_store(recommender, store_override), recommender.metadata.name)
     serving = renewal.serving_version(workspace, pinned=spec.serving.pinned_version)
     run, workspace = carry_out(recommender, store_override, console, until=renewal.UNTIL)
-    with watching(console) as watch:
-        done = renewal.renew(workspace, run, serving, trust=Trust.configured(spec.signing), tell=watch)
+    try:
+        with watching(console) as watch:
+            done = renewal.renew(workspace, run, serving, trust=Trust.configured(spec.signing), tell=watch)
+    except NothingToRenew as nothing:
+        console.print(str(nothing))
+        if json_:
+            output.write_json({"renewed": False, "version": serving.version, "serves": True}, json_)
+        return
     if json_:
-        output.write_json(
-            asdict(done.renewed) | {"run": done.run, "seconds": done.seconds, "serves": done.promoted}, json_
-        )
+        told = {"run": done.run, "seconds": done.seconds, "serves": done.promoted}
+        output.write_json({"renewed": True} | asdict(done.renewed) | told, json_)
         return
     renewed = done.renewed
     becomes = "serves" if done.promoted else "is kept, but does not serve: somebody has decided otherwise meanwhile"

@@ -110,7 +110,7 @@ def renew(
         tell: Told of its own steps, as who watches a run is.
 
     Raises:
-        NothingToRenew, ContractMismatch: see :func:`~shoploop.training.renewal.renew_model`.
+        NothingToRenew, DataOlder, ContractMismatch: see :func:`~shoploop.training.renewal.renew_model`.
         KeyUnusable, KeyUntrusted: signatures are required, and nobody here can give one; nothing was published.
         ArtifactError: the version that serves must not be used.
     """

@@ -42,7 +42,11 @@ RENEWED = "renewed"
 
 
 class NothingToRenew(UserError):
-    """The version knows all that there is to know, or later things than the data holds."""
+    """The version knows all that there is to know."""
+
+
+class DataOlder(UserError):
+    """The version knows later things than the data holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,8 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
         out: The version's folder.
 
     Raises:
-        NothingToRenew: the parent was made of the same tables, or of later ones.
+        NothingToRenew: the parent was made of the same tables.
+        DataOlder: it was made of later ones.
         ContractMismatch: the tables say less of users and items than the weights have learned from.
         ArtifactCorrupt, ArtifactForeign: the parent must not be used.
     """
@@ -125,7 +130,7 @@ def _hold_newer(version: Version, tables: Mapping[str, str], last_day: int) -> N
             "since comes into them by `shoploop events compact`, where spec.data.feedback is set."
         )
     if last_day < known:
-        raise NothingToRenew(
+        raise DataOlder(
             f"The data ends on {_iso(last_day)}, and version {version.id} knows what was up to {_iso(known)}. Look whether "
             "the tables are whole."
         )

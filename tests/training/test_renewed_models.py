@@ -10,7 +10,7 @@ from shop.later import LATER, events, made
 from shop.searches import typed
 
 from shoploop.errors import ContractMismatch
-from shoploop.training.renewal import NothingToRenew, renew_model
+from shoploop.training.renewal import DataOlder, NothingToRenew, renew_model
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
 
@@ -80,14 +80,17 @@ def test_features_keep_the_contract_that_the_weights_have_learned_from(later, tr
     assert contract == load_version(trained_shop / "model").contract, "the tables name users' tiers, too"
 
 
-@pytest.mark.parametrize("days, why", [(63, "made of these very tables"), (50, "Look whether the tables are whole")])
-def test_without_anything_new_there_is_nothing_to_renew(days, why, later, found, tmp_path):
+@pytest.mark.parametrize(
+    "days, error, why",
+    [(63, NothingToRenew, "made of these very tables"), (50, DataOlder, "Look whether the tables are whole")],
+)
+def test_without_anything_new_nothing_is_renewed(days, error, why, later, found, tmp_path):
     folder = tmp_path / "run"
     if days == LATER.days:
         shutil.copytree(later, folder, ignore=shutil.ignore_patterns("model"))
     else:
         made(folder, events(Shop(days=days)))
-    with pytest.raises(NothingToRenew, match=why):
+    with pytest.raises(error, match=why):
         renewed(folder, later)
     assert not (folder / "model").exists()
 
