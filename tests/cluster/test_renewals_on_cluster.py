@@ -1,6 +1,7 @@
 """A version is brought up to date without training, in the pods that are there."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from conftest import Object, Shop, condition
@@ -40,6 +41,11 @@ def started(shop: Shop) -> dict[str, list[int]]:
     }
 
 
+def seconds(run: Object) -> float:
+    began, ended = (datetime.fromisoformat(run[moment]) for moment in ("startedAt", "finishedAt"))
+    return (ended - began).total_seconds()
+
+
 def ask_for_a_renewal(shop: Shop, value: str) -> Object:
     """The Recommender once a renewal has come to its end."""
     where = (shop.name, "-n", shop.namespace)
@@ -54,7 +60,7 @@ def ask_for_a_renewal(shop: Shop, value: str) -> Object:
 
 
 @pytest.mark.usefixtures("one_more_day")
-def test_what_serves_is_brought_up_to_date_and_no_pod_moves(shop: Shop):
+def test_what_serves_is_brought_up_to_date_and_no_pod_moves(shop: Shop, record_property):
     shop.wait_until_ready()
     shop.wait(
         "no pod is on its way", lambda: len(shop.pods(ending=True)) == shop.recommender()["spec"]["serving"]["replicas"]
@@ -64,6 +70,9 @@ def test_what_serves_is_brought_up_to_date_and_no_pod_moves(shop: Shop):
     status = ask_for_a_renewal(shop, "one more day")["status"]
     assert (status["run"]["trigger"], status["run"]["phase"]) == ("Renewal", "Succeeded"), status["run"]
     version = status["run"]["version"]
+    taken = {run["trigger"]: seconds(run) for run in (status["trainingRun"], status["run"])}
+    print(f"\nseconds from the decision to the end: {taken}")
+    record_property("seconds", taken)
     serves = lambda: shop.recommender()["status"]["version"] == version  # noqa: E731
     shop.wait("the renewal serves", serves)
     status = shop.wait_until_ready()["status"]

@@ -127,7 +127,7 @@ def _started_if_due(situation: Situation, last: dict[str, Any] | None) -> Traini
     cause = run_due(situation, before, slot=slot, source=checked.source)
     if cause is None:
         unlooked = spec.data_check is not None and checked.source is None and checked.problem is None
-        return idle if unlooked else _renewed_if_due(situation, idle, last, renewal_slot)
+        return idle if unlooked or lost else _renewed_if_due(situation, idle, last, renewal_slot)
     trigger, value = cause
     run = _begun(situation, trigger, value) | request_of(situation) | _renew_request(last)
     run |= _nodes(situation, run)
@@ -161,10 +161,8 @@ def _renewed_if_due(
     started = _continued(situation, run)
     message = say("RenewalStarted", run=run["id"], version=situation.status["version"], why=why).message
     event = Event(type="Normal", reason="RenewalStarted", message=message)
-    # a Job that looks at the data is told of at its next turn
-    return replace(
-        started, trained=last_training(situation, last), events=(event, *started.events), problems=idle.problems
-    )
+    trained = last_training(situation, last)
+    return replace(started, trained=trained, events=(event, *started.events), problems=idle.problems)
 
 
 def _begun(situation: Situation, trigger: str, value: str) -> dict[str, Any]:
