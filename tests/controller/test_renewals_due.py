@@ -213,6 +213,12 @@ def test_weights_that_the_gate_refused_last_are_not_renewed(world):
     assert "last word" in message(world.look(), "Renewed")
 
 
+def test_a_version_without_a_package_on_record_is_not_renewed(world):
+    world.begin(meta=asks())
+    world.versions[0]["status"]["packages"] = []
+    assert "no Bento" in message(world.look(), "Renewed")
+
+
 @pytest.mark.parametrize("by", ["spec", "schedule", "request"])
 def test_a_run_that_is_due_comes_first_and_the_renewal_that_was_asked_for_after_it(world, by):
     world.begin(meta=asks(), renewal=EVERY_NIGHT)
@@ -369,12 +375,14 @@ def test_a_renewal_that_fails_is_told_and_neither_what_serves_nor_a_later_run_is
     assert world.look(hours=16).status["run"]["trigger"] == "Schedule"
 
 
-@pytest.mark.parametrize("how", ["promoted", "pinned"])
-def test_who_decides_otherwise_meanwhile_is_right(world, how):
+@pytest.mark.parametrize("how", ["promoted", "pinned", "gone back"])
+def test_who_decides_otherwise_is_right(world, how):
     world.begin(meta=asks())
     world.look()
     if how == "pinned":
         world.change(serving={"pinnedVersion": SERVES})
+    elif how == "gone back":  # from what a renewal had made of the same data
+        world.versions.append(world.make_version(RENEWED, day=1, spec_hash=world.spec_hash))
     else:
         other = world.make_version("v00000000000b", day=1, spec_hash=world.spec_hash)
         world.versions.append(other)

@@ -68,23 +68,29 @@ def held(situation: Situation) -> str | None:
     if record.verdict is None or not record.verdict.passed:
         return f"the gate's last word on {version}, which serves, lets it serve no more"
     target = target_of(situation, situation.versions)
-    assert isinstance(target, Version)  # one has passed, and none is pinned
-    told = max(states(situation), key=lambda state: state.promotions, default=None)
-    wish = wished(situation, target, told)
+    if not isinstance(target, Version):
+        return f"there is no Bento of {version}, which serves, on record"
+    newest = max(states(situation), key=lambda state: state.promotions, default=None)
+    wish = wished(situation, target, newest)
     before = with_written(situation, situation.status.get("serving") or {}, wish)
     if spec.serving.replicas == 0:
         on_its_way = target.id != version
     else:
-        promoted = (told.promoted if told is not None else None) or before.get("promoted")
-        undecided = wish is not None and not is_done(situation, wish, before, told)
+        promoted = (newest.promoted if newest is not None else None) or before.get("promoted")
+        undecided = wish is not None and not is_done(situation, wish, before, newest)
         on_its_way = undecided or promoted not in (None, version) or requested(situation, before) is not None
     return "another version is about to serve" if on_its_way else None
 
 
 def overtaken(situation: Situation, run: Mapping[str, Any], made: VersionMade) -> Found | None:
-    """Why a renewal that was made is not to serve: somebody has decided otherwise meanwhile."""
+    """Why a renewal that was made is not to serve: somebody has decided otherwise, meanwhile or before."""
     serves = situation.status.get("version")
-    why = f"{serves} serves" if made.parent != serves else _decided_otherwise(situation)
+    if made.parent != serves:
+        why: str | None = f"{serves} serves"
+    elif any(one.id == made.version for one in situation.versions):  # of the same data comes the same version
+        why = f"it was made before, and somebody has gone back from it to {serves}"
+    else:
+        why = _decided_otherwise(situation)
     if why is None:
         return None
     return say("RenewalOvertaken", run=run["id"], version=made.version, parent=made.parent, why=f"{why}.")
