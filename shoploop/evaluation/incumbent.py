@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from shoploop.errors import ArtifactError, ArtifactForeign, SchemaMismatch
+from shoploop.errors import ArtifactError, SchemaMismatch
 from shoploop.evaluation.scoring import Array, model_scores, request_metrics
 from shoploop.features.catalog import CatalogConfig, renewed
 from shoploop.features.catalogs import following
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
 from shoploop.samples.sample_set import SampleSet, Sources, assemble
-from shoploop.versions.artifact import load_version
-from shoploop.versions.trained import TrainedModel
+from shoploop.versions.loading import load_trained
 from shoploop.versions.vocabulary import on_vocabulary
 
 Metrics = dict[str, Array]
@@ -80,13 +79,16 @@ def incumbent_metrics(folder: Path, samples: SampleSet, log: PurchaseLog, joins:
         ArtifactCorrupt, ArtifactForeign: the incumbent must not be used.
         SchemaMismatch: it was trained on features that this version of shoploop does not compute.
     """
-    trained = on_vocabulary(_load(folder), log.vocabulary)
+    version, trained = load_trained(folder, expected=folder.name if VERSION_ID.fullmatch(folder.name) else None)
+    trained = on_vocabulary(trained, log.vocabulary)
     requests = [samples.request(q) for q in range(len(samples))]
     users = joins.users([log.users[r.user] for r in requests], [r.day for r in requests])
     days = sorted({r.day for r in requests})
     items, shops = joins.items(log.vocabulary, days), joins.shops(log.shops, days)
     config = CatalogConfig()
-    catalog = renewed(trained.catalog, log.where(log.day_R < days[0]), config)
+    # what it knows of the days that it is judged on would be in its factors
+    ahead = version.lineage.get("last_day", days[0]) >= days[0]
+    catalog = renewed(trained.catalog, log.where(log.day_R < days[0]), config, anew=ahead)
     trained = trained.with_catalog(catalog)
     sources = Sources(
         log=log,
@@ -97,15 +99,3 @@ def incumbent_metrics(folder: Path, samples: SampleSet, log: PurchaseLog, joins:
     )
     own = SampleSet.concat(list(assemble(requests, users, sources, candidates=trained.candidates)))
     return request_metrics(own, model_scores(trained.model, own)["fused"])
-
-
-def _load(folder: Path) -> TrainedModel:
-    """The model in ``folder``; another version in the place of the one that the folder is named by is refused."""
-    version = load_version(folder, expected=folder.name if VERSION_ID.fullmatch(folder.name) else None)
-    try:
-        return TrainedModel.of_version(version)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ArtifactForeign(
-            f"Version {version.id} in {folder} holds another model than this shoploop builds: {error}. "
-            "Use the shoploop that wrote it, or train a new version."
-        ) from error

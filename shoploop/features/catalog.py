@@ -157,7 +157,7 @@ def followers(after: PairsAfter, config: CatalogConfig) -> "LatestFollowers":
     return LatestFollowers(ever=ever, lately=lately)
 
 
-def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalog:
+def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig, *, anew: bool = False) -> Catalog:
     """The catalog with neighbours and factors fitted anew: what a model learned from ``catalog`` holds for it too.
 
     Kinds, and how soon they are bought again, stay. The factors are turned so that they point where the old ones did; where
@@ -167,11 +167,12 @@ def renewed(catalog: Catalog, log: PurchaseLog, config: CatalogConfig) -> Catalo
         catalog: That a model was trained with.
         log: All purchases that are known now, in the catalog's vocabulary.
         config: As it was fitted.
+        anew: Fits factors whatever they know: those of the catalog know more than ``log``, and must not.
     """
     fresh = with_neighbours(catalog, log, config)
     latest = log.item_R[log.day_R > log.day_R.max(initial=0) - LATEST_DAYS]
     known = (catalog.factors_ID != 0).any(axis=1, keepdims=True)[latest]
-    if len(latest) and known.mean() >= FACTORS_KNOW:
+    if not anew and len(latest) and known.mean() >= FACTORS_KNOW:
         return fresh
     fresh_ID = factors(pairs_together(log), width=catalog.factors_ID.shape[1], seed=config.seed)
     counts_I = np.bincount(log.item_R, minlength=len(catalog))

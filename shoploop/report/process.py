@@ -13,7 +13,7 @@ _LINEAGE = {
     "last_training_day": "Last day learned from",
     "last_day": "Last day of the data",
     "parent": "Learned on from",
-    "renewed": "Has the weights of that version",
+    "weights_of": "Has the weights of",
 }
 
 

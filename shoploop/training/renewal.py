@@ -9,7 +9,7 @@ Legend: I items.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,19 +26,20 @@ from shoploop.features.catalog import Catalog, CatalogConfig, renewed
 from shoploop.features.catalogs import Catalogs, following
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.habits import PARTITIONS
-from shoploop.features.log import Int32, PurchaseLog, Vocabulary
+from shoploop.features.log import PurchaseLog, Vocabulary
 from shoploop.features.resemblance import with_resemblance
 from shoploop.samples.search_step import known_searches
 from shoploop.samples.step import read_log
 from shoploop.surfaces.search.asked import item_texts
-from shoploop.versions.artifact import Version, load_version, write_version
+from shoploop.versions.artifact import Version, write_version
+from shoploop.versions.loading import load_trained
 from shoploop.versions.trained import TrainedModel
-from shoploop.versions.vocabulary import on_vocabulary
+from shoploop.versions.vocabulary import on_vocabulary, with_kinds
 
 EPOCH = date(1970, 1, 1)
 
-RENEWED = "renewed"
-"""In a version's lineage: it has the weights of its parent."""
+WEIGHTS_OF = "weights_of"
+"""In a version's lineage: the version that was trained, and whose weights it has."""
 
 
 class NothingToRenew(UserError):
@@ -55,6 +56,9 @@ class Renewed:
 
     version: str
     parent: str
+    weights_of: str
+    """The version that was trained, and whose weights it has."""
+
     through: str
     """Last day of the data, ISO 8601."""
 
@@ -88,7 +92,7 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
         ContractMismatch: the tables say less of users and items than the weights have learned from.
         ArtifactCorrupt, ArtifactForeign: the parent must not be used.
     """
-    version = load_version(parent)
+    version, before = load_trained(parent)
     materialized = json.loads((features / "features.json").read_text())
     tables = {name: table["sha256"] for name, table in json.loads((data / "load.json").read_text())["tables"].items()}
     last_day = materialized["serving_day"] - 1
@@ -96,7 +100,6 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
     keep_contract(version, features)
     vocabulary = Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"]))
     items = pl.read_parquet(data / "items.parquet")
-    before = TrainedModel.of_version(version)
     log = read_log(data, vocabulary, sessions=before.sessions)
     trained = _as_of_now(before, version, log, items, data=data, materialized=materialized, parent=parent)
     made = write_version(
@@ -107,19 +110,26 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
         items=vocabulary.frame()
         .join(items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left")
         .to_arrow(),
-        lineage=version.lineage | {"tables": tables, "last_day": last_day, "parent": version.id, RENEWED: True},
+        lineage=version.lineage
+        | {"tables": tables, "last_day": last_day, "parent": version.id, WEIGHTS_OF: weights_of(version)},
         metrics=version.manifest["metrics"],
         extra_files=version.extra_files | trained.extra_files(),
     )
     return Renewed(
         version=made.id,
         parent=version.id,
+        weights_of=weights_of(version),
         through=_iso(last_day),
         before=_iso(version.lineage["last_day"]),
         learned=_iso(version.lineage["last_training_day"]),
         items=len(vocabulary),
         new_items=int((before.vocabulary.encode(list(vocabulary.items)) < 0).sum()),
     )
+
+
+def weights_of(version: Version) -> str:
+    """The version that was trained, and whose weights this one has: itself, or one before it."""
+    return str(version.lineage.get(WEIGHTS_OF) or version.id)
 
 
 def _hold_newer(version: Version, tables: Mapping[str, str], last_day: int) -> None:
@@ -171,10 +181,13 @@ def _as_of_now(
 ) -> TrainedModel:
     config = CatalogConfig(seed=version.lineage["seed"])
     trained = on_vocabulary(before, log.vocabulary)
-    catalog = renewed(_with_kinds(trained.catalog, before, version, log.vocabulary, items), log, config)
+    # of items with pictures those without factors have some of what they look like, and are not known by them
+    pictured = ENCODER_CONFIG in version.extra_files
+    kinds = _with_kinds(trained.catalog, before, version, log.vocabulary, items)
+    catalog = renewed(kinds, log, config, anew=pictured)
     day = materialized["serving_day"]
     catalogs: Catalogs = following(catalog, log, [day], config)
-    if ENCODER_CONFIG in version.extra_files:
+    if pictured:
         catalogs = _pictured(catalogs, data, items, log.vocabulary, parent)
     texts = tuple(item_texts(items, log.vocabulary.items))
     searches = trained.searches
@@ -196,34 +209,39 @@ def _pictured(catalogs: Catalogs, data: Path, items: pl.DataFrame, vocabulary: V
 def _with_kinds(
     catalog: Catalog, before: TrainedModel, version: Version, vocabulary: Vocabulary, items: pl.DataFrame
 ) -> Catalog:
-    """Items that the version did not know are of the kind and the group of those that lie in the same category there."""
+    """Items that the version did not know are of the kind and the group of those that lie in the same category there; a
+    category that is new is a new kind."""
     known = pl.DataFrame(version.items)
-    if "category" not in known.columns:
+    if before.catalog.kinds == 1 or "category" not in known.columns:
         return catalog
-    codes = before.vocabulary.encode(known["item"].to_list())
     kinds: dict[tuple[str, ...], int] = {}
     groups: dict[tuple[str, ...], int] = {}
+    codes = before.vocabulary.encode(known["item"].to_list())
     for code, category in zip(codes.tolist(), known["category"].to_list(), strict=True):
-        if code >= 0 and category:
-            path = tuple(category)
-            kinds.setdefault(path, int(before.catalog.kind_I[code]))
-            groups.setdefault(_group(path), int(before.catalog.group_I[code]))
+        if code >= 0:
+            kinds.setdefault(tuple(category or ()), int(before.catalog.kind_I[code]))
+            groups.setdefault(_group(category), int(before.catalog.group_I[code]))
     kind_I, group_I = catalog.kind_I.copy(), catalog.group_I.copy()
-    paths = dict(zip(items["item"].to_list(), items["category"].to_list(), strict=True))
-    for code in np.flatnonzero(before.vocabulary.encode(list(vocabulary.items)) < 0).tolist():
-        path = tuple(paths.get(vocabulary.items[code]) or ())
-        kind_I[code] = kinds.get(path, kind_I[code])
-        group_I[code] = groups.get(_group(path), group_I[code])
-    return replace(catalog, kind_I=_int32(kind_I), group_I=_int32(group_I))
+    described = items.unique("item", keep="first", maintain_order=True)
+    paths = dict(zip(described["item"].to_list(), described["category"].to_list(), strict=True))
+    new = np.flatnonzero(before.vocabulary.encode(list(vocabulary.items)) < 0).tolist()
+    if new:  # where nothing is known of one, it is of the kind of those of which nothing is known
+        kinds.setdefault((), int(kind_I[new[0]]))
+        groups.setdefault((), int(group_I[new[0]]))
+    made = catalog.kinds
+    for code in new:
+        category = paths.get(vocabulary.items[code])
+        kind_I[code] = kinds.setdefault(tuple(category or ()), max(made, max(kinds.values()) + 1))
+        group_I[code] = groups.setdefault(_group(category), max(groups.values()) + 1)
+    log_odds_CB = with_kinds(catalog.log_odds_CB, max(max(kinds.values(), default=0) + 1 - made, 0))
+    log_odds_CB = log_odds_CB[: max(int(kind_I.max(initial=0)) + 1, before.catalog.kinds)]  # none that no item is of
+    return replace(catalog, kind_I=kind_I, group_I=group_I, log_odds_CB=log_odds_CB)
 
 
-def _group(path: tuple[str, ...]) -> tuple[str, ...]:
+def _group(category: Sequence[str] | None) -> tuple[str, ...]:
     """The category one level up; of one without a level above, itself."""
+    path = tuple(category or ())
     return path[:-1] if len(path) > 1 else path
-
-
-def _int32(values: Int32) -> Int32:
-    return np.ascontiguousarray(values, np.int32)
 
 
 def _iso(day: int) -> str:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from shoploop.features.catalog import Catalog
-from shoploop.features.log import Vocabulary
+from shoploop.features.log import Float32, Vocabulary
 from shoploop.models.fusion import FusedModel
 from shoploop.versions.trained import TrainedModel
 
 
 def on_vocabulary(trained: TrainedModel, vocabulary: Vocabulary) -> TrainedModel:
-    """The same model with another vocabulary's codes; items that it never knew have no factors and no neighbours."""
+    """The same model with another vocabulary's codes; items that it never knew have no factors, no neighbours, and where
+    there are kinds a kind of their own."""
     if trained.vocabulary.items == vocabulary.items:
         return trained
     old_of_new = trained.vocabulary.encode(list(vocabulary.items))
@@ -28,10 +29,12 @@ def on_vocabulary(trained: TrainedModel, vocabulary: Vocabulary) -> TrainedModel
         tables[codes] = np.maximum(items, 0)
         known = _rows(getattr(catalog, weights), old_of_new, 0)
         tables[weights] = np.where(items >= 0, known, 0).astype(np.float32)
+    more = int(catalog.kinds > 1 and bool((old_of_new < 0).any()))
     moved: Catalog = replace(
         catalog,
-        kind_I=_rows(catalog.kind_I, old_of_new, catalog.kinds - 1),
-        group_I=_rows(catalog.group_I, old_of_new, int(catalog.group_I.max(initial=0))),
+        kind_I=_rows(catalog.kind_I, old_of_new, catalog.kinds - 1 + more),
+        group_I=_rows(catalog.group_I, old_of_new, int(catalog.group_I.max(initial=0)) + more),
+        log_odds_CB=with_kinds(catalog.log_odds_CB, more),
         factors_ID=_rows(catalog.factors_ID, old_of_new, 0),
         **tables,
     )
@@ -57,6 +60,14 @@ _TABLES = (
     ("lately_IP", "lately_weights_IP"),
 )
 """Of a catalog's items other items, and their weights."""
+
+
+def with_kinds(log_odds_CB: Float32, more: int) -> Float32:
+    """The same with so many kinds more, of which nothing is known: they are bought again as kinds are on average."""
+    if not more:
+        return log_odds_CB
+    average_1B = log_odds_CB.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    return np.concatenate([log_odds_CB, *[average_1B] * more])
 
 
 def _rows(values: "np.ndarray", codes: "Sequence[int] | np.ndarray", missing: float) -> "np.ndarray":

@@ -41,7 +41,7 @@ def test_it_has_the_weights_of_its_parent_and_knows_the_days_since(found, later,
     told, before, after = found
     parent, version = (load_version(root / "model") for root in (trained_shop, later))
     assert (told.version, told.parent) == (version.id, parent.id)
-    assert (version.lineage["parent"], version.lineage["renewed"]) == (parent.id, True)
+    assert version.lineage["parent"] == version.lineage["weights_of"] == told.weights_of == parent.id
     assert version.lineage["last_training_day"] == parent.lineage["last_training_day"]
     assert version.lineage["last_day"] == FIRST + 62 == parent.lineage["last_day"] + 3
     assert (told.before, told.through) == (day(59).date().isoformat(), day(62).date().isoformat())
@@ -72,7 +72,9 @@ def test_a_renewal_is_renewed_as_its_parent_was(later, found, tmp_path):
     two_days_on = made(tmp_path / "run", events(Shop(days=65)))
     told = renewed(two_days_on, later)
     assert (told.parent, told.new_items) == (found[0].version, 0)
-    assert load_version(two_days_on / "model").lineage["last_training_day"] == FIRST + 52
+    lineage = load_version(two_days_on / "model").lineage
+    assert lineage["last_training_day"] == FIRST + 52
+    assert lineage["weights_of"] == told.weights_of == found[0].parent
 
 
 def test_features_keep_the_contract_that_the_weights_have_learned_from(later, trained_shop, found):
