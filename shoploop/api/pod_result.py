@@ -120,6 +120,18 @@ class DataSeen(_Result):
     """Digest of the data as they are."""
 
 
+class NothingNew(_Result):
+    """A renewal found that the version knows all that there is to know: nothing was made."""
+
+    kind: Literal["NothingNew"] = "NothingNew"
+
+    reason: Words
+    """Why, in a sentence."""
+
+    source: Id | None = None
+    """Digest of the data."""
+
+
 class StepsFailed(_Result):
     """A step ended with a named error."""
 
@@ -135,9 +147,9 @@ class StepsFailed(_Result):
     """Digest of the data, where it got that far."""
 
 
-Result = PartDone | VersionMade | DataSeen | StepsFailed
+Result = PartDone | VersionMade | DataSeen | NothingNew | StepsFailed
 _ANY: TypeAdapter[Result] = TypeAdapter(Annotated[Result, Field(discriminator="kind")])
-_TEXT = {VersionMade: "reason", StepsFailed: "message"}
+_TEXT = {VersionMade: "reason", NothingNew: "reason", StepsFailed: "message"}
 """The one field of a kind that may be cut."""
 
 

@@ -86,17 +86,18 @@ class HandedOverStatus(Spec):
 
 
 class RunStatus(Spec):
-    """The last run."""
+    """A run, or a renewal."""
 
     id: Text
     """Its folder under runs/ in the store."""
 
-    trigger: Literal["Spec", "Schedule", "Data", "Request"]
-    """What started it: a changed spec, the schedule, changed data, or the annotation shoploop.io/run."""
+    trigger: Literal["Spec", "Schedule", "Data", "Request", "Renewal"]
+    """What started it: a changed spec, the schedule, changed data, or the annotation shoploop.io/run. Renewal: it trains
+    nothing, and brings the version that serves up to date."""
 
     cause: Annotated[str, Field(max_length=253)]
     """The hash of the spec, the time of the schedule, the digest of the data or the value of the annotation that started
-    it."""
+    it. Of a renewal, the time of spec.renewal or the value of its annotation."""
 
     spec_hash: Text
     """Hash of the sections of the spec that decide what is trained."""
@@ -112,6 +113,9 @@ class RunStatus(Spec):
 
     request: Text | None = None
     """Value of the annotation shoploop.io/run when it started: each value asks once."""
+
+    renew_request: Text | None = None
+    """Value of the annotation shoploop.io/renew that was carried out last: each value asks once."""
 
     phase: Literal["Running", "Succeeded", "Failed"]
     """How far it is."""
@@ -132,16 +136,16 @@ class RunStatus(Spec):
     """When it ended."""
 
     version: Text | None = None
-    """The version it made."""
+    """The version it made; unset where a renewal found nothing new."""
 
     incumbent: IncumbentStatus | None = None
     """The version that served, with which it compared the one it made."""
 
     reason: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z]+$")] | None = None
-    """Why it failed, in one word, e.g. JobFailed, ResultLost or ResultUnreadable."""
+    """Why it failed, or made no version, in one word, e.g. JobFailed, ResultLost, ResultUnreadable or NothingToRenew."""
 
     message: Annotated[str, Field(max_length=4096)] | None = None
-    """Why it failed, in a sentence."""
+    """The same in a sentence."""
 
 
 class ReleaseStatus(Spec):
@@ -229,7 +233,8 @@ class RecommenderStatus(Spec):
     """The metadata.generation that this status is about."""
 
     conditions: Conditions = Field(default_factory=list)
-    """Ready, RunSucceeded, Released, ReleaseHeld, Progressing, Degraded, IncumbentNotCompared, OnlineLearning, Candidate."""
+    """Ready, RunSucceeded, Renewed, Released, ReleaseHeld, Progressing, Degraded, IncumbentNotCompared, OnlineLearning,
+    Candidate."""
 
     version: Text | None = None
     """The version that serves."""
@@ -241,7 +246,10 @@ class RecommenderStatus(Spec):
     """Labels of the predictor pods."""
 
     run: RunStatus | None = None
-    """The last run."""
+    """The last run, or the last renewal where that came later."""
+
+    training_run: RunStatus | None = None
+    """The last run, where ``run`` is a renewal that came later: whether another run is due is asked of this one."""
 
     release: ReleaseStatus | None = None
     """The Helm release of the predictor."""
@@ -279,13 +287,13 @@ class ModelVersionSpec(Spec):
     """The run that made it first."""
 
     parent: Text | None = None
-    """The version that served when this one was trained."""
+    """The version that served when this one was trained, or whose weights this one has."""
 
     metrics: dict[str, float] = Field(default_factory=dict)
     """What the evaluation measured, e.g. ndcg@10."""
 
     lineage: dict[str, str] = Field(default_factory=dict)
-    """Digests of what it was made from."""
+    """Digests of what it was made from: data, and for a renewal also trained, the data that its weights learned from."""
 
 
 class Verdict(Spec):
@@ -309,8 +317,8 @@ class Verdict(Spec):
     """Why, in a sentence."""
 
     spec_hash: Text
-    """Hash of the sections of the spec that decide what is trained and how it is judged. No run is started for a spec
-    by which a version was judged."""
+    """Hash of the sections of the spec that decide what is trained and how it is judged, of a renewal those by which its
+    weights were. No run is started for a spec by which a version was judged."""
 
 
 class Package(Spec):

@@ -116,7 +116,7 @@ class StoreSpec(Spec):
 
 
 class ScheduleSpec(Spec):
-    """When to run again, whatever changed."""
+    """When to do something again, whatever changed."""
 
     cron: Annotated[str, Field(min_length=9, max_length=100, pattern=r"^\S+( +\S+){4}$")]
     """Five fields, as in crontab."""
@@ -212,6 +212,10 @@ class RecommenderSpec(Spec):
 
     schedule: ScheduleSpec | None = None
     """When to run again, whatever changed. Unset: only when the spec or the data change, or somebody asks."""
+
+    renewal: ScheduleSpec | None = None
+    """When, on a cluster, to bring the version that serves up to date with what is known of users and items by then, without
+    training. Unset: only when somebody asks by the annotation shoploop.io/renew."""
 
     data_check: DataCheckSpec | None = None
     """How often to look, on a cluster, whether the data changed: where they did, it runs again. Unset: nobody looks."""

@@ -75,7 +75,7 @@ def output_of(run: "Run", workspace: "Workspace", step: str) -> Path:
 def _without_effect(recommender: Any) -> list[str]:
     """What the spec asks for that only an operator carries out."""
     spec = recommender.spec
-    here = [("spec", spec, name) for name in ("schedule", "data_check", "images", "deletion_policy")]
+    here = [("spec", spec, name) for name in ("schedule", "renewal", "data_check", "images", "deletion_policy")]
     here += [("spec.serving", spec.serving, name) for name in ("replicas", "autoscaling")]
     return [f"{path}.{to_camel(name)}" for path, section, name in here if name in section.model_fields_set]
 

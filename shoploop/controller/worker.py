@@ -228,7 +228,7 @@ class Worker:
         recorded = any(
             v.id == run.get("version") and v.verdict_of(run["id"]) for v in versions_of(recommender, children)
         )
-        lost = run.get("phase") == "Succeeded" and not recorded
+        lost = run.get("phase") == "Succeeded" and bool(run.get("version")) and not recorded
         unready = any(kind == "Deployment" and not _is_ready(live) for (kind, _), live in children.items())
         deleting = "deletionTimestamp" in recommender["metadata"]
         checking = bool(checks.jobs(children)) or _decides(children)

@@ -1,8 +1,8 @@
 """What is asked of a pod: ``python -m shoploop.runs run --steps load_data,... --spec FILE --run ID --store URI``.
 
-And, as ``python -m shoploop.runs source --data JSON``, whether there is anything new to run for; as ``gc``, ``online``
-and ``serve``, what the operator, who reaches no store, wants done there. What came of it stands in the container's
-termination message, which the operator reads.
+And, as ``python -m shoploop.runs renew``, a whole renewal; as ``source --data JSON``, whether there is anything new to run
+for; as ``gc``, ``online`` and ``serve``, what the operator, who reaches no store, wants done there. What came of it stands in
+the container's termination message, which the operator reads.
 """
 
 import argparse
@@ -61,8 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--due", help="key that the step was planned with")
     search = verbs.add_parser(studies.VERB, help="carry out a trial of a search of settings, or gather all")
     studies.add_options(search)
-    for works in (run, search):
-        works.add_argument("--spec", type=Path, required=works is search, help="the Recommender as JSON or YAML")
+    renew = verbs.add_parser("renew", help="bring the version that serves up to date, without training")
+    renew.add_argument("--run", required=True, help="id of the renewal")
+    for works in (run, search, renew):
+        works.add_argument("--spec", type=Path, required=works is not run, help="the Recommender as JSON or YAML")
         works.add_argument("--store", help="URL that comes before the spec's store")
         works.add_argument("--data-root", type=Path, help=DATA_ROOT)
         works.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "shoploop")
@@ -148,6 +150,21 @@ def main(arguments: list[str] | None = None) -> int:
         except Cancelled:
             raise SystemExit(128 + signal.SIGTERM) from None
 
+    def renewed(**_: object) -> None:
+        from shoploop.runs.renewing_pod import RenewingPod
+
+        recommender, workspace = opened()
+        pod: RenewingPod | None = None
+        signal.signal(signal.SIGTERM, end_gracefully)
+        try:
+            pod = RenewingPod(wanted.run, recommender, workspace)
+            _say(pod.carry_out())
+        except ShoploopError as error:
+            _say(StepsFailed(error=type(error).__name__, message=str(error), source=pod.source if pod else None))
+            raise
+        except Cancelled:
+            raise SystemExit(128 + signal.SIGTERM) from None
+
     def hand_over(**_: object) -> None:
         from shoploop.runs.kubeflow.client import KubeflowClient
         from shoploop.runs.kubeflow.handing_over import HandedOver
@@ -213,6 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     return guarded(
         {
             "run": carry_out,
+            "renew": renewed,
             studies.VERB: tune,
             "submit": hand_over,
             "source": tell_source,

@@ -19,13 +19,11 @@ from shoploop.errors import NotFound, ShoploopError, UserError
 from shoploop.runs.finishing import prune, write_report
 from shoploop.runs.planning import Plan, Run, keep_plan, read_plan
 from shoploop.runs.record import RENEW, Failure, Journal, Record, StepRecord, read_record
+from shoploop.runs.record import UNTIL as UNTIL
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import disk, layout
 from shoploop.training.renewal import NothingToRenew, Renewed
 from shoploop.versions.signing import Trust, signer_for
-
-UNTIL = "materialize_features"
-"""The last step that a renewal has in common with a run."""
 
 PACKAGE = "build_bento"
 SAYS = {
@@ -62,8 +60,14 @@ class Serving:
     """Number of the promotion that let it serve."""
 
 
-def serving_version(workspace: Workspace, *, pinned: str | None) -> Serving:
+def serving_version(workspace: Workspace, *, pinned: str | None, told: str | None = None) -> Serving:
     """The version to renew.
+
+    Args:
+        workspace: Of the recommender.
+        pinned: spec.serving.pinnedVersion.
+        told: The one that serves, by the word of somebody who knows better than the store, and has seen that it may be
+            renewed: on a cluster the operator's.
 
     Raises:
         NotFound: none serves.
@@ -73,6 +77,8 @@ def serving_version(workspace: Workspace, *, pinned: str | None) -> Serving:
 
     store, name = workspace.store, workspace.name
     history = promotions.promotions(store, name)
+    if told:
+        return Serving(version=told, after=history[-1].number if history else 0)
     if not history:
         raise NotFound(f"No version of {name!r} serves yet, so none can be renewed. `shoploop run` makes the first.")
     if pinned:

@@ -10,6 +10,7 @@ from shoploop.api.pod_result import (
     LIMIT_BYTES,
     DataSeen,
     Incumbent,
+    NothingNew,
     PartDone,
     ResultUnreadable,
     StepsFailed,
@@ -33,7 +34,8 @@ versions = st.builds(
     digest=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
 )  # fmt: skip
 failures = st.builds(StepsFailed, error=ids, message=texts, source=st.none() | ids)
-results = st.one_of(st.builds(PartDone), st.builds(DataSeen, source=ids), failures, versions)
+nothing = st.builds(NothingNew, reason=texts, source=st.none() | ids)
+results = st.one_of(st.builds(PartDone), st.builds(DataSeen, source=ids), nothing, failures, versions)
 
 MADE = VersionMade(
     version="v00000000000a", source="a" * 64, rule="NotWorse", passed=False, reason="It is worse.", digest="b" * 64,

@@ -80,10 +80,10 @@ def test_the_pinned_version_serves_whatever_is_trained_and_stays(shop):
 
 
 def test_what_has_no_effect_on_this_machine_is_said(shop):
-    shop.write(spec(schedule='{cron: "0 4 * * *"}', serving="{replicas: 3}"))
+    shop.write(spec(schedule='{cron: "0 4 * * *"}', renewal='{cron: "0 5 * * *"}', serving="{replicas: 3}"))
     code, said = shop.run()
     assert code == 0, said
-    assert "Without effect on this machine: spec.schedule, spec.serving.replicas." in said
+    assert "Without effect on this machine: spec.schedule, spec.renewal, spec.serving.replicas." in said
 
 
 def test_a_step_that_is_printed_as_reused_is_not_carried_out(shop):

@@ -55,16 +55,20 @@ def test_only_the_pod_that_publishes_has_the_private_key_and_as_a_file(make_reco
     recommender = make_recommender(signing=signing, training={"resources": {"gpu": 1}})
 
     *others, last = pods(recommender, settings)
+    spec = RecommenderSpec.model_validate(recommender["spec"])
+    renewal = manifests.renewal_job(recommender, spec, "r", settings)["spec"]["template"]["spec"]
 
     assert len(others) == 2
     for pod in others:
         assert "SHOPLOOP_SIGNING_KEY" not in env(pod)
         assert not [volume for volume in pod["volumes"] if "secret" in volume]
-    assert env(last)["SHOPLOOP_SIGNING_KEY"] == "/etc/shoploop/signing/private.pem"
-    (secret,) = (volume["secret"] for volume in last["volumes"] if "secret" in volume)
-    assert secret == {"secretName": "signing", "items": [{"key": "private.pem", "path": "private.pem", "mode": 0o440}]}
-    (mount,) = (one for one in last["containers"][0]["volumeMounts"] if one["name"] == "signing-key")
-    assert mount == {"name": "signing-key", "mountPath": "/etc/shoploop/signing", "readOnly": True}
+    for pod in (last, renewal):
+        assert env(pod)["SHOPLOOP_SIGNING_KEY"] == "/etc/shoploop/signing/private.pem"
+        (secret,) = (volume["secret"] for volume in pod["volumes"] if "secret" in volume)
+        items = [{"key": "private.pem", "path": "private.pem", "mode": 0o440}]
+        assert secret == {"secretName": "signing", "items": items}
+        (mount,) = (one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "signing-key")
+        assert mount == {"name": "signing-key", "mountPath": "/etc/shoploop/signing", "readOnly": True}
 
 
 def test_every_pod_of_a_run_and_the_predictors_get_the_public_keys(

@@ -5,16 +5,19 @@ import json
 import shutil
 
 import pytest
-from shop import Shop
-from shop.later import events, made
+from shop import TRAINING, Shop
+from shop.later import LATER, events, made
+from shop.stored import write_files
 from typer.testing import CliRunner
 
+from shoploop.api.pod_result import NothingNew, StepsFailed, VersionMade, read
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.cli.main import app
 from shoploop.errors import ContractMismatch, NotFound
 from shoploop.packaging import bento
-from shoploop.runs import Run, list_runs, planning, renewal
+from shoploop.runs import Run, list_runs, planning, pod_verbs, renewal
 from shoploop.runs.launchers.this_machine import Suspended
+from shoploop.runs.pod import SERVING_ANNOTATION
 from shoploop.runs.record import Journal
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import Store, layout
@@ -198,6 +201,54 @@ def test_where_somebody_has_said_what_serves_nothing_is_renewed(workspace, train
         renewal.serving_version(workspace, pinned=None)
     with pytest.raises(NotFound, match="No version of 'new' serves yet"):
         renewal.serving_version(Workspace(workspace.store, "new"), pinned=None)
+
+
+@pytest.fixture
+def pod(workspace, tmp_path, monkeypatch):
+    """Asks a pod for a renewal, as the operator does; returns its exit code and what it said last."""
+    message = tmp_path / "termination-log"
+    monkeypatch.setenv(pod_verbs.TERMINATION_LOG, str(message))
+
+    def renew(bought, *, serving, run="20260101-000001-abcd"):
+        training = TRAINING.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        spec = {"data": {"tables": write_files(tmp_path / "files", LATER, bought)}, "training": training}
+        spec["validation"] = {"onFailure": "Warn"}  # so small a shop has odd numbers
+        document = RECOMMENDER.model_dump(mode="json", by_alias=True, exclude_none=True) | {"spec": spec}
+        document["metadata"]["annotations"] = {SERVING_ANNOTATION: serving}
+        (tmp_path / "recommender.json").write_text(json.dumps(document))
+        words = ["--spec", str(tmp_path / "recommender.json"), "--run", run, "--store", workspace.store.uri]
+        code = pod_verbs.main(["renew", *words, "--work", str(tmp_path / "work")])
+        return code, read(message.read_text())
+
+    return renew
+
+
+def test_a_pod_renews_what_the_operator_says_serves_and_leaves_the_promotion_to_it(workspace, pod, capsys):
+    parent = serving(workspace)
+    code, made = pod(events(), serving=parent)
+    assert code == 0 and isinstance(made, VersionMade)
+    assert (made.parent, made.passed, made.code) == (parent, True, "c" * 64)
+    assert serving(workspace) == parent
+    (record,) = list_runs(workspace.store, "shop")
+    assert (record.run, record.state, record.launcher) == ("20260101-000001-abcd", "done", "Jobs")
+    capsys.readouterr()
+
+    # one that was killed at its end is followed by another
+    assert pod(events(), serving=parent) == (code, made)
+    said = capsys.readouterr().out
+    assert "materialize_features: unchanged, reused" in said, said
+    assert "renew_model: done" in said
+    assert len(list_runs(workspace.store, "shop")) == 1
+
+    code, nothing = pod(events(), serving=made.version, run="20260102-000001-abcd")
+    assert code == 0 and isinstance(nothing, NothingNew)
+    assert nothing.source == made.source and "nothing new" in nothing.reason
+
+
+def test_a_pod_whose_tables_say_too_little_says_what_is_missing(workspace, pod):
+    code, failed = pod(events().drop("price"), serving=serving(workspace))
+    assert code == 2 and isinstance(failed, StepsFailed)
+    assert failed.error == "ContractMismatch" and "price" in failed.message and failed.source
 
 
 def another(model, folder):

@@ -1,4 +1,5 @@
-"""What was collected becomes interactions, so that the next run learns from it: a small Job at every turn; pure.
+"""What was collected becomes interactions, so that the next run learns from it: a small Job at every turn, and one before
+each renewal, which is to know what was only just collected; pure.
 
 The operator reads neither log nor store. A Job that fails is told and followed by the next turn's; one that takes its time is
 not cut short, and of two that run at once one wins.
@@ -23,8 +24,13 @@ class Compaction:
     requeue_seconds: float | None = None
 
 
-def look(situation: Situation) -> Compaction:
-    """This turn's Job, or how it fares."""
+def look(situation: Situation, renewal: str | None = None) -> Compaction:
+    """This turn's Job, or how it fares.
+
+    Args:
+        situation: Of the Recommender.
+        renewal: Id of the renewal that is under way, whose Job comes in the place of the turn's.
+    """
     spec = situation.spec
     there = [
         (key, live)
@@ -32,10 +38,11 @@ def look(situation: Situation) -> Compaction:
         if live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == COMPACT_COMPONENT
     ]
     done = tuple(key for key, live in there if outcome.state(live) != "Active")
-    if spec.online.log is None or not spec.data.feedback or spec.suspend or situation.release is None:
+    if spec.online.log is None or not _is_wanted(situation):
         return Compaction(delete=done)
-    name, wait = _turn(situation)
-    old = tuple(key for key in done if key[1] != name)
+    turn, wait = _turn(situation)
+    name = _before(situation, renewal) if renewal else turn
+    old = tuple(key for key in done if key[1] not in (name, turn))
     active = [live for _, live in there if outcome.state(live) == "Active"]
     mine = [live for key, live in there if key[1] == name]
     if not mine and not active:
@@ -55,6 +62,21 @@ def look(situation: Situation) -> Compaction:
     return Compaction(
         problem=say("CompactionFailed", detail=detail) if detail else None, delete=old, requeue_seconds=wait
     )
+
+
+def pending(situation: Situation, renewal: str) -> bool:
+    """Whether a renewal has to wait for its Job; one that failed is told, and waited for no longer."""
+    live = situation.child("Job", _before(situation, renewal))
+    return _is_wanted(situation) and (live is None or outcome.state(live) == "Active")
+
+
+def _is_wanted(situation: Situation) -> bool:
+    spec = situation.spec
+    return bool(spec.online.log and spec.data.feedback and not spec.suspend and situation.release)
+
+
+def _before(situation: Situation, renewal: str) -> str:
+    return f"{situation.name}-compact-{short_hash(situation.uid, renewal)}"
 
 
 def _turn(situation: Situation) -> tuple[str, float]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shoploop.controller.decide.names import RESUME_ANNOTATION, RUN_ANNOTATION
+from shoploop.controller.decide.names import RENEW_ANNOTATION, RESUME_ANNOTATION, RUN_ANNOTATION
 
 MESSAGE_LENGTH = 1024
 
@@ -53,7 +53,7 @@ REASONS = _reasons(
     NotBuilt="{what}",
     StoreTaken="{other} already keeps its versions at {path}. Name another store, or rename one of the two.",
     VersionNotFound="spec.serving.pinnedVersion names {version}, which has no ModelVersion. There are: {known}.",
-    ScheduleNeverFires="spec.schedule.cron {cron!r} never fires: {why}. Mend it, or remove the schedule.",
+    ScheduleNeverFires="{field}.cron {cron!r} never fires: {why}. Mend it, or remove {field}.",
     # the world has to change
     SecretMissing="Secret {secret}, named by spec.store.secretRef, does not exist in namespace {namespace}. Create it.",
     SecretKeyMissing="Secret {secret}, named by spec.store.secretRef, lacks {keys}. Add what is missing.",
@@ -92,6 +92,14 @@ REASONS = _reasons(
     GateRefused="Run {run} made version {version}, which the gate refused by the rule {rule}: {why} See its report.",
     VerdictLost="Run {run} made version {version}, but what the gate said about it is recorded nowhere, so nothing is"
     f" promoted by it. Ask for a run: kubectl annotate recommender {{name}} {RUN_ANNOTATION}=$(date +%s) --overwrite",
+    Renewed="Renewal {run} made version {version}. {why}",
+    NothingToRenew="Renewal {run} found nothing new, and what serves goes on serving: {detail}",
+    RenewalOvertaken="Renewal {run} made version {version} of {parent}, which was not to be replaced any more: {why}. The"
+    " version is put aside.",
+    RenewalFailed="Renewal {run} failed, and what serves goes on serving: {detail} Mend it, and ask for another:"
+    f" kubectl annotate recommender {{name}} {RENEW_ANNOTATION}=$(date +%s) --overwrite",
+    RenewalCollects="Renewal {run} begins once what was collected has become interactions.",
+    RenewalWaits="A renewal is due, because of {asked}, and waits: {why}.",
     JobFailed="{detail}",
     ResultLost="its last pod was removed before its result was read.",
     ResultUnreadable="its last pod left no result that can be read: {detail}",
@@ -163,6 +171,7 @@ REASONS = _reasons(
     Deleting="It is being deleted: {detail}.",
     # events only
     RunStarted="Run {run} starts, because of {why}.",
+    RenewalStarted="Renewal {run} of version {version} starts, because of {why}.",
     RunDiscarded="Run {run} is given up: {detail}",
     RunMoved="Run {run} goes on in other pods, as the spec now asks; steps that are done are kept.",
     VersionRecorded="Version {version} is recorded; the gate {verdict} it.",
@@ -194,7 +203,7 @@ WARNINGS = frozenset(
         "VerdictLost", "IncumbentNotCompared", "PackageMissing", "ServesRefused", "ServesUnjudged", "RecordMissing",
         "DataClaimMissing", "OnlineLogUnset", "LearnerHalted", "LearnerStalled", "LearnerUnreachable",
         "GuardrailTripped", "LearningFrozen", "LearnerWaits", "OnlineNotDecided", "OnlineAnnotationUnread",
-        "CompactionFailed",
+        "CompactionFailed", "RenewalFailed",
         "CandidateReturned", "CandidateOtherCode", "CandidateRefused", "PromotionHeld", "PredictorsUnreachable",
         "ServeNotDecided", "ServeAnnotationUnread", "FeedbackKeyUnset", "FeedbackSecretMissing", "FeedbackSecretKeyMissing",
         "TrainerMissing", "TrainerUnready", "TrainJobRefused",

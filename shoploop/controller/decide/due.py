@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.api.v1alpha1 import RecommenderSpec, ScheduleSpec
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide.conditions import Found, say, timestamp
 from shoploop.controller.decide.names import RUN_ANNOTATION
@@ -22,7 +22,7 @@ def run_due(
 
     Args:
         situation: Of a Recommender without a run under way.
-        before: The last run.
+        before: The last run that trained.
         slot: When the schedule fired last.
         source: Digest of the data as they now are, where somebody looked.
     """
@@ -50,7 +50,7 @@ def _learned_from_other_data(situation: Situation, before: dict[str, Any] | None
     if before is not None:
         return bool(before.get("source", "" if before["phase"] == "Failed" else source) != source)
     made = [version for version in situation.versions if version.judged_by(situation.spec_hash)]
-    return bool(made) and bool(made[-1].record["spec"].get("lineage", {}).get("data", source) != source)
+    return bool(made) and (made[-1].learned_from or source) != source
 
 
 def request_of(situation: Situation) -> dict[str, str]:
@@ -65,21 +65,36 @@ def other_pods(spec: RecommenderSpec, run: dict[str, Any]) -> bool:
     return bool(run.get("podHash", wanted) != wanted)
 
 
-def schedule_of(spec: RecommenderSpec, now: datetime) -> tuple[datetime | None, Found | None]:
-    """The last time at which the schedule fired, or why it never does."""
-    if spec.schedule is None:
+def schedule_of(schedule: ScheduleSpec | None, now: datetime, *, field: str) -> tuple[datetime | None, Found | None]:
+    """The last time at which a schedule fired, or why it never does.
+
+    Args:
+        field: Where it stands in the spec.
+    """
+    if schedule is None:
         return None, None
     try:
-        return last_slot(spec.schedule, now), None
+        return last_slot(schedule, now), None
     except SpecInvalid as error:
-        return None, say("ScheduleNeverFires", cron=spec.schedule.cron, why=str(error))
+        return None, say("ScheduleNeverFires", field=field, cron=schedule.cron, why=str(error))
+
+
+def slots_of(spec: RecommenderSpec, now: datetime) -> tuple[datetime | None, datetime | None, tuple[Found, ...]]:
+    """When spec.schedule and spec.renewal fired last, and which of the two never does."""
+    run, amiss = schedule_of(spec.schedule, now, field="spec.schedule")
+    renewal, too = schedule_of(spec.renewal, now, field="spec.renewal")
+    return run, renewal, tuple(found for found in (amiss, too) if found is not None)
 
 
 def next_look(spec: RecommenderSpec, now: datetime) -> float | None:
-    if spec.schedule is None or spec.suspend:
-        return None
+    """Seconds until one of the two fires."""
+    waits = [_until(schedule, now) for schedule in (spec.schedule, spec.renewal) if schedule and not spec.suspend]
+    return min((seconds for seconds in waits if seconds is not None), default=None)
+
+
+def _until(schedule: ScheduleSpec, now: datetime) -> float | None:
     try:
-        slot = next_slot(spec.schedule, now)
+        slot = next_slot(schedule, now)
     except SpecInvalid:
         return None
     return max((slot - now + timedelta(seconds=1)).total_seconds(), 1) if slot else None

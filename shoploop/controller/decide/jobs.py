@@ -50,9 +50,10 @@ class Jobs:
 
     name = "Jobs"
 
-    def __init__(self, recommender: Object, spec: RecommenderSpec, settings: Settings):
+    def __init__(self, recommender: Object, spec: RecommenderSpec, settings: Settings, *, renews: bool = False):
         self.recommender, self.spec, self.settings = recommender, spec, settings
-        self.parts = manifests.parts(spec)
+        self.renews = renews
+        self.parts = [manifests.renewal_part()] if renews else manifests.parts(spec)
 
     def look(self, run: str, seen: Seen) -> JobsLook:
         steps: dict[str, StepRecord] = {}
@@ -130,6 +131,8 @@ class Jobs:
 
     def _made(self, run: str, part: int) -> tuple[Object, ...]:
         """What carries a part out; what it needs comes before it."""
+        if self.renews:
+            return (manifests.renewal_job(self.recommender, self.spec, run, self.settings),)
         if self.parts[part].nodes > 1:
             return train_jobs.objects(self.recommender, self.spec, run, part, self.settings)
         return (manifests.job(self.recommender, self.spec, run, part, self.settings),)

@@ -45,7 +45,8 @@ from shoploop.controller.decide.names import (
 )
 from shoploop.controller.decide.settings import Settings
 from shoploop.runs import train_job
-from shoploop.steps import STEPS
+from shoploop.runs.record import RENEW, UNTIL
+from shoploop.steps import STEPS, needed_by
 
 SPEC_MOUNT = "/etc/shoploop"
 TRAINING_SECTIONS = ("data", "validation", "features", "augmentation", "importance", "training", "gate")
@@ -138,6 +139,11 @@ def parts(spec: RecommenderSpec) -> list[Part]:
     return cut
 
 
+def renewal_part() -> Part:
+    """All that a renewal does, in one Job: it trains nothing, so it holds no GPU."""
+    return Part(steps=(*needed_by(UNTIL), RENEW, tuple(STEPS)[-1]), gpu=0)
+
+
 def config_map(recommender: Object, run: str) -> Object:
     """The spec as the run reads it; it stays the same for the run's whole life."""
     serving = recommender.get("status", {}).get("version")
@@ -166,6 +172,15 @@ def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settin
         return job_around(recommender, name, pod, part_labels(run, index))
     pod = part_pod(recommender, spec, run, index, settings)
     return queued(job_around(recommender, name, pod, part_labels(run, index)), spec)
+
+
+def renewal_job(recommender: Object, spec: RecommenderSpec, run: str, settings: Settings) -> Object:
+    """The one Job of a renewal, wherever runs are carried out."""
+    pod = _pod_of_run(recommender, spec, run, settings, ["renew"])
+    signing.equip(pod, spec, settings, publishes=True)
+    ask(pod, spec, gpu=0)
+    made = job_around(recommender, run_object_name(recommender, run, 0), pod, part_labels(run, 0))
+    return queued(made, spec)
 
 
 def hand_over_pod(recommender: Object, spec: RecommenderSpec, run: str, settings: Settings) -> Object:
@@ -202,15 +217,23 @@ def part_pod(
     """The pod, or one of the pods, of the run's part ``index``."""
     cut = parts(spec)
     part = cut[index]
-    arguments = [verb, "--steps", ",".join(part.steps), "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
+    pod = _pod_of_run(recommender, spec, run, settings, [verb, "--steps", ",".join(part.steps)])
+    signing.equip(pod, spec, settings, publishes=index == len(cut) - 1)
+    ask(pod, spec, gpu=part.gpu)
+    return pod
+
+
+def _pod_of_run(
+    recommender: Object, spec: RecommenderSpec, run: str, settings: Settings, words: Sequence[str]
+) -> Object:
+    """A pod with the run's spec and the data at hand, of which ``words`` are asked."""
+    arguments = [*words, "--spec", f"{SPEC_MOUNT}/recommender.json", "--run", run]
     arguments += ["--store", store_uri(spec), *data_root(spec)]
     pod = pod_spec(recommender, spec, settings, ["-m", "shoploop.runs", *arguments])
     mount_data(pod, spec)
     container = pod["containers"][0]
     container["volumeMounts"].append({"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True})
     pod["volumes"].append({"name": "spec", "configMap": {"name": run_object_name(recommender, run)}})
-    signing.equip(pod, spec, settings, publishes=index == len(cut) - 1)
-    ask(pod, spec, gpu=part.gpu)
     return pod
 
 

@@ -23,6 +23,9 @@ DATA_LABEL = f"{GROUP}/data"
 RUN_ANNOTATION = f"{GROUP}/run"
 """Somebody asks for a run: each new value starts one."""
 
+RENEW_ANNOTATION = f"{GROUP}/renew"
+"""Somebody asks for a renewal of what serves: each new value is carried out once."""
+
 RESUME_ANNOTATION = f"{GROUP}/resume"
 """Somebody lets go of a held release: the revision that was held."""
 

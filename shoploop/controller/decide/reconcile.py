@@ -15,7 +15,16 @@ from shoploop.api.places import relative_uris
 from shoploop.api.pods import needs_claim, store_uri
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
-from shoploop.controller.decide import compaction, deletion, feedback, handed_over, online, serve_decisions, signing
+from shoploop.controller.decide import (
+    compaction,
+    deletion,
+    feedback,
+    handed_over,
+    online,
+    renewals,
+    serve_decisions,
+    signing,
+)
 from shoploop.controller.decide.conditions import WARNINGS, Found, incumbent_not_compared, say
 from shoploop.controller.decide.names import FINALIZER, Object
 from shoploop.controller.decide.observed import ChildKey, Event, Observed, Plan
@@ -136,9 +145,11 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
     ready = serving.ready
     if failures and not ready[0]:
         ready = (False, failures[0])
-    run_ok = bool(training.run and training.run["phase"] == "Succeeded") or training.state.reason == "NoRunNeeded"
+    about_run = training.rested or training.state
+    run_ok = bool(training.last and training.last["phase"] == "Succeeded") or about_run.reason == "NoRunNeeded"
     learned = online.look(situation, serving.version)
-    rollout, compacted = serving.rollout, compaction.look(situation)
+    renews = training.run["id"] if training.run and training.under_way and renewals.is_renewal(training.run) else None
+    rollout, compacted = serving.rollout, compaction.look(situation, renewal=renews)
     degraded = (
         _degraded(situation, training, serving, versions, failures)
         or rollout.degraded
@@ -149,20 +160,23 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
     why_moving = training.state if training.under_way else ready[1] if serving.moving else rollout.waits or ready[1]
     found: dict[str, tuple[bool, Found]] = {
         "Ready": ready,
-        "RunSucceeded": (run_ok, training.state),
+        "RunSucceeded": (run_ok, about_run),
+        **({renewals.CONDITION: training.renewal} if training.renewal else {}),
         "Released": serving.released,
         "ReleaseHeld": serving.held,
         "Progressing": (moving, why_moving if moving else say("AsWanted")),
         **rollout.condition,
         **learned.condition,
         "Degraded": (degraded is not None, degraded or say("AllWell")),
-    } | incumbent_not_compared(training.run)
+    } | incumbent_not_compared(training.last)
     status = status_of(situation.recommender, observed, found, keep=before)
     status = present(status, version=serving.version, replicas=serving.replicas, run=training.run)
+    status = present(status, trainingRun=training.trained)
     status = present(status, release=_release_status(situation, serving), online=learned.status, serving=rollout.status)
     if observed.releases:
         status["selector"] = f"app.kubernetes.io/name=recommender,app.kubernetes.io/instance={situation.name}"
-    in_use = {serving.version, situation.spec.serving.pinned_version, (training.run or {}).get("version")}
+    made = {(run or {}).get("version") for run in (training.run, training.trained)}
+    in_use = {serving.version, situation.spec.serving.pinned_version, *made}
     in_use |= {release.version for release in observed.releases} | rollout.in_use
     in_use |= {serving.target.id} if serving.target is not None else set()
     pruned = prune(situation, in_use, settled=ready[0] and not moving)
@@ -216,8 +230,9 @@ def _degraded(
     """The first thing that is amiss though something may serve."""
     if failures:
         return failures[0]
-    for why in (*training.problems, serving.ready[1], training.state):
-        if why.reason in WARNINGS:
+    rested = (training.rested, training.renewal and training.renewal[1])
+    for why in (*training.problems, serving.ready[1], training.state, *rested):
+        if why is not None and why.reason in WARNINGS:
             return why
     version = next((version for version in versions if version.id == serving.version), None)
     if version is None:

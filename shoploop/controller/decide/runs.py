@@ -1,22 +1,24 @@
 """How runs begin, how far the one under way is, and what came of it; pure. What asks for a run is in due.py."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from shoploop.api.pod_result import VersionMade
+from shoploop.api.pod_result import NothingNew, VersionMade
 from shoploop.api.pods import store_uri
 from shoploop.api.status import IncumbentStatus
+from shoploop.controller.decide import compaction, outcome, renewals
 from shoploop.controller.decide import manifests as runs
-from shoploop.controller.decide import outcome
 from shoploop.controller.decide.conditions import KUBEFLOW as REASONS_OF_KUBEFLOW
 from shoploop.controller.decide.conditions import Found, say, timestamp
 from shoploop.controller.decide.data_checks import Checked, check
-from shoploop.controller.decide.due import REASONS, next_look, other_pods, request_of, run_due, schedule_of
+from shoploop.controller.decide.due import REASONS, next_look, other_pods, request_of, run_due, slots_of
 from shoploop.controller.decide.jobs import KINDS, JobsLook
 from shoploop.controller.decide.names import PART_LABEL, RUN_LABEL, Object, short_hash
 from shoploop.controller.decide.observed import ChildKey, Event
+from shoploop.controller.decide.renewals import is_renewal, last_training
 from shoploop.controller.decide.situation import Situation
-from shoploop.controller.decide.versions import Version, with_result
+from shoploop.controller.decide.versions import RENEWAL, Version, with_result
 
 POLL_SECONDS = 10
 """How often pods of a run under way are looked at."""
@@ -29,7 +31,18 @@ class Training:
     run: dict[str, Any] | None
     """``status.run``."""
 
+    trained: dict[str, Any] | None = None
+    """``status.trainingRun``: the last run that trained, where ``run`` is a renewal."""
+
     state: Found
+    """What is under way; where nothing is, what there is to say about the last run that trained."""
+
+    rested: Found | None = None
+    """The latter, while a renewal is under way."""
+
+    renewal: tuple[bool, Found] | None = None
+    """What there is to say about renewals; None where that is what was said before."""
+
     under_way: bool = False
     stalled: bool = False
     apply: tuple[Object, ...] = ()
@@ -40,11 +53,34 @@ class Training:
     """The version that the run just made or judged, with the run's verdict and package."""
 
     problems: tuple[Found, ...] = ()
-    """What is amiss about the schedule or the data, whatever becomes of runs."""
+    """What is amiss about the schedules or the data, whatever becomes of runs."""
+
+    @property
+    def last(self) -> dict[str, Any] | None:
+        """The last run that trained."""
+        return self.trained if is_renewal(self.run) else self.run
 
 
 def advance(situation: Situation) -> Training:
-    """Continues the run under way, or starts one that is due."""
+    """Continues the run under way, or starts one that is due, or a renewal."""
+    return _with_training(situation, _advanced(situation))
+
+
+def _with_training(situation: Situation, going: Training) -> Training:
+    """Where a renewal is the last word, what there is to say about the last run that trained stands beside it."""
+    run = going.run
+    if run is None or not is_renewal(run):
+        return going
+    trained = going.trained or situation.status.get("trainingRun")
+    rested = _rested(situation, trained, None)
+    if going.under_way:
+        return replace(going, trained=trained, rested=rested, renewal=going.renewal or (False, going.state))
+    made = going.version or next((one for one in situation.versions if one.id == run.get("version")), None)
+    renewal = going.renewal or renewals.told(situation, run, made)
+    return replace(going, trained=trained, state=rested, renewal=renewal)
+
+
+def _advanced(situation: Situation) -> Training:
     before = situation.last_run
     if before and before["phase"] == "Running":
         if before["specHash"] == situation.spec_hash or situation.spec.suspend:
@@ -52,60 +88,101 @@ def advance(situation: Situation) -> Training:
             return replace(
                 going,
                 requeue_seconds=sooner(going.requeue_seconds, next_look(situation.spec, situation.now)),
-                problems=_present(schedule_of(situation.spec, situation.now)[1]),
+                problems=slots_of(situation.spec, situation.now)[-1],
             )
         return _superseded(situation, before)
     return _started_if_due(situation, before)
 
 
-def _started_if_due(situation: Situation, before: dict[str, Any] | None) -> Training:
+def _started_if_due(situation: Situation, last: dict[str, Any] | None) -> Training:
+    """Starts what is due: a run, or else a renewal.
+
+    Args:
+        situation: Of a Recommender with nothing under way.
+        last: The last run or renewal.
+    """
     spec = situation.spec
-    slot, problem = schedule_of(spec, situation.now)
-    known = bool(before or situation.versions)
+    slot, renewal_slot, amiss = slots_of(spec, situation.now)
+    before = last_training(situation, last)
+    known = bool(last or situation.versions)
     checked = check(situation) if known and not spec.suspend else Checked()
-    problems = _present(problem, checked.problem)
+    problems = (*amiss, *((checked.problem,) if checked.problem else ()))
     if checked.source and before and before["phase"] == "Succeeded" and "source" not in before:
         before = before | {"source": checked.source}  # it was made by an operator that did not note it
-    lost = _lost_result(situation, before)
+    renewed = last if is_renewal(last) else None
+    lost = _lost_result(situation, renewed or before)
     idle = Training(
-        run=before,
-        state=_rested(situation, before, lost),
+        run=renewed or before,
+        trained=before if renewed else None,
+        state=_rested(situation, before, None if renewed else lost),
         apply=(*_missing_record(situation, lost), *checked.apply),
         delete=checked.delete,
         version=lost,
         events=(_recorded(lost),) if lost else (),
-        requeue_seconds=sooner(None if problem else next_look(spec, situation.now), checked.requeue_seconds),
+        requeue_seconds=sooner(next_look(spec, situation.now), checked.requeue_seconds),
         problems=problems,
     )
     if spec.suspend:
         return replace(idle, state=idle.state if before else say("Suspended"))
     cause = run_due(situation, before, slot=slot, source=checked.source)
     if cause is None:
-        return idle
+        unlooked = spec.data_check is not None and checked.source is None and checked.problem is None
+        return idle if unlooked or lost else _renewed_if_due(situation, idle, last, renewal_slot)
     trigger, value = cause
-    run_id = f"{situation.now:%Y%m%d-%H%M%S}-{short_hash(situation.uid, trigger, value, digits=6)}"
-    run: dict[str, Any] = {
-        "id": run_id,
-        "trigger": trigger,
-        "cause": value,
-        "specHash": situation.spec_hash,
-        "podHash": runs.pod_hash(spec),
-        "packHash": situation.pack_hash,
-        "phase": "Running",
-        "startedAt": timestamp(situation.now),
-    } | request_of(situation)
-    run |= _nodes(situation)
+    run = _begun(situation, trigger, value) | request_of(situation) | _renew_request(last)
+    run |= _nodes(situation, run)
     if trigger == "Data":
         run["source"] = value
     started = _continued(situation, run)
-    event = Event(
-        type="Normal", reason="RunStarted", message=say("RunStarted", run=run_id, why=REASONS[trigger]).message
-    )
+    message = say("RunStarted", run=run["id"], why=REASONS[trigger]).message
+    event = Event(type="Normal", reason="RunStarted", message=message)
     return replace(started, events=(event, *started.events), problems=problems)
 
 
-def _present(*found: Found | None) -> tuple[Found, ...]:
-    return tuple(one for one in found if one is not None)
+def _renewed_if_due(
+    situation: Situation, idle: Training, last: dict[str, Any] | None, slot: datetime | None
+) -> Training:
+    """Starts a renewal, where one is due and nothing stands against it.
+
+    Args:
+        situation: Of a Recommender of which no run is due.
+        idle: What is told where none is started.
+        last: The last run or renewal.
+        slot: When spec.renewal fired last.
+    """
+    asked = renewals.asked(situation, last, slot)
+    if asked is None:
+        return idle
+    why, value = asked
+    if (held := renewals.held(situation)) is not None:
+        return replace(idle, renewal=(False, say("RenewalWaits", asked=why, why=held)))
+    run = _begun(situation, RENEWAL, value)
+    run |= {"renewRequest": value} if why == renewals.REQUEST else _renew_request(last)
+    started = _continued(situation, run)
+    message = say("RenewalStarted", run=run["id"], version=situation.status["version"], why=why).message
+    event = Event(type="Normal", reason="RenewalStarted", message=message)
+    trained = last_training(situation, last)
+    return replace(started, trained=trained, events=(event, *started.events), problems=idle.problems)
+
+
+def _begun(situation: Situation, trigger: str, value: str) -> dict[str, Any]:
+    """``status.run`` of what starts now."""
+    return {
+        "id": f"{situation.now:%Y%m%d-%H%M%S}-{short_hash(situation.uid, trigger, value, digits=6)}",
+        "trigger": trigger,
+        "cause": value,
+        "specHash": situation.spec_hash,
+        "podHash": runs.pod_hash(situation.spec),
+        "packHash": situation.pack_hash,
+        "phase": "Running",
+        "startedAt": timestamp(situation.now),
+    }
+
+
+def _renew_request(last: dict[str, Any] | None) -> dict[str, str]:
+    """Which asking for a renewal was carried out last, whatever came since."""
+    value = (last or {}).get("renewRequest")
+    return {"renewRequest": value} if value else {}
 
 
 def _rested(situation: Situation, before: dict[str, Any] | None, lost: Version | None) -> Found:
@@ -138,12 +215,15 @@ def _judged(situation: Situation, run: dict[str, Any], version: Version | None) 
 def _continued(situation: Situation, run: dict[str, Any]) -> Training:
     if other_pods(situation.spec, run):
         return _moved(situation, run)
-    launcher, seen = situation.launcher, situation.observed
+    launcher, seen = situation.launcher(run), situation.observed
     look = launcher.look(run["id"], seen)
     if look.state == "done" and look.job is not None:
         match outcome.result(look.job, seen.pods):
             case VersionMade() as made:
                 return _succeeded(situation, run, made)
+            case NothingNew() as nothing if is_renewal(run):
+                why = say("NothingToRenew", run=run["id"], detail=nothing.reason)
+                return _without_version(situation, run | _source(nothing.source), why)
             case Found() as why:
                 return _failed(situation, run, why)
             case other:
@@ -174,7 +254,7 @@ def _moved(situation: Situation, run: dict[str, Any]) -> Training:
 
     The steps may be cut into other parts now, so no Job is kept; steps that are done are found in the store.
     """
-    launcher, seen = situation.launcher, situation.observed
+    launcher, seen = situation.launcher(run), situation.observed
     for live in launcher.of_run(run["id"], seen):
         result = outcome.result(live, seen.pods) if outcome.state(live) == "Complete" else None
         if isinstance(result, VersionMade):
@@ -184,19 +264,23 @@ def _moved(situation: Situation, run: dict[str, Any]) -> Training:
             run=run, state=say("RunPending", run=run["id"]), under_way=True, requeue_seconds=1, delete=stale
         )
     kept = {key: value for key, value in run.items() if key not in ("nodes", "progress", "kubeflow")}
-    placed = kept | {"podHash": runs.pod_hash(situation.spec)} | _nodes(situation)
+    placed = kept | {"podHash": runs.pod_hash(situation.spec)} | _nodes(situation, run)
     event = Event(type="Normal", reason="RunMoved", message=say("RunMoved", run=run["id"]).message)
     return replace(_waiting_for_job(situation, placed), events=(event,))
 
 
-def _nodes(situation: Situation) -> dict[str, int]:
+def _nodes(situation: Situation, run: dict[str, Any]) -> dict[str, int]:
     """How many machines train together, where that is more than one."""
-    return {"nodes": situation.spec.training.nodes} if situation.spec.training.nodes > 1 else {}
+    nodes = situation.spec.training.nodes
+    return {"nodes": nodes} if nodes > 1 and not is_renewal(run) else {}
 
 
 def _waiting_for_job(situation: Situation, run: dict[str, Any]) -> Training:
     """Makes the Job that comes next, and what it needs where that is missing."""
-    moves = situation.launcher.advance(run["id"], situation.observed)
+    if is_renewal(run) and compaction.pending(situation, run["id"]):
+        state = say("RenewalCollects", run=run["id"])
+        return Training(run=run, state=state, under_way=True, requeue_seconds=POLL_SECONDS)
+    moves = situation.launcher(run).advance(run["id"], situation.observed)
     if moves.waits_for:
         state = say("RunWaits", run=run["id"], pod=moves.waits_for)
         return Training(run=run, state=state, under_way=True, requeue_seconds=1)
@@ -226,12 +310,24 @@ def _failed(situation: Situation, run: dict[str, Any], why: Found) -> Training:
     ended = run | {
         "phase": "Failed", "finishedAt": timestamp(situation.now), "reason": why.reason, "message": why.message[:1000]
     }  # fmt: skip
-    state = say("RunFailed", run=run["id"], detail=why.message, name=situation.name)
-    event = Event(type="Warning", reason="RunFailed", message=state.message)
+    reason = "RenewalFailed" if is_renewal(run) else "RunFailed"
+    state = say(reason, run=run["id"], detail=why.message, name=situation.name)
+    event = Event(type="Warning", reason=reason, message=state.message)
     return Training(run=ended, state=state, events=(event,))
 
 
+def _without_version(situation: Situation, run: dict[str, Any], why: Found) -> Training:
+    """The end of a renewal of which nothing serves, and nothing is amiss."""
+    ended = run | {
+        "phase": "Succeeded", "finishedAt": timestamp(situation.now), "reason": why.reason, "message": why.message
+    }  # fmt: skip
+    event = Event(type="Normal", reason=why.reason, message=why.message)
+    return Training(run=ended, state=why, events=(event,), requeue_seconds=1)
+
+
 def _succeeded(situation: Situation, run: dict[str, Any], made: VersionMade) -> Training:
+    if is_renewal(run) and (why := renewals.overtaken(situation, run, made)) is not None:
+        return _without_version(situation, run | _source(made.source), why)
     ended = run | {"phase": "Succeeded", "finishedAt": timestamp(situation.now), "version": made.version}
     ended |= _source(made.source)
     if made.incumbent is not None:
@@ -271,7 +367,7 @@ def _lost_result(situation: Situation, run: dict[str, Any] | None) -> Version | 
     version = next((one for one in situation.versions if one.id == run.get("version")), None)
     if version is not None and version.verdict_of(run["id"]) and version.packages:
         return None
-    jobs = situation.launcher.of_run(run["id"], situation.observed)
+    jobs = situation.launcher(run).of_run(run["id"], situation.observed)
     if not jobs:
         return None
     last = max(jobs, key=lambda live: int(live["metadata"]["labels"].get(PART_LABEL, 0)))
@@ -283,11 +379,13 @@ def _lost_result(situation: Situation, run: dict[str, Any] | None) -> Version | 
 
 def _superseded(situation: Situation, run: dict[str, Any]) -> Training:
     """The spec asks for something else than the run under way makes: give it up and start anew."""
-    stale = situation.launcher.cancel(run["id"], situation.observed).delete
+    stale = situation.launcher(run).cancel(run["id"], situation.observed).delete
     why = say("Superseded")
     given_up = run | {
         "phase": "Failed", "finishedAt": timestamp(situation.now), "reason": why.reason, "message": why.message
     }  # fmt: skip
+    if is_renewal(run) and run.get("renewRequest") == run["cause"]:
+        del given_up["renewRequest"]  # it is asked for still
     fresh = _started_if_due(situation, given_up)
     event = Event(
         type="Warning", reason="RunDiscarded", message=say("RunDiscarded", run=run["id"], detail=why.message).message

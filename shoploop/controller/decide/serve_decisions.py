@@ -114,7 +114,9 @@ def wished(situation: Situation, target: Version, told: PredictorState | None) -
         return None
     key, serves = f"{target.id} {verdict.run}", situation.status.get("version")
     asked = serving.candidate
-    if asked is not None and (asked.shadow or asked.percent or asked.steps) and serves and serves != target.id:
+    tries = asked is not None and (asked.shadow or asked.percent or asked.steps)
+    # the weights of a renewal have been tried
+    if asked is not None and tries and serves and serves != target.id and not target.renews:
         arguments = ("--verb", "candidate", "--version", target.id, "--serving", serves, *_how(asked))
         decision = Decision(
             key=key,

@@ -1,5 +1,6 @@
 """What a decision is made about: one Recommender, its spec, the world around it and the operator's settings; pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -12,7 +13,7 @@ from shoploop.controller.decide.manifests import pack_hash, spec_hash
 from shoploop.controller.decide.names import Object
 from shoploop.controller.decide.observed import ChildKey, Observed, Release
 from shoploop.controller.decide.settings import Settings
-from shoploop.controller.decide.versions import Version, versions_of
+from shoploop.controller.decide.versions import RENEWAL, Version, versions_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Situation:
 
     @property
     def last_run(self) -> dict[str, Any] | None:
-        """``status.run``."""
+        """``status.run``: the last run, or the last renewal."""
         return self.status.get("run")
 
     @property
@@ -81,10 +82,9 @@ class Situation:
         """Its versions, oldest record first."""
         return versions_of(self.recommender, self.observed.children)
 
-    @cached_property
-    def launcher(self) -> Jobs:
-        """What carries its runs out."""
-        return Jobs(self.recommender, self.spec, self.settings)
+    def launcher(self, run: Mapping[str, Any]) -> Jobs:
+        """What carries a run out, or a renewal; ``run`` is its ``status.run``."""
+        return Jobs(self.recommender, self.spec, self.settings, renews=run.get("trigger") == RENEWAL)
 
     @property
     def predictor(self) -> Object | None:

@@ -18,6 +18,16 @@ from shoploop.controller.decide.observed import ChildKey
 from shoploop.store import layout
 
 REASON_LENGTH = 1024
+
+RENEWAL = "Renewal"
+"""The trigger of a renewal; every other one is a run's."""
+
+TRAINED = "trained"
+"""In the lineage of a renewal: digest of the data that its weights learned from."""
+
+UNKNOWN = "unknown"
+"""Of a renewal whose parent's record is gone; no hash and no digest reads so."""
+
 Entry = TypeVar("Entry", Verdict, Package)
 
 
@@ -41,6 +51,20 @@ class Version:
     @property
     def key(self) -> ChildKey:
         return "ModelVersion", self.record["metadata"]["name"]
+
+    @property
+    def renews(self) -> bool:
+        """Whether it has the weights of its parent."""
+        return TRAINED in self._lineage
+
+    @property
+    def learned_from(self) -> str | None:
+        """Digest of the data that its weights learned from; None where nobody knows."""
+        return self._lineage.get(TRAINED, self._lineage.get("data"))
+
+    @property
+    def _lineage(self) -> dict[str, str]:
+        return dict(self.record["spec"].get("lineage") or {})
 
     @property
     def verdict(self) -> Verdict | None:
@@ -120,6 +144,9 @@ def with_result(
 ) -> Version:  # fmt: skip
     """The version that a run made, with that run's verdict and package among those that are known.
 
+    A renewal trains nothing, so what its verdict and its lineage say of training is what is known of its parent: or the
+    present spec, or the present data, would seem to be trained.
+
     Args:
         known: The versions that there are.
         run: ``status.run``, which has ended.
@@ -129,12 +156,18 @@ def with_result(
     """
     name = recommender["metadata"]["name"]
     version = next((one for one in known if one.id == made.version), None)
+    spec_hash, learned_from = run["specHash"], None
+    if run.get("trigger") == RENEWAL:
+        parent = next((one for one in known if one.id == made.parent), None)
+        judged = parent and (parent.passed_last or parent.verdict)
+        spec_hash = judged.spec_hash if judged else UNKNOWN
+        learned_from = (parent and parent.learned_from) or UNKNOWN
     if version is None:
-        version = Version(record=_record(recommender, run, made))
+        version = Version(record=_record(recommender, run, made, learned_from=learned_from))
     reason = made.reason if len(made.reason) <= REASON_LENGTH else made.reason[: REASON_LENGTH - 1] + "…"
     verdict = Verdict(
         run=run["id"], time=run["finishedAt"], rule=made.rule, passed=made.passed, reason=reason,
-        spec_hash=run["specHash"],
+        spec_hash=spec_hash,
     )  # fmt: skip
     package = Package(
         digest=made.digest,
@@ -158,14 +191,14 @@ def _kept(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
     return kept if passed is None else (*kept[:-1], passed)
 
 
-def _record(recommender: Object, run: Mapping[str, Any], made: VersionMade) -> Object:
+def _record(recommender: Object, run: Mapping[str, Any], made: VersionMade, *, learned_from: str | None) -> Object:
     name = recommender["metadata"]["name"]
     spec: Object = {
         "recommender": name,
         "version": made.version,
         "run": run["id"],
         "metrics": dict(made.metrics),
-        "lineage": {"data": made.source},
+        "lineage": {"data": made.source} | ({TRAINED: learned_from} if learned_from else {}),
     }
     if made.parent and made.parent != made.version:
         spec["parent"] = made.parent
