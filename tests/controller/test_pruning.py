@@ -10,9 +10,11 @@ from shoploop.controller.decide.pruning import prune
 def look(make_recommender, make_version, settings):
     """What is pruned of five versions of which two stay for being new."""
 
-    def make(*jobs, in_use=frozenset(), settled=True, versions=5):
+    def make(*jobs, in_use=frozenset(), settled=True, versions=5, renewed=()):
         made = [make_version(f"v00000000000{number}") for number in range(1, versions + 1)]
         for number, version in enumerate(made):
+            if number + 1 in renewed:
+                version["spec"] |= {"parent": f"v00000000000{number}", "lineage": {"data": "d", "trained": "t"}}
             version["metadata"]["creationTimestamp"] = f"2026-03-02T0{number}:00:00Z"
         about = situation(make_recommender(retention={"versions": 2}), *made, *jobs, settings=settings)
         return prune(about, set(in_use), settled=settled)
@@ -58,3 +60,8 @@ def test_nothing_is_looked_at_while_something_is_under_way(look):
 
 def test_few_versions_are_no_reason_to_look(look):
     assert look(versions=1).apply == ()
+
+
+def test_renewals_of_the_same_weights_count_once_and_what_they_renew_stays(look):
+    pruned = look(renewed=(3, 4, 5))  # of the second version, one after another
+    assert {name for _, name in pruned.versions} == {"grocery-v000000000003", "grocery-v000000000004"}

@@ -4,12 +4,14 @@ The operator reaches no store. It knows what serves, and what may be gone back t
 told these, and removes what the rule of :mod:`shoploop.versions.retention` lets go of the rest.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shoploop.controller.decide import manifests
 from shoploop.controller.decide.names import COMPONENT_LABEL, GC_COMPONENT, Object, short_hash
 from shoploop.controller.decide.observed import ChildKey
 from shoploop.controller.decide.situation import Situation
+from shoploop.controller.decide.versions import Version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,7 @@ def prune(situation: Situation, in_use: set[str | None], *, settled: bool) -> Pr
         settled: Nothing is under way: no run, no release. Only then the store is looked at.
     """
     newest = situation.spec.retention.versions
-    kept = in_use | {version.id for version in situation.versions[-newest:]}
+    kept = in_use | _newest(situation.versions, newest)
     gone = tuple(version.key for version in situation.versions if version.id not in kept)
     there = [
         (key, live)
@@ -45,3 +47,23 @@ def prune(situation: Situation, in_use: set[str | None], *, settled: bool) -> Pr
         return Pruned(versions=gone, delete=old)
     made = manifests.gc_job(situation.recommender, situation.spec, situation.settings, name, keep=stays)
     return Pruned(versions=gone, apply=(made,), delete=old)
+
+
+def _newest(versions: Sequence[Version], most: int) -> set[str]:
+    """The newest ones. Renewals of the same weights count once, and what they renew stays: else a month of nights would push
+    out every version of other weights (docs/decisions/0117)."""
+    known = {version.id: version for version in versions}
+    found: dict[str, Version] = {}
+    for version in reversed(versions):
+        if (weights := _weights(version, known)) in found or len(found) < most:
+            found.setdefault(weights, version)
+    return {version.id for version in found.values()} | found.keys()
+
+
+def _weights(version: Version, known: Mapping[str, Version]) -> str:
+    """The version that was trained, and whose weights this one has; the oldest of them of which there is a record."""
+    seen = {version.id}
+    while version.renews and (parent := known.get(version.parent or "")) is not None and parent.id not in seen:
+        version = parent
+        seen.add(version.id)
+    return version.id

@@ -58,6 +58,12 @@ class Version:
         return TRAINED in self._lineage
 
     @property
+    def parent(self) -> str | None:
+        """The version that it renews, or was compared with."""
+        found: str | None = self.record["spec"].get("parent")
+        return found
+
+    @property
     def learned_from(self) -> str | None:
         """Digest of the data that its weights learned from; None where nobody knows."""
         return self._lineage.get(TRAINED, self._lineage.get("data"))
