@@ -293,7 +293,8 @@ class ModelVersionSpec(Spec):
     """What the evaluation measured, e.g. ndcg@10."""
 
     lineage: dict[str, str] = Field(default_factory=dict)
-    """Digests of what it was made from: data, and for a renewal also trained, the data that its weights learned from."""
+    """Digests of what it was made from: data, and for a renewal also trained, the data that its weights learned from, and
+    weights, the version whose weights these are."""
 
 
 class Verdict(Spec):

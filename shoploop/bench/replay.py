@@ -140,6 +140,11 @@ def run(
     return {"recommender": name, "version": ranker.version} | found
 
 
+def _made_version(store: Store, name: str, run: Path) -> str | None:
+    record = read_record(store, layout.run(name, run.name), run.name)
+    return record.version if isinstance(record, Record) else None
+
+
 def _made(
     store: Store,
     ranker: Ranker,
@@ -168,7 +173,7 @@ def _made(
         made["nightly"] = nights.train_nights(data, days, folder, say=say, **about)
     weights_of = load_version(run / "model").weights_of if record.version == ranker.version else None
     made_by = folder_of(store, name, weights_of) if weights_of else None
-    if made_by is not None and load_version(made_by / "model").id == weights_of:
+    if made_by is not None and _made_version(store, name, made_by) == weights_of:
         frozen = nights.first_night(made_by, days[0], folder, data=data, **about)
     else:  # the run's samples, which hold what was known before these days, are gone
         say("a version is trained: the run that trained the one that serves is gone")

@@ -145,6 +145,7 @@ def of_user(store: Store, name: str, user: str) -> dict[str, Any]:
     """
     from shoploop.runs import lineage
     from shoploop.steps import Workspace
+    from shoploop.versions.removal import weights_of
 
     workspace = Workspace(store, name)
     counted: dict[str, dict[str, Any] | None] = {}
@@ -165,21 +166,13 @@ def of_user(store: Store, name: str, user: str) -> dict[str, Any]:
         return None
 
     for version, runs in made.items():
-        seen = [seen_by(made[each]) for each in (version, *_renewed_from(version, made))]
+        weights = weights_of(store, name, version) if runs[0].is_renewal else version
+        seen = [seen_by(made.get(each, [])) for each in dict.fromkeys((version, weights))]
         most = max((each for each in seen if each), key=lambda each: int(each["rows"]), default=None)
         if most and not most["rows"] and None in seen:  # one of those tables is gone
             most = None
         versions.append({"version": version, "run": runs[0].run, **(most or {"rows": None})})
     return {"recommender": name, "user": user, "versions": versions}
-
-
-def _renewed_from(version: str, made: dict[str, list[Any]]) -> list[str]:
-    """What a renewal has renewed, one after another: its weights have learned from the rows of the last of these."""
-    found: list[str] = []
-    while made[version][0].is_renewal and (parent := made[version][0].incumbent) in made and parent not in found:
-        found.append(parent)
-        version = parent
-    return found
 
 
 def _runs_by_version(store: Store, name: str) -> dict[str, list[Any]]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
+from shoploop.data.picture_files import ENCODER_CONFIG
 from shoploop.errors import ArtifactError, SchemaMismatch
 from shoploop.evaluation.scoring import Array, model_scores, request_metrics
 from shoploop.features.catalog import CatalogConfig, renewed
@@ -39,7 +41,7 @@ class Incumbent:
 
 
 def compare(
-    folder: Path, samples: SampleSet, ours: Metrics, log: PurchaseLog, joins: Joins
+    folder: Path, samples: SampleSet, ours: Metrics, log: PurchaseLog, joins: Joins, *, data: Path | None = None
 ) -> tuple[Incumbent, Metrics | None]:
     """The incumbent, and its metrics where it can be measured on the visits of ``samples``.
 
@@ -57,7 +59,7 @@ def compare(
         gone = f"Its files are gone: {folder} does not exist."
         return Incumbent(version=folder.name, compared=False, why_not=gone), None
     try:
-        metrics = incumbent_metrics(folder, samples, log, joins)
+        metrics = incumbent_metrics(folder, samples, log, joins, data=data)
     except (ArtifactError, SchemaMismatch) as error:
         return Incumbent(version=folder.name, compared=False, why_not=str(error)), None
     if not any(np.isfinite(metrics[name] - ours[name]).any() for name in metrics):
@@ -66,7 +68,9 @@ def compare(
     return Incumbent(version=folder.name, compared=True), metrics
 
 
-def incumbent_metrics(folder: Path, samples: SampleSet, log: PurchaseLog, joins: Joins) -> Metrics:
+def incumbent_metrics(
+    folder: Path, samples: SampleSet, log: PurchaseLog, joins: Joins, *, data: Path | None = None
+) -> Metrics:
     """The incumbent's metrics on the same requests, (Q,) each, with what was known of items before the first of them.
 
     Args:
@@ -74,6 +78,7 @@ def incumbent_metrics(folder: Path, samples: SampleSet, log: PurchaseLog, joins:
         samples: The evaluation's requests; what was bought is the same for both versions.
         log: The purchases that ``samples`` were made of.
         joins: Statistics of the run's features.
+        data: Folder of ``load_data``, for an incumbent that knows items by their pictures.
 
     Raises:
         ArtifactCorrupt, ArtifactForeign: the incumbent must not be used.
@@ -89,11 +94,16 @@ def incumbent_metrics(folder: Path, samples: SampleSet, log: PurchaseLog, joins:
     # what it knows of the days that it is judged on would be in its factors
     ahead = version.lineage.get("last_day", days[0]) >= days[0]
     catalog = renewed(trained.catalog, log.where(log.day_R < days[0]), config, anew=ahead)
-    trained = trained.with_catalog(catalog)
+    catalogs = following(catalog, log, days, config)
+    if data is not None and ENCODER_CONFIG in version.extra_files:
+        from shoploop.images.encoder import as_pictured  # a shop without pictures does not load what learns from them
+
+        catalogs = as_pictured(catalogs, data, pl.read_parquet(data / "items.parquet"), log.vocabulary, folder)
+    trained = trained.with_catalog(catalogs(days[0]))
     sources = Sources(
         log=log,
         contract=trained.contract,
-        catalogs=following(catalog, log, days, config),
+        catalogs=catalogs,
         items=items.__getitem__,
         shops=shops.__getitem__,
     )

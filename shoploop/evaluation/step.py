@@ -109,7 +109,7 @@ def evaluate_model(
     progress.report(3, 5, "parts")
     served: Incumbent | None = None
     if incumbent is not None:
-        served, measured = compare(incumbent, held_out, metrics["fused"], log, joins)
+        served, measured = compare(incumbent, held_out, metrics["fused"], log, joins, data=data)
         metrics |= {"incumbent": measured} if measured is not None else {}
     progress.report(4, 5, "parts")
 

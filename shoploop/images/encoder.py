@@ -15,7 +15,9 @@ from safetensors.torch import load, save
 
 from shoploop.data.picture_files import ENCODER, ENCODER_CONFIG, ENCODER_WEIGHTS, FILE, encoder_bytes, pixels_of
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign
+from shoploop.features.catalogs import Catalogs
 from shoploop.features.log import Float32, Vocabulary
+from shoploop.features.resemblance import with_resemblance
 from shoploop.images.learning import LearningConfig, described, learn_pictures
 from shoploop.images.network import Encoder, PictureNetwork
 from shoploop.surfaces.search.asked import item_texts
@@ -70,6 +72,23 @@ def likeness(
     found = np.zeros((len(vocabulary), 2 * encoder.network.config.width), np.float32)
     found[codes[codes >= 0]] = described(encoder, pixels, texts)
     return found, encoder
+
+
+def as_pictured(catalogs: Catalogs, data: Path, items: pl.DataFrame, vocabulary: Vocabulary, version: Path) -> Catalogs:
+    """The catalogs, where items without factors have some of what they look like, by the encoder that a version carries.
+
+    Args:
+        catalogs: By day.
+        data: Folder of ``load_data``.
+        items: Its table of items.
+        vocabulary: Whose items the catalogs are of.
+        version: The version's folder.
+
+    Raises:
+        NotFound, ArtifactForeign, ArtifactCorrupt: as :func:`read_encoder`.
+    """
+    pictured = likeness(data, items, vocabulary, encoder=read_encoder(version))
+    return catalogs if pictured is None else with_resemblance(catalogs, pictured[0])
 
 
 def encoder_files(encoder: Encoder) -> dict[str, bytes]:

@@ -9,7 +9,8 @@ Legend: I items.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,7 +28,6 @@ from shoploop.features.catalogs import Catalogs, following
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.habits import PARTITIONS
 from shoploop.features.log import PurchaseLog, Vocabulary
-from shoploop.features.resemblance import with_resemblance
 from shoploop.samples.search_step import known_searches
 from shoploop.samples.step import read_log
 from shoploop.surfaces.search.asked import item_texts
@@ -180,7 +180,9 @@ def _as_of_now(
     day = materialized["serving_day"]
     catalogs: Catalogs = following(catalog, log, [day], config)
     if pictured:
-        catalogs = _pictured(catalogs, data, items, log.vocabulary, parent)
+        from shoploop.images.encoder import as_pictured  # a shop without pictures does not load what learns from them
+
+        catalogs = as_pictured(catalogs, data, items, log.vocabulary, parent)
     texts = tuple(item_texts(items, log.vocabulary.items))
     searches = trained.searches
     if searches is not None:
@@ -188,14 +190,6 @@ def _as_of_now(
         searches = known_searches(data, log, texts, windows, seed=version.lineage["seed"])
         trained.model.searching().set_names(texts)
     return replace(trained, searches=searches, texts=texts).with_catalog(catalogs.serving)
-
-
-def _pictured(catalogs: Catalogs, data: Path, items: pl.DataFrame, vocabulary: Vocabulary, parent: Path) -> Catalogs:
-    """Items without factors get those of what they look like, by the encoder that the version carries."""
-    from shoploop.images.encoder import likeness, read_encoder
-
-    pictured = likeness(data, items, vocabulary, encoder=read_encoder(parent))
-    return catalogs if pictured is None else with_resemblance(catalogs, pictured[0])
 
 
 def _with_kinds(
@@ -206,33 +200,44 @@ def _with_kinds(
     known = pl.DataFrame(version.items)
     if before.catalog.kinds == 1 or "category" not in known.columns:
         return catalog
-    kinds: dict[tuple[str, ...], int] = {}
-    groups: dict[tuple[str, ...], int] = {}
     codes = before.vocabulary.encode(known["item"].to_list())
-    for code, category in zip(codes.tolist(), known["category"].to_list(), strict=True):
-        if code >= 0:
-            kinds.setdefault(tuple(category or ()), int(before.catalog.kind_I[code]))
-            groups.setdefault(_group(category), int(before.catalog.group_I[code]))
-    kind_I, group_I = catalog.kind_I.copy(), catalog.group_I.copy()
+    lies = [
+        (code, category)
+        for code, category in zip(codes.tolist(), known["category"].to_list(), strict=True)
+        if code >= 0
+    ]
+    kinds = _most(((_path(category), int(before.catalog.kind_I[code])) for code, category in lies))
+    groups = _most(((_group(category), int(before.catalog.group_I[code])) for code, category in lies))
     described = items.unique("item", keep="first", maintain_order=True)
     paths = dict(zip(described["item"].to_list(), described["category"].to_list(), strict=True))
-    new = np.flatnonzero(before.vocabulary.encode(list(vocabulary.items)) < 0).tolist()
-    if new:  # where nothing is known of one, it is of the kind of those of which nothing is known
-        kinds.setdefault((), int(kind_I[new[0]]))
-        groups.setdefault((), int(group_I[new[0]]))
-    made = catalog.kinds
-    for code in new:
+    kind_I, group_I = catalog.kind_I.copy(), catalog.group_I.copy()
+    # those that nobody knew have come in with codes behind the others
+    next_kind, next_group = before.catalog.kinds, int(before.catalog.group_I.max(initial=0)) + 1
+    for code in np.flatnonzero(before.vocabulary.encode(list(vocabulary.items)) < 0).tolist():
         category = paths.get(vocabulary.items[code])
-        kind_I[code] = kinds.setdefault(tuple(category or ()), max(made, max(kinds.values()) + 1))
-        group_I[code] = groups.setdefault(_group(category), max(groups.values()) + 1)
-    log_odds_CB = with_kinds(catalog.log_odds_CB, max(max(kinds.values(), default=0) + 1 - made, 0))
-    log_odds_CB = log_odds_CB[: max(int(kind_I.max(initial=0)) + 1, before.catalog.kinds)]  # none that no item is of
+        kind_I[code] = kinds.setdefault(_path(category), next_kind)
+        group_I[code] = groups.setdefault(_group(category), next_group)
+        next_kind, next_group = max(next_kind, kind_I[code] + 1), max(next_group, group_I[code] + 1)
+    log_odds_CB = with_kinds(before.catalog.log_odds_CB, int(next_kind) - before.catalog.kinds)
     return replace(catalog, kind_I=kind_I, group_I=group_I, log_odds_CB=log_odds_CB)
+
+
+def _most(of: Iterable[tuple[tuple[str, ...], int]]) -> dict[tuple[str, ...], int]:
+    """The code that most of each category have: an item that has moved keeps the one that it had."""
+    counts: dict[tuple[str, ...], Counter[int]] = {}
+    for path, code in of:
+        counts.setdefault(path, Counter())[code] += 1
+    return {path: found.most_common(1)[0][0] for path, found in counts.items()}
+
+
+def _path(category: Sequence[str] | None) -> tuple[str, ...]:
+    """A category; nothing, where nothing is known of one."""
+    return tuple(category or ())
 
 
 def _group(category: Sequence[str] | None) -> tuple[str, ...]:
     """The category one level up; of one without a level above, itself."""
-    path = tuple(category or ())
+    path = _path(category)
     return path[:-1] if len(path) > 1 else path
 
 

@@ -10,11 +10,9 @@ from shoploop.controller.decide.pruning import prune
 def look(make_recommender, make_version, settings):
     """What is pruned of five versions of which two stay for being new."""
 
-    def make(*jobs, in_use=frozenset(), settled=True, versions=5, renewed=()):
+    def make(*jobs, in_use=frozenset(), settled=True, versions=5):
         made = [make_version(f"v00000000000{number}") for number in range(1, versions + 1)]
         for number, version in enumerate(made):
-            if number + 1 in renewed:
-                version["spec"] |= {"parent": f"v00000000000{number}", "lineage": {"data": "d", "trained": "t"}}
             version["metadata"]["creationTimestamp"] = f"2026-03-02T0{number}:00:00Z"
         about = situation(make_recommender(retention={"versions": 2}), *made, *jobs, settings=settings)
         return prune(about, set(in_use), settled=settled)
@@ -62,6 +60,17 @@ def test_few_versions_are_no_reason_to_look(look):
     assert look(versions=1).apply == ()
 
 
-def test_renewals_of_the_same_weights_count_once_and_what_they_renew_stays(look):
-    pruned = look(renewed=(3, 4, 5))  # of the second version, one after another
-    assert {name for _, name in pruned.versions} == {"grocery-v000000000003", "grocery-v000000000004"}
+def test_over_a_month_of_nights_other_weights_stay_and_one_night_can_be_gone_back_to(
+    make_recommender, make_version, settings
+):
+    shop, there = make_recommender(retention={"versions": 2}), []
+    for number, version in enumerate(["va", "vb", *(f"r{night:02}" for night in range(20))]):
+        made = make_version(f"{version:0<13}")
+        made["metadata"]["creationTimestamp"] = f"2026-03-{number + 1:02}T00:00:00Z"
+        if version.startswith("r"):
+            made["spec"] |= {"parent": there[-1]["spec"]["version"]}
+            made["spec"]["lineage"] = {"data": version, "trained": "b", "weights": f"{'vb':0<13}"}
+        there.append(made)
+        gone = {name for _, name in prune(situation(shop, *there, settings=settings), set(), settled=True).versions}
+        there = [one for one in there if one["metadata"]["name"] not in gone]
+    assert [one["spec"]["version"].rstrip("0") for one in there] == ["va", "vb", "r18", "r19"]

@@ -106,7 +106,8 @@ def renewal_said(**more: Any) -> str:
 
 
 def test_nobody_who_asks_for_none_gets_a_renewal(world):
-    assert world.look().status["run"] == world.recommender["status"]["run"] and not world.renews(hours=48)
+    before = world.recommender["status"]["run"]
+    assert world.look().status["run"] == before and not world.renews(hours=48)
 
 
 def test_an_annotation_asks_for_one_renewal_and_another_value_for_another(world):
@@ -220,7 +221,7 @@ def test_a_version_without_a_package_on_record_is_not_renewed(world):
 
 
 @pytest.mark.parametrize("by", ["spec", "schedule", "request"])
-def test_a_run_that_is_due_comes_first_and_the_renewal_that_was_asked_for_after_it(world, by):
+def test_a_run_that_is_due_comes_first(world, by):
     world.begin(meta=asks(), renewal=EVERY_NIGHT)
     if by == "spec":
         world.change(training={"epochs": 9})
@@ -263,7 +264,7 @@ def test_its_version_is_recorded_with_its_parent_and_promoted_at_once(world):
     plan = world.ends(renewal_said())
     (record,) = (one for one in plan.apply if one["kind"] == "ModelVersion")
     assert record["spec"]["parent"] == SERVES
-    assert record["spec"]["lineage"] == {"data": "d2", "trained": "d1"}
+    assert record["spec"]["lineage"] == {"data": "d2", "trained": "d1", "weights": SERVES}
     assert condition(plan, "Renewed") == ("True", "Renewed")
     plan = world.look(seconds=1)
     (promotes,) = (one for one in plan.apply if "-serve-" in one["metadata"]["name"])
@@ -337,7 +338,7 @@ def test_a_renewal_of_a_renewal_says_what_its_weights_learned_from(world):
     assert world.renews(minutes=1)
     plan = world.ends(said("v00000000000b", parent=RENEWED, source="d3"))
     (record,) = (one for one in plan.apply if one["kind"] == "ModelVersion")
-    assert record["spec"]["lineage"] == {"data": "d3", "trained": "d1"}
+    assert record["spec"]["lineage"] == {"data": "d3", "trained": "d1", "weights": SERVES}
 
 
 def test_a_spec_that_changes_meanwhile_is_trained_and_the_renewal_is_still_asked_for(world):
@@ -353,12 +354,12 @@ def test_nothing_new_is_said_in_plain_words_and_alarms_nobody(world):
     world.begin(meta=asks())
     world.look()
     plan = world.ends(written(NothingNew(reason="It was made of these very tables.", source="d1")))
-    assert condition(plan, "Renewed") == ("False", "NothingToRenew")
+    assert condition(plan, "Renewed") == ("True", "NothingToRenew")
     assert "what serves goes on serving: It was made of these very tables." in message(plan, "Renewed")
     assert condition(plan, "Degraded")[0] == "False" and condition(plan, "Ready")[0] == "True"
     assert [(event.type, event.reason) for event in plan.events] == [("Normal", "NothingToRenew")]
     again = world.look(minutes=1)
-    assert condition(again, "Renewed") == ("False", "NothingToRenew") and again.events == ()
+    assert condition(again, "Renewed") == ("True", "NothingToRenew") and again.events == ()
 
 
 def test_a_renewal_that_fails_is_told_and_neither_what_serves_nor_a_later_run_is_the_worse_for_it(world):
@@ -427,3 +428,46 @@ def test_what_was_collected_becomes_interactions_before_a_renewal_reads_them(wor
     world.children.append(done(compacts))
     gone = world.look(minutes=1).delete
     assert ("Job", compacts["metadata"]["name"]) in gone, "the turns go on with Jobs of their own"
+
+
+def test_interactions_that_cannot_be_made_hold_up_nothing(world):
+    world.feedback = {"impressions": frozenset({"1.key"}), "redis": frozenset({"password"})}
+    log = {"type": "Redis", "connection": "redis:6379", "secretRef": {"name": "redis"}}
+    online = {"log": log, "keys": {"impressions": {"name": "impressions"}}, "compactEveryMinutes": 10_080}
+    world.begin(meta=asks(), online=online, data={"dataset": "completejourney", "feedback": True})
+    (compacts,) = world.look().apply
+    world.children = [compacts]
+    waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+    compacts["metadata"]["uid"] = "uid-of-it"
+    pod = {
+        "metadata": {"name": "p", "ownerReferences": [{"uid": "uid-of-it"}]},
+        "status": {"containerStatuses": [{"name": "shoploop", "state": {"waiting": waiting}}]},
+    }
+    world.pods = (pod,)
+    plan = world.look(seconds=5)
+    assert "renew" in plan.apply[-1]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert "ImagePullBackOff" in message(plan, "Degraded")
+
+
+def test_what_is_waited_for_no_longer_is_said_no_longer(world):
+    world.begin(meta=asks(), serving={"pinnedVersion": SERVES})
+    assert condition(world.look(), "Renewed") == ("False", "RenewalWaits")
+    del world.recommender["metadata"]["annotations"]
+    assert condition(world.look(minutes=1), "Renewed") == ("False", "RenewalNotDue")
+
+
+@pytest.mark.parametrize("ended", [{"phase": "Failed", "version": None}, {"version": "v00000000000b"}])
+def test_a_night_whose_run_brought_nothing_that_serves_has_a_renewal(world, ended):
+    slot_passed = {"startedAt": "2026-03-02T03:00:01Z", "finishedAt": "2026-03-02T03:40:00Z"}
+    world.begin(renewal=EVERY_NIGHT, run=slot_passed | ended)
+    assert world.renews()
+
+
+def test_a_renewal_that_a_changed_spec_has_ended_is_no_failure(world):
+    world.begin(renewal=EVERY_NIGHT)
+    assert world.renews(hours=24)
+    world.change(renewal=EVERY_NIGHT, training={"epochs": 9})
+    plan = world.look(minutes=1)
+    assert plan.status["run"]["trigger"] == "Spec"
+    assert condition(plan, "Renewed") == ("False", "RenewalNotDue")
+    assert condition(plan, "Degraded")[0] == "False"

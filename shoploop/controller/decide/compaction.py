@@ -57,17 +57,34 @@ def look(situation: Situation, renewal: str | None = None) -> Compaction:
         case "Failed":
             detail = outcome.failure_message(live, situation.observed.pods)
         case "Active":
-            stuck = outcome.trouble(outcome.pods_of(live, situation.observed.pods))
-            detail = stuck or situation.observed.warnings.get(live["metadata"]["name"])
+            detail = _trouble(situation, live)
     return Compaction(
         problem=say("CompactionFailed", detail=detail) if detail else None, delete=old, requeue_seconds=wait
     )
 
 
 def pending(situation: Situation, renewal: str) -> bool:
-    """Whether a renewal has to wait for its Job; one that failed is told, and waited for no longer."""
+    """Whether a renewal has to wait for its Job; one that failed, or cannot get going, is told, and waited for no longer."""
+    if not _is_wanted(situation):
+        return False
     live = situation.child("Job", _before(situation, renewal))
-    return _is_wanted(situation) and (live is None or outcome.state(live) == "Active")
+    if live is None:  # that of a turn may be at work
+        return not any(_trouble(situation, other) for other in _jobs(situation) if outcome.state(other) == "Active")
+    return outcome.state(live) == "Active" and _trouble(situation, live) is None
+
+
+def _jobs(situation: Situation) -> list[Object]:
+    return [
+        live
+        for _, live in situation.children("Job")
+        if live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == COMPACT_COMPONENT
+    ]
+
+
+def _trouble(situation: Situation, live: Object) -> str | None:
+    """Why a Job's pod does not get going."""
+    stuck = outcome.trouble(outcome.pods_of(live, situation.observed.pods))
+    return stuck or situation.observed.warnings.get(live["metadata"]["name"])
 
 
 def _is_wanted(situation: Situation) -> bool:

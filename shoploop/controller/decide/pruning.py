@@ -4,7 +4,7 @@ The operator reaches no store. It knows what serves, and what may be gone back t
 told these, and removes what the rule of :mod:`shoploop.versions.retention` lets go of the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shoploop.controller.decide import manifests
@@ -12,6 +12,7 @@ from shoploop.controller.decide.names import COMPONENT_LABEL, GC_COMPONENT, Obje
 from shoploop.controller.decide.observed import ChildKey
 from shoploop.controller.decide.situation import Situation
 from shoploop.controller.decide.versions import Version
+from shoploop.versions.retention import FEWEST_ROLLBACKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,20 +51,10 @@ def prune(situation: Situation, in_use: set[str | None], *, settled: bool) -> Pr
 
 
 def _newest(versions: Sequence[Version], most: int) -> set[str]:
-    """The newest ones. Renewals of the same weights count once, and what they renew stays: else a month of nights would push
-    out every version of other weights (docs/decisions/0117)."""
-    known = {version.id: version for version in versions}
-    found: dict[str, Version] = {}
+    """The newest ones. Renewals of the same weights count once, else a month of nights would push out every version of other
+    weights; of each the last two stay, so that one can be gone back to, and what was trained (docs/decisions/0117)."""
+    found: dict[str, list[str]] = {}
     for version in reversed(versions):
-        if (weights := _weights(version, known)) in found or len(found) < most:
-            found.setdefault(weights, version)
-    return {version.id for version in found.values()} | found.keys()
-
-
-def _weights(version: Version, known: Mapping[str, Version]) -> str:
-    """The version that was trained, and whose weights this one has; the oldest of them of which there is a record."""
-    seen = {version.id}
-    while version.renews and (parent := known.get(version.parent or "")) is not None and parent.id not in seen:
-        version = parent
-        seen.add(version.id)
-    return version.id
+        if version.weights in found or len(found) < most:
+            found.setdefault(version.weights, []).append(version.id)
+    return {each for weights, ids in found.items() for each in (weights, *ids[:FEWEST_ROLLBACKS])}

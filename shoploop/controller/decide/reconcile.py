@@ -158,10 +158,11 @@ def _assembled(situation: Situation, training: Training, serving: Serving, versi
     )
     moving = training.under_way or serving.moving or rollout.waits is not None
     why_moving = training.state if training.under_way else ready[1] if serving.moving else rollout.waits or ready[1]
+    renewal = training.renewal or (None if renews else renewals.not_due(situation))
     found: dict[str, tuple[bool, Found]] = {
         "Ready": ready,
         "RunSucceeded": (run_ok, about_run),
-        **({renewals.CONDITION: training.renewal} if training.renewal else {}),
+        **({renewals.CONDITION: renewal} if renewal else {}),
         "Released": serving.released,
         "ReleaseHeld": serving.held,
         "Progressing": (moving, why_moving if moving else say("AsWanted")),

@@ -28,6 +28,11 @@ def is_renewal(run: Mapping[str, Any] | None) -> bool:
     return run is not None and run.get("trigger") == RENEWAL
 
 
+def is_given_up(run: Mapping[str, Any] | None) -> bool:
+    """Whether a ``status.run`` is of a renewal that a changed spec has ended."""
+    return is_renewal(run) and (run or {}).get("reason") == "Superseded"
+
+
 def last_training(situation: Situation, last: dict[str, Any] | None) -> dict[str, Any] | None:
     """The last run that trained; ``last`` is the last of all."""
     found: dict[str, Any] | None = situation.status.get("trainingRun") if is_renewal(last) else last
@@ -48,9 +53,14 @@ def asked(situation: Situation, last: Mapping[str, Any] | None, slot: datetime |
         return REQUEST, value
     if slot is None:
         return None
+    at = timestamp(slot)
+    if is_given_up(known) and known.get("cause") == at:
+        return SCHEDULE, at
     since = situation.recommender["metadata"]["creationTimestamp"]
-    since = max(since, known.get("startedAt", ""), known.get("finishedAt", ""))
-    return (SCHEDULE, timestamp(slot)) if timestamp(slot) > since else None
+    # a run that brought nothing that serves is in no renewal's place
+    if is_renewal(known) or known.get("version") == situation.status.get("version"):
+        since = max(since, known.get("startedAt", ""), known.get("finishedAt", ""))
+    return (SCHEDULE, at) if at > since else None
 
 
 def held(situation: Situation) -> str | None:
@@ -66,7 +76,7 @@ def held(situation: Situation) -> str | None:
     if record is None:
         return f"there is no record of {version}, which serves"
     if record.verdict is None or not record.verdict.passed:
-        return f"the gate's last word on {version}, which serves, lets it serve no more"
+        return f"the gate's last word on {version}, which serves, is that it should not"
     target = target_of(situation, situation.versions)
     if not isinstance(target, Version):
         return f"there is no Bento of {version}, which serves, on record"
@@ -88,7 +98,7 @@ def overtaken(situation: Situation, run: Mapping[str, Any], made: VersionMade) -
     if made.parent != serves:
         why: str | None = f"{serves} serves"
     elif any(one.id == made.version for one in situation.versions):  # of the same data comes the same version
-        why = f"it was made before, and somebody has gone back from it to {serves}"
+        why = f"it was made before, and {serves} serves since somebody decided so"
     else:
         why = _decided_otherwise(situation)
     if why is None:
@@ -105,6 +115,16 @@ def _decided_otherwise(situation: Situation) -> str | None:
     return None
 
 
+PASSING = ("RenewalWaits", "RenewalCollects", "RunPending", "RunStalled", "RunWaits", "Running")
+"""Of the condition: what is said only for as long as it is so."""
+
+
+def not_due(situation: Situation) -> tuple[bool, Found] | None:
+    """What there is to say where nothing is under way and nothing asked for, in the place of what is so no longer."""
+    before = next((one for one in situation.status.get("conditions", []) if one["type"] == CONDITION), None)
+    return (False, say("RenewalNotDue")) if before is not None and before.get("reason") in PASSING else None
+
+
 def told(situation: Situation, run: Mapping[str, Any], made: Version | None) -> tuple[bool, Found]:
     """What there is to say of a renewal that has ended.
 
@@ -113,10 +133,13 @@ def told(situation: Situation, run: Mapping[str, Any], made: Version | None) -> 
         run: Its ``status.run``.
         made: The version that it made; None where it made none, or its record is gone.
     """
+    if is_given_up(run):
+        return False, say("RenewalGivenUp", run=run["id"])
     if run["phase"] == "Failed":
         return False, say("RenewalFailed", run=run["id"], detail=run.get("message", ""), name=situation.name)
     if not run.get("version"):
-        return False, Found(reason=run["reason"], message=run["message"])
+        # where there is nothing new all that is known is served
+        return run["reason"] == "NothingToRenew", Found(reason=run["reason"], message=run["message"])
     verdict = made.verdict_of(run["id"]) if made is not None else None
     about = {"run": run["id"], "version": run["version"]}
     if verdict is not None and not verdict.passed:

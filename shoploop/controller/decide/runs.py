@@ -222,8 +222,7 @@ def _continued(situation: Situation, run: dict[str, Any]) -> Training:
             case VersionMade() as made:
                 return _succeeded(situation, run, made)
             case NothingNew() as nothing if is_renewal(run):
-                why = say("NothingToRenew", run=run["id"], detail=nothing.reason)
-                return _without_version(situation, run | _source(nothing.source), why)
+                return _nothing_new(situation, run, nothing)
             case Found() as why:
                 return _failed(situation, run, why)
             case other:
@@ -259,6 +258,8 @@ def _moved(situation: Situation, run: dict[str, Any]) -> Training:
         result = outcome.result(live, seen.pods) if outcome.state(live) == "Complete" else None
         if isinstance(result, VersionMade):
             return _succeeded(situation, run, result)
+        if isinstance(result, NothingNew) and is_renewal(run):
+            return _nothing_new(situation, run, result)
     if stale := launcher.resume(run["id"], seen).delete:
         return Training(
             run=run, state=say("RunPending", run=run["id"]), under_way=True, requeue_seconds=1, delete=stale
@@ -314,6 +315,11 @@ def _failed(situation: Situation, run: dict[str, Any], why: Found) -> Training:
     state = say(reason, run=run["id"], detail=why.message, name=situation.name)
     event = Event(type="Warning", reason=reason, message=state.message)
     return Training(run=ended, state=state, events=(event,))
+
+
+def _nothing_new(situation: Situation, run: dict[str, Any], nothing: NothingNew) -> Training:
+    why = say("NothingToRenew", run=run["id"], detail=nothing.reason)
+    return _without_version(situation, run | _source(nothing.source), why)
 
 
 def _without_version(situation: Situation, run: dict[str, Any], why: Found) -> Training:

@@ -22,8 +22,8 @@ REASON_LENGTH = 1024
 RENEWAL = "Renewal"
 """The trigger of a renewal; every other one is a run's."""
 
-TRAINED = "trained"
-"""In the lineage of a renewal: digest of the data that its weights learned from."""
+TRAINED, WEIGHTS = "trained", "weights"
+"""In the lineage of a renewal: digest of the data that its weights learned from, and the version whose weights they are."""
 
 UNKNOWN = "unknown"
 """Of a renewal whose parent's record is gone; no hash and no digest reads so."""
@@ -66,7 +66,13 @@ class Version:
     @property
     def learned_from(self) -> str | None:
         """Digest of the data that its weights learned from; None where nobody knows."""
-        return self._lineage.get(TRAINED, self._lineage.get("data"))
+        found = self._lineage.get(TRAINED, self._lineage.get("data"))
+        return None if found == UNKNOWN else found
+
+    @property
+    def weights(self) -> str:
+        """The version that was trained, and whose weights this one has."""
+        return self._lineage.get(WEIGHTS, self.id)
 
     @property
     def _lineage(self) -> dict[str, str]:
@@ -162,14 +168,15 @@ def with_result(
     """
     name = recommender["metadata"]["name"]
     version = next((one for one in known if one.id == made.version), None)
-    spec_hash, learned_from = run["specHash"], None
+    spec_hash, of_weights = run["specHash"], {}
     if run.get("trigger") == RENEWAL:
         parent = next((one for one in known if one.id == made.parent), None)
         judged = parent and (parent.passed_last or parent.verdict)
         spec_hash = judged.spec_hash if judged else UNKNOWN
-        learned_from = (parent and parent.learned_from) or UNKNOWN
+        weights = parent.weights if parent else made.parent or UNKNOWN
+        of_weights = {TRAINED: (parent and parent.learned_from) or UNKNOWN, WEIGHTS: weights}
     if version is None:
-        version = Version(record=_record(recommender, run, made, learned_from=learned_from))
+        version = Version(record=_record(recommender, run, made, of_weights))
     reason = made.reason if len(made.reason) <= REASON_LENGTH else made.reason[: REASON_LENGTH - 1] + "…"
     verdict = Verdict(
         run=run["id"], time=run["finishedAt"], rule=made.rule, passed=made.passed, reason=reason,
@@ -197,14 +204,14 @@ def _kept(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
     return kept if passed is None else (*kept[:-1], passed)
 
 
-def _record(recommender: Object, run: Mapping[str, Any], made: VersionMade, *, learned_from: str | None) -> Object:
+def _record(recommender: Object, run: Mapping[str, Any], made: VersionMade, of_weights: Mapping[str, str]) -> Object:
     name = recommender["metadata"]["name"]
     spec: Object = {
         "recommender": name,
         "version": made.version,
         "run": run["id"],
         "metrics": dict(made.metrics),
-        "lineage": {"data": made.source} | ({TRAINED: learned_from} if learned_from else {}),
+        "lineage": {"data": made.source, **of_weights},
     }
     if made.parent and made.parent != made.version:
         spec["parent"] = made.parent
