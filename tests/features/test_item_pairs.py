@@ -228,6 +228,16 @@ def test_factors_are_fitted_anew_where_something_new_is_bought_lately_and_else_s
     assert not catalog.factors_ID[D].any() and new.factors_ID[D].any()
 
 
+def test_factors_that_know_later_days_are_fitted_anew_for_those_before():
+    config = CatalogConfig(factors=3, neighbours=2)
+    before = [(user, item, 0) for user in "uvw" for item in "abc"]
+    knows = fit_catalog(log_of([*before, *[(user, "d", 0) for user in "uvw"]]), items("abcd"), config)
+    then = log_of(before, ["a", "b", "c", "d"])
+    assert renewed(knows, then, config).factors_ID is knows.factors_ID
+    again = renewed(knows, then, config, anew=True)
+    assert knows.factors_ID[D].any() and not again.factors_ID[D].any()
+
+
 def test_at_each_step_no_more_pairs_are_counted_than_may_be():
     rows = [("u", "a", 0), ("v", "b", 0)]
     rows += [("u", "c", 10), ("v", "d", 11)]  # one pair each; the second step may count one

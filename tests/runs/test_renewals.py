@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from shoploop.api.pod_result import NothingNew, StepsFailed, VersionMade, read
 from shoploop.api.v1alpha1 import Recommender
+from shoploop.cli import lineage
 from shoploop.cli.main import app
 from shoploop.errors import ContractMismatch, NotFound
 from shoploop.packaging import bento
@@ -116,6 +117,14 @@ def test_it_is_kept_and_told_as_a_run_is(workspace, begin, later):
     page = workspace.path(f"{layout.run('shop', done.run)}/report.html").read_text()
     assert "It knows what shoppers did since" in page
     assert "has not come to a verdict" not in page
+
+
+def test_of_somebody_whose_rows_only_the_weights_may_have_seen_nothing_is_claimed(workspace, begin, later):
+    renewal.renew(workspace, begin(later), renewal.serving_version(workspace, pinned=None), trust=TRUST)
+    (ann,) = lineage.of_user(workspace.store, "shop", "ann")["versions"]
+    assert ann["rows"] > 30
+    (stranger,) = lineage.of_user(workspace.store, "shop", "stranger")["versions"]
+    assert stranger["rows"] is None, "the run that trained the weights is not in the list"
 
 
 def test_what_the_first_steps_have_written_stays_as_it_was(workspace, begin, later):
