@@ -140,11 +140,13 @@ def narrow_network() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def trained_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shop with its samples and the version trained on them; not to be written to."""
+    from narrow_network import is_narrow
     from shop import TRAINING
     from shop.samples import write_folders
 
     from shoploop.training.step import train_fused
 
+    assert not is_narrow(), "a module with narrow networks would make it for all others"
     root = write_folders(tmp_path_factory.mktemp("trained") / "run")
     inputs = {name: root / name for name in ("data", "features", "samples")}
     with _one_thread():
@@ -156,6 +158,7 @@ def trained_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def searching_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with what is searched for in it and visits to its shops, and a version that answers both; not to be written
     to."""
+    from narrow_network import is_narrow
     from shop import TRAINING, Shop
     from shop.samples import write_folders
     from shop.searches import write_search_folder
@@ -163,6 +166,7 @@ def searching_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from shoploop.samples.shop_step import write_shops
     from shoploop.training.step import train_fused
 
+    assert not is_narrow(), "a module with narrow networks would make it for all others"
     root = write_folders(tmp_path_factory.mktemp("searching") / "run")
     write_search_folder(root, Shop())
     write_shops(root / "data", root / "samples", windows=Shop().split, log=Shop().log(), seed=0)

@@ -12,3 +12,9 @@ def narrow(patch: Any) -> None:
     """Models that are built from then on have it, with all else as it is."""
     for name, size in NARROW.items():
         patch.setitem(SequenceModel.Config.__init__.__kwdefaults__, name, size)
+
+
+def is_narrow() -> bool:
+    """Whether that is so now: what tests of other modules share must not be made meanwhile."""
+    defaults = SequenceModel.Config.__init__.__kwdefaults__
+    return all(defaults[name] == size for name, size in NARROW.items())
