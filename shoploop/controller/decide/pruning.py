@@ -12,7 +12,9 @@ from shoploop.controller.decide.names import COMPONENT_LABEL, GC_COMPONENT, Obje
 from shoploop.controller.decide.observed import ChildKey
 from shoploop.controller.decide.situation import Situation
 from shoploop.controller.decide.versions import Version
-from shoploop.versions.retention import FEWEST_ROLLBACKS
+
+RENEWALS_KEPT = 2
+"""Of the same weights: the one that serves, and one to go back to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,4 +59,4 @@ def _newest(versions: Sequence[Version], most: int) -> set[str]:
     for version in reversed(versions):
         if version.weights in found or len(found) < most:
             found.setdefault(version.weights, []).append(version.id)
-    return {each for weights, ids in found.items() for each in (weights, *ids[:FEWEST_ROLLBACKS])}
+    return {each for weights, ids in found.items() for each in (weights, *ids[:RENEWALS_KEPT])}
