@@ -213,7 +213,7 @@ def _try(task: _Task, tried: _Tried) -> Choice:
     trials = tried.trials = prepare_trials(
         tried.bought,
         items,
-        Vocabulary(tuple(pl.read_parquet(task.features / "vocabulary.parquet").sort("code")["item"])),
+        Vocabulary.of_features(task.features),
         Contract.from_json(json.loads((task.features / "contract.json").read_text())),
         cut_training=False,
         most_labels=effort.labels,

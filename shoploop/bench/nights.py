@@ -21,10 +21,10 @@ from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
 from shoploop.samples.files import read_catalog
 from shoploop.samples.step import build_samples
-from shoploop.training.renewal import keep_contract, renew_model
+from shoploop.training.renewal import keep_contract, renew_model, write_again
 from shoploop.training.step import train_fused
-from shoploop.versions.artifact import load_version, write_version
-from shoploop.versions.trained import TrainedModel
+from shoploop.versions.artifact import load_version
+from shoploop.versions.loading import load_trained
 from shoploop.versions.vocabulary import on_vocabulary
 
 EPOCH = date(1970, 1, 1)
@@ -123,23 +123,14 @@ def first_night(
         The folder that the morning's :class:`~shoploop.ranking.ranker.Ranker` is loaded from.
     """
     night = _Night(folder / f"frozen {morning.isoformat()}", data, morning, training)
-    version = load_version(run / "model")
+    version, trained = load_trained(run / "model")
     keep_contract(version, night.features)
-    judged = TrainedModel.of_version(version).with_catalog(read_catalog(run / "samples", (morning - EPOCH).days))
+    day = (morning - EPOCH).days
     # what was first sold later is not known yet
-    vocabulary = Vocabulary(tuple(pl.read_parquet(night.features / "vocabulary.parquet").sort("code")["item"]))
-    judged = on_vocabulary(judged, vocabulary)
-    items = pl.DataFrame(version.items)
-    write_version(
-        night.model,
-        tensors=judged.tensors(),
-        config=judged.config(),
-        contract=version.contract,
-        items=vocabulary.frame().select("item").join(items, on="item", how="left", maintain_order="left").to_arrow(),
-        lineage=version.lineage | {"last_day": (morning - EPOCH).days - 1},
-        metrics=version.manifest["metrics"],
-        extra_files=version.extra_files | judged.extra_files(),
+    judged = on_vocabulary(
+        trained.with_catalog(read_catalog(run / "samples", day)), Vocabulary.of_features(night.features)
     )
+    write_again(night.model, version, judged, pl.read_parquet(night.data / "items.parquet"), {"last_day": day - 1})
     return night.packaged(settings)
 
 

@@ -27,7 +27,7 @@ def show(store: Store, name: str, version: str | None, json_: str | None) -> Non
     console.print(f"{found['version']} of {name}: run {found['run']}, {found['made']}")
     for title, value in (
         ("Serves", "yes" if found["serves"] else "no"),
-        ("Weights of" if found["renews"] else "Compared with", found["parent"] or "no version"),
+        ("Renews" if found["renews"] else "Compared with", found["parent"] or "no version"),
         ("Gate", f"{'passed' if found['gate'].get('passed') else 'refused'}: {found['gate'].get('reason', '')}"),
         ("Bento", found["bento"] or "-"),
         ("Read", ", ".join(f"{one['namespace']}/{one['name']}" for one in found["read"])),

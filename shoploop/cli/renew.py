@@ -13,7 +13,8 @@ def renew_recommender(file: Path, store_override: str | None, *, json_: str | No
     """Renews the version that serves, and prints what became of it. That there is nothing new is no mistake."""
     from shoploop import runs
     from shoploop.runs import renewal
-    from shoploop.runs.launchers.this_machine import Alone, refuse_suspended
+    from shoploop.runs.launchers.this_machine import alone, refuse_suspended
+    from shoploop.runs.record import LAST_SHARED
     from shoploop.steps import Workspace
     from shoploop.training.renewal import NothingToRenew
     from shoploop.versions.signing import Trust
@@ -25,9 +26,9 @@ def renew_recommender(file: Path, store_override: str | None, *, json_: str | No
     began = time.monotonic()
     refuse_suspended(runs.new_run(recommender))
     serving = renewal.serving_version(workspace, pinned=spec.serving.pinned_version)
-    run, workspace = carry_out(recommender, store_override, console, until=renewal.UNTIL)
+    run, workspace = carry_out(recommender, store_override, console, until=LAST_SHARED)
     try:
-        with Alone(workspace), watching(console) as watch:
+        with alone(workspace), watching(console) as watch:
             done = renewal.renew(workspace, run, serving, trust=Trust.configured(spec.signing), tell=watch)
     except NothingToRenew as nothing:
         console.print(str(nothing))
@@ -45,6 +46,6 @@ def renew_recommender(file: Path, store_override: str | None, *, json_: str | No
     console.print(f"Knows     what was up to {renewed.through}; {renewed.parent} what was up to {renewed.before}")
     console.print(f"Items     {renewed.items:,}, {renewed.new_items:,} of them new")
     console.print(
-        f"Weights   of {renewed.parent}, learned from what was up to {renewed.learned}; `shoploop run` trains new ones"
+        f"Weights   of {renewed.weights_of}, learned from what was up to {renewed.learned}; `shoploop run` trains new ones"
     )
     console.print(f"Next      {command(workspace.store, f'serve {run.name}')}")

@@ -6,6 +6,7 @@ with a day before D; nothing here knows about requests.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,11 @@ class Vocabulary:
     """The items that features and models know; an item's code is its position."""
 
     items: tuple[str, ...]
+
+    @classmethod
+    def of_features(cls, folder: Path) -> "Vocabulary":
+        """That of a folder of ``materialize_features``."""
+        return cls(tuple(pl.read_parquet(folder / "vocabulary.parquet").sort("code")["item"]))
 
     @cached_property
     def _codes(self) -> dict[str, int]:

@@ -64,7 +64,7 @@ class OnlineFeatures:
         self.serving_day: int = report["serving_day"]
         """The day after the data's last, days since 1970-01-01 (UTC): what the online store's rows are as of."""
 
-        own = Vocabulary(tuple(pl.read_parquet(folder / "vocabulary.parquet").sort("code")["item"]))
+        own = Vocabulary.of_features(folder)
         self.vocabulary = vocabulary or own
         self._recode: Int32 | None = None
         if self.vocabulary.items != own.items:

@@ -155,7 +155,7 @@ def _why(step: str, run: Json, problem: str) -> str:
     if state == "failed":
         return f"The step {step} failed{_reason(steps[step])}"
     if _is_renewal(run) and state is None:
-        return f"A renewal needs no {step}: its version has the weights of {run.get('incumbent')}, whose run has that."
+        return f"A renewal needs no {step}: its weights were trained before, and the run that did has that."
     if state == "running":
         return f"The run ended in the middle of the step {step}."
     for name, other in steps.items():

@@ -17,7 +17,7 @@ from shoploop.store import Store, disk, layout
 RENEW = "renew_model"
 """What a renewal does in the place of training; no step of a run."""
 
-UNTIL = "materialize_features"
+LAST_SHARED = "materialize_features"
 """The last step that a renewal has in common with a run."""
 
 StepState = Literal["waiting", "running", "done", "reused", "failed"]

@@ -19,10 +19,9 @@ from shoploop.errors import NotFound, ShoploopError, UserError
 from shoploop.runs.finishing import prune, write_report
 from shoploop.runs.planning import Plan, Run, keep_plan, read_plan
 from shoploop.runs.record import RENEW, Failure, Journal, Record, StepRecord, read_record
-from shoploop.runs.record import UNTIL as UNTIL
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import disk, layout
-from shoploop.training.renewal import NothingToRenew, Renewed
+from shoploop.training.renewal import NothingToRenew, Renewed, renew_model
 from shoploop.versions.signing import Trust, signer_for
 
 PACKAGE = "build_bento"
@@ -106,7 +105,7 @@ def renew(
 
     Args:
         workspace: Of the recommender.
-        begun: A run up to :data:`UNTIL` that is done.
+        begun: A run up to :data:`~shoploop.runs.record.LAST_SHARED` that is done.
         serving: What to renew.
         trust: Whose signatures count.
         promotes: Whether it is to serve from now on; on a cluster that is the operator's to say.
@@ -118,7 +117,6 @@ def renew(
         ArtifactError: the version that serves must not be used.
     """
     from shoploop.packaging.bento import build_bento
-    from shoploop.training.renewal import renew_model
 
     signer_for(trust)  # better now than when all is packaged
     plan = read_plan(begun.key, workspace)

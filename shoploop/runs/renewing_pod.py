@@ -8,7 +8,7 @@ from shoploop.api.pod_result import NothingNew, Result
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.runs.planning import Run
 from shoploop.runs.pod import Pod, told_serving
-from shoploop.runs.record import UNTIL
+from shoploop.runs.record import LAST_SHARED
 from shoploop.steps import Workspace
 
 
@@ -20,7 +20,7 @@ class RenewingPod:
 
         pinned = recommender.spec.serving.pinned_version
         self.serving = renewal.serving_version(workspace, pinned=pinned, told=told_serving(recommender))
-        begun = Run(id=run, recommender=recommender, until=UNTIL, serving=self.serving.version)
+        begun = Run(id=run, recommender=recommender, until=LAST_SHARED, serving=self.serving.version)
         self.pod = Pod(begun, workspace)
 
     @property

@@ -92,7 +92,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     """
     started = time.perf_counter()
     contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
-    vocabulary = Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"]))
+    vocabulary = Vocabulary.of_features(features)
     materialized = json.loads((features / "features.json").read_text())
     log = read_log(data, vocabulary, sessions=materialized["sessions"])
     ratings = read_ratings(data, log)

@@ -12,7 +12,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from shoploop.features.catalogs import Catalogs, following
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.habits import PARTITIONS
 from shoploop.features.log import PurchaseLog, Vocabulary
+from shoploop.ranking.known import iso
 from shoploop.samples.search_step import known_searches
 from shoploop.samples.step import read_log
 from shoploop.surfaces.search.asked import item_texts
@@ -35,8 +35,6 @@ from shoploop.versions.artifact import WEIGHTS_OF, Version, write_version
 from shoploop.versions.loading import load_trained
 from shoploop.versions.trained import TrainedModel
 from shoploop.versions.vocabulary import on_vocabulary, with_kinds
-
-EPOCH = date(1970, 1, 1)
 
 
 class NothingToRenew(UserError):
@@ -95,32 +93,46 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
     last_day = materialized["serving_day"] - 1
     _hold_newer(version, tables, last_day)
     keep_contract(version, features)
-    vocabulary = Vocabulary(tuple(pl.read_parquet(features / "vocabulary.parquet").sort("code")["item"]))
+    vocabulary = Vocabulary.of_features(features)
     items = pl.read_parquet(data / "items.parquet")
     log = read_log(data, vocabulary, sessions=before.sessions)
     trained = _as_of_now(before, version, log, items, data=data, materialized=materialized, parent=parent)
-    made = write_version(
-        out,
-        tensors=trained.tensors(),
-        config=trained.config(),
-        contract=version.contract,
-        items=vocabulary.frame()
-        .join(items.unique("item", keep="first", maintain_order=True), on="item", how="left", maintain_order="left")
-        .to_arrow(),
-        lineage=version.lineage
-        | {"tables": tables, "last_day": last_day, "parent": version.id, WEIGHTS_OF: version.weights_of},
-        metrics=version.manifest["metrics"],
-        extra_files=version.extra_files | trained.extra_files(),
-    )
+    lineage = {"tables": tables, "last_day": last_day, "parent": version.id, WEIGHTS_OF: version.weights_of}
+    made = write_again(out, version, trained, items, lineage)
     return Renewed(
         version=made.id,
         parent=version.id,
         weights_of=version.weights_of,
-        through=_iso(last_day),
-        before=_iso(version.lineage["last_day"]),
-        learned=_iso(version.lineage["last_training_day"]),
+        through=iso(last_day),
+        before=iso(version.lineage["last_day"]),
+        learned=iso(version.lineage["last_training_day"]),
         items=len(vocabulary),
         new_items=int((before.vocabulary.encode(list(vocabulary.items)) < 0).sum()),
+    )
+
+
+def write_again(
+    out: Path, version: Version, trained: TrainedModel, items: pl.DataFrame, lineage: dict[str, Any]
+) -> Version:
+    """Writes a version that was loaded with the same weights and other knowledge.
+
+    Args:
+        out: Its folder.
+        version: The one that was loaded.
+        trained: Its model, with what is known instead.
+        items: What the data says of items.
+        lineage: What is otherwise in its lineage.
+    """
+    described = items.unique("item", keep="first", maintain_order=True)
+    return write_version(
+        out,
+        tensors=trained.tensors(),
+        config=trained.config(),
+        contract=version.contract,
+        items=trained.vocabulary.frame().join(described, on="item", how="left", maintain_order="left").to_arrow(),
+        lineage=version.lineage | lineage,
+        metrics=version.manifest["metrics"],
+        extra_files=version.extra_files | trained.extra_files(),
     )
 
 
@@ -133,7 +145,7 @@ def _hold_newer(version: Version, tables: Mapping[str, str], last_day: int) -> N
         )
     if last_day < known:
         raise DataOlder(
-            f"The data ends on {_iso(last_day)}, and version {version.id} knows what was up to {_iso(known)}. Look whether "
+            f"The data ends on {iso(last_day)}, and version {version.id} knows what was up to {iso(known)}. Look whether "
             "the tables are whole."
         )
 
@@ -239,7 +251,3 @@ def _group(category: Sequence[str] | None) -> tuple[str, ...]:
     """The category one level up; of one without a level above, itself."""
     path = _path(category)
     return path[:-1] if len(path) > 1 else path
-
-
-def _iso(day: int) -> str:
-    return (EPOCH + timedelta(days=day)).isoformat()

@@ -2,8 +2,8 @@
 
 Kept are the version that serves, those that a rollback may go back to, those that somebody else names (a pin, a candidate,
 a release that is up), the parents that these were compared with, those whose weights they have, and the newest ones up to
-``spec.retention.versions``. Renewals of the same weights count once, and the last of them is kept: else a month of nights
-would push out every version of other weights.
+``spec.retention.versions``. Renewals of the same weights count once: else a month of nights would push out every version of
+other weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ def kept_versions(
         reasons.setdefault(version, "may be rolled back to")
     for used in [known[id_] for id_ in reasons if id_ in known]:
         if used.parent:
-            reasons.setdefault(used.parent, f"is what {used.id} was compared with")
+            reasons.setdefault(used.parent, f"is what {used.id} {'renews' if used.weights_of else 'was compared with'}")
         if used.weights_of:
             reasons.setdefault(used.weights_of, f"has the weights of {used.id}")
     by_age = sorted(versions, key=lambda version: (-version.modified, version.id))

@@ -90,6 +90,15 @@ class World:
                 self.versions.append(thing | {"status": status})
         return plan
 
+    def sees(self, looks: Any, source: str) -> None:
+        """The Job that looks at the data has ended, and tells their digest."""
+        told = {"terminated": {"exitCode": 0, "message": written(DataSeen(source=source))}}
+        looks = looks | {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+        looks["metadata"]["uid"] = "looks"
+        owner = {"name": "p", "ownerReferences": [{"uid": "looks"}]}
+        self.children = [looks]
+        self.pods = ({"metadata": owner, "status": {"containerStatuses": [{"name": "steps", "state": told}]}},)
+
     def renews(self, **later: float) -> bool:
         """Whether a renewal is under way after a look."""
         run = self.look(**later).status["run"]
@@ -245,16 +254,7 @@ def test_a_look_at_the_data_that_is_not_done_is_waited_for(world):
     (looks,) = (
         one for one in plan.apply if one["metadata"]["labels"].get("app.kubernetes.io/component") == CHECK_COMPONENT
     )
-    told = {"terminated": {"exitCode": 0, "message": written(DataSeen(source="d1"))}}
-    looks = looks | {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
-    looks["metadata"]["uid"] = "looks"
-    world.children = [looks]
-    world.pods = (
-        {
-            "metadata": {"name": "p", "ownerReferences": [{"uid": "looks"}]},
-            "status": {"containerStatuses": [{"name": "steps", "state": told}]},
-        },
-    )
+    world.sees(looks, "d1")
     assert world.renews(seconds=5)
 
 
@@ -312,16 +312,7 @@ def test_data_that_only_a_renewal_has_read_are_trained_on(world, known):
         del world.recommender["status"]["trainingRun"]
     world.change(dataCheck={"everyMinutes": 60})
     (looks,) = (one for one in world.look(seconds=5).apply if "-check-" in one["metadata"]["name"])
-    told = {"terminated": {"exitCode": 0, "message": written(DataSeen(source="d2"))}}
-    looks = looks | {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
-    looks["metadata"]["uid"] = "looks"
-    world.children = [looks]
-    world.pods = (
-        {
-            "metadata": {"name": "p", "ownerReferences": [{"uid": "looks"}]},
-            "status": {"containerStatuses": [{"name": "steps", "state": told}]},
-        },
-    )
+    world.sees(looks, "d2")
     run = world.look(seconds=5).status["run"]
     assert (run["trigger"], run["cause"]) == ("Data", "d2")
 

@@ -19,7 +19,7 @@ from shoploop.packaging import bento
 from shoploop.runs import Run, list_runs, planning, pod_verbs, renewal
 from shoploop.runs.launchers.this_machine import Suspended
 from shoploop.runs.pod import SERVING_ANNOTATION
-from shoploop.runs.record import Journal
+from shoploop.runs.record import LAST_SHARED, Journal
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import Store, layout
 from shoploop.training.renewal import NothingToRenew
@@ -73,7 +73,7 @@ def begin(workspace, monkeypatch):
 
     def do(folder, number=1):
         monkeypatch.setattr("shoploop.data.source_digest", lambda data: f"{number:064}")
-        run = Run(id=f"20260101-00000{number}-abcd", recommender=RECOMMENDER, until=renewal.UNTIL)
+        run = Run(id=f"20260101-00000{number}-abcd", recommender=RECOMMENDER, until=LAST_SHARED)
         plan = planning.make_plan(run, workspace)
         planning.keep_plan(plan, workspace)
         journal = Journal.begin(workspace, plan, launcher="this machine")

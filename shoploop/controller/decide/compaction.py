@@ -32,11 +32,7 @@ def look(situation: Situation, renewal: str | None = None) -> Compaction:
         renewal: Id of the renewal that is under way, whose Job comes in the place of the turn's.
     """
     spec = situation.spec
-    there = [
-        (key, live)
-        for key, live in situation.children("Job")
-        if live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == COMPACT_COMPONENT
-    ]
+    there = _jobs(situation)
     done = tuple(key for key, live in there if outcome.state(live) != "Active")
     if spec.online.log is None or not _is_wanted(situation):
         return Compaction(delete=done)
@@ -69,14 +65,14 @@ def pending(situation: Situation, renewal: str) -> bool:
         return False
     live = situation.child("Job", _before(situation, renewal))
     if live is None:  # that of a turn may be at work
-        return not any(_trouble(situation, other) for other in _jobs(situation) if outcome.state(other) == "Active")
+        return not any(_trouble(situation, other) for _, other in _jobs(situation) if outcome.state(other) == "Active")
     return outcome.state(live) == "Active" and _trouble(situation, live) is None
 
 
-def _jobs(situation: Situation) -> list[Object]:
+def _jobs(situation: Situation) -> list[tuple[ChildKey, Object]]:
     return [
-        live
-        for _, live in situation.children("Job")
+        (key, live)
+        for key, live in situation.children("Job")
         if live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == COMPACT_COMPONENT
     ]
 

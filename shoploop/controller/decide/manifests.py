@@ -45,7 +45,7 @@ from shoploop.controller.decide.names import (
 )
 from shoploop.controller.decide.settings import Settings
 from shoploop.runs import train_job
-from shoploop.runs.record import RENEW, UNTIL
+from shoploop.runs.record import LAST_SHARED, RENEW
 from shoploop.steps import STEPS, needed_by
 
 SPEC_MOUNT = "/etc/shoploop"
@@ -141,7 +141,7 @@ def parts(spec: RecommenderSpec) -> list[Part]:
 
 def renewal_part() -> Part:
     """All that a renewal does, in one Job: it trains nothing, so it holds no GPU."""
-    return Part(steps=(*needed_by(UNTIL), RENEW, tuple(STEPS)[-1]), gpu=0)
+    return Part(steps=(*needed_by(LAST_SHARED), RENEW, tuple(STEPS)[-1]), gpu=0)
 
 
 def config_map(recommender: Object, run: str) -> Object:

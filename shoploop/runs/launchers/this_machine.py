@@ -65,7 +65,7 @@ class ThisMachine:
         workspace = self._workspace(run)
         check_pinned(run, workspace.store)
         plan = make_plan(run, workspace)
-        with Alone(workspace) as lock:
+        with _Lock(workspace) as lock:
             settle(workspace)
             if run.until is not None:
                 workspace.store.delete_folder(run.key)
@@ -87,7 +87,7 @@ class ThisMachine:
         found = read_record(self.store, run.key, run.id)
         if not isinstance(found, Record):
             raise NotFound(f"The record of run {run.id} cannot be read: {found.why}.")
-        if found.state == "running" and Alone(self._workspace(run)).is_free():
+        if found.state == "running" and _Lock(self._workspace(run)).is_free():
             return Look.at(found.model_copy(update=_broken_off(found)))
         return Look.at(found)
 
@@ -103,7 +103,7 @@ class ThisMachine:
             NotFound: it was never launched.
         """
         workspace = self._workspace(run)
-        with Alone(workspace) as lock:
+        with _Lock(workspace) as lock:
             plan = read_plan(run.key, workspace)
             self._going[run.id] = _Going(plan, workspace, self.pipeline, lock)
 
@@ -120,7 +120,7 @@ class ThisMachine:
 class _Going:
     """A run that is going on in this process."""
 
-    def __init__(self, plan: Plan, workspace: Workspace, pipeline: tuple[str, ...], lock: "Alone"):
+    def __init__(self, plan: Plan, workspace: Workspace, pipeline: tuple[str, ...], lock: "_Lock"):
         self.plan, self.workspace, self.pipeline = plan, workspace, pipeline
         self.progress: Progress | None = None
         self.warnings: tuple[StepWarning, ...] = ()
@@ -289,7 +289,7 @@ def is_broken_off(store: Store, record: Record) -> bool:
     """Whether nobody carries out any more what is recorded as going on on this machine."""
     workspace = Workspace(store, record.name)
     here = workspace.path(layout.run_record(layout.run(record.name, record.run))).exists()
-    return here and (record.launcher, record.state) == (NAME, "running") and Alone(workspace).is_free()
+    return here and (record.launcher, record.state) == (NAME, "running") and _Lock(workspace).is_free()
 
 
 def _broken_off(record: Record) -> dict[str, Any]:
@@ -304,23 +304,19 @@ def alone(workspace: Workspace) -> Iterator[None]:
     Raises:
         AnotherRun: one does.
     """
-    with Alone(workspace):
+    with _Lock(workspace):
         yield
 
 
-class Alone:
-    """One run of a recommender at a time on one home, or renewal: they would prune each other's work."""
+class _Lock:
+    """One run of a recommender at a time on one home: they would prune each other's work."""
 
     def __init__(self, workspace: Workspace):
         self.workspace = workspace
         self.path = workspace.path(layout.work(workspace.name)) / "lock"
         self._file: IO[str] | None = None
 
-    def __enter__(self) -> "Alone":
-        """
-        Raises:
-            AnotherRun: somebody else is at it.
-        """
+    def __enter__(self) -> "_Lock":
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self.path.open("w+")  # the pipeline's standard input, too
         try:
