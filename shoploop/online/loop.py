@@ -10,7 +10,7 @@ answers wait for feedback; these teach nothing a second time. So each event coun
 import logging
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from shoploop.events.messages import Again, Kept, Message, Shown
 from shoploop.features.log import Float32, Int32
 from shoploop.online.chain import FAILED_KEPT, SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone
 from shoploop.online.credit import Credit
+from shoploop.online.encoding import States, encoded
 from shoploop.online.golden import Golden, golden_requests
 from shoploop.online.guardrails import Guard, GuardConfig, Trip, is_of_guard
 from shoploop.online.joiner import Example, Joiner
@@ -46,9 +47,6 @@ ENCODED = 512
 READ = 2_048
 """Records that are read at once."""
 
-TRIES = 3
-"""Of an example that cannot be encoded; then it is a dead letter."""
-
 MOST_UNPUBLISHED = 50_000
 """Examples; with as many a commit does not wait for its time."""
 
@@ -69,13 +67,6 @@ class _Batch:
 
     states: list[Float32] = field(default_factory=list)
     """h_u of whole groups of them, the first ones."""
-
-
-class States(Protocol):
-    """Of :class:`shoploop.ranking.states.UserStates`."""
-
-    def of(self, asked: Sequence[Asked]) -> Float32:
-        """h_u of each, (B, D)."""
 
 
 class Model(Protocol):
@@ -147,6 +138,7 @@ class OnlineLoop:
         self._start = start
         self._learner = ItemLearner(*ranker.items(), learner or LearnerConfig())
         self._states = ranker.user_states()
+        self._width = self._learner.vectors_ID.shape[1]
         self._guard_config = guard or GuardConfig()
         self.numbers: dict[str, float] = {}
         """Of each guardrail what it found last, by its code; what was not found yet is missing."""
@@ -464,7 +456,10 @@ class OnlineLoop:
         """What is to go out, and what it answers to golden requests."""
         if self._golden is None:
             asked = golden_requests(list(self._code), self._shares_I)
-            states_GD = self._group(asked, range(len(asked)), lambda place: f"Golden request {place} cannot be made.")
+            states_GD = encoded(
+                self._states, asked, range(len(asked)), width=self._width,
+                failed=lambda place: f"Golden request {place} cannot be made.",
+            )  # fmt: skip
             self._golden = Golden(states_GD, *self._learner.trained())
         change = self._learner.change(touched_N)
         return self._guard.judge_change(change, self._golden, self._learner.vectors_ID, self._learner.bias_I)
@@ -483,28 +478,10 @@ class OnlineLoop:
             # by its offset who may read the log finds whose it is
             return f"Record {self._batch.examples[place].offset} of the event log cannot be learned from."
 
-        found = [self._group(asked, range(first, min(first + ENCODED, len(asked))), failed) for first in firsts]
+        groups = (range(first, min(first + ENCODED, len(asked))) for first in firsts)
+        found = [encoded(self._states, asked, places, width=self._width, failed=failed) for places in groups]
         states += [states_BD for states_BD in found if len(states_BD) == ENCODED]
         return np.concatenate([*states, *(states_BD for states_BD in found if len(states_BD) < ENCODED)])
-
-    def _group(
-        self, asked: Sequence[Asked], places: range, failed: Callable[[int], str], *, tries: int = TRIES
-    ) -> Float32:
-        """h_u of who stands at these places, NaN where it cannot be made, which is then said. One that fails is tried again,
-        since it may not have been its fault."""
-        try:
-            return self._states.of(asked[places.start : places.stop])
-        except (LogUnavailable, StoreError):
-            raise
-        except Exception:  # one event must not stop all that come after it
-            if len(places) > 1:
-                middle = len(places) // 2
-                halves = places[:middle], places[middle:]
-                return np.concatenate([self._group(asked, half, failed) for half in halves])
-            if tries > 1:
-                return self._group(asked, places, failed, tries=tries - 1)
-            self._say.exception("%s", failed(places.start))
-            return np.full((1, self._learner.vectors_ID.shape[1]), np.nan, np.float32)
 
     def _freeze(self, trip: Trip) -> None:
         """Goes back to what was learned before the block that tripped, and stops."""
