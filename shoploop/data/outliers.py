@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from shoploop.data.ids import is_guest
+from shoploop.data.ids import guests_among
 from shoploop.data.rules import Loaded
 from shoploop.data.span import ends_of
 
@@ -60,8 +60,7 @@ def without_guests(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
     if named.is_empty():
         return named
     counts = named["user"].value_counts(name="rows")
-    suspects = sorted(user for user in counts["user"] if is_guest(user))
-    for user in suspects:
+    for user in guests_among(counts["user"]):
         others = counts.filter(pl.col("user") != user)["rows"]
         rows = int(counts.filter(pl.col("user") == user)["rows"][0])
         usual = float(others.quantile(0.9) or 0.0) if len(others) else 0.0
