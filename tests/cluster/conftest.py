@@ -429,6 +429,7 @@ def of_the_shop(item: pytest.Item) -> bool:
 
 
 LAST = (
+    "test_generator_on_two_nodes.py",
     "test_handed_over_on_cluster.py",
     "test_story.py",
     "test_operator_roles.py",
