@@ -138,13 +138,15 @@ def _contents(
 def _run(expectations: Sequence[Expectation], frame: pl.DataFrame) -> list[dict[str, Any]]:
     """Validates one frame, with one suite or, where it is long, with one for each column."""
     suites: dict[str, list[Expectation]] = {}
+    first = next((e.column for e in expectations if e.column), "")  # a frame of no columns would have no rows
     for expectation in expectations:
-        suites.setdefault(expectation.column if frame.height > BY_COLUMN else "", []).append(expectation)
+        suite = (expectation.column or first) if frame.height > BY_COLUMN else "all"
+        suites.setdefault(suite, []).append(expectation)
     found: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own deprecated imports
-        for suite in suites.values():
-            found |= _validate(suite, frame)
+        for together in suites.values():
+            found |= _validate(together, frame)
             if frame.height > BY_COLUMN:
                 _whole_frame.cache_clear()  # it holds what it has seen
     return [_result(expectation, found[expectation.name], frame) for expectation in expectations]
@@ -172,8 +174,7 @@ def _validate(expectations: Sequence[Expectation], frame: pl.DataFrame) -> dict[
     from great_expectations import expectations as checks
 
     columns = sorted({e.column for e in expectations if e.column})
-    some = frame.select(columns or frame.columns[:1])  # a frame of no columns would have no rows
-    batch = _whole_frame().get_batch({"dataframe": some.to_pandas()})
+    batch = _whole_frame().get_batch({"dataframe": frame.select(columns).to_pandas()})
     suite = gx.ExpectationSuite(name="shoploop")
     for expectation in expectations:
         arguments = {name: _bound(value) for name, value in expectation.arguments.items()}
