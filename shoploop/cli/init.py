@@ -1,13 +1,16 @@
 """``shoploop init``: from a log that somebody has to a recommender.yaml, with a question only where there is a doubt."""
 
+import math
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import polars as pl
 import yaml
 
@@ -30,6 +33,7 @@ from shoploop.data.guessing import (
     read_meanings,
 )
 from shoploop.data.ids import text_of
+from shoploop.data.kinds import SCALE_STEPS, WANTED_FROM
 from shoploop.errors import AlreadyThere, SchemaMismatch, SpecInvalid, without_passwords
 from shoploop.hints import on_file
 from shoploop.store import disk
@@ -39,6 +43,9 @@ NOBODY = "-"
 
 MOST_ASKED = 12
 """Words of a column of kinds that are asked for."""
+
+MOST_TOLD = 4
+"""Columns that may say what a row is and are told of."""
 
 SAYS = {
     "user": "who", "item": "which item", "time": "when", "kind": "what people did", "rating": "how much they liked it",
@@ -267,12 +274,7 @@ def recommender_yaml(
     lines += _kind_lines(log)
     found = log.found
     if "rating" in found:
-        lines.append(
-            "        # ratingFrom: 4 # from this rating on an item was wanted; unset: from 0.7 of the scale on"
-        )
-        lines.append(
-            "        # ratingsAs: weights # a purchase rated 5 teaches more than one rated 3; unset: all alike"
-        )
+        lines += _rating_lines(Column(log.table[found["rating"].columns[0]]))
     if log.price_is:
         doubt = "" if log.price_sure else "; not sure"
         of = "one piece" if log.price_is == "unit" else "the whole row, all pieces together"
@@ -295,6 +297,26 @@ def recommender_yaml(
             "    surfaces: [Items, Search] # search learns from what was typed; without Search nothing is searched"
         )
     return "\n".join(lines) + "\n"
+
+
+def _rating_lines(ratings: Column) -> list[str]:
+    """What may be set of ratings, with numbers of their own scale."""
+    numbers = ratings.numbers
+    if numbers is None:
+        return []
+    low, high = float(numbers.min()), float(numbers.max())  # type: ignore[arg-type]
+    start = low + WANTED_FROM * (high - low)
+    unset = f"{WANTED_FROM:g} of the scale"
+    wanted = float(math.ceil(start)) if ratings.whole else start
+    if numbers.n_unique() > SCALE_STEPS:  # as of seconds or euros: a few rows go far beyond all others
+        unset = f"{start:,.0f}, as {float((numbers >= start).mean()):.2%} of rows are"  # type: ignore[arg-type]
+        wanted = float(numbers.median())  # type: ignore[arg-type]
+    lower = low + (high - low) / 2
+    shown = [np.format_float_positional(number, 3, fractional=False, trim="-") for number in (wanted, high, lower)]
+    return [
+        f"        # ratingFrom: {shown[0]} # from this rating on an item was wanted; unset: from {unset} on",
+        f"        # ratingsAs: weights # a purchase rated {shown[1]} teaches more than one rated {shown[2]}; unset: alike",
+    ]
 
 
 def _time_lines(guess: Guess) -> list[str]:
@@ -404,6 +426,10 @@ def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> 
         sheet.line("kind", "no column says it: every row is a purchase")
     for word, kind in log.kinds.items():
         sheet.line("kind", f"{word!r} is {kind}{'' if log.kinds_sure else '; not sure'}")
+    for name, rows in list(log.perhaps_kinds.items())[:MOST_TOLD]:
+        words = ", ".join(f"{word} ({count:,})" for word, count in rows.items())
+        option = shlex.quote(f"kind={name}")
+        sheet.line("not read", f"{name}: {words}; if it says what a row is, give --column {option}")
     if log.price_is:
         sheet.line(
             "price",

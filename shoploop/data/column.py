@@ -10,7 +10,7 @@ from functools import cached_property
 import polars as pl
 
 from shoploop.data import times
-from shoploop.data.column_names import FOREIGN_WORDS, NAMES, NOT_WHEN
+from shoploop.data.column_names import ENDINGS_OF_IDS, FLAGS, FOREIGN_WORDS, NAMES, NOT_WHEN
 from shoploop.data.decimals import read_numbers
 from shoploop.data.ids import safe_name, text_of
 from shoploop.data.kinds import meaning
@@ -18,6 +18,12 @@ from shoploop.errors import SchemaMismatch
 
 EXACT, LIKELY, TOKEN, HELD = 3.0, 2.5, 2.0, 1.0
 """How much a proposal is worth: the very name, a name with another meaning too, a part of the name, the content alone."""
+
+STEM, STEM_LIKELY = 2.75, 2.25
+"""The very name, or one with another meaning too, but for a number, code or id at its end."""
+
+ROWS_OF_ONE = 50
+"""Few different values stand in more rows each than this."""
 
 SAMPLE_ROWS = 50_000
 MOST_KINDS = 50
@@ -40,7 +46,12 @@ class Column:
         plain = unicodedata.normalize("NFKD", _TYPED.sub("", values.name))
         bare = unicodedata.normalize("NFC", _ACCENT.sub("", plain))  # signs of Japan and Korea are put together again
         self.tokens = tuple(word.lower() for word in _WORD.findall(bare)) or (bare.lower(),)
+        if bare.rstrip().endswith("#") and self.tokens[-1] != "#":
+            self.tokens += ("no",)
         self.word = "".join(self.tokens)
+        ending = next((end for end in ENDINGS_OF_IDS if self.word.endswith(end)), "")
+        self.stem = self.word.removesuffix(ending)
+        """Its name without what all ids are called."""
 
     @cached_property
     def sample(self) -> pl.Series:
@@ -54,6 +65,23 @@ class Column:
     @cached_property
     def distinct(self) -> int:
         return 0 if self.nested else text_of(self.values).drop_nulls().n_unique()
+
+    @cached_property
+    def few(self) -> bool:
+        """Whether so few different values stand in so many rows that hardly each is a person or a thing."""
+        return (
+            self.distinct <= MOST_CODES and self.distinct * ROWS_OF_ONE < self.values.len() - self.values.null_count()
+        )
+
+    @cached_property
+    def flag(self) -> bool:
+        """Whether it says yes or no."""
+        return not self.nested and self.distinct <= len(FLAGS) and set(self.words) <= set(FLAGS)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Its different values in small letters."""
+        return [] if self.nested else text_of(self.values).str.to_lowercase().drop_nulls().unique().sort().to_list()
 
     @cached_property
     def numbers(self) -> pl.Series | None:
@@ -114,6 +142,9 @@ class Column:
         return ", ".join(value if len(value) <= 30 else value[:27] + "..." for value in map(str, some))
 
 
+OF_IDS = ("user", "item", "shop", "basket")
+
+
 def worth_of_name(role: str, column: Column) -> float:
     exact, likely, token = (names.split() for names in NAMES[role])
     if column.word in exact:
@@ -122,7 +153,15 @@ def worth_of_name(role: str, column: Column) -> float:
         return LIKELY
     if role == "time" and NOT_WHEN & set(column.tokens):
         return 0.0
-    return TOKEN if set(token) & set(column.tokens) and role not in ("title", "image") else 0.0
+    if role in OF_IDS and column.stem != column.word:
+        if column.stem in exact:
+            return STEM
+        if column.stem in likely and role != "basket":  # the number of a visit counts those of a person
+            return STEM_LIKELY
+    if role in ("title", "image") or not set(token) & set(column.tokens):
+        return 0.0
+    # of spotify_episode_uri and episode_show_name the former
+    return STEM_LIKELY if role in OF_IDS and column.stem != column.word else TOKEN
 
 
 def worth_of_content(column: Column, *, headerless: bool) -> list[tuple[str, float]]:
@@ -130,9 +169,9 @@ def worth_of_content(column: Column, *, headerless: bool) -> list[tuple[str, flo
     if column.known_words >= 0.5:
         found.append(("kind", EXACT))
     if column.clock == "time" or (headerless and column.clock == "number"):
-        found.append(("time", HELD if NOT_WHEN & set(column.tokens) else LIKELY))
+        found.append(("time", HELD / 2 if NOT_WHEN & set(column.tokens) else LIKELY))
     elif column.patterns:
-        found.append(("time", HELD))
+        found.append(("time", HELD / 2 if NOT_WHEN & set(column.tokens) else HELD))
     if headerless and column.numbers is not None and not column.clock and 3 <= column.distinct <= 11:
         if 0 <= float(column.numbers.min()) and float(column.numbers.max()) <= 10:  # type: ignore[arg-type]
             found.append(("rating", HELD))
@@ -152,6 +191,8 @@ def may_be(role: str, column: Column) -> bool:
             # an id may be two numbers with a point between them, as those that browsers are given
             ids = numbers is None or column.whole or (column.values.dtype == pl.String and "id" in column.tokens)
             return several and ids and column.clock != "time"
+        case "shop" | "basket":
+            return not (column.clock == "time" or column.patterns)  # order_ts is when it was ordered
         case "kind":
             codes = column.whole and column.distinct <= MOST_CODES and worth_of_name(role, column) == EXACT
             return column.distinct <= MOST_KINDS and (numbers is None or codes)

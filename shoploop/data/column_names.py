@@ -10,8 +10,9 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "userpseudoid loyaltycard kund kundnr asiakas klient musteri покупатель клиент пользователь 用户 用户id 顾客 "
         "客户 会員 "
         "会員番号 顧客 고객 用户编号 客户id 客户编号 会员 会员id 会员编号 顧客id 顧客番号 会員id 고객id 고객번호 회원 "
-        "회원번호 кодклиента musterino kullanici uzytkownik zakaznik vasarlo",
-        "borrower borrowerid patron patronid reader readerid "
+        "회원번호 кодклиента musterino kullanici uzytkownik zakaznik vasarlo "
+        "borrower borrowerid patron patronid patient patientid bidder bidderid loyaltyno loyaltyid loyaltynumber",
+        "username login email emailaddress reader readerid cardid cardno cardnumber paddle "
         "session sessionid cookie cookieid device deviceid profile profileid author",
         "user customer client member visitor shopper household buyer reviewer kunde",
     ),
@@ -20,11 +21,13 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "song songid stockcode content contentid offer offerid ean gtin upc listing listingid news newsid recipe "
         "recipeid game gameid aid business businessid artikel artikelnummer artikelnr produkt producto productoid "
         "articulo produit prodotto articolo produto artigo vara tuote urun товар артикул 商品 商品id 商品编号 商品番号 "
-        "상품 商品編號 产品 产品id 产品编号 商品コード 品番 상품id 상품코드 상품번호 кодтовара urunkodu urunid towar",
-        "partno partnumber partid teilenummer teilenr menuitem menuitemid appid "
+        "상품 商品編號 产品 产品id 产品编号 商品コード 品番 상품id 상품코드 상품번호 кодтовара urunkodu urunid towar "
+        "episodeid episodeuri materialnr materialno materialnummer materialnumber materialid materialcode matnr "
+        "biblio biblionumber bibid bibnumber pzn",
+        "episode partno partnumber partid teilenummer teilenr menuitem menuitemid appid "
         "code artist artistid video videoid poi venue venueid 商品名 商品名称 产品名称 品名 상품명 наименование "
         "urunadi nazwa",
-        "item product sku article movie book track stock artikel produkt",
+        "item product sku article movie book track stock episode lot artikel produkt",
     ),
     "time": (
         "time timestamp ts date datetime when eventtime eventdate createdat created invoicedate orderdate purchasedate "
@@ -79,7 +82,8 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     ),
     "title": (
         "title headline name description itemname productname itemtitle producttitle movietitle articlename artikelname "
-        "bezeichnung artikelbezeichnung titel prodname trackname songname moviename bookname libelle designation descripcion "
+        "bezeichnung artikelbezeichnung titel prodname episodename "
+        "trackname songname moviename bookname libelle designation descripcion "
         "descrizione название наименование 商品名 商品名称 상품명 产品名称 品名 urunadi nazwa",
         "label dish",
         "title",
@@ -117,11 +121,29 @@ NOT_WHEN = frozenset(
 )
 """Parts of names of times that say something else than when it was done."""
 
+ENDINGS_OF_IDS = ("barcode", "nummer", "number", "code", "uri", "key", "num", "id", "no", "nr")
+"""What ends the name of an id and does not say of what: customer no, Materialnr, track_uri."""
+
+LINE_NUMBERS = frozenset(
+    "pos posnr posno position positionsnr line lineno linenr linenumber lineid lineitem row rowno rownumber rowid seq seqno "
+    "sequence index step zeile zeilennr lfdnr".split()
+)
+"""Names of numbers that count the lines of an order or of a file: neither a person nor a thing."""
+
 FLAGS = {
     **dict.fromkeys(("1", "true", "yes", "y", "t", "up", "like", "liked", "thumbs_up", "positive"), True),
     **dict.fromkeys(("0", "false", "no", "n", "f", "down", "dislike", "disliked", "thumbs_down", "negative"), False),
 }
 """Words of a column that says whether something was done."""
+
+TAKEN_BACK = frozenset("returned refunded refund reversed storno storniert void voided retoure".split())
+"""Parts of names of flags that say, where they are true, that goods or money went back."""
+
+NOT_WANTED = TAKEN_BACK | frozenset(
+    "skip skipped not dislike disliked cancel cancelled canceled removed deleted rejected declined failed hidden blocked "
+    "ignored dismissed abandoned bounced unsubscribed unliked".split()
+)
+"""Parts of names of flags that say, where they are true, that something was not wanted."""
 
 FOREIGN_WORDS = {
     **dict.fromkeys(
@@ -131,7 +153,7 @@ FOREIGN_WORDS = {
     ),
     **dict.fromkeys(
         ("remove_from_cart", "removefromcart", "fav", "favorite", "favourite", "like", "wishlist", "add_to_wishlist", "share",
-         "begin_checkout", "cancelled", "canceled", "pending", "failed", "void", "favorito", "favori", "收藏"), "other"
+         "begin_checkout", "cancelled", "canceled", "pending", "failed", "favorito", "favori", "收藏"), "other"
     ),
     **dict.fromkeys(
         ("completed", "complete", "paid", "fulfilled", "kauf", "gekauft", "bestellung", "bestellt", "verkauf", "compra",
@@ -140,7 +162,8 @@ FOREIGN_WORDS = {
     ),
     **dict.fromkeys(
         ("retoure", "rücksendung", "rückgabe", "devolución", "devolucion", "reembolso", "retour", "remboursement", "reso",
-         "rimborso", "devolução", "返品"), "return"
+         "rimborso", "devolução", "返品", "void", "voided", "storno", "storniert", "stornierung", "gutschrift", "creditnote",
+         "credit note", "credit_note", "credit memo"), "return"
     ),
     **dict.fromkeys(
         ("add", "warenkorb", "carrito", "panier", "carrello", "carrinho", "winkelwagen", "加购", "カート"), "cart"
@@ -148,10 +171,13 @@ FOREIGN_WORDS = {
 }  # fmt: skip
 """Words for kinds that loading leaves as they are, and what they are proposed to be."""
 
+CODES = dict.fromkeys(("gs", "gu", "credit"), "return")
+"""The same of words that mean something else in most columns, countries or means of payment: no column is a kind by these."""
+
 PARTS_OF_KINDS = (
     ("other", "remove removed wishlist favorite favorites favourite cancel cancelled canceled failed started begin abandoned "
               "shared shipped delivered not login signup registration account newsletter survey"),
-    ("return", "return returned refund refunded"),
+    ("return", "return returned refund refunded void voided storno gutschrift"),
     ("view", "view viewed views click clicked clicks detail details impression visit visited"),
     ("cart", "cart basket added"),
     ("purchase", "purchase purchased buy bought order ordered orders sale sold transaction"),

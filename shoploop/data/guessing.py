@@ -12,11 +12,31 @@ import polars as pl
 
 from shoploop.api.v1alpha1 import TableSource
 from shoploop.data import sources, tables, times
-from shoploop.data.column import LIKELY, TOKEN, Column, may_be, worth_of_content, worth_of_name
-from shoploop.data.column_names import FLAGS, FOREIGN_WORDS, NAMES, PARTS_OF_KINDS
+from shoploop.data.column import (
+    HELD,
+    LIKELY,
+    MOST_CODES,
+    TOKEN,
+    Column,
+    may_be,
+    worth_of_content,
+    worth_of_name,
+)
+from shoploop.data.column_names import (
+    CODES,
+    ENDINGS_OF_IDS,
+    FLAGS,
+    FOREIGN_WORDS,
+    LINE_NUMBERS,
+    NAMES,
+    NOT_WANTED,
+    PARTS_OF_KINDS,
+    TAKEN_BACK,
+)
 from shoploop.data.decimals import read_table
+from shoploop.data.fitting import CAUSES
 from shoploop.data.ids import text_of
-from shoploop.data.kinds import PURCHASE, meaning
+from shoploop.data.kinds import PURCHASE, RETURN, meaning
 from shoploop.errors import SchemaMismatch
 
 EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", "shop", "basket", "title", "category",
@@ -27,6 +47,16 @@ DESCRIBING = tables.ITEM_COLUMNS
 """Columns of a log that describe its items; a table of items says it instead, where there is one."""
 
 NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",), "searches": ("query", "item", "time")}
+
+
+DEPENDENCE_ROWS = 200_000
+"""Rows in which it is looked whether one column follows from another."""
+
+FOLLOWS = 0.95
+"""One column follows from another that spares so much of the errors of guessing it."""
+
+GAPS = 0.05
+"""When something was done is known of all but this share of rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +114,33 @@ class Guess:
     def unread(self) -> list[str]:
         used = {column for proposal in self.found.values() for column in proposal.columns}
         return [name for name in self.table.columns if name not in used]
+
+    @property
+    def perhaps_kinds(self) -> dict[str, dict[str, int]]:
+        """Columns of a log that are not read and whose few words may say what a row is, and these with their rows.
+
+        What follows from the item or the user describes these. Where a column of kinds is read, only those are left that
+        have a word of returns, which come first anyhow.
+        """
+        ids = [self.table[self.found[role].columns[0]] for role in ("user", "item") if role in self.found]
+        found, back = {}, set[str]()
+        for column in map(Column, (self.table[name] for name in self.unread)):
+            if column.nested or column.clock or column.numbers is not None or not 2 <= column.distinct <= MOST_CODES:
+                continue
+            if any(worth_of_name(role, column) >= LIKELY for role in EVENT_COLUMNS if role != "kind"):
+                continue  # a price in several currencies
+            said = {meaning(word) or CODES.get(word) or FOREIGN_WORDS.get(word) for word in column.words}
+            if RETURN not in said and "kind" in self.found:
+                continue
+            if column.flag and not NOT_WANTED & set(column.tokens):
+                continue
+            if any(_follows(column.values, one) for one in ids):
+                continue
+            counts = text_of(column.values).drop_nulls().value_counts(sort=True)
+            found[column.name] = {str(word): int(rows) for word, rows in counts.iter_rows()}
+            if RETURN in said:
+                back.add(column.name)
+        return {name: found[name] for name in sorted(found, key=lambda name: name not in back)}
 
 
 def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri: str | None = None) -> Guess:
@@ -150,9 +207,12 @@ def guess_items(uri: str, events: Guess, given: Mapping[str, str] | None = None)
     known = _given(given or {}, columns, uri)
     if "item" in events.found and "item" not in known:
         ids = text_of(events.table[events.found["item"].columns[0]]).drop_nulls().unique()
-        shares = {c.name: _overlap(c, ids) for c in columns if not c.nested}
-        if best := _most_shared(shares):
-            known["item"] = Proposal(columns=(best,), sure=True, why=f"it holds {shares[best]:.0%} of the log's items")
+        for overlap, but in ((_overlap, ""), (_overlap_without_zeros, WITHOUT_ZEROS)):
+            shares = {c.name: overlap(c, ids) for c in columns if not c.nested}
+            if best := _most_shared(shares):
+                why = f"it holds {shares[best]:.0%} of the log's items{but}"
+                known["item"] = Proposal(columns=(best,), sure=True, why=why)
+                break
     guess.found = _proposals(columns, ITEM_COLUMNS, known, headerless=bool(guess.header))
     _path(guess, columns, settled="category" in (given or {}))
     return guess
@@ -275,7 +335,7 @@ def _proposals(
         (-score, place, number, role, column, "by its name")
         for place, role in enumerate(roles)
         for number, column in enumerate(columns)
-        if (score := 0.0 if headerless else worth_of_name(role, column))
+        if (score := 0.0 if headerless else _worth(role, column))
         and may_be(role, column)
         and not (role == "kind" and column.name in no_kinds)
     ]
@@ -296,11 +356,79 @@ def _proposals(
         found[role] = Proposal(columns=(column.name,), sure=sure, why=why + doubt)
         taken.add(column.name)
     _rest(columns, roles, found, taken | no_kinds)
+    if "time" in found and not found["time"].sure:
+        elsewhere = {name for role, one in found.items() if role != "time" for name in one.columns}
+        dates: dict[str, float] = {}
+        for score, _, _, role, column, _ in scored:
+            if role == "time" and -score >= HELD and column.name not in elsewhere:
+                dates[column.name] = max(-score, dates.get(column.name, 0.0))
+        found["time"] = _likeliest_time(columns, found, dates)
     return {role: found[role] for role in roles if role in found}
 
 
+def _worth(role: str, column: Column) -> float:
+    """What a name says; one with another meaning says less where few values fill the table, as types of items do."""
+    worth = worth_of_name(role, column)
+    doubtful = role in ("user", "item") and 0 < worth <= LIKELY
+    return worth - 0.5 if doubtful and column.few else worth
+
+
+def _likeliest_time(columns: Sequence[Column], found: Mapping[str, Proposal], worth: Mapping[str, float]) -> Proposal:
+    """Of several times the one that hardly ever lacks, follows from no item and no user, and grows down the file.
+
+    A date of the item itself, or a birthday, is none of when something was done.
+    """
+    proposed = found["time"]
+    if len(worth) < 2:
+        return proposed
+    by_name = {column.name: column for column in columns}
+    ids = [by_name[found[role].columns[0]].values for role in ("item", "user") if role in found]
+
+    def rank(name: str) -> tuple[bool, float, float]:
+        values = by_name[name].values
+        strays = values.null_count() > GAPS * values.len() or any(_follows(values, one) for one in ids)
+        return strays, -worth[name], -_order(by_name[name])
+
+    best = min(worth, key=rank)  # of equals the first
+    others = sorted(name for name in worth if name != best and worth[name] >= worth[best])
+    if proposed.columns == (best,):
+        return proposed
+    doubt = f"; so may {' and '.join(others)}" if others else ""
+    return Proposal(columns=(best,), sure=False, why=f"by what it holds{doubt}")
+
+
+def _order(column: Column) -> float:
+    """The share of steps down the file that go one way in time, in tenths: 1 of a log as it was written, .5 of any other."""
+    if column.clock:
+        read = times.parse(column.sample, time_format=None, zone="UTC", where=column.name).times
+    else:
+        read = times.parse(column.sample, time_format=column.patterns[0], zone="UTC", where=column.name).times
+    steps = read.drop_nulls().diff().dt.total_seconds().drop_nulls()
+    up, down = int((steps > 0).sum()), int((steps < 0).sum())
+    return round(max(up, down) / (up + down), 1) if up + down else 0.5
+
+
+def _follows(values: pl.Series, given: pl.Series) -> bool:
+    """Whether a column follows from another, as a category does from its item; known only of what stands in several rows.
+
+    It is Goodman and Kruskal's lambda: how much fewer rows are guessed wrongly by what is most frequent beside each value
+    than by what is most frequent at all. Rare words beside rare people do not look like a rule by it.
+    """
+    rows = pl.DataFrame({"given": text_of(given.head(DEPENDENCE_ROWS)), "value": text_of(values.head(DEPENDENCE_ROWS))})
+    rows = rows.drop_nulls().filter(pl.len().over("given") > 1)
+    if rows["given"].n_unique() < 5:
+        return False
+    wrong = rows.height - int(rows["value"].value_counts()["count"].max())  # type: ignore[arg-type]
+    most = rows.group_by("given", "value").len().group_by("given").agg(pl.col("len").max())["len"].sum()
+    return wrong > 0 and rows.height - int(most) <= (1 - FOLLOWS) * wrong
+
+
 def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Proposal], taken: set[str]) -> None:
-    """Users and items that no name tells: of what looks like ids the first is the user."""
+    """Users and items that no name tells: of what looks like ids the first is the user.
+
+    Neither is what counts lines, says yes or no or has few values, nor what follows from the other of the two or the other
+    way round, as a copy and its book do; unless there is nothing else.
+    """
     for role in ("user", "item"):
         if role not in roles or role in found:
             continue
@@ -308,6 +436,17 @@ def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Prop
         if "time" in roles:  # of a log: what is another one in every row numbers its rows
             some = [c for c in left if c.distinct < c.values.len() - c.values.null_count()]
             left = some if len(some) >= sum(r in roles and r not in found for r in ("user", "item")) else left
+        other = found.get("item" if role == "user" else "user")
+        beside = next((c.values for c in columns if other and c.name == other.columns[0]), None)
+        left = [c for c in left if c.word not in LINE_NUMBERS] or left
+        left = [c for c in left if not c.flag] or left
+        left = [c for c in left if not c.few] or left
+        if beside is not None and left:
+            # numbers of ten digits may be seconds since 1970, and may be ids where another column says when
+            dates = [c for c in columns if c.name not in taken and c.clock == "number" and "time" in found]
+            dates = [c for c in dates if may_be(role, c) and c.distinct * 2 < c.values.len()]
+            apart = (c for c in left + dates if not (_follows(c.values, beside) or _follows(beside, c.values)))
+            left = [next(apart, left[0])]
         if left:
             found[role] = Proposal(columns=(left[0].name,), sure=False, why="it looks like ids; no name says whose")
             taken.add(left[0].name)
@@ -358,10 +497,13 @@ def _kinds(guess: Guess, column: Column) -> None:
     unknown = [word for word in strange if word not in FOREIGN_WORDS]
     read = {word: meaning(word) or guess.kinds.get(word) for word in guess.words}
     guess.kinds_sure = not unknown
-    likely = {word: kind for word in unknown if (kind := _kind_by_parts(word))}
+    likely = {word: kind for word in unknown if (kind := CODES.get(word) or _kind_by_parts(word))}
     read |= likely
     if set(guess.words) <= set(FLAGS) and len(guess.words) > 1:
-        guess.kinds = {word: PURCHASE if FLAGS[word] else "view" for word in guess.words}
+        yes, no = PURCHASE, "view"
+        if NOT_WANTED & set(column.tokens):  # skipped, returned: it was wanted where that is not so
+            yes, no = RETURN if TAKEN_BACK & set(column.tokens) else "other", PURCHASE
+        guess.kinds = {word: yes if FLAGS[word] else no for word in guess.words}
         guess.kinds_sure = False
         return
     if all(word.isdecimal() for word in guess.words):
@@ -439,22 +581,47 @@ def _separator(values: pl.Series) -> str | None:
 
 
 def _listed_in(items: pl.DataFrame, columns: Sequence[Column], proposed: Proposal | None) -> dict[str, Proposal]:
-    """The column of a log that names what a table of items lists; of several the proposed one, then that of most items."""
+    """The column of a log that names what a table of items lists.
+
+    That is the one called as the table's key. Of others the proposed one comes first, then that of most items.
+    """
     keys = [c for c in _columns(items) if not c.nested and c.distinct == items.height]
-    worth = {}
-    for column in columns:
-        if column.nested or column.clock:
-            continue
-        ids = text_of(column.values).drop_nulls().unique()
-        found, key = max(((_overlap(key, ids), key) for key in keys), default=(0.0, None), key=lambda pair: pair[0])
-        if key is not None and found >= 0.5:
-            likely = proposed is not None and column.name in proposed.columns
-            worth[column.name] = (round(found, 1), likely, found * ids.len() / items.height)
-    if not worth:
-        return {}
-    best = max(worth, key=lambda name: worth[name])
-    share = worth[best][0]
-    return {"item": Proposal(columns=(best,), sure=True, why=f"the table of items lists {share:.0%} of what it holds")}
+    others = [role for role in ITEM_COLUMNS if role != "item"]
+    # id and name are called alike in any two tables, and a title is no key
+    names = {
+        c.name
+        for c in keys
+        if c.stem and c.word not in ENDINGS_OF_IDS and not any(worth_of_name(role, c) > TOKEN for role in others)
+    }
+    looked_at = [c for c in columns if not (c.nested or c.clock)]
+    alike = [c for c in looked_at if c.name in names]
+    for some in (alike, looked_at):
+        for overlap, but in ((_overlap, ""), (_overlap_without_zeros, WITHOUT_ZEROS)):
+            worth = {}
+            for column in some:
+                ids = text_of(column.values).drop_nulls().unique()
+                found = max((overlap(key, ids) for key in keys), default=0.0)
+                if found >= 0.5:
+                    likely = proposed is not None and column.name in proposed.columns
+                    worth[column.name] = (round(found, 1), likely, found * ids.len() / items.height, found)
+            if worth:
+                best = max(worth, key=lambda name: worth[name])
+                why = f"the table of items lists {worth[best][-1]:.0%} of what it holds{but}"
+                return {"item": Proposal(columns=(best,), sure=True, why=why)}
+    if len(alike) == 1:
+        why = "it is called as the key of the table of items, which lists little of what it holds"
+        return {"item": Proposal(columns=(alike[0].name,), sure=False, why=why)}
+    return {}
+
+
+WITHOUT_ZEROS = ", leading zeros aside"
+
+
+def _overlap_without_zeros(column: Column, ids: pl.Series) -> float:
+    """As a run sees why two tables do not fit: one has lost what the other still has."""
+    alike = next(mended for differ, mended, _ in CAUSES if differ == "leading zeros")
+    own = Column(pl.DataFrame({column.name: text_of(column.values)}).select(alike(pl.first())).to_series())
+    return _overlap(own, pl.DataFrame({"id": ids}).select(alike(pl.first())).to_series().unique())
 
 
 def _overlap(column: Column, ids: pl.Series) -> float:
