@@ -18,6 +18,9 @@ LISTED = "_listed"
 """Further column of items, users and shops: false for an id that only interactions name, where the source has such a
 table. Named so that no shop's own column is called the same."""
 
+UNLISTED = "Unlisted "
+"""Begins the title that an id gets which only interactions name: something to read, and no name."""
+
 RATING = "rating"
 """Further column of interactions where ratings weigh: how much somebody liked what they bought, above 0; null where they
 did not say."""

@@ -13,7 +13,7 @@ ItemId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 """As the data's ids are compared: without the space around it."""
 
 ONE_OBJECT = Rule(
-    cel="self.all(boost, has(boost.item) != has(boost.category))", message="name exactly one of item and category"
+    cel="self.all(one, has(one.item) != has(one.category))", message="name exactly one of item and category"
 )
 EACH_ONCE = Rule(
     cel="self.all(a, self.exists_one(b, b.place == a.place) && self.exists_one(b, b.item == a.item))",
@@ -31,8 +31,8 @@ class PinSpec(Spec):
     """1 is the first. A list that is shorter ends with it."""
 
 
-class BoostSpec(Spec):
-    """Something that the shop would rather sell, or rather not."""
+class ItemsSpec(Spec):
+    """One item, or all of a category."""
 
     item: ItemId | None = None
     """One item, by its id. Either this or category."""
@@ -40,19 +40,31 @@ class BoostSpec(Spec):
     category: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """All items that have this name anywhere in their category path. Either this or item."""
 
-    log_odds: Annotated[float, Field(ge=-MAX_BOOST, le=MAX_BOOST)]
-    """Added to the model's score, which is the log of the odds that the shopper wants the item: 0.7 doubles the odds, -0.7
-    halves them. The sum of all boosts of an item is kept within the same bounds."""
-
     @model_validator(mode="after")
-    def _one_object(self) -> "BoostSpec":
+    def _one_object(self) -> "ItemsSpec":
         if (self.item is None) == (self.category is None):
             raise ValueError(ONE_OBJECT.message)
         return self
 
 
+class ExcludeSpec(ItemsSpec):
+    """What no list may hold."""
+
+
+class BoostSpec(ItemsSpec):
+    """Something that the shop would rather sell, or rather not."""
+
+    log_odds: Annotated[float, Field(ge=-MAX_BOOST, le=MAX_BOOST)]
+    """Added to the model's score, which is the log of the odds that the shopper wants the item: 0.7 doubles the odds, -0.7
+    halves them. The sum of all boosts of an item is kept within the same bounds."""
+
+
 class ListRulesSpec(Spec):
     """What every list must be. None of it is on unless it is set here or in a request, whose rules come before these."""
+
+    exclude: Annotated[list[ExcludeSpec], Field(max_length=100, json_schema_extra=validations(ONE_OBJECT))] = []
+    """Items and categories that are in no list, such as fees, freight and gift cards: often bought, and nothing to recommend.
+    Who searches for them finds them."""
 
     max_per_category: Annotated[int, Field(ge=1, le=500)] | None = None
     """Most items of one category in an answer; items without a category are not counted, and what is pinned stays. Unset: any

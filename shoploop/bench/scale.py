@@ -37,7 +37,7 @@ EVENTS_A_USER = 4
 DATA_STEPS = ("load_data", "validate_data", "materialize_features")
 """Of a shop of many users: they see all its rows, while what is learned from is bounded by days."""
 
-LONGEST_SECONDS = 900
+LONGEST_SECONDS = 3600
 """A step of a shop of many users is given no longer; the page says that it was not done."""
 
 RECOMMENDER = """spec:

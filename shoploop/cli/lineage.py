@@ -30,7 +30,7 @@ def show(store: Store, name: str, version: str | None, json_: str | None) -> Non
         ("Renews" if found["renews"] else "Compared with", found["parent"] or "no version"),
         ("Gate", f"{'passed' if found['gate'].get('passed') else 'refused'}: {found['gate'].get('reason', '')}"),
         ("Bento", found["bento"] or "-"),
-        ("Read", ", ".join(f"{one['namespace']}/{one['name']}" for one in found["read"])),
+        ("Read", ", ".join(_place(one) for one in found["read"])),
     ):
         console.print(f"{title:14}{output.one_line(value)}")
     tables = Table(box=None)
@@ -47,6 +47,11 @@ def show(store: Store, name: str, version: str | None, json_: str | None) -> Non
         facts = "; ".join(f"{key} {value}" for key, value in list(one["facts"].items())[:4] if key != "verdict")
         steps.add_row(one["step"], one["state"], one["run"], one["code"][:12], output.one_line(facts)[:160])
     output.print_table(console, steps)
+
+
+def _place(read: dict[str, str]) -> str:
+    """Of a file on this machine its path alone."""
+    return read["name"] if read["namespace"] == "file" else f"{read['namespace']}/{read['name']}"
 
 
 def show_user(store: Store, name: str, user: str, json_: str | None) -> None:

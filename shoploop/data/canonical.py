@@ -227,7 +227,7 @@ def _finished(loaded: Loaded, table: pl.DataFrame, name: str, key: str) -> pl.Da
             "changed",
             f"The source gives no title; the {key}'s id became one, so that people have something to read.",
         )
-        word = pl.when(LISTED).then(pl.lit(f"{key.capitalize()} ")).otherwise(pl.lit(f"Unlisted {key} "))
+        word = pl.when(LISTED).then(pl.lit(f"{key.capitalize()} ")).otherwise(pl.lit(f"{schemas.UNLISTED}{key} "))
         table = table.with_columns(title=pl.coalesce("title", word + pl.col(key)))
     if "category" in _COLUMNS[name]:
         table = table.with_columns(pl.col("category").fill_null([]))

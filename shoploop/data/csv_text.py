@@ -314,7 +314,7 @@ def by_arrow(text: str, separator: str, header: list[str], shown: str, quoting: 
             column_types={name: pa.large_string() for name in unique}, strings_can_be_null=True, null_values=[""]
         ),
     }
-    if not rest.strip():
+    if not rest.strip("\r\n"):
         empty = pl.DataFrame({name: [] for name in unique}, schema=dict.fromkeys(unique, pl.String))
         return Csv(table=empty, names=names)
     try:
@@ -335,6 +335,8 @@ def by_arrow(text: str, separator: str, header: list[str], shown: str, quoting: 
     result = Csv(table=table, repeated=repeated, names=names, headers=0 if headers is None else int(headers.sum()))
     mended = []
     for line in odd:
+        if not line.strip(" "):
+            continue  # blank to whoever looks at it
         cells = _cells(line, separator, quoting)
         while len(cells) > len(unique) and not cells[-1].strip():
             cells.pop()

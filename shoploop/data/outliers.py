@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from shoploop.data.ids import is_guest
+from shoploop.data.ids import guests_among
+from shoploop.data.kinds import PURCHASE
 from shoploop.data.rules import Loaded
 from shoploop.data.span import ends_of
 
@@ -45,6 +46,9 @@ WRITTEN_TWICE = 0.02
 ALONE_SHARE, ALONE_TIMES = 0.05, 5
 """It is told where one user has more than this share of all rows, and this many times the rows of nine of ten users."""
 
+IN_MOST_VISITS, FEWEST_VISITS = 0.4, 200
+"""Share of the visits that have an item, from which on it may be no goods, of so many visits at least."""
+
 LEAST_QUANTITY, LEAST_PRICE = 1e5, 1e6
 """Below these nothing is absurd, however small the rest."""
 
@@ -60,8 +64,7 @@ def without_guests(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
     if named.is_empty():
         return named
     counts = named["user"].value_counts(name="rows")
-    suspects = sorted(user for user in counts["user"] if is_guest(user))
-    for user in suspects:
+    for user in guests_among(counts["user"]):
         others = counts.filter(pl.col("user") != user)["rows"]
         rows = int(counts.filter(pl.col("user") == user)["rows"][0])
         usual = float(others.quantile(0.9) or 0.0) if len(others) else 0.0
@@ -149,6 +152,7 @@ def tell_doubtful(events: pl.DataFrame, loaded: Loaded) -> None:
                 f"{twice:,} of {ids.len():,} ids of {column}s are another one in other letters or with a point, "
                 f"e.g. {one!r} and {two!r}. They count as different {column}s: write them alike if they are not."
             )
+    _tell_of_fees(events, loaded)
     counts = events["user"].value_counts(name="rows").sort("rows", "user", descending=True)
     first, usual = counts.row(0), float(counts["rows"].quantile(0.9) or 0.0)
     if counts.height >= 10 and first[1] > max(ALONE_SHARE * events.height, ALONE_TIMES * usual):
@@ -156,6 +160,25 @@ def tell_doubtful(events: pl.DataFrame, loaded: Loaded) -> None:
             f"User {first[0]!r} has {first[1]:,} of {events.height:,} rows, nine of ten users have at most {usual:,.0f}. "
             "If it stands for many people, leave its rows out, or say how many a user may have: maxEventsPerUser."
         )
+
+
+def _tell_of_fees(events: pl.DataFrame, loaded: Loaded) -> None:
+    """Says which items lie in so many visits that they may be fees, freight or bags: a model learns to place them first."""
+    bought = events.filter(pl.col("kind") == PURCHASE) if "kind" in events.columns else events
+    visit = pl.struct("user", pl.col("time").dt.date()).hash()
+    visits = int(bought.select(visit.approx_n_unique()).item()) if bought.height else 0
+    if (
+        visits < FEWEST_VISITS or bought.height < 2 * visits
+    ):  # where a visit is one item, what sells is most of the visits
+        return
+    often = bought["item"].value_counts(name="rows").filter(pl.col("rows") > IN_MOST_VISITS * visits).sort("item")
+    for item in often["item"]:
+        share = bought.filter(pl.col("item") == item).select(visit.n_unique()).item() / visits
+        if share > IN_MOST_VISITS:
+            loaded.tell(
+                f"Item {item!r} is in {min(share, 1.0):.0%} of all visits. If it is a fee, freight, a bag or the like, name "
+                "it in spec.serving.listRules.exclude: it would be recommended to everybody."
+            )
 
 
 def without_absurd(table: pl.DataFrame, name: str, loaded: Loaded) -> pl.DataFrame:

@@ -383,9 +383,14 @@ class Ranker:
         now: datetime | None,
     ) -> Hides:
         """By rule, whether an item must not be shown to this user now."""
-        excluded, only = frozenset(request.exclude), frozenset(request.only or ())
+        excluded, only = {*request.exclude, *(one.item for one in rules.exclude)}, frozenset(request.only or ())
+        categories = {one.category for one in rules.exclude if one.category is not None}
+
+        def is_excluded(item: str) -> bool:
+            return item in excluded or not categories.isdisjoint(self.known.about(item).category)
+
         hides: Hides = {
-            "exclude": excluded.__contains__,
+            "exclude": is_excluded if categories else excluded.__contains__,
             "only": lambda item: request.only is not None and item not in only,
             "out_of_stock": out_of_stock.__contains__,
         }

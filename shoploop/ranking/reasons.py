@@ -12,9 +12,14 @@ from shoploop.features.catalog import Catalog
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Int32
+from shoploop.schemas import UNLISTED
 
 CLAIMED_CHANCE = 0.02
 """Chance that one of its later pairs is with an item, from which on the item is said to be bought after it."""
+
+CLAIMED_WEIGHT = 0.02
+"""EASE's weight between two items, how much likelier the one makes the other beside all else that was bought, from which on
+they are said to be bought together."""
 
 CHOSEN_BY_SHOP = "chosen by the shop"
 """Of an item that is where it is whatever the model thinks."""
@@ -80,10 +85,10 @@ def find_reason(
         times = "once" if len(days) == 1 else "twice"
         return Reason("own", f"you bought this {times}, last {ago(day - int(days[-1]))}", item)
     companion = _companion(item, history, catalog)
-    if companion is not None and titles[companion]:
+    if companion is not None and _is_name(titles[companion]):
         return Reason("companion", f"often bought with {titles[companion]}", companion)
     leader = _leader(item, history, catalog)
-    if leader is not None and titles[leader]:
+    if leader is not None and _is_name(titles[leader]):
         return Reason("leader", f"often bought after {titles[leader]}", leader)
     if items["rate_7"][item] > 1.3 * items["rate_28"][item]:
         return Reason("week", "popular this week")
@@ -97,6 +102,11 @@ def outside_reason(rate: float) -> str:
     return "popular this month" if rate > 0 else "sold well before"
 
 
+def _is_name(title: str | None) -> bool:
+    """Whether a shopper could know an item by it."""
+    return bool(title) and not str(title).startswith(UNLISTED)
+
+
 def _companion(item: int, history: History, catalog: Catalog) -> int | None:
     """The item of the last five baskets that speaks most for this one."""
     recent = recently_bought(history)
@@ -104,7 +114,7 @@ def _companion(item: int, history: History, catalog: Catalog) -> int | None:
         return None
     speaks = catalog.neighbour_weights_IM[item] * np.isin(catalog.neighbours_IM[item], recent)
     best = int(speaks.argmax())
-    return int(catalog.neighbours_IM[item, best]) if speaks[best] > 0 else None
+    return int(catalog.neighbours_IM[item, best]) if speaks[best] >= CLAIMED_WEIGHT else None
 
 
 def _leader(item: int, history: History, catalog: Catalog) -> int | None:

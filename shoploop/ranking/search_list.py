@@ -41,7 +41,8 @@ class SearchList:
 def search_list(
     lists: Lists, request: SearchRequest, visitor: Visitor, budget: Budget, out_of_stock: Collection[str]
 ) -> SearchList:
-    """The k items that a query most likely means; where nothing is called so, what sells."""
+    """The k items that a query most likely means, first of them the one whose id it is; where nothing is called so, what
+    sells."""
     known, user = lists.known, visitor.user or NOBODY
     matrix, history, day = known.matrix, user.history, visitor.day
     searched = known.searching.search(request.query, items=matrix, history=history, day=day)
@@ -52,7 +53,10 @@ def search_list(
         for each in known.searching.unsold(request.query)
         if each.item not in left_out and (request.only is None or each.item in request.only)
     ]
-    if not len(searched.items_N) and not unsold:
+    numbered = known.searching.numbered(request.query)
+    if numbered is not None and (numbered in left_out or (request.only is not None and numbered not in request.only)):
+        numbered = None
+    if not len(searched.items_N) and not unsold and numbered is None:
         wanted = RecommendRequest(user=request.user or ANYBODY, k=request.k, only=request.only)
         sold = lists.best_sellers(wanted, left_out, request.k)
         found = Found(method="popularity", scored=sold, history=History.empty())
@@ -61,6 +65,8 @@ def search_list(
     scored = lists.in_order(searched.items_N, scores_N, request.k)
     found = Found(method=method, scored=scored, by_model=0 if method == "text" else len(scored), history=history)
     shown = with_unsold(placed(scored), unsold, searched)
+    if numbered is not None:  # who types a number wants that
+        shown = [Placed(item=numbered, score=None), *(each for each in shown if each.item != numbered)]
     return SearchList(found=found, shown=shown[: request.k], searched=searched)
 
 

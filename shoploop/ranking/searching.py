@@ -31,6 +31,9 @@ SPELT_LIKE, NEAR_ENOUGH = 0.4, 0.6
 """Share of a query's pieces of letters, each by its rarity, that a name must have where it has none of the words; and cosine
 of a remembered spelling, from which what was taken after it may be meant."""
 
+LEAST_NUMBER = 4
+"""Signs of an id that is looked for as it is typed: 12 may as well be a size."""
+
 OFTEN = 0.1
 """Share of what was taken after a query from which that is said as a reason."""
 
@@ -99,7 +102,21 @@ class Searching:
         self._trained = trained
         known = frozenset(trained.vocabulary.items)
         self._unsold = items.filter(~pl.col("item").is_in(list(known))) if items.height else items
+        self._sellable = items["item"].to_list() if items.height else []
         self._recalled: tuple[int, Recall] | None = None
+
+    @cached_property
+    def _numbers(self) -> dict[str, str]:
+        """Items by their ids as somebody types them, where these could be no words."""
+        found: dict[str, list[str]] = {}
+        for item in self._sellable:
+            if number := _as_number(item):
+                found.setdefault(number, []).append(item)
+        return {number: items[0] for number, items in found.items() if len(items) == 1}
+
+    def numbered(self, query: str) -> str | None:
+        """The item whose id the query is, whatever its case, its zeros in front and the space around it."""
+        return self._numbers.get(_as_number(query) or "")
 
     @cached_property
     def _unsold_names(self) -> Names:
@@ -200,3 +217,11 @@ def remembered_by(trained: TrainedModel) -> Searches:
         day_E=table["day"].to_numpy().astype(np.int32)[known],
         user_E=np.full(int(known.sum()), -1, np.int32),
     )
+
+
+def _as_number(text: str) -> str | None:
+    """An id as it is compared with what is typed; None where it may be a word or an amount."""
+    number = text.strip().casefold()
+    if len(number) < LEAST_NUMBER or not any(sign.isdigit() for sign in number) or any(map(str.isspace, number)):
+        return None
+    return number.lstrip("0") or number

@@ -105,7 +105,7 @@ examples/own-data. A straight line through two points: between and near them it 
 LOG_VISIT_SECONDS = 0.00025
 """To learn from a visit of the log in ``train_fused`` (record 0086)."""
 
-LESSON_SECONDS_A_MILLION = 160.0
+LESSON_SECONDS_A_MILLION = 35.0
 """For trees to learn from a million training rows and to say in ``train_fused`` what they know of them (record 0118)."""
 
 SKIPPED_SECONDS = 1.0

@@ -24,8 +24,11 @@ from shoploop.samples.sample_set import Offsets, SampleSet
 from shoploop.store import disk
 from shoploop.training.trees import LambdaMart
 
-FOLDS = 4
+FOLDS = 2
 """Parts of the users; of each part's visits trees say what they learned of the other parts."""
+
+ROUNDS, RATE = 60, 0.15
+"""Trees, and how far each goes: what is told of a visit need not be as sharp as a rival is, and has to be there at once."""
 
 FEWEST_REQUESTS = 1_000
 """Visits with a purchase among the candidates below which nobody teaches: trees of fewer say little, and nobody has measured
@@ -91,7 +94,8 @@ def foreign_scores(
     scores_R, begin = kept.load(len(samples.items_R))
     for part in range(begin, FOLDS):
         # in one thread: what trees say becomes a version's digits
-        trees = LambdaMart(seed=seed, threads=1).fit(samples.select(np.flatnonzero(part_Q != part)))
+        trees = LambdaMart(seed=seed, threads=1, rounds=ROUNDS, rate=RATE)
+        trees.fit(samples.select(np.flatnonzero(part_Q != part)))
         scores_R[part_R == part] = trees.scores(samples.select(np.flatnonzero(part_Q == part)))
         kept.save(scores_R, part + 1)
         progress(part + 1, FOLDS, "parts of the lesson")

@@ -20,13 +20,13 @@ the numbers are the same."""
 class LambdaMart:
     """Gradient-boosted trees on the same features and candidates (Burges 2010), by LightGBM."""
 
-    def __init__(self, *, rounds: int = 200, leaves: int = 31, seed: int = 0, threads: int = 2):
+    def __init__(self, *, rounds: int = 200, rate: float = 0.06, leaves: int = 31, seed: int = 0, threads: int = 2):
         self._rounds = rounds
         self._parameters = {
             "objective": "lambdarank",
             "metric": "None",
             "num_leaves": leaves,
-            "learning_rate": 0.06,
+            "learning_rate": rate,
             "min_data_in_leaf": 200,
             "feature_fraction": 0.6,
             "lambdarank_truncation_level": 30,

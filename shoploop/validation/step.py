@@ -23,6 +23,10 @@ from shoploop.validation.expectations import DERIVED, Expectation, configured, d
 
 EXAMPLES = 5
 
+BY_COLUMN = 200_000
+"""Rows above which columns are checked one after the other: Great Expectations copies and hashes all it is given at each
+check. Below, its second for each frame would cost more."""
+
 
 def validate_data(*, data: Path, out: Path, validation_spec: ValidationSpec) -> dict[str, Any]:
     """Checks the tables and writes ``validation.json``, also when it then raises.
@@ -132,10 +136,19 @@ def _contents(
 
 
 def _run(expectations: Sequence[Expectation], frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Validates one frame with one suite."""
+    """Validates one frame, with one suite or, where it is long, with one for each column."""
+    suites: dict[str, list[Expectation]] = {}
+    first = next((e.column for e in expectations if e.column), "")  # a frame of no columns would have no rows
+    for expectation in expectations:
+        suite = (expectation.column or first) if frame.height > BY_COLUMN else "all"
+        suites.setdefault(suite, []).append(expectation)
+    found: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own deprecated imports
-        found = _validate(expectations, frame)
+        for together in suites.values():
+            found |= _validate(together, frame)
+            if frame.height > BY_COLUMN:
+                _whole_frame.cache_clear()  # it holds what it has seen
     return [_result(expectation, found[expectation.name], frame) for expectation in expectations]
 
 

@@ -101,6 +101,15 @@ def test_a_reason_is_true_and_plain(known, item, history, sentence):
     assert reason(item, history=bought(*history), day=DAY, items=nothing, catalog=catalog, titles=TITLES) == sentence
 
 
+def test_what_the_shop_does_not_list_or_hardly_goes_with_it_is_no_reason(known):
+    _, nothing, catalog = known
+    nameless = tuple(f"Unlisted item {item}" for item in range(len(TITLES)))
+    weak = replace(catalog, neighbour_weights_IM=np.minimum(catalog.neighbour_weights_IM, 0.01))
+    for titles, known_pairs in ((nameless, catalog), (TITLES, weak)):
+        said = reason(1, history=bought((0, 2)), day=DAY, items=nothing, catalog=known_pairs, titles=titles)
+        assert not said.startswith("often bought with")
+
+
 def test_what_sells_more_this_week_than_this_month_is_popular_this_week(known):
     _, nothing, catalog = known
     items = ItemMatrix(day=DAY, values_IS=nothing.values_IS.copy())

@@ -90,6 +90,27 @@ def test_dear_goods_are_not_absurd(tables):
     assert tables.events(tables.parquet("events.parquet", log(60, price=prices)))["price"].to_list() == prices
 
 
+def test_a_fee_that_is_in_most_visits_is_told_and_goods_are_not(tables):
+    def visits(*, fee):
+        rows = []
+        for day in range(30):
+            for user in range(10):
+                own = [
+                    f"i{(user + day) % 7}",
+                    f"i{(3 * user + day) % 5}",
+                    *(["service fee"] if fee and user % 3 else []),
+                ]
+                rows += [
+                    {"user": f"u{user}", "item": item, "time": datetime(2024, 5, 1 + day % 30, 12)} for item in own
+                ]
+        return pl.DataFrame(rows)
+
+    tables.events(tables.parquet("events.parquet", visits(fee=True)))
+    assert "'service fee' is in 60% of all visits" in tables.told()
+    assert "listRules.exclude" in tables.told()
+    assert "Item 'i" not in tables.told()
+
+
 def test_an_absurd_price_of_the_table_of_items_is_none(tables):
     items = tables.csv("items.csv", "item,price\ni0,1e300\ni1,2.5\ni2,3.5\ni3,1\ni4,1\ni5,1\ni6,1")
     loaded = tables.load(interactions={"uri": tables.parquet("e.parquet", log())}, items={"uri": items})

@@ -1,7 +1,7 @@
 """A large CSV is read piece by piece, and is what it would be if it were read as a whole."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shoploop.data import csv_pieces
@@ -32,6 +32,7 @@ def both(path, raw, **asked):
     return said
 
 
+@example(rows=["1,2026-01-01T00:00:00Z and on to the next piece", " "], end="\n", encoding="utf-8")
 @given(rows=st.lists(lines, min_size=2, max_size=40), end=ends, encoding=st.sampled_from(["utf-8", "cp1252"]))
 def test_pieces_give_what_the_whole_gives(tmp_path_factory, rows, end, encoding):
     text = "user,item,time" + end + end.join(rows) + end
@@ -45,6 +46,12 @@ def test_pieces_give_what_the_whole_gives(tmp_path_factory, rows, end, encoding)
     assert pieces.table.equals(whole.table)
     told = [(read.recoding.lines, read.mended, read.ragged, read.example, read.repeated) for read in (pieces, whole)]
     assert told[0] == told[1]
+
+
+def test_a_line_of_spaces_is_no_line(tmp_path):
+    pieces, whole = both(tmp_path / "events.csv", b"user,item,time\n" + b"ann,tea,2026-01-01\n  \n" * 9)
+    for read in (pieces, whole):
+        assert (read.table.height, read.ragged, read.mended, read.example) == (9, 0, 0, "")
 
 
 def test_a_separator_of_two_signs_and_names_of_ones_own_hold_for_all_pieces(tmp_path, small_pieces):

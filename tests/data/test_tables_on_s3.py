@@ -15,7 +15,9 @@ def lake(s3_options, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_options["access_key_id"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_options["secret_access_key"])
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    return Store("s3://shoploop/lake", options=s3_options)
+    store = Store("s3://shoploop/lake", options=s3_options)
+    store.put("readme.txt", b"no table\n")  # SeaweedFS makes a bucket when something is put into it
+    return store
 
 
 def spec(uri):

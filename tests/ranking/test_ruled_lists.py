@@ -63,6 +63,23 @@ def test_a_list_of_both_tastes_where_a_category_may_have_two(ranker):
     assert effects(answer)["max_per_category"] > 0
 
 
+def test_what_the_shop_excludes_is_in_no_list_whoever_asks(tmp_path):
+    for name in ("plain", "ruled"):
+        (tmp_path / name).mkdir()
+    plain = make_ranker(tmp_path / "plain")
+    best = names(recommend(plain, k=1))[0]
+    kind = plain.known.about(names(recommend(plain, k=2))[1]).category[-1]
+    rules = {"exclude": [{"item": best}, {"category": kind}]}
+    ranker = make_ranker(tmp_path / "ruled", list_rules=ListRulesSpec.model_validate(rules))
+    for user in ("ann", "bob", "nobody"):
+        answer = recommend(ranker, user, k=30)
+        assert answer.items
+        assert best not in names(answer)
+        assert all(kind not in ranker.known.about(item).category for item in names(answer))
+    assert effects(recommend(ranker, k=30))["exclude"] > 0
+    assert best in names(recommend(ranker, k=1, rules={"exclude": []}))
+
+
 def test_the_spec_has_the_rules_where_a_request_has_none(tmp_path):
     ranker = make_ranker(tmp_path, list_rules=ListRulesSpec(max_per_category=1))
     assert len(set(names(recommend(ranker, k=2))) & set(SALTY)) == 1

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from shoploop.features.user import user_rows, user_stats
 from shoploop.ranking.answer import SearchRequest
 from shoploop.ranking.rules import Placed
 from shoploop.ranking.search_list import with_unsold
-from shoploop.ranking.searching import Searched, Unsold, remembered_by
+from shoploop.ranking.searching import Searched, Searching, Unsold, remembered_by
 from shoploop.samples.searching import query_features
 from shoploop.surfaces.search.features import SEARCH_FEATURES, Read
 from shoploop.surfaces.search.memory import Remembered
@@ -207,6 +208,26 @@ def test_what_nobody_has_bought_is_first_where_its_name_is_said_better():
 def test_one_of_what_nobody_has_bought_has_a_place_that_is_seen_and_the_others_come_behind():
     found = placed_among("mug", bought=MUGS, unsold=["mug white large", "mug grey large"])
     assert found == [*MUGS[:3], "MUG WHITE LARGE", *MUGS[3:], "MUG GREY LARGE"]
+
+
+def test_who_types_an_id_means_that_item(plain):
+    ids = ["00014394", "14395", "014395", "AB-77", "beer", "123"]
+    items = pl.DataFrame({"item": ids, "title": ids, "category": [[""]] * len(ids)})
+    searching = Searching(plain.known.trained, items)
+    assert [searching.numbered(query) for query in ("14394", " 00014394 ", "ab-77")] == [
+        "00014394",
+        "00014394",
+        "AB-77",
+    ]
+    # two have it, a word, what may be a size, words, and nobody's
+    assert [searching.numbered(query) for query in ("14395", "beer", "123", "ab 77", "99999")] == [None] * 5
+
+
+def test_the_item_of_a_typed_id_is_first_unless_it_may_not_be_shown(either, monkeypatch):
+    monkeypatch.setattr(either.known.searching, "numbered", lambda query: "milk")
+    assert names(search(either, "99999", k=3)) == ["milk"]
+    assert names(search(either, "salty", k=3))[0] == "milk"
+    assert "milk" not in names(search(either, "salty", k=3, out_of_stock=["milk"]))
 
 
 def test_what_has_some_of_the_words_only_is_left_out_unless_nothing_bought_has_as_many():

@@ -165,6 +165,6 @@ def test_a_run_whose_visits_are_enough_has_a_teacher_and_the_same_bytes_again(sa
 
     alone, one, again = version("alone", 151), version("one", 150), version("again", 150)
     assert alone["teacher"] is None
-    assert one["teacher"]["folds"] == 4
+    assert one["teacher"]["folds"] == 2
     assert one["version"] == again["version"] != alone["version"]
     assert not list(tmp_path.glob("*.safetensors")), "what was kept is of no use any more"

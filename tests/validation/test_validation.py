@@ -8,6 +8,7 @@ import pytest
 from shoploop.api.v1alpha1 import DataSpec, ValidationSpec
 from shoploop.data.step import load_data
 from shoploop.errors import DataUnreadable, SpecInvalid, ValidationFailed
+from shoploop.validation import step
 from shoploop.validation.expectations import EXPECTATIONS, weeks
 from shoploop.validation.step import expectation_names, validate_data
 
@@ -107,6 +108,15 @@ def test_rows_within_the_tolerance_pass_and_are_counted(make_data, check):
     _, results, _ = check(make_data(change=lambda f: first(f, 8, quantity=-1.0)))
     result = results["interactions.quantity_not_negative"]
     assert (result["passed"], result["unexpected"]) == (True, 8)
+
+
+def test_a_long_table_is_checked_column_by_column_and_found_to_be_the_same(make_data, check, monkeypatch):
+    folder = make_data(change=lambda frame: pl.concat([frame, first(frame, 3, quantity=-1.0).tail(200)]))
+    at_once = check(folder)
+    monkeypatch.setattr(step, "BY_COLUMN", 100)
+    assert check(folder) == at_once
+    broken = [name for name, result in at_once[1].items() if not result["passed"]]
+    assert "interactions.row_unique" in broken and "interactions.rows_enough" not in broken
 
 
 def test_the_spec_sets_severity_and_tolerance(make_data, check):

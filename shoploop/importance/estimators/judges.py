@@ -174,8 +174,9 @@ class Calibration:
 def _linear(x_NK: Float32, y_N: Int64, classes: int, settings: Sequence[Any], seed: int) -> Mapping[Any, Predict]:
     from sklearn.linear_model import LogisticRegression
 
+    x64_NK = x_NK.astype(np.float64)  # in 32 bits its search for a step ends abnormally on some processors
     return {
-        strength: LogisticRegression(C=strength, max_iter=300).fit(x_NK, y_N).predict_proba for strength in settings
+        strength: LogisticRegression(C=strength, max_iter=300).fit(x64_NK, y_N).predict_proba for strength in settings
     }
 
 
