@@ -13,7 +13,7 @@ processes             each with one thread, and told what to compute: their numb
                       ``beside``); torchrun's processes sum gradients in the order of their ranks (``parallel``)
 polars                counts and sums of whole numbers, sorted by whole keys; floats are summed by numpy over sorted rows
                       (``features.log``) or over one user's rows in the order of days (``features.user``)
-LightGBM              ``deterministic`` and ``force_row_wise``; its trees are a rival in evaluation, no part of a version
+LightGBM              in one thread where trees teach the DNN; as a rival, ``deterministic`` and ``force_row_wise``
 ====================  ====================================================================================================
 
 Chance comes from ``spec.training.seed`` alone: ``numpy.random.default_rng(seed)``, ``torch.manual_seed(seed)``, the

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.evaluation.baselines import LambdaMart
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.evaluation.metrics import NAMES
 from shoploop.evaluation.scoring import comparison, model_scores, request_metrics, summary
@@ -19,6 +18,7 @@ from shoploop.samples.files import read_samples
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.searching import search_columns
 from shoploop.surfaces.search.asked import NOBODY
+from shoploop.training.trees import LambdaMart
 
 Array = npt.NDArray[np.float64]
 

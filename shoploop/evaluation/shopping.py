@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.evaluation.baselines import LambdaMart
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.evaluation.scoring import comparison, model_scores, summary
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.files import read_samples
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.shops import SHOP_COLUMNS
+from shoploop.training.trees import LambdaMart
 
 WEEKDAY_TIMES = (0.5, 1.0, 2.0, 4.0)
 """What a visit on the day's weekday may count beside what it counts anyway; the visits to learn from choose."""

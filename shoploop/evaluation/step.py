@@ -16,7 +16,7 @@ import polars as pl
 from shoploop import progress
 from shoploop.api.v1alpha1 import GateSpec
 from shoploop.evaluation import diagnostics
-from shoploop.evaluation.baselines import Decay, Ease, Followers, LambdaMart, Personal, Popular
+from shoploop.evaluation.baselines import Decay, Ease, Followers, Personal, Popular
 from shoploop.evaluation.counted import ItemNeighbours, best_decay, decayed_popularity
 from shoploop.evaluation.examples import choose_examples, example
 from shoploop.evaluation.exploration import cost
@@ -34,6 +34,7 @@ from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.search_step import SEARCH
 from shoploop.samples.shop_step import SHOPS
 from shoploop.samples.step import read_log
+from shoploop.training.trees import LambdaMart
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
 

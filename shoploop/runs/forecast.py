@@ -105,6 +105,9 @@ examples/own-data. A straight line through two points: between and near them it 
 LOG_VISIT_SECONDS = 0.00025
 """To learn from a visit of the log in ``train_fused`` (record 0086)."""
 
+LESSON_SECONDS_A_MILLION = 35.0
+"""For trees to learn from a million training rows and to say in ``train_fused`` what they know of them (record 0118)."""
+
 SKIPPED_SECONDS = 1.0
 """Of a step that is not asked for, beside its start: it writes that it was not."""
 
@@ -352,6 +355,7 @@ def _estimate(spec: RecommenderSpec, sizes: Sizes) -> dict[str, Any]:
             seconds, millions = SKIPPED_SECONDS, 0.0
         if name == "train_fused":
             seconds += LOG_VISIT_SECONDS * sizes.log_visits
+            seconds += LESSON_SECONDS_A_MILLION * sizes.training_rows / 1e6
         if name == "train_fused" and spec.training.adversarial_radius:
             seconds *= 2
         gib = rate.gib + rate.gib_a_million * millions

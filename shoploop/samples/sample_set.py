@@ -76,6 +76,9 @@ class SampleSet:
     weights_R: Float32 | None = None
     """What each row counts in the loss; None counts all alike."""
 
+    taught_R: Float32 | None = None
+    """How likely a teacher holds each row to be what is bought, 1 over a request; None where nobody was asked."""
+
     queries: tuple[str, ...] | None = None
     """What each request asked for in words; None where nobody asked in words."""
 
@@ -127,6 +130,7 @@ class SampleSet:
             event_baskets_E=self.event_baskets_E[events],
             ages_QL=self.ages_QL[chosen_Q],
             weights_R=None if self.weights_R is None else self.weights_R[rows],
+            taught_R=None if self.taught_R is None else self.taught_R[rows],
             queries=None if self.queries is None else tuple(self.queries[q] for q in chosen_Q),
             shops_QL=None if self.shops_QL is None else self.shops_QL[chosen_Q],
             seen_Q=None if self.seen_Q is None else self.seen_Q[chosen_Q],
@@ -166,7 +170,7 @@ class SampleSet:
 
     @classmethod
     def concat(cls, parts: Sequence["SampleSet"]) -> "SampleSet":
-        """One set of several without weights."""
+        """One set of several without weights and a teacher."""
         return cls(
             users_Q=np.concatenate([p.users_Q for p in parts]),
             days_Q=np.concatenate([p.days_Q for p in parts]),

@@ -49,6 +49,10 @@ class TrainConfig:
     own_loss_share: float = 0.5
     """Weight of each module's own loss while they learn together; at 0 the modules would no longer serve alone."""
 
+    taught_share: float = 0.6
+    """Weight of what a teacher says in what the DNN is to answer, where samples have one; at 0 there is none
+    (:mod:`shoploop.training.teaching`)."""
+
     micro_requests: int | None = None
     """Requests whose gradients a process computes at a time; the steps are the same, and less memory is taken. Unset: its
     whole share of a batch."""
@@ -67,7 +71,15 @@ class Curves:
     epochs: list[dict[str, Any]] = field(default_factory=list)
 
 
-def listwise_loss(scores_BN: Tensor, labels_BN: Tensor, mask_BN: Tensor, weights_BN: Tensor) -> Tensor:
+def listwise_loss(
+    scores_BN: Tensor,
+    labels_BN: Tensor,
+    mask_BN: Tensor,
+    weights_BN: Tensor,
+    *,
+    taught_BN: Tensor | None = None,
+    taught_share: float = 0.0,
+) -> Tensor:
     """Cross-entropy between the softmax over a request's candidates and its bought items, each counting alike.
 
     Args:
@@ -78,6 +90,8 @@ def listwise_loss(scores_BN: Tensor, labels_BN: Tensor, mask_BN: Tensor, weights
             counts, a negative by its share in the softmax's sum. A positive is in that sum once at most: it counts more
             as what is wanted, not as a rival of itself (docs/decisions/0051). A sample of weight 0 is as if it were not
             there.
+        taught_BN: What a teacher says, as chances.
+        taught_share: Its weight beside what was bought.
 
     Returns:
         The mean over requests with a positive. Listwise softmax as in Cao et al. 2007 (ListNet), top one.
@@ -92,7 +106,12 @@ def listwise_loss(scores_BN: Tensor, labels_BN: Tensor, mask_BN: Tensor, weights
     log_chance_BN = scores_BN - torch.logsumexp(logits_BN, dim=1, keepdim=True)
     wanted_BN = labels_BN * weights_BN * mask_BN
     totals_B = wanted_BN.sum(dim=1)
-    loss_B = -(wanted_BN * log_chance_BN.masked_fill(~mask_BN, 0.0)).sum(dim=1) / totals_B.clamp_min(1e-6)
+    log_chance_BN = log_chance_BN.masked_fill(~mask_BN, 0.0)
+    loss_B = -(wanted_BN * log_chance_BN).sum(dim=1) / totals_B.clamp_min(1e-6)
+    if taught_BN is not None and taught_share:
+        taught_BN = taught_BN * mask_BN
+        surprise_B = -(taught_BN * log_chance_BN).sum(dim=1) / taught_BN.sum(dim=1).clamp_min(1e-6)
+        loss_B = (1 - taught_share) * loss_B + taught_share * surprise_B
     count_B = _counts(totals_B, some_B)
     return (loss_B * count_B).sum() / count_B.sum().clamp_min(1e-6)
 
@@ -119,10 +138,14 @@ class LabelledBatch:
     batch: Batch
     labels_BN: Tensor
     weights_BN: Tensor
+    taught_BN: Tensor | None = None
 
     def to(self, device: torch.device) -> "LabelledBatch":
         return LabelledBatch(
-            batch=self.batch.to(device), labels_BN=self.labels_BN.to(device), weights_BN=self.weights_BN.to(device)
+            batch=self.batch.to(device),
+            labels_BN=self.labels_BN.to(device),
+            weights_BN=self.weights_BN.to(device),
+            taught_BN=None if self.taught_BN is None else self.taught_BN.to(device),
         )
 
     def counts(self) -> Tensor:
@@ -172,21 +195,24 @@ def _labelled(samples: SampleSet, chosen: "np.ndarray[Any, np.dtype[np.int64]]")
     batch = collate([model_input(samples, int(q)) for q in chosen])
     labels_BN = torch.zeros(batch.mask_BN.shape)
     weights_BN = torch.ones(batch.mask_BN.shape)
+    taught_BN = None if samples.taught_R is None else torch.zeros(batch.mask_BN.shape)
     for b, q in enumerate(chosen):
         low, high = samples.offsets_Q1[q], samples.offsets_Q1[q + 1]
         labels_BN[b, : high - low] = torch.from_numpy(samples.labels_R[low:high].astype(np.float32))
         if samples.weights_R is not None:
             weights_BN[b, : high - low] = torch.from_numpy(samples.weights_R[low:high])
+        if taught_BN is not None and samples.taught_R is not None:
+            taught_BN[b, : high - low] = torch.from_numpy(samples.taught_R[low:high])
     if idle:
         weights_BN.zero_()
-    return LabelledBatch(batch=batch, labels_BN=labels_BN, weights_BN=weights_BN)
+    return LabelledBatch(batch=batch, labels_BN=labels_BN, weights_BN=weights_BN, taught_BN=taught_BN)
 
 
-def losses(scores: Scores, labelled: LabelledBatch) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the DNN, the Transformer and the fused score."""
+def losses(scores: Scores, labelled: LabelledBatch, *, taught_share: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the DNN, which may have a teacher, the Transformer and the fused score."""
     rest = (labelled.labels_BN, labelled.batch.mask_BN, labelled.weights_BN)
     return (
-        listwise_loss(scores.dnn_BN, *rest),
+        listwise_loss(scores.dnn_BN, *rest, taught_BN=labelled.taught_BN, taught_share=taught_share),
         listwise_loss(scores.transformer_BN, *rest),
         listwise_loss(scores.fused_BN, *rest),
     )
@@ -196,7 +222,7 @@ def _objective(
     model: FusedModel, labelled: LabelledBatch, config: TrainConfig, joint: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What a step lowers, and the three losses."""
-    dnn, transformer, fused = losses(model(labelled.batch), labelled)
+    dnn, transformer, fused = losses(model(labelled.batch), labelled, taught_share=config.taught_share)
     loss = fused + config.own_loss_share * (dnn + transformer) if joint else dnn + transformer
     return loss, dnn, transformer, fused
 

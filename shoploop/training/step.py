@@ -45,6 +45,7 @@ from shoploop.training.pretraining import PRETRAINED_RATE, pretrain_for
 from shoploop.training.searching import SearchTraining, fit_search
 from shoploop.training.sequence_task import sequence_task_of
 from shoploop.training.shopping import ShopTraining, fit_shops
+from shoploop.training.teaching import FOLDS, Kept, Lesson, lesson, taught, teaches, told_lesson
 from shoploop.versions.artifact import write_version
 from shoploop.versions.trained import TrainedModel
 
@@ -56,6 +57,9 @@ CHECKPOINT = "train_fused.safetensors"
 
 LOG_CHECKPOINT = "train_fused.log.safetensors"
 """Likewise: how far the Transformer is that learns from the log first."""
+
+LESSON = "train_fused.lesson.safetensors"
+"""Likewise: what the DNN's teacher has said of the visits that it was asked about."""
 
 
 def train_fused(
@@ -141,13 +145,6 @@ def train_fused(
                 learned_items=task.learned_items,
             )
 
-        if shared:
-            model = told_model(together, lambda: fresh(read_samples(samples, contract, "train", table)))
-            learn = read_samples(samples, contract, "train", table, group=together)
-        else:
-            learn = read_samples(samples, contract, "train", table)
-            model = fresh(learn)
-        model = model.to(training_device())
         config = TrainConfig(
             epochs=training_spec.epochs,
             learning_rate=training_spec.learning_rate,
@@ -164,6 +161,25 @@ def train_fused(
             "config": asdict(config),
             "seed": training_spec.seed,
         }
+        of_lesson = Kept(None if cache is None else cache / LESSON, key)
+
+        def told(learn: SampleSet) -> tuple[SampleSet, Lesson] | None:
+            if not config.taught_share or not teaches(learn):
+                return None
+            return learn, lesson(learn, seed=training_spec.seed, kept=of_lesson, progress=progress.report)
+
+        if shared:
+            # the first process alone has to hold all of them, and only until it has told what is made of them
+            whole = [read_samples(samples, contract, "train", table)] if together.rank == 0 else []
+            model = told_model(together, lambda: fresh(whole[0]))
+            teacher = told_lesson(together, lambda: told(whole[0]))
+            whole.clear()
+            learn = read_samples(samples, contract, "train", table, group=together)
+        else:
+            learn = read_samples(samples, contract, "train", table)
+            model = fresh(learn)
+            teacher = told_lesson(Group(), lambda: told(learn))
+        model = model.to(training_device())
         checkpoint = Checkpoint(None if cache is None else cache / CHECKPOINT, key)
         of_log = Checkpoint(None if cache is None else cache / LOG_CHECKPOINT, key)
         alone = pretrain_for(
@@ -171,7 +187,7 @@ def train_fused(
         )
         curves = fit(
             model,
-            learn,
+            taught(learn, teacher),
             validation,
             config,
             progress=progress.report,
@@ -233,6 +249,9 @@ def train_fused(
             "version": version.id,
             "epochs": curves.epochs,
             "pretraining": {"why": task.why, "learned_items": task.learned_items, "epochs": alone},
+            "teacher": None
+            if teacher is None
+            else {"folds": FOLDS, "temperature": teacher.temperature, "surprise": teacher.surprise},
             "alpha": model.alpha,
             "calibration": None if calibration is None else asdict(calibration),
             "parameters": sum(p.numel() for p in model.parameters()),
@@ -259,6 +278,7 @@ def train_fused(
         (written / "training.json").write_text(json.dumps(report, indent=1) + "\n")
         checkpoint.clear()
         of_log.clear()
+        of_lesson.clear()
         return report
 
 

@@ -14,13 +14,13 @@ from shop import Shop
 from tiny_effort import TINY
 
 from shoploop.augmentation.step import augment_samples
-from shoploop.evaluation.baselines import LambdaMart
 from shoploop.importance.checks.check import CheckConfig
 from shoploop.importance.step import estimate_importance
 from shoploop.packaging.staging import stage_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
 from shoploop.steps import STEPS, run_step
+from shoploop.training.trees import LambdaMart
 
 EFFORT = replace(TINY, labels=40, judged=50, rows=1500, variants=("crop", "gan"))
 CHECK = CheckConfig(flipped=20, learned=40, judged=40, fewest=10)

@@ -6,11 +6,12 @@ import torch
 from shop import Shop
 from shop.samples import OFFERED_FEATURES, offered
 
-from shoploop.evaluation.baselines import LambdaMart, Popular, Shuffle
+from shoploop.evaluation.baselines import Popular, Shuffle
 from shoploop.evaluation.intervals import mean
 from shoploop.evaluation.scoring import model_scores, request_metrics
 from shoploop.training.building import build_model
 from shoploop.training.loop import TrainConfig, fit
+from shoploop.training.trees import LambdaMart
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -286,8 +286,9 @@ Once = tuple[dict[str, dict[str, Array]], dict[str, float], npt.NDArray[np.intp]
 
 def every_method(made: Samples, seed: int, say: Say) -> Once:
     """Rivals, what is simple, LambdaMART, the networks alone and fused."""
-    from shoploop.evaluation.baselines import Decay, Ease, Followers, LambdaMart, Personal, Popular
+    from shoploop.evaluation.baselines import Decay, Ease, Followers, Personal, Popular
     from shoploop.evaluation.counted import ItemNeighbours, best_decay, decayed_popularity
+    from shoploop.training.trees import LambdaMart
 
     problem, contract = made.problem, made.problem.contract
     others = rivals(problem, seed=seed, say=say)

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.bench.search.problems import SearchProblem
-from shoploop.evaluation.baselines import LambdaMart
 from shoploop.evaluation.intervals import Bootstrap, mean
 from shoploop.evaluation.scoring import comparison, model_scores, request_metrics, summary
 from shoploop.evaluation.searching import simple_scores
@@ -34,6 +33,7 @@ from shoploop.samples.step import TRAINING_NEGATIVES, allocate
 from shoploop.surfaces.search.asked import Asked
 from shoploop.surfaces.search.memory import QueryMemory
 from shoploop.surfaces.search.names import Names
+from shoploop.training.trees import LambdaMart
 
 LEARNED, VISITS, JUDGED_VISITS, NEGATIVES = 10_000, 3_000, 1_500, 100
 """Queries and visits that are learned from, drawn; visits that recommendations are judged on; and candidates

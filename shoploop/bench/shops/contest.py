@@ -14,7 +14,6 @@ import numpy.typing as npt
 from shoploop.bench.shops.network import fit_network, network_scores
 from shoploop.bench.shops.problems import ShopProblem
 from shoploop.compute.cores import one_thread
-from shoploop.evaluation.baselines import LambdaMart
 from shoploop.evaluation.shopping import (
     LEAVES,
     METRICS,
@@ -27,6 +26,7 @@ from shoploop.evaluation.shopping import (
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.shops import assemble_shops
 from shoploop.surfaces.shops.memory import ShopMemory
+from shoploop.training.trees import LambdaMart
 
 LEARNED = 12_000
 """Visits that are learned from, drawn."""

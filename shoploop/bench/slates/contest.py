@@ -17,12 +17,12 @@ from shoploop.bench.slates.features import AROUND, COLUMNS, ITEM, PLACES, assemb
 from shoploop.bench.slates.network import bias, fit_two_towers, seen
 from shoploop.bench.slates.problems import SlateProblem
 from shoploop.compute.cores import one_thread
-from shoploop.evaluation.baselines import LambdaMart
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.evaluation.position_bias import PositionBias, fit_position_bias
 from shoploop.evaluation.scoring import comparison, summary
 from shoploop.evaluation.shopping import visit_metrics
 from shoploop.samples.sample_set import SampleSet
+from shoploop.training.trees import LambdaMart
 
 METRICS = ("mrr", "hit@1", "ndcg@10")
 TEN = (
