@@ -110,7 +110,8 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
         "interactions",
         named.height - kept.height,
         "dropped",
-        "A row without item or time says nothing about anybody.",
+        f"Without an item {named['item'].null_count():,}, without a time {named['time'].null_count():,}: such a row says "
+        "nothing about anybody.",
     )
     if kept.height:
         kept = outliers.without_robots(outliers.within_span(kept, loaded), loaded)
