@@ -38,8 +38,8 @@ State = Literal["enough", "little", "too little", "not asked for", "not reached"
 MEASURED_CORES = 2
 
 CHANGES = {
-    "validate_data": "Mend the tables or how they are mapped in spec.data.tables, or allow what is found there: a severity or "
-    "a tolerance in spec.validation.expectations.",
+    "validate_data": "Mend the tables or how they are mapped in spec.data.tables, or allow what is found there: a severity "
+    "or a tolerance in spec.validation.expectations.",
     "materialize_features": "Bring more days, or lower spec.training.evaluationDays. Where there is no purchase, say which "
     "kind is one: spec.data.tables.interactions.kinds.",
     "build_samples": "Bring more days or users, or change spec.training.evaluationDays and trainingDays.",

@@ -48,7 +48,8 @@ def shoploop(*arguments):
 def test_describe_says_what_is_there_and_writes_nothing(shop):
     before = sorted(shop.rglob("*"))
     told = shoploop("describe", "-f", "recommender.yaml").output
-    for part in ("60", "of all pairs", "evaluated on", "sold before", "kind_not_told", "augment_samples", "GiB at the peak", "an estimate",
+    for part in ("60", "of all pairs", "evaluated on", "sold before",
+                 "kind_not_told", "augment_samples", "GiB at the peak", "an estimate",
                  "Next: shoploop run -f recommender.yaml"):  # fmt: skip
         assert part in told
     assert sorted(shop.rglob("*")) == before
