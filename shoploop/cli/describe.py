@@ -76,7 +76,13 @@ def _print(whole: Mapping[str, Any], file: Path) -> None:
     )
     sheet.heading("What a run will take, as an estimate")
     sheet.lines(_estimate(whole))
-    sheet.heading(f"Next: {on_file('run', file)}")
+    ends = [line for line in whole["enough"] if line["state"] == "too little"]
+    if ends:
+        sheet.heading("Next: change this, for a run would end there")
+        sheet.lines((line["step"], line["change"]) for line in ends)
+        sheet.text(f"Then look again: {on_file('describe', file)}")
+    else:
+        sheet.heading(f"Next: {on_file('run', file)}")
 
 
 def _log(whole: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -105,13 +111,18 @@ def _listed(table: Mapping[str, Any]) -> str:
 
 def _kinds(whole: Mapping[str, Any]) -> list[tuple[str, str]]:
     words: dict[str, list[str]] = {}
+    read_as: dict[str, int] = {}
     for found in whole["words"]:
+        read_as[found["kind"]] = read_as.get(found["kind"], 0) + found["rows"]
         if found["word"] != found["kind"]:
             words.setdefault(found["kind"], []).append(f"{found['word']!r} {found['rows']:,}")
     facts = []
     for kind in whole["kinds"]:
         read = f", written {', '.join(words[kind['kind']])}" if kind["kind"] in words else ""
-        facts.append((kind["kind"], f"{kind['rows']:,}, {_share(kind['share'])}{read}"))
+        # words are counted in the file, kinds in what loading has left of it
+        lost = read_as.get(kind["kind"], 0) - kind["rows"]
+        less = f"; {lost:,} more were read, and dropped or made another kind by loading" if lost > 0 else ""
+        facts.append((kind["kind"], f"{kind['rows']:,}, {_share(kind['share'])}{read}{less}"))
     return facts
 
 
@@ -138,6 +149,9 @@ def _habits(whole: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(("learned from", f"{' to '.join(windows['training'])}, {windows['training_days']} days"))
         facts.append(("evaluated on", f"{' to '.join(windows['evaluation'])}, {windows['evaluation_days']} days"))
         facts.append(("", windows["why"]))
+        facts.append(
+            ("sold before", f"{_share(whole['sold_before'])} of what is learned from is of an item of earlier days")
+        )
     return facts
 
 

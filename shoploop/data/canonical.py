@@ -12,7 +12,7 @@ import polars as pl
 
 from shoploop import progress, schemas
 from shoploop.data import fitting, outliers
-from shoploop.data.collected import CollectedThrough
+from shoploop.data.collected import COLLECTED, CollectedThrough
 from shoploop.data.kinds import PURCHASE, UNKNOWN, with_returns
 from shoploop.data.picture_files import FILE as PICTURES
 from shoploop.data.picture_files import PictureFolder, read_pictures
@@ -53,6 +53,8 @@ def write(
     report: dict[str, Any] = {"dataset": dataset, "source_sha256": digest, "tables": {}, "rules": loaded.report()}
     report |= {"kinds": loaded.kinds, "remarks": loaded.remarks}
     report["collected"] = asdict(collected or CollectedThrough())
+    if loaded.span is not None:
+        report["span"] = asdict(loaded.span)
     for name, table in tables.items():
         path = out / f"{name}.parquet"
         table.write_parquet(path, compression="zstd", statistics=True, row_group_size=262_144)
@@ -91,9 +93,11 @@ def _of_an_item(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
 
 
 def _interactions(loaded: Loaded) -> pl.DataFrame:
-    wanted = (*_COLUMNS["interactions"], schemas.RATING)
+    wanted = (*_COLUMNS["interactions"], schemas.RATING, COLLECTED)
     given = loaded.interactions
     events = _with_schema(given.select(name for name in given.columns if name in wanted), "interactions")
+    if COLLECTED in events.columns:
+        events = events.with_columns(pl.col(COLLECTED).fill_null(False))
     if events.select(pl.all_horizontal(pl.col(*schemas.INTERACTIONS.required).is_not_null()).any()).item() is False:
         raise TableEmpty(
             "interactions: no row has a user, an item and a time. Check the file and spec.data.tables.interactions."
@@ -106,10 +110,12 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
         "interactions",
         named.height - kept.height,
         "dropped",
-        "A row without item or time says nothing about anybody.",
+        f"Without an item {named['item'].null_count():,}, without a time {named['time'].null_count():,}: such a row says "
+        "nothing about anybody.",
     )
     if kept.height:
         kept = outliers.without_robots(outliers.within_span(kept, loaded), loaded)
+    kept = kept.drop(COLLECTED, strict=False)
     if kept.height == 0:
         raise TableEmpty(
             "interactions: no row of a user is left; all are of visitors without an account or of robots. Check the column "

@@ -16,6 +16,9 @@ TAKEN = ("click", "cart", "purchase")
 SHOWN_FILE = "shown.parquet"
 """Answers that chance had a part in, with what was taken of them."""
 
+COLLECTED = "_collected"
+"""Column of interactions on their way: true for a row of the event log. The tables that are written do not have it."""
+
 CUT_FILE = "cut.json"
 """Beside the collected interactions: up to where they were collected."""
 
@@ -81,7 +84,7 @@ def add_collected(loaded: Loaded, folder: Path) -> None:
         "A collected purchase that the tables name as well, of the same user, item and day.",
     )  # fmt: skip
     loaded.note("collected", "interactions", new.height, "kept", "They came from the event log of this recommender.")
-    loaded.interactions = pl.concat([known, new], how="diagonal_relaxed")
+    loaded.interactions = pl.concat([known, new.with_columns(pl.lit(True).alias(COLLECTED))], how="diagonal_relaxed")
 
 
 def add_searches(loaded: Loaded, folder: Path) -> None:

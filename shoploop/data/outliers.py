@@ -7,10 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
+from shoploop.data.collected import COLLECTED
 from shoploop.data.ids import guests_among
 from shoploop.data.kinds import PURCHASE
 from shoploop.data.rules import Loaded
-from shoploop.data.span import ends_of
+from shoploop.data.span import LEAST_DAYS, Span, ends_of
 
 GUEST_SHARE, GUEST_TIMES = 0.02, 2
 """A user called 0, guest or the like is nobody where it has more than this share of all rows and this many times the rows
@@ -101,13 +102,20 @@ def within_span(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
     """Rows that lie far before or after all others left out: their dates are wrong.
 
     Days that stand for none are set aside first: where they are many they would be an end of the log, and hide what lies
-    beyond the other.
+    beyond the other. What was collected is never left out: its times are a server's own, and a few events of today would
+    otherwise be the strays of tables that end weeks before.
     """
     days = events.select(pl.col("time").dt.epoch("d")).to_series()
-    none = _placeholders(days)
+    collected = events[COLLECTED] if COLLECTED in events.columns else pl.repeat(False, events.height, eager=True)
+    of_tables = days.filter(~collected)
+    if of_tables.is_empty():
+        return events
+    none = _placeholders(of_tables)
     dated = ~days.is_in(none)
-    span = ends_of(days.filter(dated))
-    inside = days.is_between(span.first, span.last) & dated
+    span = ends_of(days.filter(dated & ~collected))
+    inside = (days.is_between(span.first, span.last) & dated) | collected
+    if collected.any():
+        loaded.span = _joined(span, days.filter(collected), loaded)
     strays = events.filter(~inside)
     if strays.is_empty():
         return events
@@ -124,6 +132,18 @@ def within_span(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
         f"wrong date: {some}.{written}", tell=True,
     )  # fmt: skip
     return events.filter(inside)
+
+
+def _joined(span: Span, collected: pl.Series, loaded: Loaded) -> Span:
+    """The days of the tables and of what was collected; what lies between is told where that is long."""
+    first, last = int(collected.to_numpy().min()), int(collected.to_numpy().max())
+    between = first - span.last - 1
+    if between > LEAST_DAYS:
+        loaded.tell(
+            f"interactions: the tables end on {_day(span.last)} and what this recommender has collected begins on "
+            f"{_day(first)}: {between:,} days lie between, of which nothing is known. Bring tables that reach nearer to it."
+        )
+    return Span(first=min(span.first, first), last=max(span.last, last))
 
 
 def _placeholders(days: pl.Series) -> list[int]:

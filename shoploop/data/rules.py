@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import polars as pl
 
+from shoploop.data.span import Span
+
 Action = Literal["kept", "changed", "dropped", "warned"]
 
 MEANT = ("rows_without_user", "rows_of_no_item", "outside_the_span", "user_with_too_many_events", "collected_twice",
@@ -53,6 +55,10 @@ class Loaded:
 
     kinds: list[dict[str, Any]] = field(default_factory=list)
     """Words for kinds of interaction that were found, what each was read as, and rows."""
+
+    span: Span | None = None
+    """The days that the log spans, where a part of it was collected: only loading knows which rows are a table's, and so
+    which could be strays. None where the rows themselves say it."""
 
     max_events_per_user: int | None = None
     """Of the spec; None for what the data says."""

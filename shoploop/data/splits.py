@@ -123,7 +123,7 @@ def _evaluation_days(user_V: Days, day_V: Days, last: int) -> int:
     days = min(max(EVALUATION_DAYS, enough), share)
     if (last_visit_U > last - days).sum() < FEWEST_EVALUATION:
         days = min(_back_to(last_visit_U, FEWEST_EVALUATION, last), _days_of_share(day_V, 2 * EVALUATION_SHARE, last))
-    return min(max(days, 1), LONGEST_EVALUATION)
+    return _capped(days, LONGEST_EVALUATION, last_visit_U, last, FEWEST_EVALUATION)
 
 
 def _back_to(latest_first: Days, wanted: int, last: int) -> int:
@@ -145,7 +145,14 @@ def _training_days(before_V: Days, evaluation_first: int, sessions: bool) -> int
     if sessions:  # the last day is to validate on
         before_V = before_V[: np.searchsorted(before_V, before_V[-1])] if before_V[0] < before_V[-1] else before_V
     enough = evaluation_first - int(before_V[max(len(before_V) - wanted, 0)])
-    return min(max(usual, enough), LONGEST_TRAINING)
+    return _capped(max(usual, enough), LONGEST_TRAINING, before_V, evaluation_first - 1, FEWEST_TRAINING)
+
+
+def _capped(days: int, longest: int, day_N: Days, last: int, fewest: int) -> int:
+    """At most the longest, unless it holds too little while more would hold enough: tables may end years before what was
+    collected begins, and the days between, which hold nothing, cost nothing."""
+    capped = min(max(days, 1), longest)
+    return capped if (day_N > last - capped).sum() >= fewest else max(days, 1)
 
 
 _SESSIONS = (

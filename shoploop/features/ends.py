@@ -2,9 +2,12 @@
 
 One row with a wrong date must decide neither which day is answered for nor what sells now. Where a log ends is
 :func:`shoploop.data.span.ends_of`'s to say; loading has left out what lies far outside and said so, and here
-nothing is left to find. Tables that were made elsewhere, or loaded by an older version, are held to the same rule.
+nothing is left to find. Tables that were made elsewhere, or loaded by an older version, are held to the same rule. Where
+loading has added what was collected it has written down the days that all of it spans, and they hold: which rows were a
+server's own and which a table's cannot be seen any more.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -50,14 +53,30 @@ def read_interactions(data: Path, columns: list[str] | None = None) -> tuple[pl.
         data: Folder of ``load_data``.
         columns: Those wanted; ``time`` must be among them. None reads all.
     """
-    return within_ends(pl.read_parquet(data / "interactions.parquet", columns=columns))
+    return within_ends(pl.read_parquet(data / "interactions.parquet", columns=columns), _span_of(data))
 
 
-def within_ends(interactions: pl.DataFrame) -> tuple[pl.DataFrame, Outside]:
-    """The rows between the log's ends, and what lies outside."""
+def _span_of(data: Path) -> Span | None:
+    report = data / "load.json"
+    span = json.loads(report.read_text()).get("span") if report.exists() else None
+    return None if span is None else Span(**span)
+
+
+def within_ends(interactions: pl.DataFrame, span: Span | None = None) -> tuple[pl.DataFrame, Outside]:
+    """The rows between the log's ends, and what lies outside.
+
+    Args:
+        interactions: With ``time``.
+        span: The ends as loading has found them; None where the rows themselves say them. Of rows that were cut since, what
+            is left of them.
+    """
     day = pl.col("time").dt.epoch("d")
     days = interactions.select(day).to_series()
-    span = ends_of(days)
+    if span is None or days.is_empty():
+        span = ends_of(days)
+    else:
+        inside = days.filter(days.is_between(span.first, span.last)).to_numpy()
+        span = Span(first=int(inside.min()), last=int(inside.max())) if len(inside) else span
     before, after = int((days < span.first).sum()), int((days > span.last).sum())
     if not before + after:
         return interactions, Outside(span=span, before=0, after=0, examples=())

@@ -15,6 +15,7 @@ from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation.trials.splitting import FEWEST_JUDGED, FEWEST_SHOPPERS, FEWEST_VISITS, SHOPPERS_IN_A_RUN
 from shoploop.candidates.fetching import CandidateConfig
 from shoploop.data.description import user_and_item, with_codes
+from shoploop.data.inputs import image_of
 from shoploop.data.moments import in_sessions
 from shoploop.data.rules import dropped_rows
 from shoploop.data.splits import WANTED_USERS, TimeSplit
@@ -23,6 +24,7 @@ from shoploop.features.ends import within_ends
 from shoploop.features.log import purchases
 from shoploop.features.materialize import request_days
 from shoploop.features.repeats import is_of_repeats
+from shoploop.features.sold_before import COARSER, sold_before, sold_once
 from shoploop.features.windows import choose_windows, unknown_share
 from shoploop.importance.checks.effort import CheckConfig, first_judged_day
 from shoploop.samples.step import TRAINING_NEGATIVES, Chosen, choose_visits
@@ -35,6 +37,18 @@ State = Literal["enough", "little", "too little", "not asked for", "not reached"
 
 MEASURED_CORES = 2
 
+CHANGES = {
+    "validate_data": "Mend the tables or how they are mapped in spec.data.tables, or allow what is found there: a severity "
+    "or a tolerance in spec.validation.expectations.",
+    "materialize_features": "Bring more days, or lower spec.training.evaluationDays. Where there is no purchase, say which "
+    "kind is one: spec.data.tables.interactions.kinds.",
+    "build_samples": "Bring more days or users, or change spec.training.evaluationDays and trainingDays.",
+}
+"""What helps where a step would end the run."""
+
+SELDOM_SOLD_BEFORE = 0.1
+"""Below this share of purchases whose item was sold on an earlier day, little of what is bought can be recommended."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Enough:
@@ -43,6 +57,8 @@ class Enough:
     step: str
     state: State
     why: str
+    change: str = ""
+    """What to change where it is too little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +140,8 @@ def forecast(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.D
         events: Canonical interactions.
 
     Returns:
-        ``windows`` (None where there is nothing to choose from), ``requests``, ``enough`` (a line a step) and ``estimate``
+        ``windows`` and ``sold_before``, the share of purchases to learn from whose item was sold on an earlier day (None
+        where there is nothing to choose from), ``requests``, ``enough`` (a line a step) and ``estimate``
         (None where the run would end early).
     """
     plan = _plan(spec, events)
@@ -133,6 +150,7 @@ def forecast(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.D
     sizes = None if ends else _sizes(spec, events, plan)
     return {
         "windows": plan.split.report() if plan.split else None,
+        "sold_before": plan.sold_before if plan.split else None,
         "requests": {name: len(getattr(plan.chosen, name)) for name in ("train", "validation", "evaluation")}
         if plan.chosen
         else None,
@@ -161,9 +179,14 @@ class _Plan:
     pairs: int = 0
     """Users and what each has bought of them."""
 
+    sold_before: float = 1.0
+    """Share of the purchases to learn from whose item was sold on an earlier day."""
+
     chosen: Chosen | None = None
     log_visits: int = 0
     """As of :class:`Sizes`."""
+
+    sessions: bool = False
 
     stopped: tuple[str, str] | None = None
     """The step that would end the run, and what it says."""
@@ -175,9 +198,8 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         kept, outside = within_ends(with_codes(events))
         rows = purchases(kept)
         bought = rows.select("user", "item", "day").unique()
-        windows = choose_windows(
-            bought, last=outside.span.last, training=spec.training, sessions=in_sessions(rows, spec.training.task)
-        )
+        plan.sessions = in_sessions(rows, spec.training.task)
+        windows = choose_windows(bought, last=outside.span.last, training=spec.training, sessions=plan.sessions)
         plan.split = windows.split
         items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
         known = bought.join(items, on="item", how="semi")
@@ -187,6 +209,8 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         plan.items, plan.pairs = len(windows.vocabulary), known.select(user_and_item()).n_unique()
         plan.visits = known.select("user", "day").unique().sort("user", "day")
         step = "build_samples"
+        learn_days = pl.col("day").is_between(windows.split.training_first, windows.split.evaluation_first - 1)
+        plan.sold_before = sold_before(bought, learn_days)
         user_V = plan.visits["user"].rank("dense").cast(pl.Int32).to_numpy() - 1
         learned = known.filter(~judged)
         latest = not is_of_repeats(learned["user"].to_numpy(), learned["item"].to_numpy())
@@ -210,7 +234,7 @@ def _enough(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.Da
     if plan.stopped is not None:
         step, why = plan.stopped
         found += [Enough(step=name, state="enough", why="") for name in _between("validate_data", step)]
-        found.append(Enough(step=step, state="too little", why=why))
+        found.append(Enough(step=step, state="too little", why=why, change=CHANGES[step]))
         found += [Enough(step=name, state="not reached", why="") for name in _between(step, None)]
         return found
     assert plan.chosen is not None
@@ -223,7 +247,16 @@ def _enough(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.Da
         )
     found.append(Enough(step="materialize_features", state="enough", why=known))
     requests = f"{learned:,} visits to learn from, {judged:,} users to evaluate on."
-    found.append(Enough(step="build_samples", state="enough", why=requests))
+    seldom = plan.sold_before < SELDOM_SOLD_BEFORE
+    if seldom:
+        requests += f" {sold_once(plan.sold_before)} {COARSER}"
+    # pictures offer items that nobody has bought, and within a session what was taken before on the same day comes again
+    known_otherwise = image_of(spec.data) is not None or plan.sessions
+    if plan.sold_before == 0 and not known_otherwise:
+        found.append(Enough(step="build_samples", state="too little", why=requests, change=COARSER))
+        found += [Enough(step=name, state="not reached", why="") for name in _between("build_samples", None)]
+        return found
+    found.append(Enough(step="build_samples", state="little" if seldom else "enough", why=requests))
     found += [_augmented(spec, plan), _weighed(spec, plan)]
     found.append(Enough(step="train_fused", state="enough", why=f"{learned:,} visits, {spec.training.epochs} epochs."))
     few = judged < WANTED_USERS
@@ -254,7 +287,7 @@ def _validated(spec: RecommenderSpec, description: Mapping[str, Any], events: pl
             stops |= rule.severity == "Stop" and spec.validation.on_failure == "Stop"
     state: State = "too little" if stops else "little" if broken else "enough"
     why = " ".join(broken) or "Enough rows, users, items and days; what else is expected is looked at in the run."
-    return Enough(step="validate_data", state=state, why=why)
+    return Enough(step="validate_data", state=state, why=why, change=CHANGES["validate_data"] if stops else "")
 
 
 _COUNTS = ("ExpectTableRowCountToBeBetween", "ExpectColumnUniqueValueCountToBeBetween")

@@ -34,6 +34,7 @@ from shoploop.features.joins import Joins
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary, purchases
 from shoploop.features.repeats import is_of_repeats
 from shoploop.features.resemblance import with_resemblance
+from shoploop.features.sold_before import COARSER, sold_before, sold_once
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter, write_catalogs
 from shoploop.samples.ratings import read_ratings
@@ -88,7 +89,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         peak memory.
 
     Raises:
-        TooFewEvents: there is too little to learn from or to evaluate on.
+        TooFewEvents: there is too little to learn from or to evaluate on, or nothing that was bought could have been offered.
     """
     started = time.perf_counter()
     contract = Contract.from_json(json.loads((features / "contract.json").read_text()))
@@ -159,6 +160,8 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
                 done += len(part)
                 progress.report(done, len(requests), "requests")
             report["splits"][split] = counts.report()
+            if split == "train" and not counts.positives:  # nothing after this step could mend it
+                raise _nothing_to_offer(log, windows, len(wanted))
     seconds["samples"] = time.perf_counter() - started - sum(seconds.values())
     if "Search" in training_spec.surfaces:
         made = write_searches(
@@ -218,6 +221,16 @@ def allocate(requests: Sequence[Request], sources: Sources, *, seed: int, places
             bought=bought_on(sources.log, request.user, day=request.day, seen=request.seen),
         )
     return found.config(places)
+
+
+def _nothing_to_offer(log: PurchaseLog, windows: TimeSplit, requests: int) -> TooFewEvents:
+    bought = pl.DataFrame({"user": log.user_R, "item": log.item_R, "day": log.day_R})
+    learned = pl.col("day").is_between(windows.training_first, windows.evaluation_first - 1)
+    share = sold_before(bought, learned)
+    why = f"None of the {requests:,} visits to learn from has a candidate that was bought. {sold_once(share)}"
+    if share < 0.5:
+        return TooFewEvents(f"{why} {COARSER}")
+    return TooFewEvents(f"{why} Shoppers of this data neither repeat nor buy what sells: bring more days or users.")
 
 
 class _Counts:

@@ -89,9 +89,10 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
     """
     version, before = load_trained(parent)
     materialized = json.loads((features / "features.json").read_text())
-    tables = {name: table["sha256"] for name, table in json.loads((data / "load.json").read_text())["tables"].items()}
+    loaded = json.loads((data / "load.json").read_text())
+    tables = {name: table["sha256"] for name, table in loaded["tables"].items()}
     last_day = materialized["serving_day"] - 1
-    _hold_newer(version, tables, last_day)
+    _hold_newer(version, tables, last_day, loaded.get("rules", []))
     keep_contract(version, features)
     vocabulary = Vocabulary.of_features(features)
     items = pl.read_parquet(data / "items.parquet")
@@ -136,12 +137,17 @@ def write_again(
     )
 
 
-def _hold_newer(version: Version, tables: Mapping[str, str], last_day: int) -> None:
+def _hold_newer(version: Version, tables: Mapping[str, str], last_day: int, rules: Sequence[Mapping[str, Any]]) -> None:
     known = version.lineage["last_day"]
     if last_day == known and dict(tables) == version.lineage["tables"]:
+        left_out = [rule for rule in rules if (rule["table"], rule["action"]) == ("interactions", "dropped")]
+        # whoever has compacted just now would be told to compact, though their events were read and left out
+        why = "What shoppers did since comes into them by `shoploop events compact`, where spec.data.feedback is set."
+        if left_out:
+            names = ", ".join(f"{rule['rows']:,} by {rule['name']}" for rule in left_out)
+            why += f" If it was compacted, loading may have left it out: of the interactions it dropped {names} (load.json)."
         raise NothingToRenew(
-            f"Version {version.id} was made of these very tables: there is nothing new that it could know. What shoppers did "
-            "since comes into them by `shoploop events compact`, where spec.data.feedback is set."
+            f"Version {version.id} was made of these very tables: there is nothing new that it could know. {why}"
         )
     if last_day < known:
         raise DataOlder(

@@ -18,8 +18,9 @@ from shoploop.schemas import LISTED
 
 Severity = Literal["Stop", "Warn", "Ignore"]
 
-KINDS = ("purchase", "cart", "view", "query", "return", "rating")
-"""Kinds of interaction with a meaning; others are carried along and never learned from."""
+KINDS = ("purchase", "cart", "view", "query", "return", "rating", "other")
+"""Kinds of interaction with a meaning, and ``other`` for what somebody has said has none: that and all else is carried along
+and never learned from."""
 
 EARLIEST = "1990-01-01"
 STEADY = 3.0
@@ -60,10 +61,11 @@ class Expectation:
 
 
 def _filled(table: str, column: str) -> Expectation:
+    article = "an" if column == "item" else "a"
     return Expectation(
         name=f"{table}.{column}_filled",
         column=column,
-        rule=f"every row has a {column}",
+        rule=f"every row has {article} {column}",
         severity="Stop",
         check="ExpectColumnValuesToNotBeNull",
     )

@@ -48,10 +48,27 @@ def shoploop(*arguments):
 def test_describe_says_what_is_there_and_writes_nothing(shop):
     before = sorted(shop.rglob("*"))
     told = shoploop("describe", "-f", "recommender.yaml").output
-    for part in ("60", "of all pairs", "evaluated on", "kind_not_told", "augment_samples", "GiB at the peak", "an estimate",
+    for part in ("60", "of all pairs", "evaluated on", "sold before",
+                 "kind_not_told", "augment_samples", "GiB at the peak", "an estimate",
                  "Next: shoploop run -f recommender.yaml"):  # fmt: skip
         assert part in told
     assert sorted(shop.rglob("*")) == before
+
+
+def test_words_that_were_counted_before_rows_were_dropped_say_so(shop):
+    lines = [f"u{n % 20},i{n % 30},2024-05-{1 + n % 28:02},item" for n in range(100)] + [",i1,2024-05-03,item"] * 7
+    Path("events.csv").write_text("\n".join(["user,item,time,kind", *lines]) + "\n")
+    tables = "{interactions: {uri: events.csv, kinds: {item: purchase}}}"
+    Path("recommender.yaml").write_text(f"spec: {{data: {{tables: {tables}}}}}\n")
+    told = " ".join(shoploop("describe", "-f", "recommender.yaml").output.split())
+    assert "100, 100%, written 'item' 107; 7 more were read, and dropped or made another kind by loading" in told
+
+
+def test_where_a_run_would_end_what_to_change_comes_next_and_no_run(shop):
+    Path("events.csv").write_text("user,item,time\nann,tea,2024-05-01\nbob,tea,2024-05-02\n")
+    told = " ".join(shoploop("describe", "-f", "recommender.yaml").output.split())
+    assert "Next: change this" in told and "shoploop run" not in told
+    assert told.endswith("Then look again: shoploop describe -f recommender.yaml")
 
 
 def test_describe_gives_its_numbers_as_json_alone(shop):

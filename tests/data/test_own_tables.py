@@ -162,6 +162,7 @@ def test_a_few_unreadable_values_become_null_and_are_counted(tables):
     assert tables.rule("price_unreadable")["rows"] == 1
     assert tables.rule("time_unreadable")["rows"] == 1
     assert tables.rule("incomplete_rows")["action"] == "dropped"
+    assert "Without an item 0, without a time 1:" in tables.rule("incomplete_rows")["why"]
 
 
 def test_zero_and_huge_quantities_are_kept_and_counted(tables):

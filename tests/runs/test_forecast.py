@@ -119,3 +119,23 @@ def test_more_epochs_and_more_rows_take_longer(foretold):
     assert few < many
     larger = foretold(bought(users=120, days=120, every=6))[0]["estimate"]
     assert larger["seconds"] > foretold(table)[0]["estimate"]["seconds"]
+
+
+def test_of_items_that_are_sold_on_one_day_more_days_are_not_asked_for(foretold, tmp_path):
+    """An auction: on each day other lots, and nothing of a day before."""
+    shop = bought(users=40, days=40, every=4)
+    auction = shop.with_columns(item=pl.col("item") + "-" + pl.col("time").dt.date().cast(pl.String))
+    found, data = foretold(auction)
+    assert states(found)["build_samples"] == "too little" and found["estimate"] is None
+    assert "Of 0.0% of the purchases to learn from the item had been sold on an earlier day" in why(
+        found, "build_samples"
+    )
+    (line,) = (line for line in found["enough"] if line["state"] == "too little")
+    assert "name a coarser id" in line["change"]
+    with pytest.raises(TooFewEvents, match=r"Of 0\.0% of the purchases .* name a coarser id"):
+        carry(tmp_path / "run", data, without=["validate_data"], until="build_samples")
+
+
+def test_of_a_shop_that_sells_the_same_again_nothing_is_said_of_items_sold_once(foretold):
+    found, _ = foretold(bought(users=60, days=90, every=6))
+    assert "earlier day" not in why(found, "build_samples")

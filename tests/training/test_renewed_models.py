@@ -115,6 +115,15 @@ def test_without_anything_new_nothing_is_renewed(days, error, why, later, found,
     assert not (folder / "model").exists()
 
 
+def test_whoever_has_compacted_is_told_what_loading_left_out_of_it(later, tmp_path):
+    folder = shutil.copytree(later, tmp_path / "run", ignore=shutil.ignore_patterns("model"))
+    report = json.loads((folder / "data" / "load.json").read_text())
+    rule = {"name": "rows_without_user", "table": "interactions", "rows": 2, "action": "dropped", "why": ""}
+    (folder / "data" / "load.json").write_text(json.dumps(report | {"rules": [rule]}))
+    with pytest.raises(NothingToRenew, match="of the interactions it dropped 2 by rows_without_user"):
+        renewed(folder, later)
+
+
 def test_tables_that_say_less_than_the_weights_have_learned_from_are_refused_by_name(trained_shop, tmp_path):
     poorer = made(tmp_path / "run", events(), without=["price"])
     with pytest.raises(ContractMismatch, match=r"price.*which these tables do not say any more"):

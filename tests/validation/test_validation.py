@@ -212,6 +212,18 @@ def test_what_is_odd_is_warned_about_and_nothing_else(make_data, check, change, 
     assert {name for name, result in results.items() if not result["passed"]} == {f"interactions.{n}" for n in names}
 
 
+def test_what_somebody_has_said_is_of_another_kind_is_known(make_data, check):
+    other = pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("other")).otherwise(pl.col("kind"))
+    _, results, _ = check(make_data(change=lambda frame: frame.with_columns(kind=other)))
+    assert results["interactions.kind_known"]["passed"]
+
+
+def test_rules_of_filled_columns_read_as_sentences():
+    rules = {expectation.name: expectation.rule for expectation in EXPECTATIONS}
+    assert rules["interactions.item_filled"] == "every row has an item"
+    assert rules["interactions.user_filled"] == "every row has a user"
+
+
 def test_a_repeated_key_stops(make_data, check):
     folder = make_data()
     for table in ("items", "users", "shops"):
