@@ -9,6 +9,7 @@ Legend: Q requests, R rows.
 
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from shoploop.compute.cores import cores
 from shoploop.compute.parallel import Group
 from shoploop.features.log import Float32
 from shoploop.samples.sample_set import Offsets, SampleSet
@@ -92,13 +94,19 @@ def foreign_scores(
     part_R = np.repeat(part_Q, np.diff(samples.offsets_Q1))
     kept = kept or Kept(None, {})
     scores_R, begin = kept.load(len(samples.items_R))
-    for part in range(begin, FOLDS):
-        # in one thread: what trees say becomes a version's digits
+
+    def scores_of(part: int) -> Array:
+        # each in one thread: what trees say becomes a version's digits
         trees = LambdaMart(seed=seed, threads=1, rounds=ROUNDS, rate=RATE)
         trees.fit(samples.select(np.flatnonzero(part_Q != part)))
-        scores_R[part_R == part] = trees.scores(samples.select(np.flatnonzero(part_Q == part)))
-        kept.save(scores_R, part + 1)
-        progress(part + 1, FOLDS, "parts of the lesson")
+        return trees.scores(samples.select(np.flatnonzero(part_Q == part)))
+
+    # LightGBM lets go of the interpreter, so that parts are learned beside each other
+    with ThreadPoolExecutor(min(cores(), FOLDS)) as pool:
+        for part, found in enumerate(pool.map(scores_of, range(begin, FOLDS)), start=begin):
+            scores_R[part_R == part] = found
+            kept.save(scores_R, part + 1)
+            progress(part + 1, FOLDS, "parts of the lesson")
     return scores_R
 
 
