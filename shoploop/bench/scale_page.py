@@ -50,17 +50,7 @@ TORCHREC = """Where parts break follows from bytes and from the seconds above; n
 
 Of many users, filling the online store is most of `materialize_features`: a row for each feature of each user. Feast's own
 materialization made objects of all rows at once and wrote them in no order; into SQLite these rows are now written in pieces
-(decision 0020). Into Redis Feast still writes, 10,000 rows at a time: of the shop of 100,000 users the step took 19.6 s of
-CPU and 746 MiB, and with SQLite 11.4 s and 567 MiB. The table of events above is from before this change.
-
-Tables of more than 200,000 rows are validated column by column, since Great Expectations copies and hashes at each check all
-that it was given.
-
-The exponents of `load_data` and `validate_data` over users are above 1.1: what hashes and compares ids, in polars and in
-pandas, takes more for each row where there are millions of them. Events of the same users do not do that.
-
-**Ten million users** were carried to a filled online store on one machine with 24 GiB: 15 minutes of CPU, and 12.5 GiB of
-memory for validation, which is the first step to break on a smaller one. The steps after that were not run of so many.
+(decision 0020, which also says what Redis takes). The table of events above is from before this change.
 
 **TorchRec is an option, not a part.** Embeddings here are linear maps of frozen factors with one bias an item, and, where a
 log without repeats tells enough of each item, a free vector of 64 numbers: that fits on a device for tens of millions of
@@ -197,7 +187,7 @@ def _users(found: dict[str, Any]) -> list[str]:
         "seconds what was worked, over all threads and with the start of the process. The exponents are of what is taken\n"
         "beyond the smallest shop's, over the shops where that is at least half the smallest shop's; where there are\n"
         "not two such shops there is none. What is learned from is bounded by days (`training.trainingDays`), and is not\n"
-        "measured here."
+        f"measured here.{_largest(found, heads[-1])}"
     )
     return [
         about,
@@ -206,3 +196,16 @@ def _users(found: dict[str, Any]) -> list[str]:
         _table(["MiB at most", *heads, "exponent"], rows("peak_rss_bytes", "memory_exponent", 2**20, 0)),
         *(["Not done:\n\n" + "\n".join(whys)] if whys else []),
     ]
+
+
+def _largest(found: dict[str, Any], users: str) -> str:
+    """What the largest shop took in all; nothing where a step of it was not done."""
+    cpu = [step["cpu_seconds"][-1] for step in found["steps"].values()]
+    peaks = {name: step["peak_rss_bytes"][-1] for name, step in found["steps"].items()}
+    if None in cpu or None in peaks.values():
+        return ""
+    most = max(peaks, key=lambda name: peaks[name])
+    return (
+        f" To carry {users} users to a filled online store takes {sum(cpu) / 60:.0f} minutes\n"
+        f"of CPU and {peaks[most] / 2**30:.1f} GiB of memory, most of it in {most}."
+    )

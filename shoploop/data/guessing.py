@@ -34,9 +34,10 @@ from shoploop.data.column_names import (
     TAKEN_BACK,
 )
 from shoploop.data.decimals import read_table
-from shoploop.data.fitting import CAUSES
+from shoploop.data.dependence import follows
 from shoploop.data.ids import text_of
 from shoploop.data.kinds import PURCHASE, RETURN, meaning
+from shoploop.data.overlaps import OVERLAPS, known_share, most_shared
 from shoploop.errors import SchemaMismatch
 
 EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", "shop", "basket", "title", "category",
@@ -48,12 +49,6 @@ DESCRIBING = tables.ITEM_COLUMNS
 
 NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",), "searches": ("query", "item", "time")}
 
-
-DEPENDENCE_ROWS = 200_000
-"""Rows in which it is looked whether one column follows from another."""
-
-FOLLOWS = 0.95
-"""One column follows from another that spares so much of the errors of guessing it."""
 
 GAPS = 0.05
 """When something was done is known of all but this share of rows."""
@@ -134,7 +129,7 @@ class Guess:
                 continue
             if column.flag and not NOT_WANTED & set(column.tokens):
                 continue
-            if any(_follows(column.values, one) for one in ids):
+            if any(follows(column.values, one) for one in ids):
                 continue
             counts = text_of(column.values).drop_nulls().value_counts(sort=True)
             found[column.name] = {str(word): int(rows) for word, rows in counts.iter_rows()}
@@ -207,9 +202,9 @@ def guess_items(uri: str, events: Guess, given: Mapping[str, str] | None = None)
     known = _given(given or {}, columns, uri)
     if "item" in events.found and "item" not in known:
         ids = text_of(events.table[events.found["item"].columns[0]]).drop_nulls().unique()
-        for overlap, but in ((_overlap, ""), (_overlap_without_zeros, WITHOUT_ZEROS)):
+        for overlap, but in OVERLAPS:
             shares = {c.name: overlap(c, ids) for c in columns if not c.nested}
-            if best := _most_shared(shares):
+            if best := most_shared(shares):
                 why = f"it holds {shares[best]:.0%} of the log's items{but}"
                 known["item"] = Proposal(columns=(best,), sure=True, why=why)
                 break
@@ -232,8 +227,10 @@ def guess_searches(uri: str, events: Guess, given: Mapping[str, str] | None = No
         if role not in known and role in events.found:
             listed = Column(events.table[events.found[role].columns[0]])
             taken = {name for one in known.values() for name in one.columns}
-            shares = {c.name: _known(c, listed) for c in columns if c.name not in taken and not (c.nested or c.clock)}
-            if best := _most_shared(shares):
+            shares = {
+                c.name: known_share(c, listed) for c in columns if c.name not in taken and not (c.nested or c.clock)
+            }
+            if best := most_shared(shares):
                 why = f"{shares[best]:.0%} of what it holds are {role}s of the log"
                 known[role] = Proposal(columns=(best,), sure=True, why=why)
     found = _proposals(columns, SEARCH_COLUMNS, known, headerless=bool(guess.header))
@@ -242,17 +239,6 @@ def guess_searches(uri: str, events: Guess, given: Mapping[str, str] | None = No
     if "time" in guess.found:
         _time(guess, next(c for c in columns if c.name == guess.found["time"].columns[0]))
     return guess
-
-
-def _most_shared(shares: Mapping[str, float]) -> str | None:
-    """The column of the greatest share, where that is at least a half."""
-    best = max(shares, key=lambda name: shares[name], default=None)
-    return best if best is not None and shares[best] >= 0.5 else None
-
-
-def _known(column: Column, listed: Column) -> float:
-    """The share of a column's values that another one lists."""
-    return _overlap(listed, text_of(column.values).drop_nulls().unique())
 
 
 def _read(uri: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -386,7 +372,7 @@ def _likeliest_time(columns: Sequence[Column], found: Mapping[str, Proposal], wo
 
     def rank(name: str) -> tuple[bool, float, float]:
         values = by_name[name].values
-        strays = values.null_count() > GAPS * values.len() or any(_follows(values, one) for one in ids)
+        strays = values.null_count() > GAPS * values.len() or any(follows(values, one) for one in ids)
         return strays, -worth[name], -_order(by_name[name])
 
     best = min(worth, key=rank)  # of equals the first
@@ -406,21 +392,6 @@ def _order(column: Column) -> float:
     steps = read.drop_nulls().diff().dt.total_seconds().drop_nulls()
     up, down = int((steps > 0).sum()), int((steps < 0).sum())
     return round(max(up, down) / (up + down), 1) if up + down else 0.5
-
-
-def _follows(values: pl.Series, given: pl.Series) -> bool:
-    """Whether a column follows from another, as a category does from its item; known only of what stands in several rows.
-
-    It is Goodman and Kruskal's lambda: how much fewer rows are guessed wrongly by what is most frequent beside each value
-    than by what is most frequent at all. Rare words beside rare people do not look like a rule by it.
-    """
-    rows = pl.DataFrame({"given": text_of(given.head(DEPENDENCE_ROWS)), "value": text_of(values.head(DEPENDENCE_ROWS))})
-    rows = rows.drop_nulls().filter(pl.len().over("given") > 1)
-    if rows["given"].n_unique() < 5:
-        return False
-    wrong = rows.height - int(rows["value"].value_counts()["count"].max())  # type: ignore[arg-type]
-    most = rows.group_by("given", "value").len().group_by("given").agg(pl.col("len").max())["len"].sum()
-    return wrong > 0 and rows.height - int(most) <= (1 - FOLLOWS) * wrong
 
 
 def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Proposal], taken: set[str]) -> None:
@@ -445,7 +416,7 @@ def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Prop
             # numbers of ten digits may be seconds since 1970, and may be ids where another column says when
             dates = [c for c in columns if c.name not in taken and c.clock == "number" and "time" in found]
             dates = [c for c in dates if may_be(role, c) and c.distinct * 2 < c.values.len()]
-            apart = (c for c in left + dates if not (_follows(c.values, beside) or _follows(beside, c.values)))
+            apart = (c for c in left + dates if not (follows(c.values, beside) or follows(beside, c.values)))
             left = [next(apart, left[0])]
         if left:
             found[role] = Proposal(columns=(left[0].name,), sure=False, why="it looks like ids; no name says whose")
@@ -596,7 +567,7 @@ def _listed_in(items: pl.DataFrame, columns: Sequence[Column], proposed: Proposa
     looked_at = [c for c in columns if not (c.nested or c.clock)]
     alike = [c for c in looked_at if c.name in names]
     for some in (alike, looked_at):
-        for overlap, but in ((_overlap, ""), (_overlap_without_zeros, WITHOUT_ZEROS)):
+        for overlap, but in OVERLAPS:
             worth = {}
             for column in some:
                 ids = text_of(column.values).drop_nulls().unique()
@@ -612,18 +583,3 @@ def _listed_in(items: pl.DataFrame, columns: Sequence[Column], proposed: Proposa
         why = "it is called as the key of the table of items, which lists little of what it holds"
         return {"item": Proposal(columns=(alike[0].name,), sure=False, why=why)}
     return {}
-
-
-WITHOUT_ZEROS = ", leading zeros aside"
-
-
-def _overlap_without_zeros(column: Column, ids: pl.Series) -> float:
-    """As a run sees why two tables do not fit: one has lost what the other still has."""
-    alike = next(mended for differ, mended, _ in CAUSES if differ == "leading zeros")
-    own = Column(pl.DataFrame({column.name: text_of(column.values)}).select(alike(pl.first())).to_series())
-    return _overlap(own, pl.DataFrame({"id": ids}).select(alike(pl.first())).to_series().unique())
-
-
-def _overlap(column: Column, ids: pl.Series) -> float:
-    own = text_of(column.values).drop_nulls().unique()
-    return int(ids.is_in(own.implode()).sum()) / max(ids.len(), 1)

@@ -186,7 +186,7 @@ def _tell_of_fees(events: pl.DataFrame, loaded: Loaded) -> None:
     """Says which items lie in so many visits that they may be fees, freight or bags: a model learns to place them first."""
     bought = events.filter(pl.col("kind") == PURCHASE) if "kind" in events.columns else events
     visit = pl.struct("user", pl.col("time").dt.date()).hash()
-    visits = int(bought.select(visit.approx_n_unique()).item()) if bought.height else 0
+    visits = int(bought.select(visit.n_unique()).item())
     if (
         visits < FEWEST_VISITS or bought.height < 2 * visits
     ):  # where a visit is one item, what sells is most of the visits
@@ -196,7 +196,7 @@ def _tell_of_fees(events: pl.DataFrame, loaded: Loaded) -> None:
         share = bought.filter(pl.col("item") == item).select(visit.n_unique()).item() / visits
         if share > IN_MOST_VISITS:
             loaded.tell(
-                f"Item {item!r} is in {min(share, 1.0):.0%} of all visits. If it is a fee, freight, a bag or the like, name "
+                f"Item {item!r} is in {share:.0%} of all visits. If it is a fee, freight, a bag or the like, name "
                 "it in spec.serving.listRules.exclude: it would be recommended to everybody."
             )
 

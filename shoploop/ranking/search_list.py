@@ -48,14 +48,13 @@ def search_list(
     searched = known.searching.search(request.query, items=matrix, history=history, day=day)
     searched = searched.of_items(_findable(known, searched.items_N, request, out_of_stock))
     left_out = {*request.exclude, *out_of_stock}
-    unsold = [
-        each
-        for each in known.searching.unsold(request.query)
-        if each.item not in left_out and (request.only is None or each.item in request.only)
-    ]
-    numbered = known.searching.numbered(request.query)
-    if numbered is not None and (numbered in left_out or (request.only is not None and numbered not in request.only)):
-        numbered = None
+
+    def may(item: str) -> bool:
+        return item not in left_out and (request.only is None or item in request.only)
+
+    unsold = [each for each in known.searching.unsold(request.query) if may(each.item)]
+    typed = known.searching.numbered(request.query)
+    numbered = typed if typed is not None and may(typed) else None
     if not len(searched.items_N) and not unsold and numbered is None:
         wanted = RecommendRequest(user=request.user or ANYBODY, k=request.k, only=request.only)
         sold = lists.best_sellers(wanted, left_out, request.k)

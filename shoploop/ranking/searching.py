@@ -149,8 +149,8 @@ class Searching:
         return QueryMemory(remembered_by(self._trained), len(self._trained.vocabulary))
 
     def warm_up(self, day: int) -> None:
-        """Reads names and memory, so that nobody has to wait for them."""
-        _ = self._names, self._unsold_names if self._unsold.height else None
+        """Reads names, ids and memory, so that nobody has to wait for them."""
+        _ = self._names, self._numbers, self._unsold_names if self._unsold.height else None
         self._recall(day)
 
     def search(self, query: str, *, items: ItemMatrix, history: History, day: int) -> Searched:

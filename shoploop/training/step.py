@@ -45,7 +45,7 @@ from shoploop.training.pretraining import PRETRAINED_RATE, pretrain_for
 from shoploop.training.searching import SearchTraining, fit_search
 from shoploop.training.sequence_task import sequence_task_of
 from shoploop.training.shopping import ShopTraining, fit_shops
-from shoploop.training.teaching import FOLDS, Kept, Lesson, lesson, taught, teaches, told_lesson
+from shoploop.training.teaching import FOLDS, Lesson, lesson, taught, teaches, told_lesson
 from shoploop.versions.artifact import write_version
 from shoploop.versions.trained import TrainedModel
 
@@ -57,9 +57,6 @@ CHECKPOINT = "train_fused.safetensors"
 
 LOG_CHECKPOINT = "train_fused.log.safetensors"
 """Likewise: how far the Transformer is that learns from the log first."""
-
-LESSON = "train_fused.lesson.safetensors"
-"""Likewise: what the DNN's teacher has said of the visits that it was asked about."""
 
 
 def train_fused(
@@ -161,12 +158,11 @@ def train_fused(
             "config": asdict(config),
             "seed": training_spec.seed,
         }
-        of_lesson = Kept(None if cache is None else cache / LESSON, key)
 
         def told(learn: SampleSet) -> tuple[SampleSet, Lesson] | None:
             if not config.taught_share or not teaches(learn):
                 return None
-            return learn, lesson(learn, seed=training_spec.seed, kept=of_lesson, progress=progress.report)
+            return learn, lesson(learn, seed=training_spec.seed, progress=progress.report)
 
         if shared:
             # the first process alone has to hold all of them, and only until it has told what is made of them
@@ -278,7 +274,6 @@ def train_fused(
         (written / "training.json").write_text(json.dumps(report, indent=1) + "\n")
         checkpoint.clear()
         of_log.clear()
-        of_lesson.clear()
         return report
 
 

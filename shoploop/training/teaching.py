@@ -7,23 +7,18 @@ only: what serves is the network.
 Legend: Q requests, R rows.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from shoploop.compute.cores import cores
 from shoploop.compute.parallel import Group
 from shoploop.features.log import Float32
 from shoploop.samples.sample_set import Offsets, SampleSet
-from shoploop.store import disk
 from shoploop.training.trees import LambdaMart
 
 FOLDS = 2
@@ -59,15 +54,14 @@ class Lesson:
 
 def teaches(samples: SampleSet) -> bool:
     """Whether there is enough to learn from for trees to teach."""
-    bought = sum(bool(samples.labels_R[samples.rows(q)].any()) for q in range(len(samples)))
-    return bought >= FEWEST_REQUESTS and len(np.unique(samples.users_Q)) >= FOLDS
+    bought_Q = _totals(samples.labels_R.astype(np.float64), _requests(samples), len(samples)) > 0
+    return int(bought_Q.sum()) >= FEWEST_REQUESTS and len(np.unique(samples.users_Q)) >= FOLDS
 
 
 def lesson(
     samples: SampleSet,
     *,
     seed: int,
-    kept: "Kept | None" = None,
     progress: Progress = lambda done, total, what: None,
 ) -> Lesson:
     """What trees say of each row, that have not learned from its user, as chances.
@@ -75,25 +69,22 @@ def lesson(
     Args:
         samples: The training visits, with their weights.
         seed: Of the parts and of the trees.
-        kept: Where it is kept how many parts are done, so that a step that was killed goes on.
         progress: Called with the parts done, their number, and "parts of the lesson".
     """
-    return _softened(samples, foreign_scores(samples, seed=seed, kept=kept, progress=progress))
+    return _softened(samples, foreign_scores(samples, seed=seed, progress=progress))
 
 
 def foreign_scores(
     samples: SampleSet,
     *,
     seed: int,
-    kept: "Kept | None" = None,
     progress: Progress = lambda done, total, what: None,
 ) -> Array:
     """Each row's score, (R,), by trees that have learned from the users of the other parts alone."""
     users, user_Q = np.unique(samples.users_Q, return_inverse=True)
     part_Q = (np.random.default_rng([seed, FOLDS]).permutation(len(users)) % FOLDS)[user_Q]
     part_R = np.repeat(part_Q, np.diff(samples.offsets_Q1))
-    kept = kept or Kept(None, {})
-    scores_R, begin = kept.load(len(samples.items_R))
+    scores_R = np.zeros(len(samples.items_R))
 
     def scores_of(part: int) -> Array:
         # each in one thread: what trees say becomes a version's digits
@@ -103,9 +94,8 @@ def foreign_scores(
 
     # LightGBM lets go of the interpreter, so that parts are learned beside each other
     with ThreadPoolExecutor(min(cores(), FOLDS)) as pool:
-        for part, found in enumerate(pool.map(scores_of, range(begin, FOLDS)), start=begin):
+        for part, found in enumerate(pool.map(scores_of, range(FOLDS))):
             scores_R[part_R == part] = found
-            kept.save(scores_R, part + 1)
             progress(part + 1, FOLDS, "parts of the lesson")
     return scores_R
 
@@ -114,7 +104,7 @@ def _softened(samples: SampleSet, scores_R: Array) -> Lesson:
     """Scores as chances, at the temperature that surprises least."""
     from scipy.optimize import minimize_scalar
 
-    of_R = np.repeat(np.arange(len(samples)), np.diff(samples.offsets_Q1))
+    of_R = _requests(samples)
     weights_R = np.ones(len(scores_R)) if samples.weights_R is None else samples.weights_R.astype(np.float64)
     wanted_R = samples.labels_R * weights_R
     total_Q = _totals(wanted_R, of_R, len(samples))
@@ -135,6 +125,11 @@ def _softened(samples: SampleSet, scores_R: Array) -> Lesson:
     found = minimize_scalar(surprise, bounds=(-most, most), method="bounded")
     temperature = float(np.exp(found.x))
     return Lesson(taught_R=chances(temperature).astype(np.float32), temperature=temperature, surprise=float(found.fun))
+
+
+def _requests(samples: SampleSet) -> npt.NDArray[np.int64]:
+    """The request of each row, (R,)."""
+    return np.repeat(np.arange(len(samples)), np.diff(samples.offsets_Q1))
 
 
 def _totals(values_R: Array, of_R: npt.NDArray[np.int64], requests: int) -> Array:
@@ -173,36 +168,3 @@ def _owned(values_R: Float32, offsets_Q1: Offsets, together: Group) -> Float32:
 def taught(samples: SampleSet, found: Lesson | None) -> SampleSet:
     """The samples with what the teacher says of them."""
     return samples if found is None else replace(samples, taught_R=found.taught_R)
-
-
-class Kept:
-    """Scores of the parts that are done, in one file that is whole or not there; without a path nothing is kept."""
-
-    def __init__(self, path: Path | None, key: Mapping[str, Any]):
-        """
-        Args:
-            path: Of the file, in a folder that outlives the process.
-            key: Everything that the scores depend on; a file with another one is as if it were not there.
-        """
-        self.path, self._key = path, json.dumps(key, sort_keys=True)
-
-    def load(self, rows: int) -> tuple[Array, int]:
-        """The scores, and how many parts are done."""
-        try:
-            found = load(self.path.read_bytes()) if self.path is not None else {}
-            if bytes(found["key"]).decode() == self._key:
-                return found["scores_R"].copy(), int(found["done"][0])
-        except (OSError, SafetensorError, KeyError, ValueError):
-            pass
-        return np.zeros(rows), 0
-
-    def save(self, scores_R: Array, done: int) -> None:
-        """Keeps what is done."""
-        if self.path is not None:
-            key = np.frombuffer(self._key.encode(), np.uint8)
-            disk.write_bytes(self.path, save({"scores_R": scores_R, "done": np.array([done]), "key": key}))
-
-    def clear(self) -> None:
-        """The step is over."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from conftest import STORE, Cluster, Shop, claim, own_data
+from workers import kill_second, workers
 
 pytestmark = pytest.mark.cluster_full
 
@@ -42,27 +43,15 @@ def test_a_killed_worker_costs_the_generator_no_step_that_a_checkpoint_has(clust
         cluster.apply(made)
         shop = Shop(cluster=cluster, namespace=namespace, name="grocery", seconds_to_ready=0)
 
-        def pods() -> dict[str, dict]:
-            selector = "jobset.sigs.k8s.io/jobset-name,batch.kubernetes.io/job-completion-index"
-            found = cluster.items("pods", "-n", namespace, "-l", selector)
-            return {pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]: pod for pod in found}
-
         def steps() -> dict:
             progress = shop.recommender()["status"].get("run", {}).get("progress") or {}
             return progress if progress.get("what") == STEPS and progress["done"] >= KILLED_AFTER else {}
 
         before = shop.wait("the generator's steps are told", steps, seconds=420)
-        victim = pods()["1"]["metadata"]
-        cluster.kubectl("delete", "pod", victim["name"], "-n", namespace, "--grace-period=0", "--force")
-
-        def anew() -> bool:
-            now = pods()
-            return len(now) == 2 and now["1"]["metadata"]["uid"] != victim["uid"]
-
-        shop.wait("the workers begin again", anew, seconds=120)
+        kill_second(shop)
 
         def went_on() -> list[dict]:
-            log = cluster.log(pods()["0"]["metadata"]["name"], namespace)
+            log = cluster.log(workers(shop)["0"]["metadata"]["name"], namespace)
             told = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
             return [one for one in told if one["kind"] == "progress" and one.get("what") == STEPS]
 

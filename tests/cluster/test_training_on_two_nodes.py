@@ -6,6 +6,7 @@ import time
 
 import pytest
 from conftest import Cluster, Shop, condition, own_data
+from workers import kill_second, workers
 
 pytestmark = pytest.mark.cluster
 
@@ -44,27 +45,15 @@ def test_two_nodes_train_and_serve(cluster: Cluster, together: str, record_prope
     def progress() -> dict:
         return shop.recommender()["status"]["run"].get("progress") or {}
 
-    def pods() -> dict[str, dict]:
-        selector = "jobset.sigs.k8s.io/jobset-name,batch.kubernetes.io/job-completion-index"
-        found = cluster.items("pods", "-n", namespace, "-l", selector)
-        return {pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]: pod for pod in found}
-
     before = shop.wait("the training says how far it is", progress, seconds=180)
     assert before["what"] == "epochs" and before["total"] == EPOCHS + 1 and before["loss"] > 0
-    victim = pods()["1"]["metadata"]
-    cluster.kubectl("delete", "pod", victim["name"], "-n", namespace, "--grace-period=0", "--force")
-
-    def anew() -> bool:
-        now = pods()
-        return len(now) == 2 and now["1"]["metadata"]["uid"] != victim["uid"]
-
-    shop.wait("the workers begin again", anew, seconds=120)
+    kill_second(shop)
     shop.wait("the TrainJob is done", lambda: state() == "Complete", seconds=BAR_SECONDS)
     seconds = time.monotonic() - begun
     record_property("seconds_of_the_train_job", round(seconds))
     print(f"\nfrom the Trainer to the TrainJob's end, with a killed worker: {seconds:.0f} s (bar: {BAR_SECONDS} s)")
     assert seconds < BAR_SECONDS
-    log = cluster.kubectl("logs", pods()["0"]["metadata"]["name"], "-n", namespace)
+    log = cluster.kubectl("logs", workers(shop)["0"]["metadata"]["name"], "-n", namespace)
     events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     went_on = [event["done"] for event in events if event["kind"] == "progress"]
     assert went_on[-1] == EPOCHS + 1

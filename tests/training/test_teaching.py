@@ -14,7 +14,7 @@ from shoploop.training import teaching
 from shoploop.training.building import build_model
 from shoploop.training.loop import TrainConfig, batches, fit, losses
 from shoploop.training.step import train_fused
-from shoploop.training.teaching import Kept, foreign_scores, lesson, taught, teaches, told_lesson
+from shoploop.training.teaching import foreign_scores, lesson, taught, teaches, told_lesson
 
 pytestmark = pytest.mark.usefixtures("one_thread", "narrow_network")
 
@@ -65,24 +65,6 @@ def test_the_same_seed_says_the_same_and_another_one_something_else(samples):
     one, again, other = (foreign_scores(samples, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
-
-
-def test_a_lesson_that_was_killed_goes_on_and_says_the_same(samples, tmp_path):
-    kept, told = Kept(tmp_path / "lesson", {"seed": 0}), []
-
-    def killed(done, total, what):
-        told.append((done, total))
-        if len(told) == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        foreign_scores(samples, seed=0, kept=kept, progress=killed)
-    found = foreign_scores(samples, seed=0, kept=kept, progress=killed)
-    assert told == [(1, 2), (2, 2)]
-    assert np.array_equal(found, foreign_scores(samples, seed=0))
-    assert Kept(tmp_path / "lesson", {"seed": 1}).load(3)[1] == 0, "a lesson of something else"
-    kept.clear()
-    assert kept.load(3)[1] == 0
 
 
 def test_only_the_dnn_has_a_teacher(samples):
