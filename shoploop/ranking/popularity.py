@@ -9,7 +9,6 @@ from pathlib import Path
 
 import polars as pl
 
-from shoploop.data.span import ends_of
 from shoploop.features.log import purchases
 
 FILE = "popular.parquet"
@@ -39,7 +38,7 @@ def write_popularity(interactions: pl.DataFrame, out: Path) -> None:
         out: An existing folder.
     """
     bought = purchases(interactions).select("user", "item", "day", "shop").unique()
-    last = ends_of(bought["day"]).last
+    last = bought.select(pl.col("day").max()).item()
     in_shops = bought.filter(pl.col("shop").is_not_null() & (pl.col("shop") != EVERYWHERE))
     best = [
         _best(bought.with_columns(shop=pl.lit(EVERYWHERE)), last, KEPT_EVERYWHERE),

@@ -19,7 +19,6 @@ import polars as pl
 import pyarrow as pa
 from scipy import sparse
 
-from shoploop.data.span import ends_of
 from shoploop.features.log import Int32, purchases
 from shoploop.surfaces.shops.memory import ShopMemory, ShopRecall
 from shoploop.surfaces.shops.visits import VisitHistory, visits_of
@@ -42,7 +41,7 @@ def write_visits(interactions: pl.DataFrame, out: Path, *, shops: pl.DataFrame |
     if bought["shop"].null_count() == len(bought):
         return
     visits = visits_of(bought)
-    recall = ShopMemory(visits).as_of(ends_of(bought["day"]).last + 1)
+    recall = ShopMemory(visits).as_of(bought.select(pl.col("day").max()).item() + 1)
     table = (
         pl.DataFrame({"user": visits.user_V, "shops": visits.shop_V, "days": visits.day_V, "sizes": visits.size_V})
         .group_by("user", maintain_order=True)
