@@ -324,10 +324,10 @@ def fit(
                 best = row["validation_loss"]["fused"], copy.deepcopy(model.state_dict())
         row["seconds"] = time.perf_counter() - started
         curves.epochs.append(row)
-        progress(epoch + 1, total, "epochs")
-        after_epoch(row)
         done = Progressed(epoch=epoch + 1, step=0, sums=np.zeros(3), curves=curves.epochs)
         checkpoint.save(done, model, optimiser, schedule, rng.bit_generator.state, best, together)
+        progress(epoch + 1, total, "epochs")  # not before it is kept: what was said to be done is not done again
+        after_epoch(row)
     if going_on:  # all of it was done, but for what comes of it
         best, curves.epochs = going_on.restore(model, None, None, rng, together), list(going_on.curves)
     if best is not None:

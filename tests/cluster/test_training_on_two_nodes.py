@@ -55,7 +55,7 @@ def test_two_nodes_train_and_serve(cluster: Cluster, together: str, record_prope
     assert seconds < BAR_SECONDS
     log = cluster.kubectl("logs", workers(shop)["0"]["metadata"]["name"], "-n", namespace)
     events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    went_on = [event["done"] for event in events if event["kind"] == "progress"]
+    went_on = [event["done"] for event in events if (event["kind"], event.get("what")) == ("progress", "epochs")]
     assert went_on[-1] == EPOCHS + 1
     assert went_on[0] > before["done"], "epochs that were over before the worker was killed were done again"
     found = shop.wait_until_ready(seconds=300)

@@ -95,6 +95,15 @@ def test_autoscaling_leaves_the_number_of_pods_open(make_recommender, make_versi
     assert (made["replicas"], made["autoscaling"]) == (None, {"enabled": True, "min": 1, "max": 4})
 
 
+def test_a_default_that_a_newer_definition_writes_out_is_no_change(make_recommender, make_version, settings):
+    """Else an upgrade of the definitions alone would begin the pods of every shop anew."""
+    silent = make_recommender(serving={"listRules": {"maxPerCategory": 3}})
+    written = make_recommender(serving={"listRules": {"maxPerCategory": 3, "exclude": [], "pins": [], "hideOwned": False}})
+    before, after = (chart_values(one, make_version(), settings) for one in (silent, written))
+    assert before["listRules"] == {"maxPerCategory": 3}
+    assert after == before
+
+
 def test_what_is_as_wanted_is_left_alone(served, make_deployment, plan):
     recommender, version, release = served()
     made = plan(recommender, version, live_service(), make_deployment(), releases=(release,))

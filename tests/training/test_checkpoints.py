@@ -58,6 +58,19 @@ def test_what_was_killed_comes_to_the_same_bytes(killed_at, unbroken, tmp_path):
         assert torch.equal(value, model.state_dict()[name]), name
 
 
+def test_an_epoch_is_said_to_be_over_once_it_is_kept(tmp_path):
+    """Who sees it said may kill the training: it is not done again."""
+    kept, found = Checkpoint(tmp_path / "training", KEY), []
+
+    def told(done, total, what):
+        going_on = kept.load(Group())
+        found.append((done, going_on and going_on.epoch))
+
+    model = build_model(OFFERED_FEATURES, Shop().catalog(), offered(20), seed=CONFIG.seed)
+    fit(model, offered(20), offered(10, seed=5), CONFIG, checkpoint=kept, progress=told)
+    assert found == [(1, 1), (2, 2), (3, 3), (4, 4)]
+
+
 def test_what_is_done_is_not_done_again_until_it_is_cleared(unbroken, tmp_path):
     kept = Checkpoint(tmp_path / "training", KEY)
     trained(kept)

@@ -77,7 +77,8 @@ def values(situation: Situation, version: Version, package: Package) -> dict[str
         "online": feedback.values(situation.recommender, spec),
         "redis": feedback.redis_values(spec),
         "promotions": {"follow": True},
-        "listRules": serving.list_rules.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        # without what is as ever: a definition of the resource that is newer writes its defaults into every Recommender
+        "listRules": serving.list_rules.model_dump(mode="json", by_alias=True, exclude_defaults=True),
     } | private
 
 
