@@ -98,7 +98,9 @@ def test_autoscaling_leaves_the_number_of_pods_open(make_recommender, make_versi
 def test_a_default_that_a_newer_definition_writes_out_is_no_change(make_recommender, make_version, settings):
     """Else an upgrade of the definitions alone would begin the pods of every shop anew."""
     silent = make_recommender(serving={"listRules": {"maxPerCategory": 3}})
-    written = make_recommender(serving={"listRules": {"maxPerCategory": 3, "exclude": [], "pins": [], "hideOwned": False}})
+    written = make_recommender(
+        serving={"listRules": {"maxPerCategory": 3, "exclude": [], "pins": [], "hideOwned": False}}
+    )
     before, after = (chart_values(one, make_version(), settings) for one in (silent, written))
     assert before["listRules"] == {"maxPerCategory": 3}
     assert after == before
