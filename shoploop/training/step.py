@@ -45,7 +45,7 @@ from shoploop.training.pretraining import PRETRAINED_RATE, pretrain_for
 from shoploop.training.searching import SearchTraining, fit_search
 from shoploop.training.sequence_task import sequence_task_of
 from shoploop.training.shopping import ShopTraining, fit_shops
-from shoploop.training.teaching import FOLDS, Lesson, lesson, taught, teaches, told_lesson
+from shoploop.training.teaching import FOLDS, Lesson, lesson, taught, told_lesson
 from shoploop.versions.artifact import write_version
 from shoploop.versions.trained import TrainedModel
 
@@ -160,9 +160,8 @@ def train_fused(
         }
 
         def told(learn: SampleSet) -> tuple[SampleSet, Lesson] | None:
-            if not config.taught_share or not teaches(learn):
-                return None
-            return learn, lesson(learn, seed=training_spec.seed, progress=progress.report)
+            found = lesson(learn, seed=training_spec.seed, progress=progress.report)
+            return None if found is None else (learn, found)
 
         if shared:
             # the first process alone has to hold all of them, and only until it has told what is made of them

@@ -63,15 +63,15 @@ def lesson(
     *,
     seed: int,
     progress: Progress = lambda done, total, what: None,
-) -> Lesson:
-    """What trees say of each row, that have not learned from its user, as chances.
+) -> Lesson | None:
+    """What trees say of each row, that have not learned from its user, as chances; None where there is too little to teach.
 
     Args:
         samples: The training visits, with their weights.
         seed: Of the parts and of the trees.
         progress: Called with the parts done, their number, and "parts of the lesson".
     """
-    return _softened(samples, foreign_scores(samples, seed=seed, progress=progress))
+    return _softened(samples, foreign_scores(samples, seed=seed, progress=progress)) if teaches(samples) else None
 
 
 def foreign_scores(

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from shoploop.store import disk
 from shoploop.training.building import build_model
 from shoploop.training.calibration import calibrate
 from shoploop.training.loop import TrainConfig, fit
+from shoploop.training.teaching import lesson, taught
 from shoploop.tuning.settings import Settings, changed, present, space, tidy
 from shoploop.tuning.study import Reporting, Study, alone, drawn
 from shoploop.tuning.visits import Visits, part_visits
@@ -247,6 +249,7 @@ class _Judge:
     def __init__(self, visits: Visits, contract: Contract, catalog: Catalog, training: TrainingSpec, folder: Path):
         self._visits, self._contract, self._catalog = visits, contract, catalog
         self._training, self._folder = training, folder
+        self._lesson = cache(lambda seed: lesson(visits.train, seed=seed))  # the same whatever the settings
 
     def trained(
         self, settings: Settings, seed: int, after: Callable[[float, FusedModel], None] = lambda loss, model: None
@@ -257,7 +260,7 @@ class _Judge:
         model = build_model(self._contract, self._catalog, visits.train, seed=seed)
         fit(
             model,
-            visits.train,
+            taught(visits.train, self._lesson(seed)),
             visits.validation,
             TrainConfig(
                 epochs=spec.epochs,

@@ -22,8 +22,9 @@ CONFIG = TrainConfig(epochs=1, batch_requests=8, seed=3)
 
 
 @pytest.fixture(autouse=True)
-def few_trees(monkeypatch):
+def few_are_enough(monkeypatch):
     monkeypatch.setattr(teaching, "ROUNDS", 5)
+    monkeypatch.setattr(teaching, "FEWEST_REQUESTS", 300)
 
 
 @pytest.fixture
@@ -110,12 +111,11 @@ def test_a_share_of_nothing_is_a_training_without_a_teacher(samples):
     assert same(fitted(said), fitted(said))
 
 
-def test_few_visits_have_no_teacher(samples, monkeypatch):
-    assert not teaches(samples)
-    monkeypatch.setattr(teaching, "FEWEST_REQUESTS", 300)
+def test_few_visits_have_no_teacher(samples):
     assert teaches(samples)
-    assert not teaches(replace(samples, users_Q=np.zeros_like(samples.users_Q)))
-    assert not teaches(replace(samples, labels_R=np.zeros_like(samples.labels_R)))
+    assert lesson(samples.select(range(299)), seed=0) is None
+    assert lesson(replace(samples, users_Q=np.zeros_like(samples.users_Q)), seed=0) is None
+    assert lesson(replace(samples, labels_R=np.zeros_like(samples.labels_R)), seed=0) is None
 
 
 def test_of_two_processes_each_hears_of_its_own_visits_what_one_alone_hears(samples):

@@ -256,24 +256,24 @@ def trained(
     from shoploop.training.loop import TrainConfig, fit
     from shoploop.training.pretraining import PRETRAINED_RATE, pretrain_for
     from shoploop.training.sequence_task import sequence_task_of
+    from shoploop.training.teaching import lesson, taught
 
     say("training the fused model")
     task = sequence_task_of(made.problem.before_labels)
     say(task.why)
     model = build_model(made.problem.contract, made.catalog, train, seed=seed, learned_items=task.learned_items)
-    pretrain_for(
-        task,
-        model.sequence,
-        made.problem.before_labels,
-        seed=seed,
-        progress=lambda done, total, what: say(f"{what}: {done:.0f} of {total:.0f}"),
-    )
+
+    def progress(done: float, total: float, what: str) -> None:
+        say(f"{what}: {done:.0f} of {total:.0f}")
+
+    teacher = lesson(train, seed=seed, progress=progress)
+    pretrain_for(task, model.sequence, made.problem.before_labels, seed=seed, progress=progress)
     fit(
         model,
-        train,
+        taught(train, teacher),
         validation,
         TrainConfig(seed=seed, sequence_rate=PRETRAINED_RATE if task.epochs else 1.0),
-        progress=lambda done, total, what: say(f"{what}: {done:.0f} of {total:.0f}"),
+        progress=progress,
         after_alone=after_alone,
     )
     calibrate(model, validation)

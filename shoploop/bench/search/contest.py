@@ -202,6 +202,7 @@ def _models(
     from shoploop.training.calibration import calibrate
     from shoploop.training.loop import TrainConfig, fit
     from shoploop.training.searching import SearchTraining, fit_search
+    from shoploop.training.teaching import lesson, taught
 
     problem, catalog = made.problem, made.catalogs.training
     order = np.random.default_rng(seed).permutation(len(visits))
@@ -211,7 +212,7 @@ def _models(
     alone = copy.deepcopy(fresh)
     fit_search(alone, learn, validation, train, validated, SearchTraining(seed=seed, items_share=0.0))
     calibrate(alone, validation, "search")
-    fit(fresh, train, validated, TrainConfig(seed=seed))
+    fit(fresh, taught(train, lesson(train, seed=seed)), validated, TrainConfig(seed=seed))
     calibrate(fresh, validated)
     measured = {"before": _visits_ndcg(fresh, made, judged_visits)}
     fit_search(fresh, learn, validation, train, validated, SearchTraining(seed=seed))
