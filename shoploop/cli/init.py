@@ -279,6 +279,8 @@ def recommender_yaml(
         doubt = "" if log.price_sure else "; not sure"
         of = "one piece" if log.price_is == "unit" else "the whole row, all pieces together"
         lines.append(f"        priceIs: {log.price_is} # the price is of {of}{doubt}")
+    if log.currencies:
+        lines.append(f"        # {_plain(_of_money(*log.currencies))}")
     lines += _time_lines(log)
     if log.category_separator and items is None:
         lines.append(f"        categorySeparator: {_scalar(log.category_separator)} # what divides a category's levels")
@@ -297,6 +299,16 @@ def recommender_yaml(
             "    surfaces: [Items, Search] # search learns from what was typed; without Search nothing is searched"
         )
     return "\n".join(lines) + "\n"
+
+
+def _of_money(column: str, rows: dict[str, int]) -> str:
+    """What to do about prices in several currencies."""
+    shown = ", ".join(f"{word} ({count:,} rows)" for word, count in list(rows.items())[:MOST_TOLD])
+    more = f" and {len(rows) - MOST_TOLD} more" if len(rows) > MOST_TOLD else ""
+    return (
+        f"{column} says {shown}{more}: prices are compared as numbers, so 10 of one is 10 of another. Convert them into one "
+        "currency before, or leave price out."
+    )
 
 
 def _rating_lines(ratings: Column) -> list[str]:
@@ -435,6 +447,8 @@ def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> 
             "price",
             f"of {'one piece' if log.price_is == 'unit' else 'the row'}{'' if log.price_sure else '; not sure'}",
         )
+    if log.currencies:
+        sheet.line("price", _of_money(*log.currencies))
     if log.time_format:
         also = f"; not sure, {log.time_doubt!r} reads them too" if log.time_doubt else ""
         sheet.line("times", f"{log.time_format!r}{also}")

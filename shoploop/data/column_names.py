@@ -136,6 +136,12 @@ FLAGS = {
 }
 """Words of a column that says whether something was done."""
 
+CURRENCIES = frozenset(
+    "currency currencycode currencyid ccy waehrung wahrung wahrungscode devise moneda moeda valuta valuuta mena waluta "
+    "parabirimi валюта 通貨 货币 币种 통화".split()
+)
+"""Names of what says in which money a price is."""
+
 TAKEN_BACK = frozenset("returned refunded refund reversed storno storniert void voided retoure".split())
 """Parts of names of flags that say, where they are true, that goods or money went back."""
 

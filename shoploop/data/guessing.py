@@ -24,6 +24,7 @@ from shoploop.data.column import (
 )
 from shoploop.data.column_names import (
     CODES,
+    CURRENCIES,
     ENDINGS_OF_IDS,
     FLAGS,
     FOREIGN_WORDS,
@@ -111,6 +112,14 @@ class Guess:
         return [name for name in self.table.columns if name not in used]
 
     @property
+    def currencies(self) -> tuple[str, dict[str, int]] | None:
+        """The column that says in which money the prices are, and what it says with its rows, where that is not one alone."""
+        for column in map(Column, (self.table[name] for name in self.unread)):
+            if "price" in self.found and column.word in CURRENCIES and len(column.words) > 1:
+                return column.name, _rows_of(column)
+        return None
+
+    @property
     def perhaps_kinds(self) -> dict[str, dict[str, int]]:
         """Columns of a log that are not read and whose few words may say what a row is, and these with their rows.
 
@@ -122,6 +131,8 @@ class Guess:
         for column in map(Column, (self.table[name] for name in self.unread)):
             if column.nested or column.clock or column.numbers is not None or not 2 <= column.distinct <= MOST_CODES:
                 continue
+            if column.word in CURRENCIES:
+                continue
             if any(worth_of_name(role, column) >= LIKELY for role in EVENT_COLUMNS if role != "kind"):
                 continue  # a price in several currencies
             said = {meaning(word) or CODES.get(word) or FOREIGN_WORDS.get(word) for word in column.words}
@@ -131,11 +142,16 @@ class Guess:
                 continue
             if any(follows(column.values, one) for one in ids):
                 continue
-            counts = text_of(column.values).drop_nulls().value_counts(sort=True)
-            found[column.name] = {str(word): int(rows) for word, rows in counts.iter_rows()}
+            found[column.name] = _rows_of(column)
             if RETURN in said:
                 back.add(column.name)
         return {name: found[name] for name in sorted(found, key=lambda name: name not in back)}
+
+
+def _rows_of(column: Column) -> dict[str, int]:
+    """What it says, with the rows that say so, most first."""
+    counts = text_of(column.values).drop_nulls().value_counts(sort=True)
+    return {str(word): int(rows) for word, rows in counts.iter_rows()}
 
 
 def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri: str | None = None) -> Guess:

@@ -87,10 +87,11 @@ def test_no_request_fails_while_a_person_rolls_back_and_the_release_is_held(shop
     assert held
     history = json.loads(shop.cluster.helm("history", shop.name, "-n", shop.namespace, "-o", "json"))
     assert history[-1]["description"].startswith("Rollback to")
-    shop.patch(serving={"replicas": 2, "deadlineMilliseconds": 800})
+    runs = uids(shop)
+    shop.patch(serving={"replicas": 2, "deadlineMilliseconds": 1000})  # which is what the person went back to
     shop.wait("the release is let go", lambda: condition(shop.recommender(), "ReleaseHeld")["status"] != "True")
-    shop.rolled_out()
     shop.wait_until_ready()
+    assert uids(shop) == runs
 
 
 @pytest.fixture

@@ -123,3 +123,18 @@ def test_where_a_row_is_an_order_with_a_list_of_lines_it_says_so(tables, tmp_pat
     uri = tables.bytes("orders.jsonl", "\n".join(map(json.dumps, orders)).encode())
     with pytest.raises(SchemaMismatch, match="'lines' hold lists: write a row for each of their entries"):
         init_recommender(uri, items=None, out=tmp_path / "recommender.yaml", columns=(), yes=True, force=False)
+
+
+def test_prices_in_several_currencies_are_told_and_of_one_are_not(tables, tmp_path, capsys):
+    def guessed(name, money):
+        rows = "".join(f"ann{n},p{n % 3},2024-05-01,{n},{money[n % len(money)]}\n" for n in range(6))
+        uri = tables.csv(name, "user,item,time,price,Currency Code\n" + rows)
+        out = tmp_path / f"{name}.yaml"
+        init_recommender(uri, items=None, out=out, columns=(), yes=True, force=False)
+        return out.read_text(), capsys.readouterr().out
+
+    written, said = guessed("several.csv", ["EUR", "USD", "EUR"])
+    for text in (written, said):
+        assert "Currency Code says EUR (4 rows), USD (2 rows): prices are compared as numbers" in text
+    for text in guessed("one.csv", ["EUR", "eur"]):
+        assert "compared as numbers" not in text
