@@ -59,7 +59,8 @@ def materialize_features(
         split and what was chosen of it, rows left out beyond the log's ends, seconds per part.
 
     Raises:
-        TooFewEvents: no purchase, or none before the days of evaluation; or shops are asked for, and no two are named.
+        TooFewEvents: no purchase, or too few on the days to learn from or to evaluate on; or shops are asked for, and no two
+            are named.
         SpecInvalid: the online store is incomplete.
     """
     seconds = _Stopwatch()

@@ -40,8 +40,8 @@ MEASURED_CORES = 2
 CHANGES = {
     "validate_data": "Mend the tables or how they are mapped in spec.data.tables, or allow what is found there: a severity "
     "or a tolerance in spec.validation.expectations.",
-    "materialize_features": "Bring more days, or lower spec.training.evaluationDays. Where there is no purchase, say which "
-    "kind is one: spec.data.tables.interactions.kinds.",
+    "materialize_features": "Bring more days or users, or change spec.training.evaluationDays and trainingDays as it says. "
+    "Where there is no purchase, say which kind is one: spec.data.tables.interactions.kinds.",
     "build_samples": "Bring more days or users, or change spec.training.evaluationDays and trainingDays.",
 }
 """What helps where a step would end the run."""

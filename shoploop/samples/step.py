@@ -23,7 +23,7 @@ from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.allocation import PLACES, Allocation
 from shoploop.candidates.fetching import BY_PICTURES, SOURCES, CandidateConfig
 from shoploop.data.picture_files import FILE as PICTURED
-from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
+from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit, too_little
 from shoploop.errors import TooFewEvents
 from shoploop.features.catalog import CatalogConfig
 from shoploop.features.catalogs import fit_catalogs
@@ -101,6 +101,10 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     windows = TimeSplit.from_json(materialized["split"])
     chosen = choose_requests(log, windows, seed=training_spec.seed)
     seconds = {"choose": time.perf_counter() - started}
+    report: dict[str, Any] = {"splits": {}}
+    if "Shops" in training_spec.surfaces:  # before what takes long: the days may hold too few visits to shops
+        report["shops"] = write_shops(data, out, windows=windows, log=log, seed=training_spec.seed)
+        seconds["shops"] = time.perf_counter() - started - sum(seconds.values())
 
     catalogs = fit_catalogs(
         log,
@@ -137,7 +141,6 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         for name, content in encoder_files(pictured[1]).items():
             (out / PICTURES / name).write_bytes(content)
     seconds["allocation"] = time.perf_counter() - started - sum(seconds.values())
-    report: dict[str, Any] = {"splits": {}}
     done = 0
     with SampleWriter(out, contract, log) as writer:
         for split, wanted in (
@@ -176,9 +179,6 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         )
         report["search"] = made
         seconds["search"] = time.perf_counter() - started - sum(seconds.values())
-    if "Shops" in training_spec.surfaces:
-        report["shops"] = write_shops(data, out, windows=windows, log=log, seed=training_spec.seed)
-        seconds["shops"] = time.perf_counter() - started - sum(seconds.values())
     report |= {
         "items": len(vocabulary),
         "features": len(contract.pair_features),
@@ -323,14 +323,8 @@ def choose_visits(
     _, one_each = np.unique(user_V[judge], return_index=True)
     judge = judge[np.sort(one_each)][:MAX_EVALUATION_USERS]
     if len(learn) < FEWEST_TRAINING or len(judge) < FEWEST_EVALUATION:
-        chosen = split.report()
-        raise TooFewEvents(
-            f"Of {len(day_V)} visits (a user's purchases of one day) of {len(np.unique(user_V))} users, {len(learn)} lie in "
-            f"the {chosen['training_days']} days to learn from ({' to '.join(chosen['training'])}) and {len(judge)} users "
-            f"bought something in the {chosen['evaluation_days']} days of evaluation ({' to '.join(chosen['evaluation'])}); "
-            f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {chosen['why']} Bring more days or users, or "
-            "change spec.training.evaluationDays and trainingDays."
-        )
+        change = "Bring more days or users, or change spec.training.evaluationDays and trainingDays."
+        raise too_little(user_V, day_V, split, change=change)
     held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
     validation, train = learn[:held], learn[held:]
     if latest:  # else the network that remembers what sold on those days is trusted too much
