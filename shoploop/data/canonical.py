@@ -101,6 +101,7 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
     if events.select(pl.all_horizontal(pl.col(*schemas.INTERACTIONS.required).is_not_null()).any()).item() is False:
         raise TableEmpty(
             "interactions: no row has a user, an item and a time. Check the file and spec.data.tables.interactions."
+            + (f" {outliers.NOBODY_KNOWN}" if events["user"].null_count() == events.height else "")
         )
     named = _of_an_item(outliers.without_guests(events, loaded), loaded)
     required = list(schemas.INTERACTIONS.required)
@@ -119,7 +120,7 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
     if kept.height == 0:
         raise TableEmpty(
             "interactions: no row of a user is left; all are of visitors without an account or of robots. Check the column "
-            "of users, and maxEventsPerUser."
+            f"of users, and maxEventsPerUser. {outliers.NOBODY_KNOWN}"
         )
     outliers.tell_doubtful(kept, loaded)
     kept = with_returns(outliers.without_absurd(kept, "interactions", loaded), loaded)
