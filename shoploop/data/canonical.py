@@ -25,6 +25,9 @@ LISTED = schemas.LISTED
 PLAUSIBLE_QUANTITY = 1000
 """Pieces in one row above which a quantity is more likely a weight, a volume or a slip of the keyboard."""
 
+READING, PUTTING_IN_ORDER, WRITING = LOADING = ("the files are read", "rows are put in order", "tables are written")
+"""The parts of loading, for who watches."""
+
 _COLUMNS = {name: dict(pl.Schema(table.schema)) for name, table in schemas.READABLE.items()}
 """Table to canonical column to polars type."""
 
@@ -43,12 +46,15 @@ def write(
     Raises:
         TableEmpty: no interaction is left.
     """
+    parts = progress.Parts(*LOADING)
     try:
+        parts.begin(PUTTING_IN_ORDER)
         tables = complete(loaded)
         pictured = None if pictures is None else read_pictures(tables["items"], pictures, loaded)
     finally:  # what was seen on the way explains an error
         for sentence in loaded.remarks:
             progress.warn(sentence)
+    parts.begin(WRITING)
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"dataset": dataset, "source_sha256": digest, "tables": {}, "rules": loaded.report()}
     report |= {"kinds": loaded.kinds, "remarks": loaded.remarks}
@@ -63,6 +69,7 @@ def write(
         pictured.write_parquet(out / PICTURES, compression="zstd")
         report["pictures"] = {"rows": pictured.height, "sha256": disk.digest_of(out / PICTURES)}
     (out / "load.json").write_text(json.dumps(report, indent=1) + "\n")
+    parts.end()
     return report
 
 

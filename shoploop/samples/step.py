@@ -11,6 +11,7 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         evaluation_first=windows.evaluation_first,
         last=windows.last,
         config=CatalogConfig(seed=training_spec.seed),
+        progress=progress.report,
     )
     pictured = None
     if (data / PICTURED).exists():  # a shop without pictures does not load what learns from them
@@ -141,7 +143,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         for name, content in encoder_files(pictured[1]).items():
             (out / PICTURES / name).write_bytes(content)
     seconds["allocation"] = time.perf_counter() - started - sum(seconds.values())
-    done = 0
+    done, told = 0, progress.Count("requests")
     with SampleWriter(out, contract, log) as writer:
         for split, wanted in (
             ("train", chosen.train),
@@ -156,12 +158,12 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
                 candidates=config,
                 negatives=None if split == "evaluation" else TRAINING_NEGATIVES,
                 seed=training_spec.seed,
+                progress=partial(_further, told, done, len(requests)),
             ):
                 ratings_R = ratings.of(part) if ratings else None
                 writer.write(part, split, ratings_R)
                 counts.add(part, ratings_R)
-                done += len(part)
-                progress.report(done, len(requests), "requests")
+            done += len(wanted)
             report["splits"][split] = counts.report()
             if split == "train" and not counts.positives:  # nothing after this step could mend it
                 raise _nothing_to_offer(log, windows, len(wanted))
@@ -211,8 +213,9 @@ def allocate(requests: Sequence[Request], sources: Sources, *, seed: int, places
     """
     latest = {request.user: request for request in sorted(requests, key=lambda request: request.day)}
     chosen = np.random.default_rng(seed).permutation(sorted(latest))[:ALLOCATION_REQUESTS]
-    found = Allocation()
-    for request in sorted((latest[int(user)] for user in chosen), key=lambda request: (request.day, request.user)):
+    found, told = Allocation(), progress.Count("users to weigh the sources of candidates")
+    asked = sorted((latest[int(user)] for user in chosen), key=lambda request: (request.day, request.user))
+    for done, request in enumerate(asked, 1):
         found.add(
             history_of(sources.log, request.user, before=request.day, seen=request.seen),
             day=request.as_of,
@@ -220,6 +223,7 @@ def allocate(requests: Sequence[Request], sources: Sources, *, seed: int, places
             catalog=sources.catalogs(request.day),
             bought=bought_on(sources.log, request.user, day=request.day, seen=request.seen),
         )
+        told(done, len(asked))
     return found.config(places)
 
 
@@ -231,6 +235,11 @@ def _nothing_to_offer(log: PurchaseLog, windows: TimeSplit, requests: int) -> To
     if share < 0.5:
         return TooFewEvents(f"{why} {COARSER}")
     return TooFewEvents(f"{why} Shoppers of this data neither repeat nor buy what sells: bring more days or users.")
+
+
+def _further(told: progress.Count, before: int, total: int, done: int, _: int) -> None:
+    """Tells how far a split is, as of all splits together."""
+    told(before + done, total)
 
 
 class _Counts:
