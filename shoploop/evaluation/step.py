@@ -106,7 +106,9 @@ def evaluate_model(
         "decay": Decay(contract).scores(held_out),
         "followers": Followers(contract).scores(held_out),
         "ease": Ease(contract).scores(held_out),
-        "item_knn": ItemNeighbours(log, before=int(held_out.days_Q.min())).scores(held_out),
+        "item_knn": ItemNeighbours(log, before=int(held_out.days_Q.min())).scores(
+            held_out, progress.Count("requests of item neighbours")
+        ),
     }
     decay_days = best_decay(log, read_samples(samples, contract, "validation"))
     scores["popular_decayed"] = decayed_popularity(log, held_out, decay_days)
