@@ -34,6 +34,7 @@ from shoploop.data.guessing import (
 )
 from shoploop.data.ids import text_of
 from shoploop.data.kinds import SCALE_STEPS, WANTED_FROM
+from shoploop.data.outliers import lost_without_user
 from shoploop.errors import AlreadyThere, SchemaMismatch, SpecInvalid, without_passwords
 from shoploop.hints import on_file
 from shoploop.store import disk
@@ -271,6 +272,8 @@ def recommender_yaml(
         "    tables:",
         *_table("interactions", log, events),
     ]
+    if lost := _nameless(log):
+        lines.append(f"        # no user: {lost}")
     lines += _kind_lines(log)
     found = log.found
     if "rating" in found:
@@ -438,6 +441,8 @@ def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> 
         sheet.line("kind", "no column says it: every row is a purchase")
     for word, kind in log.kinds.items():
         sheet.line("kind", f"{word!r} is {kind}{'' if log.kinds_sure else '; not sure'}")
+    if lost := _nameless(log):
+        sheet.line("no user", lost)
     for name, rows in list(log.perhaps_kinds.items())[:MOST_TOLD]:
         words = ", ".join(f"{word} ({count:,})" for word, count in rows.items())
         option = shlex.quote(f"kind={name}")
@@ -463,6 +468,13 @@ def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> 
         if not searches.zoned:
             sheet.line("times", "carry no zone: set timeZone to yours")
     sheet.heading(f"{out} is written. Next: {on_file('describe', out)}")
+
+
+def _nameless(log: Guess) -> str:
+    """What is lost by rows without a user, where they are many."""
+    rows = log.without_user
+    lost = lost_without_user(rows, log.table.height)
+    return f"{rows.height:,} rows are left out.{lost}" if lost else ""
 
 
 def _columns(guess: Guess) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ def show_profile(store: Store, name: str, *, user: str, json_: str | None) -> No
     from shoploop.packaging.local_service import packaged_ranker
     from shoploop.ranking.profile import Habit, profile
     from shoploop.ranking.ranker import Ranker
+    from shoploop.ranking.reasons import ago, in_days
 
     found = profile(Ranker.load(packaged_ranker(store, name)).known, user)
     if json_ is not None:
@@ -28,7 +29,7 @@ def show_profile(store: Store, name: str, *, user: str, json_: str | None) -> No
     if not found.known:
         console.print(f"{name} {found.version} knows of no purchase by {user}. They get what is popular.")
         return
-    every = "" if found.every_days is None else f", one in {found.every_days:.0f} days"
+    every = "" if found.every_days is None else f", every {in_days(max(round(found.every_days), 1))}"
     console.print(f"User      {found.user}, as of {found.as_of}")
     console.print(f"Visits    {found.visits}{every}, from {found.first} to {found.last}")
     console.print(
@@ -46,8 +47,8 @@ def show_profile(store: Store, name: str, *, user: str, json_: str | None) -> No
             rows.add_row(
                 habit.title or habit.item,
                 str(habit.times),
-                "" if habit.every_days is None else f"{habit.every_days:.0f} days",
-                "yesterday" if habit.last_days_ago == 1 else f"{habit.last_days_ago} days ago",
+                "" if habit.every_days is None else in_days(max(round(habit.every_days), 1)),
+                ago(habit.last_days_ago),
                 _next(habit.due_in_days),
             )
         return rows

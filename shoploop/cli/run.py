@@ -1,5 +1,7 @@
 """``shoploop run``: what a person sees of a run while it goes on."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from shoploop.steps import Workspace
 
 WIDTH = max(map(len, STEPS))
+
+QUIET_SECONDS = 15.0
+"""Where there is no terminal, a step that goes on is told of no more often."""
 
 
 def run_recommender(file: Path, store_override: str | None) -> None:
@@ -81,10 +86,13 @@ def _without_effect(recommender: Any) -> list[str]:
 
 
 class _Watcher:
-    """Prints a line a step, when it has ended; on a terminal the running step shows its progress below."""
+    """Prints a line a step, when it has ended. Of the running step a terminal shows how far it is below, and elsewhere a
+    line says so from time to time."""
 
-    def __init__(self, console: Console):
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic):
         self.console = console
+        self.clock = clock
+        self.began = self.said = 0.0
         self.live = Progress(
             SpinnerColumn(output.spinner(console)),
             TextColumn("{task.description}", markup=False),
@@ -109,11 +117,13 @@ class _Watcher:
         step = event.get("step", "")
         match event["kind"]:
             case "started":
+                self.began = self.said = self.clock()
                 says = event.get("says") or STEPS[step].says
                 self.task = self.live.add_task(f"{step:{WIDTH}}  {says}", total=None, what="")
             case "progress" if self.task is not None:
                 what = f"{event['done']:g} of {event['total']:g} {event['what']}"
                 self.live.update(self.task, completed=event["done"], total=event["total"], what=what)
+                self._tell(step, what)
             case "finished":
                 self._done("✓", "green", step, f"{event['seconds']:6.1f} s  {_gib(event['peak_rss_bytes'])}")
             case "warning":
@@ -122,6 +132,13 @@ class _Watcher:
                 self._done("↺", "blue", step, f"unchanged, reused ({event['seconds']:.1f} s when it ran)")
             case "failed":
                 self._done("✗", "red", step, event["error"])
+
+    def _tell(self, step: str, what: str) -> None:
+        now = self.clock()
+        if self.live.disable and now - self.said >= QUIET_SECONDS:
+            self.said = now
+            rest = f" {step:{WIDTH}}  {what}, after {now - self.began:.0f} s"
+            self.console.print(output.marked("·", "dim", rest), soft_wrap=True)
 
     def _done(self, mark: str, colour: str, step: str, how: str) -> None:
         if self.task is not None:

@@ -25,6 +25,9 @@ LISTED = schemas.LISTED
 PLAUSIBLE_QUANTITY = 1000
 """Pieces in one row above which a quantity is more likely a weight, a volume or a slip of the keyboard."""
 
+READING, PUTTING_IN_ORDER, WRITING = LOADING = ("the files are read", "rows are put in order", "tables are written")
+"""The parts of loading, for who watches."""
+
 _COLUMNS = {name: dict(pl.Schema(table.schema)) for name, table in schemas.READABLE.items()}
 """Table to canonical column to polars type."""
 
@@ -43,12 +46,15 @@ def write(
     Raises:
         TableEmpty: no interaction is left.
     """
+    parts = progress.Parts(*LOADING)
     try:
+        parts.begin(PUTTING_IN_ORDER)
         tables = complete(loaded)
         pictured = None if pictures is None else read_pictures(tables["items"], pictures, loaded)
     finally:  # what was seen on the way explains an error
         for sentence in loaded.remarks:
             progress.warn(sentence)
+    parts.begin(WRITING)
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"dataset": dataset, "source_sha256": digest, "tables": {}, "rules": loaded.report()}
     report |= {"kinds": loaded.kinds, "remarks": loaded.remarks}
@@ -63,6 +69,7 @@ def write(
         pictured.write_parquet(out / PICTURES, compression="zstd")
         report["pictures"] = {"rows": pictured.height, "sha256": disk.digest_of(out / PICTURES)}
     (out / "load.json").write_text(json.dumps(report, indent=1) + "\n")
+    parts.end()
     return report
 
 
@@ -101,6 +108,7 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
     if events.select(pl.all_horizontal(pl.col(*schemas.INTERACTIONS.required).is_not_null()).any()).item() is False:
         raise TableEmpty(
             "interactions: no row has a user, an item and a time. Check the file and spec.data.tables.interactions."
+            + (f" {outliers.NOBODY_KNOWN}" if events["user"].null_count() == events.height else "")
         )
     named = _of_an_item(outliers.without_guests(events, loaded), loaded)
     required = list(schemas.INTERACTIONS.required)
@@ -119,7 +127,7 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
     if kept.height == 0:
         raise TableEmpty(
             "interactions: no row of a user is left; all are of visitors without an account or of robots. Check the column "
-            "of users, and maxEventsPerUser."
+            f"of users, and maxEventsPerUser. {outliers.NOBODY_KNOWN}"
         )
     outliers.tell_doubtful(kept, loaded)
     kept = with_returns(outliers.without_absurd(kept, "interactions", loaded), loaded)

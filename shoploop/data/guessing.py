@@ -36,7 +36,7 @@ from shoploop.data.column_names import (
 )
 from shoploop.data.decimals import read_table
 from shoploop.data.dependence import follows
-from shoploop.data.ids import text_of
+from shoploop.data.ids import are_empty, text_of
 from shoploop.data.kinds import PURCHASE, RETURN, meaning
 from shoploop.data.overlaps import OVERLAPS, known_share, most_shared
 from shoploop.errors import SchemaMismatch
@@ -53,6 +53,9 @@ NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",), "searche
 
 GAPS = 0.05
 """When something was done is known of all but this share of rows."""
+
+_WHOSE = ("user", "basket")
+"""Of a log without users, what may stand for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +108,16 @@ class Guess:
         return {
             role: role for role, c in columns.items() if c.nested or (c.numbers is None and not c.sample.is_empty())
         }
+
+    @property
+    def without_user(self) -> pl.DataFrame:
+        """Rows of a log that name no user, which loading leaves out, with ``basket`` where there is one."""
+        if "user" not in self.found:
+            return pl.DataFrame()
+        rows = self.table.filter(are_empty(self.table[self.found["user"].columns[0]]))
+        return rows.select(
+            text_of(rows[one.columns[0]]).alias(role) for role, one in self.found.items() if role in _WHOSE
+        )
 
     @property
     def unread(self) -> list[str]:

@@ -195,6 +195,12 @@ def _is_nothing(text: pl.Series) -> pl.Series:
     return text.str.to_lowercase().is_in(NOTHING).fill_null(False)
 
 
+def are_empty(values: pl.Series) -> pl.Series:
+    """Whether each id of a column is none: empty, or a word such as NULL."""
+    text = text_of(values)
+    return text.is_null() | _is_nothing(text)
+
+
 def guests_among(users: pl.Series) -> list[str]:
     """The ids under which shops file visitors without an account, in order."""
     word = pl.col("user").str.to_lowercase()

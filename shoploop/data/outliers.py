@@ -17,6 +17,15 @@ GUEST_SHARE, GUEST_TIMES = 0.02, 2
 """A user called 0, guest or the like is nobody where it has more than this share of all rows and this many times the rows
 of nine of ten users."""
 
+MANY_NAMELESS = 0.05
+"""Share of rows without a user from which on it is told what is lost by them, and what to do."""
+
+NOBODY_KNOWN = (
+    "Where nobody has an account, let columns.user name what tells orders apart, such as their number or a session: each "
+    "then counts as a shopper who came once."
+)
+"""What to do where no row names its user."""
+
 ROBOT_TIMES, ROBOT_LEAST = 100, 500
 """A user with more than this many times the rows of three of four users, and at least so many, is a robot."""
 
@@ -57,10 +66,11 @@ LEAST_QUANTITY, LEAST_PRICE = 1e5, 1e6
 def without_guests(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
     """Rows without a user left out, and those of a placeholder that stands for many."""
     named = events.drop_nulls("user") if events["user"].null_count() else events
+    lost = lost_without_user(events.filter(pl.col("user").is_null()), events.height)
     loaded.note(
         "rows_without_user", "interactions", events.height - named.height, "dropped",
-        "Visitors without an account, or a name such as NULL or nan: they are no shopper whose taste could be learned.",
-        tell=True,
+        "Visitors without an account, or a name such as NULL or nan: they are no shopper whose taste could be learned."
+        f"{lost}", tell=True,
     )  # fmt: skip
     if named.is_empty():
         return named
@@ -70,13 +80,35 @@ def without_guests(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
         rows = int(counts.filter(pl.col("user") == user)["rows"][0])
         usual = float(others.quantile(0.9) or 0.0) if len(others) else 0.0
         if len(others) >= 2 and rows > GUEST_TIMES * usual and rows > GUEST_SHARE * named.height:
+            lost = lost_without_user(named.filter(pl.col("user") == user), events.height)
             named = named.filter(pl.col("user") != user)
             loaded.note(
                 "rows_without_user", "interactions", rows, "dropped",
                 f"User {user!r} has {rows:,} rows, nine of ten users have at most {usual:,.0f}: it stands for visitors "
-                "without an account.", tell=True,
+                f"without an account.{lost}", tell=True,
             )  # fmt: skip
     return named
+
+
+def lost_without_user(nameless: pl.DataFrame, of: int) -> str:
+    """A sentence on what is lost by rows without a user, and what to do; empty where they are few.
+
+    Args:
+        nameless: These rows, with ``basket`` where there is one.
+        of: Rows in all.
+    """
+    if nameless.height < MANY_NAMELESS * max(of, 1):
+        return ""
+    baskets = nameless["basket"].drop_nulls().n_unique() if "basket" in nameless.columns else 0
+    of_baskets = f", of {baskets:,} {'basket' if baskets == 1 else 'baskets'}" if baskets else ""
+    stands, each = (
+        ("the id of the basket", "basket") if baskets else ("what tells orders apart, such as a number,", "order")
+    )
+    return (
+        f" They are {nameless.height / of:.0%} of all rows{of_baskets}, and nothing is learned from them: neither what sells "
+        f"nor what is bought together. To learn that, write {stands} where the user is missing: each {each} then counts as a "
+        "shopper who came once, also where a version is judged."
+    )
 
 
 def without_robots(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import polars as pl
 
+from shoploop import progress
 from shoploop.data.pictures import FORMATS, HEAD, MOST_BYTES, SIDE, Pixels, is_picture, read_picture
 from shoploop.data.rules import Loaded
 from shoploop.errors import DataUnreadable, NotFound, PictureUnreadable
@@ -188,11 +189,14 @@ def read_pictures(items: pl.DataFrame, folder: PictureFolder, loaded: Loaded) ->
     )
     found: dict[str, bytes] = {}
     refused: list[str] = []
-    for item, image in named.head(MOST_PICTURES).iter_rows():
+    told = progress.Count("pictures")
+    wanted = min(named.height, MOST_PICTURES)
+    for done, (item, image) in enumerate(named.head(MOST_PICTURES).iter_rows(), 1):
         try:
             found[item] = read_picture(folder.read(image), name=repr(image)).tobytes()
         except PictureUnreadable as error:
             refused.append(str(error))
+        told(done, wanted)
     loaded.note(
         "picture_unreadable",
         "items",

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic.alias_generators import to_camel
 
 from shoploop.api.v1alpha1 import TrainingSpec
+from shoploop.errors import TooFewEvents
 
 EVALUATION_DAYS, TRAINING_DAYS = 14, 42
 """What is chosen where the log allows it: two whole weeks tell every weekday twice, six weeks before them are the shop as it
@@ -97,7 +99,72 @@ def choose_split(user_V: Days, day_V: Days, *, last: int, training: TrainingSpec
     """
     order_V = np.argsort(day_V, kind="stable")
     user_V, day_V = user_V[order_V], day_V[order_V]
-    evaluation_days = training.evaluation_days or _evaluation_days(user_V, day_V, last)
+    days = training.evaluation_days or _evaluation_days(user_V, day_V, last)
+    split = _split_at(days, day_V, last, training, sessions)
+    if training.evaluation_days is None and training.training_days is not None and not _holds(split, user_V, day_V):
+        # days to learn from that are named may lie where nothing was bought: those of evaluation make room
+        most = min(_days_of_share(day_V, 2 * EVALUATION_SHARE, last), LONGEST_EVALUATION) if len(day_V) else 0
+        others = (
+            _split_at(other, day_V, last, training, sessions)
+            for other in sorted(range(1, most + 1), key=lambda other: (abs(other - days), other))
+        )
+        split = next((other for other in others if _holds(other, user_V, day_V)), split)
+    return split
+
+
+def refuse_too_little(
+    user_V: Days, day_V: Days, split: TimeSplit, *, training: TrainingSpec, sessions: bool = False
+) -> None:
+    """Makes sure that the days hold enough, and says which others would where those that the spec names do not.
+
+    Args: as :func:`choose_split`, which chose ``split``.
+
+    Raises:
+        TooFewEvents: fewer than 20 visits to learn from or 10 users to evaluate on.
+    """
+    if _holds(split, user_V, day_V):
+        return
+    named = [name for name in ("evaluation_days", "training_days") if getattr(training, name) is not None]
+    for left_out in [*([name] for name in named), *([named] if len(named) > 1 else [])]:
+        chosen = training.model_copy(update=dict.fromkeys(left_out))
+        other = choose_split(user_V, day_V, last=split.last, training=chosen, sessions=sessions)
+        if _holds(other, user_V, day_V):
+            days = other.report()
+            fields = " and ".join(to_camel(name) for name in left_out)
+            values = " and ".join(str(days[name]) for name in left_out)
+            them = "it" if len(left_out) == 1 else "them"
+            raise too_little(
+                user_V, day_V, split, change=f"Leave spec.training.{fields} out, or set {them} to {values}."
+            )
+    raise too_little(user_V, day_V, split, change="Bring more days or users.")
+
+
+def too_little(user_V: Days, day_V: Days, split: TimeSplit, *, change: str) -> TooFewEvents:
+    """What is to be raised of days that hold too little: what was found, what is needed, how the days came about, and what
+    to change."""
+    days, learned, judged = split.report(), *_held(split, user_V, day_V)
+    return TooFewEvents(
+        f"Of {len(day_V):,} visits (a user's purchases of one day) of {len(np.unique(user_V)):,} users, {learned:,} lie in "
+        f"the {_days(days['training_days'])} to learn from ({' to '.join(days['training'])}) and {judged:,} users "
+        f"bought something in the {_days(days['evaluation_days'])} of evaluation ({' to '.join(days['evaluation'])}); "
+        f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {days['why']} {change}"
+    )
+
+
+def _held(split: TimeSplit, user_V: Days, day_V: Days) -> tuple[int, int]:
+    """Visits to learn from and users to evaluate on."""
+    learned = (day_V >= split.training_first) & (day_V < split.evaluation_first)
+    judged = (day_V >= split.evaluation_first) & (day_V <= split.last)
+    return int(learned.sum()), len(np.unique(user_V[judged]))
+
+
+def _holds(split: TimeSplit, user_V: Days, day_V: Days) -> bool:
+    learned, judged = _held(split, user_V, day_V)
+    return learned >= FEWEST_TRAINING and judged >= FEWEST_EVALUATION
+
+
+def _split_at(evaluation_days: int, day_V: Days, last: int, training: TrainingSpec, sessions: bool) -> TimeSplit:
+    """The split with so many days of evaluation; ``day_V`` sorted."""
     evaluation_first = last - evaluation_days + 1
     before_V = day_V[: np.searchsorted(day_V, evaluation_first)]
     training_days = training.training_days or _training_days(before_V, evaluation_first, sessions)
@@ -179,6 +246,10 @@ def _why(training: TrainingSpec, training_days: int, evaluation_days: int) -> st
         else:
             sentences.append(f"{name} {days}, as the spec names them")
     return "; ".join(sentences) + "."
+
+
+def _days(count: int) -> str:
+    return "one day" if count == 1 else f"{count:,} days"
 
 
 def _iso(day: int) -> str:

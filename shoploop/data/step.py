@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from shoploop import progress
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data import canonical, datasets, tables
 from shoploop.data.collected import add_collected, add_searches, collected_through, write_shown
@@ -30,6 +31,7 @@ def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) 
         SchemaMismatch: a column is missing, misspelt or of another type.
         TableEmpty: a table, or a column that must be filled, holds nothing.
     """
+    progress.Parts(*canonical.LOADING).begin(canonical.READING)
     loaded = read_raw(data_spec)
     if collected is not None:
         add_collected(loaded, collected)

@@ -16,6 +16,7 @@ from shoploop.data.decimals import Numbers, read_table
 from shoploop.data.formats import Remarks
 from shoploop.data.ids import NO_NAME, canonical_ids, safe_name, text_of
 from shoploop.data.kinds import with_kinds
+from shoploop.data.outliers import NOBODY_KNOWN
 from shoploop.data.rules import Loaded
 from shoploop.errors import SchemaMismatch, SpecInvalid, TableEmpty
 
@@ -346,6 +347,7 @@ def _refuse_empty(raw: _Raw, column: str, values: pl.Series) -> None:
         raise TableEmpty(
             f"{raw.source.uri}: column {values.name!r} is empty in all {values.len():,} rows, and {raw.name} needs "
             f"{column}. Fill it, or name another column in spec.data.tables.{raw.name}.columns."
+            + (f" {NOBODY_KNOWN}" if column == "user" else "")
         )
 
 

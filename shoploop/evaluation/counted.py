@@ -6,7 +6,7 @@ the first day of evaluation; the user's own history is always up to the request.
 Legend: Q requests, R rows, I items, U users, H history rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,10 +84,12 @@ class ItemNeighbours:
         self._unit: Any = (bought @ scipy.sparse.diags(1 / np.maximum(length_I, 1.0))).tocsr()
         self._known_I = (length_I > 0).astype(np.float64)
 
-    def scores(self, samples: SampleSet) -> Array:
-        """(R,): how near each candidate is to what the user bought, the last visits counting most; its own excepted."""
+    def scores(self, samples: SampleSet, progress: Callable[[int, int], None] = lambda done, total: None) -> Array:
+        """(R,): how near each candidate is to what the user bought, the last visits counting most; its own excepted.
+        ``progress`` is told the requests that are begun, and all."""
         scores_R = np.zeros(len(samples.items_R))
         for q in range(len(samples)):
+            progress(q, len(samples))
             rows = samples.rows(q)
             request = samples.request(q)
             history = history_of(self._log, request.user, before=request.day, seen=request.seen)

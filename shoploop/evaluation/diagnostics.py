@@ -3,6 +3,7 @@
 Legend: Q requests, R rows, K features, I items.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,13 @@ def candidate_recall(samples: SampleSet) -> dict[str, Any]:
 
 
 def feature_importance(
-    model: FusedModel, contract: Contract, samples: SampleSet, transformer_R: Array, *, seed: int
+    model: FusedModel,
+    contract: Contract,
+    samples: SampleSet,
+    transformer_R: Array,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[dict[str, Any]]:
     """How much NDCG@10 drops on a sample of visits when one dense feature is shuffled among all candidates.
 
@@ -89,6 +96,7 @@ def feature_importance(
         samples: At most the first ``IMPORTANCE_REQUESTS`` of a random order are used.
         transformer_R: The Transformer's logits of ``samples``, which no dense feature changes.
         seed: Of the sample and the shuffles.
+        progress: Told the features that were shuffled, and all.
     """
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(samples))[:IMPORTANCE_REQUESTS])
@@ -112,4 +120,5 @@ def feature_importance(
             moved_R = torch.from_numpy(rng.permutation(len(features_RK)))
             shuffled_RH = term_RH.index_select(0, moved_R).sub_(term_RH).add_(sums_RH)
             found.append({"feature": name, "ndcg@10_drop": whole - ndcg(shuffled_RH)})
+            progress(len(found), len(contract.pair_features))
     return sorted(found, key=lambda row: -row["ndcg@10_drop"])

@@ -52,7 +52,13 @@ def example(
                 "title": title(int(code)),
                 "score": score_of[int(code)],
                 "reason": reason(
-                    int(code), history=history, day=asked.as_of, items=items, catalog=catalog, titles=titles
+                    int(code),
+                    history=history,
+                    day=asked.as_of,
+                    items=items,
+                    catalog=catalog,
+                    titles=titles,
+                    today=asked.day,
                 ),
                 "bought": bool(np.isin(code, truth)),
             }

@@ -3,7 +3,7 @@
 Legend: Q requests, R rows, N candidates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,15 @@ Array = npt.NDArray[np.float64]
 BATCH_REQUESTS = 32
 
 
-def model_scores(model: FusedModel, samples: SampleSet, *, surface: Surface = "items") -> dict[str, Array]:
-    """Every part's logits, (R,) each, by the names of ``models.fusion.PARTS``; computed where the model lies."""
+def model_scores(
+    model: FusedModel,
+    samples: SampleSet,
+    *,
+    surface: Surface = "items",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Array]:
+    """Every part's logits, (R,) each, by the names of ``models.fusion.PARTS``; computed where the model lies. ``progress`` is
+    told the requests that are scored, and all."""
     model.prepare()
     out: dict[str, Array] = {part: np.empty(len(samples.items_R)) for part in PARTS}
     # requests of like length share a batch, or padding would double the work
@@ -37,6 +44,7 @@ def model_scores(model: FusedModel, samples: SampleSet, *, surface: Surface = "i
                 for b, q in enumerate(chosen):
                     rows = samples.rows(q)
                     out[part][rows] = values_BN[b, : rows.stop - rows.start]
+            progress(start + len(chosen), len(order))
     return out
 
 

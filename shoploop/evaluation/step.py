@@ -7,6 +7,7 @@ import json
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ METRICS = ("ndcg@10", "recall@10", "hit@10")
 LAMBDAMART_REQUESTS = 6_000
 """Training visits that the trees learn from; more gains them nothing within the interval."""
 
+COUNTED, TREES, MODEL, SERVING, COMPARED = PARTS = (
+    "what counts and learns nothing", "trees", "the model", "the version that serves", "intervals, slices and features"
+)  # fmt: skip
+"""Of the step, for who watches."""
+
 Metrics = dict[str, "np.ndarray[Any, np.dtype[np.float64]]"]
 
 
@@ -83,6 +89,8 @@ def evaluate_model(
         ArtifactCorrupt, ArtifactForeign: the new version must not be used.
     """
     started = time.perf_counter()
+    parts = progress.Parts(*PARTS)
+    parts.begin(COUNTED)
     trained = TrainedModel.of_version(load_version(model))
     seed = int(load_version(model).lineage["seed"])
     contract = trained.contract
@@ -98,21 +106,23 @@ def evaluate_model(
         "decay": Decay(contract).scores(held_out),
         "followers": Followers(contract).scores(held_out),
         "ease": Ease(contract).scores(held_out),
-        "item_knn": ItemNeighbours(log, before=int(held_out.days_Q.min())).scores(held_out),
+        "item_knn": ItemNeighbours(log, before=int(held_out.days_Q.min())).scores(
+            held_out, progress.Count("requests of item neighbours")
+        ),
     }
     decay_days = best_decay(log, read_samples(samples, contract, "validation"))
     scores["popular_decayed"] = decayed_popularity(log, held_out, decay_days)
-    progress.report(1, 5, "parts")
+    parts.begin(TREES)
     scores["lambdamart"] = _lambdamart(samples, contract, seed).scores(held_out)
-    progress.report(2, 5, "parts")
-    scores |= model_scores(trained.model, held_out)
+    parts.begin(MODEL)
+    scores |= model_scores(trained.model, held_out, progress=progress.Count("requests scored"))
     metrics: dict[str, Metrics] = {name: request_metrics(held_out, values) for name, values in scores.items()}
-    progress.report(3, 5, "parts")
+    parts.begin(SERVING)
     served: Incumbent | None = None
     if incumbent is not None:
         served, measured = compare(incumbent, held_out, metrics["fused"], log, joins, data=data)
         metrics |= {"incumbent": measured} if measured is not None else {}
-    progress.report(4, 5, "parts")
+    parts.begin(COMPARED)
 
     bootstrap = Bootstrap(len(held_out), seed=seed)
     rivals = [name for name in metrics if name != "fused"]
@@ -134,7 +144,12 @@ def evaluate_model(
             name: diagnostics.coverage(held_out, values, len(trained.vocabulary)) for name, values in scores.items()
         },
         "feature_importance": diagnostics.feature_importance(
-            trained.model, contract, held_out, scores["transformer"], seed=seed
+            trained.model,
+            contract,
+            held_out,
+            scores["transformer"],
+            seed=seed,
+            progress=progress.Count("features shuffled"),
         ),
         "examples": _examples(
             trained, held_out, scores["fused"], log=log, joins=joins, items=data / "items.parquet", seed=seed
@@ -161,14 +176,16 @@ def evaluate_model(
         )
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
-    progress.report(5, 5, "parts")
+    parts.end()
     return report
 
 
 def _lambdamart(samples: Path, contract: Any, seed: int) -> LambdaMart:
     learn = read_samples(samples, contract, "train")
     chosen = np.sort(np.random.default_rng(seed).permutation(len(learn))[:LAMBDAMART_REQUESTS])
-    return LambdaMart(seed=seed).fit(learn.select(chosen))
+    told, numbers = progress.Count("trees"), count(1)
+    trees = LambdaMart(seed=seed)
+    return trees.fit(learn.select(chosen), lambda: told(next(numbers), trees.rounds))
 
 
 def _stat(trained: TrainedModel, samples: SampleSet, name: str) -> "np.ndarray[Any, np.dtype[np.float64]]":

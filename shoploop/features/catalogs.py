@@ -8,7 +8,7 @@ of those to learn from: a model that learns from neighbours of months ago trusts
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -25,6 +25,8 @@ from shoploop.features.catalog import (
     with_neighbours,
 )
 from shoploop.features.log import PurchaseLog
+
+Progress = Callable[[float, float, str], None]
 
 RENEWED_DAYS = 7
 """Days after which a catalog is renewed: a shop that trains every week serves one that is a few days old."""
@@ -70,6 +72,7 @@ def fit_catalogs(
     evaluation_first: int,
     last: int,
     config: CatalogConfig | None = None,
+    progress: Progress = lambda done, total, what: None,
 ) -> Catalogs:
     """Fits the catalogs of a run; each knows the purchases before its day alone.
 
@@ -80,19 +83,32 @@ def fit_catalogs(
         evaluation_first: First day of evaluation.
         last: Last day of the data; the serving catalog is for the day after it.
         config: How each is fitted.
+        progress: Called with the catalogs that are fitted, how many there are, and what they are.
     """
     config = config or CatalogConfig()
     learned_days = _renewals(training_first, evaluation_first, log)
     judged_days = _renewals(evaluation_first, last + 1, log)
     days = [*learned_days, *judged_days, last + 1]
+    done, total = 0, 3 + len(_fitted_anew(log, learned_days))
+
+    def fitted() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total, "catalogs of candidates")
+
+    progress(done, total, "catalogs of candidates")
     # products of sparse matrices leave Python to others while LAPACK computes: beside each other they take half the time
     with ThreadPoolExecutor(1, "followers") as beside:
         following = beside.submit(_followers, log, days, config)
         base = fit_catalog(log.where(log.day_R < training_first), items, config)
-        judged, serving = (renewed(base, log.where(log.day_R < day), config) for day in (evaluation_first, last + 1))
-        learned = _renewed_neighbours(base, log, learned_days, config)
-        fitted = learned | dict.fromkeys(judged_days, judged) | {last + 1: serving}
-        return _followed(fitted, following.result())
+        fitted()
+        judged = renewed(base, log.where(log.day_R < evaluation_first), config)
+        fitted()
+        serving = renewed(base, log.where(log.day_R < last + 1), config)
+        fitted()
+        learned = _renewed_neighbours(base, log, learned_days, config, fitted)
+        catalogs = learned | dict.fromkeys(judged_days, judged) | {last + 1: serving}
+        return _followed(catalogs, following.result())
 
 
 def following(catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: CatalogConfig | None = None) -> Catalogs:
@@ -123,20 +139,30 @@ def moving(catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: Cata
 
 
 def _renewed_neighbours(
-    catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: CatalogConfig
+    catalog: Catalog,
+    log: PurchaseLog,
+    days: Sequence[int],
+    config: CatalogConfig,
+    fitted: Callable[[], None] = lambda: None,
 ) -> dict[int, Catalog]:
-    """The catalog by these ascending days, with the neighbours as of each: as many times as may be, evenly spread.
-
-    A log of so many purchases that its renewals are few keeps those of the first day: there they move slowly.
-    """
-    times = 0 if len(log) >= LOG_OF_FEWEST else min(NEIGHBOURS_FITTED // max(len(catalog), 1), len(days) - 1)
-    anew = {days[-(-place * len(days) // (times + 1))] for place in range(1, times + 1)}
+    """The catalog by these ascending days, with the neighbours as of each; ``fitted`` hears of each that are fitted anew."""
+    anew = _fitted_anew(log, days)
     found: dict[int, Catalog] = {}
     for day in days:
         if day in anew:
             catalog = with_neighbours(catalog, log.where(log.day_R < day), config)
+            fitted()
         found[day] = catalog
     return found
+
+
+def _fitted_anew(log: PurchaseLog, days: Sequence[int]) -> set[int]:
+    """Those of the days on which neighbours are fitted anew: as many times as may be, evenly spread.
+
+    A log of so many purchases that its renewals are few keeps those of the first day: there they move slowly.
+    """
+    times = 0 if len(log) >= LOG_OF_FEWEST else min(NEIGHBOURS_FITTED // max(len(log.vocabulary), 1), len(days) - 1)
+    return {days[-(-place * len(days) // (times + 1))] for place in range(1, times + 1)}
 
 
 def _followers(log: PurchaseLog, days: Sequence[int], config: CatalogConfig) -> list[LatestFollowers]:

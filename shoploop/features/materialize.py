@@ -6,7 +6,7 @@ What a statistic means is decided by the pure functions of this room; here they 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,9 @@ from shoploop.features.windows import choose_windows, unknown_share
 SEARCHES = "searches.parquet"
 """In a folder of ``load_data``, where there are searches."""
 
+REGISTERED = "registered with Feast"
+"""A part of the step, for who watches."""
+
 
 def materialize_features(
     *, data: Path, out: Path, training_spec: TrainingSpec, features_spec: FeaturesSpec | None = None
@@ -59,7 +62,8 @@ def materialize_features(
         split and what was chosen of it, rows left out beyond the log's ends, seconds per part.
 
     Raises:
-        TooFewEvents: no purchase, or none before the days of evaluation; or shops are asked for, and no two are named.
+        TooFewEvents: no purchase, or too few on the days to learn from or to evaluate on; or shops are asked for, and no two
+            are named.
         SpecInvalid: the online store is incomplete.
     """
     seconds = _Stopwatch()
@@ -97,13 +101,18 @@ def materialize_features(
     ]
     if contract.user_attributes:
         tables.append(("user_profile", lambda: _profiles(users, contract, log.first_day)))
-    rows = {"item_stats": _write_pieces(item_stats_pieces(log, days_asked), out / "item_stats.parquet")}
+    names = ["item_stats", *(name for name, _ in tables)]
+    parts = progress.Parts(*names, REGISTERED, *(f"{name}, online" for name in names))
+    parts.begin("item_stats")
+    pieces = _counted(item_stats_pieces(log, days_asked), len(days_asked), len(vocabulary))
+    rows = {"item_stats": _write_pieces(pieces, out / "item_stats.parquet")}
     for name, compute in tables:
+        parts.begin(name)
         table = compute()
         table.write_parquet(out / f"{name}.parquet", compression="zstd")
         rows[name] = table.height
-        progress.report(len(rows), len(tables) + 1, "tables")
     seconds.lap("compute")
+    parts.begin(REGISTERED)
 
     feast_store.write_repository(out, project=_project(data, contract, vocabulary), online_store=online_store)
     store = feast_store.apply(out)
@@ -111,10 +120,12 @@ def materialize_features(
     serving = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=split.serving)
     begin = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=log.first_day)
     for name, height in rows.items():
+        parts.begin(f"{name}, online")
         if height:
             # of items and shops only the serving day's own rows may answer online
             start = serving - timedelta(hours=1) if name in ("item_stats", "shop_stats") else begin
             feast_store.write_online(out, store, view=name, start=start, end=serving + timedelta(seconds=1))
+    parts.end()
     seconds.lap("online")
 
     report = {
@@ -150,6 +161,15 @@ def _other_days(file: Path) -> npt.NDArray[np.integer[Any]]:
     if not file.exists():
         return np.empty(0, np.int32)
     return pl.read_parquet(file, columns=["time"]).select(day_of("time")).to_series().unique().to_numpy()
+
+
+def _counted(pieces: Iterable[pl.DataFrame], days: int, items: int) -> Iterator[pl.DataFrame]:
+    """The pieces of a table of items by day, told as days."""
+    told, rows = progress.Count("days of items' statistics"), 0
+    for piece in pieces:
+        yield piece
+        rows += piece.height
+        told(rows // max(items, 1), days)
 
 
 def _write_pieces(pieces: Iterable[pl.DataFrame], path: Path) -> int:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from shoploop.api.v1alpha1 import TrainingSpec
-from shoploop.data.splits import TimeSplit, choose_split
-from shoploop.errors import TooFewEvents
+from shoploop.data.splits import TimeSplit, choose_split, refuse_too_little
 from shoploop.features.log import MAX_VOCABULARY, Vocabulary, choose_vocabulary
 
 
@@ -35,20 +34,14 @@ def choose_windows(
             room.
 
     Raises:
-        TooFewEvents: nothing was bought before the days of evaluation.
+        TooFewEvents: these days hold too few visits to learn from or users to evaluate on. It is said here, before anything
+            is computed, and not by the steps that would take them.
     """
     visits = bought.select(pl.col("user").rank("dense").cast(pl.Int64), "day").unique().sort("day", "user")
     user_V, day_V = visits["user"].to_numpy(), visits["day"].to_numpy()
     split = choose_split(user_V, day_V, last=last, training=training, sessions=sessions)
+    refuse_too_little(user_V, day_V, split, training=training, sessions=sessions)
     vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
-    if not len(vocabulary):
-        days = split.last - int(bought.select(pl.col("day").min()).item()) + 1
-        windows = split.report()
-        raise TooFewEvents(
-            f"The data spans {days} days with {visits.height:,} visits (a user's purchases of one day) and ends on "
-            f"{windows['evaluation'][1]}; the last {windows['evaluation_days']} days are for evaluation, and nothing was "
-            "bought before them to learn from. Bring more days, or lower spec.training.evaluationDays."
-        )
     new = _first_bought_since(bought, split.evaluation_first)[: MAX_VOCABULARY - len(vocabulary)]
     vocabulary = Vocabulary(tuple(sorted([*vocabulary.items, *new])))
     if pictured:

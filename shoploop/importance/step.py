@@ -21,7 +21,16 @@ from shoploop.compute.cores import cores, one_thread
 from shoploop.compute.worker import WorkerEnded
 from shoploop.errors import ShoploopError
 from shoploop.importance.checks.beside import CHECKS, JOB, CheckInputs, started
-from shoploop.importance.checks.check import PARTS, Inputs, check_weights, read_inputs
+from shoploop.importance.checks.check import (
+    DESCRIBED,
+    FLIPPED,
+    LEARNED,
+    PARTS_OF_STEP,
+    WEIGHED,
+    Inputs,
+    check_weights,
+    read_inputs,
+)
 from shoploop.importance.checks.effort import CheckConfig
 from shoploop.importance.checks.trial import NOTHING_TO_WEIGH, Verdict
 from shoploop.importance.description import describe, inside
@@ -37,6 +46,9 @@ from shoploop.store import disk
 REPORT = "importance.json"
 DESCRIBED_ROWS = 200_000
 """Rows whose missing values, outliers and duplicates are counted, at most."""
+
+FIRST = "estimator"
+"""Of the stages that weigh, the one that is always there."""
 
 PROXY_REQUESTS = 5_000
 """That the proxy learns from, at most, drawn from all; it looks at every one."""
@@ -123,7 +135,8 @@ def _estimate(
         if len(inputs.samples) >= given.check.beside and cores() > 1 and len(done) < len(CHECKS):
             beside = stack.enter_context(started(folder, given))
         view, seconds = _look(inputs, config, given.seed, stages)
-        report = _weigh(inputs, view, seconds, config, given.seed, out, stages, "estimator")
+        report = _weigh(inputs, view, seconds, config, given.seed, out, stages, FIRST)
+        PARTS_OF_STEP.begin(FLIPPED)
         checking = time.perf_counter()
         if beside is not None:
             try:
@@ -142,7 +155,7 @@ def _estimate(
     report["stage_seconds"]["self_check"] = round(took, 2)
     if verdict.used and report["alike"]:
         verdict = NOTHING_TO_WEIGH
-    progress.report(PARTS, PARTS, "parts")
+    PARTS_OF_STEP.end()
     return verdict, report
 
 
@@ -150,15 +163,16 @@ def _look(inputs: Inputs, config: WeighingConfig, seed: int, stages: Stages) -> 
     """The proxy's look at all rows, and how long proxy and look took."""
     samples, shop = inputs.samples, inputs.shop
     began = time.perf_counter()
+    PARTS_OF_STEP.begin(LEARNED)
 
     def proxy() -> tuple[dict[str, Any], dict[str, Any]]:
         drawn = np.random.default_rng(seed).permutation(len(samples))[:PROXY_REQUESTS]
         model = train_shop_proxy(samples.select(np.sort(drawn)), shop.catalog, shop.contract, seed=seed)
-        view = look(model, samples, hidden="hidden" in config.columns)
+        told = progress.Count("requests that the proxy looks at")
+        view = look(model, samples, hidden="hidden" in config.columns, progress=told)
         return vars(view), {"seconds": time.perf_counter() - began}
 
     view_arrays, proxied = stages("proxy", proxy)
-    progress.report(1, PARTS, "parts")
     return ProxyView(**view_arrays), float(proxied["seconds"])
 
 
@@ -174,6 +188,8 @@ def _weigh(
 ) -> dict[str, Any]:
     samples, shop = inputs.samples, inputs.shop
     weighing = time.perf_counter()
+    if stage == FIRST:  # another one comes after the check: who watches is not told that the step goes back
+        PARTS_OF_STEP.begin(WEIGHED)
 
     def estimator() -> tuple[dict[str, Any], dict[str, Any]]:
         weighed = weigh(samples, view, shop.contract, config, seed=seed)
@@ -181,7 +197,8 @@ def _weigh(
         return {"importance": weighed.importance_R}, notes | {"seconds": time.perf_counter() - weighing}
 
     arrays, notes = stages(stage, estimator)
-    progress.report(2, PARTS, "parts")
+    if stage == FIRST:
+        PARTS_OF_STEP.begin(DESCRIBED)
     importance_R = arrays["importance"]
     weights_R = config.weights_of(importance_R, samples.labels_R)
     table = pa.table(
@@ -221,7 +238,6 @@ def _weigh(
         "quality": _quality(inputs, seed),
     }
     report |= describe(samples, weights_R, importance_R, inputs.names, shop, config.weights)
-    progress.report(3, PARTS, "parts")
     return report
 
 

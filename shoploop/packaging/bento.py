@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from shoploop import progress
 from shoploop.api.v1alpha1 import GateSpec, ServingSpec
 from shoploop.data.collected import CollectedThrough, collected_in
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, ShoploopError
@@ -31,6 +32,9 @@ from shoploop.versions.stored import check_signature, stored_signature
 REPORT = "bento.json"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 NO_MOMENT = "creation_time: '1970-01-01T00:00:00+00:00'"
+
+STAGED, BUILT, PACKED = PARTS = ("what serves is put together", "BentoML builds it", "it is packed")
+"""Of the step, for who watches."""
 
 
 class BentoFailed(ShoploopError):
@@ -83,13 +87,18 @@ def build_bento(
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="shoploop-bento-") as work:
         context, home = Path(work, "context"), Path(work, "home")
+        parts = progress.Parts(*PARTS)
+        parts.begin(STAGED)
         stage_code(context)
         stage_ranker(context / RANKER, data=data, features=features, model=model, settings=settings)
         stage_description(context)
+        parts.begin(BUILT)
         built = _build(context, home, version.id)
+        parts.begin(PACKED)
         archive = out / f"{version.id}.bento"
         pack(built, archive)
         code = code_of(built)
+        parts.end()
     report = {
         "version": version.id,
         "archive": archive.name,

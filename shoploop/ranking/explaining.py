@@ -116,7 +116,7 @@ def explain(known: Known, shown: Shown, place: int) -> Explanation:
         shown,
         place,
         day=visitor.day,
-        reason=known.why(item, history=history, day=visitor.day, score=score, pinned=pinned),
+        reason=known.why(item, history=history, visitor=visitor, score=score, pinned=pinned),
         parts=parts,
         sources=_sources(shown, origin, visitor, code, candidates),
         features=features,
@@ -161,7 +161,7 @@ def _explain_search(known: Known, shown: Shown, place: int, query: str) -> Expla
         reason=known.why(
             here.item,
             history=user.history if found else History.empty(),
-            day=visitor.day,
+            visitor=visitor,
             score=_score(here, parts),
             asked=searched.asked if found else None,
         ),

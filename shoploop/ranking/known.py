@@ -65,6 +65,9 @@ class Visitor:
     day: int
     """That is answered for, days since 1970-01-01 (UTC)."""
 
+    today: int
+    """Of the request; the one before ``day`` for who did something on it."""
+
     is_missed: bool = False
     """The online store did not say in time what it has of them."""
 
@@ -163,20 +166,20 @@ class Known:
         return self._overlaid(self.stored(user, patience=patience), fresh, now)
 
     def _overlaid(self, stored: OnlineUser | None, fresh: Sequence[Done], now: datetime | None) -> Visitor:
-        day = self.day(now)
+        day, asked = self.day(now), self.request_day(now)
         bought = [done for done in fresh if done.kind in POSITIVE_KINDS]
         new = bought if bought or (stored and len(stored.history)) else list(fresh)
         codes_N = self.trained.vocabulary.encode([done.item for done in new])
         if not (codes_N >= 0).any():
-            return Visitor(stored=stored, user=stored, day=day)
-        shift = day - today(now)
-        days_N = np.fromiter((min(done.day + shift, day) for done in new), np.int32, len(new))
+            return Visitor(stored=stored, user=stored, day=day, today=asked)
+        shift = asked - today(now)
+        days_N = np.fromiter((min(done.day + shift, asked) for done in new), np.int32, len(new))
         quantities_N = np.fromiter((done.quantity for done in new), np.float32, len(new))
         base = stored or OnlineUser(stats=UserRow(), history=History.empty())
         moments_N = moments_of(days_N) if self.trained.sessions else None
         history = base.history.with_events(codes_N, days_N, quantities_N, moments_N)
         day = max(day, int(days_N[codes_N >= 0].max()) + 1)
-        return Visitor(stored=stored, user=replace(base, history=history), day=day)
+        return Visitor(stored=stored, user=replace(base, history=history), day=day, today=asked)
 
     def somebody(self) -> Visitor:
         """A user who bought what sells, the day before: to measure with where no real one is at hand."""
@@ -185,11 +188,12 @@ class Known:
         days_N = np.full(len(codes_N), day - 1, np.int32)
         moments_N = moments_of(days_N) if self.trained.sessions else None
         history = History.empty().with_events(codes_N, days_N, np.ones(len(codes_N), np.float32), moments_N)
-        return Visitor(stored=None, user=OnlineUser(stats=UserRow(), history=history), day=day)
+        user = OnlineUser(stats=UserRow(), history=history)
+        return Visitor(stored=None, user=user, day=day, today=day)
 
     def nobody(self, now: datetime | None) -> Visitor:
         """Somebody of whom not even a name is known."""
-        return Visitor(stored=None, user=None, day=self.day(now))
+        return Visitor(stored=None, user=None, day=self.day(now), today=self.request_day(now))
 
     def visited(self, user: str, fresh: Sequence[Done], now: datetime | None, *, shop: str | None = None) -> Visited:
         """The user's visits to shops, with what they did since, and the day that is answered for; ``shop`` is where they say
@@ -198,8 +202,8 @@ class Known:
         Raises:
             ShopsUnknown: purchases name no shops.
         """
-        day = self.day(now)
-        return self.choosing.visited(user, fresh, day=day, shift=day - today(now), shop=shop)
+        asked = self.request_day(now)
+        return self.choosing.visited(user, fresh, day=self.day(now), today=asked, shift=asked - today(now), shop=shop)
 
     @property
     def choosing(self) -> Visiting:
@@ -322,12 +326,20 @@ class Known:
         item: str,
         *,
         history: History,
-        day: int,
+        visitor: Visitor,
         score: float | None,
         pinned: bool = False,
         asked: Read | None = None,
     ) -> str | None:
         """Why the item is in an answer, in words for the shopper; ``asked`` is the query that it answers, if any.
+
+        Args:
+            item: Id.
+            history: What its score has seen: the visitor's, or nothing where popularity answered.
+            visitor: Who is told.
+            score: As answered.
+            pinned: Whether the shop put it there.
+            asked: The query.
 
         Returns:
             None for an item that nobody chose, scored or knows: somebody asked /rank for it.
@@ -344,20 +356,26 @@ class Known:
         return reason(
             code,
             history=history,
-            day=day,
+            day=visitor.day,
             items=self.matrix,
             catalog=self.trained.catalog,
             titles=self._titles,
+            today=visitor.today,
         )
 
     def day(self, now: datetime | None = None) -> int:
-        """The day that is answered for, days since 1970-01-01 (UTC).
+        """The day that is answered for, days since 1970-01-01 (UTC): that of the request, or the day after the data's last
+        where the data holds that one."""
+        return max(self.request_day(now), self._features.serving_day)
+
+    def request_day(self, now: datetime | None = None) -> int:
+        """The day of the request, days since 1970-01-01 (UTC).
 
         Today; but where the data ended long ago, or lies in the future, the day after its last: else everything in it
         would look equally old.
         """
         serving = self._features.serving_day
-        return today(now) if serving <= today(now) <= serving + self.settings.max_age_days else serving
+        return today(now) if serving - 1 <= today(now) <= serving + self.settings.max_age_days else serving
 
     def staleness(self, now: datetime | None = None) -> str | None:
         """What to say where the data ended too long ago to answer for today; None where it is fresh."""

@@ -104,7 +104,7 @@ def profile(known: Known, user: str, *, now: datetime | None = None) -> Profile:
         )  # fmt: skip
     days_V = np.unique(history.days_H)
     different = np.unique(history.items_H)
-    habits = [_habit(known, int(item), history, day) for item in different]
+    habits = [_habit(known, int(item), history, visitor.today) for item in different]
     by_times = sorted(habits, key=lambda habit: (-habit.times, habit.last_days_ago, habit.item))
     due = [habit for habit in habits if habit.due_in_days is not None and _is_due(habit)]
     return Profile(
@@ -126,9 +126,9 @@ def profile(known: Known, user: str, *, now: datetime | None = None) -> Profile:
     )
 
 
-def _habit(known: Known, item: int, history: History, day: int) -> Habit:
+def _habit(known: Known, item: int, history: History, today: int) -> Habit:
     days = history.days_H[history.items_H == item]
-    since = day - int(days[-1])
+    since = today - int(days[-1])
     every = (int(days[-1]) - int(days[0])) / (len(days) - 1) if len(days) >= FEWEST_TIMES else None
     name = known.trained.vocabulary.items[item]
     given_up = every is None or since > OVERDUE * every

@@ -229,7 +229,7 @@ class Ranker:
             history=visitor.user.history if visitor.user else History.empty(),
         )
         unknown = [Placed(item=item, score=None) for item in asked if item not in vocabulary]
-        answer = self._answer(found, [*placed(found.scored), *unknown], visitor.day)
+        answer = self._answer(found, [*placed(found.scored), *unknown], visitor)
         return _degraded(answer, visitor.is_missed)
 
     def search(
@@ -250,7 +250,7 @@ class Ranker:
         if request.user:
             visitor = self.known.visitor_in_time(request.user, fresh, now, patience=budget.patience)
         listed = search_list(self._lists, request, visitor, budget, out_of_stock)
-        answer = self._answer(listed.found, listed.shown, visitor.day, searched=listed.searched)
+        answer = self._answer(listed.found, listed.shown, visitor, searched=listed.searched)
         return _degraded(answer, visitor.is_missed)
 
     def shops(
@@ -331,7 +331,7 @@ class Ranker:
         pool = max(request.k, exploration.pool) if exploration and not rules.pins else request.k
         found = self._found(visitor, request, rules, pool + FURTHER if ruled else pool, budget)
         if not ruled:
-            return self._drawn(found, placed(found.scored), visitor.day, request.k)
+            return self._drawn(found, placed(found.scored), visitor, request.k)
         shown = rerank(
             found.scored,
             k=pool,
@@ -342,20 +342,20 @@ class Ranker:
             log_odds=found.method in ("fused", "dnn"),
         )
         effects = [RuleEffect(rule=name, items=count) for name, count in shown.effects.items()]
-        return self._drawn(found, shown.items, visitor.day, request.k, effects)
+        return self._drawn(found, shown.items, visitor, request.k, effects)
 
     def _drawn(
-        self, found: Found, pool: Sequence[Placed], day: int, k: int, effects: Sequence[RuleEffect] = ()
+        self, found: Found, pool: Sequence[Placed], visitor: Visitor, k: int, effects: Sequence[RuleEffect] = ()
     ) -> Answer:
         """The first ``k`` of the pool; where the spec asks for exploration, chance may have exchanged two."""
         exploration = self.settings.exploration
         if exploration is None or len(pool) <= k or k <= exploration.keep:
-            return self._answer(found, pool[:k], day, effects)
+            return self._answer(found, pool[:k], visitor, effects)
         design = Design(share=exploration.share, keep=exploration.keep, shown=k, pool=len(pool))
         request_id = uuid.uuid4().hex
         names = [placed.item for placed in pool]
         shown, explored = explore(pool, names, design=design, seed=exploration.seed, request_id=request_id)
-        return self._answer(found, shown, day, effects, request_id=request_id).drawn_as(explored)
+        return self._answer(found, shown, visitor, effects, request_id=request_id).drawn_as(explored)
 
     def _found(
         self, visitor: Visitor, request: RecommendRequest, rules: ListRulesSpec, wanted: int, budget: Budget
@@ -399,7 +399,7 @@ class Ranker:
         history = visitor.stored.history if visitor.stored else History.empty()
         since = FOREVER if rules.hide_owned else rules.hide_purchased_days or 0
         names = self.known.trained.vocabulary.items
-        bought = {names[code] for code in history.items_H[history.days_H >= self.known.day(now) - since]}
+        bought = {names[code] for code in history.items_H[history.days_H >= self.known.request_day(now) - since]}
         # what is bought now counts by its own day, also where answers are as of an earlier one
         bought |= {done.item for done in fresh if done.kind in POSITIVE_KINDS and done.day >= today(now) - since}
         rule: RuleName = "hide_owned" if rules.hide_owned else "hide_purchased_days"
@@ -461,7 +461,7 @@ class Ranker:
         self,
         found: Found,
         placed: Iterable[Placed],
-        day: int,
+        visitor: Visitor,
         effects: Sequence[RuleEffect] = (),
         *,
         request_id: str | None = None,
@@ -477,7 +477,7 @@ class Ranker:
                 reason=known.why(
                     each.item,
                     history=found.history,
-                    day=day,
+                    visitor=visitor,
                     score=each.score,
                     pinned=each.pinned,
                     asked=searched.asked if searched else None,
@@ -490,7 +490,7 @@ class Ranker:
             request_id=request_id or uuid.uuid4().hex,
             version=self.version,
             commit=self.commit,
-            as_of=iso(day),
+            as_of=iso(visitor.day),
             method=found.method,
             understood=searched.asked.fit.understood if searched else None,
             items=items,

@@ -51,9 +51,10 @@ def reason(
     items: ItemMatrix,
     catalog: Catalog,
     titles: "list[str | None] | tuple[str | None, ...]",
+    today: int | None = None,
 ) -> str:
     """The words of :func:`find_reason`, which see."""
-    found = find_reason(item, history=history, day=day, items=items, catalog=catalog, titles=titles)
+    found = find_reason(item, history=history, day=day, items=items, catalog=catalog, titles=titles, today=today)
     return found.text
 
 
@@ -65,25 +66,28 @@ def find_reason(
     items: ItemMatrix,
     catalog: Catalog,
     titles: "list[str | None] | tuple[str | None, ...]",
+    today: int | None = None,
 ) -> Reason:
     """The reason for one recommended item.
 
     Args:
         item: Vocabulary code.
         history: The user's purchases; rows from ``day`` on are ignored.
-        day: Day of the request, days since 1970-01-01 (UTC).
+        day: That is answered for, days since 1970-01-01 (UTC).
         items: Statistics as of ``day``.
         catalog: Neighbours and followers.
         titles: By vocabulary code; None where an item has none.
+        today: Day of the request, which is the one before ``day`` for who did something on it; unset, ``day``.
     """
     history = history.before(day)
+    today = day if today is None else today
     days = history.days_H[history.items_H == item]
     if len(days) > OFTEN:
         every = max(round((int(days[-1]) - int(days[0])) / (len(days) - 1)), 1)
-        return Reason("own", f"you buy this about every {in_days(every)}, last {ago(day - int(days[-1]))}", item)
+        return Reason("own", f"you buy this about every {in_days(every)}, last {ago(today - int(days[-1]))}", item)
     if len(days):
         times = "once" if len(days) == 1 else "twice"
-        return Reason("own", f"you bought this {times}, last {ago(day - int(days[-1]))}", item)
+        return Reason("own", f"you bought this {times}, last {ago(today - int(days[-1]))}", item)
     companion = _companion(item, history, catalog)
     if companion is not None and _is_name(titles[companion]):
         return Reason("companion", f"often bought with {titles[companion]}", companion)
@@ -141,4 +145,4 @@ def in_days(count: int) -> str:
 
 def ago(days: int) -> str:
     """How many days ago, in words."""
-    return "yesterday" if days == 1 else f"{days} days ago"
+    return {0: "today", 1: "yesterday"}.get(days, f"{days} days ago")

@@ -32,21 +32,23 @@ def shop_reason(
     recall: ShopRecall,
     titles: Sequence[str | None],
     names: Sequence[str],
+    today: int | None = None,
 ) -> str:
     """The reason for one shop.
 
     Args:
         shop: Code.
         history: The user's visits before ``day``.
-        day: Of the request, days since 1970-01-01 (UTC).
+        day: That is answered for, days since 1970-01-01 (UTC).
         recall: What is known of the shops.
         titles: By code; None where a shop has none.
         names: Ids by code.
+        today: Day of the request, which is the one before ``day`` for who was somewhere on it; unset, ``day``.
     """
     mine_H = history.shops_H == shop
     visits = history.days_H[mine_H]
     if len(visits):
-        since = day - int(visits[-1])
+        since = (day if today is None else today) - int(visits[-1])
         on_H = weekday(history.days_H) == weekday(day)
         of_weekday = float(mine_H[on_H].mean()) if on_H.sum() >= FEWEST_OF_WEEKDAY else 0.0
         if of_weekday > MOSTLY and of_weekday > mine_H.mean():

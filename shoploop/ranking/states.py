@@ -54,7 +54,7 @@ class UserStates:
         self._known = known
         self._users = users
         self._stored: OrderedDict[str, History | None] = OrderedDict()
-        self._days: dict[date, tuple[int, int]] = {}
+        self._days: dict[date, tuple[int, int, int]] = {}
 
     def of(self, asked: Sequence[Asked]) -> Float32:
         """h_u of each, (B, D); the same people in the same order give the same bytes."""
@@ -76,20 +76,21 @@ class UserStates:
 
     def _fresh(self, asked: Asked, history: History | None) -> tuple[list[int], list[int], int]:
         """What lies over the stored history, and the day that is answered for: as :meth:`Known.visitor` has it."""
-        day, shift = self._day(asked.time)
+        day, today, shift = self._day(asked.time)
         new = [done for done in asked.fresh if done.kind in POSITIVE_KINDS] or (() if history else asked.fresh)
         code = self._known.trained.vocabulary.code
-        pairs = [(known, min(done.day + shift, day)) for done in new if (known := code(done.item)) >= 0]
+        pairs = [(known, min(done.day + shift, today)) for done in new if (known := code(done.item)) >= 0]
         if not pairs:
             return [], [], day
         codes, days = map(list, zip(*pairs, strict=True))
         return codes, days, max(day, max(days) + 1)
 
-    def _day(self, time: datetime) -> tuple[int, int]:
+    def _day(self, time: datetime) -> tuple[int, int, int]:
+        """The day that is answered for, that of the request, and how far the data is from the time."""
         found = self._days.get(time.date())
         if found is None:
-            day = self._known.day(time)
-            found = self._days[time.date()] = (day, day - today(time))
+            asked = self._known.request_day(time)
+            found = self._days[time.date()] = (self._known.day(time), asked, asked - today(time))
         return found
 
     def _histories(self, users: Sequence[str]) -> dict[str, History | None]:

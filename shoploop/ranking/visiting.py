@@ -45,6 +45,8 @@ class Visited:
     """Before that day."""
 
     day: int
+    today: int
+    """Of the request; the one before ``day`` for who was somewhere on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,9 @@ class Visiting:
         """Whether the version's model chooses shops."""
         return self._trained.model.shops is not None
 
-    def visited(self, user: str, fresh: Sequence[Done], *, day: int, shift: int, shop: str | None = None) -> Visited:
+    def visited(
+        self, user: str, fresh: Sequence[Done], *, day: int, today: int, shift: int, shop: str | None = None
+    ) -> Visited:
         """A user's visits with what they did since.
 
         Purchases since the stored history that name their shop are visits; who made one today is answered for tomorrow. The
@@ -94,6 +98,7 @@ class Visiting:
             user: Id.
             fresh: What they did since.
             day: That is answered for without it.
+            today: Day of the request.
             shift: Days from a time to the day that it is taken for.
             shop: Where they are or were, if that is known.
         """
@@ -102,11 +107,12 @@ class Visiting:
         for done in fresh:
             code = self.packaged.code(done.shop) if done.shop is not None and done.kind in POSITIVE_KINDS else -1
             if code >= 0:
-                of_day = counts.setdefault(min(done.day + shift, day), {})
+                of_day = counts.setdefault(min(done.day + shift, today), {})
                 of_day[code] = of_day.get(code, 0) + 1
         named = self.packaged.code(shop) if shop is not None else -1
         if not len(history) and not counts and named >= 0:
             counts = {day - 1: {named: 1}}
+            today = day - 1  # nobody has said that they were there yesterday
         if counts:
             days = sorted(counts)
             # as among purchases: most bought there, of as much the name that is first
@@ -117,7 +123,7 @@ class Visiting:
                 np.array([size for _, size in best], np.int32),
             )
             day = max(day, days[-1] + 1)
-        return Visited(history=history, day=day)
+        return Visited(history=history, day=day, today=today)
 
     def choice(self, visited: Visited, only: Int32 | None = None) -> ShopChoice:
         """What may be answered, with features.
@@ -183,4 +189,5 @@ class Visiting:
             recall=packaged.recall,
             titles=packaged.titles,
             names=packaged.shops,
+            today=visited.today,
         )

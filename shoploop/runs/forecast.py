@@ -17,6 +17,7 @@ from shoploop.candidates.fetching import CandidateConfig
 from shoploop.data.description import user_and_item, with_codes
 from shoploop.data.inputs import image_of
 from shoploop.data.moments import in_sessions
+from shoploop.data.outliers import MANY_NAMELESS
 from shoploop.data.rules import dropped_rows
 from shoploop.data.splits import WANTED_USERS, TimeSplit
 from shoploop.errors import TooFewEvents
@@ -40,8 +41,8 @@ MEASURED_CORES = 2
 CHANGES = {
     "validate_data": "Mend the tables or how they are mapped in spec.data.tables, or allow what is found there: a severity "
     "or a tolerance in spec.validation.expectations.",
-    "materialize_features": "Bring more days, or lower spec.training.evaluationDays. Where there is no purchase, say which "
-    "kind is one: spec.data.tables.interactions.kinds.",
+    "materialize_features": "Bring more days or users, or change spec.training.evaluationDays and trainingDays as it says. "
+    "Where there is no purchase, say which kind is one: spec.data.tables.interactions.kinds.",
     "build_samples": "Bring more days or users, or change spec.training.evaluationDays and trainingDays.",
 }
 """What helps where a step would end the run."""
@@ -228,7 +229,7 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
 
 def _enough(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.DataFrame, plan: _Plan) -> list[Enough]:
     found = [
-        Enough(step="load_data", state="enough", why=f"{events.height:,} interactions are left of what was read."),
+        _loaded(description, events),
         _validated(spec, description, events),
     ]
     if plan.stopped is not None:
@@ -274,6 +275,16 @@ def _between(first: str, last: str | None) -> list[str]:
     """The steps after ``first`` and before ``last``."""
     names = list(STEPS)
     return names[names.index(first) + 1 : names.index(last) if last else None]
+
+
+def _loaded(description: Mapping[str, Any], events: pl.DataFrame) -> Enough:
+    """What is left, and whether much of it is nobody's."""
+    why = f"{events.height:,} interactions are left of what was read."
+    nameless = sum(rule["rows"] for rule in description["rules"] if rule["name"] == "rows_without_user")
+    if nameless < MANY_NAMELESS * description["log"]["rows_read"]:
+        return Enough(step="load_data", state="enough", why=why)
+    why += f" {nameless:,} rows name no user, and nothing is learned from them: see rows_without_user."
+    return Enough(step="load_data", state="little", why=why)
 
 
 def _validated(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.DataFrame) -> Enough:

@@ -253,14 +253,14 @@ def assemble(
         candidates: How many candidates.
         negatives: Candidates kept per request beside those that were bought, drawn at random; None keeps all.
         seed: Of that draw.
-        progress: Told requests done and in all.
+        progress: Told requests done and in all, every hundred.
     """
     order = sorted(range(len(requests)), key=lambda q: (requests[q].day, requests[q].user))
     items, catalog, shops, day = None, None, {}, None
     for start in range(0, len(order), 1000):
         made = []
         with one_blas_thread():  # of two, one waits for the other longer than a request's product takes
-            for q in order[start : start + 1000]:
+            for done, q in enumerate(order[start : start + 1000], start):
                 request = requests[q]
                 if items is None or catalog is None or request.day != day:
                     day = request.day
@@ -269,8 +269,9 @@ def assemble(
                     [seed, request.user, request.day, *([request.seen] if request.seen else [])]
                 )
                 made.append(_one(request, users[q], sources, items, catalog, shops, candidates, negatives, rng))
+                if done % 100 == 99 or done + 1 == len(order):
+                    progress(done + 1, len(order))
         yield SampleSet.concat(made)
-        progress(min(start + 1000, len(order)), len(order))
 
 
 def _one(

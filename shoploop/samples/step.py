@@ -11,6 +11,7 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.candidates.allocation import PLACES, Allocation
 from shoploop.candidates.fetching import BY_PICTURES, SOURCES, CandidateConfig
 from shoploop.data.picture_files import FILE as PICTURED
-from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit
+from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit, too_little
 from shoploop.errors import TooFewEvents
 from shoploop.features.catalog import CatalogConfig
 from shoploop.features.catalogs import fit_catalogs
@@ -101,6 +102,10 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     windows = TimeSplit.from_json(materialized["split"])
     chosen = choose_requests(log, windows, seed=training_spec.seed)
     seconds = {"choose": time.perf_counter() - started}
+    report: dict[str, Any] = {"splits": {}}
+    if "Shops" in training_spec.surfaces:  # before what takes long: the days may hold too few visits to shops
+        report["shops"] = write_shops(data, out, windows=windows, log=log, seed=training_spec.seed)
+        seconds["shops"] = time.perf_counter() - started - sum(seconds.values())
 
     catalogs = fit_catalogs(
         log,
@@ -109,6 +114,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         evaluation_first=windows.evaluation_first,
         last=windows.last,
         config=CatalogConfig(seed=training_spec.seed),
+        progress=progress.report,
     )
     pictured = None
     if (data / PICTURED).exists():  # a shop without pictures does not load what learns from them
@@ -137,8 +143,7 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         for name, content in encoder_files(pictured[1]).items():
             (out / PICTURES / name).write_bytes(content)
     seconds["allocation"] = time.perf_counter() - started - sum(seconds.values())
-    report: dict[str, Any] = {"splits": {}}
-    done = 0
+    done, told = 0, progress.Count("requests")
     with SampleWriter(out, contract, log) as writer:
         for split, wanted in (
             ("train", chosen.train),
@@ -153,12 +158,12 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
                 candidates=config,
                 negatives=None if split == "evaluation" else TRAINING_NEGATIVES,
                 seed=training_spec.seed,
+                progress=partial(_further, told, done, len(requests)),
             ):
                 ratings_R = ratings.of(part) if ratings else None
                 writer.write(part, split, ratings_R)
                 counts.add(part, ratings_R)
-                done += len(part)
-                progress.report(done, len(requests), "requests")
+            done += len(wanted)
             report["splits"][split] = counts.report()
             if split == "train" and not counts.positives:  # nothing after this step could mend it
                 raise _nothing_to_offer(log, windows, len(wanted))
@@ -176,9 +181,6 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         )
         report["search"] = made
         seconds["search"] = time.perf_counter() - started - sum(seconds.values())
-    if "Shops" in training_spec.surfaces:
-        report["shops"] = write_shops(data, out, windows=windows, log=log, seed=training_spec.seed)
-        seconds["shops"] = time.perf_counter() - started - sum(seconds.values())
     report |= {
         "items": len(vocabulary),
         "features": len(contract.pair_features),
@@ -211,8 +213,9 @@ def allocate(requests: Sequence[Request], sources: Sources, *, seed: int, places
     """
     latest = {request.user: request for request in sorted(requests, key=lambda request: request.day)}
     chosen = np.random.default_rng(seed).permutation(sorted(latest))[:ALLOCATION_REQUESTS]
-    found = Allocation()
-    for request in sorted((latest[int(user)] for user in chosen), key=lambda request: (request.day, request.user)):
+    found, told = Allocation(), progress.Count("users to weigh the sources of candidates")
+    asked = sorted((latest[int(user)] for user in chosen), key=lambda request: (request.day, request.user))
+    for done, request in enumerate(asked, 1):
         found.add(
             history_of(sources.log, request.user, before=request.day, seen=request.seen),
             day=request.as_of,
@@ -220,6 +223,7 @@ def allocate(requests: Sequence[Request], sources: Sources, *, seed: int, places
             catalog=sources.catalogs(request.day),
             bought=bought_on(sources.log, request.user, day=request.day, seen=request.seen),
         )
+        told(done, len(asked))
     return found.config(places)
 
 
@@ -231,6 +235,11 @@ def _nothing_to_offer(log: PurchaseLog, windows: TimeSplit, requests: int) -> To
     if share < 0.5:
         return TooFewEvents(f"{why} {COARSER}")
     return TooFewEvents(f"{why} Shoppers of this data neither repeat nor buy what sells: bring more days or users.")
+
+
+def _further(told: progress.Count, before: int, total: int, done: int, _: int) -> None:
+    """Tells how far a split is, as of all splits together."""
+    told(before + done, total)
 
 
 class _Counts:
@@ -323,14 +332,8 @@ def choose_visits(
     _, one_each = np.unique(user_V[judge], return_index=True)
     judge = judge[np.sort(one_each)][:MAX_EVALUATION_USERS]
     if len(learn) < FEWEST_TRAINING or len(judge) < FEWEST_EVALUATION:
-        chosen = split.report()
-        raise TooFewEvents(
-            f"Of {len(day_V)} visits (a user's purchases of one day) of {len(np.unique(user_V))} users, {len(learn)} lie in "
-            f"the {chosen['training_days']} days to learn from ({' to '.join(chosen['training'])}) and {len(judge)} users "
-            f"bought something in the {chosen['evaluation_days']} days of evaluation ({' to '.join(chosen['evaluation'])}); "
-            f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {chosen['why']} Bring more days or users, or "
-            "change spec.training.evaluationDays and trainingDays."
-        )
+        change = "Bring more days or users, or change spec.training.evaluationDays and trainingDays."
+        raise too_little(user_V, day_V, split, change=change)
     held = min(int(len(learn) * VALIDATION_SHARE), MAX_VALIDATION_REQUESTS)
     validation, train = learn[:held], learn[held:]
     if latest:  # else the network that remembers what sold on those days is trusted too much

@@ -160,7 +160,8 @@ def train_fused(
         }
 
         def told(learn: SampleSet) -> tuple[SampleSet, Lesson] | None:
-            found = lesson(learn, seed=training_spec.seed, progress=progress.report)
+            trees = progress.Count("trees of the lesson")
+            found = lesson(learn, seed=training_spec.seed, progress=lambda done, total, _: trees(done, total))
             return None if found is None else (learn, found)
 
         if shared:
@@ -187,6 +188,8 @@ def train_fused(
             config,
             progress=progress.report,
             after_epoch=lambda row: progress.emit("epoch", **row),
+            # several processes would have to meet at each step to say its loss
+            after_step=None if shared else _within_epochs(config, requests),
             requests=requests if shared else None,
             checkpoint=checkpoint,
         )
@@ -274,6 +277,19 @@ def train_fused(
         checkpoint.clear()
         of_log.clear()
         return report
+
+
+def _within_epochs(config: TrainConfig, requests: int) -> Callable[[int, float], None]:
+    """Tells of a step how many tenths of its epoch are done; that all are is told when the epoch is kept."""
+    steps, total = max(-(-requests // config.batch_requests), 1), config.epochs + config.joint_epochs
+    told = progress.Count("epochs")
+
+    def after_step(number: int, _: float) -> None:
+        epoch, step = divmod(number, steps)
+        if step + 1 < steps:
+            told(epoch + (10 * (step + 1) // steps) / 10, total)
+
+    return after_step
 
 
 def told_model(together: Group, fresh: Callable[[], FusedModel]) -> FusedModel:

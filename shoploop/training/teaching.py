@@ -10,6 +10,7 @@ Legend: Q requests, R rows.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +70,7 @@ def lesson(
     Args:
         samples: The training visits, with their weights.
         seed: Of the parts and of the trees.
-        progress: Called with the parts done, their number, and "parts of the lesson".
+        progress: Called with the trees grown, their number, and "trees of the lesson".
     """
     return _softened(samples, foreign_scores(samples, seed=seed, progress=progress)) if teaches(samples) else None
 
@@ -85,18 +86,21 @@ def foreign_scores(
     part_Q = (np.random.default_rng([seed, FOLDS]).permutation(len(users)) % FOLDS)[user_Q]
     part_R = np.repeat(part_Q, np.diff(samples.offsets_Q1))
     scores_R = np.zeros(len(samples.items_R))
+    numbers = count(1)  # whose next is one for each that asks, also where two ask at once
+
+    def grown() -> None:
+        progress(next(numbers), FOLDS * ROUNDS, "trees of the lesson")
 
     def scores_of(part: int) -> Array:
         # each in one thread: what trees say becomes a version's digits
         trees = LambdaMart(seed=seed, threads=1, rounds=ROUNDS, rate=RATE)
-        trees.fit(samples.select(np.flatnonzero(part_Q != part)))
+        trees.fit(samples.select(np.flatnonzero(part_Q != part)), grown)
         return trees.scores(samples.select(np.flatnonzero(part_Q == part)))
 
     # LightGBM lets go of the interpreter, so that parts are learned beside each other
     with ThreadPoolExecutor(min(cores(), FOLDS)) as pool:
         for part, found in enumerate(pool.map(scores_of, range(FOLDS))):
             scores_R[part_R == part] = found
-            progress(part + 1, FOLDS, "parts of the lesson")
     return scores_R
 
 

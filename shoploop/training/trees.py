@@ -3,6 +3,7 @@
 Legend: R rows.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ class LambdaMart:
     """Gradient-boosted trees on the same features and candidates (Burges 2010), by LightGBM."""
 
     def __init__(self, *, rounds: int = 200, rate: float = 0.06, leaves: int = 31, seed: int = 0, threads: int = 2):
-        self._rounds = rounds
+        self.rounds = rounds
         self._parameters = {
             "objective": "lambdarank",
             "metric": "None",
@@ -39,7 +40,8 @@ class LambdaMart:
         }
         self._booster: Any = None  # lightgbm ships no types
 
-    def fit(self, samples: SampleSet) -> "LambdaMart":
+    def fit(self, samples: SampleSet, grown: Callable[[], None] = lambda: None) -> "LambdaMart":
+        """Learns from the samples; ``grown`` hears of every tree."""
         import lightgbm
 
         parameters = self._parameters | ({"num_threads": 1} if len(samples.items_R) < SMALL_ROWS else {})
@@ -50,7 +52,7 @@ class LambdaMart:
             weight=samples.weights_R,
             params=parameters,
         )
-        self._booster = lightgbm.train(parameters, data, num_boost_round=self._rounds)
+        self._booster = lightgbm.train(parameters, data, num_boost_round=self.rounds, callbacks=[lambda _: grown()])
         return self
 
     def scores(self, samples: SampleSet) -> Array:

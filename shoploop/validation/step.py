@@ -47,12 +47,13 @@ def validate_data(*, data: Path, out: Path, validation_spec: ValidationSpec) -> 
     """
     began = time.monotonic()
     expectations = configured(validation_spec.expectations)
+    told = _Told(len(expectations))
     tables = {name: _read(data / f"{name}.parquet") for name in schemas.TABLES}
-    results = _schemas([e for e in expectations if e.name.endswith(".schema")], tables)
+    results = _schemas([e for e in expectations if e.name.endswith(".schema")], tables, told)
     broken_schema = [result for result in results if not result["passed"]]
     if not broken_schema:
         others = [e for e in expectations if not e.name.endswith(".schema")]
-        results += _contents(others, tables, _dropped(data / "load.json"))
+        results += _contents(others, tables, _dropped(data / "load.json"), told)
     order = {expectation.name: position for position, expectation in enumerate(expectations)}
     results.sort(key=lambda result: order[result["name"]])
     stops = broken_schema or [r for r in results if not r["passed"] and r["severity"] == "Stop"]
@@ -92,7 +93,18 @@ def _dropped(report: Path) -> dict[str, int]:
     return dropped_rows(json.loads(report.read_text())["rules"])
 
 
-def _schemas(expectations: Sequence[Expectation], tables: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
+class _Told:
+    """Says how many expectations have been held against the data."""
+
+    def __init__(self, total: int):
+        self.done, self.total = 0, total
+
+    def __call__(self, more: int) -> None:
+        self.done += more
+        progress.report(self.done, self.total, "expectations")
+
+
+def _schemas(expectations: Sequence[Expectation], tables: dict[str, pl.DataFrame], told: _Told) -> list[dict[str, Any]]:
     results = []
     for expectation in expectations:
         wanted = pl.DataFrame(schemas.TABLES[expectation.table].schema.empty_table()).schema
@@ -108,12 +120,12 @@ def _schemas(expectations: Sequence[Expectation], tables: dict[str, pl.DataFrame
                 for name, dtype in wanted.items()
             ]
         )
-        results += _run([expectation], frame)
+        results += _run([expectation], frame, told)
     return results
 
 
 def _contents(
-    expectations: Sequence[Expectation], tables: dict[str, pl.DataFrame], dropped: dict[str, int]
+    expectations: Sequence[Expectation], tables: dict[str, pl.DataFrame], dropped: dict[str, int], told: _Told
 ) -> list[dict[str, Any]]:
     events = derived_interactions(tables)
     by_week = weeks(events)
@@ -126,16 +138,16 @@ def _contents(
         own: list[Expectation] = []
         for expectation in (e for e in expectations if e.table == name):
             if expectation.column == "kept":
-                results += _run([expectation], loaded)
+                results += _run([expectation], loaded, told)
             elif expectation.column == "steady":
-                results += _run([expectation], by_week)
+                results += _run([expectation], by_week, told)
             else:
                 own.append(expectation)
-        results += _run(own, frame)
+        results += _run(own, frame, told)
     return results
 
 
-def _run(expectations: Sequence[Expectation], frame: pl.DataFrame) -> list[dict[str, Any]]:
+def _run(expectations: Sequence[Expectation], frame: pl.DataFrame, told: _Told) -> list[dict[str, Any]]:
     """Validates one frame, with one suite or, where it is long, with one for each column."""
     suites: dict[str, list[Expectation]] = {}
     first = next((e.column for e in expectations if e.column), "")  # a frame of no columns would have no rows
@@ -147,6 +159,7 @@ def _run(expectations: Sequence[Expectation], frame: pl.DataFrame) -> list[dict[
         warnings.simplefilter("ignore")  # of its own deprecated imports
         for together in suites.values():
             found |= _validate(together, frame)
+            told(len(together))
             if frame.height > BY_COLUMN:
                 _whole_frame.cache_clear()  # it holds what it has seen
     return [_result(expectation, found[expectation.name], frame) for expectation in expectations]

@@ -7,7 +7,7 @@ from shop import FIRST, Shop
 from shoploop.candidates.fetching import CandidateConfig, fetch_candidates
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix, ItemStatistics
-from shoploop.ranking.reasons import reason
+from shoploop.ranking.reasons import ago, reason
 
 DAY = FIRST + 50
 TITLES = [f"Item {n}" for n in range(Shop().items)]
@@ -99,6 +99,11 @@ def test_a_stranger_gets_what_is_popular(known):
 def test_a_reason_is_true_and_plain(known, item, history, sentence):
     _, nothing, catalog = known
     assert reason(item, history=bought(*history), day=DAY, items=nothing, catalog=catalog, titles=TITLES) == sentence
+
+
+@pytest.mark.parametrize("days, words", [(0, "today"), (1, "yesterday"), (2, "2 days ago"), (21, "21 days ago")])
+def test_how_long_ago_is_said_in_words(days, words):
+    assert ago(days) == words
 
 
 def test_what_the_shop_does_not_list_or_hardly_goes_with_it_is_no_reason(known):

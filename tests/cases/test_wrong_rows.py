@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from own_tables import log
 
-from shoploop.errors import SchemaMismatch
+from shoploop.errors import SchemaMismatch, TableEmpty
 
 DAY = 86_400_000_000
 
@@ -43,6 +43,37 @@ def test_a_name_for_guests_is_no_shopper(tables, nothing):
     assert events.height == 45
     assert tables.rule("rows_without_user")["rows"] == 15
     assert "without an account" in tables.told()
+
+
+@pytest.mark.parametrize("nobody", ["", "guest"])
+def test_many_rows_without_a_user_are_told_as_a_share_with_what_is_lost_and_what_to_do(tables, nobody):
+    users = [nobody if n % 4 == 0 else f"u{n % 9}" for n in range(60)]
+    baskets = [f"b{n // 2}" for n in range(60)]
+    tables.events(tables.csv("events.csv", log(60, user=users, basket=baskets).write_csv()))
+    why = tables.rule("rows_without_user")["why"]
+    assert "They are 25% of all rows, of 15 baskets, and nothing is learned from them" in why
+    assert "write the id of the basket where the user is missing" in why
+    assert why in tables.told()
+
+
+def test_where_no_column_is_the_basket_the_number_of_an_order_is_named_for_rows_without_a_user(tables):
+    users = ["" if n % 4 == 0 else f"u{n % 9}" for n in range(60)]
+    tables.events(tables.csv("events.csv", log(60, user=users).write_csv()))
+    assert "what tells orders apart, such as a number, where the user is missing" in tables.told()
+
+
+def test_of_a_few_rows_without_a_user_no_more_is_told_than_that(tables):
+    users = ["" if n == 7 else f"u{n % 9}" for n in range(60)]
+    tables.events(tables.csv("events.csv", log(60, user=users).write_csv()))
+    assert tables.rule("rows_without_user")["rows"] == 1
+    assert "of all rows" not in tables.told()
+
+
+def test_a_log_in_which_nobody_has_an_account_says_what_may_stand_for_the_user(tables):
+    uri = tables.csv("events.csv", log(60, user=[""] * 60, receipt=[f"r{n // 2}" for n in range(60)]).write_csv())
+    with pytest.raises(TableEmpty, match=r"empty in all 60 rows.* let columns\.user name what tells orders apart"):
+        tables.events(uri)
+    assert tables.events(uri, columns={"user": "receipt"})["user"].n_unique() == 30
 
 
 def test_a_user_called_0_like_others_called_1_and_2_is_a_user(tables):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,16 @@ def test_init_writes_what_describe_and_run_take(init):
     assert "# by its name; 7 different, e.g. c0, c1, c2" in text
     told = shoploop("describe", "-f", "recommender.yaml").output
     assert "purchase                30" in told
+
+
+def test_what_many_rows_without_a_user_cost_is_said_by_init_and_by_describe(init):
+    head, *rows = LOG.strip().split("\n")
+    nobody = [re.sub(r"c\d", "", row) if number % 3 == 0 else row for number, row in enumerate(rows)]
+    _, text, _ = init("\n".join([head, *nobody]))
+    assert "# no user: 20 rows are left out. They are 33% of all rows" in text
+    told = " ".join(shoploop("describe", "-f", "recommender.yaml").output.split())
+    assert "20 rows name no user, and nothing is learned from them: see rows_without_user" in told
+    assert "They are 33% of all rows" in told
 
 
 def test_init_of_a_log_without_a_header_names_its_columns(init):

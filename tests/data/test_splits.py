@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from shoploop.api.v1alpha1 import TrainingSpec
-from shoploop.data.splits import choose_split
+from shoploop.data.splits import choose_split, refuse_too_little
+from shoploop.errors import TooFewEvents
 
 FIRST = 20_000
 
@@ -63,3 +64,58 @@ def test_days_at_the_end_without_a_visit_are_no_reason_to_evaluate_on_none():
     user, day = visits(100, 40)
     split = choose_split(user, day, last=int(day.max()) + 30, training=TrainingSpec())
     assert len(set(user[day >= split.evaluation_first])) >= 20
+
+
+def closed(first, last, days=100, users=40):
+    """Everybody comes every day, but on the days from ``first`` to ``last`` the shop is closed."""
+    user, day = visits(days, users)
+    open_ = (day < FIRST + first) | (day > FIRST + last)
+    return user[open_], day[open_]
+
+
+def refused(user, day, *, last=FIRST + 99, **named):
+    training = TrainingSpec(**named)
+    split = choose_split(user, day, last=last, training=training)
+    with pytest.raises(TooFewEvents) as error:
+        refuse_too_little(user, day, split, training=training)
+    return str(error.value)
+
+
+def test_days_of_evaluation_in_which_nobody_came_are_refused_with_a_number_that_would_do():
+    user, day = closed(93, 99)
+    why = refused(user, day, evaluation_days=5)
+    assert "0 users bought something in the 5 days of evaluation" in why
+    assert "evaluationDays 5, as the spec names them" in why
+    assert why.endswith("Leave spec.training.evaluationDays out, or set it to 14.")
+    training = TrainingSpec(evaluation_days=14)
+    refuse_too_little(user, day, choose_split(user, day, last=FIRST + 99, training=training), training=training)
+
+
+def test_days_to_learn_from_in_which_nobody_came_are_refused_with_a_number_that_would_do():
+    why = refused(*closed(80, 89), evaluation_days=10, training_days=3)
+    assert "0 lie in the 3 days to learn from" in why
+    # those of evaluation are looked at first: of 18, the three days before them begin on day 79, on which it was open
+    assert why.endswith("Leave spec.training.evaluationDays out, or set it to 18.")
+
+
+def test_days_to_learn_from_that_no_other_days_of_evaluation_could_fill_are_to_be_left_out():
+    user, day = visits(100, 40, every=40)  # one visit a day: one day never holds twenty
+    why = refused(user, day, training_days=1)
+    assert why.endswith("Leave spec.training.trainingDays out, or set it to 54.")
+
+
+def test_where_both_are_named_and_neither_alone_would_do_both_are_said():
+    why = refused(*visits(100, 40, every=40), evaluation_days=1, training_days=1)
+    assert why.endswith("Leave spec.training.evaluationDays and trainingDays out, or set them to 20 and 54.")
+
+
+def test_of_a_log_that_is_too_small_whatever_is_named_no_number_is_said():
+    assert refused(*visits(100, 3), evaluation_days=5).endswith("Bring more days or users.")
+
+
+def test_where_days_to_learn_from_are_named_those_of_evaluation_reach_back_until_they_lie_where_somebody_came():
+    learned, judged, why = chosen(*closed(80, 85), training_days=5)
+    assert (learned, judged) == (5, 13), "of the days to learn from, 82 to 86, it was open again on the last"
+    assert why.startswith(
+        "evaluationDays 13, fewer than the usual 14, by what the log holds; trainingDays 5, as the spec"
+    )

@@ -79,6 +79,8 @@ def test_where_the_commonest_items_are_little_of_what_is_bought_those_have_a_pla
 
 def test_what_is_first_bought_on_the_days_of_evaluation_has_a_place_however_rarely(monkeypatch):
     monkeypatch.setattr("shoploop.features.windows.choose_vocabulary", partial(choose_vocabulary, common=2, limit=9))
+    monkeypatch.setattr("shoploop.data.splits.FEWEST_TRAINING", 0)  # eight visits of three people are a log here
+    monkeypatch.setattr("shoploop.data.splits.FEWEST_EVALUATION", 0)
     rows = [*WEEK, ("bob", "tart", 50), ("ann", "cake", 52), ("ann", "tea", 52), ("ann", "tea", 53), ("bob", "pie", 53)]
     training = TrainingSpec(evaluation_days=5, training_days=5)
     bought = purchases(events(rows))

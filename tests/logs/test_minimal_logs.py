@@ -183,7 +183,7 @@ def test_returns_are_no_purchases_or_are_refused_by_name(tmp_path):
 
 
 def test_a_log_of_one_day_is_refused_with_its_values(tmp_path):
-    with pytest.raises(TooFewEvents, match=r"spans 1 days with 30 visits .* ends on 2024-10-04"):
+    with pytest.raises(TooFewEvents, match=r"Of 30 visits .* of 30 users, 0 lie in .* to 2024-10-04\)"):
         carry(tmp_path, write(tmp_path, bought(users=30, days=1, every=1)), until="build_samples", without=UNVALIDATED)
 
 

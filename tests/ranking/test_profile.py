@@ -36,6 +36,11 @@ def test_an_item_is_due_when_its_rhythm_says_so(known):
     assert "milk" in {habit.item for habit in soon.due}
 
 
+def test_on_the_last_day_of_the_data_what_was_bought_on_it_was_bought_no_day_ago(known):
+    oda = profile(known, "oda", now=NOON - timedelta(days=1))
+    assert (oda.habits[0].item, oda.habits[0].last_days_ago) == ("honey", 0)
+
+
 def test_shares_of_kinds_add_up(known):
     kinds = profile(known, "ann", now=NOON).kinds
     assert sum(kind.share for kind in kinds) == pytest.approx(1.0)

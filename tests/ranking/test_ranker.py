@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from shop import SALTY, SWEET, Shop
+from shop import FIRST, SALTY, SWEET, Shop
 from shop.serving import make_ranker
 
+from shoploop.events.fresh import Done
 from shoploop.ranking.answer import RankRequest, RecommendRequest
 
 SERVING_DAY = Shop().serving_day
@@ -133,6 +134,48 @@ def test_today_counts_while_the_data_is_fresh(ranker):
 @pytest.mark.parametrize("days", [8, 3000, -1], ids=["a week and a day", "years", "before the data's end"])
 def test_where_the_data_ended_long_ago_the_day_after_its_last_counts(ranker, days):
     assert recommend(ranker, "ann", now=NOON + timedelta(days=days)).as_of == str(SERVING_DAY)
+
+
+TODAY = FIRST + Shop().days
+
+
+def told(ranker, user, *done, now=NOON):
+    """The reason of each item, after purchases of (item, day)."""
+    fresh = [Done(item, "purchase", day, 1.0) for item, day in done]
+    return {
+        each.item: each.reason for each in ranker.recommend(RecommendRequest(user=user), now=now, fresh=fresh).items
+    }
+
+
+@pytest.mark.parametrize(
+    "day, reason",
+    [
+        (TODAY, "you bought this once, last today"),
+        (TODAY - 1, "you bought this once, last yesterday"),
+        (TODAY - 2, "you bought this once, last 2 days ago"),
+    ],
+)
+def test_days_in_reasons_are_counted_from_that_of_the_request(ranker, day, reason):
+    assert told(ranker, "ann", ("tea", day))["tea"] == reason
+
+
+def test_what_is_bought_today_makes_nothing_else_a_day_older_in_words(ranker):
+    assert told(ranker, "ann", ("tea", TODAY))["milk"] == "you buy this about every 3 days, last 3 days ago"
+
+
+def test_on_the_last_day_of_the_data_what_it_holds_of_that_day_was_bought_today(ranker):
+    evening = NOON - timedelta(days=1)  # oda came on that day, and has bought tea since it was loaded
+    reasons = told(ranker, "oda", ("tea", TODAY - 1), ("nuts", TODAY - 2), now=evening)
+    assert reasons["honey"] == "you buy this about every 3 days, last today"
+    assert reasons["tea"] == "you bought this once, last today"
+    assert reasons["nuts"] == "you bought this once, last yesterday"
+
+
+def test_where_the_data_ended_long_ago_today_is_the_day_after_its_last(ranker):
+    years = timedelta(days=3000)
+    reasons = told(ranker, "ann", ("tea", TODAY + years.days), now=NOON + years)
+    assert reasons["tea"] == "you bought this once, last today"
+    assert reasons["milk"] == "you buy this about every 3 days, last 3 days ago"
 
 
 def test_data_that_is_too_old_is_said_to_be(ranker):

@@ -79,6 +79,7 @@ def test_a_stranger_gets_what_is_visited_most(either):
 
 def test_where_a_stranger_says_to_be_counts_as_a_visit(either):
     assert names(shops(either, "zoe", shop="north"))[0] == "north"
+    assert shops(either, "zoe", shop="north").shops[0].reason == "you were here last, today"
     assert names(shops(either, "zoe", shop="atlantis"))[0] == "south", "nobody has been there"
     assert names(shops(either, "ann", shop="north"))[0] == "south", "of ann more is known"
 
@@ -86,7 +87,13 @@ def test_where_a_stranger_says_to_be_counts_as_a_visit(either):
 def test_what_was_just_bought_somewhere_is_a_visit_and_tomorrow_is_answered_for(either):
     answer = shops(either, "zoe", fresh=[bought_in("north")])
     assert answer.as_of == (SHOP.serving_day + timedelta(days=1)).isoformat()
-    assert names(answer)[0] == "north" and answer.shops[0].reason == "you were here last, yesterday"
+    assert names(answer)[0] == "north" and answer.shops[0].reason == "you were here last, today"
+
+
+def test_where_somebody_was_yesterday_is_said_to_be_yesterday_although_they_did_something_today(either):
+    done = [bought_in("north", day=TODAY - 1), bought_in("south")]
+    told = {each.shop: each.reason for each in shops(either, "zoe", fresh=done).shops}
+    assert told == {"north": "you were here once, last yesterday", "south": "you were here last, today"}
 
 
 @pytest.mark.parametrize("done", [bought_in("north", kind="click"), bought_in(None), bought_in("atlantis")])

@@ -79,11 +79,28 @@ def test_requests_and_windows_are_those_of_the_steps(foretold, tmp_path):
 def test_what_is_too_little_is_told_in_the_words_of_the_step_that_refuses_it(foretold, tmp_path):
     found, data = foretold(bought(users=5, days=20, every=5))
     with pytest.raises(TooFewEvents) as refused:
-        carry(tmp_path / "run", data, until="build_samples")
-    assert states(found)["build_samples"] == "too little"
-    assert why(found, "build_samples") == str(refused.value)
+        carry(tmp_path / "run", data, until="materialize_features")
+    assert states(found)["materialize_features"] == "too little"
+    assert why(found, "materialize_features") == str(refused.value)
     assert states(found)["train_fused"] == "not reached"
     assert found["estimate"] is None
+
+
+def test_named_days_in_which_nobody_came_are_foretold_with_a_number_that_would_do(foretold, tmp_path):
+    """Daily visits for ninety days, of which the last week has but a few orders of one user."""
+    shop = bought(users=60, days=90, every=6)
+    late = pl.col("time").dt.date() > pl.col("time").dt.date().max() - pl.duration(days=7)
+    quiet = shop.filter(~late | (pl.col("user") == "1"))
+    few = {"training": {"evaluationDays": 5}}
+    found, data = foretold(quiet, **few)
+    told = why(found, "materialize_features")
+    assert "1 users bought something in the 5 days of evaluation" in told
+    assert "Leave spec.training.evaluationDays out, or set it to " in told
+    with pytest.raises(TooFewEvents, match=r"Leave spec\.training\.evaluationDays out"):
+        carry(tmp_path / "run", data, settings=few, until="materialize_features")
+    number = int(told.rsplit(" ", 1)[1].rstrip("."))
+    enough, _ = foretold(quiet, training={"evaluationDays": number})
+    assert states(enough)["build_samples"] == "enough"
 
 
 def test_a_log_of_views_ends_before_anything_is_learned(foretold):

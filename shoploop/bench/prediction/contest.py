@@ -266,7 +266,7 @@ def trained(
     def progress(done: float, total: float, what: str) -> None:
         say(f"{what}: {done:.0f} of {total:.0f}")
 
-    teacher = lesson(train, seed=seed, progress=progress)
+    teacher = lesson(train, seed=seed)
     pretrain_for(task, model.sequence, made.problem.before_labels, seed=seed, progress=progress)
     fit(
         model,

@@ -24,8 +24,11 @@ from shoploop.resuming.stages import Stages
 from shoploop.samples.files import REQUESTS, iterate_samples, read_catalog, read_items
 from shoploop.samples.sample_set import VIRTUAL_USER_CODES, SampleSet
 
-PARTS = 5
-"""Into which progress is divided."""
+LEARNED, WEIGHED, DESCRIBED, FLIPPED, TRIED = PARTS = (
+    "a proxy learns", "samples are weighed", "weights are described", "are flipped labels found", "does training lose"
+)  # fmt: skip
+PARTS_OF_STEP = progress.Parts(*PARTS)
+"""Of the step, for who watches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +84,9 @@ def check_weights(
         return Verdict(used=False, reason=few), {"sample": sizes}
     shop = replace(inputs.shop, columns=tuple(config.columns))
     few_learned, few_judged = (s.select(np.arange(min(check.flipped, len(s)))) for s in (learned, judged))
+    PARTS_OF_STEP.begin(FLIPPED)
     _, flips = stages("flips", lambda: ({}, check_flips(few_learned, few_judged, shop, config.method, seed=seed)))
-    progress.report(4, PARTS, "parts")
+    PARTS_OF_STEP.begin(TRIED)
     preferred = replace(config, method=flips["preferred"])
     _, trial = stages("trial", lambda: ({}, try_weights(learned, judged, shop, preferred, seed=seed)))
     return judge(trial), {"sample": sizes} | flips | {"training": trial}
