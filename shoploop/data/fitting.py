@@ -20,6 +20,9 @@ may describe a few only; there it stops where nothing matches at all."""
 TOLD = 0.05
 """Above this share it is told on the console, below only in the report."""
 
+MENDS = 0.8
+"""What would mend more than this share of the rows is the cause."""
+
 FEWEST_ROWS = 5
 """Below this nothing is told and nothing stops."""
 
@@ -94,6 +97,6 @@ def _cause(lacking: pl.DataFrame, listed: pl.DataFrame, key: str, lost: int) -> 
         left = lacking.select(same, "rows").filter(pl.col("alike").is_not_null() & (pl.col("alike") != ""))
         right = listed.select(same).drop_nulls().unique()
         ids_stay_apart = left["alike"].n_unique() * 2 > left.height
-        if ids_stay_apart and left.join(right, on="alike", how="semi")["rows"].sum() > 0.8 * lost:
+        if ids_stay_apart and left.join(right, on="alike", how="semi")["rows"].sum() > MENDS * lost:
             return differ, remedy
     return None

@@ -18,6 +18,7 @@ from shoploop.data.ids import NO_NAME, canonical_ids, safe_name, text_of
 from shoploop.data.kinds import with_kinds
 from shoploop.data.outliers import NOBODY_KNOWN
 from shoploop.data.rules import Loaded
+from shoploop.data.zeros import join_without_zeros
 from shoploop.errors import SchemaMismatch, SpecInvalid, TableEmpty
 
 ITEM_COLUMNS = ("title", "category", "brand", "image")
@@ -86,6 +87,7 @@ def load(spec: TablesSpec) -> Loaded:
     if spec.searches is not None:
         loaded.searches = _typed(_open("searches", spec.searches), loaded)
         loaded.searches_named = True
+    join_without_zeros(loaded)
     return loaded
 
 

@@ -37,8 +37,7 @@ def test_whole_numbers_match_whether_written_with_a_point_or_padded(tables, even
 @pytest.mark.parametrize(
     ("events", "listed", "cause"),
     [
-        ("{}", "0{}", "leading zeros"),
-        ("00{}", "{}", "leading zeros"),
+        ("00{}", "0{}", "leading zeros"),
         ("sku{}", "SKU{}", "upper and lower case"),
         ("A-{}", "A{}", "signs around or within the id"),
         ("'{}'", "{}", "signs around or within the id"),
@@ -50,6 +49,36 @@ def test_ids_that_match_nothing_stop_the_run_with_the_likely_cause(tables, event
     with pytest.raises(SchemaMismatch, match="Tables do not fit each other: 100% of the interactions") as caught:
         fitted(tables, events, listed)
     assert f"They differ in {cause}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("events", "listed"), [("{}", "0{}"), ("00{}", "{}")])
+def test_where_one_table_lost_the_leading_zeros_ids_are_read_as_the_items_have_them(tables, events, listed):
+    loaded = fitted(tables, events, listed)
+    assert set(loaded["interactions"]["item"]) == {listed.format(n) for n in range(1001, 1021)}
+    assert loaded["items"].height == 20 and tables.rules()["item_without_zeros"] == 60
+    assert f"{events.format(1001)!r} is read as {listed.format(1001)!r}" in tables.told()
+
+
+def test_lost_zeros_are_not_mended_where_two_products_would_become_one(tables):
+    """The log has 01001 and 0001001, which may be two; the items have 1001."""
+    frame = numbered("0{}").with_columns(item=pl.col("item").replace("01002", "0001001"))
+    with pytest.raises(SchemaMismatch, match="They differ in leading zeros"):
+        tables.load(
+            interactions={"uri": tables.csv("events.csv", frame.write_csv())},
+            items={"uri": tables.csv("items.csv", products("{}"))},
+        )
+
+
+def test_lost_zeros_of_shops_and_of_searches_are_mended_too(tables):
+    frame = numbered("0{}").with_columns(shop=pl.lit("007"))
+    loaded = tables.load(
+        interactions={"uri": tables.csv("events.csv", frame.write_csv())},
+        items={"uri": tables.csv("items.csv", products("{}"))},
+        shops={"uri": tables.csv("shops.csv", "shop,title\n7,Seven\n8,Eight")},
+        searches={"uri": tables.csv("searches.csv", f"query,item,time\ntea,01003,{frame['time'][3].isoformat()}")},
+    )
+    assert loaded["searches"]["item"].to_list() == ["1003"]
+    assert set(loaded["interactions"]["shop"]) == {"7"} and loaded["shops"].height == 2
 
 
 def test_a_table_of_other_things_stops_the_run(tables):
