@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from shoploop import progress, schemas
-from shoploop.data import fitting, outliers
+from shoploop.data import catalogue, fitting, outliers
 from shoploop.data.collected import COLLECTED, CollectedThrough
 from shoploop.data.kinds import PURCHASE, UNKNOWN, with_returns
 from shoploop.data.picture_files import FILE as PICTURES
@@ -227,6 +227,8 @@ def _entities(loaded: Loaded, table: pl.DataFrame | None, name: str, events: pl.
         f"{rows:,} interactions name one of these, which the source's table of {name} lacks. The interactions are "
         f"kept; each {key} got a row without attributes, marked as not listed.",
     )
+    if name == "items":
+        catalogue.look(once, events, loaded)
     both = [once.with_columns(pl.lit(True).alias(LISTED)), strangers.with_columns(pl.lit(False).alias(LISTED))]
     return _finished(loaded, pl.concat(both, how="diagonal"), name, key)
 
