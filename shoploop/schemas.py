@@ -18,6 +18,10 @@ LISTED = "_listed"
 """Further column of items, users and shops: false for an id that only interactions name, where the source has such a
 table. Named so that no shop's own column is called the same."""
 
+ENDS = "_ends"
+"""Further column of items, where ``columns`` says when they end: the last day on which one can be bought; null of what
+stays."""
+
 UNLISTED = "Unlisted "
 """Begins the title that an id gets which only interactions name: something to read, and no name."""
 

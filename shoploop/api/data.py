@@ -105,7 +105,8 @@ class TablesSpec(Spec):
     rating."""
 
     items: ItemsSource | None = None
-    """item, and optionally title, category, brand, price, image."""
+    """item, and optionally title, category, brand, price, image; and ends, if columns names it: the last day on which an item
+    can be bought, after which it is in no list and found by no search."""
 
     users: TableSource | None = None
     """user, and any further columns as attributes."""

@@ -12,6 +12,7 @@ import polars as pl
 from shoploop import schemas
 from shoploop.api.v1alpha1 import InteractionsSource, TableSource, TablesSpec
 from shoploop.data import encodings, sources, times
+from shoploop.data.catalogue import without_never
 from shoploop.data.decimals import Numbers, read_table
 from shoploop.data.formats import Remarks
 from shoploop.data.ids import NO_NAME, canonical_ids, safe_name, text_of
@@ -23,6 +24,9 @@ from shoploop.errors import SchemaMismatch, SpecInvalid, TableEmpty
 
 ITEM_COLUMNS = ("title", "category", "brand", "image")
 """Columns by which interactions may describe their item."""
+
+ENDS = "ends"
+"""Column of the items that only a mapping names: the last day on which one can be bought."""
 
 SEEN_FIRST = 1_000
 """Rows that are looked at before all are, where one that is filled says enough."""
@@ -120,10 +124,11 @@ def _open(name: str, source: TableSource, *, also: tuple[str, ...] = ()) -> _Raw
             )
     read = sources.read(source, field=f"spec.data.tables.{name}")
     table = read.table
-    if schemas.LISTED in table.columns:
-        raise SchemaMismatch(
-            f"{source.uri} has a column {schemas.LISTED!r}, a name that shoploop uses itself. Rename it in the file."
-        )
+    for taken in (schemas.LISTED, schemas.ENDS):
+        if taken in table.columns:
+            raise SchemaMismatch(
+                f"{source.uri} has a column {taken!r}, a name that shoploop uses itself. Rename it in the file."
+            )
     mapped = set(canonical) | set(source.columns)
     found: dict[str, list[str]] = {}
     for column in sorted(mapped):
@@ -217,6 +222,9 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
         _refuse_empty(raw, column, values)
         if column == "time":
             columns[column] = _time(raw, values, loaded)
+        elif column == ENDS and raw.name == "items":
+            columns[schemas.ENDS] = _time(raw, without_never(values), loaded).dt.date()
+            continue
         elif column in _NUMBERS:
             columns[column] = _number(raw, column, values, numbers[column], loaded)
         elif column == "category":
@@ -232,7 +240,8 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
         if column in raw.source.columns and column not in schemas.READABLE[raw.name].required:
             _tell_empty(raw, column, columns[column], loaded)
     if further:
-        used = {name for names in raw.found.values() for name in names}
+        # a day that says when an item ends is an attribute, too, which answers may carry
+        used = {name for column, names in raw.found.items() for name in names if column != ENDS}
         for name in raw.table.columns:
             if name not in used and name not in columns and not raw.table[name].dtype.is_nested():
                 columns[safe_name(name)] = text_of(raw.table[name])

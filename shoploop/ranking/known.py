@@ -7,7 +7,7 @@ Legend: N candidates, I items of the vocabulary, D dimensions.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ from shoploop.ranking.searching import Searched, Searching
 from shoploop.ranking.settings import RankerSettings
 from shoploop.ranking.visiting import ShopsUnknown, Visited, Visiting
 from shoploop.ranking.visits import PackagedVisits
-from shoploop.schemas import POSITIVE_KINDS
+from shoploop.schemas import ENDS, POSITIVE_KINDS
 from shoploop.surfaces.search.features import Read, search_features
 from shoploop.versions.trained import TrainedModel
 
@@ -112,6 +112,8 @@ class Known:
             item: About(title=titles[item], category=tuple(path or ()))
             for item, path in zip(items["item"], paths, strict=True)
         }
+        self._ending = items.select("item", ENDS).drop_nulls() if ENDS in items.columns else None
+        self._ended: tuple[int, frozenset[str]] = (-1, frozenset())
         columns = {name: items[name].to_list() for name in settings.item_fields}
         self.searching = Searching(trained, items)
         self._visiting = None if visits is None else Visiting(trained, visits)
@@ -316,6 +318,17 @@ class Known:
     def about(self, item: str) -> About:
         """What rules know of the item."""
         return self._about.get(item) or About()
+
+    def gone(self, out_of_stock: Collection[str], now: datetime | None) -> Collection[str]:
+        """What cannot be bought on the day of the request: what is out of stock, and what has ended before."""
+        if self._ending is None:
+            return out_of_stock
+        day = self.request_day(now)
+        if self._ended[0] != day:  # of a day once; two threads may both do it
+            ended = self._ending.filter(pl.col(ENDS) < EPOCH + timedelta(days=day))
+            self._ended = (day, frozenset(ended["item"]))
+        ended_before = self._ended[1]
+        return ended_before.union(out_of_stock) if out_of_stock else ended_before
 
     def fields(self, item: str) -> dict[str, Any]:
         """What answers carry of the item; null where unknown."""

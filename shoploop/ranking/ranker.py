@@ -191,11 +191,12 @@ class Ranker:
             now: The time of the request, UTC; the wall clock's where not given.
             until: When the answer has to be there, on this ranker's clock; unset, the deadline begins now.
             fresh: What the user did since the stored history was made.
-            out_of_stock: Items that cannot be bought now.
+            out_of_stock: Items that cannot be bought now; those that have ended by the table of items are known.
         """
         budget = self._budget(until)
         visitor = self.known.visitor_in_time(request.user, fresh, now, patience=budget.patience)
-        answer = self._recommended(request, visitor, budget, fresh=fresh, out_of_stock=out_of_stock, now=now)
+        gone = self.known.gone(out_of_stock, now)
+        answer = self._recommended(request, visitor, budget, fresh=fresh, out_of_stock=gone, now=now)
         return _degraded(answer, visitor.is_missed)
 
     def rank(
@@ -249,7 +250,7 @@ class Ranker:
         visitor = self.known.nobody(now)
         if request.user:
             visitor = self.known.visitor_in_time(request.user, fresh, now, patience=budget.patience)
-        listed = search_list(self._lists, request, visitor, budget, out_of_stock)
+        listed = search_list(self._lists, request, visitor, budget, self.known.gone(out_of_stock, now))
         answer = self._answer(listed.found, listed.shown, visitor, searched=listed.searched)
         return _degraded(answer, visitor.is_missed)
 

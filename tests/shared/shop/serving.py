@@ -3,7 +3,8 @@
 The model's score grows with the days on which the user bought the item: ann gets milk (20 days) and then apples (10).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +25,7 @@ from shoploop.ranking.popularity import read_popularity, write_popularity
 from shoploop.ranking.ranker import Ranker
 from shoploop.ranking.settings import RankerSettings
 from shoploop.ranking.visits import read_visits, write_visits
+from shoploop.schemas import ENDS
 from shoploop.store import Store
 from shoploop.surfaces.search.asked import item_texts
 from shoploop.versions import promotions
@@ -143,11 +145,15 @@ def make_ranker(
     alpha_logit: float = 20.0,
     trained: TrainedModel | None = None,
     features: OnlineFeatures | None = None,
+    ends: Mapping[str, date] | None = None,
     **settings: object,
 ) -> Ranker:
     """A ranker of that model or another over :class:`MemoryFeatures` or other features, without a deadline unless a test is
     about it."""
     tables = SHOP.tables()
+    items = tables["items"]
+    if ends is not None:
+        items = items.with_columns(pl.col("item").replace_strict(ends, default=None, return_dtype=pl.Date).alias(ENDS))
     write_popularity(tables["interactions"], folder)
     write_visits(tables["interactions"], folder, shops=tables["shops"])
     defaults = {"version": "v123", "deadline_milliseconds": 60_000, "warm_up_users": ("ann", "bob")}
@@ -157,7 +163,7 @@ def make_ranker(
         features=features or MemoryFeatures(),
         popular=read_popularity(folder),
         visits=read_visits(folder),
-        items=tables["items"],
+        items=items,
         settings=RankerSettings(**defaults | settings),
         **({"clock": clock} if clock else {}),
     )
