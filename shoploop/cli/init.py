@@ -196,7 +196,11 @@ def _called_so(guess: Guess, role: str) -> str:
 def _of_many(guess: Guess) -> str:
     """Where it may lie, where a row holds several."""
     rows = [c.name for c in map(Column, guess.table) if isinstance(c.values.dtype, pl.List | pl.Array)]
-    return f" {' and '.join(map(repr, rows))} hold lists: write a row for each of their entries." if rows else ""
+    return (
+        f" {' and '.join(map(repr, rows))} hold lists: name one in explode, and each of its entries is a row."
+        if rows
+        else ""
+    )
 
 
 def _ask_column(guess: Guess, role: str, needed: bool, ask: Ask) -> None:
@@ -347,6 +351,12 @@ def _time_lines(guess: Guess) -> list[str]:
 
 def _table(name: str, guess: Guess, uri: str) -> list[str]:
     lines = [f"      {name}:", f"        uri: {_scalar(uri)}"]
+    if guess.explode is not None:
+        lines.append(
+            f"        explode: {_scalar(guess.explode)} # a row holds a list, and each entry becomes a row of its own"
+        )
+    if guess.explode_separator is not None:
+        lines.append(f"        explodeSeparator: {_scalar(guess.explode_separator)} # what divides it")
     columns = {column.name: column for column in map(Column, guess.table)}
     role_of = {one.columns[0]: role for role, one in guess.found.items() if len(one.columns) == 1}
     if guess.header:
@@ -436,6 +446,10 @@ def _listed(guess: Guess) -> str:
 def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> None:
     sheet = Sheet()
     sheet.heading("The log")
+    if log.explode is not None:
+        sheet.line(
+            "rows", f"{log.explode} holds a list in each: its entries become rows of their own, {log.table.height:,}"
+        )
     sheet.lines(_columns(log))
     if "kind" not in log.found and "rating" not in log.found:
         sheet.line("kind", "no column says it: every row is a purchase")
@@ -447,6 +461,9 @@ def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> 
         words = ", ".join(f"{word} ({count:,})" for word, count in rows.items())
         option = shlex.quote(f"kind={name}")
         sheet.line("not read", f"{name}: {words}; if it says what a row is, give --column {option}")
+    for name, (low, high) in list(log.perhaps_ratings.items())[:MOST_TOLD]:
+        option = shlex.quote(f"rating={name}")
+        sheet.line("not read", f"{name}: {low} to {high}; if it says how much they liked it, give --column {option}")
     if log.price_is:
         sheet.line(
             "price",
@@ -462,6 +479,12 @@ def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> 
     if items is not None:
         sheet.heading("The items")
         sheet.lines(_columns(items))
+        if "title" not in items.found:
+            left = ", ".join(items.unread) or "no column"
+            sheet.line(
+                "title",
+                f"no column looks like a name, so lists show ids; left are {left}: give --column items.title=COLUMN",
+            )
     if searches is not None:
         sheet.heading("The searches")
         sheet.lines(_columns(searches))

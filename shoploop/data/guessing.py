@@ -6,12 +6,12 @@ proposal becomes is read by the loading of any run; here nothing is read in anot
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from shoploop.api.v1alpha1 import TableSource
-from shoploop.data import sources, tables, times
+from shoploop.api.v1alpha1 import InteractionsSource, TableSource
+from shoploop.data import lists, sources, tables, times
 from shoploop.data.column import (
     HELD,
     LIKELY,
@@ -48,8 +48,14 @@ SEARCH_COLUMNS = ("query", "item", "time", "user")
 DESCRIBING = tables.ITEM_COLUMNS
 """Columns of a log that describe its items; a table of items says it instead, where there is one."""
 
+OF_ENTRIES = ("item", "quantity", "price", "title", "category", "brand", "image")
+"""Of a list in a row: what is said of each of its entries."""
+
 NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",), "searches": ("query", "item", "time")}
 
+
+STARS = (3, 10)
+"""Different numbers that a scale of stars or marks has, fewest and most; the last is also its end."""
 
 GAPS = 0.05
 """When something was done is known of all but this share of rows."""
@@ -79,6 +85,11 @@ class Guess:
     time_format: str | None = None
     time_doubt: str = ""
     """Another pattern that fits every time as well."""
+
+    explode: str | None = None
+    """A column whose lists became rows, in ``table``."""
+
+    explode_separator: str | None = None
 
     zoned: bool = True
     """Whether every time carries its zone."""
@@ -123,6 +134,19 @@ class Guess:
     def unread(self) -> list[str]:
         used = {column for proposal in self.found.values() for column in proposal.columns}
         return [name for name in self.table.columns if name not in used]
+
+    @property
+    def perhaps_ratings(self) -> dict[str, tuple[int, int]]:
+        """Of a log that says neither what people did nor how they liked it: columns that are not read and hold few whole
+        numbers, as stars do, and the least and the largest of them."""
+        if "kind" in self.found or "rating" in self.found:
+            return {}
+        columns = [c for c in map(Column, (self.table[name] for name in self.unread)) if c.whole]
+        numbers = {
+            c.name: c.numbers for c in columns if STARS[0] <= c.distinct <= STARS[1] and c.word not in LINE_NUMBERS
+        }
+        ends = {name: (int(of.min()), int(of.max())) for name, of in numbers.items() if of is not None}  # type: ignore[arg-type]
+        return {name: (low, high) for name, (low, high) in ends.items() if low >= 0 and high <= STARS[1]}
 
     @property
     def currencies(self) -> tuple[str, dict[str, int]] | None:
@@ -182,9 +206,12 @@ def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri:
     """
     guess = Guess(table=pl.DataFrame())
     guess.table, guess.header = _read(uri)
+    parted = _parted(guess, uri, given or {})
     columns = _columns(guess.table)
-    known = _given(given or {}, columns, uri)
+    known = parted | _given(given or {}, columns, uri)
     guess.found = _of_log(columns, known, headerless=bool(guess.header))
+    if guess.explode is not None:  # what stands beside the list is the order's, and no entry's
+        guess.found = {role: one for role, one in guess.found.items() if role in known or role not in OF_ENTRIES}
     item = guess.found.get("item")
     if items_uri is not None and "item" not in known and not (item and item.sure):
         known |= _listed_in(_read(items_uri)[0], columns, item)
@@ -193,6 +220,35 @@ def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri:
         guess.found = {role: one for role, one in guess.found.items() if role not in DESCRIBING}
     read_meanings(guess, columns)
     return guess
+
+
+def _parted(guess: Guess, uri: str, given: Mapping[str, str]) -> dict[str, Proposal]:
+    """Gives each entry of a row's list a row of its own, where the entries are items; what is known of them then."""
+    column = lists.of_objects(guess.table)
+    if column is not None and given.get("item", f"{column}.").startswith(f"{column}."):
+        table, _ = lists.exploded(guess.table, InteractionsSource(uri=uri, explode=column))
+        inner = table.select(name for name in table.columns if name.startswith(f"{column}."))
+        bare = inner.rename({name: name.removeprefix(f"{column}.") for name in inner.columns})
+        found = _proposals(_columns(bare), OF_ENTRIES, {}, headerless=False)
+        if "item" in found:
+            guess.table, guess.explode = table, column
+            return {
+                role: replace(one, columns=tuple(f"{column}.{name}" for name in one.columns))
+                for role, one in found.items()
+            }
+    for column in map(Column, guess.table):
+        called = Column(pl.Series(column.name.rstrip("sS"), [], dtype=pl.String))
+        if column.name != given.get("item", column.name) or not (
+            worth_of_name("item", column) or worth_of_name("item", called)
+        ):
+            continue
+        separator = lists.divided_by(column.values)
+        if separator is not None:
+            guess.explode, guess.explode_separator = column.name, separator or None
+            source = InteractionsSource(uri=uri, explode=column.name, explode_separator=guess.explode_separator)
+            guess.table, _ = lists.exploded(guess.table, source)
+            return {"item": Proposal(columns=(column.name,), sure=False, why="each row holds a list of them")}
+    return {}
 
 
 def read_meanings(guess: Guess, columns: Sequence[Column] | None = None) -> None:
@@ -498,6 +554,7 @@ def _kinds(guess: Guess, column: Column) -> None:
     read = {word: meaning(word) or guess.kinds.get(word) for word in guess.words}
     guess.kinds_sure = not unknown
     likely = {word: kind for word in unknown if (kind := CODES.get(word) or _kind_by_parts(word))}
+    likely |= {word: "other" for word in unknown if word not in likely and NOT_WANTED & set(re.split(r"[\W_]+", word))}
     read |= likely
     if set(guess.words) <= set(FLAGS) and len(guess.words) > 1:
         yes, no = PURCHASE, "view"
@@ -513,7 +570,8 @@ def _kinds(guess: Guess, column: Column) -> None:
     if PURCHASE not in read.values() and guess.words:
         # somebody has to want something: what nobody knows, else what goes into a cart, else what is seen
         carts = [word for word, kind in read.items() if kind == "cart"]
-        chosen = (strange or carts or list(guess.words))[0]
+        seen = [word for word, kind in read.items() if kind != "other"]  # what was skipped nobody wanted
+        chosen = (strange or carts or seen or list(guess.words))[0]
         guess.kinds[chosen] = PURCHASE
         guess.kinds_sure = False
     for word in strange:
