@@ -236,18 +236,18 @@ def _parted(guess: Guess, uri: str, given: Mapping[str, str]) -> dict[str, Propo
                 role: replace(one, columns=tuple(f"{column}.{name}" for name in one.columns))
                 for role, one in found.items()
             }
-    for column in map(Column, guess.table):
-        called = Column(pl.Series(column.name.rstrip("sS"), [], dtype=pl.String))
-        if column.name != given.get("item", column.name) or not (
-            worth_of_name("item", column) or worth_of_name("item", called)
+    for text in map(Column, guess.table):
+        called = Column(pl.Series(text.name.rstrip("sS"), [], dtype=pl.String))
+        if text.name != given.get("item", text.name) or not (
+            worth_of_name("item", text) or worth_of_name("item", called)
         ):
             continue
-        separator = lists.divided_by(column.values)
+        separator = lists.divided_by(text.values)
         if separator is not None:
-            guess.explode, guess.explode_separator = column.name, separator or None
-            source = InteractionsSource(uri=uri, explode=column.name, explode_separator=guess.explode_separator)
+            guess.explode, guess.explode_separator = text.name, separator or None
+            source = InteractionsSource(uri=uri, explode=text.name, explode_separator=guess.explode_separator)
             guess.table, _ = lists.exploded(guess.table, source)
-            return {"item": Proposal(columns=(column.name,), sure=False, why="each row holds a list of them")}
+            return {"item": Proposal(columns=(text.name,), sure=False, why="each row holds a list of them")}
     return {}
 
 
