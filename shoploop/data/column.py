@@ -29,6 +29,9 @@ SAMPLE_ROWS = 50_000
 MOST_KINDS = 50
 """A column of more different words says something else than what people did."""
 
+LONGEST_DATE = 50
+"""Letters and signs of Mittwoch, 25. September 2024 um 10:30:00 Uhr, and some more."""
+
 MOST_CODES = 12
 """The same of numbers."""
 
@@ -118,7 +121,7 @@ class Column:
         if self.values.dtype != pl.String or self.numbers is not None or self.sample.is_empty():
             return []
         text = self.sample.str.strip_chars()
-        if not text.str.contains(r"\d").all() or text.str.len_chars().max() > 40:  # type: ignore[operator]
+        if not text.str.contains(r"\d").all() or text.str.len_chars().max() > LONGEST_DATE:  # type: ignore[operator]
             return []
         return times.fitting(text.unique(maintain_order=True))
 

@@ -80,6 +80,9 @@ class Guess:
     time_doubt: str = ""
     """Another pattern that fits every time as well."""
 
+    time_advice: str = ""
+    """What to do where nothing is known that reads every time of a column that somebody named."""
+
     zoned: bool = True
     """Whether every time carries its zone."""
 
@@ -205,7 +208,7 @@ def read_meanings(guess: Guess, columns: Sequence[Column] | None = None) -> None
         columns: All of its columns, where they were looked at already.
     """
     by_name = {column.name: column for column in columns or _columns(guess.table)}
-    guess.time_format, guess.time_doubt, guess.zoned = None, "", True
+    guess.time_format, guess.time_doubt, guess.time_advice, guess.zoned = None, "", "", True
     guess.kinds, guess.words, guess.kinds_sure = {}, {}, True
     guess.price_is, guess.price_sure = None, True
     if "time" in guess.found:
@@ -464,14 +467,10 @@ def _time(guess: Guess, column: Column) -> None:
             else bool(text.str.contains(r"\d:\d.*" + zone).all())
         )
         return
-    patterns = column.patterns
-    if not patterns:
+    if not column.patterns:
+        guess.time_advice = times.advice(text_of(column.sample), field="timeFormat")
         return
-    readings: dict[str, pl.Series] = {}
-    for pattern in patterns:
-        read = times.parse(column.sample, time_format=pattern, zone="UTC", where="").times
-        if not any(read.equals(other) for other in readings.values()):
-            readings[pattern] = read
+    readings = times.readings(column.sample, column.patterns)
     # people write logs in the order of time: the reading that jumps least is the likeliest
     ordered = sorted(readings, key=lambda pattern: _jumps(readings[pattern]))
     guess.time_format = ordered[0]
