@@ -264,6 +264,11 @@ def _by_formats(values: pl.Series, formats: list[str], zone: str, where: str, pa
         whole = Parsed(times=parsed.times)
         _by_formats(values, formats, "UTC", where, whole)
         days = bool((whole.times.dt.truncate("1d") == whole.times).all())
+    text = values.cast(pl.String)
+    worded = text
+    if len(formats) > 1:  # what one of them reads as it is needs no other reading
+        for pattern in set(formats) - {"iso", *UNITS}:
+            worded = worded.set(_strptime(text, pattern).is_not_null(), None)
     for pattern in formats:
         if pattern in UNIX:
             times, moved = _unix(values, UNIX[pattern]), 0
@@ -272,9 +277,9 @@ def _by_formats(values: pl.Series, formats: list[str], zone: str, where: str, pa
             # a fraction of a day has a few digits only: to the second
             times, moved = _localised(since.dt.replace_time_zone(None).dt.round("1s"), zone, days=days)
         elif pattern == "iso":
-            times, moved = _iso(values.cast(pl.String), zone, days=days)
+            times, moved = _iso(text, zone, days=days)
         else:
-            times, moved = _patterned(values.cast(pl.String), pattern, zone, days=days)
+            times, moved = _patterned(text, pattern, zone, days=days, worded=worded)
         for other, read in readings:
             unlike = (read != times).fill_null(False)
             if unlike.any():
@@ -354,10 +359,18 @@ def _unix(values: pl.Series, microseconds: int) -> pl.Series:
     return scaled.cast(pl.Int64, strict=False).cast(_TIME).alias(values.name)
 
 
-def _patterned(values: pl.Series, pattern: str, zone: str, *, days: bool = True) -> tuple[pl.Series, int]:
-    """What a pattern reads of text as it is and, where that is nothing, of its words as English has them."""
+def _patterned(
+    values: pl.Series, pattern: str, zone: str, *, days: bool = True, worded: pl.Series | None = None
+) -> tuple[pl.Series, int]:
+    """What a pattern reads of text as it is and, where that is nothing, of its words as English has them.
+
+    Of ``worded``, where that is given, the latter: the values without those whose words need not be looked at.
+    """
     parsed = _strptime(values, pattern)
-    english, plain = in_english(values.set(parsed.is_not_null(), None)), pattern_in_english(pattern)
+    english, plain = (
+        in_english((values if worded is None else worded).set(parsed.is_not_null(), None)),
+        pattern_in_english(pattern),
+    )
     if plain and english.null_count() < len(english):
         parsed = parsed.zip_with(parsed.is_not_null(), _strptime(english, plain))
     if re.search(r"%[#:]*z", pattern):

@@ -104,6 +104,12 @@ def test_the_words_of_the_language_may_stand_in_the_pattern():
     assert read("5 mars 2024 à 15:08", pattern="%d %B %Y à %H:%M") == [AT]
 
 
+def test_a_date_that_one_of_several_patterns_reads_as_it_is_has_no_other_reading():
+    texts = "4/3/2024 3:08 PM", "3/4/2024, 3:08 PM", "4 mars 2024"
+    days = read(*texts, pattern=["%d/%m/%Y %I:%M %p", "%m/%d/%Y, %I:%M %p", "%d %B %Y"])
+    assert [(day.month, day.day) for day in days] == [(3, 4)] * 3
+
+
 @pytest.mark.parametrize(
     "text", ["5 Marsch 2024", "mars 2024", "32 mars 2024", "5 mars", "Taille 5 mars 2024", "1 de 5 de 2024", "so 12"]
 )
