@@ -187,7 +187,7 @@ def _called_so(guess: Guess, role: str) -> str:
         if column.sample.is_empty():
             return f" Column {column.name!r} is called so, and is empty in every row."
         if role == "time":
-            told = times.advice(text_of(column.sample), zone="UTC", field="timeFormat")
+            told = times.advice(text_of(column.sample), field="timeFormat")
             return f" Column {column.name!r} is called so, and what it holds is no time by itself: {column.shown()}. {told}"
         return f" Column {column.name!r} is called so, and holds what no id is: {column.shown()}."
     return ""
@@ -344,6 +344,8 @@ def _time_lines(guess: Guess) -> list[str]:
         doubt = f"; not sure, {_scalar(guess.time_doubt)} reads them too" if guess.time_doubt else ""
         column = _plain(guess.found["time"].columns[0])
         lines.append(f"        timeFormat: {_scalar(guess.time_format)} # of column {column}{doubt}")
+    if guess.time_advice:
+        lines.append(f"        # timeFormat: {guess.time_advice}")
     if not guess.zoned:
         lines.append("        timeZone: UTC # of times that carry none: write your own, e.g. Europe/Berlin")
     return lines
@@ -474,6 +476,8 @@ def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> 
     if log.time_format:
         also = f"; not sure, {log.time_doubt!r} reads them too" if log.time_doubt else ""
         sheet.line("times", f"{log.time_format!r}{also}")
+    if log.time_advice:
+        sheet.line("times", f"cannot be read yet. {log.time_advice}")
     if not log.zoned:
         sheet.line("times", "carry no zone: set timeZone to yours")
     if items is not None:

@@ -16,6 +16,7 @@ from shoploop.data.column import (
     HELD,
     LIKELY,
     MOST_CODES,
+    SAMPLE_ROWS,
     TOKEN,
     Column,
     may_be,
@@ -90,6 +91,9 @@ class Guess:
     """A column whose lists became rows, in ``table``."""
 
     explode_separator: str | None = None
+
+    time_advice: str = ""
+    """What to do where nothing is known that reads every time of a column that somebody named."""
 
     zoned: bool = True
     """Whether every time carries its zone."""
@@ -261,7 +265,7 @@ def read_meanings(guess: Guess, columns: Sequence[Column] | None = None) -> None
         columns: All of its columns, where they were looked at already.
     """
     by_name = {column.name: column for column in columns or _columns(guess.table)}
-    guess.time_format, guess.time_doubt, guess.zoned = None, "", True
+    guess.time_format, guess.time_doubt, guess.time_advice, guess.zoned = None, "", "", True
     guess.kinds, guess.words, guess.kinds_sure = {}, {}, True
     guess.price_is, guess.price_sure = None, True
     if "time" in guess.found:
@@ -427,13 +431,15 @@ def _proposals(
         found[role] = Proposal(columns=(column.name,), sure=sure, why=why + doubt)
         taken.add(column.name)
     _rest(columns, roles, found, taken | no_kinds)
-    if "time" in found and not found["time"].sure:
+    if "time" in found and "time" not in given:
         elsewhere = {name for role, one in found.items() if role != "time" for name in one.columns}
         dates: dict[str, float] = {}
         for score, _, _, role, column, _ in scored:
             if role == "time" and -score >= HELD and column.name not in elsewhere:
                 dates[column.name] = max(-score, dates.get(column.name, 0.0))
-        found["time"] = _likeliest_time(columns, found, dates)
+        if not found["time"].sure:
+            found["time"] = _likeliest_time(columns, found, dates)
+        found["time"] = _with_its_clock(columns, found["time"], dates)
     return {role: found[role] for role in roles if role in found}
 
 
@@ -468,15 +474,41 @@ def _likeliest_time(columns: Sequence[Column], found: Mapping[str, Proposal], wo
     return Proposal(columns=(best,), sure=False, why=f"by what it holds{doubt}")
 
 
+def _with_its_clock(columns: Sequence[Column], proposed: Proposal, worth: Mapping[str, float]) -> Proposal:
+    """Of a column of days the one beside it that says the same days and at what time of them, where there is one.
+
+    It may lie in another zone: a day aside is the same.
+    """
+    by_name = {column.name: column for column in columns}
+
+    def some_times(name: str) -> pl.Series:
+        values = by_name[name].values
+        return _read_times(by_name[name], values.gather_every(max(1, values.len() // SAMPLE_ROWS)))
+
+    days = some_times(proposed.columns[0])
+    if (days.dt.truncate("1d") != days).any():
+        return proposed
+    for name in sorted((name for name in worth if name not in proposed.columns), key=lambda name: -worth[name]):
+        moments = some_times(name)
+        apart = (moments.dt.truncate("1d") - days).dt.total_days().abs()
+        if (moments.dt.truncate("1d") != moments).any() and (apart <= 1).sum() >= (1 - GAPS) * days.len():
+            only = set(worth) <= {name, *proposed.columns}
+            why = f"it says at what time of the day in {proposed.columns[0]}"
+            return Proposal(columns=(name,), sure=proposed.sure or only, why=why)
+    return proposed
+
+
 def _order(column: Column) -> float:
     """The share of steps down the file that go one way in time, in tenths: 1 of a log as it was written, .5 of any other."""
-    if column.clock:
-        read = times.parse(column.sample, time_format=None, zone="UTC", where=column.name).times
-    else:
-        read = times.parse(column.sample, time_format=column.patterns[0], zone="UTC", where=column.name).times
-    steps = read.drop_nulls().diff().dt.total_seconds().drop_nulls()
+    steps = _read_times(column, column.sample).drop_nulls().diff().dt.total_seconds().drop_nulls()
     up, down = int((steps > 0).sum()), int((steps < 0).sum())
     return round(max(up, down) / (up + down), 1) if up + down else 0.5
+
+
+def _read_times(column: Column, values: pl.Series) -> pl.Series:
+    """Values of a column that holds times in one way or another."""
+    pattern = None if column.clock else column.patterns[0]
+    return times.parse(values, time_format=pattern, zone="UTC", where=column.name).times
 
 
 def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Proposal], taken: set[str]) -> None:
@@ -520,14 +552,10 @@ def _time(guess: Guess, column: Column) -> None:
             else bool(text.str.contains(r"\d:\d.*" + zone).all())
         )
         return
-    patterns = column.patterns
-    if not patterns:
+    if not column.patterns:
+        guess.time_advice = times.advice(text_of(column.sample), field="timeFormat")
         return
-    readings: dict[str, pl.Series] = {}
-    for pattern in patterns:
-        read = times.parse(column.sample, time_format=pattern, zone="UTC", where="").times
-        if not any(read.equals(other) for other in readings.values()):
-            readings[pattern] = read
+    readings = times.readings(column.sample, column.patterns)
     # people write logs in the order of time: the reading that jumps least is the likeliest
     ordered = sorted(readings, key=lambda pattern: _jumps(readings[pattern]))
     guess.time_format = ordered[0]

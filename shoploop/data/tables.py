@@ -383,7 +383,7 @@ def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
         elif values.dtype.is_numeric():
             advice = times.advice_for_numbers(values.filter(bad), field=field)
         else:
-            advice = times.advice(text_of(values).filter(bad), zone=source.time_zone, field=field)
+            advice = times.advice(text_of(values).filter(bad), field=field)
         _refuse_other_type(raw, values, bad, "times", advice)
     loaded.note("time_unreadable", raw.name, int(bad.sum()), "changed", "No time could be read; it became null.")
     loaded.note(
