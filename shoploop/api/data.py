@@ -57,6 +57,13 @@ class TableSource(Spec):
 class InteractionsSource(TableSource):
     """The table of who did what with which item, and how its words and numbers are meant."""
 
+    explode: Text | None = None
+    """A column that holds several things in each row, as an order its lines: a list, JSON, or a text that explodeSeparator
+    divides. Each entry becomes a row of its own beside the row's other columns; objects become columns such as lines.sku."""
+
+    explode_separator: Annotated[str, Field(min_length=1, max_length=4)] | None = None
+    """What divides the texts of the column explode, e.g. ",". Unset: they are JSON."""
+
     kinds: dict[str, CanonicalKind] = {}
     """Your words for kinds of interaction, e.g. {order: purchase, page_view: view}; "" names the rows without one. Only
     purchases are learned to bring about; the others are context."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from shoploop.bench.online import NO_LIMITS, drawn_purchases
 from shoploop.compute.cores import one_thread
-from shoploop.events.log import Entry, EventLog
+from shoploop.errors import ShoploopError
+from shoploop.events.log import EventLog
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, State
 from shoploop.online.guardrails import NO_GUARD
@@ -26,6 +27,8 @@ from shoploop.store import Store
 """What is drawn cannot be learned."""
 
 BATCH = 20
+USERS = 10_000
+LONGEST_SECONDS = 300
 PERIOD_SECONDS = 0.1
 NAME = "bench"
 
@@ -56,9 +59,9 @@ def run(
     ranker = Ranker.load(packaged)
     version = ranker.version
     with tempfile.TemporaryDirectory(prefix="shoploop-bench-") as folder, SqliteLog(Path(folder) / "log") as log:
-        entries = drawn_purchases(ranker, random, 500 * (kills + 1))
         stop = threading.Event()
-        shopping = threading.Thread(target=_shop, args=(log, entries, stop), daemon=True)
+        shoppers = np.random.default_rng([seed, 1])  # of their own: how many come hangs on how fast learners begin
+        shopping = threading.Thread(target=_shop, args=(log, ranker, shoppers, stop), daemon=True)
         shopping.start()
         command = [
             sys.executable,
@@ -104,12 +107,12 @@ def run(
     }
 
 
-def _shop(log: EventLog, entries: list[Entry], stop: threading.Event) -> None:
-    """Events as long as there are any; the last of them may come all at once."""
-    for first in range(0, len(entries), BATCH):
-        log.append(entries[first : first + BATCH])
-        if stop.wait(0.1):
-            return
+def _shop(log: EventLog, ranker: Ranker, random: np.random.Generator, stop: threading.Event) -> None:
+    """Events until it is told to stop, so that there is always something to learn."""
+    number = 0
+    while not stop.wait(0.1):
+        log.append(drawn_purchases(ranker, random, BATCH, first=number, users=USERS))
+        number += BATCH
 
 
 def _until_it_commits_and_is_killed(
@@ -122,6 +125,10 @@ def _until_it_commits_and_is_killed(
         try:
             chain = _chain(store, version)
             while process.poll() is None and chain.head <= before:
+                if time.perf_counter() - began > LONGEST_SECONDS:
+                    raise ShoploopError(
+                        f"A learner that was killed has committed nothing in {LONGEST_SECONDS} seconds."
+                    )
                 time.sleep(0.01)
                 chain.refresh()
             seconds = time.perf_counter() - began

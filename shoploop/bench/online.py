@@ -145,15 +145,21 @@ def _alone(random: np.random.Generator, events: int) -> tuple[float, float]:
 
 
 def drawn_purchases(
-    ranker: Ranker, random: np.random.Generator, events: int, *, apart: timedelta = timedelta(milliseconds=100)
+    ranker: Ranker,
+    random: np.random.Generator,
+    events: int,
+    *,
+    apart: timedelta = timedelta(milliseconds=100),
+    first: int = 0,
+    users: int | None = None,
 ) -> list[Entry]:
-    """Purchases of items of the version, by so many users that none has had their share."""
+    """Purchases of items of the version, by so many users that none has had their share; numbered from ``first``."""
     begin = datetime(2026, 1, 5, tzinfo=UTC)
     known = ranker.settings.warm_up_users or ("somebody",)
     entries = []
-    for number in range(events):
+    for number in range(first, first + events):
         time_ = begin + number * apart
-        user = known[number % len(known)] if number % 50 == 0 else f"user {random.integers(0, events)}"
+        user = known[number % len(known)] if number % 50 == 0 else f"user {random.integers(0, users or events)}"
         item = ranker.known_items[int(random.integers(0, len(ranker.known_items)))]
         kept = Kept(source="organic", kind="purchase", user=user, item=item, time=time_, received=time_)
         entries.append(Entry(str(number), to_json(kept)))

@@ -187,7 +187,7 @@ def _called_so(guess: Guess, role: str) -> str:
         if column.sample.is_empty():
             return f" Column {column.name!r} is called so, and is empty in every row."
         if role == "time":
-            told = times.advice(text_of(column.sample), zone="UTC", field="timeFormat")
+            told = times.advice(text_of(column.sample), field="timeFormat")
             return f" Column {column.name!r} is called so, and what it holds is no time by itself: {column.shown()}. {told}"
         return f" Column {column.name!r} is called so, and holds what no id is: {column.shown()}."
     return ""
@@ -196,7 +196,11 @@ def _called_so(guess: Guess, role: str) -> str:
 def _of_many(guess: Guess) -> str:
     """Where it may lie, where a row holds several."""
     rows = [c.name for c in map(Column, guess.table) if isinstance(c.values.dtype, pl.List | pl.Array)]
-    return f" {' and '.join(map(repr, rows))} hold lists: write a row for each of their entries." if rows else ""
+    return (
+        f" {' and '.join(map(repr, rows))} hold lists: name one in explode, and each of its entries is a row."
+        if rows
+        else ""
+    )
 
 
 def _ask_column(guess: Guess, role: str, needed: bool, ask: Ask) -> None:
@@ -340,6 +344,8 @@ def _time_lines(guess: Guess) -> list[str]:
         doubt = f"; not sure, {_scalar(guess.time_doubt)} reads them too" if guess.time_doubt else ""
         column = _plain(guess.found["time"].columns[0])
         lines.append(f"        timeFormat: {_scalar(guess.time_format)} # of column {column}{doubt}")
+    if guess.time_advice:
+        lines.append(f"        # timeFormat: {guess.time_advice}")
     if not guess.zoned:
         lines.append("        timeZone: UTC # of times that carry none: write your own, e.g. Europe/Berlin")
     return lines
@@ -347,6 +353,12 @@ def _time_lines(guess: Guess) -> list[str]:
 
 def _table(name: str, guess: Guess, uri: str) -> list[str]:
     lines = [f"      {name}:", f"        uri: {_scalar(uri)}"]
+    if guess.explode is not None:
+        lines.append(
+            f"        explode: {_scalar(guess.explode)} # a row holds a list, and each entry becomes a row of its own"
+        )
+    if guess.explode_separator is not None:
+        lines.append(f"        explodeSeparator: {_scalar(guess.explode_separator)} # what divides it")
     columns = {column.name: column for column in map(Column, guess.table)}
     role_of = {one.columns[0]: role for role, one in guess.found.items() if len(one.columns) == 1}
     if guess.header:
@@ -436,6 +448,10 @@ def _listed(guess: Guess) -> str:
 def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> None:
     sheet = Sheet()
     sheet.heading("The log")
+    if log.explode is not None:
+        sheet.line(
+            "rows", f"{log.explode} holds a list in each: its entries become rows of their own, {log.table.height:,}"
+        )
     sheet.lines(_columns(log))
     if "kind" not in log.found and "rating" not in log.found:
         sheet.line("kind", "no column says it: every row is a purchase")
@@ -447,6 +463,9 @@ def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> 
         words = ", ".join(f"{word} ({count:,})" for word, count in rows.items())
         option = shlex.quote(f"kind={name}")
         sheet.line("not read", f"{name}: {words}; if it says what a row is, give --column {option}")
+    for name, (low, high) in list(log.perhaps_ratings.items())[:MOST_TOLD]:
+        option = shlex.quote(f"rating={name}")
+        sheet.line("not read", f"{name}: {low} to {high}; if it says how much they liked it, give --column {option}")
     if log.price_is:
         sheet.line(
             "price",
@@ -457,11 +476,19 @@ def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> 
     if log.time_format:
         also = f"; not sure, {log.time_doubt!r} reads them too" if log.time_doubt else ""
         sheet.line("times", f"{log.time_format!r}{also}")
+    if log.time_advice:
+        sheet.line("times", f"cannot be read yet. {log.time_advice}")
     if not log.zoned:
         sheet.line("times", "carry no zone: set timeZone to yours")
     if items is not None:
         sheet.heading("The items")
         sheet.lines(_columns(items))
+        if "title" not in items.found:
+            left = ", ".join(items.unread) or "no column"
+            sheet.line(
+                "title",
+                f"no column looks like a name, so lists show ids; left are {left}: give --column items.title=COLUMN",
+            )
     if searches is not None:
         sheet.heading("The searches")
         sheet.lines(_columns(searches))

@@ -20,7 +20,7 @@ EXACT, LIKELY, TOKEN, HELD = 3.0, 2.5, 2.0, 1.0
 """How much a proposal is worth: the very name, a name with another meaning too, a part of the name, the content alone."""
 
 STEM, STEM_LIKELY = 2.75, 2.25
-"""The very name, or one with another meaning too, but for a number, code or id at its end."""
+"""The very name, or one with another meaning too, but for a number, code or id at its end, or a path before it."""
 
 ROWS_OF_ONE = 50
 """Few different values stand in more rows each than this."""
@@ -29,12 +29,27 @@ SAMPLE_ROWS = 50_000
 MOST_KINDS = 50
 """A column of more different words says something else than what people did."""
 
+LONGEST_DATE = 50
+"""Letters and signs of Mittwoch, 25. September 2024 um 10:30:00 Uhr, and some more."""
+
 MOST_CODES = 12
 """The same of numbers."""
 
 _TYPED = re.compile(r":(token|token_seq|float|float_seq)$")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 _ACCENT = re.compile("[\u0300-\u036f]")
+
+
+def _words_of_path(name: str) -> tuple[str, ...]:
+    """Of items.item_name its end, and of items.name what the end is of: itemname.
+
+    An end of a single word says too little by itself: the name of a seller is none of what is sold.
+    """
+    *parts, end = ([word.lower() for word in _WORD.findall(part)] for part in name.split("."))
+    if not parts or not parts[-1] or not end:
+        return ()
+    whole = parts[-1][-1].removesuffix("s") + "".join(end)
+    return (whole, "".join(end)) if len(end) > 1 else (whole,)
 
 
 class Column:
@@ -52,6 +67,8 @@ class Column:
         ending = next((end for end in ENDINGS_OF_IDS if self.word.endswith(end)), "")
         self.stem = self.word.removesuffix(ending)
         """Its name without what all ids are called."""
+        self.path_words = _words_of_path(bare)
+        """What it is called within its table, where its name says a path of fields."""
 
     @cached_property
     def sample(self) -> pl.Series:
@@ -118,7 +135,7 @@ class Column:
         if self.values.dtype != pl.String or self.numbers is not None or self.sample.is_empty():
             return []
         text = self.sample.str.strip_chars()
-        if not text.str.contains(r"\d").all() or text.str.len_chars().max() > 40:  # type: ignore[operator]
+        if not text.str.contains(r"\d").all() or text.str.len_chars().max() > LONGEST_DATE:  # type: ignore[operator]
             return []
         return times.fitting(text.unique(maintain_order=True))
 
@@ -151,6 +168,8 @@ def worth_of_name(role: str, column: Column) -> float:
         return EXACT
     if column.word in likely:
         return LIKELY
+    if set(column.path_words) & set(exact):
+        return STEM
     if role == "time" and NOT_WHEN & set(column.tokens):
         return 0.0
     if role in OF_IDS and column.stem != column.word:

@@ -43,13 +43,16 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "kind": (
         "kind event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype activity "
         "interaction interactiontype feedbacktype aktion evento tipoevento accion evenement azione acao событие 行为 "
-        "行動 purchased ispurchase ispurchased bought converted conversion clicked isclick liked",
+        "行動 ereignis ereignistyp ereignisart evenement typeevenement typedevenement typedaction tipodeevento tipoevento "
+        "tipoazione tipodeacao tipoacao 事件 行为类型 이벤트 イベント "
+        "purchased ispurchase ispurchased bought converted conversion clicked isclick liked",
         "type status vorgang rating vote thumbs feedback",
         "event action behavior behaviour",
     ),
     "rating": (
-        "rating ratings stars overall bewertung",
-        "score rate grade",
+        "rating ratings stars overall bewertung puntuacion calificacion valoracion estrellas etoiles sterne stelle estrelas "
+        "valutazione punteggio avaliacao beoordeling waardering ocena оценка рейтинг 评分 評価 評点 평점 별점 puan betyg",
+        "score rate grade note nota nombredetoiles",
         "rating stars",
     ),
     "quantity": (
@@ -84,22 +87,25 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "title headline name description itemname productname itemtitle producttitle movietitle articlename artikelname "
         "bezeichnung artikelbezeichnung titel prodname episodename "
         "trackname songname moviename bookname libelle designation descripcion "
+        "intitule ueberschrift uberschrift schlagzeile titulo titolo titre overskrift "
         "descrizione название наименование 商品名 商品名称 상품명 产品名称 品名 urunadi nazwa",
-        "label dish",
+        "label dish desc descr nombre nome nom naam navn namn nazwaproduktu",
         "title",
     ),
     "category": (
         "category categoryid categoryname categorycode categories department dept class genre genres aisle producttype "
         "productgroup productgroupname subcategory subclass section kategorie warengruppe untergruppe sachgruppe "
         "garmentgroupname group "
+        "ressort rubrik rubrique rubro secteur sector sezione seccion family familie famille familia famiglia "
         "itemcategory productcategory categorie categoria категория 类别 类目 分类 品类 カテゴリ カテゴリー 분류 "
         "카테고리 kategori kategoria",
-        "type level",
+        "type typ tipo level",
         "category dept department genre",
     ),
     "brand": (
-        "brand brandname manufacturer marke hersteller vendor artistname 品牌 ブランド メーカー 브랜드 бренд marka",
-        "make maker",
+        "brand brandname manufacturer marke hersteller vendor artistname marque marca fabricant fabricante "
+        "品牌 ブランド メーカー 브랜드 бренд marka",
+        "make maker artist",
         "brand",
     ),
     "image": (
@@ -147,7 +153,8 @@ TAKEN_BACK = frozenset("returned refunded refund reversed storno storniert void 
 
 NOT_WANTED = TAKEN_BACK | frozenset(
     "skip skipped not dislike disliked cancel cancelled canceled removed deleted rejected declined failed hidden blocked "
-    "ignored dismissed abandoned bounced unsubscribed unliked".split()
+    "ignored dismissed abandoned bounced unsubscribed unliked hide block ignore dismiss unsubscribe unlike unfollow "
+    "unfollowed uninstall uninstalled downvote thumbsdown".split()
 )
 """Parts of names of flags that say, where they are true, that something was not wanted."""
 

@@ -81,6 +81,9 @@ class Remarks:
     mended: int = 0
     ragged: int = 0
     headers: int = 0
+    empty_lists: int = 0
+    """Rows."""
+
     above: list[str] = field(default_factory=list)
     example: str = ""
     repeated: list[str] = field(default_factory=list)

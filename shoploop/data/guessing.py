@@ -6,16 +6,17 @@ proposal becomes is read by the loading of any run; here nothing is read in anot
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from shoploop.api.v1alpha1 import TableSource
-from shoploop.data import sources, tables, times
+from shoploop.api.v1alpha1 import InteractionsSource, TableSource
+from shoploop.data import lists, sources, tables, times
 from shoploop.data.column import (
     HELD,
     LIKELY,
     MOST_CODES,
+    SAMPLE_ROWS,
     TOKEN,
     Column,
     may_be,
@@ -48,8 +49,14 @@ SEARCH_COLUMNS = ("query", "item", "time", "user")
 DESCRIBING = tables.ITEM_COLUMNS
 """Columns of a log that describe its items; a table of items says it instead, where there is one."""
 
+OF_ENTRIES = ("item", "quantity", "price", "title", "category", "brand", "image")
+"""Of a list in a row: what is said of each of its entries."""
+
 NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",), "searches": ("query", "item", "time")}
 
+
+STARS = (3, 10)
+"""Different numbers that a scale of stars or marks has, fewest and most; the last is also its end."""
 
 GAPS = 0.05
 """When something was done is known of all but this share of rows."""
@@ -79,6 +86,14 @@ class Guess:
     time_format: str | None = None
     time_doubt: str = ""
     """Another pattern that fits every time as well."""
+
+    explode: str | None = None
+    """A column whose lists became rows, in ``table``."""
+
+    explode_separator: str | None = None
+
+    time_advice: str = ""
+    """What to do where nothing is known that reads every time of a column that somebody named."""
 
     zoned: bool = True
     """Whether every time carries its zone."""
@@ -123,6 +138,19 @@ class Guess:
     def unread(self) -> list[str]:
         used = {column for proposal in self.found.values() for column in proposal.columns}
         return [name for name in self.table.columns if name not in used]
+
+    @property
+    def perhaps_ratings(self) -> dict[str, tuple[int, int]]:
+        """Of a log that says neither what people did nor how they liked it: columns that are not read and hold few whole
+        numbers, as stars do, and the least and the largest of them."""
+        if "kind" in self.found or "rating" in self.found:
+            return {}
+        columns = [c for c in map(Column, (self.table[name] for name in self.unread)) if c.whole]
+        numbers = {
+            c.name: c.numbers for c in columns if STARS[0] <= c.distinct <= STARS[1] and c.word not in LINE_NUMBERS
+        }
+        ends = {name: (int(of.min()), int(of.max())) for name, of in numbers.items() if of is not None}  # type: ignore[arg-type]
+        return {name: (low, high) for name, (low, high) in ends.items() if low >= 0 and high <= STARS[1]}
 
     @property
     def currencies(self) -> tuple[str, dict[str, int]] | None:
@@ -182,9 +210,12 @@ def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri:
     """
     guess = Guess(table=pl.DataFrame())
     guess.table, guess.header = _read(uri)
+    parted = _parted(guess, uri, given or {})
     columns = _columns(guess.table)
-    known = _given(given or {}, columns, uri)
+    known = parted | _given(given or {}, columns, uri)
     guess.found = _of_log(columns, known, headerless=bool(guess.header))
+    if guess.explode is not None:  # what stands beside the list is the order's, and no entry's
+        guess.found = {role: one for role, one in guess.found.items() if role in known or role not in OF_ENTRIES}
     item = guess.found.get("item")
     if items_uri is not None and "item" not in known and not (item and item.sure):
         known |= _listed_in(_read(items_uri)[0], columns, item)
@@ -193,6 +224,35 @@ def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri:
         guess.found = {role: one for role, one in guess.found.items() if role not in DESCRIBING}
     read_meanings(guess, columns)
     return guess
+
+
+def _parted(guess: Guess, uri: str, given: Mapping[str, str]) -> dict[str, Proposal]:
+    """Gives each entry of a row's list a row of its own, where the entries are items; what is known of them then."""
+    column = lists.of_objects(guess.table)
+    if column is not None and given.get("item", f"{column}.").startswith(f"{column}."):
+        table, _ = lists.exploded(guess.table, InteractionsSource(uri=uri, explode=column))
+        inner = table.select(name for name in table.columns if name.startswith(f"{column}."))
+        bare = inner.rename({name: name.removeprefix(f"{column}.") for name in inner.columns})
+        found = _proposals(_columns(bare), OF_ENTRIES, {}, headerless=False)
+        if "item" in found:
+            guess.table, guess.explode = table, column
+            return {
+                role: replace(one, columns=tuple(f"{column}.{name}" for name in one.columns))
+                for role, one in found.items()
+            }
+    for text in map(Column, guess.table):
+        called = Column(pl.Series(text.name.rstrip("sS"), [], dtype=pl.String))
+        if text.name != given.get("item", text.name) or not (
+            worth_of_name("item", text) or worth_of_name("item", called)
+        ):
+            continue
+        separator = lists.divided_by(text.values)
+        if separator is not None:
+            guess.explode, guess.explode_separator = text.name, separator or None
+            source = InteractionsSource(uri=uri, explode=text.name, explode_separator=guess.explode_separator)
+            guess.table, _ = lists.exploded(guess.table, source)
+            return {"item": Proposal(columns=(text.name,), sure=False, why="each row holds a list of them")}
+    return {}
 
 
 def read_meanings(guess: Guess, columns: Sequence[Column] | None = None) -> None:
@@ -205,7 +265,7 @@ def read_meanings(guess: Guess, columns: Sequence[Column] | None = None) -> None
         columns: All of its columns, where they were looked at already.
     """
     by_name = {column.name: column for column in columns or _columns(guess.table)}
-    guess.time_format, guess.time_doubt, guess.zoned = None, "", True
+    guess.time_format, guess.time_doubt, guess.time_advice, guess.zoned = None, "", "", True
     guess.kinds, guess.words, guess.kinds_sure = {}, {}, True
     guess.price_is, guess.price_sure = None, True
     if "time" in guess.found:
@@ -371,13 +431,15 @@ def _proposals(
         found[role] = Proposal(columns=(column.name,), sure=sure, why=why + doubt)
         taken.add(column.name)
     _rest(columns, roles, found, taken | no_kinds)
-    if "time" in found and not found["time"].sure:
+    if "time" in found and "time" not in given:
         elsewhere = {name for role, one in found.items() if role != "time" for name in one.columns}
         dates: dict[str, float] = {}
         for score, _, _, role, column, _ in scored:
             if role == "time" and -score >= HELD and column.name not in elsewhere:
                 dates[column.name] = max(-score, dates.get(column.name, 0.0))
-        found["time"] = _likeliest_time(columns, found, dates)
+        if not found["time"].sure:
+            found["time"] = _likeliest_time(columns, found, dates)
+        found["time"] = _with_its_clock(columns, found["time"], dates)
     return {role: found[role] for role in roles if role in found}
 
 
@@ -412,15 +474,41 @@ def _likeliest_time(columns: Sequence[Column], found: Mapping[str, Proposal], wo
     return Proposal(columns=(best,), sure=False, why=f"by what it holds{doubt}")
 
 
+def _with_its_clock(columns: Sequence[Column], proposed: Proposal, worth: Mapping[str, float]) -> Proposal:
+    """Of a column of days the one beside it that says the same days and at what time of them, where there is one.
+
+    It may lie in another zone: a day aside is the same.
+    """
+    by_name = {column.name: column for column in columns}
+
+    def some_times(name: str) -> pl.Series:
+        values = by_name[name].values
+        return _read_times(by_name[name], values.gather_every(max(1, values.len() // SAMPLE_ROWS)))
+
+    days = some_times(proposed.columns[0])
+    if (days.dt.truncate("1d") != days).any():
+        return proposed
+    for name in sorted((name for name in worth if name not in proposed.columns), key=lambda name: -worth[name]):
+        moments = some_times(name)
+        apart = (moments.dt.truncate("1d") - days).dt.total_days().abs()
+        if (moments.dt.truncate("1d") != moments).any() and (apart <= 1).sum() >= (1 - GAPS) * days.len():
+            only = set(worth) <= {name, *proposed.columns}
+            why = f"it says at what time of the day in {proposed.columns[0]}"
+            return Proposal(columns=(name,), sure=proposed.sure or only, why=why)
+    return proposed
+
+
 def _order(column: Column) -> float:
     """The share of steps down the file that go one way in time, in tenths: 1 of a log as it was written, .5 of any other."""
-    if column.clock:
-        read = times.parse(column.sample, time_format=None, zone="UTC", where=column.name).times
-    else:
-        read = times.parse(column.sample, time_format=column.patterns[0], zone="UTC", where=column.name).times
-    steps = read.drop_nulls().diff().dt.total_seconds().drop_nulls()
+    steps = _read_times(column, column.sample).drop_nulls().diff().dt.total_seconds().drop_nulls()
     up, down = int((steps > 0).sum()), int((steps < 0).sum())
     return round(max(up, down) / (up + down), 1) if up + down else 0.5
+
+
+def _read_times(column: Column, values: pl.Series) -> pl.Series:
+    """Values of a column that holds times in one way or another."""
+    pattern = None if column.clock else column.patterns[0]
+    return times.parse(values, time_format=pattern, zone="UTC", where=column.name).times
 
 
 def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Proposal], taken: set[str]) -> None:
@@ -464,14 +552,10 @@ def _time(guess: Guess, column: Column) -> None:
             else bool(text.str.contains(r"\d:\d.*" + zone).all())
         )
         return
-    patterns = column.patterns
-    if not patterns:
+    if not column.patterns:
+        guess.time_advice = times.advice(text_of(column.sample), field="timeFormat")
         return
-    readings: dict[str, pl.Series] = {}
-    for pattern in patterns:
-        read = times.parse(column.sample, time_format=pattern, zone="UTC", where="").times
-        if not any(read.equals(other) for other in readings.values()):
-            readings[pattern] = read
+    readings = times.readings(column.sample, column.patterns)
     # people write logs in the order of time: the reading that jumps least is the likeliest
     ordered = sorted(readings, key=lambda pattern: _jumps(readings[pattern]))
     guess.time_format = ordered[0]
@@ -498,6 +582,7 @@ def _kinds(guess: Guess, column: Column) -> None:
     read = {word: meaning(word) or guess.kinds.get(word) for word in guess.words}
     guess.kinds_sure = not unknown
     likely = {word: kind for word in unknown if (kind := CODES.get(word) or _kind_by_parts(word))}
+    likely |= {word: "other" for word in unknown if word not in likely and NOT_WANTED & set(re.split(r"[\W_]+", word))}
     read |= likely
     if set(guess.words) <= set(FLAGS) and len(guess.words) > 1:
         yes, no = PURCHASE, "view"
@@ -513,7 +598,8 @@ def _kinds(guess: Guess, column: Column) -> None:
     if PURCHASE not in read.values() and guess.words:
         # somebody has to want something: what nobody knows, else what goes into a cart, else what is seen
         carts = [word for word, kind in read.items() if kind == "cart"]
-        chosen = (strange or carts or list(guess.words))[0]
+        seen = [word for word, kind in read.items() if kind != "other"]  # what was skipped nobody wanted
+        chosen = (strange or carts or seen or list(guess.words))[0]
         guess.kinds[chosen] = PURCHASE
         guess.kinds_sure = False
     for word in strange:

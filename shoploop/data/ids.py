@@ -17,10 +17,13 @@ EXACT = 2**53
 EXACT_OF: dict[Any, int] = {pl.Float16: 2**11, pl.Float32: 2**24}
 """The same of shorter floats."""
 
-NOTHING = ("null", "nan", "none", "nil", "n/a", "#n/a", "<na>", "nat", "undefined", "(null)", "\\n", "-")
+_OF_GOOGLE = ("(not set)", "(none)", "(not provided)")
+"""What Google Analytics writes there."""
+
+NOTHING = ("null", "nan", "none", "nil", "n/a", "#n/a", "<na>", "nat", "undefined", "(null)", "\\n", "-", *_OF_GOOGLE)
 """How programs write that there is no value, in lower case."""
 
-NO_NAME = ("nan", "NaN", "NULL", "null", "None", "<NA>", "#N/A", "(null)", "undefined", "\\N")
+NO_NAME = ("nan", "NaN", "NULL", "null", "None", "<NA>", "#N/A", "(null)", "undefined", "\\N", *_OF_GOOGLE)
 """The same in the place of a name, letter for letter: Nan is a bread."""
 
 GUESTS = (
@@ -32,7 +35,6 @@ GUESTS = (
     "anon",
     "unknown",
     "not set",
-    "(not set)",
     "test",
     "guest user",
     "guest_user",

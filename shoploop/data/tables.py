@@ -17,6 +17,7 @@ from shoploop.data.decimals import Numbers, read_table
 from shoploop.data.formats import Remarks
 from shoploop.data.ids import NO_NAME, canonical_ids, safe_name, text_of
 from shoploop.data.kinds import with_kinds
+from shoploop.data.lists import exploded
 from shoploop.data.outliers import NOBODY_KNOWN
 from shoploop.data.rules import Loaded
 from shoploop.data.zeros import join_without_zeros
@@ -124,6 +125,8 @@ def _open(name: str, source: TableSource, *, also: tuple[str, ...] = ()) -> _Raw
             )
     read = sources.read(source, field=f"spec.data.tables.{name}")
     table = read.table
+    if isinstance(source, InteractionsSource) and source.explode is not None:
+        table, read.remarks.empty_lists = exploded(table, source)
     for taken in (schemas.LISTED, schemas.ENDS):
         if taken in table.columns:
             raise SchemaMismatch(
@@ -319,6 +322,10 @@ def _note_remarks(raw: _Raw, loaded: Loaded) -> None:
         tell=True,
     )  # fmt: skip
     loaded.note(
+        "rows_with_an_empty_list", raw.name, remarks.empty_lists, "dropped",
+        f"Rows whose list, which {raw.field}.explode names, holds nothing.", tell=True,
+    )  # fmt: skip
+    loaded.note(
         "lines_above_the_header", raw.name, len(remarks.above), "dropped",
         f"Lines above the names of the columns, no part of the table, e.g. {(remarks.above or [''])[0][:200]!r}.", tell=True,
     )  # fmt: skip
@@ -348,7 +355,8 @@ def _refuse_nested(raw: _Raw, column: str, names: list[str]) -> None:
         is_path = is_path and isinstance(dtype, pl.List) and not dtype.inner.is_nested()
         if dtype.is_nested() and not is_path:
             raise SchemaMismatch(
-                f"{raw.source.uri}: column {name!r} holds {dtype} where single values are expected. Unnest it first."
+                f"{raw.source.uri}: column {name!r} holds {dtype} where single values are expected. Unnest it first, or name "
+                "it in spec.data.tables.interactions.explode, where a row holds several items."
             )
 
 
@@ -386,7 +394,7 @@ def _time(raw: _Raw, values: pl.Series, loaded: Loaded) -> pl.Series:
         elif values.dtype.is_numeric():
             advice = times.advice_for_numbers(values.filter(bad), field=field)
         else:
-            advice = times.advice(text_of(values).filter(bad), zone=source.time_zone, field=field)
+            advice = times.advice(text_of(values).filter(bad), field=field)
         _refuse_other_type(raw, values, bad, "times", advice)
     loaded.note("time_unreadable", raw.name, int(bad.sum()), "changed", "No time could be read; it became null.")
     loaded.note(

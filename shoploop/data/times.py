@@ -15,6 +15,7 @@ import polars as pl
 
 from shoploop.data import ids
 from shoploop.data.ids import text_of
+from shoploop.data.month_names import in_english, pattern_in_english
 from shoploop.errors import SchemaMismatch, SpecInvalid, first_line
 
 _DAY = 86_400_000_000
@@ -172,22 +173,21 @@ def parse(values: pl.Series, *, time_format: str | Sequence[str] | None, zone: s
     return parsed
 
 
-def advice(values: pl.Series, *, zone: str, field: str) -> str:
+def advice(values: pl.Series, *, field: str) -> str:
     """What to write into ``field`` so that ``values``, text that is no ISO 8601, can be read."""
     text = values.cast(pl.String).str.strip_chars()
     sample = text.drop_nulls().unique(maintain_order=True).head(2_000)
     if sample.str.contains(r"^\d+(\.\d*)?$").all():
         return advice_for_numbers(sample, field=field)
-    fits = _fits(sample, zone)
-    whole = [pattern for pattern, read in fits.items() if read.all()]
+    fits = _fits(sample)
+    whole = readings(sample, [pattern for pattern, read in fits.items() if read.all()])
     if len(whole) > 1:
-        first = sample[0]
-        readings = " or ".join(
-            f"{_patterned(sample.head(1), pattern, 'UTC')[0][0]:%-d %B %Y} ({pattern!r})" for pattern in whole[:2]
-        )
-        return f"{first!r} may be {readings}: say which in {field}."
+        two = list(whole.items())[:2]
+        unlike = int((two[0][1] != two[1][1]).arg_max() or 0)
+        said = " or ".join(f"{read[unlike]:%-d %B %Y} ({pattern!r})" for pattern, read in two)
+        return f"{sample[unlike]!r} may be {said}: say which in {field}."
     if whole:
-        return f"They fit {whole[0]!r}: write it into {field}."
+        return f"They fit {next(iter(whole))!r}: write it into {field}."
     chosen: list[str] = []
     left = pl.Series([True]).new_from_index(0, sample.len())
     while left.any():
@@ -217,15 +217,37 @@ def advice_for_numbers(values: pl.Series, *, field: str) -> str:
 def fitting(values: pl.Series) -> list[str]:
     """The patterns of :data:`COMMON` that read every one of ``values``, text that is no ISO 8601."""
     # a day and a year are two digits at least; most text is no date, and 150 patterns take a while to say so
-    if not (values.str.contains(r"\d.*\d") & values.str.contains(_DATED)).all():
+    some = values.head(50)
+    if not some.str.contains(r"\d.*\d").all():
         return []
-    few = [pattern for pattern, read in _fits(values.head(50), "UTC").items() if read.all()]
+    if not (some.str.contains(_DATED) | in_english(some).str.contains(_DATED).fill_null(False)).all():
+        return []
+    few = [pattern for pattern, read in _fits(some).items() if read.all()]
     return [pattern for pattern in few if _patterned(values, pattern, "UTC")[0].is_not_null().all()]
 
 
-def _fits(values: pl.Series, zone: str) -> dict[str, pl.Series]:
-    """Which of the values each common pattern reads; none that reads nothing."""
-    fits = {pattern: _patterned(values, pattern, zone)[0].is_not_null() for pattern in COMMON}
+def readings(values: pl.Series, patterns: Sequence[str]) -> dict[str, pl.Series]:
+    """What each of the patterns reads, but for those that read the same as one before."""
+    found: dict[str, pl.Series] = {}
+    for pattern in patterns:
+        read = _patterned(values, pattern, "UTC")[0]
+        if not any(read.equals(other) for other in found.values()):
+            found[pattern] = read
+    return found
+
+
+def _fits(values: pl.Series) -> dict[str, pl.Series]:
+    """Which of the values each common pattern reads; none that reads nothing.
+
+    Words of other languages count only where no pattern reads all as they are.
+    """
+    fits = {pattern: _strptime(values, pattern).is_not_null() for pattern in COMMON}
+    english = in_english(values)
+    if english.null_count() < len(english) and not any(read.all() for read in fits.values()):
+        fits = {
+            pattern: read | _strptime(english, pattern_in_english(pattern)).is_not_null()
+            for pattern, read in fits.items()
+        }
     return {pattern: read for pattern, read in fits.items() if read.any()}
 
 
@@ -242,6 +264,11 @@ def _by_formats(values: pl.Series, formats: list[str], zone: str, where: str, pa
         whole = Parsed(times=parsed.times)
         _by_formats(values, formats, "UTC", where, whole)
         days = bool((whole.times.dt.truncate("1d") == whole.times).all())
+    text = values.cast(pl.String)
+    worded = text
+    if len(formats) > 1:  # what one of them reads as it is needs no other reading
+        for pattern in set(formats) - {"iso", *UNITS}:
+            worded = worded.set(_strptime(text, pattern).is_not_null(), None)
     for pattern in formats:
         if pattern in UNIX:
             times, moved = _unix(values, UNIX[pattern]), 0
@@ -250,9 +277,9 @@ def _by_formats(values: pl.Series, formats: list[str], zone: str, where: str, pa
             # a fraction of a day has a few digits only: to the second
             times, moved = _localised(since.dt.replace_time_zone(None).dt.round("1s"), zone, days=days)
         elif pattern == "iso":
-            times, moved = _iso(values.cast(pl.String), zone, days=days)
+            times, moved = _iso(text, zone, days=days)
         else:
-            times, moved = _patterned(values.cast(pl.String), pattern, zone, days=days)
+            times, moved = _patterned(text, pattern, zone, days=days, worded=worded)
         for other, read in readings:
             unlike = (read != times).fill_null(False)
             if unlike.any():
@@ -332,8 +359,26 @@ def _unix(values: pl.Series, microseconds: int) -> pl.Series:
     return scaled.cast(pl.Int64, strict=False).cast(_TIME).alias(values.name)
 
 
-def _patterned(values: pl.Series, pattern: str, zone: str, *, days: bool = True) -> tuple[pl.Series, int]:
-    aware = re.search(r"%[#:]*z", pattern) is not None
+def _patterned(
+    values: pl.Series, pattern: str, zone: str, *, days: bool = True, worded: pl.Series | None = None
+) -> tuple[pl.Series, int]:
+    """What a pattern reads of text as it is and, where that is nothing, of its words as English has them.
+
+    Of ``worded``, where that is given, the latter: the values without those whose words need not be looked at.
+    """
+    parsed = _strptime(values, pattern)
+    english, plain = (
+        in_english((values if worded is None else worded).set(parsed.is_not_null(), None)),
+        pattern_in_english(pattern),
+    )
+    if plain and english.null_count() < len(english):
+        parsed = parsed.zip_with(parsed.is_not_null(), _strptime(english, plain))
+    if re.search(r"%[#:]*z", pattern):
+        return parsed.dt.convert_time_zone("UTC"), 0
+    return _localised(parsed, zone, days=days)
+
+
+def _strptime(values: pl.Series, pattern: str) -> pl.Series:
     try:
         parsed = values.str.strip_chars().str.to_datetime(pattern, time_unit="us", strict=False)
     except pl.exceptions.PolarsError:
@@ -349,10 +394,7 @@ def _patterned(values: pl.Series, pattern: str, zone: str, *, days: bool = True)
         written = pl.DataFrame({"text": values, "year": parsed.dt.year().cast(pl.String).str.zfill(4)})
         padded = pl.col("text").str.contains(pl.col("year"), literal=True).fill_null(False)
         whole = whole | written.select(padded).to_series()  # 01/01/0001 is a date, if of nothing
-    parsed = parsed.zip_with(whole, pl.Series([None], dtype=parsed.dtype))
-    if aware:
-        return parsed.dt.convert_time_zone("UTC"), 0
-    return _localised(parsed, zone, days=days)
+    return parsed.zip_with(whole, pl.Series([None], dtype=parsed.dtype))
 
 
 def _iso(values: pl.Series, zone: str, *, days: bool = True) -> tuple[pl.Series, int]:

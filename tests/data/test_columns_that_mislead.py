@@ -1,5 +1,7 @@
 """Columns that `init` took for something else: copies and their books, dates of what is sold, numbers of lines, flags."""
 
+import datetime
+
 import pytest
 import yaml
 
@@ -202,3 +204,56 @@ def test_init_proposes_of_numbers_without_a_scale_what_half_of_the_rows_reach(ta
         "# ratingFrom: 101000 #" in out.read_text() and "unset: from 2,268,300, as 0.50% of rows are" in out.read_text()
     )
     assert yaml.safe_load(out.read_text())["spec"]["data"]["tables"]["interactions"]["columns"]["rating"] == "ms"
+
+
+def stamp(n, *, hours=10):
+    """Microseconds since 1970, on the day of the row and at another minute each."""
+    day_of = datetime.datetime.fromisoformat(f"{day(n)}T00:00:00+00:00")
+    return int((day_of + datetime.timedelta(hours=hours, minutes=n)).timestamp() * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "hours", [10, 23, -3], ids=["the same day", "into the next day", "the day before, in another zone"]
+)
+@pytest.mark.parametrize(
+    ("days", "clock"), [("event_date", "event_timestamp"), ("date", "time_micros"), ("date", "ts")]
+)
+def test_of_two_columns_of_the_same_days_the_one_with_a_clock_says_when(tables, days, clock, hours):
+    columns = {days: lambda n: day(n).replace("-", ""), clock: lambda n: stamp(n, hours=hours)}
+    guess = guess_events(tables.csv("log.csv", csv(user=who, item=what, **columns)))
+    assert guess.found["time"].columns == (clock,) and guess.found["time"].sure
+    assert days in guess.found["time"].why
+
+
+def test_a_clock_of_other_days_is_none_of_these_and_what_was_said_stays(tables):
+    other = {"event_date": day, "event_timestamp": lambda n: stamp(n) + 40 * 86_400_000_000}
+    assert found(tables, user=who, item=what, **other)["time"] == "event_date"
+    same = {"event_date": day, "event_timestamp": stamp}
+    assert found(tables, {"time": "event_date"}, user=who, item=what, **same)["time"] == "event_date"
+
+
+def test_names_of_nested_fields_count_from_the_last_of_them(tables):
+    roles = found(
+        tables,
+        **{
+            "user_pseudo_id": who,
+            "seller.name": lambda n: f"Shop {n % 3}",
+            "items.item_id": what,
+            "items.itemName": lambda n: f"Chair {n % 11}",
+            "ecommerce.transaction_id": lambda n: f"t{n // 2}",
+            "event_date": day,
+        },
+    )
+    assert (roles["item"], roles["title"]) == ("items.item_id", "items.itemName")
+    assert roles["basket"] == "ecommerce.transaction_id"
+    assert found(tables, user=who, date=day, sku=what, **{"products.name": lambda n: f"Lamp {n % 11}"})["title"]
+    assert "title" not in found(tables, user=who, date=day, sku=what, **{"seller.name": lambda n: f"Shop {n % 3}"})
+
+
+@pytest.mark.parametrize("word", ["(not set)", "(none)", "(not provided)"])
+def test_googles_words_for_nothing_are_no_ids_and_no_titles(tables, word):
+    rows = [f"{word},i1,Chair", f"u1,{word},{word}", f"u1,i2,{word}", "u2,i1,Chair"]
+    log = "user,item,title,time,kind\n" + "".join(f"{row},2024-03-0{n + 1},view\n" for n, row in enumerate(rows))
+    loaded = tables.load(interactions={"uri": tables.csv("log.csv", log)})
+    assert sorted(loaded["interactions"].select("user", "item").rows()) == [("u1", "i2"), ("u2", "i1")]
+    assert sorted(loaded["items"].select("item", "title").rows()) == [("i1", "Chair"), ("i2", "Item i2")]

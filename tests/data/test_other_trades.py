@@ -119,9 +119,9 @@ def test_the_number_of_a_row_is_no_user_and_a_due_date_is_not_when(tables):
 
 
 def test_where_a_row_is_an_order_with_a_list_of_lines_it_says_so(tables, tmp_path):
-    orders = [{"customer": f"p{n % 5}", "ordered": f"2024-01-{n + 1:02}", "lines": [{"sku": n}]} for n in range(20)]
+    orders = [{"customer": f"p{n % 5}", "ordered": f"2024-01-{n + 1:02}", "lines": [n]} for n in range(20)]
     uri = tables.bytes("orders.jsonl", "\n".join(map(json.dumps, orders)).encode())
-    with pytest.raises(SchemaMismatch, match="'lines' hold lists: write a row for each of their entries"):
+    with pytest.raises(SchemaMismatch, match="'lines' hold lists: name one in explode"):
         init_recommender(uri, items=None, out=tmp_path / "recommender.yaml", columns=(), yes=True, force=False)
 
 
@@ -138,3 +138,29 @@ def test_prices_in_several_currencies_are_told_and_of_one_are_not(tables, tmp_pa
         assert "Currency Code says EUR (4 rows), USD (2 rows): prices are compared as numbers" in text
     for text in guessed("one.csv", ["EUR", "eur"]):
         assert "compared as numbers" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "kinds"),
+    [
+        ("play skip", {"play": "purchase", "skip": "other"}),
+        ("consultation candidature", {"consultation": "view", "candidature": "purchase"}),
+        ("view uninstall install", {"install": "purchase", "uninstall": "other"}),
+    ],
+)
+def test_what_people_turn_away_from_is_never_what_they_want(words, kinds, tables):
+    said = words.split()
+    rows = "".join(f"u{n % 5},i{n % 7},2024-05-{1 + n % 28:02},{said[n % len(said)]}\n" for n in range(60))
+    guess = guess_events(tables.csv("log.csv", "user,item,time,event\n" + rows))
+    assert guess.kinds == kinds
+
+
+def test_stars_under_a_name_that_nobody_knows_and_items_without_a_name_are_told(tables, tmp_path, capsys):
+    rows = "".join(f"u{n % 5},i{n % 7},2024-05-{1 + n % 28:02},{1 + n % 5},{n}\n" for n in range(40))
+    log = tables.csv("log.csv", "user,item,time,Smak,points\n" + rows)
+    items = tables.csv("items.csv", "item,Smaknamn\n" + "".join(f"i{n},Soppa {n}\n" for n in range(7)))
+    init_recommender(log, items=items, out=tmp_path / "r.yaml", columns=(), yes=True, force=False)
+    said = capsys.readouterr().out
+    assert "Smak: 1 to 5; if it says how much they liked it, give --column rating=Smak" in said
+    assert "points:" not in said
+    assert "no column looks like a name, so lists show ids; left are Smaknamn" in said

@@ -40,7 +40,7 @@ def test_every_table_has_the_canonical_columns_and_types(tables):
 
 @pytest.mark.parametrize("price_is", ["unit", "total"])
 def test_money_that_went_back_is_a_return_whatever_a_price_is_of(tables, price_is):
-    uri = tables.csv("log.csv", "user,item,time,quantity,price\nann,tea,2024-05-01,2,3\nann,tea,2024-05-02,2,-3")
+    uri = tables.csv("log.csv", "user,item,time,quantity,price\nann,tea,2024-05-01,2,3\nann,cup,2024-05-02,2,-3")
     bought, back = tables.load(interactions={"uri": uri, "priceIs": price_is})["interactions"].to_dicts()
     assert (bought["kind"], back["kind"]) == ("purchase", "return")
     assert bought["price"] == back["price"] == (6.0 if price_is == "unit" else 3.0)
