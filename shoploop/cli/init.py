@@ -124,7 +124,7 @@ def init_recommender(
     )
     _check(text, out)
     disk.write_text(out, text)
-    _say(log, listed, searched, out)
+    _say(log, listed, searched, out, silent=asking is None and not yes)
 
 
 def _place(uri: str) -> str:
@@ -445,7 +445,7 @@ def _listed(guess: Guess) -> str:
     return ", ".join(f"{c.name} ({c.shown()})" if guess.header else c.name for c in map(Column, guess.table))
 
 
-def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> None:
+def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path, *, silent: bool) -> None:
     sheet = Sheet()
     sheet.heading("The log")
     if log.explode is not None:
@@ -494,6 +494,8 @@ def _say(log: Guess, items: Guess | None, searches: Guess | None, out: Path) -> 
         sheet.lines(_columns(searches))
         if not searches.zoned:
             sheet.line("times", "carry no zone: set timeZone to yours")
+    if silent and any(not one.sure for guess in (log, items, searches) if guess for one in guess.found.values()):
+        sheet.heading("There is no terminal to ask on: what is not sure was taken as it is proposed.")
     sheet.heading(f"{out} is written. Next: {on_file('describe', out)}")
 
 

@@ -132,6 +132,8 @@ class _Watcher:
                 self._done("↺", "blue", step, f"unchanged, reused ({event['seconds']:.1f} s when it ran)")
             case "failed":
                 self._done("✗", "red", step, event["error"])
+            case "interrupted":
+                self.console.print("The running step is asked to end, which may take half a minute.", style="dim")
 
     def _tell(self, step: str, what: str) -> None:
         now = self.clock()

@@ -34,7 +34,7 @@ def test_a_signal_to_the_run_ends_all_of_its_processes_and_is_told_as_ctrl_c_is(
     begun.send(number)
     assert begun.ended() == 128 + number
     assert are_gone(family)
-    assert "What is done is kept" in begun.said and "Traceback" not in begun.said
+    assert "is asked to end" in begun.said and "What is done is kept" in begun.said and "Traceback" not in begun.said
     (record,) = shop.records()
     assert record["state"] == "cancelled"
     assert not list(shop.temporary.iterdir())

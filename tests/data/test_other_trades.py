@@ -164,3 +164,10 @@ def test_stars_under_a_name_that_nobody_knows_and_items_without_a_name_are_told(
     assert "Smak: 1 to 5; if it says how much they liked it, give --column rating=Smak" in said
     assert "points:" not in said
     assert "no column looks like a name, so lists show ids; left are Smaknamn" in said
+
+
+def test_where_there_is_nobody_to_ask_it_says_that_doubts_were_taken_as_proposed(tables, tmp_path, capsys):
+    uri = tables.csv("log.csv", "a,b,date\n" + "".join(f"{n % 5},x{n % 7},2024-05-0{1 + n % 9}\n" for n in range(40)))
+    for yes in (True, False):
+        init_recommender(uri, items=None, out=tmp_path / "r.yaml", columns=(), yes=yes, force=True)
+        assert ("There is no terminal to ask on" in capsys.readouterr().out) is not yes

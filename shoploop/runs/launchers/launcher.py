@@ -114,7 +114,9 @@ def follow(launcher: Launcher, run: Run, watch: Callable[[Event], None], *, ever
             if look.state != "running":
                 break
             time.sleep(every)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            watch({"kind": "interrupted"})  # a step may take half a minute to end
         launcher.cancel(run)
         raise
     if look.failure is not None:
