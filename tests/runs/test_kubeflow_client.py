@@ -2,7 +2,7 @@
 
 import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
@@ -181,8 +181,11 @@ WHOLE = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2
 
 
 def test_half_an_answer_of_a_real_connection_is_asked_for_again():
-    with served([WHOLE[:-8], b"", b"nonsense\r\n\r\n", WHOLE]) as port:
-        assert KubeflowClient(f"http://127.0.0.1:{port}", sleep=lambda _: None).health().multi_user is True
+    with (
+        served([WHOLE[:-8], b"", b"nonsense\r\n\r\n", WHOLE]) as port,
+        closing(KubeflowClient(f"http://127.0.0.1:{port}", sleep=lambda _: None)) as client,
+    ):
+        assert client.health().multi_user is True
 
 
 @pytest.fixture(scope="module")
@@ -219,9 +222,13 @@ def test_a_private_authority_is_trusted_where_it_is_named(authority, tmp_path):
     context.load_cert_chain(authority / "ca.pem", authority / "key.pem")
     with served([WHOLE], context) as port:
         address = f"https://127.0.0.1:{port}"
-        assert KubeflowClient(address, authority=authority / "ca.pem").health().multi_user is True
-        with pytest.raises(errors.KubeflowRefused, match=r"no authority that is trusted here.*--ca-file"):
-            KubeflowClient(address).health()
+        with closing(KubeflowClient(address, authority=authority / "ca.pem")) as client:
+            assert client.health().multi_user is True
+        with (
+            closing(KubeflowClient(address)) as client,
+            pytest.raises(errors.KubeflowRefused, match=r"no authority that is trusted here.*--ca-file"),
+        ):
+            client.health()
     for missing in (tmp_path / "none.pem", authority / "key.pem"):
         with pytest.raises(KeyUnusable, match="certificates in PEM"):
             KubeflowClient("https://kubeflow", authority=missing)
