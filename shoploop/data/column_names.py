@@ -25,8 +25,8 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
         "episodeid episodeuri materialnr materialno materialnummer materialnumber materialid materialcode matnr "
         "biblio biblionumber bibid bibnumber pzn",
         "episode partno partnumber partid teilenummer teilenr menuitem menuitemid appid "
-        "code artist artistid video videoid poi venue venueid 商品名 商品名称 产品名称 品名 상품명 наименование "
-        "urunadi nazwa",
+        "code variant variantid artist artistid video videoid poi venue venueid 商品名 商品名称 产品名称 品名 상품명 "
+        "наименование urunadi nazwa",
         "item product sku article movie book track stock episode lot artikel produkt",
     ),
     "time": (

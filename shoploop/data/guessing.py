@@ -228,18 +228,24 @@ def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri:
 
 def _parted(guess: Guess, uri: str, given: Mapping[str, str]) -> dict[str, Proposal]:
     """Gives each entry of a row's list a row of its own, where the entries are items; what is known of them then."""
-    column = lists.of_objects(guess.table)
-    if column is not None and given.get("item", f"{column}.").startswith(f"{column}."):
+    named: dict[str, tuple[float, pl.DataFrame, dict[str, Proposal]]] = {}
+    for column in lists.of_objects(guess.table):
+        if not given.get("item", f"{column}.").startswith(f"{column}."):
+            continue
         table, _ = lists.exploded(guess.table, InteractionsSource(uri=uri, explode=column))
         inner = table.select(name for name in table.columns if name.startswith(f"{column}."))
         bare = inner.rename({name: name.removeprefix(f"{column}.") for name in inner.columns})
         found = _proposals(_columns(bare), OF_ENTRIES, {}, headerless=False)
-        if "item" in found:
-            guess.table, guess.explode = table, column
-            return {
-                role: replace(one, columns=tuple(f"{column}.{name}" for name in one.columns))
-                for role, one in found.items()
-            }
+        worth = worth_of_name("item", Column(bare[found["item"].columns[0]])) if "item" in found else 0.0
+        if worth >= LIKELY:  # else they are taxes, parameters or whatever else a row may have several of
+            named[column] = worth, table, found
+    if named:
+        column = max(named, key=lambda name: named[name][0])
+        _, guess.table, found = named[column]
+        guess.explode = column
+        return {
+            role: replace(one, columns=tuple(f"{column}.{name}" for name in one.columns)) for role, one in found.items()
+        }
     for text in map(Column, guess.table):
         called = Column(pl.Series(text.name.rstrip("sS"), [], dtype=pl.String))
         if text.name != given.get("item", text.name) or not (

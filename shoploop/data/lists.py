@@ -67,14 +67,13 @@ def _as_lists(values: pl.Series, source: InteractionsSource) -> pl.Series:
     raise SchemaMismatch(f"{found} texts that are no JSON lists: {why}. Say what divides them: explodeSeparator.")
 
 
-def of_objects(table: pl.DataFrame) -> str | None:
-    """The one column that holds a list of objects in each row, as an order its lines; None of none or several."""
-    found = [
+def of_objects(table: pl.DataFrame) -> list[str]:
+    """The columns that hold a list of objects in each row, as an order its lines."""
+    return [
         name
         for name, dtype in table.schema.items()
         if isinstance(dtype, pl.List | pl.Array) and isinstance(dtype.inner, pl.Struct)
     ]
-    return found[0] if len(found) == 1 else None
 
 
 def divided_by(values: pl.Series) -> str | None:
@@ -91,8 +90,13 @@ def divided_by(values: pl.Series) -> str | None:
     for sign in SEPARATORS:
         if some.str.contains(sign, literal=True).mean() < PARTED_ROWS:  # type: ignore[operator]
             continue
-        parts = some.str.split(sign).explode().str.strip_chars()
-        # of lists the parts come again and again, and a list hardly ever
-        if parts.n_unique() < 0.8 * some.n_unique() and parts.str.len_chars().min() > 0:  # type: ignore[operator]
+        lists = some.str.contains(sign, literal=True)
+        parts = some.filter(lists).str.split(sign).explode().str.strip_chars()
+        alone = some.filter(~lists)
+        # of lists the parts come again and again, also alone, where one was bought; TSHIRT|RED|M is one thing's id
+        again = parts.n_unique() < 0.8 * some.n_unique() and alone.is_in(parts.unique().implode()).sum() > 0.5 * len(
+            alone
+        )
+        if len(alone) and again and parts.str.len_chars().min() > 0:  # type: ignore[operator]
             return sign
     return None

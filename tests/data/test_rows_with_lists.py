@@ -110,9 +110,30 @@ def test_init_sees_the_lines_of_an_order(form, tmp_path, capsys):
     )
 
 
-def test_texts_with_commas_are_no_lists_where_their_parts_do_not_come_again(tmp_path):
+@pytest.mark.parametrize(
+    "item", [lambda n: f"Soup, no. {n % 11}", lambda n: f"SHIRT|{'red blue'.split()[n % 2]}|{'SML'[n % 3]}|{n % 20}"]
+)
+def test_names_with_commas_and_ids_of_several_parts_are_no_lists(item, tmp_path):
     path, out = tmp_path / "log.csv", tmp_path / "r.yaml"
-    rows = "".join(f'u{n % 7},"Soup, no. {n % 11}",2024-05-{1 + n % 28:02}\n' for n in range(60))
-    path.write_text("user,product,date\n" + rows)
+    path.write_text(
+        "user,product,date\n" + "".join(f'u{n % 7},"{item(n)}",2024-05-{1 + n % 28:02}\n' for n in range(60))
+    )
     init_recommender(str(path), items=None, out=out, columns=(), yes=True, force=False)
     assert "explode" not in out.read_text()
+
+
+def test_of_several_lists_that_of_the_items_is_taken_and_what_is_no_item_is_none(tmp_path):
+    def written(**more):
+        rows = [
+            {"email": f"u{n % 7}", "at": f"2024-05-{1 + n % 28:02}", "ref": f"R{n % 11}",
+             "params": [{"key": f"k{n % 5}", "value": "x"}, {"key": "page", "value": f"p{n % 3}"}]}
+            | {name: [{"product_id": f"p{n % 11}"}] for name in more}
+            for n in range(60)
+        ]  # fmt: skip
+        path, out = tmp_path / "log.jsonl", tmp_path / "r.yaml"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        init_recommender(str(path), items=None, out=out, columns=(), yes=True, force=True)
+        return yaml.safe_load(out.read_text())["spec"]["data"]["tables"]["interactions"]
+
+    assert written(lines=True)["explode"] == "lines"
+    assert "explode" not in written()
