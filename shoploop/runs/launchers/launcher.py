@@ -6,6 +6,7 @@ the same behind each. Where a run is planned is the launcher's own matter: there
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -116,7 +117,8 @@ def follow(launcher: Launcher, run: Run, watch: Callable[[Event], None], *, ever
             time.sleep(every)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
-            watch({"kind": "interrupted"})  # a step may take half a minute to end
+            with suppress(OSError, ValueError):  # a terminal that was closed ends a run, too, and takes no more words
+                watch({"kind": "interrupted"})  # a step may take half a minute to end
         launcher.cancel(run)
         raise
     if look.failure is not None:
