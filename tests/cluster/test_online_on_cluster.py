@@ -280,9 +280,10 @@ def alone(shop: Shop, s3: s3_server.S3) -> Iterator[Learning]:
     found = Learning(shop=shop, s3=s3, items=ITEMS)
     found.settled()
     yield found
-    shop.patch(
-        online={"enabled": False, "log": None, "keys": None}, serving={"replicas": 2, "deadlineMilliseconds": 1000}
-    )
+    # one after the other: two pods that learn and a new one beside those of the other shop are more than the node has
+    shop.patch(online={"enabled": False, "log": None, "keys": None}, serving={"deadlineMilliseconds": 1000})
+    shop.wait_until_ready(seconds=300)
+    shop.patch(serving={"replicas": 2})
     shop.wait_until_ready(seconds=300)
 
 
