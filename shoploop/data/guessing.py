@@ -6,6 +6,7 @@ proposal becomes is read by the loading of any run; here nothing is read in anot
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -253,10 +254,12 @@ def _parted(guess: Guess, uri: str, given: Mapping[str, str]) -> dict[str, Propo
         ):
             continue
         separator = lists.divided_by(text.values)
-        if separator is not None:
-            guess.explode, guess.explode_separator = text.name, separator or None
-            source = InteractionsSource(uri=uri, explode=text.name, explode_separator=guess.explode_separator)
+        if separator is None:
+            continue
+        source = InteractionsSource(uri=uri, explode=text.name, explode_separator=separator or None)
+        with suppress(SchemaMismatch):  # [red] looks like JSON and is none
             guess.table, _ = lists.exploded(guess.table, source)
+            guess.explode, guess.explode_separator = source.explode, source.explode_separator
             return {"item": Proposal(columns=(text.name,), sure=False, why="each row holds a list of them")}
     return {}
 

@@ -111,7 +111,12 @@ def test_init_sees_the_lines_of_an_order(form, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "item", [lambda n: f"Soup, no. {n % 11}", lambda n: f"SHIRT|{'red blue'.split()[n % 2]}|{'SML'[n % 3]}|{n % 20}"]
+    "item",
+    [
+        lambda n: f"[red {n % 11}]",
+        lambda n: f"Soup, no. {n % 11}",
+        lambda n: f"SHIRT|{'red blue'.split()[n % 2]}|{'SML'[n % 3]}|{n % 20}",
+    ],
 )
 def test_names_with_commas_and_ids_of_several_parts_are_no_lists(item, tmp_path):
     path, out = tmp_path / "log.csv", tmp_path / "r.yaml"
