@@ -22,6 +22,9 @@ ENDS = "_ends"
 """Further column of items, where ``columns`` says when they end: the last day on which one can be bought; null of what
 stays."""
 
+WORDS = "_words"
+"""Further column of items, where ``searchable`` names columns: what a search finds beside names; null where there is none."""
+
 UNLISTED = "Unlisted "
 """Begins the title that an id gets which only interactions name: something to read, and no name."""
 

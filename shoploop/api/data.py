@@ -103,6 +103,10 @@ class ItemsSource(TableSource):
     """Where the pictures lie that the column image names. Items that nobody has bought are then found by what looks and is
     called like them. Unset: pictures are not looked at."""
 
+    searchable: list[Text] = []
+    """Columns of yours, beside title, brand and category, whose words a search finds, e.g. [author, colour, material]. They
+    may hold lists of texts. What is long, as a description, makes names weigh less."""
+
 
 class TablesSpec(Spec):
     """Your own tables. Interactions are enough to begin with."""

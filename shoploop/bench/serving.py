@@ -234,6 +234,14 @@ def users_of(folder: Path, seed: int) -> list[str]:
     return [str(known[int(position)]) for position in order]
 
 
+def items_of(folder: Path) -> list[str]:
+    """Items of the run's log."""
+    import polars as pl
+
+    known = pl.read_parquet(folder / "data" / "interactions.parquet", columns=["item"])["item"].unique().sort()
+    return [str(item) for item in known]
+
+
 def _processes(service: RunningService) -> list[psutil.Process]:
     parent = psutil.Process(service.process.pid)
     return [parent, *parent.children(recursive=True)]

@@ -1,6 +1,7 @@
 """The service under load for a long time: does it fail, and does what it holds, and what it writes, grow?
 
-What runs is ``shoploop serve``, with all the processes that it starts, on a store of this benchmark's own.
+What runs is ``shoploop serve``, with all the processes that it starts, on a store of this benchmark's own. Its event log
+holds as much before as what is bounded keeps at most: what a shop's first hours fill is no leak, and would hide one.
 """
 
 import asyncio
@@ -13,8 +14,9 @@ import time
 import uuid
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,16 @@ import psutil
 from shoploop.api.online import EventLogSpec
 from shoploop.bench.clients import BACK_SECONDS, Clients
 from shoploop.bench.resources import WARM_UP_SHARE, Trend, Watch
-from shoploop.bench.serving import users_of
+from shoploop.bench.serving import items_of, users_of
 from shoploop.compute import lifetime
 from shoploop.errors import NotFound
+from shoploop.events.fresh import EVENTS_A_USER
 from shoploop.events.keyring import Keyring
-from shoploop.events.log import EventLog
+from shoploop.events.log import Entry, EventLog
+from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.opening import open_log
 from shoploop.online.chain import Chain
+from shoploop.online.joiner import CLOSED, SHOWN_AT_ONCE
 from shoploop.packaging.local_service import free_port, home_of_events, service_process, serving_version
 from shoploop.predictor.feedback_settings import SERVER_KEYS
 from shoploop.runs import folder_of
@@ -55,6 +60,8 @@ BYTES_SHARE_PER_HOUR = 0.1
 """Of the mean of a commit's bytes: a slope that is not above it is flat."""
 
 LAG_SECONDS_PER_HOUR = 1.0
+APPENDED = 1_000
+"""Entries at a time."""
 
 
 class _Load(Clients):
@@ -139,6 +146,7 @@ def run(
     *,
     minutes: float = 20.0,
     online: bool = False,
+    aged: bool = True,
     clients: int = 2,
     seed: int = 0,
     say: Callable[[str], None] = lambda what: None,
@@ -150,6 +158,8 @@ def run(
         name: Of the recommender.
         minutes: Of load.
         online: Learn from what is clicked and bought, and serve what was learned.
+        aged: Begin as after weeks: of each user the log holds as many events as are kept, and with ``online`` as many answers
+            as may wait for what becomes of them. Without it memory grows until it does, for hours.
         clients: That ask at a time, each again as soon as it is answered.
         seed: Of who asks, and what is clicked and bought.
         say: Told what begins, and each minute how far it is.
@@ -171,8 +181,16 @@ def run(
     if made_by is None:
         raise NotFound(f"No run of {name!r} has its tables on this machine. Measure where it was run.")
     users = users_of(made_by, seed)
+    random = np.random.default_rng([seed, len(users)])
     with tempfile.TemporaryDirectory(prefix="shoploop-soak-") as work, tempfile.TemporaryFile() as printed:
         own = _own_store(store, name, version, Path(work))
+        if aged:
+            with _log_of(own, name) as log:
+                if online:
+                    say(f"{SHOWN_AT_ONCE} answers of the last days")
+                    _append(log, _answers(version, users, items_of(made_by), random))
+                say(f"{EVENTS_A_USER} events of each of {len(users)} users")
+                _append(log, _views(users, items_of(made_by), random))
         port = free_port()
         command = [sys.executable, "-m", "shoploop", "serve", name, "--store", own.uri, "--port", str(port)]
         say(f"starting {name} {version}{' and what learns' if online else ''}")
@@ -194,6 +212,7 @@ def run(
             "recommender": name,
             "version": version,
             "online": online,
+            "aged": aged,
             "minutes": minutes,
             "warm_up_minutes": round(WARM_UP_SHARE * minutes, 2),
             "clients": clients,
@@ -245,6 +264,38 @@ def _own_store(store: Store, name: str, version: str, work: Path) -> Store:
     store.get_folder(layout.version(name, version), work / "store" / layout.version(name, version))
     promotions.promote(own, name, version, reason="to be measured", by=BY)
     return own
+
+
+def _append(log: EventLog, entries: Iterable[Entry]) -> None:
+    left = iter(entries)
+    while some := list(islice(left, APPENDED)):
+        log.append(some)
+
+
+def _views(users: list[str], items: list[str], random: np.random.Generator) -> Iterator[Entry]:
+    """As many of each user as are kept, over the last day; of users in turn, as they come."""
+    now = datetime.now(UTC)
+    count = EVENTS_A_USER * len(users)
+    for number, code in enumerate(random.integers(len(items), size=count).tolist()):
+        time_ = now - timedelta(days=1) * (1 - number / count)
+        did = Kept(
+            source="organic", kind="view", user=users[number % len(users)], item=items[code], time=time_, received=time_
+        )
+        yield Entry(f"view {number}", to_json(did))
+
+
+def _answers(version: str, users: list[str], items: list[str], random: np.random.Generator) -> Iterator[Entry]:
+    """As many as may wait for what becomes of them, in the days in which they wait."""
+    now, wait = datetime.now(UTC), CLOSED - timedelta(hours=2)  # the benchmark's own time goes by, too
+    for number in range(SHOWN_AT_ONCE):
+        time_ = now - wait * (1 - number / SHOWN_AT_ONCE)
+        shown = Shown(
+            request_id=uuid.UUID(int=number).hex, user=users[number % len(users)], version=version, surface="items",
+            method="fused", as_of=f"{time_:%Y-%m-%d}", time=time_,
+            items=[items[code] for code in random.integers(len(items), size=K).tolist()],
+            scores=[0.0] * K, propensities=[1.0] * K,
+        )  # fmt: skip
+        yield Entry(f"answer {number}", to_json(shown))
 
 
 def _keys(store: Store, name: str) -> Path:

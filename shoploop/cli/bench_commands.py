@@ -320,6 +320,9 @@ def bench_soak(
     online: Annotated[
         bool, typer.Option("--online", help="Learn from it, too, as `shoploop serve --online` does.")
     ] = False,
+    aged: Annotated[
+        bool, typer.Option("--aged/--new", help="Begin with a log that fills what is bounded, as after weeks.")
+    ] = True,
     clients: Annotated[int, typer.Option(min=1, help="That ask at a time.")] = 2,
     seed: Seed = 0,
     store: StoreOption = None,
@@ -331,7 +334,10 @@ def bench_soak(
 
     opened = readable_store(store)
     measure(
-        lambda say: soak.run(opened, name, minutes=minutes, online=online, clients=clients, seed=seed, say=say), json_
+        lambda say: soak.run(
+            opened, name, minutes=minutes, online=online, aged=aged, clients=clients, seed=seed, say=say
+        ),
+        json_,
     )
 
 

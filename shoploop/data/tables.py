@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from shoploop import schemas
-from shoploop.api.v1alpha1 import InteractionsSource, TableSource, TablesSpec
+from shoploop.api.v1alpha1 import InteractionsSource, ItemsSource, TableSource, TablesSpec
 from shoploop.data import encodings, sources, times
 from shoploop.data.catalogue import without_never
 from shoploop.data.decimals import Numbers, read_table
@@ -88,7 +88,9 @@ def load(spec: TablesSpec) -> Loaded:
     for name in ("items", "users", "shops"):
         source = getattr(spec, name)
         if source is not None:
-            setattr(loaded, name, _typed(_open(name, source), loaded, further=True))
+            raw = _open(name, source)
+            table = _typed(raw, loaded, further=True)
+            setattr(loaded, name, _with_words(table, raw, source) if isinstance(source, ItemsSource) else table)
     if spec.searches is not None:
         loaded.searches = _typed(_open("searches", spec.searches), loaded)
         loaded.searches_named = True
@@ -106,6 +108,8 @@ def check(name: str, spec: TablesSpec) -> None:
     raw = _open(name, getattr(spec, name), also=described)
     for column, names in raw.found.items():
         _refuse_nested(raw, column, names)
+    if isinstance(raw.source, ItemsSource):
+        _searchable(raw, raw.source)
 
 
 def _kinds(raw: _Raw, source: InteractionsSource, events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
@@ -127,7 +131,7 @@ def _open(name: str, source: TableSource, *, also: tuple[str, ...] = ()) -> _Raw
     table = read.table
     if isinstance(source, InteractionsSource) and source.explode is not None:
         table, read.remarks.empty_lists = exploded(table, source)
-    for taken in (schemas.LISTED, schemas.ENDS):
+    for taken in (schemas.LISTED, schemas.ENDS, schemas.WORDS):
         if taken in table.columns:
             raise SchemaMismatch(
                 f"{source.uri} has a column {taken!r}, a name that shoploop uses itself. Rename it in the file."
@@ -249,6 +253,37 @@ def _typed(raw: _Raw, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
             if name not in used and name not in columns and not raw.table[name].dtype.is_nested():
                 columns[safe_name(name)] = text_of(raw.table[name])
     return pl.DataFrame(columns)
+
+
+def _searchable(raw: _Raw, source: ItemsSource) -> list[pl.Series]:
+    """The columns whose words a search finds, as texts."""
+    found = []
+    for number, word in enumerate(source.searchable):
+        own = _column_named(word, raw.table.columns)
+        if own is None:
+            raise SchemaMismatch(
+                f"{source.uri} has no column {word!r}, which {raw.field}.searchable names"
+                f"{_nearest(word, raw.table.columns)} It has {_listed(raw.table.columns)}."
+            )
+        values = raw.table[own].alias(str(number))
+        if isinstance(values.dtype, pl.List) and not values.dtype.inner.is_nested():
+            values = values.list.eval(pl.element().cast(pl.String)).list.join(" ", ignore_nulls=True)
+        elif values.dtype.is_nested():
+            raise SchemaMismatch(
+                f"{source.uri}: column {own!r}, which {raw.field}.searchable names, holds neither texts nor lists of texts."
+            )
+        found.append(text_of(values))
+    return found
+
+
+def _with_words(table: pl.DataFrame, raw: _Raw, source: ItemsSource) -> pl.DataFrame:
+    """Beside the columns what a search finds of further ones."""
+    if not (words := _searchable(raw, source)):
+        return table
+    together = pl.DataFrame(words).select(
+        pl.concat_str(pl.all(), separator=" ", ignore_nulls=True).alias(schemas.WORDS)
+    )
+    return table.with_columns(text_of(together[schemas.WORDS]))
 
 
 def _id(raw: _Raw, column: str, values: pl.Series, loaded: Loaded) -> pl.Series:

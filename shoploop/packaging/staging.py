@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from shoploop.code_digest import reachable
 from shoploop.errors import SpecInvalid
 from shoploop.ranking.settings import RankerSettings
-from shoploop.schemas import ENDS
+from shoploop.schemas import ENDS, WORDS
 from shoploop.shells import shells_folder
 from shoploop.versions.artifact import version_files
 
@@ -75,7 +75,7 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
             f"It has {', '.join(items.columns)}."
         )
     fields = sorted({"title", "category", *settings.item_fields} - {"item"})  # reasons name titles, rules categories
-    fields += [ENDS] if ENDS in items.columns else []
+    fields += [own for own in (ENDS, WORDS) if own in items.columns]
     items.select("item", *fields).write_parquet(folder / "items.parquet", compression="zstd")
     interactions, _ = read_interactions(data)
     write_popularity(interactions, folder)

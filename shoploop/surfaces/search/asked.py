@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from shoploop.features.log import Int32, PurchaseLog, codes_of, day_of
+from shoploop.schemas import WORDS
 from shoploop.surfaces.search.memory import Searches
 from shoploop.surfaces.search.words import plain, spelling, stem, words
 
@@ -38,15 +39,17 @@ class Asked:
 
 
 def item_texts(items: pl.DataFrame, vocabulary: Sequence[str]) -> list[str]:
-    """What is known of each item in words: title, brand and narrowest category, in the order of the vocabulary."""
+    """What is known of each item in words: title, brand, narrowest category, and what the shop said that a search finds; in
+    the order of the vocabulary."""
     about = items.unique("item", keep="first", maintain_order=True)
     joined = pl.DataFrame({"item": vocabulary}, schema={"item": pl.String}).join(
         about, on="item", how="left", maintain_order="left"
     )
     nothing = pl.lit(None, pl.String)
-    parts = [pl.col(name) if name in joined.columns else nothing for name in ("title", "brand")]
+    title, brand, further = (pl.col(name) if name in joined.columns else nothing for name in ("title", "brand", WORDS))
     kind = pl.col("category").list.last() if "category" in joined.columns else nothing
-    text = pl.concat_str([*(part.fill_null("") for part in parts), kind.fill_null("")], separator=" ")
+    text = pl.concat_str([part.fill_null("") for part in (title, brand, kind)], separator=" ")
+    text = pl.concat_str([text, further], separator=" ", ignore_nulls=True)  # where there is none, nothing changes
     return joined.with_columns(text=text)["text"].to_list()
 
 
