@@ -1,6 +1,6 @@
 """One column of somebody's table: what its name and its values say of its meaning.
 
-It must not know the other columns; what is proposed for a table is :mod:`shoploop.data.guessing`'s to say.
+It must not know the other columns; what is proposed for a table is :mod:`shoploop.data.schema_matching`'s to say.
 """
 
 import re
@@ -157,6 +157,10 @@ class Column:
         """Some of its values, for people."""
         some = text_of(self.sample.head(200)).unique(maintain_order=True).head(3).to_list() if not self.nested else []
         return ", ".join(value if len(value) <= 30 else value[:27] + "..." for value in map(str, some))
+
+
+def columns_of(table: pl.DataFrame) -> list[Column]:
+    return [Column(table[name]) for name in table.columns]
 
 
 OF_IDS = ("user", "item", "shop", "basket")

@@ -9,7 +9,9 @@ from own_tables import Tables
 
 from shoploop.data.column import Column
 from shoploop.data.decimals import read_numbers
-from shoploop.data.guessing import Proposal, guess_events, guess_items, read_meanings
+from shoploop.data.guessing import guess_events, guess_items
+from shoploop.data.meanings import read_meanings
+from shoploop.data.proposals import Proposal
 from shoploop.errors import SchemaMismatch
 
 ROWS = [
