@@ -13,10 +13,11 @@ import polars as pl
 from shoploop.api.v1alpha1 import InteractionsSource
 from shoploop.data import lists
 from shoploop.data.column import LIKELY, TOKEN, Column, columns_of, worth_of_name
-from shoploop.data.column_names import ENDINGS_OF_IDS
+from shoploop.data.column_names import ENDINGS_OF_IDS, NAMES
+from shoploop.data.ends_column import propose_ends
 from shoploop.data.headers import read_with_names
 from shoploop.data.ids import text_of
-from shoploop.data.meanings import read_meanings, read_times
+from shoploop.data.meanings import read_ends, read_meanings, read_times
 from shoploop.data.overlaps import OVERLAPS, known_share, most_shared
 from shoploop.data.proposals import DESCRIBING, ITEM_COLUMNS, SEARCH_COLUMNS, Guess, Proposal
 from shoploop.data.schema_matching import match_columns, match_log, with_levels
@@ -112,9 +113,15 @@ def guess_items(uri: str, events: Guess, given: Mapping[str, str] | None = None)
                 why = f"it holds {shares[best]:.0%} of the log's items{but}"
                 known["item"] = Proposal(columns=(best,), sure=True, why=why)
                 break
-    guess.found = match_columns(columns, ITEM_COLUMNS, known, headerless=bool(guess.header))
+    named = [role for role in ITEM_COLUMNS if role != "ends"]
+    guess.found = match_columns(columns, named, known, headerless=bool(guess.header))
     if "category" in guess.found and "category" not in known:
         guess.found["category"] = with_levels(columns, guess.found)
+    if "ends" in known:
+        guess.found["ends"] = known["ends"]
+    elif "item" in guess.found:
+        propose_ends(guess, columns, events)
+    read_ends(guess)
     return guess
 
 
@@ -167,7 +174,7 @@ def _listed_in(items: pl.DataFrame, columns: Sequence[Column], proposed: Proposa
     That is the one called as the table's key. Of others the proposed one comes first, then that of most items.
     """
     keys = [c for c in columns_of(items) if not c.nested and c.distinct == items.height]
-    others = [role for role in ITEM_COLUMNS if role != "item"]
+    others = [role for role in ITEM_COLUMNS if role in NAMES and role != "item"]
     # id and name are called alike in any two tables, and a title is no key
     names = {
         c.name

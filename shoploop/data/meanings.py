@@ -1,4 +1,4 @@
-"""What stands in the columns of a log means: how times are written, what the words of kinds say, what a price is of.
+"""What stands in the columns of a table means: how times are written, what the words of kinds say, what a price is of.
 
 Which column is which is known by then.
 """
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from shoploop.data import times
+from shoploop.data import ends, times
 from shoploop.data.column import Column, columns_of
 from shoploop.data.column_names import CODES, FLAGS, FOREIGN_WORDS, NOT_WANTED, PARTS_OF_KINDS, TAKEN_BACK
 from shoploop.data.decimals import read_table
@@ -66,6 +66,21 @@ def read_times(guess: Guess, column: Column) -> None:
         doubt = "; its days and months can be read in two ways"
         why = guess.found["time"].why.removesuffix(doubt) + doubt
         guess.found["time"] = Proposal(columns=guess.found["time"].columns, sure=False, why=why)
+
+
+def read_ends(guess: Guess) -> None:
+    """How the days up to which items can be bought are written; it forgets what was said of another column."""
+    guess.time_format, guess.time_doubt, guess.time_advice = None, "", ""
+    if "ends" not in guess.found:
+        return
+    held = Column(ends.without_never(guess.table[guess.found["ends"].columns[0]]))
+    if held.clock:
+        return
+    if not held.patterns:
+        guess.time_advice = times.advice(text_of(held.sample), field="timeFormat")
+        return
+    guess.time_format, *others = times.readings(held.sample, held.patterns)
+    guess.time_doubt = next(iter(others), "")
 
 
 def _jumps(read: pl.Series) -> float:

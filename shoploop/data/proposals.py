@@ -18,7 +18,7 @@ from shoploop.data.kinds import RETURN, meaning
 
 EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", "shop", "basket", "title", "category",
                  "brand", "image")  # fmt: skip
-ITEM_COLUMNS = ("item", "title", "category", "brand", "price", "image")
+ITEM_COLUMNS = ("item", "title", "category", "brand", "price", "image", "ends")
 SEARCH_COLUMNS = ("query", "item", "time", "user")
 
 DESCRIBING = tables.ITEM_COLUMNS
@@ -77,6 +77,9 @@ class Guess:
     price_sure: bool = True
     rating_aside: Proposal | None = None
     """Ratings beside a column of kinds, which says more; they count again where that is taken for something else."""
+
+    perhaps_ends: Proposal | None = None
+    """Of a table of items: a column that may say until when each can be bought, which somebody has to say."""
 
     @property
     def category_separator(self) -> str | None:

@@ -12,8 +12,8 @@ import polars as pl
 from shoploop import schemas
 from shoploop.api.v1alpha1 import InteractionsSource, TableSource, TablesSpec
 from shoploop.data import encodings, sources, times
-from shoploop.data.catalogue import without_never
 from shoploop.data.decimals import Numbers, read_table
+from shoploop.data.ends import without_never
 from shoploop.data.formats import Remarks
 from shoploop.data.ids import NO_NAME, canonical_ids, safe_name, text_of
 from shoploop.data.kinds import with_kinds

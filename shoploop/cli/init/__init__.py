@@ -8,11 +8,11 @@ from pathlib import Path
 
 from shoploop.api.fields import NAME_LENGTH
 from shoploop.cli.init.manifest import recommender_yaml
-from shoploop.cli.init.questions import ROLES, Ask, ask_meanings, settle_columns
+from shoploop.cli.init.questions import ROLES, Ask, ask_meanings, ask_time_format, settle_columns
 from shoploop.cli.init.summary import say
 from shoploop.data import databases
 from shoploop.data.guessing import guess_events, guess_items, guess_searches
-from shoploop.data.meanings import read_meanings
+from shoploop.data.meanings import read_ends, read_meanings
 from shoploop.data.proposals import DESCRIBING
 from shoploop.errors import AlreadyThere, SpecInvalid, without_passwords
 from shoploop.store import disk
@@ -68,6 +68,8 @@ def init_recommender(
     if items is not None:
         listed = guess_items(_place(items), log, given["items"])
         settle_columns(listed, "items", items, asking)
+        read_ends(listed)
+        ask_time_format(listed, "ends", asking)
     searched = None
     if searches is not None:
         searched = guess_searches(_place(searches), log, given["searches"])

@@ -7,7 +7,7 @@ import yaml
 
 from shoploop.api.fields import API_VERSION
 from shoploop.cli.init.questions import ROLES
-from shoploop.cli.init.remarks import nameless, of_money
+from shoploop.cli.init.remarks import if_it_ends, nameless, of_money
 from shoploop.data.column import Column, columns_of
 from shoploop.data.kinds import SCALE_STEPS, WANTED_FROM
 from shoploop.data.proposals import Guess, Proposal
@@ -51,7 +51,7 @@ def recommender_yaml(
         lines.append(f"        categorySeparator: {_scalar(log.category_separator)} # what divides a category's levels")
     if items is not None:
         assert items_uri is not None
-        lines += _table("items", items, items_uri)
+        lines += _table("items", items, items_uri) + _time_lines(items)
         if items.category_separator:
             lines.append(
                 f"        categorySeparator: {_scalar(items.category_separator)} # what divides a category's levels"
@@ -90,7 +90,7 @@ def _time_lines(guess: Guess) -> list[str]:
     lines = []
     if guess.time_format:
         doubt = f"; not sure, {_scalar(guess.time_doubt)} reads them too" if guess.time_doubt else ""
-        column = _plain(guess.found["time"].columns[0])
+        column = _plain(next(guess.found[role] for role in ("time", "ends") if role in guess.found).columns[0])
         lines.append(f"        timeFormat: {_scalar(guess.time_format)} # of column {column}{doubt}")
     if guess.time_advice:
         lines.append(f"        # timeFormat: {guess.time_advice}")
@@ -122,6 +122,12 @@ def _table(name: str, guess: Guess, uri: str) -> list[str]:
         for role in guess.left_out(ROLES[name]):
             shown = columns[role].shown() or "no single values"
             lines.append(f"          {role}: [] # left out: it holds no numbers, e.g. {_plain(shown)}")
+    elif "ends" in guess.found:  # read where a mapping names it, and nowhere else
+        lines.append("        columns: {ends: ends}")
+    if perhaps := guess.perhaps_ends:
+        (column,) = perhaps.columns
+        lines.append(f"        # not taken: {_plain(f'{column}: {perhaps.why}; e.g. {columns[column].shown()}')}")
+        lines.append(f"        # {_plain(if_it_ends(guess))}")
     if unread := guess.unread:
         use = "kept as attributes" if name == "items" else "not read"
         lines.append(f"        # {use}: {', '.join(map(_plain, unread))}")

@@ -24,6 +24,7 @@ SAYS = {
     "quantity": "how many pieces", "price": "the money", "shop": "in which shop", "basket": "which order",
     "query": "what was typed",
     "title": "the item's name", "category": "its category", "brand": "its maker", "image": "its picture",
+    "ends": "the last day on which it can be bought",
 }  # fmt: skip
 
 ROLES = {"interactions": EVENT_COLUMNS, "items": ITEM_COLUMNS, "searches": SEARCH_COLUMNS}
@@ -35,6 +36,8 @@ Ask = Callable[[str, str], str]
 def settle_columns(guess: Guess, table: str, uri: str, ask: Ask | None) -> None:
     """Asks where there is a doubt, and refuses where nothing can be what is needed."""
     names = guess.table.columns
+    if ask is not None and guess.perhaps_ends is not None:
+        guess.found["ends"], guess.perhaps_ends = guess.perhaps_ends, None
     for role in NEEDED[table] if ask is None else ROLES[table]:
         proposal = guess.found.get(role)
         needed = role in NEEDED[table]
@@ -104,13 +107,7 @@ def ask_meanings(guess: Guess, ask: Ask | None) -> None:
     """Which of two readings a time has, what a word means, and what a price is of."""
     if ask is None:
         return
-    if guess.time_doubt:
-        both = f"{guess.time_format!r} or {guess.time_doubt!r}"
-        example = Column(guess.table[guess.found["time"].columns[0]]).shown()
-        if ask(f"Times such as {example}: {both}?", str(guess.time_format)).strip() == guess.time_doubt:
-            guess.time_format = guess.time_doubt
-        guess.time_doubt = ""
-        guess.found["time"] = replace(guess.found["time"], sure=True)
+    ask_time_format(guess, "time", ask)
     if "kind" in guess.found and not guess.kinds_sure:
         kinds = get_args(CanonicalKind)
         for word in [word for word in guess.words if word in guess.kinds][:MOST_ASKED]:
@@ -125,6 +122,18 @@ def ask_meanings(guess: Guess, ask: Ask | None) -> None:
         while answer not in ("unit", "total"):
             answer = ask("Is the price of one piece (unit) or of the whole row (total)?", guess.price_is).strip()
         guess.price_is, guess.price_sure = answer, True
+
+
+def ask_time_format(guess: Guess, role: str, ask: Ask | None) -> None:
+    """Which of two patterns the times of a column have, where both read all of them."""
+    if ask is None or not guess.time_doubt:
+        return
+    both = f"{guess.time_format!r} or {guess.time_doubt!r}"
+    example = Column(guess.table[guess.found[role].columns[0]]).shown()
+    if ask(f"Times such as {example}: {both}?", str(guess.time_format)).strip() == guess.time_doubt:
+        guess.time_format = guess.time_doubt
+    guess.time_doubt = ""
+    guess.found[role] = replace(guess.found[role], sure=True)
 
 
 def _listed(guess: Guess) -> str:

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from shoploop.cli.init.remarks import MOST_TOLD, nameless, of_money
+from shoploop.cli.init.remarks import MOST_TOLD, if_it_ends, nameless, of_money
 from shoploop.cli.sheet import Sheet
 from shoploop.data.column import Column
 from shoploop.data.proposals import Guess, Proposal
@@ -48,6 +48,8 @@ def say(log: Guess, items: Guess | None, searches: Guess | None, out: Path, *, s
     if items is not None:
         sheet.heading("The items")
         sheet.lines(_columns(items))
+        if items.perhaps_ends:
+            sheet.line("not read", f"{items.perhaps_ends.why}. {if_it_ends(items)}")
         if "title" not in items.found:
             left = ", ".join(items.unread) or "no column"
             sheet.line(
