@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from shoploop.data import tables
+from shoploop.data import column_mapping
 from shoploop.data.column import LIKELY, MOST_CODES, Column, worth_of_name
 from shoploop.data.column_names import CODES, CURRENCIES, FOREIGN_WORDS, LINE_NUMBERS, NOT_WANTED
 from shoploop.data.dependence import follows
@@ -21,7 +21,7 @@ EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", 
 ITEM_COLUMNS = ("item", "title", "category", "brand", "price", "image", "ends")
 SEARCH_COLUMNS = ("query", "item", "time", "user")
 
-DESCRIBING = tables.ITEM_COLUMNS
+DESCRIBING = column_mapping.ITEM_COLUMNS
 """Columns of a log that describe its items; a table of items says it instead, where there is one."""
 
 NEEDED = {"interactions": ("user", "item", "time"), "items": ("item",), "searches": ("query", "item", "time")}

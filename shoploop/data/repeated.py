@@ -40,5 +40,6 @@ def tell_repeated(events: pl.DataFrame, loaded: Loaded) -> None:
         f"{copies / rows.height:.1%} of all rows are exact copies of another, alike in {', '.join(rows.columns)}; e.g. user "
         f"{example['user']!r}, item {example['item']!r}, {example['time']:%Y-%m-%d %H:%M:%S}, {example['len']:,} times. Each "
         "counts, as pieces that are rung up one after the other do. If the log was put together twice, or joined with a "
-        "table that has several rows of a key, leave the copies out of the file: what they are of counts several times.", tell=True,
+        "table that has several rows of a key, leave the copies out of the file: what they are of counts several times.",
+        tell=True,
     )  # fmt: skip
