@@ -1,7 +1,8 @@
 """Rows of a log that repeat another in every column: found for who asks, and told where they are many.
 
 They are kept: two pieces of one thing, rung up one after the other, are two rows that are alike, and so is a log that was
-put together twice. Only the shop can tell.
+put together twice. Only the shop can tell. What is learned counts an item once a user and day, so copies change how many
+pieces it was, and not how often it was bought.
 """
 
 import polars as pl
@@ -38,8 +39,9 @@ def tell_repeated(events: pl.DataFrame, loaded: Loaded) -> None:
     loaded.note(
         "repeated_rows", "interactions", copies, "kept",
         f"{copies / rows.height:.1%} of all rows are exact copies of another, alike in {', '.join(rows.columns)}; e.g. user "
-        f"{example['user']!r}, item {example['item']!r}, {example['time']:%Y-%m-%d %H:%M:%S}, {example['len']:,} times. Each "
-        "counts, as pieces that are rung up one after the other do. If the log was put together twice, or joined with a "
-        "table that has several rows of a key, leave the copies out of the file: what they are of counts several times.",
+        f"{example['user']!r}, item {example['item']!r}, {example['time']:%Y-%m-%d %H:%M:%S}, {example['len']:,} times. A "
+        "purchase with copies is one purchase of more pieces and more money, as it should be where pieces are rung up one "
+        "after the other. If the log was put together twice, or joined with a table that has several rows of a key, leave the "
+        "copies out of the file.",
         tell=True,
     )  # fmt: skip
