@@ -3,7 +3,7 @@
 import polars as pl
 
 from shoploop import schemas
-from shoploop.data import times
+from shoploop.data import time_patterns, times
 from shoploop.data.column_mapping import ITEM_COLUMNS, Mapped, note_remarks, refuse_nested
 from shoploop.data.decimals import Numbers, read_table
 from shoploop.data.ends import without_never
@@ -157,9 +157,9 @@ def _time(raw: Mapped, values: pl.Series, loaded: Loaded) -> pl.Series:
             names = ", ".join(["iso", *times.UNITS])
             advice = f"They do not fit {field} {source.time_format!r}: mend the pattern, or name one of {names}."
         elif values.dtype.is_numeric():
-            advice = times.advice_for_numbers(values.filter(bad), field=field)
+            advice = time_patterns.advice_for_numbers(values.filter(bad), field=field)
         else:
-            advice = times.advice(text_of(values).filter(bad), field=field)
+            advice = time_patterns.advice(text_of(values).filter(bad), field=field)
         _refuse_other_type(raw, values, bad, "times", advice)
     loaded.note("time_unreadable", raw.name, int(bad.sum()), "changed", "No time could be read; it became null.")
     loaded.note(

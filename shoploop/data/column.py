@@ -9,7 +9,7 @@ from functools import cached_property
 
 import polars as pl
 
-from shoploop.data import times
+from shoploop.data import time_patterns, times
 from shoploop.data.column_names import ENDINGS_OF_IDS, FLAGS, FOREIGN_WORDS, NAMES, NOT_WHEN
 from shoploop.data.decimals import read_numbers
 from shoploop.data.ids import safe_name, text_of
@@ -137,7 +137,7 @@ class Column:
         text = self.sample.str.strip_chars()
         if not text.str.contains(r"\d").all() or text.str.len_chars().max() > LONGEST_DATE:  # type: ignore[operator]
             return []
-        return times.fitting(text.unique(maintain_order=True))
+        return time_patterns.fitting(text.unique(maintain_order=True))
 
     @cached_property
     def known_words(self) -> float:

@@ -5,7 +5,7 @@ import re
 import polars as pl
 
 from shoploop.api.v1alpha1 import TableSource
-from shoploop.data import sources, times
+from shoploop.data import sources, time_patterns, times
 from shoploop.data.column import LIKELY, Column, worth_of_name
 from shoploop.data.column_names import NAMES
 
@@ -43,5 +43,5 @@ def _is_value(name: str) -> bool:
     if re.fullmatch(r"-?\d+(\.\d+)*([eE][+-]?\d+)?", name):
         return True
     return bool(times.parse(text, time_format=None, zone="UTC", where="").times.is_not_null().all()) or bool(
-        re.search(r"\d", name) and len(name) >= 8 and times.fitting(text)
+        re.search(r"\d", name) and len(name) >= 8 and time_patterns.fitting(text)
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from shoploop.data import ends, times
+from shoploop.data import ends, time_patterns
 from shoploop.data.column import Column, columns_of
 from shoploop.data.column_names import CODES, FLAGS, FOREIGN_WORDS, NOT_WANTED, PARTS_OF_KINDS, TAKEN_BACK
 from shoploop.data.decimals import read_table
@@ -54,9 +54,9 @@ def read_times(guess: Guess, column: Column) -> None:
         )
         return
     if not column.patterns:
-        guess.time_advice = times.advice(text_of(column.sample), field="timeFormat")
+        guess.time_advice = time_patterns.advice(text_of(column.sample), field="timeFormat")
         return
-    readings = times.readings(column.sample, column.patterns)
+    readings = time_patterns.readings(column.sample, column.patterns)
     # people write logs in the order of time: the reading that jumps least is the likeliest
     ordered = sorted(readings, key=lambda pattern: _jumps(readings[pattern]))
     guess.time_format = ordered[0]
@@ -77,9 +77,9 @@ def read_ends(guess: Guess) -> None:
     if held.clock:
         return
     if not held.patterns:
-        guess.time_advice = times.advice(text_of(held.sample), field="timeFormat")
+        guess.time_advice = time_patterns.advice(text_of(held.sample), field="timeFormat")
         return
-    guess.time_format, *others = times.readings(held.sample, held.patterns)
+    guess.time_format, *others = time_patterns.readings(held.sample, held.patterns)
     guess.time_doubt = next(iter(others), "")
 
 

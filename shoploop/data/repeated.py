@@ -41,7 +41,7 @@ def tell_repeated(events: pl.DataFrame, loaded: Loaded) -> None:
         f"{copies / rows.height:.1%} of all rows are exact copies of another, alike in {', '.join(rows.columns)}; e.g. user "
         f"{example['user']!r}, item {example['item']!r}, {example['time']:%Y-%m-%d %H:%M:%S}, {example['len']:,} times. A "
         "purchase with copies is one purchase of more pieces and more money, as it should be where pieces are rung up one "
-        "after the other. If the log was put together twice, or joined with a table that has several rows of a key, leave the "
-        "copies out of the file.",
+        "after the other. If the log was put together twice, or joined with a table that has several rows of a key, leave "
+        "the copies out of the file.",
         tell=True,
     )  # fmt: skip

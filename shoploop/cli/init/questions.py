@@ -7,7 +7,7 @@ from typing import get_args
 import polars as pl
 
 from shoploop.api.v1alpha1 import CanonicalKind
-from shoploop.data import times
+from shoploop.data import time_patterns
 from shoploop.data.column import LIKELY, Column, columns_of, worth_of_name
 from shoploop.data.ids import text_of
 from shoploop.data.proposals import EVENT_COLUMNS, ITEM_COLUMNS, NEEDED, SEARCH_COLUMNS, Guess, Proposal
@@ -62,7 +62,7 @@ def _called_so(guess: Guess, role: str) -> str:
         if column.sample.is_empty():
             return f" Column {column.name!r} is called so, and is empty in every row."
         if role == "time":
-            told = times.advice(text_of(column.sample), field="timeFormat")
+            told = time_patterns.advice(text_of(column.sample), field="timeFormat")
             return f" Column {column.name!r} is called so, and what it holds is no time by itself: {column.shown()}. {told}"
         return f" Column {column.name!r} is called so, and holds what no id is: {column.shown()}."
     return ""
