@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from own_tables import log
 
-from shoploop.data import time_patterns, times
+from shoploop.data import time_patterns
 from shoploop.data.span import ends_of
 from shoploop.data.times import check_zone, parse
 from shoploop.errors import SchemaMismatch, SpecInvalid
@@ -132,7 +132,7 @@ def test_text_that_a_common_pattern_writes_is_read_by_it(monkeypatch):
     days = [datetime(2024, month, day, 13, 14, 15, tzinfo=UTC) for month in range(1, 13) for day in (1, 12, 29)]
     unread = []
     for pattern in time_patterns.COMMON:
-        monkeypatch.setattr(times, "COMMON", (pattern,))
+        monkeypatch.setattr(time_patterns, "COMMON", (pattern,))
         written = pl.Series([day.strftime(pattern.replace("%d", "%-d")) for day in days])
         if time_patterns.fitting(written) != [pattern]:
             unread.append(pattern)
@@ -141,7 +141,7 @@ def test_text_that_a_common_pattern_writes_is_read_by_it(monkeypatch):
 
 @pytest.mark.parametrize("text", ["Ann", "may 1st", "24", "1 of 12", "ten.May", "2024 05", "mayor", "route 66"])
 def test_no_pattern_is_tried_on_text_that_none_could_read(text, monkeypatch):
-    monkeypatch.setattr(times, "_fits", lambda *_: pytest.fail("patterns were tried"))
+    monkeypatch.setattr(time_patterns, "_fits", lambda *_: pytest.fail("patterns were tried"))
     assert time_patterns.fitting(pl.Series(["1. May 2024", text])) == []
 
 
