@@ -16,6 +16,7 @@ from shoploop.data.collected import COLLECTED, CollectedThrough
 from shoploop.data.kinds import PURCHASE, UNKNOWN, with_returns
 from shoploop.data.picture_files import FILE as PICTURES
 from shoploop.data.picture_files import PictureFolder, read_pictures
+from shoploop.data.repeated import tell_repeated
 from shoploop.data.returns import without_sent_back
 from shoploop.data.rules import Loaded
 from shoploop.errors import TableEmpty
@@ -131,6 +132,7 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
             f"of users, and maxEventsPerUser. {outliers.NOBODY_KNOWN}"
         )
     outliers.tell_doubtful(kept, loaded)
+    tell_repeated(kept, loaded)
     kept = with_returns(outliers.without_absurd(kept, "interactions", loaded), loaded)
     kept = without_sent_back(kept, loaded)
     bought = kept.filter(pl.col("kind") == PURCHASE)

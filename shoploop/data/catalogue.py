@@ -8,36 +8,12 @@ from datetime import date
 import polars as pl
 
 from shoploop import schemas
-from shoploop.data import times
+from shoploop.data import ends
 from shoploop.data.column import Column
 from shoploop.data.rules import Loaded
-from shoploop.errors import SchemaMismatch
 
 SHARED = 0.2
 """From this share of the titled items on, titles that several have are told."""
-
-AFTER_THE_END = 0.2
-"""Where more of what people did than this came after the end that a column names, it is an end of something else."""
-
-ENDS = frozenset(
-    "until end ends ended ending enddate deadline closing closes expiry bis ende enddatum fin fine limite echeance hasta "
-    "termino tot einddatum slutdatum do validto validade".split()
-)
-"""Parts of names of the day up to which something is sold, holds or takes place."""
-
-ENDINGS = ("expir", "ablauf", "auslauf", "caduc", "vencim", "scaden", "verval", "discontinu")
-"""The same of words that go on in several ways."""
-
-PAIRS = ("validto", "validthru", "validthrough", "availableto", "activeto", "onlineto")
-
-OF_PRICES = frozenset(
-    "sale discount promo promotion price special offerprice rabatt preis aktion prix promocion".split()
-)
-"""What ends by such a name is a price, and the item is sold on."""
-
-
-_NEVER = r"\b(?:2999|[3-9]\d{3})\b"
-"""A year that stands for no end, as of 31.12.9999."""
 
 
 def look(items: pl.DataFrame, events: pl.DataFrame, loaded: Loaded) -> None:
@@ -49,17 +25,6 @@ def look(items: pl.DataFrame, events: pl.DataFrame, loaded: Loaded) -> None:
     """
     _tell_shared_titles(items, loaded)
     _tell_ended(items, events, loaded)
-
-
-def without_never(ends: pl.Series) -> pl.Series:
-    """Ends without the words and the years by which programs say that there is none."""
-    if ends.dtype.is_temporal():
-        never = ends.dt.year() >= 2999
-    elif ends.dtype == pl.String:
-        never = ends.str.strip_chars().str.to_lowercase().is_in(times.NOTHING) | ends.str.contains(_NEVER)
-    else:
-        return ends
-    return ends.set(never.fill_null(False), None)
 
 
 def _tell_shared_titles(items: pl.DataFrame, loaded: Loaded) -> None:
@@ -98,14 +63,15 @@ def _tell_ended(items: pl.DataFrame, events: pl.DataFrame, loaded: Loaded) -> No
         )  # fmt: skip
         return
     for name in _further(items):
-        ends, pattern = _ends(items[name])
-        if ends is None:
+        if not ends.is_named_so(Column(items[name])):
             continue
-        days = items.select("item", end=ends.dt.date())
+        readings = ends.readings(items[name])
+        if len(readings) != 1:
+            continue
+        ((pattern, read),) = readings.items()
+        days = items.select("item", end=read.dt.date())
         ended = days.filter(pl.col("end") < last_day).height
-        done = events.select("item", "time").join(days.drop_nulls(), on="item")
-        late = done.filter(pl.col("time").dt.date() > pl.col("end")).height
-        if late <= AFTER_THE_END * done.height:
+        if ends.share_after(days, events) <= ends.AFTER_THE_END:
             loaded.note(
                 "ended", "items", ended, "kept", _advice(name, pattern, ended / items.height, last_day), tell=True
             )
@@ -132,23 +98,3 @@ def _are_one(groups: pl.Series, titles: pl.Series) -> bool:
         return False
     pairs = pl.DataFrame({"group": groups, "title": titles}).unique()
     return pairs["group"].n_unique() == pairs["title"].n_unique() == pairs.height
-
-
-def _ends(values: pl.Series) -> tuple[pl.Series | None, str | None]:
-    """The column as times, where its name says an end and it holds times that are read in one way only; and the pattern that
-    reads them, where they need one."""
-    column = Column(values)
-    tokens = set(column.tokens)
-    named = tokens & ENDS or column.word.endswith(PAIRS) or any(token.startswith(ENDINGS) for token in tokens)
-    if not named or tokens & OF_PRICES:
-        return None, None
-    text = without_never(values)
-    held = Column(text)
-    patterns: list[str | None] = [None] if held.clock else [*held.patterns]
-    try:
-        read = [times.parse(text, time_format=each, zone="UTC", where=column.name).times for each in patterns]
-    except SchemaMismatch:  # dates such as 01/02/2025 among those that say which is the day
-        return None, None
-    if not read or not all(other.equals(read[0]) for other in read):
-        return None, None
-    return read[0], patterns[0]

@@ -1,6 +1,6 @@
 """One column of somebody's table: what its name and its values say of its meaning.
 
-It must not know the other columns; what is proposed for a table is :mod:`shoploop.data.guessing`'s to say.
+It must not know the other columns; what is proposed for a table is :mod:`shoploop.data.schema_matching`'s to say.
 """
 
 import re
@@ -9,7 +9,7 @@ from functools import cached_property
 
 import polars as pl
 
-from shoploop.data import times
+from shoploop.data import time_patterns, times
 from shoploop.data.column_names import ENDINGS_OF_IDS, FLAGS, FOREIGN_WORDS, NAMES, NOT_WHEN
 from shoploop.data.decimals import read_numbers
 from shoploop.data.ids import safe_name, text_of
@@ -137,7 +137,7 @@ class Column:
         text = self.sample.str.strip_chars()
         if not text.str.contains(r"\d").all() or text.str.len_chars().max() > LONGEST_DATE:  # type: ignore[operator]
             return []
-        return times.fitting(text.unique(maintain_order=True))
+        return time_patterns.fitting(text.unique(maintain_order=True))
 
     @cached_property
     def known_words(self) -> float:
@@ -157,6 +157,10 @@ class Column:
         """Some of its values, for people."""
         some = text_of(self.sample.head(200)).unique(maintain_order=True).head(3).to_list() if not self.nested else []
         return ", ".join(value if len(value) <= 30 else value[:27] + "..." for value in map(str, some))
+
+
+def columns_of(table: pl.DataFrame) -> list[Column]:
+    return [Column(table[name]) for name in table.columns]
 
 
 OF_IDS = ("user", "item", "shop", "basket")

@@ -127,6 +127,43 @@ NOT_WHEN = frozenset(
 )
 """Parts of names of times that say something else than when it was done."""
 
+ENDS = frozenset(
+    "until till thru through end ends ended ending enddate deadline closing closes expiry bis ende enddatum endet fin fine "
+    "limite echeance hasta termino tot einddatum slutdatum slutter slut loppuu bitis koniec do validto validade".split()
+)
+"""Parts of names of the day up to which something is sold, holds or takes place."""
+
+ENDS_BEGIN = (
+    "expir", "ablauf", "auslauf", "gueltigbis", "gultigbis", "caduc", "vencim", "vence", "scaden", "verval", "discontinu",
+    "paatty", "wygas", "истека", "окончан",
+)  # fmt: skip
+"""The same of words that go on in several ways."""
+
+ENDS_HOLD = (
+    "截止",
+    "到期",
+    "有效期",
+    "结束",
+    "終了",
+    "期限",
+    "締切",
+    "종료",
+    "만료",
+    "마감",
+    "окончани",
+    "utløp",
+    "udløb",
+)
+"""The same of words that stand anywhere in a name."""
+
+ENDS_CLOSE = ("validto", "validthru", "validthrough", "availableto", "activeto", "onlineto", "годендо")
+"""The same of ends of names."""
+
+OF_PRICES = frozenset(
+    "sale discount promo promotion price special offerprice rabatt preis aktion prix promocion".split()
+)
+"""What ends by such a name is a price, and the item is sold on."""
+
 ENDINGS_OF_IDS = ("barcode", "nummer", "number", "code", "uri", "key", "num", "id", "no", "nr")
 """What ends the name of an id and does not say of what: customer no, Materialnr, track_uri."""
 

@@ -1,11 +1,13 @@
-"""Which further columns of a table of items hold words that shoppers type: who made it, what it is made of, its colour."""
-
-from collections.abc import Collection
+"""Further columns of a table of items whose words a search finds: who made it, what it is made of, its colour."""
 
 import polars as pl
 
+from shoploop import schemas
+from shoploop.api.v1alpha1 import ItemsSource
+from shoploop.data.column_mapping import Mapped, column_named, listed, nearest
 from shoploop.data.column_names import FLAGS
 from shoploop.data.ids import text_of
+from shoploop.errors import SchemaMismatch
 
 LOOKED_AT = 10_000
 """Rows."""
@@ -28,14 +30,48 @@ MANY = 200
 NEARLY_EACH = 0.9
 
 
-def columns_with_words(items: pl.DataFrame, *, taken: Collection[str]) -> list[str]:
+def words_of(raw: Mapped, source: ItemsSource) -> list[pl.Series]:
+    """The columns that the spec names, as texts.
+
+    Raises:
+        SchemaMismatch: one is not there, or holds neither texts nor lists of texts.
+    """
+    found = []
+    for number, word in enumerate(source.searchable):
+        own = column_named(word, raw.table.columns)
+        if own is None:
+            raise SchemaMismatch(
+                f"{source.uri} has no column {word!r}, which {raw.field}.searchable names"
+                f"{nearest(word, raw.table.columns)} It has {listed(raw.table.columns)}."
+            )
+        values = raw.table[own].alias(str(number))
+        if isinstance(values.dtype, pl.List) and not values.dtype.inner.is_nested():
+            values = values.list.eval(pl.element().cast(pl.String)).list.join(" ", ignore_nulls=True)
+        elif values.dtype.is_nested():
+            raise SchemaMismatch(
+                f"{source.uri}: column {own!r}, which {raw.field}.searchable names, holds neither texts nor lists of texts."
+            )
+        found.append(text_of(values))
+    return found
+
+
+def with_words(table: pl.DataFrame, raw: Mapped, source: ItemsSource) -> pl.DataFrame:
+    """The items with what a search finds beside their names, where the spec names columns of that."""
+    if not (words := words_of(raw, source)):
+        return table
+    together = pl.DataFrame(words).select(
+        pl.concat_str(pl.all(), separator=" ", ignore_nulls=True).alias(schemas.WORDS)
+    )
+    return table.with_columns(text_of(together[schemas.WORDS]))
+
+
+def columns_with_words(items: pl.DataFrame) -> list[str]:
     """The columns whose words a search should find.
 
     Args:
-        items: As their file holds them.
-        taken: Columns that say something else already.
+        items: As their file holds them, without the columns that say something else already.
     """
-    return [name for name in items.columns if name not in taken and _in_words(items[name].head(LOOKED_AT))]
+    return [name for name in items.columns if _in_words(items[name].head(LOOKED_AT))]
 
 
 def _in_words(column: pl.Series) -> bool:

@@ -2,6 +2,7 @@
 
 Without a pattern a column may hold times, dates, ISO 8601 text in every common shape, or numbers that are plausible as
 unix times or as 20240501; which of them it was is counted, shape by shape. What could be read in two ways is refused.
+Which patterns would read what is left is :mod:`shoploop.data.time_patterns`'s to say.
 """
 
 import difflib
@@ -38,29 +39,6 @@ COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 NOTHING = (*ids.NOTHING, "na", "unknown", "never", "0", "0000-00-00", "0000-00-00 00:00:00")
 """How programs write that there is no time, in lower case."""
-
-COMMON = (
-    *(
-        date + clock
-        for date in (
-            *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
-            *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%a, %d %b %Y", "%d/%b/%Y"),
-            *("%d-%b-%y", "%d %b %y", "%b %d %Y", "%d. %B %Y", "%d. %b %Y", "%a %b %d %Y"),
-        )
-        for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z", ":%H:%M:%S %z")
-    ),
-    *(  # as JavaScript, Excel and tills write them where no ISO 8601 is left
-        date + clock
-        for date in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
-        for clock in (", %H:%M", ", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p", " %H.%M", " %H.%M.%S")
-    ),
-    *(date + clock for date in ("%Y-%m-%d", "%Y/%m/%d") for clock in (" %I:%M %p", " %I:%M:%S %p")),
-    *("%a %b %d %H:%M:%S %Y", "%A, %B %d, %Y", "%A, %d %B %Y"),
-)
-"""Patterns that are tried for the advice, where times are no ISO 8601."""
-
-_DATED = r"(?i)[./-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
-"""In what any of these patterns reads: a sign between numbers, or the month's name."""
 
 _TIME = pl.Datetime("us", "UTC")
 _ISO = (
@@ -173,84 +151,6 @@ def parse(values: pl.Series, *, time_format: str | Sequence[str] | None, zone: s
     return parsed
 
 
-def advice(values: pl.Series, *, field: str) -> str:
-    """What to write into ``field`` so that ``values``, text that is no ISO 8601, can be read."""
-    text = values.cast(pl.String).str.strip_chars()
-    sample = text.drop_nulls().unique(maintain_order=True).head(2_000)
-    if sample.str.contains(r"^\d+(\.\d*)?$").all():
-        return advice_for_numbers(sample, field=field)
-    fits = _fits(sample)
-    whole = readings(sample, [pattern for pattern, read in fits.items() if read.all()])
-    if len(whole) > 1:
-        two = list(whole.items())[:2]
-        unlike = int((two[0][1] != two[1][1]).arg_max() or 0)
-        said = " or ".join(f"{read[unlike]:%-d %B %Y} ({pattern!r})" for pattern, read in two)
-        return f"{sample[unlike]!r} may be {said}: say which in {field}."
-    if whole:
-        return f"They fit {next(iter(whole))!r}: write it into {field}."
-    chosen: list[str] = []
-    left = pl.Series([True]).new_from_index(0, sample.len())
-    while left.any():
-        best = max(fits, key=lambda pattern: int((fits[pattern] & left).sum()), default=None)
-        if best is None or not (fits[best] & left).any():
-            break
-        chosen.append(best)
-        left = left & ~fits[best]
-    if chosen and len(chosen) <= 4:
-        some = ", ".join(repr(pattern) for pattern in (*chosen, *(["iso"] if left.any() else [])))
-        return f"They come in several shapes. Where days and months are meant so, write {field}: [{some}]."
-    return f"Give their pattern in {field} (strptime, {', '.join(UNITS)}; a list for several)."
-
-
-def advice_for_numbers(values: pl.Series, *, field: str) -> str:
-    """The same for numbers that are no unix times by their size."""
-    numbers = values.cast(pl.Float64, strict=False).drop_nulls()
-    for unit, (first, last) in DAYS.items():
-        if len(numbers) and numbers.is_between(first, last).all():
-            day = numbers[0] - (EXCEL_ZERO if unit == EXCEL else 0)
-            what = "a spreadsheet's days" if unit == EXCEL else "days since 1970"
-            seen = pl.Series([int(day)]).cast(pl.Date)[0]
-            return f"As {what} they would lie in {seen:%Y} and thereabouts: if they are, write {field}: {unit}."
-    return f"As unix times they would lie before 1990 or after 2100: say the unit in {field} ({', '.join(UNITS)})."
-
-
-def fitting(values: pl.Series) -> list[str]:
-    """The patterns of :data:`COMMON` that read every one of ``values``, text that is no ISO 8601."""
-    # a day and a year are two digits at least; most text is no date, and 150 patterns take a while to say so
-    some = values.head(50)
-    if not some.str.contains(r"\d.*\d").all():
-        return []
-    if not (some.str.contains(_DATED) | in_english(some).str.contains(_DATED).fill_null(False)).all():
-        return []
-    few = [pattern for pattern, read in _fits(some).items() if read.all()]
-    return [pattern for pattern in few if _patterned(values, pattern, "UTC")[0].is_not_null().all()]
-
-
-def readings(values: pl.Series, patterns: Sequence[str]) -> dict[str, pl.Series]:
-    """What each of the patterns reads, but for those that read the same as one before."""
-    found: dict[str, pl.Series] = {}
-    for pattern in patterns:
-        read = _patterned(values, pattern, "UTC")[0]
-        if not any(read.equals(other) for other in found.values()):
-            found[pattern] = read
-    return found
-
-
-def _fits(values: pl.Series) -> dict[str, pl.Series]:
-    """Which of the values each common pattern reads; none that reads nothing.
-
-    Words of other languages count only where no pattern reads all as they are.
-    """
-    fits = {pattern: _strptime(values, pattern).is_not_null() for pattern in COMMON}
-    english = in_english(values)
-    if english.null_count() < len(english) and not any(read.all() for read in fits.values()):
-        fits = {
-            pattern: read | _strptime(english, pattern_in_english(pattern)).is_not_null()
-            for pattern, read in fits.items()
-        }
-    return {pattern: read for pattern, read in fits.items() if read.any()}
-
-
 def _possible(times: pl.Series) -> pl.Series:
     """Python's own times end with 9999, before other zones are asked for."""
     possible = times.dt.year().is_between(1, 9998)
@@ -268,7 +168,7 @@ def _by_formats(values: pl.Series, formats: list[str], zone: str, where: str, pa
     worded = text
     if len(formats) > 1:  # what one of them reads as it is needs no other reading
         for pattern in set(formats) - {"iso", *UNITS}:
-            worded = worded.set(_strptime(text, pattern).is_not_null(), None)
+            worded = worded.set(strptime(text, pattern).is_not_null(), None)
     for pattern in formats:
         if pattern in UNIX:
             times, moved = _unix(values, UNIX[pattern]), 0
@@ -279,7 +179,7 @@ def _by_formats(values: pl.Series, formats: list[str], zone: str, where: str, pa
         elif pattern == "iso":
             times, moved = _iso(text, zone, days=days)
         else:
-            times, moved = _patterned(text, pattern, zone, days=days, worded=worded)
+            times, moved = patterned(text, pattern, zone, days=days, worded=worded)
         for other, read in readings:
             unlike = (read != times).fill_null(False)
             if unlike.any():
@@ -359,26 +259,27 @@ def _unix(values: pl.Series, microseconds: int) -> pl.Series:
     return scaled.cast(pl.Int64, strict=False).cast(_TIME).alias(values.name)
 
 
-def _patterned(
+def patterned(
     values: pl.Series, pattern: str, zone: str, *, days: bool = True, worded: pl.Series | None = None
 ) -> tuple[pl.Series, int]:
     """What a pattern reads of text as it is and, where that is nothing, of its words as English has them.
 
     Of ``worded``, where that is given, the latter: the values without those whose words need not be looked at.
     """
-    parsed = _strptime(values, pattern)
+    parsed = strptime(values, pattern)
     english, plain = (
         in_english((values if worded is None else worded).set(parsed.is_not_null(), None)),
         pattern_in_english(pattern),
     )
     if plain and english.null_count() < len(english):
-        parsed = parsed.zip_with(parsed.is_not_null(), _strptime(english, plain))
+        parsed = parsed.zip_with(parsed.is_not_null(), strptime(english, plain))
     if re.search(r"%[#:]*z", pattern):
         return parsed.dt.convert_time_zone("UTC"), 0
     return _localised(parsed, zone, days=days)
 
 
-def _strptime(values: pl.Series, pattern: str) -> pl.Series:
+def strptime(values: pl.Series, pattern: str) -> pl.Series:
+    """What a pattern reads of text as it is, without a zone where it names none."""
     try:
         parsed = values.str.strip_chars().str.to_datetime(pattern, time_unit="us", strict=False)
     except pl.exceptions.PolarsError:

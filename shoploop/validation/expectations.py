@@ -13,6 +13,7 @@ from typing import Any, Literal
 import polars as pl
 
 from shoploop.api.v1alpha1 import ExpectationSpec
+from shoploop.data.repeated import repeated
 from shoploop.errors import SpecInvalid
 from shoploop.schemas import LISTED
 
@@ -317,15 +318,9 @@ def derived_interactions(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         basket_of_one_user=pl.when(pl.col("basket").is_not_null()).then(
             pl.col("user").min().over("basket") == pl.col("user").max().over("basket")
         ),
-        row_unique=~_repeated(events.select(columns)),
+        row_unique=~repeated(events.select(columns)),
         of_a_usual_user=(pl.len().over("user") <= DOMINATES * pl.len()) | (pl.col("user").n_unique() < MANY_USERS),
     )
-
-
-def _repeated(rows: pl.DataFrame) -> pl.Series:
-    """Which rows are there twice. Hashes say nearly all of it in a tenth of the memory that comparing takes."""
-    perhaps = rows.hash_rows().is_duplicated()
-    return perhaps.scatter(perhaps.arg_true(), rows.filter(perhaps).is_duplicated())
 
 
 def _is_listed(key: str, table: pl.DataFrame) -> pl.Expr:

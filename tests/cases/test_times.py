@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from own_tables import log
 
-from shoploop.data import times
+from shoploop.data import time_patterns
 from shoploop.data.span import ends_of
 from shoploop.data.times import check_zone, parse
 from shoploop.errors import SchemaMismatch, SpecInvalid
@@ -131,18 +131,18 @@ def test_text_that_a_common_pattern_writes_is_read_by_it(monkeypatch):
     """With one digit for the first of a month: no pattern is tried on text in which none could read a date."""
     days = [datetime(2024, month, day, 13, 14, 15, tzinfo=UTC) for month in range(1, 13) for day in (1, 12, 29)]
     unread = []
-    for pattern in times.COMMON:
-        monkeypatch.setattr(times, "COMMON", (pattern,))
+    for pattern in time_patterns.COMMON:
+        monkeypatch.setattr(time_patterns, "COMMON", (pattern,))
         written = pl.Series([day.strftime(pattern.replace("%d", "%-d")) for day in days])
-        if times.fitting(written) != [pattern]:
+        if time_patterns.fitting(written) != [pattern]:
             unread.append(pattern)
     assert unread == []
 
 
 @pytest.mark.parametrize("text", ["Ann", "may 1st", "24", "1 of 12", "ten.May", "2024 05", "mayor", "route 66"])
 def test_no_pattern_is_tried_on_text_that_none_could_read(text, monkeypatch):
-    monkeypatch.setattr(times, "_fits", lambda *_: pytest.fail("patterns were tried"))
-    assert times.fitting(pl.Series(["1. May 2024", text])) == []
+    monkeypatch.setattr(time_patterns, "_fits", lambda *_: pytest.fail("patterns were tried"))
+    assert time_patterns.fitting(pl.Series(["1. May 2024", text])) == []
 
 
 def test_order_of_rows_does_not_matter():

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from shoploop.cli.init import init_recommender
-from shoploop.data import times
+from shoploop.data import time_patterns, times
 from shoploop.data.guessing import guess_events
 
 AT = datetime.datetime(2024, 3, 5, 15, 8, tzinfo=datetime.UTC)
@@ -43,7 +43,7 @@ def read(*texts, pattern="%d %B %Y"):
 def read_by_sight(text):
     """All that the patterns which init tries take it for."""
     column = pl.Series("when", [text])
-    return [found[0] for found in times.readings(column, times.fitting(column)).values()]
+    return [found[0] for found in time_patterns.readings(column, time_patterns.fitting(column)).values()]
 
 
 @pytest.mark.parametrize("language", MONTHS)
@@ -117,14 +117,16 @@ def test_what_is_no_date_stays_none(text):
     assert read_by_sight(text) == [] and read(text) == [None]
 
 
-@pytest.mark.parametrize("pattern", times.COMMON)
+@pytest.mark.parametrize("pattern", time_patterns.COMMON)
 def test_an_english_date_is_read_as_its_own_pattern_says(pattern):
     moments = [
         datetime.datetime(2024, month, day, 15, 8, 30, tzinfo=datetime.UTC) for month in (3, 5, 9) for day in (5, 26)
     ]
     text = pl.Series("when", [f"{moment:{pattern}}" for moment in moments])
-    assert pattern in times.fitting(text)
-    assert [day.date() for day in times.readings(text, [pattern])[pattern]] == [moment.date() for moment in moments]
+    assert pattern in time_patterns.fitting(text)
+    assert [day.date() for day in time_patterns.readings(text, [pattern])[pattern]] == [
+        moment.date() for moment in moments
+    ]
 
 
 def log(tables, written):
