@@ -33,6 +33,7 @@ from shoploop.online.learner import ItemLearner, LearnerConfig
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import BATCH, OnlineLoop
 from shoploop.online.optimizers import OPTIMIZERS
+from shoploop.online.process import keep_what_is_loaded
 from shoploop.packaging.local_service import packaged_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.runs.record import folder_of
@@ -113,11 +114,13 @@ def run(
 
 @contextmanager
 def _settled() -> Iterator[None]:
-    """What is loaded is not looked through for garbage, as in a learner's own process."""
-    gc.freeze()
+    """What is loaded is not looked through for garbage, and the rest seldom, as in a learner's own process."""
+    before = gc.get_threshold()
+    keep_what_is_loaded()
     try:
         yield
     finally:
+        gc.set_threshold(*before)
         gc.unfreeze()
 
 

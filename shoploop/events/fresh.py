@@ -11,10 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from sys import intern
 
 from shoploop.events.log import BEGINNING, EventLog, LogUnavailable
 from shoploop.events.messages import Kept, from_json, is_impression
+from shoploop.events.names import Names
 
 EVENTS_A_USER = 200
 USERS = 50_000
@@ -52,6 +52,7 @@ class Recent:
         self._events_a_user = events_a_user
         self._events = events
         self._held = 0
+        self._names = Names()
         self._done: OrderedDict[str, tuple[Done, ...]] = OrderedDict()
         """Tuples, so that all who were told the same hold it once."""
 
@@ -71,19 +72,18 @@ class Recent:
         """
         if event.item is None:
             return
-        day = event.time.toordinal() - EPOCH
+        day, name = event.time.toordinal() - EPOCH, self._names.one
         done = Done(
-            intern(event.item),  # each message brings strings of its own, and most say the same
-            intern(event.kind),
+            name(event.item),
+            name(event.kind),
             day,
             1.0 if event.quantity is None else event.quantity,
             offset,
-            event.shop and intern(event.shop),
+            event.shop and name(event.shop),
         )
         with self._lock:
-            before = self._done.get(event.user, ())
+            before = self._done.pop(event.user, ())  # so that who comes back stands last
             self._done[event.user] = now = (*before, done)[-self._events_a_user :]
-            self._done.move_to_end(event.user)
             self._held += len(now) - len(before)
             while len(self._done) > self._users or (self._held > self._events and len(self._done) > 1):
                 self._held -= len(self._done.popitem(last=False)[1])

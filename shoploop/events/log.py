@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from shoploop.errors import ShoploopError, UserError
 
@@ -42,8 +42,7 @@ class Entry:
     body: bytes
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """What is read."""
 
     offset: int

@@ -4,6 +4,7 @@ The descriptions become the service's OpenAPI: they are written for who builds a
 """
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -198,7 +199,8 @@ class Again(_Record):
 Message = Kept | Shown | Again
 
 _KNOWN: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Discriminator("type")])
-
+_read: Callable[[bytes], Message] = _KNOWN.validator.validate_json
+"""Without what the adapter asks of every call, which takes a quarter as long as an event."""
 
 _IMPRESSION = b'{"type":"impression",'
 """How an answer's JSON begins: fields are written in the order of their definition."""
@@ -220,7 +222,7 @@ def from_json(body: bytes) -> Message | None:
         ValueError: it is none of ours.
     """
     try:
-        return _KNOWN.validate_json(body)
+        return _read(body)
     except ValidationError:  # what it is, if it is anything, is told below: mostly there is nothing to tell
         pass
     try:

@@ -36,6 +36,8 @@ class Credit:
 
     def has_say(self, users: Sequence[str]) -> Bool:
         """Of each, whether what they choose may teach, (B,)."""
+        if self._least is None:
+            return np.ones(len(users), bool)
         return np.fromiter((self._has_say(user) for user in users), bool, len(users))
 
     def count(self, users: Sequence[str], surprise_B: Float32, chance_B: Float32) -> None:

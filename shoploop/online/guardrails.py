@@ -11,10 +11,12 @@ Legend: I items, D width.
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from shoploop.api.online import GuardrailsSpec
 from shoploop.features.log import Float32
 from shoploop.online.golden import Golden
-from shoploop.online.learner import Change, Losses
+from shoploop.online.learner import BatchLosses, Bool, Change, Losses
 
 Code = Literal[
     "not_finite",
@@ -150,21 +152,24 @@ class Guard:
 
     def take(self, losses: Losses) -> Trip | None:
         """Counts one example; where a block is whole, judges it and begins another."""
-        block = self.block
-        excess, auc = losses.online - losses.frozen, losses.frozen_auc - losses.online_auc
-        block.examples += 1
-        block.letters += 1
-        block.excess += excess
-        block.squares += excess * excess
-        block.auc += auc
-        block.auc_squares += auc * auc
-        block.sureness += losses.online_sureness
-        block.sureness_squares += losses.online_sureness**2
-        block.frozen_sureness += losses.frozen_sureness
-        if block.examples < self.config.block:
-            return None
-        self.block = Block(letters=block.letters, dead=block.dead)
-        return self._judged(block)
+        return self._take(
+            losses.online - losses.frozen,
+            losses.frozen_auc - losses.online_auc,
+            losses.online_sureness,
+            losses.frozen_sureness,
+        )
+
+    def take_many(self, losses: BatchLosses, learned_B: Bool) -> list[Trip]:
+        """Counts those of a batch that were learned, one after the other as :meth:`take`; whatever trips."""
+        online_N, frozen_N, auc_N, frozen_auc_N, sureness_N, frozen_sureness_N = (
+            of_B[learned_B].astype(np.float64)
+            for of_B in (
+                losses.online_B, losses.frozen_B, losses.online_auc_B, losses.frozen_auc_B,
+                losses.online_sureness_B, losses.frozen_sureness_B,
+            )
+        )  # fmt: skip
+        columns = online_N - frozen_N, frozen_auc_N - auc_N, sureness_N, frozen_sureness_N
+        return [trip for each in zip(*(of_N.tolist() for of_N in columns), strict=True) if (trip := self._take(*each))]
 
     def take_dead(self, records: int) -> None:
         """Counts records that nothing can be learned from; :meth:`judge_letters` judges them."""
@@ -236,6 +241,22 @@ class Guard:
                 f"({config.min_top10_overlap:.0%} are needed).",
             )
         return None
+
+    def _take(self, excess: float, auc: float, sureness: float, frozen_sureness: float) -> Trip | None:
+        block = self.block
+        block.examples += 1
+        block.letters += 1
+        block.excess += excess
+        block.squares += excess * excess
+        block.auc += auc
+        block.auc_squares += auc * auc
+        block.sureness += sureness
+        block.sureness_squares += sureness * sureness
+        block.frozen_sureness += frozen_sureness
+        if block.examples < self.config.block:
+            return None
+        self.block = Block(letters=block.letters, dead=block.dead)
+        return self._judged(block)
 
     def _judged(self, block: Block) -> Trip | None:
         """What a whole block shows."""

@@ -9,11 +9,11 @@ from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from sys import intern
 from typing import Literal, NamedTuple
 
 from shoploop.events.log import Record
 from shoploop.events.messages import Again, Kept, Kind, Message, Shown, from_json
+from shoploop.events.names import Names
 from shoploop.schemas import POSITIVE_KINDS
 
 WINDOWS: dict[Kind, timedelta] = {
@@ -93,6 +93,7 @@ class Joiner:
         self._shown_at_once = shown_at_once
         self._orphans_at_once = orphans_at_once
         self._waiting_orphans = 0
+        self._items = Names()
         self._open: dict[str, _Open] = {}
         self._opened: deque[str] = deque()
         """The same requests, the oldest first: an answer is only ever closed after all before it, and a table that knows its
@@ -134,7 +135,7 @@ class Joiner:
                 self._opened.append(message.request_id)
             self._open[message.request_id] = _Open(
                 message.time.astimezone(UTC),  # which all share; a message's own zone is an object of its own
-                tuple(map(intern, message.items)),  # each message brings strings of its own, and most say the same
+                self._items.all(message.items),
                 searched=message.surface == "search",
             )
             while len(self._opened) > self._shown_at_once:
@@ -210,4 +211,4 @@ class Joiner:
 
 def _example(offset: int, event: Kept, among: tuple[str, ...] | None) -> Example:
     assert event.item is not None
-    return Example(offset=offset, user=event.user, time=event.received, chosen=event.item, among=among)
+    return Example(offset, event.user, event.received, event.item, among)

@@ -7,9 +7,9 @@ is counted and passed over; nothing is waited for.
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
-from sys import intern
 
 from shoploop.api.online import GuardrailsSpec
+from shoploop.events.names import Names
 from shoploop.features.log import Float32
 from shoploop.online.joiner import Example
 
@@ -71,6 +71,7 @@ class Limits:
         even = 1.0 / max(len(shares_I), 1)
         self._times_I = (config.times_its_share * (shares_I + even)).tolist()
         self._span, self._day = -1, -1
+        self._users = Names(most=most)
         self._of_user: dict[str, int] = {}
         self._of_user_a_day: OrderedDict[str, int] = OrderedDict()
         self._of_item: dict[int, int] = {}
@@ -87,7 +88,7 @@ class Limits:
             now: The log's own time.
         """
         self._pass_to(offset, now)
-        config, user = self.config, intern(example.user)  # of each event a string of its own
+        config, user = self.config, self._users.one(example.user)
         pair = (user, code)
         in_span, in_day = self._of_user.get(user, 0), self._of_user_a_day.get(user, 0)
         of_item, of_pair = self._of_item.get(code, 0), self._pairs.get(pair, 0)
@@ -103,11 +104,14 @@ class Limits:
         self._of_user_a_day[user] = in_day + 1
         self._of_item[code] = of_item + 1
         self._pairs[pair] = of_pair + 1
-        self._of_user_a_day.move_to_end(user)
-        self._pairs.move_to_end(pair)
-        for counts in (self._of_user_a_day, self._pairs):
-            if len(counts) > self._most:
-                counts.popitem(last=False)
+        if in_day:  # else they stand last already
+            self._of_user_a_day.move_to_end(user)
+        elif len(self._of_user_a_day) > self._most:
+            self._of_user_a_day.popitem(last=False)
+        if of_pair:
+            self._pairs.move_to_end(pair)
+        elif len(self._pairs) > self._most:
+            self._pairs.popitem(last=False)
         self._learned += 1
         return True
 
@@ -121,3 +125,4 @@ class Limits:
             self._of_user_a_day.clear()
             self._of_item.clear()
             self._pairs.clear()
+            self._users.forget()

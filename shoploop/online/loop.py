@@ -448,8 +448,7 @@ class OnlineLoop:
             frozen_loss=self._totals.frozen_loss + sum(frozen_B),
         )
         self._guard.take_capped(int((~has_say_B).sum()))
-        numbers = np.flatnonzero(learned_B).tolist()
-        trips = [trip for number in numbers if (trip := self._guard.take(losses.of(number)))]
+        trips = self._guard.take_many(losses, learned_B)
         return trips[0] if trips else None
 
     def _judge_change(self, touched_N: Int32) -> Trip | None:

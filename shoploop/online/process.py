@@ -13,6 +13,10 @@ from pathlib import Path
 from shoploop.api.learner_state import PORT
 from shoploop.versions.signing import Trust, signer_for
 
+COLLECT = (20_000, 10, 10)
+"""Objects by which there have to be more before it is looked for garbage: a read of the log makes as many, and none of them
+holds itself."""
+
 
 def asked_to_end() -> Callable[[], bool]:
     """Whether this process was asked to end; it has to be its main thread that asks for this."""
@@ -23,8 +27,10 @@ def asked_to_end() -> Callable[[], bool]:
 
 
 def keep_what_is_loaded() -> None:
-    """What is loaded stays: not to look through it again and again is a quarter of a learner's time."""
+    """What is loaded stays: not to look through it again and again is a quarter of a learner's time. What comes is looked
+    through more seldom."""
     gc.freeze()
+    gc.set_threshold(*COLLECT)
 
 
 def check_signer() -> None:

@@ -7,7 +7,7 @@ from shoploop.api.online import GuardrailsSpec
 from shoploop.errors import SpecInvalid
 from shoploop.online.golden import Golden, golden_requests
 from shoploop.online.guardrails import NO_GUARD, Guard, GuardConfig, is_of_guard
-from shoploop.online.learner import Change, ItemLearner, Losses
+from shoploop.online.learner import BatchLosses, Change, ItemLearner, Losses
 from shoploop.online.learner_process import guardrails_of
 from shoploop.online.limits import LimitConfig
 
@@ -45,6 +45,19 @@ def code_after(count: int = 10, dead: int = 0, **one) -> str | None:
     guard.take_dead(dead)
     found = [trip for trip in (*trips, guard.judge_letters()) if trip]
     return found[0].code if found else None
+
+
+def test_examples_of_a_batch_are_judged_as_if_one_came_after_the_other():
+    """To the last digit: what a block comes to is in the chain."""
+    columns = np.random.default_rng(0).normal(size=(7, 25)).astype(np.float32)
+    columns[0] += 1.0
+    losses, learned_B = BatchLosses(*columns), np.arange(25) != 3
+    config = GuardConfig(block=10, max_loss_excess=0.1, errors=0.0)
+    together, alone = Guard(config), Guard(config)
+    trips = [trip for number in np.flatnonzero(learned_B) if (trip := alone.take(losses.of(int(number))))]
+    assert len(trips) == 2
+    assert together.take_many(losses, learned_B) == trips
+    assert (together.block, together.numbers) == (alone.block, alone.numbers)
 
 
 def test_who_puts_what_is_chosen_behind_the_rest_where_the_trained_model_did_not_trips():
