@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import get_args
 
-import numpy as np
 import pytest
 from shop.serving import make_ranker
 
