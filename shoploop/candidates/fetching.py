@@ -5,6 +5,7 @@ Legend: N candidates.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -61,11 +62,19 @@ class Candidates:
     """The items to score, sorted by code, each once."""
 
     items_N: Int32
-    sources_N: npt.NDArray[np.uint8]
-    """Bit i is set where ``SOURCES[i]`` named the item."""
+    named: Mapping[str, Int32]
+    """By the names of ``SOURCES`` the items that each names; one that is not there named none."""
 
     after: Mapping[str, npt.NDArray[np.float64]]
     """Of :func:`shoploop.features.pairs.follower_scores`, for the features of the same request; empty where nobody asked."""
+
+    @cached_property
+    def sources_N(self) -> npt.NDArray[np.uint8]:
+        """Bit i is set where ``SOURCES[i]`` named the item: for samples and explanations, which few requests ask for."""
+        sources_N = np.zeros(len(self.items_N), np.uint8)
+        for source, items in self.named.items():
+            sources_N[np.searchsorted(self.items_N, items)] |= np.uint8(1 << SOURCES.index(source))
+        return sources_N
 
 
 def fetch_candidates(
@@ -82,10 +91,7 @@ def fetch_candidates(
     """
     named, after = by_source(history, day=day, items=items, catalog=catalog, config=config or CandidateConfig())
     items_N = distinct(np.concatenate([named[source] for source in SOURCES])).astype(np.int32)
-    sources_N = np.zeros(len(items_N), np.uint8)
-    for bit, source in enumerate(SOURCES):
-        sources_N[np.searchsorted(items_N, named[source])] |= np.uint8(1 << bit)
-    return Candidates(items_N=items_N, sources_N=sources_N, after=after)
+    return Candidates(items_N=items_N, named=named, after=after)
 
 
 def by_source(
@@ -115,10 +121,13 @@ def by_source(
 
 def _likeliest(scores_I: npt.NDArray[np.float64], most: int) -> Int32:
     """The codes of the highest scores above 0, ties by code."""
-    some = np.flatnonzero(scores_I > 0) if most else np.empty(0, np.int64)
-    if len(some) > most:
-        least = np.partition(scores_I[some], len(some) - most)[len(some) - most]
-        some = some[scores_I[some] >= least]
+    if not most:
+        return np.empty(0, np.int32)
+    some_I = scores_I > 0
+    if len(scores_I) > most:
+        least = np.partition(scores_I, len(scores_I) - most)[len(scores_I) - most]
+        some_I &= scores_I >= least
+    some = np.flatnonzero(some_I)
     order = np.lexsort((some, -scores_I[some]))
     return some[order[:most]].astype(np.int32)
 

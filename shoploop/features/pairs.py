@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from shoploop.features.catalog import Catalog, elapsed_bucket
 from shoploop.features.contract import PAIR_FEATURES, Contract
-from shoploop.features.distinct import distinct, firsts
+from shoploop.features.distinct import distinct, firsts, ordered
 from shoploop.features.habits import KIND_OF_DAY, PARTITIONS, Partition, rate_on_such_days
 from shoploop.features.history import History
 from shoploop.features.item import NAMES, RATE_DAYS, ItemMatrix
@@ -242,14 +242,14 @@ class _History:
         self, candidates_N: Int32, items: ItemMatrix, catalog: Catalog
     ) -> tuple[npt.NDArray[np.intp], Array, dict[str, Array]]:
         """Which candidates the user has bought, how often, and what is known of these."""
-        bought_M, place, row = self._bought(candidates_N)
+        bought_M, place, row = self._bought(candidates_N, len(catalog))
         codes_M = candidates_N[bought_M]
         size = len(bought_M)
         visit = self.basket_H[row]
         age, since, focus = self.age_V[visit], self.since_V[visit], self.focus_H[row]
 
         def total(weights: Array | None = None) -> Array:
-            return np.bincount(place, weights=weights, minlength=size).astype(np.float64)
+            return np.bincount(place, weights=weights, minlength=size).astype(np.float64, copy=False)
 
         count = total()
         # history is sorted by day: the last write is the latest purchase, and the first one of the reversed order
@@ -308,17 +308,21 @@ class _History:
             )
         return bought_M, count, own
 
-    def _bought(self, candidates_N: Int32) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """The places of candidates that the user has bought, and the history's rows that hold one, with which of these."""
+    def _bought(
+        self, candidates_N: Int32, items: int
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """The places of candidates that the user has bought, and the history's rows that hold one, with which of these.
+
+        Args:
+            candidates_N: Items.
+            items: How many the vocabulary has.
+        """
         size = len(candidates_N)
-        if not size:
-            nothing = np.empty(0, np.intp)
-            return nothing, nothing, nothing
-        order = np.argsort(candidates_N, kind="stable")
-        found_H = np.searchsorted(candidates_N, self.items_H, sorter=order)
-        place_H = order[np.minimum(found_H, size - 1)]
-        row = np.flatnonzero(candidates_N[place_H] == self.items_H)
-        at = place_H[row]
+        place_I = np.full(items, -1, np.int32)
+        place_I[candidates_N] = np.arange(size, dtype=np.int32)
+        place_H = place_I.take(self.items_H)
+        row = np.flatnonzero(place_H >= 0)
+        at = place_H.take(row)
         bought_N = np.zeros(size, bool)
         bought_N[at] = True
         number_N = np.cumsum(bought_N) - 1
@@ -337,15 +341,15 @@ class _History:
             never: The features, and what each is where nothing with the code was bought.
         """
         code_H = code_I[self.items_H].astype(np.int64)
-        # rows by code and then basket, of which the first of each stands for the day
-        key_H = code_H * (self.baskets + 1) + self.basket_H
-        order = np.argsort(key_H, kind="stable")
-        ordered_H = code_H[order]
-        begins = np.flatnonzero(firsts(ordered_H))
-        start = order[firsts(key_H[order])]
-        basket = self.basket_H[start]
-        new = firsts(code_H[start])
-        codes, inverse = code_H[start][new], np.cumsum(new) - 1
+        # rows by code and then basket, in whose order they come, of which the first of each stands for the day
+        ordered_H, order = ordered(code_H)
+        new_H = firsts(ordered_H)
+        begins = np.flatnonzero(new_H)
+        ordered_basket_H = self.basket_H.take(order)
+        starts = np.flatnonzero(firsts(ordered_basket_H) | new_H)
+        basket = ordered_basket_H.take(starts)
+        new = new_H.take(starts)
+        codes, inverse = ordered_H.take(begins), np.cumsum(new) - 1
         size = len(codes)
         # the last one stands for codes of which nothing was bought
         place_I = np.full(int(code_I.max(initial=-1)) + 1, size, np.intp)
@@ -381,8 +385,8 @@ def _ratio(days: Array, gap: Array, where: npt.NDArray[np.bool_]) -> Array:
 
 def _spread(place: npt.NDArray[np.intp], days: Int32, count: Array, gap: Array) -> Array:
     """Standard deviation over mean of the gaps between a candidate's purchases."""
-    order = np.argsort(place, kind="stable")
-    place, days = place[order], days[order]
+    place, order = ordered(place)
+    days = days[order]
     same = place[1:] == place[:-1]
     gaps = np.diff(days)[same].astype(np.float64)
     squares = np.bincount(place[1:][same], weights=gaps * gaps, minlength=len(count))
@@ -435,8 +439,13 @@ def follower_scores(history: History, catalog: Catalog) -> dict[str, Array]:
     ):
         near_HP, chance_HP = items_IP.take(items_H, 0), weights_IP.take(items_H, 0) * weight_H[:, None]
         for which, rows in (("last", last_H), ("recent", slice(None))):
-            total = np.bincount(near_HP[rows].ravel(), weights=chance_HP[rows].ravel(), minlength=len(catalog))
-            found[f"{name}_{which}"] = total / max(float(weight_H[rows].sum()), 1.0)
+            weights = chance_HP[rows].ravel()
+            total: Array = np.bincount(near_HP[rows].ravel(), weights=weights, minlength=len(catalog)).astype(
+                float, copy=False
+            )
+            if (all_visits := float(weight_H[rows].sum())) > 1.0:
+                total /= all_visits
+            found[f"{name}_{which}"] = total
     return found
 
 

@@ -97,8 +97,13 @@ class Behaviour(nn.Module):
     def of_sums(self, first_BNH: Tensor) -> Tensor:
         """r_dnn, (B, N), of what the first layer gave."""
         made = first_BNH
+        answers = torch.is_inference_mode_enabled() and not self.training
         for layer in islice(self.layers, 1, None):  # a slice of them would be a new module each time
-            made = layer(made)
+            if answers and isinstance(layer, nn.SiLU):
+                # over what this function made itself; there is nothing to go back through
+                made = nn.functional.silu(made, inplace=made is not first_BNH)
+            elif not (answers and isinstance(layer, RequestDropout)):
+                made = layer(made)
         return made.squeeze(-1)
 
     def of(self, features_BNK: Tensor, first_BNH: Tensor | None = None) -> Tensor:

@@ -41,7 +41,7 @@ class SharedSums:
             raise ValueError("a DNN without a hidden layer has no sums to share")
         first = behaviour.layers[0]
         assert isinstance(first, nn.Linear)
-        self._bias_H = first.bias.detach()
+        self._bias_H: Float32 = first.bias.detach().numpy()
         parts = (OF_REQUEST, OF_OWN_PURCHASES, OF_ITEM, OF_KIND, OF_GROUP)
         self._request, self._own, self._item, self._kind, self._group = (
             _Part(behaviour, names, of.__contains__) for of in parts
@@ -57,23 +57,27 @@ class SharedSums:
     def __call__(self, parts: PairParts) -> Float32:
         """What the first layer makes of a request's candidates, (N, H)."""
         with torch.inference_mode():
-            # of what was never bought, and behind it of each that was
-            own_RH = self._own(parts.own(self._own.names))
-            own_RH += self._request(parts.of_request(self._request.names)).add_(self._bias_H)
-            own_N = np.zeros(len(parts.candidates_N), np.int64)
-            own_N[parts.bought_M] = np.arange(1, 1 + len(parts.bought_M))
-            kind_RH = self._kind(parts.kinds.table(self._kind.names))
-            group_RH = self._group(parts.groups.table(self._group.names))
-            rows_N3 = np.stack(
-                [own_N, parts.kinds.place_N + len(own_RH), parts.groups.place_N + (len(own_RH) + len(kind_RH))], axis=1
+            own, kinds, groups = (
+                parts.own(self._own.names),
+                parts.kinds.table(self._kind.names),
+                parts.groups.table(self._group.names),
             )
+            kind, group = own.shape[1], own.shape[1] + kinds.shape[1]
+            # of what was never bought, and behind it of each that was; then of each kind, and of each group with what is the
+            # same for all: of these there are the fewest
+            rows_RH = np.empty((group + groups.shape[1], len(self._bias_H)), np.float32)
+            self._own.small(own, rows_RH[:kind])
+            self._kind.small(kinds, rows_RH[kind:group])
+            self._group.small(groups, rows_RH[group:])
+            rows_RH[group:] += self._request.small(parts.of_request(self._request.names)) + self._bias_H
+            rows_N3 = np.zeros((len(parts.candidates_N), 3), np.int32)
+            rows_N3[parts.bought_M, 0] = np.arange(1, 1 + len(parts.bought_M), dtype=np.int32)
+            np.add(parts.kinds.place_N, kind, out=rows_N3[:, 1], casting="same_kind")
+            np.add(parts.groups.place_N, group, out=rows_N3[:, 2], casting="same_kind")
             # a sum of three rows for each candidate
-            first_NH = nn.functional.embedding_bag(
-                torch.from_numpy(rows_N3), torch.cat([own_RH, kind_RH, group_RH]), mode="sum"
-            )
+            first_NH = nn.functional.embedding_bag(torch.from_numpy(rows_N3), torch.from_numpy(rows_RH), mode="sum")
             if self._items_IH is not None:
-                items_N = torch.from_numpy(parts.candidates_N.astype(np.int64))
-                first_NH += self._items_IH.index_select(0, items_N)
+                first_NH += self._items_IH.index_select(0, torch.from_numpy(parts.candidates_N))
             else:
                 first_NH += self._item(parts.of_items(self._item.names))
             sums_NH: Float32 = self._pair(parts.rows(self._pair.names), onto=first_NH).numpy()
@@ -102,6 +106,18 @@ class _Part:
         self._feature_P = feature
         self._low_P1, self._width_P1 = low[:, None], width[:, None]
         self._weight_PH = torch.cat(weights, dim=1).T.contiguous()
+
+    def small(self, values_CR: Float32, out_RH: Float32 | None = None) -> Float32:
+        """The terms of few rows, (R, H), into ``out_RH`` where that is given: of so few torch spends more time on finding out
+        what to do than on doing it."""
+        way_PR = values_CR.take(self._feature_P.numpy(), 0)
+        way_PR -= self._low_P1.numpy()
+        way_PR /= self._width_P1.numpy()
+        features = len(self.names)
+        np.clip(way_PR[:features], -5.0, 5.0, out=way_PR[:features])
+        np.clip(way_PR[features:], 0.0, 1.0, out=way_PR[features:])
+        made_RH: Float32 = np.matmul(way_PR.T, self._weight_PH.numpy(), out=out_RH)
+        return made_RH
 
     def __call__(self, values_CR: Float32, *, onto: Tensor | None = None) -> Tensor:
         """The terms of the part's features, (R, H); added to ``onto`` where that is given."""

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from shoploop.features.catalog import Catalog
+from shoploop.features.distinct import distinct, is_among
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Int32
@@ -116,7 +117,7 @@ def _companion(item: int, history: History, catalog: Catalog) -> int | None:
     recent = recently_bought(history)
     if not len(recent):
         return None
-    speaks = catalog.neighbour_weights_IM[item] * np.isin(catalog.neighbours_IM[item], recent)
+    speaks = catalog.neighbour_weights_IM[item] * is_among(catalog.neighbours_IM[item], distinct(recent))
     best = int(speaks.argmax())
     return int(catalog.neighbours_IM[item, best]) if speaks[best] >= CLAIMED_WEIGHT else None
 
@@ -124,10 +125,11 @@ def _companion(item: int, history: History, catalog: Catalog) -> int | None:
 def _leader(item: int, history: History, catalog: Catalog) -> int | None:
     """The item of the last five baskets that this one follows most often."""
     recent = recently_bought(history)
-    chances = np.where(catalog.lately_IP[recent] == item, catalog.lately_weights_IP[recent], 0.0).max(
-        axis=1, initial=0.0
-    )
-    if not len(recent) or chances.max() < CLAIMED_CHANCE:
+    follows_HP = catalog.lately_IP.take(recent, 0) == item
+    if not follows_HP.any():
+        return None
+    chances = np.where(follows_HP, catalog.lately_weights_IP.take(recent, 0), 0.0).max(axis=1)
+    if chances.max() < CLAIMED_CHANCE:
         return None
     return int(recent[chances.argmax()])
 

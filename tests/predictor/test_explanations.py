@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import get_args
 
-import numpy as np
 import pytest
 from shop.serving import make_ranker
 
@@ -196,7 +195,8 @@ def test_what_a_request_says_takes_no_place_in_memory(ranker):
 
 def test_what_sells_and_filled_a_list_up_is_not_said_to_be_scored_by_the_model(tmp_path, monkeypatch):
     ranker = make_ranker(tmp_path)
-    only_milk = Candidates(items_N=ranker.known.codes(["milk"]), sources_N=np.ones(1, np.uint8), after={})
+    milk_1 = ranker.known.codes(["milk"])
+    only_milk = Candidates(items_N=milk_1, named={"history": milk_1}, after={})
     monkeypatch.setattr(ranker.known, "candidates", lambda user, day: only_milk)
     explanations = Explanations(ranker, None)
     answer = remembered(explanations, ranker, RecommendRequest(user="ann", k=3))
