@@ -72,3 +72,27 @@ def test_somebody_elses_release_survives(make_recommender, make_version, make_re
     release = make_release(recommender, make_version(), settings)
     foreign = type(release)(**{**release.__dict__, "recommender": ""})
     assert not plan(recommender, releases=(foreign,)).finalizer
+
+
+def test_a_refused_recommender_leaves_the_store_of_the_older_one_alone(make_recommender, plan):
+    made = plan(make_recommender(meta=DELETED, deletionPolicy="Delete"), rival="prod/grocery")
+    assert not made.finalizer
+    assert not made.apply and not made.delete
+    (event,) = made.events
+    assert (event.type, event.reason) == ("Warning", "StoreLeft")
+    assert "prod/grocery" in event.message and "s3://shop/loop/recommenders/grocery" in event.message
+
+
+def test_what_the_older_one_left_behind_is_not_removed_by_the_one_that_was_refused(make_recommender, plan):
+    """Both go at once: the older first, with deletionPolicy Orphan."""
+    refused = plan(make_recommender(), rival="prod/grocery").status
+    recommender = make_recommender(meta=DELETED, deletionPolicy="Delete", status=refused)
+    made = plan(recommender)
+    assert not made.finalizer and not made.apply
+    assert [event.reason for event in made.events] == ["StoreLeft"]
+
+
+def test_one_that_was_refused_once_and_then_kept_its_own_versions_removes_them(make_recommender, plan):
+    refused = plan(make_recommender(), rival="prod/grocery").status
+    accepted = plan(make_recommender(status=refused)).status
+    assert plan(make_recommender(meta=DELETED, deletionPolicy="Delete", status=accepted)).apply

@@ -192,6 +192,7 @@ REASONS = _reasons(
     ReleaseResumed="Revision {revision} is no longer held.",
     ReleaseRecovered="Revision {revision} was left half made by an operator that ended, and is made again.",
     DeletionTimedOut="Its children were not gone after {seconds:.0f} s, and it no longer waits: {detail}",
+    StoreLeft="Nothing at {path} is removed, though spec.deletionPolicy is Delete: {other} keeps its versions there.",
     Uninstalled="Helm release {release} is uninstalled.",
 )
 

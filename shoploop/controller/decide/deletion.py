@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from shoploop.api.pods import needs_claim
 from shoploop.api.v1alpha1 import Recommender
 from shoploop.controller.decide import manifests as runs
-from shoploop.controller.decide import outcome
+from shoploop.controller.decide import outcome, store_place
 from shoploop.controller.decide.conditions import Found, merged, say, spelt_out, told_once
 from shoploop.controller.decide.names import FINALIZER, Object, event_claim_name, is_ours, store_claim_name
 from shoploop.controller.decide.observed import ChildKey, Event, Observed, Plan, Uninstall
@@ -24,8 +24,8 @@ def plan(recommender: Object, observed: Observed, settings: Settings) -> Plan:
         return gone
     since = datetime.fromisoformat(meta["deletionTimestamp"].replace("Z", "+00:00"))
     waiting = _release(recommender, observed) or _store(recommender, observed, settings)
-    if waiting is None:
-        return gone
+    if waiting is None or not waiting.finalizer:
+        return waiting or gone
     seconds = (observed.now - since).total_seconds()
     if seconds > settings.deletion_seconds:
         detail = next((c["message"] for c in waiting.status["conditions"] if c["type"] == "Ready"), "")
@@ -67,6 +67,8 @@ def _store(recommender: Object, observed: Observed, settings: Settings) -> Plan 
     events = _claim(recommender, observed, event_claim_name(recommender), "event log")
     if events is not None:
         return events
+    if observed.rival or _was_refused(recommender):
+        return _left(recommender, observed)
     if needs_claim(spec) and not spec.store.claim:
         return _claim(recommender, observed, store_claim_name(recommender), "store")
     live = observed.children.get(("Job", runs.cleanup_job_name(recommender)))
@@ -79,6 +81,19 @@ def _store(recommender: Object, observed: Observed, settings: Settings) -> Plan 
         why = "; ".join(failure.found.message for failure in observed.failures.values())
     made = () if live is not None else (runs.cleanup_job(recommender, spec, settings),)
     return Plan(status=_status(recommender, observed, why), apply=made, requeue_seconds=POLL_SECONDS)
+
+
+def _was_refused(recommender: Object) -> bool:
+    """Whether the last word on it, while it lived, was that somebody else has its place: that one may have gone since, and
+    what it left was never this one's."""
+    return any(c["reason"] == "StoreTaken" for c in recommender.get("status", {}).get("conditions", []))
+
+
+def _left(recommender: Object, observed: Observed) -> Plan:
+    other = observed.rival or "another Recommender"
+    why = say("StoreLeft", path=store_place.named(recommender), other=other)
+    event = Event(type="Warning", reason=why.reason, message=why.message)
+    return Plan(status=recommender.get("status", {}), finalizer=False, events=(event,))
 
 
 def _claim(recommender: Object, observed: Observed, name: str, what: str) -> Plan | None:
