@@ -18,6 +18,10 @@ from shoploop.errors import ShoploopError
 
 TIMEOUT_SECONDS = 30
 
+TEST_FAILED = "the server rejected our request due to an error in our request"
+"""All that an API server says, with 422, of a JSON patch that cannot be carried out. The operator's patches only add to what
+is always there, so it is the test of the resource version that did not hold."""
+
 
 class ClusterError(ShoploopError):
     """The API server refused, or did not answer."""
@@ -150,7 +154,7 @@ class Cluster:
                 content="application/json-patch+json",
             )
         except ClusterError as error:
-            if error.status in (404, 409) or (error.status == 422 and "test" in error.detail):
+            if error.status in (404, 409) or (error.status == 422 and error.detail == TEST_FAILED):
                 raise Stale(what, error.status, error.detail) from error
             raise
 

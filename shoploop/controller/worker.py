@@ -12,8 +12,6 @@ from threading import Thread
 from typing import Any
 from uuid import uuid4
 
-from pydantic import ValidationError
-
 from shoploop.api.learner_state import LearnerState
 from shoploop.api.predictor_state import PredictorState
 from shoploop.api.status import ProgressStatus
@@ -21,7 +19,7 @@ from shoploop.controller import learners, metrics, predictors
 from shoploop.controller.cache import Cache, Key, trimmed
 from shoploop.controller.cluster import Cluster, ClusterError, Stale, kind_of
 from shoploop.controller.decide import data_checks as checks
-from shoploop.controller.decide import feedback, outcome, reconcile
+from shoploop.controller.decide import feedback, outcome, store_place
 from shoploop.controller.decide.conditions import Found, say, timestamp
 from shoploop.controller.decide.handed_over import LOG_LINES as HANDED_OVER_LINES
 from shoploop.controller.decide.handed_over import Told, told
@@ -79,7 +77,7 @@ class Worker:
         """Worker number to when its look began, on the monotonic clock."""
 
         self._failures: dict[Key, dict[str, Failure]] = {}
-        self._paths: dict[Key, tuple[str, int, str | None]] = {}
+        self._places: dict[Key, tuple[str, int, tuple[str, str] | None]] = {}
         """Where the versions of each Recommender lie, with the uid and the generation that this was found out about."""
 
         self._threads: list[Thread] = []
@@ -124,7 +122,7 @@ class Worker:
         recommender = self.cache.recommender(key)
         if recommender is None:
             self._failures.pop(key, None)
-            self._paths.pop(key, None)
+            self._places.pop(key, None)
             return 0
         plan = desired(recommender, self._observe(key, recommender), self.settings, chart_digest=self.chart_digest)
         return self._carry_out(key, recommender, plan)
@@ -245,27 +243,24 @@ class Worker:
 
     def _rival(self, recommender: Object) -> str | None:
         """An older Recommender whose versions lie at the same place."""
-        path = self._store_path(recommender)
-        if path is None:
+        place = self._place(recommender)
+        if place is None:
             return None
         rank = _rank(recommender)
         for other in self.cache.recommenders():
-            if _rank(other) < rank and self._store_path(other) == path:
+            if _rank(other) < rank and self._place(other) == place:
                 return f"{other['metadata']['namespace']}/{other['metadata']['name']}"
         return None
 
-    def _store_path(self, recommender: Object) -> str | None:
+    def _place(self, recommender: Object) -> tuple[str, str] | None:
         meta, key = recommender["metadata"], _key(recommender)
-        uid, generation, path = self._paths.get(key, ("", 0, None))
+        uid, generation, place = self._places.get(key, ("", 0, None))
         if (uid, generation) != (meta["uid"], meta["generation"]):
-            try:
-                path = reconcile.store_path(recommender, reconcile.parse(recommender))
-            except ValidationError:
-                path = None
-            self._paths[key] = (meta["uid"], meta["generation"], path)
+            place = store_place.place(recommender)
+            self._places[key] = (meta["uid"], meta["generation"], place)
             if self.cache.recommender(key) is None:  # it went meanwhile, and whoever forgets it was here before
-                self._paths.pop(key, None)
-        return path
+                self._places.pop(key, None)
+        return place
 
     # what is done
 

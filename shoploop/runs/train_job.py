@@ -34,7 +34,7 @@ def machines(spec: RecommenderSpec, step: str) -> int:
 
 
 def objects(
-    spec: RecommenderSpec, metadata: Object, pod: Object, *, nodes: int, processes: int
+    spec: RecommenderSpec, metadata: Object, pod: Object, *, nodes: int, processes: int, seconds: int = DEADLINE_SECONDS
 ) -> tuple[Object, Object]:
     """The runtime and the TrainJob, in the order in which they are made.
 
@@ -43,6 +43,7 @@ def objects(
         pod: As a Job's would be; its one container has its ``args`` and ``resources``.
         nodes: Pods.
         processes: In each of them.
+        seconds: After this long they are ended.
     """
     container = pod["containers"][0]
     container["name"] = CONTAINER
@@ -60,7 +61,7 @@ def objects(
         "metadata": metadata | {"labels": metadata["labels"] | {"trainer.kubeflow.org/framework": "torch"}},
         "spec": {
             "mlPolicy": {"numNodes": nodes, "torch": {}},
-            "template": {"spec": _job_set(pod, dict(metadata["labels"]))},
+            "template": {"spec": _job_set(pod, dict(metadata["labels"]), seconds)},
         },
     }
     train_job = {
@@ -81,7 +82,7 @@ def share_memory(pod: Object) -> None:
     pod["volumes"].append({"name": "shared-memory", "emptyDir": {"medium": "Memory"}})
 
 
-def _job_set(pod: Object, labels: dict[str, str]) -> Object:
+def _job_set(pod: Object, labels: dict[str, str], seconds: int) -> Object:
     mistake = {"name": "mistake", "action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}
     return {
         # one pod that fails ends its Job, and then all begin again once all of them are gone: two never write at once
@@ -93,7 +94,7 @@ def _job_set(pod: Object, labels: dict[str, str]) -> Object:
                     "metadata": {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}},
                     "spec": {
                         "backoffLimit": 0,
-                        "activeDeadlineSeconds": DEADLINE_SECONDS,
+                        "activeDeadlineSeconds": seconds,
                         "podFailurePolicy": pod_failure_policy(CONTAINER),
                         "template": {"metadata": {"labels": labels}, "spec": pod},
                     },

@@ -6,15 +6,16 @@ Writes are seen by the watches at once. A run's pods end when a test says so; a 
 import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
+import kubernetes.client
 from worlds import Object, helm_secret
 
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.cache import Cache
-from shoploop.controller.cluster import Stale, kind_of
+from shoploop.controller.cluster import Cluster, kind_of
 from shoploop.controller.decide.kinds import BY_NAME, DEPLOYMENT, MODEL_VERSION, RECOMMENDER, SECRET, Kind
-from shoploop.controller.decide.names import FINALIZER
 from shoploop.controller.decide.observed import Install
 from shoploop.controller.helm import secret_name
 
@@ -42,10 +43,24 @@ class Clock:
         return self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class SmallCluster:
-    """What the worker asks of an API server."""
+REFUSED = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "metadata": {},
+    "status": "Failure",
+    "message": "the server rejected our request due to an error in our request",
+    "reason": "Invalid",
+    "details": {},
+    "code": 422,
+}
+"""What an API server answers to a JSON patch whose test does not hold: it says neither that there was a test, nor which."""
+
+
+class SmallCluster(Cluster):
+    """What the worker asks of an API server. JSON patches go through the real client, whose other end is here."""
 
     def __init__(self, cache: Cache, clock: Clock):
+        self._api = self
         self.cache, self.clock = cache, clock
         self.objects: dict[tuple[str, str], Object] = {}
         """By kind and name; there is one namespace."""
@@ -86,16 +101,39 @@ class SmallCluster:
 
     def set_status(self, live: Object, status: Object) -> Object:
         self.count()
-        return self._write(kind_of(live), {**self._same(live), "status": json.loads(json.dumps(status))})
+        return super().set_status(live, status)
 
     def set_finalizer(self, live: Object, wanted: bool) -> Object:
         self.count()
-        now = self._same(live)
-        made = {**now, "metadata": now["metadata"] | {"finalizers": [FINALIZER] if wanted else []}}
-        if not wanted and "deletionTimestamp" in now["metadata"]:
-            self._gone(kind_of(live), live["metadata"]["name"])
-            return made
-        return self._write(kind_of(live), made)
+        return super().set_finalizer(live, wanted)
+
+    def call_api(self, path: str, method: str, *, body: list[Object], **rest: Any) -> SimpleNamespace:
+        """A JSON patch, as the API server carries it out."""
+        path, _, _ = path.partition("/status")
+        found = [
+            (kind, self.objects.get((kind.kind, path.rpartition("/")[2])))
+            for kind in BY_NAME.values()
+            if path.startswith(f"{kind.path(NAMESPACE)}/")
+        ]
+        assert method == "PATCH" and len(found) == 1
+        kind, now = found[0]
+        if now is None:
+            raise _answer(404, {"message": "not found"})
+        made = json.loads(json.dumps(now))
+        for operation in body:
+            *within, last = operation["path"].strip("/").split("/")
+            where = made
+            for part in within:
+                where = where[part]
+            if operation["op"] == "test" and where.get(last) != operation["value"]:
+                raise _answer(422, REFUSED)
+            if operation["op"] == "add":
+                where[last] = operation["value"]
+        if "deletionTimestamp" in made["metadata"] and not made["metadata"].get("finalizers"):
+            self._gone(kind, made["metadata"]["name"])
+        else:
+            made = self._write(kind, made)
+        return SimpleNamespace(data=json.dumps(made).encode())
 
     def delete(self, kind: Kind, namespace: str | None, name: str) -> None:
         live = self.objects.get((kind.kind, name))
@@ -118,12 +156,6 @@ class SmallCluster:
 
     def tell(self, about: Object, **event: str) -> None:
         pass
-
-    def _same(self, live: Object) -> Object:
-        now = self.objects.get((live["kind"], live["metadata"]["name"]))
-        if now is None or now["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]:
-            raise Stale(live["kind"], 409, "it was changed")
-        return now
 
     def _write(self, kind: Kind, made: Object) -> Object:
         made["metadata"] = made["metadata"] | {"namespace": NAMESPACE, "resourceVersion": str(next(self._numbers))}
@@ -190,6 +222,12 @@ class SmallCluster:
                 }  # fmt: skip
                 if live.get("status") != status:
                     self._write(DEPLOYMENT, {**live, "status": status})
+
+
+def _answer(status: int, body: Object) -> kubernetes.client.ApiException:
+    error = kubernetes.client.ApiException(status=status, reason="Refused")
+    error.body = json.dumps(body)
+    return error
 
 
 class SmallHelm:

@@ -64,16 +64,16 @@ def test_recommenders_that_came_and_went_are_held_no_more(operator):
     operator.cluster.create("stays")
     operator.look((NAMESPACE, "stays"))
     a_life(operator, "first")
-    holders = [operator._failures, operator._paths, operator.pending, operator.cache]
+    holders = [operator._failures, operator._places, operator.pending, operator.cache]
     before = held(holders)
     for number in range(60):
         a_life(operator, f"shop-{number}")
     assert held(holders) == before
-    assert set(operator._paths) == {(NAMESPACE, "stays")}
+    assert set(operator._places) == {(NAMESPACE, "stays")}
 
 
 def test_a_recommender_that_changes_often_is_held_once(operator):
     for number in range(50):
         operator.cluster.create("grocery", serving={"replicas": number % 3 + 1})
         operator.look((NAMESPACE, "grocery"))
-    assert len(operator._paths) == 1
+    assert len(operator._places) == 1

@@ -5,10 +5,12 @@ import json
 import pytest
 from worlds import condition, message, said
 
-from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.controller.decide import handed_over
 from shoploop.controller.decide import manifests as runs
 from shoploop.controller.decide.conditions import KUBEFLOW
+from shoploop.runs.kubeflow.placement import task_pods
+from shoploop.steps import STEPS
 
 RUN = "20260302-115000-abcdef"
 RUNNER = {"type": "KubeflowPipelines", "endpoint": "http://ml-pipeline.kubeflow:8888"}
@@ -55,6 +57,19 @@ def test_a_run_is_handed_over_by_one_small_pod_that_knows_the_store_and_shows_a_
     assert pod["serviceAccountName"] == "runner" and pod["terminationGracePeriodSeconds"] == 60
     (token,) = [volume["projected"]["sources"][0] for volume in pod["volumes"] if "projected" in volume]
     assert token["serviceAccountToken"]["audience"] == "pipelines.kubeflow.org"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"timeoutMinutes": 4320}, {"steps": {"train_fused": {"timeoutMinutes": 100_000, "retries": 3}}}],
+    ids=["default", "of all steps", "of one step"],
+)
+def test_who_waits_for_a_run_waits_longer_than_its_steps_may_take(limits, asked, plan):
+    recommender = asked(**limits)
+    _, job = plan(recommender).apply
+    pods = task_pods(Recommender.model_validate({"metadata": {"name": "grocery"}, "spec": recommender["spec"]}))
+    steps = sum(pod.timeout_seconds * (1 + pod.retries) for name, pod in pods.items() if name in STEPS)
+    assert job["spec"]["activeDeadlineSeconds"] >= 24 * 3600 + steps
 
 
 def test_it_is_in_no_queue_and_holds_no_gpu(asked, plan):

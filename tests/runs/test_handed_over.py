@@ -9,9 +9,10 @@ from fake_kubeflow import FakeKubeflow
 
 from shoploop.api.pod_result import VersionMade, written
 from shoploop.api.v1alpha1 import Recommender
+from shoploop.controller.cleanup import clean
 from shoploop.controller.decide.conditions import KUBEFLOW
 from shoploop.controller.decide.handed_over import KIND, told
-from shoploop.errors import ShoploopError
+from shoploop.errors import NotFound, ShoploopError
 from shoploop.runs import StepFailed, new_run
 from shoploop.runs.kubeflow import errors, handing_over
 from shoploop.runs.kubeflow.client import KubeflowClient
@@ -146,6 +147,61 @@ def test_who_is_told_to_end_ends_the_run_too(world):
         handed.carry()
     assert world.server.runs[world.job]["state"] == "FAILED"
     assert read_link(world.store, world.run.key)["cancelled"]
+
+
+@pytest.fixture
+def emptied(world):
+    """Somebody waits for a run, and its store is emptied under it; what the server then has of it."""
+
+    def make(*, killed):
+        launcher, asked = world.launcher(), []
+        launcher._await_end = asked.append
+
+        def empty(_):
+            world.job_before = world.job
+            clean(world.store, "shop")
+            if killed:
+                raise Killed
+
+        with pytest.raises(Killed if killed else NotFound):
+            HandedOver(launcher, world.run, tell=world.lines.append, sleep=empty).carry()
+        assert asked == [world.job_before], "its pods are waited for"
+        assert list(world.store.list("")) == [], "nothing is written into an empty store"
+        return world.server.runs[world.job_before]["state"]
+
+    return make
+
+
+def test_a_run_whose_store_was_emptied_is_ended_by_who_is_told_to_end(emptied):
+    assert emptied(killed=True) == "CANCELING"
+
+
+def test_a_run_whose_store_was_emptied_does_not_go_on_with_nobody_waiting(emptied):
+    assert emptied(killed=False) == "CANCELING"
+
+
+def test_a_run_that_was_begun_and_never_noted_is_ended_by_its_name(world, monkeypatch):
+    def kill(*_, **__):
+        raise Killed
+
+    launcher = world.launcher()
+    launcher._await_end = lambda job: None
+    monkeypatch.setattr("shoploop.runs.launchers.kubeflow_pipelines.keep_link", kill)
+    with pytest.raises(Killed):
+        HandedOver(launcher, world.run, tell=world.lines.append).carry()
+    assert [run["state"] for run in world.server.runs.values()] == ["CANCELING"]
+
+
+def test_who_ends_before_a_run_begins_ends_nothing(world):
+    launcher = world.launcher()
+
+    def kill(_):
+        raise Killed
+
+    launcher.compiled = kill
+    with pytest.raises(Killed):
+        HandedOver(launcher, world.run, tell=world.lines.append).carry()
+    assert not world.server.runs
 
 
 def test_a_run_that_was_ended_with_its_pod_goes_on_with_the_next_pod(world):

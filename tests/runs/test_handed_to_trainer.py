@@ -232,6 +232,19 @@ def test_outside_a_pod_it_is_said_what_is_missing(monkeypatch):
         ApiServer.of_this_pod()
 
 
+@pytest.mark.parametrize(
+    ("runner", "minutes"),
+    [({}, 1440), ({"timeoutMinutes": 4320}, 4320), ({"steps": {STEP: {"timeoutMinutes": 9000}}}, 9000)],
+    ids=["default", "of all steps", "of this step"],
+)
+def test_the_machines_may_work_as_long_as_their_step_may_take(runner, minutes):
+    spec = {"data": {"dataset": "completejourney"}, "training": {"nodes": 2}, "runner": runner}
+    recommender = Recommender.model_validate({"metadata": {"name": "shop"}, "spec": spec})
+    runtime, _ = together.objects(recommender, STEP, place={}, run="r", key="k")
+    (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    assert job["template"]["spec"]["activeDeadlineSeconds"] == 60 * minutes
+
+
 def test_names_are_short_enough_for_the_hostnames_that_are_made_of_them():
     long = Recommender.model_validate(
         {"metadata": {"name": "a" * 40}, "spec": {"data": {"dataset": "completejourney"}}}

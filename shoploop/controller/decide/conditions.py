@@ -192,6 +192,9 @@ REASONS = _reasons(
     ReleaseResumed="Revision {revision} is no longer held.",
     ReleaseRecovered="Revision {revision} was left half made by an operator that ended, and is made again.",
     DeletionTimedOut="Its children were not gone after {seconds:.0f} s, and it no longer waits: {detail}",
+    PodsLeft="The store is emptied though {pods} did not end within {seconds:.0f} s, as on a node that nobody reaches."
+    " What is written there from now on stays.",
+    StoreLeft="Nothing at {path} is removed, though spec.deletionPolicy is Delete: {other} keeps its versions there.",
     Uninstalled="Helm release {release} is uninstalled.",
 )
 
@@ -208,7 +211,7 @@ WARNINGS = frozenset(
         "CompactionFailed", "RenewalFailed",
         "CandidateReturned", "CandidateOtherCode", "CandidateRefused", "PromotionHeld", "PredictorsUnreachable",
         "ServeNotDecided", "ServeAnnotationUnread", "FeedbackKeyUnset", "FeedbackSecretMissing", "FeedbackSecretKeyMissing",
-        "TrainerMissing", "TrainerUnready", "TrainJobRefused",
+        "TrainerMissing", "TrainerUnready", "TrainJobRefused", "PodsLeft", "StoreLeft",
     }
 )  # fmt: skip
 """Reasons whose events are warnings."""

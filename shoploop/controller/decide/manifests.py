@@ -23,7 +23,7 @@ from shoploop.api.pods import (
     store_env,
     store_uri,
 )
-from shoploop.api.v1alpha1 import RecommenderSpec
+from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.controller.decide import signing
 from shoploop.controller.decide.names import (
     CHECK_COMPONENT,
@@ -45,6 +45,7 @@ from shoploop.controller.decide.names import (
 )
 from shoploop.controller.decide.settings import Settings
 from shoploop.runs import train_job
+from shoploop.runs.kubeflow.placement import longest_seconds
 from shoploop.runs.record import LAST_SHARED, RENEW
 from shoploop.steps import STEPS, needed_by
 
@@ -169,7 +170,11 @@ def job(recommender: Object, spec: RecommenderSpec, run: str, index: int, settin
     name = run_object_name(recommender, run, index)
     if spec.runner.type == "KubeflowPipelines":
         pod = hand_over_pod(recommender, spec, run, settings)
-        return job_around(recommender, name, pod, part_labels(run, index))
+        made = job_around(recommender, name, pod, part_labels(run, index))
+        # steps have limits of their own; what waits for all of them only has to end some time
+        whole = Recommender.model_validate({"metadata": {"name": recommender["metadata"]["name"]}, "spec": spec})
+        made["spec"]["activeDeadlineSeconds"] = DEADLINE_SECONDS + longest_seconds(whole)
+        return made
     pod = part_pod(recommender, spec, run, index, settings)
     return queued(job_around(recommender, name, pod, part_labels(run, index)), spec)
 

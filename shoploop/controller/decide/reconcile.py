@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from shoploop.api.kubernetes import STORE_KEYS
 from shoploop.api.loading import problems_of
 from shoploop.api.places import relative_uris
-from shoploop.api.pods import needs_claim, store_uri
 from shoploop.api.unbuilt import described, unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.controller.decide import (
@@ -24,6 +23,7 @@ from shoploop.controller.decide import (
     renewals,
     serve_decisions,
     signing,
+    store_place,
 )
 from shoploop.controller.decide.conditions import WARNINGS, Found, incumbent_not_compared, say
 from shoploop.controller.decide.names import FINALIZER, Object
@@ -35,7 +35,6 @@ from shoploop.controller.decide.settings import Settings
 from shoploop.controller.decide.situation import Situation
 from shoploop.controller.decide.telling import present, status_of, transitions
 from shoploop.controller.decide.versions import Version
-from shoploop.store import layout
 
 BLOCKED_SECONDS = 15
 """How soon it is seen that somebody mended what blocks a Recommender: a Secret is not watched."""
@@ -78,20 +77,13 @@ def parse(recommender: Object) -> RecommenderSpec:
     return Recommender.model_validate(known, strict=True, by_alias=True, by_name=False).spec
 
 
-def store_path(recommender: Object, spec: RecommenderSpec) -> str | None:
-    """Where its versions lie, if that can be somebody else's place too: a claim belongs to one namespace."""
-    if needs_claim(spec):
-        return None
-    return f"{store_uri(spec)}/{layout.recommender(recommender['metadata']['name'])}"
-
-
 def _blocker(situation: Situation) -> Found | None:
     """The first thing that somebody has to mend before anything can be done."""
     spec, observed = situation.spec, situation.observed
     if beyond := unbuilt(spec, place="Cluster"):
         return say("NotBuilt", what=described(beyond))
     if observed.rival:
-        return say("StoreTaken", other=observed.rival, path=store_path(situation.recommender, spec))
+        return say("StoreTaken", other=observed.rival, path=store_place.named(situation.recommender))
     reference = spec.store.secret_ref
     if reference is not None:
         if observed.secret_keys is None:

@@ -47,6 +47,8 @@ class HandedOver:
     ):
         self.launcher, self.run, self.tell, self.sleep = launcher, run, tell, sleep
         self._told: dict[str, Any] = {}
+        self._job: str | None = None
+        """What the server calls the run, as far as it is known: the store may be emptied meanwhile."""
 
     def carry(self) -> Result:
         """Begins the run, or takes it up where somebody has begun it, and waits for its end.
@@ -68,12 +70,24 @@ class HandedOver:
                 if look.state != "running":
                     raise ShoploopError(f"Somebody has cancelled run {self.run.id} at {self.launcher.client.endpoint}.")
                 self.sleep(POLL_SECONDS)
+        except NotFound:  # the store was emptied, and what goes on would write into it
+            self._end()
+            raise
         except ShoploopError:
             raise
         except BaseException:  # who waits is told to end, and the run with it
-            with suppress(NotFound, KubeflowError):
-                self.launcher.cancel(self.run)
+            self._end()
             raise
+
+    def _end(self) -> None:
+        """Ends the run at the server, whatever the store still knows of it."""
+        with suppress(KubeflowError):
+            try:
+                self.launcher.cancel(self.run)
+            except KubeflowError:
+                raise
+            except ShoploopError:
+                self.launcher.end(self.run, self._job)
 
     def _begin(self) -> None:
         link = read_link(self.launcher.store, self.run.key)
@@ -108,6 +122,7 @@ class HandedOver:
         link = read_link(self.launcher.store, self.run.key)
         line = {"kind": KIND, **what}
         if link is not None:
+            self._job = link["job"]
             line |= {"id": link["job"], "page": run_page(link["endpoint"], link["job"])}
         if line != self._told:
             self._told = line

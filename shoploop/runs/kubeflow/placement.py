@@ -89,6 +89,11 @@ def worker_pod(recommender: Recommender, name: str) -> TaskPod:
     return _task_pod(recommender, name, works=True)
 
 
+def longest_seconds(recommender: Recommender) -> int:
+    """How long the pods of a run may work at most, each as often as it is tried, none beside another."""
+    return sum(pod.timeout_seconds * (1 + pod.retries) for pod in task_pods(recommender).values())
+
+
 def hands_over(spec: RecommenderSpec, name: str) -> bool:
     """Whether the step's task is one that makes others carry it out; a parameter of the run may leave them nothing to do."""
     return name in STEPS and STEPS[name].together and spec.training.nodes > 1

@@ -120,7 +120,8 @@ def objects(
     }
     if (own := os.environ.get(POD_VARIABLE)) and (uid := os.environ.get(POD_UID_VARIABLE)):
         metadata["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": own, "uid": uid}]
-    return train_job.objects(spec, metadata, pod, nodes=train_job.machines(spec, step), processes=max(task.gpu, 1))
+    nodes, seconds = train_job.machines(spec, step), task.timeout_seconds
+    return train_job.objects(spec, metadata, pod, nodes=nodes, processes=max(task.gpu, 1), seconds=seconds)
 
 
 def _pod(task: TaskPod, words: list[str]) -> Object:

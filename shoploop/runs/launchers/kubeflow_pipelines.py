@@ -133,15 +133,32 @@ class KubeflowPipelines:
         """The server's id of a run that was launched."""
         return str(self._link(run)["job"])
 
+    def end(self, run: Run, job: str | None) -> None:
+        """Ends a run that the store knows nothing of any more, and writes nothing there.
+
+        Args:
+            job: The server's id of it; unset: the one that it has under the run's name, if any.
+        """
+        job = job or ((there := self._found(run)) and there.run_id)
+        if job is None:
+            return
+        with suppress(KubeflowMissing, KubeflowRefused):  # it has ended, or is gone
+            self.client.terminate(job)
+        self._await_end(job)
+
     def adopt(self, run: Run) -> bool:
         """Takes up a run that the server has begun though its answer got lost; False where it has none of that id."""
-        runner = run.recommender.spec.runner
-        experiment = self.client.experiment_named(runner.experiment or run.name, runner.namespace or "")
-        there = find(self.client, experiment, run.id) if experiment else None
+        there = self._found(run)
         if there is None:
             return False
         keep_link(self.store, run.key, there.run_id, endpoint=self.client.endpoint)
         return True
+
+    def _found(self, run: Run) -> KubeflowRun | None:
+        """The run that the server has of that id."""
+        runner = run.recommender.spec.runner
+        experiment = self.client.experiment_named(runner.experiment or run.name, runner.namespace or "")
+        return find(self.client, experiment, run.id) if experiment else None
 
     def recur(self, run: Run, cron: str) -> RecurringRun:
         """Lets runs like this one begin by the server's clock; what recurred for the recommender before is replaced.
