@@ -132,6 +132,15 @@ def test_a_learner_that_is_silent_for_long_is_called_unreachable(told):
         assert condition(made, "OnlineLearning") == ("False", reason), NOW
 
 
+@pytest.mark.parametrize(("minute", "again"), [("11:59", online.LOOK_SECONDS), ("11:50", online.UNREACHABLE_SECONDS)])
+def test_a_learner_that_is_silent_for_long_is_asked_less_often(told, minute, again):
+    seen = {"type": "OnlineLearning", "status": "False", "reason": "LearnerStarting", "message": "x"}
+    seen |= {"lastTransitionTime": f"2026-03-02T{minute}:00Z", "observedGeneration": 1}
+    serving = {"request": f"{VERSION} run-01", "promoted": VERSION}
+    made = told("it does not answer", status={"conditions": [seen], "serving": serving})
+    assert made.requeue_seconds == again
+
+
 @pytest.mark.parametrize(("ready", "reason"), [(0, "LearnerStarting"), (1, "LearnerUnreachable")])
 def test_a_pod_that_starts_for_long_is_not_called_unreachable(told, ready, reason):
     seen = {"type": "OnlineLearning", "status": "False", "reason": "LearnerStarting", "message": "x"}
