@@ -1,5 +1,5 @@
-"""Asks learners how far they are. The operator asks them, predictors' updaters (:mod:`shoploop.controller.predictors`) and the
-API server, and nothing else."""
+"""Asks learners how far they are. The operator asks the API server, them and the predictors' updaters (``predictors.py``),
+and nothing else."""
 
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
