@@ -27,7 +27,7 @@ def build_bento(
         features: What materialize_features wrote.
         model: What train_fused wrote.
         bento: The Bento and its digest.
-        item_fields: Columns of the items table that answers carry.
+        item_fields: Columns of the items table that answers carry. No comma is in their names.
         deadline_milliseconds: After this long the predictor answers with what it has.
         allowed_origins: Origins whose pages may ask from a browser; "*" is every one.
         list_rules: What every list must be, as spec.serving.listRules says.

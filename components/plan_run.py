@@ -80,7 +80,7 @@ def plan_run(
             simple baseline, unless the rule is Always.
         margin: How much worse than the incumbent still counts as not worse.
         max_age_days: A serving version older than this raises a condition.
-        item_fields: Columns of the items table that answers carry.
+        item_fields: Columns of the items table that answers carry. No comma is in their names.
         deadline_milliseconds: After this long the predictor answers with what it has.
         allowed_origins: Origins whose pages may ask from a browser (CORS), e.g. https://shop.example; "*" is
             every one. Empty: none.

@@ -331,6 +331,8 @@ def place(task: dsl.PipelineTask, pod: TaskPod) -> None:
     if pod.hands_over:
         kubernetes.use_field_path_as_env(task, POD_VARIABLE, "metadata.name")
         kubernetes.use_field_path_as_env(task, POD_UID_VARIABLE, "metadata.uid")
+    for label, value in pod.labels.items():
+        kubernetes.add_pod_label(task, label, value)
     for label, value in pod.node_selector.items():
         kubernetes.add_node_selector(task, label, value)
     for one in pod.tolerations:

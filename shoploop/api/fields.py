@@ -19,6 +19,9 @@ QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH, pattern=NAME_PATTERN)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1, max_length=253)]
+Column = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^,]+$")]
+"""A column's name that stands in lists of them, which a comma parts."""
+
 Url = Annotated[str, Field(min_length=1, max_length=1024)]
 Origin = Annotated[
     str, Field(max_length=253, pattern=r"^(\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?)$")

@@ -63,7 +63,7 @@ class PlacementSpec(Spec):
     """Where on the cluster the pods of a run go."""
 
     queue: Text | None = None
-    """Kueue LocalQueue."""
+    """Kueue LocalQueue. On Kubeflow Pipelines pods are queued one by one, for which Kueue's integration pod must be on."""
 
     node_selector: dict[str, str] = {}
     """Labels that a node must have."""
@@ -72,4 +72,5 @@ class PlacementSpec(Spec):
     """Taints that the pods accept."""
 
     priority_class_name: Text | None = None
-    """PriorityClass of the pods."""
+    """PriorityClass of the pods. Kubeflow Pipelines gives its own none: there it is for machines that train together, and is
+    refused where training.nodes is 1."""

@@ -18,6 +18,9 @@ USER = 65532
 DATA_MOUNT = "/var/lib/shoploop-data"
 """Where a pod finds the files of spec.data.claim."""
 
+CA_MOUNT, CA_VARIABLES = "/etc/shoploop/ca", ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+"""Where a pod finds the authority of a store, and the variables that libraries look at."""
+
 OWN_STORE = "file:///var/lib/shoploop"
 """Where a store that the spec names by a relative folder lies in a pod."""
 
@@ -96,8 +99,11 @@ def pod_failure_policy(container: str) -> dict[str, Any]:
     }
 
 
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+
+
 def queued(made: dict[str, Any], spec: RecommenderSpec) -> dict[str, Any]:
     """The same, in the queue that the spec names: Kueue suspends it until there is room."""
     if spec.training.placement.queue:
-        made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = spec.training.placement.queue
+        made["metadata"]["labels"][QUEUE_LABEL] = spec.training.placement.queue
     return made

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from shoploop.api.access import AccessSpec
 from shoploop.api.exploration import ExplorationSpec
-from shoploop.api.fields import Origin, Rule, Spec, Text, rules
+from shoploop.api.fields import Column, Origin, Rule, Spec, Text, rules
 from shoploop.api.list_rules import ListRulesSpec
 
 ORDERED = Rule(cel="self.min <= self.max", message="min must not exceed max")
@@ -78,8 +78,8 @@ class ServingSpec(Spec):
     pinned_version: Text | None = None
     """Serve this version whatever is trained later."""
 
-    item_fields: Annotated[list[Text], Field(max_length=50)] = ["title"]
-    """Columns of the items table that answers carry."""
+    item_fields: Annotated[list[Column], Field(max_length=50)] = ["title"]
+    """Columns of the items table that answers carry. No comma is in their names."""
 
     allowed_origins: Annotated[list[Origin], Field(max_length=50)] = []
     """Origins whose pages may ask from a browser (CORS), e.g. https://shop.example; "*" is every one. Empty: none."""

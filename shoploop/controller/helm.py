@@ -6,8 +6,10 @@ Reads come from Helm's own Secrets: a `helm get` for every look at a release wou
 import base64
 import gzip
 import json
+import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,8 +70,9 @@ class Helm:
         with self.slots:
             try:
                 done = subprocess.run(
-                    [self.program, *arguments], capture_output=True, text=True, timeout=TIMEOUT_SECONDS + 30
-                )
+                    [self.program, *arguments], capture_output=True, text=True, timeout=TIMEOUT_SECONDS + 30,
+                    env=past_proxies(os.environ),
+                )  # fmt: skip
             except FileNotFoundError as error:
                 detail = f"there is no program {self.program}; set SHOPLOOP_HELM."
                 raise HelmFailed(say("ReleaseFailed", release=arguments[1], detail=detail)) from error
@@ -79,6 +82,16 @@ class Helm:
         if done.returncode:
             raise HelmFailed(why(arguments[1], done.stderr))
         return done.stdout
+
+
+def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which a pod's own API server is asked directly: helm knows it by its address, which is in no NO_PROXY
+    that names the cluster's domains."""
+    host = environment.get("KUBERNETES_SERVICE_HOST")
+    if not host:
+        return dict(environment)
+    given = environment.get("NO_PROXY") or environment.get("no_proxy")
+    return {**environment, "NO_PROXY": f"{given},{host}" if given else host}
 
 
 def why(release: str, stderr: str) -> Found:

@@ -1,4 +1,5 @@
-"""Asks learners how far they are. That is all that the operator asks of anything but the API server."""
+"""Asks learners how far they are. The operator asks the API server, them and the predictors' updaters (``predictors.py``),
+and nothing else."""
 
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener

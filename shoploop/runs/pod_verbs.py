@@ -173,7 +173,13 @@ def main(arguments: list[str] | None = None) -> int:
         recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
         signal.signal(signal.SIGTERM, end_gracefully)
         try:
-            client = KubeflowClient(recommender.spec.runner.endpoint or "", token_file=wanted.token_file)
+            # the store's authority, which the pod trusts in the place of others, says nothing of who Kubeflow is
+            of_store = os.environ.get("SSL_CERT_FILE")
+            client = KubeflowClient(
+                recommender.spec.runner.endpoint or "",
+                token_file=wanted.token_file,
+                beside=Path(of_store) if of_store else None,
+            )
             launcher = KubeflowPipelines(client, open_store(recommender, wanted.store))
             run = Run(id=wanted.run, recommender=recommender, serving=told_serving(recommender))
             _say(HandedOver(launcher, run).carry())

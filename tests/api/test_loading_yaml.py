@@ -26,6 +26,7 @@ SAYS = {
     "negative-replicas": "spec.serving.replicas: should be greater than or equal to 0, not -1",
     "no-data": "spec.data: this field is required",
     "origin-with-path": "spec.serving.allowedOrigins[0]: should match pattern",
+    "column-with-comma": "spec.serving.itemFields[0]: should match pattern",
     "replicas-and-autoscaling": "spec.serving: replicas and autoscaling exclude each other",
     "replicas-in-quotes": "spec.serving.replicas: should be a valid integer, not '2'",
     "sqlite-log-autoscaling": "an online log of type Sqlite serves one pod",

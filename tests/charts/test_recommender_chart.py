@@ -176,3 +176,34 @@ def test_what_the_operator_tells_of_signatures_is_what_the_chart_takes(render, t
         "initContainers"
     ]
     assert {"name": "SHOPLOOP_SIGNING_POLICY", "value": "Require"} in fetch["env"]
+
+
+@pytest.mark.parametrize("field", ["price: EUR", "size #", "{size}", "'s", "a b"])
+def test_columns_of_any_name_reach_the_pods_as_they_are(render, field):
+    values = {"itemFields": [field, "title"], "promotions": {"follow": True}}
+    found = [
+        word
+        for one in pod(render("recommender", values, scenario="own-store"))["initContainers"]
+        for word in one["args"]
+        if not isinstance(word, str) or word.startswith("--item-fields")
+    ]
+    assert found == [f"--item-fields={field},title"] * 2
+
+
+def test_a_store_whose_address_looks_like_yaml_reaches_the_pods_as_it_is(render):
+    values = {"store": {"uri": "s3://shop/#loop:"}, "promotions": {"follow": True}}
+    (updater,) = (
+        one
+        for one in pod(render("recommender", values, scenario="object-store"))["initContainers"]
+        if one["name"] == "updater"
+    )
+    assert "--store=s3://shop/#loop:" in updater["args"]
+
+
+def test_names_that_yaml_takes_for_numbers_and_truths_stay_names(render):
+    values = {"placement": {"priorityClassName": "1"}, "store": {"secretName": "2"}, "privateCA": {"secretName": "no"}}
+    spec = pod(render("recommender", values, scenario="object-store"))
+    assert spec["priorityClassName"] == "1"
+    held = {one["secret"]["secretName"] for one in spec["volumes"] if "secret" in one}
+    keys = [one["valueFrom"]["secretKeyRef"]["name"] for one in spec["initContainers"][0]["env"] if "valueFrom" in one]
+    assert "no" in held and set(keys) == {"2"}

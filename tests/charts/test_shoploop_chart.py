@@ -8,6 +8,7 @@ from conftest import CHARTS
 from prometheus_client import REGISTRY
 from test_helm_charts import named
 
+from shoploop.api import learner_state, predictor_state
 from shoploop.controller import metrics
 from shoploop.controller.decide.settings import Settings
 
@@ -49,6 +50,13 @@ def samples(beginning):
 def test_one_operator_at_a_time(render):
     assert operator(render("shoploop"))["replicas"] == 1
     assert operator(render("shoploop"))["strategy"] == {"type": "Recreate"}
+
+
+def test_who_closes_the_operators_egress_is_told_of_every_port_that_it_asks():
+    said = [(CHARTS / "shoploop" / file).read_text() for file in ("values.yaml", "README.md")]
+    for text in said:
+        (about,) = re.findall(r"Where the operator may connect to.*?(?:\|\n|egress:)", text, re.S)
+        assert str(learner_state.PORT) in about and str(predictor_state.PORT) in about, about
 
 
 def test_the_operator_understands_what_the_chart_tells_it(render):

@@ -17,7 +17,8 @@ from components.plan_run import plan_run
 from pipelines import recommender as pipelines
 from shoploop.api.v1alpha1 import GateSpec, Recommender
 from shoploop.errors import SpecInvalid
-from shoploop.runs.kubeflow.placement import check_submittable, task_pods, unversioned
+from shoploop.runs.kubeflow import together
+from shoploop.runs.kubeflow.placement import check_submittable, task_pods, unversioned, worker_pod
 from shoploop.steps import STEPS, settings_of
 from shoploop.steps.parameters import arguments_of, parameters, recommender_of
 
@@ -26,14 +27,15 @@ HANDED_OVER = Path(__file__).parent / "golden_train_on_two_machines.yaml"
 FULL = {
     "store": {
         "uri": "s3://shop/loop", "endpoint": "http://seaweedfs:8333", "region": "eu-central-1",
-        "secretRef": {"name": "s3-keys"},
+        "secretRef": {"name": "s3-keys"}, "caRef": {"name": "corp-ca", "key": "root.pem"},
     },
     "data": {"tables": {"interactions": {"uri": "events/*.parquet"}}, "claim": "shop-files"},
     "training": {
         "epochs": 7,
         "resources": {"cpu": "2", "memory": "8Gi", "gpu": 1},
         "placement": {
-            "nodeSelector": {"disk": "fast"}, "tolerations": [{"key": "batch", "operator": "Exists", "effect": "NoSchedule"}]
+            "nodeSelector": {"disk": "fast"}, "tolerations": [{"key": "batch", "operator": "Exists", "effect": "NoSchedule"}],
+            "queue": "team",
         },
     },
     "signing": {"privateKey": {"name": "signing"}},
@@ -178,8 +180,65 @@ def test_a_pod_is_given_what_the_spec_says_and_no_other_step_holds_a_gpu(full):
     assert "retryPolicy" not in task["train-fused"] and task["gate"]["retryPolicy"]["maxRetryCount"] == 2
     with_gpu = {step for step in STEPS if "accelerator" in executor(full, step)[0]["resources"]}
     assert with_gpu == {step.name for step in STEPS.values() if step.gpu}
-    signing = {one: executor(full, one)[1].get("secretAsVolume") for one in (*STEPS, "publish_version")}
-    assert [name for name, mounted in signing.items() if mounted] == ["publish_version"]
+    signing = {
+        one: [mounted["secretName"] for mounted in executor(full, one)[1]["secretAsVolume"]]
+        for one in (*STEPS, "publish_version")
+    }
+    assert [name for name, mounted in signing.items() if "signing" in mounted] == ["publish_version"]
+
+
+CA_VARIABLES = {"SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
+
+
+def test_every_pod_knows_the_authority_that_the_store_is_known_by(full):
+    for task in task_pods(recommender()):
+        container, pod = executor(full, task)
+        (folder,) = (one["mountPath"] for one in pod["secretAsVolume"] if one["secretName"] == "corp-ca")
+        told = {one["value"] for one in container["env"] if one["name"] in CA_VARIABLES}
+        assert told == {f"{folder}/root.pem"}, task
+    assert not CA_VARIABLES & set(task_pods(recommender())["gate"].variables)
+
+
+def test_machines_that_train_together_know_the_stores_authority():
+    spec = recommender(**FULL | {"training": FULL["training"] | {"nodes": 2}})
+    runtime, _ = together.objects(spec, "train_fused", place={}, run="run-1", key="k")
+    (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    pod = job["template"]["spec"]["template"]["spec"]
+    (volume,) = (one["name"] for one in pod["volumes"] if one.get("secret") == {"secretName": "corp-ca"})
+    (folder,) = (one["mountPath"] for one in pod["containers"][0]["volumeMounts"] if one["name"] == volume)
+    told = {one["value"] for one in pod["containers"][0]["env"] if one["name"] in CA_VARIABLES}
+    assert told == {f"{folder}/root.pem"}
+
+
+def test_a_secret_that_holds_the_key_and_the_authority_is_mounted_once():
+    both = {"name": "all"}
+    spec = recommender(store={"uri": "s3://shop/loop", "caRef": both}, signing={"privateKey": both})
+    pod = task_pods(spec)["publish_version"]
+    ((_, folder),) = pod.secret_files
+    assert pod.variables["SSL_CERT_FILE"] == f"{folder}/ca.crt"
+    assert pod.variables["SHOPLOOP_SIGNING_KEY"] == f"{folder}/private.pem"
+
+
+def test_every_pod_that_computes_is_in_the_queue_that_the_spec_names(full):
+    for task in task_pods(recommender()):
+        assert executor(full, task)[1]["podMetadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "team"}, task
+
+
+def test_a_pod_that_waits_for_machines_takes_no_room_in_the_queue_that_they_wait_in():
+    spec = recommender(**FULL | {"training": FULL["training"] | {"nodes": 2}})
+    assert task_pods(spec)["train_fused"].labels == {}
+    assert worker_pod(spec, "train_fused").labels == {}  # their TrainJob is in it, as a whole
+    assert task_pods(spec)["gate"].labels == {"kueue.x-k8s.io/queue-name": "team"}
+
+
+def test_machines_that_train_together_have_the_priority_that_kubeflows_own_pods_cannot_have():
+    spec = recommender(
+        training={"nodes": 2, "placement": {"priorityClassName": "high"}}, store={"uri": "s3://shop/loop"}
+    )
+    check_submittable(spec)
+    runtime, _ = together.objects(spec, "train_fused", place={}, run="run-1", key="k")
+    (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    assert job["template"]["spec"]["template"]["spec"]["priorityClassName"] == "high"
 
 
 def train_on_two_machines(folder):
@@ -217,6 +276,7 @@ def test_no_secret_is_a_parameter_and_every_image_has_a_version(full):
         ({"runner": {"image": "shoploop-pipeline"}}, "without a tag"),
         ({"runner": {"image": "shoploop-pipeline:latest"}}, "names no version"),
         ({"runner": {"steps": {"gate": {"image": "x y"}}}}, "no image reference"),
+        ({"training": {"placement": {"priorityClassName": "high"}}}, "priorityClassName is 'high'.*name a queue"),
         ({"store": {"uri": "hdfs://x/y"}}, r"spec\.store\.uri"),
     ],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Learning between two runs on a cluster: what it needs, what is told of it, and what a person decides by an annotation."""
 
 import pytest
-from worlds import NOW, chart_values, condition, message
+from worlds import NOW, chart_values, condition, message, situation
 
 from shoploop.api.learner_state import Halt, LearnerState
 from shoploop.controller.decide import online
@@ -130,6 +130,18 @@ def test_a_learner_that_is_silent_for_long_is_called_unreachable(told):
         seen = since | {"lastTransitionTime": f"2026-03-02T{minute}:00Z", "observedGeneration": 1}
         made = told("it does not answer", status={"conditions": [seen]})
         assert condition(made, "OnlineLearning") == ("False", reason), NOW
+
+
+@pytest.mark.parametrize(("minute", "again"), [("11:59", online.LOOK_SECONDS), ("11:50", online.UNREACHABLE_SECONDS)])
+def test_a_learner_that_is_silent_for_long_is_asked_less_often(
+    make_recommender, make_version, make_release, settings, minute, again
+):
+    seen = {"type": "OnlineLearning", "status": "False", "reason": "LearnerStarting", "message": "x"}
+    seen |= {"lastTransitionTime": f"2026-03-02T{minute}:00Z", "observedGeneration": 1}
+    recommender = make_recommender(online=ASKED, status={"conditions": [seen]})
+    releases = (make_release(recommender, make_version(), settings),)
+    about = situation(recommender, settings=settings, releases=releases, learner="it does not answer")
+    assert online.look(about, VERSION).requeue_seconds == again
 
 
 @pytest.mark.parametrize(("ready", "reason"), [(0, "LearnerStarting"), (1, "LearnerUnreachable")])

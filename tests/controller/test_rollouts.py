@@ -1,5 +1,7 @@
 """Who serves on a cluster and who is tried beside: what is written into the store, which pods are made, and what is told."""
 
+from datetime import timedelta
+
 import pytest
 import yaml
 from worlds import NOW, condition, message
@@ -7,6 +9,7 @@ from worlds import NOW, condition, message
 from shoploop.api.predictor_state import CandidateState, Ended, PredictorState, Waiting
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.controller.decide import rollouts
+from shoploop.controller.decide.conditions import timestamp
 from shoploop.controller.decide.manifests import spec_hash
 from shoploop.controller.decide.names import SERVE_ANNOTATION
 from shoploop.controller.decide.observed import Install
@@ -290,6 +293,19 @@ def test_predictors_that_are_silent_for_long_are_named(
         made = plan(recommender, version, make_deployment(), releases=(release,), predictors="it does not answer")
         assert condition(made, "Degraded")[1] == reason
         assert made.status["version"] == FIRST
+
+
+@pytest.mark.parametrize(("minutes", "again"), [(0, rollouts.SOON_SECONDS), (2, 12), (60, rollouts.IDLE_SECONDS)])
+def test_the_longer_predictors_are_silent_the_later_they_are_asked_again(
+    make_recommender, packaged, make_release, make_deployment, plan, settings, minutes, again
+):
+    since = timestamp(NOW - timedelta(minutes=minutes))
+    status = {"version": FIRST, "serving": WRITTEN | {"silentSince": since}}
+    recommender = make_recommender(status=status, suspend=True, gate={"maxAgeDays": 100})
+    version = packaged(FIRST, 1)
+    release = make_release(recommender, version, settings, manifest=yaml.safe_dump({}))
+    made = plan(recommender, version, make_deployment(), releases=(release,), predictors="they do not answer")
+    assert made.requeue_seconds == again
 
 
 def test_without_pods_nothing_is_written_and_a_revision_names_the_version(told):

@@ -1,5 +1,6 @@
 """What a server, a network or a person gets wrong between us and Kubeflow Pipelines is named, and nothing is done twice."""
 
+import json
 import ssl
 import threading
 from contextlib import closing, contextmanager
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from kubeflow_specs import TRAINED
 
-from shoploop.errors import KeyUnusable, SpecInvalid
+from shoploop.errors import KeyUnusable, ShoploopError, SpecInvalid
+from shoploop.runs import pod_verbs
 from shoploop.runs.kubeflow import errors
 from shoploop.runs.kubeflow.client import KubeflowClient
+from shoploop.runs.kubeflow.handing_over import HandedOver
 from shoploop.runs.kubeflow.submission import begin, experiment_of, find, publish, version_name
 
 
@@ -190,6 +193,16 @@ def test_half_an_answer_of_a_real_connection_is_asked_for_again():
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
+    return vouching(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def everybodys(tmp_path_factory):
+    """In the place of the authorities that everybody trusts."""
+    return vouching(tmp_path_factory.mktemp("public"))
+
+
+def vouching(folder):
     """A certificate that vouches for itself."""
     import datetime
     import ipaddress
@@ -198,8 +211,8 @@ def authority(tmp_path_factory):
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    folder, key = tmp_path_factory.mktemp("tls"), ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kubeflow")])
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, folder.name)])
     now = datetime.datetime.now(datetime.UTC)
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
@@ -232,6 +245,30 @@ def test_a_private_authority_is_trusted_where_it_is_named(authority, tmp_path):
     for missing in (tmp_path / "none.pem", authority / "key.pem"):
         with pytest.raises(KeyUnusable, match="certificates in PEM"):
             KubeflowClient("https://kubeflow", authority=missing)
+
+
+@pytest.mark.parametrize("known_by", ["authority", "everybodys"])
+def test_who_hands_over_trusts_the_stores_authority_and_those_that_everybody_trusts(
+    authority, everybodys, request, monkeypatch, tmp_path, known_by
+):
+    monkeypatch.setattr("certifi.where", lambda: str(everybodys / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))  # as spec.store.caRef makes it in a pod
+    monkeypatch.setenv(pod_verbs.TERMINATION_LOG, str(tmp_path / "said"))
+    monkeypatch.setattr(HandedOver, "carry", lambda self: ready(self.launcher.client.health()))
+    said = []
+
+    def ready(health):
+        said.append(health.multi_user)
+        raise ShoploopError("No more is asked of it.")
+
+    folder, context = request.getfixturevalue(known_by), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+    with served([WHOLE], context) as port:
+        runner = {"type": "KubeflowPipelines", "endpoint": f"https://127.0.0.1:{port}"}
+        spec = {"data": {"dataset": "completejourney"}, "store": {"uri": f"file://{tmp_path}"}, "runner": runner}
+        (tmp_path / "spec.json").write_text(json.dumps({"metadata": {"name": "shop"}, "spec": spec}))
+        pod_verbs.main(["submit", "--spec", str(tmp_path / "spec.json"), "--run", "run-1"])
+    assert said == [True], (tmp_path / "said").read_text()
 
 
 def test_an_answer_of_another_api_is_not_taken_for_a_run_that_is_cancelled():

@@ -11,7 +11,7 @@
 {{/* Immutable after install: never put a version in here. */}}
 {{- define "recommender.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "recommender.labels" -}}
@@ -30,7 +30,7 @@ shoploop.io/recommender: {{ include "recommender.name" . }}
 {{- define "recommender.metadata" -}}
 {{- $root := index . 0 -}}
 {{- $annotations := merge (dict) (index . 2) $root.Values.commonAnnotations -}}
-namespace: {{ $root.Release.Namespace }}
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
   {{- include "recommender.labels" $root | nindent 2 }}
   app.kubernetes.io/component: {{ index . 1 }}

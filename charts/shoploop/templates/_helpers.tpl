@@ -7,7 +7,7 @@
 {{/* Immutable after install: never put a version in here. */}}
 {{- define "shoploop.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "shoploop.labels" -}}

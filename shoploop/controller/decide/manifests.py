@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from shoploop.api.online import EventLogSpec
 from shoploop.api.places import relative_uris
 from shoploop.api.pods import (
+    CA_MOUNT,
+    CA_VARIABLES,
     DATA_MOUNT,
     DEADLINE_SECONDS,
     container_security,
@@ -76,9 +78,6 @@ TOKEN_MOUNT, TOKEN_AUDIENCE = "/var/run/shoploop", "pipelines.kubeflow.org"
 """Where that pod finds the token that it shows, and for whom the token is: Kubeflow Pipelines asks for that one."""
 
 BACKOFF_LIMIT = 3
-CA_MOUNT, CA_VARIABLES = "/etc/shoploop/ca", ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
-"""Where a pod finds the authority of a store, and the variables that libraries look at."""
-
 LOG_MOUNT, ACCESS_MOUNT = "/var/lib/shoploop-events", "/etc/shoploop/log"
 """Where a pod finds the file of a log, or what proves it to a server and the server to it."""
 

@@ -30,6 +30,9 @@ CONDITION = "OnlineLearning"
 LOOK_SECONDS = 10
 """Between two questions to a learner: so late a trip is told at most."""
 
+UNREACHABLE_SECONDS = 60
+"""Between two to one that has long been silent: each keeps a worker of the operator from other Recommenders."""
+
 SILENT_SECONDS = 120
 """A learner whose pod is ready, or that has none of its own, may be silent for as long: it may just start again."""
 
@@ -101,7 +104,7 @@ def look(situation: Situation, version: str | None) -> Online:
         apply=asked.apply,
         delete=asked.delete,
         events=asked.events,
-        requeue_seconds=LOOK_SECONDS,
+        requeue_seconds=UNREACHABLE_SECONDS if why.reason == "LearnerUnreachable" else LOOK_SECONDS,
     )
 
 

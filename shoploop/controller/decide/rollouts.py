@@ -47,6 +47,10 @@ IDLE_SECONDS = 60
 SILENT_SECONDS = 120
 """Predictors that are ready may be silent for as long."""
 
+PATIENCE = 10
+"""Those that are silent are asked again after this part of the time that they have been: a question that nobody answers
+keeps a worker of the operator from other Recommenders."""
+
 GREW = 1.5
 """A count that grew by less is not written anew: each write is another look."""
 
@@ -137,7 +141,7 @@ def look(situation: Situation, target: Version | None) -> Rollout:
         apply=carried.apply,
         delete=carried.delete,
         events=events,
-        requeue_seconds=_again(situation, told, carried, waits),
+        requeue_seconds=_again(situation, told, carried, waits, silent),
     )
 
 
@@ -233,10 +237,14 @@ def _unreachable(situation: Situation, silent: Mapping[str, str]) -> Found | Non
     ready = int((situation.predictor or {}).get("status", {}).get("readyReplicas", 0))
     if not silent or not ready:
         return None
-    since = datetime.fromisoformat(silent["silentSince"].replace("Z", "+00:00"))
-    if (situation.now - since).total_seconds() < SILENT_SECONDS:
+    if _silence_seconds(situation, silent) < SILENT_SECONDS:
         return None
     return say("PredictorsUnreachable", detail=situation.observed.predictors)
+
+
+def _silence_seconds(situation: Situation, silent: Mapping[str, str]) -> float:
+    since = datetime.fromisoformat(silent["silentSince"].replace("Z", "+00:00"))
+    return (situation.now - since).total_seconds()
 
 
 def _base(
@@ -280,11 +288,15 @@ def _in_use(situation: Situation, told: PredictorState | None) -> frozenset[str]
     return frozenset(found)
 
 
-def _again(situation: Situation, told: PredictorState | None, carried: Carried, waits: Found | None) -> float | None:
+def _again(
+    situation: Situation, told: PredictorState | None, carried: Carried, waits: Found | None, silent: Mapping[str, str]
+) -> float | None:
     if situation.observed.predictors == () and not carried.waiting and not carried.problem:
         return None
     differ = told is not None and any(state.stable != (told.promoted or state.stable) for state in states(situation))
-    if carried.waiting or waits is not None or differ or isinstance(situation.observed.predictors, str):
+    if silent:
+        return min(max(_silence_seconds(situation, silent) / PATIENCE, SOON_SECONDS), IDLE_SECONDS)
+    if carried.waiting or waits is not None or differ:
         return SOON_SECONDS
     tries = told is not None and told.candidate is not None
     return LOOK_SECONDS if tries or carried.problem else IDLE_SECONDS

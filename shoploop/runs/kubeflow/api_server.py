@@ -68,7 +68,8 @@ class ApiServer:
         self.namespace, self._token_file = namespace, token_file
         trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(authority)) if authority else True
         self._base = f"{url}/apis/{GROUP}/{VERSION}/namespaces/{namespace}"
-        self._http = httpx.Client(verify=trust, transport=transport, timeout=TIMEOUT_SECONDS)
+        # a proxy of the environment leads out of the cluster
+        self._http = httpx.Client(verify=trust, transport=transport, timeout=TIMEOUT_SECONDS, trust_env=False)
 
     @classmethod
     def of_this_pod(cls) -> "ApiServer":

@@ -70,6 +70,7 @@ class KubeflowClient:
         *,
         token_file: Path | None = None,
         authority: Path | None = None,
+        beside: Path | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -81,6 +82,7 @@ class KubeflowClient:
             token_file: Holds the bearer token, e.g. of a projected service account; it is read for every question, because
                 such a token is replaced within the hour.
             authority: Certificates in PEM that are trusted in the place of the system's.
+            beside: Certificates in PEM that are trusted beside those that everybody trusts, whatever SSL_CERT_FILE says.
             transport: In the place of the network.
 
         Raises:
@@ -90,7 +92,9 @@ class KubeflowClient:
         self.endpoint = _address(endpoint)
         self.token_file, self.deadline_seconds = token_file, deadline_seconds
         self._clock, self._sleep = clock, sleep
-        self._http = httpx.Client(verify=_trust(authority), transport=transport, headers={"accept": "application/json"})
+        self._http = httpx.Client(
+            verify=_trust(authority, beside), transport=transport, headers={"accept": "application/json"}
+        )
 
     def close(self) -> None:
         self._http.close()
@@ -268,7 +272,8 @@ class KubeflowClient:
         if isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
             return KubeflowRefused(
                 f"The certificate of {self.endpoint} is of no authority that is trusted here: {error}. Name the file with "
-                "its authority's certificates by --ca-file."
+                "its authority's certificates by --ca-file; where the operator asks, put them into the Secret that "
+                "spec.store.caRef names, beside those of the store's authority."
             )
         if isinstance(error, httpx.RemoteProtocolError):
             return self._half(method)
@@ -381,14 +386,19 @@ def _address(endpoint: str) -> str:
     return endpoint.rstrip("/")
 
 
-def _trust(authority: Path | None) -> ssl.SSLContext | bool:
-    if authority is None:
+def _trust(authority: Path | None, beside: Path | None) -> ssl.SSLContext | bool:
+    file = authority or beside
+    if file is None:
         return True
     try:
-        return ssl.create_default_context(cafile=str(authority))
+        if authority:
+            return ssl.create_default_context(cafile=str(authority))
+        trust = httpx.create_ssl_context(trust_env=False)
+        trust.load_verify_locations(cafile=str(file))
+        return trust
     except (OSError, ssl.SSLError) as error:
         why = error.strerror or error
-        raise KeyUnusable(f"{authority} cannot be read as certificates in PEM: {why}. Name another.") from error
+        raise KeyUnusable(f"{file} cannot be read as certificates in PEM: {why}. Name another.") from error
 
 
 def _words(answer: httpx.Response) -> str:

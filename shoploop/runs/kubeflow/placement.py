@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from shoploop import __version__
 from shoploop.api.kubernetes import STORE_KEYS, Toleration
 from shoploop.api.places import relative_uris
-from shoploop.api.pods import DATA_MOUNT, image, needs_claim, store_uri
+from shoploop.api.pods import CA_MOUNT, CA_VARIABLES, DATA_MOUNT, QUEUE_LABEL, image, needs_claim, store_uri
 from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.api.v1alpha1 import Recommender, RecommenderSpec
 from shoploop.errors import SpecInvalid, without_passwords
@@ -59,6 +59,7 @@ class TaskPod:
     accelerator: str
     timeout_seconds: int
     retries: int
+    labels: dict[str, str]
     node_selector: dict[str, str]
     tolerations: tuple[Toleration, ...]
     claims: tuple[Claim, ...]
@@ -127,8 +128,13 @@ def _task_pod(recommender: Recommender, name: str, *, works: bool = False) -> Ta
         variables["AWS_ENDPOINT_URL"] = spec.store.endpoint
         if spec.store.endpoint.startswith("http://"):
             variables["AWS_ALLOW_HTTP"] = "true"
+    # a Secret is mounted once: Kubeflow calls the volume by the Secret's name
+    files: dict[str, str] = {}
     if private:
-        variables["SHOPLOOP_SIGNING_KEY"] = f"{SIGNING_MOUNT}/{private.key}"
+        variables["SHOPLOOP_SIGNING_KEY"] = f"{files.setdefault(private.name, SIGNING_MOUNT)}/{private.key}"
+    if (authority := spec.store.ca_ref) is not None:
+        file = f"{files.setdefault(authority.name, CA_MOUNT)}/{authority.key}"
+        variables |= dict.fromkeys(CA_VARIABLES, file)
     stored = [(spec.store.secret_ref.name, STORE_KEYS)] if spec.store.secret_ref else []
     default = runner.image or IMAGE
     if waits:
@@ -141,12 +147,14 @@ def _task_pod(recommender: Recommender, name: str, *, works: bool = False) -> Ta
         accelerator=runner.accelerator,
         timeout_seconds=60 * ((own.timeout_minutes if own else None) or runner.timeout_minutes),
         retries=runner.retries if own is None or own.retries is None else own.retries,
+        # one that waits must not hold the room in the queue that it waits for, and a worker's TrainJob is queued as a whole
+        labels={QUEUE_LABEL: placed.queue} if placed.queue and not waits and not works else {},
         node_selector=dict(placed.node_selector),
         tolerations=tolerations,
         claims=_claims(recommender),
         variables=variables,
         secrets=(*stored, *((one.name, tuple(one.keys)) for one in runner.secrets)),
-        secret_files=((private.name, SIGNING_MOUNT),) if private else (),
+        secret_files=tuple(files.items()),
         pull_secrets=tuple(spec.images.pull_secrets),
         cached=step is not None,
         hands_over=waits,
@@ -210,6 +218,13 @@ def _pod_problems(recommender: Recommender) -> list[str]:
     for name in spec.runner.steps:
         if name not in known:
             problems.append(f"  spec.runner.steps names {name!r}; there are {', '.join(known)}")
+    # machines that train together are pods of a TrainJob, not of Kubeflow Pipelines
+    if (priority := spec.training.placement.priority_class_name) and spec.training.nodes == 1:
+        problems.append(
+            f"  spec.training.placement.priorityClassName is {priority!r}, and Kubeflow Pipelines gives its pods no "
+            "PriorityClass: leave it out, and name a queue that keeps room for them in spec.training.placement.queue, or set "
+            "spec.runner.type to Job"
+        )
     for reference in sorted({pod.image for pod in task_pods(recommender).values()}):
         if why := unversioned(reference):
             problems.append(

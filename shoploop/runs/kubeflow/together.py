@@ -133,6 +133,9 @@ def _pod(task: TaskPod, words: list[str]) -> Object:
     for number, claim in enumerate(task.claims):
         volumes.append({"name": f"claim-{number}", "persistentVolumeClaim": {"claimName": claim.name}})
         mounts.append({"name": f"claim-{number}", "mountPath": claim.path})
+    for number, (secret, folder) in enumerate(task.secret_files):
+        volumes.append({"name": f"secret-{number}", "secret": {"secretName": secret}})
+        mounts.append({"name": f"secret-{number}", "mountPath": folder, "readOnly": True})
     resources: Object = {"requests": {"cpu": task.cpu, "memory": task.memory}, "limits": {"memory": task.memory}}
     if task.gpu:
         resources["limits"][task.accelerator] = task.gpu

@@ -36,13 +36,13 @@ app.kubernetes.io/component: {{ ternary "learner" "predictor" (eq (include "reco
     - --ranker=/bento/content/src/ranker
     {{- end }}
     - --recommender={{ include "recommender.name" $root }}
-    - --store={{ $v.store.uri }}
+    - {{ printf "--store=%s" $v.store.uri | quote }}
     - {{ printf "--log=%s" (include "recommender.log" $root) | quote }}
     - --log-folder=/var/lib/shoploop-events
     - --access=/etc/shoploop/log
     - --period-seconds={{ $v.online.publishPeriodSeconds }}
     - --optimizer={{ $v.online.optimizer }}
-    - --guardrails={{ $v.online.guardrails | toJson }}
+    - {{ printf "--guardrails=%s" (toJson $v.online.guardrails) | quote }}
     - --port=9102
   env:
     - {name: OMP_NUM_THREADS, value: "1"}
@@ -100,7 +100,7 @@ app.kubernetes.io/component: {{ ternary "learner" "predictor" (eq (include "reco
 {{- if .secretName }}
 - name: signing-key
   secret:
-    secretName: {{ .secretName }}
+    secretName: {{ .secretName | quote }}
     items:
       - {key: {{ .key | quote }}, path: private.pem, mode: 0440}
 {{- end }}

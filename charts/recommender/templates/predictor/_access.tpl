@@ -16,11 +16,11 @@
     defaultMode: 0440
     sources:
       {{- with $access.keysSecretName }}
-      - secret: {name: {{ . }}}
+      - secret: {name: {{ . | quote }}}
       {{- end }}
       {{- if $access.tokens.issuer }}
       - secret:
-          name: {{ $access.tokens.jwksSecretName }}
+          name: {{ $access.tokens.jwksSecretName | quote }}
           items:
             - {key: {{ $access.tokens.jwksKey | quote }}, path: jwks.json}
       {{- end }}

@@ -69,7 +69,7 @@ seccompProfile:
 - name: {{ . }}
   valueFrom:
     secretKeyRef:
-      name: {{ $store.secretName }}
+      name: {{ $store.secretName | quote }}
       key: {{ . }}
 {{- end }}
 {{- end }}
@@ -101,7 +101,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with $v.placement.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with $v.placement.nodeSelector }}
 nodeSelector:
@@ -125,7 +125,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
     - python
     - -m
     - shoploop.packaging.fetch
-    - --bento={{ $v.version.bento }}
+    - {{ printf "--bento=%s" $v.version.bento | quote }}
     - --digest={{ $v.version.digest }}
     - --recommender={{ include "recommender.name" $root }}
     - --version={{ $v.version.id }}
@@ -170,14 +170,14 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- with $v.privateCA.secretName }}
 - name: ca
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     items:
       - {key: {{ $v.privateCA.key | quote }}, path: ca.crt}
 {{- else }}
 {{- with $v.privateCA.configMapName }}
 - name: ca
   configMap:
-    name: {{ . }}
+    name: {{ . | quote }}
     items:
       - {key: {{ $v.privateCA.key | quote }}, path: ca.crt}
 {{- end }}
@@ -222,18 +222,18 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- $tls := $log.tls -}}
 {{- if eq $log.type "Sqlite" }}
 - name: events
-  persistentVolumeClaim: {claimName: {{ $log.claimName }}}
+  persistentVolumeClaim: {claimName: {{ $log.claimName | quote }}}
 {{- else if or (include "recommender.log.secretName" .) (and $tls.enabled $tls.caSecretName) }}
 - name: log-access
   projected:
     defaultMode: 0440
     sources:
       {{- with include "recommender.log.secretName" . }}
-      - secret: {name: {{ . }}}
+      - secret: {name: {{ . | quote }}}
       {{- end }}
       {{- if and $tls.enabled $tls.caSecretName }}
       - secret:
-          name: {{ $tls.caSecretName }}
+          name: {{ $tls.caSecretName | quote }}
           items:
             - {key: {{ $tls.caKey | quote }}, path: ca.crt}
       {{- end }}
@@ -259,7 +259,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- range $kind := list "impressions" "server" "publishable" }}
 {{- with get $online.keys (printf "%sSecretName" $kind) }}
 - name: keys-{{ $kind }}
-  secret: {secretName: {{ . }}, defaultMode: 0440}
+  secret: {secretName: {{ . | quote }}, defaultMode: 0440}
 {{- end }}
 {{- end }}
 {{- include "recommender.logVolumes" . }}
@@ -305,7 +305,7 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
 {{- define "recommender.answers" -}}
 {{- $v := .Values -}}
 - --deadline-milliseconds={{ $v.deadlineMilliseconds }}
-- --item-fields={{ join "," $v.itemFields }}
+- {{ printf "--item-fields=%s" (join "," $v.itemFields) | quote }}
 - {{ printf "--allowed-origins=%s" (join "," $v.allowedOrigins) | quote }}
 - {{ printf "--list-rules=%s" (toJson $v.listRules) | quote }}
 {{- end -}}
@@ -326,7 +326,7 @@ begins with the newest, and it only reads the store. */}}
     - --recommender={{ include "recommender.name" . }}
     - --version={{ $v.version.id }}
     - --bento=/bento/content
-    - --store={{ $v.store.uri }}
+    - {{ printf "--store=%s" $v.store.uri | quote }}
     - --lineup=/var/lib/shoploop-lineup
     - --into=/var/lib/shoploop-updates
     {{- if $v.online.enabled }}
@@ -337,7 +337,7 @@ begins with the newest, and it only reads the store. */}}
     - shoploop.online.updater_process
     - --recommender={{ include "recommender.name" . }}
     - --version={{ $v.version.id }}
-    - --store={{ $v.store.uri }}
+    - {{ printf "--store=%s" $v.store.uri | quote }}
     - --into=/var/lib/shoploop-updates
     {{- end }}
     - --port=9101
