@@ -95,11 +95,11 @@ def _store(recommender: Object, observed: Observed, settings: Settings, *, secon
         why = "; ".join(failure.found.message for failure in observed.failures.values())
     made = () if live is not None else (runs.cleanup_job(recommender, spec, settings),)
     status = _status(recommender, observed, why)
-    events: tuple[Event, ...] = ()
+    told: tuple[Event, ...] = ()
     if at_work and not observed.failures:
         left = say("PodsLeft", seconds=limit, pods=_some(at_work))
-        events = (Event(type="Warning", reason=left.reason, message=left.message),)
-    return Plan(status=status, apply=made, events=events, requeue_seconds=POLL_SECONDS)
+        told = (Event(type="Warning", reason=left.reason, message=left.message),)
+    return Plan(status=status, apply=made, events=told, requeue_seconds=POLL_SECONDS)
 
 
 def _jobs(recommender: Object, observed: Observed) -> Plan | None:

@@ -139,7 +139,8 @@ class KubeflowPipelines:
         Args:
             job: The server's id of it; unset: the one that it has under the run's name, if any.
         """
-        job = job or ((there := self._found(run)) and there.run_id)
+        if job is None and (there := self._found(run)):
+            job = there.run_id
         if job is None:
             return
         with suppress(KubeflowMissing, KubeflowRefused):  # it has ended, or is gone
