@@ -229,7 +229,7 @@ def bench_events(log: LogOption = "sqlite", json_: JsonOption = None) -> None:
     """Events a second that a log accepts durably, and what a killed writer costs."""
     from shoploop.bench import events
     from shoploop.cli.bench import measure
-    from shoploop.cli.events import log_of
+    from shoploop.cli.logs import log_of
 
     measure(lambda say: events.run(log=log_of(log), say=say), json_)
 

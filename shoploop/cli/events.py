@@ -1,39 +1,15 @@
-"""The event log that a command names, and what lies in it."""
+"""What lies in a recommender's event log, and what becomes of it."""
 
 from collections import deque
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from shoploop.api.online import EventLogSpec
-from shoploop.api.v1alpha1 import Recommender, RecommenderSpec, RetentionSpec
+from shoploop.api.v1alpha1 import RetentionSpec
+from shoploop.cli.logs import last_spec, opened_log
 from shoploop.cli.output import write_json
-from shoploop.errors import NotFound, SpecInvalid
-from shoploop.store import Store, layout
+from shoploop.store import Store
 
 
-def log_of(text: str) -> EventLogSpec:
-    """``sqlite``, ``redis://host:port/0``, ``rediss://...`` or ``kafka://host:port``; the kind alone means this machine.
-
-    Raises:
-        SpecInvalid: it is none of them.
-    """
-    scheme, _, place = text.partition("://")
-    try:
-        if scheme == "sqlite" and not place:
-            return EventLogSpec()
-        if scheme in ("redis", "rediss"):
-            return EventLogSpec(type="Redis", connection=text if place else "127.0.0.1:6379")
-        if scheme == "kafka":
-            return EventLogSpec(type="Kafka", connection=place or "127.0.0.1:9092")
-    except ValidationError:  # whose words would tell a password
-        raise SpecInvalid(f"--log {scheme}: what follows is no address. Name host:port.") from None
-    raise SpecInvalid(
-        f"--log {scheme}: no event log is called so. Name sqlite, redis://host:port/0 or kafka://host:port."
-    )
-
-
-def compact_events(store: Store, name: str, log: str, *, anew: bool = False) -> None:
+def compact_events(store: Store, name: str, log: str | None, *, anew: bool = False, access: Path | None = None) -> None:
     """Compacts, and says what became interactions.
 
     Raises:
@@ -42,10 +18,8 @@ def compact_events(store: Store, name: str, log: str, *, anew: bool = False) -> 
         LogReplaced: the log is not the one that was compacted before.
     """
     from shoploop.events.compaction import compact
-    from shoploop.events.opening import open_log
 
-    spec = log_of(log)
-    with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
+    with opened_log(store, name, log, access) as opened:
         cut = compact(opened, store, name, anew=anew)
     if cut is None:
         print(f"Nothing new: all events of {name} are interactions already.")
@@ -66,7 +40,7 @@ def compact_events(store: Store, name: str, log: str, *, anew: bool = False) -> 
     )
 
 
-def trim_events(store: Store, name: str, log: str, *, days: int | None) -> None:
+def trim_events(store: Store, name: str, log: str | None, *, days: int | None, access: Path | None = None) -> None:
     """Forgets what the serving version was trained on, and says up to where.
 
     Args:
@@ -77,15 +51,13 @@ def trim_events(store: Store, name: str, log: str, *, days: int | None) -> None:
         LogReplaced: the log is not the one that was compacted.
     """
     from shoploop.events.compaction import LEAST_DAYS, trim
-    from shoploop.events.opening import open_log
     from shoploop.packaging.bento import collected_of
     from shoploop.packaging.local_service import serving_version
 
-    spec = log_of(log)
     version = serving_version(store, name)
     built_on = collected_of(store, name, version).cut
     days = _retention_days(store, name) if days is None else days
-    with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
+    with opened_log(store, name, log, access) as opened:
         through = trim(opened, store, name, built_on=built_on, days=days)
     if through is not None:
         print(f"The event log of {name} holds records from {through + 1:,} on: {version} was trained on those before.")
@@ -96,22 +68,26 @@ def trim_events(store: Store, name: str, log: str, *, days: int | None) -> None:
     )
 
 
-def delete_user(store: Store, name: str, log: str, *, user: str, by: str, json_: str | None) -> None:
+def delete_user(
+    store: Store, name: str, log: str | None, *, user: str, by: str, json_: str | None, access: Path | None = None
+) -> None:
     """Takes a user's events away, and says where something of them stays.
 
     Raises:
         NotFound: no event was ever collected here.
+        LogReplaced: the log is not the one that was compacted, or learned from.
         LogUnavailable: the log does not answer; do it again.
         AlreadyExists: somebody compacts at the same time; do it again.
     """
     from shoploop.data.ids import canonical_id
     from shoploop.events.erasing import erase_user
-    from shoploop.events.opening import open_log
-    from shoploop.packaging.affected import affected
+    from shoploop.packaging.affected import affected, check_learned
 
-    user, spec = str(canonical_id(user)), log_of(log)
-    with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
+    user = str(canonical_id(user))
+    with opened_log(store, name, log, access) as opened:
         erased = erase_user(opened, store, name, user, by=by)
+        if not erased.records and not erased.interactions:
+            check_learned(store, name, end=opened.end())
     found = affected(store, name, erased)
     remains = [
         *([erased.leftovers] if erased.leftovers else []),
@@ -148,47 +124,19 @@ def _retention_days(store: Store, name: str) -> int:
     return (spec.retention if spec else RetentionSpec()).online_days
 
 
-def last_spec(store: Store, name: str) -> RecommenderSpec | None:
-    """The spec as the last run was given it; None where there was none."""
-    for run in reversed(store.folders(layout.runs(name))):
-        try:
-            plan = store.get_json(layout.run_plan(layout.run(name, run)))
-            return Recommender.model_validate(plan["recommender"]).spec
-        except (NotFound, ValueError, KeyError, TypeError):  # one that is just begun, or another shoploop's
-            continue
-    return None
-
-
-def show_events(store: Store, name: str, log: str, *, last: int) -> None:
+def show_events(store: Store, name: str, log: str | None, *, last: int, access: Path | None = None) -> None:
     """Prints the newest records.
 
     Raises:
         NotFound: no event was ever collected here.
     """
     from shoploop.events.log import BEGINNING
-    from shoploop.events.opening import open_log
 
-    spec = log_of(log)
     kept: deque[str] = deque(maxlen=last)
-    with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
+    with opened_log(store, name, log, access) as opened:
         after = BEGINNING
         while records := opened.read(after, limit=10_000):
             kept.extend(record.body.decode(errors="replace") for record in records)
             after = records[-1].offset
     for line in kept:
         print(line)
-
-
-def log_folder(store: Store, name: str, spec: EventLogSpec) -> Path:
-    """Where the events of a recommender lie on this machine.
-
-    Raises:
-        NotFound: the log is a file, and there is none.
-    """
-    from shoploop.events.opening import FILE
-    from shoploop.packaging.local_service import home_of_events
-
-    folder = home_of_events(store) / layout.events(name)
-    if spec.type == "Sqlite" and not (folder / FILE).exists():
-        raise NotFound(f"No event of {name!r} was collected on this machine: {folder / FILE} is not there.")
-    return folder

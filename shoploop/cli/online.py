@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from shoploop.api.online import OnlineSpec
-from shoploop.cli.events import last_spec, log_folder, log_of
+from shoploop.cli.logs import asked_log, last_spec, opened_log
 from shoploop.cli.output import one_line, write_json
 from shoploop.errors import NotFound
 from shoploop.online.chain import Action, Chain, Commit
@@ -18,13 +18,14 @@ from shoploop.versions.artifact import MANIFEST
 def learn(
     store: Store,
     name: str,
-    log: str,
+    log: str | None,
     *,
     version: str | None,
     period_seconds: float,
     skip_gaps: bool,
     weights: tuple[Path, Path] | None = None,
     beside: str | None = None,
+    access: Path | None = None,
 ) -> None:
     """Learns until it is ended.
 
@@ -54,8 +55,8 @@ def learn(
     ranker = Ranker.load(packaged_ranker(store, name, version))
     start = ranker.settings.events_offset
     width = ranker.items()[0].shape[1]
-    spec, folder = log_of(log), home_of_events(store) / layout.events(name)
-    with AwaitedLog(lambda: open_log(spec, name=name, folder=folder)) as opened:
+    spec, folder = asked_log(store, name, log, access), home_of_events(store) / layout.events(name)
+    with AwaitedLog(lambda: open_log(spec, name=name, folder=folder, access=access)) as opened:
         loop = OnlineLoop(
             ranker=ranker,
             log=opened,
@@ -110,20 +111,26 @@ def print_log(store: Store, name: str, *, version: str | None, last: int, json_:
 
 
 def print_dead_letters(
-    store: Store, name: str, log: str, *, version: str | None, last: int, again: bool, json_: str | None
+    store: Store,
+    name: str,
+    log: str | None,
+    *,
+    version: str | None,
+    last: int,
+    again: bool,
+    json_: str | None,
+    access: Path | None = None,
 ) -> None:
     """Prints what nothing could be learned from, and why; or replays what can be learned from now.
 
     Raises:
         NotFound: nothing serves, or no event was ever collected here.
     """
-    from shoploop.events.opening import open_log
     from shoploop.online.dead_letters import Replayed, dead_letters, replay
     from shoploop.packaging.bento import collected_of
 
     version, chain = _chain(store, name, version)
-    spec = log_of(log)
-    with open_log(spec, name=name, folder=log_folder(store, name, spec)) as opened:
+    with opened_log(store, name, log, access) as opened:
         after = min(collected_of(store, name, version).offset, opened.end())
         found = dead_letters(opened, after=after, failed=chain.failed)
         done = replay(opened, found) if again else Replayed(replayed=(), left=())

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from shoploop.cli.options import JsonOption, LogOption, Name, StoreOption, person, readable_store, writable_store
+from shoploop.cli.options import (
+    JsonOption,
+    LogAccessOption,
+    LogOfOption,
+    Name,
+    StoreOption,
+    person,
+    readable_store,
+    writable_store,
+)
 
 app = typer.Typer(help="What is learned between two runs.", no_args_is_help=True)
 
@@ -103,7 +112,8 @@ def online_deadletters(
     replay: Annotated[
         bool, typer.Option("--replay", help="Learn from all that can be learned from now, whatever --last says.")
     ] = False,
-    log: LogOption = "sqlite",
+    log: LogOfOption = None,
+    log_access: LogAccessOption = None,
     version: VersionOption = None,
     json_: JsonOption = None,
     store: StoreOption = None,
@@ -111,7 +121,9 @@ def online_deadletters(
     """Print the records of the event log that nothing could be learned from: offset, reason, size, and what lies there."""
     from shoploop.cli.online import print_dead_letters
 
-    print_dead_letters(readable_store(store), name, log, version=version, last=last, again=replay, json_=json_)
+    print_dead_letters(
+        readable_store(store), name, log, version=version, last=last, again=replay, json_=json_, access=log_access
+    )
 
 
 @app.command("diff")
@@ -135,7 +147,8 @@ def online_diff(
 @app.command("learn")
 def online_learn(
     name: Name,
-    log: LogOption = "sqlite",
+    log: LogOfOption = None,
+    log_access: LogAccessOption = None,
     period: Annotated[
         float, typer.Option(min=0.1, max=3600, help="Seconds between two commits at least.", metavar="SECONDS")
     ] = 1.0,
@@ -164,7 +177,7 @@ def online_learn(
         raise typer.BadParameter("--weights and --samples belong together: a weight is of a row of the samples.")
     learn(
         writable_store(store), name, log, version=version, period_seconds=period, skip_gaps=skip_gaps,
-        weights=(weights, samples) if weights and samples else None, beside=beside,
+        weights=(weights, samples) if weights and samples else None, beside=beside, access=log_access,
     )  # fmt: skip
 
 

@@ -10,6 +10,23 @@ File = Annotated[Path, typer.Option("-f", "--file", help="The recommender.yaml."
 LogOption = Annotated[
     str, typer.Option("--log", help="Where events go: sqlite, redis://host:port/0 or kafka://host:port.")
 ]
+LogOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        help="The event log: sqlite, redis://host:port/0, kafka://host:port, or spec: where spec.online.log of the last run "
+        "says; else that, or sqlite where it names none.",
+    ),
+]
+LogAccessOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="What the log's server asks for, a file each, as its Secrets have it: username, password, ca.crt.",
+        metavar="FOLDER",
+        exists=True,
+        file_okay=False,
+    ),
+]
 StoreOption = Annotated[
     str | None, typer.Option("--store", help="Folder or URL of the store; else SHOPLOOP_STORE, else the spec's.")
 ]

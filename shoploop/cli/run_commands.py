@@ -8,6 +8,7 @@ import typer
 from shoploop.cli.options import (
     File,
     JsonOption,
+    LogAccessOption,
     LogOption,
     Name,
     Seed,
@@ -70,6 +71,7 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
     version: Annotated[str | None, typer.Option(help="A version other than the one that is promoted.")] = None,
     log: LogOption = "sqlite",
+    log_access: LogAccessOption = None,
     out_of_stock: Annotated[
         Path | None,
         typer.Option(
@@ -108,7 +110,7 @@ def serve(
     store: StoreOption = None,
 ) -> None:
     """Serve the promoted version over HTTP, until Ctrl-C."""
-    from shoploop.cli.events import last_spec, log_of
+    from shoploop.cli.logs import asked_log, last_spec
     from shoploop.packaging.local_service import serve as serve_
 
     if online is None:
@@ -125,7 +127,8 @@ def serve(
             name,
             port=port,
             version=version,
-            log=log_of(log),
+            log=asked_log(opened, name, log, log_access),
+            log_access=log_access,
             out_of_stock=out_of_stock,
             online=online,
             access=access,

@@ -4,10 +4,14 @@ A compaction reads the log from the last cut to its end, writes a file a day, an
 (put-if-absent): files that no cut names do not count, so a compaction that is killed leaves garbage and never half an event,
 and of two that run at once one wins. A run reads what the cuts name when it is planned; its record tells the offset.
 
+An erasure appends a cut that holds nothing, once the records are out of the log: a compaction that had read them before loses
+by that, and reads the log again.
+
 What a version was trained on is not asked of the log again, so it may be forgotten there after a while (:func:`trim`).
 """
 
 import io
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -27,6 +31,9 @@ from shoploop.events.messages import Kept, Message, Shown, from_json
 from shoploop.store import Log, Store, disk, layout
 
 READ_AT_ONCE = 10_000
+ATTEMPTS = 20
+"""How often a compaction reads the log again because of erasures, and these begin again because of compactions."""
+
 COLUMNS = pa.schema(
     [
         ("user", pa.string()),
@@ -109,6 +116,11 @@ class Cut:
     time: str
     """UTC, ISO 8601."""
 
+    @property
+    def erases(self) -> bool:
+        """An erasure's: it has seen no record."""
+        return self.through == self.after
+
 
 def cuts(store: Store, name: str) -> list[Cut]:
     """All cuts of a recommender, oldest first."""
@@ -129,11 +141,28 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
         LogReplaced: the log is not the one that was compacted before.
         LogUnavailable: the log cannot be read; nothing counts of what was written.
     """
-    known = cuts(store, name)
-    if known and not anew:
-        _check_same(log, known[-1], erased(store, name))
-    number = known[-1].number if known else 0
-    after = known[-1].through if known and not anew else BEGINNING
+    for _ in range(ATTEMPTS):
+        known = cuts(store, name)
+        if known and not anew:
+            check_same(log, store, name, known[-1])
+        number = known[-1].number if known else 0
+        cut = _written_cut(log, store, name, number, after=known[-1].through if known and not anew else BEGINNING)
+        if cut is None:
+            return None
+        entry = {key: value for key, value in asdict(cut).items() if key != "number"}
+        try:
+            _log(store, name).append(entry, after=number)
+            return cut
+        except AlreadyExists as error:
+            for file in cut.files:  # no cut can name them any more, and they may hold what was erased since
+                store.delete(f"{layout.collected(name)}/{file}")
+            if not all(other.erases for other in cuts(store, name) if other.number > number):
+                raise AlreadyExists(f"Another compaction of {name} was faster; what it wrote counts.") from error
+    raise AlreadyExists(f"Users' events of {name} are erased at the same time, again and again. Do it again.")
+
+
+def _written_cut(log: EventLog, store: Store, name: str, number: int, *, after: int) -> Cut | None:
+    """What the log holds behind ``after``, in files that do not count yet; None where that is nothing."""
     missed = max(log.begin() - after, 0)
     days: dict[str, list[dict[str, Any]]] = {}
     shown: dict[str, list[dict[str, Any]]] = {}
@@ -154,7 +183,8 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
     if through == after:
         return None
     files = []
-    name_of_file = f"{number + 1:06}-{after + 1:012}-{through:012}.parquet"
+    # of each try its own: what one that lost still writes must not take the place of what counts
+    name_of_file = f"{number + 1:06}-{after + 1:012}-{through:012}-{secrets.token_hex(4)}.parquet"
     for folder, schema, by_day in (
         ("", COLUMNS, days),
         (f"{SHOWN}/", SHOWN_COLUMNS, shown),
@@ -164,7 +194,7 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
             file = f"{folder}date={day}/{name_of_file}"
             store.put(f"{layout.collected(name)}/{file}", _parquet(rows, schema))
             files.append(file)
-    cut = Cut(
+    return Cut(
         number=number + 1,
         after=after,
         through=through,
@@ -175,12 +205,6 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
         last_id=last_id,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    entry = {key: value for key, value in asdict(cut).items() if key != "number"}
-    try:
-        _log(store, name).append(entry, after=number)
-    except AlreadyExists as error:
-        raise AlreadyExists(f"Another compaction of {name} was faster; what it wrote counts.") from error
-    return cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,9 +217,11 @@ class ErasedRows:
 
 
 def erase_collected(store: Store, name: str, user: str, *, today: str) -> ErasedRows:
-    """Takes what a user did, was shown and searched for out of the files of all cuts.
+    """Takes what a user did, was shown and searched for out of the files of all cuts, once the log does not hold it any more.
 
-    A cut that holds nothing comes first, so that no run takes up what steps have made of the files as they were.
+    A cut that holds nothing comes first, whatever is found: by it a compaction loses that has read the log before, and no run
+    takes up what steps have made of the files as they were. Files that no cut names, such as a compaction leaves that was
+    killed, go.
 
     Args:
         store: Where the files lie.
@@ -204,30 +230,46 @@ def erase_collected(store: Store, name: str, user: str, *, today: str) -> Erased
         today: UTC, ISO 8601.
 
     Raises:
-        AlreadyExists: somebody compacts at the same time; do it again.
+        AlreadyExists: others compact or erase at the same time, again and again; do it again.
     """
-    known = cuts(store, name)
-    found, cuts_of_files = [], {file: cut.number for cut in reversed(known) for file in cut.files}
-    for file, number in cuts_of_files.items():  # one file in memory at a time: somebody may have come for years
-        key = f"{layout.collected(name)}/{file}"
-        if rows := _without(store, key, user)[1]:
-            found.append((key, rows, number))
-    if not found:
-        return ErasedRows()
-    last, file = known[-1], f"date={today}/{known[-1].number + 1:06}-nothing.parquet"
-    store.put(f"{layout.collected(name)}/{file}", _parquet([], COLUMNS))
-    entry = asdict(last) | {
-        "after": last.through, "events": 0, "unread": 0, "missed": 0, "files": (file,),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
-    del entry["number"]
-    try:
-        _log(store, name).append(entry, after=last.number)
-    except AlreadyExists as error:
-        raise AlreadyExists(f"Somebody compacts the events of {name} at the same time: do it again.") from error
-    for key, _, _ in found:
-        store.put(key, _written(_without(store, key, user)[0]))
-    return ErasedRows(rows=sum(rows for _, rows, _ in found), first_cut=min(number for *_, number in found))
+    for _ in range(ATTEMPTS):
+        known = cuts(store, name)
+        found, cuts_of_files = [], {file: cut.number for cut in reversed(known) for file in cut.files}
+        for file, number in cuts_of_files.items():  # one file in memory at a time: somebody may have come for years
+            key = f"{layout.collected(name)}/{file}"
+            if rows := _without(store, key, user)[1]:
+                found.append((key, rows, number))
+        number = known[-1].number + 1 if known else 1
+        files = (f"date={today}/{number:06}-nothing.parquet",) if found else ()  # one with files is new to a run
+        for file in files:
+            store.put(f"{layout.collected(name)}/{file}", _parquet([], COLUMNS))
+        through, last_id = (known[-1].through, known[-1].last_id) if known else (BEGINNING, "")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        entry = {
+            "after": through, "through": through, "last_id": last_id, "events": 0, "unread": 0, "missed": 0,
+            "files": files, "time": now,
+        }  # fmt: skip
+        try:
+            _log(store, name).append(entry, after=number - 1)
+        except AlreadyExists:  # what that one wrote may hold the user
+            continue
+        for key, _, _ in found:
+            store.put(key, _written(_without(store, key, user)[0]))
+        _remove_unnamed(store, name, {*cuts_of_files, *files}, through=number)
+        return ErasedRows(
+            rows=sum(rows for _, rows, _ in found), first_cut=min((number for *_, number in found), default=None)
+        )
+    raise AlreadyExists(f"The events of {name} are compacted or erased by others, again and again. Do it again.")
+
+
+def _remove_unnamed(store: Store, name: str, named: set[str], *, through: int) -> None:
+    """Removes the files of cuts up to the number ``through`` that never came to be: nobody can name them any more."""
+    folder = f"{layout.collected(name)}/"
+    for key in list(store.list(folder)):
+        file = key.removeprefix(folder)
+        number = file.rpartition("/")[2].partition("-")[0]
+        if file.endswith(".parquet") and file not in named and number.isdecimal() and int(number) <= through:
+            store.delete(key)
 
 
 def _without(store: Store, key: str, user: str) -> tuple[pa.Table, int]:
@@ -286,7 +328,7 @@ def trim(
     known = cuts(store, name)
     if not known:
         return None
-    _check_same(log, known[-1], erased(store, name))
+    check_same(log, store, name, known[-1])
     # offsets of the log before the one there is now mean nothing in this one
     begun = max(cut.number for cut in known if cut.after == BEGINNING)
     old = (now or datetime.now(UTC)) - timedelta(days=max(days, LEAST_DAYS))
@@ -302,16 +344,21 @@ def erased(store: Store, name: str) -> set[int]:
     return {offset for entry in Log(store, layout.erased(name)).entries() for offset in entry["offsets"]}
 
 
-def _check_same(log: EventLog, last: Cut, gone: set[int]) -> None:
-    """Makes sure that the log still holds the last record that was compacted, or was trimmed beyond it, or gave it up."""
-    if log.begin() >= last.through or last.through in gone:
-        if log.end() >= last.through:
+def check_same(log: EventLog, store: Store, name: str, last: Cut) -> None:
+    """Makes sure that the log still holds the last record that was compacted, or was trimmed beyond it, or gave it up.
+
+    Raises:
+        LogReplaced: it does not.
+    """
+    for _ in range(2):  # it may be erased after one has looked whether it was
+        if log.begin() >= last.through or last.through in erased(store, name):
+            if log.end() >= last.through:
+                return
+        elif (found := log.read(last.through - 1, limit=1)) and (found[0].offset, found[0].id) == (
+            last.through,
+            last.last_id,
+        ):
             return
-    elif (found := log.read(last.through - 1, limit=1)) and (found[0].offset, found[0].id) == (
-        last.through,
-        last.last_id,
-    ):
-        return
     raise LogReplaced(
         f"This event log is not the one that was compacted before: that had a record {last.through:,}, which is not here. "
         "Name the right one with --log; or, where the former is gone for good, compact this one from its beginning: --anew."

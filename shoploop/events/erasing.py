@@ -2,6 +2,8 @@
 
 What was learned before is in numbers that belong to nobody alone: it stays there. :func:`erase_user` tells where the log held
 something of theirs first, by which versions and chains that may have learned of it are found.
+
+An erasure wins over a compaction that is under way: what that has read of the user never counts, or is taken out again.
 """
 
 import json
@@ -9,12 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shoploop.errors import AlreadyExists
-from shoploop.events.compaction import erase_collected
+from shoploop.events.compaction import ATTEMPTS, check_same, cuts, erase_collected
 from shoploop.events.log import EventLog
 from shoploop.store import Log, Store, layout
 
 READ_AT_ONCE = 10_000
-ATTEMPTS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class Erased:
 def erase_user(log: EventLog, store: Store, name: str, user: str, *, by: str) -> Erased:
     """Takes all of a user's records away; durable on return. Killed amid it, or told that the log is away: do it again.
 
+    Nothing is taken out of a log that is plainly another than the one that was compacted.
+
     Args:
         log: Where the events lie.
         store: Where collected files lie.
@@ -54,9 +57,12 @@ def erase_user(log: EventLog, store: Store, name: str, user: str, *, by: str) ->
         by: Who does it.
 
     Raises:
+        LogReplaced: the log is not the one that was compacted.
         LogUnavailable: the log does not answer.
-        AlreadyExists: somebody compacts at the same time.
+        AlreadyExists: others compact or erase at the same time, again and again.
     """
+    if known := cuts(store, name):
+        check_same(log, store, name, known[-1])
     gone: list[int] = []
     while True:  # they may be shopping
         found, unread = _records_of(log, user)

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any
 
-from shoploop.errors import first_line
+from shoploop.errors import NotFound, first_line
 from shoploop.events.log import BEGINNING, Entry, EventLog, LogUnavailable, Record, check
 
 TIMEOUT_SECONDS = 10.0
@@ -41,7 +41,15 @@ BROKERS_OWN = -1
 class KafkaLog(EventLog):
     """See :class:`shoploop.events.log.EventLog`."""
 
-    def __init__(self, servers: str, *, name: str, replicas: int = BROKERS_OWN, settings: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        servers: str,
+        *,
+        name: str,
+        replicas: int = BROKERS_OWN,
+        settings: dict[str, Any] | None = None,
+        make: bool = True,
+    ):
         """Connects, and makes the topic where it is not there.
 
         Args:
@@ -49,8 +57,10 @@ class KafkaLog(EventLog):
             name: The recommender's; its topic is ``shoploop.<name>.events``.
             replicas: Of a topic that is made; the brokers' own default.replication.factor where it is not given.
             settings: Further settings of librdkafka, such as ``security.protocol`` and ``ssl.ca.location``.
+            make: A topic that is not there.
 
         Raises:
+            NotFound: there is no such topic, and none is to be made.
             LogUnavailable: nobody answers.
         """
         from confluent_kafka import KafkaError, KafkaException, Producer
@@ -71,7 +81,10 @@ class KafkaLog(EventLog):
         self._closed = False
         with self._named_errors():
             self._admin: Any = AdminClient(self._settings)
-            self._make_topic(replicas)
+            if make:
+                self._make_topic(replicas)
+            elif self.topic not in self._admin.list_topics(timeout=TIMEOUT_SECONDS).topics:
+                raise NotFound(f"Kafka {servers} has no topic {self.topic}: no event was ever collected there.")
             self._producer: Any = Producer(
                 self._settings
                 | {

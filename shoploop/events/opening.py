@@ -16,7 +16,7 @@ FILE = "events.sqlite"
 SASL = {"Plain": "PLAIN", "ScramSha256": "SCRAM-SHA-256", "ScramSha512": "SCRAM-SHA-512"}
 
 
-def open_log(spec: EventLogSpec, *, name: str, folder: Path, access: Path | None = None) -> EventLog:
+def open_log(spec: EventLogSpec, *, name: str, folder: Path, access: Path | None = None, make: bool = True) -> EventLog:
     """The event log of the recommender ``name``.
 
     Args:
@@ -24,8 +24,10 @@ def open_log(spec: EventLogSpec, *, name: str, folder: Path, access: Path | None
         name: The recommender's.
         folder: Of this machine, where a SQLite file lies.
         access: Of this machine, where passwords and certificates lie that the spec names; see :mod:`shoploop.events.access`.
+        make: A topic that is not there.
 
     Raises:
+        NotFound: there is no such topic, and none is to be made.
         SpecInvalid: no address of a server.
         LogUnavailable: it cannot be reached.
         LogNotDurable: it would lose what it accepted.
@@ -37,7 +39,7 @@ def open_log(spec: EventLogSpec, *, name: str, folder: Path, access: Path | None
     proofs = Access(spec, access)
     name = name_of(spec, name)
     if spec.type == "Kafka":
-        return KafkaLog(spec.connection, name=name, settings=kafka_settings(proofs))
+        return KafkaLog(spec.connection, name=name, settings=kafka_settings(proofs), make=make)
     scheme = "redis" if spec.tls is None else "rediss"
     url = spec.connection if "://" in spec.connection else f"{scheme}://{spec.connection}/0"
     return RedisLog(url, name=name, access=proofs)
@@ -67,8 +69,9 @@ def kafka_settings(access: Access) -> dict[str, str]:
     return settings
 
 
-def place_of(spec: EventLogSpec, *, folder: Path) -> str:
+def place_of(spec: EventLogSpec, *, name: str, folder: Path) -> str:
     """Where the log lies, for people: without the password that its address may hold."""
     if spec.type == "Sqlite":
         return str(folder / FILE)
-    return f"{spec.type} at {(spec.connection or '').rpartition('@')[2]}"
+    where = (spec.connection or "").rpartition("@")[2]
+    return f"{spec.type} at {where}" + (f" as {name_of(spec, name)}" if spec.prefix else "")

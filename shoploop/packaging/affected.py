@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shoploop.errors import NotFound
+from shoploop.events.compaction import LogReplaced
 from shoploop.events.erasing import Erased
 from shoploop.online.chain import Chain
 from shoploop.packaging.bento import collected_of
@@ -45,3 +46,29 @@ def affected(store: Store, name: str, erased: Erased) -> Affected:
         if having:
             commits[version] = (having[0], having[-1])
     return Affected(versions=tuple(versions), commits=commits)
+
+
+def check_learned(store: Store, name: str, *, end: int) -> None:
+    """Makes sure that a log in which nothing was found may be the one that was last learned from.
+
+    Args:
+        store: Where the chains lie.
+        name: Of the recommender.
+        end: Offset of the log's last record.
+
+    Raises:
+        LogReplaced: it ends before what was learned.
+        StoreUnavailable: a chain cannot be read.
+    """
+    last = None
+    for version in version_ids(store, name):
+        chain = Chain(store, name, version)
+        chain.refresh()
+        if chain.commits and (last is None or chain.commits[-1].time >= last.time):
+            last = chain.commits[-1]
+    if last is not None and last.offset > end:
+        raise LogReplaced(
+            f"Nothing was found in an event log that ends at record {end:,}, and what was learned reaches record "
+            f"{last.offset:,}: it is another log, or lost what it held. Name the right one with --log; where that is gone "
+            "for good, nothing is left to be erased."
+        )

@@ -40,6 +40,7 @@ class Learners:
         log: EventLogSpec,
         folder: Path,
         *,
+        access: Path | None = None,
         end: Callable[[], int | None],
         clock: Callable[[], float] = time.monotonic,
     ):
@@ -48,12 +49,14 @@ class Learners:
             store: Where the chains lie.
             name: Of the recommender.
             log: What shoppers did.
+            access: Folder of what its server asks for.
             folder: Below which each version has the folder that its predictors follow.
             end: Offset of the last record of the log; None where nobody here knows.
             clock: Seconds.
         """
         self._store, self._name, self._log, self._folder = store, name, log, folder
         self._races = Races(store, name, folder, end=end, clock=clock)
+        self._access = access
         self._running: dict[str, ExitStack] = {}
         self._ending: dict[str, threading.Thread] = {}
 
@@ -104,10 +107,11 @@ class Learners:
     def _commands(self, version: str, updates: Path, beside: str | None) -> list[list[str]]:
         shoploop = [sys.executable, "-m", "shoploop", "online"]
         of = [self._name, "--version", version, "--store", self._store.uri]
+        proved = ["--log-access", str(self._access)] if self._access else []
         learns_beside = ["--beside", beside] if beside else []
         return [
             [*shoploop, "follow", *of, "--into", str(updates)],
-            [*shoploop, "learn", *of, "--log", address_of(self._log), *learns_beside],
+            [*shoploop, "learn", *of, "--log", address_of(self._log), *proved, *learns_beside],
         ]
 
 
@@ -145,10 +149,12 @@ def _learned(store: Store, name: str, version: str) -> int:
 
 
 @contextmanager
-def learners(store: Store, name: str, log: EventLogSpec, *, end: Callable[[], int]) -> Iterator[Learners]:
+def learners(
+    store: Store, name: str, log: EventLogSpec, *, access: Path | None = None, end: Callable[[], int]
+) -> Iterator[Learners]:
     """Versions may learn while the block lasts."""
     with tempfile.TemporaryDirectory(prefix="shoploop-online-") as folder:
-        found = Learners(store, name, log, Path(folder), end=end)
+        found = Learners(store, name, log, Path(folder), access=access, end=end)
         try:
             yield found
         finally:
@@ -199,8 +205,10 @@ def _kept_up(command: Sequence[str], home: Path) -> Iterator[None]:
 
 
 def address_of(log: EventLogSpec) -> str:
-    """As ``--log`` reads it."""
+    """As ``--log`` reads it, whatever the last run's spec says by then."""
     if log.type == "Sqlite":
         return "sqlite"
+    if log.model_fields_set & {"prefix", "secret_ref", "tls"}:
+        return log.model_dump_json(by_alias=True, exclude_none=True)
     address = log.connection or ""
     return address if "://" in address else f"{log.type.lower()}://{address}"

@@ -90,6 +90,7 @@ def serve(
     version: str | None = None,
     host: str = "127.0.0.1",
     log: EventLogSpec | None = None,
+    log_access: Path | None = None,
     out_of_stock: Path | None = None,
     online: bool = False,
     access: Path | None = None,
@@ -104,6 +105,7 @@ def serve(
         version: Serves this one, whatever is promoted. Unset: the promoted one, and what is promoted later in its place.
         host: Address to listen on; 0.0.0.0 answers other machines too.
         log: Where impressions and events go. Unset: a SQLite file of this machine.
+        log_access: Folder of what its server asks for; see :mod:`shoploop.events.access`.
         out_of_stock: File of the items that cannot be bought, an id a line; looked at again every second.
         online: Learn from what shoppers do, and serve what was learned.
         access: Folder of who may ask: ``NAME.key``, and ``tokens.json`` with ``jwks.json``; one that is not there is made,
@@ -132,6 +134,7 @@ def serve(
                 version=version,
                 host=host,
                 events=log or EventLogSpec(),
+                events_access=log_access,
                 out_of_stock=out_of_stock,
                 online=online,
                 access=access,
@@ -153,7 +156,7 @@ def serve(
                 )
                 if service.storefront:
                     print(f"  a shop       {service.storefront}")
-                print(f"  events       {place_of(events.log, folder=events.folder)}", flush=True)
+                print(f"  events       {place_of(events.log, name=name, folder=events.folder)}", flush=True)
                 if online:
                     print(f"  learning     {command(store, f'online status {name}')}")
                 print(f"  keys         {events.keys} (server/: of a backend that posts events)", flush=True)
@@ -173,6 +176,7 @@ def running(
     host: str = "127.0.0.1",
     log: IO[bytes] | None = None,
     events: EventLogSpec | None = None,
+    events_access: Path | None = None,
     out_of_stock: Path | None = None,
     events_home: Path | None = None,
     online: bool = False,
@@ -185,6 +189,7 @@ def running(
     Args:
         log: Where its output goes; to this process's own where not given.
         events: Where impressions and events go; nowhere where not given, and then there is no example shop either.
+        events_access: As ``log_access`` of :func:`serve`.
         out_of_stock: As :func:`serve`.
         events_home: Where keys and a log in a file lie, for who must not add to the shop's own; the usual place where not
             given.
@@ -207,7 +212,7 @@ def running(
     trust = Trust.configured()
     folder = fetch_bento(store, name, promoted, cache_folder(store, trust), trust)
     feedback = (
-        feedback_settings(store, name, events, events_home) if events else None
+        feedback_settings(store, name, events, events_home, events_access) if events else None
     )  # keys are made for what is there only
     learning: Learners | None = None
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
@@ -225,7 +230,7 @@ def running(
                 other = fetch_bento(store, name, level, cache_folder(store, trust), trust)
                 if code_of(other) == code_of(folder):  # else the promoted one could take its place by a restart only
                     began, folder = level, other
-            learning = stack.enter_context(learners(store, name, feedback.log, end=opened.end))
+            learning = stack.enter_context(learners(store, name, feedback.log, access=feedback.access, end=opened.end))
             own[ONLINE_UPDATES] = str(learning.begin(began))
         command = serve_command(folder, port, host=host)
         if follows:
@@ -313,7 +318,9 @@ def _log_of(feedback: FeedbackSettings) -> "EventLog":
     from shoploop.events.awaited import AwaitedLog
     from shoploop.events.opening import open_log
 
-    return AwaitedLog(lambda: open_log(feedback.log, name=feedback.recommender, folder=feedback.folder))
+    return AwaitedLog(
+        lambda: open_log(feedback.log, name=feedback.recommender, folder=feedback.folder, access=feedback.access)
+    )
 
 
 def _level_version(store: Store, name: str, promoted: str, log: "EventLog") -> str:
@@ -427,14 +434,16 @@ def home_of_events(store: Store) -> Path:
     return store.folder if store.folder and writable else beside_the_user()
 
 
-def feedback_settings(store: Store, name: str, log: EventLogSpec, home: Path | None = None) -> FeedbackSettings:
+def feedback_settings(
+    store: Store, name: str, log: EventLogSpec, home: Path | None = None, access: Path | None = None
+) -> FeedbackSettings:
     """Where the events of a recommender go that this machine serves, below ``home`` or in the usual place; makes keys where
     there are none."""
     home = home or home_of_events(store)
     keys = home / layout.event_keys(name)
     for kind in (IMPRESSION_KEYS, SERVER_KEYS):
         Keyring.made(keys / kind)
-    return FeedbackSettings(recommender=name, log=log, folder=home / layout.events(name), keys=keys)
+    return FeedbackSettings(recommender=name, log=log, folder=home / layout.events(name), keys=keys, access=access)
 
 
 def storefront_settings(events: FeedbackSettings, port: int) -> StorefrontSettings | None:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from shoploop.cli.events import log_of, trim_events
+from shoploop.cli.events import trim_events
+from shoploop.cli.logs import log_of
 from shoploop.cli.main import app
 from shoploop.data.collected import CollectedThrough
 from shoploop.errors import SpecInvalid

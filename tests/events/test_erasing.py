@@ -180,7 +180,12 @@ def test_versions_and_commits_that_may_have_learned_of_it_are_listed(log, store,
 
 
 def test_the_command_says_what_went_what_is_affected_and_what_remains(log, store, versions, tmp_path):
-    log.append([entry(bought("bob", "tea")), entry(bought("7", "tea"))])
+    log.append(
+        [
+            entry(bought(user, item))
+            for user, item in (("bob", "tea"), ("7", "tea"), *(("bob", f"i{n}") for n in range(3)))
+        ]
+    )
     command = ["events", "delete-user", NAME, "--user", "7", "--store", str(tmp_path)]
     found = CliRunner().invoke(app, command, catch_exceptions=False)
     assert found.output.startswith(
