@@ -32,12 +32,16 @@ Other rooms hang their own errors below these; none derives from Exception direc
 """
 
 import re
+from typing import Any
 
 
 class ShoploopError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose. None tells the passwords of addresses, whatever named them."""
 
     exit_code = 1
+
+    def __init__(self, *said: object):
+        super().__init__(*(without_passwords(one) if isinstance(one, str) else one for one in said))
 
 
 class UserError(ShoploopError):
@@ -140,6 +144,19 @@ def without_passwords(text: str) -> str:
     """A text without the passwords of the addresses in it."""
     text = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:...@", text)
     return re.sub(r"(?i)([?&](?:ssl)?password=)[^&\s'\"]+", r"\1...", text)
+
+
+def with_no_passwords(document: Any) -> Any:
+    """A document of JSON without the passwords of the addresses in its texts."""
+    match document:
+        case str():
+            return without_passwords(document)
+        case dict():
+            return {name: with_no_passwords(value) for name, value in document.items()}
+        case list():
+            return [with_no_passwords(value) for value in document]
+        case _:
+            return document
 
 
 def first_line(error: BaseException) -> str:

@@ -79,6 +79,11 @@ def _id(raw: Mapped, column: str, values: pl.Series, loaded: Loaded) -> pl.Serie
         f"{column}_with_point", raw.name, counts["pointed"], "changed",
         f"Every {column} is a whole number, and some are written with a point, as in 1001.0: read as 1001.", tell=True,
     )  # fmt: skip
+    loaded.note(
+        f"{column}_rounded", raw.name, counts["rounded"], "changed",
+        f"An id of the {column} that a spreadsheet has rounded, such as 4.00638E+12: its last digits are lost, and ids that "
+        "differ would become one. It became null. Export the ids as text.", tell=True,
+    )  # fmt: skip
     _tell_parted(raw, column, ids, loaded)
     if column in ("shop", "basket"):
         loaded.note(
@@ -233,15 +238,16 @@ def _path(levels: list[pl.Series], separator: str | None) -> pl.Series:
     """A category path, widest first: of several columns, of a list column, or of one text, divided as the spec says."""
     first = levels[0]
     if len(levels) == 1 and isinstance(first.dtype, pl.List):
-        return first.cast(pl.List(pl.String))
-    if len(levels) == 1:
+        parts = first.cast(pl.List(pl.String))
+    elif len(levels) == 1:
         text = text_of(first)
         parts = (
             text.str.split(separator)
             if separator
             else text.to_frame("level").select(pl.concat_list("level")).to_series()
         )
-        parts = parts.list.eval(pl.element().str.strip_chars())
-        return parts.list.eval(pl.element().filter(pl.element().is_not_null() & (pl.element() != ""))).fill_null([])
-    frame = pl.DataFrame({str(n): text_of(level) for n, level in enumerate(levels)})
-    return frame.select(pl.concat_list(pl.all()).list.drop_nulls().alias("category")).to_series()
+    else:
+        frame = pl.DataFrame({str(n): text_of(level) for n, level in enumerate(levels)})
+        parts = frame.select(pl.concat_list(pl.all()).alias("category")).to_series()
+    parts = parts.list.eval(pl.element().str.strip_chars())
+    return parts.list.eval(pl.element().filter(pl.element().is_not_null() & (pl.element() != ""))).fill_null([])

@@ -46,15 +46,17 @@ def collected_in(data: Path) -> CollectedThrough:
     return CollectedThrough(**loaded.get("collected", {}))
 
 
-def add_collected(loaded: Loaded, folder: Path) -> None:
+def add_collected(loaded: Loaded, folder: Path, *, zone: str = "UTC") -> None:
     """Adds the events below ``folder``, and notes how many.
 
     A purchase that the tables name as well, of the same user, item and day, is the same one and is left out: a shop's
-    export knows it from the checkout.
+    export knows it from the checkout. Where the tables hold days without a clock, these are the shop's own: an evening in
+    New York is the next day in UTC.
 
     Args:
         loaded: Canonical tables on their way; its interactions grow.
         folder: What :func:`shoploop.events.compaction.fetch_collected` brought.
+        zone: Of the tables' times that carry none of their own.
 
     Raises:
         DataUnreadable: a file is damaged.
@@ -75,7 +77,9 @@ def add_collected(loaded: Loaded, folder: Path) -> None:
     same = ["user", "item", "_day"]
     bought = known if "kind" not in known.columns else known.filter(pl.col("kind") == "purchase")
     bought = bought.select("user", "item", _day=pl.col("time").dt.date()).unique()
-    new = events.with_columns(_day=pl.col("time").dt.date())
+    days = known["time"].drop_nulls()
+    of_days = bool((days.dt.truncate("1d") == days).all())
+    new = events.with_columns(_day=pl.col("time").dt.convert_time_zone(zone if of_days else "UTC").dt.date())
     twice = new.filter(pl.col("kind") == "purchase").join(bought, on=same, how="semi").height
     purchases = new.filter(pl.col("kind") == "purchase").join(bought, on=same, how="anti")
     new = pl.concat([new.filter(pl.col("kind") != "purchase"), purchases]).drop("_day", "request_id")

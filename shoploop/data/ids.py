@@ -62,7 +62,7 @@ _NO_TEXT = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 _PARTS_OF_UUID = "^(.{8})(.{4})(.{4})(.{4})(.{12})$"
 _WITH_POINT = r"^-?[0-9]+\.0+$"
 _WHOLE = r"^-?[0-9]+(\.0+)?$"
-_ROUNDED = r"^-?[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
+_ROUNDED = r"^-?[0-9]([.,][0-9]+)?[eE]\+[0-9]+$"
 _GUID_ZERO = r"^[0-]*0[0-]*$"
 
 
@@ -160,10 +160,11 @@ def canonical_ids(values: pl.Series, *, where: str) -> tuple[pl.Series, dict[str
 
     Returns:
         The ids, and counts: ``padded`` (space around them), ``pointed`` (a whole number with a point), ``nothing``
-        (a word such as NULL).
+        (a word such as NULL), ``rounded`` (1.2346E+17, null where few values are so).
 
     Raises:
-        SchemaMismatch: floats beyond 2**53, numbers that are rounded (1.2346E+17), or no whole numbers at all.
+        SchemaMismatch: floats beyond 2**53, more than a few numbers that are rounded (1.2346E+17), or no whole numbers at
+            all.
     """
     if values.dtype.is_float():
         _refuse_inexact(values, where)
@@ -171,7 +172,7 @@ def canonical_ids(values: pl.Series, *, where: str) -> tuple[pl.Series, dict[str
     padded = 0
     if values.dtype == pl.String:
         padded = int((values != text).sum())
-    counts = {"padded": padded, "pointed": 0, "nothing": 0}
+    counts = {"padded": padded, "pointed": 0, "nothing": 0, "rounded": 0}
     different = text.unique()  # an id comes in many rows, and what is asked of all is asked of each once
     if _is_nothing(different).any():
         absent = _is_nothing(text)
@@ -184,6 +185,9 @@ def canonical_ids(values: pl.Series, *, where: str) -> tuple[pl.Series, dict[str
                 f"{where} holds numbers that a spreadsheet has rounded, e.g. {text.filter(rounded)[0]}: their last "
                 "digits are lost. Export the ids as text."
             )
+        if rounded.any():
+            counts["rounded"] = int(rounded.sum())
+            text = text.set(rounded, None)
         pointed = text.str.contains(_WITH_POINT).fill_null(False)
         if pointed.any() and text.drop_nulls().str.contains(_WHOLE).all():
             short = text.str.replace(r"\.0+$", "")

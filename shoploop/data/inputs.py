@@ -4,6 +4,7 @@ from pathlib import Path
 
 from shoploop.api.v1alpha1 import DataSpec, ImageSource, TableSource
 from shoploop.data import datasets, sources
+from shoploop.errors import without_passwords
 
 
 def source_digest(data_spec: DataSpec) -> str:
@@ -69,7 +70,6 @@ def check_columns(data_spec: DataSpec) -> list[str]:
         if sources.is_here(source.uri):
             tables.check(name, data_spec.tables)
         else:
-            unseen.append(
-                f"spec.data.tables.{name}: {source.uri} is not on this machine; its columns were not looked at."
-            )
+            uri = without_passwords(source.uri)
+            unseen.append(f"spec.data.tables.{name}: {uri} is not on this machine; its columns were not looked at.")
     return unseen

@@ -236,15 +236,53 @@ def _least_above_zero(ratings: pl.Series) -> float:
 
 
 def with_returns(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
-    """A negative quantity, or a negative price, is a return: pieces and money are written without the sign."""
+    """Purchases whose quantity is negative are returns; of those whose price alone is, the ones that are no discount.
+
+    Pieces and money are written without the sign. Money that went back without goods is of kind ``other``: it undoes no
+    purchase.
+    """
     pieces = pl.col("quantity") < 0 if "quantity" in events.columns else pl.lit(False)
     money = pl.col("price") < 0 if "price" in events.columns else pl.lit(False)
-    back = ((pl.col("kind") == PURCHASE) & (pieces | money)).fill_null(False)
-    rows = int(events.select(back.sum()).item())
+    marked = events.with_columns(
+        _goods=((pl.col("kind") == PURCHASE) & pieces).fill_null(False),
+        _money=((pl.col("kind") == PURCHASE) & money & ~pieces.fill_null(False)).fill_null(False),
+    )
+    alone = marked["_money"].any()
+    marked = marked.with_columns(_alone=_without_goods(marked) if alone else pl.lit(False))
+    back = (pl.col("_goods") | pl.col("_money")) & ~pl.col("_alone")
     loaded.note(
-        "returns", "interactions", rows, "changed",
-        "A negative quantity or a negative price: goods or money went back. The row is of kind return, never something to "
+        "returns", "interactions", int(marked.select(back.sum()).item()), "changed",
+        "A negative quantity or a negative price: goods went back. The row is of kind return, never something to "
         "recommend; its quantity and price lost their sign.",
     )  # fmt: skip
+    loaded.note(
+        "discounts", "interactions", int(marked["_alone"].sum()), "changed",
+        "A negative price whose quantity is not: less than was paid, on the same receipt or at the same time as the purchase "
+        "of that item, or in a log that marks returns otherwise. It is read as a discount, of kind other, and the purchase "
+        "stays; if goods went back, write their quantity with a minus, or name the kind return.", tell=True,
+    )  # fmt: skip
     signs = [pl.col(name).abs() for name in ("quantity", "price") if name in events.columns]
-    return events.with_columns(kind=pl.when(back).then(pl.lit(RETURN)).otherwise(pl.col("kind"))).with_columns(signs)
+    kind = pl.when("_alone").then(pl.lit("other")).when(back).then(pl.lit(RETURN)).otherwise(pl.col("kind"))
+    return marked.with_columns(kind.alias("kind"), *signs).drop("_goods", "_money", "_alone")
+
+
+def _without_goods(marked: pl.DataFrame) -> pl.Series:
+    """Which rows that are marked as money say nothing of goods: discounts, and what was paid back in part."""
+    pair = ["user", "item"]
+    has_pieces = "quantity" in marked.columns
+    pieces = pl.col("quantity") if has_pieces else pl.lit(None, pl.Float64)
+    each = pl.col("price").abs() / pl.when(pieces > 0).then(pieces).otherwise(1.0)
+    rows = marked.with_row_index("_row").with_columns(_each=each)
+    money = rows.filter("_money")
+    bought = rows.filter((pl.col("kind") == PURCHASE) & ~pl.col("_money") & ~pl.col("_goods")).join(
+        money, on=pair, how="semi"
+    )
+    says_otherwise = marked["_goods"].any() or (marked["kind"] == RETURN).any()
+    of_no_goods = [money.filter((pieces >= 0) if says_otherwise else (pieces == 0))]
+    of_no_goods.append(money.join(bought, on=[*pair, "time"], how="semi"))
+    if "basket" in marked.columns:
+        of_no_goods.append(money.join(bought, on=[*pair, "basket"], how="semi"))
+    least = bought.filter(pl.col("_each") > 0).group_by(pair).agg(_least=pl.col("_each").min())
+    of_no_goods.append(money.join(least, on=pair).filter(pl.col("_each") < 0.99 * pl.col("_least")))
+    found = pl.concat([each.select("_row") for each in of_no_goods])["_row"]
+    return rows["_row"].is_in(found.unique().implode()).alias("_alone")

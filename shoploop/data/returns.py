@@ -7,36 +7,57 @@ from shoploop.data.rules import Loaded
 
 PAIR = ("user", "item")
 
+PARTS = 10_000
+"""Of a piece: whole numbers add up exactly, and what is sold by weight has a few decimals."""
+
 
 def without_sent_back(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
     """Purchases whose pieces the same user returned later become of kind ``other``: in no history, count or answer.
 
-    Returns seldom say which purchase they undo, so the latest ones before the last return are undone first, as far as the
-    pieces reach. What comes back in part stays bought: who returns two of ten still wanted it.
+    Returns seldom say which purchase they undo: each takes from the latest ones before it that are still open, and what
+    is left over lapses, as of what was bought before the log began. What comes back in part stays bought: who returns two
+    of ten still wanted it.
 
     Args:
         events: Canonical rows, with returns as such and quantities without a sign.
         loaded: Notes how many.
     """
-    is_return = pl.col("kind") == RETURN
-    if not events.select(is_return.any()).item():
+    returned = events.filter(pl.col("kind") == RETURN).select(PAIR).unique()
+    if returned.is_empty():
         return events
-    numbered = events.with_columns(
-        pl.int_range(pl.len()).alias("_row"),
-        (pl.col("quantity").fill_null(1.0) if "quantity" in events.columns else pl.lit(1.0)).alias("_pieces"),
-    ).select("_row", *PAIR, "time", "kind", "_pieces")
-    back = numbered.filter(is_return).group_by(PAIR).agg(back=pl.col("_pieces").sum(), last=pl.col("time").max())
-    undone = (
-        numbered.filter(pl.col("kind") == PURCHASE)
-        .join(back, on=PAIR)
-        .filter(pl.col("time") <= pl.col("last"))
-        .sort("time", "_row", descending=True)
-        .filter(pl.col("_pieces").cum_sum().over(PAIR) <= pl.col("back") + 1e-9)
-    )
+    rows = _undone(events, returned)
     loaded.note(
-        "purchases_sent_back", "interactions", undone.height, "changed",
+        "purchases_sent_back", "interactions", rows.len(), "changed",
         "The same user returned all of it later: nothing that they wanted, so it is of kind other, in no history and never "
         "something to recommend them.", tell=True,
     )  # fmt: skip
-    rows = pl.int_range(pl.len()).is_in(undone["_row"].implode())
-    return events.with_columns(kind=pl.when(rows).then(pl.lit("other")).otherwise(pl.col("kind")))
+    undone = pl.int_range(pl.len()).is_in(rows.implode())
+    return events.with_columns(kind=pl.when(undone).then(pl.lit("other")).otherwise(pl.col("kind")))
+
+
+def _undone(events: pl.DataFrame, returned: pl.DataFrame) -> pl.Series:
+    """Numbers of the purchases of which nothing is left.
+
+    Open pieces of a pair are a stack: a purchase lays its own on top, a return takes from there. So a purchase is gone
+    where the stack is later as low as it was before it.
+    """
+    parts = (pl.col("quantity").fill_null(1.0) if "quantity" in events.columns else pl.lit(1.0)) * PARTS
+    another = pl.any_horizontal(pl.col(name) != pl.col(name).shift() for name in PAIR).fill_null(True)
+    height = pl.col("_sum") - pl.col("_sum").cum_min().over("_pair").clip(upper_bound=0)
+    return (
+        events.select(*PAIR, "time", "kind", _parts=parts.round().cast(pl.Int64))
+        .with_row_index("_row")
+        .filter(pl.col("kind").is_in([PURCHASE, RETURN]))
+        .join(returned, on=PAIR, how="semi")
+        # of one time, as of one receipt or of days without a clock, what is bought comes first
+        .sort(*PAIR, "time", pl.col("kind") == RETURN, "_row")
+        .select(
+            "_row",
+            _pair=another.cum_sum(),  # a number each: windows over two texts take several times as long
+            _parts=pl.when(pl.col("kind") == RETURN).then(-pl.col("_parts")).otherwise("_parts"),
+        )
+        .with_columns(_sum=pl.col("_parts").cum_sum().over("_pair"))
+        .select("_row", "_pair", "_parts", _height=height)
+        .with_columns(_lowest=pl.col("_height").cum_min(reverse=True).over("_pair"))
+        .filter((pl.col("_parts") > 0) & (pl.col("_lowest") <= pl.col("_height") - pl.col("_parts")))
+    )["_row"]

@@ -34,7 +34,8 @@ def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) 
     progress.Parts(*canonical.LOADING).begin(canonical.READING)
     loaded = read_raw(data_spec)
     if collected is not None:
-        add_collected(loaded, collected)
+        zone = data_spec.tables.interactions.time_zone if data_spec.tables is not None else "UTC"
+        add_collected(loaded, collected, zone=zone)
         add_searches(loaded, collected)
     image = image_of(data_spec)
     report = canonical.write(

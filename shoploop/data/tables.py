@@ -73,9 +73,10 @@ def _kinds(raw: Mapped, source: InteractionsSource, events: pl.DataFrame, loaded
 def _described_items(events: pl.DataFrame) -> pl.DataFrame:
     """Each item as the latest interactions describe it."""
     present = [c for c in ITEM_COLUMNS if c in events.columns]
+    said = {c: pl.col(c).list.len() > 0 if c == "category" else pl.col(c).is_not_null() for c in present}
     return (
         events.filter(pl.col("item").is_not_null())
         .sort("time", maintain_order=True)
         .group_by("item", maintain_order=True)
-        .agg(pl.col(c).drop_nulls().last() for c in present)
+        .agg(pl.col(c).filter(said[c].fill_null(False)).last() for c in present)
     )

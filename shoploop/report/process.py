@@ -3,6 +3,7 @@
 import yaml
 from markupsafe import Markup
 
+from shoploop.errors import with_no_passwords
 from shoploop.report import charts, frame, words
 from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
@@ -113,6 +114,7 @@ def _cells(step: Json) -> list[object]:
 
 
 def _yaml(spec: object) -> str:
+    spec = with_no_passwords(spec)  # records of before kept them
     return spec if isinstance(spec, str) else yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=100)
 
 

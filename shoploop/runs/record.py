@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shoploop import __version__
-from shoploop.errors import NotFound, StoreError
+from shoploop.errors import NotFound, StoreError, with_no_passwords
 from shoploop.runs.planning import RUN_ID, Plan
 from shoploop.steps import Entry, Workspace, home_of
 from shoploop.store import Store, disk, layout
@@ -90,7 +90,7 @@ class Record(_Stored):
     shoploop: str
     python: str
     spec: dict[str, Any]
-    """The whole Recommender."""
+    """The whole Recommender, without the passwords of its addresses: who needs these has the plan."""
 
     def step(self, name: str) -> StepRecord:
         return next(step for step in self.steps if step.name == name)
@@ -138,7 +138,7 @@ class Journal:
             peak_rss_bytes=before.peak_rss_bytes if before else 0,
             shoploop=__version__,
             python=sys.version.split()[0],
-            spec=run.recommender.model_dump(mode="json", by_alias=True, exclude_none=True),
+            spec=with_no_passwords(run.recommender.model_dump(mode="json", by_alias=True, exclude_none=True)),
         )
         journal = cls(workspace, run.key, record)
         journal.change()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from postgres_server import postgres
 
-from shoploop.errors import DataUnreadable, SpecInvalid, without_passwords
+from shoploop.errors import DataUnreadable, SchemaMismatch, SpecInvalid, with_no_passwords, without_passwords
 
 __all__ = ["postgres"]
 
@@ -156,3 +156,14 @@ def test_no_password_of_an_address_is_told():
         "postgresql://host/db?user=shop&password=secret&sslmode=require and postgres://me:other@host/db"
     )
     assert told == "postgresql://host/db?user=shop&password=...&sslmode=require and postgres://me:...@host/db"
+
+
+def test_no_error_on_purpose_tells_a_password_whoever_wrote_it():
+    for error in (SchemaMismatch, DataUnreadable, SpecInvalid):
+        said = str(error("postgresql://shop:hunter2@db/shop has no column 'user'."))
+        assert said == "postgresql://shop:...@db/shop has no column 'user'."
+
+
+def test_the_record_of_a_run_has_no_password_and_its_other_settings_stay():
+    section = {"uri": "postgres://shop:hunter2@db/shop", "timeZone": "UTC", "rows": 3, "names": ["a@b", None]}
+    assert with_no_passwords({"spec": [section]}) == {"spec": [section | {"uri": "postgres://shop:...@db/shop"}]}

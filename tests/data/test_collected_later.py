@@ -85,3 +85,22 @@ def test_the_days_of_evaluation_reach_back_over_the_gap(loaded, tables, days_lat
     visits = bought.select(pl.col("user").rank("dense").cast(pl.Int32) - 1, "day").unique().sort("user", "day")
     chosen = choose_visits(visits["user"].to_numpy(), visits["day"].to_numpy(), split, seed=0)
     assert len(chosen.evaluation) >= 20 and len(chosen.train) >= 100
+
+
+@pytest.mark.parametrize(
+    ("written", "purchases"),
+    [("2024-05-01", 1), ("2024-05-02", 2), ("2024-05-01T21:00", 1), ("2024-04-30T21:00", 2)],
+    ids=["the day there", "the day in UTC", "with a clock", "the day before"],
+)
+def test_a_purchase_of_an_evening_is_the_one_that_the_tables_name_by_their_own_day(written, purchases, tables):
+    evening = datetime(2024, 5, 2, 1, tzinfo=UTC)  # 21:00 on 1 May in New York
+    folder = tables.folder / "collected" / f"date={evening.date()}"
+    folder.mkdir(parents=True)
+    pl.DataFrame(
+        {"user": ["u1"], "item": ["i1"], "time": [evening], "kind": ["purchase"], "price": [1.0], "quantity": [1.0],
+         "request_id": [None]}, schema_overrides={"request_id": pl.String},
+    ).write_parquet(folder / "1.parquet")  # fmt: skip
+    table = tables.csv("shop.csv", f"user,item,time,kind\nu1,i1,{written},purchase")
+    spec = DataSpec(tables={"interactions": {"uri": table, "timeZone": "America/New_York"}})
+    load_data(out=tables.out, data_spec=spec, collected=folder.parent)
+    assert pl.read_parquet(tables.out / "interactions.parquet").height == purchases

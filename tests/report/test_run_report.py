@@ -336,3 +336,11 @@ def test_optional_steps_appear_when_they_were_run(tmp_path, undrawn):
 
     assert "importance" in page.attributes("id")
     assert "All samples count alike in training. A loss of 0.0123 is not ruled out." in page.text
+
+
+def test_the_page_of_a_run_has_no_password_of_an_address(tmp_path):
+    uri = "postgresql://shop:hunter2@db/shop"
+    write(tmp_path, "run.json", run_record(spec={"spec": {"data": {"tables": {"interactions": {"uri": uri}}}}}))
+    build(tmp_path)
+    written = "".join(path.read_text() for path in tmp_path.glob("report.*"))
+    assert "shop:...@db/shop" in written and "hunter2" not in written
