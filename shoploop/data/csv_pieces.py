@@ -4,6 +4,7 @@ What is read is what :mod:`shoploop.data.csv_text` reads of the whole. Where a q
 it, so that nobody knows where to cut: such a file is left to that.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,7 +40,7 @@ def read_pieces(path: Path, *, shown: str, separator: str | None, header: list[s
     with path.open("rb") as file:
         if not _can_be_cut(file):
             return None
-        recoding = Recoding()
+        recoding = Recoding(lambda: _rest(file))
         text = decoded(_lines(file), recoding, shown=shown)
         if not text.strip():
             return None
@@ -78,6 +79,14 @@ def _can_be_cut(file: BinaryIO) -> bool:
 
 def _lines(file: BinaryIO) -> bytes:
     return file.read(PIECE_BYTES) + file.readline()
+
+
+def _rest(file: BinaryIO) -> Iterator[bytes]:
+    """Pieces that are still to come; the file is where it was again."""
+    at = file.tell()
+    while raw := _lines(file):
+        yield raw
+    file.seek(at)
 
 
 def _body(piece: Csv) -> pl.DataFrame:

@@ -63,7 +63,7 @@ def read(uri: str, *, query: str | None, table: str | None, field: str) -> pl.Da
     """
     if query is None and table is None:
         raise SpecInvalid(f"{field}: {without_passwords(uri)} is a database. Name what to read of it: table, or query.")
-    statement = query or "SELECT * FROM " + ".".join(f'"{part}"' for part in str(table).replace('"', "").split("."))
+    statement = _statement(query, table)
     try:
         match scheme_of(uri):
             case "duckdb":
@@ -79,10 +79,22 @@ def read(uri: str, *, query: str | None, table: str | None, field: str) -> pl.Da
         raise DataUnreadable(f"{without_passwords(uri)} cannot be read: {text[:400]}. Check {field}.") from error
 
 
+def _statement(query: str | None, table: str | None) -> str:
+    return query or "SELECT * FROM " + ".".join(f'"{part}"' for part in str(table).replace('"', "").split("."))
+
+
 def digest(uri: str, *, query: str | None, table: str | None, field: str) -> str:
-    """A sha256 of a database's bytes, or, of a server, of the rows that are read."""
+    """A sha256 of a database's bytes; of a server, and where a view or the query reads something outside of the database's
+    file, of the rows that are read.
+
+    Raises:
+        SpecInvalid, DataUnreadable: as :func:`read`.
+    """
     path = file_of(uri)
-    if path is not None:
+    named = query is not None or table is not None
+    if path is not None and not (
+        named and scheme_of(uri) == "duckdb" and _looks_outside(path, _statement(query, table))
+    ):
         total = hashlib.sha256()
         for part in (path, path.with_name(path.name + ".wal"), path.with_name(path.name + "-wal")):
             if part.is_file():
@@ -92,6 +104,18 @@ def digest(uri: str, *, query: str | None, table: str | None, field: str) -> str
     rows = read(uri, query=query, table=table, field=field)
     hashes = rows.hash_rows(seed=0).sort()  # in any order: a server gives none
     return hashlib.sha256(f"{rows.schema}".encode() + hashes.to_numpy().tobytes()).hexdigest()
+
+
+def _looks_outside(path: Path, statement: str) -> bool:
+    """Whether DuckDB, which is asked to plan it and not to carry it out, refuses it once it may open nothing but the file."""
+    import duckdb
+
+    try:
+        with duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"}) as connection:
+            connection.sql(statement)
+    except duckdb.Error:  # also what is wrong with it otherwise, of which reading the rows tells
+        return True
+    return False
 
 
 def _duckdb(uri: str, statement: str) -> pl.DataFrame:

@@ -7,6 +7,8 @@ words clearly likelier than those.
 
 import codecs
 import re
+from collections.abc import Callable, Iterable
+from itertools import chain
 
 from shoploop.errors import DataUnreadable, SpecInvalid
 
@@ -47,7 +49,13 @@ _ASCII = re.compile(rb"[\0-\x3f]+")
 class Recoding:
     """Lines of one file as text. What is found of its encoding holds for all of its lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, rest: Callable[[], Iterable[bytes]] = tuple) -> None:
+        """
+        Args:
+            rest: Whole lines of the file that come after those that :meth:`text` was given, in pieces; asked for once, where
+                an encoding has to be found, so that the first few words do not decide for all.
+        """
+        self._rest = rest
         self.encoding: str | None = None
         """Of lines that are not UTF-8; None as long as there is none."""
 
@@ -65,7 +73,7 @@ class Recoding:
         except UnicodeDecodeError:
             lines = raw.split(b"\n")
         if self.encoding is None:
-            self.encoding = encoding_of([line for line in lines if not _is_utf8(line)])
+            self.encoding = _encoding_of(_words(lines, (line for raw in self._rest() for line in _split(raw))))
         return "\n".join(map(self._line, lines))
 
     def _line(self, line: bytes) -> str:
@@ -94,7 +102,27 @@ def encoding_of(lines: list[bytes]) -> str:
     Args:
         lines: Some of a file.
     """
-    words = sorted({word for line in lines for word in _ASCII.split(line) if not word.isascii()})
+    return _encoding_of(_words(lines))
+
+
+def _split(raw: bytes) -> list[bytes]:
+    """The lines of a piece; none where all are UTF-8, so that most of a file costs little."""
+    return [] if _is_utf8(raw) else raw.split(b"\n")
+
+
+def _words(*several: Iterable[bytes]) -> list[bytes]:
+    """Different words of lines that are not UTF-8, sorted: the first as far as they are looked at, however many there are."""
+    found: set[bytes] = set()
+    for line in chain(*several):
+        if _is_utf8(line):
+            continue
+        found.update(word for word in _ASCII.split(line) if not word.isascii())
+        if len(found) > 2 * MOST_SIGNS:
+            found = set(sorted(found)[:MOST_SIGNS])  # each has a sign at least
+    return sorted(found)
+
+
+def _encoding_of(words: list[bytes]) -> str:
     sample = b"\n".join(words)[:MOST_SIGNS]
     if sum(byte > 127 for byte in sample) < FEWEST_SIGNS:
         return USUAL

@@ -1,10 +1,11 @@
 """What ``spec.data`` names, as far as it can be told without reading a table: where it lies, and its digest."""
 
+import hashlib
 from pathlib import Path
 
-from shoploop.api.v1alpha1 import DataSpec, ImageSource, TableSource
+from shoploop.api.v1alpha1 import DataSpec, ImageSource
 from shoploop.data import datasets, sources
-from shoploop.errors import without_passwords
+from shoploop.errors import DataUnreadable, without_passwords
 
 
 def source_digest(data_spec: DataSpec) -> str:
@@ -12,6 +13,7 @@ def source_digest(data_spec: DataSpec) -> str:
 
     Raises:
         SpecInvalid: the dataset is not known.
+        NotFound: the encoder of pictures lacks a file.
         DataUnreadable: a file is missing or unreadable.
     """
     if data_spec.dataset is not None:
@@ -20,11 +22,24 @@ def source_digest(data_spec: DataSpec) -> str:
         return sources.digest_of_files(source.files(), settings=settings)
     assert data_spec.tables is not None
     given = {name: table for name, table in data_spec.tables if table is not None}
+    settings = data_spec.tables.model_dump_json()
     if image := image_of(data_spec):
-        given["items.image"] = TableSource(uri=image.uri)
-        if image.encoder is not None:
-            given["items.image.encoder"] = TableSource(uri=image.encoder)
-    return sources.digest(given, settings=data_spec.tables.model_dump_json())
+        settings += _digest_of_image(image)
+    return sources.digest(given, settings=settings)
+
+
+def _digest_of_image(image: ImageSource) -> str:
+    """Of a folder of pictures and of what describes them: no tables, so that every file counts, whatever its name."""
+    from shoploop.data import picture_files  # numpy and Pillow, which a digest of tables does without
+
+    found = [picture_files.digest_below(image.uri)]
+    if image.encoder is not None:
+        folder = Path(image.encoder)
+        if not folder.exists():
+            raise DataUnreadable(f"{folder} does not exist. Check image.encoder of the table of items.")
+        for name, content in picture_files.encoder_bytes(folder).items():
+            found.append(f"{name} {hashlib.sha256(content).hexdigest()}")
+    return "".join(f"\n{line}" for line in found)
 
 
 def resolve_uris(data_spec: DataSpec, base: Path) -> DataSpec:

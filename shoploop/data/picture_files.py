@@ -5,6 +5,8 @@ What cannot be read does not stop a run: the item goes on without a picture, and
 Legend: S side.
 """
 
+import hashlib
+import os
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -12,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from shoploop import progress
+from shoploop.data import sources
 from shoploop.data.pictures import FORMATS, HEAD, MOST_BYTES, SIDE, Pixels, is_picture, read_picture
 from shoploop.data.rules import Loaded
 from shoploop.errors import DataUnreadable, NotFound, PictureUnreadable
@@ -137,6 +140,51 @@ def pictures_below(uri: str) -> dict[str, Path]:
             "Check image.uri of the table of items."
         )
     return found
+
+
+def digest_below(uri: str) -> str:
+    """A sha256 over every file that a table could name below ``uri``: paths and bytes on this machine, facts in a store.
+
+    Of what reading refuses, since it is too large or begins as no picture does, the bytes after its first are not read; of a
+    link only where it leads is taken, since what it leads to counts where it lies, or is never read.
+
+    Raises:
+        DataUnreadable: there is no such folder, or a file in it cannot be read.
+    """
+    total = hashlib.sha256()
+    if sources.is_remote(uri):
+        for line in sources.facts_below(uri):
+            total.update(f"{line}\n".encode())
+        return total.hexdigest()
+    folder = Path(unquote(urlsplit(uri).path) if uri.startswith("file://") else uri)
+    if not folder.is_dir():
+        raise DataUnreadable(f"{uri} does not exist. Check image.uri of the table of items.")
+    for where, inside, names in os.walk(folder):
+        inside.sort()
+        for name in sorted([*names, *(one for one in inside if Path(where, one).is_symlink())]):
+            path = Path(where, name)
+            inner = path.relative_to(folder).as_posix()
+            total.update(f"{inner} {_digest_of(path, folder)}\n".encode("utf-8", "surrogateescape"))
+    return total.hexdigest()
+
+
+def _digest_of(path: Path, folder: Path) -> str:
+    """What reading a file of a folder of pictures depends on."""
+    try:
+        if path.is_symlink():
+            leads, whole = path.resolve(), folder.resolve()
+            return f"to {leads.relative_to(whole)}" if leads.is_relative_to(whole) else "out"
+        if not path.is_file():
+            return "none"
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            return f"{size}"
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            file.seek(0)
+            return f"{size} {hashlib.file_digest(file, 'sha256').hexdigest() if is_picture(head) else head.hex()}"
+    except OSError as error:
+        raise DataUnreadable(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
 
 
 def encoder_bytes(folder: Path) -> dict[str, bytes]:

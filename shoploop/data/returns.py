@@ -1,4 +1,4 @@
-"""Purchases that were sent back whole: nothing that their user wanted (docs/decisions/0119)."""
+"""Purchases that were sent back whole: nothing that their user wanted, but where things are lent (docs/decisions/0119)."""
 
 import polars as pl
 
@@ -6,6 +6,10 @@ from shoploop.data.kinds import PURCHASE, RETURN
 from shoploop.data.rules import Loaded
 
 PAIR = ("user", "item")
+
+LENT = 0.7
+"""From this share of purchases that come back on, nothing is sold: it is lent, as books, tools and rooms are, and to have
+brought it back does not say that it was not wanted. Of fashion by mail about half comes back."""
 
 PARTS = 10_000
 """Of a piece: whole numbers add up exactly, and what is sold by weight has a few decimals."""
@@ -26,6 +30,14 @@ def without_sent_back(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
     if returned.is_empty():
         return events
     rows = _undone(events, returned)
+    bought = int((events["kind"] == PURCHASE).sum())
+    if rows.len() >= LENT * bought:
+        loaded.note(
+            "lent", "interactions", rows.len(), "kept",
+            f"So many of the {bought:,} purchases were brought back by the same user, as what is lent is: they count as wanted. "
+            "If these are goods that were sent back, their log is not one to learn from.", tell=True,
+        )  # fmt: skip
+        return events
     loaded.note(
         "purchases_sent_back", "interactions", rows.len(), "changed",
         "The same user returned all of it later: nothing that they wanted, so it is of kind other, in no history and never "

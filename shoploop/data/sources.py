@@ -6,6 +6,7 @@ The one place that knows where input bytes come from. It must not know what the 
 import fnmatch
 import glob
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ def digest(sources: dict[str, TableSource], *, settings: str) -> str:
             total.update(databases.digest(uri, query=source.query, table=source.table, field=where).encode())
         elif is_remote(uri):
             for key, meta in _remote_objects(uri):
-                total.update(f"{key} {meta['size']} {meta['e_tag']} {meta['last_modified']}\n".encode())
+                total.update(f"{_facts(key, meta)}\n".encode())
         else:
             for file in _local_files(uri):
                 path = file.path
@@ -110,6 +111,27 @@ def digest_of_files(paths: list[Path], *, settings: str) -> str:
     for path in paths:
         total.update(_named_bytes(f"{path.name} {path.stat().st_size} {_digest_of(path)}\n"))
     return total.hexdigest()
+
+
+def facts_below(uri: str) -> list[str]:
+    """A line for each object of a store whose key lies below ``uri``, whatever its name: it changes where the object does.
+
+    Raises:
+        DataUnreadable: there is none, or the store did not answer.
+    """
+    store, prefix = _open(uri)
+    prefix = prefix.rstrip("/")
+    with _answering(uri):
+        listed = store.list_facts(prefix)
+    start = prefix + "/" if prefix else ""
+    found = [_facts(facts["path"], facts) for facts in listed if facts["path"].startswith(start)]
+    if not found:
+        raise DataUnreadable(f"{uri} does not exist. Check the bucket and the key.")
+    return found
+
+
+def _facts(key: str, meta: dict[str, Any]) -> str:
+    return f"{key} {meta['size']} {meta['e_tag']} {meta['last_modified']}"
 
 
 def _named_bytes(line: str) -> bytes:
@@ -254,12 +276,31 @@ def _local_path(uri: str) -> Path:
 
 def _of_folder(folder: Path) -> list[Path]:
     """Files of data at any depth, sorted: no hidden ones, and where there is Parquet nothing else."""
-    inside = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(_is_hidden(part) for part in path.relative_to(folder).parts)
-    ]
+    inside = sorted(path for path in _files_below(folder) if path.is_file())
     return [Path(name) for name in _of_data([str(path) for path in inside])]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """What is not hidden, also behind links to folders: each folder once, and none that ``folder`` itself lies in."""
+    seen = {_identity(above) for above in folder.resolve().parents}
+    waiting = [folder]
+    while waiting:
+        links: list[Path] = []
+        for begin in waiting:
+            for where, inside, names in os.walk(begin):
+                if _identity(where) in seen:
+                    inside.clear()
+                    continue
+                seen.add(_identity(where))
+                inside[:] = [name for name in inside if not _is_hidden(name)]
+                links += [path for name in inside if (path := Path(where, name)).is_symlink()]
+                yield from (Path(where, name) for name in names if not _is_hidden(name))
+        waiting = sorted(links)
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    state = os.stat(folder)
+    return state.st_dev, state.st_ino
 
 
 def _of_data(names: list[str]) -> list[str]:
@@ -345,17 +386,11 @@ def _remote_objects(uri: str) -> list[tuple[str, Any]]:
     store, pattern = _open(uri)
     is_pattern = _WILDCARD.search(pattern) is not None
     folder = "/".join(_fixed_parts(pattern))
-    try:
+    with _answering(uri):
         for key in dict.fromkeys((pattern, unquote(pattern))):
             if not key.endswith("/") and store.exists(key):
                 return [(key, store.facts(key))]
         listed = store.list_facts(folder)
-    except NotFound as error:
-        raise DataUnreadable(f"{uri} does not exist. Check the bucket and the key.") from error
-    except StoreUnavailable as error:
-        raise DataUnreadable(
-            f"{uri} cannot be read: {_cause(error)}. Check endpoint, region and credentials in the environment."
-        ) from error
     start = folder + "/" if folder else ""
     inside = {
         facts["path"]: facts
@@ -370,6 +405,18 @@ def _remote_objects(uri: str) -> list[tuple[str, Any]]:
         missing = f"No object matches {uri}. Check the bucket and the pattern."
         raise DataUnreadable(missing if is_pattern else f"{uri} does not exist. Check the bucket and the key.")
     return found
+
+
+@contextmanager
+def _answering(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except NotFound as error:
+        raise DataUnreadable(f"{uri} does not exist. Check the bucket and the key.") from error
+    except StoreUnavailable as error:
+        raise DataUnreadable(
+            f"{uri} cannot be read: {_cause(error)}. Check endpoint, region and credentials in the environment."
+        ) from error
 
 
 def _download(uri: str, key: str, target: Path) -> Path:

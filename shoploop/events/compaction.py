@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoploop.data.collected import CUT_FILE, CollectedThrough
-from shoploop.errors import AlreadyExists, UserError
+from shoploop.errors import AlreadyExists, StoreUnavailable, UserError
 from shoploop.events.intake import PAST
 from shoploop.events.log import BEGINNING, EventLog
 from shoploop.events.messages import Kept, Message, Shown, from_json
@@ -283,9 +283,16 @@ def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path
     """Brings the files of all cuts up to the number ``through`` to this machine; returns the folder.
 
     Files never change, so those that are there stay. The folder has no files but these; those of other cuts go.
+
+    Raises:
+        StoreUnavailable: a cut names a file outside of the folder, or the store did not answer.
     """
     counting = [cut for cut in cuts(store, name) if cut.number <= through]
     wanted = [file for cut in counting for file in cut.files]
+    if foreign := [file for file in wanted if not disk.is_inner(file)]:
+        raise StoreUnavailable(
+            f"{store.url(layout.collected_cuts(name))} names {foreign[0]!r}, which is no collected file. Bring the log back."
+        )
     folder = target / f"{through:012}"
     for other in target.glob("[0-9]*"):
         if other != folder:

@@ -2,12 +2,14 @@
 
 A pod that is killed takes its disk along. What the step has renamed into place is therefore brought to the store every few
 seconds: first the file under its digest, then the list of all files, which is replaced whole. Whoever fetches believes the
-list, and a file only if its bytes have the digest that the list says. It must not know what the files mean.
+list, and a file only if its bytes have the digest that the list says. A store is not trusted with where files go: a name
+that leads out of the folder is not looked at. It must not know what the files mean.
 """
 
 import json
 import logging
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Collection, Iterator
@@ -19,6 +21,7 @@ from shoploop.store import Store, disk
 
 LIST, FILES = "list.json", "files"
 SECONDS_BETWEEN = 5.0
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +38,12 @@ class KeptWork:
     def fetch(self) -> None:
         """Brings what is kept; what is not whole is left out, and so is done again."""
         self.local.mkdir(parents=True, exist_ok=True)
-        try:
-            listed: dict[str, str] = self.store.get_json(f"{self.key}/{LIST}")
-        except (NotFound, ValueError):  # nobody has kept anything yet
-            return
-        for name, digest in listed.items():
+        whole = self.local.resolve()
+        for name, digest in _listed(self.store, self.key).items():
             target = self.local / name
+            if not target.resolve().is_relative_to(whole):  # by a link
+                _warn_of(self.store, self.key, name)
+                continue
             if target.exists():  # a step was here before, and got at least as far
                 if disk.digest_of(target) == digest:
                     self._digests[name], self._seen[name] = digest, _mark(target)
@@ -118,9 +121,8 @@ class KeptWork:
 
 def kept_since(store: Store, key: str) -> dict[str, float]:
     """Names of what is kept, and when each was brought, seconds since 1970; a list that cannot be read names nothing."""
-    try:
-        listed: dict[str, str] = store.get_json(f"{key}/{LIST}")
-    except (NotFound, ValueError):
+    listed = _listed(store, key)
+    if not listed:
         return {}
     brought = {facts["path"]: facts["last_modified"].timestamp() for facts in store.list_facts(f"{key}/{FILES}")}
     files = {name: f"{key}/{FILES}/{digest}" for name, digest in listed.items()}
@@ -129,14 +131,32 @@ def kept_since(store: Store, key: str) -> dict[str, float]:
 
 def forget(store: Store, key: str, names: Collection[str]) -> None:
     """Removes what is kept under these names; a step that works meanwhile brings what it has of them again."""
-    try:
-        listed: dict[str, str] = store.get_json(f"{key}/{LIST}")
-    except (NotFound, ValueError):
+    listed = _listed(store, key)
+    if not listed:
         return
     left = {name: digest for name, digest in listed.items() if name not in names}
     store.put(f"{key}/{LIST}", json.dumps(left, sort_keys=True).encode())
     for digest in set(listed.values()) - set(left.values()):
         store.delete(f"{key}/{FILES}/{digest}")
+
+
+def _listed(store: Store, key: str) -> dict[str, str]:
+    """What the list names, by paths below the folder; nothing where there is no list, or none that can be read."""
+    try:
+        listed = store.get_json(f"{key}/{LIST}")
+    except (NotFound, ValueError):  # nobody has kept anything yet
+        return {}
+    found: dict[str, str] = {}
+    for name, digest in listed.items() if isinstance(listed, dict) else ():
+        if disk.is_inner(name) and isinstance(digest, str) and DIGEST.fullmatch(digest):
+            found[name] = digest
+        else:
+            _warn_of(store, key, name)
+    return found
+
+
+def _warn_of(store: Store, key: str, name: str) -> None:
+    log.warning("%s names %r in a way that no shoploop writes: it is left out.", store.url(f"{key}/{LIST}"), name)
 
 
 def _mark(path: Path) -> tuple[int, int, int]:

@@ -14,6 +14,9 @@ from shoploop.runs.planning import RUN_ID, Plan
 from shoploop.steps import Entry, Workspace, home_of
 from shoploop.store import Store, disk, layout
 
+THIS_MACHINE = "this machine"
+"""As a launcher: what is carried out where somebody asked for it, and in no pod."""
+
 RENEW = "renew_model"
 """What a renewal does in the place of training; no step of a run."""
 

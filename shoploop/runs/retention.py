@@ -1,7 +1,8 @@
 """What of the past may go: runs, outputs of steps, versions, kept work. One rule, for a laptop, a pod and ``shoploop gc``.
 
 A run stays while it is one of the newest, goes on, or made a version that serves or is pinned, or
-whose weights such a one has. Outputs of steps stay while
+whose weights such a one has. One in pods goes on while anything of it changes: a pod that was killed says no end. Outputs of
+steps stay while
 a young run, or one that goes on, has made or reused them. Of versions :mod:`shoploop.versions.retention` decides. Kept work
 stays for a week after it was touched last (:mod:`shoploop.runs.leftovers`). What nobody here knows (a file that somebody put
 there) is left alone, and a folder that holds nothing else is no run.
@@ -18,7 +19,7 @@ from shoploop.api.v1alpha1 import RetentionSpec
 from shoploop.errors import NotFound
 from shoploop.runs import leftovers
 from shoploop.runs.planning import RUN_ID, read_plan
-from shoploop.runs.record import Record, Unreadable, read_record
+from shoploop.runs.record import THIS_MACHINE, Record, Unreadable, read_record
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import layout
 from shoploop.versions import promotions
@@ -30,10 +31,19 @@ KEPT_WORK = 4
 KEPT_DAYS = 7
 """Days that kept work stays after it was touched last."""
 
+ABANDONED_DAYS = 30
+"""Days without a change after which a run in pods, or one that never began, goes on no more; the steps of a run may take a
+day each, and wait for a place in between."""
+
+LEFT_OF_A_RUN = ("result.json", "lineage.jsonl", "kubeflow.json")
+"""What earlier versions left when a run went; the last is also the first that a run of Kubeflow has."""
+
 OF_A_RUN = (
     *(step.output for step in STEPS.values()),
     "logs",
-    *("plan.json", "report.html", "report.json", "log.txt", "events.jsonl", "pipeline.json", "run.json"),
+    *("plan.json", "report.html", "report.json", "log.txt", "events.jsonl", "pipeline.json"),
+    *LEFT_OF_A_RUN,
+    "run.json",
 )
 """What lies in a run's folder, in the order in which it goes; the rest is somebody else's."""
 
@@ -65,8 +75,9 @@ def choose(
 
     Args:
         named: Versions that must stay whatever the promotions say, each with the reason.
-        now: What kept work is old or young by; the wall clock's where not given.
+        now: What kept work, and a run in pods, is old or young by; the wall clock's where not given.
     """
+    now = now or datetime.now(UTC)
     store, name = workspace.store, workspace.name
     versions = choose_versions(store, name, newest=retention.versions, named=named)
     serving = promotions.serving_version(store, name)
@@ -78,18 +89,21 @@ def choose(
     renewals = [run for run in runs if _is_renewal(records[run])]
     trainings = [run for run in runs if run not in renewals]
     newest = [*trainings[-retention.runs :], *renewals[-retention.runs :]]
-    kept = {run: "goes on" for run in runs if _goes_on(records[run])}
+    abandoned = (now - timedelta(days=ABANDONED_DAYS)).timestamp()
+    going = {run for run in runs if _goes_on(workspace, run, records[run], abandoned)}
+    kept = {run: "goes on" for run in runs if run in going}
     for run in reversed(runs):
         record = records[run]
         if isinstance(record, Record) and record.version in wanted:
             wanted.discard(record.version)
             kept.setdefault(run, f"made {record.version}, which {versions.kept.get(record.version, 'is asked for')}")
-    gone = tuple(run for run in runs if run not in newest and run not in kept)
+    left = {run for run in records if run not in runs and _is_left(workspace, run, abandoned)}
+    gone = tuple(run for run in records if run in left or (run in runs and run not in newest and run not in kept))
     youngest = (*trainings[-min(retention.runs, KEPT_WORK) :], *renewals[-min(retention.runs, KEPT_WORK) :])
-    young = {run for run in runs if run in youngest or _goes_on(records[run])}
+    young = going.union(youngest)
     needed = young.union(*(_lent_to(workspace, run) for run in young))
     outputs = [run for run in _known(store.folders(layout.all_outputs(name))) if run not in needed]
-    week_ago = (now or datetime.now(UTC)) - timedelta(days=KEPT_DAYS)
+    week_ago = now - timedelta(days=KEPT_DAYS)
     work = leftovers.untouched(workspace, week_ago.timestamp())
     return Past(runs=gone, outputs=tuple(outputs), versions=versions.removed, work=work, kept=versions.kept | kept)
 
@@ -142,9 +156,34 @@ def _record(workspace: Workspace, run: str) -> Record | Unreadable | None:
         return None
 
 
-def _goes_on(record: Record | Unreadable | None) -> bool:
-    """A run with a plan and no record has only just begun."""
-    return record is None or (isinstance(record, Record) and record.state == "running")
+def _goes_on(workspace: Workspace, run: str, record: Record | Unreadable | None, abandoned: float) -> bool:
+    """A run with a plan and no record has only just begun. What is broken off on this machine is told when it is next
+    looked at; a pod may have been killed for good.
+
+    Args:
+        abandoned: Seconds since 1970; what has not changed since waits for nobody.
+    """
+    if isinstance(record, Unreadable) or (record is not None and record.state != "running"):
+        return False
+    if record is not None and record.launcher == THIS_MACHINE:
+        return True
+    return _touched(workspace, run) >= abandoned
+
+
+def _touched(workspace: Workspace, run: str) -> float:
+    """When anything of a run changed last in the store, seconds since 1970."""
+    name, store = workspace.name, workspace.store
+    folders = (layout.run(name, run), layout.outputs(name, run))
+    times = [facts["last_modified"].timestamp() for folder in folders for facts in store.list_facts(folder)]
+    return float(max(times, default=0.0))
+
+
+def _is_left(workspace: Workspace, run: str, abandoned: float) -> bool:
+    """Whether a folder without record and plan holds what once belonged to a run, and none that only begins."""
+    key = layout.run(workspace.name, run)
+    return any(workspace.store.exists(f"{key}/{file}") for file in LEFT_OF_A_RUN) and (
+        _touched(workspace, run) < abandoned
+    )
 
 
 def _is_renewal(record: Record | Unreadable | None) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from shoploop.errors import NotFound
-from shoploop.store import Store, layout
+from shoploop.store import Store, disk, layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,5 +47,7 @@ class Index:
         try:
             entry = Entry(**self.store.get_json(layout.step_entry(self.name, key)))
         except (NotFound, ValueError, TypeError):
+            return None
+        if not disk.is_inner(entry.folder):  # the store may say anything, and this becomes a path
             return None
         return entry if entry.is_whole(self.store.sizes(entry.folder)) else None

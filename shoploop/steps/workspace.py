@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shoploop.errors import StoreUnavailable
 from shoploop.hints import beside_the_user
 from shoploop.resuming.kept_work import KeptWork
 from shoploop.steps.index import Entry, Index
@@ -30,7 +31,13 @@ class Workspace:
         self.index = Index(store, name)
 
     def path(self, key: str) -> Path:
-        """Where ``key`` lies on this machine, or will."""
+        """Where ``key`` lies on this machine, or will.
+
+        Raises:
+            StoreUnavailable: it leads out of the folder of this machine: some file of the store names it, and is damaged.
+        """
+        if not disk.is_inner(key):
+            raise StoreUnavailable(f"{self.store.uri} names {key!r}, which is nothing of it. Bring back what names it.")
         return self.home / key
 
     def folder(self, key: str) -> Path:

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final
 
 from shoploop.errors import DiskFull
@@ -150,6 +150,14 @@ def is_aside(path: Path) -> bool:
         path: Relative to a folder that is itself in place.
     """
     return any(part.startswith(".") and part.endswith(SUFFIX) for part in path.parts)
+
+
+def is_inner(name: object) -> bool:
+    """Whether a name that somebody else has written leads to something below the folder that it is counted from."""
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def digest_of(path: Path) -> str:

@@ -414,6 +414,47 @@ def test_what_is_no_table_is_named_with_what_to_do(tables, content, said):
         tables.events(tables.bytes("events.csv", content))
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"table": "outside"},
+        {"table": "above"},
+        {"query": "SELECT * FROM read_parquet('{0}/ev.parquet')"},
+        {"query": "SELECT * FROM anywhere('{0}/ev.parquet')"},
+        {"query": "ATTACH '{0}/other.db' AS other; SELECT * FROM other.events"},
+    ],
+    ids=["a view", "a view of a view", "a query", "a macro", "another database"],
+)
+def test_what_a_duckdb_reads_outside_of_its_file_is_part_of_the_digest(tables, named):
+    def write(rows):
+        log(rows).write_parquet(tables.folder / "ev.parquet")
+        with duckdb.connect(str(tables.folder / "other.db")) as other:
+            other.execute(f"CREATE OR REPLACE TABLE events AS SELECT * FROM '{tables.folder}/ev.parquet'")
+
+    write(2)
+    with duckdb.connect(str(tables.folder / "shop.db")) as connection:
+        connection.execute(f"CREATE VIEW outside AS SELECT * FROM '{tables.folder}/ev.parquet'")
+        connection.execute("CREATE VIEW above AS SELECT * FROM outside")
+        connection.execute("CREATE MACRO anywhere(file) AS TABLE SELECT * FROM read_parquet(file)")
+    named = {key: text.format(tables.folder) for key, text in named.items()}
+    spec = DataSpec(tables={"interactions": {"uri": f"duckdb:///{tables.folder}/shop.db", **named}})
+    first = source_digest(spec)
+    write(2)
+    assert source_digest(spec) == first
+    write(5)
+    assert source_digest(spec) != first
+
+
+def test_no_row_of_a_duckdb_that_holds_all_it_reads_is_read_for_the_digest(tables, monkeypatch):
+    with duckdb.connect(str(tables.folder / "shop.db")) as connection:
+        connection.execute("CREATE TABLE events AS SELECT 'ann' AS \"user\", 'tea' AS item, DATE '2024-05-01' AS time")
+        connection.execute("CREATE VIEW own AS SELECT * FROM events")
+    monkeypatch.setattr("shoploop.data.databases.read", lambda *_, **__: pytest.fail("rows were read"))
+    uri = f"duckdb:///{tables.folder}/shop.db"
+    for named in ({"table": "events"}, {"table": "main.own"}, {"query": "SELECT * FROM own WHERE item <> ''"}):
+        assert source_digest(DataSpec(tables={"interactions": {"uri": uri, **named}}))
+
+
 def test_tables_of_duckdb_and_sqlite_are_read_by_a_connection_string(tables):
     with duckdb.connect(str(tables.folder / "my shop.db")) as connection:
         connection.execute("create table sales as select 'ann' who, 'tea' item, timestamp '2024-05-01' moment")

@@ -103,3 +103,17 @@ def test_a_header_again_is_seen_in_every_piece_where_pandas_left_a_name_empty(tm
     pieces, whole = both(tmp_path / "events.csv", (one + one).encode())
     assert (pieces.headers, whole.headers) == (1, 1)
     assert pieces.table.equals(whole.table)
+
+
+@pytest.mark.parametrize("first", ["", "Чай"], ids=["late", "a short word early"])
+def test_the_encoding_is_found_by_the_words_of_all_pieces_and_not_by_the_first(tmp_path, monkeypatch, first):
+    monkeypatch.setattr(csv_pieces, "PIECE_BYTES", 2000)
+    words = "Молоко Хлеб Сыр Масло Яблоко Колбаса Огурец Сахар Соль Творог".split()
+    rows = [f"{first if n == 3 else 'tea'} {n},{n}" for n in range(400)] + [
+        f"{words[n % 10]} {n},{n}" for n in range(400)
+    ]
+    raw = "\n".join(["title,price", *rows]).encode("cp1251")
+    pieces, whole = both(tmp_path / "items.csv", raw)
+    assert (pieces.recoding.encoding, pieces.recoding.lines) == ("cp1251", whole.recoding.lines)
+    assert pieces.table.equals(whole.table)
+    assert pieces.table.row(-1) == ("Творог 399", "399")

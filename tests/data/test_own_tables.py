@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shoploop import schemas
 from shoploop.api.v1alpha1 import DataSpec
-from shoploop.data import resolve_uris, source_digest
+from shoploop.data import load_data, resolve_uris, source_digest
 from shoploop.data.times import parse
 from shoploop.schemas import LISTED
 
@@ -198,3 +198,22 @@ def test_relative_paths_count_from_the_folder_of_the_yaml(tables):
     assert resolve_uris(spec, tables.folder).tables.interactions.uri == str(tables.folder / "events.csv")
     remote = DataSpec(tables={"interactions": {"uri": "s3://lake/events.csv"}})
     assert resolve_uris(remote, tables.folder) == remote
+
+
+def test_a_folder_is_read_behind_links_too_and_each_file_once(tmp_path):
+    head = "user,item,time\n"
+    for name, user in {"data/2024/a.csv": "ann", "elsewhere/b.csv": "bob", "above.csv": "eve"}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{head}{user},tea,2024-05-01\n")
+    data = tmp_path / "data"
+    (data / "2023").symlink_to("../elsewhere")
+    (data / "again").symlink_to("../elsewhere")
+    (data / "latest").symlink_to("2024")
+    (data / "up").symlink_to("..")
+    (tmp_path / "elsewhere" / "back").symlink_to("../data")
+    spec = DataSpec(tables={"interactions": {"uri": str(data)}})
+    load_data(out=tmp_path / "out", data_spec=spec)
+    assert sorted(pl.read_parquet(tmp_path / "out" / "interactions.parquet")["user"]) == ["ann", "bob"]
+    before = source_digest(spec)
+    (tmp_path / "elsewhere" / "b.csv").write_text(f"{head}bob,milk,2024-05-01\n")
+    assert source_digest(spec) != before

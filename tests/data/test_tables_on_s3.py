@@ -46,3 +46,16 @@ def test_the_digest_follows_an_object(lake):
 def test_what_is_not_there_is_named(lake, tmp_path, uri, said):
     with pytest.raises(DataUnreadable, match=said):
         load_data(out=tmp_path / "out", data_spec=spec(uri))
+
+
+def test_the_digest_follows_a_picture_whatever_lies_beside_it(lake):
+    lake.put("items.csv", b"item,image\ntea,_new/tea.png\n")
+    lake.put("one.csv", b"user,item,time\nann,tea,2024-05-01\n")
+    lake.put("shelf/metadata.json", b"{}")
+    lake.put("shelf/_new/tea.png", b"red")
+    items = {"uri": "s3://shoploop/lake/items.csv", "image": {"uri": "s3://shoploop/lake/shelf"}}
+    pictured = DataSpec(tables={"interactions": {"uri": "s3://shoploop/lake/one.csv"}, "items": items})
+    first = source_digest(pictured)
+    assert source_digest(pictured) == first
+    lake.put("shelf/_new/tea.png", b"green")
+    assert source_digest(pictured) != first

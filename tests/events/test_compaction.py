@@ -7,7 +7,7 @@ import pytest
 
 from shoploop.data.collected import CollectedThrough, add_collected, add_searches, collected_through
 from shoploop.data.rules import Loaded, dropped_rows
-from shoploop.errors import AlreadyExists
+from shoploop.errors import AlreadyExists, StoreUnavailable
 from shoploop.events.compaction import LogReplaced, compact, cuts, fetch_collected, last_cut, trim
 from shoploop.events.log import BEGINNING, Entry
 from shoploop.events.messages import Kept, Shown, to_json
@@ -247,3 +247,22 @@ def test_the_tables_tell_up_to_where_events_were_collected(log, make_store, tmp_
     assert collected_through(None) == CollectedThrough(cut=0, offset=0)
     first, _ = two_cuts(log, store)
     assert collected_through(fetch_collected(store, "grocery", 1, tmp_path / "here")) == CollectedThrough(1, first)
+
+
+def test_a_cut_that_names_a_file_elsewhere_is_refused_before_anything_is_written(make_store, tmp_path):
+    store = make_store()
+    store.put("recommenders/victim", b"evil")
+    cut = {
+        "after": 0,
+        "through": 1,
+        "events": 1,
+        "time": "2026-01-05T00:00:00Z",
+        "unread": 0,
+        "missed": 0,
+        "last_id": "e",
+        "files": ["../../victim"],
+    }
+    Log(store, layout.collected_cuts("grocery")).append(cut, after=0)
+    with pytest.raises(StoreUnavailable, match="which is no collected file"):
+        fetch_collected(store, "grocery", 1, tmp_path / "a" / "b" / "here")
+    assert not (tmp_path / "a").exists()

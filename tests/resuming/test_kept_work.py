@@ -1,5 +1,6 @@
 """What a step keeps in a store that is no folder: nothing half done, and nothing lost but the last seconds."""
 
+import hashlib
 import json
 import os
 import signal
@@ -10,14 +11,14 @@ import time
 import pytest
 
 from shoploop.errors import StoreUnavailable
-from shoploop.resuming.kept_work import KeptWork
+from shoploop.resuming.kept_work import KeptWork, forget, kept_since
 from shoploop.store import Store
 
 TRAINS = """
 import json, sys, torch
 from pathlib import Path
 from shoploop.augmentation.generator.adversary import Adversary
-from shoploop.resuming.kept_work import KeptWork
+from shoploop.resuming.kept_work import KeptWork, forget, kept_since
 from shoploop.store import Store
 torch.set_num_threads(1)
 work = KeptWork(Store(sys.argv[1], options=json.loads(sys.argv[2])), "work", Path(sys.argv[3]))
@@ -177,3 +178,35 @@ def test_what_lies_in_a_folder_that_is_still_being_written_is_not_kept(work_in):
     second = work_in("second")
     second.fetch()
     assert files(second) == {"a": "whole"}
+
+
+@pytest.mark.parametrize(
+    "name", ["../victim/.bashrc", "/{}/victim/.bashrc", "a/../../victim/.bashrc", "link/.bashrc", "\0", ""]
+)
+def test_a_name_that_leads_out_of_the_folder_is_left_out_with_a_warning(work_in, store, tmp_path, caplog, name):
+    pushed(work_in("first"), good="1")
+    name, digest = name.format(tmp_path), hashlib.sha256(b"evil").hexdigest()
+    store.put(f"work/files/{digest}", b"evil")
+    listed = json.loads(store.get("work/list.json"))
+    store.put("work/list.json", json.dumps({name: digest} | listed).encode())
+    second = work_in("second")
+    (tmp_path / "victim").mkdir()
+    second.local.mkdir()
+    (second.local / "link").symlink_to(tmp_path / "victim")
+
+    second.fetch()
+
+    assert files(second) == {"good": "1"}
+    assert not any((tmp_path / "victim").iterdir())
+    assert "in a way that no shoploop writes" in caplog.text
+
+
+@pytest.mark.parametrize("listed", [{"../a": "0" * 64}, {"a": "../../precious"}, {"a": 1}, ["a"], "a"])
+def test_a_list_that_nobody_here_has_written_names_nothing_and_removes_nothing(work_in, store, listed):
+    store.put("precious", b"mine")
+    store.put(f"work/files/{'0' * 64}", b"kept")
+    store.put("work/list.json", json.dumps(listed).encode())
+    assert kept_since(store, "work") == {}
+    forget(store, "work", ["a", "../a"])
+    work_in("first").fetch()
+    assert store.get("precious") == b"mine" and store.exists(f"work/files/{'0' * 64}")

@@ -1,6 +1,8 @@
 """What of the past goes: the rule over runs, outputs and versions, on records that are written for it."""
 
 import json
+import os
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,18 +32,28 @@ class Past:
         self.workspace = Workspace(Store(str(folder)), NAME)
         self.store, self.retention, self.count = self.workspace.store, retention, 0
 
-    def run(self, *, version=None, state="done", pinned=None) -> str:
+    def run(self, *, version=None, state="done", pinned=None, launcher="this machine", idle_days=0) -> str:
         self.count += 1
         began = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=self.count)
         run = f"{began:%Y%m%d-%H%M%S}-0000"
         serving = {"pinnedVersion": pinned} if pinned else {}
         record = Record(
-            name=NAME, run=run, launcher="this machine", state=state, started=began, steps=(), version=version,
+            name=NAME, run=run, launcher=launcher, state=state, started=began, steps=(), version=version,
             shoploop="0", python="3", spec={"spec": {"retention": self.retention, "serving": serving}},
         )  # fmt: skip
         self.store.put(layout.run_record(layout.run(NAME, run)), record.model_dump_json().encode())
         self.store.put(f"{layout.outputs(NAME, run)}/model/weights", b"w")
+        if state != "running":
+            for key in (layout.run_result, layout.run_lineage, layout.run_link):
+                self.store.put(key(layout.run(NAME, run)), b"{}")
+        self.idle(layout.run(NAME, run), idle_days)
+        self.idle(layout.outputs(NAME, run), idle_days)
         return run
+
+    def idle(self, folder, days):
+        """As if nothing in there had changed for so many days."""
+        for path in (self.store.folder / folder).rglob("*"):
+            os.utime(path, (time.time() - days * 86400,) * 2)
 
     def version(self, *, serves=False) -> str:
         body = json.dumps({"lineage": {"parent": None}, "metrics": {}, "number": self.count}).encode()
@@ -104,6 +116,44 @@ def test_a_run_that_goes_on_stays_however_old(past):
 
     assert going in past.runs
     assert going in past.store.folders(layout.all_outputs(NAME))
+
+
+def test_nothing_of_a_run_that_went_is_left_in_its_folder(past):
+    runs = [past.run() for _ in range(4)]
+
+    past.collect()
+
+    assert sorted(path.name for path in (past.store.folder / layout.runs(NAME)).iterdir()) == runs[2:]
+
+
+@pytest.mark.parametrize("file", ["result.json", "lineage.jsonl", "kubeflow.json"])
+def test_what_an_earlier_version_left_of_a_run_goes_and_a_run_that_only_begins_in_kubeflow_stays(past, file):
+    left, begins = "20240101-000000-0000", "20240102-000000-0000"
+    for run in (left, begins):
+        past.store.put(f"{layout.run(NAME, run)}/{file}", b"{}")
+    past.idle(layout.run(NAME, left), 31)
+    runs = [past.run() for _ in range(2)]
+
+    gone = past.collect()
+
+    assert gone.runs == (left,)
+    assert past.runs == [begins, *runs]
+
+
+def test_a_run_whose_pod_was_killed_goes_on_for_a_month_after_its_last_change_and_not_for_ever(past):
+    killed = past.run(state="running", launcher="Jobs", idle_days=31)
+    waits = past.run(state="running", launcher="Jobs", idle_days=29)
+    works = past.run(state="running", launcher="Jobs", idle_days=31)
+    past.store.put(f"{layout.outputs(NAME, works)}/model/more", b"w")
+    here = past.run(state="running", idle_days=400)
+    runs = [past.run() for _ in range(5)]
+
+    gone = past.collect()
+
+    assert gone.runs == (killed, *runs[:3])
+    assert past.runs == [waits, works, here, *runs[3:]]
+    assert {waits, works, here} <= set(past.store.folders(layout.all_outputs(NAME)))
+    assert killed not in past.store.folders(layout.all_outputs(NAME))
 
 
 def test_outputs_go_with_runs_that_are_no_longer_young(past):
@@ -239,18 +289,25 @@ def test_the_command_removes_and_tells_it_as_json(past):
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["done", "failed", "running", "cancelled"]), st.booleans(), st.booleans()),
+        st.tuples(
+            st.sampled_from(["done", "failed", "running", "cancelled"]),
+            st.booleans(),
+            st.booleans(),
+            st.sampled_from(["this machine", "Jobs", "Kubeflow Pipelines"]),
+            st.sampled_from([0, 8, 29, 31, 400]),
+        ),
         max_size=12,
     ),
     st.integers(1, 4),
 )
 def test_over_any_history_what_goes_on_what_serves_and_the_newest_stay(tmp_path_factory, history, newest):
     past = Past(tmp_path_factory.mktemp("store"), runs=newest, versions=1)
-    going, made = set(), {}
-    for state, makes, serves in history:
+    going, killed, made = set(), set(), {}
+    for state, makes, serves, launcher, idle_days in history:
         version = past.version(serves=serves) if makes else None
-        run = past.run(version=version, state=state)
-        going |= {run} if state == "running" else set()
+        run = past.run(version=version, state=state, launcher=launcher, idle_days=idle_days)
+        if state == "running":
+            (killed if launcher != "this machine" and idle_days > 30 else going).add(run)
         made[version] = run
     if not history:
         return
@@ -260,6 +317,10 @@ def test_over_any_history_what_goes_on_what_serves_and_the_newest_stay(tmp_path_
 
     serving = promotions.serving_version(past.store, NAME)
     assert going <= set(past.runs)
+    assert going <= set(past.store.folders(layout.all_outputs(NAME)))
+    assert killed & set(past.runs) <= {*before[-newest:], made.get(serving)}
     assert set(before[-newest:]) <= set(past.runs)
     assert serving is None or (made[serving] in past.runs and serving in promotions.version_ids(past.store, NAME))
+    folders = sorted(path.name for path in (past.store.folder / layout.runs(NAME)).iterdir())
+    assert folders == past.runs, "nothing is left of what went"
     assert past.collect().runs == ()

@@ -1,5 +1,6 @@
 """A shop with pictures: what nobody has bought is offered to those who bought what looks like it; else nothing changes."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from shoploop.api.v1alpha1 import DataSpec
 from shoploop.candidates.fetching import SOURCES, CandidateConfig, fetch_candidates
 from shoploop.data.inputs import resolve_uris, source_digest
 from shoploop.data.picture_files import ENCODER, FILE
+from shoploop.data.pictures import MOST_BYTES
 from shoploop.data.step import load_data
 from shoploop.errors import DataUnreadable
 from shoploop.features.history import history_of
@@ -34,7 +36,7 @@ NEW = {"fudge": "red", "wasabi": "blue"}
 """Nobody has bought them: one looks as sweet things do, the other as salty ones."""
 
 
-def with_pictures(folder: Path, **image: str) -> dict:
+def with_pictures(folder: Path, **image: str | None) -> dict:
     """The shop's files, with a picture of every item but bread, whose picture is none, and of two that are new."""
     tables = write_files(folder, SHOP)
     colours = dict.fromkeys(SWEET, "red") | dict.fromkeys(SALTY, "blue") | NEW
@@ -151,6 +153,57 @@ def test_pictures_are_part_of_what_a_run_is_made_of(tmp_path, encoder):
     before = source_digest(spec)
     assert before == source_digest(spec)
     (tmp_path / "files" / "shelf" / "milk.png").write_bytes(as_file(product("green")))
+    assert source_digest(spec) != before
+
+
+@pytest.mark.parametrize("beside", ["LICENSE.txt", "metadata.json", "labels.csv"])
+@pytest.mark.parametrize("picture", ["milk.png", "_new/milk.png", ".new/milk.png"])
+def test_a_picture_counts_whatever_lies_beside_it_and_whatever_its_folder_is_called(tmp_path, beside, picture):
+    spec, shelf = DataSpec(tables=with_pictures(tmp_path, encoder=None)), tmp_path / "shelf"
+    (shelf / beside).write_bytes(b"ours")
+    (shelf / picture).parent.mkdir(exist_ok=True)
+    (shelf / picture).write_bytes(as_file(product("red")))
+    before = source_digest(spec)
+    assert source_digest(spec) == before
+    (shelf / picture).write_bytes(as_file(product("green")))
+    assert source_digest(spec) != before
+
+
+def test_a_picture_that_moves_to_another_name_is_another_input(tmp_path):
+    spec = DataSpec(tables=with_pictures(tmp_path, encoder=None))
+    shelf = tmp_path / "shelf"
+    before = source_digest(spec)
+    (shelf / "cold").mkdir()
+    (shelf / "milk.png").rename(shelf / "cold" / "milk.png")
+    assert source_digest(spec) != before
+
+
+def test_other_weights_of_the_encoder_are_another_input(tmp_path, encoder):
+    own = tmp_path / "encoder"
+    shutil.copytree(encoder, own)
+    spec = DataSpec(tables=with_pictures(tmp_path / "files", encoder=str(own)))
+    before = source_digest(spec)
+    weights = own / "encoder.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert source_digest(spec) != before
+
+
+def test_what_reading_refuses_is_not_read_for_the_digest_and_a_link_counts_by_where_it_leads(tmp_path):
+    spec = DataSpec(tables=with_pictures(tmp_path / "files", encoder=None))
+    shelf, outside = tmp_path / "files" / "shelf", tmp_path / "outside"
+    outside.write_bytes(as_file(product("red")))
+    with (shelf / "film.mp4").open("wb") as film:
+        film.truncate(MOST_BYTES + 1)
+    (shelf / "notes.pdf").write_bytes(b"%PDF-1.7 of twelve and more")
+    (shelf / "out.png").symlink_to(outside)
+    (shelf / "in.png").symlink_to("milk.png")
+    (shelf / "again").symlink_to(".")
+    before = source_digest(spec)
+    outside.write_bytes(as_file(product("green")))
+    (shelf / "notes.pdf").write_bytes(b"%PDF-1.7 of twelve and MORE")
+    assert source_digest(spec) == before
+    (shelf / "in.png").unlink()
+    (shelf / "in.png").symlink_to("salt.png")
     assert source_digest(spec) != before
 
 

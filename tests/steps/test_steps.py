@@ -5,7 +5,8 @@ import json
 import pytest
 
 from shoploop.api.v1alpha1 import Recommender
-from shoploop.steps import PRODUCER, STEPS, Entry, Index, settings_of, step_keys
+from shoploop.errors import StoreUnavailable
+from shoploop.steps import PRODUCER, STEPS, Entry, Index, Workspace, settings_of, step_keys
 from shoploop.store import Store, layout
 
 
@@ -116,3 +117,13 @@ def test_a_half_written_index_entry_is_no_entry(finished_step):
     index, _ = finished_step
     index.store.put(layout.step_entry("small", "k"), json.dumps({"key": "k"})[:5].encode())
     assert index.find("k") is None
+
+
+@pytest.mark.parametrize("folder", ["../victim", "/etc", "runs/../../victim", ""])
+def test_an_entry_whose_folder_leads_out_of_the_store_is_none_and_becomes_no_path(tmp_path, folder):
+    workspace = Workspace(Store("memory:///"), "small", home=tmp_path)
+    entry = Entry(key="k", step="load_data", run="r", folder=folder, seconds=1.0, files={"rows.parquet": 5})
+    workspace.index.add(entry)
+    assert workspace.index.find("k") is None
+    with pytest.raises(StoreUnavailable, match="is nothing of it"):
+        workspace.output(entry)

@@ -15,12 +15,12 @@ from shoploop.runs.finishing import break_off, finish
 from shoploop.runs.launchers.launcher import Look, Progress, StepWarning
 from shoploop.runs.launchers.pipeline_process import PIPELINE, PipelineProcess, remove_temporary
 from shoploop.runs.planning import Plan, Run, keep_plan, make_plan, read_plan
-from shoploop.runs.record import Failure, Journal, Record, RunState, read_record
+from shoploop.runs.record import THIS_MACHINE, Failure, Journal, Record, RunState, read_record
 from shoploop.steps import Workspace
 from shoploop.store import Store, disk, layout
 from shoploop.versions.signing import Trust, signer_for
 
-NAME = "this machine"
+NAME = THIS_MACHINE
 
 LAST_WORDS_BYTES = 65_536
 """Of a pipeline's output, where its end may say what it came of."""
