@@ -11,6 +11,9 @@ LENT = 0.7
 """From this share of purchases that come back on, nothing is sold: it is lent, as books, tools and rooms are, and to have
 brought it back does not say that it was not wanted. Of fashion by mail about half comes back."""
 
+FEWEST = 50
+"""Purchases that say it: of a few, all may have come back."""
+
 PARTS = 10_000
 """Of a piece: whole numbers add up exactly, and what is sold by weight has a few decimals."""
 
@@ -31,7 +34,7 @@ def without_sent_back(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
         return events
     rows = _undone(events, returned)
     bought = int((events["kind"] == PURCHASE).sum())
-    if rows.len() >= LENT * bought:
+    if bought >= FEWEST and rows.len() >= LENT * bought:
         loaded.note(
             "lent", "interactions", rows.len(), "kept",
             f"So many of the {bought:,} purchases were brought back by the same user, as what is lent is: they count as wanted. "

@@ -161,3 +161,14 @@ def test_a_negative_price_alone_that_is_a_discount_undoes_no_purchase(header, li
 )
 def test_goods_that_went_back_undo_their_purchase_by_either_sign(header, lines, tables):
     assert kinds_by_price(tables, header, *lines) == "other return"
+
+
+@pytest.mark.parametrize(("brought_back", "kind"), [(54, "purchase"), (30, "other")])
+def test_where_nearly_all_comes_back_it_was_lent_and_counts_as_wanted(brought_back, kind):
+    taken = [(f"u{n}", f"book {n % 7}", n, "purchase") for n in range(60)]
+    back = [(f"u{n}", f"book {n % 7}", 100 + n, "return") for n in range(brought_back)]
+    events = pl.DataFrame([*taken, *back], schema=["user", "item", "time", "kind"], orient="row")
+    loaded = Loaded(interactions=events)
+    left = without_sent_back(events, loaded)
+    assert set(left["kind"].to_list()[:brought_back]) == {kind}
+    assert any("as what is lent is" in rule.why for rule in loaded.rules) == (kind == "purchase")
