@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from shoploop.errors import with_no_passwords
 from shoploop.report import (
     augmentation,
     examples,
@@ -61,7 +62,7 @@ def build(run: Path) -> Path:
 def numbers(run: RunFolder) -> Json:
     """Everything the page is made of: ``run.json`` at the top, each step's document below its name."""
     shown = verdict.verdict(run)
-    report = dict(run.run)
+    report = dict(with_no_passwords(run.run))  # records of before kept them
     report["verdict"] = {"state": shown.state, "headline": shown.headline, "sentence": shown.sentence}
     report |= run.documents
     report["missing"] = run.missing
