@@ -37,8 +37,8 @@ def without_sent_back(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
     if bought >= FEWEST and rows.len() >= LENT * bought:
         loaded.note(
             "lent", "interactions", rows.len(), "kept",
-            f"So many of the {bought:,} purchases were brought back by the same user, as what is lent is: they count as wanted. "
-            "If these are goods that were sent back, their log is not one to learn from.", tell=True,
+            f"So many of the {bought:,} purchases were brought back by the same user, as what is lent is: they count as "
+            "wanted. If these are goods that were sent back, their log is not one to learn from.", tell=True,
         )  # fmt: skip
         return events
     loaded.note(
