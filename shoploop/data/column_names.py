@@ -223,7 +223,8 @@ FOREIGN_WORDS = {
          "begincheckout", "cancelled", "canceled", "pending", "failed", "favorito", "favori", "收藏", "uninstall",
          "uninstalled", "unsubscribe", "unsubscribed", "unenrol", "unenroll", "unenrolled", "unenrolment", "cancel",
          "cancellation", "deinstallation", "deinstalliert", "gekündigt", "abgemeldet",
-         "abgebrochen", "abgelehnt", "cancelado", "cancelada", "annulé", "annulée", "annullato", "geannuleerd"), "other"
+         "abgebrochen", "abgelehnt", "cancelado", "cancelada", "annulé", "annulée", "annullato", "geannuleerd",
+         "desinstalado", "désinstallé", "disinstallato", "取消", "卸载", "キャンセル"), "other"
     ),
     **dict.fromkeys(
         ("completed", "complete", "paid", "fulfilled", "kauf", "gekauft", "bestellung", "bestellt", "verkauf", "compra",
@@ -235,7 +236,10 @@ FOREIGN_WORDS = {
          "prenotazione", "boeking", "geboekt", "préstamo", "prestito", "empréstimo", "emprunt", "uitlening", "descarga",
          "téléchargement", "suscripción", "inscripción", "inscription", "iscrizione", "inschrijving",
          "pagado", "payé", "pagato", "betaald", "réservé", "reservado", "prenotato", "confirmado", "confirmé",
-         "confermato", "bestätigt"), "purchase"
+         "confermato", "bestätigt", "instalado", "installé", "installato", "geïnstalleerd", "suscrito", "abonné",
+         "iscritto", "inscrito", "ingeschreven", "assinado", "assinatura",
+         "预订", "预约", "安装", "订阅", "借阅", "予約", "貸出"),
+        "purchase"
     ),
     **dict.fromkeys(
         ("retoure", "rücksendung", "rückgabe", "devolución", "devolucion", "reembolso", "retour", "remboursement", "reso",
@@ -251,7 +255,8 @@ FOREIGN_WORDS = {
 CODES = {
     **dict.fromkeys(("gs", "gu", "credit"), "return"),
     **dict.fromkeys(
-        ("download", "installation", "abonnement", "pago", "reorder", "reordered", "dispensed", "reserva",
+        ("download", "installation", "abonnement", "pago", "reorder", "reordered", "dispensed", "reserva", "alquiler",
+         "noleggio", "aluguel", "huur", "下载", "ダウンロード",
          "book", "booking", "reserve", "reservation", "rent", "rental", "loan", "loaned", "lend",
          "subscription", "abo",
          "oneoff", "onetime", "einmalig", "renewal", "renewed", "verlängerung", "refill", "refilled", "dispense",

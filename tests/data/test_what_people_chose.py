@@ -34,6 +34,8 @@ def kinds_of(tables, *words, name="event"):
         ("signup booked", {"signup": "other", "booked": "purchase"}),
         ("play booked", {"play": "view", "booked": "purchase"}),
         ("hover rent", {"hover": "view", "rent": "purchase"}),
+        ("visita instalado desinstalado", {"visita": "view", "instalado": "purchase", "desinstalado": "other"}),
+        ("浏览 取消 预订", {"浏览": "view", "取消": "other", "预订": "purchase"}),
         ("Vorschau Ausleihe", {"vorschau": "view", "ausleihe": "purchase"}),
         ("NO_SHOW CANCELLED CHECKED_OUT CONFIRMED",
          {"no_show": "purchase", "cancelled": "other", "checked_out": "purchase", "confirmed": "purchase"}),
