@@ -171,7 +171,7 @@ class Column:
             return False
         years, seconds = parsed.times.dt.year(), parsed.times.dt.epoch("s")
         spread = float(seconds.quantile(0.95) or 0) - float(seconds.quantile(0.05) or 0)
-        return float(years.is_between(1995, 2040).mean() or 0.0) >= 0.95 and 86_400 < spread < 30 * 366 * 86_400
+        return int(years.is_between(1995, 2040).sum()) >= 0.95 * years.len() and 86_400 < spread < 30 * 366 * 86_400
 
     @cached_property
     def sheet_days(self) -> bool:

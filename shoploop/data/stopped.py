@@ -17,10 +17,10 @@ def tell_stopped(events: pl.DataFrame, loaded: Loaded) -> None:
         loaded: Is told.
     """
     first, last = events.select(first=pl.col("time").min(), last=pl.col("time").max()).row(0)
-    bought = events.filter(pl.col("kind") == PURCHASE)["time"].max()
+    bought = events.select(pl.col("time").filter(pl.col("kind") == PURCHASE).max()).item()
     if bought is None or first is None:
         return
-    silent = (last - bought).days  # type: ignore[operator]
+    silent = (last - bought).days
     if silent <= LEAST_DAYS or silent <= SHARE_OF_SPAN * ((last - first).days + 1):
         return
     after = events.filter(pl.col("time") > bought)
