@@ -19,6 +19,7 @@ from shoploop.data.picture_files import PictureFolder, read_pictures
 from shoploop.data.repeated import tell_repeated
 from shoploop.data.returns import without_sent_back
 from shoploop.data.rules import Loaded
+from shoploop.data.stopped import tell_stopped
 from shoploop.errors import TableEmpty
 from shoploop.store import disk
 
@@ -134,6 +135,7 @@ def _interactions(loaded: Loaded) -> pl.DataFrame:
     outliers.tell_doubtful(kept, loaded)
     tell_repeated(kept, loaded)
     kept = with_returns(outliers.without_absurd(kept, "interactions", loaded), loaded)
+    tell_stopped(kept, loaded)
     kept = without_sent_back(kept, loaded)
     bought = kept.filter(pl.col("kind") == PURCHASE)
     without = bought["quantity"].null_count()

@@ -10,7 +10,7 @@ from functools import cached_property
 import polars as pl
 
 from shoploop.data import time_patterns, times
-from shoploop.data.column_names import ENDINGS_OF_IDS, FLAGS, FOREIGN_WORDS, NAMES, NOT_WHEN
+from shoploop.data.column_names import CODES, ENDINGS_OF_IDS, FLAGS, MONEY, NAMES, NOT_WHEN, foreign_kind, plain_word
 from shoploop.data.decimals import read_numbers
 from shoploop.data.ids import safe_name, text_of
 from shoploop.data.kinds import meaning
@@ -145,18 +145,50 @@ class Column:
         if self.values.dtype not in (pl.String, pl.Categorical, pl.Enum) or not 2 <= self.distinct <= MOST_KINDS:
             return 0.0
         words = [word.lower() for word in text_of(self.values).drop_nulls().unique()]
-        return sum(word in FOREIGN_WORDS or meaning(word) is not None for word in words) / len(words)
+        return sum(_is_known(word) for word in words) / len(words)
 
     @cached_property
     def strange(self) -> bool:
         """Whether most of its words are none that is known for a kind of interaction."""
-        words = text_of(self.values).str.to_lowercase().drop_nulls().unique()
-        return self.known_words < 0.5 and any(word not in FOREIGN_WORDS and meaning(word) is None for word in words)
+        return self.known_words < 0.5 and not self.some_known and any(not _is_known(word) for word in self.words)
+
+    @cached_property
+    def some_known(self) -> bool:
+        """Whether a third of few words, and two of them at least, say a kind: the others are their shop's own."""
+        if self.distinct > MOST_CODES:
+            return False
+        known = round(self.known_words * self.distinct)
+        also = sum(plain_word(word) in CODES for word in self.words) if known else 0
+        return known >= 2 and known + also >= self.distinct / 3
+
+    @cached_property
+    def epoch(self) -> bool:
+        """Whether its numbers count from 1970, in any unit, over days to years of ours: hardly anything else does."""
+        if self.clock != "number" or not self.whole or self.distinct < 2:
+            return False
+        parsed = times.parse(self.sample, time_format=None, zone="UTC", where=self.name)
+        if not set(parsed.shapes) <= set(times.EPOCHS):
+            return False
+        years, seconds = parsed.times.dt.year(), parsed.times.dt.epoch("s")
+        spread = float(seconds.quantile(0.95) or 0) - float(seconds.quantile(0.05) or 0)
+        return int(years.is_between(1995, 2040).sum()) >= 0.95 * years.len() and 86_400 < spread < 30 * 366 * 86_400
+
+    @cached_property
+    def sheet_days(self) -> bool:
+        """Whether its numbers may be days as a spreadsheet counts them: those of 1990 to 2049. Other things are so large."""
+        if self.numbers is None or self.clock or self.values.dtype.is_temporal():
+            return False
+        low, high = times.DAYS[times.EXCEL]
+        return bool(self.numbers.is_between(low, high).all())
 
     def shown(self) -> str:
         """Some of its values, for people."""
         some = text_of(self.sample.head(200)).unique(maintain_order=True).head(3).to_list() if not self.nested else []
         return ", ".join(value if len(value) <= 30 else value[:27] + "..." for value in map(str, some))
+
+
+def _is_known(word: str) -> bool:
+    return foreign_kind(word) is not None or meaning(word) is not None
 
 
 def columns_of(table: pl.DataFrame) -> list[Column]:
@@ -169,6 +201,8 @@ OF_IDS = ("user", "item", "shop", "basket")
 def worth_of_name(role: str, column: Column) -> float:
     exact, likely, token = (names.split() for names in NAMES[role])
     if column.word in exact:
+        return EXACT
+    if role == "price" and column.tokens[-1] in MONEY and "".join(column.tokens[:-1]) in exact + likely:
         return EXACT
     if column.word in likely:
         return LIKELY
@@ -191,10 +225,14 @@ def worth_of_content(column: Column, *, headerless: bool) -> list[tuple[str, flo
     found = []
     if column.known_words >= 0.5:
         found.append(("kind", EXACT))
+    elif column.some_known:
+        found.append(("kind", TOKEN))
     if column.clock == "time" or (headerless and column.clock == "number"):
         found.append(("time", HELD / 2 if NOT_WHEN & set(column.tokens) else LIKELY))
     elif column.patterns:
         found.append(("time", HELD / 2 if NOT_WHEN & set(column.tokens) else HELD))
+    elif column.epoch:
+        found.append(("time", HELD / 4))  # whatever its name, where no other column says when
     if headerless and column.numbers is not None and not column.clock and 3 <= column.distinct <= 11:
         if 0 <= float(column.numbers.min()) and float(column.numbers.max()) <= 10:  # type: ignore[arg-type]
             found.append(("rating", HELD))
@@ -208,7 +246,7 @@ def may_be(role: str, column: Column) -> bool:
     numbers = column.numbers
     match role:
         case "time":
-            return bool(column.clock or column.patterns)
+            return bool(column.clock or column.patterns or column.sheet_days)
         case "user" | "item":
             several = column.distinct >= (1 if worth_of_name(role, column) == EXACT else 2)
             # an id may be two numbers with a point between them, as those that browsers are given

@@ -1,6 +1,9 @@
 """Other people's words: for columns, and for what people did; only ever a reason to propose something."""
 
+import re
 from collections.abc import Mapping
+
+_BETWEEN = re.compile(r"[\s_.:/-]+")
 
 NAMES: Mapping[str, tuple[str, str, str]] = {
     "user": (
@@ -58,18 +61,21 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "quantity": (
         "quantity qty pieces units menge anzahl stueck cantidad quantite quantita quantidade aantal antal qte maara "
         "adet ilosc количество 数量 수량 购买数量 個数 колво",
+        "packungen packung packs packages tickets karten seats copies exemplare "
         "unitssold unitsordered count amount num number",
         "quantity qty",
     ),
     "price": (
         "price unitprice salesprice salesvalue totalprice revenue preis betrag umsatz paid spend einzelpreis "
+        "summe gesamtsumme nettobetrag bruttobetrag "
         "stueckpreis verkaufspreis gesamtpreis listenpreis uvp precio prix prezzo preco prijs importe montant pris "
         "hinta fiyat cena цена сумма 价格 金额 価格 金額 가격 单价 总价 単価 단가 금액 стоимость birimfiyat tutar",
         "linetotal lineamount amount total cost value sales",
         "цена стоимость сумма price revenue preis prix precio prezzo",
     ),
     "shop": (
-        "shop shopid store storeid branch branchid outlet filiale markt tienda magasin negozio loja winkel 店铺 门店 "
+        "shop shopid store storeid branch branchid outlet filiale zweigstelle "
+        "markt tienda magasin negozio loja winkel 店铺 门店 "
         "店舗 店名 매장 지점 магазин magaza sube sklep",
         "location warehouse seller sellerid продавец",
         "shop store",
@@ -95,7 +101,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "category": (
         "category categoryid categoryname categorycode categories department dept class genre genres aisle producttype "
         "productgroup productgroupname subcategory subclass section kategorie warengruppe untergruppe sachgruppe "
-        "garmentgroupname group "
+        "garmentgroupname group cuisine kueche kuche sparte systematik fachgebiet "
         "ressort rubrik rubrique rubro secteur sector sezione seccion family familie famille familia famiglia "
         "itemcategory productcategory categorie categoria категория 类别 类目 分类 品类 カテゴリ カテゴリー 분류 "
         "카테고리 kategori kategoria",
@@ -159,6 +165,13 @@ ENDS_HOLD = (
 ENDS_CLOSE = ("validto", "validthru", "validthrough", "availableto", "activeto", "onlineto", "годендо")
 """The same of ends of names."""
 
+DAYS_OF_EVENTS = frozenset(
+    "termin eventdate eventday eventtime dateofevent showdate concertdate matchdate gamedate performancedate departure "
+    "departuredate traveldate abreise abflug veranstaltungsdatum veranstaltungstag auffuhrung auffuehrung fechaevento "
+    "datevenement dataevento".split()
+)
+"""Names of the day on which something takes place, after which it may not be sold."""
+
 OF_PRICES = frozenset(
     "sale discount promo promotion price special offerprice rabatt preis aktion prix promocion".split()
 )
@@ -172,6 +185,9 @@ LINE_NUMBERS = frozenset(
     "sequence index step zeile zeilennr lfdnr".split()
 )
 """Names of numbers that count the lines of an order or of a file: neither a person nor a thing."""
+
+MONEY = frozenset("eur euro euros usd gbp chf pln czk sek dkk nok try rub jpy cny krw inr brl mxn cad aud".split())
+"""What ends the name of a price and says in which money it is: Summe EUR."""
 
 FLAGS = {
     **dict.fromkeys(("1", "true", "yes", "y", "t", "up", "like", "liked", "thumbs_up", "positive"), True),
@@ -191,7 +207,7 @@ TAKEN_BACK = frozenset("returned refunded refund reversed storno storniert void 
 NOT_WANTED = TAKEN_BACK | frozenset(
     "skip skipped not dislike disliked cancel cancelled canceled removed deleted rejected declined failed hidden blocked "
     "ignored dismissed abandoned bounced unsubscribed unliked hide block ignore dismiss unsubscribe unlike unfollow "
-    "unfollowed uninstall uninstalled downvote thumbsdown".split()
+    "unfollowed uninstall uninstalled unenrol unenroll unenrolled drop dropped withdrawn downvote thumbsdown".split()
 )
 """Parts of names of flags that say, where they are true, that something was not wanted."""
 
@@ -199,30 +215,97 @@ FOREIGN_WORDS = {
     **dict.fromkeys(
         ("pv", "impression", "show", "browse", "open", "play", "listen", "watch", "read", "ansicht",
          "klick", "vista", "visto", "visita", "clic", "vue", "consultation", "visualizzazione", "visualização", "bekeken",
-         "浏览", "閲覧"), "view"
+         "pageopen", "pageopened", "itemopen", "itemopened", "browsed", "hover", "preview", "previewed", "looked", "besuch",
+         "vorschau", "aufruf", "浏览", "閲覧"), "view"
     ),
     **dict.fromkeys(
-        ("remove_from_cart", "removefromcart", "fav", "favorite", "favourite", "like", "wishlist", "add_to_wishlist", "share",
-         "begin_checkout", "cancelled", "canceled", "pending", "failed", "favorito", "favori", "收藏"), "other"
+        ("removefromcart", "fav", "favorite", "favourite", "like", "wishlist", "addtowishlist", "share",
+         "begincheckout", "cancelled", "canceled", "pending", "failed", "favorito", "favori", "收藏", "uninstall",
+         "uninstalled", "unsubscribe", "unsubscribed", "unenrol", "unenroll", "unenrolled", "unenrolment", "cancel",
+         "cancellation", "deinstallation", "deinstalliert", "gekündigt", "abgemeldet",
+         "abgebrochen", "abgelehnt", "cancelado", "cancelada", "annulé", "annulée", "annullato", "geannuleerd",
+         "desinstalado", "désinstallé", "disinstallato", "取消", "卸载", "キャンセル"), "other"
     ),
     **dict.fromkeys(
         ("completed", "complete", "paid", "fulfilled", "kauf", "gekauft", "bestellung", "bestellt", "verkauf", "compra",
          "comprado", "venta", "pedido", "achat", "acheté", "vente", "commande", "acquisto", "ordine", "vendita", "venda",
-         "aankoop", "购买", "購入"), "purchase"
+         "aankoop", "购买", "購入", "install", "installed", "installiert", "downloaded",
+         "heruntergeladen", "subscribe", "subscribed", "booked", "gebucht", "buchung", "bezahlt", "reserved", "reserviert",
+         "enrol", "enroll", "enrolled", "enrolment", "enrollment", "enroled", "eingeschrieben", "rented", "borrow",
+         "borrowed", "checkedout", "ausleihe", "ausgeliehen", "entliehen", "reservierung", "réservation",
+         "prenotazione", "boeking", "geboekt", "préstamo", "prestito", "empréstimo", "emprunt", "uitlening", "descarga",
+         "téléchargement", "suscripción", "inscripción", "inscription", "iscrizione", "inschrijving",
+         "pagado", "payé", "pagato", "betaald", "réservé", "reservado", "prenotato", "confirmado", "confirmé",
+         "confermato", "bestätigt", "instalado", "installé", "installato", "geïnstalleerd", "suscrito", "abonné",
+         "iscritto", "inscrito", "ingeschreven", "assinado", "assinatura",
+         "预订", "预约", "安装", "订阅", "借阅", "予約", "貸出"),
+        "purchase"
     ),
     **dict.fromkeys(
         ("retoure", "rücksendung", "rückgabe", "devolución", "devolucion", "reembolso", "retour", "remboursement", "reso",
          "rimborso", "devolução", "返品", "void", "voided", "storno", "storniert", "stornierung", "gutschrift", "creditnote",
-         "credit note", "credit_note", "credit memo"), "return"
+         "creditmemo"), "return"
     ),
     **dict.fromkeys(
         ("add", "warenkorb", "carrito", "panier", "carrello", "carrinho", "winkelwagen", "加购", "カート"), "cart"
     ),
 }  # fmt: skip
-"""Words for kinds that loading leaves as they are, and what they are proposed to be."""
+"""Words for kinds that loading leaves as they are, and what they are proposed to be; :func:`foreign_kind` looks them up."""
 
-CODES = dict.fromkeys(("gs", "gu", "credit"), "return")
+CODES = {
+    **dict.fromkeys(("gs", "gu", "credit"), "return"),
+    **dict.fromkeys(
+        ("download", "installation", "abonnement", "pago", "reorder", "reordered", "dispensed", "reserva", "alquiler",
+         "noleggio", "aluguel", "huur", "下载", "ダウンロード",
+         "book", "booking", "reserve", "reservation", "rent", "rental", "loan", "loaned", "lend",
+         "subscription", "abo",
+         "oneoff", "onetime", "einmalig", "renewal", "renewed", "verlängerung", "refill", "refilled", "dispense",
+         "abgegeben", "confirmed", "noshow", "checkedin", "shipped", "delivered", "deliveredorder", "intransit",
+         "processing", "versandt", "versendet", "verschickt", "geliefert", "zugestellt", "enviado", "entregado", "expédié",
+         "livré", "spedito", "consegnato", "verzonden", "enviada", "entregue"), "purchase"
+    ),
+    **dict.fromkeys(
+        ("login", "rejected", "expired", "update", "updated", "expire", "logout",
+         "drop", "dropped", "withdrawn", "withdrew", "declined", "abandoned",
+         "aktualisiert", "abgelaufen"), "other"
+    ),
+}  # fmt: skip
 """The same of words that mean something else in most columns, countries or means of payment: no column is a kind by these."""
+
+IN_DOUBT = frozenset(
+    "pendingpayment awaitingpayment paymentpending awaitingconfirmation onhold requested zahlungausstehend "
+    "pendientedepago".split()
+)
+"""Of an order that was placed and is not paid for yet: chosen, and perhaps never got."""
+
+AT_LAST = (
+    "signup signedup register registered registration anmeldung registrierung",
+    "play played listen listened watch watched read complete completed finish finished",
+)
+"""Words of what people want only where a log has no better one, the best first."""
+
+OUTCOMES = frozenset(
+    "completed complete finished passed graduated fulfilled paid confirmed checkedout checkedin noshow shipped delivered "
+    "intransit processing dispensed bezahlt bestätigt versandt versendet verschickt geliefert zugestellt abgeschlossen "
+    "bestanden expired pagado enviado entregado payé expédié livré pagato spedito consegnato betaald verzonden".split()
+)
+"""What became of something that was chosen: where a log also says when that was, it is none of the choice."""
+
+DROPPED = frozenset(
+    "drop dropped unenrol unenroll unenrolled unenrolment withdrawn withdrew abgemeldet abgebrochen".split()
+)
+"""What ends a choice, and gives it back where that came before."""
+
+
+def plain_word(word: str) -> str:
+    """A word for a kind without what stands between its parts: NO_SHOW and no-show are one."""
+    return _BETWEEN.sub("", word.lower())
+
+
+def foreign_kind(word: str) -> str | None:
+    """What a foreign word for a kind is proposed to be, by itself; None where nobody here knows it."""
+    return FOREIGN_WORDS.get(plain_word(word))
+
 
 PARTS_OF_KINDS = (
     ("other", "remove removed wishlist favorite favorites favourite cancel cancelled canceled failed started begin abandoned "

@@ -4,7 +4,7 @@ import polars as pl
 
 from shoploop.data import times
 from shoploop.data.column import Column
-from shoploop.data.column_names import ENDS, ENDS_BEGIN, ENDS_CLOSE, ENDS_HOLD, OF_PRICES
+from shoploop.data.column_names import DAYS_OF_EVENTS, ENDS, ENDS_BEGIN, ENDS_CLOSE, ENDS_HOLD, OF_PRICES
 from shoploop.errors import SchemaMismatch
 
 AFTER_THE_END = 0.2
@@ -22,6 +22,11 @@ def is_named_so(column: Column) -> bool:
     begins = any(token.startswith(ENDS_BEGIN) for token in tokens)
     holds = any(word in column.word for word in ENDS_HOLD)
     return bool(tokens & ENDS) or begins or holds or column.word.endswith(ENDS_CLOSE)
+
+
+def is_named_as_a_day(column: Column) -> bool:
+    """Whether a name says the day on which something takes place, as of tickets; there may be others that do."""
+    return column.word in DAYS_OF_EVENTS
 
 
 def without_never(ends: pl.Series) -> pl.Series:

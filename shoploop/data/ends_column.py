@@ -27,6 +27,7 @@ def propose_ends(guess: Guess, columns: Sequence[Column], events: Guess) -> None
     """
     unread = set(guess.unread)
     called = [c for c in columns if c.name in unread and not c.nested and ends.is_named_so(c)]
+    called = called or [c for c in columns if c.name in unread and not c.nested and ends.is_named_as_a_day(c)]
     read = {c.name: found for c in called if (found := ends.readings(c.values))}
     seen = _seen(events)
     late: dict[str, float] = {}
@@ -54,6 +55,8 @@ def propose_ends(guess: Guess, columns: Sequence[Column], events: Guess) -> None
     doubt = f"; so may {' and '.join(others)}" if others else ""
     if len(read[best]) > 1:
         doubt += "; its days and months can be read in two ways"
+    if not ends.is_named_so(Column(guess.table[best])):
+        doubt += "; it may be the day on which it takes place"
     sure = late[best] <= ends.AFTER_THE_END and best not in gone and not doubt
     proposal = Proposal(columns=(best,), sure=sure, why=why[best] + doubt)
     if sure:

@@ -10,11 +10,24 @@ import polars as pl
 
 from shoploop.data import ends, time_patterns
 from shoploop.data.column import Column, columns_of
-from shoploop.data.column_names import CODES, FLAGS, FOREIGN_WORDS, NOT_WANTED, PARTS_OF_KINDS, TAKEN_BACK
+from shoploop.data.column_names import (
+    AT_LAST,
+    CODES,
+    DROPPED,
+    FLAGS,
+    IN_DOUBT,
+    NOT_WANTED,
+    OUTCOMES,
+    PARTS_OF_KINDS,
+    TAKEN_BACK,
+    foreign_kind,
+    plain_word,
+)
 from shoploop.data.decimals import read_table
 from shoploop.data.ids import text_of
 from shoploop.data.kinds import PURCHASE, RETURN, meaning
 from shoploop.data.proposals import Guess, Proposal
+from shoploop.data.times import EXCEL, parse
 
 
 def read_meanings(guess: Guess, columns: Sequence[Column] | None = None) -> None:
@@ -29,6 +42,7 @@ def read_meanings(guess: Guess, columns: Sequence[Column] | None = None) -> None
     by_name = {column.name: column for column in columns or columns_of(guess.table)}
     guess.time_format, guess.time_doubt, guess.time_advice, guess.zoned = None, "", "", True
     guess.kinds, guess.words, guess.kinds_sure = {}, {}, True
+    guess.kinds_open, guess.outcomes = [], {}
     guess.price_is, guess.price_sure = None, True
     if "time" in guess.found:
         read_times(guess, by_name[guess.found["time"].columns[0]])
@@ -52,6 +66,9 @@ def read_times(guess: Guess, column: Column) -> None:
             if isinstance(dtype, pl.Datetime)
             else bool(text.str.contains(r"\d:\d.*" + zone).all())
         )
+        return
+    if column.sheet_days:
+        guess.time_format, guess.zoned = EXCEL, False
         return
     if not column.patterns:
         guess.time_advice = time_patterns.advice(text_of(column.sample), field="timeFormat")
@@ -93,11 +110,11 @@ def _kinds(guess: Guess, column: Column) -> None:
     counts = text_of(column.values).str.to_lowercase().value_counts(sort=True).drop_nulls()
     guess.words = {str(word): int(rows) for word, rows in counts.iter_rows()}
     strange = [word for word in guess.words if meaning(word) is None]
-    guess.kinds = {word: FOREIGN_WORDS[word] for word in strange if word in FOREIGN_WORDS}
-    unknown = [word for word in strange if word not in FOREIGN_WORDS]
+    guess.kinds = {word: kind for word in strange if (kind := foreign_kind(word))}
+    unknown = [word for word in strange if word not in guess.kinds]
     read = {word: meaning(word) or guess.kinds.get(word) for word in guess.words}
-    guess.kinds_sure = not unknown
-    likely = {word: kind for word in unknown if (kind := CODES.get(word) or _kind_by_parts(word))}
+    guess.kinds_sure = not [word for word in unknown if plain_word(word) not in CODES]
+    likely = {word: kind for word in unknown if (kind := _kind_of_code(word) or _kind_by_parts(word))}
     likely |= {word: "other" for word in unknown if word not in likely and NOT_WANTED & set(re.split(r"[\W_]+", word))}
     read |= likely
     if set(guess.words) <= set(FLAGS) and len(guess.words) > 1:
@@ -112,14 +129,55 @@ def _kinds(guess: Guess, column: Column) -> None:
     guess.kinds |= likely
     strange = [word for word in unknown if word not in likely]
     if PURCHASE not in read.values() and guess.words:
-        # somebody has to want something: what nobody knows, else what goes into a cart, else what is seen
+        # somebody has to want something: what is wanted where there is nothing better, what alone nobody knows, what goes
+        # into a cart, what is seen. How often a word comes says nothing: people look more often than they want
         carts = [word for word, kind in read.items() if kind == "cart"]
         seen = [word for word, kind in read.items() if kind != "other"]  # what was skipped nobody wanted
-        chosen = (strange or carts or seen or list(guess.words))[0]
-        guess.kinds[chosen] = PURCHASE
+        last = [word for some in AT_LAST for word in guess.words if plain_word(word) in some.split()]
+        codes = all(word.isdecimal() for word in guess.words)
+        wanted = (strange if codes or len(strange) == 1 else []) or last or ([] if strange else carts or seen)
+        if not wanted and len(guess.words) == 1:
+            wanted = list(guess.words)
         guess.kinds_sure = False
+        if not wanted:
+            guess.kinds_open = strange
+            return
+        guess.kinds[wanted[0]] = PURCHASE
     for word in strange:
         guess.kinds.setdefault(word, "other")
+    _part_outcomes(guess)
+
+
+LATER = 0.8
+"""Of the rows of an outcome at least this share comes after the choice of the same user and item."""
+
+
+def _part_outcomes(guess: Guess) -> None:
+    """Where the same user and item go through a choice and what became of it, the first alone is what was wanted."""
+    read = {word: guess.kinds.get(word) or meaning(word) for word in guess.words}
+    after = [w for w, kind in read.items() if plain_word(w) in OUTCOMES | DROPPED and kind in (PURCHASE, "other")]
+    if not after or len(read) < 2 or not {"user", "item", "time"} <= guess.found.keys() or guess.time_advice:
+        return
+    user, item, time, kind = (guess.table[guess.found[r].columns[0]] for r in ("user", "item", "time", "kind"))
+    rows = pl.DataFrame(
+        {
+            "user": text_of(user), "item": text_of(item), "word": text_of(kind).str.to_lowercase(),
+            "time": parse(time, time_format=guess.time_format, zone="UTC", where=time.name).times,
+        }
+    )  # fmt: skip
+    chosen = [word for word, kind in read.items() if kind == PURCHASE]
+    rows = rows.filter(pl.col("word").is_in([*chosen, *after])).drop_nulls().sort("time", maintain_order=True)
+    rows = rows.with_columns(first=pl.col("word").first().over("user", "item")).filter(pl.col("word").is_in(after))
+    comes_after = (pl.col("first") != pl.col("word")) & pl.col("first").is_in(chosen)
+    for word, share in rows.group_by("word").agg(share=comes_after.mean()).sort("word").iter_rows():
+        if share >= LATER and set(chosen) - {word}:
+            guess.kinds[word] = RETURN if plain_word(word) in DROPPED else "other"
+            guess.outcomes[word] = share
+
+
+def _kind_of_code(word: str) -> str | None:
+    plain = plain_word(word)
+    return PURCHASE if plain in IN_DOUBT else CODES.get(plain)
 
 
 def _kind_by_parts(word: str) -> str | None:

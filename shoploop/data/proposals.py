@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from shoploop.data import column_mapping
-from shoploop.data.column import LIKELY, MOST_CODES, Column, worth_of_name
-from shoploop.data.column_names import CODES, CURRENCIES, FOREIGN_WORDS, LINE_NUMBERS, NOT_WANTED
+from shoploop.data.column import LIKELY, MOST_CODES, TOKEN, Column, worth_of_name
+from shoploop.data.column_names import CODES, CURRENCIES, LINE_NUMBERS, NOT_WANTED, foreign_kind, plain_word
 from shoploop.data.dependence import follows
 from shoploop.data.ids import are_empty, text_of
 from shoploop.data.kinds import RETURN, meaning
@@ -74,6 +74,12 @@ class Guess:
     """Every word of the column of kinds, with rows."""
 
     kinds_sure: bool = True
+    kinds_open: list[str] = field(default_factory=list)
+    """Words of which nobody knows which one people want: none is mapped, and a run says so."""
+
+    outcomes: dict[str, float] = field(default_factory=dict)
+    """Words of what became of a choice that the log tells before, and the share of their rows of which it does."""
+
     price_is: str | None = None
     price_sure: bool = True
     rating_aside: Proposal | None = None
@@ -130,6 +136,15 @@ class Guess:
         return {name: (low, high) for name, (low, high) in ends.items() if low >= 0 and high <= STARS[1]}
 
     @property
+    def perhaps_searches(self) -> str | None:
+        """Of a log: the column of what was typed, where none says what people did; this is then a table of searches."""
+        if "kind" in self.found or "rating" in self.found or "price" in self.found:
+            return None
+        columns = [Column(self.table[name]) for name in self.unread]
+        typed = [c.name for c in columns if worth_of_name("query", c) >= LIKELY and not c.nested and c.numbers is None]
+        return next((name for name in typed if not Column(self.table[name]).sample.is_empty()), None)
+
+    @property
     def currencies(self) -> tuple[str, dict[str, int]] | None:
         """The column that says in which money the prices are, and what it says with its rows, where that is not one alone."""
         for column in map(Column, (self.table[name] for name in self.unread)):
@@ -149,11 +164,11 @@ class Guess:
         for column in map(Column, (self.table[name] for name in self.unread)):
             if column.nested or column.clock or column.numbers is not None or not 2 <= column.distinct <= MOST_CODES:
                 continue
-            if column.word in CURRENCIES:
+            if column.word in CURRENCIES or worth_of_name("query", column) > TOKEN:
                 continue
             if any(worth_of_name(role, column) >= LIKELY for role in EVENT_COLUMNS if role != "kind"):
                 continue  # a price in several currencies
-            said = {meaning(word) or CODES.get(word) or FOREIGN_WORDS.get(word) for word in column.words}
+            said = {meaning(word) or CODES.get(plain_word(word)) or foreign_kind(word) for word in column.words}
             if RETURN not in said and "kind" in self.found:
                 continue
             if column.flag and not NOT_WANTED & set(column.tokens):

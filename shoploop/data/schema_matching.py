@@ -6,7 +6,7 @@ It looks at one table alone; what other tables say of it, and what a person does
 from collections.abc import Iterable, Mapping, Sequence
 
 from shoploop.data.column import HELD, LIKELY, TOKEN, Column, may_be, worth_of_content, worth_of_name
-from shoploop.data.column_names import LINE_NUMBERS
+from shoploop.data.column_names import LINE_NUMBERS, NAMES
 from shoploop.data.dependence import follows
 from shoploop.data.proposals import EVENT_COLUMNS, Proposal
 from shoploop.data.time_column import likeliest_time, with_its_clock
@@ -61,7 +61,12 @@ def match_columns(
         doubt = f"; so may {' and '.join(rivals)}" if rivals else ""
         found[role] = Proposal(columns=(column.name,), sure=sure, why=why + doubt)
         taken.add(column.name)
+    named = "title" in roles and not headerless
+    if named and "title" not in found and "item" in found:
+        _name_of_the_thing(columns, roles, found, taken)
     _rest(columns, roles, found, taken | no_kinds)
+    if named and "title" not in found and "item" in found:  # an id that no name told
+        _name_of_the_thing(columns, roles, found, {name for one in found.values() for name in one.columns})
     if "time" in found and "time" not in given:
         elsewhere = {name for role, one in found.items() if role != "time" for name in one.columns}
         dates: dict[str, float] = {}
@@ -79,6 +84,35 @@ def _worth(role: str, column: Column) -> float:
     worth = worth_of_name(role, column)
     doubtful = role in ("user", "item") and 0 < worth <= LIKELY
     return worth - 0.5 if doubtful and column.few else worth
+
+
+NAMING = frozenset("name title titel bezeichnung titre titulo titolo nom nombre nome naam nazwa".split())
+"""What a name of names begins or ends with: dish_name, nombre_plato."""
+
+
+def _name_of_the_thing(
+    columns: Sequence[Column], roles: Sequence[str], found: dict[str, Proposal], taken: set[str]
+) -> None:
+    """The name of what the item's id is of, as dish_name beside dish_id; in a table of items also its only name."""
+    item = next(c for c in columns if c.name == found["item"].columns[0])
+    whose: dict[str, Column] = {}
+    for column in columns:
+        ends = {column.tokens[0], column.tokens[-1]} & NAMING
+        if column.name in taken or len(column.tokens) < 2 or not ends or column.clock or not may_be("title", column):
+            continue
+        whose["".join(word for word in column.tokens if word not in ends)] = column
+    if item.stem in whose:
+        title, sure, why = whose[item.stem], True, f"it names what {item.name} is of"
+    elif "time" in roles or len(whose) != 1:
+        return
+    else:
+        ((thing, title),) = whose.items()
+        others = " ".join(part for role in ("user", "shop", "brand", "category") for part in NAMES[role])
+        if thing in others.split() or title.distinct * 2 < title.values.len() - title.values.null_count():
+            return
+        sure, why = False, "it is the only name in the table"
+    found["title"] = Proposal(columns=(title.name,), sure=sure, why=why)
+    taken.add(title.name)
 
 
 def _rest(columns: Sequence[Column], roles: Sequence[str], found: dict[str, Proposal], taken: set[str]) -> None:

@@ -70,5 +70,5 @@ def _order(column: Column) -> float:
 
 def _read_times(column: Column, values: pl.Series) -> pl.Series:
     """Values of a column that holds times in one way or another."""
-    pattern = None if column.clock else column.patterns[0]
+    pattern = None if column.clock else times.EXCEL if column.sheet_days else column.patterns[0]
     return times.parse(values, time_format=pattern, zone="UTC", where=column.name).times

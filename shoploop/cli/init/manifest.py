@@ -7,7 +7,7 @@ import yaml
 
 from shoploop.api.fields import API_VERSION
 from shoploop.cli.init.questions import ROLES
-from shoploop.cli.init.remarks import if_it_ends, nameless, of_money
+from shoploop.cli.init.remarks import if_it_ends, nameless, of_money, of_outcome, of_searches, unknown_kinds
 from shoploop.data.column import Column, columns_of
 from shoploop.data.kinds import SCALE_STEPS, WANTED_FROM
 from shoploop.data.proposals import Guess, Proposal
@@ -36,6 +36,8 @@ def recommender_yaml(
     ]
     if lost := nameless(log):
         lines.append(f"        # no user: {lost}")
+    if typed := log.perhaps_searches:
+        lines.append(f"        # {_plain(of_searches(typed))}")
     lines += _kind_lines(log)
     found = log.found
     if "rating" in found:
@@ -151,12 +153,23 @@ def _kind_lines(log: Guess) -> list[str]:
         lines.append("        kinds:")
         doubt = "" if log.kinds_sure else "; not sure"
         lines += [
-            f"          {_scalar(word)}: {kind} # {log.words[word]:,} rows{doubt}" for word, kind in log.kinds.items()
+            f"          {_scalar(word)}: {kind} # {_of_word(log, word)}{doubt}" for word, kind in log.kinds.items()
         ]
-    known = [f"{_plain(word)} ({rows:,} rows)" for word, rows in log.words.items() if word not in log.kinds]
+    if log.kinds_open:
+        lines.append(f"        # {_plain(unknown_kinds(log))}")
+    known = [
+        f"{_plain(word)} ({rows:,} rows)"
+        for word, rows in log.words.items()
+        if not (word in log.kinds or word in log.kinds_open)
+    ]
     if known:
         lines.append(f"        # kinds that are known: {', '.join(known)}")
     return lines
+
+
+def _of_word(log: Guess, word: str) -> str:
+    rows = f"{log.words[word]:,} rows"
+    return f"{rows}; {of_outcome(word, log.outcomes[word])}" if word in log.outcomes else rows
 
 
 def _scalar(value: str) -> str:

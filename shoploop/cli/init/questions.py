@@ -110,12 +110,14 @@ def ask_meanings(guess: Guess, ask: Ask | None) -> None:
     ask_time_format(guess, "time", ask)
     if "kind" in guess.found and not guess.kinds_sure:
         kinds = get_args(CanonicalKind)
-        for word in [word for word in guess.words if word in guess.kinds][:MOST_ASKED]:
+        asked = [word for word in guess.words if word in guess.kinds or word in guess.kinds_open]
+        for word in asked[:MOST_ASKED]:
             answer = ""
             while answer not in kinds:
                 question = f"What is {word!r} ({guess.words[word]:,} rows)? One of {', '.join(kinds)}"
-                answer = ask(question, guess.kinds[word]).strip()
+                answer = ask(question, guess.kinds.get(word, "other")).strip()
             guess.kinds[word] = answer
+        guess.kinds_open = []
         guess.kinds_sure = True
     if guess.price_is and not guess.price_sure:
         answer = ""

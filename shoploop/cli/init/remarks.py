@@ -16,6 +16,28 @@ def nameless(log: Guess) -> str:
     return f"{rows.height:,} rows are left out.{lost}" if lost else ""
 
 
+def unknown_kinds(log: Guess) -> str:
+    """What to write where nobody knows which of a log's words is what people want."""
+    some = ", ".join(f"{word} ({log.words[word]:,} rows)" for word in log.kinds_open[:MOST_TOLD])
+    return (
+        f"nobody here knows {some}, and no other word says what people want, so none is mapped. Say which one it is: "
+        f"kinds: {{{log.kinds_open[0]}: purchase}}."
+    )
+
+
+def of_outcome(word: str, share: float) -> str:
+    """Why a word is none of a choice."""
+    return f"{share:.0%} of its rows come after the choice of the same user and item"
+
+
+def of_searches(column: str) -> str:
+    """What to do with a log of queries and clicks."""
+    return (
+        f"{column} is what was typed, and no column says what people did: this looks like a table of searches. Give it as "
+        "--searches beside the log of what people chose; taken as it is, every row counts as a purchase."
+    )
+
+
 def of_money(column: str, rows: dict[str, int]) -> str:
     """What to do about prices in several currencies."""
     shown = ", ".join(f"{word} ({count:,} rows)" for word, count in list(rows.items())[:MOST_TOLD])

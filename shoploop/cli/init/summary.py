@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from shoploop.cli.init.remarks import MOST_TOLD, if_it_ends, nameless, of_money
+from shoploop.cli.init.remarks import MOST_TOLD, if_it_ends, nameless, of_money, of_outcome, of_searches, unknown_kinds
 from shoploop.cli.sheet import Sheet
 from shoploop.data.column import Column
 from shoploop.data.proposals import Guess, Proposal
@@ -21,7 +21,12 @@ def say(log: Guess, items: Guess | None, searches: Guess | None, out: Path, *, s
     if "kind" not in log.found and "rating" not in log.found:
         sheet.line("kind", "no column says it: every row is a purchase")
     for word, kind in log.kinds.items():
-        sheet.line("kind", f"{word!r} is {kind}{'' if log.kinds_sure else '; not sure'}")
+        why = f"; {of_outcome(word, log.outcomes[word])}" if word in log.outcomes else ""
+        sheet.line("kind", f"{word!r} is {kind}{why}{'' if log.kinds_sure else '; not sure'}")
+    if log.kinds_open:
+        sheet.line("kind", unknown_kinds(log))
+    if typed := log.perhaps_searches:
+        sheet.line("searches", of_searches(typed))
     if lost := nameless(log):
         sheet.line("no user", lost)
     for name, rows in list(log.perhaps_kinds.items())[:MOST_TOLD]:
