@@ -195,6 +195,13 @@ def test_init_counts_ratings_on_their_own_scale(init):
     assert "# ratingFrom: 7 #" in tens and "rated 10 teaches more than one rated 5;" in tens
 
 
+def test_init_takes_orders_that_nobody_rated_for_purchases(init):
+    rated = {"rating": lambda n: n % 5 + 1 if n % 3 == 0 else "", "qty": lambda n: 1}
+    told, written = init(user=who, sku=what, date=day, **rated)
+    assert 'kinds: {"": purchase} # 40 of 60 rows have no rating' in written and "40 of 60 rows" in told
+    assert "kinds:" not in init(user=who, sku=what, date=day, rating=rated["rating"])[1]  # no order: nobody knows
+
+
 def test_init_proposes_of_numbers_without_a_scale_what_half_of_the_rows_reach(tables):
     lines = "".join(f"u{n % 7},i{n % 11},{day(n % 50)},{n * 1000 if n else 3_240_000}\n" for n in range(201))
     out = tables.folder / "r.yaml"

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from shoploop.cli.init.remarks import MOST_TOLD, if_it_ends, nameless, of_money
+from shoploop.cli.init.remarks import MOST_TOLD, bought_unrated, if_it_ends, nameless, of_money
 from shoploop.cli.sheet import Sheet
 from shoploop.data.column import Column
 from shoploop.data.proposals import Guess, Proposal
@@ -22,6 +22,8 @@ def say(log: Guess, items: Guess | None, searches: Guess | None, out: Path, *, s
         sheet.line("kind", "no column says it: every row is a purchase")
     for word, kind in log.kinds.items():
         sheet.line("kind", f"{word!r} is {kind}{'' if log.kinds_sure else '; not sure'}")
+    if unrated := bought_unrated(log):
+        sheet.line("kind", unrated)
     if lost := nameless(log):
         sheet.line("no user", lost)
     for name, rows in list(log.perhaps_kinds.items())[:MOST_TOLD]:
