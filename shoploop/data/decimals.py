@@ -67,7 +67,9 @@ def read_table(columns: Mapping[str, pl.Series], beside: Iterable[pl.Series] = (
         both = sign == "," and read[role].with_comma > 0
         if any(_settles(values, sign, both=both) for some in (others, beside) for values in some):
             pieces = role == "quantity"
-            read[role] = read_numbers(columns[role], pieces=pieces, beside_commas=sign == ".", beside_points=sign == ",")
+            read[role] = read_numbers(
+                columns[role], pieces=pieces, beside_commas=sign == ".", beside_points=sign == ","
+            )
     return read
 
 
@@ -111,7 +113,9 @@ def _settles(values: pl.Series, sign: str, *, both: bool = False) -> bool:
     return len(fits) >= NEARLY_ALL * len(bare) and fits.str.contains(r"\.\d{1,2}$").any()
 
 
-def read_numbers(values: pl.Series, *, pieces: bool = False, beside_commas: bool = False, beside_points: bool = False) -> Numbers:
+def read_numbers(
+    values: pl.Series, *, pieces: bool = False, beside_commas: bool = False, beside_points: bool = False
+) -> Numbers:
     """Reads a column of single values; words such as NULL are as good as nothing.
 
     A comma is a decimal point only where every number of the column may be read so: 1,29 and 1.234,5 beside 7, but neither

@@ -18,7 +18,7 @@ from shoploop.data.ends_column import propose_ends
 from shoploop.data.headers import read_with_names
 from shoploop.data.ids import text_of
 from shoploop.data.meanings import read_ends, read_meanings, read_times
-from shoploop.data.overlaps import OVERLAPS, known_share, most_shared, overlap
+from shoploop.data.overlaps import OVERLAPS, known_share, most_shared
 from shoploop.data.proposals import DESCRIBING, ITEM_COLUMNS, SEARCH_COLUMNS, Guess, Proposal
 from shoploop.data.schema_matching import match_columns, match_log, with_levels
 from shoploop.errors import SchemaMismatch
@@ -171,18 +171,16 @@ def _given(given: Mapping[str, str], columns: Sequence[Column], uri: str) -> dic
     return {role: Proposal(columns=(name,), sure=True, why="you said so") for role, name in given.items()}
 
 
-def _fitting(
-    items: pl.DataFrame, columns: Sequence[Column], found: Mapping[str, Proposal]
-) -> dict[str, Proposal]:
+def _fitting(items: pl.DataFrame, columns: Sequence[Column], found: Mapping[str, Proposal]) -> dict[str, Proposal]:
     """The item by what the table of items lists, where its name alone said it and that table lists little of it.
 
     A table of shows tells of shows, though the log names episodes as well.
     """
     named = found["item"]
     keys = [c for c in columns_of(items) if not c.nested and c.distinct == items.height]
-    values = next(c.values for c in columns if c.name == named.columns[0])
-    ids = text_of(values).drop_nulls().unique()
-    share = max((overlap(key, ids) for key in keys), default=0.0)
+    column_named = next(c for c in columns if c.name == named.columns[0])
+    ids = text_of(column_named.values).drop_nulls().unique()
+    share = max((known_share(column_named, key) for key in keys), default=0.0)
     if not keys or share >= 0.5 or any(fitting.mended_by(ids, text_of(key.values)) for key in keys):
         return {}
     counted = {name for role in ("quantity", "price", "rating", "time", "kind") if role in found

@@ -224,17 +224,16 @@ def _by_rating(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded)
     return events.with_columns(kind=kind)
 
 
-def _note_unrated(
-    events: pl.DataFrame, given: dict[str, str], signs: list[str], kind: str, loaded: Loaded
-) -> None:
+def _note_unrated(events: pl.DataFrame, given: dict[str, str], signs: list[str], kind: str, loaded: Loaded) -> None:
     """What rows without a rating became, and how to say it otherwise."""
     rows = events["rating"].null_count()
     if "" in given:
         why = f"These rows have no rating and are of kind {kind!r}, as kinds says."
     elif kind == PURCHASE:
         why = (
-            f"These rows have no rating. They count as purchases, since the log has {', '.join(signs)}, as orders have, of which "
-            'shoppers rate some. Write kinds: {"": other} if they are none; rating: [] in columns lets every row be a purchase.'
+            f"These rows have no rating. They count as purchases, since the log has {', '.join(signs)}, as orders have, of "
+            'which shoppers rate some. Write kinds: {"": other} if they are none; rating: [] in columns lets every row be a '
+            "purchase."
         )
     else:
         why = (

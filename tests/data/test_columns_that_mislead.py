@@ -145,7 +145,12 @@ def shows(tables, key="show_id"):
     return tables.csv("items.csv", f"{key},genre\n" + "".join(f"show{n},G{n % 3}\n" for n in range(11)))
 
 
-EPISODES = {"listener": who, "show_id": lambda n: f"show{n % 11}", "episode_id": lambda n: f"{n % 11}-{n % 3}", "date": day}
+EPISODES = {
+    "listener": who,
+    "show_id": lambda n: f"show{n % 11}",
+    "episode_id": lambda n: f"{n % 11}-{n % 3}",
+    "date": day,
+}
 
 
 def test_of_two_ids_the_item_is_the_one_that_the_table_of_items_lists(tables):
@@ -170,8 +175,11 @@ def test_pieces_are_no_items_though_the_table_lists_such_numbers(tables):
 def test_a_run_names_the_column_that_fits_the_table_of_items(tables):
     columns = {"user": "listener", "item": "episode_id", "time": "date"}
     log = tables.csv("log.csv", csv(**EPISODES))
-    with pytest.raises(SchemaMismatch, match=r"'show_id' of the interactions fits: the table has 100% .*\{item: show_id\}"):
-        tables.load(interactions={"uri": log, "columns": columns}, items={"uri": shows(tables), "columns": {"item": "show_id"}})
+    with pytest.raises(
+        SchemaMismatch, match=r"'show_id' of the interactions fits: the table has 100% .*\{item: show_id\}"
+    ):
+        items = {"uri": shows(tables), "columns": {"item": "show_id"}}
+        tables.load(interactions={"uri": log, "columns": columns}, items=items)
 
 
 def test_a_key_of_the_same_name_that_lists_nothing_is_in_doubt(tables):
