@@ -30,7 +30,7 @@ def test_a_log_that_is_too_short_ends_a_run_before_anything_slow_also_where_it_w
     description, tables = describe(read_raw(recommender.spec.data))
     foretold = forecast(recommender.spec, description, tables["interactions"])["enough"]
     (told,) = [line for line in foretold if line["state"] == "too little"]
-    store = Store(tmp_path / "store")
+    store = Store(str(tmp_path / "store"))
     for loaded in ("done", "reused"):
         run, launcher = runs.new_run(recommender), runs.ThisMachine(store)
         launcher.launch(run)
