@@ -105,8 +105,10 @@ def _problem(detail: ErrorDetails, root: type[BaseModel]) -> str:
     path = _path(detail["loc"])
     match detail["type"]:
         case "extra_forbidden":
-            known = _fields_at(root, detail["loc"][:-1])
-            return f"{path}: there is no such field{_nearest(str(detail['loc'][-1]), known)}"
+            name = str(detail["loc"][-1])
+            if path == name and (place := _place_in(root, name)):
+                return f"{path}: it belongs under {place}: write it there, indented, as {place}.{name}"
+            return f"{path}: there is no such field{_nearest(name, _fields_at(root, detail['loc'][:-1]))}"
         case "missing":
             return f"{path}: this field is required"
         case "literal_error" if path == "apiVersion":
@@ -149,6 +151,24 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
         if field is not None:
             model = model_in(field.annotation) or model
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _place_in(root: type[BaseModel], name: str) -> str | None:
+    """Where a field lies that somebody wrote at the top: under spec, or in one of its sections; None where none or several
+    have it."""
+    if "spec" not in root.model_fields:
+        return None
+    fields = _fields_at(root, ("spec",))
+    if name in fields:
+        return "spec"
+    sections = [section for section in fields if name in _fields_of(root, section)]
+    return f"spec.{sections[0]}" if len(sections) == 1 else None
+
+
+def _fields_of(root: type[BaseModel], section: str) -> list[str]:
+    """The fields of a section of spec, none where it is a single value."""
+    inside = _fields_at(root, ("spec", section))
+    return inside if inside != _fields_at(root, ("spec",)) else []
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:

@@ -36,7 +36,9 @@ def cast(raw: Mapped, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
     note_remarks(raw, loaded)
     columns = {}
     single = {role: raw.values(names[0]) for role, names in raw.found.items() if role in _NUMBERS}
-    numbers = read_table({role: values for role, values in single.items() if not values.dtype.is_nested()})
+    looked_at = {name for names in raw.found.values() for name in names}
+    beside = (raw.table[name] for name in raw.table.columns if name not in looked_at)
+    numbers = read_table({role: values for role, values in single.items() if not values.dtype.is_nested()}, beside)
     for column, (name, *rest) in raw.found.items():
         values = raw.values(name)
         refuse_nested(raw, column, [name, *rest])

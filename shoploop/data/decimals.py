@@ -1,6 +1,6 @@
 """Columns of numbers as people write them, with a decimal point or a comma: the one reading of all that look at a column."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -24,6 +24,10 @@ _SIGNS = {"\u2212": "-", "\u066b": ".", "\u066c": ","} | {
 """The typesetters' minus, which spreadsheets of the north write; digits and signs of numbers in Arabic and Persian."""
 
 
+NEARLY_ALL = 0.95
+"""Share of the values of a column of numbers that are some; a line of totals or a word is not."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Numbers:
     """What became of a column."""
@@ -44,22 +48,74 @@ class Numbers:
     """Pieces such as 1.200, read as 1.2, where all others are whole and without a point."""
 
 
-def read_table(columns: Mapping[str, pl.Series]) -> dict[str, Numbers]:
-    """Reads the columns of numbers of one table, by what they are: where one has a comma as its decimal point, the points of
-    the others are none: 1.200 pieces at 4,16 each are twelve hundred."""
+def read_table(columns: Mapping[str, pl.Series], beside: Iterable[pl.Series] = ()) -> dict[str, Numbers]:
+    """Reads the columns of numbers of one table, by what they are. Columns of one table are written alike: where one has a
+    comma as its decimal point, the points of the others are none: 1.200 pieces at 4,16 each are twelve hundred; and where one
+    has a point, as 1,234.50, the commas of the others part thousands.
+
+    Args:
+        columns: Those to read, by their role.
+        beside: Others of the table, which are looked at where these leave a doubt.
+    """
     read = {role: read_numbers(values, pieces=role == "quantity") for role, values in columns.items()}
-    # 3,000 pieces are three by what pieces are, which says nothing of the points of prices
-    if not any(one.with_comma and read_numbers(columns[role]).with_comma for role, one in read.items()):
+    doubtful = {role: sign for role, values in columns.items() if role != "rating" and (sign := _sign_in_doubt(values))}
+    if not doubtful:
         return read
-    return {
-        role: one
-        if one.with_comma or role == "rating"
-        else read_numbers(columns[role], pieces=role == "quantity", beside_commas=True)
-        for role, one in read.items()
-    }
+    for role, sign in doubtful.items():
+        others = (values for other, values in columns.items() if other != role)
+        # where each number has three digits behind a comma, pieces are no thousands unless both signs stand elsewhere
+        both = sign == "," and read[role].with_comma > 0
+        if any(_settles(values, sign, both=both) for some in (others, beside) for values in some):
+            pieces = role == "quantity"
+            read[role] = read_numbers(
+                columns[role], pieces=pieces, beside_commas=sign == ".", beside_points=sign == ","
+            )
+    return read
 
 
-def read_numbers(values: pl.Series, *, pieces: bool = False, beside_commas: bool = False) -> Numbers:
+def _sign_in_doubt(values: pl.Series) -> str | None:
+    """The sign before three digits that may part thousands or be the decimal point, where every number fits."""
+    if values.dtype != pl.String:
+        return None
+    for sign in (".", ","):
+        if not values.str.contains(rf"\d\{sign}\d{{3}}").any():
+            continue
+        if values.str.contains(rf"^[-+]?\d+\{sign}(?:\d{{1,2}}|\d{{4,}})$").any():
+            continue  # most often, and seen sooner
+        if _is_whole(_bare(text_of(values)), sign):
+            return sign
+    return None
+
+
+def _is_whole(text: pl.Series, sign: str) -> bool:
+    """Whether all are whole numbers if the sign parts thousands, and some have it."""
+    numbers = text.filter(text.str.contains(r"^[-+]?[\d.,]+$").fill_null(False))
+    parted = rf"^[-+]?[1-9]\d{{0,2}}(?:\{sign}\d{{3}})+$"
+    return bool(numbers.str.contains(parted).any() and numbers.str.contains(rf"{parted}|^[-+]?\d+$").all())
+
+
+def _settles(values: pl.Series, sign: str, *, both: bool = False) -> bool:
+    """Whether another column says that the sign parts thousands: its decimal point is the other one.
+
+    Args:
+        both: Only numbers with both signs say it.
+    """
+    if values.dtype != pl.String:
+        return False
+    other = "," if sign == "." else "."
+    if not values.str.contains(rf"\d\{sign}\d{{3}}\{other}\d" if both else rf"\d\{other}\d").any():
+        return False
+    if sign == ".":
+        read = read_numbers(values)
+        return bool(read.with_comma) and int(read.unreadable.sum()) <= (1 - NEARLY_ALL) * len(values)
+    bare = _bare(text_of(values)).drop_nulls()
+    fits = bare.filter(bare.str.contains(r"^[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?$"))
+    return len(fits) >= NEARLY_ALL * len(bare) and fits.str.contains(r"\.\d{1,2}$").any()
+
+
+def read_numbers(
+    values: pl.Series, *, pieces: bool = False, beside_commas: bool = False, beside_points: bool = False
+) -> Numbers:
     """Reads a column of single values; words such as NULL are as good as nothing.
 
     A comma is a decimal point only where every number of the column may be read so: 1,29 and 1.234,5 beside 7, but neither
@@ -74,6 +130,7 @@ def read_numbers(values: pl.Series, *, pieces: bool = False, beside_commas: bool
         pieces: It says how many pieces there were: where each number has three digits behind a comma, as tills export 3,000
             beside 24,000, they are three and twenty-four. Nobody buys by the thousand each time.
         beside_commas: Another column of the same table has decimal commas.
+        beside_points: Another one has decimal points, and this one may have commas between thousands.
     """
     text = text_of(values)
     if values.dtype == pl.String and (beside_commas or text.str.contains(r"\d\.\d{3}\.\d{3}").any()):
@@ -97,6 +154,8 @@ def read_numbers(values: pl.Series, *, pieces: bool = False, beside_commas: bool
     with_comma = 0
     if not odd.str.contains(",", literal=True).any():
         pass
+    elif beside_points:
+        text = text.str.replace_all(",", "", literal=True)
     elif _has_decimal_commas(text, pieces=pieces):
         with_comma = int(text.str.contains(",", literal=True).sum())
         text = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)

@@ -3,7 +3,7 @@
 Most often one of the two has lost something on its way: a point gained, leading zeros or the case of letters lost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
@@ -22,6 +22,9 @@ TOLD = 0.05
 
 MENDS = 0.8
 """What would mend more than this share of the rows is the cause."""
+
+FEWEST_IDS = 3
+"""Another column of so many different values may be what the table lists; a flag of two is not told from chance."""
 
 FEWEST_ROWS = 5
 """Below this nothing is told and nothing stops."""
@@ -77,7 +80,16 @@ def check_fit(events: pl.DataFrame, listed: pl.DataFrame, *, name: str, key: str
         f"table of {name} does not have, e.g. {mine}; it has {theirs}."
     )
     cause = _cause(lacking, listed, key, lost)
-    if cause is not None:
+    other = loaded.fits_instead.get(name)
+    if other is not None and cause is None:
+        column, fits = other
+        message = (
+            f"{what} Column {column!r} of the interactions fits: the table has {fits:.0%} of what it holds. Write columns: "
+            f"{{{key}: {column}}} in spec.data.tables.interactions if that is the {key}."
+        )
+        if share >= STOP_WITHOUT_CAUSE.get(name, 1.0):
+            raise SchemaMismatch(f"Tables do not fit each other: {message}")
+    elif cause is not None:
         differ, remedy = cause
         message = f"{what} They differ in {differ}. {remedy}"
         if share > STOP_WITH_CAUSE:
@@ -89,6 +101,30 @@ def check_fit(events: pl.DataFrame, listed: pl.DataFrame, *, name: str, key: str
                 f"Tables do not fit each other: {message} Where they are right, leave spec.data.tables.{name} out."
             )
     loaded.tell(message)
+
+
+def fitting_column(columns: Mapping[str, pl.Series], listed: pl.Series) -> tuple[str, float] | None:
+    """The column of a log that names what a table lists, and the share of its values that are there.
+
+    Args:
+        columns: The log's that may be it.
+        listed: The table's ids.
+    """
+    shares = {}
+    known = listed.drop_nulls().unique()
+    for name, values in columns.items():
+        ids = values.drop_nulls().unique()
+        there = int(ids.is_in(known.implode()).sum())
+        if ids.len() >= min(FEWEST_IDS, known.len()) and there >= MENDS * ids.len():
+            shares[name] = (there / ids.len(), there)
+    best = max(shares, key=lambda name: shares[name], default=None)
+    return None if best is None else (best, shares[best][0])
+
+
+def mended_by(ids: pl.Series, listed: pl.Series) -> bool:
+    """Whether a table lists most of these different ids once both are written alike."""
+    lacking = pl.DataFrame({"id": ids, "rows": pl.repeat(1, len(ids), eager=True)})
+    return _cause(lacking, pl.DataFrame({"id": listed}), "id", len(ids)) is not None
 
 
 def _cause(lacking: pl.DataFrame, listed: pl.DataFrame, key: str, lost: int) -> tuple[str, str] | None:

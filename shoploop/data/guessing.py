@@ -11,7 +11,7 @@ from dataclasses import replace
 import polars as pl
 
 from shoploop.api.v1alpha1 import InteractionsSource
-from shoploop.data import lists
+from shoploop.data import fitting, lists
 from shoploop.data.column import LIKELY, TOKEN, Column, columns_of, worth_of_name
 from shoploop.data.column_names import ENDINGS_OF_IDS, NAMES
 from shoploop.data.ends_column import propose_ends
@@ -51,6 +51,9 @@ def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri:
     item = guess.found.get("item")
     if items_uri is not None and "item" not in known and not (item and item.sure):
         known |= _listed_in(read_with_names(items_uri)[0], columns, item)
+        guess.found = match_log(columns, known, headerless=bool(guess.header))
+    elif items_uri is not None and item and "item" not in known:
+        known |= _fitting(read_with_names(items_uri)[0], columns, guess.found)
         guess.found = match_log(columns, known, headerless=bool(guess.header))
     if items_uri is not None:  # dropped only now: a title is not taken for a user because it is not read
         guess.found = {role: one for role, one in guess.found.items() if role not in DESCRIBING}
@@ -166,6 +169,31 @@ def _given(given: Mapping[str, str], columns: Sequence[Column], uri: str) -> dic
                 "where single values are expected. Name another, or unnest it first."
             )
     return {role: Proposal(columns=(name,), sure=True, why="you said so") for role, name in given.items()}
+
+
+def _fitting(items: pl.DataFrame, columns: Sequence[Column], found: Mapping[str, Proposal]) -> dict[str, Proposal]:
+    """The item by what the table of items lists, where its name alone said it and that table lists little of it.
+
+    A table of shows tells of shows, though the log names episodes as well.
+    """
+    named = found["item"]
+    keys = [c for c in columns_of(items) if not c.nested and c.distinct == items.height]
+    column_named = next(c for c in columns if c.name == named.columns[0])
+    ids = text_of(column_named.values).drop_nulls().unique()
+    share = max((known_share(column_named, key) for key in keys), default=0.0)
+    if not keys or share >= 0.5 or any(fitting.mended_by(ids, text_of(key.values)) for key in keys):
+        return {}
+    counted = {name for role in ("quantity", "price", "rating", "time", "kind") if role in found
+               for name in found[role].columns}  # fmt: skip
+    others = [c for c in columns if c.name not in counted and c.name not in named.columns]
+    listed = _listed_in(items, others, None).get("item")
+    lists = f"the table of items lists {share:.0%} of what it holds"
+    if listed is None or "it is called as" in listed.why:
+        return {"item": replace(named, sure=False, why=f"{named.why}, but {lists}")}
+    (column,) = listed.columns
+    same_name = column in {key.name for key in keys} and column not in ENDINGS_OF_IDS
+    why = f"{listed.why}, and {share:.0%} of {named.columns[0]}, which is named so, too"
+    return {"item": replace(listed, sure=same_name, why=why)}
 
 
 def _listed_in(items: pl.DataFrame, columns: Sequence[Column], proposed: Proposal | None) -> dict[str, Proposal]:

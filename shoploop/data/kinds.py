@@ -5,6 +5,7 @@ Nothing is decided without a word: whatever is assumed is noted with its rows an
 
 import difflib
 import re
+from collections.abc import Collection
 
 import polars as pl
 
@@ -54,6 +55,23 @@ SCALE_STEPS = 101
 
 WANTED_FROM = 0.7
 """From this part of the way between a scale's ends a rating says that the item was wanted: 4 of 1 to 5, 7 of 0 to 10."""
+
+SIGNS_OF_ORDERS = ("basket", "quantity", "price")
+"""Columns that say that something was bought, whatever was thought of it afterwards."""
+
+OPTIONAL_FROM = 0.05
+"""Where this share of an order log's rows or more has no rating, ratings are an afterthought of some: a row is a purchase."""
+
+
+def optional_rating(signs: Collection[str], *, without: int, rows: int) -> bool:
+    """Whether rows without a rating are purchases: a log of orders, of which shoppers rate some.
+
+    Args:
+        signs: Which of ``SIGNS_OF_ORDERS`` the log has.
+        without: Rows without a rating.
+        rows: All of them.
+    """
+    return bool(signs) and without >= max(1, OPTIONAL_FROM * rows)
 
 
 def with_kinds(
@@ -168,10 +186,18 @@ def _as_ratings(kinds: pl.Series, given: dict[str, str]) -> pl.Series | None:
 def _by_rating(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded) -> pl.DataFrame:
     ratings = events["rating"]
     filled = ratings.drop_nulls()
-    if filled.is_empty():
+    given = {word.strip().lower(): kind for word, kind in source.kinds.items()}
+    signs = [sign for sign in SIGNS_OF_ORDERS if sign in events.columns]
+    optional = optional_rating(signs, without=ratings.null_count(), rows=events.height)
+    without = given.get("", PURCHASE if optional else UNKNOWN)
+    if filled.is_empty() and without == UNKNOWN:
         raise TableEmpty(
-            f"interactions: the column of ratings is empty in all {events.height:,} rows. Leave it out of columns."
+            f"interactions: the column of ratings is empty in all {events.height:,} rows. Leave it out: columns: "
+            "{rating: []}."
         )
+    if filled.is_empty():
+        _note_unrated(events, given, signs, without, loaded)
+        return events.with_columns(kind=pl.lit(without))
     low, high = float(filled.min()), float(filled.max())  # type: ignore[arg-type]
     start = low + WANTED_FROM * (high - low) if source.rating_from is None else source.rating_from
     if source.rating_from is None and low == high:
@@ -191,14 +217,30 @@ def _by_rating(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded)
         pl.when(wanted)
         .then(pl.lit(PURCHASE))
         .when(pl.col("rating").is_null())
-        .then(pl.lit(UNKNOWN))
+        .then(pl.lit(without))
         .otherwise(pl.lit(RATING))
     )
-    loaded.note(
-        "rating_missing", "interactions", ratings.null_count(), "changed",
-        f"These rows have no rating. They became {UNKNOWN!r}, which is never learned from.", tell=True,
-    )  # fmt: skip
+    _note_unrated(events, given, signs, without, loaded)
     return events.with_columns(kind=kind)
+
+
+def _note_unrated(events: pl.DataFrame, given: dict[str, str], signs: list[str], kind: str, loaded: Loaded) -> None:
+    """What rows without a rating became, and how to say it otherwise."""
+    rows = events["rating"].null_count()
+    if "" in given:
+        why = f"These rows have no rating and are of kind {kind!r}, as kinds says."
+    elif kind == PURCHASE:
+        why = (
+            f"These rows have no rating. They count as purchases, since the log has {', '.join(signs)}, as orders have, of "
+            'which shoppers rate some. Write kinds: {"": other} if they are none; rating: [] in columns lets every row be a '
+            "purchase."
+        )
+    else:
+        why = (
+            f"These rows have no rating. They became {UNKNOWN!r}, which is never learned from. Say what they are: kinds: "
+            '{"": purchase}.'
+        )
+    loaded.note("rating_missing", "interactions", rows, "changed", why, tell="" not in given)
 
 
 def _weighed(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded) -> pl.DataFrame:

@@ -198,7 +198,8 @@ def _price(guess: Guess) -> None:
         return
     names = {"item": guess.found["item"], "price": guess.found["price"], "quantity": guess.found["quantity"]}
     some = {role: guess.table[one.columns[0]].head(500_000) for role, one in names.items()}
-    read = read_table({role: some[role] for role in ("price", "quantity")})
+    beside = (guess.table[name].head(500_000) for name in guess.unread)
+    read = read_table({role: some[role] for role in ("price", "quantity")}, beside)
     numbers = {role: one.numbers for role, one in read.items()}
     rows = pl.DataFrame({"item": text_of(some["item"]), **numbers})
     rows = rows.filter((pl.col("price") > 0) & (pl.col("quantity") > 0))

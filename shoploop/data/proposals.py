@@ -14,7 +14,7 @@ from shoploop.data.column import LIKELY, MOST_CODES, TOKEN, Column, worth_of_nam
 from shoploop.data.column_names import CODES, CURRENCIES, LINE_NUMBERS, NOT_WANTED, foreign_kind, plain_word
 from shoploop.data.dependence import follows
 from shoploop.data.ids import are_empty, text_of
-from shoploop.data.kinds import RETURN, meaning
+from shoploop.data.kinds import RETURN, SIGNS_OF_ORDERS, meaning, optional_rating
 from shoploop.data.searchable import columns_with_words
 
 EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", "shop", "basket", "title", "category",
@@ -111,6 +111,17 @@ class Guess:
         return rows.select(
             text_of(rows[one.columns[0]]).alias(role) for role, one in self.found.items() if role in _WHOSE
         )
+
+    @property
+    def bought_unrated(self) -> tuple[int, list[str]] | None:
+        """Of a log of orders with ratings and without kinds: the rows that have none and are purchases all the same, and the
+        columns that say that something was bought."""
+        if "rating" not in self.found or "kind" in self.found:
+            return None
+        (column,) = self.found["rating"].columns
+        without = int(are_empty(self.table[column]).sum())
+        signs = [role for role in SIGNS_OF_ORDERS if role in self.found]
+        return (without, signs) if optional_rating(signs, without=without, rows=self.table.height) else None
 
     @property
     def searchable(self) -> list[str]:

@@ -63,6 +63,9 @@ class Loaded:
     max_events_per_user: int | None = None
     """Of the spec; None for what the data says."""
 
+    fits_instead: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Of a table that lists little of what the log names: the log's column that fits it, and the share that is there."""
+
     def note(self, name: str, table: str, rows: int, action: Action, why: str, *, tell: bool = False) -> None:
         """Records a rule; one that met no row is not worth a line. With ``tell`` it is said on the console too."""
         if rows:

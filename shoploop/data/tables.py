@@ -8,8 +8,10 @@ import polars as pl
 
 from shoploop import schemas
 from shoploop.api.v1alpha1 import InteractionsSource, ItemsSource, TablesSpec
+from shoploop.data import fitting
 from shoploop.data.casting import cast
 from shoploop.data.column_mapping import ITEM_COLUMNS, Mapped, note_ignored, open_table, refuse_nested
+from shoploop.data.ids import text_of
 from shoploop.data.kinds import with_kinds
 from shoploop.data.rules import Loaded
 from shoploop.data.searchable import with_words, words_of
@@ -23,7 +25,7 @@ def load(spec: TablesSpec) -> Loaded:
         SpecInvalid, DataUnreadable, SchemaMismatch, TableEmpty: see :func:`shoploop.data.load_data`.
     """
     described = ITEM_COLUMNS if spec.items is None else ()
-    raw = open_table("interactions", spec.interactions, also=described)
+    raw = log = open_table("interactions", spec.interactions, also=described)
     loaded = Loaded(interactions=pl.DataFrame(), max_events_per_user=spec.interactions.max_events_per_user)
     events = _kinds(raw, spec.interactions, cast(raw, loaded), loaded)
     note_ignored(raw, loaded)
@@ -47,6 +49,7 @@ def load(spec: TablesSpec) -> Loaded:
         loaded.searches = cast(open_table("searches", spec.searches), loaded)
         loaded.searches_named = True
     join_without_zeros(loaded)
+    _look_for_what_fits(log, loaded)
     return loaded
 
 
@@ -62,6 +65,24 @@ def check(name: str, spec: TablesSpec) -> None:
         refuse_nested(raw, column, names)
     if isinstance(raw.source, ItemsSource):
         words_of(raw, raw.source)
+
+
+def _look_for_what_fits(log: Mapped, loaded: Loaded) -> None:
+    """Where a table lists little of what the log names, the column of the log that it does list."""
+    for name in ("items", "users", "shops"):
+        (key,) = schemas.TABLES[name].key
+        table = getattr(loaded, name)
+        if table is None or key not in log.found or key not in table.columns:
+            continue
+        ids = loaded.interactions[key].drop_nulls()
+        if int(ids.is_in(table[key].drop_nulls().unique().implode()).sum()) >= 0.5 * ids.len():
+            continue
+        elsewhere = (key, "quantity", "price", "rating", "time", "kind")
+        taken = {column for role in elsewhere for column in log.found.get(role, ())}
+        others = [c for c in log.table.columns if c not in taken and not log.table[c].dtype.is_nested()]
+        found = fitting.fitting_column({c: text_of(log.values(c)) for c in others}, table[key])
+        if found is not None:
+            loaded.fits_instead[name] = found
 
 
 def _kinds(raw: Mapped, source: InteractionsSource, events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:

@@ -20,20 +20,18 @@ import pyarrow.parquet as pq
 from shoploop import progress
 from shoploop.api.v1alpha1 import FeaturesSpec, TrainingSpec
 from shoploop.data.collected import SHOWN_FILE
-from shoploop.data.moments import in_sessions
-from shoploop.data.picture_files import FILE as PICTURES
 from shoploop.data.splits import TimeSplit
 from shoploop.features import feast_store
+from shoploop.features.chosen import choose_days
 from shoploop.features.contract import Contract, resolve
-from shoploop.features.ends import read_interactions
 from shoploop.features.habits import habits, tells
 from shoploop.features.history import midnight
 from shoploop.features.item import item_stats_pieces
-from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
+from shoploop.features.log import PurchaseLog, Vocabulary, day_of
 from shoploop.features.packing import pack
-from shoploop.features.shop import refuse_shopless, shop_stats
+from shoploop.features.shop import shop_stats
 from shoploop.features.user import user_stats
-from shoploop.features.windows import choose_windows, unknown_share
+from shoploop.features.windows import unknown_share
 
 SEARCHES = "searches.parquet"
 """In a folder of ``load_data``, where there are searches."""
@@ -68,17 +66,11 @@ def materialize_features(
     """
     seconds = _Stopwatch()
     online_store = (features_spec or FeaturesSpec()).online_store
-    interactions, outside = read_interactions(data)
+    days = choose_days(data, training_spec)
+    interactions, outside, bought, sessions = days.interactions, days.outside, days.bought, days.sessions
+    chosen = days.windows
     users = pl.read_parquet(data / "users.parquet")
     items = pl.read_parquet(data / "items.parquet", columns=["item", "category"])
-    bought = purchases(interactions)
-    if "Shops" in training_spec.surfaces:  # the first step that could know: before anything is computed
-        refuse_shopless(bought)
-    sessions = in_sessions(bought, training_spec.task)
-    pictured = pl.read_parquet(data / PICTURES, columns=["item"])["item"] if (data / PICTURES).exists() else ()
-    chosen = choose_windows(
-        bought, last=outside.span.last, training=training_spec, sessions=sessions, pictured=list(pictured)
-    )
     split, vocabulary = chosen.split, chosen.vocabulary
     log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
     found = habits(log, before=split.evaluation_first)
@@ -88,7 +80,7 @@ def materialize_features(
         others.append(_other_days(data / SEARCHES))
     days_asked = request_days(np.concatenate([log.day_R, *others]), split)
     unknown = unknown_share(bought, chosen)
-    del interactions, bought
+    del interactions, bought, days
     seconds.lap("read")
 
     out.mkdir(parents=True, exist_ok=True)

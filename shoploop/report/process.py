@@ -45,13 +45,17 @@ def steps(run: RunFolder) -> frame.Section:
         title="Time and memory",
         lead=f"{words.seconds(wall)} in all, {words.size(run.run.get('peak_rss_bytes'))} at the peak.{rest}",
         body=frame.join(
-            figure(
-                charts.bars(bars, axis="seconds since the first step began", axis_format=".2~f", labels=130, texts=132),
-                wide=True,
-                label="Steps after each other: " + "; ".join(f"{bar.label} {bar.text}" for bar in bars) + ".",
-            ),
+            *([_clock(bars)] if clock else []),  # nothing is drawn, which takes seconds, of a run that ended at once
             frame.fold("The steps as a table", frame.table("Steps", columns, rows)),
         ),
+    )
+
+
+def _clock(bars: list[charts.Bar]) -> Markup:
+    return figure(
+        charts.bars(bars, axis="seconds since the first step began", axis_format=".2~f", labels=130, texts=132),
+        wide=True,
+        label="Steps after each other: " + "; ".join(f"{bar.label} {bar.text}" for bar in bars) + ".",
     )
 
 

@@ -68,6 +68,20 @@ def test_the_smallest_file_is_enough():
     assert (made.metadata.name, made.spec.training.epochs) == ("recommender", 4)
 
 
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("training: {epochs: 2}", "  training: it belongs under spec: write it there, indented, as spec.training"),
+        ("epochs: 2", "  epochs: it belongs under spec.training: "),
+        ("tables: {}", "  tables: it belongs under spec.data: "),
+        ("specs: {}", "  specs: there is no such field; did you mean spec?"),
+        ("nonsense: 1", "  nonsense: there is no such field"),
+    ],
+)
+def test_a_field_at_the_top_that_belongs_under_spec_is_told_where(field, said):
+    assert said in refused(HEAD + f"spec: {{data: {{dataset: completejourney}}}}\n{field}\n")
+
+
 def test_all_problems_are_named_at_once():
     said = refused(HEAD + "spec: {data: {}, serving: {replicas: -1}, onlin: {}, training: {learning_rate: 1}}")
     assert said.startswith("x.yaml has 4 problems:")

@@ -87,6 +87,37 @@ def test_ratings_are_seen_as_ratings_and_said_so(tables):
     assert tables.told() == ""
 
 
+@pytest.mark.parametrize("sign", ["basket", "quantity", "price"])
+def test_an_order_that_nobody_rated_is_a_purchase_and_one_rated_low_is_none(tables, sign):
+    frame = log(60, rating=[None, None, None, 5, 1] * 12, **{sign: [1.0] * 60})
+    assert counts(tables.events(tables.parquet("events.parquet", frame))) == {"purchase": 48, "rating": 12}
+    assert tables.rule("rating_missing")["rows"] == 36
+    assert f"They count as purchases, since the log has {sign}" in tables.told()
+
+
+def test_orders_of_which_none_is_rated_are_purchases(tables):
+    frame = log(60, rating=pl.Series([None] * 60, dtype=pl.Float64), quantity=[1] * 60)
+    assert counts(tables.events(tables.parquet("events.parquet", frame))) == {"purchase": 60}
+    assert tables.rule("rating_missing")["rows"] == 60
+
+
+def test_what_nobody_rated_in_a_log_of_ratings_is_no_purchase(tables):
+    uri = tables.parquet("events.parquet", log(60, rating=[None, 5, 1] * 20))
+    assert counts(tables.events(uri)) == {"purchase": 20, "rating": 20, "unknown": 20}
+    assert 'kinds: {"": purchase}' in tables.told()
+
+
+def test_a_few_orders_without_a_rating_among_many_with_one_are_no_purchases(tables):
+    uri = tables.parquet("events.parquet", log(60, rating=[None] * 2 + [5] * 58, price=[1.0] * 60))
+    assert counts(tables.events(uri)) == {"purchase": 58, "unknown": 2}
+
+
+def test_rows_without_a_rating_are_what_the_spec_says(tables):
+    uri = tables.parquet("events.parquet", log(60, rating=[None, 5, 1] * 20, quantity=[1] * 60))
+    assert counts(tables.events(uri, kinds={"": "view"})) == {"purchase": 20, "rating": 20, "view": 20}
+    assert "no rating" not in tables.told()
+
+
 def test_ratings_weigh_where_the_spec_says_so(tables):
     uri = tables.parquet("events.parquet", log(60, rating=[0, 2, 3, 4, 5] * 12))
     assert "rating" not in tables.events(uri).columns

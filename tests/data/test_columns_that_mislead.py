@@ -7,6 +7,7 @@ import yaml
 
 from shoploop.cli.init import init_recommender
 from shoploop.data.guessing import guess_events, guess_items
+from shoploop.errors import SchemaMismatch
 
 COUNT = 60
 
@@ -140,6 +141,47 @@ def test_a_column_called_as_the_key_of_the_items_is_the_item_and_lost_zeros_chan
     assert "leading zeros aside" in guess_items(items, guess).found["item"].why
 
 
+def shows(tables, key="show_id"):
+    return tables.csv("items.csv", f"{key},genre\n" + "".join(f"show{n},G{n % 3}\n" for n in range(11)))
+
+
+EPISODES = {
+    "listener": who,
+    "show_id": lambda n: f"show{n % 11}",
+    "episode_id": lambda n: f"{n % 11}-{n % 3}",
+    "date": day,
+}
+
+
+def test_of_two_ids_the_item_is_the_one_that_the_table_of_items_lists(tables):
+    item = guess_events(tables.csv("log.csv", csv(**EPISODES)), items_uri=shows(tables)).found["item"]
+    assert item.columns == ("show_id",) and "100% of what it holds, and 0% of episode_id" in item.why
+    item = guess_events(tables.csv("log.csv", csv(**EPISODES)), items_uri=shows(tables, "code")).found["item"]
+    assert item.columns == ("show_id",) and not item.sure  # it is not called so in both
+
+
+def test_an_item_of_which_the_table_of_items_lists_nothing_is_in_doubt_where_no_column_fits(tables):
+    log = tables.csv("log.csv", csv(listener=who, episode_id=EPISODES["episode_id"], date=day))
+    item = guess_events(log, items_uri=shows(tables)).found["item"]
+    assert item.columns == ("episode_id",) and not item.sure and "lists 0% of what it holds" in item.why
+
+
+def test_pieces_are_no_items_though_the_table_lists_such_numbers(tables):
+    items = tables.csv("items.csv", "sku,title\n" + "".join(f"{n},Thing {n}\n" for n in range(1, 12)))
+    log = {"user": who, "item_id": lambda n: f"other{n % 7}x", "quantity": lambda n: n % 3 + 1, "date": day}
+    assert found(tables, items_uri=items, **log)["item"] == "item_id"
+
+
+def test_a_run_names_the_column_that_fits_the_table_of_items(tables):
+    columns = {"user": "listener", "item": "episode_id", "time": "date"}
+    log = tables.csv("log.csv", csv(**EPISODES))
+    with pytest.raises(
+        SchemaMismatch, match=r"'show_id' of the interactions fits: the table has 100% .*\{item: show_id\}"
+    ):
+        items = {"uri": shows(tables), "columns": {"item": "show_id"}}
+        tables.load(interactions={"uri": log, "columns": columns}, items=items)
+
+
 def test_a_key_of_the_same_name_that_lists_nothing_is_in_doubt(tables):
     items = tables.csv("items.csv", "ding,title\n" + "".join(f"x{n},Thing {n}\n" for n in range(11)))
     item = guess_events(tables.csv("log.csv", csv(nr=who, who=who, ding=what, date=day)), items_uri=items).found["item"]
@@ -193,6 +235,13 @@ def test_init_counts_ratings_on_their_own_scale(init):
     assert "# ratingFrom: 4 #" in stars and "rated 5 teaches more than one rated 3;" in stars
     _, tens = init("rating=x", user=who, sku=what, date=day, x=lambda n: n % 11)
     assert "# ratingFrom: 7 #" in tens and "rated 10 teaches more than one rated 5;" in tens
+
+
+def test_init_takes_orders_that_nobody_rated_for_purchases(init):
+    rated = {"rating": lambda n: n % 5 + 1 if n % 3 == 0 else "", "qty": lambda n: 1}
+    told, written = init(user=who, sku=what, date=day, **rated)
+    assert 'kinds: {"": purchase} # 40 of 60 rows have no rating' in written and "40 of 60 rows" in told
+    assert "kinds:" not in init(user=who, sku=what, date=day, rating=rated["rating"])[1]  # no order: nobody knows
 
 
 def test_init_proposes_of_numbers_without_a_scale_what_half_of_the_rows_reach(tables):

@@ -55,6 +55,41 @@ def test_commas_that_only_pieces_may_have_say_nothing_of_the_points_of_prices():
     assert (read["quantity"].numbers.to_list(), read["price"].numbers.to_list()) == ([3.0, 24.0], [1.25, 12.5])
 
 
+@pytest.mark.parametrize(
+    ("pieces", "money"),
+    [
+        (["10", "1.000", "2.500"], ["1.234,50", "7,00", "9,90"]),
+        (["10", "1,000", "2,500"], ["1,234.50", "7.00", "9.90"]),
+        (["10", "1,000", "2,500"], ["12.50", "7.00", "9.90"]),
+        (["10", "1'000", "2'500"], ["1'234.50", "7.00", "9.90"]),
+    ],
+)
+def test_thousands_are_parted_as_a_column_beside_them_says_though_nothing_else_reads_it(tables, pieces, money):
+    lines = "\n".join(
+        f"ann;p{n};2024-05-01;{one};{two}" for n, (one, two) in enumerate(zip(pieces, money, strict=True))
+    )
+    events = tables.events(tables.csv("log.csv", "user;item;time;quantity;netto\n" + lines)).sort("item")
+    assert events["quantity"].to_list() == [10.0, 1000.0, 2500.0]
+    assert tables.rule("quantity_with_signs")["rows"] == 2
+
+
+@pytest.mark.parametrize(
+    "beside", [["1.5", "2.5", "3"], ["a, b", "1,5 litres", "c"], ["7", "8", "9"], ["2,500", "3,100", "7"]]
+)
+def test_what_settles_nothing_leaves_a_point_as_it_is(tables, beside):
+    read = read_table({"quantity": pl.Series(["10", "1.000", "2.500"])}, [pl.Series(beside)])["quantity"]
+    assert (read.numbers.to_list(), read.with_doubt) == ([10.0, 1.0, 2.5], 2)
+
+
+def test_pieces_of_tills_are_thousands_only_where_money_has_both_signs():
+    pieces = pl.Series(["3,000", "24,000"])
+    assert read_table({"quantity": pieces}, [pl.Series(["4.16", "5.00"])])["quantity"].numbers.to_list() == [3.0, 24.0]
+    assert read_table({"quantity": pieces}, [pl.Series(["1,234.16", "5.00"])])["quantity"].numbers.to_list() == [
+        3e3,
+        24e3,
+    ]
+
+
 def test_one_word_for_nothing_does_not_silence_a_doubt():
     read = read_numbers(pl.Series(["50", "1.200", "NULL"]), pieces=True)
     assert (read.numbers.to_list(), read.with_doubt) == ([50.0, 1.2, None], 1)

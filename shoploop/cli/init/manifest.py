@@ -7,7 +7,15 @@ import yaml
 
 from shoploop.api.fields import API_VERSION
 from shoploop.cli.init.questions import ROLES
-from shoploop.cli.init.remarks import if_it_ends, nameless, of_money, of_outcome, of_searches, unknown_kinds
+from shoploop.cli.init.remarks import (
+    bought_unrated,
+    if_it_ends,
+    nameless,
+    of_money,
+    of_outcome,
+    of_searches,
+    unknown_kinds,
+)
 from shoploop.data.column import Column, columns_of
 from shoploop.data.kinds import SCALE_STEPS, WANTED_FROM
 from shoploop.data.proposals import Guess, Proposal
@@ -145,6 +153,8 @@ def _reason(column: Column, proposal: Proposal) -> str:
 
 def _kind_lines(log: Guess) -> list[str]:
     if "kind" not in log.found:
+        if unrated := bought_unrated(log):
+            return [f'        kinds: {{"": purchase}} # {_plain(unrated)}']
         if "rating" in log.found:
             return []
         return ['        kinds: {"": purchase} # no column says what people did: every row is a purchase']

@@ -38,6 +38,17 @@ def of_searches(column: str) -> str:
     )
 
 
+def bought_unrated(log: Guess) -> str:
+    """What rows without a rating are, where a log of orders has many."""
+    if log.bought_unrated is None:
+        return ""
+    rows, signs = log.bought_unrated
+    return (
+        f"{rows:,} of {log.table.height:,} rows have no rating and are orders all the same, as {', '.join(signs)} beside "
+        "them says; low ratings are no purchases: rating: [] in columns lets every row be one"
+    )
+
+
 def of_money(column: str, rows: dict[str, int]) -> str:
     """What to do about prices in several currencies."""
     shown = ", ".join(f"{word} ({count:,} rows)" for word, count in list(rows.items())[:MOST_TOLD])

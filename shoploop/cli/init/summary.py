@@ -3,7 +3,16 @@
 import shlex
 from pathlib import Path
 
-from shoploop.cli.init.remarks import MOST_TOLD, if_it_ends, nameless, of_money, of_outcome, of_searches, unknown_kinds
+from shoploop.cli.init.remarks import (
+    MOST_TOLD,
+    bought_unrated,
+    if_it_ends,
+    nameless,
+    of_money,
+    of_outcome,
+    of_searches,
+    unknown_kinds,
+)
 from shoploop.cli.sheet import Sheet
 from shoploop.data.column import Column
 from shoploop.data.proposals import Guess, Proposal
@@ -27,6 +36,8 @@ def say(log: Guess, items: Guess | None, searches: Guess | None, out: Path, *, s
         sheet.line("kind", unknown_kinds(log))
     if typed := log.perhaps_searches:
         sheet.line("searches", of_searches(typed))
+    if unrated := bought_unrated(log):
+        sheet.line("kind", unrated)
     if lost := nameless(log):
         sheet.line("no user", lost)
     for name, rows in list(log.perhaps_kinds.items())[:MOST_TOLD]:

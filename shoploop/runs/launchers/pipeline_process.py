@@ -100,6 +100,10 @@ class PipelineProcess:
         if not self._over.wait(3 * GRACE_SECONDS):
             self._signal(signal.SIGKILL)
 
+    def ask_to_end(self) -> None:
+        """Asks the pipeline and its steps to end, and waits for nothing: for who follows."""
+        self._signal(signal.SIGTERM)
+
     def _has_ended(self) -> bool:
         """It is not waited for yet: its number must stay that of its group, and nobody else's."""
         try:

@@ -1,6 +1,8 @@
 """Runs on this machine: the pipeline as a process, a thread that keeps the record, and one run at a time."""
 
 import fcntl
+import json
+import logging
 import shutil
 import threading
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from typing import IO, Any
 
 from shoploop.api.unbuilt import refuse_unbuilt
 from shoploop.compute.memory import PeakMemory
-from shoploop.errors import DiskFull, NotFound, ShoploopError, StoreError, UserError
+from shoploop.errors import DiskFull, NotFound, ShoploopError, StoreError, TooFewEvents, UserError
 from shoploop.runs.finishing import break_off, finish
 from shoploop.runs.launchers.launcher import Look, Progress, StepWarning
 from shoploop.runs.launchers.pipeline_process import PIPELINE, PipelineProcess, remove_temporary
@@ -20,7 +22,13 @@ from shoploop.steps import Workspace
 from shoploop.store import Store, disk, layout
 from shoploop.versions.signing import Trust, signer_for
 
+log = logging.getLogger(__name__)
+
 NAME = THIS_MACHINE
+
+LOOKED_AHEAD_ROWS = 200_000
+"""Of a log of so many interactions or fewer it is known at once whether a run would end for want of days or users: a longer
+one is seldom hopeless, and the step that would say so then says it."""
 
 LAST_WORDS_BYTES = 65_536
 """Of a pipeline's output, where its end may say what it came of."""
@@ -125,6 +133,7 @@ class _Going:
         self.progress: Progress | None = None
         self.warnings: tuple[StepWarning, ...] = ()
         self._failed: dict[str, Any] | None = None
+        self._hopeless: Failure | None = None
         self._running: str | None = None
         self._cancelled = threading.Event()
         self._process: PipelineProcess | None = None
@@ -189,11 +198,17 @@ class _Going:
         with self._starting:
             if self._cancelled.is_set():
                 return Failure(message="It was cancelled.")
+            if "load_data" not in self.plan.due:
+                self._look_ahead()
+            if self._hopeless:
+                return self._ended_ahead(self._hopeless)
             self._process = PipelineProcess(self.plan, self.workspace, self._log, self.pipeline, self.lock)
         with PeakMemory() as memory:
             code = self._process.follow(lambda event: self._hear(event, memory))
             if self._running:
                 self.journal.step(self._running, peak_rss_bytes=memory.taken())
+        if self._hopeless and not self._failed:
+            return self._ended_ahead(self._hopeless)
         if self._failed:
             message = self._failed["message"]
             if "traceback" in self._failed:
@@ -233,9 +248,38 @@ class _Going:
             case "finished":
                 self._running = self.progress = None
                 self.journal.step(event["step"], state="done", seconds=event["seconds"], peak_rss_bytes=memory.taken())
+                if event["step"] == "load_data":
+                    self._look_ahead()
             case "failed":
                 self._running, self._failed = None, event
                 self.journal.step(event["step"], state="failed", error=event["message"], peak_rss_bytes=memory.taken())
+
+    def _ended_ahead(self, failure: Failure) -> Failure:
+        if self._running:  # it was ended before its turn, and has nothing to say
+            self.journal.step(self._running, state="waiting")
+        self._running = None
+        assert failure.step is not None
+        self.journal.step(failure.step, state="failed", error=failure.message)
+        return failure
+
+    def _look_ahead(self) -> None:
+        """Ends the run once its tables are there where the step of features would refuse them: others would be in vain."""
+        from shoploop.features.chosen import choose_days
+
+        entry = self.plan.seen_again(self.workspace).found.get("load_data")
+        if entry is None or "materialize_features" not in self.plan.due:
+            return
+        data = self.workspace.output(entry)
+        try:
+            rows = json.loads((data / "load.json").read_text())["tables"]["interactions"]["rows"]
+            if rows <= LOOKED_AHEAD_ROWS:
+                choose_days(data, self.plan.run.recommender.spec.training)
+        except TooFewEvents as error:
+            self._hopeless = _failure(error, step="materialize_features")
+            if self._process is not None:
+                self._process.ask_to_end()
+        except Exception:  # whatever it is, the step itself says it best
+            log.debug("It is not known yet whether run %s has enough.", self.plan.run.id, exc_info=True)
 
 
 def _failure(error: ShoploopError, *, step: str | None) -> Failure:
