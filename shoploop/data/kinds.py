@@ -5,7 +5,7 @@ Nothing is decided without a word: whatever is assumed is noted with its rows an
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import polars as pl
 
@@ -224,7 +224,7 @@ def _by_rating(events: pl.DataFrame, source: InteractionsSource, loaded: Loaded)
     return events.with_columns(kind=kind)
 
 
-def _note_unrated(events: pl.DataFrame, given: dict[str, str], signs: list[str], kind: str, loaded: Loaded) -> None:
+def _note_unrated(events: pl.DataFrame, given: Mapping[str, str], signs: list[str], kind: str, loaded: Loaded) -> None:
     """What rows without a rating became, and how to say it otherwise."""
     rows = events["rating"].null_count()
     if "" in given:
