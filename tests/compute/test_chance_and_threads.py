@@ -19,6 +19,7 @@ SOURCES = sorted(Path(shoploop.__file__).parent.rglob("*.py"))
 GLOBAL_MODULES = {"random", "secrets"}
 OUTSIDE_OF_VERSIONS = {
     "candidacy.py",
+    "compaction.py",
     "disk.py",
     "keyring.py",
     "local_service.py",
@@ -26,7 +27,7 @@ OUTSIDE_OF_VERSIONS = {
     "pseudonyms.py",
     "worker.py",
 }
-"""The salt that a candidacy buckets users by;
+"""The salt that a candidacy buckets users by; names of files that two compactions may write at once;
 names of files that are written aside; new keys; a run's name; the key of pseudonyms, which does not reach what is made;
 the pauses of the operator's queue."""
 
