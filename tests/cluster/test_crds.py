@@ -17,6 +17,7 @@ SAYS = {
     "confidence-half": "should be greater than 0.5",
     "cron-three-fields": "spec.schedule.cron in body should match",
     "data-check-always": "spec.dataCheck.everyMinutes in body should be greater than or equal to 1",
+    "column-with-comma": "spec.serving.itemFields[0] in body should match",
     "empty-surfaces": "should have at least 1 items",
     "memory-no-quantity": "spec.training.resources.memory in body should match",
     "name-too-long": "metadata.name must be 1 to 40 lower-case letters",
