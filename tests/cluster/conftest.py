@@ -156,7 +156,7 @@ class Cluster:
             },
         }  # fmt: skip
 
-    def run_pod(self, pod: Object, *, seconds: float = 120) -> str:
+    def run_pod(self, pod: Object, *, seconds: float = 240) -> str:
         """Runs a pod to its end and returns its log."""
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         self.apply(pod)
@@ -359,7 +359,7 @@ class Shop:
         body = json.dumps({"spec": spec})
         self.cluster.kubectl("patch", "recommender", self.name, "-n", self.namespace, "--type=merge", "-p", body)
 
-    def wait(self, what: str, ready: Callable[[], Any], *, seconds: float = 120) -> Any:
+    def wait(self, what: str, ready: Callable[[], Any], *, seconds: float = 240) -> Any:
         return self.cluster.wait(what, ready, seconds=seconds, tell=lambda: self.cluster.story(self.namespace))
 
     def wait_until_ready(self, *, seconds: float = 240) -> Object:
