@@ -154,9 +154,12 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
             _log(store, name).append(entry, after=number)
             return cut
         except AlreadyExists as error:
+            others = [other for other in cuts(store, name) if other.number > number]
+            if cut in others:  # it was written, the answer got lost on its way, and the store was asked again
+                return cut
             for file in cut.files:  # no cut can name them any more, and they may hold what was erased since
                 store.delete(f"{layout.collected(name)}/{file}")
-            if not all(other.erases for other in cuts(store, name) if other.number > number):
+            if not all(other.erases for other in others):
                 raise AlreadyExists(f"Another compaction of {name} was faster; what it wrote counts.") from error
     raise AlreadyExists(f"Users' events of {name} are erased at the same time, again and again. Do it again.")
 

@@ -215,6 +215,22 @@ def test_a_compaction_that_is_outrun_by_erasures_again_and_again_says_so(log, st
     assert compact(log, store, NAME).events == 4
 
 
+def test_a_cut_whose_answer_got_lost_and_that_was_asked_for_again_counts_with_its_files(
+    log, store, tmp_path, monkeypatch
+):
+    append = Log.append
+
+    def answer_lost(self, entry, *, after):
+        append(self, entry, after=after)
+        return append(self, entry, after=after)
+
+    monkeypatch.setattr(Log, "append", answer_lost)
+    cut = compact(log, store, NAME)
+    assert cuts(store, NAME) == [cut] and cut.events == 4
+    folder = fetch_collected(store, NAME, cut.number, tmp_path)
+    assert all((folder / file).exists() for file in cut.files)
+
+
 def test_a_record_that_is_erased_while_a_compaction_asks_for_it_makes_no_other_log_of_this_one(
     log, store, tmp_path, monkeypatch
 ):
