@@ -147,7 +147,8 @@ def print_dead_letters(
         print(f"{len(done.replayed):,} of {len(found):,} dead letters are in the log once more, and are learned now.")
         if done.left:
             print(
-                f"{len(done.left):,} stay: their answer is not in the log, or never showed the item, or was too long ago."
+                f"{len(done.left):,} are not: their answer is not in the log, or never showed the item, or was too long "
+                "ago; or they were erased meanwhile."
             )
     else:
         for dead in found[-last:]:

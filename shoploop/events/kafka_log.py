@@ -10,7 +10,8 @@ topic, without an id, is passed over.
 
 One partition, since the order of events is part of what they say; a shop of thousands of events a second fits into one.
 A topic gives up no single entry. One that is to be erased is named by a message of ours, which each reader finds before it
-reads anything else: nobody is told of it any more, and the broker holds it until it is trimmed.
+reads anything else: nobody is told of it any more, and the broker holds it until it is trimmed. Nor is anybody told of what
+tells of it once more, whichever of the two messages came first.
 
 Offsets are Kafka's plus one. Nothing is ever committed to Kafka: who reads keeps the offset with what it made of the entries.
 """
@@ -34,6 +35,9 @@ ERASED = "erased:"
 """Begins the key of a message that names offsets of entries which nobody is told of."""
 
 ERASED_AT_ONCE = 10_000
+OF = "shoploop.of"
+"""Header that holds the offset of the entry which a message tells of once more."""
+
 BROKERS_OWN = -1
 """Kafka's word for its own default."""
 
@@ -100,8 +104,13 @@ class KafkaLog(EventLog):
     def append(self, entries: Sequence[Entry]) -> list[int]:
         check(entries)
         with self._lock, self._named_errors():
-            self._index_to_end()
-            missing = {each.id: each for each in entries if _key(each.id) not in self._first}
+            low, _ = self._index_to_end()
+            missing = {
+                each.id: each
+                for each in entries
+                if _key(each.id) not in self._first
+                and (each.of is None or (each.of > low and each.of not in self._erased))
+            }
             written: dict[str, int] = {}
             failed: list[Any] = []
 
@@ -122,7 +131,14 @@ class KafkaLog(EventLog):
                 self._producer.flush(0)
                 reason = failed[0].str() if failed else "no answer"
                 raise LogUnavailable(f"Kafka {self.where}: {reason}. It is not known what of the events was written.")
-            return [self._first.get(_key(each.id)) or written[each.id] for each in entries]
+            if any(each.of is not None for each in missing.values()):
+                self._index_to_end()  # it may have been erased since
+            return [
+                BEGINNING
+                if each.of in self._erased
+                else self._first.get(_key(each.id)) or written.get(each.id, BEGINNING)
+                for each in entries
+            ]
 
     def read(self, after: int, *, limit: int = 1000, wait_seconds: float = 0.0) -> list[Record]:
         until, at = time.monotonic() + wait_seconds, after
@@ -192,7 +208,10 @@ class KafkaLog(EventLog):
 
     def _produce(self, entry: Entry, delivered: Callable[[Any, Any], None]) -> None:
         try:
-            self._producer.produce(self.topic, key=entry.id, value=entry.body, partition=0, on_delivery=delivered)
+            headers = [] if entry.of is None else [(OF, str(entry.of).encode())]
+            self._producer.produce(
+                self.topic, key=entry.id, value=entry.body, partition=0, headers=headers, on_delivery=delivered
+            )
         except BufferError as error:
             raise LogUnavailable(f"Kafka {self.where} does not keep up: too many events wait for it.") from error
         self._producer.poll(0)
@@ -215,7 +234,7 @@ class KafkaLog(EventLog):
                 if id is None or id.startswith(ERASED):
                     continue
                 self._index(id, at)
-                if self._first[_key(id)] == at and at not in self._erased:
+                if self._first[_key(id)] == at and self._erased.isdisjoint((at, _of(message))):
                     found.append(Record(at, id, message.value()))
         return found, at
 
@@ -320,6 +339,12 @@ def _id(message: Any) -> str | None:
     except (AttributeError, UnicodeDecodeError):
         return None
     return None if message.value() is None else id
+
+
+def _of(message: Any) -> int | None:
+    """Offset of the entry that it tells of once more."""
+    of = dict(message.headers() or ()).get(OF)
+    return int(of) if of else None
 
 
 def _key(id: str) -> bytes:

@@ -41,6 +41,9 @@ class Entry:
 
     body: bytes
 
+    of: int | None = None
+    """Offset of the entry that it tells of once more: where the log does not hold that any more, it is not written."""
+
 
 class Record(NamedTuple):
     """What is read."""
@@ -62,7 +65,8 @@ class EventLog(ABC):
             entries: What to write. One whose id is in the log already is not written again.
 
         Returns:
-            Offset of each entry; of one that was there, where it was.
+            Offset of each entry; of one that was there, where it was; :data:`BEGINNING` of one that was not written, since
+            what it tells of is gone. No erasure comes between the look at that and the writing.
 
         Raises:
             LogFull: there is no room.

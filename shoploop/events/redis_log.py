@@ -25,10 +25,12 @@ APART_SECONDS = 60.0
 
 APPEND = """
 local offsets = {}
-for i = 1, #ARGV, 2 do
-  local known = redis.call('HGET', KEYS[2], ARGV[i])
+for i = 1, #ARGV, 3 do
+  local known, of = redis.call('HGET', KEYS[2], ARGV[i]), ARGV[i + 2]
   if known then
     offsets[#offsets + 1] = tonumber(known)
+  elseif of ~= '' and #redis.call('XRANGE', KEYS[1], of .. '-0', of .. '-0') == 0 then
+    offsets[#offsets + 1] = 0
   else
     local offset = redis.call('INCR', KEYS[3])
     redis.call('XADD', KEYS[1], string.format('%d-0', offset), 'id', ARGV[i], 'body', ARGV[i + 1])
@@ -118,7 +120,7 @@ class RedisLog(EventLog):
             return []
         arguments: list[str | bytes] = []
         for each in entries:
-            arguments += [each.id, each.body]
+            arguments += [each.id, each.body, "" if each.of is None else str(each.of)]
         with self._named_errors():
             offsets = self._append(keys=[self._stream, self._ids, self._counter], args=arguments)
         return [int(offset) for offset in offsets]

@@ -232,6 +232,11 @@ class SqliteLog(EventLog):
         found = self._writer.execute("SELECT offset FROM log WHERE id = ?", (entry.id,)).fetchone()
         if found is not None:
             return int(found[0])
+        if (
+            entry.of is not None
+            and not self._writer.execute(f"SELECT 1 FROM log WHERE offset = ? AND {LIVE}", (entry.of,)).fetchone()
+        ):
+            return BEGINNING
         written = self._writer.execute("INSERT INTO log (id, body) VALUES (?, ?)", (entry.id, entry.body))
         assert written.lastrowid is not None
         return written.lastrowid

@@ -7,7 +7,7 @@ the answer that it is about, so that a learner that reads it needs to have seen 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from shoploop.events.log import Entry, EventLog
+from shoploop.events.log import BEGINNING, Entry, EventLog
 from shoploop.events.messages import Again, Kept, Shown, from_json, to_json
 from shoploop.online.joiner import LATENESS, WINDOWS, DeadLetter, Joiner
 
@@ -22,7 +22,7 @@ class Replayed:
     """Offsets of those that are in the log once more."""
 
     left: tuple[int, ...]
-    """Offsets of those that nothing can be learned from now, either."""
+    """Offsets of those that nothing can be learned from now, either; or that were erased meanwhile."""
 
 
 def dead_letters(log: EventLog, *, after: int, failed: Collection[int] = ()) -> list[DeadLetter]:
@@ -56,7 +56,7 @@ def dead_letters(log: EventLog, *, after: int, failed: Collection[int] = ()) -> 
 def replay(log: EventLog, letters: list[DeadLetter]) -> Replayed:
     """Appends those that can be learned from now: whose answer is in the log, though it came too late, or which came too late
     themselves and say that they happened in time; and those that the learner failed at, which a newer one may not. To do it
-    again changes nothing.
+    again changes nothing. What was erased since the letters were read does not come back.
 
     Raises:
         LogUnavailable: the log does not answer; do it again.
@@ -64,12 +64,11 @@ def replay(log: EventLog, letters: list[DeadLetter]) -> Replayed:
     events = {letter.offset: event for letter in letters if (event := _event(letter)) is not None}
     failed = {letter.offset for letter in letters if letter.reason == "failed"}
     answers = _answers(log, {event.request_id for event in events.values() if event.source == "attributed"})
-    entries, replayed = [], []
+    entries = []
     for offset, event in events.items():
         if event.source == "organic":  # chosen from no list
             again = Again(of=offset, event=event, items=[], searched=True, failed=offset in failed)
-            entries.append(Entry(f"again:{offset}", to_json(again)))
-            replayed.append(offset)
+            entries.append(Entry(f"again:{offset}", to_json(again), of=offset))
             continue
         shown = answers.get(event.request_id)
         if shown is None or event.item not in shown.items or event.time - shown.time > WINDOWS[event.kind] + LATENESS:
@@ -77,10 +76,12 @@ def replay(log: EventLog, letters: list[DeadLetter]) -> Replayed:
         again = Again(
             of=offset, event=event, items=shown.items, searched=shown.surface == "search", failed=offset in failed
         )
-        entries.append(Entry(f"again:{offset}", to_json(again)))
-        replayed.append(offset)
+        entries.append(Entry(f"again:{offset}", to_json(again), of=offset))
+    replayed = list[int]()
     for first in range(0, len(entries), APPENDED):
-        log.append(entries[first : first + APPENDED])
+        part = entries[first : first + APPENDED]
+        written = zip(part, log.append(part), strict=True)
+        replayed += [entry.of for entry, at in written if entry.of is not None and at != BEGINNING]
     left = sorted({letter.offset for letter in letters} - set(replayed))
     return Replayed(replayed=tuple(replayed), left=tuple(left))
 

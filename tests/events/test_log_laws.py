@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shoploop.events.kafka_log import KafkaLog
 from shoploop.events.log import BEGINNING, MAX_ENTRY_BYTES, Entry, LogUnavailable
 
 
@@ -279,3 +280,36 @@ def test_a_log_all_of_which_was_erased_was_not_trimmed(open_one):
     log.erase(log.append(entries("a", "b")))
     assert (everything(log), log.begin()) == ([], BEGINNING)
     assert ids(log.read(BEGINNING, wait_seconds=0.01)) == []
+
+
+def test_what_tells_once_more_of_an_entry_that_is_gone_is_not_written(open_one):
+    log, other = open_one(), open_one()
+    a, b, c = log.append(entries("a", "b", "c"))
+    log.trim(b)
+    other.erase([b])
+    again = [Entry(f"again {of}", b"again", of=of) for of in (a, b, c)]
+    *gone, kept = log.append([*again, *entries("d")])[:3]
+    assert gone == [BEGINNING, BEGINNING] and kept > c
+    assert log.append(again) == [BEGINNING, BEGINNING, kept]
+    for each in (log, other, open_one()):
+        assert ids(everything(each)) == ["c", f"again {c}", "d"]
+
+
+def test_an_entry_that_is_erased_while_it_is_told_of_once_more_is_not(open_one, monkeypatch):
+    log, other = open_one(), open_one()
+    a, b = log.append(entries("a", "b"))
+    if isinstance(log, KafkaLog):  # the others look and write in one
+        produce = log._produce
+
+        def late(*args):
+            other.erase([a])
+            monkeypatch.setattr(log, "_produce", produce)
+            produce(*args)
+
+        monkeypatch.setattr(log, "_produce", late)
+    else:
+        other.erase([a])
+    told = log.append([Entry("again a", b"again", of=a), Entry("again b", b"again", of=b)])
+    assert told[0] == BEGINNING and told[1] > b
+    for each in (log, other, open_one()):
+        assert ids(everything(each)) == ["b", "again b"]

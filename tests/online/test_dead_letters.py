@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from shoploop.events.compaction import compact
+from shoploop.events.erasing import erase_user
 from shoploop.events.fresh import FreshHistory
 from shoploop.events.log import BEGINNING, Entry
 from shoploop.events.messages import Kept, Shown, to_json
@@ -101,3 +102,65 @@ def test_what_is_replayed_counts_no_second_time_as_something_that_was_done(log, 
         pass
     assert after.of("ann") == before.of("ann") != ()
     assert compact(log, Store(str(tmp_path / "store")), "grocery").events == 121
+
+
+class Interrupted:
+    """A log to which something else is done just before the next append."""
+
+    def __init__(self, log, do):
+        self._log, self._do = log, do
+
+    def __getattr__(self, name):
+        return getattr(self._log, name)
+
+    def append(self, entries):
+        self._do()
+        return self._log.append(entries)
+
+
+def of_two(log):
+    """Ann's click and bob's came before their answers; both can be learned from by now."""
+    answer = Shown.model_validate_json(shown(2, "salt", "tea").body).model_copy(update={"user": "bob"})
+    click = Kept.model_validate_json(clicked(2, "tea").body).model_copy(update={"user": "bob"})
+    clicks = [clicked(1, "tea"), Entry("bob's", to_json(click))]
+    log.append([*clicks, *passing(5), shown(1, "salt", "tea"), Entry("to bob", to_json(answer))])
+
+
+def of_ann(log):
+    return [record.offset for record in log.read(BEGINNING) if b'"ann"' in record.body]
+
+
+def test_who_is_erased_while_their_dead_letters_are_replayed_does_not_come_back(log, tmp_path):
+    store = Store(str(tmp_path / "store"))
+    of_two(log)
+    found = dead_letters(log, after=BEGINNING)
+    done = replay(Interrupted(log, lambda: erase_user(log, store, "grocery", "ann", by="me")), found)
+    assert (done.replayed, done.left) == ((2,), (1,))
+    assert (of_ann(log), letters(log), examples(log)) == ([], [], [("tea", ("salt", "tea"))])
+
+
+def test_who_is_erased_takes_what_was_replayed_of_them_along_and_no_older_replay_brings_it_back(log, tmp_path):
+    store = Store(str(tmp_path / "store"))
+    of_two(log)
+    found = dead_letters(log, after=BEGINNING)
+    assert replay(log, found).replayed == (1, 2)
+    assert len(of_ann(log)) == 3
+    assert erase_user(log, store, "grocery", "ann", by="me").records == 3
+    assert replay(log, found).replayed == (2,)
+    assert (of_ann(log), letters(log)) == ([], [])
+
+
+def test_of_a_dead_letter_that_is_replayed_while_its_user_is_erased_nothing_is_left(log, tmp_path):
+    store = Store(str(tmp_path / "store"))
+    of_two(log)
+    found = dead_letters(log, after=BEGINNING)
+
+    class Slow(Interrupted):
+        def erase(self, offsets):
+            if self._do:
+                do, self._do = self._do, None
+                do()
+            self._log.erase(offsets)
+
+    erase_user(Slow(log, lambda: replay(log, found)), store, "grocery", "ann", by="me")
+    assert (of_ann(log), letters(log)) == ([], [])
