@@ -4,8 +4,9 @@ A compaction reads the log from the last cut to its end, writes a file a day, an
 (put-if-absent): files that no cut names do not count, so a compaction that is killed leaves garbage and never half an event,
 and of two that run at once one wins. A run reads what the cuts name when it is planned; its record tells the offset.
 
-An erasure appends a cut that holds nothing, once the records are out of the log: a compaction that had read them before loses
-by that, and reads the log again.
+An erasure writes the files that hold something of the user anew, without it, and appends a cut that collects nothing and says
+which files lie elsewhere now, once the records are out of the log: a compaction that had read them before loses by that, and
+reads the log again; so does another erasure, and reads the files again.
 
 What a version was trained on is not asked of the log again, so it may be forgotten there after a while (:func:`trim`).
 """
@@ -13,8 +14,8 @@ What a version was trained on is not asked of the log again, so it may be forgot
 import io
 import secrets
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoploop.data.collected import CUT_FILE, CollectedThrough
-from shoploop.errors import AlreadyExists, StoreUnavailable, UserError
+from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable, UserError
 from shoploop.events.intake import PAST
 from shoploop.events.log import BEGINNING, EventLog
 from shoploop.events.messages import Kept, Message, Shown, from_json
@@ -116,6 +117,9 @@ class Cut:
     time: str
     """UTC, ISO 8601."""
 
+    rewritten: dict[str, str] = field(default_factory=dict)
+    """Where files of earlier cuts lie from now on, by what these cuts call them: without who was erased."""
+
     @property
     def erases(self) -> bool:
         """An erasure's: it has seen no record."""
@@ -125,6 +129,14 @@ class Cut:
 def cuts(store: Store, name: str) -> list[Cut]:
     """All cuts of a recommender, oldest first."""
     return [Cut(**entry | {"files": tuple(entry["files"])}) for entry in _log(store, name).entries()]
+
+
+def _places(known: list[Cut]) -> dict[str, str]:
+    """Where the files of cuts lie, by what these call them."""
+    found = dict[str, str]()
+    for cut in known:
+        found |= {file: file for file in cut.files} | cut.rewritten
+    return found
 
 
 def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cut | None:
@@ -149,19 +161,30 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
         cut = _written_cut(log, store, name, number, after=known[-1].through if known and not anew else BEGINNING)
         if cut is None:
             return None
-        entry = {key: value for key, value in asdict(cut).items() if key != "number"}
-        try:
-            _log(store, name).append(entry, after=number)
+        others = _named(store, name, cut)
+        if others is None:
             return cut
-        except AlreadyExists as error:
-            others = [other for other in cuts(store, name) if other.number > number]
-            if cut in others:  # it was written, the answer got lost on its way, and the store was asked again
-                return cut
-            for file in cut.files:  # no cut can name them any more, and they may hold what was erased since
-                store.delete(f"{layout.collected(name)}/{file}")
-            if not all(other.erases for other in others):
-                raise AlreadyExists(f"Another compaction of {name} was faster; what it wrote counts.") from error
+        _delete(store, name, cut.files)  # no cut can name them any more, and they may hold what was erased since
+        if not all(other.erases for other in others):
+            raise AlreadyExists(f"Another compaction of {name} was faster; what it wrote counts.")
     raise AlreadyExists(f"Users' events of {name} are erased at the same time, again and again. Do it again.")
+
+
+def _named(store: Store, name: str, cut: Cut) -> list[Cut] | None:
+    """Names a cut, and returns None as it counts; where others were faster, these."""
+    entry = {key: value for key, value in asdict(cut).items() if key != "number" and (value or key != "rewritten")}
+    try:
+        _log(store, name).append(entry, after=cut.number - 1)
+        return None
+    except AlreadyExists:
+        others = [other for other in cuts(store, name) if other.number >= cut.number]
+        # it may be this one: written, the answer got lost on its way, and the store was asked again
+        return None if cut in others else others
+
+
+def _delete(store: Store, name: str, files: Iterable[str]) -> None:
+    for file in files:
+        store.delete(f"{layout.collected(name)}/{file}")
 
 
 def _written_cut(log: EventLog, store: Store, name: str, number: int, *, after: int) -> Cut | None:
@@ -219,49 +242,48 @@ class ErasedRows:
     """Number of the first cut that held some; None where none did."""
 
 
-def erase_collected(store: Store, name: str, user: str, *, today: str) -> ErasedRows:
+def erase_collected(store: Store, name: str, user: str) -> ErasedRows:
     """Takes what a user did, was shown and searched for out of the files of all cuts, once the log does not hold it any more.
 
-    A cut that holds nothing comes first, whatever is found: by it a compaction loses that has read the log before, and no run
-    takes up what steps have made of the files as they were. Files that no cut names, such as a compaction leaves that was
-    killed, go.
+    A cut comes, whatever is found: by it a compaction loses that has read the log before, and an erasure that has read the
+    files before; and where something was found, no run takes up what steps have made of the files as they were. These go then,
+    and files that no cut names, such as a compaction leaves that was killed.
 
     Args:
         store: Where the files lie.
         name: Of the recommender.
         user: Who; an id as it lies in the log.
-        today: UTC, ISO 8601.
 
     Raises:
         AlreadyExists: others compact or erase at the same time, again and again; do it again.
     """
     for _ in range(ATTEMPTS):
         known = cuts(store, name)
-        found, cuts_of_files = [], {file: cut.number for cut in reversed(known) for file in cut.files}
-        for file, number in cuts_of_files.items():  # one file in memory at a time: somebody may have come for years
-            key = f"{layout.collected(name)}/{file}"
-            if rows := _without(store, key, user)[1]:
-                found.append((key, rows, number))
-        number = known[-1].number + 1 if known else 1
-        files = (f"date={today}/{number:06}-nothing.parquet",) if found else ()  # one with files is new to a run
-        for file in files:
-            store.put(f"{layout.collected(name)}/{file}", _parquet([], COLUMNS))
-        through, last_id = (known[-1].through, known[-1].last_id) if known else (BEGINNING, "")
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        entry = {
-            "after": through, "through": through, "last_id": last_id, "events": 0, "unread": 0, "missed": 0,
-            "files": files, "time": now,
-        }  # fmt: skip
+        last = known[-1] if known else None
+        number, places, rows, rewritten = (last.number if last else 0) + 1, _places(known), dict[str, int](), {}
         try:
-            _log(store, name).append(entry, after=number - 1)
-        except AlreadyExists:  # what that one wrote may hold the user
+            for file, place in places.items():  # one file in memory at a time: somebody may have come for years
+                kept, rows[file] = _without(store, f"{layout.collected(name)}/{place}", user)
+                if rows[file]:
+                    rewritten[file] = f"{file.rpartition('/')[0]}/{number:06}-{secrets.token_hex(8)}.parquet"
+                    store.put(f"{layout.collected(name)}/{rewritten[file]}", _written(kept))
+        except NotFound:
+            if cuts(store, name) == known:
+                raise
+            counts = False  # who erases somebody else has written it anew
+        else:
+            cut = Cut(
+                number=number, after=last.through if last else BEGINNING, through=last.through if last else BEGINNING,
+                events=0, unread=0, missed=0, last_id=last.last_id if last else "", files=(), rewritten=rewritten,
+                time=datetime.now(UTC).isoformat(timespec="seconds"),
+            )  # fmt: skip
+            counts = _named(store, name, cut) is None
+        if not counts:  # what they wrote may hold the user, and what was written here whom they have erased
+            _delete(store, name, rewritten.values())
             continue
-        for key, _, _ in found:
-            store.put(key, _written(_without(store, key, user)[0]))
-        _remove_unnamed(store, name, {*cuts_of_files, *files}, through=number)
-        return ErasedRows(
-            rows=sum(rows for _, rows, _ in found), first_cut=min((number for *_, number in found), default=None)
-        )
+        _remove_unnamed(store, name, set((places | rewritten).values()), through=number)
+        having = [cut.number for cut in known if any(rows[file] for file in cut.files)]
+        return ErasedRows(rows=sum(rows.values()), first_cut=min(having, default=None))
     raise AlreadyExists(f"The events of {name} are compacted or erased by others, again and again. Do it again.")
 
 
@@ -285,24 +307,25 @@ def _without(store: Store, key: str, user: str) -> tuple[pa.Table, int]:
 def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path:
     """Brings the files of all cuts up to the number ``through`` to this machine; returns the folder.
 
-    Files never change, so those that are there stay. The folder has no files but these; those of other cuts go.
+    Files that are there stay, but for those that were written anew since without who was erased. The folder has no files but
+    these, by what their cuts call them; those of other cuts go.
 
     Raises:
         StoreUnavailable: a cut names a file outside of the folder, or the store did not answer.
     """
-    counting = [cut for cut in cuts(store, name) if cut.number <= through]
-    wanted = [file for cut in counting for file in cut.files]
-    if foreign := [file for file in wanted if not disk.is_inner(file)]:
-        raise StoreUnavailable(
-            f"{store.url(layout.collected_cuts(name))} names {foreign[0]!r}, which is no collected file. Bring the log back."
-        )
     folder = target / f"{through:012}"
     for other in target.glob("[0-9]*"):
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
-    for file in wanted:
-        if not (folder / file).exists():
-            store.get_file(f"{layout.collected(name)}/{file}", folder / file)
+    for _ in range(ATTEMPTS):
+        known = cuts(store, name)
+        counting = [cut for cut in known if cut.number <= through]
+        try:
+            _fetch(store, name, {file for cut in counting for file in cut.files}, _places(known), folder)
+            break
+        except NotFound:
+            if cuts(store, name) == known:
+                raise
     folder.mkdir(parents=True, exist_ok=True)
     if counting:
         told = CollectedThrough(cut=counting[-1].number, offset=counting[-1].through)
@@ -310,9 +333,24 @@ def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path
     return folder
 
 
+def _fetch(store: Store, name: str, wanted: set[str], places: dict[str, str], folder: Path) -> None:
+    """Files of cuts, from where they lie.
+
+    Raises:
+        NotFound: one was written anew just now.
+    """
+    if foreign := [each for file in sorted(wanted) for each in (file, places[file]) if not disk.is_inner(each)]:
+        raise StoreUnavailable(
+            f"{store.url(layout.collected_cuts(name))} names {foreign[0]!r}, which is no collected file. Bring the log back."
+        )
+    for file in sorted(wanted):
+        if places[file] != file or not (folder / file).exists():
+            store.get_file(f"{layout.collected(name)}/{places[file]}", folder / file)
+
+
 def last_cut(store: Store, name: str) -> int:
-    """Number of the last cut that holds an interaction or an answer to judge by; 0 where there is none."""
-    return max((cut.number for cut in cuts(store, name) if cut.files), default=0)
+    """Number of the last cut by which the files say something else than before; 0 where there is none."""
+    return max((cut.number for cut in cuts(store, name) if cut.files or cut.rewritten), default=0)
 
 
 def trim(

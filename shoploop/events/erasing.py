@@ -3,7 +3,9 @@
 What was learned before is in numbers that belong to nobody alone: it stays there. :func:`erase_user` tells where the log held
 something of theirs first, by which versions and chains that may have learned of it are found.
 
-An erasure wins over a compaction that is under way: what that has read of the user never counts, or is taken out again.
+An erasure wins over a compaction that is under way: what that has read of the user never counts, or is taken out again. Of
+two at once each takes out what the other has left. What was replayed of dead letters goes, too, and the log itself takes
+nothing from a replay that is under way whose first record was erased.
 """
 
 import json
@@ -71,7 +73,7 @@ def erase_user(log: EventLog, store: Store, name: str, user: str, *, by: str) ->
         _note(store, name, found, by=by)  # first: a log that misses its last compacted record is known by it
         log.erase(found)
         gone += found
-    collected = erase_collected(store, name, user, today=f"{datetime.now(UTC):%Y-%m-%d}")
+    collected = erase_collected(store, name, user)
     return Erased(
         records=len(gone),
         interactions=collected.rows,
