@@ -246,8 +246,8 @@ def erase_collected(store: Store, name: str, user: str) -> ErasedRows:
     """Takes what a user did, was shown and searched for out of the files of all cuts, once the log does not hold it any more.
 
     A cut comes, whatever is found: by it a compaction loses that has read the log before, and an erasure that has read the
-    files before; and where something was found, no run takes up what steps have made of the files as they were. These go then,
-    and files that no cut names, such as a compaction leaves that was killed.
+    files before; and where something was found, no run takes up what steps have made of the files as they were. These go
+    then, and files that no cut names, such as a compaction leaves that was killed.
 
     Args:
         store: Where the files lie.
