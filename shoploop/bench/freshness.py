@@ -20,7 +20,7 @@ from shoploop.online.following import Followings
 from shoploop.online.guardrails import NO_GUARD
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.updater import Updater, follow
-from shoploop.packaging.local_service import packaged_ranker
+from shoploop.packaging.local_setup import packaged_ranker
 from shoploop.ranking.answer import RecommendRequest
 from shoploop.ranking.ranker import Ranker
 from shoploop.store import Store

@@ -25,7 +25,7 @@ from shoploop.events.messages import Kept
 from shoploop.features.log import Float32, PurchaseLog
 from shoploop.features.log import purchases as purchases_of
 from shoploop.features.user import UserRow, user_rows, user_stats
-from shoploop.packaging.local_service import packaged_ranker
+from shoploop.packaging.local_setup import packaged_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.runs.record import folder_of
 from shoploop.store import Store

@@ -20,7 +20,7 @@ from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain, State
 from shoploop.online.guardrails import NO_GUARD
 from shoploop.online.loop import OnlineLoop
-from shoploop.packaging.local_service import packaged_ranker
+from shoploop.packaging.local_setup import packaged_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.store import Store
 

@@ -34,7 +34,7 @@ from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import BATCH, OnlineLoop
 from shoploop.online.optimizers import OPTIMIZERS
 from shoploop.online.process import keep_what_is_loaded
-from shoploop.packaging.local_service import packaged_ranker
+from shoploop.packaging.local_setup import packaged_ranker
 from shoploop.ranking.ranker import Ranker
 from shoploop.runs.record import folder_of
 from shoploop.schemas import POSITIVE_KINDS

@@ -21,7 +21,8 @@ from shoploop.errors import NotFound
 from shoploop.packaging.archive import pack, unpack
 from shoploop.packaging.bento import REPORT, build_bento, publish_bento
 from shoploop.packaging.fetch import ranker_folder
-from shoploop.packaging.local_service import free_port, running, serving_version
+from shoploop.packaging.local_service import free_port, running
+from shoploop.packaging.local_setup import serving_version
 from shoploop.ranking.settings import RankerSettings
 from shoploop.runs import folder_of
 from shoploop.store import Store, disk

@@ -40,7 +40,7 @@ from shoploop.online.following import Followings
 from shoploop.online.learner import LearnerConfig
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.updater import Updater, follow
-from shoploop.packaging.local_service import packaged_ranker
+from shoploop.packaging.local_setup import packaged_ranker
 from shoploop.ranking.answer import Answer, RecommendRequest
 from shoploop.ranking.ranker import Ranker
 from shoploop.runs.record import Record, folder_of, read_record

@@ -17,7 +17,8 @@ from shoploop.api.online import EventLogSpec
 from shoploop.bench.hello import hello
 from shoploop.bench.load import Load, ask, cores_apart
 from shoploop.errors import NotFound
-from shoploop.packaging.local_service import RunningService, free_port, packaged_ranker, running, serving_version
+from shoploop.packaging.local_service import RunningService, free_port, running
+from shoploop.packaging.local_setup import packaged_ranker, serving_version
 from shoploop.ranking.settings import RankerSettings
 from shoploop.runs import folder_of
 from shoploop.store import Store

@@ -36,7 +36,8 @@ from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.opening import open_log
 from shoploop.online.chain import Chain
 from shoploop.online.joiner import CLOSED, SHOWN_AT_ONCE
-from shoploop.packaging.local_service import free_port, home_of_events, service_process, serving_version
+from shoploop.packaging.local_service import free_port, service_process
+from shoploop.packaging.local_setup import home_of_events, serving_version
 from shoploop.predictor.feedback_settings import SERVER_KEYS
 from shoploop.runs import folder_of
 from shoploop.store import Store, layout

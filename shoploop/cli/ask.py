@@ -31,7 +31,8 @@ def try_recommender(store: Store, name: str, *, user: str | None, k: int) -> Non
     Raises:
         NotFound: no such recommender, or nothing is promoted.
     """
-    from shoploop.packaging.local_service import free_port, running, serving_version
+    from shoploop.packaging.local_service import free_port, running
+    from shoploop.packaging.local_setup import serving_version
     from shoploop.runs import folder_of
 
     console = output.console()

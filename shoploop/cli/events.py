@@ -52,7 +52,7 @@ def trim_events(store: Store, name: str, log: str | None, *, days: int | None, a
     """
     from shoploop.events.compaction import LEAST_DAYS, trim
     from shoploop.packaging.bento import collected_of
-    from shoploop.packaging.local_service import serving_version
+    from shoploop.packaging.local_setup import serving_version
 
     version = serving_version(store, name)
     built_on = collected_of(store, name, version).cut

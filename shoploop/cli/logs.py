@@ -18,7 +18,7 @@ from shoploop.errors import NotFound, SpecInvalid
 from shoploop.events.access import AUTHORITY, PASSWORD
 from shoploop.events.log import BEGINNING, EventLog
 from shoploop.events.opening import FILE, open_log, place_of
-from shoploop.packaging.local_service import home_of_events
+from shoploop.packaging.local_setup import home_of_events
 from shoploop.store import Store, layout
 
 OF_THE_SPEC = "spec"

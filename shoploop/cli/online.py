@@ -10,7 +10,7 @@ from shoploop.errors import NotFound
 from shoploop.online.chain import Action, Chain, Commit
 from shoploop.online.optimizers import OptimizerName
 from shoploop.online.process import asked_to_end, check_signer, keep_what_is_loaded
-from shoploop.packaging.local_service import home_of_events, packaged_ranker, serving_version
+from shoploop.packaging.local_setup import home_of_events, packaged_ranker, serving_version
 from shoploop.store import Store, layout
 from shoploop.versions.artifact import MANIFEST
 

@@ -16,7 +16,7 @@ def show_profile(store: Store, name: str, *, user: str, json_: str | None) -> No
     Raises:
         NotFound: no such recommender, or nothing is promoted.
     """
-    from shoploop.packaging.local_service import packaged_ranker
+    from shoploop.packaging.local_setup import packaged_ranker
     from shoploop.ranking.profile import Habit, profile
     from shoploop.ranking.ranker import Ranker
     from shoploop.ranking.reasons import ago, in_days

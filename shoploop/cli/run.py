@@ -131,7 +131,7 @@ class _Watcher:
             case "reused":
                 self._done("↺", "blue", step, f"unchanged, reused ({event['seconds']:.1f} s when it ran)")
             case "failed":
-                self._done("✗", "red", step, event["error"])
+                self._done("✗", "red", step, "failed")  # why is said where the command ends
                 self.task = self.live.add_task(f"{'':{WIDTH}}  the run's page is written", total=None, what="")
             case "interrupted":
                 self.console.print("The running step is asked to end, which may take half a minute.", style="dim")

@@ -13,7 +13,7 @@ from pipelines.recommender import recommender_pipeline
 from shoploop.cli import ask
 from shoploop.cli.main import app
 from shoploop.errors import NotFound
-from shoploop.packaging import local_service
+from shoploop.packaging import local_service, local_setup
 from shoploop.runs import folder_of
 from shoploop.steps import STEPS
 from shoploop.store import Store
@@ -109,7 +109,7 @@ def test_after_a_first_run_that_failed_the_error_names_what_is_there(shop):
     assert shop.run()[0] == 2
     store = Store(str(shop.store))
     for asked in (
-        lambda: local_service.serving_version(store, "shop"),
+        lambda: local_setup.serving_version(store, "shop"),
         lambda: promotions.versions(store, "shop"),
         lambda: promotions.promote(store, "shop", "v000000000000", reason="", by=""),
     ):

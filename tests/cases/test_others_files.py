@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from shoploop.api.v1alpha1 import RetentionSpec
 from shoploop.cli.main import app
 from shoploop.errors import StoreUnavailable
-from shoploop.packaging.local_service import cache_folder
+from shoploop.packaging.local_setup import cache_folder
 from shoploop.runs import Record, list_runs
 from shoploop.runs.retention import choose, remove
 from shoploop.steps import Workspace

@@ -78,7 +78,7 @@ def watched(events, *, width=30) -> list[str]:
 
 
 def test_where_there_is_no_terminal_a_step_is_one_line_whatever_it_says():
-    error = "events.csv [of] the shop has no column 'time', " * 5 + "x" * 200
+    doubt = "events.csv [of] the shop has no column 'kind', " * 5 + "x" * 200
     lines = watched(
         [
             {"kind": "started", "step": "load_data"},
@@ -86,12 +86,24 @@ def test_where_there_is_no_terminal_a_step_is_one_line_whatever_it_says():
             {"kind": "finished", "step": "load_data", "seconds": 1.0, "peak_rss_bytes": 2**30},
             {"kind": "reused", "step": "validate_data", "seconds": 1.0},
             {"kind": "started", "step": "build_samples"},
-            {"kind": "failed", "step": "build_samples", "error": error},
+            {"kind": "warning", "step": "build_samples", "message": doubt},
+            {"kind": "failed", "step": "build_samples", "error": "no column 'time'"},
         ]
     )
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert lines[0].startswith("✓ load_data") and lines[1].startswith("↺ validate_data")
-    assert lines[2].startswith("✗ build_samples") and lines[2].endswith(error)
+    assert lines[2].startswith("!") and lines[2].endswith(doubt)
+    assert lines[3].split() == ["✗", "build_samples", "failed"]
+
+
+def test_what_a_run_failed_of_is_said_once_with_the_step(shop):
+    shop.toy.fail("build_samples", "events.csv [of] the shop has no column 'time'.")
+    code, said = shop.run()
+    assert code == 2
+    assert said.count("has no column 'time'") == 1
+    assert said.splitlines()[-1] == (
+        "shoploop: Step build_samples failed: events.csv [of] the shop has no column 'time'."
+    )
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "gbk", "utf-8"])

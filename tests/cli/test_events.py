@@ -32,7 +32,7 @@ def store(tmp_path, monkeypatch):
         log.append([Entry("c", kept)])
     key = next(key for key in store.list(layout.collected_cuts("grocery")) if key.endswith(".json"))
     store.put(key, json.dumps(store.get_json(key) | {"time": "2025-01-01T00:00:00+00:00"}).encode())
-    monkeypatch.setattr("shoploop.packaging.local_service.serving_version", lambda store, name: "v1")
+    monkeypatch.setattr("shoploop.packaging.local_setup.serving_version", lambda store, name: "v1")
     return store
 
 

@@ -196,6 +196,35 @@ def test_a_log_whose_name_yaml_would_take_for_more_names_its_recommender(init):
     assert load(Path("recommender.yaml")).metadata.name == "on"
 
 
+@pytest.mark.parametrize(
+    ("log", "name"),
+    [
+        ("events.csv", "events"),
+        ("acme/events.csv", "acme"),
+        ("acme/data/orders.csv", "acme"),
+        ("acme/Shoe sales.csv", "shoe-sales"),
+        ("2024/events.csv", "events-2024"),
+        ("2024.csv", "myshop"),
+    ],
+)
+def test_a_recommender_is_called_after_its_log_or_after_a_folder_where_all_logs_are_called_so(init, log, name):
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    init(LOG, name=log)
+    assert load("recommender.yaml").metadata.name == name
+
+
+def test_two_logs_of_one_name_give_two_recommenders_and_one_log_gives_one(init):
+    for folder in ("north", "south"):
+        Path(folder).mkdir()
+        Path(folder, "shoes.csv").write_text(LOG)
+    Path("notes.yaml").write_text("of: nothing here\n")
+    names = {}
+    for out, log in (("n.yaml", "north/shoes.csv"), ("s.yaml", "south/shoes.csv"), ("again.yaml", "./north/shoes.csv")):
+        init_recommender(log, items=None, out=Path(out), columns=[], yes=True, force=False)
+        names[out] = load(out).metadata.name
+    assert names == {"n.yaml": "shoes", "s.yaml": "shoes-2", "again.yaml": "shoes"}
+
+
 def test_where_nothing_can_be_written_nothing_is_read_and_nobody_is_asked(init, tmp_path):
     def ask(question, default):
         raise AssertionError(question)

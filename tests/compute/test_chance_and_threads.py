@@ -22,7 +22,7 @@ OUTSIDE_OF_VERSIONS = {
     "compaction.py",
     "disk.py",
     "keyring.py",
-    "local_service.py",
+    "local_setup.py",
     "planning.py",
     "pseudonyms.py",
     "worker.py",

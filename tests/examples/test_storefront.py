@@ -15,7 +15,7 @@ from shoploop.errors import SpecInvalid
 from shoploop.events.log import BEGINNING
 from shoploop.events.messages import from_json
 from shoploop.events.sqlite_log import SqliteLog
-from shoploop.packaging.local_service import storefront_settings
+from shoploop.packaging.local_setup import storefront_settings
 from shoploop.predictor.feedback_settings import FeedbackSettings
 from shoploop.predictor.storefront import Storefront
 from shoploop.predictor.storefront_settings import ENVIRONMENT

@@ -9,7 +9,7 @@ from shoploop.errors import ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, 
 from shoploop.packaging.archive import pack
 from shoploop.packaging.bento import REPORT, fetch_bento, publish_bento, sign_bento
 from shoploop.packaging.fetch import RANKER, fetch, main
-from shoploop.packaging.local_service import cache_folder
+from shoploop.packaging.local_setup import cache_folder
 from shoploop.ranking.settings import RankerSettings
 from shoploop.store import Store, layout
 from shoploop.store.disk import digest_of

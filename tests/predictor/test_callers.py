@@ -14,7 +14,7 @@ from shoploop.api.access import TokenRules
 from shoploop.errors import KeyUnusable, SpecInvalid
 from shoploop.events.keyring import add_key
 from shoploop.events.messages import EventsRequest
-from shoploop.packaging.local_service import access_settings
+from shoploop.packaging.local_setup import access_settings
 from shoploop.predictor.access import Access, caller_of
 from shoploop.predictor.access_settings import ENVIRONMENT, KEY_SET, RULES, AccessSettings
 from shoploop.predictor.admin import metrics_reply

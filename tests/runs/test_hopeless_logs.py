@@ -36,6 +36,6 @@ def test_a_log_that_is_too_short_ends_a_run_before_anything_slow_also_where_it_w
         launcher.launch(run)
         with pytest.raises(StepFailed) as caught:
             runs.follow(launcher, run, lambda event: None)
-        assert str(caught.value) == told["why"] and caught.value.exit_code == 2
+        assert str(caught.value) == f"Step {told['step']} failed: {told['why']}" and caught.value.exit_code == 2
         states = {step.name: step.state for step in runs.read_record(store, run.key, run.id).steps}
         assert (states["load_data"], states["validate_data"], states[told["step"]]) == (loaded, "waiting", "failed")

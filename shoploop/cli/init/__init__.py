@@ -1,13 +1,12 @@
 """``shoploop init``: from a log that somebody has to a recommender.yaml, with a question only where there is a doubt."""
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shoploop.api.fields import NAME_LENGTH
 from shoploop.cli.init.manifest import recommender_yaml
+from shoploop.cli.init.naming import name_for
 from shoploop.cli.init.questions import ROLES, Ask, ask_meanings, ask_time_format, settle_columns
 from shoploop.cli.init.summary import say
 from shoploop.data import databases
@@ -81,7 +80,7 @@ def init_recommender(
         events=_relative(events, out),
         items_uri=_relative(items, out),
         searches_uri=_relative(searches, out),
-        name=_name(events),
+        name=name_for(events, _place(events), out),
     )
     _check(text, out)
     disk.write_text(out, text)
@@ -129,12 +128,6 @@ def _relative(uri: str | None, out: Path) -> str:
         return uri
     path = os.path.relpath(Path(uri).absolute(), out.absolute().parent)
     return str(Path(uri).absolute()) if path.startswith("..") else path
-
-
-def _name(events: str) -> str:
-    stem = events.rstrip("/").rpartition("/")[2].split(".")[0]
-    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:NAME_LENGTH].strip("-")
-    return name if re.match(r"[a-z]", name) else "myshop"
 
 
 def _check(text: str, out: Path) -> None:

@@ -81,12 +81,12 @@ class HandedOver:
 
     def _end(self) -> None:
         """Ends the run at the server, whatever the store still knows of it."""
-        with suppress(KubeflowError):
-            try:
-                self.launcher.cancel(self.run)
-            except KubeflowError:
-                raise
-            except ShoploopError:
+        try:
+            self.launcher.cancel(self.run)
+        except KubeflowError:  # who is told to end cannot wait for a server that is away
+            pass
+        except ShoploopError:
+            with suppress(KubeflowError):
                 self.launcher.end(self.run, self._job)
 
     def _begin(self) -> None:

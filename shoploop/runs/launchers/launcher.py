@@ -102,7 +102,7 @@ def follow(launcher: Launcher, run: Run, watch: Callable[[Event], None], *, ever
     """Waits for the end of a run that was launched; ``watch`` hears of every change.
 
     Raises:
-        StepFailed: with the failed step's own message. What other steps have done is kept for the next run.
+        StepFailed: with the failed step's name and message. What other steps have done is kept for the next run.
         KeyboardInterrupt: the run was cancelled first.
     """
     seen: Look | None = None
@@ -122,9 +122,15 @@ def follow(launcher: Launcher, run: Run, watch: Callable[[Event], None], *, ever
         launcher.cancel(run)
         raise
     if look.failure is not None:
-        raise StepFailed(look.failure.message, look.failure.exit_code)
+        raise StepFailed(_named(look.failure), look.failure.exit_code)
     if look.state != "done":
         raise StepFailed(f"Run {run.id} was {look.state}. What is done is kept; run it again to go on.", 1)
+
+
+def _named(failure: Failure) -> str:
+    """Why a run failed, with the step's name also where its own words lack it."""
+    step = f"Step {failure.step}"
+    return failure.message if failure.step is None or step in failure.message else f"{step} failed: {failure.message}"
 
 
 def changes(before: Look | None, after: Look) -> Iterator[Event]:
