@@ -29,9 +29,10 @@ from shoploop.events.messages import Kept, Kind, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain
 from shoploop.online.guardrails import NO_GUARD
+from shoploop.online.intake import BATCH
 from shoploop.online.learner import ItemLearner, LearnerConfig
 from shoploop.online.limits import LimitConfig
-from shoploop.online.loop import BATCH, OnlineLoop
+from shoploop.online.loop import OnlineLoop
 from shoploop.online.optimizers import OPTIMIZERS
 from shoploop.online.process import keep_what_is_loaded
 from shoploop.packaging.local_setup import packaged_ranker

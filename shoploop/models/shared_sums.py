@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from shoploop.features.log import Float32
-from shoploop.features.pairs import OF_GROUP, OF_ITEM, OF_KIND, OF_OWN_PURCHASES, OF_REQUEST, PairParts
+from shoploop.features.own_history import OF_GROUP, OF_KIND, OF_OWN_PURCHASES
+from shoploop.features.pairs import OF_ITEM, OF_REQUEST, PairParts
 from shoploop.models.behaviour import Behaviour
 
 MOST_ITEMS = 100_000
@@ -58,7 +59,7 @@ class SharedSums:
         """What the first layer makes of a request's candidates, (N, H)."""
         with torch.inference_mode():
             own, kinds, groups = (
-                parts.own(self._own.names),
+                parts.own.table(self._own.names),
                 parts.kinds.table(self._kind.names),
                 parts.groups.table(self._group.names),
             )
@@ -71,7 +72,7 @@ class SharedSums:
             self._group.small(groups, rows_RH[group:])
             rows_RH[group:] += self._request.small(parts.of_request(self._request.names)) + self._bias_H
             rows_N3 = np.zeros((len(parts.candidates_N), 3), np.int32)
-            rows_N3[parts.bought_M, 0] = np.arange(1, 1 + len(parts.bought_M), dtype=np.int32)
+            rows_N3[parts.own.places_M, 0] = np.arange(1, own.shape[1], dtype=np.int32)
             np.add(parts.kinds.place_N, kind, out=rows_N3[:, 1], casting="same_kind")
             np.add(parts.groups.place_N, group, out=rows_N3[:, 2], casting="same_kind")
             # a sum of three rows for each candidate

@@ -57,7 +57,7 @@ class ChainTaken(ShoploopError):
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """Since the version was trained."""
+    """Since the version was trained, or of some records alone."""
 
     examples: int = 0
     online_loss: float = 0.0
@@ -70,6 +70,9 @@ class Totals:
 
     lost: int = 0
     """Records that the log had forgotten before they were learned from."""
+
+    def __add__(self, more: "Totals") -> "Totals":
+        return Totals(**{name: value + getattr(more, name) for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True)

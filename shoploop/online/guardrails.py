@@ -8,7 +8,9 @@ that are always the same.
 Legend: I items, D width.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -76,6 +78,19 @@ class GuardConfig:
             min_top10_overlap=spec.min_top10_overlap,
             resume_after_minutes=spec.resume_after_minutes,
         )
+
+    def pause(self, stopped: datetime, stops: Iterable[datetime]) -> timedelta | None:
+        """After how long it goes on by itself: twice as long for each stop before within a day. None: when somebody says so.
+
+        Args:
+            stopped: When it was.
+            stops: The times at which it was, this one too.
+        """
+        after = self.resume_after_minutes
+        if after is None:
+            return None
+        lately = sum(stopped - stop < timedelta(days=1) for stop in stops)
+        return timedelta(minutes=max(after, min(after * 2.0 ** max(lately - 1, 0), 24 * 60)))
 
 
 NO_GUARD = GuardConfig(

@@ -8,7 +8,8 @@ from shop import FIRST, Shop
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.history import History, history_of
 from shoploop.features.item import ItemStatistics
-from shoploop.features.pairs import BOUGHT, OF_GROUP, OF_ITEM, OF_KIND, OF_OWN_PURCHASES, OF_REQUEST, pair_parts
+from shoploop.features.own_history import BOUGHT, OF_GROUP, OF_KIND, OF_OWN_PURCHASES
+from shoploop.features.pairs import OF_ITEM, OF_REQUEST, pair_parts
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow, user_rows, user_stats
 from shoploop.models.behaviour import Behaviour

@@ -20,6 +20,11 @@ from shoploop.features.user import user_rows, user_stats
 Event = tuple[str, str, int]
 """User, item, days after FIRST."""
 
+MILK_EVERY_WEEK: list[Event] = [("anna", "milk", day) for day in (0, 7, 14, 21)] + [
+    ("anna", "bread", 21),
+    ("bob", "salt", 3),
+]
+
 
 def events(rows: Sequence[Event], *, price: float | None = 2.0, shop: str | None = "s1") -> pl.DataFrame:
     """Canonical interactions: one piece of each, at noon."""

@@ -1,0 +1,166 @@
+"""Takes in records of the log: what was shown is joined with what became of it, who had their share is passed over, and what
+is left is laid by until its batch ends.
+
+A batch holds the examples of BATCH offsets, or of BATCH_SECONDS by the log's own time where these come more slowly: where it
+begins and ends depends on the records and their order alone. Nothing here knows what becomes of a batch.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+
+from shoploop.events.fresh import Recent
+from shoploop.events.log import Record
+from shoploop.events.messages import Again, Kept, Message, Shown
+from shoploop.features.log import Float32
+from shoploop.online.encoding import States, encoded
+from shoploop.online.joiner import Example, Joiner
+from shoploop.online.limits import Limits
+from shoploop.ranking.states import Asked
+
+BATCH = 512
+"""Offsets whose examples are learned in one step at most."""
+
+BATCH_SECONDS = timedelta(seconds=1)
+"""From the first to the last record of a batch at most, as the records have it."""
+
+ENCODED = 512
+"""Examples of a batch whose users are encoded together: all of them, since a pass of the encoder costs more than its rows."""
+
+
+@dataclass
+class Batch:
+    """What can be learned of the records since the last batch ended."""
+
+    examples: list[Example] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)
+    """Of what was chosen."""
+
+    among: list[list[int] | None] = field(default_factory=list)
+    """Codes of what each was chosen from; None where that was no list."""
+
+    asked: list[Asked] = field(default_factory=list)
+    """Who chose each, as they were then."""
+
+    began: datetime | None = None
+    """Time of its first record."""
+
+    _states: list[Float32] = field(default_factory=list, init=False, repr=False)
+    """h_u of whole groups of them, the first ones."""
+
+    def encoded(self, states: States, *, width: int) -> Float32:
+        """h_u of the examples, (B, D); NaN where somebody's cannot be made. Groups that are whole are encoded once.
+
+        Args:
+            states: Who encodes.
+            width: D.
+
+        Raises:
+            LogUnavailable, StoreError: ask again.
+        """
+        firsts = range(len(self._states) * ENCODED, len(self.asked), ENCODED)
+
+        def failed(place: int) -> str:
+            # by its offset who may read the log finds whose it is
+            return f"Record {self.examples[place].offset} of the event log cannot be learned from."
+
+        groups = (range(first, min(first + ENCODED, len(self.asked))) for first in firsts)
+        found = [encoded(states, self.asked, places, width=width, failed=failed) for places in groups]
+        self._states += [states_BD for states_BD in found if len(states_BD) == ENCODED]
+        return np.concatenate([*self._states, *(states_BD for states_BD in found if len(states_BD) < ENCODED)])
+
+
+class Untaught(NamedTuple):
+    """How much came with a record that teaches nothing."""
+
+    capped: int
+    """Examples of a user, or an item, that had had their share."""
+
+    dead: int
+    """Dead letters."""
+
+
+class Intake:
+    """Of one learner, from a place in the log on: for each record :meth:`read`, :meth:`ends_batch`, :meth:`take`."""
+
+    def __init__(self, codes: Mapping[str, int], limits: Limits):
+        """
+        Args:
+            codes: Of the items that can be learned of.
+            limits: How much one user and one item may teach.
+        """
+        self.batch = Batch()
+        """The open one."""
+
+        self._codes = codes
+        self._limits = limits
+        self._joiner = Joiner()
+        self._recent = Recent()
+
+    def read(self, record: Record) -> Message | None:
+        """What a record says; one that is none of ours is a dead letter."""
+        return self._joiner.read(record)
+
+    def ends_batch(self, offset: int, message: Message | None, *, last: int) -> bool:
+        """Whether the batch ends before this record: that is for the log alone to say.
+
+        Args:
+            offset: Of the record.
+            message: What it says.
+            last: Offset of the record before it.
+        """
+        if offset // BATCH != last // BATCH:
+            return True
+        if message is None or self.batch.began is None:
+            return False
+        return _time_of(message) - self.batch.began >= BATCH_SECONDS
+
+    def begin_batch(self) -> None:
+        """Forgets the open batch: it was learned, or need not be."""
+        self.batch = Batch()
+
+    def take(self, offset: int, message: Message | None, *, failed: Collection[int]) -> Untaught:
+        """Joins and remembers one record, and lays its examples by.
+
+        Args:
+            offset: Of the record.
+            message: What it says.
+            failed: Records that could not be learned from, and are to be where they come again.
+        """
+        batch, capped = self.batch, 0
+        if message is not None and batch.began is None:
+            batch.began = _time_of(message)
+        examples = [] if message is None else self._joiner.take(offset, message)
+        if isinstance(message, Again) and message.failed and message.of not in failed:
+            examples = []  # another version's learner failed at it; this one learned it where it first lay
+        for example in examples:
+            code = self._codes.get(example.chosen, -1)
+            if code < 0:
+                continue
+            assert self._joiner.watermark is not None
+            if not self._limits.allow(example, code, offset=offset, now=self._joiner.watermark):
+                capped += 1
+                continue
+            batch.examples.append(example)
+            batch.codes.append(code)
+            batch.among.append(self._known(example.among))
+            batch.asked.append(Asked(example.user, self._recent.of(example.user), example.time))
+        if isinstance(message, Kept):
+            self._recent.add(message)
+        dead = len(self._joiner.dead)
+        self._joiner.dead.clear()
+        return Untaught(capped, dead)
+
+    def _known(self, items: tuple[str, ...] | None) -> list[int] | None:
+        if items is None:
+            return None
+        return [code for item in items if (code := self._codes.get(item, -1)) >= 0]
+
+
+def _time_of(message: Message) -> datetime:
+    if isinstance(message, Shown):
+        return message.time
+    return (message.event if isinstance(message, Again) else message).received
