@@ -17,6 +17,7 @@ from shoploop.features.catalog import CatalogConfig, renewed
 from shoploop.features.catalogs import following
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
+from shoploop.samples.by_day import ByDay
 from shoploop.samples.sample_set import SampleSet, Sources, assemble
 from shoploop.versions.loading import load_trained
 from shoploop.versions.vocabulary import on_vocabulary
@@ -89,7 +90,6 @@ def incumbent_metrics(
     requests = [samples.request(q) for q in range(len(samples))]
     users = joins.users([log.users[r.user] for r in requests], [r.day for r in requests])
     days = sorted({r.day for r in requests})
-    items, shops = joins.items(log.vocabulary, days), joins.shops(log.shops, days)
     config = CatalogConfig()
     # what it knows of the days that it is judged on would be in its factors
     ahead = version.lineage.get("last_day", days[0]) >= days[0]
@@ -104,8 +104,8 @@ def incumbent_metrics(
         log=log,
         contract=trained.contract,
         catalogs=catalogs,
-        items=items.__getitem__,
-        shops=shops.__getitem__,
+        items=ByDay(lambda some: joins.items(log.vocabulary, some), days, rows_a_day=len(log.vocabulary)),
+        shops=ByDay(lambda some: joins.shops(log.shops, some), days, rows_a_day=len(log.shops)),
     )
     own = SampleSet.concat(list(assemble(requests, users, sources, candidates=trained.candidates)))
     return request_metrics(own, model_scores(trained.model, own)["fused"])

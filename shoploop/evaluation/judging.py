@@ -21,6 +21,7 @@ from shoploop.features.catalogs import following
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
 from shoploop.ranking.exploration import Design
+from shoploop.samples.by_day import ByDay
 from shoploop.samples.sample_set import Request, Sources, assemble
 from shoploop.versions.trained import TrainedModel
 
@@ -166,13 +167,12 @@ def _scores(
     requests = [Request(user=codes[user], day=day) for user, day in asked]
     users = joins.users([user for user, _ in asked], [day for _, day in asked])
     days = sorted({day for _, day in asked})
-    items, shops = joins.items(log.vocabulary, days), joins.shops(log.shops, days)
     sources = Sources(
         log=log,
         contract=trained.contract,
         catalogs=following(trained.catalog, log, days, CatalogConfig()),
-        items=items.__getitem__,
-        shops=shops.__getitem__,
+        items=ByDay(lambda some: joins.items(log.vocabulary, some), days, rows_a_day=len(log.vocabulary)),
+        shops=ByDay(lambda some: joins.shops(log.shops, some), days, rows_a_day=len(log.shops)),
     )
     found: dict[tuple[str, int], dict[int, float]] = {}
     for samples in assemble(requests, users, sources, candidates=trained.candidates):

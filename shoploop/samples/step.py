@@ -47,6 +47,9 @@ MAX_TRAINING_REQUESTS, MAX_VALIDATION_REQUESTS, MAX_EVALUATION_USERS = 2_800, 60
 MAX_SESSION_REQUESTS = 6_000
 """Of a log of sessions, where a visit is asked for several times and little lies behind each request."""
 
+MOMENTS_A_VISIT = 10
+"""Of a visit that is learned from or validated on, drawn where it has more: somebody who clicks all day is one witness."""
+
 VALIDATION_SHARE = 0.06
 ALLOCATION_REQUESTS = 500
 """Users on whose latest visit to learn from the budget of each source of candidates is found."""
@@ -318,7 +321,7 @@ def choose_visits(
         split: The days.
         seed: Of the choice.
         moments_V: Of a log of sessions: how many moments each visit has. Somebody is asked for before each: all are learned
-            from, and one of each visit, drawn at random, is evaluated on.
+            from, of a longer visit :data:`MOMENTS_A_VISIT` drawn at random, and one of each visit is evaluated on.
         latest: Whether the visits of validation are the latest that could be learned from: as it should be where the log is
             not one of repeats (docs/decisions/0115). Else they lie between those that are learned from.
     """
@@ -350,8 +353,14 @@ def choose_visits(
     def before(v: int, seen: int) -> Request:
         return Request(user=int(user_V[v]), day=int(day_V[v]), seen=seen)
 
+    def asked(v: int) -> list[int]:
+        count = int(count_V[v])
+        if count <= MOMENTS_A_VISIT:
+            return list(range(count))
+        return sorted(rng.choice(count, MOMENTS_A_VISIT, replace=False).tolist())
+
     def each(visits: "np.ndarray[Any, np.dtype[np.int64]]", most: int) -> list[Request]:
-        return list(islice((before(int(v), seen) for v in visits for seen in range(count_V[v])), most))
+        return list(islice((before(int(v), seen) for v in visits for seen in asked(int(v))), most))
 
     return Chosen(
         train=each(train, most),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from shoploop.compute.cores import one_thread
 from shoploop.models.fusion import FusedModel, Surface
@@ -30,6 +31,9 @@ and of the logarithm of a factor about 0. A few hundred visits alone would throw
 
 MOST_TIMES = 4.0
 """By which a network's scores grow or shrink at most."""
+
+SCORED_AT_ONCE = 32
+"""Visits: they are padded to the most purchases behind any of them, which may be tens of thousands."""
 
 MOST_LOGIT = 4.0
 """α stays between .018 and .982: the other network is never lost for the next training."""
@@ -129,14 +133,13 @@ def _lowest(doubt: Callable[[float], float], most: float) -> float:
 
 def _logits(model: FusedModel, samples: SampleSet, surface: Surface) -> _Logits:
     model.eval()
+    parts = []
     with torch.no_grad():
-        (labelled,) = batches(samples, np.arange(len(samples)), len(samples))
-        scores = model(labelled.batch.to(model.device), surface)
-    device = torch.device("cpu")
+        for labelled in batches(samples, np.arange(len(samples)), SCORED_AT_ONCE):
+            scores = model(labelled.batch.to(model.device), surface)
+            logits = (each.to(torch.device("cpu")) for each in (scores.dnn_BN, scores.transformer_BN))
+            parts.append((*logits, labelled.labels_BN, labelled.batch.mask_BN, labelled.weights_BN))
+    most = int(np.diff(samples.offsets_Q1).max())
     return _Logits(
-        scores.dnn_BN.to(device),
-        scores.transformer_BN.to(device),
-        labelled.labels_BN,
-        labelled.batch.mask_BN,
-        labelled.weights_BN,
+        *(torch.cat([pad(each, (0, most - each.shape[1])) for each in of]) for of in zip(*parts, strict=True))
     )

@@ -33,6 +33,10 @@ from shoploop.training.sequence_task import SequenceTask
 
 Ints = npt.NDArray[np.int64]
 
+CELLS_AT_ONCE = 1_000_000
+"""Purchases that are embedded at once, padding included; as numbers they take a quarter of a gigabyte. An ordinary batch
+has a tenth of that."""
+
 PRETRAINED_RATE = 0.3
 """Of the learning rate on candidates: what was learned from the log is to be fitted to them, and kept."""
 
@@ -103,6 +107,19 @@ class Visits:
         order = self.asked_V[np.argsort(self.back_V[self.asked_V] + rng.random(len(self)))]
         for start in rng.permutation(np.arange(0, len(order), size)):
             yield order[start : start + size]
+
+    def pieces(self, asked_B: Ints, cells: int) -> list[Ints]:
+        """Places in ``asked_B``, so that no piece of several has more purchases behind it, padded, than ``cells``."""
+        rows_B = self.first_V1[asked_B] - self.first_V1[asked_B - self.back_V[asked_B]]
+        if len(rows_B) * int(rows_B.max()) <= cells:
+            return [np.arange(len(rows_B))]
+        order = np.argsort(rows_B, kind="stable")  # one long history pads its like alone
+        found, start = [], 0
+        for end in range(1, len(order) + 1):
+            if end == len(order) or (end + 1 - start) * int(rows_B[order[end]]) > cells:
+                found.append(order[start:end])
+                start = end
+        return found
 
     def history(self, asked_B: Ints) -> Batch:
         """What the model reads of these visits; they have no candidates."""
@@ -235,8 +252,7 @@ def pretrain(
             for asked_B in visits.batches(config.batch_visits, rng):
                 visit_T, item_T, share_T = (each.to(device) for each in visits.bought(asked_B))
                 drawn_S, log_count_S = (each.to(device) for each in drawing.draw(rng))
-                user_BD, _ = model.encode(visits.history(asked_B).to(device))
-                user_BD = functional.dropout(user_BD, config.dropout)
+                user_BD = functional.dropout(_states(model, visits, asked_B), config.dropout)
                 loss = _loss(model, user_BD, visit_T, item_T, share_T, drawn_S, log_count_S)
                 optimiser.zero_grad()
                 torch.autograd.backward(loss)
@@ -251,6 +267,16 @@ def pretrain(
                 break
     model.eval()
     return rows
+
+
+def _states(model: SequenceModel, visits: Visits, asked_B: Ints) -> Tensor:
+    """The user's state at each of these visits, (B, D)."""
+    device = model.item_bias_I.device
+    pieces = visits.pieces(asked_B, CELLS_AT_ONCE)
+    states = [model.encode(visits.history(asked_B[piece]).to(device))[0] for piece in pieces]
+    if len(states) == 1:
+        return states[0]
+    return torch.cat(states)[torch.from_numpy(np.argsort(np.concatenate(pieces))).to(device)]
 
 
 @contextmanager

@@ -97,6 +97,18 @@ def test_curves_compare_with_random_removal_in_pairs():
     assert found["random"]["0.2"] == {"value": pytest.approx(0.5)}
 
 
+def test_curves_are_as_unsure_however_often_the_same_users_come():
+    def values(times):
+        at = {str(share): np.repeat([0.2, 0.4, 0.8], times) for share in (0.1, 0.2, 0.3)}
+        return {"random": {s: np.zeros(3 * times) for s in at}, "lowest": at, "highest": at}
+
+    once, eightfold = (
+        curves([values(times)], "auc", over_seeds=False, users_U=np.repeat(np.arange(3), times))["lowest"]["0.2"]
+        for times in (1, 8)
+    )
+    assert eightfold["interval"] == pytest.approx(once["interval"])
+
+
 def test_a_weak_baseline_fails_the_benchmark():
     importance.check_baseline({"0.2": {"loss": {"auc": 0.97}}})
     for auc in (0.969, float("nan")):

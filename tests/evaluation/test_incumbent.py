@@ -2,16 +2,19 @@
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 from shop import Shop
 from shop.serving import MemoryJoins
 
+from shoploop.evaluation import incumbent
 from shoploop.evaluation.incumbent import Incumbent, compare
 from shoploop.evaluation.metrics import NAMES
 from shoploop.evaluation.scoring import model_scores, request_metrics
 from shoploop.features.contract import Contract
+from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import read_samples
 from shoploop.versions import artifact
 from shoploop.versions.artifact import load_version, write_version
@@ -56,6 +59,20 @@ def test_the_same_version_is_compared_and_measures_the_same(serving, compared, t
     again = TrainedModel.of_version(load_version(serving))
     ours = request_metrics(visits, model_scores(again.model, visits)["fused"])
     np.testing.assert_allclose(metrics["ndcg@10"], ours["ndcg@10"])
+
+
+def test_statistics_of_many_days_are_not_read_at_once(serving, trained_shop, monkeypatch):
+    log, visits = Shop().log(), read_samples(trained_shop / "samples", Contract(), "evaluation")
+    found, days = [], []
+    for at_once in (10**6, len(log.vocabulary)):
+        monkeypatch.setattr(incumbent, "ByDay", partial(ByDay, rows_at_once=at_once, rows_kept=at_once))
+        joins = MemoryJoins(log)
+        found.append(incumbent.incumbent_metrics(serving, visits, log, joins))
+        days.append(joins.days_at_once)
+    (all_days,) = days[0]
+    assert days[1] == [1] * all_days and all_days > 1
+    for name, values in found[0].items():
+        np.testing.assert_array_equal(values, found[1][name])
 
 
 def damaged(folder):

@@ -1,6 +1,7 @@
 """A version is judged on the answers of the one that serves: from the event log to the gate."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from shop.serving import MemoryJoins
 from shoploop.api.exploration import ExplorationSpec
 from shoploop.api.v1alpha1 import GateSpec
 from shoploop.data.collected import SHOWN_FILE, write_shown
+from shoploop.evaluation import judging
 from shoploop.evaluation.exploration import cost
 from shoploop.evaluation.gate import decide, judged
 from shoploop.evaluation.judging import judge
@@ -21,6 +23,7 @@ from shoploop.events.messages import Exploration, Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.features.contract import Contract
 from shoploop.ranking.exploration import Design, draw
+from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import read_samples
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
@@ -96,14 +99,14 @@ RANKING = ["milk", "apples", "tea", "nuts", "salt"]
 def judgement(trained, tmp_path, monkeypatch):
     monkeypatch.setattr("shoploop.evaluation.judging.LEAST_USERS", 10)  # fifteen shoppers are all there are
     log = Shop().log()
+    joins = MemoryJoins(log)
 
     def of(*written):
         write(tmp_path, [row for each in written for row in each])
         days = (FIRST + 53, FIRST + 59)
-        return judge(
-            tmp_path, trained=trained, serving=SERVES, log=log, joins=MemoryJoins(log), days=days, confidence=0.95
-        )
+        return judge(tmp_path, trained=trained, serving=SERVES, log=log, joins=joins, days=days, confidence=0.95)
 
+    of.joins = joins
     return of
 
 
@@ -125,6 +128,18 @@ def test_a_trained_version_is_scored_on_the_requests_that_were_answered(judgemen
     found = judgement(rows([0.5, 0.2, 0.2, 0.2, 0.2], ranking=RANKING))
     assert (found["code"], found["answers"], found["users"]) == ("measured", 4_000, 15)
     assert found["support"] == pytest.approx(1) and found["interval"][0] < found["lift"] < found["interval"][1]
+
+
+def test_statistics_of_many_days_are_not_read_at_once(judgement, monkeypatch):
+    written = [rows([0.5, 0.2, 0.2, 0.2, 0.2], ranking=RANKING, answers=1_500, days=day) for day in range(3)]
+    found, days = [], []
+    for at_once in (10**6, len(Shop().vocabulary)):
+        monkeypatch.setattr(judging, "ByDay", partial(ByDay, rows_at_once=at_once, rows_kept=at_once))
+        found.append(judgement(*written))
+        days.append(judgement.joins.days_at_once)
+        judgement.joins.days_at_once = []
+    assert days == [[3], [1, 1, 1]] and found[0]["code"] == "measured"
+    assert found[0] == found[1]
 
 
 def test_answers_of_another_version_or_of_days_that_were_learned_from_do_not_count(judgement):

@@ -7,7 +7,7 @@ from shop import Shop as World
 from shop.samples import OFFERED, OFFERED_FEATURES, offered
 
 from shoploop.importance.checks.flips import Shop, prefer, removal
-from shoploop.importance.checks.trial import TrialConfig, history_slices, judge, try_weights
+from shoploop.importance.checks.trial import TrialConfig, history_slices, judge, measured, try_weights
 from shoploop.importance.estimators.interface import ESTIMATORS, make_estimator
 from shoploop.importance.estimators.table import Table
 from shoploop.importance.weighing import METHODS, WeighingConfig
@@ -63,6 +63,47 @@ def test_the_self_check_prefers_the_method_that_finds_more():
     assert prefer("gan_attention", {"gan_attention": asked, "loss": more, "knn_shapley": even}) == "loss"
     assert prefer("gan_attention", {"gan_attention": asked, "loss": even}) == "gan_attention"
     assert prefer("loss", {"loss": unknown, "knn_shapley": unknown}) == "loss"
+
+
+@pytest.fixture(scope="module")
+def once_and_eightfold():
+    """A visit of each of five users, and the same eight times over."""
+    once = offered(5, seed=7, noise=1.0)
+    return once, once.select(np.repeat(np.arange(5), 8))
+
+
+def test_what_is_judged_by_five_users_is_as_unsure_however_often_they_come(once_and_eightfold):
+    without_U, with_U = np.zeros(5), np.array([0.3, 0.2, -0.1, 0.1, 0.0])
+    for judged in once_and_eightfold:
+        found = measured(with_U[judged.users_Q], without_U[judged.users_Q], judged, SHOP, seed=0)
+        # the worst and the best that five draws bring now and then: eight visits of each would say .05 to .15
+        assert found["overall"]["difference"] == pytest.approx(0.1)
+        assert found["overall"]["interval"] == pytest.approx([-0.02, 0.22], abs=0.011)
+        assert found["overall"]["bound"] == pytest.approx(0.0, abs=0.011)
+        assert found["slices"]["long histories"]["interval"] == found["overall"]["interval"]
+
+
+def test_what_suits_one_user_alone_shows_nothing(once_and_eightfold):
+    alone = once_and_eightfold[1].select(np.arange(8))
+    found = measured(np.ones(8), np.zeros(8), alone, SHOP, seed=0)
+    verdict = judge(found)
+    assert found["overall"]["interval"] is None and found["overall"]["difference"] == 1
+    assert not verdict.used and "not ruled out" in verdict.reason
+
+
+def test_removal_is_as_unsure_however_often_the_same_users_come(once_and_eightfold):
+    sample, once = offered(100, noise=1.0), once_and_eightfold[0]
+    rng = np.random.default_rng(0)
+    x_RK, x_SK = (rng.standard_normal((len(s.labels_R), 20)).astype(np.float32) for s in (sample, once))
+    observed, importance = sample.labels_R.astype(np.int64), rng.random(len(sample.labels_R))
+    intervals = [
+        removal(x_RK, observed, importance, judged_SK, judged, seed=0)["lowest"]["0.3"]["interval"]
+        for judged, judged_SK in zip(
+            once_and_eightfold, (x_SK, np.repeat(x_SK.reshape(5, OFFERED, 20), 8, axis=0).reshape(-1, 20)), strict=True
+        )
+    ]
+    assert intervals[0][0] < intervals[0][1]
+    assert intervals[1] == pytest.approx(intervals[0], abs=1e-6)
 
 
 def test_users_are_told_apart_by_the_length_of_their_history():

@@ -1,5 +1,6 @@
 """Logs of sessions: people who come once, and are asked for in the middle of their visit."""
 
+from collections import Counter
 from datetime import timedelta
 
 import numpy as np
@@ -15,7 +16,7 @@ from shoploop.features.history import History, bought_on, history_of, moments_of
 from shoploop.features.item_pairs import PairsAfter
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
 from shoploop.samples.sample_set import Request
-from shoploop.samples.step import choose_requests
+from shoploop.samples.step import MOMENTS_A_VISIT, choose_requests, choose_visits
 
 CLICKS = ("hat", "coat", "hat", "scarf", "glove")
 NAMES = tuple(sorted(set(CLICKS)))
@@ -124,6 +125,29 @@ def test_a_visit_is_learned_from_before_each_of_its_moments_and_evaluated_on_onc
     )
     assert len(chosen.train) == 4 * len({request.user for request in chosen.train})
     assert len(chosen.evaluation) == len({request.user for request in chosen.evaluation})
+
+
+def visits_of(moments):
+    """Forty visits on each of four days, every one of another user; the first of a day has so many moments, others three."""
+    user_V, day_V = np.arange(160, dtype=np.int32), np.repeat(np.arange(4, dtype=np.int32), 40)
+    moments_V = np.where(user_V % 40 == 0, moments, 3).astype(np.int32)
+    split = TimeSplit(training_first=0, evaluation_first=3, last=3)
+    return [choose_visits(user_V, day_V, split, seed=seed, moments_V=moments_V, latest=True) for seed in range(10)]
+
+
+def test_somebody_who_clicks_all_day_is_not_most_of_what_is_learned_from_or_validated_on():
+    for chosen in visits_of(450):
+        asked = [request for request in (*chosen.train, *chosen.validation) if request.user % 40 == 0]
+        assert set(Counter(request.user for request in asked).values()) == {MOMENTS_A_VISIT}
+        assert len({(request.user, request.seen) for request in asked}) == len(asked)
+        assert max(request.seen for request in asked) > MOMENTS_A_VISIT, "drawn from all of the day"
+    assert visits_of(450) == visits_of(450)
+
+
+def test_of_a_visit_with_few_moments_each_is_asked_for():
+    for chosen in visits_of(MOMENTS_A_VISIT):
+        asked = Counter(request.user for request in (*chosen.train, *chosen.validation))
+        assert all(count == (MOMENTS_A_VISIT if user % 40 == 0 else 3) for user, count in asked.items())
 
 
 def test_what_is_validated_on_is_of_a_later_day_than_all_that_is_learned_from():

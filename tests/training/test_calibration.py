@@ -1,16 +1,17 @@
 """The offered samples: one feature tells what is bought, the history tells nothing."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 from shop import Shop
-from shop.samples import OFFERED_FEATURES, offered
+from shop.samples import OFFERED, OFFERED_FEATURES, offered
 
 from shoploop.evaluation.scoring import model_scores
+from shoploop.training import calibration
 from shoploop.training.building import build_model
-from shoploop.training.calibration import FEWEST_REQUESTS, MOST_TIMES, calibrate
+from shoploop.training.calibration import FEWEST_REQUESTS, MOST_TIMES, SCORED_AT_ONCE, calibrate
 from shoploop.training.loop import TrainConfig, fit, validation_loss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -84,6 +85,35 @@ def test_the_other_network_is_never_lost(model):
     with torch.no_grad():
         model.sequence.multiply_scores(0.0)
     assert calibrate(model, offered(64, noise=0.0, seed=5)).alpha <= 0.983
+
+
+def test_visits_are_scored_a_few_at_a_time_as_if_all_were_scored_at_once(model, trained, monkeypatch):
+    """Of some visits there are fewer candidates, so that parts of them are padded to different widths."""
+    unseen = offered(70, noise=1.0, seed=5)
+    kept_R = (np.arange(len(unseen.items_R)) // OFFERED >= 64) | (np.arange(len(unseen.items_R)) % OFFERED < 4)
+    unseen = replace(
+        unseen,
+        offsets_Q1=np.concatenate([[0], np.cumsum(kept_R.reshape(-1, OFFERED).sum(axis=1))]),
+        items_R=unseen.items_R[kept_R],
+        labels_R=unseen.labels_R[kept_R],
+        sources_R=unseen.sources_R[kept_R],
+        features_RK=unseen.features_RK[kept_R],
+    )
+    widest, score = [], model.forward
+
+    def forward(batch, *more):
+        widest.append(len(batch.mask_BN))
+        return score(batch, *more)
+
+    monkeypatch.setattr(model, "forward", forward)
+    found, sizes = [], []
+    for at_once in (SCORED_AT_ONCE, 70):
+        monkeypatch.setattr(calibration, "SCORED_AT_ONCE", at_once)
+        model.load_state_dict(trained)
+        found.append(asdict(calibrate(model, unseen)))
+        sizes.append(max(widest))
+    assert sizes[0] <= SCORED_AT_ONCE < sizes[1]
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
 
 
 def test_too_few_visits_change_nothing(model, trained):

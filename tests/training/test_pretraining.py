@@ -12,6 +12,7 @@ from shoploop.features.log import PurchaseLog, Vocabulary
 from shoploop.features.repeats import repeat_share
 from shoploop.models.inputs import ModelInput, collate
 from shoploop.models.sequence import SequenceModel
+from shoploop.training import pretraining
 from shoploop.training import sequence_task as rules
 from shoploop.training.checkpoint import Checkpoint
 from shoploop.training.pretraining import Drawing, PretrainingConfig, Visits, pretrain
@@ -115,6 +116,36 @@ def test_it_learns_what_follows_and_the_same_under_the_same_seed():
     first, second = (dict(model.state_dict()) for model in models)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert all(module.p > 0 for module in models[0].encoder.modules() if isinstance(module, torch.nn.Dropout))
+
+
+@pytest.fixture
+def crate():
+    """Users who buy an item a day, but for one who bought forty on the first day."""
+    rows = [(user, (user + step) % 6, 10 + step) for user in range(20) for step in range(4)]
+    return log_of([*rows, *((20, item, 10) for item in range(40)), (20, 3, 11), (20, 4, 12)], items=40)
+
+
+def test_one_long_history_pads_no_other(crate):
+    visits = Visits.of(crate)
+    rows = np.array([visits.history(visits.asked_V[[b]]).events_BE.shape[1] for b in range(len(visits))])
+    pieces = visits.pieces(visits.asked_V, 100)
+    assert np.sort(np.concatenate(pieces)).tolist() == list(range(len(visits)))
+    assert all(len(piece) * rows[piece].max() <= 100 for piece in pieces) and len(pieces) < 5
+    assert [piece.tolist() for piece in visits.pieces(visits.asked_V, 10_000)] == [list(range(len(visits)))]
+    assert sorted(map(len, visits.pieces(visits.asked_V, 30)))[:2] == [1, 1], "each longer than that is alone"
+
+
+def test_histories_that_are_read_in_pieces_teach_the_same(crate, monkeypatch):
+    config, losses, widest = PretrainingConfig(epochs=2, batch_visits=32), [], []
+    for cells in (10_000, 100):
+        monkeypatch.setattr(pretraining, "CELLS_AT_ONCE", cells)
+        model = model_of(crate, learned_items=True)
+        read, sizes = model.encode, []
+        model.encode = lambda batch, read=read, sizes=sizes: (sizes.append(batch.events_BE.numel()), read(batch))[1]
+        losses.append([row["loss"] for row in pretrain(model, crate, config)])
+        widest.append(max(sizes))
+    assert widest[0] > 1_000 and widest[1] <= 100
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_learning_that_was_killed_after_an_epoch_goes_on_to_the_same_bytes(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from shoploop.evaluation.intervals import Bootstrap
+from shoploop.features.log import Int32
 from shoploop.importance.checks.detection import Flags
 from shoploop.importance.estimators.table import Float64, Int64
 
@@ -54,13 +55,14 @@ def _rank(values_N: Float64, y_N: Int64, order_N: Int64) -> Float64:
     return rank_N
 
 
-def curves(found: Sequence[Values], metric: str, *, over_seeds: bool) -> dict[str, Any]:
+def curves(found: Sequence[Values], metric: str, *, over_seeds: bool, users_U: Int32 | None = None) -> dict[str, Any]:
     """The report of several seeds.
 
     Args:
         found: One a seed.
         metric: Its name in the report.
         over_seeds: Units are the seeds; else they are the same in every seed, whose mean is taken.
+        users_U: Whose each unit is, where a user has several: users are drawn whole.
 
     Returns:
         ``lowest``, ``highest``, ``random``: share -> the metric, and but for random the difference to it with the
@@ -74,7 +76,7 @@ def curves(found: Sequence[Values], metric: str, *, over_seeds: bool) -> dict[st
             row: dict[str, Any] = {"value": float(np.nanmean(values_U))}
             if kind != "random":
                 difference_U = values_U - _joined([values["random"][share] for values in found], over_seeds)
-                interval = Bootstrap(len(difference_U)).interval(difference_U)
+                interval = Bootstrap(len(difference_U), of_user=users_U).interval(difference_U)
                 row |= {
                     "difference": float(np.nanmean(difference_U)),
                     "interval": list(interval) if interval else None,

@@ -206,7 +206,12 @@ def run(material: Material, seeds: Sequence[int], progress: Progress, effort: Ef
         "detection": detection,
         "against_loss": against,
         "inside": inside,
-        "removal": curves(removals, "auc over a later request's candidates, mean over requests", over_seeds=False),
+        "removal": curves(
+            removals,
+            "auc over a later request's candidates, mean over requests",
+            over_seeds=False,
+            users_U=_judging_removal(material, effort).users_Q,
+        ),
         "training": trained(material, seeds, effort, progress),
         "quality": describe_quality(some.x_NK, some.y_N, names=some.names),
         "sample": {
@@ -219,12 +224,16 @@ def run(material: Material, seeds: Sequence[int], progress: Progress, effort: Ef
     }
 
 
+def _judging_removal(material: Material, effort: Effort) -> SampleSet:
+    return material.judged.select(np.arange(min(effort.judged_removal, len(material.judged))))
+
+
 def _removed(material: Material, samples: Labelled, effort: Effort, seed: int) -> Values:
     from sklearn.linear_model import RidgeClassifier
 
     task = Flipped.of(samples, NOISE, seed=seed)
     table = task.table
-    judged = material.judged.select(np.arange(min(effort.judged_removal, len(material.judged))))
+    judged = _judging_removal(material, effort)
     x_SK = table.scale.forward(judged.features_RK)
 
     def judge(kept_N: Flags) -> Float64:

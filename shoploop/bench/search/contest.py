@@ -136,6 +136,7 @@ def contest(problem: SearchProblem, *, seeds: Sequence[int] = (0,), say: Say = l
     judged = {"frozen": made.queries(problem.judged, frozen=True), "renewed": made.queries(problem.judged)}
     totals: dict[str, dict[str, dict[str, Array]]] = {name: {} for name in judged}
     items: list[dict[str, Array]] = []
+    of_users: list[npt.NDArray[np.integer]] = []
     alphas = []
     for seed in seeds:
         learn, validation = _learned(made, seed)
@@ -145,6 +146,7 @@ def contest(problem: SearchProblem, *, seeds: Sequence[int] = (0,), say: Say = l
         visits, judged_visits = made.visits(seed)
         models, before_after = _models(made, learn, validation, visits, judged_visits, seed)
         items.append(before_after)
+        of_users.append(judged_visits.users_Q)
         alphas.append(models["fused"].alpha)
         for name, samples in judged.items():
             scores = simple_scores(samples, made.columns)
@@ -168,7 +170,7 @@ def contest(problem: SearchProblem, *, seeds: Sequence[int] = (0,), say: Say = l
         "seeds": list(seeds),
         **reports["frozen"],
         "renewed": reports["renewed"],
-        "items": _items(items, seeds[0]),
+        "items": _items(items, of_users, seeds[0]),
         "alpha": alphas,
         "seconds": round(time.perf_counter() - started, 1),
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -258,11 +260,15 @@ def _report(
     return of(np.arange(len(users))) | {"slices": parts}
 
 
-def _items(measured: Sequence[Mapping[str, Array]], seed: int) -> dict[str, Any]:
-    before, after = (np.mean([each[name] for each in measured], axis=0) for name in ("before", "after"))
-    interval = Bootstrap(len(before), seed=seed).interval(after - before)
+def _items(
+    measured: Sequence[Mapping[str, Array]], of_users: Sequence[npt.NDArray[np.integer]], seed: int
+) -> dict[str, Any]:
+    """Every seed judges on visits of its own, of the same users."""
+    before, after = (np.concatenate([each[name] for each in measured]) for name in ("before", "after"))
+    bootstrap = Bootstrap(len(before), seed=seed, of_user=np.concatenate(of_users))
+    interval = bootstrap.interval(after - before)
     return {
-        "visits": len(before),
+        "visits": len(of_users[0]),
         "before_search": mean(before),
         "after_search": mean(after),
         "difference": mean(after - before),

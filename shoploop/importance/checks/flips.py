@@ -150,7 +150,8 @@ def removal(
         seed: Of the random draws and the bootstrap.
 
     Returns:
-        ``lowest``, ``highest``: share -> ``auc`` (mean over requests), ``difference`` to random removal and ``interval``;
+        ``lowest``, ``highest``: share -> ``auc`` (mean over requests), ``difference`` to random removal and ``interval``,
+        users drawn whole;
         ``random``: share -> ``auc``; ``none``: ``auc`` with all rows.
     """
     rng = np.random.default_rng(seed)
@@ -162,7 +163,7 @@ def removal(
     def judge(kept_R: Flags) -> Float64:
         return request_auc(judged, _linear_scores(x_RK[kept_R], y_R[kept_R], x_SK))
 
-    bootstrap = Bootstrap(len(judged), draws=300, seed=seed)
+    bootstrap = Bootstrap(len(judged), draws=300, seed=seed, of_user=judged.users_Q)
     out: dict[str, Any] = {"none": {"auc": mean(judge(np.ones(len(y_R), bool)))}, "lowest": {}, "highest": {}}
     out["random"] = {}
     for share in REMOVED:

@@ -15,6 +15,7 @@ import numpy as np
 from shoploop.compute.device import training_device
 from shoploop.evaluation.intervals import Bootstrap, mean
 from shoploop.evaluation.scoring import model_scores, request_metrics
+from shoploop.features.log import Int32
 from shoploop.importance.checks.flips import Shop
 from shoploop.importance.estimators.table import Float32, Float64
 from shoploop.importance.shop_proxy import look, train_shop_proxy
@@ -76,26 +77,30 @@ def try_weights(
         trial: How long is trained.
 
     Returns:
-        ``overall`` and ``slices``: NDCG@10 ``with`` and ``without``, ``difference`` and its paired 95 % ``interval``;
-        overall also ``bound``, the one-sided one; ``nothing`` where all weights are 1, so that one training says both.
+        ``overall`` and ``slices``: NDCG@10 ``with`` and ``without``, ``difference`` and its paired 95 % ``interval``, users
+        drawn whole; overall also ``bound``, the one-sided one; ``nothing`` where all weights are 1, so that one training
+        says both.
     """
     view = look(train_shop_proxy(learned, shop.catalog, shop.contract, seed=seed), learned)
     weighed = weigh(learned, view, shop.contract, config, seed=seed)
     without_Q = _quality(learned, None, judged, shop, trial or TrialConfig(), seed)
     nothing = bool((weighed.weights_R == 1).all())
     with_Q = without_Q if nothing else _quality(learned, weighed.weights_R, judged, shop, trial or TrialConfig(), seed)
-    overall = _compared(with_Q, without_Q, seed)
-    bound = Bootstrap(len(judged), seed=seed).interval(with_Q - without_Q, 2 * CONFIDENCE - 1)
+    return {"nothing": nothing, "learned": len(learned)} | measured(with_Q, without_Q, judged, shop, seed=seed)
+
+
+def measured(with_Q: Float64, without_Q: Float64, judged: SampleSet, shop: Shop, *, seed: int) -> dict[str, Any]:
+    """What :func:`judge` asks, of the quality of each judged request with the weights and without."""
+    overall = _compared(with_Q, without_Q, judged.users_Q, seed)
+    bound = _interval(with_Q - without_Q, judged.users_Q, seed, 2 * CONFIDENCE - 1)
     return {
         "metric": METRIC,
-        "nothing": nothing,
         "margin": MARGIN,
         "confidence": CONFIDENCE,
-        "learned": len(learned),
         "judged": len(judged),
         "overall": overall | {"bound": bound[0] if bound else None},
         "slices": {
-            name: _compared(with_Q[chosen_Q], without_Q[chosen_Q], seed)
+            name: _compared(with_Q[chosen_Q], without_Q[chosen_Q], judged.users_Q[chosen_Q], seed)
             for name, chosen_Q in history_slices(judged, shop).items()
             if chosen_Q.any()
         },
@@ -111,22 +116,20 @@ def judge(trial: Mapping[str, Any]) -> Verdict:
     if trial.get("nothing"):
         return NOTHING_TO_WEIGH
     overall, margin = trial["overall"], trial["margin"]
-    measured = f"NDCG@10 {_signed(overall)} on {trial['judged']} later visits"
+    told = f"NDCG@10 {_signed(overall)} on {trial['judged']} later visits"
     losing = [n for n, s in trial["slices"].items() if s["interval"] and s["interval"][1] < 0]
     if overall["bound"] is None or not overall["bound"] > -margin:
-        return Verdict(
-            used=False, reason=f"A loss is not ruled out: {measured}, and no more than {margin} may be lost."
-        )
+        return Verdict(used=False, reason=f"A loss is not ruled out: {told}, and no more than {margin} may be lost.")
     if overall["difference"] < 0:
-        return Verdict(used=False, reason=f"The weights gain nothing, they rather lose: {measured}.")
+        return Verdict(used=False, reason=f"The weights gain nothing, they rather lose: {told}.")
     if losing:
         worst = losing[0]
         return Verdict(
             used=False,
-            reason=f"{worst.capitalize()} lose: {_signed(trial['slices'][worst])}, though overall {measured}.",
+            reason=f"{worst.capitalize()} lose: {_signed(trial['slices'][worst])}, though overall {told}.",
         )
     gains = overall["interval"] and overall["interval"][0] > 0
-    return Verdict(used=True, reason=f"The weights {'gain' if gains else 'lose nothing'}: {measured}.")
+    return Verdict(used=True, reason=f"The weights {'gain' if gains else 'lose nothing'}: {told}.")
 
 
 def history_slices(samples: SampleSet, shop: Shop) -> dict[str, "np.ndarray[Any, np.dtype[np.bool_]]"]:
@@ -161,9 +164,9 @@ def _quality(
     return request_metrics(judged, model_scores(model, judged)["fused"])[METRIC]
 
 
-def _compared(with_Q: Float64, without_Q: Float64, seed: int) -> dict[str, Any]:
+def _compared(with_Q: Float64, without_Q: Float64, users_Q: Int32, seed: int) -> dict[str, Any]:
     difference_Q = with_Q - without_Q
-    interval = Bootstrap(len(difference_Q), seed=seed).interval(difference_Q)
+    interval = _interval(difference_Q, users_Q, seed)
     return {
         "requests": len(difference_Q),
         "with": mean(with_Q),
@@ -171,6 +174,13 @@ def _compared(with_Q: Float64, without_Q: Float64, seed: int) -> dict[str, Any]:
         "difference": mean(difference_Q),
         "interval": list(interval) if interval else None,
     }
+
+
+def _interval(difference_Q: Float64, users_Q: Int32, seed: int, confidence: float = 0.95) -> tuple[float, float] | None:
+    """None where a single user has a value: what suits one says nothing of others."""
+    if len(np.unique(users_Q[~np.isnan(difference_Q)])) < 2:
+        return None
+    return Bootstrap(len(difference_Q), seed=seed, of_user=users_Q).interval(difference_Q, confidence)
 
 
 def _signed(found: Mapping[str, Any]) -> str:

@@ -101,11 +101,13 @@ class MemoryJoins:
 
     def __init__(self, log):
         self.log, self.statistics, self.shops_of = log, ItemStatistics(log), ShopStatistics(log)
+        self.days_at_once = []  # of items
 
     def users(self, users, days):
         return user_rows(user_stats(self.log), users, days)
 
     def items(self, vocabulary, days):
+        self.days_at_once.append(len(days))
         return {day: self.statistics.on(day) for day in days}
 
     def shops(self, shops, days):
