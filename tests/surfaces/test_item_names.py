@@ -163,3 +163,23 @@ def test_letters_of_a_script_without_blanks_are_no_misspelling_of_each_other():
 
 def test_beside_a_misspelt_word_a_run_without_blanks_is_shown_whole():
     assert Names(["巧克力 chocolate"]).fit("巧克力 choclate").understood == "巧克力 chocolate"
+
+
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        ("rodlog", "Rødløg"),
+        ("roedloeg", "Rødløg"),
+        ("ol", "Øl 33 cl"),
+        ("smoer", "Smør"),
+        ("OEUFS", "Œufs"),
+        ("ISITICI", "Isıtıcı"),
+    ],
+)
+def test_letters_that_a_keyboard_lacks_are_found_as_they_are_typed_instead(query, title):
+    fit = Names([title, "Mleko"]).fit(query)
+    assert fit.words_I[0] > 0.999 and not fit.words_I[1] and fit.understood in (None, query, "rodlog", "smor")
+
+
+def test_numbers_are_the_same_in_all_digits():
+    assert (Names(["شاي ٥٠٠", "شاي ٢٥٠"]).fit("شاي 500").words_I > 0.999).tolist() == [True, False]

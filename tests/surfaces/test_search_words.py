@@ -39,7 +39,9 @@ SHORT = st.text(max_size=8)
         ("half-fat_milk", ["half", "fat", "milk"]),
         ("a\tb\nc", ["a", "b", "c"]),
         ("½", ["1", "2"]),
-        ("١٢", ["١٢"]),
+        ("١٢ ๗ ७", ["12", "7", "7"]),
+        ("Rødløg ŁÓDŹ Đường ISITICI ısıtıcı", ["rodlog", "lodz", "duong", "isiticy", "isiticy"]),
+        ("Œufs æble Þór Garður", ["oeuf", "aebl", "thor", "gardur"]),
     ],
 )
 def test_words_are_without_case_accents_and_signs_and_digits_stand_apart(text, read):
@@ -103,6 +105,7 @@ def test_a_spelling_of_a_script_without_blanks_is_its_run_and_its_pieces_are_pai
 def test_weights_that_learned_from_text_as_it_was_written_read_it_so():
     (before,) = [text_pieces(text, reading=AS_WRITTEN) for text in ["牛奶巧克力"]]
     assert len(before) == len(["牛奶巧克力", "^牛奶", "牛奶巧", "奶巧克", "巧克力", "克力$"])
+    assert text_pieces("rødløg", reading=AS_WRITTEN) != text_pieces("rodlog", reading=AS_WRITTEN)
     assert text_pieces("牛奶巧克力") == sorted({*text_pieces("牛奶"), *text_pieces("奶巧"), *text_pieces("巧克力")})
 
 

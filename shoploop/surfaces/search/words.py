@@ -23,8 +23,8 @@ MOST_LETTERS = 200
 """Of a query that are read; nobody types more to find an item."""
 
 AS_WRITTEN, READING = 1, 2
-"""How the text was cut that weights have learned from: runs without
-blanks whole, or as now. A version that does not say it has the first."""
+"""How the text was cut that weights have learned from: letters such as ø and digits of other scripts as they are and runs
+without blanks whole, or as now. A version that does not say it has the first."""
 
 GRAMS = 1 << 15
 """Places into which pieces of letters are hashed."""
@@ -52,6 +52,13 @@ _LETTER = rf"(?![{_VOWELS}{VOICED}])[{_BLANKLESS}][{_VOWELS}{VOICED}]*"
 _HAS_BLANKLESS = re.compile(f"[{_BLANKLESS}]")
 _LETTERS = re.compile(_LETTER)
 _RUN = re.compile(rf"(?:{_LETTER})+|(?:(?!{_LETTER}).)+")
+
+_PLAIN = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "ȷ": "j", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+"""Letters that people type otherwise where a keyboard lacks them, and that Unicode does not take apart; small ones."""
+
+_FOREIGN_DIGIT = re.compile("(?![0-9])\\d")
 
 _SPELT_OUT = re.compile("([aou])e")
 
@@ -81,6 +88,7 @@ def runs(text: str, reading: int = READING) -> list[str]:
     bare = bare.replace("'", "").replace("’", "")
     if reading == AS_WRITTEN or bare.isascii():
         return _WORD.findall(bare)
+    bare = _FOREIGN_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), bare.translate(_PLAIN))
     return [run for word in _WORD.findall(bare) for run in _apart(word)]
 
 
