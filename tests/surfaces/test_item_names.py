@@ -183,3 +183,9 @@ def test_letters_that_a_keyboard_lacks_are_found_as_they_are_typed_instead(query
 
 def test_numbers_are_the_same_in_all_digits():
     assert (Names(["شاي ٥٠٠", "شاي ٢٥٠"]).fit("شاي 500").words_I > 0.999).tolist() == [True, False]
+
+
+def test_what_stands_behind_a_long_title_is_found_and_of_a_query_only_its_beginning_read():
+    names = Names(["word " * 46 + "ACME kettle", "Spoon"])
+    assert names.fit("acme kettle").words_I.tolist() == [1.0, 0.0]
+    np.testing.assert_array_equal(names.fit("spoon" + " " * 200 + "kettle").words_I, names.fit("spoon").words_I)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shoploop.surfaces.search.words import (
     AS_WRITTEN,
     MOST_LETTERS,
+    MOST_OF_NAME,
     gram_matrix,
     grams,
     plain,
@@ -138,8 +139,9 @@ def test_nothing_has_no_pieces_so_that_two_nothings_are_not_alike():
 
 
 def test_of_a_very_long_text_the_beginning_is_read():
-    assert words("x" * 10_000) == ["x" * MOST_LETTERS]
-    assert words("milk " * 2_000) == ["milk"] * (MOST_LETTERS // 5)
+    assert words("x" * 10_000) == ["x" * MOST_OF_NAME] and spelling("x" * 10_000) == "x" * MOST_LETTERS
+    assert words("milk " * 2_000) == ["milk"] * (MOST_OF_NAME // 5)
+    assert text_pieces("x" * MOST_LETTERS + " milk") == text_pieces("x" * MOST_LETTERS)
 
 
 def test_a_spelling_forgets_blanks_and_signs_but_not_the_order():

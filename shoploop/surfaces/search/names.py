@@ -15,6 +15,7 @@ from scipy import sparse
 
 from shoploop.features.log import Float32
 from shoploop.surfaces.search.words import (
+    MOST_LETTERS,
     blankless,
     gram_matrix,
     grams,
@@ -95,7 +96,8 @@ class Names:
         grams_VG = gram_matrix(self._spelt)
         self._spelt_grams_GV = grams_VG.T.tocsr()
         self._norm_V = np.sqrt(np.diff(grams_VG.indptr).astype(np.float32))
-        short = [text.isascii() for text in texts]
+        # of what is much longer than a title the beginning: in enough words all pieces of letters are somewhere
+        short = [len(text) <= MOST_LETTERS and text.isascii() for text in texts]
         grams_IG = gram_matrix(
             ["".join(each) if whole else spelling(text) for text, each, whole in zip(texts, split, short, strict=True)]
         )
@@ -163,7 +165,7 @@ class Names:
 
     def fit(self, query: str) -> Fit:
         """How well each item fits."""
-        query = self._as_spelt(query)
+        query = self._as_spelt(query[:MOST_LETTERS])
         asked: dict[str, str] = {}
         for word in plain(query)[:MOST_WORDS]:
             asked.setdefault(stem(word), word)

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-MOST_LETTERS = 200
-"""Of a query that are read; nobody types more to find an item."""
+MOST_LETTERS, MOST_OF_NAME = 200, 1_000
+"""Of a query that are read, as nobody types more to find an item; and of what is known of an item in words."""
 
 AS_WRITTEN, READING = 1, 2
 """How the text was cut that weights have learned from: letters such as ø and digits of other scripts as they are and runs
@@ -81,7 +81,7 @@ def runs(text: str, reading: int = READING) -> list[str]:
         reading: See :data:`READING`.
     """
     # first apart, then without case: what is taken apart may have capitals, as the sign of a trade mark has
-    folded = unicodedata.normalize("NFKD", text[:MOST_LETTERS]).casefold()
+    folded = unicodedata.normalize("NFKD", text[:MOST_OF_NAME]).casefold()
     bare = folded
     if not folded.isascii():
         bare = "".join(sign for sign in folded if sign in VOICED or not unicodedata.combining(sign))
