@@ -20,6 +20,7 @@ let products = []; // what the page shows below, each with the impression of the
 let open = null; // the product that is looked at
 let asked = 0; // the newest question to /recommend: an older answer that comes late is not shown
 let searched = 0; // the same of /search
+let entered = 0; // the newest shopper: the products of one before are not shown
 let searches = true; // false once a predictor has said that it knows no /search
 
 const stored = {
@@ -262,7 +263,10 @@ async function enter(name) {
   $("cart").textContent = 0;
   shown = [];
   searched++; // what was found for somebody else is not shown any more
-  products = await recommend(PRODUCTS);
+  const number = ++entered;
+  const found = await recommend(PRODUCTS);
+  if (number !== entered) return;
+  products = found;
   await search();
   await refresh({ mark: false });
 }
@@ -279,7 +283,7 @@ $("buy").addEventListener("click", () => guarded(() => take("purchase")));
 $("why").addEventListener("toggle", () => guarded(explain));
 $("who").addEventListener("submit", (event) => {
   event.preventDefault();
-  guarded(() => enter($("user").value.trim()));
+  guarded(() => enter($("user").value.trim() || user));
 });
 $("stranger").addEventListener("click", () => guarded(() => enter(someone())));
 
@@ -289,5 +293,5 @@ guarded(async () => {
     settings.key ||= told.key ?? "";
     if (told.name) document.title = `${told.name} · storefront`;
   }
-  await enter(query.get("user") ?? stored.get("user") ?? someone());
+  await enter(query.get("user") || stored.get("user") || someone());
 });

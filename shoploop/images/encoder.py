@@ -21,6 +21,7 @@ from shoploop.features.resemblance import with_resemblance
 from shoploop.images.learning import LearningConfig, described, learn_pictures
 from shoploop.images.network import Encoder, PictureNetwork
 from shoploop.surfaces.search.asked import item_texts
+from shoploop.surfaces.search.words import AS_WRITTEN
 
 FORMAT = 1
 
@@ -93,7 +94,12 @@ def as_pictured(catalogs: Catalogs, data: Path, items: pl.DataFrame, vocabulary:
 
 def encoder_files(encoder: Encoder) -> dict[str, bytes]:
     """The encoder as files by their names, as a version carries them."""
-    config = {"format": FORMAT, "network": encoder.network.config.to_json(), "places": encoder.places}
+    config = {
+        "format": FORMAT,
+        "network": encoder.network.config.to_json(),
+        "places": encoder.places,
+        "reading": encoder.reading,
+    }
     weights = {name: value.contiguous() for name, value in encoder.state_dict().items()}
     return {ENCODER_CONFIG: json.dumps(config, indent=1).encode() + b"\n", ENCODER_WEIGHTS: save(weights)}
 
@@ -119,7 +125,7 @@ def encoder_of(files: Mapping[str, bytes], name: str) -> Encoder:
                 "image.encoder out to train one."
             )
         network = PictureNetwork.Config.from_json(said["network"])
-        encoder = Encoder(network, places=int(said["places"]))
+        encoder = Encoder(network, places=int(said["places"]), reading=int(said.get("reading", AS_WRITTEN)))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ArtifactForeign(
             f"The encoder of pictures {name}: its {ENCODER_CONFIG} is none that shoploop has written. Leave "

@@ -21,7 +21,7 @@ from shoploop.data.pictures import Pixels
 from shoploop.features.log import Float32
 from shoploop.images.network import Encoder, PictureNetwork
 from shoploop.images.views import Views, as_tensor, calm_views, cut_out
-from shoploop.surfaces.search.words import text_pieces
+from shoploop.surfaces.search.words import READING, text_pieces
 
 TEXT_PLACES = 1 << 12
 """Into which pieces of texts are hashed."""
@@ -135,7 +135,7 @@ def describe(network: PictureNetwork, pictures: Pixels) -> Float32:
 def describe_texts(encoder: Encoder, texts: Sequence[str]) -> Float32:
     """Unit rows, (I, D), of words alone."""
     with torch.inference_mode():
-        found: Float32 = F.normalize(encoder.of_texts(padded(texts, encoder.places)), dim=-1).numpy()
+        found: Float32 = F.normalize(encoder.of_texts(padded(texts, encoder.places, encoder.reading)), dim=-1).numpy()
     return found
 
 
@@ -146,9 +146,9 @@ def described(encoder: Encoder, pictures: Pixels, texts: Sequence[str]) -> Float
     return found
 
 
-def padded(texts: Sequence[str], places: int = TEXT_PLACES) -> Tensor:
+def padded(texts: Sequence[str], places: int = TEXT_PLACES, reading: int = READING) -> Tensor:
     """The pieces of several texts, (I, P), from 1; 0 pads."""
-    lists = [text_pieces(text, places) for text in texts]
+    lists = [text_pieces(text, places, reading) for text in texts]
     table = torch.zeros(len(lists), max([1, *map(len, lists)]), dtype=torch.int64)
     for row, each in enumerate(lists):
         table[row, : len(each)] = torch.tensor(each, dtype=torch.int64) + 1

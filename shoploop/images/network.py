@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shoploop.surfaces.search.words import READING
+
 MOST_SIDE, MOST_CHANNELS, MOST_PLACES = 512, 2048, 1 << 16
 """Of an encoder that somebody brings: a file of a few bytes must not ask for all of a machine's memory."""
 
@@ -74,16 +76,17 @@ class PictureNetwork(nn.Module):
 class Encoder(nn.Module):
     """Pictures and texts, each as vectors of the same room."""
 
-    def __init__(self, config: PictureNetwork.Config, *, places: int):
+    def __init__(self, config: PictureNetwork.Config, *, places: int, reading: int = READING):
         """
         Args:
             config: Of the pictures' network.
             places: Into which pieces of texts are hashed.
+            reading: How texts are cut into words, see :data:`shoploop.surfaces.search.words.READING`.
         """
         super().__init__()
         if not 0 < places <= MOST_PLACES:
             raise ValueError("a table of pieces so large is not written")
-        self.places = places
+        self.places, self.reading = places, reading
         self.network = PictureNetwork(config)
         self.text = nn.Embedding(places + 1, config.width, padding_idx=0)
         nn.init.normal_(self.text.weight, std=0.1)

@@ -19,6 +19,7 @@ from shoploop.models.one_request import OneSequence
 from shoploop.models.search import SearchModule, padded_pieces
 from shoploop.models.sequence import SequenceModel
 from shoploop.models.shops import ShopModule
+from shoploop.surfaces.search.words import AS_WRITTEN
 
 Part = Literal["fused", "fixed_alpha", "dnn", "transformer"]
 PARTS: tuple[Part, ...] = ("fused", "fixed_alpha", "dnn", "transformer")
@@ -71,7 +72,7 @@ class FusedModel(nn.Module):
                 behaviour=Behaviour.Config(**behaviour | {"hidden": tuple(behaviour["hidden"])}),
                 sequence=SequenceModel.Config(**data["sequence"]),
                 surfaces=tuple(data["surfaces"]),
-                search=SearchModule.Config(**data["search"]) if data.get("search") else None,
+                search=SearchModule.Config(**{"reading": AS_WRITTEN} | data["search"]) if data.get("search") else None,
                 shops=ShopModule.Config(**data["shops"]) if data.get("shops") else None,
             )
 
@@ -142,7 +143,7 @@ class FusedModel(nn.Module):
         assert batch.queries is not None, "a search has a query"
         dnn_BN = self.behave(batch.features_BNK, batch.first_BNH)
         taste_BN = self._taste(batch, alone)
-        pieces_BP = torch.from_numpy(padded_pieces(batch.queries)).to(self.device)
+        pieces_BP = torch.from_numpy(padded_pieces(batch.queries, search.config.reading)).to(self.device)
         wanted_BND = self.sequence.wanted(batch.items_BN, self._vectors_ID)
         new = search.config.new
         new_BN = None if new is None else batch.features_BNK[..., self.config.behaviour.features + new]

@@ -19,21 +19,23 @@ import torch
 from torch import Tensor, nn
 
 from shoploop.models.behaviour import Behaviour, RequestDropout
-from shoploop.surfaces.search.words import MOST_LETTERS, text_pieces
+from shoploop.surfaces.search.words import MOST_LETTERS, READING, text_pieces
 
 MOST_PIECES = 48
 """Of a text that are read."""
 
 
 @lru_cache(maxsize=100_000)
-def pieces_of(text: str) -> npt.NDArray[np.int64]:
+def pieces_of(text: str, reading: int = READING) -> npt.NDArray[np.int64]:
     """Places of a text's words and pieces of letters, each once, from 1; shared, so not to be written to."""
-    return np.array(text_pieces(text)[:MOST_PIECES], np.int64) + 1
+    return np.array(text_pieces(text, reading=reading)[:MOST_PIECES], np.int64) + 1
 
 
-def padded_pieces(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+def padded_pieces(texts: Sequence[str], reading: int = READING) -> npt.NDArray[np.int64]:
     """The pieces of several texts, (B, P); 0 pads."""
-    lists = [pieces_of(text[:MOST_LETTERS]) for text in texts]  # what is kept of a long one is what is read of it
+    lists = [
+        pieces_of(text[:MOST_LETTERS], reading) for text in texts
+    ]  # what is kept of a long one is what is read of it
     table_BP = np.zeros((len(lists), max((len(each) for each in lists), default=0)), np.int64)
     for row, each in enumerate(lists):
         table_BP[row, : len(each)] = each
@@ -59,6 +61,9 @@ class SearchModule(nn.Module):
 
         dropout: float = 0.3
         """Of a query's vector."""
+
+        reading: int = READING
+        """How the texts are cut into words that it learns from, see :data:`shoploop.surfaces.search.words.READING`."""
 
         new: int | None = None
         """Which of its features is 1 where nobody has taken the item yet; None where none says so."""
@@ -97,7 +102,7 @@ class SearchModule(nn.Module):
     def set_names(self, texts: Sequence[str]) -> None:
         """Sets what items are called, in the order of their codes; of a name that is longer than any that it was made for
         the first pieces count."""
-        table_IP = torch.from_numpy(padded_pieces(texts))[:, : self.names_IP.shape[1]]
+        table_IP = torch.from_numpy(padded_pieces(texts, self.config.reading))[:, : self.names_IP.shape[1]]
         self.names_IP.zero_()
         self.names_IP[:, : table_IP.shape[1]] = table_IP
 

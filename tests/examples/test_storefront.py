@@ -276,6 +276,46 @@ def test_somebody_else_is_shown_what_they_would_find(client, open_page):
     assert products(page) == ["honey"]
 
 
+def test_of_two_changes_of_the_shopper_the_later_one_is_shown_whichever_answers_first(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-21")
+    for_you(page)
+    late = []
+
+    def hold_back_the_earlier(route):
+        late.append(route) if route.request.post_data_json["user"] == "visitor-22" else route.continue_()
+
+    page.route("**/recommend", hold_back_the_earlier)
+    page.fill("#user", "visitor-22")
+    page.press("#user", "Enter")
+    while not late:
+        page.wait_for_timeout(10)
+    with page.expect_response("**/recommend") as answer:  # the products come first
+        page.fill("#user", "visitor-23")
+        page.press("#user", "Enter")
+    shown = answer.value.json()
+    page.wait_for_timeout(100)
+    with page.expect_response("**/recommend"):
+        late[0].continue_()
+    page.wait_for_timeout(100)
+    with page.expect_request("**/events") as told:
+        look_at(page, products(page)[0])
+    event = told.value.post_data_json["events"][0]
+    assert (event["user"], event["impression"]) == ("visitor-23", shown["impression"])
+
+
+def test_a_name_of_blanks_is_nobody_and_is_not_kept(client, open_page):
+    page = open_page(f"{client.base_url}/storefront/?user=visitor-24")
+    for_you(page)
+    page.fill("#user", "   ")
+    page.press("#user", "Enter")
+    page.wait_for_function("document.querySelector('#user').value === 'visitor-24'")
+    assert page.is_hidden("#trouble") and page.evaluate("localStorage.getItem('user')") == "visitor-24"
+    page.evaluate("localStorage.setItem('user', '')")
+    page.goto(f"{client.base_url}/storefront/")
+    for_you(page)
+    assert page.is_hidden("#trouble")
+
+
 def test_a_known_shopper_is_told_why(client, open_page):
     page = open_page(f"{client.base_url}/storefront/?user=visitor-4")
     for_you(page)

@@ -14,6 +14,7 @@ from shoploop.images.encoder import encoder_files, read_encoder
 from shoploop.images.learning import LearningConfig, describe, described, learn_pictures
 from shoploop.images.network import PictureNetwork
 from shoploop.images.views import cut_out
+from shoploop.surfaces.search.words import AS_WRITTEN, READING
 
 NAMES = tuple(COLOURS)
 TINY = LearningConfig(network=PictureNetwork.Config(side=16, channels=(8, 16), width=16), steps=120, batch=16)
@@ -82,6 +83,14 @@ def folder(tmp_path, learned):
 def test_an_encoder_of_a_folder_says_what_the_one_that_was_written_says(folder, learned, products):
     read = read_encoder(folder)
     assert np.array_equal(describe(read.network, products), describe(learned.encoder.network, products))
+
+
+def test_an_encoder_that_does_not_say_how_it_reads_texts_reads_as_it_has_learned(folder, learned):
+    assert read_encoder(folder).reading == learned.encoder.reading == READING
+    said = json.loads((folder / ENCODER_CONFIG).read_text())
+    del said["reading"]
+    (folder / ENCODER_CONFIG).write_text(json.dumps(said))
+    assert read_encoder(folder).reading == AS_WRITTEN
 
 
 @pytest.mark.parametrize("name", [ENCODER_CONFIG, ENCODER_WEIGHTS])

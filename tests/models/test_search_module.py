@@ -194,6 +194,17 @@ def test_search_needs_a_hidden_layer_and_says_so():
         FusedModel(replace(CONFIG, behaviour=replace(BEHAVIOUR, hidden=())))
 
 
+def test_a_version_that_does_not_say_how_it_reads_reads_as_its_weights_have_learned():
+    before = CONFIG.to_json()
+    assert FusedModel.Config.from_json(before) == CONFIG
+    del before["search"]["reading"]
+    older = FusedModel(FusedModel.Config.from_json(before)).searching()
+    older.set_names(["牛奶巧克力"] * SHOP.items)
+    assert (older.names_IP[0] > 0).sum() == min(
+        6, older.names_IP.shape[1]
+    )  # one word and its five pieces, not four pairs
+
+
 def test_pieces_of_texts_are_padded_and_of_long_ones_the_first_are_read():
     table = padded_pieces(["milk", "", "a long name of very many different words that go on and on for ever"])
     assert table.shape == (3, MOST_PIECES) and not table[1].any()

@@ -131,3 +131,61 @@ def test_accents_that_a_keyboard_spells_out_are_read_as_accents_and_no_other_wor
     names = Names(["Bosma Stichsäge", "Gießkanne", "blaue Farbe", "blue paint", "blu player"])
     fit = names.fit(typed)
     assert np.argmax(fit.letters_I) == found and fit.letters_I[found] > 0.3
+
+
+@pytest.mark.parametrize(
+    ("query", "titles", "found"),
+    [
+        ("牛奶", ["有机全脂牛奶1升", "低脂牛奶500ml", "牛奶巧克力", "进口牛奶饼干", "红茶"], 4),
+        ("牛乳", ["明治おいしい牛乳900ml", "紅茶"], 1),
+        ("チョコ", ["アーモンドチョコレート", "紅茶"], 1),
+        ("หอม", ["ข้าวหอมมะลิ", "น้ำดื่ม"], 1),
+    ],
+)
+def test_a_word_within_a_title_of_a_script_without_blanks_is_found(query, titles, found):
+    fit = Names(titles).fit(query)
+    assert (
+        (fit.words_I > 0.999).tolist() == (fit.letters_I > 0.999).tolist() == [at < found for at in range(len(titles))]
+    )
+
+
+def test_one_letter_of_a_script_without_blanks_is_a_word_and_found_wherever_it_stands():
+    fit = Names(["红茶叶", "茶 100g", "绿茶", "牛奶"]).fit("茶")
+    assert (fit.words_I > 0.999).tolist() == [True, True, True, False] and fit.understood is None
+
+
+def test_letters_of_a_script_without_blanks_are_no_misspelling_of_each_other():
+    names = Names(["牛奶巧克力", "ดื่มี", "パン"])
+    assert 0 < names.fit("牛奶巧克刀").words_I[0] < 0.999
+    for query in ("牛奶巧克刀", "ดื่มิ", "パソ"):
+        assert names.fit(query).understood is None and not names.fit(query).words_I[1:].any()
+
+
+def test_beside_a_misspelt_word_a_run_without_blanks_is_shown_whole():
+    assert Names(["巧克力 chocolate"]).fit("巧克力 choclate").understood == "巧克力 chocolate"
+
+
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        ("rodlog", "Rødløg"),
+        ("roedloeg", "Rødløg"),
+        ("ol", "Øl 33 cl"),
+        ("smoer", "Smør"),
+        ("OEUFS", "Œufs"),
+        ("ISITICI", "Isıtıcı"),
+    ],
+)
+def test_letters_that_a_keyboard_lacks_are_found_as_they_are_typed_instead(query, title):
+    fit = Names([title, "Mleko"]).fit(query)
+    assert fit.words_I[0] > 0.999 and not fit.words_I[1] and fit.understood in (None, query, "rodlog", "smor")
+
+
+def test_numbers_are_the_same_in_all_digits():
+    assert (Names(["شاي ٥٠٠", "شاي ٢٥٠"]).fit("شاي 500").words_I > 0.999).tolist() == [True, False]
+
+
+def test_what_stands_behind_a_long_title_is_found_and_of_a_query_only_its_beginning_read():
+    names = Names(["word " * 46 + "ACME kettle", "Spoon"])
+    assert names.fit("acme kettle").words_I.tolist() == [1.0, 0.0]
+    np.testing.assert_array_equal(names.fit("spoon" + " " * 200 + "kettle").words_I, names.fit("spoon").words_I)

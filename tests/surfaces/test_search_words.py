@@ -1,11 +1,24 @@
 """Text as search reads it."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoploop.surfaces.search.words import MOST_LETTERS, gram_matrix, grams, plain, rarity, spelling, text_pieces, words
+from shoploop.surfaces.search.words import (
+    AS_WRITTEN,
+    MOST_LETTERS,
+    MOST_OF_NAME,
+    gram_matrix,
+    grams,
+    plain,
+    rarity,
+    spelling,
+    text_pieces,
+    words,
+)
 
 SHORT = st.text(max_size=8)
 """Of all of Unicode, half surrogates and all; no longer than what is read once it is folded."""
@@ -27,7 +40,9 @@ SHORT = st.text(max_size=8)
         ("half-fat_milk", ["half", "fat", "milk"]),
         ("a\tb\nc", ["a", "b", "c"]),
         ("½", ["1", "2"]),
-        ("١٢", ["١٢"]),
+        ("١٢ ๗ ७", ["12", "7", "7"]),
+        ("Rødløg ŁÓDŹ Đường ISITICI ısıtıcı", ["rodlog", "lodz", "duong", "isiticy", "isiticy"]),
+        ("Œufs æble Þór Garður", ["oeuf", "aebl", "thor", "gardur"]),
     ],
 )
 def test_words_are_without_case_accents_and_signs_and_digits_stand_apart(text, read):
@@ -66,7 +81,41 @@ def test_any_alphabet_has_words(text, read):
     assert words(text) == read
 
 
-@pytest.mark.parametrize("word", ["दूध", "चाय", "नमकीन", "น้ำดื่ม"])
+@pytest.mark.parametrize(
+    "text, read",
+    [
+        ("低脂牛奶500ml", ["低脂", "脂牛", "牛奶", "500", "ml"]),
+        ("VIP牛奶", ["vip", "牛奶"]),
+        ("おいしい牛乳", ["おい", "いし", "しい", "い牛", "牛乳"]),
+        ("パンケーキ", ["パン", "ンケ", "ケー", "ーキ"]),
+        ("ข้าวหอม", ["ขา", "าว", "วห", "หอ", "อม"]),
+        ("ดื่ม", ["ดืม"]),
+        ("ກາເຟ", ["ກາ", "າເ", "ເຟ"]),
+        ("茶", ["茶"]),
+    ],
+)
+def test_scripts_without_blanks_are_read_as_pairs_of_letters_with_their_marks(text, read):
+    assert words(text) == [unicodedata.normalize("NFKD", word) for word in read]
+
+
+def test_a_spelling_of_a_script_without_blanks_is_its_run_and_its_pieces_are_pairs():
+    assert spelling("牛奶 巧克力") == spelling("牛奶巧克力") == "牛奶巧克力"
+    assert set(grams("牛奶")) < set(grams("低脂牛奶500ml"))
+
+
+def test_weights_that_learned_from_text_as_it_was_written_read_it_so():
+    (before,) = [text_pieces(text, reading=AS_WRITTEN) for text in ["牛奶巧克力"]]
+    assert len(before) == len(["牛奶巧克力", "^牛奶", "牛奶巧", "奶巧克", "巧克力", "克力$"])
+    assert text_pieces("rødløg", reading=AS_WRITTEN) != text_pieces("rodlog", reading=AS_WRITTEN)
+    assert text_pieces("牛奶巧克力") == sorted({*text_pieces("牛奶"), *text_pieces("奶巧"), *text_pieces("巧克力")})
+
+
+@pytest.mark.parametrize("text", ["Crème Brûlée 2", "МОЛОКО", "ΓΆΛΑ", "دون سكر", "חלב", "우유식빵", "नमकीन", "x" * 300])
+def test_of_other_scripts_all_readings_are_the_same(text):
+    assert text_pieces(text) == text_pieces(text, reading=AS_WRITTEN)
+
+
+@pytest.mark.parametrize("word", ["दूध", "चाय", "नमकीन"])
 def test_a_word_is_not_cut_at_its_vowels_where_these_are_marks(word):
     assert len(words(word)) == 1
 
@@ -90,8 +139,9 @@ def test_nothing_has_no_pieces_so_that_two_nothings_are_not_alike():
 
 
 def test_of_a_very_long_text_the_beginning_is_read():
-    assert words("x" * 10_000) == ["x" * MOST_LETTERS]
-    assert words("milk " * 2_000) == ["milk"] * (MOST_LETTERS // 5)
+    assert words("x" * 10_000) == ["x" * MOST_OF_NAME] and spelling("x" * 10_000) == "x" * MOST_LETTERS
+    assert words("milk " * 2_000) == ["milk"] * (MOST_OF_NAME // 5)
+    assert text_pieces("x" * MOST_LETTERS + " milk") == text_pieces("x" * MOST_LETTERS)
 
 
 def test_a_spelling_forgets_blanks_and_signs_but_not_the_order():

@@ -90,6 +90,11 @@ def test_a_made_query_is_of_words_that_all_its_items_have(made):
             assert set(query) <= set(words(TEXTS[item]))
 
 
+def test_of_names_without_blanks_queries_are_made_of_neighbouring_letters():
+    made = made_searches(LOG, ["有机牛奶"] * len(TEXTS), seed=0)
+    assert set(made.queries) == {"有机", "机牛", "牛奶", "有机牛", "机牛奶"}
+
+
 def test_what_is_right_was_bought_by_that_user_on_that_day(made):
     bought = set(zip(LOG.user_R.tolist(), LOG.day_R.tolist(), LOG.item_R.tolist(), strict=True))
     rows = zip(made.user_E.tolist(), made.day_E.tolist(), made.item_E.tolist(), strict=True)

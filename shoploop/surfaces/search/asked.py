@@ -16,7 +16,7 @@ import polars as pl
 from shoploop.features.log import Int32, PurchaseLog, codes_of, day_of
 from shoploop.schemas import WORDS
 from shoploop.surfaces.search.memory import Searches
-from shoploop.surfaces.search.words import plain, spelling, stem, words
+from shoploop.surfaces.search.words import blankless, plain, spelling, stem, words, written
 
 NOBODY = -1
 """Code of a user who is not known."""
@@ -83,7 +83,7 @@ def made_searches(log: PurchaseLog, texts: Sequence[str], *, seed: int) -> Searc
         texts: Of each item, (I,).
         seed: Of the draws.
     """
-    split = [[word for word in dict.fromkeys(plain(text)) if len(word) >= SHORTEST_WORD] for text in texts]
+    split = [[word for word in dict.fromkeys(plain(text)) if _long_enough(word)] for text in texts]
     have = [frozenset(words(text)) for text in texts]
     _, first_row = log.baskets()
     ends = np.append(first_row[1:], len(log))
@@ -101,7 +101,7 @@ def made_searches(log: PurchaseLog, texts: Sequence[str], *, seed: int) -> Searc
         begin = int(start * max(len(own) - count + 1, 1))
         wanted = own[begin : begin + count]
         right = [int(code) for code in bought if have[code].issuperset(map(stem, wanted))]
-        asked += [(" ".join(wanted), code, int(log.day_R[rows.start]), int(log.user_R[rows.start])) for code in right]
+        asked += [(written(wanted), code, int(log.day_R[rows.start]), int(log.user_R[rows.start])) for code in right]
     queries = sorted({query for query, _, _, _ in asked})
     place = {query: code for code, query in enumerate(queries)}
     return Searches(
@@ -111,6 +111,11 @@ def made_searches(log: PurchaseLog, texts: Sequence[str], *, seed: int) -> Searc
         day_E=np.array([day for _, _, day, _ in asked], np.int32),
         user_E=np.array([user for _, _, _, user in asked], np.int32),
     )
+
+
+def _long_enough(word: str) -> bool:
+    """A pair of a script without blanks is a whole word there."""
+    return len(word) >= SHORTEST_WORD or len(blankless(word)) > 1
 
 
 def requests_of(searches: Searches) -> list[Asked]:

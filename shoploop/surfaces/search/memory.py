@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from shoploop.features.log import Float32, Int32
-from shoploop.surfaces.search.words import gram_matrix, grams, indicator, rarity, spelling, words
+from shoploop.surfaces.search.words import MOST_LETTERS, gram_matrix, grams, indicator, rarity, spelling, words
 
 HALF_LIFE_DAYS, LATELY_DAYS = 60.0, 5.0
 NEAR, NEAREST, SHARPNESS = 0.35, 30, 4.0
@@ -133,7 +133,7 @@ class QueryMemory:
         first: dict[str, str] = {}
         for query in [*dict.fromkeys(self._searches.query_E.tolist()), *range(len(spelt))]:
             first.setdefault(spelt[query], self._searches.queries[query])
-        return [words(first[text]) for text in self.spellings]
+        return [words(first[text][:MOST_LETTERS]) for text in self.spellings]
 
     def as_of(self, day: int) -> "Recall":
         """What is remembered when ``day`` begins."""
@@ -154,7 +154,7 @@ class QueryMemory:
 
     def unit_places(self, query: str) -> list[int]:
         """The places of the query's words and pairs of words that somebody has used."""
-        return sorted({self._unit[unit] for unit in units(words(query)) if unit in self._unit})
+        return sorted({self._unit[unit] for unit in units(words(query[:MOST_LETTERS])) if unit in self._unit})
 
     @property
     def units_QW(self) -> sparse.csr_matrix:

@@ -15,15 +15,17 @@ from scipy import sparse
 
 from shoploop.features.log import Float32
 from shoploop.surfaces.search.words import (
+    MOST_LETTERS,
+    blankless,
     gram_matrix,
     grams,
     indicator,
     plain,
     rarity,
+    runs,
     spelling,
     stem,
     without_spelt_out,
-    words,
 )
 
 SATURATION, LENGTH_SHARE = 1.2, 0.5
@@ -69,10 +71,12 @@ class Names:
 
     def __init__(self, texts: Sequence[str]):
         """Args: texts: What is known of each item in words, (I,)."""
-        written = Counter((stem(word), word) for text in texts for word in plain(text))
+        typed = [plain(text) for text in texts]
+        stems = {word: stem(word) for each in typed for word in each}
+        written = Counter((stems[word], word) for each in typed for word in each)
         self._shown = {word: spelt for (word, spelt), _ in sorted(written.items(), key=lambda each: (each[1], each[0]))}
-        split = [words(text) for text in texts]
-        self.words = sorted({word for each in split for word in each})
+        split = [[stems[word] for word in each] for each in typed]
+        self.words = sorted(set(stems.values()))
         self._place = {word: place for place, word in enumerate(self.words)}
         self.counts_IW = _counts(split, self._place)
         length_I = np.asarray(self.counts_IW.sum(axis=1)).ravel()
@@ -87,11 +91,16 @@ class Names:
         ).T.tocsr()
         self._has_WI = indicator([sorted(self._place[word] for word in set(each)) for each in split], len(self.words)).T
         self._has_WI = self._has_WI.tocsr()
-        self._spelt = sorted({spelt for _, spelt in written})
+        self._spelt = sorted(stems)
+        self._pairs = self._by_letter()
         grams_VG = gram_matrix(self._spelt)
         self._spelt_grams_GV = grams_VG.T.tocsr()
         self._norm_V = np.sqrt(np.diff(grams_VG.indptr).astype(np.float32))
-        grams_IG = gram_matrix(["".join(each) for each in split])
+        # of what is much longer than a title the beginning: in enough words all pieces of letters are somewhere
+        short = [len(text) <= MOST_LETTERS and text.isascii() for text in texts]
+        grams_IG = gram_matrix(
+            ["".join(each) if whole else spelling(text) for text, each, whole in zip(texts, split, short, strict=True)]
+        )
         self._gram_rarity_G = rarity(grams_IG)
         self._grams_GI = grams_IG.T.tocsr()
         self._letters_I = np.asarray(grams_IG @ self._gram_rarity_G).ravel()
@@ -101,7 +110,11 @@ class Names:
 
     def meant(self, word: str) -> list[int]:
         """The places of the words that a word as typed stands for: itself; those that begin with it, as while somebody types;
-        or the one that it is spelt most like. Empty where it is like none."""
+        or the one that it is spelt most like. Of a script without blanks one letter stands for all pairs with it, and a pair
+        for no other: its letters are no misspelling of each other. Empty where it is like none."""
+        letters = blankless(word)
+        if len(letters) == 1:
+            return self._pairs.get(word, [])
         if stem(word) in self._place:
             return [self._place[stem(word)]]
         if word.isdigit() or len(word) < SHORTEST_BEGINNING:  # another number is another thing
@@ -110,8 +123,20 @@ class Names:
         end = bisect_left(self._spelt, word + LAST_SIGN, lo=first)
         if end > first:
             return sorted({self._place[stem(spelt)] for spelt in self._spelt[first : min(end, first + MOST_ENDINGS)]})
-        alike = self._alike(word) if len(word) >= SHORTEST_MISSPELT else None
+        alike = self._alike(word) if len(word) >= SHORTEST_MISSPELT and not letters else None
         return [] if alike is None else [self._place[stem(alike)]]
+
+    def _by_letter(self) -> dict[str, list[int]]:
+        """The words that have each letter of a script without blanks, those of the most names."""
+        found: dict[str, set[int]] = {}
+        for word in self._spelt:
+            for letter in blankless(word):
+                found.setdefault(letter, set()).add(self._place[stem(word)])
+        names_W = np.bincount(self.counts_IW.indices, minlength=len(self.words))
+        return {
+            letter: sorted(sorted(places, key=lambda place: (-names_W[place], place))[:MOST_ENDINGS])
+            for letter, places in found.items()
+        }
 
     def _begins(self, word: str) -> bool:
         first = bisect_left(self._spelt, word)
@@ -128,7 +153,7 @@ class Names:
 
     def _as_spelt(self, query: str) -> str:
         """The query, where words of it that are part of no name are part of one without accents that were spelt out."""
-        typed = plain(query)[:MOST_WORDS]
+        typed = runs(query)[:MOST_WORDS]
         read = [self._accented(word) for word in typed]
         return query if read == typed else " ".join(read)
 
@@ -140,7 +165,7 @@ class Names:
 
     def fit(self, query: str) -> Fit:
         """How well each item fits."""
-        query = self._as_spelt(query)
+        query = self._as_spelt(query[:MOST_LETTERS])
         asked: dict[str, str] = {}
         for word in plain(query)[:MOST_WORDS]:
             asked.setdefault(stem(word), word)
@@ -148,7 +173,7 @@ class Names:
         # a word that no name has counts as much as the rarest
         rarest = float(self.rarity_W.max(initial=1.0))
         bm25_I, has_I, total = none_I.copy(), none_I.copy(), 0.0
-        read_as = []
+        corrected: dict[str, str] = {}
         for word in asked.values():
             places = self.meant(word)
             weight = float(self.rarity_W[places].min()) if places else rarest
@@ -157,8 +182,8 @@ class Names:
                 found_I = _sum(rows, places, None, none_I)
                 # of several endings of one word a name needs but one
                 sum_I += np.minimum(found_I, 1.0) * weight if rows is self._has_WI else found_I
-            itself = not places or stem(word) in self._place or self._begins(word)
-            read_as.append(word if itself else self._shown[self.words[places[0]]])
+            if places and not blankless(word) and stem(word) not in self._place and not self._begins(word):
+                corrected[stem(word)] = self._shown[self.words[places[0]]]
         pieces = sorted(set(grams(spelling(query))))
         weights = self._gram_rarity_G[pieces]
         shared_I = _sum(self._grams_GI, pieces, weights, none_I)
@@ -168,8 +193,16 @@ class Names:
             words_I=has_I / np.float32(max(total, 1e-6)),
             letters_I=shared_I / np.float32(max(missing, 1e-6)),
             named_I=(shared_I / np.maximum(self._letters_I, 1e-6)).astype(np.float32),
-            understood=" ".join(read_as) if read_as != list(asked.values()) else None,
+            understood=_understood(query, corrected) if corrected else None,
         )
+
+
+def _understood(query: str, corrected: dict[str, str]) -> str:
+    """The words of a query, each once, as they were understood; runs of a script without blanks stay whole."""
+    read: dict[str, str] = {}
+    for run in runs(query)[:MOST_WORDS]:
+        read.setdefault(stem(run), corrected.get(stem(run), run))
+    return " ".join(read.values())
 
 
 def _counts(split: Sequence[Sequence[str]], place: dict[str, int]) -> sparse.csr_matrix:
