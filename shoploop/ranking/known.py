@@ -68,6 +68,9 @@ class Visitor:
     today: int
     """Of the request; the one before ``day`` for who did something on it."""
 
+    only_looked: bool = False
+    """The history of ``user`` is what they looked at, who never bought anything."""
+
     is_missed: bool = False
     """The online store did not say in time what it has of them."""
 
@@ -181,7 +184,8 @@ class Known:
         moments_N = moments_of(days_N) if self.trained.sessions else None
         history = base.history.with_events(codes_N, days_N, quantities_N, moments_N)
         day = max(day, int(days_N[codes_N >= 0].max()) + 1)
-        return Visitor(stored=stored, user=replace(base, history=history), day=day, today=asked)
+        user = replace(base, history=history)
+        return Visitor(stored=stored, user=user, day=day, today=asked, only_looked=new is not bought)
 
     def somebody(self) -> Visitor:
         """A user who bought what sells, the day before: to measure with where no real one is at hand."""
@@ -374,6 +378,7 @@ class Known:
             catalog=self.trained.catalog,
             titles=self._titles,
             today=visitor.today,
+            only_looked=visitor.only_looked,
         )
 
     def day(self, now: datetime | None = None) -> int:

@@ -1,9 +1,10 @@
 """Why an item was at its place: over HTTP, and from an impression where nobody remembers."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import get_args
 
 import pytest
+from shop import Shop
 from shop.serving import make_ranker
 
 from shoploop.api.list_rules import ListRulesSpec
@@ -260,3 +261,16 @@ def test_the_openapi_description_shows_an_example_of_each_message(client):
     schemas = client.get("/docs.json").json()["components"]["schemas"]
     for name in ("RecommendRequest", "RankRequest", "Answer", "ExplainRequest", "Explanation", "EventsRequest"):
         assert schemas[f"{name}IODescriptor"]["example"], name  # as BentoML names them
+
+
+def test_what_somebody_only_looked_at_is_explained_as_it_was_answered(tmp_path):
+    ranker = make_ranker(tmp_path)
+    explanations, now = Explanations(ranker, None), datetime.combine(Shop().serving_day, time(12), UTC)
+    request, looks = (
+        RecommendRequest(user="stranger", k=1),
+        [Done("tea", "view", (now.date() - date(1970, 1, 1)).days, 1.0)],
+    )
+    answer = ranker.recommend(request, now=now, fresh=looks)
+    explanations.remember(answer, request, looks, now)
+    said = explanations.explain(ExplainRequest(request_id=answer.request_id, item="tea"))
+    assert said.reason == answer.items[0].reason == "you looked at this today"
