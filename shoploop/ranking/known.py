@@ -48,6 +48,10 @@ AT_A_TIME = 4_096
 OF_SOMEBODY = 30
 """Items that are made up to have been bought, where costs are measured and nobody's history can be read."""
 
+LONG_AGO_DAYS = 365
+"""Age of data from which on no shop can still sell by it. A version cannot be asked what it is for: a shop whose exports
+stand still trains on old data as the replay of a public data set does, and only the years tell them apart."""
+
 NOBODY = OnlineUser(stats=UserRow(), history=History.empty())
 """Of whom nothing is known."""
 
@@ -327,12 +331,19 @@ class Known:
         """What cannot be bought on the day of the request: what is out of stock, and what has ended before."""
         if self._ending is None:
             return out_of_stock
-        day = self.request_day(now)
+        day = self._selling_day(now)
         if self._ended[0] != day:  # of a day once; two threads may both do it
             ended = self._ending.filter(pl.col(ENDS) < EPOCH + timedelta(days=day))
             self._ended = (day, frozenset(ended["item"]))
         ended_before = self._ended[1]
         return ended_before.union(out_of_stock) if out_of_stock else ended_before
+
+    def _selling_day(self, now: datetime | None) -> int:
+        """The day by which items have ended: today also where answers are as of an earlier day, since a ticket is not for
+        sale again because the nightly run fails. Only with data of long ago, as of a public data set, or of the future,
+        where nothing but a replay of that day makes sense, it is that day."""
+        serving, now_day = self._features.serving_day, today(now)
+        return now_day if serving - 1 <= now_day <= serving + LONG_AGO_DAYS else self.request_day(now)
 
     def fields(self, item: str) -> dict[str, Any]:
         """What answers carry of the item; null where unknown."""
