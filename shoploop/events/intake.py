@@ -106,7 +106,7 @@ class Intake:
         return EventsAnswer(accepted=len(entries), known=known, refused=refused)
 
     def _judged(self, event: Event, sender: Sender, now: datetime) -> "Kept | _No":
-        time = (event.time or now).astimezone(UTC)
+        time = event.time or now  # in whatever zone: at the calendar's ends there is no other that it could be told in
         if time > now + FUTURE:
             ahead = (time - now).total_seconds()
             return _No(
@@ -116,6 +116,7 @@ class Intake:
             )
         if time < now - PAST:
             return _No("time_too_old", f"{time.isoformat()} is more than {PAST.days} days ago: load it as data.")
+        time = time.astimezone(UTC)
         kept = self._attributed(event, time, now) if event.impression else self._organic(event, sender, time, now)
         return kept if isinstance(kept, _No) else self._within_rates(event, sender) or kept
 

@@ -5,6 +5,7 @@ The descriptions become the service's OpenAPI: they are written for who builds a
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -114,6 +115,10 @@ class EventsAnswer(_Message):
     """Events that are not kept, and why. To send them again helps only where the code says rate_limited."""
 
 
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))]
+"""Of a record: with room on both sides, since what reads it goes on to other zones, and days back and forth."""
+
+
 class _Record(BaseModel):
     """What lies in the log; a newer predictor's may have further members."""
 
@@ -130,10 +135,10 @@ class Kept(_Record):
     kind: Kind
     user: str
     item: str | None = None
-    time: AwareDatetime
+    time: Moment
     """When it was done, as it was told; UTC."""
 
-    received: AwareDatetime
+    received: Moment
     request_id: str | None = None
     version: str | None = None
     position: int | None = None
@@ -165,7 +170,7 @@ class Shown(_Record):
     surface: str
     method: str
     as_of: str
-    time: AwareDatetime
+    time: Moment
     items: list[str]
     scores: list[float | None]
     propensities: list[float]

@@ -1,7 +1,8 @@
 """Answers to "why": from what this predictor remembers, or from the signed impression, which any predictor can read.
 
-Memory is bounded by items, not by answers, so that long lists cost no more than short ones; the oldest go first. Of a request
-nothing is kept but its user: what its rules did is known of each item.
+Memory is bounded by items, not by answers, so that long lists cost no more than short ones; long texts count as items, too.
+The oldest go first. Of a request nothing is kept but its user, its shop and what search reads of its query: what its rules
+did is known of each item.
 """
 
 import threading
@@ -19,6 +20,10 @@ from shoploop.ranking.answer import AnyAnswer, AnyRequest, RankRequest, SearchRe
 from shoploop.ranking.explaining import Shown, ShownItem, explain
 from shoploop.ranking.explanation import ExplainRequest, Explanation
 from shoploop.ranking.ranker import Ranker
+from shoploop.surfaces.search.words import MOST_LETTERS
+
+LETTERS_AN_ITEM = 50
+"""That take as much memory as an item of an answer does, some 200 bytes, whatever their script."""
 
 
 class NotExplained(Refused):
@@ -83,7 +88,7 @@ class Explanations:
             commit=answer.commit,
             effects=tuple(answer.rules),
             asked_for=isinstance(request, RankRequest) or request.only is not None,
-            query=request.query if isinstance(request, SearchRequest) else None,
+            query=request.query[:MOST_LETTERS] if isinstance(request, SearchRequest) else None,
             shops=isinstance(answer, ShopsAnswer),
             shop=request.shop if isinstance(request, ShopsRequest) else None,
             exact=answer.degraded is None,  # else what is stored of the user is known by now, and was not then
@@ -163,4 +168,5 @@ class Explanations:
 
 
 def _size(shown: Shown) -> int:
-    return len(shown.items) + len(shown.fresh) + len(shown.effects) + 1
+    letters = len(shown.user) + len(shown.query or "") + len(shown.shop or "")
+    return len(shown.items) + len(shown.fresh) + len(shown.effects) + 1 + letters // LETTERS_AN_ITEM

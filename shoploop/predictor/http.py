@@ -7,6 +7,7 @@ become a large one.
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -26,6 +27,19 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 256 * 1024
 """500 ids of 200 characters fit twice."""
+
+MOST_SIGNS = 20_000
+"""Texts, commas and brackets of a body: 500 events that say all they can have 16,005. What a small body costs to read grows
+with these, a hundredfold between the cheapest and the dearest, and who asks need not be known yet."""
+
+MOST_DEEP = 100
+"""Brackets within brackets, of a body that has too many signs; what is asked needs four."""
+
+MOST_TOLD = 10
+"""Problems of one request that are told; the others are counted."""
+
+MOST_LETTERS = 300
+"""Of one problem: it may name a field that whoever asks has made up."""
 
 BODY_SECONDS = 10.0
 """For a body to arrive: who sends a byte now and then must not hold a place."""
@@ -52,14 +66,33 @@ def check_json(body: bytes) -> None:
     """Makes sure that everybody who reads ``body`` reads the same.
 
     Raises:
-        JsonRefused: it is no JSON, is nested too deep, names a key twice or holds a number that JSON does not have.
+        JsonRefused: it is no JSON, is nested too deep, has far more in it than any request, names a key twice or holds a
+            number that JSON does not have.
     """
+    _check_size(body)
     try:
-        json.loads(body, object_pairs_hook=_each_key_once, parse_constant=_no_constant)
+        json.loads(body.decode(), object_pairs_hook=_each_key_once, parse_constant=_no_constant)
     except RecursionError as error:
         raise JsonRefused("json_too_deep", "The JSON is nested too deep.") from error
     except ValueError as error:  # also of bytes that are no text
         raise JsonRefused("json_invalid", f"Invalid JSON: {error}.") from error
+
+
+_SIGN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[,\[\]{}]', re.DOTALL)
+"""A text, also one that nothing ends, or what stands between texts."""
+
+
+def _check_size(body: bytes) -> None:
+    """Before anything is made of it, since a million empty lists take seconds and hundreds of megabytes."""
+    if sum(body.count(sign) for sign in (b",", b"[", b"{")) < MOST_SIGNS // 2:
+        return  # as most are: no more than so many values, and so many names
+    depth = 0
+    for count, sign in enumerate(_SIGN.finditer(body), 1):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(sign[0], 0)
+        if count > MOST_SIGNS and depth > MOST_DEEP:
+            raise JsonRefused("json_too_deep", "The JSON is nested too deep.")
+        if count > MOST_SIGNS:
+            raise JsonRefused("request_invalid", f"The JSON has more than {MOST_SIGNS} texts, commas and brackets.")
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> None:
@@ -161,11 +194,16 @@ async def _body(receive: Receive, most: int) -> bytes | None:
 
 
 def _problems(error: ValidationError) -> list[str]:
-    """One line a problem, beginning with the field, e.g. ``k: Input should be less than or equal to 500``."""
+    """One line a problem, beginning with the field, e.g. ``k: Input should be less than or equal to 500``; of many the first,
+    and how many there are."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
     problems = []
-    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+    for problem in found[:MOST_TOLD]:
         where = ".".join(str(part) for part in problem["loc"])
-        problems.append(f"{where}: {problem['msg']}" if where else problem["msg"])
+        text = f"{where}: {problem['msg']}" if where else problem["msg"]
+        problems.append(text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}...")
+    if len(found) > MOST_TOLD:
+        problems.append(f"and {len(found) - MOST_TOLD} more, {len(found)} problems in all")
     return problems
 
 

@@ -48,6 +48,10 @@ AT_A_TIME = 4_096
 OF_SOMEBODY = 30
 """Items that are made up to have been bought, where costs are measured and nobody's history can be read."""
 
+LONG_AGO_DAYS = 365
+"""Age of data from which on no shop can still sell by it. A version cannot be asked what it is for: a shop whose exports
+stand still trains on old data as the replay of a public data set does, and only the years tell them apart."""
+
 NOBODY = OnlineUser(stats=UserRow(), history=History.empty())
 """Of whom nothing is known."""
 
@@ -67,6 +71,9 @@ class Visitor:
 
     today: int
     """Of the request; the one before ``day`` for who did something on it."""
+
+    only_looked: bool = False
+    """The history of ``user`` is what they looked at, who never bought anything."""
 
     is_missed: bool = False
     """The online store did not say in time what it has of them."""
@@ -181,7 +188,8 @@ class Known:
         moments_N = moments_of(days_N) if self.trained.sessions else None
         history = base.history.with_events(codes_N, days_N, quantities_N, moments_N)
         day = max(day, int(days_N[codes_N >= 0].max()) + 1)
-        return Visitor(stored=stored, user=replace(base, history=history), day=day, today=asked)
+        user = replace(base, history=history)
+        return Visitor(stored=stored, user=user, day=day, today=asked, only_looked=new is not bought)
 
     def somebody(self) -> Visitor:
         """A user who bought what sells, the day before: to measure with where no real one is at hand."""
@@ -323,12 +331,19 @@ class Known:
         """What cannot be bought on the day of the request: what is out of stock, and what has ended before."""
         if self._ending is None:
             return out_of_stock
-        day = self.request_day(now)
+        day = self._selling_day(now)
         if self._ended[0] != day:  # of a day once; two threads may both do it
             ended = self._ending.filter(pl.col(ENDS) < EPOCH + timedelta(days=day))
             self._ended = (day, frozenset(ended["item"]))
         ended_before = self._ended[1]
         return ended_before.union(out_of_stock) if out_of_stock else ended_before
+
+    def _selling_day(self, now: datetime | None) -> int:
+        """The day by which items have ended: today also where answers are as of an earlier day, since a ticket is not for
+        sale again because the nightly run fails. Only with data of long ago, as of a public data set, or of the future,
+        where nothing but a replay of that day makes sense, it is that day."""
+        serving, now_day = self._features.serving_day, today(now)
+        return now_day if serving - 1 <= now_day <= serving + LONG_AGO_DAYS else self.request_day(now)
 
     def fields(self, item: str) -> dict[str, Any]:
         """What answers carry of the item; null where unknown."""
@@ -374,6 +389,7 @@ class Known:
             catalog=self.trained.catalog,
             titles=self._titles,
             today=visitor.today,
+            only_looked=visitor.only_looked,
         )
 
     def day(self, now: datetime | None = None) -> int:

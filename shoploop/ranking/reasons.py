@@ -29,7 +29,7 @@ OFTEN = 2
 """Purchases from which on a rhythm is claimed."""
 
 
-Kind = Literal["own", "companion", "leader", "week", "month", "new"]
+Kind = Literal["own", "looked", "companion", "leader", "week", "month", "new"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Reason:
     """What is claimed, in words and as what it names."""
 
     kind: Kind
-    """own: bought before; companion, leader: another item of the last baskets; week, month: what sells; new: nothing."""
+    """own: bought before; looked: looked at before; companion, leader: another item of the last baskets; week, month: what
+    sells; new: nothing."""
 
     text: str
     named: int | None = None
@@ -53,10 +54,19 @@ def reason(
     catalog: Catalog,
     titles: "list[str | None] | tuple[str | None, ...]",
     today: int | None = None,
+    only_looked: bool = False,
 ) -> str:
     """The words of :func:`find_reason`, which see."""
-    found = find_reason(item, history=history, day=day, items=items, catalog=catalog, titles=titles, today=today)
-    return found.text
+    return find_reason(
+        item,
+        history=history,
+        day=day,
+        items=items,
+        catalog=catalog,
+        titles=titles,
+        today=today,
+        only_looked=only_looked,
+    ).text
 
 
 def find_reason(
@@ -68,6 +78,7 @@ def find_reason(
     catalog: Catalog,
     titles: "list[str | None] | tuple[str | None, ...]",
     today: int | None = None,
+    only_looked: bool = False,
 ) -> Reason:
     """The reason for one recommended item.
 
@@ -79,10 +90,13 @@ def find_reason(
         catalog: Neighbours and followers.
         titles: By vocabulary code; None where an item has none.
         today: Day of the request, which is the one before ``day`` for who did something on it; unset, ``day``.
+        only_looked: The history is what somebody looked at who never bought anything.
     """
     history = history.before(day)
     today = day if today is None else today
     days = history.days_H[history.items_H == item]
+    if len(days) and only_looked:
+        return Reason("looked", f"you looked at this {ago(today - int(days[-1]))}", item)
     if len(days) > OFTEN:
         every = max(round((int(days[-1]) - int(days[0])) / (len(days) - 1)), 1)
         return Reason("own", f"you buy this about every {in_days(every)}, last {ago(today - int(days[-1]))}", item)

@@ -211,9 +211,9 @@ def moment(value: object) -> str:
             parsed = datetime.fromtimestamp(value, tz=UTC)
         else:
             parsed = datetime.fromisoformat(str(value))
+        parsed = parsed.astimezone(UTC) if parsed.tzinfo else parsed
     except (ValueError, OverflowError, OSError):
         return NONE if value is None else str(value)
-    parsed = parsed.astimezone(UTC) if parsed.tzinfo else parsed
     return f"{parsed.day} {parsed:%b %Y, %H:%M}{' UTC' if parsed.tzinfo else ''}"
 
 

@@ -71,6 +71,29 @@ def test_where_clocks_are_an_hour_apart_it_is_said_how_far_and_that_either_may_b
     assert intake.take([bought("2")], SERVER).accepted == 1
 
 
+@pytest.mark.parametrize(
+    ("time", "code"),
+    [
+        ("0001-01-01T00:00:00Z", "time_too_old"),
+        ("0001-01-01T00:00:00+01:00", "time_too_old"),
+        ("9999-12-31T23:59:59Z", "time_in_future"),
+        ("9999-12-31T23:59:59-05:00", "time_in_future"),
+    ],
+)
+def test_a_time_that_stands_for_none_is_refused_by_itself_and_the_others_of_its_request_are_kept(
+    log, intake, time, code
+):
+    answer = intake.take([Event(**bought("1").model_dump() | {"time": time}), bought("2")], SERVER)
+    assert [(refused.index, refused.code) for refused in answer.refused] == [(0, code)]
+    assert len(kept(log)) == 1
+
+
+def test_a_time_of_another_zone_is_kept_as_utc(log, intake):
+    intake.take([Event(**bought("1").model_dump() | {"time": "2026-01-05T12:30:00+01:00"})], SERVER)
+    [record] = log.read(BEGINNING)
+    assert from_json(record.body).time.isoformat() == "2026-01-05T11:30:00+00:00"
+
+
 def test_what_is_sent_again_does_not_use_up_what_one_may_say(log, intake):
     for _ in range(10):
         assert intake.take([bought("1")], SERVER).accepted == 1

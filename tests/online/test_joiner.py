@@ -1,9 +1,11 @@
 """What was shown, joined with what became of it."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shoploop.events.log import Record
 from shoploop.events.messages import Kept, Shown
 from shoploop.online.joiner import LATENESS, WINDOWS, Joiner
 
@@ -25,6 +27,15 @@ def did(kind: str, item: str, request: str | None = None, *, after: timedelta = 
 
 def taken(joiner: Joiner, *messages: Kept | Shown):
     return [example for offset, message in enumerate(messages, 1) for example in joiner.take(offset, message)]
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00Z"])
+def test_a_record_of_a_time_that_nobody_can_count_with_is_a_dead_letter(time):
+    joiner = Joiner()
+    for offset, message in enumerate((shown("r1", "tea"), did("click", "tea", "r1")), 1):
+        fields = message.model_dump(mode="json", exclude_none=True) | {"time": time}
+        assert joiner.read(Record(offset, "", json.dumps(fields).encode())) is None
+    assert [letter.reason for letter in joiner.dead] == ["unreadable", "unreadable"]
 
 
 def test_a_click_is_a_choice_among_what_was_shown():

@@ -1,9 +1,10 @@
 """Why an item was at its place: over HTTP, and from an impression where nobody remembers."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import get_args
 
 import pytest
+from shop import Shop
 from shop.serving import make_ranker
 
 from shoploop.api.list_rules import ListRulesSpec
@@ -12,7 +13,7 @@ from shoploop.events.fresh import Done
 from shoploop.events.impressions import Signatures
 from shoploop.events.keyring import Keyring, add_key
 from shoploop.predictor.explanations import Explanations, NotExplained
-from shoploop.ranking.answer import RankRequest, RecommendRequest
+from shoploop.ranking.answer import RankRequest, RecommendRequest, SearchRequest
 from shoploop.ranking.explanation import ExplainRequest, Source
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'")  # BentoML does, at every request
@@ -260,3 +261,30 @@ def test_the_openapi_description_shows_an_example_of_each_message(client):
     schemas = client.get("/docs.json").json()["components"]["schemas"]
     for name in ("RecommendRequest", "RankRequest", "Answer", "ExplainRequest", "Explanation", "EventsRequest"):
         assert schemas[f"{name}IODescriptor"]["example"], name  # as BentoML names them
+
+
+def test_what_somebody_only_looked_at_is_explained_as_it_was_answered(tmp_path):
+    ranker = make_ranker(tmp_path)
+    explanations, now = Explanations(ranker, None), datetime.combine(Shop().serving_day, time(12), UTC)
+    request, looks = (
+        RecommendRequest(user="stranger", k=1),
+        [Done("tea", "view", (now.date() - date(1970, 1, 1)).days, 1.0)],
+    )
+    answer = ranker.recommend(request, now=now, fresh=looks)
+    explanations.remember(answer, request, looks, now)
+    said = explanations.explain(ExplainRequest(request_id=answer.request_id, item="tea"))
+    assert said.reason == answer.items[0].reason == "you looked at this today"
+
+
+def test_of_a_query_no_more_is_remembered_than_search_reads_and_its_letters_count(tmp_path):
+    ranker, now = make_ranker(tmp_path, remembered_items=50), datetime.combine(Shop().serving_day, time(12), UTC)
+    explanations = Explanations(ranker, None)
+    for query in ("milk" + " " * 9_000, "milk " * 40, "milk " * 2_000):
+        request = SearchRequest(query=query, k=1)
+        answers = [ranker.search(request, now=now) for _ in range(30)]
+        for answer in answers:
+            explanations.remember(answer, request, (), now)
+        kept = [shown.query for _, shown in explanations._shown.values()]
+        assert kept and len(kept) < 15 and max(map(len, kept)) <= 200
+        said = explanations.explain(ExplainRequest(request_id=answers[-1].request_id, item="milk"))
+        assert said.reason == answers[-1].items[0].reason

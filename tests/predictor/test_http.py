@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shoploop.events.messages import EventsRequest
 from shoploop.predictor.admission import Visit
-from shoploop.predictor.http import CheckedJson
+from shoploop.predictor.http import CheckedJson, JsonRefused, check_json
 from shoploop.ranking.answer import RecommendRequest
 from shoploop.ranking.ranker import Ranker
 
@@ -129,6 +130,58 @@ def test_json_that_readers_would_disagree_about_is_refused_by_a_code(client, bod
         body = body if route == "/recommend" else body.replace(b'"user"', b'"item"')
         answer = client.post(route, content=body, headers=JSON)
         assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_of_many_problems_ten_are_told_and_how_many_there_are(client):
+    answer = client.post("/recommend", json={"user": "ann"} | {f"made up {at}": 0 for at in range(2_000)})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "request_invalid")
+    told = answer.json()["detail"].split("; ")
+    assert told[0] == "made up 0: Extra inputs are not permitted"
+    assert told[10:] == ["and 1990 more, 2000 problems in all"]
+
+
+def test_a_name_that_somebody_made_up_is_not_sent_back_whole(client):
+    answer = client.post("/recommend", json={"user": "ann", "x" * 100_000: 0})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "request_invalid")
+    assert answer.json()["detail"].startswith("xxx") and len(answer.content) < 1_000
+
+
+@pytest.mark.parametrize("many", ["[]", "{}", "0", '""', '{"a":0}'])
+def test_a_body_with_far_more_in_it_than_any_request_is_refused_before_it_is_read(client, many):
+    body = b'{"events": [' + b",".join([many.encode()] * 25_000) + b"]}"
+    with pytest.raises(JsonRefused):
+        check_json(body)
+    answer = client.post("/events", content=body, headers=JSON)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "request_invalid")
+    assert len(answer.content) < 1_000
+
+
+def test_so_is_one_object_with_as_many_names():
+    with pytest.raises(JsonRefused):
+        check_json(json.dumps({"events": [{str(at): 0 for at in range(25_000)}]}).encode())
+
+
+def test_the_largest_bodies_that_are_allowed_get_in_whatever_their_texts_are_made_of():
+    signs = '{"[],\\'
+    event = dict.fromkeys(("id", "user", "item", "shop"), (signs * 20)[:100])
+    event |= {
+        "kind": "cart",
+        "time": "2026-01-01T10:00:00+01:00",
+        "query": (signs * 100)[:500],
+        "impression": signs * 100,
+    }
+    body = {"events": [event | {"quantity": "1", "price": "1.5"}] * 500}
+    check_json(json.dumps(body).encode())
+    assert len(EventsRequest.model_validate(body).events) == 500
+
+    rules = {"exclude": [{"item": signs, "category": None}] * 100, "boosts": [{"item": signs, "logOdds": 1}] * 100}
+    rules["pins"] = [{"item": f"{signs}{place}", "place": place} for place in range(1, 51)]
+    body = {"user": signs, "k": 500, "exclude": [signs] * 500, "only": [signs] * 500, "rules": rules}
+    check_json(json.dumps(body).encode())
+    assert RecommendRequest.model_validate(body)
 
 
 def test_a_bomb_is_not_unpacked(client):

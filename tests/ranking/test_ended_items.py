@@ -18,8 +18,8 @@ def recommended(ranker, *, now=NOON, **request):
     return [ranked.item for ranked in answer.items]
 
 
-def found(ranker, query, **options):
-    return [ranked.item for ranked in ranker.search(SearchRequest(query=query), now=NOON, **options).items]
+def found(ranker, query, *, now=NOON, **options):
+    return [ranked.item for ranked in ranker.search(SearchRequest(query=query), now=now, **options).items]
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,25 @@ def test_what_ended_yesterday_is_not_recommended_and_what_ends_today_still_is(ra
 
 def test_an_item_leaves_the_lists_when_its_last_day_is_over_without_another_run(ranker):
     assert "apples" not in recommended(ranker, now=NOON + timedelta(days=1))
+
+
+@pytest.mark.parametrize("days", [1, 7, 8, 60, 300])
+def test_what_has_ended_does_not_come_back_when_no_run_has_worked_for_long(ranker, days):
+    now = NOON + timedelta(days=days)
+    for user in ("ann", "nobody"):
+        assert not {"milk", "apples"} & set(recommended(ranker, user=user, now=now))
+    assert not {"milk", "apples"} & set(found(ranker, "apples", now=now))
+
+
+def test_what_ends_while_no_run_works_leaves_the_lists_on_its_day(tmp_path):
+    ranker = make_ranker(tmp_path, ends={"milk": TODAY + timedelta(days=30)})
+    assert "milk" in recommended(ranker, now=NOON + timedelta(days=30))
+    assert "milk" not in recommended(ranker, now=NOON + timedelta(days=31))
+
+
+def test_data_of_years_ago_are_served_as_on_the_day_after_their_last(ranker):
+    answer = recommended(ranker, now=NOON + timedelta(days=3 * 365))
+    assert "milk" not in answer and "apples" in answer
 
 
 def test_what_has_ended_is_not_found(ranker):

@@ -1,6 +1,6 @@
 """What a shopper is answered."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from shop import FIRST, SALTY, SWEET, Shop
@@ -125,6 +125,25 @@ def test_ranking_and_recommending_give_an_item_the_same_score(ranker):
 
     for ranked in rank(ranker, "ann", list(recommended)).items:
         assert ranked.score == pytest.approx(recommended[ranked.item], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["view", "click", "cart"])
+def test_what_somebody_only_looked_at_is_never_said_to_be_bought(ranker, kind):
+    today = (SERVING_DAY - date(1970, 1, 1)).days
+    fresh = [Done("tea", kind, day, 1.0) for day in (today - 2, today - 1, today)]
+    for looks in (fresh[-1:], fresh):
+        for rules in ({}, {"hideOwned": True}):
+            request = RecommendRequest.model_validate({"user": "stranger", "k": 3, "rules": rules})
+            first, *others = ranker.recommend(request, now=NOON, fresh=looks).items
+            assert (first.item, first.reason) == ("tea", "you looked at this today")
+            assert not any("bought this" in other.reason or "you buy" in other.reason for other in others)
+
+
+def test_who_bought_something_is_told_of_that(ranker):
+    today = (SERVING_DAY - date(1970, 1, 1)).days
+    fresh = [Done("tea", "view", today, 1.0), Done("tea", "purchase", today, 1.0)]
+    [first] = ranker.recommend(RecommendRequest(user="stranger", k=1), now=NOON, fresh=fresh).items
+    assert (first.item, first.reason) == ("tea", "you bought this once, last today")
 
 
 def test_today_counts_while_the_data_is_fresh(ranker):

@@ -24,6 +24,7 @@ from shoploop.report import words
         (words.count(1469307), "1,469,307"),
         (words.day("2017-12-03"), "3 Dec 2017"),
         (words.moment("2026-11-23T10:15:00+01:00"), "23 Nov 2026, 09:15 UTC"),
+        (words.moment("0001-01-01T00:00:00+01:00"), "0001-01-01T00:00:00+01:00"),
         (words.decimal(None), "–"),
         (words.interval([0.1, 0.2], 1), "0.1 to 0.2"),
     ],
