@@ -3,7 +3,7 @@
 Legend: N candidates.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -57,7 +57,9 @@ class Lists:
         """The codes but those of the excluded items."""
         return codes_N[~np.isin(codes_N, self.known.codes(excluded))] if excluded else codes_N
 
-    def best_sellers(self, request: RecommendRequest, left_out: Iterable[str], most: int) -> Scored:
+    def best_sellers(
+        self, request: RecommendRequest, left_out: Iterable[str], most: int, gone: Container[str] = ()
+    ) -> Scored:
         """The shop's best sellers, then those of all shops, whose scores count on below the shop's last."""
         seen = set(left_out)
         only = None if request.only is None else frozenset(request.only)
@@ -69,7 +71,7 @@ class Lists:
             for item, rate in zip(popular.items, popular.rates, strict=True):
                 if len(found) == most:
                     return found
-                if item not in seen and (only is None or item in only):
+                if item not in seen and item not in gone and (only is None or item in only):
                     seen.add(item)
                     found.append((item, min(rate, ceiling)))
             ceiling = found[-1][1] if found else ceiling

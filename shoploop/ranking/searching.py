@@ -14,7 +14,7 @@ import polars as pl
 
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
-from shoploop.features.log import Float32, Int32
+from shoploop.features.log import Float32, Int32, Vocabulary
 from shoploop.surfaces.search.asked import item_texts
 from shoploop.surfaces.search.features import ALL_WORDS, Read, read, search_candidates
 from shoploop.surfaces.search.memory import QueryMemory, Recall, Searches
@@ -102,6 +102,9 @@ class Searching:
         self._trained = trained
         known = frozenset(trained.vocabulary.items)
         self._unsold = items.filter(~pl.col("item").is_in(list(known))) if items.height else items
+        self.unknown = Vocabulary(tuple(self._unsold["item"]) if items.height else ())
+        """What may be sold and the model does not know, in the order in which its names are read."""
+
         self._sellable = items["item"].to_list() if items.height else []
         self._recalled: tuple[int, Recall] | None = None
 
