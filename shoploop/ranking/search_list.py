@@ -36,7 +36,7 @@ class SearchList:
     found: Found
     shown: list[Placed]
     searched: Searched | None
-    """How the query was understood; None where nothing is called so, and what sells is shown."""
+    """How the query was understood; None where nothing that may be shown is called so, and what sells is."""
 
 
 class May:
@@ -65,16 +65,14 @@ class May:
 
 
 def search_list(lists: Lists, request: SearchRequest, visitor: Visitor, budget: Budget, gone: Gone) -> SearchList:
-    """The k items that a query most likely means, first of them the one whose id it is; where nothing is called so, what
-    sells."""
+    """The k items that a query most likely means, first of them the one whose id it is; where nothing that may be
+    shown is called so, what sells."""
     known, user = lists.known, visitor.user or NOBODY
     matrix, history, day = known.matrix, user.history, visitor.day
-    searched = known.searching.search(request.query, items=matrix, history=history, day=day)
     may = May(request, gone)
     may_I = may.of(known.trained.vocabulary, gone.left_I)
-    if may_I is not None:
-        searched = searched.of_items(may_I[searched.items_N])
-    unsold = [each for each in known.searching.unsold(request.query) if may.show(each.item)]
+    searched = known.searching.search(request.query, items=matrix, history=history, day=day, may_I=may_I)
+    unsold = known.searching.unsold(request.query, may.of(known.searching.unknown, gone.left_U))
     typed = known.searching.numbered(request.query)
     numbered = typed if typed is not None and may.show(typed) else None
     if not len(searched.items_N) and not unsold and numbered is None:

@@ -2,10 +2,10 @@
 
 It must not know of HTTP.
 
-Legend: I items of the vocabulary, N candidates.
+Legend: I items of the vocabulary, U items that it does not hold, N candidates.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -45,10 +45,6 @@ class Searched:
     asked: Read
     items_N: Int32
     """Codes, sorted, each once; empty where no item is called so and nothing was taken after such words."""
-
-    def of_items(self, kept_N: npt.NDArray[np.bool_]) -> "Searched":
-        """The same of some of its items."""
-        return replace(self, items_N=self.items_N[kept_N])
 
     def fit_N(self, items: ItemMatrix, history: History) -> Float32:
         """Scores without a model, (N,): how many of the words the name has, then what the shopper buys, then what sells."""
@@ -125,12 +121,13 @@ class Searching:
     def _unsold_names(self) -> Names:
         return Names(item_texts(self._unsold, self._unsold["item"].to_list()))
 
-    def unsold(self, query: str) -> list[Unsold]:
-        """Items that nobody bought before the model learned, whose names have some of the query's words, best first."""
+    def unsold(self, query: str, may_U: npt.NDArray[np.bool_] | None = None) -> list[Unsold]:
+        """Items that nobody bought before the model learned, whose names have some of the query's words, best first; of those
+        that may be shown, where not all may."""
         if not self._unsold.height:
             return []
         fit = self._unsold_names.fit(query)
-        some = np.flatnonzero(fit.words_I > 0)
+        some = np.flatnonzero(fit.words_I > 0 if may_U is None else (fit.words_I > 0) & may_U)
         order = some[np.lexsort((some, -fit.named_I[some], -fit.bm25_I[some], -fit.words_I[some]))][:MOST_UNSOLD]
         names = self._unsold["item"]
         return [
@@ -156,7 +153,15 @@ class Searching:
         _ = self._names, self._numbers, self._unsold_names if self._unsold.height else None
         self._recall(day)
 
-    def search(self, query: str, *, items: ItemMatrix, history: History, day: int) -> Searched:
+    def search(
+        self,
+        query: str,
+        *,
+        items: ItemMatrix,
+        history: History,
+        day: int,
+        may_I: npt.NDArray[np.bool_] | None = None,
+    ) -> Searched:
         """What may answer a query.
 
         Args:
@@ -164,10 +169,11 @@ class Searching:
             items: Statistics as of the day.
             history: Of who asks; empty for nobody.
             day: Of the request.
+            may_I: Which items may be shown; unset, all.
         """
         asked = read(query, self._names, self._recall(day))
         own = np.unique(history.items_H).astype(np.int32)
-        codes_N = search_candidates(asked, items, own, fill=False)
+        codes_N = search_candidates(asked, items, own, fill=False, may_I=may_I)
         return Searched(asked=asked, items_N=codes_N[_meant(asked, codes_N)])
 
     def reason(self, asked: Read, code: int) -> str | None:
