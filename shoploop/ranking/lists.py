@@ -12,6 +12,7 @@ import numpy as np
 from shoploop.features.history import History
 from shoploop.features.log import Float32, Int32
 from shoploop.ranking.answer import Method, RecommendRequest
+from shoploop.ranking.gone import Gone
 from shoploop.ranking.known import Known
 from shoploop.ranking.popularity import EVERYWHERE, Popular
 from shoploop.ranking.rules import Placed, Scored
@@ -105,11 +106,13 @@ class Lists:
         frequencies: Float32 = (counts_I[codes_N] + self.known.matrix["rate_28"][codes_N]).astype(np.float32)
         return frequencies
 
-    def others(self, scored: Scored, request: RecommendRequest) -> Iterator[tuple[str, float]]:
-        """What the model knows and was not found, what sells first, below the last that was found: some of it, or all that
-        the request names. Nothing is looked up before somebody asks."""
+    def others(self, scored: Scored, request: RecommendRequest, gone: Gone) -> Iterator[tuple[str, float]]:
+        """What the model knows, can be bought and was not found, what sells first, below the last that was found: some of it,
+        or all that the request names. Nothing is looked up before somebody asks."""
         found = {item for item, _ in scored} | set(request.exclude)
         codes_N = self.known.by_popularity_I
+        if gone:
+            codes_N = codes_N[gone.left_I[codes_N]]
         if request.only is not None:
             codes_N = codes_N[np.isin(codes_N, self.known.codes(request.only))]
         rates, names = self.known.matrix["rate_28"], self.known.trained.vocabulary.items

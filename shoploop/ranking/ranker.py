@@ -338,7 +338,7 @@ class Ranker:
             found.scored,
             k=pool,
             rules=rules,
-            more=self._lists.others(found.scored, request),
+            more=self._lists.others(found.scored, request, gone),
             about=self.known.about,
             hides=self._hides(request, rules, visitor, fresh, gone, now),
             log_odds=found.method in ("fused", "dnn"),

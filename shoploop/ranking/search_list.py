@@ -5,6 +5,7 @@ Legend: N items that the query may mean.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -76,8 +77,9 @@ def search_list(lists: Lists, request: SearchRequest, visitor: Visitor, budget: 
     typed = known.searching.numbered(request.query)
     numbered = typed if typed is not None and may.show(typed) else None
     if not len(searched.items_N) and not unsold and numbered is None:
-        wanted = RecommendRequest(user=request.user or ANYBODY, k=request.k, only=request.only)
+        wanted = RecommendRequest(user=request.user or ANYBODY, k=request.k, only=request.only, exclude=request.exclude)
         sold = lists.best_sellers(wanted, request.exclude, request.k, gone)
+        sold += islice(lists.others(sold, wanted, gone), request.k - len(sold))
         found = Found(method="popularity", scored=sold, history=History.empty())
         return SearchList(found=found, shown=placed(sold), searched=None)
     method, scores_N = _scores(known, user, searched, day, request.query, budget)
