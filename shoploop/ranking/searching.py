@@ -5,6 +5,7 @@ It must not know of HTTP.
 Legend: I items of the vocabulary, U items that it does not hold, N candidates.
 """
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +34,9 @@ of a remembered spelling, from which what was taken after it may be meant."""
 
 LEAST_NUMBER = 4
 """Signs of an id that is looked for as it is typed: 12 may as well be a size."""
+
+DAYS_KEPT = 3
+"""Days of which what is remembered is kept: today, tomorrow, and one more around midnight."""
 
 OFTEN = 0.1
 """Share of what was taken after a query from which that is said as a reason."""
@@ -102,7 +106,8 @@ class Searching:
         """What may be sold and the model does not know, in the order in which its names are read."""
 
         self._sellable = items["item"].to_list() if items.height else []
-        self._recalled: tuple[int, Recall] | None = None
+        self._recalled: dict[int, Recall] = {}
+        self._recalling = threading.Lock()
 
     @cached_property
     def _numbers(self) -> dict[str, str]:
@@ -149,9 +154,11 @@ class Searching:
         return QueryMemory(remembered_by(self._trained), len(self._trained.vocabulary))
 
     def warm_up(self, day: int) -> None:
-        """Reads names, ids and memory, so that nobody has to wait for them."""
+        """Reads names, ids and memory, so that nobody has to wait for them: of the day, and of the next, for which those are
+        answered who did something on it."""
         _ = self._names, self._numbers, self._unsold_names if self._unsold.height else None
         self._recall(day)
+        self._recall(day + 1)
 
     def search(
         self,
@@ -194,10 +201,17 @@ class Searching:
         return None
 
     def _recall(self, day: int) -> Recall:
-        """Memory fades by the day; one day's is kept."""
-        if self._recalled is None or self._recalled[0] != day:
-            self._recalled = day, self._memory.as_of(day)
-        return self._recalled[1]
+        """Memory fades by the day. Some are kept: who did something today is answered for tomorrow, beside others."""
+        found = self._recalled.get(day)
+        if found is not None:
+            return found
+        with self._recalling:  # whoever waits for the same day finds it done
+            found = self._recalled.get(day)
+            if found is None:
+                found = self._memory.as_of(day)
+                kept = list(self._recalled.items())[-(DAYS_KEPT - 1) :]
+                self._recalled = dict(kept) | {day: found}
+            return found
 
 
 def _meant(asked: Read, codes_N: Int32) -> npt.NDArray[np.bool_]:
