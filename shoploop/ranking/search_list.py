@@ -79,7 +79,8 @@ def search_list(lists: Lists, request: SearchRequest, visitor: Visitor, budget: 
     if not len(searched.items_N) and not unsold and numbered is None:
         wanted = RecommendRequest(user=request.user or ANYBODY, k=request.k, only=request.only, exclude=request.exclude)
         sold = lists.best_sellers(wanted, request.exclude, request.k, gone)
-        sold += islice(lists.others(sold, wanted, gone), request.k - len(sold))
+        if may_I is not None:  # else what sells lacks nothing
+            sold += islice(lists.others(sold, wanted, gone), request.k - len(sold))
         found = Found(method="popularity", scored=sold, history=History.empty())
         return SearchList(found=found, shown=placed(sold), searched=None)
     method, scores_N = _scores(known, user, searched, day, request.query, budget)
