@@ -44,7 +44,8 @@ class Gone:
     @cached_property
     def _left(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         ids = [*self.out_of_stock, *self._ended]
-        return without(self._ending.known, ids), without(self._ending.unknown, ids)
+        known, unknown = self._ending.known, self._ending.unknown
+        return without(known, ids), without(unknown, ids if len(unknown) else ())
 
 
 class Ending:
