@@ -6,6 +6,7 @@ invented.
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -128,7 +129,10 @@ def _explain_search(known: Known, shown: Shown, place: int, query: str) -> Expla
     here = shown.items[place - 1]
     visitor = known.visitor(shown.user, shown.fresh, shown.now) if shown.user else known.nobody(shown.now)
     user, code = visitor.user or NOBODY, known.trained.vocabulary.code(here.item)
-    searched = known.searching.search(query, items=known.matrix, history=user.history, day=visitor.day)
+    search = partial(known.searching.search, query, items=known.matrix, history=user.history, day=visitor.day)
+    searched = search()
+    if code >= 0 and code not in searched.items_N:  # others that fit better were not to be shown then
+        searched = search(may_I=np.arange(len(known.trained.vocabulary)) == code)
     at = np.flatnonzero(searched.items_N == code)
     sources: list[Source] = []
     parts: ScoreParts | None = None

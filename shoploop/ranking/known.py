@@ -26,13 +26,14 @@ from shoploop.features.pairs import PairParts, pair_parts
 from shoploop.features.user import UserRow
 from shoploop.models.inputs import ModelInput
 from shoploop.models.shared_sums import MOST_ITEMS, SharedSums
+from shoploop.ranking.gone import Ending, Gone
 from shoploop.ranking.reasons import CHOSEN_BY_SHOP, outside_reason, reason
 from shoploop.ranking.rules import About
 from shoploop.ranking.searching import Searched, Searching
 from shoploop.ranking.settings import RankerSettings
 from shoploop.ranking.visiting import ShopsUnknown, Visited, Visiting
 from shoploop.ranking.visits import PackagedVisits
-from shoploop.schemas import ENDS, POSITIVE_KINDS
+from shoploop.schemas import POSITIVE_KINDS
 from shoploop.surfaces.search.features import Read, search_features
 from shoploop.versions.trained import TrainedModel
 
@@ -119,10 +120,9 @@ class Known:
             item: About(title=titles[item], category=tuple(path or ()))
             for item, path in zip(items["item"], paths, strict=True)
         }
-        self._ending = items.select("item", ENDS).drop_nulls() if ENDS in items.columns else None
-        self._ended: tuple[int, frozenset[str]] = (-1, frozenset())
         columns = {name: items[name].to_list() for name in settings.item_fields}
         self.searching = Searching(trained, items)
+        self._ending = Ending(trained.vocabulary, self.searching.unknown, items)
         self._visiting = None if visits is None else Visiting(trained, visits)
         self._sums = self._shared_sums()
         self._fields: dict[str, dict[str, Any]] = {
@@ -327,16 +327,9 @@ class Known:
         """What rules know of the item."""
         return self._about.get(item) or About()
 
-    def gone(self, out_of_stock: Collection[str], now: datetime | None) -> Collection[str]:
+    def gone(self, out_of_stock: Collection[str], now: datetime | None) -> Gone:
         """What cannot be bought on the day of the request: what is out of stock, and what has ended before."""
-        if self._ending is None:
-            return out_of_stock
-        day = self._selling_day(now)
-        if self._ended[0] != day:  # of a day once; two threads may both do it
-            ended = self._ending.filter(pl.col(ENDS) < EPOCH + timedelta(days=day))
-            self._ended = (day, frozenset(ended["item"]))
-        ended_before = self._ended[1]
-        return ended_before.union(out_of_stock) if out_of_stock else ended_before
+        return self._ending.gone(self._selling_day(now), out_of_stock)
 
     def _selling_day(self, now: datetime | None) -> int:
         """The day by which items have ended: today also where answers are as of an earlier day, since a ticket is not for

@@ -3,7 +3,7 @@
 Legend: N candidates.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,6 +12,7 @@ import numpy as np
 from shoploop.features.history import History
 from shoploop.features.log import Float32, Int32
 from shoploop.ranking.answer import Method, RecommendRequest
+from shoploop.ranking.gone import Gone
 from shoploop.ranking.known import Known
 from shoploop.ranking.popularity import EVERYWHERE, Popular
 from shoploop.ranking.rules import Placed, Scored
@@ -57,7 +58,9 @@ class Lists:
         """The codes but those of the excluded items."""
         return codes_N[~np.isin(codes_N, self.known.codes(excluded))] if excluded else codes_N
 
-    def best_sellers(self, request: RecommendRequest, left_out: Iterable[str], most: int) -> Scored:
+    def best_sellers(
+        self, request: RecommendRequest, left_out: Iterable[str], most: int, gone: Container[str] = ()
+    ) -> Scored:
         """The shop's best sellers, then those of all shops, whose scores count on below the shop's last."""
         seen = set(left_out)
         only = None if request.only is None else frozenset(request.only)
@@ -69,7 +72,7 @@ class Lists:
             for item, rate in zip(popular.items, popular.rates, strict=True):
                 if len(found) == most:
                     return found
-                if item not in seen and (only is None or item in only):
+                if item not in seen and item not in gone and (only is None or item in only):
                     seen.add(item)
                     found.append((item, min(rate, ceiling)))
             ceiling = found[-1][1] if found else ceiling
@@ -103,11 +106,13 @@ class Lists:
         frequencies: Float32 = (counts_I[codes_N] + self.known.matrix["rate_28"][codes_N]).astype(np.float32)
         return frequencies
 
-    def others(self, scored: Scored, request: RecommendRequest) -> Iterator[tuple[str, float]]:
-        """What the model knows and was not found, what sells first, below the last that was found: some of it, or all that
-        the request names. Nothing is looked up before somebody asks."""
+    def others(self, scored: Scored, request: RecommendRequest, gone: Gone) -> Iterator[tuple[str, float]]:
+        """What the model knows, can be bought and was not found, what sells first, below the last that was found: some of it,
+        or all that the request names. Nothing is looked up before somebody asks."""
         found = {item for item, _ in scored} | set(request.exclude)
         codes_N = self.known.by_popularity_I
+        if gone:
+            codes_N = codes_N[gone.left_I[codes_N]]
         if request.only is not None:
             codes_N = codes_N[np.isin(codes_N, self.known.codes(request.only))]
         rates, names = self.known.matrix["rate_28"], self.known.trained.vocabulary.items

@@ -43,6 +43,7 @@ from shoploop.ranking.answer import (
 from shoploop.ranking.budget import Budget, Costs
 from shoploop.ranking.drift import FILE, Drift, Reference
 from shoploop.ranking.exploration import Design, explore
+from shoploop.ranking.gone import Gone
 from shoploop.ranking.known import Known, Visitor, iso, today
 from shoploop.ranking.lists import FURTHER, Found, Lists, placed
 from shoploop.ranking.popularity import Popular, read_popularity
@@ -196,7 +197,7 @@ class Ranker:
         budget = self._budget(until)
         visitor = self.known.visitor_in_time(request.user, fresh, now, patience=budget.patience)
         gone = self.known.gone(out_of_stock, now)
-        answer = self._recommended(request, visitor, budget, fresh=fresh, out_of_stock=gone, now=now)
+        answer = self._recommended(request, visitor, budget, gone, fresh=fresh, now=now)
         return _degraded(answer, visitor.is_missed)
 
     def rank(
@@ -320,13 +321,13 @@ class Ranker:
         request: RecommendRequest,
         visitor: Visitor,
         budget: Budget,
+        gone: Gone,
         *,
         fresh: Sequence[Done] = (),
-        out_of_stock: Collection[str] = (),
         now: datetime | None = None,
     ) -> Answer:
         rules = self.settings.list_rules.overlaid(request.rules)
-        ruled = rules != NO_RULES or request.only is not None or bool(out_of_stock)
+        ruled = rules != NO_RULES or request.only is not None or bool(gone)
         exploration = self.settings.exploration
         # what is pinned has a place that chance must not take, and gives way to none
         pool = max(request.k, exploration.pool) if exploration and not rules.pins else request.k
@@ -337,9 +338,9 @@ class Ranker:
             found.scored,
             k=pool,
             rules=rules,
-            more=self._lists.others(found.scored, request),
+            more=self._lists.others(found.scored, request, gone),
             about=self.known.about,
-            hides=self._hides(request, rules, visitor, fresh, out_of_stock, now),
+            hides=self._hides(request, rules, visitor, fresh, gone, now),
             log_odds=found.method in ("fused", "dnn"),
         )
         effects = [RuleEffect(rule=name, items=count) for name, count in shown.effects.items()]
@@ -380,7 +381,7 @@ class Ranker:
         rules: ListRulesSpec,
         visitor: Visitor,
         fresh: Sequence[Done],
-        out_of_stock: Collection[str],
+        gone: Gone,
         now: datetime | None,
     ) -> Hides:
         """By rule, whether an item must not be shown to this user now."""
@@ -393,7 +394,7 @@ class Ranker:
         hides: Hides = {
             "exclude": is_excluded if categories else excluded.__contains__,
             "only": lambda item: request.only is not None and item not in only,
-            "out_of_stock": out_of_stock.__contains__,
+            "out_of_stock": gone.__contains__,
         }
         if not (rules.hide_owned or rules.hide_purchased_days):
             return hides
@@ -503,7 +504,7 @@ class Ranker:
         codes_N = np.union1d(codes_N, user.history.items_H).astype(np.int32)
         times = [self._clock()]
         late = self._budget(float("-inf"))
-        self._recommended(RecommendRequest(user=name, k=MEASURED_ITEMS), visitor, late)
+        self._recommended(RecommendRequest(user=name, k=MEASURED_ITEMS), visitor, late, self.known.gone((), None))
         times.append(self._clock())
         request = self.known.input(user, codes_N, visitor.day)
         times.append(self._clock())

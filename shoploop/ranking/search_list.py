@@ -3,17 +3,19 @@
 Legend: N items that the query may mean.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from shoploop.features.history import History
-from shoploop.features.log import Float32, Int32
+from shoploop.features.log import Float32, Vocabulary
 from shoploop.features.online import OnlineUser
 from shoploop.ranking.answer import Method, RecommendRequest, SearchRequest
 from shoploop.ranking.budget import Budget
+from shoploop.ranking.gone import Gone, without
 from shoploop.ranking.known import NOBODY, Known, Visitor
 from shoploop.ranking.lists import Found, Lists, placed
 from shoploop.ranking.rules import Placed
@@ -35,29 +37,50 @@ class SearchList:
     found: Found
     shown: list[Placed]
     searched: Searched | None
-    """How the query was understood; None where nothing is called so, and what sells is shown."""
+    """How the query was understood; None where nothing that may be shown is called so, and what sells is."""
 
 
-def search_list(
-    lists: Lists, request: SearchRequest, visitor: Visitor, budget: Budget, out_of_stock: Collection[str]
-) -> SearchList:
-    """The k items that a query most likely means, first of them the one whose id it is; where nothing is called so, what
-    sells."""
+class May:
+    """Tells what one request may be shown."""
+
+    def __init__(self, request: SearchRequest, gone: Gone):
+        self._exclude = frozenset(request.exclude)
+        self._only = None if request.only is None else frozenset(request.only)
+        self._gone = gone
+
+    def show(self, item: str) -> bool:
+        """Whether this item."""
+        named = self._only is None or item in self._only
+        return named and item not in self._exclude and item not in self._gone
+
+    def of(self, vocabulary: Vocabulary, left: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_] | None:
+        """Which items of a vocabulary, of which these can be bought; None where all may be shown."""
+        if not self._gone and not self._exclude and self._only is None:
+            return None
+        may = left.copy()
+        if self._only is not None:
+            may &= ~without(vocabulary, self._only)
+        if self._exclude:
+            may &= without(vocabulary, self._exclude)
+        return may
+
+
+def search_list(lists: Lists, request: SearchRequest, visitor: Visitor, budget: Budget, gone: Gone) -> SearchList:
+    """The k items that a query most likely means, first of them the one whose id it is; where nothing that may be
+    shown is called so, what sells."""
     known, user = lists.known, visitor.user or NOBODY
     matrix, history, day = known.matrix, user.history, visitor.day
-    searched = known.searching.search(request.query, items=matrix, history=history, day=day)
-    searched = searched.of_items(_findable(known, searched.items_N, request, out_of_stock))
-    left_out = {*request.exclude, *out_of_stock}
-
-    def may(item: str) -> bool:
-        return item not in left_out and (request.only is None or item in request.only)
-
-    unsold = [each for each in known.searching.unsold(request.query) if may(each.item)]
+    may = May(request, gone)
+    may_I = may.of(known.trained.vocabulary, gone.left_I)
+    searched = known.searching.search(request.query, items=matrix, history=history, day=day, may_I=may_I)
+    unsold = known.searching.unsold(request.query, may.of(known.searching.unknown, gone.left_U))
     typed = known.searching.numbered(request.query)
-    numbered = typed if typed is not None and may(typed) else None
+    numbered = typed if typed is not None and may.show(typed) else None
     if not len(searched.items_N) and not unsold and numbered is None:
-        wanted = RecommendRequest(user=request.user or ANYBODY, k=request.k, only=request.only)
-        sold = lists.best_sellers(wanted, left_out, request.k)
+        wanted = RecommendRequest(user=request.user or ANYBODY, k=request.k, only=request.only, exclude=request.exclude)
+        sold = lists.best_sellers(wanted, request.exclude, request.k, gone)
+        if may_I is not None:  # else what sells lacks nothing
+            sold += islice(lists.others(sold, wanted, gone), request.k - len(sold))
         found = Found(method="popularity", scored=sold, history=History.empty())
         return SearchList(found=found, shown=placed(sold), searched=None)
     method, scores_N = _scores(known, user, searched, day, request.query, budget)
@@ -94,12 +117,3 @@ def _scores(
     asked = known.search_input(user, searched, day, query)
     part = budget.part()
     return part, known.trained.model.score(asked, part=part, surface="search")
-
-
-def _findable(
-    known: Known, codes_N: Int32, request: SearchRequest, out_of_stock: Collection[str]
-) -> npt.NDArray[np.bool_]:
-    """Which of the items may be shown, (N,)."""
-    left_out = known.codes([*request.exclude, *out_of_stock])
-    kept_N: npt.NDArray[np.bool_] = ~np.isin(codes_N, left_out)
-    return kept_N if request.only is None else kept_N & np.isin(codes_N, known.codes(request.only))

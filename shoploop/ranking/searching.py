@@ -2,10 +2,11 @@
 
 It must not know of HTTP.
 
-Legend: I items of the vocabulary, N candidates.
+Legend: I items of the vocabulary, U items that it does not hold, N candidates.
 """
 
-from dataclasses import dataclass, replace
+import threading
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +15,7 @@ import polars as pl
 
 from shoploop.features.history import History
 from shoploop.features.item import ItemMatrix
-from shoploop.features.log import Float32, Int32
+from shoploop.features.log import Float32, Int32, Vocabulary
 from shoploop.surfaces.search.asked import item_texts
 from shoploop.surfaces.search.features import ALL_WORDS, Read, read, search_candidates
 from shoploop.surfaces.search.memory import QueryMemory, Recall, Searches
@@ -34,6 +35,9 @@ of a remembered spelling, from which what was taken after it may be meant."""
 LEAST_NUMBER = 4
 """Signs of an id that is looked for as it is typed: 12 may as well be a size."""
 
+DAYS_KEPT = 3
+"""Days of which what is remembered is kept: today, tomorrow, and one more around midnight."""
+
 OFTEN = 0.1
 """Share of what was taken after a query from which that is said as a reason."""
 
@@ -45,10 +49,6 @@ class Searched:
     asked: Read
     items_N: Int32
     """Codes, sorted, each once; empty where no item is called so and nothing was taken after such words."""
-
-    def of_items(self, kept_N: npt.NDArray[np.bool_]) -> "Searched":
-        """The same of some of its items."""
-        return replace(self, items_N=self.items_N[kept_N])
 
     def fit_N(self, items: ItemMatrix, history: History) -> Float32:
         """Scores without a model, (N,): how many of the words the name has, then what the shopper buys, then what sells."""
@@ -102,8 +102,12 @@ class Searching:
         self._trained = trained
         known = frozenset(trained.vocabulary.items)
         self._unsold = items.filter(~pl.col("item").is_in(list(known))) if items.height else items
+        self.unknown = Vocabulary(tuple(self._unsold["item"]) if items.height else ())
+        """What may be sold and the model does not know, in the order in which its names are read."""
+
         self._sellable = items["item"].to_list() if items.height else []
-        self._recalled: tuple[int, Recall] | None = None
+        self._recalled: dict[int, Recall] = {}
+        self._recalling = threading.Lock()
 
     @cached_property
     def _numbers(self) -> dict[str, str]:
@@ -122,12 +126,13 @@ class Searching:
     def _unsold_names(self) -> Names:
         return Names(item_texts(self._unsold, self._unsold["item"].to_list()))
 
-    def unsold(self, query: str) -> list[Unsold]:
-        """Items that nobody bought before the model learned, whose names have some of the query's words, best first."""
+    def unsold(self, query: str, may_U: npt.NDArray[np.bool_] | None = None) -> list[Unsold]:
+        """Items that nobody bought before the model learned, whose names have some of the query's words, best first; of those
+        that may be shown, where not all may."""
         if not self._unsold.height:
             return []
         fit = self._unsold_names.fit(query)
-        some = np.flatnonzero(fit.words_I > 0)
+        some = np.flatnonzero(fit.words_I > 0 if may_U is None else (fit.words_I > 0) & may_U)
         order = some[np.lexsort((some, -fit.named_I[some], -fit.bm25_I[some], -fit.words_I[some]))][:MOST_UNSOLD]
         names = self._unsold["item"]
         return [
@@ -149,11 +154,21 @@ class Searching:
         return QueryMemory(remembered_by(self._trained), len(self._trained.vocabulary))
 
     def warm_up(self, day: int) -> None:
-        """Reads names, ids and memory, so that nobody has to wait for them."""
+        """Reads names, ids and memory, so that nobody has to wait for them: of the day, and of the next, for which those are
+        answered who did something on it."""
         _ = self._names, self._numbers, self._unsold_names if self._unsold.height else None
         self._recall(day)
+        self._recall(day + 1)
 
-    def search(self, query: str, *, items: ItemMatrix, history: History, day: int) -> Searched:
+    def search(
+        self,
+        query: str,
+        *,
+        items: ItemMatrix,
+        history: History,
+        day: int,
+        may_I: npt.NDArray[np.bool_] | None = None,
+    ) -> Searched:
         """What may answer a query.
 
         Args:
@@ -161,10 +176,11 @@ class Searching:
             items: Statistics as of the day.
             history: Of who asks; empty for nobody.
             day: Of the request.
+            may_I: Which items may be shown; unset, all.
         """
         asked = read(query, self._names, self._recall(day))
         own = np.unique(history.items_H).astype(np.int32)
-        codes_N = search_candidates(asked, items, own, fill=False)
+        codes_N = search_candidates(asked, items, own, fill=False, may_I=may_I)
         return Searched(asked=asked, items_N=codes_N[_meant(asked, codes_N)])
 
     def reason(self, asked: Read, code: int) -> str | None:
@@ -185,10 +201,17 @@ class Searching:
         return None
 
     def _recall(self, day: int) -> Recall:
-        """Memory fades by the day; one day's is kept."""
-        if self._recalled is None or self._recalled[0] != day:
-            self._recalled = day, self._memory.as_of(day)
-        return self._recalled[1]
+        """Memory fades by the day. Some are kept: who did something today is answered for tomorrow, beside others."""
+        found = self._recalled.get(day)
+        if found is not None:
+            return found
+        with self._recalling:  # whoever waits for the same day finds it done
+            found = self._recalled.get(day)
+            if found is None:
+                found = self._memory.as_of(day)
+                kept = list(self._recalled.items())[-(DAYS_KEPT - 1) :]
+                self._recalled = dict(kept) | {day: found}
+            return found
 
 
 def _meant(asked: Read, codes_N: Int32) -> npt.NDArray[np.bool_]:

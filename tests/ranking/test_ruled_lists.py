@@ -16,7 +16,7 @@ from shoploop.features import pairs
 from shoploop.features.pairs import follower_scores
 from shoploop.ranking import lists as lists_module
 from shoploop.ranking import ranker as ranker_module
-from shoploop.ranking.answer import RecommendRequest
+from shoploop.ranking.answer import RecommendRequest, SearchRequest
 
 DAY = (Shop().serving_day - datetime(1970, 1, 1).date()).days
 NOON = datetime.combine(Shop().serving_day, time(12), UTC)
@@ -160,6 +160,9 @@ def test_rules_look_at_a_bounded_number_of_items(tmp_path, monkeypatch, user, la
         def __len__(self):
             return 12
 
+        def __iter__(self):
+            return iter([*SWEET, *SALTY])
+
         def __contains__(self, item):
             looked[item] += 1
             return True
@@ -176,6 +179,33 @@ def test_past_the_deadline_too_a_request_that_names_items_goes_over_them_alone(t
     request = RecommendRequest(user=user, k=9, only=["soap", "milk", "nonsense"], rules={"hideOwned": True})
     answer = ranker.recommend(request, now=NOON, until=float("-inf"))
     assert names(answer) == (["soap"] if user == "ann" else ["milk", "soap"])
+
+
+SOLD_MOST = frozenset({*SWEET, *SALTY} - {"jam", "soap"})
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["with the model", "past the deadline"])
+@pytest.mark.parametrize("user", ["ann", "nobody"])
+def test_what_can_be_bought_is_recommended_though_more_of_the_best_sellers_are_gone_than_are_looked_at(
+    tmp_path, monkeypatch, user, late
+):
+    few_further(monkeypatch, 3)
+    ranker = make_ranker(tmp_path)
+    ranker._popular = {"": type(ranker._popular[""])(items=("apples",), rates=(0.5,))}
+    request = RecommendRequest(user=user, k=2)
+    until = float("-inf") if late else None
+    answer = ranker.recommend(request, now=NOON, until=until, out_of_stock=SOLD_MOST)
+    assert set(names(answer)) == {"jam", "soap"}
+
+
+def test_a_search_that_finds_nothing_shows_what_can_be_bought_though_all_best_sellers_are_gone(tmp_path, monkeypatch):
+    few_further(monkeypatch, 3)
+    ranker = make_ranker(tmp_path)
+    ranker._popular = {"": type(ranker._popular[""])(items=("apples", "nuts"), rates=(0.5, 0.4))}
+    answer = ranker.search(SearchRequest(query="qqqq", k=2), now=NOON, out_of_stock=SOLD_MOST)
+    assert (answer.method, set(names(answer))) == ("popularity", {"jam", "soap"})
+    answer = ranker.search(SearchRequest(query="qqqq", k=2, exclude=["jam"]), now=NOON, out_of_stock=SOLD_MOST)
+    assert names(answer) == ["soap"]
 
 
 def test_a_pin_far_down_the_models_order_keeps_its_score(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """What somebody who searches is answered: by a model that searches, and by one that does not."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
@@ -278,6 +279,42 @@ def test_warming_up_reads_names_and_memory(trained, tmp_path):
     ranker = make_ranker(tmp_path, trained=trained)
     ranker.warm_up()
     assert {"_names", "_memory"} <= vars(ranker.known.searching).keys()
+
+
+@pytest.fixture
+def recalled(ranker, monkeypatch):
+    """Days whose memory was worked out."""
+    searching = Searching(ranker.known.trained, SHOP.described())
+    days, as_of = [], searching._memory.as_of
+    monkeypatch.setattr(searching._memory, "as_of", lambda day: days.append(day) or as_of(day))
+    monkeypatch.setattr(ranker.known, "searching", searching)
+    return days
+
+
+def test_those_who_did_something_today_and_others_do_not_make_each_other_wait_for_the_memory(ranker, recalled):
+    today = FIRST + SHOP.days
+    for _ in range(3):
+        assert search(ranker, "tea", user="ann").as_of == SHOP.serving_day.isoformat()
+        search(ranker, "tea", user="bob", fresh=[Done("tea", "purchase", today, 1.0)])
+    assert recalled == [today, today + 1]
+
+
+def test_warming_up_works_out_the_memory_of_both_days_and_only_the_last_days_are_kept(ranker, recalled):
+    searching = ranker.known.searching
+    searching.warm_up(7)
+    assert recalled == [7, 8]
+    for day in (7, 8, 9, 8, 10, 9, 8):
+        searching._recall(day)
+    assert recalled == [7, 8, 9, 10]
+    assert len(searching._recalled) == 3
+
+
+def test_threads_that_search_at_once_are_each_answered_for_their_own_day(ranker, recalled):
+    searching = ranker.known.searching
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(searching._recall, [7, 8, 9] * 20))
+    assert sorted(recalled) == [7, 8, 9]
+    assert all(recall is searching._recall(day) for recall, day in zip(found, [7, 8, 9] * 20, strict=True))
 
 
 @pytest.mark.parametrize("query", ["milk", "sweet", "bedtime drink", "hunney"])

@@ -135,6 +135,15 @@ def test_whatever_is_typed_candidates_are_items_each_once_and_features_are_finit
     assert found.shape == (len(codes), len(SEARCH_FEATURES)) and np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("query", ["sweet", "hunney", "bedtime drink", "qqqq"])
+def test_only_what_may_be_shown_is_scored_and_where_all_may_the_same_as_ever(query):
+    asked, own = read(query, NAMES, RECALL), np.array([3, 5], np.int32)
+    every = search_candidates(asked, ITEMS, own)
+    may_I = np.arange(SHOP.items) % 2 == 0
+    assert search_candidates(asked, ITEMS, own, may_I=may_I).tolist() == [code for code in every if may_I[code]]
+    assert search_candidates(asked, ITEMS, own, may_I=may_I | True).tolist() == every.tolist()
+
+
 def test_a_shop_that_has_sold_nothing_yet_answers_by_names():
     items = ItemStatistics(SHOP.log()).on(FIRST)
     asked = read("milk", NAMES, RECALL)

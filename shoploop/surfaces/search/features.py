@@ -75,7 +75,9 @@ def read(query: str, names: Names, recall: Recall) -> Read:
     return Read(fit=names.fit(query), remembered=recall.of(query), letters=len(query[:MOST_LETTERS].strip()))
 
 
-def search_candidates(asked: Read, items: ItemMatrix, own: Int32, *, fill: bool = True) -> Int32:
+def search_candidates(
+    asked: Read, items: ItemMatrix, own: Int32, *, fill: bool = True, may_I: npt.NDArray[np.bool_] | None = None
+) -> Int32:
     """Codes of the items to score, sorted.
 
     Args:
@@ -84,29 +86,33 @@ def search_candidates(asked: Read, items: ItemMatrix, own: Int32, *, fill: bool 
         own: What the user bought before; empty where nobody is known.
         fill: Whether what sells comes too, which is right now and then where nothing else fits: a model learns what it is
             worth, and an answer does not show it.
+        may_I: Which items may be shown; unset, all. The best are chosen among them, and none else is found.
     """
     fit, remembered = asked.fit, asked.remembered
     sold_I = items["rate_28"]
     every_I = (fit.words_I >= ALL_WORDS) & (fit.words_I > 0)
     own_I = np.zeros(len(sold_I), np.float32)
     own_I[own] = 1.0
+    named_own = np.unique(own[fit.letters_I[own] > 0]) if len(own) else own
     chosen: list[npt.NDArray[np.integer]] = [
-        _best(np.where(every_I, 1 + sold_I + own_I, 0.0), FITTING),
-        _best(np.where(fit.bm25_I > 0, fit.bm25_I + 1e-3 * sold_I, 0.0), FITTING // 2),
-        _best(np.where(fit.letters_I >= LIKE_ENOUGH, fit.letters_I + 1e-3 * sold_I, 0.0), FITTING // 2),
-        _best(remembered.near_I, TAKEN),
-        _best(remembered.same_I, TAKEN),
-        _best(np.maximum(remembered.words_I, 0.0), TAKEN),
-        _best(sold_I, SOLD if fill else 0),
-        np.unique(own[fit.letters_I[own] > 0]) if len(own) else own,
+        _best(np.where(every_I, 1 + sold_I + own_I, 0.0), FITTING, may_I),
+        _best(np.where(fit.bm25_I > 0, fit.bm25_I + 1e-3 * sold_I, 0.0), FITTING // 2, may_I),
+        _best(np.where(fit.letters_I >= LIKE_ENOUGH, fit.letters_I + 1e-3 * sold_I, 0.0), FITTING // 2, may_I),
+        _best(remembered.near_I, TAKEN, may_I),
+        _best(remembered.same_I, TAKEN, may_I),
+        _best(np.maximum(remembered.words_I, 0.0), TAKEN, may_I),
+        _best(sold_I, SOLD if fill else 0, may_I),
+        named_own if may_I is None else named_own[may_I[named_own]],
     ]
     return np.unique(np.concatenate(chosen)).astype(np.int32)
 
 
-def _best(score_I: npt.NDArray[np.floating], most: int) -> npt.NDArray[np.int64]:
-    """Codes of the highest that are above 0."""
+def _best(score_I: npt.NDArray[np.floating], most: int, may_I: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64]:
+    """Codes of the highest that are above 0, of those that may be shown."""
     if not most:
         return np.empty(0, np.int64)
+    if may_I is not None:
+        score_I = score_I * may_I
     if len(score_I) > most:
         found = np.argpartition(-score_I, most)[:most]
     else:
