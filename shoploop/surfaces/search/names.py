@@ -92,6 +92,7 @@ class Names:
         self._has_WI = indicator([sorted(self._place[word] for word in set(each)) for each in split], len(self.words)).T
         self._has_WI = self._has_WI.tocsr()
         self._spelt = sorted(stems)
+        self._all_spelt = " ".join(self._spelt)  # one text to look for parts of words in
         self._pairs = self._by_letter()
         grams_VG = gram_matrix(self._spelt)
         self._spelt_grams_GV = grams_VG.T.tocsr()
@@ -159,9 +160,9 @@ class Names:
 
     def _accented(self, word: str) -> str:
         bare = without_spelt_out(word)
-        if bare == word or len(bare) < SHORTEST_BEGINNING or any(word in spelt for spelt in self._spelt):
+        if bare == word or len(bare) < SHORTEST_BEGINNING or word in self._all_spelt:
             return word
-        return bare if any(bare in spelt for spelt in self._spelt) else word
+        return bare if bare in self._all_spelt else word
 
     def fit(self, query: str) -> Fit:
         """How well each item fits."""
