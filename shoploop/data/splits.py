@@ -34,7 +34,7 @@ that what is known of items is as fresh for them as it is for who is served."""
 
 EVALUATION_SHARE, HISTORY_SHARE = 1 / 4, 1 / 3
 """Of the visits: at most a quarter is evaluated on, and of those before them the first third is never a label, for a visit
-without history says nothing about habits."""
+without history says nothing about habits. The first day of the log is history whatever it holds: nothing is known before."""
 
 FEWEST_TRAINING, FEWEST_EVALUATION = 20, 10
 """Visits to learn from and users to evaluate on below which nothing is trained."""
@@ -143,17 +143,21 @@ def too_little(user_V: Days, day_V: Days, split: TimeSplit, *, change: str) -> T
     """What is to be raised of days that hold too little: what was found, what is needed, how the days came about, and what
     to change."""
     days, learned, judged = split.report(), *_held(split, user_V, day_V)
+    none_before = len(day_V) and split.training_first <= day_V.min() < split.evaluation_first
+    first = " The first day of the log does not count: nothing is known before it." if none_before else ""
     return TooFewEvents(
         f"Of {len(day_V):,} visits (a user's purchases of one day) of {len(np.unique(user_V)):,} users, {learned:,} lie in "
         f"the {_days(days['training_days'])} to learn from ({' to '.join(days['training'])}) and {judged:,} users "
         f"bought something in the {_days(days['evaluation_days'])} of evaluation ({' to '.join(days['evaluation'])}); "
-        f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed. The days: {days['why']} {change}"
+        f"{FEWEST_TRAINING} and {FEWEST_EVALUATION} are needed.{first} The days: {days['why']} {change}"
     )
 
 
 def _held(split: TimeSplit, user_V: Days, day_V: Days) -> tuple[int, int]:
-    """Visits to learn from and users to evaluate on."""
-    learned = (day_V >= split.training_first) & (day_V < split.evaluation_first)
+    """Visits to learn from, before which something is known, and users to evaluate on."""
+    learned = (
+        (day_V >= split.training_first) & (day_V < split.evaluation_first) & (day_V > day_V.min(initial=split.last))
+    )
     judged = (day_V >= split.evaluation_first) & (day_V <= split.last)
     return int(learned.sum()), len(np.unique(user_V[judged]))
 
@@ -171,6 +175,8 @@ def _split_at(evaluation_days: int, day_V: Days, last: int, training: TrainingSp
     training_first = evaluation_first - training_days
     if len(before_V):  # history stays history, also where more days are asked for than there are
         training_first = max(training_first, int(before_V[int(HISTORY_SHARE * len(before_V))]))
+        if before_V[0] < before_V[-1]:
+            training_first = max(training_first, int(before_V[0]) + 1)
     return TimeSplit(
         training_first=min(training_first, evaluation_first),
         evaluation_first=evaluation_first,
@@ -180,7 +186,8 @@ def _split_at(evaluation_days: int, day_V: Days, last: int, training: TrainingSp
 
 
 def _evaluation_days(user_V: Days, day_V: Days, last: int) -> int:
-    """The usual days; more until enough users have a visit in them, and no more than a quarter of the visits."""
+    """The usual days; more until enough users have a visit in them, and no more than a quarter of the visits. Between the
+    first day and those of evaluation the fewest visits to learn from are left, where there are so many."""
     if not len(day_V):
         return EVALUATION_DAYS
     last_visit_U = np.sort(day_V[len(user_V) - 1 - np.unique(user_V[::-1], return_index=True)[1]])[::-1]
@@ -190,7 +197,10 @@ def _evaluation_days(user_V: Days, day_V: Days, last: int) -> int:
     days = min(max(EVALUATION_DAYS, enough), share)
     if (last_visit_U > last - days).sum() < FEWEST_EVALUATION:
         days = min(_back_to(last_visit_U, FEWEST_EVALUATION, last), _days_of_share(day_V, 2 * EVALUATION_SHARE, last))
-    return _capped(days, LONGEST_EVALUATION, last_visit_U, last, FEWEST_EVALUATION)
+    days = _capped(days, LONGEST_EVALUATION, last_visit_U, last, FEWEST_EVALUATION)
+    later_V = day_V[np.searchsorted(day_V, day_V[0], side="right") :]
+    left = last - int(later_V[FEWEST_TRAINING - 1]) if len(later_V) >= FEWEST_TRAINING else 0
+    return min(days, left) if left else days
 
 
 def _back_to(latest_first: Days, wanted: int, last: int) -> int:

@@ -5,12 +5,15 @@ Legend: I items, Q requests.
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from shoploop.data.picture_files import ENCODER_CONFIG
+from shoploop.data.splits import FEWEST_EVALUATION
 from shoploop.errors import ArtifactError, SchemaMismatch
 from shoploop.evaluation.scoring import Array, model_scores, request_metrics
 from shoploop.features.catalog import CatalogConfig, renewed
@@ -19,7 +22,9 @@ from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.sample_set import SampleSet, Sources, assemble
+from shoploop.versions.artifact import Version
 from shoploop.versions.loading import load_trained
+from shoploop.versions.trained import TrainedModel
 from shoploop.versions.vocabulary import on_vocabulary
 
 Metrics = dict[str, Array]
@@ -44,7 +49,8 @@ class Incumbent:
 def compare(
     folder: Path, samples: SampleSet, ours: Metrics, log: PurchaseLog, joins: Joins, *, data: Path | None = None
 ) -> tuple[Incumbent, Metrics | None]:
-    """The incumbent, and its metrics where it can be measured on the visits of ``samples``.
+    """The incumbent, and its metrics where it can be measured on the visits of ``samples``: on those of days that its weights
+    have not learned from, NaN on the others.
 
     An incumbent that is gone, damaged, foreign or of features that are no longer computed is no error: a shop must be
     able to replace it. A store that does not answer is one, and is raised before it comes here.
@@ -60,7 +66,12 @@ def compare(
         gone = f"Its files are gone: {folder} does not exist."
         return Incumbent(version=folder.name, compared=False, why_not=gone), None
     try:
-        metrics = incumbent_metrics(folder, samples, log, joins, data=data)
+        version, trained = load_trained(folder, expected=folder.name if VERSION_ID.fullmatch(folder.name) else None)
+        learned = version.lineage.get("last_training_day")
+        later_Q = np.full(len(samples), True) if learned is None else samples.days_Q > learned
+        if learned is not None and not later_Q.all() and later_Q.sum() < FEWEST_EVALUATION:
+            return Incumbent(version=folder.name, compared=False, why_not=_has_learned(learned, later_Q)), None
+        metrics = _metrics(folder, version, trained, samples, later_Q, log, joins, data=data)
     except (ArtifactError, SchemaMismatch) as error:
         return Incumbent(version=folder.name, compared=False, why_not=str(error)), None
     if not any(np.isfinite(metrics[name] - ours[name]).any() for name in metrics):
@@ -69,27 +80,32 @@ def compare(
     return Incumbent(version=folder.name, compared=True), metrics
 
 
-def incumbent_metrics(
-    folder: Path, samples: SampleSet, log: PurchaseLog, joins: Joins, *, data: Path | None = None
+def _has_learned(last: int, later_Q: npt.NDArray[np.bool_]) -> str:
+    day = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=last)).date()
+    return (
+        f"It has learned from the days up to {day}, and {later_Q.sum():,} of the {len(later_Q):,} visits of this evaluation "
+        f"lie later; {FEWEST_EVALUATION} are needed."
+    )
+
+
+def _metrics(
+    folder: Path,
+    version: Version,
+    trained: TrainedModel,
+    samples: SampleSet,
+    later_Q: npt.NDArray[np.bool_],
+    log: PurchaseLog,
+    joins: Joins,
+    *,
+    data: Path | None,
 ) -> Metrics:
-    """The incumbent's metrics on the same requests, (Q,) each, with what was known of items before the first of them.
-
-    Args:
-        folder: The incumbent's version folder, named by its id.
-        samples: The evaluation's requests; what was bought is the same for both versions.
-        log: The purchases that ``samples`` were made of.
-        joins: Statistics of the run's features.
-        data: Folder of ``load_data``, for an incumbent that knows items by their pictures.
-
-    Raises:
-        ArtifactCorrupt, ArtifactForeign: the incumbent must not be used.
-        SchemaMismatch: it was trained on features that this version of shoploop does not compute.
-    """
-    version, trained = load_trained(folder, expected=folder.name if VERSION_ID.fullmatch(folder.name) else None)
+    """The incumbent's metrics on those requests that are ``later_Q``, (Q,) each, with what was known of items before the
+    first of all: as much as the new version knows."""
     trained = on_vocabulary(trained, log.vocabulary)
-    requests = [samples.request(q) for q in range(len(samples))]
+    days = sorted({int(day) for day in samples.days_Q})
+    requests = [samples.request(int(q)) for q in np.flatnonzero(later_Q)]
     users = joins.users([log.users[r.user] for r in requests], [r.day for r in requests])
-    days = sorted({r.day for r in requests})
+    asked = sorted({r.day for r in requests})
     config = CatalogConfig()
     # what it knows of the days that it is judged on would be in its factors
     ahead = version.lineage.get("last_day", days[0]) >= days[0]
@@ -104,8 +120,12 @@ def incumbent_metrics(
         log=log,
         contract=trained.contract,
         catalogs=catalogs,
-        items=ByDay(lambda some: joins.items(log.vocabulary, some), days, rows_a_day=len(log.vocabulary)),
-        shops=ByDay(lambda some: joins.shops(log.shops, some), days, rows_a_day=len(log.shops)),
+        items=ByDay(lambda some: joins.items(log.vocabulary, some), asked, rows_a_day=len(log.vocabulary)),
+        shops=ByDay(lambda some: joins.shops(log.shops, some), asked, rows_a_day=len(log.shops)),
     )
     own = SampleSet.concat(list(assemble(requests, users, sources, candidates=trained.candidates)))
-    return request_metrics(own, model_scores(trained.model, own)["fused"])
+    metrics: Metrics = {}
+    for name, values in request_metrics(own, model_scores(trained.model, own)["fused"]).items():
+        metrics[name] = np.full(len(samples), np.nan)
+        metrics[name][later_Q] = values
+    return metrics

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from shoploop import progress as told
 from shoploop.features.catalog import (
     Catalog,
     CatalogConfig,
@@ -24,6 +25,7 @@ from shoploop.features.catalog import (
     renewed,
     with_neighbours,
 )
+from shoploop.features.ease import MOST_OF_USER, users_of_many_items
 from shoploop.features.log import PurchaseLog
 
 Progress = Callable[[float, float, str], None]
@@ -108,7 +110,9 @@ def fit_catalogs(
         fitted()
         learned = _renewed_neighbours(base, log, learned_days, config, fitted)
         catalogs = learned | dict.fromkeys(judged_days, judged) | {last + 1: serving}
-        return _followed(catalogs, following.result())
+        found, left_out = following.result()
+        _tell_left_out(log, left_out)
+        return _followed(catalogs, found)
 
 
 def following(catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: CatalogConfig | None = None) -> Catalogs:
@@ -121,7 +125,7 @@ def following(catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: C
         config: As the catalog was fitted.
     """
     renewals = _renewals(min(days), max(days) + 1, log)
-    return _followed(dict.fromkeys(renewals, catalog), _followers(log, renewals, config or CatalogConfig()))
+    return _followed(dict.fromkeys(renewals, catalog), _followers(log, renewals, config or CatalogConfig())[0])
 
 
 def moving(catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: CatalogConfig | None = None) -> Catalogs:
@@ -135,7 +139,7 @@ def moving(catalog: Catalog, log: PurchaseLog, days: Sequence[int], config: Cata
     """
     config = config or CatalogConfig()
     renewals = _renewals(min(days), max(days) + 1, log)
-    return _followed(_renewed_neighbours(catalog, log, renewals, config), _followers(log, renewals, config))
+    return _followed(_renewed_neighbours(catalog, log, renewals, config), _followers(log, renewals, config)[0])
 
 
 def _renewed_neighbours(
@@ -165,13 +169,34 @@ def _fitted_anew(log: PurchaseLog, days: Sequence[int]) -> set[int]:
     return {days[-(-place * len(days) // (times + 1))] for place in range(1, times + 1)}
 
 
-def _followers(log: PurchaseLog, days: Sequence[int], config: CatalogConfig) -> list[LatestFollowers]:
-    """What follows what before each of these ascending days."""
+def _followers(log: PurchaseLog, days: Sequence[int], config: CatalogConfig) -> tuple[list[LatestFollowers], int]:
+    """What follows what before each of these ascending days, and how many baskets were left out as too large."""
     after, found = pairs_after(log), []
     for day in days:
         after.advance(day)
         found.append(followers(after, config))
-    return found
+    return found, after.left_out
+
+
+def _tell_left_out(log: PurchaseLog, baskets_left_out: int) -> None:
+    """Says what counts in no pair of items because there is so much of it that it would stand for all others."""
+    if baskets_left_out:
+        baskets = f"{baskets_left_out:,} baskets are" if baskets_left_out > 1 else "One basket is"
+        told.warn(
+            f"{baskets} so large, after others of the same user, that what is bought after what is counted without. {_MANY}"
+        )
+    if users := users_of_many_items(log):
+        names = ", ".join(repr(log.users[code]) for code in users[:3]) + (", ..." if len(users) > 3 else "")
+        bought = f"{len(users):,} users have" if len(users) > 1 else "One user has"
+        told.warn(
+            f"{bought} bought more than {MOST_OF_USER:,} different items ({names}): of what goes with what, the latest "
+            f"{MOST_OF_USER:,} count. {_MANY}"
+        )
+
+
+_MANY = (
+    "Where an id stands for many people, such as a till's card, leave it empty in those rows: they name no user then."
+)
 
 
 def _followed(catalogs: Mapping[int, Catalog], following: Sequence[LatestFollowers]) -> Catalogs:

@@ -13,6 +13,10 @@ from shoploop.features.log import Float32, Int32, PurchaseLog
 MOST_PAIRS = 20_000_000
 """Pairs of items in users' purchases up to which each item is fitted on those that it is bought with: 300 MB at most."""
 
+MOST_OF_USER = 1_000
+"""Different items of one user that count, the latest: whoever has more is a till or an account that many buy with, and its
+pairs, the square of that, would else outweigh those of all others."""
+
 MOST_FITTED = 50_000
 """Items that are then fitted, the most purchased: half a minute."""
 
@@ -36,6 +40,8 @@ def ease(log: PurchaseLog, *, items: int, penalty: float, kept: int) -> tuple[In
     """
     import scipy.sparse
 
+    for code in users_of_many_items(log):
+        log = log.where((log.user_R != code) | np.isin(log.item_R, _latest_items(log, code)))
     size, user, item = len(log.vocabulary), log.user_R, log.item_R
     bought = scipy.sparse.csr_matrix(
         (np.ones(len(item), np.float32), (user, item)), shape=(len(log.users), size)
@@ -47,6 +53,22 @@ def ease(log: PurchaseLog, *, items: int, penalty: float, kept: int) -> tuple[In
     counts_I = np.bincount(item, minlength=size)
     known = np.sort(np.lexsort((np.arange(size), -counts_I))[: min(items, size)])
     return _at_once(bought, known, penalty=penalty, kept=kept)
+
+
+def users_of_many_items(log: PurchaseLog) -> list[int]:
+    """Codes of the users of whom only the latest items count."""
+    many = np.flatnonzero(np.diff(log.offsets_U1) > MOST_OF_USER).tolist()
+    return [code for code in many if len(np.unique(_items_of(log, code))) > MOST_OF_USER]
+
+
+def _items_of(log: PurchaseLog, code: int) -> Int32:
+    """What a user bought, by day and item."""
+    return log.item_R[log.offsets_U1[code] : log.offsets_U1[code + 1]]
+
+
+def _latest_items(log: PurchaseLog, code: int) -> Int32:
+    items, back = np.unique(_items_of(log, code)[::-1], return_index=True)
+    return items[np.argsort(back, kind="stable")[:MOST_OF_USER]]
 
 
 def _at_once(

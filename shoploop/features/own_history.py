@@ -179,7 +179,7 @@ class OwnHistory:
             "own_decay_baskets_80": total(self._decay_baskets_V[0.8][visit]),
             "own_decay_baskets_90": baskets_90,
             "own_decay_baskets_95": total(decay_95),
-            "own_decay_rate_90": decay_90 / max(all_days, 1e-9),
+            "own_decay_rate_90": decay_90 / (all_days or 1.0),  # however long ago, all visits alike
             "own_decay_rate_baskets_90": baskets_90 / max(all_baskets, 1e-9),
             "own_focus": total(focus),
             "own_focus_decay": total(decay_95 * focus),

@@ -105,7 +105,7 @@ class PiecewiseLinear(nn.Module):
         # whole rows are copied: a column at a time takes ten times as long
         way_PR = value_KR.index_select(0, self.column_P).sub_(self.low_P[:, None]).div_(self.width_P[:, None])
         out_HR = self.layer.weight @ way_PR.clamp_(0.0, 1.0)
-        return out_HR.T.reshape(*features_RK.shape[:-1], -1)
+        return out_HR.T.reshape(*features_RK.shape[:-1], len(out_HR))  # not -1: a batch may have no candidate at all
 
     def term(self, feature: int, values_R: Tensor) -> Tensor:
         """What one feature adds, (R, H)."""

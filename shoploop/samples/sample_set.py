@@ -136,6 +136,11 @@ class SampleSet:
             seen_Q=None if self.seen_Q is None else self.seen_Q[chosen_Q],
         )
 
+    def with_candidates(self) -> "SampleSet":
+        """The set of those requests that have candidates: of the others nothing can be learned."""
+        some_Q = np.diff(self.offsets_Q1) > 0
+        return self if some_Q.all() else self.select(np.flatnonzero(some_Q))
+
     @classmethod
     def of_request(
         cls,

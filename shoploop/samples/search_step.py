@@ -88,7 +88,7 @@ def write_searches(
         for split, asked in chosen.items():
             users = joins.users([log.users[a.user] if a.user >= 0 else "" for a in asked], [a.day for a in asked])
             negatives = None if split == "evaluation" else NEGATIVES
-            rows = found = taken = 0
+            requests = rows = found = taken = 0
             for part in assemble_searches(
                 asked,
                 users,
@@ -98,12 +98,17 @@ def write_searches(
                 seed=seed,
                 progress=lambda done, total: progress.report(done, total, "queries"),
             ):
+                if split != "evaluation":
+                    part = part.with_candidates()
+                    if not len(part):
+                        continue
                 writer.write(part, split)
+                requests += len(part)
                 rows += len(part.items_R)
                 found += int(part.labels_R.sum())
                 taken += len(part.truth_T)
             report["splits"][split] = {
-                "requests": len(asked),
+                "requests": requests,
                 "rows": rows,
                 "candidate_recall": found / max(taken, 1),
             }

@@ -79,18 +79,22 @@ def write_shops(data: Path, out: Path, *, windows: TimeSplit, log: PurchaseLog, 
     with SampleWriter(folder, SHOP_COLUMNS, names) as writer:
         for split, places in chosen.items():
             places = places[np.lexsort((places, visits.day_V[places]))]
-            rows = found = 0
+            requests = rows = found = 0
             for start in range(0, len(places), AT_ONCE):
                 part = assemble_shops(visits, places[start : start + AT_ONCE], memory, log=log)
-                writer.write(part, split)
+                done += len(part)
+                if split != "evaluation":
+                    part = part.with_candidates()
+                if len(part):
+                    writer.write(part, split)
+                requests += len(part)
                 rows += len(part.items_R)
                 found += int(part.labels_R.sum())
-                done += len(part)
                 progress.report(done, total, "visits")
             report["splits"][split] = {
-                "requests": len(places),
+                "requests": requests,
                 "rows": rows,
-                "candidate_recall": found / max(len(places), 1),
+                "candidate_recall": found / max(requests, 1),
             }
     return report
 

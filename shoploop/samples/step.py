@@ -88,7 +88,8 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
         training_spec: The seed; the days are those that ``materialize_features`` has statistics of.
 
     Returns:
-        ``samples.json``: requests, rows and positives per split, recall of the candidates by source, the days that were
+        ``samples.json``: requests, rows and positives per split, and how many requests to learn from were left out since
+        they have no candidates; recall of the candidates by source, the days that were
         chosen and why, how many items each source of candidates may bring, rows left out beyond the log's ends, seconds and
         peak memory.
 
@@ -163,6 +164,12 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
                 seed=training_spec.seed,
                 progress=partial(_further, told, done, len(requests)),
             ):
+                if split != "evaluation":  # there nothing that could be offered is a miss
+                    asked = len(part)
+                    part = part.with_candidates()
+                    counts.without_candidates += asked - len(part)
+                    if not len(part):
+                        continue
                 ratings_R = ratings.of(part) if ratings else None
                 writer.write(part, split, ratings_R)
                 counts.add(part, ratings_R)
@@ -249,7 +256,7 @@ class _Counts:
     """What a split holds, and how much of what was bought its candidates reach."""
 
     def __init__(self, *, rated: bool) -> None:
-        self.requests = self.rows = self.positives = self.bought = 0
+        self.requests = self.rows = self.positives = self.bought = self.without_candidates = 0
         self.rated = 0 if rated else None
         self.found = dict.fromkeys(SOURCES, 0)
 
@@ -267,6 +274,7 @@ class _Counts:
         bought = max(self.bought, 1)
         return {
             "requests": self.requests,
+            **({"without_candidates": self.without_candidates} if self.without_candidates else {}),
             "rows": self.rows,
             "positives": self.positives,
             "bought": self.bought,

@@ -119,3 +119,32 @@ def test_where_days_to_learn_from_are_named_those_of_evaluation_reach_back_until
     assert why.startswith(
         "evaluationDays 13, fewer than the usual 14, by what the log holds; trainingDays 5, as the spec"
     )
+
+
+def crowds(*counts, users=400):
+    """So many visits on each day, of users in turn."""
+    day = FIRST + np.repeat(np.arange(len(counts)), counts)
+    user = np.arange(len(day)) % users
+    return user, day
+
+
+@pytest.mark.parametrize(
+    "counts", [(40,) * 3, (80, 30, 30, 30), (400, 30, 30, 30), (80, *(25,) * 7), (300, *(9,) * 39)]
+)
+@pytest.mark.parametrize("sessions", [False, True])
+def test_before_the_first_day_nothing_is_known_so_it_is_history_however_much_was_bought_on_it(counts, sessions):
+    user, day = crowds(*counts)
+    training = TrainingSpec()
+    split = choose_split(user, day, last=int(day.max()), training=training, sessions=sessions)
+    assert FIRST < split.training_first < split.evaluation_first
+    refuse_too_little(user, day, split, training=training, sessions=sessions)
+
+
+def test_the_first_day_is_history_also_where_the_spec_asks_for_it():
+    assert chosen(*crowds(80, 30, 30, 30), evaluation_days=1, training_days=3)[0] == 2
+
+
+def test_a_log_that_has_no_day_between_the_first_and_those_of_evaluation_is_refused():
+    why = refused(*crowds(50, 50), last=FIRST + 1)
+    assert "0 lie in the one day to learn from" in why
+    assert "The first day of the log does not count: nothing is known before it." in why

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from shop import Shop
+from shop import FIRST, Shop
 from shop.serving import MemoryJoins
 
 from shoploop.evaluation import incumbent
@@ -156,3 +156,27 @@ def test_a_damage_of_this_program_is_an_error_and_no_verdict(serving, compared, 
     monkeypatch.setattr("shoploop.evaluation.incumbent.assemble", broken)
     with pytest.raises(ZeroDivisionError):
         compared(serving)
+
+
+def having_learned_up_to(folder, day):
+    """The version in ``folder`` as if its weights had learned from all days up to this one of the shop."""
+    return rewritten(folder, lineage=load_version(folder).lineage | {"last_training_day": FIRST + day})
+
+
+def test_a_version_is_compared_on_days_alone_that_it_has_not_learned_from(serving, compared, trained_shop):
+    visits = read_samples(trained_shop / "samples", Contract(), "evaluation")
+    _, all_of_them = compared(serving)
+    record, metrics = compared(having_learned_up_to(serving, 53))
+    assert record.compared
+    later_Q = visits.days_Q > FIRST + 53
+    assert 0 < later_Q.sum() < len(visits)
+    for name, values in metrics.items():
+        assert np.isnan(values[~later_Q]).all()
+        np.testing.assert_array_equal(values[later_Q], all_of_them[name][later_Q])
+
+
+def test_a_version_that_has_learned_from_nearly_all_days_of_the_evaluation_is_not_compared(serving, compared):
+    record, metrics = compared(having_learned_up_to(serving, 58))
+    assert (record.compared, metrics) == (False, None)
+    assert record.why_not.startswith("It has learned from the days up to 2024-12-01, and 3 of the 15 ")
+    assert record.why_not.endswith("visits of this evaluation lie later; 10 are needed.")

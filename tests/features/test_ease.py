@@ -54,3 +54,25 @@ def test_where_users_buy_many_items_only_the_most_purchased_have_neighbours(monk
     found = ease(log, items=2, penalty=300.0, kept=10)
     assert weights(found, code["comb"], code["hairpin"]) == 0
     assert weights(found, code["bread"], code["milk"]) > 0
+
+
+def test_an_account_that_buys_everything_takes_no_items_neighbours(monkeypatch):
+    monkeypatch.setattr(module, "MOST_PAIRS", 200)
+    monkeypatch.setattr(module, "MOST_OF_USER", 4)
+    pairs = [(f"u{n:02}", item, 0) for n in range(20) for item in ("bread", "milk")]
+    pairs += [(f"v{n:02}", item, 0) for n in range(3) for item in ("comb", "hairpin")]
+    log = log_of([*pairs, *(("till", f"x{n:02}", n) for n in range(30))])
+    code = {item: place for place, item in enumerate(log.vocabulary.items)}
+    found = ease(log, items=2, penalty=300.0, kept=10)
+    assert weights(found, code["comb"], code["hairpin"]) > 0.1
+    assert weights(found, code["bread"], code["milk"]) > 0.1
+    assert weights(found, code["x29"], code["x26"]) > 0, "the latest of its own items count"
+    assert weights(found, code["x29"], code["x00"]) == 0
+
+
+def test_of_one_day_the_same_items_count_whatever_the_order_of_rows(monkeypatch):
+    monkeypatch.setattr(module, "MOST_OF_USER", 3)
+    rows = [("till", f"x{n}", 0) for n in range(6)] + [("ann", "x0", 0), ("ann", "x5", 0)]
+    one, other = (ease(log_of(some), items=9, penalty=1.0, kept=3) for some in (rows, rows[::-1]))
+    for mine, theirs in zip(one, other, strict=True):
+        assert mine.tobytes() == theirs.tobytes()

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_rows import FIRST, catalog_of, items, log_of
 
+from shoploop.features import catalogs as catalogs_module
+from shoploop.features import item_pairs
 from shoploop.features.catalog import CatalogConfig, fit_catalog, renewed
 from shoploop.features.catalogs import fit_catalogs, following
 from shoploop.features.factors import aligned
@@ -246,3 +248,81 @@ def test_at_each_step_no_more_pairs_are_counted_than_may_be():
     after.advance(FIRST + 5)
     after.advance(FIRST + 20)
     assert table(after.followers(0, kept=5, shrinkage=0.0)) == {A: {}, B: {D: 1.0}, C: {}, D: {}}
+
+
+TILL = [("till", f"x{n:02}", day) for day in range(0, 12, 2) for n in range(12)]
+"""Twelve different items every second day, 144 pairs with the basket before and more with those before that."""
+
+
+def shoppers(days):
+    """On each of the days twenty others buy a and then b, one pair each."""
+    return [(f"u{n:02}", item, day + place) for day in days for n in range(20) for place, item in enumerate("ab")]
+
+
+def small_pairs(log, *, stops, most=5_000):
+    after = PairsAfter(log, day_decays=(FOREVER,), config=PairConfig(most_pairs=most, visits_apart=2))
+    for stop in stops:
+        after.advance(FIRST + stop)
+    return after
+
+
+@pytest.mark.parametrize("stops", [(20,), (3, 5, 20)])
+def test_a_till_that_buys_a_bit_of_everything_takes_no_others_place(stops):
+    log = log_of([*shoppers((0,)), *TILL])
+    after = small_pairs(log, stops=stops, most=1_000)
+    found = table(after.followers(0, kept=5, shrinkage=0.0))
+    a, b, first = (log.vocabulary.code(item) for item in ("a", "b", "x00"))
+    assert found[a] == {b: 1.0}
+    assert found[first] == {}
+    assert after.left_out == 5, "all but its first, before which it had bought nothing"
+
+
+def test_baskets_that_are_no_larger_than_others_may_be_count_to_the_byte_as_if_there_were_no_bound(monkeypatch):
+    log, found = log_of([*shoppers((0, 4, 8)), *TILL[:36]]), []
+    for share in (item_pairs.LARGEST_SHARE, 1.0):
+        monkeypatch.setattr(item_pairs, "LARGEST_SHARE", share)
+        after = small_pairs(log, stops=(20,), most=40_000)
+        assert after.left_out == 0
+        found.append((after.followers(0, kept=5, shrinkage=0.0), pairs_together(log, PairConfig(most_pairs=80_000))))
+    (one, together), (other, again) = found
+    assert one.items_IP.tobytes() == other.items_IP.tobytes()
+    assert one.weights_IP.tobytes() == other.weights_IP.tobytes()
+    assert together.data.tobytes() == again.data.tobytes()
+
+
+def test_where_all_baskets_are_large_they_are_what_the_shop_sells():
+    after = small_pairs(log_of(TILL), stops=(20,), most=1_000)
+    assert after.left_out == 0
+    assert table(after.followers(0, kept=50, shrinkage=0.0))[0]
+
+
+def test_a_tills_baskets_leave_what_others_buy_on_several_visits_together():
+    rows = [*shoppers((0, 4, 8)), *TILL]
+    log = log_of(rows)
+    config = PairConfig(most_pairs=10_000)
+    a, b = (log.vocabulary.code(item) for item in "ab")
+    assert pairs_together(log, config)[a, b] > 0
+    assert pairs_together(log, config)[log.vocabulary.code("x00"), log.vocabulary.code("x01")] == 0
+
+
+def test_a_run_says_how_many_baskets_were_left_out_and_of_whom_only_the_latest_items_count(monkeypatch):
+    said = []
+    monkeypatch.setattr(catalogs_module.told, "warn", said.append)
+    monkeypatch.setitem(PairConfig.__init__.__kwdefaults__, "most_pairs", 1_000)
+    monkeypatch.setattr("shoploop.features.catalogs.MOST_OF_USER", 10)
+    monkeypatch.setattr("shoploop.features.ease.MOST_OF_USER", 10)
+    rows = [*shoppers((0, 4, 8)), *TILL]
+
+    def fitted(some):
+        names = sorted({item for _, item, _ in rows})
+        fit_catalogs(
+            log_of(some, names), items(names), training_first=FIRST + 3, evaluation_first=FIRST + 9, last=FIRST + 11,
+            config=CatalogConfig(factors=2, neighbours=2),
+        )  # fmt: skip
+
+    fitted(rows)
+    assert said[0].startswith("5 baskets are so large, after others of the same user, that")
+    assert said[1].startswith("One user has bought more than 10 different items ('till'): ")
+    said.clear()
+    fitted(shoppers((0, 4, 8)))
+    assert said == []

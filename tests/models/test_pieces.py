@@ -95,3 +95,7 @@ def test_the_first_layer_is_a_sum_with_a_term_of_each_feature(cut):
     terms = sum(network.term(k, rows[:, k]) for k in range(3))
     whole = network.sums(rows) - network.layers[0].bias
     np.testing.assert_allclose(terms.detach(), whole.detach(), atol=1e-5)
+
+
+def test_a_batch_in_which_nobody_has_a_candidate_is_an_empty_answer(tent):
+    assert tent(torch.empty(64, 0, 1)).shape == (64, 0, 1)

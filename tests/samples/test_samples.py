@@ -15,7 +15,7 @@ from shoploop.features.log import Vocabulary
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.files import SampleWriter, read_catalog, read_catalogs, read_items, read_samples
 from shoploop.samples.ratings import read_ratings
-from shoploop.samples.sample_set import Request
+from shoploop.samples.sample_set import Request, SampleSet
 from shoploop.samples.step import choose_requests
 from shoploop.samples.weights import WeightsForeign, read_weights, samples_digest, write_weights
 from shoploop.training import sequence_task
@@ -85,6 +85,19 @@ def test_drawn_negatives_keep_every_purchase():
     whole, drawn = visits(SHOP, requests), visits(SHOP, requests, negatives=2)
     assert drawn.labels_R.sum() == whole.labels_R.sum()
     assert (~drawn.labels_R).sum() == 2 * len(requests)
+
+
+def test_of_requests_without_candidates_nothing_is_learned():
+    samples = split_visits(SHOP)["train"]
+    empty = replace(
+        samples.select([0]),
+        offsets_Q1=np.zeros(2, np.int64),
+        **{name: getattr(samples, name)[:0] for name in ("items_R", "labels_R", "sources_R", "features_RK")},
+    )
+    both = SampleSet.concat([samples.select([0, 1]), empty, samples.select([2])])
+    assert both.with_candidates().users_Q.tolist() == samples.users_Q[:3].tolist()
+    assert samples.with_candidates() is samples
+    assert len(empty.with_candidates()) == 0
 
 
 def test_samples_read_back_are_those_that_were_written(trained_shop):
