@@ -52,3 +52,12 @@ def test_decays_count_days_and_baskets():
         sum(math.exp(-age / 90) for age in (7, 14, 21, 28)), rel=1e-5
     )
     assert value(features, log, "milk", "own_decay_baskets_90") == pytest.approx(1 + 0.9 + 0.81 + 0.729)
+
+
+@pytest.mark.parametrize("away", [10, 2_000, 7_000])
+def test_what_was_in_every_basket_was_in_every_basket_however_long_ago_that_is(away):
+    log = log_of(MILK_EVERY_WEEK)
+    features = features_at(log, catalog_of(log), "anna", 21 + away)
+    assert value(features, log, "milk", "own_decay_rate_90") == pytest.approx(1.0)
+    assert 0 < value(features, log, "bread", "own_decay_rate_90") < 0.5
+    assert value(features, log, "salt", "own_decay_rate_90") == 0

@@ -68,12 +68,3 @@ def test_todays_events_join_a_history():
     assert today.items_H.tolist() == [0, 0, 2]
     assert today.sizes_H.tolist() == [1, 2, 2]
     assert today.before(5).items_H.tolist() == [0]
-
-
-@pytest.mark.parametrize("away", [10, 2_000, 7_000])
-def test_what_was_in_every_basket_was_in_every_basket_however_long_ago_that_is(away):
-    log = log_of(MILK_EVERY_WEEK)
-    features = features_at(log, catalog_of(log), "anna", 21 + away)
-    assert value(features, log, "milk", "own_decay_rate_90") == pytest.approx(1.0)
-    assert 0 < value(features, log, "bread", "own_decay_rate_90") < 0.5
-    assert value(features, log, "salt", "own_decay_rate_90") == 0
