@@ -99,6 +99,9 @@ class Versions:
         """When to look once more, though the file says the same."""
 
         self._ended = 0
+        self._exchange = threading.Lock()
+        """Held while it is said who answers: versions are loaded by one thread, and judged by those that answer."""
+
         self._tallied, self._tally = 0.0, Tally(candidacy=0)
         self._told: set[tuple[str, str]] = set()
         self._shadows: queue.Queue[tuple[_Serving, Ask, AnyAnswer]] = queue.Queue(SHADOWS)
@@ -197,7 +200,10 @@ class Versions:
         if stable is not before.stable:
             self._on_stable(stable)
         same = before.lineup is not None and before.lineup.candidacy == lineup.candidacy
-        self._now = _Serving(stable, candidate, lineup, before.watch if same else CandidateWatch())
+        with self._exchange:
+            returned = lineup.candidacy == self._ended  # it may have failed while others were loaded
+            candidate = None if returned else candidate
+            self._now = _Serving(stable, candidate, lineup, before.watch if same else CandidateWatch())
         self._forget(before)
         self._tell()
         return True
@@ -319,10 +325,15 @@ class Versions:
         self._judge(now)
 
     def _judge(self, now: _Serving) -> None:
-        if (reason := now.watch.verdict) and now.lineup is not None and now is self._now:
+        if not (reason := now.watch.verdict) or now.lineup is None:
+            return
+        with self._exchange:
+            if now is not self._now:
+                return
             self._now = _Serving(now.stable, None, now.lineup, now.watch)
-            self._return(now.lineup, reason)
-            self._tell()
+            self._ended = now.lineup.candidacy
+        self._return(now.lineup, reason)
+        self._tell()
 
     def _return(self, lineup: Lineup, reason: str) -> None:
         """Answers without the candidate from now on, and writes why."""

@@ -194,6 +194,18 @@ def test_where_a_candidate_fails_who_serves_answers_and_it_returns(versions, tmp
     assert NEW in answered(versions, USERS[:20])
 
 
+def test_a_candidate_that_fails_while_versions_are_exchanged_does_not_come_back(old, shelf, tmp_path):
+    def taken_up(stable):
+        if stable.version == OTHER:
+            answered(versions, USERS[:20], failing(NEW))
+
+    versions = Versions(old, tmp_path, load=shelf.load, on_stable=taken_up)
+    told(versions, tmp_path, lineup(OLD, NEW, percent=99))
+    told(versions, tmp_path, lineup(OTHER, NEW, percent=99))
+    assert Returned.read(tmp_path).version == NEW
+    assert set(answered(versions, USERS[:20])) == {OTHER}
+
+
 def test_where_who_serves_fails_nobody_else_is_to_blame(versions, tmp_path):
     told(versions, tmp_path, lineup(OLD, NEW, percent=1))
     with pytest.raises(RuntimeError):
