@@ -15,11 +15,11 @@ from shoploop.importance.estimators.errors import LabelsMissing, LabelUnknown, N
 from shoploop.importance.estimators.interface import make_estimator
 from shoploop.importance.estimators.judges import Chances
 from shoploop.importance.estimators.table import Float32, Table
-from shoploop.importance.estimators.weights import Scores, WeightConfig, to_weights, weights_by_noise
+from shoploop.importance.estimators.weights import Scores, WeightConfig, unbounded, weights_by_noise
 from shoploop.importance.quality import describe_quality
 
 TINY = 1e-9
-"""Importance below which none is told from another."""
+"""Importance below which none says more of how its label compares with another."""
 
 
 class SampleImportance(BaseEstimator):  # type: ignore[misc]
@@ -38,7 +38,7 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
     Attributes:
         weights_: (n_samples,) float32, mean 1 within each label.
         importance_: (n_samples,) on the method's own scale.
-        suspects_: (n_samples,) row numbers, the most doubtful label first.
+        suspects_: (n_samples,) row numbers, the most doubtful first, each compared with those of its own label.
         noise_: How often a row carries a given label that is not its own, 0 where labels can be trusted.
         quality_: Missing values, outliers and duplicates; they have no part in the weights.
         diagnostics_: What the method says about its own work.
@@ -85,8 +85,8 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         self.importance_ = scores.importance_N
         self.weights_, self.noise_, chances = believed(scores, table, config, seed=seed)
         # a label of one row has no importance at all: no fit that has not seen the row knows the label
-        order_N = to_weights(np.maximum(scores.importance_N, TINY), table.y_N)
-        self.suspects_ = np.argsort(order_N, kind="stable")
+        order_N = unbounded(np.maximum(scores.importance_N, TINY), table.y_N)
+        self.suspects_ = np.lexsort((scores.importance_N, order_N))
         self.quality_ = describe_quality(numbers_NK, y_N, names=self._columns.names)
         self.diagnostics_ = scores.diagnostics
         self.parts_ = scores.parts

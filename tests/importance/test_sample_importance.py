@@ -1,6 +1,7 @@
 """What the estimators promise, on two clouds of points whose labels are plain to the eye."""
 
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from shoploop.importance.estimators.gan_attention import GanAttention, GanAttent
 from shoploop.importance.estimators.interface import ESTIMATORS
 from shoploop.importance.estimators.knn_shapley import shapley_values
 from shoploop.importance.estimators.table import Table
-from shoploop.importance.estimators.weights import WeightConfig, to_weights
+from shoploop.importance.estimators.weights import Scores, WeightConfig, to_weights
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "importance"
 
@@ -135,6 +136,27 @@ def test_more_prototypes_than_samples_are_refused(clouds):
 def test_weights_that_are_all_zero_are_refused():
     with pytest.raises(WeightsAllZero, match="label 1"):
         to_weights(np.array([1.0, 1.0, 0.0, 0.0]), np.array([0, 0, 1, 1]), WeightConfig(lowest=0))
+
+
+@dataclass(frozen=True)
+class Known:
+    """An estimator that says what it was told to."""
+
+    importance_N: np.ndarray
+    name = "known"
+    paper = "none"
+
+    def score(self, table, *, seed):
+        return Scores(importance_N=self.importance_N)
+
+
+def test_the_worst_suspect_comes_first_also_beyond_what_weights_can_tell(monkeypatch):
+    importance = np.full(200, 0.9)
+    importance[[30, 70, 110, 150]] = 1e-3, 1e-7, 1e-12, 1e-5
+    monkeypatch.setitem(ESTIMATORS, "known", lambda: Known(importance))
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    found = SampleImportance(method="known").fit(x, np.array([0] * 160 + [1] * 40))
+    assert found.suspects_[:4].tolist() == [110, 70, 150, 30]
 
 
 def test_duplicates_and_outliers_are_said_beside_the_weights():

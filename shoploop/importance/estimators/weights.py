@@ -105,6 +105,17 @@ def to_weights(importance_N: Float64, y_N: Int64, config: WeightConfig | None = 
     return weights_N
 
 
+def unbounded(importance_N: Float64, y_N: Int64, config: WeightConfig | None = None) -> Float64:
+    """What :func:`to_weights` would say without bounds: it tells the worst from the bad, too."""
+    config = config or WeightConfig()
+    values_N = np.empty(len(y_N))
+    for label in np.unique(y_N):
+        rows = y_N == label
+        values = _spread(importance_N[rows], config.sharpness)
+        values_N[rows] = values / max(float(values.mean()), 1e-300)
+    return values_N
+
+
 def _spread(importance: Float64, sharpness: float) -> Float64:
     """The power of the importance whose logs have this deviation; 0 stays 0."""
     positive = importance > 0
