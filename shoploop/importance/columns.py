@@ -6,6 +6,7 @@ encoding that knows labels would tell the estimators what they are to judge.
 Legend: N rows, K columns of numbers.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,11 +138,12 @@ def _learned(name: str, cells: Any, seed: int) -> Column:
         known = values_N[~missing_N]
         return _Number(name=name, middle=float(np.median(known)) if len(known) else 0.0, flagged=bool(missing_N.any()))
     words_N = _as_words(cells)
-    values, counts = np.unique(words_N.astype(str), return_counts=True)
+    counted = Counter(words_N)  # numpy's own count makes every cell as wide as the longest
+    values = sorted(counted)
     if len(values) > MOST_CATEGORIES and np.mean([len(word.split()) for word in words_N]) >= WORDS_OF_TEXT:
         return _text(name, words_N, seed)
-    common = np.sort(np.argsort(-counts, kind="stable")[:MOST_CATEGORIES])
-    kept = tuple(str(values[at]) for at in common if counts[at] > 1 or len(values) <= MOST_CATEGORIES)
+    common = sorted(sorted(values, key=lambda value: -counted[value])[:MOST_CATEGORIES])
+    kept = tuple(value for value in common if counted[value] > 1 or len(values) <= MOST_CATEGORIES)
     return _Category(name=name, known=kept, others=len(kept) < len(values))
 
 

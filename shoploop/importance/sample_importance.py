@@ -137,6 +137,8 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
             if empty := sum(missing(label) for label in labels):
                 raise LabelsMissing(f"{empty} of the {len(labels)} rows carry no label. Leave them out.")
         else:
+            if isinstance(X, list | tuple):  # numpy would make strings of them all, as wide as the longest
+                X = np.asarray(X, object)
             X, labels = validate_data(
                 self, X, y, reset=reset, dtype=None, ensure_all_finite=False, ensure_min_samples=1 + reset
             )

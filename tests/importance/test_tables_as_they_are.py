@@ -1,5 +1,7 @@
 """Frames as people have them, rows that come later, and the pipelines and searches of scikit-learn."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -79,6 +81,23 @@ def test_words_and_categories_that_come_later_are_the_others():
     assert columns.names[-1] == "colour=other" or "part" in columns.names[0]
     columns = Columns.fit(pd.DataFrame({"colour": ["red"] * 30 + [f"shade{n}" for n in range(30)]}))
     assert columns.numbers(pd.DataFrame({"colour": ["red", "green"]}))[:, -1].tolist() == [0, 1]
+
+
+def test_one_long_cell_makes_no_other_cell_long():
+    notes = pd.DataFrame({"note": [f"n{row % 30}" for row in range(2_000)] + ["long " * 2_000]})
+    columns = Columns.fit(notes)  # what is imported on the way is no cell
+    tracemalloc.start()
+    assert columns.names == Columns.fit(notes).names
+    columns.numbers(notes)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5_000_000
+
+
+def test_numbers_beside_words_in_a_list_are_numbers():
+    rows = [[float(row), "kept" if row % 2 else "returned"] for row in range(40)]
+    found = SampleImportance(method="uniform").fit(rows, [row % 2 for row in range(40)])
+    assert found._columns.names == ("x0", "x1=kept", "x1=returned")
 
 
 def test_labels_that_can_be_trusted_all_count_1():
