@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.importance.cells import Objects, as_floats, as_words, columns_of, is_number, plain
 from shoploop.importance.estimators.errors import ColumnsDiffer, FeaturesNotFinite
 from shoploop.importance.estimators.table import Float64
 
@@ -24,13 +25,6 @@ TEXT_PARTS = 8
 
 WORDS_OF_TEXT = 2.0
 """Mean words a cell from which on a column of many different strings is text."""
-
-Objects = npt.NDArray[np.object_]
-
-
-def is_frame(x: Any) -> bool:
-    """Whether it is a table with named columns, of pandas or polars."""
-    return hasattr(x, "columns") and hasattr(x, "dtypes") and hasattr(x, "__getitem__")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +38,7 @@ class _Number:
         return [self.name, f"{self.name} is missing"] if self.flagged else [self.name]
 
     def numbers(self, cells: Any) -> Float64:
-        values_N = _as_floats(self.name, cells)
+        values_N = _floats(self.name, plain(cells))
         missing_N = np.isnan(values_N)
         filled_N = np.where(missing_N, self.middle, values_N)
         return np.column_stack([filled_N, missing_N]) if self.flagged else filled_N[:, None]
@@ -62,7 +56,7 @@ class _Category:
         return [f"{self.name}={value}" for value in self.known] + ([f"{self.name}=other"] if self.others else [])
 
     def numbers(self, cells: Any) -> Float64:
-        words_N = _as_words(cells)
+        words_N = as_words(cells)
         found = np.array([words_N == value for value in self.known]).T.reshape(len(words_N), len(self.known))
         rest_N = ~found.any(1)
         return np.column_stack([found, rest_N] if self.others else [found]).astype(np.float64)
@@ -79,7 +73,7 @@ class _Text:
         return [f"{self.name} part {part}" for part in range(self.parts.n_components)]
 
     def numbers(self, cells: Any) -> Float64:
-        found: Float64 = self.parts.transform(self.words.transform(_as_words(cells)))
+        found: Float64 = self.parts.transform(self.words.transform(as_words(cells)))
         return found
 
 
@@ -99,7 +93,7 @@ class Columns:
         Raises:
             FeaturesNotFinite: a number is infinite.
         """
-        return cls(columns=tuple(_learned(name, cells, seed) for name, cells in _cells(x)))
+        return cls(columns=tuple(_learned(name, cells, seed) for name, cells in columns_of(x)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,7 +107,7 @@ class Columns:
             ColumnsDiffer: it has other columns than those learned from.
             FeaturesNotFinite: a number is infinite.
         """
-        given = dict(_cells(x))
+        given = dict(columns_of(x))
         wanted = [column.name for column in self.columns]
         if missing := [name for name in wanted if name not in given]:
             raise ColumnsDiffer(
@@ -123,28 +117,21 @@ class Columns:
         return np.concatenate([column.numbers(given[column.name]) for column in self.columns], axis=1)
 
 
-def _cells(x: Any) -> list[tuple[str, Any]]:
-    """Names and cells of each column."""
-    if is_frame(x):
-        return [(str(name), x[name]) for name in x.columns]
-    values = np.asarray(x)
-    return [(f"x{k}", values[:, k]) for k in range(values.shape[1])]
-
-
 def _learned(name: str, cells: Any, seed: int) -> Column:
-    if _is_number(cells):
-        values_N = _as_floats(name, cells)
+    values = plain(cells)
+    if is_number(values):
+        values_N = _floats(name, values)
         missing_N = np.isnan(values_N)
         known = values_N[~missing_N]
         return _Number(name=name, middle=float(np.median(known)) if len(known) else 0.0, flagged=bool(missing_N.any()))
-    words_N = _as_words(cells)
+    words_N = as_words(values)
     counted = Counter(words_N)  # numpy's own count makes every cell as wide as the longest
-    values = sorted(counted)
-    if len(values) > MOST_CATEGORIES and np.mean([len(word.split()) for word in words_N]) >= WORDS_OF_TEXT:
+    kinds = sorted(counted)
+    if len(kinds) > MOST_CATEGORIES and np.mean([len(word.split()) for word in words_N]) >= WORDS_OF_TEXT:
         return _text(name, words_N, seed)
-    common = sorted(sorted(values, key=lambda value: -counted[value])[:MOST_CATEGORIES])
-    kept = tuple(value for value in common if counted[value] > 1 or len(values) <= MOST_CATEGORIES)
-    return _Category(name=name, known=kept, others=len(kept) < len(values))
+    common = sorted(sorted(kinds, key=lambda kind: -counted[kind])[:MOST_CATEGORIES])
+    kept = tuple(kind for kind in common if counted[kind] > 1 or len(kinds) <= MOST_CATEGORIES)
+    return _Category(name=name, known=kept, others=len(kept) < len(kinds))
 
 
 def _text(name: str, words_N: Objects, seed: int) -> Column:
@@ -162,38 +149,10 @@ def _text(name: str, words_N: Objects, seed: int) -> Column:
     return _Text(name=name, words=words, parts=TruncatedSVD(count, random_state=seed).fit(found))
 
 
-def _is_number(cells: Any) -> bool:
-    values = np.asarray(cells)
-    if values.dtype.kind in "biufMm":
-        return True
-    return values.dtype.kind == "O" and all(missing(v) or isinstance(v, int | float | np.number) for v in values)
-
-
-def _as_floats(name: str, cells: Any) -> Float64:
-    values = np.asarray(cells)
-    if values.dtype.kind in "Mm":
-        days = values.astype("datetime64[s]" if values.dtype.kind == "M" else "timedelta64[s]")
-        floats_N = np.where(np.isnat(days), np.nan, days.astype(np.int64) / 86_400)
-    elif values.dtype.kind == "O":
-        floats_N = np.array([np.nan if missing(value) else float(value) for value in values], np.float64)
-    else:
-        floats_N = values.astype(np.float64)
+def _floats(name: str, values: npt.NDArray[Any]) -> Float64:
+    floats_N = as_floats(values)
     if infinite := int(np.isinf(floats_N).sum()):
         raise FeaturesNotFinite(
             f"Feature {name} holds {infinite} infinite values of {len(floats_N)}. Leave them empty, or give a number."
         )
     return floats_N
-
-
-def _as_words(cells: Any) -> Objects:
-    """Strings; a missing value is the empty one."""
-    return np.array(["" if missing(value) else str(value) for value in np.asarray(cells, object)], object)
-
-
-def missing(value: Any) -> bool:
-    if value is None:
-        return True
-    try:
-        return bool(value != value)  # NaN and NaT differ from themselves
-    except TypeError:  # pandas.NA
-        return True

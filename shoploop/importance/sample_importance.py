@@ -9,7 +9,8 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
-from shoploop.importance.columns import Columns, is_frame, missing
+from shoploop.importance.cells import is_frame, missing
+from shoploop.importance.columns import Columns
 from shoploop.importance.doubt import noise_rate
 from shoploop.importance.estimators.errors import LabelsMissing, LabelUnknown, NewRowsUnknown
 from shoploop.importance.estimators.interface import make_estimator

@@ -1,6 +1,9 @@
 """Frames as people have them, rows that come later, and the pipelines and searches of scikit-learn."""
 
 import tracemalloc
+from datetime import datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -81,6 +84,36 @@ def test_words_and_categories_that_come_later_are_the_others():
     assert columns.names[-1] == "colour=other" or "part" in columns.names[0]
     columns = Columns.fit(pd.DataFrame({"colour": ["red"] * 30 + [f"shade{n}" for n in range(30)]}))
     assert columns.numbers(pd.DataFrame({"colour": ["red", "green"]}))[:, -1].tolist() == [0, 1]
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+DAYS = [datetime(2024, 1, 1 + day, 1, tzinfo=BERLIN) for day in range(30)]
+SAME = {
+    "datetimes with a zone": pd.DataFrame({"x": pd.to_datetime(DAYS)}),
+    "the same of polars": pl.DataFrame({"x": pl.Series(DAYS, dtype=pl.Datetime("us", "Europe/Berlin"))}),
+    "the same as objects": pd.DataFrame({"x": pd.Series(DAYS, dtype=object)}),
+    "dates": pd.DataFrame({"x": pd.Series([day.date() for day in DAYS], dtype=object)}),
+    "spans": pd.DataFrame({"x": pd.Series([timedelta(days=19723 + day) for day in range(30)], dtype=object)}),
+    "spans of numpy": np.array([[np.timedelta64(19723 + day, "D")] for day in range(30)], object),
+    "decimals": pd.DataFrame({"x": [Decimal(19723 + day) for day in range(30)]}),
+    "decimals of polars": pl.DataFrame({"x": [Decimal(19723 + day) for day in range(30)]}),
+}
+"""The first 30 days of 2024, which is 19,723 days after 1970; midnight in UTC is one o'clock in Berlin."""
+
+
+@pytest.mark.parametrize("frame", SAME.values(), ids=SAME)
+def test_dates_and_numbers_are_read_in_every_form(frame):
+    columns = Columns.fit(frame)
+    assert columns.names in (("x",), ("x0",))
+    assert columns.numbers(frame)[:, 0].tolist() == [19723 + day for day in range(30)]
+
+
+def test_a_missing_date_or_decimal_is_missing():
+    gaps = {"day": [DAYS[0].date(), None, DAYS[2].date()], "price": [Decimal(1), Decimal(3), None]}
+    frame = pd.DataFrame(gaps, dtype=object)
+    columns = Columns.fit(frame)
+    assert columns.names == ("day", "day is missing", "price", "price is missing")
+    assert columns.numbers(frame).tolist() == [[19723, 0, 1, 0], [19724, 1, 3, 0], [19725, 0, 2, 1]]
 
 
 def test_one_long_cell_makes_no_other_cell_long():
