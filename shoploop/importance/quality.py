@@ -1,47 +1,57 @@
-"""Missing values, outliers and duplicates of a table: listed beside the weights, never mixed into them.
+"""Missing values, outliers and duplicates of a table as it came: listed beside the weights, never mixed into them.
 
 Legend: N rows, K features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from shoploop.importance.cells import as_floats, columns_of, is_number, missing, plain
+from shoploop.importance.estimators.table import Float64
 
 OUTLIER_FENCE = 3.0
 """Quartile distances beyond the quartiles (Tukey's outer fence)."""
 
 
 def describe_quality(
-    x_NK: npt.NDArray[Any], y_N: npt.NDArray[Any] | None = None, *, names: Sequence[str] | None = None
+    x: Any, y_N: npt.NDArray[Any] | None = None, *, names: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """What is odd about a table, whatever its labels are worth.
+
+    Args:
+        x: A frame of pandas or polars, or an array (N, K), before anything is filled in or encoded.
+        y_N: Labels.
+        names: Of the columns, where the table does not name them.
 
     Returns:
         JSON: missing and outlying values by feature (those without any left out), duplicate rows, and how many of these
         carry different labels.
     """
-    named = list(names) if names is not None else [f"x{k}" for k in range(x_NK.shape[1])]
-    missing, outliers = {}, {}
-    for k, name in enumerate(named):
-        column = x_NK[:, k].astype(np.float64)
-        known = column[np.isfinite(column)]
-        if len(known) < len(column):
-            missing[name] = int(len(column) - len(known))
-        if len(known):
-            low, high = np.quantile(known, [0.25, 0.75])
-            if (reach := (high - low) * OUTLIER_FENCE) > 0:
-                count = int(((known < low - reach) | (known > high + reach)).sum())
-                if count:
-                    outliers[name] = count
-    hashes_N = _row_hashes(x_NK)
-    _, group_N, sizes = np.unique(hashes_N, return_inverse=True, return_counts=True)
+    gaps: dict[str, int] = {}
+    outliers: dict[str, int] = {}
+    codes = []
+    for k, (own, cells) in enumerate(columns_of(x)):
+        name = own if names is None else names[k]
+        values = plain(cells)
+        if is_number(values):
+            numbers_N = as_floats(values)
+            lacking, outlying = int((~np.isfinite(numbers_N)).sum()), _outliers(numbers_N)
+        else:
+            lacking, outlying = sum(missing(value) for value in values), 0
+        if lacking:
+            gaps[name] = lacking
+        if outlying:
+            outliers[name] = outlying
+        codes.append(_codes(values, cells))
+    _, group_N, sizes = np.unique(_row_hashes(codes), return_inverse=True, return_counts=True)
     report: dict[str, Any] = {
-        "rows": len(x_NK),
-        "missing": missing,
+        "rows": len(x),
+        "missing": gaps,
         "outliers": outliers,
-        "duplicates": int(len(x_NK) - len(sizes)),
+        "duplicates": int(len(x) - len(sizes)),
     }
     if y_N is not None:
         labels, code_N = np.unique(y_N, return_inverse=True)
@@ -50,8 +60,34 @@ def describe_quality(
     return report
 
 
-def _row_hashes(x_NK: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+def _outliers(numbers_N: Float64) -> int:
+    known = numbers_N[np.isfinite(numbers_N)]
+    if not len(known):
+        return 0
+    low, high = np.quantile(known, [0.25, 0.75])
+    reach = (high - low) * OUTLIER_FENCE
+    return int(((known < low - reach) | (known > high + reach)).sum()) if reach > 0 else 0
+
+
+def _codes(values: npt.NDArray[Any], cells: Any) -> npt.NDArray[Any]:
+    """Numbers that are equal where cells are."""
+    if values.dtype.kind in "Mm":
+        return values.view(np.int64)
+    raw = np.asarray(cells)  # a long whole number among objects is not equal to all that are near it
+    if is_number(raw):
+        return raw.astype(np.float64) if raw.dtype.kind == "f" else raw
+    seen: dict[Any, int] = {}
+    return np.array([seen.setdefault(_key(value), len(seen)) for value in raw], np.int64)
+
+
+def _key(cell: Any) -> Any:
+    if missing(cell):
+        return None
+    return cell if isinstance(cell, Hashable) else str(cell)
+
+
+def _row_hashes(codes: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.uint64]:
     import polars as pl
 
-    frame = pl.DataFrame({str(k): np.ascontiguousarray(x_NK[:, k]) for k in range(x_NK.shape[1])})
+    frame = pl.DataFrame({str(k): np.ascontiguousarray(code_N) for k, code_N in enumerate(codes)})
     return frame.hash_rows(seed=0).to_numpy()

@@ -41,7 +41,7 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         importance_: (n_samples,) on the method's own scale.
         suspects_: (n_samples,) row numbers, the most doubtful first, each compared with those of its own label.
         noise_: How often a row carries a given label that is not its own, 0 where labels can be trusted.
-        quality_: Missing values, outliers and duplicates; they have no part in the weights.
+        quality_: Missing values, outliers and duplicates of the table as it came; they have no part in the weights.
         diagnostics_: What the method says about its own work.
         parts_: What the method keeps for inspection, such as prototypes and attention; None for most.
         classes_: The labels.
@@ -88,7 +88,7 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         # a label of one row has no importance at all: no fit that has not seen the row knows the label
         order_N = unbounded(np.maximum(scores.importance_N, TINY), table.y_N)
         self.suspects_ = np.lexsort((scores.importance_N, order_N))
-        self.quality_ = describe_quality(numbers_NK, y_N, names=self._columns.names)
+        self.quality_ = describe_quality(X, y_N)
         self.diagnostics_ = scores.diagnostics
         self.parts_ = scores.parts
         self._scale, self._chances, self._codes_N = table.scale, chances, table.y_N

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hurried_estimators import few_folds, hurry
 
@@ -24,6 +25,7 @@ from shoploop.importance.estimators.interface import ESTIMATORS
 from shoploop.importance.estimators.knn_shapley import shapley_values
 from shoploop.importance.estimators.table import Table
 from shoploop.importance.estimators.weights import Scores, WeightConfig, to_weights
+from shoploop.importance.quality import describe_quality
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "importance"
 
@@ -167,6 +169,37 @@ def test_duplicates_and_outliers_are_said_beside_the_weights():
     assert found.quality_["duplicates_of_other_label"] == 1
     assert found.quality_["outliers"] == {"x0": 1}
     assert (found.weights_ == 1).all()
+
+
+def test_what_is_odd_is_told_of_the_table_as_it_came():
+    rows = [(float(row), f"code {row} of order", "red") for row in range(38)] + [
+        (None, "gift", None),
+        (None, "gift", None),
+    ]
+    frame = pl.DataFrame(rows, schema=["size", "words", "colour"], orient="row").with_columns(
+        size=pl.when(pl.col("size") == 3).then(1e6).otherwise("size")
+    )
+    for table in (frame, frame.to_pandas(), frame.to_pandas().to_numpy(object)):
+        found = SampleImportance(method="uniform").fit(table, np.array([0, 1] * 20)).quality_
+        size, colour = ("size", "colour") if hasattr(table, "columns") else ("x0", "x2")
+        assert found["missing"] == {size: 2, colour: 2}
+        assert found["outliers"] == {size: 1}
+        assert (found["duplicates"], found["duplicates_of_other_label"]) == (1, 1)
+
+
+def test_rows_that_differ_in_a_rare_word_alone_are_no_duplicates():
+    frame = pl.DataFrame({"size": [1.0, 2.0] * 20, "code": [f"c{row}" for row in range(40)]})
+    assert SampleImportance(method="uniform").fit(frame, np.array([0, 1] * 20)).quality_["duplicates"] == 0
+
+
+def test_long_numbers_beside_a_gap_are_told_apart():
+    numbers = np.array([[None], [2**60], [2**60 + 1], [2**60 + 1]], object)
+    assert describe_quality(numbers, names=["number"]) == {
+        "rows": 4,
+        "missing": {"number": 1},
+        "outliers": {},
+        "duplicates": 1,
+    }
 
 
 @pytest.fixture
