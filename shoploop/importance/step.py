@@ -194,13 +194,15 @@ def _weigh(
     def estimator() -> tuple[dict[str, Any], dict[str, Any]]:
         weighed = weigh(samples, view, shop.contract, config, seed=seed)
         notes = {"diagnostics": weighed.diagnostics, "inside": inside(samples, weighed, inputs.names)}
-        return {"importance": weighed.importance_R}, notes | {"seconds": time.perf_counter() - weighing}
+        return {"importance": weighed.importance_R, "chance": weighed.chance_R}, notes | {
+            "seconds": time.perf_counter() - weighing
+        }
 
     arrays, notes = stages(stage, estimator)
     if stage == FIRST:
         PARTS_OF_STEP.begin(DESCRIBED)
-    importance_R = arrays["importance"]
-    weights_R = config.weights_of(importance_R, samples.labels_R)
+    importance_R, chance_R = arrays["importance"], arrays["chance"]
+    weights_R = config.weights_of(chance_R, samples.labels_R)
     table = pa.table(
         {
             "request": inputs.keys["request"].cast(pa.int32()),
@@ -229,7 +231,7 @@ def _weigh(
             "sharpness": config.weights.sharpness,
             "bought_only": config.bought_only,
         },
-        "doubt": wrong_share(importance_R, samples.labels_R) if config.by_doubt else None,
+        "doubt": wrong_share(chance_R, samples.labels_R) if config.by_doubt else None,
         "alike": bool((weights_R == 1).all()),
         "samples_per_second": round(len(weights_R) / max(weighed_seconds, 1e-9)),
         "stage_seconds": {"proxy": round(view_seconds, 2), "estimator": round(notes["seconds"], 2)},

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from shoploop.features.contract import Contract
 from shoploop.importance.doubt import wrong_share
 from shoploop.importance.estimators.interface import make_estimator
+from shoploop.importance.estimators.judges import Chances
 from shoploop.importance.estimators.table import Float32, Float64, Table
-from shoploop.importance.estimators.weights import NOTHING, WeightConfig, to_weights
+from shoploop.importance.estimators.weights import NOTHING, Scores, WeightConfig, to_weights
 from shoploop.importance.shop import COLUMNS, Columns, shop_table
 from shoploop.importance.shop_proxy import ProxyView
 from shoploop.samples.sample_set import SampleSet
@@ -53,19 +54,19 @@ class WeighingConfig:
     columns: Sequence[Columns] = COLUMNS
     """What the estimator sees of a row."""
 
-    def weights_of(self, importance_R: Float64, labels_R: npt.NDArray[np.bool_]) -> Float32:
-        """What rows of this importance count, mean 1 among the bought and among the others, between the bounds.
+    def weights_of(self, chance_R: Float64, labels_R: npt.NDArray[np.bool_]) -> Float32:
+        """What rows count whose labels are so likely, mean 1 among the bought and among the others, between the bounds.
 
         Raises:
             WeightsAllZero: nothing of a label is left.
         """
         config = self.weights
         if self.by_doubt:
-            spread = config.sharpness * wrong_share(importance_R, labels_R)
+            spread = config.sharpness * wrong_share(chance_R, labels_R)
             if spread < NOTHING:
                 return np.ones(len(labels_R), np.float32)
             config = replace(config, sharpness=spread)
-        weights_R = to_weights(importance_R, labels_R.astype(np.int64), config)
+        weights_R = to_weights(chance_R, labels_R.astype(np.int64), config)
         if self.bought_only:
             weights_R[~labels_R] = 1.0
         return weights_R
@@ -80,6 +81,9 @@ class Weighed:
 
     importance_R: Float64
     """On the method's own scale."""
+
+    chance_R: Float64
+    """How likely each row's label is, in the order of the importance: what weights and doubt are made of."""
 
     method: str
     diagnostics: dict[str, Any]
@@ -105,11 +109,24 @@ def weigh(samples: SampleSet, view: ProxyView, contract: Contract, config: Weigh
     """
     table = shop_table(samples, view, contract, columns=config.columns, seed=seed)
     scores = make_estimator(config.method).score(table, seed=seed)
+    chance_R = _chances(scores, table, seed)
     return Weighed(
-        weights_R=config.weights_of(scores.importance_N, samples.labels_R),
+        weights_R=config.weights_of(chance_R, samples.labels_R),
         importance_R=scores.importance_N,
+        chance_R=chance_R,
         method=config.method,
         diagnostics=scores.diagnostics,
         parts=scores.parts,
         table=table,
     )
+
+
+def _chances(scores: Scores, table: Table, seed: int) -> Float64:
+    """The importance where it is comparable between labels, or alike throughout; else a linear model's word in its order.
+
+    Ranks lie evenly from 0 to 1 whatever labels are worth, and a self-influence is no chance: taken for chances they find
+    doubt where there is none.
+    """
+    if scores.under_NC is not None or (scores.importance_N == scores.importance_N[0]).all():
+        return scores.importance_N
+    return Chances.of(scores, table, seed=seed).own_N
