@@ -3,6 +3,7 @@
 Legend: N rows.
 """
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.importance.estimators.errors import ColumnsUnclear
 from shoploop.importance.estimators.table import Float64
 
 Objects = npt.NDArray[np.object_]
@@ -29,8 +31,20 @@ def is_frame(x: Any) -> bool:
 
 
 def columns_of(x: Any) -> list[tuple[str, Any]]:
-    """Names and cells of each column of a frame, or of an array (N, K)."""
+    """Names and cells of each column of a frame, or of an array (N, K).
+
+    Raises:
+        ColumnsUnclear: a frame has no column, or two of one name.
+    """
     if is_frame(x):
+        counted = Counter(str(name) for name in x.columns)
+        if not counted:
+            raise ColumnsUnclear("The table has no columns, so no row can be told from another. Bring at least one.")
+        if twice := [name for name, count in counted.items() if count > 1]:
+            raise ColumnsUnclear(
+                f"More than one column of the table is called {', '.join(twice[:5])}{' ...' if twice[5:] else ''}. Give "
+                "each a name of its own, or leave the others out."
+            )
         return [(str(name), x[name]) for name in x.columns]
     values = np.asarray(x)
     return [(f"x{k}", values[:, k]) for k in range(values.shape[1])]
@@ -91,3 +105,5 @@ def missing(value: Any) -> bool:
         return bool(value != value)  # NaN and NaT differ from themselves
     except TypeError:  # pandas.NA
         return True
+    except ValueError:  # several values in one cell
+        return False

@@ -100,12 +100,11 @@ class Columns:
         """Of the columns of numbers."""
         return tuple(name for column in self.columns for name in column.names())
 
-    def numbers(self, x: Any) -> Float64:
-        """(N, K) of a table with the same columns.
+    def of(self, x: Any) -> dict[str, Any]:
+        """The cells of a table's columns by name.
 
         Raises:
-            ColumnsDiffer: it has other columns than those learned from.
-            FeaturesNotFinite: a number is infinite.
+            ColumnsDiffer: one that was learned from is not there.
         """
         given = dict(columns_of(x))
         wanted = [column.name for column in self.columns]
@@ -114,6 +113,16 @@ class Columns:
                 f"The rows lack {', '.join(missing[:5])}{' ...' if missing[5:] else ''}, which the weights were learned "
                 f"with. Bring the columns {', '.join(wanted[:8])}{' ...' if wanted[8:] else ''}."
             )
+        return given
+
+    def numbers(self, x: Any) -> Float64:
+        """(N, K) of a table with the same columns.
+
+        Raises:
+            ColumnsDiffer: it lacks a column, or there are words where numbers were.
+            FeaturesNotFinite: a number is infinite.
+        """
+        given = self.of(x)
         return np.concatenate([column.numbers(given[column.name]) for column in self.columns], axis=1)
 
 
@@ -150,9 +159,24 @@ def _text(name: str, words_N: Objects, seed: int) -> Column:
 
 
 def _floats(name: str, values: npt.NDArray[Any]) -> Float64:
-    floats_N = as_floats(values)
+    try:
+        floats_N = as_floats(values)
+    except (TypeError, ValueError) as error:
+        raise ColumnsDiffer(
+            f"Feature {name} held numbers or dates where the weights were learned, and now {_first_other(values)!r} too. "
+            "Leave such cells empty, or fit again."
+        ) from error
     if infinite := int(np.isinf(floats_N).sum()):
         raise FeaturesNotFinite(
             f"Feature {name} holds {infinite} infinite values of {len(floats_N)}. Leave them empty, or give a number."
         )
     return floats_N
+
+
+def _first_other(values: npt.NDArray[Any]) -> str:
+    for value in values:
+        try:
+            as_floats(np.array([value], values.dtype))
+        except (TypeError, ValueError):
+            return str(value)[:40]
+    return ""

@@ -9,10 +9,10 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
-from shoploop.importance.cells import is_frame, missing
+from shoploop.importance.cells import columns_of, is_frame, missing
 from shoploop.importance.columns import Columns
 from shoploop.importance.doubt import noise_rate
-from shoploop.importance.estimators.errors import LabelsMissing, LabelUnknown, NewRowsUnknown
+from shoploop.importance.estimators.errors import ColumnsDiffer, LabelsMissing, LabelUnknown, NewRowsUnknown
 from shoploop.importance.estimators.interface import make_estimator
 from shoploop.importance.estimators.judges import Chances
 from shoploop.importance.estimators.table import Float32, Table
@@ -72,7 +72,9 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
 
         Raises:
             MethodUnknown: there is no such method.
-            ValueError: infinite values, continuous or missing labels, or another error of ``importance.estimators.errors``.
+            ColumnsUnclear: the frame has no column, or two of one name.
+            LabelsMissing: a row carries no label.
+            ValueError: infinite values, continuous labels, or another error of ``importance.estimators.errors``.
         """
         config = WeightConfig(lowest=self.lowest, highest=self.highest, sharpness=self.sharpness)
         estimator = make_estimator(self.method)
@@ -98,23 +100,24 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         """What new rows should count, (n_samples,): as much as the fitted rows of their label that are as credible.
 
         Args:
-            X: Rows with the same columns.
+            X: Rows with the same columns; of a frame others may stand beside them, in any order. No row is fine, too.
             y: Their labels.
 
         Raises:
+            LabelsMissing: a row carries no label.
             NewRowsUnknown: the method judges only what it has learned from; ensemble, gan_attention, loss, loss_boosted,
                 density_ratio and uniform judge others too.
             LabelUnknown: a label that the fitted rows do not carry.
-            ColumnsDiffer: a column is missing.
+            ColumnsDiffer: a column is missing, or there are words where numbers were.
         """
         check_is_fitted(self)
         X, y_M = self._read(X, y, reset=False)
-        if unknown := sorted({str(label) for label in np.unique(y_M) if label not in self.classes_}):
+        if unknown := sorted({str(label) for label in set(y_M.tolist()) - set(self.classes_.tolist())}):
             raise LabelUnknown(
                 f"The weights were learned with the labels {', '.join(map(str, self.classes_))}; the rows carry "
                 f"{', '.join(unknown)} too. Leave these rows out, or fit again with them."
             )
-        if (self.weights_ == 1).all():
+        if not len(y_M) or (self.weights_ == 1).all():
             return np.ones(len(y_M), np.float32)
         if self._chances.predict is None:
             raise NewRowsUnknown(
@@ -131,20 +134,35 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         return weights_M
 
     def _read(self, X: Any, y: npt.ArrayLike, *, reset: bool = True) -> tuple[Any, npt.NDArray[Any]]:
+        if y is not None:
+            _refuse_missing(y)
         if is_frame(X):
-            validate_data(self, X, reset=reset, skip_check_array=True)
+            if reset:
+                columns_of(X)  # what scikit-learn says of columns without a clear name helps nobody
+                validate_data(self, X, skip_check_array=True)
+            else:
+                self._columns.of(X)
             labels = column_or_1d(y, warn=True)
             check_consistent_length(X, labels)
-            if empty := sum(missing(label) for label in labels):
-                raise LabelsMissing(f"{empty} of the {len(labels)} rows carry no label. Leave them out.")
         else:
             if isinstance(X, list | tuple):  # numpy would make strings of them all, as wide as the longest
                 X = np.asarray(X, object)
+            if not reset and isinstance(X, np.ndarray) and X.ndim == 2:
+                self._refuse_other_width(X)
             X, labels = validate_data(
-                self, X, y, reset=reset, dtype=None, ensure_all_finite=False, ensure_min_samples=1 + reset
+                self, X, y, reset=reset, dtype=None, ensure_all_finite=False, ensure_min_samples=2 if reset else 0
             )
-        check_classification_targets(labels)
+        if reset:
+            check_classification_targets(labels)
         return X, np.asarray(labels)
+
+    def _refuse_other_width(self, X: Any) -> None:
+        self._columns.of(X)
+        if X.shape[1] > self.n_features_in_:
+            raise ColumnsDiffer(
+                f"The rows have {X.shape[1]} columns, and the weights were learned with {self.n_features_in_}. Bring the "
+                "same ones."
+            )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -153,6 +171,12 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _refuse_missing(y: npt.ArrayLike) -> None:
+    labels = np.asarray(y, object)
+    if labels.ndim and (empty := sum(missing(label) for label in labels.ravel())):
+        raise LabelsMissing(f"{empty} of the {len(labels)} rows carry no label. Leave them out.")
 
 
 def believed(scores: Scores, table: Table, config: WeightConfig, *, seed: int) -> tuple[Float32, float, Chances]:

@@ -23,6 +23,7 @@ from shoploop.importance import SampleImportance, WeighedClassifier
 from shoploop.importance.columns import Columns
 from shoploop.importance.estimators.errors import (
     ColumnsDiffer,
+    ColumnsUnclear,
     FeaturesNotFinite,
     LabelsMissing,
     LabelUnknown,
@@ -163,6 +164,56 @@ def test_what_cannot_be_weighed_is_a_named_value_error(weighed):
         SampleImportance().fit(frame.with_columns(size=float("inf")), label)
     with pytest.raises(LabelsMissing, match="1 of the 300"):
         SampleImportance().fit(frame, np.where(np.arange(ROWS) == 3, None, label))
+
+
+def test_new_rows_are_read_by_name_and_none_of_them_is_fine_too(weighed):
+    found, frame, label, _ = weighed
+    turned = frame.select(reversed(frame.columns)).with_columns(more=1)
+    assert np.array_equal(found.weigh(turned, label), found.weigh(frame, label))
+    assert found.weigh(frame[:0], label[:0]).shape == (0,)
+    assert found.weigh(frame.to_pandas()[:0], []).dtype == np.float32
+    x, y = points()
+    assert SampleImportance(method="loss").fit(x, y).weigh(x[:0], y[:0]).shape == (0,)
+
+
+def test_new_rows_that_cannot_be_read_are_named_errors(weighed):
+    found, frame, label, _ = weighed
+    for other in (frame.drop("colour"), frame.to_pandas().drop(columns="colour")):
+        with pytest.raises(ColumnsDiffer, match="lack colour"):
+            found.weigh(other, label)
+    with pytest.raises(ColumnsDiffer, match=r"size held numbers.*'small'"):
+        found.weigh(frame.with_columns(size=pl.lit("small")), label)
+    with pytest.raises(ColumnsDiffer, match="lack size"):
+        found.weigh(frame.to_numpy(), label)
+    with pytest.raises(LabelUnknown, match="3"):
+        found.weigh(frame[:2], np.array(["kept", 3], object))
+    x, y = points()
+    alone = SampleImportance(method="uniform").fit(x, y)
+    for wrong, told in ((x[:, :1], "lack x1"), (np.hstack([x, x]), "4 columns")):
+        with pytest.raises(ColumnsDiffer, match=told):
+            alone.weigh(wrong, y)
+
+
+def test_rows_without_a_label_are_named_in_every_form(weighed):
+    found, frame, *_ = weighed
+    x, y = points()
+    words = np.where(y == 1, "kept", None)
+    for rows in (x, x.tolist(), pd.DataFrame(x, columns=["a", "b"])):
+        with pytest.raises(LabelsMissing, match="of the 200 rows"):
+            SampleImportance().fit(rows, words)
+    with pytest.raises(LabelsMissing, match="100 of the 200"):
+        SampleImportance().fit(x, np.where(np.arange(200) < 100, np.nan, y))
+    with pytest.raises(LabelsMissing, match="1 of the 2"):
+        found.weigh(frame[:2], np.array(["kept", None], object))
+
+
+def test_columns_without_a_clear_name_are_named_errors():
+    x, y = points()
+    with pytest.raises(ColumnsUnclear, match="More than one column of the table is called size"):
+        SampleImportance().fit(pd.DataFrame(x, columns=["size", "size"]), y)
+    for empty in (pd.DataFrame(index=range(200)), pl.DataFrame()):
+        with pytest.raises(ColumnsUnclear, match="no columns"):
+            SampleImportance().fit(empty, y)
 
 
 def points():

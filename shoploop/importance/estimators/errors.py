@@ -18,8 +18,12 @@ class FeaturesNotFinite(UserError, ValueError):
     """A feature is NaN or infinite."""
 
 
+class ColumnsUnclear(UserError, ValueError):
+    """A table has no column, or two of one name."""
+
+
 class ColumnsDiffer(UserError, ValueError):
-    """New rows lack columns that the weights were learned with."""
+    """New rows lack columns that the weights were learned with, or hold something else in them."""
 
 
 class LabelUnknown(UserError, ValueError):
