@@ -31,6 +31,8 @@ class WeighedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         estimator_: The fitted classifier.
         importance_: The fitted weights.
         classes_: The labels.
+        n_features_in_: Columns of what it was fitted on.
+        feature_names_in_: Their names, where they have names.
     """
 
     def __init__(self, estimator: Any, importance: SampleImportance | None = None):
@@ -59,6 +61,23 @@ class WeighedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.estimator_ = clone(self.estimator).fit(X, y, **params, **{self._weight_name(): counted_N})
         self.classes_ = self.estimator_.classes_
         return self
+
+    def set_params(self, **params: Any) -> Self:
+        """Of scikit-learn; a setting of the weights may be given where ``importance`` is unset, as in a search."""
+        unset = params.get("importance", self.importance) is None
+        if unset and any(name.startswith("importance__") for name in params):
+            params["importance"] = SampleImportance()
+        super().set_params(**params)
+        return self
+
+    @property
+    def n_features_in_(self) -> int:
+        return int(self.importance_.n_features_in_)
+
+    @property
+    def feature_names_in_(self) -> npt.NDArray[np.object_]:
+        names: npt.NDArray[np.object_] = self.importance_.feature_names_in_
+        return names
 
     def _weight_name(self) -> str:
         """A pipeline hands weights to its last step by that step's name, unless it routes them itself."""

@@ -235,6 +235,26 @@ def test_a_pipeline_and_a_search_weigh_each_split_by_its_own_rows():
     assert len(search.best_estimator_[-1].importance_.weights_) == 200
 
 
+def test_a_search_chooses_what_weighs_where_nothing_was_said_of_it():
+    x, y = points()
+    model = WeighedClassifier(LogisticRegression())
+    search = GridSearchCV(model, {"importance__method": ["loss", "uniform"]}, cv=2).fit(x, y)
+    assert search.best_estimator_.importance.method == search.best_params_["importance__method"]
+    assert model.importance is None
+    assert model.set_params(estimator__C=0.5).importance is None
+    with pytest.raises(ValueError, match="magic"):
+        model.set_params(importance__magic=1)
+
+
+def test_it_says_which_columns_it_was_fitted_on():
+    x, y = points()
+    model = WeighedClassifier(LogisticRegression(), SampleImportance(method="uniform"))
+    assert not hasattr(model, "n_features_in_")
+    model.fit(pd.DataFrame(x, columns=["long", "wide"]), y)
+    assert model.n_features_in_ == 2 and model.feature_names_in_.tolist() == ["long", "wide"]
+    assert not hasattr(model.fit(x, y), "feature_names_in_")
+
+
 def test_a_frame_goes_through_to_a_pipeline_that_reads_it():
     frame, label, _ = orders()
     reader = make_pipeline(make_column_transformer((CountVectorizer(), "words")), LogisticRegression())
