@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,12 @@ class Study:
         """How many shoppers were looked at, learned from, and held out."""
         sides = {"learned_from": self.real, "held_out": self.held}
         return {"shoppers": self.shoppers} | {name: len(np.unique(side.user)) for name, side in sides.items()}
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """First and last day that a visit may fall on."""
+        first, last = (date(1970, 1, 1) + timedelta(days=day) for day in self.generator.range)
+        return first, last
 
     @cached_property
     def habits(self) -> Habits:
@@ -216,8 +223,8 @@ def sheet(
         ``fidelity`` (``two_sample_auc``, ``control_auc`` of a popularity sampler in the same run, ``real_auc``: the same
         test between real shoppers, ``telling``, ``curve``, ``marginals`` with distance, floor, passed, ``coverage``,
         ``novelty``, ``passed``), ``judges`` (AUC of the ``selected`` and of the ``unselected``), ``unselected`` (see
-        :func:`judge_rows`), ``attacks`` by name with ``auc``, ``interval`` by shopper and ``control``, ``privacy`` (see
-        :class:`Privacy`, with ``reasons`` and ``passed``).
+        :func:`judge_rows`), ``days`` (``first`` and ``last`` that a visit may fall on), ``attacks`` by name with ``auc``,
+        ``interval`` by shopper and ``control``, ``privacy`` (see :class:`Privacy`, with ``reasons`` and ``passed``).
     """
     real, held, vocabulary = study.real, study.held, study.vocabulary
     popularity = np.bincount(real.item, minlength=len(vocabulary)).astype(np.float32) / len(real.item)
@@ -254,6 +261,7 @@ def sheet(
         "attacks": attacked.told(),
         "judges": {"selected": auc, "unselected": judged["auc"]},
         "unselected": judged,
+        "days": {name: day.isoformat() for name, day in zip(("first", "last"), study.days, strict=True)},
         "privacy": attacked.to_json()
         | {"k_asked": MIN_BUYERS, "allowed": privacy.ALLOWED, "reasons": reasons, "passed": not reasons}
         | {"differential_privacy": study.spent.to_json() if study.spent else None},

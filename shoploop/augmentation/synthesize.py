@@ -158,7 +158,17 @@ def limits(study: Study) -> list[str]:
         said[-2:] = [
             "Every quantity is 1, and there is neither price nor shop nor attribute: no budget was spent on them."
         ]
-    return said
+    return [*said, _said_of_days(study)]
+
+
+def _said_of_days(study: Study) -> str:
+    first, last = study.days
+    if study.spent is not None:
+        return f"Visits lie from {first} to {last}, the log's first and last day, which are taken to be known."
+    return (
+        f"Visits lie from {first} to {last}: {MIN_BUYERS} shoppers had come by the first day, and as many came on the last "
+        f"or later. No basket is larger, no pause longer and no hour earlier or later than so many shoppers had."
+    )
 
 
 def _refused(out: Path, reasons: list[str]) -> NotPrivate:

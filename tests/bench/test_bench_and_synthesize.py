@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from datetime import date
 from functools import partial
 
 import numpy as np
@@ -197,8 +198,10 @@ def test_the_sheet_describes_the_file_that_was_written_and_who_was_learned_from(
     assert learned["learned_from"] < 90
     assert sheet["measured_on"]["of_the_file"] is False, "700 rows say little; 3000 others were looked at"
     real = SHOP.interactions()["time"]
-    assert real.min().date() <= rows["time"].min().date()
-    assert rows["time"].max().date() <= real.max().date()
+    first, last = (date.fromisoformat(sheet["days"][end]) for end in ("first", "last"))
+    assert real.min().date() <= first <= rows["time"].min().date()
+    assert rows["time"].max().date() <= last <= real.max().date()
+    assert any(f"Visits lie from {first} to {last}" in said for said in sheet["limits"])
 
 
 def test_a_file_whose_counts_tell_members_is_not_left_behind(loaded, discreet, tmp_path, monkeypatch):

@@ -73,7 +73,8 @@ class BehaviourGenerator:
         """Records made for each of three corrections of what goes together: of few, a pair is mostly chance."""
 
         pair_shoppers: int = 20
-        """k of pairs of items: what fewer shoppers had together is not told."""
+        """k of pairs of items: what fewer shoppers had together is not told. And of days: no visit lies before the day by
+        which so many had come, or after the last one from which on so many came."""
 
     def __init__(
         self,
