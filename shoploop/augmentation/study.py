@@ -37,7 +37,7 @@ from shoploop.compute.cores import one_thread
 from shoploop.features.log import day_of
 
 MIN_BUYERS = 20
-"""k: an item, and a shop, of fewer users is never spoken of: that it is there at all would tell of those few."""
+"""k: an item, a shop, and a condition, of fewer users is never spoken of: that it is there at all would tell of those few."""
 
 HELD_OUT = 0.3
 """Share of the shoppers that the generator never sees: the other side of every attack."""
@@ -144,12 +144,12 @@ def learn(
     ledger: Ledger | None = None
     if budget is None:
         vocabulary, behaviour = _anonymous(seen, items)
-        conditions, real = fit_conditions(behaviour, vocabulary, segments=SEGMENTS, seed=seed)
+        conditions, real = fit_conditions(behaviour, vocabulary, segments=SEGMENTS, min_users=MIN_BUYERS, seed=seed)
     else:
         learners = seen["user"].n_unique()
         ledger = Ledger(plan(learners, config.adversary, budget).counts_noise, key=key, seed=seed)
         vocabulary, buyers = private_vocabulary(seen, items, ledger, min_buyers=MIN_BUYERS)
-        conditions, real = private_conditions(read_behaviour(seen, vocabulary), vocabulary)
+        conditions, real = private_conditions(read_behaviour(seen, vocabulary), vocabulary, min_users=MIN_BUYERS)
     held = conditions.assign(read_behaviour(hidden, vocabulary), vocabulary)
     progress(f"a generator learns from {len(np.unique(real.user))} shoppers")
     spent: list[Spent] = []

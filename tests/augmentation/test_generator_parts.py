@@ -31,6 +31,7 @@ from shoploop.augmentation.generator.records import (
 )
 from shoploop.augmentation.generator.selection import ceiling, fit_selection
 from shoploop.augmentation.study import _with_history
+from shoploop.errors import TooFewEvents
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,25 @@ def test_records_of_one_span_lie_in_no_order_of_their_first_days(shop):
     alike = known.days[known.spans == np.bincount(known.spans).argmax()]
     assert len(alike) > 20
     assert not (np.diff(alike) >= 0).all()
+
+
+def test_a_condition_of_three_shoppers_is_neither_named_nor_made_however_many_records_they_have(shop):
+    """Twenty buy of one category, three of the other: these have ten records each."""
+    _, vocabulary = shop
+    one, other = (np.flatnonzero(vocabulary.category == which) for which in (0, 1))
+    people = [replace(baskets([one[:4].tolist()] * 2), user=np.array([user])) for user in range(20)]
+    people += [replace(baskets([other[:4].tolist()] * 2), user=np.array([20 + record % 3])) for record in range(30)]
+    conditions, assigned = fit_conditions(concatenate(people), vocabulary, segments=2, min_users=20, seed=0)
+    common, rare = (conditions.names[assigned.condition[record]] for record in (0, 20))
+    assert conditions.told == (common,)
+    assert set(conditions.choose([common], 3, np.random.default_rng(0))) == {assigned.condition[0]}
+    refusals = []
+    for name in (rare, "billionaires"):
+        with pytest.raises(TooFewEvents, match="is none that 20 shoppers or more have") as refused:
+            conditions.choose([name], 3, np.random.default_rng(0))
+        refusals.append(str(refused.value).replace(name, "it"))
+    assert refusals[0] == refusals[1], "whether anybody has it is not said"
+    assert common in refusals[0]
 
 
 def one_from_afar(alone: int) -> Behaviour:
@@ -372,7 +392,7 @@ def test_the_ceiling_keeps_the_share_that_is_asked_for():
 
 def test_the_same_seed_makes_the_same_records_and_as_many_as_are_asked_for(shop):
     behaviour, vocabulary = shop
-    conditions, behaviour = fit_conditions(behaviour, vocabulary, segments=2, seed=0)
+    conditions, behaviour = fit_conditions(behaviour, vocabulary, segments=2, min_users=20, seed=0)
     one, other = (fit_generator(behaviour, vocabulary, conditions, TINY.generator, seed=0) for _ in range(2))
     assert one.selection is not None
     made, again = one.sample(40, seed=1), other.sample(40, seed=1)

@@ -100,7 +100,7 @@ class BehaviourGenerator:
         """Makes records, of the conditions that shoppers have, each shopper counting alike, or evenly over the named.
 
         Raises:
-            TooFewEvents: no real shopper has a named condition.
+            TooFewEvents: a named condition is none that k real shoppers have.
         """
         if self.selection is None:
             return self.propose(records, seed=seed, conditions=conditions)[0]
