@@ -15,6 +15,7 @@ from shoploop.augmentation.generator.embeddings import MANNERS, embed_items
 from shoploop.augmentation.generator.encoding import Encoding, fit_encoding
 from shoploop.augmentation.generator.extremes import reached
 from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary, commonest
+from shoploop.augmentation.generator.weekdays import log_shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ def lay_foundations(
     Args:
         drawn: Records of ``behaviour`` in which every shopper counts alike.
         dims: Of the item embeddings.
-        min_users: k, of what is told of pairs of items and of the first and last days.
+        min_users: k, of what is told of pairs of items, of weekdays and of the first and last days.
     """
     told = bounded_shares(behaviour, vocabulary, seed=seed)
     known = counted_shares(behaviour, len(vocabulary))
@@ -66,7 +67,7 @@ def lay_foundations(
     first_day, last_day = reached(behaviour.day, behaviour.user[behaviour.record], min_users=min_users)
     return Foundations(
         encoding=fit_encoding(drawn, vocabulary, embeddings),
-        decoder=initial_decoder(vocabulary, embeddings, told, common, MANNERS),
+        decoder=initial_decoder(vocabulary, embeddings, told, common, MANNERS, log_shares(drawn, min_users=min_users)),
         aim=Aim.of(
             drawn,
             vocabulary,
