@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from shoploop.compute.cores import one_thread
 from shoploop.features.log import day_of
 
 MIN_BUYERS = 20
-"""k: an item, and a shop, of fewer users is never spoken of: that it is there at all would tell of those few."""
+"""k: an item, a shop, and a condition, of fewer users is never spoken of: that it is there at all would tell of those few."""
 
 HELD_OUT = 0.3
 """Share of the shoppers that the generator never sees: the other side of every attack."""
@@ -76,6 +77,12 @@ class Study:
         """How many shoppers were looked at, learned from, and held out."""
         sides = {"learned_from": self.real, "held_out": self.held}
         return {"shoppers": self.shoppers} | {name: len(np.unique(side.user)) for name, side in sides.items()}
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """First and last day that a visit may fall on."""
+        first, last = (date(1970, 1, 1) + timedelta(days=day) for day in self.generator.range)
+        return first, last
 
     @cached_property
     def habits(self) -> Habits:
@@ -137,12 +144,12 @@ def learn(
     ledger: Ledger | None = None
     if budget is None:
         vocabulary, behaviour = _anonymous(seen, items)
-        conditions, real = fit_conditions(behaviour, vocabulary, segments=SEGMENTS, seed=seed)
+        conditions, real = fit_conditions(behaviour, vocabulary, segments=SEGMENTS, min_users=MIN_BUYERS, seed=seed)
     else:
         learners = seen["user"].n_unique()
         ledger = Ledger(plan(learners, config.adversary, budget).counts_noise, key=key, seed=seed)
         vocabulary, buyers = private_vocabulary(seen, items, ledger, min_buyers=MIN_BUYERS)
-        conditions, real = private_conditions(read_behaviour(seen, vocabulary), vocabulary)
+        conditions, real = private_conditions(read_behaviour(seen, vocabulary), vocabulary, min_users=MIN_BUYERS)
     held = conditions.assign(read_behaviour(hidden, vocabulary), vocabulary)
     progress(f"a generator learns from {len(np.unique(real.user))} shoppers")
     spent: list[Spent] = []
@@ -216,8 +223,8 @@ def sheet(
         ``fidelity`` (``two_sample_auc``, ``control_auc`` of a popularity sampler in the same run, ``real_auc``: the same
         test between real shoppers, ``telling``, ``curve``, ``marginals`` with distance, floor, passed, ``coverage``,
         ``novelty``, ``passed``), ``judges`` (AUC of the ``selected`` and of the ``unselected``), ``unselected`` (see
-        :func:`judge_rows`), ``attacks`` by name with ``auc``, ``interval`` by shopper and ``control``, ``privacy`` (see
-        :class:`Privacy`, with ``reasons`` and ``passed``).
+        :func:`judge_rows`), ``days`` (``first`` and ``last`` that a visit may fall on), ``attacks`` by name with ``auc``,
+        ``interval`` by shopper and ``control``, ``privacy`` (see :class:`Privacy`, with ``reasons`` and ``passed``).
     """
     real, held, vocabulary = study.real, study.held, study.vocabulary
     popularity = np.bincount(real.item, minlength=len(vocabulary)).astype(np.float32) / len(real.item)
@@ -254,6 +261,7 @@ def sheet(
         "attacks": attacked.told(),
         "judges": {"selected": auc, "unselected": judged["auc"]},
         "unselected": judged,
+        "days": {name: day.isoformat() for name, day in zip(("first", "last"), study.days, strict=True)},
         "privacy": attacked.to_json()
         | {"k_asked": MIN_BUYERS, "allowed": privacy.ALLOWED, "reasons": reasons, "passed": not reasons}
         | {"differential_privacy": study.spent.to_json() if study.spent else None},

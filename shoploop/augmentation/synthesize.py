@@ -50,17 +50,19 @@ def synthesize(
         rows: At least so many; the last shopper's history is written to its end.
         out: Parquet of canonical interactions with ``is_synthetic``, ``generator``, ``seed`` and ``score``. Beside it
             ``<name>.users.parquet``, the profiles that go with them, and ``<name>.json``, the sheet.
-        conditions: Only shoppers of these; see ``conditions`` of the sheet for the names.
+        conditions: Only shoppers of these; see ``conditions`` of the sheet for the names. What is made of them is attacked
+            itself, beside the generator.
 
     Returns:
         The sheet: ``rows``, ``shoppers``, ``file`` (name, bytes, digest, rows, shoppers, visits, first and last time),
         ``measured_on``, ``limits``, ``generator`` (with how many shoppers it learned from), what
-        :func:`sheet` says, ``seconds``.
+        :func:`sheet` says, ``seconds``; with conditions ``attacks_of_file``, among ``everybody`` and among ``them`` who have
+        the conditions.
 
     Raises:
         SpecInvalid: rows is not between 1 and 50 million, or ``out`` is no Parquet file.
         DataUnreadable: see :func:`check_outputs`.
-        TooFewEvents: there is too little to learn from, or nobody has a condition.
+        TooFewEvents: there is too little to learn from, or too few have a condition.
         NotPrivate: an attack succeeds.
     """
     from shoploop.data.step import load_data
@@ -97,13 +99,16 @@ def synthesize(
     report = sheet(study, judged, progress=progress)
     if not report["privacy"]["passed"]:
         raise _refused(out, report["privacy"]["reasons"])
+    if conditions:
+        progress("attacks on what is made of the conditions")
+        report["attacks_of_file"] = _attack_chosen(study, made, conditions, out)
     progress(f"writing {rows} rows")
     written = _write(study, made, rows, out, conditions, seed)
     profiles(made, users, study, written.names, seed=seed).write_parquet(out.with_suffix(".users.parquet"))
     report = {
         "rows": written.rows,
         "shoppers": len(written.names),
-        "conditions": list(conditions or study.generator.conditions.names),
+        "conditions": list(conditions or study.conditions.told),
         "file": written.told(out),
         "measured_on": {
             "rows": len(judged.item),
@@ -142,6 +147,35 @@ def check_outputs(out: Path) -> None:
             raise DataUnreadable(f"{path} is a folder, and a file is to be written there. Name another --out.")
 
 
+def _attack_chosen(study: Study, made: Behaviour, conditions: list[str], out: Path) -> dict[str, Any]:
+    """What the attacks find in virtual shoppers of the conditions.
+
+    Of all real shoppers few may have these, and what gives them away would be lost among the others. Where k have them on
+    either side they are attacked alone too; of so few an interval is wide, so that is refused what it shows to succeed.
+
+    Raises:
+        NotPrivate: an attack succeeds.
+    """
+    codes = [study.conditions.names.index(name) for name in conditions]
+    among = {"everybody": (study.real, study.held)}
+    few = [side.take(np.flatnonzero(np.isin(side.condition, codes))) for side in among["everybody"]]
+    if all(len(np.unique(side.user)) >= MIN_BUYERS for side in few):
+        among["them"] = (few[0], few[1])
+    losses = study.generator.losses()
+    found = {
+        name: privacy.attack(made, *sides, study.vocabulary, seed=study.seed, losses=losses)
+        for name, sides in among.items()
+    }
+    reasons = found["everybody"].reasons(k=MIN_BUYERS)
+    if "them" in found:
+        shown = {name: attack for name, attack in found["them"].attacks.items() if attack[1] > 0.5}
+        told = (privacy.refusal(name, attack) for name, attack in shown.items())
+        reasons += [f"among shoppers of the conditions {reason}" for reason in told if reason]
+    if reasons:
+        raise _refused(out, reasons)
+    return {name: attacked.told() for name, attacked in found.items()}
+
+
 def limits(study: Study) -> list[str]:
     """What nobody should take the file for, in words."""
     vocabulary = study.vocabulary
@@ -158,7 +192,17 @@ def limits(study: Study) -> list[str]:
         said[-2:] = [
             "Every quantity is 1, and there is neither price nor shop nor attribute: no budget was spent on them."
         ]
-    return said
+    return [*said, _said_of_days(study)]
+
+
+def _said_of_days(study: Study) -> str:
+    first, last = study.days
+    if study.spent is not None:
+        return f"Visits lie from {first} to {last}, the log's first and last day, which are taken to be known."
+    return (
+        f"Visits lie from {first} to {last}: {MIN_BUYERS} shoppers had come by the first day, and as many came on the last "
+        f"or later. No basket is larger, no pause longer and no hour earlier or later than so many shoppers had."
+    )
 
 
 def _refused(out: Path, reasons: list[str]) -> NotPrivate:

@@ -10,6 +10,7 @@ _STATISTICS = {
     "popularity": "Popularity of products",
     "basket_size": "Products in a basket",
     "inter_purchase_time": "Days between visits",
+    "weekdays": "Weekday of a visit",
     "hour": "Hour of a visit",
     "co_occurrence": "Bought together",
     "repeat_rate": "Bought again",

@@ -56,6 +56,14 @@ def test_baskets_of_twice_the_size_fail_on_size_alone_among_the_sizes_and_pauses
     assert found["inter_purchase_time"].passed
 
 
+def test_visits_that_are_all_on_thursdays_fail_on_weekdays_and_on_no_hour(sides):
+    one, other, held, vocabulary = sides
+    found = fidelity.measure(replace(one, day=one.day // 7 * 7), other, held, vocabulary, seed=0)
+    assert not found["weekdays"].passed
+    assert found["weekdays"].distance > 0.8
+    assert found["hour"].passed
+
+
 def test_a_classifier_tells_shoppers_without_taste_from_real_ones_and_not_real_from_real(sides):
     one, other, held, vocabulary = sides
     popularity = np.bincount(other.item, minlength=len(vocabulary)).astype(np.float32) / len(other.item)

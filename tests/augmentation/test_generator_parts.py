@@ -14,7 +14,8 @@ from shoploop.augmentation.generator.company import Company
 from shoploop.augmentation.generator.conditions import fit_conditions
 from shoploop.augmentation.generator.decoding import initial_decoder
 from shoploop.augmentation.generator.embeddings import MANNERS, POPULARITY, embed_items
-from shoploop.augmentation.generator.encoding import fit_encoding, focus, weekend
+from shoploop.augmentation.generator.encoding import NUMBERS, fit_encoding, focus, weekend
+from shoploop.augmentation.generator.extremes import reached
 from shoploop.augmentation.generator.fitting import BehaviourGenerator, fit_generator
 from shoploop.augmentation.generator.foundations import lay_foundations
 from shoploop.augmentation.generator.habits import _another, fit_habits, unknown_habits
@@ -30,6 +31,7 @@ from shoploop.augmentation.generator.records import (
 )
 from shoploop.augmentation.generator.selection import ceiling, fit_selection
 from shoploop.augmentation.study import _with_history
+from shoploop.errors import TooFewEvents
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +175,58 @@ def test_records_of_one_span_lie_in_no_order_of_their_first_days(shop):
     alike = known.days[known.spans == np.bincount(known.spans).argmax()]
     assert len(alike) > 20
     assert not (np.diff(alike) >= 0).all()
+
+
+def test_a_condition_of_three_shoppers_is_neither_named_nor_made_however_many_records_they_have(shop):
+    """Twenty buy of one category, three of the other: these have ten records each."""
+    _, vocabulary = shop
+    one, other = (np.flatnonzero(vocabulary.category == which) for which in (0, 1))
+    people = [replace(baskets([one[:4].tolist()] * 2), user=np.array([user])) for user in range(20)]
+    people += [replace(baskets([other[:4].tolist()] * 2), user=np.array([20 + record % 3])) for record in range(30)]
+    conditions, assigned = fit_conditions(concatenate(people), vocabulary, segments=2, min_users=20, seed=0)
+    common, rare = (conditions.names[assigned.condition[record]] for record in (0, 20))
+    assert conditions.told == (common,)
+    assert set(conditions.choose([common], 3, np.random.default_rng(0))) == {assigned.condition[0]}
+    refusals = []
+    for name in (rare, "billionaires"):
+        with pytest.raises(TooFewEvents, match="is none that 20 shoppers or more have") as refused:
+            conditions.choose([name], 3, np.random.default_rng(0))
+        refusals.append(str(refused.value).replace(name, "it"))
+    assert refusals[0] == refusals[1], "whether anybody has it is not said"
+    assert common in refusals[0]
+
+
+def one_from_afar(alone: int) -> Behaviour:
+    """Of sixty shoppers so many come in 1999, by night, 37 days apart, for 29 things; the others in 2020, by day, for two."""
+    people = []
+    for user in range(60):
+        far = user < alone
+        one = baskets([list(range(29 if far else 2))] * 3)
+        day = (10_600 if far else 18_400 + user % 7) + (37 if far else 7) * np.arange(3)
+        people.append(replace(one, day=day, minute=np.full(3, 197 if far else 600 + user), user=np.array([user])))
+    return concatenate(people)
+
+
+@pytest.mark.parametrize(("alone", "first"), [(1, 18_402), (19, 18_400), (20, 10_600)])
+def test_sizes_pauses_hours_and_days_of_fewer_than_twenty_shoppers_are_not_told(shop, alone, first):
+    _, vocabulary = shop
+    real = one_from_afar(alone)
+    known = lay_foundations(real, real, vocabulary, dims=4, min_users=20, seed=0)
+    vectors, mask = known.encoding.encode(real, np.random.default_rng(0))
+    said = {name: known.encoding.number(vectors, name)[mask > 0] for name in ("size", "minute")}
+    said["gap"] = known.encoding.number(vectors, "gap")[:, 1:]
+    far = {"size": 29, "gap": 37, "minute": 197}
+    for name, value in far.items():
+        assert (value in known.encoding.quantiles[4 + MANNERS + NUMBERS.index(name)]) == (alone >= 20), name
+        assert (said[name] == value).any() == (alone >= 20), name
+    assert known.first_day == known.days.min() == first, "by which the twentieth has come"
+
+
+def test_of_shoppers_hardly_more_than_k_the_range_is_no_empty_one():
+    day, user = np.array([0, 1, 10, 11, 20, 21]), np.repeat([0, 1, 2], 2)
+    assert reached(day, user, min_users=1) == (0, 21)
+    assert reached(day, user, min_users=2) == (10, 11)
+    assert reached(day, user, min_users=3) == reached(day, user, min_users=9) == (1, 20)
 
 
 def test_of_two_shops_the_usual_one_has_the_share_of_visits_that_was_measured(shop):
@@ -338,7 +392,7 @@ def test_the_ceiling_keeps_the_share_that_is_asked_for():
 
 def test_the_same_seed_makes_the_same_records_and_as_many_as_are_asked_for(shop):
     behaviour, vocabulary = shop
-    conditions, behaviour = fit_conditions(behaviour, vocabulary, segments=2, seed=0)
+    conditions, behaviour = fit_conditions(behaviour, vocabulary, segments=2, min_users=20, seed=0)
     one, other = (fit_generator(behaviour, vocabulary, conditions, TINY.generator, seed=0) for _ in range(2))
     assert one.selection is not None
     made, again = one.sample(40, seed=1), other.sample(40, seed=1)

@@ -66,6 +66,17 @@ def test_of_some_visits_all_rows_are_kept_and_of_no_more_than_there_are(halves):
     assert unselected.some_visits(rows, 10**6, np.random.default_rng(0)).equals(rows)
 
 
+def test_the_judge_sees_which_share_of_visits_was_on_each_weekday():
+    """The first days of 1970 were a Thursday, a Friday and so on; two rows of one visit count once."""
+    visits = [(0, day, item) for day, item in ((0, "tea"), (0, "milk"), (7, "tea"), (4, "tea"), (3, "milk"))]
+    rows = pl.DataFrame(visits, schema=["user", "day", "item"], orient="row").with_columns(
+        quantity=1.0, price=1.0, shop=pl.lit("s")
+    )
+    table, names = unselected._describe(rows, unselected._Lifts.of(rows), (0, 7))
+    said = {name: table[0, names.index(name)] for name in unselected._WEEKDAYS}
+    assert said == {name: 0.0 for name in said} | {"thursdays": 0.5, "mondays": 0.25, "sundays": 0.25}
+
+
 def test_a_stretch_is_of_consecutive_visits_and_of_every_shopper_one(halves):
     rows = halves[0]
     stretch = unselected.one_stretch(rows, np.random.default_rng(0), most=3)

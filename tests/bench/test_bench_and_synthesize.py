@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from datetime import date
 from functools import partial
 
 import numpy as np
@@ -197,8 +198,10 @@ def test_the_sheet_describes_the_file_that_was_written_and_who_was_learned_from(
     assert learned["learned_from"] < 90
     assert sheet["measured_on"]["of_the_file"] is False, "700 rows say little; 3000 others were looked at"
     real = SHOP.interactions()["time"]
-    assert real.min().date() <= rows["time"].min().date()
-    assert rows["time"].max().date() <= real.max().date()
+    first, last = (date.fromisoformat(sheet["days"][end]) for end in ("first", "last"))
+    assert real.min().date() <= first <= rows["time"].min().date()
+    assert rows["time"].max().date() <= last <= real.max().date()
+    assert any(f"Visits lie from {first} to {last}" in said for said in sheet["limits"])
 
 
 def test_a_file_whose_counts_tell_members_is_not_left_behind(loaded, discreet, tmp_path, monkeypatch):
@@ -258,9 +261,38 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         synthesize(tmp_path / "nowhere" / "events.parquet")
 
 
+SALTY = "2 salty, few"
+"""What forty of those learned from have as their condition, and twenty held out."""
+
+
 def test_a_condition_that_nobody_has_is_refused_and_those_there_are_are_named(loaded, discreet, tmp_path):
-    with pytest.raises(TooFewEvents, match=r"No shopper has the condition 'billionaires'.*Conditions of the data: 1 "):
+    told = f"'billionaires' is none that 20 shoppers or more have.*Those of the data: 1 sweet, few; {SALTY}"
+    with pytest.raises(TooFewEvents, match=told):
         synthesize(tmp_path / "events.parquet", rows=500, conditions=["billionaires"])
+
+
+def test_what_is_made_of_a_condition_is_attacked_itself_among_all_and_among_who_has_it(loaded, discreet, tmp_path):
+    sheet = synthesize(tmp_path / "events.parquet", rows=500, conditions=[SALTY])
+    assert sheet["conditions"] == [SALTY]
+    assert set(sheet["attacks_of_file"]) == {"everybody", "them"}
+    assert all("item counts" in found for found in sheet["attacks_of_file"].values())
+
+
+@pytest.mark.parametrize("few", [False, True], ids=["among all", "among those who have it"])
+def test_what_tells_members_of_a_condition_is_not_written(loaded, discreet, tmp_path, monkeypatch, few):
+    attack = privacy_attacks.attack
+
+    def finds(made, real, held, *about, **settings):
+        found = attack(made, real, held, *about, **settings)
+        told = len(np.unique(made.condition)) == 1 and (len(np.unique(real.condition)) == 1) == few
+        return replace(found, attacks={"item counts": (0.7, 0.6, 0.8)}) if told else found
+
+    monkeypatch.setattr(privacy_attacks, "attack", finds)
+    monkeypatch.setattr(privacy_attacks.Privacy, "reasons", lambda self, *, k: ["members"] * (len(self.attacks) == 1))
+    told = "among shoppers of the conditions membership" if few else "members"
+    with pytest.raises(synthesis.NotPrivate, match=told):
+        synthesize(tmp_path / "events.parquet", rows=500, conditions=[SALTY])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_nothing_is_safe_no_mode_lets_it_in():

@@ -1,6 +1,6 @@
 """Segment and sparsity: what a virtual shopper is asked to be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,10 @@ class Conditions:
     """Named by the category that the segment favours most, against all shoppers."""
 
     counts: Ints
-    """(segments × sparsity,) records of each in the data."""
+    """(segments × sparsity,) shoppers of each in the data."""
+
+    min_users: int
+    """k: nothing is made of a condition of fewer shoppers alone, for it would be their profile; nor is it named."""
 
     centres: Floats
     """(segments, categories) of the clusters: roots of shares."""
@@ -28,16 +31,27 @@ class Conditions:
     def names(self) -> tuple[str, ...]:
         return tuple(f"{segment}, {sparsity}" for segment in self.segments for sparsity, _ in SPARSITY)
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The names of those that may be asked for."""
+        return tuple(name for name, count in zip(self.names, self.counts, strict=True) if count >= self.min_users)
+
     def choose(self, names: list[str], records: int, random: np.random.Generator) -> Ints:
         """A condition for each of ``records`` new records, evenly over the named.
 
         Raises:
-            TooFewEvents: a named condition is unknown, or no real shopper has it.
+            TooFewEvents: a named condition is unknown, or fewer than k real shoppers have it; which of the two is not said.
         """
         for name in names:
-            if name not in self.names or not self.counts[self.names.index(name)]:
-                had = [known for known, count in zip(self.names, self.counts, strict=True) if count]
-                raise TooFewEvents(f"No shopper has the condition {name!r}. Conditions of the data: {'; '.join(had)}.")
+            if name not in self.told:
+                raise TooFewEvents(
+                    f"The condition {name!r} is none that {self.min_users} shoppers or more have. "
+                    + (
+                        f"Those of the data: {'; '.join(self.told)}."
+                        if self.told
+                        else "The data has none; leave it out."
+                    )
+                )
         return random.choice([self.names.index(name) for name in names], records)
 
     def assign(self, behaviour: Behaviour, vocabulary: Vocabulary) -> Behaviour:
@@ -52,7 +66,7 @@ class Conditions:
 
 
 def fit_conditions(
-    behaviour: Behaviour, vocabulary: Vocabulary, *, segments: int, seed: int
+    behaviour: Behaviour, vocabulary: Vocabulary, *, segments: int, min_users: int, seed: int
 ) -> tuple[Conditions, Behaviour]:
     """Clusters shoppers by the categories they buy (k-means on square roots of shares) and counts their baskets."""
     from sklearn.cluster import KMeans
@@ -64,9 +78,11 @@ def fit_conditions(
     names = [vocabulary.categories[f].split(" / ")[-1] or "all" for f in (centres - mix.mean(0)).argmax(1)]
     segment_names = tuple(f"{i + 1} {name}" for i, name in enumerate(names))
     none = np.zeros(len(names) * len(SPARSITY), np.int64)
-    assigned = Conditions(segments=segment_names, counts=none, centres=centres).assign(behaviour, vocabulary)
-    counts = np.bincount(assigned.condition, minlength=len(none)).astype(np.int64)
-    return Conditions(segments=segment_names, counts=counts, centres=centres), assigned
+    unknown = Conditions(segments=segment_names, counts=none, centres=centres, min_users=min_users)
+    assigned = unknown.assign(behaviour, vocabulary)
+    _, one_record = np.unique(assigned.user, return_index=True)
+    counts = np.bincount(assigned.condition[one_record], minlength=len(none)).astype(np.int64)
+    return replace(unknown, counts=counts), assigned
 
 
 def _mix(behaviour: Behaviour, user: Ints, users: int, vocabulary: Vocabulary) -> Floats:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.augmentation.generator.encoding import SIZE_CLASSES, Encoding, size_class, weekend
+from shoploop.augmentation.generator.encoding import SIZE_CLASSES, Encoding, size_class
 from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary
+from shoploop.augmentation.generator.weekdays import WEEK, shifted
 from shoploop.features.distinct import distinct
 
 _CHUNK = 256  # records at a time
@@ -64,6 +65,9 @@ class Decoder:
     together: Floats
     """(P, P) pull of a common item already in the basket on another. Corrected likewise."""
 
+    weekdays: Floats
+    """(W,) of :func:`~.weekdays.log_shares`; all alike where they may not be told."""
+
     sharpness: float = 24.0
     """Inverse temperature of the choice; infinity is the nearest item, 0 is popularity."""
 
@@ -81,7 +85,7 @@ class Decoder:
         Args:
             vectors: (N, T, F).
             mask: (N, T); 1 where the record has a basket.
-            first_day: (N,) day of each record's first basket; moved by up to six days to the weekday that suits it.
+            first_day: (N,) day of each record's first basket; moved by up to three days to weekdays that suit the record.
 
         Returns:
             The records, and (B,) the focus that was asked of each basket.
@@ -101,7 +105,13 @@ class Decoder:
         record, position = np.divmod(baskets, mask.shape[1])
         gaps = np.maximum(encoding.number(vectors, "gap"), 1).astype(np.int64)
         gaps[:, 0] = 0
-        day = _on_weekdays(first_day[:, None] + np.cumsum(gaps, 1), encoding.number(vectors, "weekend") > 0.5, mask)
+        day = shifted(
+            first_day[:, None] + np.cumsum(gaps, 1),
+            encoding.number(vectors, "weekend") > 0.5,
+            mask,
+            self.weekdays,
+            np.random.default_rng((seed, 1)),  # no chunk begins at 1
+        )
         order = np.lexsort((rows[:, 2], flat))
         made = Behaviour(
             item=rows[order, 2],
@@ -114,18 +124,6 @@ class Decoder:
             condition=condition,
         )
         return made, encoding.number(vectors, "focus")[record, position]
-
-
-def _on_weekdays(day: Ints, wanted: npt.NDArray[np.bool_], mask: Floats) -> Ints:
-    """(N, T) days of records that are moved as a whole, so that as many of their baskets fall on weekends as wanted, and
-    most of them those that are wanted to."""
-    shifts = np.arange(-3, 4)
-    fallen = weekend(day[:, None] + shifts[:, None]) & (mask[:, None] > 0)
-    wanted = wanted & (mask > 0)
-    off = np.abs(fallen.sum(2) - wanted.sum(1)[:, None]) * 10 + (fallen != wanted[:, None]).sum(2)
-    # Of equally good shifts the first that comes after a record's own number: as good as random, and no weekday gains.
-    best = (off * 8 + (shifts + np.arange(len(day))[:, None]) % 7).argmin(1)
-    return np.asarray(day + shifts[best][:, None], np.int64)
 
 
 class _Basketeer:
@@ -293,10 +291,15 @@ def pull_classes(sizes: npt.NDArray[Any], asked: npt.NDArray[Any]) -> tuple[Ints
 
 
 def initial_decoder(
-    vocabulary: Vocabulary, embeddings: Floats, shares: Floats, common: Ints | None = None, manners: int = 1
+    vocabulary: Vocabulary,
+    embeddings: Floats,
+    shares: Floats,
+    common: Ints | None = None,
+    manners: int = 1,
+    weekdays: Floats | None = None,
 ) -> Decoder:
     """Popularity by (V,) shares of rows, no pull of categories yet, groups along each category's main direction, and last one
-    for each common item."""
+    for each common item; weekdays alike where none are told."""
     groups: list[Ints] = []
     of_group: list[int] = []
     common = np.zeros(0, np.int64) if common is None else common
@@ -324,6 +327,7 @@ def initial_decoder(
         fit=np.zeros((SIZE_CLASSES, len(none)), np.float32),
         common=common,
         together=np.zeros((len(common), len(common)), np.float32),
+        weekdays=np.zeros(WEEK, np.float32) if weekdays is None else weekdays,
     )
 
 

@@ -16,16 +16,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from shoploop.augmentation.generator.extremes import reached
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary
 from shoploop.features.distinct import distinct
 
 NUMBERS = ("size", "gap", "repeat", "minute", "focus", "weekend")
 SHARES = ("repeat", "focus")
+_EXACT = ("size", "gap", "minute")
+"""What a virtual basket says as it was measured."""
+
 KNOTS = 1001
 _SIZES = np.array([2, 3, 5, 9, 17])
 SIZE_CLASSES = len(_SIZES) + 1
 _FEWEST_SHOPPERS = 20
-"""With baskets of a size: what fewer do is told as baskets of all sizes have it."""
+"""With baskets of a size: what fewer do is told as baskets of all sizes have it. And who go as far out: the baskets of fewer
+are told to hold as much, to come as late after the last and at the hour that so many reach."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,14 +124,17 @@ class Encoding:
 
 
 def _to_normal(knots: Floats, values: npt.NDArray[np.float64], random: np.random.Generator) -> Floats:
-    low = np.searchsorted(knots, values.astype(np.float32), side="left") / KNOTS
-    high = np.searchsorted(knots, values.astype(np.float32), side="right") / KNOTS
+    known = np.clip(values.astype(np.float32), knots[0], knots[-1])  # what lies beyond was told as what lies at the end
+    low, high = (np.searchsorted(knots, known, side=side) / KNOTS for side in ("left", "right"))
     level = low + (high - low) * random.random(len(values))
     return np.asarray(ndtri(np.clip(level, 1e-3, 1 - 1e-3)), np.float32)
 
 
 def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Floats) -> Encoding:
-    """Learns means, spreads and quantiles; the gaps and repeats of first baskets do not count."""
+    """Learns means, spreads and quantiles; the gaps and repeats of first baskets do not count.
+
+    Sizes, gaps and minutes end where ``_FEWEST_SHOPPERS`` go: one who always takes 173 things would be told by that number.
+    """
     centres = basket_means(behaviour, embeddings)
     mean = centres.mean(0)
     # Variance of a mean of n: between baskets, plus within a basket over n. One least-squares line per dimension.
@@ -136,12 +144,15 @@ def fit_encoding(behaviour: Behaviour, vocabulary: Vocabulary, embeddings: Float
     columns = _columns(behaviour, embeddings, vocabulary.category, mean, spread, further)
     later = behaviour.position > 0
     levels = (np.arange(KNOTS) + 0.5) / KNOTS
-    names = (*[""] * embeddings.shape[1], *NUMBERS, *vocabulary.kinds[1:])
-    quantiles = [
-        _inverted_cdf(column[later] if name in ("gap", "repeat") else column, levels)
-        for name, column in zip(names, columns.T, strict=True)
-    ]
     of_size, user = size_class(behaviour.sizes), behaviour.user[behaviour.record]
+    names = (*[""] * embeddings.shape[1], *NUMBERS, *vocabulary.kinds[1:])
+    quantiles = []
+    for name, column in zip(names, columns.T, strict=True):
+        counts = later if name in ("gap", "repeat") else np.ones(len(later), bool)
+        known = column[counts]
+        if name in _EXACT:
+            known = np.clip(known, *reached(known, user[counts], min_users=_FEWEST_SHOPPERS))
+        quantiles.append(_inverted_cdf(known, levels))
     dims = embeddings.shape[1]
     by_size = np.zeros((dims + len(SHARES), SIZE_CLASSES, KNOTS))
     for which, table in enumerate(by_size):

@@ -17,6 +17,7 @@ from shoploop.augmentation.generator.foundations import Foundations, lay_foundat
 from shoploop.augmentation.generator.marginals import Marginals
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour, Floats, Ints, Vocabulary, concatenate
 from shoploop.augmentation.generator.selection import Selection, fit_selection
+from shoploop.augmentation.generator.weekdays import on_open_days
 from shoploop.compute.device import training_device
 from shoploop.compute.parallel import group, leave
 from shoploop.errors import SpecInvalid
@@ -73,7 +74,8 @@ class BehaviourGenerator:
         """Records made for each of three corrections of what goes together: of few, a pair is mostly chance."""
 
         pair_shoppers: int = 20
-        """k of pairs of items: what fewer shoppers had together is not told."""
+        """k of pairs of items: what fewer shoppers had together is not told. And of days: no visit lies before the day by
+        which so many had come, or after the last one from which on so many came, or on a weekday on which fewer did."""
 
     def __init__(
         self,
@@ -99,7 +101,7 @@ class BehaviourGenerator:
         """Makes records, of the conditions that shoppers have, each shopper counting alike, or evenly over the named.
 
         Raises:
-            TooFewEvents: no real shopper has a named condition.
+            TooFewEvents: a named condition is none that k real shoppers have.
         """
         if self.selection is None:
             return self.propose(records, seed=seed, conditions=conditions)[0]
@@ -127,7 +129,7 @@ class BehaviourGenerator:
         vectors = self._vectors(condition, mask, seed)
         first = self._first_days(vectors, mask, random)
         made, asked = self.decoder.decode(self.encoding, vectors, mask, condition, first, seed)
-        return within(made, *self.range), asked
+        return on_open_days(within(made, *self.range), self.decoder.weekdays, *self.range), asked
 
     def _first_days(self, vectors: Floats, mask: Floats, random: np.random.Generator) -> Ints:
         """(N,) drawn; where it is known, of real records that last about as long."""

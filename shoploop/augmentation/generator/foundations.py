@@ -13,7 +13,9 @@ from shoploop.augmentation.generator.counts import bounded_shares, counted_share
 from shoploop.augmentation.generator.decoding import Decoder, initial_decoder
 from shoploop.augmentation.generator.embeddings import MANNERS, embed_items
 from shoploop.augmentation.generator.encoding import Encoding, fit_encoding
+from shoploop.augmentation.generator.extremes import reached
 from shoploop.augmentation.generator.records import Behaviour, Floats, Ints, Vocabulary, commonest
+from shoploop.augmentation.generator.weekdays import log_shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ class Foundations:
 
     first_day: int
     last_day: int
-    """No record begins before the one or ends after the other."""
+    """No record begins before the one or ends after the other: days by which k shoppers had come, and from which on k came
+    again."""
 
 
 def lay_foundations(
@@ -51,7 +54,7 @@ def lay_foundations(
     Args:
         drawn: Records of ``behaviour`` in which every shopper counts alike.
         dims: Of the item embeddings.
-        min_users: k, of what is told of pairs of items.
+        min_users: k, of what is told of pairs of items, of weekdays and of the first and last days.
     """
     told = bounded_shares(behaviour, vocabulary, seed=seed)
     known = counted_shares(behaviour, len(vocabulary))
@@ -61,9 +64,10 @@ def lay_foundations(
     begins, spans = drawn.day[first], drawn.day[last - 1] - drawn.day[first]
     # Of equal spans by chance: else the neighbours of one are all early or all late.
     by_span = np.lexsort((np.random.default_rng((seed, 2)).random(len(spans)), spans))
+    first_day, last_day = reached(behaviour.day, behaviour.user[behaviour.record], min_users=min_users)
     return Foundations(
         encoding=fit_encoding(drawn, vocabulary, embeddings),
-        decoder=initial_decoder(vocabulary, embeddings, told, common, MANNERS),
+        decoder=initial_decoder(vocabulary, embeddings, told, common, MANNERS, log_shares(drawn, min_users=min_users)),
         aim=Aim.of(
             drawn,
             vocabulary,
@@ -74,8 +78,8 @@ def lay_foundations(
         shares=known,
         condition=drawn.condition,
         baskets=np.bincount(drawn.record, minlength=drawn.records).astype(np.int64),
-        days=begins[by_span],
+        days=np.clip(begins, first_day, last_day)[by_span],
         spans=spans[by_span],
-        first_day=int(behaviour.day.min()),
-        last_day=int(behaviour.day.max()),
+        first_day=int(first_day),
+        last_day=int(last_day),
     )

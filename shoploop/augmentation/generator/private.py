@@ -102,12 +102,16 @@ def private_vocabulary(
     return vocabulary, buyers[kept]
 
 
-def private_conditions(behaviour: Behaviour, vocabulary: Vocabulary) -> tuple[Conditions, Behaviour]:
-    """One segment of taste, and as many baskets as a history has: a condition that only a shopper's own rows decide."""
+def private_conditions(behaviour: Behaviour, vocabulary: Vocabulary, *, min_users: int) -> tuple[Conditions, Behaviour]:
+    """One segment of taste, and as many baskets as a history has: a condition that only a shopper's own rows decide.
+
+    How many shoppers have it is not told, so that none may be asked for.
+    """
     conditions = Conditions(
         segments=("1 all",),
         counts=np.zeros(len(SPARSITY), np.int64),
         centres=np.zeros((1, len(vocabulary.categories)), np.float32),
+        min_users=min_users,
     )
     return conditions, conditions.assign(behaviour, vocabulary)
 

@@ -43,6 +43,7 @@ def generator_digest(generator: BehaviourGenerator) -> str:
         decoder.tilt,
         decoder.fit,
         decoder.together,
+        decoder.weekdays,
         *((generator.marginals.made, generator.marginals.real) if generator.marginals else ()),
     ):
         digest.update(np.ascontiguousarray(array).tobytes())

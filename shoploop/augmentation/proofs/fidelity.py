@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.augmentation.generator.records import Behaviour, Vocabulary
+from shoploop.augmentation.generator.weekdays import WEEK, weekday
 from shoploop.features.distinct import distinct, is_among
 
 WITHIN_FLOORS = 3.0
@@ -74,6 +75,7 @@ def statistics(vocabulary: Vocabulary) -> dict[str, Distance]:
         "popularity": shares(lambda b: np.bincount(b.item, minlength=len(vocabulary)).astype(float)),
         "basket_size": numbers(lambda b: b.sizes.astype(float)),
         "inter_purchase_time": numbers(lambda b: b.gaps[b.position > 0].astype(float)),
+        "weekdays": shares(lambda b: np.bincount(weekday(b.day), minlength=WEEK).astype(float)),
         "hour": numbers(lambda b: b.minute / 60),
         "co_occurrence": shares(lambda b: _pairs_within(b, group, wide)),
         "repeat_rate": numbers(lambda b: np.bincount(b.row_record, b.repeated) / np.bincount(b.row_record)),

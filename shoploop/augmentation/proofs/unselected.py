@@ -2,8 +2,9 @@
 
 What selects sees sizes, pauses, hours, repeats, rarity, categories and the commonest items
 (:mod:`~shoploop.augmentation.generator.traits`); a judge of the same would praise what was chosen to please it. This one
-sees quantities, prices, shops, dates, how items go together and come again, and items by hash; and it may not import from
-the generator, which keeps it so. Beside it the lifts of pairs of items, which need no classifier.
+sees quantities, prices, shops, dates, shares of weekdays (what selects has these visit by visit), how items go together and
+come again, and items by hash; and it may not import from the generator, which keeps it so. Beside it the lifts of pairs of
+items, which need no classifier.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ TOP_PAIRS = 1000
 _COMMON_ITEMS = 600
 _BUCKETS = 64
 _LAGS = (2, 3, 4)
+_WEEKDAYS = ("mondays", "tuesdays", "wednesdays", "thursdays", "fridays", "saturdays", "sundays")
 _FOLDS = 5
 _DRAWS = 200
 
@@ -229,6 +231,7 @@ def _describe(rows: pl.DataFrame, lift: _Lifts, days: tuple[int, int]) -> tuple[
     visit = visit.with_columns(before=pl.col("gap").shift(1).over("user"), smaller=pl.col("size").shift(1).over("user"))
     month_day = pl.from_epoch("day", time_unit="d").dt.day()
     month = pl.from_epoch("day", time_unit="d").dt.month()
+    of_week = pl.from_epoch("day", time_unit="d").dt.weekday()
     by_visit = visit.group_by("user").agg(
         money_mean=pl.col("money").log1p().mean(),
         money_spread=pl.col("money").log1p().std(),
@@ -239,6 +242,7 @@ def _describe(rows: pl.DataFrame, lift: _Lifts, days: tuple[int, int]) -> tuple[
         spans=(pl.col("day").max() - pl.col("day").min()).cast(pl.Float64),
         month_day=month_day.mean(),
         month_day_spread=month_day.std(),
+        **{name: (of_week == at).mean() for at, name in enumerate(_WEEKDAYS, start=1)},
         months=month.n_unique().cast(pl.Float64),
         season_first=month.min().cast(pl.Float64),
         season_last=month.max().cast(pl.Float64),
