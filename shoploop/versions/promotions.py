@@ -6,6 +6,7 @@ module must not know how a version is trained or served.
 
 import json
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -247,7 +248,9 @@ def _append(
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
         try:
-            _log(store, name).append({k: v for k, v in asdict(promotion).items() if k != "number"}, after=after)
+            entry = {k: v for k, v in asdict(promotion).items() if k != "number"}
+            # two who go back in the same moment go back two versions: neither takes the other's entry for their own
+            _log(store, name).append(entry | {"nonce": secrets.token_hex(8)}, after=after)
         except AlreadyExists:
             continue
         return promotion

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 import pytest
+from lost_answers import lose_answers
 
 from shoploop.errors import AlreadyExists
 from shoploop.events import compaction
@@ -218,13 +219,7 @@ def test_a_compaction_that_is_outrun_by_erasures_again_and_again_says_so(log, st
 def test_a_cut_whose_answer_got_lost_and_that_was_asked_for_again_counts_with_its_files(
     log, store, tmp_path, monkeypatch
 ):
-    append = Log.append
-
-    def answer_lost(self, entry, *, after):
-        append(self, entry, after=after)
-        return append(self, entry, after=after)
-
-    monkeypatch.setattr(Log, "append", answer_lost)
+    lose_answers(monkeypatch)
     cut = compact(log, store, NAME)
     assert cuts(store, NAME) == [cut] and cut.events == 4
     folder = fetch_collected(store, NAME, cut.number, tmp_path)

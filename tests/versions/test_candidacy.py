@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from lost_answers import lose_answers
 from shop.serving import publish_twins
 
 from shoploop.cli.candidate import candidate
@@ -33,6 +34,13 @@ def test_a_candidacy_goes_on_until_it_is_ended(store):
     assert candidacy.current(store, NAME) is None
     with pytest.raises(NotFound, match="no candidate"):
         candidacy.end(store, NAME, reason="again", by=BY)
+
+
+def test_a_candidacy_whose_end_is_written_and_whose_answer_got_lost_is_over(store, monkeypatch):
+    begin(store)
+    lose_answers(monkeypatch)
+    assert candidacy.end(store, NAME, reason="enough", by=BY).action == "end"
+    assert len(candidacy.since(store, NAME, 0)) == 2
 
 
 def test_each_candidacy_has_other_users(store):

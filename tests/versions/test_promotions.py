@@ -1,13 +1,15 @@
 """Which version serves is one append-only log, and of two writers one wins."""
 
 import threading
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 import torch
+from lost_answers import lose_answers
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound
-from shoploop.store import Store, layout
+from shoploop.store import Log, Store, layout
 from shoploop.versions import promotions
 from shoploop.versions.artifact import load_version, write_version
 
@@ -35,6 +37,12 @@ def publish(store, tmp_path):
         return promotions.publish_version(store, "grocery", folder)
 
     return make
+
+
+class StoppedClock(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def promote(store, version, **overrides):
@@ -109,6 +117,34 @@ def test_rolling_back_twice_goes_back_two_versions(store, publish):
     with pytest.raises(NotFound, match="no earlier version to go back to"):
         promotions.rollback(store, "grocery", by="me")
     assert promotions.serving_version(store, "grocery") == a
+
+
+def test_a_rollback_whose_answer_got_lost_goes_back_one_version(store, publish, monkeypatch):
+    a, b, c = publish(0.1), publish(0.2), publish(0.3)
+    for version in (a, b, c):
+        promote(store, version)
+    lose_answers(monkeypatch)
+
+    assert promotions.rollback(store, "grocery", by="me").version == b
+    assert [entry.version for entry in promotions.promotions(store, "grocery")] == [a, b, c, b]
+
+
+def test_two_who_go_back_in_the_same_moment_go_back_two_versions(store, publish, monkeypatch):
+    a, b, c = publish(0.1), publish(0.2), publish(0.3)
+    for version in (a, b, c):
+        promote(store, version)
+    monkeypatch.setattr(promotions, "datetime", StoppedClock)
+    append, others = Log.append, []
+
+    def outrun(log, entry, *, after):
+        if not others:
+            others.append("one")
+            promotions.rollback(store, "grocery", by="me")
+        return append(log, entry, after=after)
+
+    monkeypatch.setattr(Log, "append", outrun)
+    assert promotions.rollback(store, "grocery", by="me").version == a
+    assert [entry.version for entry in promotions.promotions(store, "grocery")] == [a, b, c, b, a]
 
 
 def test_what_is_promoted_after_a_rollback_goes_back_to_where_the_rollback_led(store, publish):
