@@ -154,6 +154,23 @@ def test_who_is_erased_between_the_writing_and_the_naming_of_files_does_not_come
     check_gone(log, store, tmp_path / "work")
 
 
+def test_who_is_erased_between_two_cuts_of_one_compaction_does_not_come_back(log, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(compaction, "ROWS_AT_ONCE", 2)
+    append, named = Log.append, []
+
+    def second_is_outrun(self, entry, *, after):
+        if self.key == layout.collected_cuts(NAME):
+            named.append(after)
+            if len(named) == 2:
+                erase_user(log, store, NAME, "ann", by=ME)
+        return append(self, entry, after=after)
+
+    monkeypatch.setattr(Log, "append", second_is_outrun)
+    compact(log, store, NAME)
+    assert len(cuts(store, NAME)) == 3  # bob and ann, what takes ann out again, bob
+    check_gone(log, store, tmp_path / "work")
+
+
 def test_a_compaction_that_ends_while_somebody_is_being_erased_keeps_nothing_of_them(log, store, tmp_path):
     with halted_compaction(log, store) as finish:
         erased = erase_user(Halting(log, erased=finish), store, NAME, "ann", by=ME)
