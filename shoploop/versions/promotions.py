@@ -61,7 +61,8 @@ class VersionInfo:
 def publish_version(store: Store, name: str, folder: Path, *, signer: Signer | None = None) -> str:
     """Verifies the version in ``folder`` and copies it into the store, the manifest last; returns its id.
 
-    A version that is there already is left as it is: the same id means the same bytes. A new signer's signature is added.
+    A version that is there already is left as it is: the same id means the same bytes. A manifest that is there and is not
+    whole, as after a power cut, is none. A new signer's signature is added.
 
     Args:
         signer: Who vouches for it; None leaves it unsigned.
@@ -74,7 +75,7 @@ def publish_version(store: Store, name: str, folder: Path, *, signer: Signer | N
     if version_id(manifest) != version:
         raise ArtifactCorrupt(f"{folder} changes while it is published. Run again.")
     key = layout.version(name, version)
-    new = not store.exists(f"{key}/{MANIFEST}")
+    new = not store.holds(f"{key}/{MANIFEST}", manifest)
     if new:
         for file in version_files(folder):
             if file != MANIFEST:

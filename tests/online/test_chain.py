@@ -79,6 +79,16 @@ def test_a_commit_whose_answer_got_lost_is_ones_own(store, chain, monkeypatch):
     assert [commit.offset for commit in Chain(store, "grocery", "v1").refresh()] == [10, 20]
 
 
+@pytest.mark.parametrize("left", [b"", b"half"], ids=["empty", "torn"])
+def test_what_a_power_cut_left_of_an_object_is_written_anew_by_the_commit_that_names_it(chain, store, left):
+    learned(chain, 10, (1, 1.0))
+    key = layout.online_object("grocery", "v1", chain.commits[-1].digest)
+    store.put(key, left)
+    learned(chain, 20, (1, 1.0))
+    assert chain.commits[-1].digest == key.rpartition("/")[2]
+    assert values(chain) == {1: 1.0}
+
+
 def test_going_back_is_a_commit_that_holds_the_old_state_and_keeps_the_place_in_the_log(chain):
     learned(chain, 10, (1, 1.0))
     learned(chain, 20, (1, 2.0), (2, 2.0))

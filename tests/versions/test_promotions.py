@@ -71,6 +71,15 @@ def test_publishing_again_changes_nothing(store, publish):
     assert list(store.list()) == before
 
 
+def test_a_version_whose_manifest_a_power_cut_left_empty_is_published_again(store, publish, tmp_path):
+    key = f"{layout.version('grocery', publish(0.1))}/manifest.json"
+    whole = store.get(key)
+    store.put(key, b"")
+
+    assert promotions.publish_version(store, "grocery", tmp_path / "model-0.1") == key.split("/")[-2]
+    assert store.get(key) == whole
+
+
 def test_a_damaged_version_is_not_published(store, publish, tmp_path):
     publish(0.1)
     weights = tmp_path / "model-0.1" / "weights.safetensors"
