@@ -7,6 +7,7 @@ module must not know how a version is trained or served.
 import json
 import re
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ VERSION_ID = re.compile(r"v[0-9a-f]{12}")
 
 ATTEMPTS = 20
 """Appends tried before giving up against other writers."""
+
+LOOKS, LOOK_SECONDS = 5, 1.0
+"""At a manifest that is gone, and between two: who removes a version puts it back where it was promoted meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +109,7 @@ def promote(
             that stands.
 
     Raises:
-        NotFound: no such version in the store.
+        NotFound: no such version in the store, or it was removed at this moment: the one before serves again then.
         ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, KeyUntrusted, SignatureInvalid: it must not serve.
     """
     if not store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
@@ -118,7 +122,37 @@ def promote(
         decided = after is not None and history[-1:] and history[-1].number != after
         return history[-1] if decided or (history and history[-1].version == version) else version
 
-    return _append(store, name, "promote", decide, reason=reason, by=by)
+    promotion = _append(store, name, "promote", decide, reason=reason, by=by)
+    if promotion.version == version and not stays(store, name, version):
+        raise _taken_back(store, name, version, by=by)
+    return promotion
+
+
+def stays(store: Store, name: str, version: str) -> bool:
+    """Whether a version is there behind the entry by which it is to stay: who removes one looks at the entries behind the
+    manifest's removal, so one of both sees the other."""
+    for look in range(LOOKS):
+        if look:
+            time.sleep(LOOK_SECONDS)
+        if store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
+            return True
+    return False
+
+
+def _taken_back(store: Store, name: str, version: str, *, by: str) -> NotFound:
+    """Lets the version before serve again where ``version`` is gone, if there is one; returns the error to raise."""
+
+    def decide(history: list[Promotion]) -> Promotion | str:
+        stack = rollback_stack(history)
+        return stack[-2] if stack[-1] == version and len(stack) > 1 else history[-1]
+
+    now = _append(store, name, "rollback", decide, reason=f"{version} was removed while it was promoted", by=by)
+    serves = f"{now.version} serves. " if now.version != version else ""
+    return NotFound(
+        f"Version {version} of {name!r} was removed from the store while it was promoted: it was beyond "
+        f"spec.retention.versions. {serves}Name another one of `{command(store, f'versions {name}')}`: "
+        f"{command(store, f'promote {name} VERSION')}."
+    )
 
 
 def rollback(store: Store, name: str, *, reason: str = "rolled back by hand", by: str) -> Promotion:

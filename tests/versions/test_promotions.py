@@ -12,6 +12,7 @@ from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound
 from shoploop.store import Log, Store, layout
 from shoploop.versions import promotions
 from shoploop.versions.artifact import load_version, write_version
+from shoploop.versions.removal import remove_version
 
 
 @pytest.fixture
@@ -126,6 +127,56 @@ def test_rolling_back_twice_goes_back_two_versions(store, publish):
     with pytest.raises(NotFound, match="no earlier version to go back to"):
         promotions.rollback(store, "grocery", by="me")
     assert promotions.serving_version(store, "grocery") == a
+
+
+@pytest.fixture
+def removed_amid(store, monkeypatch):
+    """Has a version removed between the look whether it is there and the entry by which it would stay."""
+    monkeypatch.setattr(promotions, "LOOK_SECONDS", 0)
+
+    def arrange(version):
+        append = Log.append
+
+        def later(log, entry, *, after):
+            remove_version(store, "grocery", version, named={})
+            return append(log, entry, after=after)
+
+        monkeypatch.setattr(Log, "append", later)
+
+    return arrange
+
+
+def test_a_version_that_is_removed_while_it_is_promoted_does_not_serve(store, publish, removed_amid):
+    serving, gone = publish(0.1), publish(0.2)
+    promote(store, serving)
+    removed_amid(gone)
+
+    with pytest.raises(NotFound, match=rf"{gone} of 'grocery' was removed .* {serving} serves"):
+        promote(store, gone)
+    assert promotions.serving_version(store, "grocery") == serving
+    assert promotions.rollback_stack(promotions.promotions(store, "grocery")) == [serving]
+
+
+def test_the_first_version_that_is_removed_while_it_is_promoted_is_named(store, publish, removed_amid):
+    version = publish(0.1)
+    removed_amid(version)
+
+    with pytest.raises(NotFound, match="Name another one of"):
+        promote(store, version)
+
+
+def test_a_version_whose_manifest_comes_back_serves(store, publish, monkeypatch):
+    key = f"{layout.version('grocery', publish(0.1))}/manifest.json"
+    manifest, append = store.get(key), Log.append
+
+    def later(log, entry, *, after):
+        store.delete(key)
+        return append(log, entry, after=after)
+
+    monkeypatch.setattr(Log, "append", later)
+    monkeypatch.setattr(promotions.time, "sleep", lambda seconds: store.put(key, manifest))
+
+    assert promote(store, key.split("/")[-2]).number == 1
 
 
 def test_a_rollback_whose_answer_got_lost_goes_back_one_version(store, publish, monkeypatch):
