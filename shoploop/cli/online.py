@@ -1,5 +1,6 @@
 """What is learned between two runs: the processes that do it, what they have written, and what a person decides."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -164,9 +165,10 @@ def print_difference(
         NotFound: nothing serves, or there is no such commit.
     """
     from shoploop.online.difference import difference
+    from shoploop.packaging.races import chain_of
     from shoploop.ranking.trained_items import trained_items
 
-    version, chain = _chain(store, name, version)
+    version, chain = _chain(store, name, version, chain_of)
     items = trained_items(packaged_ranker(store, name, version))
     found = difference(chain, one, other, trained=(items.vectors_ID, items.bias_I))
     top = [
@@ -227,7 +229,9 @@ def decide(
     Raises:
         NotFound: nothing serves, or there is no such commit.
     """
-    version, chain = _chain(store, name, version)
+    from shoploop.packaging.races import chain_of
+
+    version, chain = _chain(store, name, version, chain_of)
     commit = chain.decide(action, by=by, reason=reason, to=to)
     if json_:
         write_json(_facts(commit) | {"recommender": name, "version": version, "served": chain.served}, json_)
@@ -262,11 +266,13 @@ def print_status(store: Store, name: str, *, version: str | None, json_: str | N
         print(_frozen(name, frozen))
 
 
-def _chain(store: Store, name: str, version: str | None) -> tuple[str, Chain]:
+def _chain(
+    store: Store, name: str, version: str | None, opened: Callable[[Store, str, str], Chain] = Chain
+) -> tuple[str, Chain]:
     version = version or serving_version(store, name)
     if not store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
         raise NotFound(f"Recommender {name!r} has no version {version}. `shoploop versions {name}` lists them.")
-    chain = Chain(store, name, version)
+    chain = opened(store, name, version)
     chain.refresh()
     return version, chain
 

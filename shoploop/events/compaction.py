@@ -2,7 +2,8 @@
 
 A compaction reads the log from the last cut to its end, writes a file a day, and then appends the cut to a log in the store
 (put-if-absent): files that no cut names do not count, so a compaction that is killed leaves garbage and never half an event,
-and of two that run at once one wins. A run reads what the cuts name when it is planned; its record tells the offset.
+and of two that run at once one wins. What is too much for the memory at once becomes several cuts, one after another. A run
+reads what the cuts name when it is planned; its record tells the offset.
 
 An erasure writes the files that hold something of the user anew, without it, and appends a cut that collects nothing and says
 which files lie elsewhere now, once the records are out of the log: a compaction that had read them before loses by that, and
@@ -15,7 +16,7 @@ import io
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,12 @@ from shoploop.events.messages import Kept, Message, Shown, from_json
 from shoploop.store import Log, Store, disk, layout
 
 READ_AT_ONCE = 10_000
+ROWS_AT_ONCE = 500_000
+"""Of a cut: some hundreds of megabytes while it is written. What the log holds beyond them is the next cut's."""
+
+NAMES_OF_A_ROW = 8
+"""So many names in lists take the memory of a row."""
+
 ATTEMPTS = 20
 """How often a compaction reads the log again because of erasures, and these begin again because of compactions."""
 
@@ -140,25 +147,43 @@ def _places(known: list[Cut]) -> dict[str, str]:
 
 
 def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cut | None:
-    """Writes what the log holds beyond the last cut; None where that is nothing.
+    """Writes what the log holds beyond the last cut, at least up to where it ends now; None where that is nothing.
 
     Args:
         log: Where the events lie.
         store: Where they go.
         name: Of the recommender.
-        anew: The log took the place of the one that was compacted before: all that it holds is new.
+        anew: The log took the place of the one that was compacted before: all that it holds is new. One that was killed amid
+            that goes on all the same: a log that holds the last record that was compacted is no new one.
+
+    Returns:
+        The cut; where it took several, what they come to together, under the number of the last one.
 
     Raises:
         AlreadyExists: another compaction was faster; what it wrote counts.
         LogReplaced: the log is not the one that was compacted before.
-        LogUnavailable: the log cannot be read; nothing counts of what was written.
+        LogUnavailable: the log cannot be read; of what was written only whole cuts count.
     """
+    end = log.end()
+    total = cut = _compacted(log, store, name, anew=anew)
+    while total is not None and cut is not None and cut.through < end:
+        if cut := _compacted(log, store, name, anew=False):
+            total = replace(
+                cut, after=total.after, events=total.events + cut.events, unread=total.unread + cut.unread,
+                missed=total.missed + cut.missed, files=total.files + cut.files,
+            )  # fmt: skip
+    return total
+
+
+def _compacted(log: EventLog, store: Store, name: str, *, anew: bool) -> Cut | None:
+    """One cut behind the last one; None where the log holds nothing there."""
     for _ in range(ATTEMPTS):
         known = cuts(store, name)
         if known and not anew:
             check_same(log, store, name, known[-1])
         number = known[-1].number if known else 0
-        cut = _written_cut(log, store, name, number, after=known[-1].through if known and not anew else BEGINNING)
+        begins = not known or (anew and not _holds_last(log, known[-1]))
+        cut = _written_cut(log, store, name, number, after=BEGINNING if begins else known[-1].through)
         if cut is None:
             return None
         others = _named(store, name, cut)
@@ -177,9 +202,7 @@ def _named(store: Store, name: str, cut: Cut) -> list[Cut] | None:
         _log(store, name).append(entry, after=cut.number - 1)
         return None
     except AlreadyExists:
-        others = [other for other in cuts(store, name) if other.number >= cut.number]
-        # it may be this one: written, the answer got lost on its way, and the store was asked again
-        return None if cut in others else others
+        return [other for other in cuts(store, name) if other.number >= cut.number]
 
 
 def _delete(store: Store, name: str, files: Iterable[str]) -> None:
@@ -188,24 +211,27 @@ def _delete(store: Store, name: str, files: Iterable[str]) -> None:
 
 
 def _written_cut(log: EventLog, store: Store, name: str, number: int, *, after: int) -> Cut | None:
-    """What the log holds behind ``after``, in files that do not count yet; None where that is nothing."""
+    """What the log holds behind ``after``, up to ROWS_AT_ONCE, in files that do not count yet; None where that is nothing."""
     missed = max(log.begin() - after, 0)
     days: dict[str, list[dict[str, Any]]] = {}
     shown: dict[str, list[dict[str, Any]]] = {}
     searched: dict[str, list[dict[str, Any]]] = {}
-    through, unread, last_id = after, 0, ""
+    through, unread, last_id, size = after, 0, "", 0
     for offset, last_id, event in _events(log, after):  # noqa: B007
         through = offset
         unread += event is None
         if isinstance(event, Kept) and event.item is not None:
-            days.setdefault(f"{event.time:%Y-%m-%d}", []).append(event.model_dump(include=set(COLUMNS.names)))
+            of, row = days, event.model_dump(include=set(COLUMNS.names))
         elif isinstance(event, Shown) and event.query is not None:
-            row = event.model_dump(include=set(SEARCHED_COLUMNS.names))
-            searched.setdefault(f"{event.time:%Y-%m-%d}", []).append(row)
+            of, row = searched, event.model_dump(include=set(SEARCHED_COLUMNS.names))
         elif isinstance(event, Shown) and event.exploration is not None:
-            drawn = event.exploration.model_dump()
-            row = event.model_dump(include=set(SHOWN_COLUMNS.names)) | drawn
-            shown.setdefault(f"{event.time:%Y-%m-%d}", []).append(row)
+            of, row = shown, event.model_dump(include=set(SHOWN_COLUMNS.names)) | event.exploration.model_dump()
+        else:
+            continue
+        of.setdefault(f"{event.time:%Y-%m-%d}", []).append(row)
+        size += 1 + sum(len(value) for value in row.values() if isinstance(value, list)) // NAMES_OF_A_ROW
+        if size >= ROWS_AT_ONCE:
+            break
     if through == after:
         return None
     files = []
@@ -402,15 +428,18 @@ def check_same(log: EventLog, store: Store, name: str, last: Cut) -> None:
         if log.begin() >= last.through or last.through in erased(store, name):
             if log.end() >= last.through:
                 return
-        elif (found := log.read(last.through - 1, limit=1)) and (found[0].offset, found[0].id) == (
-            last.through,
-            last.last_id,
-        ):
+        elif _holds_last(log, last):
             return
     raise LogReplaced(
         f"This event log is not the one that was compacted before: that had a record {last.through:,}, which is not here. "
         "Name the right one with --log; or, where the former is gone for good, compact this one from its beginning: --anew."
     )
+
+
+def _holds_last(log: EventLog, last: Cut) -> bool:
+    """Whether the log has the very record that was compacted last."""
+    found = log.read(last.through - 1, limit=1) if last.through > BEGINNING else []
+    return bool(found) and (found[0].offset, found[0].id) == (last.through, last.last_id)
 
 
 def _events(log: EventLog, after: int) -> Iterator[tuple[int, str, Message | None]]:

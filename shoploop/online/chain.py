@@ -14,7 +14,6 @@ Where there is a key each entry is signed: recommender, version, number and cont
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, overload
@@ -222,7 +221,8 @@ class Chain:
             name: Of the recommender.
             version: Its base.
             width: D, of the item vectors, which what is read must have; None takes any.
-            start: Offset of the last record of the event log that the version was trained on.
+            start: Offset of the last record of the event log that the version was trained on; who only looks at commits
+                need not know it.
             trust: Who must have signed the entries; as the environment says where not given.
             keep: Commits that stay in memory, the last ones; None keeps all, for who goes through all of them once.
         """
@@ -349,8 +349,12 @@ class Chain:
         if rows is not None:
             body = to_bytes(rows, ahead)
             named = hashlib.sha256(body).hexdigest()
-            with suppress(AlreadyExists):  # the same bytes
-                self._store.put_if_absent(layout.online_object(self._name, self._version, named), body)
+            key = layout.online_object(self._name, self._version, named)
+            try:
+                self._store.put_if_absent(key, body)
+            except AlreadyExists:  # the same bytes, unless the power went while they were written
+                if not self._store.holds(key, body):
+                    self._store.put(key, body)
         if failed is None:
             failed = self.failed
         entry: dict[str, Any] = {

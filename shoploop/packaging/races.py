@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shoploop.online.chain import Chain
+from shoploop.online.chain import KEPT, Chain
 from shoploop.online.pointer import Pointer
 from shoploop.online.updater import HOLD
 from shoploop.packaging.bento import collected_of
@@ -103,10 +103,14 @@ class Races:
         return self.chain(version).offset_of(commit)
 
 
-def chain_of(store: Store, name: str, version: str) -> Chain:
-    """The chain of a stored version, which begins where the collected events end that it was trained on.
+def chain_of(store: Store, name: str, version: str, *, keep: int | None = KEPT) -> Chain:
+    """The chain of a stored version, which begins where the collected events end that it was trained on. Who decides
+    anything needs it: where nothing was learned yet, learning goes on from what the decision says.
+
+    Args:
+        keep: See :class:`~shoploop.online.chain.Chain`.
 
     Raises:
         NotFound: it was not packaged.
     """
-    return Chain(store, name, version, start=collected_of(store, name, version).offset)
+    return Chain(store, name, version, start=collected_of(store, name, version).offset, keep=keep)

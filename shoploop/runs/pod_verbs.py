@@ -209,9 +209,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{len(chosen.kept)} versions stay", flush=True)
 
     def decide(**_: object) -> None:
-        from shoploop.online.chain import Chain
+        from shoploop.packaging.races import chain_of
 
-        chain = Chain(Store(wanted.store), wanted.recommender, wanted.version, keep=None)
+        chain = chain_of(Store(wanted.store), wanted.recommender, wanted.version, keep=None)
         chain.refresh()
         if any(commit.by == wanted.by for commit in chain.commits):
             print("It is in the chain already.", flush=True)

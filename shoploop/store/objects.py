@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from shoploop.errors import NotFound, StoreUnavailable, first_line
+from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable, first_line
 from shoploop.store import disk
 from shoploop.store.errors import named_errors
 
@@ -115,6 +115,16 @@ class Store:
         with named_errors(self.url(key)):
             self._store.put(key, data, mode="create")
         self._sync(key)
+
+    def holds(self, key: str, data: bytes) -> bool:
+        """Whether the object is there with these bytes and no others; durable then, whoever wrote it."""
+        try:
+            same = self.get(key) == data
+        except NotFound:
+            return False
+        if same:
+            self._sync(key)
+        return same
 
     def put_file(self, key: str, source: Path) -> None:
         """Uploads a file, streamed; durable on return."""
@@ -284,7 +294,9 @@ class Log:
     somebody else's.
 
     Appending is put-if-absent, so two writers cannot both hold the same number: the loser gets
-    :class:`~shoploop.errors.AlreadyExists`, reads what the winner wrote and decides again.
+    :class:`~shoploop.errors.AlreadyExists`, reads what the winner wrote and decides again. An answer of an object store may
+    get lost on its way; the entry is written then, and who asks again finds it: it is known by its bytes. So two writers of
+    the very same bytes both hold them, as one entry; where that is not what both want, the entry says something of its own.
     """
 
     def __init__(self, store: Store, key: str):
@@ -332,12 +344,16 @@ class Log:
         return entry
 
     def append(self, entry: dict[str, Any], *, after: int) -> int:
-        """Writes entry number ``after + 1``.
+        """Writes entry number ``after + 1``; durable on return.
 
         Raises:
             AlreadyExists: another writer took that number since ``after`` was read.
         """
         number = after + 1
-        body = json.dumps(entry, sort_keys=True, indent=1).encode()
-        self.store.put_if_absent(f"{self.key}/{number:012}.json", body)
+        key, body = f"{self.key}/{number:012}.json", json.dumps(entry, sort_keys=True, indent=1).encode()
+        try:
+            self.store.put_if_absent(key, body)
+        except AlreadyExists:
+            if not self.store.holds(key, body):
+                raise
         return number

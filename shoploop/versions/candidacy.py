@@ -7,6 +7,7 @@ again. This module must not know how a version is served.
 
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -83,7 +84,7 @@ def begin(
     """Lets ``version`` meet some shoppers from now on, in place of a former candidate; durable on return.
 
     Raises:
-        NotFound: no such version, or none serves yet.
+        NotFound: no such version, or it was removed at this moment; or none serves yet.
         SpecInvalid: it serves already, or nothing is asked of it.
         ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, KeyUntrusted, SignatureInvalid: it must not serve.
     """
@@ -110,7 +111,15 @@ def begin(
         "salt": secrets.token_hex(16),
         "after": history[-1].number,
     }
-    return _append(store, name, entry, reason=reason, by=by)
+    begun = _append(store, name, entry, reason=reason, by=by)
+    if not promotions.stays(store, name, version):
+        with suppress(NotFound):  # another one by now
+            end(store, name, reason="it was removed from the store", by=by, number=begun.number)
+        raise NotFound(
+            f"Version {version} of {name!r} was removed from the store while it became the candidate: it was beyond "
+            f"spec.retention.versions. Name another one of `{command(store, f'versions {name}')}`."
+        )
+    return begun
 
 
 def end(store: Store, name: str, *, reason: str, by: str, number: int | None = None) -> Candidacy:

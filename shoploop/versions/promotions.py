@@ -6,6 +6,8 @@ module must not know how a version is trained or served.
 
 import json
 import re
+import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,6 +28,9 @@ VERSION_ID = re.compile(r"v[0-9a-f]{12}")
 
 ATTEMPTS = 20
 """Appends tried before giving up against other writers."""
+
+LOOKS, LOOK_SECONDS = 5, 1.0
+"""At a manifest that is gone, and between two: who removes a version puts it back where it was promoted meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +65,8 @@ class VersionInfo:
 def publish_version(store: Store, name: str, folder: Path, *, signer: Signer | None = None) -> str:
     """Verifies the version in ``folder`` and copies it into the store, the manifest last; returns its id.
 
-    A version that is there already is left as it is: the same id means the same bytes. A new signer's signature is added.
+    A version that is there already is left as it is: the same id means the same bytes. A manifest that is there and is not
+    whole, as after a power cut, is none. A new signer's signature is added.
 
     Args:
         signer: Who vouches for it; None leaves it unsigned.
@@ -73,7 +79,7 @@ def publish_version(store: Store, name: str, folder: Path, *, signer: Signer | N
     if version_id(manifest) != version:
         raise ArtifactCorrupt(f"{folder} changes while it is published. Run again.")
     key = layout.version(name, version)
-    new = not store.exists(f"{key}/{MANIFEST}")
+    new = not store.holds(f"{key}/{MANIFEST}", manifest)
     if new:
         for file in version_files(folder):
             if file != MANIFEST:
@@ -103,7 +109,7 @@ def promote(
             that stands.
 
     Raises:
-        NotFound: no such version in the store.
+        NotFound: no such version in the store, or it was removed at this moment: the one before serves again then.
         ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, KeyUntrusted, SignatureInvalid: it must not serve.
     """
     if not store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
@@ -116,7 +122,37 @@ def promote(
         decided = after is not None and history[-1:] and history[-1].number != after
         return history[-1] if decided or (history and history[-1].version == version) else version
 
-    return _append(store, name, "promote", decide, reason=reason, by=by)
+    promotion = _append(store, name, "promote", decide, reason=reason, by=by)
+    if promotion.version == version and not stays(store, name, version):
+        raise _taken_back(store, name, version, by=by)
+    return promotion
+
+
+def stays(store: Store, name: str, version: str) -> bool:
+    """Whether a version is there behind the entry by which it is to stay: who removes one looks at the entries behind the
+    manifest's removal, so one of both sees the other."""
+    for look in range(LOOKS):
+        if look:
+            time.sleep(LOOK_SECONDS)
+        if store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
+            return True
+    return False
+
+
+def _taken_back(store: Store, name: str, version: str, *, by: str) -> NotFound:
+    """Lets the version before serve again where ``version`` is gone, if there is one; returns the error to raise."""
+
+    def decide(history: list[Promotion]) -> Promotion | str:
+        stack = rollback_stack(history)
+        return stack[-2] if stack[-1] == version and len(stack) > 1 else history[-1]
+
+    now = _append(store, name, "rollback", decide, reason=f"{version} was removed while it was promoted", by=by)
+    serves = f"{now.version} serves. " if now.version != version else ""
+    return NotFound(
+        f"Version {version} of {name!r} was removed from the store while it was promoted: it was beyond "
+        f"spec.retention.versions. {serves}Name another one of `{command(store, f'versions {name}')}`: "
+        f"{command(store, f'promote {name} VERSION')}."
+    )
 
 
 def rollback(store: Store, name: str, *, reason: str = "rolled back by hand", by: str) -> Promotion:
@@ -247,7 +283,9 @@ def _append(
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
         try:
-            _log(store, name).append({k: v for k, v in asdict(promotion).items() if k != "number"}, after=after)
+            entry = {k: v for k, v in asdict(promotion).items() if k != "number"}
+            # two who go back in the same moment go back two versions: neither takes the other's entry for their own
+            _log(store, name).append(entry | {"nonce": secrets.token_hex(8)}, after=after)
         except AlreadyExists:
             continue
         return promotion

@@ -1,7 +1,8 @@
 """Removing stored versions that the rule of retention lets go.
 
 The manifest goes first: without it a version is none, so that nobody can promote what is half gone. Whoever promoted it
-in the moment before is noticed, since the log of promotions is read again after that, and then the manifest comes back.
+in the moment before is noticed, since the log of promotions is read again after that, and then the manifest comes back; who
+promotes it later has looked at the manifest too early, and looks again.
 """
 
 import json

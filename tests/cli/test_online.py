@@ -23,6 +23,7 @@ def chain(tmp_path, monkeypatch):
     store = Store(str(tmp_path))
     store.put(f"{layout.version('grocery', 'v1')}/manifest.json", b"{}")
     monkeypatch.setattr("shoploop.cli.online.serving_version", lambda store, name: "v1")
+    monkeypatch.setattr("shoploop.packaging.races.collected_of", lambda *_: CollectedThrough(cut=1, offset=20))
     monkeypatch.setenv("SHOPLOOP_STORE", str(tmp_path))
     chain = Chain(store, "grocery", "v1")
     for examples in (3, 8):
@@ -119,8 +120,17 @@ def test_the_difference_of_two_commits_names_the_items_that_moved(chain, monkeyp
         "    0.0000   +1.0000  i8  Green tea",
     ]
     told = json.loads(answer("diff", "grocery", "0", "2", "--items", "1", "--json", "-"))
-    assert (told["items"], told["of"], told["examples"], told["offsets"]) == (2, 9, 8, [0, 80])
+    assert (told["items"], told["of"], told["examples"], told["offsets"]) == (2, 9, 8, [20, 80])
     assert told["top"] == [{"item": "i3", "title": None, "vector_change": 0.0, "bias_change": 1.0}]
+
+
+@pytest.mark.parametrize("decided", [["rollback", "--to", "0"], ["pin", "--to", "0"], ["unpin"], ["resume"]])
+def test_what_is_decided_before_anything_was_learned_lets_learning_begin_behind_what_was_trained_on(chain, decided):
+    chain._store.put(f"{layout.version('grocery', 'v2')}/manifest.json", b"{}")
+    verb, *to = decided
+    answer(verb, "grocery", *to, "--version", "v2")
+    [commit] = Chain(chain._store, "grocery", "v2").refresh()
+    assert (commit.offset, commit.resumes.offset) == (20, 20)
 
 
 def test_a_frozen_chain_says_why_and_how_to_go_on(chain):

@@ -7,7 +7,7 @@ from shoploop.api.learner_state import Halt, LearnerState
 from shoploop.controller.decide import online
 from shoploop.controller.decide.names import ONLINE_ANNOTATION
 
-VERSION = "v000000000001"
+VERSION, LATER = "v000000000001", "v000000000002"
 ASKED = {
     "enabled": True,
     "log": {"type": "Redis", "connection": "redis:6379"},
@@ -21,11 +21,11 @@ LEARNS = LearnerState(version=VERSION, commit=7, served=7, settled=40, behind=0,
 def told(make_recommender, make_version, make_release, make_deployment, plan, settings):
     """What is decided while a version serves and its learner says ``state``."""
 
-    def decide(state, *objects, status=None, annotation=None, **world):
+    def decide(state, *objects, status=None, annotation=None, serves=VERSION, **world):
         meta = {"annotations": {ONLINE_ANNOTATION: annotation}} if annotation else {}
-        before = {"version": VERSION} | (status or {})
+        before = {"version": serves} | (status or {})
         recommender = make_recommender(online=ASKED, status=before, meta=meta)
-        version = make_version(VERSION)
+        version = make_version(serves)
         release = make_release(recommender, version, settings)
         world = {"releases": (release,), "feedback_secrets": SECRETS, "learner": state} | world
         return plan(recommender, version, make_deployment(), *objects, **world)
@@ -217,6 +217,24 @@ def test_a_decision_that_was_carried_out_is_told_and_asked_for_no_more(told):
     after = told(LEARNS, job, annotation="pin 12", status={"online": made.status["online"]})
     assert jobs(after) == [] and after.delete == (("Job", job["metadata"]["name"]),)
     assert "OnlineDecided" not in told_events(after)
+
+
+@pytest.mark.parametrize(
+    ("state", "told_of"), [("Complete", "OnlineDecided"), ("Failed", "OnlineNotDecided"), (None, None)]
+)
+def test_a_decision_is_for_the_version_that_served_then_also_where_another_serves_before_it_is_done(
+    told, state, told_of
+):
+    (job,) = jobs(told(LEARNS, annotation="rollback 12"))
+    there = ended(job, state) if state else job | {"metadata": job["metadata"] | {"uid": "job"}}
+    made = told(LEARNS, there, annotation="rollback 12", serves=LATER)
+    assert jobs(made) == [] and made.delete == ()
+    assert told_events(made).keys() & {"OnlineDecided", "OnlineNotDecided"} == {told_of} - {None}
+    assert made.status["online"].get("request") == (told_of and "rollback 12")
+    if state == "Complete":
+        assert VERSION in next(event.message for event in made.events if event.reason == told_of)
+    (later,) = jobs(told(LEARNS, annotation="rollback 13", serves=LATER))
+    assert LATER in later["spec"]["template"]["spec"]["containers"][0]["args"]
 
 
 def test_a_decision_that_cannot_be_carried_out_is_told_and_given_up(told):

@@ -8,6 +8,7 @@ import pytest
 from shoploop.data.collected import CollectedThrough, add_collected, add_searches, collected_through
 from shoploop.data.rules import Loaded, dropped_rows
 from shoploop.errors import AlreadyExists, StoreUnavailable
+from shoploop.events import compaction
 from shoploop.events.compaction import LogReplaced, compact, cuts, fetch_collected, last_cut, trim
 from shoploop.events.log import BEGINNING, Entry
 from shoploop.events.messages import Kept, Shown, to_json
@@ -87,6 +88,64 @@ def test_each_event_is_in_one_cut_and_nothing_new_is_no_cut(log, make_store, tmp
     assert sorted(items) == [f"i{n}" for n in range(8)]
     first = read(fetch_collected(store, "grocery", 1, tmp_path / "there"))["item"].to_list()
     assert first == [f"i{n}" for n in range(5)]  # what a run of then has read stays as it was
+
+
+def test_what_does_not_fit_into_memory_at_once_becomes_several_cuts(log, make_store, tmp_path, monkeypatch):
+    store = make_store()
+    monkeypatch.setattr(compaction, "ROWS_AT_ONCE", 2)
+    log.append([did(n, "ann", f"i{n}") for n in range(5)])
+
+    together = compact(log, store, "grocery")
+
+    assert [(cut.number, cut.after, cut.through, cut.events) for cut in cuts(store, "grocery")] == [
+        (1, 0, 2, 2),
+        (2, 2, 4, 2),
+        (3, 4, 5, 1),
+    ]
+    assert (together.number, together.after, together.through, together.events) == (3, 0, 5, 5)
+    assert compact(log, store, "grocery") is None
+    items = read(fetch_collected(store, "grocery", 3, tmp_path / "here"))["item"].to_list()
+    assert sorted(items) == [f"i{n}" for n in range(5)]
+
+
+def test_long_lists_of_names_fill_a_cut_sooner(log, make_store, monkeypatch):
+    store = make_store()
+    monkeypatch.setattr(compaction, "ROWS_AT_ONCE", 5)
+    names = [f"i{n}" for n in range(16)]
+    drawn = {"ranking": names, "share": 0.1, "keep": 1}
+    answers = [
+        Shown(
+            request_id=f"r{n}", user="ann", version="v", surface="items", method="fused", as_of="2026-01-05", time=MONDAY,
+            items=names, scores=[1.0] * 16, propensities=[1.0] * 16, exploration=drawn,
+        )
+        for n in range(2)
+    ]  # fmt: skip
+    log.append([Entry(f"i:{n}", to_json(answer)) for n, answer in enumerate(answers)])
+
+    compact(log, store, "grocery")
+
+    assert [cut.through for cut in cuts(store, "grocery")] == [1, 2]
+
+
+def test_one_that_is_killed_between_two_cuts_goes_on_behind_the_first(log, make_store, tmp_path, monkeypatch):
+    store = make_store()
+    log.append([did(n, "ann", f"i{n}") for n in range(5)])
+    with SqliteLog(tmp_path / "former") as former:
+        two_cuts(former, store)
+    monkeypatch.setattr(compaction, "ROWS_AT_ONCE", 2)
+    append = Log.append
+
+    def killed_at_the_second(self, entry, *, after):
+        if after == 3:
+            raise KeyboardInterrupt
+        return append(self, entry, after=after)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "append", killed_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            compact(log, store, "grocery", anew=True)
+    assert compact(log, store, "grocery", anew=True).events == 3  # who was told to begin anew says so again
+    assert [(cut.after, cut.through) for cut in cuts(store, "grocery")][2:] == [(0, 2), (2, 4), (4, 5)]
 
 
 def test_a_compaction_that_was_killed_leaves_nothing_that_counts(log, make_store, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 import pytest
+from lost_answers import lose_answers
 
 from shoploop.errors import AlreadyExists
 from shoploop.events import compaction
@@ -153,6 +154,23 @@ def test_who_is_erased_between_the_writing_and_the_naming_of_files_does_not_come
     check_gone(log, store, tmp_path / "work")
 
 
+def test_who_is_erased_between_two_cuts_of_one_compaction_does_not_come_back(log, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(compaction, "ROWS_AT_ONCE", 2)
+    append, named = Log.append, []
+
+    def second_is_outrun(self, entry, *, after):
+        if self.key == layout.collected_cuts(NAME):
+            named.append(after)
+            if len(named) == 2:
+                erase_user(log, store, NAME, "ann", by=ME)
+        return append(self, entry, after=after)
+
+    monkeypatch.setattr(Log, "append", second_is_outrun)
+    compact(log, store, NAME)
+    assert len(cuts(store, NAME)) == 3  # bob and ann, what takes ann out again, bob
+    check_gone(log, store, tmp_path / "work")
+
+
 def test_a_compaction_that_ends_while_somebody_is_being_erased_keeps_nothing_of_them(log, store, tmp_path):
     with halted_compaction(log, store) as finish:
         erased = erase_user(Halting(log, erased=finish), store, NAME, "ann", by=ME)
@@ -218,13 +236,7 @@ def test_a_compaction_that_is_outrun_by_erasures_again_and_again_says_so(log, st
 def test_a_cut_whose_answer_got_lost_and_that_was_asked_for_again_counts_with_its_files(
     log, store, tmp_path, monkeypatch
 ):
-    append = Log.append
-
-    def answer_lost(self, entry, *, after):
-        append(self, entry, after=after)
-        return append(self, entry, after=after)
-
-    monkeypatch.setattr(Log, "append", answer_lost)
+    lose_answers(monkeypatch)
     cut = compact(log, store, NAME)
     assert cuts(store, NAME) == [cut] and cut.events == 4
     folder = fetch_collected(store, NAME, cut.number, tmp_path)

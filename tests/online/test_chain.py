@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from lost_answers import lose_answers
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, ArtifactForeign, NotFound, StoreUnavailable
 from shoploop.online.chain import Chain, ChainTaken, Totals, hold_alone
@@ -69,6 +70,23 @@ def test_of_two_learners_one_wins_and_the_other_is_told(store, chain):
     with pytest.raises(ChainTaken, match="another learner is at work"):
         hold_alone(other.refresh())
     assert values(other) == {1: 1.0}
+
+
+def test_a_commit_whose_answer_got_lost_is_ones_own(store, chain, monkeypatch):
+    lose_answers(monkeypatch)
+    learned(chain, 10, (1, 1.0))
+    learned(chain, 20, (1, 2.0))
+    assert [commit.offset for commit in Chain(store, "grocery", "v1").refresh()] == [10, 20]
+
+
+@pytest.mark.parametrize("left", [b"", b"half"], ids=["empty", "torn"])
+def test_what_a_power_cut_left_of_an_object_is_written_anew_by_the_commit_that_names_it(chain, store, left):
+    learned(chain, 10, (1, 1.0))
+    key = layout.online_object("grocery", "v1", chain.commits[-1].digest)
+    store.put(key, left)
+    learned(chain, 20, (1, 1.0))
+    assert chain.commits[-1].digest == key.rpartition("/")[2]
+    assert values(chain) == {1: 1.0}
 
 
 def test_going_back_is_a_commit_that_holds_the_old_state_and_keeps_the_place_in_the_log(chain):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from shoploop.data.collected import CollectedThrough
 from shoploop.online.chain import Chain, Totals
 from shoploop.online.rows import Rows
 from shoploop.runs import pod_verbs
@@ -10,7 +11,9 @@ from shoploop.store import Store
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, monkeypatch):
+    """The version was trained on the first 50 records."""
+    monkeypatch.setattr("shoploop.packaging.races.collected_of", lambda *_: CollectedThrough(cut=1, offset=50))
     return Store(str(tmp_path))
 
 
@@ -18,10 +21,10 @@ def store(tmp_path):
 def chain(store):
     """Two commits of one row."""
     chain = Chain(store, "grocery", "v1")
-    for number in (1, 2):
-        one = np.full((1, 1), number, np.float32)
+    for number in (51, 52):
+        one = np.full((1, 1), number - 50, np.float32)
         rows = Rows(codes_N=np.zeros(1, np.int32), vectors_ND=one, bias_N=one[0], slots_NE=np.zeros((1, 2), np.float32))
-        chain.append("learn", by="me", reason="", offset=number, totals=Totals(examples=number), rows=rows)
+        chain.append("learn", by="me", reason="", offset=number, totals=Totals(examples=number - 50), rows=rows)
     return chain
 
 
@@ -45,6 +48,13 @@ def test_a_pod_that_was_killed_behind_its_entry_is_not_followed_by_a_second_one(
     assert decide(store, "unpin", by="kubectl annotate, Job 2") == 0
     chain.refresh()
     assert (chain.head, chain.served) == (4, 4)
+
+
+@pytest.mark.parametrize("verb", [("pin", "--to=0"), ("rollback", "--to=0"), ("unpin",), ("resume",)], ids=" ".join)
+def test_what_is_decided_before_anything_was_learned_lets_learning_begin_behind_what_was_trained_on(store, verb):
+    assert decide(store, *verb) == 0
+    [decided] = Chain(store, "grocery", "v1").refresh()
+    assert (decided.offset, decided.resumes.offset) == (50, 50)
 
 
 def test_a_commit_that_is_not_there_is_the_persons_to_mend(store, chain, capsys):

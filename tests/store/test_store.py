@@ -8,6 +8,7 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from lost_answers import lose_answers
 
 from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable
 from shoploop.store import Log, Store
@@ -124,6 +125,36 @@ def test_a_log_counts_from_one_and_refuses_a_taken_number(make_store):
     with pytest.raises(AlreadyExists):
         log.append({"version": "late"}, after=1)
     assert log.entries() == [{"number": 1, "version": "a"}, {"number": 2, "version": "b"}]
+
+
+def test_an_entry_whose_answer_got_lost_is_ones_own(make_store, monkeypatch):
+    log = Log(make_store(), "promotions")
+    lose_answers(monkeypatch)
+
+    assert log.append({"version": "a"}, after=0) == 1
+    with pytest.raises(AlreadyExists):
+        log.append({"version": "late"}, after=0)
+    assert log.entries() == [{"number": 1, "version": "a"}]
+
+
+def test_an_entry_that_was_taken_and_is_gone_again_is_not_ones_own(make_store, monkeypatch):
+    store = make_store()
+
+    def taken(self, key, data):
+        raise AlreadyExists(key)
+
+    monkeypatch.setattr(Store, "put_if_absent", taken)
+    with pytest.raises(AlreadyExists):
+        Log(store, "promotions").append({"version": "a"}, after=0)
+
+
+def test_what_is_found_whole_is_durable_before_it_is_taken_for_written(tmp_path, synced):
+    store = Store(str(tmp_path / "store"))
+    store.put("key", b"first")
+    synced.clear()
+
+    assert not store.holds("key", b"second") and not store.holds("other", b"") and synced == []
+    assert store.holds("key", b"first") and synced == [str(tmp_path / "store" / "key"), str(tmp_path / "store")]
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from lost_answers import lose_answers
 from shop.serving import publish_twins
 
 from shoploop.cli.candidate import candidate
 from shoploop.errors import NotFound, SpecInvalid
+from shoploop.store import Log
 from shoploop.versions import candidacy, promotions
 from shoploop.versions.removal import choose_versions, remove_version
 
@@ -33,6 +35,27 @@ def test_a_candidacy_goes_on_until_it_is_ended(store):
     assert candidacy.current(store, NAME) is None
     with pytest.raises(NotFound, match="no candidate"):
         candidacy.end(store, NAME, reason="again", by=BY)
+
+
+def test_a_version_that_is_removed_while_it_becomes_the_candidate_is_none(store, monkeypatch):
+    monkeypatch.setattr(promotions, "LOOK_SECONDS", 0)
+    append = Log.append
+
+    def later(log, entry, *, after):
+        remove_version(store, NAME, store.second, named={})
+        return append(log, entry, after=after)
+
+    monkeypatch.setattr(Log, "append", later)
+    with pytest.raises(NotFound, match=f"{store.second} of 'small' was removed"):
+        begin(store)
+    assert candidacy.current(store, NAME) is None
+
+
+def test_a_candidacy_whose_end_is_written_and_whose_answer_got_lost_is_over(store, monkeypatch):
+    begin(store)
+    lose_answers(monkeypatch)
+    assert candidacy.end(store, NAME, reason="enough", by=BY).action == "end"
+    assert len(candidacy.since(store, NAME, 0)) == 2
 
 
 def test_each_candidacy_has_other_users(store):

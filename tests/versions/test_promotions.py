@@ -1,15 +1,18 @@
 """Which version serves is one append-only log, and of two writers one wins."""
 
 import threading
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 import torch
+from lost_answers import lose_answers
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, NotFound
-from shoploop.store import Store, layout
+from shoploop.store import Log, Store, layout
 from shoploop.versions import promotions
 from shoploop.versions.artifact import load_version, write_version
+from shoploop.versions.removal import remove_version
 
 
 @pytest.fixture
@@ -37,6 +40,12 @@ def publish(store, tmp_path):
     return make
 
 
+class StoppedClock(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime(2026, 1, 5, tzinfo=UTC)
+
+
 def promote(store, version, **overrides):
     return promotions.promote(store, "grocery", version, **{"reason": "better", "by": "gate"} | overrides)
 
@@ -61,6 +70,15 @@ def test_publishing_again_changes_nothing(store, publish):
 
     assert publish(0.1) == version
     assert list(store.list()) == before
+
+
+def test_a_version_whose_manifest_a_power_cut_left_empty_is_published_again(store, publish, tmp_path):
+    key = f"{layout.version('grocery', publish(0.1))}/manifest.json"
+    whole = store.get(key)
+    store.put(key, b"")
+
+    assert promotions.publish_version(store, "grocery", tmp_path / "model-0.1") == key.split("/")[-2]
+    assert store.get(key) == whole
 
 
 def test_a_damaged_version_is_not_published(store, publish, tmp_path):
@@ -109,6 +127,84 @@ def test_rolling_back_twice_goes_back_two_versions(store, publish):
     with pytest.raises(NotFound, match="no earlier version to go back to"):
         promotions.rollback(store, "grocery", by="me")
     assert promotions.serving_version(store, "grocery") == a
+
+
+@pytest.fixture
+def removed_amid(store, monkeypatch):
+    """Has a version removed between the look whether it is there and the entry by which it would stay."""
+    monkeypatch.setattr(promotions, "LOOK_SECONDS", 0)
+
+    def arrange(version):
+        append = Log.append
+
+        def later(log, entry, *, after):
+            remove_version(store, "grocery", version, named={})
+            return append(log, entry, after=after)
+
+        monkeypatch.setattr(Log, "append", later)
+
+    return arrange
+
+
+def test_a_version_that_is_removed_while_it_is_promoted_does_not_serve(store, publish, removed_amid):
+    serving, gone = publish(0.1), publish(0.2)
+    promote(store, serving)
+    removed_amid(gone)
+
+    with pytest.raises(NotFound, match=rf"{gone} of 'grocery' was removed .* {serving} serves"):
+        promote(store, gone)
+    assert promotions.serving_version(store, "grocery") == serving
+    assert promotions.rollback_stack(promotions.promotions(store, "grocery")) == [serving]
+
+
+def test_the_first_version_that_is_removed_while_it_is_promoted_is_named(store, publish, removed_amid):
+    version = publish(0.1)
+    removed_amid(version)
+
+    with pytest.raises(NotFound, match="Name another one of"):
+        promote(store, version)
+
+
+def test_a_version_whose_manifest_comes_back_serves(store, publish, monkeypatch):
+    key = f"{layout.version('grocery', publish(0.1))}/manifest.json"
+    manifest, append = store.get(key), Log.append
+
+    def later(log, entry, *, after):
+        store.delete(key)
+        return append(log, entry, after=after)
+
+    monkeypatch.setattr(Log, "append", later)
+    monkeypatch.setattr(promotions.time, "sleep", lambda seconds: store.put(key, manifest))
+
+    assert promote(store, key.split("/")[-2]).number == 1
+
+
+def test_a_rollback_whose_answer_got_lost_goes_back_one_version(store, publish, monkeypatch):
+    a, b, c = publish(0.1), publish(0.2), publish(0.3)
+    for version in (a, b, c):
+        promote(store, version)
+    lose_answers(monkeypatch)
+
+    assert promotions.rollback(store, "grocery", by="me").version == b
+    assert [entry.version for entry in promotions.promotions(store, "grocery")] == [a, b, c, b]
+
+
+def test_two_who_go_back_in_the_same_moment_go_back_two_versions(store, publish, monkeypatch):
+    a, b, c = publish(0.1), publish(0.2), publish(0.3)
+    for version in (a, b, c):
+        promote(store, version)
+    monkeypatch.setattr(promotions, "datetime", StoppedClock)
+    append, others = Log.append, []
+
+    def outrun(log, entry, *, after):
+        if not others:
+            others.append("one")
+            promotions.rollback(store, "grocery", by="me")
+        return append(log, entry, after=after)
+
+    monkeypatch.setattr(Log, "append", outrun)
+    assert promotions.rollback(store, "grocery", by="me").version == a
+    assert [entry.version for entry in promotions.promotions(store, "grocery")] == [a, b, c, b, a]
 
 
 def test_what_is_promoted_after_a_rollback_goes_back_to_where_the_rollback_led(store, publish):

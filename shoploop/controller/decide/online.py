@@ -192,41 +192,58 @@ def parse(text: str) -> Decision | None:
 
 
 def _asked(situation: Situation, version: str | None) -> _Asked:
-    """What a person decides goes into the store by a Job, once."""
+    """What a person decides goes into the store by a Job, once, and for the version that served when it was made: a commit's
+    number means nothing in another chain."""
     value = situation.annotations.get(ONLINE_ANNOTATION, "")[:253]
     there = [
         (key, live)
         for key, live in situation.children("Job")
         if live["metadata"].get("labels", {}).get(COMPONENT_LABEL) == ONLINE_COMPONENT
     ]
-    done = (situation.status.get("online") or {}).get("request")
-    if not value or value == done or version is None:
-        return _Asked(delete=tuple(key for key, live in there if outcome.state(live) != "Active"))
+    before = (situation.status.get("online") or {}).get("request")
+    mine = next((live for _, live in there if value != before and _is_of(situation, live, value)), None)
+    others = tuple(key for key, live in there if live is not mine and outcome.state(live) != "Active")
+    if not value or value == before or (version is None and mine is None):
+        return _Asked(delete=others)
     decision = parse(value)
     if decision is None:
         return _Asked(
             request=value, events=(_event("OnlineAnnotationUnread", value=value, annotation=ONLINE_ANNOTATION),)
         )
-    name = f"{situation.name}-online-{short_hash(situation.uid, version, value)}"
-    mine = [live for key, live in there if key[1] == name]
-    others = tuple(key for key, live in there if key[1] != name and outcome.state(live) != "Active")
-    if not mine:
+    if mine is None:
+        assert version is not None
         made = manifests.online_job(
-            situation.recommender, situation.spec, situation.settings, name, version=version, verb=decision.verb,
-            commit=decision.commit, reason=decision.reason,
+            situation.recommender, situation.spec, situation.settings, _name(situation, version, value), version=version,
+            verb=decision.verb, commit=decision.commit, reason=decision.reason,
         )  # fmt: skip
         return _Asked(apply=(made,), delete=others)
-    (live,) = mine
-    match outcome.state(live):
+    match outcome.state(mine):
         case "Complete":
-            return _Asked(request=value, delete=others, events=(_event("OnlineDecided", value=value, version=version),))
+            done = _event("OnlineDecided", value=value, version=_meant_for(mine))
+            return _Asked(request=value, delete=others, events=(done,))
         case "Failed":
-            detail = outcome.failure_message(live, situation.observed.pods)
+            detail = outcome.failure_message(mine, situation.observed.pods)
             return _Asked(
                 request=value, delete=others, events=(_event("OnlineNotDecided", value=value, detail=detail),)
             )
-    stuck = outcome.trouble(outcome.pods_of(live, situation.observed.pods)) or situation.observed.warnings.get(name)
+    named = situation.observed.warnings.get(mine["metadata"]["name"])
+    stuck = outcome.trouble(outcome.pods_of(mine, situation.observed.pods)) or named
     return _Asked(delete=others, problem=say("OnlineNotDecided", value=value, detail=stuck) if stuck else None)
+
+
+def _name(situation: Situation, version: str, value: str) -> str:
+    return f"{situation.name}-online-{short_hash(situation.uid, version, value)}"
+
+
+def _meant_for(job: Object) -> str:
+    """The version whose chain a Job writes into."""
+    words: list[str] = job["spec"]["template"]["spec"]["containers"][0].get("args", [])
+    return words[words.index("--version") + 1] if "--version" in words[:-1] else ""
+
+
+def _is_of(situation: Situation, job: Object, value: str) -> bool:
+    """Whether a Job carries out this value, for whichever version."""
+    return bool(job["metadata"]["name"] == _name(situation, _meant_for(job), value))
 
 
 def _event(reason: str, **values: object) -> Event:
