@@ -19,6 +19,7 @@ from shoploop.augmentation.adding import add_samples
 from shoploop.augmentation.generator.adversary import take_part
 from shoploop.augmentation.generator.dp_sgd import Budget
 from shoploop.augmentation.generator.kept import kept_generator
+from shoploop.augmentation.generator.pseudonyms import pseudonym_key
 from shoploop.augmentation.generator.records import Behaviour, concatenate
 from shoploop.augmentation.generator.rows import SYNTHETIC
 from shoploop.augmentation.study import Study
@@ -254,13 +255,14 @@ def _learn(
 ) -> pa.Table | None:
     """The generator, and its rows for at most so many samples; or in the report why there are none."""
     asked = task.spec.differential_privacy
-    settings: dict[str, Any] = {
-        "config": task.effort.generator,
-        "most_shoppers": task.effort.shoppers,
-        "seed": task.seed,
-        "budget": Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None,
-    }
     try:
+        settings: dict[str, Any] = {
+            "config": task.effort.generator,
+            "most_shoppers": task.effort.shoppers,
+            "seed": task.seed,
+            "budget": Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None,
+            "key": pseudonym_key(),
+        }
         folder = task.cache / "generators" if task.cache else task.out / _ASIDE
         checkpoint = kept_generator(folder, interactions, items, **settings)
         try:

@@ -1,5 +1,6 @@
 """A generator learned from one shop's shoppers, with a sheet about its fidelity and its privacy."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from shoploop.augmentation.generator.conditions import Conditions, fit_condition
 from shoploop.augmentation.generator.dp_sgd import Budget, Spent, plan, shortened, train_privately
 from shoploop.augmentation.generator.fitting import BehaviourGenerator, Privately, fit_generator
 from shoploop.augmentation.generator.habits import Habits, fit_habits, unknown_habits
+from shoploop.augmentation.generator.keyed import Release
 from shoploop.augmentation.generator.ledger import Ledger
 from shoploop.augmentation.generator.private import lay_private_foundations, private_conditions, private_vocabulary
 from shoploop.augmentation.generator.pseudonyms import pseudonym_key, pseudonymise
@@ -32,6 +34,7 @@ from shoploop.augmentation.generator.rows import generator_digest, write_rows
 from shoploop.augmentation.proofs import fidelity, two_sample, unselected
 from shoploop.augmentation.proofs import privacy_attacks as privacy
 from shoploop.augmentation.proofs.controls import sample_popularity
+from shoploop.code_digest import code_digest
 from shoploop.compute.cores import one_thread
 from shoploop.features.log import day_of
 
@@ -106,6 +109,7 @@ def learn(
     seed: int,
     checkpoint: Path | None = None,
     budget: Budget | None = None,
+    key: bytes | None = None,
     progress: Progress = lambda what: None,
 ) -> Study:
     """Learns a generator from canonical interactions; users' names are replaced before anything else is done.
@@ -114,6 +118,7 @@ def learn(
         most_shoppers: A random sample of users who came on two days or more, where the data has more of these.
         checkpoint: Where the training goes on from, and what it leaves.
         budget: Trains with differential privacy.
+        key: Of pseudonyms and noise; unset, see :func:`pseudonym_key`.
 
     Raises:
         TooFewEvents: fewer than 50 histories, or a single item.
@@ -131,7 +136,7 @@ def learn(
     if most_shoppers is not None and users.height > most_shoppers:
         drawn = np.sort(np.random.default_rng(seed).permutation(users.height)[:most_shoppers])
         interactions = interactions.join(users[drawn], on="user", how="semi", maintain_order="left")
-    key = pseudonym_key()
+    key = pseudonym_key() if key is None else key
     known = pseudonymise(interactions, key)
     seen, hidden = split_users(known, share=HELD_OUT, random=np.random.default_rng(seed))
     ledger: Ledger | None = None
@@ -140,7 +145,8 @@ def learn(
         conditions, real = fit_conditions(behaviour, vocabulary, segments=SEGMENTS, seed=seed)
     else:
         learners = seen["user"].n_unique()
-        ledger = Ledger(plan(learners, config.adversary, budget).counts_noise, key=key, seed=seed)
+        release = _release(key, seen, items, [asdict(config), asdict(budget), seed, [str(day) for day in days]])
+        ledger = Ledger(plan(learners, config.adversary, budget).counts_noise, release=release)
         vocabulary, buyers = private_vocabulary(seen, items, ledger, min_buyers=MIN_BUYERS)
         conditions, real = private_conditions(read_behaviour(seen, vocabulary), vocabulary)
     held = conditions.assign(read_behaviour(hidden, vocabulary), vocabulary)
@@ -149,7 +155,7 @@ def learn(
 
     def privately(adversary: Adversary, vectors: Tensor, conditions: Tensor, masks: Tensor, users: Ints) -> None:
         assert budget is not None, "only a training with a budget is private"
-        once = train_privately(adversary, vectors, conditions, masks, users, budget, key=key, progress=progress)
+        once = train_privately(adversary, vectors, conditions, masks, users, budget, release=release, progress=progress)
         spent.append(once)
 
     privately_ = None
@@ -179,6 +185,11 @@ def learn(
         digest=generator_digest(generator),
         spent=replace(spent[0], counts=tuple(ledger.told)) if spent and ledger else None,
     )
+
+
+def _release(key: bytes, seen: pl.DataFrame, items: pl.DataFrame, settings: list[Any]) -> Release:
+    """What is learned privately from these. Another version of the code may measure otherwise, so that it draws otherwise."""
+    return Release.of(key, [seen, items], json.dumps([*settings, code_digest(__name__)]))
 
 
 def _with_history(interactions: pl.DataFrame) -> pl.DataFrame:
