@@ -13,6 +13,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from shoploop.augmentation.generator.adversary import Adversary
+from shoploop.augmentation.generator.choices import Choices, drawn_by_key, split_by_key, steady_share
 from shoploop.augmentation.generator.conditions import Conditions, fit_conditions
 from shoploop.augmentation.generator.dp_sgd import Budget, Spent, plan, shortened, train_privately
 from shoploop.augmentation.generator.fitting import BehaviourGenerator, Privately, fit_generator
@@ -130,15 +131,21 @@ def learn(
         config = replace(config, adversary=shortened(config.adversary))
     # A coupon's or a bottle bank's row of no pieces is nothing that was bought.
     interactions = interactions.filter(pl.col("quantity") > 0)
-    # What is made must not depend on the key: the draw is over users in the order of the data.
+    key = pseudonym_key() if key is None else key
     days = interactions.select(first=day_of("time").min(), last=day_of("time").max()).row(0)
     users = _with_history(interactions)
     if most_shoppers is not None and users.height > most_shoppers:
-        drawn = np.sort(np.random.default_rng(seed).permutation(users.height)[:most_shoppers])
+        if budget is None:  # what is made must not depend on the key: the draw is over users in the order of the data
+            drawn = np.sort(np.random.default_rng(seed).permutation(users.height)[:most_shoppers])
+        else:
+            share = steady_share(most_shoppers, users.height)
+            drawn = drawn_by_key(users["user"], share=share, key=key, purpose="drawn")
         interactions = interactions.join(users[drawn], on="user", how="semi", maintain_order="left")
-    key = pseudonym_key() if key is None else key
     known = pseudonymise(interactions, key)
-    seen, hidden = split_users(known, share=HELD_OUT, random=np.random.default_rng(seed))
+    if budget is None:
+        seen, hidden = split_users(known, share=HELD_OUT, random=np.random.default_rng(seed))
+    else:
+        seen, hidden = split_by_key(known, share=HELD_OUT, key=key)
     ledger: Ledger | None = None
     if budget is None:
         vocabulary, behaviour = _anonymous(seen, items)
@@ -160,8 +167,11 @@ def learn(
 
     privately_ = None
     if ledger is not None:
-        foundations = lay_private_foundations(real, vocabulary, buyers, ledger, days=days, dims=config.dims, seed=seed)
-        privately_ = Privately(foundations=foundations, train=privately)
+        choices = Choices.of(seen, key)
+        foundations = lay_private_foundations(
+            real, vocabulary, buyers, ledger, choices, days=days, dims=config.dims, seed=seed
+        )
+        privately_ = Privately(foundations=foundations, choices=choices, train=privately)
     generator = fit_generator(
         real,
         vocabulary,

@@ -113,6 +113,11 @@ def test_the_discriminator_is_itself_again_after_training():
     assert np.isfinite(adversary.score(torch.zeros(3, 4), torch.zeros(3, 2)).numpy()).all()
 
 
+def test_a_checkpoint_does_not_tell_what_was_drawn_for_whom():
+    adversary, _ = learned(Budget(epsilon=4))
+    assert torch.equal(adversary.random.get_state(), torch.Generator().manual_seed(adversary.seed).get_state())
+
+
 def test_values_that_are_no_numbers_end_by_name():
     with pytest.raises(GeneratorDiverged):
         learned(Budget(epsilon=4), real=torch.full((100, 4), float("nan")))

@@ -191,7 +191,9 @@ def train_privately(
     asked = _Asked(adversary, condition_NC.shape[1])
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # Opacus hooks modules whose inputs need no gradient
-        torch.manual_seed(adversary.seed)  # of the dropout
+        # The blur of a shopper's record and its dropout are choices of it too; unknown, it is all one which row has which.
+        torch.manual_seed(release.seed("dropout"))
+        adversary.random.manual_seed(release.seed("blur"))
         wrapped = GradSampleModule(adversary.discriminator)
         steps = DPOptimizer(
             adversary.discriminator_steps,
@@ -217,6 +219,7 @@ def train_privately(
                 if progress:
                     progress(f"private generator {adversary.step} of {adversary.config.steps} steps")
         wrapped.to_standard_module()
+    adversary.random.manual_seed(adversary.seed)  # its state is written down, and would tell what has been drawn
     return spent
 
 
