@@ -29,8 +29,9 @@ class AugmentationSpec(Spec):
     """Virtual training samples per real one."""
 
     differential_privacy: DifferentialPrivacySpec | None = None
-    """Trains the generator with noise on every gradient, so that what it learned of any one user is bounded. Set the
-    environment variable SHOPLOOP_PSEUDONYM_KEY to get the same noise again."""
+    """Trains the generator with noise on every gradient, so that what it learned of any one user is bounded. With the
+    environment variable SHOPLOOP_PSEUDONYM_KEY set, the same data get the same noise again, and other data other noise.
+    Each training on other data is a release of its own, and what these spend of a user's privacy adds up."""
 
 
 class ImportanceSpec(Spec):

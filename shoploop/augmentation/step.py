@@ -19,19 +19,22 @@ from shoploop.augmentation.adding import add_samples
 from shoploop.augmentation.generator.adversary import take_part
 from shoploop.augmentation.generator.dp_sgd import Budget
 from shoploop.augmentation.generator.kept import kept_generator
+from shoploop.augmentation.generator.pseudonyms import pseudonym_key
 from shoploop.augmentation.generator.records import Behaviour, concatenate
 from shoploop.augmentation.generator.rows import SYNTHETIC
+from shoploop.augmentation.proofs.all_rows import AllRows, refusals
 from shoploop.augmentation.study import Study
 from shoploop.augmentation.trials.contest import Contest
-from shoploop.augmentation.trials.decision import Choice, choose
+from shoploop.augmentation.trials.decision import Choice, Verdict, choose, refused
 from shoploop.augmentation.trials.effort import RUN, Effort
-from shoploop.augmentation.trials.episodes import virtual
+from shoploop.augmentation.trials.episodes import Labelled, virtual
 from shoploop.augmentation.trials.splitting import FEWEST_JUDGED, Statistics, Trials, prepare_trials
 from shoploop.augmentation.trials.trainings import Trainings
 from shoploop.augmentation.trials.variants import ADDED, GENERATED, UNAUGMENTED, Extra
 from shoploop.compute.parallel import joined, leave
 from shoploop.errors import ArtifactForeign, ShoploopError, TooFewEvents
 from shoploop.features.contract import Contract
+from shoploop.features.distinct import distinct
 from shoploop.features.ends import read_interactions
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of, purchases
 from shoploop.samples.files import REQUESTS, read_catalogs
@@ -66,6 +69,14 @@ class _Task:
     """First day of evaluation: nothing from it on may be seen."""
 
 
+class _Leaks(Exception):
+    """The rows of a generator that were to enter do not withstand an attack that those of its sheet withstood."""
+
+    def __init__(self, reasons: list[str]):
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
 @dataclass(kw_only=True)
 class _Tried:
     """What trying has found; with it the report is written whether all of it, some or none went well."""
@@ -80,6 +91,7 @@ class _Tried:
     made: Behaviour | None = None
     """What the trial of the generator's variant learns from."""
 
+    verdicts: list[Verdict] = field(default_factory=list)
     table: pa.Table = field(default_factory=SYNTHETIC.empty_table)
 
 
@@ -105,7 +117,8 @@ def augment_samples(
         features: Folder of ``materialize_features``.
         samples: Folder of ``build_samples``.
         out: Folder to write: ``samples/``, the same as ``samples`` with virtual samples in the split ``train`` or
-            without; ``synthetic.parquet``, rows that the generator made, empty where it made none;
+            without; ``synthetic.parquet``, rows that the generator made, and where some enter these, empty
+            where it made none;
             ``generator.safetensors``, where there is a generator; and ``augmentation.json``.
         augmentation_spec: Mode, ratio, and whether the generator learns with differential privacy.
         seed: Of all that is drawn.
@@ -149,7 +162,10 @@ def _carry_out(task: _Task) -> dict[str, Any]:
     else:
         try:
             choice = _try(task, tried)
-            if choice.variant is not None:
+            try:
+                added = _enter(task, tried, choice.variant)
+            except _Leaks as leaks:
+                choice = _without_generator(task, tried, leaks.reasons)
                 added = _enter(task, tried, choice.variant)
         except (ShoploopError, *_NUMERIC) as error:
             choice = Choice(variant=None, reason=f"Nothing could be shown to pay: {error}")
@@ -236,8 +252,8 @@ def _try(task: _Task, tried: _Tried) -> Choice:
         leaks = (
             tried.report["privacy"]["reasons"] if "privacy" in tried.report else [tried.report["generator"]["refused"]]
         )
-        verdicts, tried.report["variants"] = contest.judged(leaks, task.seed)
-    return choose(verdicts, spec.mode, list(GENERATED) if leaks else [])
+        tried.verdicts, tried.report["variants"] = contest.judged(leaks, task.seed)
+    return choose(tried.verdicts, spec.mode, list(GENERATED) if leaks else [])
 
 
 def _unjudged(interactions: pl.DataFrame, trials: Trials) -> pl.DataFrame:
@@ -254,13 +270,14 @@ def _learn(
 ) -> pa.Table | None:
     """The generator, and its rows for at most so many samples; or in the report why there are none."""
     asked = task.spec.differential_privacy
-    settings: dict[str, Any] = {
-        "config": task.effort.generator,
-        "most_shoppers": task.effort.shoppers,
-        "seed": task.seed,
-        "budget": Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None,
-    }
     try:
+        settings: dict[str, Any] = {
+            "config": task.effort.generator,
+            "most_shoppers": task.effort.shoppers,
+            "seed": task.seed,
+            "budget": Budget(epsilon=asked.epsilon, delta=asked.delta) if asked else None,
+            "key": pseudonym_key(),
+        }
         folder = task.cache / "generators" if task.cache else task.out / _ASIDE
         checkpoint = kept_generator(folder, interactions, items, **settings)
         try:
@@ -302,8 +319,24 @@ def _look_at(task: _Task, tried: _Tried) -> None:
         tried.report["generator"] = {"refused": str(error)}
 
 
-def _enter(task: _Task, tried: _Tried, variant: str) -> int:
-    """Adds the variant to the run's own samples, as many to each real one as in the trial; returns how many."""
+def _without_generator(task: _Task, tried: _Tried, leaks: list[str]) -> Choice:
+    """The choice where the rows that were to enter leak: as if the generator's sheet had said so."""
+    tried.verdicts = refused(tried.verdicts, leaks, list(GENERATED))
+    for verdict in tried.verdicts:
+        tried.report["variants"][verdict.variant] |= verdict.to_json()
+    sheet = tried.report["privacy"]
+    tried.report["privacy"] = sheet | {"reasons": [*sheet["reasons"], *leaks], "passed": False}
+    return choose(tried.verdicts, task.spec.mode, list(GENERATED))
+
+
+def _enter(task: _Task, tried: _Tried, variant: str | None) -> int:
+    """Adds the variant to the run's own samples, as many to each real one as in the trial; returns how many.
+
+    Raises:
+        _Leaks: they are of a generator, and attacks on their counts succeed.
+    """
+    if variant is None:
+        return 0
     assert tried.bought is not None and tried.trials is not None and tried.extra is not None, "it was tried"
     train = pl.read_parquet(task.samples / REQUESTS, columns=["user", "day", "split"]).filter(
         pl.col("split") == "train"
@@ -322,14 +355,34 @@ def _enter(task: _Task, tried: _Tried, variant: str) -> int:
         cold=none,
         overall=none,
     )
-    tried.trials = None  # and with it statistics by the gigabyte
+    tried.trials = trials  # else the trial's statistics, by the gigabyte, stay
     extra = tried.extra
     if variant in GENERATED:
         assert tried.study is not None, "a generator's variant needs its generator"
         made = tried.study.generator.sample(int(MORE_RECORDS * extra.ratio * train.height), seed=task.seed)
-        tried.table = tried.study.table(made, seed=task.seed)
-        extra = replace(extra, virtual=virtual(pl.DataFrame(tried.table)))
+        table: pa.Table = tried.study.table(made, seed=task.seed)
+        extra = replace(extra, virtual=virtual(pl.DataFrame(table)))
     rows = extra.rows(variant, trials)
     if not rows.labels.height:
         raise TooFewEvents(f"{variant} makes no sample of the {train.height} visits to learn from.")
+    if variant in GENERATED:
+        tried.table = _withstanding(tried, made, table, rows, seed=task.seed)
     return add_samples(task.samples, task.out / "samples", rows, trials, first_hidden=task.first_hidden)
+
+
+def _withstanding(tried: _Tried, made: Behaviour, table: pa.Table, rows: Labelled, *, seed: int) -> pa.Table:
+    """Those of the generator's rows that enter: others than the sheet is about, so that their counts are attacked anew.
+
+    Raises:
+        _Leaks: an attack succeeds.
+    """
+    assert tried.study is not None, "a generator's variant needs its generator"
+    study = tried.study
+    enters = pl.Series(table["user"]).is_in(rows.labels["user"].implode()).to_numpy()
+    entering = AllRows(made.take(distinct(made.row_record[enters])), len(study.vocabulary), seed=seed)
+    found = entering.attacked(study.real, study.held)
+    for name, (auc, low, high) in found.items():
+        tried.report["attacks"][name] |= {"auc_of_entering": auc, "interval_of_entering": [low, high]}
+    if reasons := refusals(found):
+        raise _Leaks(reasons)
+    return table.filter(pa.array(enters))

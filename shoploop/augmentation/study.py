@@ -1,5 +1,6 @@
 """A generator learned from one shop's shoppers, with a sheet about its fidelity and its privacy."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
@@ -13,10 +14,12 @@ import pyarrow as pa
 from torch import Tensor
 
 from shoploop.augmentation.generator.adversary import Adversary
+from shoploop.augmentation.generator.choices import Choices, drawn_by_key, split_by_key, steady_share
 from shoploop.augmentation.generator.conditions import Conditions, fit_conditions
 from shoploop.augmentation.generator.dp_sgd import Budget, Spent, plan, shortened, train_privately
 from shoploop.augmentation.generator.fitting import BehaviourGenerator, Privately, fit_generator
 from shoploop.augmentation.generator.habits import Habits, fit_habits, unknown_habits
+from shoploop.augmentation.generator.keyed import Release
 from shoploop.augmentation.generator.ledger import Ledger
 from shoploop.augmentation.generator.private import lay_private_foundations, private_conditions, private_vocabulary
 from shoploop.augmentation.generator.pseudonyms import pseudonym_key, pseudonymise
@@ -33,6 +36,7 @@ from shoploop.augmentation.generator.rows import generator_digest, write_rows
 from shoploop.augmentation.proofs import fidelity, two_sample, unselected
 from shoploop.augmentation.proofs import privacy_attacks as privacy
 from shoploop.augmentation.proofs.controls import sample_popularity
+from shoploop.code_digest import code_digest
 from shoploop.compute.cores import one_thread
 from shoploop.features.log import day_of
 
@@ -113,6 +117,7 @@ def learn(
     seed: int,
     checkpoint: Path | None = None,
     budget: Budget | None = None,
+    key: bytes | None = None,
     progress: Progress = lambda what: None,
 ) -> Study:
     """Learns a generator from canonical interactions; users' names are replaced before anything else is done.
@@ -121,6 +126,7 @@ def learn(
         most_shoppers: A random sample of users who came on two days or more, where the data has more of these.
         checkpoint: Where the training goes on from, and what it leaves.
         budget: Trains with differential privacy.
+        key: Of pseudonyms and noise; unset, see :func:`pseudonym_key`.
 
     Raises:
         TooFewEvents: fewer than 50 histories, or a single item.
@@ -132,22 +138,29 @@ def learn(
         config = replace(config, adversary=shortened(config.adversary))
     # A coupon's or a bottle bank's row of no pieces is nothing that was bought.
     interactions = interactions.filter(pl.col("quantity") > 0)
-    # What is made must not depend on the key: the draw is over users in the order of the data.
+    key = pseudonym_key() if key is None else key
     days = interactions.select(first=day_of("time").min(), last=day_of("time").max()).row(0)
     users = _with_history(interactions)
     if most_shoppers is not None and users.height > most_shoppers:
-        drawn = np.sort(np.random.default_rng(seed).permutation(users.height)[:most_shoppers])
+        if budget is None:  # what is made must not depend on the key: the draw is over users in the order of the data
+            drawn = np.sort(np.random.default_rng(seed).permutation(users.height)[:most_shoppers])
+        else:
+            share = steady_share(most_shoppers, users.height)
+            drawn = drawn_by_key(users["user"], share=share, key=key, purpose="drawn")
         interactions = interactions.join(users[drawn], on="user", how="semi", maintain_order="left")
-    key = pseudonym_key()
     known = pseudonymise(interactions, key)
-    seen, hidden = split_users(known, share=HELD_OUT, random=np.random.default_rng(seed))
+    if budget is None:
+        seen, hidden = split_users(known, share=HELD_OUT, random=np.random.default_rng(seed))
+    else:
+        seen, hidden = split_by_key(known, share=HELD_OUT, key=key)
     ledger: Ledger | None = None
     if budget is None:
         vocabulary, behaviour = _anonymous(seen, items)
         conditions, real = fit_conditions(behaviour, vocabulary, segments=SEGMENTS, min_users=MIN_BUYERS, seed=seed)
     else:
         learners = seen["user"].n_unique()
-        ledger = Ledger(plan(learners, config.adversary, budget).counts_noise, key=key, seed=seed)
+        release = _release(key, seen, items, [asdict(config), asdict(budget), seed, [str(day) for day in days]])
+        ledger = Ledger(plan(learners, config.adversary, budget).counts_noise, release=release)
         vocabulary, buyers = private_vocabulary(seen, items, ledger, min_buyers=MIN_BUYERS)
         conditions, real = private_conditions(read_behaviour(seen, vocabulary), vocabulary, min_users=MIN_BUYERS)
     held = conditions.assign(read_behaviour(hidden, vocabulary), vocabulary)
@@ -156,13 +169,16 @@ def learn(
 
     def privately(adversary: Adversary, vectors: Tensor, conditions: Tensor, masks: Tensor, users: Ints) -> None:
         assert budget is not None, "only a training with a budget is private"
-        once = train_privately(adversary, vectors, conditions, masks, users, budget, key=key, progress=progress)
+        once = train_privately(adversary, vectors, conditions, masks, users, budget, release=release, progress=progress)
         spent.append(once)
 
     privately_ = None
     if ledger is not None:
-        foundations = lay_private_foundations(real, vocabulary, buyers, ledger, days=days, dims=config.dims, seed=seed)
-        privately_ = Privately(foundations=foundations, train=privately)
+        choices = Choices.of(seen, key)
+        foundations = lay_private_foundations(
+            real, vocabulary, buyers, ledger, choices, days=days, dims=config.dims, seed=seed
+        )
+        privately_ = Privately(foundations=foundations, choices=choices, train=privately)
     generator = fit_generator(
         real,
         vocabulary,
@@ -186,6 +202,11 @@ def learn(
         digest=generator_digest(generator),
         spent=replace(spent[0], counts=tuple(ledger.told)) if spent and ledger else None,
     )
+
+
+def _release(key: bytes, seen: pl.DataFrame, items: pl.DataFrame, settings: list[Any]) -> Release:
+    """What is learned privately from these. Another version of the code may measure otherwise, so that it draws otherwise."""
+    return Release.of(key, [seen, items], json.dumps([*settings, code_digest(__name__)]))
 
 
 def _with_history(interactions: pl.DataFrame) -> pl.DataFrame:

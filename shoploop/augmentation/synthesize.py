@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,8 +17,7 @@ import pyarrow.parquet as pq
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation.generator.dp_sgd import Budget
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour
-from shoploop.augmentation.proofs import privacy_attacks as privacy
-from shoploop.augmentation.proofs.privacy_attacks import COUNTS
+from shoploop.augmentation.proofs.all_rows import AllRows, Found, refusals
 from shoploop.augmentation.study import MIN_BUYERS, Study, learn, profiles, sheet
 from shoploop.augmentation.trials.effort import FULL, Effort
 from shoploop.errors import DataUnreadable, ShoploopError, SpecInvalid
@@ -126,7 +124,8 @@ def synthesize(
         **report,
         "seconds": round(time.perf_counter() - started, 2),
     }
-    report["attacks"][COUNTS] |= {"auc_of_file": written.counts[0], "interval_of_file": list(written.counts[1:])}
+    for name, (auc, low, high) in written.counts.items():
+        report["attacks"][name] |= {"auc_of_file": auc, "interval_of_file": [low, high]}
     with disk.whole_path(out.with_suffix(".json")) as aside:
         aside.write_text(json.dumps(report, indent=1) + "\n")
     return report
@@ -216,8 +215,8 @@ class _Written:
     first: datetime
     last: datetime
     visits: int
-    counts: tuple[float, float, float]
-    """What the attack on counts finds in all rows."""
+    counts: dict[str, Found]
+    """By name, what the attacks on counts find in all rows."""
 
     def told(self, out: Path) -> dict[str, Any]:
         """The file itself."""
@@ -234,15 +233,15 @@ class _Written:
 
 
 def _write(study: Study, first: Behaviour, rows: int, out: Path, conditions: list[str] | None, seed: int) -> _Written:
-    """Writes in pieces, to a file beside ``out`` that takes its name when it is whole and withstands the attack on counts,
-    which finds the more the more rows there are.
+    """Writes in pieces, to a file beside ``out`` that takes its name when it is whole and withstands the attacks on
+    counts of items and of pairs: these are of all rows, and not of the sample that the sheet is about.
 
     Raises:
-        NotPrivate: it does not.
+        NotPrivate: it does not, or not surely.
     """
     names: set[str] = set()
     written, shoppers, piece, visits = 0, 0, 0, 0
-    count = np.zeros(len(study.vocabulary), np.int64)
+    counted: AllRows | None = None
     times: list[datetime] = []
     table = study.table(first, seed=seed)
     with disk.whole_path(out) as aside:
@@ -252,7 +251,10 @@ def _write(study: Study, first: Behaviour, rows: int, out: Path, conditions: lis
                 written += len(table)
                 shoppers += first.records
                 visits += len(first.record)
-                count += np.bincount(first.item, minlength=len(count))
+                if counted is None:
+                    counted = AllRows(first, len(study.vocabulary), seed=seed)
+                else:
+                    counted.add(first)
                 names.update(table["user"].unique().to_pylist())
                 span = pc.min_max(table["time"]).as_py()
                 times += [span["min"], span["max"]]
@@ -264,7 +266,7 @@ def _write(study: Study, first: Behaviour, rows: int, out: Path, conditions: lis
                 )
                 first = replace(more, user=more.user + shoppers)
                 table = study.table(first, seed=seed)
-        found = privacy.attack_counts(count, study.real, study.held, seed=seed)
-        if reason := privacy.refusal(privacy.COUNTS, found):
-            raise _refused(out, [reason])
+        found = counted.attacked(study.real, study.held)
+        if reasons := refusals(found):
+            raise _refused(out, reasons)
     return _Written(rows=written, names=sorted(names), first=min(times), last=max(times), visits=visits, counts=found)

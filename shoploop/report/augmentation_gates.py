@@ -167,7 +167,7 @@ def privacy(found: Json) -> Markup:
             (
                 "Differential privacy",
                 f"ε {words.decimal(private.get('epsilon'), 2)}, δ {private.get('delta'):g}",
-                "as spec.augmentation.differentialPrivacy asks",
+                "as spec.augmentation.differentialPrivacy asks, of this release; releases add up",
                 True,
             )
         )

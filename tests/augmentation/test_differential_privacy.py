@@ -12,21 +12,37 @@ from shoploop.api.v1alpha1 import AugmentationSpec
 from shoploop.augmentation import study
 from shoploop.augmentation.generator.adversary import Adversary, GeneratorDiverged
 from shoploop.augmentation.generator.dp_sgd import Budget, _Records, plan, train_privately
+from shoploop.augmentation.generator.kept import kept_generator
+from shoploop.augmentation.generator.keyed import Release
 from shoploop.augmentation.generator.ledger import SHARES, Ledger
 from shoploop.augmentation.step import augment_samples
 from shoploop.errors import SpecInvalid, TooFewEvents
 
 CONFIG = Adversary.Config(steps=20, hidden=8, batch=32, discriminator_steps=1)
 KEY = b"a key that is kept outside of the data"
+MILK = pl.DataFrame({"user": ["ann", "bob"], "item": ["milk", "milk"]})
 
 
-def learned(budget, *, key=KEY, real=None, users=None):
+def release(key=KEY, seen=MILK, settings="ε 4"):
+    return Release.of(key, [seen], settings)
+
+
+OTHERS = {
+    "another key": {"key": b"another key of some length"},
+    "one shopper more": {"seen": pl.concat([MILK, pl.DataFrame({"user": ["eve"], "item": ["milk"]})])},
+    "another item": {"seen": MILK.with_columns(item=pl.Series(["milk", "rum"]))},
+    "other settings": {"settings": "ε 8"},
+}
+
+
+def learned(budget, *, by=None, real=None, users=None):
     random = torch.Generator().manual_seed(0)
     real = torch.randn(200, 4, generator=random) if real is None else real
     adversary = Adversary(4, 2, CONFIG, seed=0)
     condition = torch.tensor([[1.0, 0.0]]).repeat(len(real), 1)
     users = np.arange(len(real)) if users is None else users
-    return adversary, train_privately(adversary, real, condition, torch.ones_like(real), users, budget, key=key)
+    masks = torch.ones_like(real)
+    return adversary, train_privately(adversary, real, condition, masks, users, budget, release=by or release())
 
 
 @pytest.mark.parametrize("epsilon", [0, -1, float("nan"), float("inf")])
@@ -72,9 +88,10 @@ def test_the_generator_learns_nothing_where_the_noise_drowns_everything_and_some
     assert abs(means[0]) < means[1]
 
 
-def test_the_same_key_gives_the_same_weights_and_another_key_other_noise():
-    first, again, other = (learned(Budget(epsilon=4), key=key)[0] for key in (KEY, KEY, b"another key of some length"))
-    weights = [adversary.discriminator.state_dict()["body.0.weight"] for adversary in (first, again, other)]
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_same_release_gives_the_same_weights_and_another_one_other_noise(other):
+    first, again, differs = (learned(Budget(epsilon=4), by=release(**by))[0] for by in ({}, {}, OTHERS[other]))
+    weights = [adversary.discriminator.state_dict()["body.0.weight"] for adversary in (first, again, differs)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
@@ -96,6 +113,11 @@ def test_the_discriminator_is_itself_again_after_training():
     assert np.isfinite(adversary.score(torch.zeros(3, 4), torch.zeros(3, 2)).numpy()).all()
 
 
+def test_a_checkpoint_does_not_tell_what_was_drawn_for_whom():
+    adversary, _ = learned(Budget(epsilon=4))
+    assert torch.equal(adversary.random.get_state(), torch.Generator().manual_seed(adversary.seed).get_state())
+
+
 def test_values_that_are_no_numbers_end_by_name():
     with pytest.raises(GeneratorDiverged):
         learned(Budget(epsilon=4), real=torch.full((100, 4), float("nan")))
@@ -114,6 +136,7 @@ def test_the_sheet_says_what_every_statistic_and_the_training_cost_together(priv
     told = private[1]["privacy"]["differential_privacy"]
     assert 80 < told["epsilon"] <= 90
     assert told["delta"] == 1e-4
+    assert "adds up" in told["releases"]
     assert {one["what"] for one in told["counts"]} == set(SHARES)
     shares = sum(told["counts_noise"] ** 2 / one["noise_multiplier"] ** 2 for one in told["counts"])
     assert shares == pytest.approx(1), "together they are one mechanism of that noise"
@@ -150,7 +173,7 @@ def test_a_budget_that_names_no_item_of_so_few_shoppers_is_refused_by_name():
 
 
 def test_a_shopper_moves_no_sum_by_more_than_the_norm_and_noise_is_as_wide_as_is_written_down():
-    ledger = Ledger(2.0, key=KEY, seed=0)
+    ledger = Ledger(2.0, release=release())
     glutton = np.array([[3000.0] + [0.0] * 4999])
     found = ledger.sum("weeks", glutton, norm=1.0)
     wide = 2.0 / np.sqrt(SHARES["weeks"])
@@ -160,16 +183,33 @@ def test_a_shopper_moves_no_sum_by_more_than_the_norm_and_noise_is_as_wide_as_is
 
 
 def test_a_statistic_is_told_once_and_the_shares_are_all_there_is():
-    ledger = Ledger(1.0, key=KEY, seed=0)
+    ledger = Ledger(1.0, release=release())
     ledger.noisy("weeks", np.zeros(3), norm=1.0)
     with pytest.raises(ValueError, match="told already"):
         ledger.noisy("weeks", np.zeros(3), norm=1.0)
     assert sum(SHARES.values()) == pytest.approx(1)
 
 
-def test_noise_is_the_same_with_the_key_and_other_without():
-    drawn = [
-        Ledger(1.0, key=key, seed=0).noisy("weeks", np.zeros(3), norm=1.0) for key in (KEY, KEY, b"another key here")
-    ]
+@pytest.mark.parametrize("other", OTHERS)
+def test_noise_is_the_same_of_the_same_release_and_other_where_anything_differs(other):
+    """Were it the same for other data, two sums would differ by the shopper who came alone."""
+    drawn = [Ledger(1.0, release=release(**by)).noisy("weeks", np.zeros(3), norm=1.0) for by in ({}, {}, OTHERS[other])]
     assert drawn[0].tolist() == drawn[1].tolist()
-    assert drawn[0].tolist() != drawn[2].tolist()
+    assert np.abs(drawn[0] - drawn[2]).min() > 0.01
+
+
+def test_less_noise_of_the_same_statistic_is_not_the_same_draw_on_a_smaller_scale():
+    wide, narrow = (Ledger(noise, release=release()).noisy("weeks", np.zeros(3), norm=1.0) for noise in (2.0, 1.0))
+    assert np.abs(wide - 2 * narrow).min() > 0.01
+
+
+def test_a_kept_private_generator_is_not_found_under_another_key_and_a_public_one_under_any(tmp_path):
+    settings = {"config": TINY.generator, "most_shoppers": None, "seed": 0}
+
+    def kept(key, budget):
+        return kept_generator(tmp_path, MILK, MILK, **settings, budget=budget, key=key).name
+
+    budget = Budget(epsilon=4)
+    assert kept(KEY, budget) == kept(KEY, budget) != kept(b"another key of some length", budget)
+    assert kept(KEY, None) == kept(b"another key of some length", None) == kept(None, None)
+    assert kept_generator(tmp_path, MILK, MILK, **settings).name == kept(KEY, None)

@@ -14,6 +14,7 @@ from shop.samples import write_folders
 from tiny_effort import TINY
 
 from shoploop.api.v1alpha1 import AugmentationSpec
+from shoploop.augmentation.proofs import privacy_attacks as privacy
 from shoploop.augmentation.step import augment_samples
 from shoploop.features.log import day_of
 from shoploop.training.step import train_fused
@@ -138,6 +139,32 @@ def test_virtual_rows_are_marked_and_speak_of_no_day_of_evaluation(always):
     assert rows["generator"].unique().to_list() == [report["generator"]["digest"]]
     assert rows.select(day_of("time")).to_series().max() < EVALUATION_FIRST
     assert rows["user"].str.starts_with("~virtual-").all()
+
+
+@pytest.mark.parametrize("attack", ["attack_counts", "attack_pairs"])
+def test_rows_of_a_generator_are_attacked_before_they_enter_training(ninety, cache, tmp_path, monkeypatch, attack):
+    counted = []
+
+    def innocent(rows, *_, **__):
+        counted.append(int(rows.sum()))
+        return 0.5, 0.45, 0.55
+
+    monkeypatch.setattr(privacy.Privacy, "reasons", lambda *_, **__: [])
+    monkeypatch.setattr(privacy, "attack_counts", innocent)
+    monkeypatch.setattr(privacy, "attack_pairs", innocent)
+    alone = replace(TINY, variants=("gan",))
+    enters = augment(ninety, tmp_path / "enters", effort=alone, cache=cache)
+    rows = pl.read_parquet(tmp_path / "enters" / "synthetic.parquet")
+    assert enters["variant"] == "gan"
+    assert counted[0] == rows.height == enters["synthetic_rows"]
+    assert rows["user"].n_unique() == enters["samples_added"]
+    monkeypatch.setattr(privacy, attack, lambda *_, **__: (0.7, 0.65, 0.75))
+    leaks = augment(ninety, tmp_path / "leaks", effort=alone, cache=cache)
+    assert leaks["variant"] is None
+    assert leaks["samples_added"] == 0
+    assert not leaks["privacy"]["passed"]
+    assert "membership can be inferred" in leaks["variants"]["gan"]["reason"]
+    assert bytes_of(tmp_path / "leaks" / "samples") == bytes_of(ninety / "samples")
 
 
 def test_a_kept_generator_is_not_learned_again(ninety, always, cache, tmp_path, monkeypatch):

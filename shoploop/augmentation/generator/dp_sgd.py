@@ -10,12 +10,10 @@ What else is told of shoppers (:mod:`~.private`) is measured with noise out of t
 Shape suffixes: as in ``adversary``; U shoppers.
 """
 
-import hmac
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shoploop.augmentation.generator.adversary import Adversary, GeneratorDiverged
+from shoploop.augmentation.generator.keyed import Release
 from shoploop.errors import SpecInvalid
 
 COVERS = (
@@ -33,6 +32,10 @@ COVERS = (
 OUTSIDE = (
     "how many shoppers there are, the catalogue with its categories, the kinds of interaction, and the first and last day "
     "of the data, which are taken to be known; and the numbers of this sheet, which are measured on real shoppers: keep it"
+)
+RELEASES = (
+    "one release; each training on other data, with other settings, another version of the code or another key is one more, "
+    "with other noise, and for a shopper who is in several, what they spend adds up"
 )
 COUNTS_SHARE = 0.5
 """Of ε, what statistics may cost alone; the training has what is left by the accountant."""
@@ -83,6 +86,8 @@ class Spent:
 
     covers: str = COVERS
     outside: str = OUTSIDE
+    releases: str = RELEASES
+    """What ε and δ are of."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -159,14 +164,14 @@ def train_privately(
     user_N: "np.ndarray[Any, np.dtype[np.int64]]",
     budget: Budget,
     *,
-    key: bytes,
+    release: Release,
     progress: Callable[[str], None] | None = None,
 ) -> Spent:
     """Trains in place; what it starts from knows nothing of the data.
 
     Args:
         user_N: Whose each record is.
-        key: Secret: anyone who knows it can compute the noise and take it away again.
+        release: By which noise is drawn.
 
     Raises:
         GeneratorDiverged: a loss is not finite.
@@ -179,14 +184,16 @@ def train_privately(
         raise GeneratorDiverged("What the generator should learn from holds values that are no numbers.")
     users, index = np.unique(user_N, return_inverse=True)
     spent = plan(len(users), adversary.config, budget)
-    secret = torch.Generator().manual_seed(secret_seed(key, f"noise {adversary.seed}"))
+    secret = torch.Generator().manual_seed(release.seed("noise"))
     if adversary.step == 0:
         _start_from_nothing(adversary)
     records = _Records(index, len(users))
     asked = _Asked(adversary, condition_NC.shape[1])
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # Opacus hooks modules whose inputs need no gradient
-        torch.manual_seed(adversary.seed)  # of the dropout
+        # The blur of a shopper's record and its dropout are choices of it too; unknown, it is all one which row has which.
+        torch.manual_seed(release.seed("dropout"))
+        adversary.random.manual_seed(release.seed("blur"))
         wrapped = GradSampleModule(adversary.discriminator)
         steps = DPOptimizer(
             adversary.discriminator_steps,
@@ -212,6 +219,7 @@ def train_privately(
                 if progress:
                     progress(f"private generator {adversary.step} of {adversary.config.steps} steps")
         wrapped.to_standard_module()
+    adversary.random.manual_seed(adversary.seed)  # its state is written down, and would tell what has been drawn
     return spent
 
 
@@ -293,8 +301,3 @@ def _start_from_nothing(adversary: Adversary) -> None:
         generator.linear.weight.copy_(torch.eye(adversary.width))
         generator.linear.bias.zero_()
         generator.shift.weight.zero_()
-
-
-def secret_seed(key: bytes, what: str) -> int:
-    """Where the noise for ``what`` begins: nobody without the key can draw it again."""
-    return int.from_bytes(hmac.new(key, what.encode(), sha256).digest()[:8], "big") >> 1

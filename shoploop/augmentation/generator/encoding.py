@@ -66,21 +66,27 @@ class Encoding:
         """F."""
         return len(self.quantiles)
 
-    def encode(self, behaviour: Behaviour, random: np.random.Generator) -> tuple[Floats, Floats]:
-        """Vectors (N, T, F) and mask (N, T); ties of a number are spread evenly over the quantiles they hold."""
+    def encode(self, behaviour: Behaviour, random: np.random.Generator | Floats) -> tuple[Floats, Floats]:
+        """Vectors (N, T, F) and mask (N, T); ties of a number are spread evenly over the quantiles they hold: at random, or
+        as (B, F) numbers from 0 to 1 say."""
         vectors = np.zeros((behaviour.records, RECORD_BASKETS, self.width), np.float32)
         mask = np.zeros((behaviour.records, RECORD_BASKETS), np.float32)
         further = self.width - self.dims - len(NUMBERS)
         columns = _columns(behaviour, self.embeddings, self.category, self.mean, self.spread, further)
         place = (behaviour.record, behaviour.position)
         vectors[place] = np.stack(
-            [_to_normal(knots, column, random) for knots, column in zip(self.quantiles, columns.T, strict=True)], 1
+            [
+                _to_normal(knots, column, random if isinstance(random, np.random.Generator) else random[:, at])
+                for at, (knots, column) in enumerate(zip(self.quantiles, columns.T, strict=True))
+            ],
+            1,
         )
         of_size = size_class(behaviour.sizes)
         for at, by_size in zip(self._sized, self.by_size, strict=True):
             for size, knots in enumerate(by_size):
                 of = np.flatnonzero(of_size == size)
-                vectors[place[0][of], place[1][of], at] = _to_normal(knots, columns[of, at], random)
+                drawn = random if isinstance(random, np.random.Generator) else random[of, at]
+                vectors[place[0][of], place[1][of], at] = _to_normal(knots, columns[of, at], drawn)
         vectors[:, 0, self._of("gap")] = 0  # the first basket has neither
         vectors[:, 0, self._of("repeat")] = 0
         mask[place] = 1
@@ -123,10 +129,12 @@ class Encoding:
         return np.asarray(knots[np.clip((ndtr(values) * KNOTS).astype(int), 0, KNOTS - 1)], np.float32)
 
 
-def _to_normal(knots: Floats, values: npt.NDArray[np.float64], random: np.random.Generator) -> Floats:
+def _to_normal(
+    knots: Floats, values: npt.NDArray[np.float64], random: np.random.Generator | npt.NDArray[Any]
+) -> Floats:
     known = np.clip(values.astype(np.float32), knots[0], knots[-1])  # what lies beyond was told as what lies at the end
     low, high = (np.searchsorted(knots, known, side=side) / KNOTS for side in ("left", "right"))
-    level = low + (high - low) * random.random(len(values))
+    level = low + (high - low) * (random.random(len(values)) if isinstance(random, np.random.Generator) else random)
     return np.asarray(ndtri(np.clip(level, 1e-3, 1 - 1e-3)), np.float32)
 
 

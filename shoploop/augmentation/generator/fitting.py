@@ -12,6 +12,7 @@ from torch import Tensor
 
 from shoploop.augmentation.generator.adversary import Adversary
 from shoploop.augmentation.generator.calibration import Strides, calibrate
+from shoploop.augmentation.generator.choices import Choices
 from shoploop.augmentation.generator.conditions import Conditions
 from shoploop.augmentation.generator.foundations import Foundations, lay_foundations
 from shoploop.augmentation.generator.marginals import Marginals
@@ -42,6 +43,9 @@ class Privately:
     """In the place of what is measured and learned without noise."""
 
     foundations: Foundations
+    choices: Choices
+    """Which of a shopper's records are learned from, and where among its like each is."""
+
     train: Callable[[Adversary, Tensor, Tensor, Tensor, Ints], None]
     """Of vectors, conditions, masks and whose each record is."""
 
@@ -209,14 +213,22 @@ def fit_generator(
 
     random = np.random.default_rng(seed)
     # A virtual shopper is to be like a shopper, not like a visit: every shopper counts alike, however many records.
-    drawn = concatenate([behaviour.one_per_user(random) for _ in range(_DRAWS_PER_USER)])
+    drawn = concatenate(
+        [
+            behaviour.one_per_user(random)
+            if privately is None
+            else privately.choices.one_each(behaviour, f"record {turn}")
+            for turn in range(_DRAWS_PER_USER)
+        ]
+    )
     known = (
         privately.foundations
         if privately is not None
         else lay_foundations(behaviour, drawn, vocabulary, dims=config.dims, min_users=config.pair_shoppers, seed=seed)
     )
     behaviour = drawn
-    vectors, mask = known.encoding.encode(behaviour, random)
+    ties = random if privately is None else privately.choices.ties(behaviour, known.encoding.width)
+    vectors, mask = known.encoding.encode(behaviour, ties)
     given = condition_vectors(behaviour.condition, mask, len(conditions.counts))
     if privately is not None and group().size > 1:
         raise SpecInvalid(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shoploop.augmentation.generator.dp_sgd import secret_seed
+from shoploop.augmentation.generator.keyed import Release
 
 SHARES = {
     "buyers of items": 0.5,
@@ -29,11 +29,11 @@ class Ledger:
 
     Args:
         noise: Multiplier of all statistics together.
-        key: Secret; see :func:`~.dp_sgd.secret_seed`.
+        release: By which noise is drawn.
     """
 
-    def __init__(self, noise: float, *, key: bytes, seed: int):
-        self.noise, self.key, self.seed = noise, key, seed
+    def __init__(self, noise: float, *, release: Release):
+        self.noise, self.release = noise, release
         self.told: list[dict[str, Any]] = []
 
     def multiplier(self, what: str) -> float:
@@ -50,6 +50,6 @@ class Ledger:
         if any(one["what"] == what for one in self.told):
             raise ValueError(f"{what!r} has been told already; its budget is spent")
         multiplier = self.multiplier(what)
-        random = np.random.default_rng(secret_seed(self.key, f"{what} {self.seed}"))
+        random = np.random.default_rng(self.release.seed(f"{what} {norm!r} {multiplier!r} {total.shape}"))
         self.told.append({"what": what, "norm": norm, "noise_multiplier": multiplier})
         return total + random.normal(0, norm * multiplier, total.shape)

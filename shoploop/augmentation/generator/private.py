@@ -12,6 +12,7 @@ import polars as pl
 from scipy.special import ndtri
 
 from shoploop.augmentation.generator.calibration import Aim
+from shoploop.augmentation.generator.choices import Choices
 from shoploop.augmentation.generator.conditions import SPARSITY, Conditions
 from shoploop.augmentation.generator.decoding import initial_decoder
 from shoploop.augmentation.generator.embeddings import popular_column
@@ -121,6 +122,7 @@ def lay_private_foundations(
     vocabulary: Vocabulary,
     buyers: Numbers,
     ledger: Ledger,
+    choices: Choices,
     *,
     days: tuple[int, int],
     dims: int,
@@ -131,10 +133,11 @@ def lay_private_foundations(
     Args:
         buyers: (V,) noisy, of :func:`private_vocabulary`.
         days: First and last of the log; known to all.
+        seed: Of what is drawn by what has been told already; nothing of a shopper is chosen by it.
     """
     random = np.random.default_rng(seed)
     users, user = np.unique(behaviour.user, return_inverse=True)
-    one = behaviour.one_per_user(random)
+    one = choices.one_each(behaviour, "record")
     categories = len(vocabulary.categories)
     shares = np.asarray(buyers / buyers.sum(), np.float32)
     embeddings = _embeddings(behaviour, user, len(users), vocabulary, shares, ledger, dims=dims, seed=seed)

@@ -291,6 +291,18 @@ def split_users(
     Raises:
         TooFewEvents: fewer than 50 users have two baskets or more.
     """
+    users = histories(interactions)
+    return divided(
+        interactions, users, np.sort(random.permutation(users.height)[: max(1, round(share * users.height))])
+    )
+
+
+def histories(interactions: pl.DataFrame) -> pl.DataFrame:
+    """``user`` of those with two baskets or more, by first appearance.
+
+    Raises:
+        TooFewEvents: they are fewer than 50.
+    """
     baskets = interactions.group_by("user", maintain_order=True).agg(
         days=pl.col("time").dt.convert_time_zone("UTC").dt.date().n_unique()
     )
@@ -300,7 +312,12 @@ def split_users(
             f"Only {users.height} users have a history of two baskets or more, and a generator needs {MIN_HISTORIES}. "
             "Bring more data, or set spec.augmentation.mode to Never."
         )
-    held = users[np.sort(random.permutation(users.height)[: max(1, round(share * users.height))])]
+    return users
+
+
+def divided(interactions: pl.DataFrame, users: pl.DataFrame, places: Ints) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of the users who are not at these places, and of those who are."""
+    held = users[places]
     seen = users.join(held, on="user", how="anti", maintain_order="left")
     learn, hide = (interactions.join(side, on="user", how="semi", maintain_order="left") for side in (seen, held))
     return learn, hide

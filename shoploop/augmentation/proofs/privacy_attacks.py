@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.augmentation.generator.description import describe
-from shoploop.augmentation.generator.records import Behaviour, Vocabulary, commonest
+from shoploop.augmentation.generator.records import Behaviour, Ints, Vocabulary, commonest
 from shoploop.augmentation.proofs.count_attack import leaning, pairs_of
 from shoploop.augmentation.proofs.fidelity import pair_keys, pair_rows
 from shoploop.evaluation.metrics import auc
@@ -41,7 +41,7 @@ PAIRS = "pair counts"
 CONTROL_SHOPPERS = 40
 """Shoppers whom the control copies; on them every attack must succeed."""
 
-_PAIRED_ITEMS = 400
+PAIRED_ITEMS = 400
 """Of the virtual data the commonest, whose pairs are counted."""
 
 ONE_IN_TWENTY = 1.645
@@ -207,6 +207,13 @@ def attack_counts(
     return auc_interval(*leaning(rows, real, held, random), random)
 
 
+def attack_pairs(rows: Ints, items: Ints, real: Behaviour, held: Behaviour, *, seed: int) -> tuple[float, float, float]:
+    """The same of pairs of ``items`` in one basket, numbered as :func:`pairs_of` does."""
+    random = np.random.default_rng((seed, 3))
+    inside, outside = (pairs_of(side, items, drawn) for side, drawn in zip((real, held), random.spawn(2), strict=True))
+    return auc_interval(*leaning(rows, inside, outside, random), random)
+
+
 def refusal(name: str, found: tuple[float, float, float]) -> str | None:
     """Why what an attack has found must not be; None where it may."""
     value, low, high = found
@@ -239,7 +246,7 @@ def _scores(
     }
     rows = np.bincount(made.item, minlength=len(weight))
     by_user[COUNTS] = leaning(rows, members, others, random)
-    common = commonest(rows, _PAIRED_ITEMS)
+    common = commonest(rows, PAIRED_ITEMS)
     virtual, inside, outside = (
         pairs_of(side, common, drawn) for side, drawn in zip((made, members, others), random.spawn(3), strict=True)
     )

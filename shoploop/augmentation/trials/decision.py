@@ -4,7 +4,7 @@ A variant is admitted when privacy passes (for what a generator made), its paire
 and overall it loses nothing. The decision is about numbers only; it must not know how they came about.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -70,7 +70,7 @@ def judge(
     strict = relative_gain(with_it["cold"], without["cold"], seed=seed, confidence=1 - (1 - CONFIDENCE) / variants)
     cold, overall = gains["cold"], gains["overall"]
     if leaks:
-        admitted, reason = False, "refused for privacy: " + "; ".join(leaks)
+        admitted, reason = False, _of_leaks(leaks)
     elif strict.interval[0] <= 0:
         admitted = False
         reason = f"no gain is shown on the cold slice: {_percent(cold)}"
@@ -87,6 +87,18 @@ def judge(
             f"it gains {_percent(cold)} on the cold slice and loses nothing overall: {_percent(overall)}",
         )
     return Verdict(variant=variant, cold=cold, overall=overall, admitted=admitted, reason=reason)
+
+
+def refused(verdicts: list[Verdict], leaks: list[str], made: list[str]) -> list[Verdict]:
+    """The verdicts where a leak is found after they were passed: none of ``made`` is admitted."""
+    return [
+        replace(verdict, admitted=False, reason=_of_leaks(leaks)) if verdict.variant in made else verdict
+        for verdict in verdicts
+    ]
+
+
+def _of_leaks(leaks: list[str]) -> str:
+    return "refused for privacy: " + "; ".join(leaks)
 
 
 def relative_gain(with_it: list[Metric], without: list[Metric], *, seed: int, confidence: float = CONFIDENCE) -> Gain:
