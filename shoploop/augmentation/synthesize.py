@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from shoploop.api.v1alpha1 import RecommenderSpec
 from shoploop.augmentation.generator.dp_sgd import Budget
 from shoploop.augmentation.generator.records import RECORD_BASKETS, Behaviour
+from shoploop.augmentation.proofs import privacy_attacks as privacy
 from shoploop.augmentation.proofs.all_rows import AllRows, Found, refusals
 from shoploop.augmentation.study import MIN_BUYERS, Study, learn, profiles, sheet
 from shoploop.augmentation.trials.effort import FULL, Effort

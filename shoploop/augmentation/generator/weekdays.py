@@ -34,7 +34,7 @@ def log_shares(behaviour: Behaviour, *, min_users: int) -> Floats:
     if not visits.any():
         return np.zeros(WEEK, np.float32)
     with np.errstate(divide="ignore"):
-        return np.log(visits / visits.sum()).astype(np.float32)
+        return np.asarray(np.log(visits / visits.sum()), np.float32)
 
 
 def shifted(
@@ -81,8 +81,8 @@ def on_open_days(made: Behaviour, log_share: Floats, first_day: int, last_day: i
         return made
     ahead = np.array([next(n for n in range(WEEK) if open_W[(at + n) % WEEK]) for at in range(WEEK)])
     back = np.array([next(n for n in range(WEEK) if open_W[(at - n) % WEEK]) for at in range(WEEK)])
-    start = first_day + ahead[weekday(np.int64(first_day))]
-    stop = last_day - back[weekday(np.int64(last_day))]
+    first, last_open = weekday(np.array([first_day, last_day], np.int64))
+    start, stop = first_day + ahead[first], last_day - back[last_open]
     day, position = made.day.copy(), made.position
     moving = np.isin(made.record, made.record[closed])
     for at in range(int(position.max()) + 1):
