@@ -55,17 +55,22 @@ def did(number: int, user: str, item: str, *, kind: str = "purchase", request: i
     return Entry(f"e{number}", to_json(message))
 
 
-def story(count: int) -> list[Entry]:
-    """Answers and clicks on them, purchases of one's own, and now and then what is no event, drawn by a fixed seed."""
+def story(count: int, *, ahead: range = range(0)) -> list[Entry]:
+    """Answers and clicks on them, purchases of one's own, and now and then what is no event, drawn by a fixed seed.
+
+    Args:
+        count: So many.
+        ahead: Those of a clock that is a month ahead.
+    """
     chance, entries = random.Random(5), []
     for number in range(count):
-        user = chance.choice(PEOPLE)
+        user, second = chance.choice(PEOPLE), number + 30 * 86_400 * (number in ahead)
         if chance.random() < 0.5:
-            entries.append(shown(number, user, *chance.sample(ITEMS, 3)))
+            entries.append(shown(second, user, *chance.sample(ITEMS, 3)))
         elif chance.random() < 0.5:
-            entries.append(did(number, user, chance.choice(ITEMS), kind="click", request=chance.randrange(number + 1)))
+            entries.append(did(second, user, chance.choice(ITEMS), kind="click", request=chance.randrange(number + 1)))
         else:
-            entries.append(did(number, user, chance.choice([*ITEMS, "an item of tomorrow"])))
+            entries.append(did(second, user, chance.choice([*ITEMS, "an item of tomorrow"])))
     return [*entries, Entry("junk", b"{")]
 
 
@@ -101,8 +106,9 @@ def test_what_is_bought_is_wanted_more_by_all_who_ask(ranker, log, store):
     assert state.totals.online_loss < state.totals.frozen_loss
 
 
-def test_a_learner_that_is_begun_anew_at_any_moment_comes_to_the_same_bytes(ranker, log, store, tmp_path):
-    entries, chance = story(300), random.Random(7)
+@pytest.mark.parametrize("ahead", [range(0), range(20, 90)], ids=["clocks-that-agree", "a-clock-ahead"])
+def test_a_learner_that_is_begun_anew_at_any_moment_comes_to_the_same_bytes(ranker, log, store, tmp_path, ahead):
+    entries, chance = story(300, ahead=ahead), random.Random(7)
     log.append(entries)
     whole = Store(str(tmp_path / "whole"))
     learned(ranker, log, whole)
