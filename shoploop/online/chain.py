@@ -56,6 +56,9 @@ DECIDERS_KEPT = 16
 STOPS_KEPT = 16
 """Times at which a guardrail stopped learning: what is resumed by rule waits longer for each within a day."""
 
+MARK_CHARACTERS = 16
+"""By them a record is told from another of the same offset, in another log."""
+
 FAILED_KEPT = 100
 """Records that the learner failed at, the last ones, whose offsets an entry tells; how many there were is in its totals."""
 
@@ -132,6 +135,9 @@ class Commit:
     failed: tuple[int, ...] = ()
     """Offsets of the last records since the version was trained which the learner failed at; those of an open batch are
     told when it ends."""
+
+    record: str | None = None
+    """What :func:`mark` says of the record at the offset; None where the log had none there, or nobody wrote it down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -413,6 +419,7 @@ class Chain:
         full: bool = False,
         to: int | None = None,
         failed: Sequence[int] | None = None,
+        record: str | None = None,
     ) -> Commit:
         """Writes the next entry, what it names first; durable on return. Without ``resumes`` a batch begins behind it;
         without ``failed`` the last entry's go on.
@@ -442,6 +449,7 @@ class Chain:
             "full": full,
             "to": to,
             "failed": list(failed)[-FAILED_KEPT:],
+            "record": record,
         }
         if full:
             entry[DECIDED] = self._known.decided()
@@ -472,6 +480,7 @@ class Chain:
                     offset=last.offset if last else self._start,
                     totals=last.totals if last else Totals(),
                     resumes=last.resumes if last and rows is None else None,
+                    record=last.record if last else None,
                 )  # fmt: skip
             except AlreadyExists:
                 continue
@@ -563,9 +572,15 @@ class Chain:
                 full=bool(entry["full"]),
                 to=entry["to"],
                 failed=tuple(map(int, entry.get("failed", ()))),
+                record=None if entry.get("record") is None else str(entry["record"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise self._damaged(entry.get("number"), error) from error
+
+
+def mark(id: str) -> str:
+    """Of a record, by its id, which itself must not outlive it."""
+    return hashlib.sha256(id.encode()).hexdigest()[:MARK_CHARACTERS]
 
 
 def hold_alone(new: Sequence[Commit]) -> None:

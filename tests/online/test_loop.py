@@ -25,7 +25,7 @@ from shoploop.online.dead_letters import dead_letters, replay
 from shoploop.online.guardrails import NO_GUARD, GuardConfig
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import LogGap, OnlineLoop
-from shoploop.store import Store
+from shoploop.store import Store, layout
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PEOPLE = ("ann", "bob", "cid", "somebody new")
@@ -458,6 +458,65 @@ def test_another_log_in_the_place_of_the_former_is_not_learned_from(ranker, log,
     with SqliteLog(tmp_path / "other") as other, pytest.raises(LogGap, match="it is another log"):
         other.append([did(1, "ann", "salt")])
         begun(ranker, other, store)
+
+
+def bought(first: int, count: int) -> list[Entry]:
+    return [did(number, "ann", "salt") for number in range(first, first + count)]
+
+
+@pytest.mark.parametrize("same", [0, 7], ids=["nothing", "the-first-records"])
+@pytest.mark.parametrize("decided", [False, True], ids=["learned", "decided-since"])
+def test_another_log_is_told_from_the_former_also_where_it_is_longer(ranker, log, store, tmp_path, same, decided):
+    log.append(bought(1, 10))
+    learned(ranker, log, store)
+    if decided:
+        chain_of(store).decide("rollback", by="me", reason="", to=0)
+    with (
+        SqliteLog(tmp_path / "other") as other,
+        pytest.raises(LogGap, match="Record 10 of the event log is not the one"),
+    ):
+        other.append(bought(1, same) + bought(100, 40))  # as after a failover that lost the last three
+        begun(ranker, other, store)
+
+
+def test_the_former_log_in_another_place_is_the_same(ranker, log, store, tmp_path):
+    log.append(bought(1, 10))
+    learned(ranker, log, store)
+    with SqliteLog(tmp_path / "other") as other:
+        other.append(bought(1, 12))
+        learned(ranker, other, store)
+    assert chain_of(store).state().totals.examples == 12
+
+
+@pytest.mark.parametrize("gone", [lambda log: log.erase([10]), lambda log: log.trim(11)], ids=["erased", "trimmed"])
+def test_a_record_that_the_log_gave_up_makes_it_no_other_log(ranker, log, store, gone):
+    log.append(bought(1, 10))
+    learned(ranker, log, store)
+    log.append(bought(11, 2))
+    gone(log)
+    learned(ranker, log, store)
+    assert chain_of(store).state().totals.examples == 12
+
+
+def test_of_a_commit_of_an_earlier_version_nobody_knows_the_record(ranker, log, store, tmp_path):
+    log.append(bought(1, 10))
+    learned(ranker, log, store)
+    [key] = store.list(layout.online_commits("grocery", "v123"))
+    store.put(key, json.dumps({name: fact for name, fact in store.get_json(key).items() if name != "record"}).encode())
+    with SqliteLog(tmp_path / "other") as other:
+        other.append(bought(100, 12))
+        learned(ranker, other, store)
+    assert chain_of(store).commits[-1].record is not None
+
+
+def test_a_log_that_was_away_and_comes_back_as_another_that_is_longer_is_not_learned_from(ranker, log, store):
+    log.append(bought(1, 10))
+    loop = learned(ranker, log, store)
+    for each in log.path.parent.glob(f"{log.path.name}*"):
+        each.unlink()
+    with SqliteLog(log.path) as other, pytest.raises(LogGap, match="it is another log"):
+        other.append(bought(100, 40))
+        loop.run(period_seconds=60, until=lambda: False)
 
 
 def test_a_log_that_was_away_and_comes_back_as_another_is_not_learned_from(ranker, log, store):
