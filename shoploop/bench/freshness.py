@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,7 +74,7 @@ def run(
         pipes = [(_pipe(p.stdin), _pipe(p.stdout)) for p in [started("serve") for _ in range(replicas)]]
         for _, answers in pipes:
             answers.readline()
-        chain = Chain(Store(str(place / "store")), NAME, version, keep=None)
+        chain = Chain(Store(str(place / "store")), NAME, version)
         say(f"{events} events, one by one")
         seconds = []
         for entry in entries:
@@ -101,7 +102,8 @@ def _pipe(pipe: IO[str] | None) -> IO[str]:
 def _commit_of(chain: Chain, offset: int) -> int | None:
     """The first commit that holds a record; None where none does yet."""
     chain.refresh()
-    return next((commit.number for commit in chain.commits if commit.offset >= offset), None)
+    before = bisect_left(chain.commits, offset, key=lambda commit: commit.offset)
+    return before + 1 if before < chain.head else None
 
 
 def _all_serve(pipes: list[tuple[IO[str], IO[str]]], number: int | None) -> bool:

@@ -35,7 +35,7 @@ from shoploop.events.fresh import Recent
 from shoploop.events.log import Entry, EventLog
 from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
-from shoploop.online.chain import KEPT, Chain, Totals
+from shoploop.online.chain import Chain, Totals
 from shoploop.online.following import Followings
 from shoploop.online.learner import LearnerConfig
 from shoploop.online.loop import OnlineLoop
@@ -327,11 +327,11 @@ class _Side:
     ):
         store = Store(str(folder / "store"))
 
-        def chain(keep: int | None = KEPT) -> Chain:
-            return Chain(store, "replay", ranker.version, start=start, keep=keep)
+        def chain() -> Chain:
+            return Chain(store, "replay", ranker.version, start=start)
 
         self.ranker, self.lags = ranker, _Lags()
-        self.chain = chain(None)
+        self.chain = chain()
         self.loop = OnlineLoop(ranker=ranker, log=log, chain=chain(), start=start, learner=learner)
         self._updater = Updater(chain(), folder / "updates", version=ranker.version)
         self._followings = Followings(ranker, folder / "updates")

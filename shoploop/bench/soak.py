@@ -207,7 +207,7 @@ def run(
             ):
                 _wait(minutes, log, ends, load, say)
             records = log.end()
-        chain = Chain(own, name, version, keep=None)
+        chain = Chain(own, name, version)
         chain.refresh()
         found: dict[str, Any] = {
             "recommender": name,

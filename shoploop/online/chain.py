@@ -2,7 +2,8 @@
 
 One log in the store, written with put-if-absent: of two learners one wins, and the other finds out at its next commit. An
 entry names what it holds by sha256, and that was written before it, so a crash leaves garbage and never half a commit. A
-commit holds the rows that changed since the one before; one that is ``full`` holds all of them, and reading begins there.
+commit holds the rows that changed since the one before; one that is ``full`` holds all of them and what had been decided
+before it, and reading begins there: what lies before it is listed, and read by who asks for it.
 
 What is learned is learned by batches, and a commit does not wait for one to be whole: it has the rows as they were when the
 batch began, and those that its first examples would make of them *ahead*. Predictors serve both; a learner that begins anew
@@ -13,7 +14,8 @@ Where there is a key each entry is signed: recommender, version, number and cont
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, overload
@@ -43,8 +45,18 @@ FORMAT = 2
 """Of entries. One that a shoploop before could not read as it is meant has a higher one; those without a number are of the
 first, which had fewer sums of a block."""
 
+DECIDED = "decided"
+"""Of an entry that is full: what had been decided before it and still held, so that nobody need read on to know it. Entries
+of earlier versions have none; these ignore it."""
+
+DECIDERS_KEPT = 16
+"""Decisions, the last ones, of which one knows by whom they are without reading them."""
+
 STOPS_KEPT = 16
 """Times at which a guardrail stopped learning: what is resumed by rule waits longer for each within a day."""
+
+MARK_CHARACTERS = 16
+"""By them a record is told from another of the same offset, in another log."""
 
 FAILED_KEPT = 100
 """Records that the learner failed at, the last ones, whose offsets an entry tells; how many there were is in its totals."""
@@ -123,6 +135,9 @@ class Commit:
     """Offsets of the last records since the version was trained which the learner failed at; those of an open batch are
     told when it ends."""
 
+    record: str | None = None
+    """What :func:`mark` says of the record at the offset; None where the log had none there, or nobody wrote it down."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class State:
@@ -181,10 +196,14 @@ class _Known:
     stops: tuple[datetime, ...] = ()
     """When guardrails have frozen it, the last times."""
 
-    def after(self, commit: Commit, *, keep: int | None) -> "_Known":
-        """The same with one commit more."""
-        last = (*self.last, commit) if keep is None else (*self.last, commit)[-keep:]
-        known = replace(self, head=commit.number, last=last)
+    deciders: tuple[str, ...] = ()
+    """Who wrote what is not learned, the last times."""
+
+    def after(self, commit: Commit) -> "_Known":
+        """The same behind one commit more, which is not yet among the last ones."""
+        known = replace(self, head=commit.number)
+        if commit.action != "learn":
+            known = replace(known, deciders=(*self.deciders, commit.by)[-DECIDERS_KEPT:])
         match commit.action:
             case "freeze":
                 stops = known.stops
@@ -200,6 +219,50 @@ class _Known:
                 return replace(known, pinned=None)
         return known
 
+    def decided(self) -> dict[str, Any]:
+        """As it stands in an entry."""
+        return {
+            "pinned": self.pinned,
+            "frozen": self.frozen.number if self.frozen else None,
+            "stops": [stop.isoformat() for stop in self.stops],
+            "by": list(self.deciders),
+        }
+
+    @classmethod
+    def before(cls, number: int, decided: dict[str, Any], *, read: Callable[[int], Commit]) -> "_Known":
+        """What was known before that commit, of the last ones nothing.
+
+        Args:
+            number: Of the commit.
+            decided: As it stands there.
+            read: The commit of a number.
+
+        Raises:
+            KeyError, TypeError, ValueError: that is not it.
+        """
+        pinned, frozen = (None if decided[key] is None else int(decided[key]) for key in ("pinned", "frozen"))
+        if not (0 <= (pinned or 0) < number and 0 < (frozen or 1) <= max(number - 1, 1)):
+            raise ValueError(f"commit {pinned} is pinned, and {frozen} froze it")
+        froze = None if frozen is None else read(frozen)
+        if froze is not None and (froze.number, froze.action) != (frozen, "freeze"):
+            raise ValueError(f"commit {frozen} froze nothing")
+        return cls(
+            head=number - 1,
+            frozen=froze,
+            pinned=pinned,
+            stops=tuple(map(datetime.fromisoformat, decided["stops"])),
+            deciders=tuple(map(str, decided["by"])),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Laid:
+    """What was read of the objects of a commit and those before it: the next state begins here."""
+
+    number: int
+    base: Rows
+    ahead: Rows
+
 
 class Chain:
     """Of one version of one recommender."""
@@ -213,7 +276,8 @@ class Chain:
         width: int | None = None,
         start: int = 0,
         trust: Trust | None = None,
-        keep: int | None = KEPT,
+        keep: int = KEPT,
+        beat: Callable[[], None] = lambda: None,
     ):
         """
         Args:
@@ -224,9 +288,11 @@ class Chain:
             start: Offset of the last record of the event log that the version was trained on; who only looks at commits
                 need not know it.
             trust: Who must have signed the entries; as the environment says where not given.
-            keep: Commits that stay in memory, the last ones; None keeps all, for who goes through all of them once.
+            keep: Commits that stay in memory, the last ones.
+            beat: Called again and again while a long chain is read.
         """
         self._keep = keep
+        self._beat = beat
         self._trust = trust or Trust.configured()
         self._store = store
         self._name = name
@@ -235,6 +301,7 @@ class Chain:
         self._start = start
         self._log = Log(store, layout.online_commits(name, version))
         self._known = _Known()
+        self._laid: _Laid | None = None
 
     @property
     def commits(self) -> Commits:
@@ -246,21 +313,25 @@ class Chain:
         return Commits(self._at, range(self.head))
 
     def refresh(self) -> Commits:
-        """Reads what is new; returns it.
+        """Reads what is new; returns it. Who knows nothing yet begins at the last full commit that says what had been decided
+        before it; the numbers of all are looked at.
 
         Raises:
             StoreUnavailable: the store does not answer, or an entry is damaged.
             ArtifactUnsigned, KeyUntrusted, SignatureInvalid, ArtifactForeign, ArtifactCorrupt: an entry is not signed as is
                 asked for; nothing of what is new is taken.
         """
-        before = known = self._known
-        entries: Iterable[dict[str, Any]] = self._log.since(before.head) if before.head else self._log.each()
-        for entry in entries:
-            commit = self._commit(entry)
+        before = self._known
+        known, new = (before, map(self._commit, self._log.since(before.head))) if before.head else self._begun()
+        last = deque(before.last, maxlen=self._keep)
+        for commit in new:
+            self._beat()
             if commit.number != known.head + 1:
-                raise StoreUnavailable(f"{self._store.url(self._log.key)}: an entry is missing. Bring it back.")
-            known = self._after(known, commit)
-        self._known = known
+                raise self._missing()
+            known = known.after(commit)
+            last.append(commit)
+        if known.head != before.head:
+            self._known = replace(known, last=tuple(last))
         return Commits(self._at, range(before.head, known.head))
 
     @property
@@ -279,6 +350,11 @@ class Chain:
         return self._known.stops
 
     @property
+    def deciders(self) -> tuple[str, ...]:
+        """Who wrote the last decisions, guardrails among them; DECIDERS_KEPT at most."""
+        return self._known.deciders
+
+    @property
     def failed(self) -> tuple[int, ...]:
         """Offsets of the last records that the learner failed at."""
         return self.commits[-1].failed if self.head else ()
@@ -294,7 +370,8 @@ class Chain:
         return self.commits[number - 1].offset if number else self._start
 
     def state(self, number: int | None = None) -> State:
-        """What the chain comes to at a commit, the last one where none is named.
+        """What the chain comes to at a commit, the last one where none is named. The newest is kept, and what comes later is
+        laid over it: who follows a chain reads each object once.
 
         Raises:
             NotFound: there is no such commit.
@@ -304,16 +381,21 @@ class Chain:
         if not 0 <= number <= self.head:
             raise NotFound(f"{self._name} {self._version} has no commit {number}: its commits are 0 to {self.head}.")
         base, ahead = Rows.none(self._width or 0), Rows.none(self._width or 0)
-        made_of: list[Commit] = []
+        laid, made_of = self._laid, list[Commit]()
         for commit in reversed(self.commits[:number]):
+            if laid is not None and commit.number == laid.number:
+                base, ahead = laid.base, laid.ahead
+                break
             made_of.append(commit)
             if commit.full:
                 break
-        at = made_of[0] if made_of else None
         for commit in reversed(made_of):
             if commit.digest is not None:
                 newer, ahead = self._rows(commit.digest)
                 base = newer if commit.full else base.updated(newer)
+        if number and (laid is None or number > laid.number):
+            self._laid = _Laid(number, base, ahead)
+        at = self.commits[number - 1] if number else None
         return State(
             number=number,
             offset=at.offset if at else self._start,
@@ -337,6 +419,7 @@ class Chain:
         full: bool = False,
         to: int | None = None,
         failed: Sequence[int] | None = None,
+        record: str | None = None,
     ) -> Commit:
         """Writes the next entry, what it names first; durable on return. Without ``resumes`` a batch begins behind it;
         without ``failed`` the last entry's go on.
@@ -370,12 +453,16 @@ class Chain:
             "full": full,
             "to": to,
             "failed": list(failed)[-FAILED_KEPT:],
+            "record": record,
         }
+        if full:
+            entry[DECIDED] = self._known.decided()
         if signer is not None:
             entry[SIGNATURE] = signed(self._statement(entry | {"number": self.head + 1}), signer).decode()
         number = self._log.append(entry, after=self.head)
         commit = self._commit(entry | {"number": number})
-        self._known = self._after(self._known, commit)
+        known = self._known
+        self._known = replace(known.after(commit), last=(*known.last, commit)[-self._keep :])
         return commit
 
     def decide(self, action: Action, *, by: str, reason: str, to: int | None = None) -> Commit:
@@ -397,19 +484,51 @@ class Chain:
                     offset=last.offset if last else self._start,
                     totals=last.totals if last else Totals(),
                     resumes=last.resumes if last and rows is None else None,
+                    record=last.record if last else None,
                 )  # fmt: skip
             except AlreadyExists:
                 continue
         raise AlreadyExists(f"Online commits of {self._name!r}: other writers were first {ATTEMPTS} times. Try again.")
 
-    def _after(self, known: _Known, commit: Commit) -> _Known:
-        return known.after(commit, keep=self._keep)
+    def _begun(self) -> tuple[_Known, Iterator[Commit]]:
+        """Where who knows nothing begins, and the commits from there on.
+
+        Those of a chain that no full commit says it of are read from the first one on, one by one.
+        """
+        numbers = self._log.numbers()
+        if numbers != list(range(1, len(numbers) + 1)):
+            raise self._missing()
+        known, read = _Known(), dict[int, Commit]()
+        for number in reversed(numbers):
+            self._beat()
+            entry = self._log.entry(number)
+            commit = read[number] = self._commit(entry)
+            if commit.full and entry.get(DECIDED) is not None:
+                try:
+                    known = _Known.before(number, entry[DECIDED], read=self._read)
+                except (KeyError, TypeError, ValueError) as error:
+                    raise self._damaged(number, error) from error
+                break
+            if commit.full and len(read) >= KEPT:  # written by earlier versions, and so are those before it
+                break
+        return known, (read.pop(n, None) or self._read(n) for n in range(known.head + 1, len(numbers) + 1))
 
     def _at(self, number: int) -> Commit:
         """One of those that are known."""
         known = self._known
         place = number - known.head - 1
-        return known.last[place] if -place <= len(known.last) else self._commit(self._log.entry(number))
+        return known.last[place] if -place <= len(known.last) else self._read(number)
+
+    def _read(self, number: int) -> Commit:
+        return self._commit(self._log.entry(number))
+
+    def _missing(self) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._store.url(self._log.key)}: an entry is missing. Bring it back.")
+
+    def _damaged(self, number: object, error: Exception) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"{self._store.url(self._log.key)}: entry {number} is damaged ({error!r}). Bring it back."
+        )
 
     def _rows(self, digest: str) -> tuple[Rows, Rows]:
         """What a commit holds, and what lies ahead of it."""
@@ -457,11 +576,15 @@ class Chain:
                 full=bool(entry["full"]),
                 to=entry["to"],
                 failed=tuple(map(int, entry.get("failed", ()))),
+                record=None if entry.get("record") is None else str(entry["record"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreUnavailable(
-                f"{self._store.url(self._log.key)}: entry {entry.get('number')} is damaged ({error!r}). Bring it back."
-            ) from error
+            raise self._damaged(entry.get("number"), error) from error
+
+
+def mark(id: str) -> str:
+    """Of a record, by its id, which itself must not outlive it."""
+    return hashlib.sha256(id.encode()).hexdigest()[:MARK_CHARACTERS]
 
 
 def hold_alone(new: Sequence[Commit]) -> None:

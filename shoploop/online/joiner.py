@@ -32,6 +32,12 @@ CLOSED = max(WINDOWS.values()) + LATENESS
 VOTES = 101
 """The log's own time is the median of the times of as many of its last records: one clock, or one liar, does not move it."""
 
+FEWEST_VOTES = 11
+"""Before as many records nothing is closed: the median of a few is soon that of a clock that is wrong."""
+
+AHEAD = timedelta(days=1)
+"""Where the median of as many times as VOTES is farther behind the log's own time, that was of clocks that were ahead."""
+
 SHOWN_AT_ONCE = 200_000
 """Answers that wait for what becomes of them; beyond, the oldest count as done."""
 
@@ -106,7 +112,7 @@ class Joiner:
 
     @property
     def watermark(self) -> datetime | None:
-        """The log's own time; None before its first record."""
+        """The log's own time; None before its first record. It goes back among the first records and where it was wrong."""
         return self._watermark
 
     @property
@@ -194,8 +200,11 @@ class Joiner:
             oldest = times.popleft()
             del ordered[0 if ordered[0] == oldest else bisect_left(ordered, oldest)]
         middle, watermark = ordered[len(times) // 2], self._watermark
-        if watermark is None or middle > watermark:
+        few, full = len(times) <= FEWEST_VOTES, len(times) == VOTES
+        if watermark is None or few or middle > watermark or (full and middle < watermark - AHEAD):
             self._watermark = watermark = middle
+        if len(times) < FEWEST_VOTES:
+            return
         while self._opened and self._open[self._opened[0]].time < watermark - CLOSED:
             del self._open[self._opened.popleft()]
         while self._orphans and next(iter(self._orphans.values())).time < watermark - LATENESS:

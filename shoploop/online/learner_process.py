@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         until = asked_to_end()
         ranker, pulse = Ranker.load(args.ranker), Pulse()
         start, width = ranker.settings.events_offset, ranker.items()[0].shape[1]
-        chain = Chain(Store(args.store), args.recommender, ranker.version, width=width, start=start)
+        store = Store(args.store)
+        chain = Chain(store, args.recommender, ranker.version, width=width, start=start, beat=pulse.beat)
         spec = EventLogSpec.model_validate_json(args.log)
         guardrails = guardrails_of(args.guardrails)
         with AwaitedLog(
@@ -65,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
                 guard=GuardConfig.of(guardrails),
                 limits=LimitConfig.of(guardrails),
                 beat=pulse.beat,
-                beside=Chain(Store(args.store), args.recommender, args.beside) if args.beside else None,
+                beside=Chain(store, args.recommender, args.beside, beat=pulse.beat) if args.beside else None,
             )
             telling = Telling(
                 loop=loop, chain=chain, log=log, name=args.recommender, version=ranker.version, pulse=pulse

@@ -16,8 +16,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from shoploop.errors import AlreadyExists, ShoploopError, StoreError
-from shoploop.events.log import EventLog, LogUnavailable
-from shoploop.online.chain import FAILED_KEPT, SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone
+from shoploop.events.log import EventLog, LogUnavailable, Record
+from shoploop.online.chain import FAILED_KEPT, SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone, mark
 from shoploop.online.guarded_learner import GuardedLearner, Model
 from shoploop.online.guardrails import GuardConfig, Trip, is_of_guard
 from shoploop.online.intake import Intake
@@ -99,6 +99,9 @@ class OnlineLoop:
         self._failed: tuple[int, ...] = ()
         """Records of batches that ended which could not be learned from, the last ones."""
 
+        self._record: str | None = None
+        """Marks the record at the offset; None where the log has none there, or it was not read."""
+
         self._was_away = False
         """The log did not answer since it was read last: it may have come back as another."""
 
@@ -132,6 +135,11 @@ class OnlineLoop:
                 f"The event log ends at record {end}, and what was learned reaches record {state.offset}: it is another "
                 "log, or lost what it held. Bring the former one back, or promote a new version, whose chain begins anew."
             )
+        elif self._chain.head and not self._is_there(state.offset, self._chain.commits[-1].record):
+            raise LogGap(
+                f"Record {state.offset} of the event log is not the one that was learned from: it is another log, or lost "
+                "what it held. Bring the former one back, or promote a new version, whose chain begins anew."
+            )
         standing, base = state.resumes, state.base
         if standing.offset < min(begin, state.offset):  # what its batch began with was trimmed, and is in the rows
             standing, base = replace(standing, offset=state.offset, totals=state.totals), state.rows
@@ -141,7 +149,7 @@ class OnlineLoop:
         self._intake = Intake(self._codes, Limits(self._shares_I, self._limit_config))
         self._totals, self._failed = standing.totals, self._chain.failed
         first = self._start if self._start <= state.offset else begin
-        self.offset = min(max(first, begin), standing.offset)
+        self.offset, self._record = min(max(first, begin), standing.offset), None
         while self.offset < standing.offset:
             self._beat()
             records = self._log.read(self.offset, limit=READ)
@@ -152,9 +160,10 @@ class OnlineLoop:
                         self._learner.judge_again(self._intake.batch)
                         self._intake.begin_batch()
                     self._intake.take(record.offset, message, failed=self._failed)
-                    self.offset = record.offset
+                    self._pass_to(record)
             if not records or records[-1].offset >= standing.offset:
-                self.offset = standing.offset  # a log may have no record of that number
+                if self.offset != standing.offset:  # a log may have no record of that number
+                    self.offset, self._record = standing.offset, None
         self._learner.judge_again(self._intake.batch)
         self._skip_gap(begin)
         self._begin_batch()
@@ -169,7 +178,8 @@ class OnlineLoop:
             LogUnavailable, StoreUnavailable: ask again.
         """
         if self._was_away:
-            self._stands = self._stands and self._log.end() >= self.offset
+            is_same = self._log.end() >= self.offset and self._is_there(self.offset, self._record)
+            self._stands = self._stands and is_same
             self._was_away = False
         if not self._stands:
             self.catch_up()
@@ -195,7 +205,7 @@ class OnlineLoop:
             if capped or dead:
                 self._totals += Totals(capped=capped, dead_letters=dead)
                 self._learner.count(capped=capped, dead=dead)
-            self.offset = record.offset
+            self._pass_to(record)
         return len(records)
 
     def publish(self) -> Commit | None:
@@ -233,6 +243,7 @@ class OnlineLoop:
                 ahead=offer.ahead,
                 full=full,
                 failed=self._failed,
+                record=self._record,
             )
         except AlreadyExists:
             hold_alone(self._chain.refresh())
@@ -280,6 +291,16 @@ class OnlineLoop:
                     self._say.warning("%s Nothing is learned until it is back.", error)
                 time.sleep(1.0)
 
+    def _pass_to(self, record: Record) -> None:
+        self.offset, self._record = record.offset, mark(record.id)
+
+    def _is_there(self, offset: int, record: str | None) -> bool:
+        """Whether the log may hold a record that was read: it does, or has none there, since it was trimmed or erased."""
+        if record is None or self._log.begin() >= offset:
+            return True
+        found = self._log.read(offset - 1, limit=1)
+        return not found or found[0].offset != offset or mark(found[0].id) == record
+
     def _is_awaited(self) -> bool:
         """Whether all was read here that the version beside has learned from, and no commit says so yet."""
         if self._beside is None or not self._beside.head:
@@ -318,7 +339,7 @@ class OnlineLoop:
             self._chain.append(
                 "freeze", by=self._by, reason=f"{trip.code}: {trip.message}", offset=self.offset, totals=self._totals,
                 rows=self._chain.state(good).rows, full=True, to=good,
-                failed=self._failed,
+                failed=self._failed, record=self._record,
             )  # fmt: skip
         except AlreadyExists:  # it is learned again on top of what was written, and judged again
             hold_alone(self._chain.refresh())
@@ -335,8 +356,9 @@ class OnlineLoop:
         last, why = self._chain.commits[-1], f"resumed by rule, {minutes:g} minutes after it was stopped"
         try:
             self._chain.append(
-                "resume", by=self._by, reason=why, offset=last.offset, totals=last.totals, resumes=last.resumes
-            )
+                "resume", by=self._by, reason=why, offset=last.offset, totals=last.totals, resumes=last.resumes,
+                record=last.record,
+            )  # fmt: skip
         except AlreadyExists:  # somebody decided, or learns, at this moment
             hold_alone(self._chain.refresh())
         self.catch_up()
@@ -353,7 +375,7 @@ class OnlineLoop:
             )
         self._say.warning("%d records of the event log were trimmed before they were learned from.", lost)
         self._totals += Totals(lost=lost)
-        self.offset = begin
+        self.offset, self._record = begin, None
 
     def _last_totals(self) -> Totals:
         return self._chain.commits[-1].totals if self._chain.commits else Totals()

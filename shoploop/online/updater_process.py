@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def bring(**_: object) -> None:
         until, pulse, looks = asked_to_end(), Pulse(), [0]
-        chain = Chain(Store(args.store, read_only=True), args.recommender, args.version)
+        chain = Chain(Store(args.store, read_only=True), args.recommender, args.version, beat=pulse.beat)
 
         def looked() -> None:
             pulse.beat()

@@ -37,7 +37,7 @@ def affected(store: Store, name: str, erased: Erased) -> Affected:
         read = erased.first is not None and collected.offset >= erased.first
         if read or (erased.first_cut is not None and collected.cut >= erased.first_cut):
             versions.append(version)
-        chain = Chain(store, name, version, start=collected.offset, keep=None)
+        chain = Chain(store, name, version, start=collected.offset)
         chain.refresh()
         if erased.last is None or erased.last <= collected.offset:
             continue

@@ -1,6 +1,7 @@
 """What versions have learned, brought into a pod's folders while another process learns: a thread for each version."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -12,15 +13,16 @@ from shoploop.store import Store
 class Brought:
     """The versions that are followed here. It writes below its folder only."""
 
-    def __init__(self, store: Store, name: str, folder: Path):
+    def __init__(self, store: Store, name: str, folder: Path, *, beat: Callable[[], None] = lambda: None):
         """
         Args:
             store: Where the chains lie.
             name: Of the recommender.
             folder: Below which each version has the folder that its predictor follows.
+            beat: Called again and again while a long chain is read in the thread that asks.
         """
         self._store, self._name, self._folder = store, name, folder
-        self._races = Races(store, name, folder)
+        self._races = Races(store, name, folder, beat=beat)
         self._following: dict[str, tuple[threading.Event, threading.Thread]] = {}
 
     def __enter__(self) -> "Brought":

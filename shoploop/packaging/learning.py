@@ -43,6 +43,7 @@ class Learners:
         access: Path | None = None,
         end: Callable[[], int | None],
         clock: Callable[[], float] = time.monotonic,
+        beat: Callable[[], None] = lambda: None,
     ):
         """
         Args:
@@ -53,9 +54,10 @@ class Learners:
             folder: Below which each version has the folder that its predictors follow.
             end: Offset of the last record of the log; None where nobody here knows.
             clock: Seconds.
+            beat: Called again and again while a long chain is read.
         """
         self._store, self._name, self._log, self._folder = store, name, log, folder
-        self._races = Races(store, name, folder, end=end, clock=clock)
+        self._races = Races(store, name, folder, end=end, clock=clock, beat=beat)
         self._access = access
         self._running: dict[str, ExitStack] = {}
         self._ending: dict[str, threading.Thread] = {}
@@ -115,7 +117,14 @@ class Learners:
         ]
 
 
-def level_version(store: Store, name: str, history: Sequence[Promotion], end: int | None) -> str:
+def level_version(
+    store: Store,
+    name: str,
+    history: Sequence[Promotion],
+    end: int | None,
+    *,
+    beat: Callable[[], None] = lambda: None,
+) -> str:
     """Which version may answer at once, whenever ``serve --online`` was ended: the promoted one, unless another that served
     before it has learned more of the log, which it has to catch up with first.
 
@@ -126,15 +135,16 @@ def level_version(store: Store, name: str, history: Sequence[Promotion], end: in
         name: Of the recommender.
         history: Its promotions, one at least.
         end: Offset of the last record of the log; None where nobody here knows.
+        beat: Called again and again while long chains are read.
     """
     last = history[-1].version
     if history[-1].action == "rollback":
         return last
     end = sys.maxsize if end is None else end
-    found, most = last, min(_learned(store, name, last), end)
+    found, most = last, min(_learned(store, name, last, beat), end)
     for version in dict.fromkeys(promotion.version for promotion in reversed(history)):
         try:
-            learned = min(_learned(store, name, version), end)
+            learned = min(_learned(store, name, version, beat), end)
         except NotFound:  # it went beyond spec.retention
             continue
         if learned > most:
@@ -142,8 +152,8 @@ def level_version(store: Store, name: str, history: Sequence[Promotion], end: in
     return found
 
 
-def _learned(store: Store, name: str, version: str) -> int:
-    chain = chain_of(store, name, version)
+def _learned(store: Store, name: str, version: str, beat: Callable[[], None]) -> int:
+    chain = chain_of(store, name, version, beat=beat)
     chain.refresh()
     return chain.offset_of(chain.served)
 

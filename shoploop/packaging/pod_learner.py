@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, build_opener
@@ -41,18 +42,19 @@ ASK_SECONDS = 5.0
 class PodLearners(Learners):
     """The learners of one pod, each with an updater beside, by which it is known how far predictors would be."""
 
-    def __init__(self, store: Store, args: argparse.Namespace, cache: Path, trust: Trust):
+    def __init__(self, store: Store, args: argparse.Namespace, cache: Path, trust: Trust, *, beat: Callable[[], None]):
         """
         Args:
             store: Where the chains lie.
             args: As this module takes them.
             cache: For unpacked Bentos.
             trust: Who must have signed them.
+            beat: Called again and again while a long chain is read.
         """
         folder = args.into / "updates"
         folder.mkdir(parents=True, exist_ok=True)
         spec = EventLogSpec.model_validate_json(args.log)
-        super().__init__(store, args.recommender, spec, folder, end=lambda: None)
+        super().__init__(store, args.recommender, spec, folder, end=lambda: None, beat=beat)
         self._args, self._cache, self._trust = args, cache, trust
         self._ports: dict[str, int] = {}
 
@@ -96,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         until, pulse = asked_to_end(), Pulse()
         store, trust, bentos = Store(args.store), Trust.configured(), args.into / "bentos"
         bentos.mkdir(parents=True, exist_ok=True)
-        learners = PodLearners(store, args, bentos, trust)
+        learners = PodLearners(store, args, bentos, trust, beat=pulse.beat)
         keeper: LineupKeeper | None = None
 
         def answer(path: str) -> Reply | None:
@@ -110,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             while keeper is None and not until():
                 try:
-                    keeper = begun(store, args, learners, bentos, trust)
+                    keeper = begun(store, args, learners, bentos, trust, beat=pulse.beat)
                 except ShoploopError as error:
                     log.warning("%s It is tried again.", error)
                     pulse.beat()
@@ -124,7 +126,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def begun(
-    store: Store, args: argparse.Namespace, learners: PodLearners, cache: Path, trust: Trust
+    store: Store, args: argparse.Namespace, learners: PodLearners, cache: Path, trust: Trust, *,
+    beat: Callable[[], None],
 ) -> LineupKeeper:  # fmt: skip
     """A keeper that knows which version has learned most, and has not looked yet.
 
@@ -133,7 +136,7 @@ def begun(
     """
     version, bento = args.version, args.bento
     history = promotions.promotions(store, args.recommender)
-    level = level_version(store, args.recommender, history, None) if history else version
+    level = level_version(store, args.recommender, history, None, beat=beat) if history else version
     if level != version:
         other = fetch_bento(store, args.recommender, level, cache, trust)
         if code_of(other) == code_of(bento):

@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         with stack:
             while keeper is None and not until():
                 try:
-                    keeper = begun(args, stack)
+                    keeper = begun(args, stack, beat=pulse.beat)
                 except ShoploopError as error:  # the store is away; the server starts with its own version
                     if str(error) != problem:
                         problem = str(error)
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     return guarded(bring)
 
 
-def begun(args: argparse.Namespace, stack: ExitStack) -> LineupKeeper:
+def begun(args: argparse.Namespace, stack: ExitStack, *, beat: Callable[[], None]) -> LineupKeeper:
     """A keeper that has looked once.
 
     Raises:
@@ -100,9 +100,9 @@ def begun(args: argparse.Namespace, stack: ExitStack) -> LineupKeeper:
     version, bento = args.version, args.bento
     learning: Brought | None = None
     if args.learns:
-        learning = stack.enter_context(Brought(store, args.recommender, args.into / "updates"))
+        learning = stack.enter_context(Brought(store, args.recommender, args.into / "updates", beat=beat))
         history = promotions.promotions(store, args.recommender)
-        level = level_version(store, args.recommender, history, None) if history else version
+        level = level_version(store, args.recommender, history, None, beat=beat) if history else version
         if level != version:  # another one was promoted since the pods were made, and has learned more
             other = fetch_bento(store, args.recommender, level, cache, trust)
             if code_of(other) == code_of(bento):

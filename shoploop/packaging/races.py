@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shoploop.online.chain import KEPT, Chain
+from shoploop.online.chain import Chain
 from shoploop.online.pointer import Pointer
 from shoploop.online.updater import HOLD
 from shoploop.packaging.bento import collected_of
@@ -41,6 +41,7 @@ class Races:
         *,
         end: Callable[[], int | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        beat: Callable[[], None] = lambda: None,
     ):
         """
         Args:
@@ -49,8 +50,10 @@ class Races:
             folder: Below which each version has the folder that its predictors follow.
             end: Offset of the last record of the log; None where nobody here knows.
             clock: Seconds.
+            beat: Called again and again while a long chain is read.
         """
         self._store, self._name, self._folder, self._end, self._clock = store, name, folder, end, clock
+        self._beat = beat
         self._races: dict[tuple[str, str], _Race] = {}
         self._chains: dict[str, Chain] = {}
 
@@ -93,7 +96,7 @@ class Races:
     def chain(self, version: str) -> Chain:
         """Of a version, as it is now."""
         if version not in self._chains:
-            self._chains[version] = chain_of(self._store, self._name, version)
+            self._chains[version] = chain_of(self._store, self._name, version, beat=self._beat)
         chain = self._chains[version]
         chain.refresh()
         return chain
@@ -103,14 +106,17 @@ class Races:
         return self.chain(version).offset_of(commit)
 
 
-def chain_of(store: Store, name: str, version: str, *, keep: int | None = KEPT) -> Chain:
+def chain_of(store: Store, name: str, version: str, *, beat: Callable[[], None] = lambda: None) -> Chain:
     """The chain of a stored version, which begins where the collected events end that it was trained on. Who decides
     anything needs it: where nothing was learned yet, learning goes on from what the decision says.
 
     Args:
-        keep: See :class:`~shoploop.online.chain.Chain`.
+        store: Where it lies.
+        name: Of the recommender.
+        version: Its base.
+        beat: Called again and again while a long chain is read.
 
     Raises:
         NotFound: it was not packaged.
     """
-    return Chain(store, name, version, start=collected_of(store, name, version).offset, keep=keep)
+    return Chain(store, name, version, start=collected_of(store, name, version).offset, beat=beat)

@@ -211,9 +211,9 @@ def main(arguments: list[str] | None = None) -> int:
     def decide(**_: object) -> None:
         from shoploop.packaging.races import chain_of
 
-        chain = chain_of(Store(wanted.store), wanted.recommender, wanted.version, keep=None)
+        chain = chain_of(Store(wanted.store), wanted.recommender, wanted.version)
         chain.refresh()
-        if any(commit.by == wanted.by for commit in chain.commits):
+        if wanted.by in chain.deciders:
             print("It is in the chain already.", flush=True)
             return
         commit = chain.decide(wanted.action, by=wanted.by, reason=wanted.reason, to=wanted.to)

@@ -12,11 +12,11 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable, first_line
@@ -27,6 +27,8 @@ UPLOAD_CHUNK_BYTES = 8 * 2**20
 
 STRANGE = '\\{}^%`[]"<>~#|*?'
 """Signs that obstore writes in another way into keys."""
+
+T = TypeVar("T")
 
 ENTRY = re.compile(r"\d{12}\.json")
 """Name of an entry of a log."""
@@ -176,16 +178,16 @@ class Store:
 
     def list_facts(self, prefix: str = "") -> list[dict[str, Any]]:
         """:meth:`facts` of all objects whose keys begin with the folder ``prefix``, sorted by key."""
-        return sorted(self._found(prefix), key=lambda facts: str(facts["path"]))
+        return sorted(self._found(prefix, dict), key=lambda facts: str(facts["path"]))
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with the folder ``prefix``, sorted."""
-        yield from (facts["path"] for facts in self.list_facts(prefix))
+        yield from sorted(self._found(prefix, itemgetter("path")))
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of every object below ``folder``, by its path in there; empty where there is none."""
-        found = sorted(self._found(f"{folder}/"), key=itemgetter("path"))
-        return {meta["path"].removeprefix(f"{folder}/"): meta["size"] for meta in found}
+        found = sorted(self._found(f"{folder}/", itemgetter("path", "size")))
+        return {path.removeprefix(f"{folder}/"): size for path, size in found}
 
     def folders(self, folder: str) -> tuple[str, ...]:
         """Names of the folders that lie in ``folder`` itself, sorted."""
@@ -200,16 +202,17 @@ class Store:
                 found = _nameable_folders(self.folder / folder)
         return tuple(sorted(prefix.rstrip("/").rsplit("/", 1)[-1] for prefix in found))
 
-    def _found(self, prefix: str) -> builtins.list[dict[str, Any]]:
+    def _found(self, prefix: str, told: Callable[[dict[str, Any]], T]) -> builtins.list[T]:
+        """Of each object what is to be told of its facts: all of them are too many to keep where there are many objects."""
         from obstore.exceptions import InvalidPathError
 
         with named_errors(self.url(prefix)):
             try:
-                return [dict(meta) for chunk in self._store.list(prefix or None) for meta in chunk]
+                return [told(meta) for chunk in self._store.list(prefix or None) for meta in chunk]
             except InvalidPathError:
                 if self.folder is None:
                     raise
-                return builtins.list(self._nameable(self.folder, prefix))
+                return [told(facts) for facts in self._nameable(self.folder, prefix)]
 
     def _nameable(self, root: Path, prefix: str) -> Iterator[dict[str, Any]]:
         """What obstore would list if it left out the names that no key can have, as of bytes that are no text: not ours."""
@@ -309,8 +312,12 @@ class Log:
 
     def each(self) -> Iterator[dict[str, Any]]:
         """The same one by one, for who goes through a long log."""
-        found = [key for key in self.store.list(f"{self.key}/") if ENTRY.fullmatch(key.removeprefix(f"{self.key}/"))]
-        return ({"number": int(key[-17:-5])} | self._entry(key) for key in found)
+        return ({"number": number} | self._entry(f"{self.key}/{number:012}.json") for number in self.numbers())
+
+    def numbers(self) -> list[int]:
+        """Those of all entries, in order; none of them is read."""
+        found = (key.removeprefix(f"{self.key}/") for key in self.store.list(f"{self.key}/"))
+        return [int(name[:-5]) for name in found if ENTRY.fullmatch(name)]
 
     def entry(self, number: int) -> dict[str, Any]:
         """The entry of that number.
@@ -328,8 +335,10 @@ class Log:
         """The entries after that number, oldest first; asks for each by its name, so that a long log costs no more than a
         short one."""
         found: list[dict[str, Any]] = []
-        while self.store.exists(key := f"{self.key}/{number + len(found) + 1:012}.json"):
-            found.append({"number": number + len(found) + 1} | self._entry(key))
+        with suppress(NotFound):
+            while True:
+                following = number + len(found) + 1
+                found.append({"number": following} | self._entry(f"{self.key}/{following:012}.json"))
         return found
 
     def _entry(self, key: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from shoploop.events.log import Record
 from shoploop.events.messages import Kept, Shown
-from shoploop.online.joiner import LATENESS, WINDOWS, Joiner
+from shoploop.online.joiner import FEWEST_VOTES, LATENESS, VOTES, WINDOWS, Joiner
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -87,7 +87,8 @@ def test_feedback_that_comes_before_its_answer_waits_for_it():
 def test_feedback_whose_answer_never_comes_is_a_dead_letter_with_its_reason():
     joiner = Joiner()
     later = LATENESS + timedelta(seconds=31)
-    assert taken(joiner, did("click", "milk", "lost"), shown("r2", "tea", after=later)) == []
+    after = [shown(f"r{number}", "tea", after=later) for number in range(FEWEST_VOTES)]
+    assert taken(joiner, did("click", "milk", "lost"), *after) == []
     assert [(dead.offset, dead.reason) for dead in joiner.dead] == [(1, "no_impression")]
     assert "milk" in joiner.dead[0].body
 
@@ -109,12 +110,13 @@ def test_what_was_not_shown_was_not_chosen():
 
 def test_answers_are_forgotten_when_nothing_can_come_any_more_and_beyond_a_number():
     joiner = Joiner(shown_at_once=3)
-    taken(joiner, *(shown(f"r{n}", "tea") for n in range(5)))
+    taken(joiner, *(shown(f"r{n}", "tea") for n in range(FEWEST_VOTES)))
     assert joiner.waiting == 3
-    taken(joiner, *(shown(f"new{n}", "tea", after=timedelta(days=8)) for n in range(3)))
-    assert joiner.waiting == 3
-    taken(joiner, *(shown(f"new{n}", "tea", after=timedelta(days=8)) for n in range(3, 6)))
-    assert set(joiner._open) <= {f"new{n}" for n in range(6)}
+    bought = (did("purchase", "tea", after=timedelta(days=8)) for _ in range(FEWEST_VOTES + 1))
+    taken(joiner, *bought)
+    assert joiner.waiting == 0
+    taken(joiner, *(shown(f"new{n}", "tea", after=timedelta(days=8)) for n in range(6)))
+    assert set(joiner._open) == {"new3", "new4", "new5"}
 
 
 def test_one_clock_that_is_wrong_moves_no_time():
@@ -125,6 +127,41 @@ def test_one_clock_that_is_wrong_moves_no_time():
     [example] = taken(joiner, did("click", "tea", "r1", after=timedelta(seconds=11)))
     assert example.chosen == "tea"
     assert joiner.watermark < NOON + timedelta(seconds=11)
+
+
+@pytest.mark.parametrize("wrong", [1, 5], ids=["the-first-record", "five-records"])
+def test_a_few_wrong_clocks_at_the_beginning_of_a_log_close_nothing(wrong):
+    joiner = Joiner()
+    click = did("click", "milk", "r1")
+    taken(joiner, *(shown(f"wrong{n}", "tea", after=timedelta(days=30)) for n in range(wrong)))
+    [example] = taken(joiner, click, shown("r1", "milk", "tea"))  # which was written late
+    assert example.chosen == "milk" and not joiner.dead
+    taken(joiner, *(shown(f"right{n}", "tea", after=timedelta(seconds=n)) for n in range(300)))
+    assert joiner.watermark < NOON + timedelta(seconds=300)
+
+
+def test_the_time_of_a_log_whose_clocks_were_ahead_goes_back_when_most_say_so_and_goes_on_from_there():
+    joiner = Joiner()
+    taken(joiner, *(shown(f"before{n}", "tea") for n in range(VOTES)))
+    taken(joiner, *(shown(f"ahead{n}", "tea", after=timedelta(days=30)) for n in range(VOTES // 2 + 1)))
+    assert joiner.watermark == NOON + timedelta(days=30)
+    taken(joiner, *(shown(f"right{n}", "tea", after=timedelta(minutes=n)) for n in range(VOTES)))
+    assert NOON < joiner.watermark < NOON + timedelta(minutes=VOTES)
+    later = did("click", "tea", "a late answer", after=timedelta(minutes=VOTES))
+    [example] = taken(joiner, later, shown("a late answer", "tea", after=timedelta(minutes=VOTES)))
+    assert example.chosen == "tea"
+    days = [did("purchase", "tea", after=timedelta(hours=n)) for n in range(3 * VOTES)]
+    assert len(taken(joiner, *days)) == len(days)
+    assert NOON + timedelta(days=9) < joiner.watermark < NOON + timedelta(days=13)
+
+
+@pytest.mark.parametrize("back", [timedelta(hours=23), timedelta(hours=25)], ids=["within-a-day", "beyond"])
+def test_times_that_are_a_little_late_take_no_time_back(back):
+    joiner = Joiner()
+    taken(joiner, *(shown(f"r{n}", "tea", after=timedelta(days=2)) for n in range(VOTES)))
+    taken(joiner, *(shown(f"late{n}", "tea", after=timedelta(days=2) - back) for n in range(VOTES)))
+    went = joiner.watermark < NOON + timedelta(days=2)
+    assert went == (back > timedelta(days=1))
 
 
 def test_what_waits_does_not_grow_with_the_log():

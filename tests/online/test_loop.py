@@ -25,7 +25,7 @@ from shoploop.online.dead_letters import dead_letters, replay
 from shoploop.online.guardrails import NO_GUARD, GuardConfig
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import LogGap, OnlineLoop
-from shoploop.store import Store
+from shoploop.store import Store, layout
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PEOPLE = ("ann", "bob", "cid", "somebody new")
@@ -55,17 +55,22 @@ def did(number: int, user: str, item: str, *, kind: str = "purchase", request: i
     return Entry(f"e{number}", to_json(message))
 
 
-def story(count: int) -> list[Entry]:
-    """Answers and clicks on them, purchases of one's own, and now and then what is no event, drawn by a fixed seed."""
+def story(count: int, *, ahead: range = range(0)) -> list[Entry]:
+    """Answers and clicks on them, purchases of one's own, and now and then what is no event, drawn by a fixed seed.
+
+    Args:
+        count: So many.
+        ahead: Those of a clock that is a month ahead.
+    """
     chance, entries = random.Random(5), []
     for number in range(count):
-        user = chance.choice(PEOPLE)
+        user, second = chance.choice(PEOPLE), number + 30 * 86_400 * (number in ahead)
         if chance.random() < 0.5:
-            entries.append(shown(number, user, *chance.sample(ITEMS, 3)))
+            entries.append(shown(second, user, *chance.sample(ITEMS, 3)))
         elif chance.random() < 0.5:
-            entries.append(did(number, user, chance.choice(ITEMS), kind="click", request=chance.randrange(number + 1)))
+            entries.append(did(second, user, chance.choice(ITEMS), kind="click", request=chance.randrange(number + 1)))
         else:
-            entries.append(did(number, user, chance.choice([*ITEMS, "an item of tomorrow"])))
+            entries.append(did(second, user, chance.choice([*ITEMS, "an item of tomorrow"])))
     return [*entries, Entry("junk", b"{")]
 
 
@@ -101,8 +106,9 @@ def test_what_is_bought_is_wanted_more_by_all_who_ask(ranker, log, store):
     assert state.totals.online_loss < state.totals.frozen_loss
 
 
-def test_a_learner_that_is_begun_anew_at_any_moment_comes_to_the_same_bytes(ranker, log, store, tmp_path):
-    entries, chance = story(300), random.Random(7)
+@pytest.mark.parametrize("ahead", [range(0), range(20, 90)], ids=["clocks-that-agree", "a-clock-ahead"])
+def test_a_learner_that_is_begun_anew_at_any_moment_comes_to_the_same_bytes(ranker, log, store, tmp_path, ahead):
+    entries, chance = story(300, ahead=ahead), random.Random(7)
     log.append(entries)
     whole = Store(str(tmp_path / "whole"))
     learned(ranker, log, whole)
@@ -452,6 +458,65 @@ def test_another_log_in_the_place_of_the_former_is_not_learned_from(ranker, log,
     with SqliteLog(tmp_path / "other") as other, pytest.raises(LogGap, match="it is another log"):
         other.append([did(1, "ann", "salt")])
         begun(ranker, other, store)
+
+
+def bought(first: int, count: int) -> list[Entry]:
+    return [did(number, "ann", "salt") for number in range(first, first + count)]
+
+
+@pytest.mark.parametrize("same", [0, 7], ids=["nothing", "the-first-records"])
+@pytest.mark.parametrize("decided", [False, True], ids=["learned", "decided-since"])
+def test_another_log_is_told_from_the_former_also_where_it_is_longer(ranker, log, store, tmp_path, same, decided):
+    log.append(bought(1, 10))
+    learned(ranker, log, store)
+    if decided:
+        chain_of(store).decide("rollback", by="me", reason="", to=0)
+    with (
+        SqliteLog(tmp_path / "other") as other,
+        pytest.raises(LogGap, match="Record 10 of the event log is not the one"),
+    ):
+        other.append(bought(1, same) + bought(100, 40))  # as after a failover that lost the last three
+        begun(ranker, other, store)
+
+
+def test_the_former_log_in_another_place_is_the_same(ranker, log, store, tmp_path):
+    log.append(bought(1, 10))
+    learned(ranker, log, store)
+    with SqliteLog(tmp_path / "other") as other:
+        other.append(bought(1, 12))
+        learned(ranker, other, store)
+    assert chain_of(store).state().totals.examples == 12
+
+
+@pytest.mark.parametrize("gone", [lambda log: log.erase([10]), lambda log: log.trim(11)], ids=["erased", "trimmed"])
+def test_a_record_that_the_log_gave_up_makes_it_no_other_log(ranker, log, store, gone):
+    log.append(bought(1, 10))
+    learned(ranker, log, store)
+    log.append(bought(11, 2))
+    gone(log)
+    learned(ranker, log, store)
+    assert chain_of(store).state().totals.examples == 12
+
+
+def test_of_a_commit_of_an_earlier_version_nobody_knows_the_record(ranker, log, store, tmp_path):
+    log.append(bought(1, 10))
+    learned(ranker, log, store)
+    [key] = store.list(layout.online_commits("grocery", "v123"))
+    store.put(key, json.dumps({name: fact for name, fact in store.get_json(key).items() if name != "record"}).encode())
+    with SqliteLog(tmp_path / "other") as other:
+        other.append(bought(100, 12))
+        learned(ranker, other, store)
+    assert chain_of(store).commits[-1].record is not None
+
+
+def test_a_log_that_was_away_and_comes_back_as_another_that_is_longer_is_not_learned_from(ranker, log, store):
+    log.append(bought(1, 10))
+    loop = learned(ranker, log, store)
+    for each in log.path.parent.glob(f"{log.path.name}*"):
+        each.unlink()
+    with SqliteLog(log.path) as other, pytest.raises(LogGap, match="it is another log"):
+        other.append(bought(100, 40))
+        loop.run(period_seconds=60, until=lambda: False)
 
 
 def test_a_log_that_was_away_and_comes_back_as_another_is_not_learned_from(ranker, log, store):
