@@ -511,7 +511,7 @@ class Chain:
                 break
             if commit.full and len(read) >= KEPT:  # written by earlier versions, and so are those before it
                 break
-        return known, (read.pop(n, None) or self._read(n) for n in range(known.head + 1, len(numbers) + 1))
+        return known, (read.pop(n) if n in read else self._read(n) for n in range(known.head + 1, len(numbers) + 1))
 
     def _at(self, number: int) -> Commit:
         """One of those that are known."""
