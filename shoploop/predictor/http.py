@@ -92,7 +92,9 @@ def _check_size(body: bytes) -> None:
         if count > MOST_SIGNS and depth > MOST_DEEP:
             raise JsonRefused("json_too_deep", "The JSON is nested too deep.")
         if count > MOST_SIGNS:
-            raise JsonRefused("request_invalid", f"The JSON has more than {MOST_SIGNS} texts, commas and brackets.")
+            raise JsonRefused(
+                "request_invalid", f"The JSON has more than {MOST_SIGNS} texts, commas and brackets. Send less at once."
+            )
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> None:

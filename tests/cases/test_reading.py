@@ -1,14 +1,12 @@
-"""Files as people have them: any ending, separator, encoding, folder and path. Compressed ones: test_compressed_files.py."""
+"""Files as people have them: any ending, separator, encoding, folder and path. Compressed ones: test_compressed_files.py;
+databases: test_database_files.py."""
 
 import io
 import os
-import sqlite3
-from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from urllib.parse import quote
 
-import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -19,7 +17,7 @@ from hypothesis import strategies as st
 from own_tables import log
 from pyarrow import feather
 
-from shoploop.api.v1alpha1 import DataSpec, InteractionsSource
+from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data.csv_text import read_csv
 from shoploop.data.inputs import check_columns, resolve_uris, source_digest
 from shoploop.data.kinds import meaning
@@ -387,85 +385,6 @@ def test_quotes_around_lines_are_read_whatever_divides_columns(tables, separator
 def test_what_is_no_table_is_named_with_what_to_do(tables, content, said):
     with pytest.raises(DataUnreadable, match=said):
         tables.events(tables.bytes("events.csv", content))
-
-
-@pytest.mark.parametrize(
-    "named",
-    [
-        {"table": "outside"},
-        {"table": "above"},
-        {"query": "SELECT * FROM read_parquet('{0}/ev.parquet')"},
-        {"query": "SELECT * FROM anywhere('{0}/ev.parquet')"},
-        {"query": "ATTACH '{0}/other.db' AS other; SELECT * FROM other.events"},
-    ],
-    ids=["a view", "a view of a view", "a query", "a macro", "another database"],
-)
-def test_what_a_duckdb_reads_outside_of_its_file_is_part_of_the_digest(tables, named):
-    def write(rows):
-        log(rows).write_parquet(tables.folder / "ev.parquet")
-        with duckdb.connect(str(tables.folder / "other.db")) as other:
-            other.execute(f"CREATE OR REPLACE TABLE events AS SELECT * FROM '{tables.folder}/ev.parquet'")
-
-    write(2)
-    with duckdb.connect(str(tables.folder / "shop.db")) as connection:
-        connection.execute(f"CREATE VIEW outside AS SELECT * FROM '{tables.folder}/ev.parquet'")
-        connection.execute("CREATE VIEW above AS SELECT * FROM outside")
-        connection.execute("CREATE MACRO anywhere(file) AS TABLE SELECT * FROM read_parquet(file)")
-    named = {key: text.format(tables.folder) for key, text in named.items()}
-    spec = DataSpec(tables={"interactions": {"uri": f"duckdb:///{tables.folder}/shop.db", **named}})
-    first = source_digest(spec)
-    write(2)
-    assert source_digest(spec) == first
-    write(5)
-    assert source_digest(spec) != first
-
-
-def test_no_row_of_a_duckdb_that_holds_all_it_reads_is_read_for_the_digest(tables, monkeypatch):
-    with duckdb.connect(str(tables.folder / "shop.db")) as connection:
-        connection.execute("CREATE TABLE events AS SELECT 'ann' AS \"user\", 'tea' AS item, DATE '2024-05-01' AS time")
-        connection.execute("CREATE VIEW own AS SELECT * FROM events")
-    monkeypatch.setattr("shoploop.data.databases.read", lambda *_, **__: pytest.fail("rows were read"))
-    uri = f"duckdb:///{tables.folder}/shop.db"
-    for named in ({"table": "events"}, {"table": "main.own"}, {"query": "SELECT * FROM own WHERE item <> ''"}):
-        assert source_digest(DataSpec(tables={"interactions": {"uri": uri, **named}}))
-
-
-def test_tables_of_duckdb_and_sqlite_are_read_by_a_connection_string(tables):
-    with duckdb.connect(str(tables.folder / "my shop.db")) as connection:
-        connection.execute("create table sales as select 'ann' who, 'tea' item, timestamp '2024-05-01' moment")
-    columns = {"user": "who", "time": "moment"}
-    uri = f"duckdb:///{tables.folder}/my shop.db"
-    assert pairs(tables.events(uri, table="sales", columns=columns)) == PAIRS[:1]
-    query = "select who as user, item, moment as time from sales"
-    assert pairs(tables.events(uri, query=query)) == PAIRS[:1]
-    with closing(sqlite3.connect(tables.folder / "shop.sqlite")) as connection:
-        connection.execute("create table sales as select 'ann' as user, 'tea' as item, '2024-05-01' as time")
-        connection.commit()
-    assert pairs(tables.events(f"sqlite:///{tables.folder}/shop.sqlite", table="sales")) == PAIRS[:1]
-    relative = DataSpec(tables={"interactions": {"uri": "duckdb:///my shop.db", "table": "sales"}})
-    assert resolve_uris(relative, tables.folder).tables.interactions.uri == f"duckdb:///{tables.folder}/my shop.db"
-
-
-def test_a_database_without_a_table_or_with_a_wrong_query_is_named(tables):
-    uri = f"duckdb:///{tables.folder}/shop.db"
-    with pytest.raises(DataUnreadable, match="there is no database file"):
-        tables.events(uri, table="sales")
-    duckdb.connect(str(tables.folder / "shop.db")).close()
-    with pytest.raises(SpecInvalid, match="Name what to read of it: table, or query"):
-        tables.events(uri)
-    with pytest.raises(DataUnreadable, match="syntax error"):
-        tables.events(uri, query="selec 1")
-    with pytest.raises(DataUnreadable, match=r"reads? a database"):
-        tables.events(tables.bytes("e.csv", TWO.encode()), table="sales")
-    with pytest.raises(ValueError, match="exactly one of query and table"):
-        InteractionsSource(uri=uri, query="select 1", table="sales")
-
-
-def test_a_database_server_that_cannot_be_read_is_named_without_its_password(tables):
-    with pytest.raises(DataUnreadable) as caught:
-        tables.events("postgresql://me:secret@127.0.0.1:1/shop", table="sales")
-    assert "postgresql://me:...@127.0.0.1:1/shop" in str(caught.value)
-    assert "secret" not in str(caught.value)
 
 
 def test_columns_are_checked_without_a_run_where_the_tables_are_here(tables):
