@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from shoploop.bench.online import later_purchases
+from shoploop.bench.prequential import later_purchases
 from shoploop.bench.replay import K, Purchase, visits
 from shoploop.compute.cores import one_thread
 from shoploop.evaluation.intervals import Bootstrap

@@ -1,29 +1,22 @@
 """How many events a second are learned, by the learner alone and from the event log to a durable commit; and whether what is
-learned predicts better, each purchase predicted before it is learned (progressive validation).
-
-The replay is of the days that the version was evaluated on, which its weights have not seen. Its item factors and statistics
-are as of the end of the data, for the learner and for the frozen version alike.
+learned predicts better (:mod:`shoploop.bench.prequential`).
 """
 
 import gc
-import json
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import polars as pl
 
+from shoploop.bench.prequential import of_dataset, of_version
 from shoploop.bench.rivals import other_rates
 from shoploop.compute.cores import one_thread
-from shoploop.errors import ArtifactCorrupt, NotFound
-from shoploop.evaluation.intervals import Bootstrap
-from shoploop.events.fresh import Recent
 from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, Kind, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
@@ -37,13 +30,9 @@ from shoploop.online.optimizers import OPTIMIZERS
 from shoploop.online.process import keep_what_is_loaded
 from shoploop.packaging.local_setup import packaged_ranker
 from shoploop.ranking.ranker import Ranker
-from shoploop.runs.record import folder_of
-from shoploop.schemas import POSITIVE_KINDS
-from shoploop.store import Store, layout
-from shoploop.versions.artifact import MANIFEST, version_id
+from shoploop.store import Store
 
 ITEMS, WIDTH = 12_000, 64
-EPOCH = date(1970, 1, 1)
 REPETITIONS = 3
 APPENDED = 5_000
 APART = timedelta(microseconds=30)
@@ -60,6 +49,8 @@ def run(
     events: int = 20_000,
     seed: int = 0,
     replayed: int = 5_000,
+    datasets: Sequence[str] = (),
+    trainings: int = 3,
     say: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Measures the learner on vectors that are drawn, and the loop on a served version.
@@ -69,7 +60,9 @@ def run(
         name: Of the recommender.
         events: To learn in each repetition: purchases by users of the version, of its items, both drawn.
         seed: Of what is drawn.
-        replayed: How many of the purchases of those days are replayed at most, from the first on.
+        replayed: How many of the purchases of the days that it was evaluated on are replayed at most, from the first on.
+        datasets: Of each, versions are trained and replayed like this, too.
+        trainings: Of each of these, with seeds from 0 on.
         say: Told what is being done.
 
     Returns:
@@ -77,8 +70,8 @@ def run(
         in one thread, and the median by a second of CPU time, which a machine that has other work, too, does not change as
         much), ``rivals_events_per_cpu_second`` of other online learners, where River or Vowpal Wabbit is installed,
         ``log_to_commit_visits_per_second``, the same of records of answers, clicks and purchases;
-        ``restart_seconds`` of a learner that reads all of them again; ``prequential``: recall@10 (over all items, by
-        w_i·h_u + b_i) and loss (nats) ``online`` and ``frozen``, their difference and its 95 % interval over users;
+        ``restart_seconds`` of a learner that reads all of them again; ``prequential``: of the recommender and of
+        each dataset what :func:`~shoploop.bench.prequential.of_version` tells;
         ``optimizers``, the same of each rule; and what that was measured on.
     """
     random = np.random.default_rng(seed)
@@ -102,9 +95,12 @@ def run(
         "log_to_commit_events_per_second": _middle(purchases),
         "log_to_commit_visits_per_second": _middle(visits),
         "restart_seconds": float(np.median(restarts)),
-        "prequential": {name: _prequential(store, ranker, name, replayed, seed, say)},
+        "prequential": {name: of_version(store, ranker, name, replayed=replayed, seed=seed, say=say)}
+        | {dataset: of_dataset(dataset, seeds=range(trainings), replayed=replayed, say=say) for dataset in datasets},
         "optimizers": {
-            optimizer: _prequential(store, ranker, name, replayed, seed, say, LearnerConfig(optimizer=optimizer))
+            optimizer: of_version(
+                store, ranker, name, replayed=replayed, seed=seed, say=say, config=LearnerConfig(optimizer=optimizer)
+            )
             for optimizer in OPTIMIZERS
         },
         "events": events,
@@ -219,81 +215,3 @@ def _whole(ranker: Ranker, name: str, entries: list[Entry]) -> tuple[tuple[float
         began = time.perf_counter()
         loop()
         return (events / seconds, events / computed), time.perf_counter() - began
-
-
-def _prequential(
-    store: Store,
-    ranker: Ranker,
-    name: str,
-    replayed: int,
-    seed: int,
-    say: Callable[[str], None],
-    config: LearnerConfig | None = None,
-) -> dict[str, Any]:
-    config = config or LearnerConfig()
-    events, first = later_purchases(store, ranker, name, replayed)
-    say(f"{events.height} purchases since {EPOCH + timedelta(days=first)} are replayed, learned by {config.optimizer}")
-    ranker = ranker.before(first)
-    online, frozen, recent = ItemLearner(*ranker.items(), config), ItemLearner(*ranker.items()), Recent()
-    rows = []
-    for number, (user, item, time_) in enumerate(zip(events["user"], events["item"], events["time"], strict=True)):
-        time_ = time_.replace(tzinfo=UTC)
-        [code] = ranker.encode([item]).tolist()
-        if code >= 0:
-            state_D = ranker.user_state(user, fresh=recent.of(user), now=time_)
-            hits = [float(code in model.rank(state_D, 10)) for model in (online, frozen)]
-            losses = online.learn_one(state_D, code, None, offset=number + seed * len(events))
-            if losses is not None:
-                rows.append((user, *hits, losses.online, losses.frozen))
-        recent.add(Kept(source="organic", kind="purchase", user=user, item=item, time=time_, received=time_))
-    return _compared(
-        pl.DataFrame(rows, schema=["user", "hit", "frozen_hit", "loss", "frozen_loss"], orient="row"), seed
-    )
-
-
-def later_purchases(store: Store, ranker: Ranker, name: str, most: int) -> tuple[pl.DataFrame, int]:
-    """Purchases of the days that a version was evaluated on, in the order of their times, and the first of these days (days
-    since 1970-01-01).
-
-    Args:
-        store: Where the run lies that made the version.
-        ranker: The version.
-        name: Of the recommender.
-        most: So many, from the first on.
-
-    Raises:
-        NotFound: that run is gone.
-        ArtifactCorrupt: what the version says of itself was altered.
-    """
-    folder = folder_of(store, name, ranker.version)
-    if folder is None:
-        raise NotFound(f"The run that made {ranker.version} of {name!r} is not in the store any more: run again.")
-    events = pl.read_parquet(folder / "data" / "interactions.parquet", columns=["user", "item", "time", "kind"])
-    first = _last_training_day(store, name, ranker.version) + 1
-    day = pl.lit(EPOCH) + pl.duration(days=first)
-    events = events.filter(pl.col("kind").is_in(POSITIVE_KINDS) & (pl.col("time").dt.date() >= day.cast(pl.Date)))
-    return events.sort("time", maintain_order=True).head(most), first
-
-
-def _last_training_day(store: Store, name: str, version: str) -> int:
-    """As the version itself says: a run that has tables may be another one's."""
-    manifest = store.get(f"{layout.version(name, version)}/{MANIFEST}")
-    if version_id(manifest) != version:
-        raise ArtifactCorrupt(f"The manifest of version {version} of {name!r} was altered: promote another version.")
-    return int(json.loads(manifest)["lineage"]["last_training_day"])
-
-
-def _compared(rows: pl.DataFrame, seed: int) -> dict[str, Any]:
-    """Means over users of their means, and the paired bootstrap over users of the differences."""
-    of_user = rows.group_by("user", maintain_order=True).mean()
-    bootstrap = Bootstrap(of_user.height, seed=seed)
-    found: dict[str, Any] = {"purchases": rows.height, "users": of_user.height}
-    for metric, name in (("recall@10", "hit"), ("loss", "loss")):
-        online_U, frozen_U = of_user[name].to_numpy(), of_user[f"frozen_{name}"].to_numpy()
-        found[metric] = {
-            "online": float(online_U.mean()),
-            "frozen": float(frozen_U.mean()),
-            "difference": float((online_U - frozen_U).mean()),
-            "interval": bootstrap.interval(online_U - frozen_U),
-        }
-    return found

@@ -26,7 +26,7 @@ import polars as pl
 
 from shoploop.api.v1alpha1 import TrainingSpec
 from shoploop.bench import nights
-from shoploop.bench.online import EPOCH, later_purchases
+from shoploop.bench.prequential import EPOCH, later_purchases
 from shoploop.compute.cores import one_thread
 from shoploop.errors import NotFound
 from shoploop.evaluation.intervals import Bootstrap

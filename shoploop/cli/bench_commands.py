@@ -238,16 +238,30 @@ def bench_events(log: LogOption = "sqlite", json_: JsonOption = None) -> None:
 def bench_online(
     name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
     events: Annotated[int, typer.Option(min=100)] = 20_000,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also train and replay completejourney or yoochoose; may be given again. [default: both, the second only "
+            "where SHOPLOOP_BENCH_DATA says where it lies]"
+        ),
+    ] = None,
+    trainings: Annotated[
+        int, typer.Option(min=0, help="Of each dataset, with seeds from 0 on; 0 leaves them out.")
+    ] = 3,
     seed: Seed = 0,
     store: StoreOption = None,
     json_: JsonOption = None,
 ) -> None:
-    """Count how many events a second are learned, by the learner alone and from the event log to a commit."""
+    """Count how many events a second are learned, alone and from the log to a commit, and whether they predict better."""
     from shoploop.bench import online
+    from shoploop.bench.prequential import datasets
     from shoploop.cli.bench import measure
 
-    opened = readable_store(store)
-    measure(lambda say: online.run(opened, name, events=events, seed=seed, say=say), json_)
+    opened, wanted = readable_store(store), datasets(dataset) if trainings else ()
+    measure(
+        lambda say: online.run(opened, name, events=events, datasets=wanted, trainings=trainings, seed=seed, say=say),
+        json_,
+    )
 
 
 @app.command("poison")
@@ -300,12 +314,12 @@ def bench_freshness(
 @app.command("kills")
 def bench_kills(
     name: Annotated[str, typer.Option(help="Name of a recommender that has a promoted version.")] = "grocery",
-    kills: Annotated[int, typer.Option(min=1, help="How many learners are killed.")] = 20,
+    kills: Annotated[int, typer.Option(min=1, help="Of three two learners and one updater.")] = 150,
     seed: Seed = 0,
     store: StoreOption = None,
     json_: JsonOption = None,
 ) -> None:
-    """Kill the learner (-9) at random moments while events come, and compare with one that was not killed."""
+    """Kill learner and updater (-9) at random moments while events come, and compare with what was not killed."""
     from shoploop.bench import kills as bench
     from shoploop.cli.bench import measure
 

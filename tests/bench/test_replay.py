@@ -10,7 +10,7 @@ import pytest
 from shop.serving import make_ranker
 from typer.testing import CliRunner
 
-from shoploop.bench import online, replay
+from shoploop.bench import prequential, replay
 from shoploop.cli.main import app
 from shoploop.store import Store, layout
 from shoploop.versions.artifact import MANIFEST, version_id
@@ -77,6 +77,6 @@ def test_replayed_is_what_was_bought_since_the_first_day_of_evaluation(tmp_path,
     rows = pl.DataFrame({"user": ["ann"] * 4, "item": list("abcd"), "time": [datetime(2022, 1, 9, 23), *days],
                          "kind": ["purchase", "purchase", "view", "purchase"]})  # fmt: skip
     rows.write_parquet(tmp_path / "data" / "interactions.parquet")
-    monkeypatch.setattr(online, "folder_of", lambda store, name, version: tmp_path)
-    events, first = online.later_purchases(store, SimpleNamespace(version=version), "shop", 10)
+    monkeypatch.setattr(prequential, "folder_of", lambda store, name, version: tmp_path)
+    events, first = prequential.later_purchases(store, SimpleNamespace(version=version), "shop", 10)
     assert (events["item"].to_list(), first) == (["b", "d"], 19002)

@@ -24,12 +24,13 @@ OUTSIDE_OF_VERSIONS = {
     "keyring.py",
     "local_setup.py",
     "planning.py",
+    "promotions.py",
     "pseudonyms.py",
     "worker.py",
 }
 """The salt that a candidacy buckets users by; names of files that two compactions may write at once;
-names of files that are written aside; new keys; a run's name; the key of pseudonyms, which does not reach what is made;
-the pauses of the operator's queue."""
+names of files that are written aside; new keys; a run's name; what tells a promotion from another alike; the key of
+pseudonyms, which does not reach what is made; the pauses of the operator's queue."""
 
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "multinomial", "bernoulli", "normal"}
 
