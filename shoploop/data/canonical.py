@@ -61,7 +61,7 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"dataset": dataset, "source_sha256": digest, "tables": {}, "rules": loaded.report()}
     report |= {"kinds": loaded.kinds, "remarks": loaded.remarks}
-    report["collected"] = asdict(collected or CollectedThrough())
+    report["collected"] = (collected or CollectedThrough()).to_json()
     if loaded.span is not None:
         report["span"] = asdict(loaded.span)
     for name, table in tables.items():

@@ -33,6 +33,14 @@ class CollectedThrough:
     offset: int = 0
     """Of the log's last record that is in it."""
 
+    log: int = 0
+    """Number of the cut that this log begins with, which took another's place; 0 of the first log there was, and where a
+    shoploop wrote it that did not say so. Offsets of two logs have nothing to do with each other."""
+
+    def to_json(self) -> dict[str, int]:
+        """As it is written: of the first log as earlier versions read it, too."""
+        return {"cut": self.cut, "offset": self.offset} | ({"log": self.log} if self.log else {})
+
 
 def collected_through(folder: Path | None) -> CollectedThrough:
     """What a folder of collected interactions holds; nothing where there is none."""

@@ -354,9 +354,19 @@ def fetch_collected(store: Store, name: str, through: int, target: Path) -> Path
                 raise
     folder.mkdir(parents=True, exist_ok=True)
     if counting:
-        told = CollectedThrough(cut=counting[-1].number, offset=counting[-1].through)
-        disk.write_json(folder / CUT_FILE, asdict(told))
+        told = CollectedThrough(cut=counting[-1].number, offset=counting[-1].through, log=_log_of(counting))
+        disk.write_json(folder / CUT_FILE, told.to_json())
     return folder
+
+
+def _log_of(known: list[Cut]) -> int:
+    """Number of the cut with which the log begins that the last of these is of; 0 where none was there before."""
+    begun, seen = 0, BEGINNING
+    for cut in known:
+        if cut.after == BEGINNING < seen:
+            begun = cut.number
+        seen = cut.through
+    return begun
 
 
 def _fetch(store: Store, name: str, wanted: set[str], places: dict[str, str], folder: Path) -> None:

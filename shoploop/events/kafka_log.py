@@ -3,7 +3,7 @@
 The producer is idempotent and waits for all in-sync replicas (acks=all), so its own retries double nothing and what was
 acknowledged outlives the death of a broker as far as the topic is replicated. An entry that a *client* retries may reach
 the topic twice; readers drop the second, by an index of the ids that the topic holds. The index is read from the topic, once
-from its beginning and from then on as it grows, and takes about 100 bytes an entry: trim the log.
+from its beginning and from then on as it grows, and takes 24 bytes an entry, up to MOST_IDS: trim the log.
 
 An append that fails may have written some of its entries: appended again, they are known. What somebody else writes into the
 topic, without an id, is passed over.
@@ -21,16 +21,20 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from hashlib import blake2b
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from shoploop.errors import NotFound, first_line
-from shoploop.events.log import BEGINNING, Entry, EventLog, LogUnavailable, Record, check
+from shoploop.events.first_offsets import FirstOffsets
+from shoploop.events.log import BEGINNING, Entry, EventLog, LogFull, LogUnavailable, Record, check
 
 TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.1
 INDEXED_AT_ONCE = 10_000
+MOST_IDS = 30_000_000
+"""That the index holds: 720 MB, and a third more for a moment now and then. Two weeks of 24 entries a second; beyond, nothing
+is read or written until the log is trimmed, instead of a process that dies of it without a word."""
+
 ERASED = "erased:"
 """Begins the key of a message that names offsets of entries which nobody is told of."""
 
@@ -79,7 +83,7 @@ class KafkaLog(EventLog):
         self._settings["error_cb"] = lambda error: None
         self._settings |= settings or {}
         self._lock = threading.Lock()
-        self._first: dict[bytes, int] = {}
+        self._first = FirstOffsets()
         self._erased: set[int] = set()
         self._indexed = BEGINNING
         self._closed = False
@@ -105,11 +109,11 @@ class KafkaLog(EventLog):
         check(entries)
         with self._lock, self._named_errors():
             low, _ = self._index_to_end()
+            ids = [each.id for each in entries]
             missing = {
                 each.id: each
-                for each in entries
-                if _key(each.id) not in self._first
-                and (each.of is None or (each.of > low and each.of not in self._erased))
+                for each, first in zip(entries, self._first.of(ids), strict=True)
+                if first == BEGINNING and (each.of is None or (each.of > low and each.of not in self._erased))
             }
             written: dict[str, int] = {}
             failed: list[Any] = []
@@ -134,10 +138,8 @@ class KafkaLog(EventLog):
             if any(each.of is not None for each in missing.values()):
                 self._index_to_end()  # it may have been erased since
             return [
-                BEGINNING
-                if each.of in self._erased
-                else self._first.get(_key(each.id)) or written.get(each.id, BEGINNING)
-                for each in entries
+                BEGINNING if each.of in self._erased else first or written.get(each.id, BEGINNING)
+                for each, first in zip(entries, self._first.of(ids), strict=True)
             ]
 
     def read(self, after: int, *, limit: int = 1000, wait_seconds: float = 0.0) -> list[Record]:
@@ -166,10 +168,11 @@ class KafkaLog(EventLog):
             cut = min(max(before - 1, 0), high)
             if cut <= low:
                 return
-            self._index_to_end()
+            with suppress(LogFull):  # that is why it is trimmed
+                self._index_to_end()
             for future in self._admin.delete_records([TopicPartition(self.topic, 0, cut)]).values():
                 future.result(TIMEOUT_SECONDS)
-            self._first = {key: offset for key, offset in self._first.items() if offset >= before}
+            self._first.forget(before)
 
     def erase(self, offsets: Sequence[int]) -> None:
         named = [
@@ -228,14 +231,14 @@ class KafkaLog(EventLog):
         low, high = self._index_to_end()  # what is to be erased is named behind it
         at = max(at, low)
         while len(found) < limit and at < high:
-            for message in self._reader.next(at, min(limit - len(found), high - at)):
-                at = message.offset() + 1
-                id = _id(message)
-                if id is None or id.startswith(ERASED):
-                    continue
-                self._index(id, at)
-                if self._first[_key(id)] == at and self._erased.isdisjoint((at, _of(message))):
-                    found.append(Record(at, id, message.value()))
+            messages = self._reader.next(at, min(limit - len(found), high - at))
+            at = messages[-1].offset() + 1
+            named = [(id, each) for each in messages if (id := _id(each)) is not None and not id.startswith(ERASED)]
+            for (id, message), first in zip(named, self._first.of([id for id, _ in named]), strict=True):
+                offset = message.offset() + 1
+                is_first = (first or self._first_of(id, offset)) == offset
+                if is_first and self._erased.isdisjoint((offset, _of(message))):
+                    found.append(Record(offset, id, message.value()))
         return found, at
 
     def _index_to_end(self) -> tuple[int, int]:
@@ -243,20 +246,30 @@ class KafkaLog(EventLog):
         low, high = self._watermarks()
         at = max(self._indexed, low)
         while at < high:
+            if len(self._first) > MOST_IDS:
+                self._first.forget(
+                    low + 1
+                )  # not before: of an entry that is there twice the first may have been trimmed
+            if len(self._first) > MOST_IDS:
+                raise LogFull(
+                    f"Kafka {self.where}: topic {self.topic} holds more than {MOST_IDS:,} entries, whose ids have to be "
+                    "known. Trim it: `shoploop events trim`."
+                )
             for message in self._indexer.next(at, min(INDEXED_AT_ONCE, high - at)):
                 at = message.offset() + 1
                 if (id := _id(message)) is not None:
-                    self._first.setdefault(_key(id), at)
+                    self._first.add(id, at)
                     if id.startswith(ERASED):
                         self._erased.update(json.loads(message.value()))
             self._indexed = at
         return low, high
 
-    def _index(self, id: str, offset: int) -> None:
-        """Knows the first offset of every id up to ``offset``, which ``id`` has."""
-        if self._indexed < offset:
-            self._index_to_end()
-        self._first.setdefault(_key(id), offset)
+    def _first_of(self, id: str, offset: int) -> int:
+        """The first offset of an id that was forgotten with an entry which was trimmed, and lies at ``offset`` once more."""
+        [first] = self._first.of([id])
+        if first == BEGINNING:
+            self._first.add(id, offset)
+        return first or offset
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
@@ -345,7 +358,3 @@ def _of(message: Any) -> int | None:
     """Offset of the entry that it tells of once more."""
     of = dict(message.headers() or ()).get(OF)
     return int(of) if of else None
-
-
-def _key(id: str) -> bytes:
-    return blake2b(id.encode(), digest_size=16).digest()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from shoploop.events.log import BEGINNING, Entry, EventLog
 from shoploop.events.messages import Again, Kept, Shown, from_json, to_json
 from shoploop.online.joiner import LATENESS, WINDOWS, DeadLetter, Joiner
+from shoploop.online.recall import recall
+from shoploop.schemas import POSITIVE_KINDS
 
 APPENDED = 500
 
@@ -37,8 +39,9 @@ def dead_letters(log: EventLog, *, after: int, failed: Collection[int] = ()) -> 
     Raises:
         LogUnavailable: the log does not answer.
     """
-    joiner, offset, again = Joiner(), after, set[int]()
+    joiner, offset, again = Joiner(start=after), after, set[int]()
     found: list[DeadLetter] = []
+    recall(log, joiner, start=after)
     while records := log.read(offset):
         for record in records:
             if message := joiner.read(record):
@@ -66,16 +69,12 @@ def replay(log: EventLog, letters: list[DeadLetter]) -> Replayed:
     answers = _answers(log, {event.request_id for event in events.values() if event.source == "attributed"})
     entries = []
     for offset, event in events.items():
-        if event.source == "organic":  # chosen from no list
-            again = Again(of=offset, event=event, items=[], searched=True, failed=offset in failed)
-            entries.append(Entry(f"again:{offset}", to_json(again), of=offset))
+        shown, items, searched = answers.get(event.request_id), list[str](), True  # chosen from no list
+        if event.source == "attributed" and shown is not None and _is_of(event, shown):
+            items, searched = shown.items, shown.surface == "search"
+        elif event.kind not in POSITIVE_KINDS:
             continue
-        shown = answers.get(event.request_id)
-        if shown is None or event.item not in shown.items or event.time - shown.time > WINDOWS[event.kind] + LATENESS:
-            continue
-        again = Again(
-            of=offset, event=event, items=shown.items, searched=shown.surface == "search", failed=offset in failed
-        )
+        again = Again(of=offset, event=event, items=items, searched=searched, failed=offset in failed)
         entries.append(Entry(f"again:{offset}", to_json(again), of=offset))
     replayed = list[int]()
     for first in range(0, len(entries), APPENDED):
@@ -84,6 +83,11 @@ def replay(log: EventLog, letters: list[DeadLetter]) -> Replayed:
         replayed += [entry.of for entry, at in written if entry.of is not None and at != BEGINNING]
     left = sorted({letter.offset for letter in letters} - set(replayed))
     return Replayed(replayed=tuple(replayed), left=tuple(left))
+
+
+def _is_of(event: Kept, shown: Shown) -> bool:
+    """Whether it is feedback on that answer, and in time."""
+    return event.item in shown.items and event.time - shown.time <= WINDOWS[event.kind] + LATENESS
 
 
 def _event(letter: DeadLetter) -> Kept | None:

@@ -5,7 +5,7 @@ A batch holds the examples of BATCH offsets, or of BATCH_SECONDS by the log's ow
 begins and ends depends on the records and their order alone. Nothing here knows what becomes of a batch.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from shoploop.events.fresh import Recent
-from shoploop.events.log import Record
+from shoploop.events.log import BEGINNING, EventLog, Record
 from shoploop.events.messages import Again, Kept, Message, Shown
 from shoploop.features.log import Float32
 from shoploop.online.encoding import States, encoded
 from shoploop.online.joiner import Example, Joiner
 from shoploop.online.limits import Limits
+from shoploop.online.recall import recall
 from shoploop.ranking.states import Asked
 
 BATCH = 512
@@ -86,19 +87,24 @@ class Untaught(NamedTuple):
 class Intake:
     """Of one learner, from a place in the log on: for each record :meth:`read`, :meth:`ends_batch`, :meth:`take`."""
 
-    def __init__(self, codes: Mapping[str, int], limits: Limits):
+    def __init__(self, codes: Mapping[str, int], limits: Limits, *, start: int = BEGINNING):
         """
         Args:
             codes: Of the items that can be learned of.
             limits: How much one user and one item may teach.
+            start: Offset of the last record before those that are taken.
         """
         self.batch = Batch()
         """The open one."""
 
         self._codes = codes
         self._limits = limits
-        self._joiner = Joiner()
+        self._joiner = Joiner(start=start)
         self._recent = Recent()
+
+    def recall(self, log: EventLog, *, start: int, beat: Callable[[], None]) -> None:
+        """As :func:`shoploop.online.recall.recall`."""
+        recall(log, self._joiner, start=start, beat=beat)
 
     def read(self, record: Record) -> Message | None:
         """What a record says; one that is none of ours is a dead letter."""
@@ -135,7 +141,8 @@ class Intake:
             batch.began = _time_of(message)
         examples = [] if message is None else self._joiner.take(offset, message)
         if isinstance(message, Again) and message.failed and message.of not in failed:
-            examples = []  # another version's learner failed at it; this one learned it where it first lay
+            # another version's learner failed at it; this one learned it where it first lay
+            examples = [example for example in examples if example.offset != offset]
         for example in examples:
             code = self._codes.get(example.chosen, -1)
             if code < 0:
@@ -147,9 +154,12 @@ class Intake:
             batch.examples.append(example)
             batch.codes.append(code)
             batch.among.append(self._known(example.among))
-            batch.asked.append(Asked(example.user, self._recent.of(example.user), example.time))
+            done = self._recent.of(example.user)
+            if example.offset < offset:  # it waited for its answer: what is done must be no reason for itself
+                done = tuple(each for each in done if each.offset < example.offset)
+            batch.asked.append(Asked(example.user, done, example.time))
         if isinstance(message, Kept):
-            self._recent.add(message)
+            self._recent.add(message, offset=offset)
         dead = len(self._joiner.dead)
         self._joiner.dead.clear()
         return Untaught(capped, dead)

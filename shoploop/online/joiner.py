@@ -3,6 +3,9 @@
 It is a function of the records in their order, and of nothing else: no clock, no chance. So it needs no memory of its own:
 who starts again reads the records again, and it is where it was. Time is what most records say (the watermark), so a log that
 nobody writes to stands still.
+
+A purchase counts whatever became of its answer: it was shown, which its signature has proved where it came in, and it was
+wanted. Where its answer is not known, or was too long ago, it is learned as one from plain browsing is.
 """
 
 from bisect import bisect_left, insort
@@ -11,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
-from shoploop.events.log import Record
+from shoploop.events.log import BEGINNING, Record
 from shoploop.events.messages import Again, Kept, Kind, Message, Shown, from_json
 from shoploop.events.names import Names
 from shoploop.schemas import POSITIVE_KINDS
@@ -39,10 +42,11 @@ AHEAD = timedelta(days=1)
 """Where the median of as many times as VOTES is farther behind the log's own time, that was of clocks that were ahead."""
 
 SHOWN_AT_ONCE = 200_000
-"""Answers that wait for what becomes of them; beyond, the oldest count as done."""
+"""Answers that wait for what becomes of them; beyond, the oldest count as done: of a hundred a second half an hour's. A click
+that comes later is a dead letter, a purchase one that was chosen from no list."""
 
 ORPHANS_AT_ONCE = 50_000
-"""Events that wait for their answer; beyond, the oldest are dead letters. They wait for seconds by the log's own time, which
+"""Events that wait for their answer; beyond, the oldest wait no longer. They wait for seconds by the log's own time, which
 stands still where all of a flood has one time."""
 
 Reason = Literal["no_impression", "late", "not_shown", "unreadable", "failed"]
@@ -92,10 +96,23 @@ class _Orphans:
 class Joiner:
     """The open window."""
 
-    def __init__(self, *, shown_at_once: int = SHOWN_AT_ONCE, orphans_at_once: int = ORPHANS_AT_ONCE):
+    def __init__(
+        self,
+        *,
+        start: int = BEGINNING,
+        shown_at_once: int = SHOWN_AT_ONCE,
+        orphans_at_once: int = ORPHANS_AT_ONCE,
+    ):
+        """
+        Args:
+            start: Offset of the last record before those that are taken.
+            shown_at_once: See :data:`SHOWN_AT_ONCE`.
+            orphans_at_once: See :data:`ORPHANS_AT_ONCE`.
+        """
         self.dead: list[DeadLetter] = []
         """Whoever counts or shows them takes them away."""
 
+        self._start = start
         self._shown_at_once = shown_at_once
         self._orphans_at_once = orphans_at_once
         self._waiting_orphans = 0
@@ -128,37 +145,45 @@ class Joiner:
             self.bury(record.offset, "unreadable", record.body)
             return None
 
+    def recall(self, message: Shown) -> None:
+        """Knows an answer from before the records that are taken: what is done because of it may come among them. It moves no
+        time, so what is learned of the records themselves does not depend on how many before them are still there."""
+        if message.surface == "shops":  # no item was shown
+            return
+        if message.request_id not in self._open:
+            self._opened.append(message.request_id)
+        self._open[message.request_id] = _Open(
+            message.time.astimezone(UTC),  # which all share; a message's own zone is an object of its own
+            self._items.all(message.items),
+            searched=message.surface == "search",
+        )
+        while len(self._opened) > self._shown_at_once:
+            del self._open[self._opened.popleft()]
+
     def take(self, offset: int, message: Message) -> list[Example]:
-        """What can be learned now that this message is known: mostly nothing, or one example."""
+        """What can be learned now that this message is known: mostly nothing, or one example. Its offset is this one, or that
+        of an earlier record which waited for its answer."""
         if isinstance(message, Again):
-            self._pass_to(message.event.received)
-            return self._chosen(offset, message.event, tuple(message.items), searched=message.searched)
+            waited = self._pass_to(message.event.received)
+            if not message.failed and message.event.kind in POSITIVE_KINDS and message.of > self._start:
+                return waited  # replayed by a shoploop before, for which it was dead: it counts where it first lay
+            return waited + self._chosen(offset, message.event, tuple(message.items), searched=message.searched)
         if isinstance(message, Shown):
-            self._pass_to(message.time)
-            if message.surface == "shops":  # no item was shown
-                return []
-            if message.request_id not in self._open:
-                self._opened.append(message.request_id)
-            self._open[message.request_id] = _Open(
-                message.time.astimezone(UTC),  # which all share; a message's own zone is an object of its own
-                self._items.all(message.items),
-                searched=message.surface == "search",
-            )
-            while len(self._opened) > self._shown_at_once:
-                del self._open[self._opened.popleft()]
-            orphans = self._orphans.pop(message.request_id, None)
-            if orphans is None:
-                return []
-            self._waiting_orphans -= len(orphans.events)
-            return [example for at, event in orphans.events for example in self._joined(at, event)]
-        self._pass_to(message.received)
+            waited = self._pass_to(message.time)
+            self.recall(message)
+            if (
+                message.request_id in self._open
+                and (orphans := self._orphans.pop(message.request_id, None)) is not None
+            ):
+                self._waiting_orphans -= len(orphans.events)
+                waited += [example for at, event in orphans.events for example in self._joined(at, event)]
+            return waited
+        waited = self._pass_to(message.received)
         if message.item is None:
-            return []
+            return waited
         if message.source == "organic":
-            if message.kind not in POSITIVE_KINDS:
-                return []
-            return [_example(offset, message, None)]
-        return self._joined(offset, message)
+            return [*waited, _example(offset, message, None)] if message.kind in POSITIVE_KINDS else waited
+        return waited + self._joined(offset, message)
 
     def bury(self, offset: int, reason: Reason, body: bytes | str) -> None:
         """Keeps what nothing can be learned from."""
@@ -169,18 +194,20 @@ class Joiner:
         if event.kind not in WINDOWS or event.item is None or event.request_id is None:
             return []
         shown = self._open.get(event.request_id)
-        if shown is None:
+        if (
+            shown is None or event.received - shown.time > CLOSED
+        ):  # it may have been trimmed, so it is not known by anybody
             self._orphans.setdefault(event.request_id, _Orphans(event.received)).events.append((offset, event))
             self._waiting_orphans += 1
+            waited = []
             while self._waiting_orphans > self._orphans_at_once:
-                self._bury_oldest_orphans()
-            return []
+                waited += self._oldest_orphans()
+            return waited
         if event.item not in shown.items:
             self.bury(offset, "not_shown", event.model_dump_json(exclude_none=True))
             return []
         if event.received - shown.time > WINDOWS[event.kind] + LATENESS:
-            self.bury(offset, "late", event.model_dump_json(exclude_none=True))
-            return []
+            return self._unjoined(offset, event, "late")
         return self._chosen(offset, event, shown.items, searched=shown.searched)
 
     def _chosen(self, offset: int, event: Kept, shown: tuple[str, ...], *, searched: bool) -> list[Example]:
@@ -188,8 +215,15 @@ class Joiner:
             return [_example(offset, event, None)] if event.kind in POSITIVE_KINDS else []
         return [_example(offset, event, shown)]
 
-    def _pass_to(self, time: datetime) -> None:
-        """Closes what no feedback can be joined to any more."""
+    def _unjoined(self, offset: int, event: Kept, reason: Reason) -> list[Example]:
+        """Of feedback whose answer nobody knows, or knows to be too long ago."""
+        if event.kind in POSITIVE_KINDS:
+            return [_example(offset, event, None)]
+        self.bury(offset, reason, event.model_dump_json(exclude_none=True))
+        return []
+
+    def _pass_to(self, time: datetime) -> list[Example]:
+        """Closes what no feedback can be joined to any more; returns what can be learned of feedback that waited in vain."""
         times, ordered = self._times, self._sorted_times
         times.append(time)
         if not ordered or time >= ordered[-1]:  # nearly all come in their order
@@ -203,19 +237,20 @@ class Joiner:
         few, full = len(times) <= FEWEST_VOTES, len(times) == VOTES
         if watermark is None or few or middle > watermark or (full and middle < watermark - AHEAD):
             self._watermark = watermark = middle
+        waited = list[Example]()
         if len(times) < FEWEST_VOTES:
-            return
+            return waited
         while self._opened and self._open[self._opened[0]].time < watermark - CLOSED:
             del self._open[self._opened.popleft()]
         while self._orphans and next(iter(self._orphans.values())).time < watermark - LATENESS:
-            self._bury_oldest_orphans()
+            waited += self._oldest_orphans()
+        return waited
 
-    def _bury_oldest_orphans(self) -> None:
-        """Those of the answer that has been waited for the longest."""
+    def _oldest_orphans(self) -> list[Example]:
+        """Waits no longer for the answer that has been waited for the longest."""
         _, orphans = self._orphans.popitem(last=False)
         self._waiting_orphans -= len(orphans.events)
-        for offset, event in orphans.events:
-            self.bury(offset, "no_impression", event.model_dump_json(exclude_none=True))
+        return [example for at, event in orphans.events for example in self._unjoined(at, event, "no_impression")]
 
 
 def _example(offset: int, event: Kept, among: tuple[str, ...] | None) -> Example:

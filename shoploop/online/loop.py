@@ -146,10 +146,12 @@ class OnlineLoop:
         elif standing.offset > state.offset:  # of a log that took another's place
             standing = replace(standing, offset=state.offset)
         self._learner.reset(base, standing.block)
-        self._intake = Intake(self._codes, Limits(self._shares_I, self._limit_config))
         self._totals, self._failed = standing.totals, self._chain.failed
         first = self._start if self._start <= state.offset else begin
         self.offset, self._record = min(max(first, begin), standing.offset), None
+        first = min(first, standing.offset)
+        self._intake = Intake(self._codes, Limits(self._shares_I, self._limit_config), start=first)
+        self._intake.recall(self._log, start=self.offset, beat=self._beat)
         while self.offset < standing.offset:
             self._beat()
             records = self._log.read(self.offset, limit=READ)

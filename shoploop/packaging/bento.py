@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,7 @@ def build_bento(
         "tag": f"{NAME}:{version.id}",
         "code": code,
         "bentoml": importlib.metadata.version("bentoml"),
-        "collected": asdict(collected),
+        "collected": collected.to_json(),
     }
     (out / REPORT).write_text(json.dumps(report, sort_keys=True, indent=1) + "\n")
     return report

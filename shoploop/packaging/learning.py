@@ -19,6 +19,7 @@ from shoploop.api.online import EventLogSpec
 from shoploop.compute import lifetime
 from shoploop.errors import NotFound
 from shoploop.online.updater import HOLD
+from shoploop.packaging.bento import collected_of
 from shoploop.packaging.races import Races, chain_of
 from shoploop.store import Store
 from shoploop.versions.promotions import Promotion
@@ -126,7 +127,7 @@ def level_version(
     beat: Callable[[], None] = lambda: None,
 ) -> str:
     """Which version may answer at once, whenever ``serve --online`` was ended: the promoted one, unless another that served
-    before it has learned more of the log, which it has to catch up with first.
+    before it has learned more of the same log, which it has to catch up with first.
 
     What was rolled back to serves at once: whoever rolls back wants to be rid of what came after.
 
@@ -142,8 +143,11 @@ def level_version(
         return last
     end = sys.maxsize if end is None else end
     found, most = last, min(_learned(store, name, last, beat), end)
+    log = collected_of(store, name, last).log
     for version in dict.fromkeys(promotion.version for promotion in reversed(history)):
         try:
+            if collected_of(store, name, version).log != log:  # its offsets mean nothing in this one
+                continue
             learned = min(_learned(store, name, version, beat), end)
         except NotFound:  # it went beyond spec.retention
             continue

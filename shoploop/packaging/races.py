@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from shoploop.events.log import BEGINNING
 from shoploop.online.chain import Chain
 from shoploop.online.pointer import Pointer
 from shoploop.online.updater import HOLD
@@ -56,12 +57,14 @@ class Races:
         self._beat = beat
         self._races: dict[tuple[str, str], _Race] = {}
         self._chains: dict[str, Chain] = {}
+        self._logs: dict[str, int] = {}
 
     def is_level(self, version: str, serving: str) -> bool:
         """Whether a version's predictors would answer with all that those of the one that serves answer with.
 
         Both learn on, so neither would ever be level for longer than a moment: once the first has reached what the other had
-        at some look before, the other's predictors are brought nothing more until it is level, or for HELD_SECONDS.
+        at some look before, the other's predictors are brought nothing more until it is level, or for HELD_SECONDS. What was
+        learned of a log whose place another has taken is not caught up with: the log that a version is of does not hold it.
 
         Raises:
             StoreUnavailable, ArtifactCorrupt: a chain cannot be read.
@@ -73,6 +76,8 @@ class Races:
             return False
         if here < there and (end := self._end()) is not None:
             there = min(there, end)  # of a log that took another's place
+        if self._log(version) != self._log(serving):
+            there = BEGINNING
         race = self._races.setdefault((version, serving), _Race(there))
         hold, now = self._folder / serving / HOLD, self._clock()
         if race.held is not None and now - race.held > HELD_SECONDS:
@@ -92,6 +97,7 @@ class Races:
         """Forgets all races but those between these, and the chains of all others."""
         self._races = {race: how for race, how in self._races.items() if set(race) <= set(versions)}
         self._chains = {version: chain for version, chain in self._chains.items() if version in versions}
+        self._logs = {version: log for version, log in self._logs.items() if version in versions}
 
     def chain(self, version: str) -> Chain:
         """Of a version, as it is now."""
@@ -100,6 +106,12 @@ class Races:
         chain = self._chains[version]
         chain.refresh()
         return chain
+
+    def _log(self, version: str) -> int:
+        """That the collected events of a version are of."""
+        if version not in self._logs:
+            self._logs[version] = collected_of(self._store, self._name, version).log
+        return self._logs[version]
 
     def _offset(self, version: str, commit: int) -> int:
         """Of the last record that was read for a commit."""

@@ -291,6 +291,9 @@ def test_another_log_is_neither_compacted_nor_trimmed_until_somebody_says_so(ope
     assert trim(log, store, "grocery", built_on=2, days=14, now=at(100)) is None
     found = read(fetch_collected(store, "grocery", 4, tmp_path / "here"))["item"]
     assert sorted(found) == sorted([*(f"i{n}" for n in range(6)), *(f"b{n}" for n in range(20)), "later"])
+    through = [collected_through(fetch_collected(store, "grocery", n, tmp_path / f"cut {n}")) for n in range(1, 5)]
+    assert [each.log for each in through] == [0, 0, 3, 3]
+    assert [set(each.to_json()) for each in through[1:3]] == [{"cut", "offset"}, {"cut", "offset", "log"}]
 
 
 def test_a_log_that_lost_everything_is_seen(open_one, make_store, tmp_path):

@@ -225,6 +225,24 @@ def test_what_somebody_else_writes_into_the_topic_is_passed_over(kafka_place: Ka
         assert [record.id for record in log.read(BEGINNING)] == ["one", "two"]
 
 
+def test_a_topic_with_more_ids_than_may_be_known_is_named_and_served_again_once_it_is_trimmed(
+    kafka_place: KafkaBroker, monkeypatch
+):
+    monkeypatch.setattr("shoploop.events.kafka_log.MOST_IDS", 100)
+    monkeypatch.setattr("shoploop.events.kafka_log.INDEXED_AT_ONCE", 50)
+    many = [Entry(f"id {number}", b"body") for number in range(200)]
+    with KafkaLog(kafka_place.servers, name="crowded") as log:
+        log.append(many)
+    with KafkaLog(kafka_place.servers, name="crowded") as log:
+        for what in (lambda: log.read(BEGINNING), lambda: log.append(ONE), lambda: log.read(BEGINNING)):
+            with pytest.raises(LogFull, match=r"more than 100 entries.*shoploop events trim"):
+                what()
+        log.trim(151)
+        assert len(log._first) <= 100
+        assert log.append([*ONE, *many[190:]])[1:] == list(range(191, 201))
+        assert [record.id for record in log.read(BEGINNING)] == [each.id for each in [*many[150:], *ONE]]
+
+
 def test_a_redis_that_does_not_tell_how_it_keeps_things_is_taken_with_a_warning(tmp_path, caplog):
     with redis_server(tmp_path / "redis", "--rename-command", "CONFIG", "") as server:
         with RedisLog(server.url, name="shop") as log:

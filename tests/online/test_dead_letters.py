@@ -30,6 +30,11 @@ def clicked(request: int, item: str, *, at: datetime = NOON, came: datetime | No
     return Entry(f"click {request} {item}", to_json(event))
 
 
+def bought(request: int, item: str, *, at: datetime = NOON) -> Entry:
+    event = Kept.model_validate_json(clicked(request, item, at=at).body).model_copy(update={"kind": "purchase"})
+    return Entry(f"bought {request} {item}", to_json(event))
+
+
 def passing(minutes: int) -> list[Entry]:
     """So much that others do that it is so late by the log's own time, too."""
     when = NOON + minutes * MINUTE
@@ -82,6 +87,25 @@ def test_what_nothing_will_ever_be_learned_from_stays(log):
     done = replay(log, dead_letters(log, after=BEGINNING))
     assert (done.replayed, done.left) == ((), (1, 3, 4))
     assert len(letters(log)) == 3
+
+
+def test_a_purchase_whose_answer_never_came_is_learned_and_no_dead_letter(log):
+    log.append([bought(1, "tea"), *passing(5), shown(1, "salt", "tea")])
+    assert (letters(log), examples(log)) == ([], [("tea", None)])
+    assert replay(log, dead_letters(log, after=BEGINNING)).replayed == ()
+
+
+def test_feedback_on_an_answer_that_the_version_was_trained_on_is_no_dead_letter(log):
+    log.append([shown(1, "salt", "tea"), clicked(1, "tea"), *passing(5)])
+    assert dead_letters(log, after=1) == []
+
+
+def test_a_purchase_that_the_learner_failed_at_is_replayed_also_where_its_answer_is_not_in_the_log(log):
+    log.append([bought(1, "tea"), *passing(5)])
+    found = dead_letters(log, after=BEGINNING, failed=[1])
+    assert [(letter.offset, letter.reason) for letter in found] == [(1, "failed")]
+    assert replay(log, found).replayed == (1,)
+    assert examples(log) == [("tea", None), ("tea", None)], "whoever failed learns the second alone, others the first"
 
 
 def test_to_replay_twice_at_once_appends_once(log):

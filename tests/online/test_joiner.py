@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shoploop.events.log import Record
-from shoploop.events.messages import Kept, Shown
+from shoploop.events.messages import Again, Kept, Shown
 from shoploop.online.joiner import FEWEST_VOTES, LATENESS, VOTES, WINDOWS, Joiner
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -93,13 +93,51 @@ def test_feedback_whose_answer_never_comes_is_a_dead_letter_with_its_reason():
     assert "milk" in joiner.dead[0].body
 
 
+def test_a_purchase_whose_answer_never_comes_is_a_choice_among_all():
+    joiner = Joiner()
+    later = LATENESS + timedelta(seconds=31)
+    messages = [shown(f"r{number}", "tea", after=later) for number in range(FEWEST_VOTES)]
+    [example] = taken(joiner, did("purchase", "milk", "lost"), did("click", "milk", "lost"), *messages)
+    assert (example.offset, example.chosen, example.among) == (1, "milk", None)
+    assert [(dead.offset, dead.reason) for dead in joiner.dead] == [(2, "no_impression")]
+
+
+def test_a_purchase_that_a_flood_drives_out_is_a_choice_among_all():
+    joiner = Joiner(orphans_at_once=2)
+    [example] = taken(joiner, *(did("purchase", f"item {number}", f"lost {number}") for number in range(3)))
+    assert (example.offset, example.chosen, example.among) == (1, "item 0", None)
+
+
+def test_feedback_on_an_answer_from_before_the_first_record_is_joined_and_the_answer_moves_no_time():
+    joiner = Joiner(start=10)
+    joiner.recall(shown("r1", "tea", "milk"))
+    joiner.recall(shown("shops", "tea", surface="shops"))
+    assert (joiner.watermark, joiner.waiting) == (None, 1)
+    [example] = joiner.take(11, did("click", "milk", "r1"))
+    assert example.among == ("tea", "milk")
+
+
+@pytest.mark.parametrize(("of", "failed", "counts"), [(1, False, 0), (1, True, 1), (0, False, 1)])
+def test_a_purchase_that_was_replayed_when_it_was_a_dead_letter_counts_once(of, failed, counts):
+    """What an earlier shoploop has appended; a purchase from before the first record was not seen here."""
+    event = did("purchase", "milk", "lost")
+    later = [shown(f"r{number}", "tea", after=timedelta(minutes=2)) for number in range(FEWEST_VOTES)]
+    again = Again(of=of, event=event, items=["tea", "milk"], failed=failed)
+    found = taken(Joiner(), event, *later, again)
+    assert [each.offset for each in found] == [1, *[2 + FEWEST_VOTES] * counts]
+
+
 @pytest.mark.parametrize("kind", list(WINDOWS))
 def test_feedback_beyond_the_window_of_its_kind_is_late(kind):
     joiner, last = Joiner(), WINDOWS[kind] + LATENESS
     messages = [shown("r1", "tea"), did(kind, "tea", "r1", after=last)]
     assert len(taken(joiner, *messages)) == 1
-    assert taken(joiner, did(kind, "tea", "r1", after=last + timedelta(seconds=1))) == []
-    assert {dead.reason for dead in joiner.dead} <= {"late", "no_impression"}
+    others = (did("view", "tea", after=last + timedelta(minutes=2)) for _ in range(VOTES))
+    late = taken(joiner, did(kind, "tea", "r1", after=last + timedelta(seconds=1)), *others)
+    if kind == "purchase":  # which was wanted, whatever it was chosen from
+        assert ([(each.chosen, each.among) for each in late], joiner.dead) == ([("tea", None)], [])
+    else:
+        assert (late, [dead.reason for dead in joiner.dead]) == ([], ["late"])
 
 
 def test_what_was_not_shown_was_not_chosen():

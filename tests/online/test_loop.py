@@ -74,8 +74,9 @@ def story(count: int, *, ahead: range = range(0)) -> list[Entry]:
     return [*entries, Entry("junk", b"{")]
 
 
-def begun(ranker, log, store, **settings) -> OnlineLoop:
-    loop = OnlineLoop(ranker=ranker, log=log, chain=Chain(store, "grocery", "v123"), limits=OPEN, **settings)
+def begun(ranker, log, store, *, start: int = 0, **settings) -> OnlineLoop:
+    chain = Chain(store, "grocery", "v123", start=start)
+    loop = OnlineLoop(ranker=ranker, log=log, chain=chain, start=start, limits=OPEN, **settings)
     loop.catch_up()
     return loop
 
@@ -129,6 +130,70 @@ def test_a_learner_that_is_begun_anew_at_any_moment_comes_to_the_same_bytes(rank
     assert one.totals == other.totals
     assert one.totals.examples > 50
     assert one.totals.dead_letters >= 1
+    for name in ("codes_N", "vectors_ND", "bias_N", "slots_NE"):
+        assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name
+
+
+@pytest.mark.parametrize("kind", ["click", "cart", "purchase"])
+def test_what_is_taken_of_an_answer_from_before_the_versions_start_is_learned_as_a_choice_from_it(
+    ranker, log, store, tmp_path, kind
+):
+    answer = shown(1, "ann", "salt", "tea")
+    taken = did(10, "ann", "salt", kind=kind, request=1)
+    others = [did(number, "bob", "tea", kind="view") for number in range(100, 115)]  # so late that nobody waits for it
+    log.append([did(0, "bob", "tea"), answer, taken, *others])
+    learned(ranker, log, store, start=2)
+    with SqliteLog(tmp_path / "other") as whole:
+        whole.append([answer, taken, *others])
+        learned(ranker, whole, Store(str(tmp_path / "whole")))
+    one, other = chain_of(store).state(), chain_of(Store(str(tmp_path / "whole"))).state()
+    assert (one.totals.examples, one.totals.dead_letters) == (1, 0)
+    assert one.totals.frozen_loss == other.totals.frozen_loss < np.log(len(ITEMS) - 1)
+
+
+def test_a_purchase_that_waits_for_its_answer_is_learned_once_and_from_what_was_done_before_it(
+    ranker, log, store, monkeypatch
+):
+    states, encoded = ranker.user_states(), []
+
+    class Told:
+        def of(self, asked):
+            encoded.extend(asked)
+            return states.of(asked)
+
+    monkeypatch.setattr(ranker, "user_states", Told)
+    waits = did(1, "ann", "salt", request=77)
+    later = [did(number, "bob", "tea", kind="view") for number in range(100, 115)]
+    log.append([waits, *later])
+    learned(ranker, log, store)
+    assert [(asked.user, asked.fresh) for asked in encoded if asked.user == "ann"] == [("ann", ())]
+    learned(ranker, log, store)  # who begins anew reads it again
+    assert chain_of(store).state().totals.examples == 1
+
+
+def test_a_learner_that_is_begun_anew_after_the_log_was_trimmed_comes_to_the_same_bytes(ranker, log, store, tmp_path):
+    """Of the records before its version's start, those that are too old for anything to come of them are gone."""
+    week = 8 * 86_400
+    old = [shown(number, "ann", "salt", "tea") for number in range(20)]
+    new = [shown(week + number, "bob", "salt", "tea", "milk") for number in range(20)]
+    rest = [did(week + 100, "cid", "salt", request=3)]  # of an old one
+    for number in range(100):
+        rest.append(did(week + 60 + 3 * number, "bob", "salt", kind="click", request=week + number % 20))
+        rest.append(did(week + 61 + 3 * number, PEOPLE[number % 4], "tea", request=week + number % 40))
+    log.append([*old, *new, *rest[:50]])
+    whole = Store(str(tmp_path / "whole"))
+    undisturbed, disturbed = begun(ranker, log, whole, start=40), learned(ranker, log, store, start=40)
+    undisturbed.step()
+    log.trim(21)
+    for first in range(50, len(rest), 25):
+        log.append(rest[first : first + 25])
+        undisturbed.step()
+        disturbed = begun(ranker, log, store, start=40)
+        disturbed.step(), disturbed.publish()
+    undisturbed.publish()
+    one, other = chain_of(whole).state(), chain_of(store).state()
+    assert one.totals == other.totals
+    assert one.totals.examples > 30
     for name in ("codes_N", "vectors_ND", "bias_N", "slots_NE"):
         assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name
 

@@ -47,17 +47,24 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def packaged(monkeypatch):
+def packaged(monkeypatch, logs):
     """Offset of the last record that each version was trained on; others were never packaged."""
     found: dict[str, int] = {OLD: 0, NEW: 0}
 
     def collected_of(store, name, version):
         if version not in found:
             raise NotFound(version)
-        return CollectedThrough(cut=0, offset=found[version])
+        return CollectedThrough(cut=0, offset=found[version], log=logs.get(version, 0))
 
-    monkeypatch.setattr(races, "collected_of", collected_of)
+    for room in (races, learning):
+        monkeypatch.setattr(room, "collected_of", collected_of)
     return found
+
+
+@pytest.fixture
+def logs():
+    """Number of the cut with which the log begins that a version was trained on; of others it is the first log."""
+    return dict[str, int]()
 
 
 class Clock:
@@ -170,6 +177,20 @@ def test_a_version_is_level_at_the_end_of_a_log_that_took_the_place_of_the_one_t
     brought(store, tmp_path, OLD), brought(store, tmp_path, NEW)
     assert not is_level(make_learners(end=lambda: 5), clock)
     assert is_level(make_learners(end=lambda: 4), clock)
+
+
+@pytest.mark.parametrize("begun", [0, 3], ids=["the-same-log", "another-log"])
+def test_a_version_of_a_log_that_took_anothers_place_has_nothing_of_that_to_catch_up_with(
+    make_learners, packaged, logs, store, clock, tmp_path, begun
+):
+    """In a pod, where nobody knows where the log ends."""
+    packaged[NEW], logs[NEW] = 300, begun
+    committed(store, OLD, 1_000_000)
+    committed(store, NEW, 301)
+    brought(store, tmp_path, OLD), brought(store, tmp_path, NEW)
+    assert is_level(make_learners(end=lambda: None), clock) == bool(begun)
+    started = level_version(store, NAME, history(("promote", OLD), ("promote", NEW)), None)
+    assert started == (NEW if begun else OLD)
 
 
 def test_a_version_whose_learning_a_guardrail_stopped_says_why(make_learners, store):
