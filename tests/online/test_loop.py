@@ -554,13 +554,10 @@ def test_the_former_log_in_another_place_is_the_same(ranker, log, store, tmp_pat
 
 
 @pytest.mark.parametrize(
-    (
-        "gone",
-        "examples",
-    ),  # the batch is open still: what is erased is no longer learned, what is trimmed is in the rows
+    ("gone", "examples"),
     [(lambda log: log.erase([10]), 11), (lambda log: log.trim(11), 12)],
     ids=["erased", "trimmed"],
-)
+)  # the batch is open still: what is erased is no longer learned, what is trimmed is in the rows
 def test_a_record_that_the_log_gave_up_makes_it_no_other_log(ranker, log, store, gone, examples):
     log.append(bought(1, 10))
     learned(ranker, log, store)
