@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from shoploop.events.log import Record
-from shoploop.events.messages import Again, Kept, Kind, Message, Shown, from_json
+from shoploop.events.messages import Again, Forgotten, Kept, Kind, Message, Shown, from_json
 from shoploop.events.names import Names
 from shoploop.schemas import POSITIVE_KINDS
 
@@ -130,6 +130,9 @@ class Joiner:
 
     def take(self, offset: int, message: Message) -> list[Example]:
         """What can be learned now that this message is known: mostly nothing, or one example."""
+        if isinstance(message, Forgotten):
+            self._forget(set(message.offsets))
+            return []
         if isinstance(message, Again):
             self._pass_to(message.event.received)
             return self._chosen(offset, message.event, tuple(message.items), searched=message.searched)
@@ -182,6 +185,16 @@ class Joiner:
             self.bury(offset, "late", event.model_dump_json(exclude_none=True))
             return []
         return self._chosen(offset, event, shown.items, searched=shown.searched)
+
+    def _forget(self, offsets: set[int]) -> None:
+        """Waits no longer for the answers to these events."""
+        for request, orphans in list(self._orphans.items()):
+            left = [each for each in orphans.events if each[0] not in offsets]
+            self._waiting_orphans -= len(orphans.events) - len(left)
+            if left:
+                orphans.events = left
+            else:
+                del self._orphans[request]
 
     def _chosen(self, offset: int, event: Kept, shown: tuple[str, ...], *, searched: bool) -> list[Example]:
         if searched:
