@@ -96,7 +96,9 @@ def delete_user(
         "Packages of versions hold users' histories, and runs keep copies of the data that they read: both go by "
         "spec.retention (`shoploop gc`), once a run without these events has made a version that serves.",
         "The shop's own tables are not touched: what they say of this user is learned from again, until it is deleted there.",
-        "Predictors and learners that run know this user's last events until they are started again.",
+        "Predictors and learners that run forget this user's events, and the answers to them, as they read on in the log; "
+        "learners count how much each user taught until the day is over, and how much of it was worse than chance until they "
+        "are started again.",
         "What a page or a server of the shop sends of this user from now on, also once more, is collected as ever.",
     ]
     if json_:

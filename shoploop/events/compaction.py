@@ -7,7 +7,8 @@ reads what the cuts name when it is planned; its record tells the offset.
 
 An erasure writes the files that hold something of the user anew, without it, and appends a cut that collects nothing and says
 which files lie elsewhere now, once the records are out of the log: a compaction that had read them before loses by that, and
-reads the log again; so does another erasure, and reads the files again.
+reads the log again; so does another erasure, and reads the files again. One that is killed may leave files that no cut names:
+the next compaction or erasure removes them.
 
 What a version was trained on is not asked of the log again, so it may be forgotten there after a while (:func:`trim`).
 """
@@ -26,11 +27,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoploop.data.collected import CUT_FILE, CollectedThrough
-from shoploop.errors import AlreadyExists, NotFound, StoreUnavailable, UserError
+from shoploop.errors import AlreadyExists, ArtifactForeign, NotFound, StoreUnavailable, UserError
 from shoploop.events.intake import PAST
 from shoploop.events.log import BEGINNING, EventLog
 from shoploop.events.messages import Kept, Message, Shown, from_json
 from shoploop.store import Log, Store, disk, layout
+
+FORMAT = 1
+"""Of a cut's entry; one without a number is of the first."""
 
 READ_AT_ONCE = 10_000
 ROWS_AT_ONCE = 500_000
@@ -134,8 +138,27 @@ class Cut:
 
 
 def cuts(store: Store, name: str) -> list[Cut]:
-    """All cuts of a recommender, oldest first."""
-    return [Cut(**entry | {"files": tuple(entry["files"])}) for entry in _log(store, name).entries()]
+    """All cuts of a recommender, oldest first.
+
+    Raises:
+        ArtifactForeign: another shoploop wrote one that this one cannot read.
+        StoreUnavailable: one is damaged, or the store did not answer.
+    """
+    return [_cut(store, name, entry) for entry in _log(store, name).entries()]
+
+
+def _cut(store: Store, name: str, entry: dict[str, Any]) -> Cut:
+    where = f"Cut {entry['number']} of {store.url(layout.collected_cuts(name))}"
+    format = entry.pop("format", 1)
+    if format != FORMAT:
+        raise ArtifactForeign(
+            f"{where} is of format {format!r}; this shoploop reads format {FORMAT}. Use the shoploop that wrote it, or a "
+            "newer one; nothing was changed."
+        )
+    try:
+        return Cut(**entry | {"files": tuple(entry["files"])})
+    except (KeyError, TypeError) as error:
+        raise StoreUnavailable(f"{where} is damaged: {error}. Bring it back.") from error
 
 
 def _places(known: list[Cut]) -> dict[str, str]:
@@ -164,6 +187,7 @@ def compact(log: EventLog, store: Store, name: str, *, anew: bool = False) -> Cu
         LogReplaced: the log is not the one that was compacted before.
         LogUnavailable: the log cannot be read; of what was written only whole cuts count.
     """
+    _remove_unnamed(store, name)
     end = log.end()
     total = cut = _compacted(log, store, name, anew=anew)
     while total is not None and cut is not None and cut.through < end:
@@ -198,6 +222,7 @@ def _compacted(log: EventLog, store: Store, name: str, *, anew: bool) -> Cut | N
 def _named(store: Store, name: str, cut: Cut) -> list[Cut] | None:
     """Names a cut, and returns None as it counts; where others were faster, these."""
     entry = {key: value for key, value in asdict(cut).items() if key != "number" and (value or key != "rewritten")}
+    entry["format"] = FORMAT
     try:
         _log(store, name).append(entry, after=cut.number - 1)
         return None
@@ -307,14 +332,17 @@ def erase_collected(store: Store, name: str, user: str) -> ErasedRows:
         if not counts:  # what they wrote may hold the user, and what was written here whom they have erased
             _delete(store, name, rewritten.values())
             continue
-        _remove_unnamed(store, name, set((places | rewritten).values()), through=number)
+        _remove_unnamed(store, name)
         having = [cut.number for cut in known if any(rows[file] for file in cut.files)]
         return ErasedRows(rows=sum(rows.values()), first_cut=min(having, default=None))
     raise AlreadyExists(f"The events of {name} are compacted or erased by others, again and again. Do it again.")
 
 
-def _remove_unnamed(store: Store, name: str, named: set[str], *, through: int) -> None:
-    """Removes the files of cuts up to the number ``through`` that never came to be: nobody can name them any more."""
+def _remove_unnamed(store: Store, name: str) -> None:
+    """Removes the files up to the last cut's number that no cut names, or that lie elsewhere now: nobody can name them any
+    more. A compaction leaves such that was killed, and an erasure the former files, where it was killed behind its cut."""
+    known = cuts(store, name)
+    named, through = set(_places(known).values()), known[-1].number if known else 0
     folder = f"{layout.collected(name)}/"
     for key in list(store.list(folder)):
         file = key.removeprefix(folder)

@@ -6,18 +6,26 @@ something of theirs first, by which versions and chains that may have learned of
 An erasure wins over a compaction that is under way: what that has read of the user never counts, or is taken out again. Of
 two at once each takes out what the other has left. What was replayed of dead letters goes, too, and the log itself takes
 nothing from a replay that is under way whose first record was erased.
+
+Processes that run hold what they read: a message in the log tells all of them which records to forget, before these go, and
+not whose they are.
 """
 
 import json
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from shoploop.data.ids import canonical_id
 from shoploop.errors import AlreadyExists
 from shoploop.events.compaction import ATTEMPTS, check_same, cuts, erase_collected
-from shoploop.events.log import EventLog
+from shoploop.events.log import Entry, EventLog
+from shoploop.events.messages import Forgotten, mark_of_request, to_json
 from shoploop.store import Log, Store, layout
 
 READ_AT_ONCE = 10_000
+TOLD_AT_ONCE = 1_000
+"""Records that a message has forgotten: no log takes a much longer one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +78,9 @@ def erase_user(log: EventLog, store: Store, name: str, user: str, *, by: str) ->
         found, unread = _records_of(log, user)
         if not found:
             break
-        _note(store, name, found, by=by)  # first: a log that misses its last compacted record is known by it
-        log.erase(found)
+        _note(store, name, [*found], by=by)  # first: a log that misses its last compacted record is known by it
+        _have_forgotten(log, found)  # before they go: one that is killed behind it begins with what is left
+        log.erase([*found])
         gone += found
     collected = erase_collected(store, name, user)
     return Erased(
@@ -85,9 +94,9 @@ def erase_user(log: EventLog, store: Store, name: str, user: str, *, by: str) ->
     )
 
 
-def _records_of(log: EventLog, user: str) -> tuple[list[int], int]:
-    """Offsets of a user's records, and how many cannot be read."""
-    found, unread, offset = list[int](), 0, log.begin()
+def _records_of(log: EventLog, user: str) -> tuple[dict[int, str | None], int]:
+    """A user's records: by offset, the mark of the request where it is an answer; and how many cannot be read."""
+    found, unread, offset = dict[int, str | None](), 0, log.begin()
     while records := log.read(offset, limit=READ_AT_ONCE):
         for record in records:
             try:
@@ -95,15 +104,28 @@ def _records_of(log: EventLog, user: str) -> tuple[list[int], int]:
             except (ValueError, RecursionError):
                 unread += 1
                 continue
-            if isinstance(document, dict) and user in (document.get("user"), _user_of(document.get("event"))):
-                found.append(record.offset)
+            if isinstance(document, dict) and user in (_user_of(document), _user_of(document.get("event"))):
+                request = document.get("request_id") if document.get("type") == "impression" else None
+                found[record.offset] = mark_of_request(request) if isinstance(request, str) else None
         offset = records[-1].offset
     return found, unread
 
 
-def _user_of(event: object) -> object:
-    """Of the event that a replayed dead letter holds."""
-    return event.get("user") if isinstance(event, dict) else None
+def _user_of(message: object) -> object:
+    """As ids are compared, whoever wrote the record: of a message, or of the event that a replayed dead letter holds."""
+    user = message.get("user") if isinstance(message, dict) else None
+    try:
+        return canonical_id(user)
+    except ValueError:  # a number that is no id
+        return None
+
+
+def _have_forgotten(log: EventLog, records: dict[int, str | None]) -> None:
+    """Tells all who follow the log to forget these records."""
+    offsets = list(records)
+    parts = [offsets[first : first + TOLD_AT_ONCE] for first in range(0, len(offsets), TOLD_AT_ONCE)]
+    told = [Forgotten(offsets=part, requests=[each for at in part if (each := records[at])]) for part in parts]
+    log.append([Entry(f"forgotten:{uuid.uuid4().hex}", to_json(each)) for each in told])
 
 
 def _note(store: Store, name: str, offsets: list[int], *, by: str) -> None:

@@ -1,25 +1,29 @@
 """What users did since their stored history was made: the tail of the log, laid over it at a request.
 
-One thread follows the log; a request reads from memory. Memory is bounded: of each user the last events, and the users who
-did something last, as many as have so many events together. Every predictor follows the same log, so all of them agree as
-soon as they have read as far, also after a restart, which reads it again from where the stored histories end.
+One thread follows the log; a request reads from memory. Memory is bounded: of each user the last purchases and the last other
+events, and the users who did something last, as many as have so many events together. What is erased of the log is forgotten
+as soon as the log says so. Every predictor follows the same log, so all of them agree as soon as they have read as far, also
+after a restart, which reads it again from where the stored histories end.
 """
 
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Set
 from dataclasses import dataclass, field
 from datetime import date
 
 from shoploop.events.log import BEGINNING, EventLog, LogUnavailable
-from shoploop.events.messages import Kept, from_json, is_impression
+from shoploop.events.messages import Forgotten, Kept, from_json, is_impression
 from shoploop.events.names import Names
+from shoploop.schemas import POSITIVE_KINDS
 
 EVENTS_A_USER = 200
+"""Purchases, and as many events of other kinds: who looks at much today has bought what they bought all the same."""
+
 USERS = 50_000
 EVENTS = 1_000_000
-"""Of all users together; some 130 MB. So many users with so many events each would take ten times as much."""
+"""Of all users together; some 130 MB. So many users with so many events each would take twenty times as much."""
 
 WAIT_SECONDS = 0.25
 RETRY_SECONDS = 1.0
@@ -48,6 +52,12 @@ class Recent:
     """The last events of the users who did something last; may be read by several threads."""
 
     def __init__(self, *, users: int = USERS, events_a_user: int = EVENTS_A_USER, events: int = EVENTS):
+        """
+        Args:
+            users: How many are kept; those who did something last.
+            events_a_user: How many purchases, and how many events of other kinds, are kept of each.
+            events: How many are kept of all together.
+        """
         self._users = users
         self._events_a_user = events_a_user
         self._events = events
@@ -83,10 +93,35 @@ class Recent:
         )
         with self._lock:
             before = self._done.pop(event.user, ())  # so that who comes back stands last
-            self._done[event.user] = now = (*before, done)[-self._events_a_user :]
+            self._done[event.user] = now = self._bounded((*before, done))
             self._held += len(now) - len(before)
             while len(self._done) > self._users or (self._held > self._events and len(self._done) > 1):
                 self._held -= len(self._done.popitem(last=False)[1])
+
+    def forget(self, offsets: Set[int]) -> set[str]:
+        """Holds these records no longer; returns whose they were."""
+        with self._lock:
+            known = list(self._done.items())
+        # without the lock: requests must not wait for a look at all that is held
+        users = {user for user, done in known if any(each.offset in offsets for each in done)}
+        with self._lock:
+            for user in users:
+                before = self._done.get(user, ())
+                now = tuple(each for each in before if each.offset not in offsets)
+                self._held += len(now) - len(before)
+                if now:
+                    self._done[user] = now
+                else:
+                    self._done.pop(user, None)
+        return users
+
+    def _bounded(self, done: tuple[Done, ...]) -> tuple[Done, ...]:
+        """Without the oldest of the newest one's sort, where there are too many of that."""
+        if len(done) <= self._events_a_user:
+            return done
+        bought = done[-1].kind in POSITIVE_KINDS
+        same = [place for place, each in enumerate(done) if (each.kind in POSITIVE_KINDS) == bought]
+        return done if len(same) <= self._events_a_user else (*done[: same[0]], *done[same[0] + 1 :])
 
 
 class FreshHistory:
@@ -99,13 +134,15 @@ class FreshHistory:
         after: int = BEGINNING,
         users: int = USERS,
         events_a_user: int = EVENTS_A_USER,
+        on_forgotten: Callable[[Collection[str], Collection[str]], None] = lambda users, marks: None,
     ):
         """
         Args:
             log: What to follow.
             after: Offset of the last record that the stored histories hold.
-            users: How many are kept; those who did something last.
-            events_a_user: How many are kept of each.
+            users: As of :class:`Recent`.
+            events_a_user: As of :class:`Recent`.
+            on_forgotten: Told whose events were forgotten, and the marks of answers that are to be, once the log says so.
         """
         self.offset = after
         """Of the last record that was read."""
@@ -123,6 +160,10 @@ class FreshHistory:
         self._placed = False
         self._log = log
         self._recent = Recent(users=users, events_a_user=events_a_user)
+        self._on_forgotten = on_forgotten
+        self._forgotten = Forgotten(offsets=[])
+        """What is to be forgotten once all is read that is there: each time costs a look at all that is held."""
+
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -158,7 +199,12 @@ class FreshHistory:
                 message = None
             if isinstance(message, Kept):
                 self._recent.add(message, offset=record.offset)
+            elif isinstance(message, Forgotten):
+                self._forgotten.offsets.extend(message.offsets)
+                self._forgotten.requests.extend(message.requests)
             self.offset = record.offset
+        if len(records) < limit:
+            self._forget()
         return len(records)
 
     def start(self, *, on_look: Callable[[int | None], None] = lambda records: None) -> None:
@@ -182,6 +228,11 @@ class FreshHistory:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+
+    def _forget(self) -> None:
+        told, self._forgotten = self._forgotten, Forgotten(offsets=[])
+        if told.offsets:
+            self._on_forgotten(self._recent.forget(set(told.offsets)), frozenset(told.requests))
 
     def _follow(self, on_look: Callable[[int | None], None]) -> None:
         while not self._stop.is_set():

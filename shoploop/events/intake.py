@@ -20,6 +20,7 @@ from shoploop.events.day_counts import DayCounts
 from shoploop.events.impressions import VALID_SECONDS, ImpressionRefused, Signatures
 from shoploop.events.log import Entry, EventLog
 from shoploop.events.messages import Event, EventsAnswer, Kept, Refused, to_json
+from shoploop.schemas import POSITIVE_KINDS
 
 FUTURE = timedelta(minutes=5)
 """That a clock of a shop's may go ahead of ours."""
@@ -35,7 +36,8 @@ class Limits:
     per_user_and_minute: int = 300
     per_address_and_minute: int = 6000
     per_user_item_and_day: int = 20
-    """Of events of one kind: what is said more often counts no more."""
+    """Of events of one kind: what is said more often counts no more. But for sales that the shop's own server tells: guests
+    who buy the same share an id, and each of their purchases is one that the shop's tables will name too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,26 +82,28 @@ class Intake:
         now = self._clock()
         refused: list[Refused] = []
         entries: list[Entry] = []
-        abouts: list[tuple[str, ...]] = []
+        abouts: list[tuple[str, ...] | None] = []
         most = self.limits.per_user_item_and_day
         for index, event in enumerate(events):
             about: tuple[str, ...] = ("i", event.user, event.kind, event.item or event.query or "")
             kept = self._judged(event, sender, now)
-            if not isinstance(kept, _No) and self._today.seen(about) + abouts.count(about) >= most:
+            counts = not (sender.trusted and event.kind in POSITIVE_KINDS)
+            if counts and not isinstance(kept, _No) and self._today.seen(about) + abouts.count(about) >= most:
                 kept = _No("too_often", f"More of one user, item and kind than {most} a day is not counted.")
             if isinstance(kept, _No):
                 refused.append(Refused(index=index, code=kept.code, message=kept.message))
             else:
                 entries.append(Entry(_entry_id(event, kept, sender), to_json(kept)))
-                abouts.append(about)
+                abouts.append(about if counts else None)
         known = 0
         if entries:
             end, new = self._log.end(), set[int]()
-            for about, offset in zip(abouts, self._log.append(entries), strict=True):
+            for counted, offset in zip(abouts, self._log.append(entries), strict=True):
                 if offset <= end or offset in new:
                     known += 1
                 else:  # only what is kept counts: to send again what a log that was away did not take is no offence
-                    self._today.add(about)
+                    if counted is not None:
+                        self._today.add(counted)
                     new.add(offset)
         self.codes.update(each.code for each in refused)
         self.codes.update(accepted=len(entries) - known, known=known)

@@ -6,6 +6,7 @@ The descriptions become the service's OpenAPI: they are written for who builds a
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -201,7 +202,18 @@ class Again(_Record):
     """A learner failed at it: another one may have learned it where it first lay."""
 
 
-Message = Kept | Shown | Again
+class Forgotten(_Record):
+    """Records that are erased: who holds something of them in memory forgets it. It is not said whose they were."""
+
+    type: Literal["forgotten"] = "forgotten"
+    offsets: list[int]
+    """Of the records, all before this one."""
+
+    requests: list[str] = []
+    """Marks of the answers among them: :func:`mark_of_request`."""
+
+
+Message = Kept | Shown | Again | Forgotten
 
 _KNOWN: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Discriminator("type")])
 _read: Callable[[bytes], Message] = _KNOWN.validator.validate_json
@@ -209,6 +221,11 @@ _read: Callable[[bytes], Message] = _KNOWN.validator.validate_json
 
 _IMPRESSION = b'{"type":"impression",'
 """How an answer's JSON begins: fields are written in the order of their definition."""
+
+
+def mark_of_request(request_id: str) -> str:
+    """By which who remembers an answer finds it, and nobody else does: its id must not outlive it."""
+    return blake2b(request_id.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def to_json(message: Message) -> bytes:
@@ -236,6 +253,8 @@ def from_json(body: bytes) -> Message | None:
         raise ValueError("nested too deeply") from error
     if not isinstance(document, dict):
         raise ValueError("no object")
-    kinds: dict[object, type[Kept] | type[Shown] | type[Again]] = {"event": Kept, "impression": Shown, "again": Again}
+    kinds: dict[str, type[Kept] | type[Shown] | type[Again] | type[Forgotten]] = {
+        "event": Kept, "impression": Shown, "again": Again, "forgotten": Forgotten,
+    }  # fmt: skip
     kind = kinds.get(str(document.get("type")))
     return kind.model_validate(document) if kind else None

@@ -14,7 +14,7 @@ import numpy as np
 
 from shoploop.events.fresh import Recent
 from shoploop.events.log import BEGINNING, EventLog, Record
-from shoploop.events.messages import Again, Kept, Message, Shown
+from shoploop.events.messages import Again, Forgotten, Kept, Message, Shown
 from shoploop.features.log import Float32
 from shoploop.online.encoding import States, encoded
 from shoploop.online.joiner import Example, Joiner
@@ -118,8 +118,8 @@ class Intake:
             message: What it says.
             last: Offset of the record before it.
         """
-        if offset // BATCH != last // BATCH:
-            return True
+        if offset // BATCH != last // BATCH or isinstance(message, Forgotten):
+            return True  # an open batch holds who chose what: nothing of it may wait for what comes
         if message is None or self.batch.began is None:
             return False
         return _time_of(message) - self.batch.began >= BATCH_SECONDS
@@ -137,7 +137,9 @@ class Intake:
             failed: Records that could not be learned from, and are to be where they come again.
         """
         batch, capped = self.batch, 0
-        if message is not None and batch.began is None:
+        if isinstance(message, Forgotten):
+            self._recent.forget(set(message.offsets))
+        elif message is not None and batch.began is None:
             batch.began = _time_of(message)
         examples = [] if message is None else self._joiner.take(offset, message)
         if isinstance(message, Again) and message.failed and message.of not in failed:
@@ -170,7 +172,7 @@ class Intake:
         return [code for item in items if (code := self._codes.get(item, -1)) >= 0]
 
 
-def _time_of(message: Message) -> datetime:
+def _time_of(message: Kept | Shown | Again) -> datetime:
     if isinstance(message, Shown):
         return message.time
     return (message.event if isinstance(message, Again) else message).received

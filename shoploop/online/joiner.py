@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from shoploop.events.log import BEGINNING, Record
-from shoploop.events.messages import Again, Kept, Kind, Message, Shown, from_json
+from shoploop.events.messages import Again, Forgotten, Kept, Kind, Message, Shown, from_json
 from shoploop.events.names import Names
 from shoploop.schemas import POSITIVE_KINDS
 
@@ -163,6 +163,9 @@ class Joiner:
     def take(self, offset: int, message: Message) -> list[Example]:
         """What can be learned now that this message is known: mostly nothing, or one example. Its offset is this one, or that
         of an earlier record which waited for its answer."""
+        if isinstance(message, Forgotten):
+            self._forget(set(message.offsets))
+            return []
         if isinstance(message, Again):
             waited = self._pass_to(message.event.received)
             if not message.failed and message.event.kind in POSITIVE_KINDS and message.of > self._start:
@@ -171,10 +174,8 @@ class Joiner:
         if isinstance(message, Shown):
             waited = self._pass_to(message.time)
             self.recall(message)
-            if (
-                message.request_id in self._open
-                and (orphans := self._orphans.pop(message.request_id, None)) is not None
-            ):
+            orphans = self._orphans.pop(message.request_id, None) if message.request_id in self._open else None
+            if orphans is not None:
                 self._waiting_orphans -= len(orphans.events)
                 waited += [example for at, event in orphans.events for example in self._joined(at, event)]
             return waited
@@ -194,9 +195,7 @@ class Joiner:
         if event.kind not in WINDOWS or event.item is None or event.request_id is None:
             return []
         shown = self._open.get(event.request_id)
-        if (
-            shown is None or event.received - shown.time > CLOSED
-        ):  # it may have been trimmed, so it is not known by anybody
+        if shown is None or event.received - shown.time > CLOSED:  # one so old may be trimmed, so it is known by nobody
             self._orphans.setdefault(event.request_id, _Orphans(event.received)).events.append((offset, event))
             self._waiting_orphans += 1
             waited = []
@@ -209,6 +208,16 @@ class Joiner:
         if event.received - shown.time > WINDOWS[event.kind] + LATENESS:
             return self._unjoined(offset, event, "late")
         return self._chosen(offset, event, shown.items, searched=shown.searched)
+
+    def _forget(self, offsets: set[int]) -> None:
+        """Waits no longer for the answers to these events."""
+        for request, orphans in list(self._orphans.items()):
+            left = [each for each in orphans.events if each[0] not in offsets]
+            self._waiting_orphans -= len(orphans.events) - len(left)
+            if left:
+                orphans.events = left
+            else:
+                del self._orphans[request]
 
     def _chosen(self, offset: int, event: Kept, shown: tuple[str, ...], *, searched: bool) -> list[Example]:
         if searched:

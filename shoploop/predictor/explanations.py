@@ -1,18 +1,19 @@
 """Answers to "why": from what this predictor remembers, or from the signed impression, which any predictor can read.
 
 Memory is bounded by items, not by answers, so that long lists cost no more than short ones; long texts count as items, too.
-The oldest go first. Of a request nothing is kept but its user, its shop and what search reads of its query: what its rules
-did is known of each item.
+The oldest go first, and those of a user of whom something is erased. Of a request nothing is kept but its user, its shop and
+what search reads of its query: what its rules did is known of each item.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from shoploop.events.fresh import Done
 from shoploop.events.impressions import ImpressionRefused
+from shoploop.events.messages import mark_of_request
 from shoploop.features.bounded_reads import FeatureStoreUnavailable
 from shoploop.predictor.feedback import Feedback
 from shoploop.predictor.http import Refused
@@ -58,6 +59,8 @@ class Explanations:
         self._shown: OrderedDict[str, tuple[str, Shown]] = OrderedDict()
         self._items = 0
         self._lock = threading.Lock()
+        if feedback is not None:
+            feedback.on_forgotten = self.forget
 
     def now(self) -> datetime:
         """The time to answer at, and to remember."""
@@ -99,6 +102,16 @@ class Explanations:
             while self._items > self._most and self._shown:
                 _, (_, oldest) = self._shown.popitem(last=False)
                 self._items -= _size(oldest)
+
+    def forget(self, users: Collection[str], marks: Collection[str]) -> None:
+        """Forgets all answers to these users, and to whom the answers with these marks were given."""
+        with self._lock:
+            known = list(self._shown)
+        marked = [request for request in known if mark_of_request(request) in marks] if marks else []
+        with self._lock:
+            whose = {*users, *(self._shown[request][1].user for request in marked if request in self._shown)}
+            for request in [request for request, (_, shown) in self._shown.items() if shown.user in whose]:
+                self._items -= _size(self._shown.pop(request)[1])
 
     def explain(self, request: ExplainRequest) -> Explanation:
         """Why an item was at its place.

@@ -7,7 +7,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -62,8 +62,11 @@ class Feedback:
         )
         self._intake = Intake(self.log, self._signatures)
         self.shop_keys = ShopKeys(settings.keys)
+        self.on_forgotten: Callable[[Collection[str], Collection[str]], None] = lambda users, marks: None
+        """Told of whom something was erased, and the marks of which answers, once no event of it is held here."""
+
         self._takes, self._complaint = True, ""
-        self.fresh = FreshHistory(self.log, after=offset)
+        self.fresh = self._following(offset)
         self.fresh.start(on_look=self._tell)
         self._waiting: queue.Queue[Entry] = queue.Queue(WAITING_IMPRESSIONS)
         self._closing = threading.Event()
@@ -100,10 +103,13 @@ class Feedback:
         """Makes sure that what was done after ``offset`` is known, for a version with older histories than those before."""
         if offset >= self.fresh.after:
             return
-        before, reaching = self.fresh, FreshHistory(self.log, after=offset)
+        before, reaching = self.fresh, self._following(offset)
         reaching.start(on_look=self._tell)
         self.fresh = reaching
         before.stop()
+
+    def _following(self, offset: int) -> FreshHistory:
+        return FreshHistory(self.log, after=offset, on_forgotten=lambda users, marks: self.on_forgotten(users, marks))
 
     def shown(self, answer: A, *, user: str, surface: str, query: str | None = None) -> A:
         """The answer with its signed impression, which is on its way into the log.

@@ -23,6 +23,7 @@ from shoploop.ranking.explanation import (
     ScoreParts,
     Source,
     feature_effects,
+    named_as_looks,
     search_effects,
     shop_effects,
 )
@@ -109,6 +110,8 @@ def explain(known: Known, shown: Shown, place: int) -> Explanation:
         features = feature_effects(
             known.trained.model, request.features_NK[0], known.trained.contract, alpha=parts.alpha
         )
+    if visitor.only_looked:
+        features = named_as_looks(features)
     score = _score(here, parts)
     history = visitor.user.history if visitor.user and shown.method != "popularity" else History.empty()
     pinned = origin is not None and origin.pinned
@@ -152,6 +155,8 @@ def _explain_search(known: Known, shown: Shown, place: int, query: str) -> Expla
             features = search_effects(
                 known.trained.model, request.features_NK[row], known.trained.contract, alpha=parts.alpha
             )
+            if visitor.only_looked:
+                features = named_as_looks(features)
     elif shown.method == "popularity":
         sources = ["best_sellers"]
     elif code < 0:

@@ -174,6 +174,22 @@ class Explanation(Message):
     )
 
 
+OF_HISTORY = ("own_", "kind_", "group_", "taste_", "factor_", "after_", "lately_")
+"""How features begin that are made of what the user bought."""
+
+LOOKED_AT = "what was looked at in the place of purchases: "
+
+
+def named_as_looks(features: Sequence[FeatureEffect]) -> list[FeatureEffect]:
+    """The same of a user who never bought anything, and whose looks stood for purchases: nobody is told that they bought."""
+    return [
+        each.model_copy(update={"about": LOOKED_AT + each.about})
+        if each.feature.startswith(OF_HISTORY) and each.feature != "kind_rank"
+        else each
+        for each in features
+    ]
+
+
 def feature_effects(model: FusedModel, features_K: Float32, contract: Contract, *, alpha: float) -> list[FeatureEffect]:
     """The features that speak most for or against one item, by putting each of them to its mean.
 

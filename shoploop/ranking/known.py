@@ -8,7 +8,7 @@ Legend: N candidates, I items of the vocabulary, D dimensions.
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ from shoploop.features.user import UserRow
 from shoploop.models.inputs import ModelInput
 from shoploop.models.shared_sums import MOST_ITEMS, SharedSums
 from shoploop.ranking.gone import Ending, Gone
+from shoploop.ranking.popularity import Popular
 from shoploop.ranking.reasons import CHOSEN_BY_SHOP, outside_reason, reason
 from shoploop.ranking.rules import About
 from shoploop.ranking.searching import Searched, Searching
@@ -76,6 +77,12 @@ class Visitor:
     only_looked: bool = False
     """The history of ``user`` is what they looked at, who never bought anything."""
 
+    read_on: int | None = None
+    """Day on which the answer is read, where it is later than ``today``: the data ended a while ago."""
+
+    since: Mapping[int, int] = field(default_factory=dict)
+    """Days since they last did something with an item, by its code, of what is new: its days in the history have moved."""
+
     is_missed: bool = False
     """The online store did not say in time what it has of them."""
 
@@ -92,6 +99,7 @@ class Known:
         items: pl.DataFrame,
         settings: RankerSettings,
         visits: PackagedVisits | None = None,
+        popular: Mapping[str, Popular] | None = None,
     ):
         """Reads what is the same for all requests.
 
@@ -102,6 +110,7 @@ class Known:
             items: ``item``, ``title``, ``category`` and the item fields.
             settings: The packaged part of the spec.
             visits: Who was in which shop; None where purchases name none.
+            popular: Best sellers by shop.
         """
         self.version = version
         self.trained = trained
@@ -125,6 +134,14 @@ class Known:
         self._ending = Ending(trained.vocabulary, self.searching.unknown, items)
         self._visiting = None if visits is None else Visiting(trained, visits)
         self._sums = self._shared_sums()
+        self._sold_lately = frozenset(
+            item
+            for sellers in (popular or {}).values()
+            for item, rate in zip(sellers.items, sellers.rates, strict=True)
+            if rate > 0 and item not in trained.vocabulary
+        )
+        """Items that the model does not know and that sold in the last 28 days of the data."""
+
         self._fields: dict[str, dict[str, Any]] = {
             item: {name: column[row] for name, column in columns.items()} for row, item in enumerate(items["item"])
         }
@@ -175,21 +192,27 @@ class Known:
         return self._overlaid(self.stored(user, patience=patience), fresh, now)
 
     def _overlaid(self, stored: OnlineUser | None, fresh: Sequence[Done], now: datetime | None) -> Visitor:
-        day, asked = self.day(now), self.request_day(now)
+        day, asked, read_on = self.day(now), self.request_day(now), self._selling_day(now)
         bought = [done for done in fresh if done.kind in POSITIVE_KINDS]
         new = bought if bought or (stored and len(stored.history)) else list(fresh)
         codes_N = self.trained.vocabulary.encode([done.item for done in new])
         if not (codes_N >= 0).any():
-            return Visitor(stored=stored, user=stored, day=day, today=asked)
+            return Visitor(stored=stored, user=stored, day=day, today=asked, read_on=read_on)
         shift = asked - today(now)
         days_N = np.fromiter((min(done.day + shift, asked) for done in new), np.int32, len(new))
+        since: dict[int, int] = {}
+        for code, done in zip(codes_N.tolist(), new, strict=True):
+            ago = max(today(now) - done.day, 0)
+            since[code] = min(since.get(code, ago), ago)
         quantities_N = np.fromiter((done.quantity for done in new), np.float32, len(new))
         base = stored or OnlineUser(stats=UserRow(), history=History.empty())
         moments_N = moments_of(days_N) if self.trained.sessions else None
         history = base.history.with_events(codes_N, days_N, quantities_N, moments_N)
         day = max(day, int(days_N[codes_N >= 0].max()) + 1)
         user = replace(base, history=history)
-        return Visitor(stored=stored, user=user, day=day, today=asked, only_looked=new is not bought)
+        return Visitor(
+            stored=stored, user=user, day=day, today=asked, only_looked=new is not bought, read_on=read_on, since=since
+        )
 
     def somebody(self) -> Visitor:
         """A user who bought what sells, the day before: to measure with where no real one is at hand."""
@@ -213,7 +236,15 @@ class Known:
             ShopsUnknown: purchases name no shops.
         """
         asked = self.request_day(now)
-        return self.choosing.visited(user, fresh, day=self.day(now), today=asked, shift=asked - today(now), shop=shop)
+        return self.choosing.visited(
+            user,
+            fresh,
+            day=self.day(now),
+            today=asked,
+            shift=asked - today(now),
+            read_on=self._selling_day(now),
+            shop=shop,
+        )
 
     @property
     def choosing(self) -> Visiting:
@@ -358,7 +389,7 @@ class Known:
             item: Id.
             history: What its score has seen: the visitor's, or nothing where popularity answered.
             visitor: Who is told.
-            score: As answered.
+            score: As answered; of what the model does not know it says only whether anybody scored it.
             pinned: Whether the shop put it there.
             asked: The query.
 
@@ -371,7 +402,7 @@ class Known:
         if code < 0 and asked is not None:
             return "it matches words that you searched for"
         if code < 0:
-            return None if score is None else outside_reason(score)
+            return None if score is None else outside_reason(sold_lately=item in self._sold_lately)
         if asked is not None and (of_query := self.searching.reason(asked, code)):
             return of_query
         return reason(
@@ -381,8 +412,9 @@ class Known:
             items=self.matrix,
             catalog=self.trained.catalog,
             titles=self._titles,
-            today=visitor.today,
+            today=visitor.today if visitor.read_on is None else visitor.read_on,
             only_looked=visitor.only_looked,
+            since=visitor.since.get(code),
         )
 
     def day(self, now: datetime | None = None) -> int:

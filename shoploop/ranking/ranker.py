@@ -99,8 +99,9 @@ class Ranker:
         self.settings = settings
         self.costs = Costs()
         self.known = Known(
-            version=version, trained=trained, features=features, items=items, settings=settings, visits=visits
-        )
+            version=version, trained=trained, features=features, items=items, settings=settings, visits=visits,
+            popular=popular,
+        )  # fmt: skip
         self.drift = Drift(trained.contract.pair_features, reference)
         self._popular = popular
         self._clock = clock

@@ -55,6 +55,7 @@ def reason(
     titles: "list[str | None] | tuple[str | None, ...]",
     today: int | None = None,
     only_looked: bool = False,
+    since: int | None = None,
 ) -> str:
     """The words of :func:`find_reason`, which see."""
     return find_reason(
@@ -66,6 +67,7 @@ def reason(
         titles=titles,
         today=today,
         only_looked=only_looked,
+        since=since,
     ).text
 
 
@@ -79,6 +81,7 @@ def find_reason(
     titles: "list[str | None] | tuple[str | None, ...]",
     today: int | None = None,
     only_looked: bool = False,
+    since: int | None = None,
 ) -> Reason:
     """The reason for one recommended item.
 
@@ -91,18 +94,19 @@ def find_reason(
         titles: By vocabulary code; None where an item has none.
         today: Day of the request, which is the one before ``day`` for who did something on it; unset, ``day``.
         only_looked: The history is what somebody looked at who never bought anything.
+        since: Days since they last did of what is new, if anything: its days in the history may have moved.
     """
     history = history.before(day)
-    today = day if today is None else today
     days = history.days_H[history.items_H == item]
+    last = ago(last_since(days, today=day if today is None else today, since=since)) if len(days) else ""
     if len(days) and only_looked:
-        return Reason("looked", f"you looked at this {ago(today - int(days[-1]))}", item)
+        return Reason("looked", f"you looked at this {last}", item)
     if len(days) > OFTEN:
         every = max(round((int(days[-1]) - int(days[0])) / (len(days) - 1)), 1)
-        return Reason("own", f"you buy this about every {in_days(every)}, last {ago(today - int(days[-1]))}", item)
+        return Reason("own", f"you buy this about every {in_days(every)}, last {last}", item)
     if len(days):
         times = "once" if len(days) == 1 else "twice"
-        return Reason("own", f"you bought this {times}, last {ago(today - int(days[-1]))}", item)
+        return Reason("own", f"you bought this {times}, last {last}", item)
     companion = _companion(item, history, catalog)
     if companion is not None and _is_name(titles[companion]):
         return Reason("companion", f"often bought with {titles[companion]}", companion)
@@ -116,9 +120,9 @@ def find_reason(
     return Reason("new", "new to you")
 
 
-def outside_reason(rate: float) -> str:
-    """The reason for an item that the model does not know: whether it sold in the last 28 days, or before."""
-    return "popular this month" if rate > 0 else "sold well before"
+def outside_reason(*, sold_lately: bool) -> str:
+    """The reason for an item that the model does not know: whether it sold in the last 28 days of the data, or before."""
+    return "popular this month" if sold_lately else "sold well before"
 
 
 def _is_name(title: str | None) -> bool:
@@ -152,6 +156,13 @@ def recently_bought(history: History) -> Int32:
     """The items of the last five baskets."""
     recent: Int32 = history.items_H[history.since_H < 5]
     return recent
+
+
+def last_since(days: Int32, *, today: int, since: int | None) -> int:
+    """Days since the last of these, ascending. Where answers are as of an earlier day than today, what is new lies earlier
+    among them than it was: ``since`` says when."""
+    stored = today - int(days[-1])
+    return stored if since is None else min(stored, since)
 
 
 def in_days(count: int) -> str:

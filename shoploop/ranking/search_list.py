@@ -72,8 +72,10 @@ def search_list(lists: Lists, request: SearchRequest, visitor: Visitor, budget: 
     matrix, history, day = known.matrix, user.history, visitor.day
     may = May(request, gone)
     may_I = may.of(known.trained.vocabulary, gone.left_I)
-    searched = known.searching.search(request.query, items=matrix, history=history, day=day, may_I=may_I)
-    unsold = known.searching.unsold(request.query, may.of(known.searching.unknown, gone.left_U))
+    searched = known.searching.search(
+        request.query, items=matrix, history=history, day=day, may_I=may_I, least=request.k
+    )
+    unsold = known.searching.unsold(request.query, may.of(known.searching.unknown, gone.left_U), least=request.k)
     typed = known.searching.numbered(request.query)
     numbered = typed if typed is not None and may.show(typed) else None
     if not len(searched.items_N) and not unsold and numbered is None:

@@ -23,7 +23,7 @@ from shoploop.surfaces.search.names import Names
 from shoploop.versions.trained import TrainedModel
 
 MOST_UNSOLD = 50
-"""Items unknown to the model that an answer may hold."""
+"""Items unknown to the model that an answer may hold; more where more are asked for."""
 
 WHOLE_NAME, SLIGHT = 0.9, 1e-3
 """Share of a name's pieces that a query has which says it, and a difference between shares that counts."""
@@ -126,14 +126,15 @@ class Searching:
     def _unsold_names(self) -> Names:
         return Names(item_texts(self._unsold, self._unsold["item"].to_list()))
 
-    def unsold(self, query: str, may_U: npt.NDArray[np.bool_] | None = None) -> list[Unsold]:
+    def unsold(self, query: str, may_U: npt.NDArray[np.bool_] | None = None, *, least: int = 0) -> list[Unsold]:
         """Items that nobody bought before the model learned, whose names have some of the query's words, best first; of those
         that may be shown, where not all may."""
         if not self._unsold.height:
             return []
         fit = self._unsold_names.fit(query)
         some = np.flatnonzero(fit.words_I > 0 if may_U is None else (fit.words_I > 0) & may_U)
-        order = some[np.lexsort((some, -fit.named_I[some], -fit.bm25_I[some], -fit.words_I[some]))][:MOST_UNSOLD]
+        order = some[np.lexsort((some, -fit.named_I[some], -fit.bm25_I[some], -fit.words_I[some]))]
+        order = order[: max(MOST_UNSOLD, least)]
         names = self._unsold["item"]
         return [
             Unsold(
@@ -168,6 +169,7 @@ class Searching:
         history: History,
         day: int,
         may_I: npt.NDArray[np.bool_] | None = None,
+        least: int = 0,
     ) -> Searched:
         """What may answer a query.
 
@@ -177,10 +179,11 @@ class Searching:
             history: Of who asks; empty for nobody.
             day: Of the request.
             may_I: Which items may be shown; unset, all.
+            least: See :func:`search_candidates`.
         """
         asked = read(query, self._names, self._recall(day))
         own = np.unique(history.items_H).astype(np.int32)
-        codes_N = search_candidates(asked, items, own, fill=False, may_I=may_I)
+        codes_N = search_candidates(asked, items, own, fill=False, may_I=may_I, least=least)
         return Searched(asked=asked, items_N=codes_N[_meant(asked, codes_N)])
 
     def reason(self, asked: Read, code: int) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shoploop.ranking.reasons import ago, in_days
+from shoploop.ranking.reasons import ago, in_days, last_since
 from shoploop.surfaces.shops.features import weekday
 from shoploop.surfaces.shops.memory import ShopRecall, row_of
 from shoploop.surfaces.shops.visits import VisitHistory
@@ -33,6 +33,7 @@ def shop_reason(
     titles: Sequence[str | None],
     names: Sequence[str],
     today: int | None = None,
+    since: int | None = None,
 ) -> str:
     """The reason for one shop.
 
@@ -44,11 +45,12 @@ def shop_reason(
         titles: By code; None where a shop has none.
         names: Ids by code.
         today: Day of the request, which is the one before ``day`` for who was somewhere on it; unset, ``day``.
+        since: Days since the last visit of those that are new, if any: their days in the history may have moved.
     """
     mine_H = history.shops_H == shop
     visits = history.days_H[mine_H]
     if len(visits):
-        since = (day if today is None else today) - int(visits[-1])
+        since = last_since(visits, today=day if today is None else today, since=since)
         on_H = weekday(history.days_H) == weekday(day)
         of_weekday = float(mine_H[on_H].mean()) if on_H.sum() >= FEWEST_OF_WEEKDAY else 0.0
         if of_weekday > MOSTLY and of_weekday > mine_H.mean():

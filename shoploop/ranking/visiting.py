@@ -5,7 +5,7 @@ It must not know of HTTP.
 Legend: N candidates, P shops, H visits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +46,10 @@ class Visited:
 
     day: int
     today: int
-    """Of the request; the one before ``day`` for who was somewhere on it."""
+    """On which the answer is read; the one before ``day`` for who was somewhere on it."""
+
+    since: Mapping[int, int]
+    """Days since the last visit to a shop, by its code, of those that are new: their days in the history may have moved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,15 @@ class Visiting:
         return self._trained.model.shops is not None
 
     def visited(
-        self, user: str, fresh: Sequence[Done], *, day: int, today: int, shift: int, shop: str | None = None
+        self,
+        user: str,
+        fresh: Sequence[Done],
+        *,
+        day: int,
+        today: int,
+        shift: int,
+        read_on: int,
+        shop: str | None = None,
     ) -> Visited:
         """A user's visits with what they did since.
 
@@ -100,19 +111,23 @@ class Visiting:
             day: That is answered for without it.
             today: Day of the request.
             shift: Days from a time to the day that it is taken for.
+            read_on: Day on which the answer is read: later than ``today`` where the data ended a while ago.
             shop: Where they are or were, if that is known.
         """
         history = self.packaged.history(user).before(day)
         counts: dict[int, dict[int, int]] = {}
+        since: dict[int, int] = {}
         for done in fresh:
             code = self.packaged.code(done.shop) if done.shop is not None and done.kind in POSITIVE_KINDS else -1
             if code >= 0:
                 of_day = counts.setdefault(min(done.day + shift, today), {})
                 of_day[code] = of_day.get(code, 0) + 1
+                ago = max(today - shift - done.day, 0)
+                since[code] = min(since.get(code, ago), ago)
         named = self.packaged.code(shop) if shop is not None else -1
         if not len(history) and not counts and named >= 0:
             counts = {day - 1: {named: 1}}
-            today = day - 1  # nobody has said that they were there yesterday
+            read_on = day - 1  # nobody has said that they were there yesterday
         if counts:
             days = sorted(counts)
             # as among purchases: most bought there, of as much the name that is first
@@ -123,7 +138,7 @@ class Visiting:
                 np.array([size for _, size in best], np.int32),
             )
             day = max(day, days[-1] + 1)
-        return Visited(history=history, day=day, today=today)
+        return Visited(history=history, day=day, today=read_on, since=since)
 
     def choice(self, visited: Visited, only: Int32 | None = None) -> ShopChoice:
         """What may be answered, with features.
@@ -190,4 +205,5 @@ class Visiting:
             titles=packaged.titles,
             names=packaged.shops,
             today=visited.today,
+            since=visited.since.get(shop),
         )

@@ -12,6 +12,7 @@ from shoploop.cli.main import app
 from shoploop.errors import NotFound, SpecInvalid
 from shoploop.events.compaction import LogReplaced
 from shoploop.events.log import BEGINNING, Entry
+from shoploop.events.messages import Forgotten, from_json
 from shoploop.events.opening import open_log
 from shoploop.events.redis_log import RedisLog
 from shoploop.events.sqlite_log import SqliteLog
@@ -141,7 +142,7 @@ def test_a_user_is_erased_from_the_log_of_the_prefix(store, redis_place):
         log.append([Entry("a", ANN)])
         done = delete(store)
         assert done.output.startswith("1 records of user ann left"), done.output
-        assert log.read(BEGINNING) == []
+        assert [type(from_json(record.body)) for record in log.read(BEGINNING)] == [Forgotten]
         log.append([Entry("b", ANN)])
         done = delete(store, "--log", redis_place.url)
         assert done.output.startswith("1 records of user ann left"), done.output

@@ -1,5 +1,6 @@
 """Collected events become interactions, each in one partition, once; a run learns from what a cut names."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -7,7 +8,7 @@ import pytest
 
 from shoploop.data.collected import CollectedThrough, add_collected, add_searches, collected_through
 from shoploop.data.rules import Loaded, dropped_rows
-from shoploop.errors import AlreadyExists, StoreUnavailable
+from shoploop.errors import AlreadyExists, ArtifactForeign, StoreUnavailable
 from shoploop.events import compaction
 from shoploop.events.compaction import LogReplaced, compact, cuts, fetch_collected, last_cut, trim
 from shoploop.events.log import BEGINNING, Entry
@@ -328,3 +329,22 @@ def test_a_cut_that_names_a_file_elsewhere_is_refused_before_anything_is_written
     with pytest.raises(StoreUnavailable, match="which is no collected file"):
         fetch_collected(store, "grocery", 1, tmp_path / "a" / "b" / "here")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_cut_of_a_format_that_is_not_known_here_is_refused_by_name_and_one_without_a_number_is_of_the_first(
+    log, make_store
+):
+    store = make_store()
+    log.append([did(1, "ann", "tea")])
+    compact(log, store, "grocery")
+    [key] = store.list(f"{layout.collected_cuts('grocery')}/")
+    written = store.get_json(key)
+    assert written.pop("format") == 1
+    store.put(key, json.dumps(written).encode())
+    assert [cut.events for cut in cuts(store, "grocery")] == [1]
+    store.put(key, json.dumps(written | {"format": 2, "what comes": 1}).encode())
+    with pytest.raises(ArtifactForeign, match=r"Cut 1 of .*cuts is of format 2; this shoploop reads format 1"):
+        compact(log, store, "grocery")
+    store.put(key, json.dumps(written | {"what comes": 1}).encode())
+    with pytest.raises(StoreUnavailable, match=r"Cut 1 of .* is damaged"):
+        cuts(store, "grocery")

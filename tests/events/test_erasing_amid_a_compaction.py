@@ -270,3 +270,19 @@ def test_nothing_is_erased_of_a_log_that_is_another_than_the_one_that_was_compac
             erase_user(other, store, NAME, "ann", by=ME)
         assert len(other.read(BEGINNING)) == 9
     assert list(store.list(f"{layout.erased(NAME)}/")) == []
+
+
+@pytest.mark.parametrize("again", ["compaction", "erasure"])
+def test_files_that_an_erasure_left_which_was_killed_behind_its_cut_go_with_the_next(
+    log, store, tmp_path, monkeypatch, again
+):
+    compact(log, store, NAME)
+    with monkeypatch.context() as patch:
+        patch.setattr(compaction, "_remove_unnamed", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            erase_user(log, store, NAME, "ann", by=ME)
+    if again == "compaction":
+        compact(log, store, NAME)
+    else:
+        assert erase_user(log, store, NAME, "ann", by=ME).records == 0
+    check_gone(log, store, tmp_path / "work")

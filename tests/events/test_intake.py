@@ -14,6 +14,7 @@ from shoploop.events.sqlite_log import SqliteLog
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SERVER = Sender(address="10.0.0.1", key="s1", trusted=True)
+PAGE = Sender(address="1.2.3.4", key="front")
 
 
 class SometimesAway(SqliteLog):
@@ -96,21 +97,31 @@ def test_a_time_of_another_zone_is_kept_as_utc(log, intake):
 
 def test_what_is_sent_again_does_not_use_up_what_one_may_say(log, intake):
     for _ in range(10):
-        assert intake.take([bought("1")], SERVER).accepted == 1
-    answer = intake.take([bought("2"), bought("3"), bought("4"), bought("5", item="milk")], SERVER)
+        assert intake.take([bought("1")], PAGE).accepted == 1
+    answer = intake.take([bought("2"), bought("3"), bought("4"), bought("5", item="milk")], PAGE)
     assert [(refused.index, refused.code) for refused in answer.refused] == [(2, "too_often")]
     assert len(kept(log)) == 4
 
 
 def test_what_one_request_says_twice_is_new_once(log, intake):
-    answer = intake.take([bought("1"), bought("1")], SERVER)
+    answer = intake.take([bought("1"), bought("1")], PAGE)
     assert (answer.accepted, answer.known, intake.codes["accepted"]) == (2, 1, 1)
-    assert intake.take([bought("2"), bought("3")], SERVER).accepted == 2  # three a day are allowed
+    assert intake.take([bought("2"), bought("3")], PAGE).accepted == 2  # three a day are allowed
+
+
+def test_sales_that_the_shops_own_server_tells_are_all_kept_and_take_nothing_from_what_pages_may_say(log, intake):
+    sales = [bought(f"till {number}") for number in range(8)]  # of guests under one id
+    assert intake.take(sales[:6], SERVER).accepted == 6
+    assert intake.take(sales[6:], SERVER).accepted == 2
+    assert len(kept(log)) == 8
+    answer = intake.take([bought(f"page {number}") for number in range(4)], PAGE)
+    assert (answer.accepted, [refused.code for refused in answer.refused]) == (3, ["too_often"])
+    looks = [Event(id=f"look {number}", kind="view", user="ann", item="tea") for number in range(4)]
+    assert intake.take(looks, SERVER).accepted == 3  # which a page may have told it
 
 
 def test_ids_of_one_sender_do_not_take_the_place_of_anothers(log, intake):
-    page = Sender(address="1.2.3.4", key="front")
-    assert intake.take([bought("order-1")], page).known == 0
+    assert intake.take([bought("order-1")], PAGE).known == 0
     assert intake.take([bought("order-1")], SERVER).known == 0
     other_key = Sender(address="10.0.0.1", key="s2", trusted=True)  # the same server after its key was exchanged
     assert intake.take([bought("order-1")], other_key).known == 1

@@ -180,6 +180,9 @@ def test_of_a_dead_letter_that_is_replayed_while_its_user_is_erased_nothing_is_l
     found = dead_letters(log, after=BEGINNING)
 
     class Slow(Interrupted):
+        def append(self, entries):
+            return self._log.append(entries)
+
         def erase(self, offsets):
             if self._do:
                 do, self._do = self._do, None

@@ -12,6 +12,7 @@ from shoploop.candidates.fetching import SOURCES, Candidates
 from shoploop.events.fresh import Done
 from shoploop.events.impressions import Signatures
 from shoploop.events.keyring import Keyring, add_key
+from shoploop.events.messages import mark_of_request
 from shoploop.predictor.explanations import Explanations, NotExplained
 from shoploop.ranking.answer import RankRequest, RecommendRequest, SearchRequest
 from shoploop.ranking.explanation import ExplainRequest, Source
@@ -274,6 +275,8 @@ def test_what_somebody_only_looked_at_is_explained_as_it_was_answered(tmp_path):
     explanations.remember(answer, request, looks, now)
     said = explanations.explain(ExplainRequest(request_id=answer.request_id, item="tea"))
     assert said.reason == answer.items[0].reason == "you looked at this today"
+    [feature] = said.features
+    assert feature.feature == "own_days" and feature.about.startswith("what was looked at in the place of purchases: ")
 
 
 def test_of_a_query_no_more_is_remembered_than_search_reads_and_its_letters_count(tmp_path):
@@ -288,3 +291,19 @@ def test_of_a_query_no_more_is_remembered_than_search_reads_and_its_letters_coun
         assert kept and len(kept) < 15 and max(map(len, kept)) <= 200
         said = explanations.explain(ExplainRequest(request_id=answers[-1].request_id, item="milk"))
         assert said.reason == answers[-1].items[0].reason
+
+
+def test_answers_to_who_is_erased_are_forgotten_and_nobody_elses(ranker, tmp_path):
+    reader = Reader(tmp_path / "keys")
+    explanations = Explanations(ranker, reader)
+    first, second = (remembered(explanations, ranker, RecommendRequest(user="ann", k=1)) for _ in range(2))
+    bobs = remembered(explanations, ranker, RecommendRequest(user="bob", k=1))
+    nobodys = remembered(explanations, ranker, RecommendRequest(user="cid", k=1))
+    reader.on_forgotten({"bob"}, set())
+    assert set(explanations._shown) == {first.request_id, second.request_id, nobodys.request_id}
+    assert bobs.request_id not in explanations._shown
+    reader.on_forgotten(set(), {mark_of_request(second.request_id), mark_of_request("not remembered")})
+    assert set(explanations._shown) == {nobodys.request_id}
+    assert "ann" not in repr(explanations._shown)
+    with pytest.raises(NotExplained, match="remembers no answer"):
+        explanations.explain(ExplainRequest(request_id=first.request_id, item="milk"))

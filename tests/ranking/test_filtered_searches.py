@@ -39,8 +39,8 @@ def ranker(tmp_path_factory):
         return make_ranker(tmp_path_factory.mktemp("ranker"))
 
 
-def search(ranker, query, *, out_of_stock=(), **request):
-    return ranker.search(SearchRequest(query=query, k=12, **request), now=NOON, out_of_stock=out_of_stock)
+def search(ranker, query, *, out_of_stock=(), k=2, **request):
+    return ranker.search(SearchRequest(query=query, k=k, **request), now=NOON, out_of_stock=out_of_stock)
 
 
 def names(answer):
@@ -53,7 +53,14 @@ def test_page_after_page_all_that_is_called_so_is_found_before_what_sells(ranker
         assert names(answer) and not set(names(answer)) & set(seen)
         seen += names(answer)
     assert set(seen) == set(SWEET)
-    assert set(names(answer)) == set(SALTY)
+    assert set(names(search(ranker, "sweet", exclude=seen, k=12))) == set(SALTY)
+
+
+def test_who_asks_for_more_than_are_looked_at_otherwise_gets_as_many_as_are_called_so(ranker):
+    for k in (5, 12):
+        answer = search(ranker, "sweet", k=k)
+        assert answer.method == "text" and len(names(answer)) == min(k, 6) and set(names(answer)) <= set(SWEET)
+    assert set(names(search(ranker, "mug", k=12))) == set(MUGS)
 
 
 def test_a_filter_finds_what_others_fit_better_than(ranker):
@@ -67,14 +74,14 @@ def test_where_the_best_are_gone_the_next_best_are_found(ranker):
     best = names(search(ranker, "sweet"))
     answer = search(ranker, "sweet", out_of_stock=frozenset(best))
     assert answer.method == "text" and names(answer) and set(names(answer)) <= {*SWEET}.difference(best)
-    answer = search(ranker, "sweet", out_of_stock=frozenset(SWEET))
+    answer = search(ranker, "sweet", out_of_stock=frozenset(SWEET), k=12)
     assert answer.method == "popularity" and set(names(answer)) == set(SALTY)
 
 
 def test_what_nobody_has_bought_is_found_beside_others_that_may_not_be_shown(ranker):
-    [first] = names(search(ranker, "mug"))
-    [second] = names(search(ranker, "mug", out_of_stock=frozenset([first])))
-    [third] = names(search(ranker, "mug", out_of_stock=frozenset([first]), exclude=[second]))
+    [first] = names(search(ranker, "mug", k=1))
+    [second] = names(search(ranker, "mug", out_of_stock=frozenset([first]), k=1))
+    [third] = names(search(ranker, "mug", out_of_stock=frozenset([first]), exclude=[second], k=1))
     assert {first, second, third} == set(MUGS)
     assert names(search(ranker, "mug", only=[third])) == [third]
 

@@ -197,6 +197,13 @@ def test_where_the_data_ended_long_ago_today_is_the_day_after_its_last(ranker):
     assert reasons["milk"] == "you buy this about every 3 days, last 3 days ago"
 
 
+def test_where_nightly_runs_have_failed_for_a_while_days_in_words_are_counted_from_today_all_the_same(ranker):
+    reasons = told(ranker, "ann", ("tea", TODAY + 10), ("nuts", TODAY + 5), now=NOON + timedelta(days=10))
+    assert reasons["tea"] == "you bought this once, last today"
+    assert reasons["nuts"] == "you bought this once, last 5 days ago"
+    assert reasons["milk"] == "you buy this about every 3 days, last 13 days ago"
+
+
 def test_data_that_is_too_old_is_said_to_be(ranker):
     assert ranker.known.staleness(NOON) is None
     assert "3001 days ago, and 7 are allowed" in ranker.known.staleness(NOON + timedelta(days=3000))

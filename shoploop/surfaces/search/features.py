@@ -76,7 +76,13 @@ def read(query: str, names: Names, recall: Recall) -> Read:
 
 
 def search_candidates(
-    asked: Read, items: ItemMatrix, own: Int32, *, fill: bool = True, may_I: npt.NDArray[np.bool_] | None = None
+    asked: Read,
+    items: ItemMatrix,
+    own: Int32,
+    *,
+    fill: bool = True,
+    may_I: npt.NDArray[np.bool_] | None = None,
+    least: int = 0,
 ) -> Int32:
     """Codes of the items to score, sorted.
 
@@ -87,6 +93,7 @@ def search_candidates(
         fill: Whether what sells comes too, which is right now and then where nothing else fits: a model learns what it is
             worth, and an answer does not show it.
         may_I: Which items may be shown; unset, all. The best are chosen among them, and none else is found.
+        least: So many of what is called so, where there are so many, though fewer are looked at otherwise.
     """
     fit, remembered = asked.fit, asked.remembered
     sold_I = items["rate_28"]
@@ -95,9 +102,11 @@ def search_candidates(
     own_I[own] = 1.0
     named_own = np.unique(own[fit.letters_I[own] > 0]) if len(own) else own
     chosen: list[npt.NDArray[np.integer]] = [
-        _best(np.where(every_I, 1 + sold_I + own_I, 0.0), FITTING, may_I),
-        _best(np.where(fit.bm25_I > 0, fit.bm25_I + 1e-3 * sold_I, 0.0), FITTING // 2, may_I),
-        _best(np.where(fit.letters_I >= LIKE_ENOUGH, fit.letters_I + 1e-3 * sold_I, 0.0), FITTING // 2, may_I),
+        _best(np.where(every_I, 1 + sold_I + own_I, 0.0), max(FITTING, least), may_I),
+        _best(np.where(fit.bm25_I > 0, fit.bm25_I + 1e-3 * sold_I, 0.0), max(FITTING // 2, least), may_I),
+        _best(
+            np.where(fit.letters_I >= LIKE_ENOUGH, fit.letters_I + 1e-3 * sold_I, 0.0), max(FITTING // 2, least), may_I
+        ),
         _best(remembered.near_I, TAKEN, may_I),
         _best(remembered.same_I, TAKEN, may_I),
         _best(np.maximum(remembered.words_I, 0.0), TAKEN, may_I),
