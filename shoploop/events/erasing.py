@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from shoploop.data.ids import canonical_id
 from shoploop.errors import AlreadyExists
 from shoploop.events.compaction import ATTEMPTS, check_same, cuts, erase_collected
-from shoploop.events.log import Entry, EventLog
+from shoploop.events.log import Entry, EventLog, LogFull
 from shoploop.events.messages import Forgotten, mark_of_request, to_json
 from shoploop.store import Log, Store, layout
 
@@ -79,8 +79,12 @@ def erase_user(log: EventLog, store: Store, name: str, user: str, *, by: str) ->
         if not found:
             break
         _note(store, name, [*found], by=by)  # first: a log that misses its last compacted record is known by it
-        _have_forgotten(log, found)  # before they go: one that is killed behind it begins with what is left
-        log.erase([*found])
+        try:
+            _have_forgotten(log, found)  # before they go: one that is killed behind it begins with what is left
+            log.erase([*found])
+        except LogFull:  # there is room where they were
+            log.erase([*found])
+            _have_forgotten(log, found)
         gone += found
     collected = erase_collected(store, name, user)
     return Erased(

@@ -9,7 +9,7 @@ import pytest
 from shoploop.events import erasing
 from shoploop.events.erasing import erase_user
 from shoploop.events.fresh import FreshHistory, Recent
-from shoploop.events.log import BEGINNING, Entry, LogUnavailable
+from shoploop.events.log import BEGINNING, Entry, LogFull, LogUnavailable
 from shoploop.events.messages import Forgotten, Kept, Shown, from_json, mark_of_request, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.intake import Intake
@@ -147,3 +147,16 @@ def test_of_who_looks_at_much_the_purchases_of_today_stay_known():
             did("view", f"v{number}{look}")
     assert [done.item for done in recent.of("ann")] == ["p1", "p2", "p3", "v32", "v33", "v34"]
     assert recent._held == 6
+
+
+def test_a_log_without_room_for_another_word_is_erased_from_first(tmp_path, store):
+    with SqliteLog(tmp_path / "events.sqlite") as log:
+        log.append([*(bought("secretive ann", f"{n}" * 50) for n in range(40, 99)), bought("bob", "tea")])
+        (pages,) = log._writer.execute("PRAGMA page_count").fetchone()
+        log._writer.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own word for a disk of that size
+        with pytest.raises(LogFull):
+            log.append([bought("cy", f"{n}" * 50) for n in range(40, 99)])
+        erased = erase_user(log, store, NAME, "secretive ann", by=ME)
+        left = [from_json(record.body) for record in log.read(BEGINNING)]
+    assert erased.records == 59
+    assert [type(message) for message in left] == [Kept, Forgotten]
