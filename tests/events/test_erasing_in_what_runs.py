@@ -155,8 +155,9 @@ def test_a_log_without_room_for_another_word_is_erased_from_first(tmp_path, stor
         (pages,) = log._writer.execute("PRAGMA page_count").fetchone()
         log._writer.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own word for a disk of that size
         with pytest.raises(LogFull):
-            log.append([bought("cy", f"{n}" * 50) for n in range(40, 99)])
+            for number in range(1_000):
+                log.append([bought("bob", f"tea {number}")])
         erased = erase_user(log, store, NAME, "secretive ann", by=ME)
         left = [from_json(record.body) for record in log.read(BEGINNING)]
     assert erased.records == 59
-    assert [type(message) for message in left] == [Kept, Forgotten]
+    assert [type(message) for message in left].count(Forgotten) == 1 and isinstance(left[-1], Forgotten)
