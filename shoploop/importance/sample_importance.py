@@ -11,11 +11,11 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from shoploop.importance.cells import columns_of, is_frame, missing
 from shoploop.importance.columns import Columns
-from shoploop.importance.doubt import noise_rate
+from shoploop.importance.doubt import noise_by_label
 from shoploop.importance.estimators.errors import ColumnsDiffer, LabelsMissing, LabelUnknown, NewRowsUnknown
 from shoploop.importance.estimators.interface import make_estimator
-from shoploop.importance.estimators.judges import Chances
-from shoploop.importance.estimators.table import Float32, Table
+from shoploop.importance.estimators.judges import LINEAR, TUNED_ON, Chances, judge
+from shoploop.importance.estimators.table import Float32, Float64, Int64, Table
 from shoploop.importance.estimators.weights import Scores, WeightConfig, unbounded, weights_by_noise
 from shoploop.importance.quality import describe_quality
 
@@ -40,7 +40,10 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         weights_: (n_samples,) float32, mean 1 within each label.
         importance_: (n_samples,) on the method's own scale.
         suspects_: (n_samples,) row numbers, the most doubtful first, each compared with those of its own label.
-        noise_: How often a row carries a given label that is not its own, 0 where labels can be trusted.
+        noise_: How often a row carries a given label that is not its own, 0 where labels can be trusted; mean over labels.
+        noise_by_label_: (n_classes,) the same of each label, in the order of ``classes_``. They differ only between two
+            labels of which one is plainly wrong more often: what may as well be classes that overlap is not called noise,
+            and with more than two labels noise against one alone is not seen.
         quality_: Missing values, outliers and duplicates of the table as it came; they have no part in the weights.
         diagnostics_: What the method says about its own work.
         parts_: What the method keeps for inspection, such as prototypes and attention; None for most.
@@ -86,7 +89,8 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         scores = estimator.score(table, seed=seed)
         self.classes_ = table.classes
         self.importance_ = scores.importance_N
-        self.weights_, self.noise_, chances = believed(scores, table, config, seed=seed)
+        self.weights_, self.noise_by_label_, chances = believed(scores, table, config, seed=seed)
+        self.noise_ = float(self.noise_by_label_.mean())
         # a label of one row has no importance at all: no fit that has not seen the row knows the label
         order_N = unbounded(np.maximum(scores.importance_N, TINY), table.y_N)
         self.suspects_ = np.lexsort((scores.importance_N, order_N))
@@ -179,11 +183,18 @@ def _refuse_missing(y: npt.ArrayLike) -> None:
         raise LabelsMissing(f"{empty} of the {len(labels)} rows carry no label. Leave them out.")
 
 
-def believed(scores: Scores, table: Table, config: WeightConfig, *, seed: int) -> tuple[Float32, float, Chances]:
-    """What samples count by what an estimator says of them, the noise rate behind it, and the chances behind that."""
+def believed(scores: Scores, table: Table, config: WeightConfig, *, seed: int) -> tuple[Float32, Float64, Chances]:
+    """What samples count by what an estimator says of them, the noise rates behind it, (C,), and the chances behind these."""
+    classes = len(table.classes)
     if (scores.importance_N == scores.importance_N[0]).all():
-        alike_NC = np.full((len(table), len(table.classes)), 1 / len(table.classes))
-        return np.ones(len(table), np.float32), 0.0, Chances(chance_NC=alike_NC, own_N=alike_NC[:, 0], predict=None)
+        alike_NC = np.full((len(table), classes), 1 / classes)
+        unseen = Chances(chance_NC=alike_NC, own_N=alike_NC[:, 0], predict=None)
+        return np.ones(len(table), np.float32), np.zeros(classes), unseen
+
+    def plainly() -> tuple[Float64, Int64]:
+        some = table.some(TUNED_ON, seed=seed)
+        return judge(LINEAR, some, seed=seed).chance_NC, some.y_N
+
     chances = Chances.of(scores, table, seed=seed)
-    rate = noise_rate(chances.chance_NC, table.y_N)
-    return weights_by_noise(chances.own_N, table.y_N, rate, config), rate, chances
+    rate_C = noise_by_label(chances.chance_NC, table.y_N, plainly)
+    return weights_by_noise(chances.own_N, table.y_N, rate_C, config), rate_C, chances

@@ -142,6 +142,18 @@ def test_labels_that_can_be_trusted_all_count_1():
     assert (found.weigh(frame[:4], true[:4]) == 1).all()
 
 
+def test_mistakes_that_go_one_way_are_seen_and_make_the_other_label_no_less():
+    frame, label, wrong = orders(seed=2)
+    true = np.where((label == "kept") ^ wrong, "kept", "returned")
+    lost = (true == "returned") & (np.arange(len(label)) % 5 < 2)
+    found = SampleImportance(method="loss").fit(frame, np.where(lost, "kept", true))
+    of_kept, of_returned = found.noise_by_label_
+    assert found.classes_.tolist() == ["kept", "returned"]
+    assert of_returned == 0 and 0.1 < of_kept < 0.5 and found.noise_ == (of_kept + of_returned) / 2
+    assert found.weights_[lost].mean() < 0.85 < 1 < found.weights_[true == "kept"].mean()
+    assert (found.weights_[~lost & (true == "returned")] == 1).all()
+
+
 def test_new_rows_count_as_fitted_ones_that_are_as_credible(weighed):
     found, *_ = weighed
     frame, label, wrong = orders(seed=1)

@@ -1,6 +1,6 @@
 """From an importance to what a sample counts in the loss.
 
-Legend: N samples.
+Legend: N samples, C labels.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,7 @@ class Scores:
     """What the estimator keeps for inspection."""
 
 
-def weights_by_noise(chance_N: Float64, y_N: Int64, rate: float, config: WeightConfig) -> Float32:
+def weights_by_noise(chance_N: Float64, y_N: Int64, rate_C: Float64, config: WeightConfig) -> Float32:
     """How far each label is to be believed, 1 - rate / chance (Liu and Tao 2016, section 3), mean 1 within each label.
 
     Trained with these weights on noisy labels, a model learns what it would from clean ones; at rate 0 all are exactly 1.
@@ -68,10 +68,10 @@ def weights_by_noise(chance_N: Float64, y_N: Int64, rate: float, config: WeightC
     Args:
         chance_N: Of the label that each sample carries, as judged without having seen it.
         y_N: Labels as they are.
-        rate: How often a sample carries a given label that is not its own, :func:`shoploop.importance.doubt.noise_rate`.
+        rate_C: How often a sample carries each label that is not its own, :func:`shoploop.importance.doubt.noise_by_label`.
         config: Bounds; the sharpness is the exponent.
     """
-    believed_N = np.clip(1 - rate / np.maximum(chance_N, 1e-9), 0, 1) ** config.sharpness
+    believed_N = np.clip(1 - rate_C[y_N] / np.maximum(chance_N, 1e-9), 0, 1) ** config.sharpness
     weights_N = np.ones(len(y_N), np.float32)
     if believed_N.min() > 1 - NOTHING:
         return weights_N
