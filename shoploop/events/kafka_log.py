@@ -217,7 +217,7 @@ class KafkaLog(EventLog):
 
     def _check_durable(self) -> None:
         """Of a topic that may be somebody else's making."""
-        from confluent_kafka.admin import ConfigResource, ResourceType
+        from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
         asked = self._admin.describe_configs(
             [ConfigResource(ResourceType.TOPIC, self.topic)], request_timeout=TIMEOUT_SECONDS
