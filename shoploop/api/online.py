@@ -106,7 +106,8 @@ class FeedbackKeysSpec(Spec):
 
     impressions: SecretReference | None = None
     """Secret with one key or more that answers are signed with, as NAME.key: 32 random bytes in base64. The last in the
-    order of the names signs, all of them are believed. Needed on a cluster where there is a log."""
+    order of the names signs, a new one from five minutes after it came, all of them are believed. Take the one before out a
+    week later. Needed on a cluster where there is a log."""
 
     server: SecretReference | None = None
     """Secret with the keys of the shop's own servers, as NAME.key. Unset: none."""

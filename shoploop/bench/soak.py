@@ -200,7 +200,7 @@ def run(
             folder=Path(work), url=f"http://localhost:{port}", what=f"{name} {version}", own={}, log=printed,
         ) as process, _log_of(own, name) as log:  # fmt: skip
             ends: list[tuple[float, int]] = []
-            key = base64.b64encode(Keyring(_keys(own, name) / SERVER_KEYS).newest.secret).decode()
+            key = base64.b64encode(Keyring(_keys(own, name) / SERVER_KEYS).signing.secret).decode()
             with (
                 _Load(f"http://localhost:{port}", key, users, clients, seed) as load,
                 Watch(lambda: _named(process.pid)) as watch,

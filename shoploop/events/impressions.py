@@ -99,7 +99,7 @@ class Signatures:
         shops: bool = False,
     ) -> str:
         """The token that goes out with an answer."""
-        key = self._keys.newest
+        key = self._keys.signing
         now = int(self._clock())
         claims: dict[str, Any] = {
             "aud": self._recommender,

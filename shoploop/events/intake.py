@@ -39,6 +39,9 @@ class Limits:
     """Of events of one kind: what is said more often counts no more. But for sales that the shop's own server tells: guests
     who buy the same share an id, and each of their purchases is one that the shop's tables will name too."""
 
+    pieces: int = 100
+    """Of one event that the shop's own server does not vouch for: what is more counts as so many."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sender:
@@ -121,6 +124,9 @@ class Intake:
         if time < now - PAST:
             return _No("time_too_old", f"{time.isoformat()} is more than {PAST.days} days ago: load it as data.")
         time = time.astimezone(UTC)
+        if not sender.trusted:  # a price would enter what everybody's answers are made of, and anybody may write one
+            pieces = event.quantity and min(event.quantity, self.limits.pieces)
+            event = event.model_copy(update={"price": None, "quantity": pieces})
         kept = self._attributed(event, time, now) if event.impression else self._organic(event, sender, time, now)
         return kept if isinstance(kept, _No) else self._within_rates(event, sender) or kept
 

@@ -8,6 +8,9 @@ from its beginning and from then on as it grows, and takes 24 bytes an entry, up
 An append that fails may have written some of its entries: appended again, they are known. What somebody else writes into the
 topic, without an id, is passed over.
 
+A topic that somebody else made is looked at when it is opened: one that forgets sooner than an impression expires, or keeps
+the last message of a key alone, is refused, as it would lose what it accepted.
+
 One partition, since the order of events is part of what they say; a shop of thousands of events a second fits into one.
 A topic gives up no single entry. One that is to be erased is named by a message of ours, which each reader finds before it
 reads anything else: nobody is told of it any more, and the broker holds it until it is trimmed. Nor is anybody told of what
@@ -17,6 +20,7 @@ Offsets are Kafka's plus one. Nothing is ever committed to Kafka: who reads keep
 """
 
 import json
+import logging
 import threading
 import time
 import uuid
@@ -26,7 +30,8 @@ from typing import Any
 
 from shoploop.errors import NotFound, first_line
 from shoploop.events.first_offsets import FirstOffsets
-from shoploop.events.log import BEGINNING, Entry, EventLog, LogFull, LogUnavailable, Record, check
+from shoploop.events.impressions import VALID_SECONDS
+from shoploop.events.log import BEGINNING, Entry, EventLog, LogFull, LogNotDurable, LogUnavailable, Record, check
 
 TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.1
@@ -65,9 +70,10 @@ class KafkaLog(EventLog):
             name: The recommender's; its topic is ``shoploop.<name>.events``.
             replicas: Of a topic that is made; the brokers' own default.replication.factor where it is not given.
             settings: Further settings of librdkafka, such as ``security.protocol`` and ``ssl.ca.location``.
-            make: A topic that is not there.
+            make: A topic that is not there. One that is there takes no right to make topics.
 
         Raises:
+            LogNotDurable: the topic would lose what it accepted.
             NotFound: there is no such topic, and none is to be made.
             LogUnavailable: nobody answers.
         """
@@ -89,9 +95,11 @@ class KafkaLog(EventLog):
         self._closed = False
         with self._named_errors():
             self._admin: Any = AdminClient(self._settings)
-            if make:
+            if self.topic in self._admin.list_topics(timeout=TIMEOUT_SECONDS).topics:
+                self._check_durable()
+            elif make:
                 self._make_topic(replicas)
-            elif self.topic not in self._admin.list_topics(timeout=TIMEOUT_SECONDS).topics:
+            else:
                 raise NotFound(f"Kafka {servers} has no topic {self.topic}: no event was ever collected there.")
             self._producer: Any = Producer(
                 self._settings
@@ -208,6 +216,58 @@ class KafkaLog(EventLog):
             except self._exception as error:
                 if error.args[0].code() != self._kafka_error.TOPIC_ALREADY_EXISTS:
                     raise
+                self._check_durable()  # the broker that was asked had not heard of it
+
+    def _check_durable(self) -> None:
+        """Of a topic that may be somebody else's making."""
+        from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
+
+        asked = self._admin.describe_configs(
+            [ConfigResource(ResourceType.TOPIC, self.topic)], request_timeout=TIMEOUT_SECONDS
+        )
+        warning = logging.getLogger(__name__).warning
+        try:
+            (found,) = (future.result(TIMEOUT_SECONDS) for future in asked.values())
+        except self._exception as error:
+            code = error.args[0].code()
+            if code == self._kafka_error.UNKNOWN_TOPIC_OR_PART:
+                return  # another predictor is making it just now
+            if code not in (
+                self._kafka_error.TOPIC_AUTHORIZATION_FAILED,
+                self._kafka_error.CLUSTER_AUTHORIZATION_FAILED,
+            ):
+                raise
+            warning(
+                "Kafka %s does not tell how long it keeps topic %s (%s). See to it that it does not forget by itself "
+                "(retention.ms -1, retention.bytes -1, cleanup.policy delete), or allow DescribeConfigs: else accepted "
+                "events may be lost.",
+                self.where,
+                self.topic,
+                first_line(error),
+            )
+            return
+        said = {name: entry.value for name, entry in found.items()}
+        if "compact" in said.get("cleanup.policy", ""):
+            raise LogNotDurable(
+                f"Kafka {self.where} keeps the last message of each key of topic {self.topic} alone, by cleanup.policy "
+                f"{said['cleanup.policy']}: accepted events would be lost. Set it to delete."
+            )
+        kept_ms = int(said.get("retention.ms", -1))
+        if 0 <= kept_ms < VALID_SECONDS * 1000:
+            raise LogNotDurable(
+                f"Kafka {self.where} forgets what is in topic {self.topic} after {kept_ms / 3_600_000:g} hours, by its "
+                f"retention.ms. Feedback may come for {VALID_SECONDS // 86_400} days, and would count twice. Set it to -1: "
+                "`shoploop events trim` forgets what a version was built on."
+            )
+        if kept_ms >= 0 or int(said.get("retention.bytes", -1)) >= 0:
+            warning(
+                "Kafka %s forgets what is in topic %s by itself (retention.ms %s, retention.bytes %s), also what was not "
+                "compacted by then. Set both to -1: `shoploop events trim` forgets what a version was built on.",
+                self.where,
+                self.topic,
+                said.get("retention.ms"),
+                said.get("retention.bytes"),
+            )
 
     def _produce(self, entry: Entry, delivered: Callable[[Any, Any], None]) -> None:
         try:

@@ -1,9 +1,12 @@
 """Secret keys from a folder of files, which may be exchanged while a predictor runs.
 
-``<key id>.key`` holds 32 random bytes or more, in base64. The newest file signs, all of them verify: a new key is laid beside
-the old one, and the old one is removed when everything that it signed has expired. A key whose file is gone counts no more
-from the next look on. A Secret that is mounted as a folder works the same way, but that Kubernetes writes all of its files
-anew at each change: there the last in the order of the names signs.
+``<key id>.key`` holds 32 random bytes or more, in base64. All of them verify, and the newest signs: a new key is laid beside
+the old one, and the old one is removed when everything that it signed has expired. A Secret that is mounted as a folder works
+the same way, but that Kubernetes writes all of its files anew at each change: there the last in the order of the names is
+the newest. Kubernetes brings it to one node sooner than to another, so a new key signs only when the others have it, too.
+
+Each file is judged by itself. One that is no key is told and passed over, and a key whose file is gone, or holds something
+else, counts no more from the next look on, whatever lies beside it.
 """
 
 import base64
@@ -16,11 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shoploop.errors import KeyUnusable
-from shoploop.events.watched import Watched
+from shoploop.events.watched import Complaints, Watched
 from shoploop.store import disk
 
 SUFFIX = ".key"
 KEY_BYTES = 32
+SETTLED_SECONDS = 300.0
+"""A key is there so long before it signs, where there is another: a kubelet brings what is new in a Secret in two minutes."""
+
 MOUNTED = "..data"
 """What Kubernetes calls the folder of a mounted Secret's files as they are now."""
 
@@ -31,6 +37,14 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 class SecretKey:
     id: str
     secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Laid:
+    key: SecretKey
+    since: float
+    """By the keyring's clock: when it was first seen, or its file was written where that was before the first look. Not the
+    file's time alone: a copy may bring that of another machine, and a mounted Secret's is that of its last change."""
 
 
 class Keyring:
@@ -45,14 +59,17 @@ class Keyring:
             clock: Seconds.
 
         Raises:
-            KeyUnusable: it holds no key, or one that is too short or no base64.
+            KeyUnusable: it cannot be read, or holds no key, perhaps one that is too short or no base64.
         """
         self.folder = folder
-        keys = _read(folder)
+        self._clock = clock
+        self._complaints = Complaints()
+        self._since: dict[SecretKey, float] | None = None
+        keys = self._look()
         if not keys and not may_be_empty:
             raise _none(folder)
-        self._keys: Watched[dict[str, SecretKey]] = Watched(
-            lambda: _read(folder),
+        self._keys: Watched[dict[str, _Laid]] = Watched(
+            self._look,
             keys,
             errors=(KeyUnusable,),
             goes_on=lambda _, error: f"{error} The keys that were read before go on.",
@@ -67,27 +84,41 @@ class Keyring:
         return cls(folder)
 
     @property
-    def newest(self) -> SecretKey:
-        """The key to sign with.
+    def signing(self) -> SecretKey:
+        """The key to sign with: the newest that everybody has by now. Where that is not known of any, as by a pod that has
+        just mounted them, the one before the newest.
 
         Raises:
             KeyUnusable: there is none any more.
         """
-        for key in self._keys.now.values():
-            return key
-        raise _none(self.folder)
+        keys = list(self._keys.now.values())
+        if not keys:
+            raise _none(self.folder)
+        settled = self._clock() - SETTLED_SECONDS
+        return next((each.key for each in keys if each.since <= settled), keys[1 if len(keys) > 1 else 0].key)
 
     def get(self, id: str) -> SecretKey | None:
         """The key of this id; None where it was never there, or is not any more."""
-        return self._keys.now.get(id)
+        found = self._keys.now.get(id)
+        return found.key if found else None
 
     def holds(self, secret: bytes) -> SecretKey | None:
         """The key that ``secret`` is, in base64; None where it is none. The time it takes does not tell how much is right."""
         found = None
-        for key in self._keys.now.values():
-            if secrets.compare_digest(base64.b64encode(key.secret), secret):
-                found = key
+        for each in self._keys.now.values():
+            if secrets.compare_digest(base64.b64encode(each.key.secret), secret):
+                found = each.key
         return found
+
+    def _look(self) -> dict[str, _Laid]:
+        """The folder's keys by id, newest first."""
+        found, bad = _read(self.folder)
+        self._complaints.tell(f"{error} It is passed over." for error in bad)
+        now = self._clock()
+        if self._since is None:
+            self._since = {key: now - age for key, age in found}
+        self._since = {key: self._since.get(key, now) for key, _ in found}
+        return {key.id: _Laid(key, since) for key, since in self._since.items()}
 
 
 def add_key(folder: Path) -> SecretKey:
@@ -101,17 +132,29 @@ def add_key(folder: Path) -> SecretKey:
     return key
 
 
-def _read(folder: Path) -> dict[str, SecretKey]:
-    """The folder's keys by id, newest first."""
+def _read(folder: Path) -> tuple[list[tuple[SecretKey, float]], list[KeyUnusable]]:
+    """The folder's keys, newest first, with the seconds since their files were written, and what is wrong with the others."""
     if not folder.exists():
-        return {}
+        return [], []
     try:
         paths = [path for path in folder.iterdir() if path.name.endswith(SUFFIX) and ID.fullmatch(path.stem)]
         mounted = (folder / MOUNTED).is_symlink()
-        paths.sort(key=lambda path: (0 if mounted else path.stat().st_mtime_ns, path.name), reverse=True)
-        return {path.stem: _key(path) for path in paths}
     except OSError as error:
         raise KeyUnusable(f"The keys in {folder} cannot be read: {error.strerror}.") from error
+    found: list[tuple[float, SecretKey]] = []
+    bad: list[KeyUnusable] = []
+    for path in paths:
+        try:
+            found.append((path.stat().st_mtime, _key(path)))
+        except FileNotFoundError:
+            continue  # it was taken away just now
+        except OSError as error:
+            bad.append(KeyUnusable(f"{path} cannot be read: {error.strerror}."))
+        except KeyUnusable as error:
+            bad.append(error)
+    found.sort(key=lambda each: (0.0 if mounted else each[0], each[1].id), reverse=True)
+    now = time.time()
+    return [(key, max(now - written, 0.0)) for written, key in found], bad
 
 
 def _none(folder: Path) -> KeyUnusable:

@@ -65,10 +65,10 @@ class Event(_Message):
 
     shop: Id | None = None
     quantity: Amount | None = None
-    """Pieces."""
+    """Pieces. More than a hundred count as a hundred, but from the shop's own server."""
 
     price: Amount | None = None
-    """For one piece."""
+    """For one piece. Kept where the shop's own server sends it, since pages are anybody's; else the table of items has it."""
 
     @model_validator(mode="after")
     def _has_its_object(self) -> "Event":

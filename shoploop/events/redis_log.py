@@ -177,7 +177,13 @@ class RedisLog(EventLog):
         try:
             found = {
                 name: self._client.config_get(name).get(name)
-                for name in ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
+                for name in (
+                    "appendonly",
+                    "appendfsync",
+                    "no-appendfsync-on-rewrite",
+                    "maxmemory",
+                    "maxmemory-policy",
+                )
             }
         except self._errors.ResponseError as error:
             logging.getLogger(__name__).warning(
@@ -193,6 +199,11 @@ class RedisLog(EventLog):
             raise LogNotDurable(
                 f"Redis {self.where} writes with appendfsync {found['appendfsync']}: a crash costs accepted events. Set "
                 "appendfsync always."
+            )
+        if found["no-appendfsync-on-rewrite"] == "yes":
+            raise LogNotDurable(
+                f"Redis {self.where} does not write before it answers while it rewrites its file: a crash costs accepted "
+                "events. Set no-appendfsync-on-rewrite no."
             )
         if found["maxmemory"] != "0" and found["maxmemory-policy"] != "noeviction":
             raise LogNotDurable(

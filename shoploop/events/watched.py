@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -50,3 +50,17 @@ class Watched(Generic[Value]):
                         logging.getLogger(__name__).warning(self._goes_on(self._value, error))
                     self._told = True
             return self._value
+
+
+class Complaints:
+    """What is wrong with single files: each is told once, and once more when it was right meanwhile."""
+
+    def __init__(self) -> None:
+        self._told: frozenset[str] = frozenset()
+
+    def tell(self, complaints: Iterable[str]) -> None:
+        """Tells what is new among all that is wrong now."""
+        now = frozenset(complaints)
+        for each in sorted(now - self._told):
+            logging.getLogger(__name__).warning("%s", each)
+        self._told = now

@@ -1,7 +1,7 @@
 """Who may ask: whoever presents an API key, or a JSON Web Token of the issuer that the shop names.
 
 Keys and an issuer's public keys are files, which are exchanged while a predictor runs. Of a token (RFC 7519, PyJWT) issuer,
-audience, expiry and signature are checked, the latter by the algorithm of the key that its header names: one that asks for
+audience, expiry and signature are checked, the latter by an algorithm of the key that its header names: one that asks for
 another, for none, or for a shared secret is refused. It must not know which questions there are.
 """
 
@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,9 @@ LONGEST_TOKEN = 8192
 SMALLEST_RSA = 2048
 """Bits (NIST SP 800-57)."""
 
+RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+"""What any RSA key can sign by; a key of a curve, one algorithm alone."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
@@ -56,7 +59,7 @@ class Callers:
             clock: Seconds since 1970-01-01 (UTC).
 
         Raises:
-            KeyUnusable: a key is too short or no base64, or the issuer's keys are missing, or cannot be used.
+            KeyUnusable: the folder cannot be read, or the issuer's keys are missing, or cannot be used.
         """
         self.shop_keys: ShopKeys | None = None
         """Whose keys may ask, too; known once the predictor knows where events go."""
@@ -64,7 +67,7 @@ class Callers:
         self.settings = settings
         self._clock = clock
         self._keys = Keyring(settings.folder, may_be_empty=True) if settings else None
-        self._issuer: Watched[dict[str, jwt.PyJWK]] | None = None
+        self._issuer: Watched[dict[str, IssuerKey]] | None = None
         if settings and (rules := settings.tokens):
             path = settings.folder / KEY_SET
             self._issuer = Watched(
@@ -130,7 +133,7 @@ class Callers:
             return Caller(name=holder.id, by=by, sends_events=holder.is_server)
         raise Unauthorized(401, "This key is not known here.", code="key_unknown")
 
-    def _of_token(self, token: str, keys: dict[str, jwt.PyJWK]) -> Caller:
+    def _of_token(self, token: str, keys: dict[str, "IssuerKey"]) -> Caller:
         assert self.settings and self.settings.tokens
         rules = self.settings.tokens
         if len(token) > LONGEST_TOKEN:
@@ -146,8 +149,8 @@ class Callers:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
-                key,
-                algorithms=[key.algorithm_name],
+                key.public,
+                algorithms=list(key.algorithms),
                 issuer=rules.issuer,
                 audience=rules.audience,
                 options={
@@ -171,7 +174,7 @@ class Callers:
         now = self._clock()
         try:
             expires, begins = float(claims["exp"]), float(claims.get("nbf", 0))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:  # whole numbers of JSON may be of any size
             raise _refused("token_invalid", "The token's exp or nbf is no number.") from error
         if not now < expires + skew_seconds:  # also of what is no number
             raise _refused(
@@ -184,7 +187,21 @@ class Callers:
             )
 
 
-def read_key_set(path: Path, rules: TokenRules) -> dict[str, jwt.PyJWK]:
+@dataclass(frozen=True, kw_only=True)
+class IssuerKey:
+    """A public key of the issuer's."""
+
+    id: str
+    type: str
+    """RSA, EC or OKP."""
+
+    algorithms: tuple[str, ...]
+    """By which it may sign: the one that it names, else those of the rules that a key of its type and curve can."""
+
+    public: Any = field(repr=False)
+
+
+def read_key_set(path: Path, rules: TokenRules) -> dict[str, IssuerKey]:
     """The public keys of a JSON Web Key Set that may sign, by their ids.
 
     Keys for other uses and of other algorithms are passed over, as an issuer has them for others.
@@ -195,31 +212,39 @@ def read_key_set(path: Path, rules: TokenRules) -> dict[str, jwt.PyJWK]:
     advice = f"It must hold the public keys of {rules.issuer}, as its jwks_uri answers them."
     try:
         documents = json.loads(path.read_text())["keys"]
-        found = [_key(document) for document in documents if document.get("use", "sig") == "sig"]
+        found = [_key(document, rules) for document in documents if document.get("use", "sig") == "sig"]
     except FileNotFoundError as error:
         raise KeyUnusable(f"{path} is not there. {advice}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise KeyUnusable(f"{path} is no JSON Web Key Set. {advice}") from error
-    keys = [key for key in found if key is not None and key.algorithm_name in rules.algorithms]
+    keys = [key for key in found if key is not None and key.algorithms]
     for key in keys:
-        if getattr(key.key, "key_size", SMALLEST_RSA) < SMALLEST_RSA and key.key_type == "RSA":
-            raise KeyUnusable(f"{path}: key {key.key_id} has fewer than {SMALLEST_RSA} bits. {advice}")
-        if not hasattr(key.key, "verify"):
-            raise KeyUnusable(f"{path}: key {key.key_id} is a private one, which belongs to the issuer alone. {advice}")
-    by_id = {str(key.key_id): key for key in keys}
+        if getattr(key.public, "key_size", SMALLEST_RSA) < SMALLEST_RSA and key.type == "RSA":
+            raise KeyUnusable(f"{path}: key {key.id} has fewer than {SMALLEST_RSA} bits. {advice}")
+        if not hasattr(key.public, "verify"):
+            raise KeyUnusable(f"{path}: key {key.id} is a private one, which belongs to the issuer alone. {advice}")
+    by_id = {key.id: key for key in keys}
     if not keys or len(by_id) < len(keys):
         what = "names one key id twice" if keys else f"holds no key for {', '.join(rules.algorithms)}"
         raise KeyUnusable(f"{path} {what}. {advice}")
     return by_id
 
 
-def _key(document: Mapping[str, Any]) -> jwt.PyJWK | None:
+def _key(document: Mapping[str, Any], rules: TokenRules) -> IssuerKey | None:
     if document.get("kty") == "oct":  # a shared secret: who checks with it could sign with it
         return None
     try:
-        return jwt.PyJWK.from_dict(dict(document))
+        key = jwt.PyJWK.from_dict(dict(document))
     except jwt.PyJWKError:
         return None
+    named = key.algorithm_name  # where the document names none, the first that PyJWT knows for the type and curve
+    can = RSA_ALGORITHMS if not document.get("alg") and key.key_type == "RSA" else (named,)
+    return IssuerKey(
+        id=str(key.key_id),
+        type=str(key.key_type),
+        algorithms=tuple(each for each in can if each in rules.algorithms),
+        public=key.key,
+    )
 
 
 def _scopes(claims: Mapping[str, Any]) -> list[str]:

@@ -110,8 +110,8 @@ def _no_constant(text: str) -> None:
 
 
 class CheckedJson:
-    """ASGI middleware: 405 for what is no POST, 415 for a body that is not plain JSON, 413 for one that is too large, 408 for
-    one that does not come, 400 for one that is invalid."""
+    """ASGI middleware: 404 for a POST to what is not asked so, 405 for what is no POST, 415 for a body that is not
+    plain JSON, 413 for one that is too large, 408 for one that does not come, 400 for one that is invalid."""
 
     def __init__(
         self,
@@ -141,6 +141,10 @@ class CheckedJson:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
+        model = self.requests.get(scope["path"])
+        if model is None:  # before a byte is read: nobody counts what is sent to where nothing is
+            await refuse(send, 404, "There is nothing of this name to be asked with POST.", headers=CLOSE)
+            return
         headers = {name.lower(): value for name, value in scope["headers"]}
         kind = headers.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
         if kind != b"application/json":
@@ -161,16 +165,15 @@ class CheckedJson:
             await refuse(send, 413, f"A request may have {most} bytes.")
             return
 
-        if model := self.requests.get(scope["path"]):
-            try:
-                check_json(body or b"{}")
-                scope = {**scope, ASKED: model.model_validate_json(body or b"{}")}
-            except JsonRefused as error:
-                await refuse(send, 400, str(error), code=error.code)
-                return
-            except ValidationError as error:
-                await refuse(send, 400, "; ".join(_problems(error)))
-                return
+        try:
+            check_json(body or b"{}")
+            scope = {**scope, ASKED: model.model_validate_json(body or b"{}")}
+        except JsonRefused as error:
+            await refuse(send, 400, str(error), code=error.code)
+            return
+        except ValidationError as error:
+            await refuse(send, 400, "; ".join(_problems(error)))
+            return
         sent = False
 
         async def replay() -> Message:

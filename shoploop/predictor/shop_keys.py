@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shoploop.errors import KeyUnusable, ShoploopError
+from shoploop.errors import ShoploopError
 from shoploop.events.keyring import Keyring
-from shoploop.events.watched import Watched
+from shoploop.events.watched import Complaints, Watched
 from shoploop.predictor.feedback_settings import PUBLISHABLE_KEYS, SERVER_KEYS
 
 
@@ -45,10 +45,11 @@ class ShopKeys:
             folder: With ``server/`` and ``publishable/``; what is not there holds no key.
         """
         self._server = Keyring(folder / SERVER_KEYS, may_be_empty=True)
+        complaints = Complaints()
         self._publishable: Watched[tuple[_Publishable, ...]] = Watched(
-            lambda: _publishable_keys(folder / PUBLISHABLE_KEYS),
+            lambda: _publishable_keys(folder / PUBLISHABLE_KEYS, complaints),
             (),
-            errors=(KeyUnusable,),
+            errors=(OSError,),
             goes_on=lambda _, error: f"{error} The publishable keys that were read before go on.",
             looked=False,
         )
@@ -87,8 +88,9 @@ def bearer(headers: Mapping[str, str]) -> str | None:
     return presented.strip()
 
 
-def _publishable_keys(folder: Path) -> tuple[_Publishable, ...]:
-    found = []
+def _publishable_keys(folder: Path, complaints: Complaints) -> tuple[_Publishable, ...]:
+    """Each file is judged by itself: one that is no key keeps none alive that was taken away."""
+    found, bad = [], []
     for path in sorted(folder.glob("*.json")):
         try:
             document = json.loads(path.read_text())
@@ -96,6 +98,9 @@ def _publishable_keys(folder: Path) -> tuple[_Publishable, ...]:
             if not isinstance(origins, list):  # a text would be taken for a list of its letters, and let nobody in
                 raise TypeError
             found.append(_Publishable(path.stem, str(document["key"]), tuple(map(str, origins))))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise KeyUnusable(f"{path} is no publishable key: it needs key and a list of origins.") from error
+        except FileNotFoundError:
+            continue  # it was taken away just now
+        except (OSError, ValueError, KeyError, TypeError):
+            bad.append(f"{path} is no publishable key: it needs key and a list of origins. It is passed over.")
+    complaints.tell(bad)
     return tuple(found)

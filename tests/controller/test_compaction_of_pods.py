@@ -51,6 +51,14 @@ def test_each_turn_has_one_job_which_reads_the_log_as_the_spec_says(collected):
     assert jobs(collected(told(job, "Complete"))) == []
 
 
+def test_of_the_secret_of_a_redis_that_is_brought_the_pod_takes_the_password_alone(collected):
+    """That Redis knows no user of the name that may lie beside it."""
+    (job,) = jobs(collected(log={"type": "Redis", "bring": {}, "secretRef": {"name": "redis"}}))
+    (volume,) = (one["projected"] for one in job["spec"]["template"]["spec"]["volumes"] if one["name"] == "log-access")
+    items = [{"key": "password", "path": "password"}]
+    assert volume["sources"] == [{"secret": {"name": "redis", "items": items}}]
+
+
 def test_the_next_turn_has_another_and_the_one_before_goes(collected):
     (job,) = jobs(collected())
     later = collected(told(job, "Complete"), now=NOW.replace(hour=13))

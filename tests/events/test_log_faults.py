@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import traceback
+from concurrent.futures import Future
 
 import pytest
 from event_logs import KafkaBroker, redis_server
@@ -133,6 +134,77 @@ def test_another_process_that_writes_for_long_is_waited_for_and_then_named(tmp_p
         other._writer.execute("ROLLBACK")
         log.append(ONE)
         assert all_ids(other) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("appendfsync", "everysec"), ("no-appendfsync-on-rewrite", "yes"), ("appendonly", "no")],
+)
+def test_a_redis_that_does_not_write_before_it_answers_is_no_log(tmp_path, setting, value):
+    with redis_server(tmp_path / "redis", f"--{setting}", value) as server:
+        with pytest.raises(LogNotDurable, match=setting):
+            RedisLog(server.url, name="shop")
+
+
+def made_topic(servers, name, **config):
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    topic = NewTopic(f"shoploop.{name}.events", num_partitions=1, replication_factor=1, config=config)
+    admin = AdminClient({"bootstrap.servers": servers})
+    for future in admin.create_topics([topic]).values():
+        future.result(30)
+    while topic.topic not in admin.list_topics(timeout=30).topics:
+        time.sleep(0.05)
+
+
+def test_a_topic_that_is_there_takes_no_right_to_make_topics(kafka_place, monkeypatch, caplog):
+    """Kafka looks at the right before it looks whether the topic is there."""
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    def forbidden(*_, **__):
+        raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+
+    made_topic(kafka_place.servers, "platforms", **{"retention.ms": "-1"})
+    monkeypatch.setattr(AdminClient, "create_topics", forbidden)
+    with KafkaLog(kafka_place.servers, name="platforms") as log:
+        log.append(ONE)
+        assert all_ids(log) == ["one"]
+    assert not caplog.text
+    with pytest.raises(LogUnavailable, match="authorization"):
+        KafkaLog(kafka_place.servers, name="missing")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("retention.ms", str(24 * 3_600_000)), ("cleanup.policy", "compact"), ("cleanup.policy", "compact,delete")],
+)
+def test_a_topic_that_forgets_what_it_accepted_is_no_log(kafka_place, setting, value):
+    name = f"{setting}-{value.replace(',', '-')}"
+    made_topic(kafka_place.servers, name, **{setting: value})
+    with pytest.raises(LogNotDurable, match=setting):
+        KafkaLog(kafka_place.servers, name=name)
+
+
+def test_a_topic_that_forgets_some_day_is_told_of_and_so_is_one_that_does_not_say(kafka_place, monkeypatch, caplog):
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    made_topic(kafka_place.servers, "brokers-own")  # seven days
+    with KafkaLog(kafka_place.servers, name="brokers-own") as log:
+        log.append(ONE)
+    assert "forgets what is in topic shoploop.brokers-own.events by itself (retention.ms 604800000" in caplog.text
+
+    def forbidden(self, resources, **_):
+        future = Future()
+        future.set_exception(KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
+        return dict.fromkeys(resources, future)
+
+    monkeypatch.setattr(AdminClient, "describe_configs", forbidden)
+    with KafkaLog(kafka_place.servers, name="brokers-own") as log:
+        assert all_ids(log) == ["one"]
+    assert "does not tell how long it keeps topic shoploop.brokers-own.events" in caplog.text
 
 
 def test_a_redis_that_is_killed_and_started_again_has_what_it_accepted(tmp_path):

@@ -120,6 +120,8 @@ def test_a_token_of_the_issuer_is_let_in(callers, make_token, kid):
         ({"exp": NOW - 61}, "token_expired"),
         ({"exp": None}, "token_invalid"),
         ({"exp": "soon"}, "token_invalid"),
+        ({"exp": 10**309}, "token_invalid"),
+        ({"nbf": 10**309}, "token_invalid"),
         ({"nbf": NOW + 61}, "token_not_yet_valid"),
         ({"iss": "https://elsewhere.example"}, "token_foreign"),
         ({"iss": None}, "token_invalid"),
@@ -183,6 +185,24 @@ def test_the_issuers_keys_are_exchanged_without_a_restart(folder, callers, make_
     assert asks(callers, make_token("rsa-2"))
 
 
+@pytest.mark.parametrize("algorithm", ["RS256", "RS512", "PS256"])
+def test_a_key_that_names_no_algorithm_signs_by_each_of_the_rules_that_its_type_can(
+    folder, make_token, pairs, algorithm
+):
+    """As those of Azure AD do, and RFC 7517 allows."""
+    rules = TOKENS.model_copy(update={"algorithms": [algorithm]})
+    callers = Callers(AccessSettings(folder=folder, tokens=rules), clock=lambda: NOW)
+    assert asks(callers, make_token(algorithm=algorithm))
+    both = TOKENS.model_copy(update={"algorithms": ["ES256", "RS384", algorithm]})
+    callers = Callers(AccessSettings(folder=folder, tokens=both), clock=lambda: NOW)
+    assert asks(callers, make_token(algorithm=algorithm)) and asks(callers, make_token("ec-1"))
+    assert refused(callers, make_token(algorithm="PS512")) == (401, "token_algorithm")
+    write_set(folder, public("rsa-1", pairs["rsa-1"], alg="RS384"))  # this one names it
+    callers = Callers(AccessSettings(folder=folder, tokens=both), clock=lambda: NOW)
+    assert asks(callers, make_token(algorithm="RS384"))
+    assert refused(callers, make_token(algorithm=algorithm)) == (401, "token_algorithm")
+
+
 @pytest.mark.parametrize("what", ["missing", "no json", "empty", "secret", "private", "small", "twice", "encryption"])
 def test_a_key_set_that_nobody_can_rely_on_is_named(tmp_path, pairs, what):
     one = public("rsa-1", pairs["rsa-1"])
@@ -223,6 +243,28 @@ def test_a_page_key_whose_origins_are_no_list_is_told_by_name(tmp_path, caplog):
     page.write_text(json.dumps({"key": "pk_1", "origins": "https://shop.example"}))
     assert ShopKeys(tmp_path).holder("pk_1", "https://shop.example") is None
     assert f"{page} is no publishable key: it needs key and a list of origins" in caplog.text
+
+
+def test_a_key_that_was_taken_away_is_refused_though_another_file_beside_it_is_no_key(tmp_path, monkeypatch, caplog):
+    from shoploop.events import watched
+
+    monkeypatch.setattr(watched, "LOOK_SECONDS", 0.0)
+    server = add_key(tmp_path / "server")
+    (tmp_path / "publishable").mkdir()
+    page = {"key": "pk_1", "origins": ["https://shop.example"]}
+    for name in ("old", "kept"):
+        (tmp_path / "publishable" / f"{name}.json").write_text(json.dumps(page | {"key": f"pk_{name}"}))
+    keys = ShopKeys(tmp_path)
+    assert keys.holder(text_of(server), "") and keys.holder("pk_old", "https://shop.example")
+    (tmp_path / "server" / f"{server.id}.key").unlink()
+    (tmp_path / "server" / "new.key").write_text("c2hvcnQ=")
+    (tmp_path / "publishable" / "old.json").unlink()
+    (tmp_path / "publishable" / "new.json").write_text('{"key": "pk_new"')
+    for found in (keys, ShopKeys(tmp_path)):  # also who starts now
+        assert found.holder(text_of(server), "") is None
+        assert found.holder("pk_old", "https://shop.example") is None
+        assert found.holder("pk_kept", "https://shop.example")
+    assert "new.key has 5 bytes" in caplog.text and "new.json is no publishable key" in caplog.text
 
 
 def test_only_a_token_with_the_scope_sends_events_as_the_server_does(tmp_path, callers, make_token):

@@ -212,6 +212,22 @@ def test_who_sends_a_body_too_slowly_is_told_so_and_let_go():
     assert sent[0]["status"] == 408 and json.loads(sent[1]["body"])["code"] == "body_too_slow"
 
 
+def test_of_what_is_sent_to_where_nothing_is_asked_no_byte_is_read():
+    async def unwanted(*_):
+        raise AssertionError("it must not get here")
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    guard = CheckedJson(unwanted, requests={"/recommend": RecommendRequest})
+    scope = {"type": "http", "method": "POST", "path": "/nothing", "headers": []}
+    asyncio.run(guard(scope, unwanted, send))
+    assert sent[0]["status"] == 404 and (b"connection", b"close") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"])["code"] == "not_found"
+
+
 @pytest.mark.parametrize(
     "kind",
     [

@@ -138,7 +138,8 @@ def equip(pod: Object, recommender: Object, spec: RecommenderSpec) -> None:
         return
     sources: list[Object] = []
     if log.secret_ref is not None:
-        sources.append({"secret": {"name": log.secret_ref.name}})
+        alone = {"items": [{"key": "password", "path": "password"}]}  # the Redis that is brought knows no users
+        sources.append({"secret": {"name": log.secret_ref.name} | (alone if log.bring else {})})
     if log.tls is not None and (authority := log.tls.ca_ref) is not None:
         sources.append({"secret": {"name": authority.name, "items": [{"key": authority.key, "path": "ca.crt"}]}})
     if sources:

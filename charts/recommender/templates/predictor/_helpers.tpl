@@ -229,7 +229,12 @@ answers are like is nothing to a learner, which a change of it leaves alone. */}
     defaultMode: 0440
     sources:
       {{- with include "recommender.log.secretName" . }}
-      - secret: {name: {{ . | quote }}}
+      - secret:
+          name: {{ . | quote }}
+          {{- if $.Values.redis.enabled }}
+          items: # the Redis that is brought knows no users
+            - {key: password, path: password}
+          {{- end }}
       {{- end }}
       {{- if and $tls.enabled $tls.caSecretName }}
       - secret:
