@@ -39,6 +39,7 @@ from shoploop.augmentation.proofs.controls import sample_popularity
 from shoploop.code_digest import code_digest
 from shoploop.compute.cores import one_thread
 from shoploop.features.log import day_of
+from shoploop.progress import warn
 
 MIN_BUYERS = 20
 """k: an item, a shop, and a condition, of fewer users is never spoken of: that it is there at all would tell of those few."""
@@ -136,6 +137,8 @@ def learn(
     config = config or BehaviourGenerator.Config()
     if budget is not None:
         config = replace(config, adversary=shortened(config.adversary))
+        if doubt := budget.doubt(interactions["user"].n_unique()):
+            warn(doubt)
     # A coupon's or a bottle bank's row of no pieces is nothing that was bought.
     interactions = interactions.filter(pl.col("quantity") > 0)
     key = pseudonym_key() if key is None else key

@@ -74,16 +74,17 @@ def explain(
     from shoploop.api import explain as explain_
 
     typer.echo(explain_(path))
+    if path.strip().strip(".").lower().endswith(".validation.expectations"):
+        from shoploop.validation.step import expectation_names
+
+        typer.echo("NAMES:")
+        for name in expectation_names():
+            typer.echo(f"  {name}")
 
 
 @app.command(rich_help_panel=PANEL)
 def validate(file: File) -> None:
     """Check a recommender.yaml, and its tables' columns, without running it."""
-    from shoploop.cli.run import load_with_data
-    from shoploop.data.inputs import check_columns
+    from shoploop.cli.validate import validate_recommender
 
-    recommender = load_with_data(file)
-    unseen = check_columns(recommender.spec.data)
-    typer.echo(f"{file} is a valid Recommender named {recommender.metadata.name!r}.")
-    for sentence in unseen:
-        typer.echo(sentence)
+    validate_recommender(file)

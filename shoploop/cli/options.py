@@ -32,8 +32,33 @@ StoreOption = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help="Name of the recommender.", metavar="NAME")]
 
+
+def json_target(target: str | None) -> str | None:
+    """Where JSON is to go, once it is known that it can: the numbers of hours are written at the end.
+
+    Raises:
+        typer.BadParameter: there is no such folder, it is one, or it must not be written.
+    """
+    if target is None or target == "-":
+        return target
+    path = Path(target)
+    if path.is_dir():
+        raise typer.BadParameter(f"{target!r} is a folder; name a file in it.")
+    if not path.absolute().parent.is_dir():
+        raise typer.BadParameter(f"The folder of {target!r} does not exist. Make it, or name another file.")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise typer.BadParameter(f"{target!r} must not be written. Name another file.")
+    return target
+
+
 JsonOption = Annotated[
-    str | None, typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - is stdout, and only JSON.")
+    str | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write the numbers as JSON; - is stdout, and only JSON.",
+        callback=json_target,
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Of every random draw.")]
 Context = Annotated[str | None, typer.Option(help="Of your kubeconfig; else its current one.")]

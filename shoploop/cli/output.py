@@ -59,9 +59,13 @@ def marked(mark: str, style: str, rest: str = "") -> Text:
 
 
 def write_json(numbers: dict[str, Any], target: str | None) -> None:
-    """Writes ``numbers`` to ``target``; nothing where none is named."""
+    """Writes ``numbers`` to ``target``; nothing where none is named. Where it cannot be written, stdout has them."""
     text = json.dumps(numbers, indent=1)
     if target == "-":
         print(text)
     elif target is not None:
-        Path(target).write_text(text + "\n")
+        try:
+            Path(target).write_text(text + "\n")
+        except OSError:  # a disk that has filled up meanwhile; the numbers may be hours of work
+            print(text)
+            raise

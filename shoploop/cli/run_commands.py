@@ -13,6 +13,7 @@ from shoploop.cli.options import (
     Name,
     Seed,
     StoreOption,
+    json_target,
     readable_store,
     whole_number,
     writable_store,
@@ -177,10 +178,7 @@ def augment(
     out: Annotated[
         Path | None, typer.Option(help="Where the page is written; else into the store.", metavar="FILE.html")
     ] = None,
-    json_: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - is stdout, and only JSON."),
-    ] = None,
+    json_: JsonOption = None,
     store: StoreOption = None,
 ) -> None:
     """Find out whether virtual behaviour pays, and write a page with real and virtual shoppers side by side."""
@@ -200,7 +198,10 @@ def synthesize(
         list[str] | None, typer.Option(help="Only shoppers of this segment and sparsity; may be given again.")
     ] = None,
     json_: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write the sheet as JSON; - is stdout, and only JSON.")
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Write the sheet as JSON; - is stdout, and only JSON.", callback=json_target
+        ),
     ] = None,
 ) -> None:
     """Write a synthetic data set, with its sheet beside it: how like the real it is, and which attacks failed."""
@@ -233,7 +234,8 @@ def tune(
     trials: Annotated[int, typer.Option(min=1, max=10_000, help="In all, with those that an earlier tune did.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same trials.")] = 0,
     timeout: Annotated[
-        float | None, typer.Option(min=1, help="Begin no trial after so many seconds.", metavar="SECONDS")
+        float | None,
+        typer.Option(min=1, help="Begin no trial after so many seconds, and drop the one at work.", metavar="SECONDS"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the YAML with the proposal here.", metavar="FILE.yaml")

@@ -82,6 +82,7 @@ def tune_on_cluster(
         return
     found = searched(study, asked, console, timeout_seconds=timeout_seconds)
     if found is None:
+        output.write_json({"study": study.id, "ended": False}, json_)
         return
     watch = _Watcher(console)
     for trial in found["trials"]:
@@ -108,12 +109,12 @@ def _propose(
 
 def _changeable(file: Path, out: Path | None, recommender: Any) -> str:
     """The file's text; what could not be changed or written is told now, and not when all is searched."""
-    from shoploop.tuning.proposal import proposed
+    from shoploop.tuning.proposal import check_changeable
 
     if out is not None:
         _check_out(file, out, recommender)
     text = file.read_text(encoding="utf-8")
-    proposed(text, {}, source=str(file))
+    check_changeable(text, source=str(file))
     return text
 
 

@@ -4,6 +4,7 @@ All that this machine needs is kubectl: samples, trials and their results lie in
 """
 
 import json
+import shlex
 import tempfile
 import time
 from collections.abc import Sequence
@@ -98,7 +99,21 @@ def write_manifests(study: studies.Study, asked: OnCluster, console: Console) ->
     else:
         disk.write_text(asked.manifests, text)
         console.print(f"Written   {asked.manifests}: study {study.id}, {study.trials} trials by {by}.")
-        console.print(f"Gather    shoploop tune -f FILE --on cluster --study {study.id} --trials {study.trials}")
+        console.print(f"Gather    {again(study, asked, by=by)}")
+
+
+def again(study: studies.Study, asked: OnCluster, *, by: studies.By) -> str:
+    """The command that goes on with a study and gathers it, with all that its objects are made of."""
+    words = ["--study", study.id, "--trials", str(study.trials), "--by", by]
+    if study.seed:
+        words += ["--seed", str(study.seed)]
+    if asked.parallel != OnCluster.parallel:
+        words += ["--parallel", str(asked.parallel)]
+    if asked.resume_policy != OnCluster.resume_policy:
+        words += ["--resume-policy", asked.resume_policy]
+    for option, value in (("--image", asked.image), ("--context", asked.context), ("--namespace", asked.namespace)):
+        words += [option, value] if value else []
+    return f"shoploop tune -f FILE --on cluster {shlex.join(words)}"
 
 
 def searched(
@@ -125,7 +140,7 @@ def searched(
     console.print(f"Remove    kubectl delete {_kinds(by)} -l {studies.STUDY_LABEL}={study.id}", style="dim")
     live = _ended(kubectl, made[-1], console, until)
     if live is None:
-        _later(study, console)
+        _later(study, asked, by, console)
         return None
     trials = _names(live)
     if not trials:
@@ -134,7 +149,7 @@ def searched(
     _apply(kubectl, [job])
     ended = _ended(kubectl, job, console, until)
     if ended is None:
-        _later(study, console)
+        _later(study, asked, by, console)
         return None
     if outcome.state(ended) == "Failed":
         raise StudyFailed(f"The trials of study {study.id} could not be gathered: {_why(kubectl, ended)}")
@@ -229,10 +244,8 @@ def _told(kubectl: Kubectl, job: Found) -> Found:
     raise StudyFailed(f"The log of Job {job['metadata']['name']} has no line with what the trials came to.")
 
 
-def _later(study: studies.Study, console: Console) -> None:
-    console.print(
-        f"The trials go on without this machine. Gather them by `--on cluster --study {study.id} --trials {study.trials}`."
-    )
+def _later(study: studies.Study, asked: OnCluster, by: studies.By, console: Console) -> None:
+    console.print(f"The trials go on without this machine. Gather them by `{again(study, asked, by=by)}`.")
 
 
 def _resource(made: Found) -> str:

@@ -7,6 +7,7 @@ import typer
 from shoploop.cli.options import (
     Name,
     StoreOption,
+    json_target,
     person,
     readable_store,
     writable_store,
@@ -25,7 +26,9 @@ def gc(
     versions: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Versions to keep; spec.retention.versions.")
     ] = None,
-    json_: Annotated[str | None, typer.Option("--json", help="Write what went as JSON; - for stdout.")] = None,
+    json_: Annotated[
+        str | None, typer.Option("--json", help="Write what went as JSON; - for stdout.", callback=json_target)
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Remove runs, outputs and versions beyond spec.retention; nothing that is in use."""

@@ -8,11 +8,15 @@ Legend: S side, M pictures.
 
 import io
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from shoploop.errors import PictureUnreadable, first_line
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
 """(..., S, S, 3), red, green and blue."""
@@ -72,9 +76,12 @@ def read_picture(data: bytes, *, name: str, side: int = SIDE) -> Pixels:
                     )
                 opened.draft("RGB", (2 * side, 2 * side))  # a JPEG is decoded no larger than it has to be
                 picture = ImageOps.exif_transpose(opened)
+                if picture.mode.startswith("I"):
+                    picture = _in_eight_bits(picture)
                 see_through = picture.has_transparency_data
                 picture = picture.convert("RGBA" if see_through else "RGB")
-                picture = ImageOps.contain(picture, (side, side), Image.Resampling.LANCZOS)
+                size = tuple(max(1, round(length / max(picture.size) * side)) for length in picture.size)
+                picture = picture.resize(size, Image.Resampling.LANCZOS)
     except PictureUnreadable:
         raise
     except UnidentifiedImageError as error:  # its own words hold an address, which no two runs share
@@ -89,3 +96,14 @@ def read_picture(data: bytes, *, name: str, side: int = SIDE) -> Pixels:
     left, top = ((side - length) // 2 for length in picture.size)
     square.paste(picture, (left, top), picture if see_through else None)
     return np.asarray(square)
+
+
+def _in_eight_bits(picture: "Image.Image") -> "Image.Image":
+    """Of a grey picture of 16 bits, which Pillow's own conversion would make white wherever it is not almost black."""
+    from PIL import Image
+
+    values = np.asarray(picture)
+    grey = Image.fromarray(np.round(values / 257).astype(np.uint8))
+    if (unseen := picture.info.get("transparency")) is not None:
+        grey.putalpha(Image.fromarray(np.where(values == unseen, 0, 255).astype(np.uint8)))
+    return grey

@@ -47,22 +47,31 @@ COLUMNS = {
 }
 
 
+def check_online_store(online_store: OnlineStoreSpec) -> None:
+    """Makes sure that an online store can be reached by what the spec says.
+
+    Raises:
+        SpecInvalid: Redis is wanted without a connection.
+    """
+    if online_store.type == "Redis" and not online_store.connection:
+        raise SpecInvalid(
+            "spec.features.onlineStore: type Redis needs connection, e.g. {type: Redis, connection: redis:6379}."
+        )
+
+
 def write_repository(folder: Path, *, project: str, online_store: OnlineStoreSpec) -> None:
     """Copies ``feature_repo/`` into the features folder, with the spec's online store.
 
     Raises:
         SpecInvalid: Redis is wanted without a connection.
     """
+    check_online_store(online_store)
     source, target = shells_folder() / "feature_repo", folder / REPOSITORY
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / "definitions.py", target / "definitions.py")
     config = yaml.safe_load((source / "feature_store.yaml").read_text())
     config["project"] = project
     if online_store.type == "Redis":
-        if not online_store.connection:
-            raise SpecInvalid(
-                "spec.features.onlineStore: type Redis needs connection, e.g. {type: Redis, connection: redis:6379}."
-            )
         config["online_store"] = {"type": "redis", "connection_string": online_store.connection}
     (target / "feature_store.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 

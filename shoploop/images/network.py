@@ -96,5 +96,6 @@ class Encoder(nn.Module):
     def of_texts(self, pieces_IP: Tensor) -> Tensor:
         """Of words alone, (I, D), not of length 1: places of pieces, from 1, in and 0 where there is none."""
         some = (pieces_IP > 0).sum(dim=1, keepdim=True).clamp_min(1)
-        vectors: Tensor = self.text(pieces_IP).sum(dim=1) / some.sqrt()
+        # without the (I, P, D) of all pieces' vectors, which one long text makes as long for every item
+        vectors: Tensor = F.embedding_bag(pieces_IP, self.text.weight, mode="sum", padding_idx=0) / some.sqrt()
         return vectors

@@ -33,6 +33,7 @@ from shoploop.runs.pod import (
     told_serving,
     work_of,
 )
+from shoploop.runs.refusals import refuse_early
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import Store, layout
 from shoploop.versions.removal import choose_versions, remove_version
@@ -103,6 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     def opened() -> tuple[Recommender, Workspace]:
         recommender = parse(wanted.spec.read_text(), source=str(wanted.spec))
         refuse_unbuilt(recommender.spec, place="Cluster")
+        refuse_early(recommender.spec)
         recommender = at_root(recommender, wanted.data_root)
         work_of(wanted.work).mkdir(parents=True, exist_ok=True)
         store = open_store(recommender, wanted.store)

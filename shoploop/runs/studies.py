@@ -39,7 +39,8 @@ def say_at_once(line: str) -> None:
 
 
 class StudyOutdated(ShoploopError):
-    """The samples of a study are gone, and would be made of other data or by other code."""
+    """What a study began with is not there any more: its samples would be made of other data or by other code, or somebody
+    goes on with it by another seed."""
 
     exit_code = 2
 
@@ -74,6 +75,7 @@ def carry_out(asked: argparse.Namespace, workspace: Workspace, recommender: Any,
     for word in (study, asked.trial or study):
         if not _NAME.fullmatch(word):
             raise SpecInvalid(f"{word!r} is no name of a study or a trial: letters, digits, dots and dashes are.")
+    _begun(workspace, name, study, asked.seed)
     trials = _kept(workspace, name, study) if asked.conclude else []
     number = _number() if asked.drawn else 0
     trial = f"{number:05}" if asked.drawn else asked.trial
@@ -81,7 +83,7 @@ def carry_out(asked: argparse.Namespace, workspace: Workspace, recommender: Any,
         say(katib.told(workspace.store.get_json(key)["value"]))
         return
     given = None if asked.drawn or asked.conclude else settings_of_words(asked.set)
-    plan = samples_of(workspace, recommender, study, say)
+    plan = samples_of(workspace, recommender, study, say, seed=asked.seed)
     separate = SeparateTrials(
         features=workspace.output(plan.found["materialize_features"]),
         samples=workspace.output(plan.found[LAST]),
@@ -102,23 +104,26 @@ def carry_out(asked: argparse.Namespace, workspace: Workspace, recommender: Any,
     say(katib.told(done["value"]))
 
 
-def samples_of(workspace: Workspace, recommender: Any, study: str, say: Say) -> Plan:
+def samples_of(workspace: Workspace, recommender: Any, study: str, say: Say, *, seed: int = 0) -> Plan:
     """The plan whose samples the study looks at; they are made where they are not there.
 
+    Args:
+        seed: Of the search, by which visits are parted; kept with the plan.
+
     Raises:
-        StudyOutdated: they are gone, and would be made of other data or by other code.
+        StudyOutdated: they are gone, and would be made of other data or by other code; or the study has another seed.
     """
-    key = layout.study_plan(recommender.metadata.name, study)
-    plan = _kept_plan(workspace, recommender, key)
+    plan = _kept_plan(workspace, recommender, study, seed)
     if plan is not None and not plan.due:
         return plan
     made = _made(make_plan(new_run(recommender, until=LAST), workspace), workspace, say)
     if plan is None:
         try:
-            workspace.store.put_if_absent(key, json.dumps(made.as_json(), indent=1).encode())
+            key = layout.study_plan(recommender.metadata.name, study)
+            workspace.store.put_if_absent(key, json.dumps(made.as_json() | {"seed": seed}, indent=1).encode())
             return made
         except AlreadyExists:
-            plan = _kept_plan(workspace, recommender, key)
+            plan = _kept_plan(workspace, recommender, study, seed)
     if plan is None or plan.seen_again(workspace).due:
         raise StudyOutdated(
             f"The samples of study {study} are gone, and the data or the code that made them are others now. Begin another "
@@ -159,15 +164,32 @@ def _kept(workspace: Workspace, name: str, study: str) -> list[dict[str, Any]]:
     return [{"name": Path(key).stem} | store.get_json(key) for key in keys]
 
 
-def _kept_plan(workspace: Workspace, recommender: Any, key: str) -> Plan | None:
-    try:
-        kept = workspace.store.get_json(key)
-    except NotFound:
+def _kept_plan(workspace: Workspace, recommender: Any, study: str, seed: int) -> Plan | None:
+    kept = _begun(workspace, recommender.metadata.name, study, seed)
+    if kept is None:
         return None
     run = Run(id=kept["run"], recommender=recommender, until=LAST, serving=kept["serving"])
     return Plan(
         run=run, source=kept["source"], incumbent=kept["incumbent"], keys=kept["keys"], collected=kept["collected"]
     ).seen_again(workspace)
+
+
+def _begun(workspace: Workspace, name: str, study: str, seed: int) -> dict[str, Any] | None:
+    """What was kept when the study began; None where it does now.
+
+    Raises:
+        StudyOutdated: it began with another seed.
+    """
+    try:
+        kept: dict[str, Any] = workspace.store.get_json(layout.study_plan(name, study))
+    except NotFound:
+        return None
+    if kept.get("seed", seed) != seed:  # what an earlier version kept does not say it
+        raise StudyOutdated(
+            f"Study {study} was begun with --seed {kept['seed']}, by which visits are parted into those that teach and "
+            f"those that judge. Say --seed {kept['seed']}, or leave --study out, which begins another."
+        )
+    return kept
 
 
 def _made(plan: Plan, workspace: Workspace, say: Say) -> Plan:

@@ -11,7 +11,7 @@ import yaml
 
 from shoploop.api.loading import parse
 from shoploop.errors import SpecInvalid
-from shoploop.tuning.settings import Settings, changed
+from shoploop.tuning.settings import Settings, changed, present, tidy
 
 
 def proposed(text: str, settings: Settings, *, source: str) -> str:
@@ -38,6 +38,27 @@ def proposed(text: str, settings: Settings, *, source: str) -> str:
     return new
 
 
+def check_changeable(text: str, *, source: str) -> None:
+    """Makes sure that whatever is searched can be put into the text.
+
+    Raises:
+        SpecInvalid: see :func:`proposed`.
+    """
+    now = present(parse(text, source=source).spec.training)
+    others = {
+        "learningRate": now["learningRate"] / 2,
+        "epochs": 1 if now["epochs"] == 2 else 2,
+        "adversarialRadius": 0.2 if now["adversarialRadius"] == 0.1 else 0.1,
+    }
+    try:
+        proposed(text, tidy(others), source=source)
+    except SpecInvalid as error:
+        raise SpecInvalid(
+            f"{source} is written in a way that numbers cannot be put into (anchors or merges, perhaps), so nothing could be "
+            f"proposed. Write {', '.join(now)} below spec.training as plain numbers, or leave them out."
+        ) from error
+
+
 def difference(before: str, after: str, *, name: str) -> str:
     """What changes, as a unified diff."""
     lines = difflib.unified_diff(
@@ -56,9 +77,11 @@ def _by_hand(source: str, settings: Settings) -> SpecInvalid:
 
 def _edited(text: str, settings: Settings) -> str:
     edits: list[tuple[int, int, str]] = []
-    for document in yaml.compose_all(text, yaml.SafeLoader):
-        spec = _value(document, "spec")
-        if isinstance(spec, yaml.MappingNode) and _scalar(_value(document, "kind")) == "Recommender":
+    documents = list(yaml.compose_all(text, yaml.SafeLoader))
+    for document in documents:
+        spec, kind = _value(document, "spec"), _scalar(_value(document, "kind"))
+        ours = kind == "Recommender" or len(documents) == 1  # one alone need not say what it is
+        if isinstance(spec, yaml.MappingNode) and ours:
             edits = _edits(spec, settings)
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]

@@ -16,7 +16,7 @@ from shoploop.augmentation.generator.kept import kept_generator
 from shoploop.augmentation.generator.keyed import Release
 from shoploop.augmentation.generator.ledger import SHARES, Ledger
 from shoploop.augmentation.step import augment_samples
-from shoploop.errors import SpecInvalid, TooFewEvents
+from shoploop.errors import ShoploopError, SpecInvalid, TooFewEvents
 
 CONFIG = Adversary.Config(steps=20, hidden=8, batch=32, discriminator_steps=1)
 KEY = b"a key that is kept outside of the data"
@@ -59,6 +59,13 @@ def test_a_delta_outside_of_0_and_1_is_an_error(delta):
         Budget(epsilon=1, delta=delta)
     with pytest.raises(ValidationError, match="delta"):
         AugmentationSpec.model_validate({"differentialPrivacy": {"epsilon": 1, "delta": delta}})
+
+
+@pytest.mark.parametrize(("shoppers", "doubtful"), [(99_999, False), (100_000, True), (200_000, True)])
+def test_a_delta_that_could_tell_one_shopper_whole_is_doubtful(shoppers, doubtful):
+    doubt = Budget(epsilon=8).doubt(shoppers)
+    assert (doubt is not None) == doubtful
+    assert doubt is None or f"{shoppers:,} shoppers" in doubt
 
 
 def test_less_epsilon_means_more_noise_and_no_more_is_spent_than_was_allowed():
@@ -170,6 +177,14 @@ def test_a_budget_that_names_no_item_of_so_few_shoppers_is_refused_by_name():
         TooFewEvents, match=r"surely have 20 buyers.*Raise spec.augmentation.differentialPrivacy.epsilon"
     ):
         study.learn(shop.interactions(), shop.described(), config=TINY.generator, seed=0, budget=Budget(epsilon=1))
+
+
+def test_a_delta_too_large_for_so_many_shoppers_is_told_before_anything_is_learned(caplog):
+    shop = two_tastes(90)
+    with pytest.raises(ShoploopError):
+        budget = Budget(epsilon=0.1, delta=0.02)
+        study.learn(shop.interactions(), shop.described(), config=TINY.generator, seed=0, budget=budget)
+    assert "δ is 0.02 and there are 90 shoppers" in caplog.text
 
 
 def test_a_shopper_moves_no_sum_by_more_than_the_norm_and_noise_is_as_wide_as_is_written_down():

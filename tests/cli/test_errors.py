@@ -1,13 +1,17 @@
 """What a person sees: one line and an exit code, no traceback."""
 
+import json
 import os
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
+import typer
 from forked import Forked
 
+from shoploop.cli.main import app
+from shoploop.cli.output import write_json
 from shoploop.errors import StoreUnavailable
 from shoploop.runs import check_space
 
@@ -52,6 +56,14 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, says):
         ("spec: {data: {tables: {interactions: {uri: no.csv}}}}\n", "no.csv"),
         ("spec: {data: {dataset: completejourney}, training: {surfaces: [Shops]}}\n", "spec.training.surfaces"),
         ("spec: [unclosed\n", "YAML"),
+        (
+            "spec: {data: {dataset: completejourney}, validation: {expectations: {interactions.usr_filled: {}}}}\n",
+            "did you mean 'interactions.user_filled'",
+        ),
+        (
+            "spec: {data: {dataset: completejourney}, features: {onlineStore: {type: Redis}}}\n",
+            "type Redis needs connection",
+        ),
     ],
     ids=[
         "no mapping",
@@ -61,6 +73,8 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, says):
         "missing file",
         "not built yet",
         "broken YAML",
+        "misspelt expectation",
+        "online store without an address",
     ],
 )
 def test_a_wrong_recommender_is_refused_before_anything_is_written(tmp_path, text, says):
@@ -70,6 +84,35 @@ def test_a_wrong_recommender_is_refused_before_anything_is_written(tmp_path, tex
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("store/recommenders/*"))
+
+
+def json_options():
+    """Each command that can write JSON to a file, with that option."""
+
+    def walk(command, words):
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from walk(inner, (*words, name))
+        for option in command.params:
+            if "--json" in option.opts and not option.is_flag:
+                yield pytest.param(command, option, id=" ".join(words))
+
+    return walk(typer.main.get_command(app), ())
+
+
+@pytest.mark.parametrize(("command", "option"), list(json_options()))
+def test_a_file_for_json_that_cannot_be_written_is_refused_before_the_command_begins(tmp_path, command, option):
+    with typer.Context(command) as context:
+        for wrong in (tmp_path / "mistyped" / "numbers.json", tmp_path):
+            with pytest.raises(typer.BadParameter, match="folder"):
+                option.process_value(context, str(wrong))
+        for right in (str(tmp_path / "numbers.json"), "-", None):
+            assert option.process_value(context, right) == right
+
+
+def test_numbers_that_cannot_be_written_any_more_are_on_stdout(tmp_path, capsys):
+    with pytest.raises(OSError):
+        write_json({"ndcg": 0.25}, str(tmp_path / "gone" / "numbers.json"))
+    assert json.loads(capsys.readouterr().out) == {"ndcg": 0.25}
 
 
 def test_a_store_that_cannot_be_written_is_named(tmp_path):

@@ -5,10 +5,12 @@ import sys
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from shoploop.api import load
 from shoploop.cli import tune_on_cluster
 from shoploop.cli.kubectl import ClusterUnavailable
+from shoploop.cli.main import app
 from shoploop.cli.tune import tune_on_cluster as tune
 from shoploop.cli.tune_on_cluster import OnCluster, StudyFailed
 from shoploop.errors import SpecInvalid
@@ -78,7 +80,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def cluster(tmp_path, monkeypatch):
-    """Returns what was handed over, by kind."""
+    """Returns what was handed over, by kind, or by kind and name."""
     folder = tmp_path / "kept"
     folder.mkdir()
     (program := tmp_path / "kubectl").write_text(PROGRAM.format(python=sys.executable, folder=str(folder)))
@@ -90,21 +92,21 @@ def cluster(tmp_path, monkeypatch):
         whole = {"serves": [], "ends": "Complete", "done": "0-3", "found": FOUND} | world
         (folder / "world.json").write_text(json.dumps(whole))
 
-        def handed():
+        def handed(named=False):
             live = [
                 json.loads(path.read_text())
                 for path in folder.iterdir()
                 if not path.name.startswith(("asked", "world"))
             ]
-            return {one["kind"]: one for one in live}
+            return {(one["kind"], one["metadata"]["name"]) if named else one["kind"]: one for one in live}
 
         return handed
 
     return make
 
 
-def ask(file, *, out=None, timeout_seconds=None, **more):
-    tune(file, OnCluster(**more), trials=4, seed=0, timeout_seconds=timeout_seconds, out=out, json_=None)
+def ask(file, *, out=None, timeout_seconds=None, seed=0, json_=None, **more):
+    tune(file, OnCluster(**more), trials=4, seed=seed, timeout_seconds=timeout_seconds, out=out, json_=json_)
 
 
 @pytest.mark.parametrize(("serves", "kind"), [(["experiments.kubeflow.org"], "Experiment"), ([], "Job")])
@@ -129,6 +131,29 @@ def test_where_the_time_is_over_the_trials_go_on(cluster, file, capsys):
     ask(file, timeout_seconds=0, study="20261128-120000-abcd")
     assert set(handed()) == {"ConfigMap", "Job"}
     assert "--study 20261128-120000-abcd" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_script_reads_that_the_study_has_not_ended(cluster, file, capsys):
+    cluster()
+    ask(file, timeout_seconds=0, study="20261128-120000-abcd", json_="-")
+    assert json.loads(capsys.readouterr().out) == {"study": "20261128-120000-abcd", "ended": False}
+
+
+def test_the_command_that_gathers_makes_the_objects_that_were_begun(cluster, file, capsys):
+    """Read as the command line reads it: as Katib would refuse a changed object, and other seeds part other visits."""
+    handed = cluster(serves=["experiments.kubeflow.org"])
+    ask(
+        file, timeout_seconds=0, seed=5, by="jobs", image="pipeline:7", parallel=3, namespace="shop", context="night",
+        resume_policy="LongRunning",
+    )  # fmt: skip
+    begun = handed(named=True)
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if "Gather them by" in line]
+    words = said.split("`")[1].replace("FILE", str(file)).split()[1:]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert "Told as it is." in done.output
+    after = handed(named=True)
+    assert {name: after[name] for name in begun} == begun
+    assert "Experiment" not in handed()
 
 
 def test_a_person_who_may_not_is_told_so(cluster, file):

@@ -54,6 +54,27 @@ def test_a_long_picture_lies_whole_in_a_white_square():
     assert (pixels[:30] == 255).all() and (pixels[-30:] == 255).all()
 
 
+@pytest.mark.parametrize("size", [(2_000, 5), (5, 2_000)])
+def test_a_picture_as_long_as_a_banner_is_a_line_of_its_colour(size):
+    pixels = read_picture(a_file(size=size), name="banner")
+    line = pixels[47] if size[0] > size[1] else pixels[:, 47]
+    assert (line == RED).all()
+    assert (pixels != 255).any(axis=2).sum() == 96
+
+
+@pytest.mark.parametrize("mode", ["grey", "with a value that is seen through"])
+def test_a_grey_picture_of_16_bits_has_the_shades_that_it_has_in_8(mode):
+    shades = np.linspace(0, 255, 40).round().astype(np.uint8)[None].repeat(40, axis=0)
+    unseen = {} if mode == "grey" else {"transparency": 0}
+
+    def read(values: np.ndarray) -> np.ndarray:
+        held = io.BytesIO()
+        Image.fromarray(values).save(held, "PNG", **unseen)
+        return read_picture(held.getvalue(), name="scan").astype(int)
+
+    assert np.abs(read(shades.astype(np.uint16) * 257) - read(shades)).max() <= 1
+
+
 def test_what_can_be_seen_through_lies_on_white():
     assert (read_picture(a_file(colour=(*RED, 0)), name="glass") == 255).all()
 

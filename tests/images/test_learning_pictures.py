@@ -7,12 +7,14 @@ import pytest
 import torch
 from coloured_pictures import COLOURS, photo, pixels, product
 from safetensors.torch import load, save
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from shoploop.data.picture_files import ENCODER_CONFIG, ENCODER_WEIGHTS
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound
 from shoploop.images.encoder import encoder_files, read_encoder
 from shoploop.images.learning import LearningConfig, describe, described, learn_pictures
-from shoploop.images.network import PictureNetwork
+from shoploop.images.network import Encoder, PictureNetwork
 from shoploop.images.views import cut_out
 from shoploop.surfaces.search.words import AS_WRITTEN, READING
 
@@ -51,6 +53,32 @@ def test_what_is_said_of_an_item_is_a_direction_of_picture_and_text(learned, pro
     assert np.allclose((rows**2).sum(axis=1), 1, atol=1e-5)
     bare = described(learned.encoder, products[:1], [""])
     assert (bare[:, 16:] == 0).all()  # no word, no direction
+
+
+class Largest(TorchDispatchMode):
+    """Sees how many numbers the largest tensor has that is made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, made, types, args=(), kwargs=None):
+        found = made(*args, **(kwargs or {}))
+        self.numbers = max(
+            [self.numbers, *(one.numel() for one in tree_leaves(found) if isinstance(one, torch.Tensor))]
+        )
+        return found
+
+
+def test_one_long_text_does_not_make_the_vectors_of_all_others_as_long():
+    encoder = Encoder(PictureNetwork.Config(), places=64)
+    pieces_IP = torch.zeros(50, 200, dtype=torch.int64)
+    pieces_IP[:, 0], pieces_IP[0] = 3, torch.arange(200) % 64 + 1
+    with Largest() as largest:
+        vectors = encoder.of_texts(pieces_IP)
+        vectors.sum().backward()
+    assert largest.numbers <= pieces_IP.numel()
+    with torch.inference_mode():
+        whole = encoder.text(pieces_IP).sum(1) / torch.tensor([200.0] + 49 * [1.0]).sqrt()[:, None]
+    torch.testing.assert_close(vectors, whole)
 
 
 def test_one_seed_learns_one_encoder_and_another_another(products):

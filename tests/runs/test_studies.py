@@ -136,6 +136,18 @@ def test_samples_that_are_gone_are_not_made_of_other_data(pods):
         studies.samples_of(workspace, pods.recommender, STUDY, print)
 
 
+def test_a_study_that_was_begun_with_another_seed_is_not_gone_on_with(pods, capsys):
+    assert pods.tune("--seed", "5", "--trial", "first", *settings()) == 0
+    for words in (["--trial", "first", *settings()], ["--trial", "second", *settings()], ["--conclude"]):
+        assert pods.tune(*words) == studies.StudyOutdated.exit_code
+        assert "was begun with --seed 5" in capsys.readouterr().err
+    key = layout.study_plan("corner", STUDY)
+    plan = pods.store.get_json(key)
+    assert plan.pop("seed") == 5
+    pods.store.put(key, json.dumps(plan).encode())
+    assert pods.tune("--trial", "first", *settings()) == 0, "one of an earlier version does not say its seed"
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

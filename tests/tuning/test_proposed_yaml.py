@@ -4,7 +4,7 @@ import pytest
 
 from shoploop.api.loading import parse
 from shoploop.errors import SpecInvalid
-from shoploop.tuning.proposal import difference, proposed
+from shoploop.tuning.proposal import check_changeable, difference, proposed
 
 HEAD = "apiVersion: shoploop.io/v1alpha1\nkind: Recommender\nmetadata: {name: corner}\n"
 FOUND = {"learningRate": 0.00004, "epochs": 7}
@@ -24,6 +24,7 @@ FOUND = {"learningRate": 0.00004, "epochs": 7}
 )
 def test_the_numbers_change_and_everything_else_stays(spec):
     before = HEAD + spec
+    check_changeable(before, source="corner.yaml")
     after = proposed(before, FOUND, source="corner.yaml")
     training = parse(after).spec.training
     assert (training.learning_rate, training.epochs) == (0.00004, 7)
@@ -31,6 +32,11 @@ def test_the_numbers_change_and_everything_else_stays(spec):
     for comment in ("# ours", "# twice is enough", "# nights"):
         assert (comment in before) == (comment in after)
     assert "epochs: 7" in difference(before, after, name="corner.yaml")
+
+
+def test_a_file_that_does_not_say_its_kind_is_changed_too():
+    after = proposed("spec: {data: {dataset: completejourney}}\n", FOUND, source="corner.yaml")
+    assert parse(after).spec.training.epochs == 7
 
 
 def test_another_object_in_the_file_is_left_alone():
@@ -48,3 +54,10 @@ def test_numbers_that_stand_elsewhere_too_are_for_the_person_to_write():
     shared = "spec:\n  training: &all {epochs: &n 2, seed: *n}\n  data: {dataset: completejourney}\n"
     with pytest.raises(SpecInvalid, match=r"by hand: learningRate: 4e-05, epochs: 7"):
         proposed(HEAD + shared, FOUND, source="corner.yaml")
+    with pytest.raises(SpecInvalid, match="so nothing could be proposed"):
+        check_changeable(HEAD + shared, source="corner.yaml")
+
+
+@pytest.mark.parametrize("now", ["epochs: 2", "epochs: 1", "adversarialRadius: 0.1", "learningRate: 1.0"])
+def test_any_numbers_can_be_changed_to_others(now):
+    check_changeable(f"spec: {{data: {{dataset: completejourney}}, training: {{{now}}}}}\n", source="corner.yaml")

@@ -66,6 +66,15 @@ class Budget:
         if not 0 < self.delta < 1:
             raise SpecInvalid(f"δ is {self.delta}; differential privacy needs it between 0 and 1.")
 
+    def doubt(self, shoppers: int) -> str | None:
+        """What δ leaves open for so many shoppers; None where it is small enough."""
+        if self.delta * shoppers < 1:
+            return None
+        return (
+            f"δ is {self.delta:g} and there are {shoppers:,} shoppers: by it alone one of them and more could be told whole. "
+            f"Set spec.augmentation.differentialPrivacy.delta below {1 / shoppers:.1e}, e.g. to {0.1 / shoppers:.0e}."
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:

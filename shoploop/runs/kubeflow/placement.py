@@ -213,11 +213,8 @@ def _data_problems(spec: RecommenderSpec) -> list[str]:
 
 
 def _pod_problems(recommender: Recommender) -> list[str]:
-    spec, problems = recommender.spec, []
-    known = (PLAN, *STEPS, PUBLISH, END)
-    for name in spec.runner.steps:
-        if name not in known:
-            problems.append(f"  spec.runner.steps names {name!r}; there are {', '.join(known)}")
+    spec, problems = recommender.spec, list[str]()
+    problems += [f"  {problem}" for problem in unknown_steps(spec)]
     # machines that train together are pods of a TrainJob, not of Kubeflow Pipelines
     if (priority := spec.training.placement.priority_class_name) and spec.training.nodes == 1:
         problems.append(
@@ -232,6 +229,16 @@ def _pod_problems(recommender: Recommender) -> list[str]:
                 "a tag that changes with the code, or a digest"
             )
     return problems
+
+
+def unknown_steps(spec: RecommenderSpec) -> list[str]:
+    """A sentence for each name in ``spec.runner.steps`` that no step has."""
+    known = (PLAN, *STEPS, PUBLISH, END)
+    return [
+        f"spec.runner.steps names {name!r}; there are {', '.join(known)}"
+        for name in spec.runner.steps
+        if name not in known
+    ]
 
 
 def unversioned(reference: str) -> str | None:

@@ -82,12 +82,14 @@ def _begun(document: Mapping[str, Any], arguments: Mapping[str, Any], run: str) 
     from shoploop.runs.planning import Run, keep_link, new_run, open_plan, open_store, read_link
     from shoploop.runs.pod import at_root
     from shoploop.runs.record import Journal
+    from shoploop.runs.refusals import refuse_early
     from shoploop.steps import Workspace
     from shoploop.steps.parameters import recommender_of
 
     recommender = recommender_of(document, arguments)
     check_submittable(recommender)
     spec = recommender.spec
+    refuse_early(spec)
     if spec.data.claim and relative_uris(spec.data):
         recommender = at_root(recommender, Path(DATA_MOUNT))
     fresh = new_run(recommender)

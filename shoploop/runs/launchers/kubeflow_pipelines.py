@@ -27,6 +27,7 @@ from shoploop.runs.launchers.launcher import Look
 from shoploop.runs.launchers.this_machine import refuse_suspended
 from shoploop.runs.planning import Run, keep_link, read_link
 from shoploop.runs.record import Failure, Record, RunState, StepRecord, read_record
+from shoploop.runs.refusals import refuse_early
 from shoploop.shells import shells_folder
 from shoploop.steps import STEPS
 from shoploop.steps.parameters import PRESETS, arguments_of
@@ -75,6 +76,7 @@ class KubeflowPipelines:
         """
         refuse_suspended(run)
         check_submittable(run.recommender)
+        refuse_early(run.recommender.spec)
         self._submit(run)
 
     def look(self, run: Run) -> Look:
@@ -168,6 +170,7 @@ class KubeflowPipelines:
             cron: Five fields, as in crontab, in UTC unless the server was told otherwise.
         """
         check_submittable(run.recommender)
+        refuse_early(run.recommender.spec)
         version, experiment = self._made(run)
         given = arguments(run, preset=self.preset, promotes=self.promotes) | {"run": ""}  # each is given its own id
         account = run.recommender.spec.runner.service_account

@@ -18,6 +18,7 @@ from shoploop.runs.launchers.launcher import Look, Progress, StepWarning
 from shoploop.runs.launchers.pipeline_process import PIPELINE, PipelineProcess, remove_temporary
 from shoploop.runs.planning import Plan, Run, keep_plan, make_plan, read_plan
 from shoploop.runs.record import THIS_MACHINE, Failure, Journal, Record, RunState, read_record
+from shoploop.runs.refusals import refuse_early
 from shoploop.steps import Workspace
 from shoploop.store import Store, disk, layout
 from shoploop.versions.signing import Trust, signer_for
@@ -67,6 +68,7 @@ class ThisMachine:
             NotFound: the pinned version is not in the store.
         """
         refuse_unbuilt(run.recommender.spec, place="Machine")
+        refuse_early(run.recommender.spec)
         if run.until is None:
             refuse_suspended(run)
             signer_for(Trust.configured(run.recommender.spec.signing))  # better now than when all is trained
