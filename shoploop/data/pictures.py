@@ -80,7 +80,7 @@ def read_picture(data: bytes, *, name: str, side: int = SIDE) -> Pixels:
                     picture = _in_eight_bits(picture)
                 see_through = picture.has_transparency_data
                 picture = picture.convert("RGBA" if see_through else "RGB")
-                size = tuple(max(1, round(length / max(picture.size) * side)) for length in picture.size)
+                size = [max(1, round(length / max(picture.size) * side)) for length in picture.size]
                 picture = picture.resize(size, Image.Resampling.LANCZOS)
     except PictureUnreadable:
         raise
