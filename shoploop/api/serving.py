@@ -44,13 +44,15 @@ class CandidateSpec(Spec):
     """How a new version meets its first shoppers."""
 
     percent: Annotated[int, Field(ge=1, le=99)] | None = None
-    """Share of users that a new version serves first, until somebody promotes it. Unset: it replaces the old one at once."""
+    """Share of users that a new version serves first, until somebody promotes it, or the next one that passes takes its
+    place. Unset: it replaces the old one at once."""
 
     shadow: bool = False
     """Score with the candidate too, and show only the stable version's answer."""
 
     steps: Annotated[list[CandidateStep], Field(max_length=20)] = []
-    """Shares of users, one after another, in place of percent; after the last one it replaces the old one."""
+    """Shares of users, one after another, in place of percent; after the last one it replaces the old one. A version that
+    passes before that is kept and not tried: steps may take longer than the time between two runs."""
 
 
 REPLICAS_OR_AUTOSCALING = Rule(

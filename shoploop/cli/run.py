@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from shoploop.steps import STEPS
 if TYPE_CHECKING:
     from shoploop.runs import Record, Run
     from shoploop.steps import Workspace
+    from shoploop.store import Store
 
 WIDTH = max(map(len, STEPS))
 
@@ -156,15 +158,28 @@ def _gib(amount: int) -> str:
 
 def _summarize(console: Console, workspace: "Workspace", run: "Run", record: "Record") -> None:
     mark = output.marked("✓ passed", "green") if record.passed else output.marked("✗ refused", "yellow")
-    pinned = run.recommender.spec.serving.pinned_version
-    serves = record.version == pinned if pinned else record.passed
-    becomes = "serves" if serves else "is kept, but does not serve"
-    if pinned and not serves:
-        becomes += f": spec.serving.pinnedVersion names {pinned}"
     console.print()
     console.print(Text.assemble("Gate      ", mark, f": {record.reason}"))
-    console.print(f"Version   {record.version} {becomes}")
+    becomes, serves = standing(workspace.store, run, record)
+    console.print(f"Version   {record.version} {becomes}", soft_wrap=True)
     console.print(f"Time      {record.wall_seconds:.0f} s, peak memory {_gib(record.peak_rss_bytes)}")
     console.print(f"Report    {workspace.path(run.key) / 'report.html'}")
-    next_ = f"serve {run.name}" if pinned or record.passed else f"report {run.name} --open"
+    next_ = f"serve {run.name}" if serves else f"report {run.name} --open"
     console.print("Next      " + command(workspace.store, next_))
+
+
+def standing(store: "Store", run: "Run", record: "Record") -> tuple[str, bool]:
+    """What became of the version, as the store's logs have it; and whether there is anything new to be served."""
+    from shoploop.versions import candidacy, promotions
+
+    pinned = run.recommender.spec.serving.pinned_version
+    if promotions.serving_version(store, run.name) == record.version:
+        return "serves", True
+    now = candidacy.current(store, run.name)
+    if now is not None and now.version == record.version:
+        share = "in the shadow" if now.shadow else f"for {now.percent_at(datetime.now(UTC))} % of users"
+        return f"is tried {share}; {promotions.serving_version(store, run.name)} serves", True
+    kept = "is kept, but does not serve"
+    if pinned:
+        return f"{kept}: spec.serving.pinnedVersion names {pinned}", True
+    return f"{kept}: {record.waits}" if record.waits else kept, record.passed is True

@@ -115,7 +115,9 @@ class LineupKeeper:
         """Writes what is new; returns whether there was something.
 
         Raises:
-            ShoploopError: the store does not answer, or a version must not be served; who serves goes on.
+            ShoploopError: the store does not answer, or a version must not be served; who serves goes on. Where it is the
+                candidate that cannot be had, who is to serve does all the same.
+            OSError: likewise, as where a disk is full.
         """
         read = self._promotions[-1].number if self._promotions else 0
         if new := promotions.since(self._store, self._name, read):
@@ -125,7 +127,21 @@ class LineupKeeper:
             self._candidacy, self._candidacies = entries[-1], entries[-1].number
         self._end_returned()
         self._waiting = None
-        lineup = self._with_candidate(replace(self._lineup, stable=self._stable()))
+        lineup = replace(self._lineup, stable=self._stable())
+        try:
+            lineup = self._with_candidate(lineup)
+        except (ShoploopError, OSError):
+            self._point_to(self._without_new_candidate(lineup))
+            raise
+        return self._point_to(lineup)
+
+    def _without_new_candidate(self, lineup: Lineup) -> Lineup:
+        """Where something is wrong with the candidate: who answers beside the stable version already goes on."""
+        known = self._candidacy is not None and self._candidacy.number == lineup.candidacy
+        return lineup if known and lineup.candidate else Lineup(stable=lineup.stable)
+
+    def _point_to(self, lineup: Lineup) -> bool:
+        """Tells predictors who answers; returns whether that is new."""
         if lineup == self._written:
             return False
         lineup.write(self._folder)
@@ -250,7 +266,7 @@ class LineupKeeper:
         last = self._promotions[-1] if self._promotions else None
         waiting = self._waiting
         serves = self._lineup.stable.version
-        if self.problem and last is not None and last.version != serves:
+        if self.problem and waiting is None and last is not None and last.version != serves:
             waiting = Waiting(code="Refused", message=self.problem)
         return PredictorState(
             base=self._base,
@@ -310,7 +326,7 @@ def follow(keeper: LineupKeeper, stop: threading.Event) -> None:
         try:
             keeper.look()
             told, keeper.problem = "", None
-        except ShoploopError as error:
+        except (ShoploopError, OSError) as error:  # a full disk, too
             pause, keeper.problem = AWAY_SECONDS, str(error)[:4000]
             if str(error) != told:
                 told = str(error)

@@ -125,7 +125,7 @@ def begun(args: argparse.Namespace, stack: ExitStack, *, beat: Callable[[], None
     keeper.knows(args.version, ranker_folder(args.bento))
     try:
         keeper.look()
-    except ShoploopError as error:  # who serves is known, and what was promoted cannot be had
+    except (ShoploopError, OSError) as error:  # who serves is known, and what was promoted or is tried cannot be had
         log.warning("%s Who serves goes on.", error)
         keeper.problem = str(error)
     return keeper

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from shoploop.errors import without_passwords
 from shoploop.report import charts, frame, words
 from shoploop.report.drawing import figure
 from shoploop.report.run_folder import Json, RunFolder
@@ -29,6 +30,8 @@ def verdict(run: RunFolder) -> Verdict:
     gate, failed = run.documents.get("gate"), run.failed_step
     if failed is not None:
         return _failed(run, failed)
+    if run.run.get("state") in ("failed", "cancelled"):
+        return _broken_off(run)
     if run.is_renewal:
         return Verdict(
             state="Renewed",
@@ -45,7 +48,8 @@ def verdict(run: RunFolder) -> Verdict:
         )
     gain = _in_shop_words(run.methods, str(gate.get("against") or ""))
     if gate.get("passed") is True:
-        basis, warning = _basis(run) or str(gate.get("reason") or ""), not_compared(gate)
+        basis = _basis(run) or str(gate.get("reason") or "")
+        warning = " ".join(said for said in (not_compared(gate), _waits(run)) if said)
         return Verdict(
             state="Passed the gate",
             tone="warn" if warning else "good",
@@ -185,6 +189,31 @@ def _failed(run: RunFolder, step: Json) -> Verdict:
         headline=f"The run failed at the step “{words.STEPS.get(name, words.plain(name))}”",
         sentence=f"{error} Start it again when that is put right: the steps that are done are reused.".strip(),
     )
+
+
+def _broken_off(run: RunFolder) -> Verdict:
+    """A run that ended outside of its steps, or in one that could say nothing any more."""
+    failure = run.run.get("failure")
+    told: Json = failure if isinstance(failure, dict) else {}
+    cancelled = run.run["state"] == "cancelled"
+    name = str(told.get("step") or "")
+    headline = "The run did not come to its end"
+    if name:
+        headline = f"The run failed at the step “{words.STEPS.get(name, words.plain(name))}”"
+    message = without_passwords(str(told.get("message") or "").strip())
+    again = "Start it again" + ("" if cancelled else " when that is put right")
+    return Verdict(
+        state="Cancelled" if cancelled else "Failed",
+        tone="bad",
+        headline="The run was cancelled" if cancelled else headline,
+        sentence=f"{message} {again}: the steps that are done are reused. What served before goes on serving.".strip(),
+    )
+
+
+def _waits(run: RunFolder) -> str:
+    """Why a version that passed does not serve."""
+    why = str(run.run.get("waits") or "")
+    return f"It does not serve: {why}" if why else ""
 
 
 def _stops(expectation: Json) -> bool:

@@ -6,10 +6,12 @@ second one.
 
 import argparse
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from shoploop.errors import NotFound
-from shoploop.store import Store
+from shoploop.runs.letting_serve import SERVES_ALREADY, overtaken
+from shoploop.store import Store, layout
 from shoploop.versions import candidacy, promotions
 from shoploop.versions.signing import Trust
 
@@ -29,6 +31,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--number", type=int, help="of the candidacy that is to end; another one goes on")
     parser.add_argument(
         "--after", type=int, help="number of the last promotion when this was decided: a later one stands"
+    )
+    parser.add_argument("--run", help="whose verdict it follows: what was decided since that run was planned stands")
+    parser.add_argument(
+        "--waits", action="store_true", help="with candidate: one whose steps are not over yet goes on instead"
     )
     parser.add_argument("--alone", action="store_true", help="with promote: there is no candidate any more, either")
     parser.add_argument("--reason", required=True)
@@ -58,7 +64,18 @@ def carry_out(wanted: argparse.Namespace) -> str:
     return verbs[wanted.action]()
 
 
+def _overtaken(store: Store, name: str, run: str | None) -> str | None:
+    """Why the version of a run was not compared with what serves now; None where it was, or nobody knows."""
+    try:
+        after = store.get_json(layout.run_plan(layout.run(name, run))).get("after") if run else None
+    except (NotFound, ValueError, AttributeError):
+        return None
+    return overtaken(store, name, promotions.promotions(store, name), after=after)
+
+
 def _promote(store: Store, name: str, wanted: argparse.Namespace, about: dict[str, Any]) -> str:
+    if why := _overtaken(store, name, wanted.run):
+        return f"{wanted.version} is not promoted: {why}"
     done = promotions.promote(store, name, wanted.version, trust=Trust.configured(), after=wanted.after, **about)
     if wanted.alone and (now := candidacy.current(store, name)) is not None:
         _end(store, name, now.number, about)
@@ -66,12 +83,16 @@ def _promote(store: Store, name: str, wanted: argparse.Namespace, about: dict[st
 
 
 def _candidate(store: Store, name: str, wanted: argparse.Namespace, about: dict[str, Any]) -> str:
+    if why := _overtaken(store, name, wanted.run):
+        return f"{wanted.version} is not tried: {why}"
     if wanted.serving and promotions.serving_version(store, name) is None:
         by = f"{wanted.by}, before its own"  # so that the candidacy itself is still to be written
-        promotions.promote(store, name, wanted.serving, reason="it serves already", by=by, trust=Trust.configured())
+        promotions.promote(store, name, wanted.serving, reason=SERVES_ALREADY, by=by, trust=Trust.configured())
     now = candidacy.current(store, name)
     if now is not None and now.version == wanted.version:
         return f"{wanted.version} is the candidate already"
+    if now is not None and wanted.waits and now.steps_over is not None and datetime.now(UTC) < now.steps_over:
+        return f"{wanted.version} is not tried: {now.version} is, until {now.steps_over:%Y-%m-%d %H:%M} UTC"
     steps = tuple((int(percent), int(minutes)) for percent, _, minutes in (step.partition(":") for step in wanted.step))
     begun = candidacy.begin(
         store, name, wanted.version, percent=wanted.percent, shadow=wanted.shadow, steps=steps,

@@ -21,57 +21,26 @@ def finish(workspace: Workspace, plan: Plan, journal: Journal, *, promotes: bool
     """Collects the outputs in the run's folder, publishes the version and its Bento, records the verdict, and reports.
 
     Args:
-        promotes: Whether a version that passed, or the pinned one, is to serve from now on; on a cluster that is the
-            operator's to say.
+        promotes: Whether a version that passed, or the pinned one, is to serve from now on (:func:`let_serve` says when it
+            does not all the same); on a cluster that is the operator's to say.
         trust: Whose signatures count.
 
     Raises:
         KeyUnusable, KeyUntrusted: signatures are required, and nobody here can give one; nothing was published.
     """
     from shoploop.runs import lineage
-    from shoploop.versions import promotions
+    from shoploop.runs.letting_serve import let_serve
 
     plan = plan.seen_again(workspace)
     folder = collect(workspace, plan)
     result = publish(workspace.store, plan, folder, trust)
     workspace.store.put(layout.run_result(plan.run.key), written(result).encode())
-    name = plan.run.name
-    pinned = plan.run.recommender.spec.serving.pinned_version
-    wanted = pinned or (result.version if result.passed else None)
-    serving = promotions.serving_version(workspace.store, name)
-    if promotes and wanted and serving != wanted:
-        reason = "spec.serving.pinnedVersion names it" if pinned else result.reason
-        by = f"run {plan.run.id}"
-        if pinned or serving is None or not _begins(workspace.store, plan, wanted, reason=reason, by=by, trust=trust):
-            promotions.promote(workspace.store, name, wanted, reason=reason, by=by, trust=trust)
-    journal.end("done", version=result.version, passed=result.passed, reason=result.reason)
+    waits = let_serve(workspace.store, plan, result, trust=trust) if promotes else None
+    journal.end("done", version=result.version, passed=result.passed, reason=result.reason, waits=waits)
     lineage.keep(workspace, plan, journal.record)
     write_report(workspace, plan.run.key)
     prune(workspace, plan, versions=promotes)
     return result
-
-
-def _begins(store: Store, plan: Plan, version: str, *, reason: str, by: str, trust: Trust) -> bool:
-    """Lets a version that passed be a candidate first, where the spec asks for that; returns whether it does."""
-    from shoploop.versions import candidacy
-
-    spec = plan.run.recommender.spec.serving.candidate
-    if spec is None or not (spec.shadow or spec.percent or spec.steps):
-        return False
-    now = candidacy.current(store, plan.run.name)
-    if now is None or now.version != version:
-        candidacy.begin(
-            store,
-            plan.run.name,
-            version,
-            percent=spec.percent or 0,
-            shadow=spec.shadow,
-            steps=tuple((step.percent, step.minutes) for step in spec.steps),
-            reason=reason,
-            by=by,
-            trust=trust,
-        )
-    return True
 
 
 def break_off(
@@ -126,7 +95,7 @@ def publish(store: Store, plan: Plan, folder: Path, trust: Trust) -> VersionMade
     digest = publish_bento(store, name, version, folder / "bento", signer=signer)
     gate = folder / "gate" / "gate.json"
     verdict = read_verdict(gate.read_bytes(), gate)
-    record_verdict(store, name, version, verdict)
+    record_verdict(store, name, version, verdict, run=plan.run.id)
     code = json.loads((folder / "bento" / REPORT).read_bytes()).get("code")
     measured = json.loads((folder / "evaluation" / "evaluation.json").read_bytes())["methods"]["fused"].items()
     seen = verdict.model_dump().get("incumbent")

@@ -55,6 +55,9 @@ class Plan:
     incumbent: str | None
     """The version that a new one is compared with."""
 
+    after: int | None = None
+    """Number of the last promotion when it was planned, 0 for none; None where nobody knows."""
+
     keys: Mapping[str, str]
     collected: int = 0
     """Number of the last cut of collected events that the run learns from; 0 for none."""
@@ -90,6 +93,7 @@ class Plan:
             "source": self.source,
             "collected": self.collected,
             "incumbent": self.incumbent,
+            "after": self.after,
             "keys": dict(self.keys),
         }
 
@@ -123,13 +127,15 @@ def make_plan(run: Run, workspace: Workspace) -> Plan:
 
     source = source_digest(run.recommender.spec.data)
     collected = _last_cut(run, workspace)
+    history = promotions.promotions(workspace.store, run.name)
     keys, incumbent = keys_and_incumbent(
         run.recommender,
         source=_raw(source, collected),
-        serving=run.serving or promotions.serving_version(workspace.store, run.name),
+        serving=run.serving or (history[-1].version if history else None),
         trained=trained,
     )
-    plan = Plan(run=run, source=source, incumbent=incumbent, keys=keys, collected=collected)
+    after = history[-1].number if history else 0
+    plan = Plan(run=run, source=source, incumbent=incumbent, after=after, keys=keys, collected=collected)
     return plan.seen_again(workspace)
 
 
@@ -188,6 +194,7 @@ def read_plan(run_key: str, workspace: Workspace) -> Plan:
             run=run,
             source=document["source"],
             incumbent=document["incumbent"],
+            after=document.get("after"),  # plans of earlier versions have none
             keys=document["keys"],
             collected=document["collected"],
         ).seen_again(workspace)

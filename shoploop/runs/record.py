@@ -84,6 +84,9 @@ class Record(_Stored):
     reason: str | None = None
     """Why the gate said so."""
 
+    waits: str | None = None
+    """Why a version that passed does not serve, and is not tried either; None where it does, or where the operator says."""
+
     failure: Failure | None = None
     wall_seconds: float = 0.0
     """While somebody worked on it; waiting between pods does not count."""

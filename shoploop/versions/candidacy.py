@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from shoploop.errors import AlreadyExists, NotFound, SpecInvalid
@@ -56,6 +56,12 @@ class Candidacy:
         """
         promoted = any(each.version == self.version and each.number > self.after for each in history)
         return self.action == "end" or promoted
+
+    @property
+    def steps_over(self) -> datetime | None:
+        """When the last step is over; None where there is no step, and somebody is to decide."""
+        minutes = sum(minutes for _, minutes in self.steps)
+        return datetime.fromisoformat(self.time) + timedelta(minutes=minutes) if self.steps else None
 
     def percent_at(self, now: datetime) -> int:
         """Share of users at a time; :data:`EVERYBODY` once the last step is over."""

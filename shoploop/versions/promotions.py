@@ -144,7 +144,8 @@ def _taken_back(store: Store, name: str, version: str, *, by: str) -> NotFound:
 
     def decide(history: list[Promotion]) -> Promotion | str:
         stack = rollback_stack(history)
-        return stack[-2] if stack[-1] == version and len(stack) > 1 else history[-1]
+        earlier = _earlier(store, name, stack) if stack[-1] == version else None
+        return earlier or history[-1]
 
     now = _append(store, name, "rollback", decide, reason=f"{version} was removed while it was promoted", by=by)
     serves = f"{now.version} serves. " if now.version != version else ""
@@ -158,10 +159,11 @@ def _taken_back(store: Store, name: str, version: str, *, by: str) -> NotFound:
 def rollback(store: Store, name: str, *, reason: str = "rolled back by hand", by: str) -> Promotion:
     """Lets the version serve again that served before the present one; durable on return.
 
-    Rolling back twice goes back two versions, not forth again.
+    Rolling back twice goes back two versions, not forth again. One that is no longer in the store, as of many renewals the
+    older ones, is passed over.
 
     Raises:
-        NotFound: no version served before.
+        NotFound: no version served before, or none of those that did is there.
         ArtifactCorrupt, ArtifactForeign, ArtifactUnsigned, KeyUntrusted, SignatureInvalid: it must not serve again.
     """
     trust = Trust.configured()
@@ -173,16 +175,23 @@ def rollback(store: Store, name: str, *, reason: str = "rolled back by hand", by
                 f"Recommender {name!r} has no earlier version to go back to. "
                 f"Name one of `{command(store, f'versions {name}')}`: {command(store, f'promote {name} VERSION')}."
             )
-        if not store.exists(f"{layout.version(name, stack[-2])}/{MANIFEST}"):
+        earlier = _earlier(store, name, stack)
+        if earlier is None:
             raise NotFound(
                 f"Version {stack[-2]} of {name!r}, which served before, is no longer in the store: it went beyond "
                 f"spec.retention.versions. Name another one of `{command(store, f'versions {name}')}`: "
                 f"{command(store, f'promote {name} VERSION')}."
             )
-        check_version(store, name, stack[-2], trust)
-        return stack[-2]
+        check_version(store, name, earlier, trust)
+        return earlier
 
     return _append(store, name, "rollback", decide, reason=reason, by=by)
+
+
+def _earlier(store: Store, name: str, stack: Sequence[str]) -> str | None:
+    """The version below the top of the stack that is there to go back to; going back to what serves is none."""
+    below = (version for version in reversed(stack[:-1]) if version != stack[-1])
+    return next((version for version in below if store.exists(f"{layout.version(name, version)}/{MANIFEST}")), None)
 
 
 def promotions(store: Store, name: str) -> list[Promotion]:
@@ -235,6 +244,16 @@ def versions(store: Store, name: str) -> list[VersionInfo]:
     if not found:
         raise no_version(store, name)
     return sorted(found, key=lambda info: (last[info.id].number if info.id in last else 0, info.id))
+
+
+def lineage_of(store: Store, name: str, version: str) -> dict[str, Any]:
+    """What a stored version was made of.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    lineage: dict[str, Any] = store.get_json(f"{layout.version(name, version)}/{MANIFEST}")["lineage"]
+    return lineage
 
 
 def recommenders(store: Store) -> list[str]:
@@ -293,11 +312,13 @@ def _append(
 
 
 def rollback_stack(history: Sequence[Promotion]) -> list[str]:
-    """Versions as they came to serve, without those that were rolled back."""
+    """Versions as they came to serve, without those that were rolled back, or that a rollback passed over."""
     stack: list[str] = []
     for promotion in history:
         if promotion.action == "rollback" and len(stack) > 1:
             stack.pop()
+            while len(stack) > 1 and promotion.version in stack and stack[-1] != promotion.version:
+                stack.pop()
         else:
             stack.append(promotion.version)
     return stack

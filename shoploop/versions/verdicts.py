@@ -4,12 +4,15 @@ A verdict is no part of the version, which never changes, and none of its packag
 version asks here. What does not hold a true or a false boolean is no verdict: it is refused, and never counts as passed.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shoploop.errors import AlreadyExists, ArtifactForeign
 from shoploop.store import Log, Store, layout
+
+BY_RUN = "run"
+"""In an entry: the run that came to it first; those of earlier versions have none."""
 
 
 class Verdict(BaseModel):
@@ -37,20 +40,34 @@ def read_verdict(body: bytes, where: object) -> Verdict:
         ) from error
 
 
-def record_verdict(store: Store, name: str, version: str, verdict: Verdict) -> None:
-    """Adds ``verdict`` to the version's log, unless the last entry says the same."""
+def record_verdict(store: Store, name: str, version: str, verdict: Verdict, *, run: str | None = None) -> None:
+    """Adds ``verdict`` to the version's log, unless the last entry says the same.
+
+    Args:
+        run: The run whose gate said so.
+    """
     log = Log(store, layout.verdicts(name, version))
     document = verdict.model_dump(mode="json")
     while True:
         entries = log.entries()
-        last = entries[-1] if entries else {"number": 0}
-        if {key: value for key, value in last.items() if key != "number"} == document:
+        if entries and _said(entries[-1]) == document:
             return
         try:
-            log.append(document, after=last["number"])
+            log.append(document | ({BY_RUN: run} if run else {}), after=entries[-1]["number"] if entries else 0)
         except AlreadyExists:
             continue  # another run has judged the same version meanwhile
         return
+
+
+def was_said_before(store: Store, name: str, version: str, *, run: str) -> bool:
+    """Whether the verdict that was recorded for a run is one that an earlier run had come to, word for word."""
+    entries = Log(store, layout.verdicts(name, version)).entries()
+    own = next((at for at, entry in enumerate(entries) if entry.get(BY_RUN) == run), None)
+    return own is None or any(_said(entry) == _said(entries[own]) for entry in entries[:own])
+
+
+def _said(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in ("number", BY_RUN)}
 
 
 def latest_verdict(store: Store, name: str, version: str) -> Verdict | None:

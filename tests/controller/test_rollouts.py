@@ -45,8 +45,9 @@ def told(make_recommender, packaged, make_release, make_deployment, plan, settin
     """What is decided while pods serve the first version, and a second has passed."""
 
     def decide(
-        *pods, objects=(), code=CODE, serving=None, written=WRITTEN, annotation=None, second=True, conditions=()
-    ):
+        *pods, objects=(), code=CODE, serving=None, written=WRITTEN, annotation=None, second=True, conditions=(),
+        again=None,
+    ):  # fmt: skip
         meta = {"annotations": {SERVE_ANNOTATION: annotation}} if annotation else {}
         status = {"version": FIRST, "serving": written, "conditions": list(conditions)}
         recommender = make_recommender(serving=serving or {}, status=status, meta=meta, suspend=False)
@@ -54,6 +55,10 @@ def told(make_recommender, packaged, make_release, make_deployment, plan, settin
             "spec_hash": spec_hash(RecommenderSpec.model_validate(recommender["spec"]))
         }  # so there is nothing to run for
         one, other = packaged(FIRST, 1, **known), packaged(SECOND, 2, code, **known)
+        if again:  # a third run came to the second version, too
+            (verdict,) = other["status"]["verdicts"]
+            third = verdict | {"run": "run-03", "time": "2026-03-02T11:00:00Z", "reason": again}
+            other["status"]["verdicts"] = [third, verdict]
         release = make_release(recommender, one, settings, manifest=yaml.safe_dump({}))
         versions = (one, other) if second else (one,)
         world = {"releases": (release,), "predictors": pods}
@@ -126,6 +131,16 @@ def test_what_somebody_rolled_back_in_the_store_stands_until_there_is_a_new_verd
     assert made.status["serving"]["promoted"] == FIRST
 
 
+def test_a_verdict_that_a_later_run_only_repeats_is_no_new_one(told):
+    written = {"request": f"{SECOND} run-02", "promoted": SECOND}
+    rolled_back = pod(promoted=FIRST, promotions=3)
+    assert jobs(told(rolled_back, written=written, again="As it is.")) == []
+    (job,) = jobs(told(rolled_back, written=written, again="Of other days."))
+    assert f"--version {SECOND} --run run-03" in words(job)
+    before = {"request": f"{SECOND} run-03", "promoted": SECOND}  # by an operator that took the last run's word for new
+    assert jobs(told(rolled_back, written=before, again="As it is.")) == []
+
+
 def test_a_pin_is_written_and_written_again_where_somebody_decides_otherwise(told):
     asked = {"pinnedVersion": SECOND}
     (job,) = jobs(told(pod(), serving=asked))
@@ -170,7 +185,7 @@ def test_a_job_that_was_read_asks_for_nothing_once_more(told):
 def test_a_candidate_begins_where_the_spec_asks_for_one(told, asked, says):
     made = told(pod(), serving={"candidate": asked})
     (job,) = jobs(made)
-    assert f"--verb candidate --version {SECOND} --serving {FIRST} {says}" in words(job)
+    assert f"--verb candidate --version {SECOND} --serving {FIRST} {says} --waits --run run-02" in words(job)
     assert not isinstance(made.release, Install)
     assert condition(made, "Candidate") == ("False", "CandidateBegins")
     written = told(pod(), serving={"candidate": asked}, objects=(ended(job),)).status["serving"]

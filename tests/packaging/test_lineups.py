@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from shop.serving import publish_twins
 
-from shoploop.errors import ArtifactCorrupt
+from shoploop.errors import ArtifactCorrupt, NotFound
 from shoploop.packaging import lineups
 from shoploop.packaging.lineups import LineupKeeper, code_of
 from shoploop.predictor.lineup import Lineup, Returned, Tally
 from shoploop.versions import candidacy, promotions
+from shoploop.versions.artifact import load_version, write_version
 from shoploop.versions.signing import Trust
 
 NAME, BY = "small", "a test"
@@ -131,6 +132,74 @@ def test_what_must_not_be_served_leaves_who_serves(keeper, store, cache):
     with pytest.raises(ArtifactCorrupt):
         keeper.look()
     assert Lineup.read(keeper.folder).stable.version == store.first
+
+
+def altered(cache, store, monkeypatch, why):
+    """From now on the second version cannot be fetched."""
+
+    def fetch(*given):
+        if given[2] == store.second:
+            raise why
+        return cache.fetch(*given)
+
+    monkeypatch.setattr(lineups, "fetch_bento", fetch)
+
+
+@pytest.mark.parametrize("why", [ArtifactCorrupt("It was altered."), OSError(28, "No space left on device")])
+def test_a_candidate_that_cannot_be_had_stops_no_rollback_and_is_told(keeper, store, cache, tmp_path, monkeypatch, why):
+    third = publish_third(store, tmp_path)
+    cache.bentos[third] = unpacked(cache.folder / third)
+    promotions.promote(store, NAME, third, reason="better", by=BY)
+    assert seen(keeper) == (third, None, 0)
+    altered(cache, store, monkeypatch, why)
+    begin(store)
+    for _ in range(2):
+        with pytest.raises(type(why)):
+            keeper.look()
+    promotions.rollback(store, NAME, by=BY)
+    with pytest.raises(type(why)):
+        keeper.look()
+    assert Lineup.read(keeper.folder).stable.version == keeper.state().stable == store.first
+    assert not keeper.state().candidate.answers
+    candidacy.end(store, NAME, reason="it cannot be had", by=BY)
+    assert seen(keeper) == (store.first, None, 0)
+
+
+def test_who_begins_beside_a_candidate_that_cannot_be_had_serves_what_was_promoted(
+    make_keeper, store, cache, tmp_path, monkeypatch
+):
+    third = publish_third(store, tmp_path)
+    cache.bentos[third] = unpacked(cache.folder / third)
+    promotions.promote(store, NAME, third, reason="better", by=BY)
+    altered(cache, store, monkeypatch, ArtifactCorrupt("It was altered."))
+    begin(store)
+    keeper = make_keeper()  # started with the first
+    with pytest.raises(ArtifactCorrupt):
+        keeper.look()
+    assert Lineup.read(keeper.folder).stable.version == third
+
+
+def test_a_candidate_whose_promotion_cannot_be_written_goes_on_in_its_last_step(keeper, store, clock, monkeypatch):
+    begin(store, percent=0, steps=((10, 60), (50, 60)))
+    clock.ahead = timedelta(minutes=90)
+    assert seen(keeper) == (store.first, store.second, 50)
+    clock.ahead = timedelta(minutes=121)
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "exists", lambda key: False)
+        with pytest.raises(NotFound):
+            keeper.look()
+    lineup = Lineup.read(keeper.folder)
+    assert (lineup.stable.version, lineup.candidate.version, lineup.percent) == (store.first, store.second, 50)
+
+
+def publish_third(store, folder):
+    second = load_version(folder / "two")
+    third = write_version(
+        folder / "three", tensors=second.tensors, config=second.config, contract=second.contract, items=second.items,
+        lineage={"parent": second.id}, metrics={},
+    )  # fmt: skip
+    promotions.publish_version(store, NAME, folder / "three")
+    return third.id
 
 
 def begin(store, **asked):

@@ -12,8 +12,9 @@ from report_runs import complete_run, evaluation, example, expectation, run_reco
 
 from shoploop.errors import NotFound
 from shoploop.report import build, drawing
-from shoploop.report.run_folder import DOCUMENTS, OPTIONAL
+from shoploop.report.run_folder import DOCUMENTS, OPTIONAL, read_run
 from shoploop.report.run_report import SECTIONS
+from shoploop.report.verdict import verdict
 
 
 class Page(HTMLParser):
@@ -229,6 +230,36 @@ def test_a_run_that_the_data_stopped_shows_the_rows_that_did_it(tmp_path):
     assert "anvil" in page.text
     assert "The step train_fused was not reached, because validate_data failed." in page.text
     assert "users are missing" in page.text
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "says"),
+    [("failed", "No space is left.", "Failed"), ("cancelled", "", "Cancelled")],
+)
+def test_a_run_that_broke_off_behind_its_gate_is_not_said_to_have_passed(tmp_path, state, message, says):
+    run = complete_run(tmp_path)
+    failure = {"step": None, "message": message, "exit_code": 1} if message else None
+    write(run, "run.json", run_record(state=state, failure=failure))
+    said = verdict(read_run(run))
+    assert (said.state, said.tone) == (says, "bad") and message in said.sentence
+    assert "Passed the gate" not in Page(build(run)).text
+
+
+def test_a_run_that_was_killed_in_a_step_says_what_is_known_of_it_and_no_password(tmp_path):
+    killed = [step | {"state": "running"} if step["name"] == "train_fused" else step for step in steps()]
+    message = "Step train_fused ended without a word (exit -9). It read s3://me:secret@place/x."
+    failure = {"step": "train_fused", "message": message, "exit_code": 1}
+    write(tmp_path, "run.json", run_record(steps=killed, state="failed", failure=failure))
+    said = verdict(read_run(tmp_path))
+    assert said.state == "Failed" and "without a word (exit -9)" in said.sentence and "secret" not in said.sentence
+
+
+def test_a_version_that_passed_and_waits_says_why_it_does_not_serve(tmp_path):
+    run = complete_run(tmp_path)
+    write(run, "run.json", run_record(waits="v2 was promoted by somebody while it was made."))
+    said = verdict(read_run(run))
+    assert said.state == "Passed the gate" and said.tone == "warn"
+    assert "It does not serve: v2 was promoted by somebody while it was made." in said.sentence
 
 
 def test_a_run_that_failed_names_the_step_and_its_error(tmp_path):

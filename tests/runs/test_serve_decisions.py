@@ -1,11 +1,17 @@
 """Who serves, written into the store by a pod for an operator that reaches none: once, whoever is killed."""
 
+import json
+
+import pyarrow as pa
 import pytest
+import torch
 from shop.serving import publish_twins
 
 from shoploop.runs import pod_verbs
-from shoploop.store import Store
+from shoploop.runs.letting_serve import PINNED
+from shoploop.store import Store, layout
 from shoploop.versions import candidacy, promotions
+from shoploop.versions.artifact import write_version
 
 NAME = "small"
 
@@ -51,6 +57,43 @@ def test_a_candidate_begins_beside_the_version_that_serves_and_ends_by_its_numbe
     assert candidacy.current(store, NAME) == now
     assert decide(store, "end", "--number", str(now.number), by="a predictor, Job 4") == 0
     assert candidacy.current(store, NAME) is None
+
+
+def planned(store, run, after):
+    store.put(layout.run_plan(layout.run(NAME, run)), json.dumps({"after": after}).encode())
+
+
+def test_what_was_decided_while_a_run_went_on_stands_when_its_verdict_comes(store, tmp_path):
+    planned(store, "run-1", after=1)
+    verdict = ("--version", store.second, "--run", "run-1")
+    promotions.promote(store, NAME, store.second, reason="to be rolled back", by="somebody")
+    promotions.rollback(store, NAME, by="somebody")
+    assert decide(store, "promote", *verdict) == 0 == decide(store, "candidate", *verdict, "--percent", "10")
+    assert served(store)[-1] == store.first and candidacy.current(store, NAME) is None
+    planned(store, "run-2", after=3)
+    assert decide(store, "promote", "--version", store.second, "--run", "run-2", by="the operator, Job 2") == 0
+    assert served(store)[-1] == store.second
+
+
+def test_the_verdict_of_a_run_without_a_plan_counts_and_a_pin_that_is_gone_does_not(store):
+    assert decide(store, "promote", "--version", store.second, "--run", "gone") == 0
+    planned(store, "run-1", after=2)
+    promotions.promote(store, NAME, store.first, reason=PINNED, by="somebody")
+    assert decide(store, "promote", "--version", store.second, "--run", "run-1", by="the operator, Job 2") == 0
+    assert served(store) == [store.first, store.second, store.first, store.second]
+
+
+def test_a_candidate_that_the_spec_asks_for_waits_for_the_steps_of_another_and_a_person_s_does_not(store, tmp_path):
+    third = write_version(
+        tmp_path / "three", tensors={"x": torch.zeros(1)}, config={}, contract={}, items=pa.table({"item": ["a"]}),
+        lineage={}, metrics={},
+    ).id  # fmt: skip
+    promotions.publish_version(store, NAME, tmp_path / "three")
+    assert decide(store, "candidate", "--version", store.second, "--step", "5:30") == 0
+    assert decide(store, "candidate", "--version", third, "--step", "5:30", "--waits", by="the operator, Job 2") == 0
+    assert candidacy.current(store, NAME).version == store.second
+    assert decide(store, "candidate", "--version", third, "--percent", "10", by="kubectl annotate, Job 3") == 0
+    assert candidacy.current(store, NAME).version == third
 
 
 def test_where_no_promotion_says_so_the_version_that_serves_is_written_first(store):

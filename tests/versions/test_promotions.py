@@ -129,6 +129,28 @@ def test_rolling_back_twice_goes_back_two_versions(store, publish):
     assert promotions.serving_version(store, "grocery") == a
 
 
+def test_a_rollback_passes_over_versions_that_are_no_longer_there(store, publish):
+    versions = [publish(alpha) for alpha in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    for version in versions:
+        promote(store, version)
+    for gone in versions[1:3]:
+        store.delete_folder(layout.version("grocery", gone))
+    back = [promotions.rollback(store, "grocery", by="a test").version for _ in range(2)]
+    assert back == [versions[3], versions[0]]
+    with pytest.raises(NotFound, match="no earlier version"):
+        promotions.rollback(store, "grocery", by="a test")
+    assert promotions.rollback_stack(promotions.promotions(store, "grocery")) == [versions[0]]
+
+
+def test_where_none_of_those_that_served_is_there_a_rollback_says_so(store, publish):
+    versions = [publish(alpha) for alpha in (0.1, 0.2)]
+    for version in versions:
+        promote(store, version)
+    store.delete_folder(layout.version("grocery", versions[0]))
+    with pytest.raises(NotFound, match=f"{versions[0]}.*no longer in the store"):
+        promotions.rollback(store, "grocery", by="a test")
+
+
 @pytest.fixture
 def removed_amid(store, monkeypatch):
     """Has a version removed between the look whether it is there and the entry by which it would stay."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from shoploop.api.predictor_state import PredictorState
+from shoploop.api.status import Verdict
 from shoploop.api.v1alpha1 import CandidateSpec
 from shoploop.controller.decide import manifests, outcome
 from shoploop.controller.decide.conditions import Found, say
@@ -67,6 +68,9 @@ class Wish:
     tries: bool
     """Whether the version is to be a candidate first."""
 
+    known_by: frozenset[str]
+    """Keys by which it may have been carried out: a verdict that a later run only repeats is no new one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Carried:
@@ -108,16 +112,18 @@ def wished(situation: Situation, target: Version, told: PredictorState | None) -
             reason="spec.serving.pinnedVersion names it",
             annotations={WROTE_ANNOTATION: f"{target.id} pinned", PROMOTES_ANNOTATION: target.id},
         )
-        return Wish(version=target, decision=decision, tries=False)
+        return Wish(version=target, decision=decision, tries=False, known_by=frozenset({decision.key}))
     verdict = target.passed_last
     if verdict is None or situation.spec.suspend:
         return None
-    key, serves = f"{target.id} {verdict.run}", situation.status.get("version")
+    keys = [f"{target.id} {one.run}" for one in target.verdicts if _said(one) == _said(verdict)]  # newest first
+    key, known_by, serves = keys[-1], frozenset(keys), situation.status.get("version")
     asked = serving.candidate
     tries = asked is not None and (asked.shadow or asked.percent or asked.steps)
     # the weights of a renewal have been tried
     if asked is not None and tries and serves and serves != target.id and not target.renews:
-        arguments = ("--verb", "candidate", "--version", target.id, "--serving", serves, *_how(asked))
+        arguments: tuple[str, ...] = ("--verb", "candidate", "--version", target.id, "--serving", serves, *_how(asked))
+        arguments += ("--waits", "--run", verdict.run)
         decision = Decision(
             key=key,
             what=f"candidate {target.id}",
@@ -125,8 +131,8 @@ def wished(situation: Situation, target: Version, told: PredictorState | None) -
             reason=verdict.reason,
             annotations={WROTE_ANNOTATION: key},
         )
-        return Wish(version=target, decision=decision, tries=True)
-    arguments = ("--verb", "promote", "--version", target.id)
+        return Wish(version=target, decision=decision, tries=True, known_by=known_by)
+    arguments = ("--verb", "promote", "--version", target.id, "--run", verdict.run)
     decision = Decision(
         key=key,
         what=f"promote {target.id}",
@@ -134,7 +140,11 @@ def wished(situation: Situation, target: Version, told: PredictorState | None) -
         reason=verdict.reason,
         annotations={WROTE_ANNOTATION: key, PROMOTES_ANNOTATION: target.id},
     )
-    return Wish(version=target, decision=decision, tries=False)
+    return Wish(version=target, decision=decision, tries=False, known_by=known_by)
+
+
+def _said(verdict: Verdict) -> tuple[str, bool, str]:
+    return verdict.rule, verdict.passed, verdict.reason
 
 
 def _how(asked: CandidateSpec) -> tuple[str, ...]:
@@ -149,7 +159,7 @@ def _how(asked: CandidateSpec) -> tuple[str, ...]:
 def is_done(situation: Situation, wish: Wish, before: Mapping[str, Any], told: PredictorState | None) -> bool:
     """Whether a wish stands in the store, or stood there until somebody decided otherwise. A pin is a state, not a moment: it
     is written again."""
-    written = before.get("request") == wish.decision.key
+    written = before.get("request") in wish.known_by
     pinned = situation.spec.serving.pinned_version is not None
     return written and not (pinned and told is not None and told.promoted not in (None, wish.version.id))
 
