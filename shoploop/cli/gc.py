@@ -37,7 +37,8 @@ def _print(past: Past, *, dry_run: bool) -> None:
     console = output.console()
     verb = "would go" if dry_run else "is removed"
     work = tuple(key.partition("/work/")[2] for key in past.work)
-    gone = (("run", past.runs), ("outputs of run", past.outputs), ("version", past.versions), ("kept work", work))
+    gone = [("run", past.runs), ("outputs of run", past.outputs), ("version", past.versions)]
+    gone += [("what is left of version", past.left), ("kept work", work)]
     for what, names in gone:
         for name in names:
             console.print(f"{what} {name} {verb}")

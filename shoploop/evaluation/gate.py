@@ -36,15 +36,17 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
 
     Args:
         bounds: ``metric``, ``confidence``, ``baseline`` with ``than``, ``difference`` and ``interval``, whose lower end
-            is the one-sided bound; and ``incumbent``: None where no version serves, else ``version``, ``compared`` and
-            ``why_not`` of :class:`~shoploop.evaluation.incumbent.Incumbent`, and where it was compared the same three;
-            ``rivals``: the same three of each that the run has learned beside it; ``counterfactual``: what
+            is the one-sided bound; and ``incumbent``: None where no version serves, else ``version``, ``compared``,
+            ``why_not`` and ``unread`` of :class:`~shoploop.evaluation.incumbent.Incumbent`, and where it was compared the
+            same three, and ``visits``, on how many of how many, where that is not all; ``rivals``: the same three of
+            each that the run has learned beside it; ``counterfactual``: what
             :func:`~shoploop.evaluation.judging.judge` says, where the spec asks for it and a version serves.
         gate_spec: The rule.
 
     Returns:
         ``gate.json``: ``passed`` and ``reason``, what was compared, and ``incumbent`` with ``version``, ``compared`` and
-        ``why_not``, or None where no version serves; ``behind``: rivals that are shown to be better.
+        ``why_not``, or None where no version serves; ``incumbent_unread``, where it could not be read;
+        ``behind``: rivals that are shown to be better.
 
     Raises:
         SpecInvalid: the bounds are of another metric or confidence.
@@ -59,13 +61,15 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
     against = incumbent if compared else bounds["baseline"]
     # an unknown bound, as of an evaluation without a single purchase, shows nothing
     low = against["interval"][0] if against["interval"] else float("-inf")
-    allowed = -gate_spec.margin if gate_spec.rule == "NotWorse" and compared else 0.0
+    not_worse = gate_spec.rule == "NotWorse" and compared
+    allowed = -gate_spec.margin if not_worse else 0.0
+    enough = low >= allowed if not_worse else low > allowed  # what is the same on every visit is not worse
     behind = [rival for rival in bounds.get("rivals", []) if rival["interval"] and rival["interval"][1] < 0]
     asked = bounds.get("counterfactual") if gate_spec.counterfactual else None
     counterfactual = judged(asked, gate_spec) if asked else None
     holds = counterfactual is None or counterfactual["passed"]
     verdict = {
-        "passed": gate_spec.rule == "Always" or (low > allowed and (compared or not behind) and holds),
+        "passed": gate_spec.rule == "Always" or (enough and (compared or not behind) and holds),
         "rule": gate_spec.rule,
         "metric": gate_spec.metric,
         "against": against["than"],
@@ -76,8 +80,12 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
         "incumbent": incumbent and {key: incumbent[key] for key in ("version", "compared", "why_not")},
         "behind": [rival["than"] for rival in behind],
     }
+    if incumbent and incumbent.get("unread"):
+        verdict["incumbent_unread"] = True
     if counterfactual is not None:
         verdict["counterfactual"] = counterfactual
+    if against.get("visits"):
+        verdict["visits"] = against["visits"]
     return verdict | {"reason": _reason(verdict, low=low)}
 
 
@@ -107,8 +115,9 @@ def _reason(verdict: dict[str, Any], *, low: float) -> str:
     incumbent = verdict["incumbent"]
     compared = incumbent is not None and incumbent["compared"]
     rival = "the version that serves" if compared else f"the baseline {verdict['against']}"
+    where = ", on {:,} of {:,} visits,".format(*verdict["visits"]) if "visits" in verdict else ""
     facts = (
-        f"{verdict['metric']} differs from {rival} by {verdict['difference']:+.4f}, and with "
+        f"{verdict['metric']} differs from {rival}{where} by {verdict['difference']:+.4f}, and with "
         f"{verdict['confidence']:.0%} confidence by more than {low:+.4f}"
     )
     note = ""
@@ -120,7 +129,8 @@ def _reason(verdict: dict[str, Any], *, low: float) -> str:
         note += f" {counterfactual['reason']}"
     if verdict["rule"] == "Always":
         return f"{facts}; the rule Always lets every version serve.{note}"
-    needed = "above 0" if verdict["margin"] == 0 else f"above {-verdict['margin']:+.4f}"
+    least = "at least" if compared and verdict["rule"] == "NotWorse" else "above"
+    needed = f"{least} 0" if verdict["margin"] == 0 else f"{least} {-verdict['margin']:+.4f}"
     if compared:
         asked = "It must not be worse" if verdict["rule"] == "NotWorse" else "It must be better"
     elif incumbent is not None:

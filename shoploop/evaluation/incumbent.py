@@ -22,7 +22,7 @@ from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.sample_set import SampleSet, Sources, assemble
-from shoploop.versions.artifact import Version
+from shoploop.versions.artifact import Version, load_version
 from shoploop.versions.loading import load_trained
 from shoploop.versions.trained import TrainedModel
 from shoploop.versions.vocabulary import on_vocabulary
@@ -45,6 +45,9 @@ class Incumbent:
     why_not: str | None = None
     """Why they were not, in a sentence."""
 
+    unread: bool = False
+    """Whether it could not be read: brought back, or signed by a key that is trusted, it can be compared."""
+
 
 def compare(
     folder: Path, samples: SampleSet, ours: Metrics, log: PurchaseLog, joins: Joins, *, data: Path | None = None
@@ -64,7 +67,7 @@ def compare(
     """
     if not folder.is_dir():
         gone = f"Its files are gone: {folder} does not exist."
-        return Incumbent(version=folder.name, compared=False, why_not=gone), None
+        return Incumbent(version=folder.name, compared=False, why_not=gone, unread=True), None
     try:
         version, trained = load_trained(folder, expected=folder.name if VERSION_ID.fullmatch(folder.name) else None)
         learned = version.lineage.get("last_training_day")
@@ -73,11 +76,20 @@ def compare(
             return Incumbent(version=folder.name, compared=False, why_not=_has_learned(learned, later_Q)), None
         metrics = _metrics(folder, version, trained, samples, later_Q, log, joins, data=data)
     except (ArtifactError, SchemaMismatch) as error:
-        return Incumbent(version=folder.name, compared=False, why_not=str(error)), None
+        unread = isinstance(error, ArtifactError)
+        return Incumbent(version=folder.name, compared=False, why_not=str(error), unread=unread), None
     if not any(np.isfinite(metrics[name] - ours[name]).any() for name in metrics):
         none = "There is no visit on which both could be measured."
         return Incumbent(version=folder.name, compared=False, why_not=none), None
     return Incumbent(version=folder.name, compared=True), metrics
+
+
+def same_weights(folder: Path) -> tuple[str, ...]:
+    """Ids of the versions with the incumbent's weights, itself the last: of one that cannot be read its own alone."""
+    try:
+        return load_version(folder).same_weights
+    except ArtifactError:
+        return (folder.name,)
 
 
 def _has_learned(last: int, later_Q: npt.NDArray[np.bool_]) -> str:

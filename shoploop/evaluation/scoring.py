@@ -93,6 +93,18 @@ def summary(
     return row
 
 
+def measured_beside(ours: Mapping[str, Array], theirs: Mapping[str, Array], bootstrap: Bootstrap) -> dict[str, Any]:
+    """Where theirs were measured on fewer requests, on how many ``visits``, and ``fused``: the summary of ours on these.
+
+    Their means are not to be held against those of all requests: other days may be harder. Empty where all were measured.
+    """
+    both_Q = np.isfinite(ours["ndcg@10"] - theirs["ndcg@10"])
+    if both_Q.sum() == np.isfinite(ours["ndcg@10"]).sum():
+        return {}
+    there = {name: np.where(both_Q, values_Q, np.nan) for name, values_Q in ours.items()}
+    return {"visits": int(both_Q.sum()), "fused": summary(there, bootstrap)}
+
+
 def comparison(
     better: str, than: str, metric: str, metrics: Mapping[str, Mapping[str, Array]], bootstrap: Bootstrap
 ) -> dict[str, Any]:

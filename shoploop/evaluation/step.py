@@ -21,10 +21,10 @@ from shoploop.evaluation.baselines import Decay, Ease, Followers, Personal, Popu
 from shoploop.evaluation.counted import ItemNeighbours, best_decay, decayed_popularity
 from shoploop.evaluation.examples import choose_examples, example
 from shoploop.evaluation.exploration import cost
-from shoploop.evaluation.incumbent import Incumbent, compare
+from shoploop.evaluation.incumbent import Incumbent, compare, same_weights
 from shoploop.evaluation.intervals import Bootstrap, mean
 from shoploop.evaluation.judging import judge
-from shoploop.evaluation.scoring import comparison, model_scores, request_metrics, summary
+from shoploop.evaluation.scoring import comparison, measured_beside, model_scores, request_metrics, summary
 from shoploop.evaluation.searching import evaluate_search
 from shoploop.evaluation.shopping import evaluate_shops
 from shoploop.evaluation.slices import item_slices, user_slices
@@ -164,15 +164,18 @@ def evaluate_model(
         else None,
         "seconds": round(time.perf_counter() - started, 2),
     }
-    if gate_spec.counterfactual and served is not None:
+    if "incumbent" in metrics:
+        report["methods"]["incumbent"] |= measured_beside(metrics["fused"], metrics["incumbent"], bootstrap)
+    if gate_spec.counterfactual and incumbent is not None:
         report["gate"]["counterfactual"] = judge(
             data,
             trained=trained,
-            serving=served.version,
+            serving=same_weights(incumbent),
             log=log,
             joins=joins,
             days=(days[0], days[-1]),
             confidence=gate_spec.confidence,
+            seed=seed,
         )
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -209,7 +212,9 @@ def _bounds(
         difference = metrics["fused"][gate_spec.metric] - metrics[rival][gate_spec.metric]
         # the lower end of a two-sided interval at 2c - 1 is the one-sided bound at c
         interval = bootstrap.interval(difference, 2 * gate_spec.confidence - 1)
-        return {"than": rival, "difference": mean(difference), "interval": list(interval) if interval else None}
+        told = {"than": rival, "difference": mean(difference), "interval": list(interval) if interval else None}
+        shared, all_ = (int(np.isfinite(each).sum()) for each in (difference, metrics["fused"][gate_spec.metric]))
+        return told | ({"visits": [shared, all_]} if shared < all_ else {})
 
     best_simple = max(SIMPLE, key=lambda name: (mean(metrics[name][gate_spec.metric]), name))
     found = {

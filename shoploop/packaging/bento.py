@@ -21,6 +21,7 @@ from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, Shoploop
 from shoploop.packaging.archive import pack, unpack
 from shoploop.packaging.serving_code import code_of
 from shoploop.packaging.staging import NAME, RANKER, stage_code, stage_description, stage_ranker
+from shoploop.packaging.unpacked import used
 from shoploop.ranking.settings import RankerSettings
 from shoploop.store import Store, disk, layout
 from shoploop.versions.artifact import load_version
@@ -156,6 +157,7 @@ def fetch_bento(store: Store, name: str, version: str, cache: Path, trust: Trust
     check_bento(store, name, version, body, sha256, trust or Trust.configured())
     folder = cache / f"{version}-{sha256}"
     if folder.is_dir():
+        used(folder)
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as work:

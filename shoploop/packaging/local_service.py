@@ -34,6 +34,7 @@ from shoploop.packaging.local_setup import (
     storefront_settings,
 )
 from shoploop.packaging.serving_code import code_of
+from shoploop.packaging.unpacked import Held
 from shoploop.predictor.access_settings import AdminSettings
 from shoploop.predictor.feedback_settings import FeedbackSettings
 from shoploop.predictor.lineup import ENVIRONMENT as LINEUP
@@ -203,7 +204,8 @@ def running(
         check_port(admin_port, host, option="--admin-port")
     asked = access_settings(access) if access is not None else None
     trust = Trust.configured()
-    folder = fetch_bento(store, name, promoted, cache_folder(store, trust), trust)
+    cache = cache_folder(store, trust)
+    folder = fetch_bento(store, name, promoted, cache, trust)
     feedback = (
         feedback_settings(store, name, events, events_home, events_access) if events else None
     )  # keys are made for what is there only
@@ -222,11 +224,13 @@ def running(
         if online and feedback:
             opened = stack.enter_context(_log_of(feedback))
             if follows and (level := _level_version(store, name, promoted, opened)) != promoted:
-                other = fetch_bento(store, name, level, cache_folder(store, trust), trust)
+                other = fetch_bento(store, name, level, cache, trust)
                 if code_of(other) == code_of(folder):  # else the promoted one could take its place by a restart only
                     began, folder = level, other
             learning = stack.enter_context(learners(store, name, feedback.log, access=feedback.access, end=opened.end))
             own[ONLINE_UPDATES] = str(learning.begin(began))
+        held = stack.enter_context(Held(cache))
+        held.only([folder])
         command = serve_command(folder, port, host=host)
         if follows:
             lineup = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shoploop-lineup-")))
@@ -236,9 +240,10 @@ def running(
                 lineup,
                 version=began,
                 bento=folder,
-                cache=cache_folder(store, trust),
+                cache=cache,
                 trust=trust,
                 learning=learning,
+                prepare=lambda ranker: held.only([folder, ranker, *keeper.unpacked]),
                 tell=tell,
             )
             own[LINEUP] = str(lineup)

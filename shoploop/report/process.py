@@ -131,10 +131,11 @@ def _software(run: Json) -> Markup | None:
 
 
 def _without_numbers(lineage: Json) -> Json:
-    """Verdicts by their reason alone: their numbers have sections of their own."""
+    """Verdicts by their reason alone: their numbers have sections of their own. Renewals are too many to be told."""
     return {
         name: value["reason"] if isinstance(value, dict) and "reason" in value else value
         for name, value in lineage.items()
+        if name != "renewals"
     }
 
 

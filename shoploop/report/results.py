@@ -20,6 +20,7 @@ def alternatives(run: RunFolder) -> frame.Section:
     if not methods:
         return frame.missing("results", "Against the alternatives", "The evaluation names no methods.")
     parts = [frame.note(why, "warn")] if (why := not_compared(run.documents.get("gate", {}))) else []
+    parts += [frame.note(where, "warn")] if (where := _on_fewer(evaluation, methods)) else []
     parts += [legend(methods), _forest(methods, [m for m in MAIN if _has(methods, m)])]
     if comparisons := evaluation.get("comparisons"):
         parts += [
@@ -36,6 +37,24 @@ def alternatives(run: RunFolder) -> frame.Section:
         "A dot is the mean, its line the interval in which the mean would fall with other shoppers of the same kind "
         "(bootstrap).",
         body=frame.join(*parts),
+    )
+
+
+def _on_fewer(evaluation: Json, methods: dict[str, Json]) -> str:
+    """That the version that serves was not measured on all visits, and how both did on the same; empty where it was."""
+    theirs = methods.get("incumbent", {})
+    ours = theirs.get("fused")
+    if not (isinstance(ours, dict) and words.is_number(theirs.get("visits"))):
+        return ""
+    both = ", ".join(
+        f"{words.metric(m).title} {words.decimal(ours[m])} against {words.decimal(theirs[m])}"
+        for m in MAIN
+        if words.is_number(ours.get(m)) and words.is_number(theirs.get(m))
+    )
+    visits = f"{words.count(theirs['visits'])} of {words.count(evaluation.get('requests'))} visits"
+    return (
+        f"The version that serves was measured on {visits}, those of days that its weights have not learned from. On these "
+        f"this version has {both}. Its means over all visits are not to be held against that version's."
     )
 
 

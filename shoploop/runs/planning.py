@@ -77,7 +77,7 @@ class Plan:
 
     def seen_again(self, workspace: Workspace) -> "Plan":
         """The same plan, with what has been done since."""
-        entries = {name: workspace.index.find(self.keys[name]) for name in self.run.steps}
+        entries = {name: find_done(workspace, self.keys[name], self.run.id) for name in self.run.steps}
         return replace(self, found={name: entry for name, entry in entries.items() if entry is not None})
 
     def membership(self, workspace: Workspace) -> Membership:
@@ -200,6 +200,31 @@ def read_plan(run_key: str, workspace: Workspace) -> Plan:
         ).seen_again(workspace)
     except (ValueError, KeyError, TypeError) as error:
         raise NotFound(f"{workspace.store.url(key)} is damaged. Run the recommender again.") from error
+
+
+def find_done(workspace: Workspace, key: str, run: str) -> Entry | None:
+    """What was done by this key, as far as it counts for ``run``.
+
+    A comparison that another run could not make, as the version that serves could not be read, is made again: it may have
+    been brought back, or be trusted by now.
+    """
+    entry = workspace.index.find(key)
+    if entry is None or (entry.run != run and _lacks_incumbent(workspace, entry)):
+        return None
+    return entry
+
+
+def _lacks_incumbent(workspace: Workspace, entry: Entry) -> bool:
+    """Whether a step's output says that the version that serves could not be read."""
+    file = {"evaluate_model": "evaluation.json", "gate": "gate.json"}.get(entry.step)
+    if file is None:
+        return False
+    try:
+        document = workspace.store.get_json(f"{entry.folder}/{file}")
+        unread = (document.get("gate", document).get("incumbent") or {}).get("unread")
+        return unread is True or document.get("incumbent_unread") is True
+    except (NotFound, ValueError, AttributeError):
+        return False
 
 
 def keep_link(store: Store, run_key: str, job: str, *, endpoint: str, cancelled: bool = False) -> None:

@@ -36,7 +36,7 @@ from shoploop.runs.pod import (
 from shoploop.runs.refusals import refuse_early
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import Store, layout
-from shoploop.versions.removal import choose_versions, remove_version
+from shoploop.versions.removal import choose_versions, remove_left, remove_version
 
 TERMINATION_LOG = "SHOPLOOP_TERMINATION_LOG"
 """Variable with the path of the container's termination message, where that is not Kubernetes' own."""
@@ -208,6 +208,9 @@ def main(arguments: list[str] | None = None) -> int:
         for version in chosen.removed:
             if remove_version(store, wanted.recommender, version, named=named):
                 print(f"version {version} is removed", flush=True)
+        for version in chosen.left:
+            if remove_left(store, wanted.recommender, version):
+                print(f"what is left of version {version} is removed", flush=True)
         print(f"{len(chosen.kept)} versions stay", flush=True)
 
     def decide(**_: object) -> None:

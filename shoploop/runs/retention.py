@@ -1,17 +1,17 @@
 """What of the past may go: runs, outputs of steps, versions, kept work. One rule, for a laptop, a pod and ``shoploop gc``.
 
-A run stays while it is one of the newest, goes on, or made a version that serves or is pinned, or
-whose weights such a one has. One in pods goes on while anything of it changes: a pod that was killed says no end. Outputs of
-steps stay while
-a young run, or one that goes on, has made or reused them. Of versions :mod:`shoploop.versions.retention` decides. Kept work
-stays for a week after it was touched last (:mod:`shoploop.runs.leftovers`). What nobody here knows (a file that somebody put
-there) is left alone, and a folder that holds nothing else is no run.
+A run stays while it is one of the newest, goes on, or made a version that serves or is pinned, or whose weights such a one
+has. It goes on while anything of it changes: who was killed, in a pod or on a machine that is gone, says no end. Outputs of
+steps stay while a young run, or one that goes on, has made or reused them, and for a week where a search of settings or a run
+up to a step has: such a run is in no list. Of versions :mod:`shoploop.versions.retention` decides. Kept work stays for a week
+after it was touched last (:mod:`shoploop.runs.leftovers`). What nobody here knows (a file that somebody put there) is left
+alone, and a folder that holds nothing else is no run.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from shoploop.api.v1alpha1 import RetentionSpec
 from shoploop.errors import NotFound
 from shoploop.runs import leftovers
 from shoploop.runs.planning import RUN_ID, read_plan
-from shoploop.runs.record import THIS_MACHINE, Record, Unreadable, read_record
+from shoploop.runs.record import Record, Unreadable, read_record
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import layout
 from shoploop.versions import promotions
-from shoploop.versions.removal import choose_versions, remove_version, weights_of
+from shoploop.versions.removal import choose_versions, remove_left, remove_version, weights_of
 
 KEPT_WORK = 4
 """Runs whose outputs stay, so that going back to an earlier spec finds its steps done."""
@@ -32,8 +32,12 @@ KEPT_DAYS = 7
 """Days that kept work stays after it was touched last."""
 
 ABANDONED_DAYS = 30
-"""Days without a change after which a run in pods, or one that never began, goes on no more; the steps of a run may take a
+"""Days without a change after which a run, or one that never began, goes on no more; the steps of a run may take a
 day each, and wait for a place in between."""
+
+UNPLANNED_DAYS = 1
+"""Days without a change after which outputs of a run that nobody knows go: a search of settings says whose it looks at once
+these are made."""
 
 LEFT_OF_A_RUN = ("result.json", "lineage.jsonl", "kubeflow.json")
 """What earlier versions left when a run went; the last is also the first that a run of Kubeflow has."""
@@ -61,6 +65,9 @@ class Past:
     versions: tuple[str, ...] = ()
     """Oldest first."""
 
+    left: tuple[str, ...] = ()
+    """Versions of which only files without a manifest are there."""
+
     work: tuple[str, ...] = ()
     """Keys of kept work, sorted."""
 
@@ -75,11 +82,11 @@ def choose(
 
     Args:
         named: Versions that must stay whatever the promotions say, each with the reason.
-        now: What kept work, and a run in pods, is old or young by; the wall clock's where not given.
+        now: What kept work, and a run that goes on, is old or young by; the wall clock's where not given.
     """
     now = now or datetime.now(UTC)
     store, name = workspace.store, workspace.name
-    versions = choose_versions(store, name, newest=retention.versions, named=named)
+    versions = choose_versions(store, name, newest=retention.versions, named=named, now=now)
     serving = promotions.serving_version(store, name)
     wanted = {version for version in (serving, *named) if version}
     wanted |= {weights_of(store, name, version) for version in wanted}
@@ -100,12 +107,24 @@ def choose(
     left = {run for run in records if run not in runs and _is_left(workspace, run, abandoned)}
     gone = tuple(run for run in records if run in left or (run in runs and run not in newest and run not in kept))
     youngest = (*trainings[-min(retention.runs, KEPT_WORK) :], *renewals[-min(retention.runs, KEPT_WORK) :])
-    young = going.union(youngest)
-    needed = young.union(*(_lent_to(workspace, run) for run in young))
-    outputs = [run for run in _known(store.folders(layout.all_outputs(name))) if run not in needed]
-    week_ago = now - timedelta(days=KEPT_DAYS)
-    work = leftovers.untouched(workspace, week_ago.timestamp())
-    return Past(runs=gone, outputs=tuple(outputs), versions=versions.removed, work=work, kept=versions.kept | kept)
+    week_ago = (now - timedelta(days=KEPT_DAYS)).timestamp()
+    work = leftovers.untouched(workspace, week_ago)
+    plans = [layout.run(name, run) for run in going.union(youngest)] + _unlisted(workspace, work, week_ago)
+    needed = going.union(youngest, *(_lent_to(workspace, key) for key in plans))
+    day_ago = (now - timedelta(days=UNPLANNED_DAYS)).timestamp()
+    outputs = [
+        run
+        for run in _known(store.folders(layout.all_outputs(name)))
+        if run not in needed and (run in records or _touched(workspace, run) < day_ago)
+    ]
+    return Past(
+        runs=gone,
+        outputs=tuple(outputs),
+        versions=versions.removed,
+        left=versions.left,
+        work=work,
+        kept=versions.kept | kept,
+    )
 
 
 def asked_for(workspace: Workspace) -> tuple[RetentionSpec, dict[str, str]]:
@@ -141,8 +160,9 @@ def remove(workspace: Workspace, past: Past, *, named: Mapping[str, str]) -> Pas
     for run in past.outputs:
         _remove(workspace, layout.outputs(name, run))
     versions = tuple(version for version in past.versions if remove_version(store, name, version, named=named))
+    left = tuple(version for version in past.left if remove_left(store, name, version))
     leftovers.remove(workspace, past.work)
-    return Past(runs=past.runs, outputs=past.outputs, versions=versions, work=past.work, kept=past.kept)
+    return replace(past, versions=versions, left=left)
 
 
 def _known(folders: tuple[str, ...]) -> list[str]:
@@ -158,23 +178,24 @@ def _record(workspace: Workspace, run: str) -> Record | Unreadable | None:
 
 def _goes_on(workspace: Workspace, run: str, record: Record | Unreadable | None, abandoned: float) -> bool:
     """A run with a plan and no record has only just begun. What is broken off on this machine is told when it is next
-    looked at; a pod may have been killed for good.
+    looked at; a pod, or another machine, may be gone for good.
 
     Args:
         abandoned: Seconds since 1970; what has not changed since waits for nobody.
     """
     if isinstance(record, Unreadable) or (record is not None and record.state != "running"):
         return False
-    if record is not None and record.launcher == THIS_MACHINE:
-        return True
     return _touched(workspace, run) >= abandoned
 
 
 def _touched(workspace: Workspace, run: str) -> float:
     """When anything of a run changed last in the store, seconds since 1970."""
-    name, store = workspace.name, workspace.store
-    folders = (layout.run(name, run), layout.outputs(name, run))
-    times = [facts["last_modified"].timestamp() for folder in folders for facts in store.list_facts(folder)]
+    return _changed(workspace, layout.run(workspace.name, run), layout.outputs(workspace.name, run))
+
+
+def _changed(workspace: Workspace, *folders: str) -> float:
+    """When anything in these folders changed last in the store, seconds since 1970; 0 where nothing is there."""
+    times = [facts["last_modified"].timestamp() for folder in folders for facts in workspace.store.list_facts(folder)]
     return float(max(times, default=0.0))
 
 
@@ -190,13 +211,28 @@ def _is_renewal(record: Record | Unreadable | None) -> bool:
     return isinstance(record, Record) and record.is_renewal
 
 
-def _lent_to(workspace: Workspace, run: str) -> set[str]:
-    """Runs whose outputs ``run`` has made or reused."""
+def _unlisted(workspace: Workspace, work: Collection[str], before: float) -> list[str]:
+    """Folders with the plans of runs that are in no list: of studies that stay, and of the last runs up to each step.
+
+    Args:
+        work: Kept work that goes.
+        before: What has not changed since, seconds since 1970, waits for nobody.
+    """
+    name, store = workspace.name, workspace.store
+    studies = [layout.study(name, study) for study in store.folders(layout.studies(name))]
+    only = [layout.only(name, step) for step in STEPS]
+    return [study for study in studies if study not in work] + [
+        key for key in only if _changed(workspace, key) >= before
+    ]
+
+
+def _lent_to(workspace: Workspace, key: str) -> set[str]:
+    """Runs whose outputs the one whose plan is in this folder has made or reused."""
     try:
-        plan = read_plan(layout.run(workspace.name, run), workspace)
+        plan = read_plan(key, workspace)
     except NotFound:
-        return {run}
-    return {run, *(entry.run for entry in plan.found.values())}
+        return set()
+    return {plan.run.id, *(entry.run for entry in plan.found.values())}
 
 
 def _remove(workspace: Workspace, key: str) -> None:

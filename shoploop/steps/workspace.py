@@ -3,8 +3,10 @@
 Where the store is a folder, both are the same place and nothing is copied. It must not know what the files mean.
 """
 
+import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shoploop.errors import StoreUnavailable
@@ -13,6 +15,10 @@ from shoploop.resuming.kept_work import KeptWork
 from shoploop.steps.index import Entry, Index
 from shoploop.store import Store, disk, layout
 from shoploop.versions.signing import Trust
+
+INCUMBENT_DAYS = 1
+"""How long the copy of a version stays that another is compared with, once a further one is fetched: who shares this home may
+be at work with it."""
 
 
 def home_of(store: Store) -> Path:
@@ -79,13 +85,15 @@ class Workspace:
             yield local
 
     def incumbent(self, version: str, trust: Trust) -> Path:
-        """A copy of a version, verified and made anew, for a comparison; one that is gone leaves no folder.
+        """A copy of a version, verified and made anew, for a comparison; one that is gone leaves no folder. Earlier ones go.
 
         See :func:`~shoploop.versions.stored.fetch_incumbent`.
         """
         from shoploop.versions.stored import fetch_incumbent
 
-        return fetch_incumbent(self.store, self.name, version, self.path(layout.incumbent(self.name, version)), trust)
+        folder = self.path(layout.incumbent(self.name, version))
+        _remove_older(folder, time.time() - INCUMBENT_DAYS * 86400)
+        return fetch_incumbent(self.store, self.name, version, folder, trust)
 
     def collected(self, through: int) -> Path:
         """Interactions from the event log up to a cut, on this machine."""
@@ -96,6 +104,14 @@ class Workspace:
     def _fetch(self, key: str, target: Path) -> None:
         with disk.whole_folder(target, replace=True) as aside:
             self.store.get_folder(key, aside)
+
+
+def _remove_older(folder: Path, before: float) -> None:
+    """Removes what lies beside ``folder`` and was made before that, seconds since 1970."""
+    for other in folder.parent.glob("*"):
+        with suppress(FileNotFoundError):
+            if other != folder and other.stat().st_mtime < before:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def sizes_of(folder: Path) -> dict[str, int]:

@@ -133,9 +133,13 @@ def candidates(name: str) -> str:
     return f"{recommender(name)}/candidates"
 
 
+def all_online(name: str) -> str:
+    return f"{recommender(name)}/online"
+
+
 def online(name: str, version_id: str) -> str:
     """The chain of what was learned on top of a version."""
-    return f"{recommender(name)}/online/{version_id}"
+    return f"{all_online(name)}/{version_id}"
 
 
 def online_commits(name: str, version_id: str) -> str:

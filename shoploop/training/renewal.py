@@ -31,7 +31,7 @@ from shoploop.ranking.known import iso
 from shoploop.samples.search_step import known_searches
 from shoploop.samples.step import read_log
 from shoploop.surfaces.search.asked import item_texts
-from shoploop.versions.artifact import WEIGHTS_OF, Version, write_version
+from shoploop.versions.artifact import MOST_RENEWALS, RENEWALS, WEIGHTS_OF, Version, write_version
 from shoploop.versions.loading import load_trained
 from shoploop.versions.trained import TrainedModel
 from shoploop.versions.vocabulary import on_vocabulary, with_kinds
@@ -98,7 +98,13 @@ def renew_model(*, data: Path, features: Path, parent: Path, out: Path) -> Renew
     items = pl.read_parquet(data / "items.parquet")
     log = read_log(data, vocabulary, sessions=before.sessions)
     trained = _as_of_now(before, version, log, items, data=data, materialized=materialized, parent=parent)
-    lineage = {"tables": tables, "last_day": last_day, "parent": version.id, WEIGHTS_OF: version.weights_of}
+    lineage = {
+        "tables": tables,
+        "last_day": last_day,
+        "parent": version.id,
+        WEIGHTS_OF: version.weights_of,
+        RENEWALS: list(version.same_weights[1:][-MOST_RENEWALS:]),
+    }
     made = write_again(out, version, trained, items, lineage)
     return Renewed(
         version=made.id,

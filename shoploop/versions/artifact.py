@@ -44,6 +44,12 @@ REFUSED = "refused.txt"
 WEIGHTS_OF = "weights_of"
 """In the lineage of a renewal: the version that was trained, and whose weights it has (docs/decisions/0117)."""
 
+RENEWALS = "renewals"
+"""In the lineage of a renewal: the renewals of the same weights before it, oldest first."""
+
+MOST_RENEWALS = 1_000
+"""The last so many of them are named, which is more than served in the days that an evaluation looks back on."""
+
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -77,6 +83,15 @@ class Version:
     def weights_of(self) -> str:
         """The version that was trained, and whose weights this one has: itself, where it is no renewal."""
         return str(self.lineage.get(WEIGHTS_OF) or self.id)
+
+    @property
+    def same_weights(self) -> tuple[str, ...]:
+        """Versions with these weights as far as this one names them, oldest first: that which was trained, the renewals of it
+        up to this one, and itself."""
+        if WEIGHTS_OF not in self.lineage:
+            return (self.id,)
+        before = self.lineage.get(RENEWALS, [self.lineage["parent"]])  # earlier renewals name their parent alone
+        return tuple(dict.fromkeys((self.weights_of, *map(str, before), self.id)))
 
 
 def write_version(

@@ -2,13 +2,15 @@
 
 The manifest goes first: without it a version is none, so that nobody can promote what is half gone. Whoever promoted it
 in the moment before is noticed, since the log of promotions is read again after that, and then the manifest comes back; who
-promotes it later has looked at the manifest too early, and looks again.
+promotes it later has looked at the manifest too early, and looks again. Who was killed after the manifest went, or before it
+came, leaves files that belong to no version: they go once none of them has changed for a day.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from shoploop.errors import NotFound
 from shoploop.store import Store, layout
@@ -18,6 +20,12 @@ from shoploop.versions.retention import StoredVersion, kept_versions
 
 OURS = re.compile(r".*\.dsse\.json|[0-9a-f]{16}\.bento|bento\.json|\d{12}\.json")
 """Names of what lies beside a version's own files: signatures, packages, verdicts. Other files are somebody else's."""
+
+PARTS = re.compile(r"[a-z_]+\.(safetensors|arrow|parquet)|(contract|encoder|reference)\.json")
+"""Names of a version's own files, where there is no manifest to name them."""
+
+UNTOUCHED_DAYS = 1
+"""How long nothing of what is left of a version has changed when nobody is at work with it any more."""
 
 LEARNED = re.compile(r"\d{12}\.json|[0-9a-f]{64}")
 """Names of what was learned online on top of it."""
@@ -33,11 +41,21 @@ class VersionsChosen:
     removed: tuple[str, ...]
     """Oldest first."""
 
+    left: tuple[str, ...] = ()
+    """Of which only files without a manifest are there."""
 
-def choose_versions(store: Store, name: str, *, newest: int, named: Mapping[str, str]) -> VersionsChosen:
-    """Applies the rule to what lies in ``store``; see :func:`~.retention.kept_versions`. Nothing is changed."""
+
+def choose_versions(
+    store: Store, name: str, *, newest: int, named: Mapping[str, str], now: datetime | None = None
+) -> VersionsChosen:
+    """Applies the rule to what lies in ``store``; see :func:`~.retention.kept_versions`. Nothing is changed.
+
+    Args:
+        now: What is left of a version is old or young by it; the wall clock's where not given.
+    """
     stored = []
-    for id_ in promotions.version_ids(store, name):
+    ids = promotions.version_ids(store, name)
+    for id_ in ids:
         key = f"{layout.version(name, id_)}/{MANIFEST}"
         try:
             body = store.get(key)
@@ -48,9 +66,19 @@ def choose_versions(store: Store, name: str, *, newest: int, named: Mapping[str,
         if not readable:
             named = {id_: "was changed after it was written: look at it", **named}
     named = _with_candidate(store, name, named)
-    kept = kept_versions(stored, promotions.promotions(store, name), newest=newest, named=named)
+    history = promotions.promotions(store, name)
+    kept = kept_versions(stored, history, newest=newest, named=named)
     gone = sorted((version for version in stored if version.id not in kept), key=lambda version: version.modified)
-    return VersionsChosen(kept=kept, removed=tuple(version.id for version in gone))
+    untouched = ((now or datetime.now(UTC)) - timedelta(days=UNTOUCHED_DAYS)).timestamp()
+    left = [id_ for id_ in _without_manifest(store, name, ids) if _touched(store, name, id_) < untouched]
+    # what serves has lost its manifest by somebody's hand, which may bring it back
+    alone = [StoredVersion(id=id_, parent=None, modified=0.0) for id_ in left]
+    wanted = kept_versions(alone, history, newest=0, named=named)
+    return VersionsChosen(
+        kept=kept,
+        removed=tuple(version.id for version in gone),
+        left=tuple(id_ for id_ in left if id_ not in wanted),
+    )
 
 
 def weights_of(store: Store, name: str, version: str) -> str:
@@ -80,18 +108,62 @@ def remove_version(store: Store, name: str, version: str, *, named: Mapping[str,
     if version in kept_versions([alone], promotions.promotions(store, name), newest=0, named=named):
         store.put(manifest, body)
         return False
-    ours = {f"{layout.version(name, version)}/{file}" for file in _files(body)}
-    for prefix in (layout.version(name, version), layout.verdicts(name, version)):
-        for key in list(store.list(f"{prefix}/")):
-            if key in ours or OURS.fullmatch(key.rpartition("/")[2]):
-                store.delete(key)
-        store.delete_empty_folders(prefix)
-    for folder in (layout.online_commits(name, version), layout.online_objects(name, version)):
-        for key in list(store.list(f"{folder}/")):
-            if LEARNED.fullmatch(key.removeprefix(f"{folder}/")):
-                store.delete(key)
-    store.delete_empty_folders(layout.online(name, version))
+    folder = f"{layout.version(name, version)}/"
+    own = _files(body)  # these names may be anybody's, so only what is there counts
+    files = [key for key in store.list(folder) if key.removeprefix(folder) in own]
+    _remove(store, name, version, [*files, *_beside(store, name, version)])
     return True
+
+
+def remove_left(store: Store, name: str, version: str) -> bool:
+    """Removes what is left of a version whose manifest went, or never came.
+
+    Returns:
+        Whether it was removed: not where a manifest has come meanwhile.
+    """
+    if store.exists(f"{layout.version(name, version)}/{MANIFEST}"):
+        return False
+    _remove(store, name, version, _left(store, name, version))
+    return True
+
+
+def _remove(store: Store, name: str, version: str, keys: Iterable[str]) -> None:
+    for key in keys:
+        store.delete(key)
+    for folder in (layout.version(name, version), layout.verdicts(name, version), layout.online(name, version)):
+        store.delete_empty_folders(folder)
+
+
+def _beside(store: Store, name: str, version: str) -> list[str]:
+    """What lies beside a version's own files, and is of no other's making."""
+    named = [(layout.version(name, version), OURS), (layout.verdicts(name, version), OURS)]
+    learned = [(layout.online_commits(name, version), LEARNED), (layout.online_objects(name, version), LEARNED)]
+    found = []
+    for folder, ours in named:
+        found += [key for key in store.list(f"{folder}/") if ours.fullmatch(key.rpartition("/")[2])]
+    for folder, ours in learned:
+        found += [key for key in store.list(f"{folder}/") if ours.fullmatch(key.removeprefix(f"{folder}/"))]
+    return found
+
+
+def _left(store: Store, name: str, version: str) -> list[str]:
+    """All that is there of a version without a manifest."""
+    folder = f"{layout.version(name, version)}/"
+    own = [key for key in store.list(folder) if PARTS.fullmatch(key.removeprefix(folder))]
+    return own + _beside(store, name, version)
+
+
+def _without_manifest(store: Store, name: str, ids: Collection[str]) -> list[str]:
+    folders = {*store.folders(layout.versions(name)), *store.folders(layout.all_online(name))}
+    return sorted(id_ for id_ in folders.difference(ids) if promotions.VERSION_ID.fullmatch(id_))
+
+
+def _touched(store: Store, name: str, version: str) -> float:
+    """When what is left of a version changed last, seconds since 1970; never, where nothing is."""
+    left = set(_left(store, name, version))
+    folders = (layout.version(name, version), layout.verdicts(name, version), layout.online(name, version))
+    facts = (facts for folder in folders for facts in store.list_facts(folder) if facts["path"] in left)
+    return max((float(each["last_modified"].timestamp()) for each in facts), default=float("inf"))
 
 
 def _with_candidate(store: Store, name: str, named: Mapping[str, str]) -> Mapping[str, str]:

@@ -44,6 +44,29 @@ def test_a_later_version_is_held_against_the_one_that_serves(rule, low, passes):
     assert verdict["passed"] is passes and verdict["against"] == "incumbent"
 
 
+@pytest.mark.parametrize(
+    ("rule", "passes", "asked"), [("NotWorse", True, "at least 0 was"), ("Better", False, "above 0 was")]
+)
+def test_a_version_that_is_the_same_on_every_visit_is_not_worse_and_not_better(rule, passes, asked):
+    verdict = decide(bounds(incumbent=(0.0, 0.0)), GateSpec(rule=rule, margin=0.0))
+    assert verdict["passed"] is passes and asked in verdict["reason"]
+
+
+def test_that_the_version_that_serves_could_not_be_read_stands_beside_it():
+    found = decide(bounds(incumbent=DAMAGED | {"unread": True}), GateSpec())
+    assert (found["incumbent"], found["incumbent_unread"]) == (DAMAGED, True)
+    assert "incumbent_unread" not in decide(bounds(incumbent=DAMAGED | {"unread": False}), GateSpec())
+
+
+def test_a_verdict_says_on_how_many_visits_where_that_is_not_all():
+    found = bounds(incumbent=(0.02, 0.01))
+    assert "visits" not in decide(found, GateSpec())
+    found["incumbent"]["visits"] = [120, 1_300]
+    verdict = decide(found, GateSpec())
+    assert verdict["visits"] == [120, 1_300]
+    assert "from the version that serves, on 120 of 1,300 visits, by +0.0200" in verdict["reason"]
+
+
 def test_a_verdict_tells_with_which_version_it_compared():
     assert decide(bounds(), GateSpec())["incumbent"] is None
     assert decide(bounds(incumbent=(0.01, 0.005)), GateSpec())["incumbent"] == SERVES

@@ -131,6 +131,7 @@ def test_a_version_that_cannot_be_compared_says_why(serving, compared, befell, w
     record, metrics = compared(folder)
     assert (record.version, record.compared, metrics) == (folder.name, False, None)
     assert why in record.why_not
+    assert record.unread is (befell is not of_features_no_longer_computed), "no bringing back helps where it was read"
 
 
 def test_a_version_of_another_key_is_not_compared(serving, compared):

@@ -1,5 +1,6 @@
 """A version is judged on the answers of the one that serves: from the event log to the gate."""
 
+import weakref
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -101,10 +102,10 @@ def judgement(trained, tmp_path, monkeypatch):
     log = Shop().log()
     joins = MemoryJoins(log)
 
-    def of(*written):
+    def of(*written, serving=(SERVES,)):
         write(tmp_path, [row for each in written for row in each])
-        days = (FIRST + 53, FIRST + 59)
-        return judge(tmp_path, trained=trained, serving=SERVES, log=log, joins=joins, days=days, confidence=0.95)
+        asked = {"days": (FIRST + 53, FIRST + 59), "confidence": 0.95, "seed": 0}
+        return judge(tmp_path, trained=trained, serving=serving, log=log, joins=joins, **asked)
 
     of.joins = joins
     return of
@@ -116,7 +117,7 @@ def test_the_new_version_s_own_order_of_what_was_found_is_what_is_judged(judgeme
     codes = {int(trained.vocabulary.code(item)): float(score) for item, score in order.items()}
     monkeypatch.setattr(
         "shoploop.evaluation.judging._scores",
-        lambda table, *_: {(user, day): codes for user, day in table.select("user", "day").rows()},
+        lambda table, *_: [((user, day), codes) for user, day in table.select("user", "day").unique().rows()],
     )
     better = judgement(rows([0.1, 0.1, 0.1, 0.4, 0.6], ranking=RANKING))
     worse = judgement(rows([0.6, 0.4, 0.1, 0.1, 0.1], ranking=RANKING))
@@ -150,10 +151,61 @@ def test_answers_of_another_version_or_of_days_that_were_learned_from_do_not_cou
     assert (found["code"], found["answers"]) == ("too_few_impressions", 100)
 
 
+def test_answers_of_renewals_count_as_those_of_the_version_whose_weights_they_have(judgement):
+    nights = [
+        rows([0.5, 0.2, 0.2, 0.2, 0.2], ranking=RANKING, answers=500, days=night, version=f"v{night:012x}")
+        for night in range(4)
+    ]
+    one = judgement(*nights, serving=["v000000000003"])
+    assert (one["code"], one["answers"]) == ("too_few_impressions", 500)
+    found = judgement(*nights, serving=[f"v{night:012x}" for night in range(4)])
+    assert (found["code"], found["answers"]) == ("measured", 2_000)
+    assert "of v000000000003 and others of the same weights" in found["facts"]
+
+
+def test_of_too_many_answers_all_those_of_some_users_are_looked_at(judgement, monkeypatch):
+    written = rows([0.5, 0.2, 0.2, 0.2, 0.2], ranking=RANKING, answers=3_000)
+    whole = judgement(written)
+    assert whole["answers"] == 3_000
+    monkeypatch.setattr(judging, "MOST_ANSWERS", 3_000)
+    assert judgement(written) == whole
+    monkeypatch.setattr(judging, "MOST_ANSWERS", 2_000)
+    some = judgement(written)
+    assert (some["answers"], some["users"]) == (2_000, 10), "each of fifteen shoppers was given 200"
+    assert judgement(written) == some
+
+
+def test_of_all_scores_those_of_one_user_and_day_are_held(judgement, monkeypatch):
+    class Scores(dict):
+        """Can be watched."""
+
+    held = []
+
+    def watched(table, *_):
+        before = []
+        for of in table.select("user", "day").unique().rows():
+            held.append(sum(each() is not None for each in before))
+            own = Scores()
+            before.append(weakref.ref(own))
+            yield of, own
+            del own
+
+    monkeypatch.setattr(judging, "_scores", watched)
+    judgement(rows([0.5, 0.2, 0.2, 0.2, 0.2], ranking=RANKING))
+    assert len(held) == 15 and max(held) == 1
+
+
 def test_without_any_answer_it_is_told_that_there_are_too_few(trained, tmp_path):
     log = Shop().log()
     found = judge(
-        tmp_path, trained=trained, serving=SERVES, log=log, joins=MemoryJoins(log), days=(0, 9**5), confidence=0.95
+        tmp_path,
+        trained=trained,
+        serving=[SERVES],
+        log=log,
+        joins=MemoryJoins(log),
+        days=(0, 9**5),
+        confidence=0.95,
+        seed=0,
     )
     assert (found["code"], found["answers"]) == ("too_few_impressions", 0)
 

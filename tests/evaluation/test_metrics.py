@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from shoploop.evaluation.intervals import Bootstrap, mean
-from shoploop.evaluation.metrics import auc, list_metrics, top
+from shoploop.evaluation.metrics import NAMES, auc, list_metrics, top
+from shoploop.evaluation.scoring import measured_beside
 
 
 def test_metrics_of_a_list_worked_out_by_hand():
@@ -56,3 +57,17 @@ def test_users_without_a_value_have_no_part():
     assert Bootstrap(3).interval(values) == (1.0, 1.0)
     assert mean(values) == 1.0
     assert Bootstrap(2).interval(np.array([np.nan, np.nan])) is None
+
+
+def test_beside_a_version_that_was_measured_on_the_easier_days_alone_stands_what_ours_did_on_these():
+    """Ours is better by .02 on each visit that both were measured on, and worse by its mean over all."""
+    ours, theirs = np.r_[np.full(50, 0.10), np.full(50, 0.30)], np.r_[np.full(50, np.nan), np.full(50, 0.28)]
+    assert mean(ours) < mean(theirs)
+
+    def of(values):
+        return dict.fromkeys((*NAMES, "auc"), values)
+
+    found = measured_beside(of(ours), of(theirs), Bootstrap(100))
+    assert found["visits"] == 50
+    assert found["fused"]["ndcg@10"] == found["fused"]["recall@10"] == pytest.approx(0.30)
+    assert measured_beside(of(ours), of(ours - 0.02), Bootstrap(100)) == {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from markupsafe import Markup
-from report_runs import complete_run, evaluation, example, expectation, run_record, steps, write
+from report_runs import complete_run, evaluation, example, expectation, run_record, scores, steps, write
 
 from shoploop.errors import NotFound
 from shoploop.report import build, drawing
@@ -311,6 +311,19 @@ def test_a_serving_version_that_was_compared_is_not_warned_about(tmp_path, undra
     page = Page(build(run))
 
     assert "could not be compared" not in page.text
+
+
+def test_where_the_serving_version_was_measured_on_fewer_visits_both_are_told_on_the_same(tmp_path, undrawn):
+    run, found = complete_run(tmp_path), evaluation()
+    found["methods"]["incumbent"] = scores("fused", 1.2)
+    write(run, "evaluation/evaluation.json", found)
+    assert "visits, those of days" not in Page(build(run)).text
+
+    found["methods"]["incumbent"] |= {"visits": 120, "fused": scores("fused", 1.5)}
+    write(run, "evaluation/evaluation.json", found)
+    told = Page(build(run)).text
+    assert "The version that serves was measured on 120 of " in told
+    assert "NDCG@10 0.3543 against 0.2834" in told
 
 
 def test_a_gain_in_order_alone_is_called_so(tmp_path, undrawn):

@@ -1,11 +1,14 @@
 """How the files of the version that serves come to the evaluation: as a copy, verified."""
 
+import os
+import time
+
 import pytest
 from signed_things import flip, make_key, no_keys, write_small_version
 
 from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, StoreUnavailable
 from shoploop.steps import Workspace
-from shoploop.store import Store
+from shoploop.store import Store, layout
 from shoploop.versions import promotions
 from shoploop.versions.artifact import load_version
 from shoploop.versions.keys import TRUSTED_KEYS
@@ -55,6 +58,21 @@ def test_it_is_a_copy_even_of_a_store_on_this_machine(fetched, store, publish):
     assert load_version(folder).id == version
     with pytest.raises(ArtifactCorrupt, match="weights"):
         load_version(fetched(store, version))
+
+
+def test_copies_that_were_compared_with_before_go_once_another_is_fetched(fetched, store, publish):
+    version = publish()
+    before, now = (store.path(layout.incumbent("shop", f"v{number:012x}")) for number in range(2))
+    for folder in (before, now):
+        folder.mkdir(parents=True)
+        (folder / "weights.safetensors").write_bytes(b"w")
+    os.utime(before, (time.time() - 2 * 86400,) * 2)
+    folder = fetched(store, version)
+    os.utime(folder, (time.time() - 2 * 86400,) * 2)
+    assert fetched(store, version) == folder
+    assert sorted(folder.parent.iterdir()) == sorted([now, folder]), (
+        "who shares this place may be at work with one of today"
+    )
 
 
 def test_one_that_is_gone_is_no_error_and_no_folder(fetched, store):

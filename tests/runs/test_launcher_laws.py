@@ -44,6 +44,21 @@ def test_a_second_launch_of_the_same_plan_reuses_everything(bench):
     assert record.version == read_record(bench.store, first.key, first.id).version
 
 
+def test_a_comparison_that_could_not_be_made_is_made_by_the_next_run_and_kept_then(bench):
+    """The version that serves was damaged, or of a key that nobody trusted, and is no longer."""
+    seen = {"version": "v0123456789ab", "compared": False, "why_not": "It is signed by a key that nobody trusts."}
+    bench.toy.say("evaluate_model", {"gate": {"incumbent": seen | {"unread": True}}})
+    bench.toy.say("gate", {"incumbent": seen, "incumbent_unread": True})
+    bench.ended(bench.launched())
+    assert bench.toy.done() == list(STEPS)
+    seen = {"version": "v0123456789ab", "compared": True, "why_not": None}
+    bench.toy.say("evaluate_model", {"gate": {"incumbent": seen | {"unread": False}}})
+    bench.toy.say("gate", {"incumbent": seen})
+    for _ in range(2):
+        assert bench.ended(bench.launched()).state == "done"
+        assert bench.toy.done() == [*STEPS, "evaluate_model", "gate"]
+
+
 def test_a_step_that_fails_ends_the_run_and_its_message_is_the_records(bench):
     bench.toy.fail("build_samples", "events.csv has no column time.")
     run = bench.launched()

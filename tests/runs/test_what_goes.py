@@ -17,7 +17,7 @@ from shoploop.resuming.kept_work import KeptWork
 from shoploop.runs import leftovers
 from shoploop.runs.record import Record
 from shoploop.runs.retention import asked_for, choose, remove
-from shoploop.steps import Workspace
+from shoploop.steps import STEPS, Entry, Workspace
 from shoploop.store import Store, layout
 from shoploop.versions import promotions
 from shoploop.versions.artifact import version_id
@@ -140,20 +140,21 @@ def test_what_an_earlier_version_left_of_a_run_goes_and_a_run_that_only_begins_i
     assert past.runs == [begins, *runs]
 
 
-def test_a_run_whose_pod_was_killed_goes_on_for_a_month_after_its_last_change_and_not_for_ever(past):
+def test_a_run_that_was_killed_goes_on_for_a_month_after_its_last_change_and_not_for_ever(past):
     killed = past.run(state="running", launcher="Jobs", idle_days=31)
     waits = past.run(state="running", launcher="Jobs", idle_days=29)
     works = past.run(state="running", launcher="Jobs", idle_days=31)
     past.store.put(f"{layout.outputs(NAME, works)}/model/more", b"w")
-    here = past.run(state="running", idle_days=400)
+    machine_is_gone = past.run(state="running", idle_days=31)
+    here = past.run(state="running", idle_days=29)
     runs = [past.run() for _ in range(5)]
 
     gone = past.collect()
 
-    assert gone.runs == (killed, *runs[:3])
+    assert gone.runs == (killed, machine_is_gone, *runs[:3])
     assert past.runs == [waits, works, here, *runs[3:]]
     assert {waits, works, here} <= set(past.store.folders(layout.all_outputs(NAME)))
-    assert killed not in past.store.folders(layout.all_outputs(NAME))
+    assert {killed, machine_is_gone}.isdisjoint(past.store.folders(layout.all_outputs(NAME)))
 
 
 def test_outputs_go_with_runs_that_are_no_longer_young(past):
@@ -163,6 +164,43 @@ def test_outputs_go_with_runs_that_are_no_longer_young(past):
 
     assert gone.runs == (runs[0],)
     assert set(gone.outputs) == {runs[0], runs[1]}
+
+
+UNLISTED = "20251231-000000-0000"
+
+
+@pytest.mark.parametrize("folder", [layout.study(NAME, "spring"), layout.only(NAME, "build_samples")])
+def test_what_a_search_of_settings_looks_at_stays_for_a_week_whatever_runs_end_meanwhile(past, folder):
+    recommender = {"apiVersion": "shoploop.io/v1alpha1", "kind": "Recommender", "metadata": {"name": NAME}}
+    recommender["spec"] = {"data": {"dataset": "completejourney"}}
+    plan = {"run": UNLISTED, "recommender": recommender, "until": "build_samples", "serving": None, "source": "s"}
+    plan |= {"incumbent": None, "collected": 0, "keys": {step: f"key of {step}" for step in STEPS}}
+    lender, _, _ = (past.run() for _ in range(3))
+    reused = f"{layout.outputs(NAME, lender)}/samples"
+    past.store.put(f"{reused}/rows", b"rows")
+    entry = Entry(
+        key=plan["keys"]["load_data"], step="load_data", run=lender, folder=reused, seconds=1, files={"rows": 4}
+    )
+    past.workspace.index.add(entry)
+    past.store.put(f"{layout.outputs(NAME, UNLISTED)}/samples/rows", b"rows")
+    for run in (lender, UNLISTED):
+        past.idle(layout.outputs(NAME, run), 6)
+    past.store.put(layout.run_plan(folder), json.dumps(plan).encode())
+
+    past.idle(folder, 6)
+    assert past.collect().outputs == ()
+
+    past.idle(folder, 8)
+    assert past.collect().outputs == (UNLISTED, lender)
+
+
+def test_outputs_of_steps_of_which_no_plan_tells_yet_stay_for_a_day(past):
+    past.run()
+    past.store.put(f"{layout.outputs(NAME, UNLISTED)}/data/rows", b"rows")
+
+    assert past.collect().outputs == ()
+    past.idle(layout.outputs(NAME, UNLISTED), 2)
+    assert past.collect().outputs == (UNLISTED,)
 
 
 def in_days(days):
@@ -230,6 +268,7 @@ def test_a_folder_with_nothing_of_a_run_in_it_is_no_run_and_takes_no_runs_place(
     left = "20270101-000000-0000"  # all that was the run's has gone
     past.store.put(f"{layout.run(NAME, left)}/notes.txt", b"mine")
     past.store.put(f"{layout.outputs(NAME, left)}/model/weights", b"w")
+    past.idle(layout.outputs(NAME, left), 2)
 
     gone = past.collect()
 
@@ -307,7 +346,7 @@ def test_over_any_history_what_goes_on_what_serves_and_the_newest_stay(tmp_path_
         version = past.version(serves=serves) if makes else None
         run = past.run(version=version, state=state, launcher=launcher, idle_days=idle_days)
         if state == "running":
-            (killed if launcher != "this machine" and idle_days > 30 else going).add(run)
+            (killed if idle_days > 30 else going).add(run)
         made[version] = run
     if not history:
         return

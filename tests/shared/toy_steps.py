@@ -1,8 +1,9 @@
 """The ten steps of a run with next to nothing in them, for tests of what carries steps out rather than of what they do.
 
 A folder, named by SHOPLOOP_TOY, steers them by files. ``fail-<step>`` makes a step fail with the words in it; with
-``child-<step>`` it starts a process that works on, with ``fill-<step>`` it writes until the disk is full, and with
-``hold-<step>`` it waits until the file is gone. ``done.txt`` has a line for each step that was carried out.
+``child-<step>`` it starts a process that works on, with ``fill-<step>`` it writes until the disk is full, with
+``hold-<step>`` it waits until the file is gone, and what ``say-<step>`` holds stands in what it writes. ``done.txt`` has a
+line for each step that was carried out.
 Run as a program it stands for ``pipelines.recommender --local``, with ``pod`` first for ``shoploop.runs``, and with ``cli``
 first for ``shoploop``.
 """
@@ -54,6 +55,10 @@ class Toy:
 
     def hold(self, step: str) -> None:
         (self.folder / f"hold-{step}").touch()
+
+    def say(self, step: str, document: dict) -> None:
+        """What its document says from now on."""
+        (self.folder / f"say-{step}").write_text(json.dumps(document))
 
     def start_child(self, step: str) -> None:
         (self.folder / f"child-{step}").touch()
@@ -113,6 +118,8 @@ def _step(toy: Toy, name: str, call: Call) -> dict:
         "gate": GATE,
         "evaluate_model": {"methods": {"fused": {"ndcg@10": 0.5}}},
     }.get(name, {"step": name})
+    if (said := toy.folder / f"say-{name}").exists():
+        document = document | json.loads(said.read_text())
     (call.out / f"{STEPS[name].output}.json").write_text(json.dumps(document))
     if name == "train_fused":
         shutil.copytree(toy.folder / "model", call.out, dirs_exist_ok=True)

@@ -93,6 +93,7 @@ def test_a_renewal_is_renewed_as_its_parent_was(later, found, tmp_path):
     lineage = load_version(two_days_on / "model").lineage
     assert lineage["last_training_day"] == FIRST + 52
     assert lineage["weights_of"] == told.weights_of == found[0].parent
+    assert lineage["renewals"] == [found[0].version]
 
 
 def test_features_keep_the_contract_that_the_weights_have_learned_from(later, trained_shop, found):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from shoploop.errors import NotFound
 from shoploop.store import Store, layout
 from shoploop.versions import promotions
 from shoploop.versions.artifact import version_id
-from shoploop.versions.removal import choose_versions, remove_version
+from shoploop.versions.removal import choose_versions, remove_left, remove_version
 from shoploop.versions.retention import StoredVersion, kept_versions
 
 NAME = "grocery"
@@ -137,6 +138,49 @@ def test_a_version_that_somebody_has_changed_is_left_to_a_person(store):
     promote(store, put(store, 1))
 
     assert choose_versions(store, NAME, newest=1, named={}).removed == ()
+
+
+def test_who_is_killed_while_a_version_goes_leaves_nothing_for_ever(store, monkeypatch):
+    old, new = put(store, 0), put(store, 1)
+    promote(store, new)
+    chain = f"{layout.online_commits(NAME, old)}/000000000001.json"
+    kept = f"{layout.version(NAME, old)}/notes.txt"
+    for key in (chain, kept, f"{layout.version(NAME, old)}/bento/{'a' * 16}.bento"):
+        store.put(key, b"1")
+    deleted = store.delete
+
+    def killed(key):
+        deleted(key)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "delete", killed)
+    with pytest.raises(KeyboardInterrupt):
+        remove_version(store, NAME, old, named={})
+    monkeypatch.undo()
+    tomorrow = datetime.now(UTC) + timedelta(days=1, minutes=1)
+
+    assert choose_versions(store, NAME, newest=1, named={}).left == (), "it may be on its way into the store"
+    assert choose_versions(store, NAME, newest=1, named={}, now=tomorrow).left == (old,)
+    assert remove_left(store, NAME, old)
+    assert [key for key in store.list() if old in key] == [kept]
+    assert choose_versions(store, NAME, newest=1, named={}, now=tomorrow).left == ()
+
+
+def test_what_is_left_of_a_version_that_serves_or_may_be_rolled_back_to_stays_for_who_brings_its_manifest_back(store):
+    versions = [put(store, number) for number in range(3)]
+    for version in versions:
+        promote(store, version)
+        store.delete(f"{layout.version(NAME, version)}/manifest.json")
+    tomorrow = datetime.now(UTC) + timedelta(days=1, minutes=1)
+
+    assert choose_versions(store, NAME, newest=1, named={}, now=tomorrow).left == (versions[0],)
+
+
+def test_a_version_that_has_come_meanwhile_is_not_taken_for_what_is_left_of_one(store):
+    version = put(store, 0)
+
+    assert not remove_left(store, NAME, version)
+    assert len(list(store.list(layout.version(NAME, version)))) == 2
 
 
 actions = st.lists(

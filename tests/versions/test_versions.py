@@ -281,3 +281,15 @@ def test_no_single_flipped_bit_goes_unnoticed(tmp_path, position, bit):
 
     with pytest.raises((ArtifactCorrupt, ArtifactForeign)):
         load_version(version.folder, expected=version.id)
+
+
+def test_a_renewal_names_those_before_it_with_the_same_weights(tmp_path):
+    def same(**lineage):
+        version = write(tmp_path / "version", lineage={"parent": "trained", **lineage})
+        assert version.same_weights[-1] == version.id
+        return version.same_weights[:-1]
+
+    assert same() == ()
+    assert same(weights_of="trained", renewals=[]) == ("trained",)
+    assert same(parent="second", weights_of="trained", renewals=["first", "second"]) == ("trained", "first", "second")
+    assert same(parent="second", weights_of="trained") == ("trained", "second"), "earlier ones name their parent alone"

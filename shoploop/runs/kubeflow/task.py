@@ -222,9 +222,11 @@ def settle(store: Any, record: Any, state: Any) -> None:
 
 def _in_its_run(step: str, place: Mapping[str, Any], due: str) -> Path:
     """The folder that the step has written, now or before."""
+    from shoploop.runs.planning import find_done
+
     key, _, run = due.partition("@")
     workspace = _workspace(place)
-    entry = workspace.index.find(key)
+    entry = find_done(workspace, key, run)
     if entry is None:
         pod = _pod(place, run)
         with pod.recorded():
