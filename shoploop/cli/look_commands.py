@@ -75,11 +75,12 @@ def explain(
 
     typer.echo(explain_(path))
     if path.strip().strip(".").lower().endswith(".validation.expectations"):
-        from shoploop.validation.step import expectation_names
-
-        typer.echo("NAMES:")
-        for name in expectation_names():
-            typer.echo(f"  {name}")
+        try:
+            from shoploop.validation.step import expectation_names
+        except ImportError:  # where nothing runs, nothing is expected of data
+            typer.echo("NAMES: pip install 'shoploop[pipeline]' to see them.")
+        else:
+            typer.echo("\n".join(["NAMES:", *(f"  {name}" for name in expectation_names())]))
 
 
 @app.command(rich_help_panel=PANEL)

@@ -135,6 +135,13 @@ def _needed(document: Json) -> float:
     return -margin + 0.0 if words.is_number(margin) else 0.0
 
 
+def _least(document: Json) -> str:
+    """From where on the interval's lower end is enough."""
+    needed, not_worse = _needed(document), document.get("rule") == "NotWorse" and document.get("against") == "incumbent"
+    places = 0 if needed == 0 else 3 if abs(needed) >= 0.001 else 5
+    return f"{'at least' if not_worse else 'more than'} {words.decimal(needed, places)}"
+
+
 def _rule(document: Json) -> str:
     rule = str(document.get("rule") or "")
     if rule != "Always" and not_compared(document):
@@ -163,9 +170,7 @@ def _gate_facts(document: Json) -> list[frame.Fact]:
         ),
         frame.Fact(
             title="Needed",
-            value="anything"
-            if always
-            else f"more than {words.decimal(_needed(document), 3 if _needed(document) else 0)}",
+            value="anything" if always else _least(document),
             note=_rule(document),
         ),
     ]
@@ -222,18 +227,20 @@ def _stops(expectation: Json) -> bool:
 
 def _in_shop_words(methods: dict[str, Json], against: str) -> str:
     """How many of ten shown products are bought, and what the compared method reaches; empty where not measured."""
-    ours = methods.get("fused", {}).get("precision@10")
+    other_name = against if against in methods else simple_best(methods, "precision@10")
+    beside = methods.get(other_name, {}) if other_name else {}
+    same_visits = beside.get("fused")  # where the other was judged on fewer
+    own = same_visits if isinstance(same_visits, dict) else methods.get("fused", {})
+    ours, other = own.get("precision@10"), beside.get("precision@10")
     if not words.is_number(ours):
         return ""
-    other_name = against if against in methods else simple_best(methods, "precision@10")
-    other = methods.get(other_name, {}).get("precision@10") if other_name else None
     shown = words.decimal(ours * 10, 1)
     if other_name is None or not words.is_number(other):
         return f"Of every 10 products it shows, shoppers buy {shown}"
     if shown != words.decimal(other * 10, 1):
         begin = f"Of every 10 products it shows, shoppers buy {shown}"
         return f"{begin}, against {words.decimal(other * 10, 1)} with {_as_words(other_name)}"
-    if methods["fused"].get("ndcg@10", 0) > methods[other_name].get("ndcg@10", 0):
+    if own.get("ndcg@10", 0) > beside.get("ndcg@10", 0):
         return f"What shoppers buy stands nearer the top than with {_as_words(other_name)}"
     return ""
 

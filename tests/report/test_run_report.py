@@ -326,6 +326,19 @@ def test_where_the_serving_version_was_measured_on_fewer_visits_both_are_told_on
     assert "NDCG@10 0.3543 against 0.2834" in told
 
 
+def test_the_first_line_compares_both_on_the_same_visits(tmp_path, undrawn):
+    run, found = complete_run(tmp_path), evaluation()
+    gate = json.loads((run / "gate/gate.json").read_bytes())
+    incumbent = {"version": "v0123456789ab", "compared": True, "why_not": None}
+    write(run, "gate/gate.json", gate | {"against": "incumbent", "rule": "NotWorse", "incumbent": incumbent})
+    found["methods"]["fused"]["precision@10"] = 0.21
+    found["methods"]["incumbent"] = scores("fused", 1.0) | {"precision@10": 0.26, "visits": 120}
+    found["methods"]["incumbent"]["fused"] = scores("fused", 1.0) | {"precision@10": 0.28}
+    write(run, "evaluation/evaluation.json", found)
+    told = Page(build(run)).text
+    assert "shoppers buy 2.8, against 2.6 with the version that serves now" in told
+
+
 def test_a_gain_in_order_alone_is_called_so(tmp_path, undrawn):
     run = complete_run(tmp_path)
     found = evaluation()
