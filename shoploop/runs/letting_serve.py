@@ -50,7 +50,7 @@ def let_serve(store: Store, plan: Plan, made: VersionMade, *, trust: Trust) -> s
     if not made.passed or made.version == serving:
         return None
     tried = candidacy.since(store, name, 0)
-    if any(entry.by == by for entry in (*history, *tried)):
+    if by in {*(entry.by for entry in history), *(entry.by for entry in tried)}:
         return None
     asked, now = plan.run.recommender.spec.serving.candidate, candidacy.current(store, name)
     tries = serving is not None and asked is not None and (asked.shadow or asked.percent or asked.steps)
@@ -59,7 +59,7 @@ def let_serve(store: Store, plan: Plan, made: VersionMade, *, trust: Trust) -> s
     by_hand = f"`{command(store, f'promote {name} {made.version}')}` lets it serve all the same."
     if why := overtaken(store, name, history, after=plan.after):
         return f"{why} Run again. {by_hand}"
-    known = any(entry.version == made.version for entry in (*history, *tried))
+    known = made.version in {*(entry.version for entry in history), *(entry.version for entry in tried)}
     unpinned = bool(history) and history[-1].reason == PINNED
     if known and not unpinned and was_said_before(store, name, made.version, run=plan.run.id):
         return f"The gate said the very same of it before, and what was decided since stands. {by_hand}"
