@@ -225,12 +225,14 @@ def _anonymous(seen: pl.DataFrame, items: pl.DataFrame) -> tuple[Vocabulary, Beh
     A history's first, single basket belongs to no record; without it an item may fall below k, and without that item
     another basket may be gone: hence in turns.
     """
+    all_rows = seen.height
     while True:
         vocabulary = build_vocabulary(seen, items, min_buyers=MIN_BUYERS)
         behaviour = read_behaviour(seen, vocabulary)
         rare = np.flatnonzero(privacy.buyers_of(behaviour, len(vocabulary)) < MIN_BUYERS)
         if not len(rare):
-            return vocabulary, behaviour
+            inside = (1 - vocabulary.outside) * seen.height
+            return replace(vocabulary, outside=1 - inside / all_rows), behaviour
         seen = seen.filter(~pl.col("item").is_in([vocabulary.items[i] for i in rare]))
 
 

@@ -29,7 +29,7 @@ def gates(document: Json) -> list[Markup]:
         parts += [frame.render("heading.html", text="Is it like the real"), fidelity(document["fidelity"])]
     if document.get("privacy"):
         parts += [frame.render("heading.html", text="Does it give anybody away"), privacy(document["privacy"])]
-    if curve := [(row["step"], row["distance"]) for row in generator.get("curve") or []]:
+    if curve := [(row["step"], row["distance"]) for row in generator.get("curve") or [] if "distance" in row]:
         drawn = figure(
             charts.lines({"distance": curve}, x="step of the generator"),
             title="How the generator learned",

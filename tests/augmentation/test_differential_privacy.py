@@ -171,6 +171,10 @@ def test_a_private_table_says_nothing_that_no_budget_covers(private):
     assert (rows["quantity"] == 1).all()
 
 
+def test_no_loss_of_real_records_stands_in_the_report_of_a_private_training(private):
+    assert all(set(row) == {"step", "generator"} for row in private[1]["generator"]["curve"])
+
+
 def test_a_budget_that_names_no_item_of_so_few_shoppers_is_refused_by_name():
     shop = two_tastes(90)
     with pytest.raises(

@@ -106,3 +106,10 @@ def test_an_item_of_too_few_buyers_is_spoken_of_by_nobody():
     vocabulary = build_vocabulary(rare, SHOP.described(), min_buyers=5)
     assert "secret" not in vocabulary.items
     assert vocabulary.outside > 0
+
+
+def test_a_kind_of_interaction_of_too_few_is_named_by_nobody():
+    bought = two_tastes(60).interactions()
+    one, some = bought.filter(pl.col("user") == "ann"), bought.filter(pl.col("user") != "ann")
+    rare = pl.concat([bought, one.with_columns(kind=pl.lit("returned")), some.with_columns(kind=pl.lit("cart"))])
+    assert build_vocabulary(rare, SHOP.described(), min_buyers=5).kinds == ("purchase", "cart")

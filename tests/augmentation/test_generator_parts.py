@@ -9,6 +9,7 @@ import pytest
 from shop import two_tastes
 from tiny_effort import TINY
 
+from shoploop.augmentation import study
 from shoploop.augmentation.generator.calibration import Aim, Strides, calibrate
 from shoploop.augmentation.generator.company import Company
 from shoploop.augmentation.generator.conditions import fit_conditions
@@ -295,10 +296,35 @@ def test_a_gross_is_taken_where_k_shoppers_took_one_and_a_number_of_fewer_is_not
         vocabulary,
         min_users=20,
     )
-    assert habits.numbers.tolist() == [*range(1, 13), 144]
+    assert habits.numbers.tolist() == [1, 144]
     quantity = habits.draw(behaviour, vocabulary, np.random.default_rng(0))["quantity"].to_numpy()
     assert set(quantity.tolist()) == {1.0, 144.0}
     assert (quantity > 1).mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_small_number_of_pieces_that_few_take_is_not_told_either(shop):
+    behaviour, vocabulary = shop
+    people = two_tastes(100).people
+    taken = pl.when(pl.col("user").is_in(people[:40])).then(2.0).when(pl.col("user") == people[50]).then(7.0)
+    rows = two_tastes(100).interactions().with_columns(quantity=taken.otherwise(1.0))
+    bare = rows.with_columns(price=None, shop=None).cast({"price": pl.Float64, "shop": pl.String})
+    habits = fit_habits(bare, vocabulary, min_users=20)
+    assert habits.numbers.tolist() == [1, 2]
+    assert set(habits.draw(behaviour, vocabulary, np.random.default_rng(0))["quantity"].to_list()) == {1.0, 2.0}
+    single = fit_habits(bare.with_columns(quantity=1.0), vocabulary, min_users=20)
+    assert set(single.draw(behaviour, vocabulary, np.random.default_rng(0))["quantity"].to_list()) == {1.0}
+
+
+def test_rows_that_do_not_occur_are_counted_of_all_rows():
+    """Of a seventeenth visit back no record is made: what all bought then and never again is bought in no record."""
+    bought = two_tastes(100).interactions()
+    first = bought.sort("time").group_by("user", maintain_order=True).first().select(bought.columns)
+    once = first.with_columns(pl.col("time") - pl.duration(days=1), item=pl.lit("once"))
+    rows = pl.concat([once, bought]).sort("time")
+    items = pl.DataFrame({"item": rows["item"].unique().sort()})
+    vocabulary, _ = study._anonymous(rows, items)
+    assert "once" not in vocabulary.items
+    assert vocabulary.outside == pytest.approx(100 / rows.height)
 
 
 def test_what_is_measured_of_prices_pieces_and_shops_does_not_depend_on_the_key_of_the_pseudonyms(shop):

@@ -222,7 +222,8 @@ def train_privately(
             wrapped.enable_hooks()
             adversary.step += 1
             if adversary.step % 100 == 0 or adversary.step == adversary.config.steps:
-                adversary.curve.append({"step": adversary.step, "distance": critic, "generator": judged})
+                # the distance is of real records, and no noise covers it
+                adversary.curve.append({"step": adversary.step, "generator": judged})
                 if not np.isfinite([critic, judged]).all():
                     raise GeneratorDiverged(f"The generator's loss is no number after {adversary.step} steps.")
                 if progress:

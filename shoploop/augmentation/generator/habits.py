@@ -184,12 +184,13 @@ def fit_habits(interactions: pl.DataFrame, vocabulary: Vocabulary, *, min_users:
 
 
 def _numbers(rows: pl.DataFrame, min_users: int) -> Ints:
-    """(L,)"""
-    number = pl.col("quantity").round().clip(0, _MOST_EXACT).cast(pl.Int64)
-    many = rows.select("user", number=number).filter(pl.col("number") > _MOST_PIECES)
-    taken = many.group_by("number").agg(users=pl.col("user").n_unique()).filter(pl.col("users") >= min_users)
-    greater = taken.sort("users", "number", descending=[True, False])["number"].head(_MOST_NUMBERS).sort().to_numpy()
-    return np.concatenate([np.arange(1, _MOST_PIECES + 1), greater]).astype(np.int64)
+    """(L,) of pieces that are told, ascending: one, and what so many shoppers took; of great ones the most usual."""
+    number = pl.col("quantity").round().clip(1, _MOST_EXACT).cast(pl.Int64)
+    taken = rows.select("user", number=number).group_by("number").agg(users=pl.col("user").n_unique())
+    several = taken.filter((pl.col("users") >= min_users) & (pl.col("number") > 1))
+    greater = several.filter(pl.col("number") > _MOST_PIECES).sort("users", "number", descending=[True, False])
+    told = [several.filter(pl.col("number") <= _MOST_PIECES)["number"], greater["number"].head(_MOST_NUMBERS)]
+    return np.sort(np.concatenate([[1], *(each.to_numpy() for each in told)])).astype(np.int64)
 
 
 def _below(pieces: Floats) -> npt.NDArray[np.float64]:

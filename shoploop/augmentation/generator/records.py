@@ -180,7 +180,7 @@ def rows_of(behaviour: Behaviour, items: Ints) -> tuple[Ints, Ints]:
 
 
 def build_vocabulary(interactions: pl.DataFrame, items: pl.DataFrame, *, min_buyers: int) -> Vocabulary:
-    """The items that at least ``min_buyers`` users bought: a rarer one could name its buyer.
+    """The items and kinds of interaction that at least ``min_buyers`` users have: a rarer one could name who has it.
 
     Args:
         interactions: Canonical interactions.
@@ -198,7 +198,8 @@ def build_vocabulary(interactions: pl.DataFrame, items: pl.DataFrame, *, min_buy
         )
     named = category_paths(kept, items)
     categories = named["category"].unique().sort()
-    kinds = interactions.group_by("kind").len().sort(["len", "kind"], descending=[True, False])["kind"]
+    kinds = interactions.group_by("kind").agg(rows=pl.len(), users=pl.col("user").n_unique())
+    kinds = kinds.sort(["rows", "kind"], descending=[True, False])
     return Vocabulary(
         items=tuple(named["item"]),
         category=named.select(pl.col("category").replace_strict(categories, np.arange(len(categories))))
@@ -206,7 +207,8 @@ def build_vocabulary(interactions: pl.DataFrame, items: pl.DataFrame, *, min_buy
         .to_numpy()
         .astype(np.int64),
         categories=tuple(categories),
-        kinds=tuple(kinds),
+        # the commonest is what there is to speak of
+        kinds=(kinds["kind"][0], *kinds[1:].filter(pl.col("users") >= min_buyers)["kind"]),
         dear=_dear(interactions, named["item"], min_buyers),
         outside=1 - int(kept["rows"].sum()) / interactions.height,
     )
