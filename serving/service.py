@@ -307,7 +307,9 @@ Recommender.add_asgi_middleware(Access, routes=tuple(REQUESTS), callers=CALLERS)
 Recommender.add_asgi_middleware(Administered, admin=ADMIN)
 Recommender.add_asgi_middleware(Admission, routes=ADMITTED, waiting=WAITING)
 Recommender.add_asgi_middleware(Held, routes=tuple(REQUESTS))
-Recommender.add_asgi_middleware(CheckedJson, requests=REQUESTS, larger_bytes={"/events": MAX_EVENTS_BYTES})
+Recommender.add_asgi_middleware(
+    CheckedJson, requests=REQUESTS, larger_bytes={"/events": MAX_EVENTS_BYTES}, read_only=STOREFRONT
+)
 Recommender.add_asgi_middleware(Home, examples=EXAMPLES, private=ADMIN.is_private)
 Recommender.add_asgi_middleware(Storefront)
 Recommender.add_asgi_middleware(Direct, answers=ANSWERS)

@@ -26,6 +26,7 @@ from shoploop.augmentation.generator.pseudonyms import pseudonym_key, pseudonymi
 from shoploop.augmentation.generator.records import (
     RECORD_BASKETS,
     Behaviour,
+    Floats,
     Ints,
     Vocabulary,
     build_vocabulary,
@@ -48,6 +49,10 @@ HELD_OUT = 0.3
 """Share of the shoppers that the generator never sees: the other side of every attack."""
 
 SEGMENTS = 8
+
+ROWS_OF_SHARES = 10_000_000
+"""As many rows stand for shares: more than any catalogue has items."""
+
 TWO_SAMPLE_AUC = 0.80
 CONTROL_AUC = 0.90
 
@@ -191,6 +196,7 @@ def learn(
         checkpoint=checkpoint,
         progress=progress,
         privately=privately_,
+        tells=_tells(real, held, seed),
     )
     return Study(
         vocabulary=vocabulary,
@@ -205,6 +211,19 @@ def learn(
         digest=generator_digest(generator),
         spent=replace(spent[0], counts=tuple(ledger.told)) if spent and ledger else None,
     )
+
+
+def _tells(real: Behaviour, held: Behaviour, seed: int) -> Callable[[Floats], float]:
+    """AUC at which shares of items tell whom they were counted of, by half of those who were not: the sheet asks all."""
+    users = np.unique(held.user)
+    half = np.random.default_rng((seed, 5)).permutation(users)[: (len(users) + 1) // 2]
+    others = held.take(np.flatnonzero(np.isin(held.user, half)))
+
+    def tells(shares: Floats) -> float:
+        rows = np.round(shares.astype(np.float64) * ROWS_OF_SHARES).astype(np.int64)
+        return privacy.count_auc(rows, real, others, seed=seed)
+
+    return tells
 
 
 def _release(key: bytes, seen: pl.DataFrame, items: pl.DataFrame, settings: list[Any]) -> Release:

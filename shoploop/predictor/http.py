@@ -119,6 +119,7 @@ class CheckedJson:
         *,
         requests: Mapping[str, type[BaseModel]],
         larger_bytes: Mapping[str, int] | None = None,
+        read_only: str | None = None,
         body_seconds: float = BODY_SECONDS,
     ):
         """Guards ``app``.
@@ -127,18 +128,21 @@ class CheckedJson:
             app: What answers.
             requests: By path, what a body must be.
             larger_bytes: By path, how large a body may be where it may be larger than others.
+            read_only: Where a path begins with this the app itself says what may be done, and reads no body.
             body_seconds: How long a body may take to arrive.
         """
         self.body_seconds = body_seconds
         self.app = app
         self.larger_bytes = larger_bytes or {}
+        self.read_only = read_only
         self.requests = requests
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in self.requests and scope["method"] != "POST":
             await refuse(send, 405, f"{scope['path']} is asked with POST.", headers=[(b"allow", b"POST")])
             return
-        if scope["type"] != "http" or scope["method"] != "POST":
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        if not is_post or (self.read_only and scope["path"].startswith(self.read_only)):
             await self.app(scope, receive, send)
             return
         model = self.requests.get(scope["path"])

@@ -54,6 +54,19 @@ def attacked(shares) -> float:
     return auc(np.concatenate(scores), np.repeat([True, False], [len(scores[0]), len(scores[1])]))
 
 
+def test_the_draw_that_tells_the_least_to_some_tells_less_to_others_as_well():
+    choosers = shoppers(300, 3)
+
+    def tells(shares) -> float:
+        return privacy.count_auc(np.round(1e7 * shares.astype(float)).astype(int), MEMBERS, choosers, seed=0)
+
+    first, chosen = (
+        np.mean([attacked(bounded_shares(MEMBERS, VOCABULARY, seed=seed, tells=asked)) for seed in range(5)])
+        for asked in (None, tells)
+    )
+    assert chosen < first - 0.01
+
+
 def test_shares_counted_exactly_tell_who_was_counted():
     assert attacked(np.bincount(MEMBERS.item, minlength=ITEMS)) > 0.65
 

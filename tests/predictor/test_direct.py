@@ -47,7 +47,7 @@ def ask(body: bytes, *, path: str = "/recommend", write=None, ready: bool = True
         await send({"type": "http.response.start", "status": 299, "headers": []})
         await send({"type": "http.response.body", "body": b"null"})
 
-    checked = CheckedJson(Direct(bentoml, answers=answers), requests={"/recommend": Request})
+    checked = CheckedJson(Direct(bentoml, answers=answers), requests={"/recommend": Request, "/events": Request})
     app = AccessLog(checked, routes=["/recommend"], write=write)
     sent = []
 

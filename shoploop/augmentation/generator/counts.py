@@ -11,9 +11,13 @@ whoever sees that everything is rarer than it should be tells the virtual from t
 the large baskets, which show it best (record 0083). For the same reason what is learned by, and never drawn by, are
 :func:`counted_shares`: how popular what a basket holds is, and which records look real.
 
+Some draws of the noise hide who was counted better than others. Where there is somebody to ask, the one of DRAWS that tells
+the least is taken; it is as wide as any.
+
 Shapes: V items, C categories, U shoppers.
 """
 
+from collections.abc import Callable
 from hashlib import sha256
 
 import numpy as np
@@ -40,14 +44,22 @@ _FEWEST = 80
 _LEAST = 0.02
 """Of its level, what an item is told at least: what is there can be drawn."""
 
+DRAWS = 16
+"""Of the noise, of which one is taken."""
+
 Numbers = npt.NDArray[np.float64]
 
 
-def bounded_shares(behaviour: Behaviour, vocabulary: Vocabulary, *, seed: int) -> Floats:
+def bounded_shares(
+    behaviour: Behaviour, vocabulary: Vocabulary, *, seed: int, tells: Callable[[Floats], float] | None = None
+) -> Floats:
     """(V,) shares of rows to draw by, above 0, sum 1; see the module.
 
     The noise is drawn by the counts themselves beside the seed: who knows the seed alone can't draw it again and divide
     by it, and the same data give the same shares.
+
+    Args:
+        tells: How much such shares tell of who was counted; without it the first draw is taken.
     """
     category = vocabulary.category
     buyers, rows = _counts(behaviour, len(vocabulary), np.ones(len(behaviour.item)))
@@ -58,11 +70,16 @@ def bounded_shares(behaviour: Behaviour, vocabulary: Vocabulary, *, seed: int) -
     # One buyer is one part in so many: the square keeps what the noise hides of each alike, and spares what all buy.
     shape = (np.maximum(seen, _FEWEST) / _TEMPER) ** 2
     drawn = int.from_bytes(sha256(buyers.tobytes() + rows.tobytes()).digest())
-    told = level * np.maximum(np.random.default_rng((seed, drawn)).gamma(shape) / shape, _LEAST)
+    random = np.random.default_rng((seed, drawn))
     # A category has the rows that it has where shoppers count alike; its items share them as all rows say.
-    of_category = _sums(category, _counts(behaviour, len(vocabulary), _alike(behaviour))[1])
-    told *= (np.maximum(of_category, 0.5) / _sums(category, told))[category]
-    return np.asarray(told / told.sum(), np.float32)
+    of_category = np.maximum(_sums(category, _counts(behaviour, len(vocabulary), _alike(behaviour))[1]), 0.5)
+
+    def draw() -> Floats:
+        told = level * np.maximum(random.gamma(shape) / shape, _LEAST)
+        told *= (of_category / _sums(category, told))[category]
+        return np.asarray(told / told.sum(), np.float32)
+
+    return draw() if tells is None else min((draw() for _ in range(DRAWS)), key=tells)
 
 
 def counted_shares(behaviour: Behaviour, items: int) -> Floats:

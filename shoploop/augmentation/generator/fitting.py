@@ -194,10 +194,12 @@ def fit_generator(
     checkpoint: Path | None = None,
     progress: Callable[[str], None] | None = None,
     privately: Privately | None = None,
+    tells: Callable[[Floats], float] | None = None,
 ) -> BehaviourGenerator:
     """Learns from records that carry their conditions; goes on from ``checkpoint`` where there is one.
 
     Args:
+        tells: How much items' shares tell of who was counted, by shoppers who were not.
         privately: What is known of shoppers, and how the adversary is trained, where both must stay within a budget.
 
     Raises:
@@ -224,7 +226,15 @@ def fit_generator(
     known = (
         privately.foundations
         if privately is not None
-        else lay_foundations(behaviour, drawn, vocabulary, dims=config.dims, min_users=config.pair_shoppers, seed=seed)
+        else lay_foundations(
+            behaviour,
+            drawn,
+            vocabulary,
+            dims=config.dims,
+            min_users=config.pair_shoppers,
+            seed=seed,
+            tells=tells,
+        )
     )
     behaviour = drawn
     ties = random if privately is None else privately.choices.ties(behaviour, known.encoding.width)

@@ -3,6 +3,7 @@
 Measured as they are here, with items' shares bounded; with noise in :mod:`~.private`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,14 @@ class Foundations:
 
 
 def lay_foundations(
-    behaviour: Behaviour, drawn: Behaviour, vocabulary: Vocabulary, *, dims: int, min_users: int, seed: int
+    behaviour: Behaviour,
+    drawn: Behaviour,
+    vocabulary: Vocabulary,
+    *,
+    dims: int,
+    min_users: int,
+    seed: int,
+    tells: Callable[[Floats], float] | None = None,
 ) -> Foundations:
     """Measures without noise.
 
@@ -55,8 +63,9 @@ def lay_foundations(
         drawn: Records of ``behaviour`` in which every shopper counts alike.
         dims: Of the item embeddings.
         min_users: k, of what is told of pairs of items, of weekdays and of the first and last days.
+        tells: As of :func:`bounded_shares`.
     """
-    told = bounded_shares(behaviour, vocabulary, seed=seed)
+    told = bounded_shares(behaviour, vocabulary, seed=seed, tells=tells)
     known = counted_shares(behaviour, len(vocabulary))
     embeddings = embed_items(behaviour, vocabulary, known, dims=dims, seed=seed)
     common = commonest(np.bincount(behaviour.item, minlength=len(vocabulary)), MOST_ITEMS)

@@ -207,6 +207,11 @@ def attack_counts(
     return auc_interval(*leaning(rows, real, held, random), random)
 
 
+def count_auc(rows: npt.NDArray[np.int64], real: Behaviour, held: Behaviour, *, seed: int) -> float:
+    """The AUC of :func:`attack_counts` alone."""
+    return _auc(*leaning(rows, real, held, np.random.default_rng((seed, 2))))
+
+
 def attack_pairs(rows: Ints, items: Ints, real: Behaviour, held: Behaviour, *, seed: int) -> tuple[float, float, float]:
     """The same of pairs of ``items`` in one basket, numbered as :func:`pairs_of` does."""
     random = np.random.default_rng((seed, 3))
