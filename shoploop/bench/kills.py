@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,7 +123,7 @@ def _quantile(seconds: list[float], level: float) -> float | None:
     return float(np.quantile(seconds, level)) if seconds else None
 
 
-class _Killed:
+class _Killed(ABC):
     """A process that is killed and started again."""
 
     what: str
@@ -156,9 +157,9 @@ class _Killed:
             self._process.kill()
             self._process.wait()
 
+    @abstractmethod
     def _mark(self) -> object:
         """Changes when it does something."""
-        raise NotImplementedError
 
 
 class _Learner(_Killed):

@@ -307,9 +307,8 @@ class KafkaLog(EventLog):
         at = max(self._indexed, low)
         while at < high:
             if len(self._first) > MOST_IDS:
-                self._first.forget(
-                    low + 1
-                )  # not before: of an entry that is there twice the first may have been trimmed
+                # not before: of an entry that is there twice the first may have been trimmed
+                self._first.forget(low + 1)
             if len(self._first) > MOST_IDS:
                 raise LogFull(
                     f"Kafka {self.where}: topic {self.topic} holds more than {MOST_IDS:,} entries, whose ids have to be "
