@@ -61,6 +61,9 @@ BYTES_SHARE_PER_HOUR = 0.1
 """Of the mean of a commit's bytes: a slope that is not above it is flat."""
 
 LAG_SECONDS_PER_HOUR = 1.0
+MOST_LAG_SECONDS = 60.0
+"""Waited for at the end until what came last is served."""
+
 APPENDED = 1_000
 """Entries at a time."""
 
@@ -200,14 +203,16 @@ def run(
             folder=Path(work), url=f"http://localhost:{port}", what=f"{name} {version}", own={}, log=printed,
         ) as process, _log_of(own, name) as log:  # fmt: skip
             ends: list[tuple[float, int]] = []
+            chain = Chain(own, name, version)
             key = base64.b64encode(Keyring(_keys(own, name) / SERVER_KEYS).signing.secret).decode()
             with (
                 _Load(f"http://localhost:{port}", key, users, clients, seed) as load,
                 Watch(lambda: _named(process.pid)) as watch,
             ):
                 _wait(minutes, log, ends, load, say)
+                if online:
+                    _wait_for_lessons(chain, ends[-1][1], load)
             records = log.end()
-        chain = Chain(own, name, version)
         chain.refresh()
         found: dict[str, Any] = {
             "recommender": name,
@@ -257,6 +262,17 @@ def _wait(
             told = time.monotonic()
             minute = (told - began) / 60
             say(f"minute {minute:.0f}: {load.requests.total()} requests, {len(load.failures)} failures")
+
+
+def _wait_for_lessons(chain: Chain, end: int, load: _Load) -> None:
+    """Until an answer's model has learned all up to a record: else the longest of the last lags would be left out."""
+    deadline = time.monotonic() + MOST_LAG_SECONDS
+    while time.monotonic() < deadline:
+        served = max(load.served, default=0)
+        chain.refresh()
+        if chain.offset_of(served) >= end or chain.frozen is not None:
+            return
+        time.sleep(0.2)
 
 
 def _own_store(store: Store, name: str, version: str, work: Path) -> Store:
