@@ -87,6 +87,9 @@ def erase_user(log: EventLog, store: Store, name: str, user: str, *, by: str) ->
             _have_forgotten(log, found)
         gone += found
     collected = erase_collected(store, name, user)
+    for version in store.folders(layout.all_online(name)):  # what its learner remembers, it reads again in the log
+        for key in store.list(f"{layout.online_windows(name, version)}/"):
+            store.delete(key)
     return Erased(
         records=len(gone),
         interactions=collected.rows,

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Set
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from shoploop.events.log import BEGINNING, EventLog, LogUnavailable
 from shoploop.events.messages import Forgotten, Kept, from_json, is_impression
@@ -29,6 +30,9 @@ WAIT_SECONDS = 0.25
 RETRY_SECONDS = 1.0
 UNTIL_THEN = "Answers know stored histories only, until it is back."
 EPOCH = date(1970, 1, 1).toordinal()
+
+Table = dict[str, list[Any]]
+"""Columns by name, one value for each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,35 @@ class Recent:
                 else:
                     self._done.pop(user, None)
         return users
+
+    def table(self) -> Table:
+        """What is remembered, a row for each thing that was done, users in the order in which they did something last."""
+        with self._lock:
+            known = list(self._done.items())
+        done = [each for _, of_one in known for each in of_one]
+        return {
+            "user": [user for user, of_one in known for _ in of_one],
+            "item": [each.item for each in done],
+            "kind": [each.kind for each in done],
+            "day": [each.day for each in done],
+            "quantity": [each.quantity for each in done],
+            "offset": [each.offset for each in done],
+            "shop": [each.shop for each in done],
+        }
+
+    @property
+    def held(self) -> int:
+        """How many things that were done."""
+        return self._held
+
+    def take_up(self, table: Table) -> None:
+        """Remembers what :meth:`table` told, and nothing else."""
+        name, done = self._names.one, OrderedDict[str, list[Done]]()
+        for user, item, kind, day, quantity, offset, shop in zip(*table.values(), strict=True):
+            done.setdefault(user, []).append(Done(name(item), name(kind), day, quantity, offset, shop and name(shop)))
+        with self._lock:
+            self._done = OrderedDict((user, tuple(each)) for user, each in done.items())
+            self._held = sum(map(len, self._done.values()))
 
     def _bounded(self, done: tuple[Done, ...]) -> tuple[Done, ...]:
         """Without the oldest of the newest one's sort, where there are too many of that."""

@@ -23,6 +23,7 @@ from typing import Any, Literal, overload
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, ArtifactForeign, NotFound, ShoploopError, StoreUnavailable
 from shoploop.online.guardrails import Block, is_of_guard
 from shoploop.online.rows import REMEDY, Rows, ahead_from_bytes, from_bytes, to_bytes
+from shoploop.online.window import Window, Windows
 from shoploop.store import Log, Store, layout
 from shoploop.versions.signing import Statement, Trust, digest, signed, signer_for
 
@@ -134,6 +135,9 @@ class Commit:
     failed: tuple[int, ...] = ()
     """Offsets of the last records since the version was trained which the learner failed at; those of an open batch are
     told when it ends."""
+
+    window: Window | None = None
+    """What the learner remembered at some batch before, the last one that was written down."""
 
     record: str | None = None
     """What :func:`mark` says of the record at the offset; None where the log had none there, or nobody wrote it down."""
@@ -300,6 +304,9 @@ class Chain:
         self._width = width
         self._start = start
         self._log = Log(store, layout.online_commits(name, version))
+        self.windows = Windows(store, name, version)
+        """Where those lie that entries name."""
+
         self._known = _Known()
         self._laid: _Laid | None = None
 
@@ -365,6 +372,11 @@ class Chain:
         known = self._known
         return known.head if known.pinned is None else known.pinned
 
+    @property
+    def window(self) -> Window | None:
+        """The last one that an entry names."""
+        return self.commits[-1].window if self.head else None
+
     def offset_of(self, number: int) -> int:
         """The last record of the event log that was read for a commit; 0 is the version as it was trained."""
         return self.commits[number - 1].offset if number else self._start
@@ -420,9 +432,10 @@ class Chain:
         to: int | None = None,
         failed: Sequence[int] | None = None,
         record: str | None = None,
+        window: Window | None = None,
     ) -> Commit:
         """Writes the next entry, what it names first; durable on return. Without ``resumes`` a batch begins behind it;
-        without ``failed`` the last entry's go on.
+        without ``failed`` and ``window`` the last entry's go on.
 
         Raises:
             AlreadyExists: somebody else wrote one since :meth:`refresh`.
@@ -440,6 +453,7 @@ class Chain:
                     self._store.put(key, body)
         if failed is None:
             failed = self.failed
+        window = window or self.window
         entry: dict[str, Any] = {
             "format": FORMAT,
             "action": action,
@@ -454,6 +468,7 @@ class Chain:
             "to": to,
             "failed": list(failed)[-FAILED_KEPT:],
             "record": record,
+            "window": window and window.to_json(),
         }
         if full:
             entry[DECIDED] = self._known.decided()
@@ -577,6 +592,7 @@ class Chain:
                 to=entry["to"],
                 failed=tuple(map(int, entry.get("failed", ()))),
                 record=None if entry.get("record") is None else str(entry["record"]),
+                window=Window.from_json(entry["window"]) if entry.get("window") else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise self._damaged(entry.get("number"), error) from error

@@ -6,11 +6,12 @@ many, in that order too.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.events.fresh import Table
 from shoploop.features.log import Float32
 
 Bool = npt.NDArray[np.bool_]
@@ -57,6 +58,23 @@ class Credit:
                 self._sums.move_to_end(user)
                 if len(self._sums) > self._users:
                     self._sums.popitem(last=False)
+
+    def forget(self, users: Collection[str]) -> None:
+        """Remembers nothing of these users any more."""
+        for user in users:
+            self._sums.pop(user, None)
+
+    def table(self) -> Table:
+        """What is remembered, a row for each user, who chose something last at the end."""
+        sums = self._sums.values()
+        return {"user": list(self._sums)} | {
+            name: [each[place] for each in sums] for place, name in enumerate(("choices", "total", "squares"))
+        }
+
+    def take_up(self, table: Table) -> None:
+        """Remembers what :meth:`table` told, and nothing else."""
+        rows = zip(table["choices"], table["total"], table["squares"], strict=True)
+        self._sums = OrderedDict(zip(table["user"], rows, strict=True))
 
     def _has_say(self, user: str) -> bool:
         choices, total, squares = self._sums.get(user, (0, 0.0, 0.0))

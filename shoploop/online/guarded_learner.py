@@ -5,11 +5,13 @@ It reads no log and writes no chain: who asks it says where a batch ends, and wh
 Legend: B examples of a batch, G golden requests, N items that were touched, D width.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
+from shoploop.events.fresh import Table
 from shoploop.features.log import Float32, Int32
 from shoploop.online.chain import Totals
 from shoploop.online.credit import Credit
@@ -122,6 +124,18 @@ class GuardedLearner:
         hold_same_optimizer(rows, self._learner.config.optimizer)
         self._learner.reset(rows)
         self._begin(block)
+
+    def forget(self, users: Collection[str]) -> None:
+        """Remembers nothing of these users any more."""
+        self._credit.forget(users)
+
+    def table(self) -> Table:
+        """Of each user who is remembered, how good their choices were."""
+        return self._credit.table()
+
+    def take_up(self, table: Table) -> None:
+        """Remembers what :meth:`table` told, and nothing else of users."""
+        self._credit.take_up(table)
 
     @property
     def block(self) -> Block:

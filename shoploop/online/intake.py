@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shoploop.events.fresh import Recent
+from shoploop.events.fresh import Recent, Table
 from shoploop.events.log import BEGINNING, EventLog, Record
 from shoploop.events.messages import Again, Forgotten, Kept, Message, Shown
 from shoploop.features.log import Float32
@@ -83,6 +83,9 @@ class Untaught(NamedTuple):
     dead: int
     """Dead letters."""
 
+    forgotten: Collection[str] = ()
+    """Whose records it tells to forget, of those who were known."""
+
 
 class Intake:
     """Of one learner, from a place in the log on: for each record :meth:`read`, :meth:`ends_batch`, :meth:`take`."""
@@ -105,6 +108,21 @@ class Intake:
     def recall(self, log: EventLog, *, start: int, beat: Callable[[], None]) -> None:
         """As :func:`shoploop.online.recall.recall`."""
         recall(log, self._joiner, start=start, beat=beat)
+
+    @property
+    def held(self) -> int:
+        """How many answers and things that were done are remembered."""
+        return self._joiner.waiting + self._recent.held
+
+    def tables(self) -> dict[str, Table]:
+        """What is remembered where a batch begins, but of the batch before."""
+        return self._joiner.tables() | self._limits.tables() | {"done": self._recent.table()}
+
+    def take_up(self, tables: Mapping[str, Table]) -> None:
+        """Goes on where :meth:`tables` was asked, with the next record."""
+        self._joiner.take_up(tables)
+        self._limits.take_up(tables)
+        self._recent.take_up(tables["done"])
 
     def read(self, record: Record) -> Message | None:
         """What a record says; one that is none of ours is a dead letter."""
@@ -136,9 +154,10 @@ class Intake:
             message: What it says.
             failed: Records that could not be learned from, and are to be where they come again.
         """
-        batch, capped = self.batch, 0
+        batch, capped, forgotten = self.batch, 0, set[str]()
         if isinstance(message, Forgotten):
-            self._recent.forget(set(message.offsets))
+            forgotten = self._recent.forget(set(message.offsets))
+            self._limits.forget(forgotten)
         elif message is not None and batch.began is None:
             batch.began = _time_of(message)
         examples = [] if message is None else self._joiner.take(offset, message)
@@ -164,7 +183,7 @@ class Intake:
             self._recent.add(message, offset=offset)
         dead = len(self._joiner.dead)
         self._joiner.dead.clear()
-        return Untaught(capped, dead)
+        return Untaught(capped, dead, forgotten)
 
     def _known(self, items: tuple[str, ...] | None) -> list[int] | None:
         if items is None:

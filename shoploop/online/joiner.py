@@ -8,12 +8,15 @@ A purchase counts whatever became of its answer: it was shown, which its signatu
 wanted. Where its answer is not known, or was too long ago, it is learned as one from plain browsing is.
 """
 
+import json
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from shoploop.events.fresh import Table
 from shoploop.events.log import BEGINNING, Record
 from shoploop.events.messages import Again, Forgotten, Kept, Kind, Message, Shown, from_json
 from shoploop.events.names import Names
@@ -190,6 +193,43 @@ class Joiner:
         """Keeps what nothing can be learned from."""
         text = body if isinstance(body, str) else body.decode(errors="replace")
         self.dead.append(DeadLetter(offset=offset, reason=reason, body=text))
+
+    def tables(self) -> dict[str, Table]:
+        """The window, the oldest answer and the oldest that waits for one first."""
+        answers = [self._open[request] for request in self._opened]
+        orphans = [
+            (request, each.time.isoformat(), offset, event.model_dump_json(exclude_none=True))
+            for request, each in self._orphans.items()
+            for offset, event in each.events
+        ]
+        return {
+            "answers": {
+                "request": list(self._opened),
+                "time": [each.time for each in answers],
+                "items": [json.dumps(each.items) for each in answers],
+                "searched": [each.searched for each in answers],
+            },
+            "orphans": {
+                name: [each[place] for each in orphans]
+                for place, name in enumerate(("request", "time", "offset", "event"))
+            },
+            "times": {"time": [time.isoformat() for time in self._times]},
+            "watermark": {"time": [] if self._watermark is None else [self._watermark.isoformat()]},
+        }
+
+    def take_up(self, tables: Mapping[str, Table]) -> None:
+        """Has the window that :meth:`tables` told, and nothing else."""
+        self._opened, self._open = deque(tables["answers"]["request"]), {}
+        for request, time, items, searched in zip(*tables["answers"].values(), strict=True):
+            self._open[request] = _Open(time.astimezone(UTC), self._items.all(json.loads(items)), searched)
+        self._orphans.clear()
+        for request, time, offset, event in zip(*tables["orphans"].values(), strict=True):
+            orphans = self._orphans.setdefault(request, _Orphans(datetime.fromisoformat(time)))
+            orphans.events.append((offset, Kept.model_validate_json(event)))
+        self._waiting_orphans = len(tables["orphans"]["request"])
+        self._times = deque(map(datetime.fromisoformat, tables["times"]["time"]))
+        self._sorted_times = sorted(self._times)
+        self._watermark = next(map(datetime.fromisoformat, tables["watermark"]["time"]), None)
 
     def _joined(self, offset: int, event: Kept) -> list[Example]:
         if event.kind not in WINDOWS or event.item is None or event.request_id is None:

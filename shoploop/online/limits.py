@@ -5,10 +5,13 @@ is counted and passed over; nothing is waited for.
 """
 
 from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from shoploop.api.online import GuardrailsSpec
+from shoploop.events.fresh import Table
 from shoploop.events.names import Names
 from shoploop.features.log import Float32
 from shoploop.online.joiner import Example
@@ -115,6 +118,38 @@ class Limits:
         self._learned += 1
         return True
 
+    def forget(self, users: Collection[str]) -> None:
+        """Counts nothing of these users any more."""
+        for user in users:
+            self._of_user.pop(user, None)
+            self._of_user_a_day.pop(user, None)
+        if users:
+            self._pairs = OrderedDict((pair, n) for pair, n in self._pairs.items() if pair[0] not in users)
+
+    def tables(self) -> dict[str, Table]:
+        """What is counted, those first who are forgotten first."""
+        return {
+            "limits": {"span": [self._span], "day": [self._day], "learned": [self._learned]},
+            "users_in_span": _counts("user", self._of_user),
+            "users_in_day": _counts("user", self._of_user_a_day),
+            "items_in_day": _counts("code", self._of_item),
+            "pairs_in_day": {
+                "user": [user for user, _ in self._pairs],
+                "code": [code for _, code in self._pairs],
+                "examples": list(self._pairs.values()),
+            },
+        }
+
+    def take_up(self, tables: Mapping[str, Table]) -> None:
+        """Has counted what :meth:`tables` told, and nothing else."""
+        limits, pairs, name = tables["limits"], tables["pairs_in_day"], self._users.one
+        self._span, self._day, self._learned = limits["span"][0], limits["day"][0], limits["learned"][0]
+        self._of_user = dict(_counted("user", tables["users_in_span"]))
+        self._of_user_a_day = OrderedDict((name(user), n) for user, n in _counted("user", tables["users_in_day"]))
+        self._of_item = dict(_counted("code", tables["items_in_day"]))
+        users = map(name, pairs["user"])
+        self._pairs = OrderedDict(zip(zip(users, pairs["code"], strict=True), pairs["examples"], strict=True))
+
     def _pass_to(self, offset: int, now: datetime) -> None:
         span, day = offset // SPAN, now.toordinal()
         if span != self._span:
@@ -126,3 +161,11 @@ class Limits:
             self._of_item.clear()
             self._pairs.clear()
             self._users.forget()
+
+
+def _counts(key: str, counts: Mapping[Any, int]) -> Table:
+    return {key: list(counts), "examples": list(counts.values())}
+
+
+def _counted(key: str, table: Table) -> Iterable[tuple[Any, int]]:
+    return zip(table[key], table["examples"], strict=True)

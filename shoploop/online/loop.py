@@ -2,9 +2,9 @@
 
 What is learned depends on the records and their order alone; the clock decides only when a commit is written. What is
 committed amid a batch is what its examples so far would make of it, and they are learned again together with the rest. Who
-starts again reads the rows as they were where the batch of the last commit began, and the records before that once more to
-know which answers wait for feedback; these teach nothing a second time. So each event counts once, whenever the learner is
-killed.
+starts again reads the rows as they were where the batch of the last commit began, and what was remembered of the records at
+some batch before that, and the records in between once more; these teach nothing a second time. So each event counts once,
+whenever the learner is killed.
 """
 
 import logging
@@ -14,9 +14,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
-from shoploop.errors import AlreadyExists, ShoploopError, StoreError
+from shoploop.errors import AlreadyExists, ArtifactError, NotFound, ShoploopError, StoreError
 from shoploop.events.log import EventLog, LogUnavailable, Record
+from shoploop.events.messages import Forgotten
 from shoploop.online.chain import FAILED_KEPT, SNAPSHOT_EVERY, Chain, Commit, Standing, Totals, hold_alone, mark
 from shoploop.online.guarded_learner import GuardedLearner, Model
 from shoploop.online.guardrails import GuardConfig, Trip, is_of_guard
@@ -24,6 +26,7 @@ from shoploop.online.intake import Intake
 from shoploop.online.learner import LearnerConfig
 from shoploop.online.limits import LimitConfig, Limits
 from shoploop.online.weighing import Weigh, alike
+from shoploop.online.window import EVERY, SHARE, behind, to_bytes
 
 READ = 2_048
 """Records that are read at once."""
@@ -54,6 +57,7 @@ class OnlineLoop:
         by: str | None = None,
         beat: Callable[[], None] = lambda: None,
         beside: Chain | None = None,
+        remember_every: int = EVERY,
     ):
         """
         Args:
@@ -70,6 +74,7 @@ class OnlineLoop:
             beat: Called again and again while it gets on, whatever it does.
             beside: Of the version that serves, whose place this one is to take: what that has read is committed here, too,
                 where it teaches nothing. So it can be seen in the chain that this version has caught up.
+            remember_every: Records, after which what is remembered of them is written down at the end of a batch.
         """
         self.offset = start
         self.settled: int | None = None
@@ -101,6 +106,19 @@ class OnlineLoop:
 
         self._record: str | None = None
         """Marks the record at the offset; None where the log has none there, or it was not read."""
+
+        self._remember_every = remember_every
+        self._trimmed: int
+        """Offset of the last record that the log had forgotten when it was last asked."""
+
+        self._remembered: int
+        """Offset of the last record that what was written down knows."""
+
+        self._unwritten: tuple[int, bytes] | None = None
+        """What is to be written down with the next commit, and the offset of the last record that it knows."""
+
+        self._forgets = False
+        """What is written down may hold something of records that were erased since."""
 
         self._was_away = False
         """The log did not answer since it was read last: it may have come back as another."""
@@ -151,17 +169,20 @@ class OnlineLoop:
         self.offset, self._record = min(max(first, begin), standing.offset), None
         first = min(first, standing.offset)
         self._intake = Intake(self._codes, Limits(self._shares_I, self._limit_config), start=first)
-        self._intake.recall(self._log, start=self.offset, beat=self._beat)
+        self._trimmed = begin
+        self._made_by: dict[str, Any] = {"limits": vars(self._limit_config), "start": first}
+        self._take_up_window(standing.offset)
         while self.offset < standing.offset:
             self._beat()
             records = self._log.read(self.offset, limit=READ)
             for record in records:
                 if record.offset <= standing.offset:
                     message = self._intake.read(record)
+                    self._forgets |= isinstance(message, Forgotten)
                     if self._intake.ends_batch(record.offset, message, last=self.offset):
                         self._learner.judge_again(self._intake.batch)
                         self._intake.begin_batch()
-                    self._intake.take(record.offset, message, failed=self._failed)
+                    self._learner.forget(self._intake.take(record.offset, message, failed=self._failed).forgotten)
                     self._pass_to(record)
             if not records or records[-1].offset >= standing.offset:
                 if self.offset != standing.offset:  # a log may have no record of that number
@@ -196,6 +217,8 @@ class OnlineLoop:
             time.sleep(wait_seconds)
             return 0
         records = self._log.read(self.offset, limit=READ, wait_seconds=wait_seconds)
+        if self._is_to_remember(len(records)):
+            self._trimmed = self._log.begin()
         if records and records[0].offset > self.offset + 1:
             self._skip_gap(self._log.begin())
         for number, record in enumerate(records):
@@ -203,7 +226,10 @@ class OnlineLoop:
             if self._intake.ends_batch(record.offset, message, last=self.offset) and (trip := self._end_batch()):
                 self._freeze(trip)
                 return number
-            capped, dead = self._intake.take(record.offset, message, failed=self._failed)
+            if isinstance(message, Forgotten):
+                self._forgets, self._unwritten = True, None
+            capped, dead, forgotten = self._intake.take(record.offset, message, failed=self._failed)
+            self._learner.forget(forgotten)
             if capped or dead:
                 self._totals += Totals(capped=capped, dead_letters=dead)
                 self._learner.count(capped=capped, dead=dead)
@@ -217,6 +243,9 @@ class OnlineLoop:
             ChainTaken: another learner is at work; what it wrote stands, and this one's is gone.
             StoreUnavailable: ask again; nothing is lost.
         """
+        if self._forgets:
+            self._chain.windows.keep_only(None)
+            self._forgets = False
         awaited = self._is_awaited()
         if not self._stands or self._chain.frozen is not None or (self._published == self.offset and not awaited):
             return None
@@ -233,6 +262,7 @@ class OnlineLoop:
             self._freeze(offer.trip)
             return None
         full = self._chain.head % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1
+        window = self._unwritten and self._chain.windows.write(*self._unwritten)
         try:
             commit = self._chain.append(
                 "learn",
@@ -246,10 +276,15 @@ class OnlineLoop:
                 full=full,
                 failed=self._failed,
                 record=self._record,
+                window=window,
             )
         except AlreadyExists:
             hold_alone(self._chain.refresh())
             return None
+        if window is not None:
+            self._unwritten = None
+            with suppress(StoreError):  # one more lies there until the next time
+                self._chain.windows.keep_only(window)
         self._stands = True
         self._published = self.settled = self.offset
         return commit
@@ -315,12 +350,38 @@ class OnlineLoop:
         self._published = -1
         self._standing = Standing(offset=self.offset, totals=self._totals, block=self._learner.block)
 
+    def _is_to_remember(self, more: int) -> bool:
+        """Whether enough records were read since something was written down, with so many more."""
+        return self.offset + more - self._remembered >= max(self._remember_every, self._intake.held // SHARE)
+
+    def _take_up_window(self, until: int) -> None:
+        """Remembers what was written down of records up to that offset, where something was; else what was shown before."""
+        window, self._unwritten = self._chain.window, None
+        if window is not None and window.offset <= until:
+            try:
+                tables = self._chain.windows.read(window, made_by=self._made_by)
+            except (NotFound, ArtifactError) as error:
+                self._say.info("%s The records up to %d are read again.", error, until)
+            else:
+                self._intake.take_up(tables)
+                self._learner.take_up(tables["credit"])
+                self.offset = self._remembered = window.offset
+                return
+        self._remembered = self.offset
+        self._intake.recall(self._log, start=self.offset, beat=self._beat)
+
     def _end_batch(self) -> Trip | None:
         """Learns the batch for good."""
         learned = self._learner.learn(self._intake.batch)
         self._totals += learned.totals
         self._failed = (*self._failed, *learned.failed)[-FAILED_KEPT:]
         self._begin_batch()
+        if self._is_to_remember(0):
+            tables = self._intake.tables() | {"credit": self._learner.table()}
+            if self._trimmed > self._made_by["start"]:
+                tables = behind(self._trimmed, tables)
+            self._unwritten = self.offset, to_bytes(tables, made_by=self._made_by)
+            self._remembered = self.offset
         return learned.trip
 
     def _freeze(self, trip: Trip) -> None:

@@ -11,7 +11,8 @@
       promotions/            which version serves: a log
       candidates/            which version meets some shoppers beside it: a log
       events/                on a machine that serves: events.sqlite, and keys/ to sign impressions and to let events in
-      online/<version>/      what was learned since the version: commits/, a log, and objects/, what its entries name
+      online/<version>/      what was learned since the version: commits/, a log, and objects/ and windows/, which its entries
+                             name
       collected/             interactions from the event log: date=<day>/*.parquet, and cuts/, a log that says which count;
                              erased/ is a log of the records that a user wanted to be gone
       data/                  copies of one's own files: <table>/<digest>/<file>, made by `shoploop data push`
@@ -150,6 +151,11 @@ def online_commits(name: str, version_id: str) -> str:
 def online_objects(name: str, version_id: str) -> str:
     """What the entries of that log name."""
     return f"{online(name, version_id)}/objects"
+
+
+def online_windows(name: str, version_id: str) -> str:
+    """What its learner remembers of the event log: it says who did what."""
+    return f"{online(name, version_id)}/windows"
 
 
 def online_object(name: str, version_id: str, digest: str) -> str:
