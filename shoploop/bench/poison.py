@@ -27,7 +27,7 @@ from shoploop.online.guardrails import NO_GUARD, GuardConfig
 from shoploop.online.learner import LearnerConfig
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import OnlineLoop
-from shoploop.ranking.states import Asked
+from shoploop.ranking.asked import Asked
 from shoploop.store import Store
 
 ITEMS, WIDTH, USERS = 1_000, 16, 2_000

@@ -12,7 +12,7 @@ import numpy as np
 from shoploop.errors import StoreError
 from shoploop.events.log import LogUnavailable
 from shoploop.features.log import Float32
-from shoploop.ranking.states import Asked
+from shoploop.ranking.asked import Asked
 
 TRIES = 3
 """Of one that cannot be encoded; then it has none."""

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from shoploop.events.fresh import Done
 from shoploop.features.log import Float32
+from shoploop.ranking.asked import Asked
 from shoploop.ranking.drift import BINS, psi
-from shoploop.ranking.states import Asked
 
 REQUESTS = 16
 TOP = 10

@@ -20,7 +20,7 @@ from shoploop.online.encoding import States, encoded
 from shoploop.online.joiner import Example, Joiner
 from shoploop.online.limits import Limits
 from shoploop.online.recall import recall
-from shoploop.ranking.states import Asked
+from shoploop.ranking.asked import Asked
 
 BATCH = 512
 """Offsets whose examples are learned in one step at most."""

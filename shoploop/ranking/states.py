@@ -10,17 +10,16 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from shoploop.events.fresh import Done
 from shoploop.features.baskets import BASKETS, NO_AGE
 from shoploop.features.history import History, moments_of
 from shoploop.features.log import Float32, Int32
 from shoploop.models.inputs import Batch
+from shoploop.ranking.asked import Asked
 from shoploop.ranking.known import Known, today
 from shoploop.schemas import POSITIVE_KINDS
 
@@ -31,16 +30,6 @@ LENGTHS = (1, 2, 4, 8, 16, BASKETS)
 """Baskets that a group is padded to."""
 
 Int64 = npt.NDArray[np.int64]
-
-
-class Asked(NamedTuple):
-    """Whose state, and when."""
-
-    user: str
-    fresh: tuple[Done, ...]
-    """What they did since the stored history was made."""
-
-    time: datetime
 
 
 class UserStates:

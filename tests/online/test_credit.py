@@ -13,7 +13,7 @@ from shoploop.online.chain import Chain
 from shoploop.online.credit import Credit
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import OnlineLoop
-from shoploop.ranking.states import Asked
+from shoploop.ranking.asked import Asked
 from shoploop.store import Store
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

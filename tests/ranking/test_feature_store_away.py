@@ -23,8 +23,8 @@ from shoploop.features.online import OnlineFeatures
 from shoploop.predictor import metrics
 from shoploop.predictor.explanations import Explanations, NotExplained
 from shoploop.ranking.answer import RankRequest, RecommendRequest, SearchRequest, ShopsRequest
+from shoploop.ranking.asked import Asked
 from shoploop.ranking.explanation import ExplainRequest
-from shoploop.ranking.states import Asked
 
 SHOP = Shop()
 NOON = datetime.combine(SHOP.serving_day, datetime.min.time(), UTC).replace(hour=12)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from shop.serving import SHOP, make_ranker
 
 from shoploop.events.fresh import Done
-from shoploop.ranking.states import Asked, order
+from shoploop.ranking.asked import Asked
+from shoploop.ranking.states import order
 
 SERVING = SHOP.split.serving
 NOON = datetime(1970, 1, 1, 12, tzinfo=UTC) + timedelta(days=SERVING)
