@@ -244,8 +244,7 @@ class OnlineLoop:
             StoreUnavailable: ask again; nothing is lost.
         """
         if self._forgets:
-            self._chain.windows.keep_only(None)
-            self._forgets = False
+            self._forget_windows()
         awaited = self._is_awaited()
         if not self._stands or self._chain.frozen is not None or (self._published == self.offset and not awaited):
             return None
@@ -369,6 +368,14 @@ class OnlineLoop:
                 return
         self._remembered = self.offset
         self._intake.recall(self._log, start=self.offset, beat=self._beat)
+
+    def _forget_windows(self) -> None:
+        """What was written down goes, since it may name who was erased; where the store does not let it go, the next time."""
+        try:
+            self._chain.windows.keep_only(None)
+            self._forgets = False
+        except StoreError as error:
+            self._say.warning("%s What names who was erased is still there; it is tried again.", error)
 
     def _end_batch(self) -> Trip | None:
         """Learns the batch for good."""

@@ -21,8 +21,8 @@ from shoploop.errors import AlreadyExists, ArtifactCorrupt, ArtifactForeign
 from shoploop.events.fresh import Table
 from shoploop.store import Store, layout
 
-EVERY = 20_000
-"""Records, after which a learner writes down what it remembers: to read as many again takes two or three seconds."""
+EVERY = 10_000
+"""Records, after which a learner writes down what it remembers: to read as many again takes a second or two."""
 
 SHARE = 8
 """Nor before as many records as one in so many of what is remembered: to write that down takes time, too."""
