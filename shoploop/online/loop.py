@@ -120,6 +120,9 @@ class OnlineLoop:
         self._forgets = False
         """What is written down may hold something of records that were erased since."""
 
+        self._kept_by = ""
+        """Why it could not go, as it was said last."""
+
         self._was_away = False
         """The log did not answer since it was read last: it may have come back as another."""
 
@@ -373,9 +376,11 @@ class OnlineLoop:
         """What was written down goes, since it may name who was erased; where the store does not let it go, the next time."""
         try:
             self._chain.windows.keep_only(None)
-            self._forgets = False
+            self._forgets, self._kept_by = False, ""
         except StoreError as error:
-            self._say.warning("%s What names who was erased is still there; it is tried again.", error)
+            if str(error) != self._kept_by:
+                self._kept_by = str(error)
+                self._say.warning("%s What may name who was erased is still there; it is tried again.", error)
 
     def _end_batch(self) -> Trip | None:
         """Learns the batch for good."""

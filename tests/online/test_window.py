@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from online_story import OPEN, PEOPLE, begun, chain_of, did, learned, shown, story
 
-from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound
+from shoploop.errors import ArtifactCorrupt, ArtifactForeign, NotFound, StoreUnavailable
 from shoploop.events.erasing import erase_user
-from shoploop.events.log import BEGINNING, Record
+from shoploop.events.log import BEGINNING, Entry, Record
+from shoploop.events.messages import Forgotten, to_json
 from shoploop.online import window
 from shoploop.online.credit import Credit
 from shoploop.online.intake import Intake
@@ -150,7 +151,9 @@ def test_who_is_erased_is_in_nothing_that_is_written_down(ranker, log, store):
     assert names(store, key) >= {"ann", "bob"}
     erase_user(log, store, "grocery", "ann", by="who may")
     assert not [*store.list(f"{layout.online_windows('grocery', 'v123')}/")]
-    loop._chain.windows.write(90, store_bytes := packed(intake()))  # as a learner that has not read of it yet would
+    Windows(store, "grocery", "v123").write(
+        90, before := packed(intake())
+    )  # as a learner that has not read of it yet would
     while loop.step():  # what it remembers it forgets
         pass
     loop.publish()
@@ -159,8 +162,29 @@ def test_who_is_erased_is_in_nothing_that_is_written_down(ranker, log, store):
         pass
     loop.publish()
     (key,) = store.list(f"{layout.online_windows('grocery', 'v123')}/")
-    assert store.get(key) != store_bytes
+    assert store.get(key) != before
     assert names(store, key) == {"bob", "cid"}
+
+
+def test_a_store_that_lets_nothing_go_stops_no_learner_and_is_asked_again(ranker, log, store, monkeypatch, caplog):
+    log.append([did(number, PEOPLE[number % 3], "salt") for number in range(90)])
+    loop, delete, denied = learned(ranker, log, store, remember_every=20), store.delete, [True]
+
+    def denying(key):
+        if denied:
+            raise StoreUnavailable(f"{key} must not go.")
+        delete(key)
+
+    log.append([Entry("told", to_json(Forgotten(offsets=[1])))])
+    monkeypatch.setattr(store, "delete", denying)
+    for number in range(100, 103):
+        log.append([did(number, "bob", "tea")])
+        loop.step(), loop.publish()
+    assert chain_of(store).offset_of(chain_of(store).head) == log.end()
+    assert caplog.text.count("must not go. What may name who was erased is still there") == 1
+    denied.clear(), log.append([did(103, "cid", "tea")])
+    loop.step(), loop.publish()
+    assert not [*store.list(f"{layout.online_windows('grocery', 'v123')}/")]
 
 
 def names(store, key) -> set[str]:
