@@ -103,5 +103,20 @@ SEARCHES = Table(
 )
 """What was searched for and taken. A shop need not have it."""
 
-READABLE = TABLES | {SEARCHES.name: SEARCHES}
+OFFERS = Table(
+    name="offers",
+    schema=pa.schema(
+        [
+            ("item", pa.string()),
+            ("from", pa.date32()),  # first day
+            ("until", pa.date32()),  # last day
+            ("shop", pa.string()),  # null: in all of them
+            ("kind", pa.string()),  # mailer, display; null where the source does not say
+        ]
+    ),
+    required=("item", "from", "until"),
+)
+"""What is on offer, how, where and when; also of days that are to come. A shop need not have it."""
+
+READABLE = TABLES | {SEARCHES.name: SEARCHES, OFFERS.name: OFFERS}
 """All that a spec may name."""

@@ -129,6 +129,10 @@ class TablesSpec(Spec):
     """What was searched for and taken: query, item, time, and optionally user, kind. Where training.surfaces names Search
     and there is no such table, queries are made of the names of what was bought."""
 
+    offers: TableSource | None = None
+    """What is in your mailer or on display: item, from and until, the first and the last day, and optionally shop (none: in
+    all of them) and kind, a word of yours such as mailer or display. What is to come belongs in it, too: it is known."""
+
 
 ONE_SOURCE = Rule(cel="has(self.dataset) != has(self.tables)", message="name exactly one of dataset and tables")
 

@@ -134,7 +134,8 @@ def statistics(store: Store, ranker: Ranker, name: str, users: list[str], day: i
     log = PurchaseLog.of(bought, ranker.known.trained.vocabulary)
     there = set(log.users)
     known = [user for user in users if user in there]
-    return dict(zip(known, user_rows(user_stats(log), known, [day] * len(known)), strict=True))
+    table = user_stats(log, visited_shops="visited_shops" in ranker.known.trained.contract.user_stats)
+    return dict(zip(known, user_rows(table, known, [day] * len(known)), strict=True))
 
 
 def _asked(ranker: Ranker, bought: Sequence[Purchase]) -> Iterator[_Asked]:

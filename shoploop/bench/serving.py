@@ -177,6 +177,7 @@ def compare_offline(folder: Path, answers: dict[str, dict[str, Any]]) -> dict[st
     """
     from shoploop.evaluation.scoring import model_scores
     from shoploop.features.item import ItemStatistics
+    from shoploop.features.offers import Offers
     from shoploop.features.shop import ShopStatistics
     from shoploop.features.user import user_rows, user_stats
     from shoploop.samples.sample_set import Request, Sources, assemble
@@ -198,9 +199,11 @@ def compare_offline(folder: Path, answers: dict[str, dict[str, Any]]) -> dict[st
         catalogs=lambda _: trained.catalog,
         items=lambda _: items,
         shops=lambda _: shops,
+        offers=Offers.of_features(folder / "features", trained.contract, trained.vocabulary),
     )
     requests = [Request(user=codes[user], day=_day(answers[user]["as_of"])) for user in chosen]
-    rows = user_rows(user_stats(log), chosen, [request.day for request in requests])
+    stats = user_stats(log, visited_shops="visited_shops" in trained.contract.user_stats)
+    rows = user_rows(stats, chosen, [request.day for request in requests])
     equal, differences = 0, [0.0]
     for samples in assemble(requests, rows, sources, candidates=trained.candidates):
         scores = model_scores(trained.model, samples)

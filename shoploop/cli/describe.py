@@ -101,8 +101,16 @@ def _log(whole: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(("shops", f"{log['shops']:,}{_listed(tables['shops'])}"))
     if "searches" in tables:
         facts.append(("searches", f"{tables['searches']['rows']:,} that something was taken of"))
+    if "offers" in tables:
+        facts.append(("offers", f"{tables['offers']['rows']:,}, {_offered(whole['offers'])}"))
     facts.append(("density", f"{_share(log['density'])} of all pairs of a user and an item occur"))
     return facts
+
+
+def _offered(offers: Mapping[str, Any]) -> str:
+    kinds = ", ".join(offers["kinds"])
+    where = f"in {offers['shops']:,} shops" if offers["shops"] else "in all shops"
+    return f"{offers['first']} to {offers['last']}, {where}" + (f": {kinds}" if kinds else "")
 
 
 def _listed(table: Mapping[str, Any]) -> str:

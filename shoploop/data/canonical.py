@@ -14,6 +14,7 @@ from shoploop import progress, schemas
 from shoploop.data import catalogue, fitting, outliers
 from shoploop.data.collected import COLLECTED, CollectedThrough
 from shoploop.data.kinds import PURCHASE, UNKNOWN, with_returns
+from shoploop.data.offers import complete_offers
 from shoploop.data.picture_files import FILE as PICTURES
 from shoploop.data.picture_files import PictureFolder, read_pictures
 from shoploop.data.repeated import tell_repeated
@@ -77,16 +78,19 @@ def write(
 
 
 def complete(loaded: Loaded) -> dict[str, pl.DataFrame]:
-    """All four tables with every canonical column, in canonical order, and searches where there are any; rules are noted on
-    ``loaded``."""
+    """All four tables with every canonical column, in canonical order, and searches and offers where there are any; rules are
+    noted on ``loaded``."""
     events = _interactions(loaded)
     searches = None if loaded.searches is None else _searches(loaded, loaded.searches, events)
-    return ({} if searches is None else {"searches": searches}) | {
+    tables = ({} if searches is None else {"searches": searches}) | {
         "interactions": events,
         "items": _entities(loaded, loaded.items, "items", events),
         "users": _entities(loaded, loaded.users, "users", events),
         "shops": _entities(loaded, loaded.shops, "shops", events),
     }
+    if loaded.offers is not None:
+        tables["offers"] = complete_offers(loaded, _with_schema(loaded.offers, "offers"), tables)
+    return tables
 
 
 def _of_an_item(events: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:

@@ -28,6 +28,9 @@ _PARTED = r"^\d{1,3}(,\d{3})+$"
 
 _NUMBERS = ("quantity", "price", "rating")
 
+_DAYS = ("from", "until")
+"""Of offers."""
+
 _IDS = ("user", "item", "shop", "basket")
 
 
@@ -45,6 +48,8 @@ def cast(raw: Mapped, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
         _refuse_empty(raw, column, values)
         if column == "time":
             columns[column] = _time(raw, values, loaded)
+        elif column in _DAYS and raw.name == "offers":
+            columns[column] = _time(raw, values, loaded).dt.date()
         elif column == ENDS and raw.name == "items":
             columns[schemas.ENDS] = _time(raw, without_never(values), loaded).dt.date()
             continue

@@ -50,7 +50,7 @@ def open_table(name: str, source: TableSource, *, also: tuple[str, ...] = ()) ->
     times.check_zone(source.time_zone, field=f"spec.data.tables.{name}.timeZone")
     canonical = [*schemas.READABLE[name].schema.names, *also, *(["rating"] if name == "interactions" else [])]
     for column in source.columns:
-        if name == "interactions" and column not in canonical:
+        if name in ("interactions", "offers") and column not in canonical:
             raise SpecInvalid(
                 f"spec.data.tables.{name}.columns: {column!r} is no column of {name}{nearest(column, canonical)} "
                 f"Columns: {', '.join(canonical)}."

@@ -53,7 +53,8 @@ def describe(loaded: Loaded) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
 
     Returns:
         ``log`` (rows, span, users, items, density), ``kinds``, ``words`` (those found, and what each was read as),
-        ``tables``, ``missing``, ``rules`` and ``remarks`` as in ``load.json``, ``habits`` and ``task``.
+        ``tables``, ``offers`` where there are any, ``missing``, ``rules`` and ``remarks`` as in ``load.json``, ``habits`` and
+        ``task``.
 
     Raises:
         TableEmpty, SchemaMismatch: as loading itself.
@@ -69,6 +70,7 @@ def describe(loaded: Loaded) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
         "kinds": _kinds(events),
         "words": loaded.kinds,
         "tables": {name: _table(table, given[name]) for name, table in tables.items() if name != "interactions"},
+        **({"offers": _offers(tables["offers"])} if "offers" in tables else {}),
         "missing": _missing(loaded, tables, given),
         "rules": loaded.report(),
         "remarks": loaded.remarks,
@@ -103,6 +105,16 @@ def _log(events: pl.DataFrame, coded: pl.DataFrame, read: int) -> dict[str, Any]
         "items": items,
         "shops": events["shop"].n_unique() - int(events["shop"].null_count() > 0),
         "density": pairs / (users * items),
+    }
+
+
+def _offers(offers: pl.DataFrame) -> dict[str, Any]:
+    kinds = offers["kind"].drop_nulls().value_counts().sort(["count", "kind"], descending=[True, False])["kind"]
+    days = {"first": offers["from"].min(), "last": offers["until"].max()}
+    return {name: str(day) for name, day in days.items()} | {
+        "items": offers["item"].n_unique(),
+        "shops": offers["shop"].drop_nulls().n_unique(),
+        "kinds": kinds.to_list(),
     }
 
 

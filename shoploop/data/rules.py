@@ -49,6 +49,7 @@ class Loaded:
     searches_named: bool = False
     """Whether the spec names a table of searches; else they are what was collected, which a run can do without."""
 
+    offers: pl.DataFrame | None = None
     rules: list[Rule] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     """Sentences that a person should read at once, on the console."""

@@ -17,10 +17,10 @@ def load_data(*, out: Path, data_spec: DataSpec, collected: Path | None = None) 
 
     Args:
         out: Folder to write: ``interactions.parquet`` (sorted by time, user, item and the rest), ``items.parquet``,
-            ``users.parquet``, ``shops.parquet``, where there are searches ``searches.parquet``, where answers were explored
-            ``shown.parquet``, where pictures are asked for ``pictures.parquet``
-            and the given ``encoder/``, and ``load.json``, which is the returned report: rows, columns and sha256 per table,
-            and each rule by which rows were kept, changed or dropped, with its count.
+            ``users.parquet``, ``shops.parquet``, where there are searches ``searches.parquet``, where there are offers
+            ``offers.parquet``, where answers were explored ``shown.parquet``, where pictures are asked for
+            ``pictures.parquet`` and the given ``encoder/``, and ``load.json``, which is the returned report: rows, columns
+            and sha256 per table, and each rule by which rows were kept, changed or dropped, with its count.
         data_spec: ``dataset`` or ``tables``. Relative paths count from the working directory (see
             :func:`shoploop.data.inputs.resolve_uris`).
         collected: Folder of interactions that came from the event log, which are added.

@@ -48,6 +48,8 @@ def load(spec: TablesSpec) -> Loaded:
     if spec.searches is not None:
         loaded.searches = cast(open_table("searches", spec.searches), loaded)
         loaded.searches_named = True
+    if spec.offers is not None:
+        loaded.offers = cast(open_table("offers", spec.offers), loaded)
     join_without_zeros(loaded)
     _look_for_what_fits(log, loaded)
     return loaded

@@ -14,8 +14,8 @@ _PADDED = r"^0."
 
 
 def join_without_zeros(loaded: Loaded) -> None:
-    """Gives interactions and searches the ids of the tables of items, users and shops, where zeros in front are all that
-    differs."""
+    """Gives interactions, searches and offers the ids of the tables of items, users and shops, where zeros in front are all
+    that differs."""
     for name in ("items", "users", "shops"):
         (key,) = schemas.TABLES[name].key
         table = getattr(loaded, name)
@@ -33,8 +33,10 @@ def join_without_zeros(loaded: Loaded) -> None:
             tell=True,
         )  # fmt: skip
         loaded.interactions = loaded.interactions.with_columns(pl.col(key).replace(old, new))
-        if loaded.searches is not None and key in loaded.searches.columns:
-            loaded.searches = loaded.searches.with_columns(pl.col(key).replace(old, new))
+        for other in ("searches", "offers"):
+            beside = getattr(loaded, other)
+            if beside is not None and key in beside.columns:
+                setattr(loaded, other, beside.with_columns(pl.col(key).replace(old, new)))
 
 
 def _same(given: pl.Series, listed: pl.Series) -> pl.DataFrame:

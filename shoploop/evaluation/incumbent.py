@@ -134,6 +134,7 @@ def _metrics(
         catalogs=catalogs,
         items=ByDay(lambda some: joins.items(log.vocabulary, some), asked, rows_a_day=len(log.vocabulary)),
         shops=ByDay(lambda some: joins.shops(log.shops, some), asked, rows_a_day=len(log.shops)),
+        offers=joins.offers(log.vocabulary, trained.contract),
     )
     own = SampleSet.concat(list(assemble(requests, users, sources, candidates=trained.candidates)))
     metrics: Metrics = {}

@@ -183,6 +183,7 @@ def _scores(
         catalogs=following(trained.catalog, log, days, CatalogConfig()),
         items=ByDay(lambda some: joins.items(log.vocabulary, some), days, rows_a_day=len(log.vocabulary)),
         shops=ByDay(lambda some: joins.shops(log.shops, some), days, rows_a_day=len(log.shops)),
+        offers=joins.offers(log.vocabulary, trained.contract),
     )
     for samples in assemble(requests, users, sources, candidates=trained.candidates):
         fused = model_scores(trained.model, samples)["fused"]

@@ -7,7 +7,7 @@ every model version; its hash decides whether a model may run on the features at
 import hashlib
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -18,7 +18,10 @@ from shoploop.errors import SchemaMismatch
 from shoploop.features.habits import PARTITIONS, Partition
 from shoploop.schemas import POSITIVE_KINDS
 
-Needs = Literal["category", "price", "shop", "weekday", "weekend"]
+Needs = Literal[
+    "category", "price", "shop", "weekday", "weekend",
+    "offers", "offers_2", "offers_3", "offers_in_shops", "offers_in_shops_2", "offers_in_shops_3",
+]  # fmt: skip
 
 FORMAT = 1
 """Raised whenever a feature's meaning changes under an unchanged name."""
@@ -32,7 +35,8 @@ class Feature:
     dtype: Literal["float32", "int32", "string"] = "float32"
     needs: Needs | None = None
     """What the data must have for the feature to exist; of ``weekday`` and ``weekend`` that choices hang on such kinds of
-    day (:mod:`shoploop.features.habits`)."""
+    day (:mod:`shoploop.features.habits`); of offers so many kinds of them (:mod:`shoploop.features.offers`), which name
+    shops."""
 
     about: str
 
@@ -54,6 +58,12 @@ USER_STATS = (
     _feature("first_day", "first day with a purchase, days since 1970-01-01", dtype="int32"),
     _feature("last_day", "last day with a purchase, days since 1970-01-01", dtype="int32"),
     _feature("usual_shop", "shop visited on the most days; empty where unknown", dtype="string"),
+    _feature(
+        "visited_shops",
+        "share of the visits to each shop, the latest counting most (30 days), as JSON; empty where unknown",
+        dtype="string",
+        needs="offers_in_shops",
+    ),
 )
 """Per user and day; a row stamped t covers the days before t."""
 
@@ -188,8 +198,30 @@ PAIR_FEATURES = (
     _feature("weekend", "1 on Saturday and Sunday (UTC)"),
     _feature("shop_visits", "log(1 + baskets of 28 days in the user's usual shop)", needs="shop"),
     _feature("shop_basket_size", "log(1 + mean basket size of 28 days there)", needs="shop"),
+    # what is on offer on the day itself, which is known before it
+    _feature(
+        "item_offer", "share of the baskets of 28 days in whose shops the item is on offer on the day", needs="offers"
+    ),
+    _feature("item_offer_2", "the same of the second kind of offers", needs="offers_2"),
+    _feature("item_offer_3", "the same of the third kind of offers", needs="offers_3"),
+    _feature("item_offer_change", "item_offer less what it was 7 days before", needs="offers"),
+    _feature("item_offer_change_2", "the same of the second kind of offers", needs="offers_2"),
+    _feature("item_offer_change_3", "the same of the third kind of offers", needs="offers_3"),
+    _feature(
+        "user_offer",
+        "share of the user's visits, the latest counting most (30 days), in whose shops the item is on offer on the day",
+        needs="offers_in_shops",
+    ),
+    _feature("user_offer_2", "the same of the second kind of offers", needs="offers_in_shops_2"),
+    _feature("user_offer_3", "the same of the third kind of offers", needs="offers_in_shops_3"),
+    _feature(
+        "user_offer_shops", "share of these visits in shops that have any offer on the day", needs="offers_in_shops"
+    ),
 )
 """Per request and candidate, in the order of the model's input."""
+
+OF_OFFERS = frozenset(f.name for f in PAIR_FEATURES if f.needs is not None and f.needs.startswith("offers"))
+"""Pair features that only a shop with a table of offers has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,11 +237,14 @@ class Attribute:
 class Contract:
     """The features of one dataset."""
 
-    user_stats: tuple[str, ...] = tuple(f.name for f in USER_STATS)
+    user_stats: tuple[str, ...] = tuple(f.name for f in USER_STATS if f.needs is None)
     item_stats: tuple[str, ...] = tuple(f.name for f in ITEM_STATS)
     shop_stats: tuple[str, ...] = tuple(f.name for f in SHOP_STATS)
-    pair_features: tuple[str, ...] = tuple(f.name for f in PAIR_FEATURES)
+    pair_features: tuple[str, ...] = tuple(f.name for f in PAIR_FEATURES if f.name not in OF_OFFERS)
     user_attributes: tuple[Attribute, ...] = ()
+    offer_kinds: tuple[str, ...] = ()
+    """Which kind of offers the first, second and third feature of them are of; an empty one stands for all others."""
+
     format: int = FORMAT
     columns_K: npt.NDArray[np.intp] = field(init=False, repr=False, compare=False)
     """Where each of the contract's pair features stands in ``PAIR_FEATURES``."""
@@ -234,6 +269,15 @@ class Contract:
         """sha256 of the canonical JSON, 64 hex digits."""
         return contract_hash(self.to_json())
 
+    def without_offers(self) -> "Contract":
+        """What is left of it where nobody says what is on offer."""
+        return replace(
+            self,
+            user_stats=tuple(f.name for f in USER_STATS if f.needs is None),
+            pair_features=tuple(name for name in self.pair_features if name not in OF_OFFERS),
+            offer_kinds=(),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Without the hash, which a reader recomputes."""
         return {
@@ -243,6 +287,8 @@ class Contract:
             "shop_stats": list(self.shop_stats),
             "pair_features": list(self.pair_features),
             "user_attributes": [asdict(a) | {"levels": list(a.levels)} for a in self.user_attributes],
+            # without offers as it was before there were any: the hash is of this
+            **({"offer_kinds": list(self.offer_kinds)} if self.offer_kinds else {}),
         }
 
     @classmethod
@@ -256,28 +302,46 @@ class Contract:
             user_attributes=tuple(
                 Attribute(name=a["name"], levels=tuple(a["levels"])) for a in data["user_attributes"]
             ),
+            offer_kinds=tuple(data.get("offer_kinds", ())),
         )
 
 
 def resolve(
-    *, interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame, habits: Collection[Partition] = ()
+    *,
+    interactions: pl.DataFrame,
+    items: pl.DataFrame,
+    users: pl.DataFrame,
+    habits: Collection[Partition] = (),
+    offer_kinds: tuple[str, ...] = (),
+    offers_name_shops: bool = False,
 ) -> Contract:
     """The contract of these canonical tables: features whose source they lack are left out.
 
-    ``habits`` are the kinds of day that choices hang on (:func:`shoploop.features.habits.tells`). Levels of attributes are
+    ``habits`` are the kinds of day that choices hang on (:func:`shoploop.features.habits.tells`), ``offer_kinds`` those of
+    offers (:func:`shoploop.features.offers.kinds`), at most three. Levels of attributes are
     those of users who bought something: nobody else may add an input, or be one level too many.
     """
     bought = interactions.filter(pl.col("kind").is_in(POSITIVE_KINDS))
+    named = interactions["shop"].null_count() < len(interactions)
+    offered, in_shops = len(offer_kinds), len(offer_kinds) if offers_name_shops and named else 0
     has: dict[Needs, bool] = {
         "category": bool((items["category"].list.len() > 0).any()),
         "price": bool((interactions["price"] > 0).any()),
-        "shop": interactions["shop"].null_count() < len(interactions),
+        "shop": named,
         "weekday": "weekday" in habits,
         "weekend": "weekend" in habits,
+        "offers": offered > 0,
+        "offers_2": offered > 1,
+        "offers_3": offered > 2,
+        "offers_in_shops": in_shops > 0,
+        "offers_in_shops_2": in_shops > 1,
+        "offers_in_shops_3": in_shops > 2,
     }
     return Contract(
+        user_stats=tuple(f.name for f in USER_STATS if f.needs is None or has[f.needs]),
         pair_features=tuple(f.name for f in PAIR_FEATURES if f.needs is None or has[f.needs]),
         user_attributes=tuple(_attributes(users.join(bought, on="user", how="semi"))),
+        offer_kinds=offer_kinds,
     )
 
 

@@ -27,7 +27,6 @@ from shoploop.api.v1alpha1 import OnlineStoreSpec
 from shoploop.errors import NotFound, SpecInvalid, first_line
 from shoploop.features import sqlite_online
 from shoploop.features.bounded_reads import FeatureStoreUnavailable
-from shoploop.features.contract import ITEM_STATS, SHOP_STATS, USER_STATS
 from shoploop.features.sqlite_online import write_latest
 from shoploop.shells import shells_folder
 
@@ -39,12 +38,6 @@ ROW_ID = "row_id"
 
 WRITE_SECONDS = 30.0
 """That a Redis may take to answer a step."""
-
-COLUMNS = {
-    "user_stats": tuple(feature.name for feature in USER_STATS),
-    "item_stats": tuple(feature.name for feature in ITEM_STATS),
-    "shop_stats": tuple(feature.name for feature in SHOP_STATS),
-}
 
 
 def check_online_store(online_store: OnlineStoreSpec) -> None:
@@ -229,10 +222,11 @@ def historical_features(folder: Path, view: str, requests: pl.DataFrame, *, stor
     store = store or open_store(folder)
     numbered = requests.with_row_index(ROW_ID)
     entities = numbered.with_columns(pl.col("event_timestamp").cast(pl.Datetime("us", "UTC")))
-    features = [f"{view}:{name}" for name in COLUMNS[view]]
+    columns = [feature.name for feature in store.get_feature_view(view).features]
+    features = [f"{view}:{name}" for name in columns]
     with _offline(folder):
         joined = store.get_historical_features(entity_df=entities.to_pandas(), features=features).to_arrow()
-    found = pl.DataFrame(joined).sort(ROW_ID).select(ROW_ID, *COLUMNS[view])
+    found = pl.DataFrame(joined).sort(ROW_ID).select(ROW_ID, *columns)
     return numbered.join(found, on=ROW_ID, how="left", maintain_order="left").drop(ROW_ID)
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import polars as pl
 
 from shoploop.features import feast_store
+from shoploop.features.contract import Contract
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Vocabulary
+from shoploop.features.offers import Offers
 from shoploop.features.shop import NAMES as SHOP_NAMES
 from shoploop.features.shop import ShopRow, shop_rows
 from shoploop.features.user import UserRow
@@ -52,6 +54,10 @@ class Joins:
             day: shop_rows(rows["shop"], rows.select(pl.col(SHOP_NAMES).cast(pl.Float32).fill_null(0)).to_numpy())
             for day, rows in _by_day(found)
         }
+
+    def offers(self, vocabulary: Vocabulary, contract: Contract) -> Offers | None:
+        """All offers of the kinds that a contract names; None where it names none."""
+        return Offers.of_features(self._folder, contract, vocabulary)
 
 
 def _midnights(days: Sequence[int]) -> pl.Series:

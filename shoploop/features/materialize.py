@@ -28,6 +28,8 @@ from shoploop.features.habits import habits, tells
 from shoploop.features.history import midnight
 from shoploop.features.item import item_stats_pieces
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of
+from shoploop.features.offers import FILE as OFFERS
+from shoploop.features.offers import kinds, write_offers
 from shoploop.features.packing import pack
 from shoploop.features.shop import shop_stats
 from shoploop.features.user import user_stats
@@ -49,7 +51,8 @@ def materialize_features(
         data: Folder of ``load_data``.
         out: Folder to write: ``contract.json``, ``vocabulary.parquet`` (item, code), ``user_stats.parquet``,
             ``item_stats.parquet`` and ``shop_stats.parquet`` (each with ``event_timestamp``), ``user_history.parquet``,
-            ``user_profile.parquet`` where users have attributes, ``feast/`` and ``features.json``.
+            ``user_profile.parquet`` where users have attributes, ``offers.parquet`` where there are offers, ``feast/`` and
+            ``features.json``.
         training_spec: Its days, or those chosen from the log where it names none, decide for which days items and shops
             have rows: those with a visit to learn from or to evaluate on, those on which somebody searched or was shown what
             chance had a part in, and the serving day.
@@ -74,7 +77,9 @@ def materialize_features(
     split, vocabulary = chosen.split, chosen.vocabulary
     log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
     found = habits(log, before=split.evaluation_first)
-    contract = resolve(interactions=interactions, items=items, users=users, habits=tells(found))
+    contract = resolve(
+        interactions=interactions, items=items, users=users, habits=tells(found), **_offered(data / OFFERS, split)
+    )
     others = [_other_days(data / SHOWN_FILE)]
     if "Search" in training_spec.surfaces:
         others.append(_other_days(data / SEARCHES))
@@ -87,12 +92,13 @@ def materialize_features(
     (out / "contract.json").write_text(json.dumps(contract.to_json(), indent=1) + "\n")
     vocabulary.frame().write_parquet(out / "vocabulary.parquet")
     tables: list[tuple[str, Callable[[], pl.DataFrame]]] = [
-        ("user_stats", lambda: user_stats(log)),
+        ("user_stats", lambda: user_stats(log, visited_shops="visited_shops" in contract.user_stats)),
         ("shop_stats", lambda: shop_stats(log, days_asked)),
         ("user_history", lambda: _histories(log, before=split.serving)),
     ]
     if contract.user_attributes:
         tables.append(("user_profile", lambda: _profiles(users, contract, log.first_day)))
+    offers = write_offers(data, out, vocabulary) if contract.offer_kinds else 0
     names = ["item_stats", *(name for name, _ in tables)]
     parts = progress.Parts(*names, REGISTERED, *(f"{name}, online" for name in names))
     parts.begin("item_stats")
@@ -125,6 +131,7 @@ def materialize_features(
         "features": len(contract.pair_features),
         "habits": {partition: numbers | {"told": partition in contract.habits} for partition, numbers in found.items()},
         "rows": rows,
+        **({"offers": offers} if contract.offer_kinds else {}),
         "items": len(vocabulary),
         "unknown_share": unknown,
         "users": len(log.users),
@@ -146,6 +153,15 @@ def request_days(days: npt.NDArray[np.integer[Any]], split: TimeSplit) -> list[i
     """Of these days each on which samples or the predictor ask for statistics: days without a visit have no request."""
     days = np.unique(days)
     return [int(day) for day in days[(days >= split.training_first) & (days <= split.last)]] + [split.serving]
+
+
+def _offered(file: Path, split: TimeSplit) -> dict[str, Any]:
+    """What a contract has to know of offers: only of those that can be learned from."""
+    if not file.exists():
+        return {}
+    offers = pl.read_parquet(file, columns=["from", "until", "shop", "kind"])
+    found = kinds(offers, first=split.training_first, before=split.evaluation_first)
+    return {"offer_kinds": found, "offers_name_shops": offers["shop"].null_count() < offers.height}
 
 
 def _other_days(file: Path) -> npt.NDArray[np.integer[Any]]:

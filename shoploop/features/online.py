@@ -22,6 +22,7 @@ from shoploop.features.contract import Contract
 from shoploop.features.history import History, midnight
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32, Vocabulary
+from shoploop.features.offers import Offers
 from shoploop.features.packing import unpack
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow
@@ -168,6 +169,10 @@ class OnlineFeatures:
             row["shop"]: ShopRow(visits_28=row["visits_28"], mean_basket_size_28=row["mean_basket_size_28"])
             for row in rows.iter_rows(named=True)
         }
+
+    def offers(self) -> Offers | None:
+        """What is and will be on offer: once, at start; None where the contract knows of no offers."""
+        return Offers.of_features(self._folder, self.contract, self.vocabulary)
 
     def _history(self, items_H: Int32, days_H: Int32, quantities_H: Float32) -> History:
         if self._recode is None:

@@ -17,6 +17,7 @@ from shoploop.features.habits import KIND_OF_DAY, PARTITIONS, Partition
 from shoploop.features.history import History
 from shoploop.features.item import NAMES, RATE_DAYS, ItemMatrix
 from shoploop.features.log import Float32, Int32
+from shoploop.features.offers import OnOffer
 from shoploop.features.own_history import (
     MOST_OVERDUE,
     NEVER_DAYS,
@@ -125,6 +126,7 @@ def pair_parts(
     shop: ShopRow | None = None,
     after: Mapping[str, Array] | None = None,
     habits: Collection[Partition] = PARTITIONS,
+    offers: OnOffer | None = None,
 ) -> PairParts:
     """What is known of each candidate at a request: of all features that there are, of which a model reads its contract's.
 
@@ -138,6 +140,7 @@ def pair_parts(
         shop: Statistics of the user's usual shop as of ``day``; None where it has none.
         after: :func:`follower_scores` of the same history and catalog, where somebody has them.
         habits: Kinds of day whose features are wanted: the contract's. Few shops have them, and what they cost is seen.
+        offers: What is on offer on ``day``; None where the contract knows of no offers.
     """
     history = history.before(day)
     read = OwnHistory(history, day, habits)
@@ -146,6 +149,8 @@ def pair_parts(
     pairs_N |= _taste(history, candidates_N, catalog)
     pairs_N |= _after(after or follower_scores(history, catalog), candidates_N)
     pairs_N["item_price_ratio"] = _price_ratio(candidates_N, items, user)
+    if offers is not None:
+        pairs_N |= offers.features(candidates_N, user)
     return PairParts(
         candidates_N=candidates_N,
         own=own,

@@ -1,5 +1,7 @@
 """User statistics, causal by day: a row stamped t covers the days before t and holds from t on, until the next row."""
 
+import json
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +9,12 @@ import polars as pl
 
 from shoploop.features.contract import USER_STATS
 from shoploop.features.log import PurchaseLog
+
+SHOPS_FADE_DAYS = 30
+"""Age at which a visit to a shop counts 1/e of one of today."""
+
+FEWEST_VISITED = 0.001
+"""Share of visits from which on a shop is named."""
 
 NUMBERS = tuple(f.name for f in USER_STATS if f.dtype != "string")
 
@@ -25,6 +33,8 @@ class UserRow:
     first_day: int | None = None
     last_day: int | None = None
     usual_shop: str = ""
+    visited_shops: tuple[tuple[str, float], ...] = ()
+    """Shops and the share of visits to each; only where offers name shops."""
 
     @classmethod
     def of(cls, row: "dict[str, float | int | str | None]") -> "UserRow":
@@ -42,11 +52,16 @@ class UserRow:
             first_day=int(row["first_day"] or 0),
             last_day=int(row["last_day"] or 0),
             usual_shop=str(row["usual_shop"] or ""),
+            visited_shops=tuple(json.loads(str(row.get("visited_shops") or "{}")).items()),
         )
 
 
-def user_stats(log: PurchaseLog) -> pl.DataFrame:
+def user_stats(log: PurchaseLog, *, visited_shops: bool = False) -> pl.DataFrame:
     """One row per user and day with a purchase, stamped at the next midnight (UTC).
+
+    Args:
+        log: The purchases.
+        visited_shops: Whether to which shops they go is counted, too, which contracts of offers in shops ask for.
 
     Returns:
         ``user``, ``event_timestamp`` (datetime[us, UTC]) and the columns of ``contract.USER_STATS``, by user and time.
@@ -91,7 +106,7 @@ def user_stats(log: PurchaseLog) -> pl.DataFrame:
     known = per_day["priced"].to_numpy().astype(np.float64)
     span = (per_day["day"] - per_day["first_day"]).to_numpy().astype(np.float64)
     shops = pl.Series([*log.shops, ""], dtype=pl.String)
-    return pl.DataFrame(
+    table = pl.DataFrame(
         {
             "user": pl.Series(list(log.users), dtype=pl.String).gather(per_day["user"]),
             "event_timestamp": (per_day["day"] + 1).cast(pl.Date).cast(pl.Datetime("us", "UTC")),
@@ -106,7 +121,23 @@ def user_stats(log: PurchaseLog) -> pl.DataFrame:
             "last_day": per_day["day"],
             "usual_shop": shops.gather(per_day["usual"].fill_null(len(log.shops))),
         }
-    ).cast({f.name: _TYPES[f.dtype] for f in USER_STATS})
+    ).cast({f.name: _TYPES[f.dtype] for f in USER_STATS if f.needs is None})
+    return table.with_columns(_visited_shops(per_day, log.shops)) if visited_shops else table
+
+
+def _visited_shops(per_day: pl.DataFrame, shops: tuple[str, ...]) -> pl.Series:
+    """After each visit the share of visits to each shop as JSON. All fade alike, so that the shares hold
+    until the next visit."""
+    found, weights, before = [], dict[int, float](), (-1, 0)
+    for user, day, shop in per_day.select("user", "day", "shop").iter_rows():
+        fade = math.exp((before[1] - day) / SHOPS_FADE_DAYS)
+        weights = {one: weight * fade for one, weight in weights.items()} if user == before[0] else {}
+        if shop >= 0:
+            weights[shop] = weights.get(shop, 0.0) + 1.0
+        before, total = (user, day), sum(weights.values())
+        shares = {shops[one]: round(weight / total, 4) for one, weight in sorted(weights.items())}
+        found.append(json.dumps({one: share for one, share in shares.items() if share >= FEWEST_VISITED}))
+    return pl.Series("visited_shops", found, pl.String)
 
 
 _TYPES = {"float32": pl.Float32, "int32": pl.Int32, "string": pl.String}
@@ -130,4 +161,5 @@ def user_rows(stats: pl.DataFrame, users: list[str], days: list[int]) -> list[Us
         )
         .sort("request")
     )
-    return [UserRow.of(row) for row in joined.select(f.name for f in USER_STATS).iter_rows(named=True)]
+    names = [f.name for f in USER_STATS if f.name in joined.columns]
+    return [UserRow.of(row) for row in joined.select(names).iter_rows(named=True)]

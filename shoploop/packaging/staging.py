@@ -50,6 +50,7 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
     import polars as pl
 
     from shoploop.features.ends import read_interactions
+    from shoploop.features.offers import stage_offers
     from shoploop.features.online import rows_of_the_day
     from shoploop.ranking.popularity import write_popularity
     from shoploop.ranking.visits import write_visits
@@ -68,6 +69,7 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
     rows_of_the_day(features, "item_stats").write_parquet(
         folder / "features" / "item_stats.parquet", compression="zstd"
     )
+    stage_offers(features, folder / "features")
     items = pl.read_parquet(data / "items.parquet")
     if missing := set(settings.item_fields) - set(items.columns):
         raise SpecInvalid(

@@ -118,6 +118,8 @@ class Known:
         self.matrix = features.items()
         self._features = features
         self._shops = features.shops()
+        offers = features.offers()
+        self._on_offer = None if offers is None else offers.of_shops(self._shops)
         sold_I = self.matrix.by_popularity
         self.by_popularity_I = np.concatenate([sold_I, np.setdiff1d(np.arange(len(trained.vocabulary)), sold_I)])
         """Codes of all items, what sells first."""
@@ -311,6 +313,7 @@ class Known:
             shop=self._shops.get(user.stats.usual_shop),
             after=candidates.after if candidates else None,
             habits=self.trained.contract.habits,
+            offers=self._on_offer(day) if self._on_offer else None,
         )
 
     def _shared_sums(self) -> SharedSums | None:

@@ -20,6 +20,7 @@ from shoploop.features.contract import Contract
 from shoploop.features.history import bought_on, history_of
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32, PurchaseLog
+from shoploop.features.offers import Offers, OnOffer
 from shoploop.features.pairs import pair_parts
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow
@@ -237,6 +238,12 @@ class Sources:
     """Statistics as of a day."""
 
     shops: Callable[[int], Mapping[str, ShopRow]]
+    offers: Offers | None = None
+    """Where the contract knows of some."""
+
+    def on_offer(self, shops: Mapping[str, ShopRow]) -> Callable[[int], OnOffer | None]:
+        """What is on offer on a day, with these statistics of shops."""
+        return (lambda day: None) if self.offers is None else self.offers.of_shops(shops)
 
 
 def assemble(
@@ -261,7 +268,9 @@ def assemble(
         progress: Told requests done and in all, every hundred.
     """
     order = sorted(range(len(requests)), key=lambda q: (requests[q].day, requests[q].user))
-    items, catalog, shops, day = None, None, {}, None
+    items, catalog, day = None, None, None
+    shops: dict[str, ShopRow] = {}
+    on_offer = sources.on_offer(shops)
     for start in range(0, len(order), 1000):
         made = []
         with one_blas_thread():  # of two, one waits for the other longer than a request's product takes
@@ -270,10 +279,12 @@ def assemble(
                 if items is None or catalog is None or request.day != day:
                     day = request.day
                     items, catalog, shops = sources.items(day), sources.catalogs(day), dict(sources.shops(day))
+                    on_offer = sources.on_offer(shops)
                 rng = np.random.default_rng(
                     [seed, request.user, request.day, *([request.seen] if request.seen else [])]
                 )
-                made.append(_one(request, users[q], sources, items, catalog, shops, candidates, negatives, rng))
+                offers = on_offer(request.as_of)
+                made.append(_one(request, users[q], sources, items, catalog, shops, offers, candidates, negatives, rng))
                 if done % 100 == 99 or done + 1 == len(order):
                     progress(done + 1, len(order))
         yield SampleSet.concat(made)
@@ -286,6 +297,7 @@ def _one(
     items: ItemMatrix,
     catalog: Catalog,
     shops: Mapping[str, ShopRow],
+    offers: OnOffer | None,
     config: CandidateConfig,
     negatives: int | None,
     rng: np.random.Generator,
@@ -309,6 +321,7 @@ def _one(
         shop=shops.get(user.usual_shop),
         after=candidates.after,
         habits=sources.contract.habits,
+        offers=offers,
     ).whole(sources.contract)
     return SampleSet.of_request(
         request,

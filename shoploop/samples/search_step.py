@@ -78,7 +78,14 @@ def write_searches(
     sources = SearchSources(
         names=Names(texts),
         memory=QueryMemory(searches, len(log.vocabulary)),
-        pairs=Sources(log=log, contract=contract, catalogs=catalogs, items=matrices, shops=shops),
+        pairs=Sources(
+            log=log,
+            contract=contract,
+            catalogs=catalogs,
+            items=matrices,
+            shops=shops,
+            offers=joins.offers(log.vocabulary, contract),
+        ),
     )
     folder = out / SEARCH
     folder.mkdir(parents=True, exist_ok=True)

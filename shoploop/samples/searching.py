@@ -15,6 +15,7 @@ from shoploop.features.catalog import Catalog
 from shoploop.features.history import History, history_of
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32
+from shoploop.features.offers import OnOffer
 from shoploop.features.pairs import OF_WHAT_GOES_WITH_IT, pair_parts
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow
@@ -75,7 +76,9 @@ def assemble_searches(
         seed: Of these draws.
         progress: Told queries done and in all.
     """
-    day, items, catalog, recall, shops = None, None, None, None, {}
+    day, items, catalog, recall = None, None, None, None
+    shops: dict[str, ShopRow] = {}
+    on_offer = sources.pairs.on_offer(shops)
     for start in range(0, len(asked), 1000):
         made = []
         for place in range(start, min(start + 1000, len(asked))):
@@ -85,10 +88,14 @@ def assemble_searches(
                 seen = sources.day_of_memory(day)
                 items, catalog = sources.pairs.items(seen), sources.pairs.catalogs(seen)
                 recall, shops = sources.memory.as_of(seen), dict(sources.pairs.shops(seen))
+                on_offer = sources.pairs.on_offer(shops)
             rng = np.random.default_rng([seed, place])
             shop = shops.get(users[place].usual_shop)
             for hidden in (False, True) if hiding and rng.random() < HIDING else (False,):
-                made.append(_one(each, users[place], shop, sources, items, catalog, recall, negatives, hidden, rng))
+                offers = on_offer(each.day)
+                made.append(
+                    _one(each, users[place], shop, sources, items, catalog, recall, offers, negatives, hidden, rng)
+                )
         yield SampleSet.concat(made)
         progress(min(start + 1000, len(asked)), len(asked))
 
@@ -104,6 +111,7 @@ def query_features(
     items: ItemMatrix,
     catalog: Catalog,
     recall: Recall,
+    offers: OnOffer | None = None,
     hidden: Int32 = NONE,
 ) -> tuple[Int32, Float32]:
     """The candidates of one query, (N,), and their features, (N, K + S): the same in training and in the predictor.
@@ -123,6 +131,7 @@ def query_features(
         user=user,
         shop=shop,
         habits=sources.pairs.contract.habits,
+        offers=offers,
     ).whole(sources.pairs.contract)
     if len(hidden):
         hidden_N, names = np.isin(candidates_N, hidden), sources.pairs.contract.pair_features
@@ -147,6 +156,7 @@ def _one(
     items: ItemMatrix,
     catalog: Catalog,
     recall: Recall,
+    offers: OnOffer | None,
     negatives: int | None,
     hiding: bool,
     rng: np.random.Generator,
@@ -164,6 +174,7 @@ def _one(
         items=items,
         catalog=catalog,
         recall=recall,
+        offers=offers,
         hidden=hidden,
     )
     truth = np.array(asked.items, np.int32)

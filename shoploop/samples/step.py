@@ -135,7 +135,8 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     days = sorted({r.day for r in requests})
     matrices = ByDay(lambda some: joins.items(vocabulary, some), days, rows_a_day=len(vocabulary))
     shops = ByDay(lambda some: joins.shops(log.shops, some), days, rows_a_day=len(log.shops))
-    sources = Sources(log=log, contract=contract, catalogs=catalogs, items=matrices, shops=shops)
+    offers = joins.offers(vocabulary, contract)
+    sources = Sources(log=log, contract=contract, catalogs=catalogs, items=matrices, shops=shops, offers=offers)
     seconds["join"] = time.perf_counter() - started - sum(seconds.values())
 
     out.mkdir(parents=True, exist_ok=True)

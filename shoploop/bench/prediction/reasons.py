@@ -28,6 +28,7 @@ from shoploop.features.history import History, history_of
 from shoploop.features.item import ItemMatrix
 from shoploop.features.joins import Joins
 from shoploop.features.log import Int32, Vocabulary
+from shoploop.features.offers import OnOffer
 from shoploop.features.pairs import pair_parts
 from shoploop.features.shop import ShopRow
 from shoploop.features.user import UserRow, user_rows, user_stats
@@ -75,6 +76,7 @@ class Visit:
     history: History
     items: ItemMatrix
     catalog: Catalog
+    offers: OnOffer | None = None
 
     def input(self, codes_N: Int32, history: History | None = None) -> ModelInput:
         """What the model reads of the items, sorted by code; of another history where one is given."""
@@ -88,6 +90,7 @@ class Visit:
             user=self.user,
             shop=self.shop,
             habits=self.contract.habits,
+            offers=self.offers,
         ).whole(self.contract)
         return ModelInput(items_N=codes_N, features_NK=features_NK, sequence=BasketSequence.of(seen, day=self.day))
 
@@ -179,6 +182,7 @@ def reasons_of_version(
     codes, days = held_out.users_Q[chosen].tolist(), held_out.days_Q[chosen].tolist()
     say("joining features")
     rows = joins.users([log.users[code] for code in codes], days)
+    offers = joins.offers(known.vocabulary, known.contract)
 
     def visits() -> Iterator[Visit]:
         day = None
@@ -187,6 +191,7 @@ def reasons_of_version(
                 day = on
                 items = joins.items(known.vocabulary, [on])[on]
                 shops = joins.shops(log.shops, [on])[on]
+                on_offer = None if offers is None else offers.on(on, shops)
                 catalog = read_catalog(folder / "samples", on)
             yield Visit(
                 contract=known.contract,
@@ -196,6 +201,7 @@ def reasons_of_version(
                 history=history_of(log, code, before=on),
                 items=items,
                 catalog=catalog,
+                offers=on_offer,
             )
 
     # the version knows all purchases; it is asked with what was known before the days of evaluation

@@ -113,6 +113,9 @@ class MemoryJoins:
     def shops(self, shops, days):
         return {day: self.shops_of.rows_on(day) for day in days}
 
+    def offers(self, vocabulary, contract):
+        return None
+
 
 class MemoryFeatures:
     """What ``OnlineFeatures`` answers, computed from the log by the same functions instead of read from Feast."""
@@ -138,6 +141,9 @@ class MemoryFeatures:
 
     def shops(self) -> dict[str, ShopRow]:
         return ShopStatistics(self.log).rows_on(self.serving_day)
+
+    def offers(self) -> None:
+        return None
 
 
 def make_ranker(

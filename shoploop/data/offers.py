@@ -1,0 +1,72 @@
+"""The table of offers in order: what was in a mailer or on display, where and when, with every odd row counted.
+
+Rows of days that the interactions do not reach are as they should be: offers are known ahead.
+"""
+
+import polars as pl
+
+from shoploop import schemas
+from shoploop.data.rules import Loaded
+from shoploop.errors import SchemaMismatch, TableEmpty
+
+MOST_BACKWARDS = 0.5
+"""Share of rows that end before they begin from which on the two columns are taken for each other."""
+
+TOLD = 0.05
+"""Share of rows of unknown items or shops above which it is told on the console, below only in the report."""
+
+
+def complete_offers(loaded: Loaded, table: pl.DataFrame, tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """The offers that can be read, once each, by their first day.
+
+    Args:
+        loaded: On which rules are noted.
+        table: With the canonical columns.
+        tables: The completed interactions, items and shops.
+
+    Raises:
+        SchemaMismatch: most rows end before they begin.
+        TableEmpty: no row is left.
+    """
+    table = table.select(schemas.OFFERS.schema.names)
+    named = [pl.col(name).str.strip_chars().replace("", None) for name in ("shop", "kind")]
+    kept = table.with_columns(named).drop_nulls(list(schemas.OFFERS.required))
+    loaded.note(
+        "incomplete_offers", "offers", table.height - kept.height, "dropped",
+        "An offer without its item, its first or its last day says nothing.", tell=True,
+    )  # fmt: skip
+    backwards = kept.filter(pl.col("until") < pl.col("from"))
+    if backwards.height > MOST_BACKWARDS * kept.height:
+        first = backwards.row(0, named=True)
+        raise SchemaMismatch(
+            f"offers: {backwards.height:,} of {kept.height:,} rows end before they begin, e.g. that of item "
+            f"{first['item']!r} from {first['from']} until {first['until']}. See whether "
+            "spec.data.tables.offers.columns takes one for the other, or timeFormat the day for the month."
+        )
+    kept = kept.filter(pl.col("until") >= pl.col("from"))
+    loaded.note(
+        "offers_backwards", "offers", backwards.height, "dropped", "Their last day lies before their first.", tell=True
+    )
+    if kept.is_empty():
+        raise TableEmpty(
+            "offers: no row has an item, a first and a last day. Check the file and spec.data.tables.offers."
+        )
+    once = kept.unique(maintain_order=True)
+    loaded.note("offers_repeated", "offers", kept.height - once.height, "dropped", "The same row again.")
+    for key, lost in (("item", "of them nothing can be learned"), ("shop", "nobody was seen to go there")):
+        known = tables[f"{key}s"].select(key)
+        unknown = once.drop_nulls(key).join(known, on=key, how="anti")
+        examples = ", ".join(map(repr, unknown[key].unique(maintain_order=True).head(3)))
+        loaded.note(
+            f"offers_of_unknown_{key}s", "offers", unknown.height, "warned",
+            f"Neither the interactions nor the table of {key}s knows their {key}, {unknown[key].n_unique():,} different, "
+            f"e.g. {examples}: {lost}.", tell=unknown.height > TOLD * once.height,
+        )  # fmt: skip
+    days = tables["interactions"]["time"].dt.date()
+    during = once.filter((pl.col("from") <= days.max()) & (pl.col("until") >= days.min()))
+    if during.is_empty():
+        loaded.note(
+            "offers_outside_interactions", "offers", once.height, "warned",
+            "Nothing was on offer on the days of the interactions, so that nothing can be learned of offers.", tell=True,
+        )  # fmt: skip
+    return once.sort("from", "item", "shop", "kind", "until")
